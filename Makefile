@@ -1,0 +1,68 @@
+# The commands of the project. `make demo` and `make test` need only Python >= 3.11 and make.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := .uv/bin/uv
+RUN := .venv/bin/
+SERVICE ?= ledger gateway compliance
+PROTOS = $(foreach service,$(SERVICE),$(wildcard protos/$(service)/v1/*.proto))
+PACKAGES := runtime ledger gateway compliance sandbox bench tests
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help
+help: ## Show this list.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python >= 3.11 is needed: make PYTHON=/path/to/python3.11 …"; exit 1; }
+	@$(PYTHON) -m venv .uv || { echo "Python's venv module is needed (Debian: apt install python3-venv)"; exit 1; }
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/synced: requirements-dev.lock | $(UV)
+	@echo "Installing the locked packages into .venv …"
+	@test -x .venv/bin/python || $(UV) venv --quiet --no-project --python $(PYTHON) .venv
+	@$(UV) pip sync --quiet --require-hashes --python .venv/bin/python requirements-dev.lock
+	@touch $@
+
+.PHONY: env
+env: .venv/synced ## Make the environment from the lock file.
+
+.PHONY: demo
+demo: env ## Take payments through all three services on embedded parts, show what happened, stop.
+	@$(RUN)python -m sandbox demo
+
+.PHONY: up
+up: env ## The same parts, left running; prints addresses and commands to try.
+	@$(RUN)python -m sandbox up
+
+.PHONY: test
+test: env ## Every test; starts what it needs itself.
+	@$(RUN)python -m pytest -n 2 $(ARGS)
+
+.PHONY: check
+check: env ## Format, lint, types, layers, SQL, protos, stubs.
+	@bash .ci/check
+
+.PHONY: bench
+bench: env ## Benchmarks as ratios to limits measured in the same run; ONLY=ledger.unary picks by prefix.
+	@$(RUN)python -m bench $(if $(ONLY),--only $(ONLY))
+
+.PHONY: protos
+protos: env ## Generate the stubs of protos/ into their owners; SERVICE=ledger for one.
+	@$(RUN)python -m grpc_tools.protoc -Iprotos --python_out=. --mypy_out=. $(PROTOS:protos/%=%)
+	@$(RUN)python -m grpc_tools.protoc -Iprotos --grpc_python_out=. --mypy_grpc_out=. \
+		$(filter %_service.proto,$(PROTOS:protos/%=%))
+
+.PHONY: lock
+lock: | $(UV) ## Resolve pyproject.toml anew into the two lock files.
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
+		--group pyproject.toml:sandbox pyproject.toml -o requirements.lock
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
+		--constraints requirements.lock --group pyproject.toml:dev pyproject.toml -o requirements-dev.lock
+
+.PHONY: clean
+clean: ## Remove what the commands above made.
+	@rm -rf .venv .uv build .sandbox .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,66 @@
+"""Health that follows real dependencies: SERVING only while each of them answers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from grpc_health.v1 import health_pb2
+from grpc_health.v1._async import HealthServicer
+from prometheus_client import Gauge
+
+from runtime.logs import get_logger
+
+CHECK_INTERVAL_SECONDS = 2.0
+CHECK_TIMEOUT_SECONDS = 2.0
+DEPENDENCY_UP = Gauge(
+    "dependency_up", "Whether a dependency answered its last check.", ["service", "dependency"]
+)
+
+Check = Callable[[], Awaitable[None]]
+log = get_logger(__name__)
+
+
+class HealthMonitor:
+    """Checks the dependencies in a loop and publishes the result per gRPC service."""
+
+    def __init__(self, name: str, services: Sequence[str], dependencies: Mapping[str, Check]):
+        self._name = name
+        self._services = services
+        self._dependencies = dependencies
+        self._down: dict[str, str] | None = None
+        self.servicer = HealthServicer()
+
+    @property
+    def down(self) -> Mapping[str, str]:
+        """The dependencies that did not answer last time, with the kind of error."""
+        return self._down if self._down is not None else {"startup": "not checked yet"}
+
+    async def run(self) -> None:
+        """Checks until it is cancelled."""
+        while True:
+            await self.check_once()
+            await asyncio.sleep(CHECK_INTERVAL_SECONDS)
+
+    async def check_once(self) -> None:
+        """Checks every dependency at once and publishes what was found."""
+        names = list(self._dependencies)
+        results = await asyncio.gather(*(self._check(self._dependencies[n]) for n in names))
+        down = {name: result for name, result in zip(names, results, strict=True) if result}
+        for name in names:
+            DEPENDENCY_UP.labels(self._name, name).set(0 if name in down else 1)
+        if down != self._down:
+            log.info("health_changed", serving=not down, down=sorted(down))
+        self._down = down
+        state = health_pb2.HealthCheckResponse.ServingStatus.Value(
+            "NOT_SERVING" if down else "SERVING"
+        )
+        for service in ("", *self._services):
+            await self.servicer.set(service, state)
+
+    @staticmethod
+    async def _check(check: Check) -> str | None:
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
+                await check()
+        except Exception as error:  # noqa: BLE001 (whatever it is, the dependency is not well)
+            return type(error).__name__
+        return None

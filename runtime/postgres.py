@@ -1,0 +1,70 @@
+"""Connections to PostgreSQL, each in the role with the least rights that does the work."""
+
+from typing import Any
+
+import psycopg
+import psycopg.conninfo
+from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
+from sqlalchemy import text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+CONNECT_TIMEOUT_SECONDS = 5
+POOL_TIMEOUT_SECONDS = 5.0
+# A dead peer is noticed in about 15 s: TCP's own default is two hours.
+TCP_OPTIONS = {
+    "keepalives_idle": "5",
+    "keepalives_interval": "5",
+    "keepalives_count": "2",
+    "tcp_user_timeout": "15000",
+}
+
+
+def create_engine(
+    url: str, *, role: str | None, pool_size: int, application_name: str
+) -> AsyncEngine:
+    """A bounded pool whose connections act as `role`; every statement is traced."""
+    engine = create_async_engine(
+        sqlalchemy_url(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args=_connect_arguments(role, application_name),
+    )
+    SQLAlchemyInstrumentor().instrument(engine=engine.sync_engine)
+    return engine
+
+
+async def connect(
+    url: str, *, role: str | None, application_name: str, autocommit: bool = True
+) -> psycopg.AsyncConnection[Any]:
+    """A connection of one's own: to listen on, or to commit on."""
+    return await psycopg.AsyncConnection.connect(
+        psycopg.conninfo.make_conninfo(url, **_connect_arguments(role, application_name)),
+        autocommit=autocommit,
+    )
+
+
+async def ping(engine: AsyncEngine) -> None:
+    """Raises unless the database answers."""
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+
+
+def sqlalchemy_url(url: str) -> URL:
+    """A `postgresql://` URL with the driver that we use."""
+    return make_url(url).set(drivername="postgresql+psycopg")
+
+
+def _connect_arguments(role: str | None, application_name: str) -> dict[str, Any]:
+    options = "-c timezone=UTC"
+    if role is not None:
+        options += f" -c role={role}"
+    return {
+        "application_name": application_name,
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "options": options,
+        **TCP_OPTIONS,
+    }

@@ -1,0 +1,56 @@
+"""The main function of every service."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
+
+import uvloop
+from pydantic import ValidationError
+
+from runtime import logs, telemetry
+from runtime.config import ServiceSettings
+from runtime.server import RpcServer
+
+EXIT_BAD_SETTINGS = 2
+
+Settings = TypeVar("Settings", bound=ServiceSettings)
+
+
+def run_service(
+    settings_type: type[Settings],
+    open_service: Callable[[Settings], AbstractAsyncContextManager[RpcServer]],
+) -> None:
+    """Reads the settings, serves until SIGTERM or SIGINT, drains; `--print-config` only prints."""
+    try:
+        settings = settings_type()
+    except ValidationError as error:
+        for problem in error.errors(include_input=False, include_url=False):
+            name = ".".join(str(part) for part in problem["loc"]) or "settings"
+            print(f"{settings_type.service_name}: {name}: {problem['msg']}", file=sys.stderr)
+        sys.exit(EXIT_BAD_SETTINGS)
+    except (OSError, ValueError) as error:  # A secret's file that is missing or given twice.
+        print(f"{settings_type.service_name}: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_SETTINGS)
+    if "--print-config" in sys.argv[1:]:
+        print("\n".join(settings.printable()))
+        return
+    logs.configure(settings.service_name, settings.log_level)
+    provider = telemetry.setup(settings.service_name, settings.otlp_endpoint)
+    try:
+        uvloop.run(_serve(settings, open_service))
+    finally:
+        provider.shutdown()
+
+
+async def _serve(
+    settings: Settings,
+    open_service: Callable[[Settings], AbstractAsyncContextManager[RpcServer]],
+) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with open_service(settings):
+        await stop.wait()

@@ -1,0 +1,282 @@
+"""The kinds of validation rule; `runtime.validation` compiles and runs them."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+
+MAX_REQUEST_ID_BYTES = 128
+MAX_PAGE_TOKEN_BYTES = 2048
+IDENTIFIER = re.compile(r"[A-Za-z0-9_.:-]+")
+# The range of google/protobuf/timestamp.proto: years 1 to 9999.
+MIN_TIMESTAMP_SECONDS = -62_135_596_800
+MAX_TIMESTAMP_SECONDS = 253_402_300_799
+NANOS_PER_SECOND = 1_000_000_000
+
+# A violation is a path from the message's own fields and a description.
+Found = Iterable[tuple[str, str]]
+Finder = Callable[[Any], Found]
+NOTHING: Found = ()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule about one field (or oneof); `bind` makes its finder for a message type."""
+
+    field: str
+    bind: Callable[[Any], Finder]
+
+
+def text(
+    field: str,
+    *,
+    required: bool = False,
+    max_bytes: int,
+    pattern: re.Pattern[str] | None = None,
+) -> Rule:
+    """A string of at most `max_bytes` of UTF-8 that `pattern` matches whole, if given."""
+
+    def find(message: Any) -> Found:
+        value: str = getattr(message, field)
+        if not value:
+            return ((field, "is required"),) if required else NOTHING
+        problem = text_problem(value, max_bytes, pattern)
+        return ((field, problem),) if problem else NOTHING
+
+    return Rule(field, lambda _: find)
+
+
+def text_problem(value: str, max_bytes: int, pattern: re.Pattern[str] | None) -> str | None:
+    """What is wrong with one string; None when nothing is."""
+    # A character is at most four bytes, so most values need no encoding to be measured.
+    if len(value) * 4 > max_bytes and len(value.encode()) > max_bytes:
+        return f"is longer than {max_bytes} bytes"
+    if pattern is not None:
+        if not pattern.fullmatch(value):
+            return f"does not match {pattern.pattern}"
+    elif "\x00" in value:
+        return "contains a NUL character"
+    return None
+
+
+def integer(field: str, *, minimum: int | None = None, maximum: int | None = None) -> Rule:
+    """An integer within bounds, both inclusive; an unset optional one passes."""
+    return _bounded(field, minimum, maximum)
+
+
+def number(field: str, *, minimum: float | None = None, maximum: float | None = None) -> Rule:
+    """A finite floating-point number within bounds, both inclusive."""
+    return _bounded(field, minimum, maximum, finite=True)
+
+
+def _bounded(
+    field: str, minimum: float | None, maximum: float | None, *, finite: bool = False
+) -> Rule:
+    def bind(descriptor: Any) -> Finder:
+        optional = descriptor.fields_by_name[field].has_presence
+
+        def find(message: Any) -> Found:
+            if optional and not message.HasField(field):
+                return NOTHING
+            value = getattr(message, field)
+            if finite and not -float("inf") < value < float("inf"):
+                return ((field, "is not a finite number"),)
+            if minimum is not None and value < minimum:
+                return ((field, f"is less than {minimum}"),)
+            if maximum is not None and value > maximum:
+                return ((field, f"is greater than {maximum}"),)
+            return NOTHING
+
+        return find
+
+    return Rule(field, bind)
+
+
+def boolean(field: str) -> Rule:
+    """A truth value: nothing can be wrong with it, but the field is accounted for."""
+    return Rule(field, lambda _: lambda _message: NOTHING)
+
+
+def enum(field: str, *, required: bool = False) -> Rule:
+    """A value that the enum defines; a required one is not its zero, `…_UNSPECIFIED`."""
+
+    def bind(descriptor: Any) -> Finder:
+        known = frozenset(descriptor.fields_by_name[field].enum_type.values_by_number)
+
+        def find(message: Any) -> Found:
+            value = getattr(message, field)
+            if value not in known:
+                return ((field, f"{value} is not a known value"),)
+            if required and value == 0:
+                return ((field, "is required"),)
+            return NOTHING
+
+        return find
+
+    return Rule(field, bind)
+
+
+def message(field: str, *, required: bool = False) -> Rule:
+    """A nested message; what is inside is checked by the rules of its own type."""
+
+    def find(owner: Any) -> Found:
+        if required and not owner.HasField(field):
+            return ((field, "is required"),)
+        return NOTHING
+
+    return Rule(field, lambda _: find)
+
+
+def repeated(
+    field: str,
+    *,
+    min_items: int = 0,
+    max_items: int,
+    each: Callable[[Any], str | None] | None = None,
+) -> Rule:
+    """A list with a bounded number of items; `each` says what is wrong with a scalar item."""
+
+    def find(message: Any) -> Found:
+        items = getattr(message, field)
+        if len(items) < min_items:
+            return ((field, f"has fewer than {min_items} items"),)
+        if len(items) > max_items:
+            return ((field, f"has more than {max_items} items"),)
+        if each is None:
+            return NOTHING
+        return [
+            (f"{field}[{index}]", problem)
+            for index, item in enumerate(items)
+            if (problem := each(item)) is not None
+        ]
+
+    return Rule(field, lambda _: find)
+
+
+def each_text(
+    *, max_bytes: int, pattern: re.Pattern[str] | None = None
+) -> Callable[[str], str | None]:
+    """For `repeated`: every item is a non-empty string within these limits."""
+
+    def problem(value: str) -> str | None:
+        return text_problem(value, max_bytes, pattern) if value else "is empty"
+
+    return problem
+
+
+def each_enum(values: Any) -> Callable[[int], str | None]:
+    """For `repeated`: every item is a value the enum wrapper `values` defines, not its zero."""
+    known = frozenset(values.values()) - {0}
+
+    def problem(value: int) -> str | None:
+        return None if value in known else f"{value} is not a known value"
+
+    return problem
+
+
+def mapping(field: str, *, max_items: int, max_key_bytes: int, max_value_bytes: int) -> Rule:
+    """A map of strings to strings with bounded size; keys are not empty."""
+
+    def find(message: Any) -> Found:
+        entries = getattr(message, field)
+        if not entries:
+            return NOTHING
+        if len(entries) > max_items:
+            return ((field, f"has more than {max_items} entries"),)
+        found: list[tuple[str, str]] = []
+        for key, value in entries.items():
+            problem = text_problem(key, max_key_bytes, None) if key else "is empty"
+            if problem is not None:
+                found.append((field, f"has a key that {problem}"))
+            elif (problem := text_problem(value, max_value_bytes, None)) is not None:
+                found.append((f"{field}[{key}]", problem))
+        return found
+
+    return Rule(field, lambda _: find)
+
+
+def binary(field: str, *, required: bool = False, max_bytes: int) -> Rule:
+    """Raw bytes of bounded length."""
+
+    def find(message: Any) -> Found:
+        size = len(getattr(message, field))
+        if size == 0 and required:
+            return ((field, "is required"),)
+        return ((field, f"is longer than {max_bytes} bytes"),) if size > max_bytes else NOTHING
+
+    return Rule(field, lambda _: find)
+
+
+def timestamp(field: str, *, required: bool = False) -> Rule:
+    """A `google.protobuf.Timestamp` in the range its definition allows."""
+
+    def find(message: Any) -> Found:
+        if not message.HasField(field):
+            return ((field, "is required"),) if required else NOTHING
+        value = getattr(message, field)
+        if not MIN_TIMESTAMP_SECONDS <= value.seconds <= MAX_TIMESTAMP_SECONDS:
+            return ((field, "is outside the years 1 to 9999"),)
+        if not 0 <= value.nanos < NANOS_PER_SECOND:
+            return ((field, "has nanos outside 0 to 999,999,999"),)
+        return NOTHING
+
+    return Rule(field, lambda _: find)
+
+
+def duration(
+    field: str,
+    *,
+    required: bool = False,
+    minimum: timedelta = timedelta(0),
+    maximum: timedelta,
+) -> Rule:
+    """A `google.protobuf.Duration` within bounds, both inclusive."""
+    lowest, highest = _nanoseconds_of(minimum), _nanoseconds_of(maximum)
+
+    def find(message: Any) -> Found:
+        if not message.HasField(field):
+            return ((field, "is required"),) if required else NOTHING
+        value: Duration = getattr(message, field)
+        nanoseconds = value.seconds * NANOS_PER_SECOND + value.nanos
+        if nanoseconds < lowest:
+            return ((field, f"is shorter than {minimum}"),)
+        if nanoseconds > highest:
+            return ((field, f"is longer than {maximum}"),)
+        return NOTHING
+
+    return Rule(field, lambda _: find)
+
+
+def _nanoseconds_of(length: timedelta) -> int:
+    return length // timedelta(microseconds=1) * 1000
+
+
+def one_of(oneof: str, *, required: bool = True) -> Rule:
+    """A oneof of which one member is set. Its members need rules of their own."""
+
+    def find(message: Any) -> Found:
+        if required and message.WhichOneof(oneof) is None:
+            return ((oneof, "one of its fields is required"),)
+        return NOTHING
+
+    return Rule(oneof, lambda _: find)
+
+
+def check(field: str, problem: Callable[[Any], str | None]) -> Rule:
+    """A rule about a whole message, reported at `field`; `problem` is handed the message."""
+
+    def find(message: Any) -> Found:
+        description = problem(message)
+        return ((field, description),) if description is not None else NOTHING
+
+    return Rule(field, lambda _: find)
+
+
+REQUEST_ID = text("request_id", required=True, max_bytes=MAX_REQUEST_ID_BYTES, pattern=IDENTIFIER)
+PAGE = [
+    integer("page_size", minimum=0),
+    text("page_token", max_bytes=MAX_PAGE_TOKEN_BYTES),
+]

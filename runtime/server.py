@@ -1,0 +1,159 @@
+"""A gRPC server with everything ours have: reflection, health, validation, auth, metrics, drain."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from aiohttp import web
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from opentelemetry.instrumentation.grpc import aio_server_interceptor, filters
+
+from runtime.auth import Gatekeeper, server_credentials
+from runtime.config import ServiceSettings, split_address
+from runtime.draining import Drain
+from runtime.errors import ErrorDomain
+from runtime.health import Check, HealthMonitor
+from runtime.interceptor import CallInterceptor
+from runtime.logs import get_logger
+from runtime.operations_http import OperationsServer
+from runtime.validation import Validator
+
+# A batch of 8,000 ledger transactions with metadata fits; anything larger is a mistake.
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+MAX_CONCURRENT_CALLS = 4096
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class RegisteredService:
+    """One gRPC service of a process: how to add it, and which clients may call what."""
+
+    add: Callable[[Any, Any], None]
+    servicer: Any
+    descriptor: Any
+    allowed_clients: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+
+class RpcServer:
+    """The server of one process; `start` returns when it accepts calls, `stop` drains it."""
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        *,
+        services: Sequence[RegisteredService],
+        errors: ErrorDomain,
+        validator: Validator,
+        dependencies: Mapping[str, Check],
+        http_routes: Iterable[web.AbstractRouteDef] = (),
+    ) -> None:
+        self._settings = settings
+        names = [service.descriptor.full_name for service in services]
+        self.health = HealthMonitor(settings.service_name, names, dependencies)
+        self._http = OperationsServer(settings.http_address, self.health, http_routes)
+        gatekeeper = Gatekeeper(
+            uses_tls=settings.uses_tls,
+            errors=errors,
+            allowed={s.descriptor.full_name: s.allowed_clients for s in services},
+        )
+        self._drain = Drain()
+        calls = CallInterceptor(
+            errors=errors,
+            validator=validator,
+            gatekeeper=gatekeeper,
+            request_types=request_types(services, validator),
+            default_timeout_seconds=settings.default_timeout_seconds,
+            drain=self._drain,
+        )
+        tracing: Any = aio_server_interceptor(filter_=_is_traced)  # type: ignore[no-untyped-call]
+        self._server = grpc.aio.server(
+            interceptors=[tracing, calls],
+            options=[
+                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+                # Two processes on one port would share the calls by chance.
+                ("grpc.so_reuseport", 0),
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+                ("grpc.keepalive_permit_without_calls", 1),
+            ],
+            maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS,
+        )
+        for service in services:
+            service.add(service.servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, self._server)
+        reflection.enable_server_reflection(
+            (*names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
+        )
+        self._monitor: asyncio.Task[None] | None = None
+        self._stopping: asyncio.Future[None] | None = None
+        self.port = 0
+
+    @property
+    def http_port(self) -> int:
+        """The port of `/healthz`, `/metrics` and the service's own HTTP routes."""
+        return self._http.port
+
+    async def start(self) -> None:
+        """Binds both ports and serves. Raises `OSError` or `RuntimeError` for a taken port."""
+        try:
+            await self._bind()
+        except BaseException:
+            await self.stop()
+            raise
+        self._monitor = asyncio.create_task(self.health.run(), name="health")
+        host, _ = split_address(self._settings.listen_address)
+        log.info(
+            "serving",
+            grpc=f"{host}:{self.port}",
+            http=f"{split_address(self._settings.http_address)[0]}:{self.http_port}",
+            tls=self._settings.uses_tls,
+        )
+
+    async def _bind(self) -> None:
+        address = self._settings.listen_address
+        if self._settings.uses_tls:
+            self.port = self._server.add_secure_port(address, server_credentials(self._settings))
+        else:
+            self.port = self._server.add_insecure_port(address)
+        await self.health.check_once()
+        await self._http.start()
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Drains: refuses new calls, lets those in flight finish, then closes. Idempotent."""
+        if self._stopping is None:
+            self._stopping = asyncio.ensure_future(self._stop())
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self) -> None:
+        self._drain.begin()
+        if self._monitor is not None:
+            self._monitor.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._monitor
+        await self.health.servicer.enter_graceful_shutdown()
+        await self._server.stop(self._settings.drain_seconds)
+        await self._http.stop()
+        log.info("stopped")
+
+
+def request_types(services: Sequence[RegisteredService], validator: Validator) -> dict[str, Any]:
+    """The request descriptor of each method by its path; each has to have validation rules."""
+    types: dict[str, Any] = {}
+    for service in services:
+        for method in service.descriptor.methods:
+            request = method.input_type
+            if not validator.knows(request.full_name):
+                raise ValueError(f"{request.full_name} has no validation rules")
+            types[f"/{service.descriptor.full_name}/{method.name}"] = request
+    return types
+
+
+_is_traced = filters.negate(
+    filters.any_of(filters.health_check(), filters.service_prefix("grpc.reflection."))
+)

@@ -1,0 +1,88 @@
+"""Validation rules, declared once per message and enforced for every request by one interceptor.
+
+A service lists the rules of each of its request messages and of each message nested in them.
+The list is compiled when the service starts: a field without a rule, or a rule without a field,
+is an error then, so no field of any request goes unlooked-at.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from google.protobuf.message import Message
+
+from runtime.errors import FieldViolation
+from runtime.rules import Finder, Rule
+
+MAX_VIOLATIONS = 20
+WELL_KNOWN_PACKAGE = "google.protobuf."
+
+
+class Validator:
+    """Finds what is wrong with a message by the rules of its type."""
+
+    def __init__(self, rules: Mapping[type[Message], Sequence[Rule]]) -> None:
+        self._finders: dict[str, list[Finder]] = {}
+        for message_type, listed in rules.items():
+            self._finders[message_type.DESCRIPTOR.full_name] = self._compile(message_type, listed)
+        for message_type in rules:
+            self._check_nested_types_have_rules(message_type.DESCRIPTOR)
+
+    def knows(self, type_name: str) -> bool:
+        """Whether the message type with this full name has rules."""
+        return type_name in self._finders
+
+    def violations(self, message: Message) -> list[FieldViolation]:
+        """What is wrong with the message, in field order, at most `MAX_VIOLATIONS` of it."""
+        found: list[FieldViolation] = []
+        self._walk(message, "", found)
+        return found[:MAX_VIOLATIONS]
+
+    def _walk(self, message: Message, prefix: str, found: list[FieldViolation]) -> None:
+        for find in self._finders[message.DESCRIPTOR.full_name]:
+            for path, description in find(message):
+                found.append(FieldViolation(prefix + path, description))
+            if len(found) >= MAX_VIOLATIONS:
+                return
+        for field, value in message.ListFields():
+            if not self._is_nested(field):
+                continue
+            if field.is_repeated:
+                for index, item in enumerate(value):
+                    self._walk(item, f"{prefix}{field.name}[{index}].", found)
+                    if len(found) >= MAX_VIOLATIONS:
+                        return
+            else:
+                self._walk(value, f"{prefix}{field.name}.", found)
+
+    @staticmethod
+    def _is_nested(field: Any) -> bool:
+        """Whether the field holds messages that have rules of their own."""
+        kind = field.message_type
+        return (
+            kind is not None
+            and not kind.GetOptions().map_entry
+            and not kind.full_name.startswith(WELL_KNOWN_PACKAGE)
+        )
+
+    @staticmethod
+    def _compile(message_type: type[Message], listed: Sequence[Rule]) -> list[Finder]:
+        descriptor = message_type.DESCRIPTOR
+        names = {field.name for field in descriptor.fields}
+        oneofs = {oneof.name: {field.name for field in oneof.fields} for oneof in descriptor.oneofs}
+        covered: set[str] = set()
+        for rule in listed:
+            if rule.field in names:
+                covered.add(rule.field)
+            elif rule.field not in oneofs:
+                raise ValueError(f"{descriptor.full_name} has no field {rule.field!r}")
+        if uncovered := names - covered:
+            raise ValueError(f"{descriptor.full_name}: no rule for {sorted(uncovered)}")
+        return [rule.bind(descriptor) for rule in listed]
+
+    def _check_nested_types_have_rules(self, descriptor: Any) -> None:
+        for field in descriptor.fields:
+            if self._is_nested(field) and field.message_type.full_name not in self._finders:
+                raise ValueError(
+                    f"{descriptor.full_name}.{field.name}: "
+                    f"{field.message_type.full_name} has no rules"
+                )
