@@ -4,12 +4,12 @@ On the wire it is a `google.rpc.Status` with `ErrorInfo`, and where they apply `
 `RetryInfo` (https://google.aip.dev/193).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, Protocol
 
 import grpc
-from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.rpc import error_details_pb2, status_pb2
 
 REASON_PREFIX = "ERROR_REASON_"
@@ -81,10 +81,18 @@ class ServiceError(Exception):
         return status
 
 
+class Reasons(Protocol):
+    """A generated enum; its stubs give each enum a type of its own."""
+
+    def Name(self, number: Any) -> str: ...
+    def Value(self, name: str) -> Any: ...
+    def keys(self) -> Iterable[str]: ...
+
+
 class ErrorDomain:
     """Makes the errors of one service from its `ErrorReason` enum."""
 
-    def __init__(self, name: str, reasons: EnumTypeWrapper) -> None:
+    def __init__(self, name: str, reasons: Reasons) -> None:
         self.name = name
         self._reasons = reasons
         known = {reason.removeprefix(REASON_PREFIX) for reason in reasons.keys()}  # noqa: SIM118

@@ -4,6 +4,7 @@ A service keeps them in `<service>/migrations`: pure SQL files that Alembic puts
 """
 
 import asyncio
+import importlib.util
 import zlib
 from pathlib import Path
 
@@ -27,7 +28,7 @@ async def migrate(owner_url: str, service: str) -> None:
 def _migrate(owner_url: str, service: str) -> None:
     engine = create_engine(sqlalchemy_url(owner_url), poolclass=pool.NullPool)
     config = Config()
-    config.set_main_option("script_location", str(Path(service, "migrations").resolve()))
+    config.set_main_option("script_location", str(_folder_of(service) / "migrations"))
     with engine.connect() as connection:
         connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'"))
         connection.execute(
@@ -39,6 +40,13 @@ def _migrate(owner_url: str, service: str) -> None:
         connection.commit()
     engine.dispose()
     log.info("migrated", database_of=service)
+
+
+def _folder_of(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError(f"there is no package {package}")
+    return Path(next(iter(spec.submodule_search_locations)))
 
 
 def run_environment() -> None:

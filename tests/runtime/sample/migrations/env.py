@@ -1,0 +1,3 @@
+from runtime.migrations import run_environment
+
+run_environment()

@@ -1,0 +1,55 @@
+"""Connections and migrations on a real server."""
+
+import asyncio
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
+
+from runtime.migrations import migrate
+from runtime.postgres import connect, create_engine, ping
+
+SAMPLE = "tests.runtime.sample"
+
+
+async def test_replicas_that_start_at_once_migrate_once(new_database: Callable[[str], str]) -> None:
+    url = new_database("sample")
+    await asyncio.gather(*(migrate(url, SAMPLE) for _ in range(3)))
+    await migrate(url, SAMPLE)
+    engine = create_engine(url, role=None, pool_size=1, application_name="test")
+    async with engine.connect() as connection:
+        versions = await connection.execute(text("SELECT version_num FROM alembic_version"))
+        assert versions.scalars().all() == ["0001"]
+    await engine.dispose()
+
+
+async def test_connections_act_in_the_role_they_are_given(
+    new_database: Callable[[str], str],
+) -> None:
+    url = new_database("sample")
+    await migrate(url, SAMPLE)
+    engine = create_engine(url, role="runtime_sample", pool_size=1, application_name="test")
+    async with engine.begin() as connection:
+        await connection.execute(text("INSERT INTO thing VALUES ('a')"))
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        async with engine.begin() as connection:
+            await connection.execute(text("DELETE FROM thing"))
+    await engine.dispose()
+    own = await connect(url, role="runtime_sample", application_name="test")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        await own.execute("DROP TABLE thing")
+    await own.close()
+
+
+async def test_ping_raises_when_the_database_is_gone(postgres_url: str) -> None:
+    engine = create_engine(postgres_url, role=None, pool_size=1, application_name="test")
+    await ping(engine)
+    await engine.dispose()
+    gone = create_engine(
+        "postgresql://nobody@127.0.0.1:1/none", role=None, pool_size=1, application_name="test"
+    )
+    with pytest.raises(Exception, match="refused"):
+        await ping(gone)
+    await gone.dispose()
