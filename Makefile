@@ -52,8 +52,8 @@ bench: env ## Benchmarks as ratios to limits measured in the same run; ONLY=ledg
 
 .PHONY: protos
 protos: env ## Generate the stubs of protos/ into their owners; SERVICE=ledger for one.
-	@$(RUN)python -m grpc_tools.protoc -Iprotos --python_out=. --mypy_out=. $(PROTOS:protos/%=%)
-	@$(RUN)python -m grpc_tools.protoc -Iprotos --grpc_python_out=. --mypy_grpc_out=. \
+	@$(RUN)python -m grpc_tools.protoc -Iprotos --python_out=. --mypy_out=quiet:. $(PROTOS:protos/%=%)
+	@$(RUN)python -m grpc_tools.protoc -Iprotos --grpc_python_out=. --mypy_grpc_out=quiet:. \
 		$(filter %_service.proto,$(PROTOS:protos/%=%))
 
 .PHONY: lock

@@ -156,19 +156,25 @@ class EmbeddedPostgres:
     def stop_when_unused(self) -> None:
         """The guardian's work: waits until no process uses the server, then stops it."""
         users_lock = self._open_lock("users.lock")
-        while True:  # Bounded by the users: each round waits until they are all gone.
-            fcntl.flock(users_lock, fcntl.LOCK_EX)
-            fcntl.flock(users_lock, fcntl.LOCK_UN)
-            with self._exclusive("start.lock"):
-                try:
-                    fcntl.flock(users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue  # Someone came back between the two locks.
-                if self._is_running():
-                    self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w")
-                if not self._keep:
-                    shutil.rmtree(self._directory)
-                return
+        try:
+            while not self._stop_if_unused(users_lock):
+                pass  # Bounded by the users: each round waits until they are all gone.
+        finally:
+            os.close(users_lock)
+
+    def _stop_if_unused(self, users_lock: int) -> bool:
+        fcntl.flock(users_lock, fcntl.LOCK_EX)
+        fcntl.flock(users_lock, fcntl.LOCK_UN)
+        with self._exclusive("start.lock"):
+            try:
+                fcntl.flock(users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False  # Someone came back between the two locks.
+            if self._is_running():
+                self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w")
+            if not self._keep:
+                shutil.rmtree(self._directory)
+            return True
 
     def _initialise(self) -> None:
         for directory in (self.data, self.socket_directory):

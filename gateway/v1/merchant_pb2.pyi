@@ -38,7 +38,9 @@ class _MerchantStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Merchan
     MERCHANT_STATE_FAILED: _MerchantState.ValueType  # 3
     """Stripe refused to create the account. Final."""
     MERCHANT_STATE_DISCONNECTED: _MerchantState.ValueType  # 4
-    """The account no longer lets the platform act for it, or was deleted at Stripe. Final."""
+    """The account no longer lets the platform act for it, or was deleted at Stripe. Lasts until a
+    fetch succeeds again.
+    """
 
 class MerchantState(_MerchantState, metaclass=_MerchantStateEnumTypeWrapper):
     """MerchantState is where a merchant stands with the gateway."""
@@ -54,7 +56,9 @@ MERCHANT_STATE_CONNECTED: MerchantState.ValueType  # 2
 MERCHANT_STATE_FAILED: MerchantState.ValueType  # 3
 """Stripe refused to create the account. Final."""
 MERCHANT_STATE_DISCONNECTED: MerchantState.ValueType  # 4
-"""The account no longer lets the platform act for it, or was deleted at Stripe. Final."""
+"""The account no longer lets the platform act for it, or was deleted at Stripe. Lasts until a
+fetch succeeds again.
+"""
 Global___MerchantState: _TypeAlias = MerchantState  # noqa: Y015
 
 class _CapabilityState:

@@ -70,9 +70,11 @@ def test_it_listens_on_no_network_and_only_its_owner_enters_the_socket_folder() 
 
 @pytest.mark.parametrize(("durable", "fsync"), [(True, "on"), (False, "off")])
 def test_durability_is_chosen(durable: bool, fsync: str) -> None:
-    with temporary_server(durable=durable) as server:
-        with psycopg.connect(server.server_url) as connection:
-            assert connection.execute("SHOW fsync").fetchone() == (fsync,)
+    with (
+        temporary_server(durable=durable) as server,
+        psycopg.connect(server.server_url) as connection,
+    ):
+        assert connection.execute("SHOW fsync").fetchone() == (fsync,)
 
 
 def test_processes_share_a_server_that_outlives_a_killed_one(directory: Path) -> None:

@@ -1,0 +1,1 @@
+"""The compliance guard: may this charge, this transfer, this payout happen?"""

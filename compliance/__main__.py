@@ -1,0 +1,237 @@
+"""The composition root: `python -m compliance` serves the compliance guard."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from compliance.accounts.gateway_source import GatewayAccounts
+from compliance.accounts.refreshing import SnapshotRefresher
+from compliance.accounts.service import RequirementService
+from compliance.checks.checking import Checking
+from compliance.checks.decision_log import DecisionLog
+from compliance.checks.policy import BUILT_IN
+from compliance.checks.service import ComplianceService, DecisionService
+from compliance.config import ComplianceSettings
+from compliance.errors import ERRORS
+from compliance.mutations import Mutations
+from compliance.policies.service import PolicyService
+from compliance.policies.store import active_policy, ensure_built_in
+from compliance.screening.active_lists import ActiveLists
+from compliance.screening.loader import ListLoader
+from compliance.screening.rescreening import Rescreening
+from compliance.screening.service import ScreeningService
+from compliance.screening.sources import SdnFileSource
+from compliance.subjects.service import SubjectService
+from compliance.v1 import (
+    compliance_service_pb2,
+    compliance_service_pb2_grpc,
+    decision_service_pb2,
+    decision_service_pb2_grpc,
+    policy_service_pb2,
+    policy_service_pb2_grpc,
+    requirement_service_pb2,
+    requirement_service_pb2_grpc,
+    screening_service_pb2,
+    screening_service_pb2_grpc,
+    subject_service_pb2,
+    subject_service_pb2_grpc,
+)
+from compliance.validation import VALIDATOR
+from runtime import embedded_postgres
+from runtime.client import open_channel
+from runtime.clock import Clock, SystemClock
+from runtime.config import Environment
+from runtime.logs import get_logger
+from runtime.migrations import migrate
+from runtime.postgres import create_engine, ping
+from runtime.process import run_service
+from runtime.server import RegisteredService, RpcServer
+
+ROLE = "compliance_service"
+GATEWAY = frozenset({"gateway"})
+OPERATOR = frozenset({"operator"})
+READERS = GATEWAY | OPERATOR
+
+log = get_logger(__name__)
+
+
+@asynccontextmanager
+async def open_service(
+    settings: ComplianceSettings, clock: Clock | None = None
+) -> AsyncIterator[RpcServer]:
+    """The running service; leaving drains and closes everything."""
+    clock = clock or SystemClock()
+    url, owner_url = await _database_urls(settings)
+    await migrate(owner_url, "compliance")
+    async with AsyncExitStack() as stack:
+        engine = create_engine(
+            url, role=ROLE, pool_size=settings.database_pool_size, application_name="compliance"
+        )
+        stack.push_async_callback(engine.dispose)
+        async with engine.begin() as connection:
+            await ensure_built_in(connection, BUILT_IN, clock.now())
+            policy = await active_policy(connection)
+
+        accounts = None
+        if settings.gateway_address:
+            channel = open_channel(
+                settings.gateway_address,
+                settings,
+                idempotent_services=["gateway.v1.MerchantService"],
+            )
+            stack.push_async_callback(channel.close)
+            accounts = GatewayAccounts(channel)
+        refresher = SnapshotRefresher(engine, accounts, clock)
+        stack.push_async_callback(refresher.close)
+
+        source = SdnFileSource(
+            settings.effective_sdn_file,
+            clock,
+            is_fetched=settings.env is not Environment.SANDBOX,
+        )
+        lists = ActiveLists(engine, (source.list_name,), policy.match_threshold)
+        rescreening = Rescreening(engine, lists, clock)
+        loader = ListLoader(engine, {source.list_name: source}, lists, rescreening, clock)
+        await lists.refresh()
+
+        decision_log = DecisionLog(url, ROLE, "compliance-decisions")
+        checking = Checking(
+            engine, decision_log, refresher, policy, clock, settings.snapshot_timeout_seconds
+        )
+        mutations = Mutations(engine, clock)
+        _start_task(stack, "decision log", decision_log.run())
+
+        server = RpcServer(
+            settings,
+            services=_services(engine, checking, mutations, refresher, lists, loader, clock),
+            errors=ERRORS,
+            validator=VALIDATOR,
+            dependencies={"database": lambda: ping(engine)},
+        )
+
+        async def load_lists() -> None:
+            await loader.load(source.list_name)
+
+        async def follow_lists() -> None:
+            await lists.refresh()
+            await rescreening.screen_outdated()
+
+        async def refresh_accounts() -> None:
+            await refresher.refresh_round()
+
+        # The first load is waited for, so that a new service knows its list; its failing is an
+        # alarm and stops no start.
+        await _attempt("load lists", load_lists)
+        for name, work, seconds in (
+            ("load lists", load_lists, settings.list_interval_seconds),
+            ("follow lists", follow_lists, settings.screening_interval_seconds),
+            ("refresh accounts", refresh_accounts, settings.snapshot_interval_seconds),
+        ):
+            _start_task(stack, name, _repeat(name, work, seconds))
+        await server.start()
+        stack.push_async_callback(server.stop)
+        yield server
+
+
+def _services(
+    engine: AsyncEngine,
+    checking: Checking,
+    mutations: Mutations,
+    refresher: SnapshotRefresher,
+    lists: ActiveLists,
+    loader: ListLoader,
+    clock: Clock,
+) -> list[RegisteredService]:
+    def registered(
+        add: Callable[[Any, Any], None], servicer: object, module: Any, clients: frozenset[str]
+    ) -> RegisteredService:
+        (descriptor,) = module.DESCRIPTOR.services_by_name.values()
+        return RegisteredService(
+            add=add, servicer=servicer, descriptor=descriptor, allowed_clients={"*": clients}
+        )
+
+    return [
+        registered(
+            compliance_service_pb2_grpc.add_ComplianceServiceServicer_to_server,
+            ComplianceService(checking),
+            compliance_service_pb2,
+            GATEWAY,
+        ),
+        registered(
+            decision_service_pb2_grpc.add_DecisionServiceServicer_to_server,
+            DecisionService(engine),
+            decision_service_pb2,
+            READERS,
+        ),
+        registered(
+            policy_service_pb2_grpc.add_PolicyServiceServicer_to_server,
+            # RPCs that it does not override answer UNIMPLEMENTED.
+            PolicyService(engine),  # type: ignore[abstract]
+            policy_service_pb2,
+            OPERATOR,
+        ),
+        registered(
+            requirement_service_pb2_grpc.add_RequirementServiceServicer_to_server,
+            RequirementService(engine, refresher),  # type: ignore[abstract]
+            requirement_service_pb2,
+            READERS,
+        ),
+        registered(
+            screening_service_pb2_grpc.add_ScreeningServiceServicer_to_server,
+            ScreeningService(engine, mutations, lists, loader, clock),
+            screening_service_pb2,
+            OPERATOR,
+        ),
+        registered(
+            subject_service_pb2_grpc.add_SubjectServiceServicer_to_server,
+            SubjectService(engine, mutations, lists, clock),
+            subject_service_pb2,
+            READERS,
+        ),
+    ]
+
+
+async def _database_urls(settings: ComplianceSettings) -> tuple[str, str]:
+    """The service's login and the owner's; the embedded server's without settings."""
+    if settings.database_url is None:
+        url = await asyncio.to_thread(embedded_postgres.database_url, "compliance")
+        return url, url
+    owner = settings.owner_url or settings.database_url
+    return settings.database_url.get_secret_value(), owner.get_secret_value()
+
+
+def _start_task(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work, name=name)
+
+    async def end() -> None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    stack.push_async_callback(end)
+
+
+async def _repeat(name: str, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Runs the work again and again, until it is cancelled."""
+    while True:
+        await asyncio.sleep(seconds)
+        await _attempt(name, work)
+
+
+async def _attempt(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """One round; its failure is logged and counted on by the rules, which go by ages."""
+    try:
+        await work()
+    except Exception as error:  # noqa: BLE001 (the next round tries again)
+        log.warning("background_work_failed", work=name, error_type=type(error).__name__)
+
+
+def main() -> None:
+    run_service(ComplianceSettings, open_service)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""Fetches connected accounts through the gateway's MerchantService: no Stripe key lives here."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Protocol
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+
+from compliance.accounts.requirements import RequirementLists, merge
+from compliance.accounts.snapshot import AccountContent, AccountSnapshot, Capability, TaxId
+from compliance.accounts.tax_ids import mask, names_agree, tax_id_format
+from compliance.wire_time import to_datetime
+from gateway.v1 import merchant_pb2, merchant_requirements_pb2, merchant_tax_pb2
+from gateway.v1 import merchant_service_pb2 as pb
+from gateway.v1.merchant_service_pb2_grpc import MerchantServiceStub
+from runtime.errors import from_rpc_error
+from runtime.logs import get_logger
+
+MAX_TAX_IDS = 100
+_CAPABILITY_PREFIX = "CAPABILITY_STATE_"
+_VERIFICATION = {
+    merchant_tax_pb2.TAX_ID_VERIFICATION_STATE_PENDING: "PENDING",
+    merchant_tax_pb2.TAX_ID_VERIFICATION_STATE_VERIFIED: "VERIFIED",
+    merchant_tax_pb2.TAX_ID_VERIFICATION_STATE_UNVERIFIED: "UNVERIFIED",
+    merchant_tax_pb2.TAX_ID_VERIFICATION_STATE_UNAVAILABLE: "UNAVAILABLE",
+    # A word that the gateway does not know is a number that nobody confirmed.
+    merchant_tax_pb2.TAX_ID_VERIFICATION_STATE_UNRECOGNIZED: "UNAVAILABLE",
+}
+_TAX_SETTINGS = {
+    merchant_tax_pb2.TAX_SETTINGS_STATE_ACTIVE: "ACTIVE",
+    merchant_tax_pb2.TAX_SETTINGS_STATE_PENDING: "PENDING",
+}
+
+log = get_logger(__name__)
+
+
+class AccountUnavailableError(Exception):
+    """The account could not be fetched; the message is the gateway's code and reason."""
+
+
+class AccountSource(Protocol):
+    """Where snapshots come from."""
+
+    async def fetch(self, account: "AccountReference", max_age: timedelta) -> AccountSnapshot:
+        """The account as it was at most `max_age` ago. Raises `AccountUnavailableError`."""
+        ...
+
+
+class AccountReference(Protocol):
+    """Which account to fetch, and whose it is; `gateway_merchant_id` is empty until known."""
+
+    @property
+    def connected_account_id(self) -> str: ...
+    @property
+    def gateway_merchant_id(self) -> str: ...
+    @property
+    def legal_name(self) -> str: ...
+    @property
+    def is_person(self) -> bool: ...
+
+
+class GatewayAccounts:
+    """The gateway as a source of snapshots."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._merchants = MerchantServiceStub(channel)
+
+    async def fetch(self, account: AccountReference, max_age: timedelta) -> AccountSnapshot:
+        """The account as Stripe last showed it to the gateway."""
+        try:
+            merchant_id = account.gateway_merchant_id or await self._merchant_id(account)
+            synced, tax_settings, tax_ids = await asyncio.gather(
+                self._merchants.SyncMerchant(
+                    pb.SyncMerchantRequest(merchant_id=merchant_id, max_age=_duration(max_age))
+                ),
+                self._tax_settings(merchant_id),
+                self._tax_ids(merchant_id),
+            )
+        except grpc.aio.AioRpcError as error:
+            received = from_rpc_error(error)
+            raise AccountUnavailableError(f"{received.code.name} {received.reason}") from error
+        return _snapshot(account, synced.merchant, tax_settings, tax_ids)
+
+    async def _merchant_id(self, account: AccountReference) -> str:
+        found = await self._merchants.GetMerchant(
+            pb.GetMerchantRequest(stripe_account_id=account.connected_account_id)
+        )
+        return str(found.merchant.merchant_id)
+
+    async def _tax_settings(self, merchant_id: str) -> merchant_tax_pb2.TaxSettings:
+        """The settings; empty where they cannot be had, which warns and stops no payment."""
+        try:
+            answer = await self._merchants.GetTaxSettings(
+                pb.GetTaxSettingsRequest(merchant_id=merchant_id)
+            )
+        except grpc.aio.AioRpcError as error:
+            log.warning("tax_settings_not_fetched", code=error.code().name)
+            return merchant_tax_pb2.TaxSettings()
+        return answer.tax_settings
+
+    async def _tax_ids(self, merchant_id: str) -> list[merchant_tax_pb2.TaxId]:
+        """The tax ids; none where they cannot be had, which is noticed by the settings, too."""
+        try:
+            answer = await self._merchants.ListTaxIds(
+                pb.ListTaxIdsRequest(
+                    owner=merchant_tax_pb2.TaxIdOwner(merchant_id=merchant_id),
+                    page_size=MAX_TAX_IDS,
+                )
+            )
+        except grpc.aio.AioRpcError as error:
+            log.warning("tax_ids_not_fetched", code=error.code().name)
+            return []
+        return list(answer.tax_ids)
+
+
+def _snapshot(
+    account: AccountReference,
+    merchant: merchant_pb2.Merchant,
+    tax_settings: merchant_tax_pb2.TaxSettings,
+    tax_ids: list[merchant_tax_pb2.TaxId],
+) -> AccountSnapshot:
+    if not merchant.HasField("snapshot"):
+        raise AccountUnavailableError("the gateway has no snapshot")
+    if merchant.stripe_account_id != account.connected_account_id:
+        raise AccountUnavailableError("the gateway answered with another account")
+    seen = merchant.snapshot
+    is_connected = merchant.state == merchant_pb2.MERCHANT_STATE_CONNECTED
+    content = AccountContent(
+        # An account that left the platform keeps its last words; they do not hold any more.
+        charges_enabled=seen.charges_enabled and is_connected,
+        payouts_enabled=seen.payouts_enabled and is_connected,
+        details_submitted=seen.details_submitted,
+        disabled_reason=seen.requirements.disabled_reason,
+        country_code=seen.country,
+        external_account_errored=any(
+            item.state == merchant_pb2.EXTERNAL_ACCOUNT_STATE_ERRORED
+            for item in seen.external_accounts
+        ),
+        capabilities=tuple(
+            Capability(
+                name=item.name,
+                state=merchant_pb2.CapabilityState.Name(item.state).removeprefix(
+                    _CAPABILITY_PREFIX
+                ),
+                requested=item.requested,
+                disabled_reason=item.requirements.disabled_reason,
+            )
+            for item in seen.capabilities
+        ),
+        requirements=merge(_requirement_lists(seen)),
+        tax_settings_state=_TAX_SETTINGS.get(tax_settings.state, "UNSPECIFIED"),
+        tax_missing_fields=tuple(tax_settings.missing_fields),
+        tax_ids=tuple(_tax_id(item, account) for item in tax_ids),
+    )
+    return AccountSnapshot(
+        connected_account_id=account.connected_account_id,
+        stripe_account=merchant.corridor,
+        gateway_merchant_id=merchant.merchant_id,
+        content=content,
+        fetch_time=to_datetime(seen.fetch_time),
+    )
+
+
+def _requirement_lists(seen: merchant_pb2.AccountSnapshot) -> Iterator[RequirementLists]:
+    yield _lists(seen.requirements, "", future=False)
+    yield _lists(seen.future_requirements, "", future=True)
+    for capability in seen.capabilities:
+        # What nobody asked for is not due.
+        if capability.requested:
+            yield _lists(capability.requirements, capability.name, future=False)
+            yield _lists(capability.future_requirements, capability.name, future=True)
+
+
+def _lists(
+    said: merchant_requirements_pb2.Requirements, capability: str, *, future: bool
+) -> RequirementLists:
+    return RequirementLists(
+        capability=capability,
+        future=future,
+        currently_due=said.currently_due,
+        past_due=said.past_due,
+        eventually_due=said.eventually_due,
+        pending_verification=said.pending_verification,
+        deadline_time=to_datetime(said.current_deadline)
+        if said.HasField("current_deadline")
+        else None,
+        alternatives=[
+            (item.original_fields_due, item.alternative_fields_due) for item in said.alternatives
+        ],
+        errors=[(item.requirement, item.code) for item in said.errors],
+    )
+
+
+def _tax_id(said: merchant_tax_pb2.TaxId, account: AccountReference) -> TaxId:
+    return TaxId(
+        type=said.kind,
+        masked_value=mask(said.value),
+        country_code=said.country,
+        verification=_VERIFICATION.get(said.verification_state, "UNSPECIFIED"),
+        format=tax_id_format(said.kind, said.value),
+        name_agrees=names_agree(
+            said.verified_name, account.legal_name, is_person=account.is_person
+        ),
+    )
+
+
+def _duration(length: timedelta) -> Duration:
+    duration = Duration()
+    duration.FromTimedelta(length)
+    return duration

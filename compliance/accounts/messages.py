@@ -1,0 +1,73 @@
+"""Snapshots, requirements and tax in the form of the contract."""
+
+from compliance.accounts.requirements import Requirement, earliest_deadline
+from compliance.accounts.snapshot import AccountSnapshot
+from compliance.v1 import requirement_pb2 as pb
+from compliance.wire_time import to_timestamp
+
+_STATES = dict(enumerate(pb.RequirementState.values()))
+_TAX_STATE_PREFIX = "TAX_SETTINGS_STATE_"
+_VERIFICATION_PREFIX = "TAX_ID_VERIFICATION_"
+_FORMAT_PREFIX = "TAX_ID_FORMAT_"
+
+
+def snapshot_message(subject_id: str, snapshot: AccountSnapshot) -> pb.AccountSnapshot:
+    content = snapshot.content
+    return pb.AccountSnapshot(
+        subject_id=subject_id,
+        stripe_account=snapshot.stripe_account,
+        connected_account_id=snapshot.connected_account_id,
+        charges_enabled=content.charges_enabled,
+        payouts_enabled=content.payouts_enabled,
+        details_submitted=content.details_submitted,
+        disabled_reason=content.disabled_reason,
+        capabilities=[
+            pb.Capability(
+                name=item.name,
+                stripe_state=item.state.lower(),
+                disabled_reason=item.disabled_reason,
+            )
+            for item in content.capabilities
+        ],
+        requirements=[requirement_message(item) for item in content.requirements],
+        earliest_deadline_time=to_timestamp(earliest_deadline(content.requirements)),
+        external_account_errored=content.external_account_errored,
+        country_code=content.country_code,
+        fetch_time=to_timestamp(snapshot.fetch_time),
+        content_hash=content.content_hash,
+    )
+
+
+def requirement_message(item: Requirement) -> pb.Requirement:
+    return pb.Requirement(
+        field=item.field,
+        state=_STATES[item.severity],
+        deadline_time=to_timestamp(item.deadline_time),
+        capabilities=item.capabilities,
+        error_codes=item.error_codes,
+        future=item.future,
+        alternative_fields=item.alternative_fields,
+        hosted_only=item.hosted_only,
+    )
+
+
+def tax_message(subject_id: str, snapshot: AccountSnapshot) -> pb.TaxStatus:
+    content = snapshot.content
+    return pb.TaxStatus(
+        subject_id=subject_id,
+        ready=content.tax_settings_state == "ACTIVE",
+        settings_state=pb.TaxSettingsState.Value(_TAX_STATE_PREFIX + content.tax_settings_state),
+        missing_fields=content.tax_missing_fields,
+        tax_ids=[
+            pb.TaxId(
+                type=item.type,
+                masked_value=item.masked_value,
+                country_code=item.country_code,
+                verification=pb.TaxIdVerification.Value(_VERIFICATION_PREFIX + item.verification),
+                format=pb.TaxIdFormat.Value(_FORMAT_PREFIX + item.format),
+                name_agrees=item.name_agrees,
+            )
+            for item in content.tax_ids
+        ],
+        fetch_time=to_timestamp(snapshot.fetch_time),
+    )

@@ -1,0 +1,98 @@
+"""What Stripe said of a connected account, without anything that names a person."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from compliance.accounts.requirements import Requirement
+from compliance.checks.canonical import dumps
+from compliance.checks.facts import (
+    AccountFacts,
+    CapabilityFacts,
+    RequirementFacts,
+    TaxIdFacts,
+)
+
+
+@dataclass(frozen=True)
+class Capability:
+    """One thing that the account asks to do; `state` is Stripe's word in upper case."""
+
+    name: str
+    state: str
+    requested: bool
+    disabled_reason: str
+
+
+@dataclass(frozen=True)
+class TaxId:
+    """A tax id with its value masked; words are those of the contract's enums."""
+
+    type: str
+    masked_value: str
+    country_code: str
+    verification: str
+    format: str
+    name_agrees: bool
+
+
+@dataclass(frozen=True)
+class AccountContent:
+    """Everything that can change; equal contents have equal hashes."""
+
+    charges_enabled: bool
+    payouts_enabled: bool
+    details_submitted: bool
+    disabled_reason: str
+    country_code: str
+    external_account_errored: bool
+    capabilities: tuple[Capability, ...]
+    requirements: tuple[Requirement, ...]
+    tax_settings_state: str
+    tax_missing_fields: tuple[str, ...]
+    tax_ids: tuple[TaxId, ...]
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 in hex over the canonical JSON."""
+        return hashlib.sha256(dumps(self).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class AccountSnapshot:
+    """A content and when it was last seen to hold."""
+
+    connected_account_id: str
+    stripe_account: str
+    gateway_merchant_id: str
+    content: AccountContent
+    fetch_time: datetime
+
+    def to_facts(self) -> AccountFacts:
+        """What the rules look at."""
+        content = self.content
+        return AccountFacts(
+            stripe_account=self.stripe_account,
+            connected_account_id=self.connected_account_id,
+            charges_enabled=content.charges_enabled,
+            payouts_enabled=content.payouts_enabled,
+            disabled_reason=content.disabled_reason,
+            external_account_errored=content.external_account_errored,
+            capabilities=tuple(
+                CapabilityFacts(item.name, item.state, item.disabled_reason)
+                for item in content.capabilities
+            ),
+            requirements=tuple(
+                RequirementFacts(
+                    item.field, item.severity, item.deadline_time, item.capabilities, item.future
+                )
+                for item in content.requirements
+            ),
+            tax_settings_state=content.tax_settings_state,
+            tax_ids=tuple(
+                TaxIdFacts(item.verification, item.format, item.name_agrees)
+                for item in content.tax_ids
+            ),
+            content_hash=content.content_hash,
+            fetch_time=self.fetch_time,
+        )

@@ -1,0 +1,1 @@
+"""Checks: from facts to a verdict, and from a verdict to the decision log."""

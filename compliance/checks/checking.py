@@ -1,0 +1,124 @@
+"""One check from request to logged decision: load, refetch if need be, decide, append."""
+
+import uuid
+
+from google.protobuf.message import Message
+from prometheus_client import Counter
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from compliance.accounts.gateway_source import AccountUnavailableError
+from compliance.accounts.refreshing import SnapshotRefresher
+from compliance.accounts.store import linked_account
+from compliance.checks.canonical import dumps
+from compliance.checks.decision import decide
+from compliance.checks.decision_log import DecisionLog
+from compliance.checks.decision_store import decision_at, decision_of_request
+from compliance.checks.facts import AccountFacts
+from compliance.checks.facts_store import CheckInput, LoadedFacts, load_facts
+from compliance.checks.messages import LoggedDecision, decision_message
+from compliance.checks.policy import Policy
+from compliance.checks.rules import is_too_old
+from compliance.errors import request_id_reused
+from compliance.v1 import decision_pb2 as pb
+from runtime import deadline
+from runtime.clock import Clock
+from runtime.logs import get_logger
+from runtime.messages import differing_fields
+
+# What is left of a call's deadline for writing the decision and answering.
+RESERVED_SECONDS = 0.25
+
+DECISIONS = Counter(
+    "compliance_decisions_total", "Decisions by what was checked and verdict.", ["kind", "verdict"]
+)
+
+log = get_logger(__name__)
+
+
+class Checking:
+    """Decides inputs under the policy in force."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        decision_log: DecisionLog,
+        refresher: SnapshotRefresher,
+        policy: Policy,
+        clock: Clock,
+        snapshot_timeout_seconds: float,
+    ) -> None:
+        self._engine = engine
+        self._log = decision_log
+        self._refresher = refresher
+        self._policy = policy
+        self._clock = clock
+        self._snapshot_timeout_seconds = snapshot_timeout_seconds
+
+    async def check(self, asked: CheckInput, request: Message) -> pb.Decision:
+        """The decision of this input, or the one made for the same request before.
+
+        Raises `REQUEST_ID_REUSED` if the request differs from the first one with its id.
+        """
+        loaded = await load_facts(self._engine, asked)
+        if loaded.decided_sequence is not None:
+            async with self._engine.connect() as connection:
+                decided = await decision_at(connection, loaded.decided_sequence)
+            return _repeat(decided, asked, request)
+        account = await self._fresh_account(loaded, asked)
+        now = self._clock.now()
+        record = decide(
+            loaded.to_facts(asked, account, now),
+            self._policy,
+            decision_id=f"dec_{uuid.uuid4().hex}",
+            request_id=asked.request_id,
+            reference_id=asked.reference_id,
+            record_time=now,
+        )
+        place = await self._log.append(
+            record.decision_id, dumps(record), request.SerializeToString(deterministic=True)
+        )
+        if place is None:
+            async with self._engine.connect() as connection:
+                decided = await decision_of_request(connection, record.kind, asked.request_id)
+            return _repeat(decided, asked, request)
+        DECISIONS.labels(record.kind, record.verdict).inc()
+        return decision_message(record, place)
+
+    async def _fresh_account(self, loaded: LoadedFacts, asked: CheckInput) -> AccountFacts | None:
+        """What was loaded, or newly fetched if that is too old; the rules judge what comes out."""
+        account, merchant = loaded.account, loaded.merchant
+        max_age = self._policy.snapshot_max_age
+        fresh = account is not None and not is_too_old(
+            account.fetch_time, self._clock.now(), max_age
+        )
+        is_own = (
+            merchant is not None
+            and merchant.connected_account_id
+            and asked.connected_account_id in ("", merchant.connected_account_id)
+        )
+        if fresh or not is_own:
+            return account
+        left = deadline.remaining()
+        timeout = self._snapshot_timeout_seconds
+        if left is not None:
+            timeout = min(timeout, left - RESERVED_SECONDS)
+        if timeout <= 0:
+            return account
+        async with self._engine.connect() as connection:
+            linked = await linked_account(connection, asked.merchant_subject_id)
+        if linked is None:
+            return account
+        try:
+            snapshot = await self._refresher.fetch(linked, timeout=timeout)
+        except AccountUnavailableError as error:
+            # The rules see the old snapshot, or none, and say REVIEW.
+            log.warning("check_without_fresh_account", reason=str(error))
+            return account
+        return snapshot.to_facts()
+
+
+def _repeat(decided: LoggedDecision, asked: CheckInput, request: Message) -> pb.Decision:
+    first = type(request).FromString(decided.request)
+    if differing := differing_fields(first, request):
+        raise request_id_reused(asked.request_id, differing)
+    return decided.to_message()

@@ -1,0 +1,149 @@
+"""What a check goes by, frozen: no name of a person, no clock, no database.
+
+Facts are stored with each decision, so that the same rules can be run over them again. A subject
+is named by its id only.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class CheckKind(StrEnum):
+    """What is checked."""
+
+    PAYMENT = "PAYMENT"
+    TRANSFER = "TRANSFER"
+    PAYOUT = "PAYOUT"
+
+
+class Role(StrEnum):
+    """The part that a subject plays in a check."""
+
+    MERCHANT = "MERCHANT"
+    OWNER = "OWNER"
+    CUSTOMER = "CUSTOMER"
+
+
+@dataclass(frozen=True)
+class ScreeningFacts:
+    """Against which list version a subject's profile was screened, and when."""
+
+    list: str
+    list_version: int
+    profile_revision: int
+    screen_time: datetime
+
+
+@dataclass(frozen=True)
+class SubjectFacts:
+    """A subject as stored; `kind` is what it is, `role` is what it is asked for as."""
+
+    subject_id: str
+    role: Role
+    kind: str
+    parent_subject_id: str
+    state: str
+    kyc_state: str
+    kyc_expire_time: datetime | None
+    country_code: str
+    stripe_account: str
+    connected_account_id: str
+    revision: int
+    profile_revision: int
+    update_time: datetime
+    screenings: tuple[ScreeningFacts, ...]
+    open_match_ids: tuple[str, ...]
+    confirmed_match_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RequirementFacts:
+    """One thing Stripe wants; `severity` is a RequirementState of the contract, 1 to 4."""
+
+    field: str
+    severity: int
+    deadline_time: datetime | None
+    capabilities: tuple[str, ...]
+    future: bool
+
+
+@dataclass(frozen=True)
+class CapabilityFacts:
+    """One thing a connected account asks to do; `state` is Stripe's word."""
+
+    name: str
+    state: str
+    disabled_reason: str
+
+
+@dataclass(frozen=True)
+class TaxIdFacts:
+    """One tax id without its value; the words are those of the contract's enums."""
+
+    verification: str
+    format: str
+    name_agrees: bool
+
+
+@dataclass(frozen=True)
+class AccountFacts:
+    """A connected account as the gateway last saw it at Stripe."""
+
+    stripe_account: str
+    connected_account_id: str
+    charges_enabled: bool
+    payouts_enabled: bool
+    disabled_reason: str
+    external_account_errored: bool
+    capabilities: tuple[CapabilityFacts, ...]
+    requirements: tuple[RequirementFacts, ...]
+    tax_settings_state: str
+    tax_ids: tuple[TaxIdFacts, ...]
+    content_hash: str
+    fetch_time: datetime
+
+
+@dataclass(frozen=True)
+class ListFacts:
+    """A required sanctions list; version 0 and no time: none was ever loaded."""
+
+    list: str
+    version: int
+    confirm_time: datetime | None
+
+
+@dataclass(frozen=True)
+class CheckFacts:
+    """Everything that the rules may look at. Amounts are minor units of the currency."""
+
+    kind: CheckKind
+    merchant_subject_id: str
+    customer_subject_id: str
+    currency_code: str
+    amount_minor: int
+    stripe_account: str
+    connected_account_id: str
+    country_codes: tuple[str, ...]
+    merchant: SubjectFacts | None
+    owners: tuple[SubjectFacts, ...]
+    # True if there are more owners than a check can look at.
+    owners_truncated: bool
+    customer: SubjectFacts | None
+    account: AccountFacts | None
+    lists: tuple[ListFacts, ...]
+    as_of: datetime
+
+    @property
+    def expected_account_id(self) -> str:
+        """The connected account that evidence is needed of; empty where there is none."""
+        if self.connected_account_id:
+            return self.connected_account_id
+        return self.merchant.connected_account_id if self.merchant else ""
+
+    @property
+    def subjects(self) -> tuple[SubjectFacts, ...]:
+        """The subjects that were found: merchant, owners, customer."""
+        merchant = (self.merchant,) if self.merchant else ()
+        customer = (self.customer,) if self.customer else ()
+        return (*merchant, *self.owners, *customer)

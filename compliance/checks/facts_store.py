@@ -1,0 +1,111 @@
+"""Reads the facts of a check from the database."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from compliance.accounts.snapshot import AccountSnapshot
+from compliance.checks.canonical import build
+from compliance.checks.facts import (
+    AccountFacts,
+    CheckFacts,
+    CheckKind,
+    ListFacts,
+    Role,
+    SubjectFacts,
+)
+
+# Enough for any company that names its beneficial owners; with more, checks are REVIEW.
+MAX_OWNERS = 50
+REQUIRED_LISTS = ("OFAC_SDN",)
+
+_LOAD_FACTS = (Path(__file__).parent / "sql" / "load_facts.sql").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class CheckInput:
+    """What was asked, whichever RPC asked it. The amount is in minor units."""
+
+    kind: CheckKind
+    request_id: str
+    reference_id: str
+    merchant_subject_id: str
+    customer_subject_id: str
+    currency_code: str
+    amount_minor: int
+    stripe_account: str
+    connected_account_id: str
+    country_codes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LoadedFacts:
+    """What is stored about an input; `decided_sequence` if its request_id was used before."""
+
+    decided_sequence: int | None
+    subjects: tuple[SubjectFacts, ...]
+    account: AccountFacts | None
+    lists: tuple[ListFacts, ...]
+
+    @property
+    def merchant(self) -> SubjectFacts | None:
+        return next(iter(self._in_role(Role.MERCHANT)), None)
+
+    def to_facts(
+        self, asked: CheckInput, account: AccountFacts | None, as_of: datetime
+    ) -> CheckFacts:
+        """The facts at one time; `account` may be younger than what was loaded."""
+        owners = self._in_role(Role.OWNER)
+        return CheckFacts(
+            kind=asked.kind,
+            merchant_subject_id=asked.merchant_subject_id,
+            customer_subject_id=asked.customer_subject_id,
+            currency_code=asked.currency_code,
+            amount_minor=asked.amount_minor,
+            stripe_account=asked.stripe_account,
+            connected_account_id=asked.connected_account_id,
+            country_codes=asked.country_codes,
+            merchant=self.merchant,
+            owners=owners[:MAX_OWNERS],
+            owners_truncated=len(owners) > MAX_OWNERS,
+            customer=next(iter(self._in_role(Role.CUSTOMER)), None),
+            account=account,
+            lists=self.lists,
+            as_of=as_of,
+        )
+
+    def _in_role(self, role: Role) -> tuple[SubjectFacts, ...]:
+        return tuple(subject for subject in self.subjects if subject.role is role)
+
+
+async def load_facts(engine: AsyncEngine, asked: CheckInput) -> LoadedFacts:
+    """What is stored about the input, as of one moment."""
+    async with engine.connect() as connection:
+        result = await connection.exec_driver_sql(
+            _LOAD_FACTS,
+            {
+                "kind": asked.kind.value,
+                "request_id": asked.request_id,
+                "merchant_subject_id": asked.merchant_subject_id,
+                "customer_subject_id": asked.customer_subject_id,
+                "connected_account_id": asked.connected_account_id,
+                "max_owners": MAX_OWNERS + 1,
+            },
+        )
+        row = result.one()
+    return LoadedFacts(
+        decided_sequence=row.decided_sequence,
+        subjects=tuple(build(subject, SubjectFacts) for subject in row.subjects),
+        account=None if row.account is None else build(row.account, AccountSnapshot).to_facts(),
+        lists=_lists(row.lists),
+    )
+
+
+def _lists(rows: list[dict[str, Any]]) -> tuple[ListFacts, ...]:
+    """The lists in use, and those that are required and were never loaded."""
+    active = {row["list"]: build(row, ListFacts) for row in rows}
+    missing = {name: ListFacts(name, 0, None) for name in REQUIRED_LISTS if name not in active}
+    return tuple(value for _, value in sorted({**active, **missing}.items()))

@@ -1,0 +1,141 @@
+"""What rules can find, how grave it is, and what to tell whom.
+
+The codes and their numbers are those of `ReasonCode` in decision.proto (a test compares them).
+The merchant's text never lets a suspicion be guessed: whatever may be one reads the same as
+missing paperwork (no tipping off).
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Verdict(IntEnum):
+    """May it happen? The order is the severity; a worse finding always wins."""
+
+    ALLOW = 1
+    REVIEW = 2
+    DENY = 3
+
+
+class Code(IntEnum):
+    """What a rule found, in order of precedence."""
+
+    MERCHANT_SANCTIONED = 1
+    OWNER_SANCTIONED = 2
+    CUSTOMER_SANCTIONED = 3
+    COUNTRY_PROHIBITED = 4
+    MERCHANT_BLOCKED = 5
+    CUSTOMER_BLOCKED = 6
+    OWNER_BLOCKED = 7
+    KYC_REJECTED = 8
+    ACCOUNT_REJECTED = 9
+    CHARGES_DISABLED = 10
+    TRANSFERS_DISABLED = 11
+    PAYOUTS_DISABLED = 12
+    EXTERNAL_ACCOUNT_ERRORED = 13
+    AMOUNT_OVER_MAXIMUM = 14
+    MERCHANT_UNKNOWN = 15
+    CUSTOMER_UNKNOWN = 16
+    SUBJECT_MISMATCH = 17
+    MERCHANT_MATCH_OPEN = 18
+    OWNER_MATCH_OPEN = 19
+    CUSTOMER_MATCH_OPEN = 20
+    SCREENING_PENDING = 21
+    LIST_MISSING = 22
+    LIST_STALE = 23
+    KYC_INCOMPLETE = 24
+    KYC_EXPIRED = 25
+    SNAPSHOT_MISSING = 26
+    SNAPSHOT_STALE = 27
+    DISABLED_REASON_UNKNOWN = 28
+    ACCOUNT_RESTRICTED = 29
+    REQUIREMENTS_PAST_DUE = 30
+    AMOUNT_OVER_REVIEW_LIMIT = 31
+    CURRENCY_NOT_COVERED = 32
+    PAYER_UNIDENTIFIED = 33
+    LIST_AGING = 34
+    REQUIREMENT_DUE_SOON = 35
+    TAX_NOT_READY = 36
+    TAX_NAME_DIFFERS = 37
+    TAX_ID_UNCONFIRMED = 38
+    TAX_ID_INVALID = 39
+
+
+WARNINGS_FROM = Code.LIST_AGING
+REVIEWS_FROM = Code.MERCHANT_UNKNOWN
+
+_MERCHANT_DETAILS = "Your account details are being checked. There is nothing to do for now."
+_PAYMENT_DETAILS = "This transaction cannot be processed."
+_ONBOARDING = "Your account needs more information. Please complete your onboarding."
+_LIMIT = "The amount is over the limit of your account."
+_LATER = "This transaction needs a moment longer. There is nothing to do for now."
+
+# Code: (for operators, for the merchant).
+TEXTS: dict[Code, tuple[str, str]] = {
+    Code.MERCHANT_SANCTIONED: ("The merchant is confirmed to be sanctioned.", _PAYMENT_DETAILS),
+    Code.OWNER_SANCTIONED: ("An owner is confirmed to be sanctioned.", _PAYMENT_DETAILS),
+    Code.CUSTOMER_SANCTIONED: ("The customer is confirmed to be sanctioned.", _PAYMENT_DETAILS),
+    Code.COUNTRY_PROHIBITED: ("A country is prohibited by policy.", _PAYMENT_DETAILS),
+    Code.MERCHANT_BLOCKED: ("The merchant is blocked or closed.", _PAYMENT_DETAILS),
+    Code.CUSTOMER_BLOCKED: ("The customer is blocked or closed.", _PAYMENT_DETAILS),
+    Code.OWNER_BLOCKED: ("An owner is blocked.", _PAYMENT_DETAILS),
+    Code.KYC_REJECTED: ("An identity was checked and rejected.", _PAYMENT_DETAILS),
+    Code.ACCOUNT_REJECTED: ("Stripe rejected the connected account.", _PAYMENT_DETAILS),
+    Code.CHARGES_DISABLED: ("Stripe does not let the account charge.", _ONBOARDING),
+    Code.TRANSFERS_DISABLED: ("The transfers capability is not active.", _ONBOARDING),
+    Code.PAYOUTS_DISABLED: ("Stripe does not let the account pay out.", _ONBOARDING),
+    Code.EXTERNAL_ACCOUNT_ERRORED: (
+        "The bank account is errored since a payout failed.",
+        "Payouts to your bank account failed. Please check its details.",
+    ),
+    Code.AMOUNT_OVER_MAXIMUM: ("The amount is over the policy's maximum.", _LIMIT),
+    Code.MERCHANT_UNKNOWN: ("No merchant has this subject id.", _MERCHANT_DETAILS),
+    Code.CUSTOMER_UNKNOWN: ("No customer has this subject id.", _LATER),
+    Code.SUBJECT_MISMATCH: ("Merchant, customer and account do not belong together.", _LATER),
+    Code.MERCHANT_MATCH_OPEN: ("The merchant has open list matches.", _LATER),
+    Code.OWNER_MATCH_OPEN: ("An owner has open list matches.", _LATER),
+    Code.CUSTOMER_MATCH_OPEN: ("The customer has open list matches.", _LATER),
+    Code.SCREENING_PENDING: ("Not yet screened against the list in use.", _LATER),
+    Code.LIST_MISSING: ("No version of a required list was ever loaded.", _LATER),
+    Code.LIST_STALE: ("The list in use is too old.", _LATER),
+    Code.KYC_INCOMPLETE: ("The merchant's identity is not verified.", _ONBOARDING),
+    Code.KYC_EXPIRED: ("The merchant's identity check expired.", _ONBOARDING),
+    Code.SNAPSHOT_MISSING: ("Nothing is known of the connected account.", _LATER),
+    Code.SNAPSHOT_STALE: ("What is known of the connected account is too old.", _LATER),
+    Code.DISABLED_REASON_UNKNOWN: ("Stripe gave a reason that is not known here.", _LATER),
+    Code.ACCOUNT_RESTRICTED: ("Stripe restricts the connected account.", _LATER),
+    Code.REQUIREMENTS_PAST_DUE: ("A requirement of Stripe's is past due.", _ONBOARDING),
+    Code.AMOUNT_OVER_REVIEW_LIMIT: ("The amount is over the review limit.", _LATER),
+    Code.CURRENCY_NOT_COVERED: ("The policy has no limits for the currency.", _LATER),
+    Code.PAYER_UNIDENTIFIED: ("The amount is over the limit for guests.", _LATER),
+    Code.LIST_AGING: ("The list in use is older than a day.", ""),
+    Code.REQUIREMENT_DUE_SOON: ("A requirement of Stripe's is due soon.", _ONBOARDING),
+    Code.TAX_NOT_READY: ("Stripe Tax is not active.", "Please complete your tax settings."),
+    Code.TAX_NAME_DIFFERS: ("A verified tax id has another name.", ""),
+    Code.TAX_ID_UNCONFIRMED: ("A tax id is not confirmed yet.", ""),
+    Code.TAX_ID_INVALID: ("A tax id is invalid or unknown.", "Please check your tax ids."),
+}
+
+
+def severity(code: Code) -> Verdict:
+    """The verdict that the code alone leads to."""
+    if code >= WARNINGS_FROM:
+        return Verdict.ALLOW
+    return Verdict.REVIEW if code >= REVIEWS_FROM else Verdict.DENY
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """One thing a rule found; ordered by precedence, so that equal facts give equal lists.
+
+    `detail` adds to the operators' text: Stripe's words, ids, limits, never a name.
+    """
+
+    code: Code
+    subject_id: str = ""
+    detail: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict that this finding alone leads to."""
+        return severity(self.code)

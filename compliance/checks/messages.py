@@ -1,0 +1,87 @@
+"""Decisions in the form of the contract."""
+
+from dataclasses import dataclass
+
+from compliance.checks.canonical import loads, time_of
+from compliance.checks.decision import DecisionRecord
+from compliance.checks.decision_log import Place
+from compliance.checks.evidence import Evidence
+from compliance.checks.findings import TEXTS, Finding, Verdict
+from compliance.v1 import decision_pb2 as pb
+from compliance.v1 import money_pb2
+from compliance.wire_time import to_duration, to_timestamp
+
+_EVIDENCE_KIND_PREFIX = "EVIDENCE_KIND_"
+_EVIDENCE_STATE_PREFIX = "EVIDENCE_STATE_"
+_DECISION_KIND_PREFIX = "DECISION_KIND_"
+_VERDICT_PREFIX = "VERDICT_"
+
+
+@dataclass(frozen=True)
+class LoggedDecision:
+    """A row of the log."""
+
+    place: Place
+    record: str
+    request: bytes
+
+    def to_message(self) -> pb.Decision:
+        return decision_message(loads(self.record, DecisionRecord), self.place)
+
+
+def decision_message(record: DecisionRecord, place: Place) -> pb.Decision:
+    """The decision as clients see it."""
+    facts = record.facts
+    return pb.Decision(
+        decision_id=record.decision_id,
+        sequence=place.sequence,
+        kind=pb.DecisionKind.Value(_DECISION_KIND_PREFIX + record.kind),
+        request_id=record.request_id,
+        reference_id=record.reference_id,
+        merchant_subject_id=record.merchant_subject_id,
+        customer_subject_id=facts.customer_subject_id,
+        amount=money_pb2.Money(currency_code=facts.currency_code, minor_units=facts.amount_minor),
+        verdict=pb.Verdict.Value(_VERDICT_PREFIX + record.verdict),
+        reasons=[reason_message(finding) for finding in record.findings],
+        evidence=[_evidence_message(piece) for piece in record.evidence],
+        policy_version=record.policy_version,
+        as_of_time=to_timestamp(facts.as_of),
+        record_time=to_timestamp(time_of(record.record_time_us)),
+        hash=place.hash,
+        previous_hash=place.previous_hash,
+    )
+
+
+def reason_message(finding: Finding) -> pb.Reason:
+    """A finding with its two texts; only the operators' has the detail."""
+    internal, merchant = TEXTS[finding.code]
+    return pb.Reason(
+        code=pb.ReasonCode.Value(f"REASON_CODE_{finding.code.name}"),
+        verdict=verdict_enum(finding.verdict),
+        subject_id=finding.subject_id,
+        internal_text=f"{internal} ({finding.detail})" if finding.detail else internal,
+        merchant_text=merchant,
+    )
+
+
+def verdict_enum(verdict: Verdict) -> "pb.Verdict.ValueType":
+    return pb.Verdict.Value(_VERDICT_PREFIX + verdict.name)
+
+
+def verdict_word(verdict: "pb.Verdict.ValueType") -> str:
+    return pb.Verdict.Name(verdict).removeprefix(_VERDICT_PREFIX)
+
+
+def kind_word(kind: "pb.DecisionKind.ValueType") -> str:
+    return pb.DecisionKind.Name(kind).removeprefix(_DECISION_KIND_PREFIX)
+
+
+def _evidence_message(piece: Evidence) -> pb.Evidence:
+    return pb.Evidence(
+        kind=pb.EvidenceKind.Value(_EVIDENCE_KIND_PREFIX + piece.kind),
+        state=pb.EvidenceState.Value(_EVIDENCE_STATE_PREFIX + piece.state),
+        about=piece.about,
+        version=piece.version,
+        observed_time=to_timestamp(piece.observed_time),
+        age=None if piece.age is None else to_duration(piece.age),
+    )

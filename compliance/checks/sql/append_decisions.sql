@@ -1,0 +1,10 @@
+-- Appends decisions in the given order; a trigger gives each its place and hash. Those whose
+-- request_id was decided before are left out of the answer.
+INSERT INTO decision (record, request)
+SELECT
+    item.record,
+    item.request
+FROM unnest(%(records)s::text [], %(requests)s::bytea []) WITH ORDINALITY AS item (record, request, place)
+ORDER BY item.place
+ON CONFLICT (kind, request_id) DO NOTHING
+RETURNING decision_id, sequence, previous_hash, hash

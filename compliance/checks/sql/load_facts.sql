@@ -1,0 +1,110 @@
+-- Everything that a check looks at, in one round trip. Times are microseconds since 1970.
+WITH involved AS (
+    SELECT 'MERCHANT' AS role, subject.*
+    FROM subject
+    WHERE subject_id = %(merchant_subject_id)s
+    UNION ALL
+    SELECT 'CUSTOMER' AS role, subject.*
+    FROM subject
+    WHERE subject_id = %(customer_subject_id)s
+    UNION ALL
+    (
+        SELECT 'OWNER' AS role, subject.*
+        FROM subject
+        WHERE parent_subject_id = %(merchant_subject_id)s AND kind = 'OWNER'
+        ORDER BY ordinal
+        LIMIT %(max_owners)s
+    )
+),
+
+described AS (
+    SELECT
+        jsonb_build_object(
+            'subject_id', i.subject_id,
+            'role', i.role,
+            'kind', i.kind,
+            'parent_subject_id', coalesce(i.parent_subject_id, ''),
+            'state', i.state,
+            'kyc_state', i.kyc_state,
+            'kyc_expire_time', (extract(EPOCH FROM i.kyc_expire_time) * 1000000)::bigint,
+            'country_code', i.country_code,
+            'stripe_account', coalesce(i.stripe_account, ''),
+            'connected_account_id', coalesce(i.connected_account_id, ''),
+            'revision', i.revision,
+            'profile_revision', i.profile_revision,
+            'update_time', (extract(EPOCH FROM i.update_time) * 1000000)::bigint,
+            'screenings', coalesce(
+                (
+                    SELECT
+                        jsonb_agg(
+                            jsonb_build_object(
+                                'list', s.list,
+                                'list_version', s.list_version,
+                                'profile_revision', s.profile_revision,
+                                'screen_time', (extract(EPOCH FROM s.screen_time) * 1000000)::bigint
+                            )
+                            ORDER BY s.list
+                        )
+                    FROM screening AS s
+                    WHERE s.subject_id = i.subject_id
+                ), '[]'
+            ),
+            'open_match_ids', coalesce(
+                (
+                    SELECT jsonb_agg(m.match_id ORDER BY m.match_id)
+                    FROM match AS m
+                    WHERE m.subject_id = i.subject_id AND m.state = 'OPEN'
+                ), '[]'
+            ),
+            'confirmed_match_ids', coalesce(
+                (
+                    SELECT jsonb_agg(m.match_id ORDER BY m.match_id)
+                    FROM match AS m
+                    WHERE m.subject_id = i.subject_id AND m.state = 'CONFIRMED'
+                ), '[]'
+            )
+        ) AS subject,
+        i.ordinal
+    FROM involved AS i
+)
+
+SELECT
+    (
+        SELECT d.sequence
+        FROM decision AS d
+        WHERE d.kind = %(kind)s AND d.request_id = %(request_id)s
+    ) AS decided_sequence,
+    (SELECT coalesce(jsonb_agg(d.subject ORDER BY d.ordinal), '[]') FROM described AS d) AS subjects,
+    (
+        SELECT
+            jsonb_build_object(
+                'connected_account_id', a.connected_account_id,
+                'stripe_account', a.stripe_account,
+                'gateway_merchant_id', a.gateway_merchant_id,
+                'content', s.content,
+                'fetch_time', (extract(EPOCH FROM a.fetch_time) * 1000000)::bigint
+            )
+        FROM account_latest AS a
+        INNER JOIN account_snapshot AS s
+            ON a.connected_account_id = s.connected_account_id AND a.content_hash = s.content_hash
+        WHERE
+            a.connected_account_id = coalesce(
+                nullif(%(connected_account_id)s, ''),
+                (SELECT i.connected_account_id FROM involved AS i WHERE i.role = 'MERCHANT')
+            )
+    ) AS account,
+    (
+        SELECT
+            coalesce(
+                jsonb_agg(
+                    jsonb_build_object(
+                        'list', v.list,
+                        'version', v.version,
+                        'confirm_time', (extract(EPOCH FROM v.confirm_time) * 1000000)::bigint
+                    )
+                    ORDER BY v.list
+                ), '[]'
+            )
+        FROM list_version AS v
+        WHERE v.state = 'ACTIVE'
+    ) AS lists

@@ -1,0 +1,51 @@
+"""Settings of the compliance service."""
+
+from pathlib import Path
+from typing import ClassVar, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from runtime.config import Environment, ServiceSettings, split_address
+
+BUNDLED_SDN_FILE = Path(__file__).parent / "data" / "sdn" / "sdn.csv"
+
+
+class ComplianceSettings(ServiceSettings):
+    """What the compliance service can be told by `COMPLIANCE_*` variables."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="COMPLIANCE_", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+    service_name: ClassVar[str] = "compliance"
+
+    listen_address: str = "127.0.0.1:50053"
+    http_address: str = "127.0.0.1:8083"
+    # Where connected accounts are asked about; without it, none can be fetched.
+    gateway_address: str | None = "127.0.0.1:50052"
+    # OFAC's sdn.csv with alt.csv and add.csv beside it. The sandbox has a synthetic list.
+    sdn_file: Path | None = None
+    # How long a check may wait for the gateway when a snapshot is too old.
+    snapshot_timeout_seconds: float = Field(2.0, gt=0, le=30)
+    # How often the lists' sources are read and outdated screenings and snapshots looked for.
+    list_interval_seconds: float = Field(300.0, gt=0)
+    screening_interval_seconds: float = Field(2.0, gt=0)
+    snapshot_interval_seconds: float = Field(30.0, gt=0)
+
+    @field_validator("gateway_address")
+    @classmethod
+    def _gateway_host_and_port(cls, address: str | None) -> str | None:
+        if address:
+            split_address(address)
+        return address or None
+
+    @model_validator(mode="after")
+    def _synthetic_names_protect_nobody(self) -> Self:
+        if self.env is not Environment.SANDBOX and self.sdn_file is None:
+            raise ValueError(f"ENV={self.env} needs COMPLIANCE_SDN_FILE: OFAC's sdn.csv")
+        return self
+
+    @property
+    def effective_sdn_file(self) -> Path:
+        """The file to load: the one set, or the sandbox's synthetic one."""
+        return self.sdn_file or BUNDLED_SDN_FILE

@@ -1,0 +1,156 @@
+"""What this service answers when it cannot do what it was asked; see error_reason.proto."""
+
+import grpc
+
+from compliance.v1 import error_reason_pb2
+from runtime.errors import ErrorDomain, ServiceError
+
+ERRORS = ErrorDomain("compliance", error_reason_pb2.ErrorReason)
+
+
+def request_id_reused(request_id: str, differing: list[str]) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.ALREADY_EXISTS,
+        error_reason_pb2.ERROR_REASON_REQUEST_ID_REUSED,
+        "this request_id was used for a request that differs",
+        metadata={"request_id": request_id, "differing_fields": ",".join(differing)},
+    )
+
+
+def subject_already_exists(subject_id: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.ALREADY_EXISTS,
+        error_reason_pb2.ERROR_REASON_SUBJECT_ALREADY_EXISTS,
+        "another subject has this subject_id",
+        metadata={"subject_id": subject_id},
+    )
+
+
+def subject_not_found(subject_id: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        error_reason_pb2.ERROR_REASON_SUBJECT_NOT_FOUND,
+        "no subject has this id",
+        metadata={"subject_id": subject_id},
+    )
+
+
+def subject_revision_mismatch(subject_id: str, expected: int, actual: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.ABORTED,
+        error_reason_pb2.ERROR_REASON_SUBJECT_REVISION_MISMATCH,
+        "the subject changed since; read it again",
+        metadata={
+            "subject_id": subject_id,
+            "expected_revision": str(expected),
+            "revision": str(actual),
+        },
+    )
+
+
+def subject_closed(subject_id: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_SUBJECT_CLOSED,
+        "the subject is closed",
+        metadata={"subject_id": subject_id},
+    )
+
+
+def invalid_parent(parent_subject_id: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_INVALID_PARENT,
+        "the parent is not a merchant that is open",
+        metadata={"parent_subject_id": parent_subject_id},
+    )
+
+
+def account_already_linked(connected_account_id: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_ACCOUNT_ALREADY_LINKED,
+        "another merchant has this connected account",
+        metadata={"connected_account_id": connected_account_id},
+    )
+
+
+def account_not_linked(subject_id: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_ACCOUNT_NOT_LINKED,
+        "the subject has no connected account",
+        metadata={"subject_id": subject_id},
+    )
+
+
+def snapshot_not_found(subject_id: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        error_reason_pb2.ERROR_REASON_SNAPSHOT_NOT_FOUND,
+        "the connected account was never fetched",
+        metadata={"subject_id": subject_id},
+    )
+
+
+def gateway_unavailable() -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.UNAVAILABLE,
+        error_reason_pb2.ERROR_REASON_DEPENDENCY_UNAVAILABLE,
+        "the gateway did not answer in time; retry",
+        metadata={"dependency": "gateway"},
+    )
+
+
+def list_not_configured(list_name: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_LIST_NOT_CONFIGURED,
+        "no source is configured for this list",
+        metadata={"list": list_name},
+    )
+
+
+def list_broken(list_name: str, defect: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_LIST_BROKEN,
+        "the source could not be loaded; the version before stays in use",
+        metadata={"list": list_name, "defect": defect},
+    )
+
+
+def match_not_found(match_id: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        error_reason_pb2.ERROR_REASON_MATCH_NOT_FOUND,
+        "no match has this id",
+        metadata={"match_id": match_id},
+    )
+
+
+def match_not_decidable(match_id: str, state: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_MATCH_NOT_DECIDABLE,
+        "the match is obsolete, or was decided in this way before",
+        metadata={"match_id": match_id, "state": state},
+    )
+
+
+def policy_version_not_found(policy_version: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        error_reason_pb2.ERROR_REASON_POLICY_VERSION_NOT_FOUND,
+        "no policy has this version",
+        metadata={"policy_version": policy_version},
+    )
+
+
+def decision_not_found(decision_id: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        error_reason_pb2.ERROR_REASON_DECISION_NOT_FOUND,
+        "no decision has this id",
+        metadata={"decision_id": decision_id},
+    )

@@ -1,0 +1,20 @@
+"""Subjects, account snapshots, screening, policies and the decision log."""
+
+from pathlib import Path
+
+from alembic import op
+
+from runtime.migrations import sql_beside
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(sql_beside(Path(__file__)))
+
+
+def downgrade() -> None:
+    raise NotImplementedError("the decision log is kept for good")

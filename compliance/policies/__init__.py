@@ -1,0 +1,1 @@
+"""Policies: which version is in force, and what each said."""

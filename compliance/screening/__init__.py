@@ -1,0 +1,1 @@
+"""Screening: sanctions lists, names that are alike, and what was decided of them."""

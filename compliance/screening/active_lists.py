@@ -1,0 +1,94 @@
+"""The lists in use, in memory, ready to be searched."""
+
+import asyncio
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from compliance.screening.index import Hit, NameIndex, ScreenedPerson
+from compliance.screening.list_store import active_version, entries_of
+from compliance.screening.match_store import Screened
+from compliance.subjects.subject import Subject
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class ActiveList:
+    """One list version with its index."""
+
+    list: str
+    version: int
+    index: NameIndex
+
+
+class ActiveLists:
+    """Follows the versions that the database says are in use."""
+
+    def __init__(self, engine: AsyncEngine, list_names: tuple[str, ...], threshold: float) -> None:
+        self._engine = engine
+        self._names = list_names
+        self._active: dict[str, ActiveList] = {}
+        self.threshold = threshold
+
+    def all(self) -> tuple[ActiveList, ...]:
+        """What is in use, as far as this process knows."""
+        return tuple(self._active.values())
+
+    def get(self, list_name: str) -> ActiveList | None:
+        """The list in use; None until a version was loaded."""
+        return self._active.get(list_name)
+
+    def replace(self, active: ActiveList) -> None:
+        """Takes a version into use that this process has just activated."""
+        self._active[active.list] = active
+
+    async def refresh(self) -> None:
+        """Reads the versions that another process brought into use."""
+        for name in self._names:
+            async with self._engine.connect() as connection:
+                version = await active_version(connection, name)
+                known = self._active.get(name)
+                if version is None or (known is not None and known.version >= version.version):
+                    continue
+                entries = await entries_of(connection, name, version.version)
+            # In a thread, though it holds the interpreter's lock: calls get their turns between.
+            index = await asyncio.to_thread(NameIndex, [entry for _, entry in entries.values()])
+            self._active[name] = ActiveList(name, version.version, index)
+            log.info("list_in_use", list=name, version=version.version, entries=len(entries))
+
+    def screen(self, subject: Subject) -> list[Screened]:
+        """What a subject matches on each list in use."""
+        return [screen_on(subject, active, self.threshold) for active in self.all()]
+
+    def search(self, person: ScreenedPerson) -> list[tuple[ActiveList, Hit]]:
+        """What somebody who is no subject matches, the surest first."""
+        found = [
+            (active, hit)
+            for active in self.all()
+            for hit in active.index.search(person, self.threshold)
+        ]
+        return sorted(found, key=lambda item: -item[1].score)
+
+
+def screen_on(subject: Subject, active: ActiveList, threshold: float) -> Screened:
+    """What a subject matches on a whole list."""
+    return Screened(
+        subject_id=subject.subject_id,
+        profile_revision=subject.profile_revision,
+        list=active.list,
+        list_version=active.version,
+        hits=active.index.search(person_of(subject), threshold),
+        scope=None,
+    )
+
+
+def person_of(subject: Subject) -> ScreenedPerson:
+    """The part of a subject that lists are searched for."""
+    return ScreenedPerson(
+        names=subject.names,
+        is_person=subject.is_person,
+        birth_date=subject.birth_date,
+        country_code=subject.country_code,
+    )

@@ -1,0 +1,143 @@
+"""Screens stored subjects again, a page at a time: after a list changed, or when one was missed."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import and_, exists, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from compliance.screening.active_lists import ActiveList, ActiveLists, person_of, screen_on
+from compliance.screening.index import NameIndex
+from compliance.screening.match_store import Screened, record_screenings
+from compliance.subjects.subject import Subject, subject_of
+from compliance.tables import SCREENING, SUBJECT
+from runtime.clock import Clock
+
+PAGE_SIZE = 100
+MAX_PAGES_PER_ROUND = 100
+
+
+@dataclass(frozen=True)
+class Delta:
+    """What a new version brings: its whole index, and one of what is new or changed in it.
+
+    Subjects that were screened against version `since` or later need to be compared with the
+    changed entries only.
+    """
+
+    list: str
+    version: int
+    since: int
+    whole: NameIndex
+    changed: NameIndex
+    changed_ids: frozenset[str]
+
+
+class Rescreening:
+    """Keeps what is stored of matches in step with subjects and lists."""
+
+    def __init__(self, engine: AsyncEngine, lists: ActiveLists, clock: Clock) -> None:
+        self._engine = engine
+        self._lists = lists
+        self._clock = clock
+
+    async def screen_all(self, delta: Delta) -> int:
+        """Brings every subject to the new version; the number of subjects looked at."""
+        last = ""
+        seen = 0
+        while True:  # Bounded by the number of subjects: each page starts after the one before.
+            page = await self._page_after(last, delta.list)
+            if not page:
+                return seen
+            last = page[-1][0].subject_id
+            seen += len(page)
+            screened = await asyncio.to_thread(self._screen_page, page, delta)
+            await self._store(screened)
+
+    async def screen_outdated(self) -> int:
+        """Screens subjects that no list in use has seen as they are; how many there were."""
+        seen = 0
+        for active in self._lists.all():
+            for _ in range(MAX_PAGES_PER_ROUND):
+                page = await self._outdated(active)
+                if not page:
+                    break
+                seen += len(page)
+                screened = await asyncio.to_thread(self._screen_whole, page, active)
+                await self._store(screened)
+        return seen
+
+    def _screen_whole(self, page: Sequence[Subject], active: ActiveList) -> list[Screened]:
+        return [screen_on(subject, active, self._lists.threshold) for subject in page]
+
+    def _screen_page(
+        self, page: Sequence[tuple[Subject, int | None]], delta: Delta
+    ) -> list[Screened]:
+        threshold = self._lists.threshold
+        whole = ActiveList(delta.list, delta.version, delta.whole)
+        return [
+            Screened(
+                subject_id=subject.subject_id,
+                profile_revision=subject.profile_revision,
+                list=delta.list,
+                list_version=delta.version,
+                hits=delta.changed.search(person_of(subject), threshold),
+                scope=delta.changed_ids,
+            )
+            if since is not None and since >= delta.since > 0
+            else screen_on(subject, whole, threshold)
+            for subject, since in page
+        ]
+
+    async def _store(self, screened: Sequence[Screened]) -> None:
+        """Stores what holds for subjects that did not change meanwhile."""
+        async with self._engine.begin() as connection:
+            rows = await connection.execute(
+                select(SUBJECT.c.subject_id, SUBJECT.c.profile_revision)
+                .where(SUBJECT.c.subject_id == func.any([item.subject_id for item in screened]))
+                .order_by(SUBJECT.c.subject_id)
+                .with_for_update(read=True)
+            )
+            revisions = {row.subject_id: row.profile_revision for row in rows}
+            current = [
+                item for item in screened if revisions.get(item.subject_id) == item.profile_revision
+            ]
+            await record_screenings(connection, current, self._clock.now())
+
+    async def _page_after(
+        self, subject_id: str, list_name: str
+    ) -> list[tuple[Subject, int | None]]:
+        """Subjects with the version that their profile was last screened against."""
+        statement = (
+            select(SUBJECT, SCREENING.c.list_version)
+            .select_from(
+                SUBJECT.outerjoin(
+                    SCREENING,
+                    and_(
+                        SCREENING.c.subject_id == SUBJECT.c.subject_id,
+                        SCREENING.c.list == list_name,
+                        SCREENING.c.profile_revision == SUBJECT.c.profile_revision,
+                    ),
+                )
+            )
+            .where(SUBJECT.c.subject_id > subject_id)
+            .order_by(SUBJECT.c.subject_id)
+            .limit(PAGE_SIZE)
+        )
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(statement)
+            return [(subject_of(row), row["list_version"]) for row in rows.mappings()]
+
+    async def _outdated(self, active: ActiveList) -> list[Subject]:
+        current = exists().where(
+            SCREENING.c.subject_id == SUBJECT.c.subject_id,
+            SCREENING.c.list == active.list,
+            SCREENING.c.list_version >= active.version,
+            SCREENING.c.profile_revision == SUBJECT.c.profile_revision,
+        )
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(
+                select(SUBJECT).where(~current).order_by(SUBJECT.c.subject_id).limit(PAGE_SIZE)
+            )
+            return [subject_of(row) for row in rows.mappings()]

@@ -1,0 +1,151 @@
+"""How alike two names are, and why. Deterministic: no list or corpus changes a score.
+
+Each word is paired with at most one word of the other name, the most alike first (word order
+counts for nothing); what is left unpaired costs by its weight. Compare "Splink", "logic-v2" of
+OpenSanctions and rapidfuzz's token ratios, of which this is the explainable sort.
+"""
+
+from dataclasses import dataclass
+
+from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler
+
+from compliance.screening.entries import Entry, EntryKind
+from compliance.screening.names import NormalName, fold, weight
+
+# Below this two words are different words.
+MIN_TOKEN_SIMILARITY = 0.78
+# A name that is part of a longer one counts up to this less than a whole one.
+PARTIAL_PENALTY = 0.2
+WEAK_ALIAS_FACTOR = 0.95
+MAX_YEARS_APART = 2
+
+BIRTH_DATE_EQUAL, BIRTH_YEAR_NEAR, BIRTH_DATE_DIFFERS = 0.05, 0.0, -0.15
+COUNTRY_EQUAL, COUNTRY_DIFFERS = 0.02, -0.02
+
+
+@dataclass(frozen=True)
+class MatchedPart:
+    """Two words found to be alike; similarity 0 to 1."""
+
+    subject_part: str
+    list_part: str
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why two names match; see MatchExplanation in screening.proto."""
+
+    subject_name: str
+    list_name: str
+    list_name_type: str
+    parts: tuple[MatchedPart, ...]
+    name_score: float
+    birth_date_effect: float
+    country_effect: float
+
+    @property
+    def score(self) -> float:
+        """0 to 1: what the names say, moved by dates and countries."""
+        moved = self.name_score + self.birth_date_effect + self.country_effect
+        return round(min(1.0, max(0.0, moved)), 4)
+
+
+def token_similarity(first: str, second: str) -> float:
+    """0 to 1; short words have to be equal, since one letter makes another name of them."""
+    if first == second:
+        return 1.0
+    if max(len(first), len(second)) <= 3 or min(len(first), len(second)) <= 2:
+        return 0.0
+    if first.isdigit() or second.isdigit():
+        return 0.0
+    edits = float(DamerauLevenshtein.normalized_similarity(first, second))
+    return max(edits, 0.5 * edits + 0.5 * float(JaroWinkler.similarity(first, second)))
+
+
+def compare_names(first: NormalName, second: NormalName) -> tuple[float, tuple[MatchedPart, ...]]:
+    """How alike two names are, 0 to 1, and which words carry that."""
+    if not first.tokens or not second.tokens:
+        return 0.0, ()
+    parts = _pairs(first, second)
+    score = _weighted_score(first, second, parts)
+    joined = _joined_score(first, second)
+    if joined > score:
+        whole = MatchedPart(" ".join(first.tokens), " ".join(second.tokens), round(joined, 4))
+        return joined, (whole,)
+    return score, parts
+
+
+def _pairs(first: NormalName, second: NormalName) -> tuple[MatchedPart, ...]:
+    candidates = sorted(
+        (
+            (similarity, left, right)
+            for left, one in enumerate(first.tokens)
+            for right, other in enumerate(second.tokens)
+            if (similarity := token_similarity(one, other)) >= MIN_TOKEN_SIMILARITY
+        ),
+        key=lambda pair: (-pair[0], pair[1], pair[2]),
+    )
+    used_left: set[int] = set()
+    used_right: set[int] = set()
+    parts: list[MatchedPart] = []
+    for similarity, left, right in candidates:
+        if left not in used_left and right not in used_right:
+            used_left.add(left)
+            used_right.add(right)
+            parts.append(
+                MatchedPart(first.tokens[left], second.tokens[right], round(similarity, 4))
+            )
+    return tuple(parts)
+
+
+def _weighted_score(first: NormalName, second: NormalName, parts: tuple[MatchedPart, ...]) -> float:
+    total_first = sum(weight(token) for token in first.tokens)
+    total_second = sum(weight(token) for token in second.tokens)
+    matched_first = sum(weight(part.subject_part) * part.similarity for part in parts)
+    matched_second = sum(weight(part.list_part) * part.similarity for part in parts)
+    whole = (matched_first + matched_second) / (total_first + total_second)
+    telling = sum(1 for part in parts if weight(part.subject_part) > 1)
+    if telling < 2:
+        return whole
+    # Two names or more of somebody's three or four are that person's, given little more than that
+    # they are left out: middle names, patronymics, tribal names.
+    shorter = max(matched_first / total_first, matched_second / total_second)
+    return max(whole, shorter - PARTIAL_PENALTY * (1 - whole))
+
+
+def _joined_score(first: NormalName, second: NormalName) -> float:
+    """For names that differ in where words begin: "Alqaida" and "Al Qaida"."""
+    one, other = first.joined, second.joined
+    if len(first.tokens) == len(second.tokens) or min(len(one), len(other)) < 6:
+        return 0.0
+    similarity = float(DamerauLevenshtein.normalized_similarity(one, other))
+    return similarity if similarity >= 0.9 else 0.0
+
+
+def birth_date_effect(subject: str, listed: tuple[str, ...]) -> float:
+    """What the dates add or take away; the list's nearest one counts. 0 if one is unknown."""
+    if not subject or not listed:
+        return 0.0
+    return max(_one_date_effect(subject, date) for date in listed)
+
+
+def _one_date_effect(subject: str, listed: str) -> float:
+    shared = min(len(subject), len(listed))
+    if subject[:shared] == listed[:shared]:
+        return BIRTH_DATE_EQUAL
+    if abs(int(subject[:4]) - int(listed[:4])) <= MAX_YEARS_APART:
+        return BIRTH_YEAR_NEAR
+    return BIRTH_DATE_DIFFERS
+
+
+def country_effect(subject: str, listed: tuple[str, ...]) -> float:
+    """What the countries add or take away; both are names or codes, compared folded."""
+    if not subject or not listed:
+        return 0.0
+    return COUNTRY_EQUAL if fold(subject) in {fold(name) for name in listed} else COUNTRY_DIFFERS
+
+
+def may_be(is_person: bool, entry: Entry) -> bool:
+    """Whether a subject of this kind can be the entry: a person is no ship."""
+    return not (is_person and entry.kind in (EntryKind.VESSEL, EntryKind.AIRCRAFT))

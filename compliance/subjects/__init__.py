@@ -1,0 +1,1 @@
+"""Subjects: merchants, owners and customers, and how far their identity is proven."""

@@ -1,0 +1,200 @@
+"""The tables, as queries see them; migrations are what makes them."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+METADATA = MetaData()
+_TIME = DateTime(timezone=True)
+
+MUTATION = Table(
+    "mutation",
+    METADATA,
+    Column("method", Text, primary_key=True),
+    Column("request_id", Text, primary_key=True),
+    Column("request", LargeBinary),
+    Column("response", LargeBinary),
+    Column("failure", LargeBinary),
+    Column("record_time", _TIME),
+)
+
+SUBJECT = Table(
+    "subject",
+    METADATA,
+    Column("subject_id", Text, primary_key=True),
+    Column("ordinal", BigInteger),
+    Column("kind", Text),
+    Column("legal_name", Text),
+    Column("aliases", ARRAY(Text)),
+    Column("entity_kind", Text),
+    Column("birth_date", Text),
+    Column("country_code", Text),
+    Column("parent_subject_id", Text),
+    Column("stripe_account", Text),
+    Column("connected_account_id", Text),
+    Column("state", Text),
+    Column("kyc_state", Text),
+    Column("kyc_verify_time", _TIME),
+    Column("kyc_expire_time", _TIME),
+    Column("revision", BigInteger),
+    Column("profile_revision", BigInteger),
+    Column("create_time", _TIME),
+    Column("update_time", _TIME),
+)
+
+SUBJECT_CHANGE = Table(
+    "subject_change",
+    METADATA,
+    Column("subject_id", Text, primary_key=True),
+    Column("revision", BigInteger, primary_key=True),
+    Column("change", Text),
+    Column("note", Text),
+    Column("client", Text),
+    Column("content", JSONB),
+    Column("record_time", _TIME),
+)
+
+ACCOUNT_SNAPSHOT = Table(
+    "account_snapshot",
+    METADATA,
+    Column("connected_account_id", Text, primary_key=True),
+    Column("content_hash", Text, primary_key=True),
+    Column("content", JSONB),
+    Column("record_time", _TIME),
+)
+
+ACCOUNT_LATEST = Table(
+    "account_latest",
+    METADATA,
+    Column("connected_account_id", Text, primary_key=True),
+    Column("stripe_account", Text),
+    Column("gateway_merchant_id", Text),
+    Column("content_hash", Text),
+    Column("fetch_time", _TIME),
+)
+
+ACCOUNT_REQUIREMENT = Table(
+    "account_requirement",
+    METADATA,
+    Column("connected_account_id", Text, primary_key=True),
+    Column("field", Text, primary_key=True),
+    Column("severity", SmallInteger),
+    Column("deadline_time", _TIME),
+    Column("content", JSONB),
+)
+
+LIST_VERSION = Table(
+    "list_version",
+    METADATA,
+    Column("list", Text, primary_key=True),
+    Column("version", BigInteger, primary_key=True),
+    Column("state", Text),
+    Column("checksum", LargeBinary),
+    Column("entry_count", Integer),
+    Column("added_count", Integer),
+    Column("changed_count", Integer),
+    Column("removed_count", Integer),
+    Column("create_time", _TIME),
+    Column("activate_time", _TIME),
+    Column("confirm_time", _TIME),
+)
+
+LIST_ENTRY = Table(
+    "list_entry",
+    METADATA,
+    Column("list", Text, primary_key=True),
+    Column("entry_id", Text, primary_key=True),
+    Column("first_version", BigInteger, primary_key=True),
+    Column("last_version", BigInteger),
+    Column("content_hash", Text),
+    Column("content", JSONB),
+)
+
+LIST_ATTEMPT = Table(
+    "list_attempt",
+    METADATA,
+    Column("list", Text, primary_key=True),
+    Column("attempt_time", _TIME),
+    Column("defect", Text),
+)
+
+SCREENING = Table(
+    "screening",
+    METADATA,
+    Column("subject_id", Text, primary_key=True),
+    Column("list", Text, primary_key=True),
+    Column("profile_revision", BigInteger),
+    Column("list_version", BigInteger),
+    Column("screen_time", _TIME),
+)
+
+MATCH = Table(
+    "match",
+    METADATA,
+    Column("match_id", Text, primary_key=True),
+    Column("ordinal", BigInteger),
+    Column("subject_id", Text),
+    Column("list", Text),
+    Column("entry_id", Text),
+    Column("entry_hash", Text),
+    Column("entry_name", Text),
+    Column("programs", ARRAY(Text)),
+    Column("score", Float),
+    Column("explanation", JSONB),
+    Column("state", Text),
+    Column("decision_note", Text),
+    Column("profile_revision", BigInteger),
+    Column("list_version", BigInteger),
+    Column("create_time", _TIME),
+    Column("update_time", _TIME),
+)
+
+MATCH_CHANGE = Table(
+    "match_change",
+    METADATA,
+    Column("change_id", BigInteger, primary_key=True),
+    Column("match_id", Text),
+    Column("state", Text),
+    Column("note", Text),
+    Column("client", Text),
+    Column("record_time", _TIME),
+)
+
+POLICY_VERSION = Table(
+    "policy_version",
+    METADATA,
+    Column("policy_version", Text, primary_key=True),
+    Column("ordinal", BigInteger),
+    Column("state", Text),
+    Column("document", Text),
+    Column("content_hash", LargeBinary),
+    Column("create_time", _TIME),
+    Column("activate_time", _TIME),
+)
+
+DECISION = Table(
+    "decision",
+    METADATA,
+    Column("sequence", BigInteger, primary_key=True),
+    Column("record", Text),
+    Column("request", LargeBinary),
+    Column("previous_hash", LargeBinary),
+    Column("hash", LargeBinary),
+    Column("decision_id", Text),
+    Column("kind", Text),
+    Column("request_id", Text),
+    Column("reference_id", Text),
+    Column("merchant_subject_id", Text),
+    Column("verdict", Text),
+    Column("record_time_us", BigInteger),
+)

@@ -1,0 +1,21 @@
+#!/bin/bash
+# Runs once, on an empty data volume: a database per service and three roles for each.
+#   <service>_owner    owns the schema and runs the migrations
+#   <service>_login    what the service connects as; may do nothing by itself
+#   <service>_service  the rights of the service, given to it by the migrations
+set -euo pipefail
+
+for service in ledger gateway compliance; do
+    psql --set ON_ERROR_STOP=1 --no-psqlrc --quiet \
+        --username "$POSTGRES_USER" --dbname postgres \
+        --set service="$service" --set owner="${service}_owner" --set login="${service}_login" \
+        --set role="${service}_service" --set password="$SERVICE_DATABASE_PASSWORD" <<'SQL'
+CREATE ROLE :"owner" LOGIN PASSWORD :'password';
+CREATE ROLE :"login" LOGIN PASSWORD :'password' NOINHERIT;
+CREATE ROLE :"role" NOLOGIN;
+GRANT :"role" TO :"login";
+CREATE DATABASE :"service" OWNER :"owner";
+REVOKE ALL ON DATABASE :"service" FROM PUBLIC;
+GRANT CONNECT ON DATABASE :"service" TO :"login", :"role";
+SQL
+done

@@ -1,0 +1,252 @@
+"""The gateway service: `python -m gateway`. The composition root: nothing else constructs."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from gateway.background import Loop, running
+from gateway.bookkeeping.ledger_client import LedgerBooks
+from gateway.bookkeeping.schema import CHANNEL as BOOKING_CHANNEL
+from gateway.bookkeeping.store import BookingStore
+from gateway.bookkeeping.worker import BookkeepingWorker
+from gateway.config import GatewaySettings, Role
+from gateway.merchants.requests import RequestBook
+from gateway.merchants.schema import CHANNEL as MERCHANT_CHANNEL
+from gateway.merchants.service import MerchantServicer
+from gateway.merchants.stripe_events import MerchantEvents
+from gateway.parts import DATABASE_ROLE, Parts, open_parts
+from gateway.payments.deadlines import Deadlines
+from gateway.payments.line import Line
+from gateway.payments.numbering import Numbering
+from gateway.payments.payments import Payments
+from gateway.payments.reading import PaymentReader
+from gateway.payments.rounds import run_rounds
+from gateway.payments.schema import EVENT_CHANNEL, OPERATION_CHANNEL
+from gateway.payments.service import PaymentServicer
+from gateway.payments.stripe_events import PaymentEvents
+from gateway.payments.waiting import Patience
+from gateway.payments.wakeups import ring_on_notify
+from gateway.payments.worker import OperationWorker
+from gateway.rails.errors import ERRORS
+from gateway.rails.service import RailServicer
+from gateway.v1 import (
+    dispute_service_pb2,
+    dispute_service_pb2_grpc,
+    merchant_service_pb2,
+    merchant_service_pb2_grpc,
+    payment_service_pb2,
+    payment_service_pb2_grpc,
+    payout_service_pb2,
+    payout_service_pb2_grpc,
+    rail_service_pb2,
+    rail_service_pb2_grpc,
+)
+from gateway.validation import VALIDATOR
+from gateway.webhooks.consumer import WebhookConsumer
+from gateway.webhooks.receiver import WebhookReceiver
+from gateway.webhooks.recovery import EventRecovery
+from gateway.webhooks.router import EventRouter
+from gateway.webhooks.schema import CHANNEL as WEBHOOK_CHANNEL
+from gateway.webhooks.wake import Listener
+from runtime.client import open_channel
+from runtime.clock import Clock, SystemClock
+from runtime.migrations import migrate
+from runtime.postgres import ping
+from runtime.process import run_service
+from runtime.server import RegisteredService, RpcServer
+
+# Changes made by other processes get their place in the stream this soon, at the latest.
+NUMBER_POLL_SECONDS = 0.25
+WORK_POLL_SECONDS = 1.0
+# Who may call what, by the name in the client's certificate; plain-text loopback knows no names.
+PAYMENT_CLIENTS = {"*": {"client", "operator"}}
+MERCHANT_CLIENTS = {"*": {"client", "compliance", "operator"}}
+RAIL_CLIENTS = {"*": {"operator"}}
+
+
+@asynccontextmanager
+async def open_service(
+    settings: GatewaySettings, clock: Clock | None = None
+) -> AsyncIterator[RpcServer]:
+    """Migrates, starts, and on exit drains: callers first, then operations, then connections."""
+    clock = clock or SystemClock()
+    url, owner_url = database_urls(settings)
+    await migrate(owner_url, "gateway")
+    async with AsyncExitStack() as stack:
+        parts = await open_parts(settings, clock, url, stack)
+        merchant_listener = Listener(url, DATABASE_ROLE, MERCHANT_CHANNEL)
+        server = RpcServer(
+            settings,
+            services=_services(parts, merchant_listener),
+            errors=ERRORS,
+            validator=VALIDATOR,
+            dependencies={"database": lambda: ping(parts.engine)},
+            http_routes=_routes(parts),
+        )
+        stack.push_async_callback(parts.executor.drain, settings.drain_seconds)
+        work = [parts.rails.modes.run(), merchant_listener.run(), *_listeners(parts)]
+        if Role.WORKER in settings.active_roles:
+            work += _worker(parts, stack)
+            await stack.enter_async_context(_bookkeeping(parts))
+        await stack.enter_async_context(running(work))
+        stack.push_async_callback(server.stop)
+        await server.start()
+        yield server
+
+
+def _services(parts: Parts, merchant_listener: Listener) -> list[RegisteredService]:
+    """The gRPC services of a process. Every role has them: the load balancer decides."""
+    payments = Payments(
+        parts.engine,
+        parts.executor,
+        Patience(parts.engine, parts.bells, parts.settings.answer_seconds),
+        parts.clock,
+        max_queue_length=parts.settings.max_queue_length,
+    )
+    rails = parts.rails
+    servicers: list[tuple[Any, Any, str, Any, Mapping[str, Collection[str]]]] = [
+        (
+            payment_service_pb2,
+            payment_service_pb2_grpc,
+            "PaymentService",
+            PaymentServicer(
+                payments,
+                PaymentReader(parts.engine),
+                parts.engine,
+                rails.rails,
+                parts.event_bell,
+                parts.clock,
+            ),
+            PAYMENT_CLIENTS,
+        ),
+        (
+            merchant_service_pb2,
+            merchant_service_pb2_grpc,
+            "MerchantService",
+            MerchantServicer(
+                rails.rails,
+                parts.merchants,
+                RequestBook(parts.engine, parts.clock),
+                parts.sync,
+                merchant_listener,
+                parts.clock,
+            ),
+            MERCHANT_CLIENTS,
+        ),
+        (
+            rail_service_pb2,
+            rail_service_pb2_grpc,
+            "RailService",
+            RailServicer(rails.calls, rails.modes, parts.inbox, parts.clock),
+            RAIL_CLIENTS,
+        ),
+    ]
+    # The generated base of a service answers UNIMPLEMENTED to everything.
+    for name, module, stubs in (
+        ("DisputeService", dispute_service_pb2, dispute_service_pb2_grpc),
+        ("PayoutService", payout_service_pb2, payout_service_pb2_grpc),
+    ):
+        unimplemented = getattr(stubs, f"{name}Servicer")()
+        servicers.append((module, stubs, name, unimplemented, PAYMENT_CLIENTS))
+    return [
+        RegisteredService(
+            add=getattr(stubs, f"add_{name}Servicer_to_server"),
+            servicer=servicer,
+            descriptor=module.DESCRIPTOR.services_by_name[name],
+            allowed_clients=clients,
+        )
+        for module, stubs, name, servicer, clients in servicers
+    ]
+
+
+def _routes(parts: Parts) -> list[web.AbstractRouteDef]:
+    if Role.WEBHOOKS not in parts.settings.active_roles:
+        return []
+    return WebhookReceiver(parts.settings.corridors, parts.inbox, parts.clock).routes()
+
+
+def _listeners(parts: Parts) -> Iterator[Loop]:
+    channels = {OPERATION_CHANNEL: parts.worker_bell, EVENT_CHANNEL: parts.event_bell}
+    yield ring_on_notify(parts.url, DATABASE_ROLE, channels, "gateway listener")
+
+
+def _worker(parts: Parts, stack: AsyncExitStack) -> Iterator[Loop]:
+    """The loops of a process with the role worker."""
+    settings, bell = parts.settings, parts.worker_bell
+    operations = OperationWorker(
+        parts.engine,
+        parts.executor,
+        parts.clock,
+        lease=settings.lease,
+        concurrency=settings.worker_concurrency,
+    )
+    line = Line(parts.engine, parts.executor, parts.rails.rails, parts.clock, lease=settings.lease)
+    deadlines = Deadlines(parts.engine, parts.clock, parts.bells, bell)
+    yield run_rounds("operations", operations.round, bell, WORK_POLL_SECONDS)
+    yield run_rounds("line", line.round, bell, WORK_POLL_SECONDS)
+    yield run_rounds("deadlines", deadlines.round, bell, WORK_POLL_SECONDS)
+    numbering = Numbering(parts.engine)
+    yield run_rounds("numbering", numbering.round, parts.bells.any, NUMBER_POLL_SECONDS)
+    yield EventRecovery(parts.rails.rails, parts.inbox, parts.clock).run()
+    webhook_listener = Listener(parts.url, DATABASE_ROLE, WEBHOOK_CHANNEL)
+    yield webhook_listener.run()
+    events = PaymentEvents(
+        parts.engine, parts.rails.rails, parts.executor, parts.bells, bell, parts.timing
+    )
+    router = EventRouter(
+        {**events.routes(), **MerchantEvents(parts.merchants, parts.sync).routes()}
+    )
+    wake = stack.enter_context(webhook_listener.subscribe())
+    yield WebhookConsumer(parts.inbox, router, parts.clock, wake).run()
+
+
+@asynccontextmanager
+async def _bookkeeping(parts: Parts) -> AsyncIterator[None]:
+    """The bookkeeping worker; on exit it finishes the batch in hand."""
+    settings = parts.settings
+    channel = open_channel(
+        settings.ledger_address, settings, idempotent_services=["ledger.v1.LedgerService"]
+    )
+    worker = BookkeepingWorker(
+        BookingStore(parts.engine, settings.ledger_name),
+        LedgerBooks(channel, settings.ledger_name),
+        parts.clock,
+        random=random.SystemRandom(),
+    )
+    listener, stop = Listener(parts.url, DATABASE_ROLE, BOOKING_CHANNEL), asyncio.Event()
+    async with running([listener.run()]):
+        with listener.subscribe() as wake:
+            work = asyncio.create_task(worker.run(wake, stop), name="bookkeeping")
+            try:
+                yield
+            finally:
+                stop.set()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(work, settings.drain_seconds)
+                await channel.close()
+
+
+def database_urls(settings: GatewaySettings) -> tuple[str, str]:
+    """The service's login and the owner's; the embedded database when none is given."""
+    if settings.database_url is None:
+        from runtime.embedded_postgres import database_url
+
+        url = database_url("gateway")
+        return url, url
+    owner_url = settings.owner_url
+    assert owner_url is not None, "it falls back to the service's login"
+    return settings.database_url.get_secret_value(), owner_url.get_secret_value()
+
+
+def main() -> None:
+    """Runs the service until it is told to stop."""
+    run_service(GatewaySettings, open_service)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,274 @@
+"""The rules of bookkeeping: each fact is exactly one ledger transaction. Pure.
+
+`ledger_write` is total over the kinds of facts and depends on nothing but the fact, so that the
+same fact always asks the ledger for the same transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import singledispatch
+
+from gateway.bookkeeping.balance_facts import (
+    ApplicationFeeEarned,
+    DisputeLost,
+    DisputeOpened,
+    DisputeWon,
+    FundsAvailable,
+    PayoutCreated,
+    PayoutFailed,
+    PayoutPaid,
+    TransferCreated,
+    UnknownBalanceTransaction,
+)
+from gateway.bookkeeping.chart import Account, Chart, Side
+from gateway.bookkeeping.facts import (
+    Captured,
+    Converted,
+    Fact,
+    FeeCharged,
+    HoldPlaced,
+    HoldReleased,
+    PaymentFact,
+    RefundCreated,
+    RefundFailed,
+    StripeBalance,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One side of a transaction: a positive amount on one account."""
+
+    account: Account
+    side: Side
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """A new ledger transaction; a `hold` reserves without moving (the ledger's PENDING)."""
+
+    entries: tuple[Entry, ...]
+    hold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Posts `entries` out of the hold that the fact `of` placed; `final` releases the rest.
+
+    The entries stand in the order of the hold's, each on the same account and side.
+    """
+
+    of: str
+    entries: tuple[Entry, ...]
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """Releases the whole hold that the fact `of` placed."""
+
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reverse:
+    """Undoes the transaction that the fact `of` made, in whole."""
+
+    of: str
+
+
+Write = Create | Post | Void | Reverse
+# Accounts that are made together, at once or not at all, before the first entry on one of them.
+AccountGroup = tuple[Account, ...]
+
+
+def request_id(fact_id: str, revision: int) -> str:
+    """The ledger's request id for a fact is the fact's id, so that it is booked at most once.
+
+    The ledger keeps a refusal under its request id for good. `revision` counts the times that
+    people decided to try a refused fact again.
+    """
+    return fact_id if revision == 0 else f"{fact_id}:{revision}"
+
+
+def account_groups(fact: Fact) -> tuple[AccountGroup, ...]:
+    """The accounts that must exist before the fact can be booked (and some of their siblings)."""
+    chart = _chart(fact)
+    groups = [chart.shared_accounts]
+    if isinstance(fact, PaymentFact):
+        groups.append(chart.merchant_accounts(fact.merchant_id))
+    if isinstance(fact, Converted):
+        groups.append(Chart(fact.corridor, fact.settled_currency).shared_accounts)
+    return tuple(groups)
+
+
+@singledispatch
+def ledger_write(fact: Fact) -> Write:
+    """What the ledger shall do about the fact."""
+    raise NotImplementedError(f"no bookkeeping rule for {type(fact).__name__}")
+
+
+@ledger_write.register
+def _(fact: HoldPlaced) -> Create:
+    return Create(_charge(fact, fact.amount_minor), hold=True)
+
+
+@ledger_write.register
+def _(fact: Captured) -> Post:
+    return Post(
+        of=fact.requires,
+        entries=_charge(fact, fact.amount_minor),
+        final=fact.final,
+    )
+
+
+@ledger_write.register
+def _(fact: HoldReleased) -> Void:
+    return Void(of=fact.requires)
+
+
+@ledger_write.register
+def _(fact: FeeCharged) -> Create:
+    chart = _chart(fact)
+    return _move(fact.amount_minor, to=chart.fees, out_of=chart.stripe(StripeBalance.PENDING))
+
+
+@ledger_write.register
+def _(fact: Converted) -> Create:
+    made, settled = _chart(fact), Chart(fact.corridor, fact.settled_currency)
+    sign = 1 if fact.incoming else -1
+    out = _move(
+        sign * fact.amount_minor, to=made.conversion, out_of=made.stripe(StripeBalance.PENDING)
+    )
+    into = _move(
+        sign * fact.settled_minor, to=settled.stripe(fact.balance), out_of=settled.conversion
+    )
+    return Create(out.entries + into.entries)
+
+
+@ledger_write.register
+def _(fact: RefundCreated) -> Create:
+    chart = _chart(fact)
+    return _move(
+        fact.amount_minor, to=chart.refunds(fact.merchant_id), out_of=chart.stripe(fact.balance)
+    )
+
+
+@ledger_write.register
+def _(fact: RefundFailed) -> Reverse:
+    return Reverse(of=fact.requires)
+
+
+@ledger_write.register
+def _(fact: TransferCreated) -> Create:
+    chart = _chart(fact)
+    return _move(
+        fact.amount_minor, to=chart.payable(fact.merchant_id), out_of=chart.stripe(fact.balance)
+    )
+
+
+@ledger_write.register
+def _(fact: ApplicationFeeEarned) -> Create:
+    chart = _chart(fact)
+    return _move(fact.amount_minor, to=chart.stripe(fact.balance), out_of=chart.application_fees)
+
+
+@ledger_write.register
+def _(fact: DisputeOpened) -> Create:
+    chart = _chart(fact)
+    return _create(
+        Entry(chart.disputes_held(fact.merchant_id), Side.DEBIT, fact.amount_minor),
+        Entry(chart.fees, Side.DEBIT, fact.fee_minor),
+        Entry(chart.stripe(fact.balance), Side.CREDIT, fact.amount_minor + fact.fee_minor),
+    )
+
+
+@ledger_write.register
+def _(fact: DisputeWon) -> Create:
+    chart = _chart(fact)
+    return _create(
+        Entry(chart.stripe(fact.balance), Side.DEBIT, fact.amount_minor + fact.fee_minor),
+        Entry(chart.fees, Side.CREDIT, fact.fee_minor),
+        Entry(chart.disputes_held(fact.merchant_id), Side.CREDIT, fact.amount_minor),
+    )
+
+
+@ledger_write.register
+def _(fact: DisputeLost) -> Create:
+    chart = _chart(fact)
+    return _move(
+        fact.amount_minor,
+        to=chart.payable(fact.merchant_id),
+        out_of=chart.disputes_held(fact.merchant_id),
+    )
+
+
+@ledger_write.register
+def _(fact: FundsAvailable) -> Create:
+    chart = _chart(fact)
+    return _move(
+        fact.amount_minor,
+        to=chart.stripe(StripeBalance.AVAILABLE),
+        out_of=chart.stripe(StripeBalance.PENDING),
+    )
+
+
+@ledger_write.register
+def _(fact: PayoutCreated) -> Create:
+    chart = _chart(fact)
+    return _move(
+        fact.amount_minor,
+        to=chart.payouts_in_transit,
+        out_of=chart.stripe(StripeBalance.AVAILABLE),
+    )
+
+
+@ledger_write.register
+def _(fact: PayoutPaid) -> Create:
+    chart = _chart(fact)
+    return _move(fact.amount_minor, to=chart.bank, out_of=chart.payouts_in_transit)
+
+
+@ledger_write.register
+def _(fact: PayoutFailed) -> Create:
+    chart = _chart(fact)
+    return _move(
+        fact.amount_minor,
+        to=chart.stripe(StripeBalance.AVAILABLE),
+        out_of=chart.bank if fact.was_paid else chart.payouts_in_transit,
+    )
+
+
+@ledger_write.register
+def _(fact: UnknownBalanceTransaction) -> Create:
+    chart = _chart(fact)
+    return _move(fact.amount_minor, to=chart.stripe(fact.balance), out_of=chart.suspense)
+
+
+def _chart(fact: Fact) -> Chart:
+    return Chart(fact.corridor, fact.currency)
+
+
+def _charge(fact: PaymentFact, amount_minor: int) -> tuple[Entry, ...]:
+    chart = _chart(fact)
+    return (
+        Entry(chart.stripe(StripeBalance.PENDING), Side.DEBIT, amount_minor),
+        Entry(chart.payable(fact.merchant_id), Side.CREDIT, amount_minor),
+    )
+
+
+def _move(amount_minor: int, *, to: Account, out_of: Account) -> Create:
+    """Debits `to` and credits `out_of`; an amount below zero goes the other way."""
+    side = Side.DEBIT if amount_minor > 0 else Side.CREDIT
+    return Create(
+        (
+            Entry(to, side, abs(amount_minor)),
+            Entry(out_of, side.opposite, abs(amount_minor)),
+        )
+    )
+
+
+def _create(*entries: Entry) -> Create:
+    return Create(tuple(entry for entry in entries if entry.amount_minor))

@@ -1,0 +1,113 @@
+"""What the balance transaction of a charge means: conversion, fee, what went on, availability.
+
+Stripe tells it with `charge.updated`, after the capture. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.bookkeeping.balance_facts import (
+    ApplicationFeeEarned,
+    FundsAvailable,
+    TransferCreated,
+)
+from gateway.bookkeeping.facts import Converted, Fact, FeeCharged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettledCharge:
+    """A captured charge and its balance transaction (`charge.balance_transaction`, expanded).
+
+    `currency` and `captured_minor` are the charge's; `settled_currency`, `settled_minor`,
+    `fee_minor` and `available` the balance transaction's `currency`, `amount`, `fee` and whether
+    its `status` is "available". Currencies are upper-case ISO 4217, amounts minor units. Ids of
+    the transfer and the application fee of a destination charge are empty where it has none.
+    """
+
+    corridor: str
+    payment_id: str
+    merchant_id: str
+    charge_id: str
+    currency: str
+    captured_minor: int
+    balance_transaction_id: str
+    settled_currency: str
+    settled_minor: int
+    fee_minor: int
+    available: bool
+    effective_time: datetime
+    transfer_id: str = ""
+    transfer_minor: int = 0
+    application_fee_id: str = ""
+    application_fee_minor: int = 0
+
+
+def settlement_facts(charge: SettledCharge) -> list[Fact]:
+    """The facts to report, in order, after the charge's capture. Reporting them again is safe."""
+    when = charge.effective_time
+    facts: list[Fact] = []
+    if charge.settled_currency != charge.currency:
+        facts.append(
+            Converted(
+                corridor=charge.corridor,
+                payment_id=charge.payment_id,
+                merchant_id=charge.merchant_id,
+                currency=charge.currency,
+                effective_time=when,
+                balance_transaction_id=charge.balance_transaction_id,
+                amount_minor=charge.captured_minor,
+                settled_minor=charge.settled_minor,
+                settled_currency=charge.settled_currency,
+            )
+        )
+    if charge.fee_minor:
+        facts.append(
+            FeeCharged(
+                corridor=charge.corridor,
+                payment_id=charge.payment_id,
+                merchant_id=charge.merchant_id,
+                currency=charge.settled_currency,
+                effective_time=when,
+                balance_transaction_id=charge.balance_transaction_id,
+                charge_id=charge.charge_id,
+                amount_minor=charge.fee_minor,
+            )
+        )
+    net_minor = charge.settled_minor - charge.fee_minor
+    if charge.available and net_minor:
+        facts.append(
+            FundsAvailable(
+                corridor=charge.corridor,
+                currency=charge.settled_currency,
+                effective_time=when,
+                balance_transaction_id=charge.balance_transaction_id,
+                amount_minor=net_minor,
+            )
+        )
+    if charge.transfer_id and charge.transfer_minor:
+        facts.append(
+            TransferCreated(
+                corridor=charge.corridor,
+                payment_id=charge.payment_id,
+                merchant_id=charge.merchant_id,
+                currency=charge.settled_currency,
+                effective_time=when,
+                transfer_id=charge.transfer_id,
+                amount_minor=charge.transfer_minor,
+            )
+        )
+    if charge.application_fee_id and charge.application_fee_minor:
+        facts.append(
+            ApplicationFeeEarned(
+                corridor=charge.corridor,
+                payment_id=charge.payment_id,
+                merchant_id=charge.merchant_id,
+                currency=charge.settled_currency,
+                effective_time=when,
+                application_fee_id=charge.application_fee_id,
+                amount_minor=charge.application_fee_minor,
+            )
+        )
+    return facts

@@ -1,0 +1,43 @@
+-- Leases the facts that are due and first of their subject; nobody else gets them meanwhile.
+WITH due AS (
+    SELECT candidate.booking_number
+    FROM booking AS candidate
+    WHERE
+        candidate.state = 'PENDING'
+        AND candidate.kind = any(cast(:kinds AS text []))
+        AND candidate.next_attempt_time <= :now
+        AND (candidate.lease_until IS NULL OR candidate.lease_until <= :now)
+        AND NOT EXISTS (
+            SELECT 1
+            FROM booking AS earlier
+            WHERE
+                earlier.subject = candidate.subject
+                AND earlier.booking_number < candidate.booking_number
+                AND earlier.state <> 'BOOKED'
+        )
+    ORDER BY candidate.booking_number
+    LIMIT :max_bookings
+    FOR UPDATE OF candidate SKIP LOCKED
+)
+
+UPDATE booking
+SET
+    lease_until = :lease_until,
+    fencing_token = booking.fencing_token + 1,
+    attempts = booking.attempts + 1
+FROM due
+WHERE booking.booking_number = due.booking_number
+RETURNING
+    booking.booking_number,
+    booking.fencing_token,
+    booking.kind,
+    booking.fact,
+    booking.revision,
+    booking.attempts,
+    booking.trace_parent,
+    booking.create_time,
+    (
+        SELECT earlier.ledger_sequence
+        FROM booking AS earlier
+        WHERE earlier.fact_id = booking.requires
+    ) AS required_sequence

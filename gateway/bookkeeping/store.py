@@ -1,0 +1,163 @@
+"""The bookkeeping worker's SQL: leasing facts that are due and writing what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import TextClause, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.bookkeeping.codec import KINDS, from_json
+from gateway.bookkeeping.facts import Fact
+from gateway.bookkeeping.reporting import BookingState
+from gateway.bookkeeping.schema import BOOKING, CHANNEL
+
+
+def _statement(name: str) -> TextClause:
+    return text((Path(__file__).parent / "sql" / f"{name}.sql").read_text(encoding="utf-8"))
+
+
+_CLAIM = _statement("claim_bookings")
+_SETTLE = _statement("settle_bookings")
+_BACKLOG = _statement("read_backlog")
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedBooking:
+    """A fact that this worker may book until its lease ends.
+
+    `required_sequence` is the ledger sequence of the fact that it builds on; `attempts` counts
+    this attempt.
+    """
+
+    booking_number: int
+    fencing_token: int
+    kind: str
+    content: dict[str, Any]
+    revision: int
+    attempts: int
+    trace_parent: str | None
+    create_time: datetime
+    required_sequence: int | None
+
+    def read_fact(self) -> Fact:
+        """The fact. Raises KeyError, TypeError or ValueError if this release cannot read it."""
+        return from_json(self.kind, self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of a claimed booking: PENDING means that it is tried again."""
+
+    booking: ClaimedBooking
+    state: BookingState
+    next_attempt_time: datetime
+    ledger_sequence: int | None = None
+    failure_reason: str | None = None
+    failure_message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Facts that the ledger does not have yet."""
+
+    pending: int
+    refused: int
+    oldest_pending_time: datetime | None
+
+
+class BookingStore:
+    """The bookings of one gateway database. `ledger` is the name of the ledger they go to."""
+
+    def __init__(self, engine: AsyncEngine, ledger: str) -> None:
+        self._engine = engine
+        self._ledger = ledger
+
+    async def claim(
+        self, *, now: datetime, lease: timedelta, max_bookings: int
+    ) -> list[ClaimedBooking]:
+        """Leases up to `max_bookings` facts, oldest first, at most one of each subject.
+
+        Facts of kinds that only a newer release knows are left to it.
+        """
+        async with self._engine.begin() as connection:
+            rows = await connection.execute(
+                _CLAIM,
+                {
+                    "now": now,
+                    "lease_until": now + lease,
+                    "max_bookings": max_bookings,
+                    "kinds": list(KINDS),
+                },
+            )
+            claimed = [_claimed(row) for row in rows]
+        return sorted(claimed, key=lambda booking: booking.booking_number)
+
+    async def settle(self, settlements: Sequence[Settlement], *, now: datetime) -> set[int]:
+        """Writes outcomes; returns the booking numbers written. The others' leases were lost."""
+        if not settlements:
+            return set()
+        async with self._engine.begin() as connection:
+            rows = await connection.execute(
+                _SETTLE,
+                {
+                    "ledger": self._ledger,
+                    "now": now,
+                    "booking_numbers": [s.booking.booking_number for s in settlements],
+                    "fencing_tokens": [s.booking.fencing_token for s in settlements],
+                    "states": [s.state.value for s in settlements],
+                    "ledger_sequences": [s.ledger_sequence for s in settlements],
+                    "failure_reasons": [s.failure_reason for s in settlements],
+                    "failure_messages": [s.failure_message for s in settlements],
+                    "next_attempt_times": [s.next_attempt_time for s in settlements],
+                },
+            )
+            return {row.booking_number for row in rows}
+
+    async def backlog(self) -> Backlog:
+        """Counts what is not booked."""
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(_BACKLOG)).one()
+        return Backlog(row.pending, row.refused, row.oldest_pending_time)
+
+    async def retry_refused(self, fact_id: str, *, now: datetime) -> bool:
+        """Lets a refused fact be tried again, once people have removed the cause.
+
+        It gets a new request id, because the ledger keeps its refusal under the old one. Returns
+        False if no such fact is refused. A conflicting report is not tried: it is no fact.
+        """
+        async with self._engine.begin() as connection:
+            retried = await connection.execute(
+                update(BOOKING)
+                .where(
+                    BOOKING.c.fact_id == fact_id,
+                    BOOKING.c.state == BookingState.REFUSED,
+                    BOOKING.c.failure_reason != "FACT_CONFLICT",
+                )
+                .values(
+                    state=BookingState.PENDING,
+                    revision=BOOKING.c.revision + 1,
+                    next_attempt_time=now,
+                    decide_time=None,
+                )
+            )
+            await connection.execute(select(func.pg_notify(CHANNEL, "")))
+        return retried.rowcount == 1
+
+
+def _claimed(row: Any) -> ClaimedBooking:
+    return ClaimedBooking(
+        booking_number=row.booking_number,
+        fencing_token=row.fencing_token,
+        kind=row.kind,
+        content=row.fact,
+        revision=row.revision,
+        attempts=row.attempts,
+        trace_parent=row.trace_parent,
+        create_time=row.create_time,
+        required_sequence=row.required_sequence,
+    )

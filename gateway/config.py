@@ -1,0 +1,115 @@
+"""Settings of the gateway, read from `GATEWAY_…` and the common variables."""
+
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from gateway.rails.corridors import (
+    Corridor,
+    check_environment,
+    corridors_of_file,
+    single_corridor,
+)
+from runtime.config import Environment, ServiceSettings, split_address
+
+
+class Role(StrEnum):
+    """What a process of the gateway does; one process may do all of it."""
+
+    API = "api"
+    WEBHOOKS = "webhooks"
+    WORKER = "worker"
+
+
+class GatewaySettings(ServiceSettings):
+    """What the gateway can be told beyond what every service can."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GATEWAY_", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+    service_name: ClassVar[str] = "gateway"
+
+    listen_address: str = "127.0.0.1:50052"
+    http_address: str = "127.0.0.1:8080"
+    # Comma separated: api, webhooks (takes Stripe's events in), worker (all that goes on behind).
+    roles: str = "api,webhooks,worker"
+    ledger_address: str = "127.0.0.1:50051"
+    # The name of the ledger that payments are booked in; it is made when first needed.
+    ledger_name: str = Field("payments", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    compliance_address: str = "127.0.0.1:50053"
+    # Without a key, the Stripe twin of the sandbox.
+    stripe_api_key: SecretStr | None = None
+    stripe_api_base: str | None = None
+    # Comma separated: several while one is rolled.
+    stripe_webhook_secrets: SecretStr | None = None
+    # Several Stripe accounts instead of the one above; see docs/gateway.md.
+    stripe_corridors_file: Path | None = None
+    # One operation's calls to the outside, and the lease under which they are made.
+    call_seconds: float = Field(30.0, gt=0, le=120)
+    lease_seconds: float = Field(45.0, gt=0, le=600)
+    compliance_timeout_seconds: float = Field(5.0, gt=0, le=30)
+    # A caller with a distant deadline is answered after this long.
+    answer_seconds: float = Field(25.0, gt=0, le=300)
+    worker_concurrency: int = Field(16, ge=1, le=256)
+    max_queue_length: int = Field(10_000, ge=1, le=1_000_000)
+    # States that end by time.
+    action_hours: float = Field(24.0, gt=0, le=24 * 7)
+    review_hours: float = Field(72.0, gt=0, le=24 * 30)
+    review_recheck_seconds: float = Field(300.0, gt=0, le=86_400)
+
+    @field_validator("ledger_address", "compliance_address")
+    @classmethod
+    def _service_address(cls, address: str) -> str:
+        split_address(address)
+        return address
+
+    @field_validator("roles")
+    @classmethod
+    def _known_roles(cls, roles: str) -> str:
+        _roles_of(roles)
+        return roles
+
+    @model_validator(mode="after")
+    def _lease_outlasts_call(self) -> Self:
+        if self.lease_seconds <= self.call_seconds:
+            raise ValueError("GATEWAY_LEASE_SECONDS must be more than GATEWAY_CALL_SECONDS")
+        return self
+
+    @model_validator(mode="after")
+    def _corridors_are_usable(self) -> Self:
+        check_environment(self.corridors, production=self.env is Environment.PRODUCTION)
+        return self
+
+    @property
+    def active_roles(self) -> frozenset[Role]:
+        """What this process does."""
+        return _roles_of(self.roles)
+
+    @property
+    def corridors(self) -> list[Corridor]:
+        """The Stripe accounts; the first one is the default."""
+        if self.stripe_corridors_file is not None:
+            return corridors_of_file(self.stripe_corridors_file)
+        secrets: list[SecretStr] = []
+        if self.stripe_webhook_secrets is not None:
+            listed = self.stripe_webhook_secrets.get_secret_value().split(",")
+            # An empty one stays in, to be refused: it would verify every forgery.
+            secrets = [SecretStr(secret.strip()) for secret in listed]
+        return [single_corridor(self.stripe_api_key, self.stripe_api_base, secrets)]
+
+    @property
+    def lease(self) -> timedelta:
+        """How long an operation is ours."""
+        return timedelta(seconds=self.lease_seconds)
+
+
+def _roles_of(roles: str) -> frozenset[Role]:
+    names = {name.strip() for name in roles.split(",")}
+    unknown = names - set(Role)
+    if unknown:
+        raise ValueError(f"unknown roles {sorted(unknown)}; there are {', '.join(Role)}")
+    return frozenset(Role(name) for name in names)

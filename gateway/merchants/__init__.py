@@ -1,0 +1,1 @@
+"""Merchants: connected accounts at Stripe and what was last seen of them."""

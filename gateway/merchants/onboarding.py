@@ -1,0 +1,154 @@
+"""Creating connected accounts, or attaching them, without ever making two."""
+
+import uuid
+from datetime import timedelta
+
+from gateway.merchants.errors import (
+    account_not_found,
+    already_linked,
+    call_failed,
+    merchant_exists,
+)
+from gateway.merchants.params import MERCHANT_KEY, account_params
+from gateway.merchants.requests import RequestBook, StoredRequest
+from gateway.merchants.store import MerchantStore, StoredMerchant
+from gateway.merchants.sync import FetchFailed, MerchantSync
+from gateway.rails.outcome import STATUSES_BEFORE_IDEMPOTENCY, Failure, Outcome, OutcomeClass
+from gateway.rails.rails import Rails
+from gateway.v1 import merchant_pb2, merchant_service_pb2
+from runtime.clock import Clock
+
+METHOD = "CreateMerchant"
+# Clocks differ, and Stripe may have acted a while after we wrote the request down.
+SEARCH_MARGIN = timedelta(hours=1)
+
+
+class Onboarding:
+    """What CreateMerchant does. Each step is written down before the next one begins."""
+
+    def __init__(
+        self,
+        rails: Rails,
+        store: MerchantStore,
+        requests: RequestBook,
+        sync: MerchantSync,
+        clock: Clock,
+    ) -> None:
+        self._rails = rails
+        self._store = store
+        self._requests = requests
+        self._sync = sync
+        self._clock = clock
+
+    async def create(
+        self, request: merchant_service_pb2.CreateMerchantRequest, corridor: str
+    ) -> merchant_pb2.Merchant:
+        """The merchant, CONNECTED with a snapshot, or FAILED. Raises `ServiceError`."""
+        begun = await self._requests.begin(
+            METHOD,
+            request,
+            merchant_id=request.merchant_id or f"mrc_{uuid.uuid4().hex}",
+            personal_fields=["email"],
+        )
+        if begun.answer is not None:
+            return merchant_pb2.Merchant.FromString(begun.answer)
+        if request.stripe_account_id:
+            merchant = await self._attach(request.stripe_account_id, corridor, begun)
+        else:
+            merchant = await self._create(request, corridor, begun)
+        if merchant.state == merchant_pb2.MERCHANT_STATE_CONNECTED:
+            merchant = await self._with_snapshot(merchant)
+        await self._requests.answer(begun.request_id, merchant)
+        return merchant
+
+    async def _attach(
+        self, account_id: str, corridor: str, begun: StoredRequest
+    ) -> merchant_pb2.Merchant:
+        outcome = await self._rails.accounts.retrieve_account(corridor, account_id)
+        if not outcome.succeeded:
+            if FetchFailed(outcome).account_is_gone:
+                raise account_not_found(account_id)
+            raise call_failed(corridor, outcome)
+        stored = await self._store.add(
+            merchant_id=begun.merchant_id,
+            corridor=corridor,
+            request_id=begun.request_id,
+            stripe_account_id=account_id,
+        )
+        if stored is None:
+            failure = already_linked(begun.merchant_id, account_id)
+            await self._requests.fail(begun.request_id, failure)
+            raise failure
+        return (await self._own(stored, begun)).message
+
+    async def _create(
+        self,
+        request: merchant_service_pb2.CreateMerchantRequest,
+        corridor: str,
+        begun: StoredRequest,
+    ) -> merchant_pb2.Merchant:
+        stored = await self._store.add(
+            merchant_id=begun.merchant_id, corridor=corridor, request_id=begun.request_id
+        )
+        assert stored is not None, "only an account can be another merchant's"
+        merchant = (await self._own(stored, begun)).message
+        if merchant.state != merchant_pb2.MERCHANT_STATE_CREATING:
+            return merchant
+        if begun.key_is_fresh(self._clock.now()):
+            outcome = await self._rails.accounts.create_account(
+                corridor, account_params(request, begun.merchant_id), begun.idempotency_key
+            )
+        else:
+            outcome = await self._find(corridor, begun)
+        if outcome.succeeded and outcome.object is not None:
+            await self._store.connect(begun.merchant_id, outcome.object["id"])
+        elif _is_final(outcome):
+            assert outcome.failure is not None
+            await self._store.fail(begun.merchant_id, outcome.failure.code or "rejected")
+        else:
+            raise call_failed(corridor, outcome)
+        return (await self._stored(begun.merchant_id)).message
+
+    async def _find(self, corridor: str, begun: StoredRequest) -> Outcome:
+        """The account that an old request made, if it made one. The key is too old to send."""
+        outcome = await self._rails.accounts.find_accounts(
+            corridor,
+            {MERCHANT_KEY: begun.merchant_id},
+            created_from=begun.create_time - SEARCH_MARGIN,
+            created_to=self._clock.now() + SEARCH_MARGIN,
+        )
+        if outcome.object is None:
+            return outcome
+        if outcome.object["data"]:
+            return Outcome(OutcomeClass.SUCCEEDED, object=outcome.object["data"][0])
+        if not outcome.object["complete"]:
+            return Outcome(OutcomeClass.UNKNOWN)
+        return Outcome(OutcomeClass.REJECTED, failure=Failure(code="not_performed"))
+
+    async def _own(self, stored: StoredMerchant, begun: StoredRequest) -> StoredMerchant:
+        if stored.create_request_id == begun.request_id:
+            return stored
+        failure = merchant_exists(begun.merchant_id)
+        await self._requests.fail(begun.request_id, failure)
+        raise failure
+
+    async def _with_snapshot(self, merchant: merchant_pb2.Merchant) -> merchant_pb2.Merchant:
+        try:
+            await self._sync.sync(merchant)
+        except FetchFailed as failed:
+            raise call_failed(merchant.corridor, failed.outcome) from failed
+        return (await self._stored(merchant.merchant_id)).message
+
+    async def _stored(self, merchant_id: str) -> StoredMerchant:
+        stored = await self._store.by_id(merchant_id)
+        assert stored is not None, "merchants are never deleted"
+        return stored
+
+
+def _is_final(outcome: Outcome) -> bool:
+    """Whether Stripe has refused these very parameters; a wrong key of ours is mended instead."""
+    return (
+        outcome.outcome_class in (OutcomeClass.REJECTED, OutcomeClass.DECLINED)
+        and outcome.failure is not None
+        and outcome.failure.http_status not in STATUSES_BEFORE_IDEMPOTENCY
+    )

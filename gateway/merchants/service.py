@@ -1,0 +1,179 @@
+"""MerchantService: check, call, answer."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gateway.merchants.accounts import AccountFinder
+from gateway.merchants.errors import (
+    ERRORS,
+    account_not_found,
+    call_failed,
+    link_expired,
+    merchant_not_connected,
+    merchant_not_found,
+)
+from gateway.merchants.onboarding import Onboarding
+from gateway.merchants.params import account_link_params
+from gateway.merchants.requests import RequestBook
+from gateway.merchants.store import STATE_NAMES, MerchantStore
+from gateway.merchants.sync import FetchFailed, MerchantSync
+from gateway.merchants.tax_records import TaxRecords
+from gateway.rails.rails import Rails
+from gateway.v1 import merchant_pb2, merchant_service_pb2_grpc
+from gateway.v1 import merchant_service_pb2 as pb
+from gateway.webhooks.wake import Listener
+from runtime.clock import Clock
+from runtime.paging import PageTokens, clamp_page_size
+
+LINK_METHOD = "CreateOnboardingLink"
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 200
+WATCH_BATCH = 100
+# So long a stream may go without looking, should a notification get lost.
+WATCH_POLL_SECONDS = 5.0
+
+
+class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
+    """Connected accounts, and what compliance needs to know of Stripe."""
+
+    def __init__(
+        self,
+        rails: Rails,
+        store: MerchantStore,
+        requests: RequestBook,
+        sync: MerchantSync,
+        listener: Listener,
+        clock: Clock,
+    ) -> None:
+        self._rails = rails
+        self._store = store
+        self._requests = requests
+        self._sync = sync
+        self._listener = listener
+        self._clock = clock
+        self._accounts = AccountFinder(rails, store)
+        self._onboarding = Onboarding(rails, store, requests, sync, clock)
+        self._tax = TaxRecords(rails, self._accounts, requests, clock)
+        self._page_tokens = PageTokens(ERRORS)
+
+    async def CreateMerchant(
+        self, request: pb.CreateMerchantRequest, _context: Any
+    ) -> pb.CreateMerchantResponse:
+        corridor = self._accounts.corridor(request.corridor)
+        return pb.CreateMerchantResponse(merchant=await self._onboarding.create(request, corridor))
+
+    async def GetMerchant(
+        self, request: pb.GetMerchantRequest, _context: Any
+    ) -> pb.GetMerchantResponse:
+        if request.WhichOneof("merchant") == "merchant_id":
+            return pb.GetMerchantResponse(
+                merchant=(await self._accounts.merchant(request.merchant_id)).message
+            )
+        stored = await self._store.by_account(request.stripe_account_id)
+        if stored is None:
+            raise account_not_found(request.stripe_account_id)
+        return pb.GetMerchantResponse(merchant=stored.message)
+
+    async def ListMerchants(
+        self, request: pb.ListMerchantsRequest, _context: Any
+    ) -> pb.ListMerchantsResponse:
+        if request.corridor:
+            self._accounts.corridor(request.corridor)
+        position = self._page_tokens.decode(request)
+        size = clamp_page_size(request.page_size, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+        found = await self._store.page(
+            corridor=request.corridor,
+            state=request.state,
+            after_number=int(position[0]) if position else 0,
+            limit=size + 1,
+        )
+        response = pb.ListMerchantsResponse(merchants=[item.message for item in found[:size]])
+        if len(found) > size:
+            response.next_page_token = self._page_tokens.encode(request, [found[size - 1].number])
+        return response
+
+    async def SyncMerchant(
+        self, request: pb.SyncMerchantRequest, _context: Any
+    ) -> pb.SyncMerchantResponse:
+        stored = await self._accounts.merchant(request.merchant_id)
+        merchant = stored.message
+        if not merchant.stripe_account_id:
+            raise merchant_not_connected(merchant.merchant_id, STATE_NAMES[merchant.state])
+        age_limit = request.max_age.ToTimedelta()
+        if stored.fetch_time is not None and self._clock.now() - stored.fetch_time < age_limit:
+            return pb.SyncMerchantResponse(merchant=merchant)
+        try:
+            changed = await self._sync.sync(merchant)
+        except FetchFailed as failed:
+            if failed.account_is_gone:
+                raise account_not_found(merchant.stripe_account_id) from failed
+            raise call_failed(merchant.corridor, failed.outcome) from failed
+        synced = await self._store.by_id(request.merchant_id)
+        if synced is None:
+            raise merchant_not_found(request.merchant_id)
+        return pb.SyncMerchantResponse(merchant=synced.message, changed=changed)
+
+    async def WatchMerchants(
+        self, request: pb.WatchMerchantsRequest, _context: Any
+    ) -> AsyncIterator[pb.WatchMerchantsResponse]:
+        sequence = request.after_sequence
+        with self._listener.subscribe() as news:
+            while True:
+                found = await self._store.snapshots_after(sequence, WATCH_BATCH)
+                for merchant in found:
+                    yield pb.WatchMerchantsResponse(merchant=merchant)
+                    sequence = merchant.snapshot.sequence
+                if len(found) < WATCH_BATCH:
+                    await news.wait(WATCH_POLL_SECONDS)
+
+    async def CreateOnboardingLink(
+        self, request: pb.CreateOnboardingLinkRequest, _context: Any
+    ) -> pb.CreateOnboardingLinkResponse:
+        merchant = await self._accounts.connected(request.merchant_id)
+        begun = await self._requests.begin(LINK_METHOD, request, merchant_id=merchant.merchant_id)
+        # The address is a secret and is not kept: within the key's life Stripe repeats it.
+        if not begun.key_is_fresh(self._clock.now()):
+            raise link_expired(merchant.merchant_id)
+        outcome = await self._rails.accounts.create_account_link(
+            merchant.corridor,
+            account_link_params(request, merchant.stripe_account_id),
+            begun.idempotency_key,
+        )
+        if outcome.object is None:
+            raise call_failed(merchant.corridor, outcome)
+        expire_time = Timestamp(seconds=int(outcome.object["expires_at"]))
+        if expire_time.ToDatetime(self._clock.now().tzinfo) <= self._clock.now():
+            raise link_expired(merchant.merchant_id)
+        return pb.CreateOnboardingLinkResponse(
+            link=merchant_pb2.OnboardingLink(url=outcome.object["url"], expire_time=expire_time)
+        )
+
+    async def GetTaxSettings(
+        self, request: pb.GetTaxSettingsRequest, _context: Any
+    ) -> pb.GetTaxSettingsResponse:
+        return pb.GetTaxSettingsResponse(tax_settings=await self._tax.settings(request))
+
+    async def ListTaxRegistrations(
+        self, request: pb.ListTaxRegistrationsRequest, _context: Any
+    ) -> pb.ListTaxRegistrationsResponse:
+        return await self._tax.registrations(request)
+
+    async def CreateTaxId(
+        self, request: pb.CreateTaxIdRequest, _context: Any
+    ) -> pb.CreateTaxIdResponse:
+        return pb.CreateTaxIdResponse(tax_id=await self._tax.create_tax_id(request))
+
+    async def GetTaxId(self, request: pb.GetTaxIdRequest, _context: Any) -> pb.GetTaxIdResponse:
+        return pb.GetTaxIdResponse(tax_id=await self._tax.tax_id(request))
+
+    async def ListTaxIds(
+        self, request: pb.ListTaxIdsRequest, _context: Any
+    ) -> pb.ListTaxIdsResponse:
+        return await self._tax.tax_ids(request)
+
+    async def DeleteTaxId(
+        self, request: pb.DeleteTaxIdRequest, _context: Any
+    ) -> pb.DeleteTaxIdResponse:
+        return await self._tax.delete_tax_id(request)

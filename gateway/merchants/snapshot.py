@@ -1,0 +1,170 @@
+"""From Stripe's account, capabilities and bank accounts to an `AccountSnapshot`. Pure.
+
+What Stripe leaves out or sends as null is an empty value; words it may add are kept as text, or
+become UNRECOGNIZED where they decide something.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from google.protobuf import json_format
+
+from gateway.rails.outcome import text_of
+from gateway.v1 import merchant_pb2, merchant_requirements_pb2
+
+MAX_FIELDS = 500
+MAX_ALTERNATIVES = 200
+MAX_ERRORS = 200
+MAX_ITEMS = 100
+MAX_REASON_CHARACTERS = 1024
+
+CAPABILITY_STATES = {
+    "active": merchant_pb2.CAPABILITY_STATE_ACTIVE,
+    "inactive": merchant_pb2.CAPABILITY_STATE_INACTIVE,
+    "pending": merchant_pb2.CAPABILITY_STATE_PENDING,
+    "unrequested": merchant_pb2.CAPABILITY_STATE_UNREQUESTED,
+    "disabled": merchant_pb2.CAPABILITY_STATE_DISABLED,
+}
+EXTERNAL_ACCOUNT_STATES = {
+    "new": merchant_pb2.EXTERNAL_ACCOUNT_STATE_NEW,
+    "validated": merchant_pb2.EXTERNAL_ACCOUNT_STATE_VALIDATED,
+    "verified": merchant_pb2.EXTERNAL_ACCOUNT_STATE_VERIFIED,
+    "verification_failed": merchant_pb2.EXTERNAL_ACCOUNT_STATE_VERIFICATION_FAILED,
+    "errored": merchant_pb2.EXTERNAL_ACCOUNT_STATE_ERRORED,
+    "tokenized_account_number_deactivated": merchant_pb2.EXTERNAL_ACCOUNT_STATE_DEACTIVATED,
+}
+
+
+def snapshot_of(
+    account: Mapping[str, Any],
+    capabilities: Sequence[Mapping[str, Any]],
+    external_accounts: Sequence[Mapping[str, Any]],
+    *,
+    live_mode: bool,
+    complete: bool,
+) -> merchant_pb2.AccountSnapshot:
+    """What Stripe says of an account, without sequence, times and hash.
+
+    `complete` is False if Stripe had more capabilities or external accounts than were fetched.
+    """
+    company = _mapping(account, "company")
+    profile = _mapping(account, "business_profile")
+    payouts = _mapping(_mapping(account, "settings"), "payouts")
+    return merchant_pb2.AccountSnapshot(
+        charges_enabled=account.get("charges_enabled") is True,
+        payouts_enabled=account.get("payouts_enabled") is True,
+        details_submitted=account.get("details_submitted") is True,
+        live_mode=live_mode,
+        country=text_of(account, "country"),
+        default_currency=text_of(account, "default_currency").upper(),
+        business_type=text_of(account, "business_type"),
+        company_name=text_of(company, "name"),
+        business_name=text_of(profile, "name"),
+        merchant_category_code=text_of(profile, "mcc"),
+        requirements=requirements_of(_mapping(account, "requirements")),
+        future_requirements=requirements_of(_mapping(account, "future_requirements")),
+        capabilities=sorted(
+            (_capability(item) for item in capabilities[:MAX_ITEMS]), key=lambda item: item.name
+        ),
+        external_accounts=sorted(
+            (_external_account(item) for item in external_accounts[:MAX_ITEMS]),
+            key=lambda item: item.external_account_id,
+        ),
+        payout_interval=text_of(_mapping(payouts, "schedule"), "interval"),
+        truncated=not complete or max(len(capabilities), len(external_accounts)) > MAX_ITEMS,
+    )
+
+
+def requirements_of(values: Mapping[str, Any]) -> merchant_requirements_pb2.Requirements:
+    """One requirements hash of Stripe; an empty one where Stripe has none."""
+    found = merchant_requirements_pb2.Requirements(
+        currently_due=_fields(values, "currently_due"),
+        past_due=_fields(values, "past_due"),
+        eventually_due=_fields(values, "eventually_due"),
+        pending_verification=_fields(values, "pending_verification"),
+        disabled_reason=text_of(values, "disabled_reason"),
+        alternatives=[
+            merchant_requirements_pb2.RequirementAlternative(
+                original_fields_due=_fields(item, "original_fields_due"),
+                alternative_fields_due=_fields(item, "alternative_fields_due"),
+            )
+            for item in _mappings(values, "alternatives")[:MAX_ALTERNATIVES]
+        ],
+        errors=[
+            merchant_requirements_pb2.RequirementError(
+                code=text_of(item, "code"),
+                reason=text_of(item, "reason")[:MAX_REASON_CHARACTERS],
+                requirement=text_of(item, "requirement"),
+            )
+            for item in _mappings(values, "errors")[:MAX_ERRORS]
+        ],
+    )
+    deadline = values.get("current_deadline")
+    if isinstance(deadline, int):
+        found.current_deadline.FromSeconds(deadline)
+    return found
+
+
+def content_of(snapshot: merchant_pb2.AccountSnapshot) -> str:
+    """The snapshot as canonical JSON: equal content, equal text."""
+    values = json_format.MessageToDict(snapshot, preserving_proto_field_name=True)
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def hash_of(content: str) -> bytes:
+    """SHA-256 of what `content_of` gives."""
+    return hashlib.sha256(content.encode()).digest()
+
+
+def _capability(values: Mapping[str, Any]) -> merchant_pb2.Capability:
+    return merchant_pb2.Capability(
+        name=text_of(values, "id"),
+        state=CAPABILITY_STATES.get(
+            text_of(values, "status"), merchant_pb2.CAPABILITY_STATE_UNRECOGNIZED
+        ),
+        requested=values.get("requested") is True,
+        requirements=requirements_of(_mapping(values, "requirements")),
+        future_requirements=requirements_of(_mapping(values, "future_requirements")),
+    )
+
+
+def _external_account(values: Mapping[str, Any]) -> merchant_pb2.ExternalAccount:
+    found = merchant_pb2.ExternalAccount(
+        external_account_id=text_of(values, "id"),
+        kind=text_of(values, "object"),
+        country=text_of(values, "country"),
+        currency_code=text_of(values, "currency").upper(),
+        last4=text_of(values, "last4"),
+        default_for_currency=values.get("default_for_currency") is True,
+    )
+    if found.kind == "card":
+        # Stripe gives a debit card no status of its own.
+        found.state = EXTERNAL_ACCOUNT_STATES.get(
+            text_of(values, "status") or "new", merchant_pb2.EXTERNAL_ACCOUNT_STATE_UNRECOGNIZED
+        )
+        return found
+    found.state = EXTERNAL_ACCOUNT_STATES.get(
+        text_of(values, "status"), merchant_pb2.EXTERNAL_ACCOUNT_STATE_UNRECOGNIZED
+    )
+    found.requirements.CopyFrom(requirements_of(_mapping(values, "requirements")))
+    found.future_requirements.CopyFrom(requirements_of(_mapping(values, "future_requirements")))
+    return found
+
+
+def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = values.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _mappings(values: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    found = values.get(name)
+    return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
+
+
+def _fields(values: Mapping[str, Any], name: str) -> list[str]:
+    found = values.get(name)
+    if not isinstance(found, list):
+        return []
+    return sorted({item for item in found if isinstance(item, str)})[:MAX_FIELDS]

@@ -1,0 +1,94 @@
+"""What the parts of one gateway process share, opened once."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.config import GatewaySettings
+from gateway.merchants.store import MerchantStore
+from gateway.merchants.sync import MerchantSync
+from gateway.payments.asking import Outside
+from gateway.payments.compliance import ComplianceClient
+from gateway.payments.executor import Executor, RunLimits
+from gateway.payments.observing import Timing
+from gateway.payments.wakeups import Bell, PaymentBells
+from gateway.rails.opening import OpenRails, open_rails
+from gateway.webhooks.inbox import PostgresInbox
+from runtime.client import open_channel
+from runtime.clock import Clock
+from runtime.postgres import create_engine
+
+DATABASE_ROLE = "gateway_service"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the parts of one process share."""
+
+    settings: GatewaySettings
+    clock: Clock
+    engine: AsyncEngine
+    url: str
+    rails: OpenRails
+    timing: Timing
+    bells: PaymentBells
+    worker_bell: Bell
+    event_bell: Bell
+    executor: Executor
+    merchants: MerchantStore
+    sync: MerchantSync
+    inbox: PostgresInbox
+
+
+async def open_parts(
+    settings: GatewaySettings, clock: Clock, url: str, stack: AsyncExitStack
+) -> Parts:
+    """Opens the database, the rails and the channel to compliance; the stack closes them."""
+    engine = create_engine(
+        url,
+        role=DATABASE_ROLE,
+        pool_size=settings.database_pool_size,
+        application_name="gateway",
+    )
+    stack.push_async_callback(engine.dispose)
+    worker_bell, bells = Bell(), PaymentBells()
+    rails = await stack.enter_async_context(
+        open_rails(settings.corridors, engine, on_change=lambda _corridor: worker_bell.ring())
+    )
+    channel = open_channel(
+        settings.compliance_address,
+        settings,
+        idempotent_services=["compliance.v1.ComplianceService"],
+    )
+    stack.push_async_callback(channel.close)
+    timing = Timing(
+        action=timedelta(hours=settings.action_hours),
+        review=timedelta(hours=settings.review_hours),
+        review_recheck=timedelta(seconds=settings.review_recheck_seconds),
+    )
+    merchants = MerchantStore(engine, clock)
+    return Parts(
+        settings=settings,
+        clock=clock,
+        engine=engine,
+        url=url,
+        rails=rails,
+        timing=timing,
+        bells=bells,
+        worker_bell=worker_bell,
+        event_bell=Bell(),
+        executor=Executor(
+            engine,
+            Outside(rails.rails, ComplianceClient(channel, settings.compliance_timeout_seconds)),
+            clock,
+            bells,
+            worker_bell,
+            limits=RunLimits(settings.call_seconds, settings.lease),
+            timing=timing,
+        ),
+        merchants=merchants,
+        sync=MerchantSync(rails.rails, merchants, clock),
+        inbox=PostgresInbox(engine, clock),
+    )

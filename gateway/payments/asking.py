@@ -1,0 +1,188 @@
+"""Asking the outside world: one call, or one search, for an operation. Writes nothing.
+
+Only calls that change something take an idempotency key; what is asked besides only reads.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from gateway.payments.compliance import ComplianceClient
+from gateway.payments.intents import Sight, read_intent
+from gateway.payments.operation import Operation, OperationKind, Step, settled_by_silence
+from gateway.payments.params import EXPAND_CHARGE, OPERATION_KEY
+from gateway.payments.payment import Payment
+from gateway.payments.reply import GivenUp, RailReply, Reply
+from gateway.rails.calls import Priority
+from gateway.rails.outcome import Outcome, OutcomeClass, follow
+from gateway.rails.rails import Rails
+from runtime.logs import get_logger
+
+# Stripe's clock and ours may differ by this much when its objects are looked for by time.
+CLOCK_TOLERANCE = timedelta(seconds=90)
+# A span of time with more objects than a search looks through is halved, at most so often.
+MAX_SEARCHES = 64
+SHORTEST_SPAN = timedelta(seconds=1)
+MAX_REFUND_PAGES = 10
+
+log = get_logger(__name__)
+_UNKNOWN = Outcome(OutcomeClass.UNKNOWN)
+_EXPANDED: Mapping[str, Any] = {"expand": EXPAND_CHARGE}
+
+
+class Outside:
+    """Compliance and Stripe, as operations see them."""
+
+    def __init__(self, rails: Rails, compliance: ComplianceClient) -> None:
+        self._rails = rails
+        self._compliance = compliance
+
+    async def ask(
+        self, payment: Payment, operation: Operation, step: Step, now: datetime, *, resend: bool
+    ) -> Reply:
+        """Does what `step` says; `resend` if this attempt may have been sent before."""
+        if step is Step.GIVE_UP:
+            return GivenUp()
+        if operation.kind is OperationKind.CHECK:
+            return await self._compliance.check(payment, operation)
+        if step is Step.FIND_OUT:
+            return await self._find_out(payment, operation, now)
+        outcome = await self._send(payment, operation, resend=resend)
+        if resend:
+            # What was unknown is only settled by an answer that knows the key.
+            outcome = follow(_UNKNOWN, outcome)
+        reply = RailReply(outcome)
+        refused = reply.outcome_class in (OutcomeClass.REJECTED, OutcomeClass.DECLINED)
+        about_intent = operation.kind in (OperationKind.CAPTURE, OperationKind.CANCEL)
+        if refused and (about_intent or operation.kind is OperationKind.CONFIRM):
+            return await self._with_intent(payment, reply)
+        return reply
+
+    async def _send(self, payment: Payment, operation: Operation, *, resend: bool) -> Outcome:
+        params: dict[str, Any] = json.loads(operation.params)
+        corridor, key = operation.corridor, operation.idempotency_key
+        priority = Priority.BACKGROUND if payment.off_session else Priority.CUSTOMER_PRESENT
+        if operation.kind is OperationKind.AUTHORIZE:
+            return await self._rails.create_payment_intent(
+                corridor, params, key, resend=resend, priority=priority
+            )
+        if operation.kind is OperationKind.REFUND:
+            return await self._rails.create_refund(corridor, params, key)
+        intent_id = payment.payment_intent_id
+        if operation.kind is OperationKind.CAPTURE:
+            return await self._rails.capture_payment_intent(corridor, intent_id, params, key)
+        if operation.kind is OperationKind.CANCEL:
+            return await self._rails.cancel_payment_intent(corridor, intent_id, params, key)
+        assert operation.kind is OperationKind.CONFIRM, operation.kind
+        seen = await self._rails.retrieve_payment_intent(corridor, intent_id, _EXPANDED)
+        if not seen.succeeded or seen.object is None:
+            return seen
+        # Stripe confirms by itself when the customer has acted, unless it was told otherwise.
+        if read_intent(seen.object).sight is not Sight.NOT_CONFIRMED:
+            return seen
+        return await self._rails.confirm_payment_intent(corridor, intent_id, params, key)
+
+    async def _find_out(self, payment: Payment, operation: Operation, now: datetime) -> RailReply:
+        """What became of an operation that must not be sent again."""
+        if operation.kind is OperationKind.REFUND:
+            return await self._find_refund(payment, operation, now)
+        if operation.kind is OperationKind.AUTHORIZE:
+            return await self._find_intent(operation, now)
+        outcome = await self._rails.retrieve_payment_intent(
+            operation.corridor, payment.payment_intent_id, _EXPANDED
+        )
+        if operation.kind is OperationKind.CONFIRM or not outcome.succeeded:
+            return RailReply(_as_unknown(outcome))
+        assert outcome.object is not None
+        wanted = Sight.CAPTURED if operation.kind is OperationKind.CAPTURE else Sight.CANCELED
+        sight = read_intent(outcome.object).sight
+        if sight is wanted or sight in (Sight.CAPTURED, Sight.CANCELED):
+            return RailReply(outcome)
+        if not settled_by_silence(operation, now):
+            return RailReply(_UNKNOWN)
+        return RailReply(outcome, intent=outcome.object, nothing_found=True)
+
+    async def _find_intent(self, operation: Operation, now: datetime) -> RailReply:
+        assert operation.first_send_time is not None
+        assert operation.last_send_time is not None
+        outcome = await self._search(
+            operation,
+            operation.first_send_time - CLOCK_TOLERANCE,
+            operation.last_send_time + CLOCK_TOLERANCE,
+        )
+        if not outcome.succeeded or outcome.object is None:
+            return RailReply(_as_unknown(outcome))
+        found: list[dict[str, Any]] = outcome.object["data"]
+        if found:
+            if len(found) > 1:
+                log.error("more_than_one_intent", operation_id=operation.id, count=len(found))
+            # A list does not expand the charge, and may be a moment old.
+            intent = await self._rails.retrieve_payment_intent(
+                operation.corridor, str(found[0]["id"]), _EXPANDED
+            )
+            return RailReply(_as_unknown(intent))
+        return _silence(operation, outcome, now)
+
+    async def _search(self, operation: Operation, since: datetime, until: datetime) -> Outcome:
+        """Looks through a span of time, in parts where it holds too much for one search."""
+        spans = [(since, until)]
+        outcome = _UNKNOWN
+        for _ in range(MAX_SEARCHES):
+            if not spans:
+                return outcome
+            start, end = spans.pop()
+            outcome = await self._rails.find_payment_intents(
+                operation.corridor,
+                {OPERATION_KEY: operation.id},
+                created_from=start,
+                created_to=end,
+            )
+            if not outcome.succeeded or outcome.object is None or outcome.object["data"]:
+                return outcome
+            if not outcome.object["complete"]:
+                if end - start <= SHORTEST_SPAN:
+                    return _UNKNOWN
+                middle = start + (end - start) / 2
+                spans += [(start, middle), (middle, end)]
+        return _UNKNOWN
+
+    async def _find_refund(
+        self, payment: Payment, operation: Operation, now: datetime
+    ) -> RailReply:
+        params: dict[str, Any] = {"payment_intent": payment.payment_intent_id, "limit": 100}
+        for _ in range(MAX_REFUND_PAGES):
+            outcome = await self._rails.list_refunds(operation.corridor, params)
+            if not outcome.succeeded or outcome.object is None:
+                return RailReply(_as_unknown(outcome))
+            listed: list[dict[str, Any]] = outcome.object["data"]
+            for refund in listed:
+                if (refund.get("metadata") or {}).get(OPERATION_KEY) == operation.id:
+                    return RailReply(Outcome(OutcomeClass.SUCCEEDED, object=refund))
+            if not outcome.object["has_more"] or not listed:
+                return _silence(operation, outcome, now)
+            params = {**params, "starting_after": listed[-1]["id"]}
+        return RailReply(_UNKNOWN)
+
+    async def _with_intent(self, payment: Payment, reply: RailReply) -> RailReply:
+        """The reply with the PaymentIntent as it stands; UNKNOWN if it cannot be read."""
+        seen = await self._rails.retrieve_payment_intent(
+            payment.corridor, payment.payment_intent_id, _EXPANDED
+        )
+        if not seen.succeeded:
+            return RailReply(_as_unknown(seen))
+        return RailReply(reply.outcome, intent=seen.object)
+
+
+def _silence(operation: Operation, outcome: Outcome, now: datetime) -> RailReply:
+    """Nothing was found: proof that nothing happened once enough time has passed."""
+    if not settled_by_silence(operation, now):
+        return RailReply(_UNKNOWN)
+    return RailReply(outcome, nothing_found=True)
+
+
+def _as_unknown(outcome: Outcome) -> Outcome:
+    """A read that failed says nothing about what was to be found out."""
+    if outcome.succeeded:
+        return outcome
+    return Outcome(OutcomeClass.UNKNOWN, failure=outcome.failure, retry_after=outcome.retry_after)

@@ -1,0 +1,199 @@
+"""What Stripe's answer to an authorisation, or to a confirmation, means."""
+
+from dataclasses import replace
+
+from gateway.payments.checking import Circumstances
+from gateway.payments.decision import Decision
+from gateway.payments.intents import Observation, Sight, charge_id_of, decline_of, read_intent
+from gateway.payments.observing import observe
+from gateway.payments.operation import (
+    Operation,
+    OperationKind,
+    OperationState,
+    backoff,
+    next_attempt,
+)
+from gateway.payments.payment import (
+    Change,
+    FailureCode,
+    Payment,
+    PaymentFailure,
+    QueueReason,
+    UnavailablePolicy,
+    take,
+)
+from gateway.payments.reply import GivenUp, RailReply
+from gateway.payments.states import PaymentState, Transition
+from gateway.rails.outcome import OutcomeClass
+
+
+def settle_authorization(
+    payment: Payment,
+    operation: Operation,
+    reply: RailReply | GivenUp,
+    given: Circumstances,
+    *,
+    resend: bool,
+) -> Decision:
+    """The decision after Stripe was asked for the money; `resend` if it had been asked before."""
+    so_far = Decision(payment, operation)
+    if isinstance(reply, GivenUp):
+        return _not_sent(so_far, "DEADLINE", given)
+    outcome = reply.outcome_class
+    if reply.nothing_found:
+        return _not_performed(so_far, given)
+    if outcome is OutcomeClass.SUCCEEDED:
+        assert reply.outcome.object is not None
+        return seen(so_far, read_intent(reply.outcome.object), given)
+    if outcome is OutcomeClass.DECLINED:
+        return declined(so_far, reply, given)
+    if outcome is OutcomeClass.REJECTED:
+        return _rejected(so_far, reply, given)
+    if outcome is OutcomeClass.NOT_SENT and not resend:
+        reason = reply.outcome.not_sent_reason
+        return _not_sent(so_far, reason.value if reason is not None else "", given)
+    return unknown(so_far, reply, given)
+
+
+def settle_confirmation(
+    payment: Payment, operation: Operation, reply: RailReply | GivenUp, given: Circumstances
+) -> Decision:
+    """The decision after a payment was taken up again when its customer had acted."""
+    so_far = Decision(payment, operation)
+    if isinstance(reply, GivenUp):
+        back = None
+        if payment.state is PaymentState.AUTHORIZING:
+            back = take(
+                payment,
+                Transition.ACTION_REQUIRED,
+                given.now,
+                next_action=payment.next_action,
+                wake_time=given.now + given.timing.action,
+            )
+        return so_far.then(back).ended(OperationState.FAILED, given.now, "deadline")
+    outcome = reply.outcome_class
+    if outcome is OutcomeClass.SUCCEEDED:
+        assert reply.outcome.object is not None
+        return seen(so_far, read_intent(reply.outcome.object), given)
+    if outcome is OutcomeClass.DECLINED:
+        return declined(so_far, reply, given)
+    if outcome is OutcomeClass.REJECTED and reply.intent is not None:
+        return seen(so_far, read_intent(reply.intent), given)
+    return unknown(so_far, reply, given)
+
+
+def seen(so_far: Decision, observation: Observation, given: Circumstances) -> Decision:
+    """The decision when Stripe has shown the PaymentIntent; PROCESSING is looked at again."""
+    now = given.now
+    if observation.sight in (Sight.PROCESSING, Sight.NOT_CONFIRMED):
+        wait = backoff(so_far.operation.send_count, given.jitter)
+        return so_far.later(now, wait, unknown=True, failure_code="processing")
+    change = observe(so_far.payment, observation, now, given.timing, decided=True)
+    declined_by_bank = observation.sight is Sight.DECLINED
+    state = OperationState.DECLINED if declined_by_bank else OperationState.SUCCEEDED
+    return so_far.then(change).ended(state, now)
+
+
+def declined(so_far: Decision, reply: RailReply, given: Circumstances) -> Decision:
+    """The decision when the bank or Stripe's rules said no."""
+    failure = reply.outcome.failure
+    assert failure is not None, "a decline comes with its reason"
+    intent = failure.payment_intent or {}
+    payment = so_far.payment
+    change: Change | None = None
+    if payment.state is PaymentState.AUTHORIZING:
+        change = take(
+            payment,
+            Transition.DECLINED,
+            given.now,
+            decline=decline_of(failure.code, failure.decline_code, failure.advice_code),
+            payment_intent_id=str(intent.get("id") or payment.payment_intent_id),
+            charge_id=charge_id_of(intent.get("latest_charge")) or payment.charge_id,
+            hold_id="",
+        )
+    return so_far.then(change).ended(OperationState.DECLINED, given.now, failure.code)
+
+
+def unknown(so_far: Decision, reply: RailReply, given: Circumstances) -> Decision:
+    """The decision when it may have happened: wait, then send the same again or find out."""
+    wait = backoff(so_far.operation.send_count, given.jitter, reply.outcome.retry_after)
+    return so_far.later(given.now, wait, unknown=True, failure_code=reply.code)
+
+
+def _rejected(so_far: Decision, reply: RailReply, given: Circumstances) -> Decision:
+    failure = reply.outcome.failure
+    change: Change | None = None
+    if so_far.payment.state is PaymentState.AUTHORIZING:
+        change = take(
+            so_far.payment,
+            Transition.FAILED,
+            given.now,
+            failure=PaymentFailure(
+                FailureCode.RAIL_REJECTED,
+                stripe_code=failure.code if failure is not None else "",
+                stripe_param=failure.param if failure is not None else "",
+            ),
+            hold_id="",
+        )
+    return so_far.then(change).ended(OperationState.FAILED, given.now, reply.code)
+
+
+def _not_performed(so_far: Decision, given: Circumstances) -> Decision:
+    """Asked, but Stripe has no trace of it: the customer is long gone, so it is not repeated."""
+    change: Change | None = None
+    if so_far.payment.state is PaymentState.AUTHORIZING:
+        change = take(
+            so_far.payment,
+            Transition.FAILED,
+            given.now,
+            failure=PaymentFailure(FailureCode.OUTCOME_NOT_PERFORMED),
+            hold_id="",
+        )
+    return so_far.then(change).ended(OperationState.FAILED, given.now, "not_performed")
+
+
+def _not_sent(so_far: Decision, reason: str, given: Circumstances) -> Decision:
+    """Nothing was sent: back in line if the request says so, else it fails at once."""
+    now, payment = given.now, so_far.payment
+    withdrawn = so_far.ended(OperationState.CANCELED, now, reason)
+    if payment.state is not PaymentState.AUTHORIZING:
+        return withdrawn
+    failure = PaymentFailure(FailureCode.RAIL_UNAVAILABLE, not_sent_reason=reason)
+    if payment.unavailable_policy is not UnavailablePolicy.QUEUE:
+        return withdrawn.then(take(payment, Transition.FAILED, now, failure=failure, hold_id=""))
+    assert payment.queue_deadline is not None
+    if now >= payment.queue_deadline:
+        return withdrawn.then(take(payment, Transition.EXPIRED, now, hold_id=""))
+    queued = take(
+        payment,
+        Transition.QUEUED,
+        now,
+        queue_reason=QueueReason.RAIL_UNAVAILABLE,
+        wake_time=payment.queue_deadline,
+        hold_id="",
+    )
+    line_up = queue_up(queued.after, given)
+    return replace(withdrawn.then(queued), follow_up=line_up)
+
+
+def queue_up(payment: Payment, given: Circumstances) -> Operation:
+    """The operation by which a payment waits in line: compliance is asked again at its turn,
+    because what it said before the wait may not hold any more."""
+    assert payment.queue_deadline is not None
+    return Operation(
+        id=given.fresh_operation_id,
+        payment_id=payment.id,
+        kind=OperationKind.CHECK,
+        state=OperationState.PENDING,
+        corridor=payment.corridor,
+        create_time=given.now,
+        next_attempt_time=given.now + backoff(1, given.jitter),
+        deadline=payment.queue_deadline,
+        queued=True,
+    )
+
+
+def try_anew(so_far: Decision, given: Circumstances) -> Decision:
+    """The decision when nothing happened and it is still wanted: a new attempt, a new key."""
+    assert so_far.operation.kind is not OperationKind.AUTHORIZE, "a charge is not repeated"
+    return replace(so_far, operation=next_attempt(so_far.operation, given.now))

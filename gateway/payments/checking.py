@@ -1,0 +1,144 @@
+"""What the answer of the compliance service means: charge, stop, wait for a person or in line."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from gateway.payments.decision import Decision
+from gateway.payments.observing import Timing
+from gateway.payments.operation import (
+    Operation,
+    OperationKind,
+    OperationState,
+    backoff,
+    next_attempt,
+    sent,
+)
+from gateway.payments.params import authorize_params, encode
+from gateway.payments.payment import (
+    FailureCode,
+    Payment,
+    PaymentFailure,
+    QueueReason,
+    UnavailablePolicy,
+    take,
+)
+from gateway.payments.reply import CheckReply
+from gateway.payments.states import PaymentState, Transition
+
+# How long a charge may be asked for, again and again: afterwards the customer no longer expects
+# it, and it is only found out whether it happened.
+AUTHORIZE_WINDOW = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a decision needs besides what is written down, so that it can be pure."""
+
+    now: datetime
+    timing: Timing
+    # Uniform in [0, 1).
+    jitter: float
+    # The id for an operation that follows.
+    fresh_operation_id: str
+
+
+def settle_check(
+    payment: Payment, operation: Operation, reply: CheckReply, given: Circumstances
+) -> Decision:
+    """The decision after compliance was asked."""
+    so_far = Decision(payment, operation)
+    if reply.record is None:
+        return _unreachable(so_far, reply, given)
+    payment = replace(payment, compliance=reply.record)
+    so_far = Decision(payment, operation)
+    if reply.record.verdict == "ALLOW":
+        return _allowed(so_far, given)
+    if reply.record.verdict == "DENY":
+        denied = take(payment, Transition.COMPLIANCE_DENIED, given.now)
+        return so_far.then(denied).ended(OperationState.SUCCEEDED, given.now)
+    return _review(so_far, given)
+
+
+def give_up_check(so_far: Decision, now: datetime) -> Decision:
+    """The decision when time was over before compliance allowed the charge."""
+    payment = so_far.payment
+    if payment.state in (PaymentState.QUEUED, PaymentState.IN_REVIEW):
+        change = take(payment, Transition.EXPIRED, now)
+    else:
+        change = take(
+            payment,
+            Transition.FAILED,
+            now,
+            failure=PaymentFailure(FailureCode.COMPLIANCE_UNAVAILABLE),
+        )
+    return so_far.then(change).ended(OperationState.CANCELED, now, "deadline")
+
+
+def authorization(payment: Payment, operation_id: str, now: datetime) -> Operation:
+    """The operation that asks Stripe for the money, as it is before its first byte goes out."""
+    operation = Operation(
+        id=operation_id,
+        payment_id=payment.id,
+        kind=OperationKind.AUTHORIZE,
+        state=OperationState.PENDING,
+        corridor=payment.corridor,
+        create_time=now,
+        next_attempt_time=now,
+        deadline=now + AUTHORIZE_WINDOW,
+        params=encode(authorize_params(payment, operation_id)),
+        amount_minor=payment.amount_minor,
+    )
+    return sent(operation, now)
+
+
+def _allowed(so_far: Decision, given: Circumstances) -> Decision:
+    now = given.now
+    so_far = so_far.then(take(so_far.payment, Transition.COMPLIANCE_ALLOWED, now))
+    follow_up = authorization(so_far.payment, given.fresh_operation_id, now)
+    started = take(so_far.payment, Transition.AUTHORIZATION_STARTED, now, hold_id=follow_up.id)
+    return replace(so_far.then(started).ended(OperationState.SUCCEEDED, now), follow_up=follow_up)
+
+
+def _review(so_far: Decision, given: Circumstances) -> Decision:
+    """IN_REVIEW, asked again now and then, each time as a new question."""
+    now, payment, operation = given.now, so_far.payment, so_far.operation
+    deadline = operation.deadline
+    if payment.state is not PaymentState.IN_REVIEW:
+        deadline = now + given.timing.review
+        so_far = so_far.then(take(payment, Transition.REVIEW_REQUIRED, now, wake_time=deadline))
+    again = replace(
+        next_attempt(operation, now),
+        next_attempt_time=now + given.timing.review_recheck,
+        deadline=deadline,
+        queued=False,
+    )
+    return replace(so_far, operation=again)
+
+
+def _unreachable(so_far: Decision, reply: CheckReply, given: Circumstances) -> Decision:
+    """Never charge: wait in line if the request says so, else fail."""
+    now, payment = given.now, so_far.payment
+    wait = backoff(so_far.operation.send_count, given.jitter, reply.retry_after)
+    if payment.state is not PaymentState.RECEIVED:
+        return so_far.later(now, wait, unknown=False, failure_code="compliance_unavailable")
+    if payment.unavailable_policy is UnavailablePolicy.QUEUE:
+        assert payment.queue_deadline is not None
+        queued = take(
+            payment,
+            Transition.QUEUED,
+            now,
+            queue_reason=QueueReason.COMPLIANCE_UNAVAILABLE,
+            wake_time=payment.queue_deadline,
+        )
+        so_far = so_far.then(queued).later(now, wait, unknown=False)
+        return replace(
+            so_far,
+            operation=replace(so_far.operation, queued=True, deadline=payment.queue_deadline),
+        )
+    failed = take(
+        payment,
+        Transition.FAILED,
+        now,
+        failure=PaymentFailure(FailureCode.COMPLIANCE_UNAVAILABLE),
+    )
+    return so_far.then(failed).ended(OperationState.FAILED, now, "compliance_unavailable")

@@ -1,0 +1,69 @@
+"""States that end by time: the line, the review, the customer's action, the time to capture."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.payments import operation_store, store
+from gateway.payments.commanding import Given, start_cancel
+from gateway.payments.ids import new_id
+from gateway.payments.operation import OperationState, decided
+from gateway.payments.payment import Payment, take
+from gateway.payments.recording import record_changes
+from gateway.payments.refusal import Refusal
+from gateway.payments.states import PaymentState, Transition
+from gateway.payments.wakeups import Bell, PaymentBells
+from runtime.clock import Clock
+from runtime.logs import get_logger
+
+MAX_PER_ROUND = 100
+
+log = get_logger(__name__)
+
+
+class Deadlines:
+    """Ends what has lasted too long, one payment per transaction."""
+
+    def __init__(
+        self, engine: AsyncEngine, clock: Clock, bells: PaymentBells, worker_bell: Bell
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._bells = bells
+        self._worker_bell = worker_bell
+
+    async def round(self) -> bool:
+        """Looks at payments whose time has come; True if there may be more at once."""
+        for _ in range(MAX_PER_ROUND):
+            async with self._engine.begin() as connection:
+                payment = await store.lock_payment_to_wake(connection, self._clock.now())
+                if payment is None:
+                    return False
+                await self._wake(connection, payment)
+            self._bells.ring(payment.id)
+            self._worker_bell.ring()
+        return True
+
+    async def _wake(self, connection: AsyncConnection, payment: Payment) -> None:
+        now = self._clock.now()
+        if payment.state is PaymentState.AUTHORIZED:
+            assert payment.capture_before is not None, "an authorisation has its end"
+            if now < payment.capture_before:
+                warned = take(
+                    payment,
+                    Transition.CAPTURE_WINDOW_CLOSING,
+                    now,
+                    wake_time=payment.capture_before,
+                )
+                log.warning("capture_window_closing", payment_id=payment.id)
+                await record_changes(connection, [warned], now)
+                return
+        given = Given(now, new_id("op", now), new_id("ref", now), 0)
+        started = start_cancel(payment, given, expires=True)
+        assert not isinstance(started, Refusal), started
+        assert started.change is not None, "something ends"
+        pending = await operation_store.open_operation_of(connection, payment.id)
+        await record_changes(connection, [started.change], now)
+        if started.withdraws and pending is not None:
+            withdrawn = decided(pending, OperationState.CANCELED, now, "expired")
+            await operation_store.take_from(connection, withdrawn)
+        if started.operation is not None:
+            await operation_store.add_operation(connection, started.operation)

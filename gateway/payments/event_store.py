@@ -1,0 +1,58 @@
+"""The stream of changes: numbering it and reading it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.payments.schema import EVENT, EVENT_CHANNEL
+
+NUMBER_BATCH = 1_000
+READ_BATCH = 200
+# Any constant will do; it must differ from those of other advisory locks of the gateway.
+_NUMBERING_LOCK = 7_301_001
+
+_NUMBER = text((Path(__file__).parent / "sql" / "number_events.sql").read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One change with its place in the stream."""
+
+    sequence: int
+    transition: str
+    previous_state: str | None
+    snapshot: bytes
+    record_time: datetime
+
+
+async def number_events(connection: AsyncConnection) -> int:
+    """Gives new events their sequence; returns how many. 0 too if another process is at it."""
+    locked = await connection.execute(select(func.pg_try_advisory_xact_lock(_NUMBERING_LOCK)))
+    if not locked.scalar_one():
+        return 0
+    numbered = (await connection.execute(_NUMBER, {"limit": NUMBER_BATCH})).rowcount
+    if numbered:
+        await connection.execute(select(func.pg_notify(EVENT_CHANNEL, "")))
+    return numbered
+
+
+async def events_after(
+    connection: AsyncConnection, sequence: int, merchant_id: str, payment_id: str
+) -> list[StoredEvent]:
+    """The next events of the stream, of one merchant or payment if given."""
+    statement = select(
+        EVENT.c.sequence,
+        EVENT.c.transition,
+        EVENT.c.previous_state,
+        EVENT.c.snapshot,
+        EVENT.c.record_time,
+    ).where(EVENT.c.sequence > sequence)
+    if merchant_id:
+        statement = statement.where(EVENT.c.merchant_id == merchant_id)
+    if payment_id:
+        statement = statement.where(EVENT.c.payment_id == payment_id)
+    rows = await connection.execute(statement.order_by(EVENT.c.sequence).limit(READ_BATCH))
+    return [StoredEvent(**row._mapping) for row in rows]

@@ -1,0 +1,271 @@
+"""Running operations: a commit before and a commit after each call to the outside, never across.
+
+Whoever runs an operation holds its lease. When it is lost, whatever came back is dropped: the
+process that has the lease now finds out by itself.
+"""
+
+import asyncio
+import random
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from prometheus_client import Counter
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.payments import operation_store, store
+from gateway.payments.asking import Outside
+from gateway.payments.checking import Circumstances
+from gateway.payments.decision import Decision
+from gateway.payments.ids import new_id
+from gateway.payments.intents import UnreadableIntentError
+from gateway.payments.observing import ContradictionError, Timing
+from gateway.payments.operation import (
+    Operation,
+    OperationKind,
+    OperationState,
+    Step,
+    next_step,
+    sent,
+)
+from gateway.payments.payment import Payment
+from gateway.payments.recording import record_changes, record_refund
+from gateway.payments.refund import Refund
+from gateway.payments.reply import RailReply, Reply
+from gateway.payments.settling import end_contradicted, end_moot, is_moot, settle
+from gateway.payments.wakeups import Bell, PaymentBells
+from gateway.rails.outcome import Failure, Outcome, OutcomeClass
+from runtime.clock import Clock
+from runtime.deadline import detached, within
+from runtime.logs import get_logger
+
+# A check, an authorisation, and back in line: more cannot follow from one operation.
+MAX_CHAIN = 4
+MAX_LOGGED_FRAMES = 8
+
+OPERATIONS = Counter(
+    "gateway_payment_operations_total", "Operations by kind and the state they were left in.",
+    ["kind", "state"],
+)  # fmt: skip
+LEASES_LOST = Counter("gateway_payment_leases_lost_total", "Results dropped by fencing.", ["kind"])
+
+log = get_logger(__name__)
+_uniform = random.SystemRandom().random
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """Bounds of one call to the outside and of the lease under which it is made."""
+
+    call_seconds: float = 30.0
+    lease: timedelta = timedelta(seconds=45)
+
+    def __post_init__(self) -> None:
+        if self.lease.total_seconds() <= self.call_seconds:
+            raise ValueError("a lease must outlast the call that is made under it")
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An operation whose lease we hold. `begun` says that the commit before the call is done."""
+
+    operation: Operation
+    payment: Payment | None = None
+    begun: bool = False
+
+
+class Executor:
+    """Runs operations whose lease this process holds."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        outside: Outside,
+        clock: Clock,
+        bells: PaymentBells,
+        worker_bell: Bell,
+        *,
+        limits: RunLimits,
+        timing: Timing,
+        uniform: Callable[[], float] = _uniform,
+    ) -> None:
+        self._engine = engine
+        self._outside = outside
+        self._clock = clock
+        self._bells = bells
+        self._worker_bell = worker_bell
+        self._limits = limits
+        self._timing = timing
+        self._uniform = uniform
+        self._running: set[asyncio.Task[Payment | None]] = set()
+
+    def circumstances(self) -> Circumstances:
+        """What a decision made now needs to know."""
+        now = self._clock.now()
+        return Circumstances(now, self._timing, self._uniform(), new_id("op", now))
+
+    def lease(self, operation: Operation, now: datetime) -> Operation:
+        """A new operation under our lease, to be inserted before it is run."""
+        return replace(operation, lease_until=now + self._limits.lease, fencing_token=1)
+
+    def start(self, claimed: Claimed) -> asyncio.Task[Payment | None]:
+        """Runs an operation in the background: whoever waits for it may go away."""
+        task = asyncio.create_task(self._run_logged(claimed), name=claimed.operation.id)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def drain(self, seconds: float) -> None:
+        """Lets running operations finish, for so long. The rest is left to their leases."""
+        if not self._running:
+            return
+        _, late = await asyncio.wait(self._running, timeout=seconds)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+
+    async def run(self, claimed: Claimed) -> Payment | None:
+        """Runs an operation and what follows from it at once; the payment as it is then.
+
+        Returns None when the lease was lost.
+        """
+        current: Claimed | None = claimed
+        payment = claimed.payment
+        for _ in range(MAX_CHAIN):
+            if current is None:
+                break
+            payment, current = await self.run_one(current)
+        return payment
+
+    async def run_one(self, claimed: Claimed) -> tuple[Payment | None, Claimed | None]:
+        """Runs one operation: the payment as it is then, and what follows at once, if anything.
+
+        The payment is None when the lease was lost.
+        """
+        try:
+            return await self._step(claimed)
+        except operation_store.LeaseLostError:
+            LEASES_LOST.labels(claimed.operation.kind).inc()
+            log.warning("lease_lost", operation_id=claimed.operation.id)
+            return None, None
+
+    async def _run_logged(self, claimed: Claimed) -> Payment | None:
+        with detached():
+            try:
+                return await self.run(claimed)
+            except Exception as error:  # noqa: BLE001 (the lease ends, and another try begins)
+                _report(claimed.operation, "operation_failed_unexpectedly", error)
+                return None
+
+    async def _step(self, claimed: Claimed) -> tuple[Payment, Claimed | None]:
+        operation = claimed.operation
+        step, resend = Step.SEND, False
+        payment = claimed.payment
+        if payment is None or not claimed.begun:
+            step = next_step(operation, self._clock.now())
+            resend = operation.may_have_been_sent
+            async with self._engine.begin() as connection:
+                payment = await store.get_payment(connection, operation.payment_id)
+                assert payment is not None, "an operation has its payment"
+                refund = await self._refund(connection, operation)
+                if is_moot(payment, operation, refund):
+                    decision = end_moot(payment, operation, self.circumstances())
+                    await operation_store.save_operation(connection, decision.operation)
+                    self._tell(decision)
+                    return payment, None
+                if step is Step.SEND:
+                    now = self._clock.now()
+                    operation = replace(sent(operation, now), lease_until=now + self._limits.lease)
+                    await operation_store.save_operation(connection, operation)
+        with within(self._limits.call_seconds):
+            reply = await self._ask(payment, operation, step, resend=resend)
+        return await self._finish(operation, reply, resend=resend)
+
+    async def _ask(
+        self, payment: Payment, operation: Operation, step: Step, *, resend: bool
+    ) -> Reply:
+        try:
+            return await self._outside.ask(
+                payment, operation, step, self._clock.now(), resend=resend
+            )
+        except UnreadableIntentError as error:
+            _report(operation, "intent_unreadable", error)
+            return _unreadable()
+
+    async def _finish(
+        self, operation: Operation, reply: Reply, *, resend: bool
+    ) -> tuple[Payment, Claimed | None]:
+        """Writes down what came back, if the lease is still ours."""
+        async with self._engine.begin() as connection:
+            payment = await store.lock_payment(connection, operation.payment_id)
+            assert payment is not None, "an operation has its payment"
+            refund = await self._refund(connection, operation)
+            given = self.circumstances()
+            decision = self._decide(payment, operation, refund, reply, given, resend=resend)
+            await operation_store.save_operation(connection, decision.operation)
+            await record_changes(connection, decision.changes, given.now)
+            if refund is not None and decision.refund is not None:
+                await record_refund(
+                    connection, decision.payment, refund, decision.refund, given.now
+                )
+            follow_up = decision.follow_up
+            if follow_up is not None:
+                if follow_up.state is OperationState.RUNNING:
+                    follow_up = self.lease(follow_up, given.now)
+                await operation_store.add_operation(connection, follow_up)
+        self._tell(decision)
+        if follow_up is None or follow_up.state is not OperationState.RUNNING:
+            return decision.payment, None
+        return decision.payment, Claimed(follow_up, decision.payment, begun=True)
+
+    def _decide(
+        self,
+        payment: Payment,
+        operation: Operation,
+        refund: Refund | None,
+        reply: Reply,
+        given: Circumstances,
+        *,
+        resend: bool,
+    ) -> Decision:
+        try:
+            return settle(payment, operation, refund, reply, given, resend=resend)
+        except ContradictionError as error:
+            _report(operation, "stripe_contradicts", error)
+            return end_contradicted(payment, operation, given, error)
+        except UnreadableIntentError as error:
+            _report(operation, "intent_unreadable", error)
+            return settle(payment, operation, refund, _unreadable(), given, resend=True)
+
+    def _tell(self, decision: Decision) -> None:
+        operation = decision.operation
+        OPERATIONS.labels(operation.kind, operation.state).inc()
+        self._bells.ring(operation.payment_id)
+        if operation.open or decision.follow_up is not None:
+            self._worker_bell.ring()
+
+    @staticmethod
+    async def _refund(connection: AsyncConnection, operation: Operation) -> Refund | None:
+        if operation.kind is not OperationKind.REFUND:
+            return None
+        assert operation.refund_id is not None
+        return await store.get_refund(connection, operation.refund_id)
+
+
+def _unreadable() -> RailReply:
+    """Stripe answered, but not in words that we know: what happened is unknown."""
+    return RailReply(Outcome(OutcomeClass.UNKNOWN, failure=Failure(code="UNREADABLE_ANSWER")))
+
+
+def _report(operation: Operation, what: str, error: Exception) -> None:
+    """Logs a fault of ours by its type and place: its message may quote a row."""
+    frames = traceback.extract_tb(error.__traceback__)[-MAX_LOGGED_FRAMES:]
+    log.error(
+        what,
+        operation_id=operation.id,
+        kind=operation.kind.value,
+        error_type=type(error).__name__,
+        places=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+    )

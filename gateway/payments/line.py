@@ -1,0 +1,122 @@
+"""The line of payments that wait for a corridor: let through in order, as long as it works.
+
+One process at a time drains a corridor's line. Payments are checked and started one after the
+other, in the order in which they were made; Stripe's answers may overlap, once one payment has
+shown that the corridor works.
+"""
+
+import asyncio
+import contextlib
+import zlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+from prometheus_client import Counter
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.payments import operation_store
+from gateway.payments.executor import Claimed, Executor
+from gateway.payments.operation import Operation
+from gateway.payments.payment import Payment
+from gateway.payments.states import PaymentState
+from gateway.rails.rails import Rails
+from runtime.clock import Clock
+
+# Answers that may be outstanding while the next payments are started.
+MAX_OVERLAP = 8
+# After so many a round ends, so that other corridors get their turn.
+MAX_PER_ROUND = 200
+
+DRAINED = Counter(
+    "gateway_payment_queue_drained_total", "Payments let through from the line.", ["corridor"]
+)
+
+
+class Line:
+    """Drains the lines of all corridors."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        executor: Executor,
+        rails: Rails,
+        clock: Clock,
+        *,
+        lease: timedelta,
+    ) -> None:
+        self._engine = engine
+        self._executor = executor
+        self._rails = rails
+        self._clock = clock
+        self._lease = lease
+
+    async def round(self) -> bool:
+        """Lets through what can be; True if there may be more at once."""
+        async with self._engine.connect() as connection:
+            waiting = await operation_store.corridors_with_a_line(connection)
+        more = False
+        for corridor in waiting:
+            if corridor not in self._rails.corridors or not self._rails.available(corridor):
+                continue
+            async with self._alone(corridor) as allowed:
+                if allowed:
+                    more = await self._drain(corridor) or more
+        return more
+
+    async def _drain(self, corridor: str) -> bool:
+        """Starts payments in order until one has to go back; True if the line may go on."""
+        under_way: set[asyncio.Task[Payment | None]] = set()
+        proven = False
+        try:
+            for _ in range(MAX_PER_ROUND):
+                head = await self._claim_head(corridor)
+                if head is None:
+                    return False
+                payment, follow_up = await self._executor.run_one(Claimed(head))
+                if follow_up is None:
+                    if payment is None or payment.state is PaymentState.QUEUED:
+                        return False
+                    continue
+                DRAINED.labels(corridor).inc()
+                under_way.add(self._executor.start(follow_up))
+                while under_way and (not proven or len(under_way) >= MAX_OVERLAP):
+                    done, under_way = await asyncio.wait(
+                        under_way, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    if not all(_got_through(task) for task in done):
+                        return False
+                    proven = True
+            return True
+        finally:
+            if under_way:
+                await asyncio.wait(under_way)
+
+    async def _claim_head(self, corridor: str) -> Operation | None:
+        now = self._clock.now()
+        async with self._engine.begin() as connection:
+            return await operation_store.claim_head_of_line(
+                connection, corridor, now, now + self._lease
+            )
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, corridor: str) -> AsyncIterator[bool]:
+        """Whether this process is the one that drains the corridor; until the block ends."""
+        key = zlib.crc32(f"gateway line {corridor}".encode())
+        engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        async with engine.connect() as connection:
+            locked = (await connection.execute(select(func.pg_try_advisory_lock(key)))).scalar_one()
+            try:
+                yield locked
+            finally:
+                if locked:
+                    await connection.execute(select(func.pg_advisory_unlock(key)))
+
+
+def _got_through(task: asyncio.Task[Payment | None]) -> bool:
+    """Whether the corridor took the payment, whatever the bank said."""
+    payment = task.result()
+    return payment is not None and payment.state not in (
+        PaymentState.QUEUED,
+        PaymentState.AUTHORIZING,
+    )

@@ -1,0 +1,145 @@
+"""What a PaymentIntent that was seen means for a payment.
+
+Applying the same sight twice changes nothing, and an older one never overwrites a newer state:
+Stripe's objects only move forward, and so does `observe`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from gateway.payments.intents import Observation, Sight
+from gateway.payments.payment import Change, Payment, take
+from gateway.payments.states import FINAL, PaymentState, Transition, allows
+
+# Until then Stripe captures a card by default where the charge names no deadline of its own:
+# https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
+DEFAULT_CAPTURE_WINDOW = timedelta(days=7)
+CAPTURE_WARNING = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long the states that end by time may last."""
+
+    action: timedelta = timedelta(hours=24)
+    review: timedelta = timedelta(hours=72)
+    review_recheck: timedelta = timedelta(minutes=5)
+
+
+class ContradictionError(Exception):
+    """Stripe says something that cannot be after what we know: a person must look."""
+
+    def __init__(self, payment: Payment, seen: Observation) -> None:
+        super().__init__(
+            f"{payment.id} is {payment.state}, but {seen.payment_intent_id} is {seen.sight}"
+        )
+        self.payment_id = payment.id
+
+
+_UNDER_WAY = frozenset({PaymentState.CAPTURING, PaymentState.CANCELING})
+
+
+def observe(
+    payment: Payment, seen: Observation, now: datetime, timing: Timing, *, decided: bool
+) -> Change | None:
+    """The step that the sight leads to, or None if it tells nothing new.
+
+    `decided` says that no operation on the payment is under way: only then does a sight of an
+    earlier stage take a payment back from CAPTURING or CANCELING. Raises ContradictionError.
+    """
+    if seen.sight in (Sight.PROCESSING, Sight.NOT_CONFIRMED):
+        return None
+    if seen.sight is Sight.CAPTURED:
+        return _captured(payment, seen, now)
+    if seen.sight is Sight.AUTHORIZED:
+        return _authorized(payment, seen, now, decided=decided)
+    if seen.sight is Sight.CANCELED:
+        return _canceled(payment, seen, now)
+    earlier = payment.state not in (PaymentState.AUTHORIZING, PaymentState.REQUIRES_ACTION)
+    if earlier and not (decided and payment.state in _UNDER_WAY):
+        return None
+    if seen.sight is Sight.DECLINED:
+        return _step(payment, Transition.DECLINED, seen, now, decline=seen.decline, hold_id="")
+    if payment.state is PaymentState.REQUIRES_ACTION or not decided:
+        return None
+    return _step(
+        payment,
+        Transition.ACTION_REQUIRED,
+        seen,
+        now,
+        next_action=seen.next_action,
+        wake_time=now + timing.action,
+    )
+
+
+def capture_wake_time(capture_before: datetime, now: datetime) -> datetime:
+    """When to look at an AUTHORIZED payment: a day before the deadline, then at it."""
+    warning = capture_before - CAPTURE_WARNING
+    return warning if warning > now else capture_before
+
+
+def _captured(payment: Payment, seen: Observation, now: datetime) -> Change | None:
+    if payment.state is PaymentState.SUCCEEDED:
+        return None
+    if not allows(payment.state, Transition.CAPTURED):
+        raise ContradictionError(payment, seen)
+    return _step(
+        payment,
+        Transition.CAPTURED,
+        seen,
+        now,
+        authorized_minor=max(seen.authorized_minor, payment.authorized_minor),
+        captured_minor=seen.captured_minor,
+        hold_id="",
+        decline=None,
+        failure=None,
+    )
+
+
+def _authorized(
+    payment: Payment, seen: Observation, now: datetime, *, decided: bool
+) -> Change | None:
+    if payment.state in (PaymentState.AUTHORIZED, PaymentState.SUCCEEDED):
+        return None
+    if payment.state in _UNDER_WAY and not decided:
+        return None
+    if not allows(payment.state, Transition.AUTHORIZED):
+        raise ContradictionError(payment, seen)
+    capture_before = seen.capture_before or payment.capture_before or now + DEFAULT_CAPTURE_WINDOW
+    return _step(
+        payment,
+        Transition.AUTHORIZED,
+        seen,
+        now,
+        authorized_minor=seen.authorized_minor,
+        capture_before=capture_before,
+        wake_time=capture_wake_time(capture_before, now),
+        # One that surfaces after its hold was released gets a hold of its own.
+        hold_id=payment.hold_id or seen.payment_intent_id,
+        decline=None,
+        failure=None,
+    )
+
+
+def _canceled(payment: Payment, seen: Observation, now: datetime) -> Change | None:
+    if payment.state in FINAL:
+        if payment.state is PaymentState.SUCCEEDED:
+            raise ContradictionError(payment, seen)
+        return None
+    transition = Transition.EXPIRED if seen.expired else Transition.CANCELED
+    if not allows(payment.state, transition):
+        raise ContradictionError(payment, seen)
+    return _step(payment, transition, seen, now, authorized_minor=0, hold_id="")
+
+
+def _step(
+    payment: Payment, transition: Transition, seen: Observation, now: datetime, **values: object
+) -> Change:
+    return take(
+        payment,
+        transition,
+        now,
+        payment_intent_id=seen.payment_intent_id,
+        charge_id=seen.charge_id or payment.charge_id,
+        **values,
+    )

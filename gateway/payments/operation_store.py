@@ -1,0 +1,147 @@
+"""Operations in the database: leased, fenced, claimed in batches."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.payments.operation import Operation
+from gateway.payments.rows import operation_of, operation_row
+from gateway.payments.schema import OPERATION, OPERATION_CHANNEL
+
+MAX_OPERATIONS_OF_A_PAYMENT = 1_000
+
+_SQL = Path(__file__).parent / "sql"
+_CLAIM = text((_SQL / "claim_operations.sql").read_text(encoding="utf-8"))
+_CLAIM_HEAD = text((_SQL / "claim_head_of_line.sql").read_text(encoding="utf-8"))
+_OPEN = OPERATION.c.end_time.is_(None)
+
+
+class LeaseLostError(Exception):
+    """The operation belongs to another process by now, or is decided: nothing may be written."""
+
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(operation_id)
+        self.operation_id = operation_id
+
+
+async def add_operation(connection: AsyncConnection, operation: Operation) -> None:
+    """Inserts a new operation of a payment that the caller has locked."""
+    await connection.execute(insert(OPERATION), operation_row(operation))
+
+
+async def save_operation(connection: AsyncConnection, operation: Operation) -> None:
+    """Writes an operation that the caller holds the lease of. Raises LeaseLostError."""
+    row: dict[str, Any] = operation_row(operation)
+    token = row.pop("fencing_token")
+    statement = (
+        update(OPERATION)
+        .where(OPERATION.c.id == operation.id, OPERATION.c.fencing_token == token, _OPEN)
+        .values(row)
+    )
+    if (await connection.execute(statement)).rowcount != 1:
+        raise LeaseLostError(operation.id)
+
+
+async def take_from(connection: AsyncConnection, operation: Operation) -> None:
+    """Writes an operation whoever may hold its lease: their token is worth nothing afterwards."""
+    row = {**operation_row(operation), "fencing_token": operation.fencing_token + 1}
+    statement = update(OPERATION).where(OPERATION.c.id == operation.id, _OPEN).values(row)
+    if (await connection.execute(statement)).rowcount != 1:
+        raise LeaseLostError(operation.id)
+
+
+async def claim(
+    connection: AsyncConnection, now: datetime, lease_until: datetime, limit: int
+) -> list[Operation]:
+    """Leases up to `limit` operations that are due and not in line."""
+    rows = await connection.execute(
+        _CLAIM, {"now": now, "lease_until": lease_until, "limit": limit}
+    )
+    return [operation_of(row) for row in rows]
+
+
+async def claim_head_of_line(
+    connection: AsyncConnection, corridor: str, now: datetime, lease_until: datetime
+) -> Operation | None:
+    """Leases the first in line of a corridor; None if there is none or its time has not come."""
+    parameters = {"corridor": corridor, "now": now, "lease_until": lease_until}
+    row = (await connection.execute(_CLAIM_HEAD, parameters)).first()
+    return operation_of(row) if row is not None else None
+
+
+async def get_operation(connection: AsyncConnection, operation_id: str) -> Operation | None:
+    """The operation as it stands."""
+    row = (
+        await connection.execute(select(OPERATION).where(OPERATION.c.id == operation_id))
+    ).first()
+    return operation_of(row) if row is not None else None
+
+
+async def operations_of(
+    connection: AsyncConnection, payment_id: str, limit: int = MAX_OPERATIONS_OF_A_PAYMENT
+) -> list[Operation]:
+    """A payment's operations, in order."""
+    statement = (
+        select(OPERATION)
+        .where(OPERATION.c.payment_id == payment_id)
+        .order_by(OPERATION.c.operation_number)
+        .limit(limit)
+    )
+    return [operation_of(row) for row in await connection.execute(statement)]
+
+
+async def open_operation_of(connection: AsyncConnection, payment_id: str) -> Operation | None:
+    """The payment's first operation that is not decided."""
+    statement = (
+        select(OPERATION)
+        .where(OPERATION.c.payment_id == payment_id, _OPEN)
+        .order_by(OPERATION.c.operation_number)
+        .limit(1)
+    )
+    row = (await connection.execute(statement)).first()
+    return operation_of(row) if row is not None else None
+
+
+async def hurry(connection: AsyncConnection, payment_id: str, now: datetime) -> None:
+    """Has the payment's open operations looked at now: there may be news about them."""
+    await connection.execute(
+        update(OPERATION)
+        .where(OPERATION.c.payment_id == payment_id, _OPEN, OPERATION.c.next_attempt_time > now)
+        .values(next_attempt_time=now)
+    )
+
+
+async def call_workers(connection: AsyncConnection) -> None:
+    """Wakes the workers of every process when the transaction commits."""
+    await connection.execute(select(func.pg_notify(OPERATION_CHANNEL, "")))
+
+
+async def length_of_line(connection: AsyncConnection, corridor: str, at_most: int) -> int:
+    """How many wait in line for a corridor, counted up to `at_most`."""
+    waiting = (
+        select(OPERATION.c.id)
+        .where(OPERATION.c.corridor == corridor, _OPEN, OPERATION.c.queued)
+        .limit(at_most)
+        .subquery()
+    )
+    return (await connection.execute(select(func.count()).select_from(waiting))).scalar_one()
+
+
+async def place_in_line(connection: AsyncConnection, corridor: str, payment_id: str) -> int:
+    """The payment's place in the line of its corridor; 1 is next."""
+    statement = select(func.count()).where(
+        OPERATION.c.corridor == corridor,
+        _OPEN,
+        OPERATION.c.queued,
+        OPERATION.c.payment_id <= payment_id,
+    )
+    return (await connection.execute(statement)).scalar_one()
+
+
+async def corridors_with_a_line(connection: AsyncConnection) -> list[str]:
+    """The corridors that payments wait in line for."""
+    statement = select(OPERATION.c.corridor).where(_OPEN, OPERATION.c.queued).distinct()
+    return list((await connection.execute(statement)).scalars())

@@ -1,0 +1,184 @@
+"""A payment and how it changes: frozen values, changed only by transitions of `states`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from gateway.payments.states import HOLDING, PaymentState, Transition, state_after
+
+
+class CaptureMethod(StrEnum):
+    """When an authorised amount is taken."""
+
+    AUTOMATIC = "AUTOMATIC"
+    MANUAL = "MANUAL"
+
+
+class UnavailablePolicy(StrEnum):
+    """What to do when Stripe or compliance cannot be reached."""
+
+    FAIL_FAST = "FAIL_FAST"
+    QUEUE = "QUEUE"
+
+
+class FailureCode(StrEnum):
+    """Why a payment could not be carried out; gateway.v1.Failure.code in lower case."""
+
+    RAIL_UNAVAILABLE = "rail_unavailable"
+    COMPLIANCE_UNAVAILABLE = "compliance_unavailable"
+    RAIL_REJECTED = "rail_rejected"
+    OUTCOME_NOT_PERFORMED = "outcome_not_performed"
+
+
+# After these nothing was sent, so that the same request may be tried again.
+RETRIABLE_FAILURES = frozenset({FailureCode.RAIL_UNAVAILABLE, FailureCode.COMPLIANCE_UNAVAILABLE})
+
+
+class QueueReason(StrEnum):
+    """Why a payment waits in line."""
+
+    RAIL_UNAVAILABLE = "rail_unavailable"
+    COMPLIANCE_UNAVAILABLE = "compliance_unavailable"
+    QUEUE_AHEAD = "queue_ahead"
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """Why the bank or Stripe refused, in Stripe's codes."""
+
+    code: str
+    decline_code: str = ""
+    advice_code: str = ""
+    authentication_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentFailure:
+    """Why a payment could not be carried out."""
+
+    code: FailureCode
+    stripe_code: str = ""
+    stripe_param: str = ""
+    not_sent_reason: str = ""
+
+    @property
+    def retriable(self) -> bool:
+        """Whether nothing was sent, so that the same request may be tried again."""
+        return self.code in RETRIABLE_FAILURES
+
+
+@dataclass(frozen=True, slots=True)
+class NextAction:
+    """What the customer must do; `client_secret` only where there is no redirect."""
+
+    redirect_url: str = ""
+    client_secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ComplianceRecord:
+    """The last decision of the compliance service; `decide_time` is RFC 3339."""
+
+    decision_id: str
+    verdict: str
+    merchant_reasons: tuple[str, ...]
+    decide_time: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """One charge of one customer for one merchant. Amounts are minor units of `currency`."""
+
+    id: str
+    request_id: str
+    merchant_id: str
+    customer_id: str
+    corridor: str
+    state: PaymentState
+    currency: str
+    amount_minor: int
+    payment_method: str
+    create_time: datetime
+    update_time: datetime
+    payment_method_customer: str = ""
+    capture_method: CaptureMethod = CaptureMethod.AUTOMATIC
+    off_session: bool = False
+    return_url: str = ""
+    unavailable_policy: UnavailablePolicy = UnavailablePolicy.FAIL_FAST
+    queue_timeout: timedelta | None = None
+    description: str = ""
+    statement_descriptor_suffix: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    destination_account: str = ""
+    application_fee_minor: int | None = None
+    authorized_minor: int = 0
+    captured_minor: int = 0
+    refunded_minor: int = 0
+    # Asked for and not decided: counts against what can still be refunded.
+    refunding_minor: int = 0
+    disputed_minor: int = 0
+    fee_minor: int | None = None
+    fee_currency: str = ""
+    payment_intent_id: str = ""
+    charge_id: str = ""
+    # The hold that stands in the ledger: the id of the operation that it was placed for.
+    hold_id: str = ""
+    decline: Decline | None = None
+    failure: PaymentFailure | None = None
+    next_action: NextAction | None = None
+    compliance: ComplianceRecord | None = None
+    queue_reason: QueueReason | None = None
+    queue_deadline: datetime | None = None
+    capture_before: datetime | None = None
+    # When somebody must look at it again, because the state that it is in ends by time.
+    wake_time: datetime | None = None
+    revision: int = 1
+
+    @property
+    def holding(self) -> bool:
+        """Whether money is held at the customer's bank, or may be."""
+        return self.state in HOLDING
+
+    @property
+    def refundable_minor(self) -> int:
+        """What can still be refunded, refunds in progress taken off."""
+        return self.captured_minor - self.refunded_minor - self.refunding_minor
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of a payment; `before` is None when it was made."""
+
+    before: Payment | None
+    after: Payment
+    transition: str
+
+
+CREATED = "received"
+
+
+def take(payment: Payment, transition: Transition, now: datetime, **values: Any) -> Change:
+    """The step that `transition` makes; `values` are what else changes with it.
+
+    What belongs to the state that is left (next action, time limit) goes with it. Raises
+    IllegalTransitionError.
+    """
+    state = state_after(payment.state, transition)
+    if state is not payment.state:
+        values = {"next_action": None, "wake_time": None, "queue_reason": None, **values}
+    after = replace(payment, **values, state=state, revision=payment.revision + 1, update_time=now)
+    _assert_sound(after)
+    return Change(payment, after, transition)
+
+
+def _assert_sound(payment: Payment) -> None:
+    """What holds for every payment after every step."""
+    assert 0 <= payment.authorized_minor <= payment.amount_minor, "authorised more than asked"
+    assert 0 <= payment.captured_minor <= payment.amount_minor, "captured more than asked"
+    assert payment.refunded_minor >= 0, "refunded less than nothing"
+    assert payment.refunding_minor >= 0, "refunding less than nothing"
+    assert payment.refundable_minor >= 0, "refunded more than captured"
+    assert payment.captured_minor == 0 or payment.state is PaymentState.SUCCEEDED, "captured"
+    assert bool(payment.hold_id) == payment.holding, "a hold stands while money is held"

@@ -1,0 +1,231 @@
+"""Commands on payments: written down once per request, run, and answered in time.
+
+The process that takes a command runs its first operation itself, under a lease, as long as the
+caller waits. What is not decided by then goes on in the background, or at a worker.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.payments import operation_store, store
+from gateway.payments.commanding import Given, Start, check_operation
+from gateway.payments.errors import (
+    not_begun,
+    operation_in_progress,
+    payment_not_found,
+    queue_full,
+    refusal_of_json,
+    refusal_to_json,
+    refused,
+)
+from gateway.payments.executor import Claimed, Executor
+from gateway.payments.ids import new_id
+from gateway.payments.operation import OperationState, decided, sent
+from gateway.payments.payment import Payment, QueueReason, UnavailablePolicy, take
+from gateway.payments.recording import record_changes, record_new
+from gateway.payments.refusal import Refusal
+from gateway.payments.requests import Command, Done, find_request, known_request
+from gateway.payments.states import PaymentState, Transition
+from gateway.payments.store import RequestRecord
+from gateway.payments.waiting import Patience
+from runtime.clock import Clock
+
+# How long compliance may be asked about a payment that is not in line.
+CHECK_WINDOW = timedelta(minutes=10)
+
+Rule = Callable[[Payment, Given], Start | Refusal]
+
+
+class Payments:
+    """Takes commands. Every method raises ServiceError as error_reason.proto says."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        executor: Executor,
+        patience: Patience,
+        clock: Clock,
+        *,
+        max_queue_length: int,
+    ) -> None:
+        self._engine = engine
+        self._executor = executor
+        self._patience = patience
+        self._clock = clock
+        self._max_queue_length = max_queue_length
+
+    async def create(self, command: Command, payment: Payment) -> Done:
+        """Checks and charges a new payment, or repeats the answer about the one it made."""
+        until = self._patience.until()
+        async with self._engine.begin() as connection:
+            known: RequestRecord | None = None
+            claimed: Claimed | None = None
+            record = command.record(payment.id, payment.create_time)
+            if await store.remember_request(connection, record):
+                claimed = await self._begin(connection, payment)
+            else:
+                known = await known_request(connection, command)
+        if known is not None:
+            assert known.payment_id is not None, "a payment was made"
+            return await self._create_again(known.payment_id, until)
+        if claimed is not None:
+            await self._patience.run(self._executor.start(claimed), payment.id, None, until)
+        return await self._created(payment.id)
+
+    async def command(self, command: Command, payment_id: str, rule: Rule) -> Done:
+        """Starts what `rule` says on a payment, or repeats the answer about what it started."""
+        until = self._patience.until()
+        async with self._engine.begin() as connection:
+            payment = await store.lock_payment(connection, payment_id)
+            known = await find_request(connection, command)
+            claimed: Claimed | None = None
+            if known is None:
+                if payment is None:
+                    raise payment_not_found(payment_id)
+                started = await self._apply(connection, payment, rule)
+                record = _record(command, payment_id, started, self._clock.now())
+                if not await store.remember_request(connection, record):
+                    # The same id at the same moment for another payment.
+                    known = await known_request(connection, command)
+                elif isinstance(started, Start):
+                    claimed = await self._set_in_motion(connection, started)
+        if known is not None:
+            return await self._repeat(known, until)
+        if claimed is not None:
+            task = self._executor.start(claimed)
+            await self._patience.run(task, payment_id, claimed.operation.id, until)
+            return Done(payment_id, record.refund_id)
+        return await self._repeat(record, until)
+
+    async def _begin(self, connection: AsyncConnection, payment: Payment) -> Claimed | None:
+        """Writes a new payment and its first operation: ours to run, unless others are in line."""
+        joins_line = await self._joins_line(connection, payment)
+        given = self._executor.circumstances()
+        await record_new(connection, payment)
+        operation = check_operation(payment, given.fresh_operation_id, given.now, CHECK_WINDOW)
+        if not joins_line:
+            operation = self._executor.lease(sent(operation, given.now), given.now)
+            await operation_store.add_operation(connection, operation)
+            return Claimed(operation, payment, begun=True)
+        assert payment.queue_deadline is not None
+        change = take(
+            payment,
+            Transition.QUEUED,
+            given.now,
+            queue_reason=QueueReason.QUEUE_AHEAD,
+            wake_time=payment.queue_deadline,
+        )
+        await record_changes(connection, [change], given.now)
+        operation = replace(operation, queued=True, deadline=payment.queue_deadline)
+        await operation_store.add_operation(connection, operation)
+        await operation_store.call_workers(connection)
+        return None
+
+    async def _joins_line(self, connection: AsyncConnection, payment: Payment) -> bool:
+        """Whether others wait already, so that this payment waits behind them."""
+        if payment.unavailable_policy is not UnavailablePolicy.QUEUE:
+            return False
+        limit = self._max_queue_length
+        length = await operation_store.length_of_line(connection, payment.corridor, limit)
+        if length >= limit:
+            raise queue_full(payment.corridor, limit)
+        return length > 0
+
+    async def _create_again(self, payment_id: str, until: float) -> Done:
+        """The answer to a request that came before; what was never sent is tried anew."""
+        claimed: Claimed | None = None
+        async with self._engine.begin() as connection:
+            payment = await store.lock_payment(connection, payment_id)
+            assert payment is not None, "its request names it"
+            retriable = payment.failure is not None and payment.failure.retriable
+            if payment.state is PaymentState.FAILED and retriable:
+                claimed = await self._retry(connection, payment)
+        if claimed is None:
+            await self._patience.wait(payment_id, None, until)
+        else:
+            await self._patience.run(self._executor.start(claimed), payment_id, None, until)
+        return await self._created(payment_id)
+
+    async def _retry(self, connection: AsyncConnection, payment: Payment) -> Claimed:
+        given = self._executor.circumstances()
+        queue_deadline = None
+        if payment.queue_timeout is not None:
+            queue_deadline = given.now + payment.queue_timeout
+        change = take(
+            payment, Transition.RETRIED, given.now, failure=None, queue_deadline=queue_deadline
+        )
+        await record_changes(connection, [change], given.now)
+        operation = check_operation(payment, given.fresh_operation_id, given.now, CHECK_WINDOW)
+        operation = self._executor.lease(sent(operation, given.now), given.now)
+        await operation_store.add_operation(connection, operation)
+        return Claimed(operation, change.after, begun=True)
+
+    async def _created(self, payment_id: str) -> Done:
+        """The answer about a payment; raises if it never began, so that it can be repeated."""
+        async with self._engine.connect() as connection:
+            payment = await store.get_payment(connection, payment_id)
+        assert payment is not None, "it was made"
+        failure = payment.failure
+        if payment.state is PaymentState.FAILED and failure is not None and failure.retriable:
+            raise not_begun(payment, failure)
+        return Done(payment_id)
+
+    async def _apply(
+        self, connection: AsyncConnection, payment: Payment, rule: Rule
+    ) -> Start | Refusal:
+        """What the rule says, unless something on the payment is under way."""
+        pending = await operation_store.open_operation_of(connection, payment.id)
+        waits = payment.state in (PaymentState.QUEUED, PaymentState.IN_REVIEW)
+        refunds = payment.state is PaymentState.SUCCEEDED
+        if pending is not None and not waits and not refunds:
+            raise operation_in_progress(payment, pending)
+        now = self._clock.now()
+        count = await store.count_refunds(connection, payment.id) if refunds else 0
+        return rule(payment, Given(now, new_id("op", now), new_id("ref", now), count))
+
+    async def _set_in_motion(self, connection: AsyncConnection, started: Start) -> Claimed | None:
+        """Writes down what a command starts; ours to run unless something is before it."""
+        if started.change is None:
+            return None
+        now = started.payment.update_time
+        await record_changes(connection, [started.change], now)
+        if started.refund is not None:
+            await store.add_refund(connection, started.refund)
+        pending = await operation_store.open_operation_of(connection, started.payment.id)
+        if started.withdraws and pending is not None:
+            withdrawn = decided(pending, OperationState.CANCELED, now, "withdrawn")
+            await operation_store.take_from(connection, withdrawn)
+        if started.operation is None:
+            return None
+        if pending is not None:
+            await operation_store.add_operation(connection, started.operation)
+            await operation_store.call_workers(connection)
+            return None
+        operation = self._executor.lease(sent(started.operation, now), now)
+        await operation_store.add_operation(connection, operation)
+        return Claimed(operation, started.payment, begun=True)
+
+    async def _repeat(self, known: RequestRecord, until: float) -> Done:
+        """The answer to a command that was written down before."""
+        if known.refusal is not None:
+            raise refused(refusal_of_json(known.refusal))
+        assert known.payment_id is not None, "a command names its payment"
+        if known.operation_id is not None:
+            await self._patience.wait(known.payment_id, known.operation_id, until)
+        return Done(known.payment_id, known.refund_id)
+
+
+def _record(
+    command: Command, payment_id: str, started: Start | Refusal, now: datetime
+) -> RequestRecord:
+    if isinstance(started, Refusal):
+        return command.record(payment_id, now, refusal=refusal_to_json(started))
+    return command.record(
+        payment_id,
+        now,
+        operation_id=started.operation.id if started.operation is not None else None,
+        refund_id=started.refund.id if started.refund is not None else None,
+    )

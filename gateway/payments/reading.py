@@ -1,0 +1,44 @@
+"""Reading payments for answers: with their operations, refunds, place in line and bookings."""
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.bookkeeping.reporting import booking_state
+from gateway.payments import operation_store, store
+from gateway.payments.errors import payment_not_found
+from gateway.payments.rendering import add_details, payment_message, refund_message
+from gateway.payments.states import PaymentState
+from gateway.v1 import payment_pb2, refund_pb2
+
+
+class PaymentReader:
+    """Reads what answers about single payments show."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        # Each statement by itself: a read needs no transaction around it.
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def read(self, payment_id: str) -> payment_pb2.Payment:
+        """The whole payment as it stands now. Raises PAYMENT_NOT_FOUND."""
+        async with self._engine.connect() as connection:
+            payment = await store.get_payment(connection, payment_id)
+            if payment is None:
+                raise payment_not_found(payment_id)
+            operations = await operation_store.operations_of(connection, payment_id)
+            refunds = []
+            if payment.captured_minor:
+                refunds = await store.refunds_of(connection, payment_id)
+            booked = await booking_state(connection, payment_id)
+            message = payment_message(payment, secrets=True)
+            add_details(message, operations, refunds, payment.currency, booked)
+            if payment.state is PaymentState.QUEUED:
+                message.queue.position = await operation_store.place_in_line(
+                    connection, payment.corridor, payment.id
+                )
+        return message
+
+    async def read_refund(self, refund_id: str, payment: payment_pb2.Payment) -> refund_pb2.Refund:
+        """One refund of the payment."""
+        async with self._engine.connect() as connection:
+            refund = await store.get_refund(connection, refund_id)
+        assert refund is not None, "its request names it"
+        return refund_message(refund, payment.amount.currency_code)

@@ -1,0 +1,165 @@
+"""Payments, refunds and operations as messages of gateway.v1."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gateway.bookkeeping.reporting import PaymentBookings
+from gateway.payments.operation import Operation
+from gateway.payments.payment import Payment
+from gateway.payments.refund import Refund
+from gateway.payments.states import PaymentState
+from gateway.v1 import payment_pb2 as pb
+from gateway.v1 import refund_pb2
+from gateway.v1.money_pb2 import Money
+
+MAX_SHOWN_OPERATIONS = 100
+MAX_SHOWN_FACTS = 200
+
+
+def money(currency: str, minor_units: int) -> Money:
+    """An amount."""
+    return Money(currency_code=currency, minor_units=minor_units)
+
+
+def stamp(time: datetime | None) -> Timestamp | None:
+    """A time; None stays unset."""
+    if time is None:
+        return None
+    timestamp = Timestamp()
+    timestamp.FromDatetime(time)
+    return timestamp
+
+
+def payment_message(payment: Payment, *, secrets: bool = False) -> pb.Payment:
+    """The payment by itself; with `secrets`, the client_secret where it is needed."""
+    p = payment
+    message = pb.Payment(
+        id=p.id,
+        request_id=p.request_id,
+        merchant_id=p.merchant_id,
+        customer_id=p.customer_id,
+        state=pb.PaymentState.Value(f"PAYMENT_STATE_{p.state}"),
+        amount=money(p.currency, p.amount_minor),
+        amount_authorized=money(p.currency, p.authorized_minor),
+        amount_captured=money(p.currency, p.captured_minor),
+        amount_refunded=money(p.currency, p.refunded_minor),
+        amount_disputed=money(p.currency, p.disputed_minor),
+        payment_method=pb.PaymentMethod(
+            token=p.payment_method, customer_token=p.payment_method_customer
+        ),
+        capture_method=pb.CaptureMethod.Value(f"CAPTURE_METHOD_{p.capture_method}"),
+        off_session=p.off_session,
+        return_url=p.return_url,
+        unavailable_policy=pb.UnavailablePolicy.Value(f"UNAVAILABLE_POLICY_{p.unavailable_policy}"),
+        description=p.description,
+        statement_descriptor_suffix=p.statement_descriptor_suffix,
+        metadata=p.metadata,
+        destination_account=p.destination_account,
+        corridor=p.corridor,
+        payment_intent_id=p.payment_intent_id,
+        charge_id=p.charge_id,
+        capture_before=stamp(p.capture_before),
+        revision=p.revision,
+        create_time=stamp(p.create_time),
+        update_time=stamp(p.update_time),
+    )
+    if p.fee_minor is not None:
+        message.fee.CopyFrom(money(p.fee_currency, p.fee_minor))
+    if p.queue_timeout is not None:
+        message.queue_timeout.FromTimedelta(p.queue_timeout)
+    if p.application_fee_minor is not None:
+        message.application_fee.CopyFrom(money(p.currency, p.application_fee_minor))
+    _add_particulars(message, payment, secrets=secrets)
+    return message
+
+
+def add_details(
+    message: pb.Payment,
+    operations: Sequence[Operation],
+    refunds: Sequence[Refund],
+    currency: str,
+    booked: PaymentBookings,
+) -> None:
+    """Adds what only the answers about a single payment carry."""
+    message.operations.extend(
+        operation_message(operation) for operation in operations[-MAX_SHOWN_OPERATIONS:]
+    )
+    message.refunds.extend(refund_message(refund, currency) for refund in refunds)
+    if not booked.bookings:
+        return
+    message.booking.state = pb.BookingState.Value(f"BOOKING_STATE_{booked.state}")
+    for booking in booked.bookings[:MAX_SHOWN_FACTS]:
+        message.booking.facts.append(
+            pb.BookedFact(
+                id=booking.fact_id,
+                kind=booking.kind,
+                state=pb.BookingState.Value(f"BOOKING_STATE_{booking.state}"),
+                amount=money(booking.currency, booking.amount_minor),
+                ledger=booking.ledger or "",
+                ledger_sequence=booking.ledger_sequence or 0,
+                failure_reason=booking.failure_reason or "",
+                record_time=stamp(booking.create_time),
+                decide_time=stamp(booking.decide_time),
+            )
+        )
+
+
+def operation_message(operation: Operation) -> pb.PaymentOperation:
+    """One operation."""
+    waits = operation.next_attempt_time if operation.open else None
+    return pb.PaymentOperation(
+        id=operation.id,
+        kind=pb.OperationKind.Value(f"OPERATION_KIND_{operation.kind}"),
+        state=pb.OperationState.Value(f"OPERATION_STATE_{operation.state}"),
+        send_count=operation.send_count,
+        create_time=stamp(operation.create_time),
+        next_attempt_time=stamp(waits),
+        end_time=stamp(operation.end_time),
+    )
+
+
+def refund_message(refund: Refund, currency: str) -> refund_pb2.Refund:
+    """One refund."""
+    return refund_pb2.Refund(
+        id=refund.id,
+        request_id=refund.request_id,
+        payment_id=refund.payment_id,
+        state=refund_pb2.RefundState.Value(f"REFUND_STATE_{refund.state}"),
+        amount=money(currency, refund.amount_minor),
+        cause=refund_pb2.RefundCause.Value(f"REFUND_CAUSE_{refund.cause}"),
+        stripe_refund_id=refund.stripe_refund_id,
+        failure_code=refund.failure_code,
+        create_time=stamp(refund.create_time),
+        update_time=stamp(refund.update_time),
+    )
+
+
+def _add_particulars(message: Any, payment: Payment, *, secrets: bool) -> None:
+    """What belongs to the state that the payment is in."""
+    if payment.decline is not None:
+        message.decline.code = payment.decline.code
+        message.decline.decline_code = payment.decline.decline_code
+        message.decline.advice_code = payment.decline.advice_code
+        message.decline.authentication_required = payment.decline.authentication_required
+    if payment.failure is not None:
+        message.failure.code = payment.failure.code
+        message.failure.stripe_code = payment.failure.stripe_code
+        message.failure.stripe_param = payment.failure.stripe_param
+    if payment.next_action is not None and payment.state is PaymentState.REQUIRES_ACTION:
+        message.next_action.redirect_url = payment.next_action.redirect_url
+        if secrets:
+            message.next_action.client_secret = payment.next_action.client_secret
+    if payment.compliance is not None:
+        record = payment.compliance
+        message.compliance.decision_id = record.decision_id
+        message.compliance.verdict = pb.ComplianceVerdict.Value(
+            f"COMPLIANCE_VERDICT_{record.verdict}"
+        )
+        message.compliance.merchant_reasons.extend(record.merchant_reasons)
+        message.compliance.decide_time.FromJsonString(record.decide_time)
+    if payment.state is PaymentState.QUEUED:
+        message.queue.deadline.CopyFrom(stamp(payment.queue_deadline))
+        message.queue.reason = payment.queue_reason or ""

@@ -1,0 +1,65 @@
+"""Requests of PaymentService in the words of the rules."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from gateway.payments.commanding import Amount
+from gateway.payments.ids import new_id
+from gateway.payments.payment import CaptureMethod, Payment, UnavailablePolicy
+from gateway.payments.refund import RefundCause
+from gateway.payments.states import PaymentState
+from gateway.v1 import payment_pb2
+from gateway.v1.payment_service_pb2 import CreatePaymentRequest
+from gateway.v1.refund_pb2 import RefundCause as RefundCauseNumber
+
+DEFAULT_QUEUE_TIMEOUT = timedelta(minutes=15)
+_CAUSE_PREFIX = "REFUND_CAUSE_"
+
+
+def new_payment(request: CreatePaymentRequest, corridor: str, now: datetime) -> Payment:
+    """The payment that a request asks for, before anything has been done."""
+    queues = request.unavailable_policy == payment_pb2.UNAVAILABLE_POLICY_QUEUE
+    queue_timeout: timedelta | None = None
+    if queues:
+        queue_timeout = DEFAULT_QUEUE_TIMEOUT
+        if request.HasField("queue_timeout"):
+            queue_timeout = request.queue_timeout.ToTimedelta()
+    manual = request.capture_method == payment_pb2.CAPTURE_METHOD_MANUAL
+    has_fee = request.HasField("application_fee")
+    return Payment(
+        id=new_id("pay", now),
+        request_id=request.request_id,
+        merchant_id=request.merchant_id,
+        customer_id=request.customer_id,
+        corridor=corridor,
+        state=PaymentState.RECEIVED,
+        currency=request.amount.currency_code,
+        amount_minor=request.amount.minor_units,
+        payment_method=request.payment_method.token,
+        payment_method_customer=request.payment_method.customer_token,
+        capture_method=CaptureMethod.MANUAL if manual else CaptureMethod.AUTOMATIC,
+        off_session=request.off_session,
+        return_url=request.return_url,
+        unavailable_policy=UnavailablePolicy.QUEUE if queues else UnavailablePolicy.FAIL_FAST,
+        queue_timeout=queue_timeout,
+        queue_deadline=now + queue_timeout if queue_timeout is not None else None,
+        description=request.description,
+        statement_descriptor_suffix=request.statement_descriptor_suffix,
+        metadata=dict(request.metadata),
+        destination_account=request.destination_account,
+        application_fee_minor=request.application_fee.minor_units if has_fee else None,
+        create_time=now,
+        update_time=now,
+    )
+
+
+def amount_of(request: Any) -> Amount | None:
+    """The amount of a capture or refund; None stands for all of it."""
+    if not request.HasField("amount"):
+        return None
+    return Amount(request.amount.currency_code, request.amount.minor_units)
+
+
+def cause_of(number: RefundCauseNumber.ValueType) -> RefundCause:
+    """Why a refund is asked for."""
+    return RefundCause(RefundCauseNumber.Name(number).removeprefix(_CAUSE_PREFIX))

@@ -1,0 +1,78 @@
+"""request_ids: the same id with the same body gets the same answer, with another one a conflict."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from google.protobuf.message import Message
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.payments import store
+from gateway.payments.store import RequestRecord
+from gateway.rails.errors import request_id_reused
+from runtime.messages import differing_fields
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A request that changes something."""
+
+    request_id: str
+    message: Message
+
+    @property
+    def method(self) -> str:
+        """The name of the request's type; each method has its own."""
+        return self.message.DESCRIPTOR.name
+
+    def record(
+        self,
+        payment_id: str,
+        now: datetime,
+        *,
+        operation_id: str | None = None,
+        refund_id: str | None = None,
+        refusal: Mapping[str, Any] | None = None,
+    ) -> RequestRecord:
+        """The request and what it led to, as it is kept for good."""
+        return RequestRecord(
+            request_id=self.request_id,
+            method=self.method,
+            body=self.message.SerializeToString(deterministic=True),
+            create_time=now,
+            payment_id=payment_id,
+            operation_id=operation_id,
+            refund_id=refund_id,
+            refusal=refusal,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a command led to: the payment and, if it made one, the refund."""
+
+    payment_id: str
+    refund_id: str | None = None
+
+
+async def find_request(connection: AsyncConnection, command: Command) -> RequestRecord | None:
+    """The same request, if it came before. Raises REQUEST_ID_REUSED if it was another one."""
+    known = await store.known_request(connection, command.request_id)
+    if known is None:
+        return None
+    if known.method != command.method:
+        raise request_id_reused(command.request_id, ["method"])
+    first = type(command.message)()
+    first.ParseFromString(known.body)
+    differing = differing_fields(first, command.message)
+    if differing:
+        raise request_id_reused(command.request_id, differing)
+    return known
+
+
+async def known_request(connection: AsyncConnection, command: Command) -> RequestRecord:
+    """The same request, whose id is known to be taken. Raises REQUEST_ID_REUSED."""
+    known = await find_request(connection, command)
+    assert known is not None, "its id is taken"
+    return known

@@ -1,0 +1,30 @@
+"""Loops that do a round of work again and again, whatever one round runs into."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.payments.wakeups import Bell
+from runtime.logs import get_logger
+
+AFTER_ERROR_SECONDS = 1.0
+
+log = get_logger(__name__)
+
+
+async def run_rounds(
+    name: str, work: Callable[[], Awaitable[bool]], bell: Bell, poll_seconds: float
+) -> None:
+    """Does rounds until cancelled. After one that did nothing it rests, until the bell rings or
+    some time has passed; a database that is gone is waited for."""
+    while True:
+        ticket = bell.ticket()
+        try:
+            worked = await work()
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("round_failed", loop=name, error_type=type(error).__name__)
+            await asyncio.sleep(AFTER_ERROR_SECONDS)
+            continue
+        if not worked:
+            await Bell.wait(ticket, poll_seconds)

@@ -1,0 +1,77 @@
+"""Values of the rules as rows of the tables, and back."""
+
+from dataclasses import asdict, fields
+from typing import Any
+
+from gateway.payments.operation import Operation, OperationKind, OperationState
+from gateway.payments.payment import (
+    CaptureMethod,
+    ComplianceRecord,
+    Decline,
+    FailureCode,
+    NextAction,
+    Payment,
+    PaymentFailure,
+    QueueReason,
+    UnavailablePolicy,
+)
+from gateway.payments.refund import Refund, RefundCause, RefundState
+from gateway.payments.states import PaymentState
+
+_PAYMENT_FIELDS = tuple(field.name for field in fields(Payment))
+_OPERATION_FIELDS = tuple(field.name for field in fields(Operation))
+_REFUND_FIELDS = tuple(field.name for field in fields(Refund))
+_JSON_FIELDS = ("decline", "failure", "next_action", "compliance")
+
+
+def payment_row(payment: Payment) -> dict[str, Any]:
+    """The columns of a payment."""
+    row = {name: getattr(payment, name) for name in _PAYMENT_FIELDS}
+    for name in _JSON_FIELDS:
+        row[name] = asdict(row[name]) if row[name] is not None else None
+    row["metadata"] = dict(payment.metadata)
+    return row
+
+
+def payment_of(row: Any) -> Payment:
+    """The payment of a row."""
+    values = {name: getattr(row, name) for name in _PAYMENT_FIELDS}
+    values["state"] = PaymentState(row.state)
+    values["capture_method"] = CaptureMethod(row.capture_method)
+    values["unavailable_policy"] = UnavailablePolicy(row.unavailable_policy)
+    values["queue_reason"] = QueueReason(row.queue_reason) if row.queue_reason else None
+    values["decline"] = Decline(**row.decline) if row.decline else None
+    values["next_action"] = NextAction(**row.next_action) if row.next_action else None
+    if row.failure:
+        code = FailureCode(row.failure["code"])
+        values["failure"] = PaymentFailure(**{**row.failure, "code": code})
+    if row.compliance:
+        reasons = tuple(row.compliance["merchant_reasons"])
+        values["compliance"] = ComplianceRecord(**{**row.compliance, "merchant_reasons": reasons})
+    return Payment(**values)
+
+
+def operation_row(operation: Operation) -> dict[str, Any]:
+    """The columns of an operation, but for its number."""
+    return {name: getattr(operation, name) for name in _OPERATION_FIELDS}
+
+
+def operation_of(row: Any) -> Operation:
+    """The operation of a row."""
+    values = {name: getattr(row, name) for name in _OPERATION_FIELDS}
+    values["kind"] = OperationKind(row.kind)
+    values["state"] = OperationState(row.state)
+    return Operation(**values)
+
+
+def refund_row(refund: Refund) -> dict[str, Any]:
+    """The columns of a refund."""
+    return {name: getattr(refund, name) for name in _REFUND_FIELDS}
+
+
+def refund_of(row: Any) -> Refund:
+    """The refund of a row."""
+    values = {name: getattr(row, name) for name in _REFUND_FIELDS}
+    values["state"] = RefundState(row.state)
+    values["cause"] = RefundCause(row.cause)
+    return Refund(**values)

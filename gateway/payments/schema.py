@@ -1,0 +1,140 @@
+"""The tables as SQLAlchemy sees them; the migration 0001_payments makes them."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Integer,
+    Interval,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+# Notified when an operation is left to a worker, and when events got their sequence.
+OPERATION_CHANNEL = "gateway_operation"
+EVENT_CHANNEL = "gateway_payment_event"
+
+_metadata = MetaData()
+_TIME = DateTime(timezone=True)
+# A missing value is SQL's NULL, not JSON's.
+_JSON = JSONB(none_as_null=True)
+
+PAYMENT = Table(
+    "payment",
+    _metadata,
+    Column("id", Text, primary_key=True),
+    Column("request_id", Text),
+    Column("merchant_id", Text),
+    Column("customer_id", Text),
+    Column("corridor", Text),
+    Column("state", Text),
+    Column("currency", Text),
+    Column("amount_minor", BigInteger),
+    Column("payment_method", Text),
+    Column("payment_method_customer", Text),
+    Column("capture_method", Text),
+    Column("off_session", Boolean),
+    Column("return_url", Text),
+    Column("unavailable_policy", Text),
+    Column("queue_timeout", Interval),
+    Column("description", Text),
+    Column("statement_descriptor_suffix", Text),
+    Column("metadata", _JSON),
+    Column("destination_account", Text),
+    Column("application_fee_minor", BigInteger),
+    Column("authorized_minor", BigInteger),
+    Column("captured_minor", BigInteger),
+    Column("refunded_minor", BigInteger),
+    Column("refunding_minor", BigInteger),
+    Column("disputed_minor", BigInteger),
+    Column("fee_minor", BigInteger),
+    Column("fee_currency", Text),
+    Column("payment_intent_id", Text),
+    Column("charge_id", Text),
+    Column("hold_id", Text),
+    Column("decline", _JSON),
+    Column("failure", _JSON),
+    Column("next_action", _JSON),
+    Column("compliance", _JSON),
+    Column("queue_reason", Text),
+    Column("queue_deadline", _TIME),
+    Column("capture_before", _TIME),
+    Column("wake_time", _TIME),
+    Column("revision", BigInteger),
+    Column("create_time", _TIME),
+    Column("update_time", _TIME),
+)
+
+REFUND = Table(
+    "payment_refund",
+    _metadata,
+    Column("id", Text, primary_key=True),
+    Column("request_id", Text),
+    Column("payment_id", Text),
+    Column("state", Text),
+    Column("amount_minor", BigInteger),
+    Column("cause", Text),
+    Column("stripe_refund_id", Text),
+    Column("failure_code", Text),
+    Column("balance", Text),
+    Column("create_time", _TIME),
+    Column("update_time", _TIME),
+)
+
+OPERATION = Table(
+    "payment_operation",
+    _metadata,
+    Column("id", Text, primary_key=True),
+    Column("operation_number", BigInteger),
+    Column("payment_id", Text),
+    Column("kind", Text),
+    Column("state", Text),
+    Column("corridor", Text),
+    Column("params", Text),
+    Column("attempt", Integer),
+    Column("send_count", Integer),
+    Column("first_send_time", _TIME),
+    Column("last_send_time", _TIME),
+    Column("lease_until", _TIME),
+    Column("fencing_token", BigInteger),
+    Column("next_attempt_time", _TIME),
+    Column("deadline", _TIME),
+    Column("refund_id", Text),
+    Column("amount_minor", BigInteger),
+    Column("expires_payment", Boolean),
+    Column("queued", Boolean),
+    Column("failure_code", Text),
+    Column("create_time", _TIME),
+    Column("end_time", _TIME),
+)
+
+REQUEST = Table(
+    "payment_request",
+    _metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("method", Text),
+    Column("body", LargeBinary),
+    Column("payment_id", Text),
+    Column("operation_id", Text),
+    Column("refund_id", Text),
+    Column("refusal", _JSON),
+    Column("create_time", _TIME),
+)
+
+EVENT = Table(
+    "payment_event",
+    _metadata,
+    Column("event_number", BigInteger, primary_key=True),
+    Column("sequence", BigInteger),
+    Column("payment_id", Text),
+    Column("merchant_id", Text),
+    Column("revision", BigInteger),
+    Column("transition", Text),
+    Column("previous_state", Text),
+    Column("snapshot", LargeBinary),
+    Column("record_time", _TIME),
+)

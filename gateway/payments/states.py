@@ -1,0 +1,132 @@
+"""The state machine of a payment: every transition by name, all others impossible.
+
+docs/gateway.md draws it. Nothing else in the gateway decides what follows what.
+"""
+
+from enum import StrEnum
+
+
+class PaymentState(StrEnum):
+    """Where a payment stands; the names are those of gateway.v1.PaymentState."""
+
+    RECEIVED = "RECEIVED"
+    COMPLIANCE_CHECKED = "COMPLIANCE_CHECKED"
+    BLOCKED = "BLOCKED"
+    IN_REVIEW = "IN_REVIEW"
+    QUEUED = "QUEUED"
+    AUTHORIZING = "AUTHORIZING"
+    REQUIRES_ACTION = "REQUIRES_ACTION"
+    AUTHORIZED = "AUTHORIZED"
+    CAPTURING = "CAPTURING"
+    CANCELING = "CANCELING"
+    SUCCEEDED = "SUCCEEDED"
+    DECLINED = "DECLINED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    FAILED = "FAILED"
+
+
+class Transition(StrEnum):
+    """What happens to a payment."""
+
+    COMPLIANCE_ALLOWED = "compliance_allowed"
+    COMPLIANCE_DENIED = "compliance_denied"
+    REVIEW_REQUIRED = "review_required"
+    QUEUED = "queued"
+    AUTHORIZATION_STARTED = "authorization_started"
+    CONFIRMATION_STARTED = "confirmation_started"
+    ACTION_REQUIRED = "action_required"
+    AUTHORIZED = "authorized"
+    CAPTURE_STARTED = "capture_started"
+    CAPTURED = "captured"
+    CANCELLATION_STARTED = "cancellation_started"
+    CANCELED = "canceled"
+    DECLINED = "declined"
+    EXPIRED = "expired"
+    FAILED = "failed"
+    RETRIED = "retried"
+    # These leave the state as it is.
+    CAPTURE_WINDOW_CLOSING = "capture_window_closing"
+    FEE_KNOWN = "fee_known"
+    REFUND_STARTED = "refund_started"
+    REFUND_SUCCEEDED = "refund_succeeded"
+    REFUND_FAILED = "refund_failed"
+
+
+S, T = PaymentState, Transition
+
+# Money is held, or may be: from before Stripe is asked until it is known how it ended.
+HOLDING = frozenset({S.AUTHORIZING, S.REQUIRES_ACTION, S.AUTHORIZED, S.CAPTURING, S.CANCELING})
+
+# Nothing follows but what Stripe itself reports late, refunds, and a repeated call after FAILED.
+FINAL = frozenset({S.BLOCKED, S.SUCCEEDED, S.DECLINED, S.CANCELED, S.EXPIRED, S.FAILED})
+
+_TABLE: dict[Transition, dict[PaymentState, PaymentState]] = {
+    T.COMPLIANCE_ALLOWED: dict.fromkeys((S.RECEIVED, S.IN_REVIEW, S.QUEUED), S.COMPLIANCE_CHECKED),
+    T.COMPLIANCE_DENIED: dict.fromkeys((S.RECEIVED, S.IN_REVIEW, S.QUEUED), S.BLOCKED),
+    T.REVIEW_REQUIRED: dict.fromkeys((S.RECEIVED, S.QUEUED), S.IN_REVIEW),
+    T.QUEUED: dict.fromkeys((S.RECEIVED, S.AUTHORIZING), S.QUEUED),
+    T.AUTHORIZATION_STARTED: {S.COMPLIANCE_CHECKED: S.AUTHORIZING},
+    T.CONFIRMATION_STARTED: {S.REQUIRES_ACTION: S.AUTHORIZING},
+    T.ACTION_REQUIRED: dict.fromkeys((S.AUTHORIZING, S.CANCELING), S.REQUIRES_ACTION),
+    # From CAPTURING and CANCELING when Stripe refused; from the final states when an
+    # authorisation surfaces that was thought not to have happened.
+    T.AUTHORIZED: dict.fromkeys(
+        (
+            *(S.AUTHORIZING, S.REQUIRES_ACTION, S.CAPTURING, S.CANCELING),
+            *(S.DECLINED, S.EXPIRED, S.FAILED),
+        ),
+        S.AUTHORIZED,
+    ),
+    T.CAPTURE_STARTED: {S.AUTHORIZED: S.CAPTURING},
+    T.CAPTURED: dict.fromkeys(
+        (
+            *(S.AUTHORIZING, S.REQUIRES_ACTION, S.AUTHORIZED, S.CAPTURING, S.CANCELING),
+            *(S.DECLINED, S.EXPIRED, S.FAILED),
+        ),
+        S.SUCCEEDED,
+    ),
+    T.CANCELLATION_STARTED: dict.fromkeys((S.REQUIRES_ACTION, S.AUTHORIZED), S.CANCELING),
+    T.CANCELED: dict.fromkeys((S.IN_REVIEW, S.QUEUED, *HOLDING), S.CANCELED),
+    T.DECLINED: dict.fromkeys((S.AUTHORIZING, S.REQUIRES_ACTION, S.CANCELING), S.DECLINED),
+    T.EXPIRED: dict.fromkeys((S.IN_REVIEW, S.QUEUED, *HOLDING), S.EXPIRED),
+    T.FAILED: dict.fromkeys((S.RECEIVED, S.AUTHORIZING), S.FAILED),
+    T.RETRIED: {S.FAILED: S.RECEIVED},
+    T.CAPTURE_WINDOW_CLOSING: {S.AUTHORIZED: S.AUTHORIZED},
+    T.FEE_KNOWN: {S.SUCCEEDED: S.SUCCEEDED},
+    T.REFUND_STARTED: {S.SUCCEEDED: S.SUCCEEDED},
+    T.REFUND_SUCCEEDED: {S.SUCCEEDED: S.SUCCEEDED},
+    T.REFUND_FAILED: {S.SUCCEEDED: S.SUCCEEDED},
+}
+
+
+class IllegalTransitionError(Exception):
+    """A transition that the state machine does not have: a fault of ours, never of a caller."""
+
+    def __init__(self, state: PaymentState, transition: Transition) -> None:
+        super().__init__(f"{transition} is impossible in {state}")
+        self.state = state
+        self.transition = transition
+
+
+def allows(state: PaymentState, transition: Transition) -> bool:
+    """Whether `transition` is possible in `state`."""
+    return state in _TABLE[transition]
+
+
+def state_after(state: PaymentState, transition: Transition) -> PaymentState:
+    """The state that `transition` leads to. Raises IllegalTransitionError."""
+    if state not in _TABLE[transition]:
+        raise IllegalTransitionError(state, transition)
+    return _TABLE[transition][state]
+
+
+def edges() -> list[tuple[PaymentState, Transition, PaymentState]]:
+    """Every transition there is, in order of the states; what docs/gateway.md must show."""
+    listed = [
+        (before, transition, after)
+        for transition, row in _TABLE.items()
+        for before, after in row.items()
+    ]
+    order = {state: place for place, state in enumerate(PaymentState)}
+    return sorted(listed, key=lambda edge: order[edge[0]])

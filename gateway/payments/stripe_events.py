@@ -1,0 +1,197 @@
+"""Events about payments: hints to look at Stripe's objects again.
+
+What an event says is never used, only what it is about: the object is fetched, compared and
+applied, so that events may come twice, late, in any order, and before our own commit.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.bookkeeping.reporting import enqueue
+from gateway.payments import operation_store, store
+from gateway.payments.executor import Executor
+from gateway.payments.fees import fee_facts, fee_of
+from gateway.payments.ids import new_id
+from gateway.payments.intents import UnreadableIntentError, read_intent
+from gateway.payments.observing import ContradictionError, Timing, observe
+from gateway.payments.params import EXPAND_BALANCE, EXPAND_CHARGE, PAYMENT_KEY, REFUND_KEY
+from gateway.payments.payment import Payment, take
+from gateway.payments.recording import record_changes, record_refund
+from gateway.payments.refund import as_stripe_says
+from gateway.payments.refunding import refund_made_elsewhere, refund_step
+from gateway.payments.states import PaymentState, Transition
+from gateway.payments.wakeups import Bell, PaymentBells
+from gateway.rails.outcome import Outcome, OutcomeClass
+from gateway.rails.rails import Rails
+from gateway.webhooks.event import EventHandler, PoisonEventError, RetryEventLater, StripeEvent
+
+
+class PaymentEvents:
+    """The handler of events about PaymentIntents, charges and refunds."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        rails: Rails,
+        executor: Executor,
+        bells: PaymentBells,
+        worker_bell: Bell,
+        timing: Timing,
+    ) -> None:
+        self._engine = engine
+        self._rails = rails
+        self._executor = executor
+        self._bells = bells
+        self._worker_bell = worker_bell
+        self._timing = timing
+
+    def routes(self) -> Mapping[str, EventHandler]:
+        """The types of events that this handler deals with."""
+        return {
+            "payment_intent.*": self.apply_intent,
+            "charge.succeeded": self.apply_charge,
+            "charge.captured": self.apply_charge,
+            "charge.updated": self.apply_charge,
+            "refund.*": self.apply_refund,
+            "charge.refund.updated": self.apply_refund,
+        }
+
+    async def apply_intent(self, event: StripeEvent) -> None:
+        """Looks at the PaymentIntent and takes the payment where it is."""
+        intent = _object_of(
+            await self._rails.retrieve_payment_intent(
+                event.corridor, event.object_id, {"expand": EXPAND_CHARGE}
+            )
+        )
+        payment_id = await self._payment_id(event.object_id, intent)
+        if payment_id is None:
+            return
+        try:
+            await self._apply_intent(payment_id, intent)
+        except ContradictionError as error:
+            raise PoisonEventError("STRIPE_CONTRADICTS") from error
+        except UnreadableIntentError as error:
+            raise PoisonEventError("INTENT_UNREADABLE") from error
+
+    async def apply_charge(self, event: StripeEvent) -> None:
+        """Looks at the charge for Stripe's fee, which comes after the charge itself."""
+        charge = _object_of(
+            await self._rails.retrieve_charge(
+                event.corridor, event.object_id, {"expand": EXPAND_BALANCE}
+            )
+        )
+        fee = fee_of(charge)
+        payment_id = await self._payment_id(_id_in(charge, "payment_intent"), charge)
+        if fee is None or payment_id is None:
+            return
+        async with self._engine.begin() as connection:
+            payment = await self._lock(connection, payment_id)
+            if payment.state is not PaymentState.SUCCEEDED:
+                # The charge comes before the news of its success: once that is in, so is this.
+                raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
+            now = self._executor.circumstances().now
+            if payment.fee_minor is None:
+                change = take(
+                    payment,
+                    Transition.FEE_KNOWN,
+                    now,
+                    fee_minor=fee.fee_minor,
+                    fee_currency=fee.currency,
+                    charge_id=payment.charge_id or str(charge["id"]),
+                )
+                await record_changes(connection, [change], now)
+            for fact in fee_facts(payment, fee, now):
+                await enqueue(connection, fact, now)
+        self._tell(payment_id)
+
+    async def apply_refund(self, event: StripeEvent) -> None:
+        """Looks at the refund; one that was made outside the engine is taken over."""
+        stripe_refund = _object_of(
+            await self._rails.retrieve_refund(
+                event.corridor, event.object_id, {"expand": EXPAND_BALANCE}
+            )
+        )
+        payment_id = await self._payment_id(_id_in(stripe_refund, "payment_intent"), stripe_refund)
+        if payment_id is None:
+            return
+        async with self._engine.begin() as connection:
+            payment = await self._lock(connection, payment_id)
+            if payment.state is not PaymentState.SUCCEEDED:
+                raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
+            given = self._executor.circumstances()
+            refund = await store.refund_of_stripe(connection, str(stripe_refund["id"]))
+            if refund is None:
+                ours = str((stripe_refund.get("metadata") or {}).get(REFUND_KEY) or "")
+                refund = await store.get_refund(connection, ours) if ours else None
+            if refund is not None and refund.payment_id != payment.id:
+                raise PoisonEventError("REFUND_OF_ANOTHER_PAYMENT")
+            if refund is not None:
+                after = as_stripe_says(refund, stripe_refund, given.now)
+                change = refund_step(payment, refund, after, given)
+            else:
+                if int(stripe_refund["amount"]) > payment.refundable_minor:
+                    raise RetryEventLater("REFUND_EXCEEDS_WHAT_IS_LEFT")
+                refund, started = refund_made_elsewhere(
+                    payment, stripe_refund, new_id("ref", given.now), given
+                )
+                await store.add_refund(connection, refund)
+                await record_changes(connection, [started], given.now)
+                after = as_stripe_says(refund, stripe_refund, given.now)
+                change = refund_step(started.after, refund, after, given)
+            await record_changes(connection, [change] if change is not None else [], given.now)
+            await record_refund(connection, payment, refund, after, given.now)
+            await operation_store.hurry(connection, payment.id, given.now)
+        self._tell(payment_id)
+
+    async def _apply_intent(self, payment_id: str, intent: Mapping[str, Any]) -> None:
+        async with self._engine.begin() as connection:
+            payment = await self._lock(connection, payment_id)
+            now = self._executor.circumstances().now
+            change = observe(payment, read_intent(intent), now, self._timing, decided=False)
+            if change is None:
+                return
+            await record_changes(connection, [change], now)
+            await operation_store.hurry(connection, payment.id, now)
+        self._tell(payment_id)
+
+    async def _payment_id(self, intent_id: str, carrier: Mapping[str, Any]) -> str | None:
+        """The payment that one of Stripe's objects belongs to; None if it is none of ours.
+
+        Our own commit may not have brought the PaymentIntent's id yet: then the metadata tells.
+        """
+        named = str((carrier.get("metadata") or {}).get(PAYMENT_KEY) or "")
+        async with self._engine.connect() as connection:
+            known = await store.payment_id_of_intent(connection, intent_id)
+            if known is not None or not named:
+                return known
+            return named if await store.get_payment(connection, named) is not None else None
+
+    @staticmethod
+    async def _lock(connection: Any, payment_id: str) -> Payment:
+        payment = await store.lock_payment(connection, payment_id)
+        assert payment is not None, "it was found a moment ago"
+        return payment
+
+    def _tell(self, payment_id: str) -> None:
+        self._bells.ring(payment_id)
+        self._worker_bell.ring()
+
+
+def _object_of(outcome: Outcome) -> dict[str, Any]:
+    """The object that was fetched. An event about one that cannot be had is tried again, or
+    given up if Stripe says that it is none of ours."""
+    if outcome.succeeded and outcome.object is not None:
+        return outcome.object
+    if outcome.outcome_class in (OutcomeClass.NOT_SENT, OutcomeClass.UNKNOWN):
+        raise RetryEventLater("STRIPE_UNAVAILABLE", outcome.retry_after)
+    raise PoisonEventError("OBJECT_NOT_READABLE")
+
+
+def _id_in(carrier: Mapping[str, Any], name: str) -> str:
+    """The id of a related object that may be expanded."""
+    value = carrier.get(name)
+    if isinstance(value, Mapping):
+        value = value.get("id")
+    return value if isinstance(value, str) else ""

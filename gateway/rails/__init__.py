@@ -1,0 +1,1 @@
+"""Every call to Stripe; the only package that imports the Stripe SDK."""

@@ -1,0 +1,83 @@
+"""The HTTP client under the Stripe SDK.
+
+Its own aiohttp client is not used: it calls every exception retryable, so that "never sent" and
+"sent, answer lost" look alike; it reads the answer outside its error handling, so that a reset in
+mid-answer escapes as another type; and its time limit is 80 seconds.
+"""
+
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import stripe
+from multidict import CIMultiDict
+
+# Stripe's largest answers are pages of 100 objects, below 2 MB.
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+# The SDK prints this header's value to standard error.
+NOTICE_HEADER = "Stripe-Notice"
+
+
+class TransportError(stripe.APIConnectionError):
+    """No whole answer came. `sent` is False only if no byte of the request can have gone out."""
+
+    def __init__(self, transport_code: str, *, sent: bool) -> None:
+        message = f"no answer from Stripe: {transport_code}"
+        super().__init__(message)  # type: ignore[no-untyped-call]
+        self.transport_code = transport_code
+        self.sent = sent
+
+
+class StripeHttpClient(stripe.HTTPClient):
+    """Sends the SDK's requests over one pool of connections. Open it inside the event loop."""
+
+    name = "aiohttp"
+
+    def __init__(self, *, max_connections: int, connect_timeout_seconds: float) -> None:
+        super().__init__()
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=max_connections, ssl=ssl.create_default_context(cafile=stripe.ca_bundle_path)
+            ),
+            # The whole call is bounded by the caller, who knows the deadline.
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=connect_timeout_seconds, sock_connect=connect_timeout_seconds
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+
+    async def request_async(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        post_data: Any = None,
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        try:
+            async with self._session.request(
+                method, url, headers=headers, data=post_data, allow_redirects=False
+            ) as response:
+                body = await _read_bounded(response.content)
+                answer_headers = CIMultiDict(response.headers)
+                answer_headers.popall(NOTICE_HEADER, None)
+                return body, response.status, answer_headers
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise TransportError("CONNECT_FAILED", sent=False) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise TransportError("CONNECTION_LOST", sent=True) from error
+
+    async def close_async(self) -> None:
+        await self._session.close()
+
+
+async def _read_bounded(content: aiohttp.StreamReader) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in content.iter_any():
+        size += len(part)
+        if size > MAX_ANSWER_BYTES:
+            raise TransportError("ANSWER_TOO_LARGE", sent=True)
+        parts.append(part)
+    return b"".join(parts)

@@ -1,0 +1,129 @@
+"""The line to one corridor: its SDK client, its token buckets, its breakers."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+import stripe
+
+from gateway.rails import events
+from gateway.rails.breaker import RailBreaker
+from gateway.rails.corridors import Corridor
+from gateway.rails.http_client import StripeHttpClient
+from gateway.rails.limiter import TokenBucket
+
+ACCOUNT_BUCKET = "account"
+# Groups of endpoints are named in code, so their number is bounded; this catches a mistake.
+MAX_ENDPOINT_GROUPS = 32
+
+
+class Line:
+    """Open it inside the event loop, and close it."""
+
+    def __init__(
+        self,
+        corridor: Corridor,
+        monotonic: Callable[[], float],
+        on_breaker_change: Callable[[str, str, str], None] | None = None,
+    ) -> None:
+        self.name = corridor.name
+        self.is_live = corridor.is_live
+        self.request_timeout_seconds = corridor.request_timeout_seconds
+        self._corridor = corridor
+        self._monotonic = monotonic
+        self._on_breaker_change = on_breaker_change
+        self._http = StripeHttpClient(
+            max_connections=corridor.max_connections,
+            connect_timeout_seconds=corridor.connect_timeout_seconds,
+        )
+        self.client = stripe.StripeClient(
+            corridor.api_key.get_secret_value(),
+            base_addresses={
+                "api": corridor.api_base,
+                "connect": corridor.api_base,
+                "files": corridor.api_base,
+                "meter_events": corridor.api_base,
+            },
+            http_client=self._http,
+            # One retry loop, ours: the SDK's knows neither the deadline nor the breaker.
+            max_network_retries=0,
+        )
+        self._account_bucket = TokenBucket(ACCOUNT_BUCKET, corridor.rate, monotonic)
+        self._buckets: dict[str, TokenBucket] = {}
+        self._breakers: dict[str, RailBreaker] = {}
+
+    @property
+    def breakers(self) -> list[RailBreaker]:
+        """The breakers in use, sorted by name."""
+        return [self._breakers[name] for name in sorted(self._breakers)]
+
+    @property
+    def buckets(self) -> list[TokenBucket]:
+        """The token buckets in use: the account's, then by name."""
+        return [self._account_bucket, *(self._buckets[name] for name in sorted(self._buckets))]
+
+    def breaker(self, endpoint_group: str) -> RailBreaker:
+        """The breaker of a group of endpoints."""
+        breaker = self._breakers.get(endpoint_group)
+        if breaker is None:
+            _check_bound(len(self._breakers), endpoint_group)
+            breaker = RailBreaker(
+                endpoint_group, self._corridor.breaker, self._monotonic, self._breaker_changed
+            )
+            self._breakers[endpoint_group] = breaker
+        return breaker
+
+    def turn_wait_seconds(self, endpoint_group: str, *, background: bool) -> float:
+        """How long a request that asks now waits for its turn."""
+        return max(
+            self._account_bucket.wait_seconds(background=background),
+            self._bucket(endpoint_group).wait_seconds(background=background),
+        )
+
+    @contextlib.asynccontextmanager
+    async def turn(self, endpoint_group: str) -> AsyncIterator[None]:
+        """Books a turn and counts who waits for it inside; a wait that is broken off gives the
+        turn back."""
+        taken = (self._account_bucket, self._bucket(endpoint_group))
+        for bucket in taken:
+            bucket.book()
+            bucket.waiting += 1
+        try:
+            yield
+        except BaseException:
+            self.give_back_turn(endpoint_group)
+            raise
+        finally:
+            for bucket in taken:
+                bucket.waiting -= 1
+
+    def give_back_turn(self, endpoint_group: str) -> None:
+        """The request was not sent after all."""
+        self._account_bucket.give_back()
+        self._bucket(endpoint_group).give_back()
+
+    def slow_down(self) -> None:
+        """Stripe has said that we are too fast."""
+        self._account_bucket.drain()
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._http.close_async()
+
+    def _bucket(self, endpoint_group: str) -> TokenBucket:
+        bucket = self._buckets.get(endpoint_group)
+        if bucket is None:
+            _check_bound(len(self._buckets), endpoint_group)
+            rate = self._corridor.endpoint_rate(endpoint_group)
+            bucket = TokenBucket(endpoint_group, rate, self._monotonic)
+            self._buckets[endpoint_group] = bucket
+        return bucket
+
+    def _breaker_changed(self, breaker: RailBreaker, old: str, new: str) -> None:
+        events.breaker_changed(self.name, breaker.name, old, new)
+        if self._on_breaker_change is not None:
+            self._on_breaker_change(self.name, breaker.name, new)
+
+
+def _check_bound(groups: int, endpoint_group: str) -> None:
+    if groups >= MAX_ENDPOINT_GROUPS:
+        raise ValueError(f"too many groups of endpoints: {endpoint_group}")

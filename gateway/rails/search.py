@@ -1,0 +1,45 @@
+"""Looking for objects at Stripe by their metadata."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from gateway.rails.outcome import Outcome
+
+PAGE_SIZE = 100
+MAX_PAGES = 20
+
+
+async def find_by_metadata(
+    page: Callable[[Mapping[str, Any]], Awaitable[Outcome]],
+    metadata: Mapping[str, str],
+    created_from: datetime,
+    created_to: datetime,
+) -> Outcome:
+    """Looks through what was created in a span of time, newest first, at most `MAX_PAGES` pages.
+
+    The outcome is that of the first page that did not succeed, or SUCCEEDED with
+    {"data": […], "complete": bool}.
+    """
+    if not metadata:
+        raise ValueError("a search needs something to search for")
+    # Stripe's times are whole seconds; the span is widened so that it loses nothing.
+    span = {"gte": int(created_from.timestamp()), "lte": int(created_to.timestamp()) + 1}
+    params: dict[str, Any] = {"created": span, "limit": PAGE_SIZE}
+    found: list[dict[str, Any]] = []
+    for _ in range(MAX_PAGES):
+        outcome = await page(params)
+        if not outcome.succeeded or outcome.object is None:
+            return outcome
+        listed: list[dict[str, Any]] = outcome.object["data"]
+        found.extend(item for item in listed if _carries(item, metadata))
+        if not outcome.object["has_more"] or not listed:
+            return replace(outcome, object={"data": found, "complete": True})
+        params = {**params, "starting_after": listed[-1]["id"]}
+    return replace(outcome, object={"data": found, "complete": False})
+
+
+def _carries(item: Mapping[str, Any], metadata: Mapping[str, str]) -> bool:
+    carried = item.get("metadata") or {}
+    return all(carried.get(key) == value for key, value in metadata.items())

@@ -1,0 +1,33 @@
+"""Validation rules of RailService; `gateway.validation` merges them."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from google.protobuf.message import Message
+
+from gateway.v1 import rail_service_pb2 as pb
+from runtime.rules import PAGE, REQUEST_ID, Rule, enum, text
+
+CORRIDOR = re.compile(r"[a-z0-9][a-z0-9_-]*")
+EVENT_ID = re.compile(r"evt_[A-Za-z0-9_]+")
+MAX_NAME_BYTES = 64
+MAX_STRIPE_ID_BYTES = 255
+MAX_REASON_BYTES = 512
+
+RULES: Mapping[type[Message], Sequence[Rule]] = {
+    pb.GetRailHealthRequest: [text("corridor", max_bytes=MAX_NAME_BYTES, pattern=CORRIDOR)],
+    pb.SetRailModeRequest: [
+        REQUEST_ID,
+        text("corridor", required=True, max_bytes=MAX_NAME_BYTES, pattern=CORRIDOR),
+        enum("mode", required=True),
+        text("reason", required=True, max_bytes=MAX_REASON_BYTES),
+    ],
+    pb.ListDeadLettersRequest: [
+        text("corridor", max_bytes=MAX_NAME_BYTES, pattern=CORRIDOR),
+        *PAGE,
+    ],
+    pb.ReplayDeadLetterRequest: [
+        REQUEST_ID,
+        text("event_id", required=True, max_bytes=MAX_STRIPE_ID_BYTES, pattern=EVENT_ID),
+    ],
+}

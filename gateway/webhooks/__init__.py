@@ -1,0 +1,1 @@
+"""Stripe's webhooks: taken in, kept, and dealt with in order."""

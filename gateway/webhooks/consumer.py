@@ -1,0 +1,168 @@
+"""Processing: takes events out of the buffer, in order per subject, until each is dealt with."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.webhooks import telemetry
+from gateway.webhooks.buffer import Buffer, ClaimedEvent
+from gateway.webhooks.event import PoisonEventError, RetryEventLater
+from gateway.webhooks.router import EventRouter
+from runtime.clock import Clock
+from runtime.deadline import within
+from runtime.logs import get_logger
+from runtime.telemetry import tracer
+
+log = get_logger(__name__)
+_uniform = random.SystemRandom().random
+
+
+@dataclass(frozen=True)
+class ConsumerPolicy:
+    """Bounds of processing."""
+
+    batch: int = 16
+    """Events that are dealt with at once, each of another subject."""
+    handler_seconds: float = 15.0
+    lease: timedelta = timedelta(seconds=20)
+    """Longer than a handler may take, so that a healthy worker never loses its lease."""
+    max_attempts: int = 12
+    first_delay: timedelta = timedelta(milliseconds=500)
+    max_delay: timedelta = timedelta(minutes=10)
+    poll_seconds: float = 0.5
+    """How long an idle worker waits without a notification."""
+
+    def __post_init__(self) -> None:
+        if self.lease.total_seconds() <= self.handler_seconds:
+            raise ValueError("a lease must outlast the handler")
+
+    def delay(self, attempt: int, uniform: Callable[[], float]) -> timedelta:
+        """The wait after a failed attempt: exponential, between half and all of the bound."""
+        bound = min(self.max_delay, self.first_delay * 2.0 ** (attempt - 1))
+        return bound * (0.5 + uniform() / 2)
+
+
+class Wake(Protocol):
+    """Tells idle workers that there is something to do."""
+
+    async def wait(self, seconds: float) -> None:
+        """Returns when told so, at the latest after that time."""
+        ...
+
+
+class WebhookConsumer:
+    """A worker. Any number of them, in any number of processes, share one buffer."""
+
+    def __init__(
+        self,
+        buffer: Buffer,
+        router: EventRouter,
+        clock: Clock,
+        wake: Wake,
+        *,
+        policy: ConsumerPolicy | None = None,
+        uniform: Callable[[], float] = _uniform,
+    ) -> None:
+        self._buffer = buffer
+        self._router = router
+        self._clock = clock
+        self._wake = wake
+        self._policy = policy or ConsumerPolicy()
+        self._uniform = uniform
+        self._tracer = tracer(__name__)
+
+    async def run(self) -> None:
+        """Works until cancelled. What is in hand then comes back when its lease ends."""
+        while True:
+            try:
+                worked = await self.work_once()
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("webhook_worker_waits", error=type(error).__name__)
+                worked = 0
+            if worked == 0:
+                await self._wake.wait(self._policy.poll_seconds)
+
+    async def work_once(self) -> int:
+        """Claims what is due, at most one batch, and deals with it; the number of events."""
+        claims = await self._buffer.claim(self._policy.batch, self._policy.lease)
+        # A claim whose end cannot be written down does not stop the others.
+        ends = await asyncio.gather(*map(self._deal_with, claims), return_exceptions=True)
+        for end in ends:
+            if end is not None:
+                raise end
+        return len(claims)
+
+    async def _deal_with(self, claim: ClaimedEvent) -> None:
+        event = claim.event
+        handler = self._router.handler_of(event.event_type)
+        if handler is None:
+            await self._settled(claim, "ignored", await self._buffer.finish(claim))
+            return
+        if claim.attempt > self._policy.max_attempts:
+            # The attempts before ended in crashes: it may be this event that kills workers.
+            await self._give_up(claim, "TOO_MANY_CRASHES")
+            return
+        with self._tracer.start_as_current_span(f"webhook {event.event_type}") as span:
+            span.set_attribute("gateway.corridor", event.corridor)
+            span.set_attribute("gateway.event_id", event.event_id)
+            span.set_attribute("gateway.attempt", claim.attempt)
+            try:
+                with within(self._policy.handler_seconds):
+                    async with asyncio.timeout(self._policy.handler_seconds):
+                        await handler(event)
+            except RetryEventLater as later:
+                await self._try_later(claim, later.reason, later.delay, too_early=True)
+            except asyncio.CancelledError:
+                # We are told to stop: others need not wait for the lease to end.
+                await self._buffer.retry(claim, "STOPPED", self._clock.now())
+                raise
+            except PoisonEventError as poison:
+                await self._give_up(claim, poison.reason)
+            except Exception as error:
+                log.exception("webhook_handler_failed", event_id=event.event_id)
+                await self._try_later(claim, type(error).__name__, None, too_early=False)
+            else:
+                await self._settled(claim, "done", await self._buffer.finish(claim))
+
+    async def _try_later(
+        self, claim: ClaimedEvent, reason: str, delay: timedelta | None, *, too_early: bool
+    ) -> None:
+        if claim.attempt >= self._policy.max_attempts:
+            await self._give_up(claim, reason)
+            return
+        wait = delay if delay is not None else self._policy.delay(claim.attempt, self._uniform)
+        # What an early event waits for may be what stands behind it.
+        put_back = self._buffer.postpone if too_early else self._buffer.retry
+        kept = await put_back(claim, reason, self._clock.now() + wait)
+        await self._settled(claim, "retry", kept)
+
+    async def _give_up(self, claim: ClaimedEvent, reason: str) -> None:
+        kept = await self._buffer.bury(claim, reason)
+        if kept:
+            telemetry.dead_letters.labels(claim.event.corridor).inc()
+            log.error(
+                "webhook_dead_letter",
+                corridor=claim.event.corridor,
+                event_id=claim.event.event_id,
+                event_type=claim.event.event_type,
+                attempts=claim.attempt,
+                reason=reason,
+            )
+        await self._settled(claim, "dead", kept)
+
+    async def _settled(self, claim: ClaimedEvent, result: str, kept: bool) -> None:
+        event = claim.event
+        if not kept:
+            # Another worker took over while we were slow; what it writes counts.
+            log.warning("webhook_lease_lost", event_id=event.event_id, attempt=claim.attempt)
+            result = "lease_lost"
+        known = self._router.handler_of(event.event_type) is not None
+        telemetry.processed.labels(event.event_type if known else "other", result).inc()
+        if result == "done":
+            lag = (self._clock.now() - event.created_time).total_seconds()
+            telemetry.lag_seconds.labels(event.corridor).set(lag)

@@ -1,0 +1,242 @@
+"""The inbox: the durable buffer of events in PostgreSQL."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.webhooks.buffer import ClaimedEvent
+from gateway.webhooks.event import StripeEvent, read_event
+from gateway.webhooks.schema import CHANNEL, DEAD_LETTER, EVENT
+from runtime.clock import Clock
+
+CLAIM_EVENTS = text(
+    Path(__file__).with_name("sql").joinpath("claim_events.sql").read_text(encoding="utf-8")
+)
+# Stripe lists events for 30 days, so nothing older can arrive again.
+KEEP_DONE = timedelta(days=35)
+PURGE_BATCH = 1000
+MAX_REASON_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class InboxCounts:
+    """How full the inbox of one corridor is."""
+
+    pending: int
+    oldest_pending_time: datetime | None
+    dead_letters: int
+
+
+class PostgresInbox:
+    """`Buffer` on the tables webhook_event and webhook_dead_letter."""
+
+    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    async def store(self, event: StripeEvent) -> bool:
+        now = self._clock.now()
+        statement = (
+            insert_or_ignore(EVENT)
+            .values(
+                event_id=event.event_id,
+                corridor=event.corridor,
+                stripe_account=event.stripe_account,
+                event_type=event.event_type,
+                object_id=event.object_id,
+                subject=event.subject,
+                created_time=event.created_time,
+                body=event.body,
+                next_attempt_time=now,
+                receive_time=now,
+            )
+            .on_conflict_do_nothing(index_elements=["corridor", "event_id"])
+            .returning(EVENT.c.sequence)
+        )
+        async with self._engine.begin() as connection:
+            stored = (await connection.execute(statement)).first() is not None
+            if stored:
+                await connection.execute(select(func.pg_notify(CHANNEL, "")))
+        return stored
+
+    async def claim(self, limit: int, lease: timedelta) -> list[ClaimedEvent]:
+        now = self._clock.now()
+        parameters = {"now": now, "limit": limit, "lease_until": now + lease}
+        async with self._engine.begin() as connection:
+            rows = (await connection.execute(CLAIM_EVENTS, parameters)).all()
+        return [
+            ClaimedEvent(
+                event=read_event(row.body, row.corridor),
+                sequence=row.sequence,
+                attempt=row.attempts,
+                fencing_token=row.fencing_token,
+            )
+            for row in sorted(rows, key=lambda row: int(row.sequence))
+        ]
+
+    async def finish(self, claim: ClaimedEvent) -> bool:
+        async with self._engine.begin() as connection:
+            return await self._settle(
+                connection, claim, state="DONE", finish_time=self._clock.now(), last_failure=None
+            )
+
+    async def retry(self, claim: ClaimedEvent, reason: str, next_attempt_time: datetime) -> bool:
+        async with self._engine.begin() as connection:
+            return await self._settle(
+                connection,
+                claim,
+                next_attempt_time=next_attempt_time,
+                last_failure=reason[:MAX_REASON_CHARACTERS],
+            )
+
+    async def postpone(self, claim: ClaimedEvent, reason: str, next_attempt_time: datetime) -> bool:
+        async with self._engine.begin() as connection:
+            return await self._settle(
+                connection,
+                claim,
+                sequence=text("DEFAULT"),
+                next_attempt_time=next_attempt_time,
+                last_failure=reason[:MAX_REASON_CHARACTERS],
+            )
+
+    async def bury(self, claim: ClaimedEvent, reason: str) -> bool:
+        now = self._clock.now()
+        kept_reason = reason[:MAX_REASON_CHARACTERS]
+        async with self._engine.begin() as connection:
+            settled = await self._settle(
+                connection, claim, state="DEAD", finish_time=now, last_failure=kept_reason
+            )
+            if settled:
+                buried = select(
+                    EVENT.c.corridor,
+                    EVENT.c.event_id,
+                    EVENT.c.event_type,
+                    EVENT.c.object_id,
+                    EVENT.c.last_failure,
+                    EVENT.c.attempts,
+                    EVENT.c.receive_time,
+                    EVENT.c.finish_time,
+                ).where(EVENT.c.sequence == claim.sequence)
+                columns = [
+                    "corridor",
+                    "event_id",
+                    "event_type",
+                    "object_id",
+                    "reason",
+                    "attempts",
+                    "receive_time",
+                    "create_time",
+                ]
+                await connection.execute(insert(DEAD_LETTER).from_select(columns, buried))
+        return settled
+
+    async def count(self, corridor: str) -> InboxCounts:
+        """How full the inbox of a corridor is."""
+        pending = select(func.count(), func.min(EVENT.c.receive_time)).where(
+            EVENT.c.corridor == corridor, EVENT.c.state == "PENDING"
+        )
+        dead = select(func.count()).where(
+            DEAD_LETTER.c.corridor == corridor, DEAD_LETTER.c.replay_request_id.is_(None)
+        )
+        async with self._engine.connect() as connection:
+            waiting, oldest = (await connection.execute(pending)).one()
+            return InboxCounts(waiting, oldest, (await connection.execute(dead)).scalar_one())
+
+    async def dead_letters(self, corridor: str, after_number: int, limit: int) -> list[Any]:
+        """Rows of dead letters that were not replayed, oldest first, after a number."""
+        statement = (
+            select(DEAD_LETTER)
+            .where(
+                DEAD_LETTER.c.replay_request_id.is_(None),
+                DEAD_LETTER.c.dead_letter_number > after_number,
+            )
+            .order_by(DEAD_LETTER.c.dead_letter_number)
+            .limit(limit)
+        )
+        if corridor:
+            statement = statement.where(DEAD_LETTER.c.corridor == corridor)
+        async with self._engine.connect() as connection:
+            return list((await connection.execute(statement)).all())
+
+    async def replay_once(self, event_id: str, request_id: str) -> str | None:
+        """Puts a dead letter back into the inbox, behind what is there, once per request.
+
+        Gives the event that the request stands for, which is another one if the request was used
+        before; None if there is no such dead letter. Raises `sqlalchemy.exc.IntegrityError` if
+        the request was used a moment ago.
+        """
+        done = select(DEAD_LETTER.c.event_id).where(DEAD_LETTER.c.replay_request_id == request_id)
+        newest = (
+            select(func.max(DEAD_LETTER.c.dead_letter_number))
+            .where(DEAD_LETTER.c.event_id == event_id, DEAD_LETTER.c.replay_request_id.is_(None))
+            .scalar_subquery()
+        )
+        mark = (
+            update(DEAD_LETTER)
+            .where(DEAD_LETTER.c.dead_letter_number == newest)
+            .values(replay_request_id=request_id)
+            .returning(DEAD_LETTER.c.corridor)
+        )
+        async with self._engine.begin() as connection:
+            before: str | None = (await connection.execute(done)).scalar_one_or_none()
+            if before is not None:
+                return before
+            corridor = (await connection.execute(mark)).scalar_one_or_none()
+            if corridor is None:
+                return None
+            await connection.execute(
+                update(EVENT)
+                .where(
+                    EVENT.c.corridor == corridor,
+                    EVENT.c.event_id == event_id,
+                    EVENT.c.state == "DEAD",
+                )
+                .values(
+                    sequence=text("DEFAULT"),
+                    state="PENDING",
+                    attempts=0,
+                    finish_time=None,
+                    lease_until=None,
+                    next_attempt_time=self._clock.now(),
+                )
+            )
+            await connection.execute(select(func.pg_notify(CHANNEL, "")))
+        return event_id
+
+    async def purge(self) -> int:
+        """Deletes events that are done and cannot arrive again, at most `PURGE_BATCH`."""
+        old = (
+            select(EVENT.c.sequence)
+            .where(EVENT.c.state == "DONE", EVENT.c.finish_time < self._clock.now() - KEEP_DONE)
+            .where(
+                ~select(DEAD_LETTER.c.event_id)
+                .where(
+                    DEAD_LETTER.c.corridor == EVENT.c.corridor,
+                    DEAD_LETTER.c.event_id == EVENT.c.event_id,
+                )
+                .exists()
+            )
+            .limit(PURGE_BATCH)
+        )
+        async with self._engine.begin() as connection:
+            result = await connection.execute(delete(EVENT).where(EVENT.c.sequence.in_(old)))
+            return int(result.rowcount)
+
+    @staticmethod
+    async def _settle(connection: AsyncConnection, claim: ClaimedEvent, **values: Any) -> bool:
+        """Writes what came of a claim, unless another worker has claimed the event since."""
+        result = await connection.execute(
+            update(EVENT)
+            .where(
+                EVENT.c.sequence == claim.sequence,
+                EVENT.c.state == "PENDING",
+                EVENT.c.fencing_token == claim.fencing_token,
+            )
+            .values(lease_until=None, **values)
+        )
+        return int(result.rowcount) == 1

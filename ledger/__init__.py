@@ -1,0 +1,1 @@
+"""An append-only double-entry ledger on PostgreSQL. Knows nothing of Stripe."""

@@ -1,0 +1,102 @@
+"""The ledger service: `python -m ledger`."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from ledger.answers import Answers
+from ledger.audit import AuditService
+from ledger.config import LedgerSettings
+from ledger.connections import Connections
+from ledger.errors import ERRORS
+from ledger.feed import Feed
+from ledger.ledgers import Ledgers
+from ledger.reader import Reader
+from ledger.service import LedgerService
+from ledger.standing import Standings
+from ledger.v1 import audit_service_pb2, ledger_service_pb2
+from ledger.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
+from ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
+from ledger.validation import VALIDATOR
+from runtime.clock import Clock, SystemClock
+from runtime.migrations import migrate
+from runtime.process import run_service
+from runtime.server import RegisteredService, RpcServer
+
+# Who may call what, by the name in the client's certificate; plain-text loopback knows no names.
+ALLOWED_CLIENTS = {"*": {"gateway", "operator"}}
+
+
+@asynccontextmanager
+async def open_service(
+    settings: LedgerSettings, clock: Clock | None = None
+) -> AsyncIterator[RpcServer]:
+    """Migrates, starts, and on exit drains: callers first, then committers, then connections."""
+    clock = clock or SystemClock()
+    url, owner_url = database_urls(settings)
+    await migrate(owner_url, "ledger")
+    reads = Connections(url, settings.database_pool_size, "ledger-reads")
+    commits = Connections(url, settings.commit_pool_size, "ledger-commits")
+    reader = Reader(reads)
+    feed = Feed(reader)
+    ledgers = Ledgers(reader, reads, commits, clock, feed.on_commit)
+    server = RpcServer(
+        settings,
+        services=[
+            RegisteredService(
+                add=add_LedgerServiceServicer_to_server,
+                servicer=LedgerService(
+                    ledgers, Answers(reader), reader, Standings(reads, reader, clock), feed, clock
+                ),
+                descriptor=ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"],
+                allowed_clients=ALLOWED_CLIENTS,
+            ),
+            RegisteredService(
+                add=add_AuditServiceServicer_to_server,
+                servicer=AuditService(ledgers, reads),
+                descriptor=audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
+                allowed_clients=ALLOWED_CLIENTS,
+            ),
+        ],
+        errors=ERRORS,
+        validator=VALIDATOR,
+        dependencies={"database": reads.ping},
+    )
+    tasks = [
+        asyncio.create_task(feed.poll(), name="feed"),
+        asyncio.create_task(ledgers.sweep(), name="sweep"),
+    ]
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.stop()
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await ledgers.finish()
+        await reads.close()
+        await commits.close()
+
+
+def database_urls(settings: LedgerSettings) -> tuple[str, str]:
+    """The service's login and the owner's; the embedded database when none is given."""
+    if settings.database_url is None:
+        from runtime.embedded_postgres import database_url
+
+        url = database_url("ledger")
+        return url, url
+    owner_url = settings.owner_url
+    assert owner_url is not None, "it falls back to the service's login"
+    return settings.database_url.get_secret_value(), owner_url.get_secret_value()
+
+
+def main() -> None:
+    """Runs the service until it is told to stop."""
+    run_service(LedgerSettings, open_service)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""What the committer decided, as answers: fresh ones, and those of a repeated request_id."""
+
+from collections.abc import Sequence
+
+from ledger.commands import AccountsMade, Command, Decided, ItemOutcome, Outcome, Prior, Record
+from ledger.deciding import reused
+from ledger.encoding import account_message, result_message, transaction_message
+from ledger.errors import error_of, error_of_failure
+from ledger.posting import Kind
+from ledger.reader import Reader
+from ledger.refusal import Refusal
+from ledger.v1 import account_pb2, transaction_pb2
+from ledger.v1.transaction_mutations_pb2 import (
+    BatchCreateTransactionsRequest,
+    BatchCreateTransactionsResponse,
+    BatchItem,
+    BatchItemResult,
+    ItemFailure,
+)
+from runtime.messages import differing_fields
+
+
+class Answers:
+    """Builds the answers of one database's ledgers."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def transaction(
+        self, ledger_id: int, ledger: str, outcome: Outcome
+    ) -> transaction_pb2.Transaction:
+        """The one transaction of a call; raises the refusal, fresh or kept."""
+        if isinstance(outcome, Decided):
+            (record,) = outcome.results
+            assert isinstance(record, Record), "a unary call is decided or refused"
+            return transaction_message(ledger, record)
+        prior = self._prior(outcome)
+        assert prior.sequence is not None, "a kept success of a unary call is its transaction"
+        (record,) = await self._reader.records(ledger_id, [prior.sequence])
+        return transaction_message(ledger, record)
+
+    async def batch(
+        self, ledger_id: int, ledger: str, command: Command, outcome: Outcome, *, entries: bool
+    ) -> BatchCreateTransactionsResponse:
+        """One result per item; raises the refusal of an atomic batch, fresh or kept."""
+        if isinstance(outcome, Decided):
+            return BatchCreateTransactionsResponse(
+                results=await self._results(ledger_id, ledger, outcome.results, entries=entries)
+            )
+        if isinstance(outcome, Prior) and outcome.fingerprint != command.fingerprint:
+            await self._check_same_batch(ledger_id, command, outcome)
+        kept = BatchCreateTransactionsResponse.FromString(self._prior(outcome).answer)
+        sequences = [r.transaction.sequence for r in kept.results if r.HasField("transaction")]
+        records = {r.sequence: r for r in await self._reader.records(ledger_id, sequences)}
+        for result in kept.results:
+            if result.HasField("transaction"):
+                record = records[result.transaction.sequence]
+                result.transaction.CopyFrom(transaction_message(ledger, record, entries=entries))
+        return kept
+
+    def accounts(self, ledger: str, outcome: Outcome) -> list[account_pb2.Account]:
+        """The accounts just made or closed, or those kept; raises the refusal, fresh or kept."""
+        if isinstance(outcome, AccountsMade):
+            return [account_message(ledger, account) for account in outcome.accounts]
+        answer = self._prior(outcome).answer
+        # The three answers number their accounts alike, so the repeated one reads all of them.
+        return list(account_pb2.BatchCreateAccountsResponse.FromString(answer).accounts)
+
+    @staticmethod
+    def _prior(outcome: Outcome) -> Prior:
+        if isinstance(outcome, Refusal):
+            raise error_of(outcome)
+        assert isinstance(outcome, Prior), "every other outcome was dealt with"
+        if outcome.failed:
+            raise error_of_failure(ItemFailure.FromString(outcome.answer))
+        return outcome
+
+    async def _results(
+        self, ledger_id: int, ledger: str, outcomes: Sequence[ItemOutcome], *, entries: bool
+    ) -> list[BatchItemResult]:
+        """Results of items, some of which may have been made by earlier batches."""
+        earlier = [o.sequence for o in outcomes if isinstance(o, Prior) and o.sequence is not None]
+        records: dict[int, Record] = {}
+        if earlier:
+            found = await self._reader.records(ledger_id, earlier)
+            records = {record.sequence: record for record in found}
+        results: list[BatchItemResult] = []
+        for outcome in outcomes:
+            if not isinstance(outcome, Prior):
+                results.append(result_message(ledger, outcome, entries=entries))
+            elif outcome.sequence is not None:
+                record = records[outcome.sequence]
+                results.append(result_message(ledger, record, entries=entries))
+            else:
+                failure = ItemFailure.FromString(outcome.answer)
+                results.append(BatchItemResult(failure=failure))
+        return results
+
+    async def _check_same_batch(self, ledger_id: int, command: Command, prior: Prior) -> None:
+        """Raises REQUEST_ID_REUSED with the fields in which two batches differ.
+
+        The earlier one is put together again from what became of its items.
+        """
+        request = BatchCreateTransactionsRequest.FromString(prior.body)
+        if not prior.failed:
+            kept = BatchCreateTransactionsResponse.FromString(prior.answer)
+            sequences = [r.transaction.sequence for r in kept.results if r.HasField("transaction")]
+            bodies = {r.sequence: r for r in await self._reader.records(ledger_id, sequences)}
+            for item, result in zip(request.items, kept.results, strict=True):
+                if item.WhichOneof("operation") is None:
+                    _restore(item, bodies[result.transaction.sequence])
+        now = BatchCreateTransactionsRequest.FromString(command.body)
+        if fields := differing_fields(request, now):
+            raise error_of(reused(command.request_id, fields))
+
+
+def _restore(item: BatchItem, record: Record) -> None:
+    """Gives an item of a stored batch its id and body back."""
+    item.request_id = record.request_id
+    if record.kind in (Kind.DIRECT, Kind.PENDING):
+        item.create.MergeFromString(record.body)
+    elif record.kind is Kind.POST:
+        item.post.MergeFromString(record.body)
+    elif record.kind is Kind.VOID:
+        item.void.MergeFromString(record.body)
+    else:
+        item.reversal.MergeFromString(record.body)

@@ -1,0 +1,137 @@
+"""What the committer is asked to do, and what it found: plain data between service and rules."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+from ledger.accounts import Account, Limits, Side
+from ledger.posting import Draft, Kind, Posted
+from ledger.refusal import Refusal
+from ledger.settlement import Post, Reverse, Void
+
+Action = Draft | Post | Void | Reverse
+
+
+class Operation(IntEnum):
+    """The mutating methods, as the database knows them; a number is never used again."""
+
+    CREATE = 1
+    POST = 2
+    VOID = 3
+    REVERSE = 4
+    BATCH = 5
+    CREATE_ACCOUNT = 6
+    BATCH_ACCOUNTS = 7
+    CLOSE_ACCOUNT = 8
+
+
+OPERATION_OF_KIND = {
+    Kind.DIRECT: Operation.CREATE,
+    Kind.PENDING: Operation.CREATE,
+    Kind.POST: Operation.POST,
+    Kind.VOID: Operation.VOID,
+    Kind.REVERSAL: Operation.REVERSE,
+}
+
+
+class Item(NamedTuple):
+    """One transaction asked for, by itself or in a batch. `body` is its input message, encoded."""
+
+    operation: Operation
+    request_id: str
+    body: bytes
+    action: Action
+    effective_us: int | None
+    reference: str
+
+
+class NewAccount(NamedTuple):
+    """One account asked for."""
+
+    name: str
+    currency: str
+    normal: Side
+    limits: Limits
+    metadata: dict[str, str]
+
+
+@dataclass(slots=True, eq=False)
+class Command:
+    """One mutating call, waiting for its outcome.
+
+    `body` is what a repeated request_id is compared with; `fingerprint` is set for batches.
+    """
+
+    operation: Operation
+    request_id: str
+    body: bytes
+    items: Sequence[Item] = ()
+    atomic: bool = False
+    fingerprint: bytes | None = None
+    accounts: Sequence[NewAccount] = ()
+    close: str = ""
+    outcome: "asyncio.Future[Outcome]" = field(default_factory=asyncio.Future)
+
+    @property
+    def weight(self) -> int:
+        """What it counts against the bounds of queue and batch."""
+        return len(self.items) + len(self.accounts) or 1
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """A transaction decided on, as it is written and answered. Times are microseconds."""
+
+    sequence: int
+    kind: Kind
+    request_id: str
+    body: bytes
+    reference: str
+    posted: Sequence[Posted]
+    record_us: int
+    effective_us: int | None
+    expire_us: int | None = None
+    settles: int | None = None
+    reverses: int | None = None
+
+
+class Prior(NamedTuple):
+    """What is known of a request_id: the transaction it made, or the decision kept for it."""
+
+    operation: Operation
+    body: bytes
+    sequence: int | None
+    failed: bool
+    answer: bytes
+    fingerprint: bytes | None
+
+
+ItemOutcome = Record | Refusal | Prior
+
+
+class Decided(NamedTuple):
+    """Transactions decided on, one outcome per item."""
+
+    results: Sequence[ItemOutcome]
+
+
+class AccountsMade(NamedTuple):
+    """Accounts made or closed, as they stand."""
+
+    accounts: Sequence[Account]
+
+
+Outcome = Decided | AccountsMade | Refusal | Prior
+
+
+class Decision(NamedTuple):
+    """A row of `decisions`."""
+
+    request_id: str
+    operation: Operation
+    body: bytes
+    fingerprint: bytes | None
+    failed: bool
+    answer: bytes

@@ -1,0 +1,294 @@
+"""Group commit: many callers, one committer per ledger, one database transaction per batch.
+
+While one batch is being written the next gathers in the queue, so that batches grow with the load
+and a lone caller waits for nobody. What the committer wrote last it still knows, and decides the
+next batch from that; the one statement that writes it claims the ledger's head by comparing its
+revision, so that a second replica is noticed, not assumed away. See docs/adr/0003-group-commit.md.
+"""
+
+import asyncio
+import contextvars
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+
+import psycopg
+from prometheus_client import Counter, Histogram
+
+from ledger import store
+from ledger.accounts import Account
+from ledger.book import Book
+from ledger.commands import Command, Outcome, Prior
+from ledger.connections import Connection, Connections
+from ledger.deciding import Deciding
+from ledger.errors import database_unavailable, overloaded
+from ledger.needs import needs_of
+from ledger.plan import Head, Plan
+from ledger.times import micros_of, text_of
+from runtime.clock import Clock
+from runtime.errors import ServiceError
+from runtime.logs import get_logger
+
+# Transactions and accounts in the queue of one ledger: some seconds of work.
+MAX_QUEUED_ITEMS = 20_000
+# What one commit takes at most, unless a single batch is larger by itself.
+MAX_ITEMS_PER_COMMIT = 2_000
+MAX_CACHED_ACCOUNTS = 200_000
+# From this attempt on the head is locked first, so that a busy second replica cannot win forever.
+LOCKING_ATTEMPT = 2
+MAX_ATTEMPTS = 5
+MAX_OUTAGES = 2
+
+COMMITS = Counter("ledger_commits_total", "Batches by what became of them.", ["result"])
+COMMIT_SECONDS = Histogram(
+    "ledger_commit_seconds",
+    "Time to decide and commit one batch.",
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+)
+COMMIT_ITEMS = Histogram(
+    "ledger_commit_items",
+    "Transactions and accounts per batch.",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 8192),
+)
+
+log = get_logger(__name__)
+
+
+class Attempt(Enum):
+    """What one attempt to commit a batch came to."""
+
+    COMMITTED = auto()
+    # The head had moved or a request_id was taken: nothing was written.
+    LOST = auto()
+    # Holds had to expire first: they have, the batch has not been decided yet.
+    EXPIRED = auto()
+
+
+class Committer:
+    """The only writer of one ledger in this process."""
+
+    def __init__(
+        self,
+        ledger_id: int,
+        ledger: str,
+        connections: Connections,
+        clock: Clock,
+        on_commit: Callable[[int, int], None],
+    ) -> None:
+        self._ledger_id = ledger_id
+        self._ledger = ledger
+        self._connections = connections
+        self._clock = clock
+        self._on_commit = on_commit
+        self._queue: deque[Command] = deque()
+        self._queued_items = 0
+        self._running: asyncio.Task[None] | None = None
+        self._expiry_wanted = False
+        self._head: Head | None = None
+        self._accounts: dict[str, Account] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is queued or being committed."""
+        return self._running is None
+
+    async def submit(self, command: Command) -> Outcome:
+        """Waits for the command's outcome. A caller that leaves before it is taken is dropped.
+
+        Raises `ServiceError` with OVERLOADED when the queue is full, and DEPENDENCY_UNAVAILABLE
+        when the database is.
+        """
+        weight = command.weight
+        if self._queue and self._queued_items + weight > MAX_QUEUED_ITEMS:
+            raise overloaded(self._ledger)
+        self._queue.append(command)
+        self._queued_items += weight
+        self._wake()
+        return await command.outcome
+
+    def expire_due(self) -> None:
+        """Has holds whose time has come expired, though nobody asks for anything else."""
+        self._expiry_wanted = True
+        self._wake()
+
+    async def finished(self) -> None:
+        """Waits until what is queued has been answered."""
+        while self._running is not None:
+            await asyncio.wait([self._running])
+
+    def _wake(self) -> None:
+        if self._running is None:
+            # A context of its own: the work belongs to no single caller, nor does its deadline.
+            self._running = asyncio.create_task(
+                self._run(), name=f"committer-{self._ledger}", context=contextvars.Context()
+            )
+
+    async def _run(self) -> None:
+        try:
+            while self._queue or self._expiry_wanted:
+                if self._expiry_wanted:
+                    # Another replica may have made the hold, of which we know nothing yet.
+                    self._expiry_wanted = False
+                    self._forget()
+                await self._commit_or_isolate(self._take())
+        finally:
+            self._running = None
+
+    def _take(self) -> list[Command]:
+        """The next batch: as much as is there, up to a bound, without those who have left."""
+        taken: list[Command] = []
+        items = 0
+        while self._queue:
+            command = self._queue[0]
+            if taken and items + command.weight > MAX_ITEMS_PER_COMMIT:
+                break
+            self._queue.popleft()
+            self._queued_items -= command.weight
+            if not command.outcome.done():
+                taken.append(command)
+                items += command.weight
+        COMMIT_ITEMS.observe(items)
+        return taken
+
+    async def _commit_or_isolate(self, commands: Sequence[Command]) -> None:
+        """Commits a batch; if it fails as a whole, each command by itself.
+
+        So a defect that one request brings to light stays with that request.
+        """
+        try:
+            await self._commit(commands)
+        except Exception as error:  # noqa: BLE001 (handed to the callers, each of whom raises it)
+            self._forget()
+            if isinstance(error, ServiceError) or len(commands) == 1:
+                answer_all(commands, error)
+                return
+            log.warning("commit_failed", ledger=self._ledger, error_type=type(error).__name__)
+            for command in commands:
+                await self._commit_or_isolate([command])
+
+    async def _commit(self, commands: Sequence[Command]) -> None:
+        outages = lost = 0
+        while lost < MAX_ATTEMPTS:
+            try:
+                with COMMIT_SECONDS.time():
+                    async with self._connections.borrow() as connection:
+                        result = await self._attempt(
+                            connection, commands, lock=lost >= LOCKING_ATTEMPT, repeated=lost > 0
+                        )
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                # It may have been committed: the next attempt looks the request ids up.
+                self._forget()
+                outages += 1
+                lost += 1
+                COMMITS.labels("outage").inc()
+                log.warning(
+                    "commit_interrupted", ledger=self._ledger, error_type=type(error).__name__
+                )
+                if outages >= MAX_OUTAGES:
+                    raise database_unavailable() from error
+                continue
+            COMMITS.labels(result.name.lower()).inc()
+            if result is Attempt.COMMITTED:
+                return
+            if result is Attempt.LOST:
+                self._forget()
+                lost += 1
+        raise AssertionError("a batch was not committed though it held the head's lock")
+
+    async def _attempt(
+        self, connection: Connection, commands: Sequence[Command], *, lock: bool, repeated: bool
+    ) -> Attempt:
+        """One try. Callers are answered only after the commit, whichever way it was made."""
+        plan: Plan | None
+        if lock:
+            async with connection.transaction():
+                attempt, plan = await self._decide_and_write(connection, commands, True, repeated)
+        else:
+            attempt, plan = await self._decide_and_write(connection, commands, False, repeated)
+        if plan is not None:
+            self._accept(plan)
+            for command, outcome in zip(commands, plan.outcomes, strict=False):
+                if not command.outcome.done():
+                    command.outcome.set_result(outcome)
+        return attempt
+
+    async def _decide_and_write(
+        self, connection: Connection, commands: Sequence[Command], lock: bool, repeated: bool
+    ) -> tuple[Attempt, Plan | None]:
+        needs = needs_of(commands, self._accounts, with_request_ids=repeated)
+        now_us = micros_of(self._clock.now())
+        book = Book(self._accounts, text_of)
+        priors: dict[str, Prior] = {}
+        if self._head is None or needs or lock or _is_due(self._head, now_us):
+            loaded = await store.load(connection, self._ledger_id, needs, lock=lock)
+            if not self._remember(loaded, book):
+                return Attempt.LOST, None
+            priors = loaded.priors
+        head = self._head
+        assert head is not None, "the head was just loaded"
+        record_us = max(now_us, head.last_record_us)
+        if _is_due(head, record_us):
+            return await self._expire(connection, head, record_us)
+        plan = Deciding(self._ledger, head, book, priors, record_us).decide(commands)
+        if not plan.is_empty and not await store.write(connection, self._ledger_id, plan):
+            return Attempt.LOST, None
+        return Attempt.COMMITTED, plan
+
+    async def _expire(
+        self, connection: Connection, head: Head, record_us: int
+    ) -> tuple[Attempt, Plan | None]:
+        """Expires what is due by a moment, the earliest first, some of it if it is much."""
+        due = await store.due_holds(connection, self._ledger_id, record_us)
+        if not due:
+            # It was settled in time. When the next one is due has to be looked up.
+            self._forget()
+            return Attempt.EXPIRED, None
+        needs = store.Needs(names=(), sequences=due, source_ids=(), request_ids=())
+        book = Book(self._accounts, text_of)
+        loaded = await store.load(connection, self._ledger_id, needs, lock=False)
+        if loaded.head != head or not self._remember(loaded, book):
+            return Attempt.LOST, None
+        deciding = Deciding(self._ledger, head, book, {}, record_us)
+        deciding.expire(due)
+        plan = deciding.finish()
+        if not await store.write(connection, self._ledger_id, plan):
+            return Attempt.LOST, None
+        return Attempt.EXPIRED, plan
+
+    def _accept(self, plan: Plan) -> None:
+        """Takes over what a committed plan made of the ledger."""
+        if plan.is_empty:
+            return
+        self._head = plan.head_after()
+        if plan.records:
+            self._on_commit(self._ledger_id, plan.last_sequence)
+        if len(self._accounts) > MAX_CACHED_ACCOUNTS:
+            self._accounts.clear()
+
+    def _remember(self, loaded: store.Loaded, book: Book) -> bool:
+        """Adds what was loaded to what is known; False if what is known is out of date."""
+        if self._head is not None and self._head.revision != loaded.head.revision:
+            return False
+        self._head = loaded.head
+        for account in loaded.accounts:
+            self._accounts.setdefault(account.name, account)
+        for source in loaded.sources:
+            book.sources[source.sequence] = source
+        book.sequence_of.update(loaded.sequence_of)
+        return True
+
+    def _forget(self) -> None:
+        """Drops what is known: it may be no longer true."""
+        self._head = None
+        self._accounts.clear()
+
+
+def _is_due(head: Head, moment_us: int) -> bool:
+    return head.next_expire_us is not None and head.next_expire_us <= moment_us
+
+
+def answer_all(commands: Sequence[Command], error: Exception) -> None:
+    """Answers all commands that wait with one error."""
+    for command in commands:
+        if not command.outcome.done():
+            command.outcome.set_exception(error)

@@ -1,0 +1,335 @@
+"""Decides a batch of commands in order: the rules applied to the book, the results planned.
+
+One bad request never fails its neighbours; nothing here waits, reads a clock or touches the
+database, so that a batch that lost the race for the head is simply decided again.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ledger import settlement
+from ledger.accounts import Account, Effect
+from ledger.book import Book, Source, SourceEntry
+from ledger.commands import (
+    OPERATION_OF_KIND,
+    AccountsMade,
+    Command,
+    Decided,
+    Decision,
+    Item,
+    ItemOutcome,
+    Operation,
+    Outcome,
+    Prior,
+    Record,
+)
+from ledger.encoding import (
+    differing_paths,
+    encode_account,
+    encode_accounts,
+    encode_batch,
+    encode_failure,
+    without_successes,
+)
+from ledger.plan import Head, Plan
+from ledger.posting import Draft, Kind, Posted, open_draft
+from ledger.refusal import Reason, Refusal
+from ledger.settlement import Post, Void
+
+
+class Deciding:
+    """One attempt to decide a batch, from one state of the ledger."""
+
+    def __init__(
+        self, ledger: str, head: Head, book: Book, priors: Mapping[str, Prior], record_us: int
+    ) -> None:
+        self._ledger = ledger
+        self._book = book
+        self._priors = dict(priors)
+        self._next_sequence = head.last_sequence + 1
+        self._next_account_number = head.last_account_number + 1
+        self._records: dict[int, Record] = {}
+        self.plan = Plan(head=head, record_us=record_us)
+
+    def expire(self, sequences: Iterable[int]) -> None:
+        """Expires holds whose time has come: before any request is looked at."""
+        for sequence in sequences:
+            source = self._book.sources[sequence]
+            posted = settlement.expire(self._book, source, self._next_sequence)
+            self._add_settlement(source)
+            self._add(self._record(Kind.EXPIRY, None, posted, source.expire_us, settles=sequence))
+
+    def decide(self, commands: Sequence[Command]) -> Plan:
+        """Decides the commands in order and answers what to write."""
+        for command in commands:
+            outcome = self._decide(command)
+            self.plan.outcomes.append(outcome)
+        return self.finish()
+
+    def finish(self) -> Plan:
+        """The plan with the balances as they ended up."""
+        added = {account.number for account in self.plan.accounts_added}
+        self.plan.balances_changed = {
+            number: account for number, account in self._book.changed.items() if number not in added
+        }
+        return self.plan
+
+    def _decide(self, command: Command) -> Outcome:
+        prior = self._priors.get(command.request_id)
+        if prior is not None:
+            return self._repeat(prior, command.operation, command.request_id, command.body)
+        self.plan.request_ids.append(command.request_id)
+        try:
+            if command.operation is Operation.BATCH:
+                return self._decide_batch(command)
+            if command.operation in (Operation.CREATE_ACCOUNT, Operation.BATCH_ACCOUNTS):
+                return self._make_accounts(command)
+            if command.operation is Operation.CLOSE_ACCOUNT:
+                return self._close_account(command)
+            record = self._decide_item(command.items[0])
+        except Refusal as refusal:
+            self._keep(command, failed=True, answer=encode_failure(refusal))
+            return refusal
+        return Decided([record])
+
+    def _repeat(
+        self, prior: Prior, operation: Operation, request_id: str, body: bytes
+    ) -> Prior | Refusal:
+        """The earlier outcome of a request_id, or a refusal if it stood for something else."""
+        if operation is prior.operation is Operation.BATCH:
+            return prior
+        if operation is not prior.operation:
+            return reused(request_id, ["operation"])
+        if body != prior.body and (paths := differing_paths(operation, prior.body, body)):
+            return reused(request_id, paths)
+        return prior
+
+    def _decide_batch(self, command: Command) -> Decided:
+        results: list[ItemOutcome] = []
+        if command.atomic:
+            self._decide_atomic(command, results)
+        else:
+            results.extend(self._decide_independent(item) for item in command.items)
+        answer = encode_batch(results)
+        body = without_successes(command.body, results)
+        self._keep(command, failed=False, answer=answer, body=body)
+        return Decided(results)
+
+    def _decide_atomic(self, command: Command, results: list[ItemOutcome]) -> None:
+        """All items, or a refusal that names the one at fault and undoes those before it."""
+        first_record, first_hold = len(self.plan.records), len(self.plan.holds_added)
+        first_sequence = self._next_sequence
+        self._book.begin_atomic()
+        for index, item in enumerate(command.items):
+            try:
+                results.append(self._decide_item(item))
+            except Refusal as refusal:
+                self._book.end_atomic(undo=True)
+                for sequence in range(first_sequence, self._next_sequence):
+                    del self._records[sequence]
+                    self._book.sources.pop(sequence, None)
+                    self.plan.sources_changed.pop(sequence, None)
+                del self.plan.records[first_record:]
+                del self.plan.holds_added[first_hold:]
+                self._next_sequence = first_sequence
+                raise at_item(refusal, index) from refusal
+        self._book.end_atomic(undo=False)
+
+    def _decide_independent(self, item: Item) -> ItemOutcome:
+        if not item.request_id:
+            try:
+                return self._decide_item(item)
+            except Refusal as refusal:
+                return refusal
+        prior = self._priors.get(item.request_id)
+        if prior is not None:
+            return self._repeat(prior, item.operation, item.request_id, item.body)
+        self.plan.request_ids.append(item.request_id)
+        try:
+            return self._decide_item(item)
+        except Refusal as refusal:
+            answer = encode_failure(refusal)
+            decision = Decision(item.request_id, item.operation, item.body, None, True, answer)
+            self._keep_decision(decision)
+            return refusal
+
+    def _decide_item(self, item: Item) -> Record:
+        action = item.action
+        if isinstance(action, Draft):
+            return self._open(item, action)
+        self._find_source(action.key)
+        if isinstance(action, Post):
+            source, posted = settlement.post(self._book, action, self._next_sequence)
+            kind = Kind.POST
+        elif isinstance(action, Void):
+            source, posted = settlement.void(self._book, action, self._next_sequence)
+            kind = Kind.VOID
+        else:
+            source, posted = settlement.reverse(self._book, action)
+            record = self._record(
+                Kind.REVERSAL, item, posted, item.effective_us, reverses=source.sequence
+            )
+            return self._add(record)
+        self._add_settlement(source)
+        record = self._record(kind, item, posted, item.effective_us, settles=source.sequence)
+        return self._add(record)
+
+    def _open(self, item: Item, draft: Draft) -> Record:
+        posted = open_draft(self._book, draft, self.plan.record_us)
+        kind = Kind.PENDING if draft.pending else Kind.DIRECT
+        record = self._record(kind, item, posted, item.effective_us, expire_us=draft.expire_us)
+        if draft.pending:
+            source = source_of(record)
+            self._book.sources[record.sequence] = source
+            self.plan.holds_added.append((source, record))
+        return self._add(record)
+
+    def _find_source(self, key: int | str) -> None:
+        """Makes a transaction of this same batch known as a source, when one names it."""
+        sequence = key if isinstance(key, int) else self._book.sequence_of.get(key)
+        if sequence is None or sequence in self._book.sources:
+            return
+        record = self._records.get(sequence)
+        if record is not None:
+            self._book.sources[sequence] = source_of(record)
+
+    def _record(
+        self,
+        kind: Kind,
+        item: Item | None,
+        posted: Sequence[Posted],
+        effective_us: int | None,
+        *,
+        expire_us: int | None = None,
+        settles: int | None = None,
+        reverses: int | None = None,
+    ) -> Record:
+        return Record(
+            sequence=self._next_sequence,
+            kind=kind,
+            request_id=item.request_id if item is not None else "",
+            body=item.body if item is not None else b"",
+            reference=item.reference if item is not None else "",
+            posted=posted,
+            record_us=self.plan.record_us,
+            effective_us=None if effective_us == self.plan.record_us else effective_us,
+            expire_us=expire_us,
+            settles=settles,
+            reverses=reverses,
+        )
+
+    def _add(self, record: Record) -> Record:
+        self._next_sequence += 1
+        self._records[record.sequence] = record
+        self.plan.records.append(record)
+        if record.request_id:
+            self._book.name_transaction(record.request_id, record.sequence)
+            operation = OPERATION_OF_KIND[record.kind]
+            self._priors[record.request_id] = Prior(
+                operation, record.body, record.sequence, False, b"", None
+            )
+        return record
+
+    def _add_settlement(self, source: Source) -> None:
+        self.plan.sources_changed[source.sequence] = source
+
+    def _make_accounts(self, command: Command) -> AccountsMade:
+        names: set[str] = set()
+        for index, new in enumerate(command.accounts):
+            name = new.name
+            if name in self._book.accounts or name in names:
+                refusal = Refusal(
+                    Reason.ACCOUNT_ALREADY_EXISTS,
+                    f"there is an account {name} already",
+                    {"account": name},
+                )
+                is_batch = command.operation is Operation.BATCH_ACCOUNTS
+                raise at_item(refusal, index) if is_batch else refusal
+            names.add(name)
+        made: list[Account] = []
+        for new in command.accounts:
+            account = Account(
+                number=self._next_account_number,
+                name=new.name,
+                currency=new.currency,
+                normal=new.normal,
+                limits=new.limits,
+                create_us=self.plan.record_us,
+                metadata=new.metadata,
+            )
+            self._next_account_number += 1
+            self._book.accounts[new.name] = account
+            made.append(account)
+        self.plan.accounts_added.extend(made)
+        self._keep(
+            command,
+            failed=False,
+            answer=encode_accounts(self._ledger, made, command.operation),
+        )
+        return AccountsMade(made)
+
+    def _close_account(self, command: Command) -> AccountsMade:
+        account = self._book.open_account(command.close)
+        account.check_empty()
+        account.closed_us = self.plan.record_us
+        self.plan.accounts_closed.append((account, self._next_sequence - 1))
+        self._keep(command, failed=False, answer=encode_account(self._ledger, account))
+        return AccountsMade([account])
+
+    def _keep(
+        self, command: Command, *, failed: bool, answer: bytes, body: bytes | None = None
+    ) -> None:
+        decision = Decision(
+            command.request_id,
+            command.operation,
+            command.body if body is None else body,
+            command.fingerprint,
+            failed,
+            answer,
+        )
+        self._keep_decision(decision)
+
+    def _keep_decision(self, decision: Decision) -> None:
+        self.plan.decisions.append(decision)
+        self._priors[decision.request_id] = Prior(
+            decision.operation,
+            decision.body,
+            None,
+            decision.failed,
+            decision.answer,
+            decision.fingerprint,
+        )
+
+
+def source_of(record: Record) -> Source:
+    """A transaction just decided on, as one that can be settled or reversed."""
+    return Source(
+        sequence=record.sequence,
+        kind=record.kind,
+        expire_us=record.expire_us,
+        entries=[
+            SourceEntry(
+                index,
+                posted.movement.account.name,
+                posted.movement.side,
+                posted.movement.account.currency,
+                posted.movement.amount,
+                posted.movement.amount,
+            )
+            for index, posted in enumerate(record.posted)
+            if posted.movement.effect is not Effect.RELEASE
+        ],
+    )
+
+
+def reused(request_id: str, fields: Sequence[str]) -> Refusal:
+    """A request_id that stood for something else before."""
+    return Refusal(
+        Reason.REQUEST_ID_REUSED,
+        f"request_id {request_id} was used for another request",
+        {"request_id": request_id, "fields": ",".join(fields)},
+    )
+
+
+def at_item(refusal: Refusal, index: int) -> Refusal:
+    """The refusal of one item as that of its whole batch."""
+    return Refusal(refusal.reason, refusal.message, {**refusal.metadata, "item_index": index})

@@ -1,0 +1,141 @@
+"""Each failure of the ledger with its gRPC code; the reasons are documented in ErrorReason."""
+
+from datetime import timedelta
+
+import grpc
+
+from ledger.refusal import Reason, Refusal
+from ledger.v1.error_reason_pb2 import ErrorReason
+from ledger.v1.transaction_mutations_pb2 import ItemFailure
+from runtime.errors import REASON_PREFIX, ErrorDomain, ServiceError
+
+ERRORS = ErrorDomain("ledger", ErrorReason)
+
+# How long a client should wait before it repeats what was not accepted.
+OVERLOAD_RETRY_DELAY = timedelta(milliseconds=100)
+OUTAGE_RETRY_DELAY = timedelta(seconds=1)
+
+_FAILED = grpc.StatusCode.FAILED_PRECONDITION
+_INVALID = grpc.StatusCode.INVALID_ARGUMENT
+_MISSING = grpc.StatusCode.NOT_FOUND
+_EXISTS = grpc.StatusCode.ALREADY_EXISTS
+
+CODES = {
+    Reason.REQUEST_ID_REUSED: _EXISTS,
+    Reason.ACCOUNT_ALREADY_EXISTS: _EXISTS,
+    Reason.TRANSACTION_NOT_FOUND: _MISSING,
+    Reason.TRANSACTION_NOT_PENDING: _FAILED,
+    Reason.HOLD_ALREADY_POSTED: _FAILED,
+    Reason.HOLD_ALREADY_VOIDED: _FAILED,
+    Reason.HOLD_EXPIRED: _FAILED,
+    Reason.TRANSACTION_NOT_REVERSIBLE: _FAILED,
+    Reason.ENTRY_NOT_FOUND: _INVALID,
+    Reason.AMOUNT_EXCEEDS_HOLD: _FAILED,
+    Reason.AMOUNT_EXCEEDS_ORIGINAL: _FAILED,
+    Reason.ACCOUNT_NOT_FOUND: _MISSING,
+    Reason.ACCOUNT_CLOSED: _FAILED,
+    Reason.CURRENCY_MISMATCH: _INVALID,
+    Reason.UNBALANCED: _INVALID,
+    Reason.EXCHANGE_MISMATCH: _INVALID,
+    Reason.EXPIRE_TIME_PASSED: _INVALID,
+    Reason.VERSION_MISMATCH: _FAILED,
+    Reason.BALANCE_OUT_OF_BOUNDS: _FAILED,
+    Reason.FLOOR_BREACHED: _FAILED,
+    Reason.CEILING_BREACHED: _FAILED,
+    Reason.BALANCE_OVERFLOW: grpc.StatusCode.OUT_OF_RANGE,
+    Reason.ACCOUNT_NOT_EMPTY: _FAILED,
+}
+_CODE_BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def failure_of(refusal: Refusal) -> ItemFailure:
+    """A refusal as the message that is stored, and answered for an item of a batch."""
+    return ItemFailure(
+        reason=ErrorReason.Value(REASON_PREFIX + refusal.reason),
+        code=CODES[refusal.reason].value[0],
+        message=refusal.message,
+        metadata=refusal.metadata,
+    )
+
+
+def error_of_failure(failure: ItemFailure) -> ServiceError:
+    """A stored failure as the error of a call."""
+    return ERRORS.error(
+        _CODE_BY_NUMBER[failure.code],
+        failure.reason,
+        failure.message,
+        metadata=failure.metadata,
+    )
+
+
+def error_of(refusal: Refusal) -> ServiceError:
+    """A refusal as the error of a call."""
+    return error_of_failure(failure_of(refusal))
+
+
+def ledger_not_found(name: str) -> ServiceError:
+    """There is no ledger of that name."""
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        ErrorReason.ERROR_REASON_LEDGER_NOT_FOUND,
+        f"there is no ledger {name}",
+        metadata={"ledger": name},
+    )
+
+
+def account_not_found(name: str) -> ServiceError:
+    """A read names an account that does not exist."""
+    return error_of(
+        Refusal(Reason.ACCOUNT_NOT_FOUND, f"there is no account {name}", {"account": name})
+    )
+
+
+def transaction_not_found(key: int | str) -> ServiceError:
+    """A read names a transaction that does not exist."""
+    return error_of(
+        Refusal(
+            Reason.TRANSACTION_NOT_FOUND, f"there is no transaction {key}", {"transaction": key}
+        )
+    )
+
+
+def overloaded(ledger: str) -> ServiceError:
+    """The ledger's queue is full; nothing was done."""
+    return ERRORS.error(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        ErrorReason.ERROR_REASON_OVERLOADED,
+        f"the queue of ledger {ledger} is full",
+        metadata={"ledger": ledger},
+        retry_delay=OVERLOAD_RETRY_DELAY,
+    )
+
+
+def database_unavailable() -> ServiceError:
+    """The database did not answer; whether the request was committed may be unknown."""
+    return ERRORS.error(
+        grpc.StatusCode.UNAVAILABLE,
+        ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE,
+        "the database did not answer; repeat the request with the same request_id",
+        metadata={"dependency": "database"},
+        retry_delay=OUTAGE_RETRY_DELAY,
+    )
+
+
+def unimplemented(feature: str, message: str) -> ServiceError:
+    """A use of a field that is not built yet."""
+    return ERRORS.error(
+        grpc.StatusCode.UNIMPLEMENTED,
+        ErrorReason.ERROR_REASON_UNIMPLEMENTED,
+        message,
+        metadata={"feature": feature},
+    )
+
+
+def sequence_not_reached(sequence: int, last_sequence: int) -> ServiceError:
+    """A read names a point of the log that does not exist yet."""
+    return ERRORS.error(
+        grpc.StatusCode.OUT_OF_RANGE,
+        ErrorReason.ERROR_REASON_SEQUENCE_NOT_REACHED,
+        f"the ledger ends at sequence {last_sequence}",
+        metadata={"sequence": str(sequence), "last_sequence": str(last_sequence)},
+    )

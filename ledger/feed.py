@@ -1,0 +1,124 @@
+"""The feed of a ledger: transactions in commit order, without gaps, for any number of watchers.
+
+A commit holds its ledger's head until it is done, so a sequence is visible only after all before
+it: reading on from the last one seen leaves nothing out. Watchers are woken at once by commits of
+this process and by a poll of the heads for those of others; watchers at one place share a read.
+"""
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator
+
+from ledger.encoding import transaction_message
+from ledger.reader import Reader
+from ledger.v1.transaction_pb2 import Transaction
+from ledger.v1.transaction_reads_pb2 import WatchTransactionsRequest, WatchTransactionsResponse
+from runtime.logs import get_logger
+
+MAX_TRANSACTIONS_PER_MESSAGE = 200
+POLL_INTERVAL_SECONDS = 0.2
+# Pages shared by watchers at the same place.
+MAX_SHARED_PAGES = 64
+
+Page = list[Transaction]
+log = get_logger(__name__)
+
+
+class Feed:
+    """Tells watchers of new transactions and reads them."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._last: dict[int, int] = {}
+        self._advanced: dict[int, asyncio.Event] = {}
+        self._watchers: Counter[int] = Counter()
+        self._pages: OrderedDict[tuple[int, int, int], asyncio.Task[Page]] = OrderedDict()
+
+    def on_commit(self, ledger_id: int, last_sequence: int) -> None:
+        """Wakes the ledger's watchers if it has grown."""
+        if not self._watchers[ledger_id] or last_sequence <= self._last[ledger_id]:
+            return
+        self._last[ledger_id] = last_sequence
+        self._advanced.pop(ledger_id).set()
+        self._advanced[ledger_id] = asyncio.Event()
+
+    async def poll(self) -> None:
+        """Looks for commits of other processes, for as long as it runs."""
+        while True:
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)
+            try:
+                await self.poll_once()
+            except Exception as error:  # noqa: BLE001 (the next poll sees what this one missed)
+                log.warning("feed_poll_failed", error_type=type(error).__name__)
+
+    async def poll_once(self) -> None:
+        """One look at the heads of the ledgers that are watched."""
+        watched = list(self._last)
+        if watched:
+            for ledger_id, last_sequence in (await self._reader.heads(watched)).items():
+                self.on_commit(ledger_id, last_sequence)
+
+    async def watch(
+        self, ledger_id: int, request: WatchTransactionsRequest
+    ) -> AsyncIterator[WatchTransactionsResponse]:
+        """Everything after a sequence, then each commit, until the watcher leaves."""
+        after = request.after_sequence
+        self._join(ledger_id)
+        try:
+            heads = await self._reader.heads([ledger_id])
+            self.on_commit(ledger_id, heads[ledger_id])
+            while True:
+                advanced = self._advanced[ledger_id]
+                through = min(self._last[ledger_id], after + MAX_TRANSACTIONS_PER_MESSAGE)
+                if through <= after:
+                    await advanced.wait()
+                    continue
+                page = await self._page(ledger_id, request.ledger, after, through)
+                yield WatchTransactionsResponse(
+                    transactions=_below(page, request.account_prefix), through_sequence=through
+                )
+                after = through
+        finally:
+            self._leave(ledger_id)
+
+    def _join(self, ledger_id: int) -> None:
+        self._watchers[ledger_id] += 1
+        self._last.setdefault(ledger_id, 0)
+        self._advanced.setdefault(ledger_id, asyncio.Event())
+
+    def _leave(self, ledger_id: int) -> None:
+        self._watchers[ledger_id] -= 1
+        if not self._watchers[ledger_id]:
+            del self._watchers[ledger_id], self._last[ledger_id], self._advanced[ledger_id]
+
+    async def _page(self, ledger_id: int, ledger: str, after: int, through: int) -> Page:
+        """The transactions of a span, read once for all watchers who are at it."""
+        key = (ledger_id, after, through)
+        task = self._pages.get(key)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = asyncio.create_task(self._read(ledger_id, ledger, after, through))
+            self._pages[key] = task
+            if len(self._pages) > MAX_SHARED_PAGES:
+                self._pages.popitem(last=False)
+        # Shielded: a watcher that leaves must not take the page away from the others.
+        return await asyncio.shield(task)
+
+    async def _read(self, ledger_id: int, ledger: str, after: int, through: int) -> Page:
+        records = await self._reader.records(ledger_id, range(after + 1, through + 1))
+        assert len(records) == through - after, "the log has a gap"
+        return [transaction_message(ledger, record) for record in records]
+
+
+def _below(page: Page, prefix: str) -> Page:
+    """The transactions with an entry on an account at or below a path."""
+    if not prefix:
+        return page
+    folder = f"{prefix}/"
+    return [
+        transaction
+        for transaction in page
+        if any(
+            entry.account == prefix or entry.account.startswith(folder)
+            for entry in transaction.entries
+        )
+    ]

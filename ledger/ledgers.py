@@ -1,0 +1,157 @@
+"""The ledgers of one database: making them, finding them, and the committer of each."""
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+
+import grpc
+
+from ledger.committer import Committer
+from ledger.connections import Connections
+from ledger.deciding import reused
+from ledger.errors import ERRORS, error_of, ledger_not_found
+from ledger.reader import LedgerRow, Reader
+from ledger.statements import statement
+from ledger.times import micros_of, timestamp_of
+from ledger.v1.error_reason_pb2 import ErrorReason
+from ledger.v1.ledger_pb2 import CreateLedgerRequest, Ledger
+from runtime.clock import Clock
+from runtime.logs import get_logger
+
+MAX_IDLE_COMMITTERS = 1_000
+SWEEP_INTERVAL_SECONDS = 1.0
+MAX_LEDGERS_PER_SWEEP = 100
+
+log = get_logger(__name__)
+
+
+class Ledgers:
+    """Finds ledgers by name and keeps one committer for each that is written to."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        reads: Connections,
+        commits: Connections,
+        clock: Clock,
+        on_commit: Callable[[int, int], None],
+    ) -> None:
+        self._reader = reader
+        self._reads = reads
+        self._commits = commits
+        self._clock = clock
+        self._on_commit = on_commit
+        self._ids: OrderedDict[str, int] = OrderedDict()
+        self._committers: OrderedDict[int, Committer] = OrderedDict()
+
+    async def id_of(self, name: str) -> int:
+        """The number of a ledger; raises LEDGER_NOT_FOUND. A ledger's number never changes."""
+        known = self._ids.get(name)
+        if known is not None:
+            return known
+        row = await self.get(name)
+        self._ids[name] = row.ledger_id
+        if len(self._ids) > MAX_IDLE_COMMITTERS:
+            self._ids.popitem(last=False)
+        return row.ledger_id
+
+    async def get(self, name: str) -> LedgerRow:
+        """A ledger with its head; raises LEDGER_NOT_FOUND."""
+        rows = await self._reader.ledgers(name=name)
+        if not rows:
+            raise ledger_not_found(name)
+        return rows[0]
+
+    async def create(self, request: CreateLedgerRequest) -> Ledger:
+        """Makes a ledger, or answers the one that this request_id made."""
+        async with self._reads.borrow() as connection:
+            parameters = {
+                "name": request.name,
+                "display_name": request.display_name,
+                "metadata": json.dumps(dict(request.metadata)),
+                "request_id": request.request_id,
+                "now": self._clock.now(),
+            }
+            await connection.execute(statement("create_ledger"), parameters)
+            cursor = await connection.execute(statement("find_ledgers"), parameters)
+            rows = [LedgerRow(*row) for row in await cursor.fetchall()]
+        for row in rows:
+            if row.request_id == request.request_id:
+                _check_same_ledger(request, row)
+                return ledger_message(row)
+        raise ERRORS.error(
+            grpc.StatusCode.ALREADY_EXISTS,
+            ErrorReason.ERROR_REASON_LEDGER_ALREADY_EXISTS,
+            f"there is a ledger {request.name} already",
+            metadata={"ledger": request.name},
+        )
+
+    def committer(self, ledger_id: int, name: str) -> Committer:
+        """The ledger's committer, the least used idle one making room if there are many."""
+        committer = self._committers.get(ledger_id)
+        if committer is None:
+            committer = Committer(ledger_id, name, self._commits, self._clock, self._on_commit)
+            self._committers[ledger_id] = committer
+            self._drop_idle()
+        self._committers.move_to_end(ledger_id)
+        return committer
+
+    async def sweep(self) -> None:
+        """Has holds expired whose time has come in ledgers where nothing else happens."""
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL_SECONDS)
+            try:
+                await self.sweep_once()
+            except Exception as error:  # noqa: BLE001 (the next sweep finds the same holds)
+                log.warning("sweep_failed", error_type=type(error).__name__)
+
+    async def sweep_once(self) -> None:
+        """One look for holds whose time has come."""
+        rows = await self._reads.fetch(
+            statement("ledgers_with_due_holds"),
+            {"now": self._clock.now(), "limit": MAX_LEDGERS_PER_SWEEP},
+        )
+        for ledger_id, name in rows:
+            self.committer(ledger_id, name).expire_due()
+
+    async def finish(self) -> None:
+        """Waits until every committer has answered what it was asked."""
+        for committer in list(self._committers.values()):
+            await committer.finished()
+
+    def _drop_idle(self) -> None:
+        if len(self._committers) <= MAX_IDLE_COMMITTERS:
+            return
+        for ledger_id, committer in self._committers.items():
+            if committer.idle:
+                del self._committers[ledger_id]
+                return
+
+
+def ledger_message(row: LedgerRow) -> Ledger:
+    """A ledger as clients see it."""
+    message = Ledger(
+        name=row.name,
+        display_name=row.display_name,
+        metadata=row.metadata,
+        create_time=timestamp_of(micros_of(row.create_time)),
+        last_sequence=row.last_sequence,
+    )
+    if row.last_record_time is not None:
+        message.last_record_time.CopyFrom(timestamp_of(micros_of(row.last_record_time)))
+    return message
+
+
+def _check_same_ledger(request: CreateLedgerRequest, row: LedgerRow) -> None:
+    fields = [
+        name
+        for name, asked, kept in (
+            ("name", request.name, row.name),
+            ("display_name", request.display_name, row.display_name),
+            ("metadata", dict(request.metadata), row.metadata),
+        )
+        if asked != kept
+    ]
+    if fields:
+        raise error_of(reused(request.request_id, fields))

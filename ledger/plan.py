@@ -1,0 +1,65 @@
+"""What one commit will write, and from where it starts."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ledger.accounts import Account
+from ledger.book import Source
+from ledger.commands import Decision, Outcome, Record
+
+
+class Head(NamedTuple):
+    """Where a ledger's log ends. `revision` moves with every commit. Times are microseconds."""
+
+    revision: int
+    last_sequence: int
+    last_record_us: int
+    last_account_number: int
+    next_expire_us: int | None
+
+
+@dataclass(slots=True)
+class Plan:
+    """Everything of one commit; `outcomes` answers the commands in their order."""
+
+    head: Head
+    record_us: int
+    records: list[Record] = field(default_factory=list)
+    holds_added: list[tuple[Source, Record]] = field(default_factory=list)
+    sources_changed: dict[int, Source] = field(default_factory=dict)
+    accounts_added: list[Account] = field(default_factory=list)
+    accounts_closed: list[tuple[Account, int]] = field(default_factory=list)
+    balances_changed: dict[int, Account] = field(default_factory=dict)
+    decisions: list[Decision] = field(default_factory=list)
+    request_ids: list[str] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def last_sequence(self) -> int:
+        """The log's end after this commit."""
+        return self.records[-1].sequence if self.records else self.head.last_sequence
+
+    @property
+    def last_account_number(self) -> int:
+        """The highest account number after this commit."""
+        if self.accounts_added:
+            return self.accounts_added[-1].number
+        return self.head.last_account_number
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (self.records or self.decisions)
+
+    def head_after(self) -> Head:
+        """The head that this commit leaves behind."""
+        expiries = [r.expire_us for r in self.records if r.expire_us is not None]
+        if self.head.next_expire_us is not None:
+            expiries.append(self.head.next_expire_us)
+        return Head(
+            revision=self.head.revision + 1,
+            last_sequence=self.last_sequence,
+            last_record_us=self.record_us if self.records else self.head.last_record_us,
+            last_account_number=self.last_account_number,
+            next_expire_us=min(expiries, default=None),
+        )

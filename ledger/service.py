@@ -1,0 +1,108 @@
+"""The RPC handlers of LedgerService that change something, and the class that has them all."""
+
+from typing import Any
+
+from opentelemetry.trace import SpanKind
+
+from ledger.commands import Command, Operation, Outcome
+from ledger.decoding import (
+    account_batch_command,
+    account_command,
+    batch_command,
+    close_command,
+    item_command,
+)
+from ledger.reading import ReadingService
+from ledger.v1 import account_pb2 as accounts
+from ledger.v1 import ledger_pb2 as ledgers
+from ledger.v1 import transaction_mutations_pb2 as mutations
+from ledger.v1.transaction_pb2 import TRANSACTION_VIEW_SUMMARY
+from runtime.telemetry import tracer
+
+Context = Any
+_tracer = tracer(__name__)
+
+
+class LedgerService(ReadingService):
+    """All of `ledger.v1.LedgerService`."""
+
+    async def CreateLedger(
+        self, request: ledgers.CreateLedgerRequest, _context: Context
+    ) -> ledgers.CreateLedgerResponse:
+        return ledgers.CreateLedgerResponse(ledger=await self.ledgers.create(request))
+
+    async def CreateAccount(
+        self, request: accounts.CreateAccountRequest, _context: Context
+    ) -> accounts.CreateAccountResponse:
+        _, outcome = await self._submit(request.ledger, account_command(request))
+        (account,) = self.answers.accounts(request.ledger, outcome)
+        return accounts.CreateAccountResponse(account=account)
+
+    async def BatchCreateAccounts(
+        self, request: accounts.BatchCreateAccountsRequest, _context: Context
+    ) -> accounts.BatchCreateAccountsResponse:
+        _, outcome = await self._submit(request.ledger, account_batch_command(request))
+        made = self.answers.accounts(request.ledger, outcome)
+        return accounts.BatchCreateAccountsResponse(accounts=made)
+
+    async def CloseAccount(
+        self, request: accounts.CloseAccountRequest, _context: Context
+    ) -> accounts.CloseAccountResponse:
+        _, outcome = await self._submit(request.ledger, close_command(request))
+        (account,) = self.answers.accounts(request.ledger, outcome)
+        return accounts.CloseAccountResponse(account=account)
+
+    async def CreateTransaction(
+        self, request: mutations.CreateTransactionRequest, _context: Context
+    ) -> mutations.CreateTransactionResponse:
+        command = item_command(request.request_id, Operation.CREATE, request.transaction)
+        ledger_id, outcome = await self._submit(request.ledger, command)
+        transaction = await self.answers.transaction(ledger_id, request.ledger, outcome)
+        return mutations.CreateTransactionResponse(transaction=transaction)
+
+    async def PostTransaction(
+        self, request: mutations.PostTransactionRequest, _context: Context
+    ) -> mutations.PostTransactionResponse:
+        command = item_command(request.request_id, Operation.POST, request.post)
+        ledger_id, outcome = await self._submit(request.ledger, command)
+        transaction = await self.answers.transaction(ledger_id, request.ledger, outcome)
+        return mutations.PostTransactionResponse(transaction=transaction)
+
+    async def VoidTransaction(
+        self, request: mutations.VoidTransactionRequest, _context: Context
+    ) -> mutations.VoidTransactionResponse:
+        command = item_command(request.request_id, Operation.VOID, request.void)
+        ledger_id, outcome = await self._submit(request.ledger, command)
+        transaction = await self.answers.transaction(ledger_id, request.ledger, outcome)
+        return mutations.VoidTransactionResponse(transaction=transaction)
+
+    async def ReverseTransaction(
+        self, request: mutations.ReverseTransactionRequest, _context: Context
+    ) -> mutations.ReverseTransactionResponse:
+        command = item_command(request.request_id, Operation.REVERSE, request.reversal)
+        ledger_id, outcome = await self._submit(request.ledger, command)
+        transaction = await self.answers.transaction(ledger_id, request.ledger, outcome)
+        return mutations.ReverseTransactionResponse(transaction=transaction)
+
+    async def BatchCreateTransactions(
+        self, request: mutations.BatchCreateTransactionsRequest, _context: Context
+    ) -> mutations.BatchCreateTransactionsResponse:
+        command = batch_command(request)
+        ledger_id, outcome = await self._submit(request.ledger, command)
+        return await self.answers.batch(
+            ledger_id,
+            request.ledger,
+            command,
+            outcome,
+            entries=request.view != TRANSACTION_VIEW_SUMMARY,
+        )
+
+    async def _submit(self, ledger: str, command: Command) -> tuple[int, Outcome]:
+        """Waits for the ledger's committer; the span covers queue, decision and commit."""
+        ledger_id = await self.ledgers.id_of(ledger)
+        with _tracer.start_as_current_span(
+            "ledger.commit",
+            kind=SpanKind.CLIENT,
+            attributes={"db.system": "postgresql", "ledger.operation": command.operation.name},
+        ):
+            return ledger_id, await self.ledgers.committer(ledger_id, ledger).submit(command)

@@ -1,0 +1,90 @@
+-- Commits transactions of direct kind and nothing else: the hot path of commit.sql.
+WITH head AS (
+    UPDATE ledger_heads AS h
+    SET
+        revision = h.revision + 1,
+        last_sequence = %(last_sequence)s,
+        last_record_time = %(record_time)s
+    WHERE
+        h.ledger_id = %(ledger_id)s
+        AND h.revision = %(revision)s
+        AND NOT EXISTS (
+            SELECT FROM transactions AS t
+            WHERE t.ledger_id = %(ledger_id)s AND t.request_id = ANY(%(request_ids)b)
+        )
+        AND NOT EXISTS (
+            SELECT FROM decisions AS d
+            WHERE d.ledger_id = %(ledger_id)s AND d.request_id = ANY(%(request_ids)b)
+        )
+    RETURNING h.ledger_id
+),
+
+added_transactions AS (
+    INSERT INTO transactions (
+        ledger_id, sequence, kind, entry_count, record_time, effective_time, request_id,
+        reference, body
+    )
+    SELECT
+        head.ledger_id,
+        n.sequence,
+        n.kind,
+        n.entry_count,
+        %(record_time)s,
+        n.effective_time,
+        n.request_id,
+        n.reference,
+        n.body
+    FROM
+        head,
+        unnest(
+            %(t_sequence)b, %(t_kind)b, %(t_entry_count)b, %(t_effective_time)b, %(t_request_id)b,
+            %(t_reference)b, %(t_body)b
+        ) AS n (sequence, kind, entry_count, effective_time, request_id, reference, body)
+),
+
+added_entries AS (
+    INSERT INTO entries (
+        ledger_id, sequence, entry_index, account_number, direction, effect, amount,
+        posted_debits, posted_credits, pending_debits, pending_credits, version, effective_time
+    )
+    SELECT
+        head.ledger_id,
+        n.sequence,
+        n.entry_index,
+        n.account_number,
+        n.direction,
+        1,
+        n.amount,
+        n.posted_debits,
+        n.posted_credits,
+        n.pending_debits,
+        n.pending_credits,
+        n.version,
+        n.effective_time
+    FROM
+        head,
+        unnest(
+            %(e_sequence)b, %(e_entry_index)b, %(e_account_number)b, %(e_direction)b,
+            %(e_amount)b, %(e_posted_debits)b, %(e_posted_credits)b, %(e_pending_debits)b,
+            %(e_pending_credits)b, %(e_version)b, %(e_effective_time)b
+        ) AS n (
+            sequence, entry_index, account_number, direction, amount, posted_debits,
+            posted_credits, pending_debits, pending_credits, version, effective_time
+        )
+),
+
+changed_balances AS (
+    UPDATE balances AS b
+    SET
+        posted_debits = n.posted_debits,
+        posted_credits = n.posted_credits,
+        version = n.version
+    FROM
+        head,
+        unnest(
+            %(b_account_number)b, %(b_posted_debits)b, %(b_posted_credits)b, %(b_version)b
+        ) AS n (account_number, posted_debits, posted_credits, version)
+    WHERE b.ledger_id = head.ledger_id AND b.account_number = n.account_number
+)
+
+SELECT count(*) FROM head;

@@ -1,0 +1,8 @@
+-- Where a ledger's log ends.
+SELECT
+    h.revision,
+    h.last_sequence,
+    h.last_record_time,
+    h.last_account_number
+FROM ledger_heads AS h
+WHERE h.ledger_id = %(ledger_id)s

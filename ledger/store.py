@@ -1,0 +1,175 @@
+"""The committer's side of the database: load what a batch needs, write what it decided.
+
+`load` is one pipelined round trip and `write` is one statement, so a batch costs two round trips,
+and only one when everything it needs is still known from the commit before.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import TupleRow
+
+from ledger import arrays, columns
+from ledger.accounts import Account, Limits, Side
+from ledger.book import Source, SourceEntry
+from ledger.commands import OPERATION_OF_KIND, Operation, Prior
+from ledger.connections import Connection
+from ledger.plan import Head, Plan
+from ledger.posting import Kind
+from ledger.statements import statement
+from ledger.times import datetime_of, micros_of
+
+# Expiries of one commit; the rest follows in the next one, before any request is decided.
+MAX_EXPIRIES_PER_COMMIT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a batch has to know that the committer does not."""
+
+    names: Sequence[str]
+    sequences: Sequence[int]
+    source_ids: Sequence[str]
+    request_ids: Sequence[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.names or self.sequences or self.source_ids or self.request_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the database said. If anything is newer than the head, the write will not go through."""
+
+    head: Head
+    accounts: Sequence[Account]
+    sources: Sequence[Source]
+    sequence_of: dict[str, int]
+    priors: dict[str, Prior]
+
+
+async def load(connection: Connection, ledger_id: int, needs: Needs, *, lock: bool) -> Loaded:
+    """Reads the head first, then the rest. With `lock` the head stays locked until commit."""
+    parameters = {
+        "ledger_id": ledger_id,
+        "names": arrays.texts(needs.names),
+        "sequences": arrays.int8s(needs.sequences),
+        "source_ids": arrays.texts(needs.source_ids),
+        "request_ids": arrays.texts(needs.request_ids),
+    }
+    head_statement = statement("load_head") + ("FOR UPDATE" if lock else "")
+    has_sources = bool(needs.sequences or needs.source_ids)
+    async with connection.pipeline():
+        head = await connection.execute(head_statement, parameters)
+        expiry = await connection.execute(statement("load_next_expiry"), parameters)
+        accounts = await connection.execute(statement("load_accounts"), parameters)
+        sources = (
+            await connection.execute(statement("load_sources"), parameters) if has_sources else None
+        )
+        priors = (
+            await connection.execute(statement("load_priors"), parameters)
+            if needs.request_ids
+            else None
+        )
+    head_row, expiry_row = await head.fetchone(), await expiry.fetchone()
+    assert head_row is not None, "a ledger without a head"
+    assert expiry_row is not None, "min() gives a row"
+    source_rows = await sources.fetchall() if sources is not None else []
+    prior_rows = await priors.fetchall() if priors is not None else []
+    return Loaded(
+        head=_head(head_row, expiry_row[0]),
+        accounts=[_account(row) for row in await accounts.fetchall()],
+        sources=sources_of(source_rows),
+        sequence_of={row[1]: row[0] for row in source_rows if row[1] is not None},
+        priors={row[0]: _prior(row) for row in prior_rows},
+    )
+
+
+async def due_holds(connection: Connection, ledger_id: int, now_us: int) -> list[int]:
+    """Pending transactions whose time has come, at most `MAX_EXPIRIES_PER_COMMIT`."""
+    cursor = await connection.execute(
+        statement("load_due"),
+        {
+            "ledger_id": ledger_id,
+            "now": datetime_of(now_us),
+            "limit": MAX_EXPIRIES_PER_COMMIT,
+        },
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def write(connection: Connection, ledger_id: int, plan: Plan) -> bool:
+    """Commits the plan; False, and nothing written, if the head moved or an id is taken."""
+    name, parameters = columns.of(plan)
+    cursor = await connection.execute(
+        statement(name),
+        {
+            "ledger_id": ledger_id,
+            "revision": plan.head.revision,
+            "last_sequence": plan.last_sequence,
+            "record_time": datetime_of(plan.record_us),
+            "request_ids": arrays.texts(plan.request_ids),
+            **parameters,
+        },
+        prepare=True,
+    )
+    row = await cursor.fetchone()
+    assert row is not None, "count(*) gives a row"
+    return bool(row[0])
+
+
+def _head(row: TupleRow, next_expire_time: datetime | None) -> Head:
+    revision, last_sequence, last_record_time, last_account_number = row
+    return Head(
+        revision,
+        last_sequence,
+        micros_of(last_record_time) if last_record_time is not None else 0,
+        last_account_number,
+        micros_of(next_expire_time) if next_expire_time is not None else None,
+    )
+
+
+def _account(row: TupleRow) -> Account:
+    (number, name, currency, normal, *limits, metadata, create_time, close_time) = row[:11]
+    return Account(
+        number=number,
+        name=name,
+        currency=currency,
+        normal=Side(normal),
+        limits=Limits(*limits),
+        create_us=micros_of(create_time),
+        metadata=metadata or {},
+        totals=(row[11], row[12], row[13], row[14], row[15]),
+        closed_us=micros_of(close_time) if close_time is not None else None,
+    )
+
+
+def sources_of(rows: Iterable[TupleRow]) -> list[Source]:
+    """Rows of `load_sources` as transactions with what is left of them."""
+    found: dict[int, Source] = {}
+    for sequence, _, kind, expire_time, settled_kind, settled_by, *entry in rows:
+        source = found.get(sequence)
+        if source is None:
+            source = found[sequence] = Source(
+                sequence=sequence,
+                kind=kind,
+                expire_us=micros_of(expire_time) if expire_time is not None else None,
+                entries=[],
+                last_settlement=None if settled_kind is None else (settled_kind, settled_by),
+            )
+        index, account, side, currency, amount, remaining = entry
+        source.entries.append(SourceEntry(index, account, Side(side), currency, amount, remaining))
+    return list(found.values())
+
+
+def _prior(row: tuple[Any, ...]) -> Prior:
+    _, kind, operation, body, sequence, failed, answer, fingerprint = row
+    return Prior(
+        OPERATION_OF_KIND[Kind(kind)] if kind is not None else Operation(operation),
+        body,
+        sequence,
+        failed,
+        answer or b"",
+        fingerprint,
+    )

@@ -1,0 +1,317 @@
+"""What every request of the ledger has to look like."""
+
+import re
+
+from ledger.currencies import currency_problem
+from ledger.v1 import account_pb2 as accounts
+from ledger.v1 import audit_service_pb2 as audit
+from ledger.v1 import balance_pb2 as balances
+from ledger.v1 import entry_pb2 as entries
+from ledger.v1 import ledger_pb2 as ledgers
+from ledger.v1 import transaction_mutations_pb2 as mutations
+from ledger.v1 import transaction_pb2 as transactions
+from ledger.v1 import transaction_reads_pb2 as reads
+from ledger.v1.money_pb2 import Money
+from runtime.rules import (
+    IDENTIFIER,
+    MAX_REQUEST_ID_BYTES,
+    PAGE,
+    REQUEST_ID,
+    Rule,
+    boolean,
+    check,
+    each_enum,
+    enum,
+    integer,
+    mapping,
+    message,
+    one_of,
+    repeated,
+    text,
+    timestamp,
+)
+from runtime.validation import Validator
+
+MAX_LEDGER_NAME_BYTES = 64
+MAX_ACCOUNT_NAME_BYTES = 256
+MAX_ACCOUNT_SEGMENTS = 16
+MAX_TEXT_BYTES = 256
+MAX_AMOUNT_MINOR = 10**18
+MAX_BALANCE_MINOR = 2**63 - 1
+MIN_ENTRIES = 2
+MAX_ENTRIES = 100
+MAX_EXCHANGES = 10
+MAX_ACCOUNTS_PER_BATCH = 1_000
+MAX_ITEMS_PER_BATCH = 8_000
+MAX_ENTRIES_PER_BATCH = 20_000
+MAX_RATE_DIGITS = 18
+
+LEDGER_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+ACCOUNT_NAME = re.compile(rf"[A-Za-z0-9_.:-]+(/[A-Za-z0-9_.:-]+){{0,{MAX_ACCOUNT_SEGMENTS - 1}}}")
+RATE = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+
+def _ledger(field: str = "ledger") -> Rule:
+    return text(field, required=True, max_bytes=MAX_LEDGER_NAME_BYTES, pattern=LEDGER_NAME)
+
+
+def _account(field: str, *, required: bool = True) -> Rule:
+    return text(field, required=required, max_bytes=MAX_ACCOUNT_NAME_BYTES, pattern=ACCOUNT_NAME)
+
+
+def _note(field: str) -> Rule:
+    return text(field, max_bytes=MAX_TEXT_BYTES)
+
+
+def _metadata() -> Rule:
+    return mapping("metadata", max_items=32, max_key_bytes=64, max_value_bytes=512)
+
+
+def _sequence(field: str, minimum: int = 0) -> Rule:
+    return integer(field, minimum=minimum)
+
+
+def _money_problem(money: Money) -> str | None:
+    if not 1 <= money.minor_units <= MAX_AMOUNT_MINOR:
+        return f"is not between 1 and {MAX_AMOUNT_MINOR}"
+    return None
+
+
+def _limits_problem(limits: accounts.BalanceLimits) -> str | None:
+    for low, high in (
+        ("min_posted_minor", "max_posted_minor"),
+        ("min_available_minor", "max_available_minor"),
+    ):
+        both = limits.HasField(low) and limits.HasField(high)  # type: ignore[arg-type]
+        if both and getattr(limits, low) > getattr(limits, high):
+            return f"is above {high}"
+    return None
+
+
+def _rate_problem(exchange: transactions.Exchange) -> str | None:
+    rate = exchange.rate
+    if not RATE.fullmatch(rate):
+        return "is not a plain decimal number"
+    digits = rate.replace(".", "").lstrip("0")
+    if not digits:
+        return "is zero"
+    return None if len(digits) <= MAX_RATE_DIGITS else f"has more than {MAX_RATE_DIGITS} digits"
+
+
+def _expiry_problem(draft: transactions.TransactionInput) -> str | None:
+    if draft.HasField("expire_time") and not draft.pending:
+        return "is only for pending transactions"
+    return None
+
+
+def _remainder_problem(post: transactions.PostInput) -> str | None:
+    if post.remainder == transactions.REMAINDER_KEEP and not post.parts:
+        return "leaves no rest to keep without parts"
+    return None
+
+
+def _batch_problem(batch: mutations.BatchCreateTransactionsRequest) -> str | None:
+    legs = 0
+    for item in batch.items:
+        legs += len(item.create.entries) + len(item.post.parts) + len(item.reversal.parts)
+        if item.request_id and batch.mode == mutations.BATCH_MODE_ATOMIC:
+            return "have a request_id of their own, which an atomic batch does not allow"
+    if legs > MAX_ENTRIES_PER_BATCH:
+        return f"have more than {MAX_ENTRIES_PER_BATCH} entries and parts in total"
+    ids = [item.request_id for item in batch.items if item.request_id]
+    if len(ids) != len(set(ids)) or batch.request_id in ids:
+        return "have a request_id twice"
+    return None
+
+
+def _holds_problem(request: balances.GetBalanceRequest) -> str | None:
+    if request.include_holds and (request.HasField("as_of") or request.HasField("prefix")):
+        return "is only for one account and now"
+    return None
+
+
+def _key_problem(key: transactions.TransactionKey) -> str | None:
+    if key.WhichOneof("key") == "sequence" and key.sequence <= 0:
+        return "is not above zero"
+    return None
+
+
+def _key_id_problem(key: transactions.TransactionKey) -> str | None:
+    return "is empty" if key.WhichOneof("key") == "request_id" and not key.request_id else None
+
+
+def _target_problem(request: balances.GetBalanceRequest) -> str | None:
+    return "is empty" if request.HasField("account") and not request.account else None
+
+
+_POSTING_TEXTS = [_note("reference"), _metadata()]
+_MUTATION = [REQUEST_ID, _ledger()]
+
+RULES: dict[type, list[Rule]] = {
+    Money: [
+        check("currency_code", lambda money: currency_problem(money.currency_code)),
+        check("minor_units", _money_problem),
+    ],
+    ledgers.CreateLedgerRequest: [
+        REQUEST_ID,
+        _ledger("name"),
+        _note("display_name"),
+        _metadata(),
+    ],
+    ledgers.GetLedgerRequest: [_ledger("name")],
+    ledgers.ListLedgersRequest: [*PAGE],
+    accounts.BalanceLimits: [
+        integer("min_posted_minor"),
+        integer("max_posted_minor"),
+        integer("min_available_minor"),
+        integer("max_available_minor"),
+        check("min_posted_minor", _limits_problem),
+    ],
+    accounts.AccountInput: [
+        _account("name"),
+        check("currency_code", lambda account: currency_problem(account.currency_code)),
+        enum("normal_balance", required=True),
+        message("limits"),
+        _metadata(),
+    ],
+    accounts.CreateAccountRequest: [*_MUTATION, message("account", required=True)],
+    accounts.BatchCreateAccountsRequest: [
+        *_MUTATION,
+        repeated("accounts", min_items=1, max_items=MAX_ACCOUNTS_PER_BATCH),
+    ],
+    accounts.GetAccountRequest: [_ledger(), _account("name")],
+    accounts.ListAccountsRequest: [_ledger(), _account("prefix", required=False), *PAGE],
+    accounts.CloseAccountRequest: [*_MUTATION, _account("name")],
+    balances.AsOf: [
+        one_of("point"),
+        _sequence("sequence"),
+        timestamp("record_time"),
+        timestamp("effective_time"),
+    ],
+    balances.GetBalanceRequest: [
+        _ledger(),
+        one_of("target"),
+        _account("account", required=False),
+        _account("prefix", required=False),
+        message("as_of"),
+        boolean("include_holds"),
+        check("account", _target_problem),
+        check("include_holds", _holds_problem),
+    ],
+    balances.GetTrialBalanceRequest: [
+        _ledger(),
+        _account("prefix", required=False),
+        message("as_of"),
+        *PAGE,
+    ],
+    entries.Precondition: [
+        integer("expected_version", minimum=0),
+        integer("min_posted_minor"),
+        integer("max_posted_minor"),
+        integer("min_available_minor"),
+        integer("max_available_minor"),
+    ],
+    entries.EntryInput: [
+        _account("account"),
+        enum("direction", required=True),
+        message("amount", required=True),
+        message("precondition"),
+        _note("description"),
+    ],
+    entries.EntryPart: [
+        integer("entry_index", minimum=0),
+        integer("minor_units", minimum=1, maximum=MAX_AMOUNT_MINOR),
+    ],
+    entries.StatementPeriod: [
+        _sequence("after_sequence"),
+        _sequence("through_sequence"),
+        timestamp("start_record_time"),
+        timestamp("end_record_time"),
+    ],
+    entries.ListEntriesRequest: [_ledger(), _account("account"), message("period"), *PAGE],
+    transactions.Exchange: [
+        message("sold", required=True),
+        message("bought", required=True),
+        check("rate", _rate_problem),
+        _account("remainder_account", required=False),
+    ],
+    transactions.TransactionInput: [
+        repeated("entries", min_items=MIN_ENTRIES, max_items=MAX_ENTRIES),
+        boolean("pending"),
+        timestamp("expire_time"),
+        check("expire_time", _expiry_problem),
+        timestamp("effective_time"),
+        *_POSTING_TEXTS,
+        repeated("exchanges", max_items=MAX_EXCHANGES),
+    ],
+    transactions.TransactionKey: [
+        one_of("key"),
+        check("sequence", _key_problem),
+        text("request_id", max_bytes=MAX_REQUEST_ID_BYTES, pattern=IDENTIFIER),
+        check("request_id", _key_id_problem),
+    ],
+    transactions.PostInput: [
+        message("pending", required=True),
+        repeated("parts", max_items=MAX_ENTRIES),
+        enum("remainder"),
+        check("remainder", _remainder_problem),
+        timestamp("effective_time"),
+        *_POSTING_TEXTS,
+    ],
+    transactions.VoidInput: [message("pending", required=True), *_POSTING_TEXTS],
+    transactions.ReversalInput: [
+        message("original", required=True),
+        repeated("parts", max_items=MAX_ENTRIES),
+        timestamp("effective_time"),
+        *_POSTING_TEXTS,
+    ],
+    mutations.CreateTransactionRequest: [*_MUTATION, message("transaction", required=True)],
+    mutations.PostTransactionRequest: [*_MUTATION, message("post", required=True)],
+    mutations.VoidTransactionRequest: [*_MUTATION, message("void", required=True)],
+    mutations.ReverseTransactionRequest: [*_MUTATION, message("reversal", required=True)],
+    mutations.BatchItem: [
+        text("request_id", max_bytes=MAX_REQUEST_ID_BYTES, pattern=IDENTIFIER),
+        one_of("operation"),
+        message("create"),
+        message("post"),
+        message("void"),
+        message("reversal"),
+    ],
+    mutations.BatchCreateTransactionsRequest: [
+        *_MUTATION,
+        enum("mode", required=True),
+        repeated("items", min_items=1, max_items=MAX_ITEMS_PER_BATCH),
+        check("items", _batch_problem),
+        enum("view"),
+    ],
+    reads.GetTransactionRequest: [_ledger(), message("key", required=True)],
+    reads.ListTransactionsRequest: [
+        _ledger(),
+        _account("account", required=False),
+        _note("reference"),
+        repeated("kinds", max_items=6, each=each_enum(transactions.TransactionKind)),
+        _sequence("after_sequence"),
+        boolean("descending"),
+        enum("view"),
+        *PAGE,
+    ],
+    reads.WatchTransactionsRequest: [
+        _ledger(),
+        _sequence("after_sequence"),
+        _account("account_prefix", required=False),
+    ],
+    audit.GetCheckpointRequest: [_ledger(), _sequence("min_tree_size")],
+    audit.GetInclusionProofRequest: [
+        _ledger(),
+        _sequence("sequence", minimum=1),
+        _sequence("tree_size"),
+    ],
+    audit.GetConsistencyProofRequest: [
+        _ledger(),
+        _sequence("first_tree_size", minimum=1),
+        _sequence("second_tree_size"),
+    ],
+    audit.VerifyLedgerRequest: [_ledger()],
+}
+
+VALIDATOR = Validator(RULES)

@@ -1,0 +1,42 @@
+"""`python -m sandbox`: up, demo, certificates."""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+def main() -> None:
+    """Reads the command line and runs one command."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="start the whole engine and leave it running")
+    commands.add_parser("demo", help="take payments in seven ways, show the books, stop")
+    certificates = commands.add_parser(
+        "certificates", help="make a development CA and certificates for mutual TLS"
+    )
+    certificates.add_argument("directory", type=Path)
+    certificates.add_argument(
+        "--name", action="append", default=[], help="another client's name; may be repeated"
+    )
+    arguments = parser.parse_args()
+    # Imported only when needed: the image that makes certificates has neither rich nor PostgreSQL.
+    match arguments.command:
+        case "up":
+            from sandbox import up
+
+            up.main()
+        case "demo":
+            from sandbox.demo import run
+
+            run.main()
+        case "certificates":
+            from sandbox.certificates import NAMES, make_certificates
+
+            names = dict.fromkeys((*NAMES, *arguments.name))
+            made = make_certificates(arguments.directory, datetime.now(UTC), names)
+            print(f"{arguments.directory}: certificates for {', '.join(made)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

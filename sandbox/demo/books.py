@@ -1,0 +1,152 @@
+"""What the ledger says after the scenarios, held against the Stripe twin's own books."""
+
+from dataclasses import dataclass
+
+from gateway.v1 import payment_pb2 as payment
+from gateway.v1 import payment_service_pb2 as payments
+from ledger.v1 import balance_pb2, direction_pb2, entry_pb2, ledger_pb2, transaction_reads_pb2
+from sandbox.clients import Clients
+from sandbox.demo.scenarios import expect
+from sandbox.demo.shop import CALL_SECONDS
+from sandbox.twin_admin import TwinAdmin
+
+MAX_LINES = 1_000
+MAX_PAYMENTS = 500
+# The platform's accounts in the chart of `gateway.bookkeeping.chart`.
+STRIPE_PREFIX = "default/usd/stripe"
+FEES_ACCOUNT = "default/usd/fees"
+CURRENCY = "usd"
+EFFECTS = {
+    entry_pb2.ENTRY_EFFECT_HOLD: "hold",
+    entry_pb2.ENTRY_EFFECT_RELEASE: "release",
+    entry_pb2.ENTRY_EFFECT_POST: "post",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One entry in the ledger, to be shown; entries with equal `sequence` are one transaction."""
+
+    sequence: int
+    effect: str
+    account: str
+    debit: bool
+    amount_minor: int
+
+
+@dataclass(frozen=True)
+class Story:
+    """One payment: the states that it went through, and its entries in the ledger."""
+
+    payment: payment.Payment
+    states: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class TrialBalance:
+    """The totals of the ledger, and what they must equal at Stripe; minor units of US dollars."""
+
+    lines: tuple[balance_pb2.TrialBalanceLine, ...]
+    debits: int
+    credits: int
+    pending: int
+    stripe_in_ledger: int
+    stripe_at_twin: int
+    fees_in_ledger: int
+    fees_at_twin: int
+
+    def check(self) -> None:
+        """Raises `UnexpectedError` for the first figure that is wrong."""
+        expect("trial balance", self.debits - self.credits, 0)
+        expect("holds left over", self.pending, 0)
+        expect("Stripe's balance in the ledger", self.stripe_in_ledger, self.stripe_at_twin)
+        expect("Stripe's fees in the ledger", self.fees_in_ledger, self.fees_at_twin)
+
+
+async def read_story(clients: Clients, ledger: str, payment_id: str) -> Story:
+    """Follows one settled payment through the gateway's and the ledger's records."""
+    read = await clients.payments.GetPayment(
+        payments.GetPaymentRequest(payment_id=payment_id), timeout=CALL_SECONDS
+    )
+    states: list[str] = []
+    watch = clients.payments.WatchPayments(
+        payments.WatchPaymentsRequest(payment_id=payment_id), timeout=CALL_SECONDS
+    )
+    async for change in watch:
+        name = payment.PaymentState.Name(change.payment.state).removeprefix("PAYMENT_STATE_")
+        if states[-1:] != [name]:
+            states.append(name)
+        if change.payment.revision >= read.payment.revision:
+            break
+    watch.cancel()
+    found = await clients.ledger.ListTransactions(
+        transaction_reads_pb2.ListTransactionsRequest(
+            ledger=ledger, reference=payment_id, page_size=MAX_LINES
+        ),
+        timeout=CALL_SECONDS,
+    )
+    lines = [
+        Line(
+            transaction.sequence,
+            EFFECTS[entry.effect],
+            entry.account,
+            entry.direction == direction_pb2.DIRECTION_DEBIT,
+            entry.amount.minor_units,
+        )
+        for transaction in found.transactions
+        for entry in transaction.entries
+    ]
+    return Story(read.payment, tuple(states), tuple(lines))
+
+
+async def read_trial_balance(clients: Clients, ledger: str, twin: TwinAdmin) -> TrialBalance:
+    """Totals of the whole ledger beside the twin's books."""
+    trial = await clients.ledger.GetTrialBalance(
+        balance_pb2.GetTrialBalanceRequest(ledger=ledger, page_size=MAX_LINES),
+        timeout=CALL_SECONDS,
+    )
+    books = await twin.books()
+    return TrialBalance(
+        lines=tuple(trial.lines),
+        debits=sum(total.posted_debits_minor for total in trial.totals),
+        credits=sum(total.posted_credits_minor for total in trial.totals),
+        pending=sum(
+            total.pending_debits_minor + total.pending_credits_minor for total in trial.totals
+        ),
+        stripe_in_ledger=sum(
+            line.balance.posted_minor
+            for line in trial.lines
+            if line.balance.account.startswith(f"{STRIPE_PREFIX}/")
+        ),
+        stripe_at_twin=sum(books["balances"].get(CURRENCY, {}).values()),
+        fees_in_ledger=sum(
+            line.balance.posted_minor
+            for line in trial.lines
+            if line.balance.account == FEES_ACCOUNT
+        ),
+        fees_at_twin=books["fees"].get(CURRENCY, 0),
+    )
+
+
+async def check_charges(clients: Clients, twin: TwinAdmin) -> int:
+    """One paid charge for each payment that succeeded and none for another; the number of them.
+
+    Raises `UnexpectedError`.
+    """
+    listed = await clients.payments.ListPayments(
+        payments.ListPaymentsRequest(state=payment.PAYMENT_STATE_SUCCEEDED, page_size=MAX_PAYMENTS),
+        timeout=CALL_SECONDS,
+    )
+    expect("more payments than a page", listed.next_page_token, "")
+    charges = (await twin.books())["charges"]
+    paid = sorted(charge["id"] for charge in charges if charge["paid"] and charge["captured"])
+    expect("paid charges", paid, sorted(item.charge_id for item in listed.payments))
+    return len(paid)
+
+
+async def ledger_name(clients: Clients) -> str:
+    """The only ledger of a fresh sandbox."""
+    found = await clients.ledger.ListLedgers(ledger_pb2.ListLedgersRequest(), timeout=CALL_SECONDS)
+    expect("number of ledgers", len(found.ledgers), 1)
+    return found.ledgers[0].name

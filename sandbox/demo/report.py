@@ -1,0 +1,88 @@
+"""Shows what happened as tables."""
+
+import re
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from sandbox.demo.books import Line, Story, TrialBalance
+
+# The tables need as much; in a narrower terminal the lines wrap.
+MIN_WIDTH = 104
+_MERCHANT = re.compile(r"merchants/[^/]+/")
+
+
+def show_scenarios(console: Console, told: Sequence[tuple[str, Sequence[Story]]]) -> None:
+    """One row per payment: the states that it went through and its ledger entries."""
+    table = Table(title="Seven scenarios and their ledger entries", show_lines=True)
+    table.add_column("Scenario", width=12)
+    table.add_column("States of the payment", width=30)
+    table.add_column("Ledger: effect, USD, debit / credit", no_wrap=True)
+    for title, stories in told:
+        for number, story in enumerate(stories):
+            table.add_row(
+                title if number == 0 else "",
+                f"{dollars(story.payment.amount.minor_units)}: {' → '.join(story.states)}",
+                _entries(story.lines) or "none",
+            )
+    console.print(table)
+
+
+def show_trial_balance(console: Console, trial: TrialBalance) -> None:
+    """The ledger's accounts with their totals, and what the twin says."""
+    table = Table(title="Trial balance of the ledger (USD)")
+    table.add_column("Account", no_wrap=True)
+    for heading in ("Debits", "Credits", "Balance"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for line in trial.lines:
+        balance = line.balance
+        if balance.posted_debits_minor or balance.posted_credits_minor:
+            table.add_row(
+                short(balance.account),
+                dollars(balance.posted_debits_minor),
+                dollars(balance.posted_credits_minor),
+                dollars(balance.posted_minor),
+            )
+    table.add_section()
+    table.add_row(
+        "Total, and debits less credits",
+        dollars(trial.debits),
+        dollars(trial.credits),
+        dollars(trial.debits - trial.credits),
+    )
+    console.print(table)
+    beside = Table(title="Ledger and Stripe")
+    for heading in ("", "Ledger", "Stripe twin"):
+        beside.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    beside.add_row("Balance", dollars(trial.stripe_in_ledger), dollars(trial.stripe_at_twin))
+    beside.add_row("Fees", dollars(trial.fees_in_ledger), dollars(trial.fees_at_twin))
+    console.print(beside)
+
+
+def dollars(amount_minor: int) -> str:
+    """`1,234.50` of 123450 cents."""
+    sign = "-" if amount_minor < 0 else ""
+    whole, cents = divmod(abs(amount_minor), 100)
+    return f"{sign}{whole:,}.{cents:02d}"
+
+
+def short(account: str) -> str:
+    """The account without the corridor and without the merchant's id."""
+    return _MERCHANT.sub("merchant/", account.removeprefix("default/usd/"))
+
+
+def _entries(lines: Sequence[Line]) -> str:
+    """A text line for each effect of each transaction, with the accounts that it touched."""
+    effects: dict[tuple[int, str], list[Line]] = {}
+    for line in lines:
+        effects.setdefault((line.sequence, line.effect), []).append(line)
+    return "\n".join(
+        f"{effect:8}{dollars(sum(line.amount_minor for line in group if line.debit)):>7}  "
+        f"{_accounts(group, debit=True)} / {_accounts(group, debit=False)}"
+        for (_, effect), group in effects.items()
+    )
+
+
+def _accounts(lines: Sequence[Line], *, debit: bool) -> str:
+    return ", ".join(short(line.account) for line in lines if line.debit is debit)

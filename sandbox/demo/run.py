@@ -1,0 +1,75 @@
+"""`python -m sandbox demo`: starts everything, plays the scenarios, shows and checks the books."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from sandbox.addresses import Ports, at
+from sandbox.clients import open_clients
+from sandbox.databases import fresh_databases
+from sandbox.demo.books import Story, check_charges, ledger_name, read_story, read_trial_balance
+from sandbox.demo.report import MIN_WIDTH, show_scenarios, show_trial_balance
+from sandbox.demo.scenarios import SCENARIOS, Parties
+from sandbox.demo.shop import Shop
+from sandbox.engine import Engine, running_engine
+from sandbox.twin_admin import TwinAdmin
+
+
+async def run_demo(console: Console) -> None:
+    """Raises whatever went wrong; the processes' logs are kept then."""
+    started = time.monotonic()
+    logs = Path(tempfile.mkdtemp(prefix="payment-engine-demo-"))
+    console.print("Starting PostgreSQL, the Stripe twin, ledger, gateway and compliance …")
+    try:
+        with fresh_databases() as databases:
+            async with running_engine(Ports.free(), logs, databases) as engine:
+                console.print(f"  all serving after {time.monotonic() - started:.1f} s")
+                await _play(engine, console)
+    except BaseException:
+        console.print(f"[red]The demo failed.[/red] The logs are in {logs}")
+        raise
+    shutil.rmtree(logs)
+    console.print(f"[green]All as it must be[/green], in {time.monotonic() - started:.1f} s.")
+
+
+async def _play(engine: Engine, console: Console) -> None:
+    async with (
+        open_clients(engine.ports) as clients,
+        TwinAdmin.open(engine.twin_url) as twin,
+    ):
+        shop = Shop(clients, twin)
+        parties = Parties(
+            merchant=await shop.add_merchant("Fern & Finch Bookshop LLC"),
+            customer=await shop.add_customer("Ada Mapleton"),
+        )
+        played: list[tuple[str, list[str]]] = []
+        for scenario in SCENARIOS:
+            began = time.monotonic()
+            with console.status(f"{scenario.title} …"):
+                ids = await scenario.play(shop, parties)
+            played.append((scenario.title, list(ids)))
+            console.print(f"  [green]✓[/green] {scenario.title} {time.monotonic() - began:.1f} s")
+        ledger = await ledger_name(clients)
+        told: list[tuple[str, list[Story]]] = [
+            (title, [await read_story(clients, ledger, identifier) for identifier in ids])
+            for title, ids in played
+        ]
+        trial = await read_trial_balance(clients, ledger, twin)
+        show_scenarios(console, told)
+        show_trial_balance(console, trial)
+        trial.check()
+        charges = await check_charges(clients, twin)
+        console.print(
+            f"{charges} charges at Stripe, one for each payment that succeeded;"
+            f" ledger at {at(engine.ports.ledger)} and Stripe agree to the cent."
+        )
+
+
+def main() -> None:
+    """Runs the demo; exits 0 only if all is as it must be."""
+    console = Console()
+    asyncio.run(run_demo(Console(width=max(MIN_WIDTH, console.width))))

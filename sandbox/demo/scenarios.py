@@ -1,0 +1,190 @@
+"""The seven scenarios: what a client does, and what must come of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import grpc
+
+from gateway.v1 import payment_pb2 as payment
+from sandbox.demo.shop import Shop
+
+# Enough failing calls for the circuit breaker to open; see `gateway.rails.breaker`.
+OUTAGE_PAYMENTS = 6
+SANCTIONED_NAME = "Synthetic Blocked Trading Company LLC"
+
+
+class UnexpectedError(AssertionError):
+    """A scenario went otherwise than it must."""
+
+
+@dataclass(frozen=True)
+class Parties:
+    """Who trades in the scenarios."""
+
+    merchant: str
+    customer: str
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One way for a payment to go. `play` gives the ids of its payments, settled."""
+
+    title: str
+    play: Callable[[Shop, Parties], Awaitable[Sequence[str]]]
+
+
+async def success(shop: Shop, parties: Parties) -> Sequence[str]:
+    """An ordinary card, captured at once."""
+    made = await shop.pay(parties.merchant, parties.customer, 49_99, "visa")
+    read = await shop.settled(made.id)
+    expect_state(read, payment.PAYMENT_STATE_SUCCEEDED)
+    expect("captured", read.amount_captured.minor_units, 49_99)
+    expect("a fee is known", read.fee.minor_units > 0, True)
+    return [made.id]
+
+
+async def decline(shop: Shop, parties: Parties) -> Sequence[str]:
+    """The bank says no: a state, not an error."""
+    card = "visa_chargeDeclinedInsufficientFunds"
+    made = await shop.pay(parties.merchant, parties.customer, 80_00, card)
+    read = await shop.settled(made.id)
+    expect_state(read, payment.PAYMENT_STATE_DECLINED)
+    expect("decline code", read.decline.decline_code, "insufficient_funds")
+    expect("captured", read.amount_captured.minor_units, 0)
+    return [made.id]
+
+
+async def three_d_secure(shop: Shop, parties: Parties) -> Sequence[str]:
+    """The customer has to authenticate, does, and the client confirms."""
+    made = await shop.pay(
+        parties.merchant,
+        parties.customer,
+        120_00,
+        "threeDSecure2Required",
+        return_url="https://shop.example/back",
+    )
+    expect_state(made, payment.PAYMENT_STATE_REQUIRES_ACTION)
+    expect("there is a page to go to", bool(made.next_action.redirect_url), True)
+    await shop.twin.authenticate(made.payment_intent_id)
+    await shop.confirm(made.id)
+    read = await shop.settled(made.id)
+    expect_state(read, payment.PAYMENT_STATE_SUCCEEDED)
+    expect("captured", read.amount_captured.minor_units, 120_00)
+    return [made.id]
+
+
+async def manual_capture(shop: Shop, parties: Parties) -> Sequence[str]:
+    """A hold of which a part is captured later; the rest is released."""
+    made = await shop.pay(
+        parties.merchant,
+        parties.customer,
+        100_00,
+        "visa",
+        capture_method=payment.CAPTURE_METHOD_MANUAL,
+    )
+    expect_state(made, payment.PAYMENT_STATE_AUTHORIZED)
+    expect("a deadline is shown", made.HasField("capture_before"), True)
+    await shop.capture(made.id, 70_00)
+    read = await shop.settled(made.id)
+    expect_state(read, payment.PAYMENT_STATE_SUCCEEDED)
+    expect("captured", read.amount_captured.minor_units, 70_00)
+    return [made.id]
+
+
+async def refund(shop: Shop, parties: Parties) -> Sequence[str]:
+    """Two refunds in turn; a third would be more than was captured and is refused."""
+    made = await shop.pay(parties.merchant, parties.customer, 60_00, "mastercard")
+    await shop.settled(made.id)
+    await shop.refund(made.id, 20_00)
+    await shop.until(made.id, lambda read: read.amount_refunded.minor_units == 20_00)
+    await shop.refund(made.id)
+    await shop.until(made.id, lambda read: read.amount_refunded.minor_units == 60_00)
+    await expect_error(grpc.StatusCode.FAILED_PRECONDITION, shop.refund(made.id, 1))
+    read = await shop.settled(made.id)
+    expect_state(read, payment.PAYMENT_STATE_SUCCEEDED)
+    expect("refunds", [item.amount.minor_units for item in read.refunds], [20_00, 40_00])
+    return [made.id]
+
+
+async def stripe_outage(shop: Shop, parties: Parties) -> Sequence[str]:
+    """Stripe is gone: payments that may wait do, one that may not fails, none is charged twice."""
+    await shop.twin.set_outage("error")
+    made = await asyncio.gather(
+        *(
+            shop.pay(
+                parties.merchant,
+                parties.customer,
+                10_00 + number,
+                "visa",
+                unavailable_policy=payment.UNAVAILABLE_POLICY_QUEUE,
+            )
+            for number in range(OUTAGE_PAYMENTS)
+        )
+    )
+    # By now the breaker is open: this one is not even sent.
+    waiting = await shop.pay(
+        parties.merchant,
+        parties.customer,
+        25_00,
+        "visa",
+        unavailable_policy=payment.UNAVAILABLE_POLICY_QUEUE,
+    )
+    expect_state(waiting, payment.PAYMENT_STATE_QUEUED)
+    await expect_error(
+        grpc.StatusCode.UNAVAILABLE,
+        shop.pay(parties.merchant, parties.customer, 26_00, "visa"),
+    )
+    await shop.twin.set_outage("off")
+    ids = [item.id for item in (*made, waiting)]
+    for read in await asyncio.gather(*(shop.settled(identifier) for identifier in ids)):
+        expect_state(read, payment.PAYMENT_STATE_SUCCEEDED)
+    return ids
+
+
+async def blocked_merchant(shop: Shop, parties: Parties) -> Sequence[str]:
+    """The merchant's name is on a sanctions list and an operator says it is the same company."""
+    merchant = await shop.add_merchant(SANCTIONED_NAME)
+    expect("the name matches", await shop.confirm_matches(merchant) > 0, True)
+    made = await shop.pay(merchant, parties.customer, 500_00, "visa")
+    read = await shop.settled(made.id)
+    expect_state(read, payment.PAYMENT_STATE_BLOCKED)
+    expect("Stripe was asked", bool(read.payment_intent_id), False)
+    return [made.id]
+
+
+SCENARIOS = (
+    Scenario("Success", success),
+    Scenario("Decline", decline),
+    Scenario("3-D Secure", three_d_secure),
+    Scenario("Manual capture, in part", manual_capture),
+    Scenario("Refunds", refund),
+    Scenario("Stripe outage, queued", stripe_outage),
+    Scenario("Blocked merchant", blocked_merchant),
+)
+
+
+def state_name(state: "payment.PaymentState.ValueType") -> str:
+    """`SUCCEEDED` of `PAYMENT_STATE_SUCCEEDED`."""
+    return payment.PaymentState.Name(state).removeprefix("PAYMENT_STATE_")
+
+
+def expect(what: str, found: object, wanted: object) -> None:
+    """Raises `UnexpectedError` unless both are equal."""
+    if found != wanted:
+        raise UnexpectedError(f"{what}: {found!r} instead of {wanted!r}")
+
+
+def expect_state(read: payment.Payment, wanted: "payment.PaymentState.ValueType") -> None:
+    """Raises `UnexpectedError` unless the payment is in that state."""
+    expect(f"state of {read.id}", state_name(read.state), state_name(wanted))
+
+
+async def expect_error(code: grpc.StatusCode, call: Awaitable[object]) -> None:
+    """Raises `UnexpectedError` unless the call fails with the code."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        expect("error", error.code(), code)
+    else:
+        raise UnexpectedError(f"a call succeeded instead of failing with {code.name}")

@@ -1,0 +1,184 @@
+"""The whole engine as processes of this machine: the Stripe twin and the three services."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from sandbox.addresses import Ports, at
+from sandbox.processes import ServiceProcess
+from sandbox.stripe_twin.accounts import ACCOUNTS
+from sandbox.twin_admin import TwinAdmin
+
+START_TIMEOUT_SECONDS = 60.0
+HTTP_RETRY_SECONDS = 0.05
+# A sandbox has little traffic and nobody who likes to wait: the circuit breaker decides sooner than
+# by default, by the same rules.
+BREAKER = {"min_calls": 5, "open_seconds": 2.0}
+
+
+class Engine:
+    """The four processes; each can be killed and started again by itself."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        log_directory: Path,
+        databases: Mapping[str, str],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`databases` are the services' `*_DATABASE_URL`; `environment` comes on top of all."""
+        log_directory.mkdir(parents=True, exist_ok=True)
+        self.ports = ports
+        self.log_directory = log_directory
+        corridors_file = log_directory / "corridors.json"
+        _write_corridors(corridors_file, self.twin_url)
+        settings = _settings(ports, corridors_file) | dict(databases) | dict(environment or {})
+
+        def process(name: str, *arguments: str) -> ServiceProcess:
+            return ServiceProcess(name, arguments, settings, log_directory / f"{name}.log")
+
+        self.stripe_twin = process(
+            "stripe_twin", "sandbox.stripe_twin", "--port", str(ports.stripe_twin)
+        )
+        self.ledger = process("ledger", "ledger")
+        self.gateway = process("gateway", "gateway")
+        self.compliance = process("compliance", "compliance")
+
+    @property
+    def processes(self) -> tuple[ServiceProcess, ...]:
+        """All of them, in the order in which they are stopped."""
+        return self.gateway, self.compliance, self.ledger, self.stripe_twin
+
+    @property
+    def twin_url(self) -> str:
+        """Base URL of the Stripe twin."""
+        return f"http://{at(self.ports.stripe_twin)}"
+
+    def webhook_url(self, corridor: str) -> str:
+        """Where the gateway takes Stripe's events of a corridor."""
+        return f"http://{at(self.ports.gateway_http)}/webhooks/stripe/{corridor}"
+
+    async def start(self) -> None:
+        """Starts all and waits until each serves. Raises `ProcessEndedError` or `TimeoutError`."""
+        await self.start_twin()
+        async with asyncio.TaskGroup() as starting:
+            starting.create_task(self.start_service(self.ledger, self.ports.ledger))
+            starting.create_task(self.start_service(self.compliance, self.ports.compliance))
+            starting.create_task(self.start_service(self.gateway, self.ports.gateway))
+
+    async def start_twin(self) -> None:
+        """Starts the Stripe twin, which forgets everything when it ends."""
+        await self.stripe_twin.start()
+        await self.stripe_twin.wait_until(wait_until_answering(self.twin_url))
+        async with TwinAdmin.open(self.twin_url) as twin:
+            for account in ACCOUNTS:
+                await twin.send_webhooks_to(self.webhook_url(account.name), account.name)
+
+    async def start_service(self, process: ServiceProcess, port: int) -> None:
+        """Starts one service and waits until gRPC health says SERVING."""
+        await process.start()
+        await process.wait_until(wait_until_serving(at(port)))
+
+    async def stop(self) -> None:
+        """Drains and stops all, callers before those whom they call."""
+        for process in self.processes:
+            await process.terminate()
+
+    async def kill(self) -> None:
+        """Ends at once what `stop` could not."""
+        for process in self.processes:
+            await process.kill()
+
+
+@asynccontextmanager
+async def running_engine(
+    ports: Ports,
+    log_directory: Path,
+    databases: Mapping[str, str],
+    environment: Mapping[str, str] | None = None,
+) -> AsyncIterator[Engine]:
+    """The engine, started; stopped when the block ends, however it ends."""
+    engine = Engine(ports, log_directory, databases, environment)
+    try:
+        await engine.start()
+        yield engine
+        await engine.stop()
+    finally:
+        await engine.kill()
+
+
+async def wait_until_serving(address: str, service: str = "") -> None:
+    """Waits until gRPC health at `host:port` says SERVING.
+
+    Raises `TimeoutError` after `START_TIMEOUT_SECONDS`.
+    """
+    request = health_pb2.HealthCheckRequest(service=service)
+    # A refused first connection must not make the client wait a second for the next.
+    options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
+    async with (
+        asyncio.timeout(START_TIMEOUT_SECONDS),
+        grpc.aio.insecure_channel(address, options=options) as channel,
+    ):
+        watch = health_pb2_grpc.HealthStub(channel).Watch(request, wait_for_ready=True)
+        async for response in watch:
+            if response.status == health_pb2.HealthCheckResponse.SERVING:
+                return
+    raise TimeoutError(f"{address} ended its health stream before it served")
+
+
+async def wait_until_answering(url: str) -> None:
+    """Waits until an HTTP server answers, whatever it answers.
+
+    Raises `TimeoutError` after `START_TIMEOUT_SECONDS`.
+    """
+    async with asyncio.timeout(START_TIMEOUT_SECONDS), aiohttp.ClientSession() as session:
+        while True:  # Bounded by the timeout.
+            try:
+                async with session.get(url):
+                    return
+            except aiohttp.ClientConnectionError:
+                await asyncio.sleep(HTTP_RETRY_SECONDS)
+
+
+def _settings(ports: Ports, corridors_file: Path) -> dict[str, str]:
+    """The environment of the services; each reads its own part."""
+    settings = {
+        "ENV": "sandbox",
+        "GATEWAY_LEDGER_ADDRESS": at(ports.ledger),
+        "GATEWAY_COMPLIANCE_ADDRESS": at(ports.compliance),
+        "GATEWAY_STRIPE_CORRIDORS_FILE": str(corridors_file),
+        "COMPLIANCE_GATEWAY_ADDRESS": at(ports.gateway),
+    }
+    listeners = {
+        "ledger": (ports.ledger, ports.ledger_http),
+        "gateway": (ports.gateway, ports.gateway_http),
+        "compliance": (ports.compliance, ports.compliance_http),
+    }
+    for service, (port, http_port) in listeners.items():
+        prefix = service.upper()
+        settings[f"{prefix}_LISTEN_ADDRESS"] = at(port)
+        settings[f"{prefix}_HTTP_ADDRESS"] = at(http_port)
+    return settings
+
+
+def _write_corridors(path: Path, twin_url: str) -> None:
+    """The twin's two platform accounts as the gateway's corridors, `default` first."""
+    corridors = [
+        {
+            "name": account.name,
+            "api_key": account.secret_key,
+            "api_base": twin_url,
+            "webhook_secrets": [account.webhook_secret],
+            "account_id": account.account_id,
+            "breaker": BREAKER,
+        }
+        for account in ACCOUNTS
+    ]
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(corridors))

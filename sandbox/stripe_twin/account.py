@@ -1,0 +1,133 @@
+"""Everything that one Stripe account holds, a platform's own or a connected one."""
+
+import json
+from dataclasses import dataclass, field
+
+from sandbox.stripe_twin.books import Books
+from sandbox.stripe_twin.cards import TestCard
+from sandbox.stripe_twin.clock import TwinClock
+from sandbox.stripe_twin.events import Event, EventLog
+from sandbox.stripe_twin.idempotency import IdempotencyKeys
+from sandbox.stripe_twin.settings import TwinSettings
+from sandbox.stripe_twin.store import Collection, Identifiers, JsonObject
+from sandbox.stripe_twin.webhooks import WebhookSender
+
+_KINDS = (
+    "account",
+    "application_fee",
+    "bank_account",
+    "capability",
+    "charge",
+    "customer",
+    "dispute",
+    "payment_intent",
+    "payment_method",
+    "payout",
+    "refund",
+    "tax.registration",
+    "tax_id",
+    "transfer",
+    "webhook_endpoint",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The request that caused an event; both None for what Stripe does by itself."""
+
+    request_id: str | None = None
+    idempotency_key: str | None = None
+
+
+AUTOMATIC = Origin()
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What all accounts of a twin share."""
+
+    clock: TwinClock
+    identifiers: Identifiers
+    settings: TwinSettings
+    webhooks: WebhookSender
+    public_url: str = ""
+
+
+@dataclass(slots=True)
+class CardState:
+    """What the twin knows of a payment method's card and Stripe does not show."""
+
+    card: TestCard
+    used: bool = False
+    set_up: bool = False
+
+
+@dataclass(eq=False)
+class TwinAccount:
+    """The objects, events, keys and books of one account."""
+
+    account_id: str
+    name: str
+    secret_key: str
+    webhook_secret: str
+    default_currency: str
+    surroundings: Surroundings
+    platform: "TwinAccount | None" = None
+    cards: dict[str, CardState] = field(default_factory=dict)
+    connected: dict[str, "TwinAccount"] = field(default_factory=dict)
+    tax_settings: JsonObject = field(default_factory=dict)
+    # What a connected account has told of itself, as dotted paths of parameters.
+    provided: set[str] = field(default_factory=set)
+    # Which automatic payout took a balance transaction along.
+    paid_out: dict[str, str] = field(default_factory=dict)
+    # A test has set the account's requirements; they are no longer worked out.
+    steered: bool = False
+
+    def __post_init__(self) -> None:
+        self.events = EventLog()
+        self.keys = IdempotencyKeys()
+        self.books = Books(self.surroundings.identifiers)
+        self._collections = {kind: Collection(kind) for kind in _KINDS}
+
+    @property
+    def platform_id(self) -> str:
+        """The account whose key reaches this one."""
+        return self.platform.account_id if self.platform else self.account_id
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the account belongs to a platform."""
+        return self.platform is not None
+
+    def objects(self, kind: str) -> Collection:
+        """All objects of a kind such as `payment_intent`."""
+        return self._collections[kind]
+
+    def new_id(self, prefix: str) -> str:
+        """A fresh id."""
+        return self.surroundings.identifiers.new(prefix)
+
+    def now(self) -> int:
+        """Seconds since the epoch."""
+        return self.surroundings.clock.now()
+
+    def emit(
+        self,
+        kind: str,
+        item: JsonObject,
+        origin: Origin = AUTOMATIC,
+        previous: JsonObject | None = None,
+    ) -> None:
+        """Records an event with a snapshot of `item` and sends it to whom it concerns."""
+        event = Event(
+            event_id=self.new_id("evt"),
+            kind=kind,
+            created=self.now(),
+            snapshot=json.dumps(item),
+            previous=json.dumps(previous) if previous is not None else None,
+            request_id=origin.request_id,
+            idempotency_key=origin.idempotency_key,
+            account_id=self.account_id if self.is_connected else None,
+        )
+        self.events.add(event)
+        self.surroundings.webhooks.publish(event, self.account_id, self.platform_id)

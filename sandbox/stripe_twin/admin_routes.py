@@ -1,0 +1,193 @@
+"""The endpoints of the admin API; docs/stripe-twin.md lists them."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sandbox.stripe_twin.admin import AdminCall, AdminHandler
+from sandbox.stripe_twin.faults import Fault
+from sandbox.stripe_twin.journal import describe
+from sandbox.stripe_twin.outside_routes import OUTSIDE_ROUTES
+from sandbox.stripe_twin.webhook_faults import WebhookFault
+
+
+class WebhookRegistration(BaseModel):
+    """The body of POST /_twin/webhooks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str
+    account: str = "default"
+    secret: str | None = None
+    enabled_events: list[str] | None = None
+    connect: bool = False
+
+
+class Step(BaseModel):
+    """The body of POST /_twin/clock."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float = Field(ge=0)
+
+
+class Outage(BaseModel):
+    """The body of POST /_twin/outage."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mode: Literal["off", "reset", "error", "hang"]
+
+
+def get_health(call: AdminCall) -> Any:
+    """GET health: that the twin is up."""
+    return {"ok": True, "time": call.twin.clock.time()}
+
+
+def get_clock(call: AdminCall) -> Any:
+    """GET clock: the twin's time and how much is scheduled."""
+    return {"time": call.twin.clock.time(), "pending": call.twin.clock.pending()}
+
+
+def post_clock(call: AdminCall) -> Any:
+    """POST clock `{"seconds"}`: advances it."""
+    call.twin.advance(seconds=Step.model_validate_json(call.body).seconds)
+    return get_clock(call)
+
+
+def get_settings(call: AdminCall) -> Any:
+    """GET settings."""
+    return call.twin.settings.model_dump()
+
+
+def post_settings(call: AdminCall) -> Any:
+    """POST settings: changes the named ones."""
+    for name, value in call.json().items():
+        setattr(call.twin.settings, name, value)
+    return get_settings(call)
+
+
+def get_faults(call: AdminCall) -> Any:
+    """GET faults: the rules that are on, with their hits."""
+    return {
+        active.fault_id: {**active.fault.model_dump(mode="json"), "hits": active.hits}
+        for active in call.twin.faults.listed()
+    }
+
+
+def post_faults(call: AdminCall) -> Any:
+    """POST faults: switches a rule on."""
+    return {"id": call.twin.faults.add(Fault.model_validate_json(call.body))}
+
+
+def delete_faults(call: AdminCall) -> Any:
+    """DELETE faults or faults/{id}: switches all or one off."""
+    call.twin.faults.clear(call.rest[0] if call.rest else None)
+    return {}
+
+
+def get_webhook_faults(call: AdminCall) -> Any:
+    """GET webhook_faults: the rules that are on, with their hits."""
+    return {
+        active.fault_id: {**active.fault.model_dump(mode="json"), "hits": active.hits}
+        for active in call.twin.webhooks.faults.listed()
+    }
+
+
+def post_webhook_faults(call: AdminCall) -> Any:
+    """POST webhook_faults: switches a rule on."""
+    fault = WebhookFault.model_validate_json(call.body)
+    return {"id": call.twin.webhooks.faults.add(fault)}
+
+
+def delete_webhook_faults(call: AdminCall) -> Any:
+    """DELETE webhook_faults or webhook_faults/{id}; what `reorder` held back is sent."""
+    call.twin.webhooks.faults.clear(call.rest[0] if call.rest else None)
+    call.twin.webhooks.release_held()
+    return {}
+
+
+def post_outage(call: AdminCall) -> Any:
+    """POST outage `{"mode"}`: every API request fails, or no longer."""
+    outage = Outage.model_validate_json(call.body)
+    call.twin.outage(outage.mode)
+    return {"mode": outage.mode}
+
+
+def get_webhooks(call: AdminCall) -> Any:
+    """GET webhooks: the attempts to deliver, oldest first."""
+    return [
+        {
+            "event": attempt.event_id,
+            "type": attempt.event_type,
+            "endpoint": attempt.endpoint_id,
+            "attempt": attempt.attempt,
+            "status": attempt.status,
+        }
+        for attempt in call.twin.webhooks.attempts
+    ]
+
+
+def post_webhooks(call: AdminCall) -> Any:
+    """POST webhooks: registers an endpoint; /pause, /resume, /release, /drain steer delivery."""
+    match call.rest:
+        case ():
+            registration = WebhookRegistration.model_validate_json(call.body)
+            return call.twin.register_webhook(**registration.model_dump())
+        case ("pause",):
+            call.twin.webhooks.pause()
+        case ("resume",):
+            call.twin.webhooks.resume()
+        case ("release",):
+            call.twin.webhooks.release_held()
+        case ("drain",):
+            return {"drained": True}
+        case _:
+            raise LookupError("/".join(call.rest))
+    return {}
+
+
+def post_events(call: AdminCall) -> Any:
+    """POST events/{account}/{id}: sends an event again to who did not acknowledge it."""
+    name, event_id = call.rest
+    event = call.twin.account(name).events.find(event_id)
+    if event is None:
+        raise LookupError(event_id)
+    return {"sent": call.twin.webhooks.resend(event)}
+
+
+def get_books(call: AdminCall) -> Any:
+    """GET books: the judge's view, checked."""
+    return call.twin.books()
+
+
+def get_requests(call: AdminCall) -> Any:
+    """GET requests?method=&path=: the API requests that came, and counts over all."""
+    found = call.twin.requests.matching(call.query.get("method"), call.query.get("path"))
+    return {
+        "counts": dict(call.twin.requests.counts),
+        "posts_without_key": call.twin.requests.posts_without_key,
+        "requests": [describe(item) for item in found],
+    }
+
+
+ADMIN_ROUTES: dict[tuple[str, str], AdminHandler] = {
+    **OUTSIDE_ROUTES,
+    ("GET", "health"): get_health,
+    ("GET", "clock"): get_clock,
+    ("POST", "clock"): post_clock,
+    ("GET", "settings"): get_settings,
+    ("POST", "settings"): post_settings,
+    ("GET", "faults"): get_faults,
+    ("POST", "faults"): post_faults,
+    ("DELETE", "faults"): delete_faults,
+    ("GET", "webhook_faults"): get_webhook_faults,
+    ("POST", "webhook_faults"): post_webhook_faults,
+    ("DELETE", "webhook_faults"): delete_webhook_faults,
+    ("POST", "outage"): post_outage,
+    ("GET", "webhooks"): get_webhooks,
+    ("POST", "webhooks"): post_webhooks,
+    ("POST", "events"): post_events,
+    ("GET", "books"): get_books,
+    ("GET", "requests"): get_requests,
+}

@@ -1,0 +1,141 @@
+"""The money of one Stripe account: balance transactions, and balances that must equal their sum.
+
+This is the judge of chaos tests, so it keeps itself honest: each balance transaction is also
+posted to a double-entry journal, and `check` proves that journal, balances and transactions agree.
+"""
+
+import heapq
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.stripe_twin.store import Collection, Identifiers, JsonObject
+
+# Card payments of a US account become available two days after they were made.
+AVAILABILITY_DELAY_SECONDS = 2 * 24 * 60 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class FeePart:
+    """A part of a balance transaction's fee: Stripe's own or the platform's application fee."""
+
+    amount: int
+    kind: str
+    description: str
+    application: str | None = None
+
+
+class Books:
+    """All balance transactions of one account."""
+
+    def __init__(self, identifiers: Identifiers) -> None:
+        self.transactions = Collection("balance_transaction")
+        self._identifiers = identifiers
+        self._pending: dict[str, int] = defaultdict(int)
+        self._available: dict[str, int] = defaultdict(int)
+        # (available_on, sequence, transaction) of what is still pending.
+        self._maturing: list[tuple[int, int, JsonObject]] = []
+        # Journal accounts, e.g. ("usd", "stripe_balance"); each posting sums to zero.
+        self._journal: dict[tuple[str, str], int] = defaultdict(int)
+
+    def record(
+        self,
+        *,
+        kind: str,
+        source: str,
+        amount: int,
+        currency: str,
+        now: int,
+        description: str | None = None,
+        fees: tuple[FeePart, ...] = (),
+        available_at_once: bool = False,
+        reporting_category: str | None = None,
+    ) -> JsonObject:
+        """Adds a balance transaction of `amount` minus its fees to the balance."""
+        fee = sum(part.amount for part in fees)
+        available_on = now if available_at_once else now + AVAILABILITY_DELAY_SECONDS
+        transaction: JsonObject = {
+            "id": self._identifiers.new("txn"),
+            "object": "balance_transaction",
+            "amount": amount,
+            "available_on": available_on,
+            "balance_type": "payments",
+            "created": now,
+            "currency": currency,
+            "description": description,
+            "exchange_rate": None,
+            "fee": fee,
+            "fee_details": [_fee_detail(part, currency) for part in fees],
+            "net": amount - fee,
+            "reporting_category": reporting_category or kind,
+            "source": source,
+            "status": "available" if available_at_once else "pending",
+            "type": kind,
+        }
+        self.transactions.add(transaction)
+        if available_at_once:
+            self._available[currency] += amount - fee
+        else:
+            self._pending[currency] += amount - fee
+            entry = (available_on, len(self.transactions), transaction)
+            heapq.heappush(self._maturing, entry)
+        self._journal[currency, "stripe_balance"] += amount - fee
+        self._journal[currency, "fees"] += fee
+        self._journal[currency, kind] -= amount
+        return transaction
+
+    def mature(self, now: int) -> None:
+        """Moves what has become available by `now` from pending to available."""
+        while self._maturing and self._maturing[0][0] <= now:
+            transaction = heapq.heappop(self._maturing)[2]
+            transaction["status"] = "available"
+            self._pending[transaction["currency"]] -= transaction["net"]
+            self._available[transaction["currency"]] += transaction["net"]
+
+    def balances(self, now: int) -> dict[str, dict[str, int]]:
+        """Per currency the `pending` and the `available` minor units."""
+        self.mature(now)
+        currencies = sorted(self._pending.keys() | self._available.keys())
+        return {
+            currency: {
+                "pending": self._pending[currency],
+                "available": self._available[currency],
+            }
+            for currency in currencies
+        }
+
+    def journal(self) -> dict[str, dict[str, int]]:
+        """Per currency the balance of each journal account; each currency sums to zero."""
+        accounts: dict[str, dict[str, int]] = defaultdict(dict)
+        for (currency, name), amount in sorted(self._journal.items()):
+            accounts[currency][name] = amount
+        return dict(accounts)
+
+    def check(self, now: int) -> None:
+        """Raises AssertionError if the balances are not the sum of the balance transactions."""
+        sums: dict[str, int] = defaultdict(int)
+        for transaction in self.transactions:
+            if transaction["net"] != transaction["amount"] - transaction["fee"]:
+                raise AssertionError(f"{transaction['id']} has a wrong net")
+            parts = sum(part["amount"] for part in transaction["fee_details"])
+            if parts != transaction["fee"]:
+                raise AssertionError(f"{transaction['id']} has fee details of {parts}")
+            sums[transaction["currency"]] += transaction["net"]
+        for currency, balance in self.balances(now).items():
+            if balance["pending"] + balance["available"] != sums[currency]:
+                raise AssertionError(f"{currency}: balance {balance}, sum {sums[currency]}")
+        for currency, accounts in self.journal().items():
+            if sum(accounts.values()) != 0:
+                raise AssertionError(f"{currency}: the journal is out of balance: {accounts}")
+            if accounts["stripe_balance"] != sums[currency]:
+                raise AssertionError(f"{currency}: journal and transactions differ")
+
+
+def _fee_detail(part: FeePart, currency: str) -> dict[str, Any]:
+    return {
+        "amount": part.amount,
+        "application": part.application,
+        "currency": currency,
+        "description": part.description,
+        "type": part.kind,
+    }

@@ -1,0 +1,112 @@
+"""Capturing, canceling and expiring what a manual capture authorised."""
+
+from typing import Any
+
+from sandbox.stripe_twin.account import AUTOMATIC, Origin, TwinAccount
+from sandbox.stripe_twin.call import Call, merge_metadata
+from sandbox.stripe_twin.charges import settle
+from sandbox.stripe_twin.errors import invalid_request
+from sandbox.stripe_twin.store import JsonObject
+
+_CANCELABLE = frozenset(
+    {"requires_payment_method", "requires_capture", "requires_confirmation", "requires_action"}
+)
+_REASONS = frozenset({"duplicate", "fraudulent", "requested_by_customer", "abandoned"})
+
+
+def capture_intent(call: Call) -> JsonObject:
+    """POST /v1/payment_intents/{id}/capture, all of it or `amount_to_capture`.
+
+    What a partial capture leaves is released; since API version 2025-03-31 without a Refund.
+    """
+    intent = call.objects("payment_intent").get(call.path["id"], "intent")
+    if intent["status"] != "requires_capture":
+        raise invalid_request(
+            "This PaymentIntent could not be captured because it has a status of "
+            f"{intent['status']}. Only a PaymentIntent with one of the following statuses may be "
+            "captured: requires_capture.",
+            code="payment_intent_unexpected_state",
+            payment_intent=intent,
+        )
+    capturable: int = intent["amount_capturable"]
+    amount = call.params.get("amount_to_capture", capturable)
+    _check_capture(intent, amount, call.params)
+    charge = call.objects("charge").get(intent["latest_charge"])
+    charge["captured"] = True
+    charge["amount_captured"] = amount
+    for name in ("statement_descriptor", "statement_descriptor_suffix"):
+        if name in call.params:
+            charge[name] = intent[name] = call.params[name]
+    if "application_fee_amount" in call.params:
+        fee = call.params["application_fee_amount"]
+        charge["application_fee_amount"] = intent["application_fee_amount"] = fee
+    merge_metadata(intent, call.params.get("metadata"))
+    intent["status"] = "succeeded"
+    intent["amount_capturable"] = 0
+    intent["amount_received"] = amount
+    settle(call.account, charge)
+    call.emit("charge.captured", charge)
+    call.emit("payment_intent.succeeded", intent)
+    return intent
+
+
+def cancel_intent(call: Call) -> JsonObject:
+    """POST /v1/payment_intents/{id}/cancel; an authorisation is released without a Refund."""
+    intent = call.objects("payment_intent").get(call.path["id"], "intent")
+    if intent["status"] not in _CANCELABLE:
+        raise invalid_request(
+            f"You cannot cancel this PaymentIntent because it has a status of {intent['status']}. "
+            "Only a PaymentIntent with one of the following statuses may be canceled: "
+            "requires_payment_method, requires_capture, requires_confirmation, requires_action, "
+            "processing.",
+            code="payment_intent_unexpected_state",
+            payment_intent=intent,
+        )
+    reason = call.params.get("cancellation_reason")
+    if reason is not None and reason not in _REASONS:
+        message = f"Invalid cancellation_reason: must be one of {', '.join(sorted(_REASONS))}"
+        raise invalid_request(message, param="cancellation_reason")
+    _cancel(call.account, intent, reason, call.origin)
+    return intent
+
+
+def expire_later(account: TwinAccount, intent: JsonObject, charge: JsonObject) -> None:
+    """Lets an authorisation go at its `capture_before` unless it was captured or canceled."""
+
+    def expire() -> None:
+        if intent["status"] == "requires_capture":
+            account.emit("charge.expired", charge)
+            _cancel(account, intent, "expired", AUTOMATIC)
+
+    account.surroundings.clock.after(account.surroundings.settings.authorization_seconds, expire)
+
+
+def _cancel(account: TwinAccount, intent: JsonObject, reason: str | None, origin: Origin) -> None:
+    intent["status"] = "canceled"
+    intent["amount_capturable"] = 0
+    intent["canceled_at"] = account.now()
+    intent["cancellation_reason"] = reason
+    intent["next_action"] = None
+    account.emit("payment_intent.canceled", intent, origin)
+
+
+def _check_capture(intent: JsonObject, amount: int, params: dict[str, Any]) -> None:
+    if amount < 1:
+        raise invalid_request(
+            "This value must be greater than or equal to 1.",
+            code="parameter_invalid_integer",
+            param="amount_to_capture",
+        )
+    if amount > intent["amount_capturable"]:
+        raise invalid_request(
+            "The provided amount_to_capture is greater than the amount that can be captured: "
+            f"{intent['amount_capturable']}.",
+            code="amount_too_large",
+            param="amount_to_capture",
+            payment_intent=intent,
+        )
+    if params.get("final_capture") is False:
+        raise invalid_request(
+            "The payment method does not support capturing more than once.",
+            param="final_capture",
+        )

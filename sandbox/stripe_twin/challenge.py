@@ -1,0 +1,44 @@
+"""The pages that Stripe hosts: a customer authenticates, a merchant is onboarded."""
+
+from html import escape
+from urllib.parse import urlencode
+
+from sandbox.stripe_twin.store import JsonObject
+
+
+def challenge_page(intent: JsonObject) -> str:
+    """The page for a PaymentIntent that waits for 3-D Secure."""
+    amount = f"{intent['amount']} {intent['currency'].upper()} (minor units)"
+    base = f"/_twin/authenticate/{escape(intent['id'], quote=True)}"
+    return (
+        "<!doctype html><title>3-D Secure test page</title>"
+        f"<h1>3-D Secure test page</h1><p>Payment of {escape(amount)}</p>"
+        f'<form method="post" action="{base}/succeed"><button>Complete</button></form>'
+        f'<form method="post" action="{base}/fail"><button>Fail</button></form>'
+    )
+
+
+def onboarding_page(account_id: str) -> str:
+    """The page behind an account link."""
+    account = escape(account_id, quote=True)
+    return (
+        "<!doctype html><title>Onboarding test page</title>"
+        f"<h1>Onboarding test page</h1><p>Account {account}</p>"
+        f'<form method="post" action="/_twin/onboarding/{account}">'
+        "<button>Give everything that is asked for</button></form>"
+    )
+
+
+def return_address(intent: JsonObject) -> str | None:
+    """Where the customer goes afterwards, with what Stripe adds to the merchant's URL."""
+    action = intent["next_action"]
+    if action is None or action["type"] != "redirect_to_url":
+        return None
+    address: str = action["redirect_to_url"]["return_url"]
+    query = urlencode(
+        {
+            "payment_intent": intent["id"],
+            "payment_intent_client_secret": intent["client_secret"],
+        }
+    )
+    return f"{address}{'&' if '?' in address else '?'}{query}"

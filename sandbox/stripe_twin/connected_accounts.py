@@ -1,0 +1,240 @@
+"""Connected accounts: https://docs.stripe.com/connect."""
+
+from typing import Any
+
+from sandbox.stripe_twin.account import TwinAccount
+from sandbox.stripe_twin.auth import masked
+from sandbox.stripe_twin.call import Call, merge_metadata
+from sandbox.stripe_twin.errors import account_invalid, invalid_request
+from sandbox.stripe_twin.external_accounts import add_external_account, external_account_list
+from sandbox.stripe_twin.requirements import (
+    apply_missing,
+    empty_requirements,
+    provided_paths,
+    work_out,
+)
+from sandbox.stripe_twin.store import JsonObject
+
+_TYPES = frozenset({"custom", "express", "standard"})
+_DESCRIBING = ("business_profile", "company", "individual", "settings", "tos_acceptance")
+# What a request gives of a company or person that answers never show again.
+_SECRET = frozenset({"id_number", "tax_id", "ssn_last_4", "vat_id"})
+
+
+def create_account(call: Call) -> JsonObject:
+    """POST /v1/accounts."""
+    if call.account.is_connected:
+        raise invalid_request("A connected account cannot create accounts.")
+    params = call.params
+    if params.get("type", "custom") not in _TYPES:
+        message = f"Invalid type: must be one of {', '.join(sorted(_TYPES))}"
+        raise invalid_request(message, param="type")
+    if "type" in params and "controller" in params:
+        raise invalid_request("You may only specify one of these parameters: type, controller.")
+    item = _new_account(call.account, params)
+    connected = TwinAccount(
+        account_id=item["id"],
+        name=item["id"],
+        secret_key="",
+        webhook_secret=call.account.webhook_secret,
+        default_currency=item["default_currency"],
+        surroundings=call.account.surroundings,
+        platform=call.account,
+    )
+    call.objects("account").add(item)
+    call.account.connected[item["id"]] = connected
+    apply_params(connected, item, params)
+    return _shown(connected, item)
+
+
+def retrieve_account(call: Call) -> JsonObject:
+    """GET /v1/accounts/{id}."""
+    connected, item = find_account(call, call.path["id"])
+    return _shown(connected, item)
+
+
+def retrieve_current_account(call: Call) -> JsonObject:
+    """GET /v1/account: the account that the key, or `Stripe-Account`, names."""
+    if call.account.is_connected:
+        connected, item = find_account(call, call.account.account_id)
+        return _shown(connected, item)
+    return {
+        **_new_account(call.account, {"type": "standard"}),
+        "id": call.account.account_id,
+        "charges_enabled": True,
+        "details_submitted": True,
+        "payouts_enabled": True,
+    }
+
+
+def update_account(call: Call) -> JsonObject:
+    """POST /v1/accounts/{id}."""
+    connected, item = find_account(call, call.path["id"])
+    before = _shown(connected, item)
+    apply_params(connected, item, call.params)
+    after = _shown(connected, item)
+    previous = {name: value for name, value in before.items() if after[name] != value}
+    if previous:
+        connected.emit("account.updated", after, call.origin, previous)
+    return after
+
+
+def list_accounts(call: Call) -> JsonObject:
+    """GET /v1/accounts."""
+    page = call.objects("account").page("/v1/accounts", call.params)
+    page["data"] = [_shown(call.account.connected[item["id"]], item) for item in page["data"]]
+    return page
+
+
+def delete_account(call: Call) -> JsonObject:
+    """DELETE /v1/accounts/{id}."""
+    connected, item = find_account(call, call.path["id"])
+    platform = connected.platform or connected
+    platform.objects("account").remove(item["id"])
+    del platform.connected[item["id"]]
+    return {"id": item["id"], "object": "account", "deleted": True}
+
+
+def find_account(call: Call, account_id: str) -> tuple[TwinAccount, JsonObject]:
+    """The connected account of this id and its object. Raises ApiError (403)."""
+    platform = call.account.platform or call.account
+    connected = platform.connected.get(account_id)
+    if connected is None:
+        raise account_invalid(masked(platform.secret_key), account_id)
+    return connected, platform.objects("account").get(account_id, "account")
+
+
+def complete_onboarding(connected: TwinAccount, item: JsonObject) -> None:
+    """The merchant gave everything that was asked for, and Stripe accepted it."""
+    before = _shown(connected, item)
+    apply_missing(item, list(connected.objects("capability")), [])
+    after = _shown(connected, item)
+    previous = {name: value for name, value in before.items() if after[name] != value}
+    connected.emit("account.updated", after, previous=previous)
+
+
+def apply_params(connected: TwinAccount, item: JsonObject, params: dict[str, Any]) -> None:
+    """Takes over what a request says of an account, and works out what is still due."""
+    for name in ("business_type", "email", "default_currency"):
+        if name in params:
+            item[name] = params[name] if params[name] != "" else None
+    for name in _DESCRIBING:
+        if name in params:
+            item[name] = _merged(item.get(name) or {}, params[name])
+    merge_metadata(item, params.get("metadata"))
+    if isinstance(params.get("external_account"), dict):
+        add_external_account(connected, params["external_account"])
+    for name, wish in params.get("capabilities", {}).items():
+        _request_capability(connected, name, requested=bool(wish.get("requested")))
+    connected.provided |= provided_paths(params)
+    work_out(connected, item)
+
+
+def _merged(known: JsonObject, given: JsonObject) -> JsonObject:
+    merged = dict(known)
+    for name, value in given.items():
+        if name in _SECRET:
+            merged[f"{name}_provided"] = True
+        elif isinstance(value, dict):
+            merged[name] = _merged(known.get(name) or {}, value)
+        else:
+            merged[name] = value
+    return merged
+
+
+def _request_capability(connected: TwinAccount, name: str, *, requested: bool) -> None:
+    capability = connected.objects("capability").find(name)
+    if capability is None:
+        capability = connected.objects("capability").add(
+            {
+                "id": name,
+                "object": "capability",
+                "account": connected.account_id,
+                "future_requirements": empty_requirements(),
+                "requested": False,
+                "requested_at": None,
+                "requirements": empty_requirements(),
+                "status": "unrequested",
+            }
+        )
+    if capability["requested"] != requested:
+        capability["requested"] = requested
+        capability["requested_at"] = connected.now() if requested else None
+        capability["status"] = "inactive" if requested else "unrequested"
+
+
+def _shown(connected: TwinAccount, item: JsonObject) -> JsonObject:
+    return {**item, "external_accounts": external_account_list(connected)}
+
+
+def _controller(params: dict[str, Any]) -> JsonObject:
+    controller: JsonObject = {
+        "fees": {"payer": "application_custom"},
+        "is_controller": True,
+        "losses": {"payments": "application"},
+        "requirement_collection": "application",
+        "stripe_dashboard": {"type": "none"},
+        "type": "application",
+    }
+    controller.update(params.get("controller", {}))
+    return controller
+
+
+def _new_account(platform: TwinAccount, params: dict[str, Any]) -> JsonObject:
+    country = params.get("country", "US")
+    return {
+        "id": platform.new_id("acct")[:21],
+        "object": "account",
+        "business_profile": {
+            "annual_revenue": None,
+            "estimated_worker_count": None,
+            "mcc": None,
+            "name": None,
+            "product_description": None,
+            "support_address": None,
+            "support_email": None,
+            "support_phone": None,
+            "support_url": None,
+            "url": None,
+        },
+        "business_type": None,
+        "capabilities": {},
+        "charges_enabled": False,
+        "controller": _controller(params),
+        "country": country,
+        "created": platform.now(),
+        "default_currency": params.get("default_currency", platform.default_currency),
+        "details_submitted": False,
+        "email": params.get("email"),
+        "future_requirements": empty_requirements(),
+        "metadata": {},
+        "payouts_enabled": False,
+        "requirements": empty_requirements(),
+        "settings": {
+            "branding": {
+                "icon": None,
+                "logo": None,
+                "primary_color": None,
+                "secondary_color": None,
+            },
+            "card_payments": {
+                "decline_on": {"avs_failure": False, "cvc_failure": False},
+                "statement_descriptor_prefix": None,
+                "statement_descriptor_prefix_kana": None,
+                "statement_descriptor_prefix_kanji": None,
+            },
+            "dashboard": {"display_name": None, "timezone": "Etc/UTC"},
+            "payments": {
+                "statement_descriptor": None,
+                "statement_descriptor_kana": None,
+                "statement_descriptor_kanji": None,
+            },
+            "payouts": {
+                "debit_negative_balances": False,
+                "schedule": {"delay_days": 2, "interval": "daily"},
+                "statement_descriptor": None,
+            },
+        },
+        "tos_acceptance": {"date": None, "ip": None, "user_agent": None},
+        "type": "none" if "controller" in params else params.get("type", "custom"),
+    }

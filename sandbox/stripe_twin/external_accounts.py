@@ -1,0 +1,94 @@
+"""Bank accounts to which a connected account is paid out."""
+
+from typing import Any
+
+from sandbox.stripe_twin.account import TwinAccount
+from sandbox.stripe_twin.auth import masked
+from sandbox.stripe_twin.call import Call
+from sandbox.stripe_twin.errors import account_invalid, invalid_request
+from sandbox.stripe_twin.requirements import work_out
+from sandbox.stripe_twin.store import JsonObject
+
+
+def list_external_accounts(call: Call) -> JsonObject:
+    """GET /v1/accounts/{id}/external_accounts."""
+    connected = _owner(call)
+    url = f"/v1/accounts/{connected.account_id}/external_accounts"
+    wanted = call.params.get("object", "bank_account")
+    return connected.objects("bank_account").page(
+        url, call.params, lambda item: item["object"] == wanted
+    )
+
+
+def retrieve_external_account(call: Call) -> JsonObject:
+    """GET /v1/accounts/{id}/external_accounts/{external_account}."""
+    return _owner(call).objects("bank_account").get(call.path["external_account"])
+
+
+def create_external_account(call: Call) -> JsonObject:
+    """POST /v1/accounts/{id}/external_accounts."""
+    given = call.params["external_account"]
+    if not isinstance(given, dict):
+        raise invalid_request(f"No such token: '{given}'", param="external_account")
+    connected = _owner(call)
+    bank_account = add_external_account(connected, given)
+    connected.provided.add("external_account")
+    platform = connected.platform or connected
+    work_out(connected, platform.objects("account").get(connected.account_id))
+    return bank_account
+
+
+def external_account_list(connected: TwinAccount) -> JsonObject:
+    """The list object inside an account."""
+    data = list(connected.objects("bank_account"))
+    return {
+        "object": "list",
+        "data": data,
+        "has_more": False,
+        "total_count": len(data),
+        "url": f"/v1/accounts/{connected.account_id}/external_accounts",
+    }
+
+
+def add_external_account(connected: TwinAccount, given: dict[str, Any]) -> JsonObject:
+    """Adds a bank account; the first of its currency becomes the default."""
+    if given.get("object") != "bank_account":
+        raise invalid_request("The twin models bank accounts only.", param="external_account")
+    number = given["account_number"]
+    currency = given.get("currency", connected.default_currency).lower()
+    others = [item for item in connected.objects("bank_account") if item["currency"] == currency]
+    bank_account: JsonObject = {
+        "id": connected.new_id("ba"),
+        "object": "bank_account",
+        "account": connected.account_id,
+        "account_holder_name": given.get("account_holder_name"),
+        "account_holder_type": given.get("account_holder_type"),
+        "account_type": None,
+        "available_payout_methods": ["standard"],
+        "bank_name": "STRIPE TEST BANK",
+        "country": given["country"],
+        "currency": currency,
+        "default_for_currency": not others,
+        "fingerprint": f"twin{number[-12:]}",
+        "future_requirements": _no_requirements(),
+        "last4": number[-4:],
+        "metadata": {},
+        "requirements": _no_requirements(),
+        "routing_number": given.get("routing_number"),
+        "status": "new",
+    }
+    connected.objects("bank_account").add(bank_account)
+    connected.emit("account.external_account.created", bank_account)
+    return bank_account
+
+
+def _no_requirements() -> JsonObject:
+    return {"currently_due": [], "errors": [], "past_due": [], "pending_verification": []}
+
+
+def _owner(call: Call) -> TwinAccount:
+    platform = call.account.platform or call.account
+    connected = platform.connected.get(call.path["id"])
+    if connected is None:
+        raise account_invalid(masked(platform.secret_key), call.path["id"])
+    return connected

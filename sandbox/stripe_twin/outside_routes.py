@@ -1,0 +1,112 @@
+"""Admin endpoints that play the world around Stripe: customers, banks, merchants, registers."""
+
+from typing import Any, Literal
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict
+
+from sandbox.stripe_twin.admin import AdminCall, AdminHandler
+from sandbox.stripe_twin.challenge import challenge_page, onboarding_page, return_address
+from sandbox.stripe_twin.steering import AccountState
+from sandbox.stripe_twin.tax_ids import set_verification
+
+
+class TaxIdVerdict(BaseModel):
+    """The body of POST /_twin/tax_ids/{id}."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: Literal["pending", "unavailable", "unverified", "verified"]
+    verified_name: str | None = None
+
+
+def get_authenticate(call: AdminCall) -> Any:
+    """GET authenticate/{payment_intent}: the customer's 3-D Secure page."""
+    _, intent = call.twin.state.locate("payment_intent", call.rest[0])
+    return web.Response(text=challenge_page(intent), content_type="text/html")
+
+
+def post_authenticate(call: AdminCall) -> Any:
+    """POST authenticate/{payment_intent}/succeed or /fail: what the customer does there."""
+    intent_id, outcome = call.rest
+    if outcome not in ("succeed", "fail"):
+        raise LookupError(outcome)
+    _, intent = call.twin.state.locate("payment_intent", intent_id)
+    back = return_address(intent)
+    call.twin.complete_authentication(intent_id, passed=outcome == "succeed")
+    if back is not None and call.wants_page:
+        return web.Response(status=303, headers={"Location": back})
+    return intent
+
+
+def post_refunds(call: AdminCall) -> Any:
+    """POST refunds/{id}/fail: the bank returns a refund."""
+    refund_id, verb = call.rest
+    if verb != "fail":
+        raise LookupError(verb)
+    return call.twin.fail_refund(refund_id)
+
+
+def post_accounts(call: AdminCall) -> Any:
+    """POST accounts/{id}: sets a connected account's requirements, capabilities and switches."""
+    return call.twin.steer_account(call.rest[0], AccountState.model_validate_json(call.body))
+
+
+def get_onboarding(call: AdminCall) -> Any:
+    """GET onboarding/{account}/{token}: the page behind an account link."""
+    account_id, _ = call.rest
+    page = onboarding_page(account_id)
+    return web.Response(text=page, content_type="text/html")
+
+
+def post_onboarding(call: AdminCall) -> Any:
+    """POST onboarding/{account}: the merchant gives everything that is asked for."""
+    return call.twin.complete_onboarding(call.rest[0])
+
+
+def post_tax_ids(call: AdminCall) -> Any:
+    """POST tax_ids/{id}: what the register says of a tax id."""
+    verdict = TaxIdVerdict.model_validate_json(call.body)
+    account, item = call.twin.state.locate("tax_id", call.rest[0])
+    set_verification(account, item, verdict.status, verdict.verified_name)
+    return item
+
+
+def post_charges(call: AdminCall) -> Any:
+    """POST charges/{id}/dispute/{reason}: the card holder disputes, or inquires."""
+    charge_id, verb, reason = call.rest
+    if verb != "dispute":
+        raise LookupError(verb)
+    return call.twin.open_dispute(charge_id, reason)
+
+
+def post_disputes(call: AdminCall) -> Any:
+    """POST disputes/{id}/win or /lose: the bank decides."""
+    dispute_id, outcome = call.rest
+    if outcome not in ("win", "lose"):
+        raise LookupError(outcome)
+    return call.twin.decide_dispute(dispute_id, won=outcome == "win")
+
+
+def post_payouts(call: AdminCall) -> Any:
+    """POST payouts/{account}/run/{currency}, payouts/{id}/fail/{code}: pays out, or returns it."""
+    subject, verb, detail = call.rest
+    if verb == "run":
+        return call.twin.pay_out(subject, detail)
+    if verb == "fail":
+        return call.twin.fail_payout(subject, detail)
+    raise LookupError(verb)
+
+
+OUTSIDE_ROUTES: dict[tuple[str, str], AdminHandler] = {
+    ("GET", "authenticate"): get_authenticate,
+    ("POST", "authenticate"): post_authenticate,
+    ("POST", "refunds"): post_refunds,
+    ("POST", "accounts"): post_accounts,
+    ("GET", "onboarding"): get_onboarding,
+    ("POST", "onboarding"): post_onboarding,
+    ("POST", "tax_ids"): post_tax_ids,
+    ("POST", "charges"): post_charges,
+    ("POST", "disputes"): post_disputes,
+    ("POST", "payouts"): post_payouts,
+}

@@ -1,0 +1,134 @@
+"""Checks request parameters against the Stripe SDK's own typed parameters.
+
+That keeps the twin honest: what the pinned API version does not know, the twin refuses as Stripe
+does, and the numbers and booleans of a form arrive converted. The SDK's types are all that the
+twin takes from the `stripe` package.
+"""
+
+import importlib
+import types
+import typing
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from sandbox.stripe_twin.errors import ApiError, invalid_request
+
+_Value = TypeVar("_Value")
+_STRICT = ConfigDict(extra="forbid")
+
+# Parameters that the API version of the pinned SDK removed, and the code that Stripe now answers:
+# https://docs.stripe.com/changelog/endive/2026-09-30
+_REMOVED = {
+    ("payment_intent", "payment_method_types"): "payment_method_types_no_longer_supported",
+}
+
+
+@cache
+def adapter(name: str) -> TypeAdapter[dict[str, Any]]:
+    """The check for e.g. `payment_intent_create`; built once for the whole process."""
+    package, _, plain = name.rpartition(".")
+    module = importlib.import_module(
+        ".".join(filter(None, ("stripe.params", package, f"_{plain}_params")))
+    )
+    type_name = "".join(part.capitalize() for part in plain.split("_")) + "Params"
+    for value in vars(module).values():
+        if isinstance(value, type) and value.__module__ == module.__name__:
+            value.__pydantic_config__ = _STRICT  # type: ignore[attr-defined]
+    # The SDK's own type for free maps is for type checkers only; a form has text values.
+    free_map = types.GenericAlias(dict, (str, _Value))
+    names = {**vars(typing), **vars(module), "StripeContext": object}
+    with _replaced(module, "UntypedStripeObject", free_map):
+        check: TypeAdapter[dict[str, Any]] = TypeAdapter(getattr(module, type_name))
+        check.rebuild(force=True, _types_namespace={**names, "UntypedStripeObject": free_map})
+    return check
+
+
+@contextmanager
+def _replaced(module: types.ModuleType, name: str, value: object) -> Iterator[None]:
+    """Lets a module's name mean something else for a moment, where the module has it."""
+    before = vars(module).get(name)
+    if before is None:
+        yield
+        return
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+@cache
+def _transport_options() -> frozenset[str]:
+    # The SDK's parameter types also carry its own call options, which are no API parameters.
+    module = importlib.import_module("stripe._request_options")
+    return frozenset(module.RequestOptions.__annotations__)
+
+
+def check_params(name: str, form: dict[str, Any]) -> dict[str, Any]:
+    """Gives the parameters converted. Raises ApiError (400), which no key stores."""
+    for option in form.keys() & _transport_options():
+        raise _unknown(option)
+    try:
+        return adapter(name).validate_python(form)
+    except ValidationError as error:
+        raise _failure(name, error) from error
+
+
+def _failure(name: str, error: ValidationError) -> ApiError:
+    # A union reports each branch; the deepest finding is the one about what the caller meant.
+    finding = max(
+        error.errors(include_url=False, include_input=True), key=lambda item: len(item["loc"])
+    )
+    param = _bracketed(finding["loc"])
+    match finding["type"]:
+        case "extra_forbidden":
+            removed = _REMOVED.get((name.rsplit("_", 1)[0], param))
+            if removed is not None:
+                message = f"The parameter {param} is no longer supported in this API version."
+                return invalid_request(message, code=removed, param=param, stored=False)
+            return _unknown(param)
+        case "missing":
+            message = f"Missing required param: {param}."
+            return invalid_request(message, code="parameter_missing", param=param, stored=False)
+        case "int_parsing" | "int_type" | "int_from_float":
+            message = f"Invalid integer: {finding['input']}"
+            return invalid_request(
+                message, code="parameter_invalid_integer", param=param, stored=False
+            )
+        case "bool_parsing" | "bool_type":
+            message = f"Invalid boolean: {finding['input']}"
+            return invalid_request(message, param=param, stored=False)
+        case "dict_type":
+            message = "Invalid object"
+            return invalid_request(message, param=param, stored=False)
+        case "list_type":
+            return invalid_request("Invalid array", param=param, stored=False)
+        case _:
+            message = f"Invalid {param}: {finding['msg']}"
+            return invalid_request(message, param=param, stored=False)
+
+
+def _unknown(param: str) -> ApiError:
+    return invalid_request(
+        f"Received unknown parameter: {param}",
+        code="parameter_unknown",
+        param=param,
+        stored=False,
+    )
+
+
+def _bracketed(location: tuple[int | str, ...]) -> str:
+    """The location as Stripe writes it, without the names of union branches."""
+    steps = [str(step) for step in location if not _is_branch(step)]
+    return steps[0] + "".join(f"[{step}]" for step in steps[1:]) if steps else ""
+
+
+def _is_branch(step: int | str) -> bool:
+    # Pydantic names the branch of a union by its type: `literal['']`, `int`, `SomeParamsCard`.
+    return isinstance(step, str) and (
+        step in {"int", "str", "bool", "float"} or not step.islower() or "[" in step
+    )

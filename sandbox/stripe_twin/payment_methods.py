@@ -1,0 +1,272 @@
+"""Payment methods (cards) and customers."""
+
+from typing import Any
+
+from sandbox.stripe_twin.account import CardState, Origin, TwinAccount
+from sandbox.stripe_twin.call import Call, merge_metadata
+from sandbox.stripe_twin.cards import (
+    CARDS_BY_NUMBER,
+    INCORRECT_NUMBER,
+    Decline,
+    TestCard,
+    card_for_token,
+)
+from sandbox.stripe_twin.errors import DOC_URL, ApiError, invalid_request
+from sandbox.stripe_twin.store import JsonObject
+
+_EXPIRY_MONTH = 8
+_EXPIRY_YEARS_AHEAD = 1
+_SECONDS_PER_YEAR = 31_556_952
+_EPOCH_YEAR = 1970
+
+
+def create_payment_method(call: Call) -> JsonObject:
+    """POST /v1/payment_methods."""
+    method = new_payment_method(call.account, call.params)
+    call.objects("payment_method").add(method)
+    return method
+
+
+def retrieve_payment_method(call: Call) -> JsonObject:
+    """GET /v1/payment_methods/{id}; a `pm_card_*` token makes a new one, as at Stripe."""
+    return resolve_payment_method(call.account, call.path["id"], param="payment_method", status=404)
+
+
+def attach_payment_method(call: Call) -> JsonObject:
+    """POST /v1/payment_methods/{id}/attach."""
+    customer = call.objects("customer").get(call.params["customer"], "customer", 400)
+    method = resolve_payment_method(call.account, call.path["id"], "payment_method", 404)
+    state = call.account.cards[method["id"]]
+    if state.card.decline is not None and not state.card.attachable:
+        raise card_failure(state.card.decline, method)
+    if state.used and method["customer"] is None:
+        raise _used_up()
+    method["customer"] = customer["id"]
+    call.emit("payment_method.attached", method)
+    return method
+
+
+def detach_payment_method(call: Call) -> JsonObject:
+    """POST /v1/payment_methods/{id}/detach; a detached method cannot be used again."""
+    method = call.objects("payment_method").get(call.path["id"], "payment_method")
+    previous = {"customer": method["customer"]}
+    method["customer"] = None
+    call.account.cards[method["id"]].used = True
+    call.emit("payment_method.detached", method, previous)
+    return method
+
+
+def list_payment_methods(call: Call) -> JsonObject:
+    """GET /v1/payment_methods by customer and type."""
+    customer = call.params.get("customer")
+    return call.objects("payment_method").page(
+        "/v1/payment_methods",
+        call.params,
+        lambda method: method["customer"] is not None and customer in (None, method["customer"]),
+    )
+
+
+def create_customer(call: Call) -> JsonObject:
+    """POST /v1/customers."""
+    params = call.params
+    customer: JsonObject = {
+        "id": call.account.new_id("cus"),
+        "object": "customer",
+        "address": params.get("address"),
+        "balance": 0,
+        "created": call.account.now(),
+        "currency": None,
+        "customer_account": None,
+        "default_source": None,
+        "delinquent": False,
+        "description": params.get("description"),
+        "email": params.get("email"),
+        "invoice_prefix": call.account.surroundings.identifiers.token(8).upper(),
+        "invoice_settings": {
+            "custom_fields": None,
+            "default_payment_method": None,
+            "footer": None,
+            "rendering_options": None,
+        },
+        "livemode": False,
+        "metadata": params.get("metadata", {}),
+        "name": params.get("name"),
+        "phone": params.get("phone"),
+        "preferred_locales": [],
+        "shipping": params.get("shipping"),
+        "test_clock": None,
+    }
+    call.objects("customer").add(customer)
+    call.emit("customer.created", customer)
+    return customer
+
+
+def retrieve_customer(call: Call) -> JsonObject:
+    """GET /v1/customers/{id}."""
+    return call.objects("customer").get(call.path["id"])
+
+
+def update_customer(call: Call) -> JsonObject:
+    """POST /v1/customers/{id}: what describes the customer."""
+    customer = call.objects("customer").get(call.path["id"])
+    names = ("address", "description", "email", "name", "phone", "shipping")
+    changed = {name: call.params[name] for name in names if name in call.params}
+    previous = {name: customer[name] for name in changed}
+    customer.update({name: value if value != "" else None for name, value in changed.items()})
+    merge_metadata(customer, call.params.get("metadata"))
+    call.emit("customer.updated", customer, previous)
+    return customer
+
+
+def list_customers(call: Call) -> JsonObject:
+    """GET /v1/customers."""
+    email = call.params.get("email")
+    return call.objects("customer").page(
+        "/v1/customers", call.params, lambda customer: email in (None, customer["email"])
+    )
+
+
+def resolve_payment_method(
+    account: TwinAccount, identifier: str, param: str, status: int
+) -> JsonObject:
+    """The payment method of this id; for a test token like `pm_card_visa`, a new one."""
+    found = account.objects("payment_method").find(identifier)
+    if found is not None:
+        return found
+    card = card_for_token(identifier)
+    if card is None or not identifier.startswith("pm_"):
+        return account.objects("payment_method").get(identifier, param, status)
+    return account.objects("payment_method").add(_card_method(account, card))
+
+
+def new_payment_method(account: TwinAccount, params: dict[str, Any]) -> JsonObject:
+    """A payment method from `type=card` and a test number or test token. Raises ApiError."""
+    if params.get("type", "card") != "card":
+        raise invalid_request("The twin models cards only.", param="type", stored=False)
+    details: dict[str, Any] = params.get("card", {})
+    card = card_for_token(details["token"]) if "token" in details else None
+    if "number" in details:
+        card = CARDS_BY_NUMBER.get(details["number"].replace(" ", ""))
+        if card is None:
+            raise card_failure(INCORRECT_NUMBER, None)
+    if card is None:
+        message = "Missing required param: card."
+        raise invalid_request(message, code="parameter_missing", param="card")
+    method = _card_method(account, card)
+    method["card"].update(
+        {key: details[key] for key in ("exp_month", "exp_year") if key in details}
+    )
+    method["metadata"] = params.get("metadata", {})
+    billing = params.get("billing_details", {})
+    method["billing_details"].update(billing if isinstance(billing, dict) else {})
+    return method
+
+
+def ensure_usable(account: TwinAccount, method: JsonObject, customer: str | None) -> None:
+    """Raises ApiError if the payment method may not pay for this customer, or not again."""
+    if method["customer"] is None:
+        if account.cards[method["id"]].used:
+            raise _used_up()
+        return
+    if method["customer"] != customer:
+        raise invalid_request(
+            f"The PaymentMethod {method['id']} belongs to the Customer {method['customer']}. "
+            "Include that Customer in the `customer` parameter of the PaymentIntent.",
+            param="payment_method",
+        )
+
+
+def card_failure(decline: Decline, method: JsonObject | None, **more: Any) -> ApiError:
+    """402 `card_error`; `more` are members such as `charge` and `payment_intent`."""
+    error = {**error_members(decline), **more}
+    if method is not None:
+        error["payment_method"] = method
+    return ApiError(402, error)
+
+
+def error_members(decline: Decline) -> JsonObject:
+    """The members of a card error that say why."""
+    error: JsonObject = {
+        "code": decline.code,
+        "doc_url": DOC_URL + decline.code.replace("_", "-"),
+        "message": decline.message,
+        "type": "card_error",
+    }
+    if decline.decline_code is not None:
+        error["decline_code"] = decline.decline_code
+    if decline.advice_code is not None:
+        error["advice_code"] = decline.advice_code
+    if decline.param is not None:
+        error["param"] = decline.param
+    return error
+
+
+def attach_for_future(
+    account: TwinAccount, method: JsonObject, customer: str, origin: Origin
+) -> None:
+    """What `setup_future_usage` does once a payment succeeded."""
+    account.cards[method["id"]].set_up = True
+    if method["customer"] is None:
+        method["customer"] = customer
+        account.emit("payment_method.attached", method, origin)
+
+
+def _used_up() -> ApiError:
+    return invalid_request(
+        "The provided PaymentMethod was previously used with a PaymentIntent without Customer "
+        "attachment, shared with a connected account without Customer attachment, or was "
+        "detached from a Customer. It may not be used again. To use a PaymentMethod multiple "
+        "times, you must attach it to a Customer first.",
+        param="payment_method",
+    )
+
+
+def _card_method(account: TwinAccount, card: TestCard) -> JsonObject:
+    now = account.now()
+    method_id = account.new_id("pm")
+    account.cards[method_id] = CardState(card)
+    return {
+        "id": method_id,
+        "object": "payment_method",
+        "allow_redisplay": "unspecified",
+        "billing_details": {
+            "address": {
+                "city": None,
+                "country": None,
+                "line1": None,
+                "line2": None,
+                "postal_code": None,
+                "state": None,
+            },
+            "email": None,
+            "name": None,
+            "phone": None,
+            "tax_id": None,
+        },
+        "card": {
+            "brand": card.brand,
+            "checks": {
+                "address_line1_check": None,
+                "address_postal_code_check": None,
+                "cvc_check": "unchecked",
+            },
+            "country": card.country,
+            "display_brand": card.brand,
+            "exp_month": _EXPIRY_MONTH,
+            "exp_year": _EPOCH_YEAR + now // _SECONDS_PER_YEAR + _EXPIRY_YEARS_AHEAD,
+            "fingerprint": f"twin{card.number[-12:]}",
+            "funding": card.funding,
+            "generated_from": None,
+            "last4": card.last4,
+            "networks": {"available": [card.brand], "preferred": None},
+            "regulated_status": "unregulated",
+            "three_d_secure_usage": {"supported": card.authentication != "never"},
+            "wallet": None,
+        },
+        "created": now,
+        "customer": None,
+        "customer_account": None,
+        "livemode": False,
+        "metadata": {},
+        "type": "card",
+    }

@@ -1,0 +1,186 @@
+"""Payouts from the balance to the bank: https://docs.stripe.com/payouts."""
+
+from typing import Any
+
+from sandbox.stripe_twin.account import AUTOMATIC, Origin, TwinAccount
+from sandbox.stripe_twin.call import Call
+from sandbox.stripe_twin.errors import invalid_request
+from sandbox.stripe_twin.store import JsonObject
+
+ARRIVAL_SECONDS = 2 * 24 * 60 * 60
+FAILURE_MESSAGES = {
+    "account_closed": "The bank account has been closed.",
+    "could_not_process": "The bank could not process this payout.",
+    "no_account": "The bank account details on file are probably incorrect.",
+}
+
+
+def create_payout(call: Call) -> JsonObject:
+    """POST /v1/payouts: a manual payout of what is available."""
+    amount, currency = call.params["amount"], call.params["currency"].lower()
+    if amount < 1:
+        raise invalid_request(
+            "This value must be greater than or equal to 1.",
+            code="parameter_invalid_integer",
+            param="amount",
+        )
+    if amount > available(call.account, currency):
+        raise invalid_request(
+            "You have insufficient available funds in your Stripe account.",
+            code="balance_insufficient",
+        )
+    details = {
+        "description": call.params.get("description"),
+        "metadata": call.params.get("metadata", {}),
+        "statement_descriptor": call.params.get("statement_descriptor"),
+    }
+    return _pay_out(call.account, amount, currency, details, automatic=False, origin=call.origin)
+
+
+def retrieve_payout(call: Call) -> JsonObject:
+    """GET /v1/payouts/{id}."""
+    return call.objects("payout").get(call.path["id"], "payout")
+
+
+def list_payouts(call: Call) -> JsonObject:
+    """GET /v1/payouts by status."""
+    status = call.params.get("status")
+    return call.objects("payout").page(
+        "/v1/payouts", call.params, lambda payout: status in (None, payout["status"])
+    )
+
+
+def cancel_payout(call: Call) -> JsonObject:
+    """POST /v1/payouts/{id}/cancel while it is pending."""
+    payout = call.objects("payout").get(call.path["id"], "payout")
+    if payout["status"] != "pending":
+        raise invalid_request("Payouts can only be canceled while they are pending.")
+    transaction = _bring_back(call.account, payout, "payout_cancel")
+    payout["status"] = "canceled"
+    payout["failure_balance_transaction"] = transaction["id"]
+    call.emit("payout.canceled", payout)
+    return payout
+
+
+def available(account: TwinAccount, currency: str) -> int:
+    """What can be paid out now, in minor units."""
+    balances = account.books.balances(account.now())
+    return balances[currency]["available"] if currency in balances else 0
+
+
+def pay_out_everything(account: TwinAccount, currency: str) -> JsonObject:
+    """The daily automatic payout; its balance transactions can be listed by `payout`.
+
+    Raises ValueError if nothing is available.
+    """
+    amount = available(account, currency)
+    if amount < 1:
+        raise ValueError(f"{account.name} has no {currency} available")
+    swept = [
+        transaction["id"]
+        for transaction in account.books.transactions
+        if transaction["status"] == "available"
+        and transaction["currency"] == currency
+        and transaction["id"] not in account.paid_out
+    ]
+    payout = _pay_out(account, amount, currency, {}, automatic=True, origin=AUTOMATIC)
+    account.paid_out |= dict.fromkeys([*swept, payout["balance_transaction"]], payout["id"])
+    return payout
+
+
+def fail_payout(account: TwinAccount, payout: JsonObject, code: str) -> None:
+    """The bank returns a payout, at worst days after it was `paid`. Raises ValueError."""
+    if payout["status"] in ("canceled", "failed"):
+        raise ValueError(f"{payout['id']} is {payout['status']}")
+    transaction = _bring_back(account, payout, "payout_failure")
+    payout["status"] = "failed"
+    payout["failure_balance_transaction"] = transaction["id"]
+    payout["failure_code"] = code
+    payout["failure_message"] = FAILURE_MESSAGES.get(code, "The payout failed.")
+    account.emit("payout.failed", payout)
+
+
+def _bring_back(account: TwinAccount, payout: JsonObject, kind: str) -> JsonObject:
+    return account.books.record(
+        kind=kind,
+        source=payout["id"],
+        amount=payout["amount"],
+        currency=payout["currency"],
+        now=account.now(),
+        available_at_once=True,
+        reporting_category="payout_reversal",
+    )
+
+
+def _pay_out(
+    account: TwinAccount,
+    amount: int,
+    currency: str,
+    details: dict[str, Any],
+    *,
+    automatic: bool,
+    origin: Origin,
+) -> JsonObject:
+    payout_id = account.new_id("po")
+    banks = list(account.objects("bank_account"))
+    transaction = account.books.record(
+        kind="payout",
+        source=payout_id,
+        amount=-amount,
+        currency=currency,
+        now=account.now(),
+        description="STRIPE PAYOUT",
+        available_at_once=True,
+    )
+    payout: JsonObject = {
+        "id": payout_id,
+        "object": "payout",
+        "amount": amount,
+        "application_fee": None,
+        "application_fee_amount": None,
+        "arrival_date": account.now() + ARRIVAL_SECONDS,
+        "automatic": automatic,
+        "balance_transaction": transaction["id"],
+        "created": account.now(),
+        "currency": currency,
+        "description": None,
+        "destination": banks[0]["id"] if banks else None,
+        "failure_balance_transaction": None,
+        "failure_code": None,
+        "failure_message": None,
+        "livemode": False,
+        "metadata": {},
+        "method": "standard",
+        "original_payout": None,
+        "payout_method": None,
+        "reconciliation_status": "completed" if automatic else "not_applicable",
+        "reversed_by": None,
+        "source_type": "card",
+        "statement_descriptor": None,
+        "status": "pending",
+        "trace_id": None,
+        "type": "bank_account",
+    } | details
+    account.objects("payout").add(payout)
+    account.emit("payout.created", payout, origin)
+    if automatic:
+        account.emit("payout.reconciliation_completed", payout)
+    _travel(account, payout)
+    return payout
+
+
+def _travel(account: TwinAccount, payout: JsonObject) -> None:
+    clock = account.surroundings.clock
+
+    def leave() -> None:
+        if payout["status"] == "pending":
+            payout["status"] = "in_transit"
+            account.emit("payout.updated", payout, previous={"status": "pending"})
+
+    def arrive() -> None:
+        if payout["status"] == "in_transit":
+            payout["status"] = "paid"
+            account.emit("payout.paid", payout)
+
+    clock.after(ARRIVAL_SECONDS / 2, leave)
+    clock.after(ARRIVAL_SECONDS, arrive)

@@ -1,0 +1,279 @@
+"""The way of an API request: outage, key, faults, idempotency, check, endpoint, answer."""
+
+import asyncio
+import json
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from sandbox.stripe_twin.account import Origin, TwinAccount
+from sandbox.stripe_twin.auth import authenticate
+from sandbox.stripe_twin.call import Call
+from sandbox.stripe_twin.errors import (
+    ApiError,
+    api_error,
+    invalid_request,
+    lock_timeout,
+    rate_limited,
+    unknown_route,
+)
+from sandbox.stripe_twin.events import API_VERSION
+from sandbox.stripe_twin.expansion import expand
+from sandbox.stripe_twin.faults import ActiveFault, FaultKind, Faults
+from sandbox.stripe_twin.forms import FormError, decode_form
+from sandbox.stripe_twin.idempotency import StoredAnswer
+from sandbox.stripe_twin.journal import RequestJournal, SeenRequest
+from sandbox.stripe_twin.params import check_params
+from sandbox.stripe_twin.routing import Router
+from sandbox.stripe_twin.state import TwinState
+
+_LINGER_NOT = struct.pack("ii", 1, 0)
+
+
+class ConnectionCutError(Exception):
+    """The fault says that the client gets no answer."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What goes back to the client."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+
+class Pipeline:
+    """Answers API requests against the state of one twin."""
+
+    def __init__(
+        self, state: TwinState, faults: Faults, journal: RequestJournal, router: Router
+    ) -> None:
+        self._state = state
+        self._faults = faults
+        self._journal = journal
+        self._router = router
+        # How many requests of an account came in the second that is going on.
+        self._rates: dict[str, tuple[int, int]] = {}
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers one request."""
+        raw = await request.read()
+        clock = self._state.surroundings.clock
+        clock.run_due()
+        seen = SeenRequest(
+            request_id=self._state.surroundings.identifiers.new("req"),
+            time=clock.time(),
+            method=request.method,
+            path=request.path,
+            idempotency_key=request.headers.get("Idempotency-Key"),
+        )
+        self._journal.add(seen)
+        try:
+            await self._suffer_outage()
+            answer = await self._answer(request, raw, seen)
+        except ApiError as failure:
+            answer = _failed(failure)
+        except ConnectionCutError:
+            _cut(request)
+            return web.Response(status=500)
+        finally:
+            clock.run_due()
+        self._journal.answer(seen, answer.status)
+        answer.headers["Request-Id"] = seen.request_id
+        answer.headers["Stripe-Version"] = API_VERSION
+        if seen.idempotency_key is not None:
+            answer.headers["Idempotency-Key"] = seen.idempotency_key
+        return web.Response(
+            status=answer.status,
+            body=answer.body,
+            headers=answer.headers,
+            content_type="application/json",
+        )
+
+    async def _suffer_outage(self) -> None:
+        match self._faults.outage:
+            case "reset":
+                raise ConnectionCutError
+            case "error":
+                raise api_error(503, stored=False)
+            case "hang":
+                await self._faults.wait_out()
+                raise ConnectionCutError
+
+    async def _answer(self, request: web.BaseRequest, raw: bytes, seen: SeenRequest) -> Answer:
+        account = authenticate(request.headers, self._state.accounts_by_key)
+        seen.account = account.account_id
+        version = request.headers.get("Stripe-Version", API_VERSION)
+        if version != API_VERSION:
+            raise invalid_request(
+                f"Invalid Stripe API version: {version}. This twin models {API_VERSION} only.",
+                stored=False,
+            )
+        self._limit_rate(account, int(seen.time))
+        chosen = self._faults.choose(seen.method, seen.path, account.account_id)
+        for active in chosen:
+            _fail_at_the_door(active)
+        if seen.method == "POST":
+            answer = await self._post(account, request, raw, seen, chosen)
+        else:
+            await self._delay(chosen, "before")
+            body = self._execute(account, seen, _decoded(request.query_string))
+            answer = Answer(200, body, {})
+        await self._fail_afterwards(chosen)
+        return answer
+
+    def _limit_rate(self, account: TwinAccount, second: int) -> None:
+        limit = self._state.surroundings.settings.requests_per_second
+        if limit is None:
+            return
+        before, count = self._rates.get(account.account_id, (second, 0))
+        count = count + 1 if before == second else 1
+        self._rates[account.account_id] = (second, count)
+        if count > limit:
+            raise rate_limited()
+
+    async def _post(
+        self,
+        account: TwinAccount,
+        request: web.BaseRequest,
+        raw: bytes,
+        seen: SeenRequest,
+        chosen: list[ActiveFault],
+    ) -> Answer:
+        key = seen.idempotency_key
+        if key is None:
+            if self._state.surroundings.settings.strict_idempotency:
+                raise invalid_request(
+                    "This twin refuses POST requests without an Idempotency-Key header.",
+                    code="idempotency_key_missing",
+                    stored=False,
+                )
+            await self._delay(chosen, "before")
+            return Answer(200, self._execute(account, seen, _posted(request, raw)), {})
+        stored = account.keys.begin(key, seen.path, raw, seen.time)
+        if stored is not None:
+            await self._delay(chosen, "before")
+            seen.replayed = True
+            headers = {"Idempotent-Replayed": "true", "Original-Request": stored.request_id}
+            return Answer(stored.status, stored.body, headers)
+        finished = False
+        try:
+            await self._delay(chosen, "before")
+            answer = self._attempt(account, request, raw, seen, chosen)
+            account.keys.finish(key, StoredAnswer(answer.status, answer.body, seen.request_id))
+            finished = True
+            return answer
+        finally:
+            if not finished:
+                account.keys.release(key)
+
+    def _attempt(
+        self,
+        account: TwinAccount,
+        request: web.BaseRequest,
+        raw: bytes,
+        seen: SeenRequest,
+        chosen: list[ActiveFault],
+    ) -> Answer:
+        """The answer that the key keeps. Raises ApiError for one that it does not keep."""
+        stored_errors = [
+            active.fault
+            for active in chosen
+            if active.fault.kind is FaultKind.ERROR and active.fault.stored
+        ]
+        for fault in stored_errors:
+            if fault.when == "before":
+                return _failed(api_error(fault.status, stored=True))
+        try:
+            answer = Answer(200, self._execute(account, seen, _posted(request, raw)), {})
+        except ApiError as failure:
+            if not failure.stored:
+                raise
+            answer = _failed(failure)
+        for fault in stored_errors:
+            return _failed(api_error(fault.status, stored=True))
+        return answer
+
+    def _execute(self, account: TwinAccount, seen: SeenRequest, form: dict[str, Any]) -> bytes:
+        found = self._router.find(seen.method, seen.path)
+        if found is None:
+            raise unknown_route(seen.method, seen.path)
+        route, path = found
+        params = check_params(route.params, form)
+        origin = Origin(seen.request_id, seen.idempotency_key)
+        seen.acted = True
+        answer = route.handler(Call(account, path, params, origin))
+        paths = params.get("expand")
+        if paths:
+            answer = expand(account, answer, paths)
+        return json.dumps(answer).encode()
+
+    async def _delay(self, chosen: list[ActiveFault], when: str) -> None:
+        for active in chosen:
+            if active.fault.when != when:
+                continue
+            if active.fault.kind is FaultKind.LATENCY:
+                await asyncio.sleep(self._faults.latency_seconds(active.fault))
+            elif active.fault.kind is FaultKind.HANG:
+                await active.hang()
+                raise ConnectionCutError
+
+    async def _fail_afterwards(self, chosen: list[ActiveFault]) -> None:
+        await self._delay(chosen, "after")
+        for active in chosen:
+            if active.fault.when != "after":
+                continue
+            if active.fault.kind is FaultKind.RESET:
+                raise ConnectionCutError
+            if active.fault.kind is FaultKind.ERROR and not active.fault.stored:
+                raise api_error(active.fault.status, stored=False)
+
+
+def _fail_at_the_door(active: ActiveFault) -> None:
+    fault = active.fault
+    if fault.kind is FaultKind.RATE_LIMIT:
+        raise rate_limited()
+    if fault.kind is FaultKind.LOCK_TIMEOUT:
+        raise lock_timeout()
+    if fault.when == "before":
+        if fault.kind is FaultKind.RESET:
+            raise ConnectionCutError
+        if fault.kind is FaultKind.ERROR and not fault.stored:
+            raise api_error(fault.status, stored=False)
+
+
+def _posted(request: web.BaseRequest, raw: bytes) -> dict[str, Any]:
+    if raw and request.content_type != "application/x-www-form-urlencoded":
+        raise invalid_request(
+            f"Invalid request (check that your POST content type is "
+            f"application/x-www-form-urlencoded): {request.content_type}",
+            stored=False,
+        )
+    return _decoded(raw.decode("ascii", errors="replace"))
+
+
+def _decoded(text: str) -> dict[str, Any]:
+    try:
+        return decode_form(text)
+    except FormError as error:
+        raise invalid_request(str(error), stored=False) from error
+
+
+def _failed(failure: ApiError) -> Answer:
+    body = json.dumps({"error": failure.error}).encode()
+    return Answer(failure.status, body, dict(failure.headers))
+
+
+def _cut(request: web.BaseRequest) -> None:
+    """Closes the connection by a reset, so that the client sees no orderly end."""
+    transport = request.transport
+    if transport is None:
+        return
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+    transport.abort()

@@ -1,0 +1,184 @@
+"""Refunds: whole, partial, repeated; some test cards make them pend or fail later."""
+
+from sandbox.stripe_twin.account import TwinAccount
+from sandbox.stripe_twin.call import Call, merge_metadata
+from sandbox.stripe_twin.cards import RefundOutcome
+from sandbox.stripe_twin.errors import invalid_request
+from sandbox.stripe_twin.store import JsonObject
+
+_REASONS = frozenset({"duplicate", "fraudulent", "requested_by_customer"})
+FAILURE_REASON = "expired_or_canceled_card"
+
+
+def create_refund(call: Call) -> JsonObject:
+    """POST /v1/refunds for a charge or a payment intent. Refuses more than what is left."""
+    charge = _refundable_charge(call)
+    left = charge["amount_captured"] - charge["amount_refunded"]
+    amount: int = call.params.get("amount", left)
+    reason = call.params.get("reason")
+    if reason is not None and reason not in _REASONS:
+        message = f"Invalid reason: must be one of {', '.join(sorted(_REASONS))}"
+        raise invalid_request(message, param="reason")
+    if left == 0:
+        raise invalid_request(
+            f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded"
+        )
+    if amount < 1:
+        raise invalid_request(
+            "This value must be greater than or equal to 1.",
+            code="parameter_invalid_integer",
+            param="amount",
+        )
+    if amount > left:
+        raise invalid_request(
+            f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})",
+            param="amount",
+        )
+    refund = _new_refund(call, charge, amount)
+    call.objects("refund").add(refund)
+    outcome = call.account.cards[charge["payment_method"]].card.refund
+    if outcome is RefundOutcome.PENDING_THEN_SUCCEEDS:
+        refund["status"] = "pending"
+    _take(call.account, charge, refund)
+    call.emit("refund.created", refund)
+    call.emit("charge.refunded", charge)
+    _schedule_outcome(call.account, refund, outcome)
+    return refund
+
+
+def retrieve_refund(call: Call) -> JsonObject:
+    """GET /v1/refunds/{id}."""
+    return call.objects("refund").get(call.path["id"], "refund")
+
+
+def update_refund(call: Call) -> JsonObject:
+    """POST /v1/refunds/{id}: metadata only."""
+    refund = call.objects("refund").get(call.path["id"], "refund")
+    previous = {"metadata": refund["metadata"]}
+    merge_metadata(refund, call.params.get("metadata"))
+    call.emit("refund.updated", refund, previous)
+    return refund
+
+
+def list_refunds(call: Call) -> JsonObject:
+    """GET /v1/refunds by charge and payment intent."""
+    charge, intent = call.params.get("charge"), call.params.get("payment_intent")
+    return call.objects("refund").page(
+        "/v1/refunds",
+        call.params,
+        lambda refund: (
+            charge in (None, refund["charge"]) and intent in (None, refund["payment_intent"])
+        ),
+    )
+
+
+def fail_refund(account: TwinAccount, refund: JsonObject, reason: str) -> None:
+    """The bank sent the money back: the refund fails and the amount returns to the balance."""
+    charge = account.objects("charge").get(refund["charge"])
+    transaction = account.books.record(
+        kind="refund_failure",
+        source=refund["id"],
+        amount=refund["amount"],
+        currency=refund["currency"],
+        now=account.now(),
+        available_at_once=True,
+        reporting_category="refund_failure",
+    )
+    previous = {"status": refund["status"]}
+    refund["failure_balance_transaction"] = transaction["id"]
+    refund["failure_reason"] = reason
+    refund["status"] = "failed"
+    charge["amount_refunded"] -= refund["amount"]
+    charge["refunded"] = False
+    account.emit("refund.updated", refund, previous={**previous, "failure_reason": None})
+    account.emit("refund.failed", refund)
+
+
+def _refundable_charge(call: Call) -> JsonObject:
+    if "charge" in call.params:
+        charge = call.objects("charge").get(call.params["charge"], "charge", 400)
+        if not charge["captured"]:
+            raise invalid_request(
+                f"Charge {charge['id']} has not been captured.", code="charge_not_captured"
+            )
+        return charge
+    if "payment_intent" not in call.params:
+        raise invalid_request(
+            "One of the following params should be provided for this request: payment_intent or "
+            "charge."
+        )
+    intent = call.objects("payment_intent").get(
+        call.params["payment_intent"], "payment_intent", 400
+    )
+    if intent["status"] != "succeeded":
+        raise invalid_request(
+            f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund.",
+            param="payment_intent",
+        )
+    return call.objects("charge").get(intent["latest_charge"])
+
+
+def _new_refund(call: Call, charge: JsonObject, amount: int) -> JsonObject:
+    token = call.account.surroundings.identifiers.token(16)
+    return {
+        "id": call.account.new_id("re"),
+        "object": "refund",
+        "amount": amount,
+        "balance_transaction": None,
+        "charge": charge["id"],
+        "created": call.account.now(),
+        "currency": charge["currency"],
+        "destination_details": {
+            "card": {
+                "reference": token,
+                "reference_status": "available",
+                "reference_type": "acquirer_reference_number",
+                "type": "refund",
+            },
+            "type": "card",
+        },
+        "metadata": call.params.get("metadata", {}),
+        "payment_intent": charge["payment_intent"],
+        "payment_method": charge["payment_method"],
+        "reason": call.params.get("reason"),
+        "receipt_number": None,
+        "source_transfer_reversal": None,
+        "status": "succeeded",
+        "transfer_reversal": None,
+    }
+
+
+def _take(account: TwinAccount, charge: JsonObject, refund: JsonObject) -> None:
+    # Stripe keeps the fee of the payment and takes none for the refund.
+    transaction = account.books.record(
+        kind="refund",
+        source=refund["id"],
+        amount=-refund["amount"],
+        currency=refund["currency"],
+        now=account.now(),
+        available_at_once=True,
+        description="REFUND FOR CHARGE",
+    )
+    refund["balance_transaction"] = transaction["id"]
+    charge["amount_refunded"] += refund["amount"]
+    charge["refunded"] = charge["amount_refunded"] == charge["amount_captured"]
+
+
+def _schedule_outcome(account: TwinAccount, refund: JsonObject, outcome: RefundOutcome) -> None:
+    surroundings = account.surroundings
+
+    def succeed() -> None:
+        refund["status"] = "succeeded"
+        account.emit("refund.updated", refund, previous={"status": "pending"})
+        account.emit("charge.refund.updated", refund, previous={"status": "pending"})
+
+    match outcome:
+        case RefundOutcome.PENDING_THEN_SUCCEEDS:
+            surroundings.clock.after(surroundings.settings.async_refund_seconds, succeed)
+        case RefundOutcome.SUCCEEDS_THEN_FAILS:
+            surroundings.clock.after(
+                surroundings.settings.async_refund_seconds,
+                lambda: fail_refund(account, refund, FAILURE_REASON),
+            )
+        case RefundOutcome.SUCCEEDS:
+            return

@@ -1,0 +1,93 @@
+"""Stripe's search query language as far as reconciliation needs it.
+
+https://docs.stripe.com/search#search-query-language: clauses joined by AND, each `field:value`,
+`metadata["key"]:"value"`, or a comparison of a number. OR, negation and substrings are refused.
+"""
+
+import operator
+import re
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.stripe_twin.errors import ApiError, invalid_request
+from sandbox.stripe_twin.store import DEFAULT_PAGE, JsonObject
+
+Query = Callable[[JsonObject], bool]
+
+MAX_CLAUSES = 10
+_METADATA = r"""metadata\[(?P<q>["'])(?P<key>.*?)(?P=q)\]"""
+_CLAUSE = re.compile(
+    rf"""\s*(?:{_METADATA}|(?P<field>\w+))\s*(?P<op>:|>=|<=|>|<)\s*"""
+    r"""(?:"(?P<double>(?:[^"\\]|\\.)*)"|'(?P<single>(?:[^'\\]|\\.)*)'|(?P<bare>[\w.-]+))\s*"""
+)
+_AND = re.compile(r"AND\s", re.IGNORECASE)
+_FIELDS = frozenset({"amount", "created", "currency", "customer", "status"})
+_COMPARISONS: dict[str, Callable[[int, int], bool]] = {
+    ":": operator.eq,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+
+
+def parse_query(text: str) -> Query:
+    """The query as a predicate. Raises ApiError (400) for what it does not understand."""
+    clauses: list[Query] = []
+    position = 0
+    for _ in range(MAX_CLAUSES):
+        match = _CLAUSE.match(text, position)
+        if match is None:
+            raise _malformed(text)
+        clauses.append(_clause(match, text))
+        position = match.end()
+        if position == len(text):
+            return lambda item: all(clause(item) for clause in clauses)
+        joined = _AND.match(text, position)
+        if joined is None:
+            raise _malformed(text)
+        position = joined.end()
+    raise _malformed(text)
+
+
+def search_page(url: str, found: list[JsonObject], params: dict[str, Any]) -> JsonObject:
+    """A search answer, newest first; `page` is the position that `next_page` gave."""
+    limit = params.get("limit", DEFAULT_PAGE)
+    page = params.get("page", "0")
+    if not page.isdigit():
+        raise invalid_request("Invalid page.", param="page")
+    start = int(page)
+    newest_first = found[::-1]
+    has_more = len(newest_first) > start + limit
+    return {
+        "object": "search_result",
+        "data": newest_first[start : start + limit],
+        "has_more": has_more,
+        "next_page": str(start + limit) if has_more else None,
+        "url": url,
+    }
+
+
+def _clause(match: re.Match[str], text: str) -> Query:
+    quoted = match["double"] if match["double"] is not None else match["single"]
+    value = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else match["bare"]
+    if (key := match["key"]) is not None:
+        if match["op"] != ":":
+            raise _malformed(text)
+        return lambda item: bool(item["metadata"].get(key) == value)
+    name = match["field"]
+    if name not in _FIELDS:
+        raise invalid_request(f"Field `{name}` is an unsupported search field.", param="query")
+    compare = _COMPARISONS[match["op"]]
+    if name in {"amount", "created"}:
+        if not value.isdigit():
+            raise _malformed(text)
+        number = int(value)
+        return lambda item: compare(item[name], number)
+    if match["op"] != ":":
+        raise _malformed(text)
+    return lambda item: bool(item[name] == value)
+
+
+def _malformed(text: str) -> ApiError:
+    return invalid_request(f"We were unable to parse your search query: {text}", param="query")

@@ -1,0 +1,38 @@
+"""What can be set about a twin, at its start or later by the admin API."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MINUTE = 60.0
+HOUR = 60.0 * MINUTE
+DAY = 24.0 * HOUR
+
+# Stripe retries for up to three days with exponential backoff; the twin's first steps are short so
+# that a demo does not wait, and its clock can be advanced through the rest.
+RETRY_DELAYS_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, MINUTE, 5 * MINUTE, HOUR, 6 * HOUR, DAY)
+
+
+class TwinSettings(BaseModel):
+    """How this twin behaves; all times in seconds of the twin's clock.
+
+    `strict_idempotency` refuses POSTs without a key, which Stripe itself allows: the engine must
+    never send one. `requests_per_second` is the rate limit of each account, None for no limit.
+    `settlement_seconds` is how long after the answer the balance transaction of an
+    `automatic_async` capture comes. `signature_skew_seconds` moves the time stamp that webhooks
+    are signed with, which is otherwise the base clock's: advancing the twin does not make its
+    signatures come from the future. `search_lag_seconds` is how long a new object stays out of
+    search results, at Stripe up to a minute.
+    """
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    strict_idempotency: bool = True
+    requests_per_second: int | None = Field(default=None, ge=1)
+    settlement_seconds: float = Field(default=0.0, ge=0.0)
+    async_refund_seconds: float = Field(default=MINUTE, ge=0.0)
+    authorization_seconds: float = Field(default=7 * DAY, gt=0.0)
+    webhook_retry_seconds: tuple[float, ...] = RETRY_DELAYS_SECONDS
+    webhook_timeout_seconds: float = Field(default=10.0, gt=0.0)
+    webhook_concurrency: int = Field(default=8, ge=1, le=64)
+    signature_skew_seconds: float = 0.0
+    tax_verification_seconds: float = Field(default=0.0, ge=0.0)
+    search_lag_seconds: float = Field(default=0.0, ge=0.0)

@@ -1,0 +1,218 @@
+"""The twin as one thing: start it, steer it, ask it what happened."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, Literal
+
+from aiohttp import web
+
+from runtime.clock import Clock
+from sandbox.stripe_twin.account import Surroundings, TwinAccount
+from sandbox.stripe_twin.admin import AdminApi
+from sandbox.stripe_twin.admin_routes import ADMIN_ROUTES
+from sandbox.stripe_twin.clock import TwinClock
+from sandbox.stripe_twin.confirmation import complete_authentication
+from sandbox.stripe_twin.connected_accounts import complete_onboarding
+from sandbox.stripe_twin.disputes import decide_dispute, open_dispute
+from sandbox.stripe_twin.faults import Fault, Faults
+from sandbox.stripe_twin.journal import RequestJournal, dump_books
+from sandbox.stripe_twin.payouts import fail_payout, pay_out_everything
+from sandbox.stripe_twin.pipeline import Pipeline
+from sandbox.stripe_twin.refunds import FAILURE_REASON, fail_refund
+from sandbox.stripe_twin.routes import ROUTES
+from sandbox.stripe_twin.routing import Router
+from sandbox.stripe_twin.settings import TwinSettings
+from sandbox.stripe_twin.state import TwinState
+from sandbox.stripe_twin.steering import AccountState, steer
+from sandbox.stripe_twin.store import Identifiers, JsonObject
+from sandbox.stripe_twin.webhook_endpoints import register
+from sandbox.stripe_twin.webhooks import WebhookSender
+
+LOOPBACK = "127.0.0.1"
+DEFAULT_PORT = 12111
+SHUTDOWN_SECONDS = 2.0
+LISTEN_BACKLOG = 1_024
+
+
+class Twin:
+    """A Stripe that runs in this process. Everything here is also in the admin API."""
+
+    def __init__(
+        self,
+        settings: TwinSettings | None = None,
+        clock: Clock | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.settings = settings or TwinSettings()
+        self.clock = TwinClock(clock)
+        self.faults = Faults(seed)
+        self.webhooks = WebhookSender(self.clock, self.settings)
+        self.requests = RequestJournal()
+        self.state = TwinState(
+            Surroundings(self.clock, Identifiers(seed), self.settings, self.webhooks)
+        )
+        self._pipeline = Pipeline(self.state, self.faults, self.requests, Router(ROUTES))
+        self._admin = AdminApi(self, ADMIN_ROUTES)
+        self._runner: web.ServerRunner | None = None
+        self._timer: asyncio.Task[None] | None = None
+        self._site: web.SockSite | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """The base address to give to the SDK."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    async def start(self, port: int = 0) -> None:
+        """Listens on the loopback interface; port 0 takes a free one."""
+        self._runner = web.ServerRunner(
+            web.Server(self._handle, access_log=None),
+            handle_signals=False,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+        )
+        await self._runner.setup()
+        self.port = port
+        await self.start_listening()
+        self._timer = asyncio.get_running_loop().create_task(self.clock.run())
+
+    async def stop(self) -> None:
+        """Ends everything that the twin started; requests that hang are let go."""
+        self.faults.set_outage("off")
+        self.faults.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._timer
+        await self.webhooks.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def start_listening(self) -> None:
+        """Accepts connections, again on the same port after `stop_listening`."""
+        if self._runner is None:
+            raise RuntimeError("the twin is not started")
+        listener = socket.create_server((LOOPBACK, self.port), backlog=LISTEN_BACKLOG)
+        self.port = listener.getsockname()[1]
+        self.state.surroundings.public_url = self.url
+        self._site = web.SockSite(self._runner, listener)
+        await self._site.start()
+
+    async def stop_listening(self) -> None:
+        """Refuses new connections, as when Stripe cannot be reached at all."""
+        if self._site is None:
+            raise RuntimeError("the twin does not listen")
+        await self._site.stop()
+        self._site = None
+
+    def account(self, name: str = "default") -> TwinAccount:
+        """A platform account by its name. Raises KeyError."""
+        return self.state.account(name)
+
+    def add_fault(self, **rule: Any) -> str:
+        """Switches a fault on, e.g. `add_fault(kind="reset", when="after", count=1)`; its id."""
+        return self.faults.add(Fault(**rule))
+
+    def advance(self, *, seconds: float) -> None:
+        """Moves the twin's clock forward and does what falls due on the way."""
+        self.clock.advance(timedelta(seconds=seconds))
+
+    def outage(self, mode: Literal["off", "reset", "error", "hang"]) -> None:
+        """Makes every API request fail, or ends that."""
+        self.faults.set_outage(mode)
+
+    def register_webhook(
+        self,
+        url: str,
+        account: str = "default",
+        secret: str | None = None,
+        enabled_events: list[str] | None = None,
+        *,
+        connect: bool = False,
+    ) -> JsonObject:
+        """Adds a webhook endpoint; its secret is the account's unless one is given."""
+        owner = self.account(account)
+        return register(
+            owner,
+            url=url,
+            secret=secret or owner.webhook_secret,
+            enabled_events=enabled_events or ["*"],
+            connect=connect,
+        )
+
+    def complete_authentication(self, intent_id: str, *, passed: bool = True) -> JsonObject:
+        """Plays the customer on the 3-D Secure page. Raises KeyError, ValueError."""
+        account, intent = self.state.locate("payment_intent", intent_id)
+        complete_authentication(account, intent, passed=passed)
+        self.clock.run_due()
+        return intent
+
+    def fail_refund(self, refund_id: str, reason: str = FAILURE_REASON) -> JsonObject:
+        """Makes a refund fail after it succeeded. Raises KeyError, ValueError."""
+        account, refund = self.state.locate("refund", refund_id)
+        if refund["status"] == "failed":
+            raise ValueError(f"{refund_id} has failed already")
+        fail_refund(account, refund, reason)
+        return refund
+
+    def open_dispute(self, charge_id: str, reason: str = "fraudulent") -> JsonObject:
+        """Plays the card holder who disputes a charge, or inquires. Raises KeyError."""
+        account, charge = self.state.locate("charge", charge_id)
+        return open_dispute(account, charge, reason)
+
+    def decide_dispute(self, dispute_id: str, *, won: bool) -> JsonObject:
+        """Plays the bank that decides a dispute. Raises KeyError, ValueError."""
+        account, dispute = self.state.locate("dispute", dispute_id)
+        decide_dispute(account, dispute, won=won)
+        return dispute
+
+    def pay_out(self, account: str = "default", currency: str = "usd") -> JsonObject:
+        """The daily payout of all that is available. Raises KeyError, ValueError."""
+        return pay_out_everything(self.account(account), currency)
+
+    def fail_payout(self, payout_id: str, code: str = "account_closed") -> JsonObject:
+        """Plays the bank that returns a payout. Raises KeyError, ValueError."""
+        account, payout = self.state.locate("payout", payout_id)
+        fail_payout(account, payout, code)
+        return payout
+
+    def steer_account(self, account_id: str, state: AccountState) -> JsonObject:
+        """Sets what Stripe wants of a connected account. Raises KeyError."""
+        platform, item = self.state.locate("account", account_id)
+        return steer(platform.connected[account_id], item, state)
+
+    def complete_onboarding(self, account_id: str) -> JsonObject:
+        """Plays the merchant who gives everything that is asked for. Raises KeyError."""
+        platform, item = self.state.locate("account", account_id)
+        complete_onboarding(platform.connected[account_id], item)
+        return item
+
+    def books(self) -> dict[str, Any]:
+        """Everything that happened to money, by account name; checked. Raises AssertionError."""
+        self.clock.run_due()
+        return dump_books(self.state.platforms())
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path.startswith("/_twin"):
+            return await self._admin.handle(request)
+        return await self._pipeline.handle(request)
+
+
+@asynccontextmanager
+async def running_twin(
+    *,
+    port: int = 0,
+    settings: TwinSettings | None = None,
+    clock: Clock | None = None,
+    seed: int | None = None,
+) -> AsyncIterator[Twin]:
+    """A started twin, stopped on exit. `clock` is what its time is based on."""
+    twin = Twin(settings, clock, seed)
+    await twin.start(port)
+    try:
+        yield twin
+    finally:
+        await twin.stop()

@@ -1,0 +1,239 @@
+"""Sends signed webhooks: https://docs.stripe.com/webhooks. At least once, in no promised order."""
+
+import asyncio
+import hmac
+from collections import deque
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+import aiohttp
+
+from sandbox.stripe_twin.clock import TwinClock
+from sandbox.stripe_twin.events import Event, matches_any
+from sandbox.stripe_twin.settings import TwinSettings
+from sandbox.stripe_twin.webhook_faults import WebhookFaultKind, WebhookFaults
+
+USER_AGENT = "Stripe/1.0 (+https://stripe.com/docs/webhooks)"
+MAX_ATTEMPTS_KEPT = 50_000
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One webhook on its way to one endpoint."""
+
+    event: Event
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What became of one delivery. `status` is None where no answer came."""
+
+    event_id: str
+    event_type: str
+    endpoint_id: str
+    attempt: int
+    status: int | None
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """A registered URL. `connect` receives the events of connected accounts instead of its own."""
+
+    endpoint_id: str
+    account_id: str
+    url: str
+    secret: str
+    enabled_events: list[str]
+    connect: bool = False
+    enabled: bool = True
+    queue: deque[Delivery] = field(default_factory=deque)
+    active: int = 0
+
+
+def sign(payload: str, secret: str, timestamp: int) -> str:
+    """The `Stripe-Signature` header: https://docs.stripe.com/webhooks#verify-manually."""
+    mac = hmac.new(secret.encode(), f"{timestamp}.{payload}".encode(), sha256)
+    return f"t={timestamp},v1={mac.hexdigest()}"
+
+
+class WebhookSender:
+    """Queues, sends, retries. Paused, it keeps what it gets until it is resumed."""
+
+    def __init__(self, clock: TwinClock, settings: TwinSettings) -> None:
+        self.faults = WebhookFaults()
+        self.attempts: deque[Attempt] = deque(maxlen=MAX_ATTEMPTS_KEPT)
+        self._clock = clock
+        self._settings = settings
+        self._endpoints: dict[str, Endpoint] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._held: dict[str, list[tuple[Endpoint, Delivery]]] = {}
+        self._paused = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._session: aiohttp.ClientSession | None = None
+
+    def register(self, endpoint: Endpoint) -> None:
+        """Adds an endpoint; it gets the events from now on."""
+        self._endpoints[endpoint.endpoint_id] = endpoint
+
+    def find(self, endpoint_id: str) -> Endpoint | None:
+        """A registered endpoint."""
+        return self._endpoints.get(endpoint_id)
+
+    def remove(self, endpoint_id: str) -> None:
+        """Removes an endpoint and what waits for it."""
+        endpoint = self._endpoints.pop(endpoint_id, None)
+        if endpoint is not None:
+            endpoint.enabled = False
+            endpoint.queue.clear()
+            self._update_idle()
+
+    def publish(self, event: Event, account_id: str, platform_id: str) -> None:
+        """Sends an event of `account_id`; a connected account's also goes to its platform."""
+        receivers = [
+            endpoint
+            for endpoint in self._endpoints.values()
+            if endpoint.enabled
+            and (
+                (endpoint.account_id == account_id and not endpoint.connect)
+                or (
+                    endpoint.connect
+                    and endpoint.account_id == platform_id
+                    and account_id != platform_id
+                )
+            )
+            and matches_any(event.kind, endpoint.enabled_events)
+        ]
+        event.undelivered.update(endpoint.endpoint_id for endpoint in receivers)
+        for endpoint in receivers:
+            self._admit(endpoint, Delivery(event))
+
+    def resend(self, event: Event) -> int:
+        """Sends an event once more to all endpoints that did not acknowledge it."""
+        receivers = [
+            self._endpoints[endpoint_id]
+            for endpoint_id in sorted(event.undelivered)
+            if endpoint_id in self._endpoints
+        ]
+        for endpoint in receivers:
+            self._enqueue(endpoint, Delivery(event))
+        return len(receivers)
+
+    def pause(self) -> None:
+        """Keeps webhooks in their queues."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Sends what was kept, in order."""
+        self._paused = False
+        for endpoint in self._endpoints.values():
+            self._pump(endpoint)
+
+    def release_held(self) -> None:
+        """Sends what `reorder` rules still collect, newest first."""
+        for fault_id in list(self._held):
+            self._release(fault_id)
+
+    async def drained(self) -> None:
+        """Waits until nothing is queued or being sent; retries that are due later do not count."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Stops sending."""
+        self._paused = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
+    def _admit(self, endpoint: Endpoint, delivery: Delivery) -> None:
+        active = self.faults.choose(delivery.event.kind, endpoint.account_id)
+        if active is None:
+            self._enqueue(endpoint, delivery)
+            return
+        match active.fault.kind:
+            case WebhookFaultKind.DROP:
+                return
+            case WebhookFaultKind.DUPLICATE:
+                for _ in range(active.fault.copies):
+                    self._enqueue(endpoint, Delivery(delivery.event))
+            case WebhookFaultKind.DELAY:
+                self._clock.after(active.fault.seconds, lambda: self._enqueue(endpoint, delivery))
+            case WebhookFaultKind.REORDER:
+                held = self._held.setdefault(active.fault_id, [])
+                held.append((endpoint, delivery))
+                if len(held) >= active.fault.window:
+                    self._release(active.fault_id)
+
+    def _release(self, fault_id: str) -> None:
+        for endpoint, delivery in reversed(self._held.pop(fault_id)):
+            self._enqueue(endpoint, delivery)
+
+    def _enqueue(self, endpoint: Endpoint, delivery: Delivery) -> None:
+        if not endpoint.enabled:
+            return
+        endpoint.queue.append(delivery)
+        self._idle.clear()
+        self._pump(endpoint)
+
+    def _pump(self, endpoint: Endpoint) -> None:
+        if self._paused:
+            return
+        free = self._settings.webhook_concurrency - endpoint.active
+        for _ in range(min(len(endpoint.queue), free)):
+            endpoint.active += 1
+            task = asyncio.get_running_loop().create_task(self._work(endpoint))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _work(self, endpoint: Endpoint) -> None:
+        try:
+            while endpoint.queue and not self._paused:
+                await self._send(endpoint, endpoint.queue.popleft())
+        finally:
+            endpoint.active -= 1
+            self._update_idle()
+
+    async def _send(self, endpoint: Endpoint, delivery: Delivery) -> None:
+        event = delivery.event
+        status = await self._post(endpoint, event.render())
+        self.attempts.append(
+            Attempt(event.event_id, event.kind, endpoint.endpoint_id, delivery.attempt, status)
+        )
+        if status is not None and 200 <= status < 300:
+            event.undelivered.discard(endpoint.endpoint_id)
+            return
+        delays = self._settings.webhook_retry_seconds
+        if delivery.attempt <= len(delays):
+            retry = Delivery(event, delivery.attempt + 1)
+            self._clock.after(delays[delivery.attempt - 1], lambda: self._enqueue(endpoint, retry))
+
+    async def _post(self, endpoint: Endpoint, payload: str) -> int | None:
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        timestamp = int(self._clock.base_time() + self._settings.signature_skew_seconds)
+        headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            "Stripe-Signature": sign(payload, endpoint.secret, timestamp),
+            "User-Agent": USER_AGENT,
+        }
+        timeout = aiohttp.ClientTimeout(total=self._settings.webhook_timeout_seconds)
+        try:
+            async with self._session.post(
+                endpoint.url,
+                data=payload.encode(),
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                return response.status
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            # An endpoint that is down is what retries are for.
+            return None
+
+    def _update_idle(self) -> None:
+        busy = any(endpoint.queue or endpoint.active for endpoint in self._endpoints.values())
+        if not busy:
+            self._idle.set()

@@ -1,0 +1,202 @@
+"""Facts for the rules: a payment with nothing against it, and any facts at all for Hypothesis."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+
+from compliance.checks.facts import (
+    AccountFacts,
+    CapabilityFacts,
+    CheckFacts,
+    CheckKind,
+    ListFacts,
+    RequirementFacts,
+    Role,
+    ScreeningFacts,
+    SubjectFacts,
+    TaxIdFacts,
+)
+
+AS_OF = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+SDN = "OFAC_SDN"
+
+
+def subject(role: Role = Role.MERCHANT, **changes: Any) -> SubjectFacts:
+    """A subject in good order, but for the changes."""
+    good = SubjectFacts(
+        subject_id=f"{role.lower()}-1",
+        role=role,
+        kind=role.value,
+        parent_subject_id="merchant-1" if role is Role.OWNER else "",
+        state="ACTIVE",
+        kyc_state="VERIFIED" if role is Role.MERCHANT else "NOT_STARTED",
+        kyc_expire_time=None,
+        country_code="DE",
+        stripe_account="main" if role is Role.MERCHANT else "",
+        connected_account_id="acct_1" if role is Role.MERCHANT else "",
+        revision=3,
+        profile_revision=1,
+        update_time=AS_OF - timedelta(days=3),
+        screenings=(ScreeningFacts(SDN, 7, 1, AS_OF - timedelta(days=1)),),
+        open_match_ids=(),
+        confirmed_match_ids=(),
+    )
+    return replace(good, **changes)
+
+
+def account(**changes: Any) -> AccountFacts:
+    """A connected account in good order, but for the changes."""
+    good = AccountFacts(
+        stripe_account="main",
+        connected_account_id="acct_1",
+        charges_enabled=True,
+        payouts_enabled=True,
+        disabled_reason="",
+        external_account_errored=False,
+        capabilities=(
+            CapabilityFacts("card_payments", "ACTIVE", ""),
+            CapabilityFacts("transfers", "ACTIVE", ""),
+        ),
+        requirements=(),
+        tax_settings_state="ACTIVE",
+        tax_ids=(),
+        content_hash="aa",
+        fetch_time=AS_OF - timedelta(minutes=5),
+    )
+    return replace(good, **changes)
+
+
+def payment(**changes: Any) -> CheckFacts:
+    """A payment with nothing against it, but for the changes."""
+    good = CheckFacts(
+        kind=CheckKind.PAYMENT,
+        merchant_subject_id="merchant-1",
+        customer_subject_id="customer-1",
+        currency_code="EUR",
+        amount_minor=1_000,
+        stripe_account="main",
+        connected_account_id="",
+        country_codes=("DE",),
+        merchant=subject(),
+        owners=(),
+        owners_truncated=False,
+        customer=subject(Role.CUSTOMER),
+        account=account(),
+        lists=(ListFacts(SDN, 7, AS_OF - timedelta(hours=2)),),
+        as_of=AS_OF,
+    )
+    return replace(good, **changes)
+
+
+_words = st.sampled_from(["", "ACTIVE", "BLOCKED", "PENDING", "acct_1", "main", "odd ☃"])
+_countries = st.sampled_from(["", "DE", "US", "IR", "KP", "??"])
+_times = st.datetimes(
+    min_value=datetime(1970, 1, 1), max_value=datetime(9000, 1, 1), timezones=st.just(UTC)
+)
+_near = st.integers(-200 * 3600, 3600).map(lambda seconds: AS_OF + timedelta(seconds=seconds))
+_any_time = st.one_of(_near, _times)
+_ids = st.lists(st.sampled_from(["mat_1", "mat_2"]), max_size=2, unique=True).map(tuple)
+
+_screenings = st.builds(
+    ScreeningFacts,
+    list=st.sampled_from([SDN, "UN_CONSOLIDATED"]),
+    list_version=st.integers(0, 9),
+    profile_revision=st.integers(0, 3),
+    screen_time=_any_time,
+)
+
+
+def subjects(role: Role) -> st.SearchStrategy[SubjectFacts]:
+    return st.builds(
+        SubjectFacts,
+        subject_id=st.sampled_from(["merchant-1", "customer-1", "x"]),
+        role=st.just(role),
+        kind=st.sampled_from(["MERCHANT", "OWNER", "CUSTOMER", "odd"]),
+        parent_subject_id=st.sampled_from(["", "merchant-1", "other"]),
+        state=st.sampled_from(["ACTIVE", "BLOCKED", "CLOSED", "odd"]),
+        kyc_state=st.sampled_from(["NOT_STARTED", "PENDING", "VERIFIED", "REJECTED", "odd"]),
+        kyc_expire_time=st.none() | _any_time,
+        country_code=_countries,
+        stripe_account=_words,
+        connected_account_id=_words,
+        revision=st.integers(0, 5),
+        profile_revision=st.integers(0, 3),
+        update_time=_any_time,
+        screenings=st.lists(_screenings, max_size=2).map(tuple),
+        open_match_ids=_ids,
+        confirmed_match_ids=_ids,
+    )
+
+
+_accounts = st.builds(
+    AccountFacts,
+    stripe_account=_words,
+    connected_account_id=_words,
+    charges_enabled=st.booleans(),
+    payouts_enabled=st.booleans(),
+    disabled_reason=st.sampled_from(["", "rejected.fraud", "under_review", "brand.new"]),
+    external_account_errored=st.booleans(),
+    capabilities=st.lists(
+        st.builds(
+            CapabilityFacts,
+            name=st.sampled_from(["card_payments", "transfers", "odd"]),
+            state=_words,
+            disabled_reason=st.sampled_from(["", "pending.review", "brand.new"]),
+        ),
+        max_size=2,
+    ).map(tuple),
+    requirements=st.lists(
+        st.builds(
+            RequirementFacts,
+            field=st.sampled_from(["external_account", "individual.id_number", "interv_1"]),
+            severity=st.integers(1, 4),
+            deadline_time=st.none() | _any_time,
+            capabilities=st.sampled_from([(), ("card_payments",), ("transfers",)]),
+            future=st.booleans(),
+        ),
+        max_size=3,
+    ).map(tuple),
+    tax_settings_state=st.sampled_from(["ACTIVE", "PENDING", "UNSPECIFIED"]),
+    tax_ids=st.lists(
+        st.builds(
+            TaxIdFacts,
+            verification=st.sampled_from(
+                ["UNSPECIFIED", "PENDING", "VERIFIED", "UNVERIFIED", "UNAVAILABLE"]
+            ),
+            format=st.sampled_from(["UNSPECIFIED", "VALID", "INVALID"]),
+            name_agrees=st.booleans(),
+        ),
+        max_size=2,
+    ).map(tuple),
+    content_hash=_words,
+    fetch_time=_any_time,
+)
+
+any_facts = st.builds(
+    CheckFacts,
+    kind=st.sampled_from(CheckKind),
+    merchant_subject_id=st.sampled_from(["merchant-1", "x"]),
+    customer_subject_id=st.sampled_from(["", "customer-1", "x"]),
+    currency_code=st.sampled_from(["EUR", "JPY", "XAU", ""]),
+    amount_minor=st.integers(-1, 2**53),
+    stripe_account=_words,
+    connected_account_id=_words,
+    country_codes=st.lists(_countries, max_size=2).map(tuple),
+    merchant=st.none() | subjects(Role.MERCHANT),
+    owners=st.lists(subjects(Role.OWNER), max_size=2).map(tuple),
+    owners_truncated=st.booleans(),
+    customer=st.none() | subjects(Role.CUSTOMER),
+    account=st.none() | _accounts,
+    lists=st.lists(
+        st.builds(
+            ListFacts,
+            list=st.sampled_from([SDN, "UN_CONSOLIDATED"]),
+            version=st.integers(0, 9),
+            confirm_time=st.none() | _any_time,
+        ),
+        max_size=2,
+    ).map(tuple),
+    as_of=st.just(AS_OF) | _any_time,
+)

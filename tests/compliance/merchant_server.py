@@ -1,0 +1,108 @@
+"""A gateway that knows merchants: a real gRPC server over the real stubs, holding what a test says."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+
+from compliance.wire_time import to_timestamp
+from gateway.v1 import merchant_pb2, merchant_tax_pb2
+from gateway.v1 import merchant_service_pb2 as pb
+from gateway.v1.merchant_service_pb2_grpc import (
+    MerchantServiceServicer,
+    add_MerchantServiceServicer_to_server,
+)
+from runtime.clock import Clock
+
+
+@dataclass
+class FakeMerchants(MerchantServiceServicer):
+    """Merchants by connected account. A snapshot is as fresh as the clock unless told otherwise."""
+
+    clock: Clock
+    snapshots: dict[str, merchant_pb2.AccountSnapshot] = field(default_factory=dict)
+    states: dict[str, merchant_pb2.MerchantState.ValueType] = field(default_factory=dict)
+    tax_settings: merchant_tax_pb2.TaxSettings = field(
+        default_factory=lambda: merchant_tax_pb2.TaxSettings(
+            state=merchant_tax_pb2.TAX_SETTINGS_STATE_ACTIVE
+        )
+    )
+    tax_ids: list[merchant_tax_pb2.TaxId] = field(default_factory=list)
+    syncs: list[str] = field(default_factory=list)
+    is_down: bool = False
+    # While it is set, answers wait until it is released.
+    held: asyncio.Event | None = None
+
+    def add(self, account_id: str, **changes: Any) -> merchant_pb2.AccountSnapshot:
+        """An account in good order, but for the changes."""
+        good: dict[str, Any] = {
+            "charges_enabled": True,
+            "payouts_enabled": True,
+            "details_submitted": True,
+            "country": "DE",
+            "capabilities": [
+                merchant_pb2.Capability(
+                    name=name, state=merchant_pb2.CAPABILITY_STATE_ACTIVE, requested=True
+                )
+                for name in ("card_payments", "transfers")
+            ],
+        }
+        self.snapshots[account_id] = merchant_pb2.AccountSnapshot(**{**good, **changes})
+        return self.snapshots[account_id]
+
+    async def GetMerchant(self, request: pb.GetMerchantRequest, context: Any) -> Any:
+        await self._answerable(context)
+        return pb.GetMerchantResponse(
+            merchant=await self._merchant(request.stripe_account_id, context)
+        )
+
+    async def SyncMerchant(self, request: pb.SyncMerchantRequest, context: Any) -> Any:
+        await self._answerable(context)
+        self.syncs.append(request.merchant_id)
+        account_id = request.merchant_id.removeprefix("mrc_")
+        return pb.SyncMerchantResponse(merchant=await self._merchant(account_id, context))
+
+    async def GetTaxSettings(self, request: pb.GetTaxSettingsRequest, context: Any) -> Any:
+        await self._answerable(context)
+        return pb.GetTaxSettingsResponse(tax_settings=self.tax_settings)
+
+    async def ListTaxIds(self, request: pb.ListTaxIdsRequest, context: Any) -> Any:
+        await self._answerable(context)
+        return pb.ListTaxIdsResponse(tax_ids=self.tax_ids)
+
+    async def _answerable(self, context: Any) -> None:
+        if self.held is not None:
+            await self.held.wait()
+        if self.is_down:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the corridor cannot be used")
+
+    async def _merchant(self, account_id: str, context: Any) -> merchant_pb2.Merchant:
+        if account_id not in self.snapshots:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such merchant")
+        snapshot = merchant_pb2.AccountSnapshot()
+        snapshot.CopyFrom(self.snapshots[account_id])
+        if not snapshot.HasField("fetch_time"):
+            snapshot.fetch_time.CopyFrom(to_timestamp(self.clock.now()))
+        return merchant_pb2.Merchant(
+            merchant_id=f"mrc_{account_id}",
+            corridor="main",
+            stripe_account_id=account_id,
+            state=self.states.get(account_id, merchant_pb2.MERCHANT_STATE_CONNECTED),
+            snapshot=snapshot,
+        )
+
+
+@asynccontextmanager
+async def serve_merchants(merchants: FakeMerchants) -> AsyncIterator[str]:
+    """Serves them on a free loopback port; yields the address."""
+    server = grpc.aio.server()
+    add_MerchantServiceServicer_to_server(merchants, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(None)

@@ -1,0 +1,336 @@
+"""The rules as pure functions: total, monotone, and right at their limits."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compliance.checks.canonical import dumps, loads
+from compliance.checks.decision import DecisionRecord, decide, replay
+from compliance.checks.evidence import evidence_of
+from compliance.checks.facts import (
+    CapabilityFacts,
+    CheckFacts,
+    CheckKind,
+    ListFacts,
+    RequirementFacts,
+    Role,
+    ScreeningFacts,
+    TaxIdFacts,
+)
+from compliance.checks.findings import TEXTS, Code, Finding, Verdict, severity
+from compliance.checks.policy import BUILT_IN
+from compliance.checks.rules import RULES, evaluate, verdict_of
+from compliance.v1 import decision_pb2
+from tests.compliance.check_facts import AS_OF, SDN, account, any_facts, payment, subject, subjects
+
+
+def codes(facts: CheckFacts) -> list[str]:
+    return [finding.code.name for finding in evaluate(facts, BUILT_IN)]
+
+
+def verdict(facts: CheckFacts) -> Verdict:
+    return verdict_of(evaluate(facts, BUILT_IN))
+
+
+def test_codes_are_those_of_the_contract() -> None:
+    contract = {
+        name.removeprefix("REASON_CODE_"): number
+        for name, number in decision_pb2.ReasonCode.items()
+        if number
+    }
+    assert contract == {code.name: code.value for code in Code}
+    assert set(TEXTS) == set(Code)
+
+
+def test_verdicts_are_those_of_the_contract() -> None:
+    assert {f"VERDICT_{verdict.name}": verdict.value for verdict in Verdict} == {
+        name: number for name, number in decision_pb2.Verdict.items() if number
+    }
+
+
+def test_comments_of_the_contract_name_the_verdict_that_the_code_leads_to() -> None:
+    with open("protos/compliance/v1/decision.proto", encoding="utf-8") as file:
+        lines = [line.strip() for line in file]
+    for code in Code:
+        place = lines.index(f"REASON_CODE_{code.name} = {code.value};")
+        while lines[place - 1].startswith("//"):
+            place -= 1
+        assert lines[place].startswith(f"// {severity(code).name}"), code
+
+
+def test_no_text_for_merchants_lets_a_suspicion_be_guessed() -> None:
+    suspicious = ("sanction", "list", "match", "screen", "suspici", "review", "block", "fraud")
+    for code, (_, merchant_text) in TEXTS.items():
+        assert not [word for word in suspicious if word in merchant_text.lower()], code
+    # What may be a suspicion reads as what is none.
+    assert TEXTS[Code.MERCHANT_SANCTIONED][1] == TEXTS[Code.KYC_REJECTED][1]
+    assert TEXTS[Code.MERCHANT_MATCH_OPEN][1] == TEXTS[Code.SNAPSHOT_STALE][1]
+
+
+def test_nothing_found_is_allowed() -> None:
+    assert codes(payment()) == []
+    assert verdict(payment()) is Verdict.ALLOW
+
+
+@given(any_facts)
+def test_every_input_gets_a_verdict(facts: CheckFacts) -> None:
+    assert verdict(facts) in Verdict
+    assert len(evidence_of(facts, BUILT_IN)) >= 1
+
+
+@given(any_facts, st.permutations(RULES))
+def test_the_order_of_rules_counts_for_nothing(facts: CheckFacts, rules: Any) -> None:
+    shuffled = {finding for rule in rules for finding in rule(facts, BUILT_IN)}
+    assert tuple(sorted(shuffled)) == evaluate(facts, BUILT_IN)
+
+
+@given(any_facts, st.sampled_from(Code))
+def test_one_more_finding_never_makes_a_verdict_better(facts: CheckFacts, code: Code) -> None:
+    found = evaluate(facts, BUILT_IN)
+    assert verdict_of((*found, Finding(code))) >= verdict_of(found)
+
+
+@given(any_facts, subjects(Role.OWNER))
+def test_one_more_owner_never_makes_a_verdict_better(facts: CheckFacts, owner: Any) -> None:
+    more = replace(facts, owners=(*facts.owners, owner))
+    assert verdict(more) >= verdict(facts)
+
+
+@given(any_facts, st.booleans())
+def test_one_more_match_never_makes_a_verdict_better(facts: CheckFacts, confirmed: bool) -> None:
+    if facts.merchant is None:
+        return
+    field = "confirmed_match_ids" if confirmed else "open_match_ids"
+    worse = replace(facts.merchant, **{field: (*getattr(facts.merchant, field), "mat_9")})
+    assert verdict(replace(facts, merchant=worse)) >= verdict(facts)
+
+
+@given(any_facts, st.integers(0, 2**53))
+def test_a_larger_amount_never_makes_a_verdict_better(facts: CheckFacts, more: int) -> None:
+    larger = replace(facts, amount_minor=facts.amount_minor + more)
+    assert verdict(larger) >= verdict(facts)
+
+
+@given(any_facts, st.sampled_from(["lists", "account", "customer", "merchant"]))
+def test_losing_evidence_never_allows_what_was_not_allowed(facts: CheckFacts, lost: str) -> None:
+    """Evidence of a reason to deny can be lost; what is left is still not allowed."""
+    if verdict(facts) is Verdict.ALLOW:
+        return
+    without = replace(facts, **{lost: () if lost == "lists" else None})
+    needed = (
+        lost in ("lists", "merchant")
+        or (lost == "account" and facts.expected_account_id)
+        or (lost == "customer" and facts.customer_subject_id)
+    )
+    if needed:
+        assert verdict(without) > Verdict.ALLOW
+
+
+@given(any_facts)
+def test_a_stored_decision_replays_bit_for_bit(facts: CheckFacts) -> None:
+    record = decide(
+        facts,
+        BUILT_IN,
+        decision_id="dec_1",
+        request_id="r",
+        reference_id="p",
+        record_time=AS_OF,
+    )
+    stored = loads(dumps(record), DecisionRecord)
+    assert stored == record
+    assert dumps(stored) == dumps(record)
+    assert replay(stored, BUILT_IN) == (verdict(facts), evaluate(facts, BUILT_IN), True)
+
+
+LIMIT = timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        (timedelta(minutes=15), []),
+        (timedelta(minutes=15) + LIMIT, ["SNAPSHOT_STALE"]),
+        (timedelta(minutes=-1), []),
+        (timedelta(minutes=-1) - LIMIT, ["SNAPSHOT_STALE"]),
+    ],
+)
+def test_snapshot_age(age: timedelta, expected: list[str]) -> None:
+    assert codes(payment(account=account(fetch_time=AS_OF - age))) == expected
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        (timedelta(hours=24), []),
+        (timedelta(hours=24) + LIMIT, ["LIST_AGING"]),
+        (timedelta(hours=48), ["LIST_AGING"]),
+        (timedelta(hours=48) + LIMIT, ["LIST_STALE"]),
+    ],
+)
+def test_list_age(age: timedelta, expected: list[str]) -> None:
+    assert codes(payment(lists=(ListFacts(SDN, 7, AS_OF - age),))) == expected
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "customer", "expected"),
+    [
+        ("EUR", 1_000_000, True, []),
+        ("EUR", 1_000_001, True, ["AMOUNT_OVER_REVIEW_LIMIT"]),
+        ("EUR", 10_000_000, True, ["AMOUNT_OVER_REVIEW_LIMIT"]),
+        ("EUR", 10_000_001, True, ["AMOUNT_OVER_MAXIMUM", "AMOUNT_OVER_REVIEW_LIMIT"]),
+        ("EUR", 100_000, False, []),
+        ("EUR", 100_001, False, ["PAYER_UNIDENTIFIED"]),
+        ("JPY", 1_500_000, True, []),
+        ("JPY", 1_500_001, True, ["AMOUNT_OVER_REVIEW_LIMIT"]),
+        ("KWD", 3_000_000, True, []),
+        ("KWD", 3_000_001, True, ["AMOUNT_OVER_REVIEW_LIMIT"]),
+        ("ISK", 1, True, ["CURRENCY_NOT_COVERED"]),
+    ],
+)
+def test_amount_limits(currency: str, amount: int, customer: bool, expected: list[str]) -> None:
+    facts = payment(currency_code=currency, amount_minor=amount)
+    if not customer:
+        facts = replace(facts, customer=None, customer_subject_id="")
+    assert codes(facts) == expected
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"),
+    [(LIMIT, []), (timedelta(0), ["KYC_EXPIRED"]), (-LIMIT, ["KYC_EXPIRED"])],
+)
+def test_kyc_expiry(left: timedelta, expected: list[str]) -> None:
+    assert codes(payment(merchant=subject(kyc_expire_time=AS_OF + left))) == expected
+
+
+@pytest.mark.parametrize(
+    ("severity_", "left", "future", "expected"),
+    [
+        (1, timedelta(days=1), False, ["REQUIREMENT_DUE_SOON"]),
+        (3, timedelta(days=14), False, ["REQUIREMENT_DUE_SOON"]),
+        (3, timedelta(days=14) + LIMIT, False, []),
+        (2, timedelta(hours=1), False, ["REQUIREMENT_DUE_SOON"]),
+        (2, timedelta(0), False, ["REQUIREMENTS_PAST_DUE"]),
+        (3, timedelta(0), False, ["REQUIREMENTS_PAST_DUE"]),
+        (1, timedelta(0), True, ["REQUIREMENTS_PAST_DUE"]),
+        (4, timedelta(days=30), False, ["REQUIREMENTS_PAST_DUE"]),
+    ],
+)
+def test_requirement_deadlines(
+    severity_: int, left: timedelta, future: bool, expected: list[str]
+) -> None:
+    requirement = RequirementFacts("company.tax_id", severity_, AS_OF + left, (), future)
+    assert codes(payment(account=account(requirements=(requirement,)))) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "capabilities", "expected"),
+    [
+        (CheckKind.PAYMENT, "external_account", (), []),
+        (CheckKind.TRANSFER, "external_account", (), []),
+        (CheckKind.PAYOUT, "external_account", (), ["REQUIREMENTS_PAST_DUE"]),
+        (CheckKind.PAYMENT, "company.tax_id", (), ["REQUIREMENTS_PAST_DUE"]),
+        (CheckKind.PAYMENT, "company.tax_id", ("transfers",), []),
+        (CheckKind.PAYMENT, "company.tax_id", ("card_payments",), ["REQUIREMENTS_PAST_DUE"]),
+        (CheckKind.TRANSFER, "company.tax_id", ("card_payments",), []),
+        (CheckKind.TRANSFER, "company.tax_id", ("transfers",), ["REQUIREMENTS_PAST_DUE"]),
+    ],
+)
+def test_past_due_stops_what_it_concerns(
+    kind: CheckKind, field: str, capabilities: tuple[str, ...], expected: list[str]
+) -> None:
+    requirement = RequirementFacts(field, 4, None, capabilities, future=False)
+    assert codes(payment(kind=kind, account=account(requirements=(requirement,)))) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "expected"),
+    [
+        ({"charges_enabled": False}, CheckKind.PAYMENT, ["CHARGES_DISABLED"]),
+        ({"charges_enabled": False}, CheckKind.TRANSFER, []),
+        ({"charges_enabled": False}, CheckKind.PAYOUT, []),
+        ({"payouts_enabled": False}, CheckKind.PAYMENT, []),
+        ({"payouts_enabled": False}, CheckKind.PAYOUT, ["PAYOUTS_DISABLED"]),
+        ({"external_account_errored": True}, CheckKind.PAYMENT, []),
+        ({"external_account_errored": True}, CheckKind.PAYOUT, ["EXTERNAL_ACCOUNT_ERRORED"]),
+        ({"capabilities": ()}, CheckKind.TRANSFER, ["TRANSFERS_DISABLED"]),
+        ({"capabilities": ()}, CheckKind.PAYMENT, []),
+        ({"disabled_reason": "rejected.fraud"}, CheckKind.PAYMENT, ["ACCOUNT_REJECTED"]),
+        ({"disabled_reason": "under_review"}, CheckKind.PAYMENT, ["ACCOUNT_RESTRICTED"]),
+        ({"disabled_reason": "requirements.past_due"}, CheckKind.PAYMENT, []),
+        ({"disabled_reason": "brand.new"}, CheckKind.PAYMENT, ["DISABLED_REASON_UNKNOWN"]),
+        # Account and capability have different words: one's is unknown to the other.
+        ({"disabled_reason": "pending.review"}, CheckKind.PAYMENT, ["DISABLED_REASON_UNKNOWN"]),
+        (
+            {"capabilities": (CapabilityFacts("card_payments", "INACTIVE", "under_review"),)},
+            CheckKind.PAYMENT,
+            ["DISABLED_REASON_UNKNOWN"],
+        ),
+        ({"tax_settings_state": "PENDING"}, CheckKind.PAYMENT, ["TAX_NOT_READY"]),
+        ({"tax_settings_state": "PENDING"}, CheckKind.PAYOUT, []),
+    ],
+)
+def test_what_stripe_says_of_the_account(
+    changes: dict[str, Any], kind: CheckKind, expected: list[str]
+) -> None:
+    assert codes(payment(kind=kind, account=account(**changes))) == expected
+
+
+@pytest.mark.parametrize(
+    ("tax_id", "expected"),
+    [
+        (TaxIdFacts("VERIFIED", "VALID", name_agrees=True), []),
+        (TaxIdFacts("VERIFIED", "VALID", name_agrees=False), ["TAX_NAME_DIFFERS"]),
+        (TaxIdFacts("UNVERIFIED", "VALID", name_agrees=True), ["TAX_ID_INVALID"]),
+        (TaxIdFacts("PENDING", "INVALID", name_agrees=True), ["TAX_ID_UNCONFIRMED", "TAX_ID_INVALID"]),
+        (TaxIdFacts("UNAVAILABLE", "VALID", name_agrees=True), ["TAX_ID_UNCONFIRMED"]),
+        (TaxIdFacts("UNSPECIFIED", "UNSPECIFIED", name_agrees=True), []),
+    ],
+)
+def test_tax_ids_warn_and_stop_nothing(tax_id: TaxIdFacts, expected: list[str]) -> None:
+    facts = payment(account=account(tax_ids=(tax_id,)))
+    assert (codes(facts), verdict(facts)) == (expected, Verdict.ALLOW)
+
+
+@pytest.mark.parametrize(
+    ("list_version", "profile_revision", "expected"),
+    [
+        (7, 1, []),
+        (8, 1, []),
+        (6, 1, ["SCREENING_PENDING"]),
+        (7, 2, ["SCREENING_PENDING"]),
+        (7, 0, ["SCREENING_PENDING"]),
+    ],
+)
+def test_a_screening_holds_for_one_profile_and_from_one_version_on(
+    list_version: int, profile_revision: int, expected: list[str]
+) -> None:
+    screening = ScreeningFacts(SDN, list_version, profile_revision, AS_OF)
+    assert codes(payment(merchant=subject(screenings=(screening,)))) == expected
+
+
+def test_an_owner_who_left_stops_nothing() -> None:
+    owner = subject(Role.OWNER, state="CLOSED", kyc_state="REJECTED")
+    assert codes(payment(owners=(owner,))) == []
+
+
+def test_more_owners_than_can_be_looked_at_wait_for_a_person() -> None:
+    assert codes(payment(owners_truncated=True)) == ["SCREENING_PENDING"]
+
+
+def test_the_worst_comes_first() -> None:
+    facts = payment(
+        merchant=subject(state="BLOCKED", open_match_ids=("mat_1",)),
+        country_codes=("KP",),
+        lists=(ListFacts(SDN, 7, AS_OF - timedelta(hours=30)),),
+    )
+    assert codes(facts) == [
+        "COUNTRY_PROHIBITED",
+        "MERCHANT_BLOCKED",
+        "MERCHANT_MATCH_OPEN",
+        "LIST_AGING",
+    ]
+    assert verdict(facts) is Verdict.DENY

@@ -1,0 +1,233 @@
+"""What may happen to payments, as facts, with what each does to Stripe's balance.
+
+The movements are written down by the rules of Stripe's balance transactions, not by our chart of
+accounts: they are the second opinion that the books are compared with.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import strategies as st
+
+from gateway.bookkeeping.balance_facts import (
+    ApplicationFeeEarned,
+    DisputeLost,
+    DisputeOpened,
+    DisputeWon,
+    FundsAvailable,
+    PayoutCreated,
+    PayoutFailed,
+    PayoutPaid,
+    TransferCreated,
+    UnknownBalanceTransaction,
+)
+from gateway.bookkeeping.facts import (
+    Captured,
+    Converted,
+    Fact,
+    FeeCharged,
+    HoldPlaced,
+    HoldReleased,
+    RefundCreated,
+    RefundFailed,
+    ReleaseReason,
+    StripeBalance,
+)
+from gateway.bookkeeping.settlement import SettledCharge, settlement_facts
+
+START = datetime(2026, 11, 1, 12, tzinfo=UTC)
+# Two, zero and three decimals.
+CURRENCIES = ("USD", "JPY", "KWD")
+MAX_AMOUNT = 10**12
+
+# Changes of Stripe's balance by (corridor, currency, part).
+Movement = Counter[tuple[str, str, StripeBalance]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A fact and what Stripe's balance transactions say happened to the balance."""
+
+    fact: Fact
+    movement: Movement
+
+
+Story = list[Step]
+
+
+def _moved(corridor: str, *changes: tuple[str, StripeBalance, int]) -> Movement:
+    movement: Movement = Counter()
+    for currency, part, amount in changes:
+        movement[corridor, currency, part] += amount
+    return movement
+
+
+@st.composite
+def payment_stories(draw: st.DrawFn, number: int) -> Story:
+    """One payment from its hold to whatever comes of it."""
+    corridor = draw(st.sampled_from(("us", "eu")))
+    currency = draw(st.sampled_from(CURRENCIES))
+    about: dict[str, Any] = {
+        "corridor": corridor,
+        "currency": currency,
+        "effective_time": START,
+        "payment_id": f"pay_{number}",
+        "merchant_id": f"m_{draw(st.integers(1, 3))}",
+    }
+    amount = draw(st.integers(1, MAX_AMOUNT))
+    hold_id = f"op_{number}"
+    none: Movement = Counter()
+    story = [Step(HoldPlaced(**about, hold_id=hold_id, amount_minor=amount), none)]
+    if draw(st.booleans()):
+        reason = draw(st.sampled_from(ReleaseReason))
+        released = HoldReleased(**about, hold_id=hold_id, amount_minor=amount, reason=reason)
+        return [*story, Step(released, none)]
+
+    captured = draw(st.integers(1, amount))
+    first = draw(st.integers(1, captured))
+    for ordinal, part in enumerate(part for part in (first, captured - first) if part):
+        capture = Captured(
+            **about,
+            hold_id=hold_id,
+            charge_id=f"ch_{number}",
+            amount_minor=part,
+            capture_number=ordinal + 1,
+            final=ordinal == 1 or part == captured,
+        )
+        story.append(Step(capture, _moved(corridor, (currency, StripeBalance.PENDING, part))))
+    story += draw(_settlements(about, number, captured))
+    story += draw(_refunds(about, number, captured))
+    if draw(st.booleans()):
+        story += draw(_disputes(about, number, captured))
+    return story
+
+
+@st.composite
+def _settlements(draw: st.DrawFn, about: dict[str, Any], number: int, captured: int) -> Story:
+    """What `charge.updated` tells: one balance transaction, and what a destination charge adds."""
+    corridor, currency = about["corridor"], about["currency"]
+    settled_currency = draw(st.sampled_from((currency, *CURRENCIES)))
+    converted = settled_currency != currency
+    settled = draw(st.integers(1, MAX_AMOUNT)) if converted else captured
+    fee = draw(st.integers(-settled, settled))
+    destination = draw(st.booleans())
+    transfer = draw(st.integers(1, settled)) if destination else 0
+    kept = draw(st.integers(0, transfer))
+    charge = SettledCharge(
+        **about,
+        charge_id=f"ch_{number}",
+        captured_minor=captured,
+        balance_transaction_id=f"txn_{number}",
+        settled_currency=settled_currency,
+        settled_minor=settled,
+        fee_minor=fee,
+        available=draw(st.booleans()),
+        transfer_id=f"tr_{number}" if transfer else "",
+        transfer_minor=transfer,
+        application_fee_id=f"fee_{number}" if kept else "",
+        application_fee_minor=kept,
+    )
+    pending, available = StripeBalance.PENDING, StripeBalance.AVAILABLE
+    movements = {
+        Converted: _moved(
+            corridor, (currency, pending, -captured), (settled_currency, pending, settled)
+        ),
+        FeeCharged: _moved(corridor, (settled_currency, pending, -fee)),
+        FundsAvailable: _moved(
+            corridor,
+            (settled_currency, pending, fee - settled),
+            (settled_currency, available, settled - fee),
+        ),
+        TransferCreated: _moved(corridor, (settled_currency, pending, -transfer)),
+        ApplicationFeeEarned: _moved(corridor, (settled_currency, pending, kept)),
+    }
+    return [Step(fact, movements[type(fact)]) for fact in settlement_facts(charge)]
+
+
+@st.composite
+def _refunds(draw: st.DrawFn, about: dict[str, Any], number: int, captured: int) -> Story:
+    corridor, currency = about["corridor"], about["currency"]
+    story: Story = []
+    for ordinal in range(draw(st.integers(0, 3))):
+        amount = draw(st.integers(1, captured))
+        part = draw(st.sampled_from(StripeBalance))
+        refund: dict[str, Any] = {
+            **about,
+            "refund_id": f"re_{number}_{ordinal}",
+            "amount_minor": amount,
+        }
+        taken = _moved(corridor, (currency, part, -amount))
+        story.append(Step(RefundCreated(**refund, balance=part), taken))
+        if draw(st.booleans()):
+            returned = _moved(corridor, (currency, part, amount))
+            story.append(Step(RefundFailed(**refund), returned))
+    return story
+
+
+@st.composite
+def _disputes(draw: st.DrawFn, about: dict[str, Any], number: int, captured: int) -> Story:
+    corridor, currency = about["corridor"], about["currency"]
+    amount, fee = draw(st.integers(1, captured)), draw(st.integers(0, 2_000))
+    dispute: dict[str, Any] = {**about, "dispute_id": f"dp_{number}", "amount_minor": amount}
+    part = StripeBalance.AVAILABLE
+    withdrawn = _moved(corridor, (currency, part, -amount - fee))
+    opened = Step(DisputeOpened(**dispute, fee_minor=fee), withdrawn)
+    if draw(st.booleans()):
+        reinstated = _moved(corridor, (currency, part, amount + fee))
+        return [opened, Step(DisputeWon(**dispute, fee_minor=fee), reinstated)]
+    return [opened, Step(DisputeLost(**dispute), Counter())]
+
+
+@st.composite
+def balance_stories(draw: st.DrawFn, number: int) -> Story:
+    """Money becoming available, paid out, or moving for a reason nobody has told us."""
+    corridor = draw(st.sampled_from(("us", "eu")))
+    currency = draw(st.sampled_from(CURRENCIES))
+    about: dict[str, Any] = {
+        "corridor": corridor,
+        "currency": currency,
+        "effective_time": START,
+    }
+    amount = draw(st.integers(1, MAX_AMOUNT))
+    signed = draw(st.sampled_from((amount, -amount)))
+    pending, available = StripeBalance.PENDING, StripeBalance.AVAILABLE
+    kind = draw(st.sampled_from(("available", "payout", "unknown")))
+    if kind == "available":
+        fact = FundsAvailable(**about, balance_transaction_id=f"txn_b{number}", amount_minor=signed)
+        movement = _moved(corridor, (currency, pending, -signed), (currency, available, signed))
+        return [Step(fact, movement)]
+    if kind == "unknown":
+        part = draw(st.sampled_from(StripeBalance))
+        unknown = UnknownBalanceTransaction(
+            **about,
+            balance_transaction_id=f"txn_b{number}",
+            type="reserve_transaction",
+            amount_minor=signed,
+            balance=part,
+        )
+        return [Step(unknown, _moved(corridor, (currency, part, signed)))]
+    payout: dict[str, Any] = {**about, "payout_id": f"po_{number}", "amount_minor": amount}
+    story = [Step(PayoutCreated(**payout), _moved(corridor, (currency, available, -amount)))]
+    paid, failed = draw(st.booleans()), draw(st.booleans())
+    if paid:
+        story.append(Step(PayoutPaid(**payout), Counter()))
+    if failed:
+        back = _moved(corridor, (currency, available, amount))
+        story.append(Step(PayoutFailed(**payout, was_paid=paid), back))
+    return story
+
+
+@st.composite
+def histories(draw: st.DrawFn, max_stories: int = 6) -> Story:
+    """Several stories at once: each in its own order, mixed at will."""
+    stories = [
+        draw(payment_stories(number) if draw(st.booleans()) else balance_stories(number))
+        for number in range(draw(st.integers(1, max_stories)))
+    ]
+    turns = draw(st.permutations([index for index, story in enumerate(stories) for _ in story]))
+    waiting = [list(story) for story in stories]
+    return [waiting[index].pop(0) for index in turns]

@@ -1,0 +1,78 @@
+"""A gateway as it runs: real PostgreSQL, real gRPC, the Stripe twin, a compliance service that says
+what it is told to."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from gateway.__main__ import open_service
+from gateway.config import GatewaySettings
+from runtime.clock import Clock
+from sandbox.stripe_twin.twin import Twin, running_twin
+from tests.gateway.payments.fake_compliance import FakeCompliance
+from tests.gateway.payments.shop import Shop
+
+NewDatabase = Callable[[str], str]
+# Nobody listens there: the books wait, payments do not.
+NO_LEDGER = "127.0.0.1:1"
+
+
+@pytest.fixture
+async def twin() -> AsyncIterator[Twin]:
+    async with running_twin(seed=1) as running:
+        yield running
+
+
+@pytest.fixture
+async def compliance() -> AsyncIterator[FakeCompliance]:
+    fake = FakeCompliance()
+    await fake.start()
+    yield fake
+    await fake.stop()
+
+
+OpenShop = Callable[..., Any]
+
+
+@pytest.fixture
+def database_url(new_database: NewDatabase) -> str:
+    return new_database("gateway")
+
+
+@pytest.fixture
+def open_shop(database_url: str, twin: Twin, compliance: FakeCompliance) -> OpenShop:
+    """Opens a gateway on this test's database; several may be open at once."""
+
+    @asynccontextmanager
+    async def opened(clock: Clock | None = None, **changes: Any) -> AsyncIterator[Shop]:
+        account = twin.account()
+        settings = GatewaySettings(
+            **{
+                "listen_address": "127.0.0.1:0",
+                "http_address": "127.0.0.1:0",
+                "database_url": SecretStr(database_url),
+                "ledger_address": NO_LEDGER,
+                "compliance_address": compliance.address,
+                "compliance_timeout_seconds": 2.0,
+                "stripe_api_key": SecretStr(account.secret_key),
+                "stripe_api_base": twin.url,
+                "stripe_webhook_secrets": SecretStr(account.webhook_secret),
+                "drain_seconds": 5.0,
+                **changes,
+            }
+        )
+        async with open_service(settings, clock) as server:
+            twin.register_webhook(f"http://127.0.0.1:{server.http_port}/webhooks/stripe/default")
+            async with Shop.open(server.port) as shop:
+                yield shop
+
+    return opened
+
+
+@pytest.fixture
+async def shop(open_shop: OpenShop) -> AsyncIterator[Shop]:
+    async with open_shop() as opened:
+        yield opened

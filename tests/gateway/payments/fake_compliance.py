@@ -1,0 +1,56 @@
+"""A compliance service behind a real socket that decides what the test tells it to."""
+
+import grpc
+
+from compliance.v1 import compliance_service_pb2 as pb
+from compliance.v1 import compliance_service_pb2_grpc
+from compliance.v1.decision_pb2 import Verdict
+
+
+class FakeCompliance(compliance_service_pb2_grpc.ComplianceServiceServicer):
+    """Keeps its port across `stop` and `start`, so that it can be down for a while."""
+
+    def __init__(self) -> None:
+        self.verdict = Verdict.VERDICT_ALLOW
+        self.requests: list[pb.CheckPaymentRequest] = []
+        self._port = 0
+        self._server: grpc.aio.Server | None = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+    async def start(self) -> None:
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        compliance_service_pb2_grpc.add_ComplianceServiceServicer_to_server(self, self._server)
+        self._port = self._server.add_insecure_port(f"127.0.0.1:{self._port}")
+        await self._server.start()
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            await self._server.stop(None)
+            self._server = None
+
+    async def CheckPayment(
+        self, request: pb.CheckPaymentRequest, context: object
+    ) -> pb.CheckPaymentResponse:
+        self.requests.append(request)
+        response = pb.CheckPaymentResponse()
+        response.decision.decision_id = f"dec_{len(self.requests)}"
+        response.decision.verdict = self.verdict
+        response.decision.record_time.GetCurrentTime()
+        if self.verdict != Verdict.VERDICT_ALLOW:
+            response.decision.reasons.add(
+                internal_text="secret", merchant_text="The payment needs another look."
+            )
+        return response
+
+    async def CheckTransfer(
+        self, request: pb.CheckTransferRequest, context: object
+    ) -> pb.CheckTransferResponse:
+        raise NotImplementedError
+
+    async def CheckPayout(
+        self, request: pb.CheckPayoutRequest, context: object
+    ) -> pb.CheckPayoutResponse:
+        raise NotImplementedError

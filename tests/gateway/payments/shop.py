@@ -1,0 +1,131 @@
+"""A client of PaymentService, as a shop would write it."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+
+from gateway.v1 import payment_service_pb2 as pb
+from gateway.v1.money_pb2 import Money
+from gateway.v1.payment_pb2 import Payment, PaymentMethod, PaymentState
+from gateway.v1.payment_service_pb2_grpc import PaymentServiceStub
+from runtime.errors import ReceivedError, from_rpc_error
+
+WAIT_SECONDS = 20.0
+_numbers = itertools.count(1)
+
+
+class Refused(Exception):
+    """A call that failed, with its details."""
+
+    def __init__(self, error: ReceivedError) -> None:
+        super().__init__(f"{error.code.name} {error.reason}: {error.message}")
+        self.error = error
+
+
+class Shop:
+    """Calls a gateway and waits for what it shows."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
+        self.stub = PaymentServiceStub(channel)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, port: int) -> AsyncIterator["Shop"]:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield cls(channel)
+
+    async def create(self, timeout: float | None = None, **fields: Any) -> Payment:
+        return (
+            await self.call("CreatePayment", create_request(**fields), timeout=timeout)
+        ).payment
+
+    async def confirm(self, payment: Payment, request_id: str | None = None) -> Payment:
+        request = pb.ConfirmPaymentRequest(
+            request_id=request_id or fresh(), payment_id=payment.id
+        )
+        return (await self.call("ConfirmPayment", request)).payment
+
+    async def capture(
+        self, payment: Payment, minor_units: int | None = None, request_id: str | None = None
+    ) -> Payment:
+        request = pb.CapturePaymentRequest(
+            request_id=request_id or fresh(), payment_id=payment.id
+        )
+        if minor_units is not None:
+            request.amount.CopyFrom(euros(minor_units))
+        return (await self.call("CapturePayment", request)).payment
+
+    async def cancel(self, payment: Payment, request_id: str | None = None) -> Payment:
+        request = pb.CancelPaymentRequest(request_id=request_id or fresh(), payment_id=payment.id)
+        return (await self.call("CancelPayment", request)).payment
+
+    async def refund(
+        self, payment: Payment, minor_units: int | None = None, request_id: str | None = None
+    ) -> pb.RefundPaymentResponse:
+        request = pb.RefundPaymentRequest(request_id=request_id or fresh(), payment_id=payment.id)
+        if minor_units is not None:
+            request.amount.CopyFrom(euros(minor_units))
+        return await self.call("RefundPayment", request)
+
+    async def get(self, payment_id: str) -> Payment:
+        request = pb.GetPaymentRequest(payment_id=payment_id)
+        return (await self.call("GetPayment", request)).payment
+
+    async def call(self, method: str, request: Any, timeout: float | None = None) -> Any:
+        try:
+            return await getattr(self.stub, method)(request, timeout=timeout)
+        except grpc.aio.AioRpcError as error:
+            raise Refused(from_rpc_error(error)) from error
+
+    async def watch_until(
+        self, payment_id: str, *states: "PaymentState.ValueType"
+    ) -> list[pb.WatchPaymentsResponse]:
+        """The changes of a payment, up to the first that brings it into one of the states."""
+        seen: list[pb.WatchPaymentsResponse] = []
+        stream = self.stub.WatchPayments(pb.WatchPaymentsRequest(payment_id=payment_id))
+        async with asyncio.timeout(WAIT_SECONDS):
+            async for event in stream:
+                seen.append(event)
+                if event.payment.state in states:
+                    break
+        stream.cancel()
+        return seen
+
+    async def watch_for(self, payment_id: str, transition: str) -> pb.WatchPaymentsResponse:
+        """The first change of a payment by this name."""
+        stream = self.stub.WatchPayments(pb.WatchPaymentsRequest(payment_id=payment_id))
+        async with asyncio.timeout(WAIT_SECONDS):
+            async for event in stream:
+                if event.transition == transition:
+                    stream.cancel()
+                    return event
+        raise AssertionError("the stream ended")
+
+
+def fresh() -> str:
+    """A request_id that was not used before."""
+    return f"req-{next(_numbers)}"
+
+
+def euros(minor_units: int) -> Money:
+    """An amount in EUR."""
+    return Money(currency_code="EUR", minor_units=minor_units)
+
+
+def create_request(**fields: Any) -> pb.CreatePaymentRequest:
+    """A charge of 20.00 EUR on a card that works, but for what is given."""
+    return pb.CreatePaymentRequest(
+        **{
+            "request_id": fresh(),
+            "merchant_id": "m_1",
+            "customer_id": "c_1",
+            "amount": euros(2000),
+            "payment_method": PaymentMethod(token="pm_card_visa"),
+            **fields,
+        }
+    )

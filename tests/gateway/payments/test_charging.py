@@ -1,0 +1,235 @@
+"""Charges as a shop sees them: gRPC in front, PostgreSQL below, the Stripe twin behind."""
+
+import pytest
+
+from compliance.v1.decision_pb2 import Verdict
+from gateway.v1.payment_pb2 import (
+    CaptureMethod,
+    ComplianceVerdict,
+    OperationKind,
+    PaymentMethod,
+    PaymentState,
+)
+from gateway.v1.refund_pb2 import RefundState
+from sandbox.stripe_twin.twin import Twin
+from tests.gateway.payments.fake_compliance import FakeCompliance
+from tests.gateway.payments.shop import Refused, Shop, euros, fresh
+
+S = PaymentState
+MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
+
+
+async def test_a_charge_succeeds_and_its_fee_becomes_known(shop: Shop, twin: Twin) -> None:
+    payment = await shop.create(description="Two books", metadata={"order": "42"})
+    assert payment.state == S.PAYMENT_STATE_SUCCEEDED
+    assert payment.amount_captured.minor_units == payment.amount.minor_units == 2000
+    assert payment.compliance.verdict == ComplianceVerdict.COMPLIANCE_VERDICT_ALLOW
+    assert [fact.kind for fact in payment.booking.facts] == ["hold_placed", "captured"]
+    event = await shop.watch_for(payment.id, "fee_known")
+    [charge] = twin.books()["default"]["charges"]
+    assert event.payment.charge_id == charge["id"]
+    assert event.payment.fee.minor_units == twin.books()["default"]["fees"]["eur"]
+    [intent] = twin.books()["default"]["payment_intents"]
+    assert intent["metadata"]["order"] == "42"
+    facts = (await shop.get(payment.id)).booking.facts
+    assert [fact.kind for fact in facts] == ["hold_placed", "captured", "fee_charged"]
+
+
+async def test_a_decline_is_an_answer_and_releases_the_hold(shop: Shop) -> None:
+    payment = await shop.create(
+        payment_method=PaymentMethod(token="pm_card_chargeDeclinedInsufficientFunds")
+    )
+    assert payment.state == S.PAYMENT_STATE_DECLINED
+    assert payment.decline.code == "card_declined"
+    assert payment.decline.decline_code == "insufficient_funds"
+    assert payment.decline.advice_code == "try_again_later"
+    assert payment.amount_captured.minor_units == 0
+    assert [f.kind for f in payment.booking.facts] == ["hold_placed", "hold_released"]
+
+
+async def test_a_request_that_stripe_refuses_fails_and_says_which_parameter(shop: Shop) -> None:
+    payment = await shop.create(payment_method=PaymentMethod(token="pm_nosuch"))
+    assert payment.state == S.PAYMENT_STATE_FAILED
+    assert payment.failure.code == "rail_rejected"
+    assert payment.failure.stripe_code == "resource_missing"
+    assert payment.failure.stripe_param == "payment_method"
+    assert [f.kind for f in payment.booking.facts] == ["hold_placed", "hold_released"]
+
+
+async def test_a_manual_capture_takes_a_part_and_releases_the_rest(
+    shop: Shop, twin: Twin
+) -> None:
+    payment = await shop.create(capture_method=MANUAL)
+    assert payment.state == S.PAYMENT_STATE_AUTHORIZED
+    assert payment.amount_authorized.minor_units == 2000
+    assert payment.HasField("capture_before")
+    payment = await shop.capture(payment, 1500)
+    assert payment.state == S.PAYMENT_STATE_SUCCEEDED
+    assert payment.amount_captured.minor_units == 1500
+    [charge] = twin.books()["default"]["charges"]
+    assert charge["amount_captured"] == 1500
+    captured = payment.booking.facts[-1]
+    assert (captured.kind, captured.amount.minor_units) == ("captured", 1500)
+
+
+async def test_more_than_authorised_cannot_be_captured(shop: Shop, twin: Twin) -> None:
+    payment = await shop.create(capture_method=MANUAL)
+    with pytest.raises(Refused) as refused:
+        await shop.capture(payment, 2001)
+    assert refused.value.error.reason == "AMOUNT_EXCEEDS_AUTHORIZED"
+    assert refused.value.error.metadata["limit_minor_units"] == "2000"
+    assert not twin.requests.matching("POST", f"/v1/payment_intents/{payment.payment_intent_id}")
+    assert (await shop.get(payment.id)).state == S.PAYMENT_STATE_AUTHORIZED
+
+
+async def test_an_authorisation_is_canceled(shop: Shop, twin: Twin) -> None:
+    payment = await shop.cancel(await shop.create(capture_method=MANUAL))
+    assert payment.state == S.PAYMENT_STATE_CANCELED
+    assert payment.amount_authorized.minor_units == 0
+    assert [f.kind for f in payment.booking.facts] == ["hold_placed", "hold_released"]
+    [intent] = twin.books()["default"]["payment_intents"]
+    assert intent["status"] == "canceled"
+    with pytest.raises(Refused) as refused:
+        await shop.capture(payment)
+    assert refused.value.error.reason == "INVALID_PAYMENT_STATE"
+
+
+async def test_3d_secure_is_completed_and_confirmed(shop: Shop, twin: Twin) -> None:
+    payment = await shop.create(
+        payment_method=PaymentMethod(token="pm_card_threeDSecure2Required"),
+        return_url="https://shop.example/back",
+    )
+    assert payment.state == S.PAYMENT_STATE_REQUIRES_ACTION
+    assert payment.next_action.redirect_url.startswith("http")
+    assert not payment.next_action.client_secret
+    waiting = await shop.confirm(payment)
+    assert waiting.state == S.PAYMENT_STATE_REQUIRES_ACTION
+    assert waiting.next_action.redirect_url
+    twin.complete_authentication(payment.payment_intent_id)
+    done = await shop.confirm(payment)
+    assert done.state == S.PAYMENT_STATE_SUCCEEDED
+    assert not done.HasField("next_action")
+
+
+async def test_3d_secure_without_a_redirect_gives_a_secret_that_lists_do_not_show(
+    shop: Shop,
+) -> None:
+    payment = await shop.create(
+        payment_method=PaymentMethod(token="pm_card_threeDSecure2Required")
+    )
+    assert "_secret_" in payment.next_action.client_secret
+    [event] = (await shop.watch_until(payment.id, S.PAYMENT_STATE_REQUIRES_ACTION))[-1:]
+    assert not event.payment.next_action.client_secret
+
+
+async def test_a_failed_3d_secure_is_a_decline(shop: Shop, twin: Twin) -> None:
+    payment = await shop.create(
+        payment_method=PaymentMethod(token="pm_card_threeDSecure2Required")
+    )
+    twin.complete_authentication(payment.payment_intent_id, passed=False)
+    done = await shop.confirm(payment)
+    assert done.state == S.PAYMENT_STATE_DECLINED
+    assert [f.kind for f in done.booking.facts] == ["hold_placed", "hold_released"]
+
+
+async def test_3d_secure_off_session_is_a_decline_that_says_so(shop: Shop) -> None:
+    payment = await shop.create(
+        payment_method=PaymentMethod(token="pm_card_threeDSecure2Required"), off_session=True
+    )
+    assert payment.state == S.PAYMENT_STATE_DECLINED
+    assert payment.decline.authentication_required
+
+
+async def test_refunds_in_parts_until_nothing_is_left(shop: Shop, twin: Twin) -> None:
+    payment = await shop.create()
+    first = await shop.refund(payment, 500)
+    assert first.refund.state == RefundState.REFUND_STATE_SUCCEEDED
+    assert first.payment.amount_refunded.minor_units == 500
+    with pytest.raises(Refused) as refused:
+        await shop.refund(payment, 1501)
+    assert refused.value.error.reason == "AMOUNT_EXCEEDS_REFUNDABLE"
+    rest = await shop.refund(payment)
+    assert rest.refund.amount.minor_units == 1500
+    assert rest.payment.amount_refunded.minor_units == 2000
+    with pytest.raises(Refused):
+        await shop.refund(payment)
+    assert [r["amount"] for r in twin.books()["default"]["refunds"]] == [500, 1500]
+    assert [r.amount.minor_units for r in rest.payment.refunds] == [500, 1500]
+    assert len(twin.requests.matching("POST", "/v1/refunds")) == 2
+
+
+async def test_a_refund_that_fails_later_can_be_made_again(shop: Shop, twin: Twin) -> None:
+    payment = await shop.create()
+    refund = (await shop.refund(payment)).refund
+    twin.fail_refund(refund.stripe_refund_id)
+    event = await shop.watch_for(payment.id, "refund_failed")
+    assert event.payment.amount_refunded.minor_units == 0
+    shown = await shop.get(payment.id)
+    assert shown.refunds[0].state == RefundState.REFUND_STATE_FAILED
+    assert [f.kind for f in shown.booking.facts[-2:]] == ["refund_created", "refund_failed"]
+    again = await shop.refund(payment)
+    assert again.payment.amount_refunded.minor_units == 2000
+
+
+async def test_a_denied_payment_never_reaches_stripe(
+    shop: Shop, twin: Twin, compliance: FakeCompliance
+) -> None:
+    compliance.verdict = Verdict.VERDICT_DENY
+    payment = await shop.create()
+    assert payment.state == S.PAYMENT_STATE_BLOCKED
+    assert list(payment.compliance.merchant_reasons) == ["The payment needs another look."]
+    assert not payment.booking.facts
+    assert not twin.requests.matching("POST")
+
+
+async def test_a_payment_in_review_is_asked_about_again_and_then_charged(
+    open_shop: object, twin: Twin, compliance: FakeCompliance
+) -> None:
+    compliance.verdict = Verdict.VERDICT_REVIEW
+    async with open_shop(review_recheck_seconds=0.1) as shop:  # type: ignore[operator]
+        payment = await shop.create()
+        assert payment.state == S.PAYMENT_STATE_IN_REVIEW
+        assert not twin.requests.matching("POST")
+        compliance.verdict = Verdict.VERDICT_ALLOW
+        await shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED)
+    # Each question is a new one: the same would get the same decision.
+    assert len({request.request_id for request in compliance.requests}) == len(
+        compliance.requests
+    )
+
+
+async def test_a_payment_in_review_can_be_canceled(
+    shop: Shop, compliance: FakeCompliance
+) -> None:
+    compliance.verdict = Verdict.VERDICT_REVIEW
+    payment = await shop.cancel(await shop.create())
+    assert payment.state == S.PAYMENT_STATE_CANCELED
+
+
+async def test_what_compliance_is_asked(shop: Shop, compliance: FakeCompliance) -> None:
+    payment = await shop.create(
+        merchant_id="m_7", customer_id="", amount=euros(777), request_id=fresh()
+    )
+    [request] = compliance.requests
+    assert request.payment_id == payment.id
+    assert request.merchant_subject_id == "m_7"
+    assert request.customer_subject_id == ""
+    assert request.amount.minor_units == 777
+    assert request.stripe_account == "default"
+
+
+async def test_every_post_to_stripe_carries_a_key(shop: Shop, twin: Twin) -> None:
+    payment = await shop.create(capture_method=MANUAL)
+    await shop.capture(payment)
+    await shop.refund(payment, 1)
+    await shop.cancel(await shop.create(capture_method=MANUAL))
+    keys = [request.idempotency_key for request in twin.requests.matching("POST")]
+    assert len(set(keys)) == len(keys) == 5
+    assert twin.requests.posts_without_key == 0
+    kinds = [o.kind for o in (await shop.get(payment.id)).operations]
+    assert kinds == [
+        OperationKind.OPERATION_KIND_CHECK,
+        OperationKind.OPERATION_KIND_AUTHORIZE,
+        OperationKind.OPERATION_KIND_CAPTURE,
+        OperationKind.OPERATION_KIND_REFUND,
+    ]

@@ -1,0 +1,103 @@
+"""What is done next with an operation follows from what is written down."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.payments.operation import (
+    BACKOFF_LIMIT,
+    KEY_HORIZON,
+    MAX_SENDS,
+    SETTLE_TIME,
+    Operation,
+    OperationKind,
+    OperationState,
+    Step,
+    backoff,
+    decided,
+    next_attempt,
+    next_step,
+    put_off,
+    sent,
+    settled_by_silence,
+)
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+def new_operation() -> Operation:
+    return Operation(
+        id="op_01",
+        payment_id="pay_01",
+        kind=OperationKind.AUTHORIZE,
+        state=OperationState.PENDING,
+        corridor="default",
+        create_time=NOW,
+        next_attempt_time=NOW,
+        deadline=NOW + timedelta(days=3),
+    )
+
+
+def test_an_unsent_operation_is_sent_until_its_deadline_and_then_given_up() -> None:
+    operation = new_operation()
+    assert next_step(operation, operation.deadline - SECOND) is Step.SEND
+    assert next_step(operation, operation.deadline) is Step.GIVE_UP
+
+
+def test_a_sent_operation_is_never_sent_again_past_the_key_horizon() -> None:
+    operation = sent(new_operation(), NOW)
+    assert next_step(operation, NOW + KEY_HORIZON - SECOND) is Step.SEND
+    assert next_step(operation, NOW + KEY_HORIZON) is Step.FIND_OUT
+    # A later send does not move the horizon of the first.
+    again = sent(put_off(operation, NOW, SECOND, unknown=True), NOW + timedelta(hours=20))
+    assert next_step(again, NOW + KEY_HORIZON) is Step.FIND_OUT
+
+
+def test_after_its_deadline_or_too_many_sends_it_is_only_found_out() -> None:
+    operation = replace(sent(new_operation(), NOW), deadline=NOW + SECOND)
+    assert next_step(operation, NOW + SECOND) is Step.FIND_OUT
+    tired = replace(sent(new_operation(), NOW), send_count=MAX_SENDS)
+    assert next_step(tired, NOW) is Step.FIND_OUT
+
+
+def test_the_key_depends_on_the_operation_and_its_attempt_alone() -> None:
+    operation = new_operation()
+    key = operation.idempotency_key
+    later = sent(put_off(sent(operation, NOW), NOW, SECOND, unknown=True), NOW + SECOND)
+    assert later.idempotency_key == key
+    assert next_attempt(later, NOW).idempotency_key != key
+    assert len(key) <= 255
+
+
+def test_only_certainty_resets_the_horizon() -> None:
+    operation = sent(new_operation(), NOW)
+    assert put_off(operation, NOW, SECOND, unknown=True).first_send_time == NOW
+    assert put_off(operation, NOW, SECOND, unknown=False).first_send_time is None
+
+
+def test_silence_is_proof_only_after_a_while() -> None:
+    operation = sent(new_operation(), NOW)
+    assert not settled_by_silence(operation, NOW + SETTLE_TIME - SECOND)
+    assert settled_by_silence(operation, NOW + SETTLE_TIME)
+
+
+def test_an_open_state_decides_nothing() -> None:
+    with pytest.raises(AssertionError):
+        decided(new_operation(), OperationState.UNKNOWN, NOW)
+
+
+@given(
+    st.integers(min_value=0, max_value=10_000),
+    st.floats(min_value=0, max_value=1, exclude_max=True),
+    st.none() | st.timedeltas(min_value=timedelta(0), max_value=timedelta(hours=1)),
+)
+def test_backoff_is_bounded_and_heeds_the_server(
+    send_count: int, jitter: float, at_least: timedelta | None
+) -> None:
+    wait = backoff(send_count, jitter, at_least)
+    floor = at_least or timedelta(0)
+    assert floor <= wait <= max(BACKOFF_LIMIT, floor)

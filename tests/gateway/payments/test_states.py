@@ -1,0 +1,134 @@
+"""The state machine by itself: what is possible, and what holds whatever happens."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.bookkeeping.facts import Captured, HoldPlaced, HoldReleased
+from gateway.payments.money_facts import facts_of
+from gateway.payments.payment import Payment, take
+from gateway.payments.states import (
+    FINAL,
+    HOLDING,
+    IllegalTransitionError,
+    PaymentState,
+    Transition,
+    allows,
+    edges,
+    state_after,
+)
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+DOCUMENT = Path("docs/gateway.md")
+
+
+def new_payment(**values: Any) -> Payment:
+    return Payment(
+        **{
+            "id": "pay_1",
+            "request_id": "r1",
+            "merchant_id": "m_1",
+            "customer_id": "c_1",
+            "corridor": "default",
+            "state": PaymentState.RECEIVED,
+            "currency": "EUR",
+            "amount_minor": 1000,
+            "payment_method": "pm_1",
+            "create_time": NOW,
+            "update_time": NOW,
+            **values,
+        }
+    )
+
+
+def values_of(payment: Payment, transition: Transition) -> dict[str, Any]:
+    """What goes along with a transition, as the rules give it."""
+    if transition is Transition.AUTHORIZATION_STARTED:
+        return {"hold_id": f"op_{payment.revision}"}
+    if transition is Transition.AUTHORIZED:
+        return {
+            "hold_id": payment.hold_id or "pi_1",
+            "authorized_minor": 1000,
+            "payment_intent_id": "pi_1",
+        }
+    if transition is Transition.CAPTURED:
+        return {
+            "hold_id": "",
+            "authorized_minor": 1000,
+            "captured_minor": 700,
+            "charge_id": "ch_1",
+            "payment_intent_id": "pi_1",
+        }
+    if state_after(payment.state, transition) not in HOLDING and payment.hold_id:
+        return {"hold_id": ""}
+    return {}
+
+
+@given(st.lists(st.sampled_from(Transition), max_size=60))
+def test_whatever_happens_holds_and_facts_agree(transitions: list[Transition]) -> None:
+    payment = new_payment()
+    open_holds: set[str] = set()
+    captures = 0
+    for transition in transitions:
+        if not allows(payment.state, transition):
+            with pytest.raises(IllegalTransitionError):
+                take(payment, transition, NOW)
+            continue
+        change = take(payment, transition, NOW, **values_of(payment, transition))
+        for fact in facts_of(change, NOW):
+            if isinstance(fact, HoldPlaced):
+                assert fact.hold_id not in open_holds
+                open_holds.add(fact.hold_id)
+            elif isinstance(fact, HoldReleased | Captured):
+                open_holds.remove(fact.hold_id)
+                captures += isinstance(fact, Captured)
+        assert change.after.revision == payment.revision + 1
+        payment = change.after
+        assert bool(open_holds) == payment.holding
+        assert (captures == 1) == (payment.state is PaymentState.SUCCEEDED)
+
+
+def test_every_state_can_be_reached_and_left_unless_final() -> None:
+    reached = {after for _, _, after in edges()} | {PaymentState.RECEIVED}
+    assert reached == set(PaymentState)
+    left = {before for before, _, after in edges() if before is not after}
+    # Late news from Stripe and a repeated request lead out of these, nothing out of the others.
+    assert FINAL - left == {
+        PaymentState.BLOCKED,
+        PaymentState.SUCCEEDED,
+        PaymentState.CANCELED,
+    }
+
+
+def test_nothing_is_charged_without_compliance() -> None:
+    into_authorizing = {
+        before
+        for before, transition, after in edges()
+        if after is PaymentState.AUTHORIZING and transition is Transition.AUTHORIZATION_STARTED
+    }
+    assert into_authorizing == {PaymentState.COMPLIANCE_CHECKED}
+    into_checked = {t for _, t, after in edges() if after is PaymentState.COMPLIANCE_CHECKED}
+    assert into_checked == {Transition.COMPLIANCE_ALLOWED}
+
+
+def test_a_captured_payment_never_leaves_succeeded() -> None:
+    payment = take(
+        new_payment(state=PaymentState.AUTHORIZING, hold_id="op_1"),
+        Transition.CAPTURED,
+        NOW,
+        **values_of(new_payment(state=PaymentState.AUTHORIZING), Transition.CAPTURED),
+    ).after
+    for transition in Transition:
+        if allows(payment.state, transition):
+            assert state_after(payment.state, transition) is PaymentState.SUCCEEDED
+
+
+def test_the_document_shows_exactly_these_transitions() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    shown = set(re.findall(r"^\| `(\w+)` \| `(\w+)` \| `(\w+)` \|$", text, flags=re.MULTILINE))
+    assert shown == {(b.value, t.value, a.value) for b, t, a in edges()}

@@ -1,0 +1,69 @@
+"""The gateway as it runs, against the Stripe twin; nobody is behind it but the database."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from pydantic import SecretStr
+
+from gateway.__main__ import open_service
+from gateway.config import GatewaySettings
+from gateway.v1 import merchant_service_pb2_grpc, rail_service_pb2_grpc
+from runtime.clock import Clock
+from runtime.errors import ReceivedError, from_rpc_error
+from sandbox.stripe_twin.twin import Twin
+
+# Nobody listens there.
+NOWHERE = "127.0.0.1:1"
+
+
+@dataclass
+class RunningGateway:
+    """Stubs of the services, and where the HTTP server listens."""
+
+    merchants: Any
+    rails: Any
+    http_port: int
+
+
+@asynccontextmanager
+async def running_gateway(
+    database_url: str, twin: Twin, clock: Clock | None = None, **changes: Any
+) -> AsyncIterator[RunningGateway]:
+    """A gateway on a database of its own, to which the twin sends its webhooks."""
+    account = twin.account()
+    settings = GatewaySettings(
+        **{
+            "listen_address": "127.0.0.1:0",
+            "http_address": "127.0.0.1:0",
+            "database_url": SecretStr(database_url),
+            "ledger_address": NOWHERE,
+            "compliance_address": NOWHERE,
+            "stripe_api_key": SecretStr(account.secret_key),
+            "stripe_api_base": twin.url,
+            "stripe_webhook_secrets": SecretStr(account.webhook_secret),
+            "drain_seconds": 1.0,
+            **changes,
+        }
+    )
+    async with open_service(settings, clock) as server:
+        url = f"http://127.0.0.1:{server.http_port}/webhooks/stripe/default"
+        twin.register_webhook(url)
+        twin.register_webhook(url, connect=True)
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            yield RunningGateway(
+                merchant_service_pb2_grpc.MerchantServiceStub(channel),
+                rail_service_pb2_grpc.RailServiceStub(channel),
+                server.http_port,
+            )
+
+
+async def refusal_of(call: Any) -> ReceivedError:
+    """What a call that must fail failed with."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return from_rpc_error(error)
+    raise AssertionError("the call succeeded")

@@ -1,0 +1,134 @@
+"""An inbox in a real database, a receiver behind a real socket, and signed events."""
+
+import hashlib
+import hmac
+import itertools
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.rails.corridors import Corridor
+from gateway.webhooks.inbox import PostgresInbox
+from gateway.webhooks.receiver import WebhookReceiver
+from runtime.clock import ManualClock
+from runtime.migrations import migrate
+from runtime.postgres import create_engine
+
+START = datetime(2026, 11, 22, 12, tzinfo=UTC)
+ROLE = "gateway_service"
+SECRET, ROLLED_SECRET, OTHER_SECRET = "whsec_first", "whsec_second", "whsec_of_another_corridor"
+
+_numbers = itertools.count(1)
+
+
+def event_body(event_type: str = "payment_intent.succeeded", **values: Any) -> str:
+    """A valid event; `object` replaces its object."""
+    number = next(_numbers)
+    data = values.pop("object", {"id": "pi_1", "object": "payment_intent"})
+    event = {
+        "id": f"evt_{number}",
+        "object": "event",
+        "type": event_type,
+        "created": int(START.timestamp()),
+        "livemode": False,
+        "data": {"object": data},
+        **values,
+    }
+    return json.dumps(event)
+
+
+def signature(
+    body: str | bytes, secret: str = SECRET, when: datetime = START, scheme: str = "v1"
+) -> str:
+    """The header that Stripe would send."""
+    raw = body.encode() if isinstance(body, str) else body
+    timestamp = int(when.timestamp())
+    mac = hmac.new(secret.encode(), f"{timestamp}.".encode() + raw, hashlib.sha256)
+    return f"t={timestamp},{scheme}={mac.hexdigest()}"
+
+
+def corridor(name: str, *secrets: str) -> Corridor:
+    return Corridor(
+        name=name,
+        api_key=SecretStr("sk_test_bench"),
+        webhook_secrets=tuple(SecretStr(secret) for secret in secrets),
+    )
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(START)
+
+
+@pytest.fixture
+async def database_url(new_database: Callable[[str], str]) -> str:
+    url = new_database("gateway")
+    await migrate(url, "gateway")
+    return url
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    opened = create_engine(database_url, role=ROLE, pool_size=8, application_name="test")
+    yield opened
+    await opened.dispose()
+
+
+@pytest.fixture
+def inbox(engine: AsyncEngine, clock: ManualClock) -> PostgresInbox:
+    return PostgresInbox(engine, clock)
+
+
+@dataclass
+class Intake:
+    """The receiver's address, and a client for it."""
+
+    url: str
+    http: aiohttp.ClientSession
+    engine: AsyncEngine
+
+    async def post(
+        self, body: str | bytes, header: str | None, name: str = "default"
+    ) -> tuple[int, dict[str, Any]]:
+        """Status and body of the answer."""
+        headers = {} if header is None else {"Stripe-Signature": header}
+        async with self.http.post(
+            f"{self.url}/webhooks/stripe/{name}", data=body, headers=headers
+        ) as response:
+            return response.status, await response.json()
+
+    async def stored(self) -> int:
+        """Events in the database."""
+        async with self.engine.connect() as connection:
+            found = await connection.execute(text("SELECT count(*) FROM webhook_event"))
+            return int(found.scalar_one())
+
+
+@pytest.fixture
+async def intake(
+    inbox: PostgresInbox, engine: AsyncEngine, clock: ManualClock
+) -> AsyncIterator[Intake]:
+    receiver = WebhookReceiver(
+        [corridor("default", SECRET, ROLLED_SECRET), corridor("backup", OTHER_SECRET)],
+        inbox,
+        clock,
+    )
+    application = web.Application()
+    application.add_routes(receiver.routes())
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    async with aiohttp.ClientSession() as http:
+        yield Intake(f"http://{host}:{port}", http, engine)
+    await runner.cleanup()

@@ -1,0 +1,163 @@
+"""Many callers, two replicas, lost connections: nothing twice, nothing half done."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import psycopg
+import pytest
+
+from ledger import committer
+from ledger.v1 import transaction_mutations_pb2 as mutations
+from runtime.errors import from_rpc_error
+from tests.ledger.client import LedgerClient, fresh_id, transfer
+from tests.ledger.conftest import OpenReplica
+
+
+async def test_many_callers_never_overdraw(bank: LedgerClient) -> None:
+    await bank.create(transfer("wallet", "cash", 100))
+    results = await asyncio.gather(
+        *(bank.create(transfer("payable", "wallet", 7)) for _ in range(60)), return_exceptions=True
+    )
+    failures = [from_rpc_error(r) for r in results if isinstance(r, grpc.aio.AioRpcError)]
+    assert len(results) - len(failures) == 100 // 7
+    assert {failure.reason for failure in failures} == {"FLOOR_BREACHED"}
+    assert await bank.posted("wallet") == 100 % 7
+    assert (await bank.verify()).intact
+
+
+async def test_two_replicas_share_one_log(
+    bank: LedgerClient, open_replica: OpenReplica, url: str
+) -> None:
+    other = await open_replica(url)
+    made = await asyncio.gather(
+        *(
+            client.create(transfer("wallet", "cash", 1), f"shared-{number % 80}")
+            for number in range(160)
+            for client in (bank, other)
+        )
+    )
+    assert sorted({transaction.sequence for transaction in made}) == list(range(1, 81))
+    assert await bank.posted("wallet") == await other.posted("wallet") == 80
+    assert (await other.verify()).intact
+
+
+async def test_two_replicas_never_overdraw_together(
+    bank: LedgerClient, open_replica: OpenReplica, url: str
+) -> None:
+    other = await open_replica(url)
+    await bank.create(transfer("wallet", "cash", 50))
+    results = await asyncio.gather(
+        *(
+            client.create(transfer("payable", "wallet", 1))
+            for _ in range(60)
+            for client in (bank, other)
+        ),
+        return_exceptions=True,
+    )
+    assert sum(not isinstance(result, BaseException) for result in results) == 50
+    assert await other.posted("wallet") == 0
+
+
+async def test_an_account_closed_by_one_replica_is_closed_for_the_other(
+    bank: LedgerClient, open_replica: OpenReplica, url: str
+) -> None:
+    other = await open_replica(url)
+    await other.create(transfer("wallet", "cash", 1))
+    await bank.account("short-lived")
+    await other.create(transfer("short-lived", "short-lived", 1))
+    await bank.close("short-lived")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await other.create(transfer("short-lived", "cash", 1))
+    assert from_rpc_error(caught.value).reason == "ACCOUNT_CLOSED"
+
+
+async def kill_commit_connections(url: str) -> int:
+    """Ends the committers' connections, as a failing network or server would."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        cursor = await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'ledger-commits' AND datname = current_database()"
+        )
+        return len(await cursor.fetchall())
+
+
+async def test_lost_connections_leave_nothing_half_done(bank: LedgerClient, url: str) -> None:
+    """Connections die while commits run; every request ends up made once or not at all."""
+    ids = [fresh_id() for _ in range(200)]
+
+    async def create(request_id: str) -> int:
+        for _ in range(50):
+            try:
+                return (await bank.create(transfer("wallet", "cash", 1), request_id)).sequence
+            except grpc.aio.AioRpcError as error:
+                assert error.code() is grpc.StatusCode.UNAVAILABLE
+        raise AssertionError("never made")
+
+    async def killer(stop: asyncio.Event) -> int:
+        killed = 0
+        while not stop.is_set() or not killed:
+            killed += await kill_commit_connections(url)
+        return killed
+
+    stop = asyncio.Event()
+    killing = asyncio.create_task(killer(stop))
+    made = await asyncio.gather(*(create(request_id) for request_id in ids))
+    stop.set()
+    assert await killing > 0
+    assert sorted(made) == list(range(1, 201))
+    assert await bank.posted("wallet") == 200
+    assert (await bank.verify()).intact
+
+
+@asynccontextmanager
+async def stalled_ledger(url: str) -> AsyncIterator[None]:
+    """Holds the head's lock, so that no commit gets through."""
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute("SELECT FROM ledger_heads FOR UPDATE")
+        yield
+        await connection.rollback()
+
+
+async def test_a_full_queue_refuses_at_once_and_takes_nothing(
+    bank: LedgerClient, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committer, "MAX_QUEUED_ITEMS", 5)
+    async with stalled_ledger(url):
+        waiting = [
+            asyncio.create_task(bank.create(transfer("wallet", "cash", 1))) for _ in range(30)
+        ]
+        refused: set[asyncio.Task[Any]] = set()
+        left = set(waiting)
+        while len(refused) < 20:
+            done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            refused |= done
+    await asyncio.wait(waiting)
+    errors = [
+        from_rpc_error(task.exception())
+        for task in waiting
+        if isinstance(task.exception(), grpc.RpcError)
+    ]
+    assert {(error.code, error.reason) for error in errors} == {
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+    }
+    assert all(error.retry_delay is not None for error in errors)
+    assert await bank.posted("wallet") == len(waiting) - len(errors)
+
+
+async def test_a_caller_that_leaves_before_its_turn_is_dropped(
+    bank: LedgerClient, url: str
+) -> None:
+    async with stalled_ledger(url):
+        first = asyncio.create_task(bank.create(transfer("wallet", "cash", 1), "first"))
+        request = mutations.CreateTransactionRequest(
+            request_id="late", ledger="main", transaction=transfer("wallet", "cash", 10)
+        )
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await bank.stub.CreateTransaction(request, timeout=0.5)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    await first
+    assert await bank.posted("wallet") == 1
+    assert (await bank.create(transfer("wallet", "cash", 10), "late")).sequence == 2

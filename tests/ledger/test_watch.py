@@ -1,0 +1,58 @@
+"""The feed: everything, in commit order, from any point on."""
+
+import asyncio
+
+import grpc
+
+from tests.ledger.client import LedgerClient, failure_of, transfer
+from tests.ledger.conftest import OpenReplica
+
+
+async def test_history_first_and_then_what_happens(bank: LedgerClient) -> None:
+    for amount in (1, 2, 3):
+        await bank.create(transfer("wallet", "cash", amount))
+    call = bank.watch(after_sequence=1)
+    first = await call.read()
+    assert [t.sequence for t in first.transactions] == [2, 3]
+    assert first.transactions[0].entries[1].balance_after.posted_minor == 3
+    assert first.through_sequence == 3
+    made = await bank.create(transfer("wallet", "cash", 4))
+    assert list((await call.read()).transactions) == [made]
+    call.cancel()
+
+
+async def test_many_watchers_see_the_same_without_gaps(bank: LedgerClient) -> None:
+    count = 300
+    watchers = [asyncio.create_task(bank.watched(count, after)) for after in (0, 0, 0, 0)]
+    await asyncio.gather(*(bank.create(transfer("wallet", "cash", 1)) for _ in range(count)))
+    for transactions in await asyncio.gather(*watchers):
+        assert [t.sequence for t in transactions] == list(range(1, count + 1))
+        assert [t.entries[1].balance_after.posted_minor for t in transactions] == list(
+            range(1, count + 1)
+        )
+
+
+async def test_commits_of_another_replica_are_seen(
+    bank: LedgerClient, open_replica: OpenReplica, url: str
+) -> None:
+    other = await open_replica(url)
+    call = other.watch()
+    await bank.create(transfer("wallet", "cash", 1))
+    assert (await call.read()).through_sequence == 1
+    call.cancel()
+
+
+async def test_a_prefix_leaves_out_the_rest_but_not_the_progress(bank: LedgerClient) -> None:
+    await bank.account("shops/1/cash")
+    await bank.create(transfer("wallet", "cash", 1))
+    call = bank.watch(account_prefix="shops/1")
+    first = await call.read()
+    assert (list(first.transactions), first.through_sequence) == ([], 1)
+    await bank.create(transfer("wallet", "shops/1/cash", 1))
+    assert [t.sequence for t in (await call.read()).transactions] == [2]
+    call.cancel()
+
+
+async def test_a_point_that_is_not_reached_is_refused(bank: LedgerClient) -> None:
+    error = await failure_of(bank.watch(after_sequence=1).read())
+    assert (error.code, error.reason) == (grpc.StatusCode.OUT_OF_RANGE, "SEQUENCE_NOT_REACHED")
