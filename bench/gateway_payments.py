@@ -10,7 +10,8 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import stripe
 
 from gateway.v1 import payment_pb2 as payment
-from sandbox.addresses import Ports, at
+from sandbox.addresses import Ports
 from sandbox.clients import open_clients
 from sandbox.databases import fresh_databases
 from sandbox.demo.shop import Shop
@@ -29,7 +30,7 @@ from sandbox.twin_admin import TwinAdmin
 NAME = "gateway.payments"
 CALLERS = 16
 ROUNDS = 5
-PAYMENTS_PER_ROUND = 160
+PAYMENTS_PER_ROUND = 96
 WARM_UP_PAYMENTS = 48
 
 Pay = Callable[[int], Awaitable[str]]
@@ -52,13 +53,12 @@ async def measure() -> dict[str, Any]:
             running_engine(ports, Path(logs), databases) as engine,
             open_clients(ports) as clients,
             TwinAdmin.open(engine.twin_url) as twin,
+            _bare_sdk(engine.twin_url) as through_the_sdk,
         ):
-            await twin.send_webhooks_to(f"http://{at(ports.gateway_http)}/webhooks/stripe/default")
-            shop = Shop(clients, twin)
-            return await _compare(shop, engine.twin_url)
+            return await _compare(Shop(clients, twin), through_the_sdk)
 
 
-async def _compare(shop: Shop, twin_url: str) -> dict[str, Any]:
+async def _compare(shop: Shop, through_the_sdk: Pay) -> dict[str, Any]:
     merchant = await shop.add_merchant("Quiet Harbour Books")
     customer = await shop.add_customer("Ada Example")
 
@@ -68,7 +68,6 @@ async def _compare(shop: Shop, twin_url: str) -> dict[str, Any]:
             raise RuntimeError(f"a payment ended as {payment.PaymentState.Name(paid.state)}")
         return paid.id
 
-    through_the_sdk = _bare_sdk(twin_url)
     engine_rounds: list[Round] = []
     sdk_rounds: list[Round] = []
     booked_rates: list[float] = []
@@ -121,12 +120,14 @@ async def _round(pay: Pay, payments: int) -> Round:
     return Round(payments / (time.perf_counter() - started), latencies, ids)
 
 
-def _bare_sdk(twin_url: str) -> Pay:
+@asynccontextmanager
+async def _bare_sdk(twin_url: str) -> AsyncIterator[Pay]:
     """The SDK as its documentation has it, with its own aiohttp client."""
+    http_client = stripe.AIOHTTPClient()
     client = stripe.StripeClient(
         BACKUP_ACCOUNT.secret_key,
         base_addresses={"api": twin_url},
-        http_client=stripe.AIOHTTPClient(),
+        http_client=http_client,
         max_network_retries=0,
     )
     run = time.time_ns()
@@ -146,7 +147,8 @@ def _bare_sdk(twin_url: str) -> Pay:
             raise RuntimeError(f"a payment ended as {intent.status}")
         return intent.id
 
-    return pay
+    yield pay
+    await http_client.close_async()
 
 
 def _percentile(rounds: list[Round], percent: int) -> float:

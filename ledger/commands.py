@@ -1,8 +1,7 @@
 """What the committer is asked to do, and what it found: plain data between service and rules."""
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -57,9 +56,9 @@ class NewAccount(NamedTuple):
     metadata: dict[str, str]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Command:
-    """One mutating call, waiting for its outcome.
+    """One mutating call.
 
     `body` is what a repeated request_id is compared with; `fingerprint` is set for batches.
     """
@@ -72,7 +71,6 @@ class Command:
     fingerprint: bytes | None = None
     accounts: Sequence[NewAccount] = ()
     close: str = ""
-    outcome: "asyncio.Future[Outcome]" = field(default_factory=asyncio.Future)
 
     @property
     def weight(self) -> int:

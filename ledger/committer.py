@@ -11,6 +11,7 @@ import contextvars
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
+from typing import NamedTuple
 
 import psycopg
 from prometheus_client import Counter, Histogram
@@ -64,6 +65,13 @@ class Attempt(Enum):
     EXPIRED = auto()
 
 
+class Waiting(NamedTuple):
+    """A command in the queue and whom to answer."""
+
+    command: Command
+    outcome: "asyncio.Future[Outcome]"
+
+
 class Committer:
     """The only writer of one ledger in this process."""
 
@@ -80,7 +88,7 @@ class Committer:
         self._connections = connections
         self._clock = clock
         self._on_commit = on_commit
-        self._queue: deque[Command] = deque()
+        self._queue: deque[Waiting] = deque()
         self._queued_items = 0
         self._running: asyncio.Task[None] | None = None
         self._expiry_wanted = False
@@ -101,10 +109,11 @@ class Committer:
         weight = command.weight
         if self._queue and self._queued_items + weight > MAX_QUEUED_ITEMS:
             raise overloaded(self._ledger)
-        self._queue.append(command)
+        waiting = Waiting(command, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
         self._queued_items += weight
         self._wake()
-        return await command.outcome
+        return await waiting.outcome
 
     def expire_due(self) -> None:
         """Has holds whose time has come expired, though nobody asks for anything else."""
@@ -134,46 +143,46 @@ class Committer:
         finally:
             self._running = None
 
-    def _take(self) -> list[Command]:
+    def _take(self) -> list[Waiting]:
         """The next batch: as much as is there, up to a bound, without those who have left."""
-        taken: list[Command] = []
+        taken: list[Waiting] = []
         items = 0
         while self._queue:
-            command = self._queue[0]
-            if taken and items + command.weight > MAX_ITEMS_PER_COMMIT:
+            weight = self._queue[0].command.weight
+            if taken and items + weight > MAX_ITEMS_PER_COMMIT:
                 break
-            self._queue.popleft()
-            self._queued_items -= command.weight
-            if not command.outcome.done():
-                taken.append(command)
-                items += command.weight
+            waiting = self._queue.popleft()
+            self._queued_items -= weight
+            if not waiting.outcome.done():
+                taken.append(waiting)
+                items += weight
         COMMIT_ITEMS.observe(items)
         return taken
 
-    async def _commit_or_isolate(self, commands: Sequence[Command]) -> None:
+    async def _commit_or_isolate(self, batch: Sequence[Waiting]) -> None:
         """Commits a batch; if it fails as a whole, each command by itself.
 
         So a defect that one request brings to light stays with that request.
         """
         try:
-            await self._commit(commands)
+            await self._commit(batch)
         except Exception as error:  # noqa: BLE001 (handed to the callers, each of whom raises it)
             self._forget()
-            if isinstance(error, ServiceError) or len(commands) == 1:
-                answer_all(commands, error)
+            if isinstance(error, ServiceError) or len(batch) <= 1:
+                answer_all(batch, error)
                 return
             log.warning("commit_failed", ledger=self._ledger, error_type=type(error).__name__)
-            for command in commands:
-                await self._commit_or_isolate([command])
+            for waiting in batch:
+                await self._commit_or_isolate([waiting])
 
-    async def _commit(self, commands: Sequence[Command]) -> None:
+    async def _commit(self, batch: Sequence[Waiting]) -> None:
         outages = lost = 0
         while lost < MAX_ATTEMPTS:
             try:
                 with COMMIT_SECONDS.time():
                     async with self._connections.borrow() as connection:
                         result = await self._attempt(
-                            connection, commands, lock=lost >= LOCKING_ATTEMPT, repeated=lost > 0
+                            connection, batch, lock=lost >= LOCKING_ATTEMPT, repeated=lost > 0
                         )
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 # It may have been committed: the next attempt looks the request ids up.
@@ -196,9 +205,10 @@ class Committer:
         raise AssertionError("a batch was not committed though it held the head's lock")
 
     async def _attempt(
-        self, connection: Connection, commands: Sequence[Command], *, lock: bool, repeated: bool
+        self, connection: Connection, batch: Sequence[Waiting], *, lock: bool, repeated: bool
     ) -> Attempt:
         """One try. Callers are answered only after the commit, whichever way it was made."""
+        commands = [waiting.command for waiting in batch]
         plan: Plan | None
         if lock:
             async with connection.transaction():
@@ -207,9 +217,10 @@ class Committer:
             attempt, plan = await self._decide_and_write(connection, commands, False, repeated)
         if plan is not None:
             self._accept(plan)
-            for command, outcome in zip(commands, plan.outcomes, strict=False):
-                if not command.outcome.done():
-                    command.outcome.set_result(outcome)
+            # A commit of expiries has no outcomes: its batch is still to be decided.
+            for waiting, outcome in zip(batch, plan.outcomes, strict=False):
+                if not waiting.outcome.done():
+                    waiting.outcome.set_result(outcome)
         return attempt
 
     async def _decide_and_write(
@@ -287,8 +298,8 @@ def _is_due(head: Head, moment_us: int) -> bool:
     return head.next_expire_us is not None and head.next_expire_us <= moment_us
 
 
-def answer_all(commands: Sequence[Command], error: Exception) -> None:
-    """Answers all commands that wait with one error."""
-    for command in commands:
-        if not command.outcome.done():
-            command.outcome.set_exception(error)
+def answer_all(batch: Sequence[Waiting], error: Exception) -> None:
+    """Answers all who wait with one error."""
+    for waiting in batch:
+        if not waiting.outcome.done():
+            waiting.outcome.set_exception(error)

@@ -19,7 +19,7 @@ START_TIMEOUT_SECONDS = 60.0
 HTTP_RETRY_SECONDS = 0.05
 # A sandbox has little traffic and nobody who likes to wait: the circuit breaker decides sooner than
 # by default, by the same rules.
-BREAKER = {"min_calls": 5, "open_seconds": 2.0}
+BREAKER = {"min_calls": 5, "open_seconds": 3.0}
 
 
 class Engine:

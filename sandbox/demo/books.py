@@ -16,6 +16,8 @@ MAX_PAYMENTS = 500
 STRIPE_PREFIX = "default/usd/stripe"
 FEES_ACCOUNT = "default/usd/fees"
 CURRENCY = "usd"
+# Of Stripe's balance, and the names of the accounts that mirror them.
+PARTS = ("pending", "available")
 EFFECTS = {
     entry_pb2.ENTRY_EFFECT_HOLD: "hold",
     entry_pb2.ENTRY_EFFECT_RELEASE: "release",
@@ -51,8 +53,8 @@ class TrialBalance:
     debits: int
     credits: int
     pending: int
-    stripe_in_ledger: int
-    stripe_at_twin: int
+    stripe_in_ledger: dict[str, int]
+    stripe_at_twin: dict[str, int]
     fees_in_ledger: int
     fees_at_twin: int
 
@@ -107,6 +109,8 @@ async def read_trial_balance(clients: Clients, ledger: str, twin: TwinAdmin) -> 
         timeout=CALL_SECONDS,
     )
     books = await twin.books()
+    at_stripe = books["balances"].get(CURRENCY, {})
+    posted = {line.balance.account: line.balance.posted_minor for line in trial.lines}
     return TrialBalance(
         lines=tuple(trial.lines),
         debits=sum(total.posted_debits_minor for total in trial.totals),
@@ -114,17 +118,9 @@ async def read_trial_balance(clients: Clients, ledger: str, twin: TwinAdmin) -> 
         pending=sum(
             total.pending_debits_minor + total.pending_credits_minor for total in trial.totals
         ),
-        stripe_in_ledger=sum(
-            line.balance.posted_minor
-            for line in trial.lines
-            if line.balance.account.startswith(f"{STRIPE_PREFIX}/")
-        ),
-        stripe_at_twin=sum(books["balances"].get(CURRENCY, {}).values()),
-        fees_in_ledger=sum(
-            line.balance.posted_minor
-            for line in trial.lines
-            if line.balance.account == FEES_ACCOUNT
-        ),
+        stripe_in_ledger={part: posted.get(f"{STRIPE_PREFIX}/{part}", 0) for part in PARTS},
+        stripe_at_twin={part: at_stripe.get(part, 0) for part in PARTS},
+        fees_in_ledger=posted.get(FEES_ACCOUNT, 0),
         fees_at_twin=books["fees"].get(CURRENCY, 0),
     )
 

@@ -55,7 +55,8 @@ def show_trial_balance(console: Console, trial: TrialBalance) -> None:
     beside = Table(title="Ledger and Stripe")
     for heading in ("", "Ledger", "Stripe twin"):
         beside.add_column(heading, justify="right" if heading else "left", no_wrap=True)
-    beside.add_row("Balance", dollars(trial.stripe_in_ledger), dollars(trial.stripe_at_twin))
+    for part, in_ledger in trial.stripe_in_ledger.items():
+        beside.add_row(f"Stripe, {part}", dollars(in_ledger), dollars(trial.stripe_at_twin[part]))
     beside.add_row("Fees", dollars(trial.fees_in_ledger), dollars(trial.fees_at_twin))
     console.print(beside)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sandbox.addresses import Ports, at
+from sandbox.addresses import Ports
 from sandbox.clients import open_clients
 from sandbox.databases import fresh_databases
 from sandbox.demo.books import Story, check_charges, ledger_name, read_story, read_trial_balance
@@ -65,7 +65,7 @@ async def _play(engine: Engine, console: Console) -> None:
         charges = await check_charges(clients, twin)
         console.print(
             f"{charges} charges at Stripe, one for each payment that succeeded;"
-            f" ledger at {at(engine.ports.ledger)} and Stripe agree to the cent."
+            " the ledger and Stripe agree to the cent."
         )
 
 

@@ -8,9 +8,10 @@ import grpc
 
 from gateway.v1 import payment_pb2 as payment
 from sandbox.demo.shop import Shop
+from sandbox.polling import poll
 
-# Enough failing calls for the circuit breaker to open; see `gateway.rails.breaker`.
-OUTAGE_PAYMENTS = 6
+# Enough failing calls for the sandbox's circuit breaker to open, resends included.
+CAUGHT_PAYMENTS = 3
 SANCTIONED_NAME = "Synthetic Blocked Trading Company LLC"
 
 
@@ -108,37 +109,29 @@ async def refund(shop: Shop, parties: Parties) -> Sequence[str]:
 
 
 async def stripe_outage(shop: Shop, parties: Parties) -> Sequence[str]:
-    """Stripe is gone: payments that may wait do, one that may not fails, none is charged twice."""
+    """Stripe fails: what was sent is found out, what may wait is queued, none is charged twice."""
+    wait = {"unavailable_policy": payment.UNAVAILABLE_POLICY_QUEUE}
     await shop.twin.set_outage("error")
-    made = await asyncio.gather(
-        *(
-            shop.pay(
-                parties.merchant,
-                parties.customer,
-                10_00 + number,
-                "visa",
-                unavailable_policy=payment.UNAVAILABLE_POLICY_QUEUE,
-            )
-            for number in range(OUTAGE_PAYMENTS)
+    # These are sent, and whether Stripe acted is not known; their failures open the breaker.
+    caught = [
+        asyncio.ensure_future(
+            shop.pay(parties.merchant, parties.customer, 10_00 + number, "visa", **wait)
         )
-    )
-    # By now the breaker is open: this one is not even sent.
-    waiting = await shop.pay(
-        parties.merchant,
-        parties.customer,
-        25_00,
-        "visa",
-        unavailable_policy=payment.UNAVAILABLE_POLICY_QUEUE,
-    )
-    expect_state(waiting, payment.PAYMENT_STATE_QUEUED)
+        for number in range(CAUGHT_PAYMENTS)
+    ]
+    await poll(shop.rail, lambda rail: not rail.available)
+    # These two are not sent at all.
+    queued = await shop.pay(parties.merchant, parties.customer, 25_00, "visa", **wait)
+    expect_state(queued, payment.PAYMENT_STATE_QUEUED)
+    expect("place in line", queued.queue.position > 0, True)
     await expect_error(
         grpc.StatusCode.UNAVAILABLE,
         shop.pay(parties.merchant, parties.customer, 26_00, "visa"),
     )
     await shop.twin.set_outage("off")
-    ids = [item.id for item in (*made, waiting)]
-    for read in await asyncio.gather(*(shop.settled(identifier) for identifier in ids)):
-        expect_state(read, payment.PAYMENT_STATE_SUCCEEDED)
+    ids = [made.id for made in (*await asyncio.gather(*caught), queued)]
+    for identifier in ids:
+        expect_state(await shop.settled(identifier), payment.PAYMENT_STATE_SUCCEEDED)
     return ids
 
 

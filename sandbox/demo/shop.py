@@ -10,6 +10,8 @@ from compliance.v1 import subject_pb2 as subject
 from compliance.v1 import subject_service_pb2 as subjects
 from gateway.v1 import payment_pb2 as payment
 from gateway.v1 import payment_service_pb2 as payments
+from gateway.v1 import rail_pb2 as rail
+from gateway.v1 import rail_service_pb2 as rail_service
 from gateway.v1.money_pb2 import Money
 from sandbox.clients import Clients
 from sandbox.polling import poll
@@ -17,6 +19,7 @@ from sandbox.twin_admin import TwinAdmin
 
 CALL_SECONDS = 15.0
 CURRENCY = "USD"
+CORRIDOR = "default"
 KYC_NOTE = "sandbox: documents checked"
 
 FINAL_STATES = frozenset(
@@ -151,6 +154,13 @@ class Shop:
             timeout=CALL_SECONDS,
         )
         return response.payment
+
+    async def rail(self) -> rail.RailHealth:
+        """How the corridor to Stripe is doing."""
+        response = await self.clients.rails.GetRailHealth(
+            rail_service.GetRailHealthRequest(corridor=CORRIDOR), timeout=CALL_SECONDS
+        )
+        return response.rails[0]
 
     async def read(self, payment_id: str) -> payment.Payment:
         """GetPayment."""

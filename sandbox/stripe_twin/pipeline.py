@@ -194,8 +194,8 @@ class Pipeline:
             if not failure.stored:
                 raise
             answer = _failed(failure)
-        for fault in stored_errors:
-            return _failed(api_error(fault.status, stored=True))
+        if stored_errors:
+            return _failed(api_error(stored_errors[0].status, stored=True))
         return answer
 
     def _execute(self, account: TwinAccount, seen: SeenRequest, form: dict[str, Any]) -> bytes:

@@ -10,7 +10,10 @@ import psycopg
 import pytest
 
 from ledger import committer
-from ledger.v1 import transaction_mutations_pb2 as mutations
+from ledger.commands import Operation
+from ledger.connections import Connections
+from ledger.decoding import item_command
+from runtime.clock import ManualClock
 from runtime.errors import from_rpc_error
 from tests.ledger.client import LedgerClient, fresh_id, transfer
 from tests.ledger.conftest import OpenReplica
@@ -84,6 +87,20 @@ async def kill_commit_connections(url: str) -> int:
         return len(await cursor.fetchall())
 
 
+async def kill_after_each_commit(url: str, stop: asyncio.Event, kills: int) -> int:
+    """Ends the connections as soon as the ledger has grown, so often or until stopped."""
+    killed, last = 0, -1
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        for _ in range(kills):
+            head = last
+            while head == last and not stop.is_set():
+                cursor = await connection.execute("SELECT last_sequence FROM ledger_heads")
+                ((head,),) = await cursor.fetchall()
+            last = head
+            killed += await kill_commit_connections(url)
+    return killed
+
+
 async def test_lost_connections_leave_nothing_half_done(bank: LedgerClient, url: str) -> None:
     """Connections die while commits run; every request ends up made once or not at all."""
     ids = [fresh_id() for _ in range(200)]
@@ -96,15 +113,12 @@ async def test_lost_connections_leave_nothing_half_done(bank: LedgerClient, url:
                 assert error.code() is grpc.StatusCode.UNAVAILABLE
         raise AssertionError("never made")
 
-    async def killer(stop: asyncio.Event) -> int:
-        killed = 0
-        while not stop.is_set() or not killed:
-            killed += await kill_commit_connections(url)
-        return killed
-
     stop = asyncio.Event()
-    killing = asyncio.create_task(killer(stop))
-    made = await asyncio.gather(*(create(request_id) for request_id in ids))
+    killing = asyncio.create_task(kill_after_each_commit(url, stop, kills=20))
+    made: list[int] = []
+    # In small groups, so that there is always a commit under way while connections die.
+    for first in range(0, len(ids), 5):
+        made += await asyncio.gather(*(create(request_id) for request_id in ids[first : first + 5]))
     stop.set()
     assert await killing > 0
     assert sorted(made) == list(range(1, 201))
@@ -148,16 +162,23 @@ async def test_a_full_queue_refuses_at_once_and_takes_nothing(
 
 
 async def test_a_caller_that_leaves_before_its_turn_is_dropped(
-    bank: LedgerClient, url: str
+    bank: LedgerClient, url: str, clock: ManualClock
 ) -> None:
+    connections = Connections(url, 1, "test-commits")
+    alone = committer.Committer(1, "main", connections, clock, lambda *_: None)
+    late = item_command("late", Operation.CREATE, transfer("wallet", "cash", 10))
     async with stalled_ledger(url):
-        first = asyncio.create_task(bank.create(transfer("wallet", "cash", 1), "first"))
-        request = mutations.CreateTransactionRequest(
-            request_id="late", ledger="main", transaction=transfer("wallet", "cash", 10)
+        first = asyncio.create_task(
+            alone.submit(item_command("first", Operation.CREATE, transfer("wallet", "cash", 1)))
         )
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await bank.stub.CreateTransaction(request, timeout=0.5)
-    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        leaving = asyncio.create_task(alone.submit(late))
+        # The first one is taken as soon as the loop turns, the second one waits behind it.
+        await asyncio.sleep(0)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
     await first
+    await alone.finished()
+    await connections.close()
     assert await bank.posted("wallet") == 1
     assert (await bank.create(transfer("wallet", "cash", 10), "late")).sequence == 2

@@ -101,7 +101,8 @@ BEGIN
 END
 $$;
 
--- Every statement that adds entries adds whole transactions, which balance per currency and effect, on
+-- Every statement that adds entries adds whole transactions (numbered from 0 without gaps, so that the
+-- primary key keeps anyone from adding to one later), which balance per currency and effect, on
 -- accounts that exist and are open. An entry has no currency but its account's.
 CREATE FUNCTION check_added_entries() RETURNS trigger LANGUAGE plpgsql
 AS $$
@@ -110,16 +111,21 @@ DECLARE
 BEGIN
     SELECT s.ledger_id, s.sequence INTO wrong
     FROM (
-        SELECT a.ledger_id, a.sequence, count(*) AS entry_count
+        SELECT
+            a.ledger_id,
+            a.sequence,
+            count(*) AS entry_count,
+            max(a.entry_index) + 1 AS numbered
         FROM added AS a
         GROUP BY a.ledger_id, a.sequence
     ) AS s
-    WHERE NOT EXISTS (
-        SELECT FROM transactions AS t
-        WHERE t.ledger_id = s.ledger_id
-            AND t.sequence = s.sequence
-            AND t.entry_count = s.entry_count
-    )
+    WHERE s.entry_count <> s.numbered
+        OR NOT EXISTS (
+            SELECT FROM transactions AS t
+            WHERE t.ledger_id = s.ledger_id
+                AND t.sequence = s.sequence
+                AND t.entry_count = s.entry_count
+        )
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'entries of transaction % of ledger % are not the whole transaction',
@@ -134,6 +140,7 @@ BEGIN
     GROUP BY a.ledger_id, a.sequence, c.currency_code, a.effect
     HAVING c.currency_code IS NULL
         OR sum(CASE a.direction WHEN 1 THEN a.amount ELSE -a.amount END) <> 0
+    ORDER BY c.currency_code NULLS FIRST
     LIMIT 1;
     IF FOUND AND wrong.currency_code IS NULL THEN
         RAISE EXCEPTION 'transaction % of ledger % has an entry on an unknown account',

@@ -7,22 +7,29 @@ import psycopg
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from gateway.v1 import merchant_pb2
+from gateway.v1 import merchant_pb2, rail_pb2, rail_service_pb2
 from gateway.v1 import merchant_service_pb2 as pb
-from sandbox.stripe_twin.connected_accounts import complete_onboarding
+from sandbox.stripe_twin.steering import AccountState
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.merchants.conftest import new_merchant
 from tests.gateway.running import RunningGateway, refusal_of
 
 
-def finish_onboarding(twin: Twin, account_id: str) -> None:
-    """What the merchant does on Stripe's page."""
-    platform = twin.account()
-    complete_onboarding(platform.connected[account_id], platform.objects("account").get(account_id))
-
-
 def accounts_created(twin: Twin) -> int:
     return len(list(twin.account().objects("account")))
+
+
+async def twin_without_webhooks(twin: Twin, account_id: str) -> None:
+    """Stripe enables charges, and the webhook that says so never comes."""
+    for endpoint in list(twin.account().objects("webhook_endpoint")):
+        endpoint["enabled_events"] = ["customer.created"]
+    twin.steer_account(account_id, AccountState(charges_enabled=True))
+
+
+def mode_request(request_id: str, mode: rail_pb2.RailMode) -> rail_service_pb2.SetRailModeRequest:
+    return rail_service_pb2.SetRailModeRequest(
+        request_id=request_id, corridor="default", mode=mode, reason="a test"
+    )
 
 
 async def test_create_makes_one_account_with_its_snapshot(
@@ -145,8 +152,7 @@ async def test_sync_keeps_what_changed_and_moves_the_time_of_what_did_not(
         same.merchant.snapshot.fetch_time.ToNanoseconds()
         > first.snapshot.fetch_time.ToNanoseconds()
     )
-    twin.account().connected[first.stripe_account_id].steered = True
-    twin.account().objects("account").get(first.stripe_account_id)["charges_enabled"] = True
+    await twin_without_webhooks(twin, first.stripe_account_id)
     cached = await gateway.merchants.SyncMerchant(
         pb.SyncMerchantRequest(merchant_id="shop-1", max_age=Duration(seconds=900))
     )
@@ -163,7 +169,7 @@ async def test_watch_shows_what_webhooks_bring(gateway: RunningGateway, twin: Tw
     async with asyncio.timeout(20):
         seen = (await stream.read()).merchant
         assert seen.snapshot == made.snapshot
-        finish_onboarding(twin, made.stripe_account_id)
+        twin.complete_onboarding(made.stripe_account_id)
         enabled = (await stream.read()).merchant
     assert enabled.snapshot.charges_enabled
     assert enabled.snapshot.payouts_enabled
@@ -234,16 +240,19 @@ async def test_nobody_is_found(gateway: RunningGateway) -> None:
     assert corridor.reason == "CORRIDOR_NOT_FOUND"
 
 
-async def test_stripe_that_cannot_be_reached_is_said_so(
+async def test_a_closed_corridor_is_said_so_and_nothing_is_lost(
     gateway: RunningGateway, twin: Twin
 ) -> None:
-    await twin.stop_listening()
+    await gateway.rails.SetRailMode(mode_request("close-1", rail_pb2.RAIL_MODE_DRAIN))
     refused = await refusal_of(gateway.merchants.CreateMerchant(new_merchant()))
     assert (refused.code, refused.reason) == (grpc.StatusCode.UNAVAILABLE, "RAIL_UNAVAILABLE")
+    assert refused.metadata == {"corridor": "default", "not_sent_reason": "CORRIDOR_DRAINED"}
     assert refused.retry_delay is not None
-    await twin.start_listening()
+    assert accounts_created(twin) == 0
+    await gateway.rails.SetRailMode(mode_request("open-1", rail_pb2.RAIL_MODE_OPEN))
     answer = await gateway.merchants.CreateMerchant(new_merchant())
     assert answer.merchant.state == merchant_pb2.MERCHANT_STATE_CONNECTED
+    assert accounts_created(twin) == 1
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 what it is told to."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import Shop
 
 NewDatabase = Callable[[str], str]
+OpenShop = Callable[..., AbstractAsyncContextManager[Shop]]
 # Nobody listens there: the books wait, payments do not.
 NO_LEDGER = "127.0.0.1:1"
 
@@ -34,9 +35,6 @@ async def compliance() -> AsyncIterator[FakeCompliance]:
     await fake.stop()
 
 
-OpenShop = Callable[..., Any]
-
-
 @pytest.fixture
 def database_url(new_database: NewDatabase) -> str:
     return new_database("gateway")
@@ -47,7 +45,9 @@ def open_shop(database_url: str, twin: Twin, compliance: FakeCompliance) -> Open
     """Opens a gateway on this test's database; several may be open at once."""
 
     @asynccontextmanager
-    async def opened(clock: Clock | None = None, **changes: Any) -> AsyncIterator[Shop]:
+    async def opened(
+        clock: Clock | None = None, *, webhooks: bool = True, **changes: Any
+    ) -> AsyncIterator[Shop]:
         account = twin.account()
         settings = GatewaySettings(
             **{
@@ -65,7 +65,9 @@ def open_shop(database_url: str, twin: Twin, compliance: FakeCompliance) -> Open
             }
         )
         async with open_service(settings, clock) as server:
-            twin.register_webhook(f"http://127.0.0.1:{server.http_port}/webhooks/stripe/default")
+            if webhooks:
+                address = f"http://127.0.0.1:{server.http_port}"
+                twin.register_webhook(f"{address}/webhooks/stripe/default")
             async with Shop.open(server.port) as shop:
                 yield shop
 

@@ -40,22 +40,16 @@ class Shop:
             yield cls(channel)
 
     async def create(self, timeout: float | None = None, **fields: Any) -> Payment:
-        return (
-            await self.call("CreatePayment", create_request(**fields), timeout=timeout)
-        ).payment
+        return (await self.call("CreatePayment", create_request(**fields), timeout=timeout)).payment
 
     async def confirm(self, payment: Payment, request_id: str | None = None) -> Payment:
-        request = pb.ConfirmPaymentRequest(
-            request_id=request_id or fresh(), payment_id=payment.id
-        )
+        request = pb.ConfirmPaymentRequest(request_id=request_id or fresh(), payment_id=payment.id)
         return (await self.call("ConfirmPayment", request)).payment
 
     async def capture(
         self, payment: Payment, minor_units: int | None = None, request_id: str | None = None
     ) -> Payment:
-        request = pb.CapturePaymentRequest(
-            request_id=request_id or fresh(), payment_id=payment.id
-        )
+        request = pb.CapturePaymentRequest(request_id=request_id or fresh(), payment_id=payment.id)
         if minor_units is not None:
             request.amount.CopyFrom(euros(minor_units))
         return (await self.call("CapturePayment", request)).payment

@@ -12,6 +12,7 @@ from gateway.v1.payment_pb2 import (
 )
 from gateway.v1.refund_pb2 import RefundState
 from sandbox.stripe_twin.twin import Twin
+from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import Refused, Shop, euros, fresh
 
@@ -56,9 +57,7 @@ async def test_a_request_that_stripe_refuses_fails_and_says_which_parameter(shop
     assert [f.kind for f in payment.booking.facts] == ["hold_placed", "hold_released"]
 
 
-async def test_a_manual_capture_takes_a_part_and_releases_the_rest(
-    shop: Shop, twin: Twin
-) -> None:
+async def test_a_manual_capture_takes_a_part_and_releases_the_rest(shop: Shop, twin: Twin) -> None:
     payment = await shop.create(capture_method=MANUAL)
     assert payment.state == S.PAYMENT_STATE_AUTHORIZED
     assert payment.amount_authorized.minor_units == 2000
@@ -114,18 +113,14 @@ async def test_3d_secure_is_completed_and_confirmed(shop: Shop, twin: Twin) -> N
 async def test_3d_secure_without_a_redirect_gives_a_secret_that_lists_do_not_show(
     shop: Shop,
 ) -> None:
-    payment = await shop.create(
-        payment_method=PaymentMethod(token="pm_card_threeDSecure2Required")
-    )
+    payment = await shop.create(payment_method=PaymentMethod(token="pm_card_threeDSecure2Required"))
     assert "_secret_" in payment.next_action.client_secret
     [event] = (await shop.watch_until(payment.id, S.PAYMENT_STATE_REQUIRES_ACTION))[-1:]
     assert not event.payment.next_action.client_secret
 
 
 async def test_a_failed_3d_secure_is_a_decline(shop: Shop, twin: Twin) -> None:
-    payment = await shop.create(
-        payment_method=PaymentMethod(token="pm_card_threeDSecure2Required")
-    )
+    payment = await shop.create(payment_method=PaymentMethod(token="pm_card_threeDSecure2Required"))
     twin.complete_authentication(payment.payment_intent_id, passed=False)
     done = await shop.confirm(payment)
     assert done.state == S.PAYMENT_STATE_DECLINED
@@ -166,7 +161,8 @@ async def test_a_refund_that_fails_later_can_be_made_again(shop: Shop, twin: Twi
     assert event.payment.amount_refunded.minor_units == 0
     shown = await shop.get(payment.id)
     assert shown.refunds[0].state == RefundState.REFUND_STATE_FAILED
-    assert [f.kind for f in shown.booking.facts[-2:]] == ["refund_created", "refund_failed"]
+    refunds = [f.kind for f in shown.booking.facts if f.kind.startswith("refund")]
+    assert refunds == ["refund_created", "refund_failed"]
     again = await shop.refund(payment)
     assert again.payment.amount_refunded.minor_units == 2000
 
@@ -183,24 +179,20 @@ async def test_a_denied_payment_never_reaches_stripe(
 
 
 async def test_a_payment_in_review_is_asked_about_again_and_then_charged(
-    open_shop: object, twin: Twin, compliance: FakeCompliance
+    open_shop: OpenShop, twin: Twin, compliance: FakeCompliance
 ) -> None:
     compliance.verdict = Verdict.VERDICT_REVIEW
-    async with open_shop(review_recheck_seconds=0.1) as shop:  # type: ignore[operator]
+    async with open_shop(review_recheck_seconds=0.1) as shop:
         payment = await shop.create()
         assert payment.state == S.PAYMENT_STATE_IN_REVIEW
         assert not twin.requests.matching("POST")
         compliance.verdict = Verdict.VERDICT_ALLOW
         await shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED)
     # Each question is a new one: the same would get the same decision.
-    assert len({request.request_id for request in compliance.requests}) == len(
-        compliance.requests
-    )
+    assert len({request.request_id for request in compliance.requests}) == len(compliance.requests)
 
 
-async def test_a_payment_in_review_can_be_canceled(
-    shop: Shop, compliance: FakeCompliance
-) -> None:
+async def test_a_payment_in_review_can_be_canceled(shop: Shop, compliance: FakeCompliance) -> None:
     compliance.verdict = Verdict.VERDICT_REVIEW
     payment = await shop.cancel(await shop.create())
     assert payment.state == S.PAYMENT_STATE_CANCELED

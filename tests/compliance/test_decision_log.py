@@ -1,0 +1,253 @@
+"""The decision log: repeated requests, the chain, and that nobody changes it."""
+
+import asyncio
+import hashlib
+
+import grpc
+import psycopg
+import pytest
+from psycopg import sql
+
+from compliance.checks.decision_store import chain_hash
+from compliance.v1 import (
+    compliance_service_pb2,
+    decision_pb2,
+    decision_service_pb2,
+    money_pb2,
+    subject_pb2,
+)
+from compliance.wire_time import to_timestamp
+from tests.compliance.conftest import OpenGuard
+from tests.compliance.guard import Guard, codes, failure, unique, verdict
+
+KEPT_FOR_GOOD = ("decision", "mutation", "subject_change", "match_change", "account_snapshot")
+
+
+def payment_request(merchant: str, **changes: object) -> compliance_service_pb2.CheckPaymentRequest:
+    request = compliance_service_pb2.CheckPaymentRequest(
+        request_id="once",
+        payment_id="pay-1",
+        merchant_subject_id=merchant,
+        amount=money_pb2.Money(currency_code="EUR", minor_units=1_000),
+        stripe_account="main",
+    )
+    request.MergeFrom(compliance_service_pb2.CheckPaymentRequest(**changes))  # type: ignore[arg-type]
+    return request
+
+
+async def verify(
+    guard: Guard, from_sequence: int = 0, limit: int = 0
+) -> decision_service_pb2.VerifyDecisionsResponse:
+    answer: decision_service_pb2.VerifyDecisionsResponse = await guard.decisions.VerifyDecisions(
+        decision_service_pb2.VerifyDecisionsRequest(from_sequence=from_sequence, limit=limit)
+    )
+    return answer
+
+
+async def test_the_same_request_gets_the_first_decision(guard: Guard) -> None:
+    merchant = await guard.merchant()
+    request = payment_request(merchant)
+    first = await guard.checks.CheckPayment(request)
+    await guard.set_state(merchant, subject_pb2.SUBJECT_STATE_BLOCKED)
+    assert (await guard.checks.CheckPayment(request)).decision == first.decision
+    again = await guard.check(merchant)
+    assert (verdict(again), again.sequence) == ("DENY", 2)
+
+
+async def test_another_body_under_the_same_id_is_refused_with_what_differs(guard: Guard) -> None:
+    merchant = await guard.merchant()
+    await guard.checks.CheckPayment(payment_request(merchant))
+    other = payment_request(
+        merchant,
+        amount=money_pb2.Money(minor_units=1_001),
+        billing_country_code="FR",
+    )
+    error = await failure(guard.checks.CheckPayment(other))
+    assert (error.code, error.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
+    assert error.metadata == {
+        "request_id": "once",
+        "differing_fields": "amount.minor_units,billing_country_code",
+    }
+    assert (await verify(guard)).last_sequence == 1
+
+
+async def test_one_id_at_a_time_from_many_callers_is_one_decision(guard: Guard) -> None:
+    merchant = await guard.merchant()
+    request = payment_request(merchant)
+    answers = await asyncio.gather(*(guard.checks.CheckPayment(request) for _ in range(30)))
+    assert len({answer.decision.decision_id for answer in answers}) == 1
+    assert (await verify(guard)).last_sequence == 1
+
+
+async def test_many_decisions_of_two_replicas_are_one_chain(open_guard: OpenGuard) -> None:
+    async with open_guard() as first, open_guard() as second:
+        merchant = await first.merchant(account=None)
+        await asyncio.gather(
+            *(guard.check(merchant) for _ in range(40) for guard in (first, second))
+        )
+        found = await verify(first)
+        assert (found.valid, found.last_sequence, found.complete) == (True, 80, True)
+
+
+async def test_the_chain_can_be_recomputed_by_anyone(guard: Guard) -> None:
+    merchant = await guard.merchant()
+    for _ in range(3):
+        await guard.check(merchant)
+    with psycopg.connect(guard.database_url) as connection:
+        rows = connection.execute(
+            "SELECT record, request, previous_hash, hash FROM decision ORDER BY sequence"
+        ).fetchall()
+    previous = bytes(32)
+    for record, request, previous_hash, hash_ in rows:
+        assert previous_hash == previous
+        digest = hashlib.sha256(previous + hashlib.sha256(request).digest() + record.encode())
+        assert hash_ == digest.digest() == chain_hash(previous, request, record)
+        previous = hash_
+    found = await verify(guard)
+    assert (found.valid, found.complete, found.last_hash) == (True, True, previous)
+
+
+async def test_verification_goes_in_stretches(guard: Guard) -> None:
+    merchant = await guard.merchant()
+    assert not (await verify(guard)).last_sequence
+    for _ in range(5):
+        await guard.check(merchant)
+    found = await verify(guard, 2, 2)
+    assert (found.valid, found.last_sequence, found.complete) == (True, 3, False)
+    found = await verify(guard, 4, 2)
+    assert (found.valid, found.last_sequence, found.complete) == (True, 5, True)
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "UPDATE decision SET record = replace(record, 'ALLOW', 'DENY') WHERE sequence = 2",
+        "UPDATE decision SET request = '\\x00' WHERE sequence = 2",
+        "UPDATE decision SET hash = sha256(hash) WHERE sequence = 2",
+        "DELETE FROM decision WHERE sequence = 2",
+    ],
+)
+async def test_tampering_by_whoever_can_switch_triggers_off_is_found(
+    guard: Guard, tampering: str
+) -> None:
+    merchant = await guard.merchant()
+    for _ in range(4):
+        await guard.check(merchant)
+    with psycopg.connect(guard.database_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE decision DISABLE TRIGGER USER")
+        connection.execute(tampering.encode())
+        connection.execute("ALTER TABLE decision ENABLE TRIGGER USER")
+    found = await verify(guard)
+    assert (found.valid, found.first_broken_sequence, found.last_sequence) == (False, 2, 1)
+
+
+@pytest.mark.parametrize("table", KEPT_FOR_GOOD)
+@pytest.mark.parametrize("role", ["owner", "service"])
+@pytest.mark.parametrize("statement", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {} CASCADE"])
+async def test_what_is_kept_for_good_cannot_be_changed(
+    guard: Guard, table: str, role: str, statement: str
+) -> None:
+    await guard.check(await guard.merchant("Synthetic Blocked Trading Company"))
+    column = {"decision": "record", "account_snapshot": "content"}.get(table, "record_time")
+    names = [sql.Identifier(table)]
+    if statement.startswith("UPDATE"):
+        names += [sql.Identifier(column), sql.Identifier(column)]
+    with psycopg.connect(guard.database_url, autocommit=True) as connection:
+        if role == "service":
+            connection.execute("SET ROLE compliance_service")
+        expected = (
+            psycopg.errors.RestrictViolation
+            if role == "owner"
+            else psycopg.errors.InsufficientPrivilege
+        )
+        with pytest.raises(expected):
+            connection.execute(sql.SQL(statement).format(*names).as_string().encode())
+
+
+async def test_the_database_gives_each_decision_its_place_whoever_writes(guard: Guard) -> None:
+    await guard.check(await guard.merchant())
+    with psycopg.connect(guard.database_url, autocommit=True) as connection:
+        connection.execute(
+            """INSERT INTO decision (sequence, record, request, previous_hash, hash)
+            SELECT 99, replace(replace(record, decision_id, 'forged'), request_id, 'forged'),
+                request, '\\x00', '\\x00'
+            FROM decision"""
+        )
+    found = await verify(guard)
+    assert (found.valid, found.last_sequence) == (True, 2)
+
+
+async def test_decisions_are_got_and_replayed(guard: Guard) -> None:
+    merchant = await guard.merchant("Synthetic Blocked Trading Company")
+    decision = await guard.check(merchant, billing_country_code="KP")
+    got = await guard.decisions.GetDecision(
+        decision_service_pb2.GetDecisionRequest(decision_id=decision.decision_id)
+    )
+    assert got.decision == decision
+    # What happens later changes nothing about what was known then.
+    await guard.set_state(merchant, subject_pb2.SUBJECT_STATE_BLOCKED)
+    replayed = await guard.decisions.ReplayDecision(
+        decision_service_pb2.ReplayDecisionRequest(decision_id=decision.decision_id)
+    )
+    assert replayed.identical
+    assert replayed.verdict == decision_pb2.VERDICT_DENY
+    assert list(replayed.reasons) == list(decision.reasons)
+
+
+async def test_unknown_decisions(guard: Guard) -> None:
+    for call in (
+        guard.decisions.GetDecision(
+            decision_service_pb2.GetDecisionRequest(decision_id="dec_nowhere")
+        ),
+        guard.decisions.ReplayDecision(
+            decision_service_pb2.ReplayDecisionRequest(decision_id="dec_nowhere")
+        ),
+    ):
+        error = await failure(call)
+        assert (error.code, error.reason) == (grpc.StatusCode.NOT_FOUND, "DECISION_NOT_FOUND")
+        assert error.metadata == {"decision_id": "dec_nowhere"}
+
+
+async def test_decisions_are_listed_by_filters_page_by_page(guard: Guard) -> None:
+    good = await guard.merchant()
+    blocked = await guard.merchant()
+    await guard.set_state(blocked, subject_pb2.SUBJECT_STATE_BLOCKED)
+    made = [await guard.check(merchant) for merchant in (good, blocked, good, good)]
+    Request = decision_service_pb2.ListDecisionsRequest
+
+    async def sequences(request: decision_service_pb2.ListDecisionsRequest) -> list[int]:
+        listed = await guard.decisions.ListDecisions(request)
+        return [decision.sequence for decision in listed.decisions]
+
+    assert await sequences(Request()) == [4, 3, 2, 1]
+    assert await sequences(Request(verdict=decision_pb2.VERDICT_DENY)) == [2]
+    assert await sequences(Request(merchant_subject_id=good)) == [4, 3, 1]
+    assert await sequences(Request(reference_id=made[0].reference_id)) == [1]
+    assert await sequences(Request(kind=decision_pb2.DECISION_KIND_PAYOUT)) == []
+    now = to_timestamp(guard.clock.now())
+    assert await sequences(Request(from_time=now)) == [4, 3, 2, 1]
+    assert await sequences(Request(until_time=now)) == []
+    page = await guard.decisions.ListDecisions(Request(merchant_subject_id=good, page_size=2))
+    await guard.check(good)
+    rest = Request(merchant_subject_id=good, page_size=2, page_token=page.next_page_token)
+    assert await sequences(rest) == [1]
+    foreign = Request(merchant_subject_id=blocked, page_token=page.next_page_token)
+    error = await failure(guard.decisions.ListDecisions(foreign))
+    assert error.reason == "INVALID_PAGE_TOKEN"
+
+
+async def test_ids_belong_to_one_rpc(guard: Guard) -> None:
+    merchant = await guard.merchant()
+    request_id = unique("shared")
+    payment = await guard.check(merchant, request_id=request_id)
+    payout = await guard.checks.CheckPayout(
+        compliance_service_pb2.CheckPayoutRequest(
+            request_id=request_id,
+            payout_id="po_1",
+            merchant_subject_id=merchant,
+            amount=money_pb2.Money(currency_code="EUR", minor_units=1),
+            stripe_account="main",
+        )
+    )
+    assert payout.decision.decision_id != payment.decision_id
+    assert (codes(payment), codes(payout.decision)) == ([], [])

@@ -1,0 +1,140 @@
+"""Stripe or compliance cannot be reached: fail at once, or wait in line, as the request says."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from gateway.v1.payment_pb2 import Payment, PaymentState, UnavailablePolicy
+from runtime.clock import ManualClock
+from sandbox.stripe_twin.twin import Twin
+from tests.gateway.payments.conftest import OpenShop
+from tests.gateway.payments.fake_compliance import FakeCompliance
+from tests.gateway.payments.shop import Refused, Shop, fresh
+
+S = PaymentState
+QUEUE = UnavailablePolicy.UNAVAILABLE_POLICY_QUEUE
+# Enough for the retries of a call that finds nobody.
+BRIEF = {"call_seconds": 1.0}
+
+
+async def queued(shop: Shop, **fields: object) -> Payment:
+    payment = await shop.create(unavailable_policy=QUEUE, **fields)
+    assert payment.state == S.PAYMENT_STATE_QUEUED
+    return payment
+
+
+async def test_without_stripe_a_payment_fails_at_once_and_can_be_repeated(
+    open_shop: OpenShop, twin: Twin
+) -> None:
+    async with open_shop(**BRIEF) as shop:
+        await twin.stop_listening()
+        request_id = fresh()
+        with pytest.raises(Refused) as refused:
+            await shop.create(request_id=request_id)
+        error = refused.value.error
+        assert (error.code.name, error.reason) == ("UNAVAILABLE", "RAIL_UNAVAILABLE")
+        assert error.retry_delay is not None
+        failed = await shop.get(error.metadata["payment_id"])
+        assert failed.state == S.PAYMENT_STATE_FAILED
+        assert [f.kind for f in failed.booking.facts] == ["hold_placed", "hold_released"]
+        await twin.start_listening()
+        payment = await shop.create(request_id=request_id)
+        assert payment.id == failed.id
+        assert payment.state == S.PAYMENT_STATE_SUCCEEDED
+    assert len(twin.books()["default"]["charges"]) == 1
+
+
+async def test_without_compliance_nothing_is_charged(
+    shop: Shop, twin: Twin, compliance: FakeCompliance
+) -> None:
+    await compliance.stop()
+    request_id = fresh()
+    with pytest.raises(Refused) as refused:
+        await shop.create(request_id=request_id)
+    assert refused.value.error.reason == "COMPLIANCE_UNAVAILABLE"
+    assert not twin.requests.matching("POST")
+    waiting = await queued(shop)
+    assert waiting.queue.reason == "compliance_unavailable"
+    await compliance.start()
+    await shop.watch_until(waiting.id, S.PAYMENT_STATE_SUCCEEDED)
+    payment = await shop.create(request_id=request_id)
+    assert payment.state == S.PAYMENT_STATE_SUCCEEDED
+
+
+async def test_the_line_drains_in_order(open_shop: OpenShop, twin: Twin) -> None:
+    async with open_shop(**BRIEF) as shop:
+        await twin.stop_listening()
+        first = await queued(shop)
+        others = [await queued(shop) for _ in range(5)]
+        assert first.queue.reason == "rail_unavailable"
+        assert [p.queue.position for p in others] == [2, 3, 4, 5, 6]
+        assert {p.queue.reason for p in others} == {"queue_ahead"}
+        await twin.start_listening()
+        waiting = [first, *others]
+        await asyncio.gather(
+            *(shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED) for payment in waiting)
+        )
+    charged = [
+        intent["metadata"]["engine_payment_id"]
+        for intent in twin.books()["default"]["payment_intents"]
+    ]
+    assert charged == [payment.id for payment in waiting]
+
+
+async def test_the_line_goes_on_in_another_process(open_shop: OpenShop, twin: Twin) -> None:
+    await twin.stop_listening()
+    async with open_shop(**BRIEF) as shop:
+        payments = [await queued(shop) for _ in range(3)]
+    await twin.start_listening()
+    async with open_shop() as shop:
+        for payment in payments:
+            await shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED)
+    assert len(twin.books()["default"]["charges"]) == 3
+
+
+async def test_a_waiting_payment_is_canceled_and_never_charged(
+    open_shop: OpenShop, twin: Twin
+) -> None:
+    async with open_shop(**BRIEF) as shop:
+        await twin.stop_listening()
+        first, second, third = [await queued(shop) for _ in range(3)]
+        canceled = await shop.cancel(second)
+        assert canceled.state == S.PAYMENT_STATE_CANCELED
+        assert (await shop.get(third.id)).queue.position == 2
+        await twin.start_listening()
+        await shop.watch_until(first.id, S.PAYMENT_STATE_SUCCEEDED)
+        await shop.watch_until(third.id, S.PAYMENT_STATE_SUCCEEDED)
+    charged = [
+        intent["metadata"]["engine_payment_id"]
+        for intent in twin.books()["default"]["payment_intents"]
+    ]
+    assert charged == [first.id, third.id]
+
+
+async def test_a_waiting_payment_expires_at_its_deadline(open_shop: OpenShop, twin: Twin) -> None:
+    clock = ManualClock(datetime.now(UTC))
+    async with open_shop(clock, **BRIEF) as shop:
+        await twin.stop_listening()
+        payment = await queued(shop, queue_timeout=Duration(seconds=60))
+        assert payment.queue.deadline.ToDatetime(UTC) == payment.create_time.ToDatetime(
+            UTC
+        ) + timedelta(seconds=60)
+        clock.advance(timedelta(seconds=61))
+        await shop.watch_until(payment.id, S.PAYMENT_STATE_EXPIRED)
+        await twin.start_listening()
+        with pytest.raises(Refused):
+            await shop.cancel(payment)
+    assert not twin.books()["default"]["charges"]
+
+
+async def test_a_full_line_takes_nobody(open_shop: OpenShop, twin: Twin) -> None:
+    async with open_shop(**BRIEF, max_queue_length=2) as shop:
+        await twin.stop_listening()
+        await queued(shop)
+        await queued(shop)
+        with pytest.raises(Refused) as refused:
+            await shop.create(unavailable_policy=QUEUE)
+        assert refused.value.error.reason == "QUEUE_FULL"
+        assert refused.value.error.code.name == "RESOURCE_EXHAUSTED"

@@ -1,0 +1,229 @@
+"""Answers that get lost, and processes that die between "Stripe acted" and "we saved"."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+
+from gateway.payments.executor import Executor
+from gateway.payments.operation import KEY_HORIZON, SETTLE_TIME
+from gateway.v1.payment_pb2 import CaptureMethod, OperationState, Payment, PaymentState
+from runtime.clock import ManualClock
+from sandbox.stripe_twin.twin import Twin
+from tests.gateway.payments.conftest import OpenShop
+from tests.gateway.payments.shop import Refused, Shop
+
+S = PaymentState
+MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
+PATIENCE_SECONDS = 20.0
+# An answer is lost once in each of these ways, and Stripe has acted.
+LOST_ANSWERS: list[dict[str, Any]] = [
+    {"kind": "reset", "when": "after", "count": 1},
+    {"kind": "error", "when": "after", "status": 500, "stored": False, "count": 1},
+    {"kind": "error", "when": "after", "status": 503, "stored": False, "count": 2},
+]
+NOT_ACTED: list[dict[str, Any]] = [
+    {"kind": "reset", "when": "before", "count": 1},
+    {"kind": "error", "when": "before", "status": 502, "count": 2},
+    {"kind": "rate_limit", "count": 1},
+    {"kind": "lock_timeout", "count": 1},
+]
+
+
+class Died(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture
+def killed_before_saving(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """While set, every process dies after the outside has answered and before that is saved."""
+    dying = asyncio.Event()
+    dying.set()
+    save = Executor._finish
+
+    async def die(self: Executor, *arguments: Any, **named: Any) -> Any:
+        operation = arguments[0]
+        if dying.is_set() and operation.kind != "CHECK":
+            raise Died
+        return await save(self, *arguments, **named)
+
+    monkeypatch.setattr(Executor, "_finish", die)
+    return dying
+
+
+def books(twin: Twin) -> dict[str, Any]:
+    found: dict[str, Any] = twin.books()["default"]
+    return found
+
+
+async def settled(shop: Shop, payment: Payment) -> Payment:
+    """The payment once nothing about it is open."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while any(not operation.HasField("end_time") for operation in payment.operations):
+            await asyncio.sleep(0.05)
+            payment = await shop.get(payment.id)
+    return payment
+
+
+@pytest.mark.parametrize("fault", LOST_ANSWERS + NOT_ACTED)
+async def test_a_lost_answer_makes_one_charge_and_one_hold(
+    shop: Shop, twin: Twin, fault: dict[str, Any]
+) -> None:
+    twin.add_fault(**fault, path="/v1/payment_intents", method="POST")
+    payment = await settled(shop, await shop.create())
+    assert payment.state == S.PAYMENT_STATE_SUCCEEDED
+    assert len(books(twin)["charges"]) == 1
+    facts = [f.kind for f in payment.booking.facts if f.kind != "fee_charged"]
+    assert facts == ["hold_placed", "captured"]
+    posts = twin.requests.matching("POST", "/v1/payment_intents")
+    assert len(posts) >= 2
+    assert len({post.idempotency_key for post in posts}) == 1
+
+
+@pytest.mark.parametrize("fault", LOST_ANSWERS)
+async def test_a_lost_answer_to_a_capture_captures_once(
+    shop: Shop, twin: Twin, fault: dict[str, Any]
+) -> None:
+    payment = await shop.create(capture_method=MANUAL)
+    twin.add_fault(**fault, path=".*/capture")
+    payment = await settled(shop, await shop.capture(payment, 1200))
+    assert payment.state == S.PAYMENT_STATE_SUCCEEDED
+    assert payment.amount_captured.minor_units == 1200
+    assert [c["amount_captured"] for c in books(twin)["charges"]] == [1200]
+
+
+@pytest.mark.parametrize("fault", LOST_ANSWERS)
+async def test_a_lost_answer_to_a_refund_refunds_once(
+    shop: Shop, twin: Twin, fault: dict[str, Any]
+) -> None:
+    payment = await shop.create()
+    twin.add_fault(**fault, path="/v1/refunds")
+    payment = await settled(shop, (await shop.refund(payment, 300)).payment)
+    assert payment.amount_refunded.minor_units == 300
+    assert [r["amount"] for r in books(twin)["refunds"]] == [300]
+
+
+async def test_the_caller_is_answered_in_time_and_the_charge_goes_on(
+    open_shop: OpenShop, twin: Twin
+) -> None:
+    async with open_shop(webhooks=False) as shop:
+        fault = twin.add_fault(kind="hang", when="after", path="/v1/payment_intents", method="POST")
+        payment = await shop.create(timeout=1.5)
+        assert payment.state == S.PAYMENT_STATE_AUTHORIZING
+        with pytest.raises(Refused) as refused:
+            await shop.cancel(payment)
+        assert refused.value.error.reason == "OPERATION_IN_PROGRESS"
+        assert refused.value.error.retry_delay is not None
+        again = await shop.create(timeout=1.5, request_id=payment.request_id)
+        assert (again.id, again.state) == (payment.id, payment.state)
+        twin.faults.clear(fault)
+        await shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED)
+    assert len(books(twin)["charges"]) == 1
+
+
+async def test_a_webhook_tells_before_a_slow_answer_does(shop: Shop, twin: Twin) -> None:
+    twin.add_fault(kind="hang", when="after", path="/v1/payment_intents", method="POST")
+    payment = await shop.create(timeout=10.0)
+    assert payment.state == S.PAYMENT_STATE_SUCCEEDED
+    assert payment.operations[-1].state == OperationState.OPERATION_STATE_RUNNING
+    twin.faults.clear()
+    payment = await settled(shop, payment)
+    assert payment.operations[-1].state == OperationState.OPERATION_STATE_SUCCEEDED
+    assert len(books(twin)["charges"]) == 1
+    facts = [f.kind for f in payment.booking.facts if f.kind != "fee_charged"]
+    assert facts == ["hold_placed", "captured"]
+
+
+async def test_a_process_that_dies_before_saving_is_found_out_by_the_next(
+    open_shop: OpenShop, twin: Twin, killed_before_saving: asyncio.Event
+) -> None:
+    clock = ManualClock(datetime.now(UTC))
+    async with open_shop(clock, answer_seconds=0.5, roles="api") as shop:
+        payment = await shop.create()
+        assert payment.state == S.PAYMENT_STATE_AUTHORIZING
+    assert len(books(twin)["charges"]) == 1
+    killed_before_saving.clear()
+    clock.advance(timedelta(minutes=1))
+    async with open_shop(clock) as shop:
+        await shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED)
+        payment = await settled(shop, await shop.get(payment.id))
+        again = await shop.create(request_id=payment.request_id)
+    assert again.id == payment.id
+    assert len(books(twin)["charges"]) == 1
+    facts = [f.kind for f in payment.booking.facts if f.kind != "fee_charged"]
+    assert facts == ["hold_placed", "captured"]
+
+
+@pytest.mark.parametrize("later", [timedelta(minutes=30), KEY_HORIZON + timedelta(hours=2)])
+@pytest.mark.parametrize("acted", [True, False])
+async def test_what_is_too_old_to_be_sent_again_is_looked_for(
+    open_shop: OpenShop,
+    twin: Twin,
+    killed_before_saving: asyncio.Event,
+    later: timedelta,
+    acted: bool,
+) -> None:
+    clock = ManualClock(datetime.now(UTC))
+    # Webhooks would tell as well.
+    open_without_webhooks = partial(open_shop, clock, webhooks=False)
+    if not acted:
+        twin.add_fault(kind="error", when="before", status=500, path="/v1/payment_intents")
+    async with open_without_webhooks(answer_seconds=0.5, roles="api", call_seconds=1.0) as shop:
+        payment = await shop.create()
+    twin.faults.clear()
+    killed_before_saving.clear()
+    clock.advance(later)
+    sent_before = len(twin.requests.matching("POST"))
+    async with open_without_webhooks(roles="api,worker") as shop:
+        expected = S.PAYMENT_STATE_SUCCEEDED if acted else S.PAYMENT_STATE_FAILED
+        await shop.watch_until(payment.id, expected)
+        payment = await shop.get(payment.id)
+    assert len(twin.requests.matching("POST")) == sent_before
+    assert len(books(twin)["charges"]) == int(acted)
+    facts = [f.kind for f in payment.booking.facts if f.kind != "fee_charged"]
+    assert facts == ["hold_placed", "captured" if acted else "hold_released"]
+    if not acted:
+        assert payment.failure.code == "outcome_not_performed"
+
+
+async def test_nothing_proves_silence_too_early(
+    open_shop: OpenShop, twin: Twin, killed_before_saving: asyncio.Event
+) -> None:
+    clock = ManualClock(datetime.now(UTC))
+    twin.add_fault(kind="error", when="before", status=500, path="/v1/payment_intents")
+    async with open_shop(clock, answer_seconds=0.5, roles="api", call_seconds=1.0) as shop:
+        payment = await shop.create()
+    killed_before_saving.clear()
+    clock.advance(SETTLE_TIME - timedelta(minutes=1))
+    async with open_shop(clock, roles="api,worker") as shop:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not twin.requests.matching("GET", "/v1/payment_intents"):
+                await asyncio.sleep(0.05)
+        payment = await shop.get(payment.id)
+    assert payment.state == S.PAYMENT_STATE_AUTHORIZING
+    assert [f.kind for f in payment.booking.facts] == ["hold_placed"]
+    assert payment.operations[-1].state in (
+        OperationState.OPERATION_STATE_UNKNOWN,
+        OperationState.OPERATION_STATE_RUNNING,
+    )
+
+
+async def test_a_capture_whose_process_died_is_done_once(
+    open_shop: OpenShop, twin: Twin, killed_before_saving: asyncio.Event
+) -> None:
+    clock = ManualClock(datetime.now(UTC))
+    killed_before_saving.clear()
+    async with open_shop(clock, answer_seconds=2.0, roles="api") as shop:
+        payment = await shop.create(capture_method=MANUAL)
+        killed_before_saving.set()
+        payment = await shop.capture(payment, 900)
+        assert payment.state == S.PAYMENT_STATE_CAPTURING
+    killed_before_saving.clear()
+    clock.advance(timedelta(minutes=1))
+    async with open_shop(clock) as shop:
+        await shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED)
+        payment = await shop.get(payment.id)
+    assert payment.amount_captured.minor_units == 900
+    assert [c["amount_captured"] for c in books(twin)["charges"]] == [900]
