@@ -145,9 +145,10 @@ def _amounts(source: Source, parts: Sequence[Part], too_much: Reason) -> dict[in
                 "named twice",
                 {"sequence": source.sequence, "entry_index": index},
             )
-        if amount > entry.remaining:
-            _refuse_excess(source, entry, too_much, amount)
         amounts[index] = amount
+    for index, amount in amounts.items():
+        if amount > left[index].remaining:
+            _refuse_excess(source, left[index], too_much, amount)
     check_balanced(
         (entry.currency, entry.side, amounts[entry.index])
         for entry in source.entries

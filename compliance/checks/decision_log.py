@@ -20,6 +20,9 @@ from runtime.postgres import connect
 MAX_BATCH = 256
 MAX_WAITING = 4096
 STATEMENT_TIMEOUT_SECONDS = 10.0
+# A connection that broke while it was idle is noticed by the next write. To write a batch again is
+# safe: what was committed already is left out, as any request_id that was used before.
+MAX_ATTEMPTS = 2
 
 _APPEND = (Path(__file__).parent / "sql" / "append_decisions.sql").read_text(encoding="utf-8")
 
@@ -83,22 +86,32 @@ class DecisionLog:
         finally:
             for waiting in self._waiting:
                 waiting.place.cancel()
-            if self._connection is not None:
-                await self._connection.close()
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
 
     async def _write(self, batch: list[_Waiting]) -> None:
-        try:
-            async with asyncio.timeout(STATEMENT_TIMEOUT_SECONDS):
-                places = await self._insert(batch)
-        except asyncio.CancelledError:
-            for waiting in batch:
-                waiting.place.cancel()
-            raise
-        except (psycopg.Error, TimeoutError, OSError) as error:
-            log.warning("decisions_not_written", count=len(batch), error_type=type(error).__name__)
-            if self._connection is not None:
-                await self._connection.close()
-                self._connection = None
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                async with asyncio.timeout(STATEMENT_TIMEOUT_SECONDS):
+                    places = await self._insert(batch)
+                break
+            except asyncio.CancelledError:
+                for waiting in batch:
+                    waiting.place.cancel()
+                raise
+            except (psycopg.Error, TimeoutError, OSError) as error:
+                log.warning(
+                    "decisions_not_written",
+                    count=len(batch),
+                    attempt=attempt,
+                    error_type=type(error).__name__,
+                )
+                await self._disconnect()
+        else:
             for waiting in batch:
                 if not waiting.place.done():
                     waiting.place.set_exception(

@@ -13,7 +13,7 @@ for service in ledger gateway compliance; do
 CREATE ROLE :"owner" LOGIN PASSWORD :'password';
 CREATE ROLE :"login" LOGIN PASSWORD :'password' NOINHERIT;
 CREATE ROLE :"role" NOLOGIN;
-GRANT :"role" TO :"login";
+GRANT :"role" TO :"login", :"owner";
 CREATE DATABASE :"service" OWNER :"owner";
 REVOKE ALL ON DATABASE :"service" FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"service" TO :"login", :"role";

@@ -33,6 +33,7 @@ class FakeMerchants(MerchantServiceServicer):
     tax_ids: list[merchant_tax_pb2.TaxId] = field(default_factory=list)
     syncs: list[str] = field(default_factory=list)
     is_down: bool = False
+    address: str = ""
     # While it is set, answers wait until it is released.
     held: asyncio.Event | None = None
 
@@ -102,7 +103,8 @@ async def serve_merchants(merchants: FakeMerchants) -> AsyncIterator[str]:
     add_MerchantServiceServicer_to_server(merchants, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
+    merchants.address = f"127.0.0.1:{port}"
     try:
-        yield f"127.0.0.1:{port}"
+        yield merchants.address
     finally:
         await server.stop(None)

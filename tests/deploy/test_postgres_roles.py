@@ -45,8 +45,8 @@ async def test_the_owner_migrates_and_the_login_serves(
     )
     async with connection:
         cursor = await connection.execute(
-            "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
-            " AND has_table_privilege(current_user, format('public.%I', tablename), 'SELECT')"
+            "SELECT count(*) FROM pg_class WHERE relkind = 'r'"
+            " AND relnamespace = 'public'::regnamespace AND has_table_privilege(oid, 'SELECT')"
         )
         readable = await cursor.fetchone()
         assert readable is not None

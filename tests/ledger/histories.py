@@ -42,9 +42,12 @@ def _creates(draw: Any) -> Step:
     return Step("create", legs=tuple(legs), pending=pending, expires_in=expires_in)
 
 
-_AMOUNTS = st.dictionaries(st.integers(0, 3), st.integers(1, 30), max_size=2) | st.integers(
-    1, 30
-).map(lambda amount: {0: amount, 1: amount})
+_AMOUNTS = st.one_of(
+    st.just({}),
+    st.integers(1, 20).map(lambda amount: {0: amount, 1: amount}),
+    st.integers(1, 20).map(lambda amount: {1: amount, 3: amount}),
+    st.dictionaries(st.integers(0, 3), st.integers(1, 30), max_size=2),
+)
 _TARGETS = st.integers(0, 100)
 STEPS = st.one_of(
     _creates(),
@@ -53,13 +56,20 @@ STEPS = st.one_of(
     st.builds(Step, st.just("reverse"), target=_TARGETS, amounts=_AMOUNTS),
     st.builds(Step, st.just("wait"), seconds=st.integers(1, 4)),
 )
-HISTORIES = st.lists(STEPS, max_size=MAX_STEPS)
+FUNDING = Step("create", legs=(("asset", "debit", 200), ("purse", "credit", 200)))
+HISTORIES = st.lists(STEPS, min_size=5, max_size=MAX_STEPS).map(lambda steps: [FUNDING, *steps])
+
+
+KINDS = {"post": ("pending",), "void": ("pending",), "reverse": ("direct", "post")}
 
 
 def target_of(step: Step, model: Model) -> int:
-    """The number of the transaction a step is about; 0 if there is none yet."""
+    """The number of the transaction a step is about, mostly of a kind that it makes sense for."""
     model.expire_due()
-    return step.target % len(model.facts) + 1 if model.facts else 0
+    numbers = list(range(1, len(model.facts) + 1))
+    fitting = [n for n in numbers if model.facts[n - 1].kind in KINDS[step.name]]
+    chosen = fitting if fitting and step.target % 5 else numbers
+    return chosen[step.target // 5 % len(chosen)]
 
 
 def amounts_of(step: Step, model: Model, target: int) -> dict[int, int]:

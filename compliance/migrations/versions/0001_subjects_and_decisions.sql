@@ -1,7 +1,10 @@
 -- Roles belong to the whole server, so another database may create this one at the same time.
 DO $$
 BEGIN
-    CREATE ROLE compliance_service NOLOGIN;
+    -- Where an administrator has made it, the owner needs no right to make roles.
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'compliance_service') THEN
+        CREATE ROLE compliance_service NOLOGIN;
+    END IF;
 EXCEPTION
     WHEN duplicate_object OR unique_violation THEN NULL;
 END

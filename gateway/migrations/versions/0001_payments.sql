@@ -2,7 +2,10 @@
 -- of a server, so another migration may make it at the same moment.
 DO $$
 BEGIN
-    CREATE ROLE gateway_service NOLOGIN;
+    -- Where an administrator has made it, the owner needs no right to make roles.
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gateway_service') THEN
+        CREATE ROLE gateway_service NOLOGIN;
+    END IF;
 EXCEPTION
     WHEN duplicate_object OR unique_violation THEN NULL;
 END

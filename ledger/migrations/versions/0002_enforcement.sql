@@ -1,7 +1,10 @@
 -- Roles belong to the whole server, so another database's migration may have made this one a moment ago.
 DO $$
 BEGIN
-    CREATE ROLE ledger_service NOLOGIN;
+    -- Where an administrator has made it, the owner needs no right to make roles.
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ledger_service') THEN
+        CREATE ROLE ledger_service NOLOGIN;
+    END IF;
 EXCEPTION
     WHEN duplicate_object OR unique_violation THEN NULL;
 END

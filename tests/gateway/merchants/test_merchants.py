@@ -26,7 +26,9 @@ async def twin_without_webhooks(twin: Twin, account_id: str) -> None:
     twin.steer_account(account_id, AccountState(charges_enabled=True))
 
 
-def mode_request(request_id: str, mode: rail_pb2.RailMode) -> rail_service_pb2.SetRailModeRequest:
+def mode_request(
+    request_id: str, mode: rail_pb2.RailMode.ValueType
+) -> rail_service_pb2.SetRailModeRequest:
     return rail_service_pb2.SetRailModeRequest(
         request_id=request_id, corridor="default", mode=mode, reason="a test"
     )

@@ -38,7 +38,7 @@ async def at_stripe(
 
 
 def merchants_number(request_id: str = "tax-1", **changes: Any) -> pb.CreateTaxIdRequest:
-    values = {
+    values: dict[str, Any] = {
         "request_id": request_id,
         "owner": tax.TaxIdOwner(merchant_id="shop-1"),
         "kind": "eu_vat",

@@ -12,6 +12,9 @@ from gateway.v1 import payment_service_pb2 as pb
 from gateway.v1.money_pb2 import Money
 from gateway.v1.payment_pb2 import Payment, PaymentMethod, PaymentState
 from gateway.v1.payment_service_pb2_grpc import PaymentServiceStub
+from gateway.v1.rail_pb2 import RailMode
+from gateway.v1.rail_service_pb2 import SetRailModeRequest
+from gateway.v1.rail_service_pb2_grpc import RailServiceStub
 from runtime.errors import ReceivedError, from_rpc_error
 
 WAIT_SECONDS = 20.0
@@ -69,6 +72,19 @@ class Shop:
     async def get(self, payment_id: str) -> Payment:
         request = pb.GetPaymentRequest(payment_id=payment_id)
         return (await self.call("GetPayment", request)).payment
+
+    async def close_corridor(self) -> None:
+        """From now on nothing is sent to Stripe, and it is known that nothing is."""
+        await self._set_mode(RailMode.RAIL_MODE_CLOSED)
+
+    async def open_corridor(self) -> None:
+        """Ends what `close_corridor` began."""
+        await self._set_mode(RailMode.RAIL_MODE_OPEN)
+
+    async def _set_mode(self, mode: "RailMode.ValueType") -> None:
+        await RailServiceStub(self.channel).SetRailMode(
+            SetRailModeRequest(request_id=fresh(), corridor="default", mode=mode, reason="a test")
+        )
 
     async def call(self, method: str, request: Any, timeout: float | None = None) -> Any:
         try:

@@ -1,7 +1,9 @@
 """Stripe or compliance cannot be reached: fail at once, or wait in line, as the request says."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -15,8 +17,6 @@ from tests.gateway.payments.shop import Refused, Shop, fresh
 
 S = PaymentState
 QUEUE = UnavailablePolicy.UNAVAILABLE_POLICY_QUEUE
-# Enough for the retries of a call that finds nobody.
-BRIEF = {"call_seconds": 1.0}
 
 
 async def queued(shop: Shop, **fields: object) -> Payment:
@@ -28,8 +28,8 @@ async def queued(shop: Shop, **fields: object) -> Payment:
 async def test_without_stripe_a_payment_fails_at_once_and_can_be_repeated(
     open_shop: OpenShop, twin: Twin
 ) -> None:
-    async with open_shop(**BRIEF) as shop:
-        await twin.stop_listening()
+    async with open_shop() as shop:
+        await shop.close_corridor()
         request_id = fresh()
         with pytest.raises(Refused) as refused:
             await shop.create(request_id=request_id)
@@ -39,7 +39,7 @@ async def test_without_stripe_a_payment_fails_at_once_and_can_be_repeated(
         failed = await shop.get(error.metadata["payment_id"])
         assert failed.state == S.PAYMENT_STATE_FAILED
         assert [f.kind for f in failed.booking.facts] == ["hold_placed", "hold_released"]
-        await twin.start_listening()
+        await shop.open_corridor()
         payment = await shop.create(request_id=request_id)
         assert payment.id == failed.id
         assert payment.state == S.PAYMENT_STATE_SUCCEEDED
@@ -64,14 +64,14 @@ async def test_without_compliance_nothing_is_charged(
 
 
 async def test_the_line_drains_in_order(open_shop: OpenShop, twin: Twin) -> None:
-    async with open_shop(**BRIEF) as shop:
-        await twin.stop_listening()
+    async with open_shop() as shop:
+        await shop.close_corridor()
         first = await queued(shop)
         others = [await queued(shop) for _ in range(5)]
         assert first.queue.reason == "rail_unavailable"
         assert [p.queue.position for p in others] == [2, 3, 4, 5, 6]
         assert {p.queue.reason for p in others} == {"queue_ahead"}
-        await twin.start_listening()
+        await shop.open_corridor()
         waiting = [first, *others]
         await asyncio.gather(
             *(shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED) for payment in waiting)
@@ -84,11 +84,11 @@ async def test_the_line_drains_in_order(open_shop: OpenShop, twin: Twin) -> None
 
 
 async def test_the_line_goes_on_in_another_process(open_shop: OpenShop, twin: Twin) -> None:
-    await twin.stop_listening()
-    async with open_shop(**BRIEF) as shop:
-        payments = [await queued(shop) for _ in range(3)]
-    await twin.start_listening()
     async with open_shop() as shop:
+        await shop.close_corridor()
+        payments = [await queued(shop) for _ in range(3)]
+    async with open_shop() as shop:
+        await shop.open_corridor()
         for payment in payments:
             await shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED)
     assert len(twin.books()["default"]["charges"]) == 3
@@ -97,13 +97,13 @@ async def test_the_line_goes_on_in_another_process(open_shop: OpenShop, twin: Tw
 async def test_a_waiting_payment_is_canceled_and_never_charged(
     open_shop: OpenShop, twin: Twin
 ) -> None:
-    async with open_shop(**BRIEF) as shop:
-        await twin.stop_listening()
+    async with open_shop() as shop:
+        await shop.close_corridor()
         first, second, third = [await queued(shop) for _ in range(3)]
         canceled = await shop.cancel(second)
         assert canceled.state == S.PAYMENT_STATE_CANCELED
         assert (await shop.get(third.id)).queue.position == 2
-        await twin.start_listening()
+        await shop.open_corridor()
         await shop.watch_until(first.id, S.PAYMENT_STATE_SUCCEEDED)
         await shop.watch_until(third.id, S.PAYMENT_STATE_SUCCEEDED)
     charged = [
@@ -115,26 +115,55 @@ async def test_a_waiting_payment_is_canceled_and_never_charged(
 
 async def test_a_waiting_payment_expires_at_its_deadline(open_shop: OpenShop, twin: Twin) -> None:
     clock = ManualClock(datetime.now(UTC))
-    async with open_shop(clock, **BRIEF) as shop:
-        await twin.stop_listening()
+    async with open_shop(clock) as shop:
+        await shop.close_corridor()
         payment = await queued(shop, queue_timeout=Duration(seconds=60))
         assert payment.queue.deadline.ToDatetime(UTC) == payment.create_time.ToDatetime(
             UTC
         ) + timedelta(seconds=60)
         clock.advance(timedelta(seconds=61))
         await shop.watch_until(payment.id, S.PAYMENT_STATE_EXPIRED)
-        await twin.start_listening()
+        await shop.open_corridor()
         with pytest.raises(Refused):
             await shop.cancel(payment)
     assert not twin.books()["default"]["charges"]
 
 
 async def test_a_full_line_takes_nobody(open_shop: OpenShop, twin: Twin) -> None:
-    async with open_shop(**BRIEF, max_queue_length=2) as shop:
-        await twin.stop_listening()
+    async with open_shop(max_queue_length=2) as shop:
+        await shop.close_corridor()
         await queued(shop)
         await queued(shop)
         with pytest.raises(Refused) as refused:
             await shop.create(unavailable_policy=QUEUE)
         assert refused.value.error.reason == "QUEUE_FULL"
         assert refused.value.error.code.name == "RESOURCE_EXHAUSTED"
+
+
+async def test_an_open_breaker_queues_until_stripe_works_again(
+    open_shop: OpenShop, twin: Twin, tmp_path: Path
+) -> None:
+    account = twin.account()
+    corridors = tmp_path / "corridors.json"
+    corridors.write_text(
+        json.dumps(
+            [
+                {
+                    "name": "default",
+                    "api_key": account.secret_key,
+                    "api_base": twin.url,
+                    "webhook_secrets": [account.webhook_secret],
+                    "breaker": {"min_calls": 3, "open_seconds": 1.0, "probes": 1},
+                }
+            ]
+        )
+    )
+    async with open_shop(stripe_corridors_file=corridors, call_seconds=2.0) as shop:
+        twin.add_fault(kind="error", when="before", status=500, path="/v1/payment_intents")
+        unlucky = await shop.create(unavailable_policy=QUEUE, timeout=5.0)
+        waiting = [unlucky, *[await shop.create(unavailable_policy=QUEUE) for _ in range(3)]]
+        assert waiting[-1].state == S.PAYMENT_STATE_QUEUED
+        twin.faults.clear()
+        for payment in waiting:
+            await shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED)
+    assert len(twin.books()["default"]["charges"]) == len(waiting)

@@ -32,7 +32,7 @@ async def gateway(database_url: str, twin: Twin) -> AsyncIterator[RunningGateway
 
 
 def mode(
-    request_id: str, wanted: rail_pb2.RailMode, reason: str = "a test"
+    request_id: str, wanted: rail_pb2.RailMode.ValueType, reason: str = "a test"
 ) -> pb.SetRailModeRequest:
     return pb.SetRailModeRequest(
         request_id=request_id, corridor="default", mode=wanted, reason=reason
@@ -46,7 +46,7 @@ async def health(gateway: RunningGateway) -> rail_pb2.RailHealth:
     return found
 
 
-async def until_mode(gateway: RunningGateway, wanted: rail_pb2.RailMode) -> None:
+async def until_mode(gateway: RunningGateway, wanted: rail_pb2.RailMode.ValueType) -> None:
     """Asks, one call after the other, until the replica has followed."""
     async with asyncio.timeout(10):
         found = await health(gateway)
@@ -118,10 +118,19 @@ async def test_modes_are_only_ever_added(gateway: RunningGateway, database_url: 
 @pytest.mark.parametrize(
     ("request_", "field"),
     [
-        (pb.SetRailModeRequest(corridor="default", mode=1, reason="x"), "request_id"),
-        (pb.SetRailModeRequest(request_id="a", mode=1, reason="x"), "corridor"),
+        (
+            pb.SetRailModeRequest(corridor="default", mode=rail_pb2.RAIL_MODE_OPEN, reason="x"),
+            "request_id",
+        ),
+        (
+            pb.SetRailModeRequest(request_id="a", mode=rail_pb2.RAIL_MODE_OPEN, reason="x"),
+            "corridor",
+        ),
         (pb.SetRailModeRequest(request_id="a", corridor="default", reason="x"), "mode"),
-        (pb.SetRailModeRequest(request_id="a", corridor="default", mode=1), "reason"),
+        (
+            pb.SetRailModeRequest(request_id="a", corridor="default", mode=rail_pb2.RAIL_MODE_OPEN),
+            "reason",
+        ),
         (mode("a", rail_pb2.RAIL_MODE_OPEN, "x" * 513), "reason"),
     ],
 )

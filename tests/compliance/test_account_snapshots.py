@@ -1,0 +1,322 @@
+"""Snapshots of connected accounts: fetched, stored once for each content, listed, refreshed."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import grpc
+import psycopg
+import pytest
+
+from compliance.accounts.gateway_source import (
+    AccountReference,
+    AccountUnavailableError,
+    GatewayAccounts,
+)
+from compliance.accounts.refreshing import SnapshotRefresher
+from compliance.accounts.snapshot import AccountContent, AccountSnapshot
+from compliance.accounts.store import LinkedAccount
+from compliance.v1 import requirement_pb2, subject_pb2, subject_service_pb2
+from compliance.v1 import requirement_service_pb2 as pb
+from compliance.wire_time import to_datetime
+from gateway.v1 import merchant_pb2, merchant_tax_pb2
+from gateway.v1.merchant_requirements_pb2 import (
+    RequirementAlternative,
+    RequirementError,
+    Requirements,
+)
+from runtime.migrations import migrate
+from runtime.postgres import create_engine
+from runtime.clock import ManualClock
+from tests.compliance.conftest import START
+from tests.compliance.guard import Guard, codes, failure, unique
+from tests.conftest import NewDatabase
+
+
+async def refresh(guard: Guard, merchant: str) -> requirement_pb2.AccountSnapshot:
+    answer = await guard.requirements.RefreshAccountSnapshot(
+        pb.RefreshAccountSnapshotRequest(subject_id=merchant)
+    )
+    snapshot: requirement_pb2.AccountSnapshot = answer.snapshot
+    return snapshot
+
+
+def due(days: int, *fields: str, **more: object) -> Requirements:
+    requirements = Requirements(currently_due=fields, eventually_due=fields, **more)  # type: ignore[arg-type]
+    requirements.current_deadline.FromDatetime(START + timedelta(days=days))
+    return requirements
+
+
+async def merchant_with(guard: Guard, **changes: object) -> str:
+    account = unique("acct").replace("-", "_")
+    guard.merchants.add(account, **changes)
+    return await guard.merchant(account=account)
+
+
+async def test_a_snapshot_is_fetched_and_kept(guard: Guard) -> None:
+    requirements = due(
+        3,
+        "company.tax_id",
+        "interv_abc.form",
+        disabled_reason="requirements.past_due",
+        errors=[RequirementError(code="invalid_tax_id", requirement="company.tax_id")],
+        alternatives=[
+            RequirementAlternative(
+                original_fields_due=["company.tax_id"],
+                alternative_fields_due=["company.verification.document"],
+            )
+        ],
+    )
+    merchant = await merchant_with(guard, requirements=requirements)
+    error = await failure(
+        guard.requirements.GetAccountSnapshot(pb.GetAccountSnapshotRequest(subject_id=merchant))
+    )
+    assert (error.code, error.reason) == (grpc.StatusCode.NOT_FOUND, "SNAPSHOT_NOT_FOUND")
+    snapshot = await refresh(guard, merchant)
+    stored = await guard.requirements.GetAccountSnapshot(
+        pb.GetAccountSnapshotRequest(subject_id=merchant)
+    )
+    assert stored.snapshot == snapshot
+    assert (snapshot.subject_id, snapshot.stripe_account) == (merchant, "main")
+    assert snapshot.charges_enabled
+    assert to_datetime(snapshot.fetch_time) == START
+    assert to_datetime(snapshot.earliest_deadline_time) == START + timedelta(days=3)
+    assert [item.name for item in snapshot.capabilities] == ["card_payments", "transfers"]
+    assert snapshot.capabilities[0].stripe_state == "active"
+    tax_id, form = snapshot.requirements
+    assert tax_id.state == requirement_pb2.REQUIREMENT_STATE_CURRENTLY_DUE
+    assert list(tax_id.error_codes) == ["invalid_tax_id"]
+    assert list(tax_id.alternative_fields) == ["company.verification.document"]
+    assert (tax_id.hosted_only, form.hosted_only) == (False, True)
+
+
+async def test_equal_contents_are_stored_once(guard: Guard) -> None:
+    merchant = await merchant_with(guard)
+    first = await refresh(guard, merchant)
+    guard.clock.advance(timedelta(minutes=1))
+    second = await refresh(guard, merchant)
+    assert first.content_hash == second.content_hash
+    assert to_datetime(second.fetch_time) - to_datetime(first.fetch_time) == timedelta(minutes=1)
+    (snapshot,) = guard.merchants.snapshots.values()
+    snapshot.charges_enabled = False
+    assert (await refresh(guard, merchant)).content_hash != first.content_hash
+    with psycopg.connect(guard.database_url) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM account_snapshot").fetchone() or ()
+    assert count == 2
+
+
+async def test_an_older_answer_does_not_replace_a_newer_one(guard: Guard) -> None:
+    merchant = await merchant_with(guard)
+    await refresh(guard, merchant)
+    (snapshot,) = guard.merchants.snapshots.values()
+    snapshot.charges_enabled = False
+    snapshot.fetch_time.FromDatetime(START - timedelta(minutes=1))
+    await refresh(guard, merchant)
+    stored = await guard.requirements.GetAccountSnapshot(
+        pb.GetAccountSnapshotRequest(subject_id=merchant)
+    )
+    assert stored.snapshot.charges_enabled
+
+
+async def test_a_disconnected_account_can_do_nothing(guard: Guard) -> None:
+    merchant = await merchant_with(guard)
+    (account,) = guard.merchants.snapshots
+    guard.merchants.states[account] = merchant_pb2.MERCHANT_STATE_DISCONNECTED
+    snapshot = await refresh(guard, merchant)
+    assert (snapshot.charges_enabled, snapshot.payouts_enabled) == (False, False)
+    assert codes(await guard.check(merchant)) == ["CHARGES_DISABLED"]
+
+
+async def test_requirements_are_listed_by_deadline_page_by_page(guard: Guard) -> None:
+    late = await merchant_with(guard, requirements=due(9, "a.late"))
+    soon = await merchant_with(guard, requirements=due(2, "b.soon", "a.soon"))
+    undated = await merchant_with(guard, requirements=Requirements(eventually_due=["c.some_day"]))
+    for merchant in (late, soon, undated):
+        await refresh(guard, merchant)
+
+    async def fields(**request: object) -> list[str]:
+        found: list[str] = []
+        token = ""
+        for _ in range(5):
+            page = await guard.requirements.ListRequirements(
+                pb.ListRequirementsRequest(page_token=token, **request)  # type: ignore[arg-type]
+            )
+            found += [item.requirement.field for item in page.requirements]
+            token = page.next_page_token
+            if not token:
+                return found
+        raise AssertionError("the list has no end")
+
+    assert await fields(page_size=1) == ["a.soon", "b.soon", "a.late", "c.some_day"]
+    assert await fields(subject_id=soon) == ["a.soon", "b.soon"]
+    minimum = requirement_pb2.REQUIREMENT_STATE_CURRENTLY_DUE
+    assert await fields(minimum_state=minimum) == ["a.soon", "b.soon", "a.late"]
+    before = pb.ListRequirementsRequest()
+    before.due_before_time.FromDatetime(START + timedelta(days=9))
+    assert await fields(due_before_time=before.due_before_time) == ["a.soon", "b.soon"]
+    (account,) = [key for key, value in guard.merchants.snapshots.items() if value.requirements == due(9, "a.late")]
+    guard.merchants.add(account)
+    await refresh(guard, late)
+    assert await fields(subject_id=late) == []
+
+
+async def test_tax_status(guard: Guard) -> None:
+    merchant = await guard.merchant("Zentrave Handel GmbH")
+    guard.merchants.tax_settings.CopyFrom(
+        merchant_tax_pb2.TaxSettings(
+            state=merchant_tax_pb2.TAX_SETTINGS_STATE_PENDING, missing_fields=["head_office"]
+        )
+    )
+    guard.merchants.tax_ids = [
+        merchant_tax_pb2.TaxId(
+            kind="eu_vat",
+            value="DE136695976",
+            country="DE",
+            verification_state=merchant_tax_pb2.TAX_ID_VERIFICATION_STATE_VERIFIED,
+            verified_name="ZENTRAVE HANDEL",
+        ),
+        merchant_tax_pb2.TaxId(
+            kind="eu_vat",
+            value="DE136695977",
+            verification_state=merchant_tax_pb2.TAX_ID_VERIFICATION_STATE_VERIFIED,
+            verified_name="SOMEBODY ELSE",
+        ),
+        merchant_tax_pb2.TaxId(
+            kind="zz_unknown",
+            value="1",
+            verification_state=merchant_tax_pb2.TAX_ID_VERIFICATION_STATE_UNRECOGNIZED,
+        ),
+        merchant_tax_pb2.TaxId(
+            kind="us_ein",
+            value="12-3456789",
+            verification_state=merchant_tax_pb2.TAX_ID_VERIFICATION_STATE_NOT_CHECKED,
+        ),
+    ]
+    await refresh(guard, merchant)
+    answer = await guard.requirements.GetTaxStatus(pb.GetTaxStatusRequest(subject_id=merchant))
+    status = answer.tax_status
+    assert (status.ready, list(status.missing_fields)) == (False, ["head_office"])
+    assert [
+        (
+            item.masked_value,
+            requirement_pb2.TaxIdVerification.Name(item.verification).removeprefix(
+                "TAX_ID_VERIFICATION_"
+            ),
+            requirement_pb2.TaxIdFormat.Name(item.format).removeprefix("TAX_ID_FORMAT_"),
+            item.name_agrees,
+        )
+        for item in status.tax_ids
+    ] == [
+        ("*******5976", "VERIFIED", "VALID", True),
+        ("*******5977", "VERIFIED", "INVALID", False),
+        ("*", "UNAVAILABLE", "UNSPECIFIED", True),
+        ("******6789", "UNSPECIFIED", "VALID", True),
+    ]
+    assert codes(await guard.check(merchant)) == [
+        "TAX_NOT_READY",
+        "TAX_NAME_DIFFERS",
+        "TAX_ID_UNCONFIRMED",
+        "TAX_ID_INVALID",
+    ]
+
+
+async def test_who_has_no_account_has_no_snapshot(guard: Guard) -> None:
+    merchant = await guard.merchant(account=None)
+    for subject_id, reason in ((merchant, "ACCOUNT_NOT_LINKED"), ("nobody", "SUBJECT_NOT_FOUND")):
+        for call in (
+            guard.requirements.GetAccountSnapshot(
+                pb.GetAccountSnapshotRequest(subject_id=subject_id)
+            ),
+            guard.requirements.RefreshAccountSnapshot(
+                pb.RefreshAccountSnapshotRequest(subject_id=subject_id)
+            ),
+            guard.requirements.GetTaxStatus(pb.GetTaxStatusRequest(subject_id=subject_id)),
+        ):
+            error = await failure(call)
+            assert (error.reason, error.metadata["subject_id"]) == (reason, subject_id)
+
+
+async def test_a_refresh_without_the_gateway_is_unavailable(guard: Guard) -> None:
+    merchant = await guard.merchant()
+    guard.merchants.is_down = True
+    error = await failure(refresh(guard, merchant))
+    assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE")
+    assert error.metadata == {"dependency": "gateway"}
+
+
+async def test_an_unlinked_account_needs_no_snapshot_any_more(guard: Guard) -> None:
+    merchant = await guard.merchant()
+    subject = await guard.subjects.GetSubject(
+        subject_service_pb2.GetSubjectRequest(subject_id=merchant)
+    )
+    await guard.subjects.UpdateSubject(
+        subject_service_pb2.UpdateSubjectRequest(
+            request_id=unique("unlink"), subject_id=merchant, profile=subject.subject.profile
+        )
+    )
+    assert codes(await guard.check(merchant)) == []
+    assert guard.merchants.syncs == []
+
+
+@dataclass
+class HeldSource:
+    """A source that answers when it is told to."""
+
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+    fetched: list[str] = field(default_factory=list)
+
+    async def fetch(self, account: AccountReference, max_age: timedelta) -> AccountSnapshot:
+        self.fetched.append(account.connected_account_id)
+        await self.release.wait()
+        if account.connected_account_id == "acct_lost":
+            raise AccountUnavailableError("NOT_FOUND")
+        content = AccountContent(
+            True, True, True, "", "DE", False, (), (), "ACTIVE", (), ()
+        )
+        return AccountSnapshot(account.connected_account_id, "main", "mrc_1", content, START)
+
+
+def linked(account_id: str) -> LinkedAccount:
+    return LinkedAccount("sub", "main", account_id, "", "Name", is_person=False)
+
+
+async def test_one_fetch_for_all_who_ask_at_a_time(new_database: NewDatabase) -> None:
+    url = new_database("compliance")
+    await migrate(url, "compliance")
+    engine = create_engine(url, role="compliance_service", pool_size=2, application_name="test")
+    source = HeldSource()
+    refresher = SnapshotRefresher(engine, source, ManualClock(START))
+    waiting = [
+        asyncio.create_task(refresher.fetch(linked("acct_1"), timeout=30)) for _ in range(5)
+    ]
+    with pytest.raises(AccountUnavailableError):
+        await refresher.fetch(linked("acct_1"), timeout=0.01)
+    source.release.set()
+    assert len({id(snapshot) for snapshot in await asyncio.gather(*waiting)}) == 1
+    assert source.fetched == ["acct_1"]
+    with pytest.raises(AccountUnavailableError):
+        await refresher.fetch(linked("acct_lost"), timeout=30)
+    await refresher.close()
+    await engine.dispose()
+
+
+async def test_rounds_refresh_what_was_not_fetched_lately(guard: Guard) -> None:
+    merchants = [await guard.merchant() for _ in range(3)]
+    left = await guard.merchant()
+    await guard.set_state(left, subject_pb2.SUBJECT_STATE_CLOSED)
+    gone = await guard.merchant(account="acct_gone")
+    engine = create_engine(
+        guard.database_url, role="compliance_service", pool_size=4, application_name="test"
+    )
+    async with grpc.aio.insecure_channel(guard.merchants.address) as channel:
+        refresher = SnapshotRefresher(engine, GatewayAccounts(channel), guard.clock)
+        assert await refresher.refresh_round() == 4
+        assert len(guard.merchants.syncs) == 3
+        # Only the one that could not be fetched is tried again at once.
+        assert await refresher.refresh_round() == 1
+        guard.clock.advance(timedelta(minutes=10, seconds=1))
+        assert await refresher.refresh_round() == 4
+        await refresher.close()
+    await engine.dispose()
+    assert codes(await guard.check(merchants[0])) == []
+    assert codes(await guard.check(gone)) == ["SNAPSHOT_MISSING"]

@@ -1,0 +1,82 @@
+"""Events that no webhook brought are fetched."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.rails.corridors import Corridor
+from gateway.rails.opening import open_rails
+from gateway.rails.rails import Rails
+from gateway.webhooks.inbox import PostgresInbox
+from gateway.webhooks.recovery import EventRecovery
+from runtime.clock import ManualClock
+from sandbox.stripe_twin.twin import Twin, running_twin
+
+CHARGE = {
+    "amount": 1000,
+    "currency": "eur",
+    "confirm": True,
+    "payment_method": "pm_card_visa",
+    "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+}
+
+
+@pytest.fixture
+async def twin() -> AsyncIterator[Twin]:
+    async with running_twin(seed=5) as running:
+        yield running
+
+
+@pytest.fixture
+async def rails(twin: Twin, engine: AsyncEngine) -> AsyncIterator[Rails]:
+    corridor = Corridor(
+        name="default",
+        api_key=SecretStr(twin.account().secret_key),
+        api_base=twin.url,
+        webhook_secrets=(SecretStr("whsec_bench"),),
+    )
+    async with open_rails([corridor], engine) as opened:
+        yield opened.rails
+
+
+async def test_missing_events_are_stored_once_and_in_order(
+    twin: Twin, rails: Rails, engine: AsyncEngine
+) -> None:
+    # Nobody listens at this address: Stripe cannot deliver.
+    twin.register_webhook("http://127.0.0.1:1/webhooks/stripe/default")
+    clock = ManualClock(datetime.now(UTC))
+    inbox = PostgresInbox(engine, clock)
+    for number in range(2):
+        made = await rails.create_payment_intent("default", CHARGE, f"key-{number}")
+        assert made.succeeded
+    recovery = EventRecovery(rails, inbox, clock)
+    assert await recovery.recover("default") > 0
+    assert await recovery.recover("default") == 0
+    async with engine.connect() as connection:
+        rows = (
+            await connection.execute(
+                text("SELECT event_type, created_time FROM webhook_event ORDER BY sequence")
+            )
+        ).all()
+    types = [row.event_type for row in rows]
+    assert types.count("payment_intent.succeeded") == 2
+    assert types.index("payment_intent.created") < types.index("payment_intent.succeeded")
+    times = [row.created_time for row in rows]
+    assert times == sorted(times)
+
+
+async def test_an_outage_of_stripe_leaves_recovery_for_later(
+    twin: Twin, rails: Rails, engine: AsyncEngine
+) -> None:
+    clock = ManualClock(datetime.now(UTC))
+    twin.outage("error")
+    recovery = EventRecovery(rails, PostgresInbox(engine, clock), clock)
+    twin.register_webhook("http://127.0.0.1:1/webhooks/stripe/default")
+    assert await recovery.recover("default") == 0
+    twin.outage("off")
+    await rails.create_payment_intent("default", CHARGE, "key-1")
+    assert await recovery.recover("default") > 0
