@@ -19,9 +19,10 @@ from typing import Any
 import stripe
 
 from gateway.v1 import payment_pb2 as payment
+from runtime.embedded_postgres import temporary_server
 from sandbox.addresses import Ports
 from sandbox.clients import open_clients
-from sandbox.databases import fresh_databases
+from sandbox.databases import SERVICES, databases_beside
 from sandbox.demo.shop import Shop
 from sandbox.engine import Engine, wait_until_answering
 from sandbox.stripe_twin.accounts import BACKUP_ACCOUNT, DEFAULT_ACCOUNT
@@ -48,7 +49,11 @@ class Round:
 async def measure() -> dict[str, Any]:
     """The benchmark's line; `limit` is the SDK's rate and `ratio` the engine's share of it."""
     ports = Ports.free()
-    with tempfile.TemporaryDirectory() as logs, fresh_databases() as databases:
+    with (
+        tempfile.TemporaryDirectory() as logs,
+        temporary_server(durable=True) as postgres,
+        databases_beside(dict.fromkeys(SERVICES, postgres.server_url)) as databases,
+    ):
         async with (
             _engine(ports, Path(logs), databases) as engine,
             open_clients(ports) as clients,
@@ -61,7 +66,7 @@ async def measure() -> dict[str, Any]:
 @asynccontextmanager
 async def _engine(ports: Ports, logs: Path, databases: Mapping[str, str]) -> AsyncIterator[Engine]:
     """The engine, told by webhooks of its own charges only, not of the SDK's."""
-    engine = Engine(ports, logs, databases)
+    engine = Engine(ports, logs, databases, {"LOG_LEVEL": "WARNING"})
     try:
         await engine.stripe_twin.start()
         await engine.stripe_twin.wait_until(wait_until_answering(engine.twin_url))

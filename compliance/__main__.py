@@ -11,6 +11,7 @@ from compliance.accounts.gateway_source import GatewayAccounts
 from compliance.accounts.refreshing import SnapshotRefresher
 from compliance.accounts.service import RequirementService
 from compliance.checks.checking import Checking
+from compliance.checks.connections import CheckConnections
 from compliance.checks.decision_log import DecisionLog
 from compliance.checks.policy import BUILT_IN
 from compliance.checks.service import ComplianceService, DecisionService
@@ -51,6 +52,7 @@ from runtime.process import run_service
 from runtime.server import RegisteredService, RpcServer
 
 ROLE = "compliance_service"
+CHECK_CONNECTIONS = 8
 GATEWAY = frozenset({"gateway"})
 OPERATOR = frozenset({"operator"})
 READERS = GATEWAY | OPERATOR
@@ -98,8 +100,18 @@ async def open_service(
         await lists.refresh()
 
         decision_log = DecisionLog(url, ROLE, "compliance-decisions")
+        connections = CheckConnections(
+            url, role=ROLE, size=CHECK_CONNECTIONS, application_name="compliance-checks"
+        )
+        stack.push_async_callback(connections.close)
         checking = Checking(
-            engine, decision_log, refresher, policy, clock, settings.snapshot_timeout_seconds
+            engine,
+            connections,
+            decision_log,
+            refresher,
+            policy,
+            clock,
+            settings.snapshot_timeout_seconds,
         )
         mutations = Mutations(engine, clock)
         _start_task(stack, "decision log", decision_log.run())

@@ -52,6 +52,7 @@ from gateway.webhooks.receiver import WebhookReceiver
 from gateway.webhooks.recovery import EventRecovery
 from gateway.webhooks.router import EventRouter
 from gateway.webhooks.schema import CHANNEL as WEBHOOK_CHANNEL
+from gateway.webhooks.upkeep import InboxUpkeep
 from gateway.webhooks.wake import Listener
 from runtime.client import open_channel
 from runtime.clock import Clock, SystemClock
@@ -193,6 +194,7 @@ def _worker(parts: Parts, stack: AsyncExitStack) -> Iterator[Loop]:
     numbering = Numbering(parts.engine)
     yield run_rounds("numbering", numbering.round, parts.bells.any, NUMBER_POLL_SECONDS)
     yield EventRecovery(parts.rails.rails, parts.inbox, parts.clock).run()
+    yield InboxUpkeep(parts.inbox, parts.rails.rails.corridors, parts.clock).run()
     webhook_listener = Listener(parts.url, DATABASE_ROLE, WEBHOOK_CHANNEL)
     yield webhook_listener.run()
     events = PaymentEvents(

@@ -79,14 +79,22 @@ class Account:
         self.totals = totals
         return totals
 
-    def check_change(self, before: Totals) -> None:
-        """Refuses totals that the change from `before` must not have brought about."""
+    def check_open(self) -> None:
+        """Refuses a closed account."""
+        if self.closed_us is not None:
+            raise Refusal(Reason.ACCOUNT_CLOSED, f"{self.name} is closed", {"account": self.name})
+
+    def check_range(self) -> None:
+        """Refuses totals that no longer fit the database's 64 bits."""
         if max(self.totals) > MAX_TOTAL_MINOR:
             raise Refusal(
                 Reason.BALANCE_OVERFLOW,
                 f"a total of {self.name} would leave 64 bits",
                 {"account": self.name},
             )
+
+    def check_limits(self, before: Totals) -> None:
+        """Refuses totals that the change from `before` takes beyond a limit."""
         if not self.limits:
             return
         posted, lowest, highest = spans(self.totals, self.normal)

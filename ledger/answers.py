@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 from ledger.commands import AccountsMade, Command, Decided, ItemOutcome, Outcome, Prior, Record
-from ledger.deciding import reused
 from ledger.encoding import account_message, result_message, transaction_message
 from ledger.errors import error_of, error_of_failure
 from ledger.posting import Kind
 from ledger.reader import Reader
-from ledger.refusal import Refusal
+from ledger.refusal import Refusal, reused
 from ledger.v1 import account_pb2, transaction_pb2
 from ledger.v1.transaction_mutations_pb2 import (
     BatchCreateTransactionsRequest,

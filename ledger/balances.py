@@ -4,7 +4,8 @@ from datetime import datetime
 
 from ledger.encoding import DIRECTION, balance_message
 from ledger.errors import account_not_found, sequence_not_reached
-from ledger.reader import BalanceRow, HoldRow, Point, Reader
+from ledger.reader import Reader
+from ledger.rows import BalanceRow, HoldRow, Point
 from ledger.times import datetime_of, micros_of, micros_of_timestamp, timestamp_of
 from ledger.v1 import balance_pb2 as balances
 from runtime.clock import Clock

@@ -57,15 +57,19 @@ class Book:
         self.time_text = time_text
         self._savepoint: Savepoint | None = None
 
-    def open_account(self, name: str) -> Account:
-        """The account of that name, or `Refusal` if there is none or it is closed."""
+    def account(self, name: str) -> Account:
+        """The account of that name, or `Refusal` if there is none."""
         account = self.accounts.get(name)
         if account is None:
             raise Refusal(
                 Reason.ACCOUNT_NOT_FOUND, f"there is no account {name}", {"account": name}
             )
-        if account.closed_us is not None:
-            raise Refusal(Reason.ACCOUNT_CLOSED, f"{name} is closed", {"account": name})
+        return account
+
+    def open_account(self, name: str) -> Account:
+        """The account of that name, or `Refusal` if there is none or it is closed."""
+        account = self.account(name)
+        account.check_open()
         return account
 
     def source(self, key: int | str) -> Source:

@@ -14,7 +14,6 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 import psycopg
-from prometheus_client import Counter, Histogram
 
 from ledger import store
 from ledger.accounts import Account
@@ -23,6 +22,7 @@ from ledger.commands import Command, Outcome, Prior
 from ledger.connections import Connection, Connections
 from ledger.deciding import Deciding
 from ledger.errors import database_unavailable, overloaded
+from ledger.metrics import COMMIT_ITEMS, COMMIT_SECONDS, COMMITS
 from ledger.needs import needs_of
 from ledger.plan import Head, Plan
 from ledger.times import micros_of, text_of
@@ -39,18 +39,6 @@ MAX_CACHED_ACCOUNTS = 200_000
 LOCKING_ATTEMPT = 2
 MAX_ATTEMPTS = 5
 MAX_OUTAGES = 2
-
-COMMITS = Counter("ledger_commits_total", "Batches by what became of them.", ["result"])
-COMMIT_SECONDS = Histogram(
-    "ledger_commit_seconds",
-    "Time to decide and commit one batch.",
-    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
-)
-COMMIT_ITEMS = Histogram(
-    "ledger_commit_items",
-    "Transactions and accounts per batch.",
-    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 8192),
-)
 
 log = get_logger(__name__)
 

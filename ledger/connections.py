@@ -1,7 +1,7 @@
 """A bounded set of database connections in the service's role, the last used first."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,6 +15,10 @@ from runtime import postgres, telemetry
 ROLE = "ledger_service"
 WAIT_SECONDS = 5.0
 
+# A committer waits this long for a ledger's head that another replica holds, and a replica that
+# stops in the middle loses it after as long.
+COMMIT_TIMEOUTS = {"lock_timeout": "5s", "idle_in_transaction_session_timeout": "5s"}
+
 Connection = psycopg.AsyncConnection[Any]
 tracer = telemetry.tracer(__name__)
 
@@ -22,9 +26,16 @@ tracer = telemetry.tracer(__name__)
 class Connections:
     """Lends connections; one that broke is closed and replaced on the next loan."""
 
-    def __init__(self, url: str, size: int, application_name: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        size: int,
+        application_name: str,
+        session_settings: Mapping[str, str] | None = None,
+    ) -> None:
         self._url = url
         self._application_name = application_name
+        self._session_settings = session_settings or {}
         self._free = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
 
@@ -80,4 +91,6 @@ class Connections:
             self._url, role=ROLE, application_name=self._application_name
         )
         arrays.register(connection)
+        for name, value in self._session_settings.items():
+            await connection.execute("SELECT set_config(%s, %s, FALSE)", [name, value])
         return connection

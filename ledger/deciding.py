@@ -7,8 +7,8 @@ database, so that a batch that lost the race for the head is simply decided agai
 from collections.abc import Iterable, Mapping, Sequence
 
 from ledger import settlement
-from ledger.accounts import Account, Effect
-from ledger.book import Book, Source, SourceEntry
+from ledger.accounts import Account
+from ledger.book import Book, Source
 from ledger.commands import (
     OPERATION_OF_KIND,
     AccountsMade,
@@ -32,8 +32,9 @@ from ledger.encoding import (
 )
 from ledger.plan import Head, Plan
 from ledger.posting import Draft, Kind, Posted, open_draft
-from ledger.refusal import Reason, Refusal
+from ledger.refusal import Reason, Refusal, at_item, reused
 from ledger.settlement import Post, Void
+from ledger.sources import source_of
 
 
 class Deciding:
@@ -60,9 +61,7 @@ class Deciding:
 
     def decide(self, commands: Sequence[Command]) -> Plan:
         """Decides the commands in order and answers what to write."""
-        for command in commands:
-            outcome = self._decide(command)
-            self.plan.outcomes.append(outcome)
+        self.plan.outcomes.extend(self._decide(command) for command in commands)
         return self.finish()
 
     def finish(self) -> Plan:
@@ -298,38 +297,3 @@ class Deciding:
             decision.answer,
             decision.fingerprint,
         )
-
-
-def source_of(record: Record) -> Source:
-    """A transaction just decided on, as one that can be settled or reversed."""
-    return Source(
-        sequence=record.sequence,
-        kind=record.kind,
-        expire_us=record.expire_us,
-        entries=[
-            SourceEntry(
-                index,
-                posted.movement.account.name,
-                posted.movement.side,
-                posted.movement.account.currency,
-                posted.movement.amount,
-                posted.movement.amount,
-            )
-            for index, posted in enumerate(record.posted)
-            if posted.movement.effect is not Effect.RELEASE
-        ],
-    )
-
-
-def reused(request_id: str, fields: Sequence[str]) -> Refusal:
-    """A request_id that stood for something else before."""
-    return Refusal(
-        Reason.REQUEST_ID_REUSED,
-        f"request_id {request_id} was used for another request",
-        {"request_id": request_id, "fields": ",".join(fields)},
-    )
-
-
-def at_item(refusal: Refusal, index: int) -> Refusal:
-    """The refusal of one item as that of its whole batch."""
-    return Refusal(refusal.reason, refusal.message, {**refusal.metadata, "item_index": index})

@@ -7,7 +7,7 @@ this process and by a poll of the heads for those of others; watchers at one pla
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from ledger.encoding import transaction_message
 from ledger.reader import Reader
@@ -16,6 +16,8 @@ from ledger.v1.transaction_reads_pb2 import WatchTransactionsRequest, WatchTrans
 from runtime.logs import get_logger
 
 MAX_TRANSACTIONS_PER_MESSAGE = 200
+# Keeps a message below the 4 MB that gRPC clients take unless told otherwise.
+MAX_ENTRIES_PER_MESSAGE = 2_000
 POLL_INTERVAL_SECONDS = 0.2
 # Pages shared by watchers at the same place.
 MAX_SHARED_PAGES = 64
@@ -73,11 +75,11 @@ class Feed:
                 if through <= after:
                     await advanced.wait()
                     continue
-                page = await self._page(ledger_id, request.ledger, after, through)
-                yield WatchTransactionsResponse(
-                    transactions=_below(page, request.account_prefix), through_sequence=through
-                )
-                after = through
+                for part in _parts(await self._page(ledger_id, request.ledger, after, through)):
+                    after = part[-1].sequence
+                    yield WatchTransactionsResponse(
+                        transactions=_below(part, request.account_prefix), through_sequence=after
+                    )
         finally:
             self._leave(ledger_id)
 
@@ -107,6 +109,19 @@ class Feed:
         records = await self._reader.records(ledger_id, range(after + 1, through + 1))
         assert len(records) == through - after, "the log has a gap"
         return [transaction_message(ledger, record) for record in records]
+
+
+def _parts(page: Page) -> Iterator[Page]:
+    """The page in parts that each fit a message."""
+    part: Page = []
+    entries = 0
+    for transaction in page:
+        if part and entries + len(transaction.entries) > MAX_ENTRIES_PER_MESSAGE:
+            yield part
+            part, entries = [], 0
+        part.append(transaction)
+        entries += len(transaction.entries)
+    yield part
 
 
 def _below(page: Page, prefix: str) -> Page:

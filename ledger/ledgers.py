@@ -9,9 +9,10 @@ import grpc
 
 from ledger.committer import Committer
 from ledger.connections import Connections
-from ledger.deciding import reused
 from ledger.errors import ERRORS, error_of, ledger_not_found
-from ledger.reader import LedgerRow, Reader
+from ledger.reader import Reader
+from ledger.refusal import reused
+from ledger.rows import LedgerRow
 from ledger.statements import statement
 from ledger.times import micros_of, timestamp_of
 from ledger.v1.error_reason_pb2 import ErrorReason

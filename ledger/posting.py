@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from ledger.accounts import Account, Effect, Side, Totals, spans
 from ledger.book import Book
@@ -70,9 +70,12 @@ class Posted(NamedTuple):
 def open_draft(book: Book, draft: Draft, now_us: int) -> list[Posted]:
     """Applies a new transaction to the book, or raises `Refusal` and leaves the book as it was."""
     effect = Effect.HOLD if draft.pending else Effect.POST
-    movements = [
-        Movement(account_for(book, leg), leg.side, effect, leg.amount) for leg in draft.legs
-    ]
+    movements: list[Movement] = []
+    for leg in draft.legs:
+        account = book.accounts.get(leg.account)
+        if account is None or account.closed_us is not None or account.currency != leg.currency:
+            refuse_legs(book, draft.legs)
+        movements.append(Movement(account, leg.side, effect, leg.amount))
     check_balanced((leg.currency, leg.side, leg.amount) for leg in draft.legs)
     if draft.exchanges:
         check_exchanges(
@@ -93,20 +96,23 @@ def open_draft(book: Book, draft: Draft, now_us: int) -> list[Posted]:
     return apply(book, movements, conditions)
 
 
-def account_for(book: Book, leg: Leg) -> Account:
-    """The open account that a leg names, in the leg's currency."""
-    account = book.open_account(leg.account)
-    if account.currency != leg.currency:
-        raise Refusal(
-            Reason.CURRENCY_MISMATCH,
-            f"{leg.account} takes {account.currency}, not {leg.currency}",
-            {
-                "account": leg.account,
-                "currency_code": leg.currency,
-                "account_currency_code": account.currency,
-            },
-        )
-    return account
+def refuse_legs(book: Book, legs: Sequence[Leg]) -> NoReturn:
+    """Refuses legs of which at least one names no open account of its currency."""
+    accounts = [(leg, book.account(leg.account)) for leg in legs]
+    for _, account in accounts:
+        account.check_open()
+    for leg, account in accounts:
+        if account.currency != leg.currency:
+            raise Refusal(
+                Reason.CURRENCY_MISMATCH,
+                f"{leg.account} takes {account.currency}, not {leg.currency}",
+                {
+                    "account": leg.account,
+                    "currency_code": leg.currency,
+                    "account_currency_code": account.currency,
+                },
+            )
+    raise AssertionError("no leg was at fault")
 
 
 def check_balanced(legs: Iterable[tuple[str, Side, int]]) -> None:
@@ -143,7 +149,9 @@ def apply(
         for account, condition in conditions:
             _check_bounds(account, condition)
         for account, totals in before.values():
-            account.check_change(totals)
+            account.check_limits(totals)
+        for account, _ in before.values():
+            account.check_range()
     except Refusal:
         for account, totals in before.values():
             account.totals = totals

@@ -2,67 +2,45 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
 
 from psycopg import sql
 
 from ledger import arrays
-from ledger.accounts import NO_LIMITS, Account, Effect, Limits, Side, Totals
+from ledger.accounts import Account, Side
 from ledger.commands import Record
 from ledger.connections import Connections
-from ledger.posting import Kind, Movement, Posted
-from ledger.statements import statement
-from ledger.times import micros_of
-
-_HAS_ENTRY_ON_ACCOUNT = sql.SQL(
-    """t.sequence IN (
-        SELECT e.sequence
-        FROM accounts AS a
-        INNER JOIN entries AS e
-            ON a.ledger_id = e.ledger_id AND a.account_number = e.account_number
-        WHERE a.ledger_id = %(ledger_id)s AND a.name = %(account)s
-    )"""
+from ledger.rows import (
+    BalanceRow,
+    Filters,
+    HoldRow,
+    LedgerRow,
+    Point,
+    account_of,
+    records_of,
+    totals_of,
 )
+from ledger.statements import statement
 
-
-class LedgerRow(NamedTuple):
-    """A ledger; `last_record_time` is None while it has no transactions."""
-
-    ledger_id: int
-    name: str
-    display_name: str
-    metadata: dict[str, str]
-    request_id: str
-    create_time: datetime
-    last_sequence: int = 0
-    last_record_time: datetime | None = None
-
-
-class Point(NamedTuple):
-    """A point of the log. `moment` adds exact expiry, `effective` back-dated entries."""
-
-    sequence: int
-    moment: datetime | None = None
-    effective: datetime | None = None
-
-
-class BalanceRow(NamedTuple):
-    """The totals of one account, or of several of one currency."""
-
-    name: str
-    currency: str
-    normal: Side
-    totals: Totals
-
-
-class HoldRow(NamedTuple):
-    """What is still held of one entry."""
-
-    sequence: int
-    entry_index: int
-    side: Side
-    remaining: int
-    expire_time: datetime | None
+_ALL_TRANSACTIONS = sql.SQL(
+    """
+    SELECT t.sequence
+    FROM transactions AS t
+    WHERE t.ledger_id = %(ledger_id)s
+    """
+)
+_ENTRIES_OF_ACCOUNT = sql.SQL(
+    """
+    SELECT DISTINCT t.sequence
+    FROM entries AS x
+    INNER JOIN transactions AS t ON x.ledger_id = t.ledger_id AND x.sequence = t.sequence
+    WHERE x.ledger_id = %(ledger_id)s
+        AND x.account_number = (
+            SELECT a.account_number
+            FROM accounts AS a
+            WHERE a.ledger_id = %(ledger_id)s AND a.name = %(account)s
+        )
+    """
+)
 
 
 class Reader:
@@ -106,7 +84,7 @@ class Reader:
                 "limit": limit,
             },
         )
-        return [_account(row) for row in rows]
+        return [account_of(row) for row in rows]
 
     async def balances(
         self,
@@ -130,7 +108,7 @@ class Reader:
                 **point._asdict(),
             },
         )
-        return [BalanceRow(row[0], row[1], Side(row[2]), _totals(row[3:])) for row in rows]
+        return [BalanceRow(row[0], row[1], Side(row[2]), totals_of(row[3:])) for row in rows]
 
     async def balance_totals(self, ledger_id: int, path: str, point: Point) -> list[BalanceRow]:
         """Totals per currency over the accounts at or below a path, as of a point."""
@@ -138,7 +116,7 @@ class Reader:
             statement("read_balance_totals"),
             {"ledger_id": ledger_id, "path": path, **point._asdict()},
         )
-        return [BalanceRow(path, row[0], Side(row[1]), _totals(row[2:])) for row in rows]
+        return [BalanceRow(path, row[0], Side(row[1]), totals_of(row[2:])) for row in rows]
 
     async def account_and_holds(
         self, ledger_id: int, account: str, now: datetime, limit: int
@@ -167,7 +145,7 @@ class Reader:
             holds = await cursor.fetchall()
         return (
             sequence,
-            [BalanceRow(row[0], row[1], Side(row[2]), _totals(row[3:])) for row in balances],
+            [BalanceRow(row[0], row[1], Side(row[2]), totals_of(row[3:])) for row in balances],
             [HoldRow(row[0], row[1], Side(row[2]), row[3], row[4]) for row in holds],
         )
 
@@ -177,28 +155,24 @@ class Reader:
             statement("read_transactions"),
             {"ledger_id": ledger_id, "sequences": arrays.int8s(sequences)},
         )
-        return _records(rows)
+        return records_of(rows)
 
     async def sequences(
-        self, ledger_id: int, filters: "Filters", *, after: int, descending: bool, limit: int
+        self, ledger_id: int, filters: Filters, *, after: int, descending: bool, limit: int
     ) -> list[int]:
         """Sequences of the transactions that pass the filters, beyond `after` in the order."""
-        conditions = [sql.SQL("t.ledger_id = %(ledger_id)s")]
-        if descending and after:
-            conditions.append(sql.SQL("t.sequence < %(after)s"))
-        elif not descending:
-            conditions.append(sql.SQL("t.sequence > %(after)s"))
-        conditions.append(sql.SQL("t.sequence > %(floor)s"))
+        # By account its entries are walked in order, else the transactions: either way by an index.
+        source = _ENTRIES_OF_ACCOUNT if filters.account else _ALL_TRANSACTIONS
+        conditions = [sql.SQL("t.sequence > %(floor)s")]
+        if after:
+            conditions.append(sql.SQL(f"t.sequence {'<' if descending else '>'} %(after)s"))
         if filters.reference:
             conditions.append(sql.SQL("t.reference = %(reference)s"))
         if filters.kinds:
             conditions.append(sql.SQL("t.kind = ANY(%(kinds)b)"))
-        if filters.account:
-            conditions.append(_HAS_ENTRY_ON_ACCOUNT)
-        query = sql.SQL(
-            "SELECT t.sequence FROM transactions AS t WHERE {} ORDER BY t.sequence {} "
-            "LIMIT %(limit)s"
-        ).format(sql.SQL(" AND ").join(conditions), sql.SQL("DESC" if descending else "ASC"))
+        query = sql.SQL("{} AND {} ORDER BY t.sequence {} LIMIT %(limit)s").format(
+            source, sql.SQL(" AND ").join(conditions), sql.SQL("DESC" if descending else "ASC")
+        )
         rows = await self._connections.fetch(
             query.as_string(),
             {
@@ -248,61 +222,3 @@ class Reader:
             },
         )
         return [(sequence, index) for sequence, index in rows]
-
-
-class Filters(NamedTuple):
-    """Which transactions a list is about; empty means all."""
-
-    account: str
-    reference: str
-    kinds: Sequence[int]
-    after_sequence: int
-
-
-def _totals(row: Sequence[int]) -> Totals:
-    return (row[0], row[1], row[2], row[3], row[4])
-
-
-def _account(row: Sequence[Any]) -> Account:
-    (number, name, currency, normal, *limits, metadata, create_time, close_time) = row
-    return Account(
-        number=number,
-        name=name,
-        currency=currency,
-        normal=Side(normal),
-        limits=Limits(*limits),
-        create_us=micros_of(create_time),
-        metadata=metadata or {},
-        closed_us=None if close_time is None else micros_of(close_time),
-    )
-
-
-def _records(rows: Sequence[Sequence[Any]]) -> list[Record]:
-    records: list[Record] = []
-    posted: list[Posted] = []
-    for row in rows:
-        if not records or records[-1].sequence != row[0]:
-            posted = []
-            records.append(_record(row, posted))
-        name, currency, normal, side, effect, amount, source_index = row[10:17]
-        account = Account(0, name, currency, Side(normal), NO_LIMITS, 0)
-        movement = Movement(account, Side(side), Effect(effect), amount, source_index)
-        posted.append(Posted(movement, _totals(row[17:])))
-    return records
-
-
-def _record(row: Sequence[Any], posted: list[Posted]) -> Record:
-    sequence, kind, request_id, body, reference, record_time, effective_time, expire_time = row[:8]
-    return Record(
-        sequence=sequence,
-        kind=Kind(kind),
-        request_id=request_id or "",
-        body=body,
-        reference=reference or "",
-        posted=posted,
-        record_us=micros_of(record_time),
-        effective_us=None if effective_time is None else micros_of(effective_time),
-        expire_us=None if expire_time is None else micros_of(expire_time),
-        settles=row[8],
-        reverses=row[9],
-    )

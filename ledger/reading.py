@@ -10,7 +10,8 @@ from ledger.encoding import account_message, balance_message, transaction_messag
 from ledger.errors import ERRORS, account_not_found, sequence_not_reached, transaction_not_found
 from ledger.feed import Feed
 from ledger.ledgers import Ledgers, ledger_message
-from ledger.reader import Filters, Point, Reader
+from ledger.reader import Reader
+from ledger.rows import Filters, Point
 from ledger.standing import Standings
 from ledger.times import datetime_of, micros_of_timestamp
 from ledger.v1 import account_pb2 as accounts

@@ -7,8 +7,8 @@ from ledger.decoding import key_of
 from ledger.errors import transaction_not_found
 from ledger.posting import Kind
 from ledger.reader import Reader
+from ledger.sources import sources_of
 from ledger.statements import statement
-from ledger.store import sources_of
 from ledger.times import micros_of
 from ledger.v1 import transaction_pb2 as transactions
 from runtime.clock import Clock

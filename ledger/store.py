@@ -4,7 +4,7 @@
 and only one when everything it needs is still known from the commit before.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,11 +13,12 @@ from psycopg.rows import TupleRow
 
 from ledger import arrays, columns
 from ledger.accounts import Account, Limits, Side
-from ledger.book import Source, SourceEntry
+from ledger.book import Source
 from ledger.commands import OPERATION_OF_KIND, Operation, Prior
 from ledger.connections import Connection
 from ledger.plan import Head, Plan
 from ledger.posting import Kind
+from ledger.sources import sources_of
 from ledger.statements import statement
 from ledger.times import datetime_of, micros_of
 
@@ -143,24 +144,6 @@ def _account(row: TupleRow) -> Account:
         totals=(row[11], row[12], row[13], row[14], row[15]),
         closed_us=micros_of(close_time) if close_time is not None else None,
     )
-
-
-def sources_of(rows: Iterable[TupleRow]) -> list[Source]:
-    """Rows of `load_sources` as transactions with what is left of them."""
-    found: dict[int, Source] = {}
-    for sequence, _, kind, expire_time, settled_kind, settled_by, *entry in rows:
-        source = found.get(sequence)
-        if source is None:
-            source = found[sequence] = Source(
-                sequence=sequence,
-                kind=kind,
-                expire_us=micros_of(expire_time) if expire_time is not None else None,
-                entries=[],
-                last_settlement=None if settled_kind is None else (settled_kind, settled_by),
-            )
-        index, account, side, currency, amount, remaining = entry
-        source.entries.append(SourceEntry(index, account, Side(side), currency, amount, remaining))
-    return list(found.values())
 
 
 def _prior(row: tuple[Any, ...]) -> Prior:

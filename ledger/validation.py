@@ -2,6 +2,8 @@
 
 import re
 
+from ledger import checks
+from ledger.checks import MAX_AMOUNT_MINOR
 from ledger.currencies import currency_problem
 from ledger.v1 import account_pb2 as accounts
 from ledger.v1 import audit_service_pb2 as audit
@@ -36,19 +38,15 @@ MAX_LEDGER_NAME_BYTES = 64
 MAX_ACCOUNT_NAME_BYTES = 256
 MAX_ACCOUNT_SEGMENTS = 16
 MAX_TEXT_BYTES = 256
-MAX_AMOUNT_MINOR = 10**18
 MAX_BALANCE_MINOR = 2**63 - 1
 MIN_ENTRIES = 2
 MAX_ENTRIES = 100
 MAX_EXCHANGES = 10
 MAX_ACCOUNTS_PER_BATCH = 1_000
 MAX_ITEMS_PER_BATCH = 8_000
-MAX_ENTRIES_PER_BATCH = 20_000
-MAX_RATE_DIGITS = 18
 
 LEDGER_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 ACCOUNT_NAME = re.compile(rf"[A-Za-z0-9_.:-]+(/[A-Za-z0-9_.:-]+){{0,{MAX_ACCOUNT_SEGMENTS - 1}}}")
-RATE = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 def _ledger(field: str = "ledger") -> Rule:
@@ -71,86 +69,13 @@ def _sequence(field: str, minimum: int = 0) -> Rule:
     return integer(field, minimum=minimum)
 
 
-def _money_problem(money: Money) -> str | None:
-    if not 1 <= money.minor_units <= MAX_AMOUNT_MINOR:
-        return f"is not between 1 and {MAX_AMOUNT_MINOR}"
-    return None
-
-
-def _limits_problem(limits: accounts.BalanceLimits) -> str | None:
-    for low, high in (
-        ("min_posted_minor", "max_posted_minor"),
-        ("min_available_minor", "max_available_minor"),
-    ):
-        both = limits.HasField(low) and limits.HasField(high)  # type: ignore[arg-type]
-        if both and getattr(limits, low) > getattr(limits, high):
-            return f"is above {high}"
-    return None
-
-
-def _rate_problem(exchange: transactions.Exchange) -> str | None:
-    rate = exchange.rate
-    if not RATE.fullmatch(rate):
-        return "is not a plain decimal number"
-    digits = rate.replace(".", "").lstrip("0")
-    if not digits:
-        return "is zero"
-    return None if len(digits) <= MAX_RATE_DIGITS else f"has more than {MAX_RATE_DIGITS} digits"
-
-
-def _expiry_problem(draft: transactions.TransactionInput) -> str | None:
-    if draft.HasField("expire_time") and not draft.pending:
-        return "is only for pending transactions"
-    return None
-
-
-def _remainder_problem(post: transactions.PostInput) -> str | None:
-    if post.remainder == transactions.REMAINDER_KEEP and not post.parts:
-        return "leaves no rest to keep without parts"
-    return None
-
-
-def _batch_problem(batch: mutations.BatchCreateTransactionsRequest) -> str | None:
-    legs = 0
-    for item in batch.items:
-        legs += len(item.create.entries) + len(item.post.parts) + len(item.reversal.parts)
-        if item.request_id and batch.mode == mutations.BATCH_MODE_ATOMIC:
-            return "have a request_id of their own, which an atomic batch does not allow"
-    if legs > MAX_ENTRIES_PER_BATCH:
-        return f"have more than {MAX_ENTRIES_PER_BATCH} entries and parts in total"
-    ids = [item.request_id for item in batch.items if item.request_id]
-    if len(ids) != len(set(ids)) or batch.request_id in ids:
-        return "have a request_id twice"
-    return None
-
-
-def _holds_problem(request: balances.GetBalanceRequest) -> str | None:
-    if request.include_holds and (request.HasField("as_of") or request.HasField("prefix")):
-        return "is only for one account and now"
-    return None
-
-
-def _key_problem(key: transactions.TransactionKey) -> str | None:
-    if key.WhichOneof("key") == "sequence" and key.sequence <= 0:
-        return "is not above zero"
-    return None
-
-
-def _key_id_problem(key: transactions.TransactionKey) -> str | None:
-    return "is empty" if key.WhichOneof("key") == "request_id" and not key.request_id else None
-
-
-def _target_problem(request: balances.GetBalanceRequest) -> str | None:
-    return "is empty" if request.HasField("account") and not request.account else None
-
-
 _POSTING_TEXTS = [_note("reference"), _metadata()]
 _MUTATION = [REQUEST_ID, _ledger()]
 
 RULES: dict[type, list[Rule]] = {
     Money: [
         check("currency_code", lambda money: currency_problem(money.currency_code)),
-        check("minor_units", _money_problem),
+        check("minor_units", checks.money_problem),
     ],
     ledgers.CreateLedgerRequest: [
         REQUEST_ID,
@@ -165,7 +90,7 @@ RULES: dict[type, list[Rule]] = {
         integer("max_posted_minor"),
         integer("min_available_minor"),
         integer("max_available_minor"),
-        check("min_posted_minor", _limits_problem),
+        check("min_posted_minor", checks.limits_problem),
     ],
     accounts.AccountInput: [
         _account("name"),
@@ -195,8 +120,8 @@ RULES: dict[type, list[Rule]] = {
         _account("prefix", required=False),
         message("as_of"),
         boolean("include_holds"),
-        check("account", _target_problem),
-        check("include_holds", _holds_problem),
+        check("account", checks.target_problem),
+        check("include_holds", checks.holds_problem),
     ],
     balances.GetTrialBalanceRequest: [
         _ledger(),
@@ -232,29 +157,29 @@ RULES: dict[type, list[Rule]] = {
     transactions.Exchange: [
         message("sold", required=True),
         message("bought", required=True),
-        check("rate", _rate_problem),
+        check("rate", checks.rate_problem),
         _account("remainder_account", required=False),
     ],
     transactions.TransactionInput: [
         repeated("entries", min_items=MIN_ENTRIES, max_items=MAX_ENTRIES),
         boolean("pending"),
         timestamp("expire_time"),
-        check("expire_time", _expiry_problem),
+        check("expire_time", checks.expiry_problem),
         timestamp("effective_time"),
         *_POSTING_TEXTS,
         repeated("exchanges", max_items=MAX_EXCHANGES),
     ],
     transactions.TransactionKey: [
         one_of("key"),
-        check("sequence", _key_problem),
+        check("sequence", checks.key_problem),
         text("request_id", max_bytes=MAX_REQUEST_ID_BYTES, pattern=IDENTIFIER),
-        check("request_id", _key_id_problem),
+        check("request_id", checks.key_id_problem),
     ],
     transactions.PostInput: [
         message("pending", required=True),
         repeated("parts", max_items=MAX_ENTRIES),
         enum("remainder"),
-        check("remainder", _remainder_problem),
+        check("remainder", checks.remainder_problem),
         timestamp("effective_time"),
         *_POSTING_TEXTS,
     ],
@@ -281,7 +206,7 @@ RULES: dict[type, list[Rule]] = {
         *_MUTATION,
         enum("mode", required=True),
         repeated("items", min_items=1, max_items=MAX_ITEMS_PER_BATCH),
-        check("items", _batch_problem),
+        check("items", checks.batch_problem),
         enum("view"),
     ],
     reads.GetTransactionRequest: [_ledger(), message("key", required=True)],

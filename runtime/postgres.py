@@ -4,10 +4,11 @@ from typing import Any
 
 import psycopg
 import psycopg.conninfo
-from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
 from sqlalchemy import text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from runtime.statement_tracing import trace_statements
 
 CONNECT_TIMEOUT_SECONDS = 5
 POOL_TIMEOUT_SECONDS = 5.0
@@ -33,7 +34,7 @@ def create_engine(
         hide_parameters=True,
         connect_args=_connect_arguments(role, application_name),
     )
-    SQLAlchemyInstrumentor().instrument(engine=engine.sync_engine)
+    trace_statements(engine.sync_engine)
     return engine
 
 

@@ -10,7 +10,10 @@ def main() -> None:
     """Reads the command line and runs one command."""
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("up", help="start the whole engine and leave it running")
+    up_parser = commands.add_parser("up", help="start the whole engine and leave it running")
+    up_parser.add_argument(
+        "--free-ports", action="store_true", help="take ports that are free, not the usual ones"
+    )
     commands.add_parser("demo", help="take payments in seven ways, show the books, stop")
     certificates = commands.add_parser(
         "certificates", help="make a development CA and certificates for mutual TLS"
@@ -25,7 +28,7 @@ def main() -> None:
         case "up":
             from sandbox import up
 
-            up.main()
+            up.main(free_ports=arguments.free_ports)
         case "demo":
             from sandbox.demo import run
 

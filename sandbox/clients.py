@@ -1,9 +1,9 @@
 """What a client of the engine has: a channel to each service and the stubs of what it calls."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import grpc
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Clients:
-    """Stubs of the services that the sandbox calls, over plain text on loopback."""
+    """Stubs of the services that the sandbox calls."""
 
     payments: "PaymentServiceAsyncStub"
     merchants: "MerchantServiceAsyncStub"
@@ -35,16 +35,16 @@ class Clients:
     screening: "ScreeningServiceAsyncStub"
     ledger: "LedgerServiceAsyncStub"
 
-
-@asynccontextmanager
-async def open_clients(ports: Ports) -> AsyncIterator[Clients]:
-    """Channels to the three services, closed with the block."""
-    async with AsyncExitStack() as stack:
-        gateway, compliance, ledger = [
-            await stack.enter_async_context(grpc.aio.insecure_channel(at(port)))
-            for port in (ports.gateway, ports.compliance, ports.ledger)
-        ]
-        yield Clients(
+    @classmethod
+    def over(
+        cls,
+        *,
+        gateway: grpc.aio.Channel,
+        compliance: grpc.aio.Channel,
+        ledger: grpc.aio.Channel,
+    ) -> Self:
+        """Stubs over one channel to each service."""
+        return cls(
             payments=PaymentServiceStub(gateway),
             merchants=MerchantServiceStub(gateway),
             rails=RailServiceStub(gateway),
@@ -52,3 +52,14 @@ async def open_clients(ports: Ports) -> AsyncIterator[Clients]:
             screening=ScreeningServiceStub(compliance),
             ledger=LedgerServiceStub(ledger),
         )
+
+
+@asynccontextmanager
+async def open_clients(ports: Ports) -> AsyncIterator[Clients]:
+    """Plain-text channels to the three services on loopback, closed with the block."""
+    async with (
+        grpc.aio.insecure_channel(at(ports.gateway)) as gateway,
+        grpc.aio.insecure_channel(at(ports.compliance)) as compliance,
+        grpc.aio.insecure_channel(at(ports.ledger)) as ledger,
+    ):
+        yield Clients.over(gateway=gateway, compliance=compliance, ledger=ledger)

@@ -17,9 +17,8 @@ from sandbox.twin_admin import TwinAdmin
 LOG_DIRECTORY = PROJECT / ".sandbox" / "logs"
 
 
-async def run_up(console: Console) -> None:
-    """Starts everything on the usual ports and waits for SIGINT or SIGTERM."""
-    ports = Ports()
+async def run_up(console: Console, ports: Ports) -> None:
+    """Starts everything and waits for SIGINT or SIGTERM."""
     if taken := ports.taken():
         sys.exit(f"These ports are taken, is it running already? {', '.join(taken)}")
     stop = asyncio.Event()
@@ -73,6 +72,6 @@ Ctrl-C stops everything. The databases stay for the next time; the Stripe twin f
     )
 
 
-def main() -> None:
+def main(*, free_ports: bool = False) -> None:
     """Runs until it is told to stop."""
-    asyncio.run(run_up(Console()))
+    asyncio.run(run_up(Console(), Ports.free() if free_ports else Ports()))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
+from hypothesis import settings
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from psycopg import sql
@@ -24,6 +25,9 @@ NewDatabase = Callable[[str], str]
 def pytest_configure() -> None:
     """Gives every call a trace, as each service's process does."""
     trace.set_tracer_provider(TracerProvider())
+    # How long one example takes says more about the machine than about the code.
+    settings.register_profile("any machine", deadline=None)
+    settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

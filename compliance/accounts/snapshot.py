@@ -68,8 +68,8 @@ class AccountSnapshot:
     content: AccountContent
     fetch_time: datetime
 
-    def to_facts(self) -> AccountFacts:
-        """What the rules look at."""
+    def to_facts(self, content_hash: str) -> AccountFacts:
+        """What the rules look at; the hash is the content's, which is stored beside it."""
         content = self.content
         return AccountFacts(
             stripe_account=self.stripe_account,
@@ -93,6 +93,6 @@ class AccountSnapshot:
                 TaxIdFacts(item.verification, item.format, item.name_agrees)
                 for item in content.tax_ids
             ),
-            content_hash=content.content_hash,
+            content_hash=content_hash,
             fetch_time=self.fetch_time,
         )

@@ -7,13 +7,15 @@ stored record can be hashed, compared and replayed bit for bit.
 import dataclasses
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 T = TypeVar("T")
 
@@ -43,7 +45,8 @@ def loads(text: str, kind: type[T]) -> T:
 def build(value: Any, kind: type[T]) -> T:
     """The dataclass `kind` from the parsed JSON of it."""
     try:
-        built: T = _typed(value, kind)
+        read: Callable[[Any], T] = _reader(kind)  # type: ignore[arg-type]
+        built = read(value)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a stored {kind.__name__}: {error}") from error
     return built
@@ -51,45 +54,51 @@ def build(value: Any, kind: type[T]) -> T:
 
 def plain(value: Any) -> Any:
     """The value in the types of JSON, before it is written."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {name: plain(getattr(value, name)) for name in _hints(type(value))}
-    if isinstance(value, datetime):
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind is datetime:
         return microseconds(value)
-    if isinstance(value, timedelta):
-        return value // MICROSECOND
+    if kind is tuple or kind is list:
+        return [plain(item) for item in value]
+    if dataclasses.is_dataclass(kind):
+        return {name: plain(getattr(value, name)) for name in _hints(kind)}
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, tuple | list):
-        return [plain(item) for item in value]
+    if isinstance(value, timedelta):
+        return value // MICROSECOND
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
-    return value
+    raise TypeError(f"{kind.__name__} has no canonical form")
 
 
-_HINTS: dict[type, dict[str, Any]] = {}
-
-
+@cache
 def _hints(kind: type) -> dict[str, Any]:
-    if kind not in _HINTS:
-        _HINTS[kind] = get_type_hints(kind)
-    return _HINTS[kind]
+    return get_type_hints(kind)
 
 
-def _typed(value: Any, kind: Any) -> Any:
+@cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """What turns parsed JSON into a value of this type; made once for each type."""
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
-        inner = [argument for argument in get_args(kind) if argument is not type(None)]
-        return None if value is None else _typed(value, inner[0])
+        (inner,) = [argument for argument in get_args(kind) if argument is not type(None)]
+        read_inner = _reader(inner)
+        return lambda value: None if value is None else read_inner(value)
     if origin is tuple:
-        return tuple(_typed(item, get_args(kind)[0]) for item in value)
-    if origin is not None and issubclass(origin, Mapping):
-        return {key: _typed(item, get_args(kind)[1]) for key, item in value.items()}
+        read_item = _reader(get_args(kind)[0])
+        return lambda value: tuple([read_item(item) for item in value])
     if dataclasses.is_dataclass(kind):
-        hints = _hints(kind)  # type: ignore[arg-type]
         build_it: Any = kind
-        return build_it(**{name: _typed(value[name], hint) for name, hint in hints.items()})
+        fields = [(name, _reader(hint)) for name, hint in get_type_hints(kind).items()]
+        return lambda value: build_it(**{name: read(value[name]) for name, read in fields})
     if kind is datetime:
-        return time_of(value)
+        return time_of
     if kind is timedelta:
-        return value * MICROSECOND
-    return kind(value) if issubclass(kind, Enum) else value
+        return lambda value: value * MICROSECOND
+    member: Callable[[Any], Any] = kind
+    return member if issubclass(kind, Enum) else _as_it_is
+
+
+def _as_it_is(value: Any) -> Any:
+    return value

@@ -10,6 +10,7 @@ from compliance.accounts.gateway_source import AccountUnavailableError
 from compliance.accounts.refreshing import SnapshotRefresher
 from compliance.accounts.store import linked_account
 from compliance.checks.canonical import dumps
+from compliance.checks.connections import CheckConnections
 from compliance.checks.decision import decide
 from compliance.checks.decision_log import DecisionLog
 from compliance.checks.decision_store import decision_at, decision_of_request
@@ -41,6 +42,7 @@ class Checking:
     def __init__(
         self,
         engine: AsyncEngine,
+        connections: CheckConnections,
         decision_log: DecisionLog,
         refresher: SnapshotRefresher,
         policy: Policy,
@@ -48,6 +50,7 @@ class Checking:
         snapshot_timeout_seconds: float,
     ) -> None:
         self._engine = engine
+        self._connections = connections
         self._log = decision_log
         self._refresher = refresher
         self._policy = policy
@@ -59,7 +62,7 @@ class Checking:
 
         Raises `REQUEST_ID_REUSED` if the request differs from the first one with its id.
         """
-        loaded = await load_facts(self._engine, asked)
+        loaded = await load_facts(self._connections, asked)
         if loaded.decided_sequence is not None:
             async with self._engine.connect() as connection:
                 decided = await decision_at(connection, loaded.decided_sequence)
@@ -114,7 +117,7 @@ class Checking:
             # The rules see the old snapshot, or none, and say REVIEW.
             log.warning("check_without_fresh_account", reason=str(error))
             return account
-        return snapshot.to_facts()
+        return snapshot.to_facts(snapshot.content.content_hash)
 
 
 def _repeat(decided: LoggedDecision, asked: CheckInput, request: Message) -> pb.Decision:

@@ -134,6 +134,7 @@ class DecisionLog:
                 "records": [waiting.record for waiting in batch],
                 "requests": [waiting.request for waiting in batch],
             },
+            prepare=True,
         )
         return {
             decision_id: Place(sequence, bytes(previous_hash), bytes(hash_))

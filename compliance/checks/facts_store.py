@@ -5,10 +5,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from compliance.accounts.snapshot import AccountSnapshot
 from compliance.checks.canonical import build
+from compliance.checks.connections import CheckConnections
 from compliance.checks.facts import (
     AccountFacts,
     CheckFacts,
@@ -81,27 +80,29 @@ class LoadedFacts:
         return tuple(subject for subject in self.subjects if subject.role is role)
 
 
-async def load_facts(engine: AsyncEngine, asked: CheckInput) -> LoadedFacts:
+async def load_facts(connections: CheckConnections, asked: CheckInput) -> LoadedFacts:
     """What is stored about the input, as of one moment."""
-    async with engine.connect() as connection:
-        result = await connection.exec_driver_sql(
-            _LOAD_FACTS,
-            {
-                "kind": asked.kind.value,
-                "request_id": asked.request_id,
-                "merchant_subject_id": asked.merchant_subject_id,
-                "customer_subject_id": asked.customer_subject_id,
-                "connected_account_id": asked.connected_account_id,
-                "max_owners": MAX_OWNERS + 1,
-            },
-        )
-        row = result.one()
+    row = await connections.fetch_one(
+        _LOAD_FACTS,
+        {
+            "kind": asked.kind.value,
+            "request_id": asked.request_id,
+            "merchant_subject_id": asked.merchant_subject_id,
+            "customer_subject_id": asked.customer_subject_id,
+            "connected_account_id": asked.connected_account_id,
+            "max_owners": MAX_OWNERS + 1,
+        },
+    )
     return LoadedFacts(
         decided_sequence=row.decided_sequence,
         subjects=tuple(build(subject, SubjectFacts) for subject in row.subjects),
-        account=None if row.account is None else build(row.account, AccountSnapshot).to_facts(),
+        account=None if row.account is None else _account(row.account),
         lists=_lists(row.lists),
     )
+
+
+def _account(row: dict[str, Any]) -> AccountFacts:
+    return build(row, AccountSnapshot).to_facts(row["content_hash"])
 
 
 def _lists(rows: list[dict[str, Any]]) -> tuple[ListFacts, ...]:

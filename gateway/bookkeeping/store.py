@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import TextClause, func, select, text, update
+from sqlalchemy import TextClause, func, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.bookkeeping.codec import KINDS, from_json
@@ -74,7 +74,8 @@ class BookingStore:
     """The bookings of one gateway database. `ledger` is the name of the ledger they go to."""
 
     def __init__(self, engine: AsyncEngine, ledger: str) -> None:
-        self._engine = engine
+        # Each method is one statement, which needs no BEGIN and COMMIT around it.
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._ledger = ledger
 
     async def claim(
@@ -84,7 +85,7 @@ class BookingStore:
 
         Facts of kinds that only a newer release knows are left to it.
         """
-        async with self._engine.begin() as connection:
+        async with self._engine.connect() as connection:
             rows = await connection.execute(
                 _CLAIM,
                 {
@@ -101,7 +102,7 @@ class BookingStore:
         """Writes outcomes; returns the booking numbers written. The others' leases were lost."""
         if not settlements:
             return set()
-        async with self._engine.begin() as connection:
+        async with self._engine.connect() as connection:
             rows = await connection.execute(
                 _SETTLE,
                 {
@@ -130,7 +131,7 @@ class BookingStore:
         It gets a new request id, because the ledger keeps its refusal under the old one. Returns
         False if no such fact is refused. A conflicting report is not tried: it is no fact.
         """
-        async with self._engine.begin() as connection:
+        async with self._engine.connect() as connection:
             retried = await connection.execute(
                 update(BOOKING)
                 .where(
@@ -144,9 +145,9 @@ class BookingStore:
                     next_attempt_time=now,
                     decide_time=None,
                 )
+                .returning(func.pg_notify(CHANNEL, ""))
             )
-            await connection.execute(select(func.pg_notify(CHANNEL, "")))
-        return retried.rowcount == 1
+            return retried.first() is not None
 
 
 def _claimed(row: Any) -> ClaimedBooking:

@@ -14,7 +14,7 @@ from gateway.payments.operation import Operation, OperationKind, Step, settled_b
 from gateway.payments.params import EXPAND_CHARGE, OPERATION_KEY
 from gateway.payments.payment import Payment
 from gateway.payments.reply import GivenUp, RailReply, Reply
-from gateway.rails.calls import Priority
+from gateway.rails.call import Priority
 from gateway.rails.outcome import Outcome, OutcomeClass, follow
 from gateway.rails.rails import Rails
 from runtime.logs import get_logger

@@ -12,6 +12,8 @@ from typing import Any
 from gateway.payments.payment import Decline, NextAction
 
 AUTHENTICATION_REQUIRED = "authentication_required"
+# Stripe's own reasons when nobody captured in time.
+_EXPIRED = frozenset({"automatic", "expired"})
 
 
 class Sight(StrEnum):
@@ -77,7 +79,7 @@ def read_intent(intent: Mapping[str, Any]) -> Observation:
         authorized_minor=authorized,
         captured_minor=captured,
         capture_before=_capture_before(charge),
-        expired=intent.get("cancellation_reason") == "automatic",
+        expired=intent.get("cancellation_reason") in _EXPIRED,
         next_action=_next_action(intent) if sight is Sight.ACTION_REQUIRED else None,
         decline=_decline(intent) if sight is Sight.DECLINED else None,
     )

@@ -118,6 +118,7 @@ def operation_message(operation: Operation) -> pb.PaymentOperation:
         create_time=stamp(operation.create_time),
         next_attempt_time=stamp(waits),
         end_time=stamp(operation.end_time),
+        failure_code=operation.failure_code,
     )
 
 

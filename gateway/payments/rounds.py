@@ -26,5 +26,10 @@ async def run_rounds(
             log.warning("round_failed", loop=name, error_type=type(error).__name__)
             await asyncio.sleep(AFTER_ERROR_SECONDS)
             continue
+        except Exception:
+            # A fault of ours with one payment must not keep all others waiting for ever.
+            log.exception("round_failed_unexpectedly", loop=name)
+            await asyncio.sleep(AFTER_ERROR_SECONDS)
+            continue
         if not worked:
             await Bell.wait(ticket, poll_seconds)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.payments import operation_store, store
+from gateway.payments.operation import OperationKind
 from gateway.payments.payment import Payment
 from gateway.payments.states import PaymentState
 from gateway.payments.wakeups import Bell, PaymentBells
@@ -48,16 +49,28 @@ class Patience:
         operation_id: str | None,
         until: float,
     ) -> None:
-        """Waits for our own run of an operation, and if it left it open, for its outcome."""
-        await asyncio.wait({task}, timeout=_left(until))
-        if task.done() and operation_id is None and not task.cancelled():
-            payment = task.result()
-            if payment is not None and payment.state not in _UNDECIDED:
-                return
+        """Waits for our own run of an operation; other news may be faster. If the run left the
+        operation open, waits for its outcome."""
+        with self.bells.listening(payment_id) as bell:
+            while not task.done():
+                ring = asyncio.ensure_future(bell.ticket().wait())
+                await asyncio.wait(
+                    {task, ring}, timeout=_left(until), return_when=asyncio.FIRST_COMPLETED
+                )
+                rung = ring.done()
+                ring.cancel()
+                if _left(until) <= 0:
+                    return
+                if rung and not task.done() and await self._decided(payment_id, operation_id):
+                    return
+        payment = task.result() if not task.cancelled() else None
+        if operation_id is None and payment is not None and payment.state not in _UNDECIDED:
+            return
         await self.wait(payment_id, operation_id, until)
 
     async def wait(self, payment_id: str, operation_id: str | None, until: float) -> None:
-        """Waits until the operation, or without one the payment, is decided, or time is up."""
+        """Waits until what the operation is for, or without one the payment, is decided, or time
+        is up."""
         with self.bells.listening(payment_id) as bell:
             while True:
                 ticket = bell.ticket()
@@ -70,11 +83,16 @@ class Patience:
 
     async def _decided(self, payment_id: str, operation_id: str | None) -> bool:
         async with self.engine.connect() as connection:
-            if operation_id is not None:
-                operation = await operation_store.get_operation(connection, operation_id)
-                return operation is None or not operation.open
             payment = await store.get_payment(connection, payment_id)
-            return payment is None or payment.state not in _UNDECIDED
+            assert payment is not None, "somebody waits for it"
+            if payment.state in _UNDECIDED:
+                return False
+            if operation_id is None:
+                return True
+            # The payment's state says nothing about a refund, but all about the rest.
+            operation = await operation_store.get_operation(connection, operation_id)
+            assert operation is not None, "its request names it"
+            return operation.kind is not OperationKind.REFUND or not operation.open
 
 
 def _left(until: float) -> float:

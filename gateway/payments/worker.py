@@ -50,8 +50,3 @@ class OperationWorker:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
         return len(claimed) == limit
-
-    async def finish(self) -> None:
-        """Waits for what this worker has begun."""
-        while self._running:
-            await asyncio.wait(self._running)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from gateway.rails.calls import Params, Priority, StripeCalls, form
+from gateway.rails.call import Params, Priority, form
+from gateway.rails.calls import StripeCalls
 from gateway.rails.outcome import Outcome
 from gateway.rails.search import find_by_metadata
 

@@ -6,25 +6,27 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from enum import Enum
-from typing import Any, Protocol
 
 import stripe
-from stripe import RequestOptions
 
 from gateway.rails import events
 from gateway.rails.backoff import RetryPolicy
+from gateway.rails.call import (
+    Call,
+    Modes,
+    Options,
+    Priority,
+    RailMode,
+    Send,
+    UnknownCorridorError,
+)
 from gateway.rails.classify import Health, Verdict, classify_error, classify_timeout
 from gateway.rails.line import Line
 from gateway.rails.outcome import NotSentReason, Outcome, OutcomeClass, follow
 from runtime.deadline import remaining
 from runtime.telemetry import tracer
-
-Params = Mapping[str, Any]
-Options = RequestOptions
-Send = Callable[[stripe.StripeClient, Options], Awaitable[Any]]
 
 # Stripe's limit: https://docs.stripe.com/api/idempotent_requests
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
@@ -37,50 +39,6 @@ MAX_DELAY_SECONDS = 10.0
 
 
 _uniform = random.SystemRandom().random
-
-
-class UnknownCorridorError(LookupError):
-    """No corridor of this name is configured."""
-
-
-class Priority(Enum):
-    """Who waits for the call; background calls leave tokens for customers."""
-
-    CUSTOMER_PRESENT = "customer_present"
-    BACKGROUND = "background"
-
-
-class RailMode(Enum):
-    """What operators allow on a corridor."""
-
-    OPEN = "OPEN"
-    DRAIN = "DRAIN"
-    CLOSED = "CLOSED"
-
-
-class Modes(Protocol):
-    """Knows what operators allow."""
-
-    def mode_of(self, corridor: str) -> RailMode:
-        """The mode of a corridor, as far as this replica knows."""
-        ...
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call, the same for each of its requests."""
-
-    endpoint_group: str
-    send: Send
-    options: Options
-    begins: bool
-    """Whether it begins something new at Stripe, which a drained corridor refuses."""
-    priority: Priority
-
-
-def form(params: Params | None) -> Any:
-    """Parameters as the SDK wants them; it types each endpoint's as another TypedDict."""
-    return dict(params) if params is not None else None
 
 
 class StripeCalls:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.rails import events
-from gateway.rails.calls import RailMode
+from gateway.rails.call import RailMode
 from gateway.rails.store import ModeChange, RailStore
 from runtime.logs import get_logger
 

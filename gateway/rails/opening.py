@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.rails.backoff import RetryPolicy
-from gateway.rails.calls import RailMode, StripeCalls
+from gateway.rails.call import RailMode
+from gateway.rails.calls import StripeCalls
 from gateway.rails.corridors import Corridor
 from gateway.rails.line import Line
 from gateway.rails.modes import ModeBoard

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from gateway.rails.accounts import AccountRails
-from gateway.rails.calls import Params, Priority, StripeCalls, form
+from gateway.rails.call import Params, Priority, form
+from gateway.rails.calls import StripeCalls
 from gateway.rails.outcome import Outcome
+from gateway.rails.records import RecordRails
 from gateway.rails.search import find_by_metadata
 
 PAYMENT_INTENTS, CHARGES, REFUNDS = "payment_intents", "charges", "refunds"
-BALANCE, DISPUTES, PAYOUTS, EVENTS = "balance", "disputes", "payouts", "events"
 
 
 class Rails:
@@ -28,6 +29,7 @@ class Rails:
     def __init__(self, calls: StripeCalls) -> None:
         self._calls = calls
         self.accounts = AccountRails(calls)
+        self.records = RecordRails(calls)
 
     @property
     def corridors(self) -> list[str]:
@@ -242,75 +244,5 @@ class Rails:
             REFUNDS,
             corridor,
             lambda client, options: client.v1.refunds.list_async(form(params), options),
-            stripe_account=stripe_account,
-        )
-
-    async def retrieve_balance(
-        self, corridor: str, *, stripe_account: str | None = None
-    ) -> Outcome:
-        """Reads the balance of an account, per currency."""
-        return await self._calls.get(
-            BALANCE,
-            corridor,
-            lambda client, options: client.v1.balance.retrieve_async(None, options),
-            stripe_account=stripe_account,
-        )
-
-    async def retrieve_balance_transaction(
-        self, corridor: str, balance_transaction_id: str, *, stripe_account: str | None = None
-    ) -> Outcome:
-        """Reads one movement on the balance: gross, fee, net."""
-        return await self._calls.get(
-            BALANCE,
-            corridor,
-            lambda client, options: client.v1.balance_transactions.retrieve_async(
-                balance_transaction_id, None, options
-            ),
-            stripe_account=stripe_account,
-        )
-
-    async def list_balance_transactions(
-        self, corridor: str, params: Params, *, stripe_account: str | None = None
-    ) -> Outcome:
-        """One page of movements on the balance; `{"source": "ch_…"}` selects."""
-        return await self._calls.get(
-            BALANCE,
-            corridor,
-            lambda client, options: client.v1.balance_transactions.list_async(
-                form(params), options
-            ),
-            stripe_account=stripe_account,
-        )
-
-    async def retrieve_dispute(
-        self, corridor: str, dispute_id: str, *, stripe_account: str | None = None
-    ) -> Outcome:
-        """Reads a dispute with its balance transactions."""
-        return await self._calls.get(
-            DISPUTES,
-            corridor,
-            lambda client, options: client.v1.disputes.retrieve_async(dispute_id, None, options),
-            stripe_account=stripe_account,
-        )
-
-    async def retrieve_payout(
-        self, corridor: str, payout_id: str, *, stripe_account: str | None = None
-    ) -> Outcome:
-        """Reads a payout."""
-        return await self._calls.get(
-            PAYOUTS,
-            corridor,
-            lambda client, options: client.v1.payouts.retrieve_async(payout_id, None, options),
-            stripe_account=stripe_account,
-        )
-
-    async def list_events(
-        self, corridor: str, params: Params, *, stripe_account: str | None = None
-    ) -> Outcome:
-        """One page of events, newest first; `{"delivery_success": False}` finds gaps."""
-        return await self._calls.get(
-            EVENTS,
-            corridor,
-            lambda client, options: client.v1.events.list_async(form(params), options),
             stripe_account=stripe_account,
         )

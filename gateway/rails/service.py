@@ -7,7 +7,8 @@ import grpc
 from sqlalchemy.exc import IntegrityError
 
 from gateway.rails.breaker import CLOSED, HALF_OPEN, OPEN, RailBreaker
-from gateway.rails.calls import RailMode, StripeCalls, UnknownCorridorError
+from gateway.rails.call import RailMode, UnknownCorridorError
+from gateway.rails.calls import StripeCalls
 from gateway.rails.errors import ERRORS, corridor_not_found, request_id_reused
 from gateway.rails.limiter import TokenBucket
 from gateway.rails.modes import ModeBoard

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.rails.calls import RailMode
+from gateway.rails.call import RailMode
 
 MODE_CHANGE = Table(
     "rail_mode_change",

@@ -30,32 +30,32 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED. The caller's certificate name may not call this method.
     Metadata: `client`, `method`.
     """
-    ERROR_REASON_UNIMPLEMENTED: _ErrorReason.ValueType  # 3
-    """UNIMPLEMENTED. The method is part of the contract but not built yet. Metadata: `method`."""
-    ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 4
+    ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 3
     """RESOURCE_EXHAUSTED. The gateway sheds load. Carries RetryInfo."""
-    ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 5
+    ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 4
     """INVALID_ARGUMENT. Carries BadRequest with one violation per wrong field."""
+    ERROR_REASON_UNIMPLEMENTED: _ErrorReason.ValueType  # 5
+    """UNIMPLEMENTED. The method is part of the contract but not built yet. Metadata: `method`."""
     ERROR_REASON_INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 6
     """INVALID_ARGUMENT. The page token is broken or belongs to a list with other filters."""
-    ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 7
+    ERROR_REASON_CORRIDOR_NOT_FOUND: _ErrorReason.ValueType  # 7
+    """NOT_FOUND. No corridor (Stripe account) of this name is configured. Metadata: `corridor`."""
+    ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 8
     """ALREADY_EXISTS. The request_id was used before with another body or another method.
     Metadata: `request_id`, `fields` (comma separated paths that differ).
     """
-    ERROR_REASON_PAYMENT_NOT_FOUND: _ErrorReason.ValueType  # 8
+    ERROR_REASON_PAYMENT_NOT_FOUND: _ErrorReason.ValueType  # 9
     """NOT_FOUND. Metadata: `payment_id`."""
-    ERROR_REASON_DISPUTE_NOT_FOUND: _ErrorReason.ValueType  # 9
+    ERROR_REASON_DISPUTE_NOT_FOUND: _ErrorReason.ValueType  # 10
     """NOT_FOUND. Metadata: `dispute_id`."""
-    ERROR_REASON_PAYOUT_NOT_FOUND: _ErrorReason.ValueType  # 10
+    ERROR_REASON_PAYOUT_NOT_FOUND: _ErrorReason.ValueType  # 11
     """NOT_FOUND. Metadata: `payout_id`."""
-    ERROR_REASON_MERCHANT_NOT_FOUND: _ErrorReason.ValueType  # 11
+    ERROR_REASON_MERCHANT_NOT_FOUND: _ErrorReason.ValueType  # 12
     """NOT_FOUND. No merchant of this id is linked to a Stripe account. Metadata: `merchant_id`."""
-    ERROR_REASON_ACCOUNT_NOT_FOUND: _ErrorReason.ValueType  # 12
+    ERROR_REASON_ACCOUNT_NOT_FOUND: _ErrorReason.ValueType  # 13
     """NOT_FOUND. Stripe knows no such connected account, or it is not ours. Metadata: `account_id`."""
-    ERROR_REASON_TAX_ID_NOT_FOUND: _ErrorReason.ValueType  # 13
+    ERROR_REASON_TAX_ID_NOT_FOUND: _ErrorReason.ValueType  # 14
     """NOT_FOUND. Stripe knows no such tax id. Metadata: `tax_id`."""
-    ERROR_REASON_CORRIDOR_NOT_FOUND: _ErrorReason.ValueType  # 14
-    """NOT_FOUND. No corridor (Stripe account) of this name is configured. Metadata: `corridor`."""
     ERROR_REASON_WEBHOOK_EVENT_NOT_FOUND: _ErrorReason.ValueType  # 15
     """NOT_FOUND. No webhook event of this id is stored. Metadata: `event_id`."""
     ERROR_REASON_MERCHANT_ALREADY_LINKED: _ErrorReason.ValueType  # 16
@@ -83,14 +83,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. More would be captured than was authorised. Sticky.
     Metadata: `payment_id`, `limit_minor_units`, `requested_minor_units`.
     """
-    ERROR_REASON_AMOUNT_EXCEEDS_REFUNDABLE: _ErrorReason.ValueType  # 22
+    ERROR_REASON_TOO_MANY_REFUNDS: _ErrorReason.ValueType  # 22
+    """FAILED_PRECONDITION. The payment has as many refunds as it may have. Sticky.
+    Metadata: `payment_id`, `limit`.
+    """
+    ERROR_REASON_AMOUNT_EXCEEDS_REFUNDABLE: _ErrorReason.ValueType  # 23
     """FAILED_PRECONDITION. More would be refunded than was captured and is not refunded yet,
     refunds in progress included. Sticky.
     Metadata: `payment_id`, `limit_minor_units`, `requested_minor_units`.
-    """
-    ERROR_REASON_TOO_MANY_REFUNDS: _ErrorReason.ValueType  # 23
-    """FAILED_PRECONDITION. The payment has as many refunds as it may have. Sticky.
-    Metadata: `payment_id`, `limit`.
     """
     ERROR_REASON_INVALID_DISPUTE_STATE: _ErrorReason.ValueType  # 24
     """FAILED_PRECONDITION. The dispute's state does not allow this. Sticky.
@@ -158,32 +158,32 @@ ERROR_REASON_CLIENT_NOT_ALLOWED: ErrorReason.ValueType  # 2
 """PERMISSION_DENIED. The caller's certificate name may not call this method.
 Metadata: `client`, `method`.
 """
-ERROR_REASON_UNIMPLEMENTED: ErrorReason.ValueType  # 3
-"""UNIMPLEMENTED. The method is part of the contract but not built yet. Metadata: `method`."""
-ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 4
+ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 3
 """RESOURCE_EXHAUSTED. The gateway sheds load. Carries RetryInfo."""
-ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 5
+ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 4
 """INVALID_ARGUMENT. Carries BadRequest with one violation per wrong field."""
+ERROR_REASON_UNIMPLEMENTED: ErrorReason.ValueType  # 5
+"""UNIMPLEMENTED. The method is part of the contract but not built yet. Metadata: `method`."""
 ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 6
 """INVALID_ARGUMENT. The page token is broken or belongs to a list with other filters."""
-ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 7
+ERROR_REASON_CORRIDOR_NOT_FOUND: ErrorReason.ValueType  # 7
+"""NOT_FOUND. No corridor (Stripe account) of this name is configured. Metadata: `corridor`."""
+ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 8
 """ALREADY_EXISTS. The request_id was used before with another body or another method.
 Metadata: `request_id`, `fields` (comma separated paths that differ).
 """
-ERROR_REASON_PAYMENT_NOT_FOUND: ErrorReason.ValueType  # 8
+ERROR_REASON_PAYMENT_NOT_FOUND: ErrorReason.ValueType  # 9
 """NOT_FOUND. Metadata: `payment_id`."""
-ERROR_REASON_DISPUTE_NOT_FOUND: ErrorReason.ValueType  # 9
+ERROR_REASON_DISPUTE_NOT_FOUND: ErrorReason.ValueType  # 10
 """NOT_FOUND. Metadata: `dispute_id`."""
-ERROR_REASON_PAYOUT_NOT_FOUND: ErrorReason.ValueType  # 10
+ERROR_REASON_PAYOUT_NOT_FOUND: ErrorReason.ValueType  # 11
 """NOT_FOUND. Metadata: `payout_id`."""
-ERROR_REASON_MERCHANT_NOT_FOUND: ErrorReason.ValueType  # 11
+ERROR_REASON_MERCHANT_NOT_FOUND: ErrorReason.ValueType  # 12
 """NOT_FOUND. No merchant of this id is linked to a Stripe account. Metadata: `merchant_id`."""
-ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 12
+ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 13
 """NOT_FOUND. Stripe knows no such connected account, or it is not ours. Metadata: `account_id`."""
-ERROR_REASON_TAX_ID_NOT_FOUND: ErrorReason.ValueType  # 13
+ERROR_REASON_TAX_ID_NOT_FOUND: ErrorReason.ValueType  # 14
 """NOT_FOUND. Stripe knows no such tax id. Metadata: `tax_id`."""
-ERROR_REASON_CORRIDOR_NOT_FOUND: ErrorReason.ValueType  # 14
-"""NOT_FOUND. No corridor (Stripe account) of this name is configured. Metadata: `corridor`."""
 ERROR_REASON_WEBHOOK_EVENT_NOT_FOUND: ErrorReason.ValueType  # 15
 """NOT_FOUND. No webhook event of this id is stored. Metadata: `event_id`."""
 ERROR_REASON_MERCHANT_ALREADY_LINKED: ErrorReason.ValueType  # 16
@@ -211,14 +211,14 @@ ERROR_REASON_AMOUNT_EXCEEDS_AUTHORIZED: ErrorReason.ValueType  # 21
 """FAILED_PRECONDITION. More would be captured than was authorised. Sticky.
 Metadata: `payment_id`, `limit_minor_units`, `requested_minor_units`.
 """
-ERROR_REASON_AMOUNT_EXCEEDS_REFUNDABLE: ErrorReason.ValueType  # 22
+ERROR_REASON_TOO_MANY_REFUNDS: ErrorReason.ValueType  # 22
+"""FAILED_PRECONDITION. The payment has as many refunds as it may have. Sticky.
+Metadata: `payment_id`, `limit`.
+"""
+ERROR_REASON_AMOUNT_EXCEEDS_REFUNDABLE: ErrorReason.ValueType  # 23
 """FAILED_PRECONDITION. More would be refunded than was captured and is not refunded yet,
 refunds in progress included. Sticky.
 Metadata: `payment_id`, `limit_minor_units`, `requested_minor_units`.
-"""
-ERROR_REASON_TOO_MANY_REFUNDS: ErrorReason.ValueType  # 23
-"""FAILED_PRECONDITION. The payment has as many refunds as it may have. Sticky.
-Metadata: `payment_id`, `limit`.
 """
 ERROR_REASON_INVALID_DISPUTE_STATE: ErrorReason.ValueType  # 24
 """FAILED_PRECONDITION. The dispute's state does not allow this. Sticky.

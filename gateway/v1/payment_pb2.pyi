@@ -499,6 +499,7 @@ class PaymentOperation(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    FAILURE_CODE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, for example "op_01J9Z8…"."""
     kind: Global___OperationKind.ValueType
@@ -507,6 +508,8 @@ class PaymentOperation(_message.Message):
     """How far it is."""
     send_count: _builtins.int
     """Number of times it was sent."""
+    failure_code: _builtins.str
+    """Why it did not happen, or what is known of an UNKNOWN: Stripe's code, or ours. May be empty."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was written down."""
@@ -529,10 +532,11 @@ class PaymentOperation(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         next_attempt_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        failure_code: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "next_attempt_time", b"next_attempt_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "id", b"id", "kind", b"kind", "next_attempt_time", b"next_attempt_time", "send_count", b"send_count", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "failure_code", b"failure_code", "id", b"id", "kind", b"kind", "next_attempt_time", b"next_attempt_time", "send_count", b"send_count", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -98,7 +98,8 @@ class PaymentServiceServicer:
 
     def ConfirmPayment(self, request, context):
         """ConfirmPayment goes on with a payment in PAYMENT_STATE_REQUIRES_ACTION after the customer
-        has acted. If the customer has not, the payment stays in that state.
+        has acted. If the customer has not, the payment stays in that state; if it has gone on by
+        itself already, it is answered as it stands.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

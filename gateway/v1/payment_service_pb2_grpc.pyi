@@ -42,7 +42,8 @@ class PaymentServiceStub:
     """CreatePayment checks a payment with compliance and charges it at Stripe."""
     ConfirmPayment: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.ConfirmPaymentRequest, _payment_service_pb2.ConfirmPaymentResponse]
     """ConfirmPayment goes on with a payment in PAYMENT_STATE_REQUIRES_ACTION after the customer
-    has acted. If the customer has not, the payment stays in that state.
+    has acted. If the customer has not, the payment stays in that state; if it has gone on by
+    itself already, it is answered as it stands.
     """
     CapturePayment: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.CapturePaymentRequest, _payment_service_pb2.CapturePaymentResponse]
     """CapturePayment takes the money of a payment in PAYMENT_STATE_AUTHORIZED, wholly or in part;
@@ -75,7 +76,8 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     """CreatePayment checks a payment with compliance and charges it at Stripe."""
     ConfirmPayment: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.ConfirmPaymentRequest, _payment_service_pb2.ConfirmPaymentResponse]  # type: ignore[assignment]
     """ConfirmPayment goes on with a payment in PAYMENT_STATE_REQUIRES_ACTION after the customer
-    has acted. If the customer has not, the payment stays in that state.
+    has acted. If the customer has not, the payment stays in that state; if it has gone on by
+    itself already, it is answered as it stands.
     """
     CapturePayment: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.CapturePaymentRequest, _payment_service_pb2.CapturePaymentResponse]  # type: ignore[assignment]
     """CapturePayment takes the money of a payment in PAYMENT_STATE_AUTHORIZED, wholly or in part;
@@ -117,7 +119,8 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_payment_service_pb2.ConfirmPaymentResponse, _abc.Awaitable[_payment_service_pb2.ConfirmPaymentResponse]]:
         """ConfirmPayment goes on with a payment in PAYMENT_STATE_REQUIRES_ACTION after the customer
-        has acted. If the customer has not, the payment stays in that state.
+        has acted. If the customer has not, the payment stays in that state; if it has gone on by
+        itself already, it is answered as it stands.
         """
 
     @_abc_1.abstractmethod

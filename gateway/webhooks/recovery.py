@@ -65,7 +65,7 @@ class EventRecovery:
         }
         found: list[dict[str, Any]] = []
         for _ in range(MAX_PAGES):
-            outcome = await self._rails.list_events(corridor, params)
+            outcome = await self._rails.records.list_events(corridor, params)
             if not outcome.succeeded or outcome.object is None:
                 log.warning("webhook_recovery_stopped", corridor=corridor)
                 return found

@@ -30,6 +30,21 @@ lag_seconds = Gauge(
     "Time from Stripe's making the event that was dealt with last to its end.",
     ["corridor"],
 )
+pending = Gauge(
+    "gateway_webhook_pending",
+    "Events in the inbox that wait to be dealt with.",
+    ["corridor"],
+)
+oldest_pending_seconds = Gauge(
+    "gateway_webhook_oldest_pending_seconds",
+    "How long the oldest waiting event has waited.",
+    ["corridor"],
+)
+open_dead_letters = Gauge(
+    "gateway_webhook_open_dead_letters",
+    "Dead letters that were not replayed.",
+    ["corridor"],
+)
 recovered = Counter(
     "gateway_webhook_recovered_total",
     "Events that were fetched because no webhook had brought them.",

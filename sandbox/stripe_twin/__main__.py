@@ -4,33 +4,48 @@ import argparse
 import asyncio
 import gc
 import signal
+from collections.abc import Sequence
 
 import uvloop
 
 from sandbox.stripe_twin.accounts import ACCOUNTS
 from sandbox.stripe_twin.settings import TwinSettings
-from sandbox.stripe_twin.twin import DEFAULT_PORT, running_twin
+from sandbox.stripe_twin.twin import DEFAULT_PORT, LOOPBACK, running_twin
 
 # The twin only grows, and its objects form no cycles: frequent full collections would be long
 # pauses in the middle of a measurement.
 GC_THRESHOLDS = (50_000, 50, 1_000)
 
 
-async def serve(port: int, settings: TwinSettings) -> None:
-    """Runs a twin until SIGINT or SIGTERM."""
+async def serve(
+    host: str, port: int, settings: TwinSettings, webhooks: Sequence[tuple[str, str]]
+) -> None:
+    """Runs a twin until SIGINT or SIGTERM; `webhooks` are pairs of account and URL."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running_twin(port=port, settings=settings) as twin:
+    async with running_twin(host=host, port=port, settings=settings) as twin:
+        for account, url in webhooks:
+            for connect in (False, True):
+                twin.register_webhook(url, account, connect=connect)
         print(f"Stripe twin on {twin.url}, admin API under {twin.url}/_twin", flush=True)
-        for account in ACCOUNTS:
-            print(f"  {account.name}: key {account.secret_key}", flush=True)
+        for platform in ACCOUNTS:
+            print(f"  {platform.name}: key {platform.secret_key}", flush=True)
         await stop.wait()
 
 
 def main() -> None:
     """Reads the command line and serves."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.stripe_twin", description=__doc__)
+    parser.add_argument("--host", default=LOOPBACK, help="only for containers; see Twin.start")
+    parser.add_argument(
+        "--webhook",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("ACCOUNT", "URL"),
+        help="where to send the events of an account and of its connected accounts",
+    )
     parser.add_argument("--port", type=int, default=DEFAULT_PORT)
     parser.add_argument(
         "--allow-missing-keys",
@@ -40,7 +55,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = TwinSettings(strict_idempotency=not arguments.allow_missing_keys)
     gc.set_threshold(*GC_THRESHOLDS)
-    uvloop.run(serve(arguments.port, settings))
+    uvloop.run(serve(arguments.host, arguments.port, settings, arguments.webhook))
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ class Twin:
         self._runner: web.ServerRunner | None = None
         self._timer: asyncio.Task[None] | None = None
         self._site: web.SockSite | None = None
+        self._host = LOOPBACK
         self.port = 0
 
     @property
@@ -67,8 +68,13 @@ class Twin:
         """The base address to give to the SDK."""
         return f"http://{LOOPBACK}:{self.port}"
 
-    async def start(self, port: int = 0) -> None:
-        """Listens on the loopback interface; port 0 takes a free one."""
+    async def start(self, port: int = 0, host: str = LOOPBACK) -> None:
+        """Listens; port 0 takes a free one.
+
+        The admin API has no authentication: another host than loopback is for a container whose
+        port is published on loopback only.
+        """
+        self._host = host
         self._runner = web.ServerRunner(
             web.Server(self._handle, access_log=None),
             handle_signals=False,
@@ -95,7 +101,7 @@ class Twin:
         """Accepts connections, again on the same port after `stop_listening`."""
         if self._runner is None:
             raise RuntimeError("the twin is not started")
-        listener = socket.create_server((LOOPBACK, self.port), backlog=LISTEN_BACKLOG)
+        listener = socket.create_server((self._host, self.port), backlog=LISTEN_BACKLOG)
         self.port = listener.getsockname()[1]
         self.state.surroundings.public_url = self.url
         self._site = web.SockSite(self._runner, listener)
@@ -205,13 +211,14 @@ class Twin:
 async def running_twin(
     *,
     port: int = 0,
+    host: str = LOOPBACK,
     settings: TwinSettings | None = None,
     clock: Clock | None = None,
     seed: int | None = None,
 ) -> AsyncIterator[Twin]:
     """A started twin, stopped on exit. `clock` is what its time is based on."""
     twin = Twin(settings, clock, seed)
-    await twin.start(port)
+    await twin.start(port, host)
     try:
         yield twin
     finally:

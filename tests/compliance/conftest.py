@@ -1,4 +1,4 @@
-"""A compliance service of its own for each test: real database, real sockets, a clock that stands."""
+"""A compliance service for each test: a real database, real sockets, a clock that stands."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -43,7 +43,7 @@ def open_guard(new_database: NewDatabase, sdn_folder: Path) -> OpenGuard:
 
     @asynccontextmanager
     async def opened(**changes: Any) -> AsyncIterator[Guard]:
-        merchants = FakeMerchants(clock)
+        merchants = FakeMerchants(clock)  # type: ignore[abstract]
         async with AsyncExitStack() as stack:
             address = await stack.enter_async_context(serve_merchants(merchants))
             settings = ComplianceSettings(

@@ -1,4 +1,4 @@
-"""A gateway that knows merchants: a real gRPC server over the real stubs, holding what a test says."""
+"""A gateway that knows merchants: a gRPC server over the real stubs that says what a test says."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,6 @@ from typing import Any
 
 import grpc
 
-from compliance.wire_time import to_timestamp
 from gateway.v1 import merchant_pb2, merchant_tax_pb2
 from gateway.v1 import merchant_service_pb2 as pb
 from gateway.v1.merchant_service_pb2_grpc import (
@@ -20,7 +19,9 @@ from runtime.clock import Clock
 
 @dataclass
 class FakeMerchants(MerchantServiceServicer):
-    """Merchants by connected account. A snapshot is as fresh as the clock unless told otherwise."""
+    """What compliance calls of a gateway; the rest is not answered.
+
+    Merchants by connected account. A snapshot is as fresh as the clock unless told otherwise."""
 
     clock: Clock
     snapshots: dict[str, merchant_pb2.AccountSnapshot] = field(default_factory=dict)
@@ -86,7 +87,7 @@ class FakeMerchants(MerchantServiceServicer):
         snapshot = merchant_pb2.AccountSnapshot()
         snapshot.CopyFrom(self.snapshots[account_id])
         if not snapshot.HasField("fetch_time"):
-            snapshot.fetch_time.CopyFrom(to_timestamp(self.clock.now()))
+            snapshot.fetch_time.FromDatetime(self.clock.now())
         return merchant_pb2.Merchant(
             merchant_id=f"mrc_{account_id}",
             corridor="main",

@@ -1,22 +1,11 @@
 """Snapshots of connected accounts: fetched, stored once for each content, listed, refreshed."""
 
-import asyncio
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import grpc
 import psycopg
-import pytest
 
-from compliance.accounts.gateway_source import (
-    AccountReference,
-    AccountUnavailableError,
-    GatewayAccounts,
-)
-from compliance.accounts.refreshing import SnapshotRefresher
-from compliance.accounts.snapshot import AccountContent, AccountSnapshot
-from compliance.accounts.store import LinkedAccount
-from compliance.v1 import requirement_pb2, subject_pb2, subject_service_pb2
+from compliance.v1 import requirement_pb2, subject_service_pb2
 from compliance.v1 import requirement_service_pb2 as pb
 from compliance.wire_time import to_datetime
 from gateway.v1 import merchant_pb2, merchant_tax_pb2
@@ -25,12 +14,8 @@ from gateway.v1.merchant_requirements_pb2 import (
     RequirementError,
     Requirements,
 )
-from runtime.migrations import migrate
-from runtime.postgres import create_engine
-from runtime.clock import ManualClock
 from tests.compliance.conftest import START
 from tests.compliance.guard import Guard, codes, failure, unique
-from tests.conftest import NewDatabase
 
 
 async def refresh(guard: Guard, merchant: str) -> requirement_pb2.AccountSnapshot:
@@ -154,7 +139,11 @@ async def test_requirements_are_listed_by_deadline_page_by_page(guard: Guard) ->
     before = pb.ListRequirementsRequest()
     before.due_before_time.FromDatetime(START + timedelta(days=9))
     assert await fields(due_before_time=before.due_before_time) == ["a.soon", "b.soon"]
-    (account,) = [key for key, value in guard.merchants.snapshots.items() if value.requirements == due(9, "a.late")]
+    (account,) = [
+        key
+        for key, value in guard.merchants.snapshots.items()
+        if value.requirements == due(9, "a.late")
+    ]
     guard.merchants.add(account)
     await refresh(guard, late)
     assert await fields(subject_id=late) == []
@@ -256,67 +245,3 @@ async def test_an_unlinked_account_needs_no_snapshot_any_more(guard: Guard) -> N
     )
     assert codes(await guard.check(merchant)) == []
     assert guard.merchants.syncs == []
-
-
-@dataclass
-class HeldSource:
-    """A source that answers when it is told to."""
-
-    release: asyncio.Event = field(default_factory=asyncio.Event)
-    fetched: list[str] = field(default_factory=list)
-
-    async def fetch(self, account: AccountReference, max_age: timedelta) -> AccountSnapshot:
-        self.fetched.append(account.connected_account_id)
-        await self.release.wait()
-        if account.connected_account_id == "acct_lost":
-            raise AccountUnavailableError("NOT_FOUND")
-        content = AccountContent(
-            True, True, True, "", "DE", False, (), (), "ACTIVE", (), ()
-        )
-        return AccountSnapshot(account.connected_account_id, "main", "mrc_1", content, START)
-
-
-def linked(account_id: str) -> LinkedAccount:
-    return LinkedAccount("sub", "main", account_id, "", "Name", is_person=False)
-
-
-async def test_one_fetch_for_all_who_ask_at_a_time(new_database: NewDatabase) -> None:
-    url = new_database("compliance")
-    await migrate(url, "compliance")
-    engine = create_engine(url, role="compliance_service", pool_size=2, application_name="test")
-    source = HeldSource()
-    refresher = SnapshotRefresher(engine, source, ManualClock(START))
-    waiting = [
-        asyncio.create_task(refresher.fetch(linked("acct_1"), timeout=30)) for _ in range(5)
-    ]
-    with pytest.raises(AccountUnavailableError):
-        await refresher.fetch(linked("acct_1"), timeout=0.01)
-    source.release.set()
-    assert len({id(snapshot) for snapshot in await asyncio.gather(*waiting)}) == 1
-    assert source.fetched == ["acct_1"]
-    with pytest.raises(AccountUnavailableError):
-        await refresher.fetch(linked("acct_lost"), timeout=30)
-    await refresher.close()
-    await engine.dispose()
-
-
-async def test_rounds_refresh_what_was_not_fetched_lately(guard: Guard) -> None:
-    merchants = [await guard.merchant() for _ in range(3)]
-    left = await guard.merchant()
-    await guard.set_state(left, subject_pb2.SUBJECT_STATE_CLOSED)
-    gone = await guard.merchant(account="acct_gone")
-    engine = create_engine(
-        guard.database_url, role="compliance_service", pool_size=4, application_name="test"
-    )
-    async with grpc.aio.insecure_channel(guard.merchants.address) as channel:
-        refresher = SnapshotRefresher(engine, GatewayAccounts(channel), guard.clock)
-        assert await refresher.refresh_round() == 4
-        assert len(guard.merchants.syncs) == 3
-        # Only the one that could not be fetched is tried again at once.
-        assert await refresher.refresh_round() == 1
-        guard.clock.advance(timedelta(minutes=10, seconds=1))
-        assert await refresher.refresh_round() == 4
-        await refresher.close()
-    await engine.dispose()
-    assert codes(await guard.check(merchants[0])) == []
-    assert codes(await guard.check(gone)) == ["SNAPSHOT_MISSING"]

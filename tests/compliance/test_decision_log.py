@@ -16,6 +16,7 @@ from compliance.v1 import (
     money_pb2,
     subject_pb2,
 )
+from compliance.v1.decision_service_pb2 import ListDecisionsRequest
 from compliance.wire_time import to_timestamp
 from tests.compliance.conftest import OpenGuard
 from tests.compliance.guard import Guard, codes, failure, unique, verdict
@@ -143,7 +144,9 @@ async def test_tampering_by_whoever_can_switch_triggers_off_is_found(
 
 @pytest.mark.parametrize("table", KEPT_FOR_GOOD)
 @pytest.mark.parametrize("role", ["owner", "service"])
-@pytest.mark.parametrize("statement", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {} CASCADE"])
+@pytest.mark.parametrize(
+    "statement", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {} CASCADE"]
+)
 async def test_what_is_kept_for_good_cannot_be_changed(
     guard: Guard, table: str, role: str, statement: str
 ) -> None:
@@ -213,25 +216,28 @@ async def test_decisions_are_listed_by_filters_page_by_page(guard: Guard) -> Non
     blocked = await guard.merchant()
     await guard.set_state(blocked, subject_pb2.SUBJECT_STATE_BLOCKED)
     made = [await guard.check(merchant) for merchant in (good, blocked, good, good)]
-    Request = decision_service_pb2.ListDecisionsRequest
 
-    async def sequences(request: decision_service_pb2.ListDecisionsRequest) -> list[int]:
+    async def sequences(request: ListDecisionsRequest) -> list[int]:
         listed = await guard.decisions.ListDecisions(request)
         return [decision.sequence for decision in listed.decisions]
 
-    assert await sequences(Request()) == [4, 3, 2, 1]
-    assert await sequences(Request(verdict=decision_pb2.VERDICT_DENY)) == [2]
-    assert await sequences(Request(merchant_subject_id=good)) == [4, 3, 1]
-    assert await sequences(Request(reference_id=made[0].reference_id)) == [1]
-    assert await sequences(Request(kind=decision_pb2.DECISION_KIND_PAYOUT)) == []
+    assert await sequences(ListDecisionsRequest()) == [4, 3, 2, 1]
+    assert await sequences(ListDecisionsRequest(verdict=decision_pb2.VERDICT_DENY)) == [2]
+    assert await sequences(ListDecisionsRequest(merchant_subject_id=good)) == [4, 3, 1]
+    assert await sequences(ListDecisionsRequest(reference_id=made[0].reference_id)) == [1]
+    assert await sequences(ListDecisionsRequest(kind=decision_pb2.DECISION_KIND_PAYOUT)) == []
     now = to_timestamp(guard.clock.now())
-    assert await sequences(Request(from_time=now)) == [4, 3, 2, 1]
-    assert await sequences(Request(until_time=now)) == []
-    page = await guard.decisions.ListDecisions(Request(merchant_subject_id=good, page_size=2))
+    assert await sequences(ListDecisionsRequest(from_time=now)) == [4, 3, 2, 1]
+    assert await sequences(ListDecisionsRequest(until_time=now)) == []
+    page = await guard.decisions.ListDecisions(
+        ListDecisionsRequest(merchant_subject_id=good, page_size=2)
+    )
     await guard.check(good)
-    rest = Request(merchant_subject_id=good, page_size=2, page_token=page.next_page_token)
+    rest = ListDecisionsRequest(
+        merchant_subject_id=good, page_size=2, page_token=page.next_page_token
+    )
     assert await sequences(rest) == [1]
-    foreign = Request(merchant_subject_id=blocked, page_token=page.next_page_token)
+    foreign = ListDecisionsRequest(merchant_subject_id=blocked, page_token=page.next_page_token)
     error = await failure(guard.decisions.ListDecisions(foreign))
     assert error.reason == "INVALID_PAGE_TOKEN"
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import grpc
 import psycopg
@@ -101,7 +102,8 @@ async def test_blocked_and_closed(guard: Guard) -> None:
 async def test_prohibited_countries(guard: Guard) -> None:
     merchant = await guard.merchant()
     for field in ("billing_country_code", "payment_method_country_code", "network_country_code"):
-        decision = await guard.check(merchant, **{field: "KP"})
+        hint: dict[str, Any] = {field: "KP"}
+        decision = await guard.check(merchant, **hint)
         assert (verdict(decision), codes(decision)) == ("DENY", ["COUNTRY_PROHIBITED"])
     decision = await guard.check(await guard.merchant(country="IR"))
     assert "COUNTRY_PROHIBITED" in codes(decision)

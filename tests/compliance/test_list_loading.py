@@ -129,9 +129,7 @@ async def test_a_broken_source_keeps_the_version_and_raises_an_alarm(
         assert ((await standing(guard)).defect, alarm()) == ("", 0)
 
 
-async def test_the_service_starts_without_its_source(
-    open_guard: OpenGuard, tmp_path: Path
-) -> None:
+async def test_the_service_starts_without_its_source(open_guard: OpenGuard, tmp_path: Path) -> None:
     async with open_guard(sdn_file=tmp_path / "nowhere" / "sdn.csv") as guard:
         found = await standing(guard)
         assert not found.HasField("active_version")

@@ -209,9 +209,10 @@ async def test_a_name_can_be_screened_without_a_subject(guard: Guard) -> None:
 async def test_subjects_created_while_a_list_loads_are_not_missed(guard: Guard) -> None:
     append(guard.sdn_folder, "sdn.csv", sdn_row(900_100, "GELISTET, Gerade"))
     person = subject_pb2.ENTITY_KIND_INDIVIDUAL
-    made = await asyncio.gather(
-        guard.load_list(),
-        *(guard.merchant("Gerade Gelistet", entity_kind=person) for _ in range(20)),
+    loading = asyncio.create_task(guard.load_list())
+    merchants = await asyncio.gather(
+        *(guard.merchant("Gerade Gelistet", entity_kind=person) for _ in range(20))
     )
-    for merchant in made[1:]:
+    await loading
+    for merchant in merchants:
         assert codes(await guard.check(merchant)) == ["MERCHANT_MATCH_OPEN"]

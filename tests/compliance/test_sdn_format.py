@@ -82,7 +82,7 @@ def test_birth_dates_in_remarks(remarks: str, dates: tuple[str, ...]) -> None:
 
 def test_remarks_go_on_in_the_comments_file() -> None:
     (entry,) = parse(
-        files(row(remarks='"POB Town; a.k.a. \'ONE\';"'), sdn_comments='1," a.k.a. \'TWO\'."\r\n')
+        files(row(remarks="\"POB Town; a.k.a. 'ONE';\""), sdn_comments="1,\" a.k.a. 'TWO'.\"\r\n")
     )
     assert [name.text for name in entry.names[1:]] == ["ONE", "TWO"]
 

@@ -14,9 +14,12 @@ import pytest
 
 from compliance.config import ComplianceSettings
 from gateway.config import GatewaySettings
+from gateway.rails.corridors import DEFAULT_CORRIDOR
+from gateway.webhooks.receiver import PATH
 from ledger.config import LedgerSettings
 from runtime.config import ServiceSettings, split_address
 from sandbox.certificates import NAMES
+from sandbox.stripe_twin import DEFAULT_ACCOUNT, DEFAULT_PORT
 from tests.deploy.compose import OWN_SERVICES, PROJECT, read_compose
 
 COMPOSE = read_compose()
@@ -126,6 +129,20 @@ def test_each_service_has_its_own_certificate_from_the_one_shot_service(name: st
     assert f"certificates:{directory}:ro" in COMPOSE.services[name]["volumes"]
     condition = COMPOSE.services[name]["depends_on"]["certificates"]["condition"]
     assert condition == "service_completed_successfully"
+
+
+def test_the_twin_listens_where_it_is_looked_for_and_sends_webhooks_to_the_gateway() -> None:
+    command = COMPOSE.services["stripe-twin"]["command"]
+    environment = COMPOSE.environment("gateway")
+    assert environment["GATEWAY_STRIPE_API_BASE"] == f"http://stripe-twin:{DEFAULT_PORT}"
+    assert set(COMPOSE.published("stripe-twin")) == {DEFAULT_PORT}
+    assert environment["GATEWAY_STRIPE_API_KEY"] == DEFAULT_ACCOUNT.secret_key
+    assert environment["GATEWAY_STRIPE_WEBHOOK_SECRETS"] == DEFAULT_ACCOUNT.webhook_secret
+    _, http_port = split_address(environment["GATEWAY_HTTP_ADDRESS"])
+    path = PATH.format(corridor=DEFAULT_CORRIDOR)
+    assert command[command.index("--host") + 1] == "0.0.0.0"
+    account, url = command[command.index("--webhook") + 1 :]
+    assert (account, url) == (DEFAULT_ACCOUNT.name, f"http://gateway:{http_port}{path}")
 
 
 def test_mounted_files_and_volumes_exist() -> None:

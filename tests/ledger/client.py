@@ -81,8 +81,8 @@ class LedgerClient:
     """A client of one ledger."""
 
     def __init__(self, channel: grpc.aio.Channel, ledger: str = LEDGER) -> None:
-        self.stub: Any = LedgerServiceStub(channel)
-        self.audit: Any = AuditServiceStub(channel)
+        self.stub = LedgerServiceStub(channel)
+        self.audit = AuditServiceStub(channel)
         self.ledger = ledger
 
     async def create_ledger(self) -> None:
@@ -180,10 +180,9 @@ class LedgerClient:
         return list((await self.stub.BatchCreateTransactions(request)).results)
 
     async def get(self, named: int | str) -> reads.GetTransactionResponse:
-        response: reads.GetTransactionResponse = await self.stub.GetTransaction(
+        return await self.stub.GetTransaction(
             reads.GetTransactionRequest(ledger=self.ledger, key=key(named))
         )
-        return response
 
     async def balance(self, account: str, **as_of: Any) -> balances.Balance:
         request = balances.GetBalanceRequest(ledger=self.ledger, account=account)
@@ -199,16 +198,12 @@ class LedgerClient:
         return int((await self.balance(account, **as_of)).available_minor)
 
     async def trial(self, **more: Any) -> balances.GetTrialBalanceResponse:
-        response: balances.GetTrialBalanceResponse = await self.stub.GetTrialBalance(
+        return await self.stub.GetTrialBalance(
             balances.GetTrialBalanceRequest(ledger=self.ledger, **more)
         )
-        return response
 
     async def verify(self) -> audit.VerifyLedgerResponse:
-        response: audit.VerifyLedgerResponse = await self.audit.VerifyLedger(
-            audit.VerifyLedgerRequest(ledger=self.ledger)
-        )
-        return response
+        return await self.audit.VerifyLedger(audit.VerifyLedgerRequest(ledger=self.ledger))
 
     def watch(self, after_sequence: int = 0, **more: Any) -> Any:
         return self.stub.WatchTransactions(

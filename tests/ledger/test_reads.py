@@ -1,6 +1,7 @@
 """Reads: lists, statements, trial balances, the past."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -70,7 +71,7 @@ async def test_transactions_by_account_reference_and_kind(bank: LedgerClient) ->
     await bank.hold("wallet", "receivable", 5, reference="order 1")
     await bank.void(3)
 
-    async def listed(**filters: object) -> list[int]:
+    async def listed(**filters: Any) -> list[int]:
         request = reads.ListTransactionsRequest(ledger="main", page_size=1, **filters)
         found: list[int] = []
         while True:

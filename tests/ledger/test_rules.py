@@ -5,11 +5,12 @@ from hypothesis import given, settings
 from ledger.accounts import NO_LIMITS, Account, Limits, Side, spans
 from ledger.book import Book
 from ledger.commands import Action, Command, Decided, Item, Operation, Record
-from ledger.deciding import Deciding, source_of
+from ledger.deciding import Deciding
 from ledger.plan import Head
 from ledger.posting import Draft, Leg
 from ledger.refusal import Refusal
 from ledger.settlement import Post, Reverse, Void
+from ledger.sources import source_of
 from ledger.times import MICROS_PER_SECOND, text_of
 from tests.ledger.histories import ACCOUNTS, HISTORIES, Step, amounts_of, applied, target_of
 from tests.ledger.model import Model

@@ -57,3 +57,26 @@ async def test_an_unknown_account_is_refused(bank: LedgerClient) -> None:
     error = await failure_of(bank.create(transfer("nobody", "cash", 10)))
     assert (error.code, error.reason) == (grpc.StatusCode.NOT_FOUND, "ACCOUNT_NOT_FOUND")
     assert error.metadata == {"account": "nobody"}
+
+
+async def test_of_several_faults_the_first_in_precedence_is_answered(bank: LedgerClient) -> None:
+    await bank.account("gone")
+    await bank.close("gone")
+    wrong_currency, closed = debit("cash", 10, "USD"), credit("gone", 9)
+    for entries, reason in (
+        ([wrong_currency, closed, debit("nobody", 1)], "ACCOUNT_NOT_FOUND"),
+        ([wrong_currency, closed], "ACCOUNT_CLOSED"),
+        ([wrong_currency, credit("payable", 9)], "CURRENCY_MISMATCH"),
+        ([debit("wallet", 10), credit("cash", 9)], "UNBALANCED"),
+        ([debit("wallet", 10), credit("cash", 10)], "FLOOR_BREACHED"),
+    ):
+        assert (await failure_of(bank.create(draft(*entries)))).reason == reason
+
+
+async def test_the_most_entries_a_transaction_can_have(bank: LedgerClient) -> None:
+    most = [credit("payable", 1)] * 99
+    made = await bank.create(draft(debit("cash", 99), *most))
+    assert [e.balance_after.posted_minor for e in made.entries[1:]] == list(range(1, 100))
+    assert made.entries[99].balance_after.version == 99
+    error = await failure_of(bank.create(draft(debit("cash", 100), *most, credit("payable", 1))))
+    assert error.violations[0].field == "transaction.entries"

@@ -4,7 +4,7 @@ import asyncio
 
 import grpc
 
-from tests.ledger.client import LedgerClient, failure_of, transfer
+from tests.ledger.client import LedgerClient, credit, debit, draft, failure_of, transfer
 from tests.ledger.conftest import OpenReplica
 
 
@@ -56,3 +56,19 @@ async def test_a_prefix_leaves_out_the_rest_but_not_the_progress(bank: LedgerCli
 async def test_a_point_that_is_not_reached_is_refused(bank: LedgerClient) -> None:
     error = await failure_of(bank.watch(after_sequence=1).read())
     assert (error.code, error.reason) == (grpc.StatusCode.OUT_OF_RANGE, "SEQUENCE_NOT_REACHED")
+
+
+async def test_messages_stay_small_enough_for_any_client(bank: LedgerClient) -> None:
+    many = draft(debit("cash", 99), *[credit("payable", 1)] * 99)
+    for _ in range(45):
+        await bank.create(many)
+    call = bank.watch()
+    seen: list[int] = []
+    while len(seen) < 45:
+        response = await call.read()
+        assert response.ByteSize() < 4 * 1024 * 1024
+        assert sum(len(t.entries) for t in response.transactions) <= 2_000
+        seen += [t.sequence for t in response.transactions]
+        assert response.through_sequence == seen[-1]
+    call.cancel()
+    assert seen == list(range(1, 46))

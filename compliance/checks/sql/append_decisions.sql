@@ -4,7 +4,7 @@ INSERT INTO decision (record, request)
 SELECT
     item.record,
     item.request
-FROM unnest(%(records)s::text [], %(requests)s::bytea []) WITH ORDINALITY AS item (record, request, place)
+FROM unnest(%(records)b::text [], %(requests)b::bytea []) WITH ORDINALITY AS item (record, request, place)
 ORDER BY item.place
 ON CONFLICT (kind, request_id) DO NOTHING
 RETURNING decision_id, sequence, previous_hash, hash

@@ -2,16 +2,16 @@
 WITH involved AS (
     SELECT 'MERCHANT' AS role, subject.*
     FROM subject
-    WHERE subject_id = %(merchant_subject_id)s
+    WHERE subject_id = %(merchant_subject_id)s::text
     UNION ALL
     SELECT 'CUSTOMER' AS role, subject.*
     FROM subject
-    WHERE subject_id = %(customer_subject_id)s
+    WHERE subject_id = %(customer_subject_id)s::text
     UNION ALL
     (
         SELECT 'OWNER' AS role, subject.*
         FROM subject
-        WHERE parent_subject_id = %(merchant_subject_id)s AND kind = 'OWNER'
+        WHERE parent_subject_id = %(merchant_subject_id)s::text AND kind = 'OWNER'
         ORDER BY ordinal
         LIMIT %(max_owners)s
     )
@@ -72,7 +72,7 @@ SELECT
     (
         SELECT d.sequence
         FROM decision AS d
-        WHERE d.kind = %(kind)s AND d.request_id = %(request_id)s
+        WHERE d.kind = %(kind)s::text AND d.request_id = %(request_id)s::text
     ) AS decided_sequence,
     (SELECT coalesce(jsonb_agg(d.subject ORDER BY d.ordinal), '[]') FROM described AS d) AS subjects,
     (
@@ -82,6 +82,7 @@ SELECT
                 'stripe_account', a.stripe_account,
                 'gateway_merchant_id', a.gateway_merchant_id,
                 'content', s.content,
+                'content_hash', a.content_hash,
                 'fetch_time', (extract(EPOCH FROM a.fetch_time) * 1000000)::bigint
             )
         FROM account_latest AS a
@@ -89,7 +90,7 @@ SELECT
             ON a.connected_account_id = s.connected_account_id AND a.content_hash = s.content_hash
         WHERE
             a.connected_account_id = coalesce(
-                nullif(%(connected_account_id)s, ''),
+                nullif(%(connected_account_id)s::text, ''),
                 (SELECT i.connected_account_id FROM involved AS i WHERE i.role = 'MERCHANT')
             )
     ) AS account,

@@ -93,7 +93,7 @@ CREATE INDEX merchant_snapshot_merchant ON merchant_snapshot (merchant_id, seque
 ALTER TABLE merchant ADD FOREIGN KEY (snapshot_sequence) REFERENCES merchant_snapshot (sequence);
 
 CREATE TABLE merchant_snapshot_counter (
-    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    only_row boolean PRIMARY KEY DEFAULT TRUE CHECK (only_row),
     last_sequence bigint NOT NULL
 );
 

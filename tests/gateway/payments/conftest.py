@@ -1,21 +1,26 @@
 """A gateway as it runs: real PostgreSQL, real gRPC, the Stripe twin, a compliance service that says
 what it is told to."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 from pydantic import SecretStr
 
 from gateway.__main__ import open_service
 from gateway.config import GatewaySettings
 from runtime.clock import Clock
+from runtime.migrations import migrate
 from sandbox.stripe_twin.twin import Twin, running_twin
+from tests.conftest import url_of
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import Shop
 
-NewDatabase = Callable[[str], str]
 OpenShop = Callable[..., AbstractAsyncContextManager[Shop]]
 # Nobody listens there: the books wait, payments do not.
 NO_LEDGER = "127.0.0.1:1"
@@ -35,9 +40,25 @@ async def compliance() -> AsyncIterator[FakeCompliance]:
     await fake.stop()
 
 
+@pytest.fixture(scope="session")
+def template(postgres_url: str) -> Iterator[str]:
+    """The name of a migrated database, to be copied: faster than migrating each anew."""
+    name = f"template_gateway_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        asyncio.run(migrate(url_of(postgres_url, name), "gateway"))
+        yield name
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
 @pytest.fixture
-def database_url(new_database: NewDatabase) -> str:
-    return new_database("gateway")
+def database_url(postgres_url: str, template: str) -> Iterator[str]:
+    name = f"test_gateway_{uuid.uuid4().hex[:12]}"
+    copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(copy.format(sql.Identifier(name), sql.Identifier(template)))
+        yield url_of(postgres_url, name)
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture

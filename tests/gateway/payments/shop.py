@@ -21,7 +21,7 @@ WAIT_SECONDS = 20.0
 _numbers = itertools.count(1)
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A call that failed, with its details."""
 
     def __init__(self, error: ReceivedError) -> None:
@@ -90,7 +90,7 @@ class Shop:
         try:
             return await getattr(self.stub, method)(request, timeout=timeout)
         except grpc.aio.AioRpcError as error:
-            raise Refused(from_rpc_error(error)) from error
+            raise RefusedError(from_rpc_error(error)) from error
 
     async def watch_until(
         self, payment_id: str, *states: "PaymentState.ValueType"

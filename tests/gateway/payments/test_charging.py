@@ -14,7 +14,7 @@ from gateway.v1.refund_pb2 import RefundState
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.fake_compliance import FakeCompliance
-from tests.gateway.payments.shop import Refused, Shop, euros, fresh
+from tests.gateway.payments.shop import RefusedError, Shop, euros, fresh
 
 S = PaymentState
 MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
@@ -73,7 +73,7 @@ async def test_a_manual_capture_takes_a_part_and_releases_the_rest(shop: Shop, t
 
 async def test_more_than_authorised_cannot_be_captured(shop: Shop, twin: Twin) -> None:
     payment = await shop.create(capture_method=MANUAL)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RefusedError) as refused:
         await shop.capture(payment, 2001)
     assert refused.value.error.reason == "AMOUNT_EXCEEDS_AUTHORIZED"
     assert refused.value.error.metadata["limit_minor_units"] == "2000"
@@ -88,7 +88,7 @@ async def test_an_authorisation_is_canceled(shop: Shop, twin: Twin) -> None:
     assert [f.kind for f in payment.booking.facts] == ["hold_placed", "hold_released"]
     [intent] = twin.books()["default"]["payment_intents"]
     assert intent["status"] == "canceled"
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RefusedError) as refused:
         await shop.capture(payment)
     assert refused.value.error.reason == "INVALID_PAYMENT_STATE"
 
@@ -140,13 +140,13 @@ async def test_refunds_in_parts_until_nothing_is_left(shop: Shop, twin: Twin) ->
     first = await shop.refund(payment, 500)
     assert first.refund.state == RefundState.REFUND_STATE_SUCCEEDED
     assert first.payment.amount_refunded.minor_units == 500
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RefusedError) as refused:
         await shop.refund(payment, 1501)
     assert refused.value.error.reason == "AMOUNT_EXCEEDS_REFUNDABLE"
     rest = await shop.refund(payment)
     assert rest.refund.amount.minor_units == 1500
     assert rest.payment.amount_refunded.minor_units == 2000
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         await shop.refund(payment)
     assert [r["amount"] for r in twin.books()["default"]["refunds"]] == [500, 1500]
     assert [r.amount.minor_units for r in rest.payment.refunds] == [500, 1500]

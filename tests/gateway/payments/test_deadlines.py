@@ -10,7 +10,7 @@ from runtime.clock import ManualClock
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.fake_compliance import FakeCompliance
-from tests.gateway.payments.shop import Refused
+from tests.gateway.payments.shop import RefusedError
 
 S = PaymentState
 
@@ -28,7 +28,7 @@ async def test_an_authorisation_is_warned_of_and_then_expires(
         clock.advance(timedelta(hours=23, seconds=1))
         events = await shop.watch_until(payment.id, S.PAYMENT_STATE_EXPIRED)
         payment = await shop.get(payment.id)
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(RefusedError) as refused:
             await shop.capture(payment)
         assert refused.value.error.reason == "INVALID_PAYMENT_STATE"
     assert events[-1].transition == "expired"

@@ -13,7 +13,7 @@ from runtime.clock import ManualClock
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.fake_compliance import FakeCompliance
-from tests.gateway.payments.shop import Refused, Shop, fresh
+from tests.gateway.payments.shop import RefusedError, Shop, fresh
 
 S = PaymentState
 QUEUE = UnavailablePolicy.UNAVAILABLE_POLICY_QUEUE
@@ -31,7 +31,7 @@ async def test_without_stripe_a_payment_fails_at_once_and_can_be_repeated(
     async with open_shop() as shop:
         await shop.close_corridor()
         request_id = fresh()
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(RefusedError) as refused:
             await shop.create(request_id=request_id)
         error = refused.value.error
         assert (error.code.name, error.reason) == ("UNAVAILABLE", "RAIL_UNAVAILABLE")
@@ -51,7 +51,7 @@ async def test_without_compliance_nothing_is_charged(
 ) -> None:
     await compliance.stop()
     request_id = fresh()
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RefusedError) as refused:
         await shop.create(request_id=request_id)
     assert refused.value.error.reason == "COMPLIANCE_UNAVAILABLE"
     assert not twin.requests.matching("POST")
@@ -124,7 +124,7 @@ async def test_a_waiting_payment_expires_at_its_deadline(open_shop: OpenShop, tw
         clock.advance(timedelta(seconds=61))
         await shop.watch_until(payment.id, S.PAYMENT_STATE_EXPIRED)
         await shop.open_corridor()
-        with pytest.raises(Refused):
+        with pytest.raises(RefusedError):
             await shop.cancel(payment)
     assert not twin.books()["default"]["charges"]
 
@@ -134,7 +134,7 @@ async def test_a_full_line_takes_nobody(open_shop: OpenShop, twin: Twin) -> None
         await shop.close_corridor()
         await queued(shop)
         await queued(shop)
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(RefusedError) as refused:
             await shop.create(unavailable_policy=QUEUE)
         assert refused.value.error.reason == "QUEUE_FULL"
         assert refused.value.error.code.name == "RESOURCE_EXHAUSTED"

@@ -13,7 +13,7 @@ from gateway.v1.payment_pb2 import CaptureMethod, OperationState, Payment, Payme
 from runtime.clock import ManualClock
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.conftest import OpenShop
-from tests.gateway.payments.shop import Refused, Shop
+from tests.gateway.payments.shop import RefusedError, Shop
 
 S = PaymentState
 MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
@@ -32,7 +32,7 @@ NOT_ACTED: list[dict[str, Any]] = [
 ]
 
 
-class Died(Exception):
+class DiedError(Exception):
     """Stands for the end of the process."""
 
 
@@ -46,7 +46,7 @@ def killed_before_saving(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     async def die(self: Executor, *arguments: Any, **named: Any) -> Any:
         operation = arguments[0]
         if dying.is_set() and operation.kind != "CHECK":
-            raise Died
+            raise DiedError
         return await save(self, *arguments, **named)
 
     monkeypatch.setattr(Executor, "_finish", die)
@@ -112,7 +112,7 @@ async def test_the_caller_is_answered_in_time_and_the_charge_goes_on(
         fault = twin.add_fault(kind="hang", when="after", path="/v1/payment_intents", method="POST")
         payment = await shop.create(timeout=1.5)
         assert payment.state == S.PAYMENT_STATE_AUTHORIZING
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(RefusedError) as refused:
             await shop.cancel(payment)
         assert refused.value.error.reason == "OPERATION_IN_PROGRESS"
         assert refused.value.error.retry_delay is not None
@@ -199,8 +199,12 @@ async def test_nothing_proves_silence_too_early(
     clock.advance(SETTLE_TIME - timedelta(minutes=1))
     async with open_shop(clock, roles="api,worker") as shop:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not twin.requests.matching("GET", "/v1/payment_intents"):
-                await asyncio.sleep(0.05)
+            await twin.requests.wait_for(
+                lambda seen: any(
+                    (request.method, request.path) == ("GET", "/v1/payment_intents")
+                    for request in seen
+                )
+            )
         payment = await shop.get(payment.id)
     assert payment.state == S.PAYMENT_STATE_AUTHORIZING
     assert [f.kind for f in payment.booking.facts] == ["hold_placed"]

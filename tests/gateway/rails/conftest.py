@@ -11,7 +11,8 @@ from pydantic import SecretStr
 
 from gateway.rails.backoff import RetryPolicy
 from gateway.rails.breaker import BreakerPolicy
-from gateway.rails.calls import RailMode, StripeCalls
+from gateway.rails.call import RailMode
+from gateway.rails.calls import StripeCalls
 from gateway.rails.corridors import Corridor
 from gateway.rails.line import Line
 from gateway.rails.rails import Rails

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.rails.calls import Priority
+from gateway.rails.call import Priority
 from gateway.rails.outcome import NotSentReason, Outcome, OutcomeClass
 from tests.gateway.rails.conftest import ONE_ATTEMPT, PATIENT_BREAKER, bench
 from tests.gateway.rails.scripted_stripe import (

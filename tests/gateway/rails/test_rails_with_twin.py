@@ -168,7 +168,9 @@ async def test_a_payment_from_hold_to_refund(rails: Rails) -> None:
     assert charge["balance_transaction"]["fee"] > 0
     assert (
         _object(
-            await rails.retrieve_balance_transaction("default", charge["balance_transaction"]["id"])
+            await rails.records.retrieve_balance_transaction(
+                "default", charge["balance_transaction"]["id"]
+            )
         )["net"]
         == 600 - charge["balance_transaction"]["fee"]
     )
@@ -178,10 +180,10 @@ async def test_a_payment_from_hold_to_refund(rails: Rails) -> None:
     assert _object(await rails.retrieve_refund("default", refund["id"]))["amount"] == 100
     listed = _object(await rails.list_refunds("default", {"payment_intent": held["id"]}))
     assert [item["id"] for item in listed["data"]] == [refund["id"]]
-    assert _object(await rails.retrieve_balance("default"))["object"] == "balance"
-    moved = _object(await rails.list_balance_transactions("default", {"limit": 10}))
+    assert _object(await rails.records.retrieve_balance("default"))["object"] == "balance"
+    moved = _object(await rails.records.list_balance_transactions("default", {"limit": 10}))
     assert {item["type"] for item in moved["data"]} >= {"charge", "refund"}
-    happened = _object(await rails.list_events("default", {"limit": 100}))
+    happened = _object(await rails.records.list_events("default", {"limit": 100}))
     assert "payment_intent.succeeded" in {item["type"] for item in happened["data"]}
 
 
@@ -217,9 +219,9 @@ async def test_missing_objects_are_rejected(rails: Rails) -> None:
         lambda: rails.retrieve_payment_intent("default", "pi_nobody"),
         lambda: rails.retrieve_charge("default", "ch_nobody"),
         lambda: rails.retrieve_refund("default", "re_nobody"),
-        lambda: rails.retrieve_balance_transaction("default", "txn_nobody"),
-        lambda: rails.retrieve_dispute("default", "dp_nobody"),
-        lambda: rails.retrieve_payout("default", "po_nobody"),
+        lambda: rails.records.retrieve_balance_transaction("default", "txn_nobody"),
+        lambda: rails.records.retrieve_dispute("default", "dp_nobody"),
+        lambda: rails.records.retrieve_payout("default", "po_nobody"),
     ]
     for read in reads:
         outcome = await read()

@@ -1,0 +1,1 @@
+"""Measurements: each prints a figure and its ratio to a limit measured in the same run."""

@@ -1,0 +1,252 @@
+"""`compliance.check_payment`: checks of a payment, against an empty echo over the same transport.
+
+The service and the echo are processes of their own on loopback; the callers are the same. Every
+check reads merchant, customer, snapshot, list and screenings, runs the rules and commits a
+decision to the hash-chained log. Rounds alternate, because the machine drifts; medians are
+compared. A second pass calls at a fixed rate, for the latency that a payment sees.
+"""
+
+import asyncio
+import itertools
+import os
+import socket
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+
+from compliance.accounts.snapshot import AccountContent, AccountSnapshot, Capability
+from compliance.accounts.store import store_snapshot
+from compliance.v1 import (
+    compliance_service_pb2,
+    decision_pb2,
+    money_pb2,
+    subject_pb2,
+    subject_service_pb2,
+)
+from compliance.v1.compliance_service_pb2_grpc import ComplianceServiceStub
+from compliance.v1.subject_service_pb2_grpc import SubjectServiceStub
+from runtime.embedded_postgres import temporary_server
+from runtime.postgres import create_engine
+
+NAME = "compliance.check_payment"
+CALLERS = 16
+ROUNDS = 5
+CALLS_PER_ROUND = 1_000
+FIXED_RATE_PER_SECOND = 200
+FIXED_RATE_CALLS = 2_000
+START_TIMEOUT_SECONDS = 60.0
+ECHO_METHOD = "/bench.Echo/Call"
+ACCOUNT = "acct_bench"
+
+Call = Callable[[], Awaitable[Any]]
+
+
+async def measure() -> dict[str, Any]:
+    """The benchmark's line; `limit` is the echo's rate and `ratio` the checks' share of it."""
+    async with AsyncExitStack() as stack:
+        postgres = await asyncio.to_thread(stack.enter_context, temporary_server(durable=True))
+        url = await asyncio.to_thread(postgres.database_url, "compliance_bench")
+        service_port, echo_port = _free_port(), _free_port()
+        environment = {
+            "ENV": "sandbox",
+            "LOG_LEVEL": "WARNING",
+            "COMPLIANCE_DATABASE_URL": url,
+            "COMPLIANCE_LISTEN_ADDRESS": f"127.0.0.1:{service_port}",
+            "COMPLIANCE_HTTP_ADDRESS": f"127.0.0.1:{_free_port()}",
+            "COMPLIANCE_GATEWAY_ADDRESS": "",
+        }
+        service = await stack.enter_async_context(_process(service_port, environment, "compliance"))
+        echo = await stack.enter_async_context(
+            _process(echo_port, {}, "bench.compliance_check_payment", str(echo_port))
+        )
+        check = await _checks(service, url)
+        empty: Any = echo.unary_unary(ECHO_METHOD)
+        return await _compare(check, lambda: empty(b""))
+
+
+async def _compare(check: Call, echo: Call) -> dict[str, Any]:
+    checks: list[float] = []
+    echoes: list[float] = []
+    for call in (check, echo):
+        await _closed_loop(call)
+    for _ in range(ROUNDS):
+        checks.append(await _closed_loop(check))
+        echoes.append(await _closed_loop(echo))
+    latencies = await _fixed_rate(check)
+    rate, limit = statistics.median(checks), statistics.median(echoes)
+    return {
+        "name": NAME,
+        "value": round(rate, 1),
+        "unit": "checks/s",
+        "limit": round(limit, 1),
+        "limit_name": "empty grpc.aio echo with the same callers",
+        "ratio": round(rate / limit, 3),
+        "callers": CALLERS,
+        "checks": ROUNDS * CALLS_PER_ROUND,
+        "fixed_rate_per_second": FIXED_RATE_PER_SECOND,
+        "p50_ms": _percentile_ms(latencies, 50),
+        "p99_ms": _percentile_ms(latencies, 99),
+    }
+
+
+async def _checks(channel: grpc.aio.Channel, url: str) -> Call:
+    """A call that checks one more payment of a merchant in good order."""
+    subjects = SubjectServiceStub(channel)
+    merchant = await subjects.CreateSubject(
+        subject_service_pb2.CreateSubjectRequest(
+            request_id="bench-merchant",
+            kind=subject_pb2.SUBJECT_KIND_MERCHANT,
+            profile=subject_pb2.SubjectProfile(legal_name="Quiet Harbour Books"),
+            account=subject_pb2.AccountLink(stripe_account="main", connected_account_id=ACCOUNT),
+        )
+    )
+    customer = await subjects.CreateSubject(
+        subject_service_pb2.CreateSubjectRequest(
+            request_id="bench-customer",
+            kind=subject_pb2.SUBJECT_KIND_CUSTOMER,
+            profile=subject_pb2.SubjectProfile(
+                legal_name="Ada Example", entity_kind=subject_pb2.ENTITY_KIND_INDIVIDUAL
+            ),
+        )
+    )
+    await subjects.SetKycState(
+        subject_service_pb2.SetKycStateRequest(
+            request_id="bench-kyc",
+            subject_id=merchant.subject.subject_id,
+            kyc_state=subject_pb2.KYC_STATE_VERIFIED,
+            note="bench",
+        )
+    )
+    await _store_snapshot(url)
+    service = ComplianceServiceStub(channel)
+    numbers = itertools.count()
+
+    async def check() -> None:
+        number = next(numbers)
+        answer = await service.CheckPayment(
+            compliance_service_pb2.CheckPaymentRequest(
+                request_id=f"bench-{number}",
+                payment_id=f"pay-{number}",
+                merchant_subject_id=merchant.subject.subject_id,
+                customer_subject_id=customer.subject.subject_id,
+                amount=money_pb2.Money(currency_code="EUR", minor_units=1_000),
+                stripe_account="main",
+            )
+        )
+        if answer.decision.verdict != decision_pb2.VERDICT_ALLOW:
+            raise RuntimeError(f"a check was not allowed: {answer.decision.reasons}")
+
+    return check
+
+
+async def _store_snapshot(url: str) -> None:
+    """What the gateway would have said just now; it holds for longer than the benchmark runs."""
+    content = AccountContent(
+        charges_enabled=True,
+        payouts_enabled=True,
+        details_submitted=True,
+        disabled_reason="",
+        country_code="DE",
+        external_account_errored=False,
+        capabilities=(
+            Capability("card_payments", "ACTIVE", requested=True, disabled_reason=""),
+            Capability("transfers", "ACTIVE", requested=True, disabled_reason=""),
+        ),
+        requirements=(),
+        tax_settings_state="ACTIVE",
+        tax_missing_fields=(),
+        tax_ids=(),
+    )
+    now = datetime.now(UTC)
+    engine = create_engine(url, role="compliance_service", pool_size=1, application_name="bench")
+    async with engine.begin() as connection:
+        await store_snapshot(
+            connection, AccountSnapshot(ACCOUNT, "main", "bench", content, now), now
+        )
+    await engine.dispose()
+
+
+async def _closed_loop(call: Call) -> float:
+    """Calls per second of `CALLERS` callers, each with its next as soon as one is answered."""
+    numbers = iter(range(CALLS_PER_ROUND))
+
+    async def caller() -> None:
+        for _ in numbers:
+            await call()
+
+    started = time.perf_counter()
+    async with asyncio.TaskGroup() as callers:
+        for _ in range(CALLERS):
+            callers.create_task(caller())
+    return CALLS_PER_ROUND / (time.perf_counter() - started)
+
+
+async def _fixed_rate(call: Call) -> list[float]:
+    """Seconds from when each call was due to its answer, so that waiting its turn counts."""
+    latencies: list[float] = []
+    started = time.perf_counter()
+
+    async def one(due: float) -> None:
+        await call()
+        latencies.append(time.perf_counter() - due)
+
+    async with asyncio.TaskGroup() as calls:
+        for number in range(FIXED_RATE_CALLS):
+            due = started + number / FIXED_RATE_PER_SECOND
+            await asyncio.sleep(due - time.perf_counter())
+            calls.create_task(one(due))
+    return latencies
+
+
+def _percentile_ms(seconds: list[float], percent: int) -> float:
+    return round(1000 * statistics.quantiles(seconds, n=100)[percent - 1], 2)
+
+
+@asynccontextmanager
+async def _process(
+    port: int, environment: dict[str, str], module: str, *arguments: str
+) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to `python -m module`, once it answers; the process ends with the block."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, *arguments, env={**os.environ, **environment}
+    )
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            await asyncio.wait_for(channel.channel_ready(), START_TIMEOUT_SECONDS)
+            yield channel
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+async def _serve_echo(port: int) -> None:
+    async def echo(request: bytes, _context: Any) -> bytes:
+        return request
+
+    handler = grpc.method_handlers_generic_handler(
+        "bench.Echo", {"Call": grpc.unary_unary_rpc_method_handler(echo)}
+    )
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((handler,))
+    server.add_insecure_port(f"127.0.0.1:{port}")
+    await server.start()
+    await server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    uvloop.run(_serve_echo(int(sys.argv[1])))

@@ -1,0 +1,106 @@
+"""The kinds of field that this service's requests share, and rules about several fields at once."""
+
+import re
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from iso4217 import Currency
+
+from compliance.v1 import policy_pb2, subject_pb2, subject_service_pb2
+from runtime.rules import IDENTIFIER, Rule, check, text
+
+MAX_ID_BYTES = 128
+MAX_NOTE_BYTES = 512
+
+_COUNTRY = re.compile(r"[A-Z]{2}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_BIRTH_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
+_CURRENCIES = frozenset(currency.code for currency in Currency)
+
+
+def identifier(field: str, *, required: bool = True, max_bytes: int = MAX_ID_BYTES) -> Rule:
+    """An id of ours or of a peer service."""
+    return text(field, required=required, max_bytes=max_bytes, pattern=IDENTIFIER)
+
+
+def country(field: str) -> Rule:
+    """An ISO 3166-1 alpha-2 code, optional."""
+    return text(field, max_bytes=2, pattern=_COUNTRY)
+
+
+def currency() -> Sequence[Rule]:
+    """An ISO 4217 code, required."""
+
+    def problem(owner: Any) -> str | None:
+        code = owner.currency_code
+        known = not _CURRENCY.fullmatch(code) or code in _CURRENCIES
+        return None if known else "is no ISO 4217 currency"
+
+    return (
+        text("currency_code", required=True, max_bytes=3, pattern=_CURRENCY),
+        check("currency_code", problem),
+    )
+
+
+def amount_is_positive(request: Any) -> str | None:
+    if request.HasField("amount") and request.amount.minor_units == 0:
+        return "is less than 1"
+    return None
+
+
+def _birth_date_is_real(owner: Any) -> str | None:
+    value = owner.birth_date
+    if not _BIRTH_DATE.fullmatch(value):
+        return None
+    whole = value + "-01-01"[len(value) - 4 :] if len(value) < 10 else value
+    try:
+        date.fromisoformat(whole)
+    except ValueError:
+        return "is no date"
+    return None
+
+
+def birth_date() -> Sequence[Rule]:
+    """ISO 8601, whole or cut to year or month, optional."""
+    return (
+        text("birth_date", max_bytes=10, pattern=_BIRTH_DATE),
+        check("birth_date", _birth_date_is_real),
+    )
+
+
+def organizations_are_not_born(profile: subject_pb2.SubjectProfile) -> str | None:
+    is_organization = profile.entity_kind == subject_pb2.ENTITY_KIND_ORGANIZATION
+    return "is for individuals only" if is_organization and profile.birth_date else None
+
+
+def parent_suits(request: subject_service_pb2.CreateSubjectRequest) -> str | None:
+    if request.kind == subject_pb2.SUBJECT_KIND_OWNER and not request.parent_subject_id:
+        return "is required for owners"
+    if request.kind == subject_pb2.SUBJECT_KIND_MERCHANT and request.parent_subject_id:
+        return "is not for merchants"
+    return None
+
+
+def account_suits(request: subject_service_pb2.CreateSubjectRequest) -> str | None:
+    is_merchant = request.kind == subject_pb2.SUBJECT_KIND_MERCHANT
+    return "is for merchants only" if request.HasField("account") and not is_merchant else None
+
+
+def expiry_suits(request: subject_service_pb2.SetKycStateRequest) -> str | None:
+    is_verified = request.kyc_state == subject_pb2.KYC_STATE_VERIFIED
+    return (
+        "is for KYC_STATE_VERIFIED only"
+        if request.HasField("expire_time") and not is_verified
+        else None
+    )
+
+
+def limits_rise(limits: policy_pb2.CurrencyLimits) -> str | None:
+    is_lower = limits.deny_over_minor_units < limits.review_over_minor_units
+    return "is less than review_over_minor_units" if is_lower else None
+
+
+def note() -> Rule:
+    """Who says so and on what grounds, required."""
+    return text("note", required=True, max_bytes=MAX_NOTE_BYTES)

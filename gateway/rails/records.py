@@ -1,0 +1,84 @@
+"""The calls to Stripe for what it has on record; conventions as in `Rails`."""
+
+from gateway.rails.call import Params, form
+from gateway.rails.calls import StripeCalls
+from gateway.rails.outcome import Outcome
+
+BALANCE, DISPUTES, PAYOUTS, EVENTS = "balance", "disputes", "payouts", "events"
+
+
+class RecordRails:
+    """Balances and their movements, disputes, payouts, events. Only reads."""
+
+    def __init__(self, calls: StripeCalls) -> None:
+        self._calls = calls
+
+    async def retrieve_balance(
+        self, corridor: str, *, stripe_account: str | None = None
+    ) -> Outcome:
+        """Reads the balance of an account, per currency."""
+        return await self._calls.get(
+            BALANCE,
+            corridor,
+            lambda client, options: client.v1.balance.retrieve_async(None, options),
+            stripe_account=stripe_account,
+        )
+
+    async def retrieve_balance_transaction(
+        self, corridor: str, balance_transaction_id: str, *, stripe_account: str | None = None
+    ) -> Outcome:
+        """Reads one movement on the balance: gross, fee, net."""
+        return await self._calls.get(
+            BALANCE,
+            corridor,
+            lambda client, options: client.v1.balance_transactions.retrieve_async(
+                balance_transaction_id, None, options
+            ),
+            stripe_account=stripe_account,
+        )
+
+    async def list_balance_transactions(
+        self, corridor: str, params: Params, *, stripe_account: str | None = None
+    ) -> Outcome:
+        """One page of movements on the balance; `{"source": "ch_…"}` selects."""
+        return await self._calls.get(
+            BALANCE,
+            corridor,
+            lambda client, options: client.v1.balance_transactions.list_async(
+                form(params), options
+            ),
+            stripe_account=stripe_account,
+        )
+
+    async def retrieve_dispute(
+        self, corridor: str, dispute_id: str, *, stripe_account: str | None = None
+    ) -> Outcome:
+        """Reads a dispute with its balance transactions."""
+        return await self._calls.get(
+            DISPUTES,
+            corridor,
+            lambda client, options: client.v1.disputes.retrieve_async(dispute_id, None, options),
+            stripe_account=stripe_account,
+        )
+
+    async def retrieve_payout(
+        self, corridor: str, payout_id: str, *, stripe_account: str | None = None
+    ) -> Outcome:
+        """Reads a payout."""
+        return await self._calls.get(
+            PAYOUTS,
+            corridor,
+            lambda client, options: client.v1.payouts.retrieve_async(payout_id, None, options),
+            stripe_account=stripe_account,
+        )
+
+    async def list_events(
+        self, corridor: str, params: Params, *, stripe_account: str | None = None
+    ) -> Outcome:
+        """One page of events, newest first; `{"delivery_success": False}` finds gaps."""
+        return await self._calls.get(
+            EVENTS,
+            corridor,
+            lambda client, options: client.v1.events.list_async(form(params), options),
+            stripe_account=stripe_account,
+        )

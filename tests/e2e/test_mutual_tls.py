@@ -1,0 +1,195 @@
+"""Mutual TLS between processes: who may call what, and where plain text is refused."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc
+import pytest
+
+from gateway.v1 import payment_pb2 as payment
+from gateway.v1 import rail_service_pb2
+from gateway.v1.rail_service_pb2_grpc import RailServiceStub
+from ledger.v1 import ledger_pb2
+from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from runtime.errors import from_rpc_error
+from sandbox.addresses import Ports, at
+from sandbox.certificates import CertificateFiles, make_certificates
+from sandbox.clients import Clients
+from sandbox.demo.shop import CALL_SECONDS, Shop
+from sandbox.engine import Engine, wait_until_answering
+from sandbox.processes import PROJECT
+from sandbox.twin_admin import TwinAdmin
+
+SERVICES = ("ledger", "gateway", "compliance")
+START_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class SecureEngine:
+    """An engine that speaks mutual TLS, and the certificates of who may call it."""
+
+    engine: Engine
+    certificates: dict[str, CertificateFiles]
+
+    def channel(self, port: int, name: str) -> grpc.aio.Channel:
+        """A channel whose client is `name`."""
+        files = self.certificates[name]
+        credentials = grpc.ssl_channel_credentials(
+            files.ca.read_bytes(), files.key.read_bytes(), files.certificate.read_bytes()
+        )
+        return grpc.aio.secure_channel(at(port), credentials)
+
+
+@pytest.fixture
+async def secure(databases: dict[str, str], tmp_path: Path) -> AsyncIterator[SecureEngine]:
+    """The three services as in production: TLS, ENV=staging, a name for each."""
+    certificates = make_certificates(tmp_path / "certificates", datetime.now(UTC))
+    environment = {
+        "ENV": "staging",
+        "COMPLIANCE_SDN_FILE": str(PROJECT / "compliance" / "data" / "sdn" / "sdn.csv"),
+    }
+    for service in SERVICES:
+        files = certificates[service]
+        environment[f"{service.upper()}_TLS_CERTIFICATE_FILE"] = str(files.certificate)
+        environment[f"{service.upper()}_TLS_KEY_FILE"] = str(files.key)
+        environment[f"{service.upper()}_TLS_CA_FILE"] = str(files.ca)
+    ports = Ports.free()
+    engine = Engine(ports, tmp_path / "logs", databases, environment)
+    http_ports = {
+        engine.ledger: ports.ledger_http,
+        engine.compliance: ports.compliance_http,
+        engine.gateway: ports.gateway_http,
+    }
+    try:
+        await engine.start_twin()
+        for process, http_port in http_ports.items():
+            await process.start()
+            url = f"http://{at(http_port)}/healthz"
+            await process.wait_until(wait_until_answering(url))
+        yield SecureEngine(engine, certificates)
+        await engine.stop()
+    finally:
+        await engine.kill()
+
+
+async def test_a_payment_goes_through_and_others_are_refused(secure: SecureEngine) -> None:
+    ports = secure.engine.ports
+    async with (
+        secure.channel(ports.gateway, "client") as as_client,
+        secure.channel(ports.compliance, "operator") as as_operator,
+        secure.channel(ports.ledger, "operator") as to_ledger,
+        secure.channel(ports.ledger, "client") as stranger,
+        TwinAdmin.open(secure.engine.twin_url) as twin,
+    ):
+        clients = Clients.over(gateway=as_client, compliance=as_operator, ledger=to_ledger)
+        shop = Shop(clients, twin)
+        made = await shop.pay(
+            await shop.add_merchant("Fern & Finch Bookshop LLC"),
+            await shop.add_customer("Ada Mapleton"),
+            21_00,
+            "visa",
+        )
+        # The gateway's own certificate opens compliance and the ledger to it.
+        assert (await shop.settled(made.id)).state == payment.PAYMENT_STATE_SUCCEEDED
+
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await LedgerServiceStub(stranger).ListLedgers(
+                ledger_pb2.ListLedgersRequest(), timeout=CALL_SECONDS
+            )
+        error = from_rpc_error(refused.value)
+        assert error.code is grpc.StatusCode.PERMISSION_DENIED
+        assert (error.domain, error.reason) == ("ledger", "CLIENT_NOT_ALLOWED")
+        assert error.metadata["client"] == "client"
+
+        with pytest.raises(grpc.aio.AioRpcError) as not_staff:
+            await RailServiceStub(as_client).GetRailHealth(
+                rail_service_pb2.GetRailHealthRequest(), timeout=CALL_SECONDS
+            )
+        assert from_rpc_error(not_staff.value).reason == "CLIENT_NOT_ALLOWED"
+
+
+async def test_strangers_get_no_connection(secure: SecureEngine, tmp_path: Path) -> None:
+    address = at(secure.engine.ports.ledger)
+    ca = secure.certificates["ledger"].ca.read_bytes()
+    foreign = make_certificates(tmp_path / "foreign", datetime.now(UTC))["gateway"]
+    channels = {
+        "plain text": grpc.aio.insecure_channel(address),
+        "no certificate": grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(ca)),
+        "another CA's certificate": grpc.aio.secure_channel(
+            address,
+            grpc.ssl_channel_credentials(
+                ca, foreign.key.read_bytes(), foreign.certificate.read_bytes()
+            ),
+        ),
+    }
+    for who, channel in channels.items():
+        async with channel:
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await LedgerServiceStub(channel).ListLedgers(
+                    ledger_pb2.ListLedgersRequest(), timeout=CALL_SECONDS
+                )
+            assert refused.value.code() is grpc.StatusCode.UNAVAILABLE, who
+
+
+def environment(service: str, changes: dict[str, str]) -> dict[str, str]:
+    prefix = service.upper()
+    return os.environ | {
+        f"{prefix}_LISTEN_ADDRESS": "127.0.0.1:0",
+        f"{prefix}_HTTP_ADDRESS": "127.0.0.1:0",
+        "COMPLIANCE_SDN_FILE": str(PROJECT / "compliance" / "data" / "sdn" / "sdn.csv"),
+        **{name.format(prefix): value for name, value in changes.items()},
+    }
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"ENV": "staging"}, "needs TLS"),
+        ({"ENV": "production"}, "TLS"),
+        ({"{}_LISTEN_ADDRESS": "0.0.0.0:0"}, "plain text is for loopback only"),
+        ({"{}_TLS_KEY_FILE": "/nowhere.key"}, "TLS needs all three"),
+    ],
+    ids=["staging", "production", "not loopback", "half of TLS"],
+)
+def test_plain_text_is_refused_outside_the_sandbox_and_loopback(
+    service: str, changes: dict[str, str], told: str
+) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", service],
+        cwd=PROJECT,
+        env=environment(service, changes),
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
+    )
+    assert finished.returncode == 2
+    assert told in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+async def test_nobody_is_served_before_tls_is_there(tmp_path: Path) -> None:
+    """A missing file stops the process; it does not fall back to plain text."""
+    files = {
+        "LEDGER_TLS_CERTIFICATE_FILE": str(tmp_path / "missing.crt"),
+        "LEDGER_TLS_KEY_FILE": str(tmp_path / "missing.key"),
+        "LEDGER_TLS_CA_FILE": str(tmp_path / "missing.ca"),
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ledger"),
+        cwd=PROJECT,
+        env=environment("ledger", files | {"LEDGER_DATABASE_URL": "postgresql://nowhere:1/x"}),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(START_SECONDS):
+        output, _ = await process.communicate()
+    assert process.returncode != 0
+    assert b'"serving"' not in output

@@ -1,0 +1,160 @@
+"""Leases and fencing, on the tables themselves."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.payments import operation_store
+from gateway.payments.ids import new_id
+from gateway.payments.operation import (
+    Operation,
+    OperationKind,
+    OperationState,
+    decided,
+    put_off,
+    sent,
+)
+from gateway.payments.recording import record_new
+from runtime.postgres import create_engine
+from tests.gateway.payments.test_states import new_payment
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+LEASE = timedelta(seconds=45)
+WORKERS = 6
+OPERATIONS = 30
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(
+        database_url, role="gateway_service", pool_size=WORKERS + 1, application_name="test"
+    )
+    yield engine
+    await engine.dispose()
+
+
+async def add(engine: AsyncEngine, payment_id: str, **values: object) -> Operation:
+    operation = Operation(
+        **{
+            "id": new_id("op", NOW),
+            "payment_id": payment_id,
+            "kind": OperationKind.CHECK,
+            "state": OperationState.PENDING,
+            "corridor": "default",
+            "create_time": NOW,
+            "next_attempt_time": NOW,
+            "deadline": NOW + timedelta(hours=1),
+            **values,
+        }  # type: ignore[arg-type]
+    )
+    async with engine.begin() as connection:
+        await operation_store.add_operation(connection, operation)
+    return operation
+
+
+async def add_payment(engine: AsyncEngine) -> str:
+    payment_id = new_id("pay", NOW)
+    async with engine.begin() as connection:
+        await record_new(connection, new_payment(id=payment_id, request_id=payment_id))
+    return payment_id
+
+
+async def claim(engine: AsyncEngine, now: datetime, limit: int = 100) -> list[Operation]:
+    async with engine.begin() as connection:
+        return await operation_store.claim(connection, now, now + LEASE, limit)
+
+
+async def save(engine: AsyncEngine, operation: Operation) -> None:
+    async with engine.begin() as connection:
+        await operation_store.save_operation(connection, operation)
+
+
+async def test_many_workers_get_each_operation_once(engine: AsyncEngine) -> None:
+    for _ in range(OPERATIONS):
+        await add(engine, await add_payment(engine))
+    batches = await asyncio.gather(*(claim(engine, NOW, limit=10) for _ in range(WORKERS)))
+    ids = [operation.id for batch in batches for operation in batch]
+    assert len(ids) == len(set(ids)) == OPERATIONS
+
+
+async def test_a_lease_keeps_others_away_until_it_ends(engine: AsyncEngine) -> None:
+    await add(engine, await add_payment(engine))
+    [first] = await claim(engine, NOW)
+    assert await claim(engine, NOW + LEASE - timedelta(seconds=1)) == []
+    [second] = await claim(engine, NOW + LEASE)
+    assert second.fencing_token == first.fencing_token + 1
+
+
+async def test_who_lost_the_lease_cannot_write(engine: AsyncEngine) -> None:
+    await add(engine, await add_payment(engine))
+    [first] = await claim(engine, NOW)
+    [second] = await claim(engine, NOW + LEASE)
+    with pytest.raises(operation_store.LeaseLostError):
+        await save(engine, decided(first, OperationState.SUCCEEDED, NOW))
+    await save(engine, decided(second, OperationState.FAILED, NOW))
+    async with engine.connect() as connection:
+        stored = await operation_store.get_operation(connection, first.id)
+    assert stored is not None
+    assert stored.state is OperationState.FAILED
+
+
+async def test_what_is_decided_stays_decided(engine: AsyncEngine) -> None:
+    await add(engine, await add_payment(engine))
+    [claimed] = await claim(engine, NOW)
+    await save(engine, decided(claimed, OperationState.SUCCEEDED, NOW))
+    with pytest.raises(operation_store.LeaseLostError):
+        await save(engine, put_off(claimed, NOW, LEASE, unknown=True))
+
+
+async def test_operations_of_one_payment_run_in_order(engine: AsyncEngine) -> None:
+    payment_id = await add_payment(engine)
+    first = await add(engine, payment_id, next_attempt_time=NOW + timedelta(minutes=1))
+    second = await add(engine, payment_id)
+    # The second is due, but the first is open.
+    assert await claim(engine, NOW) == []
+    [claimed] = await claim(engine, NOW + timedelta(minutes=1))
+    assert claimed.id == first.id
+    await save(engine, decided(claimed, OperationState.SUCCEEDED, NOW))
+    [claimed] = await claim(engine, NOW + timedelta(minutes=1))
+    assert claimed.id == second.id
+
+
+async def test_what_waits_in_line_is_taken_by_nobody_else_and_in_order(
+    engine: AsyncEngine,
+) -> None:
+    payments = [await add_payment(engine) for _ in range(3)]
+    # Ids that were made in one millisecond sort by chance.
+    payments.sort()
+    for payment_id in reversed(payments):
+        await add(engine, payment_id, queued=True)
+    assert await claim(engine, NOW) == []
+    taken: list[str] = []
+    for _ in payments:
+        async with engine.begin() as connection:
+            head = await operation_store.claim_head_of_line(connection, "default", NOW, NOW + LEASE)
+        assert head is not None
+        taken.append(head.payment_id)
+        async with engine.begin() as connection:
+            # Nobody overtakes the head while it is taken.
+            assert (
+                await operation_store.claim_head_of_line(connection, "default", NOW, NOW + LEASE)
+            ) is None
+        await save(engine, decided(head, OperationState.SUCCEEDED, NOW))
+    assert taken == payments
+
+
+async def test_taking_over_makes_the_old_token_worthless(engine: AsyncEngine) -> None:
+    await add(engine, await add_payment(engine))
+    [claimed] = await claim(engine, NOW)
+    running = replace(sent(claimed, NOW), lease_until=NOW + LEASE)
+    await save(engine, running)
+    async with engine.begin() as connection:
+        await operation_store.take_from(
+            connection, decided(running, OperationState.CANCELED, NOW, "withdrawn")
+        )
+    with pytest.raises(operation_store.LeaseLostError):
+        await save(engine, decided(running, OperationState.SUCCEEDED, NOW))

@@ -1,0 +1,128 @@
+"""Events about payments: late, doubled, out of order, about what happened elsewhere."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import stripe
+
+from gateway.payments.intents import read_intent
+from gateway.payments.observing import Timing, observe
+from gateway.payments.states import PaymentState as State
+from gateway.v1.payment_pb2 import CaptureMethod, PaymentMethod, PaymentState
+from gateway.v1.payment_service_pb2 import ListPaymentsRequest
+from sandbox.stripe_twin.twin import Twin
+from tests.gateway.payments.shop import Shop
+from tests.gateway.payments.test_states import new_payment
+
+S = PaymentState
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
+
+
+@pytest.fixture
+async def dashboard(twin: Twin) -> AsyncIterator[stripe.StripeClient]:
+    """Somebody who uses Stripe besides the engine."""
+    transport = stripe.AIOHTTPClient()
+    yield stripe.StripeClient(
+        twin.account().secret_key,
+        base_addresses={"api": twin.url},
+        http_client=transport,
+        max_network_retries=0,
+    )
+    await transport.close_async()
+
+
+async def test_a_customer_who_acts_needs_no_confirmation(shop: Shop, twin: Twin) -> None:
+    payment = await shop.create(payment_method=PaymentMethod(token="pm_card_threeDSecure2Required"))
+    twin.complete_authentication(payment.payment_intent_id)
+    await shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED)
+    assert (await shop.confirm(payment)).state == S.PAYMENT_STATE_SUCCEEDED
+
+
+async def test_a_capture_made_elsewhere_is_taken_over(
+    shop: Shop, dashboard: stripe.StripeClient
+) -> None:
+    payment = await shop.create(capture_method=MANUAL)
+    await dashboard.v1.payment_intents.capture_async(
+        payment.payment_intent_id, {"amount_to_capture": 800}, {"idempotency_key": "by-hand"}
+    )
+    await shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED)
+    payment = await shop.get(payment.id)
+    assert payment.amount_captured.minor_units == 800
+    assert [f.kind for f in payment.booking.facts[:2]] == ["hold_placed", "captured"]
+
+
+async def test_a_refund_made_elsewhere_is_taken_over(
+    shop: Shop, dashboard: stripe.StripeClient
+) -> None:
+    payment = await shop.create()
+    await dashboard.v1.refunds.create_async(
+        {"payment_intent": payment.payment_intent_id, "amount": 700},
+        {"idempotency_key": "by-hand"},
+    )
+    await shop.watch_for(payment.id, "refund_succeeded")
+    payment = await shop.get(payment.id)
+    assert payment.amount_refunded.minor_units == 700
+    assert [refund.request_id for refund in payment.refunds] == [""]
+    # And what is left is all that can still be refunded.
+    assert (await shop.refund(payment)).refund.amount.minor_units == 1300
+
+
+async def test_a_charge_of_somebody_else_is_left_alone(
+    shop: Shop, dashboard: stripe.StripeClient
+) -> None:
+    await dashboard.v1.payment_intents.create_async(
+        {
+            "amount": 500,
+            "currency": "eur",
+            "payment_method": "pm_card_visa",
+            "allowed_payment_method_types": ["card"],
+            "confirm": True,
+        },
+        {"idempotency_key": "by-hand"},
+    )
+    payment = await shop.create()
+    await shop.watch_for(payment.id, "fee_known")
+    listed = await shop.stub.ListPayments(ListPaymentsRequest())
+    assert [p.id for p in listed.payments] == [payment.id]
+
+
+def intent(status: str, **values: Any) -> dict[str, Any]:
+    return {"id": "pi_1", "status": status, "currency": "eur", "latest_charge": "ch_1", **values}
+
+
+def test_an_older_sight_never_overwrites_a_newer_state() -> None:
+    authorized = read_intent(intent("requires_capture", amount_capturable=1000))
+    action = read_intent(intent("requires_action"))
+    for state, hold_id, captured in (
+        (State.CAPTURING, "op_1", 0),
+        (State.CANCELING, "op_1", 0),
+        (State.SUCCEEDED, "", 1000),
+    ):
+        payment = new_payment(state=state, hold_id=hold_id, captured_minor=captured)
+        for seen in (authorized, action):
+            assert observe(payment, seen, NOW, Timing(), decided=False) is None
+
+
+def test_the_same_sight_twice_changes_nothing() -> None:
+    payment = new_payment(state=State.AUTHORIZING, hold_id="op_1")
+    for seen in (
+        read_intent(intent("succeeded", amount_received=1000)),
+        read_intent(intent("requires_capture", amount_capturable=1000)),
+        read_intent(intent("canceled")),
+        read_intent(intent("requires_payment_method")),
+    ):
+        change = observe(payment, seen, NOW, Timing(), decided=True)
+        assert change is not None
+        assert observe(change.after, seen, NOW, Timing(), decided=True) is None
+
+
+def test_a_charge_that_surfaces_late_is_not_denied() -> None:
+    captured = read_intent(intent("succeeded", amount_received=1000))
+    for state in (State.FAILED, State.EXPIRED, State.DECLINED):
+        change = observe(new_payment(state=state), captured, NOW, Timing(), decided=False)
+        assert change is not None
+        assert change.after.state is State.SUCCEEDED
+        assert change.after.captured_minor == 1000

@@ -1,0 +1,163 @@
+"""Calls that are not sent: modes, breaker, limits."""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gateway.rails.breaker import BreakerPolicy
+from gateway.rails.call import Priority, RailMode
+from gateway.rails.limiter import Rate
+from gateway.rails.outcome import NotSentReason, OutcomeClass
+from tests.gateway.rails.conftest import ONE_ATTEMPT, PATIENT_BREAKER, bench
+from tests.gateway.rails.scripted_stripe import HANG, Answer, ScriptedStripe, error
+
+FAILURE = error(500, type="api_error")
+QUICK: dict[str, Any] = {"request_timeout_seconds": 2, "breaker": PATIENT_BREAKER}
+
+
+async def test_closed_sends_nothing(stripe_server: ScriptedStripe) -> None:
+    stripe_server.will(Answer())
+    async with bench(stripe_server.url) as it:
+        it.modes.mode = RailMode.CLOSED
+        created = await it.rails.create_payment_intent("default", {"amount": 1}, "key-1")
+        read = await it.rails.retrieve_payment_intent("default", "pi_1")
+        assert not it.rails.available("default")
+    assert created.not_sent_reason is NotSentReason.CORRIDOR_CLOSED
+    assert read.not_sent_reason is NotSentReason.CORRIDOR_CLOSED
+    assert stripe_server.seen == []
+
+
+async def test_drained_finishes_but_does_not_begin(stripe_server: ScriptedStripe) -> None:
+    stripe_server.will(Answer())
+    async with bench(stripe_server.url) as it:
+        it.modes.mode = RailMode.DRAIN
+        new = await it.rails.create_payment_intent("default", {"amount": 1}, "key-1")
+        resent = await it.rails.create_payment_intent(
+            "default", {"amount": 1}, "key-1", resend=True
+        )
+        captured = await it.rails.capture_payment_intent("default", "pi_1", {}, "key-2")
+        account = await it.rails.accounts.create_account("default", {}, "key-3")
+    assert new.not_sent_reason is NotSentReason.CORRIDOR_DRAINED
+    assert account.not_sent_reason is NotSentReason.CORRIDOR_DRAINED
+    assert resent.succeeded
+    assert captured.succeeded
+
+
+async def test_a_call_whose_outcome_is_unknown_goes_on_while_drained(
+    stripe_server: ScriptedStripe,
+) -> None:
+    stripe_server.will(Answer(body=HANG))
+    async with bench(stripe_server.url, **QUICK) as it:
+        stripe_server.arrived.clear()
+        call = asyncio.create_task(
+            it.rails.create_payment_intent("default", {"amount": 1}, "key-1")
+        )
+        await stripe_server.arrived.wait()
+        it.modes.mode = RailMode.DRAIN
+        stripe_server.script[0] = Answer()
+        outcome = await call
+    assert outcome.succeeded
+    assert outcome.attempts == 2
+
+
+async def test_open_breaker_sends_nothing_and_says_when(stripe_server: ScriptedStripe) -> None:
+    stripe_server.will(FAILURE)
+    policy = BreakerPolicy(min_calls=2, open_seconds=10, slow_seconds=0.5, probes=1)
+    async with bench(stripe_server.url, ONE_ATTEMPT, breaker=policy) as it:
+        for number in range(2):
+            await it.rails.create_payment_intent("default", {"amount": 1}, f"key-{number}")
+        held = await it.rails.create_payment_intent("default", {"amount": 1}, "key-2")
+        assert not it.rails.available("default")
+        assert it.rails.available("default", "refunds"), "each group has its own breaker"
+        assert held.not_sent_reason is NotSentReason.BREAKER_OPEN
+        assert held.retry_after == timedelta(seconds=10)
+        assert len(stripe_server.seen) == 2
+
+        it.clock.advance(timedelta(seconds=10))
+        stripe_server.will(Answer())
+        assert (await it.rails.create_payment_intent("default", {"amount": 1}, "key-2")).succeeded
+        assert it.rails.available("default")
+
+
+async def test_breaker_that_opens_between_two_requests_keeps_unknown(
+    stripe_server: ScriptedStripe,
+) -> None:
+    stripe_server.will(FAILURE)
+    policy = BreakerPolicy(min_calls=1, slow_seconds=0.5)
+    async with bench(stripe_server.url, breaker=policy) as it:
+        outcome = await it.rails.create_payment_intent("default", {"amount": 1}, "key-1")
+    assert outcome.outcome_class is OutcomeClass.UNKNOWN
+    assert outcome.attempts == 1
+
+
+async def test_declines_do_not_open_the_breaker(stripe_server: ScriptedStripe) -> None:
+    stripe_server.will(error(402, type="card_error", code="card_declined"))
+    policy = BreakerPolicy(min_calls=2, slow_seconds=0.5)
+    async with bench(stripe_server.url, ONE_ATTEMPT, breaker=policy) as it:
+        for number in range(5):
+            await it.rails.create_payment_intent("default", {"amount": 1}, f"key-{number}")
+        assert it.rails.available("default")
+
+
+async def test_canceled_call_gives_its_permit_back(stripe_server: ScriptedStripe) -> None:
+    stripe_server.will(Answer(body=HANG))
+    async with bench(stripe_server.url, **QUICK) as it:
+        stripe_server.arrived.clear()
+        call = asyncio.create_task(
+            it.rails.create_payment_intent("default", {"amount": 1}, "key-1")
+        )
+        await stripe_server.arrived.wait()
+        breaker = it.calls.line("default").breaker("payment_intents")
+        assert breaker.read().in_flight == 1
+        call.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await call
+        assert breaker.read().in_flight == 0
+        assert breaker.read().calls == 0
+
+
+async def test_calls_wait_for_their_turn(stripe_server: ScriptedStripe) -> None:
+    stripe_server.will(Answer())
+    async with bench(stripe_server.url, account_rate=Rate(per_second=10, burst=2)) as it:
+        for number in range(4):
+            outcome = await it.rails.create_payment_intent(
+                "default", {"amount": 1}, f"key-{number}"
+            )
+            assert outcome.succeeded
+    assert it.waits == [pytest.approx(0.1), pytest.approx(0.1)]
+
+
+async def test_too_long_a_line_is_refused_at_once(stripe_server: ScriptedStripe) -> None:
+    stripe_server.will(Answer())
+    async with bench(stripe_server.url, account_rate=Rate(per_second=0.1, burst=1)) as it:
+        await it.rails.create_payment_intent("default", {"amount": 1}, "key-1")
+        refused = await it.rails.create_payment_intent("default", {"amount": 1}, "key-2")
+    assert refused.not_sent_reason is NotSentReason.RATE_LIMITED
+    assert refused.retry_after == timedelta(seconds=10)
+    assert len(stripe_server.seen) == 1
+
+
+async def test_customers_go_before_background_work(stripe_server: ScriptedStripe) -> None:
+    stripe_server.will(Answer())
+    async with bench(stripe_server.url, account_rate=Rate(per_second=0.1, burst=4)) as it:
+        for number in range(3):
+            await it.rails.create_payment_intent("default", {"amount": 1}, f"key-{number}")
+        background = await it.rails.accounts.retrieve_account("default", "acct_1")
+        customer = await it.rails.create_payment_intent(
+            "default", {"amount": 1}, "key-4", priority=Priority.CUSTOMER_PRESENT
+        )
+    assert background.not_sent_reason is NotSentReason.RATE_LIMITED
+    assert customer.succeeded
+
+
+async def test_429_empties_the_bucket(stripe_server: ScriptedStripe) -> None:
+    stripe_server.will(error(429), Answer())
+    async with bench(
+        stripe_server.url, ONE_ATTEMPT, account_rate=Rate(per_second=1, burst=10)
+    ) as it:
+        await it.rails.create_payment_intent("default", {"amount": 1}, "key-1")
+        await it.rails.create_payment_intent("default", {"amount": 1}, "key-1")
+    assert it.waits == [pytest.approx(1, abs=0.1)]
