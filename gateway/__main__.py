@@ -13,7 +13,7 @@ from gateway.background import Loop, running
 from gateway.bookkeeping.ledger_client import LedgerBooks
 from gateway.bookkeeping.schema import CHANNEL as BOOKING_CHANNEL
 from gateway.bookkeeping.store import BookingStore
-from gateway.bookkeeping.worker import BookkeepingWorker
+from gateway.bookkeeping.worker import BookkeepingWorker, WorkerLimits
 from gateway.config import GatewaySettings, Role
 from gateway.merchants.requests import RequestBook
 from gateway.merchants.schema import CHANNEL as MERCHANT_CHANNEL
@@ -47,7 +47,7 @@ from gateway.v1 import (
     rail_service_pb2_grpc,
 )
 from gateway.validation import VALIDATOR
-from gateway.webhooks.consumer import WebhookConsumer
+from gateway.webhooks.consumer import ConsumerPolicy, WebhookConsumer
 from gateway.webhooks.receiver import WebhookReceiver
 from gateway.webhooks.recovery import EventRecovery
 from gateway.webhooks.router import EventRouter
@@ -64,6 +64,7 @@ from runtime.server import RegisteredService, RpcServer
 # Changes made by other processes get their place in the stream this soon, at the latest.
 NUMBER_POLL_SECONDS = 0.25
 WORK_POLL_SECONDS = 1.0
+LEDGER_TIMEOUT_SECONDS = 10.0
 # Who may call what, by the name in the client's certificate; plain-text loopback knows no names.
 PAYMENT_CLIENTS = {"*": {"client", "operator"}}
 MERCHANT_CLIENTS = {"*": {"client", "compliance", "operator"}}
@@ -204,7 +205,8 @@ def _worker(parts: Parts, stack: AsyncExitStack) -> Iterator[Loop]:
         {**events.routes(), **MerchantEvents(parts.merchants, parts.sync).routes()}
     )
     wake = stack.enter_context(webhook_listener.subscribe())
-    yield WebhookConsumer(parts.inbox, router, parts.clock, wake).run()
+    policy = ConsumerPolicy(handler_seconds=settings.call_seconds, lease=settings.lease)
+    yield WebhookConsumer(parts.inbox, router, parts.clock, wake, policy=policy).run()
 
 
 @asynccontextmanager
@@ -212,13 +214,17 @@ async def _bookkeeping(parts: Parts) -> AsyncIterator[None]:
     """The bookkeeping worker; on exit it finishes the batch in hand."""
     settings = parts.settings
     channel = open_channel(
-        settings.ledger_address, settings, idempotent_services=["ledger.v1.LedgerService"]
+        settings.ledger_address,
+        settings,
+        idempotent_services=["ledger.v1.LedgerService"],
+        default_timeout=min(LEDGER_TIMEOUT_SECONDS, settings.call_seconds),
     )
     worker = BookkeepingWorker(
         BookingStore(parts.engine, settings.ledger_name),
         LedgerBooks(channel, settings.ledger_name),
         parts.clock,
         random=random.SystemRandom(),
+        limits=WorkerLimits(lease=settings.lease),
     )
     listener, stop = Listener(parts.url, DATABASE_ROLE, BOOKING_CHANNEL), asyncio.Event()
     async with running([listener.run()]):

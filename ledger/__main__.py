@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from ledger.answers import Answers
 from ledger.audit import AuditService
 from ledger.config import LedgerSettings
-from ledger.connections import COMMIT_TIMEOUTS, Connections
+from ledger.connections import COMMIT_SETTINGS, Connections
 from ledger.errors import ERRORS
 from ledger.feed import Feed
 from ledger.ledgers import Ledgers
@@ -37,7 +37,7 @@ async def open_service(
     url, owner_url = database_urls(settings)
     await migrate(owner_url, "ledger")
     reads = Connections(url, settings.database_pool_size, "ledger-reads")
-    commits = Connections(url, settings.commit_pool_size, "ledger-commits", COMMIT_TIMEOUTS)
+    commits = Connections(url, settings.commit_pool_size, "ledger-commits", COMMIT_SETTINGS)
     reader = Reader(reads)
     feed = Feed(reader)
     ledgers = Ledgers(reader, reads, commits, clock, feed.on_commit)

@@ -15,9 +15,14 @@ from runtime import postgres, telemetry
 ROLE = "ledger_service"
 WAIT_SECONDS = 5.0
 
-# A committer waits this long for a ledger's head that another replica holds, and a replica that
-# stops in the middle loses it after as long.
-COMMIT_TIMEOUTS = {"lock_timeout": "5s", "idle_in_transaction_session_timeout": "5s"}
+COMMIT_SETTINGS = {
+    # A committer waits this long for a ledger's head that another replica holds, and a replica
+    # that stops in the middle loses it after as long.
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "5s",
+    # The commit statement is long and takes a millisecond or two to plan, the same way each time.
+    "plan_cache_mode": "force_generic_plan",
+}
 
 Connection = psycopg.AsyncConnection[Any]
 tracer = telemetry.tracer(__name__)

@@ -59,8 +59,16 @@ class ActiveLists:
             log.info("list_in_use", list=name, version=version.version, entries=len(entries))
 
     def screen(self, subject: Subject) -> list[Screened]:
-        """What a subject matches on each list in use."""
-        return [screen_on(subject, active, self.threshold) for active in self.all()]
+        """What a subject matches on each list, as far as this process knows them.
+
+        One that it does not know is screened against version 0, that is, not yet.
+        """
+        return [
+            screen_on(subject, active, self.threshold)
+            if (active := self.get(name)) is not None
+            else Screened(subject.subject_id, subject.profile_revision, name, 0, (), frozenset())
+            for name in self._names
+        ]
 
     def search(self, person: ScreenedPerson) -> list[tuple[ActiveList, Hit]]:
         """What somebody who is no subject matches, the surest first."""

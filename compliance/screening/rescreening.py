@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, exists, func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.screening.active_lists import ActiveList, ActiveLists, person_of, screen_on
@@ -56,7 +56,10 @@ class Rescreening:
             await self._store(screened)
 
     async def screen_outdated(self) -> int:
-        """Screens subjects that no list in use has seen as they are; how many there were."""
+        """Screens subjects that were screened against an older version only; how many there were.
+
+        Such are those that a process with the older version in memory created or changed.
+        """
         seen = 0
         for active in self._lists.all():
             for _ in range(MAX_PAGES_PER_ROUND):
@@ -130,14 +133,12 @@ class Rescreening:
             return [(subject_of(row), row["list_version"]) for row in rows.mappings()]
 
     async def _outdated(self, active: ActiveList) -> list[Subject]:
-        current = exists().where(
-            SCREENING.c.subject_id == SUBJECT.c.subject_id,
-            SCREENING.c.list == active.list,
-            SCREENING.c.list_version >= active.version,
-            SCREENING.c.profile_revision == SUBJECT.c.profile_revision,
-        )
         async with self._engine.connect() as connection:
             rows = await connection.execute(
-                select(SUBJECT).where(~current).order_by(SUBJECT.c.subject_id).limit(PAGE_SIZE)
+                select(SUBJECT)
+                .join(SCREENING, SCREENING.c.subject_id == SUBJECT.c.subject_id)
+                .where(SCREENING.c.list == active.list, SCREENING.c.list_version < active.version)
+                .order_by(SCREENING.c.list_version)
+                .limit(PAGE_SIZE)
             )
             return [subject_of(row) for row in rows.mappings()]

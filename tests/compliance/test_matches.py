@@ -7,9 +7,12 @@ import pytest
 
 from compliance.screening.match_store import state_after
 from compliance.v1 import screening_pb2, screening_service_pb2, subject_pb2, subject_service_pb2
+from tests.compliance.conftest import OpenGuard
 from tests.compliance.guard import Guard, codes, failure, unique, verdict
 from tests.compliance.test_list_loading import append, sdn_row
 
+# Each round is a call; the replica looks 20 times a second.
+MAX_ROUNDS = 500
 LISTED = "Synthetic Blocked Trading Company"
 OPEN = screening_pb2.MATCH_STATE_OPEN
 CLEARED = screening_pb2.MATCH_STATE_CLEARED
@@ -216,3 +219,21 @@ async def test_subjects_created_while_a_list_loads_are_not_missed(guard: Guard) 
     await loading
     for merchant in merchants:
         assert codes(await guard.check(merchant)) == ["MERCHANT_MATCH_OPEN"]
+
+
+async def test_a_replica_behind_is_caught_up_with(open_guard: OpenGuard) -> None:
+    """One replica loads a list; another, which still has the old one, creates a listed subject."""
+    person = subject_pb2.ENTITY_KIND_INDIVIDUAL
+    async with open_guard() as first, open_guard(screening_interval_seconds=0.05) as second:
+        append(first.sdn_folder, "sdn.csv", sdn_row(900_100, "GELISTET, Gerade"))
+        await first.load_list()
+        merchant = await first.merchant("Gerade Gelistet", entity_kind=person)
+        assert codes(await first.check(merchant)) == ["MERCHANT_MATCH_OPEN"]
+        behind = await second.merchant("Gerade Gelistet", entity_kind=person, account=None)
+        for _ in range(MAX_ROUNDS):
+            found = codes(await first.check(behind))
+            # Until the other replica has caught up the subject waits: it never passes.
+            assert found in (["SCREENING_PENDING"], ["MERCHANT_MATCH_OPEN"])
+            if found == ["MERCHANT_MATCH_OPEN"]:
+                return
+        raise AssertionError("the replica never caught up")

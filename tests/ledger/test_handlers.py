@@ -1,4 +1,4 @@
-"""The handlers by themselves: no socket, no database, a committer that answers what it is told to."""
+"""The handlers by themselves: no socket, no database, a committer that answers as it is told."""
 
 import asyncio
 from typing import Any

@@ -1,7 +1,7 @@
--- Roles belong to the whole server, so another database may create this one at the same time.
+-- Roles belong to the whole server: this one may be there already, made by whoever runs the server or
+-- by another database's migration at this very moment.
 DO $$
 BEGIN
-    -- Where an administrator has made it, the owner needs no right to make roles.
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'compliance_service') THEN
         CREATE ROLE compliance_service NOLOGIN;
     END IF;
@@ -151,6 +151,8 @@ CREATE TABLE screening (
     screen_time timestamptz NOT NULL,
     PRIMARY KEY (subject_id, list)
 );
+
+CREATE INDEX screening_by_version ON screening (list, list_version);
 
 CREATE TABLE match (
     match_id text PRIMARY KEY,

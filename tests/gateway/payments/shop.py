@@ -43,11 +43,14 @@ class Shop:
             yield cls(channel)
 
     async def create(self, timeout: float | None = None, **fields: Any) -> Payment:
-        return (await self.call("CreatePayment", create_request(**fields), timeout=timeout)).payment
+        request = create_request(**fields)
+        answer: pb.CreatePaymentResponse = await self.call("CreatePayment", request, timeout)
+        return answer.payment
 
     async def confirm(self, payment: Payment, request_id: str | None = None) -> Payment:
         request = pb.ConfirmPaymentRequest(request_id=request_id or fresh(), payment_id=payment.id)
-        return (await self.call("ConfirmPayment", request)).payment
+        answer: pb.ConfirmPaymentResponse = await self.call("ConfirmPayment", request)
+        return answer.payment
 
     async def capture(
         self, payment: Payment, minor_units: int | None = None, request_id: str | None = None
@@ -55,11 +58,13 @@ class Shop:
         request = pb.CapturePaymentRequest(request_id=request_id or fresh(), payment_id=payment.id)
         if minor_units is not None:
             request.amount.CopyFrom(euros(minor_units))
-        return (await self.call("CapturePayment", request)).payment
+        answer: pb.CapturePaymentResponse = await self.call("CapturePayment", request)
+        return answer.payment
 
     async def cancel(self, payment: Payment, request_id: str | None = None) -> Payment:
         request = pb.CancelPaymentRequest(request_id=request_id or fresh(), payment_id=payment.id)
-        return (await self.call("CancelPayment", request)).payment
+        answer: pb.CancelPaymentResponse = await self.call("CancelPayment", request)
+        return answer.payment
 
     async def refund(
         self, payment: Payment, minor_units: int | None = None, request_id: str | None = None
@@ -67,11 +72,13 @@ class Shop:
         request = pb.RefundPaymentRequest(request_id=request_id or fresh(), payment_id=payment.id)
         if minor_units is not None:
             request.amount.CopyFrom(euros(minor_units))
-        return await self.call("RefundPayment", request)
+        answer: pb.RefundPaymentResponse = await self.call("RefundPayment", request)
+        return answer
 
     async def get(self, payment_id: str) -> Payment:
         request = pb.GetPaymentRequest(payment_id=payment_id)
-        return (await self.call("GetPayment", request)).payment
+        answer: pb.GetPaymentResponse = await self.call("GetPayment", request)
+        return answer.payment
 
     async def close_corridor(self) -> None:
         """From now on nothing is sent to Stripe, and it is known that nothing is."""

@@ -71,7 +71,7 @@ async def test_every_wrong_field_is_named_and_nothing_is_written(
 
 async def test_text_that_is_not_utf_8_is_refused(shop: Shop) -> None:
     raw = create_request(description="valid").SerializeToString().replace(b"valid", b"va\xffid")
-    send = shop.channel.unary_unary("/gateway.v1.PaymentService/CreatePayment")
+    send: Any = shop.channel.unary_unary("/gateway.v1.PaymentService/CreatePayment")
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await send(raw)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT

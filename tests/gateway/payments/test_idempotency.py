@@ -75,6 +75,9 @@ async def test_every_command_can_be_repeated(open_shop: OpenShop, twin: Twin, me
             *(getattr(shop, method)(payment, request_id="again") for _ in range(CALLERS))
         )
         answers.append(await getattr(shop, method)(payment, request_id="again"))
+    for answer in answers:
+        # The books go on meanwhile.
+        getattr(answer, "payment", answer).ClearField("booking")
     assert len({str(answer) for answer in answers}) == 1
     assert len(twin.requests.matching("POST")) == before + 1
 

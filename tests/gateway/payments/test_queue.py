@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -19,7 +20,7 @@ S = PaymentState
 QUEUE = UnavailablePolicy.UNAVAILABLE_POLICY_QUEUE
 
 
-async def queued(shop: Shop, **fields: object) -> Payment:
+async def queued(shop: Shop, **fields: Any) -> Payment:
     payment = await shop.create(unavailable_policy=QUEUE, **fields)
     assert payment.state == S.PAYMENT_STATE_QUEUED
     return payment

@@ -24,7 +24,7 @@ MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
 @pytest.fixture
 async def dashboard(twin: Twin) -> AsyncIterator[stripe.StripeClient]:
     """Somebody who uses Stripe besides the engine."""
-    transport = stripe.AIOHTTPClient()
+    transport: Any = stripe.AIOHTTPClient()
     yield stripe.StripeClient(
         twin.account().secret_key,
         base_addresses={"api": twin.url},
