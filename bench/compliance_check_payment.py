@@ -20,6 +20,7 @@ from typing import Any
 
 import grpc
 
+from bench.echo import METHOD
 from compliance.accounts.snapshot import AccountContent, AccountSnapshot, Capability
 from compliance.accounts.store import store_snapshot
 from compliance.v1 import (
@@ -41,7 +42,6 @@ CALLS_PER_ROUND = 1_000
 FIXED_RATE_PER_SECOND = 200
 FIXED_RATE_CALLS = 2_000
 START_TIMEOUT_SECONDS = 60.0
-ECHO_METHOD = "/bench.Echo/Call"
 ACCOUNT = "acct_bench"
 
 Call = Callable[[], Awaitable[Any]]
@@ -63,10 +63,10 @@ async def measure() -> dict[str, Any]:
         }
         service = await stack.enter_async_context(_process(service_port, environment, "compliance"))
         echo = await stack.enter_async_context(
-            _process(echo_port, {}, "bench.compliance_check_payment", str(echo_port))
+            _process(echo_port, {}, "bench.echo", str(echo_port))
         )
         check = await _checks(service, url)
-        empty: Any = echo.unary_unary(ECHO_METHOD)
+        empty: Any = echo.unary_unary(METHOD)
         return await _compare(check, lambda: empty(b""))
 
 
@@ -230,23 +230,3 @@ def _free_port() -> int:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
-
-
-async def _serve_echo(port: int) -> None:
-    async def echo(request: bytes, _context: Any) -> bytes:
-        return request
-
-    handler = grpc.method_handlers_generic_handler(
-        "bench.Echo", {"Call": grpc.unary_unary_rpc_method_handler(echo)}
-    )
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers((handler,))
-    server.add_insecure_port(f"127.0.0.1:{port}")
-    await server.start()
-    await server.wait_for_termination()
-
-
-if __name__ == "__main__":
-    import uvloop
-
-    uvloop.run(_serve_echo(int(sys.argv[1])))

@@ -33,11 +33,14 @@ class Limits:
     min_available: int | None = None
     max_available: int | None = None
 
-    def __bool__(self) -> bool:
-        return self != NO_LIMITS
-
 
 NO_LIMITS = Limits()
+
+
+def limits_of(*bounds: int | None) -> Limits:
+    """The limits with these four bounds; the one `NO_LIMITS` if there are none."""
+    return NO_LIMITS if all(bound is None for bound in bounds) else Limits(*bounds)
+
 
 # Posted debits, posted credits, pending debits, pending credits, version.
 Totals = tuple[int, int, int, int, int]
@@ -95,7 +98,8 @@ class Account:
 
     def check_limits(self, before: Totals) -> None:
         """Refuses totals that the change from `before` takes beyond a limit."""
-        if not self.limits:
+        # By identity, because most accounts have none and this is asked for every entry.
+        if self.limits is NO_LIMITS:
             return
         posted, lowest, highest = spans(self.totals, self.normal)
         posted_before, lowest_before, highest_before = spans(before, self.normal)

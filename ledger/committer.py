@@ -127,6 +127,8 @@ class Committer:
                     # Another replica may have made the hold, of which we know nothing yet.
                     self._expiry_wanted = False
                     self._forget()
+                # One turn of the loop, no wait: handlers that are ready to submit come along.
+                await asyncio.sleep(0)
                 await self._commit_or_isolate(self._take())
         finally:
             self._running = None

@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any
 
-from ledger.accounts import NO_LIMITS, Limits, Side
+from ledger.accounts import NO_LIMITS, Limits, Side, limits_of
 from ledger.commands import Action, Command, Item, NewAccount, Operation
 from ledger.currencies import exponent
 from ledger.exchange import Exchange
@@ -176,7 +176,7 @@ def _new_account(account: accounts.AccountInput) -> NewAccount:
 
 
 def _limits(limits: accounts.BalanceLimits) -> Limits:
-    return Limits(
+    return limits_of(
         limits.min_posted_minor if limits.HasField("min_posted_minor") else None,
         limits.max_posted_minor if limits.HasField("max_posted_minor") else None,
         limits.min_available_minor if limits.HasField("min_available_minor") else None,

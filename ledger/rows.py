@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from ledger.accounts import NO_LIMITS, Account, Effect, Limits, Side, Totals
+from ledger.accounts import NO_LIMITS, Account, Effect, Side, Totals, limits_of
 from ledger.commands import Record
 from ledger.posting import Kind, Movement, Posted
 from ledger.times import micros_of
@@ -72,7 +72,7 @@ def account_of(row: Sequence[Any]) -> Account:
         name=name,
         currency=currency,
         normal=Side(normal),
-        limits=Limits(*limits),
+        limits=limits_of(*limits),
         create_us=micros_of(create_time),
         metadata=metadata or {},
         closed_us=None if close_time is None else micros_of(close_time),

