@@ -17,6 +17,7 @@ from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import RefusedError, Shop, fresh
 
 S = PaymentState
+MOST_PAYMENTS = 10
 QUEUE = UnavailablePolicy.UNAVAILABLE_POLICY_QUEUE
 
 
@@ -161,9 +162,13 @@ async def test_an_open_breaker_queues_until_stripe_works_again(
     )
     async with open_shop(stripe_corridors_file=corridors, call_seconds=2.0) as shop:
         twin.add_fault(kind="error", when="before", status=500, path="/v1/payment_intents")
-        unlucky = await shop.create(unavailable_policy=QUEUE, timeout=5.0)
-        waiting = [unlucky, *[await shop.create(unavailable_policy=QUEUE) for _ in range(3)]]
-        assert waiting[-1].state == S.PAYMENT_STATE_QUEUED
+        # The first ones open the breaker; one that comes as a probe stays undecided, too.
+        waiting: list[Payment] = []
+        while not any(payment.state == S.PAYMENT_STATE_QUEUED for payment in waiting):
+            assert len(waiting) < MOST_PAYMENTS
+            waiting.append(await shop.create(unavailable_policy=QUEUE, timeout=1.5))
+        assert waiting[0].state == S.PAYMENT_STATE_AUTHORIZING
+        waiting.append(await queued(shop))
         twin.faults.clear()
         for payment in waiting:
             await shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED)
