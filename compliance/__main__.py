@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
+from psycopg.rows import namedtuple_row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.accounts.gateway_source import GatewayAccounts
 from compliance.accounts.refreshing import SnapshotRefresher
 from compliance.accounts.service import RequirementService
 from compliance.checks.checking import Checking
-from compliance.checks.connections import CheckConnections
 from compliance.checks.decision_log import DecisionLog
 from compliance.checks.policy import BUILT_IN
 from compliance.checks.service import ComplianceService, DecisionService
@@ -45,6 +45,7 @@ from runtime import embedded_postgres
 from runtime.client import open_channel
 from runtime.clock import Clock, SystemClock
 from runtime.config import Environment
+from runtime.connections import Connections
 from runtime.logs import get_logger
 from runtime.migrations import migrate
 from runtime.postgres import create_engine, ping
@@ -100,9 +101,15 @@ async def open_service(
         await lists.refresh()
 
         decision_log = DecisionLog(url, ROLE, "compliance-decisions")
-        connections = CheckConnections(
-            url, role=ROLE, size=CHECK_CONNECTIONS, application_name="compliance-checks"
+        connections = Connections(
+            url,
+            role=ROLE,
+            size=CHECK_CONNECTIONS,
+            application_name="compliance-checks",
+            read_span="compliance.load_facts",
+            row_factory=namedtuple_row,
         )
+        await connections.open()
         stack.push_async_callback(connections.close)
         checking = Checking(
             engine,

@@ -48,7 +48,8 @@ class GatewaySettings(ServiceSettings):
     stripe_webhook_secrets: SecretStr | None = None
     # Several Stripe accounts instead of the one above; see docs/gateway.md.
     stripe_corridors_file: Path | None = None
-    # One operation's calls to the outside, and the lease under which they are made.
+    # One operation's calls to the outside, and the lease under which operations and bookings
+    # are worked on.
     call_seconds: float = Field(30.0, gt=0, le=120)
     lease_seconds: float = Field(45.0, gt=0, le=600)
     compliance_timeout_seconds: float = Field(5.0, gt=0, le=30)
@@ -103,7 +104,7 @@ class GatewaySettings(ServiceSettings):
 
     @property
     def lease(self) -> timedelta:
-        """How long an operation is ours."""
+        """How long an operation or a booking is ours."""
         return timedelta(seconds=self.lease_seconds)
 
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from ledger.answers import Answers
 from ledger.audit import AuditService
 from ledger.config import LedgerSettings
-from ledger.connections import COMMIT_SETTINGS, Connections
+from ledger.connections import commit_connections, read_connections
 from ledger.errors import ERRORS
 from ledger.feed import Feed
 from ledger.ledgers import Ledgers
@@ -36,8 +36,8 @@ async def open_service(
     clock = clock or SystemClock()
     url, owner_url = database_urls(settings)
     await migrate(owner_url, "ledger")
-    reads = Connections(url, settings.database_pool_size, "ledger-reads")
-    commits = Connections(url, settings.commit_pool_size, "ledger-commits", COMMIT_SETTINGS)
+    reads = read_connections(url, settings.database_pool_size)
+    commits = commit_connections(url, settings.commit_pool_size)
     reader = Reader(reads)
     feed = Feed(reader)
     ledgers = Ledgers(reader, reads, commits, clock, feed.on_commit)
@@ -68,6 +68,8 @@ async def open_service(
         asyncio.create_task(ledgers.sweep(), name="sweep"),
     ]
     try:
+        await reads.open()
+        await commits.open()
         await server.start()
         yield server
     finally:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from ledger.connections import Connections
 from ledger.errors import unimplemented
 from ledger.ledgers import Ledgers
 from ledger.statements import statement
 from ledger.v1 import audit_service_pb2 as audit
 from ledger.v1.audit_service_pb2_grpc import AuditServiceServicer
+from runtime.connections import Connections
 
 Context = Any
 

@@ -19,7 +19,6 @@ from ledger import store
 from ledger.accounts import Account
 from ledger.book import Book
 from ledger.commands import Command, Outcome, Prior
-from ledger.connections import Connection, Connections
 from ledger.deciding import Deciding
 from ledger.errors import database_unavailable, overloaded
 from ledger.metrics import COMMIT_ITEMS, COMMIT_SECONDS, COMMITS
@@ -27,6 +26,7 @@ from ledger.needs import needs_of
 from ledger.plan import Head, Plan
 from ledger.times import micros_of, text_of
 from runtime.clock import Clock
+from runtime.connections import Connection, Connections
 from runtime.errors import ServiceError
 from runtime.logs import get_logger
 

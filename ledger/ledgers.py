@@ -8,7 +8,6 @@ from collections.abc import Callable
 import grpc
 
 from ledger.committer import Committer
-from ledger.connections import Connections
 from ledger.errors import ERRORS, error_of, ledger_not_found
 from ledger.reader import Reader
 from ledger.refusal import reused
@@ -18,6 +17,7 @@ from ledger.times import micros_of, timestamp_of
 from ledger.v1.error_reason_pb2 import ErrorReason
 from ledger.v1.ledger_pb2 import CreateLedgerRequest, Ledger
 from runtime.clock import Clock
+from runtime.connections import Connections
 from runtime.logs import get_logger
 
 MAX_IDLE_COMMITTERS = 1_000

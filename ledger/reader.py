@@ -8,7 +8,6 @@ from psycopg import sql
 from ledger import arrays
 from ledger.accounts import Account, Side
 from ledger.commands import Record
-from ledger.connections import Connections
 from ledger.rows import (
     BalanceRow,
     Filters,
@@ -20,6 +19,7 @@ from ledger.rows import (
     totals_of,
 )
 from ledger.statements import statement
+from runtime.connections import Connections
 
 _ALL_TRANSACTIONS = sql.SQL(
     """

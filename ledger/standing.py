@@ -2,7 +2,6 @@
 
 from ledger import arrays
 from ledger.book import Source
-from ledger.connections import Connections
 from ledger.decoding import key_of
 from ledger.errors import transaction_not_found
 from ledger.posting import Kind
@@ -12,6 +11,7 @@ from ledger.statements import statement
 from ledger.times import micros_of
 from ledger.v1 import transaction_pb2 as transactions
 from runtime.clock import Clock
+from runtime.connections import Connections
 
 MAX_FOLLOWERS = 1_000
 

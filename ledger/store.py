@@ -15,12 +15,12 @@ from ledger import arrays, columns
 from ledger.accounts import Account, Side, limits_of
 from ledger.book import Source
 from ledger.commands import OPERATION_OF_KIND, Operation, Prior
-from ledger.connections import Connection
 from ledger.plan import Head, Plan
 from ledger.posting import Kind
 from ledger.sources import sources_of
 from ledger.statements import statement
 from ledger.times import datetime_of, micros_of
+from runtime.connections import Connection
 
 # Expiries of one commit; the rest follows in the next one, before any request is decided.
 MAX_EXPIRIES_PER_COMMIT = 1_000

@@ -56,7 +56,7 @@ def configure(service: str, level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     # The SDK and the HTTP server log each request with its address; traces have that already.
-    for chatty in ("stripe", "aiohttp.access", "alembic"):
+    for chatty in ("stripe", "aiohttp.access", "alembic", "psycopg.pool"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 

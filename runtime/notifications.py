@@ -1,6 +1,11 @@
-"""Waking idle workers: PostgreSQL's NOTIFY, with the worker's own poll behind it."""
+"""Waking those who wait: within a process at once, between processes by PostgreSQL's NOTIFY.
+
+Nothing depends on a wake-up: whoever waits looks by itself after a while, too.
+"""
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -16,53 +21,37 @@ SLICE_SECONDS = 30.0
 log = get_logger(__name__)
 
 
-class Listener:
-    """Listens on a channel for as long as `run` runs, and wakes whoever waits.
+class Bell:
+    """Wakes everybody who waits. Take a ticket, look, then wait: a ring in between counts."""
 
-    While the connection is away nothing is lost but speed: a worker looks by itself, too.
-    """
+    def __init__(self) -> None:
+        self._next_ring = asyncio.Event()
 
-    def __init__(self, database_url: str, *, role: str | None, channel: str) -> None:
-        self._database_url = database_url
-        self._role = role
-        self._channel = channel
-        self._told = asyncio.Event()
-        self.listening = asyncio.Event()
-        """Set while connected: from then on no notification is missed."""
+    def ticket(self) -> asyncio.Event:
+        """The ring that comes next."""
+        return self._next_ring
 
-    def tell(self) -> None:
-        """Wakes the waiter from within the process."""
-        self._told.set()
+    def ring(self) -> None:
+        """Wakes all who hold a ticket."""
+        self._next_ring.set()
+        self._next_ring = asyncio.Event()
+
+    @staticmethod
+    async def wait(ticket: asyncio.Event, seconds: float) -> None:
+        """Returns at the ring, at the latest after that time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await ticket.wait()
+
+
+class Subscription:
+    """One waiter's view of a bell: remembers a ring until it is waited for."""
+
+    def __init__(self, bell: Bell) -> None:
+        self._bell = bell
+        self._ticket = bell.ticket()
 
     async def wait(self, seconds: float) -> None:
-        """Returns when notified since the last return, at the latest after that time."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._told.wait()
-        except TimeoutError:
-            return
-        self._told.clear()
-
-    async def run(self) -> None:
-        """Listens until cancelled; reconnects for as long as it takes."""
-        while True:
-            try:
-                await self._listen()
-            except (psycopg.Error, OSError) as error:
-                log.warning("listener_lost", channel=self._channel, error=type(error).__name__)
-            self.listening.clear()
-            await asyncio.sleep(RECONNECT_SECONDS)
-
-    async def _listen(self) -> None:
-        connection: psycopg.AsyncConnection[Any] = await connect(
-            self._database_url, role=self._role, application_name=f"listener {self._channel}"
-        )
-        async with connection:
-            await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
-            self.listening.set()
-            # Something may have come in while we were not connected.
-            self._told.set()
-            while True:
-                async for _ in connection.notifies(timeout=SLICE_SECONDS):
-                    self._told.set()
-                await connection.execute("SELECT 1")
+        """Returns when rung since the last return, at the latest after that time."""
+        await Bell.wait(self._ticket, seconds)
+        self._ticket = self._bell.ticket()

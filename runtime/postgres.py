@@ -32,7 +32,7 @@ def create_engine(
         pool_timeout=POOL_TIMEOUT_SECONDS,
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args=_connect_arguments(role, application_name),
+        connect_args=connection_arguments(role, application_name),
     )
     trace_statements(engine.sync_engine)
     return engine
@@ -43,7 +43,7 @@ async def connect(
 ) -> psycopg.AsyncConnection[Any]:
     """A connection of one's own: to listen on, or to commit on."""
     return await psycopg.AsyncConnection.connect(
-        psycopg.conninfo.make_conninfo(url, **_connect_arguments(role, application_name)),
+        psycopg.conninfo.make_conninfo(url, **connection_arguments(role, application_name)),
         autocommit=autocommit,
     )
 
@@ -59,7 +59,7 @@ def sqlalchemy_url(url: str) -> URL:
     return make_url(url).set(drivername="postgresql+psycopg")
 
 
-def _connect_arguments(role: str | None, application_name: str) -> dict[str, Any]:
+def connection_arguments(role: str | None, application_name: str) -> dict[str, Any]:
     options = "-c timezone=UTC"
     if role is not None:
         options += f" -c role={role}"

@@ -10,7 +10,6 @@ from compliance.accounts.gateway_source import AccountUnavailableError
 from compliance.accounts.refreshing import SnapshotRefresher
 from compliance.accounts.store import linked_account
 from compliance.checks.canonical import dumps
-from compliance.checks.connections import CheckConnections
 from compliance.checks.decision import decide
 from compliance.checks.decision_log import DecisionLog
 from compliance.checks.decision_store import decision_at, decision_of_request
@@ -23,6 +22,7 @@ from compliance.errors import request_id_reused
 from compliance.v1 import decision_pb2 as pb
 from runtime import deadline
 from runtime.clock import Clock
+from runtime.connections import Connections
 from runtime.logs import get_logger
 from runtime.messages import differing_fields
 
@@ -42,7 +42,7 @@ class Checking:
     def __init__(
         self,
         engine: AsyncEngine,
-        connections: CheckConnections,
+        connections: Connections,
         decision_log: DecisionLog,
         refresher: SnapshotRefresher,
         policy: Policy,

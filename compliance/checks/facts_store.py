@@ -7,7 +7,6 @@ from typing import Any
 
 from compliance.accounts.snapshot import AccountSnapshot
 from compliance.checks.canonical import build
-from compliance.checks.connections import CheckConnections
 from compliance.checks.facts import (
     AccountFacts,
     CheckFacts,
@@ -16,6 +15,7 @@ from compliance.checks.facts import (
     Role,
     SubjectFacts,
 )
+from runtime.connections import Connections
 
 # Enough for any company that names its beneficial owners; with more, checks are REVIEW.
 MAX_OWNERS = 50
@@ -80,9 +80,9 @@ class LoadedFacts:
         return tuple(subject for subject in self.subjects if subject.role is role)
 
 
-async def load_facts(connections: CheckConnections, asked: CheckInput) -> LoadedFacts:
+async def load_facts(connections: Connections, asked: CheckInput) -> LoadedFacts:
     """What is stored about the input, as of one moment."""
-    row = await connections.fetch_one(
+    (row,) = await connections.fetch(
         _LOAD_FACTS,
         {
             "kind": asked.kind.value,

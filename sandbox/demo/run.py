@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,6 +19,9 @@ from sandbox.demo.shop import Shop
 from sandbox.engine import Engine, running_engine
 from sandbox.twin_admin import TwinAdmin
 
+# What shells report for a process that ended by Ctrl-C.
+INTERRUPTED = 130
+
 
 async def run_demo(console: Console) -> None:
     """Raises whatever went wrong; the processes' logs are kept then."""
@@ -29,7 +33,7 @@ async def run_demo(console: Console) -> None:
             async with running_engine(Ports.free(), logs, databases) as engine:
                 console.print(f"  all serving after {time.monotonic() - started:.1f} s")
                 await _play(engine, console)
-    except BaseException:
+    except Exception:
         console.print(f"[red]The demo failed.[/red] The logs are in {logs}")
         raise
     shutil.rmtree(logs)
@@ -71,5 +75,8 @@ async def _play(engine: Engine, console: Console) -> None:
 
 def main() -> None:
     """Runs the demo; exits 0 only if all is as it must be."""
-    console = Console()
-    asyncio.run(run_demo(Console(width=max(MIN_WIDTH, console.width))))
+    width = max(MIN_WIDTH, Console().width)
+    try:
+        asyncio.run(run_demo(Console(width=width)))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ledger import arrays
-from ledger.connections import Connections
+from ledger.connections import read_connections
 from ledger.times import EPOCH
 from tests.ledger.client import LedgerClient
 
@@ -37,7 +37,8 @@ MOMENT = 1_767_614_400_123_456
 async def test_columns_arrive_as_they_were(
     client: LedgerClient, url: str, column: arrays.Column, values: list[Any]
 ) -> None:
-    connections = Connections(url, 1, "test")
+    connections = read_connections(url, 1)
+    await connections.open()
     rows = await connections.fetch("SELECT * FROM unnest(%(column)b)", {"column": column})
     await connections.close()
     assert [row[0] for row in rows] == values

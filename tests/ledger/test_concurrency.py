@@ -11,7 +11,7 @@ import pytest
 
 from ledger import committer
 from ledger.commands import Operation
-from ledger.connections import Connections
+from ledger.connections import commit_connections
 from ledger.decoding import item_command
 from runtime.clock import ManualClock
 from runtime.errors import from_rpc_error
@@ -162,7 +162,8 @@ async def test_a_full_queue_refuses_at_once_and_takes_nothing(
 async def test_a_caller_that_leaves_before_its_turn_is_dropped(
     bank: LedgerClient, url: str, clock: ManualClock
 ) -> None:
-    connections = Connections(url, 1, "test-commits")
+    connections = commit_connections(url, 1)
+    await connections.open()
     alone = committer.Committer(1, "main", connections, clock, lambda *_: None)
     late = item_command("late", Operation.CREATE, transfer("wallet", "cash", 10))
     async with stalled_ledger(url):
