@@ -41,14 +41,13 @@ from compliance.v1 import (
     subject_service_pb2_grpc,
 )
 from compliance.validation import VALIDATOR
-from runtime import embedded_postgres
 from runtime.client import open_channel
 from runtime.clock import Clock, SystemClock
 from runtime.config import Environment
 from runtime.connections import Connections
 from runtime.logs import get_logger
 from runtime.migrations import migrate
-from runtime.postgres import create_engine, ping
+from runtime.postgres import create_engine, database_urls, ping
 from runtime.process import run_service
 from runtime.server import RegisteredService, RpcServer
 
@@ -67,7 +66,7 @@ async def open_service(
 ) -> AsyncIterator[RpcServer]:
     """The running service; leaving drains and closes everything."""
     clock = clock or SystemClock()
-    url, owner_url = await _database_urls(settings)
+    url, owner_url = await database_urls(settings)
     await migrate(owner_url, "compliance")
     async with AsyncExitStack() as stack:
         engine = create_engine(
@@ -211,15 +210,6 @@ def _services(
             READERS,
         ),
     ]
-
-
-async def _database_urls(settings: ComplianceSettings) -> tuple[str, str]:
-    """The service's login and the owner's; the embedded server's without settings."""
-    if settings.database_url is None:
-        url = await asyncio.to_thread(embedded_postgres.database_url, "compliance")
-        return url, url
-    owner = settings.owner_url or settings.database_url
-    return settings.database_url.get_secret_value(), owner.get_secret_value()
 
 
 def _start_task(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:

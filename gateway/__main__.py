@@ -30,7 +30,6 @@ from gateway.payments.schema import EVENT_CHANNEL, OPERATION_CHANNEL
 from gateway.payments.service import PaymentServicer
 from gateway.payments.stripe_events import PaymentEvents
 from gateway.payments.waiting import Patience
-from gateway.payments.wakeups import ring_on_notify
 from gateway.payments.worker import OperationWorker
 from gateway.rails.errors import ERRORS
 from gateway.rails.service import RailServicer
@@ -53,11 +52,11 @@ from gateway.webhooks.recovery import EventRecovery
 from gateway.webhooks.router import EventRouter
 from gateway.webhooks.schema import CHANNEL as WEBHOOK_CHANNEL
 from gateway.webhooks.upkeep import InboxUpkeep
-from gateway.webhooks.wake import Listener
 from runtime.client import open_channel
 from runtime.clock import Clock, SystemClock
 from runtime.migrations import migrate
-from runtime.postgres import ping
+from runtime.notifications import Listener, Subscription
+from runtime.postgres import database_urls, ping
 from runtime.process import run_service
 from runtime.server import RegisteredService, RpcServer
 
@@ -77,23 +76,22 @@ async def open_service(
 ) -> AsyncIterator[RpcServer]:
     """Migrates, starts, and on exit drains: callers first, then operations, then connections."""
     clock = clock or SystemClock()
-    url, owner_url = database_urls(settings)
+    url, owner_url = await database_urls(settings)
     await migrate(owner_url, "gateway")
     async with AsyncExitStack() as stack:
         parts = await open_parts(settings, clock, url, stack)
-        merchant_listener = Listener(url, DATABASE_ROLE, MERCHANT_CHANNEL)
         server = RpcServer(
             settings,
-            services=_services(parts, merchant_listener),
+            services=_services(parts),
             errors=ERRORS,
             validator=VALIDATOR,
             dependencies={"database": lambda: ping(parts.engine)},
             http_routes=_routes(parts),
         )
         stack.push_async_callback(parts.executor.drain, settings.drain_seconds)
-        work = [parts.rails.modes.run(), merchant_listener.run(), *_listeners(parts)]
+        work = [parts.rails.modes.run(), _listener(parts).run()]
         if Role.WORKER in settings.active_roles:
-            work += _worker(parts, stack)
+            work += _worker(parts)
             await stack.enter_async_context(_bookkeeping(parts))
         await stack.enter_async_context(running(work))
         stack.push_async_callback(server.stop)
@@ -101,7 +99,7 @@ async def open_service(
         yield server
 
 
-def _services(parts: Parts, merchant_listener: Listener) -> list[RegisteredService]:
+def _services(parts: Parts) -> list[RegisteredService]:
     """The gRPC services of a process. Every role has them: the load balancer decides."""
     payments = Payments(
         parts.engine,
@@ -135,7 +133,7 @@ def _services(parts: Parts, merchant_listener: Listener) -> list[RegisteredServi
                 parts.merchants,
                 RequestBook(parts.engine, parts.clock),
                 parts.sync,
-                merchant_listener,
+                parts.merchant_bell,
                 parts.clock,
             ),
             MERCHANT_CLIENTS,
@@ -172,12 +170,19 @@ def _routes(parts: Parts) -> list[web.AbstractRouteDef]:
     return WebhookReceiver(parts.settings.corridors, parts.inbox, parts.clock).routes()
 
 
-def _listeners(parts: Parts) -> Iterator[Loop]:
-    channels = {OPERATION_CHANNEL: parts.worker_bell, EVENT_CHANNEL: parts.event_bell}
-    yield ring_on_notify(parts.url, DATABASE_ROLE, channels, "gateway listener")
+def _listener(parts: Parts) -> Listener:
+    """What other processes of the gateway have done, told by the database."""
+    bells = {
+        OPERATION_CHANNEL: parts.worker_bell,
+        EVENT_CHANNEL: parts.event_bell,
+        MERCHANT_CHANNEL: parts.merchant_bell,
+        WEBHOOK_CHANNEL: parts.webhook_bell,
+        BOOKING_CHANNEL: parts.booking_bell,
+    }
+    return Listener(parts.url, role=DATABASE_ROLE, bells=bells, name="gateway listener")
 
 
-def _worker(parts: Parts, stack: AsyncExitStack) -> Iterator[Loop]:
+def _worker(parts: Parts) -> Iterator[Loop]:
     """The loops of a process with the role worker."""
     settings, bell = parts.settings, parts.worker_bell
     operations = OperationWorker(
@@ -196,15 +201,13 @@ def _worker(parts: Parts, stack: AsyncExitStack) -> Iterator[Loop]:
     yield run_rounds("numbering", numbering.round, parts.bells.any, NUMBER_POLL_SECONDS)
     yield EventRecovery(parts.rails.rails, parts.inbox, parts.clock).run()
     yield InboxUpkeep(parts.inbox, parts.rails.rails.corridors, parts.clock).run()
-    webhook_listener = Listener(parts.url, DATABASE_ROLE, WEBHOOK_CHANNEL)
-    yield webhook_listener.run()
     events = PaymentEvents(
         parts.engine, parts.rails.rails, parts.executor, parts.bells, bell, parts.timing
     )
     router = EventRouter(
         {**events.routes(), **MerchantEvents(parts.merchants, parts.sync).routes()}
     )
-    wake = stack.enter_context(webhook_listener.subscribe())
+    wake = Subscription(parts.webhook_bell)
     policy = ConsumerPolicy(handler_seconds=settings.call_seconds, lease=settings.lease)
     yield WebhookConsumer(parts.inbox, router, parts.clock, wake, policy=policy).run()
 
@@ -226,29 +229,17 @@ async def _bookkeeping(parts: Parts) -> AsyncIterator[None]:
         random=random.SystemRandom(),
         limits=WorkerLimits(lease=settings.lease),
     )
-    listener, stop = Listener(parts.url, DATABASE_ROLE, BOOKING_CHANNEL), asyncio.Event()
-    async with running([listener.run()]):
-        with listener.subscribe() as wake:
-            work = asyncio.create_task(worker.run(wake, stop), name="bookkeeping")
-            try:
-                yield
-            finally:
-                stop.set()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(work, settings.drain_seconds)
-                await channel.close()
-
-
-def database_urls(settings: GatewaySettings) -> tuple[str, str]:
-    """The service's login and the owner's; the embedded database when none is given."""
-    if settings.database_url is None:
-        from runtime.embedded_postgres import database_url
-
-        url = database_url("gateway")
-        return url, url
-    owner_url = settings.owner_url
-    assert owner_url is not None, "it falls back to the service's login"
-    return settings.database_url.get_secret_value(), owner_url.get_secret_value()
+    stop = asyncio.Event()
+    work = asyncio.create_task(
+        worker.run(Subscription(parts.booking_bell), stop), name="bookkeeping"
+    )
+    try:
+        yield
+    finally:
+        stop.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(work, settings.drain_seconds)
+        await channel.close()
 
 
 def main() -> None:

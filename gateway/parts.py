@@ -13,11 +13,12 @@ from gateway.payments.asking import Outside
 from gateway.payments.compliance import ComplianceClient
 from gateway.payments.executor import Executor, RunLimits
 from gateway.payments.observing import Timing
-from gateway.payments.wakeups import Bell, PaymentBells
+from gateway.payments.wakeups import PaymentBells
 from gateway.rails.opening import OpenRails, open_rails
 from gateway.webhooks.inbox import PostgresInbox
 from runtime.client import open_channel
 from runtime.clock import Clock
+from runtime.notifications import Bell
 from runtime.postgres import create_engine
 
 DATABASE_ROLE = "gateway_service"
@@ -36,6 +37,9 @@ class Parts:
     bells: PaymentBells
     worker_bell: Bell
     event_bell: Bell
+    merchant_bell: Bell
+    webhook_bell: Bell
+    booking_bell: Bell
     executor: Executor
     merchants: MerchantStore
     sync: MerchantSync
@@ -79,6 +83,9 @@ async def open_parts(
         bells=bells,
         worker_bell=worker_bell,
         event_bell=Bell(),
+        merchant_bell=Bell(),
+        webhook_bell=Bell(),
+        booking_bell=Bell(),
         executor=Executor(
             engine,
             Outside(rails.rails, ComplianceClient(channel, settings.compliance_timeout_seconds)),

@@ -21,6 +21,7 @@ from ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_serve
 from ledger.validation import VALIDATOR
 from runtime.clock import Clock, SystemClock
 from runtime.migrations import migrate
+from runtime.postgres import database_urls
 from runtime.process import run_service
 from runtime.server import RegisteredService, RpcServer
 
@@ -34,7 +35,7 @@ async def open_service(
 ) -> AsyncIterator[RpcServer]:
     """Migrates, starts, and on exit drains: callers first, then committers, then connections."""
     clock = clock or SystemClock()
-    url, owner_url = database_urls(settings)
+    url, owner_url = await database_urls(settings)
     await migrate(owner_url, "ledger")
     reads = read_connections(url, settings.database_pool_size)
     commits = commit_connections(url, settings.commit_pool_size)
@@ -81,18 +82,6 @@ async def open_service(
         await ledgers.finish()
         await reads.close()
         await commits.close()
-
-
-def database_urls(settings: LedgerSettings) -> tuple[str, str]:
-    """The service's login and the owner's; the embedded database when none is given."""
-    if settings.database_url is None:
-        from runtime.embedded_postgres import database_url
-
-        url = database_url("ledger")
-        return url, url
-    owner_url = settings.owner_url
-    assert owner_url is not None, "it falls back to the service's login"
-    return settings.database_url.get_secret_value(), owner_url.get_secret_value()
 
 
 def main() -> None:

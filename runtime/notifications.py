@@ -5,7 +5,7 @@ Nothing depends on a wake-up: whoever waits looks by itself after a while, too.
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
@@ -55,3 +55,44 @@ class Subscription:
         """Returns when rung since the last return, at the latest after that time."""
         await Bell.wait(self._ticket, seconds)
         self._ticket = self._bell.ticket()
+
+
+class Listener:
+    """Rings a bell for each notification on its channel, for as long as `run` runs."""
+
+    def __init__(
+        self, database_url: str, *, role: str | None, bells: Mapping[str, Bell], name: str
+    ) -> None:
+        """`bells` by channel; `name` is what the connection is called at the server."""
+        self._database_url = database_url
+        self._role = role
+        self._bells = bells
+        self._name = name
+        self.listening = asyncio.Event()
+        """Set while connected: from then on no notification is missed."""
+
+    async def run(self) -> None:
+        """Listens until cancelled; reconnects for as long as it takes."""
+        while True:
+            try:
+                await self._listen()
+            except (psycopg.Error, OSError) as error:
+                log.warning("listener_lost", name=self._name, error=type(error).__name__)
+            self.listening.clear()
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _listen(self) -> None:
+        connection: psycopg.AsyncConnection[Any] = await connect(
+            self._database_url, role=self._role, application_name=self._name
+        )
+        async with connection:
+            for channel in self._bells:
+                await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+            self.listening.set()
+            for bell in self._bells.values():
+                # Something may have come in while we were not connected.
+                bell.ring()
+            while True:
+                async for notification in connection.notifies(timeout=SLICE_SECONDS):
+                    self._bells[notification.channel].ring()
+                await connection.execute("SELECT 1")

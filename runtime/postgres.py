@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, each in the role with the least rights that does the work."""
 
+import asyncio
 from typing import Any
 
 import psycopg
@@ -8,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from runtime.config import ServiceSettings
 from runtime.statement_tracing import trace_statements
 
 CONNECT_TIMEOUT_SECONDS = 5
@@ -46,6 +48,19 @@ async def connect(
         psycopg.conninfo.make_conninfo(url, **connection_arguments(role, application_name)),
         autocommit=autocommit,
     )
+
+
+async def database_urls(settings: ServiceSettings) -> tuple[str, str]:
+    """The service's login and the owner's; this machine's embedded database when none is set."""
+    if settings.database_url is None:
+        # Only who needs the embedded server has it installed.
+        from runtime.embedded_postgres import database_url
+
+        url = await asyncio.to_thread(database_url, settings.service_name)
+        return url, url
+    owner_url = settings.owner_url
+    assert owner_url is not None, "it falls back to the service's login"
+    return settings.database_url.get_secret_value(), owner_url.get_secret_value()
 
 
 async def ping(engine: AsyncEngine) -> None:

@@ -23,8 +23,8 @@ from gateway.merchants.tax_records import TaxRecords
 from gateway.rails.rails import Rails
 from gateway.v1 import merchant_pb2, merchant_service_pb2_grpc
 from gateway.v1 import merchant_service_pb2 as pb
-from gateway.webhooks.wake import Listener
 from runtime.clock import Clock
+from runtime.notifications import Bell
 from runtime.paging import PageTokens, clamp_page_size
 
 LINK_METHOD = "CreateOnboardingLink"
@@ -44,14 +44,14 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
         store: MerchantStore,
         requests: RequestBook,
         sync: MerchantSync,
-        listener: Listener,
+        bell: Bell,
         clock: Clock,
     ) -> None:
         self._rails = rails
         self._store = store
         self._requests = requests
         self._sync = sync
-        self._listener = listener
+        self._bell = bell
         self._clock = clock
         self._accounts = AccountFinder(rails, store)
         self._onboarding = Onboarding(rails, store, requests, sync, clock)
@@ -119,14 +119,14 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
         self, request: pb.WatchMerchantsRequest, _context: Any
     ) -> AsyncIterator[pb.WatchMerchantsResponse]:
         sequence = request.after_sequence
-        with self._listener.subscribe() as news:
-            while True:
-                found = await self._store.snapshots_after(sequence, WATCH_BATCH)
-                for merchant in found:
-                    yield pb.WatchMerchantsResponse(merchant=merchant)
-                    sequence = merchant.snapshot.sequence
-                if len(found) < WATCH_BATCH:
-                    await news.wait(WATCH_POLL_SECONDS)
+        while True:
+            ticket = self._bell.ticket()
+            found = await self._store.snapshots_after(sequence, WATCH_BATCH)
+            for merchant in found:
+                yield pb.WatchMerchantsResponse(merchant=merchant)
+                sequence = merchant.snapshot.sequence
+            if len(found) < WATCH_BATCH:
+                await Bell.wait(ticket, WATCH_POLL_SECONDS)
 
     async def CreateOnboardingLink(
         self, request: pb.CreateOnboardingLinkRequest, _context: Any

@@ -10,9 +10,10 @@ from gateway.payments.payment import Payment, take
 from gateway.payments.recording import record_changes
 from gateway.payments.refusal import Refusal
 from gateway.payments.states import PaymentState, Transition
-from gateway.payments.wakeups import Bell, PaymentBells
+from gateway.payments.wakeups import PaymentBells
 from runtime.clock import Clock
 from runtime.logs import get_logger
+from runtime.notifications import Bell
 
 MAX_PER_ROUND = 100
 

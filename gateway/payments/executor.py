@@ -34,11 +34,12 @@ from gateway.payments.recording import record_changes, record_refund
 from gateway.payments.refund import Refund
 from gateway.payments.reply import RailReply, Reply
 from gateway.payments.settling import end_contradicted, end_moot, is_moot, settle
-from gateway.payments.wakeups import Bell, PaymentBells
+from gateway.payments.wakeups import PaymentBells
 from gateway.rails.outcome import Failure, Outcome, OutcomeClass
 from runtime.clock import Clock
 from runtime.deadline import detached, within
 from runtime.logs import get_logger
+from runtime.notifications import Bell
 
 # A check, an authorisation, and back in line: more cannot follow from one operation.
 MAX_CHAIN = 4

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.payments.wakeups import Bell
 from runtime.logs import get_logger
+from runtime.notifications import Bell
 
 AFTER_ERROR_SECONDS = 1.0
 

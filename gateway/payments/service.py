@@ -17,12 +17,12 @@ from gateway.payments.requesting import amount_of, cause_of, new_payment
 from gateway.payments.requests import Command
 from gateway.payments.states import PaymentState
 from gateway.payments.store import PaymentFilter
-from gateway.payments.wakeups import Bell
 from gateway.rails.errors import ERRORS, corridor_not_found
 from gateway.rails.rails import Rails
 from gateway.v1 import payment_pb2, payment_service_pb2_grpc
 from gateway.v1 import payment_service_pb2 as pb
 from runtime.clock import Clock
+from runtime.notifications import Bell
 from runtime.paging import PageTokens, clamp_page_size
 
 DEFAULT_PAGE_SIZE = 50

@@ -22,10 +22,11 @@ from gateway.payments.recording import record_changes, record_refund
 from gateway.payments.refund import as_stripe_says
 from gateway.payments.refunding import refund_made_elsewhere, refund_step
 from gateway.payments.states import PaymentState, Transition
-from gateway.payments.wakeups import Bell, PaymentBells
+from gateway.payments.wakeups import PaymentBells
 from gateway.rails.outcome import Outcome, OutcomeClass
 from gateway.rails.rails import Rails
 from gateway.webhooks.event import EventHandler, PoisonEventError, RetryEventLater, StripeEvent
+from runtime.notifications import Bell
 
 
 class PaymentEvents:

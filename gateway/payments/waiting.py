@@ -9,8 +9,9 @@ from gateway.payments import operation_store, store
 from gateway.payments.operation import OperationKind
 from gateway.payments.payment import Payment
 from gateway.payments.states import PaymentState
-from gateway.payments.wakeups import Bell, PaymentBells
+from gateway.payments.wakeups import PaymentBells
 from runtime.deadline import remaining
+from runtime.notifications import Bell
 
 # Time kept for writing the answer before the caller's deadline.
 ANSWER_SECONDS = 0.25

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import psycopg
 
-from runtime.notifications import Listener
+from runtime.notifications import Bell, Listener, Subscription
 
 PATIENCE_SECONDS = 20.0
 
@@ -17,7 +17,6 @@ async def running(listener: Listener) -> AsyncIterator[None]:
     task = asyncio.create_task(listener.run())
     try:
         await asyncio.wait_for(listener.listening.wait(), PATIENCE_SECONDS)
-        await listener.wait(PATIENCE_SECONDS)  # Told once on connecting.
         yield
     finally:
         task.cancel()
@@ -25,31 +24,54 @@ async def running(listener: Listener) -> AsyncIterator[None]:
             await task
 
 
-async def test_a_notification_wakes_the_waiter(new_database: Callable[[str], str]) -> None:
+async def is_rung(ticket: asyncio.Event) -> bool:
+    await Bell.wait(ticket, PATIENCE_SECONDS)
+    return ticket.is_set()
+
+
+async def test_a_notification_rings_the_bell_of_its_channel_only(
+    new_database: Callable[[str], str],
+) -> None:
     url = new_database("sample")
-    listener = Listener(url, role=None, channel="things")
+    things, others = Bell(), Bell()
+    listener = Listener(url, role=None, bells={"things": things, "others": others}, name="test")
     async with running(listener), await psycopg.AsyncConnection.connect(url) as other:
-        waiting = asyncio.create_task(listener.wait(PATIENCE_SECONDS))
+        first, second, elsewhere = things.ticket(), things.ticket(), others.ticket()
         await other.execute("NOTIFY things")
         await other.commit()
-        await asyncio.wait_for(waiting, PATIENCE_SECONDS / 2)
-        assert not listener._told.is_set()
+        assert await is_rung(first)
+        assert await is_rung(second)
+        assert not elsewhere.is_set()
 
 
 async def test_a_lost_connection_is_made_again(new_database: Callable[[str], str]) -> None:
     url = new_database("sample")
-    listener = Listener(url, role=None, channel="things")
+    bell = Bell()
+    listener = Listener(url, role=None, bells={"things": bell}, name="test listener")
     async with (
         running(listener),
         await psycopg.AsyncConnection.connect(url, autocommit=True) as other,
     ):
+        ticket = bell.ticket()
         cursor = await other.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE application_name = 'listener things'"
+            " WHERE application_name = 'test listener'"
         )
         assert await cursor.fetchall() == [(True,)]
-        await listener.wait(PATIENCE_SECONDS)  # Told again, for what it may have missed.
+        assert await is_rung(ticket)  # For what it may have missed.
         await asyncio.wait_for(listener.listening.wait(), PATIENCE_SECONDS)
-        waiting = asyncio.create_task(listener.wait(PATIENCE_SECONDS))
+        ticket = bell.ticket()
         await other.execute("NOTIFY things")
-        await asyncio.wait_for(waiting, PATIENCE_SECONDS / 2)
+        assert await is_rung(ticket)
+
+
+async def test_a_subscription_remembers_a_ring_until_it_is_waited_for() -> None:
+    bell = Bell()
+    subscription = Subscription(bell)
+    bell.ring()
+    await asyncio.wait_for(subscription.wait(PATIENCE_SECONDS), PATIENCE_SECONDS / 2)
+    waiting = asyncio.create_task(subscription.wait(PATIENCE_SECONDS))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    bell.ring()
+    await asyncio.wait_for(waiting, PATIENCE_SECONDS / 2)

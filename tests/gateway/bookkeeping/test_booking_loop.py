@@ -15,7 +15,7 @@ from gateway.bookkeeping.reporting import BookingState
 from gateway.bookkeeping.schema import CHANNEL
 from gateway.bookkeeping.store import BookingStore
 from gateway.bookkeeping.worker import BookkeepingWorker, WorkerLimits
-from gateway.webhooks.wake import Listener, Subscription
+from runtime.notifications import Bell, Listener, Subscription
 from tests.gateway.bookkeeping.conftest import LEDGER, ROLE, Gateway, captured, hold
 from tests.gateway.bookkeeping.fake_ledger import FakeLedger, served
 
@@ -26,20 +26,20 @@ PATIENT = WorkerLimits(poll=timedelta(hours=1), last_pause=timedelta(millisecond
 @asynccontextmanager
 async def working(gateway: Gateway, worker: BookkeepingWorker) -> AsyncIterator[None]:
     """The worker's loop with its listener, stopped at the end as a service stops it."""
-    listener, stop = Listener(gateway.url, ROLE, CHANNEL), asyncio.Event()
+    bell, stop = Bell(), asyncio.Event()
+    listener = Listener(gateway.url, role=ROLE, bells={CHANNEL: bell}, name="booking listener")
     listening = asyncio.create_task(listener.run())
     async with asyncio.timeout(30):
         await listener.listening.wait()
-    with listener.subscribe() as wake:
-        loop = asyncio.create_task(worker.run(wake, stop))
-        try:
-            yield
-        finally:
-            stop.set()
-            async with asyncio.timeout(10):
-                await loop
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+    loop = asyncio.create_task(worker.run(Subscription(bell), stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        async with asyncio.timeout(10):
+            await loop
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
 
 
 async def _until_booked(gateway: Gateway, payment_id: str) -> None:
@@ -85,7 +85,7 @@ async def test_a_batch_that_has_begun_is_finished(
 
     ledger.before_booking = stop_meanwhile
     async with channel, asyncio.timeout(30):
-        await worker.run(Subscription(), stop)
+        await worker.run(Subscription(Bell()), stop)
     assert (await gateway.bookings("pay_1")).state is BookingState.BOOKED
 
 

@@ -5,16 +5,13 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from gateway.webhooks.consumer import WebhookConsumer
 from gateway.webhooks.event import StripeEvent, read_event
 from gateway.webhooks.inbox import PostgresInbox
 from gateway.webhooks.router import EventRouter
 from gateway.webhooks.schema import CHANNEL
-from gateway.webhooks.wake import Listener, Subscription
 from runtime.clock import ManualClock
+from runtime.notifications import Bell, Listener, Subscription
 from tests.gateway.webhooks.conftest import ROLE, event_body
 
 LONG = 60.0
@@ -52,57 +49,16 @@ async def test_a_stored_event_wakes_an_idle_worker(
     async def handle(_event: StripeEvent) -> None:
         done.set()
 
-    listener = Listener(database_url, ROLE, CHANNEL)
+    bell = Bell()
+    listener = Listener(database_url, role=ROLE, bells={CHANNEL: bell}, name="webhook listener")
     async with running(listener):
-        with listener.subscribe() as wake:
-            idle = IdleWatch(wake)
-            consumer = WebhookConsumer(
-                inbox, EventRouter({"payment_intent.*": handle}), clock, idle
-            )
-            working = asyncio.create_task(consumer.run())
-            await idle.began.wait()
-            await inbox.store(read_event(event_body(), "default"))
-            async with asyncio.timeout(10):
-                await done.wait()
-            working.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await working
-
-
-async def test_every_subscription_is_told(engine: AsyncEngine, database_url: str) -> None:
-    listener = Listener(database_url, ROLE, CHANNEL)
-    with listener.subscribe() as first, listener.subscribe() as second:
-        async with running(listener):
-            await first.wait(LONG)
-            await second.wait(LONG)
-            async with engine.begin() as connection:
-                await connection.execute(text(f"NOTIFY {CHANNEL}"))
-            async with asyncio.timeout(10):
-                await asyncio.gather(first.wait(LONG), second.wait(LONG))
-
-
-async def test_a_lost_connection_is_made_again(engine: AsyncEngine, database_url: str) -> None:
-    listener = Listener(database_url, ROLE, CHANNEL)
-    with listener.subscribe() as wake:
-        async with running(listener):
-            await wake.wait(LONG)
-            async with engine.begin() as connection:
-                await connection.execute(text("SET LOCAL ROLE NONE"))
-                await connection.execute(
-                    text(
-                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                        " WHERE application_name = :name"
-                    ),
-                    {"name": f"listener {CHANNEL}"},
-                )
-            async with asyncio.timeout(10):
-                # It is told as soon as it listens again, for something may have got lost.
-                await wake.wait(LONG)
-            assert listener.listening.is_set()
-
-
-async def test_waiting_ends_by_itself() -> None:
-    wake = Subscription()
-    await wake.wait(0.01)
-    wake.tell()
-    await wake.wait(LONG)
+        idle = IdleWatch(Subscription(bell))
+        consumer = WebhookConsumer(inbox, EventRouter({"payment_intent.*": handle}), clock, idle)
+        working = asyncio.create_task(consumer.run())
+        await idle.began.wait()
+        await inbox.store(read_event(event_body(), "default"))
+        async with asyncio.timeout(10):
+            await done.wait()
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working

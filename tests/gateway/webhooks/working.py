@@ -14,8 +14,8 @@ from gateway.webhooks.event import (
 )
 from gateway.webhooks.inbox import PostgresInbox
 from gateway.webhooks.router import EventRouter
-from gateway.webhooks.wake import Subscription
 from runtime.clock import ManualClock
+from runtime.notifications import Bell, Subscription
 from tests.gateway.webhooks.conftest import event_body
 
 POLICY = ConsumerPolicy(
@@ -56,7 +56,7 @@ def worker(
         inbox,
         EventRouter({"payment_intent.*": handler}),
         clock,
-        Subscription(),
+        Subscription(Bell()),
         policy=ConsumerPolicy(**{**POLICY.__dict__, **policy}),
         uniform=lambda: 1.0,
     )
