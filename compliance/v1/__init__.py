@@ -1,0 +1,1 @@
+"""Generated from protos/compliance/v1 by `make protos`."""

@@ -1,0 +1,1 @@
+"""Generated from protos/ledger/v1 by `make protos`."""
