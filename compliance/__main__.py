@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from psycopg.rows import namedtuple_row
@@ -50,6 +50,7 @@ from runtime.migrations import migrate
 from runtime.postgres import create_engine, database_urls, ping
 from runtime.process import run_service
 from runtime.server import RegisteredService, RpcServer
+from runtime.tasks import cancel
 
 ROLE = "compliance_service"
 CHECK_CONNECTIONS = 8
@@ -216,9 +217,7 @@ def _start_task(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None
     task = asyncio.create_task(work, name=name)
 
     async def end() -> None:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await cancel(task)
 
     stack.push_async_callback(end)
 

@@ -11,6 +11,8 @@ from compliance.v1 import policy_pb2, subject_pb2, subject_service_pb2
 from runtime.rules import IDENTIFIER, Rule, check, text
 
 MAX_ID_BYTES = 128
+MAX_SUBJECT_ID_BYTES = 64
+SUBJECT_ID = re.compile(r"[A-Za-z0-9_-]+")
 MAX_NOTE_BYTES = 512
 
 _COUNTRY = re.compile(r"[A-Z]{2}")
@@ -22,6 +24,11 @@ _CURRENCIES = frozenset(currency.code for currency in Currency)
 def identifier(field: str, *, required: bool = True, max_bytes: int = MAX_ID_BYTES) -> Rule:
     """An id of ours or of a peer service."""
     return text(field, required=required, max_bytes=max_bytes, pattern=IDENTIFIER)
+
+
+def subject(field: str, *, required: bool = True) -> Rule:
+    """A subject's id. The gateway knows its merchants and customers by the same one."""
+    return text(field, required=required, max_bytes=MAX_SUBJECT_ID_BYTES, pattern=SUBJECT_ID)
 
 
 def country(field: str) -> Rule:

@@ -16,6 +16,7 @@ from compliance.request_fields import (
     note,
     organizations_are_not_born,
     parent_suits,
+    subject,
 )
 from compliance.v1 import (
     compliance_service_pb2,
@@ -64,7 +65,7 @@ def _check_rules(reference: str) -> list[Rule]:
     return [
         REQUEST_ID,
         identifier(reference),
-        identifier("merchant_subject_id"),
+        subject("merchant_subject_id"),
         message("amount", required=True),
         check("amount", amount_is_positive),
         identifier("stripe_account", max_bytes=64),
@@ -76,7 +77,7 @@ _CHECKS = {
     money_pb2.Money: [*currency(), integer("minor_units", minimum=0, maximum=MAX_MINOR_UNITS)],
     compliance_service_pb2.CheckPaymentRequest: [
         *_check_rules("payment_id"),
-        identifier("customer_subject_id", required=False),
+        subject("customer_subject_id", required=False),
         country("billing_country_code"),
         country("payment_method_country_code"),
         country("network_country_code"),
@@ -88,7 +89,7 @@ _CHECKS = {
 _DECISIONS = {
     decision_service_pb2.GetDecisionRequest: [identifier("decision_id")],
     decision_service_pb2.ListDecisionsRequest: [
-        identifier("merchant_subject_id", required=False),
+        subject("merchant_subject_id", required=False),
         identifier("reference_id", required=False),
         enum("verdict"),
         enum("kind"),
@@ -118,32 +119,32 @@ _SUBJECTS = {
     ],
     subject_service_pb2.CreateSubjectRequest: [
         REQUEST_ID,
-        identifier("subject_id", required=False),
+        subject("subject_id", required=False),
         enum("kind", required=True),
         message("profile", required=True),
-        identifier("parent_subject_id", required=False),
+        subject("parent_subject_id", required=False),
         check("parent_subject_id", parent_suits),
         message("account"),
         check("account", account_suits),
     ],
     subject_service_pb2.UpdateSubjectRequest: [
         REQUEST_ID,
-        identifier("subject_id"),
+        subject("subject_id"),
         integer("expected_revision", minimum=0),
         message("profile", required=True),
         message("account"),
     ],
-    subject_service_pb2.GetSubjectRequest: [identifier("subject_id")],
+    subject_service_pb2.GetSubjectRequest: [subject("subject_id")],
     subject_service_pb2.ListSubjectsRequest: [
         enum("kind"),
-        identifier("parent_subject_id", required=False),
+        subject("parent_subject_id", required=False),
         enum("state"),
         enum("kyc_state"),
         *PAGE,
     ],
     subject_service_pb2.SetKycStateRequest: [
         REQUEST_ID,
-        identifier("subject_id"),
+        subject("subject_id"),
         enum("kyc_state", required=True),
         timestamp("expire_time"),
         check("expire_time", expiry_suits),
@@ -151,37 +152,37 @@ _SUBJECTS = {
     ],
     subject_service_pb2.SetSubjectStateRequest: [
         REQUEST_ID,
-        identifier("subject_id"),
+        subject("subject_id"),
         enum("state", required=True),
         note(),
     ],
 }
 
 _REQUIREMENTS = {
-    requirement_service_pb2.GetAccountSnapshotRequest: [identifier("subject_id")],
-    requirement_service_pb2.RefreshAccountSnapshotRequest: [identifier("subject_id")],
+    requirement_service_pb2.GetAccountSnapshotRequest: [subject("subject_id")],
+    requirement_service_pb2.RefreshAccountSnapshotRequest: [subject("subject_id")],
     requirement_service_pb2.ListRequirementsRequest: [
-        identifier("subject_id", required=False),
+        subject("subject_id", required=False),
         enum("minimum_state"),
         timestamp("due_before_time"),
         *PAGE,
     ],
-    requirement_service_pb2.GetTaxStatusRequest: [identifier("subject_id")],
+    requirement_service_pb2.GetTaxStatusRequest: [subject("subject_id")],
     requirement_service_pb2.CreateRequirementLinkRequest: [
         REQUEST_ID,
-        identifier("subject_id"),
+        subject("subject_id"),
         text("return_url", required=True, max_bytes=2048, pattern=_URL),
         text("refresh_url", required=True, max_bytes=2048, pattern=_URL),
     ],
     requirement_service_pb2.CreateDocumentRequest: [
         REQUEST_ID,
-        identifier("subject_id"),
+        subject("subject_id"),
         enum("purpose", required=True),
         text("requirement_field", max_bytes=256),
         text("media_type", required=True, max_bytes=64, pattern=_MEDIA_TYPE),
         binary("content", required=True, max_bytes=MAX_DOCUMENT_BYTES),
     ],
-    requirement_service_pb2.ListDocumentsRequest: [identifier("subject_id"), *PAGE],
+    requirement_service_pb2.ListDocumentsRequest: [subject("subject_id"), *PAGE],
 }
 
 _SCREENING = {
@@ -197,7 +198,7 @@ _SCREENING = {
     screening_service_pb2.ScreenNameRequest: [message("subject", required=True)],
     screening_service_pb2.GetMatchRequest: [identifier("match_id")],
     screening_service_pb2.ListMatchesRequest: [
-        identifier("subject_id", required=False),
+        subject("subject_id", required=False),
         enum("state"),
         *PAGE,
     ],

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from runtime.logs import get_logger
+from runtime.tasks import cancel
 
 log = get_logger(__name__)
 
@@ -21,9 +22,7 @@ async def running(loops: Iterable[Loop]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(*tasks)
 
 
 def _report(task: asyncio.Task[None]) -> None:

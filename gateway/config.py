@@ -81,6 +81,14 @@ class GatewaySettings(ServiceSettings):
         return self
 
     @model_validator(mode="after")
+    def _twin_is_for_the_sandbox(self) -> Self:
+        # The twin's webhook secret is published: whoever knows it could forge events.
+        unset = self.stripe_corridors_file is None and self.stripe_api_key is None
+        if unset and self.env is not Environment.SANDBOX:
+            raise ValueError(f"ENV={self.env} needs GATEWAY_STRIPE_API_KEY or a corridors file")
+        return self
+
+    @model_validator(mode="after")
     def _corridors_are_usable(self) -> Self:
         check_environment(self.corridors, production=self.env is Environment.PRODUCTION)
         return self

@@ -1,7 +1,6 @@
 """The ledger service: `python -m ledger`."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -24,6 +23,7 @@ from runtime.migrations import migrate
 from runtime.postgres import database_urls
 from runtime.process import run_service
 from runtime.server import RegisteredService, RpcServer
+from runtime.tasks import cancel
 
 # Who may call what, by the name in the client's certificate; plain-text loopback knows no names.
 ALLOWED_CLIENTS = {"*": {"gateway", "operator"}}
@@ -55,7 +55,7 @@ async def open_service(
             ),
             RegisteredService(
                 add=add_AuditServiceServicer_to_server,
-                servicer=AuditService(ledgers, reads),
+                servicer=AuditService(ledgers, reader),
                 descriptor=audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
                 allowed_clients=ALLOWED_CLIENTS,
             ),
@@ -75,10 +75,7 @@ async def open_service(
         yield server
     finally:
         await server.stop()
-        for task in tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await cancel(*tasks)
         await ledgers.finish()
         await reads.close()
         await commits.close()

@@ -14,6 +14,7 @@ from ledger.rows import (
     HoldRow,
     LedgerRow,
     Point,
+    Verified,
     account_of,
     records_of,
     totals_of,
@@ -222,3 +223,13 @@ class Reader:
             },
         )
         return [(sequence, index) for sequence, index in rows]
+
+    async def verify(self, ledger_id: int) -> Verified:
+        """Recomputes every projection from the entries, in one snapshot; commits go on."""
+        parameters = {"ledger_id": ledger_id}
+        async with self._connections.borrow() as connection, connection.transaction():
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            cursor = await connection.execute(statement("verify_counts"), parameters)
+            ((sequence, accounts, entries),) = await cursor.fetchall()
+            cursor = await connection.execute(statement("verify"), parameters)
+            return Verified(sequence, accounts, entries, await cursor.fetchall())

@@ -50,6 +50,16 @@ class HoldRow(NamedTuple):
     expire_time: datetime | None
 
 
+class Verified(NamedTuple):
+    """What was recomputed, and the rows (projection, account, sequence, expected, found) of
+    what differs."""
+
+    sequence: int
+    accounts: int
+    entries: int
+    differences: Sequence[tuple[str, str, int, str, str]]
+
+
 class Filters(NamedTuple):
     """Which transactions a list is about; empty means all."""
 

@@ -87,7 +87,9 @@ def _service_config(idempotent_services: Sequence[str]) -> str:
                         "initialBackoff": "0.05s",
                         "maxBackoff": "1s",
                         "backoffMultiplier": 2,
-                        "retryableStatusCodes": ["UNAVAILABLE"],
+                        # A server that stops answers calls that come in that moment with
+                        # CANCELLED; what the caller itself cancels is never retried.
+                        "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
                     },
                 }
             ],

@@ -71,6 +71,7 @@ class ServiceSettings(BaseSettings):
     tls_ca_file: Path | None = None
     drain_seconds: float = Field(20.0, gt=0, le=600)
     default_timeout_seconds: float = Field(30.0, gt=0, le=600)
+    max_concurrent_calls: int = Field(4096, ge=1, le=65_536)
 
     @classmethod
     def settings_customise_sources(

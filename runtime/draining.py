@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+from runtime.tasks import cancel
+
 
 class Drain:
     """Set once, when the server begins to stop."""
@@ -37,9 +39,8 @@ class Drain:
                 yield response
         finally:
             stop.cancel()
-            if pending is not None and not pending.done():
-                pending.cancel()
-                await asyncio.wait((pending,))
+            if pending is not None:
+                await cancel(pending)
             close = getattr(responses, "aclose", None)
             if close is not None:
                 await close()

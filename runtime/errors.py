@@ -129,6 +129,7 @@ class ErrorDomain:
         *,
         metadata: Mapping[str, str] | None = None,
         violations: Sequence[FieldViolation] = (),
+        retry_delay: timedelta | None = None,
     ) -> ServiceError:
         """An error that the runtime raises itself, named by one of `RUNTIME_REASONS`."""
         return self.error(
@@ -137,6 +138,7 @@ class ErrorDomain:
             message,
             metadata=metadata,
             violations=violations,
+            retry_delay=retry_delay,
         )
 
 

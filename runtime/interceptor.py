@@ -9,6 +9,7 @@ import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -34,6 +35,8 @@ CALL_SECONDS = Histogram(
     ["method"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
+# After which a call that met a full or broken server may come again.
+RETRY_DELAY = timedelta(seconds=1)
 DATABASE_IS_GONE = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -68,6 +71,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         gatekeeper: Gatekeeper,
         request_types: Mapping[str, Any],
         default_timeout_seconds: float,
+        max_concurrent_calls: int,
         drain: Drain,
     ) -> None:
         """`request_types` maps each method's path (`/ledger.v1.LedgerService/GetLedger`) to
@@ -77,6 +81,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._gatekeeper = gatekeeper
         self._request_types = request_types
         self._default_timeout_seconds = default_timeout_seconds
+        self._max_concurrent_calls = max_concurrent_calls
+        self._concurrent_calls = 0
         self._drain = drain
         self._wrapped: dict[str, _Handler] = {}
 
@@ -124,6 +130,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         async def call(request: Any, context: Any) -> Any:
             started = time.perf_counter()
+            self._concurrent_calls += 1
             try:
                 self._admit(path, request, context, implemented=implemented)
                 left = context.time_remaining()
@@ -136,6 +143,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 CALLS.labels(path, "OK").inc()
                 return response
             finally:
+                self._concurrent_calls -= 1
                 seconds.observe(time.perf_counter() - started)
 
         return call
@@ -144,6 +152,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         implemented = inspect.isasyncgenfunction(behavior)
 
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+            self._concurrent_calls += 1
             try:
                 self._admit(path, request, context, implemented=implemented)
                 with deadline.within(context.time_remaining()):
@@ -155,16 +164,26 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                         "DEPENDENCY_UNAVAILABLE",
                         "this server is stopping; resume the stream at another",
                         metadata={"dependency": "server"},
+                        retry_delay=RETRY_DELAY,
                     )
             except Exception as error:  # noqa: BLE001 (every failure becomes a status)
                 await self._fail(path, context, error)
             else:
                 CALLS.labels(path, "OK").inc()
+            finally:
+                self._concurrent_calls -= 1
 
         return call
 
     def _admit(self, path: str, request: Any, context: Any, *, implemented: bool) -> None:
         _, service, method = path.split("/")
+        if self._concurrent_calls > self._max_concurrent_calls:
+            raise self._errors.runtime_error(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                "OVERLOADED",
+                "this server has too many calls in flight",
+                retry_delay=RETRY_DELAY,
+            )
         self._gatekeeper.admit(context, service, method)
         if isinstance(request, _Undecodable):
             violations = [FieldViolation(request.field, request.description)]
@@ -202,6 +221,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 grpc.StatusCode.DEADLINE_EXCEEDED,
                 "DEPENDENCY_UNAVAILABLE",
                 "the call did not finish in time; send the same request again",
+                retry_delay=RETRY_DELAY,
             )
         if isinstance(error, DATABASE_IS_GONE):
             log.warning("database_unavailable", method=path, error_type=type(error).__name__)
@@ -210,6 +230,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 "DEPENDENCY_UNAVAILABLE",
                 "the database cannot be reached; send the same request again",
                 metadata={"dependency": "database"},
+                retry_delay=RETRY_DELAY,
             )
         # The caller learns a trace id and nothing else; what went wrong is in our log. The
         # message of a database error quotes the row, which may name a person, so that it

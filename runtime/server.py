@@ -1,7 +1,6 @@
 """A gRPC server with everything ours have: reflection, health, validation, auth, metrics, drain."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,11 +19,11 @@ from runtime.health import Check, HealthMonitor
 from runtime.interceptor import CallInterceptor
 from runtime.logs import get_logger
 from runtime.operations_http import OperationsServer
+from runtime.tasks import cancel
 from runtime.validation import Validator
 
 # A batch of 8,000 ledger transactions with metadata fits; anything larger is a mistake.
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
-MAX_CONCURRENT_CALLS = 4096
 UNTRACED_METHODS = ("/grpc.health.", "/grpc.reflection.")
 
 log = get_logger(__name__)
@@ -69,6 +68,7 @@ class RpcServer:
             gatekeeper=gatekeeper,
             request_types=request_types(services, validator),
             default_timeout_seconds=settings.default_timeout_seconds,
+            max_concurrent_calls=settings.max_concurrent_calls,
             drain=self._drain,
         )
         tracing: Any = aio_server_interceptor(filter_=_is_traced)  # type: ignore[no-untyped-call]
@@ -82,7 +82,6 @@ class RpcServer:
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.keepalive_permit_without_calls", 1),
             ],
-            maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS,
         )
         for service in services:
             service.add(service.servicer, self._server)
@@ -134,9 +133,7 @@ class RpcServer:
     async def _stop(self) -> None:
         self._drain.begin()
         if self._monitor is not None:
-            self._monitor.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._monitor
+            await cancel(self._monitor)
         await self.health.servicer.enter_graceful_shutdown()
         await self._server.stop(self._settings.drain_seconds)
         await self._http.stop()

@@ -175,7 +175,6 @@ def _write_corridors(path: Path, twin_url: str) -> None:
             "api_key": account.secret_key,
             "api_base": twin_url,
             "webhook_secrets": [account.webhook_secret],
-            "account_id": account.account_id,
             "breaker": BREAKER,
         }
         for account in ACCOUNTS

@@ -12,6 +12,7 @@ from compliance.accounts.store import LinkedAccount, accounts_to_refresh, store_
 from runtime import deadline
 from runtime.clock import Clock
 from runtime.logs import get_logger
+from runtime.tasks import cancel
 
 # Snapshots are fetched anew from this age on; they stop to count at 15 minutes.
 REFRESH_AGE = timedelta(minutes=10)
@@ -80,10 +81,7 @@ class SnapshotRefresher:
 
     async def close(self) -> None:
         """Ends what is still being fetched."""
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(*self._running.values())
 
     async def _fetch(self, account: LinkedAccount, max_age: timedelta) -> AccountSnapshot:
         if self._source is None:

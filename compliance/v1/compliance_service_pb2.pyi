@@ -41,11 +41,11 @@ class CheckPaymentRequest(_message.Message):
     payment_id: _builtins.str
     """Required, 1..128 bytes of [A-Za-z0-9_.:-]. The payment's id at the gateway."""
     merchant_subject_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]. The merchant that is to receive the money. One that
+    """Required, 1..64 bytes of [A-Za-z0-9_-]. The merchant that is to receive the money. One that
     is unknown leads to REVIEW.
     """
     customer_subject_id: _builtins.str
-    """Optional, at most 128 bytes of [A-Za-z0-9_.:-]. The customer that pays; empty for a guest. One
+    """Optional, at most 64 bytes of [A-Za-z0-9_-]. The customer that pays; empty for a guest. One
     that is given but unknown leads to REVIEW.
     """
     stripe_account: _builtins.str
@@ -129,7 +129,7 @@ class CheckTransferRequest(_message.Message):
     transfer_id: _builtins.str
     """Required, 1..128 bytes of [A-Za-z0-9_.:-]. The transfer's id at the gateway."""
     merchant_subject_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]. The merchant that is to receive the money."""
+    """Required, 1..64 bytes of [A-Za-z0-9_-]. The merchant that is to receive the money."""
     stripe_account: _builtins.str
     """Required, 1..64 bytes of [A-Za-z0-9_.:-]. The Stripe account that is to transfer."""
     connected_account_id: _builtins.str
@@ -199,7 +199,7 @@ class CheckPayoutRequest(_message.Message):
     payout_id: _builtins.str
     """Required, 1..128 bytes of [A-Za-z0-9_.:-]. The payout's id at the gateway."""
     merchant_subject_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]. The merchant that is to be paid out."""
+    """Required, 1..64 bytes of [A-Za-z0-9_-]. The merchant that is to be paid out."""
     stripe_account: _builtins.str
     """Required, 1..64 bytes of [A-Za-z0-9_.:-]. The Stripe account that is to pay out."""
     connected_account_id: _builtins.str

@@ -28,7 +28,7 @@ class GetAccountSnapshotRequest(_message.Message):
 
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
     subject_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]. A merchant."""
+    """Required, 1..64 bytes of [A-Za-z0-9_-]. A merchant."""
     def __init__(
         self,
         *,
@@ -74,7 +74,7 @@ class RefreshAccountSnapshotRequest(_message.Message):
 
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
     subject_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]. A merchant."""
+    """Required, 1..64 bytes of [A-Za-z0-9_-]. A merchant."""
     def __init__(
         self,
         *,
@@ -216,7 +216,7 @@ class GetTaxStatusRequest(_message.Message):
 
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
     subject_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]. A merchant."""
+    """Required, 1..64 bytes of [A-Za-z0-9_-]. A merchant."""
     def __init__(
         self,
         *,
@@ -267,7 +267,7 @@ class CreateRequirementLinkRequest(_message.Message):
     request_id: _builtins.str
     """Required, 1..128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
     subject_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]. A merchant."""
+    """Required, 1..64 bytes of [A-Za-z0-9_-]. A merchant."""
     return_url: _builtins.str
     """Required, an https URL of at most 2,048 bytes. Where Stripe sends the merchant when done."""
     refresh_url: _builtins.str
@@ -333,7 +333,7 @@ class CreateDocumentRequest(_message.Message):
     request_id: _builtins.str
     """Required, 1..128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
     subject_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]."""
+    """Required, 1..64 bytes of [A-Za-z0-9_-]."""
     purpose: _requirement_pb2.DocumentPurpose.ValueType
     """Required."""
     requirement_field: _builtins.str
@@ -394,7 +394,7 @@ class ListDocumentsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     subject_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]."""
+    """Required, 1..64 bytes of [A-Za-z0-9_-]."""
     page_size: _builtins.int
     """0 stands for 50; more than 500 is taken as 500."""
     page_token: _builtins.str

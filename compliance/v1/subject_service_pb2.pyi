@@ -35,7 +35,7 @@ class CreateSubjectRequest(_message.Message):
     request_id: _builtins.str
     """Required, 1..128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
     subject_id: _builtins.str
-    """Optional, at most 128 bytes of [A-Za-z0-9_.:-]. Empty lets the server make one."""
+    """Optional, at most 64 bytes of [A-Za-z0-9_-]. Empty lets the server make one."""
     kind: _subject_pb2.SubjectKind.ValueType
     """Required."""
     parent_subject_id: _builtins.str
@@ -104,7 +104,7 @@ class UpdateSubjectRequest(_message.Message):
     request_id: _builtins.str
     """Required, 1..128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
     subject_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]."""
+    """Required, 1..64 bytes of [A-Za-z0-9_-]."""
     expected_revision: _builtins.int
     """The revision that the change stands on; 0 for whichever there is."""
     @_builtins.property
@@ -164,7 +164,7 @@ class GetSubjectRequest(_message.Message):
 
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
     subject_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]."""
+    """Required, 1..64 bytes of [A-Za-z0-9_-]."""
     def __init__(
         self,
         *,
@@ -286,7 +286,7 @@ class SetKycStateRequest(_message.Message):
     request_id: _builtins.str
     """Required, 1..128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
     subject_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]."""
+    """Required, 1..64 bytes of [A-Za-z0-9_-]."""
     kyc_state: _subject_pb2.KycState.ValueType
     """Required."""
     note: _builtins.str
@@ -349,7 +349,7 @@ class SetSubjectStateRequest(_message.Message):
     request_id: _builtins.str
     """Required, 1..128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
     subject_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]."""
+    """Required, 1..64 bytes of [A-Za-z0-9_-]."""
     state: _subject_pb2.SubjectState.ValueType
     """Required."""
     note: _builtins.str

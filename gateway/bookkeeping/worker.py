@@ -30,6 +30,7 @@ from gateway.bookkeeping.store import BookingStore, ClaimedBooking, Settlement
 from gateway.bookkeeping.traces import booking_span
 from runtime.clock import Clock
 from runtime.logs import get_logger
+from runtime.tasks import cancel
 
 log = get_logger(__name__)
 
@@ -261,6 +262,4 @@ async def _first_of(*waits: Coroutine[Any, Any, Any]) -> None:
         for task in done:
             task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(*tasks)

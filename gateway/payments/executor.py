@@ -40,6 +40,7 @@ from runtime.clock import Clock
 from runtime.deadline import detached, within
 from runtime.logs import get_logger
 from runtime.notifications import Bell
+from runtime.tasks import cancel
 
 # A check, an authorisation, and back in line: more cannot follow from one operation.
 MAX_CHAIN = 4
@@ -122,10 +123,7 @@ class Executor:
         if not self._running:
             return
         _, late = await asyncio.wait(self._running, timeout=seconds)
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late)
+        await cancel(*late)
 
     async def run(self, claimed: Claimed) -> Payment | None:
         """Runs an operation and what follows from it at once; the payment as it is then.

@@ -57,8 +57,6 @@ class Corridor(BaseModel):
     api_base: str = Field(STRIPE_API_BASE, pattern=r"^https?://[^/?#\s@]+$")
     webhook_secrets: tuple[SecretStr, ...] = Field((), max_length=MAX_WEBHOOK_SECRETS)
     """Active signing secrets: several while one is rolled."""
-    account_id: str | None = Field(None, pattern=r"^acct_[A-Za-z0-9]{1,58}$")
-    """The Stripe account the key belongs to; webhooks of another are refused if it is given."""
     account_rate: Rate | None = None
     endpoint_rates: dict[str, Rate] = Field(default_factory=dict)
     breaker: BreakerPolicy = BreakerPolicy()
@@ -146,8 +144,7 @@ def corridors_of_file(path: Path) -> list[Corridor]:
 
 
 def check_environment(corridors: Sequence[Corridor], *, production: bool) -> None:
-    """Refuses keys where they must not be: live ones outside production, test ones in it, and
-    the sandbox's anywhere but on this machine."""
+    """Refuses keys where they must not be: live ones outside production, and test ones in it."""
     for corridor in corridors:
         if corridor.is_live and not production:
             raise CorridorError(f"corridor {corridor.name}: a live key outside ENV=production")

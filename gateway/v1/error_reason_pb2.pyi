@@ -110,37 +110,33 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The merchant has no connected account yet, or not any more.
     Metadata: `merchant_id`, `merchant_state`.
     """
-    ERROR_REASON_INVALID_RAIL_MODE: _ErrorReason.ValueType  # 29
-    """FAILED_PRECONDITION. The corridor cannot change to the mode asked for.
-    Metadata: `corridor`, `mode`.
-    """
-    ERROR_REASON_RAIL_REJECTED: _ErrorReason.ValueType  # 30
+    ERROR_REASON_RAIL_REJECTED: _ErrorReason.ValueType  # 29
     """FAILED_PRECONDITION. Stripe refused the request as such; nothing happened.
     Metadata: `stripe_code`, `stripe_param`, `stripe_request_id`.
     """
-    ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 31
+    ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 30
     """RESOURCE_EXHAUSTED. The queue of the corridor is full. Nothing was charged.
     Metadata: `corridor`, `limit`. Carries RetryInfo.
     """
-    ERROR_REASON_COMPLIANCE_UNAVAILABLE: _ErrorReason.ValueType  # 32
+    ERROR_REASON_COMPLIANCE_UNAVAILABLE: _ErrorReason.ValueType  # 31
     """UNAVAILABLE. The compliance service did not answer in time; nothing was charged.
     Carries RetryInfo; repeat the call with the same request_id. Metadata: `payment_id`.
     """
-    ERROR_REASON_RAIL_UNAVAILABLE: _ErrorReason.ValueType  # 33
+    ERROR_REASON_RAIL_UNAVAILABLE: _ErrorReason.ValueType  # 32
     """UNAVAILABLE. Nothing was sent to Stripe: the breaker is open, the corridor is drained or
     closed, or the connection was refused. Carries RetryInfo; repeat the call with the same
     request_id. Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.
     """
-    ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 34
+    ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 33
     """UNAVAILABLE. Stripe was asked but its answer is not known. Only from calls that are not
     payments (payments answer with their present state). Repeat with the same request_id.
     Metadata: `corridor`.
     """
-    ERROR_REASON_DEPENDENCY_UNAVAILABLE: _ErrorReason.ValueType  # 35
+    ERROR_REASON_DEPENDENCY_UNAVAILABLE: _ErrorReason.ValueType  # 34
     """UNAVAILABLE. The database or another part that the gateway needs is gone. Carries RetryInfo.
     Metadata: `dependency`.
     """
-    ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 36
+    ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 35
     """INTERNAL. A fault of ours. Metadata: `trace_id`, and nothing else."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -238,36 +234,32 @@ ERROR_REASON_INVALID_MERCHANT_STATE: ErrorReason.ValueType  # 28
 """FAILED_PRECONDITION. The merchant has no connected account yet, or not any more.
 Metadata: `merchant_id`, `merchant_state`.
 """
-ERROR_REASON_INVALID_RAIL_MODE: ErrorReason.ValueType  # 29
-"""FAILED_PRECONDITION. The corridor cannot change to the mode asked for.
-Metadata: `corridor`, `mode`.
-"""
-ERROR_REASON_RAIL_REJECTED: ErrorReason.ValueType  # 30
+ERROR_REASON_RAIL_REJECTED: ErrorReason.ValueType  # 29
 """FAILED_PRECONDITION. Stripe refused the request as such; nothing happened.
 Metadata: `stripe_code`, `stripe_param`, `stripe_request_id`.
 """
-ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 31
+ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 30
 """RESOURCE_EXHAUSTED. The queue of the corridor is full. Nothing was charged.
 Metadata: `corridor`, `limit`. Carries RetryInfo.
 """
-ERROR_REASON_COMPLIANCE_UNAVAILABLE: ErrorReason.ValueType  # 32
+ERROR_REASON_COMPLIANCE_UNAVAILABLE: ErrorReason.ValueType  # 31
 """UNAVAILABLE. The compliance service did not answer in time; nothing was charged.
 Carries RetryInfo; repeat the call with the same request_id. Metadata: `payment_id`.
 """
-ERROR_REASON_RAIL_UNAVAILABLE: ErrorReason.ValueType  # 33
+ERROR_REASON_RAIL_UNAVAILABLE: ErrorReason.ValueType  # 32
 """UNAVAILABLE. Nothing was sent to Stripe: the breaker is open, the corridor is drained or
 closed, or the connection was refused. Carries RetryInfo; repeat the call with the same
 request_id. Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.
 """
-ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 34
+ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 33
 """UNAVAILABLE. Stripe was asked but its answer is not known. Only from calls that are not
 payments (payments answer with their present state). Repeat with the same request_id.
 Metadata: `corridor`.
 """
-ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 35
+ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 34
 """UNAVAILABLE. The database or another part that the gateway needs is gone. Carries RetryInfo.
 Metadata: `dependency`.
 """
-ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 36
+ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 35
 """INTERNAL. A fault of ours. Metadata: `trace_id`, and nothing else."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

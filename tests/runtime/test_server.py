@@ -122,6 +122,21 @@ async def test_a_call_past_the_servers_own_bound_is_ended() -> None:
     assert error.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
+async def test_more_calls_than_fit_are_refused() -> None:
+    servicer = Echo()
+    async with running_echo(EchoSettings(max_concurrent_calls=1), servicer) as server:
+        stub = stub_of(server.port)
+        call = asyncio.ensure_future(stub.Echo(pb.EchoRequest(request_id="a", text="wait")))
+        await servicer.started.wait()
+        error = await failure_of(stub.Echo(pb.EchoRequest(request_id="b")))
+        servicer.release.set()
+        await call
+        again = await stub.Echo(pb.EchoRequest(request_id="b", text="now"))
+    assert (error.code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+    assert error.retry_delay is not None
+    assert again.text == "now"
+
+
 async def test_health_follows_the_dependency() -> None:
     dependency = Dependency()
     async with running_echo(dependency=dependency) as server:
@@ -163,9 +178,10 @@ async def test_draining_lets_a_call_in_flight_finish() -> None:
         call = asyncio.ensure_future(stub.Echo(pb.EchoRequest(request_id="a", text="wait")))
         await servicer.started.wait()
         stopping = asyncio.create_task(server.stop())
-        # gRPC leaves a call that arrives while the port closes unanswered.
+        # gRPC cancels a call that arrives while the port closes, or leaves it unanswered.
         assert await _refusal_within(health, attempts=1000) in (
             grpc.StatusCode.UNAVAILABLE,
+            grpc.StatusCode.CANCELLED,
             grpc.StatusCode.DEADLINE_EXCEEDED,
         )
         servicer.release.set()
