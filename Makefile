@@ -10,6 +10,8 @@ SERVICE ?= ledger gateway compliance
 PROTOS = $(foreach service,$(SERVICE),$(wildcard protos/$(service)/v1/*.proto))
 PACKAGES := runtime ledger gateway compliance sandbox bench tests
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Companies have certificate authorities of their own; uv would only trust the ones it brings.
+export UV_SYSTEM_CERTS := 1
 
 .PHONY: help
 help: ## Show this list.
