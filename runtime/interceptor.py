@@ -23,7 +23,7 @@ from runtime import deadline
 from runtime.auth import Gatekeeper
 from runtime.draining import Drain
 from runtime.errors import STATUS_DETAILS_KEY, ErrorDomain, FieldViolation, ServiceError
-from runtime.logs import get_logger
+from runtime.logs import get_logger, place_of
 from runtime.telemetry import current_trace_id
 from runtime.validation import Validator
 from runtime.wire import undecodable_field
@@ -235,7 +235,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         # The caller learns a trace id and nothing else; what went wrong is in our log. The
         # message of a database error quotes the row, which may name a person, so that it
         # stays out of the log, too: the type and the lines of code are what is needed.
-        log.error("unexpected_error", method=path, **_place_of(error))
+        log.error("unexpected_error", method=path, **place_of(error))
         trace_id = current_trace_id() or "none"
         return self._errors.runtime_error(
             grpc.StatusCode.INTERNAL,
@@ -243,10 +243,3 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             f"internal error, trace {trace_id}",
             metadata={"trace_id": trace_id},
         )
-
-
-def _place_of(error: BaseException) -> dict[str, Any]:
-    """The error's type and the frames it passed through, without its message."""
-    frames = inspect.getinnerframes(error.__traceback__) if error.__traceback__ else []
-    places = [f"{frame.filename}:{frame.lineno} {frame.function}" for frame in frames[-8:]]
-    return {"error_type": type(error).__name__, "places": places}

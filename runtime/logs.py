@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+import traceback
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -18,11 +19,22 @@ _HIDDEN_TEXT = re.compile(
     r"\b(?:sk|rk|pk)_(?:live|test)_\w+|\bwhsec_\w+|(?<=://)[^/@\s:]+:[^/@\s]+(?=@)|_secret_\w+"
 )
 _HIDDEN = "[hidden]"
+MAX_LOGGED_FRAMES = 8
 
 
 def get_logger(name: str) -> Any:
     """A structured logger: `log.info("event_in_words", key=value)`."""
     return structlog.stdlib.get_logger(name)
+
+
+def place_of(error: BaseException) -> dict[str, Any]:
+    """The error's type and the frames it passed through, without its message.
+
+    The message of a database error quotes the row, which may name a person.
+    """
+    frames = traceback.extract_tb(error.__traceback__)[-MAX_LOGGED_FRAMES:]
+    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    return {"error_type": type(error).__name__, "places": places}
 
 
 def configure(service: str, level: str) -> None:

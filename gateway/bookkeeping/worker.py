@@ -29,7 +29,7 @@ from gateway.bookkeeping.reporting import BookingState
 from gateway.bookkeeping.store import BookingStore, ClaimedBooking, Settlement
 from gateway.bookkeeping.traces import booking_span
 from runtime.clock import Clock
-from runtime.logs import get_logger
+from runtime.logs import get_logger, place_of
 from runtime.tasks import cancel
 
 log = get_logger(__name__)
@@ -149,9 +149,9 @@ class BookkeepingWorker:
                 log.warning("bookkeeping_waits", cause=type(error).__name__, detail=_detail(error))
             self._failures += 1
             return False
-        except Exception:
-            # A defect of ours must not end bookkeeping: what it left leased comes back.
-            log.exception("bookkeeping_failed")
+        except Exception as error:  # noqa: BLE001 (a defect of ours must not end bookkeeping)
+            # What it left leased comes back.
+            log.error("bookkeeping_failed", **place_of(error))
             self._failures += 1
             return False
         if self._failures:

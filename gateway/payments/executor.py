@@ -6,7 +6,6 @@ process that has the lease now finds out by itself.
 
 import asyncio
 import random
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -38,13 +37,12 @@ from gateway.payments.wakeups import PaymentBells
 from gateway.rails.outcome import Failure, Outcome, OutcomeClass
 from runtime.clock import Clock
 from runtime.deadline import detached, within
-from runtime.logs import get_logger
+from runtime.logs import get_logger, place_of
 from runtime.notifications import Bell
 from runtime.tasks import cancel
 
 # A check, an authorisation, and back in line: more cannot follow from one operation.
 MAX_CHAIN = 4
-MAX_LOGGED_FRAMES = 8
 
 OPERATIONS = Counter(
     "gateway_payment_operations_total", "Operations by kind and the state they were left in.",
@@ -260,11 +258,4 @@ def _unreadable() -> RailReply:
 
 def _report(operation: Operation, what: str, error: Exception) -> None:
     """Logs a fault of ours by its type and place: its message may quote a row."""
-    frames = traceback.extract_tb(error.__traceback__)[-MAX_LOGGED_FRAMES:]
-    log.error(
-        what,
-        operation_id=operation.id,
-        kind=operation.kind.value,
-        error_type=type(error).__name__,
-        places=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
-    )
+    log.error(what, operation_id=operation.id, kind=operation.kind.value, **place_of(error))

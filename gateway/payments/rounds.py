@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from runtime.logs import get_logger
+from runtime.logs import get_logger, place_of
 from runtime.notifications import Bell
 
 AFTER_ERROR_SECONDS = 1.0
@@ -26,9 +26,8 @@ async def run_rounds(
             log.warning("round_failed", loop=name, error_type=type(error).__name__)
             await asyncio.sleep(AFTER_ERROR_SECONDS)
             continue
-        except Exception:
-            # A fault of ours with one payment must not keep all others waiting for ever.
-            log.exception("round_failed_unexpectedly", loop=name)
+        except Exception as error:  # noqa: BLE001 (one payment must not stop all others)
+            log.error("round_failed_unexpectedly", loop=name, **place_of(error))
             await asyncio.sleep(AFTER_ERROR_SECONDS)
             continue
         if not worked:

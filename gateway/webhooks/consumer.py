@@ -15,7 +15,7 @@ from gateway.webhooks.event import PoisonEventError, RetryEventLater
 from gateway.webhooks.router import EventRouter
 from runtime.clock import Clock
 from runtime.deadline import within
-from runtime.logs import get_logger
+from runtime.logs import get_logger, place_of
 from runtime.telemetry import tracer
 
 log = get_logger(__name__)
@@ -123,8 +123,8 @@ class WebhookConsumer:
                 raise
             except PoisonEventError as poison:
                 await self._give_up(claim, poison.reason)
-            except Exception as error:
-                log.exception("webhook_handler_failed", event_id=event.event_id)
+            except Exception as error:  # noqa: BLE001 (it is tried again, then set aside)
+                log.error("webhook_handler_failed", event_id=event.event_id, **place_of(error))
                 await self._try_later(claim, type(error).__name__, None, too_early=False)
             else:
                 await self._settled(claim, "done", await self._buffer.finish(claim))

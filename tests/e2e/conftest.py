@@ -1,7 +1,5 @@
 """One running engine for the tests that leave it whole, and the parts to start others."""
 
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from sandbox.demo.scenarios import Parties
 from sandbox.demo.shop import Shop
 from sandbox.engine import Engine, running_engine
 from sandbox.twin_admin import TwinAdmin
+from tests.folders import short_folder
 
 
 @pytest.fixture
@@ -25,10 +24,9 @@ def databases(postgres_url: str) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def short_directory() -> Iterator[Path]:
-    """A short path that root's `nobody` can reach, which pytest's tmp_path is not."""
-    path = Path(tempfile.mkdtemp(prefix="payment-engine-"))
-    yield path
-    shutil.rmtree(path)
+    """A folder for an embedded server of the test's own."""
+    with short_folder() as path:
+        yield path
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,9 @@
 """The embedded server: shared by processes, durable where asked, never left running."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,10 +16,12 @@ from runtime.embedded_postgres import (
     default_directory,
     temporary_server,
 )
+from tests.folders import short_folder
 
 # Says when it uses the server, then does so until its standard input closes.
 USER = """
 import sys
+from tests.folders import short_folder
 from runtime.embedded_postgres import database_url
 print(database_url("orders"), flush=True)
 sys.stdin.read()
@@ -30,10 +30,8 @@ sys.stdin.read()
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    """A short path that root's `nobody` can reach, which pytest's tmp_path is not."""
-    path = Path(tempfile.mkdtemp(prefix="payment-engine-"))
-    yield path
-    shutil.rmtree(path)
+    with short_folder() as path:
+        yield path
 
 
 def using_process(directory: Path) -> "subprocess.Popen[str]":

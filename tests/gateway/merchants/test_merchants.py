@@ -12,23 +12,11 @@ from gateway.v1 import merchant_service_pb2 as pb
 from sandbox.stripe_twin.steering import AccountState
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.merchants.conftest import new_merchant
-from tests.gateway.running import RunningGateway, refusal_of
+from tests.gateway.running import RunningGateway, refusal_of, running_gateway
 
 
 def accounts_created(twin: Twin) -> int:
     return len(list(twin.account().objects("account")))
-
-
-def silence_webhooks(twin: Twin) -> None:
-    """From now on no webhook about an account comes."""
-    for endpoint in list(twin.account().objects("webhook_endpoint")):
-        endpoint["enabled_events"] = ["customer.created"]
-
-
-async def twin_without_webhooks(twin: Twin, account_id: str) -> None:
-    """Stripe enables charges, and the webhook that says so never comes."""
-    silence_webhooks(twin)
-    twin.steer_account(account_id, AccountState(charges_enabled=True))
 
 
 def mode_request(
@@ -149,10 +137,14 @@ async def test_an_existing_account_is_attached(gateway: RunningGateway, twin: Tw
 
 
 async def test_sync_keeps_what_changed_and_moves_the_time_of_what_did_not(
-    gateway: RunningGateway, twin: Twin
+    database_url: str, twin: Twin
 ) -> None:
-    # A webhook of the creation, handled late, would fetch the snapshot before we do.
-    silence_webhooks(twin)
+    # Without a worker nobody else fetches snapshots: no webhook, and no recovery of lost ones.
+    async with running_gateway(database_url, twin, roles="api") as gateway:
+        await _sync_twice(gateway, twin)
+
+
+async def _sync_twice(gateway: RunningGateway, twin: Twin) -> None:
     first = (await gateway.merchants.CreateMerchant(new_merchant())).merchant
     same = await gateway.merchants.SyncMerchant(pb.SyncMerchantRequest(merchant_id="shop-1"))
     assert not same.changed
@@ -161,7 +153,7 @@ async def test_sync_keeps_what_changed_and_moves_the_time_of_what_did_not(
         same.merchant.snapshot.fetch_time.ToNanoseconds()
         > first.snapshot.fetch_time.ToNanoseconds()
     )
-    await twin_without_webhooks(twin, first.stripe_account_id)
+    twin.steer_account(first.stripe_account_id, AccountState(charges_enabled=True))
     cached = await gateway.merchants.SyncMerchant(
         pb.SyncMerchantRequest(merchant_id="shop-1", max_age=Duration(seconds=900))
     )

@@ -58,7 +58,7 @@ async def test_a_stored_event_wakes_an_idle_worker(
         await idle.began.wait()
         await inbox.store(read_event(event_body(), "default"))
         async with asyncio.timeout(10):
-            await done.wait()
+            assert await done.wait()
         working.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await working
