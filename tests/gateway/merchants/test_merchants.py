@@ -141,27 +141,23 @@ async def test_sync_keeps_what_changed_and_moves_the_time_of_what_did_not(
 ) -> None:
     # Without a worker nobody else fetches snapshots: no webhook, and no recovery of lost ones.
     async with running_gateway(database_url, twin, roles="api") as gateway:
-        await _sync_twice(gateway, twin)
-
-
-async def _sync_twice(gateway: RunningGateway, twin: Twin) -> None:
-    first = (await gateway.merchants.CreateMerchant(new_merchant())).merchant
-    same = await gateway.merchants.SyncMerchant(pb.SyncMerchantRequest(merchant_id="shop-1"))
-    assert not same.changed
-    assert same.merchant.snapshot.sequence == first.snapshot.sequence
-    assert (
-        same.merchant.snapshot.fetch_time.ToNanoseconds()
-        > first.snapshot.fetch_time.ToNanoseconds()
-    )
-    twin.steer_account(first.stripe_account_id, AccountState(charges_enabled=True))
-    cached = await gateway.merchants.SyncMerchant(
-        pb.SyncMerchantRequest(merchant_id="shop-1", max_age=Duration(seconds=900))
-    )
-    assert not cached.merchant.snapshot.charges_enabled
-    fresh = await gateway.merchants.SyncMerchant(pb.SyncMerchantRequest(merchant_id="shop-1"))
-    assert fresh.changed
-    assert fresh.merchant.snapshot.charges_enabled
-    assert fresh.merchant.snapshot.sequence == first.snapshot.sequence + 1
+        first = (await gateway.merchants.CreateMerchant(new_merchant())).merchant
+        same = await gateway.merchants.SyncMerchant(pb.SyncMerchantRequest(merchant_id="shop-1"))
+        assert not same.changed
+        assert same.merchant.snapshot.sequence == first.snapshot.sequence
+        assert (
+            same.merchant.snapshot.fetch_time.ToNanoseconds()
+            > first.snapshot.fetch_time.ToNanoseconds()
+        )
+        twin.steer_account(first.stripe_account_id, AccountState(charges_enabled=True))
+        cached = await gateway.merchants.SyncMerchant(
+            pb.SyncMerchantRequest(merchant_id="shop-1", max_age=Duration(seconds=900))
+        )
+        assert not cached.merchant.snapshot.charges_enabled
+        fresh = await gateway.merchants.SyncMerchant(pb.SyncMerchantRequest(merchant_id="shop-1"))
+        assert fresh.changed
+        assert fresh.merchant.snapshot.charges_enabled
+        assert fresh.merchant.snapshot.sequence == first.snapshot.sequence + 1
 
 
 async def test_watch_shows_what_webhooks_bring(gateway: RunningGateway, twin: Twin) -> None:
