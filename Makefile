@@ -50,13 +50,14 @@ check: env ## Format, lint, types, layers, SQL, protos, stubs.
 
 .PHONY: bench
 bench: env ## Benchmarks as ratios to limits measured in the same run; ONLY=ledger.unary picks by prefix.
-	@$(RUN)python -m bench $(if $(ONLY),--only $(ONLY))
+	@$(RUN)python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(PROFILE),--profile)
 
 .PHONY: protos
-protos: env ## Generate the stubs of protos/ into their owners; SERVICE=ledger for one.
+protos: env ## Generate the stubs of protos/ into their owners, and the reasons in docs/; SERVICE=ledger for one.
 	@$(RUN)python -m grpc_tools.protoc -Iprotos --python_out=. --mypy_out=quiet:. $(PROTOS:protos/%=%)
 	@$(RUN)python -m grpc_tools.protoc -Iprotos --grpc_python_out=. --mypy_grpc_out=quiet:. \
 		$(filter %_service.proto,$(PROTOS:protos/%=%))
+	@$(RUN)python -m docs.reasons
 
 .PHONY: lock
 lock: | $(UV) ## Resolve pyproject.toml anew into the two lock files.

@@ -1,71 +1,69 @@
-"""`make bench`: runs the benchmarks and prints one JSON line for each.
+"""`make bench`: runs the benchmarks and prints one JSON line for each, and a table at the end.
 
-A benchmark is a module of this package with a `NAME` and an `async def measure()` that answers its
-line: at least `name`, `value`, `unit`, `limit` and `ratio`. The limit is measured in the same run,
-because the ratio is what counts: seconds differ from machine to machine and from hour to hour.
+The limit of each is measured in the same run, because the ratio is what counts: seconds differ
+from machine to machine and from hour to hour. See docs/benchmarks.md.
 """
 
 import argparse
 import asyncio
-import importlib
 import json
-import pkgutil
+import os
 import sys
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import uvloop
 
-import bench
+from bench.benchmark import REQUIRED, Benchmark, benchmarks
+from bench.profiling import PROFILE_VARIABLE, write_profiles
+from bench.report import table
 
-OUTPUT = Path("build/bench.jsonl")
-REQUIRED = {"name", "value", "unit", "limit", "ratio"}
-
-
-class Benchmark(NamedTuple):
-    """One benchmark and how to run it."""
-
-    name: str
-    measure: Callable[[], Coroutine[Any, Any, dict[str, Any]]]
+BUILD = Path("build")
+OUTPUT = BUILD / "bench.jsonl"
 
 
-def benchmarks() -> list[Benchmark]:
-    """Every benchmark of the package, in order of their names."""
-    found: list[Benchmark] = []
-    for module_info in pkgutil.iter_modules(bench.__path__):
-        if module_info.name == "__main__":
-            continue
-        module = importlib.import_module(f"bench.{module_info.name}")
-        if hasattr(module, "NAME"):
-            found.append(Benchmark(module.NAME, module.measure))
-    return sorted(found)
-
-
-def run(chosen: list[Benchmark]) -> None:
+def run(chosen: list[Benchmark], *, profile: bool) -> list[dict[str, Any]]:
     """Runs one after the other, printing each line as it is measured and keeping it."""
-    OUTPUT.parent.mkdir(exist_ok=True)
+    BUILD.mkdir(exist_ok=True)
+    lines = []
     for benchmark in chosen:
+        folder = BUILD / "profiles" / benchmark.name
+        if profile:
+            folder.mkdir(parents=True, exist_ok=True)
+            os.environ[PROFILE_VARIABLE] = str(folder.absolute())
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             line = runner.run(benchmark.measure())
         missing = REQUIRED - line.keys()
         assert not missing, f"{benchmark.name} does not say its {sorted(missing)}"
-        text = json.dumps(line)
-        print(text, flush=True)
+        if profile:
+            # The profiler takes more time than the code: such figures are not to be compared.
+            line = {**line, "profiled": True}
+            for text in write_profiles(folder):
+                print(f"bench: profile in {text}", file=sys.stderr)
+        print(json.dumps(line), flush=True)
         with OUTPUT.open("a", encoding="utf-8") as output:
-            output.write(text + "\n")
+            output.write(json.dumps(line) + "\n")
+        lines.append(line)
+    return lines
 
 
 def main() -> None:
     """Reads the arguments and runs what they choose."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--only", default="", metavar="PREFIX", help="only names that begin so")
-    prefix = parser.parse_args().only
-    chosen = [benchmark for benchmark in benchmarks() if benchmark.name.startswith(prefix)]
+    parser.add_argument("--list", action="store_true", help="print the names and run nothing")
+    parser.add_argument(
+        "--profile", action="store_true", help="profile the ledger into build/profiles/"
+    )
+    arguments = parser.parse_args()
+    chosen = [found for found in benchmarks() if found.name.startswith(arguments.only)]
     if not chosen:
         names = ", ".join(benchmark.name for benchmark in benchmarks())
-        sys.exit(f"bench: nothing begins with {prefix!r}; there are {names}")
-    run(chosen)
+        sys.exit(f"bench: nothing begins with {arguments.only!r}; there are {names}")
+    if arguments.list:
+        print("\n".join(benchmark.name for benchmark in chosen))
+        return
+    print(table(run(chosen, profile=arguments.profile)), file=sys.stderr)
 
 
 if __name__ == "__main__":

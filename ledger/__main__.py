@@ -10,9 +10,14 @@ from ledger.config import LedgerSettings
 from ledger.connections import commit_connections, read_connections
 from ledger.errors import ERRORS
 from ledger.feed import Feed
+from ledger.keys import signing_key
 from ledger.ledgers import Ledgers
+from ledger.proofs import Proofs
 from ledger.reader import Reader
+from ledger.sealing import Sealer
+from ledger.seals import Seals
 from ledger.service import LedgerService
+from ledger.snapshots import Snapshots
 from ledger.standing import Standings
 from ledger.v1 import audit_service_pb2, ledger_service_pb2
 from ledger.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
@@ -35,13 +40,23 @@ async def open_service(
 ) -> AsyncIterator[RpcServer]:
     """Migrates, starts, and on exit drains: callers first, then committers, then connections."""
     clock = clock or SystemClock()
+    signer = signing_key(settings)
     url, owner_url = await database_urls(settings)
     await migrate(owner_url, "ledger")
     reads = read_connections(url, settings.database_pool_size)
     commits = commit_connections(url, settings.commit_pool_size)
     reader = Reader(reads)
     feed = Feed(reader)
-    ledgers = Ledgers(reader, reads, commits, clock, feed.on_commit)
+    seals = Seals(reads)
+    sealer = Sealer(seals, signer, clock, settings.seal_interval_ms)
+    snapshots = Snapshots(reads)
+
+    def on_commit(ledger_id: int, last_sequence: int) -> None:
+        feed.on_commit(ledger_id, last_sequence)
+        sealer.ring()
+        snapshots.ring()
+
+    ledgers = Ledgers(reader, reads, commits, clock, on_commit)
     server = RpcServer(
         settings,
         services=[
@@ -55,7 +70,7 @@ async def open_service(
             ),
             RegisteredService(
                 add=add_AuditServiceServicer_to_server,
-                servicer=AuditService(ledgers, reader),
+                servicer=AuditService(ledgers, reader, reads, Proofs(seals, reader)),
                 descriptor=audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
                 allowed_clients=ALLOWED_CLIENTS,
             ),
@@ -67,6 +82,8 @@ async def open_service(
     tasks = [
         asyncio.create_task(feed.poll(), name="feed"),
         asyncio.create_task(ledgers.sweep(), name="sweep"),
+        asyncio.create_task(sealer.run(), name="seal"),
+        asyncio.create_task(snapshots.run(), name="snapshots"),
     ]
     try:
         await reads.open()

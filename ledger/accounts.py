@@ -7,6 +7,8 @@ from enum import IntEnum
 from ledger.refusal import Reason, Refusal
 
 MAX_TOTAL_MINOR = 2**63 - 1
+# Two totals up to this never add up to more than that.
+SAFE_TOTAL_MINOR = 2**62 - 1
 
 
 class Side(IntEnum):
@@ -88,8 +90,13 @@ class Account:
             raise Refusal(Reason.ACCOUNT_CLOSED, f"{self.name} is closed", {"account": self.name})
 
     def check_range(self) -> None:
-        """Refuses totals that no longer fit the database's 64 bits."""
-        if max(self.totals) > MAX_TOTAL_MINOR:
+        """Refuses totals of which posted and pending of one side together leave 64 bits.
+
+        So every balance fits them, and whatever is held can be posted.
+        """
+        posted_debits, posted_credits, pending_debits, pending_credits, _ = self.totals
+        most = max(posted_debits + pending_debits, posted_credits + pending_credits)
+        if most > MAX_TOTAL_MINOR:
             raise Refusal(
                 Reason.BALANCE_OVERFLOW,
                 f"a total of {self.name} would leave 64 bits",
@@ -98,9 +105,6 @@ class Account:
 
     def check_limits(self, before: Totals) -> None:
         """Refuses totals that the change from `before` takes beyond a limit."""
-        # By identity, because most accounts have none and this is asked for every entry.
-        if self.limits is NO_LIMITS:
-            return
         posted, lowest, highest = spans(self.totals, self.normal)
         posted_before, lowest_before, highest_before = spans(before, self.normal)
         limits = self.limits

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from ledger.commands import AccountsMade, Command, Decided, ItemOutcome, Outcome, Prior, Record
-from ledger.encoding import account_message, result_message, transaction_message
+from ledger.encoding import account_message, encode_result
 from ledger.errors import error_of, error_of_failure
 from ledger.posting import Kind
 from ledger.reader import Reader
 from ledger.refusal import Refusal, reused
-from ledger.v1 import account_pb2, transaction_pb2
+from ledger.v1 import account_pb2
 from ledger.v1.transaction_mutations_pb2 import (
     BatchCreateTransactionsRequest,
     BatchCreateTransactionsResponse,
@@ -16,6 +16,7 @@ from ledger.v1.transaction_mutations_pb2 import (
     BatchItemResult,
     ItemFailure,
 )
+from ledger.wire import encode_answer, encode_batch_answer, encode_transaction
 from runtime.messages import differing_fields
 
 
@@ -25,37 +26,39 @@ class Answers:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    async def transaction(
-        self, ledger_id: int, ledger: str, outcome: Outcome
-    ) -> transaction_pb2.Transaction:
-        """The one transaction of a call; raises the refusal, fresh or kept."""
+    async def transaction(self, ledger_id: int, ledger: str, outcome: Outcome) -> bytes:
+        """The response of a call that makes one transaction, encoded; raises the refusal, fresh
+        or kept."""
         if isinstance(outcome, Decided):
             (record,) = outcome.results
-            assert isinstance(record, Record), "a unary call is decided or refused"
-            return transaction_message(ledger, record)
-        prior = self._prior(outcome)
-        assert prior.sequence is not None, "a kept success of a unary call is its transaction"
-        (record,) = await self._reader.records(ledger_id, [prior.sequence])
-        return transaction_message(ledger, record)
+        else:
+            prior = self._prior(outcome)
+            assert prior.sequence is not None, "a kept success of a unary call is its transaction"
+            (record,) = await self._reader.records(ledger_id, [prior.sequence])
+        assert isinstance(record, Record), "a unary call is decided or refused"
+        return encode_answer(encode_transaction(ledger, record))
 
     async def batch(
         self, ledger_id: int, ledger: str, command: Command, outcome: Outcome, *, entries: bool
-    ) -> BatchCreateTransactionsResponse:
-        """One result per item; raises the refusal of an atomic batch, fresh or kept."""
+    ) -> bytes:
+        """The response of a batch, encoded; raises the refusal of an atomic one, fresh or kept."""
         if isinstance(outcome, Decided):
-            return BatchCreateTransactionsResponse(
-                results=await self._results(ledger_id, ledger, outcome.results, entries=entries)
+            return encode_batch_answer(
+                await self._results(ledger_id, ledger, outcome.results, entries=entries)
             )
         if isinstance(outcome, Prior) and outcome.fingerprint != command.fingerprint:
             await self._check_same_batch(ledger_id, command, outcome)
         kept = BatchCreateTransactionsResponse.FromString(self._prior(outcome).answer)
         sequences = [r.transaction.sequence for r in kept.results if r.HasField("transaction")]
         records = {r.sequence: r for r in await self._reader.records(ledger_id, sequences)}
-        for result in kept.results:
-            if result.HasField("transaction"):
-                record = records[result.transaction.sequence]
-                result.transaction.CopyFrom(transaction_message(ledger, record, entries=entries))
-        return kept
+        return encode_batch_answer(
+            [
+                encode_result(ledger, records[result.transaction.sequence], entries=entries)
+                if result.HasField("transaction")
+                else result.SerializeToString()
+                for result in kept.results
+            ]
+        )
 
     def accounts(self, ledger: str, outcome: Outcome) -> list[account_pb2.Account]:
         """The accounts just made or closed, or those kept; raises the refusal, fresh or kept."""
@@ -76,23 +79,23 @@ class Answers:
 
     async def _results(
         self, ledger_id: int, ledger: str, outcomes: Sequence[ItemOutcome], *, entries: bool
-    ) -> list[BatchItemResult]:
-        """Results of items, some of which may have been made by earlier batches."""
+    ) -> list[bytes]:
+        """Encoded results of items, some of which may have been made by earlier batches."""
         earlier = [o.sequence for o in outcomes if isinstance(o, Prior) and o.sequence is not None]
         records: dict[int, Record] = {}
         if earlier:
             found = await self._reader.records(ledger_id, earlier)
             records = {record.sequence: record for record in found}
-        results: list[BatchItemResult] = []
+        results: list[bytes] = []
         for outcome in outcomes:
             if not isinstance(outcome, Prior):
-                results.append(result_message(ledger, outcome, entries=entries))
+                results.append(encode_result(ledger, outcome, entries=entries))
             elif outcome.sequence is not None:
                 record = records[outcome.sequence]
-                results.append(result_message(ledger, record, entries=entries))
+                results.append(encode_result(ledger, record, entries=entries))
             else:
                 failure = ItemFailure.FromString(outcome.answer)
-                results.append(BatchItemResult(failure=failure))
+                results.append(BatchItemResult(failure=failure).SerializeToString())
         return results
 
     async def _check_same_batch(self, ledger_id: int, command: Command, prior: Prior) -> None:

@@ -7,8 +7,9 @@ and src/backend/utils/adt/arrayfuncs.c.
 """
 
 import struct
+import sys
+from array import array
 from collections.abc import Iterable, Sequence
-from itertools import chain, repeat
 
 import psycopg
 from psycopg.abc import Buffer
@@ -24,7 +25,8 @@ _ARRAY_OIDS = {
     "bytea": 1001,
     "timestamptz": 1185,
 }
-_NULL = struct.pack("!i", -1)
+_length = struct.Struct("!i").pack
+_NULL = _length(-1)
 # PostgreSQL counts time from 2000-01-01, we from 1970-01-01.
 _POSTGRES_EPOCH_US = 946_684_800_000_000
 
@@ -64,17 +66,17 @@ class TimestampArray(Column):
 
 def int8s(values: Sequence[int]) -> Int8Array:
     """A column of bigint."""
-    return Int8Array(_packed("int8", "iq", 8, values))
+    return Int8Array(_packed("int8", "q", values))
 
 
 def int4s(values: Sequence[int]) -> Int4Array:
     """A column of integer."""
-    return Int4Array(_packed("int4", "ii", 4, values))
+    return Int4Array(_packed("int4", "i", values))
 
 
 def int2s(values: Sequence[int]) -> Int2Array:
     """A column of smallint."""
-    return Int2Array(_packed("int2", "ih", 2, values))
+    return Int2Array(_packed("int2", "h", values))
 
 
 def nullable_int8s(values: Sequence[int | None]) -> Int8Array:
@@ -104,6 +106,15 @@ def byteas(values: Sequence[bytes | None]) -> ByteaArray:
     return ByteaArray(_nullable("bytea", values, values))
 
 
+def hashes(values: Sequence[bytes]) -> ByteaArray:
+    """A column of bytea without NULL, all of one length."""
+    header = _header("bytea", len(values), has_null=False)
+    if not values:
+        return ByteaArray(header)
+    length = _length(len(values[0]))
+    return ByteaArray(header + length + length.join(values))
+
+
 def _int8(value: int) -> bytes:
     return struct.pack("!q", value)
 
@@ -114,11 +125,18 @@ def _header(kind: str, count: int, has_null: bool) -> bytes:
     return struct.pack("!iiiii", 1, int(has_null), _OIDS[kind], count, 1)
 
 
-def _packed(kind: str, pair: str, size: int, values: Sequence[int]) -> bytes:
-    """Numbers without NULL: length and value of all of them in one call."""
-    count = len(values)
-    pairs = chain.from_iterable(zip(repeat(size), values, strict=False))
-    return _header(kind, count, has_null=False) + struct.pack("!" + pair * count, *pairs)
+def _packed(kind: str, code: str, values: Sequence[int]) -> bytes:
+    """Numbers without NULL: each behind its length, all of them laid out by slices."""
+    numbers = array(code, values)
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    size = numbers.itemsize
+    raw = numbers.tobytes()
+    elements = bytearray(_length(size) + bytes(size)) * len(values)
+    stride = 4 + size
+    for offset in range(size):
+        elements[4 + offset :: stride] = raw[offset::size]
+    return _header(kind, len(values), has_null=False) + elements
 
 
 def _nullable(kind: str, encoded: Iterable[bytes | None], values: Sequence[object]) -> bytes:
@@ -126,7 +144,7 @@ def _nullable(kind: str, encoded: Iterable[bytes | None], values: Sequence[objec
     header = _header(kind, len(values), nulls > 0)
     if nulls == len(values):
         return header + _NULL * nulls
-    parts = [_NULL if value is None else struct.pack("!i", len(value)) + value for value in encoded]
+    parts = [_NULL if value is None else _length(len(value)) + value for value in encoded]
     return header + b"".join(parts)
 
 

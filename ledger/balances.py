@@ -4,6 +4,7 @@ from datetime import datetime
 
 from ledger.encoding import DIRECTION, balance_message
 from ledger.errors import account_not_found, sequence_not_reached
+from ledger.pages import is_account, is_moment, is_sequence, position_of
 from ledger.reader import Reader
 from ledger.rows import BalanceRow, HoldRow, Point
 from ledger.times import datetime_of, micros_of, micros_of_timestamp, timestamp_of
@@ -26,18 +27,26 @@ class Balances:
         self, ledger_id: int, request: balances.GetBalanceRequest
     ) -> balances.GetBalanceResponse:
         """The balance of one account or below a path; raises ACCOUNT_NOT_FOUND for the first."""
-        if request.include_holds:
-            return await self._with_holds(ledger_id, request.account)
         point = await self._point(ledger_id, request.as_of)
-        if request.WhichOneof("target") == "account":
-            rows = await self._reader.balances(ledger_id, request.account, point, exact=True)
+        exact = request.WhichOneof("target") == "account"
+        path = request.account if exact else request.prefix
+        if exact:
+            rows = await self._reader.balances(ledger_id, path, point, exact=True)
             if not rows:
-                raise account_not_found(request.account)
+                raise account_not_found(path)
         else:
-            rows = await self._reader.balance_totals(ledger_id, request.prefix, point)
-        return balances.GetBalanceResponse(
-            balances=[balance_message(*row) for row in rows], sequence=point.sequence
+            rows = await self._reader.balance_totals(ledger_id, path, point)
+        response = balances.GetBalanceResponse(
+            balances=[balance_message(*row) for row in rows], sequence=point.known or point.sequence
         )
+        if request.include_holds:
+            # What is read of the log up to a sequence never changes: both speak of one moment.
+            holds = await self._reader.holds(
+                ledger_id, path, point, exact=exact, limit=MAX_HOLDS + 1
+            )
+            response.holds.extend(map(_hold, holds[:MAX_HOLDS]))
+            response.more_holds = len(holds) > MAX_HOLDS
+        return response
 
     async def trial(
         self,
@@ -48,13 +57,14 @@ class Balances:
         page_size: int,
     ) -> balances.GetTrialBalanceResponse:
         """One page of accounts and the totals over all; later pages keep the first one's point."""
-        position = tokens.decode(request)
+        shape = (is_account, is_sequence, is_moment, is_moment, is_sequence)
+        position = position_of(tokens, request, *shape)
         if position is None:
             after, point = NONE, await self._point(ledger_id, request.as_of)
         else:
-            name, sequence, moment, effective = position
-            after = str(name)
-            point = Point(int(sequence), _moment(moment), _moment(effective))
+            name, sequence, moment, effective, known = position
+            after = name
+            point = Point(sequence, _moment(moment), _moment(effective), known)
         lines = await self._reader.balances(
             ledger_id, request.prefix, point, after=after, limit=page_size + 1
         )
@@ -65,7 +75,7 @@ class Balances:
                 for line in lines[:page_size]
             ],
             totals=[_total(row) for row in totals],
-            sequence=point.sequence,
+            sequence=point.known or point.sequence,
         )
         if len(lines) > page_size:
             response.next_page_token = tokens.encode(
@@ -75,22 +85,10 @@ class Balances:
                     point.sequence,
                     _position(point.moment),
                     _position(point.effective),
+                    point.known,
                 ],
             )
         return response
-
-    async def _with_holds(self, ledger_id: int, account: str) -> balances.GetBalanceResponse:
-        sequence, rows, holds = await self._reader.account_and_holds(
-            ledger_id, account, self._clock.now(), MAX_HOLDS + 1
-        )
-        if not rows:
-            raise account_not_found(account)
-        return balances.GetBalanceResponse(
-            balances=[balance_message(*row) for row in rows],
-            holds=[_hold(account, hold) for hold in holds[:MAX_HOLDS]],
-            more_holds=len(holds) > MAX_HOLDS,
-            sequence=sequence,
-        )
 
     async def _point(self, ledger_id: int, as_of: balances.AsOf) -> Point:
         now = self._clock.now()
@@ -106,17 +104,17 @@ class Balances:
             return Point(sequence, moment)
         if kind == "effective_time":
             effective = datetime_of(micros_of_timestamp(as_of.effective_time))
-            sequence, _ = await self._reader.point(ledger_id, effective)
-            return Point(sequence, min(now, effective), effective)
+            sequence, last = await self._reader.point(ledger_id, effective)
+            return Point(sequence, min(now, effective), effective, last)
         sequence, _ = await self._reader.point(ledger_id, None)
         return Point(sequence, now)
 
 
-def _hold(account: str, row: HoldRow) -> balances.Hold:
+def _hold(row: HoldRow) -> balances.Hold:
     hold = balances.Hold(
         sequence=row.sequence,
         entry_index=row.entry_index,
-        account=account,
+        account=row.account,
         direction=DIRECTION[row.side],
         remaining_minor=row.remaining,
     )

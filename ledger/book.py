@@ -1,6 +1,6 @@
 """The part of a ledger that a commit works on, in memory, with a way back."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ledger.accounts import Account, Side, Totals
@@ -90,12 +90,12 @@ class Book:
         if self._savepoint is not None:
             self._savepoint.request_ids.append(request_id)
 
-    def touched(self, before: Iterable[tuple[Account, Totals]]) -> None:
-        """Notes accounts whose totals have changed, with the totals they had."""
-        for account, totals in before:
-            self.changed[account.number] = account
-            if self._savepoint is not None:
-                self._savepoint.totals.append((account, totals))
+    def touched(self, before: Mapping[int, tuple[Account, Totals]]) -> None:
+        """Notes accounts, by number, whose totals have changed, with the totals they had."""
+        for number, (account, _) in before.items():
+            self.changed[number] = account
+        if self._savepoint is not None:
+            self._savepoint.totals.extend(before.values())
 
     def settling(self, source: Source) -> None:
         """Notes an earlier transaction that is about to be settled or reversed further."""

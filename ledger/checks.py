@@ -3,14 +3,20 @@
 import re
 
 from ledger.v1 import account_pb2 as accounts
+from ledger.v1 import audit_service_pb2 as audit
 from ledger.v1 import balance_pb2 as balances
+from ledger.v1 import export_pb2 as export
 from ledger.v1 import transaction_mutations_pb2 as mutations
 from ledger.v1 import transaction_pb2 as transactions
 from ledger.v1.money_pb2 import Money
 
 MAX_AMOUNT_MINOR = 10**18
 MAX_ENTRIES_PER_BATCH = 20_000
+# Of the whole request: its answer repeats the texts and adds the balances, and has to fit 32 MiB.
+MAX_BATCH_BYTES = 16 * 1024 * 1024
 MAX_RATE_DIGITS = 18
+# Zeros in front are no digits of a rate, but it must not be made of them.
+MAX_RATE_BYTES = 40
 
 RATE = re.compile(r"[0-9]+(\.[0-9]+)?")
 
@@ -37,6 +43,8 @@ def limits_problem(limits: accounts.BalanceLimits) -> str | None:
 def rate_problem(exchange: transactions.Exchange) -> str | None:
     """A rate is a plain decimal above zero."""
     rate = exchange.rate
+    if len(rate) > MAX_RATE_BYTES:
+        return f"is longer than {MAX_RATE_BYTES} bytes"
     if not RATE.fullmatch(rate):
         return "is not a plain decimal number"
     digits = rate.replace(".", "").lstrip("0")
@@ -68,17 +76,23 @@ def batch_problem(batch: mutations.BatchCreateTransactionsRequest) -> str | None
             return "have a request_id of their own, which an atomic batch does not allow"
     if legs > MAX_ENTRIES_PER_BATCH:
         return f"have more than {MAX_ENTRIES_PER_BATCH} entries and parts in total"
+    if batch.ByteSize() > MAX_BATCH_BYTES:
+        return f"have more than {MAX_BATCH_BYTES} bytes in total"
     ids = [item.request_id for item in batch.items if item.request_id]
     if len(ids) != len(set(ids)) or batch.request_id in ids:
         return "have a request_id twice"
     return None
 
 
-def holds_problem(request: balances.GetBalanceRequest) -> str | None:
-    """Holds are listed for one account and as they are now."""
-    if request.include_holds and (request.HasField("as_of") or request.HasField("prefix")):
-        return "is only for one account and now"
-    return None
+def inclusion_problem(request: audit.GetInclusionProofRequest) -> str | None:
+    """A tree that proves a transaction has it."""
+    return "is below sequence" if 0 < request.tree_size < request.sequence else None
+
+
+def consistency_problem(request: audit.GetConsistencyProofRequest) -> str | None:
+    """A log only grows."""
+    later = request.second_tree_size
+    return "is below first_tree_size" if 0 < later < request.first_tree_size else None
 
 
 def key_problem(key: transactions.TransactionKey) -> str | None:
@@ -96,3 +110,13 @@ def key_id_problem(key: transactions.TransactionKey) -> str | None:
 def target_problem(request: balances.GetBalanceRequest) -> str | None:
     """An account that is asked for has a name."""
     return "is empty" if request.HasField("account") and not request.account else None
+
+
+def account_span_problem(request: export.ExportLogRequest) -> str | None:
+    """A span of accounts does not end before it begins."""
+    return "is below after_account" if request.through_account < request.after_account else None
+
+
+def sequence_span_problem(request: export.ExportLogRequest) -> str | None:
+    """A span of the log does not end before it begins."""
+    return "is below after_sequence" if request.through_sequence < request.after_sequence else None

@@ -6,26 +6,30 @@ from typing import Any
 from ledger import arrays
 from ledger.accounts import Account
 from ledger.commands import Record
+from ledger.leaf import leaf_hash, leaf_of
 from ledger.plan import Plan
 from ledger.posting import Kind
 
 Columns = dict[str, Any]
+# How many values a `posting.Posted` has.
+_ENTRY_WIDTH = 10
+_TOTALS = ("posted_debits", "posted_credits", "pending_debits", "pending_credits", "version")
 
 
-def of(plan: Plan) -> tuple[str, Columns]:
+def of(ledger: str, plan: Plan) -> tuple[str, Columns]:
     """The name of the statement that commits the plan, and its columns."""
     if _is_postings_only(plan):
         return "commit_postings", {
-            **_transactions(plan.records),
-            **_entries(plan.records),
+            **_transactions(ledger, plan.records),
+            **_entries(plan.records, hot=True),
             **_balances("b", list(plan.balances_changed.values())),
+            **_decisions(plan),
         }
     return "commit", {
         "last_account_number": plan.last_account_number,
-        **_transactions(plan.records),
+        **_transactions(ledger, plan.records),
         **_transaction_links(plan.records),
-        **_entries(plan.records),
-        **_entry_links(plan.records),
+        **_entries(plan.records, hot=False),
         **_balances("b", list(plan.balances_changed.values())),
         **_accounts(plan.accounts_added),
         **_balances("a", plan.accounts_added),
@@ -37,23 +41,24 @@ def of(plan: Plan) -> tuple[str, Columns]:
 
 
 def _is_postings_only(plan: Plan) -> bool:
-    """Whether it has direct transactions and nothing else, which the shorter statement takes."""
+    """Whether it has no transactions but direct ones, which the shorter statement takes."""
     return (
         bool(plan.records)
-        and not (plan.decisions or plan.accounts_added or plan.accounts_closed)
+        and not (plan.accounts_added or plan.accounts_closed)
         and all(record.kind is Kind.DIRECT for record in plan.records)
     )
 
 
-def _transactions(records: list[Record]) -> Columns:
+def _transactions(ledger: str, records: list[Record]) -> Columns:
     return {
         "t_sequence": arrays.int8s([r.sequence for r in records]),
         "t_kind": arrays.int2s([r.kind for r in records]),
-        "t_entry_count": arrays.int2s([len(r.posted) for r in records]),
+        "t_entry_count": arrays.int2s([len(r.entries) for r in records]),
         "t_effective_time": arrays.timestamps([r.effective_us for r in records]),
         "t_request_id": arrays.texts([r.request_id or None for r in records]),
         "t_reference": arrays.texts([r.reference or None for r in records]),
         "t_body": arrays.byteas([r.body for r in records]),
+        "t_leaf_hash": arrays.hashes([leaf_hash(leaf_of(ledger, r)) for r in records]),
     }
 
 
@@ -65,50 +70,43 @@ def _transaction_links(records: list[Record]) -> Columns:
     }
 
 
-def _entries(records: list[Record]) -> Columns:
+def _entries(records: list[Record], *, hot: bool) -> Columns:
+    """Columns of the entries; the hot statement takes neither effects nor what they settle."""
     sequences: list[int] = []
     indexes: list[int] = []
     effective: list[int | None] = []
     for record in records:
-        count = len(record.posted)
+        count = len(record.entries)
         sequences += [record.sequence] * count
         indexes += range(count)
         effective += [record.effective_us] * count
-    posted = [entry for record in records for entry in record.posted]
-    movements = [entry.movement for entry in posted]
-    totals = [entry.totals for entry in posted]
-    return {
+    entries = [entry for record in records for entry in record.entries]
+    # Turned from entries to columns in one call; of none there are columns all the same.
+    turned = list(zip(*entries, strict=True)) or [()] * _ENTRY_WIDTH
+    accounts, sides, effects, amounts, sources, *totals = turned
+    columns: Columns = {
         "e_sequence": arrays.int8s(sequences),
         "e_entry_index": arrays.int2s(indexes),
-        "e_account_number": arrays.int4s([m.account.number for m in movements]),
-        "e_direction": arrays.int2s([m.side for m in movements]),
-        "e_amount": arrays.int8s([m.amount for m in movements]),
-        "e_posted_debits": arrays.int8s([t[0] for t in totals]),
-        "e_posted_credits": arrays.int8s([t[1] for t in totals]),
-        "e_pending_debits": arrays.int8s([t[2] for t in totals]),
-        "e_pending_credits": arrays.int8s([t[3] for t in totals]),
-        "e_version": arrays.int8s([t[4] for t in totals]),
+        "e_account_number": arrays.int4s([account.number for account in accounts]),
+        "e_direction": arrays.int2s(sides),
+        "e_amount": arrays.int8s(amounts),
         "e_effective_time": arrays.timestamps(effective),
     }
-
-
-def _entry_links(records: list[Record]) -> Columns:
-    movements = [entry.movement for record in records for entry in record.posted]
-    return {
-        "e_effect": arrays.int2s([m.effect for m in movements]),
-        "e_source": arrays.nullable_int2s([m.source_index for m in movements]),
-    }
+    for name, values in zip(_TOTALS, totals, strict=True):
+        columns[f"e_{name}"] = arrays.int8s(values)
+    if not hot:
+        columns["e_effect"] = arrays.int2s(effects)
+        columns["e_source"] = arrays.nullable_int2s(sources)
+    return columns
 
 
 def _balances(prefix: str, accounts: list[Account]) -> Columns:
-    return {
-        f"{prefix}_account_number": arrays.int4s([a.number for a in accounts]),
-        f"{prefix}_posted_debits": arrays.int8s([a.totals[0] for a in accounts]),
-        f"{prefix}_posted_credits": arrays.int8s([a.totals[1] for a in accounts]),
-        f"{prefix}_pending_debits": arrays.int8s([a.totals[2] for a in accounts]),
-        f"{prefix}_pending_credits": arrays.int8s([a.totals[3] for a in accounts]),
-        f"{prefix}_version": arrays.int8s([a.totals[4] for a in accounts]),
+    columns: Columns = {
+        f"{prefix}_account_number": arrays.int4s([account.number for account in accounts])
     }
+    for index, name in enumerate(_TOTALS):
+        columns[f"{prefix}_{name}"] = arrays.int8s([account.totals[index] for account in accounts])
+    return columns
 
 
 def _accounts(accounts: list[Account]) -> Columns:
@@ -139,15 +137,15 @@ def _closures(plan: Plan) -> Columns:
 def _holds(plan: Plan) -> Columns:
     """Entries held by this commit's transactions, less what this same commit settled of them."""
     held = [
-        (record.sequence, entry, posted.movement, source.expire_us)
+        (record.sequence, entry, posted[0], source.expire_us)
         for source, record in plan.holds_added
-        for entry, posted in zip(source.entries, record.posted, strict=True)
+        for entry, posted in zip(source.entries, record.entries, strict=True)
     ]
     return {
         "h_sequence": arrays.int8s([sequence for sequence, *_ in held]),
         "h_entry_index": arrays.int2s([entry.index for _, entry, *_ in held]),
-        "h_account_number": arrays.int4s([m.account.number for _, _, m, _ in held]),
-        "h_direction": arrays.int2s([m.side for _, _, m, _ in held]),
+        "h_account_number": arrays.int4s([account.number for _, _, account, _ in held]),
+        "h_direction": arrays.int2s([entry.side for _, entry, *_ in held]),
         "h_remaining": arrays.int8s([entry.remaining for _, entry, *_ in held]),
         "h_expire_time": arrays.timestamps([expire_us for *_, expire_us in held]),
     }

@@ -1,11 +1,12 @@
 """What the committer is asked to do, and what it found: plain data between service and rules."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
 from ledger.accounts import Account, Limits, Side
+from ledger.exchange import Exchange
 from ledger.posting import Draft, Kind, Posted
 from ledger.refusal import Refusal
 from ledger.settlement import Post, Reverse, Void
@@ -35,6 +36,14 @@ OPERATION_OF_KIND = {
 }
 
 
+class Notes(NamedTuple):
+    """What a request says and the rules do not ask for. `descriptions` is one per entry or none."""
+
+    metadata: Mapping[str, str] = {}
+    exchanges: tuple[Exchange, ...] = ()
+    descriptions: tuple[str, ...] = ()
+
+
 class Item(NamedTuple):
     """One transaction asked for, by itself or in a batch. `body` is its input message, encoded."""
 
@@ -44,6 +53,7 @@ class Item(NamedTuple):
     action: Action
     effective_us: int | None
     reference: str
+    notes: Notes | None = None
 
 
 class NewAccount(NamedTuple):
@@ -78,8 +88,7 @@ class Command:
         return len(self.items) + len(self.accounts) or 1
 
 
-@dataclass(slots=True, eq=False)
-class Record:
+class Record(NamedTuple):
     """A transaction decided on, as it is written and answered. Times are microseconds."""
 
     sequence: int
@@ -87,12 +96,13 @@ class Record:
     request_id: str
     body: bytes
     reference: str
-    posted: Sequence[Posted]
+    entries: Sequence[Posted]
     record_us: int
     effective_us: int | None
     expire_us: int | None = None
     settles: int | None = None
     reverses: int | None = None
+    notes: Notes | None = None
 
 
 class Prior(NamedTuple):

@@ -1,11 +1,12 @@
 """Settings of the ledger service, read from `LEDGER_…` and the common variables."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from runtime.config import ServiceSettings
+from ledger.notes import SignerKey
+from runtime.config import Environment, ServiceSettings
 
 
 class LedgerSettings(ServiceSettings):
@@ -18,3 +19,20 @@ class LedgerSettings(ServiceSettings):
     http_address: str = "127.0.0.1:8081"
     # Ledgers that commit at the same moment; each commit needs one connection.
     commit_pool_size: int = Field(8, ge=1, le=100)
+    # C2SP signer key that checkpoints are signed with; `python -m ledger.keys` makes one.
+    signing_key: SecretStr | None = None
+    # A ledger that grows gets a checkpoint about as often.
+    seal_interval_ms: int = Field(1_000, ge=10, le=3_600_000)
+
+    @field_validator("signing_key")
+    @classmethod
+    def _is_signer_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            SignerKey.parse(key.get_secret_value())
+        return key
+
+    @model_validator(mode="after")
+    def _has_signing_key(self) -> Self:
+        if self.signing_key is None and self.env is not Environment.SANDBOX:
+            raise ValueError(f"ENV={self.env} needs LEDGER_SIGNING_KEY or LEDGER_SIGNING_KEY_FILE")
+        return self

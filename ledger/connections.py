@@ -11,6 +11,8 @@ COMMIT_SETTINGS = {
     "idle_in_transaction_session_timeout": "5s",
     # The commit statement is long and takes a millisecond or two to plan, the same way each time.
     "plan_cache_mode": "force_generic_plan",
+    # Compiling the checks of a large ledger would take longer than running them.
+    "jit": "off",
 }
 
 

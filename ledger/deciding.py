@@ -48,7 +48,6 @@ class Deciding:
         self._priors = dict(priors)
         self._next_sequence = head.last_sequence + 1
         self._next_account_number = head.last_account_number + 1
-        self._records: dict[int, Record] = {}
         self.plan = Plan(head=head, record_us=record_us)
 
     def expire(self, sequences: Iterable[int]) -> None:
@@ -57,7 +56,18 @@ class Deciding:
             source = self._book.sources[sequence]
             posted = settlement.expire(self._book, source, self._next_sequence)
             self._add_settlement(source)
-            self._add(self._record(Kind.EXPIRY, None, posted, source.expire_us, settles=sequence))
+            record = Record(
+                sequence=self._next_sequence,
+                kind=Kind.EXPIRY,
+                request_id="",
+                body=b"",
+                reference="",
+                entries=posted,
+                record_us=self.plan.record_us,
+                effective_us=None if source.expire_us == self.plan.record_us else source.expire_us,
+                settles=sequence,
+            )
+            self._add(record)
 
     def decide(self, commands: Sequence[Command]) -> Plan:
         """Decides the commands in order and answers what to write."""
@@ -73,7 +83,7 @@ class Deciding:
         return self.plan
 
     def _decide(self, command: Command) -> Outcome:
-        prior = self._priors.get(command.request_id)
+        prior = self._prior(command.request_id)
         if prior is not None:
             return self._repeat(prior, command.operation, command.request_id, command.body)
         self.plan.request_ids.append(command.request_id)
@@ -89,6 +99,22 @@ class Deciding:
             self._keep(command, failed=True, answer=encode_failure(refusal))
             return refusal
         return Decided([record])
+
+    def _prior(self, request_id: str) -> Prior | None:
+        """What a request_id stands for already: from before, or from this same commit."""
+        prior = self._priors.get(request_id)
+        if prior is not None:
+            return prior
+        record = self._made(self._book.sequence_of.get(request_id))
+        if record is None:
+            return None
+        operation = OPERATION_OF_KIND[record.kind]
+        return Prior(operation, record.body, record.sequence, False, b"", None)
+
+    def _made(self, sequence: int | None) -> Record | None:
+        """The transaction of this commit with that sequence, if there is one."""
+        index = -1 if sequence is None else sequence - self.plan.head.last_sequence - 1
+        return self.plan.records[index] if 0 <= index < len(self.plan.records) else None
 
     def _repeat(
         self, prior: Prior, operation: Operation, request_id: str, body: bytes
@@ -124,7 +150,6 @@ class Deciding:
             except Refusal as refusal:
                 self._book.end_atomic(undo=True)
                 for sequence in range(first_sequence, self._next_sequence):
-                    del self._records[sequence]
                     self._book.sources.pop(sequence, None)
                     self.plan.sources_changed.pop(sequence, None)
                 del self.plan.records[first_record:]
@@ -139,7 +164,7 @@ class Deciding:
                 return self._decide_item(item)
             except Refusal as refusal:
                 return refusal
-        prior = self._priors.get(item.request_id)
+        prior = self._prior(item.request_id)
         if prior is not None:
             return self._repeat(prior, item.operation, item.request_id, item.body)
         self.plan.request_ids.append(item.request_id)
@@ -164,68 +189,61 @@ class Deciding:
             kind = Kind.VOID
         else:
             source, posted = settlement.reverse(self._book, action)
-            record = self._record(
-                Kind.REVERSAL, item, posted, item.effective_us, reverses=source.sequence
-            )
-            return self._add(record)
+            return self._add(self._record(Kind.REVERSAL, item, posted, reverses=source.sequence))
         self._add_settlement(source)
-        record = self._record(kind, item, posted, item.effective_us, settles=source.sequence)
-        return self._add(record)
+        return self._add(self._record(kind, item, posted, settles=source.sequence))
 
     def _open(self, item: Item, draft: Draft) -> Record:
         posted = open_draft(self._book, draft, self.plan.record_us)
-        kind = Kind.PENDING if draft.pending else Kind.DIRECT
-        record = self._record(kind, item, posted, item.effective_us, expire_us=draft.expire_us)
-        if draft.pending:
-            source = source_of(record)
-            self._book.sources[record.sequence] = source
-            self.plan.holds_added.append((source, record))
+        if not draft.pending:
+            return self._add(self._record(Kind.DIRECT, item, posted))
+        record = self._record(Kind.PENDING, item, posted, expire_us=draft.expire_us)
+        source = source_of(record)
+        self._book.sources[record.sequence] = source
+        self.plan.holds_added.append((source, record))
         return self._add(record)
 
     def _find_source(self, key: int | str) -> None:
         """Makes a transaction of this same batch known as a source, when one names it."""
         sequence = key if isinstance(key, int) else self._book.sequence_of.get(key)
-        if sequence is None or sequence in self._book.sources:
+        if sequence in self._book.sources:
             return
-        record = self._records.get(sequence)
+        record = self._made(sequence)
         if record is not None:
-            self._book.sources[sequence] = source_of(record)
+            self._book.sources[record.sequence] = source_of(record)
 
     def _record(
         self,
         kind: Kind,
-        item: Item | None,
+        item: Item,
         posted: Sequence[Posted],
-        effective_us: int | None,
         *,
         expire_us: int | None = None,
         settles: int | None = None,
         reverses: int | None = None,
     ) -> Record:
+        _, request_id, body, _, effective_us, reference, notes = item
+        record_us = self.plan.record_us
         return Record(
-            sequence=self._next_sequence,
-            kind=kind,
-            request_id=item.request_id if item is not None else "",
-            body=item.body if item is not None else b"",
-            reference=item.reference if item is not None else "",
-            posted=posted,
-            record_us=self.plan.record_us,
-            effective_us=None if effective_us == self.plan.record_us else effective_us,
-            expire_us=expire_us,
-            settles=settles,
-            reverses=reverses,
+            self._next_sequence,
+            kind,
+            request_id,
+            body,
+            reference,
+            posted,
+            record_us,
+            None if effective_us == record_us else effective_us,
+            expire_us,
+            settles,
+            reverses,
+            notes,
         )
 
     def _add(self, record: Record) -> Record:
         self._next_sequence += 1
-        self._records[record.sequence] = record
         self.plan.records.append(record)
         if record.request_id:
             self._book.name_transaction(record.request_id, record.sequence)
-            operation = OPERATION_OF_KIND[record.kind]
-            self._priors[record.request_id] = Prior(
-                operation, record.body, record.sequence, False, b"", None
-            )
         return record
 
     def _add_settlement(self, source: Source) -> None:

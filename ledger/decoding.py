@@ -4,10 +4,10 @@ import hashlib
 from typing import Any
 
 from ledger.accounts import NO_LIMITS, Limits, Side, limits_of
-from ledger.commands import Action, Command, Item, NewAccount, Operation
+from ledger.commands import Action, Command, Item, NewAccount, Notes, Operation
 from ledger.currencies import exponent
 from ledger.exchange import Exchange
-from ledger.posting import Draft, Leg, Precondition
+from ledger.posting import Draft, Kind, Leg, Precondition
 from ledger.settlement import Key, Post, Reverse, Void
 from ledger.times import micros_of_timestamp
 from ledger.v1 import account_pb2 as accounts
@@ -93,18 +93,33 @@ def key_of(key: transactions.TransactionKey) -> Key:
     return key.sequence if key.WhichOneof("key") == "sequence" else key.request_id
 
 
+def notes_of(kind: Kind, body: bytes) -> Notes | None:
+    """The notes in a stored request."""
+    if kind in (Kind.DIRECT, Kind.PENDING):
+        return _draft(transactions.TransactionInput.FromString(body))[1]
+    if kind is Kind.POST:
+        return _notes(transactions.PostInput.FromString(body))
+    if kind is Kind.VOID:
+        return _notes(transactions.VoidInput.FromString(body))
+    if kind is Kind.REVERSAL:
+        return _notes(transactions.ReversalInput.FromString(body))
+    return None
+
+
 def _item(request_id: str, operation: Operation, body: Any) -> Item:
     action: Action
     if operation is Operation.CREATE:
-        action = _draft(body)
-    elif operation is Operation.POST:
-        action = Post(
-            key_of(body.pending), _parts(body), body.remainder == transactions.REMAINDER_KEEP
-        )
-    elif operation is Operation.VOID:
-        action = Void(key_of(body.pending))
+        action, notes = _draft(body)
     else:
-        action = Reverse(key_of(body.original), _parts(body))
+        notes = _notes(body)
+        if operation is Operation.POST:
+            action = Post(
+                key_of(body.pending), _parts(body), body.remainder == transactions.REMAINDER_KEEP
+            )
+        elif operation is Operation.VOID:
+            action = Void(key_of(body.pending))
+        else:
+            action = Reverse(key_of(body.original), _parts(body))
     dated = operation is not Operation.VOID and body.HasField("effective_time")
     return Item(
         operation,
@@ -113,31 +128,55 @@ def _item(request_id: str, operation: Operation, body: Any) -> Item:
         action,
         micros_of_timestamp(body.effective_time) if dated else None,
         body.reference,
+        notes,
     )
+
+
+def _notes(body: Any) -> Notes | None:
+    return Notes(dict(body.metadata)) if body.metadata else None
 
 
 def _parts(body: Any) -> list[tuple[int, int]]:
     return [(part.entry_index, part.minor_units) for part in body.parts]
 
 
-def _draft(body: transactions.TransactionInput) -> Draft:
-    return Draft(
-        [_leg(entry) for entry in body.entries],
+def _draft(body: transactions.TransactionInput) -> tuple[Draft, Notes | None]:
+    """What the rules decide, and the rest: in one walk, for each step of it costs an object."""
+    legs: list[Leg] = []
+    descriptions: list[str] = []
+    for entry in body.entries:
+        amount = entry.amount
+        condition = _precondition(entry) if entry.HasField("precondition") else None
+        legs.append(
+            (
+                entry.account,
+                SIDES[entry.direction],
+                amount.minor_units,
+                amount.currency_code,
+                condition,
+            )
+        )
+        if entry.description:
+            # Those before it had none, if it is the first.
+            descriptions.extend([""] * (len(legs) - 1 - len(descriptions)))
+            descriptions.append(entry.description)
+    metadata, exchanges = body.metadata, body.exchanges
+    notes = None
+    if descriptions or metadata or exchanges:
+        if descriptions:
+            descriptions.extend([""] * (len(legs) - len(descriptions)))
+        notes = Notes(
+            dict(metadata),
+            tuple([_exchange(exchange) for exchange in exchanges]),
+            tuple(descriptions),
+        )
+    draft = Draft(
+        legs,
         body.pending,
         micros_of_timestamp(body.expire_time) if body.HasField("expire_time") else None,
-        [_exchange(exchange) for exchange in body.exchanges],
+        notes.exchanges if notes is not None else (),
     )
-
-
-def _leg(entry: EntryInput) -> Leg:
-    amount = entry.amount
-    return Leg(
-        entry.account,
-        SIDES[entry.direction],
-        amount.minor_units,
-        amount.currency_code,
-        _precondition(entry) if entry.HasField("precondition") else None,
-    )
+    return draft, notes
 
 
 def _precondition(entry: EntryInput) -> Precondition:

@@ -1,22 +1,17 @@
 """What the ledger decided, as protobuf messages: answers, stored answers, stored failures."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from google.protobuf.message import Message
 
-from ledger.accounts import Account, Effect, Side, Totals, spans
+from ledger.accounts import Account, Side, Totals, spans
 from ledger.commands import ItemOutcome, Operation, Record
 from ledger.errors import failure_of
-from ledger.posting import Kind
 from ledger.refusal import Refusal
 from ledger.times import timestamp_of
-from ledger.v1 import account_pb2, balance_pb2, direction_pb2, entry_pb2, transaction_pb2
-from ledger.v1.money_pb2 import Money
-from ledger.v1.transaction_mutations_pb2 import (
-    BatchCreateTransactionsRequest,
-    BatchCreateTransactionsResponse,
-    BatchItemResult,
-)
+from ledger.v1 import account_pb2, balance_pb2, direction_pb2, transaction_pb2
+from ledger.v1.transaction_mutations_pb2 import BatchCreateTransactionsRequest
+from ledger.wire import encode_batch_answer, encode_transaction, field, varint
 from runtime.messages import differing_fields
 
 BODIES: dict[Operation, type[Message]] = {
@@ -34,22 +29,10 @@ NORMAL_BALANCE = {
     Side.DEBIT: account_pb2.NORMAL_BALANCE_DEBIT,
     Side.CREDIT: account_pb2.NORMAL_BALANCE_CREDIT,
 }
+
 DIRECTION = {
     Side.DEBIT: direction_pb2.DIRECTION_DEBIT,
     Side.CREDIT: direction_pb2.DIRECTION_CREDIT,
-}
-EFFECT = {
-    Effect.POST: entry_pb2.ENTRY_EFFECT_POST,
-    Effect.HOLD: entry_pb2.ENTRY_EFFECT_HOLD,
-    Effect.RELEASE: entry_pb2.ENTRY_EFFECT_RELEASE,
-}
-KIND = {
-    Kind.DIRECT: transaction_pb2.TRANSACTION_KIND_DIRECT,
-    Kind.PENDING: transaction_pb2.TRANSACTION_KIND_PENDING,
-    Kind.POST: transaction_pb2.TRANSACTION_KIND_POST,
-    Kind.VOID: transaction_pb2.TRANSACTION_KIND_VOID,
-    Kind.EXPIRY: transaction_pb2.TRANSACTION_KIND_EXPIRY,
-    Kind.REVERSAL: transaction_pb2.TRANSACTION_KIND_REVERSAL,
 }
 
 
@@ -66,26 +49,34 @@ def encode_failure(refusal: Refusal) -> bytes:
 
 def encode_batch(results: Sequence[ItemOutcome]) -> bytes:
     """A batch's outcomes as they are stored: bare sequences, failures in full."""
-    answer = BatchCreateTransactionsResponse()
-    for result in results:
-        if isinstance(result, Record):
-            answer.results.add().transaction.sequence = result.sequence
-        elif isinstance(result, Refusal):
-            answer.results.add().failure.CopyFrom(failure_of(result))
-        elif result.sequence is not None:
-            answer.results.add().transaction.sequence = result.sequence
-        else:
-            answer.results.add().failure.MergeFromString(result.answer)
-    return answer.SerializeToString(deterministic=True)
+    return encode_batch_answer([_kept_result(result) for result in results])
+
+
+def _kept_result(result: ItemOutcome) -> bytes:
+    if isinstance(result, Refusal):
+        return _failure_result(encode_failure(result))
+    if result.sequence is None:
+        return _failure_result(result.answer)
+    # A result (1) that is a transaction of which only the sequence (2) is kept.
+    return field(0x0A, b"\x10" + varint(result.sequence))
+
+
+def _failure_result(failure: bytes) -> bytes:
+    return field(0x12, failure)
 
 
 def without_successes(body: bytes, results: Sequence[ItemOutcome]) -> bytes:
     """A batch request without the items that became transactions, which keep theirs."""
     request = BatchCreateTransactionsRequest.FromString(body)
+    kept = BatchCreateTransactionsRequest(
+        request_id=request.request_id, ledger=request.ledger, mode=request.mode
+    )
     for item, result in zip(request.items, results, strict=True):
         if isinstance(result, Record):
-            item.Clear()
-    return request.SerializeToString(deterministic=True)
+            kept.items.add()
+        else:
+            kept.items.append(item)
+    return kept.SerializeToString(deterministic=True)
 
 
 def encode_account(ledger: str, account: Account) -> bytes:
@@ -152,67 +143,13 @@ def transaction_message(
     ledger: str, record: Record, *, entries: bool = True
 ) -> transaction_pb2.Transaction:
     """A transaction as clients see it; `entries=False` leaves its entries out."""
-    record_time = timestamp_of(record.record_us)
-    effective_time = (
-        record_time if record.effective_us is None else timestamp_of(record.effective_us)
+    return transaction_pb2.Transaction.FromString(
+        encode_transaction(ledger, record, entries=entries)
     )
-    message = transaction_pb2.Transaction(
-        ledger=ledger,
-        sequence=record.sequence,
-        request_id=record.request_id,
-        kind=KIND[record.kind],
-        record_time=record_time,
-        effective_time=effective_time,
-        reference=record.reference,
-        settles_sequence=record.settles or 0,
-        reverses_sequence=record.reverses or 0,
-    )
-    if record.expire_us is not None:
-        message.expire_time.CopyFrom(timestamp_of(record.expire_us))
-    descriptions = _add_body(message, record)
-    if not entries:
-        return message
-    for index, (movement, totals) in enumerate(record.posted):
-        account = movement.account
-        message.entries.add(
-            sequence=record.sequence,
-            entry_index=index,
-            account=account.name,
-            direction=DIRECTION[movement.side],
-            effect=EFFECT[movement.effect],
-            amount=Money(currency_code=account.currency, minor_units=movement.amount),
-            balance_after=balance_message(account.name, account.currency, account.normal, totals),
-            description=descriptions[index] if descriptions else "",
-            source_entry_index=movement.source_index,
-            record_time=record_time,
-            effective_time=effective_time,
-        )
-    return message
 
 
-def _add_body(message: transaction_pb2.Transaction, record: Record) -> Sequence[str]:
-    """Adds what only the request says; answers the descriptions of its entries, if any."""
-    if record.kind in (Kind.DIRECT, Kind.PENDING):
-        request = transaction_pb2.TransactionInput.FromString(record.body)
-        message.metadata.update(request.metadata)
-        message.exchanges.extend(request.exchanges)
-        return [entry.description for entry in request.entries]
-    if record.kind is Kind.POST:
-        message.metadata.update(transaction_pb2.PostInput.FromString(record.body).metadata)
-    elif record.kind is Kind.VOID:
-        message.metadata.update(transaction_pb2.VoidInput.FromString(record.body).metadata)
-    elif record.kind is Kind.REVERSAL:
-        message.metadata.update(transaction_pb2.ReversalInput.FromString(record.body).metadata)
-    return ()
-
-
-def entry_messages(ledger: str, records: Iterable[Record]) -> list[entry_pb2.Entry]:
-    """The entries of transactions, in order."""
-    return [entry for r in records for entry in transaction_message(ledger, r).entries]
-
-
-def result_message(ledger: str, outcome: Record | Refusal, *, entries: bool) -> BatchItemResult:
-    """One item's outcome as clients see it."""
+def encode_result(ledger: str, outcome: Record | Refusal, *, entries: bool) -> bytes:
+    """One item's outcome as clients see it, a `BatchItemResult`."""
     if isinstance(outcome, Refusal):
-        return BatchItemResult(failure=failure_of(outcome))
-    return BatchItemResult(transaction=transaction_message(ledger, outcome, entries=entries))
+        return _failure_result(encode_failure(outcome))
+    return field(0x0A, encode_transaction(ledger, outcome, entries=entries))

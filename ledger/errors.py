@@ -99,6 +99,16 @@ def transaction_not_found(key: int | str) -> ServiceError:
     )
 
 
+def total_overflow(path: str) -> ServiceError:
+    """The total over a path, or an account's past as it is asked for, does not fit 64 bits."""
+    refusal = Refusal(
+        Reason.BALANCE_OVERFLOW,
+        f"a total of {path or 'the ledger'} leaves 64 bits",
+        {"account": path},
+    )
+    return error_of(refusal)
+
+
 def overloaded(ledger: str) -> ServiceError:
     """The ledger's queue is full; nothing was done."""
     return ERRORS.error(
@@ -121,13 +131,13 @@ def database_unavailable() -> ServiceError:
     )
 
 
-def unimplemented(feature: str, message: str) -> ServiceError:
-    """A use of a field that is not built yet."""
+def not_sealed(what: str, size: int, sealed_size: int) -> ServiceError:
+    """No checkpoint covers, or is at, the size or sequence that is asked for."""
     return ERRORS.error(
-        grpc.StatusCode.UNIMPLEMENTED,
-        ErrorReason.ERROR_REASON_UNIMPLEMENTED,
-        message,
-        metadata={"feature": feature},
+        grpc.StatusCode.NOT_FOUND,
+        ErrorReason.ERROR_REASON_NOT_SEALED,
+        f"there is no checkpoint for {what} {size}; the newest covers {sealed_size} transactions",
+        metadata={what: str(size), "sealed_size": str(sealed_size)},
     )
 
 

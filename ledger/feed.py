@@ -7,7 +7,7 @@ this process and by a poll of the heads for those of others; watchers at one pla
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 from ledger.encoding import transaction_message
 from ledger.reader import Reader
@@ -16,11 +16,13 @@ from ledger.v1.transaction_reads_pb2 import WatchTransactionsRequest, WatchTrans
 from runtime.logs import get_logger
 
 MAX_TRANSACTIONS_PER_MESSAGE = 200
-# Keeps a message below the 4 MB that gRPC clients take unless told otherwise.
+# These keep a message below the 4 MiB that gRPC clients take unless told otherwise, in the widest
+# case of names and texts (see ledger.pages). Only a single transaction with more may be larger.
 MAX_ENTRIES_PER_MESSAGE = 2_000
+MAX_REQUEST_BYTES_PER_MESSAGE = 2 * 1024 * 1024
 POLL_INTERVAL_SECONDS = 0.2
-# Pages shared by watchers at the same place.
-MAX_SHARED_PAGES = 64
+# Messages shared by watchers at the same place.
+MAX_SHARED_PAGES = 16
 
 Page = list[Transaction]
 log = get_logger(__name__)
@@ -75,11 +77,11 @@ class Feed:
                 if through <= after:
                     await advanced.wait()
                     continue
-                for part in _parts(await self._page(ledger_id, request.ledger, after, through)):
-                    after = part[-1].sequence
-                    yield WatchTransactionsResponse(
-                        transactions=_below(part, request.account_prefix), through_sequence=after
-                    )
+                page = await self._page(ledger_id, request.ledger, after, through)
+                after = page[-1].sequence
+                yield WatchTransactionsResponse(
+                    transactions=_below(page, request.account_prefix), through_sequence=after
+                )
         finally:
             self._leave(ledger_id)
 
@@ -94,7 +96,7 @@ class Feed:
             del self._watchers[ledger_id], self._last[ledger_id], self._advanced[ledger_id]
 
     async def _page(self, ledger_id: int, ledger: str, after: int, through: int) -> Page:
-        """The transactions of a span, read once for all watchers who are at it."""
+        """The first transactions of a span, read once for all watchers who are at it."""
         key = (ledger_id, after, through)
         task = self._pages.get(key)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
@@ -106,22 +108,17 @@ class Feed:
         return await asyncio.shield(task)
 
     async def _read(self, ledger_id: int, ledger: str, after: int, through: int) -> Page:
-        records = await self._reader.records(ledger_id, range(after + 1, through + 1))
-        assert len(records) == through - after, "the log has a gap"
+        sequences = await self._reader.fitting(
+            ledger_id,
+            range(after + 1, through + 1),
+            max_entries=MAX_ENTRIES_PER_MESSAGE,
+            max_body_bytes=MAX_REQUEST_BYTES_PER_MESSAGE,
+        )
+        records = await self._reader.records(ledger_id, sequences)
+        assert [record.sequence for record in records] == [
+            *range(after + 1, after + len(records) + 1)
+        ], "the log has a gap"
         return [transaction_message(ledger, record) for record in records]
-
-
-def _parts(page: Page) -> Iterator[Page]:
-    """The page in parts that each fit a message."""
-    part: Page = []
-    entries = 0
-    for transaction in page:
-        if part and entries + len(transaction.entries) > MAX_ENTRIES_PER_MESSAGE:
-            yield part
-            part, entries = [], 0
-        part.append(transaction)
-        entries += len(transaction.entries)
-    yield part
 
 
 def _below(page: Page, prefix: str) -> Page:

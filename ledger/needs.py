@@ -25,7 +25,7 @@ def needs_of(
                 request_ids.add(item.request_id)
             action = item.action
             if isinstance(action, Draft):
-                names.update(leg.account for leg in action.legs if leg.account not in known)
+                names.update([leg[0] for leg in action.legs if leg[0] not in known])
             elif isinstance(action.key, int):
                 sequences.add(action.key)
             else:

@@ -1,10 +1,18 @@
 """Rules of new transactions, direct and pending, and of applying any transaction's legs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple, NoReturn
 
-from ledger.accounts import Account, Effect, Side, Totals, spans
+from ledger.accounts import (
+    NO_LIMITS,
+    SAFE_TOTAL_MINOR,
+    Account,
+    Effect,
+    Side,
+    Totals,
+    spans,
+)
 from ledger.book import Book
 from ledger.exchange import Exchange, check_exchanges
 from ledger.refusal import Reason, Refusal
@@ -31,14 +39,14 @@ class Precondition(NamedTuple):
     max_available: int | None
 
 
-class Leg(NamedTuple):
-    """One leg that a client asks for."""
+# The types below are made for every entry, so they are plain tuples, always read whole.
 
-    account: str
-    side: Side
-    amount: int
-    currency: str
-    precondition: Precondition | None = None
+# One leg that a client asks for: account, side, amount, currency, what must hold for it.
+Leg = tuple[str, Side, int, str, Precondition | None]
+# One entry to be: account, side, effect, amount, index of the entry settled or reversed by it.
+Movement = tuple[Account, Side, Effect, int, int | None]
+# One entry as it stands: its movement, then its account's totals right after it.
+Posted = tuple[Account, Side, Effect, int, int | None, int, int, int, int, int]
 
 
 class Draft(NamedTuple):
@@ -50,37 +58,25 @@ class Draft(NamedTuple):
     exchanges: Sequence[Exchange] = ()
 
 
-class Movement(NamedTuple):
-    """One entry to be: `source_index` is the entry settled or reversed by it."""
-
-    account: Account
-    side: Side
-    effect: Effect
-    amount: int
-    source_index: int | None = None
-
-
-class Posted(NamedTuple):
-    """One entry with its account's totals right after it."""
-
-    movement: Movement
-    totals: Totals
-
-
 def open_draft(book: Book, draft: Draft, now_us: int) -> list[Posted]:
     """Applies a new transaction to the book, or raises `Refusal` and leaves the book as it was."""
+    legs = draft.legs
     effect = Effect.HOLD if draft.pending else Effect.POST
+    accounts = book.accounts
     movements: list[Movement] = []
-    for leg in draft.legs:
-        account = book.accounts.get(leg.account)
-        if account is None or account.closed_us is not None or account.currency != leg.currency:
-            refuse_legs(book, draft.legs)
-        movements.append(Movement(account, leg.side, effect, leg.amount))
-    check_balanced((leg.currency, leg.side, leg.amount) for leg in draft.legs)
+    conditions: list[tuple[Account, Precondition]] = []
+    for name, side, amount, currency, condition in legs:
+        account = accounts.get(name)
+        if account is None or account.closed_us is not None or account.currency != currency:
+            refuse_legs(book, legs)
+        movements.append((account, side, effect, amount, None))
+        if condition is not None:
+            conditions.append((account, condition))
+    check_balanced([(currency, side, amount) for _, side, amount, currency, _ in legs])
     if draft.exchanges:
         check_exchanges(
             draft.exchanges,
-            [(leg.account, leg.side, leg.amount, leg.currency) for leg in draft.legs],
+            [(name, side, amount, currency) for name, side, amount, currency, _ in legs],
         )
     if draft.expire_us is not None and draft.expire_us <= now_us:
         raise Refusal(
@@ -88,44 +84,48 @@ def open_draft(book: Book, draft: Draft, now_us: int) -> list[Posted]:
             "the expiry is not in the future",
             {"expire_time": book.time_text(draft.expire_us), "record_time": book.time_text(now_us)},
         )
-    conditions = [
-        (movement.account, leg.precondition)
-        for movement, leg in zip(movements, draft.legs, strict=True)
-        if leg.precondition is not None
-    ]
     return apply(book, movements, conditions)
 
 
 def refuse_legs(book: Book, legs: Sequence[Leg]) -> NoReturn:
     """Refuses legs of which at least one names no open account of its currency."""
-    accounts = [(leg, book.account(leg.account)) for leg in legs]
+    accounts = [(currency, book.account(name)) for name, _, _, currency, _ in legs]
     for _, account in accounts:
         account.check_open()
-    for leg, account in accounts:
-        if account.currency != leg.currency:
+    for currency, account in accounts:
+        if account.currency != currency:
             raise Refusal(
                 Reason.CURRENCY_MISMATCH,
-                f"{leg.account} takes {account.currency}, not {leg.currency}",
+                f"{account.name} takes {account.currency}, not {currency}",
                 {
-                    "account": leg.account,
-                    "currency_code": leg.currency,
+                    "account": account.name,
+                    "currency_code": currency,
                     "account_currency_code": account.currency,
                 },
             )
     raise AssertionError("no leg was at fault")
 
 
-def check_balanced(legs: Iterable[tuple[str, Side, int]]) -> None:
+def check_balanced(legs: Sequence[tuple[str, Side, int]]) -> None:
     """Refuses unless debits equal credits in each currency."""
-    totals: dict[str, list[int]] = {}
+    differences: dict[str, int] = {}
     for currency, side, amount in legs:
-        totals.setdefault(currency, [0, 0])[side - 1] += amount
-    for currency, (debited, credited) in totals.items():
-        if debited != credited:
+        signed = amount if side is Side.DEBIT else -amount
+        differences[currency] = differences.get(currency, 0) + signed
+    for unbalanced, difference in differences.items():
+        if difference:
+            debited, credited = (
+                sum(a for currency, s, a in legs if s is side and currency == unbalanced)
+                for side in (Side.DEBIT, Side.CREDIT)
+            )
             raise Refusal(
                 Reason.UNBALANCED,
-                f"debits of {debited} and credits of {credited} {currency} differ",
-                {"currency_code": currency, "debits_minor": debited, "credits_minor": credited},
+                f"debits of {debited} and credits of {credited} {unbalanced} differ",
+                {
+                    "currency_code": unbalanced,
+                    "debits_minor": debited,
+                    "credits_minor": credited,
+                },
             )
 
 
@@ -137,26 +137,28 @@ def apply(
     """Moves the accounts' totals; all of it, or raises `Refusal` and moves nothing."""
     before: dict[int, tuple[Account, Totals]] = {}
     posted: list[Posted] = []
-    for movement in movements:
-        account = movement.account
+    for account, side, effect, amount, source_index in movements:
         if account.number not in before:
             before[account.number] = (account, account.totals)
-        totals = account.add(movement.side, movement.effect, movement.amount)
-        posted.append(Posted(movement, totals))
+        totals = account.add(side, effect, amount)
+        posted.append((account, side, effect, amount, source_index, *totals))
     try:
         for account, condition in conditions:
             _check_version(account, condition, before[account.number][1])
         for account, condition in conditions:
             _check_bounds(account, condition)
         for account, totals in before.values():
-            account.check_limits(totals)
+            # By identity: most accounts have no limits, and this is asked for every entry.
+            if account.limits is not NO_LIMITS:
+                account.check_limits(totals)
         for account, _ in before.values():
-            account.check_range()
+            if max(account.totals) > SAFE_TOTAL_MINOR:
+                account.check_range()
     except Refusal:
         for account, totals in before.values():
             account.totals = totals
         raise
-    book.touched(before.values())
+    book.touched(before)
     return posted
 
 

@@ -3,45 +3,30 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from psycopg import sql
+from psycopg.errors import NumericValueOutOfRange
 
 from ledger import arrays
-from ledger.accounts import Account, Side
+from ledger.accounts import MAX_TOTAL_MINOR, Account, Side, Totals
 from ledger.commands import Record
+from ledger.errors import total_overflow
+from ledger.listing import Listed, page_statement
 from ledger.rows import (
     BalanceRow,
+    EntryRow,
     Filters,
     HoldRow,
     LedgerRow,
     Point,
-    Verified,
     account_of,
     records_of,
+    summaries_of,
     totals_of,
 )
 from ledger.statements import statement
 from runtime.connections import Connections
 
-_ALL_TRANSACTIONS = sql.SQL(
-    """
-    SELECT t.sequence
-    FROM transactions AS t
-    WHERE t.ledger_id = %(ledger_id)s
-    """
-)
-_ENTRIES_OF_ACCOUNT = sql.SQL(
-    """
-    SELECT DISTINCT t.sequence
-    FROM entries AS x
-    INNER JOIN transactions AS t ON x.ledger_id = t.ledger_id AND x.sequence = t.sequence
-    WHERE x.ledger_id = %(ledger_id)s
-        AND x.account_number = (
-            SELECT a.account_number
-            FROM accounts AS a
-            WHERE a.ledger_id = %(ledger_id)s AND a.name = %(account)s
-        )
-    """
-)
+# No name of an account or ledger begins with, or has, a character behind this one.
+_LAST_CHARACTER = "\x7f"
 
 
 class Reader:
@@ -52,7 +37,12 @@ class Reader:
 
     async def ledgers(self, *, name: str = "", after: str = "", limit: int = 1) -> list[LedgerRow]:
         """Ledgers in order of their names, or the one of that name."""
-        parameters = {"name": name, "after_name": after, "limit": limit}
+        parameters = {
+            "low": name,
+            "high": name or _LAST_CHARACTER,
+            "after_name": after,
+            "limit": limit,
+        }
         rows = await self._connections.fetch(statement("read_ledgers"), parameters)
         return [LedgerRow(*row) for row in rows]
 
@@ -79,8 +69,7 @@ class Reader:
             statement("read_accounts"),
             {
                 "ledger_id": ledger_id,
-                "path": path,
-                "exact": exact,
+                **_names(path, exact=exact),
                 "after_name": after,
                 "limit": limit,
             },
@@ -102,53 +91,44 @@ class Reader:
             statement("read_balances"),
             {
                 "ledger_id": ledger_id,
-                "path": path,
-                "exact": exact,
+                **_names(path, exact=exact),
                 "after_name": after,
                 "limit": limit,
                 **point._asdict(),
             },
         )
-        return [BalanceRow(row[0], row[1], Side(row[2]), totals_of(row[3:])) for row in rows]
+        return [_balance(row[0], row[1], Side(row[2]), totals_of(row[3:])) for row in rows]
 
     async def balance_totals(self, ledger_id: int, path: str, point: Point) -> list[BalanceRow]:
-        """Totals per currency over the accounts at or below a path, as of a point."""
-        rows = await self._connections.fetch(
-            statement("read_balance_totals"),
-            {"ledger_id": ledger_id, "path": path, **point._asdict()},
-        )
-        return [BalanceRow(path, row[0], Side(row[1]), totals_of(row[2:])) for row in rows]
+        """Totals per currency over the accounts at or below a path, as of a point.
 
-    async def account_and_holds(
-        self, ledger_id: int, account: str, now: datetime, limit: int
-    ) -> tuple[int, list[BalanceRow], list[HoldRow]]:
-        """The last sequence, the balance and the open holds of one account, from one snapshot."""
-        parameters = {"ledger_id": ledger_id, "account": account, "now": now, "limit": limit}
-        async with self._connections.borrow() as connection, connection.transaction():
-            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            cursor = await connection.execute(
-                statement("read_point"), {"ledger_id": ledger_id, "moment": None}
+        Raises BALANCE_OVERFLOW where one does not fit 64 bits.
+        """
+        try:
+            rows = await self._connections.fetch(
+                statement("read_balance_totals"),
+                {"ledger_id": ledger_id, **_names(path, exact=False), **point._asdict()},
             )
-            ((_, sequence),) = await cursor.fetchall()
-            cursor = await connection.execute(
-                statement("read_balances"),
-                {
-                    "ledger_id": ledger_id,
-                    "path": account,
-                    "exact": True,
-                    "after_name": "",
-                    "limit": 1,
-                    **Point(sequence, now)._asdict(),
-                },
-            )
-            balances = await cursor.fetchall()
-            cursor = await connection.execute(statement("read_holds"), parameters)
-            holds = await cursor.fetchall()
-        return (
-            sequence,
-            [BalanceRow(row[0], row[1], Side(row[2]), totals_of(row[3:])) for row in balances],
-            [HoldRow(row[0], row[1], Side(row[2]), row[3], row[4]) for row in holds],
+        except NumericValueOutOfRange as error:
+            raise total_overflow(path) from error
+        return [_balance(path, row[0], Side(row[1]), totals_of(row[2:])) for row in rows]
+
+    async def holds(
+        self, ledger_id: int, path: str, point: Point, *, exact: bool, limit: int
+    ) -> list[HoldRow]:
+        """What accounts at or below a path, or of exactly that name, hold as of a point; the
+        oldest first."""
+        rows = await self._connections.fetch(
+            statement("read_holds"),
+            {
+                "ledger_id": ledger_id,
+                **_names(path, exact=exact),
+                "sequence": point.sequence,
+                "moment": point.moment,
+                "limit": limit,
+            },
         )
+        return [HoldRow(row[0], row[1], row[2], Side(row[3]), row[4], row[5]) for row in rows]
 
     async def records(self, ledger_id: int, sequences: Sequence[int]) -> list[Record]:
         """Transactions with their entries, in order of their sequences."""
@@ -158,24 +138,48 @@ class Reader:
         )
         return records_of(rows)
 
+    async def summaries(self, ledger_id: int, sequences: Sequence[int]) -> list[Record]:
+        """Transactions without their entries, in order of their sequences."""
+        rows = await self._connections.fetch(
+            statement("read_summaries"),
+            {"ledger_id": ledger_id, "sequences": arrays.int8s(sequences)},
+        )
+        return summaries_of(rows)
+
+    async def bodies(self, ledger_id: int, sequences: Sequence[int]) -> dict[int, bytes]:
+        """The encoded requests of transactions, by sequence."""
+        if not sequences:
+            return {}
+        rows = await self._connections.fetch(
+            statement("read_bodies"),
+            {"ledger_id": ledger_id, "sequences": arrays.int8s(sequences)},
+        )
+        return dict(rows)
+
+    async def fitting(
+        self, ledger_id: int, sequences: Sequence[int], *, max_entries: int, max_body_bytes: int
+    ) -> list[int]:
+        """The first of these transactions, in their order, that have no more entries and bytes of
+        requests together: at least one, and all of them unless they are large."""
+        if not sequences:
+            return []
+        rows = await self._connections.fetch(
+            statement("read_fitting"),
+            {
+                "ledger_id": ledger_id,
+                "sequences": arrays.int8s(sequences),
+                "max_entries": max_entries,
+                "max_body_bytes": max_body_bytes,
+            },
+        )
+        return [row[0] for row in rows]
+
     async def sequences(
         self, ledger_id: int, filters: Filters, *, after: int, descending: bool, limit: int
-    ) -> list[int]:
+    ) -> Listed:
         """Sequences of the transactions that pass the filters, beyond `after` in the order."""
-        # By account its entries are walked in order, else the transactions: either way by an index.
-        source = _ENTRIES_OF_ACCOUNT if filters.account else _ALL_TRANSACTIONS
-        conditions = [sql.SQL("t.sequence > %(floor)s")]
-        if after:
-            conditions.append(sql.SQL(f"t.sequence {'<' if descending else '>'} %(after)s"))
-        if filters.reference:
-            conditions.append(sql.SQL("t.reference = %(reference)s"))
-        if filters.kinds:
-            conditions.append(sql.SQL("t.kind = ANY(%(kinds)b)"))
-        query = sql.SQL("{} AND {} ORDER BY t.sequence {} LIMIT %(limit)s").format(
-            source, sql.SQL(" AND ").join(conditions), sql.SQL("DESC" if descending else "ASC")
-        )
         rows = await self._connections.fetch(
-            query.as_string(),
+            page_statement(filters, descending=descending),
             {
                 "ledger_id": ledger_id,
                 "after": after,
@@ -186,7 +190,10 @@ class Reader:
                 "limit": limit,
             },
         )
-        return [row[0] for row in rows]
+        return Listed(
+            [sequence for sequence, fits in rows if fits],
+            next((sequence for sequence, fits in rows if not fits), None),
+        )
 
     async def followers(
         self, ledger_id: int, sequence: int, limit: int
@@ -209,8 +216,8 @@ class Reader:
         after: tuple[int, int],
         through_sequence: int,
         limit: int,
-    ) -> list[tuple[int, int]]:
-        """Sequence and index of an account's entries within a span, after a position."""
+    ) -> list[EntryRow]:
+        """An account's entries within a span, after a position (sequence and index)."""
         rows = await self._connections.fetch(
             statement("read_account_entries"),
             {
@@ -222,14 +229,23 @@ class Reader:
                 "limit": limit,
             },
         )
-        return [(sequence, index) for sequence, index in rows]
+        return [EntryRow(*row) for row in rows]
 
-    async def verify(self, ledger_id: int) -> Verified:
-        """Recomputes every projection from the entries, in one snapshot; commits go on."""
-        parameters = {"ledger_id": ledger_id}
-        async with self._connections.borrow() as connection, connection.transaction():
-            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            cursor = await connection.execute(statement("verify_counts"), parameters)
-            ((sequence, accounts, entries),) = await cursor.fetchall()
-            cursor = await connection.execute(statement("verify"), parameters)
-            return Verified(sequence, accounts, entries, await cursor.fetchall())
+
+def _balance(name: str, currency: str, normal: Side, totals: Totals) -> BalanceRow:
+    """Totals of which every balance fits 64 bits; raises BALANCE_OVERFLOW for others."""
+    if max(totals[0] + totals[2], totals[1] + totals[3]) > MAX_TOTAL_MINOR:
+        raise total_overflow(name)
+    return BalanceRow(name, currency, normal, totals)
+
+
+def _names(path: str, *, exact: bool) -> dict[str, str]:
+    """The span of names that a path stands for: one range of the index, of which some names that
+    only begin like the path have to be left out."""
+    if exact:
+        return {"path": path, "low": path, "high": path}
+    return {
+        "path": path,
+        "low": path,
+        "high": f"{path}/{_LAST_CHARACTER}" if path else _LAST_CHARACTER,
+    }

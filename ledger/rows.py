@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from ledger.accounts import NO_LIMITS, Account, Effect, Side, Totals, limits_of
 from ledger.commands import Record
-from ledger.posting import Kind, Movement, Posted
+from ledger.decoding import notes_of
+from ledger.posting import Kind, Posted
 from ledger.times import micros_of
 
 
@@ -24,11 +25,13 @@ class LedgerRow(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A point of the log. `moment` adds exact expiry, `effective` back-dated entries."""
+    """A point of the log. `moment` adds exact expiry; `effective` adds the back-dated entries, of
+    those recorded up to `known`."""
 
     sequence: int
     moment: datetime | None = None
     effective: datetime | None = None
+    known: int = 0
 
 
 class BalanceRow(NamedTuple):
@@ -45,19 +48,30 @@ class HoldRow(NamedTuple):
 
     sequence: int
     entry_index: int
+    account: str
     side: Side
     remaining: int
     expire_time: datetime | None
 
 
-class Verified(NamedTuple):
-    """What was recomputed, and the rows (projection, account, sequence, expected, found) of
-    what differs."""
+class EntryRow(NamedTuple):
+    """One entry of the account that is asked about. `described_bytes` is the length of the request
+    that may describe it, 0 if none does."""
 
     sequence: int
-    accounts: int
-    entries: int
-    differences: Sequence[tuple[str, str, int, str, str]]
+    entry_index: int
+    direction: int
+    effect: int
+    amount: int
+    source_entry_index: int | None
+    posted_debits: int
+    posted_credits: int
+    pending_debits: int
+    pending_credits: int
+    version: int
+    record_time: datetime
+    effective_time: datetime | None
+    described_bytes: int
 
 
 class Filters(NamedTuple):
@@ -97,11 +111,17 @@ def records_of(rows: Sequence[Sequence[Any]]) -> list[Record]:
         if not records or records[-1].sequence != row[0]:
             posted = []
             records.append(_record(row, posted))
-        name, currency, normal, side, effect, amount, source_index = row[10:17]
+        name, currency, normal, side, effect, amount, source_index, *totals = row[10:]
         account = Account(0, name, currency, Side(normal), NO_LIMITS, 0)
-        movement = Movement(account, Side(side), Effect(effect), amount, source_index)
-        posted.append(Posted(movement, totals_of(row[17:])))
+        posted.append(
+            (account, Side(side), Effect(effect), amount, source_index, *totals_of(totals))
+        )
     return records
+
+
+def summaries_of(rows: Sequence[Sequence[Any]]) -> list[Record]:
+    """Rows of `read_summaries`: transactions without their entries."""
+    return [_record(row, []) for row in rows]
 
 
 def _record(row: Sequence[Any], posted: list[Posted]) -> Record:
@@ -112,10 +132,11 @@ def _record(row: Sequence[Any], posted: list[Posted]) -> Record:
         request_id=request_id or "",
         body=body,
         reference=reference or "",
-        posted=posted,
+        entries=posted,
         record_us=micros_of(record_time),
         effective_us=None if effective_time is None else micros_of(effective_time),
         expire_us=None if expire_time is None else micros_of(expire_time),
         settles=row[8],
         reverses=row[9],
+        notes=notes_of(Kind(kind), body),
     )

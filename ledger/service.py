@@ -1,8 +1,9 @@
-"""The RPC handlers of LedgerService that change something, and the class that has them all."""
+"""The RPC handlers of LedgerService that change something, and the class that has them all.
+
+Those that make transactions answer in wire format: see ledger.wire.
+"""
 
 from typing import Any
-
-from opentelemetry.trace import SpanKind
 
 from ledger.commands import Command, Operation, Outcome
 from ledger.decoding import (
@@ -17,9 +18,11 @@ from ledger.v1 import account_pb2 as accounts
 from ledger.v1 import ledger_pb2 as ledgers
 from ledger.v1 import transaction_mutations_pb2 as mutations
 from ledger.v1.transaction_pb2 import TRANSACTION_VIEW_SUMMARY
-from runtime.telemetry import tracer
+from runtime.telemetry import child_span, tracer
 
 Context = Any
+# The bytes of the method's response, of which the stubs know nothing.
+Encoded = Any
 _tracer = tracer(__name__)
 
 
@@ -54,39 +57,35 @@ class LedgerService(ReadingService):
 
     async def CreateTransaction(
         self, request: mutations.CreateTransactionRequest, _context: Context
-    ) -> mutations.CreateTransactionResponse:
+    ) -> Encoded:
         command = item_command(request.request_id, Operation.CREATE, request.transaction)
         ledger_id, outcome = await self._submit(request.ledger, command)
-        transaction = await self.answers.transaction(ledger_id, request.ledger, outcome)
-        return mutations.CreateTransactionResponse(transaction=transaction)
+        return await self.answers.transaction(ledger_id, request.ledger, outcome)
 
     async def PostTransaction(
         self, request: mutations.PostTransactionRequest, _context: Context
-    ) -> mutations.PostTransactionResponse:
+    ) -> Encoded:
         command = item_command(request.request_id, Operation.POST, request.post)
         ledger_id, outcome = await self._submit(request.ledger, command)
-        transaction = await self.answers.transaction(ledger_id, request.ledger, outcome)
-        return mutations.PostTransactionResponse(transaction=transaction)
+        return await self.answers.transaction(ledger_id, request.ledger, outcome)
 
     async def VoidTransaction(
         self, request: mutations.VoidTransactionRequest, _context: Context
-    ) -> mutations.VoidTransactionResponse:
+    ) -> Encoded:
         command = item_command(request.request_id, Operation.VOID, request.void)
         ledger_id, outcome = await self._submit(request.ledger, command)
-        transaction = await self.answers.transaction(ledger_id, request.ledger, outcome)
-        return mutations.VoidTransactionResponse(transaction=transaction)
+        return await self.answers.transaction(ledger_id, request.ledger, outcome)
 
     async def ReverseTransaction(
         self, request: mutations.ReverseTransactionRequest, _context: Context
-    ) -> mutations.ReverseTransactionResponse:
+    ) -> Encoded:
         command = item_command(request.request_id, Operation.REVERSE, request.reversal)
         ledger_id, outcome = await self._submit(request.ledger, command)
-        transaction = await self.answers.transaction(ledger_id, request.ledger, outcome)
-        return mutations.ReverseTransactionResponse(transaction=transaction)
+        return await self.answers.transaction(ledger_id, request.ledger, outcome)
 
     async def BatchCreateTransactions(
         self, request: mutations.BatchCreateTransactionsRequest, _context: Context
-    ) -> mutations.BatchCreateTransactionsResponse:
+    ) -> Encoded:
         command = batch_command(request)
         ledger_id, outcome = await self._submit(request.ledger, command)
         return await self.answers.batch(
@@ -100,9 +99,6 @@ class LedgerService(ReadingService):
     async def _submit(self, ledger: str, command: Command) -> tuple[int, Outcome]:
         """Waits for the ledger's committer; the span covers queue, decision and commit."""
         ledger_id = await self.ledgers.id_of(ledger)
-        with _tracer.start_as_current_span(
-            "ledger.commit",
-            kind=SpanKind.CLIENT,
-            attributes={"db.system": "postgresql", "ledger.operation": command.operation.name},
-        ):
+        attributes = {"db.system": "postgresql", "ledger.operation": command.operation.name}
+        with child_span(_tracer, "ledger.commit", attributes):
             return ledger_id, await self.ledgers.committer(ledger_id, ledger).submit(command)

@@ -1,6 +1,6 @@
 """Rules of what becomes of an earlier transaction: posted, voided, expired, reversed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
 from ledger.accounts import Effect, Side
@@ -44,6 +44,7 @@ def post(book: Book, request: Post, sequence: int) -> tuple[Source, list[Posted]
     """Posts a hold in full or part; the rest is released or stays held."""
     source = _held(book, request.key)
     amounts = _amounts(source, request.parts, Reason.AMOUNT_EXCEEDS_HOLD)
+    _check_parts_balanced(source, amounts)
     movements: list[Movement] = []
     for entry in source.entries:
         amount = amounts.get(entry.index, 0)
@@ -76,8 +77,8 @@ def reverse(book: Book, request: Reverse) -> tuple[Source, list[Posted]]:
             {"sequence": source.sequence},
         )
     amounts = _amounts(source, request.parts, Reason.AMOUNT_EXCEEDS_ORIGINAL)
-    movements = [
-        Movement(
+    movements: list[Movement] = [
+        (
             book.open_account(entry.account),
             Side.CREDIT if entry.side is Side.DEBIT else Side.DEBIT,
             Effect.POST,
@@ -87,6 +88,8 @@ def reverse(book: Book, request: Reverse) -> tuple[Source, list[Posted]]:
         for entry in source.entries
         if entry.index in amounts
     ]
+    # After the accounts: one that is closed comes first in order of precedence.
+    _check_parts_balanced(source, amounts)
     book.settling(source)
     posted = apply(book, movements)
     for entry in source.entries:
@@ -127,7 +130,7 @@ def _refuse_settled(book: Book, source: Source) -> NoReturn:
 
 
 def _amounts(source: Source, parts: Sequence[Part], too_much: Reason) -> dict[int, int]:
-    """Minor units by entry index; refuses what is not there, not left or not balanced."""
+    """Minor units by entry index; refuses what is not there or not left."""
     left = {entry.index: entry for entry in source.entries}
     if not parts:
         rest = {index: entry.remaining for index, entry in left.items() if entry.remaining}
@@ -149,12 +152,17 @@ def _amounts(source: Source, parts: Sequence[Part], too_much: Reason) -> dict[in
     for index, amount in amounts.items():
         if amount > left[index].remaining:
             _refuse_excess(source, left[index], too_much, amount)
-    check_balanced(
-        (entry.currency, entry.side, amounts[entry.index])
-        for entry in source.entries
-        if entry.index in amounts
-    )
     return amounts
+
+
+def _check_parts_balanced(source: Source, amounts: Mapping[int, int]) -> None:
+    check_balanced(
+        [
+            (entry.currency, entry.side, amounts[entry.index])
+            for entry in source.entries
+            if entry.index in amounts
+        ]
+    )
 
 
 def _refuse_excess(source: Source, entry: SourceEntry, reason: Reason, amount: int) -> NoReturn:
@@ -172,7 +180,7 @@ def _refuse_excess(source: Source, entry: SourceEntry, reason: Reason, amount: i
 
 
 def _movement(book: Book, entry: SourceEntry, effect: Effect, amount: int) -> Movement:
-    return Movement(book.accounts[entry.account], entry.side, effect, amount, entry.index)
+    return (book.accounts[entry.account], entry.side, effect, amount, entry.index)
 
 
 def _release(book: Book, source: Source) -> list[Movement]:
@@ -188,9 +196,9 @@ def _settle(
 ) -> list[Posted]:
     book.settling(source)
     posted = apply(book, movements)
-    for movement in movements:
-        if movement.effect is Effect.RELEASE:
-            entry = next(e for e in source.entries if e.index == movement.source_index)
-            entry.remaining -= movement.amount
+    held = {entry.index: entry for entry in source.entries}
+    for _, _, effect, amount, source_index in movements:
+        if effect is Effect.RELEASE and source_index is not None:
+            held[source_index].remaining -= amount
     source.last_settlement = (kind, sequence)
     return posted

@@ -17,16 +17,9 @@ def source_of(record: Record) -> Source:
         kind=record.kind,
         expire_us=record.expire_us,
         entries=[
-            SourceEntry(
-                index,
-                posted.movement.account.name,
-                posted.movement.side,
-                posted.movement.account.currency,
-                posted.movement.amount,
-                posted.movement.amount,
-            )
-            for index, posted in enumerate(record.posted)
-            if posted.movement.effect is not Effect.RELEASE
+            SourceEntry(index, account.name, side, account.currency, amount, amount)
+            for index, (account, side, effect, amount, *_) in enumerate(record.entries)
+            if effect is not Effect.RELEASE
         ],
     )
 

@@ -100,9 +100,9 @@ async def due_holds(connection: Connection, ledger_id: int, now_us: int) -> list
     return [row[0] for row in await cursor.fetchall()]
 
 
-async def write(connection: Connection, ledger_id: int, plan: Plan) -> bool:
+async def write(connection: Connection, ledger_id: int, ledger: str, plan: Plan) -> bool:
     """Commits the plan; False, and nothing written, if the head moved or an id is taken."""
-    name, parameters = columns.of(plan)
+    name, parameters = columns.of(ledger, plan)
     cursor = await connection.execute(
         statement(name),
         {

@@ -9,6 +9,7 @@ from ledger.v1 import account_pb2 as accounts
 from ledger.v1 import audit_service_pb2 as audit
 from ledger.v1 import balance_pb2 as balances
 from ledger.v1 import entry_pb2 as entries
+from ledger.v1 import export_pb2 as export
 from ledger.v1 import ledger_pb2 as ledgers
 from ledger.v1 import transaction_mutations_pb2 as mutations
 from ledger.v1 import transaction_pb2 as transactions
@@ -38,10 +39,14 @@ MAX_LEDGER_NAME_BYTES = 64
 MAX_ACCOUNT_NAME_BYTES = 256
 MAX_ACCOUNT_SEGMENTS = 16
 MAX_TEXT_BYTES = 256
-MAX_BALANCE_MINOR = 2**63 - 1
+MAX_METADATA_ENTRIES = 32
+MAX_METADATA_KEY_BYTES = 64
+MAX_METADATA_VALUE_BYTES = 512
+MAX_ACCOUNT_NUMBER = 2**31 - 1
 MIN_ENTRIES = 2
-MAX_ENTRIES = 100
+MAX_ENTRIES = 10_000
 MAX_EXCHANGES = 10
+MAX_KINDS = 6
 MAX_ACCOUNTS_PER_BATCH = 1_000
 MAX_ITEMS_PER_BATCH = 8_000
 
@@ -62,7 +67,12 @@ def _note(field: str) -> Rule:
 
 
 def _metadata() -> Rule:
-    return mapping("metadata", max_items=32, max_key_bytes=64, max_value_bytes=512)
+    return mapping(
+        "metadata",
+        max_items=MAX_METADATA_ENTRIES,
+        max_key_bytes=MAX_METADATA_KEY_BYTES,
+        max_value_bytes=MAX_METADATA_VALUE_BYTES,
+    )
 
 
 def _sequence(field: str, minimum: int = 0) -> Rule:
@@ -121,7 +131,6 @@ RULES: dict[type, list[Rule]] = {
         message("as_of"),
         boolean("include_holds"),
         check("account", checks.target_problem),
-        check("include_holds", checks.holds_problem),
     ],
     balances.GetTrialBalanceRequest: [
         _ledger(),
@@ -214,7 +223,7 @@ RULES: dict[type, list[Rule]] = {
         _ledger(),
         _account("account", required=False),
         _note("reference"),
-        repeated("kinds", max_items=6, each=each_enum(transactions.TransactionKind)),
+        repeated("kinds", max_items=MAX_KINDS, each=each_enum(transactions.TransactionKind)),
         _sequence("after_sequence"),
         boolean("descending"),
         enum("view"),
@@ -230,13 +239,24 @@ RULES: dict[type, list[Rule]] = {
         _ledger(),
         _sequence("sequence", minimum=1),
         _sequence("tree_size"),
+        check("tree_size", checks.inclusion_problem),
     ],
     audit.GetConsistencyProofRequest: [
         _ledger(),
         _sequence("first_tree_size", minimum=1),
         _sequence("second_tree_size"),
+        check("second_tree_size", checks.consistency_problem),
     ],
-    audit.VerifyLedgerRequest: [_ledger()],
+    audit.VerifyLedgerRequest: [_ledger(), _sequence("after_sequence")],
+    export.ExportLogRequest: [
+        _ledger(),
+        _sequence("after_account"),
+        integer("through_account", minimum=0, maximum=MAX_ACCOUNT_NUMBER),
+        _sequence("after_sequence"),
+        _sequence("through_sequence"),
+        check("through_account", checks.account_span_problem),
+        check("through_sequence", checks.sequence_span_problem),
+    ],
 }
 
 VALIDATOR = Validator(RULES)

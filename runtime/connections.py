@@ -10,12 +10,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
-from opentelemetry.trace import SpanKind
 from psycopg.rows import AsyncRowFactory, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from runtime.postgres import POOL_TIMEOUT_SECONDS, connection_arguments
-from runtime.telemetry import tracer
+from runtime.telemetry import child_span, tracer
 
 Connection = psycopg.AsyncConnection[Any]
 _tracer = tracer(__name__)
@@ -80,9 +79,7 @@ class Connections:
 
         It is sent once more when its connection turns out to have died while idle.
         """
-        with _tracer.start_as_current_span(
-            self._read_span, kind=SpanKind.CLIENT, attributes={"db.system": "postgresql"}
-        ):
+        with child_span(_tracer, self._read_span, {"db.system": "postgresql"}):
             try:
                 return await self._fetch(statement, parameters)
             except psycopg.OperationalError:

@@ -1,7 +1,8 @@
 """What happens to every call before and after its handler.
 
 In this order: the caller's name, the decoding, the validation rules, the deadline; then the
-handler; then its error as a status. Handlers only see requests that are whole and allowed.
+handler; then its error as a status. Handlers only see requests that are whole and allowed, and
+may answer with a message or with the bytes of one.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from runtime.auth import Gatekeeper
 from runtime.draining import Drain
 from runtime.errors import STATUS_DETAILS_KEY, ErrorDomain, FieldViolation, ServiceError
 from runtime.logs import get_logger, place_of
-from runtime.telemetry import current_trace_id
+from runtime.telemetry import current_trace_id, new_trace_id
 from runtime.validation import Validator
 from runtime.wire import undecodable_field
 
@@ -112,6 +113,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             except DecodeError:
                 return _Undecodable(*undecodable_field(data, descriptor))
 
+        serialize: Callable[[Any], bytes] = handler.response_serializer
+
+        def serialize_unless_encoded(response: Message | bytes) -> bytes:
+            return response if type(response) is bytes else serialize(response)
+
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
                 self._stream(path, handler.unary_stream),
@@ -121,12 +127,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(
             self._unary(path, handler.unary_unary),
             parse_or_explain,
-            handler.response_serializer,
+            serialize_unless_encoded,
         )
 
     def _unary(self, path: str, behavior: Any) -> Any:
         implemented = inspect.iscoroutinefunction(behavior)
         seconds = CALL_SECONDS.labels(path)
+        answered = CALLS.labels(path, "OK")
 
         async def call(request: Any, context: Any) -> Any:
             started = time.perf_counter()
@@ -134,13 +141,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             try:
                 self._admit(path, request, context, implemented=implemented)
                 left = context.time_remaining()
-                async with asyncio.timeout(self._default_timeout_seconds if left is None else None):
-                    with deadline.within(self._default_timeout_seconds if left is None else left):
+                if left is not None:
+                    # gRPC itself ends a call at its deadline.
+                    with deadline.within(left):
                         response = await behavior(request, context)
+                else:
+                    async with asyncio.timeout(self._default_timeout_seconds):
+                        with deadline.within(self._default_timeout_seconds):
+                            response = await behavior(request, context)
             except Exception as error:  # noqa: BLE001 (every failure becomes a status)
                 await self._fail(path, context, error)
             else:
-                CALLS.labels(path, "OK").inc()
+                answered.inc()
                 return response
             finally:
                 self._concurrent_calls -= 1
@@ -235,8 +247,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         # The caller learns a trace id and nothing else; what went wrong is in our log. The
         # message of a database error quotes the row, which may name a person, so that it
         # stays out of the log, too: the type and the lines of code are what is needed.
-        log.error("unexpected_error", method=path, **place_of(error))
-        trace_id = current_trace_id() or "none"
+        trace_id = current_trace_id() or new_trace_id()
+        log.error("unexpected_error", method=path, answered_trace_id=trace_id, **place_of(error))
         return self._errors.runtime_error(
             grpc.StatusCode.INTERNAL,
             "INTERNAL",

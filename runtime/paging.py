@@ -42,7 +42,7 @@ class PageTokens:
             filters, position = json.loads(
                 base64.b64decode(request.page_token, altchars=b"-_", validate=True)
             )
-        except (binascii.Error, ValueError, TypeError) as error:
+        except (binascii.Error, ValueError, TypeError, RecursionError) as error:
             raise self._refusal() from error
         whole = isinstance(position, list) and all(isinstance(p, str | int) for p in position)
         if filters != _filters_of(request) or not whole:
@@ -62,5 +62,7 @@ def _filters_of(request: Message) -> str:
     filters.CopyFrom(request)
     filters.ClearField("page_size")
     filters.ClearField("page_token")
-    digest = hashlib.sha256(filters.SerializeToString(deterministic=True)).digest()
+    # With its type: lists of different kinds may have filters that are encoded alike.
+    name = filters.DESCRIPTOR.full_name.encode()
+    digest = hashlib.sha256(name + filters.SerializeToString(deterministic=True)).digest()
     return base64.urlsafe_b64encode(digest[:_FILTER_HASH_BYTES]).decode()

@@ -42,7 +42,8 @@ def run_service(
     try:
         uvloop.run(_serve(settings, open_service))
     finally:
-        provider.shutdown()
+        if provider is not None:
+            provider.shutdown()
 
 
 async def _serve(

@@ -11,6 +11,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from opentelemetry.instrumentation.grpc import aio_server_interceptor
 
+from runtime import telemetry
 from runtime.auth import Gatekeeper, server_credentials
 from runtime.config import ServiceSettings, split_address
 from runtime.draining import Drain
@@ -71,9 +72,12 @@ class RpcServer:
             max_concurrent_calls=settings.max_concurrent_calls,
             drain=self._drain,
         )
-        tracing: Any = aio_server_interceptor(filter_=_is_traced)  # type: ignore[no-untyped-call]
+        interceptors: list[Any] = [calls]
+        if telemetry.is_on():
+            tracing = aio_server_interceptor(filter_=_is_traced)  # type: ignore[no-untyped-call]
+            interceptors.insert(0, tracing)
         self._server = grpc.aio.server(
-            interceptors=[tracing, calls],
+            interceptors=interceptors,
             options=[
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),

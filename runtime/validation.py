@@ -11,6 +11,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from runtime.errors import FieldViolation
+from runtime.quick_checks import compile_quick_checks
 from runtime.rules import Finder, Rule
 
 MAX_VIOLATIONS = 20
@@ -30,6 +31,10 @@ class Validator:
             self._nested[name] = self._nested_fields(message_type.DESCRIPTOR)
         for message_type in rules:
             self._check_nested_types_have_rules(message_type.DESCRIPTOR)
+        self._passes = compile_quick_checks(
+            {m.DESCRIPTOR.full_name: (m.DESCRIPTOR, listed) for m, listed in rules.items()},
+            self._nested,
+        )
 
     def knows(self, type_name: str) -> bool:
         """Whether the message type with this full name has rules."""
@@ -37,7 +42,10 @@ class Validator:
 
     def violations(self, message: Message) -> list[FieldViolation]:
         """What is wrong with the message, in field order, at most `MAX_VIOLATIONS` of it."""
-        return list(self._walk(message, message.DESCRIPTOR.full_name))[:MAX_VIOLATIONS]
+        name = message.DESCRIPTOR.full_name
+        if self._passes[name](message):
+            return []
+        return list(self._walk(message, name))[:MAX_VIOLATIONS]
 
     def _walk(self, message: Any, kind: str) -> Sequence[FieldViolation]:
         """Violations with paths from this message: paths are only made where something is wrong."""

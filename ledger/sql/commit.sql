@@ -93,7 +93,7 @@ added_closures AS (
 added_transactions AS (
     INSERT INTO transactions (
         ledger_id, sequence, kind, entry_count, record_time, effective_time, expire_time,
-        request_id, settles_sequence, reverses_sequence, reference, body
+        request_id, settles_sequence, reverses_sequence, reference, body, leaf_hash
     )
     SELECT
         head.ledger_id,
@@ -107,16 +107,17 @@ added_transactions AS (
         n.settles_sequence,
         n.reverses_sequence,
         n.reference,
-        n.body
+        n.body,
+        n.leaf_hash
     FROM
         head,
         unnest(
             %(t_sequence)b, %(t_kind)b, %(t_entry_count)b, %(t_effective_time)b,
             %(t_expire_time)b, %(t_request_id)b, %(t_settles)b, %(t_reverses)b, %(t_reference)b,
-            %(t_body)b
+            %(t_body)b, %(t_leaf_hash)b
         ) AS n (
             sequence, kind, entry_count, effective_time, expire_time, request_id,
-            settles_sequence, reverses_sequence, reference, body
+            settles_sequence, reverses_sequence, reference, body, leaf_hash
         )
 ),
 

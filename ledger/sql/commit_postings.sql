@@ -1,4 +1,4 @@
--- Commits transactions of direct kind and nothing else: the hot path of commit.sql.
+-- Commits transactions of direct kind and decisions, nothing else: the hot path of commit.sql.
 WITH head AS (
     UPDATE ledger_heads AS h
     SET
@@ -22,7 +22,7 @@ WITH head AS (
 added_transactions AS (
     INSERT INTO transactions (
         ledger_id, sequence, kind, entry_count, record_time, effective_time, request_id,
-        reference, body
+        reference, body, leaf_hash
     )
     SELECT
         head.ledger_id,
@@ -33,13 +33,14 @@ added_transactions AS (
         n.effective_time,
         n.request_id,
         n.reference,
-        n.body
+        n.body,
+        n.leaf_hash
     FROM
         head,
         unnest(
             %(t_sequence)b, %(t_kind)b, %(t_entry_count)b, %(t_effective_time)b, %(t_request_id)b,
-            %(t_reference)b, %(t_body)b
-        ) AS n (sequence, kind, entry_count, effective_time, request_id, reference, body)
+            %(t_reference)b, %(t_body)b, %(t_leaf_hash)b
+        ) AS n (sequence, kind, entry_count, effective_time, request_id, reference, body, leaf_hash)
 ),
 
 added_entries AS (
@@ -85,6 +86,27 @@ changed_balances AS (
             %(b_account_number)b, %(b_posted_debits)b, %(b_posted_credits)b, %(b_version)b
         ) AS n (account_number, posted_debits, posted_credits, version)
     WHERE b.ledger_id = head.ledger_id AND b.account_number = n.account_number
+),
+
+added_decisions AS (
+    INSERT INTO decisions (
+        ledger_id, request_id, operation, body, fingerprint, failed, answer, record_time
+    )
+    SELECT
+        head.ledger_id,
+        n.request_id,
+        n.operation,
+        n.body,
+        n.fingerprint,
+        n.failed <> 0,
+        n.answer,
+        %(record_time)s
+    FROM
+        head,
+        unnest(
+            %(d_request_id)b, %(d_operation)b, %(d_body)b, %(d_fingerprint)b, %(d_failed)b,
+            %(d_answer)b
+        ) AS n (request_id, operation, body, fingerprint, failed, answer)
 )
 
 SELECT count(*) FROM head;

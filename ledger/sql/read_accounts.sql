@@ -17,14 +17,8 @@ LEFT JOIN account_closures AS c
 WHERE
     a.ledger_id = %(ledger_id)s
     AND a.name > %(after_name)s
-    AND (
-        a.name = %(path)s
-        OR (
-            NOT %(exact)s
-            AND (
-                %(path)s = '' OR (a.name >= %(path)s || '/' AND a.name < %(path)s || '0')
-            )
-        )
-    )
+    AND a.name >= %(low)s
+    AND a.name <= %(high)s
+    AND (%(path)s = '' OR a.name = %(path)s OR a.name >= %(path)s || '/')
 ORDER BY a.name
 LIMIT %(limit)s

@@ -10,6 +10,6 @@ SELECT
     h.last_record_time
 FROM ledgers AS l
 INNER JOIN ledger_heads AS h ON l.ledger_id = h.ledger_id
-WHERE (%(name)s = '' OR l.name = %(name)s) AND l.name > %(after_name)s
+WHERE l.name > %(after_name)s AND l.name >= %(low)s AND l.name <= %(high)s
 ORDER BY l.name
 LIMIT %(limit)s

@@ -3,7 +3,8 @@ SELECT
     t.sequence,
     t.kind,
     t.request_id,
-    t.body,
+    -- Once: a request of ten thousand entries is large, and would come with each of them.
+    CASE WHEN e.entry_index = 0 THEN t.body END AS body,
     t.reference,
     t.record_time,
     t.effective_time,

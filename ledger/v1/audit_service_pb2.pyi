@@ -254,16 +254,20 @@ class VerifyLedgerRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     LEDGER_FIELD_NUMBER: _builtins.int
+    AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
     ledger: _builtins.str
     """The ledger's name. Required."""
+    after_sequence: _builtins.int
+    """Transactions up to this sequence are taken to be right: where an earlier call came to. 0 recomputes all."""
     def __init__(
         self,
         *,
         ledger: _builtins.str = ...,
+        after_sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ledger", b"ledger"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "ledger", b"ledger"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -281,11 +285,15 @@ class LedgerDifference(_message.Message):
     EXPECTED_FIELD_NUMBER: _builtins.int
     FOUND_FIELD_NUMBER: _builtins.int
     projection: _builtins.str
-    """What was compared: "sequence", "zero_sum", "running_balance", "balance", "hold" or "head"."""
+    """What was compared. In the order in which it is: "head"; per span of the log "sequence", "record_time",
+    "entries", "effective_time", "zero_sum", "running_balance", "settlement", "reversal", "hold", "request_id",
+    "hold_span", "leaf_hash", "sealed_node" and "checkpoint"; then "account", "balance", "dated_mark",
+    "dated_run", "decision" and the accounts of each "checkpoint".
+    """
     account: _builtins.str
     """The account's name, when it is about one."""
     sequence: _builtins.int
-    """The transaction's sequence, when it is about one."""
+    """The transaction's sequence, when it is about one; of a checkpoint its tree size."""
     expected: _builtins.str
     """What the entries say."""
     found: _builtins.str
@@ -309,7 +317,7 @@ Global___LedgerDifference: _TypeAlias = LedgerDifference  # noqa: Y015
 
 @_typing.final
 class VerifyLedgerResponse(_message.Message):
-    """What a recomputation found."""
+    """How far a recomputation has come; the last message says what it found."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -318,17 +326,23 @@ class VerifyLedgerResponse(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     ACCOUNTS_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
+    LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
     intact: _builtins.bool
-    """True if nothing differs."""
+    """True in the last message if nothing differs."""
     sequence: _builtins.int
-    """Sequence of the last transaction counted."""
+    """Sequence up to which the log has been recomputed. Where to resume."""
     accounts: _builtins.int
-    """How many accounts were recomputed."""
+    """How many accounts have been recomputed."""
     entries: _builtins.int
-    """How many entries were counted."""
+    """How many entries have been counted."""
+    last_sequence: _builtins.int
+    """Where the log ended when the call began, and where it ends for this call."""
+    done: _builtins.bool
+    """True in the last message."""
     @_builtins.property
     def first_difference(self) -> Global___LedgerDifference:
-        """The first difference; unset if there is none."""
+        """The first difference, in the last message; unset if there is none."""
 
     def __init__(
         self,
@@ -338,10 +352,12 @@ class VerifyLedgerResponse(_message.Message):
         sequence: _builtins.int = ...,
         accounts: _builtins.int = ...,
         entries: _builtins.int = ...,
+        last_sequence: _builtins.int = ...,
+        done: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["first_difference", b"first_difference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "entries", b"entries", "first_difference", b"first_difference", "intact", b"intact", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "done", b"done", "entries", b"entries", "first_difference", b"first_difference", "intact", b"intact", "last_sequence", b"last_sequence", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

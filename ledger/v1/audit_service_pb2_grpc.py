@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from ledger.v1 import audit_service_pb2 as ledger_dot_v1_dot_audit__service__pb2
+from ledger.v1 import export_pb2 as ledger_dot_v1_dot_export__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -51,10 +52,15 @@ class AuditServiceStub:
                 request_serializer=ledger_dot_v1_dot_audit__service__pb2.GetConsistencyProofRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_audit__service__pb2.GetConsistencyProofResponse.FromString,
                 _registered_method=True)
-        self.VerifyLedger = channel.unary_unary(
+        self.VerifyLedger = channel.unary_stream(
                 '/ledger.v1.AuditService/VerifyLedger',
                 request_serializer=ledger_dot_v1_dot_audit__service__pb2.VerifyLedgerRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_audit__service__pb2.VerifyLedgerResponse.FromString,
+                _registered_method=True)
+        self.ExportLog = channel.unary_stream(
+                '/ledger.v1.AuditService/ExportLog',
+                request_serializer=ledger_dot_v1_dot_export__pb2.ExportLogRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_export__pb2.ExportLogResponse.FromString,
                 _registered_method=True)
 
 
@@ -85,7 +91,17 @@ class AuditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VerifyLedger(self, request, context):
-        """Recomputes every balance, version and hold from the entries and reports the first difference.
+        """Recomputes all that is kept besides the entries from them: balances, versions, holds, leaf hashes, the Merkle
+        log and its checkpoints, the snapshots that reads of the past use. Streams how far it has come, reports the
+        first difference and ends there. Commits go on meanwhile. It has no deadline but the client's; one that
+        was cut off is resumed by after_sequence.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportLog(self, request, context):
+        """Streams accounts and transactions as the bytes that checkpoints cover, to keep and to verify elsewhere.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,10 +125,15 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     request_deserializer=ledger_dot_v1_dot_audit__service__pb2.GetConsistencyProofRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_audit__service__pb2.GetConsistencyProofResponse.SerializeToString,
             ),
-            'VerifyLedger': grpc.unary_unary_rpc_method_handler(
+            'VerifyLedger': grpc.unary_stream_rpc_method_handler(
                     servicer.VerifyLedger,
                     request_deserializer=ledger_dot_v1_dot_audit__service__pb2.VerifyLedgerRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_audit__service__pb2.VerifyLedgerResponse.SerializeToString,
+            ),
+            'ExportLog': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportLog,
+                    request_deserializer=ledger_dot_v1_dot_export__pb2.ExportLogRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_export__pb2.ExportLogResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -219,12 +240,39 @@ class AuditService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/ledger.v1.AuditService/VerifyLedger',
             ledger_dot_v1_dot_audit__service__pb2.VerifyLedgerRequest.SerializeToString,
             ledger_dot_v1_dot_audit__service__pb2.VerifyLedgerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ledger.v1.AuditService/ExportLog',
+            ledger_dot_v1_dot_export__pb2.ExportLogRequest.SerializeToString,
+            ledger_dot_v1_dot_export__pb2.ExportLogResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from ledger.v1 import audit_service_pb2 as _audit_service_pb2
+from ledger.v1 import export_pb2 as _export_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -41,8 +42,14 @@ class AuditServiceStub:
     """Proves that a transaction is in the log."""
     GetConsistencyProof: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetConsistencyProofRequest, _audit_service_pb2.GetConsistencyProofResponse]
     """Proves that a later log begins with an earlier one."""
-    VerifyLedger: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.VerifyLedgerRequest, _audit_service_pb2.VerifyLedgerResponse]
-    """Recomputes every balance, version and hold from the entries and reports the first difference."""
+    VerifyLedger: _grpc.UnaryStreamMultiCallable[_audit_service_pb2.VerifyLedgerRequest, _audit_service_pb2.VerifyLedgerResponse]
+    """Recomputes all that is kept besides the entries from them: balances, versions, holds, leaf hashes, the Merkle
+    log and its checkpoints, the snapshots that reads of the past use. Streams how far it has come, reports the
+    first difference and ends there. Commits go on meanwhile. It has no deadline but the client's; one that
+    was cut off is resumed by after_sequence.
+    """
+    ExportLog: _grpc.UnaryStreamMultiCallable[_export_pb2.ExportLogRequest, _export_pb2.ExportLogResponse]
+    """Streams accounts and transactions as the bytes that checkpoints cover, to keep and to verify elsewhere."""
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
@@ -57,8 +64,14 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """Proves that a transaction is in the log."""
     GetConsistencyProof: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetConsistencyProofRequest, _audit_service_pb2.GetConsistencyProofResponse]  # type: ignore[assignment]
     """Proves that a later log begins with an earlier one."""
-    VerifyLedger: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.VerifyLedgerRequest, _audit_service_pb2.VerifyLedgerResponse]  # type: ignore[assignment]
-    """Recomputes every balance, version and hold from the entries and reports the first difference."""
+    VerifyLedger: _aio.UnaryStreamMultiCallable[_audit_service_pb2.VerifyLedgerRequest, _audit_service_pb2.VerifyLedgerResponse]  # type: ignore[assignment]
+    """Recomputes all that is kept besides the entries from them: balances, versions, holds, leaf hashes, the Merkle
+    log and its checkpoints, the snapshots that reads of the past use. Streams how far it has come, reports the
+    first difference and ends there. Commits go on meanwhile. It has no deadline but the client's; one that
+    was cut off is resumed by after_sequence.
+    """
+    ExportLog: _aio.UnaryStreamMultiCallable[_export_pb2.ExportLogRequest, _export_pb2.ExportLogResponse]  # type: ignore[assignment]
+    """Streams accounts and transactions as the bytes that checkpoints cover, to keep and to verify elsewhere."""
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     """Proofs over a ledger: a Merkle log of its transactions as in RFC 9162, whose leaf n - 1 is the transaction
@@ -94,7 +107,19 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _audit_service_pb2.VerifyLedgerRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_audit_service_pb2.VerifyLedgerResponse, _abc.Awaitable[_audit_service_pb2.VerifyLedgerResponse]]:
-        """Recomputes every balance, version and hold from the entries and reports the first difference."""
+    ) -> _typing.Union[_abc.Iterator[_audit_service_pb2.VerifyLedgerResponse], _abc.AsyncIterator[_audit_service_pb2.VerifyLedgerResponse]]:
+        """Recomputes all that is kept besides the entries from them: balances, versions, holds, leaf hashes, the Merkle
+        log and its checkpoints, the snapshots that reads of the past use. Streams how far it has come, reports the
+        first difference and ends there. Commits go on meanwhile. It has no deadline but the client's; one that
+        was cut off is resumed by after_sequence.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportLog(
+        self,
+        request: _export_pb2.ExportLogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_export_pb2.ExportLogResponse], _abc.AsyncIterator[_export_pb2.ExportLogResponse]]:
+        """Streams accounts and transactions as the bytes that checkpoints cover, to keep and to verify elsewhere."""
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,7 +24,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class Balance(_message.Message):
     """The totals of an account, or of all accounts of one currency below a prefix. All amounts are in minor
     units of currency_code. "Normal side" is the side on which the account's balance grows; over a prefix
-    whose accounts differ in it, the debit side.
+    whose accounts differ in it, the debit side. Numbers have a fixed width, because every answer of the hot path
+    carries a balance for each entry.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -181,7 +182,7 @@ class GetBalanceRequest(_message.Message):
     prefix: _builtins.str
     """Every account at or below this path."""
     include_holds: _builtins.bool
-    """Answer with the open holds too, read at the same moment. Only now and for one account."""
+    """Answer with the holds that were open at that point too."""
     @_builtins.property
     def as_of(self) -> Global___AsOf:
         """The point of the log; unset means now."""
@@ -218,14 +219,16 @@ class GetBalanceResponse(_message.Message):
     more_holds: _builtins.bool
     """True if there are more holds than the answer has."""
     sequence: _builtins.int
-    """Sequence of the last transaction counted."""
+    """Sequence of the last transaction counted; by effective time, which may count any, the ledger's last."""
     @_builtins.property
     def balances(self) -> _containers.RepeatedCompositeFieldContainer[Global___Balance]:
         """For an account exactly one; for a prefix one per currency, in order of their codes."""
 
     @_builtins.property
     def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hold]:
-        """Open holds in order of their sequence and entry, at most 1,000."""
+        """Holds open at the point asked for, with what was left of each then, in order of their sequence and entry;
+        at most 1,000.
+        """
 
     def __init__(
         self,

@@ -306,7 +306,9 @@ class ListEntriesRequest(_message.Message):
     account: _builtins.str
     """The account's name. Required."""
     page_size: _builtins.int
-    """How many at most; 0 means 50, more than 1,000 counts as 1,000."""
+    """How many at most; 0 means 50, more than 1,000 counts as 1,000. A page ends before that where the requests
+    behind its entries would pass 16 MiB.
+    """
     page_token: _builtins.str
     """From the answer before; empty for the first page."""
     @_builtins.property

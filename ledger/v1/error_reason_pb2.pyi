@@ -27,110 +27,123 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 1
     """UNAUTHENTICATED. The client showed no certificate that this server trusts."""
     ERROR_REASON_CLIENT_NOT_ALLOWED: _ErrorReason.ValueType  # 2
-    """PERMISSION_DENIED. The client is known but this method is not open to it. Metadata: client."""
+    """PERMISSION_DENIED. The client is known but this method is not open to it. Metadata: client, method."""
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 3
-    """INVALID_ARGUMENT. A field breaks its rule; BadRequest names each one. Nothing is stored."""
-    ERROR_REASON_INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 4
+    """INVALID_ARGUMENT. A field breaks its rule; BadRequest names each one, at most 20 of them."""
+    ERROR_REASON_UNIMPLEMENTED: _ErrorReason.ValueType  # 4
+    """UNIMPLEMENTED. The method is part of the contract but not built yet. Metadata: method."""
+    ERROR_REASON_LEDGER_NOT_FOUND: _ErrorReason.ValueType  # 5
+    """NOT_FOUND. No such ledger. Metadata: ledger."""
+    ERROR_REASON_INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 6
     """INVALID_ARGUMENT. The page token is broken or belongs to a list with other filters."""
-    ERROR_REASON_UNIMPLEMENTED: _ErrorReason.ValueType  # 5
-    """UNIMPLEMENTED. The method, or the use of the field named, is not built yet. Metadata: feature."""
-    ERROR_REASON_LEDGER_NOT_FOUND: _ErrorReason.ValueType  # 6
-    """NOT_FOUND. No such ledger. Metadata: ledger. Not stored: there is no ledger to store it in."""
-    ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 7
-    """RESOURCE_EXHAUSTED with RetryInfo. The ledger's queue is full; nothing was done. Metadata: ledger."""
-    ERROR_REASON_DEPENDENCY_UNAVAILABLE: _ErrorReason.ValueType  # 8
-    """UNAVAILABLE with RetryInfo. The database did not answer. Whether the request was committed may be
-    unknown: repeat it with the same request_id to learn its outcome. Metadata: dependency.
+    ERROR_REASON_SEQUENCE_NOT_REACHED: _ErrorReason.ValueType  # 7
+    """OUT_OF_RANGE. The point in the log that a read names does not exist yet. Metadata: sequence,
+    last_sequence.
     """
-    ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 9
-    """ALREADY_EXISTS. The request_id was used before with another body. Metadata: request_id, fields
-    (comma-separated paths that differ; "operation" when it was another method).
+    ERROR_REASON_NOT_SEALED: _ErrorReason.ValueType  # 8
+    """NOT_FOUND. No checkpoint covers what was asked for yet. Metadata: tree_size or sequence, sealed_size."""
+    ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 9
+    """RESOURCE_EXHAUSTED with RetryInfo. The ledger's queue is full; nothing was done. Without metadata: the
+    server has too many calls in flight, which is answered before all others. Metadata: ledger.
     """
-    ERROR_REASON_LEDGER_ALREADY_EXISTS: _ErrorReason.ValueType  # 10
+    ERROR_REASON_DEPENDENCY_UNAVAILABLE: _ErrorReason.ValueType  # 10
+    """UNAVAILABLE or DEADLINE_EXCEEDED with RetryInfo. The database did not answer, or not in time, or the
+    server is stopping. Whether the request was committed may be unknown: repeat it with the same request_id
+    to learn its outcome. Metadata: dependency.
+    """
+    ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 11
+    """ALREADY_EXISTS. The request_id was used before with another body. Fields are the comma-separated paths
+    that differ, "operation" when it was another method. Metadata: request_id, fields.
+    """
+    ERROR_REASON_LEDGER_ALREADY_EXISTS: _ErrorReason.ValueType  # 12
     """ALREADY_EXISTS. The ledger's name is taken by another request. Metadata: ledger."""
-    ERROR_REASON_ACCOUNT_ALREADY_EXISTS: _ErrorReason.ValueType  # 11
+    ERROR_REASON_ACCOUNT_ALREADY_EXISTS: _ErrorReason.ValueType  # 13
     """ALREADY_EXISTS, decided. The account's name is taken. Metadata: account."""
-    ERROR_REASON_TRANSACTION_NOT_FOUND: _ErrorReason.ValueType  # 12
-    """NOT_FOUND, decided when a mutation names it. No such transaction. Metadata: transaction (its
-    sequence or request_id).
+    ERROR_REASON_TRANSACTION_NOT_FOUND: _ErrorReason.ValueType  # 14
+    """NOT_FOUND, decided. No such transaction in this ledger; from a read it is not stored. Metadata:
+    transaction (its sequence or request_id).
     """
-    ERROR_REASON_TRANSACTION_NOT_PENDING: _ErrorReason.ValueType  # 13
+    ERROR_REASON_TRANSACTION_NOT_PENDING: _ErrorReason.ValueType  # 15
     """FAILED_PRECONDITION, decided. Only a pending transaction can be posted or voided. Metadata: sequence."""
-    ERROR_REASON_HOLD_ALREADY_POSTED: _ErrorReason.ValueType  # 14
+    ERROR_REASON_HOLD_ALREADY_POSTED: _ErrorReason.ValueType  # 16
     """FAILED_PRECONDITION, decided. The hold was posted before and nothing of it is left.
     Metadata: sequence, closed_by_sequence.
     """
-    ERROR_REASON_HOLD_ALREADY_VOIDED: _ErrorReason.ValueType  # 15
+    ERROR_REASON_HOLD_ALREADY_VOIDED: _ErrorReason.ValueType  # 17
     """FAILED_PRECONDITION, decided. The hold was voided before. Metadata: sequence, closed_by_sequence."""
-    ERROR_REASON_HOLD_EXPIRED: _ErrorReason.ValueType  # 16
+    ERROR_REASON_HOLD_EXPIRED: _ErrorReason.ValueType  # 18
     """FAILED_PRECONDITION, decided. The hold expired. Metadata: sequence, expire_time (RFC 3339)."""
-    ERROR_REASON_TRANSACTION_NOT_REVERSIBLE: _ErrorReason.ValueType  # 17
-    """FAILED_PRECONDITION, decided. Only a transaction that posted entries and is no reversal itself can be
-    reversed. Metadata: sequence.
+    ERROR_REASON_TRANSACTION_NOT_REVERSIBLE: _ErrorReason.ValueType  # 19
+    """FAILED_PRECONDITION, decided. Only a direct transaction or a post can be reversed: no hold, void, expiry
+    or reversal. Metadata: sequence.
     """
-    ERROR_REASON_ENTRY_NOT_FOUND: _ErrorReason.ValueType  # 18
+    ERROR_REASON_ENTRY_NOT_FOUND: _ErrorReason.ValueType  # 20
     """INVALID_ARGUMENT, decided. A part names an entry the transaction does not have, or names it twice.
     Metadata: sequence, entry_index.
     """
-    ERROR_REASON_AMOUNT_EXCEEDS_HOLD: _ErrorReason.ValueType  # 19
+    ERROR_REASON_AMOUNT_EXCEEDS_HOLD: _ErrorReason.ValueType  # 21
     """FAILED_PRECONDITION, decided. More than the hold has left. Metadata: sequence, entry_index,
     requested_minor, remaining_minor.
     """
-    ERROR_REASON_AMOUNT_EXCEEDS_ORIGINAL: _ErrorReason.ValueType  # 20
+    ERROR_REASON_AMOUNT_EXCEEDS_ORIGINAL: _ErrorReason.ValueType  # 22
     """FAILED_PRECONDITION, decided. More than the original has left to reverse. Metadata: sequence,
     entry_index, requested_minor, remaining_minor.
     """
-    ERROR_REASON_ACCOUNT_NOT_FOUND: _ErrorReason.ValueType  # 21
-    """NOT_FOUND, decided when a mutation names it. No such account. Metadata: account."""
-    ERROR_REASON_ACCOUNT_CLOSED: _ErrorReason.ValueType  # 22
+    ERROR_REASON_ACCOUNT_NOT_FOUND: _ErrorReason.ValueType  # 23
+    """NOT_FOUND, decided. No such account; from a read it is not stored. Metadata: account."""
+    ERROR_REASON_ACCOUNT_CLOSED: _ErrorReason.ValueType  # 24
     """FAILED_PRECONDITION, decided. The account is closed. Metadata: account."""
-    ERROR_REASON_CURRENCY_MISMATCH: _ErrorReason.ValueType  # 23
+    ERROR_REASON_CURRENCY_MISMATCH: _ErrorReason.ValueType  # 25
     """INVALID_ARGUMENT, decided. The entry's currency is not the account's. Metadata: account,
     currency_code, account_currency_code.
     """
-    ERROR_REASON_UNBALANCED: _ErrorReason.ValueType  # 24
+    ERROR_REASON_UNBALANCED: _ErrorReason.ValueType  # 26
     """INVALID_ARGUMENT, decided. Debits and credits of one currency differ. Metadata: currency_code,
     debits_minor, credits_minor.
     """
-    ERROR_REASON_EXCHANGE_MISMATCH: _ErrorReason.ValueType  # 25
+    ERROR_REASON_EXCHANGE_MISMATCH: _ErrorReason.ValueType  # 27
     """INVALID_ARGUMENT, decided. An exchange's amounts, rate and remainder do not agree with each other or
     with the entries. Metadata: exchange_index, expected_minor, bought_minor.
     """
-    ERROR_REASON_EXPIRE_TIME_PASSED: _ErrorReason.ValueType  # 26
-    """INVALID_ARGUMENT, decided. The expiry is not in the future. Metadata: expire_time, record_time."""
-    ERROR_REASON_VERSION_MISMATCH: _ErrorReason.ValueType  # 27
+    ERROR_REASON_EXPIRE_TIME_PASSED: _ErrorReason.ValueType  # 28
+    """INVALID_ARGUMENT, decided. The expiry is not in the future. Metadata: expire_time, record_time (both
+    RFC 3339).
+    """
+    ERROR_REASON_VERSION_MISMATCH: _ErrorReason.ValueType  # 29
     """FAILED_PRECONDITION, decided. The account's version is not the expected one. Metadata: account,
     expected_version, version.
     """
-    ERROR_REASON_BALANCE_OUT_OF_BOUNDS: _ErrorReason.ValueType  # 28
+    ERROR_REASON_BALANCE_OUT_OF_BOUNDS: _ErrorReason.ValueType  # 30
     """FAILED_PRECONDITION, decided. The resulting balance is outside the bounds of the entry's
     precondition. Metadata: account, bound (the field's name), bound_minor, balance_minor.
     """
-    ERROR_REASON_FLOOR_BREACHED: _ErrorReason.ValueType  # 29
-    """FAILED_PRECONDITION, decided. The account would fall below a floor. Metadata: account, limit (the
+    ERROR_REASON_FLOOR_BREACHED: _ErrorReason.ValueType  # 31
+    """FAILED_PRECONDITION, decided. The account would fall below a floor. Floors and ceilings are one rank:
+    of several accounts the first in the request is answered. Metadata: account, limit (the field's name),
+    limit_minor, balance_minor (what it would have become).
+    """
+    ERROR_REASON_CEILING_BREACHED: _ErrorReason.ValueType  # 32
+    """FAILED_PRECONDITION, decided. The account would rise above a ceiling. Metadata: account, limit (the
     field's name), limit_minor, balance_minor (what it would have become).
     """
-    ERROR_REASON_CEILING_BREACHED: _ErrorReason.ValueType  # 30
-    """FAILED_PRECONDITION, decided. The account would rise above a ceiling. Metadata: as FLOOR_BREACHED."""
-    ERROR_REASON_BALANCE_OVERFLOW: _ErrorReason.ValueType  # 31
-    """OUT_OF_RANGE, decided. A total of the account would leave 64 bits. Metadata: account."""
-    ERROR_REASON_ACCOUNT_NOT_EMPTY: _ErrorReason.ValueType  # 32
+    ERROR_REASON_BALANCE_OVERFLOW: _ErrorReason.ValueType  # 33
+    """OUT_OF_RANGE, decided. The posted and pending amounts of one side of the account would together pass
+    2^63 - 1; from a read, which does not store it, the total over a path does: account is the path then.
+    Metadata: account.
+    """
+    ERROR_REASON_ACCOUNT_NOT_EMPTY: _ErrorReason.ValueType  # 34
     """FAILED_PRECONDITION, decided. Only an account at zero and without holds can be closed.
     Metadata: account, posted_minor, pending_debits_minor, pending_credits_minor.
     """
-    ERROR_REASON_NOT_SEALED: _ErrorReason.ValueType  # 33
-    """NOT_FOUND. No checkpoint covers what was asked for yet. Metadata: tree_size or sequence, sealed_size."""
-    ERROR_REASON_SEQUENCE_NOT_REACHED: _ErrorReason.ValueType  # 34
-    """NOT_FOUND or OUT_OF_RANGE. The point in the log that a read names does not exist yet.
-    Metadata: sequence, last_sequence.
-    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 35
-    """INTERNAL. A defect of the service. Metadata: trace_id, nothing else."""
+    """INTERNAL. A defect of the service; its log has the trace. Metadata: trace_id."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. On the wire it is ErrorInfo.reason without the prefix "ERROR_REASON_", with the
-    domain "ledger". Values stand in order of precedence: of several that apply, the first is answered.
-    A reason marked "decided" is stored under the request_id and answered again for good.
+    domain "ledger". Values stand in order of precedence: of several that apply, the first is answered, and
+    of several legs, parts or items with the same fault the first in the request is named. A reason marked
+    "decided" is stored under the mutation's request_id and answered again for good; every other leaves the
+    request_id unused. The failure of an atomic batch also has item_index in its metadata.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -138,103 +151,114 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 1
 """UNAUTHENTICATED. The client showed no certificate that this server trusts."""
 ERROR_REASON_CLIENT_NOT_ALLOWED: ErrorReason.ValueType  # 2
-"""PERMISSION_DENIED. The client is known but this method is not open to it. Metadata: client."""
+"""PERMISSION_DENIED. The client is known but this method is not open to it. Metadata: client, method."""
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 3
-"""INVALID_ARGUMENT. A field breaks its rule; BadRequest names each one. Nothing is stored."""
-ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 4
+"""INVALID_ARGUMENT. A field breaks its rule; BadRequest names each one, at most 20 of them."""
+ERROR_REASON_UNIMPLEMENTED: ErrorReason.ValueType  # 4
+"""UNIMPLEMENTED. The method is part of the contract but not built yet. Metadata: method."""
+ERROR_REASON_LEDGER_NOT_FOUND: ErrorReason.ValueType  # 5
+"""NOT_FOUND. No such ledger. Metadata: ledger."""
+ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 6
 """INVALID_ARGUMENT. The page token is broken or belongs to a list with other filters."""
-ERROR_REASON_UNIMPLEMENTED: ErrorReason.ValueType  # 5
-"""UNIMPLEMENTED. The method, or the use of the field named, is not built yet. Metadata: feature."""
-ERROR_REASON_LEDGER_NOT_FOUND: ErrorReason.ValueType  # 6
-"""NOT_FOUND. No such ledger. Metadata: ledger. Not stored: there is no ledger to store it in."""
-ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 7
-"""RESOURCE_EXHAUSTED with RetryInfo. The ledger's queue is full; nothing was done. Metadata: ledger."""
-ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 8
-"""UNAVAILABLE with RetryInfo. The database did not answer. Whether the request was committed may be
-unknown: repeat it with the same request_id to learn its outcome. Metadata: dependency.
+ERROR_REASON_SEQUENCE_NOT_REACHED: ErrorReason.ValueType  # 7
+"""OUT_OF_RANGE. The point in the log that a read names does not exist yet. Metadata: sequence,
+last_sequence.
 """
-ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 9
-"""ALREADY_EXISTS. The request_id was used before with another body. Metadata: request_id, fields
-(comma-separated paths that differ; "operation" when it was another method).
+ERROR_REASON_NOT_SEALED: ErrorReason.ValueType  # 8
+"""NOT_FOUND. No checkpoint covers what was asked for yet. Metadata: tree_size or sequence, sealed_size."""
+ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 9
+"""RESOURCE_EXHAUSTED with RetryInfo. The ledger's queue is full; nothing was done. Without metadata: the
+server has too many calls in flight, which is answered before all others. Metadata: ledger.
 """
-ERROR_REASON_LEDGER_ALREADY_EXISTS: ErrorReason.ValueType  # 10
+ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 10
+"""UNAVAILABLE or DEADLINE_EXCEEDED with RetryInfo. The database did not answer, or not in time, or the
+server is stopping. Whether the request was committed may be unknown: repeat it with the same request_id
+to learn its outcome. Metadata: dependency.
+"""
+ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 11
+"""ALREADY_EXISTS. The request_id was used before with another body. Fields are the comma-separated paths
+that differ, "operation" when it was another method. Metadata: request_id, fields.
+"""
+ERROR_REASON_LEDGER_ALREADY_EXISTS: ErrorReason.ValueType  # 12
 """ALREADY_EXISTS. The ledger's name is taken by another request. Metadata: ledger."""
-ERROR_REASON_ACCOUNT_ALREADY_EXISTS: ErrorReason.ValueType  # 11
+ERROR_REASON_ACCOUNT_ALREADY_EXISTS: ErrorReason.ValueType  # 13
 """ALREADY_EXISTS, decided. The account's name is taken. Metadata: account."""
-ERROR_REASON_TRANSACTION_NOT_FOUND: ErrorReason.ValueType  # 12
-"""NOT_FOUND, decided when a mutation names it. No such transaction. Metadata: transaction (its
-sequence or request_id).
+ERROR_REASON_TRANSACTION_NOT_FOUND: ErrorReason.ValueType  # 14
+"""NOT_FOUND, decided. No such transaction in this ledger; from a read it is not stored. Metadata:
+transaction (its sequence or request_id).
 """
-ERROR_REASON_TRANSACTION_NOT_PENDING: ErrorReason.ValueType  # 13
+ERROR_REASON_TRANSACTION_NOT_PENDING: ErrorReason.ValueType  # 15
 """FAILED_PRECONDITION, decided. Only a pending transaction can be posted or voided. Metadata: sequence."""
-ERROR_REASON_HOLD_ALREADY_POSTED: ErrorReason.ValueType  # 14
+ERROR_REASON_HOLD_ALREADY_POSTED: ErrorReason.ValueType  # 16
 """FAILED_PRECONDITION, decided. The hold was posted before and nothing of it is left.
 Metadata: sequence, closed_by_sequence.
 """
-ERROR_REASON_HOLD_ALREADY_VOIDED: ErrorReason.ValueType  # 15
+ERROR_REASON_HOLD_ALREADY_VOIDED: ErrorReason.ValueType  # 17
 """FAILED_PRECONDITION, decided. The hold was voided before. Metadata: sequence, closed_by_sequence."""
-ERROR_REASON_HOLD_EXPIRED: ErrorReason.ValueType  # 16
+ERROR_REASON_HOLD_EXPIRED: ErrorReason.ValueType  # 18
 """FAILED_PRECONDITION, decided. The hold expired. Metadata: sequence, expire_time (RFC 3339)."""
-ERROR_REASON_TRANSACTION_NOT_REVERSIBLE: ErrorReason.ValueType  # 17
-"""FAILED_PRECONDITION, decided. Only a transaction that posted entries and is no reversal itself can be
-reversed. Metadata: sequence.
+ERROR_REASON_TRANSACTION_NOT_REVERSIBLE: ErrorReason.ValueType  # 19
+"""FAILED_PRECONDITION, decided. Only a direct transaction or a post can be reversed: no hold, void, expiry
+or reversal. Metadata: sequence.
 """
-ERROR_REASON_ENTRY_NOT_FOUND: ErrorReason.ValueType  # 18
+ERROR_REASON_ENTRY_NOT_FOUND: ErrorReason.ValueType  # 20
 """INVALID_ARGUMENT, decided. A part names an entry the transaction does not have, or names it twice.
 Metadata: sequence, entry_index.
 """
-ERROR_REASON_AMOUNT_EXCEEDS_HOLD: ErrorReason.ValueType  # 19
+ERROR_REASON_AMOUNT_EXCEEDS_HOLD: ErrorReason.ValueType  # 21
 """FAILED_PRECONDITION, decided. More than the hold has left. Metadata: sequence, entry_index,
 requested_minor, remaining_minor.
 """
-ERROR_REASON_AMOUNT_EXCEEDS_ORIGINAL: ErrorReason.ValueType  # 20
+ERROR_REASON_AMOUNT_EXCEEDS_ORIGINAL: ErrorReason.ValueType  # 22
 """FAILED_PRECONDITION, decided. More than the original has left to reverse. Metadata: sequence,
 entry_index, requested_minor, remaining_minor.
 """
-ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 21
-"""NOT_FOUND, decided when a mutation names it. No such account. Metadata: account."""
-ERROR_REASON_ACCOUNT_CLOSED: ErrorReason.ValueType  # 22
+ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 23
+"""NOT_FOUND, decided. No such account; from a read it is not stored. Metadata: account."""
+ERROR_REASON_ACCOUNT_CLOSED: ErrorReason.ValueType  # 24
 """FAILED_PRECONDITION, decided. The account is closed. Metadata: account."""
-ERROR_REASON_CURRENCY_MISMATCH: ErrorReason.ValueType  # 23
+ERROR_REASON_CURRENCY_MISMATCH: ErrorReason.ValueType  # 25
 """INVALID_ARGUMENT, decided. The entry's currency is not the account's. Metadata: account,
 currency_code, account_currency_code.
 """
-ERROR_REASON_UNBALANCED: ErrorReason.ValueType  # 24
+ERROR_REASON_UNBALANCED: ErrorReason.ValueType  # 26
 """INVALID_ARGUMENT, decided. Debits and credits of one currency differ. Metadata: currency_code,
 debits_minor, credits_minor.
 """
-ERROR_REASON_EXCHANGE_MISMATCH: ErrorReason.ValueType  # 25
+ERROR_REASON_EXCHANGE_MISMATCH: ErrorReason.ValueType  # 27
 """INVALID_ARGUMENT, decided. An exchange's amounts, rate and remainder do not agree with each other or
 with the entries. Metadata: exchange_index, expected_minor, bought_minor.
 """
-ERROR_REASON_EXPIRE_TIME_PASSED: ErrorReason.ValueType  # 26
-"""INVALID_ARGUMENT, decided. The expiry is not in the future. Metadata: expire_time, record_time."""
-ERROR_REASON_VERSION_MISMATCH: ErrorReason.ValueType  # 27
+ERROR_REASON_EXPIRE_TIME_PASSED: ErrorReason.ValueType  # 28
+"""INVALID_ARGUMENT, decided. The expiry is not in the future. Metadata: expire_time, record_time (both
+RFC 3339).
+"""
+ERROR_REASON_VERSION_MISMATCH: ErrorReason.ValueType  # 29
 """FAILED_PRECONDITION, decided. The account's version is not the expected one. Metadata: account,
 expected_version, version.
 """
-ERROR_REASON_BALANCE_OUT_OF_BOUNDS: ErrorReason.ValueType  # 28
+ERROR_REASON_BALANCE_OUT_OF_BOUNDS: ErrorReason.ValueType  # 30
 """FAILED_PRECONDITION, decided. The resulting balance is outside the bounds of the entry's
 precondition. Metadata: account, bound (the field's name), bound_minor, balance_minor.
 """
-ERROR_REASON_FLOOR_BREACHED: ErrorReason.ValueType  # 29
-"""FAILED_PRECONDITION, decided. The account would fall below a floor. Metadata: account, limit (the
+ERROR_REASON_FLOOR_BREACHED: ErrorReason.ValueType  # 31
+"""FAILED_PRECONDITION, decided. The account would fall below a floor. Floors and ceilings are one rank:
+of several accounts the first in the request is answered. Metadata: account, limit (the field's name),
+limit_minor, balance_minor (what it would have become).
+"""
+ERROR_REASON_CEILING_BREACHED: ErrorReason.ValueType  # 32
+"""FAILED_PRECONDITION, decided. The account would rise above a ceiling. Metadata: account, limit (the
 field's name), limit_minor, balance_minor (what it would have become).
 """
-ERROR_REASON_CEILING_BREACHED: ErrorReason.ValueType  # 30
-"""FAILED_PRECONDITION, decided. The account would rise above a ceiling. Metadata: as FLOOR_BREACHED."""
-ERROR_REASON_BALANCE_OVERFLOW: ErrorReason.ValueType  # 31
-"""OUT_OF_RANGE, decided. A total of the account would leave 64 bits. Metadata: account."""
-ERROR_REASON_ACCOUNT_NOT_EMPTY: ErrorReason.ValueType  # 32
+ERROR_REASON_BALANCE_OVERFLOW: ErrorReason.ValueType  # 33
+"""OUT_OF_RANGE, decided. The posted and pending amounts of one side of the account would together pass
+2^63 - 1; from a read, which does not store it, the total over a path does: account is the path then.
+Metadata: account.
+"""
+ERROR_REASON_ACCOUNT_NOT_EMPTY: ErrorReason.ValueType  # 34
 """FAILED_PRECONDITION, decided. Only an account at zero and without holds can be closed.
 Metadata: account, posted_minor, pending_debits_minor, pending_credits_minor.
 """
-ERROR_REASON_NOT_SEALED: ErrorReason.ValueType  # 33
-"""NOT_FOUND. No checkpoint covers what was asked for yet. Metadata: tree_size or sequence, sealed_size."""
-ERROR_REASON_SEQUENCE_NOT_REACHED: ErrorReason.ValueType  # 34
-"""NOT_FOUND or OUT_OF_RANGE. The point in the log that a read names does not exist yet.
-Metadata: sequence, last_sequence.
-"""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 35
-"""INTERNAL. A defect of the service. Metadata: trace_id, nothing else."""
+"""INTERNAL. A defect of the service; its log has the trace. Metadata: trace_id."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

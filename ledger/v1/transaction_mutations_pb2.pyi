@@ -352,7 +352,7 @@ class BatchCreateTransactionsRequest(_message.Message):
     """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchItem]:
-        """1 to 8,000 items with at most 20,000 entries and parts in total."""
+        """1 to 8,000 items with at most 20,000 entries and parts in total; the whole request has at most 16 MiB."""
 
     def __init__(
         self,

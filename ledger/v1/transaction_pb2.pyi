@@ -157,7 +157,7 @@ class Exchange(_message.Message):
     REMAINDER_ACCOUNT_FIELD_NUMBER: _builtins.int
     rate: _builtins.str
     """Major units of the bought currency per major unit of the sold one, as a plain decimal such as
-    "1.0857": above zero, at most 18 digits. Required.
+    "1.0857": above zero, at most 18 digits not counting zeros in front, and 40 bytes. Required.
     """
     remainder_account: _builtins.str
     """The account whose entries in this transaction, in the bought currency, carry the rounding remainder: their
@@ -243,7 +243,9 @@ class Transaction(_message.Message):
     """For a reversal: sequence of the transaction it reverses. 0 otherwise."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[_entry_pb2.Entry]:
-        """Its legs, in the order of the request."""
+        """Its legs, in the order of the request: at most 10,000, and 20,000 in a post, where each leg of the hold is
+        released and posted.
+        """
 
     @_builtins.property
     def record_time(self) -> _timestamp_pb2.Timestamp:
@@ -401,7 +403,7 @@ class TransactionInput(_message.Message):
     """The client's own reference, at most 256 bytes. Optional."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[_entry_pb2.EntryInput]:
-        """2 to 100 legs; debits equal credits in each currency. Required."""
+        """2 to 10,000 legs; debits equal credits in each currency. Required."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
@@ -409,7 +411,7 @@ class TransactionInput(_message.Message):
 
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp:
-        """When it counts; unset means when it is recorded. Optional."""
+        """When it counts, in the years 1 to 9999; unset means when it is recorded. Optional."""
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -508,11 +510,11 @@ class PostInput(_message.Message):
 
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[_entry_pb2.EntryPart]:
-        """How much of which entry; the parts must balance. Empty posts all that is left. At most 100."""
+        """How much of which entry; the parts must balance. Empty posts all that is left. At most 10,000."""
 
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp:
-        """When it counts; unset means when it is recorded. Optional."""
+        """When it counts, in the years 1 to 9999; unset means when it is recorded. Optional."""
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -629,11 +631,11 @@ class ReversalInput(_message.Message):
 
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[_entry_pb2.EntryPart]:
-        """How much of which entry; the parts must balance. Empty reverses all that is left. At most 100."""
+        """How much of which entry; the parts must balance. Empty reverses all that is left. At most 10,000."""
 
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp:
-        """When it counts; unset means when it is recorded. Optional."""
+        """When it counts, in the years 1 to 9999; unset means when it is recorded. Optional."""
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:

@@ -105,7 +105,12 @@ class ListTransactionsRequest(_message.Message):
     view: _transaction_pb2.TransactionView.ValueType
     """How much of each transaction the answer carries."""
     page_size: _builtins.int
-    """How many at most; 0 means 50, more than 1,000 counts as 1,000."""
+    """How many at most; 0 means 50, more than 1,000 counts as 1,000. A page of large transactions ends before
+    that: where more would pass 10,000 entries (with FULL) or 16 MiB of requests. It may also end early, even
+    empty, where filters leave much out; there is another page as long as there is a next_page_token.
+    At most 10,000 transactions are looked at for a page, so with filters that few pass a page can be short, or
+    empty, and not the last.
+    """
     page_token: _builtins.str
     """From the answer before; empty for the first page."""
     @_builtins.property
@@ -205,7 +210,9 @@ class WatchTransactionsResponse(_message.Message):
     """Everything up to this sequence has been delivered. Where to resume."""
     @_builtins.property
     def transactions(self) -> _containers.RepeatedCompositeFieldContainer[_transaction_pb2.Transaction]:
-        """At most 200; none when everything up to through_sequence was filtered out."""
+        """At most 200 with 2,000 entries in all, and below 4 MiB, unless a single transaction has more; none when
+        everything up to through_sequence was filtered out.
+        """
 
     def __init__(
         self,

@@ -28,6 +28,9 @@ SETTINGS: dict[str, type[ServiceSettings]] = {
     "gateway": GatewaySettings,
     "compliance": ComplianceSettings,
 }
+DEVELOPMENT_DEFAULT = (
+    r"\$\{\w+:-(development|sk_test_\w+|whsec_\w+|PRIVATE\+KEY\+ledger\.development\+[\w+/=]+)\}"
+)
 # Read by the telemetry and logging of every process.
 COMMON_VARIABLES = {"ENV", "LOG_LEVEL", "OTEL_EXPORTER_OTLP_ENDPOINT"}
 
@@ -178,7 +181,7 @@ def test_secrets_are_development_defaults_that_the_environment_replaces() -> Non
     for service in COMPOSE.written["services"].values():
         for variable, value in service.get("environment", {}).items():
             if re.search(r"PASSWORD|SECRET|_KEY$|DATABASE_URL", variable):
-                assert re.search(r"\$\{\w+:-(development|sk_test_\w+|whsec_\w+)\}", str(value))
+                assert re.search(DEVELOPMENT_DEFAULT, str(value))
 
 
 def test_draining_ends_before_docker_kills() -> None:

@@ -15,6 +15,7 @@ import pytest
 from gateway.v1 import payment_pb2 as payment
 from gateway.v1 import rail_service_pb2
 from gateway.v1.rail_service_pb2_grpc import RailServiceStub
+from ledger.notes import SignerKey
 from ledger.v1 import ledger_pb2
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from runtime.errors import from_rpc_error
@@ -52,6 +53,7 @@ async def secure(databases: dict[str, str], tmp_path: Path) -> AsyncIterator[Sec
     certificates = make_certificates(tmp_path / "certificates", datetime.now(UTC))
     environment = {
         "ENV": "staging",
+        "LEDGER_SIGNING_KEY": SignerKey.generate("ledger.test").secret_text(),
         "COMPLIANCE_SDN_FILE": str(PROJECT / "compliance" / "data" / "sdn" / "sdn.csv"),
     }
     for service in SERVICES:

@@ -81,6 +81,7 @@ class LedgerClient:
     """A client of one ledger."""
 
     def __init__(self, channel: grpc.aio.Channel, ledger: str = LEDGER) -> None:
+        self.channel = channel
         self.stub = LedgerServiceStub(channel)
         self.audit = AuditServiceStub(channel)
         self.ledger = ledger
@@ -202,8 +203,14 @@ class LedgerClient:
             balances.GetTrialBalanceRequest(ledger=self.ledger, **more)
         )
 
-    async def verify(self) -> audit.VerifyLedgerResponse:
-        return await self.audit.VerifyLedger(audit.VerifyLedgerRequest(ledger=self.ledger))
+    async def verify(self, after_sequence: int = 0) -> audit.VerifyLedgerResponse:
+        """The last message of a recomputation, which says what it found."""
+        request = audit.VerifyLedgerRequest(ledger=self.ledger, after_sequence=after_sequence)
+        last = audit.VerifyLedgerResponse()
+        async for last in self.audit.VerifyLedger(request):
+            pass
+        assert last.done
+        return last
 
     def watch(self, after_sequence: int = 0, **more: Any) -> Any:
         return self.stub.WatchTransactions(

@@ -3,24 +3,39 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from ledger.__main__ import open_service
 from ledger.config import LedgerSettings
+from ledger.connections import read_connections
+from ledger.notes import SignerKey
+from ledger.seals import Seals
 from runtime.client import open_channel
 from runtime.clock import ManualClock
+from runtime.connections import Connections
 from tests.conftest import NewDatabase
 from tests.ledger.client import CREDIT_NORMAL, LedgerClient
 
 START = datetime(2026, 1, 5, 12, tzinfo=UTC)
-OpenReplica = Callable[[str], Awaitable[LedgerClient]]
+# Seals for the first time in an hour: not while a test runs.
+HOUR_MS = 3_600_000
+OpenReplica = Callable[..., Awaitable[LedgerClient]]
 
 
-def settings_for(url: str) -> LedgerSettings:
+# Signs the checkpoints of every service of the tests.
+SIGNER = SignerKey("ledger.test", bytes(range(32)))
+
+
+def settings_for(url: str, **more: Any) -> LedgerSettings:
     """Settings of a ledger on that database, on free ports."""
     return LedgerSettings(
-        listen_address="127.0.0.1:0", http_address="127.0.0.1:0", database_url=url
+        listen_address="127.0.0.1:0",
+        http_address="127.0.0.1:0",
+        database_url=url,
+        signing_key=SIGNER.secret_text(),
+        **{"seal_interval_ms": 50, **more},
     )
 
 
@@ -34,8 +49,8 @@ async def open_replica(clock: ManualClock) -> AsyncIterator[OpenReplica]:
     """Starts a service on a database; several may share one."""
     async with AsyncExitStack() as stack:
 
-        async def start(url: str) -> LedgerClient:
-            settings = settings_for(url)
+        async def start(url: str, **more: Any) -> LedgerClient:
+            settings = settings_for(url, **more)
             server = await stack.enter_async_context(open_service(settings, clock))
             channel = await stack.enter_async_context(
                 open_channel(f"127.0.0.1:{server.port}", settings, idempotent_services=[])
@@ -66,4 +81,27 @@ async def bank(client: LedgerClient) -> LedgerClient:
     await client.account("receivable")
     await client.account("payable", CREDIT_NORMAL)
     await client.account("wallet", CREDIT_NORMAL, min_available_minor=0)
+    return client
+
+
+@pytest.fixture
+async def reads(url: str) -> AsyncIterator[Connections]:
+    connections = read_connections(url, 4)
+    await connections.open()
+    yield connections
+    await connections.close()
+
+
+@pytest.fixture
+def seals(reads: Connections) -> Seals:
+    return Seals(reads)
+
+
+@pytest.fixture
+async def unsealed(open_replica: OpenReplica, url: str) -> LedgerClient:
+    """A service that seals for the first time in an hour; the tests do it before."""
+    client = await open_replica(url, seal_interval_ms=HOUR_MS)
+    await client.create_ledger()
+    await client.account("cash")
+    await client.account("safe")
     return client

@@ -1,33 +1,72 @@
-"""What the database refuses to every writer: the service's role and the owner alike."""
+"""What the database refuses to every writer: the service's role and the owner alike.
 
+Tables are found in the catalogue, so that a new one is append-only or listed here as a projection.
+"""
+
+import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from tests.ledger import raw_sql
 from tests.ledger.client import LedgerClient, transfer
+from tests.ledger.raw_sql import Connection, Row, add, count_of, tables
 
-APPEND_ONLY = ("ledgers", "accounts", "account_closures", "transactions", "entries", "decisions")
-PROJECTIONS = ("ledger_heads", "balances", "holds")
-LOGINS = ("ledger_service", None)
-Connection = psycopg.AsyncConnection[tuple[object, ...]]
-
-TRANSACTION = """
-    INSERT INTO transactions (ledger_id, sequence, kind, entry_count, record_time, body)
-    VALUES (1, {sequence}, 1, {count}, now(), '')
-"""
-ENTRIES = """
-    INSERT INTO entries (
-        ledger_id, sequence, entry_index, account_number, direction, effect, amount,
-        posted_debits, posted_credits, pending_debits, pending_credits, version
-    )
-    SELECT 1, {sequence}, e.i, e.account, e.side, 1, e.amount, 0, 0, 0, 0, 9
-    FROM (VALUES {rows}) AS e (i, account, side, amount)
-"""
-
-
+# What can be computed again from the log, and so may be changed, but not removed.
+PROJECTIONS = {"ledger_heads", "balances", "holds", "snapshot_heads"}
+ROLE = "ledger_service"
+LOGINS = (ROLE, None)
 REFUSED = (psycopg.errors.RestrictViolation, psycopg.errors.InsufficientPrivilege)
+
+RIGHTS = """
+    SELECT g.table_name, g.privilege_type
+    FROM information_schema.role_table_grants AS g
+    WHERE g.table_schema = 'public' AND g.grantee IN (%s, 'PUBLIC')
+"""
+COLUMN_RIGHTS = """
+    SELECT a.attrelid::regclass::text, a.attname
+    FROM pg_attribute AS a
+    INNER JOIN pg_class AS c ON a.attrelid = c.oid
+    WHERE c.relnamespace = 'public'::regnamespace AND a.attacl IS NOT NULL
+"""
+OWNED = """
+    SELECT 'relation', c.relname::text FROM pg_class AS c WHERE c.relowner = %(role)s::regrole
+    UNION ALL
+    SELECT 'function', p.proname::text FROM pg_proc AS p WHERE p.proowner = %(role)s::regrole
+    UNION ALL
+    SELECT 'schema', n.nspname::text FROM pg_namespace AS n WHERE n.nspowner = %(role)s::regrole
+    UNION ALL
+    SELECT 'type', t.typname::text FROM pg_type AS t WHERE t.typowner = %(role)s::regrole
+"""
+# A role that may do nothing but what it was granted.
+ATTRIBUTES = """
+    SELECT
+        r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolcanlogin, r.rolreplication, r.rolbypassrls
+    FROM pg_roles AS r
+    WHERE r.rolname = %s
+"""
+MEMBERSHIPS = "SELECT roleid FROM pg_auth_members WHERE member = %s::regrole"
+DEFINERS = """
+    SELECT p.proname
+    FROM pg_proc AS p
+    WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef
+"""
+# Of each table: the events that its triggers refuse, and whether they do so in every mode.
+REFUSING = """
+    SELECT
+        t.tgrelid::regclass::text,
+        bool_or(t.tgtype::integer & 16 > 0),
+        bool_or(t.tgtype::integer & 8 > 0),
+        bool_or(t.tgtype::integer & 32 > 0),
+        bool_and(t.tgenabled = 'A')
+    FROM pg_trigger AS t
+    WHERE t.tgfoid = 'refuse_change'::regproc
+    GROUP BY t.tgrelid
+"""
+WHOLE = ((0, 1, 1, 5), (1, 3, 2, 5))
 
 
 @pytest.fixture(params=LOGINS, ids=["service", "owner"])
@@ -39,58 +78,116 @@ async def connection(
     await bank.create(transfer("payable", "cash", 50))
     await bank.account("gone")
     await bank.close("gone")
+    await bank.account("dollars", currency="USD")
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         if request.param is not None:
             await connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(request.param)))
         yield connection
 
 
-@pytest.mark.parametrize("table", APPEND_ONLY)
-async def test_what_is_recorded_is_never_changed(connection: Connection, table: str) -> None:
-    name = sql.Identifier(table)
-    for statement in (
-        "UPDATE {} SET ledger_id = DEFAULT",
-        "DELETE FROM {}",
-        "TRUNCATE {} CASCADE",
-    ):
-        with pytest.raises(REFUSED):
-            await connection.execute(sql.SQL(statement).format(name))
+@pytest.fixture
+async def owner(bank: LedgerClient, url: str) -> AsyncIterator[Connection]:
+    """A connection as owner, to an empty ledger."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        yield connection
 
 
-@pytest.mark.parametrize("table", PROJECTIONS)
-async def test_projections_are_never_removed(connection: Connection, table: str) -> None:
-    for statement in ("DELETE FROM {}", "TRUNCATE {} CASCADE"):
-        with pytest.raises(REFUSED):
-            await connection.execute(sql.SQL(statement).format(sql.Identifier(table)))
+async def test_what_is_recorded_is_never_changed(connection: Connection) -> None:
+    append_only = [name for name in await tables(connection) if name not in PROJECTIONS]
+    assert {"ledgers", "accounts", "transactions", "entries", "decisions"} < set(append_only)
+    for name in append_only:
+        for statement in (
+            "UPDATE {} SET ledger_id = DEFAULT",
+            "UPDATE {} SET ledger_id = DEFAULT WHERE FALSE",
+            "DELETE FROM {}",
+            "DELETE FROM {} WHERE FALSE",
+            "TRUNCATE {} CASCADE",
+        ):
+            with pytest.raises(REFUSED):
+                await connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
 
-async def test_an_update_that_would_touch_nothing_is_refused_too(connection: Connection) -> None:
-    with pytest.raises(REFUSED):
-        await connection.execute("UPDATE entries SET amount = 1 WHERE FALSE")
+async def test_projections_are_never_removed(connection: Connection) -> None:
+    assert set(await tables(connection)) > PROJECTIONS
+    for name in PROJECTIONS:
+        for statement in ("DELETE FROM {}", "TRUNCATE {} CASCADE"):
+            with pytest.raises(REFUSED):
+                await connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
 
-async def added(
-    connection: Connection, *rows: tuple[int, int, int, int], sequence: int = 3, count: int = 2
-) -> None:
-    """Adds a transaction with its entries in one statement, as a writer by hand would."""
-    values = ", ".join(str(row) for row in rows)
-    await connection.execute(
-        f"WITH t AS ({TRANSACTION.format(sequence=sequence, count=count)}) "
-        + ENTRIES.format(sequence=sequence, rows=values)
-    )
+async def test_every_table_has_its_trigger_in_every_mode(owner: Connection) -> None:
+    rows = await (await owner.execute(REFUSING)).fetchall()
+    assert {row[0] for row in rows} == set(await tables(owner))
+    for name, *refused in rows:
+        assert refused == [name not in PROJECTIONS, True, True, True], name
 
 
-async def count_of(connection: Connection, table: str) -> object:
-    cursor = await connection.execute(
-        sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))
-    )
-    row = await cursor.fetchone()
-    assert row is not None
-    return row[0]
+async def test_the_role_has_the_granted_rights_and_no_others(owner: Connection) -> None:
+    rights: dict[object, set[object]] = {}
+    for table, right in await (await owner.execute(RIGHTS, [ROLE])).fetchall():
+        rights.setdefault(table, set()).add(right)
+    expected = {
+        name: {"SELECT", "INSERT"} | ({"UPDATE"} if name in PROJECTIONS else set())
+        for name in await tables(owner)
+    }
+    assert rights == expected
+    assert await (await owner.execute(COLUMN_RIGHTS)).fetchall() == []
+    (attributes,) = await (await owner.execute(ATTRIBUTES, [ROLE])).fetchall()
+    assert not any(attributes)
+    assert await (await owner.execute(MEMBERSHIPS, [ROLE])).fetchall() == []
+    # A function that ran with its owner's rights would be a way round all this.
+    assert await (await owner.execute(DEFINERS)).fetchall() == []
+
+
+async def test_the_role_owns_nothing(owner: Connection) -> None:
+    assert await (await owner.execute(OWNED, {"role": ROLE})).fetchall() == []
+
+
+@asynccontextmanager
+async def member_of_the_role(owner: Connection) -> AsyncIterator[None]:
+    """As a login with the service's role and nothing else: a superuser could set anything."""
+    member = sql.Identifier(f"member_{uuid.uuid4().hex[:12]}")
+    await owner.execute(sql.SQL("CREATE ROLE {} IN ROLE ledger_service").format(member))
+    try:
+        await owner.execute(sql.SQL("SET SESSION AUTHORIZATION {}").format(member))
+        yield
+    finally:
+        await owner.execute("RESET SESSION AUTHORIZATION")
+        await owner.execute(sql.SQL("DROP ROLE {}").format(member))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE entries DISABLE TRIGGER ALL",
+        "ALTER TABLE entries DISABLE TRIGGER balanced",
+        "DROP TRIGGER append_only ON entries",
+        "ALTER TABLE transactions ADD COLUMN note text",
+        "DROP TABLE holds",
+        "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql "
+        "AS 'BEGIN RETURN NULL; END'",
+        "DROP FUNCTION refuse_change() CASCADE",
+        "CREATE TABLE beside (number integer)",
+        "CREATE RULE quietly AS ON INSERT TO entries DO INSTEAD NOTHING",
+        "SET session_replication_role = replica",
+    ],
+)
+async def test_the_role_may_not_change_what_stops_it(owner: Connection, statement: str) -> None:
+    async with member_of_the_role(owner):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await owner.execute(statement.encode())
+
+
+async def test_the_role_cannot_grant_itself_more(owner: Connection) -> None:
+    async with member_of_the_role(owner):
+        # PostgreSQL only warns that nothing was granted.
+        await owner.execute("GRANT UPDATE ON entries TO ledger_service")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await owner.execute("UPDATE entries SET amount = 1")
 
 
 async def test_a_balanced_transaction_can_be_added(connection: Connection) -> None:
-    await added(connection, (0, 1, 1, 5), (1, 3, 2, 5))
+    await add(connection, *WHOLE)
     assert await count_of(connection, "transactions") == 3
 
 
@@ -99,63 +196,88 @@ async def test_a_balanced_transaction_can_be_added(connection: Connection) -> No
     [
         ([(0, 1, 1, 5), (1, 3, 2, 6)], "does not balance"),
         ([(0, 1, 1, 5), (1, 3, 1, 5)], "does not balance"),
+        # Account 6 is in USD: neither currency balances by itself.
+        ([(0, 1, 1, 5), (1, 6, 2, 5)], "does not balance"),
         ([(0, 1, 1, 5), (1, 99, 2, 5)], "unknown account"),
         ([(0, 1, 1, 5), (1, 5, 2, 5)], "closed account"),
         ([(0, 1, 1, -5), (1, 3, 2, -5)], "amount"),
         ([(0, 1, 1, 0), (1, 3, 2, 0)], "amount"),
+        ([(0, 1, 3, 5), (1, 3, 2, 5)], "direction"),
         ([(0, 1, 1, 5), (2, 3, 2, 5)], "not the whole|no entries"),
-        ([(0, 1, 1, 5), (1, 3, 2, 3), (2, 3, 2, 2)], "not the whole transaction"),
+        ([(1, 1, 1, 5), (2, 3, 2, 5)], "not the whole|no entries|without"),
+        ([(0, 1, 1, 5), (0, 3, 2, 5)], "duplicate key"),
+        ([(0, 1, 1, 5), (1, 3, 2, 3), (2, 3, 2, 2)], "not the whole|no entries"),
     ],
 )
 async def test_a_wrong_insert_fails_whoever_tries(
-    connection: Connection, rows: list[tuple[int, int, int, int]], message: str
+    connection: Connection, rows: list[Row], message: str
 ) -> None:
     with pytest.raises(psycopg.errors.IntegrityError, match=message):
-        await added(connection, *rows)
+        await add(connection, *rows)
     assert await count_of(connection, "entries") == 4
+    assert await count_of(connection, "transactions") == 2
 
 
 async def test_a_transaction_needs_entries_and_entries_a_transaction(
     connection: Connection,
 ) -> None:
-    with pytest.raises(psycopg.errors.CheckViolation, match="no entries"):
-        await connection.execute(TRANSACTION.format(sequence=3, count=2))
-    rows = "(0, 1, 1, 5), (1, 3, 2, 5)"
-    with pytest.raises(psycopg.errors.CheckViolation, match="not the whole transaction"):
-        await connection.execute(ENTRIES.format(sequence=3, rows=rows))
+    for statement in (raw_sql.transaction(3), raw_sql.entries(3, *WHOLE)):
+        with pytest.raises(psycopg.errors.CheckViolation, match=r"no entries|whole|without"):
+            await connection.execute(statement.encode())
 
 
 async def test_nothing_can_be_added_to_a_recorded_transaction(connection: Connection) -> None:
-    with pytest.raises(psycopg.errors.IntegrityError):
-        await connection.execute(ENTRIES.format(sequence=2, rows="(2, 1, 1, 5), (3, 3, 2, 5)"))
-    with pytest.raises(psycopg.errors.IntegrityError):
-        await connection.execute(ENTRIES.format(sequence=2, rows="(0, 1, 1, 5), (1, 3, 2, 5)"))
+    for rows in (((2, 1, 1, 5), (3, 3, 2, 5)), WHOLE):
+        with pytest.raises(psycopg.errors.IntegrityError):
+            await connection.execute(raw_sql.entries(2, *rows).encode())
+    assert await count_of(connection, "entries") == 4
 
 
-async def test_the_sequence_has_no_gaps(connection: Connection) -> None:
+@pytest.mark.parametrize("sequence", [0, 2, 4, 5])
+async def test_the_sequence_has_no_gaps(connection: Connection, sequence: int) -> None:
+    with pytest.raises(psycopg.errors.IntegrityError, match=r"does not follow|duplicate|sequence"):
+        await add(connection, *WHOLE, sequence=sequence)
+    assert await count_of(connection, "transactions") == 2
+
+
+async def test_record_times_do_not_go_back(connection: Connection) -> None:
+    early = raw_sql.transaction(3, record_time="timestamptz '2001-01-01Z'")
     with pytest.raises(psycopg.errors.CheckViolation, match="does not follow"):
-        await added(connection, (0, 1, 1, 5), (1, 3, 2, 5), sequence=4)
+        await connection.execute(f"WITH t AS ({early}) {raw_sql.entries(3, *WHOLE)}".encode())
 
 
-async def test_triggers_also_hold_in_replica_mode(connection: Connection, url: str) -> None:
-    owner = await psycopg.AsyncConnection.connect(url, autocommit=True)
-    await owner.execute("SET session_replication_role = replica")
-    with pytest.raises(psycopg.errors.RestrictViolation):
-        await owner.execute("DELETE FROM entries")
-    with pytest.raises(psycopg.errors.CheckViolation):
-        await added(owner, (0, 1, 1, 5), (1, 3, 2, 6))
-    await owner.close()
+async def test_a_transaction_needs_a_ledger(connection: Connection) -> None:
+    alone = raw_sql.transaction(1, ledger=77)
+    with pytest.raises(psycopg.errors.IntegrityError):
+        await connection.execute(
+            f"WITH t AS ({alone}) {raw_sql.entries(1, *WHOLE, ledger=77)}".encode()
+        )
 
 
-async def test_the_service_owns_nothing_and_may_not_switch_triggers_off(
-    bank: LedgerClient, url: str
-) -> None:
-    connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
-    await connection.execute("SET ROLE ledger_service")
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        await connection.execute("ALTER TABLE entries DISABLE TRIGGER ALL")
-    cursor = await connection.execute(
-        "SELECT count(*) FROM pg_class WHERE relowner = 'ledger_service'::regrole"
+async def test_copy_is_checked_like_any_insert(connection: Connection) -> None:
+    columns = (
+        "entries (ledger_id, sequence, entry_index, account_number, direction, effect, amount, "
+        "posted_debits, posted_credits, pending_debits, pending_credits, version)"
     )
-    assert await cursor.fetchone() == (0,)
-    await connection.close()
+    for sequence in (2, 3):
+        with pytest.raises(psycopg.errors.IntegrityError):
+            async with connection.cursor().copy(f"COPY {columns} FROM STDIN".encode()) as copy:
+                await copy.write_row((1, sequence, 2, 1, 1, 1, 5, 0, 0, 0, 0, 9))
+    transactions = (
+        "transactions (ledger_id, sequence, kind, entry_count, record_time, body, leaf_hash)"
+    )
+    with pytest.raises(psycopg.errors.CheckViolation):
+        async with connection.cursor().copy(f"COPY {transactions} FROM STDIN".encode()) as copy:
+            await copy.write_row((1, 3, 1, 2, "2027-01-01Z", b"", b"0" * 32))
+    assert await count_of(connection, "entries") == 4
+
+
+async def test_triggers_also_hold_in_replica_mode(owner: Connection) -> None:
+    await owner.execute("SET session_replication_role = replica")
+    for name in await tables(owner):
+        with pytest.raises(psycopg.errors.RestrictViolation):
+            await owner.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(name)))
+    with pytest.raises(psycopg.errors.CheckViolation):
+        await add(owner, (0, 1, 1, 5), (1, 3, 2, 6), sequence=1)
+    with pytest.raises(psycopg.errors.CheckViolation):
+        await add(owner, *WHOLE, sequence=2)

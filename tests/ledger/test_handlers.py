@@ -11,7 +11,7 @@ from ledger.accounts import NO_LIMITS, Account, Effect, Side
 from ledger.answers import Answers
 from ledger.commands import Command, Decided, Operation, Outcome, Prior, Record
 from ledger.encoding import encode_failure
-from ledger.posting import Kind, Movement, Posted
+from ledger.posting import Kind, Posted
 from ledger.refusal import Reason, Refusal
 from ledger.service import LedgerService
 from ledger.v1 import ledger_service_pb2
@@ -71,14 +71,14 @@ def answer_to(outcome: Outcome) -> tuple[FakeLedgers, Any, grpc.StatusCode, str]
         request_id="r-1", ledger="main", transaction=transfer("wallet", "cash", 5)
     )
     call = server.invoke_unary_unary(CREATE, (), request, None)
-    response, _, code, details = call.termination()
+    encoded, _, code, details = call.termination()
+    response = encoded and mutations.CreateTransactionResponse.FromString(encoded)
     return ledgers, response, code, details
 
 
 def record() -> Record:
     wallet = Account(1, "wallet", "EUR", Side.CREDIT, NO_LIMITS, 0)
-    movement = Movement(wallet, Side.CREDIT, Effect.POST, 5)
-    posted = [Posted(movement, (0, 5, 0, 0, 1))]
+    posted: list[Posted] = [(wallet, Side.CREDIT, Effect.POST, 5, None, 0, 5, 0, 0, 1)]
     return Record(7, Kind.DIRECT, "r-1", b"", "", posted, 1_000_000, None)
 
 

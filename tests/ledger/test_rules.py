@@ -7,7 +7,7 @@ from ledger.book import Book
 from ledger.commands import Action, Command, Decided, Item, Operation, Record
 from ledger.deciding import Deciding
 from ledger.plan import Head
-from ledger.posting import Draft, Leg
+from ledger.posting import Draft
 from ledger.refusal import Refusal
 from ledger.settlement import Post, Reverse, Void
 from ledger.sources import source_of
@@ -83,7 +83,7 @@ def action_of(step: Step, model: Model) -> Action:
     if step.name == "create":
         expires = None if step.expires_in is None else model.now + step.expires_in
         return Draft(
-            [Leg(name, SIDES[side], amount, "EUR") for name, side, amount in step.legs],
+            [(name, SIDES[side], amount, "EUR", None) for name, side, amount in step.legs],
             step.pending,
             None if expires is None else expires * MICROS_PER_SECOND,
         )
@@ -125,12 +125,12 @@ def assert_sound(rules: Rules, model: Model) -> None:
     versions = dict.fromkeys(rules.accounts, 0)
     for record in rules.records:
         by_effect: dict[int, int] = {}
-        for movement, totals in record.posted:
-            assert movement.amount > 0
-            sign = 1 if movement.side is Side.DEBIT else -1
-            by_effect[movement.effect] = by_effect.get(movement.effect, 0) + sign * movement.amount
-            versions[movement.account.name] += 1
-            assert totals[4] == versions[movement.account.name]
+        for account, side, effect, amount, _, *totals in record.entries:
+            assert amount > 0
+            signed = amount if side is Side.DEBIT else -amount
+            by_effect[effect] = by_effect.get(effect, 0) + signed
+            versions[account.name] += 1
+            assert totals[4] == versions[account.name]
             assert min(totals) >= 0
         assert set(by_effect.values()) == {0}
     assert model.available("purse") >= 0

@@ -79,15 +79,16 @@ CREATE TABLE transactions (
     expire_time timestamptz CHECK (expire_time IS NULL OR kind = 2),
     -- NULL for expiries and for batch items without their own id.
     request_id text COLLATE "C",
-    settles_sequence bigint CHECK (settles_sequence < sequence),
-    reverses_sequence bigint CHECK (reverses_sequence < sequence),
+    -- The sequence has no gaps, so an earlier one above zero is that of a transaction.
+    settles_sequence bigint CHECK (settles_sequence > 0 AND settles_sequence < sequence),
+    reverses_sequence bigint CHECK (reverses_sequence > 0 AND reverses_sequence < sequence),
     reference text COLLATE "C",
     -- What the client asked for: the input message of its kind, encoded. Empty for an expiry.
     body bytea NOT NULL,
+    -- What the Merkle log has of it: the hash of its leaf (ledger.leaf, docs/proofs.md).
+    leaf_hash bytea NOT NULL CHECK (octet_length(leaf_hash) = 32),
+    -- That the ledger exists is checked by the trigger of 0002, once per statement.
     PRIMARY KEY (ledger_id, sequence),
-    FOREIGN KEY (ledger_id) REFERENCES ledgers (ledger_id),
-    FOREIGN KEY (ledger_id, settles_sequence) REFERENCES transactions (ledger_id, sequence),
-    FOREIGN KEY (ledger_id, reverses_sequence) REFERENCES transactions (ledger_id, sequence),
     CHECK ((settles_sequence IS NOT NULL) = (kind IN (3, 4, 5))),
     CHECK ((reverses_sequence IS NOT NULL) = (kind = 6))
 );

@@ -1,0 +1,1 @@
+"""Exports of a ledger: the command that makes them, and their formats."""

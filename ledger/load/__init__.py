@@ -1,0 +1,1 @@
+"""Import into a ledger: the command, and the forms of input it reads."""

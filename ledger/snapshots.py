@@ -1,0 +1,73 @@
+"""Snapshots: behind the log, what makes reads of the past bounded is added up.
+
+What is written and why is in docs/adr/0013-as-of-reads.md. No answer depends on how far this has
+come: reads add up what is not covered yet, so falling behind costs time, never truth. Replicas
+may all run it: a ledger is locked while one adds to it, and the others pass it by.
+"""
+
+import asyncio
+
+from ledger.metrics import SNAPSHOTTED
+from ledger.statements import statement
+from runtime.connections import Connections
+from runtime.logs import get_logger
+from runtime.notifications import Bell, Subscription
+
+# A chunk is one short database transaction: it keeps a connection some tens of milliseconds.
+MAX_TRANSACTIONS_PER_CHUNK = 2_000
+MAX_ENTRIES_PER_CHUNK = 20_000
+MAX_LEDGERS_PER_PAGE = 100
+# Between two rounds: what accumulates meanwhile is added up by the reads.
+REST_SECONDS = 0.25
+# Looked for without a ring as often: commits of other replicas, and what a start finds.
+POLL_SECONDS = 5.0
+
+log = get_logger(__name__)
+
+
+class Snapshots:
+    """Follows the logs of all ledgers of a database."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._bell = Bell()
+
+    def ring(self) -> None:
+        """There is something to add up."""
+        self._bell.ring()
+
+    async def run(self) -> None:
+        """Adds up what there is, rests, and waits for more."""
+        rung = Subscription(self._bell)
+        while True:
+            try:
+                while await self.extend_all():
+                    pass  # Bounded by the logs: each round takes a chunk of every ledger.
+            except Exception as error:  # noqa: BLE001 (the next round goes on from the last chunk)
+                log.warning("snapshot_failed", error_type=type(error).__name__)
+            await asyncio.sleep(REST_SECONDS)
+            await rung.wait(POLL_SECONDS)
+
+    async def extend_all(self) -> bool:
+        """Adds a chunk to every ledger that has grown; whether any has more."""
+        await self._connections.fetch(statement("snapshot_begin"))
+        after = 0
+        more = False
+        while page := await self._connections.fetch(
+            statement("snapshot_pending"), {"after": after, "limit": MAX_LEDGERS_PER_PAGE}
+        ):
+            for ledger_id, snapshot, last_sequence in page:
+                ((reached,),) = await self._connections.fetch(
+                    statement("snapshot_extend"),
+                    {
+                        "ledger_id": ledger_id,
+                        "transactions": MAX_TRANSACTIONS_PER_CHUNK,
+                        "entries": MAX_ENTRIES_PER_CHUNK,
+                    },
+                )
+                # None: another replica is at it.
+                if reached is not None:
+                    SNAPSHOTTED.inc(max(reached - snapshot, 0))
+                    more = more or reached < last_sequence
+            after = page[-1][0]
+        return more

@@ -1,0 +1,17 @@
+-- The accounts after a number, in the order they were made.
+SELECT
+    a.account_number,
+    a.name,
+    a.currency_code,
+    a.normal_balance,
+    a.min_posted,
+    a.max_posted,
+    a.min_available,
+    a.max_available,
+    a.metadata,
+    a.create_time,
+    NULL
+FROM accounts AS a
+WHERE a.ledger_id = %(ledger_id)s AND a.account_number > %(after)s
+ORDER BY a.account_number
+LIMIT %(limit)s

@@ -1,0 +1,68 @@
+"""`python -m ledger.verify EXPORT --key VERIFIER_KEY [--after OLDER.note]`.
+
+Exits with 0 if all is right, 1 with the first thing that is wrong, 2 if it can't be asked that way.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ledger.notes import NoteError, VerifierKey
+from ledger.verify.finding import Finding, UnusableError
+from ledger.verify.offline import verify
+from ledger.verify.report import lines_of
+
+EXIT_WRONG = 1
+EXIT_USAGE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Verifies and tells; gives the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ledger.verify",
+        description="Checks an export of a ledger against its signed checkpoint, offline.",
+    )
+    parser.add_argument("export", type=Path, help="the folder with the export")
+    parser.add_argument("--key", required=True, help="the verifier key, or a file with it")
+    parser.add_argument(
+        "--after",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="NOTE",
+        help="an older checkpoint that the export has to extend; may be repeated",
+    )
+    asked = parser.parse_args(arguments)
+    try:
+        key = _key(asked.key)
+        report = verify(asked.export, key, asked.after, _tell)
+    except UnusableError as error:
+        print(f"ledger.verify: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except OSError as error:
+        print(f"ledger.verify: {error.filename}: {error.strerror}", file=sys.stderr)
+        return EXIT_USAGE
+    except Finding as finding:
+        print(f"WRONG  {finding}")
+        return EXIT_WRONG
+    print("\n".join(lines_of(report, key)))
+    return 0
+
+
+def _key(given: str) -> VerifierKey:
+    """The key of a file of that name, or given as it is."""
+    path = Path(given)
+    try:
+        text = path.read_text(encoding="utf-8") if path.is_file() else given
+        return VerifierKey.parse(text)
+    except (NoteError, UnicodeDecodeError) as error:
+        raise UnusableError(f"--key: {error}") from None
+
+
+def _tell(progress: str) -> None:
+    print(progress, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
