@@ -15,6 +15,7 @@ from typing import Any
 import uvloop
 
 from bench.benchmark import REQUIRED, Benchmark, benchmarks
+from bench.ledger_history import SIZE_VARIABLE
 from bench.profiling import PROFILE_VARIABLE, write_profiles
 from bench.report import table
 
@@ -53,6 +54,11 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="PREFIX", help="only names that begin so")
     parser.add_argument("--list", action="store_true", help="print the names and run nothing")
     parser.add_argument(
+        "--history",
+        metavar="TRANSACTIONS",
+        help="how long a history reads and growth are measured on (1000000 unless told)",
+    )
+    parser.add_argument(
         "--profile", action="store_true", help="profile the ledger into build/profiles/"
     )
     arguments = parser.parse_args()
@@ -63,6 +69,8 @@ def main() -> None:
     if arguments.list:
         print("\n".join(benchmark.name for benchmark in chosen))
         return
+    if arguments.history:
+        os.environ[SIZE_VARIABLE] = arguments.history
     print(table(run(chosen, profile=arguments.profile)), file=sys.stderr)
 
 

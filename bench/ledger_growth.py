@@ -1,9 +1,9 @@
-"""`ledger.growth`: what a transaction costs after a long history, over what it costs on a new ledger.
+"""`ledger.growth`: what a transaction costs after a long history, and what on a new ledger.
 
-The same load goes in turn to a ledger of a thousand transactions, which grows by the load itself, and
-to the history of this run (`BENCH_HISTORY`), both durable, both with every feature on: one
-transaction per call from 64 callers, and batches of 1,000. The ratio is of the times per transaction
-committed.
+The same load goes in turn to a ledger of a thousand transactions, which grows by the load itself,
+and to the history of this run (`BENCH_HISTORY`), both durable, both with every feature on: one
+transaction per call from 64 callers, and batches of 1,000. The ratio is of the times per
+transaction committed.
 """
 
 import itertools

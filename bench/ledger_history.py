@@ -138,7 +138,7 @@ def _build(server: EmbeddedPostgres, size: int) -> None:
         connection.execute("SELECT pg_reload_conf()")
         for setting in SESSION_SETTINGS:
             connection.execute(setting.encode())
-        _fill(connection, size)
+        fill(connection, size)
         for name in BULK_SETTINGS:
             connection.execute(f"ALTER SYSTEM RESET {name}".encode())
         connection.execute("SELECT pg_reload_conf()")
@@ -149,7 +149,8 @@ def _build(server: EmbeddedPostgres, size: int) -> None:
     _say(f"{size:,} transactions in {time.monotonic() - started_at:.0f} s, {row[0] / 1e9:.1f} GB")
 
 
-def _fill(connection: Connection, size: int) -> None:
+def fill(connection: Connection, size: int) -> None:
+    """Writes so many transactions into an empty database of the ledger, as its owner."""
     _run(connection, "history_begin", accounts=ACCOUNTS)
     indexes = connection.execute(LATER_INDEXES).fetchall()
     for name, _ in indexes:

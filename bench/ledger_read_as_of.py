@@ -15,10 +15,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from bench.ledger_history import DATABASE, history_server, history_size
 from bench.ledger_parts import LEDGER, Line, RunningLedger, account_name
+from bench.ledger_read_balance import HOLDS_LIMIT_MS, LIMIT_MS
 from bench.ledger_reads import any_sequence, measured, zipf_account
 from ledger.v1.balance_pb2 import AsOf, GetBalanceRequest, GetBalanceResponse
 
-LIMIT_MS = 5.0
 Point = Callable[[random.Random, datetime], AsOf]
 
 
@@ -68,7 +68,8 @@ async def read(name: str, point: Point, *, include_holds: bool) -> Line:
         pending = balance.pending_debits_minor + balance.pending_credits_minor
         return not include_holds or answer.more_holds or held == pending
 
-    return await measured(name, ask, check, limit_ms=LIMIT_MS)
+    limit_ms = HOLDS_LIMIT_MS if include_holds else LIMIT_MS
+    return await measured(name, ask, check, limit_ms=limit_ms)
 
 
 def _stamp(moment: datetime) -> Timestamp:

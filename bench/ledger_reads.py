@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from bench.benchmark import Target, with_target
+from bench.cpu import MICROSECONDS, spent_between
 from bench.ledger_history import history_size, ledger_with_history
 from bench.ledger_parts import ACCOUNTS, Line, RunningLedger
 from bench.ledger_requests import SEED
@@ -37,7 +38,9 @@ async def measured(
     async with ledger_with_history() as ledger:
         numbers = random.Random(SEED)
         await _timed(ledger, numbers, ask, WARM_UP_CALLS)
+        before = ledger.meter()
         timed = await _timed(ledger, numbers, ask, calls)
+        spent = spent_between(before, ledger.meter())
     if not all(check(answer) for _, answer in timed):
         raise RuntimeError(f"{name}: a wrong answer")
     taken = sorted(seconds * MILLISECONDS for seconds, _ in timed)
@@ -54,6 +57,10 @@ async def measured(
         "calls": calls,
         "callers": CALLERS,
         "history": history_size(),
+        **{
+            f"cpu_us_{name}": round(seconds / calls * MICROSECONDS, 1)
+            for name, seconds in spent.items()
+        },
     }
     return with_target(line, Target("ratio", "<=", 1.0))
 

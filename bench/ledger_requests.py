@@ -5,6 +5,7 @@ What is random comes from a seed, so that every run sends the same.
 
 import itertools
 import random
+import secrets
 from collections.abc import Iterator, Sequence
 
 from bench.ledger_parts import ACCOUNTS, LEDGER, transfer_between
@@ -18,6 +19,8 @@ HOT_ACCOUNT = 0
 # Numbers of the accounts debited and credited, for ever.
 Pairs = Iterator[tuple[int, int]]
 
+# A ledger that is kept has the request_ids of earlier runs.
+_run = secrets.token_hex(4)
 _request_numbers = itertools.count(1)
 
 
@@ -49,8 +52,8 @@ def zipf_pairs() -> Pairs:
 
 
 def request_id() -> str:
-    """One that no request of this process has had."""
-    return f"bench-{next(_request_numbers):012}"
+    """One that no request has had, of this run or of any other."""
+    return f"bench-{_run}-{next(_request_numbers):010}"
 
 
 def creates(pairs: Pairs, count: int) -> list[bytes]:

@@ -103,13 +103,19 @@ class Account:
                 {"account": self.name},
             )
 
-    def check_limits(self, before: Totals) -> None:
-        """Refuses totals that the change from `before` takes beyond a limit."""
-        posted, lowest, highest = spans(self.totals, self.normal)
-        posted_before, lowest_before, highest_before = spans(before, self.normal)
+    def check_floors(self, before: Totals) -> None:
+        """Refuses totals that the change from `before` takes below a floor."""
+        posted, lowest, _ = spans(self.totals, self.normal)
+        posted_before, lowest_before, _ = spans(before, self.normal)
         limits = self.limits
         self._check_floor("min_posted_minor", limits.min_posted, posted, posted_before)
         self._check_floor("min_available_minor", limits.min_available, lowest, lowest_before)
+
+    def check_ceilings(self, before: Totals) -> None:
+        """Refuses totals that the change from `before` takes above a ceiling."""
+        posted, _, highest = spans(self.totals, self.normal)
+        posted_before, _, highest_before = spans(before, self.normal)
+        limits = self.limits
         self._check_ceiling("max_posted_minor", limits.max_posted, posted, posted_before)
         self._check_ceiling("max_available_minor", limits.max_available, highest, highest_before)
 

@@ -81,11 +81,13 @@ class Command:
     fingerprint: bytes | None = None
     accounts: Sequence[NewAccount] = ()
     close: str = ""
+    # Legs and parts of all items; what settles a whole transaction has none.
+    legs: int = 0
 
     @property
     def weight(self) -> int:
-        """What it counts against the bounds of queue and batch."""
-        return len(self.items) + len(self.accounts) or 1
+        """What it counts against the bounds of queue and batch, in transactions of two legs."""
+        return max(len(self.items) + len(self.accounts), (self.legs + 1) // 2, 1)
 
 
 class Record(NamedTuple):

@@ -20,7 +20,7 @@ from ledger.accounts import Account
 from ledger.book import Book
 from ledger.commands import Command, Outcome, Prior
 from ledger.deciding import Deciding
-from ledger.errors import database_unavailable, overloaded
+from ledger.errors import batch_too_large, database_unavailable, overloaded
 from ledger.metrics import COMMIT_ITEMS, COMMIT_SECONDS, COMMITS
 from ledger.needs import needs_of
 from ledger.plan import Head, Plan
@@ -32,6 +32,8 @@ from runtime.logs import get_logger
 
 # Transactions and accounts in the queue of one ledger: some seconds of work.
 MAX_QUEUED_ITEMS = 20_000
+# Of encoded requests; decoded they take some ten times as much memory.
+MAX_QUEUED_BYTES = 32 * 1024 * 1024
 # What one commit takes at most, unless a single batch is larger by itself.
 MAX_ITEMS_PER_COMMIT = 2_000
 # A handler needs this many turns of the loop from a call's arrival to its place in the queue.
@@ -81,6 +83,7 @@ class Committer:
         self._on_commit = on_commit
         self._queue: deque[Waiting] = deque()
         self._queued_items = 0
+        self._queued_bytes = 0
         self._running: asyncio.Task[None] | None = None
         self._expiry_wanted = False
         self._head: Head | None = None
@@ -97,12 +100,17 @@ class Committer:
         Raises `ServiceError` with OVERLOADED when the queue is full, and DEPENDENCY_UNAVAILABLE
         when the database is.
         """
-        weight = command.weight
-        if self._queue and self._queued_items + weight > MAX_QUEUED_ITEMS:
+        weight, size = command.weight, len(command.body)
+        is_full = (
+            self._queued_items + weight > MAX_QUEUED_ITEMS
+            or self._queued_bytes + size > MAX_QUEUED_BYTES
+        )
+        if is_full and self._queue:
             raise overloaded(self._ledger)
         waiting = Waiting(command, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._queued_items += weight
+        self._queued_bytes += size
         self._wake()
         return await waiting.outcome
 
@@ -158,6 +166,7 @@ class Committer:
                 break
             waiting = self._queue.popleft()
             self._queued_items -= weight
+            self._queued_bytes -= len(waiting.command.body)
             if not waiting.outcome.done():
                 taken.append(waiting)
                 items += weight
@@ -167,14 +176,18 @@ class Committer:
     async def _commit_or_isolate(self, batch: Sequence[Waiting]) -> None:
         """Commits a batch; if it fails as a whole, each command by itself.
 
-        So a defect that one request brings to light stays with that request.
+        So a defect that one request brings to light stays with that request, and what is too much
+        for one commit is done in several.
         """
         try:
             await self._commit(batch)
         except Exception as error:  # noqa: BLE001 (handed to the callers, each of whom raises it)
             self._forget()
             if isinstance(error, ServiceError) or len(batch) <= 1:
-                answer_all(batch, error)
+                if isinstance(error, store.TooManyEntriesError):
+                    answer_all(batch, batch_too_large(error.entries))
+                else:
+                    answer_all(batch, error)
                 return
             log.warning("commit_failed", ledger=self._ledger, error_type=type(error).__name__)
             for waiting in batch:

@@ -4,6 +4,12 @@ from ledger import arrays
 from runtime.connections import Connections
 
 ROLE = "ledger_service"
+READ_SETTINGS = {
+    # Reads differ only in their parameters, and planning most of them costs more than running them.
+    "plan_cache_mode": "force_generic_plan",
+    # The planner expects some of them to be far longer than they are, and would compile them.
+    "jit": "off",
+}
 COMMIT_SETTINGS = {
     # A committer waits this long for a ledger's head that another replica holds, and a replica
     # that stops in the middle loses it after as long.
@@ -23,6 +29,7 @@ def read_connections(url: str, size: int) -> Connections:
         role=ROLE,
         size=size,
         application_name="ledger-reads",
+        session_settings=READ_SETTINGS,
         read_span="ledger.read",
         prepare=arrays.register,
     )

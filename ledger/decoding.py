@@ -34,7 +34,7 @@ def item_command(
 ) -> Command:
     """The command of a call that makes one transaction."""
     item = _item(request_id, operation, body)
-    return Command(operation, request_id, item.body, items=[item])
+    return Command(operation, request_id, item.body, items=[item], legs=_legs(item.action))
 
 
 def batch_command(request: mutations.BatchCreateTransactionsRequest) -> Command:
@@ -55,6 +55,7 @@ def batch_command(request: mutations.BatchCreateTransactionsRequest) -> Command:
         items=items,
         atomic=request.mode == mutations.BATCH_MODE_ATOMIC,
         fingerprint=hashlib.sha256(encoded).digest(),
+        legs=sum([_legs(item.action) for item in items]),
     )
 
 
@@ -104,6 +105,13 @@ def notes_of(kind: Kind, body: bytes) -> Notes | None:
     if kind is Kind.REVERSAL:
         return _notes(transactions.ReversalInput.FromString(body))
     return None
+
+
+def _legs(action: Action) -> int:
+    """The legs or parts that a request names; what it settles as a whole is not known yet."""
+    if isinstance(action, Draft):
+        return len(action.legs)
+    return 0 if isinstance(action, Void) else len(action.parts)
 
 
 def _item(request_id: str, operation: Operation, body: Any) -> Item:

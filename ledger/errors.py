@@ -120,6 +120,16 @@ def overloaded(ledger: str) -> ServiceError:
     )
 
 
+def batch_too_large(entries: int) -> ServiceError:
+    """What a batch settles or reverses is more than one commit takes."""
+    return ERRORS.error(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        ErrorReason.ERROR_REASON_BATCH_TOO_LARGE,
+        f"the batch settles or reverses transactions of {entries} entries together",
+        metadata={"entries": str(entries)},
+    )
+
+
 def database_unavailable() -> ServiceError:
     """The database did not answer; whether the request was committed may be unknown."""
     return ERRORS.error(

@@ -13,7 +13,7 @@ from ledger.errors import account_not_found, sequence_not_reached
 from ledger.leaf import leaf_of
 from ledger.ledgers import Ledgers
 from ledger.reader import Reader
-from ledger.rows import account_of
+from ledger.rows import account_of, records_of
 from ledger.statements import statement
 from ledger.v1.audit_service_pb2_grpc import AuditServiceServicer
 from ledger.v1.export_pb2 import ExportLogRequest, ExportLogResponse
@@ -81,7 +81,8 @@ class ExportingService(AuditServiceServicer):
                 "body_bytes": MAX_BODY_BYTES_PER_MESSAGE,
             }
             ((last,),) = await self._fetch("export_span", ledger_id, bounds)
-            records = await self._reader.records(ledger_id, range(after + 1, last + 1))
+            span = {"after": after, "last": last}
+            records = records_of(await self._fetch("export_transactions", ledger_id, span))
             assert len(records) == last - after, "the log has a gap"
             yield ExportLogResponse(
                 transactions=[leaf_of(request.ledger, record) for record in records]

@@ -147,10 +147,12 @@ def apply(
             _check_version(account, condition, before[account.number][1])
         for account, condition in conditions:
             _check_bounds(account, condition)
-        for account, totals in before.values():
-            # By identity: most accounts have no limits, and this is asked for every entry.
-            if account.limits is not NO_LIMITS:
-                account.check_limits(totals)
+        # By identity: most accounts have no limits, and this is asked for every entry.
+        limited = [pair for pair in before.values() if pair[0].limits is not NO_LIMITS]
+        for account, totals in limited:
+            account.check_floors(totals)
+        for account, totals in limited:
+            account.check_ceilings(totals)
         for account, _ in before.values():
             if max(account.totals) > SAFE_TOTAL_MINOR:
                 account.check_range()

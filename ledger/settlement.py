@@ -156,12 +156,10 @@ def _amounts(source: Source, parts: Sequence[Part], too_much: Reason) -> dict[in
 
 
 def _check_parts_balanced(source: Source, amounts: Mapping[int, int]) -> None:
+    entries = {entry.index: entry for entry in source.entries}
+    # In the order of the request, whose first currency at fault is the one that is named.
     check_balanced(
-        [
-            (entry.currency, entry.side, amounts[entry.index])
-            for entry in source.entries
-            if entry.index in amounts
-        ]
+        [(entries[index].currency, entries[index].side, units) for index, units in amounts.items()]
     )
 
 

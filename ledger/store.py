@@ -4,7 +4,7 @@
 and only one when everything it needs is still known from the commit before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,20 @@ from runtime.connections import Connection
 
 # Expiries of one commit; the rest follows in the next one, before any request is decided.
 MAX_EXPIRIES_PER_COMMIT = 1_000
+# Of holds that expire together; the last of them may have more.
+MAX_EXPIRING_ENTRIES = 10_000
+# Of the transactions that one commit settles or reverses.
+MAX_SOURCE_ENTRIES = 100_000
+# So few have no more than that, whichever they are: a transaction has at most 20,000 entries.
+MAX_UNCOUNTED_SOURCES = 5
+
+
+class TooManyEntriesError(Exception):
+    """What is to be settled or reversed is more than one commit takes."""
+
+    def __init__(self, entries: int) -> None:
+        super().__init__(f"{entries} entries to settle or reverse")
+        self.entries = entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +65,10 @@ class Loaded:
 
 
 async def load(connection: Connection, ledger_id: int, needs: Needs, *, lock: bool) -> Loaded:
-    """Reads the head first, then the rest. With `lock` the head stays locked until commit."""
+    """Reads the head first, then the rest. With `lock` the head stays locked until commit.
+
+    Raises `TooManyEntriesError` before it reads more than a commit should hold in memory.
+    """
     parameters = {
         "ledger_id": ledger_id,
         "names": arrays.texts(needs.names),
@@ -61,6 +78,8 @@ async def load(connection: Connection, ledger_id: int, needs: Needs, *, lock: bo
     }
     head_statement = statement("load_head") + ("FOR UPDATE" if lock else "")
     has_sources = bool(needs.sequences or needs.source_ids)
+    if len(needs.sequences) + len(needs.source_ids) > MAX_UNCOUNTED_SOURCES:
+        await _check_source_size(connection, parameters)
     async with connection.pipeline():
         head = await connection.execute(head_statement, parameters)
         expiry = await connection.execute(statement("load_next_expiry"), parameters)
@@ -87,6 +106,13 @@ async def load(connection: Connection, ledger_id: int, needs: Needs, *, lock: bo
     )
 
 
+async def _check_source_size(connection: Connection, parameters: Mapping[str, Any]) -> None:
+    cursor = await connection.execute(statement("load_source_size"), parameters)
+    ((entries,),) = await cursor.fetchall()
+    if entries > MAX_SOURCE_ENTRIES:
+        raise TooManyEntriesError(entries)
+
+
 async def due_holds(connection: Connection, ledger_id: int, now_us: int) -> list[int]:
     """Pending transactions whose time has come, at most `MAX_EXPIRIES_PER_COMMIT`."""
     cursor = await connection.execute(
@@ -95,6 +121,7 @@ async def due_holds(connection: Connection, ledger_id: int, now_us: int) -> list
             "ledger_id": ledger_id,
             "now": datetime_of(now_us),
             "limit": MAX_EXPIRIES_PER_COMMIT,
+            "entry_limit": MAX_EXPIRING_ENTRIES,
         },
     )
     return [row[0] for row in await cursor.fetchall()]

@@ -106,7 +106,16 @@ class Sender:
             view=TRANSACTION_VIEW_SUMMARY,
         )
         request.request_id = _id_of(request)
-        answer = await self._call(self._stub.BatchCreateTransactions, request)
+        try:
+            answer = await self._call(self._stub.BatchCreateTransactions, request)
+        except RefusedError as error:
+            # Of what posts and reversals are about only the ledger knows how large it is.
+            if error.received.reason != "BATCH_TOO_LARGE" or len(items) == 1:
+                raise
+            half = len(items) // 2
+            await self._send_items(source, items[:half], sent)
+            await self._send_items(source, items[half:], sent)
+            return
         for given, result in zip(items, answer.results, strict=True):
             if result.HasField("failure"):
                 failure = result.failure

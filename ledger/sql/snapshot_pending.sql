@@ -1,7 +1,7 @@
 -- Ledgers that have grown since their last snapshot.
 SELECT
     h.ledger_id,
-    s.last_sequence,
+    s.last_sequence AS snapshot,
     h.last_sequence
 FROM ledger_heads AS h
 INNER JOIN snapshot_heads AS s ON h.ledger_id = s.ledger_id

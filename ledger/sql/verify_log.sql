@@ -137,15 +137,22 @@ differences AS (
         NULL,
         e.sequence,
         '0',
-        a.currency_code
+        e.currency_code
         || ' ' || sum(CASE e.direction WHEN 1 THEN e.amount ELSE -e.amount END)
-    FROM legs AS e
-    LEFT JOIN accounts AS a
-        ON a.ledger_id = %(ledger_id)s AND e.account_number = a.account_number
-    GROUP BY e.sequence, a.currency_code, e.effect
+    FROM (
+        SELECT
+            l.*,
+            (
+                SELECT a.currency_code
+                FROM accounts AS a
+                WHERE a.ledger_id = l.ledger_id AND a.account_number = l.account_number
+            ) AS currency_code
+        FROM legs AS l
+    ) AS e
+    GROUP BY e.sequence, e.currency_code, e.effect
     HAVING
         sum(CASE e.direction WHEN 1 THEN e.amount ELSE -e.amount END) <> 0
-        OR a.currency_code IS NULL
+        OR e.currency_code IS NULL
     UNION ALL
     SELECT
         6,
@@ -156,8 +163,8 @@ differences AS (
         b.found
     FROM balanced AS b
     WHERE b.expected <> b.found
-    UNION ALL
     -- A release takes no more than is left of the entry held, on its account and side.
+    UNION ALL
     SELECT
         7,
         'settlement',

@@ -51,91 +51,94 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     server is stopping. Whether the request was committed may be unknown: repeat it with the same request_id
     to learn its outcome. Metadata: dependency.
     """
-    ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 11
+    ERROR_REASON_BATCH_TOO_LARGE: _ErrorReason.ValueType  # 11
+    """INVALID_ARGUMENT. The transactions that this batch settles or reverses have more than 100,000 entries
+    together; nothing is stored. Send it in smaller batches. Metadata: entries.
+    """
+    ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 12
     """ALREADY_EXISTS. The request_id was used before with another body. Fields are the comma-separated paths
     that differ, "operation" when it was another method. Metadata: request_id, fields.
     """
-    ERROR_REASON_LEDGER_ALREADY_EXISTS: _ErrorReason.ValueType  # 12
+    ERROR_REASON_LEDGER_ALREADY_EXISTS: _ErrorReason.ValueType  # 13
     """ALREADY_EXISTS. The ledger's name is taken by another request. Metadata: ledger."""
-    ERROR_REASON_ACCOUNT_ALREADY_EXISTS: _ErrorReason.ValueType  # 13
+    ERROR_REASON_ACCOUNT_ALREADY_EXISTS: _ErrorReason.ValueType  # 14
     """ALREADY_EXISTS, decided. The account's name is taken. Metadata: account."""
-    ERROR_REASON_TRANSACTION_NOT_FOUND: _ErrorReason.ValueType  # 14
+    ERROR_REASON_TRANSACTION_NOT_FOUND: _ErrorReason.ValueType  # 15
     """NOT_FOUND, decided. No such transaction in this ledger; from a read it is not stored. Metadata:
     transaction (its sequence or request_id).
     """
-    ERROR_REASON_TRANSACTION_NOT_PENDING: _ErrorReason.ValueType  # 15
+    ERROR_REASON_TRANSACTION_NOT_PENDING: _ErrorReason.ValueType  # 16
     """FAILED_PRECONDITION, decided. Only a pending transaction can be posted or voided. Metadata: sequence."""
-    ERROR_REASON_HOLD_ALREADY_POSTED: _ErrorReason.ValueType  # 16
+    ERROR_REASON_HOLD_ALREADY_POSTED: _ErrorReason.ValueType  # 17
     """FAILED_PRECONDITION, decided. The hold was posted before and nothing of it is left.
     Metadata: sequence, closed_by_sequence.
     """
-    ERROR_REASON_HOLD_ALREADY_VOIDED: _ErrorReason.ValueType  # 17
+    ERROR_REASON_HOLD_ALREADY_VOIDED: _ErrorReason.ValueType  # 18
     """FAILED_PRECONDITION, decided. The hold was voided before. Metadata: sequence, closed_by_sequence."""
-    ERROR_REASON_HOLD_EXPIRED: _ErrorReason.ValueType  # 18
+    ERROR_REASON_HOLD_EXPIRED: _ErrorReason.ValueType  # 19
     """FAILED_PRECONDITION, decided. The hold expired. Metadata: sequence, expire_time (RFC 3339)."""
-    ERROR_REASON_TRANSACTION_NOT_REVERSIBLE: _ErrorReason.ValueType  # 19
+    ERROR_REASON_TRANSACTION_NOT_REVERSIBLE: _ErrorReason.ValueType  # 20
     """FAILED_PRECONDITION, decided. Only a direct transaction or a post can be reversed: no hold, void, expiry
     or reversal. Metadata: sequence.
     """
-    ERROR_REASON_ENTRY_NOT_FOUND: _ErrorReason.ValueType  # 20
+    ERROR_REASON_ENTRY_NOT_FOUND: _ErrorReason.ValueType  # 21
     """INVALID_ARGUMENT, decided. A part names an entry the transaction does not have, or names it twice.
     Metadata: sequence, entry_index.
     """
-    ERROR_REASON_AMOUNT_EXCEEDS_HOLD: _ErrorReason.ValueType  # 21
+    ERROR_REASON_AMOUNT_EXCEEDS_HOLD: _ErrorReason.ValueType  # 22
     """FAILED_PRECONDITION, decided. More than the hold has left. Metadata: sequence, entry_index,
     requested_minor, remaining_minor.
     """
-    ERROR_REASON_AMOUNT_EXCEEDS_ORIGINAL: _ErrorReason.ValueType  # 22
+    ERROR_REASON_AMOUNT_EXCEEDS_ORIGINAL: _ErrorReason.ValueType  # 23
     """FAILED_PRECONDITION, decided. More than the original has left to reverse. Metadata: sequence,
     entry_index, requested_minor, remaining_minor.
     """
-    ERROR_REASON_ACCOUNT_NOT_FOUND: _ErrorReason.ValueType  # 23
+    ERROR_REASON_ACCOUNT_NOT_FOUND: _ErrorReason.ValueType  # 24
     """NOT_FOUND, decided. No such account; from a read it is not stored. Metadata: account."""
-    ERROR_REASON_ACCOUNT_CLOSED: _ErrorReason.ValueType  # 24
+    ERROR_REASON_ACCOUNT_CLOSED: _ErrorReason.ValueType  # 25
     """FAILED_PRECONDITION, decided. The account is closed. Metadata: account."""
-    ERROR_REASON_CURRENCY_MISMATCH: _ErrorReason.ValueType  # 25
+    ERROR_REASON_CURRENCY_MISMATCH: _ErrorReason.ValueType  # 26
     """INVALID_ARGUMENT, decided. The entry's currency is not the account's. Metadata: account,
     currency_code, account_currency_code.
     """
-    ERROR_REASON_UNBALANCED: _ErrorReason.ValueType  # 26
+    ERROR_REASON_UNBALANCED: _ErrorReason.ValueType  # 27
     """INVALID_ARGUMENT, decided. Debits and credits of one currency differ. Metadata: currency_code,
     debits_minor, credits_minor.
     """
-    ERROR_REASON_EXCHANGE_MISMATCH: _ErrorReason.ValueType  # 27
+    ERROR_REASON_EXCHANGE_MISMATCH: _ErrorReason.ValueType  # 28
     """INVALID_ARGUMENT, decided. An exchange's amounts, rate and remainder do not agree with each other or
     with the entries. Metadata: exchange_index, expected_minor, bought_minor.
     """
-    ERROR_REASON_EXPIRE_TIME_PASSED: _ErrorReason.ValueType  # 28
+    ERROR_REASON_EXPIRE_TIME_PASSED: _ErrorReason.ValueType  # 29
     """INVALID_ARGUMENT, decided. The expiry is not in the future. Metadata: expire_time, record_time (both
     RFC 3339).
     """
-    ERROR_REASON_VERSION_MISMATCH: _ErrorReason.ValueType  # 29
+    ERROR_REASON_VERSION_MISMATCH: _ErrorReason.ValueType  # 30
     """FAILED_PRECONDITION, decided. The account's version is not the expected one. Metadata: account,
     expected_version, version.
     """
-    ERROR_REASON_BALANCE_OUT_OF_BOUNDS: _ErrorReason.ValueType  # 30
+    ERROR_REASON_BALANCE_OUT_OF_BOUNDS: _ErrorReason.ValueType  # 31
     """FAILED_PRECONDITION, decided. The resulting balance is outside the bounds of the entry's
     precondition. Metadata: account, bound (the field's name), bound_minor, balance_minor.
     """
-    ERROR_REASON_FLOOR_BREACHED: _ErrorReason.ValueType  # 31
-    """FAILED_PRECONDITION, decided. The account would fall below a floor. Floors and ceilings are one rank:
-    of several accounts the first in the request is answered. Metadata: account, limit (the field's name),
-    limit_minor, balance_minor (what it would have become).
+    ERROR_REASON_FLOOR_BREACHED: _ErrorReason.ValueType  # 32
+    """FAILED_PRECONDITION, decided. The account would fall below a floor. Metadata: account, limit (the
+    field's name), limit_minor, balance_minor (what it would have become).
     """
-    ERROR_REASON_CEILING_BREACHED: _ErrorReason.ValueType  # 32
+    ERROR_REASON_CEILING_BREACHED: _ErrorReason.ValueType  # 33
     """FAILED_PRECONDITION, decided. The account would rise above a ceiling. Metadata: account, limit (the
     field's name), limit_minor, balance_minor (what it would have become).
     """
-    ERROR_REASON_BALANCE_OVERFLOW: _ErrorReason.ValueType  # 33
+    ERROR_REASON_BALANCE_OVERFLOW: _ErrorReason.ValueType  # 34
     """OUT_OF_RANGE, decided. The posted and pending amounts of one side of the account would together pass
     2^63 - 1; from a read, which does not store it, the total over a path does: account is the path then.
     Metadata: account.
     """
-    ERROR_REASON_ACCOUNT_NOT_EMPTY: _ErrorReason.ValueType  # 34
+    ERROR_REASON_ACCOUNT_NOT_EMPTY: _ErrorReason.ValueType  # 35
     """FAILED_PRECONDITION, decided. Only an account at zero and without holds can be closed.
     Metadata: account, posted_minor, pending_debits_minor, pending_credits_minor.
     """
-    ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 35
+    ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 36
     """INTERNAL. A defect of the service; its log has the trace. Metadata: trace_id."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -175,90 +178,93 @@ ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 10
 server is stopping. Whether the request was committed may be unknown: repeat it with the same request_id
 to learn its outcome. Metadata: dependency.
 """
-ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 11
+ERROR_REASON_BATCH_TOO_LARGE: ErrorReason.ValueType  # 11
+"""INVALID_ARGUMENT. The transactions that this batch settles or reverses have more than 100,000 entries
+together; nothing is stored. Send it in smaller batches. Metadata: entries.
+"""
+ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 12
 """ALREADY_EXISTS. The request_id was used before with another body. Fields are the comma-separated paths
 that differ, "operation" when it was another method. Metadata: request_id, fields.
 """
-ERROR_REASON_LEDGER_ALREADY_EXISTS: ErrorReason.ValueType  # 12
+ERROR_REASON_LEDGER_ALREADY_EXISTS: ErrorReason.ValueType  # 13
 """ALREADY_EXISTS. The ledger's name is taken by another request. Metadata: ledger."""
-ERROR_REASON_ACCOUNT_ALREADY_EXISTS: ErrorReason.ValueType  # 13
+ERROR_REASON_ACCOUNT_ALREADY_EXISTS: ErrorReason.ValueType  # 14
 """ALREADY_EXISTS, decided. The account's name is taken. Metadata: account."""
-ERROR_REASON_TRANSACTION_NOT_FOUND: ErrorReason.ValueType  # 14
+ERROR_REASON_TRANSACTION_NOT_FOUND: ErrorReason.ValueType  # 15
 """NOT_FOUND, decided. No such transaction in this ledger; from a read it is not stored. Metadata:
 transaction (its sequence or request_id).
 """
-ERROR_REASON_TRANSACTION_NOT_PENDING: ErrorReason.ValueType  # 15
+ERROR_REASON_TRANSACTION_NOT_PENDING: ErrorReason.ValueType  # 16
 """FAILED_PRECONDITION, decided. Only a pending transaction can be posted or voided. Metadata: sequence."""
-ERROR_REASON_HOLD_ALREADY_POSTED: ErrorReason.ValueType  # 16
+ERROR_REASON_HOLD_ALREADY_POSTED: ErrorReason.ValueType  # 17
 """FAILED_PRECONDITION, decided. The hold was posted before and nothing of it is left.
 Metadata: sequence, closed_by_sequence.
 """
-ERROR_REASON_HOLD_ALREADY_VOIDED: ErrorReason.ValueType  # 17
+ERROR_REASON_HOLD_ALREADY_VOIDED: ErrorReason.ValueType  # 18
 """FAILED_PRECONDITION, decided. The hold was voided before. Metadata: sequence, closed_by_sequence."""
-ERROR_REASON_HOLD_EXPIRED: ErrorReason.ValueType  # 18
+ERROR_REASON_HOLD_EXPIRED: ErrorReason.ValueType  # 19
 """FAILED_PRECONDITION, decided. The hold expired. Metadata: sequence, expire_time (RFC 3339)."""
-ERROR_REASON_TRANSACTION_NOT_REVERSIBLE: ErrorReason.ValueType  # 19
+ERROR_REASON_TRANSACTION_NOT_REVERSIBLE: ErrorReason.ValueType  # 20
 """FAILED_PRECONDITION, decided. Only a direct transaction or a post can be reversed: no hold, void, expiry
 or reversal. Metadata: sequence.
 """
-ERROR_REASON_ENTRY_NOT_FOUND: ErrorReason.ValueType  # 20
+ERROR_REASON_ENTRY_NOT_FOUND: ErrorReason.ValueType  # 21
 """INVALID_ARGUMENT, decided. A part names an entry the transaction does not have, or names it twice.
 Metadata: sequence, entry_index.
 """
-ERROR_REASON_AMOUNT_EXCEEDS_HOLD: ErrorReason.ValueType  # 21
+ERROR_REASON_AMOUNT_EXCEEDS_HOLD: ErrorReason.ValueType  # 22
 """FAILED_PRECONDITION, decided. More than the hold has left. Metadata: sequence, entry_index,
 requested_minor, remaining_minor.
 """
-ERROR_REASON_AMOUNT_EXCEEDS_ORIGINAL: ErrorReason.ValueType  # 22
+ERROR_REASON_AMOUNT_EXCEEDS_ORIGINAL: ErrorReason.ValueType  # 23
 """FAILED_PRECONDITION, decided. More than the original has left to reverse. Metadata: sequence,
 entry_index, requested_minor, remaining_minor.
 """
-ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 23
+ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 24
 """NOT_FOUND, decided. No such account; from a read it is not stored. Metadata: account."""
-ERROR_REASON_ACCOUNT_CLOSED: ErrorReason.ValueType  # 24
+ERROR_REASON_ACCOUNT_CLOSED: ErrorReason.ValueType  # 25
 """FAILED_PRECONDITION, decided. The account is closed. Metadata: account."""
-ERROR_REASON_CURRENCY_MISMATCH: ErrorReason.ValueType  # 25
+ERROR_REASON_CURRENCY_MISMATCH: ErrorReason.ValueType  # 26
 """INVALID_ARGUMENT, decided. The entry's currency is not the account's. Metadata: account,
 currency_code, account_currency_code.
 """
-ERROR_REASON_UNBALANCED: ErrorReason.ValueType  # 26
+ERROR_REASON_UNBALANCED: ErrorReason.ValueType  # 27
 """INVALID_ARGUMENT, decided. Debits and credits of one currency differ. Metadata: currency_code,
 debits_minor, credits_minor.
 """
-ERROR_REASON_EXCHANGE_MISMATCH: ErrorReason.ValueType  # 27
+ERROR_REASON_EXCHANGE_MISMATCH: ErrorReason.ValueType  # 28
 """INVALID_ARGUMENT, decided. An exchange's amounts, rate and remainder do not agree with each other or
 with the entries. Metadata: exchange_index, expected_minor, bought_minor.
 """
-ERROR_REASON_EXPIRE_TIME_PASSED: ErrorReason.ValueType  # 28
+ERROR_REASON_EXPIRE_TIME_PASSED: ErrorReason.ValueType  # 29
 """INVALID_ARGUMENT, decided. The expiry is not in the future. Metadata: expire_time, record_time (both
 RFC 3339).
 """
-ERROR_REASON_VERSION_MISMATCH: ErrorReason.ValueType  # 29
+ERROR_REASON_VERSION_MISMATCH: ErrorReason.ValueType  # 30
 """FAILED_PRECONDITION, decided. The account's version is not the expected one. Metadata: account,
 expected_version, version.
 """
-ERROR_REASON_BALANCE_OUT_OF_BOUNDS: ErrorReason.ValueType  # 30
+ERROR_REASON_BALANCE_OUT_OF_BOUNDS: ErrorReason.ValueType  # 31
 """FAILED_PRECONDITION, decided. The resulting balance is outside the bounds of the entry's
 precondition. Metadata: account, bound (the field's name), bound_minor, balance_minor.
 """
-ERROR_REASON_FLOOR_BREACHED: ErrorReason.ValueType  # 31
-"""FAILED_PRECONDITION, decided. The account would fall below a floor. Floors and ceilings are one rank:
-of several accounts the first in the request is answered. Metadata: account, limit (the field's name),
-limit_minor, balance_minor (what it would have become).
+ERROR_REASON_FLOOR_BREACHED: ErrorReason.ValueType  # 32
+"""FAILED_PRECONDITION, decided. The account would fall below a floor. Metadata: account, limit (the
+field's name), limit_minor, balance_minor (what it would have become).
 """
-ERROR_REASON_CEILING_BREACHED: ErrorReason.ValueType  # 32
+ERROR_REASON_CEILING_BREACHED: ErrorReason.ValueType  # 33
 """FAILED_PRECONDITION, decided. The account would rise above a ceiling. Metadata: account, limit (the
 field's name), limit_minor, balance_minor (what it would have become).
 """
-ERROR_REASON_BALANCE_OVERFLOW: ErrorReason.ValueType  # 33
+ERROR_REASON_BALANCE_OVERFLOW: ErrorReason.ValueType  # 34
 """OUT_OF_RANGE, decided. The posted and pending amounts of one side of the account would together pass
 2^63 - 1; from a read, which does not store it, the total over a path does: account is the path then.
 Metadata: account.
 """
-ERROR_REASON_ACCOUNT_NOT_EMPTY: ErrorReason.ValueType  # 34
+ERROR_REASON_ACCOUNT_NOT_EMPTY: ErrorReason.ValueType  # 35
 """FAILED_PRECONDITION, decided. Only an account at zero and without holds can be closed.
 Metadata: account, posted_minor, pending_debits_minor, pending_credits_minor.
 """
-ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 35
+ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 36
 """INTERNAL. A defect of the service; its log has the trace. Metadata: trace_id."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

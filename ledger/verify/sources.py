@@ -14,8 +14,8 @@ from ledger.verify.finding import Finding, UnusableError
 NOTE_FILE = "checkpoint.note"
 ACCOUNTS_FILE = "accounts.jsonl"
 TRANSACTIONS_FILE = "transactions.jsonl"
-# 100 entries, 10 exchanges and 32 labels of 576 bytes, each byte escaped as six, are below it.
-MAX_LINE_BYTES = 1_048_576
+# As much as a message may have: 20,000 entries, and notes each byte of which is escaped as six.
+MAX_LINE_BYTES = 32 * 1024 * 1024
 READ_BYTES = 1_048_576
 
 # Quotes inside a JSON string are escaped, so this is a key; that of a label at worst.

@@ -206,9 +206,7 @@ class LedgerClient:
     async def verify(self, after_sequence: int = 0) -> audit.VerifyLedgerResponse:
         """The last message of a recomputation, which says what it found."""
         request = audit.VerifyLedgerRequest(ledger=self.ledger, after_sequence=after_sequence)
-        last = audit.VerifyLedgerResponse()
-        async for last in self.audit.VerifyLedger(request):
-            pass
+        *_, last = [answer async for answer in self.audit.VerifyLedger(request)]
         assert last.done
         return last
 

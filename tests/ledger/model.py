@@ -200,10 +200,12 @@ class Model:
         self.facts.append(fact)
         order = [name for name, *_ in [*fact.held, *fact.released, *fact.posted]]
         for name in order:
-            account, (lowest, highest) = self.accounts[name], before[name]
+            account, (lowest, _) = self.accounts[name], before[name]
             if account.floor is not None and lowest > self.available(name) < account.floor:
                 self.facts.pop()
                 return "FLOOR_BREACHED"
+        for name in order:
+            account, (_, highest) = self.accounts[name], before[name]
             if account.ceiling is not None and highest < self.highest(name) > account.ceiling:
                 self.facts.pop()
                 return "CEILING_BREACHED"

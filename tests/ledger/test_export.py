@@ -14,6 +14,8 @@ from ledger.export.exporter import Exporter
 from ledger.export.progress import Progress
 from ledger.exporting import MAX_ENTRIES_PER_MESSAGE, MAX_TRANSACTIONS_PER_MESSAGE
 from ledger.v1.export_pb2 import ExportLogRequest
+from ledger.validation import MAX_ENTRIES
+from ledger.verify.finding import Finding
 from ledger.verify.offline import verify
 from runtime.clock import ManualClock
 from tests.ledger.client import credit, debit, draft
@@ -31,11 +33,10 @@ from tests.ledger.running import (
 )
 
 FORMATS = ("jsonl", "parquet")
-# Nothing listens on the port of "discard" where tests run.
-FREE_ADDRESS = "127.0.0.1:9"
-# How often an export is cut at each file, and killed.
+# How often an export is cut at each file, killed, and damaged at each file.
 CUTS = 5
-KILLS = 5
+KILLS = 4
+FLIPS = 40
 # What 2,000 transactions of `write_many` take on the wire, at least.
 ANSWER_BYTES = 1_000_000
 
@@ -76,6 +77,50 @@ async def test_both_forms_have_the_same_lines(served: Served, tmp_path: Path) ->
     ):
         assert (lines / name).read_bytes() == b"".join(line + b"\n" for line in given)
     assert (lines / "checkpoint.note").read_bytes() == (tables / "checkpoint.note").read_bytes()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+async def test_a_flipped_bit_is_found_by_the_verifier(
+    served: Served, tmp_path: Path, form: str
+) -> None:
+    """In lines each one; in tables each one that any row depends on."""
+    out = tmp_path / "export"
+    assert (await export(served, out, "--format", form)).code == 0
+    lines = bytes_of(out) if form == "jsonl" else lines_of(out)
+    numbers = random.Random(form)
+    for name, whole in bytes_of(out).items():
+        for _ in range(FLIPS):
+            damaged = bytearray(whole)
+            damaged[numbers.randrange(len(whole))] ^= 1 << numbers.randrange(8)
+            (out / name).write_bytes(damaged)
+            try:
+                verify(out, SIGNER.verifier, (), lambda _: None)
+            except Finding as finding:
+                assert finding.place or finding.message  # noqa: PT017
+            else:
+                assert form == "parquet"
+                assert lines_of(out) == lines
+        (out / name).write_bytes(whole)
+
+
+def lines_of(directory: Path) -> dict[str, bytes]:
+    """What the rows of an export's tables stand for."""
+    found = {"accounts": b"\n".join(parquet.account_lines(directory / parquet.ACCOUNTS_FILE))}
+    for part in parquet.parts(directory):
+        found[part.name] = b"\n".join(parquet.leaves(part))
+    return found
+
+
+@pytest.mark.parametrize("form", FORMATS)
+async def test_the_largest_transaction(served: Served, tmp_path: Path, form: str) -> None:
+    """Its leaf takes some megabytes, and a message of its own."""
+    note = "\x01" * 200
+    legs = [credit("wallets/b", 1, description=note) for _ in range(MAX_ENTRIES // 2)]
+    legs += [debit("assets/cash", 1, description=note) for _ in range(MAX_ENTRIES // 2)]
+    await served.client.create(draft(*legs))
+    ran = await export(served, tmp_path / "export", "--format", form)
+    assert ran.code == 0, ran.said
+    verify(tmp_path / "export", SIGNER.verifier, (), lambda _: None)
 
 
 async def test_the_whole_export_is_left_alone(served: Served, tmp_path: Path) -> None:

@@ -37,11 +37,6 @@ from tests.ledger.running import (
 FORMATS = ("jsonl", "parquet")
 # Nothing listens on the port of "discard" where tests run.
 FREE_ADDRESS = "127.0.0.1:9"
-# How often an export is cut at each file, and killed.
-CUTS = 5
-KILLS = 5
-# What 2,000 transactions of `write_many` take on the wire, at least.
-ANSWER_BYTES = 1_000_000
 
 
 @pytest.fixture

@@ -12,7 +12,15 @@ from ledger.v1 import transaction_reads_pb2 as reads
 from ledger.v1.transaction_mutations_pb2 import BatchItem
 from ledger.validation import MAX_ENTRIES
 from runtime.server import MAX_MESSAGE_BYTES
-from tests.ledger.client import LEDGER, LedgerClient, credit, debit, draft, transfer
+from tests.ledger.client import (
+    LEDGER,
+    LedgerClient,
+    credit,
+    debit,
+    draft,
+    failure_of,
+    transfer,
+)
 from tests.ledger.requests import every_part, wide
 
 # What gRPC clients take unless told otherwise.
@@ -180,3 +188,23 @@ async def watched(client: LedgerClient, last: int) -> list[list[int]]:
         assert response.through_sequence == found[-1][-1]
     call.cancel()
     return found
+
+
+async def test_a_batch_settles_no_more_than_one_commit_holds(bank: LedgerClient) -> None:
+    """Ten holds of 10,000 legs are as many as fit; of eleven nothing is done."""
+    for number in range(11):
+        pending = wide(MAX_ENTRIES, 2)
+        pending.pending = True
+        await bank.create(pending, f"hold-{number}")
+    voids = [
+        BatchItem(
+            void=transactions.VoidInput(
+                pending=transactions.TransactionKey(request_id=f"hold-{number}")
+            )
+        )
+        for number in range(11)
+    ]
+    failure = await failure_of(bank.batch(*voids, request_id="eleven"))
+    assert (failure.reason, failure.metadata) == ("BATCH_TOO_LARGE", {"entries": "110000"})
+    answer = await bank.batch(*voids[:10], request_id="ten")
+    assert [result.transaction.settles_sequence for result in answer] == list(range(1, 11))

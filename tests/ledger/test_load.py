@@ -10,7 +10,7 @@ from ledger.load.batches import MAX_BAD_LINES_NAMED
 from ledger.v1.ledger_pb2 import CreateLedgerRequest
 from runtime.clock import ManualClock
 from tests.conftest import NewDatabase
-from tests.ledger.books import BOOKS, Line, account, last_sequence, leaves, transfer, write
+from tests.ledger.books import BOOKS, Line, account, last_sequence, leaves, leg, transfer, write
 from tests.ledger.running import (
     Served,
     export,
@@ -234,3 +234,24 @@ async def test_failures_are_said_in_a_line(served: Served, tmp_path: Path) -> No
     )
     await served.client.stub.CreateLedger(CreateLedgerRequest(request_id="n", name="new"))
     assert (await load(served, file, "--work", twin, ledger="new")).code == 0
+
+
+async def test_a_batch_that_is_too_large_for_the_ledger_is_halved(
+    served: Served, tmp_path: Path
+) -> None:
+    """A reversal counts nothing here, and at the ledger as many entries as what it reverses."""
+    count, legs = 55, 2_000
+    wide = [leg("cash", "DEBIT", 1), leg("payable", "CREDIT", 1)] * (legs // 2)
+    lines = [
+        *BOOKS,
+        *({"request_id": f"t-{n}", "transaction": {"entries": wide}} for n in range(count)),
+    ]
+    assert (await load(served, write(tmp_path / "wide.jsonl", lines))).code == 0
+    reversals = [
+        {"request_id": f"r-{n}", "reversal": {"original": {"request_id": f"t-{n}"}}}
+        for n in range(count)
+    ]
+    ran = await load(served, write(tmp_path / "reversals.jsonl", reversals))
+    assert ran.code == 0, ran.said
+    assert await last_sequence(served.client) == 2 * count
+    assert await served.client.posted("cash") == 0

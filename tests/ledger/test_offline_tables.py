@@ -64,7 +64,10 @@ def test_a_changed_row_is_named(tmp_path: Path) -> None:
     [
         ("transactions-000000000001.parquet", "transactions-000000000006.parquet"),
         ("transactions-000000000006.parquet", "transactions-000000000011.parquet"),
-        ("transactions-000000000011.parquet", "transactions-000000000006.parquet, row 6, sequence 11"),
+        (
+            "transactions-000000000011.parquet",
+            "transactions-000000000006.parquet, row 6, sequence 11",
+        ),
         ("accounts.parquet", "accounts.parquet"),
         ("checkpoint.note", "checkpoint.note"),
     ],

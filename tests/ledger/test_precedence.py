@@ -39,8 +39,6 @@ from tests.ledger.requests import (
 )
 
 PRECEDENCE = {failure.reason: failure.precedence for failure in failures_of("ledger")[1]}
-# Floors and ceilings are one rank, the first account's is answered.
-SAME_RANK = {frozenset({"FLOOR_BREACHED", "CEILING_BREACHED"})}
 
 
 def first_of(reasons: Sequence[str]) -> str:
@@ -138,8 +136,6 @@ async def books(bank: LedgerClient) -> LedgerClient:
 async def test_new_transactions(books: LedgerClient) -> None:
     answered, expected = {}, {}
     for pair in [*combinations(DRAFT_FAULTS, 2), *((reason, reason) for reason in DRAFT_FAULTS)]:
-        if frozenset(pair) in SAME_RANK:
-            continue
         # Whichever of the two comes first in the request.
         for faults in {pair, pair[::-1]}:
             wrong = transfer("payable", "cash", 1)
@@ -148,14 +144,6 @@ async def test_new_transactions(books: LedgerClient) -> None:
             answered[faults] = (await failure_of(books.create(wrong))).reason
             expected[faults] = first_of(faults)
     assert answered == expected
-
-
-async def test_floors_and_ceilings_by_their_place_in_the_request(books: LedgerClient) -> None:
-    for faults in (("FLOOR_BREACHED", "CEILING_BREACHED"), ("CEILING_BREACHED", "FLOOR_BREACHED")):
-        wrong = TransactionInput()
-        for reason in faults:
-            DRAFT_FAULTS[reason](wrong)
-        assert (await failure_of(books.create(wrong))).reason == faults[0]
 
 
 # Parts that are wrong in one way, of a transaction of two legs of 10.

@@ -22,6 +22,8 @@ from tests.ledger.stateful.steps import Step
 PARTS = 8
 HISTORIES_OF_PART = 50
 MIN_STEPS_IN_ALL = 20_000
+# As in production: each history has a ledger of its own, and all of them are sealed.
+SEAL_INTERVAL_MS = 1_000
 
 
 # Hypothesis draws in a thread of its own, while the service's own tasks may use `random`.
@@ -51,7 +53,7 @@ async def test_the_service_answers_as_the_model_does(
     replay = f"part {part}; to repeat it: --hypothesis-seed={seed}"
     print(replay)
     async with (
-        open_service(settings_for(url), clock) as server,
+        open_service(settings_for(url, seal_interval_ms=SEAL_INTERVAL_MS), clock) as server,
         grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
     ):
         try:

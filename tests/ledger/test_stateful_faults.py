@@ -179,7 +179,7 @@ async def test_a_failed_verification_is_noticed(
                 yield response
 
     play.audits = Doubtful()
-    with pytest.raises(AssertionError, match="intact"):
+    with pytest.raises(AssertionError, match="done: true"):
         await play.all_of(HISTORY)
 
 

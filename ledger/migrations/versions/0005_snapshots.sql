@@ -29,7 +29,8 @@ CREATE TABLE snapshot_heads (
 -- sequence are: of those still open, the ones made by then; of those closed since, the ones whose span has
 -- the sequence in it (a lookup for each bit of a sequence, which OFFSET 0 keeps the planner from turning into
 -- one walk over all spans of the account); and of those that were closed behind the last snapshot,
--- whatever the account's entries since then released.
+-- whatever the account's entries since then released. What was left of each is what is left now and what
+-- has been released since.
 CREATE FUNCTION holds_at(
     ledger bigint, account integer, through_sequence bigint, moment timestamptz, most bigint
 )
@@ -101,10 +102,20 @@ AS $$
             h.sequence,
             h.entry_index,
             h.direction,
-            held_at(ledger, h.sequence, h.entry_index, through_sequence) AS remaining,
+            h.remaining + coalesce(r.released, 0) AS remaining,
             h.expire_time
         FROM made AS m
         INNER JOIN holds AS h ON m.sequence = h.sequence AND m.entry_index = h.entry_index
+        CROSS JOIN LATERAL (
+            SELECT sum(e.amount)::bigint AS released
+            FROM transactions AS t
+            INNER JOIN entries AS e ON t.ledger_id = e.ledger_id AND t.sequence = e.sequence
+            WHERE t.ledger_id = ledger
+                AND t.settles_sequence = h.sequence
+                AND t.sequence > through_sequence
+                AND e.effect = 3
+                AND e.source_entry_index = h.entry_index
+        ) AS r
         WHERE h.ledger_id = ledger
             AND (moment IS NULL OR h.expire_time IS NULL OR h.expire_time > moment)
     ) AS o

@@ -98,6 +98,8 @@ class Cluster:
             victims = ["one", "one", "one", "one", "both", "postgres", "postgres"]
             random.shuffle(victims)
             for victim in victims:
+                if rounds and asyncio.get_running_loop().time() >= ends:
+                    break
                 await asyncio.sleep(random.uniform(0.1, MAX_PAUSE_SECONDS))
                 if victim == "postgres":
                     await self.kill_postgres()

@@ -96,14 +96,15 @@ class NaiveLedger:
         first_free = self.last_sequence
         try:
             if operation in OPERATIONS.values():
-                return self._item(operation, request.request_id, body).message  # type: ignore[no-any-return]
+                made: Answer = self._item(operation, request.request_id, body).message
+                return made
             if isinstance(request, mutations.BatchCreateTransactionsRequest):
                 return self._batch(request)
             if isinstance(request, accounts.CloseAccountRequest):
                 rules.close(self.log, request.name)
                 self.log.closed_us[request.name] = self.now_us
-                made = self.log.accounts[request.name]
-                return messages.account(self.name, made, self.now_us)
+                closed = self.log.accounts[request.name]
+                return messages.account(self.name, closed, self.now_us)
             if isinstance(request, accounts.CreateAccountRequest):
                 return self._accounts([request.account], in_batch=False).accounts[0]
             return self._accounts(request.accounts, in_batch=True)
@@ -236,7 +237,8 @@ def answered(request: Any, answer: Any) -> Answer:
     """The kept answer as this request wants to see it."""
     is_batch = isinstance(answer, mutations.BatchCreateTransactionsResponse)
     if not is_batch or request.view != TRANSACTION_VIEW_SUMMARY:
-        return answer  # type: ignore[no-any-return]
+        whole: Answer = answer
+        return whole
     shorter = mutations.BatchCreateTransactionsResponse()
     shorter.CopyFrom(answer)
     for result in shorter.results:

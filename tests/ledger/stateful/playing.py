@@ -28,8 +28,9 @@ from tests.ledger.naive.moments import micros
 from tests.ledger.naive.reads import head, read, watched
 from tests.ledger.stateful.accounts import ACCOUNTS, FUNDING
 from tests.ledger.stateful.calls import call, call_all_pages, wordless
+from tests.ledger.stateful.legs import leg
 from tests.ledger.stateful.reading import reading
-from tests.ledger.stateful.requests import Requests, leg
+from tests.ledger.stateful.requests import Requests
 from tests.ledger.stateful.steps import Read, Step, Wait
 
 ALL_ACCOUNTS = 1_000
