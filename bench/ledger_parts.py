@@ -24,13 +24,13 @@ from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from ledger.v1.money_pb2 import Money
 from ledger.v1.transaction_pb2 import TransactionInput
 from runtime.embedded_postgres import EmbeddedPostgres, temporary_server
+from runtime.message_size import MAX_MESSAGE_BYTES
 
 LEDGER = "bench"
 # As many as TigerBeetle's own benchmark has.
 ACCOUNTS = 10_000
 ACCOUNTS_PER_CALL = 1_000
 START_TIMEOUT_SECONDS = 60.0
-MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 
 Line = dict[str, Any]
 Measuring = Coroutine[Any, Any, Line]

@@ -6,7 +6,8 @@ from typing import Any
 from ledger import arrays
 from ledger.accounts import Account
 from ledger.commands import Record
-from ledger.leaf import leaf_hash, leaf_of
+from ledger.leaf import leaf_of
+from ledger.merkle import leaf_hash
 from ledger.plan import Plan
 from ledger.posting import Kind
 

@@ -1,21 +1,18 @@
-"""Leaves of the Merkle log: each transaction as one line of canonical JSON, and its hash.
+"""Leaves of the Merkle log: each transaction as one line of canonical JSON.
 
 The text is what RFC 8785 makes of the transaction, so that anyone can rebuild and hash it. All
 numbers are decimal strings, because JSON's own are not exact beyond 2^53. docs/proofs.md has the
-schema. The hash is that of RFC 9162, section 2.1.1: a leading zero byte tells leaves from nodes.
+schema; ledger.merkle hashes them.
 """
 
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from hashlib import sha256
 
 from ledger.accounts import Effect, Side
 from ledger.commands import Record
 from ledger.exchange import Exchange
 from ledger.times import text_of
-
-HASH_BYTES = 32
 
 _time = lru_cache(maxsize=1024)(text_of)
 _MOVES = {
@@ -23,11 +20,6 @@ _MOVES = {
     for side in Side
     for effect in Effect
 }
-
-
-def leaf_hash(leaf: bytes) -> bytes:
-    """The hash of a leaf's bytes, 32 bytes."""
-    return sha256(b"\x00" + leaf).digest()
 
 
 def leaf_of(ledger: str, record: Record) -> bytes:

@@ -22,6 +22,8 @@ from hashlib import sha256
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from ledger.merkle import HASH_BYTES
+
 ORIGIN_PREFIX = "ledger/"
 SIGNATURE_PREFIX = "— "
 PRIVATE_PREFIX = "PRIVATE+KEY+"
@@ -29,7 +31,6 @@ ED25519 = b"\x01"
 KEY_ID_BYTES = 4
 KEY_BYTES = 32
 SIGNATURE_BYTES = 64
-HASH_BYTES = 32
 MAX_NOTE_BYTES = 4_096
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")

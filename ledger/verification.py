@@ -14,8 +14,8 @@ from typing import Any
 from ledger.commands import Operation
 from ledger.difference import Difference, DifferenceError
 from ledger.errors import sequence_not_reached
-from ledger.leaf import leaf_hash, leaf_of
-from ledger.merkle import HASH_BYTES
+from ledger.leaf import leaf_of
+from ledger.merkle import HASH_BYTES, leaf_hash
 from ledger.reader import Reader
 from ledger.seals import Seals
 from ledger.statements import statement

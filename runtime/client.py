@@ -10,7 +10,7 @@ from opentelemetry.instrumentation.grpc import aio_client_interceptors
 from runtime import deadline
 from runtime.auth import channel_credentials
 from runtime.config import ServiceSettings
-from runtime.server import MAX_MESSAGE_BYTES
+from runtime.message_size import MAX_MESSAGE_BYTES
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 MAX_ATTEMPTS = 4

@@ -19,12 +19,11 @@ from runtime.errors import ErrorDomain
 from runtime.health import Check, HealthMonitor
 from runtime.interceptor import CallInterceptor
 from runtime.logs import get_logger
+from runtime.message_size import MAX_MESSAGE_BYTES
 from runtime.operations_http import OperationsServer
 from runtime.tasks import cancel
 from runtime.validation import Validator
 
-# A batch of 8,000 ledger transactions with metadata fits; anything larger is a mistake.
-MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 UNTRACED_METHODS = ("/grpc.health.", "/grpc.reflection.")
 
 log = get_logger(__name__)

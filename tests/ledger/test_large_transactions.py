@@ -11,7 +11,7 @@ from ledger.v1 import transaction_pb2 as transactions
 from ledger.v1 import transaction_reads_pb2 as reads
 from ledger.v1.transaction_mutations_pb2 import BatchItem
 from ledger.validation import MAX_ENTRIES
-from runtime.server import MAX_MESSAGE_BYTES
+from runtime.message_size import MAX_MESSAGE_BYTES
 from tests.ledger.client import (
     LEDGER,
     LedgerClient,

@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given
 
 from ledger.commands import Record
-from ledger.leaf import leaf_hash, leaf_of
+from ledger.leaf import leaf_of
+from ledger.merkle import leaf_hash
 from tests.ledger.records import records
 
 
