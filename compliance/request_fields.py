@@ -8,7 +8,8 @@ from typing import Any
 from iso4217 import Currency
 
 from compliance.v1 import policy_pb2, subject_pb2, subject_service_pb2
-from runtime.rules import IDENTIFIER, Rule, check, text
+from runtime.rule import Rule
+from runtime.rules import IDENTIFIER, check, text
 
 MAX_ID_BYTES = 128
 MAX_SUBJECT_ID_BYTES = 64

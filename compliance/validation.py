@@ -30,10 +30,10 @@ from compliance.v1 import (
     subject_pb2,
     subject_service_pb2,
 )
+from runtime.rule import Rule
 from runtime.rules import (
     PAGE,
     REQUEST_ID,
-    Rule,
     binary,
     check,
     duration,

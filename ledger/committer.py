@@ -8,10 +8,8 @@ revision, so that a second replica is noticed, not assumed away. See docs/adr/00
 
 import asyncio
 import contextvars
-from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
-from typing import NamedTuple
 
 import psycopg
 
@@ -24,21 +22,13 @@ from ledger.errors import batch_too_large, database_unavailable, overloaded
 from ledger.metrics import COMMIT_ITEMS, COMMIT_SECONDS, COMMITS
 from ledger.needs import needs_of
 from ledger.plan import Head, Plan
+from ledger.queue import CommandQueue, FullError, Waiting, answer_all
 from ledger.times import micros_of, text_of
 from runtime.clock import Clock
 from runtime.connections import Connection, Connections
 from runtime.errors import ServiceError
 from runtime.logs import get_logger
 
-# Transactions and accounts in the queue of one ledger: some seconds of work.
-MAX_QUEUED_ITEMS = 20_000
-# Of encoded requests; decoded they take some ten times as much memory.
-MAX_QUEUED_BYTES = 32 * 1024 * 1024
-# What one commit takes at most, unless a single batch is larger by itself.
-MAX_ITEMS_PER_COMMIT = 2_000
-# A handler needs this many turns of the loop from a call's arrival to its place in the queue.
-QUIET_TURNS = 12
-MAX_GATHERING_TURNS = 64
 MAX_CACHED_ACCOUNTS = 200_000
 # From this attempt on the head is locked first, so that a busy second replica cannot win forever.
 LOCKING_ATTEMPT = 2
@@ -58,13 +48,6 @@ class Attempt(Enum):
     EXPIRED = auto()
 
 
-class Waiting(NamedTuple):
-    """A command in the queue and whom to answer."""
-
-    command: Command
-    outcome: "asyncio.Future[Outcome]"
-
-
 class Committer:
     """The only writer of one ledger in this process."""
 
@@ -81,9 +64,7 @@ class Committer:
         self._connections = connections
         self._clock = clock
         self._on_commit = on_commit
-        self._queue: deque[Waiting] = deque()
-        self._queued_items = 0
-        self._queued_bytes = 0
+        self._queue = CommandQueue()
         self._running: asyncio.Task[None] | None = None
         self._expiry_wanted = False
         self._head: Head | None = None
@@ -100,19 +81,12 @@ class Committer:
         Raises `ServiceError` with OVERLOADED when the queue is full, and DEPENDENCY_UNAVAILABLE
         when the database is.
         """
-        weight, size = command.weight, len(command.body)
-        is_full = (
-            self._queued_items + weight > MAX_QUEUED_ITEMS
-            or self._queued_bytes + size > MAX_QUEUED_BYTES
-        )
-        if is_full and self._queue:
-            raise overloaded(self._ledger)
-        waiting = Waiting(command, asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
-        self._queued_items += weight
-        self._queued_bytes += size
+        try:
+            outcome = self._queue.put(command)
+        except FullError:
+            raise overloaded(self._ledger) from None
         self._wake()
-        return await waiting.outcome
+        return await outcome
 
     def expire_due(self) -> None:
         """Has holds whose time has come expired, though nobody asks for anything else."""
@@ -138,40 +112,12 @@ class Committer:
                     # Another replica may have made the hold, of which we know nothing yet.
                     self._expiry_wanted = False
                     self._forget()
-                await self._gather()
-                await self._commit_or_isolate(self._take())
+                await self._queue.gather()
+                batch, items = self._queue.take()
+                COMMIT_ITEMS.observe(items)
+                await self._commit_or_isolate(batch)
         finally:
             self._running = None
-
-    async def _gather(self) -> None:
-        """Lets handlers that are about to submit come along, for as long as there are any.
-
-        That is no wait: turns of the loop in which nothing happens take microseconds.
-        """
-        quiet = 0
-        for _ in range(MAX_GATHERING_TURNS):
-            queued = len(self._queue)
-            await asyncio.sleep(0)
-            quiet = quiet + 1 if len(self._queue) == queued else 0
-            if quiet >= QUIET_TURNS:
-                return
-
-    def _take(self) -> list[Waiting]:
-        """The next batch: as much as is there, up to a bound, without those who have left."""
-        taken: list[Waiting] = []
-        items = 0
-        while self._queue:
-            weight = self._queue[0].command.weight
-            if taken and items + weight > MAX_ITEMS_PER_COMMIT:
-                break
-            waiting = self._queue.popleft()
-            self._queued_items -= weight
-            self._queued_bytes -= len(waiting.command.body)
-            if not waiting.outcome.done():
-                taken.append(waiting)
-                items += weight
-        COMMIT_ITEMS.observe(items)
-        return taken
 
     async def _commit_or_isolate(self, batch: Sequence[Waiting]) -> None:
         """Commits a batch; if it fails as a whole, each command by itself.
@@ -316,10 +262,3 @@ class Committer:
 
 def _is_due(head: Head, moment_us: int) -> bool:
     return head.next_expire_us is not None and head.next_expire_us <= moment_us
-
-
-def answer_all(batch: Sequence[Waiting], error: Exception) -> None:
-    """Answers all who wait with one error."""
-    for waiting in batch:
-        if not waiting.outcome.done():
-            waiting.outcome.set_exception(error)

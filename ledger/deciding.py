@@ -7,7 +7,6 @@ database, so that a batch that lost the race for the head is simply decided agai
 from collections.abc import Iterable, Mapping, Sequence
 
 from ledger import settlement
-from ledger.accounts import Account
 from ledger.book import Book, Source
 from ledger.commands import (
     OPERATION_OF_KIND,
@@ -30,9 +29,10 @@ from ledger.encoding import (
     encode_failure,
     without_successes,
 )
+from ledger.opening import new_accounts
 from ledger.plan import Head, Plan
 from ledger.posting import Draft, Kind, Posted, open_draft
-from ledger.refusal import Reason, Refusal, at_item, reused
+from ledger.refusal import Refusal, at_item, reused
 from ledger.settlement import Post, Void
 from ledger.sources import source_of
 
@@ -250,38 +250,17 @@ class Deciding:
         self.plan.sources_changed[source.sequence] = source
 
     def _make_accounts(self, command: Command) -> AccountsMade:
-        names: set[str] = set()
-        for index, new in enumerate(command.accounts):
-            name = new.name
-            if name in self._book.accounts or name in names:
-                refusal = Refusal(
-                    Reason.ACCOUNT_ALREADY_EXISTS,
-                    f"there is an account {name} already",
-                    {"account": name},
-                )
-                is_batch = command.operation is Operation.BATCH_ACCOUNTS
-                raise at_item(refusal, index) if is_batch else refusal
-            names.add(name)
-        made: list[Account] = []
-        for new in command.accounts:
-            account = Account(
-                number=self._next_account_number,
-                name=new.name,
-                currency=new.currency,
-                normal=new.normal,
-                limits=new.limits,
-                create_us=self.plan.record_us,
-                metadata=new.metadata,
-            )
-            self._next_account_number += 1
-            self._book.accounts[new.name] = account
-            made.append(account)
-        self.plan.accounts_added.extend(made)
-        self._keep(
-            command,
-            failed=False,
-            answer=encode_accounts(self._ledger, made, command.operation),
+        made = new_accounts(
+            self._book,
+            command.accounts,
+            self._next_account_number,
+            self.plan.record_us,
+            is_batch=command.operation is Operation.BATCH_ACCOUNTS,
         )
+        self._next_account_number += len(made)
+        self.plan.accounts_added.extend(made)
+        answer = encode_accounts(self._ledger, made, command.operation)
+        self._keep(command, failed=False, answer=answer)
         return AccountsMade(made)
 
     def _close_account(self, command: Command) -> AccountsMade:

@@ -15,12 +15,12 @@ from ledger.v1 import transaction_mutations_pb2 as mutations
 from ledger.v1 import transaction_pb2 as transactions
 from ledger.v1 import transaction_reads_pb2 as reads
 from ledger.v1.money_pb2 import Money
+from runtime.rule import Rule
 from runtime.rules import (
     IDENTIFIER,
     MAX_REQUEST_ID_BYTES,
     PAGE,
     REQUEST_ID,
-    Rule,
     boolean,
     check,
     each_enum,

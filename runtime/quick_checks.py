@@ -9,7 +9,7 @@ one by one, which finds what is wrong and where.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from runtime.rules import Rule
+from runtime.rule import Rule
 
 QuickCheck = Callable[[Any], bool]
 # Name of a field that holds messages, whether it is repeated, their type.

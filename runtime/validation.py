@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 from runtime.errors import FieldViolation
 from runtime.quick_checks import compile_quick_checks
-from runtime.rules import Finder, Rule
+from runtime.rule import Finder, Rule
 
 MAX_VIOLATIONS = 20
 WELL_KNOWN_PACKAGE = "google.protobuf."
@@ -24,16 +24,16 @@ class Validator:
     def __init__(self, rules: Mapping[type[Message], Sequence[Rule]]) -> None:
         self._finders: dict[str, list[Finder]] = {}
         # Of each type the fields that hold messages: name, whether repeated, their type.
-        self._nested: dict[str, list[tuple[str, bool, str]]] = {}
+        self.nested: dict[str, list[tuple[str, bool, str]]] = {}
         for message_type, listed in rules.items():
             name = message_type.DESCRIPTOR.full_name
             self._finders[name] = self._compile(message_type, listed)
-            self._nested[name] = self._nested_fields(message_type.DESCRIPTOR)
+            self.nested[name] = self._nested_fields(message_type.DESCRIPTOR)
         for message_type in rules:
             self._check_nested_types_have_rules(message_type.DESCRIPTOR)
         self._passes = compile_quick_checks(
             {m.DESCRIPTOR.full_name: (m.DESCRIPTOR, listed) for m, listed in rules.items()},
-            self._nested,
+            self.nested,
         )
 
     def knows(self, type_name: str) -> bool:
@@ -43,9 +43,11 @@ class Validator:
     def violations(self, message: Message) -> list[FieldViolation]:
         """What is wrong with the message, in field order, at most `MAX_VIOLATIONS` of it."""
         name = message.DESCRIPTOR.full_name
-        if self._passes[name](message):
-            return []
-        return list(self._walk(message, name))[:MAX_VIOLATIONS]
+        return [] if self._passes[name](message) else self.found_by_rules(message)
+
+    def found_by_rules(self, message: Message) -> list[FieldViolation]:
+        """The same, without the quick check first: every rule is asked."""
+        return list(self._walk(message, message.DESCRIPTOR.full_name))[:MAX_VIOLATIONS]
 
     def _walk(self, message: Any, kind: str) -> Sequence[FieldViolation]:
         """Violations with paths from this message: paths are only made where something is wrong."""
@@ -53,7 +55,7 @@ class Validator:
         for find in self._finders[kind]:
             if problems := find(message):
                 found.extend(FieldViolation(path, problem) for path, problem in problems)
-        for name, is_repeated, nested in self._nested[kind]:
+        for name, is_repeated, nested in self.nested[kind]:
             if is_repeated:
                 for index, item in enumerate(getattr(message, name)):
                     if inner := self._walk(item, nested):

@@ -11,10 +11,10 @@ from gateway.merchants.params import MERCHANT_KEY
 from gateway.v1 import merchant_service_pb2 as pb
 from gateway.v1 import merchant_tax_pb2
 from runtime.config import is_loopback
+from runtime.rule import Rule
 from runtime.rules import (
     PAGE,
     REQUEST_ID,
-    Rule,
     boolean,
     check,
     duration,

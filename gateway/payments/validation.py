@@ -13,10 +13,10 @@ from gateway.payments.params import METADATA_PREFIX
 from gateway.v1 import payment_pb2
 from gateway.v1 import payment_service_pb2 as pb
 from gateway.v1.money_pb2 import Money
+from runtime.rule import Rule
 from runtime.rules import (
     PAGE,
     REQUEST_ID,
-    Rule,
     boolean,
     check,
     duration,

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from google.protobuf.message import Message
 
 from gateway.v1 import rail_service_pb2 as pb
-from runtime.rules import PAGE, REQUEST_ID, Rule, enum, text
+from runtime.rule import Rule
+from runtime.rules import PAGE, REQUEST_ID, enum, text
 
 CORRIDOR = re.compile(r"[a-z0-9][a-z0-9_-]*")
 EVENT_ID = re.compile(r"evt_[A-Za-z0-9_]+")

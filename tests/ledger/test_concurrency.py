@@ -9,7 +9,7 @@ import grpc
 import psycopg
 import pytest
 
-from ledger import committer
+from ledger import committer, queue
 from ledger.commands import Operation
 from ledger.connections import commit_connections
 from ledger.decoding import item_command
@@ -136,11 +136,11 @@ async def stalled_ledger(url: str) -> AsyncIterator[None]:
         await connection.rollback()
 
 
-@pytest.mark.parametrize(("bound", "limit"), [("MAX_QUEUED_ITEMS", 5), ("MAX_QUEUED_BYTES", 400)])
+@pytest.mark.parametrize(("bound", "limit"), [("MAX_QUEUED_ITEMS", 5), ("MAX_QUEUED_BYTES", 200)])
 async def test_a_full_queue_refuses_at_once_and_takes_nothing(
     bank: LedgerClient, url: str, monkeypatch: pytest.MonkeyPatch, bound: str, limit: int
 ) -> None:
-    monkeypatch.setattr(committer, bound, limit)
+    monkeypatch.setattr(queue, bound, limit)
     async with stalled_ledger(url):
         waiting = [
             asyncio.create_task(bank.create(transfer("wallet", "cash", 1))) for _ in range(30)

@@ -71,12 +71,3 @@ async def test_of_several_faults_the_first_in_precedence_is_answered(bank: Ledge
         ([debit("wallet", 10), credit("cash", 10)], "FLOOR_BREACHED"),
     ):
         assert (await failure_of(bank.create(draft(*entries)))).reason == reason
-
-
-async def test_the_most_entries_a_transaction_can_have(bank: LedgerClient) -> None:
-    most = [credit("payable", 1)] * 99
-    made = await bank.create(draft(debit("cash", 99), *most))
-    assert [e.balance_after.posted_minor for e in made.entries[1:]] == list(range(1, 100))
-    assert made.entries[99].balance_after.version == 99
-    error = await failure_of(bank.create(draft(debit("cash", 100), *most, credit("payable", 1))))
-    assert error.violations[0].field == "transaction.entries"

@@ -45,19 +45,7 @@ AS $$
         CROSS JOIN generate_series(0, 61) AS b (bit)
         WHERE s.ledger_id = ledger AND 1::bigint << b.bit <= s.last_sequence
     ),
-    made AS (
-        (
-            SELECT h.sequence, h.entry_index
-            FROM holds AS h
-            WHERE h.ledger_id = ledger
-                AND h.account_number = account
-                AND h.remaining > 0
-                AND h.sequence <= through_sequence
-                AND (moment IS NULL OR h.expire_time IS NULL OR h.expire_time > moment)
-            ORDER BY h.sequence, h.entry_index
-            LIMIT most
-        )
-        UNION
+    closed AS (
         SELECT s.sequence, s.entry_index
         FROM nodes AS n
         CROSS JOIN LATERAL (
@@ -95,29 +83,46 @@ AS $$
                 (SELECT s.last_sequence FROM snapshot_heads AS s WHERE s.ledger_id = ledger)
             )
             AND t.settles_sequence <= through_sequence
+    ),
+    made AS (
+        (
+            SELECT h.sequence, h.entry_index, h.direction, h.remaining, h.expire_time
+            FROM holds AS h
+            WHERE h.ledger_id = ledger
+                AND h.account_number = account
+                AND h.remaining > 0
+                AND h.sequence <= through_sequence
+                AND (moment IS NULL OR h.expire_time IS NULL OR h.expire_time > moment)
+            ORDER BY h.sequence, h.entry_index
+            LIMIT most
+        )
+        UNION ALL
+        SELECT h.sequence, h.entry_index, h.direction, h.remaining, h.expire_time
+        FROM closed AS c
+        INNER JOIN holds AS h
+            ON h.ledger_id = ledger AND c.sequence = h.sequence AND c.entry_index = h.entry_index
+        WHERE h.remaining = 0
+            AND (moment IS NULL OR h.expire_time IS NULL OR h.expire_time > moment)
     )
     SELECT *
     FROM (
         SELECT
-            h.sequence,
-            h.entry_index,
-            h.direction,
-            h.remaining + coalesce(r.released, 0) AS remaining,
-            h.expire_time
+            m.sequence,
+            m.entry_index,
+            m.direction,
+            m.remaining + coalesce(r.released, 0) AS remaining,
+            m.expire_time
         FROM made AS m
-        INNER JOIN holds AS h ON m.sequence = h.sequence AND m.entry_index = h.entry_index
         CROSS JOIN LATERAL (
             SELECT sum(e.amount)::bigint AS released
             FROM transactions AS t
             INNER JOIN entries AS e ON t.ledger_id = e.ledger_id AND t.sequence = e.sequence
             WHERE t.ledger_id = ledger
-                AND t.settles_sequence = h.sequence
+                AND t.settles_sequence = m.sequence
                 AND t.sequence > through_sequence
                 AND e.effect = 3
-                AND e.source_entry_index = h.entry_index
+                AND e.source_entry_index = m.entry_index
         ) AS r
-        WHERE h.ledger_id = ledger
-            AND (moment IS NULL OR h.expire_time IS NULL OR h.expire_time > moment)
     ) AS o
     WHERE o.remaining > 0
     ORDER BY o.sequence, o.entry_index
