@@ -1,7 +1,8 @@
 """The key that signs checkpoints: `python -m ledger.keys NAME` makes a pair.
 
 It prints two lines, the signer key, which is a secret, and the verifier key, which is for
-everybody; with `--out FILE` the first goes to a file that only its owner can read.
+everybody; with `--out FILE` the first goes to a file that only its owner can read. `--show` prints the verifier
+key of the service as it is set up on this machine, and makes nothing outside the sandbox.
 """
 
 import argparse
@@ -10,6 +11,8 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from ledger.config import LedgerSettings
 from ledger.notes import NoteError, SignerKey
@@ -64,11 +67,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m ledger.keys",
         description="Makes a key pair that checkpoints are signed with.",
     )
-    parser.add_argument("name", help="the key's name, for example ledger.example.com")
+    wanted = parser.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("name", nargs="?", help="the key's name, for example ledger.example.com")
+    wanted.add_argument(
+        "--show", action="store_true", help="print the verifier key of this machine's settings"
+    )
     parser.add_argument("--out", type=Path, help="a new file for the signer key, mode 0600")
     asked = parser.parse_args(arguments)
     try:
+        if asked.show:
+            print(signing_key(LedgerSettings()).verifier)
+            return 0
         key = SignerKey.generate(asked.name)
+    except ValidationError as error:
+        # Without what was given: it may be the secret.
+        problems = ", ".join(problem["msg"] for problem in error.errors(include_input=False))
+        print(f"ledger.keys: the settings are wrong: {problems}", file=sys.stderr)
+        return EXIT_USAGE
     except NoteError as error:
         print(f"ledger.keys: {error}", file=sys.stderr)
         return EXIT_USAGE

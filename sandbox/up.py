@@ -67,6 +67,9 @@ What there is to call:
 Ledger and Stripe side by side:
   .venv/bin/buf curl {flags} -d '{{}}' http://{at(ports.ledger)}/ledger.v1.LedgerService/ListLedgers
   curl {engine.twin_url}/_twin/books
+Check the books as an auditor would, from an export and the public key:
+  .venv/bin/python -m ledger.export --address {at(ports.ledger)} --ledger payments --out export
+  .venv/bin/python -m ledger.verify export --key "$(.venv/bin/python -m ledger.keys --show)"
 
 Ctrl-C stops everything. The databases stay for the next time; the Stripe twin forgets."""
     )
