@@ -1,8 +1,9 @@
 """The key that signs checkpoints: `python -m ledger.keys NAME` makes a pair.
 
 It prints two lines, the signer key, which is a secret, and the verifier key, which is for
-everybody; with `--out FILE` the first goes to a file that only its owner can read. `--show` prints the verifier
-key of the service as it is set up on this machine, and makes nothing outside the sandbox.
+everybody; with `--out FILE` the first goes to a file that only its owner can read. `--show` prints
+the verifier key of the service as it is set up on this machine, and makes nothing outside the
+sandbox.
 """
 
 import argparse

@@ -129,8 +129,6 @@ CREATE TABLE entries (
 );
 CREATE UNIQUE INDEX entries_account
 ON entries (ledger_id, account_number, sequence, entry_index);
-CREATE INDEX entries_effective ON entries (ledger_id, account_number, effective_time)
-WHERE effective_time IS NOT NULL;
 
 -- Projection of entries: what is left of each entry held.
 CREATE TABLE holds (

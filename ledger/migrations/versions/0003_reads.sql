@@ -1,7 +1,6 @@
 -- Reads as of any point of the log: each is a bounded number of index lookups (docs/adr/0013-as-of-reads.md).
 
 -- Dated entries are those that count at another time than their record time; only what they post matters.
-DROP INDEX entries_effective;
 CREATE INDEX entries_dated ON entries (ledger_id, account_number, sequence, entry_index)
 WHERE effective_time IS NOT NULL AND effect = 1;
 -- Direct transactions are too many to be worth an index of their own: a list of them walks the log.
