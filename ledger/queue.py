@@ -19,7 +19,7 @@ MAX_ITEMS_PER_COMMIT = 2_000
 MAX_GATHERING_STEPS = 4
 GATHERING_STEP_SECONDS = 0.001
 # Of the callers just answered and those waiting. With half of them commits stayed at ten
-# transactions of 64 callers, with nine tenths they reach thirty and more: docs/adr/0014-ledger-speed.md.
+# transactions of 64 callers, with nine tenths they reach thirty: docs/adr/0014-ledger-speed.md.
 GATHERED_SHARE = 0.9
 
 
