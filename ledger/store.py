@@ -1,7 +1,8 @@
 """The committer's side of the database: load what a batch needs, write what it decided.
 
 `load` is one pipelined round trip and `write` is one statement, so a batch costs two round trips,
-and only one when everything it needs is still known from the commit before.
+and only one when everything it needs is still known from the commit before. Where many earlier
+transactions are named, their size is asked for first: a third round trip.
 """
 
 from collections.abc import Mapping, Sequence
