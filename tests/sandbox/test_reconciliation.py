@@ -1,0 +1,52 @@
+"""The judge sees every kind of difference between ledger and twin."""
+
+from typing import Any
+
+from sandbox.reconciliation import Difference, differences, twin_figures
+
+
+def books(**changes: Any) -> dict[str, Any]:
+    """The parts of a twin's books that are looked at."""
+    return {
+        "balances": {"usd": {"pending": 970, "available": -500}},
+        "payment_intents": [
+            {"status": "requires_capture", "currency": "usd", "amount": 300},
+            {"status": "requires_action", "currency": "usd", "amount": 50},
+            {"status": "succeeded", "currency": "usd", "amount": 1_000},
+            {"status": "canceled", "currency": "eur", "amount": 7},
+        ],
+        **changes,
+    }
+
+
+def test_the_twin_tells_its_balance_and_what_is_held() -> None:
+    assert twin_figures("us", books()) == {
+        ("us", "usd", "pending"): 970,
+        ("us", "usd", "available"): -500,
+        ("us", "usd", "held"): 350,
+    }
+
+
+def test_equal_books_have_no_difference() -> None:
+    figures = twin_figures("us", books())
+    # An account that exists and is empty is as good as one that does not.
+    assert differences(figures | {("us", "jpy", "pending"): 0}, figures) == []
+
+
+def test_each_figure_that_differs_is_named() -> None:
+    at_twin = twin_figures("us", books())
+    in_ledger = at_twin | {("us", "usd", "held"): 351, ("eu", "eur", "available"): 9}
+    assert differences(in_ledger, at_twin) == [
+        Difference("eu", "eur", "available", 9, 0),
+        Difference("us", "usd", "held", 351, 350),
+    ]
+
+
+def test_what_moved_between_the_parts_is_two_differences() -> None:
+    at_twin = twin_figures("us", books())
+    moved = books(balances={"usd": {"pending": 0, "available": 470}}, payment_intents=[])
+    assert [difference.part for difference in differences(at_twin, twin_figures("us", moved))] == [
+        "available",
+        "held",
+        "pending",
+    ]
