@@ -25,7 +25,6 @@ from gateway.payments.line import Line
 from gateway.payments.numbering import Numbering
 from gateway.payments.payments import Payments
 from gateway.payments.reading import PaymentReader
-from gateway.payments.rounds import run_rounds
 from gateway.payments.schema import EVENT_CHANNEL, OPERATION_CHANNEL
 from gateway.payments.service import PaymentServicer
 from gateway.payments.stripe_events import PaymentEvents
@@ -33,6 +32,8 @@ from gateway.payments.waiting import Patience
 from gateway.payments.worker import OperationWorker
 from gateway.rails.errors import ERRORS
 from gateway.rails.service import RailServicer
+from gateway.scheduling.rounds import run_rounds
+from gateway.scheduling.scheduler import Duty, Scheduler
 from gateway.v1 import (
     dispute_service_pb2,
     dispute_service_pb2_grpc,
@@ -56,7 +57,7 @@ from runtime.client import open_channel
 from runtime.clock import Clock, SystemClock
 from runtime.migrations import migrate
 from runtime.notifications import Listener, Subscription
-from runtime.postgres import database_urls, ping
+from runtime.postgres import create_engine, database_urls, ping
 from runtime.process import run_service
 from runtime.server import RegisteredService, RpcServer
 
@@ -92,6 +93,11 @@ async def open_service(
         work = [parts.rails.modes.run(), _listener(parts).run()]
         if Role.WORKER in settings.active_roles:
             work += _worker(parts)
+            election = create_engine(
+                url, role=DATABASE_ROLE, pool_size=1, application_name="gateway scheduling"
+            )
+            stack.push_async_callback(election.dispose)
+            work.append(Scheduler(election, list(_duties(parts)), clock).run())
             await stack.enter_async_context(_bookkeeping(parts))
         await stack.enter_async_context(running(work))
         stack.push_async_callback(server.stop)
@@ -192,14 +198,9 @@ def _worker(parts: Parts) -> Iterator[Loop]:
         lease=settings.lease,
         concurrency=settings.worker_concurrency,
     )
-    line = Line(parts.engine, parts.executor, parts.rails.rails, parts.clock, lease=settings.lease)
-    deadlines = Deadlines(parts.engine, parts.clock, parts.bells, bell)
     yield run_rounds("operations", operations.round, bell, WORK_POLL_SECONDS)
-    yield run_rounds("line", line.round, bell, WORK_POLL_SECONDS)
-    yield run_rounds("deadlines", deadlines.round, bell, WORK_POLL_SECONDS)
     numbering = Numbering(parts.engine)
     yield run_rounds("numbering", numbering.round, parts.bells.any, NUMBER_POLL_SECONDS)
-    yield EventRecovery(parts.rails.rails, parts.inbox, parts.clock).run()
     yield InboxUpkeep(parts.inbox, parts.rails.rails.corridors, parts.clock).run()
     events = PaymentEvents(
         parts.engine, parts.rails.rails, parts.executor, parts.bells, bell, parts.timing
@@ -210,6 +211,19 @@ def _worker(parts: Parts) -> Iterator[Loop]:
     wake = Subscription(parts.webhook_bell)
     policy = ConsumerPolicy(handler_seconds=settings.call_seconds, lease=settings.lease)
     yield WebhookConsumer(parts.inbox, router, parts.clock, wake, policy=policy).run()
+
+
+def _duties(parts: Parts) -> Iterator[Duty]:
+    """What one worker of all does; the others stand by."""
+    bell = parts.worker_bell
+    rails, lease = parts.rails.rails, parts.settings.lease
+    line = Line(parts.engine, parts.executor, rails, parts.clock, lease=lease)
+    yield Duty("line", lambda: run_rounds("line", line.round, bell, WORK_POLL_SECONDS))
+    deadlines = Deadlines(parts.engine, parts.clock, parts.bells, bell)
+    yield Duty(
+        "deadlines", lambda: run_rounds("deadlines", deadlines.round, bell, WORK_POLL_SECONDS)
+    )
+    yield Duty("event recovery", EventRecovery(rails, parts.inbox, parts.clock).run)
 
 
 @asynccontextmanager

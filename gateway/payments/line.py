@@ -1,18 +1,14 @@
 """The line of payments that wait for a corridor: let through in order, as long as it works.
 
-One process at a time drains a corridor's line. Payments are checked and started one after the
-other, in the order in which they were made; Stripe's answers may overlap, once one payment has
-shown that the corridor works.
+One process at a time is elected to drain the lines; should two ever try, the head's lease lets only
+one go on. Payments are checked and started one after the other, in the order in which they were
+made; Stripe's answers may overlap, once one payment has shown that the corridor works.
 """
 
 import asyncio
-import contextlib
-import zlib
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from prometheus_client import Counter
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.payments import operation_store
@@ -59,9 +55,7 @@ class Line:
         for corridor in waiting:
             if corridor not in self._rails.corridors or not self._rails.available(corridor):
                 continue
-            async with self._alone(corridor) as allowed:
-                if allowed:
-                    more = await self._drain(corridor) or more
+            more = await self._drain(corridor) or more
         return more
 
     async def _drain(self, corridor: str) -> bool:
@@ -98,19 +92,6 @@ class Line:
             return await operation_store.claim_head_of_line(
                 connection, corridor, now, now + self._lease
             )
-
-    @contextlib.asynccontextmanager
-    async def _alone(self, corridor: str) -> AsyncIterator[bool]:
-        """Whether this process is the one that drains the corridor; until the block ends."""
-        key = zlib.crc32(f"gateway line {corridor}".encode())
-        engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        async with engine.connect() as connection:
-            locked = (await connection.execute(select(func.pg_try_advisory_lock(key)))).scalar_one()
-            try:
-                yield locked
-            finally:
-                if locked:
-                    await connection.execute(select(func.pg_advisory_unlock(key)))
 
 
 def _got_through(task: asyncio.Task[Payment | None]) -> bool:
