@@ -89,9 +89,7 @@ class CandidateSession:
         """Gives up everything, so that others need not wait for the lease to end."""
         async with self._connection.begin():
             await self._take_turn()
-            await self._connection.execute(
-                delete(CANDIDATE).where(CANDIDATE.c.name == self.name)
-            )
+            await self._connection.execute(delete(CANDIDATE).where(CANDIDATE.c.name == self.name))
 
     async def _take_turn(self) -> None:
         await self._connection.execute(select(func.pg_advisory_xact_lock(_ELECTION_LOCK)))
