@@ -9,7 +9,7 @@ WHERE
             held.locktype = 'advisory'
             AND held.granted
             AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-            AND held.classid = CAST(:lock_class AS oid)
-            AND held.objid = CAST(candidate.session_key AS oid)
+            AND held.classid = cast(:lock_class AS oid)
+            AND held.objid = cast(candidate.session_key AS oid)
             AND held.objsubid = 2
     )

@@ -2,7 +2,7 @@
 WITH vacant AS (
     SELECT duty.name
     FROM scheduling_duty AS duty
-    WHERE duty.leader IS NULL AND duty.name = ANY(CAST(:names AS text []))
+    WHERE duty.leader IS NULL AND duty.name = any(cast(:names AS text []))
     ORDER BY duty.elect_time NULLS FIRST, duty.name
     LIMIT :limit
 )
