@@ -15,6 +15,7 @@ from gateway.payments.params import EXPAND_CHARGE, OPERATION_KEY
 from gateway.payments.payment import Payment
 from gateway.payments.reply import GivenUp, RailReply, Reply
 from gateway.rails.call import Priority
+from gateway.rails.failover import Elsewhere
 from gateway.rails.outcome import Outcome, OutcomeClass, follow
 from gateway.rails.rails import Rails
 from runtime.logs import get_logger
@@ -37,6 +38,7 @@ class Outside:
     def __init__(self, rails: Rails, compliance: ComplianceClient) -> None:
         self._rails = rails
         self._compliance = compliance
+        self.elsewhere = Elsewhere(rails.terms, rails.available)
 
     async def ask(
         self, payment: Payment, operation: Operation, step: Step, now: datetime, *, resend: bool

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from gateway.payments.checking import Circumstances
 from gateway.payments.decision import Decision
+from gateway.payments.failing_over import fail_over, not_sent
 from gateway.payments.intents import Observation, Sight, charge_id_of, decline_of, read_intent
 from gateway.payments.observing import observe
 from gateway.payments.operation import (
@@ -18,12 +19,11 @@ from gateway.payments.payment import (
     FailureCode,
     Payment,
     PaymentFailure,
-    QueueReason,
-    UnavailablePolicy,
     take,
 )
 from gateway.payments.reply import GivenUp, RailReply
 from gateway.payments.states import PaymentState, Transition
+from gateway.rails.failover import reason_to_leave
 from gateway.rails.outcome import OutcomeClass
 
 
@@ -48,10 +48,12 @@ def settle_authorization(
     if outcome is OutcomeClass.DECLINED:
         return declined(so_far, reply, given)
     if outcome is OutcomeClass.REJECTED:
-        return _rejected(so_far, reply, given)
+        return _elsewhere(so_far, reply, given) or _rejected(so_far, reply, given)
     if outcome is OutcomeClass.NOT_SENT and not resend:
         reason = reply.outcome.not_sent_reason
-        return _not_sent(so_far, reason.value if reason is not None else "", given)
+        return _elsewhere(so_far, reply, given) or _not_sent(
+            so_far, reason.value if reason is not None else "", given
+        )
     return unknown(so_far, reply, given)
 
 
@@ -120,6 +122,19 @@ def unknown(so_far: Decision, reply: RailReply, given: Circumstances) -> Decisio
     return so_far.later(given.now, wait, unknown=True, failure_code=reply.code)
 
 
+def _elsewhere(so_far: Decision, reply: RailReply, given: Circumstances) -> Decision | None:
+    """The decision to charge through another corridor, if this one did not and another may."""
+    reason = reason_to_leave(reply.outcome)
+    if not reason or so_far.payment.state is not PaymentState.AUTHORIZING:
+        return None
+    state = (
+        OperationState.CANCELED
+        if reply.outcome_class is OutcomeClass.NOT_SENT
+        else OperationState.FAILED
+    )
+    return fail_over(so_far.ended(state, given.now, reply.code or reason), reason, given)
+
+
 def _rejected(so_far: Decision, reply: RailReply, given: Circumstances) -> Decision:
     failure = reply.outcome.failure
     change: Change | None = None
@@ -153,44 +168,11 @@ def _not_performed(so_far: Decision, given: Circumstances) -> Decision:
 
 
 def _not_sent(so_far: Decision, reason: str, given: Circumstances) -> Decision:
-    """Nothing was sent: back in line if the request says so, else it fails at once."""
-    now, payment = given.now, so_far.payment
-    withdrawn = so_far.ended(OperationState.CANCELED, now, reason)
-    if payment.state is not PaymentState.AUTHORIZING:
+    """Nothing was sent, and nobody waits for it any more unless the payment still does."""
+    withdrawn = so_far.ended(OperationState.CANCELED, given.now, reason)
+    if so_far.payment.state is not PaymentState.AUTHORIZING:
         return withdrawn
-    failure = PaymentFailure(FailureCode.RAIL_UNAVAILABLE, not_sent_reason=reason)
-    if payment.unavailable_policy is not UnavailablePolicy.QUEUE:
-        return withdrawn.then(take(payment, Transition.FAILED, now, failure=failure, hold_id=""))
-    assert payment.queue_deadline is not None
-    if now >= payment.queue_deadline:
-        return withdrawn.then(take(payment, Transition.EXPIRED, now, hold_id=""))
-    queued = take(
-        payment,
-        Transition.QUEUED,
-        now,
-        queue_reason=QueueReason.RAIL_UNAVAILABLE,
-        wake_time=payment.queue_deadline,
-        hold_id="",
-    )
-    line_up = queue_up(queued.after, given)
-    return replace(withdrawn.then(queued), follow_up=line_up)
-
-
-def queue_up(payment: Payment, given: Circumstances) -> Operation:
-    """The operation by which a payment waits in line: compliance is asked again at its turn,
-    because what it said before the wait may not hold any more."""
-    assert payment.queue_deadline is not None
-    return Operation(
-        id=given.fresh_operation_id,
-        payment_id=payment.id,
-        kind=OperationKind.CHECK,
-        state=OperationState.PENDING,
-        corridor=payment.corridor,
-        create_time=given.now,
-        next_attempt_time=given.now + backoff(1, given.jitter),
-        deadline=payment.queue_deadline,
-        queued=True,
-    )
+    return not_sent(withdrawn, reason, given)
 
 
 def try_anew(so_far: Decision, given: Circumstances) -> Decision:

@@ -24,10 +24,14 @@ from gateway.payments.payment import (
 )
 from gateway.payments.reply import CheckReply
 from gateway.payments.states import PaymentState, Transition
+from gateway.rails.failover import Elsewhere
 
 # How long a charge may be asked for, again and again: afterwards the customer no longer expects
 # it, and it is only found out whether it happened.
 AUTHORIZE_WINDOW = timedelta(minutes=10)
+
+
+NOWHERE = Elsewhere({}, lambda _corridor: False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class Circumstances:
     jitter: float
     # The id for an operation that follows.
     fresh_operation_id: str
+    # The other corridors there are.
+    elsewhere: Elsewhere = NOWHERE
 
 
 def settle_check(

@@ -33,6 +33,7 @@ class ComplianceClient:
             customer_subject_id=payment.customer_id,
             stripe_account=payment.corridor,
             connected_account_id=payment.destination_account,
+            billing_country_code=payment.billing_country,
         )
         request.amount.currency_code = payment.currency
         request.amount.minor_units = payment.amount_minor

@@ -11,7 +11,7 @@ from gateway.payments.payment import FailureCode, Payment, PaymentFailure
 from gateway.payments.refusal import Refusal
 from gateway.rails.errors import ERRORS
 from gateway.v1.error_reason_pb2 import ErrorReason
-from runtime.errors import ServiceError
+from runtime.errors import FieldViolation, ServiceError
 
 RETRY_DELAY = timedelta(seconds=1)
 UNAVAILABLE_RETRY_DELAY = timedelta(seconds=5)
@@ -50,6 +50,18 @@ def invalid_page_token() -> ServiceError:
         grpc.StatusCode.INVALID_ARGUMENT,
         ErrorReason.ERROR_REASON_INVALID_PAGE_TOKEN,
         "page_token was not made by this list",
+    )
+
+
+def corridor_takes_less(corridor: str) -> ServiceError:
+    """Operators do not let the corridor charge this currency or country."""
+    return ERRORS.error(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        ErrorReason.ERROR_REASON_INVALID_REQUEST,
+        "the corridor does not take this payment",
+        violations=[
+            FieldViolation("corridor", f"{corridor} is not for this currency or billing country")
+        ],
     )
 
 

@@ -17,6 +17,7 @@ from gateway.payments import operation_store, store
 from gateway.payments.asking import Outside
 from gateway.payments.checking import Circumstances
 from gateway.payments.decision import Decision
+from gateway.payments.failover_events import announce_failover
 from gateway.payments.ids import new_id
 from gateway.payments.intents import UnreadableIntentError
 from gateway.payments.observing import ContradictionError, Timing
@@ -34,6 +35,7 @@ from gateway.payments.refund import Refund
 from gateway.payments.reply import RailReply, Reply
 from gateway.payments.settling import end_contradicted, end_moot, is_moot, settle
 from gateway.payments.wakeups import PaymentBells
+from gateway.rails.failover import MAX_HOPS
 from gateway.rails.outcome import Failure, Outcome, OutcomeClass
 from runtime.clock import Clock
 from runtime.deadline import detached, within
@@ -41,8 +43,9 @@ from runtime.logs import get_logger, place_of
 from runtime.notifications import Bell
 from runtime.tasks import cancel
 
-# A check, an authorisation, and back in line: more cannot follow from one operation.
-MAX_CHAIN = 4
+# A check and an authorisation for each corridor that is tried: more cannot follow from one
+# operation.
+MAX_CHAIN = 2 + 2 * MAX_HOPS
 
 OPERATIONS = Counter(
     "gateway_payment_operations_total", "Operations by kind and the state they were left in.",
@@ -103,7 +106,9 @@ class Executor:
     def circumstances(self) -> Circumstances:
         """What a decision made now needs to know."""
         now = self._clock.now()
-        return Circumstances(now, self._timing, self._uniform(), new_id("op", now))
+        return Circumstances(
+            now, self._timing, self._uniform(), new_id("op", now), self._outside.elsewhere
+        )
 
     def lease(self, operation: Operation, now: datetime) -> Operation:
         """A new operation under our lease, to be inserted before it is run."""
@@ -239,6 +244,7 @@ class Executor:
     def _tell(self, decision: Decision) -> None:
         operation = decision.operation
         OPERATIONS.labels(operation.kind, operation.state).inc()
+        announce_failover(decision, self._outside.elsewhere)
         self._bells.ring(operation.payment_id)
         if operation.open or decision.follow_up is not None:
             self._worker_bell.ring()

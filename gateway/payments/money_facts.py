@@ -27,6 +27,7 @@ _REASONS = {
     Transition.EXPIRED: ReleaseReason.EXPIRED,
     Transition.FAILED: ReleaseReason.FAILED,
     Transition.QUEUED: ReleaseReason.FAILED,
+    Transition.FAILED_OVER: ReleaseReason.FAILED,
 }
 
 
@@ -60,7 +61,8 @@ def facts_of(change: Change, now: datetime) -> list[Fact]:
     elif before.hold_id and not after.hold_id:
         facts.append(
             HoldReleased(
-                corridor=after.corridor,
+                # A failover leads away from the account that the hold was placed at.
+                corridor=before.corridor,
                 currency=after.currency,
                 effective_time=now,
                 payment_id=after.id,

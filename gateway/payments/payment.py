@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.payments.states import HOLDING, PaymentState, Transition, state_after
+from gateway.rails.failover import Route
 
 
 class CaptureMethod(StrEnum):
@@ -87,6 +88,15 @@ class ComplianceRecord:
     decide_time: str
 
 
+@dataclass(frozen=True, slots=True)
+class LeftCorridor:
+    """A corridor that a payment was not charged through; `leave_time` is RFC 3339."""
+
+    corridor: str
+    reason: str
+    leave_time: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
     """One charge of one customer for one merchant. Amounts are minor units of `currency`."""
@@ -113,6 +123,13 @@ class Payment:
     metadata: Mapping[str, str] = field(default_factory=dict)
     destination_account: str = ""
     application_fee_minor: int | None = None
+    billing_country: str = ""
+    # The client's: it must not be charged through another corridor.
+    stays: bool = False
+    # As the client asked for it first, then the client's alternatives; empty without any.
+    routes: tuple[Route, ...] = ()
+    # Where it could not be charged, in order, before `corridor`.
+    left_corridors: tuple[LeftCorridor, ...] = ()
     authorized_minor: int = 0
     captured_minor: int = 0
     refunded_minor: int = 0
@@ -135,6 +152,18 @@ class Payment:
     # When somebody must look at it again, because the state that it is in ends by time.
     wake_time: datetime | None = None
     revision: int = 1
+
+    @property
+    def home(self) -> Route:
+        """How the client asked for it to be charged."""
+        if self.routes:
+            return self.routes[0]
+        return Route(
+            self.left_corridors[0].corridor if self.left_corridors else self.corridor,
+            self.payment_method,
+            self.payment_method_customer,
+            self.destination_account,
+        )
 
     @property
     def holding(self) -> bool:

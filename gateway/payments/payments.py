@@ -22,6 +22,7 @@ from gateway.payments.errors import (
     refused,
 )
 from gateway.payments.executor import Claimed, Executor
+from gateway.payments.failing_over import at_home, next_route
 from gateway.payments.ids import new_id
 from gateway.payments.operation import OperationState, decided, sent
 from gateway.payments.payment import Payment, QueueReason, UnavailablePolicy, take
@@ -130,6 +131,11 @@ class Payments:
             return False
         limit = self._max_queue_length
         length = await operation_store.length_of_line(connection, payment.corridor, limit)
+        elsewhere = self._executor.circumstances().elsewhere
+        waits = length > 0 and not elsewhere.available(payment.corridor)
+        if waits and next_route(payment, elsewhere) is not None:
+            # Those in line wait for a corridor that this payment need not wait for.
+            return False
         if length >= limit:
             raise queue_full(payment.corridor, limit)
         return length > 0
@@ -155,10 +161,15 @@ class Payments:
         if payment.queue_timeout is not None:
             queue_deadline = given.now + payment.queue_timeout
         change = take(
-            payment, Transition.RETRIED, given.now, failure=None, queue_deadline=queue_deadline
+            payment,
+            Transition.RETRIED,
+            given.now,
+            failure=None,
+            queue_deadline=queue_deadline,
+            **at_home(payment),
         )
         await record_changes(connection, [change], given.now)
-        operation = check_operation(payment, given.fresh_operation_id, given.now, CHECK_WINDOW)
+        operation = check_operation(change.after, given.fresh_operation_id, given.now, CHECK_WINDOW)
         operation = self._executor.lease(sent(operation, given.now), given.now)
         await operation_store.add_operation(connection, operation)
         return Claimed(operation, change.after, begun=True)

@@ -62,6 +62,8 @@ def payment_message(payment: Payment, *, secrets: bool = False) -> pb.Payment:
         payment_intent_id=p.payment_intent_id,
         charge_id=p.charge_id,
         capture_before=stamp(p.capture_before),
+        billing_country_code=p.billing_country,
+        stay_in_corridor=p.stays,
         revision=p.revision,
         create_time=stamp(p.create_time),
         update_time=stamp(p.update_time),
@@ -72,6 +74,17 @@ def payment_message(payment: Payment, *, secrets: bool = False) -> pb.Payment:
         message.queue_timeout.FromTimedelta(p.queue_timeout)
     if p.application_fee_minor is not None:
         message.application_fee.CopyFrom(money(p.currency, p.application_fee_minor))
+    for route in p.routes[1:]:
+        message.alternatives.add(
+            corridor=route.corridor,
+            payment_method=pb.PaymentMethod(
+                token=route.payment_method, customer_token=route.payment_method_customer
+            ),
+            destination_account=route.destination_account,
+        )
+    for left in p.left_corridors:
+        shown = message.left_corridors.add(corridor=left.corridor, reason=left.reason)
+        shown.leave_time.FromJsonString(left.leave_time)
     _add_particulars(message, payment, secrets=secrets)
     return message
 

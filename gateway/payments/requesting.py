@@ -8,6 +8,7 @@ from gateway.payments.ids import new_id
 from gateway.payments.payment import CaptureMethod, Payment, UnavailablePolicy
 from gateway.payments.refund import RefundCause
 from gateway.payments.states import PaymentState
+from gateway.rails.failover import Route
 from gateway.v1 import payment_pb2
 from gateway.v1.payment_service_pb2 import CreatePaymentRequest
 from gateway.v1.refund_pb2 import RefundCause as RefundCauseNumber
@@ -48,8 +49,28 @@ def new_payment(request: CreatePaymentRequest, corridor: str, now: datetime) -> 
         metadata=dict(request.metadata),
         destination_account=request.destination_account,
         application_fee_minor=request.application_fee.minor_units if has_fee else None,
+        billing_country=request.billing_country_code,
+        stays=request.stay_in_corridor,
+        routes=_routes(request, corridor),
         create_time=now,
         update_time=now,
+    )
+
+
+def _routes(request: CreatePaymentRequest, corridor: str) -> tuple[Route, ...]:
+    """What is asked for and its alternatives; nothing without any."""
+    if not request.alternatives:
+        return ()
+    asked: list[tuple[str, Any]] = [(corridor, request)]
+    asked += [(other.corridor, other) for other in request.alternatives]
+    return tuple(
+        Route(
+            name,
+            charged.payment_method.token,
+            charged.payment_method.customer_token,
+            charged.destination_account,
+        )
+        for name, charged in asked
     )
 
 

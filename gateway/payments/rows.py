@@ -9,6 +9,7 @@ from gateway.payments.payment import (
     ComplianceRecord,
     Decline,
     FailureCode,
+    LeftCorridor,
     NextAction,
     Payment,
     PaymentFailure,
@@ -17,6 +18,7 @@ from gateway.payments.payment import (
 )
 from gateway.payments.refund import Refund, RefundCause, RefundState
 from gateway.payments.states import PaymentState
+from gateway.rails.failover import Route
 
 _PAYMENT_FIELDS = tuple(field.name for field in fields(Payment))
 _OPERATION_FIELDS = tuple(field.name for field in fields(Operation))
@@ -30,6 +32,8 @@ def payment_row(payment: Payment) -> dict[str, Any]:
     for name in _JSON_FIELDS:
         row[name] = asdict(row[name]) if row[name] is not None else None
     row["metadata"] = dict(payment.metadata)
+    row["routes"] = [asdict(route) for route in payment.routes] or None
+    row["left_corridors"] = [asdict(left) for left in payment.left_corridors] or None
     return row
 
 
@@ -42,6 +46,8 @@ def payment_of(row: Any) -> Payment:
     values["queue_reason"] = QueueReason(row.queue_reason) if row.queue_reason else None
     values["decline"] = Decline(**row.decline) if row.decline else None
     values["next_action"] = NextAction(**row.next_action) if row.next_action else None
+    values["routes"] = tuple(Route(**route) for route in row.routes or ())
+    values["left_corridors"] = tuple(LeftCorridor(**left) for left in row.left_corridors or ())
     if row.failure:
         code = FailureCode(row.failure["code"])
         values["failure"] = PaymentFailure(**{**row.failure, "code": code})

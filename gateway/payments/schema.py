@@ -1,4 +1,4 @@
-"""The tables as SQLAlchemy sees them; the migration 0001_payments makes them."""
+"""The tables as SQLAlchemy sees them; the migrations make them."""
 
 from sqlalchemy import (
     BigInteger,
@@ -46,6 +46,10 @@ PAYMENT = Table(
     Column("metadata", _JSON),
     Column("destination_account", Text),
     Column("application_fee_minor", BigInteger),
+    Column("billing_country", Text),
+    Column("stays", Boolean),
+    Column("routes", _JSON),
+    Column("left_corridors", _JSON),
     Column("authorized_minor", BigInteger),
     Column("captured_minor", BigInteger),
     Column("refunded_minor", BigInteger),

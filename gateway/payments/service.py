@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.payments import event_store, store
 from gateway.payments.commanding import start_cancel, start_capture, start_confirm, start_refund
-from gateway.payments.errors import invalid_page_token
+from gateway.payments.errors import corridor_takes_less, invalid_page_token
 from gateway.payments.payments import Payments
 from gateway.payments.reading import PaymentReader
 from gateway.payments.rendering import payment_message, stamp
@@ -56,8 +56,12 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         self, request: pb.CreatePaymentRequest, _context: Any
     ) -> pb.CreatePaymentResponse:
         corridor = request.corridor or self._rails.default_corridor
-        if corridor not in self._rails.corridors:
-            raise corridor_not_found(corridor)
+        for name in (corridor, *(other.corridor for other in request.alternatives)):
+            if name not in self._rails.corridors:
+                raise corridor_not_found(name)
+        currency, country = request.amount.currency_code, request.billing_country_code
+        if not self._rails.terms[corridor].take(currency, country):
+            raise corridor_takes_less(corridor)
         payment = new_payment(request, corridor, self._clock.now())
         done = await self._payments.create(Command(request.request_id, request), payment)
         return pb.CreatePaymentResponse(payment=await self._reader.read(done.payment_id))

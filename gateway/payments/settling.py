@@ -4,6 +4,7 @@ from gateway.payments.authorizing import settle_authorization, settle_confirmati
 from gateway.payments.capturing import settle_capture_or_cancel
 from gateway.payments.checking import Circumstances, give_up_check, settle_check
 from gateway.payments.decision import Decision
+from gateway.payments.failing_over import is_away, not_allowed_there
 from gateway.payments.observing import ContradictionError
 from gateway.payments.operation import Operation, OperationKind, OperationState
 from gateway.payments.payment import Payment
@@ -54,6 +55,9 @@ def settle(
         if isinstance(reply, GivenUp):
             return give_up_check(Decision(payment, operation), given.now)
         assert isinstance(reply, CheckReply), reply
+        allowed = reply.record is not None and reply.record.verdict == "ALLOW"
+        if not allowed and payment.state is PaymentState.RECEIVED and is_away(payment):
+            return not_allowed_there(Decision(payment, operation), reply, given)
         return settle_check(payment, operation, reply, given)
     assert not isinstance(reply, CheckReply), reply
     if operation.kind is OperationKind.AUTHORIZE:

@@ -45,6 +45,8 @@ class Transition(StrEnum):
     EXPIRED = "expired"
     FAILED = "failed"
     RETRIED = "retried"
+    # Nothing was charged there: it is tried through another corridor, or comes home.
+    FAILED_OVER = "failed_over"
     # These leave the state as it is.
     CAPTURE_WINDOW_CLOSING = "capture_window_closing"
     FEE_KNOWN = "fee_known"
@@ -92,6 +94,7 @@ _TABLE: dict[Transition, dict[PaymentState, PaymentState]] = {
     T.EXPIRED: dict.fromkeys((S.IN_REVIEW, S.QUEUED, *HOLDING), S.EXPIRED),
     T.FAILED: dict.fromkeys((S.RECEIVED, S.AUTHORIZING), S.FAILED),
     T.RETRIED: {S.FAILED: S.RECEIVED},
+    T.FAILED_OVER: dict.fromkeys((S.AUTHORIZING, S.RECEIVED), S.RECEIVED),
     T.CAPTURE_WINDOW_CLOSING: {S.AUTHORIZED: S.AUTHORIZED},
     T.FEE_KNOWN: {S.SUCCEEDED: S.SUCCEEDED},
     T.REFUND_STARTED: {S.SUCCEEDED: S.SUCCEEDED},

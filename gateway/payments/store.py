@@ -22,11 +22,10 @@ MAX_REFUNDS = 1_000
 # What CreatePayment wrote never changes.
 _FIXED = frozenset(
     {
-        *("id", "request_id", "merchant_id", "customer_id", "corridor", "currency"),
-        *("amount_minor", "payment_method", "payment_method_customer", "capture_method"),
-        *("off_session", "return_url", "unavailable_policy", "queue_timeout", "description"),
-        *("statement_descriptor_suffix", "metadata", "destination_account"),
-        *("application_fee_minor", "create_time"),
+        *("id", "request_id", "merchant_id", "customer_id", "currency", "amount_minor"),
+        *("capture_method", "off_session", "return_url", "unavailable_policy"),
+        *("queue_timeout", "description", "statement_descriptor_suffix", "metadata"),
+        *("application_fee_minor", "billing_country", "stays", "routes", "create_time"),
     }
 )
 

@@ -24,6 +24,7 @@ from runtime.rules import (
     integer,
     mapping,
     message,
+    repeated,
     text,
     timestamp,
 )
@@ -41,6 +42,8 @@ MAX_URL_BYTES = 2048
 MAX_DESCRIPTION_BYTES = 1000
 MAX_STATEMENT_BYTES = 22
 MAX_PAYMENT_ID_BYTES = 64
+MAX_ALTERNATIVES = 8
+COUNTRY = re.compile(r"[A-Z]{2}")
 MIN_QUEUE_TIMEOUT = timedelta(seconds=1)
 MAX_QUEUE_TIMEOUT = timedelta(hours=24)
 
@@ -91,6 +94,18 @@ def _application_fee(request: Any) -> str | None:
     return None
 
 
+def _alternatives(request: Any) -> str | None:
+    named = [alternative.corridor for alternative in request.alternatives]
+    if len(set(named)) != len(named) or request.corridor in named:
+        return "names a corridor twice"
+    if named and request.stay_in_corridor:
+        return "contradicts stay_in_corridor"
+    credited = bool(request.destination_account)
+    if any(bool(other.destination_account) != credited for other in request.alternatives):
+        return "needs a destination_account exactly if the payment has one"
+    return None
+
+
 RULES: Mapping[type[Message], Sequence[Rule]] = {
     Money: [
         text("currency_code", required=True, max_bytes=3, pattern=re.compile(r"[A-Z]{3}")),
@@ -100,6 +115,11 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
     payment_pb2.PaymentMethod: [
         text("token", required=True, max_bytes=MAX_TOKEN_BYTES, pattern=STRIPE_TOKEN),
         text("customer_token", max_bytes=MAX_TOKEN_BYTES, pattern=STRIPE_TOKEN),
+    ],
+    payment_pb2.CorridorAlternative: [
+        text("corridor", required=True, max_bytes=MAX_NAME_BYTES, pattern=CORRIDOR),
+        message("payment_method", required=True),
+        text("destination_account", max_bytes=MAX_NAME_BYTES, pattern=ACCOUNT),
     ],
     pb.CreatePaymentRequest: [
         REQUEST_ID,
@@ -122,6 +142,10 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         message("application_fee"),
         check("application_fee", _application_fee),
         text("corridor", max_bytes=MAX_NAME_BYTES, pattern=CORRIDOR),
+        text("billing_country_code", max_bytes=2, pattern=COUNTRY),
+        repeated("alternatives", max_items=MAX_ALTERNATIVES),
+        check("alternatives", _alternatives),
+        boolean("stay_in_corridor"),
     ],
     pb.ConfirmPaymentRequest: [REQUEST_ID, _THE_PAYMENT],
     pb.CapturePaymentRequest: [REQUEST_ID, _THE_PAYMENT, message("amount")],

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from gateway.rails.breaker import BreakerPolicy
+from gateway.rails.failover import Terms
 from gateway.rails.limiter import Rate
 from runtime.config import is_loopback
 
@@ -41,6 +42,8 @@ ENDPOINT_RATE = Rate(per_second=25, burst=25)
 TWIN_RATE = Rate(per_second=5000, burst=5000)
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 
 
 class CorridorError(ValueError):
@@ -57,6 +60,20 @@ class Corridor(BaseModel):
     api_base: str = Field(STRIPE_API_BASE, pattern=r"^https?://[^/?#\s@]+$")
     webhook_secrets: tuple[SecretStr, ...] = Field((), max_length=MAX_WEBHOOK_SECRETS)
     """Active signing secrets: several while one is rolled."""
+    region: str = Field("", max_length=64)
+    """Where the account is, for people who read about it."""
+    currencies: frozenset[CurrencyCode] = frozenset()
+    """What may be charged here; all if empty."""
+    countries: frozenset[CountryCode] = frozenset()
+    """Billing countries that may be charged here; all, unknown ones included, if empty."""
+    failover_to: tuple[Name, ...] = Field((), max_length=MAX_CORRIDORS)
+    """Where payments of this corridor may be charged while it cannot be used."""
+    shared_tokens_with: frozenset[Name] = frozenset()
+    """Corridors where this one's payment methods can be charged: shared in an organisation."""
+    priority: int = Field(0, ge=0, le=1000)
+    """Among several to fail over to, the lowest goes first."""
+    weight: int = Field(1, ge=1, le=1000)
+    """Among those of one priority, the share of payments that this one gets."""
     account_rate: Rate | None = None
     endpoint_rates: dict[str, Rate] = Field(default_factory=dict)
     breaker: BreakerPolicy = BreakerPolicy()
@@ -86,6 +103,19 @@ class Corridor(BaseModel):
         """Whether it leads to a twin on this machine."""
         parts = urlsplit(self.api_base)
         return is_loopback(f"{parts.hostname}:{parts.port or 80}")
+
+    @property
+    def terms(self) -> Terms:
+        """What the rules of failover need to know."""
+        return Terms(
+            corridor=self.name,
+            currencies=self.currencies,
+            countries=self.countries,
+            failover_to=self.failover_to,
+            shares_tokens_with=self.shared_tokens_with,
+            priority=self.priority,
+            weight=self.weight,
+        )
 
     @property
     def rate(self) -> Rate:
@@ -140,7 +170,22 @@ def corridors_of_file(path: Path) -> list[Corridor]:
     names = [corridor.name for corridor in corridors]
     if len(set(names)) != len(names):
         raise CorridorError(f"{path} names a corridor twice")
+    _check_failover(path, {corridor.name: corridor for corridor in corridors})
     return corridors
+
+
+def _check_failover(path: Path, corridors: Mapping[str, Corridor]) -> None:
+    """Refuses what leads nowhere, and what would take real money for a test."""
+    for corridor in corridors.values():
+        named = {*corridor.failover_to, *corridor.shared_tokens_with}
+        if named - corridors.keys():
+            raise CorridorError(f"{path}: {corridor.name} names a corridor that is not there")
+        if corridor.name in named:
+            raise CorridorError(f"{path}: {corridor.name} names itself")
+        if len(set(corridor.failover_to)) != len(corridor.failover_to):
+            raise CorridorError(f"{path}: {corridor.name} names a corridor twice")
+        if any(corridors[name].is_live != corridor.is_live for name in corridor.failover_to):
+            raise CorridorError(f"{path}: {corridor.name} fails over between live and test")
 
 
 def check_environment(corridors: Sequence[Corridor], *, production: bool) -> None:

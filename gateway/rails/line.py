@@ -27,6 +27,7 @@ class Line:
     ) -> None:
         self.name = corridor.name
         self.is_live = corridor.is_live
+        self.terms = corridor.terms
         self.request_timeout_seconds = corridor.request_timeout_seconds
         self._corridor = corridor
         self._monotonic = monotonic

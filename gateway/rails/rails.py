@@ -11,6 +11,7 @@ from datetime import datetime
 from gateway.rails.accounts import AccountRails
 from gateway.rails.call import Params, Priority, form
 from gateway.rails.calls import StripeCalls
+from gateway.rails.failover import Terms
 from gateway.rails.outcome import Outcome
 from gateway.rails.records import RecordRails
 from gateway.rails.search import find_by_metadata
@@ -44,6 +45,11 @@ class Rails:
     def available(self, corridor: str, endpoint_group: str = PAYMENT_INTENTS) -> bool:
         """Whether something new would be sent now; what `QUEUE` and `FAIL_FAST` ask."""
         return self._calls.available(corridor, endpoint_group)
+
+    @property
+    def terms(self) -> Mapping[str, Terms]:
+        """What operators declare about each corridor as a place to charge."""
+        return {name: self._calls.line(name).terms for name in self._calls.corridors}
 
     def is_live(self, corridor: str) -> bool:
         """Whether real money moves on a corridor."""

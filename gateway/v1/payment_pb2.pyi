@@ -322,6 +322,80 @@ class PaymentMethod(_message.Message):
 Global___PaymentMethod: _TypeAlias = PaymentMethod  # noqa: Y015
 
 @_typing.final
+class CorridorAlternative(_message.Message):
+    """CorridorAlternative is another corridor that a payment may be charged through while its own one
+    cannot be used. Which corridors those are, operators declare; one that is not declared is not
+    used.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CORRIDOR_FIELD_NUMBER: _builtins.int
+    PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
+    DESTINATION_ACCOUNT_FIELD_NUMBER: _builtins.int
+    corridor: _builtins.str
+    """Name of the corridor, 1 to 64 bytes of [a-z0-9_-]. Required; not the payment's own one, and
+    named once.
+    """
+    destination_account: _builtins.str
+    """Connected account of that corridor that receives the money ("acct_…"). Required if the payment
+    has a destination_account, else refused.
+    """
+    @_builtins.property
+    def payment_method(self) -> Global___PaymentMethod:
+        """What to charge there: tokens belong to one account. Required."""
+
+    def __init__(
+        self,
+        *,
+        corridor: _builtins.str = ...,
+        payment_method: Global___PaymentMethod | None = ...,
+        destination_account: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payment_method", b"payment_method"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "destination_account", b"destination_account", "payment_method", b"payment_method"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CorridorAlternative: _TypeAlias = CorridorAlternative  # noqa: Y015
+
+@_typing.final
+class LeftCorridor(_message.Message):
+    """LeftCorridor is a corridor that a payment was not charged through."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CORRIDOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    LEAVE_TIME_FIELD_NUMBER: _builtins.int
+    corridor: _builtins.str
+    """Name of the corridor."""
+    reason: _builtins.str
+    """Why: what NOT_SENT was due to ("BREAKER_OPEN", "CORRIDOR_DRAINED", "CONNECT_FAILED"),
+    "ACCOUNT_REFUSED" (Stripe refused our key or the account), or that compliance did not allow the
+    account ("COMPLIANCE_DENY", "COMPLIANCE_REVIEW", "COMPLIANCE_UNAVAILABLE").
+    """
+    @_builtins.property
+    def leave_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was left."""
+
+    def __init__(
+        self,
+        *,
+        corridor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        leave_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["leave_time", b"leave_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "leave_time", b"leave_time", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeftCorridor: _TypeAlias = LeftCorridor  # noqa: Y015
+
+@_typing.final
 class NextAction(_message.Message):
     """NextAction says what the customer must do before the payment can go on."""
 
@@ -693,6 +767,10 @@ class Payment(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    BILLING_COUNTRY_CODE_FIELD_NUMBER: _builtins.int
+    STAY_IN_CORRIDOR_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
+    LEFT_CORRIDORS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, for example "pay_01J9Z8…". Made by the gateway."""
     request_id: _builtins.str
@@ -718,13 +796,19 @@ class Payment(_message.Message):
     destination_account: _builtins.str
     """Connected account that receives the money. May be empty."""
     corridor: _builtins.str
-    """The corridor (Stripe account) that is used."""
+    """The corridor (Stripe account) that is used. A failover changes it, and with it what is charged
+    and who receives the money.
+    """
     payment_intent_id: _builtins.str
     """Stripe's PaymentIntent id. Empty until known."""
     charge_id: _builtins.str
     """Stripe's charge id. Empty until known."""
     revision: _builtins.int
     """Counts the changes of this payment: 1 when it was made."""
+    billing_country_code: _builtins.str
+    """ISO 3166-1 alpha-2 code of the customer's billing address. May be empty."""
+    stay_in_corridor: _builtins.bool
+    """True when it must not be charged through another corridor."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """The amount asked for."""
@@ -811,6 +895,16 @@ class Payment(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it changed last."""
 
+    @_builtins.property
+    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___CorridorAlternative]:
+        """The other corridors that the client allows. `corridor`, `payment_method` and
+        `destination_account` say what is used.
+        """
+
+    @_builtins.property
+    def left_corridors(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeftCorridor]:
+        """The corridors that it was not charged through, in order, at most 16. Nothing was charged there."""
+
     def __init__(
         self,
         *,
@@ -851,10 +945,14 @@ class Payment(_message.Message):
         revision: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        billing_country_code: _builtins.str = ...,
+        stay_in_corridor: _builtins.bool = ...,
+        alternatives: _abc.Iterable[Global___CorridorAlternative] | None = ...,
+        left_corridors: _abc.Iterable[Global___LeftCorridor] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "booking", b"booking", "capture_before", b"capture_before", "compliance", b"compliance", "create_time", b"create_time", "decline", b"decline", "failure", b"failure", "fee", b"fee", "next_action", b"next_action", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "booking", b"booking", "capture_before", b"capture_before", "capture_method", b"capture_method", "charge_id", b"charge_id", "compliance", b"compliance", "corridor", b"corridor", "create_time", b"create_time", "customer_id", b"customer_id", "decline", b"decline", "description", b"description", "destination_account", b"destination_account", "failure", b"failure", "fee", b"fee", "id", b"id", "merchant_id", b"merchant_id", "metadata", b"metadata", "next_action", b"next_action", "off_session", b"off_session", "operations", b"operations", "payment_intent_id", b"payment_intent_id", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "refunds", b"refunds", "request_id", b"request_id", "return_url", b"return_url", "revision", b"revision", "state", b"state", "statement_descriptor_suffix", b"statement_descriptor_suffix", "unavailable_policy", b"unavailable_policy", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "billing_country_code", b"billing_country_code", "booking", b"booking", "capture_before", b"capture_before", "capture_method", b"capture_method", "charge_id", b"charge_id", "compliance", b"compliance", "corridor", b"corridor", "create_time", b"create_time", "customer_id", b"customer_id", "decline", b"decline", "description", b"description", "destination_account", b"destination_account", "failure", b"failure", "fee", b"fee", "id", b"id", "left_corridors", b"left_corridors", "merchant_id", b"merchant_id", "metadata", b"metadata", "next_action", b"next_action", "off_session", b"off_session", "operations", b"operations", "payment_intent_id", b"payment_intent_id", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "refunds", b"refunds", "request_id", b"request_id", "return_url", b"return_url", "revision", b"revision", "state", b"state", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "unavailable_policy", b"unavailable_policy", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

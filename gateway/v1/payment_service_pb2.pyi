@@ -65,6 +65,9 @@ class CreatePaymentRequest(_message.Message):
     DESTINATION_ACCOUNT_FIELD_NUMBER: _builtins.int
     APPLICATION_FEE_FIELD_NUMBER: _builtins.int
     CORRIDOR_FIELD_NUMBER: _builtins.int
+    BILLING_COUNTRY_CODE_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
+    STAY_IN_CORRIDOR_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     merchant_id: _builtins.str
@@ -91,7 +94,15 @@ class CreatePaymentRequest(_message.Message):
     """Connected account that receives the money ("acct_…"). Optional."""
     corridor: _builtins.str
     """The corridor (Stripe account) to use, 1 to 64 bytes of [a-z0-9_-]. Optional, the default
-    corridor if empty.
+    corridor if empty. Refused if operators do not let it charge this currency or country.
+    """
+    billing_country_code: _builtins.str
+    """ISO 3166-1 alpha-2 code in upper case of the billing address; compliance is told, and corridors
+    may be limited to countries. Optional.
+    """
+    stay_in_corridor: _builtins.bool
+    """True when the payment must not be charged through another corridor. Optional; refused with
+    `alternatives`.
     """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
@@ -119,6 +130,12 @@ class CreatePaymentRequest(_message.Message):
         refused without `destination_account`.
         """
 
+    @_builtins.property
+    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[_payment_pb2.CorridorAlternative]:
+        """Other corridors to charge through while the payment's own one cannot be used, at most 8.
+        Optional: without one, only corridors where operators say that the token works as well.
+        """
+
     def __init__(
         self,
         *,
@@ -138,10 +155,13 @@ class CreatePaymentRequest(_message.Message):
         destination_account: _builtins.str = ...,
         application_fee: _money_pb2.Money | None = ...,
         corridor: _builtins.str = ...,
+        billing_country_code: _builtins.str = ...,
+        alternatives: _abc.Iterable[_payment_pb2.CorridorAlternative] | None = ...,
+        stay_in_corridor: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "application_fee", b"application_fee", "payment_method", b"payment_method", "queue_timeout", b"queue_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "application_fee", b"application_fee", "capture_method", b"capture_method", "corridor", b"corridor", "customer_id", b"customer_id", "description", b"description", "destination_account", b"destination_account", "merchant_id", b"merchant_id", "metadata", b"metadata", "off_session", b"off_session", "payment_method", b"payment_method", "queue_timeout", b"queue_timeout", "request_id", b"request_id", "return_url", b"return_url", "statement_descriptor_suffix", b"statement_descriptor_suffix", "unavailable_policy", b"unavailable_policy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "application_fee", b"application_fee", "billing_country_code", b"billing_country_code", "capture_method", b"capture_method", "corridor", b"corridor", "customer_id", b"customer_id", "description", b"description", "destination_account", b"destination_account", "merchant_id", b"merchant_id", "metadata", b"metadata", "off_session", b"off_session", "payment_method", b"payment_method", "queue_timeout", b"queue_timeout", "request_id", b"request_id", "return_url", b"return_url", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "unavailable_policy", b"unavailable_policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -11,7 +11,9 @@ class FakeCompliance(compliance_service_pb2_grpc.ComplianceServiceServicer):
     """Keeps its port across `stop` and `start`, so that it can be down for a while."""
 
     def __init__(self) -> None:
-        self.verdict = Verdict.VERDICT_ALLOW
+        self.verdict: Verdict.ValueType = Verdict.VERDICT_ALLOW
+        # By Stripe account, where it differs.
+        self.verdicts: dict[str, Verdict.ValueType] = {}
         self.requests: list[pb.CheckPaymentRequest] = []
         self._port = 0
         self._server: grpc.aio.Server | None = None
@@ -37,9 +39,10 @@ class FakeCompliance(compliance_service_pb2_grpc.ComplianceServiceServicer):
         self.requests.append(request)
         response = pb.CheckPaymentResponse()
         response.decision.decision_id = f"dec_{len(self.requests)}"
-        response.decision.verdict = self.verdict
+        verdict = self.verdicts.get(request.stripe_account, self.verdict)
+        response.decision.verdict = verdict
         response.decision.record_time.GetCurrentTime()
-        if self.verdict != Verdict.VERDICT_ALLOW:
+        if verdict != Verdict.VERDICT_ALLOW:
             response.decision.reasons.add(
                 internal_text="secret", merchant_text="The payment needs another look."
             )

@@ -82,15 +82,16 @@ class Shop:
 
     async def close_corridor(self) -> None:
         """From now on nothing is sent to Stripe, and it is known that nothing is."""
-        await self._set_mode(RailMode.RAIL_MODE_CLOSED)
+        await self.set_mode("default", RailMode.RAIL_MODE_CLOSED)
 
     async def open_corridor(self) -> None:
         """Ends what `close_corridor` began."""
-        await self._set_mode(RailMode.RAIL_MODE_OPEN)
+        await self.set_mode("default", RailMode.RAIL_MODE_OPEN)
 
-    async def _set_mode(self, mode: "RailMode.ValueType") -> None:
+    async def set_mode(self, corridor: str, mode: "RailMode.ValueType") -> None:
+        """What operators allow on a corridor."""
         await RailServiceStub(self.channel).SetRailMode(
-            SetRailModeRequest(request_id=fresh(), corridor="default", mode=mode, reason="a test")
+            SetRailModeRequest(request_id=fresh(), corridor=corridor, mode=mode, reason="a test")
         )
 
     async def call(self, method: str, request: Any, timeout: float | None = None) -> Any:

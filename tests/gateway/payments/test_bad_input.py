@@ -8,12 +8,18 @@ from google.protobuf.duration_pb2 import Duration
 
 from gateway.v1 import payment_service_pb2 as pb
 from gateway.v1.money_pb2 import Money
-from gateway.v1.payment_pb2 import PaymentMethod, UnavailablePolicy
+from gateway.v1.payment_pb2 import CorridorAlternative, PaymentMethod, UnavailablePolicy
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import RefusedError, Shop, create_request, euros
 
 QUEUE = UnavailablePolicy.UNAVAILABLE_POLICY_QUEUE
+
+
+def alternative(corridor: str, token: str = "pm_1") -> CorridorAlternative:
+    return CorridorAlternative(corridor=corridor, payment_method=PaymentMethod(token=token))
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"request_id": ""}, "request_id"),
     ({"request_id": "r" * 129}, "request_id"),
@@ -51,6 +57,15 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "application_fee",
     ),
     ({"corridor": "EU"}, "corridor"),
+    ({"billing_country_code": "de"}, "billing_country_code"),
+    ({"billing_country_code": "DEU"}, "billing_country_code"),
+    ({"alternatives": [alternative("us", token="")]}, "alternatives[0].payment_method.token"),
+    ({"alternatives": [alternative("")]}, "alternatives[0].corridor"),
+    ({"alternatives": [alternative("us"), alternative("us")]}, "alternatives"),
+    ({"alternatives": [alternative("us")], "corridor": "us"}, "alternatives"),
+    ({"alternatives": [alternative("us")], "stay_in_corridor": True}, "alternatives"),
+    ({"alternatives": [alternative("us")], "destination_account": "acct_1"}, "alternatives"),
+    ({"alternatives": [alternative(f"c{n}") for n in range(9)]}, "alternatives"),
 ]
 
 

@@ -16,6 +16,7 @@ from gateway.rails.corridors import (
     corridors_of_file,
     single_corridor,
 )
+from gateway.rails.failover import Terms
 
 LIVE, TEST = "sk_live_abc", "sk_test_abc"
 SECRET = SecretStr("whsec_abc")
@@ -142,6 +143,61 @@ def test_a_wrong_file_is_refused(tmp_path: Path, listed: Any) -> None:
         configured(corridors_file=path)
     assert "sk_test_eu" not in str(refused.value)
     assert "whsec" not in str(refused.value)
+
+
+def two(**eu: Any) -> list[dict[str, Any]]:
+    return [
+        {"name": "eu", "api_key": "sk_test_eu", "webhook_secrets": ["whsec_eu1"], **eu},
+        {"name": "us", "api_key": "sk_test_us", "webhook_secrets": ["whsec_us1"]},
+    ]
+
+
+def test_where_to_fail_over_to_comes_from_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "corridors.json"
+    declared = two(
+        region="eu-west",
+        currencies=["EUR"],
+        countries=["DE", "AT"],
+        failover_to=["us"],
+        shared_tokens_with=["us"],
+        priority=3,
+        weight=2,
+    )
+    path.write_text(json.dumps(declared), encoding="utf-8")
+    eu, us = configured(corridors_file=path)
+    assert eu.terms == Terms(
+        "eu",
+        currencies=frozenset({"EUR"}),
+        countries=frozenset({"DE", "AT"}),
+        failover_to=("us",),
+        shares_tokens_with=frozenset({"us"}),
+        priority=3,
+        weight=2,
+    )
+    assert us.terms == Terms("us")
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"failover_to": ["asia"]}, "not there"),
+        ({"shared_tokens_with": ["asia"]}, "not there"),
+        ({"failover_to": ["eu"]}, "names itself"),
+        ({"failover_to": ["us", "us"]}, "twice"),
+        ({"failover_to": ["us"], "api_key": LIVE}, "live and test"),
+        ({"currencies": ["eur"]}, "currencies"),
+        ({"countries": ["DEU"]}, "countries"),
+        ({"priority": -1}, "priority"),
+        ({"weight": 0}, "weight"),
+    ],
+)
+def test_a_failover_that_leads_nowhere_is_refused(
+    tmp_path: Path, values: dict[str, Any], problem: str
+) -> None:
+    path = tmp_path / "corridors.json"
+    path.write_text(json.dumps(two(**values)), encoding="utf-8")
+    with pytest.raises(CorridorError, match=problem):
+        configured(corridors_file=path)
 
 
 def test_a_slow_call_must_be_able_to_finish() -> None:
