@@ -9,6 +9,7 @@ import aiohttp
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
 
 OutageMode = Literal["off", "reset", "error", "hang"]
+DisputeOutcome = Literal["win", "lose", "escalate", "appeal"]
 
 
 class TwinAdminError(RuntimeError):
@@ -52,6 +53,55 @@ class TwinAdmin:
         """Plays the customer on the 3-D Secure page."""
         outcome = "succeed" if passed else "fail"
         await self._call("POST", f"authenticate/{payment_intent}/{outcome}")
+
+    async def steer_card(
+        self, payment_method: str, decline: str | None, times: int | None = None
+    ) -> None:
+        """Makes a card decline with a decline code, `times` times or for good; None: as it was."""
+        await self._call("POST", f"cards/{payment_method}", {"decline": decline, "times": times})
+
+    async def fail_refund(self, refund: str) -> None:
+        """Plays the bank that returns a refund after it succeeded."""
+        await self._call("POST", f"refunds/{refund}/fail")
+
+    async def open_dispute(
+        self, charge: str, reason: str = "fraudulent", amount: int | None = None
+    ) -> dict[str, Any]:
+        """Plays the card holder; `reason` may also be `inquiry` or `prevented`."""
+        query = {} if amount is None else {"amount": str(amount)}
+        dispute: dict[str, Any] = await self._call(
+            "POST", f"charges/{charge}/dispute/{reason}", query=query
+        )
+        return dispute
+
+    async def decide_dispute(self, dispute: str, outcome: DisputeOutcome) -> None:
+        """Plays the bank: it decides, makes a chargeback of an inquiry, or allows an appeal."""
+        await self._call("POST", f"disputes/{dispute}/{outcome}")
+
+    async def pay_out(
+        self, currency: str = "usd", account: str = DEFAULT_ACCOUNT.name
+    ) -> dict[str, Any]:
+        """The daily automatic payout of all that is available."""
+        payout: dict[str, Any] = await self._call("POST", f"payouts/{account}/run/{currency}")
+        return payout
+
+    async def fail_payout(self, payout: str, code: str = "account_closed") -> None:
+        """Plays the bank that returns a payout, also one that was paid."""
+        await self._call("POST", f"payouts/{payout}/fail/{code}")
+
+    async def record_transaction(
+        self, type_: str, amount: int, account: str = DEFAULT_ACCOUNT.name, **more: Any
+    ) -> dict[str, Any]:
+        """Books a balance transaction of any type (see `interventions.LooseEntry`)."""
+        body = {"type": type_, "amount": amount, **more}
+        transaction: dict[str, Any] = await self._call(
+            "POST", f"balance_transactions/{account}", body
+        )
+        return transaction
+
+    async def advance(self, seconds: float) -> None:
+        """Moves the twin's clock through everything that falls due on the way."""
+        await self._call("POST", "clock", {"seconds": seconds})
 
     async def pause_webhooks(self) -> None:
         """Keeps webhooks back until `resume_webhooks`."""

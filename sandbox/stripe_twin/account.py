@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 
 from sandbox.stripe_twin.books import Books
-from sandbox.stripe_twin.cards import TestCard
+from sandbox.stripe_twin.cards import Decline, TestCard
 from sandbox.stripe_twin.clock import TwinClock
 from sandbox.stripe_twin.events import Event, EventLog
 from sandbox.stripe_twin.idempotency import IdempotencyKeys
@@ -24,8 +24,11 @@ _KINDS = (
     "payment_method",
     "payout",
     "refund",
+    "setup_attempt",
+    "setup_intent",
     "tax.registration",
     "tax_id",
+    "topup",
     "transfer",
     "webhook_endpoint",
 )
@@ -60,6 +63,21 @@ class CardState:
     card: TestCard
     used: bool = False
     set_up: bool = False
+    # A refusal that a test gave to this card, and how often it still comes; None: for good.
+    steered_decline: Decline | None = None
+    declines_left: int | None = None
+
+    def next_decline(self) -> Decline | None:
+        """How the issuer answers the next charge; None if it approves."""
+        if self.steered_decline is None:
+            return self.card.decline
+        if self.declines_left is None:
+            return self.steered_decline
+        self.declines_left -= 1
+        decline = self.steered_decline
+        if self.declines_left == 0:
+            self.steered_decline = None
+        return decline
 
 
 @dataclass(eq=False)
@@ -80,6 +98,7 @@ class TwinAccount:
     provided: set[str] = field(default_factory=set)
     # Which automatic payout took a balance transaction along.
     paid_out: dict[str, str] = field(default_factory=dict)
+    deleted_customers: set[str] = field(default_factory=set)
     # A test has set the account's requirements; they are no longer worked out.
     steered: bool = False
 

@@ -42,7 +42,7 @@ class Books:
         self,
         *,
         kind: str,
-        source: str,
+        source: str | None,
         amount: int,
         currency: str,
         now: int,

@@ -1,7 +1,5 @@
 """Capturing, canceling and expiring what a manual capture authorised."""
 
-from typing import Any
-
 from sandbox.stripe_twin.account import AUTOMATIC, Origin, TwinAccount
 from sandbox.stripe_twin.call import Call, merge_metadata
 from sandbox.stripe_twin.charges import settle
@@ -18,6 +16,7 @@ def capture_intent(call: Call) -> JsonObject:
     """POST /v1/payment_intents/{id}/capture, all of it or `amount_to_capture`.
 
     What a partial capture leaves is released; since API version 2025-03-31 without a Refund.
+    `final_capture=false` keeps it for a further capture, where multicapture was asked for.
     """
     intent = call.objects("payment_intent").get(call.path["id"], "intent")
     if intent["status"] != "requires_capture":
@@ -30,10 +29,13 @@ def capture_intent(call: Call) -> JsonObject:
         )
     capturable: int = intent["amount_capturable"]
     amount = call.params.get("amount_to_capture", capturable)
-    _check_capture(intent, amount, call.params)
+    _check_capture(intent, amount)
     charge = call.objects("charge").get(intent["latest_charge"])
-    charge["captured"] = True
-    charge["amount_captured"] = amount
+    final = call.params.get("final_capture", True) or amount == capturable
+    if not final:
+        _check_multicapture(charge)
+    charge["captured"] = final
+    charge["amount_captured"] += amount
     for name in ("statement_descriptor", "statement_descriptor_suffix"):
         if name in call.params:
             charge[name] = intent[name] = call.params[name]
@@ -41,10 +43,15 @@ def capture_intent(call: Call) -> JsonObject:
         fee = call.params["application_fee_amount"]
         charge["application_fee_amount"] = intent["application_fee_amount"] = fee
     merge_metadata(intent, call.params.get("metadata"))
+    intent["amount_received"] += amount
+    settle(call.account, charge, amount)
+    if not final:
+        intent["amount_capturable"] -= amount
+        call.emit("charge.updated", charge, {"amount_captured": charge["amount_captured"] - amount})
+        call.emit("payment_intent.amount_capturable_updated", intent)
+        return intent
     intent["status"] = "succeeded"
     intent["amount_capturable"] = 0
-    intent["amount_received"] = amount
-    settle(call.account, charge)
     call.emit("charge.captured", charge)
     call.emit("payment_intent.succeeded", intent)
     return intent
@@ -82,15 +89,21 @@ def expire_later(account: TwinAccount, intent: JsonObject, charge: JsonObject) -
 
 
 def _cancel(account: TwinAccount, intent: JsonObject, reason: str | None, origin: Origin) -> None:
-    intent["status"] = "canceled"
     intent["amount_capturable"] = 0
+    if intent["amount_received"]:
+        # Something was captured already: only the rest is released.
+        intent["status"] = "succeeded"
+        account.objects("charge").get(intent["latest_charge"])["captured"] = True
+        account.emit("payment_intent.succeeded", intent, origin)
+        return
+    intent["status"] = "canceled"
     intent["canceled_at"] = account.now()
     intent["cancellation_reason"] = reason
     intent["next_action"] = None
     account.emit("payment_intent.canceled", intent, origin)
 
 
-def _check_capture(intent: JsonObject, amount: int, params: dict[str, Any]) -> None:
+def _check_capture(intent: JsonObject, amount: int) -> None:
     if amount < 1:
         raise invalid_request(
             "This value must be greater than or equal to 1.",
@@ -105,7 +118,10 @@ def _check_capture(intent: JsonObject, amount: int, params: dict[str, Any]) -> N
             param="amount_to_capture",
             payment_intent=intent,
         )
-    if params.get("final_capture") is False:
+
+
+def _check_multicapture(charge: JsonObject) -> None:
+    if charge["payment_method_details"]["card"]["multicapture"]["status"] != "available":
         raise invalid_request(
             "The payment method does not support capturing more than once.",
             param="final_capture",

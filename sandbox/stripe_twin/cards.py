@@ -26,46 +26,113 @@ class RefundOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """A refusal: https://docs.stripe.com/declines/codes, advice per decline code as documented."""
+    """A refusal: https://docs.stripe.com/declines/codes, advice per decline code as documented.
+
+    `network_decline_code` is what the issuer answered, as ISO 8583 and the networks number it.
+    """
 
     code: str
     decline_code: str | None
     message: str
     advice_code: str | None
+    network_decline_code: str | None = None
     param: str | None = None
 
+    @property
+    def network_advice_code(self) -> str | None:
+        """The network's own advice; only what an issuer refused has one."""
+        if self.network_decline_code is None or self.advice_code is None:
+            return None
+        return _NETWORK_ADVICE[self.advice_code]
 
+
+# Mastercard's merchant advice codes; the twin answers them for every network.
+_NETWORK_ADVICE = {"confirm_card_data": "01", "try_again_later": "02", "do_not_try_again": "03"}
 _DECLINED = "Your card was declined."
 
-GENERIC_DECLINE = Decline("card_declined", "generic_decline", _DECLINED, "try_again_later")
-INSUFFICIENT_FUNDS = Decline(
-    "card_declined", "insufficient_funds", "Your card has insufficient funds.", "try_again_later"
+
+def issuer_decline(
+    decline_code: str, advice_code: str | None, network_code: str, message: str = _DECLINED
+) -> Decline:
+    """A `card_declined` with its decline code."""
+    return Decline("card_declined", decline_code, message, advice_code, network_code)
+
+
+_LATER, _NEVER_AGAIN, _CHECK = "try_again_later", "do_not_try_again", "confirm_card_data"
+GENERIC_DECLINE = issuer_decline("generic_decline", _LATER, "05")
+INSUFFICIENT_FUNDS = issuer_decline(
+    "insufficient_funds", _LATER, "51", "Your card has insufficient funds."
 )
-LOST_CARD = Decline("card_declined", "lost_card", _DECLINED, "do_not_try_again")
-STOLEN_CARD = Decline("card_declined", "stolen_card", _DECLINED, "do_not_try_again")
-VELOCITY_LIMIT = Decline("card_declined", "card_velocity_exceeded", _DECLINED, "try_again_later")
-FRAUDULENT = Decline("card_declined", "fraudulent", _DECLINED, "do_not_try_again")
-EXPIRED_CARD = Decline(
-    "expired_card", None, "Your card has expired.", "confirm_card_data", "exp_month"
-)
+LOST_CARD = issuer_decline("lost_card", _NEVER_AGAIN, "41")
+STOLEN_CARD = issuer_decline("stolen_card", _NEVER_AGAIN, "43")
+VELOCITY_LIMIT = issuer_decline("card_velocity_exceeded", _LATER, "61")
+# Radar blocks these, so that no network sees them.
+FRAUDULENT = Decline("card_declined", "fraudulent", _DECLINED, _NEVER_AGAIN)
+EXPIRED_CARD = Decline("expired_card", None, "Your card has expired.", _CHECK, "54", "exp_month")
 INCORRECT_CVC = Decline(
-    "incorrect_cvc", None, "Your card's security code is incorrect.", "confirm_card_data", "cvc"
+    "incorrect_cvc",
+    None,
+    "Your card's security code is incorrect.",
+    _CHECK,
+    "N7",
+    "cvc",
 )
 PROCESSING_ERROR = Decline(
     "processing_error",
     None,
     "An error occurred while processing your card. Try again in a little bit.",
-    "try_again_later",
+    _LATER,
+    "96",
 )
 AUTHENTICATION_REQUIRED = Decline(
     "authentication_required",
     "authentication_required",
     "Your card was declined. This transaction requires authentication.",
     None,
+    "1A",
 )
 INCORRECT_NUMBER = Decline(
-    "incorrect_number", None, "Your card number is incorrect.", "confirm_card_data", "number"
+    "incorrect_number", None, "Your card number is incorrect.", _CHECK, param="number"
 )
+# Further decline codes that a test can give to a card by the admin API.
+_MORE_DECLINES = (
+    issuer_decline("approve_with_id", _LATER, "85"),
+    issuer_decline("call_issuer", _LATER, "01"),
+    issuer_decline("card_not_supported", _LATER, "57"),
+    issuer_decline("currency_not_supported", _LATER, "12"),
+    issuer_decline("do_not_honor", _LATER, "05"),
+    issuer_decline("invalid_account", _NEVER_AGAIN, "14"),
+    issuer_decline("issuer_not_available", _LATER, "91"),
+    issuer_decline("no_action_taken", _LATER, "21"),
+    issuer_decline("not_permitted", _LATER, "57"),
+    issuer_decline("pickup_card", _NEVER_AGAIN, "04"),
+    issuer_decline("reenter_transaction", _LATER, "19"),
+    issuer_decline("restricted_card", _NEVER_AGAIN, "62"),
+    issuer_decline("revocation_of_all_authorizations", _NEVER_AGAIN, "R1"),
+    issuer_decline("revocation_of_authorization", _NEVER_AGAIN, "R0"),
+    issuer_decline("security_violation", _LATER, "63"),
+    issuer_decline("service_not_allowed", _LATER, "57"),
+    issuer_decline("stop_payment_order", _NEVER_AGAIN, "R0"),
+    issuer_decline("transaction_not_allowed", _LATER, "57"),
+    issuer_decline("try_again_later", _LATER, "19"),
+    issuer_decline("withdrawal_count_limit_exceeded", _LATER, "65"),
+)
+DECLINES: dict[str, Decline] = {
+    decline.decline_code or decline.code: decline
+    for decline in (
+        GENERIC_DECLINE,
+        INSUFFICIENT_FUNDS,
+        LOST_CARD,
+        STOLEN_CARD,
+        VELOCITY_LIMIT,
+        FRAUDULENT,
+        EXPIRED_CARD,
+        INCORRECT_CVC,
+        PROCESSING_ERROR,
+        AUTHENTICATION_REQUIRED,
+        *_MORE_DECLINES,
+    )
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +212,8 @@ _TOKENS: dict[str, TestCard] = {
     "createDispute": TestCard("4000000000000259", dispute="fraudulent"),
     "createDisputeProductNotReceived": TestCard("4000000000002685", dispute="product_not_received"),
     "createDisputeInquiry": TestCard("4000000000001976", dispute="inquiry"),
+    # The twin's own: Stripe has no test card for a dispute that was prevented.
+    "createDisputePrevented": TestCard("4000000000001984", dispute="prevented"),
     "authenticationRequiredOnSetup": TestCard(
         "4000002500003155", country="FR", authentication=Authentication.UNLESS_SET_UP
     ),

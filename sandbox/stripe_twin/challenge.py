@@ -7,12 +7,14 @@ from sandbox.stripe_twin.store import JsonObject
 
 
 def challenge_page(intent: JsonObject) -> str:
-    """The page for a PaymentIntent that waits for 3-D Secure."""
-    amount = f"{intent['amount']} {intent['currency'].upper()} (minor units)"
+    """The page for a PaymentIntent or SetupIntent that waits for 3-D Secure."""
+    what = "Setup of a card"
+    if intent["object"] == "payment_intent":
+        what = f"Payment of {intent['amount']} {intent['currency'].upper()} (minor units)"
     base = f"/_twin/authenticate/{escape(intent['id'], quote=True)}"
     return (
         "<!doctype html><title>3-D Secure test page</title>"
-        f"<h1>3-D Secure test page</h1><p>Payment of {escape(amount)}</p>"
+        f"<h1>3-D Secure test page</h1><p>{escape(what)}</p>"
         f'<form method="post" action="{base}/succeed"><button>Complete</button></form>'
         f'<form method="post" action="{base}/fail"><button>Fail</button></form>'
     )
@@ -35,10 +37,6 @@ def return_address(intent: JsonObject) -> str | None:
     if action is None or action["type"] != "redirect_to_url":
         return None
     address: str = action["redirect_to_url"]["return_url"]
-    query = urlencode(
-        {
-            "payment_intent": intent["id"],
-            "payment_intent_client_secret": intent["client_secret"],
-        }
-    )
+    kind = intent["object"]
+    query = urlencode({kind: intent["id"], f"{kind}_client_secret": intent["client_secret"]})
     return f"{address}{'&' if '?' in address else '?'}{query}"

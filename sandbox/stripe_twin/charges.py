@@ -7,9 +7,12 @@ from sandbox.stripe_twin.books import FeePart
 from sandbox.stripe_twin.call import Call, merge_metadata
 from sandbox.stripe_twin.cards import Decline
 from sandbox.stripe_twin.destinations import direct_fee, settle_destination
-from sandbox.stripe_twin.disputes import open_dispute
+from sandbox.stripe_twin.dispute_outcomes import open_dispute
 from sandbox.stripe_twin.fees import processing_fee
 from sandbox.stripe_twin.store import JsonObject
+
+# https://docs.stripe.com/payments/multicapture
+_MULTICAPTURE_BRANDS = frozenset({"amex", "diners", "discover", "jcb", "mastercard", "visa"})
 
 
 def retrieve_charge(call: Call) -> JsonObject:
@@ -88,8 +91,8 @@ def new_failed_charge(
     charge["status"] = "failed"
     charge["outcome"] = {
         "advice_code": decline.advice_code,
-        "network_advice_code": None,
-        "network_decline_code": None,
+        "network_advice_code": decline.network_advice_code,
+        "network_decline_code": decline.network_decline_code,
         "network_status": "not_sent_to_network" if blocked else "declined_by_network",
         "reason": "highest_risk_level" if blocked else decline.decline_code or decline.code,
         "risk_level": account.cards[method["id"]].card.risk_level,
@@ -101,11 +104,12 @@ def new_failed_charge(
     return account.objects("charge").add(charge)
 
 
-def settle(account: TwinAccount, charge: JsonObject) -> None:
-    """Books a captured charge and Stripe's fee for it; its destination's share too."""
-    if charge["balance_transaction"] is not None:
-        raise AssertionError(f"{charge['id']} is settled already")
-    captured, currency = charge["amount_captured"], charge["currency"]
+def settle(account: TwinAccount, charge: JsonObject, captured: int) -> None:
+    """Books what was captured of a charge and Stripe's fee for it; its destination's share too.
+
+    With multicapture each capture is booked by itself, and the charge names the latest.
+    """
+    currency = charge["currency"]
     fee = FeePart(processing_fee(captured, currency), "stripe_fee", "Stripe processing fees")
     method = charge["payment_method"]
     transaction = account.books.record(
@@ -120,9 +124,9 @@ def settle(account: TwinAccount, charge: JsonObject) -> None:
     )
     charge["balance_transaction"] = transaction["id"]
     if charge["transfer_data"] is not None:
-        settle_destination(account, charge)
+        settle_destination(account, charge, captured)
     reason = account.cards[method].card.dispute
-    if reason is not None:
+    if reason is not None and charge["captured"]:
         clock = account.surroundings.clock
         clock.after(0.0, partial(open_dispute, account, charge, reason))
 
@@ -133,11 +137,17 @@ def settle_later(account: TwinAccount, charge: JsonObject, origin: Origin = AUTO
     def run() -> None:
         names = ("balance_transaction", "transfer", "application_fee")
         before = {name: charge.get(name) for name in names}
-        settle(account, charge)
+        settle(account, charge, charge["amount_captured"])
         previous = {name: value for name, value in before.items() if charge.get(name) != value}
         account.emit("charge.updated", charge, origin, previous)
 
     account.surroundings.clock.after(account.surroundings.settings.settlement_seconds, run)
+
+
+def _multicapture(intent: JsonObject, brand: str) -> str:
+    asked = intent["payment_method_options"]["card"].get("request_multicapture")
+    wanted = asked == "if_available" and intent["capture_method"] == "manual"
+    return "available" if wanted and brand in _MULTICAPTURE_BRANDS else "unavailable"
 
 
 def _charge(account: TwinAccount, intent: JsonObject, method: JsonObject) -> JsonObject:
@@ -189,7 +199,7 @@ def _charge(account: TwinAccount, intent: JsonObject, method: JsonObject) -> Jso
                 "installments": None,
                 "last4": card["last4"],
                 "mandate": None,
-                "multicapture": {"status": "unavailable"},
+                "multicapture": {"status": _multicapture(intent, card["brand"])},
                 "network": card["brand"],
                 "network_token": {"used": False},
                 "network_transaction_id": account.surroundings.identifiers.token(15),

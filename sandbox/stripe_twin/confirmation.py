@@ -102,9 +102,10 @@ def charge_card(
 ) -> Decline | None:
     """Asks the issuer; the intent becomes paid, authorised or open again with the decline given."""
     state = account.cards[method["id"]]
-    if state.card.decline is not None:
-        _decline(account, origin, intent, method, state.card.decline)
-        return state.card.decline
+    decline = state.next_decline()
+    if decline is not None:
+        _decline(account, origin, intent, method, decline)
+        return decline
     charge = new_charge(account, intent, method, authenticated=authenticated)
     state.used = True
     intent["latest_charge"] = charge["id"]
@@ -121,7 +122,7 @@ def charge_card(
     intent["status"] = "succeeded"
     intent["amount_received"] = intent["amount"]
     if intent["capture_method"] == "automatic":
-        settle(account, charge)
+        settle(account, charge, charge["amount_captured"])
     account.emit("charge.succeeded", charge, origin)
     account.emit("payment_intent.succeeded", intent, origin)
     if intent["capture_method"] == "automatic_async":

@@ -9,10 +9,10 @@ from sandbox.stripe_twin.books import FeePart
 from sandbox.stripe_twin.store import JsonObject
 
 
-def settle_destination(account: TwinAccount, charge: JsonObject) -> None:
+def settle_destination(account: TwinAccount, charge: JsonObject, captured: int) -> None:
     """Moves a settled charge's money to its destination account, less the application fee."""
     destination = account.connected[charge["transfer_data"]["destination"]]
-    captured, currency = charge["amount_captured"], charge["currency"]
+    currency = charge["currency"]
     amount = min(charge["transfer_data"].get("amount") or captured, captured)
     fee_amount = min(charge["application_fee_amount"] or 0, amount)
     transfer = _new_transfer(account, charge, destination, amount)

@@ -2,13 +2,11 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
 
 from sandbox.stripe_twin.errors import missing
-from sandbox.stripe_twin.store import DEFAULT_PAGE, JsonObject
+from sandbox.stripe_twin.store import JsonObject, page_limit, within
 
 # The version that the pinned SDK speaks; checked by a test.
 API_VERSION = "2026-10-28.endive"
@@ -86,7 +84,7 @@ class EventLog:
                 events = events[: self._index(events, after, "starting_after")]
             events.reverse()
         accepted = [event for event in events if _accepts(event, params)]
-        limit = params.get("limit", DEFAULT_PAGE)
+        limit = page_limit(params)
         page = accepted[:limit]
         if "ending_before" in params:
             page.reverse()
@@ -122,18 +120,4 @@ def _accepts(event: Event, params: JsonObject) -> bool:
         return False
     if "delivery_success" in params and params["delivery_success"] == bool(event.undelivered):
         return False
-    return _within(event.created, params.get("created"))
-
-
-def _within(created: int, wanted: Any) -> bool:
-    if wanted is None:
-        return True
-    if isinstance(wanted, int):
-        return created == wanted
-    tests: dict[str, Callable[[int], bool]] = {
-        "gt": lambda bound: created > bound,
-        "gte": lambda bound: created >= bound,
-        "lt": lambda bound: created < bound,
-        "lte": lambda bound: created <= bound,
-    }
-    return all(tests[name](bound) for name, bound in wanted.items())
+    return within(event.created, params.get("created"))

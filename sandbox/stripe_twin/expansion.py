@@ -20,7 +20,10 @@ _KIND_BY_PREFIX = {
     "po": "payout",
     "py": "charge",
     "re": "refund",
+    "setatt": "setup_attempt",
+    "seti": "setup_intent",
     "tr": "transfer",
+    "tu": "topup",
 }
 
 

@@ -7,7 +7,7 @@ from sandbox.stripe_twin.call import Call, merge_metadata
 from sandbox.stripe_twin.confirmation import attempt, check_confirmable
 from sandbox.stripe_twin.errors import ApiError, invalid_request
 from sandbox.stripe_twin.fees import MAXIMUM_AMOUNT, minimum_amount
-from sandbox.stripe_twin.payment_methods import new_payment_method, resolve_payment_method
+from sandbox.stripe_twin.payment_methods import chosen_method
 from sandbox.stripe_twin.search import parse_query, search_page
 from sandbox.stripe_twin.store import JsonObject
 
@@ -61,6 +61,8 @@ def confirm_intent(call: Call) -> JsonObject:
     for name in ("capture_method", "setup_future_usage", "receipt_email", "shipping"):
         if name in call.params:
             intent[name] = call.params[name]
+    options = call.params.get("payment_method_options", {}).get("card", {})
+    intent["payment_method_options"]["card"].update(options or {})
     attempt(call.account, call.origin, intent, method, call.params)
     return intent
 
@@ -119,16 +121,6 @@ def search_intents(call: Call) -> JsonObject:
         if intent["created"] <= horizon and query(intent)
     ]
     return search_page("/v1/payment_intents/search", found, call.params)
-
-
-def chosen_method(account: TwinAccount, params: dict[str, Any]) -> JsonObject | None:
-    """The payment method that a request names or brings along; None if it does neither."""
-    if "payment_method_data" in params:
-        method = new_payment_method(account, params["payment_method_data"])
-        return account.objects("payment_method").add(method)
-    if "payment_method" in params:
-        return resolve_payment_method(account, params["payment_method"], "payment_method", 400)
-    return None
 
 
 def _get(call: Call) -> JsonObject:

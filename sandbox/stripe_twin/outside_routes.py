@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict
 
 from sandbox.stripe_twin.admin import AdminCall, AdminHandler
 from sandbox.stripe_twin.challenge import challenge_page, onboarding_page, return_address
+from sandbox.stripe_twin.interventions import CardWish, LooseEntry
 from sandbox.stripe_twin.steering import AccountState
+from sandbox.stripe_twin.store import JsonObject
 from sandbox.stripe_twin.tax_ids import set_verification
 
 
@@ -21,17 +23,17 @@ class TaxIdVerdict(BaseModel):
 
 
 def get_authenticate(call: AdminCall) -> Any:
-    """GET authenticate/{payment_intent}: the customer's 3-D Secure page."""
-    _, intent = call.twin.state.locate("payment_intent", call.rest[0])
+    """GET authenticate/{intent}: the customer's 3-D Secure page."""
+    intent = _intent(call, call.rest[0])
     return web.Response(text=challenge_page(intent), content_type="text/html")
 
 
 def post_authenticate(call: AdminCall) -> Any:
-    """POST authenticate/{payment_intent}/succeed or /fail: what the customer does there."""
+    """POST authenticate/{intent}/succeed or /fail: what the customer does there."""
     intent_id, outcome = call.rest
     if outcome not in ("succeed", "fail"):
         raise LookupError(outcome)
-    _, intent = call.twin.state.locate("payment_intent", intent_id)
+    intent = _intent(call, intent_id)
     back = return_address(intent)
     call.twin.complete_authentication(intent_id, passed=outcome == "succeed")
     if back is not None and call.wants_page:
@@ -73,19 +75,25 @@ def post_tax_ids(call: AdminCall) -> Any:
 
 
 def post_charges(call: AdminCall) -> Any:
-    """POST charges/{id}/dispute/{reason}: the card holder disputes, or inquires."""
+    """POST charges/{id}/dispute/{reason}?amount=: the card holder disputes, or inquires."""
     charge_id, verb, reason = call.rest
     if verb != "dispute":
         raise LookupError(verb)
-    return call.twin.open_dispute(charge_id, reason)
+    amount = call.query.get("amount")
+    return call.twin.open_dispute(charge_id, reason, int(amount) if amount else None)
 
 
 def post_disputes(call: AdminCall) -> Any:
-    """POST disputes/{id}/win or /lose: the bank decides."""
+    """POST disputes/{id}/win, /lose, /escalate or /appeal: the bank decides or goes on."""
     dispute_id, outcome = call.rest
-    if outcome not in ("win", "lose"):
-        raise LookupError(outcome)
-    return call.twin.decide_dispute(dispute_id, won=outcome == "win")
+    match outcome:
+        case "win" | "lose":
+            return call.twin.decide_dispute(dispute_id, won=outcome == "win")
+        case "escalate":
+            return call.twin.escalate_dispute(dispute_id)
+        case "appeal":
+            return call.twin.offer_appeal(dispute_id)
+    raise LookupError(outcome)
 
 
 def post_payouts(call: AdminCall) -> Any:
@@ -96,6 +104,22 @@ def post_payouts(call: AdminCall) -> Any:
     if verb == "fail":
         return call.twin.fail_payout(subject, detail)
     raise LookupError(verb)
+
+
+def post_balance_transactions(call: AdminCall) -> Any:
+    """POST balance_transactions/{account}: books a transaction of any type."""
+    entry = LooseEntry.model_validate_json(call.body)
+    return call.twin.record_transaction(call.rest[0], entry)
+
+
+def post_cards(call: AdminCall) -> Any:
+    """POST cards/{payment_method} `{"decline", "times"}`: how a card answers from now on."""
+    return call.twin.steer_card(call.rest[0], CardWish.model_validate_json(call.body))
+
+
+def _intent(call: AdminCall, identifier: str) -> JsonObject:
+    kind = "setup_intent" if identifier.startswith("seti_") else "payment_intent"
+    return call.twin.state.locate(kind, identifier)[1]
 
 
 OUTSIDE_ROUTES: dict[tuple[str, str], AdminHandler] = {
@@ -109,4 +133,6 @@ OUTSIDE_ROUTES: dict[tuple[str, str], AdminHandler] = {
     ("POST", "charges"): post_charges,
     ("POST", "disputes"): post_disputes,
     ("POST", "payouts"): post_payouts,
+    ("POST", "balance_transactions"): post_balance_transactions,
+    ("POST", "cards"): post_cards,
 }

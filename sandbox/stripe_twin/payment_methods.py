@@ -1,4 +1,4 @@
-"""Payment methods (cards) and customers."""
+"""Payment methods: cards, kept for a customer or used once."""
 
 from typing import Any
 
@@ -36,11 +36,7 @@ def attach_payment_method(call: Call) -> JsonObject:
     """POST /v1/payment_methods/{id}/attach."""
     customer = call.objects("customer").get(call.params["customer"], "customer", 400)
     method = resolve_payment_method(call.account, call.path["id"], "payment_method", 404)
-    state = call.account.cards[method["id"]]
-    if state.card.decline is not None and not state.card.attachable:
-        raise card_failure(state.card.decline, method)
-    if state.used and method["customer"] is None:
-        raise _used_up()
+    ensure_attachable(call.account, method, customer["id"])
     method["customer"] = customer["id"]
     call.emit("payment_method.attached", method)
     return method
@@ -49,80 +45,54 @@ def attach_payment_method(call: Call) -> JsonObject:
 def detach_payment_method(call: Call) -> JsonObject:
     """POST /v1/payment_methods/{id}/detach; a detached method cannot be used again."""
     method = call.objects("payment_method").get(call.path["id"], "payment_method")
-    previous = {"customer": method["customer"]}
-    method["customer"] = None
-    call.account.cards[method["id"]].used = True
-    call.emit("payment_method.detached", method, previous)
+    if method["customer"] is None:
+        raise invalid_request(
+            "The payment method you provided is not attached to a customer so detachment is "
+            "impossible."
+        )
+    detach(call.account, method, call.origin)
     return method
 
 
 def list_payment_methods(call: Call) -> JsonObject:
-    """GET /v1/payment_methods by customer and type."""
-    customer = call.params.get("customer")
+    """GET /v1/payment_methods by customer, type and allow_redisplay: those that are attached."""
+    return page_of_methods(call, "/v1/payment_methods", call.params.get("customer"))
+
+
+def update_payment_method(call: Call) -> JsonObject:
+    """POST /v1/payment_methods/{id}: expiry, billing details, metadata; if it is attached."""
+    method = call.objects("payment_method").get(call.path["id"], "payment_method")
+    if method["customer"] is None:
+        raise invalid_request(
+            "You must save this PaymentMethod to a customer before you can update it."
+        )
+    previous: JsonObject = {}
+    for part in ("billing_details", "card"):
+        if isinstance(call.params.get(part), dict):
+            previous[part] = method[part]
+            method[part] = {**method[part], **call.params[part]}
+    if "allow_redisplay" in call.params:
+        previous["allow_redisplay"] = method["allow_redisplay"]
+        method["allow_redisplay"] = call.params["allow_redisplay"]
+    if "metadata" in call.params:
+        previous["metadata"] = method["metadata"]
+        merge_metadata(method, call.params["metadata"])
+    call.emit("payment_method.updated", method, previous)
+    return method
+
+
+def page_of_methods(call: Call, url: str, customer: str | None) -> JsonObject:
+    """A list answer of the attached payment methods, of one customer if it is given."""
+    kind, shown = call.params.get("type"), call.params.get("allow_redisplay")
     return call.objects("payment_method").page(
-        "/v1/payment_methods",
+        url,
         call.params,
-        lambda method: method["customer"] is not None and customer in (None, method["customer"]),
-    )
-
-
-def create_customer(call: Call) -> JsonObject:
-    """POST /v1/customers."""
-    params = call.params
-    customer: JsonObject = {
-        "id": call.account.new_id("cus"),
-        "object": "customer",
-        "address": params.get("address"),
-        "balance": 0,
-        "created": call.account.now(),
-        "currency": None,
-        "customer_account": None,
-        "default_source": None,
-        "delinquent": False,
-        "description": params.get("description"),
-        "email": params.get("email"),
-        "invoice_prefix": call.account.surroundings.identifiers.token(8).upper(),
-        "invoice_settings": {
-            "custom_fields": None,
-            "default_payment_method": None,
-            "footer": None,
-            "rendering_options": None,
-        },
-        "livemode": False,
-        "metadata": params.get("metadata", {}),
-        "name": params.get("name"),
-        "phone": params.get("phone"),
-        "preferred_locales": [],
-        "shipping": params.get("shipping"),
-        "test_clock": None,
-    }
-    call.objects("customer").add(customer)
-    call.emit("customer.created", customer)
-    return customer
-
-
-def retrieve_customer(call: Call) -> JsonObject:
-    """GET /v1/customers/{id}."""
-    return call.objects("customer").get(call.path["id"])
-
-
-def update_customer(call: Call) -> JsonObject:
-    """POST /v1/customers/{id}: what describes the customer."""
-    customer = call.objects("customer").get(call.path["id"])
-    names = ("address", "description", "email", "name", "phone", "shipping")
-    changed = {name: call.params[name] for name in names if name in call.params}
-    previous = {name: customer[name] for name in changed}
-    customer.update({name: value if value != "" else None for name, value in changed.items()})
-    merge_metadata(customer, call.params.get("metadata"))
-    call.emit("customer.updated", customer, previous)
-    return customer
-
-
-def list_customers(call: Call) -> JsonObject:
-    """GET /v1/customers."""
-    email = call.params.get("email")
-    return call.objects("customer").page(
-        "/v1/customers", call.params, lambda customer: email in (None, customer["email"])
+        lambda method: (
+            method["customer"] is not None
+            and customer in (None, method["customer"])
+            and kind in (None, method["type"])
+            and shown in (None, method["allow_redisplay"])
+        ),
     )
 
 
@@ -137,6 +107,16 @@ def resolve_payment_method(
     if card is None or not identifier.startswith("pm_"):
         return account.objects("payment_method").get(identifier, param, status)
     return account.objects("payment_method").add(_card_method(account, card))
+
+
+def chosen_method(account: TwinAccount, params: dict[str, Any]) -> JsonObject | None:
+    """The payment method that a request names or brings along; None if it does neither."""
+    if "payment_method_data" in params:
+        method = new_payment_method(account, params["payment_method_data"])
+        return account.objects("payment_method").add(method)
+    if "payment_method" in params:
+        return resolve_payment_method(account, params["payment_method"], "payment_method", 400)
+    return None
 
 
 def new_payment_method(account: TwinAccount, params: dict[str, Any]) -> JsonObject:
@@ -160,6 +140,27 @@ def new_payment_method(account: TwinAccount, params: dict[str, Any]) -> JsonObje
     billing = params.get("billing_details", {})
     method["billing_details"].update(billing if isinstance(billing, dict) else {})
     return method
+
+
+def ensure_attachable(account: TwinAccount, method: JsonObject, customer: str) -> None:
+    """Raises ApiError if the payment method cannot be kept for this customer."""
+    state = account.cards[method["id"]]
+    if state.card.decline is not None and not state.card.attachable:
+        raise card_failure(state.card.decline, method)
+    if method["customer"] not in (None, customer):
+        raise invalid_request(
+            "The payment method you provided has already been attached to a customer."
+        )
+    if state.used and method["customer"] is None:
+        raise _used_up()
+
+
+def detach(account: TwinAccount, method: JsonObject, origin: Origin) -> None:
+    """Takes a payment method from its customer; it can never be used again."""
+    previous = {"customer": method["customer"]}
+    method["customer"] = None
+    account.cards[method["id"]].used = True
+    account.emit("payment_method.detached", method, origin, previous)
 
 
 def ensure_usable(account: TwinAccount, method: JsonObject, customer: str | None) -> None:
@@ -194,8 +195,10 @@ def error_members(decline: Decline) -> JsonObject:
     }
     if decline.decline_code is not None:
         error["decline_code"] = decline.decline_code
-    if decline.advice_code is not None:
-        error["advice_code"] = decline.advice_code
+    for name in ("advice_code", "network_advice_code", "network_decline_code"):
+        value = getattr(decline, name)
+        if value is not None:
+            error[name] = value
     if decline.param is not None:
         error["param"] = decline.param
     return error

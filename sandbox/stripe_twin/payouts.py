@@ -3,11 +3,13 @@
 from typing import Any
 
 from sandbox.stripe_twin.account import AUTOMATIC, Origin, TwinAccount
-from sandbox.stripe_twin.call import Call
+from sandbox.stripe_twin.call import Call, merge_metadata
 from sandbox.stripe_twin.errors import invalid_request
-from sandbox.stripe_twin.store import JsonObject
+from sandbox.stripe_twin.store import JsonObject, within
 
 ARRIVAL_SECONDS = 2 * 24 * 60 * 60
+# Instant payouts take minutes; their fee is not modelled.
+INSTANT_SECONDS = 30 * 60
 FAILURE_MESSAGES = {
     "account_closed": "The bank account has been closed.",
     "could_not_process": "The bank could not process this payout.",
@@ -30,6 +32,7 @@ def create_payout(call: Call) -> JsonObject:
             code="balance_insufficient",
         )
     details = {
+        "method": _method(call),
         "description": call.params.get("description"),
         "metadata": call.params.get("metadata", {}),
         "statement_descriptor": call.params.get("statement_descriptor"),
@@ -42,12 +45,51 @@ def retrieve_payout(call: Call) -> JsonObject:
     return call.objects("payout").get(call.path["id"], "payout")
 
 
+def update_payout(call: Call) -> JsonObject:
+    """POST /v1/payouts/{id}: metadata only."""
+    payout = call.objects("payout").get(call.path["id"], "payout")
+    previous = {"metadata": payout["metadata"]}
+    merge_metadata(payout, call.params.get("metadata"))
+    call.emit("payout.updated", payout, previous)
+    return payout
+
+
 def list_payouts(call: Call) -> JsonObject:
-    """GET /v1/payouts by status."""
-    status = call.params.get("status")
+    """GET /v1/payouts by status, destination, arrival_date and created."""
+    wanted = {name: call.params[name] for name in ("status", "destination") if name in call.params}
+    arrival = call.params.get("arrival_date")
     return call.objects("payout").page(
-        "/v1/payouts", call.params, lambda payout: status in (None, payout["status"])
+        "/v1/payouts",
+        call.params,
+        lambda payout: (
+            all(payout[name] == value for name, value in wanted.items())
+            and within(payout["arrival_date"], arrival)
+        ),
     )
+
+
+def reverse_payout(call: Call) -> JsonObject:
+    """POST /v1/payouts/{id}/reverse: takes a connected account's payout back from its bank."""
+    payout = call.objects("payout").get(call.path["id"], "payout")
+    if not call.account.is_connected:
+        raise invalid_request("Only payouts of connected accounts can be reversed.")
+    if payout["status"] != "paid" or payout["reversed_by"] is not None:
+        raise invalid_request("Payouts can only be reversed once and after they were paid.")
+    details = {
+        "metadata": call.params.get("metadata", {}),
+        "original_payout": payout["id"],
+    }
+    reversal = _pay_out(
+        call.account,
+        -payout["amount"],
+        payout["currency"],
+        details,
+        automatic=False,
+        origin=call.origin,
+    )
+    payout["reversed_by"] = reversal["id"]
+    call.emit("payout.updated", payout, {"reversed_by": None})
+    return reversal
 
 
 def cancel_payout(call: Call) -> JsonObject:
@@ -100,6 +142,13 @@ def fail_payout(account: TwinAccount, payout: JsonObject, code: str) -> None:
     account.emit("payout.failed", payout)
 
 
+def _method(call: Call) -> str:
+    method: str = call.params.get("method", "standard")
+    if method not in ("instant", "standard"):
+        raise invalid_request("Invalid method: must be one of instant, standard", param="method")
+    return method
+
+
 def _bring_back(account: TwinAccount, payout: JsonObject, kind: str) -> JsonObject:
     return account.books.record(
         kind=kind,
@@ -123,6 +172,7 @@ def _pay_out(
 ) -> JsonObject:
     payout_id = account.new_id("po")
     banks = list(account.objects("bank_account"))
+    travel = INSTANT_SECONDS if details.get("method") == "instant" else ARRIVAL_SECONDS
     transaction = account.books.record(
         kind="payout",
         source=payout_id,
@@ -138,7 +188,7 @@ def _pay_out(
         "amount": amount,
         "application_fee": None,
         "application_fee_amount": None,
-        "arrival_date": account.now() + ARRIVAL_SECONDS,
+        "arrival_date": account.now() + travel,
         "automatic": automatic,
         "balance_transaction": transaction["id"],
         "created": account.now(),
@@ -165,11 +215,11 @@ def _pay_out(
     account.emit("payout.created", payout, origin)
     if automatic:
         account.emit("payout.reconciliation_completed", payout)
-    _travel(account, payout)
+    _travel(account, payout, travel)
     return payout
 
 
-def _travel(account: TwinAccount, payout: JsonObject) -> None:
+def _travel(account: TwinAccount, payout: JsonObject, seconds: int) -> None:
     clock = account.surroundings.clock
 
     def leave() -> None:
@@ -182,5 +232,5 @@ def _travel(account: TwinAccount, payout: JsonObject) -> None:
             payout["status"] = "paid"
             account.emit("payout.paid", payout)
 
-    clock.after(ARRIVAL_SECONDS / 2, leave)
-    clock.after(ARRIVAL_SECONDS, arrive)
+    clock.after(seconds / 2, leave)
+    clock.after(seconds, arrive)

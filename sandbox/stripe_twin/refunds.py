@@ -13,6 +13,7 @@ FAILURE_REASON = "expired_or_canceled_card"
 def create_refund(call: Call) -> JsonObject:
     """POST /v1/refunds for a charge or a payment intent. Refuses more than what is left."""
     charge = _refundable_charge(call)
+    _check_undisputed(call.account, charge)
     left = charge["amount_captured"] - charge["amount_refunded"]
     amount: int = call.params.get("amount", left)
     reason = call.params.get("reason")
@@ -97,7 +98,7 @@ def fail_refund(account: TwinAccount, refund: JsonObject, reason: str) -> None:
 def _refundable_charge(call: Call) -> JsonObject:
     if "charge" in call.params:
         charge = call.objects("charge").get(call.params["charge"], "charge", 400)
-        if not charge["captured"]:
+        if not charge["amount_captured"]:
             raise invalid_request(
                 f"Charge {charge['id']} has not been captured.", code="charge_not_captured"
             )
@@ -110,12 +111,25 @@ def _refundable_charge(call: Call) -> JsonObject:
     intent = call.objects("payment_intent").get(
         call.params["payment_intent"], "payment_intent", 400
     )
-    if intent["status"] != "succeeded":
+    if not intent["amount_received"]:
         raise invalid_request(
             f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund.",
             param="payment_intent",
         )
     return call.objects("charge").get(intent["latest_charge"])
+
+
+def _check_undisputed(account: TwinAccount, charge: JsonObject) -> None:
+    """A chargeback has taken the money already; an inquiry or one that was won has not."""
+    if not charge["disputed"]:
+        return
+    for dispute in account.objects("dispute"):
+        mine = dispute["charge"] == charge["id"]
+        if mine and not dispute["status"].startswith("warning") and dispute["status"] != "won":
+            raise invalid_request(
+                f"Charge {charge['id']} has been charged back; cannot issue a refund.",
+                code="charge_disputed",
+            )
 
 
 def _new_refund(call: Call, charge: JsonObject, amount: int) -> JsonObject:
@@ -161,7 +175,9 @@ def _take(account: TwinAccount, charge: JsonObject, refund: JsonObject) -> None:
     )
     refund["balance_transaction"] = transaction["id"]
     charge["amount_refunded"] += refund["amount"]
-    charge["refunded"] = charge["amount_refunded"] == charge["amount_captured"]
+    charge["refunded"] = (
+        charge["captured"] and charge["amount_refunded"] == charge["amount_captured"]
+    )
 
 
 def _schedule_outcome(account: TwinAccount, refund: JsonObject, outcome: RefundOutcome) -> None:

@@ -6,12 +6,13 @@ from sandbox.stripe_twin import (
     charges,
     disputes,
     intents,
-    payment_methods,
     payouts,
     refunds,
+    topups,
     webhook_endpoints,
 )
 from sandbox.stripe_twin.connect_routes import CONNECT_ROUTES
+from sandbox.stripe_twin.customer_routes import CUSTOMER_ROUTES
 from sandbox.stripe_twin.routing import Route
 
 _PAYMENTS = (
@@ -41,40 +42,6 @@ _PAYMENTS = (
     Route("POST", "/v1/refunds/{id}", refunds.update_refund, "refund_update"),
 )
 
-_CUSTOMERS = (
-    Route(
-        "POST",
-        "/v1/payment_methods",
-        payment_methods.create_payment_method,
-        "payment_method_create",
-    ),
-    Route(
-        "GET", "/v1/payment_methods", payment_methods.list_payment_methods, "payment_method_list"
-    ),
-    Route(
-        "GET",
-        "/v1/payment_methods/{id}",
-        payment_methods.retrieve_payment_method,
-        "payment_method_retrieve",
-    ),
-    Route(
-        "POST",
-        "/v1/payment_methods/{id}/attach",
-        payment_methods.attach_payment_method,
-        "payment_method_attach",
-    ),
-    Route(
-        "POST",
-        "/v1/payment_methods/{id}/detach",
-        payment_methods.detach_payment_method,
-        "payment_method_detach",
-    ),
-    Route("POST", "/v1/customers", payment_methods.create_customer, "customer_create"),
-    Route("GET", "/v1/customers", payment_methods.list_customers, "customer_list"),
-    Route("GET", "/v1/customers/{id}", payment_methods.retrieve_customer, "customer_retrieve"),
-    Route("POST", "/v1/customers/{id}", payment_methods.update_customer, "customer_update"),
-)
-
 _RECONCILIATION = (
     Route("GET", "/v1/balance", balance.retrieve_balance, "balance_retrieve"),
     Route(
@@ -96,7 +63,13 @@ _RECONCILIATION = (
     Route("POST", "/v1/payouts", payouts.create_payout, "payout_create"),
     Route("GET", "/v1/payouts", payouts.list_payouts, "payout_list"),
     Route("GET", "/v1/payouts/{id}", payouts.retrieve_payout, "payout_retrieve"),
+    Route("POST", "/v1/payouts/{id}", payouts.update_payout, "payout_update"),
     Route("POST", "/v1/payouts/{id}/cancel", payouts.cancel_payout, "payout_cancel"),
+    Route("POST", "/v1/payouts/{id}/reverse", payouts.reverse_payout, "payout_reverse"),
+    Route("POST", "/v1/topups", topups.create_topup, "topup_create"),
+    Route("GET", "/v1/topups", topups.list_topups, "topup_list"),
+    Route("GET", "/v1/topups/{id}", topups.retrieve_topup, "topup_retrieve"),
+    Route("POST", "/v1/topups/{id}/cancel", topups.cancel_topup, "topup_cancel"),
     Route("GET", "/v1/events", balance.list_events, "event_list"),
     Route("GET", "/v1/events/{id}", balance.retrieve_event, "event_retrieve"),
     Route(
@@ -131,4 +104,4 @@ _RECONCILIATION = (
     ),
 )
 
-ROUTES = (*_PAYMENTS, *_CUSTOMERS, *_RECONCILIATION, *CONNECT_ROUTES)
+ROUTES = (*_PAYMENTS, *CUSTOMER_ROUTES, *_RECONCILIATION, *CONNECT_ROUTES)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.stripe_twin.errors import ApiError, invalid_request
-from sandbox.stripe_twin.store import DEFAULT_PAGE, JsonObject
+from sandbox.stripe_twin.store import JsonObject, page_limit
 
 Query = Callable[[JsonObject], bool]
 
@@ -21,7 +21,8 @@ _CLAUSE = re.compile(
     r"""(?:"(?P<double>(?:[^"\\]|\\.)*)"|'(?P<single>(?:[^'\\]|\\.)*)'|(?P<bare>[\w.-]+))\s*"""
 )
 _AND = re.compile(r"AND\s", re.IGNORECASE)
-_FIELDS = frozenset({"amount", "created", "currency", "customer", "status"})
+PAYMENT_FIELDS = frozenset({"amount", "created", "currency", "customer", "status"})
+_NUMBERS = frozenset({"amount", "created"})
 _COMPARISONS: dict[str, Callable[[int, int], bool]] = {
     ":": operator.eq,
     ">": operator.gt,
@@ -31,15 +32,18 @@ _COMPARISONS: dict[str, Callable[[int, int], bool]] = {
 }
 
 
-def parse_query(text: str) -> Query:
-    """The query as a predicate. Raises ApiError (400) for what it does not understand."""
+def parse_query(text: str, fields: frozenset[str] = PAYMENT_FIELDS) -> Query:
+    """The query as a predicate over `fields` and metadata.
+
+    Raises ApiError (400) for what it does not understand.
+    """
     clauses: list[Query] = []
     position = 0
     for _ in range(MAX_CLAUSES):
         match = _CLAUSE.match(text, position)
         if match is None:
             raise _malformed(text)
-        clauses.append(_clause(match, text))
+        clauses.append(_clause(match, text, fields))
         position = match.end()
         if position == len(text):
             return lambda item: all(clause(item) for clause in clauses)
@@ -52,7 +56,7 @@ def parse_query(text: str) -> Query:
 
 def search_page(url: str, found: list[JsonObject], params: dict[str, Any]) -> JsonObject:
     """A search answer, newest first; `page` is the position that `next_page` gave."""
-    limit = params.get("limit", DEFAULT_PAGE)
+    limit = page_limit(params)
     page = params.get("page", "0")
     if not page.isdigit():
         raise invalid_request("Invalid page.", param="page")
@@ -68,7 +72,7 @@ def search_page(url: str, found: list[JsonObject], params: dict[str, Any]) -> Js
     }
 
 
-def _clause(match: re.Match[str], text: str) -> Query:
+def _clause(match: re.Match[str], text: str, fields: frozenset[str]) -> Query:
     quoted = match["double"] if match["double"] is not None else match["single"]
     value = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else match["bare"]
     if (key := match["key"]) is not None:
@@ -76,10 +80,10 @@ def _clause(match: re.Match[str], text: str) -> Query:
             raise _malformed(text)
         return lambda item: bool(item["metadata"].get(key) == value)
     name = match["field"]
-    if name not in _FIELDS:
+    if name not in fields:
         raise invalid_request(f"Field `{name}` is an unsupported search field.", param="query")
     compare = _COMPARISONS[match["op"]]
-    if name in {"amount", "created"}:
+    if name in _NUMBERS:
         if not value.isdigit():
             raise _malformed(text)
         number = int(value)

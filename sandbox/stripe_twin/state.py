@@ -32,6 +32,15 @@ class TwinState:
         """A platform account by its name. Raises KeyError."""
         return self._by_name[name]
 
+    def find(self, name: str) -> TwinAccount:
+        """A platform account by its name, or any account by its id. Raises KeyError."""
+        if name in self._by_name:
+            return self._by_name[name]
+        for account in self.everyone():
+            if account.account_id == name:
+                return account
+        raise KeyError(f"no account {name}")
+
     def platforms(self) -> list[TwinAccount]:
         """Every platform account."""
         return list(self._by_name.values())

@@ -1,6 +1,7 @@
 """The objects of one Stripe account, kept in memory in the order of their creation."""
 
 import base64
+import operator
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +13,12 @@ JsonObject = dict[str, Any]
 _ID_LENGTH = 24
 DEFAULT_PAGE = 10
 MAX_PAGE = 100
+_COMPARISONS: dict[str, Callable[[int, int], bool]] = {
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+}
 
 
 class Identifiers:
@@ -74,13 +81,8 @@ class Collection:
         self, url: str, params: JsonObject, accept: Callable[[JsonObject], bool] | None = None
     ) -> JsonObject:
         """A list answer, newest first, by `limit`, `starting_after`, `ending_before`, `created`."""
-        limit = params.get("limit", DEFAULT_PAGE)
-        if not 1 <= limit <= MAX_PAGE:
-            raise invalid_request(
-                f"Invalid limit: must be between 1 and {MAX_PAGE}",
-                code="parameter_invalid_integer",
-                param="limit",
-            )
+        limit = page_limit(params)
+        created = params.get("created")
         before: str | None = params.get("ending_before")
         after: str | None = params.get("starting_after")
         if before is not None:
@@ -92,7 +94,7 @@ class Collection:
         found: list[JsonObject] = []
         for index in walk:
             item = self._objects.get(self._order[index])
-            if item is None or not _created_within(item, params.get("created")):
+            if item is None or (created is not None and not within(item["created"], created)):
                 continue
             if accept is not None and not accept(item):
                 continue
@@ -111,15 +113,22 @@ class Collection:
         return self._position[identifier]
 
 
-def _created_within(item: JsonObject, created: Any) -> bool:
-    if created is None:
+def page_limit(params: JsonObject) -> int:
+    """How many objects a list or search answer holds at most. Raises ApiError."""
+    limit: int = params.get("limit", DEFAULT_PAGE)
+    if not 1 <= limit <= MAX_PAGE:
+        raise invalid_request(
+            f"Invalid limit: must be between 1 and {MAX_PAGE}",
+            code="parameter_invalid_integer",
+            param="limit",
+        )
+    return limit
+
+
+def within(value: int, wanted: Any) -> bool:
+    """Whether a time or amount is the wanted one, or inside a map of `gt`, `gte`, `lt`, `lte`."""
+    if wanted is None:
         return True
-    if isinstance(created, int):
-        return bool(item["created"] == created)
-    comparisons: dict[str, Callable[[int, int], bool]] = {
-        "gt": lambda value, bound: value > bound,
-        "gte": lambda value, bound: value >= bound,
-        "lt": lambda value, bound: value < bound,
-        "lte": lambda value, bound: value <= bound,
-    }
-    return all(comparisons[name](item["created"], bound) for name, bound in created.items())
+    if isinstance(wanted, int):
+        return value == wanted
+    return all(_COMPARISONS[name](value, bound) for name, bound in wanted.items())

@@ -17,8 +17,14 @@ from sandbox.stripe_twin.admin_routes import ADMIN_ROUTES
 from sandbox.stripe_twin.clock import TwinClock
 from sandbox.stripe_twin.confirmation import complete_authentication
 from sandbox.stripe_twin.connected_accounts import complete_onboarding
-from sandbox.stripe_twin.disputes import decide_dispute, open_dispute
+from sandbox.stripe_twin.dispute_outcomes import (
+    decide_dispute,
+    escalate_dispute,
+    offer_appeal,
+    open_dispute,
+)
 from sandbox.stripe_twin.faults import Fault, Faults
+from sandbox.stripe_twin.interventions import CardWish, LooseEntry, record_loose, steer_card
 from sandbox.stripe_twin.journal import RequestJournal, dump_books
 from sandbox.stripe_twin.payouts import fail_payout, pay_out_everything
 from sandbox.stripe_twin.pipeline import Pipeline
@@ -26,6 +32,7 @@ from sandbox.stripe_twin.refunds import FAILURE_REASON, fail_refund
 from sandbox.stripe_twin.routes import ROUTES
 from sandbox.stripe_twin.routing import Router
 from sandbox.stripe_twin.settings import TwinSettings
+from sandbox.stripe_twin.setup_attempts import complete_setup
 from sandbox.stripe_twin.state import TwinState
 from sandbox.stripe_twin.steering import AccountState, steer
 from sandbox.stripe_twin.store import Identifiers, JsonObject
@@ -151,8 +158,12 @@ class Twin:
 
     def complete_authentication(self, intent_id: str, *, passed: bool = True) -> JsonObject:
         """Plays the customer on the 3-D Secure page. Raises KeyError, ValueError."""
-        account, intent = self.state.locate("payment_intent", intent_id)
-        complete_authentication(account, intent, passed=passed)
+        kind = "setup_intent" if intent_id.startswith("seti_") else "payment_intent"
+        account, intent = self.state.locate(kind, intent_id)
+        if kind == "setup_intent":
+            complete_setup(account, intent, passed=passed)
+        else:
+            complete_authentication(account, intent, passed=passed)
         self.clock.run_due()
         return intent
 
@@ -164,10 +175,15 @@ class Twin:
         fail_refund(account, refund, reason)
         return refund
 
-    def open_dispute(self, charge_id: str, reason: str = "fraudulent") -> JsonObject:
-        """Plays the card holder who disputes a charge, or inquires. Raises KeyError."""
+    def open_dispute(
+        self, charge_id: str, reason: str = "fraudulent", amount: int | None = None
+    ) -> JsonObject:
+        """Plays the card holder who disputes a charge, or inquires. Raises KeyError, ValueError.
+
+        `reason` may also be `inquiry` or `prevented`.
+        """
         account, charge = self.state.locate("charge", charge_id)
-        return open_dispute(account, charge, reason)
+        return open_dispute(account, charge, reason, amount)
 
     def decide_dispute(self, dispute_id: str, *, won: bool) -> JsonObject:
         """Plays the bank that decides a dispute. Raises KeyError, ValueError."""
@@ -175,9 +191,31 @@ class Twin:
         decide_dispute(account, dispute, won=won)
         return dispute
 
+    def escalate_dispute(self, dispute_id: str) -> JsonObject:
+        """Plays the bank that makes a chargeback of an inquiry. Raises KeyError, ValueError."""
+        account, dispute = self.state.locate("dispute", dispute_id)
+        escalate_dispute(account, dispute)
+        return dispute
+
+    def offer_appeal(self, dispute_id: str) -> JsonObject:
+        """Plays the network that lets a lost dispute be appealed. Raises KeyError, ValueError."""
+        account, dispute = self.state.locate("dispute", dispute_id)
+        offer_appeal(account, dispute)
+        return dispute
+
+    def record_transaction(self, account: str, entry: LooseEntry) -> JsonObject:
+        """Books a balance transaction of any type. Raises KeyError."""
+        return record_loose(self.state.find(account), entry)
+
+    def steer_card(self, payment_method: str, wish: CardWish) -> JsonObject:
+        """Makes a card decline, or stop declining. Raises KeyError, ValueError."""
+        account, method = self.state.locate("payment_method", payment_method)
+        steer_card(account, method, wish)
+        return method
+
     def pay_out(self, account: str = "default", currency: str = "usd") -> JsonObject:
         """The daily payout of all that is available. Raises KeyError, ValueError."""
-        return pay_out_everything(self.account(account), currency)
+        return pay_out_everything(self.state.find(account), currency)
 
     def fail_payout(self, payout_id: str, code: str = "account_closed") -> JsonObject:
         """Plays the bank that returns a payout. Raises KeyError, ValueError."""

@@ -48,9 +48,11 @@ class Shop:
         """Holds an amount for a later capture."""
         return await self.pay(amount, capture_method="manual", **more)
 
-    async def capture(self, intent_id: str, amount: int | None = None) -> stripe.PaymentIntent:
+    async def capture(
+        self, intent_id: str, amount: int | None = None, **more: Any
+    ) -> stripe.PaymentIntent:
         """Captures all or `amount` of what was authorised."""
-        params: Any = {} if amount is None else {"amount_to_capture": amount}
+        params: Any = more if amount is None else {"amount_to_capture": amount, **more}
         return await self.api.payment_intents.capture_async(intent_id, params, fresh_key())
 
     async def refund(self, intent_id: str, amount: int | None = None) -> stripe.Refund:

@@ -1,76 +1,17 @@
-"""Disputes and payouts: how money leaves again."""
+"""Payouts, top-ups and whatever else moves the balance."""
+
+from typing import Any
 
 import aiohttp
 import pytest
 import stripe
 
 from sandbox.stripe_twin import Twin
+from tests.sandbox.stripe_twin.merchants import onboarded_account
 from tests.sandbox.stripe_twin.sdk_types import problems
 from tests.sandbox.stripe_twin.shop import Shop, fresh_key
 
 DAY = 24 * 3_600
-
-
-async def disputed(shop: Shop, card: str = "pm_card_createDispute") -> stripe.Dispute:
-    paid = await shop.pay(5_000, card=card)
-    (dispute,) = (await shop.api.disputes.list_async({"payment_intent": paid.id})).data
-    return dispute
-
-
-async def test_a_dispute_takes_the_money_and_a_fee(shop: Shop) -> None:
-    dispute = await disputed(shop)
-
-    assert problems(stripe.Dispute, dispute.to_dict()) == []
-    assert (dispute.status, dispute.reason) == ("needs_response", "fraudulent")
-    (withdrawn,) = dispute.balance_transactions
-    assert (withdrawn.amount, withdrawn.fee, withdrawn.net) == (-5_000, 1_500, -6_500)
-    assert (await shop.api.charges.retrieve_async(str(dispute.charge))).disputed
-    assert (await shop.event_types())[-3:] == [
-        "charge.updated",
-        "charge.dispute.created",
-        "charge.dispute.funds_withdrawn",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("evidence", "status"), [("winning_evidence", "won"), ("losing_evidence", "lost")]
-)
-async def test_evidence_decides(shop: Shop, evidence: str, status: str) -> None:
-    dispute = await disputed(shop)
-    answered = await shop.api.disputes.update_async(
-        dispute.id, {"evidence": {"uncategorized_text": evidence}}, fresh_key()
-    )
-    assert answered.status == "under_review"
-
-    closed = await shop.api.disputes.retrieve_async(dispute.id)
-    assert closed.status == status
-    assert len(closed.balance_transactions) == (2 if status == "won" else 1)
-    assert (await shop.event_types())[-1] == "charge.dispute.closed"
-    with pytest.raises(stripe.InvalidRequestError, match="already closed"):
-        await shop.api.disputes.close_async(dispute.id, None, fresh_key())
-
-
-async def test_silence_loses(shop: Shop) -> None:
-    dispute = await disputed(shop, "pm_card_createDisputeProductNotReceived")
-    shop.twin.advance(seconds=7 * DAY)
-    lost = await shop.api.disputes.retrieve_async(dispute.id)
-    assert (lost.status, lost.evidence_details.past_due) == ("lost", True)
-
-
-async def test_an_inquiry_takes_nothing(shop: Shop) -> None:
-    inquiry = await disputed(shop, "pm_card_createDisputeInquiry")
-    assert (inquiry.status, inquiry.balance_transactions) == ("warning_needs_response", [])
-    closed = await shop.api.disputes.close_async(inquiry.id, None, fresh_key())
-    assert closed.status == "warning_closed"
-
-
-async def test_a_test_disputes_any_charge(shop: Shop, twin: Twin) -> None:
-    paid = await shop.pay(5_000)
-    dispute = twin.open_dispute(str(paid.latest_charge))
-    twin.decide_dispute(dispute["id"], won=True)
-    with pytest.raises(ValueError, match="is closed"):
-        twin.decide_dispute(dispute["id"], won=True)
-    assert twin.books()["default"]["balances"]["usd"]["available"] == -1_500
 
 
 async def test_a_payout_travels_and_comes_back(shop: Shop, twin: Twin) -> None:
@@ -124,6 +65,101 @@ async def test_an_automatic_payout_says_what_is_in_it(shop: Shop, twin: Twin) ->
     assert second["amount"] == 2_000 - 88
     again = await shop.api.balance_transactions.list_async({"payout": second["id"]})
     assert sorted(item.type for item in again.data) == ["charge", "payout"]
+
+
+async def test_a_connected_account_takes_a_payout_back(shop: Shop, twin: Twin) -> None:
+    account = await onboarded_account(shop)
+    card = "pm_card_bypassPending"
+    await shop.pay(10_000, card=card, options=fresh_key(account))
+    options: stripe.RequestOptions = {"stripe_account": account}
+    payout = await shop.api.payouts.create_async(
+        {"amount": 5_000, "currency": "usd", "method": "instant"}, fresh_key(account)
+    )
+    with pytest.raises(stripe.InvalidRequestError, match="after they were paid"):
+        await shop.api.payouts.reverse_async(payout.id, None, fresh_key(account))
+    twin.advance(seconds=DAY)
+    reversal = await shop.api.payouts.reverse_async(
+        payout.id, {"metadata": {"why": "wrong bank"}}, fresh_key(account)
+    )
+    assert problems(stripe.Payout, reversal.to_dict()) == []
+    assert (reversal.amount, reversal.original_payout) == (-5_000, payout.id)
+    reversed_ = await shop.api.payouts.retrieve_async(payout.id, None, options)
+    assert reversed_.reversed_by == reversal.id
+    balances = twin.books()["default"]["connected"][account]["balances"]
+    assert balances["usd"]["available"] == 9_680
+    described = await shop.api.payouts.update_async(
+        payout.id, {"metadata": {"a": "b"}}, fresh_key(account)
+    )
+    assert described.metadata is not None
+    assert described.metadata["a"] == "b"
+
+
+async def test_the_platform_cannot_take_a_payout_back(shop: Shop, twin: Twin) -> None:
+    await shop.pay(10_000, card="pm_card_bypassPending")
+    payout = await shop.api.payouts.create_async({"amount": 500, "currency": "usd"}, fresh_key())
+    twin.advance(seconds=2 * DAY)
+    with pytest.raises(stripe.InvalidRequestError, match="connected accounts"):
+        await shop.api.payouts.reverse_async(payout.id, None, fresh_key())
+    find = shop.api.payouts.list_async
+    arrived = {"gte": payout.arrival_date, "lte": payout.arrival_date}
+    assert len((await find({"arrival_date": arrived, "status": "paid"})).data) == 1  # type: ignore[arg-type]
+    assert (await find({"arrival_date": payout.arrival_date + 1})).data == []
+
+
+async def test_a_top_up_arrives_or_is_canceled(shop: Shop, twin: Twin) -> None:
+    topup = await shop.api.topups.create_async({"amount": 2_000, "currency": "usd"}, fresh_key())
+    other = await shop.api.topups.create_async({"amount": 300, "currency": "usd"}, fresh_key())
+    assert (await shop.api.topups.cancel_async(other.id, None, fresh_key())).status == "canceled"
+    with pytest.raises(stripe.InvalidRequestError, match="while they are pending"):
+        await shop.api.topups.cancel_async(other.id, None, fresh_key())
+    twin.advance(seconds=3 * DAY)
+    arrived = await shop.api.topups.retrieve_async(topup.id)
+    assert problems(stripe.Topup, arrived.to_dict()) == []
+    assert arrived.status == "succeeded"
+    listed = await shop.api.topups.list_async({"amount": {"gt": 300}, "status": "succeeded"})
+    assert [item.id for item in listed.data] == [topup.id]
+    (booked,) = (await shop.api.balance_transactions.list_async({"type": "topup"})).data
+    assert (booked.source, booked.net) == (topup.id, 2_000)
+
+
+async def test_balance_transactions_of_any_type_are_booked(shop: Shop, twin: Twin) -> None:
+    kinds = {
+        "stripe_fee": -250,
+        "reserve_transaction": -700,
+        "adjustment": 30,
+        "from_the_future": 5,
+    }
+    async with aiohttp.ClientSession(f"{twin.url}/_twin/") as session:
+        for kind, amount in kinds.items():
+            body = {"type": kind, "amount": amount, "description": kind}
+            async with session.post("balance_transactions/default", json=body) as response:
+                assert response.status == 200
+        body = {"type": "charge", "amount": 1, "currency": "US"}
+        async with session.post("balance_transactions/default", json=body) as response:
+            assert response.status == 400
+    listed = (await shop.api.balance_transactions.list_async()).data
+    assert {item.type: item.net for item in listed} == kinds
+    assert [problems(stripe.BalanceTransaction, item.to_dict()) for item in listed[1:]] == [[]] * 3
+    assert twin.books()["default"]["balances"]["usd"]["available"] == sum(kinds.values())
+
+
+async def test_balance_transactions_are_found_by_every_filter(shop: Shop, twin: Twin) -> None:
+    first = await shop.pay(10_000, card="pm_card_bypassPending")
+    twin.advance(seconds=DAY)
+    second = await shop.pay(3_000, currency="eur")
+    refund = await shop.refund(first.id, 400)
+    find = shop.api.balance_transactions.list_async
+    filters: list[tuple[Any, list[str | None]]] = [
+        ({"type": "refund"}, [refund.id]),
+        ({"source": second.latest_charge}, [str(second.latest_charge)]),
+        ({"currency": "eur"}, [str(second.latest_charge)]),
+        ({"created": {"lt": second.created}}, [str(first.latest_charge)]),
+        ({"limit": 1}, [refund.id]),
+    ]
+    for params, sources in filters:
+        assert [item.source for item in (await find(params)).data] == sources
+    pages = (await find({"limit": 1})).auto_paging_iter()
+    assert len([item async for item in pages]) == 3
 
 
 async def test_the_admin_api_plays_banks_and_card_holders(shop: Shop, twin: Twin) -> None:

@@ -233,3 +233,44 @@ async def test_a_card_without_customer_pays_once(shop: Shop) -> None:
     await shop.pay(card=method.id)
     with pytest.raises(stripe.InvalidRequestError, match="may not be used again"):
         await shop.pay(card=method.id)
+
+
+async def test_an_authorisation_is_captured_in_parts(shop: Shop) -> None:
+    options = {"card": {"request_multicapture": "if_available"}}
+    held = await shop.authorize(5_000, payment_method_options=options)
+    first = await shop.capture(held.id, 2_000, final_capture=False)
+    assert (first.status, first.amount_capturable, first.amount_received) == (
+        "requires_capture",
+        3_000,
+        2_000,
+    )
+    charge = await shop.charge_of(held.id)
+    assert (charge.captured, charge.amount_captured) == (False, 2_000)
+    assert (await shop.refund(held.id, 500)).status == "succeeded"
+
+    last = await shop.capture(held.id, 1_000)
+
+    assert (last.status, last.amount_capturable, last.amount_received) == ("succeeded", 0, 3_000)
+    charge = await shop.charge_of(held.id)
+    assert (charge.captured, charge.amount_captured) == (True, 3_000)
+    booked = await shop.api.balance_transactions.list_async({"source": charge.id})
+    assert [(item.amount, item.fee) for item in booked.data] == [(1_000, 59), (2_000, 88)]
+    assert (await shop.event_types())[-2:] == ["charge.captured", "payment_intent.succeeded"]
+
+
+async def test_what_is_not_captured_of_parts_is_released(shop: Shop) -> None:
+    options = {"card": {"request_multicapture": "if_available"}}
+    held = await shop.authorize(5_000, payment_method_options=options)
+    await shop.capture(held.id, 2_000, final_capture=False)
+    released = await shop.api.payment_intents.cancel_async(held.id, None, fresh_key())
+    assert (released.status, released.amount_received) == ("succeeded", 2_000)
+    assert (await shop.charge_of(held.id)).captured
+
+
+async def test_capturing_in_parts_must_be_asked_for(shop: Shop) -> None:
+    held = await shop.authorize(5_000)
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        await shop.capture(held.id, 2_000, final_capture=False)
+    assert caught.value.param == "final_capture"
+    whole = await shop.capture(held.id, 5_000, final_capture=False)
+    assert whole.status == "succeeded"
