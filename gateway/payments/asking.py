@@ -56,6 +56,9 @@ class Outside:
             outcome = follow(_UNKNOWN, outcome)
         reply = RailReply(outcome)
         refused = reply.outcome_class in (OutcomeClass.REJECTED, OutcomeClass.DECLINED)
+        again = operation.kind is OperationKind.REATTEMPT
+        if again and reply.outcome_class is OutcomeClass.REJECTED:
+            return await self._with_intent(payment, reply)
         about_intent = operation.kind in (OperationKind.CAPTURE, OperationKind.CANCEL)
         if refused and (about_intent or operation.kind is OperationKind.CONFIRM):
             return await self._with_intent(payment, reply)
@@ -64,7 +67,7 @@ class Outside:
     async def _send(self, payment: Payment, operation: Operation, *, resend: bool) -> Outcome:
         params: dict[str, Any] = json.loads(operation.params)
         corridor, key = operation.corridor, operation.idempotency_key
-        priority = Priority.BACKGROUND if payment.off_session else Priority.CUSTOMER_PRESENT
+        priority = Priority.BACKGROUND if payment.customer_away else Priority.CUSTOMER_PRESENT
         if operation.kind is OperationKind.AUTHORIZE:
             return await self._rails.create_payment_intent(
                 corridor, params, key, resend=resend, priority=priority
@@ -72,6 +75,10 @@ class Outside:
         if operation.kind is OperationKind.REFUND:
             return await self._rails.create_refund(corridor, params, key)
         intent_id = payment.payment_intent_id
+        if operation.kind is OperationKind.REATTEMPT:
+            return await self._rails.confirm_payment_intent(
+                corridor, intent_id, params, key, priority=priority
+            )
         if operation.kind is OperationKind.CAPTURE:
             return await self._rails.capture_payment_intent(corridor, intent_id, params, key)
         if operation.kind is OperationKind.CANCEL:
@@ -97,6 +104,8 @@ class Outside:
         if operation.kind is OperationKind.CONFIRM or not outcome.succeeded:
             return RailReply(_as_unknown(outcome))
         assert outcome.object is not None
+        if operation.kind is OperationKind.REATTEMPT:
+            return _what_became_of_reattempt(payment, operation, outcome, now)
         wanted = Sight.CAPTURED if operation.kind is OperationKind.CAPTURE else Sight.CANCELED
         sight = read_intent(outcome.object).sight
         if sight is wanted or sight in (Sight.CAPTURED, Sight.CANCELED):
@@ -181,6 +190,17 @@ def _silence(operation: Operation, outcome: Outcome, now: datetime) -> RailReply
     if not settled_by_silence(operation, now):
         return RailReply(_UNKNOWN)
     return RailReply(outcome, nothing_found=True)
+
+
+def _what_became_of_reattempt(
+    payment: Payment, operation: Operation, outcome: Outcome, now: datetime
+) -> RailReply:
+    """A PaymentIntent that still shows the charge that was declined before was not tried again."""
+    assert outcome.object is not None
+    seen = read_intent(outcome.object)
+    if seen.sight is Sight.DECLINED and seen.charge_id == payment.charge_id:
+        return _silence(operation, outcome, now)
+    return RailReply(outcome)
 
 
 def _as_unknown(outcome: Outcome) -> Outcome:

@@ -22,6 +22,7 @@ from gateway.payments.payment import (
     take,
 )
 from gateway.payments.reply import GivenUp, RailReply
+from gateway.payments.retrying import decline_step, put_back_step
 from gateway.payments.states import PaymentState, Transition
 from gateway.rails.failover import reason_to_leave
 from gateway.rails.outcome import OutcomeClass
@@ -48,6 +49,10 @@ def settle_authorization(
     if outcome is OutcomeClass.DECLINED:
         return declined(so_far, reply, given)
     if outcome is OutcomeClass.REJECTED:
+        if reply.intent is not None:
+            observation = read_intent(reply.intent)
+            if observation.sight is not Sight.DECLINED:
+                return seen(so_far, observation, given)
         return _elsewhere(so_far, reply, given) or _rejected(so_far, reply, given)
     if outcome is OutcomeClass.NOT_SENT and not resend:
         reason = reply.outcome.not_sent_reason
@@ -104,14 +109,17 @@ def declined(so_far: Decision, reply: RailReply, given: Circumstances) -> Decisi
     payment = so_far.payment
     change: Change | None = None
     if payment.state is PaymentState.AUTHORIZING:
-        change = take(
+        change = decline_step(
             payment,
-            Transition.DECLINED,
+            decline_of(
+                failure.code,
+                failure.decline_code,
+                failure.advice_code,
+                intent.get("last_payment_error"),
+            ),
             given.now,
-            decline=decline_of(failure.code, failure.decline_code, failure.advice_code),
-            payment_intent_id=str(intent.get("id") or payment.payment_intent_id),
-            charge_id=charge_id_of(intent.get("latest_charge")) or payment.charge_id,
-            hold_id="",
+            str(intent.get("id") or payment.payment_intent_id),
+            charge_id_of(intent.get("latest_charge")) or payment.charge_id,
         )
     return so_far.then(change).ended(OperationState.DECLINED, given.now, failure.code)
 
@@ -126,6 +134,9 @@ def _elsewhere(so_far: Decision, reply: RailReply, given: Circumstances) -> Deci
     """The decision to charge through another corridor, if this one did not and another may."""
     reason = reason_to_leave(reply.outcome)
     if not reason or so_far.payment.state is not PaymentState.AUTHORIZING:
+        return None
+    if so_far.payment.decline_count:
+        # Its PaymentIntent is here, and of one Stripe takes money once at most.
         return None
     state = (
         OperationState.CANCELED
@@ -156,7 +167,9 @@ def _rejected(so_far: Decision, reply: RailReply, given: Circumstances) -> Decis
 def _not_performed(so_far: Decision, given: Circumstances) -> Decision:
     """Asked, but Stripe has no trace of it: the customer is long gone, so it is not repeated."""
     change: Change | None = None
-    if so_far.payment.state is PaymentState.AUTHORIZING:
+    if so_far.payment.state is PaymentState.AUTHORIZING and so_far.payment.decline_count:
+        change = put_back_step(so_far.payment, given.now)
+    elif so_far.payment.state is PaymentState.AUTHORIZING:
         change = take(
             so_far.payment,
             Transition.FAILED,
@@ -172,6 +185,8 @@ def _not_sent(so_far: Decision, reason: str, given: Circumstances) -> Decision:
     withdrawn = so_far.ended(OperationState.CANCELED, given.now, reason)
     if so_far.payment.state is not PaymentState.AUTHORIZING:
         return withdrawn
+    if so_far.payment.decline_count:
+        return withdrawn.then(put_back_step(so_far.payment, given.now))
     return not_sent(withdrawn, reason, given)
 
 

@@ -13,7 +13,7 @@ from gateway.payments.operation import (
     next_attempt,
     sent,
 )
-from gateway.payments.params import authorize_params, encode
+from gateway.payments.params import authorize_params, encode, reattempt_params
 from gateway.payments.payment import (
     FailureCode,
     Payment,
@@ -23,6 +23,7 @@ from gateway.payments.payment import (
     take,
 )
 from gateway.payments.reply import CheckReply
+from gateway.payments.retrying import put_back_step
 from gateway.payments.states import PaymentState, Transition
 from gateway.rails.failover import Elsewhere
 
@@ -70,6 +71,8 @@ def give_up_check(so_far: Decision, now: datetime) -> Decision:
     payment = so_far.payment
     if payment.state in (PaymentState.QUEUED, PaymentState.IN_REVIEW):
         change = take(payment, Transition.EXPIRED, now)
+    elif payment.state is PaymentState.RETRY_SCHEDULED:
+        change = put_back_step(payment, now)
     else:
         change = take(
             payment,
@@ -82,16 +85,19 @@ def give_up_check(so_far: Decision, now: datetime) -> Decision:
 
 def authorization(payment: Payment, operation_id: str, now: datetime) -> Operation:
     """The operation that asks Stripe for the money, as it is before its first byte goes out."""
+    # A payment keeps its PaymentIntent, so that Stripe itself takes its money once at most.
+    again = payment.decline_count > 0 and bool(payment.payment_intent_id)
+    params = reattempt_params(payment) if again else authorize_params(payment, operation_id)
     operation = Operation(
         id=operation_id,
         payment_id=payment.id,
-        kind=OperationKind.AUTHORIZE,
+        kind=OperationKind.REATTEMPT if again else OperationKind.AUTHORIZE,
         state=OperationState.PENDING,
         corridor=payment.corridor,
         create_time=now,
         next_attempt_time=now,
         deadline=now + AUTHORIZE_WINDOW,
-        params=encode(authorize_params(payment, operation_id)),
+        params=encode(params),
         amount_minor=payment.amount_minor,
     )
     return sent(operation, now)
@@ -125,6 +131,10 @@ def _unreachable(so_far: Decision, reply: CheckReply, given: Circumstances) -> D
     """Never charge: wait in line if the request says so, else fail."""
     now, payment = given.now, so_far.payment
     wait = backoff(so_far.operation.send_count, given.jitter, reply.retry_after)
+    if payment.customer_returned:
+        # The customer waits: better told now than charged later.
+        back = so_far.then(put_back_step(payment, now))
+        return back.ended(OperationState.FAILED, now, "compliance_unavailable")
     if payment.state is not PaymentState.RECEIVED:
         return so_far.later(now, wait, unknown=False, failure_code="compliance_unavailable")
     if payment.unavailable_policy is UnavailablePolicy.QUEUE:

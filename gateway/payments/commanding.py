@@ -38,6 +38,10 @@ _PAST_ACTION = frozenset(
 )
 
 
+# Nothing is under way at Stripe: the operation by which the payment waits can be withdrawn.
+WAITING = frozenset({PaymentState.QUEUED, PaymentState.IN_REVIEW, PaymentState.RETRY_SCHEDULED})
+
+
 @dataclass(frozen=True, slots=True)
 class Amount:
     """An amount that a caller asks for."""
@@ -68,8 +72,10 @@ class Start:
     withdraws: bool = False
 
 
-def start_confirm(payment: Payment, given: Given) -> Start | Refusal:
-    """Goes on after the customer's action."""
+def start_confirm(payment: Payment, given: Given, return_url: str = "") -> Start | Refusal:
+    """Goes on after the customer's action, or with a customer who came back to authenticate."""
+    if can_return(payment):
+        return _start_return(payment, given, return_url)
     if payment.state in _PAST_ACTION:
         return Start(payment)
     if not allows(payment.state, Transition.CONFIRMATION_STARTED):
@@ -82,6 +88,16 @@ def start_confirm(payment: Payment, given: Given) -> Start | Refusal:
     )
     operation = replace(operation, params=encode(confirm_params(payment)))
     return Start(change.after, change, operation)
+
+
+def can_return(payment: Payment) -> bool:
+    """Whether a declined payment only wants its customer to authenticate."""
+    return (
+        payment.state is PaymentState.DECLINED
+        and payment.off_session
+        and payment.decline is not None
+        and payment.decline.authentication_required
+    )
 
 
 def start_capture(payment: Payment, amount: Amount | None, given: Given) -> Start | Refusal:
@@ -112,7 +128,7 @@ def start_capture(payment: Payment, amount: Amount | None, given: Given) -> Star
 
 def start_cancel(payment: Payment, given: Given, *, expires: bool = False) -> Start | Refusal:
     """Cancels: by itself while it only waits, at Stripe once there is something to cancel."""
-    if payment.state in (PaymentState.QUEUED, PaymentState.IN_REVIEW):
+    if payment.state in WAITING:
         transition = Transition.EXPIRED if expires else Transition.CANCELED
         change = take(payment, transition, given.now)
         return Start(change.after, change, withdraws=True)
@@ -180,6 +196,19 @@ def check_operation(
 ) -> Operation:
     """The operation that asks compliance about a payment."""
     return _operation(payment, operation_id, OperationKind.CHECK, now, window)
+
+
+def _start_return(payment: Payment, given: Given, return_url: str) -> Start:
+    """Compliance is asked again first: what it said without the customer may not hold any more."""
+    change = take(
+        payment,
+        Transition.CUSTOMER_RETURNED,
+        given.now,
+        customer_returned=True,
+        return_url=return_url,
+    )
+    operation = check_operation(change.after, given.operation_id, given.now, CONFIRM_WINDOW)
+    return Start(change.after, change, operation)
 
 
 def _operation(

@@ -2,13 +2,14 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.payments import operation_store, store
+from gateway.payments import decline_store, operation_store, store
 from gateway.payments.commanding import Given, start_cancel
 from gateway.payments.ids import new_id
 from gateway.payments.operation import OperationState, decided
 from gateway.payments.payment import Payment, take
 from gateway.payments.recording import record_changes
 from gateway.payments.refusal import Refusal
+from gateway.payments.retrying import due_step, longest_window
 from gateway.payments.states import PaymentState, Transition
 from gateway.payments.wakeups import PaymentBells
 from runtime.clock import Clock
@@ -45,6 +46,9 @@ class Deadlines:
 
     async def _wake(self, connection: AsyncConnection, payment: Payment) -> None:
         now = self._clock.now()
+        if payment.state is PaymentState.RETRY_SCHEDULED:
+            await self._retry(connection, payment)
+            return
         if payment.state is PaymentState.AUTHORIZED:
             assert payment.capture_before is not None, "an authorisation has its end"
             if now < payment.capture_before:
@@ -68,3 +72,13 @@ class Deadlines:
             await operation_store.take_from(connection, withdrawn)
         if started.operation is not None:
             await operation_store.add_operation(connection, started.operation)
+
+    async def _retry(self, connection: AsyncConnection, payment: Payment) -> None:
+        """Begins the next attempt, unless the networks want it later or it comes too late."""
+        now = self._clock.now()
+        since = now - longest_window()
+        declines = await decline_store.decline_times(connection, payment, since)
+        change, operation = due_step(payment, declines, now, new_id("op", now))
+        await record_changes(connection, [change], now)
+        if operation is not None:
+            await operation_store.add_operation(connection, operation)

@@ -92,13 +92,20 @@ def charge_id_of(charge: Any) -> str:
     return charge if isinstance(charge, str) else ""
 
 
-def decline_of(code: str, decline_code: str, advice_code: str) -> Decline:
-    """A refusal in Stripe's codes."""
+def decline_of(
+    code: str, decline_code: str, advice_code: str, error: Mapping[str, Any] | None = None
+) -> Decline:
+    """A refusal in Stripe's codes; `error` is the PaymentIntent's last_payment_error."""
+    error = error or {}
+    card = (error.get("payment_method") or {}).get("card") or {}
     return Decline(
         code=code,
         decline_code=decline_code,
         advice_code=advice_code,
         authentication_required=AUTHENTICATION_REQUIRED in (code, decline_code),
+        network_advice_code=str(error.get("network_advice_code") or ""),
+        card_brand=str(card.get("brand") or ""),
+        card_fingerprint=str(card.get("fingerprint") or ""),
     )
 
 
@@ -126,4 +133,5 @@ def _decline(intent: Mapping[str, Any]) -> Decline:
         str(error.get("code") or ""),
         str(error.get("decline_code") or ""),
         str(error.get("advice_code") or ""),
+        error,
     )

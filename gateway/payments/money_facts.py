@@ -28,6 +28,8 @@ _REASONS = {
     Transition.FAILED: ReleaseReason.FAILED,
     Transition.QUEUED: ReleaseReason.FAILED,
     Transition.FAILED_OVER: ReleaseReason.FAILED,
+    Transition.RETRY_SCHEDULED: ReleaseReason.DECLINED,
+    Transition.RETRY_POSTPONED: ReleaseReason.FAILED,
 }
 
 

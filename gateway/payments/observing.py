@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from gateway.payments.intents import Observation, Sight
 from gateway.payments.payment import Change, Payment, take
+from gateway.payments.retrying import decline_step
 from gateway.payments.states import FINAL, PaymentState, Transition, allows
 
 # Until then Stripe captures a card by default where the charge names no deadline of its own:
@@ -59,7 +60,7 @@ def observe(
     if earlier and not (decided and payment.state in _UNDER_WAY):
         return None
     if seen.sight is Sight.DECLINED:
-        return _step(payment, Transition.DECLINED, seen, now, decline=seen.decline, hold_id="")
+        return _declined(payment, seen, now, decided=decided)
     if payment.state is PaymentState.REQUIRES_ACTION or not decided:
         return None
     return _step(
@@ -119,6 +120,22 @@ def _authorized(
         decline=None,
         failure=None,
     )
+
+
+def _declined(
+    payment: Payment, seen: Observation, now: datetime, *, decided: bool
+) -> Change | None:
+    assert seen.decline is not None, "a refusal comes with its reason"
+    charge_id = seen.charge_id or payment.charge_id
+    several = payment.decline_count > 0 or payment.decline_retry is not None
+    if several and not decided:
+        if payment.state is PaymentState.AUTHORIZING:
+            # It may be the refusal of the attempt before: this one's operation finds out.
+            return None
+        if (seen.decline, charge_id) == (payment.decline, payment.charge_id):
+            # Seen before the present attempt was made, and told late.
+            return None
+    return decline_step(payment, seen.decline, now, seen.payment_intent_id, charge_id)
 
 
 def _canceled(payment: Payment, seen: Observation, now: datetime) -> Change | None:

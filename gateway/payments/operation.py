@@ -25,6 +25,8 @@ class OperationKind(StrEnum):
 
     CHECK = "CHECK"
     AUTHORIZE = "AUTHORIZE"
+    # The PaymentIntent of a declined attempt, confirmed again.
+    REATTEMPT = "REATTEMPT"
     CONFIRM = "CONFIRM"
     CAPTURE = "CAPTURE"
     CANCEL = "CANCEL"

@@ -49,7 +49,9 @@ def authorize_params(payment: Payment, operation_id: str) -> dict[str, Any]:
         },
         "expand": EXPAND_CHARGE,
     }
-    if payment.off_session:
+    if payment.save_payment_method:
+        params["setup_future_usage"] = "off_session"
+    if payment.customer_away:
         # Without a customer 3-D Secure cannot be done: Stripe then answers with a decline.
         params["off_session"] = True
     if payment.payment_method_customer:
@@ -64,6 +66,16 @@ def authorize_params(payment: Payment, operation_id: str) -> dict[str, Any]:
         params["transfer_data"] = {"destination": payment.destination_account}
     if payment.application_fee_minor is not None:
         params["application_fee_amount"] = payment.application_fee_minor
+    return params
+
+
+def reattempt_params(payment: Payment) -> dict[str, Any]:
+    """Confirm the PaymentIntent of a declined attempt with the same payment method again."""
+    params: dict[str, Any] = {"payment_method": payment.payment_method, "expand": EXPAND_CHARGE}
+    if payment.customer_away:
+        params["off_session"] = True
+    elif payment.return_url:
+        params["return_url"] = payment.return_url
     return params
 
 

@@ -53,6 +53,18 @@ class Decline:
     decline_code: str = ""
     advice_code: str = ""
     authentication_required: bool = False
+    network_advice_code: str = ""
+    # Stripe's names of the brand ("visa") and of the card number behind it, whatever its token.
+    card_brand: str = ""
+    card_fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeclineRetry:
+    """What a client wants to be tried again after declines; the first attempt counts."""
+
+    max_attempts: int
+    within: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +142,13 @@ class Payment:
     routes: tuple[Route, ...] = ()
     # Where it could not be charged, in order, before `corridor`.
     left_corridors: tuple[LeftCorridor, ...] = ()
+    # Keep the payment method for payments without the customer, once this one has gone through.
+    save_payment_method: bool = False
+    decline_retry: DeclineRetry | None = None
+    # Authorisations that the bank or Stripe's rules refused.
+    decline_count: int = 0
+    # An off-session payment whose customer is there after all, to authenticate.
+    customer_returned: bool = False
     authorized_minor: int = 0
     captured_minor: int = 0
     refunded_minor: int = 0
@@ -169,6 +188,11 @@ class Payment:
     def holding(self) -> bool:
         """Whether money is held at the customer's bank, or may be."""
         return self.state in HOLDING
+
+    @property
+    def customer_away(self) -> bool:
+        """Whether nobody can be asked to authenticate."""
+        return self.off_session and not self.customer_returned
 
     @property
     def refundable_minor(self) -> int:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.payments import operation_store, store
-from gateway.payments.commanding import Given, Start, check_operation
+from gateway.payments.commanding import WAITING, Given, Start, check_operation
 from gateway.payments.errors import (
     not_begun,
     operation_in_progress,
@@ -189,7 +189,7 @@ class Payments:
     ) -> Start | Refusal:
         """What the rule says, unless something on the payment is under way."""
         pending = await operation_store.open_operation_of(connection, payment.id)
-        waits = payment.state in (PaymentState.QUEUED, PaymentState.IN_REVIEW)
+        waits = payment.state in WAITING
         refunds = payment.state is PaymentState.SUCCEEDED
         if pending is not None and not waits and not refunds:
             raise operation_in_progress(payment, pending)

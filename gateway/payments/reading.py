@@ -3,9 +3,14 @@
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.bookkeeping.reporting import booking_state
-from gateway.payments import operation_store, store
+from gateway.payments import decline_store, operation_store, store
 from gateway.payments.errors import payment_not_found
-from gateway.payments.rendering import add_details, payment_message, refund_message
+from gateway.payments.rendering import (
+    add_details,
+    declined_attempt_message,
+    payment_message,
+    refund_message,
+)
 from gateway.payments.states import PaymentState
 from gateway.v1 import payment_pb2, refund_pb2
 
@@ -25,10 +30,15 @@ class PaymentReader:
                 raise payment_not_found(payment_id)
             operations = await operation_store.operations_of(connection, payment_id)
             refunds = []
+            attempts: list[payment_pb2.DeclinedAttempt] = []
             if payment.captured_minor:
                 refunds = await store.refunds_of(connection, payment_id)
+            if payment.decline_count:
+                declined = await decline_store.declined_attempts(connection, payment_id)
+                attempts = [declined_attempt_message(attempt) for attempt in declined]
             booked = await booking_state(connection, payment_id)
             message = payment_message(payment, secrets=True)
+            message.declined_attempts.extend(attempts)
             add_details(message, operations, refunds, payment.currency, booked)
             if payment.state is PaymentState.QUEUED:
                 message.queue.position = await operation_store.place_in_line(

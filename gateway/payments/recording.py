@@ -8,7 +8,7 @@ from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.bookkeeping.reporting import enqueue
-from gateway.payments import store
+from gateway.payments import decline_store, store
 from gateway.payments.money_facts import facts_of, facts_of_refund
 from gateway.payments.payment import CREATED, Change, Payment
 from gateway.payments.refund import Refund
@@ -34,6 +34,8 @@ async def record_changes(
     await store.save_payment(connection, changes[-1].after)
     await _add_events(connection, changes)
     for change in changes:
+        if change.before is not None and change.after.decline_count > change.before.decline_count:
+            await decline_store.add_decline(connection, change.after, now)
         for fact in facts_of(change, now):
             await enqueue(connection, fact, now)
 

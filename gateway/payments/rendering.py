@@ -8,8 +8,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.bookkeeping.reporting import PaymentBookings
 from gateway.payments.operation import Operation
-from gateway.payments.payment import Payment
+from gateway.payments.payment import Decline, Payment
 from gateway.payments.refund import Refund
+from gateway.payments.retrying import DeclinedAttempt
 from gateway.payments.states import PaymentState
 from gateway.v1 import payment_pb2 as pb
 from gateway.v1 import refund_pb2
@@ -68,6 +69,13 @@ def payment_message(payment: Payment, *, secrets: bool = False) -> pb.Payment:
         create_time=stamp(p.create_time),
         update_time=stamp(p.update_time),
     )
+    message.save_payment_method = p.save_payment_method
+    message.customer_returned = p.customer_returned
+    if p.decline_retry is not None:
+        message.decline_retry.max_attempts = p.decline_retry.max_attempts
+        message.decline_retry.within.FromTimedelta(p.decline_retry.within)
+    if p.state is PaymentState.RETRY_SCHEDULED and p.wake_time is not None:
+        message.next_retry_time.FromDatetime(p.wake_time)
     if p.fee_minor is not None:
         message.fee.CopyFrom(money(p.fee_currency, p.fee_minor))
     if p.queue_timeout is not None:
@@ -151,13 +159,31 @@ def refund_message(refund: Refund, currency: str) -> refund_pb2.Refund:
     )
 
 
+def decline_message(decline: Decline) -> pb.Decline:
+    """Why it was refused. The card's fingerprint stays here: it is for counting alone."""
+    return pb.Decline(
+        code=decline.code,
+        decline_code=decline.decline_code,
+        advice_code=decline.advice_code,
+        authentication_required=decline.authentication_required,
+        network_advice_code=decline.network_advice_code,
+    )
+
+
+def declined_attempt_message(declined: DeclinedAttempt) -> pb.DeclinedAttempt:
+    """One refused attempt."""
+    return pb.DeclinedAttempt(
+        attempt=declined.attempt,
+        decline=decline_message(declined.decline),
+        charge_id=declined.charge_id,
+        decline_time=stamp(declined.decline_time),
+    )
+
+
 def _add_particulars(message: Any, payment: Payment, *, secrets: bool) -> None:
     """What belongs to the state that the payment is in."""
     if payment.decline is not None:
-        message.decline.code = payment.decline.code
-        message.decline.decline_code = payment.decline.decline_code
-        message.decline.advice_code = payment.decline.advice_code
-        message.decline.authentication_required = payment.decline.authentication_required
+        message.decline.CopyFrom(decline_message(payment.decline))
     if payment.failure is not None:
         message.failure.code = payment.failure.code
         message.failure.stripe_code = payment.failure.stripe_code

@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.payments.commanding import Amount
 from gateway.payments.ids import new_id
-from gateway.payments.payment import CaptureMethod, Payment, UnavailablePolicy
+from gateway.payments.payment import CaptureMethod, DeclineRetry, Payment, UnavailablePolicy
 from gateway.payments.refund import RefundCause
 from gateway.payments.states import PaymentState
 from gateway.rails.failover import Route
@@ -26,6 +26,10 @@ def new_payment(request: CreatePaymentRequest, corridor: str, now: datetime) -> 
         if request.HasField("queue_timeout"):
             queue_timeout = request.queue_timeout.ToTimedelta()
     manual = request.capture_method == payment_pb2.CAPTURE_METHOD_MANUAL
+    retry: DeclineRetry | None = None
+    if request.HasField("decline_retry"):
+        wanted = request.decline_retry
+        retry = DeclineRetry(wanted.max_attempts, wanted.within.ToTimedelta())
     has_fee = request.HasField("application_fee")
     return Payment(
         id=new_id("pay", now),
@@ -48,6 +52,8 @@ def new_payment(request: CreatePaymentRequest, corridor: str, now: datetime) -> 
         statement_descriptor_suffix=request.statement_descriptor_suffix,
         metadata=dict(request.metadata),
         destination_account=request.destination_account,
+        save_payment_method=request.save_payment_method,
+        decline_retry=retry,
         application_fee_minor=request.application_fee.minor_units if has_fee else None,
         billing_country=request.billing_country_code,
         stays=request.stay_in_corridor,

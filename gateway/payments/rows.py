@@ -1,6 +1,7 @@
 """Values of the rules as rows of the tables, and back."""
 
 from dataclasses import asdict, fields
+from datetime import timedelta
 from typing import Any
 
 from gateway.payments.operation import Operation, OperationKind, OperationState
@@ -8,6 +9,7 @@ from gateway.payments.payment import (
     CaptureMethod,
     ComplianceRecord,
     Decline,
+    DeclineRetry,
     FailureCode,
     LeftCorridor,
     NextAction,
@@ -34,6 +36,10 @@ def payment_row(payment: Payment) -> dict[str, Any]:
     row["metadata"] = dict(payment.metadata)
     row["routes"] = [asdict(route) for route in payment.routes] or None
     row["left_corridors"] = [asdict(left) for left in payment.left_corridors] or None
+    retry = payment.decline_retry
+    if retry is not None:
+        within = retry.within.total_seconds()
+        row["decline_retry"] = {"max_attempts": retry.max_attempts, "within_seconds": within}
     return row
 
 
@@ -44,6 +50,9 @@ def payment_of(row: Any) -> Payment:
     values["capture_method"] = CaptureMethod(row.capture_method)
     values["unavailable_policy"] = UnavailablePolicy(row.unavailable_policy)
     values["queue_reason"] = QueueReason(row.queue_reason) if row.queue_reason else None
+    if row.decline_retry:
+        within = timedelta(seconds=row.decline_retry["within_seconds"])
+        values["decline_retry"] = DeclineRetry(row.decline_retry["max_attempts"], within)
     values["decline"] = Decline(**row.decline) if row.decline else None
     values["next_action"] = NextAction(**row.next_action) if row.next_action else None
     values["routes"] = tuple(Route(**route) for route in row.routes or ())

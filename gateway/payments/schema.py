@@ -50,6 +50,10 @@ PAYMENT = Table(
     Column("stays", Boolean),
     Column("routes", _JSON),
     Column("left_corridors", _JSON),
+    Column("save_payment_method", Boolean),
+    Column("decline_retry", _JSON),
+    Column("decline_count", Integer),
+    Column("customer_returned", Boolean),
     Column("authorized_minor", BigInteger),
     Column("captured_minor", BigInteger),
     Column("refunded_minor", BigInteger),
@@ -127,6 +131,20 @@ REQUEST = Table(
     Column("refund_id", Text),
     Column("refusal", _JSON),
     Column("create_time", _TIME),
+)
+
+DECLINE = Table(
+    "payment_decline",
+    _metadata,
+    Column("decline_number", BigInteger, primary_key=True),
+    Column("payment_id", Text),
+    Column("attempt", Integer),
+    Column("corridor", Text),
+    Column("payment_method", Text),
+    Column("card_fingerprint", Text),
+    Column("charge_id", Text),
+    Column("decline", _JSON),
+    Column("decline_time", _TIME),
 )
 
 EVENT = Table(

@@ -70,7 +70,11 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         self, request: pb.ConfirmPaymentRequest, _context: Any
     ) -> pb.ConfirmPaymentResponse:
         command = Command(request.request_id, request)
-        done = await self._payments.command(command, request.payment_id, start_confirm)
+        done = await self._payments.command(
+            command,
+            request.payment_id,
+            lambda payment, given: start_confirm(payment, given, request.return_url),
+        )
         return pb.ConfirmPaymentResponse(payment=await self._reader.read(done.payment_id))
 
     async def CapturePayment(

@@ -15,9 +15,13 @@ from gateway.payments.states import PaymentState
 
 _STATES_THAT_WAIT = {
     OperationKind.CHECK: frozenset(
-        {PaymentState.RECEIVED, PaymentState.QUEUED, PaymentState.IN_REVIEW}
+        {
+            *(PaymentState.RECEIVED, PaymentState.QUEUED, PaymentState.IN_REVIEW),
+            PaymentState.RETRY_SCHEDULED,
+        }
     ),
     OperationKind.AUTHORIZE: frozenset({PaymentState.AUTHORIZING}),
+    OperationKind.REATTEMPT: frozenset({PaymentState.AUTHORIZING}),
     OperationKind.CONFIRM: frozenset({PaymentState.AUTHORIZING}),
     OperationKind.CAPTURE: frozenset({PaymentState.CAPTURING}),
     OperationKind.CANCEL: frozenset({PaymentState.CANCELING}),
@@ -34,7 +38,7 @@ def is_moot(payment: Payment, operation: Operation, refund: Refund | None) -> bo
 
 def end_moot(payment: Payment, operation: Operation, given: Circumstances) -> Decision:
     """The decision when there is nothing left to do: the payment stays as it is."""
-    was_declined = payment.state is PaymentState.DECLINED
+    was_declined = payment.state in (PaymentState.DECLINED, PaymentState.RETRY_SCHEDULED)
     state = OperationState.DECLINED if was_declined else OperationState.SUCCEEDED
     return Decision(payment, operation).ended(state, given.now)
 
@@ -60,7 +64,7 @@ def settle(
             return not_allowed_there(Decision(payment, operation), reply, given)
         return settle_check(payment, operation, reply, given)
     assert not isinstance(reply, CheckReply), reply
-    if operation.kind is OperationKind.AUTHORIZE:
+    if operation.kind in (OperationKind.AUTHORIZE, OperationKind.REATTEMPT):
         return settle_authorization(payment, operation, reply, given, resend=resend)
     if operation.kind is OperationKind.CONFIRM:
         return settle_confirmation(payment, operation, reply, given)

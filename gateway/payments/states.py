@@ -15,6 +15,7 @@ class PaymentState(StrEnum):
     IN_REVIEW = "IN_REVIEW"
     QUEUED = "QUEUED"
     AUTHORIZING = "AUTHORIZING"
+    RETRY_SCHEDULED = "RETRY_SCHEDULED"
     REQUIRES_ACTION = "REQUIRES_ACTION"
     AUTHORIZED = "AUTHORIZED"
     CAPTURING = "CAPTURING"
@@ -47,7 +48,11 @@ class Transition(StrEnum):
     RETRIED = "retried"
     # Nothing was charged there: it is tried through another corridor, or comes home.
     FAILED_OVER = "failed_over"
+    RETRY_SCHEDULED = "retry_scheduled"
+    CUSTOMER_RETURNED = "customer_returned"
     # These leave the state as it is.
+    RETRY_STARTED = "retry_started"
+    RETRY_POSTPONED = "retry_postponed"
     CAPTURE_WINDOW_CLOSING = "capture_window_closing"
     FEE_KNOWN = "fee_known"
     REFUND_STARTED = "refund_started"
@@ -60,13 +65,18 @@ S, T = PaymentState, Transition
 # Money is held, or may be: from before Stripe is asked until it is known how it ended.
 HOLDING = frozenset({S.AUTHORIZING, S.REQUIRES_ACTION, S.AUTHORIZED, S.CAPTURING, S.CANCELING})
 
-# Nothing follows but what Stripe itself reports late, refunds, and a repeated call after FAILED.
+# Nothing follows but what Stripe itself reports late, refunds, a repeated call after FAILED, and a
+# customer who comes back to authenticate after DECLINED.
 FINAL = frozenset({S.BLOCKED, S.SUCCEEDED, S.DECLINED, S.CANCELED, S.EXPIRED, S.FAILED})
 
 _TABLE: dict[Transition, dict[PaymentState, PaymentState]] = {
-    T.COMPLIANCE_ALLOWED: dict.fromkeys((S.RECEIVED, S.IN_REVIEW, S.QUEUED), S.COMPLIANCE_CHECKED),
-    T.COMPLIANCE_DENIED: dict.fromkeys((S.RECEIVED, S.IN_REVIEW, S.QUEUED), S.BLOCKED),
-    T.REVIEW_REQUIRED: dict.fromkeys((S.RECEIVED, S.QUEUED), S.IN_REVIEW),
+    T.COMPLIANCE_ALLOWED: dict.fromkeys(
+        (S.RECEIVED, S.IN_REVIEW, S.QUEUED, S.RETRY_SCHEDULED), S.COMPLIANCE_CHECKED
+    ),
+    T.COMPLIANCE_DENIED: dict.fromkeys(
+        (S.RECEIVED, S.IN_REVIEW, S.QUEUED, S.RETRY_SCHEDULED), S.BLOCKED
+    ),
+    T.REVIEW_REQUIRED: dict.fromkeys((S.RECEIVED, S.QUEUED, S.RETRY_SCHEDULED), S.IN_REVIEW),
     T.QUEUED: dict.fromkeys((S.RECEIVED, S.AUTHORIZING), S.QUEUED),
     T.AUTHORIZATION_STARTED: {S.COMPLIANCE_CHECKED: S.AUTHORIZING},
     T.CONFIRMATION_STARTED: {S.REQUIRES_ACTION: S.AUTHORIZING},
@@ -76,7 +86,7 @@ _TABLE: dict[Transition, dict[PaymentState, PaymentState]] = {
     T.AUTHORIZED: dict.fromkeys(
         (
             *(S.AUTHORIZING, S.REQUIRES_ACTION, S.CAPTURING, S.CANCELING),
-            *(S.DECLINED, S.EXPIRED, S.FAILED),
+            *(S.RETRY_SCHEDULED, S.DECLINED, S.EXPIRED, S.FAILED),
         ),
         S.AUTHORIZED,
     ),
@@ -84,17 +94,25 @@ _TABLE: dict[Transition, dict[PaymentState, PaymentState]] = {
     T.CAPTURED: dict.fromkeys(
         (
             *(S.AUTHORIZING, S.REQUIRES_ACTION, S.AUTHORIZED, S.CAPTURING, S.CANCELING),
-            *(S.DECLINED, S.EXPIRED, S.FAILED),
+            *(S.RETRY_SCHEDULED, S.DECLINED, S.EXPIRED, S.FAILED),
         ),
         S.SUCCEEDED,
     ),
     T.CANCELLATION_STARTED: dict.fromkeys((S.REQUIRES_ACTION, S.AUTHORIZED), S.CANCELING),
-    T.CANCELED: dict.fromkeys((S.IN_REVIEW, S.QUEUED, *HOLDING), S.CANCELED),
-    T.DECLINED: dict.fromkeys((S.AUTHORIZING, S.REQUIRES_ACTION, S.CANCELING), S.DECLINED),
-    T.EXPIRED: dict.fromkeys((S.IN_REVIEW, S.QUEUED, *HOLDING), S.EXPIRED),
+    T.CANCELED: dict.fromkeys((S.IN_REVIEW, S.QUEUED, S.RETRY_SCHEDULED, *HOLDING), S.CANCELED),
+    # From RETRY_SCHEDULED when no other attempt can be made any more.
+    T.DECLINED: dict.fromkeys(
+        (S.AUTHORIZING, S.RETRY_SCHEDULED, S.REQUIRES_ACTION, S.CANCELING), S.DECLINED
+    ),
+    T.EXPIRED: dict.fromkeys((S.IN_REVIEW, S.QUEUED, S.RETRY_SCHEDULED, *HOLDING), S.EXPIRED),
     T.FAILED: dict.fromkeys((S.RECEIVED, S.AUTHORIZING), S.FAILED),
     T.RETRIED: {S.FAILED: S.RECEIVED},
     T.FAILED_OVER: dict.fromkeys((S.AUTHORIZING, S.RECEIVED), S.RECEIVED),
+    T.RETRY_SCHEDULED: {S.AUTHORIZING: S.RETRY_SCHEDULED},
+    T.RETRY_STARTED: {S.RETRY_SCHEDULED: S.RETRY_SCHEDULED},
+    # From AUTHORIZING when the attempt could not be sent.
+    T.RETRY_POSTPONED: dict.fromkeys((S.AUTHORIZING, S.RETRY_SCHEDULED), S.RETRY_SCHEDULED),
+    T.CUSTOMER_RETURNED: {S.DECLINED: S.RETRY_SCHEDULED},
     T.CAPTURE_WINDOW_CLOSING: {S.AUTHORIZED: S.AUTHORIZED},
     T.FEE_KNOWN: {S.SUCCEEDED: S.SUCCEEDED},
     T.REFUND_STARTED: {S.SUCCEEDED: S.SUCCEEDED},

@@ -23,9 +23,10 @@ MAX_REFUNDS = 1_000
 _FIXED = frozenset(
     {
         *("id", "request_id", "merchant_id", "customer_id", "currency", "amount_minor"),
-        *("capture_method", "off_session", "return_url", "unavailable_policy"),
-        *("queue_timeout", "description", "statement_descriptor_suffix", "metadata"),
-        *("application_fee_minor", "billing_country", "stays", "routes", "create_time"),
+        *("capture_method", "off_session", "save_payment_method", "decline_retry"),
+        *("unavailable_policy", "queue_timeout", "description", "statement_descriptor_suffix"),
+        *("metadata", "application_fee_minor", "billing_country", "stays", "routes"),
+        "create_time",
     }
 )
 

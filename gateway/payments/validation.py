@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from gateway.money import MAX_MINOR_UNITS, problem_with_currency
 from gateway.payments.params import METADATA_PREFIX
+from gateway.payments.retry_policy import MAX_ATTEMPTS, MAX_WITHIN, MIN_ATTEMPTS, MIN_WITHIN
 from gateway.v1 import payment_pb2
 from gateway.v1 import payment_service_pb2 as pb
 from gateway.v1.money_pb2 import Money
@@ -59,12 +60,34 @@ def _return_url(request: Any) -> str | None:
         return None
     if request.off_session:
         return "needs a customer who is there, but off_session is set"
+    return _url(request)
+
+
+def _url(request: Any) -> str | None:
+    if not request.return_url:
+        return None
     try:
         parts = urlsplit(request.return_url)
     except ValueError:
         return "is not a URL"
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return "is not an http or https URL"
+    return None
+
+
+def _save_payment_method(request: Any) -> str | None:
+    if not request.save_payment_method:
+        return None
+    if request.off_session:
+        return "needs the customer's consent, but off_session is set"
+    if not request.payment_method.customer_token:
+        return "needs payment_method.customer_token"
+    return None
+
+
+def _decline_retry(request: Any) -> str | None:
+    if request.HasField("decline_retry") and not request.off_session:
+        return "needs off_session: a customer who is there tries again"
     return None
 
 
@@ -146,8 +169,22 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         repeated("alternatives", max_items=MAX_ALTERNATIVES),
         check("alternatives", _alternatives),
         boolean("stay_in_corridor"),
+        boolean("save_payment_method"),
+        check("save_payment_method", _save_payment_method),
+        message("decline_retry"),
+        check("decline_retry", _decline_retry),
     ],
-    pb.ConfirmPaymentRequest: [REQUEST_ID, _THE_PAYMENT],
+    payment_pb2.DeclineRetry: [
+        integer("max_attempts", minimum=MIN_ATTEMPTS, maximum=MAX_ATTEMPTS),
+        message("within", required=True),
+        duration("within", minimum=MIN_WITHIN, maximum=MAX_WITHIN),
+    ],
+    pb.ConfirmPaymentRequest: [
+        REQUEST_ID,
+        _THE_PAYMENT,
+        text("return_url", max_bytes=MAX_URL_BYTES),
+        check("return_url", _url),
+    ],
     pb.CapturePaymentRequest: [REQUEST_ID, _THE_PAYMENT, message("amount")],
     pb.CancelPaymentRequest: [REQUEST_ID, _THE_PAYMENT],
     pb.RefundPaymentRequest: [REQUEST_ID, _THE_PAYMENT, message("amount"), enum("cause")],

@@ -61,6 +61,10 @@ class _PaymentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentS
     """A deadline passed: of the queue, of the review, of the customer's action, or of the capture."""
     PAYMENT_STATE_FAILED: _PaymentState.ValueType  # 15
     """It could not be carried out, see `failure`. Nothing was charged."""
+    PAYMENT_STATE_RETRY_SCHEDULED: _PaymentState.ValueType  # 16
+    """Declined; another attempt is scheduled, see `next_retry_time`, or about to begin because the
+    customer came back. No money is held meanwhile.
+    """
 
 class PaymentState(_PaymentState, metaclass=_PaymentStateEnumTypeWrapper):
     """PaymentState is where a payment stands. BLOCKED, SUCCEEDED, DECLINED, CANCELED, EXPIRED and
@@ -99,6 +103,10 @@ PAYMENT_STATE_EXPIRED: PaymentState.ValueType  # 14
 """A deadline passed: of the queue, of the review, of the customer's action, or of the capture."""
 PAYMENT_STATE_FAILED: PaymentState.ValueType  # 15
 """It could not be carried out, see `failure`. Nothing was charged."""
+PAYMENT_STATE_RETRY_SCHEDULED: PaymentState.ValueType  # 16
+"""Declined; another attempt is scheduled, see `next_retry_time`, or about to begin because the
+customer came back. No money is held meanwhile.
+"""
 Global___PaymentState: _TypeAlias = PaymentState  # noqa: Y015
 
 class _CaptureMethod:
@@ -197,6 +205,8 @@ class _OperationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operati
     """Cancel."""
     OPERATION_KIND_REFUND: _OperationKind.ValueType  # 6
     """Refund."""
+    OPERATION_KIND_REATTEMPT: _OperationKind.ValueType  # 7
+    """Confirm the PaymentIntent of a declined attempt again."""
 
 class OperationKind(_OperationKind, metaclass=_OperationKindEnumTypeWrapper):
     """OperationKind is what is asked of the outside world."""
@@ -215,6 +225,8 @@ OPERATION_KIND_CANCEL: OperationKind.ValueType  # 5
 """Cancel."""
 OPERATION_KIND_REFUND: OperationKind.ValueType  # 6
 """Refund."""
+OPERATION_KIND_REATTEMPT: OperationKind.ValueType  # 7
+"""Confirm the PaymentIntent of a declined attempt again."""
 Global___OperationKind: _TypeAlias = OperationKind  # noqa: Y015
 
 class _OperationState:
@@ -434,6 +446,7 @@ class Decline(_message.Message):
     DECLINE_CODE_FIELD_NUMBER: _builtins.int
     ADVICE_CODE_FIELD_NUMBER: _builtins.int
     AUTHENTICATION_REQUIRED_FIELD_NUMBER: _builtins.int
+    NETWORK_ADVICE_CODE_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Stripe's error code, for example "card_declined"."""
     decline_code: _builtins.str
@@ -441,7 +454,11 @@ class Decline(_message.Message):
     advice_code: _builtins.str
     """What may be tried, for example "do_not_try_again" or "try_again_later". May be empty."""
     authentication_required: _builtins.bool
-    """True when the payment needed 3-D Secure but the customer was off session."""
+    """True when the payment needed 3-D Secure but the customer was off session. ConfirmPayment then
+    goes on with the customer.
+    """
+    network_advice_code: _builtins.str
+    """The card network's own advice, for example Mastercard's "03". May be empty."""
     def __init__(
         self,
         *,
@@ -449,14 +466,84 @@ class Decline(_message.Message):
         decline_code: _builtins.str = ...,
         advice_code: _builtins.str = ...,
         authentication_required: _builtins.bool = ...,
+        network_advice_code: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice_code", b"advice_code", "authentication_required", b"authentication_required", "code", b"code", "decline_code", b"decline_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice_code", b"advice_code", "authentication_required", b"authentication_required", "code", b"code", "decline_code", b"decline_code", "network_advice_code", b"network_advice_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Decline: _TypeAlias = Decline  # noqa: Y015
+
+@_typing.final
+class DeclineRetry(_message.Message):
+    """DeclineRetry asks for further attempts when an off-session payment is declined for a reason that
+    may pass. docs/declines.md lists the reasons; lost or stolen cards, and whatever the bank says
+    not to try again, are never tried again, and the networks' limits per card always hold.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_ATTEMPTS_FIELD_NUMBER: _builtins.int
+    WITHIN_FIELD_NUMBER: _builtins.int
+    max_attempts: _builtins.int
+    """Attempts in all, the first one included: 2 to 10."""
+    @_builtins.property
+    def within(self) -> _duration_pb2.Duration:
+        """The last attempt begins at most so long after CreatePayment: 1 hour to 30 days. Required."""
+
+    def __init__(
+        self,
+        *,
+        max_attempts: _builtins.int = ...,
+        within: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["within", b"within"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_attempts", b"max_attempts", "within", b"within"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeclineRetry: _TypeAlias = DeclineRetry  # noqa: Y015
+
+@_typing.final
+class DeclinedAttempt(_message.Message):
+    """DeclinedAttempt is one attempt to charge that was declined."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    DECLINE_FIELD_NUMBER: _builtins.int
+    CHARGE_ID_FIELD_NUMBER: _builtins.int
+    DECLINE_TIME_FIELD_NUMBER: _builtins.int
+    attempt: _builtins.int
+    """1 for the first attempt."""
+    charge_id: _builtins.str
+    """Stripe's id of the failed charge. Empty where Stripe made none."""
+    @_builtins.property
+    def decline(self) -> Global___Decline:
+        """Why."""
+
+    @_builtins.property
+    def decline_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was declined."""
+
+    def __init__(
+        self,
+        *,
+        attempt: _builtins.int = ...,
+        decline: Global___Decline | None = ...,
+        charge_id: _builtins.str = ...,
+        decline_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decline", b"decline", "decline_time", b"decline_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "charge_id", b"charge_id", "decline", b"decline", "decline_time", b"decline_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeclinedAttempt: _TypeAlias = DeclinedAttempt  # noqa: Y015
 
 @_typing.final
 class Failure(_message.Message):
@@ -771,6 +858,11 @@ class Payment(_message.Message):
     STAY_IN_CORRIDOR_FIELD_NUMBER: _builtins.int
     ALTERNATIVES_FIELD_NUMBER: _builtins.int
     LEFT_CORRIDORS_FIELD_NUMBER: _builtins.int
+    SAVE_PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
+    DECLINE_RETRY_FIELD_NUMBER: _builtins.int
+    DECLINED_ATTEMPTS_FIELD_NUMBER: _builtins.int
+    NEXT_RETRY_TIME_FIELD_NUMBER: _builtins.int
+    CUSTOMER_RETURNED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, for example "pay_01J9Z8…". Made by the gateway."""
     request_id: _builtins.str
@@ -809,6 +901,10 @@ class Payment(_message.Message):
     """ISO 3166-1 alpha-2 code of the customer's billing address. May be empty."""
     stay_in_corridor: _builtins.bool
     """True when it must not be charged through another corridor."""
+    save_payment_method: _builtins.bool
+    """True when the payment method is saved for off-session payments once this one has gone through."""
+    customer_returned: _builtins.bool
+    """True when the customer of an off-session payment came back to authenticate."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """The amount asked for."""
@@ -851,7 +947,9 @@ class Payment(_message.Message):
 
     @_builtins.property
     def decline(self) -> Global___Decline:
-        """Set in PAYMENT_STATE_DECLINED."""
+        """Why the last attempt was declined. Set in PAYMENT_STATE_DECLINED and
+        PAYMENT_STATE_RETRY_SCHEDULED, and kept while another attempt is under way.
+        """
 
     @_builtins.property
     def failure(self) -> Global___Failure:
@@ -905,6 +1003,20 @@ class Payment(_message.Message):
     def left_corridors(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeftCorridor]:
         """The corridors that it was not charged through, in order, at most 16. Nothing was charged there."""
 
+    @_builtins.property
+    def decline_retry(self) -> Global___DeclineRetry:
+        """What shall be tried again after a decline. Not set if nothing."""
+
+    @_builtins.property
+    def declined_attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeclinedAttempt]:
+        """The attempts that were declined, in order, at most 100. Set as `booking` is."""
+
+    @_builtins.property
+    def next_retry_time(self) -> _timestamp_pb2.Timestamp:
+        """When the next attempt begins, unless the network's limits put it off. Set in
+        PAYMENT_STATE_RETRY_SCHEDULED, but not while that attempt is about to begin.
+        """
+
     def __init__(
         self,
         *,
@@ -949,10 +1061,15 @@ class Payment(_message.Message):
         stay_in_corridor: _builtins.bool = ...,
         alternatives: _abc.Iterable[Global___CorridorAlternative] | None = ...,
         left_corridors: _abc.Iterable[Global___LeftCorridor] | None = ...,
+        save_payment_method: _builtins.bool = ...,
+        decline_retry: Global___DeclineRetry | None = ...,
+        declined_attempts: _abc.Iterable[Global___DeclinedAttempt] | None = ...,
+        next_retry_time: _timestamp_pb2.Timestamp | None = ...,
+        customer_returned: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "booking", b"booking", "capture_before", b"capture_before", "compliance", b"compliance", "create_time", b"create_time", "decline", b"decline", "failure", b"failure", "fee", b"fee", "next_action", b"next_action", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "booking", b"booking", "capture_before", b"capture_before", "compliance", b"compliance", "create_time", b"create_time", "decline", b"decline", "decline_retry", b"decline_retry", "failure", b"failure", "fee", b"fee", "next_action", b"next_action", "next_retry_time", b"next_retry_time", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "billing_country_code", b"billing_country_code", "booking", b"booking", "capture_before", b"capture_before", "capture_method", b"capture_method", "charge_id", b"charge_id", "compliance", b"compliance", "corridor", b"corridor", "create_time", b"create_time", "customer_id", b"customer_id", "decline", b"decline", "description", b"description", "destination_account", b"destination_account", "failure", b"failure", "fee", b"fee", "id", b"id", "left_corridors", b"left_corridors", "merchant_id", b"merchant_id", "metadata", b"metadata", "next_action", b"next_action", "off_session", b"off_session", "operations", b"operations", "payment_intent_id", b"payment_intent_id", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "refunds", b"refunds", "request_id", b"request_id", "return_url", b"return_url", "revision", b"revision", "state", b"state", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "unavailable_policy", b"unavailable_policy", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "billing_country_code", b"billing_country_code", "booking", b"booking", "capture_before", b"capture_before", "capture_method", b"capture_method", "charge_id", b"charge_id", "compliance", b"compliance", "corridor", b"corridor", "create_time", b"create_time", "customer_id", b"customer_id", "customer_returned", b"customer_returned", "decline", b"decline", "decline_retry", b"decline_retry", "declined_attempts", b"declined_attempts", "description", b"description", "destination_account", b"destination_account", "failure", b"failure", "fee", b"fee", "id", b"id", "left_corridors", b"left_corridors", "merchant_id", b"merchant_id", "metadata", b"metadata", "next_action", b"next_action", "next_retry_time", b"next_retry_time", "off_session", b"off_session", "operations", b"operations", "payment_intent_id", b"payment_intent_id", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "refunds", b"refunds", "request_id", b"request_id", "return_url", b"return_url", "revision", b"revision", "save_payment_method", b"save_payment_method", "state", b"state", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "unavailable_policy", b"unavailable_policy", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -68,6 +68,8 @@ class CreatePaymentRequest(_message.Message):
     BILLING_COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     ALTERNATIVES_FIELD_NUMBER: _builtins.int
     STAY_IN_CORRIDOR_FIELD_NUMBER: _builtins.int
+    SAVE_PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
+    DECLINE_RETRY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     merchant_id: _builtins.str
@@ -104,6 +106,11 @@ class CreatePaymentRequest(_message.Message):
     """True when the payment must not be charged through another corridor. Optional; refused with
     `alternatives`.
     """
+    save_payment_method: _builtins.bool
+    """Save the payment method for off-session payments of the same customer, with the customer's
+    consent, once this payment has gone through. Optional; needs
+    `payment_method.customer_token` and is refused with `off_session`.
+    """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """How much. Required."""
@@ -136,6 +143,10 @@ class CreatePaymentRequest(_message.Message):
         Optional: without one, only corridors where operators say that the token works as well.
         """
 
+    @_builtins.property
+    def decline_retry(self) -> _payment_pb2.DeclineRetry:
+        """Try again after declines that may pass. Optional; refused without `off_session`."""
+
     def __init__(
         self,
         *,
@@ -158,10 +169,12 @@ class CreatePaymentRequest(_message.Message):
         billing_country_code: _builtins.str = ...,
         alternatives: _abc.Iterable[_payment_pb2.CorridorAlternative] | None = ...,
         stay_in_corridor: _builtins.bool = ...,
+        save_payment_method: _builtins.bool = ...,
+        decline_retry: _payment_pb2.DeclineRetry | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "application_fee", b"application_fee", "payment_method", b"payment_method", "queue_timeout", b"queue_timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "application_fee", b"application_fee", "decline_retry", b"decline_retry", "payment_method", b"payment_method", "queue_timeout", b"queue_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "application_fee", b"application_fee", "billing_country_code", b"billing_country_code", "capture_method", b"capture_method", "corridor", b"corridor", "customer_id", b"customer_id", "description", b"description", "destination_account", b"destination_account", "merchant_id", b"merchant_id", "metadata", b"metadata", "off_session", b"off_session", "payment_method", b"payment_method", "queue_timeout", b"queue_timeout", "request_id", b"request_id", "return_url", b"return_url", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "unavailable_policy", b"unavailable_policy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "application_fee", b"application_fee", "billing_country_code", b"billing_country_code", "capture_method", b"capture_method", "corridor", b"corridor", "customer_id", b"customer_id", "decline_retry", b"decline_retry", "description", b"description", "destination_account", b"destination_account", "merchant_id", b"merchant_id", "metadata", b"metadata", "off_session", b"off_session", "payment_method", b"payment_method", "queue_timeout", b"queue_timeout", "request_id", b"request_id", "return_url", b"return_url", "save_payment_method", b"save_payment_method", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "unavailable_policy", b"unavailable_policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -193,25 +206,32 @@ Global___CreatePaymentResponse: _TypeAlias = CreatePaymentResponse  # noqa: Y015
 
 @_typing.final
 class ConfirmPaymentRequest(_message.Message):
-    """ConfirmPaymentRequest names the payment that the customer has acted on."""
+    """ConfirmPaymentRequest names the payment that the customer has acted on, or came back for."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PAYMENT_ID_FIELD_NUMBER: _builtins.int
+    RETURN_URL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     payment_id: _builtins.str
     """The payment. Required."""
+    return_url: _builtins.str
+    """Where a customer who came back for an off-session payment returns to after 3-D Secure: an http
+    or https URL of at most 2,048 bytes. Optional; without it `next_action` carries a
+    client_secret. Ignored where the customer has acted already.
+    """
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         payment_id: _builtins.str = ...,
+        return_url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["payment_id", b"payment_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payment_id", b"payment_id", "request_id", b"request_id", "return_url", b"return_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -99,7 +99,9 @@ class PaymentServiceServicer:
     def ConfirmPayment(self, request, context):
         """ConfirmPayment goes on with a payment in PAYMENT_STATE_REQUIRES_ACTION after the customer
         has acted. If the customer has not, the payment stays in that state; if it has gone on by
-        itself already, it is answered as it stands.
+        itself already, it is answered as it stands. An off-session payment that was declined because
+        it needed the customer (`decline.authentication_required`) is tried again with the customer
+        there: it goes to PAYMENT_STATE_REQUIRES_ACTION with a `next_action`, or through at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,7 +116,8 @@ class PaymentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelPayment(self, request, context):
-        """CancelPayment ends a payment that is QUEUED, IN_REVIEW, REQUIRES_ACTION or AUTHORIZED.
+        """CancelPayment ends a payment that is QUEUED, IN_REVIEW, RETRY_SCHEDULED, REQUIRES_ACTION or
+        AUTHORIZED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

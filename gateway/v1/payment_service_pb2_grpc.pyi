@@ -43,14 +43,18 @@ class PaymentServiceStub:
     ConfirmPayment: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.ConfirmPaymentRequest, _payment_service_pb2.ConfirmPaymentResponse]
     """ConfirmPayment goes on with a payment in PAYMENT_STATE_REQUIRES_ACTION after the customer
     has acted. If the customer has not, the payment stays in that state; if it has gone on by
-    itself already, it is answered as it stands.
+    itself already, it is answered as it stands. An off-session payment that was declined because
+    it needed the customer (`decline.authentication_required`) is tried again with the customer
+    there: it goes to PAYMENT_STATE_REQUIRES_ACTION with a `next_action`, or through at once.
     """
     CapturePayment: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.CapturePaymentRequest, _payment_service_pb2.CapturePaymentResponse]
     """CapturePayment takes the money of a payment in PAYMENT_STATE_AUTHORIZED, wholly or in part;
     the rest is released. It can be done once.
     """
     CancelPayment: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.CancelPaymentRequest, _payment_service_pb2.CancelPaymentResponse]
-    """CancelPayment ends a payment that is QUEUED, IN_REVIEW, REQUIRES_ACTION or AUTHORIZED."""
+    """CancelPayment ends a payment that is QUEUED, IN_REVIEW, RETRY_SCHEDULED, REQUIRES_ACTION or
+    AUTHORIZED.
+    """
     RefundPayment: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.RefundPaymentRequest, _payment_service_pb2.RefundPaymentResponse]
     """RefundPayment sends captured money back, wholly or in part, repeatedly."""
     GetPayment: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.GetPaymentRequest, _payment_service_pb2.GetPaymentResponse]
@@ -77,14 +81,18 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     ConfirmPayment: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.ConfirmPaymentRequest, _payment_service_pb2.ConfirmPaymentResponse]  # type: ignore[assignment]
     """ConfirmPayment goes on with a payment in PAYMENT_STATE_REQUIRES_ACTION after the customer
     has acted. If the customer has not, the payment stays in that state; if it has gone on by
-    itself already, it is answered as it stands.
+    itself already, it is answered as it stands. An off-session payment that was declined because
+    it needed the customer (`decline.authentication_required`) is tried again with the customer
+    there: it goes to PAYMENT_STATE_REQUIRES_ACTION with a `next_action`, or through at once.
     """
     CapturePayment: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.CapturePaymentRequest, _payment_service_pb2.CapturePaymentResponse]  # type: ignore[assignment]
     """CapturePayment takes the money of a payment in PAYMENT_STATE_AUTHORIZED, wholly or in part;
     the rest is released. It can be done once.
     """
     CancelPayment: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.CancelPaymentRequest, _payment_service_pb2.CancelPaymentResponse]  # type: ignore[assignment]
-    """CancelPayment ends a payment that is QUEUED, IN_REVIEW, REQUIRES_ACTION or AUTHORIZED."""
+    """CancelPayment ends a payment that is QUEUED, IN_REVIEW, RETRY_SCHEDULED, REQUIRES_ACTION or
+    AUTHORIZED.
+    """
     RefundPayment: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.RefundPaymentRequest, _payment_service_pb2.RefundPaymentResponse]  # type: ignore[assignment]
     """RefundPayment sends captured money back, wholly or in part, repeatedly."""
     GetPayment: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.GetPaymentRequest, _payment_service_pb2.GetPaymentResponse]  # type: ignore[assignment]
@@ -120,7 +128,9 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_payment_service_pb2.ConfirmPaymentResponse, _abc.Awaitable[_payment_service_pb2.ConfirmPaymentResponse]]:
         """ConfirmPayment goes on with a payment in PAYMENT_STATE_REQUIRES_ACTION after the customer
         has acted. If the customer has not, the payment stays in that state; if it has gone on by
-        itself already, it is answered as it stands.
+        itself already, it is answered as it stands. An off-session payment that was declined because
+        it needed the customer (`decline.authentication_required`) is tried again with the customer
+        there: it goes to PAYMENT_STATE_REQUIRES_ACTION with a `next_action`, or through at once.
         """
 
     @_abc_1.abstractmethod
@@ -139,7 +149,9 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payment_service_pb2.CancelPaymentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_payment_service_pb2.CancelPaymentResponse, _abc.Awaitable[_payment_service_pb2.CancelPaymentResponse]]:
-        """CancelPayment ends a payment that is QUEUED, IN_REVIEW, REQUIRES_ACTION or AUTHORIZED."""
+        """CancelPayment ends a payment that is QUEUED, IN_REVIEW, RETRY_SCHEDULED, REQUIRES_ACTION or
+        AUTHORIZED.
+        """
 
     @_abc_1.abstractmethod
     def RefundPayment(

@@ -114,6 +114,16 @@ class Shop:
         stream.cancel()
         return seen
 
+    async def events(self, payment_id: str) -> AsyncIterator[pb.WatchPaymentsResponse]:
+        """The changes of a payment, from the first on; for at most WAIT_SECONDS."""
+        stream = self.stub.WatchPayments(pb.WatchPaymentsRequest(payment_id=payment_id))
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                async for event in stream:
+                    yield event
+        finally:
+            stream.cancel()
+
     async def watch_for(self, payment_id: str, transition: str) -> pb.WatchPaymentsResponse:
         """The first change of a payment by this name."""
         stream = self.stub.WatchPayments(pb.WatchPaymentsRequest(payment_id=payment_id))
