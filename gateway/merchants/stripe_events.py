@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from gateway.merchants.store import MerchantStore
 from gateway.merchants.sync import FetchFailed, MerchantSync
 from gateway.rails.outcome import OutcomeClass
-from gateway.webhooks.event import EventHandler, PoisonEventError, RetryEventLater, StripeEvent
+from gateway.webhooks.event import EventHandler, OutsideUnavailable, PoisonEventError, StripeEvent
 
 DEAUTHORIZED = "account.application.deauthorized"
 EVENT_TYPES = (
@@ -48,5 +48,7 @@ class MerchantEvents:
                 await self._store.disconnect(merchant.merchant_id)
                 return
             if failed.outcome.outcome_class in (OutcomeClass.NOT_SENT, OutcomeClass.UNKNOWN):
-                raise RetryEventLater("STRIPE_UNAVAILABLE", failed.outcome.retry_after) from failed
+                raise OutsideUnavailable(
+                    "STRIPE_UNAVAILABLE", failed.outcome.retry_after
+                ) from failed
             raise PoisonEventError("ACCOUNT_NOT_READABLE") from failed

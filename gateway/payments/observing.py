@@ -38,6 +38,7 @@ class ContradictionError(Exception):
 
 
 _UNDER_WAY = frozenset({PaymentState.CAPTURING, PaymentState.CANCELING})
+_GIVEN_BACK = frozenset({PaymentState.CANCELED, PaymentState.EXPIRED})
 
 
 def observe(
@@ -103,6 +104,9 @@ def _authorized(
     if payment.state in (PaymentState.AUTHORIZED, PaymentState.SUCCEEDED):
         return None
     if payment.state in _UNDER_WAY and not decided:
+        return None
+    if payment.state in _GIVEN_BACK and payment.payment_intent_id == seen.payment_intent_id:
+        # Looked at before Stripe canceled it, and only now compared.
         return None
     if not allows(payment.state, Transition.AUTHORIZED):
         raise ContradictionError(payment, seen)

@@ -25,7 +25,13 @@ from gateway.payments.states import PaymentState, Transition
 from gateway.payments.wakeups import PaymentBells
 from gateway.rails.outcome import Outcome, OutcomeClass
 from gateway.rails.rails import Rails
-from gateway.webhooks.event import EventHandler, PoisonEventError, RetryEventLater, StripeEvent
+from gateway.webhooks.event import (
+    EventHandler,
+    OutsideUnavailable,
+    PoisonEventError,
+    RetryEventLater,
+    StripeEvent,
+)
 from runtime.notifications import Bell
 
 
@@ -181,12 +187,12 @@ class PaymentEvents:
 
 
 def _object_of(outcome: Outcome) -> dict[str, Any]:
-    """The object that was fetched. An event about one that cannot be had is tried again, or
+    """The object that was fetched. An event about one that cannot be had waits, or is
     given up if Stripe says that it is none of ours."""
     if outcome.succeeded and outcome.object is not None:
         return outcome.object
     if outcome.outcome_class in (OutcomeClass.NOT_SENT, OutcomeClass.UNKNOWN):
-        raise RetryEventLater("STRIPE_UNAVAILABLE", outcome.retry_after)
+        raise OutsideUnavailable("STRIPE_UNAVAILABLE", outcome.retry_after)
     raise PoisonEventError("OBJECT_NOT_READABLE")
 
 

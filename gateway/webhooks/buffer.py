@@ -43,6 +43,10 @@ class Buffer(Protocol):
         """The event comes back at that time; later ones of its subject wait. False as above."""
         ...
 
+    async def wait_out(self, claim: ClaimedEvent, reason: str, next_attempt_time: datetime) -> bool:
+        """Like `retry`, but the attempt does not count. False as above."""
+        ...
+
     async def postpone(self, claim: ClaimedEvent, reason: str, next_attempt_time: datetime) -> bool:
         """The event comes back at that time, behind the later ones of its subject. False as
         above."""

@@ -11,12 +11,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.webhooks import telemetry
 from gateway.webhooks.buffer import Buffer, ClaimedEvent
-from gateway.webhooks.event import PoisonEventError, RetryEventLater
+from gateway.webhooks.event import OutsideUnavailable, PoisonEventError, RetryEventLater
 from gateway.webhooks.router import EventRouter
 from runtime.clock import Clock
 from runtime.deadline import within
 from runtime.logs import get_logger, place_of
 from runtime.telemetry import tracer
+
+# The share of a handler's time that Stripe may take: an answer that does not come must end as an
+# outage of Stripe, not as a handler that was cut off.
+STRIPE_SHARE = 0.8
 
 log = get_logger(__name__)
 _uniform = random.SystemRandom().random
@@ -34,6 +38,8 @@ class ConsumerPolicy:
     max_attempts: int = 12
     first_delay: timedelta = timedelta(milliseconds=500)
     max_delay: timedelta = timedelta(minutes=10)
+    unavailable_delay: timedelta = timedelta(seconds=5)
+    """The wait, at least, while Stripe cannot be asked; such attempts are not counted."""
     poll_seconds: float = 0.5
     """How long an idle worker waits without a notification."""
 
@@ -112,11 +118,13 @@ class WebhookConsumer:
             span.set_attribute("gateway.event_id", event.event_id)
             span.set_attribute("gateway.attempt", claim.attempt)
             try:
-                with within(self._policy.handler_seconds):
+                with within(self._policy.handler_seconds * STRIPE_SHARE):
                     async with asyncio.timeout(self._policy.handler_seconds):
                         await handler(event)
             except RetryEventLater as later:
                 await self._try_later(claim, later.reason, later.delay, too_early=True)
+            except OutsideUnavailable as outage:
+                await self._wait_out(claim, outage)
             except asyncio.CancelledError:
                 # We are told to stop: others need not wait for the lease to end.
                 await self._buffer.retry(claim, "STOPPED", self._clock.now())
@@ -140,6 +148,13 @@ class WebhookConsumer:
         put_back = self._buffer.postpone if too_early else self._buffer.retry
         kept = await put_back(claim, reason, self._clock.now() + wait)
         await self._settled(claim, "retry", kept)
+
+    async def _wait_out(self, claim: ClaimedEvent, outage: OutsideUnavailable) -> None:
+        """An outage of hours must not use up the attempts of what it holds up."""
+        least = self._policy.unavailable_delay * (0.5 + self._uniform() / 2)
+        wait = max(least, outage.delay or timedelta(0))
+        kept = await self._buffer.wait_out(claim, outage.reason, self._clock.now() + wait)
+        await self._settled(claim, "unavailable", kept)
 
     async def _give_up(self, claim: ClaimedEvent, reason: str) -> None:
         kept = await self._buffer.bury(claim, reason)

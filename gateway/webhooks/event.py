@@ -29,6 +29,16 @@ class RetryEventLater(Exception):  # noqa: N818 — not an error: the event came
         self.delay = delay
 
 
+class OutsideUnavailable(Exception):  # noqa: N818 — not an error of the event
+    """Raised by a handler: Stripe cannot be asked now. Says nothing against the event, which keeps
+    its place and is never given up for it, however long that lasts."""
+
+    def __init__(self, reason: str, delay: timedelta | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.delay = delay
+
+
 class PoisonEventError(Exception):
     """Raised by a handler: the event can never be dealt with; goes to the dead letters at once."""
 

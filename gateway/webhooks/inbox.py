@@ -94,6 +94,16 @@ class PostgresInbox:
                 last_failure=reason[:MAX_REASON_CHARACTERS],
             )
 
+    async def wait_out(self, claim: ClaimedEvent, reason: str, next_attempt_time: datetime) -> bool:
+        async with self._engine.begin() as connection:
+            return await self._settle(
+                connection,
+                claim,
+                attempts=EVENT.c.attempts - 1,
+                next_attempt_time=next_attempt_time,
+                last_failure=reason[:MAX_REASON_CHARACTERS],
+            )
+
     async def postpone(self, claim: ClaimedEvent, reason: str, next_attempt_time: datetime) -> bool:
         async with self._engine.begin() as connection:
             return await self._settle(

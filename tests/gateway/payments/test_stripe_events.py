@@ -106,6 +106,20 @@ def test_an_older_sight_never_overwrites_a_newer_state() -> None:
             assert observe(payment, seen, NOW, Timing(), decided=False) is None
 
 
+@pytest.mark.parametrize("state", [State.CANCELED, State.EXPIRED])
+def test_a_hold_that_was_seen_before_it_was_given_back_stays_given_back(state: State) -> None:
+    authorized = read_intent(intent("requires_capture", amount_capturable=1000))
+    known = new_payment(state=state, payment_intent_id="pi_1")
+    assert observe(known, authorized, NOW, Timing(), decided=False) is None
+
+
+def test_a_hold_that_surfaces_after_the_payment_expired_is_not_denied() -> None:
+    authorized = read_intent(intent("requires_capture", amount_capturable=1000))
+    change = observe(new_payment(state=State.EXPIRED), authorized, NOW, Timing(), decided=False)
+    assert change is not None
+    assert change.after.state is State.AUTHORIZED
+
+
 def test_the_same_sight_twice_changes_nothing() -> None:
     payment = new_payment(state=State.AUTHORIZING, hold_id="op_1")
     for seen in (

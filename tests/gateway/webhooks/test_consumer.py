@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.webhooks.consumer import STRIPE_SHARE
 from gateway.webhooks.event import (
+    OutsideUnavailable,
     PoisonEventError,
     RetryEventLater,
     StripeEvent,
@@ -16,7 +18,8 @@ from gateway.webhooks.event import (
 from gateway.webhooks.inbox import KEEP_DONE, PostgresInbox
 from gateway.webhooks.upkeep import InboxUpkeep
 from runtime.clock import ManualClock
-from tests.gateway.webhooks.working import Handled, event, states, work_off, worker
+from runtime.deadline import remaining
+from tests.gateway.webhooks.working import POLICY, Handled, event, states, work_off, worker
 
 
 @pytest.fixture
@@ -101,6 +104,53 @@ async def test_poison_is_given_up_at_once(
     assert await states(engine) == {poison.event_id: "DEAD"}
     (letter,) = await inbox.dead_letters("", 0, 10)
     assert letter.reason == "NO_SUCH_PAYMENT"
+
+
+async def test_an_outage_of_stripe_uses_up_no_attempts(
+    inbox: PostgresInbox, clock: ManualClock, handled: Handled, engine: AsyncEngine
+) -> None:
+    held_up, behind = event(), event()
+    await inbox.store(held_up)
+    await inbox.store(behind)
+    consumer = worker(inbox, clock, handled)
+    attempts = 2 * POLICY.max_attempts
+    # A breaker that opens and closes asks for short waits: so often is nobody asked.
+    wait = timedelta(milliseconds=100)
+    handled.failures = [OutsideUnavailable("STRIPE_UNAVAILABLE", wait) for _ in range(attempts)]
+    for _ in range(attempts):
+        assert await work_off(consumer) == 1
+        clock.advance(POLICY.unavailable_delay)
+    assert await work_off(consumer) == 2
+    assert handled.ids == [*[held_up.event_id] * (attempts + 1), behind.event_id]
+    assert set((await states(engine)).values()) == {"DONE"}
+
+
+async def test_stripe_is_given_up_on_before_the_handler_is_cut_off(
+    inbox: PostgresInbox, clock: ManualClock
+) -> None:
+    await inbox.store(event())
+    left: list[float] = []
+
+    async def handler(_: StripeEvent) -> None:
+        seconds = remaining()
+        assert seconds is not None
+        left.append(seconds)
+
+    await work_off(worker(inbox, clock, handler))
+    assert left[0] <= POLICY.handler_seconds * STRIPE_SHARE < POLICY.handler_seconds
+
+
+async def test_who_is_told_to_wait_longer_waits_longer(
+    inbox: PostgresInbox, clock: ManualClock, handled: Handled
+) -> None:
+    await inbox.store(event())
+    consumer = worker(inbox, clock, handled)
+    handled.failures = [OutsideUnavailable("STRIPE_UNAVAILABLE", timedelta(seconds=60))]
+    await work_off(consumer)
+    clock.advance(timedelta(seconds=60) - timedelta(microseconds=1))
+    assert await consumer.work_once() == 0
+    clock.advance(timedelta(microseconds=1))
+    assert await consumer.work_once() == 1
 
 
 async def test_an_event_that_came_too_early_comes_again(
