@@ -52,6 +52,11 @@ check: env ## Format, lint, types, layers, SQL, protos, stubs.
 bench: env ## Benchmarks as ratios to limits measured in the same run; ONLY=ledger.unary picks by prefix.
 	@$(RUN)python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(PROFILE),--profile)
 
+.PHONY: chaos
+chaos: env ## Random payments, faults and kills, then the judge; SEED=7 PAYMENTS=300 KILLS=20.
+	@$(RUN)python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(PAYMENTS),--payments $(PAYMENTS)) \
+		$(if $(KILLS),--kills $(KILLS))
+
 .PHONY: protos
 protos: env ## Generate the stubs of protos/ into their owners, and the reasons in docs/; SERVICE=ledger for one.
 	@$(RUN)python -m grpc_tools.protoc -Iprotos --python_out=. --mypy_out=quiet:. $(PROTOS:protos/%=%)

@@ -15,7 +15,8 @@ MAX_REQUESTS_KEPT = 100_000
 class SeenRequest:
     """One API request. `acted` is False where a fault or a replay kept its endpoint from running.
 
-    `status` is None where the connection was reset instead of answered.
+    `status` is None where the connection was reset instead of answered. `body_hash` tells bodies
+    apart: one key must never come with two.
     """
 
     request_id: str
@@ -27,6 +28,7 @@ class SeenRequest:
     status: int | None = None
     acted: bool = False
     replayed: bool = False
+    body_hash: str = ""
 
 
 class RequestJournal:

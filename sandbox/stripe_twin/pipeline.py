@@ -5,6 +5,7 @@ import json
 import socket
 import struct
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 from aiohttp import web
@@ -70,6 +71,7 @@ class Pipeline:
             method=request.method,
             path=request.path,
             idempotency_key=request.headers.get("Idempotency-Key"),
+            body_hash=blake2b(raw, digest_size=16).hexdigest(),
         )
         self._journal.add(seen)
         try:

@@ -1,0 +1,41 @@
+"""What runs in a service's process: the service's own main, with a clock and a death to steer.
+
+Nothing of it is in the product: the service is given another clock by the parameter that it has,
+the event loop another way to make tasks, and a mutation replaces attributes from outside.
+"""
+
+import asyncio
+import importlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from runtime.process import run_service
+from runtime.server import RpcServer
+from tests.chaos.control import Control, count_steps
+from tests.chaos.mutations import MUTATION_VARIABLE, MUTATIONS
+
+CONTROL_VARIABLE = "CHAOS_CONTROL_FILE"
+SETTINGS = {
+    "ledger": "LedgerSettings",
+    "gateway": "GatewaySettings",
+    "compliance": "ComplianceSettings",
+}
+
+
+def run(service: str) -> None:
+    """Serves until SIGTERM, as `python -m <service>` does."""
+    module = importlib.import_module(f"{service}.__main__")
+    control = Control(Path(os.environ[CONTROL_VARIABLE]))
+    if mutation := os.environ.get(MUTATION_VARIABLE):
+        MUTATIONS[mutation].install()
+
+    @asynccontextmanager
+    async def open_service(settings: Any) -> AsyncIterator[RpcServer]:
+        count_steps(asyncio.get_running_loop(), control.step)
+        async with module.open_service(settings, control) as server:
+            yield server
+
+    run_service(getattr(module, SETTINGS[service]), open_service)

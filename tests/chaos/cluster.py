@@ -1,0 +1,313 @@
+"""The whole engine as processes that die: two gateways on one database, ledger, compliance,
+PostgreSQL, and the Stripe twin, which is the only one that lives through it."""
+
+import asyncio
+import json
+import os
+import signal
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+
+import grpc
+
+from runtime.embedded_postgres import EmbeddedPostgres
+from runtime.tasks import cancel
+from sandbox.addresses import Ports, at
+from sandbox.engine import wait_until_answering, wait_until_serving
+from sandbox.polling import poll
+from sandbox.processes import ServiceProcess
+from sandbox.stripe_twin.accounts import ACCOUNTS
+from tests.chaos.child import CONTROL_VARIABLE
+from tests.chaos.children import Child, Nursery
+from tests.chaos.control import Control
+from tests.chaos.mutations import MUTATION_VARIABLE
+from tests.chaos.twin import SteeredTwin
+from tests.ledger.killing.cluster import is_answering
+
+# A killed process must not make its clients wait a second before they try again.
+RECONNECT = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
+# What a service that cannot start, because its database is away, waits before it tries again.
+RESTART_SECONDS = 0.2
+STEP_SECONDS = 3.0
+SERVING_SECONDS = 60.0
+# Short bounds, so that what hangs or lost its process is taken up again soon. The same rules.
+GATEWAY = {
+    "GATEWAY_CALL_SECONDS": "4",
+    "GATEWAY_LEASE_SECONDS": "5",
+    "GATEWAY_ANSWER_SECONDS": "5",
+    "GATEWAY_COMPLIANCE_TIMEOUT_SECONDS": "1.5",
+    "GATEWAY_DRAIN_SECONDS": "3",
+}
+BREAKER = {"window_seconds": 5, "min_calls": 20, "slow_seconds": 1.5, "open_seconds": 1.0}
+REQUEST_SECONDS = 2.0
+# Stripe's retries, in less time.
+WEBHOOK_RETRY_SECONDS = [0.3, 0.6, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0]
+QUIET_LOGS = {"LOG_LEVEL": "WARNING"}
+
+
+class Service:
+    """One service that is started again whenever it has ended, until it is told to stop."""
+
+    def __init__(
+        self, name: str, nursery: Nursery, environment: Mapping[str, str], port: int, logs: Path
+    ) -> None:
+        self.name = name
+        self.address = at(port)
+        self.control = Control(logs / f"{name}.control")
+        self.starts = 0
+        self._nursery = nursery
+        self._log = logs / f"{name}.log"
+        self._environment = {**environment, CONTROL_VARIABLE: str(self.control.path)}
+        self._child: Child | None = None
+        self._serving = asyncio.Event()
+
+    async def run(self) -> None:
+        """Keeps it running until cancelled."""
+        while True:
+            child = await self._nursery.start(
+                self.name.partition("-")[0], self._environment, self._log
+            )
+            self._child = child
+            self.starts += 1
+            ready = asyncio.ensure_future(wait_until_serving(self.address))
+            ended = asyncio.ensure_future(child.ended.wait())
+            await asyncio.wait((ready, ended), return_when=asyncio.FIRST_COMPLETED)
+            if ready.done() and ready.exception() is None:
+                self._serving.set()
+            await cancel(ready)
+            await ended
+            self._serving.clear()
+            self.control.steps_left = 0
+            if child.code not in (-signal.SIGKILL, 0):
+                await asyncio.sleep(RESTART_SECONDS)
+
+    async def serving(self) -> None:
+        """Waits until it serves. Raises `TimeoutError`."""
+        async with asyncio.timeout(SERVING_SECONDS):
+            await self._serving.wait()
+
+    async def kill(self, steps: int | None = None) -> None:
+        """`kill -9`, at once or by itself before its so-manieth step; waits for the end only."""
+        await self.serving()
+        child = self._child
+        assert child is not None
+        if steps is not None:
+            self.control.steps_left = steps
+            try:
+                async with asyncio.timeout(STEP_SECONDS):
+                    await child.ended.wait()
+            except TimeoutError:
+                # It had nothing to do.
+                child.signal(signal.SIGKILL)
+        else:
+            child.signal(signal.SIGKILL)
+        await child.ended.wait()
+
+    async def restart(self) -> None:
+        """Lets it drain, and waits until it serves again."""
+        await self.serving()
+        assert self._child is not None
+        child = self._child
+        child.signal(signal.SIGTERM)
+        await child.ended.wait()
+        await self.serving()
+
+
+class Cluster:
+    """`kills` counts what was killed, by name."""
+
+    def __init__(self, nursery: Nursery, ports: Ports, second: Ports, logs: Path) -> None:
+        self.logs = logs
+        self.kills: Counter[str] = Counter()
+        self.twin_url = f"http://{at(ports.stripe_twin)}"
+        self.gateway_http = {
+            "gateway-1": at(ports.gateway_http),
+            "gateway-2": at(second.gateway_http),
+        }
+        self._nursery = nursery
+        self._ports = ports
+        self._second = second
+        self._stack = AsyncExitStack()
+        self._postgres = EmbeddedPostgres(
+            Path(tempfile.mkdtemp(prefix="payment-engine-")), durable=False
+        )
+        self.services: dict[str, Service] = {}
+        self.databases: dict[str, str] = {}
+
+    async def start(self, mutation: str | None = None) -> None:
+        """Starts everything and waits until it serves."""
+        self._start_twin()
+        await self.start_postgres()
+        for name in ("ledger", "gateway", "compliance"):
+            self.databases[name] = await asyncio.to_thread(self._postgres.database_url, name)
+        await self._until_twin_answers()
+        environment = self._environment()
+        mutated = {MUTATION_VARIABLE: mutation} if mutation else {}
+        first, second = self._ports, self._second
+        for name, port, more in (
+            ("ledger", first.ledger, {}),
+            ("compliance", first.compliance, {}),
+            ("gateway-1", first.gateway, mutated),
+            (
+                "gateway-2",
+                second.gateway,
+                {
+                    "GATEWAY_LISTEN_ADDRESS": at(second.gateway),
+                    "GATEWAY_HTTP_ADDRESS": at(second.gateway_http),
+                    **mutated,
+                },
+            ),
+        ):
+            service = Service(name, self._nursery, environment | more, port, self.logs)
+            self.services[name] = service
+            running = asyncio.create_task(service.run())
+            self._stack.push_async_callback(cancel, running)
+            # One by one: the second gateway finds the tables that the first has made.
+            await service.serving()
+
+    async def stop(self) -> None:
+        """Ends everything."""
+        await self._stack.aclose()
+
+    async def serving(self) -> None:
+        """Waits until every service serves."""
+        for service in self.services.values():
+            await service.serving()
+
+    async def kill(self, victim: str, steps: int | None, draw: Random) -> None:
+        """Kills one thing, or both gateways; what supervises it brings it back."""
+        match victim:
+            case "postgres":
+                await self.kill_postgres()
+            case "backend":
+                await self.kill_backend(draw)
+            case "gateways":
+                gateways = [s for name, s in self.services.items() if name.startswith("gateway")]
+                await asyncio.gather(*(gateway.kill(steps) for gateway in gateways))
+            case _:
+                await self.services[victim].kill(steps)
+        self.kills[victim] += 1
+
+    async def kill_postgres(self) -> None:
+        """The whole server ends at once, without a checkpoint, and recovers from its log."""
+        pid_file = self._postgres.data / "postmaster.pid"
+        os.kill(self._postmaster(), signal.SIGQUIT)
+        await poll(lambda: asyncio.to_thread(pid_file.exists), lambda exists: not exists)
+        await self.start_postgres()
+
+    async def kill_backend(self, draw: Random) -> None:
+        """`kill -9` of one connection's process: PostgreSQL ends all others and recovers."""
+        backends = _backends(self._postmaster())
+        if backends:
+            os.kill(draw.choice(backends), signal.SIGKILL)
+        await self._until_postgres_answers()
+
+    async def start_postgres(self) -> None:
+        """Starts the server and waits until it takes connections."""
+        keeper = ServiceProcess(
+            "postgres",
+            ("tests.chaos.postgres_keeper", str(self._postgres.data.parent)),
+            {},
+            self.logs / "postgres.log",
+        )
+        await keeper.start()
+        self._stack.push_async_callback(keeper.terminate)
+        await keeper.wait_until(self._until_postgres_answers())
+
+    def jump(self, victim: str, offset: timedelta) -> None:
+        """Sets a process's clock off; it stays so across its deaths."""
+        self.services[victim].control.offset = offset
+
+    def channel(self, name: str) -> grpc.aio.Channel:
+        """A channel that finds a service again soon after its restart."""
+        return grpc.aio.insecure_channel(self.services[name].address, options=RECONNECT)
+
+    def _postmaster(self) -> int:
+        return int((self._postgres.data / "postmaster.pid").read_text().split("\n", 1)[0])
+
+    async def _until_postgres_answers(self) -> None:
+        await poll(lambda: asyncio.to_thread(is_answering, self._postgres.server_url), bool)
+
+    def _start_twin(self) -> None:
+        self._twin = ServiceProcess(
+            "stripe_twin",
+            ("sandbox.stripe_twin", "--port", str(self._ports.stripe_twin)),
+            {},
+            self.logs / "stripe_twin.log",
+        )
+
+    async def _until_twin_answers(self) -> None:
+        await self._twin.start()
+        self._stack.push_async_callback(self._twin.kill)
+        await self._twin.wait_until(wait_until_answering(self.twin_url))
+        async with SteeredTwin.open(self.twin_url) as twin:
+            await twin.change_settings(webhook_retry_seconds=WEBHOOK_RETRY_SECONDS)
+            for account, gateway in zip(ACCOUNTS, self.gateway_http.values(), strict=True):
+                url = f"http://{gateway}/webhooks/stripe/{account.name}"
+                await twin.send_webhooks_to(url, account.name)
+
+    def _environment(self) -> dict[str, str]:
+        ports = self._ports
+        corridors = self.logs / "corridors.json"
+        corridors.touch(mode=0o600)
+        corridors.write_text(
+            json.dumps(
+                [
+                    {
+                        "name": account.name,
+                        "api_key": account.secret_key,
+                        "api_base": self.twin_url,
+                        "webhook_secrets": [account.webhook_secret],
+                        "breaker": BREAKER,
+                        "request_timeout_seconds": REQUEST_SECONDS,
+                    }
+                    for account in ACCOUNTS
+                ]
+            )
+        )
+        return {
+            **QUIET_LOGS,
+            **GATEWAY,
+            "ENV": "sandbox",
+            **{f"{name.upper()}_DATABASE_URL": url for name, url in self.databases.items()},
+            "LEDGER_LISTEN_ADDRESS": at(ports.ledger),
+            "LEDGER_HTTP_ADDRESS": at(ports.ledger_http),
+            "COMPLIANCE_LISTEN_ADDRESS": at(ports.compliance),
+            "COMPLIANCE_HTTP_ADDRESS": at(ports.compliance_http),
+            "COMPLIANCE_GATEWAY_ADDRESS": at(ports.gateway),
+            "GATEWAY_LISTEN_ADDRESS": at(ports.gateway),
+            "GATEWAY_HTTP_ADDRESS": at(ports.gateway_http),
+            "GATEWAY_LEDGER_ADDRESS": at(ports.ledger),
+            "GATEWAY_COMPLIANCE_ADDRESS": at(ports.compliance),
+            "GATEWAY_STRIPE_CORRIDORS_FILE": str(corridors),
+        }
+
+
+@asynccontextmanager
+async def running_cluster(logs: Path, mutation: str | None = None) -> AsyncIterator[Cluster]:
+    """Everything, serving; a mutation is installed in both gateways. `logs` is a folder."""
+    async with Nursery.open(logs / "nursery.log") as nursery:
+        cluster = Cluster(nursery, Ports.free(), Ports.free(), logs)
+        try:
+            await cluster.start(mutation)
+            yield cluster
+        finally:
+            await cluster.stop()
+
+
+def _backends(postmaster: int) -> list[int]:
+    """The processes of clients' connections."""
+    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+    return [int(pid) for pid in children if b"postgres: postgres " in _title(pid)]
+
+
+def _title(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

@@ -1,0 +1,230 @@
+"""Collects the evidence: from the gateway's API, the ledger, the twin's books and its requests."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import grpc
+import psycopg
+
+from gateway.v1 import payment_pb2 as payment
+from gateway.v1 import payment_service_pb2 as pb
+from gateway.v1 import rail_service_pb2 as rails
+from gateway.v1 import refund_pb2 as refund
+from ledger.v1 import audit_service_pb2 as audit
+from ledger.v1.audit_service_pb2_grpc import AuditServiceStub
+from sandbox.clients import Clients
+from sandbox.polling import poll
+from sandbox.reconciliation import LEDGER, books_difference
+from tests.chaos.cluster import Cluster
+from tests.chaos.customers import state_name
+from tests.chaos.evidence import (
+    Answer,
+    Change,
+    Evidence,
+    Intent,
+    PaymentRecord,
+    Post,
+    RefundRecord,
+    StripeRefund,
+)
+from tests.chaos.healing import stored_events
+from tests.chaos.twin import SteeredTwin
+
+CALL_SECONDS = 60.0
+READ_AT_ONCE = 16
+PAGE_SIZE = 500
+BOOKS_SECONDS = 10.0
+OPEN = {
+    payment.OPERATION_STATE_PENDING,
+    payment.OPERATION_STATE_RUNNING,
+    payment.OPERATION_STATE_UNKNOWN,
+}
+
+
+async def gather(
+    cluster: Cluster,
+    twin: SteeredTwin,
+    *,
+    answers: Iterable[Answer],
+    accepted_forgeries: Iterable[str],
+    restless: tuple[str, ...],
+) -> Evidence:
+    """All of it; the engine must be at rest."""
+    # Before what is stored is read: an event may still come.
+    acknowledged = frozenset(
+        attempt["event"]
+        for attempt in await twin.deliveries()
+        if attempt["status"] is not None and 200 <= attempt["status"] < 300
+    )
+    books = await twin.all_books()
+    async with (
+        cluster.channel("gateway-1") as gateway,
+        cluster.channel("compliance") as compliance,
+        cluster.channel("ledger") as ledger,
+    ):
+        clients = Clients.over(gateway=gateway, compliance=compliance, ledger=ledger)
+        async with await psycopg.AsyncConnection.connect(cluster.databases["gateway"]) as database:
+            stored = frozenset(await stored_events(database))
+            last = await (
+                await database.execute("SELECT coalesce(max(sequence), 0) FROM payment_event")
+            ).fetchone()
+        assert last is not None
+        return Evidence(
+            answers=tuple(answers),
+            payments=await _payments(clients),
+            feed=await _feed(clients, int(last[0])),
+            intents=tuple(_intents(books)),
+            stripe_refunds=tuple(_refunds(books)),
+            posts=await _posts(twin),
+            acknowledged_events=acknowledged,
+            stored_events=stored,
+            dead_letters=await _dead_letters(clients),
+            accepted_forgeries=tuple(accepted_forgeries),
+            books_differences=await _books(clients, twin),
+            ledger_intact=await _verified(ledger),
+            restless=restless,
+        )
+
+
+async def _payments(clients: Clients) -> tuple[PaymentRecord, ...]:
+    ids: list[str] = []
+    request = pb.ListPaymentsRequest(page_size=PAGE_SIZE)
+    while True:
+        page = await clients.payments.ListPayments(request, timeout=CALL_SECONDS)
+        ids += [listed.id for listed in page.payments]
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    room = asyncio.Semaphore(READ_AT_ONCE)
+
+    async def read(payment_id: str) -> PaymentRecord:
+        async with room:
+            response = await clients.payments.GetPayment(
+                pb.GetPaymentRequest(payment_id=payment_id), timeout=CALL_SECONDS
+            )
+        return _record(response.payment)
+
+    return tuple(await asyncio.gather(*map(read, ids)))
+
+
+def _record(shown: payment.Payment) -> PaymentRecord:
+    booking = payment.BookingState.Name(shown.booking.state).removeprefix("BOOKING_STATE_")
+    return PaymentRecord(
+        id=shown.id,
+        request_id=shown.request_id,
+        state=state_name(shown),
+        corridor=shown.corridor,
+        currency=shown.amount.currency_code,
+        amount_minor=shown.amount.minor_units,
+        captured_minor=shown.amount_captured.minor_units,
+        refunded_minor=shown.amount_refunded.minor_units,
+        revision=shown.revision,
+        payment_intent_id=shown.payment_intent_id,
+        charge_id=shown.charge_id,
+        booking="" if booking == "UNSPECIFIED" else booking,
+        open_operations=tuple(
+            payment.OperationKind.Name(operation.kind)
+            for operation in shown.operations
+            if operation.state in OPEN
+        ),
+        refunds=tuple(
+            RefundRecord(
+                id=made.id,
+                request_id=made.request_id,
+                state=refund.RefundState.Name(made.state).removeprefix("REFUND_STATE_"),
+                amount_minor=made.amount.minor_units,
+                stripe_refund_id=made.stripe_refund_id,
+            )
+            for made in shown.refunds
+        ),
+    )
+
+
+async def _feed(clients: Clients, last: int) -> tuple[Change, ...]:
+    changes: list[Change] = []
+    if not last:
+        return ()
+    watch = clients.payments.WatchPayments(pb.WatchPaymentsRequest(), timeout=CALL_SECONDS)
+    async for message in watch:
+        shown = message.payment
+        changes.append(Change(message.sequence, shown.id, shown.revision, state_name(shown)))
+        if message.sequence >= last:
+            break
+    watch.cancel()
+    return tuple(changes)
+
+
+def _intents(books: dict[str, dict[str, Any]]) -> Iterable[Intent]:
+    for corridor, account in books.items():
+        for intent in account["payment_intents"]:
+            yield Intent(
+                id=intent["id"],
+                corridor=corridor,
+                payment_id=intent["metadata"].get("engine_payment_id", ""),
+                status=intent["status"],
+                currency=intent["currency"].upper(),
+                amount_minor=intent["amount"],
+                received_minor=intent["amount_received"],
+                charge_id=intent["latest_charge"] or "",
+            )
+
+
+def _refunds(books: dict[str, dict[str, Any]]) -> Iterable[StripeRefund]:
+    for account in books.values():
+        for made in account["refunds"]:
+            yield StripeRefund(
+                id=made["id"],
+                intent_id=made["payment_intent"] or "",
+                refund_id=made["metadata"].get("engine_refund_id", ""),
+                status=made["status"],
+                amount_minor=made["amount"],
+            )
+
+
+async def _posts(twin: SteeredTwin) -> tuple[Post, ...]:
+    return tuple(
+        Post(
+            path=seen["path"],
+            key=seen["idempotency_key"] or "",
+            body_hash=seen["body_hash"],
+            account=seen["account"] or "",
+        )
+        for seen in await twin.requests("POST", "/v1/")
+    )
+
+
+async def _dead_letters(clients: Clients) -> tuple[str, ...]:
+    response = await clients.rails.ListDeadLetters(
+        rails.ListDeadLettersRequest(page_size=PAGE_SIZE), timeout=CALL_SECONDS
+    )
+    return tuple(
+        f"{letter.event_id} {letter.event_type} {letter.object_id}: {letter.reason}"
+        for letter in response.dead_letters
+    )
+
+
+async def _books(clients: Clients, twin: SteeredTwin) -> tuple[str, ...]:
+    """Differences that stay: what is booked last may be a moment behind."""
+    try:
+        await poll(lambda: books_difference(clients, twin), lambda found: not found, BOOKS_SECONDS)
+    except TimeoutError:
+        found = await books_difference(clients, twin)
+        return tuple(
+            f"{difference.corridor} {difference.currency} {difference.part}: ledger"
+            f" {difference.ledger_minor}, Stripe {difference.twin_minor}"
+            for difference in found
+        )
+    return ()
+
+
+async def _verified(ledger: grpc.aio.Channel) -> bool:
+    request = audit.VerifyLedgerRequest(ledger=LEDGER)
+    intact = False
+    try:
+        async for progress in AuditServiceStub(ledger).VerifyLedger(request, timeout=CALL_SECONDS):
+            intact = progress.intact
+    except grpc.aio.AioRpcError as error:
+        # Without any money there is no ledger.
+        return error.code() is grpc.StatusCode.NOT_FOUND
+    return intact

@@ -1,0 +1,100 @@
+"""After the storm: everything works again, time goes by, until nothing is under way any more."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+
+from tests.chaos.cluster import Cluster
+from tests.chaos.twin import SteeredTwin
+
+# What may still be under way, and how many; each has to come to zero.
+_UNDER_WAY = """
+SELECT 'operations open', count(*) FROM payment_operation WHERE end_time IS NULL
+UNION ALL SELECT 'payments undecided', count(*) FROM payment WHERE state IN (
+    'RECEIVED', 'COMPLIANCE_CHECKED', 'QUEUED', 'AUTHORIZING', 'CAPTURING', 'CANCELING')
+UNION ALL SELECT 'facts not booked', count(*) FROM booking WHERE state = 'PENDING'
+UNION ALL SELECT 'webhooks pending', count(*) FROM webhook_event WHERE state = 'PENDING'
+UNION ALL SELECT 'changes unnumbered', count(*) FROM payment_event WHERE sequence IS NULL
+"""
+POLL_SECONDS = 0.1
+# With nothing new for so long, time is moved on: for back-offs, leases and Stripe's retries.
+PATIENCE_SECONDS = 2.0
+LEAP = timedelta(seconds=30)
+LATER = timedelta(minutes=10)
+MAX_LEAPS = 40
+# Quiet is what was so twice in a row.
+LOOKS = 2
+
+
+async def heal(cluster: Cluster, twin: SteeredTwin) -> tuple[str, ...]:
+    """Ends all troubles and waits; what is still under way after all leaps, in words."""
+    await twin.set_outage("off")
+    await twin.clear_faults()
+    await twin.clear_webhook_faults()
+    for service in cluster.services.values():
+        service.control.steps_left = 0
+        service.control.offset = timedelta(0)
+    await cluster.serving()
+    # A gateway looks at its start for the events that no webhook has brought.
+    for name in ("gateway-1", "gateway-2"):
+        await cluster.services[name].restart()
+    time = Time(cluster, twin)
+    await _until_quiet(time)
+    # What Stripe does by itself later, such as refunds that fail; and then again until quiet.
+    await time.leap(LATER)
+    return await _until_quiet(time)
+
+
+class Time:
+    """The time that all parts agree on after the storm; it only goes forward."""
+
+    def __init__(self, cluster: Cluster, twin: SteeredTwin) -> None:
+        self.cluster = cluster
+        self.twin = twin
+        self._passed = timedelta(0)
+
+    async def leap(self, step: timedelta) -> None:
+        """Time goes on for everybody at once."""
+        self._passed += step
+        await self.twin.change_settings(signature_skew_seconds=self._passed.total_seconds())
+        for service in self.cluster.services.values():
+            service.control.offset = self._passed
+        await self.twin.advance(step.total_seconds())
+
+
+async def _until_quiet(time: Time) -> tuple[str, ...]:
+    found: tuple[str, ...] = ()
+    quiet = 0
+    loop = asyncio.get_running_loop()
+    for _ in range(MAX_LEAPS):
+        until = loop.time() + PATIENCE_SECONDS
+        while loop.time() < until:
+            before, found = found, await under_way(time.cluster, time.twin)
+            quiet = 0 if found else quiet + 1
+            if quiet == LOOKS:
+                return ()
+            if found != before:
+                until = loop.time() + PATIENCE_SECONDS
+            await asyncio.sleep(POLL_SECONDS)
+        await time.leap(LEAP)
+    return found
+
+
+async def under_way(cluster: Cluster, twin: SteeredTwin) -> tuple[str, ...]:
+    """What the engine still has to do, in words; empty if it can rest."""
+    async with await psycopg.AsyncConnection.connect(cluster.databases["gateway"]) as database:
+        rows: list[tuple[Any, ...]] = await (await database.execute(_UNDER_WAY)).fetchall()
+        stored = await stored_events(database)
+    found = [f"{count} {what}" for what, count in rows if count]
+    missing = await twin.undelivered() - stored
+    if missing:
+        found.append(f"{len(missing)} events not received")
+    return tuple(found)
+
+
+async def stored_events(database: psycopg.AsyncConnection[Any]) -> set[str]:
+    """The ids of the events that the gateway has."""
+    rows = await (await database.execute("SELECT event_id FROM webhook_event")).fetchall()
+    return {str(row[0]) for row in rows}

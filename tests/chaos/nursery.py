@@ -1,0 +1,108 @@
+"""Starts services in no time: a process that has imported everything and forks on demand.
+
+    python -m tests.chaos.nursery
+
+Importing a service takes a second of processor time, and a run kills a thousand of them. This
+process imports them once, before any of them has made a thread or a connection, and each service
+is a fork of it: a process of its own, killed and reaped like any other.
+
+It reads one JSON object a line from standard input, `{"service", "environment", "log"}`, answers
+each with `{"pid"}`, and writes `{"pid", "code"}` when a child has ended.
+"""
+
+import ctypes
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import traceback
+from typing import Any
+
+import compliance.__main__
+import gateway.__main__
+import ledger.__main__
+from sandbox.child import PR_SET_PDEATHSIG
+from tests.chaos.child import run
+
+SERVICES = (ledger.__main__, gateway.__main__, compliance.__main__)
+READ_BYTES = 65_536
+
+
+def main() -> None:
+    """Serves until standard input is closed."""
+    waking, woken = socket.socketpair()
+    for end in (waking, woken):
+        end.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(waking.fileno())
+    selector = selectors.DefaultSelector()
+    selector.register(0, selectors.EVENT_READ)
+    selector.register(woken, selectors.EVENT_READ)
+    rest = b""
+    while True:
+        ready = {key.fd for key, _ in selector.select()}
+        if woken.fileno() in ready:
+            woken.recv(READ_BYTES)
+            reap()
+        if 0 in ready:
+            read = os.read(0, READ_BYTES)
+            if not read:
+                return
+            *lines, rest = (rest + read).split(b"\n")
+            for line in lines:
+                say({"pid": start(json.loads(line))})
+
+
+def start(order: dict[str, Any]) -> int:
+    """Forks a service; the process's id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((nothing, 0), (log, 1), (log, 2)):
+            os.dup2(source, target)
+        os.closerange(3, 64)
+        os.environ.update(order["environment"])
+        sys.argv = [order["service"]]
+        run(order["service"])
+        code = 0
+    except SystemExit as ending:
+        code = ending.code if isinstance(ending.code, int) else 1
+    except BaseException:  # noqa: BLE001 (a fork must end here, whatever happened)
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def reap() -> None:
+    """Tells of every child that has ended."""
+    while True:
+        try:
+            pid, state = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        say({"pid": pid, "code": os.waitstatus_to_exitcode(state)})
+
+
+def say(message: dict[str, Any]) -> None:
+    """One line to whoever started us."""
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""A run from plan to verdict."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import grpc
+
+from compliance.v1 import subject_pb2 as subject
+from sandbox.clients import Clients
+from sandbox.demo.scenarios import SANCTIONED_NAME
+from sandbox.demo.shop import Shop
+from tests.chaos.cluster import Cluster, running_cluster
+from tests.chaos.customers import Customers
+from tests.chaos.evidence import Evidence
+from tests.chaos.gathering import gather
+from tests.chaos.healing import heal
+from tests.chaos.judge import Violation, judge
+from tests.chaos.plan import GATEWAYS, Plan
+from tests.chaos.progress import Progress
+from tests.chaos.troubles import Troubles
+from tests.chaos.twin import SteeredTwin
+
+AT_ONCE = 48
+REPORT_SECONDS = 5.0
+# So many of the decided requests are asked once more in the end.
+ECHOES = 60
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of a run."""
+
+    plan: Plan
+    evidence: Evidence
+    violations: tuple[Violation, ...]
+    kills: Counter[str]
+    troubles: Counter[str]
+    errors: Counter[str]
+    seconds: float
+
+    def figures(self) -> str:
+        """One line that says it all."""
+        broken = Counter(violation.rule for violation in self.violations)
+        evidence = self.evidence
+        states = Counter(payment.state for payment in evidence.payments)
+        captured = sum(1 for intent in evidence.intents if intent.received_minor)
+        return ", ".join(
+            (
+                f"{len(self.plan.payments)} payments",
+                f"{sum(self.kills.values())} kills",
+                f"{broken['double charge']} double charges",
+                f"{broken['double refund']} double refunds",
+                f"{broken['lost payment']} lost",
+                f"{broken['undecided']} undecided",
+                f"{broken['untrue state'] + broken['untrue refund']} untrue states",
+                f"{broken['untrue answer']} untrue answers",
+                f"{broken['books']} differences in the books",
+                f"{broken['key']} keys misused",
+                f"{broken['webhook']} webhooks lost or forged",
+                f"{broken['feed']} gaps in the feed",
+                f"{captured} charges",
+                f"{len(evidence.stripe_refunds)} refunds",
+                f"{len(evidence.posts)} POSTs",
+                f"{len(evidence.stored_events)} webhooks",
+                f"states {dict(sorted(states.items()))}",
+                f"killed {dict(sorted(self.kills.items()))}",
+                f"{sum(self.troubles.values())} other troubles",
+                f"{sum(self.errors.values())} errors answered",
+                f"{self.seconds:.0f} s",
+            )
+        )
+
+
+async def run(plan: Plan, logs: Path, say: Say, mutation: str | None = None) -> Report:
+    """Plays a plan, heals, and judges."""
+    started = time.monotonic()
+    async with (
+        running_cluster(logs, mutation) as cluster,
+        SteeredTwin.open(cluster.twin_url) as twin,
+        AsyncExitStack() as stack,
+    ):
+        channels = [
+            await stack.enter_async_context(cluster.channel(gateway)) for gateway in GATEWAYS
+        ]
+        progress = Progress()
+        customers = await open_shop(cluster, twin, channels, progress)
+        troubles = Troubles(cluster, twin, plan, progress)
+        say(f"started after {time.monotonic() - started:.1f} s")
+        going = asyncio.create_task(troubles.run())
+        telling = asyncio.create_task(_tell(progress, cluster, customers, say, started))
+        try:
+            await customers.play(plan.payments, AT_ONCE)
+            progress.finish()
+            await going
+        finally:
+            telling.cancel()
+            going.cancel()
+        say(f"healing after {time.monotonic() - started:.1f} s")
+        restless = await heal(cluster, twin)
+        await ask_again(customers, plan)
+        say(f"judging after {time.monotonic() - started:.1f} s")
+        evidence = await gather(
+            cluster,
+            twin,
+            answers=customers.answers,
+            accepted_forgeries=troubles.accepted_forgeries,
+            restless=restless,
+        )
+        return Report(
+            plan,
+            evidence,
+            tuple(judge(evidence)),
+            cluster.kills,
+            troubles.counts,
+            customers.errors,
+            time.monotonic() - started,
+        )
+
+
+async def open_shop(
+    cluster: Cluster, twin: SteeredTwin, channels: list[grpc.aio.Channel], progress: Progress
+) -> Customers:
+    """The clients, with a merchant that may be paid, one that may not, and a customer."""
+    async with (
+        cluster.channel("compliance") as compliance,
+        cluster.channel("ledger") as ledger,
+    ):
+        clients = Clients.over(gateway=channels[0], compliance=compliance, ledger=ledger)
+        shop = Shop(clients, twin)
+        merchant = await shop.add_merchant("Fern & Finch Bookshop LLC")
+        blocked = await shop.add_merchant(SANCTIONED_NAME)
+        await shop.confirm_matches(blocked)
+        customer = await shop.add_subject(subject.SUBJECT_KIND_CUSTOMER, "Ada Mapleton")
+    return Customers(
+        channels,
+        twin,
+        progress,
+        merchant=merchant,
+        blocked_merchant=blocked,
+        customer=customer,
+    )
+
+
+async def ask_again(customers: Customers, plan: Plan) -> None:
+    """Repeats requests that were decided: the answer has to be the first one."""
+    decided = {
+        answer.request_id for answer in customers.answers if answer.method == "CreatePayment"
+    }
+    payments = [planned for planned in plan.payments if planned.request_id in decided]
+    random = Random(f"{plan.seed} echoes")
+    for planned in random.sample(payments, min(ECHOES, len(payments))):
+        await customers.ask(random, customers.create_request(planned), tries=3)
+
+
+async def _tell(
+    progress: Progress, cluster: Cluster, customers: Customers, say: Say, started: float
+) -> None:
+    while True:
+        await asyncio.sleep(REPORT_SECONDS)
+        say(
+            f"{time.monotonic() - started:6.0f} s: {progress.begun} payments begun,"
+            f" {progress.ended} ended, {sum(cluster.kills.values())} kills,"
+            f" {len(customers.answers)} answers, {sum(customers.errors.values())} errors"
+        )

@@ -1,0 +1,39 @@
+"""A plan is a function of its seed, and has some of everything."""
+
+from tests.chaos.plan import CARDS, VICTIMS, draw_plan
+
+PAYMENTS = 500
+KILLS = 40
+
+
+def test_a_seed_means_one_plan() -> None:
+    assert draw_plan(7, PAYMENTS, KILLS) == draw_plan(7, PAYMENTS, KILLS)
+    assert draw_plan(7, PAYMENTS, KILLS) != draw_plan(8, PAYMENTS, KILLS)
+
+
+def test_a_longer_run_begins_with_the_payments_of_a_shorter_one() -> None:
+    assert draw_plan(7, 50, KILLS).payments == draw_plan(7, PAYMENTS, KILLS).payments[:50]
+
+
+def test_everything_happens_within_the_run() -> None:
+    plan = draw_plan(7, PAYMENTS, KILLS)
+    assert len(plan.payments) == PAYMENTS
+    assert len(plan.kills) == KILLS
+    moments = [kill.at_payment for kill in plan.kills]
+    moments += [trouble.at_payment for trouble in plan.troubles]
+    assert all(1 <= moment <= PAYMENTS for moment in moments)
+    assert len({planned.request_id for planned in plan.payments}) == PAYMENTS
+
+
+def test_there_is_some_of_everything() -> None:
+    plan = draw_plan(7, PAYMENTS, 200)
+    assert {planned.card for planned in plan.payments} == set(CARDS)
+    assert {kill.victim for kill in plan.kills} == set(VICTIMS)
+    assert {kill.steps is None for kill in plan.kills} == {True, False}
+    assert {trouble.kind for trouble in plan.troubles} == {
+        *("fault", "outage", "webhook_fault", "forgery", "jump", "closure")
+    }
+    actions = {step.action for planned in plan.payments for step in planned.steps}
+    assert actions == {
+        *("authenticate", "fail_authentication", "confirm", "capture", "cancel", "refund")
+    }

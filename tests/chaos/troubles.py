@@ -1,0 +1,165 @@
+"""Carries out what the plan says goes wrong: kills, faults, jumps, forgeries, closed corridors."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import timedelta
+from random import Random
+
+import aiohttp
+import grpc
+
+from gateway.v1 import rail_pb2, rail_service_pb2
+from gateway.v1.rail_service_pb2_grpc import RailServiceStub
+from sandbox.stripe_twin.accounts import BACKUP_ACCOUNT, DEFAULT_ACCOUNT
+from sandbox.stripe_twin.webhooks import sign
+from tests.chaos.cluster import Cluster
+from tests.chaos.plan import Kill, Plan, Trouble
+from tests.chaos.progress import Progress
+from tests.chaos.twin import SteeredTwin
+
+MODE_TRIES = 40
+MODE_SECONDS = 3.0
+PAUSE_SECONDS = 0.1
+OLD_SECONDS = 3_600
+MODES = {"DRAIN": rail_pb2.RAIL_MODE_DRAIN, "CLOSED": rail_pb2.RAIL_MODE_CLOSED}
+# Parts that are killed without waiting for each other.
+PARTS = {
+    "gateway-1": "gateway-1",
+    "gateway-2": "gateway-2",
+    "gateways": "gateway-1",
+    "ledger": "ledger",
+    "compliance": "compliance",
+    "backend": "postgres",
+    "postgres": "postgres",
+}
+
+
+class Troubles:
+    """`accepted_forgeries` are webhooks that nobody signed and the gateway took."""
+
+    def __init__(self, cluster: Cluster, twin: SteeredTwin, plan: Plan, progress: Progress) -> None:
+        self.counts: Counter[str] = Counter()
+        self.accepted_forgeries: list[str] = []
+        self._cluster = cluster
+        self._twin = twin
+        self._plan = plan
+        self._progress = progress
+
+    async def run(self) -> None:
+        """All of them, each at its payment; every kill is made, the last ones at the end."""
+        by_part: dict[str, list[Kill]] = defaultdict(list)
+        for kill in self._plan.kills:
+            by_part[PARTS[kill.victim]].append(kill)
+        async with asyncio.TaskGroup() as going:
+            for kills in by_part.values():
+                going.create_task(self._kill_one_after_another(kills))
+            for trouble in self._plan.troubles:
+                going.create_task(self._suffer(trouble))
+
+    async def _kill_one_after_another(self, kills: Iterable[Kill]) -> None:
+        for number, kill in enumerate(kills):
+            await self._progress.reached(kill.at_payment)
+            await asyncio.sleep(kill.delay_ms / 1_000)
+            draw = Random(f"{self._plan.seed} {kill.victim} {number}")
+            await self._cluster.kill(kill.victim, kill.steps, draw)
+
+    async def _suffer(self, trouble: Trouble) -> None:
+        await self._progress.reached(trouble.at_payment)
+        detail = trouble.detail
+        self.counts[trouble.kind] += 1
+        match trouble.kind:
+            case "fault":
+                fault = await self._twin.add_fault(**detail)
+                await self._until_over(trouble)
+                await self._twin.clear_fault(fault)
+            case "outage":
+                await self._twin.set_outage(detail["mode"])
+                await self._until_over(trouble)
+                await self._twin.set_outage("off")
+            case "webhook_fault":
+                fault = await self._twin.add_webhook_fault(**detail)
+                await self._until_over(trouble)
+                await self._twin.clear_webhook_faults(fault)
+            case "jump":
+                offset = timedelta(milliseconds=detail["offset_ms"])
+                self._cluster.jump(detail["victim"], offset)
+                await self._until_over(trouble)
+                self._cluster.jump(detail["victim"], timedelta(0))
+            case "closure":
+                await self._set_mode(detail["corridor"], MODES[detail["mode"]], trouble, "close")
+                await self._until_over(trouble)
+                await self._set_mode(detail["corridor"], rail_pb2.RAIL_MODE_OPEN, trouble, "open")
+            case "forgery":
+                await self._forge(detail["how"], detail["gateway"], detail["event_type"])
+
+    async def _until_over(self, trouble: Trouble) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(trouble.longest_ms / 1_000):
+                await self._progress.reached(trouble.until_payment)
+
+    async def _set_mode(
+        self, corridor: str, mode: "rail_pb2.RailMode.ValueType", trouble: Trouble, what: str
+    ) -> None:
+        """Plays the operator, who tries until it is so."""
+        request = rail_service_pb2.SetRailModeRequest(
+            request_id=f"{what}-{corridor}-{trouble.at_payment}-{trouble.until_payment}",
+            corridor=corridor,
+            mode=mode,
+            reason="chaos",
+        )
+        async with self._cluster.channel("gateway-1") as channel:
+            for _ in range(MODE_TRIES):
+                try:
+                    await RailServiceStub(channel).SetRailMode(request, timeout=MODE_SECONDS)
+                except grpc.aio.AioRpcError:
+                    await asyncio.sleep(PAUSE_SECONDS)
+                else:
+                    return
+
+    async def _forge(self, how: str, gateway: str, event_type: str) -> None:
+        """Sends an event about a PaymentIntent that exists, but not as Stripe would sign it."""
+        books = await self._twin.all_books()
+        intents = books[DEFAULT_ACCOUNT.name]["payment_intents"]
+        if not intents:
+            return
+        intent = dict(intents[-1], status=event_type.partition(".")[2])
+        body = json.dumps(
+            {
+                "id": f"evt_forged{how.replace('_', '')}{self._progress.begun}",
+                "object": "event",
+                "type": event_type,
+                "created": int(time.time()),
+                "livemode": False,
+                "data": {"object": intent},
+            }
+        )
+        url = f"http://{self._cluster.gateway_http[gateway]}/webhooks/stripe/{DEFAULT_ACCOUNT.name}"
+        headers = _forged_headers(how, body)
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.post(url, data=body, headers=headers) as response,
+            ):
+                if response.status < 300:
+                    self.accepted_forgeries.append(f"{how} {event_type}")
+        except aiohttp.ClientError:
+            # The gateway is down: who forges does not come back.
+            self.counts["forgery unheard"] += 1
+
+
+def _forged_headers(how: str, body: str) -> dict[str, str]:
+    now = int(time.time())
+    secret, moment = {
+        "unsigned": ("", 0),
+        "wrong_secret": ("whsec_guessed", now),
+        "other_account": (BACKUP_ACCOUNT.webhook_secret, now),
+        "empty_secret": ("", now),
+        "old": (DEFAULT_ACCOUNT.webhook_secret, now - OLD_SECONDS),
+    }[how]
+    if how == "unsigned":
+        return {}
+    return {"Stripe-Signature": sign(body, secret, moment)}
