@@ -45,6 +45,29 @@ class TwinAdmin:
         answer = await self._call("POST", "faults", rule)
         return str(answer["id"])
 
+    async def add_webhook_fault(self, **rule: Any) -> str:
+        """Switches a fault of webhooks on (see `stripe_twin.webhook_faults.WebhookFault`)."""
+        answer = await self._call("POST", "webhook_faults", rule)
+        return str(answer["id"])
+
+    async def clear_webhook_faults(self) -> None:
+        """Switches all faults of webhooks off; what `reorder` held back is sent."""
+        await self._call("DELETE", "webhook_faults")
+
+    async def set_latency(self, account: str, seconds: float, **jitter: Any) -> None:
+        """What every answer of an account takes (see `stripe_twin.latencies.Latency`)."""
+        await self._call("POST", f"latencies/{account}", {"seconds": seconds, **jitter})
+
+    async def change_settings(self, **settings: Any) -> None:
+        """Changes settings (see `stripe_twin.settings.TwinSettings`)."""
+        await self._call("POST", "settings", settings)
+
+    async def posts_by_key(self, account: str | None = None) -> dict[str, Any]:
+        """The POSTs that came, by idempotency key; `account` is an account id."""
+        query = {} if account is None else {"account": account}
+        answer: dict[str, Any] = await self._call("GET", "keys", query=query)
+        return answer
+
     async def clear_faults(self) -> None:
         """Switches all faults off; requests that hang on them go on."""
         await self._call("DELETE", "faults")

@@ -1,6 +1,13 @@
 """A Stripe on this machine: stateful, over HTTP, for the real SDK. See docs/stripe-twin.md."""
 
-from sandbox.stripe_twin.accounts import ACCOUNTS, BACKUP_ACCOUNT, DEFAULT_ACCOUNT
+from sandbox.stripe_twin.accounts import (
+    ACCOUNTS,
+    ALL_ACCOUNTS,
+    BACKUP_ACCOUNT,
+    DEFAULT_ACCOUNT,
+    EUROPE_ACCOUNT,
+    JAPAN_ACCOUNT,
+)
 from sandbox.stripe_twin.faults import Fault, FaultKind
 from sandbox.stripe_twin.settings import TwinSettings
 from sandbox.stripe_twin.twin import DEFAULT_PORT, Twin, running_twin
@@ -8,9 +15,12 @@ from sandbox.stripe_twin.webhook_faults import WebhookFault, WebhookFaultKind
 
 __all__ = [
     "ACCOUNTS",
+    "ALL_ACCOUNTS",
     "BACKUP_ACCOUNT",
     "DEFAULT_ACCOUNT",
     "DEFAULT_PORT",
+    "EUROPE_ACCOUNT",
+    "JAPAN_ACCOUNT",
     "Fault",
     "FaultKind",
     "Twin",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import uvloop
 
-from sandbox.stripe_twin.accounts import ACCOUNTS
+from sandbox.stripe_twin.accounts import ALL_ACCOUNTS
 from sandbox.stripe_twin.settings import TwinSettings
 from sandbox.stripe_twin.twin import DEFAULT_PORT, LOOPBACK, running_twin
 
@@ -29,7 +29,7 @@ async def serve(
             for connect in (False, True):
                 twin.register_webhook(url, account, connect=connect)
         print(f"Stripe twin on {twin.url}, admin API under {twin.url}/_twin", flush=True)
-        for platform in ACCOUNTS:
+        for platform in ALL_ACCOUNTS:
             print(f"  {platform.name}: key {platform.secret_key}", flush=True)
         await stop.wait()
 

@@ -8,6 +8,7 @@ from sandbox.stripe_twin.cards import Decline, TestCard
 from sandbox.stripe_twin.clock import TwinClock
 from sandbox.stripe_twin.events import Event, EventLog
 from sandbox.stripe_twin.idempotency import IdempotencyKeys
+from sandbox.stripe_twin.latencies import Latency
 from sandbox.stripe_twin.settings import TwinSettings
 from sandbox.stripe_twin.store import Collection, Identifiers, JsonObject
 from sandbox.stripe_twin.webhooks import WebhookSender
@@ -90,7 +91,10 @@ class TwinAccount:
     webhook_secret: str
     default_currency: str
     surroundings: Surroundings
+    country: str = "US"
     platform: "TwinAccount | None" = None
+    # What each answer takes; a connected account's is its platform's.
+    latency: Latency = field(default_factory=Latency)
     cards: dict[str, CardState] = field(default_factory=dict)
     connected: dict[str, "TwinAccount"] = field(default_factory=dict)
     tax_settings: JsonObject = field(default_factory=dict)
@@ -112,6 +116,13 @@ class TwinAccount:
     def platform_id(self) -> str:
         """The account whose key reaches this one."""
         return self.platform.account_id if self.platform else self.account_id
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The ids and names by which a rule may mean this account: its own and its platform's."""
+        if self.platform is None:
+            return (self.account_id, self.name)
+        return (self.account_id, *self.platform.names)
 
     @property
     def is_connected(self) -> bool:

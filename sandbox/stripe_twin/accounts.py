@@ -11,6 +11,7 @@ class PlatformAccount:
     """An account that has its own secret key, as opposed to a connected account.
 
     `webhook_secret` signs what goes to an endpoint registered without a secret of its own.
+    `latency_seconds` is what each of its answers takes, as a region far away does.
     """
 
     name: str
@@ -19,6 +20,7 @@ class PlatformAccount:
     webhook_secret: str
     country: str = "US"
     default_currency: str = "usd"
+    latency_seconds: float = 0.0
 
 
 DEFAULT_ACCOUNT = PlatformAccount(
@@ -35,4 +37,26 @@ BACKUP_ACCOUNT = PlatformAccount(
     webhook_secret="whsec_twin_backup",
 )
 
+EUROPE_ACCOUNT = PlatformAccount(
+    name="europe",
+    account_id="acct_twineurope00001",
+    secret_key="sk_test_twin_europe",
+    webhook_secret="whsec_twin_europe",
+    country="IE",
+    default_currency="eur",
+)
+
+JAPAN_ACCOUNT = PlatformAccount(
+    name="japan",
+    account_id="acct_twinjapan000001",
+    secret_key="sk_test_twin_japan",
+    webhook_secret="whsec_twin_japan",
+    country="JP",
+    default_currency="jpy",
+    latency_seconds=0.12,
+)
+
+# The accounts that the sandbox gives to the gateway as corridors.
 ACCOUNTS = (DEFAULT_ACCOUNT, BACKUP_ACCOUNT)
+# Those that every twin has.
+ALL_ACCOUNTS = (*ACCOUNTS, EUROPE_ACCOUNT, JAPAN_ACCOUNT)

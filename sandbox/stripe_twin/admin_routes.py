@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sandbox.stripe_twin.admin import AdminCall, AdminHandler
 from sandbox.stripe_twin.faults import Fault
 from sandbox.stripe_twin.journal import describe
+from sandbox.stripe_twin.latencies import Latency
 from sandbox.stripe_twin.outside_routes import OUTSIDE_ROUTES
 from sandbox.stripe_twin.webhook_faults import WebhookFault
 
@@ -107,6 +108,22 @@ def delete_webhook_faults(call: AdminCall) -> Any:
     return {}
 
 
+def get_latencies(call: AdminCall) -> Any:
+    """GET latencies: what every answer takes, by account."""
+    return {item.name: item.latency.model_dump() for item in call.twin.state.platforms()}
+
+
+def post_latencies(call: AdminCall) -> Any:
+    """POST latencies/{account}: what every answer of an account takes from now on."""
+    call.twin.set_latency(call.rest[0], Latency.model_validate_json(call.body))
+    return get_latencies(call)
+
+
+def get_keys(call: AdminCall) -> Any:
+    """GET keys?account=: the POSTs that came, by idempotency key."""
+    return call.twin.requests.posts_by_key(call.query.get("account"))
+
+
 def post_outage(call: AdminCall) -> Any:
     """POST outage `{"mode"}`: every API request fails, or no longer."""
     outage = Outage.model_validate_json(call.body)
@@ -123,6 +140,7 @@ def get_webhooks(call: AdminCall) -> Any:
             "endpoint": attempt.endpoint_id,
             "attempt": attempt.attempt,
             "status": attempt.status,
+            "forgery": attempt.forgery,
         }
         for attempt in call.twin.webhooks.attempts
     ]
@@ -184,6 +202,9 @@ ADMIN_ROUTES: dict[tuple[str, str], AdminHandler] = {
     ("GET", "webhook_faults"): get_webhook_faults,
     ("POST", "webhook_faults"): post_webhook_faults,
     ("DELETE", "webhook_faults"): delete_webhook_faults,
+    ("GET", "latencies"): get_latencies,
+    ("POST", "latencies"): post_latencies,
+    ("GET", "keys"): get_keys,
     ("POST", "outage"): post_outage,
     ("GET", "webhooks"): get_webhooks,
     ("POST", "webhooks"): post_webhooks,

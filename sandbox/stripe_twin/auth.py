@@ -22,8 +22,9 @@ def authenticate(headers: Mapping[str, str], accounts: Mapping[str, TwinAccount]
     account = accounts.get(key)
     if account is None:
         raise unauthenticated(f"Invalid API Key provided: {masked(key)}")
-    named = headers.get("Stripe-Account")
-    if named is None or named == account.account_id:
+    # The v2 API names the account by a context, at most `platform/account`.
+    named = headers.get("Stripe-Account") or headers.get("Stripe-Context", "").split("/")[-1]
+    if named in ("", account.account_id):
         return account
     connected = account.connected.get(named)
     if connected is None:

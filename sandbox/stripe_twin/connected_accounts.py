@@ -37,6 +37,7 @@ def create_account(call: Call) -> JsonObject:
         name=item["id"],
         secret_key="",
         webhook_secret=call.account.webhook_secret,
+        country=item["country"],
         default_currency=item["default_currency"],
         surroundings=call.account.surroundings,
         platform=call.account,
@@ -59,7 +60,7 @@ def retrieve_current_account(call: Call) -> JsonObject:
         connected, item = find_account(call, call.account.account_id)
         return _shown(connected, item)
     return {
-        **_new_account(call.account, {"type": "standard"}),
+        **_new_account(call.account, {"type": "standard", "country": call.account.country}),
         "id": call.account.account_id,
         "charges_enabled": True,
         "details_submitted": True,
@@ -181,7 +182,7 @@ def _controller(params: dict[str, Any]) -> JsonObject:
 
 
 def _new_account(platform: TwinAccount, params: dict[str, Any]) -> JsonObject:
-    country = params.get("country", "US")
+    country = params.get("country", platform.country)
     return {
         "id": platform.new_id("acct")[:21],
         "object": "account",

@@ -84,14 +84,14 @@ def api_error(status: int, *, stored: bool) -> ApiError:
     return ApiError(status, {"message": message, "type": "api_error"}, stored=stored)
 
 
-def rate_limited() -> ApiError:
-    """429 for load: too many requests in a second."""
+def rate_limited(reason: str = "global-rate") -> ApiError:
+    """429 for load; the header says which limit was reached."""
     message = (
         "Request rate limit exceeded. You can learn more about rate limits here "
         "https://stripe.com/docs/rate-limits."
     )
     error = {"message": message, "type": "invalid_request_error", "code": "rate_limit"}
-    headers = {"Stripe-Rate-Limited-Reason": "global-rate"}
+    headers = {"Stripe-Rate-Limited-Reason": reason}
     return ApiError(429, error, stored=False, headers=headers)
 
 

@@ -1,27 +1,32 @@
 """Faults that tests switch on: what the network and Stripe do wrong, and when.
 
-A rule names what it applies to (method, path, account), what happens, and how often. `before`
-means that Stripe did not act; `after` means that it acted and the answer was lost or late.
+A rule names what it applies to (method, path, account), what happens, how often and how long.
+`before` means that Stripe did not act; `after` means that it acted and the answer was lost or
+late. Each rule draws its chances from a random sequence of its own, which the twin's seed and the
+rule's number determine: the same requests in the same order suffer the same again.
 """
 
 import asyncio
 import itertools
 import random
 import re
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from sandbox.stripe_twin.latencies import MAX_LATENCY_SECONDS, Latency, ramp_seconds
 
 # A hung request is let go after this long even if nobody clears the fault.
 LONGEST_HANG_SECONDS = 900.0
-MAX_LATENCY_SECONDS = 120.0
 
 
 class FaultKind(StrEnum):
     """What goes wrong."""
 
     LATENCY = "latency"
+    BROWN_OUT = "brown_out"
     HANG = "hang"
     ERROR = "error"
     RESET = "reset"
@@ -29,18 +34,19 @@ class FaultKind(StrEnum):
     LOCK_TIMEOUT = "lock_timeout"
 
 
-class Fault(BaseModel):
+class Fault(Latency):
     """One rule.
 
-    `path` is a regular expression that must match the whole path. `count` is how many requests it
-    hits (None: until cleared), `skip` how many it lets pass first, `probability` the share of the
-    rest that it hits. For `latency`, each request waits `seconds` plus an exponentially
-    distributed `jitter_seconds` on average. For `error`, `stored` makes the idempotency key replay
-    the 5xx, as Stripe does when its endpoint itself failed; without it the 5xx came from in front
-    of the endpoint.
-    """
+    `path` is a regular expression that must match the whole path. `account` is an account's name
+    or id; a platform's rule also hits its connected accounts. `count` is how many requests it hits
+    (None: until cleared), `skip` how many it lets pass first, `probability` the share of the rest
+    that it hits. `starts_after_seconds` and `lasts_seconds` are in the twin's time.
 
-    model_config = ConfigDict(extra="forbid")
+    For `latency`, each request waits `seconds` plus its jitter. For `brown_out`, the wait goes from
+    `seconds` to `end_seconds` within `ramp_seconds` and stays there, plus its jitter. For `error`,
+    `stored` makes the idempotency key replay the 5xx, as Stripe does when its endpoint itself
+    failed; without it the 5xx came from in front of the endpoint.
+    """
 
     kind: FaultKind
     when: Literal["before", "after"] = "before"
@@ -50,8 +56,10 @@ class Fault(BaseModel):
     count: int | None = Field(default=None, ge=1)
     skip: int = Field(default=0, ge=0)
     probability: float = Field(default=1.0, ge=0.0, le=1.0)
-    seconds: float = Field(default=0.0, ge=0.0, le=MAX_LATENCY_SECONDS)
-    jitter_seconds: float = Field(default=0.0, ge=0.0, le=MAX_LATENCY_SECONDS)
+    starts_after_seconds: float = Field(default=0.0, ge=0.0)
+    lasts_seconds: float | None = Field(default=None, gt=0.0)
+    end_seconds: float = Field(default=0.0, ge=0.0, le=MAX_LATENCY_SECONDS)
+    ramp_seconds: float = Field(default=0.0, ge=0.0)
     status: int = Field(default=500, ge=500, le=599)
     stored: bool = False
 
@@ -59,27 +67,35 @@ class Fault(BaseModel):
 class ActiveFault:
     """A rule that is switched on, with what it has done so far."""
 
-    def __init__(self, fault_id: str, fault: Fault) -> None:
+    def __init__(
+        self, fault_id: str, fault: Fault, chance: random.Random, now: Callable[[], float]
+    ) -> None:
         self.fault_id = fault_id
         self.fault = fault
         self.hits = 0
         self.cleared = asyncio.Event()
         self._passed = 0
         self._path = re.compile(fault.path)
+        self._chance = chance
+        self._now = now
+        self._starts = now() + fault.starts_after_seconds
 
-    def matches(self, method: str, path: str, account: str, draw: random.Random) -> bool:
-        """Whether the rule applies to this request; counts it if so."""
+    def matches(self, method: str, path: str, accounts: tuple[str, ...]) -> bool:
+        """Whether the rule applies to this request; counts it if so.
+
+        `accounts` are the ids and names of the request's account and its platform.
+        """
         fault = self.fault
         if fault.method is not None and fault.method != method:
             return False
-        if fault.account is not None and fault.account != account:
+        if fault.account is not None and fault.account not in accounts:
             return False
-        if self.exhausted or self._path.fullmatch(path) is None:
+        if self.exhausted or self._path.fullmatch(path) is None or not self._is_time():
             return False
         if self._passed < fault.skip:
             self._passed += 1
             return False
-        if fault.probability < 1.0 and draw.random() >= fault.probability:
+        if fault.probability < 1.0 and self._chance.random() >= fault.probability:
             return False
         self.hits += 1
         return True
@@ -89,6 +105,16 @@ class ActiveFault:
         """Whether the rule has hit as often as it may."""
         return self.fault.count is not None and self.hits >= self.fault.count
 
+    def delay_seconds(self) -> float:
+        """How long the rule makes a request wait now."""
+        fault = self.fault
+        drawn = fault.draw(self._chance)
+        if fault.kind is not FaultKind.BROWN_OUT:
+            return drawn
+        elapsed = self._now() - self._starts
+        ramped = ramp_seconds(fault.seconds, fault.end_seconds, elapsed, fault.ramp_seconds)
+        return min(ramped + drawn - fault.seconds, MAX_LATENCY_SECONDS)
+
     async def hang(self) -> None:
         """Waits until the rule is cleared."""
         try:
@@ -97,21 +123,29 @@ class ActiveFault:
         except TimeoutError:
             return
 
+    def _is_time(self) -> bool:
+        elapsed = self._now() - self._starts
+        lasts = self.fault.lasts_seconds
+        return elapsed >= 0.0 and (lasts is None or elapsed < lasts)
+
 
 class Faults:
     """All rules that are switched on, and the outage switch."""
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self, now: Callable[[], float], seed: int | None = None) -> None:
+        """`now` is the twin's time in seconds."""
         self._active: dict[str, ActiveFault] = {}
         self._sequence = itertools.count(1)
-        self._random = random.Random(seed)
+        self._now = now
+        self._seed = seed
         self.outage: Literal["off", "reset", "error", "hang"] = "off"
         self._outage_over = asyncio.Event()
 
     def add(self, fault: Fault) -> str:
         """Switches a rule on; gives the id to clear it by."""
         fault_id = f"fault_{next(self._sequence)}"
-        self._active[fault_id] = ActiveFault(fault_id, fault)
+        chance = random.Random(None if self._seed is None else f"{self._seed}/{fault_id}")
+        self._active[fault_id] = ActiveFault(fault_id, fault, chance, self._now)
         return fault_id
 
     def clear(self, fault_id: str | None = None) -> None:
@@ -124,22 +158,13 @@ class Faults:
         """The rules that are switched on, exhausted ones included."""
         return list(self._active.values())
 
-    def choose(self, method: str, path: str, account: str) -> list[ActiveFault]:
+    def choose(self, method: str, path: str, accounts: tuple[str, ...]) -> list[ActiveFault]:
         """The rules that hit this request, in the order in which they were added."""
         if not self._active:
             return []
         return [
-            active
-            for active in self._active.values()
-            if active.matches(method, path, account, self._random)
+            active for active in self._active.values() if active.matches(method, path, accounts)
         ]
-
-    def latency_seconds(self, fault: Fault) -> float:
-        """One draw from the rule's distribution."""
-        if fault.jitter_seconds == 0.0:
-            return fault.seconds
-        drawn = fault.seconds + self._random.expovariate(1.0 / fault.jitter_seconds)
-        return min(drawn, MAX_LATENCY_SECONDS)
 
     def set_outage(self, mode: Literal["off", "reset", "error", "hang"]) -> None:
         """Makes every request fail in one way, or ends that."""

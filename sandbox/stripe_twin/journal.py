@@ -66,6 +66,32 @@ class RequestJournal:
         """How many POSTs came without an idempotency key, refused ones included."""
         return self.counts["posts_without_key"]
 
+    def posts_by_key(self, account: str | None = None) -> dict[str, Any]:
+        """The kept POSTs by idempotency key: how many came, how many acted and were replayed.
+
+        `account` is an account id. A key that acted more than once was sent again after Stripe had
+        forgotten it, or to another account.
+        """
+        keys: dict[str, dict[str, Any]] = {}
+        without_key: list[str] = []
+        for request in self.seen:
+            if request.method != "POST" or account not in (None, request.account):
+                continue
+            if request.idempotency_key is None:
+                without_key.append(request.path)
+                continue
+            use = keys.setdefault(
+                request.idempotency_key,
+                {"accounts": [], "paths": [], "posts": 0, "acted": 0, "replayed": 0},
+            )
+            for name, value in (("accounts", request.account), ("paths", request.path)):
+                if value not in use[name]:
+                    use[name].append(value)
+            use["posts"] += 1
+            use["acted"] += request.acted
+            use["replayed"] += request.replayed
+        return {"keys": keys, "without_key": without_key, "posts": self.counts["POST"]}
+
     def matching(self, method: str | None = None, path: str | None = None) -> list[SeenRequest]:
         """The kept requests of a method and a path's beginning, oldest first."""
         return [

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import socket
 import struct
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from sandbox.stripe_twin.faults import ActiveFault, FaultKind, Faults
 from sandbox.stripe_twin.forms import FormError, decode_form
 from sandbox.stripe_twin.idempotency import StoredAnswer
 from sandbox.stripe_twin.journal import RequestJournal, SeenRequest
+from sandbox.stripe_twin.limits import Limits
 from sandbox.stripe_twin.params import check_params
 from sandbox.stripe_twin.routing import Router
 from sandbox.stripe_twin.state import TwinState
@@ -51,14 +53,19 @@ class Pipeline:
     """Answers API requests against the state of one twin."""
 
     def __init__(
-        self, state: TwinState, faults: Faults, journal: RequestJournal, router: Router
+        self,
+        state: TwinState,
+        faults: Faults,
+        journal: RequestJournal,
+        router: Router,
+        seed: int | None = None,
     ) -> None:
         self._state = state
         self._faults = faults
         self._journal = journal
         self._router = router
-        # How many requests of an account came in the second that is going on.
-        self._rates: dict[str, tuple[int, int]] = {}
+        self._limits = Limits(state.surroundings.settings)
+        self._travels = random.Random(seed)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers one request."""
@@ -115,28 +122,31 @@ class Pipeline:
                 f"Invalid Stripe API version: {version}. This twin models {API_VERSION} only.",
                 stored=False,
             )
-        self._limit_rate(account, int(seen.time))
-        chosen = self._faults.choose(seen.method, seen.path, account.account_id)
+        self._limits.admit(account.account_id, seen.method, seen.path, seen.time)
+        with self._limits.under_way(account.account_id, seen.method, seen.path):
+            return await self._admitted(account, request, raw, seen)
+
+    async def _admitted(
+        self, account: TwinAccount, request: web.BaseRequest, raw: bytes, seen: SeenRequest
+    ) -> Answer:
+        chosen = self._faults.choose(seen.method, seen.path, account.names)
         for active in chosen:
             _fail_at_the_door(active)
+        await self._travel(account)
         if seen.method == "POST":
             answer = await self._post(account, request, raw, seen, chosen)
         else:
-            await self._delay(chosen, "before")
+            await _delay(chosen, "before")
             body = self._execute(account, seen, _decoded(request.query_string))
             answer = Answer(200, body, {})
-        await self._fail_afterwards(chosen)
+        await _fail_afterwards(chosen)
         return answer
 
-    def _limit_rate(self, account: TwinAccount, second: int) -> None:
-        limit = self._state.surroundings.settings.requests_per_second
-        if limit is None:
-            return
-        before, count = self._rates.get(account.account_id, (second, 0))
-        count = count + 1 if before == second else 1
-        self._rates[account.account_id] = (second, count)
-        if count > limit:
-            raise rate_limited()
+    async def _travel(self, account: TwinAccount) -> None:
+        """What every request to the account's region takes."""
+        latency = (account.platform or account).latency
+        if latency.seconds or latency.jitter_seconds:
+            await asyncio.sleep(latency.draw(self._travels))
 
     async def _post(
         self,
@@ -154,17 +164,17 @@ class Pipeline:
                     code="idempotency_key_missing",
                     stored=False,
                 )
-            await self._delay(chosen, "before")
+            await _delay(chosen, "before")
             return Answer(200, self._execute(account, seen, _posted(request, raw)), {})
         stored = account.keys.begin(key, seen.path, raw, seen.time)
         if stored is not None:
-            await self._delay(chosen, "before")
+            await _delay(chosen, "before")
             seen.replayed = True
             headers = {"Idempotent-Replayed": "true", "Original-Request": stored.request_id}
             return Answer(stored.status, stored.body, headers)
         finished = False
         try:
-            await self._delay(chosen, "before")
+            await _delay(chosen, "before")
             answer = self._attempt(account, request, raw, seen, chosen)
             account.keys.finish(key, StoredAnswer(answer.status, answer.body, seen.request_id))
             finished = True
@@ -214,25 +224,27 @@ class Pipeline:
             answer = expand(account, answer, paths)
         return json.dumps(answer).encode()
 
-    async def _delay(self, chosen: list[ActiveFault], when: str) -> None:
-        for active in chosen:
-            if active.fault.when != when:
-                continue
-            if active.fault.kind is FaultKind.LATENCY:
-                await asyncio.sleep(self._faults.latency_seconds(active.fault))
-            elif active.fault.kind is FaultKind.HANG:
-                await active.hang()
-                raise ConnectionCutError
 
-    async def _fail_afterwards(self, chosen: list[ActiveFault]) -> None:
-        await self._delay(chosen, "after")
-        for active in chosen:
-            if active.fault.when != "after":
-                continue
-            if active.fault.kind is FaultKind.RESET:
-                raise ConnectionCutError
-            if active.fault.kind is FaultKind.ERROR and not active.fault.stored:
-                raise api_error(active.fault.status, stored=False)
+async def _delay(chosen: list[ActiveFault], when: str) -> None:
+    for active in chosen:
+        if active.fault.when != when:
+            continue
+        if active.fault.kind in (FaultKind.LATENCY, FaultKind.BROWN_OUT):
+            await asyncio.sleep(active.delay_seconds())
+        elif active.fault.kind is FaultKind.HANG:
+            await active.hang()
+            raise ConnectionCutError
+
+
+async def _fail_afterwards(chosen: list[ActiveFault]) -> None:
+    await _delay(chosen, "after")
+    for active in chosen:
+        if active.fault.when != "after":
+            continue
+        if active.fault.kind is FaultKind.RESET:
+            raise ConnectionCutError
+        if active.fault.kind is FaultKind.ERROR and not active.fault.stored:
+            raise api_error(active.fault.status, stored=False)
 
 
 def _fail_at_the_door(active: ActiveFault) -> None:

@@ -15,7 +15,10 @@ class TwinSettings(BaseModel):
     """How this twin behaves; all times in seconds of the twin's clock.
 
     `strict_idempotency` refuses POSTs without a key, which Stripe itself allows: the engine must
-    never send one. `requests_per_second` is the rate limit of each account, None for no limit.
+    never send one. `requests_per_second` and `endpoint_requests_per_second` are rate limits of
+    each account and of each of its endpoints, `concurrent_requests` of an account's requests under
+    way, `intent_updates_per_hour` of the POSTs to one PaymentIntent; None for no limit. With
+    `object_locks` a POST to an object that another one is acting on gets 429 `lock_timeout`.
     `settlement_seconds` is how long after the answer the balance transaction of an
     `automatic_async` capture comes. `signature_skew_seconds` moves the time stamp that webhooks
     are signed with, which is otherwise the base clock's: advancing the twin does not make its
@@ -27,6 +30,10 @@ class TwinSettings(BaseModel):
 
     strict_idempotency: bool = True
     requests_per_second: int | None = Field(default=None, ge=1)
+    endpoint_requests_per_second: int | None = Field(default=None, ge=1)
+    concurrent_requests: int | None = Field(default=None, ge=1)
+    intent_updates_per_hour: int | None = Field(default=1_000, ge=1)
+    object_locks: bool = False
     settlement_seconds: float = Field(default=0.0, ge=0.0)
     async_refund_seconds: float = Field(default=MINUTE, ge=0.0)
     authorization_seconds: float = Field(default=7 * DAY, gt=0.0)

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from sandbox.stripe_twin.account import Surroundings, TwinAccount
-from sandbox.stripe_twin.accounts import ACCOUNTS, PlatformAccount
+from sandbox.stripe_twin.accounts import ALL_ACCOUNTS, PlatformAccount
+from sandbox.stripe_twin.latencies import Latency
 from sandbox.stripe_twin.store import JsonObject
 
 
@@ -11,7 +12,7 @@ class TwinState:
     """All platform accounts, by key and by name; connected accounts hang below them."""
 
     def __init__(
-        self, surroundings: Surroundings, accounts: Iterable[PlatformAccount] = ACCOUNTS
+        self, surroundings: Surroundings, accounts: Iterable[PlatformAccount] = ALL_ACCOUNTS
     ) -> None:
         self.surroundings = surroundings
         self._by_name: dict[str, TwinAccount] = {}
@@ -22,7 +23,9 @@ class TwinState:
                 name=platform.name,
                 secret_key=platform.secret_key,
                 webhook_secret=platform.webhook_secret,
+                country=platform.country,
                 default_currency=platform.default_currency,
+                latency=Latency(seconds=platform.latency_seconds),
                 surroundings=surroundings,
             )
             self._by_name[platform.name] = account

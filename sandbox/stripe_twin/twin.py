@@ -26,6 +26,7 @@ from sandbox.stripe_twin.dispute_outcomes import (
 from sandbox.stripe_twin.faults import Fault, Faults
 from sandbox.stripe_twin.interventions import CardWish, LooseEntry, record_loose, steer_card
 from sandbox.stripe_twin.journal import RequestJournal, dump_books
+from sandbox.stripe_twin.latencies import Latency
 from sandbox.stripe_twin.payouts import fail_payout, pay_out_everything
 from sandbox.stripe_twin.pipeline import Pipeline
 from sandbox.stripe_twin.refunds import FAILURE_REASON, fail_refund
@@ -56,13 +57,13 @@ class Twin:
     ) -> None:
         self.settings = settings or TwinSettings()
         self.clock = TwinClock(clock)
-        self.faults = Faults(seed)
-        self.webhooks = WebhookSender(self.clock, self.settings)
+        self.faults = Faults(self.clock.time, seed)
+        self.webhooks = WebhookSender(self.clock, self.settings, seed)
         self.requests = RequestJournal()
         self.state = TwinState(
             Surroundings(self.clock, Identifiers(seed), self.settings, self.webhooks)
         )
-        self._pipeline = Pipeline(self.state, self.faults, self.requests, Router(ROUTES))
+        self._pipeline = Pipeline(self.state, self.faults, self.requests, Router(ROUTES), seed)
         self._admin = AdminApi(self, ADMIN_ROUTES)
         self._runner: web.ServerRunner | None = None
         self._timer: asyncio.Task[None] | None = None
@@ -132,6 +133,10 @@ class Twin:
     def advance(self, *, seconds: float) -> None:
         """Moves the twin's clock forward and does what falls due on the way."""
         self.clock.advance(timedelta(seconds=seconds))
+
+    def set_latency(self, account: str, latency: Latency) -> None:
+        """What every answer of a platform account takes from now on. Raises KeyError."""
+        self.account(account).latency = latency
 
     def outage(self, mode: Literal["off", "reset", "error", "hang"]) -> None:
         """Makes every API request fail, or ends that."""

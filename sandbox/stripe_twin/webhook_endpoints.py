@@ -84,6 +84,14 @@ def register(
     }
     account.objects("webhook_endpoint").add(item)
     account.surroundings.webhooks.register(
-        Endpoint(item["id"], account.account_id, url, secret, enabled_events, connect)
+        Endpoint(
+            endpoint_id=item["id"],
+            account_id=account.account_id,
+            url=url,
+            secret=secret,
+            enabled_events=enabled_events,
+            connect=connect,
+            names=account.names,
+        )
     )
     return item

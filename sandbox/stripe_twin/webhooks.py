@@ -1,17 +1,16 @@
 """Sends signed webhooks: https://docs.stripe.com/webhooks. At least once, in no promised order."""
 
 import asyncio
-import hmac
 from collections import deque
 from dataclasses import dataclass, field
-from hashlib import sha256
 
 import aiohttp
 
 from sandbox.stripe_twin.clock import TwinClock
 from sandbox.stripe_twin.events import Event, matches_any
 from sandbox.stripe_twin.settings import TwinSettings
-from sandbox.stripe_twin.webhook_faults import WebhookFaultKind, WebhookFaults
+from sandbox.stripe_twin.signing import forge, sign
+from sandbox.stripe_twin.webhook_faults import Forgery, WebhookFaultKind, WebhookFaults
 
 USER_AGENT = "Stripe/1.0 (+https://stripe.com/docs/webhooks)"
 MAX_ATTEMPTS_KEPT = 50_000
@@ -19,26 +18,35 @@ MAX_ATTEMPTS_KEPT = 50_000
 
 @dataclass(slots=True)
 class Delivery:
-    """One webhook on its way to one endpoint."""
+    """One webhook on its way to one endpoint; a forged one only looks like the event."""
 
     event: Event
     attempt: int = 1
+    forgery: Forgery | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What became of one delivery. `status` is None where no answer came."""
+    """What became of one delivery. `status` is None where no answer came.
+
+    A forged one has an `event_id` that no event has.
+    """
 
     event_id: str
     event_type: str
     endpoint_id: str
     attempt: int
     status: int | None
+    forgery: Forgery | None = None
 
 
 @dataclass(slots=True)
 class Endpoint:
-    """A registered URL. `connect` receives the events of connected accounts instead of its own."""
+    """A registered URL. `connect` receives the events of connected accounts instead of its own.
+
+    `thin` gets notifications (v2) instead of snapshots. `names` are those by which a fault may
+    mean the account.
+    """
 
     endpoint_id: str
     account_id: str
@@ -46,22 +54,18 @@ class Endpoint:
     secret: str
     enabled_events: list[str]
     connect: bool = False
+    thin: bool = False
+    names: tuple[str, ...] = ()
     enabled: bool = True
     queue: deque[Delivery] = field(default_factory=deque)
     active: int = 0
 
 
-def sign(payload: str, secret: str, timestamp: int) -> str:
-    """The `Stripe-Signature` header: https://docs.stripe.com/webhooks#verify-manually."""
-    mac = hmac.new(secret.encode(), f"{timestamp}.{payload}".encode(), sha256)
-    return f"t={timestamp},v1={mac.hexdigest()}"
-
-
 class WebhookSender:
     """Queues, sends, retries. Paused, it keeps what it gets until it is resumed."""
 
-    def __init__(self, clock: TwinClock, settings: TwinSettings) -> None:
-        self.faults = WebhookFaults()
+    def __init__(self, clock: TwinClock, settings: TwinSettings, seed: int | None = None) -> None:
+        self.faults = WebhookFaults(seed)
         self.attempts: deque[Attempt] = deque(maxlen=MAX_ATTEMPTS_KEPT)
         self._clock = clock
         self._settings = settings
@@ -95,15 +99,8 @@ class WebhookSender:
             endpoint
             for endpoint in self._endpoints.values()
             if endpoint.enabled
-            and (
-                (endpoint.account_id == account_id and not endpoint.connect)
-                or (
-                    endpoint.connect
-                    and endpoint.account_id == platform_id
-                    and account_id != platform_id
-                )
-            )
-            and matches_any(event.kind, endpoint.enabled_events)
+            and _concerns(endpoint, account_id, platform_id)
+            and matches_any(event.kind_for(thin=endpoint.thin), endpoint.enabled_events)
         ]
         event.undelivered.update(endpoint.endpoint_id for endpoint in receivers)
         for endpoint in receivers:
@@ -149,7 +146,7 @@ class WebhookSender:
             await self._session.close()
 
     def _admit(self, endpoint: Endpoint, delivery: Delivery) -> None:
-        active = self.faults.choose(delivery.event.kind, endpoint.account_id)
+        active = self.faults.choose(delivery.event.kind, endpoint.names)
         if active is None:
             self._enqueue(endpoint, delivery)
             return
@@ -166,6 +163,9 @@ class WebhookSender:
                 held.append((endpoint, delivery))
                 if len(held) >= active.fault.window:
                     self._release(active.fault_id)
+            case WebhookFaultKind.FORGE:
+                self._enqueue(endpoint, Delivery(delivery.event, forgery=active.fault.forgery))
+                self._enqueue(endpoint, delivery)
 
     def _release(self, fault_id: str) -> None:
         for endpoint, delivery in reversed(self._held.pop(fault_id)):
@@ -198,10 +198,28 @@ class WebhookSender:
 
     async def _send(self, endpoint: Endpoint, delivery: Delivery) -> None:
         event = delivery.event
-        status = await self._post(endpoint, event.render())
+        timestamp = int(self._clock.base_time() + self._settings.signature_skew_seconds)
+        payload = event.render(thin=endpoint.thin)
+        event_id = event.event_id
+        if delivery.forgery is None:
+            signature: str | None = sign(payload, endpoint.secret, timestamp)
+        else:
+            event_id = f"evt_forged{event_id[10:]}"
+            payload = payload.replace(event.event_id, event_id, 1)
+            payload, signature = forge(payload, endpoint.secret, timestamp, delivery.forgery)
+        status = await self._post(endpoint.url, payload, signature)
         self.attempts.append(
-            Attempt(event.event_id, event.kind, endpoint.endpoint_id, delivery.attempt, status)
+            Attempt(
+                event_id,
+                event.kind_for(thin=endpoint.thin),
+                endpoint.endpoint_id,
+                delivery.attempt,
+                status,
+                delivery.forgery,
+            )
         )
+        if delivery.forgery is not None:
+            return
         if status is not None and 200 <= status < 300:
             event.undelivered.discard(endpoint.endpoint_id)
             return
@@ -210,19 +228,19 @@ class WebhookSender:
             retry = Delivery(event, delivery.attempt + 1)
             self._clock.after(delays[delivery.attempt - 1], lambda: self._enqueue(endpoint, retry))
 
-    async def _post(self, endpoint: Endpoint, payload: str) -> int | None:
+    async def _post(self, url: str, payload: str, signature: str | None) -> int | None:
         if self._session is None:
             self._session = aiohttp.ClientSession()
-        timestamp = int(self._clock.base_time() + self._settings.signature_skew_seconds)
         headers = {
             "Content-Type": "application/json; charset=utf-8",
-            "Stripe-Signature": sign(payload, endpoint.secret, timestamp),
             "User-Agent": USER_AGENT,
         }
+        if signature is not None:
+            headers["Stripe-Signature"] = signature
         timeout = aiohttp.ClientTimeout(total=self._settings.webhook_timeout_seconds)
         try:
             async with self._session.post(
-                endpoint.url,
+                url,
                 data=payload.encode(),
                 headers=headers,
                 timeout=timeout,
@@ -237,3 +255,9 @@ class WebhookSender:
         busy = any(endpoint.queue or endpoint.active for endpoint in self._endpoints.values())
         if not busy:
             self._idle.set()
+
+
+def _concerns(endpoint: Endpoint, account_id: str, platform_id: str) -> bool:
+    if endpoint.connect:
+        return endpoint.account_id == platform_id and account_id != platform_id
+    return endpoint.account_id == account_id

@@ -24,7 +24,7 @@ class Receiver:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Takes one webhook."""
         payload = await request.read()
-        signature = request.headers["Stripe-Signature"]
+        signature = request.headers.get("Stripe-Signature", "")
         try:
             event = stripe.Webhook.construct_event(payload, signature, self.secret)
         except stripe.SignatureVerificationError:

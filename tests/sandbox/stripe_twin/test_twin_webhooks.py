@@ -4,7 +4,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sandbox.stripe_twin import BACKUP_ACCOUNT, DEFAULT_ACCOUNT, Twin, WebhookFault
+from sandbox.stripe_twin import (
+    BACKUP_ACCOUNT,
+    DEFAULT_ACCOUNT,
+    Twin,
+    WebhookFault,
+    running_twin,
+)
+from sandbox.stripe_twin.webhook_faults import Forgery
 from tests.sandbox.stripe_twin.conftest import open_shop
 from tests.sandbox.stripe_twin.receiver import Receiver, open_receiver
 from tests.sandbox.stripe_twin.shop import Shop, fresh_key
@@ -172,3 +179,57 @@ async def test_signatures_carry_the_time_of_the_receiver(shop: Shop, receiver: R
     await shop.api.customers.create_async({}, fresh_key())
     await shop.twin.webhooks.drained()
     assert (receiver.forged, len(receiver.events)) == (1, 1)
+
+
+FORGERIES = [forgery for forgery in Forgery if forgery is not Forgery.FUTURE]
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+async def test_a_forged_webhook_comes_beside_the_true_one(
+    shop: Shop, receiver: Receiver, twin: Twin, forgery: Forgery
+) -> None:
+    break_webhooks(twin, kind="forge", forgery=forgery, event_type="payment_intent.succeeded")
+    await shop.pay()
+    assert await receiver.until(4) == PAYMENT
+    assert receiver.forged == 1
+    forged = [attempt for attempt in twin.webhooks.attempts if attempt.forgery is not None]
+    assert [(attempt.event_type, attempt.status) for attempt in forged] == [
+        ("payment_intent.succeeded", 400)
+    ]
+    assert twin.account().events.find(forged[0].event_id) is None
+    undelivered = await shop.api.events.list_async({"delivery_success": False})
+    assert undelivered.data == []
+
+
+async def test_the_sdk_takes_a_webhook_from_the_future(
+    shop: Shop, receiver: Receiver, twin: Twin
+) -> None:
+    break_webhooks(twin, kind="forge", forgery="future", event_type="charge.succeeded", count=1)
+    await shop.pay()
+    assert await receiver.until(5) == [PAYMENT[0], PAYMENT[1], *PAYMENT[1:]]
+    assert receiver.events[1].id != receiver.events[2].id
+
+
+async def test_webhooks_are_lost_by_chance_and_a_seed_loses_the_same() -> None:
+    lost = [await _lost(seed) for seed in (3, 3, 4)]
+    assert lost[0] == lost[1]
+    assert lost[0] != lost[2]
+    assert 0 < len(lost[0]) < 24
+
+
+async def _lost(seed: int) -> list[str]:
+    """The positions, in the order of the events, of what was not delivered."""
+    async with (
+        running_twin(seed=seed) as twin,
+        open_shop(twin, DEFAULT_ACCOUNT.secret_key) as shop,
+        open_receiver(DEFAULT_ACCOUNT.webhook_secret) as receiver,
+    ):
+        twin.register_webhook(receiver.url)
+        break_webhooks(twin, kind="drop", probability=0.4, account="default")
+        for _ in range(6):
+            await shop.pay()
+        await twin.webhooks.drained()
+        events = twin.account().events.all()
+        return [
+            f"{position} {event.kind}" for position, event in enumerate(events) if event.undelivered
+        ]
