@@ -15,7 +15,7 @@ import grpc
 from gateway.v1 import rail_pb2, rail_service_pb2
 from gateway.v1.rail_service_pb2_grpc import RailServiceStub
 from sandbox.stripe_twin.accounts import BACKUP_ACCOUNT, DEFAULT_ACCOUNT
-from sandbox.stripe_twin.webhooks import sign
+from sandbox.stripe_twin.signing import sign
 from tests.chaos.cluster import Cluster
 from tests.chaos.plan import Kill, Plan, Trouble
 from tests.chaos.progress import Progress
