@@ -10,7 +10,9 @@ from gateway.config import GatewaySettings
 from gateway.merchants.store import MerchantStore
 from gateway.merchants.sync import MerchantSync
 from gateway.payments.asking import Outside
+from gateway.payments.committer import PaymentCommitter
 from gateway.payments.compliance import ComplianceClient
+from gateway.payments.connections import commit_connections
 from gateway.payments.executor import Executor, RunLimits
 from gateway.payments.observing import Timing
 from gateway.payments.wakeups import PaymentBells
@@ -57,6 +59,9 @@ async def open_parts(
         application_name="gateway",
     )
     stack.push_async_callback(engine.dispose)
+    commits = commit_connections(url, DATABASE_ROLE)
+    await commits.open()
+    stack.push_async_callback(commits.close)
     worker_bell, bells = Bell(), PaymentBells()
     rails = await stack.enter_async_context(
         open_rails(settings.corridors, engine, on_change=lambda _corridor: worker_bell.ring())
@@ -88,6 +93,7 @@ async def open_parts(
         booking_bell=Bell(),
         executor=Executor(
             engine,
+            PaymentCommitter(commits),
             Outside(rails.rails, ComplianceClient(channel, settings.compliance_timeout_seconds)),
             clock,
             bells,

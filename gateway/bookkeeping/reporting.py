@@ -152,19 +152,29 @@ async def _known(connection: AsyncConnection, fact: Fact) -> dict[str, dict[str,
     return {row.fact_id: row.fact for row in rows}
 
 
-def _report(fact: Fact, now: datetime) -> dict[str, Any]:
+def booking_row(fact: Fact, now: datetime) -> dict[str, Any]:
+    """The columns of a fact that is reported now, as far as they differ from their defaults."""
     return {
         "fact_id": fact.id,
         "requires": fact.requires,
         "kind": kind_of(fact),
-        "fact": json.dumps(to_json(fact)),
+        "fact": to_json(fact),
         "subject": fact.subject,
         "payment_id": getattr(fact, "payment_id", None),
         "effective_time": fact.effective_time,
+        "next_attempt_time": now,
+        "create_time": now,
+        "trace_parent": trace_parent(),
+    }
+
+
+def _report(fact: Fact, now: datetime) -> dict[str, Any]:
+    return {
+        **booking_row(fact, now),
+        "fact": json.dumps(to_json(fact)),
         "state": BookingState.PENDING,
         "failure_reason": None,
         "failure_message": None,
-        "trace_parent": trace_parent(),
         "now": now,
         "channel": CHANNEL,
     }

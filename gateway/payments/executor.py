@@ -1,5 +1,8 @@
 """Running operations: a commit before and a commit after each call to the outside, never across.
 
+What follows from an answer is decided from the payment as it was written last, and written by
+group commit if that still stands; else the payment is locked, read and decided anew.
+
 Whoever runs an operation holds its lease. When it is lost, whatever came back is dropped: the
 process that has the lease now finds out by itself.
 """
@@ -16,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gateway.payments import operation_store, store
 from gateway.payments.asking import Outside
 from gateway.payments.checking import Circumstances
+from gateway.payments.committer import PaymentCommitter
 from gateway.payments.decision import Decision
 from gateway.payments.failover_events import announce_failover
 from gateway.payments.ids import new_id
@@ -35,6 +39,7 @@ from gateway.payments.refund import Refund
 from gateway.payments.reply import RailReply, Reply
 from gateway.payments.settling import end_contradicted, end_moot, is_moot, settle
 from gateway.payments.wakeups import PaymentBells
+from gateway.payments.writes import NewPayment, Progress
 from gateway.rails.failover import MAX_HOPS
 from gateway.rails.outcome import Failure, Outcome, OutcomeClass
 from runtime.clock import Clock
@@ -84,6 +89,7 @@ class Executor:
     def __init__(
         self,
         engine: AsyncEngine,
+        committer: PaymentCommitter,
         outside: Outside,
         clock: Clock,
         bells: PaymentBells,
@@ -94,6 +100,7 @@ class Executor:
         uniform: Callable[[], float] = _uniform,
     ) -> None:
         self._engine = engine
+        self._committer = committer
         self._outside = outside
         self._clock = clock
         self._bells = bells
@@ -113,6 +120,24 @@ class Executor:
     def lease(self, operation: Operation, now: datetime) -> Operation:
         """A new operation under our lease, to be inserted before it is run."""
         return replace(operation, lease_until=now + self._limits.lease, fencing_token=1)
+
+    async def begin(self, new: NewPayment) -> asyncio.Task[Payment | None] | None:
+        """Writes a new payment, then runs its operation; None if it could not be written so.
+
+        Once it is being written it is run, too, though the caller may have gone away by then.
+        """
+        claimed = Claimed(new.operation, new.change.after, begun=True)
+        run: asyncio.Task[Payment | None] | None = None
+
+        def start(written: asyncio.Future[bool]) -> None:
+            nonlocal run
+            if not written.cancelled() and written.exception() is None and written.result():
+                run = self.start(claimed)
+
+        written = self._committer.submit(new)
+        written.add_done_callback(start)
+        await asyncio.shield(written)
+        return run
 
     def start(self, claimed: Claimed) -> asyncio.Task[Payment | None]:
         """Runs an operation in the background: whoever waits for it may go away."""
@@ -183,7 +208,7 @@ class Executor:
                     await operation_store.save_operation(connection, operation)
         with within(self._limits.call_seconds):
             reply = await self._ask(payment, operation, step, resend=resend)
-        return await self._finish(operation, reply, resend=resend)
+        return await self._finish(operation, payment, reply, resend=resend)
 
     async def _ask(
         self, payment: Payment, operation: Operation, step: Step, *, resend: bool
@@ -197,27 +222,51 @@ class Executor:
             return _unreadable()
 
     async def _finish(
-        self, operation: Operation, reply: Reply, *, resend: bool
+        self, operation: Operation, known: Payment, reply: Reply, *, resend: bool
     ) -> tuple[Payment, Claimed | None]:
         """Writes down what came back, if the lease is still ours."""
+        if operation.kind is not OperationKind.REFUND:
+            given = self.circumstances()
+            decision = self._decide(known, operation, None, reply, given, resend=resend)
+            decision = self._leased(decision, given.now)
+            progress = Progress(
+                known, decision.changes, decision.operation, given.now, decision.follow_up
+            )
+            if await self._committer.submit(progress):
+                return self._told(decision)
+        return await self._finish_locked(operation, reply, resend=resend)
+
+    async def _finish_locked(
+        self, operation: Operation, reply: Reply, *, resend: bool
+    ) -> tuple[Payment, Claimed | None]:
+        """The same on the payment as it is now, whoever changed it meanwhile."""
         async with self._engine.begin() as connection:
             payment = await store.lock_payment(connection, operation.payment_id)
             assert payment is not None, "an operation has its payment"
             refund = await self._refund(connection, operation)
             given = self.circumstances()
             decision = self._decide(payment, operation, refund, reply, given, resend=resend)
+            decision = self._leased(decision, given.now)
             await operation_store.save_operation(connection, decision.operation)
             await record_changes(connection, decision.changes, given.now)
             if refund is not None and decision.refund is not None:
                 await record_refund(
                     connection, decision.payment, refund, decision.refund, given.now
                 )
-            follow_up = decision.follow_up
-            if follow_up is not None:
-                if follow_up.state is OperationState.RUNNING:
-                    follow_up = self.lease(follow_up, given.now)
-                await operation_store.add_operation(connection, follow_up)
+            if decision.follow_up is not None:
+                await operation_store.add_operation(connection, decision.follow_up)
+        return self._told(decision)
+
+    def _leased(self, decision: Decision, now: datetime) -> Decision:
+        """The decision with what we go on with at once under our lease."""
+        if decision.follow_up is None or decision.follow_up.state is not OperationState.RUNNING:
+            return decision
+        return replace(decision, follow_up=self.lease(decision.follow_up, now))
+
+    def _told(self, decision: Decision) -> tuple[Payment, Claimed | None]:
+        """After the commit: who waits is told, and what is ours to go on with is handed on."""
         self._tell(decision)
+        follow_up = decision.follow_up
         if follow_up is None or follow_up.state is not OperationState.RUNNING:
             return decision.payment, None
         return decision.payment, Claimed(follow_up, decision.payment, begun=True)
@@ -245,8 +294,13 @@ class Executor:
         operation = decision.operation
         OPERATIONS.labels(operation.kind, operation.state).inc()
         announce_failover(decision, self._outside.elsewhere)
+        follow_up = decision.follow_up
+        if follow_up is not None and follow_up.state is OperationState.RUNNING:
+            # We go on by ourselves: nobody who waits for an outcome has one yet.
+            self._bells.any.ring()
+            return
         self._bells.ring(operation.payment_id)
-        if operation.open or decision.follow_up is not None:
+        if operation.open or follow_up is not None:
             self._worker_bell.ring()
 
     @staticmethod

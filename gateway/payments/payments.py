@@ -25,13 +25,21 @@ from gateway.payments.executor import Claimed, Executor
 from gateway.payments.failing_over import at_home, next_route
 from gateway.payments.ids import new_id
 from gateway.payments.operation import OperationState, decided, sent
-from gateway.payments.payment import Payment, QueueReason, UnavailablePolicy, take
+from gateway.payments.payment import (
+    CREATED,
+    Change,
+    Payment,
+    QueueReason,
+    UnavailablePolicy,
+    take,
+)
 from gateway.payments.recording import record_changes, record_new
 from gateway.payments.refusal import Refusal
 from gateway.payments.requests import Command, Done, find_request, known_request
 from gateway.payments.states import PaymentState, Transition
 from gateway.payments.store import RequestRecord
 from gateway.payments.waiting import Patience
+from gateway.payments.writes import NewPayment
 from runtime.clock import Clock
 
 # How long compliance may be asked about a payment that is not in line.
@@ -61,10 +69,14 @@ class Payments:
     async def create(self, command: Command, payment: Payment) -> Done:
         """Checks and charges a new payment, or repeats the answer about the one it made."""
         until = self._patience.until()
+        record = command.record(payment.id, payment.create_time)
+        run = await self._executor.begin(self._new(record, payment))
+        if run is not None:
+            await self._patience.run(run, payment.id, None, until)
+            return await self._created(payment.id)
         async with self._engine.begin() as connection:
             known: RequestRecord | None = None
             claimed: Claimed | None = None
-            record = command.record(payment.id, payment.create_time)
             if await store.remember_request(connection, record):
                 claimed = await self._begin(connection, payment)
             else:
@@ -100,6 +112,18 @@ class Payments:
             await self._patience.run(task, payment_id, claimed.operation.id, until)
             return Done(payment_id, record.refund_id)
         return await self._repeat(record, until)
+
+    def _new(self, record: RequestRecord, payment: Payment) -> NewPayment:
+        """What a new payment writes where nobody is in line and its request_id is new."""
+        given = self._executor.circumstances()
+        operation = check_operation(payment, given.fresh_operation_id, given.now, CHECK_WINDOW)
+        return NewPayment(
+            record,
+            Change(None, payment, CREATED),
+            self._executor.lease(sent(operation, given.now), given.now),
+            given.now,
+            alone=payment.unavailable_policy is UnavailablePolicy.QUEUE,
+        )
 
     async def _begin(self, connection: AsyncConnection, payment: Payment) -> Claimed | None:
         """Writes a new payment and its first operation: ours to run, unless others are in line."""

@@ -12,7 +12,6 @@ from gateway.payments import decline_store, store
 from gateway.payments.money_facts import facts_of, facts_of_refund
 from gateway.payments.payment import CREATED, Change, Payment
 from gateway.payments.refund import Refund
-from gateway.payments.rendering import payment_message
 
 TRANSITIONS = Counter(
     "gateway_payment_transitions_total", "Steps of payments by transition.", ["transition"]
@@ -52,12 +51,11 @@ async def record_refund(
 
 
 async def _add_events(connection: AsyncConnection, changes: Sequence[Change]) -> None:
-    await store.add_events(
-        connection,
-        [
-            (change, payment_message(change.after).SerializeToString(deterministic=True))
-            for change in changes
-        ],
-    )
+    await store.add_events(connection, changes)
+    count_transitions(changes)
+
+
+def count_transitions(changes: Sequence[Change]) -> None:
+    """Counts steps that were written."""
     for change in changes:
         TRANSITIONS.labels(change.transition).inc()

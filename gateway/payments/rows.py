@@ -1,12 +1,16 @@
 """Values of the rules as rows of the tables, and back."""
 
+from collections.abc import Collection
 from dataclasses import asdict, fields
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import Table
+
 from gateway.payments.operation import Operation, OperationKind, OperationState
 from gateway.payments.payment import (
     CaptureMethod,
+    Change,
     ComplianceRecord,
     Decline,
     DeclineRetry,
@@ -19,6 +23,7 @@ from gateway.payments.payment import (
     UnavailablePolicy,
 )
 from gateway.payments.refund import Refund, RefundCause, RefundState
+from gateway.payments.rendering import payment_message
 from gateway.payments.states import PaymentState
 from gateway.rails.failover import Route
 
@@ -90,3 +95,23 @@ def refund_of(row: Any) -> Refund:
     values["state"] = RefundState(row.state)
     values["cause"] = RefundCause(row.cause)
     return Refund(**values)
+
+
+def event_row(change: Change) -> dict[str, Any]:
+    """The columns of the event of a step, but for its numbers: with the payment as it is then."""
+    payment = change.after
+    return {
+        "payment_id": payment.id,
+        "merchant_id": payment.merchant_id,
+        "revision": payment.revision,
+        "transition": change.transition,
+        "previous_state": change.before.state if change.before is not None else None,
+        "snapshot": payment_message(payment).SerializeToString(deterministic=True),
+        "record_time": payment.update_time,
+    }
+
+
+def assignments(table: Table, fixed: Collection[str]) -> str:
+    """What an UPDATE sets, in SQL: each column that can change to that of the row `changed`."""
+    names = [column.name for column in table.columns if column.name not in fixed]
+    return ", ".join(f"{name} = changed.{name}" for name in names)

@@ -160,3 +160,16 @@ EVENT = Table(
     Column("snapshot", LargeBinary),
     Column("record_time", _TIME),
 )
+
+# What CreatePayment wrote never changes.
+FIXED_OF_PAYMENT = frozenset(
+    {
+        *("id", "request_id", "merchant_id", "customer_id", "currency", "amount_minor"),
+        *("capture_method", "off_session", "save_payment_method", "decline_retry"),
+        *("unavailable_policy", "queue_timeout", "description", "statement_descriptor_suffix"),
+        *("metadata", "application_fee_minor", "billing_country", "stays", "routes"),
+        "create_time",
+    }
+)
+# The token is what a lease is proven by: claiming alone changes it.
+FIXED_OF_OPERATION = frozenset({"id", "operation_number", "fencing_token"})

@@ -12,23 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.payments.payment import Change, Payment
 from gateway.payments.refund import Refund
-from gateway.payments.rows import payment_of, payment_row, refund_of, refund_row
-from gateway.payments.schema import EVENT, PAYMENT, REFUND, REQUEST
+from gateway.payments.rows import event_row, payment_of, payment_row, refund_of, refund_row
+from gateway.payments.schema import EVENT, FIXED_OF_PAYMENT, PAYMENT, REFUND, REQUEST
 from gateway.payments.states import PaymentState
 
 # More than a payment can have: those made outside the engine come on top.
 MAX_REFUNDS = 1_000
-
-# What CreatePayment wrote never changes.
-_FIXED = frozenset(
-    {
-        *("id", "request_id", "merchant_id", "customer_id", "currency", "amount_minor"),
-        *("capture_method", "off_session", "save_payment_method", "decline_retry"),
-        *("unavailable_policy", "queue_timeout", "description", "statement_descriptor_suffix"),
-        *("metadata", "application_fee_minor", "billing_country", "stays", "routes"),
-        "create_time",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +80,9 @@ async def add_payment(connection: AsyncConnection, payment: Payment) -> None:
 
 async def save_payment(connection: AsyncConnection, payment: Payment) -> None:
     """Writes what can change of a payment whose row the caller has locked."""
-    row = {name: value for name, value in payment_row(payment).items() if name not in _FIXED}
+    row = {
+        name: value for name, value in payment_row(payment).items() if name not in FIXED_OF_PAYMENT
+    }
     await connection.execute(update(PAYMENT).where(PAYMENT.c.id == payment.id).values(row))
 
 
@@ -201,20 +192,6 @@ async def count_refunds(connection: AsyncConnection, payment_id: str) -> int:
     return (await connection.execute(statement)).scalar_one()
 
 
-async def add_events(connection: AsyncConnection, changes: Sequence[tuple[Change, bytes]]) -> None:
+async def add_events(connection: AsyncConnection, changes: Sequence[Change]) -> None:
     """Appends the steps of one payment, each with the payment as it was after it."""
-    await connection.execute(
-        insert(EVENT),
-        [
-            {
-                "payment_id": change.after.id,
-                "merchant_id": change.after.merchant_id,
-                "revision": change.after.revision,
-                "transition": change.transition,
-                "previous_state": change.before.state if change.before is not None else None,
-                "snapshot": snapshot,
-                "record_time": change.after.update_time,
-            }
-            for change, snapshot in changes
-        ],
-    )
+    await connection.execute(insert(EVENT), [event_row(change) for change in changes])

@@ -1,0 +1,164 @@
+"""What the gateway's benchmarks share: the whole engine, a shop in it, and the bare Stripe SDK.
+
+Engine and SDK charge the same Stripe twin over HTTP. The SDK uses an account of the twin that sends
+no webhooks; the engine is told by webhooks of its own charges.
+"""
+
+import asyncio
+import itertools
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import stripe
+
+from bench.cpu import Meter, meter_of
+from bench.rounds import Round, send
+from gateway.v1 import payment_pb2 as payment
+from runtime.embedded_postgres import temporary_server
+from sandbox.addresses import Ports
+from sandbox.clients import open_clients
+from sandbox.databases import SERVICES, databases_beside
+from sandbox.demo.shop import Shop
+from sandbox.engine import Engine, wait_until_answering
+from sandbox.stripe_twin.accounts import BACKUP_ACCOUNT, DEFAULT_ACCOUNT
+from sandbox.twin_admin import TwinAdmin
+
+# Nothing may be left over from a round when the other side's begins.
+SETTLE_SECONDS = 120.0
+
+Pay = Callable[[int], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningEngine:
+    """The engine's processes, a merchant and a customer of it, and the SDK beside it."""
+
+    engine: Engine
+    shop: Shop
+    merchant_id: str
+    customer_id: str
+    gateway_url: str
+    postgres_pid: int
+    through_the_sdk: Pay
+
+    @property
+    def meter(self) -> Meter:
+        """Processor time of every process that a payment passes through."""
+        return meter_of(
+            gateway=self.engine.gateway.pid,
+            compliance=self.engine.compliance.pid,
+            ledger=self.engine.ledger.pid,
+            twin=self.engine.stripe_twin.pid,
+            postgres=self.postgres_pid,
+        )
+
+    async def through_the_engine(self, number: int) -> str:
+        """One payment by card; gives its id. Raises `RuntimeError` if it does not succeed."""
+        paid = await self.shop.pay(self.merchant_id, self.customer_id, 1_000 + number, "visa")
+        if paid.state != payment.PAYMENT_STATE_SUCCEEDED:
+            raise RuntimeError(f"a payment ended as {payment.PaymentState.Name(paid.state)}")
+        return paid.id
+
+    async def settled(self, payment_ids: list[str]) -> None:
+        """Waits until the ledger has all of the payments, fees included."""
+        async with asyncio.timeout(SETTLE_SECONDS):
+            for payment_id in payment_ids:
+                await self.shop.settled(payment_id)
+
+
+@asynccontextmanager
+async def running_engine() -> AsyncIterator[RunningEngine]:
+    """The engine on a durable PostgreSQL of its own."""
+    ports = Ports.free()
+    with (
+        tempfile.TemporaryDirectory() as logs,
+        temporary_server(durable=True) as postgres,
+        databases_beside(dict.fromkeys(SERVICES, postgres.server_url)) as databases,
+    ):
+        async with (
+            _started(ports, Path(logs), databases) as engine,
+            open_clients(ports) as clients,
+            TwinAdmin.open(engine.twin_url) as twin,
+            _bare_sdk(engine.twin_url) as through_the_sdk,
+        ):
+            shop = Shop(clients, twin)
+            yield RunningEngine(
+                engine,
+                shop,
+                await shop.add_merchant("Quiet Harbour Books"),
+                await shop.add_customer("Ada Example"),
+                databases["GATEWAY_DATABASE_URL"],
+                int((postgres.data / "postmaster.pid").read_text().splitlines()[0]),
+                through_the_sdk,
+            )
+
+
+async def closed_loop(
+    pay: Pay, payments: int, *, callers: int, meter: Meter
+) -> tuple[Round, list[float], list[str]]:
+    """So many payments by callers that each take the next when one is answered: the round, the
+    seconds that each took, their ids."""
+    seconds: list[float] = []
+
+    async def timed(number: int) -> str:
+        started = time.perf_counter()
+        paid = await pay(number)
+        seconds.append(time.perf_counter() - started)
+        return paid
+
+    taken, ids = await send(timed, range(payments), callers=callers, meter=meter)
+    return taken, seconds, ids
+
+
+@asynccontextmanager
+async def _started(ports: Ports, logs: Path, databases: Mapping[str, str]) -> AsyncIterator[Engine]:
+    """The engine, told by webhooks of its own charges only, not of the SDK's."""
+    engine = Engine(ports, logs, databases, {"LOG_LEVEL": "WARNING"})
+    try:
+        await engine.stripe_twin.start()
+        await engine.stripe_twin.wait_until(wait_until_answering(engine.twin_url))
+        async with TwinAdmin.open(engine.twin_url) as twin:
+            await twin.send_webhooks_to(engine.webhook_url(DEFAULT_ACCOUNT.name))
+        await engine.start_service(engine.ledger, ports.ledger)
+        await engine.start_service(engine.compliance, ports.compliance)
+        await engine.start_service(engine.gateway, ports.gateway)
+        yield engine
+        await engine.stop()
+    finally:
+        await engine.kill()
+
+
+@asynccontextmanager
+async def _bare_sdk(twin_url: str) -> AsyncIterator[Pay]:
+    """The SDK as its documentation has it, with its own aiohttp client."""
+    http_client = stripe.AIOHTTPClient()
+    client = stripe.StripeClient(
+        BACKUP_ACCOUNT.secret_key,
+        base_addresses={"api": twin_url},
+        http_client=http_client,
+        max_network_retries=0,
+    )
+    run = time.time_ns()
+    keys = itertools.count()
+
+    async def pay(number: int) -> str:
+        intent = await client.v1.payment_intents.create_async(
+            {
+                "amount": 1_000 + number,
+                "currency": "usd",
+                "confirm": True,
+                "payment_method": "pm_card_visa",
+                "allowed_payment_method_types": ["card"],
+            },
+            {"idempotency_key": f"bench-{run}-{next(keys)}"},
+        )
+        if intent.status != "succeeded":
+            raise RuntimeError(f"a payment ended as {intent.status}")
+        return intent.id
+
+    yield pay
+    await http_client.close_async()  # type: ignore[no-untyped-call]

@@ -1,0 +1,156 @@
+-- Writes what many payments' commit points have to write, each all or nothing, in one statement.
+-- A part is left out, and not answered with its number, if its request_id is taken, if others wait
+-- in line before it, if the payment or the operation is not as it was when the part was decided,
+-- if somebody holds one of them at the moment, or if a fact cannot be appended as it is. Nobody is
+-- waited for but another writer of the same request_id; those are taken in order, so that two
+-- processes never wait for each other.
+WITH part AS MATERIALIZED (
+    SELECT *
+    FROM json_to_recordset(%(parts)s) AS part (
+        number integer,
+        payment_id text,
+        revision bigint,
+        request json,
+        behind_nobody_in text,
+        payment json,
+        operation json,
+        new_operations json,
+        events json,
+        facts json
+    )
+),
+
+-- The row as it is now, not as it was when the statement began: its lock is had.
+locked_payment AS MATERIALIZED (
+    SELECT payment.id
+    FROM part
+    INNER JOIN payment ON payment.id = part.payment_id
+    WHERE part.request IS NULL AND payment.revision = part.revision
+    FOR NO KEY UPDATE OF payment SKIP LOCKED
+),
+
+-- Fencing: who has lost the lease finds another token, who was overtaken a decided operation.
+leased_operation AS MATERIALIZED (
+    SELECT operation.id
+    FROM part
+    CROSS JOIN LATERAL json_populate_record(NULL::payment_operation, part.operation) AS held
+    INNER JOIN payment_operation AS operation ON operation.id = held.id
+    WHERE operation.fencing_token = held.fencing_token AND operation.end_time IS NULL
+    FOR NO KEY UPDATE OF operation SKIP LOCKED
+),
+
+new_request AS (
+    INSERT INTO payment_request
+    SELECT request.*
+    FROM part
+    CROSS JOIN LATERAL json_populate_record(NULL::payment_request, part.request) AS request
+    WHERE
+        part.request IS NOT NULL
+        AND NOT EXISTS (
+            SELECT 1
+            FROM payment_operation AS waiting
+            WHERE
+                waiting.corridor = part.behind_nobody_in
+                AND waiting.end_time IS NULL
+                AND waiting.queued
+        )
+    ORDER BY request.request_id
+    ON CONFLICT DO NOTHING
+    RETURNING payment_request.payment_id
+),
+
+accepted AS MATERIALIZED (
+    SELECT part.*
+    FROM part
+    WHERE
+        CASE
+            WHEN part.request IS NOT NULL
+                THEN part.payment_id IN (SELECT new_request.payment_id FROM new_request)
+            ELSE
+                part.payment_id IN (SELECT locked_payment.id FROM locked_payment)
+                AND part.operation ->> 'id' IN (SELECT leased_operation.id FROM leased_operation)
+                AND NOT EXISTS (
+                    SELECT 1
+                    FROM json_populate_recordset(NULL::booking, part.facts) AS fact
+                    WHERE
+                        NOT pg_try_advisory_xact_lock(
+                            hashtextextended('booking.' || fact.subject, 0)
+                        )
+                        OR EXISTS (SELECT 1 FROM booking WHERE booking.fact_id = fact.fact_id)
+                        OR (
+                            fact.requires IS NOT NULL
+                            AND NOT EXISTS (
+                                SELECT 1 FROM booking WHERE booking.fact_id = fact.requires
+                            )
+                        )
+                )
+        END
+),
+
+added_payment AS (
+    INSERT INTO payment
+    SELECT added.*
+    FROM accepted
+    CROSS JOIN LATERAL json_populate_record(NULL::payment, accepted.payment) AS added
+    WHERE accepted.request IS NOT NULL
+),
+
+changed_payment AS (
+    UPDATE payment
+    SET {payment_changes}
+    FROM accepted
+    CROSS JOIN LATERAL json_populate_record(NULL::payment, accepted.payment) AS changed
+    WHERE
+        payment.id = accepted.payment_id
+        AND accepted.request IS NULL
+        AND accepted.payment IS NOT NULL
+),
+
+changed_operation AS (
+    UPDATE payment_operation
+    SET {operation_changes}
+    FROM accepted
+    CROSS JOIN LATERAL json_populate_record(NULL::payment_operation, accepted.operation) AS changed
+    WHERE payment_operation.id = changed.id AND accepted.operation IS NOT NULL
+),
+
+added_operation AS (
+    INSERT INTO payment_operation OVERRIDING USER VALUE
+    SELECT added.*
+    FROM accepted
+    CROSS JOIN LATERAL
+        json_populate_recordset(NULL::payment_operation, accepted.new_operations) AS added
+),
+
+added_event AS (
+    INSERT INTO payment_event OVERRIDING USER VALUE
+    SELECT added.*
+    FROM accepted
+    CROSS JOIN LATERAL json_populate_recordset(NULL::payment_event, accepted.events) AS added
+    ORDER BY accepted.number, added.revision
+),
+
+added_fact AS (
+    INSERT INTO booking (
+        fact_id, kind, fact, subject, requires, payment_id, effective_time, next_attempt_time,
+        create_time, trace_parent
+    )
+    SELECT
+        added.fact_id,
+        added.kind,
+        added.fact,
+        added.subject,
+        added.requires,
+        added.payment_id,
+        added.effective_time,
+        added.next_attempt_time,
+        added.create_time,
+        added.trace_parent
+    FROM accepted
+    CROSS JOIN LATERAL
+        json_populate_recordset(NULL::booking, accepted.facts) WITH ORDINALITY AS added
+    ORDER BY accepted.number, added.ordinality
+    RETURNING pg_notify(%(booking_channel)s, '')
+)
+
+SELECT accepted.number FROM accepted

@@ -1,0 +1,110 @@
+"""What one commit point of a payment writes, as values: decided from what was last written, to be
+written only if that still stands."""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from gateway.bookkeeping.facts import Fact
+from gateway.bookkeeping.reporting import booking_row
+from gateway.payments.money_facts import facts_of
+from gateway.payments.operation import Operation
+from gateway.payments.payment import Change, Payment
+from gateway.payments.rows import event_row, operation_row, payment_row
+from gateway.payments.store import RequestRecord
+
+
+@dataclass(frozen=True, slots=True)
+class NewPayment:
+    """A request with the payment that it makes and the payment's first operation.
+
+    `alone` says that it may only be written while nobody waits in line for its corridor.
+    """
+
+    request: RequestRecord
+    change: Change
+    operation: Operation
+    now: datetime
+    alone: bool = False
+
+    @property
+    def payment_id(self) -> str:
+        """The payment that it makes."""
+        return self.change.after.id
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The one step of a new payment."""
+        return (self.change,)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What an operation led to: written if the payment is still `before` and the lease ours."""
+
+    before: Payment
+    changes: tuple[Change, ...]
+    operation: Operation
+    now: datetime
+    follow_up: Operation | None = None
+
+    @property
+    def payment_id(self) -> str:
+        """The payment that it is about."""
+        return self.before.id
+
+    @property
+    def facts(self) -> list[Fact]:
+        """What the ledger shall know of it."""
+        return [fact for change in self.changes for fact in facts_of(change, self.now)]
+
+
+Writes = NewPayment | Progress
+
+
+def encode(parts: list[Writes]) -> str:
+    """The parameter of `commit_writes.sql`: each part under its number."""
+    return json.dumps(
+        [
+            {"number": number, **(_new(part) if isinstance(part, NewPayment) else _progress(part))}
+            for number, part in enumerate(parts)
+        ],
+        default=_text_of,
+        separators=(",", ":"),
+    )
+
+
+def _new(part: NewPayment) -> dict[str, Any]:
+    payment = part.change.after
+    return {
+        "payment_id": payment.id,
+        "request": asdict(part.request),
+        "behind_nobody_in": payment.corridor if part.alone else None,
+        "payment": payment_row(payment),
+        "new_operations": [operation_row(part.operation)],
+        "events": [event_row(part.change)],
+    }
+
+
+def _progress(part: Progress) -> dict[str, Any]:
+    changes = part.changes
+    return {
+        "payment_id": part.before.id,
+        "revision": part.before.revision,
+        "payment": payment_row(changes[-1].after) if changes else None,
+        "operation": operation_row(part.operation),
+        "new_operations": [operation_row(part.follow_up)] if part.follow_up is not None else [],
+        "events": [event_row(change) for change in changes],
+        "facts": [booking_row(fact, part.now) for fact in part.facts],
+    }
+
+
+def _text_of(value: Any) -> str:
+    """A value that JSON does not know, as PostgreSQL reads it."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds()} seconds"
+    assert isinstance(value, bytes), value
+    return f"\\x{value.hex()}"

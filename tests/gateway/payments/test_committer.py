@@ -1,0 +1,323 @@
+"""Group commit, on the tables themselves: each payment all or nothing, whatever others do."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.bookkeeping.reporting import booking_state
+from gateway.payments import operation_store, store
+from gateway.payments.checking import authorization
+from gateway.payments.commanding import check_operation
+from gateway.payments.committer import MAX_COMMITS, PaymentCommitter
+from gateway.payments.connections import commit_connections
+from gateway.payments.ids import new_id
+from gateway.payments.operation import Operation, OperationState, decided, sent
+from gateway.payments.payment import (
+    CREATED,
+    Change,
+    ComplianceRecord,
+    Decline,
+    FailureCode,
+    NextAction,
+    Payment,
+    PaymentFailure,
+    take,
+)
+from gateway.payments.recording import record_changes
+from gateway.payments.schema import EVENT, FIXED_OF_OPERATION, FIXED_OF_PAYMENT, OPERATION, PAYMENT
+from gateway.payments.states import PaymentState, Transition
+from gateway.payments.store import RequestRecord
+from gateway.payments.writes import NewPayment, Progress
+from runtime.connections import Connections
+from runtime.postgres import create_engine
+from sandbox.polling import poll
+from tests.gateway.payments.test_states import new_payment
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+LEASE = timedelta(seconds=45)
+ROLE = "gateway_service"
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(database_url, role=ROLE, pool_size=4, application_name="test")
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def connections(database_url: str) -> AsyncIterator[Connections]:
+    connections = commit_connections(database_url, ROLE)
+    await connections.open()
+    yield connections
+    await connections.close()
+
+
+@pytest.fixture
+def committer(connections: Connections) -> PaymentCommitter:
+    return PaymentCommitter(connections)
+
+
+def new(**values: Any) -> NewPayment:
+    """What CreatePayment writes for a new payment."""
+    payment_id = new_id("pay", NOW)
+    alone = values.pop("alone", False)
+    payment = new_payment(**{"id": payment_id, "request_id": payment_id, **values})
+    operation = check_operation(payment, new_id("op", NOW), NOW, timedelta(minutes=10))
+    operation = replace(sent(operation, NOW), lease_until=NOW + LEASE, fencing_token=1)
+    record = RequestRecord(payment.request_id, "CreatePaymentRequest", b"\x00\xff", NOW, payment_id)
+    return NewPayment(record, Change(None, payment, CREATED), operation, NOW, alone=alone)
+
+
+def allowed(begun: NewPayment) -> Progress:
+    """What follows when compliance has allowed it: with a hold for the books."""
+    payment = begun.change.after
+    first = take(payment, Transition.COMPLIANCE_ALLOWED, NOW)
+    follow_up = authorization(first.after, new_id("op", NOW), NOW)
+    follow_up = replace(follow_up, lease_until=NOW + LEASE, fencing_token=1)
+    second = take(first.after, Transition.AUTHORIZATION_STARTED, NOW, hold_id=follow_up.id)
+    ended = decided(begun.operation, OperationState.SUCCEEDED, NOW)
+    return Progress(payment, (first, second), ended, NOW, follow_up)
+
+
+def captured(progress: Progress) -> Progress:
+    """What follows when Stripe has charged."""
+    payment = progress.changes[-1].after
+    assert progress.follow_up is not None
+    change = take(
+        payment,
+        Transition.CAPTURED,
+        NOW,
+        authorized_minor=payment.amount_minor,
+        captured_minor=payment.amount_minor,
+        payment_intent_id=f"pi_{payment.id}",
+        charge_id=f"ch_{payment.id}",
+        hold_id="",
+    )
+    ended = decided(progress.follow_up, OperationState.SUCCEEDED, NOW)
+    return Progress(payment, (change,), ended, NOW)
+
+
+async def stored(engine: AsyncEngine, payment_id: str) -> tuple[Payment | None, list[Operation]]:
+    async with engine.connect() as connection:
+        payment = await store.get_payment(connection, payment_id)
+        return payment, await operation_store.operations_of(connection, payment_id)
+
+
+async def transitions(engine: AsyncEngine, payment_id: str) -> list[str]:
+    statement = select(EVENT.c.transition).where(EVENT.c.payment_id == payment_id)
+    async with engine.connect() as connection:
+        rows = await connection.execute(statement.order_by(EVENT.c.event_number))
+        return list(rows.scalars())
+
+
+async def test_a_payment_is_stored_as_it_was_written(
+    engine: AsyncEngine, committer: PaymentCommitter
+) -> None:
+    begun = new(metadata={"order": "\u00e9\\x'\""}, queue_timeout=timedelta(minutes=15))
+    first = allowed(begun)
+    second = captured(first)
+    assert first.follow_up is not None
+    for part in (begun, first, second):
+        assert await committer.submit(part)
+    payment, operations = await stored(engine, begun.payment_id)
+    assert payment == second.changes[-1].after
+    assert operations == [first.operation, second.operation]
+    assert await transitions(engine, begun.payment_id) == [
+        "received", "compliance_allowed", "authorization_started", "captured",
+    ]  # fmt: skip
+    async with engine.connect() as connection:
+        booked = await booking_state(connection, begun.payment_id)
+        request = await store.known_request(connection, begun.request.request_id)
+    assert [booking.kind for booking in booked.bookings] == ["hold_placed", "captured"]
+    assert request == begun.request
+
+
+async def test_whatever_a_payment_can_hold_is_stored_as_the_general_path_stores_it(
+    engine: AsyncEngine, committer: PaymentCommitter
+) -> None:
+    begun = new()
+    payment = begun.change.after
+    values: dict[str, Any] = {
+        "decline": Decline("card_declined", "insufficient_funds", "try_again_later"),
+        "failure": PaymentFailure(FailureCode.RAIL_REJECTED, "parameter_invalid", "amount"),
+        "next_action": NextAction("https://example.com", "secret"),
+        "compliance": ComplianceRecord("dec_1", "ALLOW", ("a", "b"), "2026-11-01T00:00:00Z"),
+        "capture_before": NOW + timedelta(days=7, microseconds=1),
+        "queue_deadline": NOW + timedelta(minutes=1),
+        "wake_time": NOW,
+        "fee_minor": -3,
+        "fee_currency": "USD",
+    }
+    change = take(payment, Transition.COMPLIANCE_ALLOWED, NOW, **values)
+    ended = decided(begun.operation, OperationState.SUCCEEDED, NOW)
+    assert await committer.submit(begun)
+    assert await committer.submit(Progress(payment, (change,), ended, NOW))
+    assert (await stored(engine, payment.id))[0] == change.after
+
+
+def test_every_column_that_can_change_is_one_of_the_values() -> None:
+    columns = {column.name for column in PAYMENT.columns}
+    assert columns == {field.name for field in fields(Payment)}
+    assert columns >= FIXED_OF_PAYMENT
+    assert {column.name for column in OPERATION.columns} == {
+        *(field.name for field in fields(Operation)),
+        "operation_number",
+    }
+    assert {column.name for column in OPERATION.columns} >= FIXED_OF_OPERATION
+
+
+async def test_one_that_cannot_be_written_leaves_its_neighbours_alone(
+    engine: AsyncEngine, committer: PaymentCommitter
+) -> None:
+    begun = [new() for _ in range(4)]
+    assert await asyncio.gather(*map(committer.submit, begun)) == [True] * 4
+    overtaken, fenced, locked, sound = map(allowed, begun)
+    async with engine.begin() as connection:
+        # Somebody changed the first, has claimed the second, and holds the third right now.
+        change = take(overtaken.before, Transition.COMPLIANCE_DENIED, NOW)
+        await record_changes(connection, [change], NOW)
+        await operation_store.claim(connection, NOW + LEASE, NOW + 2 * LEASE, limit=10)
+    fenced_by_claim = [overtaken, fenced, locked]
+    sound = replace(sound, operation=replace(sound.operation, fencing_token=2))
+    locked = replace(locked, operation=replace(locked.operation, fencing_token=2))
+    async with engine.begin() as connection:
+        await store.lock_payment(connection, locked.payment_id)
+        parts = [overtaken, fenced, locked, sound]
+        written = await asyncio.gather(*map(committer.submit, parts))
+    assert written == [False, False, False, True]
+    for part in fenced_by_claim:
+        _, operations = await stored(engine, part.payment_id)
+        assert [operation.open for operation in operations] == [True]
+        async with engine.connect() as connection:
+            assert (await booking_state(connection, part.payment_id)).bookings == ()
+    assert await committer.submit(locked), "nobody holds it any more"
+
+
+async def test_a_fact_without_the_one_it_builds_on_is_not_written(
+    engine: AsyncEngine, committer: PaymentCommitter
+) -> None:
+    begun = new()
+    assert await committer.submit(begun)
+    first = allowed(begun)
+    # Its hold was never reported.
+    without_hold = replace(
+        captured(first), before=begun.change.after, operation=first.operation, follow_up=None
+    )
+    assert not await committer.submit(without_hold)
+    payment, _ = await stored(engine, begun.payment_id)
+    assert payment is not None
+    assert payment.state is PaymentState.RECEIVED
+
+
+async def test_a_row_that_the_database_refuses_leaves_its_neighbours_to_the_general_path(
+    engine: AsyncEngine, committer: PaymentCommitter
+) -> None:
+    bad, good = new(amount_minor=-1), new()
+    assert await asyncio.gather(*map(committer.submit, [bad, good])) == [False, False]
+    assert (await stored(engine, good.payment_id))[0] is None
+    assert await committer.submit(good)
+
+
+async def test_the_same_request_twice_at_once_makes_one_payment(
+    engine: AsyncEngine, committer: PaymentCommitter
+) -> None:
+    twins = [new(request_id="same"), new(request_id="same")]
+    written = await asyncio.gather(*map(committer.submit, twins))
+    assert sorted(written) == [False, True]
+    kept = [payment for twin in twins if (payment := (await stored(engine, twin.payment_id))[0])]
+    assert len(kept) == 1
+
+
+async def test_two_processes_with_the_same_requests_make_each_payment_once(
+    engine: AsyncEngine, connections: Connections
+) -> None:
+    names = [f"request-{number}" for number in range(40)]
+    one, other = PaymentCommitter(connections), PaymentCommitter(connections)
+    written = await asyncio.gather(
+        *(one.submit(new(request_id=name)) for name in names),
+        *(other.submit(new(request_id=name)) for name in reversed(names)),
+    )
+    assert sum(written) == len(names)
+    async with engine.connect() as connection:
+        count = await connection.execute(text("SELECT count(*) FROM payment"))
+        assert count.scalar_one() == len(names)
+
+
+async def test_two_processes_that_run_one_operation_write_it_once(
+    engine: AsyncEngine, connections: Connections
+) -> None:
+    one, other = PaymentCommitter(connections), PaymentCommitter(connections)
+    begun = new()
+    assert await one.submit(begun)
+    written = await asyncio.gather(
+        one.submit(allowed(begun)), other.submit(allowed(begun)), one.submit(allowed(begun))
+    )
+    assert sum(written) == 1
+    assert len(await transitions(engine, begun.payment_id)) == 3
+
+
+async def test_who_wants_to_be_alone_is_not_written_behind_others_in_line(
+    engine: AsyncEngine, committer: PaymentCommitter
+) -> None:
+    assert await committer.submit(new(alone=True))
+    waiting = new()
+    async with engine.begin() as connection:
+        await store.add_payment(connection, waiting.change.after)
+        in_line = replace(
+            waiting.operation, queued=True, state=OperationState.PENDING, lease_until=None
+        )
+        await operation_store.add_operation(connection, in_line)
+    last, elsewhere, hasty = new(alone=True), new(alone=True, corridor="backup"), new()
+    parts = [last, elsewhere, hasty]
+    assert await asyncio.gather(*map(committer.submit, parts)) == [False, True, True]
+
+
+async def test_parts_that_come_together_share_a_transaction(
+    engine: AsyncEngine, committer: PaymentCommitter
+) -> None:
+    parts = [new() for _ in range(20)]
+    await asyncio.gather(*map(committer.submit, parts))
+    async with engine.connect() as connection:
+        rows = await connection.execute(text("SELECT DISTINCT xmin::text FROM payment"))
+        assert len(rows.all()) <= MAX_COMMITS
+
+
+async def test_a_crash_between_gathering_and_commit_leaves_nothing_and_is_not_answered(
+    engine: AsyncEngine, connections: Connections, postgres_url: str
+) -> None:
+    committer = PaymentCommitter(connections)
+    assert await committer.submit(new())
+    blocker = new(request_id="held")
+    victim = new()
+    async with engine.begin() as connection:
+        # The batch waits for another writer of one request_id; meanwhile its connection dies.
+        await store.remember_request(connection, blocker.request)
+        written = [committer.submit(blocker), committer.submit(victim)]
+        await _kill_when_waiting(postgres_url)
+        results = await asyncio.gather(*written, return_exceptions=True)
+    assert all(isinstance(result, psycopg.OperationalError) for result in results), results
+    for part in (blocker, victim):
+        assert (await stored(engine, part.payment_id))[0] is None
+    assert await committer.submit(victim), "the same again, on a new connection"
+
+
+async def _kill_when_waiting(postgres_url: str) -> None:
+    """Kills the connection of the committer that waits for a lock, once there is one."""
+    kill = """
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE application_name = 'gateway-commits' AND wait_event_type = 'Lock'
+    """
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
+
+        async def killed() -> list[Any]:
+            return await (await connection.execute(kill)).fetchall()
+
+        await poll(killed, bool)
