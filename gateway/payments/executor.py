@@ -39,7 +39,7 @@ from gateway.payments.refund import Refund
 from gateway.payments.reply import RailReply, Reply
 from gateway.payments.settling import end_contradicted, end_moot, is_moot, settle
 from gateway.payments.wakeups import PaymentBells
-from gateway.payments.writes import NewPayment, Progress
+from gateway.payments.writes import NewPayment, Progress, is_grouped
 from gateway.rails.failover import MAX_HOPS
 from gateway.rails.outcome import Failure, Outcome, OutcomeClass
 from runtime.clock import Clock
@@ -229,10 +229,9 @@ class Executor:
             given = self.circumstances()
             decision = self._decide(known, operation, None, reply, given, resend=resend)
             decision = self._leased(decision, given.now)
-            progress = Progress(
-                known, decision.changes, decision.operation, given.now, decision.follow_up
-            )
-            if await self._committer.submit(progress):
+            if is_grouped(decision) and await self._committer.submit(
+                Progress(known, decision.changes, decision.operation, given.now, decision.follow_up)
+            ):
                 return self._told(decision)
         return await self._finish_locked(operation, reply, resend=resend)
 

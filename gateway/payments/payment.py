@@ -208,6 +208,11 @@ class Change:
     after: Payment
     transition: str
 
+    @property
+    def is_decline(self) -> bool:
+        """Whether the bank has said no once more."""
+        return self.before is not None and self.after.decline_count > self.before.decline_count
+
 
 CREATED = "received"
 

@@ -27,13 +27,17 @@ async def record_new(connection: AsyncConnection, payment: Payment) -> None:
 async def record_changes(
     connection: AsyncConnection, changes: Sequence[Change], now: datetime
 ) -> None:
-    """Writes the steps of one payment, whose row the caller has locked."""
+    """Writes the steps of one payment, whose row the caller has locked.
+
+    Group commit writes payment, events and facts, and nothing else: what comes on top here is
+    named by `writes.is_grouped`.
+    """
     if not changes:
         return
     await store.save_payment(connection, changes[-1].after)
     await _add_events(connection, changes)
     for change in changes:
-        if change.before is not None and change.after.decline_count > change.before.decline_count:
+        if change.is_decline:
             await decline_store.add_decline(connection, change.after, now)
         for fact in facts_of(change, now):
             await enqueue(connection, fact, now)

@@ -8,8 +8,9 @@ from typing import Any
 
 from gateway.bookkeeping.facts import Fact
 from gateway.bookkeeping.reporting import booking_row
+from gateway.payments.decision import Decision
 from gateway.payments.money_facts import facts_of
-from gateway.payments.operation import Operation
+from gateway.payments.operation import Operation, OperationKind
 from gateway.payments.payment import Change, Payment
 from gateway.payments.rows import event_row, operation_row, payment_row
 from gateway.payments.store import RequestRecord
@@ -61,6 +62,14 @@ class Progress:
 
 
 Writes = NewPayment | Progress
+
+
+def is_grouped(decision: Decision) -> bool:
+    """Whether all that a decision writes is what a `Progress` has: a refund and the history of a
+    card's declines are written by the general path."""
+    return decision.operation.kind is not OperationKind.REFUND and not any(
+        change.is_decline for change in decision.changes
+    )
 
 
 def encode(parts: list[Writes]) -> str:
