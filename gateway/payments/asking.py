@@ -5,29 +5,21 @@ Only calls that change something take an idempotency key; what is asked besides 
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from gateway.payments.compliance import ComplianceClient
+from gateway.payments.evidence import Evidence, Found
 from gateway.payments.intents import Sight, read_intent
 from gateway.payments.operation import Operation, OperationKind, Step, settled_by_silence
-from gateway.payments.params import EXPAND_CHARGE, OPERATION_KEY
+from gateway.payments.params import EXPAND_CHARGE
 from gateway.payments.payment import Payment
 from gateway.payments.reply import GivenUp, RailReply, Reply
 from gateway.rails.call import Priority
 from gateway.rails.failover import Elsewhere
 from gateway.rails.outcome import Outcome, OutcomeClass, follow
 from gateway.rails.rails import Rails
-from runtime.logs import get_logger
 
-# Stripe's clock and ours may differ by this much when its objects are looked for by time.
-CLOCK_TOLERANCE = timedelta(seconds=90)
-# A span of time with more objects than a search looks through is halved, at most so often.
-MAX_SEARCHES = 64
-SHORTEST_SPAN = timedelta(seconds=1)
-MAX_REFUND_PAGES = 10
-
-log = get_logger(__name__)
 _UNKNOWN = Outcome(OutcomeClass.UNKNOWN)
 _EXPANDED: Mapping[str, Any] = {"expand": EXPAND_CHARGE}
 
@@ -39,6 +31,7 @@ class Outside:
         self._rails = rails
         self._compliance = compliance
         self.elsewhere = Elsewhere(rails.terms, rails.available)
+        self._evidence = Evidence(rails)
 
     async def ask(
         self, payment: Payment, operation: Operation, step: Step, now: datetime, *, resend: bool
@@ -101,8 +94,10 @@ class Outside:
         outcome = await self._rails.retrieve_payment_intent(
             operation.corridor, payment.payment_intent_id, _EXPANDED
         )
-        if operation.kind is OperationKind.CONFIRM or not outcome.succeeded:
-            return RailReply(_as_unknown(outcome))
+        if not outcome.succeeded:
+            return await self._without_intent(payment, operation, outcome)
+        if operation.kind is OperationKind.CONFIRM:
+            return RailReply(outcome)
         assert outcome.object is not None
         if operation.kind is OperationKind.REATTEMPT:
             return _what_became_of_reattempt(payment, operation, outcome, now)
@@ -112,68 +107,39 @@ class Outside:
             return RailReply(outcome)
         if not settled_by_silence(operation, now):
             return RailReply(_UNKNOWN)
+        # The intent says that it did not happen; so must all else.
+        found = await self._evidence.end_of(payment, operation)
+        if not found.silent:
+            return RailReply(_as_unknown(found.failed or _UNKNOWN))
         return RailReply(outcome, intent=outcome.object, nothing_found=True)
 
     async def _find_intent(self, operation: Operation, now: datetime) -> RailReply:
-        assert operation.first_send_time is not None
-        assert operation.last_send_time is not None
-        outcome = await self._search(
-            operation,
-            operation.first_send_time - CLOCK_TOLERANCE,
-            operation.last_send_time + CLOCK_TOLERANCE,
+        found = await self._evidence.intent_of(operation)
+        if found.object is None:
+            return _nothing(operation, found, now)
+        # A list does not expand the charge, and may be a moment old.
+        intent = await self._rails.retrieve_payment_intent(
+            operation.corridor, str(found.object["id"]), _EXPANDED
         )
-        if not outcome.succeeded or outcome.object is None:
-            return RailReply(_as_unknown(outcome))
-        found: list[dict[str, Any]] = outcome.object["data"]
-        if found:
-            if len(found) > 1:
-                log.error("more_than_one_intent", operation_id=operation.id, count=len(found))
-            # A list does not expand the charge, and may be a moment old.
-            intent = await self._rails.retrieve_payment_intent(
-                operation.corridor, str(found[0]["id"]), _EXPANDED
-            )
-            return RailReply(_as_unknown(intent))
-        return _silence(operation, outcome, now)
-
-    async def _search(self, operation: Operation, since: datetime, until: datetime) -> Outcome:
-        """Looks through a span of time, in parts where it holds too much for one search."""
-        spans = [(since, until)]
-        outcome = _UNKNOWN
-        for _ in range(MAX_SEARCHES):
-            if not spans:
-                return outcome
-            start, end = spans.pop()
-            outcome = await self._rails.find_payment_intents(
-                operation.corridor,
-                {OPERATION_KEY: operation.id},
-                created_from=start,
-                created_to=end,
-            )
-            if not outcome.succeeded or outcome.object is None or outcome.object["data"]:
-                return outcome
-            if not outcome.object["complete"]:
-                if end - start <= SHORTEST_SPAN:
-                    return _UNKNOWN
-                middle = start + (end - start) / 2
-                spans += [(start, middle), (middle, end)]
-        return _UNKNOWN
+        return RailReply(_as_unknown(intent))
 
     async def _find_refund(
         self, payment: Payment, operation: Operation, now: datetime
     ) -> RailReply:
-        params: dict[str, Any] = {"payment_intent": payment.payment_intent_id, "limit": 100}
-        for _ in range(MAX_REFUND_PAGES):
-            outcome = await self._rails.list_refunds(operation.corridor, params)
-            if not outcome.succeeded or outcome.object is None:
-                return RailReply(_as_unknown(outcome))
-            listed: list[dict[str, Any]] = outcome.object["data"]
-            for refund in listed:
-                if (refund.get("metadata") or {}).get(OPERATION_KEY) == operation.id:
-                    return RailReply(Outcome(OutcomeClass.SUCCEEDED, object=refund))
-            if not outcome.object["has_more"] or not listed:
-                return _silence(operation, outcome, now)
-            params = {**params, "starting_after": listed[-1]["id"]}
-        return RailReply(_UNKNOWN)
+        found = await self._evidence.refund_of(payment, operation)
+        if found.object is None:
+            return _nothing(operation, found, now)
+        refund = await self._rails.retrieve_refund(operation.corridor, str(found.object["id"]))
+        return RailReply(_as_unknown(refund))
+
+    async def _without_intent(
+        self, payment: Payment, operation: Operation, outcome: Outcome
+    ) -> RailReply:
+        """What is known of the end of an intent that cannot be read."""
+        found = await self._evidence.end_of(payment, operation)
+        if found.object is None or "status" not in found.object:
+            return RailReply(_as_unknown(outcome))
+        return RailReply(Outcome(OutcomeClass.SUCCEEDED, object=dict(found.object)))
 
     async def _with_intent(self, payment: Payment, reply: RailReply) -> RailReply:
         """The reply with the PaymentIntent as it stands; UNKNOWN if it cannot be read."""
@@ -183,6 +149,13 @@ class Outside:
         if not seen.succeeded:
             return RailReply(_as_unknown(seen))
         return RailReply(reply.outcome, intent=seen.object)
+
+
+def _nothing(operation: Operation, found: Found, now: datetime) -> RailReply:
+    """No source knows it: silence if all of them have answered."""
+    if found.failed is not None:
+        return RailReply(_as_unknown(found.failed))
+    return _silence(operation, Outcome(OutcomeClass.SUCCEEDED), now)
 
 
 def _silence(operation: Operation, outcome: Outcome, now: datetime) -> RailReply:

@@ -17,13 +17,23 @@ async def find_by_metadata(
     created_from: datetime,
     created_to: datetime,
 ) -> Outcome:
+    """Looks through what was created in a span of time for what carries all of `metadata`."""
+    if not metadata:
+        raise ValueError("a search needs something to search for")
+    return await find(page, lambda item: carries(item, metadata), created_from, created_to)
+
+
+async def find(
+    page: Callable[[Mapping[str, Any]], Awaitable[Outcome]],
+    matches: Callable[[Mapping[str, Any]], bool],
+    created_from: datetime,
+    created_to: datetime,
+) -> Outcome:
     """Looks through what was created in a span of time, newest first, at most `MAX_PAGES` pages.
 
     The outcome is that of the first page that did not succeed, or SUCCEEDED with
     {"data": […], "complete": bool}.
     """
-    if not metadata:
-        raise ValueError("a search needs something to search for")
     # Stripe's times are whole seconds; the span is widened so that it loses nothing.
     span = {"gte": int(created_from.timestamp()), "lte": int(created_to.timestamp()) + 1}
     params: dict[str, Any] = {"created": span, "limit": PAGE_SIZE}
@@ -33,13 +43,14 @@ async def find_by_metadata(
         if not outcome.succeeded or outcome.object is None:
             return outcome
         listed: list[dict[str, Any]] = outcome.object["data"]
-        found.extend(item for item in listed if _carries(item, metadata))
+        found.extend(item for item in listed if matches(item))
         if not outcome.object["has_more"] or not listed:
             return replace(outcome, object={"data": found, "complete": True})
         params = {**params, "starting_after": listed[-1]["id"]}
     return replace(outcome, object={"data": found, "complete": False})
 
 
-def _carries(item: Mapping[str, Any], metadata: Mapping[str, str]) -> bool:
+def carries(item: Mapping[str, Any], metadata: Mapping[str, str]) -> bool:
+    """Whether an object of Stripe has all of `metadata`."""
     carried = item.get("metadata") or {}
     return all(carried.get(key) == value for key, value in metadata.items())

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from gateway.__main__ import open_service
 from gateway.config import GatewaySettings
+from gateway.payments.executor import Executor
 from runtime.clock import Clock
 from runtime.migrations import migrate
 from sandbox.stripe_twin.twin import Twin, running_twin
@@ -99,3 +100,24 @@ def open_shop(database_url: str, twin: Twin, compliance: FakeCompliance) -> Open
 async def shop(open_shop: OpenShop) -> AsyncIterator[Shop]:
     async with open_shop() as opened:
         yield opened
+
+
+class DiedError(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture
+def killed_before_saving(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """While set, every process dies after the outside has answered and before that is saved."""
+    dying = asyncio.Event()
+    dying.set()
+    save = Executor._finish
+
+    async def die(self: Executor, *arguments: Any, **named: Any) -> Any:
+        operation = arguments[0]
+        if dying.is_set() and operation.kind != "CHECK":
+            raise DiedError
+        return await save(self, *arguments, **named)
+
+    monkeypatch.setattr(Executor, "_finish", die)
+    return dying

@@ -67,3 +67,39 @@ async def test_a_review_that_nobody_does(
         clock.advance(timedelta(hours=2))
         await shop.watch_until(payment.id, S.PAYMENT_STATE_EXPIRED)
     assert not twin.requests.matching("POST")
+
+
+async def test_a_clock_that_jumps_ahead_ends_the_hold_at_stripe_and_in_the_books(
+    open_shop: OpenShop, twin: Twin
+) -> None:
+    clock = ManualClock(datetime.now(UTC))
+    async with open_shop(clock) as shop:
+        payment = await shop.create(capture_method=CaptureMethod.CAPTURE_METHOD_MANUAL)
+        # Over the warning and the deadline at once.
+        clock.advance(timedelta(days=40))
+        events = await shop.watch_until(payment.id, S.PAYMENT_STATE_EXPIRED)
+        payment = await shop.get(payment.id)
+    assert "capture_window_closing" not in [event.transition for event in events]
+    assert [f.kind for f in payment.booking.facts] == ["hold_placed", "hold_released"]
+    [intent] = twin.books()["default"]["payment_intents"]
+    assert intent["status"] == "canceled"
+
+
+async def test_a_clock_that_jumps_back_ends_nothing(open_shop: OpenShop, twin: Twin) -> None:
+    clock = ManualClock(datetime.now(UTC))
+    async with open_shop(clock) as shop:
+        payment = await shop.create(capture_method=CaptureMethod.CAPTURE_METHOD_MANUAL)
+        end = payment.capture_before.ToDatetime(UTC)
+        clock.advance(end - clock.now() - timedelta(hours=2))
+        await shop.watch_for(payment.id, "capture_window_closing")
+        clock.advance(timedelta(days=-4))
+        captured = await shop.capture(payment)
+        assert captured.state == S.PAYMENT_STATE_SUCCEEDED
+        # The deadline of a payment that was captured in time means nothing any more.
+        clock.advance(timedelta(days=10))
+        other = await shop.create(capture_method=CaptureMethod.CAPTURE_METHOD_MANUAL)
+        clock.advance(timedelta(days=10))
+        await shop.watch_until(other.id, S.PAYMENT_STATE_EXPIRED)
+        assert (await shop.get(payment.id)).state == S.PAYMENT_STATE_SUCCEEDED
+    statuses = sorted(i["status"] for i in twin.books()["default"]["payment_intents"])
+    assert statuses == ["canceled", "succeeded"]

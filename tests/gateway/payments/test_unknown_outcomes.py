@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from gateway.payments.executor import Executor
 from gateway.payments.operation import KEY_HORIZON, SETTLE_TIME
 from gateway.v1.payment_pb2 import CaptureMethod, OperationState, Payment, PaymentState
 from runtime.clock import ManualClock
@@ -30,27 +29,6 @@ NOT_ACTED: list[dict[str, Any]] = [
     {"kind": "rate_limit", "count": 1},
     {"kind": "lock_timeout", "count": 1},
 ]
-
-
-class DiedError(Exception):
-    """Stands for the end of the process."""
-
-
-@pytest.fixture
-def killed_before_saving(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """While set, every process dies after the outside has answered and before that is saved."""
-    dying = asyncio.Event()
-    dying.set()
-    save = Executor._finish
-
-    async def die(self: Executor, *arguments: Any, **named: Any) -> Any:
-        operation = arguments[0]
-        if dying.is_set() and operation.kind != "CHECK":
-            raise DiedError
-        return await save(self, *arguments, **named)
-
-    monkeypatch.setattr(Executor, "_finish", die)
-    return dying
 
 
 def books(twin: Twin) -> dict[str, Any]:
