@@ -67,7 +67,7 @@ protos: env ## Generate the stubs of protos/ into their owners, and the reasons 
 .PHONY: lock
 lock: | $(UV) ## Resolve pyproject.toml anew into the two lock files.
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
-		--group pyproject.toml:sandbox pyproject.toml -o requirements.lock
+		--group pyproject.toml:sandbox --group pyproject.toml:brokers pyproject.toml -o requirements.lock
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
 		--constraints requirements.lock --group pyproject.toml:dev pyproject.toml -o requirements-dev.lock
 

@@ -14,6 +14,7 @@ from gateway.bookkeeping.ledger_client import LedgerBooks
 from gateway.bookkeeping.schema import CHANNEL as BOOKING_CHANNEL
 from gateway.bookkeeping.store import BookingStore
 from gateway.bookkeeping.worker import BookkeepingWorker, WorkerLimits
+from gateway.carrying import carrying, open_intake
 from gateway.config import GatewaySettings, Role
 from gateway.merchants.requests import RequestBook
 from gateway.merchants.schema import CHANNEL as MERCHANT_CHANNEL
@@ -48,6 +49,7 @@ from gateway.v1 import (
 )
 from gateway.validation import VALIDATOR
 from gateway.webhooks.consumer import ConsumerPolicy, WebhookConsumer
+from gateway.webhooks.opening import open_broker
 from gateway.webhooks.receiver import WebhookReceiver
 from gateway.webhooks.recovery import EventRecovery
 from gateway.webhooks.router import EventRouter
@@ -77,10 +79,15 @@ async def open_service(
 ) -> AsyncIterator[RpcServer]:
     """Migrates, starts, and on exit drains: callers first, then operations, then connections."""
     clock = clock or SystemClock()
+    broker = open_broker(settings)
+    if broker is not None and settings.active_roles == {Role.WEBHOOKS}:
+        async with open_intake(settings, broker, clock) as server:
+            yield server
+        return
     url, owner_url = await database_urls(settings)
     await migrate(owner_url, "gateway")
     async with AsyncExitStack() as stack:
-        parts = await open_parts(settings, clock, url, stack)
+        parts = await open_parts(settings, clock, url, broker, stack)
         server = RpcServer(
             settings,
             services=_services(parts),
@@ -99,6 +106,7 @@ async def open_service(
             stack.push_async_callback(election.dispose)
             work.append(Scheduler(election, list(_duties(parts)), clock).run())
             await stack.enter_async_context(_bookkeeping(parts))
+            await stack.enter_async_context(carrying(parts))
         await stack.enter_async_context(running(work))
         stack.push_async_callback(server.stop)
         await server.start()
@@ -173,7 +181,7 @@ def _services(parts: Parts) -> list[RegisteredService]:
 def _routes(parts: Parts) -> list[web.AbstractRouteDef]:
     if Role.WEBHOOKS not in parts.settings.active_roles:
         return []
-    return WebhookReceiver(parts.settings.corridors, parts.inbox, parts.clock).routes()
+    return WebhookReceiver(parts.settings.corridors, parts.buffer, parts.clock).routes()
 
 
 def _listener(parts: Parts) -> Listener:

@@ -14,7 +14,8 @@ from gateway.rails.corridors import (
     corridors_of_file,
     single_corridor,
 )
-from runtime.config import Environment, ServiceSettings, split_address
+from gateway.webhooks.config import WebhookSettings
+from runtime.config import Environment, split_address
 
 
 class Role(StrEnum):
@@ -25,7 +26,7 @@ class Role(StrEnum):
     WORKER = "worker"
 
 
-class GatewaySettings(ServiceSettings):
+class GatewaySettings(WebhookSettings):
     """What the gateway can be told beyond what every service can."""
 
     model_config = SettingsConfigDict(

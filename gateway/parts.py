@@ -17,7 +17,11 @@ from gateway.payments.executor import Executor, RunLimits
 from gateway.payments.observing import Timing
 from gateway.payments.wakeups import PaymentBells
 from gateway.rails.opening import OpenRails, open_rails
+from gateway.webhooks.broker_buffer import BrokerBuffer
+from gateway.webhooks.brokers.broker import Broker
+from gateway.webhooks.buffer import Buffer
 from gateway.webhooks.inbox import PostgresInbox
+from gateway.webhooks.postgres_buffer import PostgresBuffer
 from runtime.client import open_channel
 from runtime.clock import Clock
 from runtime.notifications import Bell
@@ -46,10 +50,12 @@ class Parts:
     merchants: MerchantStore
     sync: MerchantSync
     inbox: PostgresInbox
+    broker: Broker | None
+    buffer: Buffer
 
 
 async def open_parts(
-    settings: GatewaySettings, clock: Clock, url: str, stack: AsyncExitStack
+    settings: GatewaySettings, clock: Clock, url: str, broker: Broker | None, stack: AsyncExitStack
 ) -> Parts:
     """Opens the database, the rails and the channel to compliance; the stack closes them."""
     engine = create_engine(
@@ -78,6 +84,9 @@ async def open_parts(
         review_recheck=timedelta(seconds=settings.review_recheck_seconds),
     )
     merchants = MerchantStore(engine, clock)
+    inbox = PostgresInbox(engine, clock)
+    buffer: Buffer = BrokerBuffer(broker, clock) if broker else PostgresBuffer(inbox, clock)
+    stack.push_async_callback(buffer.close)
     return Parts(
         settings=settings,
         clock=clock,
@@ -103,5 +112,7 @@ async def open_parts(
         ),
         merchants=merchants,
         sync=MerchantSync(rails.rails, merchants, clock),
-        inbox=PostgresInbox(engine, clock),
+        inbox=inbox,
+        broker=broker,
+        buffer=buffer,
     )

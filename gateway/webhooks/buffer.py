@@ -1,57 +1,46 @@
 """The durable buffer between intake and processing, as an interface.
 
-PostgreSQL is behind it now (`gateway.webhooks.inbox`); a broker can be put there, so that intake
-goes on while the database is down.
+Whatever is behind it, an event ends up in the inbox (`gateway.webhooks.inbox`), where it is put in
+order, worked on, given up and replayed. PostgreSQL is the default, and then the buffer is the
+inbox itself; a broker in front of it (`gateway.webhooks.brokers`) lets intake go on while the
+database is down.
 """
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Protocol
 
 from gateway.webhooks.event import StripeEvent
 
 
-@dataclass(frozen=True)
-class ClaimedEvent:
-    """An event that this worker may deal with until its lease ends."""
+class BufferUnavailableError(Exception):
+    """The event may not have been stored, or nothing can be taken out: try again later.
 
-    event: StripeEvent
-    sequence: int
-    attempt: int
-    """This attempt's number, from 1; attempts that ended in a crash count."""
-    fencing_token: int
-    """Whoever claims the event later has a larger one; with a smaller one nothing can be
-    written."""
+    `reason` names the kind of problem and quotes nothing.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class EventTooLargeError(Exception):
+    """The buffer takes no event of this size, however often it is tried."""
 
 
 class Buffer(Protocol):
-    """Keeps events from intake until they are dealt with."""
+    """Keeps events from the moment that Stripe is told 200."""
 
     async def store(self, event: StripeEvent) -> bool:
-        """Keeps the event durably; False if it was there already. Raises if it cannot."""
+        """Returns when the event is kept durably; False if it is known to have been there.
+
+        True says nothing: the inbox is what finds every duplicate. Raises
+        `BufferUnavailableError` and `EventTooLargeError`; then Stripe must not be told 200.
+        """
         ...
 
-    async def claim(self, limit: int, lease: timedelta) -> list[ClaimedEvent]:
-        """At most `limit` events that are due, the oldest of each subject only."""
+    async def check(self) -> None:
+        """Returns if `store` can be expected to work, and raises if not; for health."""
         ...
 
-    async def finish(self, claim: ClaimedEvent) -> bool:
-        """The event is dealt with; False if the lease was lost to another worker."""
-        ...
-
-    async def retry(self, claim: ClaimedEvent, reason: str, next_attempt_time: datetime) -> bool:
-        """The event comes back at that time; later ones of its subject wait. False as above."""
-        ...
-
-    async def wait_out(self, claim: ClaimedEvent, reason: str, next_attempt_time: datetime) -> bool:
-        """Like `retry`, but the attempt does not count. False as above."""
-        ...
-
-    async def postpone(self, claim: ClaimedEvent, reason: str, next_attempt_time: datetime) -> bool:
-        """The event comes back at that time, behind the later ones of its subject. False as
-        above."""
-        ...
-
-    async def bury(self, claim: ClaimedEvent, reason: str) -> bool:
-        """The event is given up and kept as a dead letter. False as above."""
+    async def close(self) -> None:
+        """Ends what is in flight and the connections."""
         ...

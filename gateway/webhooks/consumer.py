@@ -1,4 +1,4 @@
-"""Processing: takes events out of the buffer, in order per subject, until each is dealt with."""
+"""Processing: takes events out of the inbox, in order per subject, until each is dealt with."""
 
 import asyncio
 import random
@@ -10,8 +10,13 @@ from typing import Protocol
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.webhooks import telemetry
-from gateway.webhooks.buffer import Buffer, ClaimedEvent
-from gateway.webhooks.event import OutsideUnavailable, PoisonEventError, RetryEventLater
+from gateway.webhooks.event import (
+    ClaimedEvent,
+    OutsideUnavailable,
+    PoisonEventError,
+    RetryEventLater,
+)
+from gateway.webhooks.inbox import PostgresInbox
 from gateway.webhooks.router import EventRouter
 from runtime.clock import Clock
 from runtime.deadline import within
@@ -62,11 +67,11 @@ class Wake(Protocol):
 
 
 class WebhookConsumer:
-    """A worker. Any number of them, in any number of processes, share one buffer."""
+    """A worker. Any number of them, in any number of processes, share one inbox."""
 
     def __init__(
         self,
-        buffer: Buffer,
+        inbox: PostgresInbox,
         router: EventRouter,
         clock: Clock,
         wake: Wake,
@@ -74,7 +79,7 @@ class WebhookConsumer:
         policy: ConsumerPolicy | None = None,
         uniform: Callable[[], float] = _uniform,
     ) -> None:
-        self._buffer = buffer
+        self._inbox = inbox
         self._router = router
         self._clock = clock
         self._wake = wake
@@ -95,7 +100,7 @@ class WebhookConsumer:
 
     async def work_once(self) -> int:
         """Claims what is due, at most one batch, and deals with it; the number of events."""
-        claims = await self._buffer.claim(self._policy.batch, self._policy.lease)
+        claims = await self._inbox.claim(self._policy.batch, self._policy.lease)
         # A claim whose end cannot be written down does not stop the others.
         ends = await asyncio.gather(*map(self._deal_with, claims), return_exceptions=True)
         for end in ends:
@@ -107,7 +112,7 @@ class WebhookConsumer:
         event = claim.event
         handler = self._router.handler_of(event.event_type)
         if handler is None:
-            await self._settled(claim, "ignored", await self._buffer.finish(claim))
+            await self._settled(claim, "ignored", await self._inbox.finish(claim))
             return
         if claim.attempt > self._policy.max_attempts:
             # The attempts before ended in crashes: it may be this event that kills workers.
@@ -127,7 +132,7 @@ class WebhookConsumer:
                 await self._wait_out(claim, outage)
             except asyncio.CancelledError:
                 # We are told to stop: others need not wait for the lease to end.
-                await self._buffer.retry(claim, "STOPPED", self._clock.now())
+                await self._inbox.retry(claim, "STOPPED", self._clock.now())
                 raise
             except PoisonEventError as poison:
                 await self._give_up(claim, poison.reason)
@@ -135,7 +140,7 @@ class WebhookConsumer:
                 log.error("webhook_handler_failed", event_id=event.event_id, **place_of(error))
                 await self._try_later(claim, type(error).__name__, None, too_early=False)
             else:
-                await self._settled(claim, "done", await self._buffer.finish(claim))
+                await self._settled(claim, "done", await self._inbox.finish(claim))
 
     async def _try_later(
         self, claim: ClaimedEvent, reason: str, delay: timedelta | None, *, too_early: bool
@@ -145,7 +150,7 @@ class WebhookConsumer:
             return
         wait = delay if delay is not None else self._policy.delay(claim.attempt, self._uniform)
         # What an early event waits for may be what stands behind it.
-        put_back = self._buffer.postpone if too_early else self._buffer.retry
+        put_back = self._inbox.postpone if too_early else self._inbox.retry
         kept = await put_back(claim, reason, self._clock.now() + wait)
         await self._settled(claim, "retry", kept)
 
@@ -153,11 +158,11 @@ class WebhookConsumer:
         """An outage of hours must not use up the attempts of what it holds up."""
         least = self._policy.unavailable_delay * (0.5 + self._uniform() / 2)
         wait = max(least, outage.delay or timedelta(0))
-        kept = await self._buffer.wait_out(claim, outage.reason, self._clock.now() + wait)
+        kept = await self._inbox.wait_out(claim, outage.reason, self._clock.now() + wait)
         await self._settled(claim, "unavailable", kept)
 
     async def _give_up(self, claim: ClaimedEvent, reason: str) -> None:
-        kept = await self._buffer.bury(claim, reason)
+        kept = await self._inbox.bury(claim, reason)
         if kept:
             telemetry.dead_letters.labels(claim.event.corridor).inc()
             log.error(

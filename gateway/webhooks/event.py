@@ -68,6 +68,27 @@ class StripeEvent:
     """The whole event as Stripe sent it, JSON."""
 
 
+@dataclass(frozen=True)
+class ClaimedEvent:
+    """An event that this worker may deal with until its lease ends."""
+
+    event: StripeEvent
+    sequence: int
+    attempt: int
+    """This attempt's number, from 1; attempts that ended in a crash count."""
+    fencing_token: int
+    """Whoever claims the event later has a larger one; with a smaller one nothing can be
+    written."""
+
+
+@dataclass(frozen=True)
+class ReceivedEvent:
+    """An event and when intake took it in."""
+
+    event: StripeEvent
+    receive_time: datetime
+
+
 EventHandler = Callable[[StripeEvent], Awaitable[None]]
 
 

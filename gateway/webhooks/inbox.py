@@ -1,25 +1,34 @@
-"""The inbox: the durable buffer of events in PostgreSQL."""
+"""The inbox in PostgreSQL: every event once, in order, until it is dealt with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, text, update
-from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
+from sqlalchemy import TextClause, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.webhooks.buffer import ClaimedEvent
-from gateway.webhooks.event import StripeEvent, read_event
-from gateway.webhooks.schema import CHANNEL, DEAD_LETTER, EVENT
+from gateway.webhooks.event import ClaimedEvent, ReceivedEvent, StripeEvent, read_event
+from gateway.webhooks.gathering import Gathering
+from gateway.webhooks.schema import CHANNEL, DEAD_LETTER, EVENT, UNREADABLE
 from runtime.clock import Clock
+from runtime.postgres import ping
 
-CLAIM_EVENTS = text(
-    Path(__file__).with_name("sql").joinpath("claim_events.sql").read_text(encoding="utf-8")
-)
+SQL = Path(__file__).with_name("sql")
+
+
+def _statement(name: str) -> TextClause:
+    return text((SQL / f"{name}.sql").read_text(encoding="utf-8"))
+
+
+STORE_EVENTS = _statement("store_events")
+CLAIM_EVENTS = _statement("claim_events")
+FINISH_EVENTS = _statement("finish_events")
 # Stripe lists events for 30 days, so nothing older can arrive again.
 KEEP_DONE = timedelta(days=35)
 PURGE_BATCH = 1000
+MAX_FINISHED_AT_ONCE = 256
 MAX_REASON_CHARACTERS = 200
 
 
@@ -33,38 +42,55 @@ class InboxCounts:
 
 
 class PostgresInbox:
-    """`Buffer` on the tables webhook_event and webhook_dead_letter."""
+    """The tables webhook_event and webhook_dead_letter."""
 
     def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
+        self._finish = Gathering(self._finish_all, max_items=MAX_FINISHED_AT_ONCE)
 
     async def store(self, event: StripeEvent) -> bool:
-        now = self._clock.now()
-        statement = (
-            insert_or_ignore(EVENT)
-            .values(
-                event_id=event.event_id,
-                corridor=event.corridor,
-                stripe_account=event.stripe_account,
-                event_type=event.event_type,
-                object_id=event.object_id,
-                subject=event.subject,
-                created_time=event.created_time,
-                body=event.body,
-                next_attempt_time=now,
-                receive_time=now,
-            )
-            .on_conflict_do_nothing(index_elements=["corridor", "event_id"])
-            .returning(EVENT.c.sequence)
-        )
-        async with self._engine.begin() as connection:
-            stored = (await connection.execute(statement)).first() is not None
-            if stored:
-                await connection.execute(select(func.pg_notify(CHANNEL, "")))
+        """Keeps one event; False if it was there already."""
+        (stored,) = await self.store_all([ReceivedEvent(event, self._clock.now())])
         return stored
 
+    async def store_all(
+        self, received: Sequence[ReceivedEvent], connection: AsyncConnection | None = None
+    ) -> list[bool]:
+        """Keeps events in one transaction, in their order; False for each that was there already.
+
+        On a connection that is given, or on one of its own.
+        """
+        if connection is None:
+            async with self._engine.connect() as own:
+                return await self.store_all(received, own)
+        events = [one.event for one in received]
+        parameters = {
+            "event_ids": [event.event_id for event in events],
+            "corridors": [event.corridor for event in events],
+            "stripe_accounts": [event.stripe_account for event in events],
+            "event_types": [event.event_type for event in events],
+            "object_ids": [event.object_id for event in events],
+            "subjects": [event.subject for event in events],
+            "created_times": [event.created_time for event in events],
+            "bodies": [event.body for event in events],
+            "receive_times": [one.receive_time for one in received],
+            "now": self._clock.now(),
+            "channel": CHANNEL,
+        }
+        async with connection.begin():
+            rows = (await connection.execute(STORE_EVENTS, parameters)).all()
+        new = {(row.corridor, row.event_id) for row in rows}
+        answers = []
+        for event in events:
+            key = (event.corridor, event.event_id)
+            answers.append(key in new)
+            # What stands in the list twice was stored once.
+            new.discard(key)
+        return answers
+
     async def claim(self, limit: int, lease: timedelta) -> list[ClaimedEvent]:
+        """At most `limit` events that are due, the oldest of each subject only."""
         now = self._clock.now()
         parameters = {"now": now, "limit": limit, "lease_until": now + lease}
         async with self._engine.begin() as connection:
@@ -80,12 +106,21 @@ class PostgresInbox:
         ]
 
     async def finish(self, claim: ClaimedEvent) -> bool:
+        """The event is dealt with; False if the lease was lost to another worker."""
+        return await self._finish(claim)
+
+    async def _finish_all(self, claims: Sequence[ClaimedEvent]) -> list[bool]:
+        parameters = {
+            "sequences": [claim.sequence for claim in claims],
+            "fencing_tokens": [claim.fencing_token for claim in claims],
+            "now": self._clock.now(),
+        }
         async with self._engine.begin() as connection:
-            return await self._settle(
-                connection, claim, state="DONE", finish_time=self._clock.now(), last_failure=None
-            )
+            finished = set((await connection.execute(FINISH_EVENTS, parameters)).scalars())
+        return [claim.sequence in finished for claim in claims]
 
     async def retry(self, claim: ClaimedEvent, reason: str, next_attempt_time: datetime) -> bool:
+        """The event comes back at that time; later ones of its subject wait. False as above."""
         async with self._engine.begin() as connection:
             return await self._settle(
                 connection,
@@ -105,6 +140,8 @@ class PostgresInbox:
             )
 
     async def postpone(self, claim: ClaimedEvent, reason: str, next_attempt_time: datetime) -> bool:
+        """The event comes back at that time, behind the later ones of its subject. False as
+        above."""
         async with self._engine.begin() as connection:
             return await self._settle(
                 connection,
@@ -115,6 +152,7 @@ class PostgresInbox:
             )
 
     async def bury(self, claim: ClaimedEvent, reason: str) -> bool:
+        """The event is given up and kept as a dead letter. False as above."""
         now = self._clock.now()
         kept_reason = reason[:MAX_REASON_CHARACTERS]
         async with self._engine.begin() as connection:
@@ -144,6 +182,20 @@ class PostgresInbox:
                 ]
                 await connection.execute(insert(DEAD_LETTER).from_select(columns, buried))
         return settled
+
+    async def set_aside(
+        self, broker: str, position: str, content: bytes, reason: str, connection: AsyncConnection
+    ) -> None:
+        """Keeps what came out of a broker and is no event."""
+        values = {"broker": broker, "position": position, "content": content, "reason": reason}
+        async with connection.begin():
+            await connection.execute(
+                insert(UNREADABLE).values(**values, create_time=self._clock.now())
+            )
+
+    async def ping(self) -> None:
+        """Raises `SQLAlchemyError` if the database does not answer."""
+        await ping(self._engine)
 
     async def count(self, corridor: str) -> InboxCounts:
         """How full the inbox of a corridor is."""

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
-from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.rails.corridors import Corridor
 from gateway.webhooks import telemetry
-from gateway.webhooks.buffer import Buffer
+from gateway.webhooks.buffer import Buffer, BufferUnavailableError, EventTooLargeError
 from gateway.webhooks.event import NotAnEventError, StripeEvent, read_event
 from gateway.webhooks.signature import find_signature_problem
 from runtime.clock import Clock
@@ -88,9 +87,12 @@ class WebhookReceiver:
         event = _read(body, corridor)
         try:
             stored = await self._buffer.store(event)
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("webhook_not_stored", corridor=corridor.name, error=type(error).__name__)
+        except BufferUnavailableError as error:
+            log.warning("webhook_not_stored", corridor=corridor.name, error=error.reason)
             raise _Refusal(503, "not_stored") from error
+        except EventTooLargeError:
+            # Stripe lists it as undelivered, and recovery puts it into the inbox.
+            raise _Refusal(413, "too_large_for_buffer") from None
         return "stored" if stored else "duplicate"
 
 

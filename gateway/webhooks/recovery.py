@@ -9,8 +9,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.rails.rails import Rails
 from gateway.webhooks import telemetry
-from gateway.webhooks.buffer import Buffer
 from gateway.webhooks.event import NotAnEventError, read_event
+from gateway.webhooks.inbox import PostgresInbox
 from runtime.clock import Clock
 from runtime.logs import get_logger
 
@@ -26,9 +26,9 @@ log = get_logger(__name__)
 class EventRecovery:
     """Lists undelivered events of every corridor at start and then on a schedule."""
 
-    def __init__(self, rails: Rails, buffer: Buffer, clock: Clock) -> None:
+    def __init__(self, rails: Rails, inbox: PostgresInbox, clock: Clock) -> None:
         self._rails = rails
-        self._buffer = buffer
+        self._inbox = inbox
         self._clock = clock
 
     async def run(self) -> None:
@@ -51,7 +51,7 @@ class EventRecovery:
             except NotAnEventError as error:
                 log.warning("webhook_recovery_skipped", corridor=corridor, reason=str(error))
                 continue
-            stored += await self._buffer.store(event)
+            stored += await self._inbox.store(event)
         if stored:
             telemetry.recovered.labels(corridor).inc(stored)
             log.warning("webhooks_recovered", corridor=corridor, events=stored)

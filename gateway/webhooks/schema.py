@@ -1,6 +1,6 @@
-"""The tables of the inbox as SQLAlchemy sees them; the migration 0002 makes them."""
+"""The tables of the inbox as SQLAlchemy sees them; migrations make them."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, MetaData, Table, Text
 
 # Notified by intake, listened to by the workers.
 CHANNEL = "gateway_webhook"
@@ -42,4 +42,15 @@ DEAD_LETTER = Table(
     Column("receive_time", DateTime(timezone=True), nullable=False),
     Column("create_time", DateTime(timezone=True), nullable=False),
     Column("replay_request_id", Text),
+)
+
+UNREADABLE = Table(
+    "webhook_unreadable",
+    metadata,
+    Column("unreadable_number", BigInteger, primary_key=True),
+    Column("broker", Text, nullable=False),
+    Column("position", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("create_time", DateTime(timezone=True), nullable=False),
 )

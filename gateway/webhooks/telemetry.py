@@ -50,3 +50,12 @@ recovered = Counter(
     "Events that were fetched because no webhook had brought them.",
     ["corridor"],
 )
+carried = Counter(
+    "gateway_webhook_carried_total",
+    "Events that came out of the broker, by what the inbox made of them.",
+    ["result"],
+)
+buffer_waiting = Gauge(
+    "gateway_webhook_buffer_waiting",
+    "Events in the broker that are not in the inbox yet, about.",
+)

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.rails.corridors import Corridor
 from gateway.webhooks.inbox import PostgresInbox
+from gateway.webhooks.postgres_buffer import PostgresBuffer
 from gateway.webhooks.receiver import WebhookReceiver
 from runtime.clock import ManualClock
 from runtime.migrations import migrate
@@ -119,7 +120,7 @@ async def intake(
 ) -> AsyncIterator[Intake]:
     receiver = WebhookReceiver(
         [corridor("default", SECRET, ROLLED_SECRET), corridor("backup", OTHER_SECRET)],
-        inbox,
+        PostgresBuffer(inbox, clock),
         clock,
     )
     application = web.Application()

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from gateway.rails.corridors import Corridor
 from gateway.webhooks.inbox import PostgresInbox
+from gateway.webhooks.postgres_buffer import PostgresBuffer
 from gateway.webhooks.receiver import MAX_BODY_BYTES, WebhookReceiver
 from gateway.webhooks.signature import find_signature_problem
 from runtime.clock import ManualClock
@@ -196,4 +197,4 @@ def test_an_empty_secret_is_our_mistake(inbox: PostgresInbox, clock: ManualClock
             find_signature_problem(b"{}", signature("{}", ""), secrets, START)
     unsafe = Corridor(name="unsafe", api_key=SecretStr("sk_test_bench"))
     with pytest.raises(ValueError, match="no webhook secret"):
-        WebhookReceiver([unsafe], inbox, clock)
+        WebhookReceiver([unsafe], PostgresBuffer(inbox, clock), clock)

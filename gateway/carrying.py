@@ -1,0 +1,65 @@
+"""What a gateway with a broker in front of its inbox runs for it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from gateway.config import GatewaySettings
+from gateway.parts import DATABASE_ROLE, Parts
+from gateway.rails.errors import ERRORS
+from gateway.validation import VALIDATOR
+from gateway.webhooks.broker_buffer import BrokerBuffer
+from gateway.webhooks.brokers.broker import Broker
+from gateway.webhooks.carrier import Carrier
+from gateway.webhooks.receiver import WebhookReceiver
+from runtime.clock import Clock
+from runtime.postgres import create_engine
+from runtime.server import RpcServer
+
+
+@asynccontextmanager
+async def carrying(parts: Parts) -> AsyncIterator[None]:
+    """The carrier of a process with the role worker; on exit it finishes the batch in hand."""
+    if parts.broker is None:
+        yield
+        return
+    # A connection of its own, because it keeps it.
+    engine = create_engine(
+        parts.url, role=DATABASE_ROLE, pool_size=1, application_name="gateway carrier"
+    )
+    carrier = Carrier(parts.broker, parts.inbox, engine)
+    stop = asyncio.Event()
+    work = asyncio.create_task(carrier.run(stop), name="webhook carrier")
+    try:
+        yield
+    finally:
+        stop.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(work, parts.settings.drain_seconds)
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def open_intake(
+    settings: GatewaySettings, broker: Broker, clock: Clock
+) -> AsyncIterator[RpcServer]:
+    """A process that takes webhooks in and does nothing else: it needs the broker alone.
+
+    It has no gRPC service but health and reflection, and starts and works without a database.
+    """
+    buffer = BrokerBuffer(broker, clock)
+    server = RpcServer(
+        settings,
+        services=[],
+        errors=ERRORS,
+        validator=VALIDATOR,
+        dependencies={"webhook_buffer": buffer.check},
+        http_routes=WebhookReceiver(settings.corridors, buffer, clock).routes(),
+    )
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.stop()
+        await buffer.close()
