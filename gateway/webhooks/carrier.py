@@ -1,6 +1,7 @@
 """Carries events from a broker into the inbox; acknowledged is only what is committed there."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -18,6 +19,8 @@ from runtime.logs import get_logger
 
 MAX_BATCH = 200
 RETRY_SECONDS = 1.0
+# How often the broker is asked how much is waiting in it.
+COUNT_SECONDS = 5.0
 # Of PostgreSQL's advisory locks, the one for carriers: "carr" as a number.
 LOCK = 0x63617272
 TRY_LOCK = text("SELECT pg_try_advisory_lock(:lock)")
@@ -76,13 +79,16 @@ class Carrier:
     async def _work(self, connection: AsyncConnection, stop: asyncio.Event) -> None:
         await self._broker.rewind()
         log.info("webhook_carrier_begins", broker=self._broker.name)
+        next_count = time.monotonic()
         while not stop.is_set():
             deliveries = await self._broker.take(self._max_batch)
             if deliveries:
                 await self._carry(deliveries, connection)
             else:
                 await self._notice_loss(connection)
-            telemetry.buffer_waiting.set(await self._broker.waiting())
+            if time.monotonic() >= next_count:
+                telemetry.buffer_waiting.set(await self._broker.waiting())
+                next_count = time.monotonic() + COUNT_SECONDS
 
     async def _carry(self, deliveries: Sequence[Delivery], connection: AsyncConnection) -> None:
         received: list[ReceivedEvent] = []

@@ -29,6 +29,8 @@ from runtime.logs import get_logger
 MAX_CONTENT_BYTES = 1_000_000
 PUBLISH_SECONDS = 3.0
 TAKE_SECONDS = 1.0
+# Once there is one letter, so long the others that are there may take.
+REST_SECONDS = 0.05
 ANSWER_SECONDS = 3.0
 # Company for a message is waited for so long; it halves the requests under load.
 LINGER_MS = 2
@@ -105,7 +107,11 @@ class KafkaBroker:
 
     async def take(self, limit: int) -> list[Delivery]:
         def consume() -> list[Delivery]:
-            messages = self._opened().consume(limit, TAKE_SECONDS)
+            consumer = self._opened()
+            messages = consumer.consume(1, TAKE_SECONDS)
+            if messages and limit > 1:
+                # It waits until it has as many as it may have, or for all of the time.
+                messages += consumer.consume(limit - 1, REST_SECONDS)
             return [_delivery(message) for message in messages]
 
         return await self._block(consume)
@@ -150,6 +156,8 @@ class KafkaBroker:
             raise BufferUnavailableError(_reason(error)) from error
 
     async def close(self) -> None:
+        if self._closing.is_set():
+            return
         await asyncio.to_thread(self._producer.flush, PUBLISH_SECONDS)
         self._closing.set()
         await asyncio.to_thread(self._poller.join)

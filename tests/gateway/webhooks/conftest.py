@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +23,21 @@ from gateway.webhooks.receiver import WebhookReceiver
 from runtime.clock import ManualClock
 from runtime.migrations import migrate
 from runtime.postgres import create_engine
+from tests.folders import short_folder
+from tests.gateway.webhooks.broker_servers import (
+    MOCK_KAFKA,
+    MOTO,
+    NatsServer,
+    PythonServer,
+    aws_credentials,
+)
+from tests.gateway.webhooks.places import (
+    Place,
+    kafka_place,
+    nats_place,
+    postgres_place,
+    sqs_place,
+)
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ROLE = "gateway_service"
@@ -82,6 +97,51 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     opened = create_engine(database_url, role=ROLE, pool_size=8, application_name="test")
     yield opened
     await opened.dispose()
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[NatsServer]:
+    with short_folder() as folder:
+        server = NatsServer(folder)
+        server.start()
+        yield server
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def kafka_server() -> Iterator[PythonServer]:
+    server = PythonServer(MOCK_KAFKA)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def sqs_server() -> Iterator[PythonServer]:
+    with aws_credentials():
+        server = PythonServer(MOTO)
+        yield server
+        server.close()
+
+
+@pytest.fixture(params=["postgres", "nats", "kafka", "sqs"])
+async def place(
+    request: pytest.FixtureRequest, clock: ManualClock, engine: AsyncEngine, database_url: str
+) -> AsyncIterator[Place]:
+    """Each of the places that events can be kept in; a server is started when first wanted."""
+    if request.param == "postgres":
+        opened = await postgres_place(clock, engine, database_url)
+    elif request.param == "nats":
+        server: NatsServer = request.getfixturevalue("nats_server")
+        await server.until_it_listens()
+        opened = await nats_place(clock, engine, database_url, server)
+    elif request.param == "kafka":
+        kafka: PythonServer = request.getfixturevalue("kafka_server")
+        opened = await kafka_place(clock, engine, database_url, kafka)
+    else:
+        sqs: PythonServer = request.getfixturevalue("sqs_server")
+        opened = await sqs_place(clock, engine, database_url, sqs)
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture
