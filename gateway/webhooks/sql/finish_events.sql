@@ -6,7 +6,7 @@ SET
     lease_until = NULL,
     last_failure = NULL
 FROM
-    unnest(CAST(:sequences AS bigint []), CAST(:fencing_tokens AS bigint [])) AS held (
+    unnest(cast(:sequences AS bigint []), cast(:fencing_tokens AS bigint [])) AS held (
         sequence, fencing_token
     )
 WHERE

@@ -25,15 +25,15 @@ WITH stored AS (
         given.receive_time
     FROM
         unnest(
-            CAST(:event_ids AS text []),
-            CAST(:corridors AS text []),
-            CAST(:stripe_accounts AS text []),
-            CAST(:event_types AS text []),
-            CAST(:object_ids AS text []),
-            CAST(:subjects AS text []),
-            CAST(:created_times AS timestamptz []),
-            CAST(:bodies AS text []),
-            CAST(:receive_times AS timestamptz [])
+            cast(:event_ids AS text []),
+            cast(:corridors AS text []),
+            cast(:stripe_accounts AS text []),
+            cast(:event_types AS text []),
+            cast(:object_ids AS text []),
+            cast(:subjects AS text []),
+            cast(:created_times AS timestamptz []),
+            cast(:bodies AS text []),
+            cast(:receive_times AS timestamptz [])
         ) WITH ORDINALITY AS given (
             event_id,
             corridor,
