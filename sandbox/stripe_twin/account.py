@@ -11,6 +11,7 @@ from sandbox.stripe_twin.idempotency import IdempotencyKeys
 from sandbox.stripe_twin.latencies import Latency
 from sandbox.stripe_twin.settings import TwinSettings
 from sandbox.stripe_twin.store import Collection, Identifiers, JsonObject
+from sandbox.stripe_twin.thin_events import ThinEvent, thin_id
 from sandbox.stripe_twin.webhooks import WebhookSender
 
 _KINDS = (
@@ -31,6 +32,7 @@ _KINDS = (
     "tax_id",
     "topup",
     "transfer",
+    "v2.core.event_destination",
     "webhook_endpoint",
 )
 
@@ -102,6 +104,8 @@ class TwinAccount:
     provided: set[str] = field(default_factory=set)
     # Which automatic payout took a balance transaction along.
     paid_out: dict[str, str] = field(default_factory=dict)
+    # Events of the v2 API that no v1 event stands behind, by id.
+    native_events: dict[str, ThinEvent] = field(default_factory=dict)
     deleted_customers: set[str] = field(default_factory=set)
     # A test has set the account's requirements; they are no longer worked out.
     steered: bool = False
@@ -140,6 +144,20 @@ class TwinAccount:
     def now(self) -> int:
         """Seconds since the epoch."""
         return self.surroundings.clock.now()
+
+    def new_native(self, kind: str, related: dict[str, str], origin: Origin) -> ThinEvent:
+        """Records an event of the v2 API; `related` is the id, type and URL of its object."""
+        event = ThinEvent(
+            event_id=thin_id(self.new_id("evt")),
+            kind=kind,
+            created=self.surroundings.clock.time(),
+            related=related,
+            context=self.account_id if self.is_connected else None,
+            request_id=origin.request_id,
+            idempotency_key=origin.idempotency_key,
+        )
+        self.native_events[event.event_id] = event
+        return event
 
     def emit(
         self,

@@ -22,6 +22,7 @@ class WebhookRegistration(BaseModel):
     secret: str | None = None
     enabled_events: list[str] | None = None
     connect: bool = False
+    thin: bool = False
 
 
 class Step(BaseModel):

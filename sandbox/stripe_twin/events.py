@@ -7,7 +7,6 @@ from fnmatch import fnmatchcase
 
 from sandbox.stripe_twin.errors import missing
 from sandbox.stripe_twin.store import JsonObject, page_limit, within
-from sandbox.stripe_twin.thin_events import thin_notification
 
 # The version that the pinned SDK speaks; checked by a test.
 API_VERSION = "2026-10-28.endive"
@@ -30,14 +29,8 @@ class Event:
     account_id: str | None
     undelivered: set[str] = field(default_factory=set)
 
-    def kind_for(self, *, thin: bool) -> str:
-        """The type by which an endpoint subscribes to the event."""
-        return f"v1.{self.kind}" if thin else self.kind
-
-    def render(self, *, thin: bool = False) -> str:
-        """The event as Stripe sends it, as JSON: a snapshot, or the notification of a thin one."""
-        if thin:
-            return thin_notification(self)
+    def render(self) -> str:
+        """The event as Stripe sends it, as JSON."""
         account = f'"account": "{self.account_id}", ' if self.account_id else ""
         previous = f', "previous_attributes": {self.previous}' if self.previous else ""
         request = json.dumps({"id": self.request_id, "idempotency_key": self.idempotency_key})

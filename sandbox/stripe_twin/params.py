@@ -72,6 +72,10 @@ def check_params(name: str, form: dict[str, Any]) -> dict[str, Any]:
     """Gives the parameters converted. Raises ApiError (400), which no key stores."""
     for option in form.keys() & _transport_options():
         raise _unknown(option)
+    if name.startswith("v2.") and name.endswith("_list") and "page" in form:
+        # The position of the next page comes from an answer's URL and is in no type.
+        page, form = form["page"], {key: form[key] for key in form if key != "page"}
+        return {**check_params(name, form), "page": page}
     try:
         return adapter(name).validate_python(form)
     except ValidationError as error:

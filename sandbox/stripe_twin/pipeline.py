@@ -13,6 +13,7 @@ from aiohttp import web
 
 from sandbox.stripe_twin.account import Origin, TwinAccount
 from sandbox.stripe_twin.auth import authenticate
+from sandbox.stripe_twin.bodies import posted, queried
 from sandbox.stripe_twin.call import Call
 from sandbox.stripe_twin.errors import (
     ApiError,
@@ -25,7 +26,6 @@ from sandbox.stripe_twin.errors import (
 from sandbox.stripe_twin.events import API_VERSION
 from sandbox.stripe_twin.expansion import expand
 from sandbox.stripe_twin.faults import ActiveFault, FaultKind, Faults
-from sandbox.stripe_twin.forms import FormError, decode_form
 from sandbox.stripe_twin.idempotency import StoredAnswer
 from sandbox.stripe_twin.journal import RequestJournal, SeenRequest
 from sandbox.stripe_twin.limits import Limits
@@ -137,7 +137,7 @@ class Pipeline:
             answer = await self._post(account, request, raw, seen, chosen)
         else:
             await _delay(chosen, "before")
-            body = self._execute(account, seen, _decoded(request.query_string))
+            body = self._execute(account, seen, queried(request.query_string))
             answer = Answer(200, body, {})
         await _fail_afterwards(chosen)
         return answer
@@ -165,7 +165,7 @@ class Pipeline:
                     stored=False,
                 )
             await _delay(chosen, "before")
-            return Answer(200, self._execute(account, seen, _posted(request, raw)), {})
+            return Answer(200, self._execute(account, seen, posted(request, raw)), {})
         stored = account.keys.begin(key, seen.path, raw, seen.time)
         if stored is not None:
             await _delay(chosen, "before")
@@ -201,7 +201,7 @@ class Pipeline:
             if fault.when == "before":
                 return _failed(api_error(fault.status, stored=True))
         try:
-            answer = Answer(200, self._execute(account, seen, _posted(request, raw)), {})
+            answer = Answer(200, self._execute(account, seen, posted(request, raw)), {})
         except ApiError as failure:
             if not failure.stored:
                 raise
@@ -258,23 +258,6 @@ def _fail_at_the_door(active: ActiveFault) -> None:
             raise ConnectionCutError
         if fault.kind is FaultKind.ERROR and not fault.stored:
             raise api_error(fault.status, stored=False)
-
-
-def _posted(request: web.BaseRequest, raw: bytes) -> dict[str, Any]:
-    if raw and request.content_type != "application/x-www-form-urlencoded":
-        raise invalid_request(
-            f"Invalid request (check that your POST content type is "
-            f"application/x-www-form-urlencoded): {request.content_type}",
-            stored=False,
-        )
-    return _decoded(raw.decode("ascii", errors="replace"))
-
-
-def _decoded(text: str) -> dict[str, Any]:
-    try:
-        return decode_form(text)
-    except FormError as error:
-        raise invalid_request(str(error), stored=False) from error
 
 
 def _failed(failure: ApiError) -> Answer:

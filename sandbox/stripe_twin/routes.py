@@ -14,6 +14,7 @@ from sandbox.stripe_twin import (
 from sandbox.stripe_twin.connect_routes import CONNECT_ROUTES
 from sandbox.stripe_twin.customer_routes import CUSTOMER_ROUTES
 from sandbox.stripe_twin.routing import Route
+from sandbox.stripe_twin.v2_routes import V2_ROUTES
 
 _PAYMENTS = (
     Route("POST", "/v1/payment_intents", intents.create_intent, "payment_intent_create"),
@@ -104,4 +105,4 @@ _RECONCILIATION = (
     ),
 )
 
-ROUTES = (*_PAYMENTS, *CUSTOMER_ROUTES, *_RECONCILIATION, *CONNECT_ROUTES)
+ROUTES = (*_PAYMENTS, *CUSTOMER_ROUTES, *_RECONCILIATION, *CONNECT_ROUTES, *V2_ROUTES)

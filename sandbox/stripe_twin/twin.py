@@ -23,6 +23,7 @@ from sandbox.stripe_twin.dispute_outcomes import (
     offer_appeal,
     open_dispute,
 )
+from sandbox.stripe_twin.event_destinations import add_destination
 from sandbox.stripe_twin.faults import Fault, Faults
 from sandbox.stripe_twin.interventions import CardWish, LooseEntry, record_loose, steer_card
 from sandbox.stripe_twin.journal import RequestJournal, dump_books
@@ -150,9 +151,23 @@ class Twin:
         enabled_events: list[str] | None = None,
         *,
         connect: bool = False,
+        thin: bool = False,
     ) -> JsonObject:
-        """Adds a webhook endpoint; its secret is the account's unless one is given."""
+        """Adds a webhook endpoint; its secret is the account's unless one is given.
+
+        `thin` makes it an event destination, which gets the notifications of thin events.
+        """
         owner = self.account(account)
+        if thin:
+            return add_destination(
+                owner,
+                url=url,
+                secret=secret or owner.webhook_secret,
+                enabled_events=enabled_events or ["*"],
+                sources=["other_accounts" if connect else "self"],
+                thin=True,
+                name=url,
+            )
         return register(
             owner,
             url=url,

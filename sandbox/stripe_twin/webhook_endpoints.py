@@ -90,6 +90,7 @@ def register(
             url=url,
             secret=secret,
             enabled_events=enabled_events,
+            own=not connect,
             connect=connect,
             names=account.names,
         )

@@ -10,17 +10,20 @@ from sandbox.stripe_twin.clock import TwinClock
 from sandbox.stripe_twin.events import Event, matches_any
 from sandbox.stripe_twin.settings import TwinSettings
 from sandbox.stripe_twin.signing import forge, sign
+from sandbox.stripe_twin.thin_events import ThinEvent, thin_counterpart, thin_kind
 from sandbox.stripe_twin.webhook_faults import Forgery, WebhookFaultKind, WebhookFaults
 
 USER_AGENT = "Stripe/1.0 (+https://stripe.com/docs/webhooks)"
 MAX_ATTEMPTS_KEPT = 50_000
+
+AnyEvent = Event | ThinEvent
 
 
 @dataclass(slots=True)
 class Delivery:
     """One webhook on its way to one endpoint; a forged one only looks like the event."""
 
-    event: Event
+    event: AnyEvent
     attempt: int = 1
     forgery: Forgery | None = None
 
@@ -42,7 +45,7 @@ class Attempt:
 
 @dataclass(slots=True)
 class Endpoint:
-    """A registered URL. `connect` receives the events of connected accounts instead of its own.
+    """A registered URL. `own` receives the account's events, `connect` its connected accounts'.
 
     `thin` gets notifications (v2) instead of snapshots. `names` are those by which a fault may
     mean the account.
@@ -53,6 +56,7 @@ class Endpoint:
     url: str
     secret: str
     enabled_events: list[str]
+    own: bool = True
     connect: bool = False
     thin: bool = False
     names: tuple[str, ...] = ()
@@ -93,20 +97,26 @@ class WebhookSender:
             endpoint.queue.clear()
             self._update_idle()
 
-    def publish(self, event: Event, account_id: str, platform_id: str) -> None:
+    def publish(self, event: AnyEvent, account_id: str, platform_id: str) -> None:
         """Sends an event of `account_id`; a connected account's also goes to its platform."""
         receivers = [
             endpoint
             for endpoint in self._endpoints.values()
             if endpoint.enabled
             and _concerns(endpoint, account_id, platform_id)
-            and matches_any(event.kind_for(thin=endpoint.thin), endpoint.enabled_events)
+            and _subscribed(endpoint, event)
         ]
         event.undelivered.update(endpoint.endpoint_id for endpoint in receivers)
         for endpoint in receivers:
             self._admit(endpoint, Delivery(event))
 
-    def resend(self, event: Event) -> int:
+    def send_to(self, endpoint_id: str, event: AnyEvent) -> None:
+        """Sends an event to one endpoint, whatever it is subscribed to."""
+        endpoint = self._endpoints[endpoint_id]
+        event.undelivered.add(endpoint_id)
+        self._admit(endpoint, Delivery(event))
+
+    def resend(self, event: AnyEvent) -> int:
         """Sends an event once more to all endpoints that did not acknowledge it."""
         receivers = [
             self._endpoints[endpoint_id]
@@ -198,8 +208,10 @@ class WebhookSender:
 
     async def _send(self, endpoint: Endpoint, delivery: Delivery) -> None:
         event = delivery.event
+        if endpoint.thin and isinstance(event, Event):
+            event = thin_counterpart(event)
         timestamp = int(self._clock.base_time() + self._settings.signature_skew_seconds)
-        payload = event.render(thin=endpoint.thin)
+        payload = event.render()
         event_id = event.event_id
         if delivery.forgery is None:
             signature: str | None = sign(payload, endpoint.secret, timestamp)
@@ -211,7 +223,7 @@ class WebhookSender:
         self.attempts.append(
             Attempt(
                 event_id,
-                event.kind_for(thin=endpoint.thin),
+                event.kind,
                 endpoint.endpoint_id,
                 delivery.attempt,
                 status,
@@ -225,7 +237,7 @@ class WebhookSender:
             return
         delays = self._settings.webhook_retry_seconds
         if delivery.attempt <= len(delays):
-            retry = Delivery(event, delivery.attempt + 1)
+            retry = Delivery(delivery.event, delivery.attempt + 1)
             self._clock.after(delays[delivery.attempt - 1], lambda: self._enqueue(endpoint, retry))
 
     async def _post(self, url: str, payload: str, signature: str | None) -> int | None:
@@ -258,6 +270,13 @@ class WebhookSender:
 
 
 def _concerns(endpoint: Endpoint, account_id: str, platform_id: str) -> bool:
-    if endpoint.connect:
-        return endpoint.account_id == platform_id and account_id != platform_id
-    return endpoint.account_id == account_id
+    if endpoint.account_id == account_id:
+        return endpoint.own
+    return endpoint.connect and endpoint.account_id == platform_id
+
+
+def _subscribed(endpoint: Endpoint, event: AnyEvent) -> bool:
+    if isinstance(event, Event):
+        kind = thin_kind(event.kind) if endpoint.thin else event.kind
+        return matches_any(kind, endpoint.enabled_events)
+    return endpoint.thin and matches_any(event.kind, endpoint.enabled_events)

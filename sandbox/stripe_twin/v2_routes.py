@@ -1,0 +1,60 @@
+"""The endpoints of the v2 API: JSON in and out, thin events."""
+
+from sandbox.stripe_twin import event_destinations as destinations
+from sandbox.stripe_twin import v2_events
+from sandbox.stripe_twin.routing import Route
+
+_DESTINATIONS = "/v2/core/event_destinations"
+
+V2_ROUTES = (
+    Route("GET", "/v2/core/events", v2_events.list_v2_events, "v2.core.event_list"),
+    Route("GET", "/v2/core/events/{id}", v2_events.retrieve_v2_event, "v2.core.event_retrieve"),
+    Route(
+        "POST",
+        _DESTINATIONS,
+        destinations.create_event_destination,
+        "v2.core.event_destination_create",
+    ),
+    Route(
+        "GET",
+        _DESTINATIONS,
+        destinations.list_event_destinations,
+        "v2.core.event_destination_list",
+    ),
+    Route(
+        "GET",
+        f"{_DESTINATIONS}/{{id}}",
+        destinations.retrieve_event_destination,
+        "v2.core.event_destination_retrieve",
+    ),
+    Route(
+        "POST",
+        f"{_DESTINATIONS}/{{id}}",
+        destinations.update_event_destination,
+        "v2.core.event_destination_update",
+    ),
+    Route(
+        "DELETE",
+        f"{_DESTINATIONS}/{{id}}",
+        destinations.delete_event_destination,
+        "v2.core.event_destination_delete",
+    ),
+    Route(
+        "POST",
+        f"{_DESTINATIONS}/{{id}}/enable",
+        destinations.enable_event_destination,
+        "v2.core.event_destination_enable",
+    ),
+    Route(
+        "POST",
+        f"{_DESTINATIONS}/{{id}}/disable",
+        destinations.disable_event_destination,
+        "v2.core.event_destination_disable",
+    ),
+    Route(
+        "POST",
+        f"{_DESTINATIONS}/{{id}}/ping",
+        destinations.ping_event_destination,
+        "v2.core.event_destination_ping",
+    ),
+)
