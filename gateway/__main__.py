@@ -16,6 +16,9 @@ from gateway.bookkeeping.store import BookingStore
 from gateway.bookkeeping.worker import BookkeepingWorker, WorkerLimits
 from gateway.carrying import carrying, open_intake
 from gateway.config import GatewaySettings, Role
+from gateway.customers.schema import REQUEST as CUSTOMER_REQUEST
+from gateway.customers.service import CustomerServicer
+from gateway.customers.store import CustomerStore
 from gateway.merchants.requests import RequestBook
 from gateway.merchants.schema import CHANNEL as MERCHANT_CHANNEL
 from gateway.merchants.service import MerchantServicer
@@ -36,6 +39,8 @@ from gateway.rails.service import RailServicer
 from gateway.scheduling.rounds import run_rounds
 from gateway.scheduling.scheduler import Duty, Scheduler
 from gateway.v1 import (
+    customer_service_pb2,
+    customer_service_pb2_grpc,
     dispute_service_pb2,
     dispute_service_pb2_grpc,
     merchant_service_pb2,
@@ -151,6 +156,18 @@ def _services(parts: Parts) -> list[RegisteredService]:
                 parts.clock,
             ),
             MERCHANT_CLIENTS,
+        ),
+        (
+            customer_service_pb2,
+            customer_service_pb2_grpc,
+            "CustomerService",
+            CustomerServicer(
+                rails.rails,
+                CustomerStore(parts.engine, parts.clock),
+                RequestBook(parts.engine, parts.clock, CUSTOMER_REQUEST, "subject_id"),
+                parts.clock,
+            ),
+            PAYMENT_CLIENTS,
         ),
         (
             rail_service_pb2,

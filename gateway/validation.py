@@ -2,6 +2,7 @@
 
 import re
 
+from gateway.customers.validation import RULES as CUSTOMER_RULES
 from gateway.merchants.validation import RULES as MERCHANT_RULES
 from gateway.payments.validation import MAX_NAME_BYTES, NAME, PAYMENT_ID
 from gateway.payments.validation import RULES as PAYMENT_RULES
@@ -28,6 +29,7 @@ VALIDATOR = Validator(
     {
         **PAYMENT_RULES,
         **MERCHANT_RULES,
+        **CUSTOMER_RULES,
         **RAIL_RULES,
         dispute_pb.GetDisputeRequest: [_THE_DISPUTE],
         dispute_pb.ListDisputesRequest: [

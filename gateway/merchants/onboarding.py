@@ -13,8 +13,9 @@ from gateway.merchants.params import MERCHANT_KEY, account_params
 from gateway.merchants.requests import RequestBook, StoredRequest
 from gateway.merchants.store import MerchantStore, StoredMerchant
 from gateway.merchants.sync import FetchFailed, MerchantSync
-from gateway.rails.outcome import STATUSES_BEFORE_IDEMPOTENCY, Failure, Outcome, OutcomeClass
+from gateway.rails.outcome import Outcome, refused_for_good
 from gateway.rails.rails import Rails
+from gateway.rails.search import the_one_found
 from gateway.v1 import merchant_pb2, merchant_service_pb2
 from runtime.clock import Clock
 
@@ -47,7 +48,7 @@ class Onboarding:
         begun = await self._requests.begin(
             METHOD,
             request,
-            merchant_id=request.merchant_id or f"mrc_{uuid.uuid4().hex}",
+            subject_id=request.merchant_id or f"mrc_{uuid.uuid4().hex}",
             personal_fields=["email"],
         )
         if begun.answer is not None:
@@ -70,13 +71,13 @@ class Onboarding:
                 raise account_not_found(account_id)
             raise call_failed(corridor, outcome)
         stored = await self._store.add(
-            merchant_id=begun.merchant_id,
+            merchant_id=begun.subject_id,
             corridor=corridor,
             request_id=begun.request_id,
             stripe_account_id=account_id,
         )
         if stored is None:
-            failure = already_linked(begun.merchant_id, account_id)
+            failure = already_linked(begun.subject_id, account_id)
             await self._requests.fail(begun.request_id, failure)
             raise failure
         return (await self._own(stored, begun)).message
@@ -88,7 +89,7 @@ class Onboarding:
         begun: StoredRequest,
     ) -> merchant_pb2.Merchant:
         stored = await self._store.add(
-            merchant_id=begun.merchant_id, corridor=corridor, request_id=begun.request_id
+            merchant_id=begun.subject_id, corridor=corridor, request_id=begun.request_id
         )
         assert stored is not None, "only an account can be another merchant's"
         merchant = (await self._own(stored, begun)).message
@@ -96,39 +97,33 @@ class Onboarding:
             return merchant
         if begun.key_is_fresh(self._clock.now()):
             outcome = await self._rails.accounts.create_account(
-                corridor, account_params(request, begun.merchant_id), begun.idempotency_key
+                corridor, account_params(request, begun.subject_id), begun.idempotency_key
             )
         else:
             outcome = await self._find(corridor, begun)
         if outcome.succeeded and outcome.object is not None:
-            await self._store.connect(begun.merchant_id, outcome.object["id"])
-        elif _is_final(outcome):
+            await self._store.connect(begun.subject_id, outcome.object["id"])
+        elif refused_for_good(outcome):
             assert outcome.failure is not None
-            await self._store.fail(begun.merchant_id, outcome.failure.code or "rejected")
+            await self._store.fail(begun.subject_id, outcome.failure.code or "rejected")
         else:
             raise call_failed(corridor, outcome)
-        return (await self._stored(begun.merchant_id)).message
+        return (await self._stored(begun.subject_id)).message
 
     async def _find(self, corridor: str, begun: StoredRequest) -> Outcome:
         """The account that an old request made, if it made one. The key is too old to send."""
         outcome = await self._rails.accounts.find_accounts(
             corridor,
-            {MERCHANT_KEY: begun.merchant_id},
+            {MERCHANT_KEY: begun.subject_id},
             created_from=begun.create_time - SEARCH_MARGIN,
             created_to=self._clock.now() + SEARCH_MARGIN,
         )
-        if outcome.object is None:
-            return outcome
-        if outcome.object["data"]:
-            return Outcome(OutcomeClass.SUCCEEDED, object=outcome.object["data"][0])
-        if not outcome.object["complete"]:
-            return Outcome(OutcomeClass.UNKNOWN)
-        return Outcome(OutcomeClass.REJECTED, failure=Failure(code="not_performed"))
+        return the_one_found(outcome)
 
     async def _own(self, stored: StoredMerchant, begun: StoredRequest) -> StoredMerchant:
         if stored.create_request_id == begun.request_id:
             return stored
-        failure = merchant_exists(begun.merchant_id)
+        failure = merchant_exists(begun.subject_id)
         await self._requests.fail(begun.request_id, failure)
         raise failure
 
@@ -143,12 +138,3 @@ class Onboarding:
         stored = await self._store.by_id(merchant_id)
         assert stored is not None, "merchants are never deleted"
         return stored
-
-
-def _is_final(outcome: Outcome) -> bool:
-    """Whether Stripe has refused these very parameters; a wrong key of ours is mended instead."""
-    return (
-        outcome.outcome_class in (OutcomeClass.REJECTED, OutcomeClass.DECLINED)
-        and outcome.failure is not None
-        and outcome.failure.http_status not in STATUSES_BEFORE_IDEMPOTENCY
-    )

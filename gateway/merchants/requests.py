@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
-from sqlalchemy import select, update
+from sqlalchemy import Select, Table, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -31,7 +31,7 @@ class StoredRequest:
 
     request_id: str
     idempotency_key: str
-    merchant_id: str
+    subject_id: str
     answer: bytes | None
     create_time: datetime
 
@@ -41,65 +41,61 @@ class StoredRequest:
 
 
 class RequestBook:
-    """The table merchant_request."""
+    """A table of requests: merchant_request, or one of its shape.
 
-    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+    `personal_fields` are compared but not kept. Finding a request raises REQUEST_ID_REUSED if its
+    id stands for another request, and the first failure again if that was decided.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        clock: Clock,
+        table: Table = REQUEST,
+        subject_column: str = "merchant_id",
+    ) -> None:
         self._engine = engine
         self._clock = clock
+        self._table = table
+        self._subject_column = subject_column
+
+    async def find(
+        self, method: str, request: AnyMessage, *, personal_fields: Sequence[str] = ()
+    ) -> StoredRequest | None:
+        """The request, if it was written down before."""
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(self._written(request))).one_or_none()
+        return self._stored(row, method, request, personal_fields) if row is not None else None
 
     async def begin(
         self,
         method: str,
         request: AnyMessage,
         *,
-        merchant_id: str,
+        subject_id: str,
         personal_fields: Sequence[str] = (),
     ) -> StoredRequest:
-        """Writes the request down, or finds it.
-
-        `personal_fields` are compared but not kept. Raises REQUEST_ID_REUSED if the request_id
-        stands for another request, and the first failure again if that was decided.
-        """
-        kept: Any = type(request)()
-        kept.CopyFrom(request)
-        for field in personal_fields:
-            kept.ClearField(field)
-        request_id: str = kept.request_id
+        """Writes the request down, or finds it."""
+        kept = _without(request, personal_fields)
         statement = (
-            insert_or_ignore(REQUEST)
+            insert_or_ignore(self._table)
             .values(
-                request_id=request_id,
-                method=method,
-                body=kept.SerializeToString(deterministic=True),
-                fingerprint=fingerprint(request),
-                idempotency_key=f"gw-{uuid.uuid4().hex}",
-                merchant_id=merchant_id,
-                create_time=self._clock.now(),
+                {
+                    "request_id": kept.request_id,
+                    "method": method,
+                    "body": kept.SerializeToString(deterministic=True),
+                    "fingerprint": fingerprint(request),
+                    "idempotency_key": f"gw-{uuid.uuid4().hex}",
+                    self._subject_column: subject_id,
+                    "create_time": self._clock.now(),
+                }
             )
             .on_conflict_do_nothing(index_elements=["request_id"])
         )
-        written = select(REQUEST).where(REQUEST.c.request_id == request_id)
         async with self._engine.begin() as connection:
             await connection.execute(statement)
-            row = (await connection.execute(written)).one()
-        if row.method != method:
-            raise request_id_reused(request_id, ["method"])
-        if row.fingerprint != fingerprint(request):
-            before = type(request)()
-            before.ParseFromString(row.body)
-            # Where what is kept is equal, the difference is in what is not.
-            raise request_id_reused(
-                request_id, differing_fields(before, kept) or list(personal_fields)
-            )
-        if row.failure is not None:
-            raise _failure_of(row.failure)
-        return StoredRequest(
-            request_id=request_id,
-            idempotency_key=row.idempotency_key,
-            merchant_id=row.merchant_id,
-            answer=row.answer,
-            create_time=row.create_time,
-        )
+            row = (await connection.execute(self._written(request))).one()
+        return self._stored(row, method, request, personal_fields)
 
     async def answer(self, request_id: str, answer: Message) -> None:
         """Keeps the answer; the first one stands."""
@@ -117,12 +113,44 @@ class RequestBook:
 
     async def _settle(self, request_id: str, **values: Any) -> None:
         statement = (
-            update(REQUEST)
-            .where(REQUEST.c.request_id == request_id, REQUEST.c.answer_time.is_(None))
+            update(self._table)
+            .where(self._table.c.request_id == request_id, self._table.c.answer_time.is_(None))
             .values(answer_time=self._clock.now(), **values)
         )
         async with self._engine.begin() as connection:
             await connection.execute(statement)
+
+    def _written(self, request: Any) -> Select[Any]:
+        return select(self._table).where(self._table.c.request_id == request.request_id)
+
+    def _stored(
+        self, row: Any, method: str, request: AnyMessage, personal_fields: Sequence[str]
+    ) -> StoredRequest:
+        if row.method != method:
+            raise request_id_reused(row.request_id, ["method"])
+        if row.fingerprint != fingerprint(request):
+            before = type(request)()
+            before.ParseFromString(row.body)
+            # Where what is kept is equal, the difference is in what is not.
+            differing = differing_fields(before, _without(request, personal_fields))
+            raise request_id_reused(row.request_id, differing or list(personal_fields))
+        if row.failure is not None:
+            raise _failure_of(row.failure)
+        return StoredRequest(
+            request_id=row.request_id,
+            idempotency_key=row.idempotency_key,
+            subject_id=getattr(row, self._subject_column),
+            answer=row.answer,
+            create_time=row.create_time,
+        )
+
+
+def _without(request: Any, fields: Sequence[str]) -> Any:
+    kept = type(request)()
+    kept.CopyFrom(request)
+    for field in fields:
+        kept.ClearField(field)
+    return kept
 
 
 def _failure_of(values: dict[str, Any]) -> ServiceError:

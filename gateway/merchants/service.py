@@ -132,7 +132,7 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
         self, request: pb.CreateOnboardingLinkRequest, _context: Any
     ) -> pb.CreateOnboardingLinkResponse:
         merchant = await self._accounts.connected(request.merchant_id)
-        begun = await self._requests.begin(LINK_METHOD, request, merchant_id=merchant.merchant_id)
+        begun = await self._requests.begin(LINK_METHOD, request, subject_id=merchant.merchant_id)
         # The address is a secret and is not kept: within the key's life Stripe repeats it.
         if not begun.key_is_fresh(self._clock.now()):
             raise link_expired(merchant.merchant_id)

@@ -7,7 +7,7 @@ from gateway.merchants.accounts import AccountFinder
 from gateway.merchants.errors import ERRORS, call_failed, tax_id_not_found
 from gateway.merchants.requests import RequestBook
 from gateway.merchants.tax import tax_id_of, tax_registration_of, tax_settings_of
-from gateway.rails.outcome import Outcome
+from gateway.rails.outcome import Outcome, is_missing
 from gateway.rails.rails import Rails
 from gateway.v1 import merchant_service_pb2 as pb
 from gateway.v1 import merchant_tax_pb2
@@ -64,7 +64,7 @@ class TaxRecords:
         begun = await self._requests.begin(
             CREATE_METHOD,
             request,
-            merchant_id=request.owner.merchant_id or request.owner.customer.merchant_id,
+            subject_id=request.owner.merchant_id or request.owner.customer.merchant_id,
             personal_fields=["value"],
         )
         if begun.answer is not None:
@@ -104,7 +104,7 @@ class TaxRecords:
             customer_id=account.customer_id,
             stripe_account=account.stripe_account_id,
         )
-        if _is_missing(outcome):
+        if is_missing(outcome):
             raise tax_id_not_found(request.tax_id_id)
         return tax_id_of(_object_of(account.corridor, outcome), fetch_time)
 
@@ -130,7 +130,7 @@ class TaxRecords:
         begun = await self._requests.begin(
             DELETE_METHOD,
             request,
-            merchant_id=request.owner.merchant_id or request.owner.customer.merchant_id,
+            subject_id=request.owner.merchant_id or request.owner.customer.merchant_id,
         )
         response = pb.DeleteTaxIdResponse()
         if begun.answer is not None:
@@ -141,7 +141,7 @@ class TaxRecords:
             customer_id=account.customer_id,
             stripe_account=account.stripe_account_id,
         )
-        if not outcome.succeeded and not _is_missing(outcome):
+        if not outcome.succeeded and not is_missing(outcome):
             raise call_failed(account.corridor, outcome)
         await self._requests.answer(request.request_id, response)
         return response
@@ -171,7 +171,3 @@ def _object_of(corridor: str, outcome: Outcome) -> Mapping[str, Any]:
     if outcome.object is None:
         raise call_failed(corridor, outcome)
     return outcome.object
-
-
-def _is_missing(outcome: Outcome) -> bool:
-    return outcome.failure is not None and outcome.failure.code == "resource_missing"

@@ -60,10 +60,11 @@ def _return_url(request: Any) -> str | None:
         return None
     if request.off_session:
         return "needs a customer who is there, but off_session is set"
-    return _url(request)
+    return web_address(request)
 
 
-def _url(request: Any) -> str | None:
+def web_address(request: Any) -> str | None:
+    """What is wrong with the return_url of a request; None when nothing is, or it has none."""
     if not request.return_url:
         return None
     try:
@@ -183,7 +184,7 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         REQUEST_ID,
         _THE_PAYMENT,
         text("return_url", max_bytes=MAX_URL_BYTES),
-        check("return_url", _url),
+        check("return_url", web_address),
     ],
     pb.CapturePaymentRequest: [REQUEST_ID, _THE_PAYMENT, message("amount")],
     pb.CancelPaymentRequest: [REQUEST_ID, _THE_PAYMENT],

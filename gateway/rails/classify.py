@@ -116,7 +116,7 @@ def _error_body(error: stripe.StripeError) -> Mapping[str, Any]:
 
 
 def _failure_of(body: Mapping[str, Any], status: int, request_id: str) -> Failure:
-    payment_intent = body.get("payment_intent")
+    payment_intent, setup_intent = body.get("payment_intent"), body.get("setup_intent")
     return Failure(
         code=text_of(body, "code") or ("" if body else "UNREADABLE_ANSWER"),
         decline_code=text_of(body, "decline_code"),
@@ -126,6 +126,7 @@ def _failure_of(body: Mapping[str, Any], status: int, request_id: str) -> Failur
         http_status=status,
         stripe_request_id=request_id,
         payment_intent=dict(payment_intent) if isinstance(payment_intent, Mapping) else None,
+        setup_intent=dict(setup_intent) if isinstance(setup_intent, Mapping) else None,
     )
 
 

@@ -59,7 +59,7 @@ class NotSentReason(StrEnum):
 @dataclass(frozen=True)
 class Failure:
     """Why Stripe said no, or what is known of an UNKNOWN. Holds no personal data but
-    `payment_intent`."""
+    `payment_intent` and `setup_intent`."""
 
     code: str = ""
     """Stripe's `error.code` ("card_declined", "resource_missing"); ours in upper case where Stripe
@@ -78,6 +78,8 @@ class Failure:
     """"req_…": what Stripe's support asks for."""
     payment_intent: dict[str, Any] | None = None
     """The PaymentIntent as the failure left it, where Stripe sends it along."""
+    setup_intent: dict[str, Any] | None = None
+    """The SetupIntent as the failure left it, where Stripe sends it along."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,20 @@ def follow(earlier: Outcome | None, later: Outcome) -> Outcome:
         failure=later.failure or earlier.failure,
         retry_after=later.retry_after or earlier.retry_after,
         attempts=later.attempts,
+    )
+
+
+def is_missing(outcome: Outcome) -> bool:
+    """Whether Stripe does not know what the call was about."""
+    return outcome.failure is not None and outcome.failure.code == "resource_missing"
+
+
+def refused_for_good(outcome: Outcome) -> bool:
+    """Whether Stripe has refused these very parameters; a wrong key of ours is mended instead."""
+    return (
+        outcome.outcome_class in (OutcomeClass.REJECTED, OutcomeClass.DECLINED)
+        and outcome.failure is not None
+        and outcome.failure.http_status not in STATUSES_BEFORE_IDEMPOTENCY
     )
 
 

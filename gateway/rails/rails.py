@@ -11,6 +11,7 @@ from datetime import datetime
 from gateway.rails.accounts import AccountRails
 from gateway.rails.call import Params, Priority, form
 from gateway.rails.calls import StripeCalls
+from gateway.rails.customers import CustomerRails
 from gateway.rails.failover import Terms
 from gateway.rails.outcome import Outcome
 from gateway.rails.records import RecordRails
@@ -30,6 +31,7 @@ class Rails:
     def __init__(self, calls: StripeCalls) -> None:
         self._calls = calls
         self.accounts = AccountRails(calls)
+        self.customers = CustomerRails(calls)
         self.records = RecordRails(calls)
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from gateway.rails.outcome import Outcome
+from gateway.rails.outcome import Failure, Outcome, OutcomeClass
 
 PAGE_SIZE = 100
 MAX_PAGES = 20
@@ -48,6 +48,18 @@ async def find(
             return replace(outcome, object={"data": found, "complete": True})
         params = {**params, "starting_after": listed[-1]["id"]}
     return replace(outcome, object={"data": found, "complete": False})
+
+
+def the_one_found(outcome: Outcome) -> Outcome:
+    """The object that a search was for, as the call that made it would have answered. REJECTED
+    with `not_performed` if there is none, UNKNOWN if the search did not see everything."""
+    if outcome.object is None:
+        return outcome
+    if outcome.object["data"]:
+        return Outcome(OutcomeClass.SUCCEEDED, object=outcome.object["data"][0])
+    if not outcome.object["complete"]:
+        return Outcome(OutcomeClass.UNKNOWN)
+    return Outcome(OutcomeClass.REJECTED, failure=Failure(code="not_performed"))
 
 
 def carries(item: Mapping[str, Any], metadata: Mapping[str, str]) -> bool:

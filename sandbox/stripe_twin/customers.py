@@ -146,6 +146,11 @@ def retrieve_customer_method(call: Call) -> JsonObject:
 
 
 def _described(params: dict[str, Any]) -> JsonObject:
+    email = params.get("email")
+    if email and "@" not in email:
+        raise invalid_request(
+            f"Invalid email address: {email}", code="email_invalid", param="email"
+        )
     return {
         name: params[name] if params[name] != "" else None for name in _DESCRIBING if name in params
     }

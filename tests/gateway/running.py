@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from gateway.__main__ import open_service
 from gateway.config import GatewaySettings
-from gateway.v1 import merchant_service_pb2_grpc, rail_service_pb2_grpc
+from gateway.v1 import customer_service_pb2_grpc, merchant_service_pb2_grpc, rail_service_pb2_grpc
 from runtime.clock import Clock
 from runtime.errors import ReceivedError, from_rpc_error
 from sandbox.stripe_twin.twin import Twin
@@ -25,6 +25,7 @@ class RunningGateway:
 
     merchants: Any
     rails: Any
+    customers: Any
     http_port: int
 
 
@@ -56,6 +57,7 @@ async def running_gateway(
             yield RunningGateway(
                 merchant_service_pb2_grpc.MerchantServiceStub(channel),
                 rail_service_pb2_grpc.RailServiceStub(channel),
+                customer_service_pb2_grpc.CustomerServiceStub(channel),
                 server.http_port,
             )
 

@@ -1,0 +1,128 @@
+"""From our requests to Stripe's parameters, and from Stripe's objects to our messages. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.customers.store import StoredCustomer
+from gateway.v1 import customer_pb2 as pb
+from gateway.v1 import customer_service_pb2 as service_pb
+
+# What the engine finds its own objects by; clients cannot set keys with this prefix.
+METADATA_PREFIX = "engine_"
+CUSTOMER_KEY = "engine_customer_number"
+REQUEST_KEY = "engine_request_id"
+
+# https://docs.stripe.com/api/setup_intents/object#setup_intent_object-status
+_SETUP_STATES: Mapping[str, pb.SetupState.ValueType] = {
+    "succeeded": pb.SETUP_STATE_SUCCEEDED,
+    "requires_action": pb.SETUP_STATE_REQUIRES_ACTION,
+    "processing": pb.SETUP_STATE_PROCESSING,
+    "canceled": pb.SETUP_STATE_CANCELED,
+    # The status after a refusal; a SetupIntent of ours is never made without a payment method.
+    "requires_payment_method": pb.SETUP_STATE_DECLINED,
+    "requires_confirmation": pb.SETUP_STATE_PROCESSING,
+}
+
+
+def customer_params(
+    request: service_pb.CreateCustomerRequest | service_pb.UpdateCustomerRequest,
+) -> dict[str, Any]:
+    """What describes a customer; what is empty is left out."""
+    params: dict[str, Any] = {}
+    if request.email:
+        params["email"] = request.email
+    if request.name:
+        params["name"] = request.name
+    if request.metadata:
+        params["metadata"] = dict(request.metadata)
+    return params
+
+
+def create_params(
+    request: service_pb.CreateCustomerRequest, customer: StoredCustomer
+) -> dict[str, Any]:
+    """For `POST /v1/customers`. Our number goes along, so that the customer can be found."""
+    params = customer_params(request)
+    params["metadata"] = {
+        **dict(request.metadata),
+        CUSTOMER_KEY: str(customer.customer_number),
+    }
+    return params
+
+
+def setup_params(
+    request: service_pb.SavePaymentMethodRequest, stripe_customer_id: str
+) -> dict[str, Any]:
+    """For `POST /v1/setup_intents`: made and confirmed at once, for charges without the customer.
+
+    https://docs.stripe.com/payments/save-and-reuse
+    """
+    params: dict[str, Any] = {
+        "confirm": True,
+        "customer": stripe_customer_id,
+        "payment_method": request.payment_method,
+        "allowed_payment_method_types": ["card"],
+        "usage": "off_session",
+        "metadata": {REQUEST_KEY: request.request_id},
+    }
+    if request.return_url:
+        params["return_url"] = request.return_url
+    return params
+
+
+def setup_message(intent: Mapping[str, Any], customer: StoredCustomer) -> pb.PaymentMethodSetup:
+    """A SetupIntent. A status that we do not know counts as still being worked on."""
+    state = _SETUP_STATES.get(str(intent.get("status")), pb.SETUP_STATE_PROCESSING)
+    setup = pb.PaymentMethodSetup(
+        setup_id=str(intent["id"]),
+        customer_id=customer.customer_id,
+        corridor=customer.corridor,
+        payment_method=str(intent.get("payment_method") or ""),
+        state=state,
+        mandate=str(intent.get("mandate") or ""),
+    )
+    if state == pb.SETUP_STATE_REQUIRES_ACTION:
+        action = intent.get("next_action") or {}
+        url = (action.get("redirect_to_url") or {}).get("url") or ""
+        if url:
+            setup.next_action.redirect_url = str(url)
+        else:
+            setup.next_action.client_secret = str(intent.get("client_secret") or "")
+    if state == pb.SETUP_STATE_DECLINED:
+        error = intent.get("last_setup_error") or {}
+        setup.decline.code = str(error.get("code") or "")
+        setup.decline.decline_code = str(error.get("decline_code") or "")
+        setup.decline.advice_code = str(error.get("advice_code") or "")
+    return setup
+
+
+def payment_method_message(method: Mapping[str, Any], default: str) -> pb.SavedPaymentMethod:
+    """A card that a customer has saved."""
+    card = method.get("card") or {}
+    message = pb.SavedPaymentMethod(
+        payment_method=str(method["id"]),
+        brand=str(card.get("brand") or ""),
+        last4=str(card.get("last4") or ""),
+        exp_month=int(card.get("exp_month") or 0),
+        exp_year=int(card.get("exp_year") or 0),
+        funding=str(card.get("funding") or ""),
+        country=str(card.get("country") or ""),
+        is_default=method["id"] == default,
+    )
+    message.create_time.FromSeconds(int(method["created"]))
+    return message
+
+
+def customer_message(customer: StoredCustomer) -> pb.Customer:
+    """A customer as it is stored."""
+    message = pb.Customer(
+        customer_id=customer.customer_id,
+        corridor=customer.corridor,
+        stripe_customer_id=customer.stripe_customer_id,
+        state=pb.CustomerState.Value(f"CUSTOMER_STATE_{customer.state}"),
+        failure_code=customer.failure_code,
+        default_payment_method=customer.default_payment_method,
+    )
+    message.create_time.FromDatetime(customer.create_time)
+    message.update_time.FromDatetime(customer.update_time)
+    return message
