@@ -1,4 +1,4 @@
-"""The tables of customers as SQLAlchemy sees them; the migration 0007 makes them."""
+"""The tables of customers as SQLAlchemy sees them; the migration 0008 makes them."""
 
 from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
