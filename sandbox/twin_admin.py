@@ -145,8 +145,19 @@ class TwinAdmin:
 
     async def balance(self, currency: str, account: str = DEFAULT_ACCOUNT.name) -> int:
         """Pending and available money of an account, in minor units; lower-case currency."""
-        balances = (await self.books(account))["balances"].get(currency, {})
+        balances = (await self.summary())[account]["balances"].get(currency, {})
         return sum(balances.values())
+
+    async def summary(self) -> dict[str, dict[str, Any]]:
+        """Every account's counts, fees and balances, checked by the twin; quick, no objects."""
+        answer: dict[str, dict[str, Any]] = await self._call("GET", "summary")
+        return answer
+
+    async def payments_by_metadata(self, key: str) -> dict[str, list[dict[str, Any]]]:
+        """The PaymentIntents of all accounts by a metadata key's value, with their charges."""
+        query = {"metadata": key}
+        answer: dict[str, list[dict[str, Any]]] = await self._call("GET", "payments", query=query)
+        return answer
 
     async def requests(self, method: str, path: str) -> list[dict[str, Any]]:
         """The API requests that came, of a method, whose path begins so."""

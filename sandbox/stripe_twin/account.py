@@ -1,6 +1,5 @@
 """Everything that one Stripe account holds, a platform's own or a connected one."""
 
-import json
 from dataclasses import dataclass, field
 
 from sandbox.stripe_twin.books import Books
@@ -9,6 +8,7 @@ from sandbox.stripe_twin.clock import TwinClock
 from sandbox.stripe_twin.events import Event, EventLog
 from sandbox.stripe_twin.idempotency import IdempotencyKeys
 from sandbox.stripe_twin.latencies import Latency
+from sandbox.stripe_twin.rendering import render
 from sandbox.stripe_twin.settings import TwinSettings
 from sandbox.stripe_twin.store import Collection, Identifiers, JsonObject
 from sandbox.stripe_twin.thin_events import ThinEvent, thin_id
@@ -171,11 +171,11 @@ class TwinAccount:
             event_id=self.new_id("evt"),
             kind=kind,
             created=self.now(),
-            snapshot=json.dumps(item),
-            previous=json.dumps(previous) if previous is not None else None,
+            snapshot=render(item),
+            previous=render(previous) if previous is not None else None,
             request_id=origin.request_id,
             idempotency_key=origin.idempotency_key,
             account_id=self.account_id if self.is_connected else None,
         )
-        self.events.add(event)
+        self.events.add(event, self.surroundings.settings.max_events)
         self.surroundings.webhooks.publish(event, self.account_id, self.platform_id)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sandbox.stripe_twin.admin import AdminCall, AdminHandler
 from sandbox.stripe_twin.faults import Fault
 from sandbox.stripe_twin.journal import describe
+from sandbox.stripe_twin.judge import payments_by_metadata, summarize
 from sandbox.stripe_twin.latencies import Latency
 from sandbox.stripe_twin.outside_routes import OUTSIDE_ROUTES
 from sandbox.stripe_twin.webhook_faults import WebhookFault
@@ -180,6 +181,17 @@ def get_books(call: AdminCall) -> Any:
     return call.twin.books()
 
 
+def get_summary(call: AdminCall) -> Any:
+    """GET summary: the judge's figures without the objects, checked."""
+    call.twin.clock.run_due()
+    return summarize(call.twin.state.platforms())
+
+
+def get_payments(call: AdminCall) -> Any:
+    """GET payments?metadata=KEY: the PaymentIntents by their value of a metadata key."""
+    return payments_by_metadata(call.twin.state.everyone(), call.query["metadata"])
+
+
 def get_requests(call: AdminCall) -> Any:
     """GET requests?method=&path=: the API requests that came, and counts over all."""
     found = call.twin.requests.matching(call.query.get("method"), call.query.get("path"))
@@ -211,5 +223,7 @@ ADMIN_ROUTES: dict[tuple[str, str], AdminHandler] = {
     ("POST", "webhooks"): post_webhooks,
     ("POST", "events"): post_events,
     ("GET", "books"): get_books,
+    ("GET", "summary"): get_summary,
+    ("GET", "payments"): get_payments,
     ("GET", "requests"): get_requests,
 }

@@ -1,7 +1,6 @@
 """Events: what happened in an account, each with a snapshot of its object at that moment."""
 
 import json
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -12,7 +11,8 @@ from sandbox.stripe_twin.store import JsonObject, page_limit, within
 API_VERSION = "2026-10-28.endive"
 # Stripe lists events of the last 30 days; the twin also bounds their number.
 RETENTION_SECONDS = 30 * 24 * 60 * 60
-MAX_EVENTS = 200_000
+# The order of the events is compacted only if at least so many forgotten ones stand in it.
+COMPACTION_EVENTS = 1_000
 
 
 @dataclass(slots=True)
@@ -47,17 +47,26 @@ class EventLog:
     """The events of one account, oldest first."""
 
     def __init__(self) -> None:
-        self._events: OrderedDict[str, Event] = OrderedDict()
+        self._events: dict[str, Event] = {}
+        # The ids in their order; what stands before `_first` is forgotten.
+        self._order: list[str] = []
+        self._first = 0
+        self._positions: dict[str, int] = {}
 
-    def add(self, event: Event) -> None:
-        """Appends an event and forgets what is too old or too many."""
+    def add(self, event: Event, most: int) -> None:
+        """Appends an event and forgets what is too old, and all but the newest `most`."""
         self._events[event.event_id] = event
+        self._positions[event.event_id] = len(self._order)
+        self._order.append(event.event_id)
         horizon = event.created - RETENTION_SECONDS
-        while self._events:
-            oldest = next(iter(self._events.values()))
-            if oldest.created >= horizon and len(self._events) <= MAX_EVENTS:
-                return
-            self._events.popitem(last=False)
+        while self._events[self._order[self._first]].created < horizon or len(self._events) > most:
+            forgotten = self._order[self._first]
+            del self._events[forgotten], self._positions[forgotten]
+            self._first += 1
+        if self._first > len(self._order) // 2 and self._first > COMPACTION_EVENTS:
+            del self._order[: self._first]
+            self._first = 0
+            self._positions = {event_id: place for place, event_id in enumerate(self._order)}
 
     def get(self, event_id: str) -> JsonObject:
         """One event as Stripe answers it."""
@@ -76,31 +85,35 @@ class EventLog:
 
     def page(self, params: JsonObject) -> JsonObject:
         """A list answer by `type`, `types`, `delivery_success`, `created` and the page."""
-        events = list(self._events.values())
-        if (before := params.get("ending_before")) is not None:
-            events = events[self._index(events, before, "ending_before") + 1 :]
-        else:
-            if (after := params.get("starting_after")) is not None:
-                events = events[: self._index(events, after, "starting_after")]
-            events.reverse()
-        accepted = [event for event in events if _accepts(event, params)]
         limit = page_limit(params)
-        page = accepted[:limit]
-        if "ending_before" in params:
+        if (before := params.get("ending_before")) is not None:
+            walk = range(self._place(before, "ending_before") + 1, len(self._order))
+        else:
+            end = len(self._order)
+            if (after := params.get("starting_after")) is not None:
+                end = self._place(after, "starting_after")
+            walk = range(end - 1, self._first - 1, -1)
+        found: list[Event] = []
+        for place in walk:
+            event = self._events[self._order[place]]
+            if _accepts(event, params):
+                found.append(event)
+                if len(found) > limit:
+                    break
+        page = found[:limit]
+        if before is not None:
             page.reverse()
         return {
             "object": "list",
             "data": [_parsed(event) for event in page],
-            "has_more": len(accepted) > limit,
+            "has_more": len(found) > limit,
             "url": "/v1/events",
         }
 
-    @staticmethod
-    def _index(events: list[Event], event_id: str, param: str) -> int:
-        for index, event in enumerate(events):
-            if event.event_id == event_id:
-                return index
-        raise missing("event", event_id, param, 400)
+    def _place(self, event_id: str, param: str) -> int:
+        if event_id not in self._positions:
+            raise missing("event", event_id, param, 400)
+        return self._positions[event_id]
 
 
 def matches_any(kind: str, patterns: list[str]) -> bool:

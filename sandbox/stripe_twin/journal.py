@@ -1,12 +1,10 @@
-"""What the judge of a chaos test asks: the requests that came, and the books of each account."""
+"""The requests that came: which acted, which were replayed, and what key each had."""
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
-
-from sandbox.stripe_twin.account import TwinAccount
 
 MAX_REQUESTS_KEPT = 100_000
 
@@ -99,60 +97,6 @@ class RequestJournal:
             for request in self.seen
             if method in (None, request.method) and request.path.startswith(path or "")
         ]
-
-
-def dump_books(accounts: Iterable[TwinAccount]) -> dict[str, Any]:
-    """Per account its charges, refunds, fees and balances, after checking that they agree.
-
-    Raises AssertionError if the twin's own books do not add up.
-    """
-    return {account.name: _dump(account) for account in accounts}
-
-
-def _dump(account: TwinAccount) -> dict[str, Any]:
-    now = account.now()
-    account.books.check(now)
-    charges = list(account.objects("charge"))
-    transactions = list(account.books.transactions)
-    fees: Counter[str] = Counter()
-    for transaction in transactions:
-        fees[transaction["currency"]] += transaction["fee"]
-    _check_charges(account)
-    return {
-        "account": account.account_id,
-        "payment_intents": list(account.objects("payment_intent")),
-        "charges": charges,
-        "refunds": list(account.objects("refund")),
-        "disputes": list(account.objects("dispute")),
-        "payouts": list(account.objects("payout")),
-        "balance_transactions": transactions,
-        "fees": dict(fees),
-        "balances": account.books.balances(now),
-        "journal": account.books.journal(),
-        "connected": {item.account_id: _dump(item) for item in account.connected.values()},
-    }
-
-
-def _check_charges(account: TwinAccount) -> None:
-    """One paid charge per intent at most; what is refunded is what the refunds say."""
-    paid: Counter[str] = Counter()
-    for charge in account.objects("charge"):
-        if charge["paid"] and charge["payment_intent"] is not None:
-            paid[charge["payment_intent"]] += 1
-        refunded = (
-            sum(
-                refund["amount"]
-                for refund in account.objects("refund")
-                if refund["charge"] == charge["id"] and refund["status"] != "failed"
-            )
-            if charge["amount_refunded"]
-            else 0
-        )
-        if refunded != charge["amount_refunded"] or refunded > charge["amount_captured"]:
-            raise AssertionError(f"{charge['id']} has refunded {charge['amount_refunded']}")
-    doubled = [intent for intent, count in paid.items() if count > 1]
-    if doubled:
-        raise AssertionError(f"paid more than once: {doubled}")
 
 
 def describe(request: SeenRequest) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The way of an API request: outage, key, faults, idempotency, check, endpoint, answer."""
 
 import asyncio
-import json
 import random
 import socket
 import struct
@@ -30,6 +29,7 @@ from sandbox.stripe_twin.idempotency import StoredAnswer
 from sandbox.stripe_twin.journal import RequestJournal, SeenRequest
 from sandbox.stripe_twin.limits import Limits
 from sandbox.stripe_twin.params import check_params
+from sandbox.stripe_twin.rendering import render_bytes
 from sandbox.stripe_twin.routing import Router
 from sandbox.stripe_twin.state import TwinState
 
@@ -222,7 +222,7 @@ class Pipeline:
         paths = params.get("expand")
         if paths:
             answer = expand(account, answer, paths)
-        return json.dumps(answer).encode()
+        return render_bytes(answer)
 
 
 async def _delay(chosen: list[ActiveFault], when: str) -> None:
@@ -261,7 +261,7 @@ def _fail_at_the_door(active: ActiveFault) -> None:
 
 
 def _failed(failure: ApiError) -> Answer:
-    body = json.dumps({"error": failure.error}).encode()
+    body = render_bytes({"error": failure.error})
     return Answer(failure.status, body, dict(failure.headers))
 
 

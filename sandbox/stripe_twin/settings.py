@@ -23,7 +23,8 @@ class TwinSettings(BaseModel):
     `automatic_async` capture comes. `signature_skew_seconds` moves the time stamp that webhooks
     are signed with, which is otherwise the base clock's: advancing the twin does not make its
     signatures come from the future. `search_lag_seconds` is how long a new object stays out of
-    search results, at Stripe up to a minute.
+    search results, at Stripe up to a minute. `max_events` is how many events of each account are
+    kept, the newest ones; at Stripe all of 30 days are.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
@@ -43,3 +44,4 @@ class TwinSettings(BaseModel):
     signature_skew_seconds: float = 0.0
     tax_verification_seconds: float = Field(default=0.0, ge=0.0)
     search_lag_seconds: float = Field(default=0.0, ge=0.0)
+    max_events: int = Field(default=100_000, ge=1)

@@ -26,7 +26,8 @@ from sandbox.stripe_twin.dispute_outcomes import (
 from sandbox.stripe_twin.event_destinations import add_destination
 from sandbox.stripe_twin.faults import Fault, Faults
 from sandbox.stripe_twin.interventions import CardWish, LooseEntry, record_loose, steer_card
-from sandbox.stripe_twin.journal import RequestJournal, dump_books
+from sandbox.stripe_twin.journal import RequestJournal
+from sandbox.stripe_twin.judge import dump_books
 from sandbox.stripe_twin.latencies import Latency
 from sandbox.stripe_twin.payouts import fail_payout, pay_out_everything
 from sandbox.stripe_twin.pipeline import Pipeline
