@@ -15,7 +15,7 @@ from gateway.payments.operation import Operation, OperationKind, Step, settled_b
 from gateway.payments.params import EXPAND_CHARGE
 from gateway.payments.payment import Payment
 from gateway.payments.reply import GivenUp, RailReply, Reply
-from gateway.rails.call import Priority
+from gateway.rails.call import Priority, background
 from gateway.rails.failover import Elsewhere
 from gateway.rails.outcome import Outcome, OutcomeClass, follow
 from gateway.rails.rails import Rails
@@ -42,7 +42,8 @@ class Outside:
         if operation.kind is OperationKind.CHECK:
             return await self._compliance.check(payment, operation)
         if step is Step.FIND_OUT:
-            return await self._find_out(payment, operation, now)
+            with background():
+                return await self._find_out(payment, operation, now)
         outcome = await self._send(payment, operation, resend=resend)
         if resend:
             # What was unknown is only settled by an answer that knows the key.
@@ -60,7 +61,8 @@ class Outside:
     async def _send(self, payment: Payment, operation: Operation, *, resend: bool) -> Outcome:
         params: dict[str, Any] = json.loads(operation.params)
         corridor, key = operation.corridor, operation.idempotency_key
-        priority = Priority.BACKGROUND if payment.customer_away else Priority.CUSTOMER_PRESENT
+        waited_for = not payment.customer_away and not resend
+        priority = Priority.CUSTOMER_PRESENT if waited_for else Priority.OFF_SESSION
         if operation.kind is OperationKind.AUTHORIZE:
             return await self._rails.create_payment_intent(
                 corridor, params, key, resend=resend, priority=priority

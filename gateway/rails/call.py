@@ -1,6 +1,8 @@
 """One call to Stripe, as data, and what decides about it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -18,10 +20,34 @@ class UnknownCorridorError(LookupError):
 
 
 class Priority(Enum):
-    """Who waits for the call; background calls leave tokens for customers."""
+    """Who waits for the call: when not all can be sent, the lowest is shed first."""
 
     CUSTOMER_PRESENT = "customer_present"
+    """A customer stands before the screen."""
+    OFF_SESSION = "off_session"
+    """A customer's payment, but nobody waits for it now."""
     BACKGROUND = "background"
+    """What webhooks and schedules have us read or do."""
+
+
+_background: ContextVar[bool] = ContextVar("rails_background", default=False)
+
+
+@contextmanager
+def background() -> Iterator[None]:
+    """Calls inside the block that name no priority are background work."""
+    token = _background.set(True)
+    try:
+        yield
+    finally:
+        _background.reset(token)
+
+
+def priority_of(named: Priority | None) -> Priority:
+    """The priority of a call that names this one, or none."""
+    if named is not None:
+        return named
+    return Priority.BACKGROUND if _background.get() else Priority.CUSTOMER_PRESENT
 
 
 class RailMode(Enum):
@@ -50,6 +76,15 @@ class Call:
     begins: bool
     """Whether it begins something new at Stripe, which a drained corridor refuses."""
     priority: Priority
+    changes: bool = False
+    """Whether it changes something, as opposed to reading: Stripe counts the two apart."""
+    object_id: str = ""
+    """The object that it changes, where Stripe limits changes of one object."""
+
+    @property
+    def bucket(self) -> str:
+        """What its rate is counted under."""
+        return self.endpoint_group if self.changes else f"{self.endpoint_group}:read"
 
 
 def form(params: Params | None) -> Any:

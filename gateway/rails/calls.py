@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
 
 import stripe
 
@@ -21,19 +20,17 @@ from gateway.rails.call import (
     RailMode,
     Send,
     UnknownCorridorError,
+    priority_of,
 )
 from gateway.rails.classify import Health, Verdict, classify_error, classify_timeout
+from gateway.rails.gate import MIN_REQUEST_SECONDS, Gate
 from gateway.rails.line import Line
-from gateway.rails.outcome import NotSentReason, Outcome, OutcomeClass, follow
+from gateway.rails.outcome import Outcome, OutcomeClass, follow
 from runtime.deadline import remaining
 from runtime.telemetry import tracer
 
 # Stripe's limit: https://docs.stripe.com/api/idempotent_requests
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
-# With less time than this left, a request would be cut off before Stripe could answer.
-MIN_REQUEST_SECONDS = 0.05
-# Nobody waits longer than this for a token, however far away the deadline is.
-MAX_TURN_SECONDS = 5.0
 # A server that asks for a longer wait than this is asked again by a worker, not by this loop.
 MAX_DELAY_SECONDS = 10.0
 
@@ -67,6 +64,7 @@ class StripeCalls:
         self._retry = retry or RetryPolicy()
         self._monotonic = monotonic
         self._sleep = sleep
+        self._gate = Gate(modes, sleep)
         self._uniform = uniform
         self._tracer = tracer(__name__)
 
@@ -88,6 +86,10 @@ class StripeCalls:
         mode = self._modes.mode_of(corridor)
         return mode is RailMode.OPEN and line.breaker(endpoint_group).would_admit
 
+    def is_slow(self, corridor: str) -> bool:
+        """Whether calls that change something take long now, so that callers need not wait."""
+        return self.line(corridor).pace.is_slow
+
     async def post(
         self,
         endpoint_group: str,
@@ -97,13 +99,24 @@ class StripeCalls:
         *,
         stripe_account: str | None = None,
         begins: bool = False,
-        priority: Priority = Priority.CUSTOMER_PRESENT,
+        priority: Priority | None = None,
+        object_id: str = "",
     ) -> Outcome:
-        """A call that changes something. There is none without an idempotency key."""
+        """A call that changes something. There is none without an idempotency key. `object_id` is
+        the object that it changes, where Stripe limits how often."""
         if not 1 <= len(idempotency_key) <= MAX_IDEMPOTENCY_KEY_CHARACTERS:
             raise ValueError("a POST needs an idempotency key of 1 to 255 characters")
         options: Options = {"idempotency_key": idempotency_key, "stripe_account": stripe_account}
-        return await self._run(corridor, Call(endpoint_group, send, options, begins, priority))
+        call = Call(
+            endpoint_group,
+            send,
+            options,
+            begins,
+            priority_of(priority),
+            changes=True,
+            object_id=object_id,
+        )
+        return await self._run(corridor, call)
 
     async def get(
         self,
@@ -112,11 +125,12 @@ class StripeCalls:
         send: Send,
         *,
         stripe_account: str | None = None,
-        priority: Priority = Priority.CUSTOMER_PRESENT,
+        priority: Priority | None = None,
     ) -> Outcome:
         """A call that only reads. Its UNKNOWN is harmless."""
         options: Options = {"stripe_account": stripe_account}
-        return await self._run(corridor, Call(endpoint_group, send, options, False, priority))
+        call = Call(endpoint_group, send, options, False, priority_of(priority))
+        return await self._run(corridor, call)
 
     async def delete(
         self,
@@ -128,15 +142,15 @@ class StripeCalls:
     ) -> Outcome:
         """A call that removes something: idempotent by itself, so Stripe takes no key."""
         options: Options = {"stripe_account": stripe_account}
-        return await self._run(
-            corridor, Call(endpoint_group, send, options, False, Priority.BACKGROUND)
-        )
+        call = Call(endpoint_group, send, options, False, Priority.BACKGROUND, changes=True)
+        return await self._run(corridor, call)
 
     async def _run(self, corridor: str, call: Call) -> Outcome:
         line = self.line(corridor)
         with self._tracer.start_as_current_span(f"stripe {call.endpoint_group}") as span:
             outcome = await self._send_until_settled(line, call)
             span.set_attribute("gateway.corridor", corridor)
+            span.set_attribute("gateway.priority", call.priority.value)
             span.set_attribute("gateway.outcome", outcome.outcome_class.value)
             span.set_attribute("gateway.attempts", outcome.attempts)
             if outcome.failure is not None:
@@ -176,33 +190,14 @@ class StripeCalls:
     async def _attempt(
         self, line: Line, call: Call, earlier: Outcome | None
     ) -> tuple[Verdict, bool]:
-        begins = call.begins and (earlier is None or earlier.outcome_class is OutcomeClass.NOT_SENT)
-        mode = self._modes.mode_of(line.name)
-        if mode is RailMode.CLOSED:
-            return self._held_back(line, call, NotSentReason.CORRIDOR_CLOSED), False
-        if mode is RailMode.DRAIN and begins:
-            return self._held_back(line, call, NotSentReason.CORRIDOR_DRAINED), False
-        breaker = line.breaker(call.endpoint_group)
-        if not breaker.would_admit:
-            return self._breaker_open(line, call), False
-        if (refusal := await self._take_turn(line, call)) is not None:
-            return refusal, False
-        left = remaining()
-        if left is not None and left < MIN_REQUEST_SECONDS:
-            line.give_back_turn(call.endpoint_group)
-            return self._held_back(line, call, NotSentReason.DEADLINE), False
-        permit = breaker.admit()
-        if permit is None:
-            line.give_back_turn(call.endpoint_group)
-            return self._breaker_open(line, call), False
-        health = Health.NOT_COUNTED
+        passage = await self._gate.enter(line, call, earlier)
+        if isinstance(passage, Verdict):
+            return passage, False
+        verdict: Verdict | None = None
         try:
-            verdict = await self._request(line, call, left)
-            health = verdict.health
+            verdict = await self._request(line, call, remaining())
         finally:
-            permit.give_back(health)
-        if verdict.outcome.not_sent_reason is NotSentReason.RATE_LIMITED:
-            line.slow_down()
+            passage.close(verdict)
         if verdict.outcome.not_sent_reason is not None:
             events.not_sent(line.name, call.endpoint_group, verdict.outcome.not_sent_reason)
         return verdict, True
@@ -222,36 +217,6 @@ class StripeCalls:
             events.request_took(line.name, call.endpoint_group, self._monotonic() - started)
         done = Outcome(OutcomeClass.SUCCEEDED, object=answer.to_dict())
         return Verdict(done, retry=False, health=Health.ANSWERED)
-
-    async def _take_turn(self, line: Line, call: Call) -> Verdict | None:
-        background = call.priority is Priority.BACKGROUND
-        wait = line.turn_wait_seconds(call.endpoint_group, background=background)
-        left = remaining()
-        longest = MAX_TURN_SECONDS if left is None else min(MAX_TURN_SECONDS, left)
-        if wait > longest:
-            return self._held_back(line, call, NotSentReason.RATE_LIMITED, timedelta(seconds=wait))
-        async with line.turn(call.endpoint_group):
-            if wait > 0:
-                events.waited_for_turn(line.name, call.endpoint_group, wait)
-                await self._sleep(wait)
-        return None
-
-    def _breaker_open(self, line: Line, call: Call) -> Verdict:
-        seconds = line.breaker(call.endpoint_group).seconds_to_probe()
-        return self._held_back(
-            line, call, NotSentReason.BREAKER_OPEN, timedelta(seconds=max(seconds, 1.0))
-        )
-
-    def _held_back(
-        self,
-        line: Line,
-        call: Call,
-        reason: NotSentReason,
-        retry_after: timedelta | None = None,
-    ) -> Verdict:
-        events.not_sent(line.name, call.endpoint_group, reason)
-        outcome = Outcome(OutcomeClass.NOT_SENT, not_sent_reason=reason, retry_after=retry_after)
-        return Verdict(outcome, retry=False, health=Health.NOT_COUNTED)
 
 
 def _keep_sdk_silent() -> None:

@@ -18,6 +18,9 @@ from gateway.rails.outcome import Failure, NotSentReason, Outcome, OutcomeClass,
 
 SHOULD_RETRY_HEADER = "stripe-should-retry"
 RETRY_AFTER_HEADER = "retry-after"
+# "global-concurrency", "endpoint-concurrency", "global-rate", "endpoint-rate", "resource-specific":
+# https://docs.stripe.com/rate-limits
+RATE_LIMITED_REASON_HEADER = "stripe-rate-limited-reason"
 # A server that asks for more is not obeyed to the letter: the caller's deadline decides anyway.
 MAX_RETRY_AFTER_SECONDS = 300
 
@@ -55,8 +58,7 @@ def classify_error(error: stripe.StripeError) -> Verdict:
     retry_after = _retry_after(headers)
 
     if status == 429 or failure.code == "rate_limit":
-        locked = failure.code == "lock_timeout"
-        reason = NotSentReason.OBJECT_LOCKED if locked else NotSentReason.RATE_LIMITED
+        reason = _reason_of_429(failure, headers)
         outcome = Outcome(
             OutcomeClass.NOT_SENT,
             failure=failure,
@@ -128,6 +130,14 @@ def _failure_of(body: Mapping[str, Any], status: int, request_id: str) -> Failur
         payment_intent=dict(payment_intent) if isinstance(payment_intent, Mapping) else None,
         setup_intent=dict(setup_intent) if isinstance(setup_intent, Mapping) else None,
     )
+
+
+def _reason_of_429(failure: Failure, headers: Mapping[str, str]) -> NotSentReason:
+    if failure.code == "lock_timeout":
+        return NotSentReason.OBJECT_LOCKED
+    if text_of(headers, RATE_LIMITED_REASON_HEADER).endswith("-concurrency"):
+        return NotSentReason.CONCURRENCY_LIMITED
+    return NotSentReason.RATE_LIMITED
 
 
 def _may_retry(headers: Mapping[str, str], *, otherwise: bool) -> bool:

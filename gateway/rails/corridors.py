@@ -19,7 +19,9 @@ from pydantic import (
 
 from gateway.rails.breaker import BreakerPolicy
 from gateway.rails.failover import Terms
+from gateway.rails.gradient import ConcurrencyPolicy
 from gateway.rails.limiter import Rate
+from gateway.rails.slots import GUARANTEED
 from runtime.config import is_loopback
 
 DEFAULT_CORRIDOR = "default"
@@ -40,6 +42,9 @@ TEST_ACCOUNT_RATE = Rate(per_second=25, burst=25)
 ENDPOINT_RATE = Rate(per_second=25, burst=25)
 # The twin is on this machine and has no limits of its own unless it is told to.
 TWIN_RATE = Rate(per_second=5000, burst=5000)
+# A card payment at Stripe usually takes a second; at the twin some milliseconds.
+BROWN_OUT_SECONDS = 2.5
+TWIN_BROWN_OUT_SECONDS = 0.25
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
@@ -76,7 +81,12 @@ class Corridor(BaseModel):
     """Among those of one priority, the share of payments that this one gets."""
     account_rate: Rate | None = None
     endpoint_rates: dict[str, Rate] = Field(default_factory=dict)
+    object_changes_per_hour: int = Field(1000, ge=1)
+    """How often one PaymentIntent may be changed."""
     breaker: BreakerPolicy = BreakerPolicy()
+    concurrency: ConcurrencyPolicy = ConcurrencyPolicy()
+    brown_out_seconds: float | None = Field(None, gt=0, le=60)
+    """From how long on a request is a sign of a brown-out, so that callers are answered early."""
     max_connections: int = Field(128, ge=1, le=4096)
     connect_timeout_seconds: float = Field(3.0, gt=0, le=60)
     request_timeout_seconds: float = Field(20.0, gt=0, le=120)
@@ -91,6 +101,8 @@ class Corridor(BaseModel):
                 raise ValueError("a webhook secret is empty or too short")
         if self.breaker.slow_seconds >= self.request_timeout_seconds:
             raise ValueError("a call must be able to be slow before it times out")
+        if self.concurrency.max + sum(GUARANTEED.values()) > self.max_connections:
+            raise ValueError("concurrency.max needs more max_connections")
         return self
 
     @property
@@ -125,6 +137,13 @@ class Corridor(BaseModel):
         if self.is_local:
             return TWIN_RATE
         return LIVE_ACCOUNT_RATE if self.is_live else TEST_ACCOUNT_RATE
+
+    @property
+    def slow_seconds(self) -> float:
+        """From how long on a request is slow for whoever waits for it."""
+        if self.brown_out_seconds is not None:
+            return self.brown_out_seconds
+        return TWIN_BROWN_OUT_SECONDS if self.is_local else BROWN_OUT_SECONDS
 
     def endpoint_rate(self, endpoint_group: str) -> Rate:
         """The limit of one group of endpoints."""

@@ -2,6 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from gateway.rails.call import Priority
 from gateway.rails.outcome import NotSentReason, Outcome
 from runtime.logs import get_logger
 
@@ -47,6 +48,33 @@ _limiter_wait = Histogram(
     ["corridor", "endpoint_group"],
     buckets=REQUEST_SECONDS_BUCKETS,
 )
+
+_concurrency_limit = Gauge(
+    "gateway_stripe_concurrency_limit",
+    "Requests that may be under way at once; follows latency.",
+    ["corridor"],
+)
+_slow = Gauge(
+    "gateway_stripe_corridor_slow",
+    "Whether a corridor is so slow that callers are answered before the outcome is known: 0 or 1.",
+    ["corridor"],
+)
+_shed = Counter(
+    "gateway_stripe_shed_total",
+    "Calls that were not sent for want of a place or a token, by who waited for them.",
+    ["corridor", "priority", "reason"],
+)
+
+
+def concurrency_changed(corridor: str, limit: int, *, slow: bool) -> None:
+    """The limit of requests under way, and the pace, as they are after one more request."""
+    _concurrency_limit.labels(corridor).set(limit)
+    _slow.labels(corridor).set(slow)
+
+
+def shed(corridor: str, priority: Priority, reason: NotSentReason) -> None:
+    """A call of this priority had to give way."""
+    _shed.labels(corridor, priority.value, reason.value).inc()
 
 
 def request_took(corridor: str, endpoint_group: str, seconds: float) -> None:

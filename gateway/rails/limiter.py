@@ -1,11 +1,25 @@
 """Token buckets that keep the engine below Stripe's rate limits."""
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-# What is kept back for customers who are waiting: background calls see this share of the burst as
-# already spent.
-BACKGROUND_RESERVE = 0.25
+from gateway.rails.call import Priority
+
+# What is kept back for higher priorities: lower ones see this share of the burst as already spent,
+# so that they are held back first.
+RESERVES: Mapping[Priority, float] = {
+    Priority.CUSTOMER_PRESENT: 0.0,
+    Priority.OFF_SESSION: 0.1,
+    Priority.BACKGROUND: 0.25,
+}
+LOWER_PRIORITIES = (Priority.OFF_SESSION, Priority.BACKGROUND)
+# And what each of them gets of the rate all the same, however many customers there are. Customers
+# who come later pay for it with their wait, so in the long run the rate is kept.
+GUARANTEED_SHARE = 0.1
+# Objects whose changes are counted: those that were changed last.
+MAX_OBJECTS = 10_000
+SECONDS_PER_HOUR = 3600
 
 
 @dataclass(frozen=True)
@@ -32,6 +46,11 @@ class TokenBucket:
         self._monotonic = monotonic
         self._tokens = rate.burst
         self._refilled_at = monotonic()
+        self._guaranteed_every = 1.0 / (GUARANTEED_SHARE * rate.per_second)
+        # When the next token that a lower priority is guaranteed is due.
+        self._guaranteed_at = dict.fromkeys(
+            LOWER_PRIORITIES, self._refilled_at + self._guaranteed_every
+        )
         self.waiting = 0
 
     @property
@@ -40,17 +59,23 @@ class TokenBucket:
         self._refill()
         return max(0.0, self._tokens)
 
-    def wait_seconds(self, *, background: bool = False) -> float:
+    def wait_seconds(self, priority: Priority = Priority.CUSTOMER_PRESENT) -> float:
         """How long a call that books now would wait."""
         self._refill()
-        reserve = self.rate.burst * BACKGROUND_RESERVE if background else 0.0
+        reserve = self.rate.burst * RESERVES[priority]
         missing = 1.0 + min(reserve, self.rate.burst - 1.0) - self._tokens
-        return max(0.0, missing / self.rate.per_second)
+        wait = max(0.0, missing / self.rate.per_second)
+        if priority is Priority.CUSTOMER_PRESENT:
+            return wait
+        return min(wait, max(0.0, self._guaranteed_at[priority] - self._refilled_at))
 
-    def book(self) -> None:
+    def book(self, priority: Priority = Priority.CUSTOMER_PRESENT) -> None:
         """Takes a token, one of the future if none is there."""
         self._refill()
         self._tokens -= 1.0
+        if priority is not Priority.CUSTOMER_PRESENT:
+            due = max(self._guaranteed_at[priority], self._refilled_at)
+            self._guaranteed_at[priority] = due + self._guaranteed_every
 
     def give_back(self) -> None:
         """Returns a token that was booked and not used."""
@@ -67,3 +92,31 @@ class TokenBucket:
         earned = (now - self._refilled_at) * self.rate.per_second
         self._refilled_at = now
         self._tokens = min(self.rate.burst, self._tokens + earned)
+
+
+class ObjectBudget:
+    """How often each object may be changed in an hour.
+
+    Remembers the objects that were changed last, so many of them; one that was forgotten begins
+    with all of its budget.
+    """
+
+    def __init__(self, changes_per_hour: int, monotonic: Callable[[], float]) -> None:
+        self._rate = Rate(changes_per_hour / SECONDS_PER_HOUR, changes_per_hour)
+        self._monotonic = monotonic
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def wait_seconds(self, object_id: str) -> float:
+        """How long until the object may be changed."""
+        bucket = self._buckets.get(object_id)
+        return bucket.wait_seconds() if bucket is not None else 0.0
+
+    def book(self, object_id: str) -> None:
+        """The object is changed."""
+        bucket = self._buckets.get(object_id)
+        if bucket is None:
+            bucket = self._buckets[object_id] = TokenBucket(object_id, self._rate, self._monotonic)
+        bucket.book()
+        self._buckets.move_to_end(object_id)
+        if len(self._buckets) > MAX_OBJECTS:
+            self._buckets.popitem(last=False)

@@ -7,13 +7,16 @@ import stripe
 
 from gateway.rails import events
 from gateway.rails.breaker import RailBreaker
+from gateway.rails.call import Priority
 from gateway.rails.corridors import Corridor
 from gateway.rails.http_client import StripeHttpClient
-from gateway.rails.limiter import TokenBucket
+from gateway.rails.limiter import ObjectBudget, TokenBucket
+from gateway.rails.pace import Pace
+from gateway.rails.slots import Slots
 
 ACCOUNT_BUCKET = "account"
 # Groups of endpoints are named in code, so their number is bounded; this catches a mistake.
-MAX_ENDPOINT_GROUPS = 32
+MAX_ENDPOINT_GROUPS = 64
 
 
 class Line:
@@ -28,6 +31,7 @@ class Line:
         self.name = corridor.name
         self.is_live = corridor.is_live
         self.terms = corridor.terms
+        self.region = corridor.region
         self.request_timeout_seconds = corridor.request_timeout_seconds
         self._corridor = corridor
         self._monotonic = monotonic
@@ -48,6 +52,9 @@ class Line:
             # One retry loop, ours: the SDK's knows neither the deadline nor the breaker.
             max_network_retries=0,
         )
+        self.slots = Slots(corridor.concurrency, monotonic)
+        self.pace = Pace(corridor.slow_seconds, monotonic)
+        self.objects = ObjectBudget(corridor.object_changes_per_hour, monotonic)
         self._account_bucket = TokenBucket(ACCOUNT_BUCKET, corridor.rate, monotonic)
         self._buckets: dict[str, TokenBucket] = {}
         self._breakers: dict[str, RailBreaker] = {}
@@ -73,34 +80,34 @@ class Line:
             self._breakers[endpoint_group] = breaker
         return breaker
 
-    def turn_wait_seconds(self, endpoint_group: str, *, background: bool) -> float:
+    def turn_wait_seconds(self, bucket: str, priority: Priority) -> float:
         """How long a request that asks now waits for its turn."""
         return max(
-            self._account_bucket.wait_seconds(background=background),
-            self._bucket(endpoint_group).wait_seconds(background=background),
+            self._account_bucket.wait_seconds(priority),
+            self._bucket(bucket).wait_seconds(priority),
         )
 
     @contextlib.asynccontextmanager
-    async def turn(self, endpoint_group: str) -> AsyncIterator[None]:
+    async def turn(self, bucket: str, priority: Priority) -> AsyncIterator[None]:
         """Books a turn and counts who waits for it inside; a wait that is broken off gives the
         turn back."""
-        taken = (self._account_bucket, self._bucket(endpoint_group))
-        for bucket in taken:
-            bucket.book()
-            bucket.waiting += 1
+        taken = (self._account_bucket, self._bucket(bucket))
+        for each in taken:
+            each.book(priority)
+            each.waiting += 1
         try:
             yield
         except BaseException:
-            self.give_back_turn(endpoint_group)
+            self.give_back_turn(bucket)
             raise
         finally:
-            for bucket in taken:
-                bucket.waiting -= 1
+            for each in taken:
+                each.waiting -= 1
 
-    def give_back_turn(self, endpoint_group: str) -> None:
+    def give_back_turn(self, bucket: str) -> None:
         """The request was not sent after all."""
         self._account_bucket.give_back()
-        self._bucket(endpoint_group).give_back()
+        self._bucket(bucket).give_back()
 
     def slow_down(self) -> None:
         """Stripe has said that we are too fast."""
@@ -110,13 +117,12 @@ class Line:
         """Closes the connections."""
         await self._http.close_async()
 
-    def _bucket(self, endpoint_group: str) -> TokenBucket:
-        bucket = self._buckets.get(endpoint_group)
+    def _bucket(self, name: str) -> TokenBucket:
+        bucket = self._buckets.get(name)
         if bucket is None:
-            _check_bound(len(self._buckets), endpoint_group)
-            rate = self._corridor.endpoint_rate(endpoint_group)
-            bucket = TokenBucket(endpoint_group, rate, self._monotonic)
-            self._buckets[endpoint_group] = bucket
+            _check_bound(len(self._buckets), name)
+            bucket = TokenBucket(name, self._corridor.endpoint_rate(name), self._monotonic)
+            self._buckets[name] = bucket
         return bucket
 
     def _breaker_changed(self, breaker: RailBreaker, old: str, new: str) -> None:

@@ -46,6 +46,9 @@ class NotSentReason(StrEnum):
     RATE_LIMITED = "RATE_LIMITED"
     """Our limiter had no token in time, or Stripe answered 429."""
 
+    CONCURRENCY_LIMITED = "CONCURRENCY_LIMITED"
+    """As many requests as the corridor bears are under way, or Stripe answered 429 for that."""
+
     OBJECT_LOCKED = "OBJECT_LOCKED"
     """Stripe answered 429 `lock_timeout`: another call holds the object. Not a sign of load."""
 

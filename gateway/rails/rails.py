@@ -53,6 +53,10 @@ class Rails:
         """What operators declare about each corridor as a place to charge."""
         return {name: self._calls.line(name).terms for name in self._calls.corridors}
 
+    def is_slow(self, corridor: str) -> bool:
+        """Whether a corridor is so slow that callers are answered before the outcome is known."""
+        return self._calls.is_slow(corridor)
+
     def is_live(self, corridor: str) -> bool:
         """Whether real money moves on a corridor."""
         return self._calls.line(corridor).is_live
@@ -65,7 +69,7 @@ class Rails:
         *,
         stripe_account: str | None = None,
         resend: bool = False,
-        priority: Priority = Priority.CUSTOMER_PRESENT,
+        priority: Priority | None = None,
     ) -> Outcome:
         """Creates a PaymentIntent. `resend` says that the key may have reached Stripe before:
         then a drained corridor lets it pass."""
@@ -87,7 +91,7 @@ class Rails:
         idempotency_key: str,
         *,
         stripe_account: str | None = None,
-        priority: Priority = Priority.CUSTOMER_PRESENT,
+        priority: Priority | None = None,
     ) -> Outcome:
         """Confirms a PaymentIntent, after 3-D Secure or with another payment method."""
         return await self._calls.post(
@@ -99,6 +103,7 @@ class Rails:
             ),
             stripe_account=stripe_account,
             priority=priority,
+            object_id=payment_intent_id,
         )
 
     async def capture_payment_intent(
@@ -119,6 +124,7 @@ class Rails:
                 payment_intent_id, form(params), options
             ),
             stripe_account=stripe_account,
+            object_id=payment_intent_id,
         )
 
     async def cancel_payment_intent(
@@ -139,6 +145,7 @@ class Rails:
                 payment_intent_id, form(params), options
             ),
             stripe_account=stripe_account,
+            object_id=payment_intent_id,
         )
 
     async def retrieve_payment_intent(

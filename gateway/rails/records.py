@@ -1,6 +1,6 @@
 """The calls to Stripe for what it has on record; conventions as in `Rails`."""
 
-from gateway.rails.call import Params, form
+from gateway.rails.call import Params, Priority, form
 from gateway.rails.calls import StripeCalls
 from gateway.rails.outcome import Outcome
 
@@ -8,7 +8,8 @@ BALANCE, DISPUTES, PAYOUTS, EVENTS = "balance", "disputes", "payouts", "events"
 
 
 class RecordRails:
-    """Balances and their movements, disputes, payouts, events. Only reads."""
+    """Balances and their movements, disputes, payouts, events. Only reads, for which no customer
+    waits."""
 
     def __init__(self, calls: StripeCalls) -> None:
         self._calls = calls
@@ -22,6 +23,7 @@ class RecordRails:
             corridor,
             lambda client, options: client.v1.balance.retrieve_async(None, options),
             stripe_account=stripe_account,
+            priority=Priority.BACKGROUND,
         )
 
     async def retrieve_balance_transaction(
@@ -35,6 +37,7 @@ class RecordRails:
                 balance_transaction_id, None, options
             ),
             stripe_account=stripe_account,
+            priority=Priority.BACKGROUND,
         )
 
     async def list_balance_transactions(
@@ -48,6 +51,7 @@ class RecordRails:
                 form(params), options
             ),
             stripe_account=stripe_account,
+            priority=Priority.BACKGROUND,
         )
 
     async def retrieve_dispute(
@@ -59,6 +63,7 @@ class RecordRails:
             corridor,
             lambda client, options: client.v1.disputes.retrieve_async(dispute_id, None, options),
             stripe_account=stripe_account,
+            priority=Priority.BACKGROUND,
         )
 
     async def retrieve_payout(
@@ -70,6 +75,7 @@ class RecordRails:
             corridor,
             lambda client, options: client.v1.payouts.retrieve_async(payout_id, None, options),
             stripe_account=stripe_account,
+            priority=Priority.BACKGROUND,
         )
 
     async def list_events(
@@ -81,4 +87,5 @@ class RecordRails:
             corridor,
             lambda client, options: client.v1.events.list_async(form(params), options),
             stripe_account=stripe_account,
+            priority=Priority.BACKGROUND,
         )

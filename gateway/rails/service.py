@@ -7,12 +7,13 @@ import grpc
 from sqlalchemy.exc import IntegrityError
 
 from gateway.rails.breaker import CLOSED, HALF_OPEN, OPEN, RailBreaker
-from gateway.rails.call import RailMode, UnknownCorridorError
+from gateway.rails.call import Priority, RailMode, UnknownCorridorError
 from gateway.rails.calls import StripeCalls
 from gateway.rails.errors import ERRORS, corridor_not_found, request_id_reused
 from gateway.rails.limiter import TokenBucket
 from gateway.rails.modes import ModeBoard
 from gateway.rails.rails import PAYMENT_INTENTS
+from gateway.rails.slots import Slots
 from gateway.rails.store import ModeChange
 from gateway.v1 import rail_pb2, rail_service_pb2, rail_service_pb2_grpc
 from gateway.v1.error_reason_pb2 import ErrorReason
@@ -129,6 +130,10 @@ class RailServicer(rail_service_pb2_grpc.RailServiceServicer):
             available=self._calls.available(corridor, PAYMENT_INTENTS),
             breakers=[self._breaker(breaker) for breaker in line.breakers],
             limiters=[_limiter(bucket) for bucket in line.buckets],
+            concurrency=_concurrency(line.slots),
+            slow=line.pace.is_slow,
+            region=line.region,
+            failover_to=line.terms.failover_to,
             inbox=rail_pb2.WebhookInbox(pending=counts.pending, dead_letters=counts.dead_letters),
         )
         if counts.oldest_pending_time is not None:
@@ -155,6 +160,16 @@ class RailServicer(rail_service_pb2_grpc.RailServiceServicer):
         if breaker.state == OPEN:
             shown.next_probe_time.FromDatetime(now + timedelta(seconds=breaker.seconds_to_probe()))
         return shown
+
+
+def _concurrency(slots: Slots) -> rail_pb2.RailConcurrency:
+    return rail_pb2.RailConcurrency(
+        limit=slots.limit,
+        customer_present=slots.under_way(Priority.CUSTOMER_PRESENT),
+        off_session=slots.under_way(Priority.OFF_SESSION),
+        background=slots.under_way(Priority.BACKGROUND),
+        waiting=sum(slots.waiting(priority) for priority in Priority),
+    )
 
 
 def _limiter(bucket: TokenBucket) -> rail_pb2.RailLimiter:

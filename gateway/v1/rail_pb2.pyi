@@ -96,6 +96,10 @@ class RailHealth(_message.Message):
     BREAKERS_FIELD_NUMBER: _builtins.int
     LIMITERS_FIELD_NUMBER: _builtins.int
     INBOX_FIELD_NUMBER: _builtins.int
+    CONCURRENCY_FIELD_NUMBER: _builtins.int
+    SLOW_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    FAILOVER_TO_FIELD_NUMBER: _builtins.int
     corridor: _builtins.str
     """Name of the corridor, as configured."""
     mode: Global___RailMode.ValueType
@@ -104,6 +108,12 @@ class RailHealth(_message.Message):
     """Why operators set that mode. Empty if it was never set."""
     available: _builtins.bool
     """Whether a new payment would be sent now: mode OPEN and no breaker in its way."""
+    slow: _builtins.bool
+    """Whether half of the last requests were slow, so that callers are answered before the outcome is
+    known.
+    """
+    region: _builtins.str
+    """Where the account is, as configured. May be empty."""
     @_builtins.property
     def mode_change_time(self) -> _timestamp_pb2.Timestamp:
         """Time at which the mode was set. Absent if it was never set."""
@@ -120,6 +130,14 @@ class RailHealth(_message.Message):
     def inbox(self) -> Global___WebhookInbox:
         """Webhooks of the corridor."""
 
+    @_builtins.property
+    def concurrency(self) -> Global___RailConcurrency:
+        """Requests under way at once."""
+
+    @_builtins.property
+    def failover_to(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Corridors that payments go to while this one cannot be used, as configured."""
+
     def __init__(
         self,
         *,
@@ -131,14 +149,60 @@ class RailHealth(_message.Message):
         breakers: _abc.Iterable[Global___RailBreaker] | None = ...,
         limiters: _abc.Iterable[Global___RailLimiter] | None = ...,
         inbox: Global___WebhookInbox | None = ...,
+        concurrency: Global___RailConcurrency | None = ...,
+        slow: _builtins.bool = ...,
+        region: _builtins.str = ...,
+        failover_to: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["inbox", b"inbox", "mode_change_time", b"mode_change_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "inbox", b"inbox", "mode_change_time", b"mode_change_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "breakers", b"breakers", "corridor", b"corridor", "inbox", b"inbox", "limiters", b"limiters", "mode", b"mode", "mode_change_time", b"mode_change_time", "mode_reason", b"mode_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "breakers", b"breakers", "concurrency", b"concurrency", "corridor", b"corridor", "failover_to", b"failover_to", "inbox", b"inbox", "limiters", b"limiters", "mode", b"mode", "mode_change_time", b"mode_change_time", "mode_reason", b"mode_reason", "region", b"region", "slow", b"slow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RailHealth: _TypeAlias = RailHealth  # noqa: Y015
+
+@_typing.final
+class RailConcurrency(_message.Message):
+    """RailConcurrency is the limit of requests under way at once. It follows latency: it sinks when
+    requests take longer than in the long run, or are not answered, and grows otherwise.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    CUSTOMER_PRESENT_FIELD_NUMBER: _builtins.int
+    OFF_SESSION_FIELD_NUMBER: _builtins.int
+    BACKGROUND_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    limit: _builtins.int
+    """Requests that may be under way now."""
+    customer_present: _builtins.int
+    """Requests that have a place, by who waits for them: customers who are there, payments of
+    customers who are not, and background work.
+    """
+    off_session: _builtins.int
+    """Of payments whose customers are not there."""
+    background: _builtins.int
+    """Of background work."""
+    waiting: _builtins.int
+    """Requests that wait for a place."""
+    def __init__(
+        self,
+        *,
+        limit: _builtins.int = ...,
+        customer_present: _builtins.int = ...,
+        off_session: _builtins.int = ...,
+        background: _builtins.int = ...,
+        waiting: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["background", b"background", "customer_present", b"customer_present", "limit", b"limit", "off_session", b"off_session", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RailConcurrency: _TypeAlias = RailConcurrency  # noqa: Y015
 
 @_typing.final
 class RailBreaker(_message.Message):

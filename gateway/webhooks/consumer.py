@@ -9,6 +9,7 @@ from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from gateway.rails.call import background
 from gateway.webhooks import telemetry
 from gateway.webhooks.event import (
     ClaimedEvent,
@@ -123,7 +124,7 @@ class WebhookConsumer:
             span.set_attribute("gateway.event_id", event.event_id)
             span.set_attribute("gateway.attempt", claim.attempt)
             try:
-                with within(self._policy.handler_seconds * STRIPE_SHARE):
+                with within(self._policy.handler_seconds * STRIPE_SHARE), background():
                     async with asyncio.timeout(self._policy.handler_seconds):
                         await handler(event)
             except RetryEventLater as later:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from gateway.rails.breaker import BreakerPolicy
-from gateway.rails.call import Priority, RailMode
+from gateway.rails.call import Priority, RailMode, background
+from gateway.rails.gradient import ConcurrencyPolicy
 from gateway.rails.limiter import Rate
 from gateway.rails.outcome import NotSentReason, OutcomeClass
+from runtime.deadline import within
 from tests.gateway.rails.conftest import ONE_ATTEMPT, PATIENT_BREAKER, bench
 from tests.gateway.rails.scripted_stripe import HANG, Answer, ScriptedStripe, error
 
@@ -145,12 +147,117 @@ async def test_customers_go_before_background_work(stripe_server: ScriptedStripe
     async with bench(stripe_server.url, account_rate=Rate(per_second=0.1, burst=4)) as it:
         for number in range(3):
             await it.rails.create_payment_intent("default", {"amount": 1}, f"key-{number}")
-        background = await it.rails.accounts.retrieve_account("default", "acct_1")
+        held_back = await it.rails.accounts.retrieve_account("default", "acct_1")
         customer = await it.rails.create_payment_intent(
             "default", {"amount": 1}, "key-4", priority=Priority.CUSTOMER_PRESENT
         )
-    assert background.not_sent_reason is NotSentReason.RATE_LIMITED
+    assert held_back.not_sent_reason is NotSentReason.RATE_LIMITED
     assert customer.succeeded
+
+
+async def test_reads_in_the_background_are_background_work(stripe_server: ScriptedStripe) -> None:
+    stripe_server.will(Answer())
+    async with bench(stripe_server.url, account_rate=Rate(per_second=0.1, burst=4)) as it:
+        for number in range(3):
+            await it.rails.create_payment_intent("default", {"amount": 1}, f"key-{number}")
+        with background():
+            held_back = await it.rails.retrieve_payment_intent("default", "pi_1")
+        customer = await it.rails.retrieve_payment_intent("default", "pi_1")
+    assert held_back.not_sent_reason is NotSentReason.RATE_LIMITED
+    assert customer.succeeded
+
+
+async def test_reads_and_changes_are_counted_apart(stripe_server: ScriptedStripe) -> None:
+    stripe_server.will(Answer())
+    slow_writes = {"payment_intents": Rate(per_second=0.1, burst=1)}
+    async with bench(stripe_server.url, endpoint_rates=slow_writes) as it:
+        await it.rails.create_payment_intent("default", {"amount": 1}, "key-1")
+        refused = await it.rails.create_payment_intent("default", {"amount": 1}, "key-2")
+        read = await it.rails.retrieve_payment_intent("default", "pi_1")
+    assert refused.not_sent_reason is NotSentReason.RATE_LIMITED
+    assert read.succeeded
+
+
+async def test_one_payment_intent_is_changed_so_often_and_no_more(
+    stripe_server: ScriptedStripe,
+) -> None:
+    stripe_server.will(Answer())
+    async with bench(stripe_server.url, object_changes_per_hour=2) as it:
+        for number in range(2):
+            done = await it.rails.capture_payment_intent("default", "pi_1", {}, f"key-{number}")
+            assert done.succeeded
+        refused = await it.rails.cancel_payment_intent("default", "pi_1", {}, "key-2")
+        other = await it.rails.capture_payment_intent("default", "pi_2", {}, "key-3")
+    assert refused.not_sent_reason is NotSentReason.RATE_LIMITED
+    assert refused.retry_after == timedelta(minutes=30)
+    assert other.succeeded
+
+
+async def test_a_lock_is_contention_and_neither_load_nor_sickness(
+    stripe_server: ScriptedStripe,
+) -> None:
+    stripe_server.will(error(429, code="lock_timeout"), Answer())
+    async with bench(stripe_server.url, account_rate=Rate(per_second=1, burst=10)) as it:
+        line = it.calls.line("default")
+        done = await it.rails.capture_payment_intent("default", "pi_1", {}, "key-1")
+        assert line.buckets[0].available >= 8, "the bucket was not emptied"
+        assert line.slots.limit == line.slots.policy.initial
+        assert line.breaker("payment_intents").read().failures == 0
+    assert done.succeeded
+    assert done.attempts == 2
+
+
+async def test_too_many_at_once_says_stripe_and_fewer_are_sent(
+    stripe_server: ScriptedStripe,
+) -> None:
+    headers = {"Stripe-Rate-Limited-Reason": "global-concurrency"}
+    stripe_server.will(error(429, headers))
+    async with bench(
+        stripe_server.url, ONE_ATTEMPT, account_rate=Rate(per_second=1, burst=10)
+    ) as it:
+        line = it.calls.line("default")
+        refused = await it.rails.create_payment_intent("default", {"amount": 1}, "key-1")
+        assert refused.not_sent_reason is NotSentReason.CONCURRENCY_LIMITED
+        assert line.slots.limit < line.slots.policy.initial
+        assert line.buckets[0].available == 9, "the rate was not the reason"
+
+
+async def test_a_steady_time_out_shrinks_the_limit(stripe_server: ScriptedStripe) -> None:
+    stripe_server.will(Answer(body=HANG))
+    patient = BreakerPolicy(min_calls=1000, slow_seconds=0.01)
+    async with bench(
+        stripe_server.url, ONE_ATTEMPT, request_timeout_seconds=0.02, breaker=patient
+    ) as it:
+        slots = it.calls.line("default").slots
+        limits = [slots.limit]
+        for number in range(12):
+            await it.rails.create_payment_intent("default", {"amount": 1}, f"key-{number}")
+            limits.append(slots.limit)
+            it.clock.advance(timedelta(seconds=1))
+    assert limits == sorted(limits, reverse=True)
+    assert limits[-1] == slots.policy.min
+
+
+async def test_without_a_place_nothing_is_sent_and_nothing_is_lost(
+    stripe_server: ScriptedStripe,
+) -> None:
+    stripe_server.will(Answer(body=HANG))
+    one = ConcurrencyPolicy(initial=1, min=1, max=1)
+    async with bench(stripe_server.url, concurrency=one, brown_out_seconds=0.001, **QUICK) as it:
+        stripe_server.arrived.clear()
+        call = asyncio.create_task(
+            it.rails.create_payment_intent("default", {"amount": 1}, "key-1")
+        )
+        await stripe_server.arrived.wait()
+        with within(0.06):
+            shed = await it.rails.create_payment_intent("default", {"amount": 1}, "key-2")
+        assert shed.not_sent_reason is NotSentReason.CONCURRENCY_LIMITED
+        assert shed.retry_after == timedelta(seconds=1)
+        stripe_server.release.set()
+        await call
+        slots = it.calls.line("default").slots
+        assert [slots.under_way(priority) for priority in Priority] == [0, 0, 0]
+    assert len(stripe_server.seen) == 1
 
 
 async def test_429_empties_the_bucket(stripe_server: ScriptedStripe) -> None:

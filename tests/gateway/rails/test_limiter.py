@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.rails.backoff import RetryPolicy
-from gateway.rails.limiter import Rate, TokenBucket
+from gateway.rails.call import Priority
+from gateway.rails.gate import MAX_TURN_SECONDS
+from gateway.rails.limiter import (
+    GUARANTEED_SHARE,
+    LOWER_PRIORITIES,
+    MAX_OBJECTS,
+    ObjectBudget,
+    Rate,
+    TokenBucket,
+)
 
 
 class Seconds:
@@ -56,17 +65,101 @@ def test_unused_tokens_come_back() -> None:
     assert bucket.available == 2
 
 
-def test_background_calls_leave_a_reserve() -> None:
-    bucket = TokenBucket("account", Rate(per_second=1, burst=4), Seconds())
-    for _ in range(3):
+def test_lower_priorities_leave_a_reserve() -> None:
+    bucket = TokenBucket("account", Rate(per_second=1, burst=20), Seconds())
+    waits: list[tuple[float, ...]] = []
+    for _ in range(20):
+        waits.append(tuple(bucket.wait_seconds(priority) for priority in Priority))
         bucket.book()
-    assert bucket.wait_seconds(background=True) == 1.0
-    assert bucket.wait_seconds() == 0.0
+    # Background is held back from the sixteenth call on, off-session from the nineteenth.
+    assert [wait.count(0.0) for wait in waits] == [3] * 15 + [2] * 3 + [1] * 2
+    assert waits[-1] == (0.0, 2.0, 5.0)
 
 
-def test_a_bucket_of_one_serves_background_calls_too() -> None:
+@pytest.mark.parametrize("priority", LOWER_PRIORITIES)
+def test_a_bucket_of_one_serves_lower_priorities_too(priority: Priority) -> None:
     bucket = TokenBucket("account", Rate(per_second=1, burst=1), Seconds())
-    assert bucket.wait_seconds(background=True) == 0.0
+    assert bucket.wait_seconds(priority) == 0.0
+
+
+@pytest.mark.parametrize("priority", LOWER_PRIORITIES)
+def test_customers_cannot_starve_a_lower_priority(priority: Priority) -> None:
+    seconds = Seconds()
+    bucket = TokenBucket("account", Rate(per_second=10, burst=10), seconds)
+    passed = 0
+    for _ in range(600):
+        seconds.now += 0.1
+        while bucket.wait_seconds() <= MAX_TURN_SECONDS:
+            bucket.book()
+        if bucket.wait_seconds(priority) == 0.0:
+            bucket.book(priority)
+            passed += 1
+    # A tenth of the rate over a minute, but for the steps of the clock.
+    assert 55 <= passed <= 60
+
+
+def test_lower_priorities_cannot_starve_customers() -> None:
+    seconds = Seconds()
+    bucket = TokenBucket("account", Rate(per_second=10, burst=10), seconds)
+    for _ in range(600):
+        # Customers come at four fifths of the rate; the rest take whatever they can get.
+        seconds.now += 0.125
+        for priority in LOWER_PRIORITIES:
+            while bucket.wait_seconds(priority) == 0.0:
+                bucket.book(priority)
+        assert bucket.wait_seconds() < 0.3
+        bucket.book()
+
+
+@given(
+    per_second=st.floats(min_value=0.5, max_value=100),
+    burst=st.integers(min_value=1, max_value=20),
+    steps=st.lists(
+        st.tuples(st.floats(min_value=0, max_value=1), st.sampled_from(Priority)),
+        min_size=1,
+        max_size=150,
+    ),
+)
+def test_guarantees_do_not_break_the_rate_in_the_long_run(
+    per_second: float, burst: int, steps: list[tuple[float, Priority]]
+) -> None:
+    seconds = Seconds()
+    bucket = TokenBucket("account", Rate(per_second, burst), seconds)
+    passed: list[float] = []
+    for gap, priority in steps:
+        seconds.now += gap
+        wait = bucket.wait_seconds(priority)
+        if wait <= MAX_TURN_SECONDS:
+            bucket.book(priority)
+            passed.append(seconds.now + wait)
+    lower = len(LOWER_PRIORITIES)
+    ahead = lower * (1 + GUARANTEED_SHARE * per_second * MAX_TURN_SECONDS)
+    passed.sort()
+    for index, first in enumerate(passed):
+        for count, last in enumerate(passed[index:], start=1):
+            assert count <= burst + (last - first) * per_second + ahead + 1e-6
+
+
+def test_an_object_is_changed_so_often_in_an_hour_and_no_more() -> None:
+    seconds = Seconds()
+    budget = ObjectBudget(1000, seconds)
+    for _ in range(1000):
+        assert budget.wait_seconds("pi_1") == 0.0
+        budget.book("pi_1")
+    assert budget.wait_seconds("pi_1") == pytest.approx(3.6)
+    assert budget.wait_seconds("pi_2") == 0.0
+    seconds.now += 3.6
+    assert budget.wait_seconds("pi_1") == 0.0
+
+
+def test_only_so_many_objects_are_remembered() -> None:
+    budget = ObjectBudget(1, Seconds())
+    for number in range(MAX_OBJECTS):
+        budget.book(f"pi_{number}")
+    assert budget.wait_seconds("pi_0") > 0
+    budget.book("pi_new")
+    assert budget.wait_seconds("pi_0") == 0.0
+    assert budget.wait_seconds("pi_1") > 0
 
 
 @pytest.mark.parametrize("values", [(0, 1), (1, 0.5), (-1, 1)])

@@ -7,6 +7,7 @@ import grpc
 import psycopg
 import pytest
 
+from gateway.rails.gradient import ConcurrencyPolicy
 from gateway.v1 import rail_pb2
 from gateway.v1 import rail_service_pb2 as pb
 from sandbox.stripe_twin.twin import Twin, running_twin
@@ -66,6 +67,9 @@ async def test_health_shows_what_was_used(gateway: RunningGateway) -> None:
     assert breaker.calls >= 3
     assert breaker.failure_rate == 0
     assert {"account", "accounts"} <= {item.name for item in rail.limiters}
+    assert rail.concurrency.limit == ConcurrencyPolicy().initial
+    assert rail.concurrency.waiting == 0
+    assert not rail.slow
     unknown = await refusal_of(
         gateway.rails.GetRailHealth(pb.GetRailHealthRequest(corridor="nowhere"))
     )
