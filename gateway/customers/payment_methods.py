@@ -76,9 +76,9 @@ class PaymentMethods:
 
     async def list(self, request: pb.ListPaymentMethodsRequest) -> pb.ListPaymentMethodsResponse:
         """One page of what a customer has saved."""
+        position = self._page_tokens.decode(request)
         customer = await self._customers.active(request.customer_id, request.corridor)
         size = clamp_page_size(request.page_size, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
-        position = self._page_tokens.decode(request)
         params: dict[str, Any] = {"type": "card", "limit": size}
         if position:
             params["starting_after"] = position[0]

@@ -44,9 +44,9 @@ class CustomerServicer(customer_service_pb2_grpc.CustomerServiceServicer):
     async def ListCustomers(
         self, request: pb.ListCustomersRequest, _context: Any
     ) -> pb.ListCustomersResponse:
+        position = self._page_tokens.decode(request)
         if request.corridor:
             self._customers.corridor(request.corridor)
-        position = self._page_tokens.decode(request)
         size = clamp_page_size(request.page_size, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
         state = customer_pb2.CustomerState.Name(request.state) if request.state else ""
         wanted = CustomerFilter(

@@ -177,8 +177,7 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
     ],
     payment_pb2.DeclineRetry: [
         integer("max_attempts", minimum=MIN_ATTEMPTS, maximum=MAX_ATTEMPTS),
-        message("within", required=True),
-        duration("within", minimum=MIN_WITHIN, maximum=MAX_WITHIN),
+        duration("within", required=True, minimum=MIN_WITHIN, maximum=MAX_WITHIN),
     ],
     pb.ConfirmPaymentRequest: [
         REQUEST_ID,

@@ -13,6 +13,14 @@ from google.protobuf.message_factory import GetMessageClass
 MAX_DEPTH = 5
 OVERSIZED_BYTES = 70_000
 MARK = "MARK"
+CONTROL_CHARACTER = "a\x00b"
+MANY_ENTRIES = 2_000
+# Beyond the year 9999, and beyond the longest google.protobuf.Duration.
+NO_TIME_SECONDS = 10**15
+NO_DURATION_SECONDS = 10**12
+# Of gateway.v1.Money: Stripe's largest charge has eight digits.
+TOO_MUCH = 100_000_000
+NO_CURRENCIES = ("EURO", "eur", "ZZZ", "E R")
 NOT_UTF8 = b"\xff\xfe\xfd\xfc"
 UNKNOWN_ENUM_VALUE = 9_999
 
@@ -39,8 +47,14 @@ def bad_requests(request: Any) -> Iterator[BadRequest]:
     """Oversized, negative, unknown and undecodable values for each field of the request type."""
     for place in _places(request, "", (), 0):
         field = place.field
-        if field.type == field.TYPE_STRING:
+        kind = field.message_type
+        if kind is not None and kind.GetOptions().map_entry:
+            yield from _bad_maps(request, place)
+        elif kind is not None:
+            yield from _bad_times(request, place)
+        elif field.type == field.TYPE_STRING:
             yield _with(request, place, "oversized", "x" * OVERSIZED_BYTES)
+            yield _with(request, place, "control character", CONTROL_CHARACTER)
             marked = _with(request, place, "not UTF-8", MARK)
             yield BadRequest(marked.what, marked.path, marked.data.replace(b"MARK", NOT_UTF8))
         elif field.type == field.TYPE_BYTES:
@@ -49,18 +63,56 @@ def bad_requests(request: Any) -> Iterator[BadRequest]:
             yield _with(request, place, "unknown value", UNKNOWN_ENUM_VALUE)
         elif field.cpp_type in (field.CPPTYPE_INT32, field.CPPTYPE_INT64):
             yield _with(request, place, "negative", -1)
+        if field.containing_type.full_name == "gateway.v1.Money":
+            yield from _bad_money(request, place)
+
+
+def _bad_maps(request: Any, place: _Place) -> Iterator[BadRequest]:
+    if place.field.message_type.fields_by_name["value"].type != place.field.TYPE_STRING:
+        return
+    for what, entries in (
+        ("too many entries", {str(number): "" for number in range(MANY_ENTRIES)}),
+        ("long key", {"k" * OVERSIZED_BYTES: "v"}),
+        ("empty key", {"": "v"}),
+        ("control character in a key", {CONTROL_CHARACTER: "v"}),
+    ):
+        yield _with(request, place, what, entries)
+    for what, value in (("long value", "v" * OVERSIZED_BYTES), ("control character", "a\x00b")):
+        case = _with(request, place, what, {"key": value})
+        yield BadRequest(case.what, f"{case.path}[key]", case.data)
+
+
+def _bad_times(request: Any, place: _Place) -> Iterator[BadRequest]:
+    kind = place.field.message_type
+    if kind.full_name == "google.protobuf.Timestamp":
+        yield _with(request, place, "no time", {"seconds": NO_TIME_SECONDS})
+        yield _with(request, place, "no nanoseconds", {"nanos": -1})
+    elif kind.full_name == "google.protobuf.Duration":
+        yield _with(request, place, "too long", {"seconds": NO_DURATION_SECONDS})
+        yield _with(request, place, "negative", {"seconds": -1})
+
+
+def _bad_money(request: Any, place: _Place) -> Iterator[BadRequest]:
+    if place.field.name == "currency_code":
+        for code in NO_CURRENCIES:
+            yield _with(request, place, f"currency {code}", code)
+    else:
+        yield _with(request, place, "zero", 0)
+        yield _with(request, place, "huge", TOO_MUCH)
 
 
 def _places(descriptor: Any, prefix: str, steps: tuple[Any, ...], depth: int) -> Iterator[_Place]:
     for field in descriptor.fields:
         kind = field.message_type
         if kind is not None and kind.GetOptions().map_entry:
+            yield _Place(f"{prefix}{field.name}", steps, field)
             continue
         path = f"{prefix}{field.name}" + ("[0]" if field.is_repeated else "")
         if kind is None:
             yield _Place(path, steps, field)
         elif kind.full_name.startswith("google.protobuf."):
-            continue
+            if not field.is_repeated:
+                yield _Place(path, steps, field)
         elif depth < MAX_DEPTH:
             yield from _places(kind, f"{path}.", (*steps, field), depth + 1)
 
@@ -74,8 +126,14 @@ def _with(request: Any, place: _Place, what: str, value: Any) -> BadRequest:
         else:
             owner = getattr(owner, step.name)
             owner.SetInParent()
-    if place.field.is_repeated:
-        getattr(owner, place.field.name).append(value)
+    field = getattr(owner, place.field.name)
+    if isinstance(value, dict) and place.field.message_type.GetOptions().map_entry:
+        field.update(value)
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            setattr(field, name, part)
+    elif place.field.is_repeated:
+        field.append(value)
     else:
         setattr(owner, place.field.name, value)
     return BadRequest(what, place.path, message.SerializeToString())

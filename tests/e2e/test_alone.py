@@ -1,14 +1,8 @@
 """Each service alone: its own database, no other service, called with `buf curl` by reflection."""
 
-import asyncio
-import json
-import os
-import shutil
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -17,8 +11,8 @@ from runtime.embedded_postgres import DIRECTORY_VARIABLE, EmbeddedPostgres
 from sandbox.addresses import Ports, at
 from sandbox.engine import wait_until_answering
 from sandbox.processes import ServiceProcess
+from tests.e2e.buf import buf_curl, call
 
-BUF = shutil.which("buf", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 PORT_FIELDS = {
     "ledger": ("ledger", "ledger_http"),
     "gateway": ("gateway", "gateway_http"),
@@ -51,28 +45,6 @@ async def alone(
         assert await process.terminate() == 0
     finally:
         await process.kill()
-
-
-async def buf_curl(port: int, home: Path, *arguments: str) -> str:
-    """What `buf curl` prints; it learns the types from the server."""
-    assert BUF is not None
-    process = await asyncio.create_subprocess_exec(
-        *(BUF, "curl", "--http2-prior-knowledge", "--protocol", "grpc"),
-        *arguments[:-1],
-        f"http://{at(port)}{arguments[-1]}",
-        # A folder without the project's protos.
-        cwd=home,
-        env={"PATH": os.environ["PATH"], "HOME": str(home)},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    output, errors = await process.communicate()
-    assert process.returncode == 0, errors.decode()
-    return output.decode()
-
-
-async def call(port: int, home: Path, method: str, request: dict[str, Any]) -> Any:
-    return json.loads(await buf_curl(port, home, "-d", json.dumps(request), f"/{method}"))
 
 
 async def test_the_ledger_alone(databases: dict[str, str], tmp_path: Path) -> None:

@@ -36,8 +36,10 @@ async def run(*command: str, directory: Path) -> tuple[int, str, str]:
 async def node_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The client with the packages of its lock file."""
     directory = tmp_path_factory.mktemp("node")
-    for name in ("package.json", "package-lock.json", ".npmrc", "take_payment.mjs"):
+    for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copy(SOURCES / name, directory)
+    for program in SOURCES.glob("*.mjs"):
+        shutil.copy(program, directory)
     code, _, errors = await run("npm", "ci", directory=directory)
     assert code == 0, errors
     return directory
@@ -59,6 +61,25 @@ async def test_node_takes_a_payment(
     read = await shop.settled(said["created"]["id"])
     assert read.request_id == request_id
     assert read.amount_captured.minor_units == 42_00
+
+
+async def test_node_saves_a_card_and_charges_it_without_the_customer(
+    node_client: Path, engine: Engine, shop: Shop, parties: Parties
+) -> None:
+    code, output, errors = await run(
+        *("node", "charge_saved_card.mjs", str(PROJECT / "protos"), at(engine.ports.gateway)),
+        *(shop.new_id("node"), parties.merchant, parties.customer, "pm_card_visa"),
+        directory=node_client,
+    )
+    assert code == 0, errors
+    said = json.loads(output)
+    assert said["customer"]["state"] == "CUSTOMER_STATE_ACTIVE"
+    assert said["setup"]["state"] == "SETUP_STATE_SUCCEEDED"
+    [card] = said["saved"]
+    assert (card["last4"], card["payment_method"]) == ("4242", said["setup"]["payment_method"])
+    assert said["payment"]["state"] == "PAYMENT_STATE_SUCCEEDED"
+    assert said["payment"]["off_session"]
+    assert said["payment"]["decline_retry"]["max_attempts"] == 4
 
 
 async def test_node_is_told_what_is_wrong(node_client: Path, engine: Engine) -> None:

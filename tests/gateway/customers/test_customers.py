@@ -185,5 +185,12 @@ async def test_what_is_not_there_is_said_precisely(customers: Any) -> None:
     refused = await refusal_of(customers.GetCustomer(pb.GetCustomerRequest(customer_id="nobody")))
     assert refused.reason == "CUSTOMER_NOT_FOUND"
     assert refused.metadata == {"customer_id": "nobody", "corridor": "default"}
+    for list_them in (
+        customers.ListCustomers(pb.ListCustomersRequest(page_token="forged", corridor="nowhere")),
+        customers.ListPaymentMethods(
+            pb.ListPaymentMethodsRequest(page_token="forged", customer_id="nobody")
+        ),
+    ):
+        assert (await refusal_of(list_them)).reason == "INVALID_PAGE_TOKEN"
     refused = await refusal_of(customers.CreateCustomer(new_customer(corridor="nowhere")))
     assert refused.reason == "CORRIDOR_NOT_FOUND"

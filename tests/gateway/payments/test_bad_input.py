@@ -1,5 +1,6 @@
 """Requests that break a rule are refused by field, and nothing is written or asked."""
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -8,7 +9,14 @@ from google.protobuf.duration_pb2 import Duration
 
 from gateway.v1 import payment_service_pb2 as pb
 from gateway.v1.money_pb2 import Money
-from gateway.v1.payment_pb2 import CorridorAlternative, PaymentMethod, UnavailablePolicy
+from gateway.v1.payment_pb2 import (
+    CorridorAlternative,
+    DeclineRetry,
+    Payment,
+    PaymentMethod,
+    PaymentState,
+    UnavailablePolicy,
+)
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import RefusedError, Shop, create_request, euros
@@ -18,6 +26,10 @@ QUEUE = UnavailablePolicy.UNAVAILABLE_POLICY_QUEUE
 
 def alternative(corridor: str, token: str = "pm_1") -> CorridorAlternative:
     return CorridorAlternative(corridor=corridor, payment_method=PaymentMethod(token=token))
+
+
+def retry(max_attempts: int, seconds: int) -> DeclineRetry:
+    return DeclineRetry(max_attempts=max_attempts, within=Duration(seconds=seconds))
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -57,6 +69,13 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "application_fee",
     ),
     ({"corridor": "EU"}, "corridor"),
+    ({"save_payment_method": True}, "save_payment_method"),
+    ({"decline_retry": retry(3, 3600)}, "decline_retry"),
+    ({"decline_retry": retry(1, 3600), "off_session": True}, "decline_retry.max_attempts"),
+    ({"decline_retry": retry(11, 3600), "off_session": True}, "decline_retry.max_attempts"),
+    ({"decline_retry": retry(3, 3599), "off_session": True}, "decline_retry.within"),
+    ({"decline_retry": retry(3, 2_592_001), "off_session": True}, "decline_retry.within"),
+    ({"decline_retry": DeclineRetry(max_attempts=3)}, "decline_retry.within"),
     ({"billing_country_code": "de"}, "billing_country_code"),
     ({"billing_country_code": "DEU"}, "billing_country_code"),
     ({"alternatives": [alternative("us", token="")]}, "alternatives[0].payment_method.token"),
@@ -125,3 +144,49 @@ async def test_currencies_reach_stripe_in_its_units(shop: Shop, twin: Twin) -> N
         assert payment.amount_captured.minor_units == minor_units
     intents = twin.books()["default"]["payment_intents"]
     assert [(i["currency"].upper(), i["amount"]) for i in intents] == amounts
+
+
+async def test_of_requests_at_the_same_moment_with_other_bodies_one_is_taken(
+    shop: Shop, twin: Twin
+) -> None:
+    amounts = [1000 + number for number in range(8)]
+
+    async def create(minor_units: int) -> Payment | RefusedError:
+        try:
+            return await shop.create(request_id="once", amount=euros(minor_units))
+        except RefusedError as refused:
+            return refused
+
+    answers = await asyncio.gather(*(create(minor_units) for minor_units in amounts))
+    [taken] = [answer for answer in answers if isinstance(answer, Payment)]
+    refused = [answer.error for answer in answers if isinstance(answer, RefusedError)]
+    assert len(refused) == len(amounts) - 1
+    assert {(error.reason, error.metadata["fields"]) for error in refused} == {
+        ("REQUEST_ID_REUSED", "amount.minor_units")
+    }
+    [intent] = twin.books()["default"]["payment_intents"]
+    assert intent["amount"] == taken.amount.minor_units
+
+
+async def test_a_deadline_that_is_over_charges_at_most_once(shop: Shop, twin: Twin) -> None:
+    for timeout in (0.0, 0.001, 0.002):
+        with pytest.raises(RefusedError) as refused:
+            await shop.create(request_id="late", timeout=timeout)
+        assert refused.value.error.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    payment = await shop.create(request_id="late")
+    assert payment.state == PaymentState.PAYMENT_STATE_SUCCEEDED
+    assert len(twin.books()["default"]["payment_intents"]) == 1
+
+
+async def test_a_page_token_belongs_to_its_list(shop: Shop) -> None:
+    for _ in range(2):
+        await shop.create()
+    page = await shop.stub.ListPayments(pb.ListPaymentsRequest(page_size=1))
+    for request in (
+        pb.ListPaymentsRequest(page_token="forged"),
+        pb.ListPaymentsRequest(page_token=page.next_page_token[:-2] + "AA"),
+        pb.ListPaymentsRequest(page_token=page.next_page_token, merchant_id="m_2"),
+    ):
+        with pytest.raises(RefusedError) as refused:
+            await shop.call("ListPayments", request)
+        assert refused.value.error.reason == "INVALID_PAGE_TOKEN"

@@ -1,0 +1,78 @@
+"""Saved cards as a new user tries them: by reflection alone, with no stub in the way."""
+
+from pathlib import Path
+
+from sandbox.demo.scenarios import Parties
+from sandbox.demo.shop import Shop
+from sandbox.engine import Engine
+from sandbox.twin_admin import TwinAdmin
+from tests.e2e.buf import buf_curl, call
+
+CUSTOMERS, PAYMENTS = "gateway.v1.CustomerService", "gateway.v1.PaymentService"
+
+
+async def test_a_card_is_saved_charged_and_confirmed_with_buf_curl(
+    engine: Engine, shop: Shop, parties: Parties, twin: TwinAdmin, tmp_path: Path
+) -> None:
+    port = engine.ports.gateway
+    methods = await buf_curl(port, tmp_path, "--list-methods", "")
+    assert f"{CUSTOMERS}/SavePaymentMethod" in methods
+    name, customer = shop.new_id("buf"), parties.customer
+    made = await call(
+        port,
+        tmp_path,
+        f"{CUSTOMERS}/CreateCustomer",
+        {"request_id": f"{name}-1", "customer_id": customer},
+    )
+    saved = await call(
+        port,
+        tmp_path,
+        f"{CUSTOMERS}/SavePaymentMethod",
+        {
+            "request_id": f"{name}-2",
+            "customer_id": customer,
+            "payment_method": "pm_card_authenticationRequired",
+            "return_url": "https://shop.example/back",
+        },
+    )
+    assert saved["setup"]["state"] == "SETUP_STATE_REQUIRES_ACTION"
+    assert saved["setup"]["nextAction"]["redirectUrl"]
+    await twin.authenticate(saved["setup"]["setupId"])
+    listed = await call(
+        port, tmp_path, f"{CUSTOMERS}/ListPaymentMethods", {"customer_id": customer}
+    )
+    [card] = listed["paymentMethods"]
+    request = {
+        "request_id": f"{name}-3",
+        "merchant_id": parties.merchant,
+        "customer_id": customer,
+        "amount": {"currency_code": "USD", "minor_units": "1900"},
+        "payment_method": {
+            "token": card["paymentMethod"],
+            "customer_token": made["customer"]["stripeCustomerId"],
+        },
+        "off_session": True,
+    }
+    declined = await call(port, tmp_path, f"{PAYMENTS}/CreatePayment", request)
+    assert declined["payment"]["state"] == "PAYMENT_STATE_DECLINED"
+    assert declined["payment"]["decline"]["authenticationRequired"]
+    payment_id = declined["payment"]["id"]
+    back = await call(
+        port,
+        tmp_path,
+        f"{PAYMENTS}/ConfirmPayment",
+        {
+            "request_id": f"{name}-4",
+            "payment_id": payment_id,
+            "return_url": "https://shop.example/back",
+        },
+    )
+    assert back["payment"]["state"] == "PAYMENT_STATE_REQUIRES_ACTION"
+    await twin.authenticate(back["payment"]["paymentIntentId"])
+    paid = await call(
+        port,
+        tmp_path,
+        f"{PAYMENTS}/ConfirmPayment",
+        {"request_id": f"{name}-5", "payment_id": payment_id},
+    )
+    assert paid["payment"]["state"] == "PAYMENT_STATE_SUCCEEDED"
