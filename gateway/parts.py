@@ -10,10 +10,11 @@ from gateway.config import GatewaySettings
 from gateway.merchants.store import MerchantStore
 from gateway.merchants.sync import MerchantSync
 from gateway.payments.asking import Outside
+from gateway.payments.claims import RunLimits
 from gateway.payments.committer import PaymentCommitter
 from gateway.payments.compliance import ComplianceClient
 from gateway.payments.connections import commit_connections
-from gateway.payments.executor import Executor, RunLimits
+from gateway.payments.executor import Executor
 from gateway.payments.observing import Timing
 from gateway.payments.wakeups import PaymentBells
 from gateway.rails.opening import OpenRails, open_rails

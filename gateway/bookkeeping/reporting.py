@@ -142,6 +142,23 @@ async def booking_state(connection: AsyncConnection, payment_id: str) -> Payment
     )
 
 
+def reported(fact: Fact, now: datetime) -> Booking:
+    """A fact as `booking_state` shows it when it was reported and no more."""
+    row = booking_row(fact, now)
+    return Booking(
+        fact_id=row["fact_id"],
+        kind=row["kind"],
+        currency=fact.currency,
+        amount_minor=row["fact"]["amount_minor"],
+        state=BookingState.PENDING,
+        ledger=None,
+        ledger_sequence=None,
+        failure_reason=None,
+        create_time=now,
+        decide_time=None,
+    )
+
+
 async def _known(connection: AsyncConnection, fact: Fact) -> dict[str, dict[str, Any]]:
     """The contents reported under the fact's id and the id of the fact that it requires."""
     rows = await connection.execute(

@@ -44,6 +44,8 @@ class WorkerLimits:
     lease: timedelta = timedelta(seconds=60)
     # Without a notification it looks by itself: for leases that ended and attempts that are due.
     poll: timedelta = timedelta(seconds=1)
+    # Facts that come within so much time of one another are booked together.
+    gather: timedelta = timedelta(milliseconds=50)
     # Pauses are drawn between zero and a bound that doubles from the first to the last.
     first_pause: timedelta = timedelta(milliseconds=100)
     last_pause: timedelta = timedelta(seconds=5)
@@ -93,7 +95,9 @@ class BookkeepingWorker:
             if self._failures:
                 pause = self._backoff(self._failures, self._limits.last_pause)
                 await _first_of(asyncio.sleep(pause.total_seconds()), stop.wait())
-            elif not worked:
+            elif worked:
+                await _first_of(asyncio.sleep(self._limits.gather.total_seconds()), stop.wait())
+            else:
                 await _first_of(wake.wait(self._limits.poll.total_seconds()), stop.wait())
 
     async def run_once(self) -> int:

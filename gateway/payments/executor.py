@@ -10,8 +10,8 @@ process that has the lease now finds out by itself.
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gateway.payments import operation_store, store
 from gateway.payments.asking import Outside
 from gateway.payments.checking import Circumstances
+from gateway.payments.claims import Claimed, RunLimits
 from gateway.payments.committer import PaymentCommitter
 from gateway.payments.decision import Decision
 from gateway.payments.failover_events import announce_failover
@@ -38,6 +39,7 @@ from gateway.payments.recording import record_changes, record_refund
 from gateway.payments.refund import Refund
 from gateway.payments.reply import RailReply, Reply
 from gateway.payments.settling import end_contradicted, end_moot, is_moot, settle
+from gateway.payments.story import Story
 from gateway.payments.wakeups import PaymentBells
 from gateway.payments.writes import NewPayment, Progress, is_grouped
 from gateway.rails.failover import MAX_HOPS
@@ -60,27 +62,6 @@ LEASES_LOST = Counter("gateway_payment_leases_lost_total", "Results dropped by f
 
 log = get_logger(__name__)
 _uniform = random.SystemRandom().random
-
-
-@dataclass(frozen=True, slots=True)
-class RunLimits:
-    """Bounds of one call to the outside and of the lease under which it is made."""
-
-    call_seconds: float = 30.0
-    lease: timedelta = timedelta(seconds=45)
-
-    def __post_init__(self) -> None:
-        if self.lease.total_seconds() <= self.call_seconds:
-            raise ValueError("a lease must outlast the call that is made under it")
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """An operation whose lease we hold. `begun` says that the commit before the call is done."""
-
-    operation: Operation
-    payment: Payment | None = None
-    begun: bool = False
 
 
 class Executor:
@@ -121,12 +102,12 @@ class Executor:
         """A new operation under our lease, to be inserted before it is run."""
         return replace(operation, lease_until=now + self._limits.lease, fencing_token=1)
 
-    async def begin(self, new: NewPayment) -> asyncio.Task[Payment | None] | None:
+    async def begin(self, new: NewPayment, story: Story) -> asyncio.Task[Payment | None] | None:
         """Writes a new payment, then runs its operation; None if it could not be written so.
 
         Once it is being written it is run, too, though the caller may have gone away by then.
         """
-        claimed = Claimed(new.operation, new.change.after, begun=True)
+        claimed = Claimed(new.operation, new.change.after, begun=True, story=story)
         run: asyncio.Task[Payment | None] | None = None
 
         def start(written: asyncio.Future[bool]) -> None:
@@ -208,7 +189,7 @@ class Executor:
                     await operation_store.save_operation(connection, operation)
         with within(self._limits.call_seconds):
             reply = await self._ask(payment, operation, step, resend=resend)
-        return await self._finish(operation, payment, reply, resend=resend)
+        return await self._finish(operation, payment, reply, resend=resend, story=claimed.story)
 
     async def _ask(
         self, payment: Payment, operation: Operation, step: Step, *, resend: bool
@@ -222,17 +203,28 @@ class Executor:
             return _unreadable()
 
     async def _finish(
-        self, operation: Operation, known: Payment, reply: Reply, *, resend: bool
+        self,
+        operation: Operation,
+        known: Payment,
+        reply: Reply,
+        *,
+        resend: bool,
+        story: Story | None,
     ) -> tuple[Payment, Claimed | None]:
         """Writes down what came back, if the lease is still ours."""
         if operation.kind is not OperationKind.REFUND:
             given = self.circumstances()
             decision = self._decide(known, operation, None, reply, given, resend=resend)
             decision = self._leased(decision, given.now)
-            if is_grouped(decision) and await self._committer.submit(
-                Progress(known, decision.changes, decision.operation, given.now, decision.follow_up)
-            ):
-                return self._told(decision)
+            progress = Progress(
+                known, decision.changes, decision.operation, given.now, decision.follow_up
+            )
+            if is_grouped(decision) and await self._committer.submit(progress):
+                if story is not None:
+                    story.goes_on(progress)
+                return self._told(decision, story)
+        if story is not None:
+            story.end()
         return await self._finish_locked(operation, reply, resend=resend)
 
     async def _finish_locked(
@@ -262,13 +254,15 @@ class Executor:
             return decision
         return replace(decision, follow_up=self.lease(decision.follow_up, now))
 
-    def _told(self, decision: Decision) -> tuple[Payment, Claimed | None]:
+    def _told(
+        self, decision: Decision, story: Story | None = None
+    ) -> tuple[Payment, Claimed | None]:
         """After the commit: who waits is told, and what is ours to go on with is handed on."""
         self._tell(decision)
         follow_up = decision.follow_up
         if follow_up is None or follow_up.state is not OperationState.RUNNING:
             return decision.payment, None
-        return decision.payment, Claimed(follow_up, decision.payment, begun=True)
+        return decision.payment, Claimed(follow_up, decision.payment, begun=True, story=story)
 
     def _decide(
         self,

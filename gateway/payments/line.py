@@ -12,7 +12,8 @@ from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.payments import operation_store
-from gateway.payments.executor import Claimed, Executor
+from gateway.payments.claims import Claimed
+from gateway.payments.executor import Executor
 from gateway.payments.operation import Operation
 from gateway.payments.payment import Payment
 from gateway.payments.states import PaymentState

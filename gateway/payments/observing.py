@@ -74,6 +74,18 @@ def observe(
     )
 
 
+def covers(payment: Payment, seen: Observation) -> bool:
+    """Whether the payment is where the sight says, or past it and never to come back: then
+    `observe` has nothing to take from it, whatever came in between and however old it is."""
+    if payment.payment_intent_id != seen.payment_intent_id:
+        return False
+    if payment.state is PaymentState.AUTHORIZED:
+        return seen.sight is Sight.AUTHORIZED
+    if payment.state is PaymentState.SUCCEEDED:
+        return seen.sight is not Sight.CANCELED and seen.captured_minor <= payment.captured_minor
+    return False
+
+
 def capture_wake_time(capture_before: datetime, now: datetime) -> datetime:
     """When to look at an AUTHORIZED payment: a day before the deadline, then at it."""
     warning = capture_before - CAPTURE_WARNING

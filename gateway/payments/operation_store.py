@@ -105,13 +105,15 @@ async def open_operation_of(connection: AsyncConnection, payment_id: str) -> Ope
     return operation_of(row) if row is not None else None
 
 
-async def hurry(connection: AsyncConnection, payment_id: str, now: datetime) -> None:
-    """Has the payment's open operations looked at now: there may be news about them."""
-    await connection.execute(
+async def hurry(connection: AsyncConnection, payment_id: str, now: datetime) -> bool:
+    """Has the payment's open operations looked at now: there may be news about them. Says whether
+    there are any that would have waited."""
+    hurried = await connection.execute(
         update(OPERATION)
         .where(OPERATION.c.payment_id == payment_id, _OPEN, OPERATION.c.next_attempt_time > now)
         .values(next_attempt_time=now)
     )
+    return hurried.rowcount > 0
 
 
 async def call_workers(connection: AsyncConnection) -> None:

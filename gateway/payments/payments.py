@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.payments import operation_store, store
+from gateway.payments.claims import Claimed
 from gateway.payments.commanding import WAITING, Given, Start, check_operation
 from gateway.payments.errors import (
     not_begun,
@@ -21,7 +22,7 @@ from gateway.payments.errors import (
     refusal_to_json,
     refused,
 )
-from gateway.payments.executor import Claimed, Executor
+from gateway.payments.executor import Executor
 from gateway.payments.failing_over import at_home, next_route
 from gateway.payments.ids import new_id
 from gateway.payments.operation import OperationState, decided, sent
@@ -38,6 +39,7 @@ from gateway.payments.refusal import Refusal
 from gateway.payments.requests import Command, Done, find_request, known_request
 from gateway.payments.states import PaymentState, Transition
 from gateway.payments.store import RequestRecord
+from gateway.payments.story import Story
 from gateway.payments.waiting import Patience
 from gateway.payments.writes import NewPayment
 from runtime.clock import Clock
@@ -70,9 +72,13 @@ class Payments:
         """Checks and charges a new payment, or repeats the answer about the one it made."""
         until = self._patience.until()
         record = command.record(payment.id, payment.create_time)
-        run = await self._executor.begin(self._new(record, payment))
+        new = self._new(record, payment)
+        story = Story.beginning_with(new)
+        run = await self._executor.begin(new, story)
         if run is not None:
             await self._patience.run(run, payment.id, None, until)
+            if run.done() and story.can_be_told:
+                return _begun(story.payment, story)
             return await self._created(payment.id)
         async with self._engine.begin() as connection:
             known: RequestRecord | None = None
@@ -203,10 +209,7 @@ class Payments:
         async with self._engine.connect() as connection:
             payment = await store.get_payment(connection, payment_id)
         assert payment is not None, "it was made"
-        failure = payment.failure
-        if payment.state is PaymentState.FAILED and failure is not None and failure.retriable:
-            raise not_begun(payment, failure)
-        return Done(payment_id)
+        return _begun(payment)
 
     async def _apply(
         self, connection: AsyncConnection, payment: Payment, rule: Rule
@@ -251,6 +254,14 @@ class Payments:
         if known.operation_id is not None:
             await self._patience.wait(known.payment_id, known.operation_id, until)
         return Done(known.payment_id, known.refund_id)
+
+
+def _begun(payment: Payment, story: Story | None = None) -> Done:
+    """The answer about a new payment; raises if it never began, so that it can be repeated."""
+    failure = payment.failure
+    if payment.state is PaymentState.FAILED and failure is not None and failure.retriable:
+        raise not_begun(payment, failure)
+    return Done(payment.id, story=story)
 
 
 def _record(

@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.bookkeeping.reporting import booking_state
+from gateway.bookkeeping.reporting import PaymentBookings, booking_state, reported
 from gateway.payments import decline_store, operation_store, store
 from gateway.payments.errors import payment_not_found
 from gateway.payments.rendering import (
@@ -12,6 +12,7 @@ from gateway.payments.rendering import (
     refund_message,
 )
 from gateway.payments.states import PaymentState
+from gateway.payments.story import Story
 from gateway.v1 import payment_pb2, refund_pb2
 
 
@@ -52,3 +53,12 @@ class PaymentReader:
             refund = await store.get_refund(connection, refund_id)
         assert refund is not None, "its request names it"
         return refund_message(refund, payment.amount.currency_code)
+
+
+def told(story: Story) -> payment_pb2.Payment:
+    """The whole payment as this process wrote it, just as `read` would have found it then."""
+    message = payment_message(story.payment, secrets=True)
+    bookings = tuple(reported(fact, time) for fact, time in story.facts)
+    operations = list(story.operations.values())
+    add_details(message, operations, [], story.payment.currency, PaymentBookings(bookings))
+    return message

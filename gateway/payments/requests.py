@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.payments import store
 from gateway.payments.store import RequestRecord
+from gateway.payments.story import Story
 from gateway.rails.errors import request_id_reused
 from runtime.messages import differing_fields
 
@@ -50,10 +51,12 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a command led to: the payment and, if it made one, the refund."""
+    """What a command led to: the payment, the refund if it made one, and the payment's story if
+    an answer can be told from it."""
 
     payment_id: str
     refund_id: str | None = None
+    story: Story | None = None
 
 
 async def find_request(connection: AsyncConnection, command: Command) -> RequestRecord | None:

@@ -11,7 +11,7 @@ from gateway.payments import event_store, store
 from gateway.payments.commanding import start_cancel, start_capture, start_confirm, start_refund
 from gateway.payments.errors import corridor_takes_less, invalid_page_token
 from gateway.payments.payments import Payments
-from gateway.payments.reading import PaymentReader
+from gateway.payments.reading import PaymentReader, told
 from gateway.payments.rendering import payment_message, stamp
 from gateway.payments.requesting import amount_of, cause_of, new_payment
 from gateway.payments.requests import Command
@@ -64,6 +64,8 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
             raise corridor_takes_less(corridor)
         payment = new_payment(request, corridor, self._clock.now())
         done = await self._payments.create(Command(request.request_id, request), payment)
+        if done.story is not None:
+            return pb.CreatePaymentResponse(payment=told(done.story))
         return pb.CreatePaymentResponse(payment=await self._reader.read(done.payment_id))
 
     async def ConfirmPayment(

@@ -106,6 +106,15 @@ async def payment_id_of_intent(connection: AsyncConnection, payment_intent_id: s
     return found
 
 
+async def payment_of_intent(connection: AsyncConnection, payment_intent_id: str) -> Payment | None:
+    """The payment that a PaymentIntent belongs to as it stands, if we know already."""
+    statement = select(PAYMENT).where(
+        PAYMENT.c.payment_intent_id == payment_intent_id, PAYMENT.c.payment_intent_id != ""
+    )
+    row = (await connection.execute(statement)).first()
+    return payment_of(row) if row is not None else None
+
+
 async def list_payments(
     connection: AsyncConnection,
     wanted: PaymentFilter,

@@ -1,7 +1,9 @@
 """Events about payments: hints to look at Stripe's objects again.
 
-What an event says is never used, only what it is about: the object is fetched, compared and
-applied, so that events may come twice, late, in any order, and before our own commit.
+What an event says is never applied, only what it is about: the object is fetched, compared and
+applied, so that events may come twice, late, in any order, and before our own commit. What an event
+says is used for one thing: to see that it tells nothing that is not known already, and then nothing
+is fetched. Whatever happens later at Stripe has an event of its own.
 """
 
 from collections.abc import Mapping
@@ -15,7 +17,7 @@ from gateway.payments.executor import Executor
 from gateway.payments.fees import fee_facts, fee_of
 from gateway.payments.ids import new_id
 from gateway.payments.intents import UnreadableIntentError, read_intent
-from gateway.payments.observing import ContradictionError, Timing, observe
+from gateway.payments.observing import ContradictionError, Timing, covers, observe
 from gateway.payments.params import EXPAND_BALANCE, EXPAND_CHARGE, PAYMENT_KEY, REFUND_KEY
 from gateway.payments.payment import Payment, take
 from gateway.payments.recording import record_changes, record_refund
@@ -48,6 +50,8 @@ class PaymentEvents:
         timing: Timing,
     ) -> None:
         self._engine = engine
+        # Reads need no transaction around them.
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._rails = rails
         self._executor = executor
         self._bells = bells
@@ -67,6 +71,8 @@ class PaymentEvents:
 
     async def apply_intent(self, event: StripeEvent) -> None:
         """Looks at the PaymentIntent and takes the payment where it is."""
+        if await self._is_known(event):
+            return
         intent = _object_of(
             await self._rails.retrieve_payment_intent(
                 event.corridor, event.object_id, {"expand": EXPAND_CHARGE}
@@ -84,6 +90,9 @@ class PaymentEvents:
 
     async def apply_charge(self, event: StripeEvent) -> None:
         """Looks at the charge for Stripe's fee, which comes after the charge itself."""
+        if event.object.get("balance_transaction", "") is None:
+            # There was no fee yet: charge.updated brings it.
+            return
         charge = _object_of(
             await self._rails.retrieve_charge(
                 event.corridor, event.object_id, {"expand": EXPAND_BALANCE}
@@ -111,7 +120,7 @@ class PaymentEvents:
                 await record_changes(connection, [change], now)
             for fact in fee_facts(payment, fee, now):
                 await enqueue(connection, fact, now)
-        self._tell(payment_id)
+        self._bells.ring(payment_id)
 
     async def apply_refund(self, event: StripeEvent) -> None:
         """Looks at the refund; one that was made outside the engine is taken over."""
@@ -149,8 +158,8 @@ class PaymentEvents:
                 change = refund_step(started.after, refund, after, given)
             await record_changes(connection, [change] if change is not None else [], given.now)
             await record_refund(connection, payment, refund, after, given.now)
-            await operation_store.hurry(connection, payment.id, given.now)
-        self._tell(payment_id)
+            hurried = await operation_store.hurry(connection, payment.id, given.now)
+        self._tell(payment_id, hurried=hurried)
 
     async def _apply_intent(self, payment_id: str, intent: Mapping[str, Any]) -> None:
         async with self._engine.begin() as connection:
@@ -160,8 +169,18 @@ class PaymentEvents:
             if change is None:
                 return
             await record_changes(connection, [change], now)
-            await operation_store.hurry(connection, payment.id, now)
-        self._tell(payment_id)
+            hurried = await operation_store.hurry(connection, payment.id, now)
+        self._tell(payment_id, hurried=hurried)
+
+    async def _is_known(self, event: StripeEvent) -> bool:
+        """Whether the PaymentIntent as the event shows it tells nothing new of our payment."""
+        try:
+            seen = read_intent({"id": event.object_id, **event.object})
+        except UnreadableIntentError:
+            return False
+        async with self._reading.connect() as connection:
+            payment = await store.payment_of_intent(connection, event.object_id)
+        return payment is not None and covers(payment, seen)
 
     async def _payment_id(self, intent_id: str, carrier: Mapping[str, Any]) -> str | None:
         """The payment that one of Stripe's objects belongs to; None if it is none of ours.
@@ -169,7 +188,7 @@ class PaymentEvents:
         Our own commit may not have brought the PaymentIntent's id yet: then the metadata tells.
         """
         named = str((carrier.get("metadata") or {}).get(PAYMENT_KEY) or "")
-        async with self._engine.connect() as connection:
+        async with self._reading.connect() as connection:
             known = await store.payment_id_of_intent(connection, intent_id)
             if known is not None or not named:
                 return known
@@ -181,9 +200,10 @@ class PaymentEvents:
         assert payment is not None, "it was found a moment ago"
         return payment
 
-    def _tell(self, payment_id: str) -> None:
+    def _tell(self, payment_id: str, *, hurried: bool) -> None:
         self._bells.ring(payment_id)
-        self._worker_bell.ring()
+        if hurried:
+            self._worker_bell.ring()
 
 
 def _object_of(outcome: Outcome) -> dict[str, Any]:

@@ -53,16 +53,12 @@ class Patience:
         """Waits for our own run of an operation; other news may be faster. If the run left the
         operation open, waits for its outcome."""
         with self.bells.listening(payment_id) as bell:
+            task.add_done_callback(lambda _: bell.ring())
             while not task.done():
-                ring = asyncio.ensure_future(bell.ticket().wait())
-                await asyncio.wait(
-                    {task, ring}, timeout=_left(until), return_when=asyncio.FIRST_COMPLETED
-                )
-                rung = ring.done()
-                ring.cancel()
+                await Bell.wait(bell.ticket(), _left(until))
                 if _left(until) <= 0:
                     return
-                if rung and not task.done() and await self._decided(payment_id, operation_id):
+                if not task.done() and await self._decided(payment_id, operation_id):
                     return
         payment = task.result() if not task.cancelled() else None
         if operation_id is None and payment is not None and payment.state not in _UNDECIDED:

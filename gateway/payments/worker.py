@@ -6,7 +6,8 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.payments import operation_store
-from gateway.payments.executor import Claimed, Executor
+from gateway.payments.claims import Claimed
+from gateway.payments.executor import Executor
 from gateway.payments.payment import Payment
 from runtime.clock import Clock
 
