@@ -49,7 +49,7 @@ class UnreadableIntentError(Exception):
     """Stripe sent a PaymentIntent that the gateway does not understand."""
 
 
-_SIGHTS: Mapping[str, Sight] = {
+SIGHTS: Mapping[str, Sight] = {
     "requires_confirmation": Sight.NOT_CONFIRMED,
     "requires_action": Sight.ACTION_REQUIRED,
     "processing": Sight.PROCESSING,
@@ -63,7 +63,7 @@ _SIGHTS: Mapping[str, Sight] = {
 
 def read_intent(intent: Mapping[str, Any]) -> Observation:
     """What a PaymentIntent says. Raises UnreadableIntentError for an unknown status."""
-    sight = _SIGHTS.get(str(intent.get("status")))
+    sight = SIGHTS.get(str(intent.get("status")))
     if sight is None:
         raise UnreadableIntentError(f"status {intent.get('status')!r} of {intent.get('id')!r}")
     charge = intent.get("latest_charge")

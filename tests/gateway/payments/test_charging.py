@@ -36,6 +36,18 @@ async def test_a_charge_succeeds_and_its_fee_becomes_known(shop: Shop, twin: Twi
     assert [fact.kind for fact in facts] == ["hold_placed", "captured", "fee_charged"]
 
 
+@pytest.mark.parametrize("token", ["pm_card_visa", "pm_card_threeDSecure2Required"])
+@pytest.mark.parametrize("manual", [False, True])
+async def test_the_answer_is_what_reading_the_payment_gives(
+    open_shop: OpenShop, token: str, *, manual: bool
+) -> None:
+    fields = {"capture_method": MANUAL} if manual else {}
+    # Neither events nor the ledger go on with it in between.
+    async with open_shop(webhooks=False, roles="api") as shop:
+        payment = await shop.create(payment_method=PaymentMethod(token=token), **fields)
+        assert payment == await shop.get(payment.id)
+
+
 async def test_a_decline_is_an_answer_and_releases_the_hold(shop: Shop) -> None:
     payment = await shop.create(
         payment_method=PaymentMethod(token="pm_card_chargeDeclinedInsufficientFunds")

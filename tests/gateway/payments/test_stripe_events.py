@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import stripe
 
-from gateway.payments.intents import read_intent
-from gateway.payments.observing import Timing, observe
+from gateway.payments.intents import SIGHTS, read_intent
+from gateway.payments.observing import Timing, covers, observe
+from gateway.payments.states import HOLDING
 from gateway.payments.states import PaymentState as State
 from gateway.v1.payment_pb2 import CaptureMethod, PaymentMethod, PaymentState
 from gateway.v1.payment_service_pb2 import ListPaymentsRequest
@@ -140,3 +141,26 @@ def test_a_charge_that_surfaces_late_is_not_denied() -> None:
         assert change is not None
         assert change.after.state is State.SUCCEEDED
         assert change.after.captured_minor == 1000
+
+
+@pytest.mark.parametrize("state", State)
+def test_an_event_that_is_not_looked_into_would_have_changed_nothing(state: State) -> None:
+    hold_id = "op_1" if state in HOLDING else ""
+    captured = 800 if state is State.SUCCEEDED else 0
+    payment = new_payment(
+        state=state, hold_id=hold_id, captured_minor=captured, payment_intent_id="pi_1"
+    )
+    left_alone = set()
+    for status in SIGHTS:
+        for amount in (0, 799, 800, 801):
+            for name in ("amount_received", "amount_capturable"):
+                seen = read_intent(intent(status, **{name: amount}))
+                if covers(payment, seen):
+                    left_alone.add(seen.sight)
+                    assert observe(payment, seen, NOW, Timing(), decided=False) is None
+                    assert observe(payment, seen, NOW, Timing(), decided=True) is None
+    expected = {State.AUTHORIZED: 1, State.SUCCEEDED: len(SIGHTS) - 1}
+    assert len(left_alone) == expected.get(state, 0)
+    more = read_intent(intent("succeeded", amount_received=captured + 1))
+    assert not covers(payment, more)
+    assert not covers(new_payment(state=state, hold_id=hold_id, captured_minor=captured), more)
