@@ -4,7 +4,6 @@ Engine and SDK charge the same Stripe twin over HTTP. The SDK uses an account of
 no webhooks; the engine is told by webhooks of its own charges.
 """
 
-import asyncio
 import itertools
 import tempfile
 import time
