@@ -22,13 +22,17 @@ _KINDS = (
     "charge",
     "customer",
     "dispute",
+    "identity.verification_report",
+    "identity.verification_session",
     "payment_intent",
     "payment_method",
     "payout",
     "refund",
     "setup_attempt",
     "setup_intent",
+    "tax.calculation",
     "tax.registration",
+    "tax.transaction",
     "tax_id",
     "topup",
     "transfer",
@@ -100,6 +104,9 @@ class TwinAccount:
     cards: dict[str, CardState] = field(default_factory=dict)
     connected: dict[str, "TwinAccount"] = field(default_factory=dict)
     tax_settings: JsonObject = field(default_factory=dict)
+    # The line items of tax calculations and transactions, and what a transaction was made of.
+    tax_lines: dict[str, list[JsonObject]] = field(default_factory=dict)
+    tax_sources: dict[str, str] = field(default_factory=dict)
     # What a connected account has told of itself, as dotted paths of parameters.
     provided: set[str] = field(default_factory=set)
     # Which automatic payout took a balance transaction along.

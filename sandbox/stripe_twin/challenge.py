@@ -31,6 +31,17 @@ def onboarding_page(account_id: str) -> str:
     )
 
 
+def identity_page(session: JsonObject) -> str:
+    """The page of a verification session."""
+    base = f"/_twin/identity/{escape(session['id'], quote=True)}"
+    return (
+        "<!doctype html><title>Identity test page</title><h1>Identity test page</h1>"
+        f'<form method="post" action="{base}/verify"><button>Verify</button></form>'
+        f'<form method="post" action="{base}/fail/document_unverified_other">'
+        "<button>Fail</button></form>"
+    )
+
+
 def return_address(intent: JsonObject) -> str | None:
     """Where the customer goes afterwards, with what Stripe adds to the merchant's URL."""
     action = intent["next_action"]

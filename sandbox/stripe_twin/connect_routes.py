@@ -1,6 +1,13 @@
 """The endpoints of Connect and Tax."""
 
-from sandbox.stripe_twin import capabilities, external_accounts, tax, tax_ids
+from sandbox.stripe_twin import (
+    capabilities,
+    external_accounts,
+    tax,
+    tax_calculations,
+    tax_ids,
+    tax_transactions,
+)
 from sandbox.stripe_twin import connected_accounts as connect
 from sandbox.stripe_twin.routing import Route
 
@@ -46,6 +53,18 @@ _ACCOUNTS = (
         "/v1/accounts/{id}/external_accounts/{external_account}",
         external_accounts.retrieve_external_account,
         "account_external_account_retrieve",
+    ),
+    Route(
+        "POST",
+        "/v1/accounts/{id}/external_accounts/{external_account}",
+        external_accounts.update_external_account,
+        "account_external_account_update",
+    ),
+    Route(
+        "DELETE",
+        "/v1/accounts/{id}/external_accounts/{external_account}",
+        external_accounts.delete_external_account,
+        "account_external_account_delete",
     ),
     Route("POST", "/v1/account_links", capabilities.create_account_link, "account_link_create"),
 )
@@ -95,4 +114,49 @@ _TAX_IDS = (
     ),
 )
 
-CONNECT_ROUTES = (*_ACCOUNTS, *_TAX, *_TAX_IDS)
+_TAX_CALCULATIONS = (
+    Route(
+        "POST",
+        "/v1/tax/calculations",
+        tax_calculations.create_calculation,
+        "tax.calculation_create",
+    ),
+    Route(
+        "GET",
+        "/v1/tax/calculations/{calculation}",
+        tax_calculations.retrieve_calculation,
+        "tax.calculation_retrieve",
+    ),
+    Route(
+        "GET",
+        "/v1/tax/calculations/{calculation}/line_items",
+        tax_calculations.list_calculation_lines,
+        "tax.calculation_line_item_list",
+    ),
+    Route(
+        "POST",
+        "/v1/tax/transactions/create_from_calculation",
+        tax_transactions.create_from_calculation,
+        "tax.transaction_create_from_calculation",
+    ),
+    Route(
+        "POST",
+        "/v1/tax/transactions/create_reversal",
+        tax_transactions.create_reversal,
+        "tax.transaction_create_reversal",
+    ),
+    Route(
+        "GET",
+        "/v1/tax/transactions/{transaction}",
+        tax_transactions.retrieve_transaction,
+        "tax.transaction_retrieve",
+    ),
+    Route(
+        "GET",
+        "/v1/tax/transactions/{transaction}/line_items",
+        tax_transactions.list_transaction_lines,
+        "tax.transaction_line_item_list",
+    ),
+)
+
+CONNECT_ROUTES = (*_ACCOUNTS, *_TAX, *_TAX_CALCULATIONS, *_TAX_IDS)

@@ -24,6 +24,8 @@ _KIND_BY_PREFIX = {
     "seti": "setup_intent",
     "tr": "transfer",
     "tu": "topup",
+    "vr": "identity.verification_report",
+    "vs": "identity.verification_session",
 }
 
 

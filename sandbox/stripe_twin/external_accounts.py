@@ -4,7 +4,7 @@ from typing import Any
 
 from sandbox.stripe_twin.account import TwinAccount
 from sandbox.stripe_twin.auth import masked
-from sandbox.stripe_twin.call import Call
+from sandbox.stripe_twin.call import Call, merge_metadata
 from sandbox.stripe_twin.errors import account_invalid, invalid_request
 from sandbox.stripe_twin.requirements import work_out
 from sandbox.stripe_twin.store import JsonObject
@@ -36,6 +36,47 @@ def create_external_account(call: Call) -> JsonObject:
     platform = connected.platform or connected
     work_out(connected, platform.objects("account").get(connected.account_id))
     return bank_account
+
+
+def update_external_account(call: Call) -> JsonObject:
+    """POST /v1/accounts/{id}/external_accounts/{external_account}: holder, default, metadata."""
+    connected = _owner(call)
+    item = connected.objects("bank_account").get(call.path["external_account"])
+    previous: JsonObject = {}
+    for name in ("account_holder_name", "account_holder_type"):
+        if name in call.params:
+            previous[name] = item[name]
+            item[name] = call.params[name] if call.params[name] != "" else None
+    if "metadata" in call.params:
+        previous["metadata"] = item["metadata"]
+        merge_metadata(item, call.params["metadata"])
+    if call.params.get("default_for_currency"):
+        previous["default_for_currency"] = item["default_for_currency"]
+        for other in connected.objects("bank_account"):
+            if other["currency"] == item["currency"]:
+                other["default_for_currency"] = other is item
+    connected.emit("account.external_account.updated", item, call.origin, previous)
+    return item
+
+
+def delete_external_account(call: Call) -> JsonObject:
+    """DELETE /v1/accounts/{id}/external_accounts/{external_account}; not the default one."""
+    connected = _owner(call)
+    accounts = connected.objects("bank_account")
+    item = accounts.get(call.path["external_account"])
+    if item["default_for_currency"] and len(accounts) > 1:
+        raise invalid_request(
+            "You cannot delete the default external account for your default currency. Please "
+            "make another external account the default using the `default_for_currency` param, "
+            "and then delete this one."
+        )
+    accounts.remove(item["id"])
+    if not len(accounts):
+        connected.provided.discard("external_account")
+        platform = connected.platform or connected
+        work_out(connected, platform.objects("account").get(connected.account_id))
+    connected.emit("account.external_account.deleted", item, call.origin)
+    return {"id": item["id"], "object": "bank_account", "deleted": True}
 
 
 def external_account_list(connected: TwinAccount) -> JsonObject:

@@ -6,7 +6,13 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
 from sandbox.stripe_twin.admin import AdminCall, AdminHandler
-from sandbox.stripe_twin.challenge import challenge_page, onboarding_page, return_address
+from sandbox.stripe_twin.challenge import (
+    challenge_page,
+    identity_page,
+    onboarding_page,
+    return_address,
+)
+from sandbox.stripe_twin.identity_sessions import SESSION, begin_verification
 from sandbox.stripe_twin.interventions import CardWish, LooseEntry
 from sandbox.stripe_twin.steering import AccountState
 from sandbox.stripe_twin.store import JsonObject
@@ -117,6 +123,26 @@ def post_cards(call: AdminCall) -> Any:
     return call.twin.steer_card(call.rest[0], CardWish.model_validate_json(call.body))
 
 
+def get_identity(call: AdminCall) -> Any:
+    """GET identity/{session}: the page where a person proves who she is."""
+    _, session = call.twin.state.locate(SESSION, call.rest[0])
+    return web.Response(text=identity_page(session), content_type="text/html")
+
+
+def post_identity(call: AdminCall) -> Any:
+    """POST identity/{session}/process, /verify or /fail/{code}: what she shows, and the check."""
+    match call.rest:
+        case (session, "process"):
+            account, item = call.twin.state.locate(SESSION, session)
+            begin_verification(account, item)
+            return item
+        case (session, "verify"):
+            return call.twin.finish_verification(session)
+        case (session, "fail", code):
+            return call.twin.finish_verification(session, code)
+    raise LookupError("/".join(call.rest))
+
+
 def _intent(call: AdminCall, identifier: str) -> JsonObject:
     kind = "setup_intent" if identifier.startswith("seti_") else "payment_intent"
     return call.twin.state.locate(kind, identifier)[1]
@@ -135,4 +161,6 @@ OUTSIDE_ROUTES: dict[tuple[str, str], AdminHandler] = {
     ("POST", "payouts"): post_payouts,
     ("POST", "balance_transactions"): post_balance_transactions,
     ("POST", "cards"): post_cards,
+    ("GET", "identity"): get_identity,
+    ("POST", "identity"): post_identity,
 }

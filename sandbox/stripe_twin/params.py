@@ -62,15 +62,15 @@ def _replaced(module: types.ModuleType, name: str, value: object) -> Iterator[No
 
 
 @cache
-def _transport_options() -> frozenset[str]:
-    # The SDK's parameter types also carry its own call options, which are no API parameters.
+def transport_options() -> frozenset[str]:
+    """The SDK's own call options, which its parameter types carry and the API does not know."""
     module = importlib.import_module("stripe._request_options")
     return frozenset(module.RequestOptions.__annotations__)
 
 
 def check_params(name: str, form: dict[str, Any]) -> dict[str, Any]:
     """Gives the parameters converted. Raises ApiError (400), which no key stores."""
-    for option in form.keys() & _transport_options():
+    for option in form.keys() & transport_options():
         raise _unknown(option)
     if name.startswith("v2.") and name.endswith("_list") and "page" in form:
         # The position of the next page comes from an answer's URL and is in no type.
@@ -84,8 +84,10 @@ def check_params(name: str, form: dict[str, Any]) -> dict[str, Any]:
 
 def _failure(name: str, error: ValidationError) -> ApiError:
     # A union reports each branch; the deepest finding is the one about what the caller meant.
+    # What nobody knows comes before what is missing or of another type.
     finding = max(
-        error.errors(include_url=False, include_input=True), key=lambda item: len(item["loc"])
+        error.errors(include_url=False, include_input=True),
+        key=lambda item: (item["type"] == "extra_forbidden", len(item["loc"])),
     )
     param = _bracketed(finding["loc"])
     match finding["type"]:

@@ -13,6 +13,7 @@ from sandbox.stripe_twin import (
 )
 from sandbox.stripe_twin.connect_routes import CONNECT_ROUTES
 from sandbox.stripe_twin.customer_routes import CUSTOMER_ROUTES
+from sandbox.stripe_twin.identity_routes import IDENTITY_ROUTES
 from sandbox.stripe_twin.routing import Route
 from sandbox.stripe_twin.v2_routes import V2_ROUTES
 
@@ -105,4 +106,11 @@ _RECONCILIATION = (
     ),
 )
 
-ROUTES = (*_PAYMENTS, *CUSTOMER_ROUTES, *_RECONCILIATION, *CONNECT_ROUTES, *V2_ROUTES)
+ROUTES = (
+    *_PAYMENTS,
+    *CUSTOMER_ROUTES,
+    *_RECONCILIATION,
+    *CONNECT_ROUTES,
+    *IDENTITY_ROUTES,
+    *V2_ROUTES,
+)

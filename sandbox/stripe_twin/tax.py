@@ -1,4 +1,4 @@
-"""Stripe Tax: settings and registrations of an account. Calculations are not modelled."""
+"""Stripe Tax: settings and registrations of an account."""
 
 from typing import Any
 
@@ -81,6 +81,15 @@ def list_registrations(call: Call) -> JsonObject:
         call.params,
         lambda item: wanted in ("all", _current(call.account, item)["status"]),
     )
+
+
+def active_countries(account: TwinAccount) -> set[str]:
+    """The countries where the account collects tax now."""
+    return {
+        item["country"]
+        for item in account.objects("tax.registration")
+        if _current(account, item)["status"] == "active"
+    }
 
 
 def _settings(account: TwinAccount) -> JsonObject:

@@ -25,6 +25,7 @@ from sandbox.stripe_twin.dispute_outcomes import (
 )
 from sandbox.stripe_twin.event_destinations import add_destination
 from sandbox.stripe_twin.faults import Fault, Faults
+from sandbox.stripe_twin.identity_sessions import SESSION, finish_verification
 from sandbox.stripe_twin.interventions import CardWish, LooseEntry, record_loose, steer_card
 from sandbox.stripe_twin.journal import RequestJournal
 from sandbox.stripe_twin.judge import dump_books
@@ -254,6 +255,12 @@ class Twin:
         platform, item = self.state.locate("account", account_id)
         complete_onboarding(platform.connected[account_id], item)
         return item
+
+    def finish_verification(self, session_id: str, error: str | None = None) -> JsonObject:
+        """Plays who checks a person's document. Raises KeyError, ValueError."""
+        account, session = self.state.locate(SESSION, session_id)
+        finish_verification(account, session, error)
+        return session
 
     def books(self) -> dict[str, Any]:
         """Everything that happened to money, by account name; checked. Raises AssertionError."""

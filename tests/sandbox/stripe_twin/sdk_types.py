@@ -38,6 +38,7 @@ def problems(kind: type, value: Any, path: str = "") -> list[str]:
 _OPTIONAL = {"deleted"}
 
 
+@cache
 def _declared(kind: type) -> dict[str, Any]:
     declared: dict[str, Any] = {}
     for base in reversed(kind.__mro__):
@@ -112,6 +113,7 @@ def _check_scalar(annotation: Any, value: Any, path: str) -> list[str]:
     return [] if isinstance(value, annotation) else [f"{path}: {value!r} is no {annotation}"]
 
 
+@cache
 def _resolved(annotation: Any, owner: type) -> Any:
     if isinstance(annotation, ForwardRef):
         annotation = annotation.__forward_arg__
