@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from runtime.config import ServiceSettings
+from runtime.pool_check import check_when_in_doubt
 from runtime.statement_tracing import trace_statements
 
 CONNECT_TIMEOUT_SECONDS = 5
@@ -32,10 +33,10 @@ def create_engine(
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
-        pool_pre_ping=True,
         hide_parameters=True,
         connect_args=connection_arguments(role, application_name),
     )
+    check_when_in_doubt(engine.sync_engine)
     trace_statements(engine.sync_engine)
     return engine
 

@@ -1,0 +1,49 @@
+"""Whether a pooled connection still lives, asked only when there is a doubt.
+
+SQLAlchemy's own pre-ping asks the server each time a connection is lent: a round trip for each
+transaction. A server that has gone has closed its sockets, which shows without asking; only what
+has been idle for a while may have died in silence.
+"""
+
+import select
+import time
+from typing import Any
+
+import psycopg
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import InvalidatePoolError
+
+PING_AFTER_IDLE_SECONDS = 1.0
+
+
+def check_when_in_doubt(engine: Engine) -> None:
+    """Has each connection that is lent looked at, and replaced with all others if it is dead."""
+
+    @event.listens_for(engine, "checkin")
+    def note(_connection: Any, record: Any) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def look(connection: Any, record: Any, _proxy: Any) -> None:
+        since = record.info.get("idle_since")
+        if since is None:
+            return  # It was only just made.
+        idle_seconds = time.monotonic() - since
+        if idle_seconds < PING_AFTER_IDLE_SECONDS and not _has_something_to_say(connection):
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.Error as error:
+            raise InvalidatePoolError from error
+
+
+def _has_something_to_say(connection: Any) -> bool:
+    """Whether the server has sent something, such as the end of the connection, unasked."""
+    try:
+        socket = connection.driver_connection.pgconn.socket
+    except psycopg.Error:
+        return True  # It is closed on our side already.
+    poll = select.poll()
+    poll.register(socket, select.POLLIN)
+    return bool(poll.poll(0))
