@@ -1,5 +1,6 @@
 """Off-session payments that are tried again after declines, by the policy's data."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -25,6 +26,7 @@ from tests.gateway.payments.shop import RefusedError, Shop
 S = PaymentState
 BROKE = "visa_chargeDeclinedInsufficientFunds"
 DAY = timedelta(days=1)
+PATIENCE_SECONDS = 60.0
 
 
 def retries(max_attempts: int = 3, within: timedelta = timedelta(days=14)) -> DeclineRetry:
@@ -241,3 +243,44 @@ async def test_a_policy_needs_an_absent_customer(shop: Shop) -> None:
         await shop.create(decline_retry=retries())
     [violation] = refused.value.error.violations
     assert violation.field == "decline_retry"
+
+
+@pytest.mark.parametrize("what", ["charged", "declined", "nothing"])
+async def test_an_attempt_that_nobody_saved_is_found_out_and_not_made_again(
+    what: str,
+    open_shop: OpenShop,
+    twin: Twin,
+    clock: ManualClock,
+    broke: PaymentMethod,
+    killed_before_saving: asyncio.Event,
+) -> None:
+    killed_before_saving.clear()
+    async with open_shop(clock, webhooks=False, call_seconds=1.0) as shop:
+        payment = await charge(shop, broke)
+        killed_before_saving.set()
+        if what == "charged":
+            bank_treats_as(twin, broke, "visa")
+        if what == "nothing":
+            twin.add_fault(kind="error", when="before", status=500, path=".*/confirm")
+        clock.advance(DAY)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await twin.requests.wait_for(
+                lambda seen: any(request.path.endswith("/confirm") for request in seen)
+            )
+    killed_before_saving.clear()
+    twin.faults.clear()
+    bank_treats_as(twin, broke, "visa")
+    sent = len(twin.requests.matching("POST"))
+    clock.advance(timedelta(minutes=30))
+    async with open_shop(clock, webhooks=False) as shop:
+        if what == "charged":
+            await shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED)
+        elif what == "declined":
+            await watch_attempt(shop, payment, 2)
+        else:
+            await shop.watch_for(payment.id, "retry_postponed")
+        found = await shop.get(payment.id)
+    assert len(twin.requests.matching("POST")) == sent
+    assert len(succeeded_intents(twin)) == (what == "charged")
+    assert len(found.declined_attempts) == (2 if what == "declined" else 1)
+    assert found.HasField("next_retry_time") == (what != "charged")
