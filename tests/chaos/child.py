@@ -17,6 +17,7 @@ from runtime.server import RpcServer
 from tests.chaos.control import Control, count_steps
 from tests.chaos.mutations import MUTATION_VARIABLE, MUTATIONS
 
+TWIN = "stripe_twin"
 CONTROL_VARIABLE = "CHAOS_CONTROL_FILE"
 SETTINGS = {
     "ledger": "LedgerSettings",
@@ -27,9 +28,12 @@ SETTINGS = {
 
 def run(service: str) -> None:
     """Serves until SIGTERM, as `python -m <service>` does."""
+    if service == TWIN:
+        importlib.import_module("sandbox.stripe_twin.__main__").main()
+        return
     module = importlib.import_module(f"{service}.__main__")
     control = Control(Path(os.environ[CONTROL_VARIABLE]))
-    if mutation := os.environ.get(MUTATION_VARIABLE):
+    for mutation in filter(None, os.environ.get(MUTATION_VARIABLE, "").split(",")):
         MUTATIONS[mutation].install()
 
     @asynccontextmanager

@@ -1,6 +1,7 @@
 """The test's side of the nursery: orders services and hears when they end."""
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -23,7 +24,9 @@ class Child:
     def signal(self, number: int) -> None:
         """Sends a signal, unless the process has ended: its id may be another's by then."""
         if not self.ended.is_set():
-            os.kill(self.pid, number)
+            # The news of its end may be on its way.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
 
 class Nursery:
@@ -62,9 +65,16 @@ class Nursery:
             await process.wait()
             await reading
 
-    async def start(self, service: str, environment: Mapping[str, str], log: Path) -> Child:
+    async def start(
+        self, service: str, environment: Mapping[str, str], log: Path, *arguments: str
+    ) -> Child:
         """Starts one service."""
-        order = {"service": service, "environment": dict(environment), "log": str(log)}
+        order = {
+            "service": service,
+            "arguments": arguments,
+            "environment": dict(environment),
+            "log": str(log),
+        }
         async with self._ordering:
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(order).encode() + b"\n")

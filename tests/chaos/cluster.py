@@ -7,7 +7,7 @@ import os
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -22,13 +22,14 @@ from sandbox.engine import wait_until_answering, wait_until_serving
 from sandbox.polling import poll
 from sandbox.processes import ServiceProcess
 from sandbox.stripe_twin.accounts import ACCOUNTS
-from tests.chaos.child import CONTROL_VARIABLE
+from tests.chaos.child import CONTROL_VARIABLE, TWIN
 from tests.chaos.children import Child, Nursery
 from tests.chaos.control import Control
-from tests.chaos.mutations import MUTATION_VARIABLE
+from tests.chaos.mutations import MUTATION_VARIABLE, STAGE_VARIABLE
 from tests.chaos.twin import SteeredTwin
 from tests.ledger.killing.cluster import is_answering
 
+SERVICES = ("ledger", "gateway", "compliance")
 # A killed process must not make its clients wait a second before they try again.
 RECONNECT = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
 # What a service that cannot start, because its database is away, waits before it tries again.
@@ -65,10 +66,13 @@ class Service:
         self._environment = {**environment, CONTROL_VARIABLE: str(self.control.path)}
         self._child: Child | None = None
         self._serving = asyncio.Event()
+        self._may_run = asyncio.Event()
+        self._may_run.set()
 
     async def run(self) -> None:
         """Keeps it running until cancelled."""
         while True:
+            await self._may_run.wait()
             child = await self._nursery.start(
                 self.name.partition("-")[0], self._environment, self._log
             )
@@ -108,6 +112,16 @@ class Service:
             child.signal(signal.SIGKILL)
         await child.ended.wait()
 
+    async def go_down(self) -> None:
+        """`kill -9`, and nobody starts it again until `come_up`."""
+        self._may_run.clear()
+        await self.kill()
+
+    async def come_up(self) -> None:
+        """Starts it again and waits until it serves."""
+        self._may_run.set()
+        await self.serving()
+
     async def restart(self) -> None:
         """Lets it drain, and waits until it serves again."""
         await self.serving()
@@ -139,36 +153,29 @@ class Cluster:
         self.services: dict[str, Service] = {}
         self.databases: dict[str, str] = {}
 
-    async def start(self, mutation: str | None = None) -> None:
-        """Starts everything and waits until it serves."""
-        self._start_twin()
-        await self.start_postgres()
-        for name in ("ledger", "gateway", "compliance"):
-            self.databases[name] = await asyncio.to_thread(self._postgres.database_url, name)
-        await self._until_twin_answers()
+    async def start(self, mutations: Sequence[str], databases: Mapping[str, str] | None) -> None:
+        """Starts everything and waits until it serves; PostgreSQL unless databases are given."""
+        if databases is None:
+            await self.start_postgres()
+            for name in SERVICES:
+                self.databases[name] = await asyncio.to_thread(self._postgres.database_url, name)
+        else:
+            self.databases = dict(databases)
+        await self._start_twin()
         environment = self._environment()
-        mutated = {MUTATION_VARIABLE: mutation} if mutation else {}
+        mutated = {MUTATION_VARIABLE: ",".join(mutations), STAGE_VARIABLE: str(self.logs)}
         first, second = self._ports, self._second
-        for name, port, more in (
-            ("ledger", first.ledger, {}),
-            ("compliance", first.compliance, {}),
-            ("gateway-1", first.gateway, mutated),
-            (
-                "gateway-2",
-                second.gateway,
-                {
-                    "GATEWAY_LISTEN_ADDRESS": at(second.gateway),
-                    "GATEWAY_HTTP_ADDRESS": at(second.gateway_http),
-                    **mutated,
-                },
-            ),
-        ):
-            service = Service(name, self._nursery, environment | more, port, self.logs)
-            self.services[name] = service
-            running = asyncio.create_task(service.run())
-            self._stack.push_async_callback(cancel, running)
-            # One by one: the second gateway finds the tables that the first has made.
-            await service.serving()
+        self._supervise("ledger", first.ledger, environment)
+        self._supervise("compliance", first.compliance, environment)
+        self._supervise("gateway-1", first.gateway, environment | mutated)
+        await self.serving()
+        # It finds the tables that the first has made.
+        own = {
+            "GATEWAY_LISTEN_ADDRESS": at(second.gateway),
+            "GATEWAY_HTTP_ADDRESS": at(second.gateway_http),
+        }
+        self._supervise("gateway-2", second.gateway, environment | mutated | own)
+        await self.serving()
 
     async def stop(self) -> None:
         """Ends everything."""
@@ -233,18 +240,16 @@ class Cluster:
     async def _until_postgres_answers(self) -> None:
         await poll(lambda: asyncio.to_thread(is_answering, self._postgres.server_url), bool)
 
-    def _start_twin(self) -> None:
-        self._twin = ServiceProcess(
-            "stripe_twin",
-            ("sandbox.stripe_twin", "--port", str(self._ports.stripe_twin)),
-            {},
-            self.logs / "stripe_twin.log",
-        )
+    def _supervise(self, name: str, port: int, environment: Mapping[str, str]) -> None:
+        service = Service(name, self._nursery, environment, port, self.logs)
+        self.services[name] = service
+        self._stack.push_async_callback(cancel, asyncio.create_task(service.run()))
 
-    async def _until_twin_answers(self) -> None:
-        await self._twin.start()
-        self._stack.push_async_callback(self._twin.kill)
-        await self._twin.wait_until(wait_until_answering(self.twin_url))
+    async def _start_twin(self) -> None:
+        port = str(self._ports.stripe_twin)
+        child = await self._nursery.start(TWIN, {}, self.logs / f"{TWIN}.log", "--port", port)
+        self._stack.callback(child.signal, signal.SIGKILL)
+        await wait_until_answering(self.twin_url)
         async with SteeredTwin.open(self.twin_url) as twin:
             await twin.change_settings(webhook_retry_seconds=WEBHOOK_RETRY_SECONDS)
             for account, gateway in zip(ACCOUNTS, self.gateway_http.values(), strict=True):
@@ -289,15 +294,22 @@ class Cluster:
 
 
 @asynccontextmanager
-async def running_cluster(logs: Path, mutation: str | None = None) -> AsyncIterator[Cluster]:
-    """Everything, serving; a mutation is installed in both gateways. `logs` is a folder."""
-    async with Nursery.open(logs / "nursery.log") as nursery:
-        cluster = Cluster(nursery, Ports.free(), Ports.free(), logs)
-        try:
-            await cluster.start(mutation)
-            yield cluster
-        finally:
-            await cluster.stop()
+async def running_cluster(
+    nursery: Nursery,
+    logs: Path,
+    mutations: Sequence[str] = (),
+    databases: Mapping[str, str] | None = None,
+) -> AsyncIterator[Cluster]:
+    """Everything, serving, on given databases or a PostgreSQL of its own that can be killed.
+
+    `logs` is a folder; mutations are installed in both gateways.
+    """
+    cluster = Cluster(nursery, Ports.free(), Ports.free(), logs)
+    try:
+        await cluster.start(mutations, databases)
+        yield cluster
+    finally:
+        await cluster.stop()
 
 
 def _backends(postmaster: int) -> list[int]:

@@ -18,7 +18,7 @@ from runtime.errors import from_rpc_error
 from sandbox.twin_admin import TwinAdminError
 from tests.chaos.evidence import FINAL_STATES, Answer
 from tests.chaos.judge import STICKY
-from tests.chaos.plan import PlannedPayment, Step
+from tests.chaos.plan import PATIENCE, PlannedPayment, Step
 from tests.chaos.progress import Progress
 from tests.chaos.twin import SteeredTwin
 
@@ -127,6 +127,11 @@ class Customers:
             self._note(request, name, response)
             return response
         return None
+
+    async def read(self, random: Random, payment_id: str) -> payment.Payment | None:
+        """GetPayment; None if nobody answers."""
+        read = await self.ask(random, pb.GetPaymentRequest(payment_id=payment_id), PATIENCE)
+        return read.payment if read is not None else None
 
     async def authenticate(self, intent_id: str, *, passed: bool) -> None:
         """What the customer does at the bank; too late if the payment has gone on since."""

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 
 from tests.chaos.cluster import Cluster
+from tests.chaos.plan import GATEWAYS
 from tests.chaos.twin import SteeredTwin
 
 # What may still be under way, and how many; each has to come to zero.
@@ -28,23 +29,23 @@ MAX_LEAPS = 40
 LOOKS = 2
 
 
-async def heal(cluster: Cluster, twin: SteeredTwin) -> tuple[str, ...]:
+async def heal(time: "Time", max_leaps: int = MAX_LEAPS) -> tuple[str, ...]:
     """Ends all troubles and waits; what is still under way after all leaps, in words."""
+    twin, cluster = time.twin, time.cluster
     await twin.set_outage("off")
     await twin.clear_faults()
     await twin.clear_webhook_faults()
+    await twin.resume_webhooks()
     for service in cluster.services.values():
         service.control.steps_left = 0
-        service.control.offset = timedelta(0)
+    time.agree()
     await cluster.serving()
     # A gateway looks at its start for the events that no webhook has brought.
-    for name in ("gateway-1", "gateway-2"):
-        await cluster.services[name].restart()
-    time = Time(cluster, twin)
-    await _until_quiet(time)
+    await asyncio.gather(*(cluster.services[name].restart() for name in GATEWAYS))
+    await _until_quiet(time, max_leaps)
     # What Stripe does by itself later, such as refunds that fail; and then again until quiet.
     await time.leap(LATER)
-    return await _until_quiet(time)
+    return await _until_quiet(time, max_leaps)
 
 
 class Time:
@@ -55,20 +56,24 @@ class Time:
         self.twin = twin
         self._passed = timedelta(0)
 
+    def agree(self) -> None:
+        """Ends all differences between clocks."""
+        for service in self.cluster.services.values():
+            service.control.offset = self._passed
+
     async def leap(self, step: timedelta) -> None:
         """Time goes on for everybody at once."""
         self._passed += step
         await self.twin.change_settings(signature_skew_seconds=self._passed.total_seconds())
-        for service in self.cluster.services.values():
-            service.control.offset = self._passed
+        self.agree()
         await self.twin.advance(step.total_seconds())
 
 
-async def _until_quiet(time: Time) -> tuple[str, ...]:
+async def _until_quiet(time: Time, max_leaps: int) -> tuple[str, ...]:
     found: tuple[str, ...] = ()
     quiet = 0
     loop = asyncio.get_running_loop()
-    for _ in range(MAX_LEAPS):
+    for _ in range(max_leaps):
         until = loop.time() + PATIENCE_SECONDS
         while loop.time() < until:
             before, found = found, await under_way(time.cluster, time.twin)

@@ -1,17 +1,212 @@
-"""Defects that are put into a gateway's process from outside, to show that the judge sees them."""
+"""Defects that are put into the gateways' processes from outside, to show that the judge sees them.
 
-from collections.abc import Callable, Mapping
+Each replaces one attribute by one that breaks one promise. What is called an accident here is no
+defect: it makes happen, at a sure moment, what chance brings otherwise, and must do no harm.
+"""
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-MUTATION_VARIABLE = "CHAOS_MUTATION"
+from sqlalchemy import update
+
+import gateway.bookkeeping.worker
+import gateway.payments.authorizing
+import gateway.payments.executor
+import gateway.webhooks.receiver
+from gateway.bookkeeping.ledger_requests import ledger_item
+from gateway.bookkeeping.store import BookingStore
+from gateway.payments import operation_store
+from gateway.payments.asking import Outside
+from gateway.payments.operation import OperationKind, OperationState, Step
+from gateway.payments.payment import FailureCode, PaymentFailure, take
+from gateway.payments.reply import RailReply
+from gateway.payments.rows import operation_row
+from gateway.payments.schema import OPERATION
+from gateway.payments.states import Transition
+from gateway.rails.http_client import StripeHttpClient
+from gateway.rails.outcome import NotSentReason, Outcome, OutcomeClass
+from gateway.webhooks.inbox import PostgresInbox
+
+MUTATION_VARIABLE = "CHAOS_MUTATIONS"
+# A folder in which an accident waits for the test's signal.
+STAGE_VARIABLE = "CHAOS_STAGE"
+SIGNAL_FILE = "go-on"
+LOOK_SECONDS = 0.02
+HELD_UP_MINOR = 77_77
+KEY_HEADER = "idempotency-key"
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """A defect by name."""
+    """A defect, or an accident."""
 
     name: str
     install: Callable[[], None]
 
 
-MUTATIONS: Mapping[str, Mutation] = {}
+def _send_with(change: Callable[[str], str | None]) -> None:
+    """Has every request to Stripe go out with another idempotency key, or without one."""
+    original = StripeHttpClient.request_async
+
+    async def request(
+        self: StripeHttpClient,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        post_data: Any = None,
+    ) -> Any:
+        changed = {
+            name: change(value) if name.lower() == KEY_HEADER else value
+            for name, value in headers.items()
+        }
+        kept = {name: value for name, value in changed.items() if value is not None}
+        return await original(self, method, url, kept, post_data)
+
+    _put(StripeHttpClient, "request_async", request)
+
+
+def _drop_the_key() -> None:
+    _send_with(lambda _: None)
+
+
+def _resend_with_a_new_key() -> None:
+    _send_with(lambda key: f"{key}-{secrets.token_hex(4)}")
+
+
+def _skip_fencing() -> None:
+    """Whoever comes back late writes all the same."""
+
+    async def save(connection: Any, operation: Any) -> None:
+        row = operation_row(operation)
+        await connection.execute(
+            update(OPERATION).where(OPERATION.c.id == operation.id).values(row)
+        )
+
+    _put(operation_store, "save_operation", save)
+
+
+def _acknowledge_before_storing() -> None:
+    """Webhooks are answered first and stored a minute later."""
+    original = PostgresInbox.store
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def store(self: PostgresInbox, event: Any) -> bool:
+        async def later() -> None:
+            await asyncio.sleep(60)
+            await original(self, event)
+
+        task = asyncio.create_task(later())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        return True
+
+    _put(PostgresInbox, "store", store)
+
+
+def _accept_forgeries() -> None:
+    _put(gateway.webhooks.receiver, "find_signature_problem", lambda *_: None)
+
+
+def _void_while_unknown() -> None:
+    """A charge of unknown outcome is called failed, and its hold is released."""
+
+    def failed(so_far: Any, reply: RailReply, given: Any) -> Any:
+        change = take(
+            so_far.payment,
+            Transition.FAILED,
+            given.now,
+            failure=PaymentFailure(FailureCode.RAIL_REJECTED),
+            hold_id="",
+        )
+        return so_far.then(change).ended(OperationState.FAILED, given.now, reply.code)
+
+    _put(gateway.payments.authorizing, "unknown", failed)
+
+
+def _rebook_with_a_new_request_id() -> None:
+    def anew(fact: Any, *, revision: int, **more: Any) -> Any:
+        return ledger_item(fact, revision=revision + secrets.randbelow(10**6), **more)
+
+    _put(gateway.bookkeeping.worker, "ledger_item", anew)
+
+
+def _forget_jobs() -> None:
+    """Nobody goes on with the operations of a process that died."""
+
+    async def claim(*_: Any) -> Sequence[Any]:
+        return []
+
+    _put(operation_store, "claim", claim)
+
+
+def _resend_past_the_horizon() -> None:
+    _put(gateway.payments.executor, "next_step", lambda *_: Step.SEND)
+
+
+def _hold_up_the_first_byte() -> None:
+    """Accident: a charge of `HELD_UP_MINOR` is held up before its first byte goes out, until the
+    test says so; then it ends as never sent."""
+    original = Outside.ask
+    signal = Path(os.environ[STAGE_VARIABLE]) / SIGNAL_FILE
+    held_up: list[str] = []
+
+    async def ask(
+        self: Outside, payment: Any, operation: Any, step: Step, now: Any, *, resend: bool
+    ) -> Any:
+        first = operation.kind is OperationKind.AUTHORIZE and not (resend or held_up)
+        if not first or payment.amount_minor != HELD_UP_MINOR:
+            return await original(self, payment, operation, step, now, resend=resend)
+        held_up.append(operation.id)
+        await asyncio.to_thread(_wait_for, signal)
+        return RailReply(Outcome(OutcomeClass.NOT_SENT, not_sent_reason=NotSentReason.BREAKER_OPEN))
+
+    _put(Outside, "ask", ask)
+
+
+def _wait_for(signal: Path) -> None:
+    while not signal.exists():
+        time.sleep(LOOK_SECONDS)
+
+
+def _lose_what_the_ledger_said() -> None:
+    """Accident: what came of the process's first bookings is not written down."""
+    original = BookingStore.settle
+    lost: list[int] = []
+
+    async def settle(self: BookingStore, settlements: Sequence[Any], **more: Any) -> Any:
+        if settlements and not lost:
+            lost.append(len(settlements))
+            raise OSError("the connection to the database is gone")
+        return await original(self, settlements, **more)
+
+    _put(BookingStore, "settle", settle)
+
+
+def _put(owner: Any, name: str, value: Any) -> None:
+    """Replaces what is there: a defect in something that is gone would show nothing."""
+    assert hasattr(owner, name), f"{owner} has no {name} any more"
+    setattr(owner, name, value)
+
+
+MUTATIONS: Mapping[str, Mutation] = {
+    mutation.name: mutation
+    for mutation in (
+        Mutation("drop_the_key", _drop_the_key),
+        Mutation("resend_with_a_new_key", _resend_with_a_new_key),
+        Mutation("skip_fencing", _skip_fencing),
+        Mutation("acknowledge_before_storing", _acknowledge_before_storing),
+        Mutation("accept_forgeries", _accept_forgeries),
+        Mutation("void_while_unknown", _void_while_unknown),
+        Mutation("rebook_with_a_new_request_id", _rebook_with_a_new_request_id),
+        Mutation("forget_jobs", _forget_jobs),
+        Mutation("resend_past_the_horizon", _resend_past_the_horizon),
+        Mutation("accident_before_the_first_byte", _hold_up_the_first_byte),
+        Mutation("accident_after_booking", _lose_what_the_ledger_said),
+    )
+}

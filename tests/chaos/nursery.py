@@ -6,8 +6,8 @@ Importing a service takes a second of processor time, and a run kills a thousand
 process imports them once, before any of them has made a thread or a connection, and each service
 is a fork of it: a process of its own, killed and reaped like any other.
 
-It reads one JSON object a line from standard input, `{"service", "environment", "log"}`, answers
-each with `{"pid"}`, and writes `{"pid", "code"}` when a child has ended.
+It reads one JSON object a line from standard input, `{"service", "arguments", "environment",
+"log"}`, answers each with `{"pid"}`, and writes `{"pid", "code"}` when a child has ended.
 """
 
 import ctypes
@@ -23,10 +23,14 @@ from typing import Any
 import compliance.__main__
 import gateway.__main__
 import ledger.__main__
+import sandbox.stripe_twin.__main__
 from sandbox.child import PR_SET_PDEATHSIG
 from tests.chaos.child import run
 
-SERVICES = (ledger.__main__, gateway.__main__, compliance.__main__)
+IMPORTED = (
+    *(ledger.__main__, gateway.__main__, compliance.__main__),
+    sandbox.stripe_twin.__main__,
+)
 READ_BYTES = 65_536
 
 
@@ -73,7 +77,7 @@ def start(order: dict[str, Any]) -> int:
             os.dup2(source, target)
         os.closerange(3, 64)
         os.environ.update(order["environment"])
-        sys.argv = [order["service"]]
+        sys.argv = [order["service"], *order["arguments"]]
         run(order["service"])
         code = 0
     except SystemExit as ending:

@@ -15,11 +15,12 @@ from compliance.v1 import subject_pb2 as subject
 from sandbox.clients import Clients
 from sandbox.demo.scenarios import SANCTIONED_NAME
 from sandbox.demo.shop import Shop
+from tests.chaos.children import Nursery
 from tests.chaos.cluster import Cluster, running_cluster
 from tests.chaos.customers import Customers
 from tests.chaos.evidence import Evidence
 from tests.chaos.gathering import gather
-from tests.chaos.healing import heal
+from tests.chaos.healing import Time, heal
 from tests.chaos.judge import Violation, judge
 from tests.chaos.plan import GATEWAYS, Plan
 from tests.chaos.progress import Progress
@@ -78,11 +79,12 @@ class Report:
         )
 
 
-async def run(plan: Plan, logs: Path, say: Say, mutation: str | None = None) -> Report:
+async def run(plan: Plan, logs: Path, say: Say) -> Report:
     """Plays a plan, heals, and judges."""
     started = time.monotonic()
     async with (
-        running_cluster(logs, mutation) as cluster,
+        Nursery.open(logs / "nursery.log") as nursery,
+        running_cluster(nursery, logs) as cluster,
         SteeredTwin.open(cluster.twin_url) as twin,
         AsyncExitStack() as stack,
     ):
@@ -103,7 +105,7 @@ async def run(plan: Plan, logs: Path, say: Say, mutation: str | None = None) -> 
             telling.cancel()
             going.cancel()
         say(f"healing after {time.monotonic() - started:.1f} s")
-        restless = await heal(cluster, twin)
+        restless = await heal(Time(cluster, twin))
         await ask_again(customers, plan)
         say(f"judging after {time.monotonic() - started:.1f} s")
         evidence = await gather(

@@ -58,7 +58,7 @@ class Troubles:
             for kills in by_part.values():
                 going.create_task(self._kill_one_after_another(kills))
             for trouble in self._plan.troubles:
-                going.create_task(self._suffer(trouble))
+                going.create_task(self.suffer(trouble))
 
     async def _kill_one_after_another(self, kills: Iterable[Kill]) -> None:
         for number, kill in enumerate(kills):
@@ -67,7 +67,8 @@ class Troubles:
             draw = Random(f"{self._plan.seed} {kill.victim} {number}")
             await self._cluster.kill(kill.victim, kill.steps, draw)
 
-    async def _suffer(self, trouble: Trouble) -> None:
+    async def suffer(self, trouble: Trouble) -> None:
+        """One of them, from its payment on until it is over."""
         await self._progress.reached(trouble.at_payment)
         detail = trouble.detail
         self.counts[trouble.kind] += 1

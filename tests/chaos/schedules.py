@@ -1,0 +1,187 @@
+"""Directed schedules: one accident each, at a sure moment, which does no harm to a whole engine."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+from gateway.v1 import payment_pb2 as payment
+from sandbox.polling import poll
+from tests.chaos.cluster import Cluster
+from tests.chaos.customers import Customers
+from tests.chaos.evidence import Evidence
+from tests.chaos.gathering import gather
+from tests.chaos.healing import Time, heal
+from tests.chaos.mutations import HELD_UP_MINOR, SIGNAL_FILE
+from tests.chaos.plan import GATEWAYS, PATIENCE, PlannedPayment, Step, Trouble, draw_plan
+from tests.chaos.progress import Progress
+from tests.chaos.run import open_shop
+from tests.chaos.troubles import Troubles
+from tests.chaos.twin import SteeredTwin
+
+INTENTS = "/v1/payment_intents"
+ACTED_SECONDS = 20.0
+PAST_THE_HORIZON = timedelta(hours=25)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An engine with one client."""
+
+    cluster: Cluster
+    twin: SteeredTwin
+    customers: Customers
+    troubles: Troubles
+    time: Time
+
+    async def pay(self, number: int, *steps: Step, **changes: Any) -> None:
+        """Plays the client of a payment to its end."""
+        await self.customers.play([planned(number, *steps, **changes)], at_once=1)
+
+    async def until_posts(self, times: int, *, acted: bool) -> None:
+        """Waits until so many more charges were asked for, or carried out by Stripe."""
+        before = await self._posts(acted)
+        await poll(lambda: self._posts(acted), lambda now: now >= before + times, ACTED_SECONDS)
+
+    async def _posts(self, acted: bool) -> int:
+        posts = await self.twin.requests("POST", INTENTS)
+        return sum(post["acted"] or not acted for post in posts)
+
+    async def heal_and_gather(self, max_leaps: int) -> Evidence:
+        """What is there in the end."""
+        restless = await heal(self.time, max_leaps)
+        return await gather(
+            self.cluster,
+            self.twin,
+            answers=self.customers.answers,
+            accepted_forgeries=self.troubles.accepted_forgeries,
+            restless=restless,
+        )
+
+
+Schedule = Callable[[Stage], Awaitable[None]]
+
+
+def planned(number: int, *steps: Step, **changes: Any) -> PlannedPayment:
+    """A plain payment of the default corridor, or one with some changes."""
+    values: dict[str, Any] = {
+        "number": number,
+        "request_id": f"directed-{number}",
+        "amount_minor": 1_000 + number,
+        "currency": "USD",
+        "card": "visa",
+        "corridor": "default",
+        "blocked": False,
+        "manual": False,
+        "off_session": False,
+        "queue_seconds": None,
+        "tries": PATIENCE,
+        "steps": steps,
+    }
+    return PlannedPayment(**values | changes)
+
+
+async def open_stage(cluster: Cluster, twin: SteeredTwin, *gateways: str) -> Stage:
+    """A stage whose client uses these gateways."""
+    progress = Progress()
+    channels = [cluster.channel(gateway) for gateway in gateways]
+    customers = await open_shop(cluster, twin, channels, progress)
+    troubles = Troubles(cluster, twin, draw_plan(1, 1, 0), progress)
+    return Stage(cluster, twin, customers, troubles, Time(cluster, twin))
+
+
+async def the_answer_is_lost(stage: Stage) -> None:
+    """Stripe charges and refunds, and neither answer arrives."""
+    await stage.twin.change_settings(strict_idempotency=False)
+    for path in (INTENTS, "/v1/refunds"):
+        await stage.twin.add_fault(kind="reset", when="after", method="POST", path=path, count=1)
+    await stage.pay(1, Step("refund", 300))
+
+
+async def the_outcome_stays_unknown(stage: Stage) -> None:
+    """Stripe charges, and for a while no answer arrives."""
+    fault = await stage.twin.add_fault(
+        kind="error", when="after", method="POST", path=INTENTS, status=502
+    )
+    await stage.twin.pause_webhooks()
+    paying = asyncio.create_task(stage.pay(2))
+    await stage.until_posts(4, acted=False)
+    await asyncio.wait((paying,), timeout=2)
+    await stage.twin.clear_fault(fault)
+    await stage.twin.resume_webhooks()
+    await paying
+
+
+async def another_takes_over(stage: Stage) -> None:
+    """The first gateway is held up after its commit and before its first byte, the second takes
+    the charge over and makes it, and the first comes back to say that nothing was sent."""
+    await stage.twin.pause_webhooks()
+    fault = await stage.twin.add_fault(kind="reset", when="after", method="POST", path=INTENTS)
+    paying = asyncio.create_task(stage.pay(3, amount_minor=HELD_UP_MINOR))
+    stage.cluster.jump("gateway-2", timedelta(seconds=30))
+    await stage.until_posts(1, acted=True)
+    (stage.cluster.logs / SIGNAL_FILE).touch()
+    await asyncio.wait((paying,), timeout=2)
+    await stage.twin.clear_fault(fault)
+    await paying
+    await stage.twin.resume_webhooks()
+
+
+async def gateways_die_after_webhooks(stage: Stage) -> None:
+    """A webhook is acknowledged, and then the gateways die."""
+    await stage.pay(4)
+
+    async def acknowledged() -> bool:
+        return any(attempt["status"] == 200 for attempt in await stage.twin.deliveries())
+
+    await poll(acknowledged, bool)
+    await stage.cluster.kill("gateways", None, Random(1))
+
+
+async def the_gateway_dies(stage: Stage) -> None:
+    """Stripe charges, and the gateway dies before it has heard of it."""
+    await stage.twin.pause_webhooks()
+    fault = await stage.twin.add_fault(kind="hang", when="after", method="POST", path=INTENTS)
+    paying = asyncio.create_task(stage.pay(5, tries=3))
+    await stage.until_posts(1, acted=True)
+    await stage.cluster.kill("gateways", None, Random(1))
+    await stage.twin.clear_fault(fault)
+    await paying
+    await stage.twin.resume_webhooks()
+
+
+async def somebody_forges(stage: Stage) -> None:
+    """Webhooks that Stripe has not signed."""
+    await stage.pay(6, manual=True)
+    for how in ("unsigned", "wrong_secret", "other_account", "old"):
+        detail = {"how": how, "gateway": "gateway-1", "event_type": "payment_intent.succeeded"}
+        await stage.troubles.suffer(Trouble(1, 1, 0, "forgery", detail))
+
+
+async def a_booking_is_not_written_down(stage: Stage) -> None:
+    """The ledger books, and the gateway does not get to write that down."""
+    await stage.pay(7)
+
+
+async def the_key_is_forgotten(stage: Stage) -> None:
+    """The answer of a charge is lost, and nobody can ask until Stripe has forgotten the key."""
+    await stage.twin.pause_webhooks()
+    await stage.twin.add_fault(kind="reset", when="after", method="POST", path=INTENTS)
+    await stage.pay(8, tries=2)
+    # Both are down meanwhile: a call that is under way when time leaps belongs to no real day.
+    gateways = [stage.cluster.services[name] for name in GATEWAYS]
+    await asyncio.gather(*(gateway.go_down() for gateway in gateways))
+    await stage.twin.clear_faults()
+    await stage.time.leap(PAST_THE_HORIZON)
+    await asyncio.gather(*(gateway.come_up() for gateway in gateways))
+
+    async def decided() -> int:
+        ids = {answer.payment_id for answer in stage.customers.answers} - {""}
+        assert ids
+        shown = await stage.customers.read(Random(1), ids.pop())
+        return int(shown.state) if shown is not None else 0
+
+    await poll(decided, lambda state: state != payment.PAYMENT_STATE_AUTHORIZING)
+    await stage.twin.resume_webhooks()

@@ -1,0 +1,117 @@
+"""The judge can fail: each defect that is put into the gateways is caught by a directed schedule.
+
+The same schedules against the engine as it is find nothing.
+"""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import make_url
+
+from runtime.migrations import migrate
+from sandbox.databases import databases_beside, with_database
+from tests.chaos import schedules
+from tests.chaos.children import Nursery
+from tests.chaos.cluster import SERVICES, running_cluster
+from tests.chaos.healing import MAX_LEAPS
+from tests.chaos.judge import judge
+from tests.chaos.mutations import MUTATIONS
+from tests.chaos.plan import GATEWAYS
+from tests.chaos.schedules import Schedule, Stage, open_stage
+from tests.chaos.twin import SteeredTwin
+
+FIRST = GATEWAYS[:1]
+ACCIDENTS = ("accident_before_the_first_byte", "accident_after_booking")
+# Enough for leases and back-offs; a defect may leave things that no time ends.
+FEW_LEAPS = 3
+# Which rule sees which defect, and in which schedule.
+CAUGHT: dict[str, tuple[Schedule, set[str]]] = {
+    "drop_the_key": (schedules.the_answer_is_lost, {"key", "double charge", "double refund"}),
+    "resend_with_a_new_key": (schedules.the_answer_is_lost, {"double charge", "double refund"}),
+    "skip_fencing": (schedules.another_takes_over, {"double charge"}),
+    "acknowledge_before_storing": (schedules.gateways_die_after_webhooks, {"webhook"}),
+    "accept_forgeries": (schedules.somebody_forges, {"webhook"}),
+    "void_while_unknown": (schedules.the_outcome_stays_unknown, {"untrue answer"}),
+    "rebook_with_a_new_request_id": (schedules.a_booking_is_not_written_down, {"books"}),
+    "forget_jobs": (schedules.the_gateway_dies, {"undecided"}),
+    "resend_past_the_horizon": (schedules.the_key_is_forgotten, {"double charge"}),
+}
+SCHEDULES = tuple(dict.fromkeys(schedule for schedule, _ in CAUGHT.values()))
+
+
+@pytest.fixture(scope="module")
+async def nursery(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Nursery]:
+    async with Nursery.open(tmp_path_factory.mktemp("nursery") / "nursery.log") as nursery:
+        yield nursery
+
+
+@pytest.fixture(scope="module")
+async def templates(postgres_url: str) -> AsyncIterator[dict[str, str]]:
+    """Databases with all tables and nothing in them, to be copied."""
+    with databases_beside(dict.fromkeys(SERVICES, postgres_url)) as made:
+        urls = {service: made[f"{service.upper()}_DATABASE_URL"] for service in SERVICES}
+        for service, url in urls.items():
+            await migrate(url, service)
+        yield urls
+
+
+@pytest.fixture
+def databases(postgres_url: str, templates: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Empty databases by the names of their services."""
+    made: dict[str, str] = {}
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        for service, template in templates.items():
+            name = sql.Identifier(f"chaos_{service}_{uuid.uuid4().hex[:8]}")
+            source = sql.Identifier(make_url(template).database or "")
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, source))
+            made[service] = with_database(postgres_url, name.as_string().strip('"'))
+    yield made
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        for url in made.values():
+            name = sql.Identifier(make_url(url).database or "")
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+@asynccontextmanager
+async def stage_with(
+    nursery: Nursery, logs: Path, databases: dict[str, str], mutations: Sequence[str]
+) -> AsyncIterator[Stage]:
+    """An engine with defects or accidents, and a client that knows its first gateway only."""
+    async with (
+        running_cluster(nursery, logs, mutations, databases) as cluster,
+        SteeredTwin.open(cluster.twin_url) as twin,
+    ):
+        yield await open_stage(cluster, twin, *FIRST)
+
+
+def test_every_defect_has_its_schedule() -> None:
+    assert CAUGHT.keys() | set(ACCIDENTS) == MUTATIONS.keys()
+
+
+@pytest.mark.timeout(300)
+async def test_the_engine_as_it_is_survives_every_schedule(
+    nursery: Nursery, tmp_path: Path, databases: dict[str, str]
+) -> None:
+    async with stage_with(nursery, tmp_path, databases, ACCIDENTS) as stage:
+        for schedule in SCHEDULES:
+            await schedule(stage)
+        evidence = await stage.heal_and_gather(MAX_LEAPS)
+    assert judge(evidence) == []
+    assert len(evidence.payments) == len(SCHEDULES)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("mutation", CAUGHT)
+async def test_the_defect_is_caught(
+    mutation: str, nursery: Nursery, tmp_path: Path, databases: dict[str, str]
+) -> None:
+    schedule, rules = CAUGHT[mutation]
+    async with stage_with(nursery, tmp_path, databases, [*ACCIDENTS, mutation]) as stage:
+        await schedule(stage)
+        evidence = await stage.heal_and_gather(FEW_LEAPS)
+    assert rules <= {violation.rule for violation in judge(evidence)}
