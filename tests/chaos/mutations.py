@@ -31,7 +31,7 @@ from gateway.payments.schema import OPERATION
 from gateway.payments.states import Transition
 from gateway.rails.http_client import StripeHttpClient
 from gateway.rails.outcome import NotSentReason, Outcome, OutcomeClass
-from gateway.webhooks.inbox import PostgresInbox
+from gateway.webhooks.postgres_buffer import PostgresBuffer
 
 MUTATION_VARIABLE = "CHAOS_MUTATIONS"
 # A folder in which an accident waits for the test's signal.
@@ -93,10 +93,10 @@ def _skip_fencing() -> None:
 
 def _acknowledge_before_storing() -> None:
     """Webhooks are answered first and stored a minute later."""
-    original = PostgresInbox.store
+    original = PostgresBuffer.store
     tasks: set[asyncio.Task[None]] = set()
 
-    async def store(self: PostgresInbox, event: Any) -> bool:
+    async def store(self: PostgresBuffer, event: Any) -> bool:
         async def later() -> None:
             await asyncio.sleep(60)
             await original(self, event)
@@ -106,7 +106,7 @@ def _acknowledge_before_storing() -> None:
         task.add_done_callback(tasks.discard)
         return True
 
-    _put(PostgresInbox, "store", store)
+    _put(PostgresBuffer, "store", store)
 
 
 def _accept_forgeries() -> None:
