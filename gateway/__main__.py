@@ -23,6 +23,7 @@ from gateway.merchants.requests import RequestBook
 from gateway.merchants.schema import CHANNEL as MERCHANT_CHANNEL
 from gateway.merchants.service import MerchantServicer
 from gateway.merchants.stripe_events import MerchantEvents
+from gateway.operations.schema import CHANNEL as BACK_OFFICE_CHANNEL
 from gateway.parts import DATABASE_ROLE, Parts, open_parts
 from gateway.payments.deadlines import Deadlines
 from gateway.payments.line import Line
@@ -31,7 +32,6 @@ from gateway.payments.payments import Payments
 from gateway.payments.reading import PaymentReader
 from gateway.payments.schema import EVENT_CHANNEL, OPERATION_CHANNEL
 from gateway.payments.service import PaymentServicer
-from gateway.payments.stripe_events import PaymentEvents
 from gateway.payments.waiting import Patience
 from gateway.payments.worker import OperationWorker
 from gateway.rails.errors import ERRORS
@@ -57,13 +57,13 @@ from gateway.webhooks.consumer import ConsumerPolicy, WebhookConsumer
 from gateway.webhooks.opening import open_broker
 from gateway.webhooks.receiver import WebhookReceiver
 from gateway.webhooks.recovery import EventRecovery
-from gateway.webhooks.router import EventRouter
+from gateway.webhooks.router import EventRouter, merged
 from gateway.webhooks.schema import CHANNEL as WEBHOOK_CHANNEL
 from gateway.webhooks.upkeep import InboxUpkeep
 from runtime.client import open_channel
 from runtime.clock import Clock, SystemClock
 from runtime.migrations import migrate
-from runtime.notifications import Listener, Subscription
+from runtime.notifications import Bell, Listener, Subscription
 from runtime.postgres import create_engine, database_urls, ping
 from runtime.process import run_service
 from runtime.server import RegisteredService, RpcServer
@@ -102,6 +102,7 @@ async def open_service(
             http_routes=_routes(parts),
         )
         stack.push_async_callback(parts.executor.drain, settings.drain_seconds)
+        stack.push_async_callback(parts.back_office.runner.drain, settings.drain_seconds)
         work = [parts.rails.modes.run(), _listener(parts).run()]
         if Role.WORKER in settings.active_roles:
             work += _worker(parts)
@@ -176,14 +177,21 @@ def _services(parts: Parts) -> list[RegisteredService]:
             RailServicer(rails.calls, rails.modes, parts.inbox, parts.clock),
             RAIL_CLIENTS,
         ),
+        (
+            dispute_service_pb2,
+            dispute_service_pb2_grpc,
+            "DisputeService",
+            parts.back_office.dispute_servicer,
+            PAYMENT_CLIENTS,
+        ),
+        (
+            payout_service_pb2,
+            payout_service_pb2_grpc,
+            "PayoutService",
+            parts.back_office.payout_servicer,
+            PAYMENT_CLIENTS,
+        ),
     ]
-    # The generated base of a service answers UNIMPLEMENTED to everything.
-    for name, module, stubs in (
-        ("DisputeService", dispute_service_pb2, dispute_service_pb2_grpc),
-        ("PayoutService", payout_service_pb2, payout_service_pb2_grpc),
-    ):
-        unimplemented = getattr(stubs, f"{name}Servicer")()
-        servicers.append((module, stubs, name, unimplemented, PAYMENT_CLIENTS))
     return [
         RegisteredService(
             add=getattr(stubs, f"add_{name}Servicer_to_server"),
@@ -209,6 +217,7 @@ def _listener(parts: Parts) -> Listener:
         MERCHANT_CHANNEL: parts.merchant_bell,
         WEBHOOK_CHANNEL: parts.webhook_bell,
         BOOKING_CHANNEL: parts.booking_bell,
+        BACK_OFFICE_CHANNEL: parts.back_office_bell,
     }
     return Listener(parts.url, role=DATABASE_ROLE, bells=bells, name="gateway listener")
 
@@ -227,11 +236,16 @@ def _worker(parts: Parts) -> Iterator[Loop]:
     numbering = Numbering(parts.engine)
     yield run_rounds("numbering", numbering.round, parts.bells.any, NUMBER_POLL_SECONDS)
     yield InboxUpkeep(parts.inbox, parts.rails.rails.corridors, parts.clock).run()
-    events = PaymentEvents(
-        parts.engine, parts.rails.rails, parts.executor, parts.bells, bell, parts.timing
+    back_office = parts.back_office
+    yield run_rounds(
+        "disputes and payouts", back_office.runner.round, parts.back_office_bell, WORK_POLL_SECONDS
     )
     router = EventRouter(
-        {**events.routes(), **MerchantEvents(parts.merchants, parts.sync).routes()}
+        merged(
+            parts.events.routes(),
+            MerchantEvents(parts.merchants, parts.sync).routes(),
+            *back_office.routes(),
+        )
     )
     wake = Subscription(parts.webhook_bell)
     policy = ConsumerPolicy(handler_seconds=settings.call_seconds, lease=settings.lease)
@@ -249,6 +263,11 @@ def _duties(parts: Parts) -> Iterator[Duty]:
         "deadlines", lambda: run_rounds("deadlines", deadlines.round, bell, WORK_POLL_SECONDS)
     )
     yield Duty("event recovery", EventRecovery(rails, parts.inbox, parts.clock).run)
+    sweep = parts.back_office.sweep
+    yield Duty(
+        "balance sweep",
+        lambda: run_rounds("balance sweep", sweep.round, Bell(), WORK_POLL_SECONDS),
+    )
 
 
 @asynccontextmanager

@@ -62,6 +62,8 @@ class GatewaySettings(WebhookSettings):
     action_hours: float = Field(24.0, gt=0, le=24 * 7)
     review_hours: float = Field(72.0, gt=0, le=24 * 30)
     review_recheck_seconds: float = Field(300.0, gt=0, le=86_400)
+    # How often each corridor's balance transactions are looked through.
+    balance_sweep_seconds: float = Field(60.0, gt=0, le=86_400)
 
     @field_validator("ledger_address", "compliance_address")
     @classmethod

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.back_office import BackOffice, open_back_office
 from gateway.config import GatewaySettings
 from gateway.merchants.store import MerchantStore
 from gateway.merchants.sync import MerchantSync
@@ -16,6 +17,7 @@ from gateway.payments.compliance import ComplianceClient
 from gateway.payments.connections import commit_connections
 from gateway.payments.executor import Executor
 from gateway.payments.observing import Timing
+from gateway.payments.stripe_events import PaymentEvents
 from gateway.payments.wakeups import PaymentBells
 from gateway.rails.opening import OpenRails, open_rails
 from gateway.webhooks.broker_buffer import BrokerBuffer
@@ -47,12 +49,15 @@ class Parts:
     merchant_bell: Bell
     webhook_bell: Bell
     booking_bell: Bell
+    back_office_bell: Bell
     executor: Executor
     merchants: MerchantStore
     sync: MerchantSync
     inbox: PostgresInbox
     broker: Broker | None
     buffer: Buffer
+    events: PaymentEvents
+    back_office: BackOffice
 
 
 async def open_parts(
@@ -88,6 +93,17 @@ async def open_parts(
     inbox = PostgresInbox(engine, clock)
     buffer: Buffer = BrokerBuffer(broker, clock) if broker else PostgresBuffer(inbox, clock)
     stack.push_async_callback(buffer.close)
+    executor = Executor(
+        engine,
+        PaymentCommitter(commits),
+        Outside(rails.rails, ComplianceClient(channel, settings.compliance_timeout_seconds)),
+        clock,
+        bells,
+        worker_bell,
+        limits=RunLimits(settings.call_seconds, settings.lease),
+        timing=timing,
+    )
+    events = PaymentEvents(engine, rails.rails, executor, bells, worker_bell, timing)
     return Parts(
         settings=settings,
         clock=clock,
@@ -101,19 +117,15 @@ async def open_parts(
         merchant_bell=Bell(),
         webhook_bell=Bell(),
         booking_bell=Bell(),
-        executor=Executor(
-            engine,
-            PaymentCommitter(commits),
-            Outside(rails.rails, ComplianceClient(channel, settings.compliance_timeout_seconds)),
-            clock,
-            bells,
-            worker_bell,
-            limits=RunLimits(settings.call_seconds, settings.lease),
-            timing=timing,
-        ),
+        back_office_bell=Bell(),
+        executor=executor,
         merchants=merchants,
         sync=MerchantSync(rails.rails, merchants, clock),
         inbox=inbox,
         broker=broker,
         buffer=buffer,
+        events=events,
+        back_office=open_back_office(
+            settings, engine, rails.rails, channel, events, bells, merchants, clock
+        ),
     )

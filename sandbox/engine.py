@@ -154,6 +154,8 @@ def _settings(ports: Ports, corridors_file: Path) -> dict[str, str]:
         "GATEWAY_COMPLIANCE_ADDRESS": at(ports.compliance),
         "GATEWAY_STRIPE_CORRIDORS_FILE": str(corridors_file),
         "COMPLIANCE_GATEWAY_ADDRESS": at(ports.gateway),
+        # So that the books are whole as soon as somebody looks.
+        "GATEWAY_BALANCE_SWEEP_SECONDS": "1",
     }
     listeners = {
         "ledger": (ports.ledger, ports.ledger_http),

@@ -35,6 +35,42 @@ class ApplicationFeeEarned(PaymentFact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TransferReversed(PaymentFact):
+    """Money of a transfer came back from the merchant's Stripe account, with a refund as a rule."""
+
+    transfer_id: str
+    balance_transaction_id: str
+    amount_minor: int
+    balance: StripeBalance = StripeBalance.PENDING
+
+    @property
+    def id(self) -> str:
+        return f"transfer_reversed.{self.balance_transaction_id}"
+
+    @property
+    def requires(self) -> str:
+        return f"transfer.{self.transfer_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationFeeReturned(PaymentFact):
+    """The platform gave its fee back, whole or in part."""
+
+    application_fee_id: str
+    balance_transaction_id: str
+    amount_minor: int
+    balance: StripeBalance = StripeBalance.PENDING
+
+    @property
+    def id(self) -> str:
+        return f"application_fee_returned.{self.balance_transaction_id}"
+
+    @property
+    def requires(self) -> str:
+        return f"application_fee.{self.application_fee_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DisputeOpened(PaymentFact):
     """Stripe withdrew a disputed amount and its fee (the dispute's first balance transaction).
 
@@ -55,13 +91,17 @@ class DisputeOpened(PaymentFact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisputeWon(PaymentFact):
-    """Stripe reinstated a disputed amount; `fee_minor` is what it gave back of its fee."""
+    """Stripe reinstated a disputed amount; `fee_minor` is what it gave back of its fee.
+
+    `was_lost` if DisputeLost came first: an appeal was won.
+    """
 
     MAY_BE_ZERO: ClassVar[frozenset[str]] = frozenset({"fee_minor"})
 
     dispute_id: str
     amount_minor: int
     fee_minor: int = 0
+    was_lost: bool = False
     balance: StripeBalance = StripeBalance.AVAILABLE
 
     @property
@@ -70,7 +110,7 @@ class DisputeWon(PaymentFact):
 
     @property
     def requires(self) -> str:
-        return f"dispute.{self.dispute_id}"
+        return f"{'dispute_lost' if self.was_lost else 'dispute'}.{self.dispute_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +152,13 @@ class FundsAvailable(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayoutFact(Fact):
-    """A fact about one payout from Stripe's available balance to the bank."""
+    """A fact about one payout from Stripe's available balance to the bank.
+
+    `amount_minor` is below zero where Stripe takes from the bank: for a balance below zero, and
+    to reverse a payout.
+    """
+
+    SIGNED: ClassVar[frozenset[str]] = frozenset({"amount_minor"})
 
     payout_id: str
 
@@ -161,6 +207,48 @@ class PayoutFailed(PayoutFact):
     @property
     def requires(self) -> str:
         return f"{'payout_paid' if self.was_paid else 'payout'}.{self.payout_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountFeeCharged(Fact):
+    """A fee of Stripe's that belongs to no charge: for the account, or beside another movement.
+
+    `type` is the balance transaction's. `amount_minor` below zero is a fee that came back.
+    """
+
+    SIGNED: ClassVar[frozenset[str]] = frozenset({"amount_minor"})
+
+    balance_transaction_id: str
+    type: str
+    amount_minor: int
+    balance: StripeBalance = StripeBalance.PENDING
+
+    @property
+    def id(self) -> str:
+        return f"fee.{self.balance_transaction_id}"
+
+    @property
+    def subject(self) -> str:
+        return self.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToppedUp(Fact):
+    """Money came from the bank into Stripe's balance; below zero when it went back."""
+
+    SIGNED: ClassVar[frozenset[str]] = frozenset({"amount_minor"})
+
+    balance_transaction_id: str
+    amount_minor: int
+    balance: StripeBalance = StripeBalance.PENDING
+
+    @property
+    def id(self) -> str:
+        return f"topup.{self.balance_transaction_id}"
+
+    @property
+    def subject(self) -> str:
+        return self.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

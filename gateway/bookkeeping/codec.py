@@ -20,6 +20,8 @@ KINDS: dict[str, type[Fact]] = {
     "refund_failed": facts.RefundFailed,
     "transfer_created": balance_facts.TransferCreated,
     "application_fee_earned": balance_facts.ApplicationFeeEarned,
+    "transfer_reversed": balance_facts.TransferReversed,
+    "application_fee_returned": balance_facts.ApplicationFeeReturned,
     "dispute_opened": balance_facts.DisputeOpened,
     "dispute_won": balance_facts.DisputeWon,
     "dispute_lost": balance_facts.DisputeLost,
@@ -27,6 +29,8 @@ KINDS: dict[str, type[Fact]] = {
     "payout_created": balance_facts.PayoutCreated,
     "payout_paid": balance_facts.PayoutPaid,
     "payout_failed": balance_facts.PayoutFailed,
+    "account_fee_charged": balance_facts.AccountFeeCharged,
+    "topped_up": balance_facts.ToppedUp,
     "unknown_balance_transaction": balance_facts.UnknownBalanceTransaction,
 }
 _NAMES = {kind: name for name, kind in KINDS.items()}

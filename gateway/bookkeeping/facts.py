@@ -184,10 +184,13 @@ class FeeCharged(PaymentFact):
 class Converted(PaymentFact):
     """Stripe settled a charge or a refund in another currency than it was made in.
 
-    `amount_minor` of `currency` became `settled_minor` of `settled_currency`, both without sign;
-    `incoming` is true for a charge and false for a refund. Read from the balance transaction
-    (its `currency`, `amount` and `exchange_rate`).
+    `amount_minor` of `currency` became `settled_minor` of `settled_currency`, both without sign,
+    the latter zero where less than a minor unit is left; `incoming` is true for a charge or a
+    failed refund and false for a refund, `balance` the part that the amount was booked in. Read
+    from the balance transaction (its `currency`, `amount` and `exchange_rate`).
     """
+
+    MAY_BE_ZERO: ClassVar[frozenset[str]] = frozenset({"settled_minor"})
 
     balance_transaction_id: str
     amount_minor: int

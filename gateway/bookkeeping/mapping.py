@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from functools import singledispatch
 
 from gateway.bookkeeping.balance_facts import (
+    AccountFeeCharged,
     ApplicationFeeEarned,
+    ApplicationFeeReturned,
     DisputeLost,
     DisputeOpened,
     DisputeWon,
@@ -18,7 +20,9 @@ from gateway.bookkeeping.balance_facts import (
     PayoutCreated,
     PayoutFailed,
     PayoutPaid,
+    ToppedUp,
     TransferCreated,
+    TransferReversed,
     UnknownBalanceTransaction,
 )
 from gateway.bookkeeping.chart import Account, Chart, Side
@@ -139,13 +143,11 @@ def _(fact: FeeCharged) -> Create:
 def _(fact: Converted) -> Create:
     made, settled = _chart(fact), Chart(fact.corridor, fact.settled_currency)
     sign = 1 if fact.incoming else -1
-    out = _move(
-        sign * fact.amount_minor, to=made.conversion, out_of=made.stripe(StripeBalance.PENDING)
-    )
+    out = _move(sign * fact.amount_minor, to=made.conversion, out_of=made.stripe(fact.balance))
     into = _move(
         sign * fact.settled_minor, to=settled.stripe(fact.balance), out_of=settled.conversion
     )
-    return Create(out.entries + into.entries)
+    return _create(*out.entries, *into.entries)
 
 
 @ledger_write.register
@@ -176,6 +178,20 @@ def _(fact: ApplicationFeeEarned) -> Create:
 
 
 @ledger_write.register
+def _(fact: TransferReversed) -> Create:
+    chart = _chart(fact)
+    return _move(
+        fact.amount_minor, to=chart.stripe(fact.balance), out_of=chart.payable(fact.merchant_id)
+    )
+
+
+@ledger_write.register
+def _(fact: ApplicationFeeReturned) -> Create:
+    chart = _chart(fact)
+    return _move(fact.amount_minor, to=chart.application_fees, out_of=chart.stripe(fact.balance))
+
+
+@ledger_write.register
 def _(fact: DisputeOpened) -> Create:
     chart = _chart(fact)
     return _create(
@@ -188,10 +204,11 @@ def _(fact: DisputeOpened) -> Create:
 @ledger_write.register
 def _(fact: DisputeWon) -> Create:
     chart = _chart(fact)
+    own = chart.payable if fact.was_lost else chart.disputes_held
     return _create(
         Entry(chart.stripe(fact.balance), Side.DEBIT, fact.amount_minor + fact.fee_minor),
         Entry(chart.fees, Side.CREDIT, fact.fee_minor),
-        Entry(chart.disputes_held(fact.merchant_id), Side.CREDIT, fact.amount_minor),
+        Entry(own(fact.merchant_id), Side.CREDIT, fact.amount_minor),
     )
 
 
@@ -239,6 +256,18 @@ def _(fact: PayoutFailed) -> Create:
         to=chart.stripe(StripeBalance.AVAILABLE),
         out_of=chart.bank if fact.was_paid else chart.payouts_in_transit,
     )
+
+
+@ledger_write.register
+def _(fact: AccountFeeCharged) -> Create:
+    chart = _chart(fact)
+    return _move(fact.amount_minor, to=chart.fees, out_of=chart.stripe(fact.balance))
+
+
+@ledger_write.register
+def _(fact: ToppedUp) -> Create:
+    chart = _chart(fact)
+    return _move(fact.amount_minor, to=chart.stripe(fact.balance), out_of=chart.bank)
 
 
 @ledger_write.register

@@ -20,6 +20,7 @@ from gateway.payments.refusal import (
     capture_window_over,
     currency_mismatch,
     invalid_state,
+    payment_disputed,
     too_many_refunds,
 )
 from gateway.payments.states import PaymentState, Transition, allows
@@ -160,6 +161,8 @@ def start_refund(
         return currency_mismatch(payment, amount.currency)
     if given.refund_count >= MAX_REFUNDS:
         return too_many_refunds(payment, MAX_REFUNDS)
+    if payment.disputed_minor:
+        return payment_disputed(payment)
     minor_units = amount.minor_units if amount is not None else payment.refundable_minor
     if minor_units > payment.refundable_minor or payment.refundable_minor == 0:
         return amount_exceeds_refundable(payment, minor_units)

@@ -59,6 +59,15 @@ def amount_exceeds_authorized(payment: Payment, requested_minor: int) -> Refusal
     )
 
 
+def payment_disputed(payment: Payment) -> Refusal:
+    """A dispute keeps the payment's money, so there is nothing for Stripe to refund."""
+    return Refusal(
+        "PAYMENT_DISPUTED",
+        "a dispute has taken this payment's money; it cannot be refunded",
+        {"payment_id": payment.id, "disputed_minor_units": str(payment.disputed_minor)},
+    )
+
+
 def amount_exceeds_refundable(payment: Payment, requested_minor: int) -> Refusal:
     """More would be refunded than is left."""
     return Refusal(

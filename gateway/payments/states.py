@@ -58,6 +58,9 @@ class Transition(StrEnum):
     REFUND_STARTED = "refund_started"
     REFUND_SUCCEEDED = "refund_succeeded"
     REFUND_FAILED = "refund_failed"
+    DISPUTE_OPENED = "dispute_opened"
+    DISPUTE_UPDATED = "dispute_updated"
+    DISPUTE_CLOSED = "dispute_closed"
 
 
 S, T = PaymentState, Transition
@@ -118,6 +121,9 @@ _TABLE: dict[Transition, dict[PaymentState, PaymentState]] = {
     T.REFUND_STARTED: {S.SUCCEEDED: S.SUCCEEDED},
     T.REFUND_SUCCEEDED: {S.SUCCEEDED: S.SUCCEEDED},
     T.REFUND_FAILED: {S.SUCCEEDED: S.SUCCEEDED},
+    T.DISPUTE_OPENED: {S.SUCCEEDED: S.SUCCEEDED},
+    T.DISPUTE_UPDATED: {S.SUCCEEDED: S.SUCCEEDED},
+    T.DISPUTE_CLOSED: {S.SUCCEEDED: S.SUCCEEDED},
 }
 
 

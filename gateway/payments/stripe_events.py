@@ -93,13 +93,18 @@ class PaymentEvents:
         if event.object.get("balance_transaction", "") is None:
             # There was no fee yet: charge.updated brings it.
             return
-        charge = _object_of(
-            await self._rails.retrieve_charge(
-                event.corridor, event.object_id, {"expand": EXPAND_BALANCE}
+        await self.take_charge(
+            _object_of(
+                await self._rails.retrieve_charge(
+                    event.corridor, event.object_id, {"expand": EXPAND_BALANCE}
+                )
             )
         )
+
+    async def take_charge(self, charge: Mapping[str, Any]) -> None:
+        """Takes over what a charge with its balance transaction says, if it is one of ours."""
         fee = fee_of(charge)
-        payment_id = await self._payment_id(_id_in(charge, "payment_intent"), charge)
+        payment_id = await self.payment_of(charge)
         if fee is None or payment_id is None:
             return
         async with self._engine.begin() as connection:
@@ -123,13 +128,19 @@ class PaymentEvents:
         self._bells.ring(payment_id)
 
     async def apply_refund(self, event: StripeEvent) -> None:
-        """Looks at the refund; one that was made outside the engine is taken over."""
-        stripe_refund = _object_of(
-            await self._rails.retrieve_refund(
-                event.corridor, event.object_id, {"expand": EXPAND_BALANCE}
+        """Looks at the refund."""
+        await self.take_refund(
+            _object_of(
+                await self._rails.retrieve_refund(
+                    event.corridor, event.object_id, {"expand": EXPAND_BALANCE}
+                )
             )
         )
-        payment_id = await self._payment_id(_id_in(stripe_refund, "payment_intent"), stripe_refund)
+
+    async def take_refund(self, stripe_refund: Mapping[str, Any]) -> None:
+        """Takes over what a refund with its balance transaction says, also one that was made
+        outside the engine, if it is of a payment of ours."""
+        payment_id = await self.payment_of(stripe_refund)
         if payment_id is None:
             return
         async with self._engine.begin() as connection:
@@ -181,6 +192,10 @@ class PaymentEvents:
         async with self._reading.connect() as connection:
             payment = await store.payment_of_intent(connection, event.object_id)
         return payment is not None and covers(payment, seen)
+
+    async def payment_of(self, carrier: Mapping[str, Any]) -> str | None:
+        """The payment that a charge, a refund or a dispute belongs to; None if it is not ours."""
+        return await self._payment_id(_id_in(carrier, "payment_intent"), carrier)
 
     async def _payment_id(self, intent_id: str, carrier: Mapping[str, Any]) -> str | None:
         """The payment that one of Stripe's objects belongs to; None if it is none of ours.

@@ -12,8 +12,10 @@ from gateway.rails.accounts import AccountRails
 from gateway.rails.call import Params, Priority, form
 from gateway.rails.calls import StripeCalls
 from gateway.rails.customers import CustomerRails
+from gateway.rails.disputes import DisputeRails
 from gateway.rails.failover import Terms
 from gateway.rails.outcome import Outcome
+from gateway.rails.payouts import PayoutRails
 from gateway.rails.records import RecordRails
 from gateway.rails.search import find_by_metadata
 
@@ -32,6 +34,8 @@ class Rails:
         self._calls = calls
         self.accounts = AccountRails(calls)
         self.customers = CustomerRails(calls)
+        self.disputes = DisputeRails(calls)
+        self.payouts = PayoutRails(calls)
         self.records = RecordRails(calls)
 
     @property

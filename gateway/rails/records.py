@@ -27,14 +27,19 @@ class RecordRails:
         )
 
     async def retrieve_balance_transaction(
-        self, corridor: str, balance_transaction_id: str, *, stripe_account: str | None = None
+        self,
+        corridor: str,
+        balance_transaction_id: str,
+        params: Params | None = None,
+        *,
+        stripe_account: str | None = None,
     ) -> Outcome:
         """Reads one movement on the balance: gross, fee, net."""
         return await self._calls.get(
             BALANCE,
             corridor,
             lambda client, options: client.v1.balance_transactions.retrieve_async(
-                balance_transaction_id, None, options
+                balance_transaction_id, form(params), options
             ),
             stripe_account=stripe_account,
             priority=Priority.BACKGROUND,

@@ -42,7 +42,11 @@ class _DisputeStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DisputeS
     DISPUTE_STATE_LOST: _DisputeState.ValueType  # 7
     """Lost: the money is gone."""
     DISPUTE_STATE_PREVENTED: _DisputeState.ValueType  # 8
-    """Prevented before it became a dispute."""
+    """Settled before it became a chargeback: the money went back to the customer, without a fee."""
+    DISPUTE_STATE_APPEAL_NEEDS_RESPONSE: _DisputeState.ValueType  # 9
+    """Lost, but the network lets the merchant appeal; evidence can be sent once more."""
+    DISPUTE_STATE_APPEAL_UNDER_REVIEW: _DisputeState.ValueType  # 10
+    """The network looks at the appeal."""
 
 class DisputeState(_DisputeState, metaclass=_DisputeStateEnumTypeWrapper):
     """DisputeState is Stripe's dispute status."""
@@ -64,7 +68,11 @@ DISPUTE_STATE_WON: DisputeState.ValueType  # 6
 DISPUTE_STATE_LOST: DisputeState.ValueType  # 7
 """Lost: the money is gone."""
 DISPUTE_STATE_PREVENTED: DisputeState.ValueType  # 8
-"""Prevented before it became a dispute."""
+"""Settled before it became a chargeback: the money went back to the customer, without a fee."""
+DISPUTE_STATE_APPEAL_NEEDS_RESPONSE: DisputeState.ValueType  # 9
+"""Lost, but the network lets the merchant appeal; evidence can be sent once more."""
+DISPUTE_STATE_APPEAL_UNDER_REVIEW: DisputeState.ValueType  # 10
+"""The network looks at the appeal."""
 Global___DisputeState: _TypeAlias = DisputeState  # noqa: Y015
 
 @_typing.final

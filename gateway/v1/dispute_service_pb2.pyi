@@ -166,8 +166,9 @@ class SubmitDisputeEvidenceRequest(_message.Message):
     """The dispute. Required."""
     @_builtins.property
     def evidence(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Stripe's evidence fields and their texts, for example "product_description": 1 to 30
-        entries, keys of at most 64 bytes, values of at most 20,000 bytes.
+        """Stripe's evidence fields and their texts, for example "product_description", or for an appeal
+        "appeal_reason_for_filing": 1 to 30 entries, keys of at most 64 bytes, values of 1 to 20,000
+        bytes, 150,000 characters together. It is kept only until Stripe has it.
         """
 
     def __init__(

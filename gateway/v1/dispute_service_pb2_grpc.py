@@ -76,7 +76,8 @@ class DisputeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SubmitDisputeEvidence(self, request, context):
-        """SubmitDisputeEvidence sends texts to the bank. Most networks accept evidence once.
+        """SubmitDisputeEvidence sends texts to the bank. Networks accept evidence once, and once more for
+        an appeal; it cannot be taken back or added to.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

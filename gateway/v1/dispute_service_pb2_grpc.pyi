@@ -38,7 +38,9 @@ class DisputeServiceStub:
     ListDisputes: _grpc.UnaryUnaryMultiCallable[_dispute_service_pb2.ListDisputesRequest, _dispute_service_pb2.ListDisputesResponse]
     """ListDisputes lists disputes, newest first."""
     SubmitDisputeEvidence: _grpc.UnaryUnaryMultiCallable[_dispute_service_pb2.SubmitDisputeEvidenceRequest, _dispute_service_pb2.SubmitDisputeEvidenceResponse]
-    """SubmitDisputeEvidence sends texts to the bank. Most networks accept evidence once."""
+    """SubmitDisputeEvidence sends texts to the bank. Networks accept evidence once, and once more for
+    an appeal; it cannot be taken back or added to.
+    """
     AcceptDispute: _grpc.UnaryUnaryMultiCallable[_dispute_service_pb2.AcceptDisputeRequest, _dispute_service_pb2.AcceptDisputeResponse]
     """AcceptDispute gives the dispute up; it is lost at once and for good."""
 
@@ -52,7 +54,9 @@ class DisputeServiceAsyncStub(DisputeServiceStub):
     ListDisputes: _aio.UnaryUnaryMultiCallable[_dispute_service_pb2.ListDisputesRequest, _dispute_service_pb2.ListDisputesResponse]  # type: ignore[assignment]
     """ListDisputes lists disputes, newest first."""
     SubmitDisputeEvidence: _aio.UnaryUnaryMultiCallable[_dispute_service_pb2.SubmitDisputeEvidenceRequest, _dispute_service_pb2.SubmitDisputeEvidenceResponse]  # type: ignore[assignment]
-    """SubmitDisputeEvidence sends texts to the bank. Most networks accept evidence once."""
+    """SubmitDisputeEvidence sends texts to the bank. Networks accept evidence once, and once more for
+    an appeal; it cannot be taken back or added to.
+    """
     AcceptDispute: _aio.UnaryUnaryMultiCallable[_dispute_service_pb2.AcceptDisputeRequest, _dispute_service_pb2.AcceptDisputeResponse]  # type: ignore[assignment]
     """AcceptDispute gives the dispute up; it is lost at once and for good."""
 
@@ -81,7 +85,9 @@ class DisputeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dispute_service_pb2.SubmitDisputeEvidenceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dispute_service_pb2.SubmitDisputeEvidenceResponse, _abc.Awaitable[_dispute_service_pb2.SubmitDisputeEvidenceResponse]]:
-        """SubmitDisputeEvidence sends texts to the bank. Most networks accept evidence once."""
+        """SubmitDisputeEvidence sends texts to the bank. Networks accept evidence once, and once more for
+        an appeal; it cannot be taken back or added to.
+        """
 
     @_abc_1.abstractmethod
     def AcceptDispute(

@@ -71,9 +71,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: `merchant_id`, `account_id`. Sticky.
     """
     ERROR_REASON_OPERATION_IN_PROGRESS: _ErrorReason.ValueType  # 20
-    """ABORTED. Another operation on the same payment is not resolved yet, possibly because its
-    outcome at Stripe is unknown. Carries RetryInfo; repeat the call with the same request_id.
-    Metadata: `payment_id`, `operation_id`, `operation_kind`, `operation_state`.
+    """ABORTED. Another operation on the same payment, dispute or payout is not resolved yet, possibly
+    because its outcome at Stripe is unknown. Carries RetryInfo; repeat the call with the same
+    request_id. Metadata: `payment_id` (or `dispute_id` or `payout_id`), `operation_id`,
+    `operation_kind`, `operation_state`.
     """
     ERROR_REASON_INVALID_PAYMENT_STATE: _ErrorReason.ValueType  # 21
     """FAILED_PRECONDITION. The payment's state does not allow this. Sticky.
@@ -95,64 +96,72 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The payment has as many refunds as it may have. Sticky.
     Metadata: `payment_id`, `limit`.
     """
-    ERROR_REASON_AMOUNT_EXCEEDS_REFUNDABLE: _ErrorReason.ValueType  # 26
+    ERROR_REASON_PAYMENT_DISPUTED: _ErrorReason.ValueType  # 26
+    """FAILED_PRECONDITION. A dispute has taken the money of this payment, or keeps it: Stripe refunds
+    nothing of it. Sticky. Metadata: `payment_id`, `disputed_minor_units`.
+    """
+    ERROR_REASON_AMOUNT_EXCEEDS_REFUNDABLE: _ErrorReason.ValueType  # 27
     """FAILED_PRECONDITION. More would be refunded than was captured and is not refunded yet,
     refunds in progress included. Sticky.
     Metadata: `payment_id`, `limit_minor_units`, `requested_minor_units`.
     """
-    ERROR_REASON_INVALID_DISPUTE_STATE: _ErrorReason.ValueType  # 27
+    ERROR_REASON_INVALID_DISPUTE_STATE: _ErrorReason.ValueType  # 28
     """FAILED_PRECONDITION. The dispute's state does not allow this. Sticky.
     Metadata: `dispute_id`, `dispute_state`.
     """
-    ERROR_REASON_INVALID_PAYOUT_STATE: _ErrorReason.ValueType  # 28
+    ERROR_REASON_EVIDENCE_WINDOW_OVER: _ErrorReason.ValueType  # 29
+    """FAILED_PRECONDITION. The time to send evidence is over. Sticky.
+    Metadata: `dispute_id`, `evidence_due_time` (RFC 3339).
+    """
+    ERROR_REASON_INVALID_PAYOUT_STATE: _ErrorReason.ValueType  # 30
     """FAILED_PRECONDITION. The payout's state does not allow this. Sticky.
     Metadata: `payout_id`, `payout_state`.
     """
-    ERROR_REASON_MERCHANT_EXISTS: _ErrorReason.ValueType  # 29
+    ERROR_REASON_MERCHANT_EXISTS: _ErrorReason.ValueType  # 31
     """ALREADY_EXISTS. The merchant_id is taken by another merchant. Metadata: `merchant_id`. Sticky."""
-    ERROR_REASON_CUSTOMER_EXISTS: _ErrorReason.ValueType  # 30
+    ERROR_REASON_CUSTOMER_EXISTS: _ErrorReason.ValueType  # 32
     """ALREADY_EXISTS. The subject has a customer in the corridor, made by another request. Sticky.
     Metadata: `customer_id`, `corridor`.
     """
-    ERROR_REASON_INVALID_CUSTOMER_STATE: _ErrorReason.ValueType  # 31
+    ERROR_REASON_INVALID_CUSTOMER_STATE: _ErrorReason.ValueType  # 33
     """FAILED_PRECONDITION. Stripe does not have the customer: not yet, or not any more.
     Metadata: `customer_id`, `corridor`, `customer_state`.
     """
-    ERROR_REASON_ONBOARDING_LINK_EXPIRED: _ErrorReason.ValueType  # 32
+    ERROR_REASON_ONBOARDING_LINK_EXPIRED: _ErrorReason.ValueType  # 34
     """FAILED_PRECONDITION. The onboarding link of this request_id has expired; ask for a new one
     with a new request_id. Metadata: `merchant_id`. Sticky.
     """
-    ERROR_REASON_INVALID_MERCHANT_STATE: _ErrorReason.ValueType  # 33
+    ERROR_REASON_INVALID_MERCHANT_STATE: _ErrorReason.ValueType  # 35
     """FAILED_PRECONDITION. The merchant has no connected account yet, or not any more.
     Metadata: `merchant_id`, `merchant_state`.
     """
-    ERROR_REASON_RAIL_REJECTED: _ErrorReason.ValueType  # 34
+    ERROR_REASON_RAIL_REJECTED: _ErrorReason.ValueType  # 36
     """FAILED_PRECONDITION. Stripe refused the request as such; nothing happened.
     Metadata: `stripe_code`, `stripe_param`, `stripe_request_id`.
     """
-    ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 35
+    ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 37
     """RESOURCE_EXHAUSTED. The queue of the corridor is full. Nothing was charged.
     Metadata: `corridor`, `limit`. Carries RetryInfo.
     """
-    ERROR_REASON_COMPLIANCE_UNAVAILABLE: _ErrorReason.ValueType  # 36
+    ERROR_REASON_COMPLIANCE_UNAVAILABLE: _ErrorReason.ValueType  # 38
     """UNAVAILABLE. The compliance service did not answer in time; nothing was charged.
     Carries RetryInfo; repeat the call with the same request_id. Metadata: `payment_id`.
     """
-    ERROR_REASON_RAIL_UNAVAILABLE: _ErrorReason.ValueType  # 37
+    ERROR_REASON_RAIL_UNAVAILABLE: _ErrorReason.ValueType  # 39
     """UNAVAILABLE. Nothing was sent to Stripe: the breaker is open, the corridor is drained or
     closed, or the connection was refused. Carries RetryInfo; repeat the call with the same
     request_id. Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.
     """
-    ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 38
+    ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 40
     """UNAVAILABLE. Stripe was asked but its answer is not known. Only from calls that are not
     payments (payments answer with their present state). Repeat with the same request_id.
     Metadata: `corridor`.
     """
-    ERROR_REASON_DEPENDENCY_UNAVAILABLE: _ErrorReason.ValueType  # 39
+    ERROR_REASON_DEPENDENCY_UNAVAILABLE: _ErrorReason.ValueType  # 41
     """UNAVAILABLE. The database or another part that the gateway needs is gone. Carries RetryInfo.
     Metadata: `dependency`.
     """
-    ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 40
+    ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 42
     """INTERNAL. A fault of ours. Metadata: `trace_id`, and nothing else."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -211,9 +220,10 @@ ERROR_REASON_MERCHANT_ALREADY_LINKED: ErrorReason.ValueType  # 19
 Metadata: `merchant_id`, `account_id`. Sticky.
 """
 ERROR_REASON_OPERATION_IN_PROGRESS: ErrorReason.ValueType  # 20
-"""ABORTED. Another operation on the same payment is not resolved yet, possibly because its
-outcome at Stripe is unknown. Carries RetryInfo; repeat the call with the same request_id.
-Metadata: `payment_id`, `operation_id`, `operation_kind`, `operation_state`.
+"""ABORTED. Another operation on the same payment, dispute or payout is not resolved yet, possibly
+because its outcome at Stripe is unknown. Carries RetryInfo; repeat the call with the same
+request_id. Metadata: `payment_id` (or `dispute_id` or `payout_id`), `operation_id`,
+`operation_kind`, `operation_state`.
 """
 ERROR_REASON_INVALID_PAYMENT_STATE: ErrorReason.ValueType  # 21
 """FAILED_PRECONDITION. The payment's state does not allow this. Sticky.
@@ -235,63 +245,71 @@ ERROR_REASON_TOO_MANY_REFUNDS: ErrorReason.ValueType  # 25
 """FAILED_PRECONDITION. The payment has as many refunds as it may have. Sticky.
 Metadata: `payment_id`, `limit`.
 """
-ERROR_REASON_AMOUNT_EXCEEDS_REFUNDABLE: ErrorReason.ValueType  # 26
+ERROR_REASON_PAYMENT_DISPUTED: ErrorReason.ValueType  # 26
+"""FAILED_PRECONDITION. A dispute has taken the money of this payment, or keeps it: Stripe refunds
+nothing of it. Sticky. Metadata: `payment_id`, `disputed_minor_units`.
+"""
+ERROR_REASON_AMOUNT_EXCEEDS_REFUNDABLE: ErrorReason.ValueType  # 27
 """FAILED_PRECONDITION. More would be refunded than was captured and is not refunded yet,
 refunds in progress included. Sticky.
 Metadata: `payment_id`, `limit_minor_units`, `requested_minor_units`.
 """
-ERROR_REASON_INVALID_DISPUTE_STATE: ErrorReason.ValueType  # 27
+ERROR_REASON_INVALID_DISPUTE_STATE: ErrorReason.ValueType  # 28
 """FAILED_PRECONDITION. The dispute's state does not allow this. Sticky.
 Metadata: `dispute_id`, `dispute_state`.
 """
-ERROR_REASON_INVALID_PAYOUT_STATE: ErrorReason.ValueType  # 28
+ERROR_REASON_EVIDENCE_WINDOW_OVER: ErrorReason.ValueType  # 29
+"""FAILED_PRECONDITION. The time to send evidence is over. Sticky.
+Metadata: `dispute_id`, `evidence_due_time` (RFC 3339).
+"""
+ERROR_REASON_INVALID_PAYOUT_STATE: ErrorReason.ValueType  # 30
 """FAILED_PRECONDITION. The payout's state does not allow this. Sticky.
 Metadata: `payout_id`, `payout_state`.
 """
-ERROR_REASON_MERCHANT_EXISTS: ErrorReason.ValueType  # 29
+ERROR_REASON_MERCHANT_EXISTS: ErrorReason.ValueType  # 31
 """ALREADY_EXISTS. The merchant_id is taken by another merchant. Metadata: `merchant_id`. Sticky."""
-ERROR_REASON_CUSTOMER_EXISTS: ErrorReason.ValueType  # 30
+ERROR_REASON_CUSTOMER_EXISTS: ErrorReason.ValueType  # 32
 """ALREADY_EXISTS. The subject has a customer in the corridor, made by another request. Sticky.
 Metadata: `customer_id`, `corridor`.
 """
-ERROR_REASON_INVALID_CUSTOMER_STATE: ErrorReason.ValueType  # 31
+ERROR_REASON_INVALID_CUSTOMER_STATE: ErrorReason.ValueType  # 33
 """FAILED_PRECONDITION. Stripe does not have the customer: not yet, or not any more.
 Metadata: `customer_id`, `corridor`, `customer_state`.
 """
-ERROR_REASON_ONBOARDING_LINK_EXPIRED: ErrorReason.ValueType  # 32
+ERROR_REASON_ONBOARDING_LINK_EXPIRED: ErrorReason.ValueType  # 34
 """FAILED_PRECONDITION. The onboarding link of this request_id has expired; ask for a new one
 with a new request_id. Metadata: `merchant_id`. Sticky.
 """
-ERROR_REASON_INVALID_MERCHANT_STATE: ErrorReason.ValueType  # 33
+ERROR_REASON_INVALID_MERCHANT_STATE: ErrorReason.ValueType  # 35
 """FAILED_PRECONDITION. The merchant has no connected account yet, or not any more.
 Metadata: `merchant_id`, `merchant_state`.
 """
-ERROR_REASON_RAIL_REJECTED: ErrorReason.ValueType  # 34
+ERROR_REASON_RAIL_REJECTED: ErrorReason.ValueType  # 36
 """FAILED_PRECONDITION. Stripe refused the request as such; nothing happened.
 Metadata: `stripe_code`, `stripe_param`, `stripe_request_id`.
 """
-ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 35
+ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 37
 """RESOURCE_EXHAUSTED. The queue of the corridor is full. Nothing was charged.
 Metadata: `corridor`, `limit`. Carries RetryInfo.
 """
-ERROR_REASON_COMPLIANCE_UNAVAILABLE: ErrorReason.ValueType  # 36
+ERROR_REASON_COMPLIANCE_UNAVAILABLE: ErrorReason.ValueType  # 38
 """UNAVAILABLE. The compliance service did not answer in time; nothing was charged.
 Carries RetryInfo; repeat the call with the same request_id. Metadata: `payment_id`.
 """
-ERROR_REASON_RAIL_UNAVAILABLE: ErrorReason.ValueType  # 37
+ERROR_REASON_RAIL_UNAVAILABLE: ErrorReason.ValueType  # 39
 """UNAVAILABLE. Nothing was sent to Stripe: the breaker is open, the corridor is drained or
 closed, or the connection was refused. Carries RetryInfo; repeat the call with the same
 request_id. Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.
 """
-ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 38
+ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 40
 """UNAVAILABLE. Stripe was asked but its answer is not known. Only from calls that are not
 payments (payments answer with their present state). Repeat with the same request_id.
 Metadata: `corridor`.
 """
-ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 39
+ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 41
 """UNAVAILABLE. The database or another part that the gateway needs is gone. Carries RetryInfo.
 Metadata: `dependency`.
 """
-ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 40
+ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 42
 """INTERNAL. A fault of ours. Metadata: `trace_id`, and nothing else."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

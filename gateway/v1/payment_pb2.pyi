@@ -923,7 +923,9 @@ class Payment(_message.Message):
 
     @_builtins.property
     def amount_disputed(self) -> _money_pb2.Money:
-        """The amount that is disputed at the moment."""
+        """What disputes have taken and not given back: of those that are open and are more than an
+        inquiry, and of those that were lost. While it is above zero nothing can be refunded.
+        """
 
     @_builtins.property
     def fee(self) -> _money_pb2.Money:

@@ -34,13 +34,17 @@ class _PayoutStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PayoutSta
     PAYOUT_STATE_PAID: _PayoutState.ValueType  # 3
     """The bank got it. It may still fail for some days."""
     PAYOUT_STATE_FAILED: _PayoutState.ValueType  # 4
-    """It failed, possibly after it was paid; the money is back in the Stripe balance."""
+    """It failed, possibly after it was paid, and the money is back in the Stripe balance; or Stripe
+    refused it, and then it has no `stripe_payout_id`. See `failure_code`.
+    """
     PAYOUT_STATE_CANCELED: _PayoutState.ValueType  # 5
-    """Canceled before it was sent."""
+    """Canceled before it was sent; reversed payouts, whose money another payout brought back, too."""
     PAYOUT_STATE_BLOCKED: _PayoutState.ValueType  # 6
     """Compliance denied it."""
     PAYOUT_STATE_IN_REVIEW: _PayoutState.ValueType  # 7
     """Compliance wants a person to look."""
+    PAYOUT_STATE_CREATING: _PayoutState.ValueType  # 8
+    """Written down; compliance or Stripe is being asked, or the answer is not known yet."""
 
 class PayoutState(_PayoutState, metaclass=_PayoutStateEnumTypeWrapper):
     """PayoutState is where a payout stands."""
@@ -54,13 +58,17 @@ PAYOUT_STATE_IN_TRANSIT: PayoutState.ValueType  # 2
 PAYOUT_STATE_PAID: PayoutState.ValueType  # 3
 """The bank got it. It may still fail for some days."""
 PAYOUT_STATE_FAILED: PayoutState.ValueType  # 4
-"""It failed, possibly after it was paid; the money is back in the Stripe balance."""
+"""It failed, possibly after it was paid, and the money is back in the Stripe balance; or Stripe
+refused it, and then it has no `stripe_payout_id`. See `failure_code`.
+"""
 PAYOUT_STATE_CANCELED: PayoutState.ValueType  # 5
-"""Canceled before it was sent."""
+"""Canceled before it was sent; reversed payouts, whose money another payout brought back, too."""
 PAYOUT_STATE_BLOCKED: PayoutState.ValueType  # 6
 """Compliance denied it."""
 PAYOUT_STATE_IN_REVIEW: PayoutState.ValueType  # 7
 """Compliance wants a person to look."""
+PAYOUT_STATE_CREATING: PayoutState.ValueType  # 8
+"""Written down; compliance or Stripe is being asked, or the answer is not known yet."""
 Global___PayoutState: _TypeAlias = PayoutState  # noqa: Y015
 
 @_typing.final
@@ -86,9 +94,9 @@ class Payout(_message.Message):
     request_id: _builtins.str
     """The request_id of its CreatePayout. Empty for Stripe's automatic payouts."""
     merchant_id: _builtins.str
-    """The merchant whose balance is paid out."""
+    """The merchant whose balance is paid out. Empty for the platform's own payouts."""
     account_id: _builtins.str
-    """The connected account whose balance is paid out."""
+    """The connected account whose balance is paid out. Empty for the platform's own payouts."""
     state: Global___PayoutState.ValueType
     """Where it stands."""
     automatic: _builtins.bool
@@ -96,10 +104,13 @@ class Payout(_message.Message):
     stripe_payout_id: _builtins.str
     """Stripe's payout id. Empty until known."""
     failure_code: _builtins.str
-    """Stripe's reason of a failure, for example "account_closed". May be empty."""
+    """Why it failed: Stripe's reason, for example "account_closed" or "balance_insufficient",
+    "deadline" if it could not be sent in time, "not_performed" if Stripe has no trace of it. May
+    be empty.
+    """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """How much."""
+        """How much; negative where Stripe takes from the bank."""
 
     @_builtins.property
     def arrival_time(self) -> _timestamp_pb2.Timestamp:

@@ -33,7 +33,9 @@ class CreatePayoutRequest(_message.Message):
     request_id: _builtins.str
     """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     merchant_id: _builtins.str
-    """The merchant. Required, 1 to 64 bytes of [A-Za-z0-9_-]."""
+    """The merchant as MerchantService and the compliance service know it; it has a connected account.
+    Required, 1 to 64 bytes of [A-Za-z0-9_-].
+    """
     statement_descriptor: _builtins.str
     """End of the text on the bank statement, at most 22 bytes of ASCII. Optional."""
     @_builtins.property
@@ -248,7 +250,7 @@ class ListPayoutTransactionsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     PAYOUT_ID_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """At most this many. 0 means 50; more than 500 means 500; negative is refused."""
+    """At most this many. 0 means 50; more than 100 means 100; negative is refused."""
     page_token: _builtins.str
     """From the answer before, with the same filters. Empty for the first page."""
     payout_id: _builtins.str

@@ -67,14 +67,15 @@ class PayoutServiceServicer:
     """
 
     def CreatePayout(self, request, context):
-        """CreatePayout checks a payout with compliance and asks Stripe for it.
+        """CreatePayout checks a payout with compliance and asks Stripe for it. The answer may come while
+        it is in PAYOUT_STATE_CREATING or PAYOUT_STATE_IN_REVIEW; it goes on by itself.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelPayout(self, request, context):
-        """CancelPayout cancels a payout in PAYOUT_STATE_PENDING.
+        """CancelPayout cancels a payout in PAYOUT_STATE_PENDING or PAYOUT_STATE_IN_REVIEW.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,7 +96,8 @@ class PayoutServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPayoutTransactions(self, request, context):
-        """ListPayoutTransactions lists what a payout contains; the nets add up to its amount.
+        """ListPayoutTransactions lists what a payout contains; the nets add up to its amount. Stripe tells
+        it of payouts that its schedule made: for others the list is empty.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,15 +34,19 @@ class PayoutServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PayoutServiceAsyncStub: ...
     CreatePayout: _grpc.UnaryUnaryMultiCallable[_payout_service_pb2.CreatePayoutRequest, _payout_service_pb2.CreatePayoutResponse]
-    """CreatePayout checks a payout with compliance and asks Stripe for it."""
+    """CreatePayout checks a payout with compliance and asks Stripe for it. The answer may come while
+    it is in PAYOUT_STATE_CREATING or PAYOUT_STATE_IN_REVIEW; it goes on by itself.
+    """
     CancelPayout: _grpc.UnaryUnaryMultiCallable[_payout_service_pb2.CancelPayoutRequest, _payout_service_pb2.CancelPayoutResponse]
-    """CancelPayout cancels a payout in PAYOUT_STATE_PENDING."""
+    """CancelPayout cancels a payout in PAYOUT_STATE_PENDING or PAYOUT_STATE_IN_REVIEW."""
     GetPayout: _grpc.UnaryUnaryMultiCallable[_payout_service_pb2.GetPayoutRequest, _payout_service_pb2.GetPayoutResponse]
     """GetPayout reads one payout."""
     ListPayouts: _grpc.UnaryUnaryMultiCallable[_payout_service_pb2.ListPayoutsRequest, _payout_service_pb2.ListPayoutsResponse]
     """ListPayouts lists payouts, newest first."""
     ListPayoutTransactions: _grpc.UnaryUnaryMultiCallable[_payout_service_pb2.ListPayoutTransactionsRequest, _payout_service_pb2.ListPayoutTransactionsResponse]
-    """ListPayoutTransactions lists what a payout contains; the nets add up to its amount."""
+    """ListPayoutTransactions lists what a payout contains; the nets add up to its amount. Stripe tells
+    it of payouts that its schedule made: for others the list is empty.
+    """
 
 @_typing.type_check_only
 class PayoutServiceAsyncStub(PayoutServiceStub):
@@ -50,15 +54,19 @@ class PayoutServiceAsyncStub(PayoutServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreatePayout: _aio.UnaryUnaryMultiCallable[_payout_service_pb2.CreatePayoutRequest, _payout_service_pb2.CreatePayoutResponse]  # type: ignore[assignment]
-    """CreatePayout checks a payout with compliance and asks Stripe for it."""
+    """CreatePayout checks a payout with compliance and asks Stripe for it. The answer may come while
+    it is in PAYOUT_STATE_CREATING or PAYOUT_STATE_IN_REVIEW; it goes on by itself.
+    """
     CancelPayout: _aio.UnaryUnaryMultiCallable[_payout_service_pb2.CancelPayoutRequest, _payout_service_pb2.CancelPayoutResponse]  # type: ignore[assignment]
-    """CancelPayout cancels a payout in PAYOUT_STATE_PENDING."""
+    """CancelPayout cancels a payout in PAYOUT_STATE_PENDING or PAYOUT_STATE_IN_REVIEW."""
     GetPayout: _aio.UnaryUnaryMultiCallable[_payout_service_pb2.GetPayoutRequest, _payout_service_pb2.GetPayoutResponse]  # type: ignore[assignment]
     """GetPayout reads one payout."""
     ListPayouts: _aio.UnaryUnaryMultiCallable[_payout_service_pb2.ListPayoutsRequest, _payout_service_pb2.ListPayoutsResponse]  # type: ignore[assignment]
     """ListPayouts lists payouts, newest first."""
     ListPayoutTransactions: _aio.UnaryUnaryMultiCallable[_payout_service_pb2.ListPayoutTransactionsRequest, _payout_service_pb2.ListPayoutTransactionsResponse]  # type: ignore[assignment]
-    """ListPayoutTransactions lists what a payout contains; the nets add up to its amount."""
+    """ListPayoutTransactions lists what a payout contains; the nets add up to its amount. Stripe tells
+    it of payouts that its schedule made: for others the list is empty.
+    """
 
 class PayoutServiceServicer(metaclass=_abc_1.ABCMeta):
     """PayoutService sends money to merchants' banks and shows what each payout contains."""
@@ -69,7 +77,9 @@ class PayoutServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payout_service_pb2.CreatePayoutRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_payout_service_pb2.CreatePayoutResponse, _abc.Awaitable[_payout_service_pb2.CreatePayoutResponse]]:
-        """CreatePayout checks a payout with compliance and asks Stripe for it."""
+        """CreatePayout checks a payout with compliance and asks Stripe for it. The answer may come while
+        it is in PAYOUT_STATE_CREATING or PAYOUT_STATE_IN_REVIEW; it goes on by itself.
+        """
 
     @_abc_1.abstractmethod
     def CancelPayout(
@@ -77,7 +87,7 @@ class PayoutServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payout_service_pb2.CancelPayoutRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_payout_service_pb2.CancelPayoutResponse, _abc.Awaitable[_payout_service_pb2.CancelPayoutResponse]]:
-        """CancelPayout cancels a payout in PAYOUT_STATE_PENDING."""
+        """CancelPayout cancels a payout in PAYOUT_STATE_PENDING or PAYOUT_STATE_IN_REVIEW."""
 
     @_abc_1.abstractmethod
     def GetPayout(
@@ -101,6 +111,8 @@ class PayoutServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payout_service_pb2.ListPayoutTransactionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_payout_service_pb2.ListPayoutTransactionsResponse, _abc.Awaitable[_payout_service_pb2.ListPayoutTransactionsResponse]]:
-        """ListPayoutTransactions lists what a payout contains; the nets add up to its amount."""
+        """ListPayoutTransactions lists what a payout contains; the nets add up to its amount. Stripe tells
+        it of payouts that its schedule made: for others the list is empty.
+        """
 
 def add_PayoutServiceServicer_to_server(servicer: PayoutServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

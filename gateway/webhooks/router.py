@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gateway.webhooks.event import EventHandler
+from gateway.webhooks.event import EventHandler, StripeEvent
 
 WILDCARD = "*"
 
@@ -27,3 +27,22 @@ class EventRouter:
             if found is not None:
                 return found
         return None
+
+
+def merged(*routes: Mapping[str, EventHandler]) -> dict[str, EventHandler]:
+    """The routes of several handlers together; what two of them care for goes to both."""
+    handlers: dict[str, EventHandler] = {}
+    for listed in routes:
+        for event_type, handler in listed.items():
+            before = handlers.get(event_type)
+            handlers[event_type] = handler if before is None else _both(before, handler)
+    return handlers
+
+
+def _both(first: EventHandler, second: EventHandler) -> EventHandler:
+    async def handle(event: StripeEvent) -> None:
+        # Handlers are idempotent: if the second one fails, the first one runs again, too.
+        await first(event)
+        await second(event)
+
+    return handle

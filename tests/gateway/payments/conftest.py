@@ -89,7 +89,8 @@ def open_shop(database_url: str, twin: Twin, compliance: FakeCompliance) -> Open
         async with open_service(settings, clock) as server:
             if webhooks:
                 address = f"http://127.0.0.1:{server.http_port}"
-                twin.register_webhook(f"{address}/webhooks/stripe/default")
+                for connect in (False, True):
+                    twin.register_webhook(f"{address}/webhooks/stripe/default", connect=connect)
             async with Shop.open(server.port) as shop:
                 yield shop
 

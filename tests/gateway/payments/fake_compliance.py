@@ -15,6 +15,7 @@ class FakeCompliance(compliance_service_pb2_grpc.ComplianceServiceServicer):
         # By Stripe account, where it differs.
         self.verdicts: dict[str, Verdict.ValueType] = {}
         self.requests: list[pb.CheckPaymentRequest] = []
+        self.payouts: list[pb.CheckPayoutRequest] = []
         self._port = 0
         self._server: grpc.aio.Server | None = None
 
@@ -56,4 +57,9 @@ class FakeCompliance(compliance_service_pb2_grpc.ComplianceServiceServicer):
     async def CheckPayout(
         self, request: pb.CheckPayoutRequest, context: object
     ) -> pb.CheckPayoutResponse:
-        raise NotImplementedError
+        self.payouts.append(request)
+        response = pb.CheckPayoutResponse()
+        response.decision.decision_id = f"dec_payout_{len(self.payouts)}"
+        response.decision.verdict = self.verdict
+        response.decision.record_time.GetCurrentTime()
+        return response

@@ -1,0 +1,104 @@
+"""Disputes, payouts and the balance sweep of one process, put together."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+import grpc
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.balance.explaining import Explainer
+from gateway.balance.sweep import BalanceSweep, SweepLimits
+from gateway.config import GatewaySettings
+from gateway.disputes.answering import DisputeAnswers
+from gateway.disputes.service import DisputeServicer
+from gateway.disputes.taking import Disputes
+from gateway.merchants.accounts import AccountFinder
+from gateway.merchants.store import MerchantStore
+from gateway.operations.commands import Commands
+from gateway.operations.operation import OperationKind
+from gateway.operations.runner import RunLimits, Runner
+from gateway.payments.stripe_events import PaymentEvents
+from gateway.payments.wakeups import PaymentBells
+from gateway.payouts.compliance import PayoutCompliance
+from gateway.payouts.paying import PayoutCalls, PayoutChecks
+from gateway.payouts.service import PayoutServicer
+from gateway.payouts.taking import Payouts
+from gateway.payouts.transactions import PayoutTransactions
+from gateway.rails.rails import Rails
+from gateway.webhooks.event import EventHandler
+from runtime.clock import Clock
+
+
+@dataclass(frozen=True)
+class BackOffice:
+    """What becomes of money after it was taken."""
+
+    disputes: Disputes
+    payouts: Payouts
+    runner: Runner
+    dispute_servicer: DisputeServicer
+    payout_servicer: PayoutServicer
+    sweep: BalanceSweep
+
+    def routes(self) -> Iterator[Mapping[str, EventHandler]]:
+        """The types of events that its handlers deal with."""
+        yield self.disputes.routes()
+        yield self.payouts.routes()
+
+
+def open_back_office(
+    settings: GatewaySettings,
+    engine: AsyncEngine,
+    rails: Rails,
+    compliance: grpc.aio.Channel,
+    events: PaymentEvents,
+    bells: PaymentBells,
+    merchants: MerchantStore,
+    clock: Clock,
+) -> BackOffice:
+    """Puts it together; there is nothing to close."""
+    review = timedelta(hours=settings.review_hours)
+    disputes = Disputes(engine, rails, events, bells, clock)
+    payouts = Payouts(engine, rails, merchants, clock)
+    answers = DisputeAnswers(engine, rails, disputes)
+    calls = PayoutCalls(engine, rails, payouts)
+    checks = PayoutChecks(
+        engine,
+        PayoutCompliance(compliance, settings.compliance_timeout_seconds),
+        timedelta(seconds=settings.review_recheck_seconds),
+    )
+    runner = Runner(
+        engine,
+        {
+            OperationKind.SUBMIT_EVIDENCE: answers,
+            OperationKind.ACCEPT_DISPUTE: answers,
+            OperationKind.CHECK_PAYOUT: checks,
+            OperationKind.CREATE_PAYOUT: calls,
+            OperationKind.CANCEL_PAYOUT: calls,
+        },
+        clock,
+        RunLimits(settings.call_seconds, settings.lease),
+    )
+    commands = Commands(engine, runner, clock, settings.answer_seconds)
+    return BackOffice(
+        disputes=disputes,
+        payouts=payouts,
+        runner=runner,
+        dispute_servicer=DisputeServicer(engine, commands),
+        payout_servicer=PayoutServicer(
+            engine,
+            AccountFinder(rails, merchants),
+            commands,
+            PayoutTransactions(engine, rails),
+            clock,
+            review=review,
+        ),
+        sweep=BalanceSweep(
+            engine,
+            rails,
+            Explainer(engine, rails, events, disputes, payouts, clock),
+            clock,
+            SweepLimits(timedelta(seconds=settings.balance_sweep_seconds), settings.lease),
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Stripe's balance: every movement of it explained, and what no event has told booked."""

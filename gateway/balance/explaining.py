@@ -1,0 +1,225 @@
+"""Explaining balance transactions: whose money moved, and which facts tell it.
+
+Events tell most of it before. What they told is told again in the same words and found booked;
+what they did not tell is taken over here, through the same handlers. A movement that nothing of
+ours explains is booked in suspense: Stripe's balance is in the ledger to the cent either way.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.balance import metrics, movement_facts
+from gateway.balance import store as balance_store
+from gateway.balance.movement import (
+    ADJUSTMENTS,
+    APPLICATION_FEE_REFUNDS,
+    APPLICATION_FEES,
+    CHARGES,
+    PAYOUTS,
+    REFUND_FAILURES,
+    REFUNDS,
+    TRANSFER_REVERSALS,
+    TRANSFERS,
+    Movement,
+)
+from gateway.bookkeeping.balance_facts import UnknownBalanceTransaction
+from gateway.bookkeeping.facts import Fact, StripeBalance
+from gateway.bookkeeping.reporting import enqueue
+from gateway.disputes.money_facts import told_by
+from gateway.payments import store as payment_store
+from gateway.rails.rails import Rails
+from gateway.webhooks.event import RetryEventLater
+from runtime.clock import Clock
+from runtime.logs import get_logger
+
+Source = Mapping[str, Any]
+log = get_logger(__name__)
+
+
+class PaymentTaker(Protocol):
+    """Takes over what Stripe's charges and refunds say; `PaymentEvents`."""
+
+    async def take_charge(self, charge: Source) -> None: ...
+    async def take_refund(self, stripe_refund: Source) -> None: ...
+    async def payment_of(self, carrier: Source) -> str | None: ...
+
+
+class DisputeTaker(Protocol):
+    """Takes over what Stripe says of a dispute; None if it is of no payment of ours."""
+
+    async def look(self, corridor: str, dispute_id: str) -> Source | None: ...
+
+
+class PayoutTaker(Protocol):
+    """Takes over what Stripe's payouts say."""
+
+    async def take_payout(
+        self, corridor: str, stripe_payout: Source, stripe_account: str | None
+    ) -> None: ...
+
+
+class Explainer:
+    """Reports to bookkeeping what balance transactions tell."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        rails: Rails,
+        payments: PaymentTaker,
+        disputes: DisputeTaker,
+        payouts: PayoutTaker,
+        clock: Clock,
+    ) -> None:
+        self._engine = engine
+        self._rails = rails
+        self._payments = payments
+        self._disputes = disputes
+        self._payouts = payouts
+        self._clock = clock
+        self._ways: dict[str, Callable[[Movement, Source], Awaitable[Sequence[Fact] | None]]] = {
+            **dict.fromkeys(CHARGES, self._charge),
+            **dict.fromkeys(REFUNDS | REFUND_FAILURES, self._refund),
+            **dict.fromkeys(TRANSFERS, self._transfer),
+            **dict.fromkeys(TRANSFER_REVERSALS, self._transfer_reversal),
+            **dict.fromkeys(APPLICATION_FEES, self._application_fee),
+            **dict.fromkeys(APPLICATION_FEE_REFUNDS, self._application_fee_refund),
+            **dict.fromkeys(ADJUSTMENTS, self._dispute),
+            **dict.fromkeys(PAYOUTS, self._payout),
+        }
+
+    async def explain(self, movement: Movement, transaction: Source) -> None:
+        """Reports what the movement tells; `transaction` is Stripe's, with its source expanded.
+
+        Raises RetryEventLater or FactOutOfOrderError while something else must be known first.
+        """
+        way, source = self._ways.get(movement.type), transaction.get("source")
+        facts: Sequence[Fact] | None = None
+        if way is not None and isinstance(source, Mapping):
+            facts = await way(movement, source)
+        if facts is None:
+            facts = movement_facts.account_facts(movement)
+        now = self._clock.now()
+        async with self._engine.begin() as connection:
+            for fact in facts:
+                if await enqueue(connection, fact, now) and isinstance(
+                    fact, UnknownBalanceTransaction
+                ):
+                    _tell_suspense(fact)
+            await balance_store.explained(connection, movement)
+
+    async def _charge(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
+        payment_id = await self._payments.payment_of(source)
+        if payment_id is None:
+            return None
+        async with self._engine.connect() as connection:
+            payment = await payment_store.get_payment(connection, payment_id)
+        assert payment is not None, "it was found a moment ago"
+        if payment.charge_id and payment.charge_id != movement.source_id:
+            # A second charge for one payment: its money is at Stripe, but it is not the payment's.
+            return None
+        transaction = {
+            "id": movement.id,
+            "amount": movement.amount_minor,
+            "currency": movement.currency.lower(),
+            "fee": movement.fee_minor,
+            "status": movement.counts_in.value,
+        }
+        await self._payments.take_charge({**source, "balance_transaction": transaction})
+        return []
+
+    async def _refund(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
+        if movement.type in REFUNDS:
+            transaction = {"id": movement.id, "status": movement.begins_in.value}
+            source = {**source, "balance_transaction": transaction}
+        await self._payments.take_refund(source)
+        async with self._engine.connect() as connection:
+            refund = await payment_store.refund_of_stripe(connection, str(source["id"]))
+            if refund is None:
+                return None
+            payment = await payment_store.get_payment(connection, refund.payment_id)
+        assert payment is not None, "a refund has its payment"
+        return movement_facts.refund_facts(
+            movement,
+            payment_id=payment.id,
+            merchant_id=payment.merchant_id,
+            currency=payment.currency,
+            refunded_minor=refund.amount_minor,
+            balance=StripeBalance(refund.balance),
+        )
+
+    async def _transfer(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
+        found = await self._payment_of_charge(movement, source.get("source_transaction"))
+        if found is None:
+            return None
+        return movement_facts.transfer_facts(movement, str(source["id"]), *found)
+
+    async def _application_fee(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
+        found = await self._payment_of_charge(movement, source.get("originating_transaction"))
+        if found is None:
+            return None
+        return movement_facts.application_fee_facts(movement, str(source["id"]), *found)
+
+    async def _transfer_reversal(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
+        transfer_id = str(source.get("transfer") or "")
+        found = await self._payment_of_fact(f"transfer.{transfer_id}")
+        if found is None:
+            return None
+        return movement_facts.transfer_reversal_facts(movement, transfer_id, *found)
+
+    async def _application_fee_refund(
+        self, movement: Movement, source: Source
+    ) -> Sequence[Fact] | None:
+        fee_id = str(source.get("fee") or "")
+        found = await self._payment_of_fact(f"application_fee.{fee_id}")
+        if found is None:
+            return None
+        return movement_facts.application_fee_refund_facts(movement, fee_id, *found)
+
+    async def _dispute(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
+        if source.get("object") != "dispute":
+            return None
+        dispute = await self._disputes.look(movement.corridor, str(source["id"]))
+        if dispute is None:
+            return None
+        if movement.id not in {each.id for each in told_by(movement.corridor, dispute)}:
+            # Money that went a third way: no rule of ours says what it means.
+            return None
+        return movement_facts.become_available(movement)
+
+    async def _payout(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
+        await self._payouts.take_payout(movement.corridor, source, None)
+        return movement_facts.beside(movement, StripeBalance.AVAILABLE)
+
+    async def _payment_of_charge(
+        self, movement: Movement, charge_id: object
+    ) -> tuple[str, str] | None:
+        if not isinstance(charge_id, str):
+            return None
+        async with self._engine.connect() as connection:
+            found = await balance_store.payment_of_charge(connection, movement.corridor, charge_id)
+        if found is not None:
+            return found
+        outcome = await self._rails.retrieve_charge(movement.corridor, charge_id)
+        if outcome.object is None:
+            raise RetryEventLater("CHARGE_NOT_READABLE")
+        if await self._payments.payment_of(outcome.object) is not None:
+            raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
+        return None
+
+    async def _payment_of_fact(self, fact_id: str) -> tuple[str, str] | None:
+        async with self._engine.connect() as connection:
+            return await balance_store.payment_of_fact(connection, fact_id)
+
+
+def _tell_suspense(fact: UnknownBalanceTransaction) -> None:
+    metrics.SUSPENSE.labels(fact.corridor, fact.type).inc()
+    log.error(
+        "balance_transaction_in_suspense",
+        corridor=fact.corridor,
+        balance_transaction_id=fact.balance_transaction_id,
+        type=fact.type,
+        currency=fact.currency,
+        amount_minor=fact.amount_minor,
+    )

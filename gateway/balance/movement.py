@@ -1,0 +1,81 @@
+"""A balance transaction: one movement of money on a Stripe account's balance.
+
+https://docs.stripe.com/api/balance_transactions/object and, for the types,
+https://docs.stripe.com/reports/balance-transaction-types
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.bookkeeping.facts import StripeBalance
+
+CHARGES = frozenset({"charge", "payment"})
+REFUNDS = frozenset({"refund", "payment_refund"})
+REFUND_FAILURES = frozenset({"refund_failure"})
+TRANSFERS = frozenset({"transfer"})
+TRANSFER_REVERSALS = frozenset({"transfer_refund"})
+APPLICATION_FEES = frozenset({"application_fee"})
+APPLICATION_FEE_REFUNDS = frozenset({"application_fee_refund"})
+# A dispute's withdrawal and its reversal are adjustments; so are other things.
+ADJUSTMENTS = frozenset({"adjustment"})
+PAYOUTS = frozenset({"payout", "payout_cancel", "payout_failure"})
+ACCOUNT_FEES = frozenset({"stripe_fee", "stripe_fx_fee", "tax_fee", "network_cost"})
+TOPUPS = frozenset({"topup", "topup_reversal"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movement:
+    """One balance transaction. Amounts are signed minor units of `currency`, in upper case;
+    `net_minor` is `amount_minor` less `fee_minor`."""
+
+    corridor: str
+    id: str
+    type: str
+    source_id: str
+    currency: str
+    amount_minor: int
+    fee_minor: int
+    net_minor: int
+    is_available: bool
+    create_time: datetime
+    available_time: datetime
+
+    @property
+    def begins_in(self) -> StripeBalance:
+        """The part of the balance that it first counts in; told by what never changes."""
+        if self.type in PAYOUTS or self.available_time <= self.create_time:
+            return StripeBalance.AVAILABLE
+        return StripeBalance.PENDING
+
+    @property
+    def counts_in(self) -> StripeBalance:
+        """The part that it counts in now. A payout lowers what is available at once, although
+        it is called pending until it has arrived."""
+        if self.type in PAYOUTS or self.is_available:
+            return StripeBalance.AVAILABLE
+        return StripeBalance.PENDING
+
+
+def read_movement(corridor: str, transaction: Mapping[str, Any]) -> Movement:
+    """The movement that Stripe describes. Raises KeyError, TypeError or ValueError if it is none.
+
+    `source` may be expanded.
+    """
+    source = transaction.get("source")
+    if isinstance(source, Mapping):
+        source = source.get("id")
+    return Movement(
+        corridor=corridor,
+        id=str(transaction["id"]),
+        type=str(transaction["type"]),
+        source_id=str(source or ""),
+        currency=str(transaction["currency"]).upper(),
+        amount_minor=int(transaction["amount"]),
+        fee_minor=int(transaction["fee"]),
+        net_minor=int(transaction["net"]),
+        is_available=transaction["status"] == "available",
+        create_time=datetime.fromtimestamp(int(transaction["created"]), UTC),
+        available_time=datetime.fromtimestamp(int(transaction["available_on"]), UTC),
+    )

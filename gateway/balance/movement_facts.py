@@ -1,0 +1,177 @@
+"""The facts that a balance transaction tells beyond what its charge, refund or dispute tells. Pure.
+
+What is booked first goes to the part of the balance that is told by what never changes, so that
+whoever reports it says the same; what has become available since is a fact of its own.
+"""
+
+from typing import Any
+
+from gateway.balance.movement import ACCOUNT_FEES, REFUND_FAILURES, TOPUPS, Movement
+from gateway.bookkeeping.balance_facts import (
+    AccountFeeCharged,
+    ApplicationFeeEarned,
+    ApplicationFeeReturned,
+    FundsAvailable,
+    ToppedUp,
+    TransferCreated,
+    TransferReversed,
+    UnknownBalanceTransaction,
+)
+from gateway.bookkeeping.facts import Converted, Fact, StripeBalance
+
+
+def refund_facts(
+    movement: Movement,
+    *,
+    payment_id: str,
+    merchant_id: str,
+    currency: str,
+    refunded_minor: int,
+    balance: StripeBalance,
+) -> list[Fact]:
+    """What follows a refund, or its failure, that was booked in the payment's currency.
+
+    `balance` is the part that the refund was booked in.
+    """
+    facts: list[Fact] = []
+    if movement.currency != currency:
+        facts.append(
+            Converted(
+                corridor=movement.corridor,
+                currency=currency,
+                effective_time=movement.create_time,
+                payment_id=payment_id,
+                merchant_id=merchant_id,
+                balance_transaction_id=movement.id,
+                amount_minor=refunded_minor,
+                settled_minor=abs(movement.amount_minor),
+                settled_currency=movement.currency,
+                incoming=movement.type in REFUND_FAILURES,
+                balance=balance,
+            )
+        )
+    return facts + beside(movement, balance)
+
+
+def transfer_facts(
+    movement: Movement, transfer_id: str, payment_id: str, merchant_id: str
+) -> list[Fact]:
+    """The money of a destination charge went on."""
+    created = TransferCreated(
+        **_about(movement),
+        payment_id=payment_id,
+        merchant_id=merchant_id,
+        transfer_id=transfer_id,
+        amount_minor=-movement.amount_minor,
+    )
+    return [created, *beside(movement, created.balance)]
+
+
+def transfer_reversal_facts(
+    movement: Movement, transfer_id: str, payment_id: str, merchant_id: str
+) -> list[Fact]:
+    """Some of it came back."""
+    reversed_ = TransferReversed(
+        **_about(movement),
+        payment_id=payment_id,
+        merchant_id=merchant_id,
+        transfer_id=transfer_id,
+        balance_transaction_id=movement.id,
+        amount_minor=movement.amount_minor,
+        balance=movement.begins_in,
+    )
+    return [reversed_, *beside(movement, reversed_.balance)]
+
+
+def application_fee_facts(
+    movement: Movement, application_fee_id: str, payment_id: str, merchant_id: str
+) -> list[Fact]:
+    """The platform's fee of a destination charge."""
+    earned = ApplicationFeeEarned(
+        **_about(movement),
+        payment_id=payment_id,
+        merchant_id=merchant_id,
+        application_fee_id=application_fee_id,
+        amount_minor=movement.amount_minor,
+    )
+    return [earned, *beside(movement, earned.balance)]
+
+
+def application_fee_refund_facts(
+    movement: Movement, application_fee_id: str, payment_id: str, merchant_id: str
+) -> list[Fact]:
+    """Some of that fee was given back."""
+    returned = ApplicationFeeReturned(
+        **_about(movement),
+        payment_id=payment_id,
+        merchant_id=merchant_id,
+        application_fee_id=application_fee_id,
+        balance_transaction_id=movement.id,
+        amount_minor=-movement.amount_minor,
+        balance=movement.begins_in,
+    )
+    return [returned, *beside(movement, returned.balance)]
+
+
+def account_facts(movement: Movement) -> list[Fact]:
+    """A fee for the account, or money that the bank sent; anything else goes to suspense."""
+    about = {**_about(movement), "balance_transaction_id": movement.id}
+    begins_in = movement.begins_in
+    if movement.type in TOPUPS and movement.amount_minor:
+        topped_up = ToppedUp(**about, amount_minor=movement.amount_minor, balance=begins_in)
+        return [topped_up, *beside(movement, begins_in)]
+    if movement.net_minor == 0:
+        return []
+    if movement.type in ACCOUNT_FEES:
+        booked: Fact = AccountFeeCharged(
+            **about, type=movement.type, amount_minor=-movement.net_minor, balance=begins_in
+        )
+    else:
+        booked = UnknownBalanceTransaction(
+            **about, type=movement.type, amount_minor=movement.net_minor, balance=begins_in
+        )
+    return [booked, *become_available(movement)]
+
+
+def beside(movement: Movement, balance: StripeBalance) -> list[Fact]:
+    """The fee of a movement whose gross amount was booked in `balance`, and what of both has
+    become available."""
+    facts: list[Fact] = []
+    pending_minor = movement.amount_minor if balance is StripeBalance.PENDING else 0
+    if movement.fee_minor:
+        facts.append(
+            AccountFeeCharged(
+                **_about(movement),
+                balance_transaction_id=movement.id,
+                type=movement.type,
+                amount_minor=movement.fee_minor,
+                balance=movement.begins_in,
+            )
+        )
+        if movement.begins_in is StripeBalance.PENDING:
+            pending_minor -= movement.fee_minor
+    return facts + _available(movement, pending_minor)
+
+
+def become_available(movement: Movement) -> list[Fact]:
+    """What has become available of a movement whose net was booked where it begins."""
+    begins_pending = movement.begins_in is StripeBalance.PENDING
+    return _available(movement, movement.net_minor if begins_pending else 0)
+
+
+def _available(movement: Movement, pending_minor: int) -> list[Fact]:
+    if movement.counts_in is StripeBalance.PENDING or pending_minor == 0:
+        return []
+    return [
+        FundsAvailable(
+            **_about(movement), balance_transaction_id=movement.id, amount_minor=pending_minor
+        )
+    ]
+
+
+def _about(movement: Movement) -> dict[str, Any]:
+    return {
+        "corridor": movement.corridor,
+        "currency": movement.currency,
+        "effective_time": movement.create_time,
+    }

@@ -1,0 +1,210 @@
+"""Balance transactions, their sums and the sweep over them in the database."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import ColumnElement, and_, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.balance.movement import Movement
+from gateway.balance.schema import SWEEP, TOTAL, TRANSACTION
+from gateway.bookkeeping.schema import BOOKING
+from gateway.payments.schema import PAYMENT
+
+_KEEP = text((Path(__file__).parent / "sql" / "keep_movements.sql").read_text(encoding="utf-8"))
+_FIRST_RETRY = timedelta(seconds=1)
+_LAST_RETRY = timedelta(minutes=10)
+_MAX_DOUBLINGS = 20
+
+
+class SweepLostError(Exception):
+    """Another process sweeps this corridor by now: nothing may be written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """How far the sweep of one corridor is. A walk goes from the youngest balance transaction
+    back to `walk_from`; `walk_until` is the youngest that its first page showed."""
+
+    corridor: str
+    fencing_token: int
+    swept_until: datetime | None
+    walk_from: datetime | None
+    walk_until: datetime | None
+    walk_after_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A balance transaction that is not explained yet."""
+
+    id: str
+    attempts: int
+
+
+async def claim(
+    connection: AsyncConnection, corridor: str, now: datetime, lease_until: datetime
+) -> Sweep | None:
+    """Leases the sweep of a corridor if it is due and nobody has it."""
+    first = insert_or_ignore(SWEEP).values(corridor=corridor, next_time=now)
+    await connection.execute(first.on_conflict_do_nothing())
+    statement = (
+        update(SWEEP)
+        .where(
+            SWEEP.c.corridor == corridor,
+            SWEEP.c.next_time <= now,
+            or_(SWEEP.c.lease_until.is_(None), SWEEP.c.lease_until <= now),
+        )
+        .values(lease_until=lease_until, fencing_token=SWEEP.c.fencing_token + 1)
+        .returning(*(SWEEP.c[name] for name in Sweep.__dataclass_fields__))
+    )
+    row = (await connection.execute(statement)).first()
+    return Sweep(**row._mapping) if row is not None else None
+
+
+async def save(connection: AsyncConnection, sweep: Sweep, lease_until: datetime) -> None:
+    """Writes how far the sweep is, and keeps the lease. Raises SweepLostError."""
+    await _write(
+        connection,
+        sweep,
+        lease_until=lease_until,
+        swept_until=sweep.swept_until,
+        walk_from=sweep.walk_from,
+        walk_until=sweep.walk_until,
+        walk_after_id=sweep.walk_after_id,
+    )
+
+
+async def release(
+    connection: AsyncConnection, sweep: Sweep, next_time: datetime, finish_time: datetime | None
+) -> None:
+    """Ends the lease; the sweep is due again then. `finish_time` if all was looked at."""
+    values = {} if finish_time is None else {"finish_time": finish_time}
+    await _write(connection, sweep, lease_until=None, next_time=next_time, **values)
+
+
+async def keep(
+    connection: AsyncConnection, corridor: str, movements: Sequence[Movement], now: datetime
+) -> set[str]:
+    """Keeps what was listed; the ids of those that are new or count in another part by now.
+
+    The caller has written its sweep in the same transaction.
+    """
+    parameters = {
+        "corridor": corridor,
+        "now": now,
+        "ids": [movement.id for movement in movements],
+        "types": [movement.type for movement in movements],
+        "source_ids": [movement.source_id for movement in movements],
+        "currencies": [movement.currency for movement in movements],
+        "nets": [movement.net_minor for movement in movements],
+        "parts": [movement.counts_in.value for movement in movements],
+        "create_times": [movement.create_time for movement in movements],
+        "available_times": [movement.available_time for movement in movements],
+    }
+    return set((await connection.execute(_KEEP, parameters)).scalars())
+
+
+async def explained(connection: AsyncConnection, movement: Movement) -> None:
+    """All that the movement tells has been reported to bookkeeping.
+
+    Not if it counts elsewhere by now than `movement` says: then it is looked at again.
+    """
+    await connection.execute(
+        update(TRANSACTION)
+        .where(_the(movement.corridor, movement.id), TRANSACTION.c.part == movement.counts_in)
+        .values(state="DONE", last_failure=None)
+    )
+
+
+async def postpone(
+    connection: AsyncConnection, corridor: str, waiting: Waiting, reason: str, now: datetime
+) -> None:
+    """Leaves it to be looked at again, ever more rarely and never given up."""
+    doublings = min(waiting.attempts, _MAX_DOUBLINGS)
+    pause = min(_FIRST_RETRY * (1 << doublings), _LAST_RETRY)
+    await connection.execute(
+        update(TRANSACTION)
+        .where(_the(corridor, waiting.id), TRANSACTION.c.state == "OPEN")
+        .values(
+            attempts=waiting.attempts + 1, next_attempt_time=now + pause, last_failure=reason[:200]
+        )
+    )
+
+
+async def waiting(
+    connection: AsyncConnection, corridor: str, now: datetime, limit: int
+) -> list[Waiting]:
+    """What is not explained and due, the longest due first."""
+    statement = (
+        select(TRANSACTION.c.id, TRANSACTION.c.attempts)
+        .where(
+            TRANSACTION.c.corridor == corridor,
+            TRANSACTION.c.state == "OPEN",
+            TRANSACTION.c.next_attempt_time <= now,
+        )
+        .order_by(TRANSACTION.c.next_attempt_time)
+        .limit(limit)
+    )
+    return [Waiting(row.id, row.attempts) for row in await connection.execute(statement)]
+
+
+async def next_to_mature(connection: AsyncConnection, corridor: str) -> tuple[str, datetime] | None:
+    """The pending balance transaction that becomes available first, and when it was made."""
+    statement = (
+        select(TRANSACTION.c.id, TRANSACTION.c.create_time)
+        .where(TRANSACTION.c.corridor == corridor, TRANSACTION.c.part == "pending")
+        .order_by(TRANSACTION.c.available_time, TRANSACTION.c.id)
+        .limit(1)
+    )
+    row = (await connection.execute(statement)).first()
+    return (row.id, row.create_time) if row is not None else None
+
+
+async def totals(connection: AsyncConnection, corridor: str) -> dict[tuple[str, str], int]:
+    """Minor units by (currency, part) of all balance transactions seen so far."""
+    rows = await connection.execute(select(TOTAL).where(TOTAL.c.corridor == corridor))
+    return {(row.currency, row.part): row.net_minor for row in rows}
+
+
+async def payment_of_charge(
+    connection: AsyncConnection, corridor: str, charge_id: str
+) -> tuple[str, str] | None:
+    """The payment that a charge captured, and its merchant, if we know already."""
+    statement = select(PAYMENT.c.id, PAYMENT.c.merchant_id).where(
+        PAYMENT.c.charge_id == charge_id, PAYMENT.c.corridor == corridor
+    )
+    row = (await connection.execute(statement)).first()
+    return (row.id, row.merchant_id) if row is not None else None
+
+
+async def payment_of_fact(connection: AsyncConnection, fact_id: str) -> tuple[str, str] | None:
+    """The payment that a reported fact is about, and its merchant."""
+    statement = select(BOOKING.c.payment_id, BOOKING.c.fact["merchant_id"].astext.label("m")).where(
+        BOOKING.c.fact_id == fact_id, BOOKING.c.payment_id.is_not(None)
+    )
+    row = (await connection.execute(statement)).first()
+    return (row.payment_id, row.m) if row is not None else None
+
+
+def ended(sweep: Sweep) -> Sweep:
+    """The sweep after its walk has come to its end."""
+    until = max(filter(None, (sweep.swept_until, sweep.walk_until)), default=None)
+    return replace(sweep, swept_until=until, walk_from=None, walk_until=None, walk_after_id=None)
+
+
+def _the(corridor: str, transaction_id: str) -> ColumnElement[bool]:
+    return and_(TRANSACTION.c.corridor == corridor, TRANSACTION.c.id == transaction_id)
+
+
+async def _write(connection: AsyncConnection, sweep: Sweep, **values: object) -> None:
+    statement = (
+        update(SWEEP)
+        .where(SWEEP.c.corridor == sweep.corridor, SWEEP.c.fencing_token == sweep.fencing_token)
+        .values(**values)
+    )
+    if (await connection.execute(statement)).rowcount != 1:
+        raise SweepLostError(sweep.corridor)

@@ -1,0 +1,249 @@
+"""The sweep: a walk over each corridor's balance transactions that books what no event has told.
+
+It may stop anywhere: how far it is stands in the database, whatever it reported before is found
+reported, and another process goes on where one died. Three things are looked at in each round:
+what is new, what could not be explained before, and what has become available.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.balance import metrics, store
+from gateway.balance.explaining import Explainer
+from gateway.balance.movement import Movement, read_movement
+from gateway.balance.store import Sweep, SweepLostError, Waiting
+from gateway.bookkeeping.reporting import FactOutOfOrderError
+from gateway.rails.outcome import Outcome
+from gateway.rails.rails import Rails
+from gateway.webhooks.event import PoisonEventError, RetryEventLater
+from runtime.clock import Clock
+from runtime.logs import get_logger, place_of
+
+PAGE_SIZE = 100
+# One round's work on one corridor; what is left follows in the next.
+MAX_PAGES = 20
+MAX_WAITING = 100
+MAX_WINDOWS = 20
+# Stripe may show a balance transaction a while after the time that it carries.
+OVERLAP = timedelta(minutes=5)
+# How much of what was made at about the same time is looked at for having become available.
+WINDOW = timedelta(minutes=10)
+_EXPANDED_LIST = ["data.source"]
+_EXPANDED = ["source"]
+
+log = get_logger(__name__)
+
+
+class _StripeSilentError(Exception):
+    """Stripe could not be asked; the round ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepLimits:
+    """How often a corridor is swept, and the lease under which that is done."""
+
+    interval: timedelta = timedelta(seconds=60)
+    lease: timedelta = timedelta(seconds=60)
+
+
+class BalanceSweep:
+    """Sweeps every corridor, again and again; several processes may."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        rails: Rails,
+        explainer: Explainer,
+        clock: Clock,
+        limits: SweepLimits,
+    ) -> None:
+        self._engine = engine
+        self._rails = rails
+        self._explainer = explainer
+        self._clock = clock
+        self._limits = limits
+
+    async def round(self) -> bool:
+        """One round over all corridors; whether there is more to do at once."""
+        more = False
+        for corridor in self._rails.corridors:
+            async with self._engine.begin() as connection:
+                sweep = await store.claim(connection, corridor, self._now(), self._lease_until())
+            if sweep is not None:
+                more |= await self._sweep(sweep)
+        return more
+
+    async def _sweep(self, sweep: Sweep) -> bool:
+        finished = False
+        pause = self._limits.interval
+        try:
+            sweep, walked = await self._walk(sweep)
+            await self._explain_waiting(sweep)
+            matured = await self._mature(sweep)
+            finished = walked and matured
+            if finished:
+                await self._compare(sweep.corridor)
+            else:
+                pause = timedelta(0)
+        except _StripeSilentError:
+            log.warning("balance_sweep_waits", corridor=sweep.corridor)
+        except SweepLostError:
+            log.warning("balance_sweep_lost", corridor=sweep.corridor)
+            return False
+        now = self._now()
+        async with self._engine.begin() as connection:
+            await store.release(connection, sweep, now + pause, now if finished else None)
+        if finished:
+            metrics.LAST_SWEEP.labels(sweep.corridor).set(now.timestamp())
+        return not pause
+
+    async def _walk(self, sweep: Sweep) -> tuple[Sweep, bool]:
+        """Walks on, from the youngest back to where the walk before ended; whether it is there."""
+        if sweep.walk_from is None:
+            begin = sweep.swept_until - OVERLAP if sweep.swept_until else _BEGINNING
+            sweep = replace(sweep, walk_from=begin)
+        for _ in range(MAX_PAGES):
+            assert sweep.walk_from is not None, "a walk has its end"
+            page, has_more = await self._list(
+                sweep.corridor,
+                {"gte": int(sweep.walk_from.timestamp())},
+                sweep.walk_after_id,
+            )
+            if page and sweep.walk_until is None:
+                youngest = datetime.fromtimestamp(int(page[0]["created"]), UTC)
+                sweep = replace(sweep, walk_until=youngest)
+            ended = not page or not has_more
+            after = None if ended else str(page[-1]["id"])
+            sweep = store.ended(sweep) if ended else replace(sweep, walk_after_id=after)
+            await self._take(sweep, page)
+            if ended:
+                return sweep, True
+        return sweep, False
+
+    async def _mature(self, sweep: Sweep) -> bool:
+        """Looks at what has become available, by Stripe's word; whether all of it was."""
+        for _ in range(MAX_WINDOWS):
+            async with self._engine.connect() as connection:
+                first = await store.next_to_mature(connection, sweep.corridor)
+            if first is None:
+                return True
+            identifier, create_time = first
+            transaction = await self._retrieve(sweep.corridor, identifier)
+            if transaction is None:
+                raise _StripeSilentError
+            if not read_movement(sweep.corridor, transaction).is_available:
+                return True
+            window = {
+                "gte": int(create_time.timestamp()),
+                "lte": int((create_time + WINDOW).timestamp()),
+            }
+            after: str | None = None
+            for _ in range(MAX_PAGES):
+                page, has_more = await self._list(sweep.corridor, window, after)
+                await self._take(sweep, page)
+                if not page or not has_more:
+                    break
+                after = str(page[-1]["id"])
+            # Itself at least, however much the window holds.
+            await self._take(sweep, [transaction])
+        return False
+
+    async def _explain_waiting(self, sweep: Sweep) -> None:
+        async with self._engine.connect() as connection:
+            listed = await store.waiting(connection, sweep.corridor, self._now(), MAX_WAITING)
+        left = 0
+        for waiting in listed:
+            transaction = await self._retrieve(sweep.corridor, waiting.id)
+            if transaction is None:
+                raise _StripeSilentError
+            left += not await self._explain(sweep.corridor, transaction, waiting)
+        metrics.UNEXPLAINED.labels(sweep.corridor).set(left)
+
+    async def _take(self, sweep: Sweep, page: Sequence[Mapping[str, Any]]) -> None:
+        """Keeps a page with how far the sweep is, then explains what is news of it, oldest first:
+        what builds on something comes after it."""
+        movements = [read_movement(sweep.corridor, transaction) for transaction in page]
+        async with self._engine.begin() as connection:
+            await store.save(connection, sweep, self._lease_until())
+            news = await store.keep(connection, sweep.corridor, movements, self._now())
+        for transaction in reversed(page):
+            if transaction["id"] in news:
+                await self._explain(
+                    sweep.corridor, transaction, Waiting(str(transaction["id"]), attempts=0)
+                )
+
+    async def _explain(
+        self, corridor: str, transaction: Mapping[str, Any], waiting: Waiting
+    ) -> bool:
+        movement: Movement = read_movement(corridor, transaction)
+        try:
+            await self._explainer.explain(movement, transaction)
+        except (RetryEventLater, PoisonEventError) as later:
+            reason = later.reason
+        except FactOutOfOrderError as early:
+            reason = f"NEEDS {early.requires}"
+        except (KeyError, TypeError, ValueError) as error:
+            # One that we cannot read must not keep the others from being booked.
+            log.error("balance_transaction_unreadable", id=movement.id, **place_of(error))
+            reason = "UNREADABLE"
+        else:
+            metrics.MOVEMENTS.labels(corridor, "explained").inc()
+            return True
+        metrics.MOVEMENTS.labels(corridor, "postponed").inc()
+        async with self._engine.begin() as connection:
+            await store.postpone(connection, corridor, waiting, reason, self._now())
+        return False
+
+    async def _compare(self, corridor: str) -> None:
+        """Tells by how much Stripe's balance differs from the sum of what we have seen."""
+        balance = (await self._rails.records.retrieve_balance(corridor)).object
+        if balance is None:
+            raise _StripeSilentError
+        async with self._engine.connect() as connection:
+            ours = await store.totals(connection, corridor)
+        theirs = {
+            (str(amount["currency"]).upper(), part): int(amount["amount"])
+            for part in ("pending", "available")
+            for amount in balance[part]
+        }
+        for currency, part in ours.keys() | theirs.keys():
+            difference = theirs.get((currency, part), 0) - ours.get((currency, part), 0)
+            metrics.DIFFERENCE.labels(corridor, currency, part).set(difference)
+
+    async def _list(
+        self, corridor: str, created: Mapping[str, int], after: str | None
+    ) -> tuple[list[dict[str, Any]], bool]:
+        params: dict[str, Any] = {
+            "created": dict(created),
+            "limit": PAGE_SIZE,
+            "expand": _EXPANDED_LIST,
+        }
+        if after is not None:
+            params["starting_after"] = after
+        answer = _answered(await self._rails.records.list_balance_transactions(corridor, params))
+        return answer["data"], answer["has_more"]
+
+    async def _retrieve(self, corridor: str, identifier: str) -> dict[str, Any] | None:
+        outcome = await self._rails.records.retrieve_balance_transaction(
+            corridor, identifier, {"expand": _EXPANDED}
+        )
+        return outcome.object
+
+    def _now(self) -> datetime:
+        return self._clock.now()
+
+    def _lease_until(self) -> datetime:
+        return self._now() + self._limits.lease
+
+
+_BEGINNING = datetime.fromtimestamp(0, UTC)
+
+
+def _answered(outcome: Outcome) -> dict[str, Any]:
+    if outcome.object is None:
+        raise _StripeSilentError
+    return outcome.object

@@ -1,0 +1,1 @@
+"""Disputes: what customers object to at their bank, and how merchants answer."""

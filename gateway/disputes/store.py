@@ -1,0 +1,74 @@
+"""Disputes in the database. Whoever writes one has locked its payment."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, and_, func, insert, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.disputes.dispute import Dispute, DisputeState
+from gateway.disputes.schema import DISPUTE
+
+
+async def save(connection: AsyncConnection, before: Dispute | None, after: Dispute) -> None:
+    """Writes a dispute that is new or has changed."""
+    if before is None:
+        await connection.execute(insert(DISPUTE), asdict(after))
+    elif before != after:
+        statement = update(DISPUTE).where(DISPUTE.c.id == after.id).values(asdict(after))
+        await connection.execute(statement)
+
+
+async def get(connection: AsyncConnection, dispute_id: str) -> Dispute | None:
+    """The dispute as it stands."""
+    return await _one(connection, DISPUTE.c.id == dispute_id)
+
+
+async def of_stripe(
+    connection: AsyncConnection, corridor: str, stripe_dispute_id: str
+) -> Dispute | None:
+    """The dispute that one of Stripe's is, if we know already."""
+    named = DISPUTE.c.stripe_dispute_id == stripe_dispute_id
+    return await _one(connection, and_(named, DISPUTE.c.corridor == corridor))
+
+
+async def held_minor(connection: AsyncConnection, payment_id: str) -> int:
+    """What all disputes of a payment keep of it, in minor units of its currency."""
+    statement = select(func.coalesce(func.sum(DISPUTE.c.amount_minor), 0)).where(
+        DISPUTE.c.payment_id == payment_id, DISPUTE.c.is_held
+    )
+    return int((await connection.execute(statement)).scalar_one())
+
+
+async def page(
+    connection: AsyncConnection,
+    *,
+    merchant_id: str,
+    payment_id: str,
+    state: str,
+    after: tuple[datetime, str] | None,
+    limit: int,
+) -> list[Dispute]:
+    """Disputes, newest first, beginning after the position; filters that are empty match all."""
+    filters = {"merchant_id": merchant_id, "payment_id": payment_id, "state": state}
+    conditions = [DISPUTE.c[name] == value for name, value in filters.items() if value]
+    if after is not None:
+        conditions.append(tuple_(DISPUTE.c.create_time, DISPUTE.c.id) < tuple_(*after))
+    statement = (
+        select(DISPUTE)
+        .where(and_(True, *conditions))
+        .order_by(DISPUTE.c.create_time.desc(), DISPUTE.c.id.desc())
+        .limit(limit)
+    )
+    return [_dispute_of(row) for row in await connection.execute(statement)]
+
+
+async def _one(connection: AsyncConnection, condition: Any) -> Dispute | None:
+    row = (await connection.execute(select(DISPUTE).where(condition))).first()
+    return _dispute_of(row) if row is not None else None
+
+
+def _dispute_of(row: Row[Any]) -> Dispute:
+    values = dict(row._mapping)
+    return Dispute(**{**values, "state": DisputeState(values["state"])})

@@ -1,0 +1,1 @@
+"""Durable operations on disputes and payouts: written down before Stripe is asked."""

@@ -1,0 +1,259 @@
+"""Requests that ask something of Stripe for a dispute or a payout: written down once, run, and
+answered in time, the same ever after."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.operations import store
+from gateway.operations.operation import Operation, OperationState
+from gateway.operations.runner import Runner
+from gateway.operations.store import RequestRecord
+from gateway.rails.errors import ERRORS, request_id_reused
+from gateway.v1.error_reason_pb2 import ErrorReason
+from runtime.clock import Clock
+from runtime.deadline import remaining
+from runtime.errors import ServiceError
+from runtime.messages import differing_fields, fingerprint
+from runtime.notifications import Bell
+
+# Time kept for writing the answer before the caller's deadline.
+ANSWER_SECONDS = 0.25
+# Another process may decide; it is looked for this often.
+POLL_SECONDS = 0.2
+RETRY_DELAY = timedelta(seconds=1)
+_ID_KEYS = {"dsp": "dispute_id", "pyo": "payout_id"}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is refused before anybody is asked; kept with its request_id."""
+
+    reason: str
+    message: str
+    metadata: Mapping[str, str]
+
+    @property
+    def error(self) -> ServiceError:
+        """As the caller is told."""
+        return ERRORS.error(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            ErrorReason.Value(f"ERROR_REASON_{self.reason}"),
+            self.message,
+            metadata=self.metadata,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a request sets in motion; no operation if nothing is left to be asked."""
+
+    subject_id: str
+    operation: Operation | None = None
+
+
+# Decides in the transaction that writes the request down; raises what is not to be kept.
+Rule = Callable[[AsyncConnection, datetime], Awaitable[Start | Refusal]]
+# Whether what is asked for a subject is decided, so that the caller can be answered.
+Decided = Callable[[AsyncConnection, str], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a request led to: the operation as it stands, perhaps still open."""
+
+    subject_id: str
+    operation: Operation | None
+
+
+class Commands:
+    """Takes requests. Raises ServiceError as error_reason.proto says."""
+
+    def __init__(
+        self, engine: AsyncEngine, runner: Runner, clock: Clock, answer_seconds: float
+    ) -> None:
+        self._engine = engine
+        self._runner = runner
+        self._clock = clock
+        self._answer_seconds = answer_seconds
+
+    async def run(
+        self,
+        request: Message,
+        subject_id: str,
+        rule: Rule,
+        *,
+        personal: Sequence[str] = (),
+        decided: Decided | None = None,
+    ) -> Done:
+        """Starts what `rule` says, or repeats the answer about what the request started.
+
+        `subject_id` is what the request names, or empty. `personal` fields are compared but not
+        kept. `decided` says when to answer: without it, when the operation has ended.
+        """
+        until = self._until()
+        begun: tuple[RequestRecord, Operation | None] | None = None
+        while begun is None:
+            begun = await self._begin(request, subject_id, rule, personal)
+        known, operation = begun
+        if known.refusal is not None:
+            raise Refusal(**known.refusal).error
+        if operation is not None:
+            self._runner.start(operation, begun=True)
+        if known.operation_id is None:
+            return Done(known.subject_id, None)
+        return Done(known.subject_id, await self._wait(known, until, decided))
+
+    async def _begin(
+        self, request: Message, subject_id: str, rule: Rule, personal: Sequence[str]
+    ) -> tuple[RequestRecord, Operation | None] | None:
+        """The request as it is written down, and the operation that it began just now.
+
+        None if another commit took its id at the same moment: the next look finds that one.
+        """
+        async with self._engine.connect() as connection:
+            known = await self._find(connection, request, personal)
+            if known is not None:
+                return known, None
+            now = self._clock.now()
+            started = await rule(connection, now)
+            record = _record(request, subject_id, started, now, personal)
+            if not await store.remember(connection, record):
+                await connection.rollback()
+                return None
+            operation: Operation | None = None
+            if isinstance(started, Start) and started.operation is not None:
+                operation = self._runner.leased(started.operation, now)
+                await store.add(connection, operation)
+            await connection.commit()
+        return record, operation
+
+    async def _find(
+        self, connection: AsyncConnection, request: Message, personal: Sequence[str]
+    ) -> RequestRecord | None:
+        request_id = _request_id(request)
+        known = await store.known_request(connection, request_id)
+        if known is None:
+            return None
+        if known.method != request.DESCRIPTOR.name:
+            raise request_id_reused(request_id, ["method"])
+        if known.fingerprint != fingerprint(request):
+            first = type(request)()
+            first.ParseFromString(known.body)
+            # Where what is kept is equal, the difference is in what is not.
+            differing = differing_fields(first, _kept(request, personal)) or list(personal)
+            raise request_id_reused(request_id, differing)
+        return known
+
+    async def _wait(self, known: RequestRecord, until: float, decided: Decided | None) -> Operation:
+        """The operation once it is decided, or as it stands when the time is up."""
+        assert known.operation_id is not None, "somebody waits for it"
+        with self._runner.bells.listening(known.subject_id) as bell:
+            while True:
+                ticket = bell.ticket()
+                async with self._engine.connect() as connection:
+                    operation = await store.get(connection, known.operation_id)
+                    done = (
+                        await decided(connection, known.subject_id)
+                        if decided is not None
+                        else not operation.open
+                    )
+                left = until - asyncio.get_running_loop().time()
+                if done or left <= 0:
+                    return operation
+                await Bell.wait(ticket, min(left, POLL_SECONDS))
+
+    def _until(self) -> float:
+        left = remaining()
+        seconds = self._answer_seconds
+        if left is not None:
+            seconds = min(seconds, max(0.0, left - ANSWER_SECONDS))
+        return asyncio.get_running_loop().time() + seconds
+
+
+async def refuse_if_busy(connection: AsyncConnection, subject_id: str) -> None:
+    """Raises OPERATION_IN_PROGRESS if something is asked for it already and not decided."""
+    busy = await store.open_operation_of(connection, subject_id)
+    if busy is None:
+        return
+    raise ERRORS.error(
+        grpc.StatusCode.ABORTED,
+        ErrorReason.ERROR_REASON_OPERATION_IN_PROGRESS,
+        "another operation is not resolved yet; repeat the call",
+        metadata={
+            _ID_KEYS[subject_id.partition("_")[0]]: subject_id,
+            "operation_id": busy.id,
+            "operation_kind": busy.kind,
+            "operation_state": busy.state,
+        },
+        retry_delay=RETRY_DELAY,
+    )
+
+
+def outcome_of(done: Done) -> None:
+    """Raises what a request is told whose operation did not succeed, or is not decided yet."""
+    operation = done.operation
+    if operation is None or operation.state is OperationState.SUCCEEDED:
+        return
+    if operation.open:
+        raise ERRORS.error(
+            grpc.StatusCode.UNAVAILABLE,
+            ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN,
+            "Stripe's answer is not known yet; repeat the call with the same request_id",
+            metadata={"corridor": operation.corridor},
+            retry_delay=RETRY_DELAY,
+        )
+    raise ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        ErrorReason.ERROR_REASON_RAIL_REJECTED,
+        "Stripe refused the request",
+        metadata={
+            "stripe_code": operation.failure_code,
+            "stripe_param": operation.failure_param,
+            "stripe_request_id": "",
+        },
+    )
+
+
+def _record(
+    request: Message,
+    subject_id: str,
+    started: Start | Refusal,
+    now: datetime,
+    personal: Sequence[str],
+) -> RequestRecord:
+    record = RequestRecord(
+        request_id=_request_id(request),
+        method=request.DESCRIPTOR.name,
+        body=_kept(request, personal).SerializeToString(deterministic=True),
+        fingerprint=fingerprint(request),
+        subject_id=subject_id,
+        create_time=now,
+    )
+    if isinstance(started, Refusal):
+        kept = {**asdict(started), "metadata": dict(started.metadata)}
+        return replace(record, refusal=kept)
+    operation = started.operation
+    return replace(
+        record,
+        subject_id=started.subject_id,
+        operation_id=operation.id if operation is not None else None,
+    )
+
+
+def _kept(request: Message, personal: Sequence[str]) -> Message:
+    kept = type(request)()
+    kept.CopyFrom(request)
+    for field in personal:
+        kept.ClearField(field)
+    return kept
+
+
+def _request_id(request: Any) -> str:
+    return str(request.request_id)

@@ -1,0 +1,1 @@
+"""Payouts: money that goes from a Stripe balance to a bank."""

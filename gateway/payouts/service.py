@@ -1,0 +1,142 @@
+"""PayoutService: check, call, answer."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.merchants.accounts import AccountFinder
+from gateway.operations.commands import Commands, outcome_of
+from gateway.operations.paging import position_of, token_of
+from gateway.payments.ids import new_id
+from gateway.payments.rendering import money, stamp
+from gateway.payouts import store
+from gateway.payouts.commanding import cancellation_rule, creation_rule
+from gateway.payouts.errors import payout_not_found
+from gateway.payouts.paying import is_decided
+from gateway.payouts.payout import Payout, PayoutState
+from gateway.payouts.transactions import MAX_PAGE_SIZE as MAX_TRANSACTIONS
+from gateway.payouts.transactions import PayoutTransactions
+from gateway.rails.errors import ERRORS
+from gateway.v1 import payout_pb2, payout_service_pb2_grpc
+from gateway.v1 import payout_service_pb2 as pb
+from runtime.clock import Clock
+from runtime.paging import PageTokens, clamp_page_size
+
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 500
+_STATE_PREFIX = "PAYOUT_STATE_"
+
+
+class PayoutServicer(payout_service_pb2_grpc.PayoutServiceServicer):
+    """Sends money to merchants' banks."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        accounts: AccountFinder,
+        commands: Commands,
+        transactions: PayoutTransactions,
+        clock: Clock,
+        *,
+        review: timedelta,
+    ) -> None:
+        self._engine = engine
+        self._accounts = accounts
+        self._commands = commands
+        self._transactions = transactions
+        self._clock = clock
+        self._review = review
+        self._page_tokens = PageTokens(ERRORS)
+
+    async def CreatePayout(
+        self, request: pb.CreatePayoutRequest, _context: Any
+    ) -> pb.CreatePayoutResponse:
+        merchant = await self._accounts.connected(request.merchant_id)
+        now = self._clock.now()
+        payout = Payout(
+            id=new_id("pyo", now),
+            request_id=request.request_id,
+            merchant_id=merchant.merchant_id,
+            corridor=merchant.corridor,
+            account_id=merchant.stripe_account_id,
+            state=PayoutState.CREATING,
+            currency=request.amount.currency_code,
+            amount_minor=request.amount.minor_units,
+            statement_descriptor=request.statement_descriptor,
+            create_time=now,
+            update_time=now,
+        )
+        rule = creation_rule(payout, self._review)
+        done = await self._commands.run(request, "", rule, decided=is_decided)
+        return pb.CreatePayoutResponse(payout=_message(await self._read(done.subject_id)))
+
+    async def CancelPayout(
+        self, request: pb.CancelPayoutRequest, _context: Any
+    ) -> pb.CancelPayoutResponse:
+        rule = cancellation_rule(request.payout_id)
+        outcome_of(await self._commands.run(request, request.payout_id, rule))
+        return pb.CancelPayoutResponse(payout=_message(await self._read(request.payout_id)))
+
+    async def GetPayout(self, request: pb.GetPayoutRequest, _context: Any) -> pb.GetPayoutResponse:
+        return pb.GetPayoutResponse(payout=_message(await self._read(request.payout_id)))
+
+    async def ListPayouts(
+        self, request: pb.ListPayoutsRequest, _context: Any
+    ) -> pb.ListPayoutsResponse:
+        after = position_of(self._page_tokens.decode(request))
+        size = clamp_page_size(request.page_size, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+        name = payout_pb2.PayoutState.Name(request.state).removeprefix(_STATE_PREFIX)
+        async with self._engine.connect() as connection:
+            found = await store.page(
+                connection,
+                merchant_id=request.merchant_id,
+                state=name if request.state else "",
+                after=after,
+                limit=size + 1,
+            )
+        response = pb.ListPayoutsResponse(payouts=[_message(item) for item in found[:size]])
+        if len(found) > size:
+            last = found[size - 1]
+            response.next_page_token = token_of(
+                self._page_tokens, request, last.create_time, last.id
+            )
+        return response
+
+    async def ListPayoutTransactions(
+        self, request: pb.ListPayoutTransactionsRequest, _context: Any
+    ) -> pb.ListPayoutTransactionsResponse:
+        position = self._page_tokens.decode(request)
+        payout = await self._read(request.payout_id)
+        size = clamp_page_size(request.page_size, DEFAULT_PAGE_SIZE, MAX_TRANSACTIONS)
+        listed, next_id = await self._transactions.page(
+            payout, str(position[0]) if position else "", size
+        )
+        response = pb.ListPayoutTransactionsResponse(transactions=listed)
+        if next_id:
+            response.next_page_token = self._page_tokens.encode(request, [next_id])
+        return response
+
+    async def _read(self, payout_id: str) -> Payout:
+        async with self._engine.connect() as connection:
+            payout = await store.get(connection, payout_id)
+        if payout is None:
+            raise payout_not_found(payout_id)
+        return payout
+
+
+def _message(payout: Payout) -> payout_pb2.Payout:
+    return payout_pb2.Payout(
+        id=payout.id,
+        request_id=payout.request_id,
+        merchant_id=payout.merchant_id,
+        account_id=payout.account_id,
+        state=payout_pb2.PayoutState.Value(_STATE_PREFIX + payout.state),
+        amount=money(payout.currency, payout.amount_minor),
+        automatic=payout.automatic,
+        stripe_payout_id=payout.stripe_payout_id,
+        failure_code=payout.failure_code,
+        arrival_time=stamp(payout.arrival_time),
+        create_time=stamp(payout.create_time),
+        update_time=stamp(payout.update_time),
+    )

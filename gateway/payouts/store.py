@@ -1,0 +1,77 @@
+"""Payouts in the database."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, and_, func, insert, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.payouts.payout import Payout, PayoutState
+from gateway.payouts.schema import PAYOUT
+
+
+async def add(connection: AsyncConnection, payout: Payout) -> None:
+    """Inserts a new payout."""
+    await connection.execute(insert(PAYOUT), asdict(payout))
+
+
+async def save(connection: AsyncConnection, payout: Payout) -> None:
+    """Writes a payout that the caller has locked."""
+    await connection.execute(update(PAYOUT).where(PAYOUT.c.id == payout.id).values(asdict(payout)))
+
+
+async def get(connection: AsyncConnection, payout_id: str) -> Payout | None:
+    """The payout as it stands."""
+    row = (await connection.execute(select(PAYOUT).where(PAYOUT.c.id == payout_id))).first()
+    return _payout_of(row) if row is not None else None
+
+
+async def lock(connection: AsyncConnection, payout_id: str) -> Payout | None:
+    """The payout, locked until the transaction ends."""
+    statement = select(PAYOUT).where(PAYOUT.c.id == payout_id).with_for_update()
+    row = (await connection.execute(statement)).first()
+    return _payout_of(row) if row is not None else None
+
+
+async def lock_of_stripe(
+    connection: AsyncConnection, corridor: str, stripe_payout_id: str
+) -> Payout | None:
+    """The payout that one of Stripe's is, locked. Whoever asks is alone with it until the
+    transaction ends, also while we have no row of it."""
+    name = f"payout.{corridor}.{stripe_payout_id}"
+    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+    statement = (
+        select(PAYOUT)
+        .where(PAYOUT.c.corridor == corridor, PAYOUT.c.stripe_payout_id == stripe_payout_id)
+        .with_for_update()
+    )
+    row = (await connection.execute(statement)).first()
+    return _payout_of(row) if row is not None else None
+
+
+async def page(
+    connection: AsyncConnection,
+    *,
+    merchant_id: str,
+    state: str,
+    after: tuple[datetime, str] | None,
+    limit: int,
+) -> list[Payout]:
+    """Payouts, newest first, beginning after the position; filters that are empty match all."""
+    filters = {"merchant_id": merchant_id, "state": state}
+    conditions = [PAYOUT.c[name] == value for name, value in filters.items() if value]
+    if after is not None:
+        conditions.append(tuple_(PAYOUT.c.create_time, PAYOUT.c.id) < tuple_(*after))
+    statement = (
+        select(PAYOUT)
+        .where(and_(True, *conditions))
+        .order_by(PAYOUT.c.create_time.desc(), PAYOUT.c.id.desc())
+        .limit(limit)
+    )
+    return [_payout_of(row) for row in await connection.execute(statement)]
+
+
+def _payout_of(row: Row[Any]) -> Payout:
+    values = dict(row._mapping)
+    return Payout(**{**values, "state": PayoutState(values["state"])})

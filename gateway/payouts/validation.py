@@ -1,0 +1,34 @@
+"""What requests of PayoutService have to be like."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from google.protobuf.message import Message
+
+from gateway.payments.validation import MAX_NAME_BYTES, NAME
+from gateway.v1 import payout_service_pb2 as pb
+from runtime.rule import Rule
+from runtime.rules import PAGE, REQUEST_ID, enum, message, text
+
+PAYOUT_ID = re.compile(r"pyo_[0-9A-Z]+")
+STATEMENT_TEXT = re.compile(r"[ -~]+")
+MAX_STATEMENT_BYTES = 22
+
+_THE_PAYOUT = text("payout_id", required=True, max_bytes=MAX_NAME_BYTES, pattern=PAYOUT_ID)
+
+RULES: Mapping[type[Message], Sequence[Rule]] = {
+    pb.CreatePayoutRequest: [
+        REQUEST_ID,
+        text("merchant_id", required=True, max_bytes=MAX_NAME_BYTES, pattern=NAME),
+        message("amount", required=True),
+        text("statement_descriptor", max_bytes=MAX_STATEMENT_BYTES, pattern=STATEMENT_TEXT),
+    ],
+    pb.CancelPayoutRequest: [REQUEST_ID, _THE_PAYOUT],
+    pb.GetPayoutRequest: [_THE_PAYOUT],
+    pb.ListPayoutsRequest: [
+        *PAGE,
+        text("merchant_id", max_bytes=MAX_NAME_BYTES, pattern=NAME),
+        enum("state"),
+    ],
+    pb.ListPayoutTransactionsRequest: [*PAGE, _THE_PAYOUT],
+}
