@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from gateway.v1.payment_pb2 import BookingState
 from sandbox.demo.scenarios import Parties
 from sandbox.demo.shop import Shop
 from sandbox.engine import Engine
@@ -76,3 +77,8 @@ async def test_a_card_is_saved_charged_and_confirmed_with_buf_curl(
         {"request_id": f"{name}-5", "payment_id": payment_id},
     )
     assert paid["payment"]["state"] == "PAYMENT_STATE_SUCCEEDED"
+    # The ledger has a hold of each attempt: the first one released, the second one captured.
+    settled = await shop.settled(payment_id)
+    assert settled.booking.state == BookingState.BOOKING_STATE_BOOKED
+    kinds = [fact.kind for fact in settled.booking.facts]
+    assert kinds[:4] == ["hold_placed", "hold_released", "hold_placed", "captured"]
