@@ -23,7 +23,7 @@ from gateway.payments.payment import (
     take,
 )
 from gateway.payments.reply import CheckReply
-from gateway.payments.retrying import put_back_step
+from gateway.payments.retrying import is_too_late, put_back_step
 from gateway.payments.states import PaymentState, Transition
 from gateway.rails.failover import Elsewhere
 
@@ -105,6 +105,10 @@ def authorization(payment: Payment, operation_id: str, now: datetime) -> Operati
 
 def _allowed(so_far: Decision, given: Circumstances) -> Decision:
     now = given.now
+    if is_too_late(so_far.payment, now):
+        # It was asked about, or in review, for so long that the client does not want it any more.
+        over = so_far.then(take(so_far.payment, Transition.DECLINED, now))
+        return over.ended(OperationState.SUCCEEDED, now)
     so_far = so_far.then(take(so_far.payment, Transition.COMPLIANCE_ALLOWED, now))
     follow_up = authorization(so_far.payment, given.fresh_operation_id, now)
     started = take(so_far.payment, Transition.AUTHORIZATION_STARTED, now, hold_id=follow_up.id)
@@ -131,7 +135,7 @@ def _unreachable(so_far: Decision, reply: CheckReply, given: Circumstances) -> D
     """Never charge: wait in line if the request says so, else fail."""
     now, payment = given.now, so_far.payment
     wait = backoff(so_far.operation.send_count, given.jitter, reply.retry_after)
-    if payment.customer_returned:
+    if payment.customer_returned and payment.state is PaymentState.RETRY_SCHEDULED:
         # The customer waits: better told now than charged later.
         back = so_far.then(put_back_step(payment, now))
         return back.ended(OperationState.FAILED, now, "compliance_unavailable")

@@ -61,6 +61,14 @@ def put_back_step(payment: Payment, now: datetime) -> Change:
     return take(payment, Transition.DECLINED, now, hold_id="")
 
 
+def is_too_late(payment: Payment, now: datetime) -> bool:
+    """Whether another attempt would begin after the time that the client gave, and the check."""
+    policy = payment.decline_retry
+    if policy is None or not payment.decline_count or not payment.customer_away:
+        return False
+    return now > payment.create_time + policy.within + CHECK_WINDOW
+
+
 def due_step(
     payment: Payment, declines: Sequence[datetime], now: datetime, operation_id: str
 ) -> tuple[Change, Operation | None]:

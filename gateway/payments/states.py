@@ -103,9 +103,9 @@ _TABLE: dict[Transition, dict[PaymentState, PaymentState]] = {
     ),
     T.CANCELLATION_STARTED: dict.fromkeys((S.REQUIRES_ACTION, S.AUTHORIZED), S.CANCELING),
     T.CANCELED: dict.fromkeys((S.IN_REVIEW, S.QUEUED, S.RETRY_SCHEDULED, *HOLDING), S.CANCELED),
-    # From RETRY_SCHEDULED when no other attempt can be made any more.
+    # From RETRY_SCHEDULED and IN_REVIEW when no other attempt can be made any more.
     T.DECLINED: dict.fromkeys(
-        (S.AUTHORIZING, S.RETRY_SCHEDULED, S.REQUIRES_ACTION, S.CANCELING), S.DECLINED
+        (S.IN_REVIEW, S.AUTHORIZING, S.RETRY_SCHEDULED, S.REQUIRES_ACTION, S.CANCELING), S.DECLINED
     ),
     T.EXPIRED: dict.fromkeys((S.IN_REVIEW, S.QUEUED, S.RETRY_SCHEDULED, *HOLDING), S.EXPIRED),
     T.FAILED: dict.fromkeys((S.RECEIVED, S.AUTHORIZING), S.FAILED),

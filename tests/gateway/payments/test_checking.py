@@ -1,0 +1,97 @@
+"""What compliance's answer leads to, in every state that asks for it and with every past."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.payments.checking import Circumstances, authorization
+from gateway.payments.commanding import check_operation
+from gateway.payments.observing import Timing
+from gateway.payments.operation import OperationKind, OperationState, sent
+from gateway.payments.payment import ComplianceRecord, Decline, DeclineRetry, Payment
+from gateway.payments.reply import CheckReply, GivenUp
+from gateway.payments.settling import settle
+from gateway.payments.states import PaymentState
+from tests.gateway.payments.test_states import new_payment
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+GIVEN = Circumstances(NOW, Timing(), 0.5, "op_2")
+S = PaymentState
+BROKE = Decline("card_declined", "insufficient_funds", "try_again_later")
+WITHIN = timedelta(days=2)
+PASTS = {
+    "first": {},
+    "retried": {
+        "off_session": True,
+        "decline_retry": DeclineRetry(3, WITHIN),
+        "decline_count": 1,
+        "decline": BROKE,
+        "payment_intent_id": "pi_1",
+    },
+    "returned": {
+        "off_session": True,
+        "customer_returned": True,
+        "decline_count": 1,
+        "decline": Decline("authentication_required", authentication_required=True),
+        "payment_intent_id": "pi_1",
+    },
+}
+# A first attempt is never RETRY_SCHEDULED, and another one never RECEIVED or QUEUED.
+WAITING = [
+    *(("first", state) for state in (S.RECEIVED, S.QUEUED, S.IN_REVIEW)),
+    *((past, state) for past in ("retried", "returned") for state in (S.RETRY_SCHEDULED,)),
+    *((past, S.IN_REVIEW) for past in ("retried", "returned")),
+]
+
+
+def waiting(past: str, state: PaymentState) -> Payment:
+    values = {"queue_deadline": NOW + timedelta(hours=1)} if state is S.QUEUED else {}
+    return new_payment(state=state, **values, **PASTS[past])
+
+
+def verdict(name: str) -> CheckReply:
+    return CheckReply(ComplianceRecord("dec_1", name, (), "2026-11-01T00:00:00Z"))
+
+
+def after(payment: Payment, reply: CheckReply | GivenUp, given: Circumstances = GIVEN) -> Payment:
+    operation = sent(check_operation(payment, "op_1", NOW, timedelta(minutes=10)), NOW)
+    return settle(payment, operation, None, reply, given, resend=False).payment
+
+
+@pytest.mark.parametrize(("past", "state"), WAITING)
+def test_each_answer_has_its_one_consequence(past: str, state: PaymentState) -> None:
+    payment = waiting(past, state)
+    assert after(payment, verdict("ALLOW")).state is S.AUTHORIZING
+    assert after(payment, verdict("DENY")).state is S.BLOCKED
+    assert after(payment, verdict("REVIEW")).state is S.IN_REVIEW
+    silent = after(payment, CheckReply(None)).state
+    over = after(payment, GivenUp()).state
+    if state in (S.QUEUED, S.IN_REVIEW):
+        assert (silent, over) == (state, S.EXPIRED)
+    elif past == "first":
+        assert (silent, over) == (S.FAILED, S.FAILED)
+    elif past == "retried":
+        assert (silent, over) == (S.RETRY_SCHEDULED, S.RETRY_SCHEDULED)
+    else:
+        assert (silent, over) == (S.DECLINED, S.DECLINED)
+
+
+@pytest.mark.parametrize("state", [S.RETRY_SCHEDULED, S.IN_REVIEW])
+def test_an_attempt_begins_within_the_clients_time_and_the_check(state: PaymentState) -> None:
+    payment = waiting("retried", state)
+    last = payment.create_time + WITHIN + timedelta(minutes=10)
+    at_last = Circumstances(last, Timing(), 0.5, "op_2")
+    assert after(payment, verdict("ALLOW"), at_last).state is S.AUTHORIZING
+    too_late = Circumstances(last + timedelta(microseconds=1), Timing(), 0.5, "op_2")
+    done = after(payment, verdict("ALLOW"), too_late)
+    assert (done.state, done.decline, done.hold_id) == (S.DECLINED, BROKE, "")
+
+
+def test_another_attempt_confirms_the_payment_intent_that_there_is() -> None:
+    first = authorization(waiting("first", S.RECEIVED), "op_2", NOW)
+    again = authorization(waiting("retried", S.RETRY_SCHEDULED), "op_2", NOW)
+    assert first.kind is OperationKind.AUTHORIZE
+    assert again.kind is OperationKind.REATTEMPT
+    assert again.state is OperationState.RUNNING
+    assert '"off_session":true' in again.params
+    assert "off_session" not in authorization(waiting("returned", S.IN_REVIEW), "op_2", NOW).params
