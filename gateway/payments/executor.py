@@ -183,11 +183,15 @@ class Executor:
                     await operation_store.save_operation(connection, decision.operation)
                     self._tell(decision)
                     return payment, None
+                now = self._clock.now()
                 if step is Step.SEND:
-                    now = self._clock.now()
                     operation = replace(sent(operation, now), lease_until=now + self._limits.lease)
                     await operation_store.save_operation(connection, operation)
-        with within(self._limits.call_seconds):
+                elif step is Step.FIND_OUT:
+                    lease_until = now + self._limits.find_out_lease
+                    operation = replace(operation, lease_until=lease_until)
+                    await operation_store.save_operation(connection, operation)
+        with within(self._limits.seconds_of(step)):
             reply = await self._ask(payment, operation, step, resend=resend)
         return await self._finish(operation, payment, reply, resend=resend, story=claimed.story)
 

@@ -166,6 +166,27 @@ async def test_what_is_too_old_to_be_sent_again_is_looked_for(
         assert payment.failure.code == "outcome_not_performed"
 
 
+async def test_finding_out_may_take_longer_than_one_call(
+    open_shop: OpenShop, twin: Twin, killed_before_saving: asyncio.Event
+) -> None:
+    clock = ManualClock(datetime.now(UTC))
+    twin.add_fault(kind="error", when="before", status=500, path="/v1/payment_intents")
+    async with open_shop(
+        clock, webhooks=False, answer_seconds=0.5, roles="api", call_seconds=1.0
+    ) as shop:
+        payment = await shop.create()
+    twin.faults.clear()
+    killed_before_saving.clear()
+    clock.advance(timedelta(minutes=30))
+    # Three sources, each of which takes most of a call's time.
+    twin.add_fault(kind="latency", seconds=0.6, method="GET")
+    async with open_shop(
+        clock, webhooks=False, roles="api,worker", call_seconds=1.0, lease_seconds=1.5
+    ) as shop:
+        # The clock stands still: whatever is put off never comes again.
+        await shop.watch_until(payment.id, S.PAYMENT_STATE_FAILED)
+
+
 async def test_nothing_proves_silence_too_early(
     open_shop: OpenShop, twin: Twin, killed_before_saving: asyncio.Event
 ) -> None:
