@@ -2,7 +2,9 @@
 
 import operator
 import random
-from collections.abc import Callable, Iterator
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sandbox.stripe_twin.errors import invalid_request, missing
@@ -36,6 +38,10 @@ class Identifiers:
         return f"{self._random.getrandbits(4 * length):0{length}X}"
 
 
+# Members by which objects are looked for often; they are set at creation and never change.
+_INDEXED = ("charge", "payment_intent", "source")
+
+
 class Collection:
     """All objects of one kind in one account, newest last."""
 
@@ -44,15 +50,25 @@ class Collection:
         self._objects: dict[str, JsonObject] = {}
         self._order: list[str] = []
         self._position: dict[str, int] = {}
+        # When each was created, in their order: time only goes forward.
+        self._created: list[int] = []
+        self._index: dict[tuple[str, str], list[int]] = defaultdict(list)
 
     def add(self, item: JsonObject) -> JsonObject:
         """Adds a new object, which must have an `id` that is not taken."""
         identifier: str = item["id"]
         if identifier in self._objects:
             raise AssertionError(f"{self.kind} {identifier} exists already")
-        self._position[identifier] = len(self._order)
+        place = len(self._order)
+        self._position[identifier] = place
         self._order.append(identifier)
         self._objects[identifier] = item
+        created = item.get("created")
+        self._created.append(created if isinstance(created, int) else 0)
+        for name in _INDEXED:
+            value = item.get(name)
+            if isinstance(value, str):
+                self._index[name, value].append(place)
         return item
 
     def find(self, identifier: str) -> JsonObject | None:
@@ -79,32 +95,60 @@ class Collection:
     def page(
         self, url: str, params: JsonObject, accept: Callable[[JsonObject], bool] | None = None
     ) -> JsonObject:
-        """A list answer, newest first, by `limit`, `starting_after`, `ending_before`, `created`."""
+        """A list answer, newest first, by `limit`, `starting_after`, `ending_before`, `created`.
+
+        `accept` decides on everything else; what `params` name of the indexed members only spares
+        it work.
+        """
         limit = page_limit(params)
-        created = params.get("created")
-        before: str | None = params.get("ending_before")
-        after: str | None = params.get("starting_after")
-        if before is not None:
-            start = self._place(before, "ending_before") + 1
-            walk = range(start, len(self._order))
-        else:
-            end = len(self._order) if after is None else self._place(after, "starting_after")
-            walk = range(end - 1, -1, -1)
+        backwards = "ending_before" in params
         found: list[JsonObject] = []
-        for index in walk:
-            item = self._objects.get(self._order[index])
-            if item is None or (created is not None and not within(item["created"], created)):
-                continue
-            if accept is not None and not accept(item):
+        for place in self._walk(params, backwards=backwards):
+            item = self._objects.get(self._order[place])
+            if item is None or (accept is not None and not accept(item)):
                 continue
             found.append(item)
             if len(found) > limit:
                 break
         has_more = len(found) > limit
         data = found[:limit]
-        if before is not None:
+        if backwards:
             data.reverse()
         return {"object": "list", "data": data, "has_more": has_more, "url": url}
+
+    def _walk(self, params: JsonObject, *, backwards: bool) -> Sequence[int]:
+        """The places to look at: newest first, or backwards from `ending_before`."""
+        first, end = self._span(params.get("created"))
+        if backwards:
+            first = max(first, self._place(params["ending_before"], "ending_before") + 1)
+        elif "starting_after" in params:
+            end = min(end, self._place(params["starting_after"], "starting_after"))
+        places: Sequence[int] = range(first, max(first, end))
+        for name in _INDEXED:
+            if isinstance(params.get(name), str):
+                chosen = self._index.get((name, params[name]), [])
+                places = chosen[bisect_left(chosen, first) : bisect_left(chosen, end)]
+                break
+        return places if backwards else places[::-1]
+
+    def _span(self, created: Any) -> tuple[int, int]:
+        """The places of what was created when it should; the end is exclusive."""
+        if created is None:
+            return 0, len(self._order)
+        if isinstance(created, int):
+            created = {"gte": created, "lte": created}
+        first, end = 0, len(self._order)
+        for name, bound in created.items():
+            match name:
+                case "gt":
+                    first = max(first, bisect_right(self._created, bound))
+                case "gte":
+                    first = max(first, bisect_left(self._created, bound))
+                case "lt":
+                    end = min(end, bisect_left(self._created, bound))
+                case "lte":
+                    end = min(end, bisect_right(self._created, bound))
+        return first, end
 
     def _place(self, identifier: str, param: str) -> int:
         if identifier not in self._position:
