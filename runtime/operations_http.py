@@ -1,15 +1,22 @@
 """The small HTTP server beside each gRPC server: `/healthz`, `/metrics`, a service's own routes."""
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from runtime.config import split_address
 from runtime.health import HealthMonitor
+from runtime.logs import get_logger, place_of
 
 MAX_BODY_BYTES = 1024 * 1024
 SHUTDOWN_SECONDS = 5.0
+# aiohttp logs each request that is hardly HTTP, and quotes it: anyone could fill the log with it.
+_QUIET = logging.getLogger(f"{__name__}.aiohttp")
+_QUIET.setLevel(logging.CRITICAL)
+
+log = get_logger(__name__)
 
 
 class OperationsServer:
@@ -20,12 +27,17 @@ class OperationsServer:
     ) -> None:
         self._host, self._port = split_address(address)
         self._health = health
-        application = web.Application(client_max_size=MAX_BODY_BYTES)
+        application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_log_failures])
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/metrics", self._metrics)
         application.add_routes(routes)
         self._runner = web.AppRunner(
-            application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
+            application,
+            access_log=None,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+            # Bodies come to the handlers as they were sent and signed.
+            auto_decompress=False,
+            logger=_QUIET,
         )
 
     @property
@@ -51,3 +63,17 @@ class OperationsServer:
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+@web.middleware
+async def _log_failures(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """A handler that fails is a fault of ours: logged by its place, answered without a word."""
+    try:
+        return await handler(request)
+    except web.HTTPException:
+        raise
+    except Exception as error:  # noqa: BLE001 (whatever it is, the caller is answered)
+        log.error("http_request_failed", path=request.path, **place_of(error))
+        return web.Response(status=500)

@@ -138,10 +138,12 @@ def _text(values: Mapping[str, Any], name: str, pattern: re.Pattern[str]) -> str
 
 
 def _connected_account(values: Mapping[str, Any], kind: str) -> str | None:
-    # Version 2 events name the account in their context.
     value = values.get("account" if kind == "event" else "context")
     if value is None:
         return None
+    if kind == "v2.core.event" and isinstance(value, str):
+        # A path from the organisation down to the account.
+        value = value.rpartition("/")[2]
     if not isinstance(value, str) or not ACCOUNT_ID.fullmatch(value):
         raise NotAnEventError("account is not one of Stripe's")
     return value

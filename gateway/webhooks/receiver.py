@@ -21,6 +21,8 @@ SIGNATURE_HEADER = "Stripe-Signature"
 # Stripe's events stay far below; what is larger is not read to its end.
 MAX_BODY_BYTES = 512 * 1024
 BODY_SECONDS = 5.0
+# Of all bodies that are being read or stored; beyond it callers are told to come again.
+MAX_BYTES_IN_FLIGHT = 64 * 1024 * 1024
 
 log = get_logger(__name__)
 
@@ -36,12 +38,20 @@ class WebhookReceiver:
     """Takes Stripe's webhooks in.
 
     Answers 200 once the event is stored (or was stored before), 404 for an unknown corridor, 400
-    for what Stripe did not sign or is no event, 408 and 413 for a slow or large body, and 503 when
-    the event cannot be stored, so that Stripe sends it again. A refusal names its reason and
-    nothing else; nothing of a refused body is stored or logged.
+    for what Stripe did not sign or is no event, 408, 413 and 415 for a slow, large or encoded body,
+    and 503 when the event cannot be stored, so that Stripe sends it again. A refusal names its
+    reason and nothing else; nothing of a refused body is stored or logged.
     """
 
-    def __init__(self, corridors: Sequence[Corridor], buffer: Buffer, clock: Clock) -> None:
+    def __init__(
+        self,
+        corridors: Sequence[Corridor],
+        buffer: Buffer,
+        clock: Clock,
+        *,
+        body_seconds: float = BODY_SECONDS,
+        max_bytes_in_flight: int = MAX_BYTES_IN_FLIGHT,
+    ) -> None:
         self._corridors: Mapping[str, Corridor] = {
             corridor.name: corridor for corridor in corridors
         }
@@ -50,6 +60,9 @@ class WebhookReceiver:
                 raise ValueError(f"corridor {corridor.name} has no webhook secret")
         self._buffer = buffer
         self._clock = clock
+        self._body_seconds = body_seconds
+        self._max_bytes_in_flight = max_bytes_in_flight
+        self._bytes_in_flight = 0
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """For the HTTP server."""
@@ -74,7 +87,14 @@ class WebhookReceiver:
         return _answer(200, {"received": True})
 
     async def _take_in(self, request: web.Request, corridor: Corridor) -> str:
-        body = await _read_body(request)
+        body = bytearray()
+        try:
+            await self._read_into(body, request)
+            return await self._verify_and_store(bytes(body), request, corridor)
+        finally:
+            self._bytes_in_flight -= len(body)
+
+    async def _verify_and_store(self, body: bytes, request: web.Request, corridor: Corridor) -> str:
         headers = request.headers.getall(SIGNATURE_HEADER, [])
         problem = find_signature_problem(
             body,
@@ -95,20 +115,25 @@ class WebhookReceiver:
             raise _Refusal(413, "too_large_for_buffer") from None
         return "stored" if stored else "duplicate"
 
-
-async def _read_body(request: web.Request) -> bytes:
-    if request.content_length is not None and request.content_length > MAX_BODY_BYTES:
-        raise _Refusal(413, "too_large")
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for part in request.content.iter_any():
-                body += part
-                if len(body) > MAX_BODY_BYTES:
-                    raise _Refusal(413, "too_large")
-    except TimeoutError:
-        raise _Refusal(408, "too_slow") from None
-    return bytes(body)
+    async def _read_into(self, body: bytearray, request: web.Request) -> None:
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            # Stripe signs what it sends as it is; a decoder is one more thing to attack.
+            raise _Refusal(415, "encoded")
+        if request.content_length is not None and request.content_length > MAX_BODY_BYTES:
+            raise _Refusal(413, "too_large")
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                async for part in request.content.iter_any():
+                    body += part
+                    self._bytes_in_flight += len(part)
+                    if len(body) > MAX_BODY_BYTES:
+                        raise _Refusal(413, "too_large")
+                    if self._bytes_in_flight > self._max_bytes_in_flight:
+                        raise _Refusal(503, "busy")
+        except TimeoutError:
+            raise _Refusal(408, "too_slow") from None
+        except web.RequestPayloadError:
+            raise _Refusal(400, "broken_body") from None
 
 
 def _read(body: bytes, corridor: Corridor) -> StripeEvent:

@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from gateway.rails.outcome import OutcomeClass
 from gateway.rails.rails import Rails
 from gateway.webhooks import telemetry
-from gateway.webhooks.event import NotAnEventError, read_event
+from gateway.webhooks.event import NotAnEventError, ReceivedEvent, read_event
 from gateway.webhooks.inbox import PostgresInbox
 from runtime.clock import Clock
 from runtime.logs import get_logger
@@ -18,7 +19,10 @@ from runtime.logs import get_logger
 EVENTS_KEPT = timedelta(days=30)
 INTERVAL_SECONDS = 600.0
 PAGE_SIZE = 100
-MAX_PAGES = 100
+# Of one round of one corridor, in each direction.
+MAX_PAGES = 1000
+# What is older than this is listed once by one process; what is younger may still be in delivery.
+SETTLED = timedelta(hours=1)
 
 log = get_logger(__name__)
 
@@ -30,6 +34,7 @@ class EventRecovery:
         self._rails = rails
         self._inbox = inbox
         self._clock = clock
+        self._positions: dict[str, str] = {}
 
     async def run(self) -> None:
         """Works until cancelled."""
@@ -42,37 +47,71 @@ class EventRecovery:
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def recover(self, corridor: str) -> int:
-        """Stores what is missing of one corridor, oldest first; the number of events."""
-        missing = await self._undelivered(corridor)
+        """Stores what is missing of one corridor, oldest first; the number of events.
+
+        One page is in memory at a time. If Stripe fails on the way, the next round goes on where
+        this one stopped.
+        """
         stored = 0
-        for values in reversed(missing):
-            try:
-                event = read_event(json.dumps(values), corridor)
-            except NotAnEventError as error:
-                log.warning("webhook_recovery_skipped", corridor=corridor, reason=str(error))
-                continue
-            stored += await self._inbox.store(event)
+        after = self._positions.get(corridor)
+        if after is None:
+            oldest = await self._oldest_page(corridor)
+            if not oldest:
+                return 0
+            stored += await self._store(corridor, oldest)
+            after = str(oldest[0]["id"])
+        for _ in range(MAX_PAGES):
+            page = await self._page(corridor, {"ending_before": after})
+            if not page:
+                break
+            stored += await self._store(corridor, page)
+            after = str(page[0]["id"])
+        else:
+            log.error("webhook_recovery_goes_on_later", corridor=corridor, pages=MAX_PAGES)
         if stored:
             telemetry.recovered.labels(corridor).inc(stored)
             log.warning("webhooks_recovered", corridor=corridor, events=stored)
         return stored
 
-    async def _undelivered(self, corridor: str) -> list[dict[str, Any]]:
-        params: dict[str, Any] = {
-            "delivery_success": False,
-            "created": {"gte": int((self._clock.now() - EVENTS_KEPT).timestamp())},
-            "limit": PAGE_SIZE,
-        }
-        found: list[dict[str, Any]] = []
+    async def _oldest_page(self, corridor: str) -> list[dict[str, Any]]:
+        """Stripe lists the newest first, so the way to the oldest leads past all."""
+        kept_since = int((self._clock.now() - EVENTS_KEPT).timestamp())
+        page = oldest = await self._page(corridor, {"created": {"gte": kept_since}})
         for _ in range(MAX_PAGES):
-            outcome = await self._rails.records.list_events(corridor, params)
-            if not outcome.succeeded or outcome.object is None:
-                log.warning("webhook_recovery_stopped", corridor=corridor)
-                return found
-            page: list[dict[str, Any]] = outcome.object["data"]
-            found.extend(page)
-            if not page or not outcome.object["has_more"]:
-                return found
-            params = {**params, "starting_after": page[-1]["id"]}
-        log.error("webhook_recovery_truncated", corridor=corridor, events=len(found))
-        return found
+            if page is None or len(page) < PAGE_SIZE:
+                break
+            page = await self._page(
+                corridor, {"created": {"gte": kept_since}, "starting_after": page[-1]["id"]}
+            )
+            oldest = page or oldest
+        else:
+            log.error("webhook_recovery_truncated", corridor=corridor, pages=MAX_PAGES)
+        return [] if page is None else oldest or []
+
+    async def _page(self, corridor: str, place: dict[str, Any]) -> list[dict[str, Any]] | None:
+        """A page of undelivered events, newest first; None if Stripe does not say."""
+        outcome = await self._rails.records.list_events(
+            corridor, {"delivery_success": False, "limit": PAGE_SIZE, **place}
+        )
+        if not outcome.succeeded or outcome.object is None:
+            log.warning("webhook_recovery_stopped", corridor=corridor)
+            if outcome.outcome_class is OutcomeClass.REJECTED:
+                # Perhaps Stripe has forgotten the event that we stood at: begin anew.
+                self._positions.pop(corridor, None)
+            return None
+        page: list[dict[str, Any]] = outcome.object["data"]
+        return page
+
+    async def _store(self, corridor: str, page: list[dict[str, Any]]) -> int:
+        now = self._clock.now()
+        received: list[ReceivedEvent] = []
+        for values in reversed(page):
+            try:
+                received.append(ReceivedEvent(read_event(json.dumps(values), corridor), now))
+            except NotAnEventError as error:
+                log.warning("webhook_recovery_skipped", corridor=corridor, reason=str(error))
+        stored = await self._inbox.store_all(received)
+        for one in received:
+            if one.event.created_time <= now - SETTLED:
+                self._positions[corridor] = one.event.event_id
+        return stored.count(True)

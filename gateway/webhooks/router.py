@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from gateway.webhooks.event import EventHandler, StripeEvent
 
 WILDCARD = "*"
+# Thin events tell of the same happenings: "v1.charge.updated" is "charge.updated" without a charge.
+THIN_PREFIX = "v1."
 
 
 class EventRouter:
@@ -19,6 +21,7 @@ class EventRouter:
 
     def handler_of(self, event_type: str) -> EventHandler | None:
         """The handler for a type of event; None if nobody cares for it."""
+        event_type = event_type.removeprefix(THIN_PREFIX)
         if (exact := self._routes.get(event_type)) is not None:
             return exact
         parts = event_type.split(".")

@@ -156,6 +156,7 @@ class Intake:
     url: str
     http: aiohttp.ClientSession
     engine: AsyncEngine
+    inbox: PostgresInbox
 
     async def post(
         self, body: str | bytes, header: str | None, name: str = "default"
@@ -191,5 +192,5 @@ async def intake(
     await site.start()
     host, port = runner.addresses[0][:2]
     async with aiohttp.ClientSession() as http:
-        yield Intake(f"http://{host}:{port}", http, engine)
+        yield Intake(f"http://{host}:{port}", http, engine, inbox)
     await runner.cleanup()

@@ -19,6 +19,7 @@ def test_handlers_are_found_by_type() -> None:
     assert router.handler_of("charge.updated") is one
     assert router.handler_of("charge.dispute.closed") is one
     assert router.handler_of("charge.dispute.created") is other
+    assert router.handler_of("v1.charge.updated") is one, "a thin event of the same happening"
     assert router.handler_of("charges.updated") is None
     assert router.handler_of("charge") is None
     for wrong in ("*", "charge*", ""):
@@ -64,3 +65,17 @@ def test_thin_events_are_read_as_pointers() -> None:
         "acct_1",
         "default/acct_1",
     )
+
+
+@pytest.mark.parametrize("context", ["acct_1", "org_1/acct_1"])
+def test_a_thin_events_context_may_be_a_path(context: str) -> None:
+    thin = {
+        "id": "evt_test_1",
+        "object": "v2.core.event",
+        "type": "v1.charge.updated",
+        "created": "2026-11-22T12:00:00Z",
+        "livemode": False,
+        "context": context,
+        "related_object": {"id": "ch_1", "type": "charge", "url": "/v1/charges/ch_1"},
+    }
+    assert read_event(json.dumps(thin), "default").stripe_account == "acct_1"

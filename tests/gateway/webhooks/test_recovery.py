@@ -1,7 +1,7 @@
 """Events that no webhook brought are fetched."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
@@ -79,4 +79,36 @@ async def test_an_outage_of_stripe_leaves_recovery_for_later(
     assert await recovery.recover("default") == 0
     twin.outage("off")
     await rails.create_payment_intent("default", CHARGE, "key-1")
+    assert await recovery.recover("default") > 0
+
+
+async def test_many_missing_events_are_stored_page_by_page_and_where_it_stopped(
+    twin: Twin, rails: Rails, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.webhooks.recovery.PAGE_SIZE", 3)
+    monkeypatch.setattr("gateway.webhooks.recovery.MAX_PAGES", 5)
+    twin.register_webhook("http://127.0.0.1:1/webhooks/stripe/default")
+    clock = ManualClock(datetime.now(UTC))
+    for number in range(4):
+        await rails.create_payment_intent("default", CHARGE, f"key-{number}")
+    recovery = EventRecovery(rails, PostgresInbox(engine, clock), clock)
+    # Each of them makes four events at the least, and two hours later they are settled.
+    clock.advance(timedelta(hours=2))
+    rounds = [await recovery.recover("default") for _ in range(3)]
+    assert rounds[0] > 0
+    assert rounds[-1] == 0
+    async with engine.connect() as connection:
+        rows = (
+            await connection.execute(
+                text("SELECT event_id, created_time FROM webhook_event ORDER BY sequence")
+            )
+        ).all()
+    events = await rails.records.list_events("default", {"limit": 100})
+    assert events.object is not None
+    listed = [event["id"] for event in events.object["data"]]
+    assert [row.event_id for row in rows] == listed[::-1]
+    twin.outage("error")
+    assert await recovery.recover("default") == 0
+    twin.outage("off")
+    await rails.create_payment_intent("default", CHARGE, "key-later")
     assert await recovery.recover("default") > 0
