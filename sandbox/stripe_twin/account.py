@@ -109,6 +109,8 @@ class TwinAccount:
     tax_sources: dict[str, str] = field(default_factory=dict)
     # What a connected account has told of itself, as dotted paths of parameters.
     provided: set[str] = field(default_factory=set)
+    # What the v2 API was told of a connected account.
+    v2_details: JsonObject = field(default_factory=dict)
     # Which automatic payout took a balance transaction along.
     paid_out: dict[str, str] = field(default_factory=dict)
     # Events of the v2 API that no v1 event stands behind, by id.

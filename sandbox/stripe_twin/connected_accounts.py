@@ -23,14 +23,21 @@ _SECRET = frozenset({"id_number", "tax_id", "ssn_last_4", "vat_id"})
 
 def create_account(call: Call) -> JsonObject:
     """POST /v1/accounts."""
-    if call.account.is_connected:
-        raise invalid_request("A connected account cannot create accounts.")
     params = call.params
     if params.get("type", "custom") not in _TYPES:
         message = f"Invalid type: must be one of {', '.join(sorted(_TYPES))}"
         raise invalid_request(message, param="type")
     if "type" in params and "controller" in params:
         raise invalid_request("You may only specify one of these parameters: type, controller.")
+    connected, item = open_account(call, params)
+    apply_params(connected, item, params)
+    return _shown(connected, item)
+
+
+def open_account(call: Call, params: dict[str, Any]) -> tuple[TwinAccount, JsonObject]:
+    """A new connected account that has told nothing yet, and its object. Raises ApiError (400)."""
+    if call.account.is_connected:
+        raise invalid_request("A connected account cannot create accounts.")
     item = _new_account(call.account, params)
     connected = TwinAccount(
         account_id=item["id"],
@@ -44,8 +51,7 @@ def create_account(call: Call) -> JsonObject:
     )
     call.objects("account").add(item)
     call.account.connected[item["id"]] = connected
-    apply_params(connected, item, params)
-    return _shown(connected, item)
+    return connected, item
 
 
 def retrieve_account(call: Call) -> JsonObject:

@@ -254,6 +254,36 @@ async def visit_v2(tour: Tour) -> None:
     await tour.get("/v2/core/events/{id}", stripe.v2.core.Event, id=event["id"])
 
 
+async def visit_v2_accounts(tour: Tour) -> None:
+    """Accounts in the newer way."""
+    accounts, kind = "/v2/core/accounts", stripe.v2.core.Account
+    params = {
+        "contact_email": "ada@shop.test",
+        "identity": {"country": "us", "entity_type": "individual"},
+        "configuration": {
+            "merchant": {"capabilities": {"card_payments": {"requested": True}}},
+            "recipient": {
+                "capabilities": {"stripe_balance": {"stripe_transfers": {"requested": True}}}
+            },
+        },
+        "include": [
+            "configuration.merchant",
+            "configuration.recipient",
+            "defaults",
+            "future_requirements",
+            "identity",
+            "requirements",
+        ],
+    }
+    account = (await tour.post(accounts, kind, params))["id"]
+    one = f"{accounts}/{{id}}"
+    await tour.get(one, kind, {"include": ["requirements"]}, id=account)
+    await tour.get(accounts, kind)
+    await tour.post(one, kind, {"display_name": "Ada"}, id=account)
+    closed = {"applied_configurations": ["merchant", "recipient"]}
+    await tour.post(f"{one}/close", kind, closed, id=account)
+
+
 async def test_every_route_answers_what_the_sdk_declares(twin: Twin) -> None:
     async with aiohttp.ClientSession() as session:
         tour = Tour(session, twin)
@@ -264,6 +294,7 @@ async def test_every_route_answers_what_the_sdk_declares(twin: Twin) -> None:
         await visit_tax(tour)
         await visit_identity(tour, twin)
         await visit_v2(tour)
+        await visit_v2_accounts(tour)
     assert tour.visited == {(route.method, route.pattern) for route in ROUTES}
 
 
