@@ -1,0 +1,282 @@
+"""Balance transactions as facts: whatever Stripe shows, its balance is in the books to the cent.
+
+The model is Stripe's own arithmetic: a movement's net counts in the part of the balance that it is
+in. The facts are those that the engine reports of it, first as pending and again as available.
+"""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.balance import movement_facts
+from gateway.balance.movement import (
+    ACCOUNT_FEES,
+    PAYOUTS,
+    TOPUPS,
+    Movement,
+    read_movement,
+)
+from gateway.bookkeeping.balance_facts import UnknownBalanceTransaction
+from gateway.bookkeeping.chart import Chart
+from gateway.bookkeeping.codec import from_json, kind_of, to_json
+from gateway.bookkeeping.facts import Fact, RefundCreated, RefundFailed, StripeBalance
+from gateway.disputes.dispute import Dispute, DisputeState
+from gateway.disputes.money_facts import dispute_facts
+from gateway.payouts.money_facts import payout_facts
+from gateway.payouts.payout import Payout, PayoutState
+from tests.gateway.bookkeeping.notebook import Notebook
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+# Two, zero and three decimals.
+CURRENCIES = ("USD", "JPY", "KWD")
+OTHER_TYPES = ("adjustment", "reserve_transaction", "from_another_planet")
+ABOUT: dict[str, Any] = {"payment_id": "pay_1", "merchant_id": "m_1"}
+AMOUNTS = st.integers(-(10**9), 10**9).filter(bool)
+
+Books = Counter[tuple[str, str, StripeBalance]]
+
+
+@st.composite
+def movements(draw: st.DrawFn, number: int, types: tuple[str, ...]) -> Movement:
+    """A balance transaction of one of the types, of either sign, with or without a fee."""
+    amount, fee = draw(AMOUNTS), draw(st.integers(-500, 500))
+    return Movement(
+        corridor=draw(st.sampled_from(("us", "eu"))),
+        id=f"txn_{number}",
+        type=draw(st.sampled_from(types)),
+        source_id="",
+        currency=draw(st.sampled_from(CURRENCIES)),
+        amount_minor=amount,
+        fee_minor=fee,
+        net_minor=amount - fee,
+        is_available=False,
+        create_time=NOW,
+        available_time=NOW + timedelta(days=draw(st.sampled_from((0, 2)))),
+    )
+
+
+def sights(movement: Movement) -> list[Movement]:
+    """The movement as it is seen first, and once it is available."""
+    at_once = movement.begins_in is StripeBalance.AVAILABLE
+    ripe = Movement(**{name: getattr(movement, name) for name in Movement.__slots__} | RIPE)
+    return [ripe] if at_once else [movement, ripe]
+
+
+RIPE: dict[str, Any] = {"is_available": True}
+
+
+class Model:
+    """Stripe's balance, and our books, after each sight of each movement."""
+
+    def __init__(self) -> None:
+        self.notebook = Notebook()
+        self.booked: dict[str, dict[str, Any]] = {}
+
+    def report(self, facts: list[Fact]) -> None:
+        """Books what is news; what was reported before says the same."""
+        for fact in facts:
+            content = {**to_json(fact), "effective_time": None}
+            assert self.booked.setdefault(fact.id, content) == content
+            if content is self.booked[fact.id]:
+                assert from_json(kind_of(fact), to_json(fact)) == fact
+                self.notebook.book(fact)
+
+    def check(self, books: Books) -> None:
+        """The ledger's Stripe accounts are Stripe's balance."""
+        for (corridor, currency, part), minor in books.items():
+            account = Chart(corridor, currency).stripe(part)
+            assert self.notebook.debit_balances[account] == minor
+
+
+@given(st.data())
+def test_movements_without_a_payment_are_booked_to_the_cent(data: st.DataObject) -> None:
+    types = (*sorted(ACCOUNT_FEES), *sorted(TOPUPS), *OTHER_TYPES)
+    drawn = [data.draw(movements(number, types)) for number in range(5)]
+    turns = data.draw(st.permutations([sight for each in drawn for sight in sights(each)]))
+    model, last = Model(), dict[str, Movement]()
+    for sight in turns:
+        seen = last.get(sight.id)
+        if seen is not None and seen.is_available:
+            # It is never seen pending again: the sweep keeps what it saw last.
+            sight = seen
+        last[sight.id] = sight
+        model.report(movement_facts.account_facts(sight))
+        books: Books = Counter()
+        for each in last.values():
+            books[each.corridor, each.currency, each.counts_in] += each.net_minor
+        model.check(books)
+
+
+@given(
+    charge_currency=st.sampled_from(CURRENCIES),
+    refunded=st.integers(1, 10**9),
+    part=st.sampled_from(StripeBalance),
+    back=st.booleans(),
+    data=st.data(),
+)
+def test_refunds_are_booked_in_whatever_currency_they_settle(
+    charge_currency: str, refunded: int, part: StripeBalance, back: bool, data: st.DataObject
+) -> None:
+    """Of the amount, and where it settles in another currency of the conversion, nothing is left
+    in the charge's currency; a refund that fails undoes both."""
+    model, books = Model(), Books()
+    for number, kind in enumerate(("refund", "refund_failure") if back else ("refund",)):
+        drawn = data.draw(movements(number, (kind,)))
+        sign = -1 if kind == "refund" else 1
+        same = drawn.currency == charge_currency
+        settled = refunded if same else abs(drawn.amount_minor)
+        values = {name: getattr(drawn, name) for name in Movement.__slots__}
+        values |= {"corridor": "us", "amount_minor": sign * settled}
+        values["net_minor"] = values["amount_minor"] - values["fee_minor"]
+        movement = Movement(**values)
+        about = {
+            **ABOUT,
+            "corridor": "us",
+            "currency": charge_currency,
+            "effective_time": NOW,
+            "refund_id": "re_1",
+            "amount_minor": refunded,
+        }
+        told: Fact = RefundCreated(**about, balance=part) if sign < 0 else RefundFailed(**about)
+        ripe = sights(movement)[-1]
+        for sight in sights(movement):
+            model.report(
+                [
+                    told,
+                    *movement_facts.refund_facts(
+                        sight,
+                        **ABOUT,
+                        currency=charge_currency,
+                        refunded_minor=refunded,
+                        balance=part,
+                    ),
+                ]
+            )
+        books["us", ripe.currency, StripeBalance.AVAILABLE] += ripe.net_minor
+        model.check(books)
+        for currency in CURRENCIES:
+            pending = Chart("us", currency).stripe(StripeBalance.PENDING)
+            assert model.notebook.debit_balances[pending] == 0
+
+
+@given(
+    opened=movements(1, ("adjustment",)),
+    won=movements(2, ("adjustment",)),
+    state=st.sampled_from((DisputeState.NEEDS_RESPONSE, DisputeState.LOST, DisputeState.WON)),
+    was_lost=st.booleans(),
+)
+def test_disputes_are_booked_to_the_cent(
+    opened: Movement, won: Movement, state: DisputeState, was_lost: bool
+) -> None:
+    def turned(movement: Movement, sign: int) -> Movement:
+        values = {name: getattr(movement, name) for name in Movement.__slots__}
+        amount = sign * abs(movement.amount_minor)
+        values |= {"corridor": "us", "currency": "USD", "amount_minor": amount}
+        return Movement(**values | {"net_minor": amount - movement.fee_minor})
+
+    listed = [turned(opened, -1)] + ([turned(won, 1)] if state is DisputeState.WON else [])
+    dispute = Dispute(
+        id="dsp_1",
+        **ABOUT,
+        corridor="us",
+        stripe_dispute_id="du_1",
+        state=state,
+        currency="USD",
+        amount_minor=abs(opened.amount_minor),
+        network_cause="fraudulent",
+        effective_time=NOW,
+        create_time=NOW,
+        update_time=NOW,
+        look_time=NOW,
+        was_lost=was_lost or state is DisputeState.LOST,
+    )
+    model, books = Model(), Books()
+    for look in range(2):
+        model.report(dispute_facts(dispute, listed))
+        for movement in listed:
+            ripe = sights(movement)[-1]
+            model.report(movement_facts.become_available(ripe))
+            if look == 0:
+                books["us", "USD", StripeBalance.AVAILABLE] += ripe.net_minor
+        model.check(books)
+    held = Chart("us", "USD").disputes_held("m_1")
+    decided = state is not DisputeState.NEEDS_RESPONSE or was_lost
+    settled = 0 if decided else abs(opened.amount_minor)
+    if state is DisputeState.WON and not was_lost:
+        # What came back may be more or less than what was taken: the rest is for a person to see.
+        settled = abs(opened.amount_minor) - abs(won.amount_minor)
+    assert model.notebook.debit_balances[held] == settled
+
+
+@given(
+    amount=AMOUNTS,
+    was_paid=st.booleans(),
+    end=st.sampled_from(PayoutState),
+    fee=movements(1, ("payout",)),
+)
+def test_payouts_are_booked_to_the_cent(
+    amount: int, was_paid: bool, end: PayoutState, fee: Movement
+) -> None:
+    payout = Payout(
+        id="pyo_1",
+        merchant_id="",
+        corridor=fee.corridor,
+        account_id="",
+        state=end,
+        currency=fee.currency,
+        amount_minor=amount,
+        create_time=NOW,
+        update_time=NOW,
+        stripe_payout_id="po_1",
+        was_paid=was_paid or end is PayoutState.PAID,
+    )
+    model, books = Model(), Books()
+    model.report(payout_facts(payout, NOW))
+    model.report(movement_facts.beside(fee, StripeBalance.AVAILABLE))
+    returned = end in (PayoutState.FAILED, PayoutState.CANCELED)
+    left = 0 if returned else -amount
+    books[fee.corridor, fee.currency, StripeBalance.AVAILABLE] = left - fee.fee_minor
+    model.check(books)
+    chart = Chart(fee.corridor, fee.currency)
+    away = model.notebook.debit_balances
+    assert away[chart.bank] + away[chart.payouts_in_transit] == -left
+
+
+def test_what_nobody_knows_is_named_in_suspense() -> None:
+    transaction = {
+        "id": "txn_1",
+        "type": "from_another_planet",
+        "source": None,
+        "currency": "usd",
+        "amount": 100,
+        "fee": 3,
+        "net": 97,
+        "status": "available",
+        "created": 1,
+        "available_on": 1,
+    }
+    (fact,) = movement_facts.account_facts(read_movement("us", transaction))
+    assert isinstance(fact, UnknownBalanceTransaction)
+    assert (fact.type, fact.amount_minor) == ("from_another_planet", 97)
+    assert fact.balance is StripeBalance.AVAILABLE
+
+
+def test_a_payout_lowers_what_is_available_though_it_is_called_pending() -> None:
+    assert "payout" in PAYOUTS
+    transaction = {
+        "id": "txn_1",
+        "type": "payout",
+        "source": "po_1",
+        "currency": "usd",
+        "amount": -100,
+        "fee": 0,
+        "net": -100,
+        "status": "pending",
+        "created": 1,
+        "available_on": 200_000,
+    }
+    movement = read_movement("us", transaction)
+    assert movement.begins_in is movement.counts_in is StripeBalance.AVAILABLE

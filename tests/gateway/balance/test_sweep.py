@@ -1,0 +1,172 @@
+"""The sweep against the twin: what it books when no event comes, and that it does so once."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import psycopg
+import pytest
+
+from gateway.balance import sweep as sweeping
+from gateway.balance.explaining import Explainer
+from gateway.balance.movement import Movement
+from gateway.v1.payment_pb2 import PaymentState
+from sandbox.polling import poll
+from sandbox.stripe_twin.interventions import LooseEntry
+from sandbox.stripe_twin.twin import Twin
+from tests.gateway.payments.conftest import OpenShop
+
+OFTEN = {"balance_sweep_seconds": 0.2, "webhooks": False}
+DAYS = 24 * 60 * 60
+FEE_OF_20_EUR = 55
+
+
+def facts(database_url: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """Every fact reported: id, kind, content."""
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            "SELECT fact_id, kind, fact FROM booking ORDER BY booking_number"
+        ).fetchall()
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+async def reported(database_url: str, **wanted: int) -> list[tuple[str, str, dict[str, Any]]]:
+    """The facts once there are so many of each kind."""
+
+    async def read() -> list[tuple[str, str, dict[str, Any]]]:
+        return await asyncio.to_thread(facts, database_url)
+
+    def enough(found: list[tuple[str, str, dict[str, Any]]]) -> bool:
+        kinds = Counter(kind for _, kind, _ in found)
+        return all(kinds[kind] >= count for kind, count in wanted.items())
+
+    found = await poll(read, enough)
+    assert not [fact_id for fact_id, _, _ in found if fact_id.startswith("conflict.")]
+    return found
+
+
+async def test_without_any_event_everything_is_booked(
+    open_shop: OpenShop, twin: Twin, database_url: str
+) -> None:
+    async with open_shop(**OFTEN) as shop:
+        payment = await shop.create()
+        await shop.refund(payment, 7_00)
+        twin.record_transaction("default", LooseEntry(type="stripe_fee", amount=-100))
+        twin.record_transaction("default", LooseEntry(type="topup", amount=5_000))
+        twin.record_transaction("default", LooseEntry(type="what_is_this", amount=-3))
+        await reported(
+            database_url,
+            fee_charged=1,
+            refund_created=1,
+            account_fee_charged=1,
+            topped_up=1,
+            unknown_balance_transaction=1,
+        )
+        twin.advance(seconds=3 * DAYS)
+        found = await reported(database_url, funds_available=1)
+        read = await shop.get(payment.id)
+        assert read.fee.minor_units == FEE_OF_20_EUR
+    matured = [fact for _, kind, fact in found if kind == "funds_available"]
+    assert [fact["amount_minor"] for fact in matured] == [20_00 - FEE_OF_20_EUR]
+
+
+async def test_a_sweep_that_dies_anywhere_goes_on_and_books_once(
+    open_shop: OpenShop, twin: Twin, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small pages, and a process that dies at each explanation: nothing is lost or doubled."""
+    monkeypatch.setattr(sweeping, "PAGE_SIZE", 2)
+    died: set[str] = set()
+    explain = Explainer.explain
+
+    async def die_once(self: Explainer, movement: Movement, transaction: Any) -> None:
+        if movement.id not in died:
+            died.add(movement.id)
+            raise ConnectionError("the database went away")
+        await explain(self, movement, transaction)
+
+    monkeypatch.setattr(Explainer, "explain", die_once)
+    for number in range(4):
+        twin.record_transaction("default", LooseEntry(type="stripe_fee", amount=-1 - number))
+    async with open_shop(lease_seconds=0.5, call_seconds=0.4, **OFTEN):
+        found = await reported(database_url, account_fee_charged=4)
+    amounts = sorted(fact["amount_minor"] for _, kind, fact in found)
+    assert amounts == [1, 2, 3, 4]
+
+
+async def test_a_movement_of_ours_waits_for_its_payment(
+    open_shop: OpenShop, twin: Twin, database_url: str
+) -> None:
+    """Stripe has charged, and the answer is lost for now: the money is not a stranger's."""
+    async with open_shop(**OFTEN) as shop:
+        fault = {"kind": "error", "when": "after", "status": 500, "stored": False}
+        twin.add_fault(**fault, method="POST", path="/v1/payment_intents")
+        creating = asyncio.create_task(shop.create(timeout=2.0))
+        await poll(lambda: _open_reasons(database_url), lambda found: len(found) == 1)
+        assert await _open_reasons(database_url) == ["PAYMENT_NOT_CAPTURED_YET"]
+        twin.faults.clear()
+        await asyncio.gather(creating, return_exceptions=True)
+        found = await reported(database_url, captured=1, fee_charged=1)
+    assert "unknown_balance_transaction" not in {kind for _, kind, _ in found}
+
+
+async def test_a_second_charge_of_one_payment_is_in_suspense(
+    open_shop: OpenShop, twin: Twin, database_url: str
+) -> None:
+    async with open_shop(**OFTEN) as shop:
+        payment = await shop.create()
+        account = twin.account()
+        charge = account.objects("charge").get(payment.charge_id)
+        second = {**charge, "id": account.new_id("ch")}
+        account.objects("charge").add(second)
+        account.books.record(
+            kind="charge", source=second["id"], amount=20_00, currency="eur", now=account.now()
+        )
+        found = await reported(database_url, unknown_balance_transaction=1)
+    (unknown,) = [fact for _, kind, fact in found if kind == "unknown_balance_transaction"]
+    assert (unknown["type"], unknown["amount_minor"]) == ("charge", 20_00)
+
+
+async def test_what_settles_in_another_currency_is_converted(
+    open_shop: OpenShop, twin: Twin, database_url: str
+) -> None:
+    """A charge in EUR that settles as USD, and its refund at another rate: nothing is left of
+    either in EUR, and in USD exactly what Stripe says."""
+    async with open_shop(**OFTEN) as shop:
+        _settle_in_usd(twin)
+        payment = await shop.create()
+        await shop.refund(payment, 10_00)
+        found = await reported(database_url, converted=2, refund_created=1, fee_charged=1)
+        assert (await shop.get(payment.id)).state == PaymentState.PAYMENT_STATE_SUCCEEDED
+    charged, refunded = [fact for _, kind, fact in found if kind == "converted"]
+    assert (charged["currency"], charged["settled_currency"]) == ("EUR", "USD")
+    assert (charged["amount_minor"], charged["settled_minor"]) == (20_00, 22_00)
+    assert charged["incoming"]
+    assert (refunded["amount_minor"], refunded["settled_minor"]) == (10_00, 11_50)
+    assert not refunded["incoming"]
+    taken = next(fact for _, kind, fact in found if kind == "refund_created")
+    assert refunded["balance"] == taken["balance"]
+
+
+def _settle_in_usd(twin: Twin) -> None:
+    """From now on the account settles what is charged in EUR in USD, refunds at a worse rate."""
+    books = twin.account().books
+    record = books.record
+
+    def convert(**movement: Any) -> Any:
+        rate = 115 if movement["kind"] == "refund" else 110
+        amount = movement["amount"] * rate // 100
+        return record(**{**movement, "amount": amount, "currency": "usd"})
+
+    books.record = convert  # type: ignore[method-assign]
+
+
+async def _open_reasons(database_url: str) -> list[str]:
+    def read() -> list[str]:
+        with psycopg.connect(database_url) as connection:
+            rows = connection.execute(
+                "SELECT last_failure FROM balance_transaction"
+                " WHERE state = 'OPEN' AND last_failure IS NOT NULL"
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    return await asyncio.to_thread(read)
