@@ -18,6 +18,8 @@ from gateway.rails.outcome import Failure, NotSentReason, Outcome, OutcomeClass,
 
 SHOULD_RETRY_HEADER = "stripe-should-retry"
 RETRY_AFTER_HEADER = "retry-after"
+# https://docs.stripe.com/api/idempotent_requests
+REPLAYED_HEADER = "idempotent-replayed"
 # "global-concurrency", "endpoint-concurrency", "global-rate", "endpoint-rate", "resource-specific":
 # https://docs.stripe.com/rate-limits
 RATE_LIMITED_REASON_HEADER = "stripe-rate-limited-reason"
@@ -35,7 +37,7 @@ class Health(Enum):
     """Stripe, or the way to it, does not work."""
 
     NOT_COUNTED = "not_counted"
-    """Says nothing: a rate limit, or a call that we cut short."""
+    """Says nothing: a rate limit, a call that we cut short, an answer of long ago."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,14 @@ def classify_error(error: stripe.StripeError) -> Verdict:
         return Verdict(
             Outcome(OutcomeClass.REJECTED, failure=failure), retry=False, health=Health.ANSWERED
         )
+    outcome = Outcome(OutcomeClass.UNKNOWN, failure=failure, retry_after=retry_after)
+    if text_of(headers, REPLAYED_HEADER) == "true":
+        # The failure of an earlier request, kept under its key: the same comes again whoever asks,
+        # and it says nothing about Stripe as it is now.
+        return Verdict(outcome, retry=False, health=Health.NOT_COUNTED)
     conflict = status == 409
     return Verdict(
-        Outcome(OutcomeClass.UNKNOWN, failure=failure, retry_after=retry_after),
+        outcome,
         retry=_may_retry(headers, otherwise=conflict or status >= 500),
         health=Health.FAILED if status >= 500 or status < 400 else Health.ANSWERED,
     )

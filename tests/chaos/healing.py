@@ -22,9 +22,10 @@ UNION ALL SELECT 'changes unnumbered', count(*) FROM payment_event WHERE sequenc
 POLL_SECONDS = 0.1
 # With nothing new for so long, time is moved on: for back-offs, leases and Stripe's retries.
 PATIENCE_SECONDS = 2.0
-LEAP = timedelta(seconds=30)
+FIRST_LEAP = timedelta(seconds=30)
+LONGEST_LEAP = timedelta(minutes=5)
 LATER = timedelta(minutes=10)
-MAX_LEAPS = 40
+MAX_LEAPS = 24
 # Quiet is what was so twice in a row.
 LOOKS = 2
 
@@ -73,6 +74,7 @@ async def _until_quiet(time: Time, max_leaps: int) -> tuple[str, ...]:
     found: tuple[str, ...] = ()
     quiet = 0
     loop = asyncio.get_running_loop()
+    leap = FIRST_LEAP
     for _ in range(max_leaps):
         until = loop.time() + PATIENCE_SECONDS
         while loop.time() < until:
@@ -83,7 +85,8 @@ async def _until_quiet(time: Time, max_leaps: int) -> tuple[str, ...]:
             if found != before:
                 until = loop.time() + PATIENCE_SECONDS
             await asyncio.sleep(POLL_SECONDS)
-        await time.leap(LEAP)
+        await time.leap(leap)
+        leap = min(LONGEST_LEAP, 2 * leap)
     return found
 
 

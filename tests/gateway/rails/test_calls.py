@@ -43,6 +43,23 @@ async def test_attempts_are_bounded(stripe_server: ScriptedStripe) -> None:
     assert len(stripe_server.seen) == 3
 
 
+async def test_a_failure_of_long_ago_says_nothing_about_stripe_now(
+    stripe_server: ScriptedStripe,
+) -> None:
+    """A failure that Stripe keeps under a key comes again for a day: were it counted, one such
+    payment would keep the breaker open for all others."""
+    replayed = error(500, {"Idempotent-Replayed": "true"}, type="api_error")
+    stripe_server.will(replayed)
+    breaker = BreakerPolicy(min_calls=2, slow_seconds=0.5)
+    async with bench(stripe_server.url, RetryPolicy(max_attempts=3), breaker=breaker) as it:
+        for _ in range(breaker.min_calls):
+            outcome = await it.rails.create_payment_intent("default", {"amount": 1}, "key-1")
+            assert outcome.outcome_class is OutcomeClass.UNKNOWN
+        assert it.calls.available("default", "payment_intents")
+    # And asking again at once would bring the same.
+    assert len(stripe_server.seen) == breaker.min_calls
+
+
 @pytest.mark.parametrize(
     ("answer", "requests"),
     [
