@@ -3,6 +3,7 @@
 from sandbox.stripe_twin.account import AUTOMATIC, Origin, TwinAccount
 from sandbox.stripe_twin.call import Call, merge_metadata
 from sandbox.stripe_twin.charges import settle
+from sandbox.stripe_twin.checks import check_choice, check_positive
 from sandbox.stripe_twin.errors import invalid_request
 from sandbox.stripe_twin.store import JsonObject
 
@@ -70,9 +71,7 @@ def cancel_intent(call: Call) -> JsonObject:
             payment_intent=intent,
         )
     reason = call.params.get("cancellation_reason")
-    if reason is not None and reason not in _REASONS:
-        message = f"Invalid cancellation_reason: must be one of {', '.join(sorted(_REASONS))}"
-        raise invalid_request(message, param="cancellation_reason")
+    check_choice(call.params, "cancellation_reason", _REASONS)
     _cancel(call.account, intent, reason, call.origin)
     return intent
 
@@ -104,12 +103,7 @@ def _cancel(account: TwinAccount, intent: JsonObject, reason: str | None, origin
 
 
 def _check_capture(intent: JsonObject, amount: int) -> None:
-    if amount < 1:
-        raise invalid_request(
-            "This value must be greater than or equal to 1.",
-            code="parameter_invalid_integer",
-            param="amount_to_capture",
-        )
+    check_positive(amount, "amount_to_capture")
     if amount > intent["amount_capturable"]:
         raise invalid_request(
             "The provided amount_to_capture is greater than the amount that can be captured: "

@@ -5,6 +5,7 @@ from typing import Any
 from sandbox.stripe_twin.account import TwinAccount
 from sandbox.stripe_twin.auth import masked
 from sandbox.stripe_twin.call import Call, merge_metadata
+from sandbox.stripe_twin.checks import check_choice
 from sandbox.stripe_twin.errors import account_invalid, invalid_request
 from sandbox.stripe_twin.external_accounts import add_external_account, external_account_list
 from sandbox.stripe_twin.requirements import (
@@ -24,9 +25,7 @@ _SECRET = frozenset({"id_number", "tax_id", "ssn_last_4", "vat_id"})
 def create_account(call: Call) -> JsonObject:
     """POST /v1/accounts."""
     params = call.params
-    if params.get("type", "custom") not in _TYPES:
-        message = f"Invalid type: must be one of {', '.join(sorted(_TYPES))}"
-        raise invalid_request(message, param="type")
+    check_choice(params, "type", _TYPES)
     if "type" in params and "controller" in params:
         raise invalid_request("You may only specify one of these parameters: type, controller.")
     connected, item = open_account(call, params)

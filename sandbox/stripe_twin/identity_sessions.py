@@ -7,6 +7,7 @@ from typing import Any
 
 from sandbox.stripe_twin.account import TwinAccount
 from sandbox.stripe_twin.call import Call, merge_metadata
+from sandbox.stripe_twin.checks import check_choice
 from sandbox.stripe_twin.errors import invalid_request
 from sandbox.stripe_twin.store import JsonObject
 
@@ -27,10 +28,8 @@ _REDACTED = "[redacted]"
 def create_session(call: Call) -> JsonObject:
     """POST /v1/identity/verification_sessions; only this answer shows the client secret."""
     params = call.params
+    check_choice(params, "type", _TYPES)
     kind = params.get("type", "document")
-    if kind not in _TYPES:
-        message = f"Invalid type: must be one of {', '.join(sorted(_TYPES))}"
-        raise invalid_request(message, param="type")
     session_id = call.account.new_id("vs")
     token = call.account.surroundings.identifiers.token(25)
     session: JsonObject = {
@@ -80,6 +79,7 @@ def list_sessions(call: Call) -> JsonObject:
 def update_session(call: Call) -> JsonObject:
     """POST /v1/identity/verification_sessions/{id} while it waits for input."""
     session = _waiting(call, "updated")
+    check_choice(call.params, "type", _TYPES)
     if "type" in call.params:
         session["type"] = call.params["type"]
         session["options"] = _options(session["type"], call.params)

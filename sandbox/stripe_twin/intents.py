@@ -4,6 +4,7 @@ from typing import Any
 
 from sandbox.stripe_twin.account import TwinAccount
 from sandbox.stripe_twin.call import Call, merge_metadata
+from sandbox.stripe_twin.checks import check_choice, check_positive
 from sandbox.stripe_twin.confirmation import attempt, check_confirmable
 from sandbox.stripe_twin.errors import ApiError, invalid_request
 from sandbox.stripe_twin.fees import MAXIMUM_AMOUNT, minimum_amount
@@ -24,8 +25,8 @@ def create_intent(call: Call) -> JsonObject:
     """POST /v1/payment_intents, with `confirm=true` also the first attempt."""
     params = call.params
     _check_amount(params["amount"], params["currency"].lower())
-    _check_choice(params, "capture_method", _CAPTURE_METHODS)
-    _check_choice(params, "confirmation_method", _CONFIRMATION_METHODS)
+    check_choice(params, "capture_method", _CAPTURE_METHODS)
+    check_choice(params, "confirmation_method", _CONFIRMATION_METHODS)
     confirming = bool(params.get("confirm"))
     for name in _ONLY_WITH_CONFIRM:
         if name in params and not confirming:
@@ -53,7 +54,7 @@ def create_intent(call: Call) -> JsonObject:
 def confirm_intent(call: Call) -> JsonObject:
     """POST /v1/payment_intents/{id}/confirm."""
     intent = _get(call)
-    _check_choice(call.params, "capture_method", _CAPTURE_METHODS)
+    check_choice(call.params, "capture_method", _CAPTURE_METHODS)
     if intent["status"] not in _OPEN_STATES:
         raise _unexpected_state(intent, "confirm", "requires_confirmation, requires_action")
     method = chosen_method(call.account, call.params)
@@ -83,7 +84,7 @@ def update_intent(call: Call) -> JsonObject:
         call.objects("customer").get(params["customer"], "customer", 400)
         intent["customer"] = params["customer"]
     if "capture_method" in params:
-        _check_choice(params, "capture_method", _CAPTURE_METHODS)
+        check_choice(params, "capture_method", _CAPTURE_METHODS)
         intent["capture_method"] = params["capture_method"]
     method = chosen_method(call.account, params)
     if method is not None:
@@ -139,12 +140,7 @@ def _unexpected_state(intent: JsonObject, verb: str, allowed: str) -> ApiError:
 def _check_amount(amount: int, currency: str) -> None:
     if len(currency) != 3 or not currency.isalpha():
         raise invalid_request(f"Invalid currency: {currency}.", param="currency")
-    if amount < 1:
-        raise invalid_request(
-            "This value must be greater than or equal to 1.",
-            code="parameter_invalid_integer",
-            param="amount",
-        )
+    check_positive(amount)
     if amount < minimum_amount(currency):
         raise invalid_request(
             "Amount must convert to at least the minimum charge amount of your account's "
@@ -157,13 +153,6 @@ def _check_amount(amount: int, currency: str) -> None:
             f"Amount must be no more than {MAXIMUM_AMOUNT}",
             code="amount_too_large",
             param="amount",
-        )
-
-
-def _check_choice(params: dict[str, Any], name: str, allowed: frozenset[str]) -> None:
-    if name in params and params[name] not in allowed:
-        raise invalid_request(
-            f"Invalid {name}: must be one of {', '.join(sorted(allowed))}", param=name
         )
 
 

@@ -4,12 +4,14 @@ from typing import Any
 
 from sandbox.stripe_twin.account import AUTOMATIC, Origin, TwinAccount
 from sandbox.stripe_twin.call import Call, merge_metadata
+from sandbox.stripe_twin.checks import check_choice, check_positive
 from sandbox.stripe_twin.errors import invalid_request
 from sandbox.stripe_twin.store import JsonObject, within
 
 ARRIVAL_SECONDS = 2 * 24 * 60 * 60
 # Instant payouts take minutes; their fee is not modelled.
 INSTANT_SECONDS = 30 * 60
+_METHODS = frozenset({"instant", "standard"})
 FAILURE_MESSAGES = {
     "account_closed": "The bank account has been closed.",
     "could_not_process": "The bank could not process this payout.",
@@ -20,19 +22,15 @@ FAILURE_MESSAGES = {
 def create_payout(call: Call) -> JsonObject:
     """POST /v1/payouts: a manual payout of what is available."""
     amount, currency = call.params["amount"], call.params["currency"].lower()
-    if amount < 1:
-        raise invalid_request(
-            "This value must be greater than or equal to 1.",
-            code="parameter_invalid_integer",
-            param="amount",
-        )
+    check_positive(amount)
+    check_choice(call.params, "method", _METHODS)
     if amount > available(call.account, currency):
         raise invalid_request(
             "You have insufficient available funds in your Stripe account.",
             code="balance_insufficient",
         )
     details = {
-        "method": _method(call),
+        "method": call.params.get("method", "standard"),
         "description": call.params.get("description"),
         "metadata": call.params.get("metadata", {}),
         "statement_descriptor": call.params.get("statement_descriptor"),
@@ -140,13 +138,6 @@ def fail_payout(account: TwinAccount, payout: JsonObject, code: str) -> None:
     payout["failure_code"] = code
     payout["failure_message"] = FAILURE_MESSAGES.get(code, "The payout failed.")
     account.emit("payout.failed", payout)
-
-
-def _method(call: Call) -> str:
-    method: str = call.params.get("method", "standard")
-    if method not in ("instant", "standard"):
-        raise invalid_request("Invalid method: must be one of instant, standard", param="method")
-    return method
 
 
 def _bring_back(account: TwinAccount, payout: JsonObject, kind: str) -> JsonObject:

@@ -3,6 +3,7 @@
 from sandbox.stripe_twin.account import TwinAccount
 from sandbox.stripe_twin.call import Call, merge_metadata
 from sandbox.stripe_twin.cards import RefundOutcome
+from sandbox.stripe_twin.checks import check_choice, check_positive
 from sandbox.stripe_twin.errors import invalid_request
 from sandbox.stripe_twin.store import JsonObject
 
@@ -16,20 +17,12 @@ def create_refund(call: Call) -> JsonObject:
     _check_undisputed(call.account, charge)
     left = charge["amount_captured"] - charge["amount_refunded"]
     amount: int = call.params.get("amount", left)
-    reason = call.params.get("reason")
-    if reason is not None and reason not in _REASONS:
-        message = f"Invalid reason: must be one of {', '.join(sorted(_REASONS))}"
-        raise invalid_request(message, param="reason")
+    check_choice(call.params, "reason", _REASONS)
     if left == 0:
         raise invalid_request(
             f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded"
         )
-    if amount < 1:
-        raise invalid_request(
-            "This value must be greater than or equal to 1.",
-            code="parameter_invalid_integer",
-            param="amount",
-        )
+    check_positive(amount)
     if amount > left:
         raise invalid_request(
             f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})",

@@ -8,6 +8,7 @@ from typing import Any
 
 from sandbox.stripe_twin.account import TwinAccount
 from sandbox.stripe_twin.call import Call, merge_metadata
+from sandbox.stripe_twin.checks import check_choice
 from sandbox.stripe_twin.errors import ApiError, invalid_request
 from sandbox.stripe_twin.payment_methods import chosen_method
 from sandbox.stripe_twin.setup_attempts import attempt_setup, confirmable
@@ -21,9 +22,7 @@ _REASONS = frozenset({"abandoned", "duplicate", "requested_by_customer"})
 def create_setup_intent(call: Call) -> JsonObject:
     """POST /v1/setup_intents, with `confirm=true` also the first attempt."""
     params = call.params
-    if params.get("usage", "off_session") not in _USAGES:
-        message = f"Invalid usage: must be one of {', '.join(sorted(_USAGES))}"
-        raise invalid_request(message, param="usage")
+    check_choice(params, "usage", _USAGES)
     confirming = bool(params.get("confirm"))
     if "return_url" in params and not confirming:
         raise invalid_request(
@@ -79,9 +78,7 @@ def update_setup_intent(call: Call) -> JsonObject:
 def cancel_setup_intent(call: Call) -> JsonObject:
     """POST /v1/setup_intents/{id}/cancel while it is open."""
     reason = call.params.get("cancellation_reason")
-    if reason is not None and reason not in _REASONS:
-        message = f"Invalid cancellation_reason: must be one of {', '.join(sorted(_REASONS))}"
-        raise invalid_request(message, param="cancellation_reason")
+    check_choice(call.params, "cancellation_reason", _REASONS)
     intent = _open(call, "cancel")
     intent["status"] = "canceled"
     intent["cancellation_reason"] = reason

@@ -4,6 +4,7 @@ from typing import Any
 
 from sandbox.stripe_twin.account import TwinAccount
 from sandbox.stripe_twin.call import Call
+from sandbox.stripe_twin.checks import check_choice
 from sandbox.stripe_twin.errors import invalid_request
 from sandbox.stripe_twin.store import JsonObject
 
@@ -72,10 +73,8 @@ def update_registration(call: Call) -> JsonObject:
 
 def list_registrations(call: Call) -> JsonObject:
     """GET /v1/tax/registrations by status."""
+    check_choice(call.params, "status", _STATUSES)
     wanted = call.params.get("status", "all")
-    if wanted not in _STATUSES:
-        message = f"Invalid status: must be one of {', '.join(sorted(_STATUSES))}"
-        raise invalid_request(message, param="status")
     return call.objects("tax.registration").page(
         "/v1/tax/registrations",
         call.params,

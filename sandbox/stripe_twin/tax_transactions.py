@@ -1,6 +1,7 @@
 """Tax transactions: a calculation that came true, or its reversal, for the tax reports."""
 
 from sandbox.stripe_twin.call import Call, merge_metadata
+from sandbox.stripe_twin.checks import check_choice
 from sandbox.stripe_twin.errors import invalid_request
 from sandbox.stripe_twin.store import JsonObject
 from sandbox.stripe_twin.tax_calculations import current_calculation, lines_page
@@ -31,8 +32,7 @@ def create_from_calculation(call: Call) -> JsonObject:
 def create_reversal(call: Call) -> JsonObject:
     """POST /v1/tax/transactions/create_reversal, of all or of the given line items."""
     params = call.params
-    if params["mode"] not in _MODES:
-        raise invalid_request("Invalid mode: must be one of full, partial", param="mode")
+    check_choice(params, "mode", _MODES)
     original = call.objects("tax.transaction").get(
         params["original_transaction"], "original_transaction", 400
     )

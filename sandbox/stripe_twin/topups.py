@@ -2,6 +2,7 @@
 
 from sandbox.stripe_twin.account import TwinAccount
 from sandbox.stripe_twin.call import Call, merge_metadata
+from sandbox.stripe_twin.checks import check_positive
 from sandbox.stripe_twin.errors import invalid_request
 from sandbox.stripe_twin.store import JsonObject, within
 
@@ -11,12 +12,7 @@ ARRIVAL_SECONDS = 3 * 24 * 60 * 60
 def create_topup(call: Call) -> JsonObject:
     """POST /v1/topups: pending until the bank's money has come."""
     amount = call.params["amount"]
-    if amount < 1:
-        raise invalid_request(
-            "This value must be greater than or equal to 1.",
-            code="parameter_invalid_integer",
-            param="amount",
-        )
+    check_positive(amount)
     arrival = call.account.now() + ARRIVAL_SECONDS
     topup: JsonObject = {
         "id": call.account.new_id("tu"),
