@@ -34,6 +34,7 @@ from gateway.payments.schema import EVENT_CHANNEL, OPERATION_CHANNEL
 from gateway.payments.service import PaymentServicer
 from gateway.payments.waiting import Patience
 from gateway.payments.worker import OperationWorker
+from gateway.rails.breaker_store import BREAKER_CHANNEL
 from gateway.rails.errors import ERRORS
 from gateway.rails.service import RailServicer
 from gateway.scheduling.rounds import run_rounds
@@ -103,7 +104,7 @@ async def open_service(
         )
         stack.push_async_callback(parts.executor.drain, settings.drain_seconds)
         stack.push_async_callback(parts.back_office.runner.drain, settings.drain_seconds)
-        work = [parts.rails.modes.run(), _listener(parts).run()]
+        work = [parts.rails.modes.run(), parts.rails.breakers.run(), _listener(parts).run()]
         if Role.WORKER in settings.active_roles:
             work += _worker(parts)
             election = create_engine(
@@ -124,7 +125,13 @@ def _services(parts: Parts) -> list[RegisteredService]:
     payments = Payments(
         parts.engine,
         parts.executor,
-        Patience(parts.engine, parts.bells, parts.settings.answer_seconds),
+        Patience(
+            parts.engine,
+            parts.bells,
+            parts.settings.answer_seconds,
+            parts.settings.slow_answer_seconds,
+            parts.rails.rails.is_slow,
+        ),
         parts.clock,
         max_queue_length=parts.settings.max_queue_length,
     )
@@ -218,6 +225,7 @@ def _listener(parts: Parts) -> Listener:
         WEBHOOK_CHANNEL: parts.webhook_bell,
         BOOKING_CHANNEL: parts.booking_bell,
         BACK_OFFICE_CHANNEL: parts.back_office_bell,
+        BREAKER_CHANNEL: parts.rails.breakers.bell,
     }
     return Listener(parts.url, role=DATABASE_ROLE, bells=bells, name="gateway listener")
 

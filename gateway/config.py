@@ -49,6 +49,8 @@ class GatewaySettings(WebhookSettings):
     stripe_webhook_secrets: SecretStr | None = None
     # Several Stripe accounts instead of the one above; see docs/gateway.md.
     stripe_corridors_file: Path | None = None
+    # Replicas that see Stripe over the same network share their breakers.
+    machine_group: str = Field("default", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     # One operation's calls to the outside, and the lease under which operations and bookings
     # are worked on.
     call_seconds: float = Field(30.0, gt=0, le=120)
@@ -56,6 +58,8 @@ class GatewaySettings(WebhookSettings):
     compliance_timeout_seconds: float = Field(5.0, gt=0, le=30)
     # A caller with a distant deadline is answered after this long.
     answer_seconds: float = Field(25.0, gt=0, le=300)
+    # And after this long while the corridor is slow, with the payment as it stands.
+    slow_answer_seconds: float = Field(0.3, gt=0, le=300)
     worker_concurrency: int = Field(16, ge=1, le=256)
     max_queue_length: int = Field(10_000, ge=1, le=1_000_000)
     # States that end by time.

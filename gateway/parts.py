@@ -76,7 +76,12 @@ async def open_parts(
     stack.push_async_callback(commits.close)
     worker_bell, bells = Bell(), PaymentBells()
     rails = await stack.enter_async_context(
-        open_rails(settings.corridors, engine, on_change=lambda _corridor: worker_bell.ring())
+        open_rails(
+            settings.corridors,
+            engine,
+            machine_group=settings.machine_group,
+            on_change=lambda _corridor: worker_bell.ring(),
+        )
     )
     channel = open_channel(
         settings.compliance_address,

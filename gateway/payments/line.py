@@ -2,10 +2,12 @@
 
 One process at a time is elected to drain the lines; should two ever try, the head's lease lets only
 one go on. Payments are checked and started one after the other, in the order in which they were
-made; Stripe's answers may overlap, once one payment has shown that the corridor works.
+made, at the pace of the corridor's tokens; Stripe's answers may overlap, once one payment has shown
+that the corridor works.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from prometheus_client import Counter
@@ -41,12 +43,14 @@ class Line:
         clock: Clock,
         *,
         lease: timedelta,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._engine = engine
         self._executor = executor
         self._rails = rails
         self._clock = clock
         self._lease = lease
+        self._sleep = sleep
 
     async def round(self) -> bool:
         """Lets through what can be; True if there may be more at once."""
@@ -65,6 +69,16 @@ class Line:
         proven = False
         try:
             for _ in range(MAX_PER_ROUND):
+                while under_way and (not proven or self._must_wait(corridor, len(under_way))):
+                    done, under_way = await asyncio.wait(
+                        under_way, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    if not all(_got_through(task) for task in done):
+                        return False
+                    proven = True
+                if not self._rails.available(corridor):
+                    return False
+                await self._sleep(self._rails.seconds_to_turn(corridor))
                 head = await self._claim_head(corridor)
                 if head is None:
                     return False
@@ -75,17 +89,19 @@ class Line:
                     continue
                 DRAINED.labels(corridor).inc()
                 under_way.add(self._executor.start(follow_up))
-                while under_way and (not proven or len(under_way) >= MAX_OVERLAP):
-                    done, under_way = await asyncio.wait(
-                        under_way, return_when=asyncio.FIRST_COMPLETED
-                    )
-                    if not all(_got_through(task) for task in done):
-                        return False
-                    proven = True
             return True
         finally:
             if under_way:
                 await asyncio.wait(under_way)
+
+    def _must_wait(self, corridor: str, under_way: int) -> bool:
+        """Whether an answer has to come before the next payment goes out: one at a time while the
+        corridor is slow, or has its breaker half open."""
+        return (
+            under_way >= MAX_OVERLAP
+            or self._rails.is_slow(corridor)
+            or not self._rails.available(corridor)
+        )
 
     async def _claim_head(self, corridor: str) -> Operation | None:
         now = self._clock.now()

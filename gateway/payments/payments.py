@@ -40,7 +40,7 @@ from gateway.payments.requests import Command, Done, find_request, known_request
 from gateway.payments.states import PaymentState, Transition
 from gateway.payments.store import RequestRecord
 from gateway.payments.story import Story
-from gateway.payments.waiting import Patience
+from gateway.payments.waiting import Patience, Until
 from gateway.payments.writes import NewPayment
 from runtime.clock import Clock
 
@@ -70,7 +70,7 @@ class Payments:
 
     async def create(self, command: Command, payment: Payment) -> Done:
         """Checks and charges a new payment, or repeats the answer about the one it made."""
-        until = self._patience.until()
+        until = self._patience.until(payment.corridor)
         record = command.record(payment.id, payment.create_time)
         new = self._new(record, payment)
         story = Story.beginning_with(new)
@@ -96,9 +96,9 @@ class Payments:
 
     async def command(self, command: Command, payment_id: str, rule: Rule) -> Done:
         """Starts what `rule` says on a payment, or repeats the answer about what it started."""
-        until = self._patience.until()
         async with self._engine.begin() as connection:
             payment = await store.lock_payment(connection, payment_id)
+            until = self._patience.until(payment.corridor if payment is not None else "")
             known = await find_request(connection, command)
             claimed: Claimed | None = None
             if known is None:
@@ -170,7 +170,7 @@ class Payments:
             raise queue_full(payment.corridor, limit)
         return length > 0
 
-    async def _create_again(self, payment_id: str, until: float) -> Done:
+    async def _create_again(self, payment_id: str, until: Until) -> Done:
         """The answer to a request that came before; what was never sent is tried anew."""
         claimed: Claimed | None = None
         async with self._engine.begin() as connection:
@@ -246,7 +246,7 @@ class Payments:
         await operation_store.add_operation(connection, operation)
         return Claimed(operation, started.payment, begun=True)
 
-    async def _repeat(self, known: RequestRecord, until: float) -> Done:
+    async def _repeat(self, known: RequestRecord, until: Until) -> Done:
         """The answer to a command that was written down before."""
         if known.refusal is not None:
             raise refused(refusal_of_json(known.refusal))

@@ -1,7 +1,9 @@
 """How long a caller waits for an outcome, and when what it waits for is decided."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -17,6 +19,8 @@ from runtime.notifications import Bell
 ANSWER_SECONDS = 0.25
 # Another process may decide; it is looked for this often.
 POLL_SECONDS = 0.2
+# A corridor may become slow while a caller waits; it is looked at this often.
+LOOK_SECONDS = 0.1
 
 _UNDECIDED = frozenset(
     {
@@ -27,6 +31,28 @@ _UNDECIDED = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class Until:
+    """When to answer one caller, on the event loop's clock: `latest`, or `early` while the corridor
+    is slow. It may become so while the caller waits."""
+
+    latest: float
+    early: float
+    is_slow: Callable[[], bool]
+
+    @property
+    def left(self) -> float:
+        """Seconds until the caller must be answered as things stand; never negative."""
+        ends = min(self.latest, self.early) if self.is_slow() else self.latest
+        return max(0.0, ends - asyncio.get_running_loop().time())
+
+    @property
+    def nap(self) -> float:
+        """Seconds to wait before looking again: then the corridor may be slow."""
+        early = self.early - asyncio.get_running_loop().time()
+        return min(self.left, early if early > 0 else LOOK_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
 class Patience:
     """Waits for outcomes. Giving up changes nothing: what was begun goes on."""
 
@@ -34,38 +60,45 @@ class Patience:
     bells: PaymentBells
     # A caller without a deadline, or with a distant one, is answered after this long.
     limit_seconds: float
+    # And after this long while the corridor is slow.
+    slow_seconds: float
+    is_slow: Callable[[str], bool]
 
-    def until(self) -> float:
-        """When to answer, on the event loop's clock."""
+    def until(self, corridor: str) -> Until:
+        """When to answer a caller who has come now and waits for a corridor."""
         left = remaining()
         seconds = self.limit_seconds
         if left is not None:
             seconds = min(seconds, max(0.0, left - ANSWER_SECONDS))
-        return asyncio.get_running_loop().time() + seconds
+        now = asyncio.get_running_loop().time()
+        return Until(now + seconds, now + self.slow_seconds, partial(self.is_slow, corridor))
 
     async def run(
         self,
         task: asyncio.Task[Payment | None],
         payment_id: str,
         operation_id: str | None,
-        until: float,
+        until: Until,
     ) -> None:
         """Waits for our own run of an operation; other news may be faster. If the run left the
         operation open, waits for its outcome."""
         with self.bells.listening(payment_id) as bell:
             task.add_done_callback(lambda _: bell.ring())
             while not task.done():
-                await Bell.wait(bell.ticket(), _left(until))
-                if _left(until) <= 0:
+                ticket = bell.ticket()
+                await Bell.wait(ticket, until.nap)
+                if task.done():
+                    break
+                if until.left <= 0:
                     return
-                if not task.done() and await self._decided(payment_id, operation_id):
+                if ticket.is_set() and await self._decided(payment_id, operation_id):
                     return
         payment = task.result() if not task.cancelled() else None
         if operation_id is None and payment is not None and payment.state not in _UNDECIDED:
             return
         await self.wait(payment_id, operation_id, until)
 
-    async def wait(self, payment_id: str, operation_id: str | None, until: float) -> None:
+    async def wait(self, payment_id: str, operation_id: str | None, until: Until) -> None:
         """Waits until what the operation is for, or without one the payment, is decided, or time
         is up."""
         with self.bells.listening(payment_id) as bell:
@@ -73,10 +106,9 @@ class Patience:
                 ticket = bell.ticket()
                 if await self._decided(payment_id, operation_id):
                     return
-                left = _left(until)
-                if left <= 0:
+                if until.left <= 0:
                     return
-                await Bell.wait(ticket, min(left, POLL_SECONDS))
+                await Bell.wait(ticket, min(until.nap, POLL_SECONDS))
 
     async def _decided(self, payment_id: str, operation_id: str | None) -> bool:
         async with self.engine.connect() as connection:
@@ -90,7 +122,3 @@ class Patience:
             operation = await operation_store.get_operation(connection, operation_id)
             assert operation is not None, "its request names it"
             return operation.kind is not OperationKind.REFUND or not operation.open
-
-
-def _left(until: float) -> float:
-    return max(0.0, until - asyncio.get_running_loop().time())

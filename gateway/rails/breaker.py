@@ -77,6 +77,13 @@ class RailBreaker:
         self._monotonic = monotonic
         self._on_change = on_change
         self._changed_at: float | None = None
+        # In a group, a breaker that is open probes only when it is its turn.
+        self._in_group = False
+        self._may_probe = True
+        self.changed_by = ""
+        """The replica whose breaker changed first; empty if it was this one."""
+        self.last_reading = Reading(0, 0, 0, 0)
+        """The window as it was when the state changed last."""
         self._window = self._new_window(CLOSED)
         self._probes_out = 0
         self._circuit = pybreaker.CircuitBreaker(name=name, listeners=[_Announcer(self)])
@@ -106,16 +113,48 @@ class RailBreaker:
     def would_admit(self) -> bool:
         """Whether a call would get a permit now."""
         if self.state == OPEN:
-            return self.seconds_to_probe() <= 0
+            return self.is_due
         if self.state == HALF_OPEN:
             return self._probes_out < self.policy.probes
         return True
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is open and the next call would be a probe."""
+        return self.state == OPEN and self.seconds_to_probe() <= 0 and self._may_probe
+
+    @property
+    def waits_for_turn(self) -> bool:
+        """Whether it is open and would probe if it were its turn."""
+        return self.state == OPEN and self.seconds_to_probe() <= 0 and not self._may_probe
+
+    def join_group(self) -> None:
+        """From now on it asks for its turn to probe, whenever it has opened."""
+        self._in_group = True
+        self._may_probe = self.state != OPEN
+
+    def take_turn(self) -> None:
+        """It may probe, until it opens again."""
+        self._may_probe = True
+
+    def follow(self, state: str, replica: str) -> None:
+        """Another replica's breaker has changed its state; one that is half-open there is open
+        here. The time that it stays open begins anew."""
+        wanted = CLOSED if state == CLOSED else OPEN
+        if self.state == OPEN and wanted == OPEN:
+            self._changed_at = self._monotonic()
+            self._may_probe = not self._in_group
+        elif wanted == OPEN:
+            self._circuit.open()
+        elif self.state != CLOSED:
+            self._circuit.close()
+        self.changed_by = replica
 
     def admit(self) -> Permit | None:
         """Leave for one call, or None if it must not be made."""
         self._decide()
         if self.state == OPEN:
-            if self.seconds_to_probe() > 0:
+            if not self.is_due:
                 return None
             self._circuit.half_open()
         if self.state == HALF_OPEN:
@@ -161,9 +200,12 @@ class RailBreaker:
 
     def _changed(self, old: str, new: str) -> None:
         self._changed_at = self._monotonic()
+        self.last_reading = self._window.read(self._changed_at)
         # Each state starts with a clean window: what was sent before says nothing about now.
         self._window = self._new_window(new)
         self._probes_out = 0
+        self._may_probe = not (self._in_group and new == OPEN)
+        self.changed_by = ""
         self._on_change(self, old, new)
 
 

@@ -26,10 +26,12 @@ class Line:
         self,
         corridor: Corridor,
         monotonic: Callable[[], float],
-        on_breaker_change: Callable[[str, str, str], None] | None = None,
+        on_breaker_change: Callable[[str, RailBreaker, str, str], None] | None = None,
     ) -> None:
         self.name = corridor.name
         self.is_live = corridor.is_live
+        self.in_group = False
+        """Whether its breakers ask for their turn to probe."""
         self.terms = corridor.terms
         self.region = corridor.region
         self.request_timeout_seconds = corridor.request_timeout_seconds
@@ -77,6 +79,8 @@ class Line:
             breaker = RailBreaker(
                 endpoint_group, self._corridor.breaker, self._monotonic, self._breaker_changed
             )
+            if self.in_group:
+                breaker.join_group()
             self._breakers[endpoint_group] = breaker
         return breaker
 
@@ -128,7 +132,7 @@ class Line:
     def _breaker_changed(self, breaker: RailBreaker, old: str, new: str) -> None:
         events.breaker_changed(self.name, breaker.name, old, new)
         if self._on_breaker_change is not None:
-            self._on_breaker_change(self.name, breaker.name, new)
+            self._on_breaker_change(self.name, breaker, old, new)
 
 
 def _check_bound(groups: int, endpoint_group: str) -> None:

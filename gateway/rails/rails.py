@@ -58,8 +58,14 @@ class Rails:
         return {name: self._calls.line(name).terms for name in self._calls.corridors}
 
     def is_slow(self, corridor: str) -> bool:
-        """Whether a corridor is so slow that callers are answered before the outcome is known."""
-        return self._calls.is_slow(corridor)
+        """Whether a corridor is so slow that callers are answered before the outcome is known; one
+        that is not there is not."""
+        return corridor in self._calls.corridors and self._calls.is_slow(corridor)
+
+    def seconds_to_turn(self, corridor: str) -> float:
+        """How long until a payment that nobody waits for would be sent at once."""
+        line = self._calls.line(corridor)
+        return line.turn_wait_seconds(PAYMENT_INTENTS, Priority.OFF_SESSION)
 
     def is_live(self, corridor: str) -> bool:
         """Whether real money moves on a corridor."""

@@ -153,6 +153,7 @@ class RailServicer(rail_service_pb2_grpc.RailServiceServicer):
             failure_rate=reading.failure_rate,
             slow_call_rate=reading.slow_rate,
             calls_in_flight=reading.in_flight,
+            changed_by=breaker.changed_by,
         )
         now = self._clock.now()
         if breaker.seconds_since_change is not None:

@@ -25,27 +25,27 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15gateway/v1/rail.proto\x12\ngateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x84\x03\n\nRailHealth\x12\x10\n\x08\x63orridor\x18\x01 \x01(\t\x12\"\n\x04mode\x18\x02 \x01(\x0e\x32\x14.gateway.v1.RailMode\x12\x13\n\x0bmode_reason\x18\x03 \x01(\t\x12\x34\n\x10mode_change_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tavailable\x18\x05 \x01(\x08\x12)\n\x08\x62reakers\x18\x06 \x03(\x0b\x32\x17.gateway.v1.RailBreaker\x12)\n\x08limiters\x18\x07 \x03(\x0b\x32\x17.gateway.v1.RailLimiter\x12\'\n\x05inbox\x18\x08 \x01(\x0b\x32\x18.gateway.v1.WebhookInbox\x12\x30\n\x0b\x63oncurrency\x18\t \x01(\x0b\x32\x1b.gateway.v1.RailConcurrency\x12\x0c\n\x04slow\x18\n \x01(\x08\x12\x0e\n\x06region\x18\x0b \x01(\t\x12\x13\n\x0b\x66\x61ilover_to\x18\x0c \x03(\t\"t\n\x0fRailConcurrency\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\x18\n\x10\x63ustomer_present\x18\x02 \x01(\x05\x12\x13\n\x0boff_session\x18\x03 \x01(\x05\x12\x12\n\nbackground\x18\x04 \x01(\x05\x12\x0f\n\x07waiting\x18\x05 \x01(\x05\"\x8e\x02\n\x0bRailBreaker\x12\x16\n\x0e\x65ndpoint_group\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.gateway.v1.RailBreakerState\x12\r\n\x05\x63\x61lls\x18\x03 \x01(\x05\x12\x14\n\x0c\x66\x61ilure_rate\x18\x04 \x01(\x01\x12\x16\n\x0eslow_call_rate\x18\x05 \x01(\x01\x12\x17\n\x0f\x63\x61lls_in_flight\x18\x06 \x01(\x05\x12/\n\x0b\x63hange_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fnext_probe_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"X\n\x0bRailLimiter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0frate_per_second\x18\x02 \x01(\x01\x12\x11\n\tavailable\x18\x03 \x01(\x01\x12\x0f\n\x07waiting\x18\x04 \x01(\x05\"n\n\x0cWebhookInbox\x12\x0f\n\x07pending\x18\x01 \x01(\x03\x12\x37\n\x13oldest_pending_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x03 \x01(\x03\"\xdc\x01\n\nDeadLetter\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\x12\x12\n\nevent_type\x18\x03 \x01(\t\x12\x11\n\tobject_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\x05\x12\x30\n\x0creceive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*d\n\x08RailMode\x12\x19\n\x15RAIL_MODE_UNSPECIFIED\x10\x00\x12\x12\n\x0eRAIL_MODE_OPEN\x10\x01\x12\x13\n\x0fRAIL_MODE_DRAIN\x10\x02\x12\x14\n\x10RAIL_MODE_CLOSED\x10\x03*\x94\x01\n\x10RailBreakerState\x12\"\n\x1eRAIL_BREAKER_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19RAIL_BREAKER_STATE_CLOSED\x10\x01\x12\x1b\n\x17RAIL_BREAKER_STATE_OPEN\x10\x02\x12 \n\x1cRAIL_BREAKER_STATE_HALF_OPEN\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15gateway/v1/rail.proto\x12\ngateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x84\x03\n\nRailHealth\x12\x10\n\x08\x63orridor\x18\x01 \x01(\t\x12\"\n\x04mode\x18\x02 \x01(\x0e\x32\x14.gateway.v1.RailMode\x12\x13\n\x0bmode_reason\x18\x03 \x01(\t\x12\x34\n\x10mode_change_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tavailable\x18\x05 \x01(\x08\x12)\n\x08\x62reakers\x18\x06 \x03(\x0b\x32\x17.gateway.v1.RailBreaker\x12)\n\x08limiters\x18\x07 \x03(\x0b\x32\x17.gateway.v1.RailLimiter\x12\'\n\x05inbox\x18\x08 \x01(\x0b\x32\x18.gateway.v1.WebhookInbox\x12\x30\n\x0b\x63oncurrency\x18\t \x01(\x0b\x32\x1b.gateway.v1.RailConcurrency\x12\x0c\n\x04slow\x18\n \x01(\x08\x12\x0e\n\x06region\x18\x0b \x01(\t\x12\x13\n\x0b\x66\x61ilover_to\x18\x0c \x03(\t\"t\n\x0fRailConcurrency\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\x18\n\x10\x63ustomer_present\x18\x02 \x01(\x05\x12\x13\n\x0boff_session\x18\x03 \x01(\x05\x12\x12\n\nbackground\x18\x04 \x01(\x05\x12\x0f\n\x07waiting\x18\x05 \x01(\x05\"\xa2\x02\n\x0bRailBreaker\x12\x16\n\x0e\x65ndpoint_group\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.gateway.v1.RailBreakerState\x12\r\n\x05\x63\x61lls\x18\x03 \x01(\x05\x12\x14\n\x0c\x66\x61ilure_rate\x18\x04 \x01(\x01\x12\x16\n\x0eslow_call_rate\x18\x05 \x01(\x01\x12\x17\n\x0f\x63\x61lls_in_flight\x18\x06 \x01(\x05\x12/\n\x0b\x63hange_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fnext_probe_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nchanged_by\x18\t \x01(\t\"X\n\x0bRailLimiter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0frate_per_second\x18\x02 \x01(\x01\x12\x11\n\tavailable\x18\x03 \x01(\x01\x12\x0f\n\x07waiting\x18\x04 \x01(\x05\"n\n\x0cWebhookInbox\x12\x0f\n\x07pending\x18\x01 \x01(\x03\x12\x37\n\x13oldest_pending_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x03 \x01(\x03\"\xdc\x01\n\nDeadLetter\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\x12\x12\n\nevent_type\x18\x03 \x01(\t\x12\x11\n\tobject_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\x05\x12\x30\n\x0creceive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*d\n\x08RailMode\x12\x19\n\x15RAIL_MODE_UNSPECIFIED\x10\x00\x12\x12\n\x0eRAIL_MODE_OPEN\x10\x01\x12\x13\n\x0fRAIL_MODE_DRAIN\x10\x02\x12\x14\n\x10RAIL_MODE_CLOSED\x10\x03*\x94\x01\n\x10RailBreakerState\x12\"\n\x1eRAIL_BREAKER_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19RAIL_BREAKER_STATE_CLOSED\x10\x01\x12\x1b\n\x17RAIL_BREAKER_STATE_OPEN\x10\x02\x12 \n\x1cRAIL_BREAKER_STATE_HALF_OPEN\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.rail_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RAILMODE']._serialized_start=1277
-  _globals['_RAILMODE']._serialized_end=1377
-  _globals['_RAILBREAKERSTATE']._serialized_start=1380
-  _globals['_RAILBREAKERSTATE']._serialized_end=1528
+  _globals['_RAILMODE']._serialized_start=1297
+  _globals['_RAILMODE']._serialized_end=1397
+  _globals['_RAILBREAKERSTATE']._serialized_start=1400
+  _globals['_RAILBREAKERSTATE']._serialized_end=1548
   _globals['_RAILHEALTH']._serialized_start=71
   _globals['_RAILHEALTH']._serialized_end=459
   _globals['_RAILCONCURRENCY']._serialized_start=461
   _globals['_RAILCONCURRENCY']._serialized_end=577
   _globals['_RAILBREAKER']._serialized_start=580
-  _globals['_RAILBREAKER']._serialized_end=850
-  _globals['_RAILLIMITER']._serialized_start=852
-  _globals['_RAILLIMITER']._serialized_end=940
-  _globals['_WEBHOOKINBOX']._serialized_start=942
-  _globals['_WEBHOOKINBOX']._serialized_end=1052
-  _globals['_DEADLETTER']._serialized_start=1055
-  _globals['_DEADLETTER']._serialized_end=1275
+  _globals['_RAILBREAKER']._serialized_end=870
+  _globals['_RAILLIMITER']._serialized_start=872
+  _globals['_RAILLIMITER']._serialized_end=960
+  _globals['_WEBHOOKINBOX']._serialized_start=962
+  _globals['_WEBHOOKINBOX']._serialized_end=1072
+  _globals['_DEADLETTER']._serialized_start=1075
+  _globals['_DEADLETTER']._serialized_end=1295
 # @@protoc_insertion_point(module_scope)

@@ -218,6 +218,7 @@ class RailBreaker(_message.Message):
     CALLS_IN_FLIGHT_FIELD_NUMBER: _builtins.int
     CHANGE_TIME_FIELD_NUMBER: _builtins.int
     NEXT_PROBE_TIME_FIELD_NUMBER: _builtins.int
+    CHANGED_BY_FIELD_NUMBER: _builtins.int
     endpoint_group: _builtins.str
     """The group of endpoints: "payment_intents", "refunds", "accounts"."""
     state: Global___RailBreakerState.ValueType
@@ -232,13 +233,17 @@ class RailBreaker(_message.Message):
     """Share of calls in the window, and of those still running, that took too long, 0 to 1."""
     calls_in_flight: _builtins.int
     """Calls running now."""
+    changed_by: _builtins.str
+    """The replica whose breaker changed its state first, if another one did and this one followed."""
     @_builtins.property
     def change_time(self) -> _timestamp_pb2.Timestamp:
         """Time of the last change of state. Absent if there was none."""
 
     @_builtins.property
     def next_probe_time(self) -> _timestamp_pb2.Timestamp:
-        """Time at which the next call is let through as a probe. Present while OPEN."""
+        """Time at which the next call is let through as a probe, at the earliest: one replica of a machine
+        group probes at a time. Present while OPEN.
+        """
 
     def __init__(
         self,
@@ -251,10 +256,11 @@ class RailBreaker(_message.Message):
         calls_in_flight: _builtins.int = ...,
         change_time: _timestamp_pb2.Timestamp | None = ...,
         next_probe_time: _timestamp_pb2.Timestamp | None = ...,
+        changed_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "next_probe_time", b"next_probe_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "calls_in_flight", b"calls_in_flight", "change_time", b"change_time", "endpoint_group", b"endpoint_group", "failure_rate", b"failure_rate", "next_probe_time", b"next_probe_time", "slow_call_rate", b"slow_call_rate", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "calls_in_flight", b"calls_in_flight", "change_time", b"change_time", "changed_by", b"changed_by", "endpoint_group", b"endpoint_group", "failure_rate", b"failure_rate", "next_probe_time", b"next_probe_time", "slow_call_rate", b"slow_call_rate", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
