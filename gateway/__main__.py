@@ -106,6 +106,7 @@ async def open_service(
         stack.push_async_callback(parts.back_office.runner.drain, settings.drain_seconds)
         work = [parts.rails.modes.run(), parts.rails.breakers.run(), _listener(parts).run()]
         if Role.WORKER in settings.active_roles:
+            await parts.back_office.sweep.prepare()
             work += _worker(parts)
             election = create_engine(
                 url, role=DATABASE_ROLE, pool_size=1, application_name="gateway scheduling"

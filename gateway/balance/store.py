@@ -45,12 +45,16 @@ class Waiting:
     attempts: int
 
 
+async def prepare(connection: AsyncConnection, corridors: Sequence[str], now: datetime) -> None:
+    """Makes the sweeps that are not there yet, due at once."""
+    rows = [{"corridor": corridor, "next_time": now} for corridor in corridors]
+    await connection.execute(insert_or_ignore(SWEEP).on_conflict_do_nothing(), rows)
+
+
 async def claim(
     connection: AsyncConnection, corridor: str, now: datetime, lease_until: datetime
 ) -> Sweep | None:
     """Leases the sweep of a corridor if it is due and nobody has it."""
-    first = insert_or_ignore(SWEEP).values(corridor=corridor, next_time=now)
-    await connection.execute(first.on_conflict_do_nothing())
     statement = (
         update(SWEEP)
         .where(

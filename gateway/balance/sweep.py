@@ -67,6 +67,11 @@ class BalanceSweep:
         self._clock = clock
         self._limits = limits
 
+    async def prepare(self) -> None:
+        """Before the first round: each corridor has its sweep."""
+        async with self._engine.begin() as connection:
+            await store.prepare(connection, self._rails.corridors, self._now())
+
     async def round(self) -> bool:
         """One round over all corridors; whether there is more to do at once."""
         more = False
