@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import json
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -41,6 +42,7 @@ SAMPLE_SECONDS = 0.5
 # A caller who waits for longer has lost its patience; none should.
 CALL_SECONDS = 30.0
 SETTLE_SECONDS = 600.0
+LOOK_SECONDS = 2.0
 PLOT = Path(__file__).parent.parent / "docs" / "images" / "brown-out.svg"
 RATE = {"per_second": 25, "burst": 25}
 PROTECTED: dict[str, Any] = {"breaker": {"min_calls": 10, "slow_seconds": 5.0, "open_seconds": 5.0}}
@@ -261,7 +263,8 @@ class BrownOut:
         undecided = list(self._ids)
         while undecided and time.perf_counter() < deadline:
             undecided = [i for i in undecided if (await self._get(i)).state not in FINAL_STATES]
-            await asyncio.sleep(SAMPLE_SECONDS)
+            print(f"{len(undecided)} payments are undecided", file=sys.stderr)
+            await asyncio.sleep(LOOK_SECONDS)
         if undecided:
             raise RuntimeError(f"{len(undecided)} payments are still undecided")
         self._course.settled = time.perf_counter() - self._began
@@ -297,12 +300,11 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=10.0, help="payments per second")
     asked = parser.parse_args()
     plan = Plan(asked.rise, asked.stay, asked.rate)
-    courses = [
-        asyncio.run(run("with protection", PROTECTED, plan)),
-        asyncio.run(run("without", BARE, plan)),
-    ]
-    for course in courses:
-        print(json.dumps(course.line()))
+    courses: list[Course] = []
+    for name, corridor in (("with protection", PROTECTED), ("without", BARE)):
+        course = asyncio.run(run(name, corridor, plan))
+        print(json.dumps(course.line()), flush=True)
+        courses.append(course)
     PLOT.parent.mkdir(exist_ok=True)
     PLOT.write_text(draw(courses), encoding="utf-8")
 
