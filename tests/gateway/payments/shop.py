@@ -101,12 +101,12 @@ class Shop:
             raise RefusedError(from_rpc_error(error)) from error
 
     async def watch_until(
-        self, payment_id: str, *states: "PaymentState.ValueType"
+        self, payment_id: str, *states: "PaymentState.ValueType", seconds: float = WAIT_SECONDS
     ) -> list[pb.WatchPaymentsResponse]:
         """The changes of a payment, up to the first that brings it into one of the states."""
         seen: list[pb.WatchPaymentsResponse] = []
         stream = self.stub.WatchPayments(pb.WatchPaymentsRequest(payment_id=payment_id))
-        async with asyncio.timeout(WAIT_SECONDS):
+        async with asyncio.timeout(seconds):
             async for event in stream:
                 seen.append(event)
                 if event.payment.state in states:
