@@ -42,6 +42,8 @@ ROUNDS = 3
 WARM_UP_EVENTS = 500
 CAPACITY_EVENTS = 3_000
 CAPACITY_CALLERS = 64
+# As many as fit into the server's queue of connections that it has not accepted yet.
+CONNECTIONS = 128
 STRIPE_SECONDS = 1.0
 INTENTS = 256
 ARRIVE_SECONDS = 60.0
@@ -211,7 +213,9 @@ async def running_intake(environment: Mapping[str, str]) -> AsyncIterator[Intake
                 await twin.set_latency(DEFAULT_ACCOUNT.name, STRIPE_SECONDS)
             await engine.start_service(engine.gateway, ports.gateway)
             postmaster = int((postgres.data / "postmaster.pid").read_text().split()[0])
-            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+            async with aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=CONNECTIONS)
+            ) as http:
                 yield Intake(
                     engine.webhook_url(DEFAULT_ACCOUNT.name),
                     http,
