@@ -19,7 +19,7 @@ UNION ALL SELECT 'facts not booked', count(*) FROM booking WHERE state = 'PENDIN
 UNION ALL SELECT 'webhooks pending', count(*) FROM webhook_event WHERE state = 'PENDING'
 UNION ALL SELECT 'changes unnumbered', count(*) FROM payment_event WHERE sequence IS NULL
 """
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.25
 # With nothing new for so long, time is moved on: for back-offs, leases and Stripe's retries.
 PATIENCE_SECONDS = 2.0
 FIRST_LEAP = timedelta(seconds=30)
@@ -94,12 +94,11 @@ async def under_way(cluster: Cluster, twin: SteeredTwin) -> tuple[str, ...]:
     """What the engine still has to do, in words; empty if it can rest."""
     async with await psycopg.AsyncConnection.connect(cluster.databases["gateway"]) as database:
         rows: list[tuple[Any, ...]] = await (await database.execute(_UNDER_WAY)).fetchall()
-        stored = await stored_events(database)
-    found = [f"{count} {what}" for what, count in rows if count]
-    missing = await twin.undelivered() - stored
-    if missing:
-        found.append(f"{len(missing)} events not received")
-    return tuple(found)
+        found = tuple(f"{count} {what}" for what, count in rows if count)
+        if found:
+            return found
+        missing = await twin.undelivered() - await stored_events(database)
+    return (f"{len(missing)} events not received",) if missing else ()
 
 
 async def stored_events(database: psycopg.AsyncConnection[Any]) -> set[str]:
