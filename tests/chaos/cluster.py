@@ -270,6 +270,10 @@ class Cluster:
                         "webhook_secrets": [account.webhook_secret],
                         "breaker": BREAKER,
                         "request_timeout_seconds": REQUEST_SECONDS,
+                        "failover_to": [other.name for other in ACCOUNTS if other != account],
+                        "shared_tokens_with": [
+                            other.name for other in ACCOUNTS if other != account
+                        ],
                     }
                     for account in ACCOUNTS
                 ]

@@ -97,6 +97,7 @@ class Customers:
             if queues
             else payment.UNAVAILABLE_POLICY_FAIL_FAST,
             corridor=planned.corridor,
+            stay_in_corridor=not planned.roams,
         )
         if planned.queue_seconds is not None:
             request.queue_timeout.CopyFrom(Duration(seconds=planned.queue_seconds))

@@ -23,6 +23,7 @@ from gateway.bookkeeping.ledger_requests import ledger_item
 from gateway.bookkeeping.store import BookingStore
 from gateway.payments import operation_store
 from gateway.payments.asking import Outside
+from gateway.payments.failing_over import fail_over
 from gateway.payments.operation import OperationKind, OperationState, Step
 from gateway.payments.payment import FailureCode, PaymentFailure, take
 from gateway.payments.reply import RailReply
@@ -129,6 +130,16 @@ def _void_while_unknown() -> None:
     _put(gateway.payments.authorizing, "unknown", failed)
 
 
+def _fail_over_while_unknown() -> None:
+    """A charge of unknown outcome is made through another corridor."""
+    unknown = gateway.payments.authorizing.unknown
+
+    def elsewhere(so_far: Any, reply: RailReply, given: Any) -> Any:
+        return fail_over(so_far, "UNKNOWN", given) or unknown(so_far, reply, given)
+
+    _put(gateway.payments.authorizing, "unknown", elsewhere)
+
+
 def _rebook_with_a_new_request_id() -> None:
     def anew(fact: Any, *, revision: int, **more: Any) -> Any:
         return ledger_item(fact, revision=revision + secrets.randbelow(10**6), **more)
@@ -203,6 +214,7 @@ MUTATIONS: Mapping[str, Mutation] = {
         Mutation("acknowledge_before_storing", _acknowledge_before_storing),
         Mutation("accept_forgeries", _accept_forgeries),
         Mutation("void_while_unknown", _void_while_unknown),
+        Mutation("fail_over_while_unknown", _fail_over_while_unknown),
         Mutation("rebook_with_a_new_request_id", _rebook_with_a_new_request_id),
         Mutation("forget_jobs", _forget_jobs),
         Mutation("resend_past_the_horizon", _resend_past_the_horizon),

@@ -67,7 +67,8 @@ class Step:
 
 @dataclass(frozen=True)
 class PlannedPayment:
-    """One payment and what its client will do with it; `tries` is how often it asks at most."""
+    """One payment and what its client will do with it; `tries` is how often it asks at most, and
+    `roams` that it may be charged through the other corridor."""
 
     number: int
     request_id: str
@@ -75,6 +76,7 @@ class PlannedPayment:
     currency: str
     card: str
     corridor: str
+    roams: bool
     blocked: bool
     manual: bool
     off_session: bool
@@ -147,6 +149,7 @@ def _payment(random: Random, seed: int, number: int) -> PlannedPayment:
         currency=random.choice(CURRENCIES),
         card=card,
         corridor=random.choice(CORRIDORS),
+        roams=random.random() < 0.6,
         blocked=random.random() < 0.02,
         manual=manual,
         off_session=card not in NEEDS_CUSTOMER and random.random() < 0.2,

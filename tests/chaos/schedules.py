@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.v1 import payment_pb2 as payment
 from sandbox.polling import poll
+from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
 from tests.chaos.cluster import Cluster
 from tests.chaos.customers import Customers
 from tests.chaos.evidence import Evidence
@@ -64,15 +65,21 @@ class Stage:
 Schedule = Callable[[Stage], Awaitable[None]]
 
 
+def request_of(number: int) -> str:
+    """The request_id of a planned payment."""
+    return f"directed-{number}"
+
+
 def planned(number: int, *steps: Step, **changes: Any) -> PlannedPayment:
     """A plain payment of the default corridor, or one with some changes."""
     values: dict[str, Any] = {
         "number": number,
-        "request_id": f"directed-{number}",
+        "request_id": request_of(number),
         "amount_minor": 1_000 + number,
         "currency": "USD",
         "card": "visa",
         "corridor": "default",
+        "roams": False,
         "blocked": False,
         "manual": False,
         "off_session": False,
@@ -107,6 +114,21 @@ async def the_outcome_stays_unknown(stage: Stage) -> None:
     )
     await stage.twin.pause_webhooks()
     paying = asyncio.create_task(stage.pay(2))
+    await stage.until_posts(4, acted=False)
+    await asyncio.wait((paying,), timeout=2)
+    await stage.twin.clear_fault(fault)
+    await stage.twin.resume_webhooks()
+    await paying
+
+
+async def the_outcome_stays_unknown_in_one_corridor(stage: Stage) -> None:
+    """The same for a payment that may be charged through the other corridor, which works."""
+    account = DEFAULT_ACCOUNT.account_id
+    fault = await stage.twin.add_fault(
+        kind="error", when="after", method="POST", path=INTENTS, status=502, account=account
+    )
+    await stage.twin.pause_webhooks()
+    paying = asyncio.create_task(stage.pay(9, roams=True))
     await stage.until_posts(4, acted=False)
     await asyncio.wait((paying,), timeout=2)
     await stage.twin.clear_fault(fault)
@@ -178,8 +200,11 @@ async def the_key_is_forgotten(stage: Stage) -> None:
     await asyncio.gather(*(gateway.come_up() for gateway in gateways))
 
     async def decided() -> int:
-        ids = {answer.payment_id for answer in stage.customers.answers} - {""}
-        assert ids
+        ids = {
+            answer.payment_id
+            for answer in stage.customers.answers
+            if answer.request_id == request_of(8) and answer.payment_id
+        }
         shown = await stage.customers.read(Random(1), ids.pop())
         return int(shown.state) if shown is not None else 0
 

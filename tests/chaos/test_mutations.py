@@ -37,6 +37,10 @@ CAUGHT: dict[str, tuple[Schedule, set[str]]] = {
     "acknowledge_before_storing": (schedules.gateways_die_after_webhooks, {"webhook"}),
     "accept_forgeries": (schedules.somebody_forges, {"webhook"}),
     "void_while_unknown": (schedules.the_outcome_stays_unknown, {"untrue answer"}),
+    "fail_over_while_unknown": (
+        schedules.the_outcome_stays_unknown_in_one_corridor,
+        {"double charge"},
+    ),
     "rebook_with_a_new_request_id": (schedules.a_booking_is_not_written_down, {"books"}),
     "forget_jobs": (schedules.the_gateway_dies, {"undecided"}),
     "resend_past_the_horizon": (schedules.the_key_is_forgotten, {"double charge"}),
@@ -99,6 +103,7 @@ async def test_the_engine_as_it_is_survives_every_schedule(
 ) -> None:
     async with stage_with(nursery, tmp_path, databases, ACCIDENTS) as stage:
         for schedule in SCHEDULES:
+            await stage.cluster.serving()
             await schedule(stage)
         evidence = await stage.heal_and_gather(MAX_LEAPS)
     assert judge(evidence) == []
