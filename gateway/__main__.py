@@ -1,8 +1,5 @@
 """The gateway service: `python -m gateway`. The composition root: nothing else constructs."""
 
-import asyncio
-import contextlib
-import random
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -10,10 +7,8 @@ from typing import Any
 from aiohttp import web
 
 from gateway.background import Loop, running
-from gateway.bookkeeping.ledger_client import LedgerBooks
+from gateway.bookkeeping.keeping import keeping_books
 from gateway.bookkeeping.schema import CHANNEL as BOOKING_CHANNEL
-from gateway.bookkeeping.store import BookingStore
-from gateway.bookkeeping.worker import BookkeepingWorker, WorkerLimits
 from gateway.carrying import carrying, open_intake
 from gateway.config import GatewaySettings, Role
 from gateway.customers.schema import REQUEST as CUSTOMER_REQUEST
@@ -24,6 +19,7 @@ from gateway.merchants.schema import CHANNEL as MERCHANT_CHANNEL
 from gateway.merchants.service import MerchantServicer
 from gateway.merchants.stripe_events import MerchantEvents
 from gateway.operations.schema import CHANNEL as BACK_OFFICE_CHANNEL
+from gateway.outgoing.schema import DELIVERY_CHANNEL
 from gateway.parts import DATABASE_ROLE, Parts, open_parts
 from gateway.payments.deadlines import Deadlines
 from gateway.payments.line import Line
@@ -34,6 +30,7 @@ from gateway.payments.schema import EVENT_CHANNEL, OPERATION_CHANNEL
 from gateway.payments.service import PaymentServicer
 from gateway.payments.waiting import Patience
 from gateway.payments.worker import OperationWorker
+from gateway.posting import dispatch_duties, sending, webhook_endpoint_servicer
 from gateway.rails.breaker_store import BREAKER_CHANNEL
 from gateway.rails.errors import ERRORS
 from gateway.rails.service import RailServicer
@@ -52,6 +49,8 @@ from gateway.v1 import (
     payout_service_pb2_grpc,
     rail_service_pb2,
     rail_service_pb2_grpc,
+    webhook_endpoint_service_pb2,
+    webhook_endpoint_service_pb2_grpc,
 )
 from gateway.validation import VALIDATOR
 from gateway.webhooks.consumer import ConsumerPolicy, WebhookConsumer
@@ -61,7 +60,6 @@ from gateway.webhooks.recovery import EventRecovery
 from gateway.webhooks.router import EventRouter, merged
 from gateway.webhooks.schema import CHANNEL as WEBHOOK_CHANNEL
 from gateway.webhooks.upkeep import InboxUpkeep
-from runtime.client import open_channel
 from runtime.clock import Clock, SystemClock
 from runtime.migrations import migrate
 from runtime.notifications import Bell, Listener, Subscription
@@ -72,7 +70,6 @@ from runtime.server import RegisteredService, RpcServer
 # Changes made by other processes get their place in the stream this soon, at the latest.
 NUMBER_POLL_SECONDS = 0.25
 WORK_POLL_SECONDS = 1.0
-LEDGER_TIMEOUT_SECONDS = 10.0
 # Who may call what, by the name in the client's certificate; plain-text loopback knows no names.
 PAYMENT_CLIENTS = {"*": {"client", "operator"}}
 MERCHANT_CLIENTS = {"*": {"client", "compliance", "operator"}}
@@ -104,16 +101,18 @@ async def open_service(
         )
         stack.push_async_callback(parts.executor.drain, settings.drain_seconds)
         stack.push_async_callback(parts.back_office.runner.drain, settings.drain_seconds)
-        work = [parts.rails.modes.run(), parts.rails.breakers.run(), _listener(parts).run()]
+        feed = run_rounds("feed", parts.feed.round, parts.event_bell, WORK_POLL_SECONDS)
+        work = [parts.rails.modes.run(), parts.rails.breakers.run(), _listener(parts).run(), feed]
         if Role.WORKER in settings.active_roles:
             await parts.back_office.sweep.prepare()
             work += _worker(parts)
+            work.append(await stack.enter_async_context(sending(parts)))
             election = create_engine(
                 url, role=DATABASE_ROLE, pool_size=1, application_name="gateway scheduling"
             )
             stack.push_async_callback(election.dispose)
             work.append(Scheduler(election, list(_duties(parts)), clock).run())
-            await stack.enter_async_context(_bookkeeping(parts))
+            await stack.enter_async_context(keeping_books(parts))
             await stack.enter_async_context(carrying(parts))
         await stack.enter_async_context(running(work))
         stack.push_async_callback(server.stop)
@@ -147,7 +146,7 @@ def _services(parts: Parts) -> list[RegisteredService]:
                 PaymentReader(parts.engine),
                 parts.engine,
                 rails.rails,
-                parts.event_bell,
+                parts.feed,
                 parts.clock,
             ),
             PAYMENT_CLIENTS,
@@ -176,6 +175,13 @@ def _services(parts: Parts) -> list[RegisteredService]:
                 RequestBook(parts.engine, parts.clock, CUSTOMER_REQUEST, "subject_id"),
                 parts.clock,
             ),
+            PAYMENT_CLIENTS,
+        ),
+        (
+            webhook_endpoint_service_pb2,
+            webhook_endpoint_service_pb2_grpc,
+            "WebhookEndpointService",
+            webhook_endpoint_servicer(parts),
             PAYMENT_CLIENTS,
         ),
         (
@@ -225,6 +231,7 @@ def _listener(parts: Parts) -> Listener:
         MERCHANT_CHANNEL: parts.merchant_bell,
         WEBHOOK_CHANNEL: parts.webhook_bell,
         BOOKING_CHANNEL: parts.booking_bell,
+        DELIVERY_CHANNEL: parts.delivery_bell,
         BACK_OFFICE_CHANNEL: parts.back_office_bell,
         BREAKER_CHANNEL: parts.rails.breakers.bell,
     }
@@ -271,42 +278,13 @@ def _duties(parts: Parts) -> Iterator[Duty]:
     yield Duty(
         "deadlines", lambda: run_rounds("deadlines", deadlines.round, bell, WORK_POLL_SECONDS)
     )
+    yield from dispatch_duties(parts)
     yield Duty("event recovery", EventRecovery(rails, parts.inbox, parts.clock).run)
     sweep = parts.back_office.sweep
     yield Duty(
         "balance sweep",
         lambda: run_rounds("balance sweep", sweep.round, Bell(), WORK_POLL_SECONDS),
     )
-
-
-@asynccontextmanager
-async def _bookkeeping(parts: Parts) -> AsyncIterator[None]:
-    """The bookkeeping worker; on exit it finishes the batch in hand."""
-    settings = parts.settings
-    channel = open_channel(
-        settings.ledger_address,
-        settings,
-        idempotent_services=["ledger.v1.LedgerService"],
-        default_timeout=min(LEDGER_TIMEOUT_SECONDS, settings.call_seconds),
-    )
-    worker = BookkeepingWorker(
-        BookingStore(parts.engine, settings.ledger_name),
-        LedgerBooks(channel, settings.ledger_name),
-        parts.clock,
-        random=random.SystemRandom(),
-        limits=WorkerLimits(lease=settings.lease),
-    )
-    stop = asyncio.Event()
-    work = asyncio.create_task(
-        worker.run(Subscription(parts.booking_bell), stop), name="bookkeeping"
-    )
-    try:
-        yield
-    finally:
-        stop.set()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(work, settings.drain_seconds)
-        await channel.close()
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from gateway.outgoing.sealing import Sealer, keys_of
 from gateway.rails.corridors import (
     Corridor,
     check_environment,
@@ -69,6 +70,17 @@ class GatewaySettings(WebhookSettings):
     # How often each corridor's balance transactions are looked through.
     balance_sweep_seconds: float = Field(60.0, gt=0, le=86_400)
 
+    # Comma separated keys, base 64 of 32 bytes each: clients' webhook secrets are encrypted at rest
+    # with the first, and read with any.
+    webhook_secret_keys: SecretStr | None = None
+
+    @field_validator("webhook_secret_keys")
+    @classmethod
+    def _keys_are_keys(cls, keys: SecretStr | None) -> SecretStr | None:
+        if keys is not None:
+            keys_of(keys.get_secret_value())
+        return keys
+
     @field_validator("ledger_address", "compliance_address")
     @classmethod
     def _service_address(cls, address: str) -> str:
@@ -116,6 +128,12 @@ class GatewaySettings(WebhookSettings):
             # An empty one stays in, to be refused: it would verify every forgery.
             secrets = [SecretStr(secret.strip()) for secret in listed]
         return [single_corridor(self.stripe_api_key, self.stripe_api_base, secrets)]
+
+    @property
+    def webhook_sealer(self) -> Sealer:
+        """What clients' webhook secrets are kept with."""
+        keys = self.webhook_secret_keys
+        return Sealer(keys_of(keys.get_secret_value()) if keys is not None else [])
 
     @property
     def lease(self) -> timedelta:

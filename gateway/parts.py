@@ -16,6 +16,7 @@ from gateway.payments.committer import PaymentCommitter
 from gateway.payments.compliance import ComplianceClient
 from gateway.payments.connections import commit_connections
 from gateway.payments.executor import Executor
+from gateway.payments.feed import Feed
 from gateway.payments.observing import Timing
 from gateway.payments.stripe_events import PaymentEvents
 from gateway.payments.wakeups import PaymentBells
@@ -49,6 +50,8 @@ class Parts:
     merchant_bell: Bell
     webhook_bell: Bell
     booking_bell: Bell
+    delivery_bell: Bell
+    feed: Feed
     back_office_bell: Bell
     executor: Executor
     merchants: MerchantStore
@@ -122,6 +125,8 @@ async def open_parts(
         merchant_bell=Bell(),
         webhook_bell=Bell(),
         booking_bell=Bell(),
+        delivery_bell=Bell(),
+        feed=Feed(engine),
         back_office_bell=Bell(),
         executor=executor,
         merchants=merchants,

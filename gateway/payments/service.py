@@ -7,12 +7,13 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.payments import event_store, store
+from gateway.payments import store
 from gateway.payments.commanding import start_cancel, start_capture, start_confirm, start_refund
 from gateway.payments.errors import corridor_takes_less, invalid_page_token
+from gateway.payments.feed import Feed
 from gateway.payments.payments import Payments
 from gateway.payments.reading import PaymentReader, told
-from gateway.payments.rendering import payment_message, stamp
+from gateway.payments.rendering import payment_message
 from gateway.payments.requesting import amount_of, cause_of, new_payment
 from gateway.payments.requests import Command
 from gateway.payments.states import PaymentState
@@ -41,14 +42,14 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         reader: PaymentReader,
         engine: AsyncEngine,
         rails: Rails,
-        event_bell: Bell,
+        feed: Feed,
         clock: Clock,
     ) -> None:
         self._payments = payments
         self._reader = reader
         self._engine = engine
         self._rails = rails
-        self._event_bell = event_bell
+        self._feed = feed
         self._clock = clock
         self._page_tokens = PageTokens(ERRORS)
 
@@ -137,16 +138,15 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     ) -> AsyncIterator[pb.WatchPaymentsResponse]:
         sequence = request.after_sequence
         while True:
-            ticket = self._event_bell.ticket()
-            async with self._engine.connect() as connection:
-                events = await event_store.events_after(
-                    connection, sequence, request.merchant_id, request.payment_id
-                )
-            for event in events:
-                sequence = event.sequence
-                yield _event_message(event)
-            if not events:
+            ticket = self._feed.news.ticket()
+            changes, seen = await self._feed.after(
+                sequence, request.merchant_id, request.payment_id
+            )
+            for change in changes:
+                yield change
+            if seen == sequence:
                 await Bell.wait(ticket, WATCH_POLL_SECONDS)
+            sequence = seen
 
 
 def _position(position: Sequence[str | int] | None) -> tuple[datetime, str] | None:
@@ -178,14 +178,3 @@ def _time(request: pb.ListPaymentsRequest, name: str) -> datetime | None:
         return None
     value: Timestamp = getattr(request, name)
     return value.ToDatetime(tzinfo=UTC)
-
-
-def _event_message(event: event_store.StoredEvent) -> pb.WatchPaymentsResponse:
-    previous = f"{_STATE_PREFIX}{event.previous_state or 'UNSPECIFIED'}"
-    return pb.WatchPaymentsResponse(
-        sequence=event.sequence,
-        transition=event.transition,
-        previous_state=payment_pb2.PaymentState.Value(previous),
-        payment=payment_pb2.Payment.FromString(event.snapshot),
-        record_time=stamp(event.record_time),
-    )

@@ -66,102 +66,114 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. Stripe knows no such tax id. Metadata: `tax_id`."""
     ERROR_REASON_WEBHOOK_EVENT_NOT_FOUND: _ErrorReason.ValueType  # 18
     """NOT_FOUND. No webhook event of this id is stored. Metadata: `event_id`."""
-    ERROR_REASON_MERCHANT_ALREADY_LINKED: _ErrorReason.ValueType  # 19
+    ERROR_REASON_WEBHOOK_ENDPOINT_NOT_FOUND: _ErrorReason.ValueType  # 19
+    """NOT_FOUND. No webhook endpoint has this id, or it was deleted. Metadata: `endpoint_id`."""
+    ERROR_REASON_WEBHOOK_DELIVERY_NOT_FOUND: _ErrorReason.ValueType  # 20
+    """NOT_FOUND. The endpoint has no delivery of this id, or the delivery is pending.
+    Metadata: `endpoint_id`, `delivery_id`.
+    """
+    ERROR_REASON_WEBHOOK_URL_NOT_ALLOWED: _ErrorReason.ValueType  # 21
+    """INVALID_ARGUMENT. The URL is not https, or its host is not on the public internet.
+    No metadata.
+    """
+    ERROR_REASON_TOO_MANY_WEBHOOK_ENDPOINTS: _ErrorReason.ValueType  # 22
+    """RESOURCE_EXHAUSTED. There are as many webhook endpoints as there may be. Metadata: `limit`."""
+    ERROR_REASON_MERCHANT_ALREADY_LINKED: _ErrorReason.ValueType  # 23
     """ALREADY_EXISTS. The merchant is linked to another connected account already.
     Metadata: `merchant_id`, `account_id`. Sticky.
     """
-    ERROR_REASON_OPERATION_IN_PROGRESS: _ErrorReason.ValueType  # 20
+    ERROR_REASON_OPERATION_IN_PROGRESS: _ErrorReason.ValueType  # 24
     """ABORTED. Another operation on the same payment, dispute or payout is not resolved yet, possibly
     because its outcome at Stripe is unknown. Carries RetryInfo; repeat the call with the same
     request_id. Metadata: `payment_id` (or `dispute_id` or `payout_id`), `operation_id`,
     `operation_kind`, `operation_state`.
     """
-    ERROR_REASON_INVALID_PAYMENT_STATE: _ErrorReason.ValueType  # 21
+    ERROR_REASON_INVALID_PAYMENT_STATE: _ErrorReason.ValueType  # 25
     """FAILED_PRECONDITION. The payment's state does not allow this. Sticky.
     Metadata: `payment_id`, `payment_state`, `action`.
     """
-    ERROR_REASON_CURRENCY_MISMATCH: _ErrorReason.ValueType  # 22
+    ERROR_REASON_CURRENCY_MISMATCH: _ErrorReason.ValueType  # 26
     """FAILED_PRECONDITION. The amount's currency is not the payment's. Sticky.
     Metadata: `payment_id`, `expected_currency_code`, `currency_code`.
     """
-    ERROR_REASON_CAPTURE_WINDOW_OVER: _ErrorReason.ValueType  # 23
+    ERROR_REASON_CAPTURE_WINDOW_OVER: _ErrorReason.ValueType  # 27
     """FAILED_PRECONDITION. The time to capture this authorisation is over. Sticky.
     Metadata: `payment_id`, `capture_before` (RFC 3339).
     """
-    ERROR_REASON_AMOUNT_EXCEEDS_AUTHORIZED: _ErrorReason.ValueType  # 24
+    ERROR_REASON_AMOUNT_EXCEEDS_AUTHORIZED: _ErrorReason.ValueType  # 28
     """FAILED_PRECONDITION. More would be captured than was authorised. Sticky.
     Metadata: `payment_id`, `limit_minor_units`, `requested_minor_units`.
     """
-    ERROR_REASON_TOO_MANY_REFUNDS: _ErrorReason.ValueType  # 25
+    ERROR_REASON_TOO_MANY_REFUNDS: _ErrorReason.ValueType  # 29
     """FAILED_PRECONDITION. The payment has as many refunds as it may have. Sticky.
     Metadata: `payment_id`, `limit`.
     """
-    ERROR_REASON_PAYMENT_DISPUTED: _ErrorReason.ValueType  # 26
+    ERROR_REASON_PAYMENT_DISPUTED: _ErrorReason.ValueType  # 30
     """FAILED_PRECONDITION. A dispute has taken the money of this payment, or keeps it: Stripe refunds
     nothing of it. Sticky. Metadata: `payment_id`, `disputed_minor_units`.
     """
-    ERROR_REASON_AMOUNT_EXCEEDS_REFUNDABLE: _ErrorReason.ValueType  # 27
+    ERROR_REASON_AMOUNT_EXCEEDS_REFUNDABLE: _ErrorReason.ValueType  # 31
     """FAILED_PRECONDITION. More would be refunded than was captured and is not refunded yet,
     refunds in progress included. Sticky.
     Metadata: `payment_id`, `limit_minor_units`, `requested_minor_units`.
     """
-    ERROR_REASON_INVALID_DISPUTE_STATE: _ErrorReason.ValueType  # 28
+    ERROR_REASON_INVALID_DISPUTE_STATE: _ErrorReason.ValueType  # 32
     """FAILED_PRECONDITION. The dispute's state does not allow this. Sticky.
     Metadata: `dispute_id`, `dispute_state`.
     """
-    ERROR_REASON_EVIDENCE_WINDOW_OVER: _ErrorReason.ValueType  # 29
+    ERROR_REASON_EVIDENCE_WINDOW_OVER: _ErrorReason.ValueType  # 33
     """FAILED_PRECONDITION. The time to send evidence is over. Sticky.
     Metadata: `dispute_id`, `evidence_due_time` (RFC 3339).
     """
-    ERROR_REASON_INVALID_PAYOUT_STATE: _ErrorReason.ValueType  # 30
+    ERROR_REASON_INVALID_PAYOUT_STATE: _ErrorReason.ValueType  # 34
     """FAILED_PRECONDITION. The payout's state does not allow this. Sticky.
     Metadata: `payout_id`, `payout_state`.
     """
-    ERROR_REASON_MERCHANT_EXISTS: _ErrorReason.ValueType  # 31
+    ERROR_REASON_MERCHANT_EXISTS: _ErrorReason.ValueType  # 35
     """ALREADY_EXISTS. The merchant_id is taken by another merchant. Metadata: `merchant_id`. Sticky."""
-    ERROR_REASON_CUSTOMER_EXISTS: _ErrorReason.ValueType  # 32
+    ERROR_REASON_CUSTOMER_EXISTS: _ErrorReason.ValueType  # 36
     """ALREADY_EXISTS. The subject has a customer in the corridor, made by another request. Sticky.
     Metadata: `customer_id`, `corridor`.
     """
-    ERROR_REASON_INVALID_CUSTOMER_STATE: _ErrorReason.ValueType  # 33
+    ERROR_REASON_INVALID_CUSTOMER_STATE: _ErrorReason.ValueType  # 37
     """FAILED_PRECONDITION. Stripe does not have the customer: not yet, or not any more.
     Metadata: `customer_id`, `corridor`, `customer_state`.
     """
-    ERROR_REASON_ONBOARDING_LINK_EXPIRED: _ErrorReason.ValueType  # 34
+    ERROR_REASON_ONBOARDING_LINK_EXPIRED: _ErrorReason.ValueType  # 38
     """FAILED_PRECONDITION. The onboarding link of this request_id has expired; ask for a new one
     with a new request_id. Metadata: `merchant_id`. Sticky.
     """
-    ERROR_REASON_INVALID_MERCHANT_STATE: _ErrorReason.ValueType  # 35
+    ERROR_REASON_INVALID_MERCHANT_STATE: _ErrorReason.ValueType  # 39
     """FAILED_PRECONDITION. The merchant has no connected account yet, or not any more.
     Metadata: `merchant_id`, `merchant_state`.
     """
-    ERROR_REASON_RAIL_REJECTED: _ErrorReason.ValueType  # 36
+    ERROR_REASON_RAIL_REJECTED: _ErrorReason.ValueType  # 40
     """FAILED_PRECONDITION. Stripe refused the request as such; nothing happened.
     Metadata: `stripe_code`, `stripe_param`, `stripe_request_id`.
     """
-    ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 37
+    ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 41
     """RESOURCE_EXHAUSTED. The queue of the corridor is full. Nothing was charged.
     Metadata: `corridor`, `limit`. Carries RetryInfo.
     """
-    ERROR_REASON_COMPLIANCE_UNAVAILABLE: _ErrorReason.ValueType  # 38
+    ERROR_REASON_COMPLIANCE_UNAVAILABLE: _ErrorReason.ValueType  # 42
     """UNAVAILABLE. The compliance service did not answer in time; nothing was charged.
     Carries RetryInfo; repeat the call with the same request_id. Metadata: `payment_id`.
     """
-    ERROR_REASON_RAIL_UNAVAILABLE: _ErrorReason.ValueType  # 39
+    ERROR_REASON_RAIL_UNAVAILABLE: _ErrorReason.ValueType  # 43
     """UNAVAILABLE. Nothing was sent to Stripe: the breaker is open, the corridor is drained or
     closed, or the connection was refused. Carries RetryInfo; repeat the call with the same
     request_id. Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.
     """
-    ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 40
+    ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 44
     """UNAVAILABLE. Stripe was asked but its answer is not known. Only from calls that are not
     payments (payments answer with their present state). Repeat with the same request_id.
     Metadata: `corridor`.
     """
-    ERROR_REASON_DEPENDENCY_UNAVAILABLE: _ErrorReason.ValueType  # 41
+    ERROR_REASON_DEPENDENCY_UNAVAILABLE: _ErrorReason.ValueType  # 45
     """UNAVAILABLE. The database or another part that the gateway needs is gone. Carries RetryInfo.
     Metadata: `dependency`.
     """
-    ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 42
+    ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 46
     """INTERNAL. A fault of ours. Metadata: `trace_id`, and nothing else."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -215,101 +227,113 @@ ERROR_REASON_TAX_ID_NOT_FOUND: ErrorReason.ValueType  # 17
 """NOT_FOUND. Stripe knows no such tax id. Metadata: `tax_id`."""
 ERROR_REASON_WEBHOOK_EVENT_NOT_FOUND: ErrorReason.ValueType  # 18
 """NOT_FOUND. No webhook event of this id is stored. Metadata: `event_id`."""
-ERROR_REASON_MERCHANT_ALREADY_LINKED: ErrorReason.ValueType  # 19
+ERROR_REASON_WEBHOOK_ENDPOINT_NOT_FOUND: ErrorReason.ValueType  # 19
+"""NOT_FOUND. No webhook endpoint has this id, or it was deleted. Metadata: `endpoint_id`."""
+ERROR_REASON_WEBHOOK_DELIVERY_NOT_FOUND: ErrorReason.ValueType  # 20
+"""NOT_FOUND. The endpoint has no delivery of this id, or the delivery is pending.
+Metadata: `endpoint_id`, `delivery_id`.
+"""
+ERROR_REASON_WEBHOOK_URL_NOT_ALLOWED: ErrorReason.ValueType  # 21
+"""INVALID_ARGUMENT. The URL is not https, or its host is not on the public internet.
+No metadata.
+"""
+ERROR_REASON_TOO_MANY_WEBHOOK_ENDPOINTS: ErrorReason.ValueType  # 22
+"""RESOURCE_EXHAUSTED. There are as many webhook endpoints as there may be. Metadata: `limit`."""
+ERROR_REASON_MERCHANT_ALREADY_LINKED: ErrorReason.ValueType  # 23
 """ALREADY_EXISTS. The merchant is linked to another connected account already.
 Metadata: `merchant_id`, `account_id`. Sticky.
 """
-ERROR_REASON_OPERATION_IN_PROGRESS: ErrorReason.ValueType  # 20
+ERROR_REASON_OPERATION_IN_PROGRESS: ErrorReason.ValueType  # 24
 """ABORTED. Another operation on the same payment, dispute or payout is not resolved yet, possibly
 because its outcome at Stripe is unknown. Carries RetryInfo; repeat the call with the same
 request_id. Metadata: `payment_id` (or `dispute_id` or `payout_id`), `operation_id`,
 `operation_kind`, `operation_state`.
 """
-ERROR_REASON_INVALID_PAYMENT_STATE: ErrorReason.ValueType  # 21
+ERROR_REASON_INVALID_PAYMENT_STATE: ErrorReason.ValueType  # 25
 """FAILED_PRECONDITION. The payment's state does not allow this. Sticky.
 Metadata: `payment_id`, `payment_state`, `action`.
 """
-ERROR_REASON_CURRENCY_MISMATCH: ErrorReason.ValueType  # 22
+ERROR_REASON_CURRENCY_MISMATCH: ErrorReason.ValueType  # 26
 """FAILED_PRECONDITION. The amount's currency is not the payment's. Sticky.
 Metadata: `payment_id`, `expected_currency_code`, `currency_code`.
 """
-ERROR_REASON_CAPTURE_WINDOW_OVER: ErrorReason.ValueType  # 23
+ERROR_REASON_CAPTURE_WINDOW_OVER: ErrorReason.ValueType  # 27
 """FAILED_PRECONDITION. The time to capture this authorisation is over. Sticky.
 Metadata: `payment_id`, `capture_before` (RFC 3339).
 """
-ERROR_REASON_AMOUNT_EXCEEDS_AUTHORIZED: ErrorReason.ValueType  # 24
+ERROR_REASON_AMOUNT_EXCEEDS_AUTHORIZED: ErrorReason.ValueType  # 28
 """FAILED_PRECONDITION. More would be captured than was authorised. Sticky.
 Metadata: `payment_id`, `limit_minor_units`, `requested_minor_units`.
 """
-ERROR_REASON_TOO_MANY_REFUNDS: ErrorReason.ValueType  # 25
+ERROR_REASON_TOO_MANY_REFUNDS: ErrorReason.ValueType  # 29
 """FAILED_PRECONDITION. The payment has as many refunds as it may have. Sticky.
 Metadata: `payment_id`, `limit`.
 """
-ERROR_REASON_PAYMENT_DISPUTED: ErrorReason.ValueType  # 26
+ERROR_REASON_PAYMENT_DISPUTED: ErrorReason.ValueType  # 30
 """FAILED_PRECONDITION. A dispute has taken the money of this payment, or keeps it: Stripe refunds
 nothing of it. Sticky. Metadata: `payment_id`, `disputed_minor_units`.
 """
-ERROR_REASON_AMOUNT_EXCEEDS_REFUNDABLE: ErrorReason.ValueType  # 27
+ERROR_REASON_AMOUNT_EXCEEDS_REFUNDABLE: ErrorReason.ValueType  # 31
 """FAILED_PRECONDITION. More would be refunded than was captured and is not refunded yet,
 refunds in progress included. Sticky.
 Metadata: `payment_id`, `limit_minor_units`, `requested_minor_units`.
 """
-ERROR_REASON_INVALID_DISPUTE_STATE: ErrorReason.ValueType  # 28
+ERROR_REASON_INVALID_DISPUTE_STATE: ErrorReason.ValueType  # 32
 """FAILED_PRECONDITION. The dispute's state does not allow this. Sticky.
 Metadata: `dispute_id`, `dispute_state`.
 """
-ERROR_REASON_EVIDENCE_WINDOW_OVER: ErrorReason.ValueType  # 29
+ERROR_REASON_EVIDENCE_WINDOW_OVER: ErrorReason.ValueType  # 33
 """FAILED_PRECONDITION. The time to send evidence is over. Sticky.
 Metadata: `dispute_id`, `evidence_due_time` (RFC 3339).
 """
-ERROR_REASON_INVALID_PAYOUT_STATE: ErrorReason.ValueType  # 30
+ERROR_REASON_INVALID_PAYOUT_STATE: ErrorReason.ValueType  # 34
 """FAILED_PRECONDITION. The payout's state does not allow this. Sticky.
 Metadata: `payout_id`, `payout_state`.
 """
-ERROR_REASON_MERCHANT_EXISTS: ErrorReason.ValueType  # 31
+ERROR_REASON_MERCHANT_EXISTS: ErrorReason.ValueType  # 35
 """ALREADY_EXISTS. The merchant_id is taken by another merchant. Metadata: `merchant_id`. Sticky."""
-ERROR_REASON_CUSTOMER_EXISTS: ErrorReason.ValueType  # 32
+ERROR_REASON_CUSTOMER_EXISTS: ErrorReason.ValueType  # 36
 """ALREADY_EXISTS. The subject has a customer in the corridor, made by another request. Sticky.
 Metadata: `customer_id`, `corridor`.
 """
-ERROR_REASON_INVALID_CUSTOMER_STATE: ErrorReason.ValueType  # 33
+ERROR_REASON_INVALID_CUSTOMER_STATE: ErrorReason.ValueType  # 37
 """FAILED_PRECONDITION. Stripe does not have the customer: not yet, or not any more.
 Metadata: `customer_id`, `corridor`, `customer_state`.
 """
-ERROR_REASON_ONBOARDING_LINK_EXPIRED: ErrorReason.ValueType  # 34
+ERROR_REASON_ONBOARDING_LINK_EXPIRED: ErrorReason.ValueType  # 38
 """FAILED_PRECONDITION. The onboarding link of this request_id has expired; ask for a new one
 with a new request_id. Metadata: `merchant_id`. Sticky.
 """
-ERROR_REASON_INVALID_MERCHANT_STATE: ErrorReason.ValueType  # 35
+ERROR_REASON_INVALID_MERCHANT_STATE: ErrorReason.ValueType  # 39
 """FAILED_PRECONDITION. The merchant has no connected account yet, or not any more.
 Metadata: `merchant_id`, `merchant_state`.
 """
-ERROR_REASON_RAIL_REJECTED: ErrorReason.ValueType  # 36
+ERROR_REASON_RAIL_REJECTED: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION. Stripe refused the request as such; nothing happened.
 Metadata: `stripe_code`, `stripe_param`, `stripe_request_id`.
 """
-ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 37
+ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 41
 """RESOURCE_EXHAUSTED. The queue of the corridor is full. Nothing was charged.
 Metadata: `corridor`, `limit`. Carries RetryInfo.
 """
-ERROR_REASON_COMPLIANCE_UNAVAILABLE: ErrorReason.ValueType  # 38
+ERROR_REASON_COMPLIANCE_UNAVAILABLE: ErrorReason.ValueType  # 42
 """UNAVAILABLE. The compliance service did not answer in time; nothing was charged.
 Carries RetryInfo; repeat the call with the same request_id. Metadata: `payment_id`.
 """
-ERROR_REASON_RAIL_UNAVAILABLE: ErrorReason.ValueType  # 39
+ERROR_REASON_RAIL_UNAVAILABLE: ErrorReason.ValueType  # 43
 """UNAVAILABLE. Nothing was sent to Stripe: the breaker is open, the corridor is drained or
 closed, or the connection was refused. Carries RetryInfo; repeat the call with the same
 request_id. Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.
 """
-ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 40
+ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 44
 """UNAVAILABLE. Stripe was asked but its answer is not known. Only from calls that are not
 payments (payments answer with their present state). Repeat with the same request_id.
 Metadata: `corridor`.
 """
-ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 41
+ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 45
 """UNAVAILABLE. The database or another part that the gateway needs is gone. Carries RetryInfo.
 Metadata: `dependency`.
 """
-ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 42
+ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 46
 """INTERNAL. A fault of ours. Metadata: `trace_id`, and nothing else."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

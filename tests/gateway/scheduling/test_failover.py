@@ -20,7 +20,9 @@ from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import Shop
 
 NOWHERE = "127.0.0.1:1"
-DUTIES = {"line", "deadlines", "event recovery"}
+DUTIES = {
+    *("line", "deadlines", "event recovery", "balance sweep", "webhook dispatch", "webhook purge"),
+}
 LEADING = re.compile(r'^gateway_scheduled_duty_leading\{duty="([^"]+)"\} 1\.0$', re.MULTILINE)
 
 

@@ -1,0 +1,1 @@
+"""Outgoing webhooks: changes of payments, posted to clients' endpoints and signed."""

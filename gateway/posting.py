@@ -1,0 +1,65 @@
+"""Posting changes to clients' endpoints: what a process takes part in it with."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from gateway.background import Loop
+from gateway.outgoing.dispatching import Dispatcher
+from gateway.outgoing.endpoints import Endpoints
+from gateway.outgoing.sending import Sender
+from gateway.outgoing.service import WebhookEndpointServicer
+from gateway.outgoing.worker import MAX_IN_FLIGHT, DeliveryWorker
+from gateway.parts import Parts
+from gateway.scheduling.rounds import run_rounds
+from gateway.scheduling.scheduler import Duty
+from runtime.config import Environment
+from runtime.notifications import Bell
+
+POLL_SECONDS = 1.0
+PURGE_SECONDS = 600.0
+
+
+def webhook_endpoint_servicer(parts: Parts) -> WebhookEndpointServicer:
+    """The service by which clients make their endpoints."""
+    sealer = parts.settings.webhook_sealer
+    return WebhookEndpointServicer(
+        parts.engine,
+        Endpoints(parts.engine, sealer, parts.clock, parts.event_bell, parts.delivery_bell),
+        parts.clock,
+        public_only=_public_only(parts),
+    )
+
+
+def dispatch_duties(parts: Parts) -> list[Duty]:
+    """Making deliveries of events, and deleting old ones: one worker does it for all."""
+    dispatcher = Dispatcher(parts.engine, parts.clock, parts.delivery_bell)
+    bell = parts.event_bell
+    return [
+        Duty(
+            "webhook dispatch",
+            lambda: run_rounds("webhook dispatch", dispatcher.round, bell, POLL_SECONDS),
+        ),
+        Duty(
+            "webhook purge",
+            lambda: run_rounds("webhook purge", dispatcher.purge_round, Bell(), PURGE_SECONDS),
+        ),
+    ]
+
+
+@asynccontextmanager
+async def sending(parts: Parts) -> AsyncIterator[Loop]:
+    """The loop that sends; on exit it lets requests under way finish."""
+    bell = parts.delivery_bell
+    async with Sender(public_only=_public_only(parts), max_connections=MAX_IN_FLIGHT) as sender:
+        worker = DeliveryWorker(
+            parts.engine, sender, parts.settings.webhook_sealer, parts.clock, bell
+        )
+        try:
+            yield run_rounds("webhook sending", worker.round, bell, POLL_SECONDS)
+        finally:
+            await worker.stop(parts.settings.drain_seconds)
+
+
+def _public_only(parts: Parts) -> bool:
+    """In the sandbox clients' servers are on this machine."""
+    return parts.settings.env is not Environment.SANDBOX
