@@ -11,7 +11,9 @@ import statistics
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+Request = TypeVar("Request")
 
 
 class Arrivals(NamedTuple):
@@ -27,8 +29,8 @@ class Arrivals(NamedTuple):
 
 
 async def arrive(
-    call: Callable[[bytes], Awaitable[Any]],
-    requests: Sequence[bytes],
+    call: Callable[[Request], Awaitable[Any]],
+    requests: Sequence[Request],
     *,
     per_second: float,
     seed: int,
@@ -45,12 +47,12 @@ async def arrive(
     # Some time to get ready, so that the first call is not late.
     begin = time.perf_counter() + 0.1
 
-    async def one(request: bytes, due: float) -> None:
+    async def one(request: Request, due: float) -> None:
         arrivals.lateness.append(time.perf_counter() - due)
         arrivals.answers.append(await call(request))
         arrivals.latencies.append(time.perf_counter() - due)
 
-    def spawn(request: bytes, due: float) -> None:
+    def spawn(request: Request, due: float) -> None:
         group.create_task(one(request, due))
 
     def keep_time() -> None:

@@ -86,8 +86,8 @@ class RunningEngine:
 
 
 @asynccontextmanager
-async def running_engine() -> AsyncIterator[RunningEngine]:
-    """The engine on a durable PostgreSQL of its own."""
+async def running_engine(**settings: str) -> AsyncIterator[RunningEngine]:
+    """The engine on a durable PostgreSQL of its own, told some settings beyond the usual."""
     ports = Ports.free()
     with (
         tempfile.TemporaryDirectory() as logs,
@@ -95,7 +95,7 @@ async def running_engine() -> AsyncIterator[RunningEngine]:
         databases_beside(dict.fromkeys(SERVICES, postgres.server_url)) as databases,
     ):
         async with (
-            _started(ports, Path(logs), databases) as engine,
+            _started(ports, Path(logs), databases, settings) as engine,
             open_clients(ports) as clients,
             TwinAdmin.open(engine.twin_url) as twin,
             _bare_sdk(engine.twin_url) as through_the_sdk,
@@ -130,9 +130,11 @@ async def closed_loop(
 
 
 @asynccontextmanager
-async def _started(ports: Ports, logs: Path, databases: Mapping[str, str]) -> AsyncIterator[Engine]:
+async def _started(
+    ports: Ports, logs: Path, databases: Mapping[str, str], settings: Mapping[str, str]
+) -> AsyncIterator[Engine]:
     """The engine, told by webhooks of its own charges only, not of the SDK's."""
-    engine = Engine(ports, logs, databases, {"LOG_LEVEL": "WARNING"})
+    engine = Engine(ports, logs, databases, {"LOG_LEVEL": "WARNING", **settings})
     try:
         await engine.stripe_twin.start()
         await engine.stripe_twin.wait_until(wait_until_answering(engine.twin_url))
