@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from gateway.rails.outcome import KEPT_FAILURE
+
 # Stripe may forget a key after 24 hours: https://docs.stripe.com/api/idempotent_requests
 KEY_HORIZON = timedelta(hours=23)
 # A request that is still under way when we last heard nothing is over by then: Stripe's own
@@ -112,6 +114,9 @@ def next_step(operation: Operation, now: datetime) -> Step:
         return Step.FIND_OUT
     if now >= operation.deadline or operation.send_count >= MAX_SENDS:
         return Step.FIND_OUT
+    if operation.failure_code == KEPT_FAILURE:
+        # The same would come again for as long as Stripe knows the key.
+        return Step.FIND_OUT
     return Step.SEND
 
 
@@ -127,6 +132,7 @@ def sent(operation: Operation, now: datetime) -> Operation:
         operation,
         state=OperationState.RUNNING,
         send_count=operation.send_count + 1,
+        failure_code="",
         first_send_time=operation.first_send_time or now,
         last_send_time=now,
     )
@@ -152,8 +158,11 @@ def put_off(
 ) -> Operation:
     """The operation, left to be tried again after `wait`; `unknown` if it may have happened.
 
-    If it certainly has not, this attempt's key horizon has not begun.
+    If it certainly has not, this attempt's key horizon has not begun. That its key keeps a failure
+    stays so until it is sent again.
     """
+    if unknown and operation.failure_code == KEPT_FAILURE:
+        failure_code = KEPT_FAILURE
     return replace(
         operation,
         state=OperationState.UNKNOWN if unknown else OperationState.PENDING,

@@ -6,7 +6,7 @@ Messages are never kept: some quote the whole answer, which may name people.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
 from typing import Any
@@ -14,7 +14,14 @@ from typing import Any
 import stripe
 
 from gateway.rails.http_client import TransportError
-from gateway.rails.outcome import Failure, NotSentReason, Outcome, OutcomeClass, text_of
+from gateway.rails.outcome import (
+    KEPT_FAILURE,
+    Failure,
+    NotSentReason,
+    Outcome,
+    OutcomeClass,
+    text_of,
+)
 
 SHOULD_RETRY_HEADER = "stripe-should-retry"
 RETRY_AFTER_HEADER = "retry-after"
@@ -82,11 +89,12 @@ def classify_error(error: stripe.StripeError) -> Verdict:
         return Verdict(
             Outcome(OutcomeClass.REJECTED, failure=failure), retry=False, health=Health.ANSWERED
         )
-    outcome = Outcome(OutcomeClass.UNKNOWN, failure=failure, retry_after=retry_after)
     if text_of(headers, REPLAYED_HEADER) == "true":
         # The failure of an earlier request, kept under its key: the same comes again whoever asks,
         # and it says nothing about Stripe as it is now.
-        return Verdict(outcome, retry=False, health=Health.NOT_COUNTED)
+        kept = Outcome(OutcomeClass.UNKNOWN, failure=replace(failure, code=KEPT_FAILURE))
+        return Verdict(kept, retry=False, health=Health.NOT_COUNTED)
+    outcome = Outcome(OutcomeClass.UNKNOWN, failure=failure, retry_after=retry_after)
     conflict = status == 409
     return Verdict(
         outcome,

@@ -59,6 +59,10 @@ class NotSentReason(StrEnum):
     """Too little time was left to send it."""
 
 
+# The code of a failure that Stripe keeps under its key: sending the key again brings it again.
+KEPT_FAILURE = "KEPT_FAILURE"
+
+
 @dataclass(frozen=True)
 class Failure:
     """Why Stripe said no, or what is known of an UNKNOWN. Holds no personal data but
@@ -66,7 +70,7 @@ class Failure:
 
     code: str = ""
     """Stripe's `error.code` ("card_declined", "resource_missing"); ours in upper case where Stripe
-    gave none ("TIMEOUT", "CONNECTION_LOST", "UNREADABLE_ANSWER")."""
+    gave none ("TIMEOUT", "CONNECTION_LOST", "UNREADABLE_ANSWER", "KEPT_FAILURE")."""
     decline_code: str = ""
     """The issuer's reason ("insufficient_funds")."""
     advice_code: str = ""

@@ -24,6 +24,7 @@ from gateway.payments.operation import (
     sent,
     settled_by_silence,
 )
+from gateway.rails.outcome import KEPT_FAILURE
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -55,6 +56,20 @@ def test_a_sent_operation_is_never_sent_again_past_the_key_horizon() -> None:
     # A later send does not move the horizon of the first.
     again = sent(put_off(operation, NOW, SECOND, unknown=True), NOW + timedelta(hours=20))
     assert next_step(again, NOW + KEY_HORIZON) is Step.FIND_OUT
+
+
+def test_a_key_that_keeps_a_failure_is_not_sent_again_but_found_out() -> None:
+    operation = put_off(
+        sent(new_operation(), NOW), NOW, SECOND, unknown=True, failure_code=KEPT_FAILURE
+    )
+    assert next_step(operation, NOW + SECOND) is Step.FIND_OUT
+    # Nothing found yet: it is looked for again, and its last send does not move.
+    again = put_off(operation, NOW + SECOND, SECOND, unknown=True)
+    assert next_step(again, NOW + 2 * SECOND) is Step.FIND_OUT
+    assert settled_by_silence(again, NOW + SETTLE_TIME)
+    # A new attempt has a key of its own.
+    assert next_step(next_attempt(again, NOW), NOW) is Step.SEND
+    assert not sent(next_attempt(again, NOW), NOW).failure_code
 
 
 def test_after_its_deadline_or_too_many_sends_it_is_only_found_out() -> None:

@@ -166,6 +166,24 @@ async def test_what_is_too_old_to_be_sent_again_is_looked_for(
         assert payment.failure.code == "outcome_not_performed"
 
 
+@pytest.mark.parametrize("path", ["/v1/payment_intents", ".*/capture", "/v1/refunds"])
+async def test_a_failure_that_stripe_keeps_is_found_out_at_once(
+    shop: Shop, twin: Twin, path: str
+) -> None:
+    """Stripe acted, and its endpoint failed afterwards: the key brings that failure for a day."""
+    twin.add_fault(kind="error", when="after", status=500, stored=True, count=1, path=path)
+    # Nobody else tells.
+    twin.webhooks.pause()
+    payment = await settled(shop, await shop.create(capture_method=MANUAL))
+    payment = await settled(shop, await shop.capture(payment, 1500))
+    assert payment.amount_captured.minor_units == 1500
+    await shop.refund(payment, 300)
+    payment = await settled(shop, await shop.get(payment.id))
+    assert payment.amount_refunded.minor_units == 300
+    assert all(operation.send_count == 1 for operation in payment.operations)
+    assert len(books(twin)["refunds"]) == len(books(twin)["charges"]) == 1
+
+
 async def test_finding_out_may_take_longer_than_one_call(
     open_shop: OpenShop, twin: Twin, killed_before_saving: asyncio.Event
 ) -> None:
