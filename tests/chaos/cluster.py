@@ -43,6 +43,7 @@ GATEWAY = {
     "GATEWAY_ANSWER_SECONDS": "5",
     "GATEWAY_COMPLIANCE_TIMEOUT_SECONDS": "1.5",
     "GATEWAY_DRAIN_SECONDS": "3",
+    "GATEWAY_WORKER_CONCURRENCY": "48",
 }
 BREAKER = {"window_seconds": 5, "min_calls": 20, "slow_seconds": 1.5, "open_seconds": 1.0}
 REQUEST_SECONDS = 2.0

@@ -23,7 +23,7 @@ from tests.chaos.progress import Progress
 from tests.chaos.twin import SteeredTwin
 
 CALL_SECONDS = 8.0
-RETRY_SECONDS = (0.05, 0.4)
+RETRY_SECONDS = (0.1, 0.7)
 # Pauses grow up to this many times their first.
 MAX_GROWTH = 6.0
 WAIT_SECONDS = 0.2

@@ -27,7 +27,7 @@ from tests.chaos.progress import Progress
 from tests.chaos.troubles import Troubles
 from tests.chaos.twin import SteeredTwin
 
-AT_ONCE = 64
+AT_ONCE = 128
 REPORT_SECONDS = 5.0
 # So many of the decided requests are asked once more in the end.
 ECHOES = 60
