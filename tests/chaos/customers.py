@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+import aiohttp
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
@@ -15,7 +16,7 @@ from gateway.v1 import refund_pb2 as refund
 from gateway.v1.money_pb2 import Money
 from gateway.v1.payment_service_pb2_grpc import PaymentServiceStub
 from runtime.errors import from_rpc_error
-from sandbox.twin_admin import TwinAdminError
+from sandbox.twin_admin import DisputeOutcome, TwinAdminError
 from tests.chaos.evidence import FINAL_STATES, Answer
 from tests.chaos.judge import STICKY
 from tests.chaos.plan import PATIENCE, PlannedPayment, Step
@@ -141,6 +142,13 @@ class Customers:
         except TwinAdminError:
             self.errors["authentication came too late"] += 1
 
+    async def decide_disputes(self, intent_id: str, outcome: DisputeOutcome) -> None:
+        """What the bank decides; nothing if Stripe cannot be asked or there is no dispute."""
+        try:
+            await self._twin.decide_disputes(intent_id, outcome)
+        except (TwinAdminError, aiohttp.ClientError):
+            self.errors["no dispute to decide"] += 1
+
     def _note(self, request: Any, name: str, response: Any) -> None:
         shown = response.payment
         answered = Answer(
@@ -196,6 +204,10 @@ class _Client:
                 if state == payment.PAYMENT_STATE_REQUIRES_ACTION:
                     passed = step.action == "authenticate"
                     await self._customers.authenticate(shown.payment_intent_id, passed=passed)
+            case "win_dispute" | "lose_dispute":
+                await self._customers.decide_disputes(
+                    shown.payment_intent_id, "win" if step.action == "win_dispute" else "lose"
+                )
             case "confirm":
                 await self._ask(
                     pb.ConfirmPaymentRequest(request_id=request_id, payment_id=self._payment_id)

@@ -27,8 +27,11 @@ CARDS = {
     "authenticationRequired": 4,
     "refundFail": 4,
     "pendingRefund": 5,
+    "createDispute": 4,
+    "createDisputeInquiry": 1,
 }
 NEEDS_CUSTOMER = ("threeDSecure2Required", "threeDSecureRequiredChargeDeclined")
+DISPUTED = ("createDispute", "createDisputeInquiry")
 # What is killed how often. "gateways" is both at once; "backend" is one of PostgreSQL's, which
 # makes PostgreSQL end all the others and recover; "postgres" is the whole server.
 VICTIMS = {
@@ -51,14 +54,15 @@ PAYMENTS_PER_WEBHOOK_FAULT = 30
 PAYMENTS_PER_FORGERY = 25
 PAYMENTS_PER_JUMP = 25
 PAYMENTS_PER_CLOSURE = 150
+PAYMENTS_PER_PAYOUT = 50
 
 
 @dataclass(frozen=True)
 class Step:
     """What a customer or a shop does after the payment was made.
 
-    `action` is authenticate, fail_authentication, confirm, capture, cancel or refund; without
-    `amount_minor` it is about everything.
+    `action` is authenticate, fail_authentication, confirm, capture, cancel, refund, win_dispute or
+    lose_dispute; without `amount_minor` it is about everything.
     """
 
     action: str
@@ -100,8 +104,8 @@ class Trouble:
     """Something else that goes wrong from one payment to another, but at most for `longest_ms`:
     where nothing goes on any more, no payment would ever end it.
 
-    `kind` is fault, outage, webhook_fault, forgery, jump or closure; `detail` is what the kind
-    needs.
+    `kind` is fault, outage, webhook_fault, forgery, jump, closure or payout; `detail` is what the
+    kind needs.
     """
 
     at_payment: int
@@ -180,6 +184,8 @@ def _steps(random: Random, card: str, amount: int, *, manual: bool) -> list[Step
                 return [*steps, Step("cancel")]
             case "leave":
                 return steps
+    if card in DISPUTED and random.random() < 0.7:
+        return [*steps, Step(random.choice(("win_dispute", "lose_dispute")))]
     match _weighted(random, {"none": 50, "all": 14, "part": 14, "parts": 14, "much": 8}):
         case "all":
             steps.append(Step("refund"))
@@ -223,6 +229,7 @@ def _troubles(random: Random, payments: int) -> tuple[Trouble, ...]:
     add(PAYMENTS_PER_FORGERY, 1, _forgery)
     add(PAYMENTS_PER_JUMP, 20, _jump)
     add(PAYMENTS_PER_CLOSURE, 8, _closure)
+    add(PAYMENTS_PER_PAYOUT, 30, _payout)
     return tuple(sorted(drawn, key=lambda trouble: trouble.at_payment))
 
 
@@ -293,6 +300,14 @@ def _closure(random: Random) -> tuple[str, dict[str, Any]]:
     return "closure", {
         "corridor": random.choice(CORRIDORS),
         "mode": random.choice(("DRAIN", "CLOSED")),
+    }
+
+
+def _payout(random: Random) -> tuple[str, dict[str, Any]]:
+    return "payout", {
+        "corridor": random.choice(CORRIDORS),
+        "currency": random.choice(CURRENCIES),
+        "fails": random.random() < 0.3,
     }
 
 

@@ -31,9 +31,10 @@ def test_there_is_some_of_everything() -> None:
     assert {kill.victim for kill in plan.kills} == set(VICTIMS)
     assert {kill.steps is None for kill in plan.kills} == {True, False}
     assert {trouble.kind for trouble in plan.troubles} == {
-        *("fault", "outage", "webhook_fault", "forgery", "jump", "closure")
+        *("fault", "outage", "webhook_fault", "forgery", "jump", "closure", "payout")
     }
     actions = {step.action for planned in plan.payments for step in planned.steps}
     assert actions == {
-        *("authenticate", "fail_authentication", "confirm", "capture", "cancel", "refund")
+        *("authenticate", "fail_authentication", "confirm", "capture", "cancel", "refund"),
+        *("win_dispute", "lose_dispute"),
     }

@@ -16,6 +16,7 @@ from gateway.v1 import rail_pb2, rail_service_pb2
 from gateway.v1.rail_service_pb2_grpc import RailServiceStub
 from sandbox.stripe_twin.accounts import BACKUP_ACCOUNT, DEFAULT_ACCOUNT
 from sandbox.stripe_twin.signing import sign
+from sandbox.twin_admin import TwinAdminError
 from tests.chaos.cluster import Cluster
 from tests.chaos.plan import Kill, Plan, Trouble
 from tests.chaos.progress import Progress
@@ -84,7 +85,7 @@ class Troubles:
             case "webhook_fault":
                 fault = await self._twin.add_webhook_fault(**detail)
                 await self._until_over(trouble)
-                await self._twin.clear_webhook_faults(fault)
+                await self._twin.clear_webhook_fault(fault)
             case "jump":
                 offset = timedelta(milliseconds=detail["offset_ms"])
                 self._cluster.jump(detail["victim"], offset)
@@ -94,6 +95,8 @@ class Troubles:
                 await self._set_mode(detail["corridor"], MODES[detail["mode"]], trouble, "close")
                 await self._until_over(trouble)
                 await self._set_mode(detail["corridor"], rail_pb2.RAIL_MODE_OPEN, trouble, "open")
+            case "payout":
+                await self._pay_out(trouble)
             case "forgery":
                 await self._forge(detail["how"], detail["gateway"], detail["event_type"])
 
@@ -101,6 +104,18 @@ class Troubles:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(trouble.longest_ms / 1_000):
                 await self._progress.reached(trouble.until_payment)
+
+    async def _pay_out(self, trouble: Trouble) -> None:
+        """What Stripe pays to the bank of what is available, if anything is; it may come back."""
+        detail = trouble.detail
+        try:
+            payout = await self._twin.pay_out(detail["currency"].lower(), detail["corridor"])
+        except TwinAdminError:
+            self.counts["nothing to pay out"] += 1
+            return
+        await self._until_over(trouble)
+        if detail["fails"]:
+            await self._twin.fail_payout(payout["id"])
 
     async def _set_mode(
         self, corridor: str, mode: "rail_pb2.RailMode.ValueType", trouble: Trouble, what: str

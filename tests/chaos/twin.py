@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sandbox.stripe_twin.accounts import ACCOUNTS
-from sandbox.twin_admin import TwinAdmin
+from sandbox.stripe_twin.accounts import ACCOUNTS, PlatformAccount
+from sandbox.twin_admin import DisputeOutcome, TwinAdmin, TwinAdminError
 
 PAGE = 100
 MAX_PAGES = 1_000
@@ -12,26 +12,13 @@ MAX_PAGES = 1_000
 class SteeredTwin(TwinAdmin):
     """Everything goes through the admin API."""
 
-    async def change_settings(self, **settings: Any) -> None:
-        """Sets some of `stripe_twin.settings.TwinSettings`."""
-        await self._call("POST", "settings", settings)
-
     async def clear_fault(self, fault_id: str) -> None:
         """Switches one fault off; what hangs on it goes on."""
         await self._call("DELETE", f"faults/{fault_id}")
 
-    async def add_webhook_fault(self, **rule: Any) -> str:
-        """Switches a webhook fault on (see `stripe_twin.webhook_faults.WebhookFault`)."""
-        answer = await self._call("POST", "webhook_faults", rule)
-        return str(answer["id"])
-
-    async def clear_webhook_faults(self, fault_id: str = "") -> None:
-        """Switches one off, or all, and sends what was held back."""
-        await self._call("DELETE", f"webhook_faults/{fault_id}".rstrip("/"))
-
-    async def advance(self, seconds: float) -> None:
-        """Moves Stripe's clock."""
-        await self._call("POST", "clock", {"seconds": seconds})
+    async def clear_webhook_fault(self, fault_id: str) -> None:
+        """Switches one off, and sends what was held back."""
+        await self._call("DELETE", f"webhook_faults/{fault_id}")
 
     async def all_books(self) -> dict[str, dict[str, Any]]:
         """The books of every account, by its name, checked by the twin itself."""
@@ -43,17 +30,35 @@ class SteeredTwin(TwinAdmin):
         attempts: list[dict[str, Any]] = await self._call("GET", "webhooks")
         return attempts
 
+    async def decide_disputes(self, intent_id: str, outcome: DisputeOutcome) -> None:
+        """The bank decides the disputes of a payment. Raises `TwinAdminError` if it has before."""
+        for account in ACCOUNTS:
+            for dispute in await self._all_of(account, "disputes", payment_intent=intent_id):
+                await self.decide_dispute(dispute["id"], outcome)
+
     async def undelivered(self) -> set[str]:
         """Ids of the events that some endpoint has not acknowledged yet, over all accounts."""
-        found: set[str] = set()
-        for account in ACCOUNTS:
-            query = {"delivery_success": "false", "limit": str(PAGE)}
-            headers = {"Authorization": f"Bearer {account.secret_key}"}
-            for _ in range(MAX_PAGES):
-                async with self._session.get("/v1/events", params=query, headers=headers) as answer:
-                    page = await answer.json()
-                found |= {event["id"] for event in page["data"]}
-                if not page["has_more"]:
-                    break
-                query["starting_after"] = page["data"][-1]["id"]
+        return {
+            event["id"]
+            for account in ACCOUNTS
+            for event in await self._all_of(account, "events", delivery_success="false")
+        }
+
+    async def _all_of(
+        self, account: PlatformAccount, kind: str, **query: str
+    ) -> list[dict[str, Any]]:
+        """Everything that Stripe's API lists of a kind."""
+        found: list[dict[str, Any]] = []
+        headers = {"Authorization": f"Bearer {account.secret_key}"}
+        query |= {"limit": str(PAGE)}
+        for _ in range(MAX_PAGES):
+            async with self._session.get(f"/v1/{kind}", params=query, headers=headers) as answer:
+                page = await answer.json()
+            if answer.status != 200:
+                # A fault of the run: whoever needs it looks again.
+                raise TwinAdminError(f"GET {kind}: {page}")
+            found += page["data"]
+            if not page["has_more"]:
+                break
+            query["starting_after"] = page["data"][-1]["id"]
         return found
