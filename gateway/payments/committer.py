@@ -30,7 +30,7 @@ MAX_WAITING = 4_096
 # Transactions under way at a time: one is decided and encoded while the other is written.
 MAX_COMMITS = 2
 
-_STATEMENT = (
+STATEMENT = (
     (Path(__file__).parent / "sql" / "commit_writes.sql")
     .read_text(encoding="utf-8")
     .format(
@@ -137,7 +137,7 @@ class PaymentCommitter:
         PARTS.observe(len(parts))
         parameters = {"parts": encode(parts), "booking_channel": CHANNEL}
         async with self._connections.borrow() as connection:
-            cursor = await connection.execute(_STATEMENT, parameters, prepare=True)
+            cursor = await connection.execute(STATEMENT, parameters, prepare=True)
             return {number for (number,) in await cursor.fetchall()}
 
 

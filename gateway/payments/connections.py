@@ -8,6 +8,7 @@ SETTINGS = {
     # how few rows a part has nor how large the tables will be.
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "jit": "off",

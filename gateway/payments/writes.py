@@ -91,7 +91,7 @@ def _new(part: NewPayment) -> dict[str, Any]:
         "request": asdict(part.request),
         "behind_nobody_in": payment.corridor if part.alone else None,
         "payment": payment_row(payment),
-        "new_operations": [operation_row(part.operation)],
+        "new_operation": operation_row(part.operation),
         "events": [event_row(part.change)],
     }
 
@@ -103,7 +103,7 @@ def _progress(part: Progress) -> dict[str, Any]:
         "revision": part.before.revision,
         "payment": payment_row(changes[-1].after) if changes else None,
         "operation": operation_row(part.operation),
-        "new_operations": [operation_row(part.follow_up)] if part.follow_up is not None else [],
+        "new_operation": operation_row(part.follow_up) if part.follow_up is not None else None,
         "events": [event_row(change) for change in changes],
         "facts": [booking_row(fact, part.now) for fact in part.facts],
     }

@@ -3,7 +3,8 @@
 -- in line before it, if the payment or the operation is not as it was when the part was decided,
 -- if somebody holds one of them at the moment, or if a fact cannot be appended as it is. Nobody is
 -- waited for but another writer of the same request_id; those are taken in order, so that two
--- processes never wait for each other.
+-- processes never wait for each other. Rows are looked up one by one, in subqueries that cannot be
+-- turned into joins: a part is about a few rows of tables that may have millions.
 WITH part AS MATERIALIZED (
     SELECT *
     FROM json_to_recordset(%(parts)s) AS part (
@@ -14,7 +15,7 @@ WITH part AS MATERIALIZED (
         behind_nobody_in text,
         payment json,
         operation json,
-        new_operations json,
+        new_operation json,
         events json,
         facts json
     )
@@ -22,21 +23,32 @@ WITH part AS MATERIALIZED (
 
 -- The row as it is now, not as it was when the statement began: its lock is had.
 locked_payment AS MATERIALIZED (
-    SELECT payment.id
+    SELECT held.id
     FROM part
-    INNER JOIN payment ON payment.id = part.payment_id
-    WHERE part.request IS NULL AND payment.revision = part.revision
-    FOR NO KEY UPDATE OF payment SKIP LOCKED
+    CROSS JOIN LATERAL (
+        SELECT payment.id, payment.revision
+        FROM payment
+        WHERE payment.id = part.payment_id
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS held
+    WHERE part.request IS NULL AND held.revision = part.revision
 ),
 
 -- Fencing: who has lost the lease finds another token, who was overtaken a decided operation.
 leased_operation AS MATERIALIZED (
-    SELECT operation.id
+    SELECT held.id
     FROM part
-    CROSS JOIN LATERAL json_populate_record(NULL::payment_operation, part.operation) AS held
-    INNER JOIN payment_operation AS operation ON operation.id = held.id
-    WHERE operation.fencing_token = held.fencing_token AND operation.end_time IS NULL
-    FOR NO KEY UPDATE OF operation SKIP LOCKED
+    CROSS JOIN LATERAL (
+        SELECT operation.id, operation.fencing_token, operation.end_time
+        FROM payment_operation AS operation
+        WHERE operation.id = part.operation ->> 'id'
+        -- Keeps the condition below outside, where it does not choose another index.
+        OFFSET 0
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS held
+    WHERE
+        held.fencing_token = (part.operation ->> 'fencing_token')::bigint
+        AND held.end_time IS NULL
 ),
 
 new_request AS (
@@ -46,14 +58,15 @@ new_request AS (
     CROSS JOIN LATERAL json_populate_record(NULL::payment_request, part.request) AS request
     WHERE
         part.request IS NOT NULL
-        AND NOT EXISTS (
-            SELECT 1
+        AND (
+            SELECT waiting.id
             FROM payment_operation AS waiting
             WHERE
                 waiting.corridor = part.behind_nobody_in
                 AND waiting.end_time IS NULL
                 AND waiting.queued
-        )
+            LIMIT 1
+        ) IS NULL
     ORDER BY request.request_id
     ON CONFLICT DO NOTHING
     RETURNING payment_request.payment_id
@@ -76,12 +89,13 @@ accepted AS MATERIALIZED (
                         NOT pg_try_advisory_xact_lock(
                             hashtextextended('booking.' || fact.subject, 0)
                         )
-                        OR EXISTS (SELECT 1 FROM booking WHERE booking.fact_id = fact.fact_id)
                         OR (
-                            fact.requires IS NOT NULL
-                            AND NOT EXISTS (
-                                SELECT 1 FROM booking WHERE booking.fact_id = fact.requires
-                            )
+                            SELECT known.fact_id FROM booking AS known
+                            WHERE known.fact_id = fact.fact_id
+                        ) IS NOT NULL
+                        OR fact.requires IS DISTINCT FROM (
+                            SELECT earlier.fact_id FROM booking AS earlier
+                            WHERE earlier.fact_id = fact.requires
                         )
                 )
         END
@@ -119,7 +133,8 @@ added_operation AS (
     SELECT added.*
     FROM accepted
     CROSS JOIN LATERAL
-        json_populate_recordset(NULL::payment_operation, accepted.new_operations) AS added
+        json_populate_record(NULL::payment_operation, accepted.new_operation) AS added
+    WHERE accepted.new_operation IS NOT NULL
 ),
 
 added_event AS (

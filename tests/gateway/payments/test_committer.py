@@ -1,7 +1,7 @@
 """Group commit, on the tables themselves: each payment all or nothing, whatever others do."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,10 +12,11 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.bookkeeping.reporting import booking_state
+from gateway.bookkeeping.schema import CHANNEL
 from gateway.payments import operation_store, store
 from gateway.payments.checking import authorization
 from gateway.payments.commanding import check_operation
-from gateway.payments.committer import MAX_COMMITS, PaymentCommitter
+from gateway.payments.committer import MAX_COMMITS, STATEMENT, PaymentCommitter
 from gateway.payments.connections import commit_connections
 from gateway.payments.ids import new_id
 from gateway.payments.operation import Operation, OperationState, decided, sent
@@ -34,7 +35,7 @@ from gateway.payments.recording import record_changes
 from gateway.payments.schema import EVENT, FIXED_OF_OPERATION, FIXED_OF_PAYMENT, OPERATION, PAYMENT
 from gateway.payments.states import PaymentState, Transition
 from gateway.payments.store import RequestRecord
-from gateway.payments.writes import NewPayment, Progress
+from gateway.payments.writes import NewPayment, Progress, encode
 from runtime.connections import Connections
 from runtime.postgres import create_engine
 from sandbox.polling import poll
@@ -288,6 +289,29 @@ async def test_parts_that_come_together_share_a_transaction(
     async with engine.connect() as connection:
         rows = await connection.execute(text("SELECT DISTINCT xmin::text FROM payment"))
         assert len(rows.all()) <= MAX_COMMITS
+
+
+async def test_every_row_is_looked_up_by_an_index(connections: Connections) -> None:
+    explain = f"EXPLAIN (FORMAT JSON) {STATEMENT}"
+    async with connections.borrow() as connection:
+        cursor = await connection.execute(
+            explain, {"parts": encode([new()]), "booking_channel": CHANNEL}
+        )
+        row = await cursor.fetchone()
+    assert row is not None
+    scans = list(scans_of(row[0][0]["Plan"]))
+    assert {scan["Relation Name"] for scan in scans} == {"payment", "payment_operation", "booking"}
+    for scan in scans:
+        assert scan["Node Type"] in ("Index Scan", "Index Only Scan"), scan
+        assert "Index Cond" in scan, scan
+
+
+def scans_of(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The parts of a plan that read a table."""
+    if "Relation Name" in node and node["Node Type"] != "ModifyTable":
+        yield node
+    for inner in node.get("Plans", ()):
+        yield from scans_of(inner)
 
 
 async def test_a_crash_between_gathering_and_commit_leaves_nothing_and_is_not_answered(
