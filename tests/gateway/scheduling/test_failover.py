@@ -10,6 +10,7 @@ import aiohttp
 import psycopg
 import pytest
 
+from gateway.v1 import payment_service_pb2 as pb
 from gateway.v1.payment_pb2 import CaptureMethod, PaymentState
 from sandbox.addresses import Ports, at
 from sandbox.engine import wait_until_serving
@@ -121,8 +122,24 @@ async def test_the_other_goes_on_when_one_is_killed_frozen_or_cut_off(
         assert await survivor.led() == DUTIES
         assert [event.transition for event in events].count("expired") == 1
         facts = [fact.kind for fact in (await shop.get(payment.id)).booking.facts]
+        await the_stream_has_no_holes(shop, until=events[-1].sequence)
     assert facts == ["hold_placed", "hold_released"]
     assert [i["status"] for i in twin.books()["default"]["payment_intents"]] == ["canceled"]
+
+
+async def the_stream_has_no_holes(shop: Shop, until: int) -> None:
+    """Every change once, whoever numbered it and died; of each payment in order."""
+    stream = shop.stub.WatchPayments(pb.WatchPaymentsRequest(), timeout=20)
+    revisions: dict[str, int] = {}
+    expected = 1
+    async for change in stream:
+        assert change.sequence == expected
+        assert change.payment.revision == revisions.get(change.payment.id, 0) + 1
+        revisions[change.payment.id] = change.payment.revision
+        expected += 1
+        if expected > until:
+            break
+    stream.cancel()
 
 
 async def test_who_is_told_to_stop_resigns(workers: tuple[Worker, Worker]) -> None:

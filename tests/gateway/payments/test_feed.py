@@ -1,0 +1,73 @@
+"""Watchers share one reader of the stream's end, wherever they begin."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.payments import event_store, feed
+from gateway.v1 import payment_service_pb2 as pb
+from tests.gateway.payments.conftest import OpenShop
+from tests.gateway.payments.shop import WAIT_SECONDS, Shop
+
+WATCHERS = 20
+CHANGES_OF_A_CHARGE = 4
+
+
+async def read(shop: Shop, count: int, after: int = 0, merchant_id: str = "") -> list[int]:
+    """The sequences of the next changes."""
+    request = pb.WatchPaymentsRequest(after_sequence=after, merchant_id=merchant_id)
+    stream = shop.stub.WatchPayments(request)
+    seen: list[int] = []
+    async with asyncio.timeout(WAIT_SECONDS):
+        async for change in stream:
+            assert merchant_id in ("", change.payment.merchant_id)
+            seen.append(change.sequence)
+            if len(seen) == count:
+                break
+    stream.cancel()
+    return seen
+
+
+async def test_live_watchers_ask_the_database_nothing(
+    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    events_after = event_store.events_after
+
+    async def counted(connection: Any, sequence: int, merchant_id: str, payment_id: str) -> Any:
+        asked.append(merchant_id)
+        return await events_after(connection, sequence, merchant_id, payment_id)
+
+    monkeypatch.setattr(event_store, "events_after", counted)
+    async with open_shop(webhooks=False) as shop:
+        watching = [
+            asyncio.ensure_future(read(shop, CHANGES_OF_A_CHARGE, merchant_id="m_1"))
+            for _ in range(WATCHERS)
+        ]
+        await shop.create(merchant_id="m_1")
+        for seen in await asyncio.gather(*watching):
+            assert seen == [1, 2, 3, 4]
+    assert "m_1" not in asked
+
+
+async def test_who_is_behind_what_is_kept_reads_by_itself_and_catches_up(
+    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "MAX_RECENT", 3)
+    monkeypatch.setattr(event_store, "READ_BATCH", 5)
+    async with open_shop(webhooks=False) as shop:
+        for merchant in ("m_1", "m_2", "m_1"):
+            await shop.create(merchant_id=merchant)
+        live = asyncio.ensure_future(read(shop, 16))
+        theirs = asyncio.ensure_future(read(shop, 8, merchant_id="m_2"))
+        await read(shop, 12)
+        await shop.create(merchant_id="m_2")
+        assert await live == list(range(1, 17))
+        found = await theirs
+        assert found[:4] == [5, 6, 7, 8]
+        # A fee that became known may stand between them.
+        rest = await read(shop, 4, after=found[3], merchant_id="m_2")
+        assert found[4:] == rest
+        assert rest == sorted(set(rest))
+        assert await read(shop, 2, after=14) == [15, 16]
