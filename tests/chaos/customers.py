@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -25,6 +26,8 @@ from tests.chaos.twin import SteeredTwin
 
 CALL_SECONDS = 8.0
 RETRY_SECONDS = (0.1, 0.7)
+# A client that is told when to come again does so, but at the latest after this.
+MAX_ASKED_SECONDS = 3.0
 # Pauses grow up to this many times their first.
 MAX_GROWTH = 6.0
 WAIT_SECONDS = 0.2
@@ -123,8 +126,9 @@ class Customers:
                     raise UnexpectedAnswerError(
                         f"{name} {request} was answered {error.code()} {error.details()}"
                     ) from error
-                growth = min(MAX_GROWTH, 1.4**attempt)
-                await asyncio.sleep(random.uniform(*RETRY_SECONDS) * growth)
+                pause = random.uniform(*RETRY_SECONDS) * min(MAX_GROWTH, 1.4**attempt)
+                asked = received.retry_delay or timedelta(0)
+                await asyncio.sleep(max(pause, min(asked.total_seconds(), MAX_ASKED_SECONDS)))
                 continue
             self._note(request, name, response)
             return response

@@ -29,6 +29,7 @@ from tests.chaos.twin import SteeredTwin
 
 AT_ONCE = 128
 REPORT_SECONDS = 5.0
+SHOWN_ERRORS = 12
 # So many of the decided requests are asked once more in the end.
 ECHOES = 60
 Say = Callable[[str], None]
@@ -104,6 +105,7 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
         finally:
             telling.cancel()
             going.cancel()
+        say(f"errors answered: {dict(customers.errors.most_common(SHOWN_ERRORS))}")
         say(f"healing after {time.monotonic() - started:.1f} s")
         restless = await heal(Time(cluster, twin))
         await ask_again(customers, plan)
