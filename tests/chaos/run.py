@@ -27,7 +27,9 @@ from tests.chaos.progress import Progress
 from tests.chaos.troubles import Troubles
 from tests.chaos.twin import SteeredTwin
 
-AT_ONCE = 128
+# Clients at once: with few payments not all of them, so that kills come at every age of a payment.
+MIN_AT_ONCE, MAX_AT_ONCE = 24, 128
+PAYMENTS_PER_CLIENT = 8
 REPORT_SECONDS = 5.0
 SHOWN_ERRORS = 12
 # So many of the decided requests are asked once more in the end.
@@ -99,7 +101,7 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
         going = asyncio.create_task(troubles.run())
         telling = asyncio.create_task(_tell(progress, cluster, customers, say, started))
         try:
-            await customers.play(plan.payments, AT_ONCE)
+            await customers.play(plan.payments, clients_at_once(len(plan.payments)))
             progress.finish()
             await going
         finally:
@@ -126,6 +128,11 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
             customers.errors,
             time.monotonic() - started,
         )
+
+
+def clients_at_once(payments: int) -> int:
+    """How many clients share so many payments."""
+    return max(MIN_AT_ONCE, min(MAX_AT_ONCE, payments // PAYMENTS_PER_CLIENT))
 
 
 async def open_shop(
