@@ -28,6 +28,7 @@ from tests.chaos.control import Control
 from tests.chaos.mutations import MUTATION_VARIABLE, STAGE_VARIABLE
 from tests.chaos.twin import SteeredTwin
 from tests.ledger.killing.cluster import is_answering
+from tests.ledger.killing.postgres_keeper import WITHOUT_FSYNC
 
 SERVICES = ("ledger", "gateway", "compliance")
 # A killed process must not make its clients wait a second before they try again.
@@ -219,7 +220,11 @@ class Cluster:
         """Starts the server and waits until it takes connections."""
         keeper = ServiceProcess(
             "postgres",
-            ("tests.chaos.postgres_keeper", str(self._postgres.data.parent)),
+            (
+                "tests.ledger.killing.postgres_keeper",
+                str(self._postgres.data.parent),
+                WITHOUT_FSYNC,
+            ),
             {},
             self.logs / "postgres.log",
         )

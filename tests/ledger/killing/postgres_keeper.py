@@ -1,6 +1,6 @@
 """Keeps a PostgreSQL server running for as long as this process does.
 
-    python -m tests.ledger.killing.postgres_keeper DIRECTORY
+    python -m tests.ledger.killing.postgres_keeper DIRECTORY [--without-fsync]
 
 A process of its own, because starting the server under another user takes a fork, which a test's
 process, full of gRPC's threads, does not always survive. The folder goes with the last keeper.
@@ -12,10 +12,14 @@ from pathlib import Path
 
 from runtime.embedded_postgres import EmbeddedPostgres
 
+WITHOUT_FSYNC = "--without-fsync"
+
 
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    server = EmbeddedPostgres(Path(sys.argv[1]), keep=False)
+    # Only a crash of the machine would miss it.
+    durable = WITHOUT_FSYNC not in sys.argv[2:]
+    server = EmbeddedPostgres(Path(sys.argv[1]), durable=durable, keep=False)
     server.open()
     try:
         signal.pause()
