@@ -21,11 +21,12 @@ from gateway.payments.asking import Outside
 from gateway.payments.checking import Circumstances
 from gateway.payments.claims import Claimed, RunLimits
 from gateway.payments.committer import PaymentCommitter
+from gateway.payments.deciding import decide, report, unreadable
 from gateway.payments.decision import Decision
 from gateway.payments.failover_events import announce_failover
 from gateway.payments.ids import new_id
 from gateway.payments.intents import UnreadableIntentError
-from gateway.payments.observing import ContradictionError, Timing
+from gateway.payments.observing import Timing
 from gateway.payments.operation import (
     Operation,
     OperationKind,
@@ -35,18 +36,18 @@ from gateway.payments.operation import (
     sent,
 )
 from gateway.payments.payment import Payment
+from gateway.payments.recent import RecentPayments
 from gateway.payments.recording import record_changes, record_refund
 from gateway.payments.refund import Refund
-from gateway.payments.reply import RailReply, Reply
-from gateway.payments.settling import end_contradicted, end_moot, is_moot, settle
+from gateway.payments.reply import Reply
+from gateway.payments.settling import end_moot, is_moot
 from gateway.payments.story import Story
 from gateway.payments.wakeups import PaymentBells
-from gateway.payments.writes import NewPayment, Progress, is_grouped
+from gateway.payments.writes import NewPayment, Progress, Writes, is_grouped
 from gateway.rails.failover import MAX_HOPS
-from gateway.rails.outcome import Failure, Outcome, OutcomeClass
 from runtime.clock import Clock
 from runtime.deadline import detached, within
-from runtime.logs import get_logger, place_of
+from runtime.logs import get_logger
 from runtime.notifications import Bell
 from runtime.tasks import cancel
 
@@ -89,6 +90,7 @@ class Executor:
         self._limits = limits
         self._timing = timing
         self._uniform = uniform
+        self.recent = RecentPayments()
         self._running: set[asyncio.Task[Payment | None]] = set()
 
     def circumstances(self) -> Circumstances:
@@ -101,6 +103,13 @@ class Executor:
     def lease(self, operation: Operation, now: datetime) -> Operation:
         """A new operation under our lease, to be inserted before it is run."""
         return replace(operation, lease_until=now + self._limits.lease, fencing_token=1)
+
+    async def write(self, part: Writes) -> bool:
+        """Whether a part was written as it was decided; False if it must be decided anew."""
+        written = await self._committer.submit(part)
+        if written and part.changes:
+            self.recent.remember(part.changes[-1].after)
+        return written
 
     async def begin(self, new: NewPayment, story: Story) -> asyncio.Task[Payment | None] | None:
         """Writes a new payment, then runs its operation; None if it could not be written so.
@@ -164,7 +173,7 @@ class Executor:
             try:
                 return await self.run(claimed)
             except Exception as error:  # noqa: BLE001 (the lease ends, and another try begins)
-                _report(claimed.operation, "operation_failed_unexpectedly", error)
+                report(claimed.operation, "operation_failed_unexpectedly", error)
                 return None
 
     async def _step(self, claimed: Claimed) -> tuple[Payment, Claimed | None]:
@@ -203,8 +212,8 @@ class Executor:
                 payment, operation, step, self._clock.now(), resend=resend
             )
         except UnreadableIntentError as error:
-            _report(operation, "intent_unreadable", error)
-            return _unreadable()
+            report(operation, "intent_unreadable", error)
+            return unreadable()
 
     async def _finish(
         self,
@@ -218,12 +227,12 @@ class Executor:
         """Writes down what came back, if the lease is still ours."""
         if operation.kind is not OperationKind.REFUND:
             given = self.circumstances()
-            decision = self._decide(known, operation, None, reply, given, resend=resend)
+            decision = decide(known, operation, None, reply, given, resend=resend)
             decision = self._leased(decision, given.now)
             progress = Progress(
                 known, decision.changes, decision.operation, given.now, decision.follow_up
             )
-            if is_grouped(decision) and await self._committer.submit(progress):
+            if is_grouped(decision) and await self.write(progress):
                 if story is not None:
                     story.goes_on(progress)
                 return self._told(decision, story)
@@ -240,7 +249,7 @@ class Executor:
             assert payment is not None, "an operation has its payment"
             refund = await self._refund(connection, operation)
             given = self.circumstances()
-            decision = self._decide(payment, operation, refund, reply, given, resend=resend)
+            decision = decide(payment, operation, refund, reply, given, resend=resend)
             decision = self._leased(decision, given.now)
             await operation_store.save_operation(connection, decision.operation)
             await record_changes(connection, decision.changes, given.now)
@@ -268,25 +277,6 @@ class Executor:
             return decision.payment, None
         return decision.payment, Claimed(follow_up, decision.payment, begun=True, story=story)
 
-    def _decide(
-        self,
-        payment: Payment,
-        operation: Operation,
-        refund: Refund | None,
-        reply: Reply,
-        given: Circumstances,
-        *,
-        resend: bool,
-    ) -> Decision:
-        try:
-            return settle(payment, operation, refund, reply, given, resend=resend)
-        except ContradictionError as error:
-            _report(operation, "stripe_contradicts", error)
-            return end_contradicted(payment, operation, given, error)
-        except UnreadableIntentError as error:
-            _report(operation, "intent_unreadable", error)
-            return settle(payment, operation, refund, _unreadable(), given, resend=True)
-
     def _tell(self, decision: Decision) -> None:
         operation = decision.operation
         OPERATIONS.labels(operation.kind, operation.state).inc()
@@ -306,13 +296,3 @@ class Executor:
             return None
         assert operation.refund_id is not None
         return await store.get_refund(connection, operation.refund_id)
-
-
-def _unreadable() -> RailReply:
-    """Stripe answered, but not in words that we know: what happened is unknown."""
-    return RailReply(Outcome(OutcomeClass.UNKNOWN, failure=Failure(code="UNREADABLE_ANSWER")))
-
-
-def _report(operation: Operation, what: str, error: Exception) -> None:
-    """Logs a fault of ours by its type and place: its message may quote a row."""
-    log.error(what, operation_id=operation.id, kind=operation.kind.value, **place_of(error))

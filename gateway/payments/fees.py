@@ -11,7 +11,8 @@ from typing import Any
 
 from gateway.bookkeeping.facts import Fact
 from gateway.bookkeeping.settlement import SettledCharge, settlement_facts
-from gateway.payments.payment import Payment
+from gateway.payments.payment import Change, Payment, take
+from gateway.payments.states import Transition
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,18 @@ def fee_of(charge: Mapping[str, Any]) -> ChargeFee | None:
         transfer_minor=transfer,
         application_fee_id=str(charge.get("application_fee") or ""),
         application_fee_minor=min(int(charge.get("application_fee_amount") or 0), transfer),
+    )
+
+
+def fee_step(payment: Payment, fee: ChargeFee, now: datetime) -> Change:
+    """The step by which a payment's fee becomes known."""
+    return take(
+        payment,
+        Transition.FEE_KNOWN,
+        now,
+        fee_minor=fee.fee_minor,
+        fee_currency=fee.currency,
+        charge_id=payment.charge_id or fee.charge_id,
     )
 
 

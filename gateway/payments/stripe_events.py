@@ -14,17 +14,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.bookkeeping.reporting import enqueue
 from gateway.payments import operation_store, store
 from gateway.payments.executor import Executor
-from gateway.payments.fees import fee_facts, fee_of
+from gateway.payments.fees import ChargeFee, fee_facts, fee_of, fee_step
 from gateway.payments.ids import new_id
 from gateway.payments.intents import UnreadableIntentError, read_intent
 from gateway.payments.observing import ContradictionError, Timing, covers, observe
 from gateway.payments.params import EXPAND_BALANCE, EXPAND_CHARGE, PAYMENT_KEY, REFUND_KEY
-from gateway.payments.payment import Payment, take
+from gateway.payments.payment import Payment
 from gateway.payments.recording import record_changes, record_refund
 from gateway.payments.refund import as_stripe_says
 from gateway.payments.refunding import refund_made_elsewhere, refund_step
-from gateway.payments.states import PaymentState, Transition
+from gateway.payments.states import PaymentState
 from gateway.payments.wakeups import PaymentBells
+from gateway.payments.writes import News
 from gateway.rails.outcome import Outcome, OutcomeClass
 from gateway.rails.rails import Rails
 from gateway.webhooks.event import (
@@ -104,8 +105,13 @@ class PaymentEvents:
     async def take_charge(self, charge: Mapping[str, Any]) -> None:
         """Takes over what a charge with its balance transaction says, if it is one of ours."""
         fee = fee_of(charge)
+        if fee is None:
+            return
+        recent = self._executor.recent.of_intent(_id_in(charge, "payment_intent"))
+        if recent is not None and await self._take_fee_of(recent, fee):
+            return
         payment_id = await self.payment_of(charge)
-        if fee is None or payment_id is None:
+        if payment_id is None:
             return
         async with self._engine.begin() as connection:
             payment = await self._lock(connection, payment_id)
@@ -114,18 +120,21 @@ class PaymentEvents:
                 raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
             now = self._executor.circumstances().now
             if payment.fee_minor is None:
-                change = take(
-                    payment,
-                    Transition.FEE_KNOWN,
-                    now,
-                    fee_minor=fee.fee_minor,
-                    fee_currency=fee.currency,
-                    charge_id=payment.charge_id or str(charge["id"]),
-                )
-                await record_changes(connection, [change], now)
+                await record_changes(connection, [fee_step(payment, fee, now)], now)
             for fact in fee_facts(payment, fee, now):
                 await enqueue(connection, fact, now)
         self._bells.ring(payment_id)
+
+    async def _take_fee_of(self, payment: Payment, fee: ChargeFee) -> bool:
+        """Writes the fee of a payment that this process wrote last, if it still stands so."""
+        if payment.state is not PaymentState.SUCCEEDED or payment.fee_minor is not None:
+            return False
+        now = self._executor.circumstances().now
+        news = News(payment, fee_step(payment, fee, now), fee_facts(payment, fee, now), now)
+        written = await self._executor.write(news)
+        if written:
+            self._bells.ring(payment.id)
+        return written
 
     async def apply_refund(self, event: StripeEvent) -> None:
         """Looks at the refund."""
@@ -189,6 +198,9 @@ class PaymentEvents:
             seen = read_intent({"id": event.object_id, **event.object})
         except UnreadableIntentError:
             return False
+        recent = self._executor.recent.of_intent(event.object_id)
+        if recent is not None and covers(recent, seen):
+            return True
         async with self._reading.connect() as connection:
             payment = await store.payment_of_intent(connection, event.object_id)
         return payment is not None and covers(payment, seen)

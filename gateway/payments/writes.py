@@ -61,7 +61,27 @@ class Progress:
         return [fact for change in self.changes for fact in facts_of(change, self.now)]
 
 
-Writes = NewPayment | Progress
+@dataclass(frozen=True, slots=True)
+class News:
+    """A step without an operation, with its own facts: written if the payment is still `before`."""
+
+    before: Payment
+    change: Change
+    facts: list[Fact]
+    now: datetime
+
+    @property
+    def payment_id(self) -> str:
+        """The payment that it is about."""
+        return self.before.id
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The one step."""
+        return (self.change,)
+
+
+Writes = NewPayment | Progress | News
 
 
 def is_grouped(decision: Decision) -> bool:
@@ -96,14 +116,16 @@ def _new(part: NewPayment) -> dict[str, Any]:
     }
 
 
-def _progress(part: Progress) -> dict[str, Any]:
+def _progress(part: Progress | News) -> dict[str, Any]:
     changes = part.changes
+    operation = part.operation if isinstance(part, Progress) else None
+    follow_up = part.follow_up if isinstance(part, Progress) else None
     return {
         "payment_id": part.before.id,
         "revision": part.before.revision,
         "payment": payment_row(changes[-1].after) if changes else None,
-        "operation": operation_row(part.operation),
-        "new_operation": operation_row(part.follow_up) if part.follow_up is not None else None,
+        "operation": operation_row(operation) if operation is not None else None,
+        "new_operation": operation_row(follow_up) if follow_up is not None else None,
         "events": [event_row(change) for change in changes],
         "facts": [booking_row(fact, part.now) for fact in part.facts],
     }

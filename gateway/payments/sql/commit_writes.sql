@@ -81,7 +81,10 @@ accepted AS MATERIALIZED (
                 THEN part.payment_id IN (SELECT new_request.payment_id FROM new_request)
             ELSE
                 part.payment_id IN (SELECT locked_payment.id FROM locked_payment)
-                AND part.operation ->> 'id' IN (SELECT leased_operation.id FROM leased_operation)
+                AND (
+                    part.operation IS NULL
+                    OR part.operation ->> 'id' IN (SELECT leased_operation.id FROM leased_operation)
+                )
                 AND NOT EXISTS (
                     SELECT 1
                     FROM json_populate_recordset(NULL::booking, part.facts) AS fact

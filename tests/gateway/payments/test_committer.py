@@ -18,6 +18,7 @@ from gateway.payments.checking import authorization
 from gateway.payments.commanding import check_operation
 from gateway.payments.committer import MAX_COMMITS, STATEMENT, PaymentCommitter
 from gateway.payments.connections import commit_connections
+from gateway.payments.fees import ChargeFee, fee_facts, fee_step
 from gateway.payments.ids import new_id
 from gateway.payments.operation import Operation, OperationState, decided, sent
 from gateway.payments.payment import (
@@ -31,11 +32,12 @@ from gateway.payments.payment import (
     PaymentFailure,
     take,
 )
+from gateway.payments.recent import MAX_RECENT, RecentPayments
 from gateway.payments.recording import record_changes
 from gateway.payments.schema import EVENT, FIXED_OF_OPERATION, FIXED_OF_PAYMENT, OPERATION, PAYMENT
 from gateway.payments.states import PaymentState, Transition
 from gateway.payments.store import RequestRecord
-from gateway.payments.writes import NewPayment, Progress, encode
+from gateway.payments.writes import NewPayment, News, Progress, encode
 from runtime.connections import Connections
 from runtime.postgres import create_engine
 from sandbox.polling import poll
@@ -289,6 +291,40 @@ async def test_parts_that_come_together_share_a_transaction(
     async with engine.connect() as connection:
         rows = await connection.execute(text("SELECT DISTINCT xmin::text FROM payment"))
         assert len(rows.all()) <= MAX_COMMITS
+
+
+async def test_news_of_a_fee_is_written_once_and_only_on_what_it_was_decided_from(
+    engine: AsyncEngine, committer: PaymentCommitter
+) -> None:
+    begun = new()
+    first = allowed(begun)
+    second = captured(first)
+    for part in (begun, first, second):
+        assert await committer.submit(part)
+    payment = second.changes[-1].after
+    fee = ChargeFee("txn_1", payment.charge_id, "EUR", 59, 1000, False, "", 0, "", 0)
+    news = News(payment, fee_step(payment, fee, NOW), fee_facts(payment, fee, NOW), NOW)
+    assert not await committer.submit(replace(news, before=first.changes[-1].after))
+    assert await asyncio.gather(*map(committer.submit, [news, news])) == [True, False]
+    known, _ = await stored(engine, payment.id)
+    assert known == news.change.after
+    assert known is not None
+    assert known.fee_minor == 59
+    async with engine.connect() as connection:
+        kinds = [b.kind for b in (await booking_state(connection, payment.id)).bookings]
+    assert kinds == ["hold_placed", "captured", "fee_charged"]
+
+
+def test_recent_payments_make_room_for_later_ones() -> None:
+    recent = RecentPayments()
+    for number in range(MAX_RECENT + 1):
+        recent.remember(new_payment(payment_intent_id=f"pi_{number}"))
+        recent.remember(new_payment(payment_intent_id="pi_1"))
+        recent.remember(new_payment())
+    assert len(recent) == MAX_RECENT
+    assert recent.of_intent("pi_0") is None
+    assert recent.of_intent("pi_1") is not None
+    assert recent.of_intent("") is None
 
 
 async def test_every_row_is_looked_up_by_an_index(connections: Connections) -> None:

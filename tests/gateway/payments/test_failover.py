@@ -153,11 +153,11 @@ async def test_what_may_have_been_charged_never_goes_elsewhere(
         twin.add_fault(
             kind="reset", when="after", account=HOME, method="POST", path="/v1/payment_intents"
         )
-        payment = await shop.create(timeout=1.5)
+        payment = await shop.create(timeout=4)
         assert payment.state == S.PAYMENT_STATE_AUTHORIZING
         await shop.close_corridor()
         twin.faults.clear()
-        again = await shop.create(timeout=1.5, request_id=payment.request_id)
+        again = await shop.create(timeout=4, request_id=payment.request_id)
         assert (again.state, again.corridor) == (S.PAYMENT_STATE_AUTHORIZING, "default")
         await shop.open_corridor()
         await shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED)
