@@ -65,11 +65,15 @@ class Refund:
 def as_stripe_says(refund: Refund, stripe_refund: Mapping[str, Any], now: datetime) -> Refund:
     """The refund as Stripe's object describes it.
 
-    Nothing follows FAILED and CANCELED, so that a late answer cannot bring a refund back. An
-    unknown status counts as pending.
+    Nothing follows FAILED and CANCELED, and only they follow SUCCEEDED, so that a late answer
+    takes nothing back: a resend is answered with what was so when the refund was made. An unknown
+    status counts as pending.
     """
     if refund.state in RETURNED:
         return refund
+    state = _STATES.get(str(stripe_refund.get("status")), RefundState.PENDING)
+    if refund.state is RefundState.SUCCEEDED and state not in RETURNED:
+        state = RefundState.SUCCEEDED
     transaction = stripe_refund.get("balance_transaction")
     balance = refund.balance
     if not refund.stripe_refund_id and isinstance(transaction, Mapping):
@@ -78,7 +82,7 @@ def as_stripe_says(refund: Refund, stripe_refund: Mapping[str, Any], now: dateti
     return replace(
         refund,
         balance=balance,
-        state=_STATES.get(str(stripe_refund.get("status")), RefundState.PENDING),
+        state=state,
         stripe_refund_id=str(stripe_refund["id"]),
         failure_code=str(stripe_refund.get("failure_reason") or ""),
         update_time=now,
