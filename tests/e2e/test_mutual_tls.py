@@ -28,7 +28,7 @@ from sandbox.processes import PROJECT
 from sandbox.twin_admin import TwinAdmin
 
 SERVICES = ("ledger", "gateway", "compliance")
-START_SECONDS = 20
+START_SECONDS = 60
 
 
 @dataclass(frozen=True)
