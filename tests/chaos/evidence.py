@@ -13,6 +13,8 @@ FINAL_STATES = frozenset({"BLOCKED", "SUCCEEDED", "DECLINED", "CANCELED", "EXPIR
 UNDECIDED_STATES = frozenset(
     {"RECEIVED", "COMPLIANCE_CHECKED", "QUEUED", "AUTHORIZING", "CAPTURING", "CANCELING"}
 )
+# And of these once every deadline has passed: of customers' actions, of reviews, of holds.
+WAITING_STATES = frozenset({"REQUIRES_ACTION", "IN_REVIEW", "AUTHORIZED"})
 
 
 @dataclass(frozen=True)
@@ -129,3 +131,5 @@ class Evidence:
     ledger_intact: bool = True
     # What is still under way although everybody waited for it, in words.
     restless: tuple[str, ...] = ()
+    # Whether every deadline has passed by now.
+    past_horizon: bool = False

@@ -49,6 +49,7 @@ async def gather(
     answers: Iterable[Answer],
     accepted_forgeries: Iterable[str],
     restless: tuple[str, ...],
+    past_horizon: bool = False,
 ) -> Evidence:
     """All of it; the engine must be at rest."""
     # Before what is stored is read: an event may still come.
@@ -84,6 +85,7 @@ async def gather(
             books_differences=await _books(clients, twin),
             ledger_intact=await _verified(ledger),
             restless=restless,
+            past_horizon=past_horizon,
         )
 
 

@@ -1,6 +1,7 @@
 """After the storm: everything works again, time goes by, until nothing is under way any more."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -24,13 +25,18 @@ POLL_SECONDS = 0.25
 PATIENCE_SECONDS = 2.0
 FIRST_LEAP = timedelta(seconds=30)
 LONGEST_LEAP = timedelta(minutes=5)
-LATER = timedelta(minutes=10)
+# Refunds fail; then customers who never came are given up; then holds that nobody captured end.
+HORIZONS = (timedelta(minutes=10), timedelta(hours=25), timedelta(days=8))
 MAX_LEAPS = 24
 # Quiet is what was so twice in a row.
 LOOKS = 2
 
 
-async def heal(time: "Time", max_leaps: int = MAX_LEAPS) -> tuple[str, ...]:
+async def heal(
+    time: "Time",
+    max_leaps: int = MAX_LEAPS,
+    horizons: Sequence[timedelta] = HORIZONS,
+) -> tuple[str, ...]:
     """Ends all troubles and waits; what is still under way after all leaps, in words."""
     twin, cluster = time.twin, time.cluster
     await twin.set_outage("off")
@@ -41,12 +47,13 @@ async def heal(time: "Time", max_leaps: int = MAX_LEAPS) -> tuple[str, ...]:
         service.control.steps_left = 0
     time.agree()
     await cluster.serving()
-    # A gateway looks at its start for the events that no webhook has brought.
-    await asyncio.gather(*(cluster.services[name].restart() for name in GATEWAYS))
     await _until_quiet(time, max_leaps)
-    # What Stripe does by itself later, such as refunds that fail; and then again until quiet.
-    await time.leap(LATER)
-    return await _until_quiet(time, max_leaps)
+    found: tuple[str, ...] = ()
+    # What Stripe and the engine do by themselves later, and then again until quiet.
+    for later in horizons:
+        await time.leap(later)
+        found = await _until_quiet(time, max_leaps)
+    return found
 
 
 class Time:
@@ -71,6 +78,8 @@ class Time:
 
 
 async def _until_quiet(time: Time, max_leaps: int) -> tuple[str, ...]:
+    # A gateway looks at its start for what nobody has told it.
+    await asyncio.gather(*(time.cluster.services[name].restart() for name in GATEWAYS))
     found: tuple[str, ...] = ()
     quiet = 0
     loop = asyncio.get_running_loop()

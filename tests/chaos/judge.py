@@ -7,7 +7,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.chaos.evidence import FINAL_STATES, UNDECIDED_STATES, Evidence, Intent, PaymentRecord
+from tests.chaos.evidence import (
+    FINAL_STATES,
+    UNDECIDED_STATES,
+    WAITING_STATES,
+    Evidence,
+    Intent,
+    PaymentRecord,
+)
 
 # PaymentIntents in these hold or have taken money, or may yet.
 LIVE_STATUSES = frozenset({"succeeded", "requires_capture", "requires_action", "processing"})
@@ -98,9 +105,10 @@ def lost_payment(evidence: Evidence) -> Iterator[Violation]:
 
 
 def undecided(evidence: Evidence) -> Iterator[Violation]:
-    """Nothing that the engine itself has to decide is left undecided."""
+    """Nothing that the engine itself has to decide is left undecided; past the horizon nothing."""
+    open_states = UNDECIDED_STATES | (WAITING_STATES if evidence.past_horizon else frozenset())
     for payment in evidence.payments:
-        if payment.state in UNDECIDED_STATES:
+        if payment.state in open_states:
             yield Violation("undecided", payment.request_id, f"is {payment.state}")
         for operation in payment.open_operations:
             yield Violation("undecided", payment.request_id, f"operation {operation} is open")

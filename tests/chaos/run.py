@@ -118,6 +118,7 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
             answers=customers.answers,
             accepted_forgeries=troubles.accepted_forgeries,
             restless=restless,
+            past_horizon=True,
         )
         return Report(
             plan,

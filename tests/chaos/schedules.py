@@ -14,7 +14,7 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.customers import Customers
 from tests.chaos.evidence import Evidence
 from tests.chaos.gathering import gather
-from tests.chaos.healing import Time, heal
+from tests.chaos.healing import HORIZONS, Time, heal
 from tests.chaos.mutations import HELD_UP_MINOR, SIGNAL_FILE
 from tests.chaos.plan import GATEWAYS, PATIENCE, PlannedPayment, Step, Trouble, draw_plan
 from tests.chaos.progress import Progress
@@ -52,7 +52,7 @@ class Stage:
 
     async def heal_and_gather(self, max_leaps: int) -> Evidence:
         """What is there in the end."""
-        restless = await heal(self.time, max_leaps)
+        restless = await heal(self.time, max_leaps, HORIZONS[:1])
         return await gather(
             self.cluster,
             self.twin,

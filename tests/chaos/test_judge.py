@@ -131,6 +131,14 @@ FAULTS: dict[str, tuple[str, Evidence]] = {
     "never decided": ("undecided", without_money("AUTHORIZING", "succeeded")),
     "queued for ever": ("undecided", without_money("QUEUED", "canceled")),
     "an operation left open": ("undecided", with_payment(open_operations=("CAPTURE",))),
+    "held past its deadline": (
+        "undecided",
+        replace(without_money("AUTHORIZED", "requires_capture"), past_horizon=True),
+    ),
+    "waiting for a customer past the deadline": (
+        "undecided",
+        replace(without_money("REQUIRES_ACTION", "requires_action"), past_horizon=True),
+    ),
     "a refund left open": (
         "undecided",
         with_payment(
