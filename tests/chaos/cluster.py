@@ -36,7 +36,9 @@ RECONNECT = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_bac
 # What a service that cannot start, because its database is away, waits before it tries again.
 RESTART_SECONDS = 0.2
 STEP_SECONDS = 3.0
-SERVING_SECONDS = 60.0
+# On a machine that is busy with other things.
+SERVING_SECONDS = 120.0
+POSTGRES_SECONDS = 120.0
 # Short bounds, so that what hangs or lost its process is taken up again soon. The same rules.
 GATEWAY = {
     "GATEWAY_CALL_SECONDS": "4",
@@ -112,7 +114,7 @@ class Service:
                 child.signal(signal.SIGKILL)
         else:
             child.signal(signal.SIGKILL)
-        await child.ended.wait()
+        await self._gone(child)
 
     async def go_down(self) -> None:
         """`kill -9`, and nobody starts it again until `come_up`."""
@@ -130,8 +132,13 @@ class Service:
         assert self._child is not None
         child = self._child
         child.signal(signal.SIGTERM)
-        await child.ended.wait()
+        await self._gone(child)
         await self.serving()
+
+    async def _gone(self, child: Child) -> None:
+        """Waits for the end; from then on it is the next child that serves."""
+        await child.ended.wait()
+        self._serving.clear()
 
 
 class Cluster:
@@ -206,7 +213,11 @@ class Cluster:
         """The whole server ends at once, without a checkpoint, and recovers from its log."""
         pid_file = self._postgres.data / "postmaster.pid"
         os.kill(self._postmaster(), signal.SIGQUIT)
-        await poll(lambda: asyncio.to_thread(pid_file.exists), lambda exists: not exists)
+        await poll(
+            lambda: asyncio.to_thread(pid_file.exists),
+            lambda exists: not exists,
+            POSTGRES_SECONDS,
+        )
         await self.start_postgres()
 
     async def kill_backend(self, draw: Random) -> None:
@@ -244,7 +255,8 @@ class Cluster:
         return int((self._postgres.data / "postmaster.pid").read_text().split("\n", 1)[0])
 
     async def _until_postgres_answers(self) -> None:
-        await poll(lambda: asyncio.to_thread(is_answering, self._postgres.server_url), bool)
+        url = self._postgres.server_url
+        await poll(lambda: asyncio.to_thread(is_answering, url), bool, POSTGRES_SECONDS)
 
     def _supervise(self, name: str, port: int, environment: Mapping[str, str]) -> None:
         service = Service(name, self._nursery, environment, port, self.logs)
