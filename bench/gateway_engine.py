@@ -22,7 +22,7 @@ from runtime.embedded_postgres import temporary_server
 from sandbox.addresses import Ports
 from sandbox.clients import open_clients
 from sandbox.databases import SERVICES, databases_beside
-from sandbox.demo.shop import Shop
+from sandbox.demo.shop import FINAL_STATES, Shop
 from sandbox.engine import Engine, wait_until_answering
 from sandbox.polling import poll
 from sandbox.stripe_twin.accounts import BACKUP_ACCOUNT, DEFAULT_ACCOUNT
@@ -67,6 +67,9 @@ class RunningEngine:
     async def through_the_engine(self, number: int) -> str:
         """One payment by card; gives its id. Raises `RuntimeError` if it does not succeed."""
         paid = await self.shop.pay(self.merchant_id, self.customer_id, 1_000 + number, "visa")
+        if paid.state not in FINAL_STATES:
+            # While Stripe seems slow the engine answers early; what is left belongs to the payment.
+            paid = await self.shop.until(paid.id, lambda read: read.state in FINAL_STATES)
         if paid.state != payment.PAYMENT_STATE_SUCCEEDED:
             raise RuntimeError(f"a payment ended as {payment.PaymentState.Name(paid.state)}")
         return paid.id
