@@ -12,7 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sandbox.processes import PROJECT
-from tests.chaos.plan import Plan, draw_plan
+from tests.chaos.drawing import draw_plan
+from tests.chaos.plan import Plan
 from tests.chaos.run import Report, run
 
 BUILD = PROJECT / "build" / "chaos"

@@ -12,11 +12,12 @@ from sandbox.polling import poll
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
 from tests.chaos.cluster import Cluster
 from tests.chaos.customers import Customers
+from tests.chaos.drawing import draw_plan
 from tests.chaos.evidence import Evidence
 from tests.chaos.gathering import gather
 from tests.chaos.healing import HORIZONS, Time, heal
 from tests.chaos.mutations import HELD_UP_MINOR, SIGNAL_FILE
-from tests.chaos.plan import GATEWAYS, PATIENCE, PlannedPayment, Step, Trouble, draw_plan
+from tests.chaos.plan import GATEWAYS, PATIENCE, PlannedPayment, Step, Trouble
 from tests.chaos.progress import Progress
 from tests.chaos.run import open_shop
 from tests.chaos.troubles import Troubles

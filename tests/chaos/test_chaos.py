@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.__main__ import replay, say
-from tests.chaos.plan import draw_plan
+from tests.chaos.drawing import draw_plan
 from tests.chaos.run import run
 
 SEED_VARIABLE = "CHAOS_SEED"

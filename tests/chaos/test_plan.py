@@ -1,6 +1,6 @@
 """A plan is a function of its seed, and has some of everything."""
 
-from tests.chaos.plan import CARDS, VICTIMS, draw_plan
+from tests.chaos.drawing import CARDS, VICTIMS, draw_plan
 
 PAYMENTS = 500
 KILLS = 40

@@ -1,0 +1,246 @@
+"""Draws plans: how often what happens."""
+
+from random import Random
+from typing import Any
+
+from tests.chaos.plan import (
+    CORRIDORS,
+    CURRENCIES,
+    GATEWAYS,
+    PATIENCE,
+    Kill,
+    Plan,
+    PlannedPayment,
+    Step,
+    Trouble,
+)
+
+INTENTS = r"/v1/payment_intents.*"
+MONEY_MOVES = r"/v1/(payment_intents|refunds).*"
+
+# How often, of a hundred, a card is drawn.
+CARDS = {
+    "visa": 46,
+    "mastercard": 6,
+    "bypassPending": 4,
+    "visa_chargeDeclinedInsufficientFunds": 7,
+    "visa_chargeDeclinedLostCard": 3,
+    "chargeDeclinedProcessingError": 3,
+    "threeDSecure2Required": 14,
+    "threeDSecureRequiredChargeDeclined": 4,
+    "authenticationRequired": 4,
+    "refundFail": 4,
+    "pendingRefund": 5,
+    "createDispute": 4,
+    "createDisputeInquiry": 1,
+}
+NEEDS_CUSTOMER = ("threeDSecure2Required", "threeDSecureRequiredChargeDeclined")
+DISPUTED = ("createDispute", "createDisputeInquiry")
+# What is killed how often. "gateways" is both at once; "backend" is one of PostgreSQL's, which
+# makes PostgreSQL end all the others and recover; "postgres" is the whole server.
+VICTIMS = {
+    "gateway-1": 26,
+    "gateway-2": 26,
+    "gateways": 6,
+    "ledger": 12,
+    "compliance": 12,
+    "backend": 11,
+    "postgres": 7,
+}
+MAX_JUMP_MS = 45_000
+MAX_STEPS = 400
+MAX_DELAY_MS = 600
+MAX_TROUBLE_MS = 4_000
+# Of so many payments one is accompanied by another trouble of each kind.
+PAYMENTS_PER_FAULT = 14
+PAYMENTS_PER_WEBHOOK_FAULT = 30
+PAYMENTS_PER_FORGERY = 25
+PAYMENTS_PER_JUMP = 25
+PAYMENTS_PER_CLOSURE = 150
+PAYMENTS_PER_PAYOUT = 50
+
+
+def draw_plan(seed: int, payments: int, kills: int) -> Plan:
+    """The plan of a seed; the same for the same three numbers."""
+    return Plan(
+        seed=seed,
+        payments=tuple(
+            _payment(Random(f"{seed} payment {number}"), seed, number)
+            for number in range(1, payments + 1)
+        ),
+        kills=_kills(Random(f"{seed} kills"), payments, kills),
+        troubles=_troubles(Random(f"{seed} troubles"), payments),
+    )
+
+
+def _payment(random: Random, seed: int, number: int) -> PlannedPayment:
+    card = _weighted(random, CARDS)
+    manual = random.random() < 0.4
+    amount = random.randrange(100, 50_000)
+    return PlannedPayment(
+        number=number,
+        request_id=f"chaos-{seed}-{number}",
+        amount_minor=amount,
+        currency=random.choice(CURRENCIES),
+        card=card,
+        corridor=random.choice(CORRIDORS),
+        roams=random.random() < 0.6,
+        blocked=random.random() < 0.02,
+        manual=manual,
+        off_session=card not in NEEDS_CUSTOMER and random.random() < 0.2,
+        queue_seconds=random.choice((2, 30, 60, 120)) if random.random() < 0.5 else None,
+        tries=random.choice((1, 2)) if random.random() < 0.08 else PATIENCE,
+        steps=tuple(_steps(random, card, amount, manual=manual)),
+    )
+
+
+def _steps(random: Random, card: str, amount: int, *, manual: bool) -> list[Step]:
+    steps: list[Step] = []
+    if card in NEEDS_CUSTOMER and random.random() < 0.95:
+        passes = random.random() < 0.8
+        steps.append(Step("authenticate" if passes else "fail_authentication"))
+        if random.random() < 0.6:
+            steps.append(Step("confirm"))
+    if random.random() < 0.04:
+        steps.append(Step("cancel"))
+    captured = amount
+    if manual:
+        match _weighted(random, {"all": 45, "part": 30, "cancel": 17, "leave": 8}):
+            case "all":
+                steps.append(Step("capture"))
+            case "part":
+                captured = random.randrange(1, amount + 1)
+                steps.append(Step("capture", captured))
+            case "cancel":
+                return [*steps, Step("cancel")]
+            case "leave":
+                return steps
+    if card in DISPUTED and random.random() < 0.7:
+        return [*steps, Step(random.choice(("win_dispute", "lose_dispute")))]
+    match _weighted(random, {"none": 50, "all": 14, "part": 14, "parts": 14, "much": 8}):
+        case "all":
+            steps.append(Step("refund"))
+        case "part":
+            steps.append(Step("refund", random.randrange(1, captured + 1)))
+        case "parts":
+            steps += [Step("refund", max(1, captured // 3)) for _ in range(random.choice((2, 3)))]
+        case "much":
+            steps += [Step("refund", captured), Step("refund", max(1, captured // 2))]
+    return steps
+
+
+def _kills(random: Random, payments: int, count: int) -> tuple[Kill, ...]:
+    drawn = []
+    for _ in range(count):
+        victim = _weighted(random, VICTIMS)
+        by_step = victim not in ("backend", "postgres") and random.random() < 0.6
+        drawn.append(
+            Kill(
+                at_payment=random.randint(1, payments),
+                victim=victim,
+                delay_ms=random.randrange(MAX_DELAY_MS),
+                steps=random.randint(1, MAX_STEPS) if by_step else None,
+            )
+        )
+    return tuple(sorted(drawn, key=lambda kill: kill.at_payment))
+
+
+def _troubles(random: Random, payments: int) -> tuple[Trouble, ...]:
+    drawn: list[Trouble] = []
+
+    def add(per: int, longest: int, draw: Any) -> None:
+        for _ in range(max(1, payments // per)):
+            at = random.randint(1, payments)
+            kind, detail = draw(random)
+            until = min(payments, at + random.randint(1, longest))
+            drawn.append(Trouble(at, until, random.randint(300, MAX_TROUBLE_MS), kind, detail))
+
+    add(PAYMENTS_PER_FAULT, 12, _fault)
+    add(PAYMENTS_PER_WEBHOOK_FAULT, 15, _webhook_fault)
+    add(PAYMENTS_PER_FORGERY, 1, _forgery)
+    add(PAYMENTS_PER_JUMP, 20, _jump)
+    add(PAYMENTS_PER_CLOSURE, 8, _closure)
+    add(PAYMENTS_PER_PAYOUT, 30, _payout)
+    return tuple(sorted(drawn, key=lambda trouble: trouble.at_payment))
+
+
+def _fault(random: Random) -> tuple[str, dict[str, Any]]:
+    kind = _weighted(
+        random,
+        {"error": 30, "reset": 25, "hang": 12, "latency": 13, "limit": 12, "outage": 8},
+    )
+    if kind == "outage":
+        return "outage", {"mode": random.choice(("reset", "error"))}
+    rule: dict[str, Any] = {
+        "kind": kind,
+        "when": random.choice(("before", "after")),
+        "path": random.choice((INTENTS, MONEY_MOVES, ".*")),
+        "probability": random.choice((0.2, 0.5, 1.0)),
+    }
+    if random.random() < 0.6:
+        rule["method"] = "POST"
+    match kind:
+        case "error":
+            rule |= {
+                "status": random.choice((500, 502, 503)),
+                "stored": random.random() < 0.3,
+            }
+        case "hang":
+            rule["count"] = random.randint(1, 4)
+        case "latency":
+            rule |= {"seconds": random.choice((0.05, 0.3, 1.0)), "jitter_seconds": 0.3}
+        case "limit":
+            rule["kind"] = random.choice(("rate_limit", "lock_timeout"))
+    return "fault", rule
+
+
+def _webhook_fault(random: Random) -> tuple[str, dict[str, Any]]:
+    kind = random.choice(("drop", "duplicate", "delay", "reorder"))
+    rule: dict[str, Any] = {"kind": kind}
+    if random.random() < 0.5:
+        rule["event_type"] = random.choice(("payment_intent.*", "charge.*", "refund.*"))
+    match kind:
+        case "duplicate":
+            rule["copies"] = random.randint(2, 4)
+        case "delay":
+            rule["seconds"] = random.choice((0.5, 3.0, 10.0))
+        case "reorder":
+            rule["window"] = random.randint(2, 12)
+    return "webhook_fault", rule
+
+
+def _forgery(random: Random) -> tuple[str, dict[str, Any]]:
+    how = random.choice(("unsigned", "wrong_secret", "other_account", "empty_secret", "old"))
+    return "forgery", {
+        "how": how,
+        "gateway": random.choice(GATEWAYS),
+        "event_type": random.choice(
+            ("payment_intent.succeeded", "payment_intent.canceled", "refund.failed")
+        ),
+    }
+
+
+def _jump(random: Random) -> tuple[str, dict[str, Any]]:
+    return "jump", {
+        "victim": random.choice((*GATEWAYS, *GATEWAYS, "ledger", "compliance")),
+        "offset_ms": random.randint(-MAX_JUMP_MS, MAX_JUMP_MS),
+    }
+
+
+def _closure(random: Random) -> tuple[str, dict[str, Any]]:
+    return "closure", {
+        "corridor": random.choice(CORRIDORS),
+        "mode": random.choice(("DRAIN", "CLOSED")),
+    }
+
+
+def _payout(random: Random) -> tuple[str, dict[str, Any]]:
+    return "payout", {
+        "corridor": random.choice(CORRIDORS),
+        "currency": random.choice(CURRENCIES),
+        "fails": random.random() < 0.3,
+    }
+
+
+def _weighted(random: Random, weights: dict[str, int]) -> str:
+    return random.choices(list(weights), list(weights.values()))[0]
