@@ -148,16 +148,16 @@ async def test_a_browned_out_account_hands_over_and_nobody_pays_twice(
 async def test_what_may_have_been_charged_never_goes_elsewhere(
     two_accounts: TwoAccounts, twin: Twin
 ) -> None:
-    async with two_accounts(SHARED, webhooks=False) as shop:
+    async with two_accounts(SHARED, webhooks=False, answer_seconds=1.0) as shop:
         # Stripe acts and its answer is lost; the resend finds the corridor closed.
         twin.add_fault(
             kind="reset", when="after", account=HOME, method="POST", path="/v1/payment_intents"
         )
-        payment = await shop.create(timeout=4)
+        payment = await shop.create()
         assert payment.state == S.PAYMENT_STATE_AUTHORIZING
         await shop.close_corridor()
         twin.faults.clear()
-        again = await shop.create(timeout=4, request_id=payment.request_id)
+        again = await shop.create(request_id=payment.request_id)
         assert (again.state, again.corridor) == (S.PAYMENT_STATE_AUTHORIZING, "default")
         await shop.open_corridor()
         await shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED)
