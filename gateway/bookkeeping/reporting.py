@@ -144,7 +144,7 @@ async def booking_state(connection: AsyncConnection, payment_id: str) -> Payment
 
 def reported(fact: Fact, now: datetime) -> Booking:
     """A fact as `booking_state` shows it when it was reported and no more."""
-    row = booking_row(fact, now)
+    row = booking_row(fact, now, trace_parent())
     return Booking(
         fact_id=row["fact_id"],
         kind=row["kind"],
@@ -169,8 +169,11 @@ async def _known(connection: AsyncConnection, fact: Fact) -> dict[str, dict[str,
     return {row.fact_id: row.fact for row in rows}
 
 
-def booking_row(fact: Fact, now: datetime) -> dict[str, Any]:
-    """The columns of a fact that is reported now, as far as they differ from their defaults."""
+def booking_row(fact: Fact, now: datetime, traced: str | None) -> dict[str, Any]:
+    """The columns of a fact that is reported now, as far as they differ from their defaults.
+
+    `traced` is the W3C `traceparent` of where it comes from.
+    """
     return {
         "fact_id": fact.id,
         "requires": fact.requires,
@@ -181,13 +184,13 @@ def booking_row(fact: Fact, now: datetime) -> dict[str, Any]:
         "effective_time": fact.effective_time,
         "next_attempt_time": now,
         "create_time": now,
-        "trace_parent": trace_parent(),
+        "trace_parent": traced,
     }
 
 
 def _report(fact: Fact, now: datetime) -> dict[str, Any]:
     return {
-        **booking_row(fact, now),
+        **booking_row(fact, now, trace_parent()),
         "fact": json.dumps(to_json(fact)),
         "state": BookingState.PENDING,
         "failure_reason": None,

@@ -10,6 +10,7 @@ process that has the lease now finds out by itself.
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 
@@ -50,6 +51,7 @@ from runtime.deadline import detached, within
 from runtime.logs import get_logger
 from runtime.notifications import Bell
 from runtime.tasks import cancel
+from runtime.telemetry import child_span, tracer
 
 # A check and an authorisation for each corridor that is tried: more cannot follow from one
 # operation.
@@ -63,6 +65,7 @@ LEASES_LOST = Counter("gateway_payment_leases_lost_total", "Results dropped by f
 
 log = get_logger(__name__)
 _uniform = random.SystemRandom().random
+_tracer = tracer(__name__)
 
 
 class Executor:
@@ -106,7 +109,8 @@ class Executor:
 
     async def write(self, part: Writes) -> bool:
         """Whether a part was written as it was decided; False if it must be decided anew."""
-        written = await self._committer.submit(part)
+        with _commit_span():
+            written = await self._committer.submit(part)
         if written and part.changes:
             self.recent.remember(part.changes[-1].after)
         return written
@@ -126,7 +130,8 @@ class Executor:
 
         written = self._committer.submit(new)
         written.add_done_callback(start)
-        await asyncio.shield(written)
+        with _commit_span():
+            await asyncio.shield(written)
         return run
 
     def start(self, claimed: Claimed) -> asyncio.Task[Payment | None]:
@@ -296,3 +301,8 @@ class Executor:
             return None
         assert operation.refund_id is not None
         return await store.get_refund(connection, operation.refund_id)
+
+
+def _commit_span() -> AbstractContextManager[object]:
+    """Covers the wait for group commit, whose own statement belongs to many traces."""
+    return child_span(_tracer, "gateway.commit", {"db.system": "postgresql"})

@@ -2,12 +2,13 @@
 written only if that still stands."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.bookkeeping.facts import Fact
 from gateway.bookkeeping.reporting import booking_row
+from gateway.bookkeeping.traces import trace_parent
 from gateway.payments.decision import Decision
 from gateway.payments.money_facts import facts_of
 from gateway.payments.operation import Operation, OperationKind
@@ -49,6 +50,8 @@ class Progress:
     operation: Operation
     now: datetime
     follow_up: Operation | None = None
+    # Of whoever decided it: the committer writes in nobody's name.
+    trace_parent: str | None = field(default_factory=trace_parent)
 
     @property
     def payment_id(self) -> str:
@@ -69,6 +72,7 @@ class News:
     change: Change
     facts: list[Fact]
     now: datetime
+    trace_parent: str | None = field(default_factory=trace_parent)
 
     @property
     def payment_id(self) -> str:
@@ -127,7 +131,7 @@ def _progress(part: Progress | News) -> dict[str, Any]:
         "operation": operation_row(operation) if operation is not None else None,
         "new_operation": operation_row(follow_up) if follow_up is not None else None,
         "events": [event_row(change) for change in changes],
-        "facts": [booking_row(fact, part.now) for fact in part.facts],
+        "facts": [booking_row(fact, part.now, part.trace_parent) for fact in part.facts],
     }
 
 

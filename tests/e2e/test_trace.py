@@ -124,7 +124,7 @@ async def test_a_trace_spans_services_database_and_stripe(
     assert names["/compliance.v1.ComplianceService/CheckPayment"] == 2
     assert names["/ledger.v1.LedgerService/BatchCreateTransactions"] >= 2
 
-    # The ledger and compliance name their own database spans; SQLAlchemy's carry the database.
+    # What is written by group commit, and reads without SQLAlchemy, have spans with names of ours.
     statements = {
         f"{span.name} {attribute(span, 'db.namespace')}"
         for span in ours
