@@ -230,7 +230,8 @@ async def test_events_are_sent_again_from_a_sequence_on(
 ) -> None:
     async with open_shop(webhooks=False) as shop:
         hooks = Hooks(shop)
-        await shop.create()
+        payment = await shop.create()
+        await shop.watch_until(payment.id, payment.state)
         endpoint, _ = await hooks.create(receiver.url)
         assert endpoint.dispatched_sequence in range(CHANGES_OF_A_CHARGE + 1)
         replay = pb.ReplayWebhookEventsRequest(
