@@ -173,6 +173,7 @@ async def purge(connection: AsyncConnection, now: datetime) -> int:
             DELIVERY.c.end_time < now - KEEP_DELIVERED,
         )
         .limit(PURGE_BATCH)
+        .with_for_update(skip_locked=True)
     )
     statement = delete(DELIVERY).where(DELIVERY.c.delivery_number.in_(old))
     return int((await connection.execute(statement)).rowcount)

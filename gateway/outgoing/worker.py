@@ -113,13 +113,13 @@ class DeliveryWorker:
         now = self._clock.now()
         verdict = after_attempt(claimed.attempts + 1, attempt, self._uniform)
         async with self._engine.begin() as connection:
+            # The endpoint before its deliveries, as everybody does, or two would wait for each
+            # other for ever.
+            before = await store.get_endpoint(connection, claimed.endpoint_id, lock=True)
             kept = await delivery_store.settle(connection, claimed, attempt, verdict, now)
-            before = after = None
-            if kept:
-                before = await store.get_endpoint(connection, claimed.endpoint_id, lock=True)
-                after = endpoint_after(before, attempt, now) if before is not None else None
-                if after is not None and after != before:
-                    await store.save_endpoint(connection, after)
+            after = endpoint_after(before, attempt, now) if kept and before is not None else None
+            if after is not None and after != before:
+                await store.save_endpoint(connection, after)
         if not kept:
             metrics.DELIVERIES.labels("lease_lost").inc()
             log.warning("delivery_lease_lost", delivery=claimed.delivery_number)

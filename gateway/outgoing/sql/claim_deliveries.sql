@@ -1,5 +1,6 @@
 -- Leases deliveries that are due: of each endpoint as many as it has room for, of each payment the
 -- first. An endpoint that fails gets one at a time. The caller holds the lock, so none is exceeded.
+-- Rows that somebody else is at are left for the next time: who waits for none is in nobody's way.
 WITH room AS (
     SELECT
         endpoint.id,
@@ -39,14 +40,23 @@ due AS (
         LIMIT greatest(room.places, 0)
     ) AS candidate
     LIMIT :limit
+),
+
+free AS (
+    SELECT delivery_number
+    FROM webhook_delivery
+    WHERE
+        delivery_number IN (SELECT due.delivery_number FROM due)
+        AND state = 'PENDING'
+    FOR UPDATE SKIP LOCKED
 )
 
 UPDATE webhook_delivery AS delivery
 SET
     lease_until = :lease_until,
     fencing_token = delivery.fencing_token + 1
-FROM due
-WHERE delivery.delivery_number = due.delivery_number
+FROM free
+WHERE delivery.delivery_number = free.delivery_number
 RETURNING
     delivery.delivery_number,
     delivery.endpoint_id,

@@ -21,6 +21,8 @@ from tests.gateway.payments.shop import Shop, fresh
 
 __all__ = ["compliance", "database_url", "open_shop", "template", "twin"]
 
+# The changes of a charge, without the fee, which becomes known whenever the balance is looked at.
+CHARGED = ("received", "compliance_allowed", "authorization_started", "captured")
 Answer = Callable[["Received"], int]
 
 
@@ -122,7 +124,9 @@ class Hooks:
         self.stub = WebhookEndpointServiceStub(shop.channel)
 
     async def create(self, url: str, **fields: Any) -> tuple[WebhookEndpoint, str]:
-        request = pb.CreateWebhookEndpointRequest(**{"request_id": fresh(), "url": url, **fields})
+        request = pb.CreateWebhookEndpointRequest(
+            **{"request_id": fresh(), "url": url, "transitions": CHARGED, **fields}
+        )
         answer = await self.stub.CreateWebhookEndpoint(request)
         return answer.endpoint, answer.secret
 

@@ -224,8 +224,9 @@ async def test_the_networks_limit_counts_every_payment_with_the_card(
 ) -> None:
     payment = await charge(shop, broke)
     # Visa's limit: the first attempt and 15 more in 30 days. One of them was ours.
-    with psycopg.connect(database_url) as connection:
-        connection.execute(
+    # Not blocking the loop: the gateway in it may hold a lock that is waited for here.
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        await connection.execute(
             "INSERT INTO payment_decline (payment_id, attempt, corridor, payment_method,"
             " card_fingerprint, charge_id, decline, decline_time)"
             " SELECT payment_id, attempt + n, corridor, 'pm_other', card_fingerprint, '', decline,"
