@@ -33,12 +33,17 @@ class ConcurrencyPolicy:
     long_samples: int = 600
     drop_ratio: float = 0.8
     """What is left of the limit after a request without an answer."""
+    calm_seconds: float = 0.25
+    """Up to here latency does not lower the limit: Stripe is not at its limit where it answers so
+    fast, and what makes the difference then is how busy our own process is."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.min <= self.initial <= self.max:
             raise ValueError("a concurrency limit needs 1 <= min <= initial <= max")
         if not (0 < self.smoothing <= 1 and 0 < self.drop_ratio < 1 and self.tolerance >= 1):
             raise ValueError("a concurrency limit needs ratios below 1 and a tolerance from 1 on")
+        if self.calm_seconds < 0:
+            raise ValueError("a concurrency limit cannot be calm below no latency")
         if not (self.queue >= 1 and 1 <= self.short_samples <= self.long_samples):
             raise ValueError("a concurrency limit needs a queue and a long run that is longer")
 
@@ -73,6 +78,8 @@ def limit_after_answer(
     if in_flight < limit / 2 or latency.short_seconds <= 0:
         return limit
     gradient = policy.tolerance * latency.long_seconds / latency.short_seconds
+    if latency.short_seconds <= policy.calm_seconds:
+        gradient = 1.0
     wanted = limit * min(1.0, max(MIN_GRADIENT, gradient)) + policy.queue
     return _bounded(limit + (wanted - limit) * policy.smoothing, policy)
 

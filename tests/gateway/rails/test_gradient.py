@@ -45,6 +45,15 @@ def test_small_changes_are_tolerated() -> None:
     assert limit == POLICY.max
 
 
+def test_below_calm_latency_nothing_lowers_it() -> None:
+    limit, latency = run(POLICY.initial, Latency(), 0.002, 300)
+    limit, latency = run(limit, latency, POLICY.calm_seconds * 0.99, 300)
+    assert limit == POLICY.max
+    limit, latency = run(limit, latency, 0.002, 1_000)
+    limit, _ = run(limit, latency, POLICY.calm_seconds * 1.1, 40)
+    assert limit < POLICY.initial
+
+
 def test_what_is_not_used_says_nothing() -> None:
     limit, latency = run(POLICY.initial, Latency(), 0.05, 100, use=0.4)
     assert limit == POLICY.initial
@@ -120,6 +129,7 @@ def test_the_slower_the_lower(slower: float) -> None:
         {"tolerance": 0.9},
         {"smoothing": 0.0},
         {"drop_ratio": 1.0},
+        {"calm_seconds": -0.1},
         {"short_samples": 700},
     ],
 )
