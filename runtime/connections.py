@@ -5,6 +5,7 @@ one. Here a connection is in autocommit, its statements are prepared, and it is 
 it lives after another one broke.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -40,6 +41,7 @@ class Connections:
         self._read_span = read_span
         self._session_settings = dict(session_settings or {})
         self._prepare = prepare
+        self._checks: set[asyncio.Task[None]] = set()
         self._pool = AsyncConnectionPool(
             url,
             kwargs={
@@ -70,8 +72,12 @@ class Connections:
             async with self._pool.connection() as connection:
                 yield connection
         except (psycopg.OperationalError, psycopg.InterfaceError):
-            # When the server is gone, so are its other connections.
-            await self._pool.check()
+            # When the server is gone, so are its other connections. A caller that is cancelled
+            # meanwhile must not end the look: the pool would never get back what is looked at.
+            checking = asyncio.create_task(self._pool.check())
+            self._checks.add(checking)
+            checking.add_done_callback(self._checks.discard)
+            await asyncio.shield(checking)
             raise
 
     async def fetch(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:
