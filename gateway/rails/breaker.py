@@ -77,9 +77,9 @@ class RailBreaker:
         self._monotonic = monotonic
         self._on_change = on_change
         self._changed_at: float | None = None
-        # In a group, a breaker that is open probes only when it is its turn.
+        # In a group, a breaker that is open probes only while it is its turn.
         self._in_group = False
-        self._may_probe = True
+        self._turn_until = 0.0
         self.changed_by = ""
         """The replica whose breaker changed first; empty if it was this one."""
         self.last_reading = Reading(0, 0, 0, 0)
@@ -121,21 +121,29 @@ class RailBreaker:
     @property
     def is_due(self) -> bool:
         """Whether it is open and the next call would be a probe."""
-        return self.state == OPEN and self.seconds_to_probe() <= 0 and self._may_probe
+        return self.state == OPEN and self.seconds_to_probe() <= 0 and self._has_turn
 
     @property
     def waits_for_turn(self) -> bool:
         """Whether it is open and would probe if it were its turn."""
-        return self.state == OPEN and self.seconds_to_probe() <= 0 and not self._may_probe
+        return self.state == OPEN and self.seconds_to_probe() <= 0 and not self._has_turn
+
+    @property
+    def is_probing(self) -> bool:
+        """Whether a probe is under way."""
+        return self.state == HALF_OPEN and self.read().in_flight > 0
 
     def join_group(self) -> None:
         """From now on it asks for its turn to probe, whenever it has opened."""
         self._in_group = True
-        self._may_probe = self.state != OPEN
 
-    def take_turn(self) -> None:
-        """It may probe, until it opens again."""
-        self._may_probe = True
+    def take_turn(self, seconds: float) -> None:
+        """It may probe, for so long or until it opens again."""
+        self._turn_until = self._monotonic() + seconds
+
+    @property
+    def _has_turn(self) -> bool:
+        return not self._in_group or self._monotonic() < self._turn_until
 
     def follow(self, state: str, replica: str) -> None:
         """Another replica's breaker has changed its state; one that is half-open there is open
@@ -143,7 +151,7 @@ class RailBreaker:
         wanted = CLOSED if state == CLOSED else OPEN
         if self.state == OPEN and wanted == OPEN:
             self._changed_at = self._monotonic()
-            self._may_probe = not self._in_group
+            self._turn_until = self._changed_at
         elif wanted == OPEN:
             self._circuit.open()
         elif self.state != CLOSED:
@@ -204,7 +212,8 @@ class RailBreaker:
         # Each state starts with a clean window: what was sent before says nothing about now.
         self._window = self._new_window(new)
         self._probes_out = 0
-        self._may_probe = not (self._in_group and new == OPEN)
+        if new == OPEN:
+            self._turn_until = self._changed_at
         self.changed_by = ""
         self._on_change(self, old, new)
 

@@ -18,8 +18,9 @@ from gateway.rails.line import Line
 from runtime.logs import get_logger
 from runtime.notifications import Bell, Subscription
 
-# Whoever has the turn and does not decide within this has died; longer than a request may take.
-PROBE_LEASE = timedelta(seconds=150)
+# The turn to probe lasts so long, and longer while a probe is under way: whoever dies or has nothing
+# to send holds up the others for no longer. Several times what passes between two refreshes.
+PROBE_LEASE = timedelta(seconds=5)
 # So long another replica's change may go unnoticed where its notification was lost.
 REFRESH_SECONDS = 1.0
 # Transitions that wait for the database; of one breaker the last one counts.
@@ -76,10 +77,12 @@ class BreakerGroup:
             self._follow(change)
         for corridor, line in self._lines.items():
             for breaker in line.breakers:
-                if breaker.waits_for_turn and await self._store.claim_probes(
+                if not (breaker.waits_for_turn or breaker.is_probing):
+                    continue
+                if await self._store.claim_probes(
                     corridor, breaker.name, self._replica, PROBE_LEASE
                 ):
-                    breaker.take_turn()
+                    breaker.take_turn(PROBE_LEASE.total_seconds())
 
     async def run(self) -> None:
         """Refreshes whenever something has changed, until cancelled."""
@@ -119,7 +122,7 @@ class BreakerGroup:
         for line in self._lines.values():
             for breaker in line.breakers:
                 if breaker.waits_for_turn:
-                    breaker.take_turn()
+                    breaker.take_turn(PROBE_LEASE.total_seconds())
         # What was not told meanwhile is told as it stands then.
         last = {(change.corridor, change.endpoint_group): change for change in self._pending}
         self._pending = list(last.values())

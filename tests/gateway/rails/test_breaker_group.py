@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.rails.backoff import RetryPolicy
 from gateway.rails.breaker import CLOSED, HALF_OPEN, OPEN, BreakerPolicy, RailBreaker
 from gateway.rails.breaker_group import PROBE_LEASE
+from gateway.rails.classify import Health
 from gateway.rails.corridors import Corridor
 from gateway.rails.opening import OpenRails, open_rails
 from gateway.rails.outcome import NotSentReason
@@ -184,7 +185,14 @@ async def test_probes_that_fail_open_it_for_all_again(
     assert not second.breaker.would_admit
 
 
-async def test_a_prober_that_died_loses_its_turn(
+async def time_passes(group: Group, url: str, passed: timedelta) -> None:
+    """For the replicas and for the leases, which are on the database's clock."""
+    group.seconds.now += passed.total_seconds()
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute("UPDATE rail_breaker SET probe_until = probe_until - %s", [passed])
+
+
+async def test_a_prober_that_died_or_has_nothing_to_send_loses_its_turn(
     group: Group, stripe_server: ScriptedStripe, gateway_database_url: str
 ) -> None:
     first, second = await group.replica(), await group.replica()
@@ -195,11 +203,35 @@ async def test_a_prober_that_died_loses_its_turn(
     assert first.breaker.would_admit
     await second.refresh()
     assert not second.breaker.would_admit
-    with psycopg.connect(gateway_database_url, autocommit=True) as connection:
-        connection.execute(
-            "UPDATE rail_breaker SET probe_until = probe_until - %s",
-            (PROBE_LEASE + timedelta(seconds=1),),
-        )
+    await time_passes(group, gateway_database_url, PROBE_LEASE)
+    assert not first.breaker.would_admit
+    await second.refresh()
+    assert second.breaker.would_admit
+    await first.refresh()
+    assert not first.breaker.would_admit
+
+
+async def test_a_prober_keeps_its_turn_while_a_probe_is_under_way(
+    group: Group, stripe_server: ScriptedStripe, gateway_database_url: str
+) -> None:
+    first, second = await group.replica(), await group.replica()
+    await opened(first, stripe_server)
+    await second.refresh()
+    group.seconds.now += POLICY.open_seconds
+    await first.refresh()
+    probe = first.breaker.admit()
+    assert probe is not None
+    assert first.breaker.is_probing
+    for _ in range(2):  # Longer than a lease, shorter than a slow call.
+        await time_passes(group, gateway_database_url, PROBE_LEASE * 0.7)
+        await first.refresh()
+        await second.refresh()
+        assert not second.breaker.would_admit
+    probe.give_back(Health.NOT_COUNTED)
+    assert not first.breaker.is_probing
+    # It is half-open there, so here the time to wait has begun anew.
+    await time_passes(group, gateway_database_url, timedelta(seconds=POLICY.open_seconds))
+    await first.refresh()
     await second.refresh()
     assert second.breaker.would_admit
 
