@@ -1,8 +1,9 @@
 """The clients: each makes its payment and asks again with the same request_id until answered."""
 
 import asyncio
+import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -29,7 +30,7 @@ RETRY_SECONDS = (0.1, 0.7)
 # A client that is told when to come again does so, but at the latest after this.
 MAX_ASKED_SECONDS = 3.0
 # Pauses grow up to this many times their first.
-MAX_GROWTH = 6.0
+MAX_GROWTH = 4.0
 WAIT_SECONDS = 0.2
 # How often a client looks at a payment that is not decided before it goes on with its life.
 FOLLOW_TRIES = 20
@@ -46,6 +47,25 @@ REPEATED = {
 
 class UnexpectedAnswerError(AssertionError):
     """An answer that no client should ever get."""
+
+
+class Patience:
+    """How many more tries a client makes in vain, whatever it asks for."""
+
+    def __init__(self, tries: int) -> None:
+        self._left = tries
+
+    def attempts(self) -> Iterator[int]:
+        """Numbers the attempts of one question; each but its last was in vain."""
+        for attempt in itertools.count():
+            if self._left == 0:
+                return
+            self._left -= 1
+            yield attempt
+
+    def not_in_vain(self) -> None:
+        """Takes back the attempt that was answered."""
+        self._left += 1
 
 
 class Customers:
@@ -107,10 +127,10 @@ class Customers:
             request.queue_timeout.CopyFrom(Duration(seconds=planned.queue_seconds))
         return request
 
-    async def ask(self, random: Random, request: Any, tries: int) -> Any:
+    async def ask(self, random: Random, request: Any, patience: Patience) -> Any:
         """Sends a request until it is decided; None if the client's patience ended before."""
         name = type(request).__name__.removesuffix("Request")
-        for attempt in range(tries):
+        for attempt in patience.attempts():
             stub = random.choice(self._stubs)
             try:
                 response = await getattr(stub, name)(request, timeout=CALL_SECONDS)
@@ -118,6 +138,7 @@ class Customers:
                 received = from_rpc_error(error)
                 self.errors[f"{name} {received.reason or error.code().name}"] += 1
                 if received.reason in STICKY:
+                    patience.not_in_vain()
                     self.answers.append(
                         Answer(request.request_id, name, reason=received.reason or "")
                     )
@@ -130,13 +151,16 @@ class Customers:
                 asked = received.retry_delay or timedelta(0)
                 await asyncio.sleep(max(pause, min(asked.total_seconds(), MAX_ASKED_SECONDS)))
                 continue
+            patience.not_in_vain()
             self._note(request, name, response)
             return response
         return None
 
     async def read(self, random: Random, payment_id: str) -> payment.Payment | None:
         """GetPayment; None if nobody answers."""
-        read = await self.ask(random, pb.GetPaymentRequest(payment_id=payment_id), PATIENCE)
+        read = await self.ask(
+            random, pb.GetPaymentRequest(payment_id=payment_id), Patience(PATIENCE)
+        )
         return read.payment if read is not None else None
 
     async def authenticate(self, intent_id: str, *, passed: bool) -> None:
@@ -180,12 +204,13 @@ class _Client:
         self._customers = customers
         self._planned = planned
         self._random = Random(planned.request_id)
+        self._patience = Patience(planned.tries)
         self._payment_id = ""
 
     async def run(self) -> None:
         """The whole life of the payment, as far as its client takes part."""
         planned = self._planned
-        made = await self._ask(self._customers.create_request(planned), planned.tries)
+        made = await self._ask(self._customers.create_request(planned))
         if made is None:
             return
         self._payment_id = made.payment.id
@@ -251,8 +276,8 @@ class _Client:
         read = await self._ask(pb.GetPaymentRequest(payment_id=self._payment_id))
         return read.payment if read is not None else None
 
-    async def _ask(self, request: Any, tries: int | None = None) -> Any:
-        return await self._customers.ask(self._random, request, tries or self._planned.tries)
+    async def _ask(self, request: Any) -> Any:
+        return await self._customers.ask(self._random, request, self._patience)
 
     def _money(self, minor: int | None) -> Money | None:
         if minor is None:

@@ -17,7 +17,7 @@ from sandbox.demo.scenarios import SANCTIONED_NAME
 from sandbox.demo.shop import Shop
 from tests.chaos.children import Nursery
 from tests.chaos.cluster import Cluster, running_cluster
-from tests.chaos.customers import Customers
+from tests.chaos.customers import Customers, Patience
 from tests.chaos.evidence import Evidence
 from tests.chaos.gathering import gather
 from tests.chaos.healing import Time, heal
@@ -34,6 +34,7 @@ REPORT_SECONDS = 5.0
 SHOWN_ERRORS = 12
 # So many of the decided requests are asked once more in the end.
 ECHOES = 60
+ECHO_TRIES = 3
 Say = Callable[[str], None]
 
 
@@ -168,7 +169,7 @@ async def ask_again(customers: Customers, plan: Plan) -> None:
     payments = [planned for planned in plan.payments if planned.request_id in decided]
     random = Random(f"{plan.seed} echoes")
     for planned in random.sample(payments, min(ECHOES, len(payments))):
-        await customers.ask(random, customers.create_request(planned), tries=3)
+        await customers.ask(random, customers.create_request(planned), Patience(ECHO_TRIES))
 
 
 async def _tell(
