@@ -18,8 +18,8 @@ from gateway.rails.line import Line
 from runtime.logs import get_logger
 from runtime.notifications import Bell, Subscription
 
-# The turn to probe lasts so long, and longer while a probe is under way: whoever dies or has nothing
-# to send holds up the others for no longer. Several times what passes between two refreshes.
+# The turn to probe lasts so long, and longer while a probe is under way: whoever dies or has
+# nothing to send holds up the others for no longer. Several times what passes between refreshes.
 PROBE_LEASE = timedelta(seconds=5)
 # So long another replica's change may go unnoticed where its notification was lost.
 REFRESH_SECONDS = 1.0
