@@ -1,6 +1,7 @@
 """One service as a process that is killed, kept down or restarted, and always comes back."""
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,7 +47,7 @@ class Service:
             )
             self._child = child
             self.starts += 1
-            ready = asyncio.ensure_future(wait_until_serving(self.address))
+            ready = asyncio.ensure_future(self._until_serving())
             ended = asyncio.ensure_future(child.ended.wait())
             await asyncio.wait((ready, ended), return_when=asyncio.FIRST_COMPLETED)
             if ready.done() and ready.exception() is None:
@@ -57,6 +58,13 @@ class Service:
             self.control.steps_left = 0
             if child.code not in (-signal.SIGKILL, 0):
                 await asyncio.sleep(RESTART_SECONDS)
+
+    async def _until_serving(self) -> None:
+        # For as long as it lives: its database may come back late.
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await wait_until_serving(self.address)
+                return
 
     async def serving(self) -> None:
         """Waits until it serves. Raises `TimeoutError`."""
