@@ -28,8 +28,9 @@ class Step:
 
 @dataclass(frozen=True)
 class PlannedPayment:
-    """One payment and what its client will do with it; `tries` is how often it asks at most, and
-    `roams` that it may be charged through the other corridor."""
+    """One payment and what its client will do with it; `tries` is how often it asks in vain at
+    most, all its questions together, and `roams` that it may be charged through the other
+    corridor."""
 
     number: int
     request_id: str

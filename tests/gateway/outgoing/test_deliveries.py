@@ -272,6 +272,8 @@ async def test_settling_and_dispatching_do_not_wait_for_each_other(
         await dispatching.execute("UPDATE webhook_delivery SET last_failure = ''")
         await dispatching.commit()
         await hooks.delivered(endpoint, DELIVERED, 1)
+        [delivery] = await hooks.deliveries(endpoint)
+    assert delivery.attempts == len(receiver.received) == 1
 
 
 async def waiting_for(connection: psycopg.AsyncConnection[Any]) -> int:
