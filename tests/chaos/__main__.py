@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import json
 import secrets
+import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -37,9 +38,10 @@ def main() -> None:
 
 
 def folder(plan: Plan) -> Path:
-    """Where the run leaves its logs and its plan as JSON."""
+    """Where the run leaves its logs and its plan as JSON; what a run before left is gone."""
     path = BUILD / str(plan.seed)
-    path.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
     (path / "plan.json").write_text(json.dumps(plan.as_json(), indent=1))
     return path
 

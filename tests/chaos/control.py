@@ -23,9 +23,14 @@ MILLISECOND = timedelta(milliseconds=1)
 class Control:
     """The two numbers: how far the clock is off, and how many steps are left to live."""
 
+    @classmethod
+    def fresh(cls, path: Path) -> "Control":
+        """Both zero, whatever a run before has left there."""
+        path.unlink(missing_ok=True)
+        path.write_bytes(_LAYOUT.pack(0, 0))
+        return cls(path)
+
     def __init__(self, path: Path) -> None:
-        if not path.exists():
-            path.write_bytes(_LAYOUT.pack(0, 0))
         with path.open("r+b") as file:
             self._memory = mmap.mmap(file.fileno(), _LAYOUT.size)
         self._numbers = memoryview(self._memory).cast("q")

@@ -20,7 +20,7 @@ from tests.chaos.cluster import Cluster, running_cluster
 from tests.chaos.customers import Customers, Patience
 from tests.chaos.evidence import Evidence
 from tests.chaos.gathering import gather
-from tests.chaos.healing import Time, heal
+from tests.chaos.healing import HORIZONS, Time, heal, pass_horizons
 from tests.chaos.judge import Violation, judge
 from tests.chaos.plan import GATEWAYS, Plan
 from tests.chaos.progress import Progress
@@ -110,8 +110,12 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
             going.cancel()
         say(f"errors answered: {dict(customers.errors.most_common(SHOWN_ERRORS))}")
         say(f"healing after {time.monotonic() - started:.1f} s")
-        restless = await heal(Time(cluster, twin))
+        clocks = Time(cluster, twin)
+        await heal(clocks)
+        await pass_horizons(clocks)
         await ask_again(customers, plan)
+        # What had failed for want of Stripe may have begun anew.
+        restless = await pass_horizons(clocks, HORIZONS[-1:])
         say(f"judging after {time.monotonic() - started:.1f} s")
         evidence = await gather(
             cluster,

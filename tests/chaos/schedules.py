@@ -15,7 +15,7 @@ from tests.chaos.customers import Customers
 from tests.chaos.drawing import draw_plan
 from tests.chaos.evidence import Evidence
 from tests.chaos.gathering import gather
-from tests.chaos.healing import HORIZONS, Time, heal
+from tests.chaos.healing import HORIZONS, Time, heal, pass_horizons
 from tests.chaos.mutations import HELD_UP_MINOR, SIGNAL_FILE
 from tests.chaos.plan import GATEWAYS, PATIENCE, PlannedPayment, Step, Trouble
 from tests.chaos.progress import Progress
@@ -53,7 +53,8 @@ class Stage:
 
     async def heal_and_gather(self, max_leaps: int) -> Evidence:
         """What is there in the end."""
-        restless = await heal(self.time, max_leaps, HORIZONS[:1])
+        await heal(self.time, max_leaps)
+        restless = await pass_horizons(self.time, HORIZONS[:1], max_leaps)
         return await gather(
             self.cluster,
             self.twin,

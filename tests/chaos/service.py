@@ -28,7 +28,7 @@ class Service:
     ) -> None:
         self.name = name
         self.address = at(port)
-        self.control = Control(logs / f"{name}.control")
+        self.control = Control.fresh(logs / f"{name}.control")
         self.starts = 0
         self._nursery = nursery
         self._log = logs / f"{name}.log"

@@ -64,11 +64,18 @@ def test_a_counted_task_can_be_cancelled() -> None:
 
 
 def test_both_sides_see_the_same_clock(tmp_path: Path) -> None:
-    test, process = (Control(tmp_path / "control") for _ in range(2))
+    test, process = Control.fresh(tmp_path / "control"), Control(tmp_path / "control")
     test.offset = timedelta(hours=1)
     assert process.now() - datetime.now(UTC) > timedelta(hours=1) - ENOUGH
     test.offset = timedelta(seconds=-90)
     assert process.offset == timedelta(seconds=-90)
+
+
+def test_a_run_begins_with_the_right_clock(tmp_path: Path) -> None:
+    before = Control.fresh(tmp_path / "control")
+    before.offset, before.steps_left = timedelta(days=9), 5
+    now = Control.fresh(tmp_path / "control")
+    assert (now.offset, now.steps_left) == (timedelta(0), 0)
 
 
 def test_the_process_dies_before_the_step_it_was_told(
@@ -76,7 +83,7 @@ def test_the_process_dies_before_the_step_it_was_told(
 ) -> None:
     killed: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "kill", lambda pid, number: killed.append((pid, number)))
-    control = Control(tmp_path / "control")
+    control = Control.fresh(tmp_path / "control")
     control.step()
     control.steps_left = 2
     control.step()
