@@ -3,9 +3,7 @@ PostgreSQL, and the Stripe twin, which is the only one that lives through it."""
 
 import asyncio
 import json
-import os
 import signal
-import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,26 +13,20 @@ from random import Random
 
 import grpc
 
-from runtime.embedded_postgres import EmbeddedPostgres
 from runtime.tasks import cancel
 from sandbox.addresses import Ports, at
 from sandbox.engine import wait_until_answering
-from sandbox.polling import poll
-from sandbox.processes import ServiceProcess
 from sandbox.stripe_twin.accounts import ACCOUNTS
 from tests.chaos.child import TWIN
 from tests.chaos.children import Nursery
 from tests.chaos.mutations import MUTATION_VARIABLE, STAGE_VARIABLE
 from tests.chaos.service import Service
 from tests.chaos.twin import SteeredTwin
-from tests.ledger.killing.cluster import is_answering
-from tests.ledger.killing.postgres_keeper import WITHOUT_FSYNC
+from tests.ledger.killing.postgres import MortalPostgres
 
 SERVICES = ("ledger", "gateway", "compliance")
 # A killed process must not make its clients wait a second before they try again.
 RECONNECT = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
-# On a machine that is busy with other things.
-POSTGRES_SECONDS = 120.0
 # Short bounds, so that what hangs or lost its process is taken up again soon. The same rules.
 GATEWAY = {
     "GATEWAY_CALL_SECONDS": "4",
@@ -66,18 +58,17 @@ class Cluster:
         self._ports = ports
         self._second = second
         self._stack = AsyncExitStack()
-        self._postgres = EmbeddedPostgres(
-            Path(tempfile.mkdtemp(prefix="payment-engine-")), durable=False
-        )
+        self._postgres = MortalPostgres(logs / "postgres.log", durable=False)
         self.services: dict[str, Service] = {}
         self.databases: dict[str, str] = {}
 
     async def start(self, mutations: Sequence[str], databases: Mapping[str, str] | None) -> None:
         """Starts everything and waits until it serves; PostgreSQL unless databases are given."""
         if databases is None:
-            await self.start_postgres()
+            self._stack.push_async_callback(self._postgres.stop)
+            await self._postgres.start()
             for name in SERVICES:
-                self.databases[name] = await asyncio.to_thread(self._postgres.database_url, name)
+                self.databases[name] = await self._postgres.database_url(name)
         else:
             self.databases = dict(databases)
         await self._start_twin()
@@ -109,49 +100,15 @@ class Cluster:
         """Kills one thing, or both gateways; what supervises it brings it back."""
         match victim:
             case "postgres":
-                await self.kill_postgres()
+                await self._postgres.kill()
             case "backend":
-                await self.kill_backend(draw)
+                await self._postgres.kill_backend(draw)
             case "gateways":
                 gateways = [s for name, s in self.services.items() if name.startswith("gateway")]
                 await asyncio.gather(*(gateway.kill(steps) for gateway in gateways))
             case _:
                 await self.services[victim].kill(steps)
         self.kills[victim] += 1
-
-    async def kill_postgres(self) -> None:
-        """The whole server ends at once, without a checkpoint, and recovers from its log."""
-        pid_file = self._postgres.data / "postmaster.pid"
-        os.kill(self._postmaster(), signal.SIGQUIT)
-        await poll(
-            lambda: asyncio.to_thread(pid_file.exists),
-            lambda exists: not exists,
-            POSTGRES_SECONDS,
-        )
-        await self.start_postgres()
-
-    async def kill_backend(self, draw: Random) -> None:
-        """`kill -9` of one connection's process: PostgreSQL ends all others and recovers."""
-        backends = _backends(self._postmaster())
-        if backends:
-            os.kill(draw.choice(backends), signal.SIGKILL)
-        await self._until_postgres_answers()
-
-    async def start_postgres(self) -> None:
-        """Starts the server and waits until it takes connections."""
-        keeper = ServiceProcess(
-            "postgres",
-            (
-                "tests.ledger.killing.postgres_keeper",
-                str(self._postgres.data.parent),
-                WITHOUT_FSYNC,
-            ),
-            {},
-            self.logs / "postgres.log",
-        )
-        await keeper.start()
-        self._stack.push_async_callback(keeper.terminate)
-        await keeper.wait_until(self._until_postgres_answers())
 
     def jump(self, victim: str, offset: timedelta) -> None:
         """Sets a process's clock off; it stays so across its deaths."""
@@ -160,13 +117,6 @@ class Cluster:
     def channel(self, name: str) -> grpc.aio.Channel:
         """A channel that finds a service again soon after its restart."""
         return grpc.aio.insecure_channel(self.services[name].address, options=RECONNECT)
-
-    def _postmaster(self) -> int:
-        return int((self._postgres.data / "postmaster.pid").read_text().split("\n", 1)[0])
-
-    async def _until_postgres_answers(self) -> None:
-        url = self._postgres.server_url
-        await poll(lambda: asyncio.to_thread(is_answering, url), bool, POSTGRES_SECONDS)
 
     def _supervise(self, name: str, port: int, environment: Mapping[str, str]) -> None:
         service = Service(name, self._nursery, environment, port, self.logs)
@@ -242,16 +192,3 @@ async def running_cluster(
         yield cluster
     finally:
         await cluster.stop()
-
-
-def _backends(postmaster: int) -> list[int]:
-    """The processes of clients' connections."""
-    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-    return [int(pid) for pid in children if b"postgres: postgres " in _title(pid)]
-
-
-def _title(pid: str) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""

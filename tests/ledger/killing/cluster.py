@@ -1,22 +1,17 @@
 """Two replicas of the ledger and their PostgreSQL, as processes that can be killed."""
 
 import asyncio
-import os
-import signal
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
 
 import grpc
-import psycopg
 
-from runtime.embedded_postgres import EmbeddedPostgres
 from sandbox.addresses import Ports, at
 from sandbox.engine import wait_until_serving
-from sandbox.polling import poll
 from sandbox.processes import ServiceProcess
+from tests.ledger.killing.postgres import MortalPostgres
 
 # A killed process must not make its clients wait a second before they try again.
 RECONNECT = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
@@ -29,14 +24,15 @@ class Cluster:
     def __init__(self, stack: AsyncExitStack, logs: Path) -> None:
         self._stack = stack
         self._logs = logs
-        self._postgres = EmbeddedPostgres(Path(tempfile.mkdtemp(prefix="payment-engine-")))
+        self._postgres = MortalPostgres(logs / "postgres.log")
         self.kills: dict[str, int] = {"service": 0, "postgres": 0}
         self.replicas: dict[str, ServiceProcess] = {}
 
     async def start_all(self) -> None:
         """Starts PostgreSQL and then both replicas."""
-        await self.start_postgres()
-        url = await asyncio.to_thread(self._postgres.database_url, "ledger")
+        self._stack.push_async_callback(self._postgres.stop)
+        await self._postgres.start()
+        url = await self._postgres.database_url("ledger")
         ports = Ports.free()
         for listen, http in (
             (ports.ledger, ports.ledger_http),
@@ -53,22 +49,6 @@ class Cluster:
             self._stack.push_async_callback(replica.kill)
             await self.start(at(listen))
 
-    async def start_postgres(self) -> None:
-        """Starts the server, or finds it running, and waits until it takes connections."""
-        directory = str(self._postgres.data.parent)
-        keeper = ServiceProcess(
-            "postgres",
-            ("tests.ledger.killing.postgres_keeper", directory),
-            {},
-            self._logs / "postgres.log",
-        )
-        await keeper.start()
-        self._stack.push_async_callback(keeper.terminate)
-        await keeper.wait_until(self._until_postgres_answers())
-
-    async def _until_postgres_answers(self) -> None:
-        await poll(lambda: asyncio.to_thread(is_answering, self._postgres.server_url), bool)
-
     async def start(self, address: str) -> None:
         """Starts one replica and waits until it serves."""
         replica = self.replicas[address]
@@ -82,12 +62,9 @@ class Cluster:
         await self.start(address)
 
     async def kill_postgres(self) -> None:
-        """The whole server ends at once, without a checkpoint, and recovers from its log."""
-        pid_file = self._postgres.data / "postmaster.pid"
-        os.kill(int(pid_file.read_text().split("\n", 1)[0]), signal.SIGQUIT)
-        await poll(lambda: asyncio.to_thread(pid_file.exists), lambda exists: not exists)
+        """The whole server ends at once and recovers from its log."""
         self.kills["postgres"] += 1
-        await self.start_postgres()
+        await self._postgres.kill()
 
     async def harass(self, random: Random, seconds: float) -> None:
         """Kills something at random moments, a round at least, and leaves everything running."""
@@ -112,15 +89,6 @@ class Cluster:
     def channel(self, address: str) -> grpc.aio.Channel:
         """A channel that finds the replica again soon after its restart."""
         return grpc.aio.insecure_channel(address, options=RECONNECT)
-
-
-def is_answering(url: str) -> bool:
-    """Whether a server takes connections."""
-    try:
-        psycopg.connect(url).close()
-    except psycopg.OperationalError:
-        return False
-    return True
 
 
 @asynccontextmanager
