@@ -42,7 +42,7 @@ up: env ## The same parts, left running; prints addresses and commands to try.
 
 .PHONY: test
 test: env ## Every test; starts what it needs itself.
-	@$(RUN)python -m pytest -n 2 $(ARGS)
+	@$(RUN)python -m pytest -n 3 $(ARGS)
 
 .PHONY: check
 check: env ## Format, lint, types, layers, SQL, protos, stubs.
