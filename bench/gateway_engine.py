@@ -32,6 +32,8 @@ from sandbox.twin_admin import TwinAdmin
 
 # Nothing may be left over from a round when the other side's begins.
 SETTLE_SECONDS = 120.0
+# The product's default; the sandbox sweeps every second, so that its books are soon whole.
+_SETTINGS = {"LOG_LEVEL": "WARNING", "GATEWAY_BALANCE_SWEEP_SECONDS": "60"}
 # A payment that the engine sheds is sent again so often.
 MAX_REPEATS = 20
 
@@ -154,7 +156,7 @@ async def _started(
     ports: Ports, logs: Path, databases: Mapping[str, str], settings: Mapping[str, str]
 ) -> AsyncIterator[Engine]:
     """The engine, told by webhooks of its own charges only, not of the SDK's."""
-    engine = Engine(ports, logs, databases, {"LOG_LEVEL": "WARNING", **settings})
+    engine = Engine(ports, logs, databases, {**_SETTINGS, **settings})
     try:
         await engine.stripe_twin.start()
         await engine.stripe_twin.wait_until(wait_until_answering(engine.twin_url))

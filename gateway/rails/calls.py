@@ -24,6 +24,7 @@ from gateway.rails.call import (
 )
 from gateway.rails.classify import Health, Verdict, classify_error, classify_timeout
 from gateway.rails.gate import MIN_REQUEST_SECONDS, Gate
+from gateway.rails.http_client import answer_of
 from gateway.rails.line import Line
 from gateway.rails.outcome import Outcome, OutcomeClass, follow
 from runtime.deadline import remaining
@@ -215,7 +216,7 @@ class StripeCalls:
             return classify_timeout(cut_short=cut_short)
         finally:
             events.request_took(line.name, call.endpoint_group, self._monotonic() - started)
-        done = Outcome(OutcomeClass.SUCCEEDED, object=answer.to_dict())
+        done = Outcome(OutcomeClass.SUCCEEDED, object=answer_of(answer))
         return Verdict(done, retry=False, health=Health.ANSWERED)
 
 

@@ -35,6 +35,25 @@ async def test_same_key_and_bytes_go_out_until_stripe_answers(
     assert it.waits == [pytest.approx(0.1), pytest.approx(0.2)]
 
 
+async def test_the_outcome_has_what_stripe_answered_as_json_has_it(
+    stripe_server: ScriptedStripe,
+) -> None:
+    intent = {
+        "id": "pi_1",
+        "object": "payment_intent",
+        "amount": 100,
+        "latest_charge": {"id": "ch_1", "object": "charge", "balance_transaction": None},
+        "metadata": {"items": "5", "data": "x"},
+        "payment_method_types": ["card"],
+        "a_field_of_next_year": [{"of": {"any": "shape"}}],
+    }
+    stripe_server.will(Answer(body=intent))
+    async with bench(stripe_server.url, **QUICK) as it:
+        outcome = await it.rails.create_payment_intent("default", {"amount": 100}, "key-1")
+    assert outcome.object == intent
+    assert type(outcome.object["latest_charge"]) is dict
+
+
 async def test_attempts_are_bounded(stripe_server: ScriptedStripe) -> None:
     stripe_server.will(FAILURE)
     async with bench(stripe_server.url, RetryPolicy(max_attempts=3), **QUICK) as it:

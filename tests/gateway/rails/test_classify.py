@@ -86,6 +86,7 @@ async def outcome_of(server: ScriptedStripe, answer: Answer) -> Outcome:
         (Answer(502, "<html>Bad Gateway</html>"), OutcomeClass.UNKNOWN, "UNREADABLE_ANSWER"),
         (Answer(503, {"unexpected": True}), OutcomeClass.UNKNOWN, "UNREADABLE_ANSWER"),
         (Answer(200, "not JSON"), OutcomeClass.UNKNOWN, "UNREADABLE_ANSWER"),
+        (Answer(200, [1, 2]), OutcomeClass.UNKNOWN, "UNREADABLE_ANSWER"),
         (Answer(200, ""), OutcomeClass.UNKNOWN, "UNREADABLE_ANSWER"),
         (
             Answer(302, "", {"Location": "http://127.0.0.1:9/"}),
