@@ -1,9 +1,8 @@
 """The clients: each makes its payment and asks again with the same request_id until answered."""
 
 import asyncio
-import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -21,6 +20,7 @@ from runtime.errors import from_rpc_error
 from sandbox.twin_admin import DisputeOutcome, TwinAdminError
 from tests.chaos.evidence import FINAL_STATES, Answer
 from tests.chaos.judge import STICKY
+from tests.chaos.patience import Patience
 from tests.chaos.plan import PATIENCE, PlannedPayment, Step
 from tests.chaos.progress import Progress
 from tests.chaos.twin import SteeredTwin
@@ -34,6 +34,8 @@ MAX_GROWTH = 4.0
 WAIT_SECONDS = 0.2
 # How often a client looks at a payment that is not decided before it goes on with its life.
 FOLLOW_TRIES = 20
+# Over before the last horizon.
+DECLINE_RETRY = payment.DeclineRetry(max_attempts=3, within=Duration(seconds=7 * 86_400))
 # Errors that say: repeat the same request.
 REPEATED = {
     grpc.StatusCode.UNAVAILABLE,
@@ -47,25 +49,6 @@ REPEATED = {
 
 class UnexpectedAnswerError(AssertionError):
     """An answer that no client should ever get."""
-
-
-class Patience:
-    """How many more tries a client makes in vain, whatever it asks for."""
-
-    def __init__(self, tries: int) -> None:
-        self._left = tries
-
-    def attempts(self) -> Iterator[int]:
-        """Numbers the attempts of one question; each but its last was in vain."""
-        for attempt in itertools.count():
-            if self._left == 0:
-                return
-            self._left -= 1
-            yield attempt
-
-    def not_in_vain(self) -> None:
-        """Takes back the attempt that was answered."""
-        self._left += 1
 
 
 class Customers:
@@ -123,6 +106,8 @@ class Customers:
             corridor=planned.corridor,
             stay_in_corridor=not planned.roams,
         )
+        if planned.retries:
+            request.decline_retry.CopyFrom(DECLINE_RETRY)
         if planned.queue_seconds is not None:
             request.queue_timeout.CopyFrom(Duration(seconds=planned.queue_seconds))
         return request

@@ -77,6 +77,7 @@ def _payment(random: Random, seed: int, number: int) -> PlannedPayment:
     card = _weighted(random, CARDS)
     manual = random.random() < 0.4
     amount = random.randrange(100, 50_000)
+    off_session = card not in NEEDS_CUSTOMER and random.random() < 0.2
     return PlannedPayment(
         number=number,
         request_id=f"chaos-{seed}-{number}",
@@ -87,10 +88,11 @@ def _payment(random: Random, seed: int, number: int) -> PlannedPayment:
         roams=random.random() < 0.6,
         blocked=random.random() < 0.02,
         manual=manual,
-        off_session=card not in NEEDS_CUSTOMER and random.random() < 0.2,
+        off_session=off_session,
         queue_seconds=random.choice((2, 30, 60, 120)) if random.random() < 0.5 else None,
         tries=random.choice((1, 2)) if random.random() < 0.08 else PATIENCE,
         steps=tuple(_steps(random, card, amount, manual=manual)),
+        retries=off_session and random.random() < 0.5,
     )
 
 

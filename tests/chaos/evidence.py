@@ -13,8 +13,8 @@ FINAL_STATES = frozenset({"BLOCKED", "SUCCEEDED", "DECLINED", "CANCELED", "EXPIR
 UNDECIDED_STATES = frozenset(
     {"RECEIVED", "COMPLIANCE_CHECKED", "QUEUED", "AUTHORIZING", "CAPTURING", "CANCELING"}
 )
-# And of these once every deadline has passed: of customers' actions, of reviews, of holds.
-WAITING_STATES = frozenset({"REQUIRES_ACTION", "IN_REVIEW", "AUTHORIZED"})
+# And of these once every deadline has passed: of customers' actions, reviews, holds, retries.
+WAITING_STATES = frozenset({"REQUIRES_ACTION", "IN_REVIEW", "AUTHORIZED", "RETRY_SCHEDULED"})
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,16 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Told:
+    """A change of which a client's endpoint was told by a webhook; `signed` with its secret."""
+
+    sequence: int
+    payment_id: str
+    revision: int
+    signed: bool = True
+
+
+@dataclass(frozen=True)
 class Intent:
     """A PaymentIntent at Stripe. `payment_id` is what its metadata says."""
 
@@ -129,6 +139,8 @@ class Evidence:
     # Where ledger and Stripe differ, in words; empty if they agree to the cent.
     books_differences: tuple[str, ...] = ()
     ledger_intact: bool = True
+    # What an endpoint that takes all changes was told, in the order of arrival; None without one.
+    told: tuple[Told, ...] | None = None
     # What is still under way although everybody waited for it, in words.
     restless: tuple[str, ...] = ()
     # Whether every deadline has passed by now.

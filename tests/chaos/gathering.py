@@ -27,6 +27,7 @@ from tests.chaos.evidence import (
     Post,
     RefundRecord,
     StripeRefund,
+    Told,
 )
 from tests.chaos.healing import stored_events
 from tests.chaos.twin import SteeredTwin
@@ -49,6 +50,7 @@ async def gather(
     answers: Iterable[Answer],
     accepted_forgeries: Iterable[str],
     restless: tuple[str, ...],
+    told: tuple[Told, ...] | None = None,
     past_horizon: bool = False,
 ) -> Evidence:
     """All of it; the engine must be at rest."""
@@ -84,6 +86,7 @@ async def gather(
             accepted_forgeries=tuple(accepted_forgeries),
             books_differences=await _books(clients, twin),
             ledger_intact=await _verified(ledger),
+            told=told,
             restless=restless,
             past_horizon=past_horizon,
         )

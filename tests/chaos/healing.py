@@ -21,6 +21,9 @@ UNION ALL SELECT 'payments undecided', count(*) FROM payment WHERE state IN (
 UNION ALL SELECT 'facts not booked', count(*) FROM booking WHERE state = 'PENDING'
 UNION ALL SELECT 'webhooks pending', count(*) FROM webhook_event WHERE state = 'PENDING'
 UNION ALL SELECT 'changes unnumbered', count(*) FROM payment_event WHERE sequence IS NULL
+UNION ALL SELECT 'changes untold', count(*) FROM webhook_endpoint JOIN payment_event
+    ON sequence > dispatched_sequence
+UNION ALL SELECT 'webhooks to clients', count(*) FROM webhook_delivery WHERE state = 'PENDING'
 """
 POLL_SECONDS = 0.25
 # With nothing new for so long, time is moved on: for back-offs, leases and Stripe's retries.

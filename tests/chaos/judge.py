@@ -264,7 +264,28 @@ def feed(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("feed", payment.request_id, why)
 
 
+def told(evidence: Evidence) -> Iterator[Violation]:
+    """A client's endpoint is told of every change, signed, of a payment's in their order."""
+    if evidence.told is None:
+        return
+    changes = {(change.sequence, change.payment_id, change.revision) for change in evidence.feed}
+    arrived = {(told.sequence, told.payment_id, told.revision) for told in evidence.told}
+    for sequence, payment_id, revision in sorted(changes - arrived):
+        yield Violation("told", payment_id, f"nobody was told of {sequence}, revision {revision}")
+    for sequence, payment_id, revision in sorted(arrived - changes):
+        yield Violation("told", payment_id, f"no change is {sequence}, revision {revision}")
+    last: dict[str, int] = defaultdict(int)
+    for told in evidence.told:
+        if not told.signed:
+            yield Violation("told", told.payment_id, f"{told.sequence} is not signed")
+        # One that came before may come again.
+        if told.revision > last[told.payment_id] + 1:
+            why = f"revision {told.revision} came after {last[told.payment_id]}"
+            yield Violation("told", told.payment_id, why)
+        last[told.payment_id] = max(last[told.payment_id], told.revision)
+
+
 RULES: tuple[Rule, ...] = (
     *(double_charge, double_refund, lost_payment, undecided, truth_at_stripe, truth_of_refunds),
-    *(final_answers, books, keys, webhooks, feed),
+    *(final_answers, books, keys, webhooks, feed, told),
 )

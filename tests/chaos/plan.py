@@ -29,8 +29,8 @@ class Step:
 @dataclass(frozen=True)
 class PlannedPayment:
     """One payment and what its client will do with it; `tries` is how often it asks in vain at
-    most, all its questions together, and `roams` that it may be charged through the other
-    corridor."""
+    most, all its questions together, `roams` that it may be charged through the other corridor,
+    and `retries` that a declined card is tried again in the days that follow."""
 
     number: int
     request_id: str
@@ -45,6 +45,7 @@ class PlannedPayment:
     queue_seconds: int | None
     tries: int
     steps: tuple[Step, ...]
+    retries: bool = False
 
 
 @dataclass(frozen=True)

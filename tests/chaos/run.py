@@ -12,20 +12,25 @@ from random import Random
 import grpc
 
 from compliance.v1 import subject_pb2 as subject
+from gateway.outgoing.endpoint import MAX_IN_FLIGHT
+from gateway.v1 import webhook_endpoint_service_pb2 as pb
+from gateway.v1.webhook_endpoint_service_pb2_grpc import WebhookEndpointServiceStub
 from sandbox.clients import Clients
 from sandbox.demo.scenarios import SANCTIONED_NAME
 from sandbox.demo.shop import Shop
 from tests.chaos.children import Nursery
 from tests.chaos.cluster import Cluster, running_cluster
-from tests.chaos.customers import Customers, Patience
-from tests.chaos.evidence import Evidence
+from tests.chaos.customers import Customers
+from tests.chaos.evidence import Evidence, Told
 from tests.chaos.gathering import gather
 from tests.chaos.healing import HORIZONS, Time, heal, pass_horizons
 from tests.chaos.judge import Violation, judge
+from tests.chaos.patience import Patience
 from tests.chaos.plan import GATEWAYS, Plan
 from tests.chaos.progress import Progress
 from tests.chaos.troubles import Troubles
 from tests.chaos.twin import SteeredTwin
+from tests.gateway.outgoing.receiver import Receiver
 
 # Clients at once: with few payments not all of them, so that kills come at every age of a payment.
 MIN_AT_ONCE, MAX_AT_ONCE = 24, 128
@@ -70,10 +75,12 @@ class Report:
                 f"{broken['key']} keys misused",
                 f"{broken['webhook']} webhooks lost or forged",
                 f"{broken['feed']} gaps in the feed",
+                f"{broken['told']} changes untold",
                 f"{captured} charges",
                 f"{len(evidence.stripe_refunds)} refunds",
                 f"{len(evidence.posts)} POSTs",
                 f"{len(evidence.stored_events)} webhooks",
+                f"{len(evidence.told or ())} webhooks to a client",
                 f"states {dict(sorted(states.items()))}",
                 f"killed {dict(sorted(self.kills.items()))}",
                 f"{sum(self.troubles.values())} other troubles",
@@ -97,6 +104,8 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
         ]
         progress = Progress()
         customers = await open_shop(cluster, twin, channels, progress)
+        listener = await stack.enter_async_context(Receiver.listening())
+        secret = await listen(channels[0], listener.url)
         troubles = Troubles(cluster, twin, plan, progress)
         say(f"started after {time.monotonic() - started:.1f} s")
         going = asyncio.create_task(troubles.run())
@@ -122,6 +131,10 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
             twin,
             answers=customers.answers,
             accepted_forgeries=troubles.accepted_forgeries,
+            told=tuple(
+                Told(r.sequence, r.payment_id, r.revision, r.verified_with(secret))
+                for r in listener.received
+            ),
             restless=restless,
             past_horizon=True,
         )
@@ -163,6 +176,15 @@ async def open_shop(
         blocked_merchant=blocked,
         customer=customer,
     )
+
+
+async def listen(channel: grpc.aio.Channel, url: str) -> str:
+    """Has a client's endpoint told of all changes; its secret."""
+    request = pb.CreateWebhookEndpointRequest(
+        request_id="chaos-endpoint", url=url, max_in_flight=MAX_IN_FLIGHT
+    )
+    made = await WebhookEndpointServiceStub(channel).CreateWebhookEndpoint(request)
+    return made.secret
 
 
 async def ask_again(customers: Customers, plan: Plan) -> None:

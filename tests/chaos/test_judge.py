@@ -14,6 +14,7 @@ from tests.chaos.evidence import (
     Post,
     RefundRecord,
     StripeRefund,
+    Told,
 )
 from tests.chaos.judge import judge
 
@@ -38,6 +39,7 @@ CREATED = Answer("request-1", "CreatePayment", "pay_1", "SUCCEEDED", 1_000)
 REFUNDED = Answer("request-1.1", "RefundPayment", "pay_1", refund_id="ref_1")
 HELD = replace(PAID, state="AUTHORIZED", captured_minor=0, refunded_minor=0, refunds=())
 HOLD = replace(INTENT, status="requires_capture", received_minor=0)
+TOLD = (Told(1, "pay_1", 1), Told(2, "pay_1", 2))
 GOOD = Evidence(
     answers=(CREATED, REFUNDED, CREATED),
     payments=(PAID,),
@@ -55,6 +57,7 @@ GOOD = Evidence(
     ),
     acknowledged_events=frozenset({"evt_1"}),
     stored_events=frozenset({"evt_1", "evt_2"}),
+    told=(*TOLD, *TOLD),
 )
 
 
@@ -73,6 +76,7 @@ def without_money(state: str, status: str) -> Evidence:
         answers=(),
         payments=(replace(HELD, state=state),),
         feed=(Change(1, "pay_1", 1, "RECEIVED"), Change(2, "pay_1", 2, state)),
+        told=None,
         intents=(replace(HOLD, status=status),),
         stripe_refunds=(),
     )
@@ -222,6 +226,13 @@ FAULTS: dict[str, tuple[str, Evidence]] = {
         ),
     ),
     "a feed that ends too early": ("feed", replace(GOOD, feed=GOOD.feed[:1])),
+    "a change that no client was told of": ("told", replace(GOOD, told=(Told(1, "pay_1", 1),))),
+    "told of what never was": ("told", replace(GOOD, told=(*TOLD, Told(3, "pay_1", 3)))),
+    "told in another order": ("told", replace(GOOD, told=TOLD[::-1])),
+    "told without a signature": (
+        "told",
+        replace(GOOD, told=(*TOLD, Told(2, "pay_1", 2, signed=False))),
+    ),
 }
 
 

@@ -20,7 +20,8 @@ from gateway.v1.payment_pb2 import PaymentMethod
 from runtime.clock import ManualClock
 from runtime.errors import from_rpc_error
 from sandbox.polling import poll
-from tests.gateway.outgoing.conftest import CHARGED, Hooks, Received, Receiver
+from tests.gateway.outgoing.conftest import CHARGED, Hooks
+from tests.gateway.outgoing.receiver import Received, Receiver
 from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.shop import fresh
 
@@ -43,7 +44,7 @@ def in_order(received: list[Received]) -> bool:
     """Whether each payment's changes came first in the order of their revisions."""
     firsts: dict[str, list[int]] = defaultdict(list)
     for request in received:
-        revision = int(request.data["data"]["payment"]["revision"])
+        revision = request.revision
         if revision not in firsts[request.payment_id]:
             firsts[request.payment_id].append(revision)
     return all(revisions == sorted(revisions) for revisions in firsts.values())

@@ -19,7 +19,8 @@ from gateway.v1 import webhook_endpoint_service_pb2 as pb
 from runtime.errors import from_rpc_error
 from runtime.postgres import create_engine
 from sandbox.polling import poll
-from tests.gateway.outgoing.conftest import CHARGED, Hooks, Receiver
+from tests.gateway.outgoing.conftest import CHARGED, Hooks
+from tests.gateway.outgoing.receiver import Receiver
 from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.shop import fresh
 
