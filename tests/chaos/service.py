@@ -6,6 +6,8 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
+import grpc
+
 from runtime.tasks import cancel
 from sandbox.addresses import at
 from sandbox.engine import wait_until_serving
@@ -60,11 +62,13 @@ class Service:
                 await asyncio.sleep(RESTART_SECONDS)
 
     async def _until_serving(self) -> None:
-        # For as long as it lives: its database may come back late.
+        # For as long as it lives: its database may come back late, and a connection to the process
+        # before it may break only now.
         while True:
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError, grpc.aio.AioRpcError):
                 await wait_until_serving(self.address)
                 return
+            await asyncio.sleep(RESTART_SECONDS)
 
     async def serving(self) -> None:
         """Waits until it serves. Raises `TimeoutError`."""
