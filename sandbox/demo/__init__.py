@@ -1,1 +1,1 @@
-"""Seven payments that end in seven ways, on the running engine, and the books afterwards."""
+"""Payments that go nine ways, on the running engine, and the books afterwards."""

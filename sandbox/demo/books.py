@@ -1,5 +1,6 @@
 """What the ledger says after the scenarios, held against the Stripe twin's own books."""
 
+import contextlib
 from dataclasses import dataclass
 
 from gateway.v1 import payment_pb2 as payment
@@ -8,6 +9,7 @@ from ledger.v1 import balance_pb2, direction_pb2, entry_pb2, ledger_pb2, transac
 from sandbox.clients import Clients
 from sandbox.demo.scenarios import expect
 from sandbox.demo.shop import CALL_SECONDS
+from sandbox.polling import poll
 from sandbox.twin_admin import TwinAdmin
 
 MAX_LINES = 1_000
@@ -123,6 +125,17 @@ async def read_trial_balance(clients: Clients, ledger: str, twin: TwinAdmin) -> 
         fees_in_ledger=posted.get(FEES_ACCOUNT, 0),
         fees_at_twin=books["fees"].get(CURRENCY, 0),
     )
+
+
+async def settled_trial_balance(clients: Clients, ledger: str, twin: TwinAdmin) -> TrialBalance:
+    """The same once Stripe's balance is in the ledger, or as it is if that takes too long."""
+
+    async def read() -> TrialBalance:
+        return await read_trial_balance(clients, ledger, twin)
+
+    with contextlib.suppress(TimeoutError):
+        return await poll(read, lambda trial: trial.stripe_in_ledger == trial.stripe_at_twin)
+    return await read()
 
 
 async def check_charges(clients: Clients, twin: TwinAdmin) -> int:

@@ -10,12 +10,13 @@ from sandbox.demo.books import Line, Story, TrialBalance
 
 # The tables need as much; in a narrower terminal the lines wrap.
 MIN_WIDTH = 104
+MAX_ACCOUNTS = 36
 _MERCHANT = re.compile(r"merchants/[^/]+/")
 
 
 def show_scenarios(console: Console, told: Sequence[tuple[str, Sequence[Story]]]) -> None:
     """One row per payment: the states that it went through and its ledger entries."""
-    table = Table(title="Seven scenarios and their ledger entries", show_lines=True)
+    table = Table(title="Nine scenarios and their ledger entries", show_lines=True)
     table.add_column("Scenario", width=12)
     table.add_column("States of the payment", width=30)
     table.add_column("Ledger: effect, USD, debit / credit", no_wrap=True)
@@ -78,11 +79,16 @@ def _entries(lines: Sequence[Line]) -> str:
     effects: dict[tuple[int, str], list[Line]] = {}
     for line in lines:
         effects.setdefault((line.sequence, line.effect), []).append(line)
-    return "\n".join(
-        f"{effect:8}{dollars(sum(line.amount_minor for line in group if line.debit)):>7}  "
-        f"{_accounts(group, debit=True)} / {_accounts(group, debit=False)}"
-        for (_, effect), group in effects.items()
-    )
+    return "\n".join(_entry(effect, group) for (_, effect), group in effects.items())
+
+
+def _entry(effect: str, lines: Sequence[Line]) -> str:
+    amount = dollars(sum(line.amount_minor for line in lines if line.debit))
+    begin = f"{effect:8}{amount:>7}  "
+    debited, credited = (_accounts(lines, debit=debit) for debit in (True, False))
+    # A transaction of three accounts does not fit.
+    between = " " if len(debited) + len(credited) < MAX_ACCOUNTS else f"\n{'':{len(begin)}}"
+    return f"{begin}{debited}{between}/ {credited}"
 
 
 def _accounts(lines: Sequence[Line], *, debit: bool) -> str:

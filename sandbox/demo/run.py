@@ -12,7 +12,7 @@ from rich.console import Console
 from sandbox.addresses import Ports
 from sandbox.clients import open_clients
 from sandbox.databases import fresh_databases
-from sandbox.demo.books import Story, check_charges, ledger_name, read_story, read_trial_balance
+from sandbox.demo.books import Story, check_charges, ledger_name, read_story, settled_trial_balance
 from sandbox.demo.report import MIN_WIDTH, show_scenarios, show_trial_balance
 from sandbox.demo.scenarios import SCENARIOS, Parties
 from sandbox.demo.shop import Shop
@@ -62,7 +62,7 @@ async def _play(engine: Engine, console: Console) -> None:
             (title, [await read_story(clients, ledger, identifier) for identifier in ids])
             for title, ids in played
         ]
-        trial = await read_trial_balance(clients, ledger, twin)
+        trial = await settled_trial_balance(clients, ledger, twin)
         show_scenarios(console, told)
         show_trial_balance(console, trial)
         trial.check()

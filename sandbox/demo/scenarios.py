@@ -1,4 +1,4 @@
-"""The seven scenarios: what a client does, and what must come of it."""
+"""The nine scenarios: what a client does, and what must come of it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import grpc
 
+from gateway.v1 import dispute_pb2
 from gateway.v1 import payment_pb2 as payment
 from sandbox.demo.shop import Shop
 from sandbox.polling import poll
@@ -146,6 +147,27 @@ async def blocked_merchant(shop: Shop, parties: Parties) -> Sequence[str]:
     return [made.id]
 
 
+async def dispute(shop: Shop, parties: Parties) -> Sequence[str]:
+    """The card holder objects, evidence is handed in, and the bank decides for the card holder."""
+    made = await shop.pay(parties.merchant, parties.customer, 90_00, "createDispute")
+    expect_state(await shop.settled(made.id), payment.PAYMENT_STATE_SUCCEEDED)
+    opened = await shop.dispute_of(made.id, dispute_pb2.DISPUTE_STATE_NEEDS_RESPONSE)
+    expect("disputed", opened.amount.minor_units, 90_00)
+    await shop.submit_evidence(opened.id, {"product_description": "A first edition."})
+    await shop.twin.decide_dispute(opened.stripe_dispute_id, "lose")
+    await shop.dispute_of(made.id, dispute_pb2.DISPUTE_STATE_LOST)
+    await shop.settled(made.id)
+    return [made.id]
+
+
+async def payout(shop: Shop, parties: Parties) -> Sequence[str]:
+    """Stripe pays to the bank what is available, less the refunds and the dispute before."""
+    made = await shop.pay(parties.merchant, parties.customer, 400_00, "bypassPending")
+    expect_state(await shop.settled(made.id), payment.PAYMENT_STATE_SUCCEEDED)
+    await shop.twin.pay_out()
+    return [made.id]
+
+
 SCENARIOS = (
     Scenario("Success", success),
     Scenario("Decline", decline),
@@ -154,6 +176,8 @@ SCENARIOS = (
     Scenario("Refunds", refund),
     Scenario("Stripe outage, queued", stripe_outage),
     Scenario("Blocked merchant", blocked_merchant),
+    Scenario("Dispute, lost", dispute),
+    Scenario("Payout to the bank", payout),
 )
 
 

@@ -2,12 +2,14 @@
 
 import itertools
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from compliance.v1 import screening_service_pb2 as screening
 from compliance.v1 import subject_pb2 as subject
 from compliance.v1 import subject_service_pb2 as subjects
+from gateway.v1 import dispute_pb2 as dispute
+from gateway.v1 import dispute_service_pb2 as disputes
 from gateway.v1 import payment_pb2 as payment
 from gateway.v1 import payment_service_pb2 as payments
 from gateway.v1 import rail_pb2 as rail
@@ -154,6 +156,28 @@ class Shop:
             timeout=CALL_SECONDS,
         )
         return response.payment
+
+    async def dispute_of(
+        self, payment_id: str, state: "dispute.DisputeState.ValueType"
+    ) -> dispute.Dispute:
+        """The only dispute of a payment, once it is in a state; raises `TimeoutError`."""
+
+        async def listed() -> Sequence[dispute.Dispute]:
+            request = disputes.ListDisputesRequest(payment_id=payment_id, state=state)
+            found = await self.clients.disputes.ListDisputes(request, timeout=CALL_SECONDS)
+            return found.disputes
+
+        [found] = await poll(listed, bool)
+        return found
+
+    async def submit_evidence(self, dispute_id: str, evidence: Mapping[str, str]) -> None:
+        """SubmitDisputeEvidence."""
+        await self.clients.disputes.SubmitDisputeEvidence(
+            disputes.SubmitDisputeEvidenceRequest(
+                request_id=self.new_id("evidence"), dispute_id=dispute_id, evidence=evidence
+            ),
+            timeout=CALL_SECONDS,
+        )
 
     async def rail(self) -> rail.RailHealth:
         """How the corridor to Stripe is doing."""
