@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import ParseDict
 
-from gateway.outgoing.endpoint import DISABLE_AFTER, MAX_ATTEMPTS
+from gateway.outgoing.endpoint import DISABLE_AFTER
 from gateway.outgoing.worker import DeliveryWorker
 from gateway.v1 import payment_service_pb2, webhook_endpoint_pb2
 from gateway.v1 import webhook_endpoint_service_pb2 as pb
@@ -25,7 +25,6 @@ from tests.gateway.outgoing.receiver import Received, Receiver
 from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.shop import fresh
 
-DEAD = webhook_endpoint_pb2.WEBHOOK_DELIVERY_STATE_DEAD
 DELIVERED = webhook_endpoint_pb2.WEBHOOK_DELIVERY_STATE_DELIVERED
 DISABLED = webhook_endpoint_pb2.WEBHOOK_ENDPOINT_STATE_DISABLED
 CHANGES_OF_A_CHARGE = len(CHARGED)
@@ -137,43 +136,6 @@ async def test_a_slow_and_a_dead_endpoint_hold_up_nobody(
     assert in_order(slow.received)
 
 
-async def test_what_is_never_taken_is_a_dead_letter_and_can_be_replayed(
-    open_shop: OpenShop, receiver: Receiver
-) -> None:
-    clock = ManualClock(datetime.now(UTC))
-    poison = {"transition": "compliance_allowed"}
-    receiver.answer = lambda r: 500 if r.data["data"]["transition"] == poison["transition"] else 204
-    async with open_shop(clock, webhooks=False) as shop:
-        hooks = Hooks(shop)
-        endpoint, _ = await hooks.create(receiver.url)
-        await shop.create()
-        for attempts in range(1, MAX_ATTEMPTS + 1):
-            poisoned = await attempted(hooks, endpoint, attempts)
-            if poisoned.state == DEAD:
-                break
-            clock.advance(poisoned.next_attempt_time.ToDatetime(UTC) - clock.now())
-        # What was behind it in the same payment goes on then.
-        await hooks.delivered(endpoint, DELIVERED, CHANGES_OF_A_CHARGE - 1)
-        [letter] = await hooks.deliveries(endpoint, DEAD)
-        assert (letter.attempts, letter.last_failure) == (MAX_ATTEMPTS, "http_status")
-        assert letter.last_http_status == 500
-        poison.clear()
-        poison["transition"] = "none"
-        replay = pb.ReplayWebhookDeliveryRequest(
-            request_id=fresh(), endpoint_id=endpoint.id, delivery_id=letter.id
-        )
-        await hooks.stub.ReplayWebhookDelivery(replay)
-        await hooks.delivered(endpoint, DELIVERED, CHANGES_OF_A_CHARGE)
-        # The same request again replays nothing.
-        await hooks.stub.ReplayWebhookDelivery(replay)
-        assert await hooks.deliveries(endpoint, DEAD) == []
-        replay.request_id = fresh()
-        replay.delivery_id = 10**9
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await hooks.stub.ReplayWebhookDelivery(replay)
-        assert from_rpc_error(refused.value).reason == "WEBHOOK_DELIVERY_NOT_FOUND"
-
-
 async def test_an_endpoint_is_disabled_after_days_and_loses_nothing(
     open_shop: OpenShop, receiver: Receiver
 ) -> None:
@@ -228,27 +190,6 @@ async def test_secrets_rotate_with_an_overlap(open_shop: OpenShop, receiver: Rec
         assert second.verified_with(new)
         assert not second.verified_with(old)
         assert len((await hooks.get(endpoint)).secrets) == 1
-
-
-async def test_events_are_sent_again_from_a_sequence_on(
-    open_shop: OpenShop, receiver: Receiver
-) -> None:
-    async with open_shop(webhooks=False) as shop:
-        hooks = Hooks(shop)
-        payment = await shop.create()
-        await shop.watch_until(payment.id, payment.state)
-        endpoint, _ = await hooks.create(receiver.url)
-        assert endpoint.dispatched_sequence >= CHANGES_OF_A_CHARGE
-        replay = pb.ReplayWebhookEventsRequest(
-            request_id=fresh(), endpoint_id=endpoint.id, after_sequence=1
-        )
-        await hooks.stub.ReplayWebhookEvents(replay)
-        received = await receiver.until(lambda found: len(found) == 3)
-        assert sorted(r.sequence for r in received) == [2, 3, 4]
-        await hooks.delivered(endpoint, DELIVERED, 3)
-        replay.request_id = fresh()
-        await hooks.stub.ReplayWebhookEvents(replay)
-        await receiver.until(lambda found: len(found) == 6)
 
 
 async def test_settling_and_dispatching_do_not_wait_for_each_other(
@@ -334,17 +275,6 @@ async def test_requests_are_done_once_and_endpoints_live_as_long_as_they_are_wan
         await refused(hooks.stub.GetWebhookEndpoint(gone), "WEBHOOK_ENDPOINT_NOT_FOUND")
         await shop.create()
         assert receiver.received == []
-
-
-async def attempted(
-    hooks: Hooks, endpoint: webhook_endpoint_pb2.WebhookEndpoint, attempts: int
-) -> webhook_endpoint_pb2.WebhookDelivery:
-    """The delivery that fails, once it was tried so often."""
-    found = await poll(
-        lambda: hooks.deliveries(endpoint),
-        lambda found: any(d.last_failure and d.attempts == attempts for d in found),
-    )
-    return next(delivery for delivery in found if delivery.last_failure)
 
 
 async def refused(call: Any, reason: str) -> None:

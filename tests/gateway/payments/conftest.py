@@ -11,12 +11,18 @@ import psycopg
 import pytest
 from psycopg import sql
 from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.__main__ import open_service
 from gateway.config import GatewaySettings
+from gateway.parts import DATABASE_ROLE
+from gateway.payments.committer import PaymentCommitter
+from gateway.payments.connections import commit_connections
 from gateway.payments.executor import Executor
 from runtime.clock import Clock
+from runtime.connections import Connections
 from runtime.migrations import migrate
+from runtime.postgres import create_engine
 from sandbox.stripe_twin.twin import Twin, running_twin
 from tests.conftest import url_of
 from tests.gateway.payments.fake_compliance import FakeCompliance
@@ -122,3 +128,23 @@ def killed_before_saving(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
     monkeypatch.setattr(Executor, "_finish", die)
     return dying
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(database_url, role=DATABASE_ROLE, pool_size=4, application_name="test")
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def connections(database_url: str) -> AsyncIterator[Connections]:
+    connections = commit_connections(database_url, DATABASE_ROLE)
+    await connections.open()
+    yield connections
+    await connections.close()
+
+
+@pytest.fixture
+def committer(connections: Connections) -> PaymentCommitter:
+    return PaymentCommitter(connections)

@@ -1,29 +1,22 @@
 """Group commit, on the tables themselves: each payment all or nothing, whatever others do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import psycopg
-import pytest
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.bookkeeping.reporting import booking_state
 from gateway.bookkeeping.schema import CHANNEL
 from gateway.payments import operation_store, store
-from gateway.payments.checking import authorization
-from gateway.payments.commanding import check_operation
 from gateway.payments.committer import MAX_COMMITS, STATEMENT, PaymentCommitter
-from gateway.payments.connections import commit_connections
 from gateway.payments.fees import ChargeFee, fee_facts, fee_step
-from gateway.payments.ids import new_id
-from gateway.payments.operation import Operation, OperationState, decided, sent
+from gateway.payments.operation import Operation, OperationState, decided
 from gateway.payments.payment import (
-    CREATED,
-    Change,
     ComplianceRecord,
     Decline,
     FailureCode,
@@ -32,93 +25,21 @@ from gateway.payments.payment import (
     PaymentFailure,
     take,
 )
-from gateway.payments.recent import MAX_RECENT, RecentPayments
 from gateway.payments.recording import record_changes
-from gateway.payments.schema import EVENT, FIXED_OF_OPERATION, FIXED_OF_PAYMENT, OPERATION, PAYMENT
+from gateway.payments.schema import FIXED_OF_OPERATION, FIXED_OF_PAYMENT, OPERATION, PAYMENT
 from gateway.payments.states import PaymentState, Transition
-from gateway.payments.store import RequestRecord
-from gateway.payments.writes import NewPayment, News, Progress, encode
+from gateway.payments.writes import News, Progress, encode
 from runtime.connections import Connections
-from runtime.postgres import create_engine
 from sandbox.polling import poll
-from tests.gateway.payments.test_states import new_payment
-
-NOW = datetime(2026, 11, 1, tzinfo=UTC)
-LEASE = timedelta(seconds=45)
-ROLE = "gateway_service"
-
-
-@pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(database_url, role=ROLE, pool_size=4, application_name="test")
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-async def connections(database_url: str) -> AsyncIterator[Connections]:
-    connections = commit_connections(database_url, ROLE)
-    await connections.open()
-    yield connections
-    await connections.close()
-
-
-@pytest.fixture
-def committer(connections: Connections) -> PaymentCommitter:
-    return PaymentCommitter(connections)
-
-
-def new(**values: Any) -> NewPayment:
-    """What CreatePayment writes for a new payment."""
-    payment_id = new_id("pay", NOW)
-    alone = values.pop("alone", False)
-    payment = new_payment(**{"id": payment_id, "request_id": payment_id, **values})
-    operation = check_operation(payment, new_id("op", NOW), NOW, timedelta(minutes=10))
-    operation = replace(sent(operation, NOW), lease_until=NOW + LEASE, fencing_token=1)
-    record = RequestRecord(payment.request_id, "CreatePaymentRequest", b"\x00\xff", NOW, payment_id)
-    return NewPayment(record, Change(None, payment, CREATED), operation, NOW, alone=alone)
-
-
-def allowed(begun: NewPayment) -> Progress:
-    """What follows when compliance has allowed it: with a hold for the books."""
-    payment = begun.change.after
-    first = take(payment, Transition.COMPLIANCE_ALLOWED, NOW)
-    follow_up = authorization(first.after, new_id("op", NOW), NOW)
-    follow_up = replace(follow_up, lease_until=NOW + LEASE, fencing_token=1)
-    second = take(first.after, Transition.AUTHORIZATION_STARTED, NOW, hold_id=follow_up.id)
-    ended = decided(begun.operation, OperationState.SUCCEEDED, NOW)
-    return Progress(payment, (first, second), ended, NOW, follow_up)
-
-
-def captured(progress: Progress) -> Progress:
-    """What follows when Stripe has charged."""
-    payment = progress.changes[-1].after
-    assert progress.follow_up is not None
-    change = take(
-        payment,
-        Transition.CAPTURED,
-        NOW,
-        authorized_minor=payment.amount_minor,
-        captured_minor=payment.amount_minor,
-        payment_intent_id=f"pi_{payment.id}",
-        charge_id=f"ch_{payment.id}",
-        hold_id="",
-    )
-    ended = decided(progress.follow_up, OperationState.SUCCEEDED, NOW)
-    return Progress(payment, (change,), ended, NOW)
-
-
-async def stored(engine: AsyncEngine, payment_id: str) -> tuple[Payment | None, list[Operation]]:
-    async with engine.connect() as connection:
-        payment = await store.get_payment(connection, payment_id)
-        return payment, await operation_store.operations_of(connection, payment_id)
-
-
-async def transitions(engine: AsyncEngine, payment_id: str) -> list[str]:
-    statement = select(EVENT.c.transition).where(EVENT.c.payment_id == payment_id)
-    async with engine.connect() as connection:
-        rows = await connection.execute(statement.order_by(EVENT.c.event_number))
-        return list(rows.scalars())
+from tests.gateway.payments.commit_points import (
+    LEASE,
+    NOW,
+    allowed,
+    captured,
+    new,
+    stored,
+    transitions,
+)
 
 
 async def test_a_payment_is_stored_as_it_was_written(
@@ -313,18 +234,6 @@ async def test_news_of_a_fee_is_written_once_and_only_on_what_it_was_decided_fro
     async with engine.connect() as connection:
         kinds = [b.kind for b in (await booking_state(connection, payment.id)).bookings]
     assert kinds == ["hold_placed", "captured", "fee_charged"]
-
-
-def test_recent_payments_make_room_for_later_ones() -> None:
-    recent = RecentPayments()
-    for number in range(MAX_RECENT + 1):
-        recent.remember(new_payment(payment_intent_id=f"pi_{number}"))
-        recent.remember(new_payment(payment_intent_id="pi_1"))
-        recent.remember(new_payment())
-    assert len(recent) == MAX_RECENT
-    assert recent.of_intent("pi_0") is None
-    assert recent.of_intent("pi_1") is not None
-    assert recent.of_intent("") is None
 
 
 async def test_every_row_is_looked_up_by_an_index(connections: Connections) -> None:

@@ -1,0 +1,125 @@
+"""What can become of a payment."""
+
+from gateway.v1 import payment_pb2 as payment
+from gateway.v1 import payment_service_pb2 as payments
+from gateway.v1 import refund_pb2 as refunds
+from gateway.v1.money_pb2 import Money
+from sandbox.demo.scenarios import Parties
+from sandbox.demo.shop import CALL_SECONDS, Shop
+from sandbox.engine import Engine
+from tests.e2e.steering import (
+    MATURITY_SECONDS,
+    REFUND_FAILS_AFTER_SECONDS,
+    advance,
+    has_refunded,
+    merchant_at_stripe,
+    pay,
+)
+
+
+async def yen(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """A currency without decimals."""
+    await pay(shop, parties, "JPY", 4_999, "visa")
+
+
+async def dinars(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """A currency with three decimals."""
+    await pay(shop, parties, "KWD", 12_340, "visa")
+
+
+async def available_at_once(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """Money that never was pending."""
+    await pay(shop, parties, "USD", 77_00, "bypassPending")
+
+
+async def canceled_hold(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """A hold that ends without a charge."""
+    made = await shop.pay(
+        parties.merchant,
+        parties.customer,
+        90_00,
+        "visa",
+        capture_method=payment.CAPTURE_METHOD_MANUAL,
+    )
+    assert made.state == payment.PAYMENT_STATE_AUTHORIZED
+    await shop.clients.payments.CancelPayment(
+        payments.CancelPaymentRequest(request_id=shop.new_id("cancel"), payment_id=made.id),
+        timeout=CALL_SECONDS,
+    )
+    read = await shop.settled(made.id)
+    assert read.state == payment.PAYMENT_STATE_CANCELED
+
+
+async def refunds_in_yen(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """Two refunds of one payment."""
+    payment_id = await pay(shop, parties, "JPY", 10_000, "visa")
+    for minor, refunded in ((3_000, 3_000), (2_500, 5_500)):
+        await shop.clients.payments.RefundPayment(
+            payments.RefundPaymentRequest(
+                request_id=shop.new_id("refund"),
+                payment_id=payment_id,
+                amount=Money(currency_code="JPY", minor_units=minor),
+            ),
+            timeout=CALL_SECONDS,
+        )
+        await shop.until(payment_id, has_refunded(refunded))
+    await shop.settled(payment_id)
+
+
+async def failed_refund(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """A refund that succeeds and then comes back from the bank."""
+    payment_id = await pay(shop, parties, "USD", 50_00, "refundFail")
+    await shop.refund(payment_id, 20_00)
+    await shop.until(payment_id, has_refunded(20_00))
+    await advance(engine, REFUND_FAILS_AFTER_SECONDS)
+    await shop.until(payment_id, lambda read: read.refunds[0].state == refunds.REFUND_STATE_FAILED)
+    read = await shop.settled(payment_id)
+    assert read.amount_refunded.minor_units == 0
+    assert [fact.kind for fact in read.booking.facts][-2:] == ["refund_created", "refund_failed"]
+
+
+async def matured(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """What was pending becomes available, days later."""
+    await pay(shop, parties, "USD", 33_00, "visa")
+    await advance(engine, MATURITY_SECONDS)
+
+
+async def charge_of_somebody_else(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """What is charged besides the engine is in the books, in suspense."""
+    await shop.twin.record_transaction("charge", 40_00, fee=1_46, available_at_once=False)
+
+
+async def another_corridor(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """Each Stripe account has accounts of its own in the ledger."""
+    request = shop.payment_request(
+        parties.merchant, parties.customer, 88_00, "visa", corridor="backup"
+    )
+    made = await shop.send(request)
+    read = await shop.settled(made.id)
+    assert (read.state, read.corridor) == (payment.PAYMENT_STATE_SUCCEEDED, "backup")
+    await shop.twin.record_transaction("stripe_fee", -2_00, account="backup")
+
+
+async def destination_charge(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """A charge whose money goes on to the merchant's own Stripe account, less our fee."""
+    account, merchant = await merchant_at_stripe(shop, engine)
+    made = await shop.pay(
+        merchant,
+        parties.customer,
+        100_00,
+        "visa",
+        destination_account=account,
+        application_fee=Money(currency_code="USD", minor_units=7_00),
+    )
+    assert made.state == payment.PAYMENT_STATE_SUCCEEDED
+    read = await shop.until(
+        made.id, lambda read: read.booking.facts[-1].kind == "application_fee_earned"
+    )
+    assert [fact.kind for fact in read.booking.facts] == [
+        "hold_placed",
+        "captured",
+        "fee_charged",
+        "transfer_created",
+        "application_fee_earned",
+    ]
+    await shop.settled(made.id)

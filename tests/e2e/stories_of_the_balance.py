@@ -1,0 +1,82 @@
+"""What moves Stripe's balance beside payments."""
+
+from gateway.v1 import payout_pb2 as payouts
+from gateway.v1 import payout_service_pb2 as payout_service
+from sandbox.demo.scenarios import Parties
+from sandbox.demo.shop import CALL_SECONDS, Shop
+from sandbox.engine import Engine
+from sandbox.polling import poll
+from tests.e2e.steering import CORRIDOR, MATURITY_SECONDS, advance, pay, posted
+
+
+async def payout_paid_and_failed(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """The platform is paid out by Stripe's schedule; the bank returns it after it was paid."""
+    await pay(shop, parties, "USD", 20_00, "bypassPending")
+    payout = await shop.twin.pay_out("usd")
+    await advance(engine, MATURITY_SECONDS)
+    await _until_payout(shop, payout["id"], payouts.PAYOUT_STATE_PAID)
+    await shop.twin.fail_payout(payout["id"])
+    await _until_payout(shop, payout["id"], payouts.PAYOUT_STATE_FAILED)
+
+
+async def payout_on_its_way(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """Money that has left Stripe and is not at the bank."""
+    await pay(shop, parties, "USD", 25_00, "bypassPending")
+    payout = await shop.twin.pay_out("usd")
+    await _until_payout(shop, payout["id"], payouts.PAYOUT_STATE_PENDING)
+
+
+async def payout_that_no_event_told(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """The sweep finds what webhooks did not bring."""
+    await pay(shop, parties, "USD", 21_00, "bypassPending")
+    await shop.twin.pause_webhooks()
+    payout = await shop.twin.pay_out("usd")
+    await _until_payout(shop, payout["id"], payouts.PAYOUT_STATE_PENDING)
+    await shop.twin.resume_webhooks()
+
+
+async def fee_that_no_event_told(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """The sweep brings the fee of a charge whose events never come."""
+    await shop.twin.pause_webhooks()
+    await pay(shop, parties, "USD", 22_00, "visa")
+    await shop.twin.resume_webhooks()
+
+
+async def account_fees(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """Fees that belong to no charge, and one that comes back, at once and days later."""
+    await shop.twin.record_transaction("stripe_fee", -7_00)
+    await shop.twin.record_transaction("tax_fee", -1_33, available_at_once=False)
+    await shop.twin.record_transaction("stripe_fx_fee", 50, fee=3)
+
+
+async def topped_up(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """Money that the bank sent, and its return."""
+    await shop.twin.record_transaction("topup", 500_00)
+    await shop.twin.record_transaction("topup_reversal", -100_00)
+
+
+async def unknown_movements(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """Types that nobody knows go to suspense, whichever way and in whatever currency."""
+    await shop.twin.record_transaction("reserve_transaction", -90_00)
+    await shop.twin.record_transaction("from_another_planet", 12_345, currency="jpy", fee=45)
+    await shop.twin.record_transaction("adjustment", 1_00, available_at_once=False)
+
+    async def in_suspense() -> dict[str, int]:
+        return {
+            currency: await posted(shop, f"{CORRIDOR}/{currency}/suspense")
+            for currency in ("usd", "jpy")
+        }
+
+    await poll(in_suspense, lambda found: found == {"usd": -89_00, "jpy": 12_300})
+
+
+async def _until_payout(
+    shop: Shop, stripe_payout_id: str, state: "payouts.PayoutState.ValueType"
+) -> None:
+    request = payout_service.ListPayoutsRequest(state=state)
+
+    async def read() -> list[str]:
+        answer = await shop.clients.payouts.ListPayouts(request, timeout=CALL_SECONDS)
+        return [payout.stripe_payout_id for payout in answer.payouts]
+
+    await poll(read, lambda found: stripe_payout_id in found)
