@@ -279,7 +279,8 @@ def _duties(parts: Parts) -> Iterator[Duty]:
         "deadlines", lambda: run_rounds("deadlines", deadlines.round, bell, WORK_POLL_SECONDS)
     )
     yield from dispatch_duties(parts)
-    yield Duty("event recovery", EventRecovery(rails, parts.inbox, parts.clock).run)
+    recovery = EventRecovery(rails, parts.inbox, parts.clock, parts.merchants.accounts_after)
+    yield Duty("event recovery", recovery.run)
     sweep = parts.back_office.sweep
     yield Duty(
         "balance sweep",

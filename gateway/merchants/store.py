@@ -115,6 +115,21 @@ class MerchantStore:
         async with self._engine.connect() as connection:
             return [_stored(row) for row in await connection.execute(statement)]
 
+    async def accounts_after(self, corridor: str, number: int, limit: int) -> list[tuple[int, str]]:
+        """Connected accounts of merchants after a number, with their merchants' numbers."""
+        statement = (
+            select(MERCHANT.c.merchant_number, MERCHANT.c.stripe_account_id)
+            .where(
+                MERCHANT.c.corridor == corridor,
+                MERCHANT.c.state == "CONNECTED",
+                MERCHANT.c.merchant_number > number,
+            )
+            .order_by(MERCHANT.c.merchant_number)
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            return [(row[0], row[1]) for row in await connection.execute(statement)]
+
     async def snapshots_after(self, sequence: int, limit: int) -> list[merchant_pb2.Merchant]:
         """Merchants with their snapshots after a sequence, in its order, each snapshot once."""
         statement = (

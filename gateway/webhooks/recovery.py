@@ -1,7 +1,12 @@
-"""Closing gaps: fetches the events that no webhook has brought."""
+"""Closing gaps: fetches the events that no webhook has brought.
+
+Stripe lists the events of one account. Those of connected accounts, of which a platform may have
+thousands, are looked at in turn, some in each round.
+"""
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +28,11 @@ PAGE_SIZE = 100
 MAX_PAGES = 1000
 # What is older than this is listed once by one process; what is younger may still be in delivery.
 SETTLED = timedelta(hours=1)
+# Connected accounts of a corridor that are looked at in a round.
+ACCOUNTS_PER_ROUND = 100
+
+# The next connected accounts of a corridor after a number, so many at most, with their numbers.
+ConnectedAccounts = Callable[[str, int, int], Awaitable[list[tuple[int, str]]]]
 
 log = get_logger(__name__)
 
@@ -30,11 +40,16 @@ log = get_logger(__name__)
 class EventRecovery:
     """Lists undelivered events of every corridor at start and then on a schedule."""
 
-    def __init__(self, rails: Rails, inbox: PostgresInbox, clock: Clock) -> None:
+    def __init__(
+        self, rails: Rails, inbox: PostgresInbox, clock: Clock, connected: ConnectedAccounts
+    ) -> None:
         self._rails = rails
         self._inbox = inbox
         self._clock = clock
-        self._positions: dict[str, str] = {}
+        self._connected = connected
+        # By corridor and connected account, which is None for the corridor's own.
+        self._positions: dict[tuple[str, str | None], str] = {}
+        self._last_account: dict[str, int] = {}
 
     async def run(self) -> None:
         """Works until cancelled."""
@@ -42,29 +57,42 @@ class EventRecovery:
             for corridor in self._rails.corridors:
                 try:
                     await self.recover(corridor)
+                    await self.recover_connected(corridor)
                 except (SQLAlchemyError, OSError) as error:
                     log.warning("webhook_recovery_failed", error=type(error).__name__)
             await asyncio.sleep(INTERVAL_SECONDS)
 
-    async def recover(self, corridor: str) -> int:
-        """Stores what is missing of one corridor, oldest first; the number of events.
+    async def recover_connected(self, corridor: str) -> int:
+        """The same for the next connected accounts of a corridor."""
+        after = self._last_account.get(corridor, 0)
+        accounts = await self._connected(corridor, after, ACCOUNTS_PER_ROUND)
+        stored = 0
+        for number, account in accounts:
+            stored += await self.recover(corridor, account)
+            self._last_account[corridor] = number
+        if len(accounts) < ACCOUNTS_PER_ROUND:
+            self._last_account[corridor] = 0
+        return stored
+
+    async def recover(self, corridor: str, account: str | None = None) -> int:
+        """Stores what is missing of one account, oldest first; the number of events.
 
         One page is in memory at a time. If Stripe fails on the way, the next round goes on where
         this one stopped.
         """
         stored = 0
-        after = self._positions.get(corridor)
+        after = self._positions.get((corridor, account))
         if after is None:
-            oldest = await self._oldest_page(corridor)
+            oldest = await self._oldest_page(corridor, account)
             if not oldest:
                 return 0
-            stored += await self._store(corridor, oldest)
+            stored += await self._store(corridor, account, oldest)
             after = str(oldest[0]["id"])
         for _ in range(MAX_PAGES):
-            page = await self._page(corridor, {"ending_before": after})
+            page = await self._page(corridor, account, {"ending_before": after})
             if not page:
                 break
-            stored += await self._store(corridor, page)
+            stored += await self._store(corridor, account, page)
             after = str(page[0]["id"])
         else:
             log.error("webhook_recovery_goes_on_later", corridor=corridor, pages=MAX_PAGES)
@@ -73,39 +101,47 @@ class EventRecovery:
             log.warning("webhooks_recovered", corridor=corridor, events=stored)
         return stored
 
-    async def _oldest_page(self, corridor: str) -> list[dict[str, Any]]:
+    async def _oldest_page(self, corridor: str, account: str | None) -> list[dict[str, Any]]:
         """Stripe lists the newest first, so the way to the oldest leads past all."""
         kept_since = int((self._clock.now() - EVENTS_KEPT).timestamp())
-        page = oldest = await self._page(corridor, {"created": {"gte": kept_since}})
+        page = oldest = await self._page(corridor, account, {"created": {"gte": kept_since}})
         for _ in range(MAX_PAGES):
             if page is None or len(page) < PAGE_SIZE:
                 break
             page = await self._page(
-                corridor, {"created": {"gte": kept_since}, "starting_after": page[-1]["id"]}
+                corridor,
+                account,
+                {"created": {"gte": kept_since}, "starting_after": page[-1]["id"]},
             )
             oldest = page or oldest
         else:
             log.error("webhook_recovery_truncated", corridor=corridor, pages=MAX_PAGES)
         return [] if page is None else oldest or []
 
-    async def _page(self, corridor: str, place: dict[str, Any]) -> list[dict[str, Any]] | None:
+    async def _page(
+        self, corridor: str, account: str | None, place: dict[str, Any]
+    ) -> list[dict[str, Any]] | None:
         """A page of undelivered events, newest first; None if Stripe does not say."""
         outcome = await self._rails.records.list_events(
-            corridor, {"delivery_success": False, "limit": PAGE_SIZE, **place}
+            corridor,
+            {"delivery_success": False, "limit": PAGE_SIZE, **place},
+            stripe_account=account,
         )
         if not outcome.succeeded or outcome.object is None:
             log.warning("webhook_recovery_stopped", corridor=corridor)
             if outcome.outcome_class is OutcomeClass.REJECTED:
                 # Perhaps Stripe has forgotten the event that we stood at: begin anew.
-                self._positions.pop(corridor, None)
+                self._positions.pop((corridor, account), None)
             return None
         page: list[dict[str, Any]] = outcome.object["data"]
         return page
 
-    async def _store(self, corridor: str, page: list[dict[str, Any]]) -> int:
+    async def _store(self, corridor: str, account: str | None, page: list[dict[str, Any]]) -> int:
         now = self._clock.now()
         received: list[ReceivedEvent] = []
-        for values in reversed(page):
+        for listed in reversed(page):
+            # An account that asks for its own events need not be told whose they are.
+            values = listed if account is None else {**listed, "account": account}
             try:
                 received.append(ReceivedEvent(read_event(json.dumps(values), corridor), now))
             except NotAnEventError as error:
@@ -113,5 +149,5 @@ class EventRecovery:
         stored = await self._inbox.store_all(received)
         for one in received:
             if one.event.created_time <= now - SETTLED:
-                self._positions[corridor] = one.event.event_id
+                self._positions[corridor, account] = one.event.event_id
         return stored.count(True)

@@ -8,9 +8,11 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.merchants.store import MerchantStore
 from gateway.rails.corridors import Corridor
 from gateway.rails.opening import open_rails
 from gateway.rails.rails import Rails
+from gateway.webhooks import recovery as module
 from gateway.webhooks.inbox import PostgresInbox
 from gateway.webhooks.recovery import EventRecovery
 from runtime.clock import ManualClock
@@ -23,6 +25,11 @@ CHARGE = {
     "payment_method": "pm_card_visa",
     "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
 }
+
+
+async def nobody(_corridor: str, _after: int, _limit: int) -> list[tuple[int, str]]:
+    """No connected accounts."""
+    return []
 
 
 @pytest.fixture
@@ -53,7 +60,7 @@ async def test_missing_events_are_stored_once_and_in_order(
     for number in range(2):
         made = await rails.create_payment_intent("default", CHARGE, f"key-{number}")
         assert made.succeeded
-    recovery = EventRecovery(rails, inbox, clock)
+    recovery = EventRecovery(rails, inbox, clock, nobody)
     assert await recovery.recover("default") > 0
     assert await recovery.recover("default") == 0
     async with engine.connect() as connection:
@@ -74,7 +81,7 @@ async def test_an_outage_of_stripe_leaves_recovery_for_later(
 ) -> None:
     clock = ManualClock(datetime.now(UTC))
     twin.outage("error")
-    recovery = EventRecovery(rails, PostgresInbox(engine, clock), clock)
+    recovery = EventRecovery(rails, PostgresInbox(engine, clock), clock, nobody)
     twin.register_webhook("http://127.0.0.1:1/webhooks/stripe/default")
     assert await recovery.recover("default") == 0
     twin.outage("off")
@@ -91,7 +98,7 @@ async def test_many_missing_events_are_stored_page_by_page_and_where_it_stopped(
     clock = ManualClock(datetime.now(UTC))
     for number in range(4):
         await rails.create_payment_intent("default", CHARGE, f"key-{number}")
-    recovery = EventRecovery(rails, PostgresInbox(engine, clock), clock)
+    recovery = EventRecovery(rails, PostgresInbox(engine, clock), clock, nobody)
     # Each of them makes four events at the least, and two hours later they are settled.
     clock.advance(timedelta(hours=2))
     rounds = [await recovery.recover("default") for _ in range(3)]
@@ -112,3 +119,41 @@ async def test_many_missing_events_are_stored_page_by_page_and_where_it_stopped(
     twin.outage("off")
     await rails.create_payment_intent("default", CHARGE, "key-later")
     assert await recovery.recover("default") > 0
+
+
+async def test_connected_accounts_are_looked_at_in_turn(
+    twin: Twin, rails: Rails, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ACCOUNTS_PER_ROUND", 2)
+    twin.register_webhook("http://127.0.0.1:1/webhooks/stripe/default", connect=True)
+    clock = ManualClock(datetime.now(UTC))
+    merchants = MerchantStore(engine, clock)
+    accounts = []
+    for number in range(4):
+        made = await rails.accounts.create_account(
+            "default", {"country": "US", "type": "custom"}, f"account-{number}"
+        )
+        assert made.object is not None
+        accounts.append(made.object["id"])
+        await merchants.add(
+            merchant_id=f"m_{number}",
+            corridor="default",
+            request_id=f"merchant-{number}",
+            stripe_account_id=accounts[-1],
+        )
+    # We may no longer ask for this one.
+    await merchants.disconnect("m_3")
+    for account in accounts:
+        twin.complete_onboarding(account)
+    recovery = EventRecovery(rails, PostgresInbox(engine, clock), clock, merchants.accounts_after)
+    rounds = [await recovery.recover_connected("default") for _ in range(4)]
+    assert rounds[0] > 0 < rounds[1]
+    # Begun anew, and everything was there.
+    assert rounds[2:] == [0, 0]
+    async with engine.connect() as connection:
+        rows = await connection.execute(
+            text("SELECT DISTINCT stripe_account, event_type FROM webhook_event")
+        )
+    found = {tuple(row) for row in rows}
+    assert {account for account, _ in found} == set(accounts[:3])
+    assert {(account, "account.updated") for account in accounts[:3]} <= found
