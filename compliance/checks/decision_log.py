@@ -6,7 +6,6 @@ slowest part of a check. What arrives while a batch is being committed forms the
 
 import asyncio
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,6 +15,7 @@ from compliance.errors import ERRORS
 from compliance.v1 import error_reason_pb2
 from runtime.logs import get_logger
 from runtime.postgres import connect
+from runtime.sql_files import read_sql
 
 MAX_BATCH = 256
 MAX_WAITING = 4096
@@ -24,7 +24,7 @@ STATEMENT_TIMEOUT_SECONDS = 10.0
 # safe: what was committed already is left out, as any request_id that was used before.
 MAX_ATTEMPTS = 2
 
-_APPEND = (Path(__file__).parent / "sql" / "append_decisions.sql").read_text(encoding="utf-8")
+_APPEND = read_sql(__file__, "append_decisions")
 
 log = get_logger(__name__)
 

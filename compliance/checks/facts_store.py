@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from compliance.accounts.snapshot import AccountSnapshot
@@ -16,12 +15,13 @@ from compliance.checks.facts import (
     SubjectFacts,
 )
 from runtime.connections import Connections
+from runtime.sql_files import read_sql
 
 # Enough for any company that names its beneficial owners; with more, checks are REVIEW.
 MAX_OWNERS = 50
 REQUIRED_LISTS = ("OFAC_SDN",)
 
-_LOAD_FACTS = (Path(__file__).parent / "sql" / "load_facts.sql").read_text(encoding="utf-8")
+_LOAD_FACTS = read_sql(__file__, "load_facts")
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
-from sqlalchemy import ColumnElement, and_, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,8 +12,9 @@ from gateway.balance.movement import Movement
 from gateway.balance.schema import SWEEP, TOTAL, TRANSACTION
 from gateway.bookkeeping.schema import BOOKING
 from gateway.payments.schema import PAYMENT
+from runtime.sql_files import sql_statement
 
-_KEEP = text((Path(__file__).parent / "sql" / "keep_movements.sql").read_text(encoding="utf-8"))
+_KEEP = sql_statement(__file__, "keep_movements")
 _FIRST_RETRY = timedelta(seconds=1)
 _LAST_RETRY = timedelta(minutes=10)
 _MAX_DOUBLINGS = 20

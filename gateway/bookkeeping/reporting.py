@@ -11,23 +11,23 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.bookkeeping.codec import kind_of, to_json
 from gateway.bookkeeping.facts import Fact
 from gateway.bookkeeping.schema import BOOKING, CHANNEL
 from gateway.bookkeeping.traces import trace_parent
+from runtime.sql_files import sql_statement
 
 # More facts than one payment can have: refunds, disputes and attempts are each bounded below it.
 MAX_FACTS_OF_A_PAYMENT = 200
 # The second try follows when what the fact builds on was committed while we waited for the lock.
 REPORT_TRIES = 2
 
-_REPORT_FACT = text((Path(__file__).parent / "sql" / "report_fact.sql").read_text(encoding="utf-8"))
+_REPORT_FACT = sql_statement(__file__, "report_fact")
 
 
 class BookingState(StrEnum):

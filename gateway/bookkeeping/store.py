@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import TextClause, func, text, update
+from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.bookkeeping.codec import KINDS, from_json
 from gateway.bookkeeping.facts import Fact
 from gateway.bookkeeping.reporting import BookingState
 from gateway.bookkeeping.schema import BOOKING, CHANNEL
+from runtime.sql_files import sql_statement
 
-
-def _statement(name: str) -> TextClause:
-    return text((Path(__file__).parent / "sql" / f"{name}.sql").read_text(encoding="utf-8"))
-
-
-_CLAIM = _statement("claim_bookings")
-_SETTLE = _statement("settle_bookings")
-_BACKLOG = _statement("read_backlog")
+_CLAIM = sql_statement(__file__, "claim_bookings")
+_SETTLE = sql_statement(__file__, "settle_bookings")
+_BACKLOG = sql_statement(__file__, "read_backlog")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, text, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.operations.operation import Operation, OperationKind, OperationState
 from gateway.operations.schema import CHANNEL, OPERATION, REQUEST
+from runtime.sql_files import sql_statement
 
-_CLAIM = text(
-    (Path(__file__).parent / "sql" / "claim_stripe_operations.sql").read_text(encoding="utf-8")
-)
+_CLAIM = sql_statement(__file__, "claim_stripe_operations")
 _OPEN = OPERATION.c.end_time.is_(None)
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +14,7 @@ from gateway.outgoing.schema import DELIVERY, ENDPOINT
 from gateway.outgoing.store import endpoint_of
 from gateway.payments.event_store import StoredEvent
 from gateway.payments.schema import EVENT
+from runtime.sql_files import sql_statement
 
 # Events that one step of dispatching looks at.
 DISPATCH_BATCH = 500
@@ -24,7 +24,7 @@ KEEP_DELIVERED = timedelta(days=30)
 PURGE_BATCH = 1_000
 _CLAIM_LOCK = 7_301_004
 
-_CLAIM = text((Path(__file__).parent / "sql" / "claim_deliveries.sql").read_text(encoding="utf-8"))
+_CLAIM = sql_statement(__file__, "claim_deliveries")
 _PENDING = DELIVERY.c.state == DeliveryState.PENDING
 
 

@@ -9,7 +9,6 @@ locks the rows, reads and decides again (see docs/adr/0016-payments-commit-in-gr
 import asyncio
 import contextvars
 from collections import deque
-from pathlib import Path
 from typing import NamedTuple
 
 import psycopg
@@ -22,6 +21,7 @@ from gateway.payments.schema import FIXED_OF_OPERATION, FIXED_OF_PAYMENT, OPERAT
 from gateway.payments.writes import Writes, encode
 from runtime.connections import Connections
 from runtime.logs import get_logger
+from runtime.sql_files import read_sql
 
 # What one transaction writes at most, and what may wait: beyond it a part takes the general path,
 # whose pool bounds it.
@@ -30,13 +30,9 @@ MAX_WAITING = 4_096
 # Transactions under way at a time: one is decided and encoded while the other is written.
 MAX_COMMITS = 2
 
-STATEMENT = (
-    (Path(__file__).parent / "sql" / "commit_writes.sql")
-    .read_text(encoding="utf-8")
-    .format(
-        payment_changes=assignments(PAYMENT, FIXED_OF_PAYMENT),
-        operation_changes=assignments(OPERATION, FIXED_OF_OPERATION),
-    )
+STATEMENT = read_sql(__file__, "commit_writes").format(
+    payment_changes=assignments(PAYMENT, FIXED_OF_PAYMENT),
+    operation_changes=assignments(OPERATION, FIXED_OF_OPERATION),
 )
 
 PARTS = Histogram(

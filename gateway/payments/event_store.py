@@ -2,19 +2,19 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.payments.schema import EVENT, EVENT_CHANNEL
+from runtime.sql_files import sql_statement
 
 NUMBER_BATCH = 1_000
 READ_BATCH = 200
 # Any constant will do; it must differ from those of other advisory locks of the gateway.
 _NUMBERING_LOCK = 7_301_001
 
-_NUMBER = text((Path(__file__).parent / "sql" / "number_events.sql").read_text(encoding="utf-8"))
+_NUMBER = sql_statement(__file__, "number_events")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,20 @@
 """Operations in the database: leased, fenced, claimed in batches."""
 
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.payments.operation import Operation
 from gateway.payments.rows import operation_of, operation_row
 from gateway.payments.schema import OPERATION, OPERATION_CHANNEL
+from runtime.sql_files import sql_statement
 
 MAX_OPERATIONS_OF_A_PAYMENT = 1_000
 
-_SQL = Path(__file__).parent / "sql"
-_CLAIM = text((_SQL / "claim_operations.sql").read_text(encoding="utf-8"))
-_CLAIM_HEAD = text((_SQL / "claim_head_of_line.sql").read_text(encoding="utf-8"))
+_CLAIM = sql_statement(__file__, "claim_operations")
+_CLAIM_HEAD = sql_statement(__file__, "claim_head_of_line")
 _OPEN = OPERATION.c.end_time.is_(None)
 
 

@@ -2,20 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.rails.breaker import CLOSED
+from runtime.sql_files import sql_statement
 
 # Notified when a breaker of any replica has changed its state.
 BREAKER_CHANNEL = "gateway_rail_breaker"
 
-_SQL = Path(__file__).parent / "sql"
-_REPORT = text((_SQL / "report_breaker.sql").read_text(encoding="utf-8"))
-_CLAIM = text((_SQL / "claim_probes.sql").read_text(encoding="utf-8"))
-_READ = text((_SQL / "read_breakers.sql").read_text(encoding="utf-8"))
+_REPORT = sql_statement(__file__, "report_breaker")
+_CLAIM = sql_statement(__file__, "claim_probes")
+_READ = sql_statement(__file__, "read_breakers")
 
 
 @dataclass(frozen=True)

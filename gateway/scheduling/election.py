@@ -13,13 +13,13 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.scheduling.schema import CANDIDATE, DUTY
+from runtime.sql_files import sql_statement
 
 LEASE = timedelta(seconds=6)
 # The class of candidates' advisory locks, and the lock under which elections take turns.
@@ -27,9 +27,8 @@ CANDIDATE_LOCKS = 7_301_002
 _ELECTION_LOCK = 7_301_003
 _MAX_SESSION_KEY = 2**31 - 1
 
-_SQL = Path(__file__).parent / "sql"
-_BURY = text((_SQL / "bury_candidates.sql").read_text(encoding="utf-8"))
-_CLAIM = text((_SQL / "claim_duties.sql").read_text(encoding="utf-8"))
+_BURY = sql_statement(__file__, "bury_candidates")
+_CLAIM = sql_statement(__file__, "claim_duties")
 _random = random.SystemRandom()
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import TextClause, delete, func, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.webhooks.event import ClaimedEvent, ReceivedEvent, StripeEvent, read_event
@@ -14,17 +13,11 @@ from gateway.webhooks.gathering import Gathering
 from gateway.webhooks.schema import CHANNEL, DEAD_LETTER, EVENT, UNREADABLE
 from runtime.clock import Clock
 from runtime.postgres import ping
+from runtime.sql_files import sql_statement
 
-SQL = Path(__file__).with_name("sql")
-
-
-def _statement(name: str) -> TextClause:
-    return text((SQL / f"{name}.sql").read_text(encoding="utf-8"))
-
-
-STORE_EVENTS = _statement("store_events")
-CLAIM_EVENTS = _statement("claim_events")
-FINISH_EVENTS = _statement("finish_events")
+STORE_EVENTS = sql_statement(__file__, "store_events")
+CLAIM_EVENTS = sql_statement(__file__, "claim_events")
+FINISH_EVENTS = sql_statement(__file__, "finish_events")
 # Stripe lists events for 30 days, so nothing older can arrive again.
 KEEP_DONE = timedelta(days=35)
 PURGE_BATCH = 1000

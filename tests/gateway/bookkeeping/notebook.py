@@ -6,15 +6,8 @@ from collections import Counter
 
 from gateway.bookkeeping.chart import Account, Side
 from gateway.bookkeeping.facts import Fact
-from gateway.bookkeeping.mapping import (
-    Create,
-    Entry,
-    Post,
-    Reverse,
-    Void,
-    account_groups,
-    ledger_write,
-)
+from gateway.bookkeeping.mapping import account_groups, ledger_write
+from gateway.bookkeeping.writes import Create, Entry, Post, Reverse, Void
 
 
 class Notebook:

@@ -21,7 +21,8 @@ from gateway.bookkeeping.facts import (
     ReleaseReason,
     StripeBalance,
 )
-from gateway.bookkeeping.mapping import Create, ledger_write, request_id
+from gateway.bookkeeping.mapping import ledger_write, request_id
+from gateway.bookkeeping.writes import Create
 from tests.gateway.bookkeeping.notebook import Notebook
 from tests.gateway.bookkeeping.stories import Movement, Story, histories
 
