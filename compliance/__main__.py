@@ -47,7 +47,7 @@ from runtime.config import Environment
 from runtime.connections import Connections
 from runtime.logs import get_logger
 from runtime.migrations import migrate
-from runtime.postgres import create_engine, database_urls, ping
+from runtime.postgres import close_engine, create_engine, database_urls, ping
 from runtime.process import run_service
 from runtime.server import RegisteredService, RpcServer
 from runtime.tasks import cancel
@@ -73,7 +73,7 @@ async def open_service(
         engine = create_engine(
             url, role=ROLE, pool_size=settings.database_pool_size, application_name="compliance"
         )
-        stack.push_async_callback(engine.dispose)
+        stack.push_async_callback(close_engine, engine)
         async with engine.begin() as connection:
             await ensure_built_in(connection, BUILT_IN, clock.now())
             policy = await active_policy(connection)

@@ -63,7 +63,7 @@ from gateway.webhooks.upkeep import InboxUpkeep
 from runtime.clock import Clock, SystemClock
 from runtime.migrations import migrate
 from runtime.notifications import Bell, Listener, Subscription
-from runtime.postgres import create_engine, database_urls, ping
+from runtime.postgres import close_engine, create_engine, database_urls, ping
 from runtime.process import run_service
 from runtime.server import RegisteredService, RpcServer
 
@@ -110,7 +110,7 @@ async def open_service(
             election = create_engine(
                 url, role=DATABASE_ROLE, pool_size=1, application_name="gateway scheduling"
             )
-            stack.push_async_callback(election.dispose)
+            stack.push_async_callback(close_engine, election)
             work.append(Scheduler(election, list(_duties(parts)), clock).run())
             await stack.enter_async_context(keeping_books(parts))
             await stack.enter_async_context(carrying(parts))

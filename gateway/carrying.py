@@ -14,7 +14,7 @@ from gateway.webhooks.brokers.broker import Broker
 from gateway.webhooks.carrier import Carrier
 from gateway.webhooks.receiver import WebhookReceiver
 from runtime.clock import Clock
-from runtime.postgres import create_engine
+from runtime.postgres import close_engine, create_engine
 from runtime.server import RpcServer
 
 
@@ -37,7 +37,7 @@ async def carrying(parts: Parts) -> AsyncIterator[None]:
         stop.set()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(work, parts.settings.drain_seconds)
-        await engine.dispose()
+        await close_engine(engine)
 
 
 @asynccontextmanager

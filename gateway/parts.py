@@ -29,7 +29,7 @@ from gateway.webhooks.postgres_buffer import PostgresBuffer
 from runtime.client import open_channel
 from runtime.clock import Clock
 from runtime.notifications import Bell
-from runtime.postgres import create_engine
+from runtime.postgres import close_engine, create_engine
 
 DATABASE_ROLE = "gateway_service"
 
@@ -73,7 +73,7 @@ async def open_parts(
         pool_size=settings.database_pool_size,
         application_name="gateway",
     )
-    stack.push_async_callback(engine.dispose)
+    stack.push_async_callback(close_engine, engine)
     commits = commit_connections(url, DATABASE_ROLE)
     await commits.open()
     stack.push_async_callback(commits.close)

@@ -1,13 +1,14 @@
 """Connections to PostgreSQL, each in the role with the least rights that does the work."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import psycopg.conninfo
 from sqlalchemy import text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from runtime.config import ServiceSettings
 from runtime.pool_check import check_when_in_doubt
@@ -15,6 +16,9 @@ from runtime.statement_tracing import trace_statements
 
 CONNECT_TIMEOUT_SECONDS = 5
 POOL_TIMEOUT_SECONDS = 5.0
+# What a call that was cut off may still do: one that a client gave up, or that a stop cancelled.
+CLOSE_TIMEOUT_SECONDS = 5.0
+_CLOSE_LOOKS = 500
 # A dead peer is noticed in about 15 s: TCP's own default is two hours.
 TCP_OPTIONS = {
     "keepalives_idle": "5",
@@ -39,6 +43,19 @@ def create_engine(
     check_when_in_doubt(engine.sync_engine)
     trace_statements(engine.sync_engine)
     return engine
+
+
+async def close_engine(engine: AsyncEngine) -> None:
+    """Closes the pool once nobody has a connection of it, or after a while.
+
+    One that came back later would go to a pool that is gone, and stay open.
+    """
+    pool = cast("QueuePool", engine.pool)
+    for _ in range(_CLOSE_LOOKS):
+        if not pool.checkedout():
+            break
+        await asyncio.sleep(CLOSE_TIMEOUT_SECONDS / _CLOSE_LOOKS)
+    await engine.dispose()
 
 
 async def connect(

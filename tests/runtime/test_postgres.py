@@ -1,6 +1,7 @@
 """Connections and migrations on a real server."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 
 import psycopg
@@ -9,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from runtime.migrations import migrate
-from runtime.postgres import connect, create_engine, ping
+from runtime.postgres import close_engine, connect, create_engine, ping
 
 SAMPLE = "tests.runtime.sample"
 
@@ -53,3 +54,26 @@ async def test_ping_raises_when_the_database_is_gone(postgres_url: str) -> None:
     with pytest.raises(Exception, match="refused"):
         await ping(gone)
     await gone.dispose()
+
+
+async def test_a_connection_in_use_comes_back_before_the_engine_is_closed(
+    postgres_url: str,
+) -> None:
+    await _close_while_in_use(postgres_url)
+    # One that came back too late is told of as a warning, which is an error here.
+    gc.collect()
+
+
+async def _close_while_in_use(url: str) -> None:
+    engine = create_engine(url, role=None, pool_size=1, application_name="test")
+    begun = asyncio.Event()
+
+    async def last_call() -> None:
+        async with engine.connect() as connection:
+            begun.set()
+            await connection.execute(text("SELECT pg_sleep(0.2)"))
+
+    last = asyncio.create_task(last_call())
+    await begun.wait()
+    await close_engine(engine)
+    await last
