@@ -24,6 +24,8 @@ NewDatabase = Callable[[str], str]
 
 def pytest_configure() -> None:
     """Gives every call a trace, as each service's process does."""
+    # A fork that becomes another program at once: gRPC must not begin its threads anew in it.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     trace.set_tracer_provider(TracerProvider())
     # How long one example takes says more about the machine than about the code.
     settings.register_profile("any machine", deadline=None)
