@@ -5,7 +5,7 @@ Its own aiohttp client is not used: it calls every exception retryable, so that 
 mid-answer escapes as another type; and its time limit is 80 seconds.
 
 The SDK makes an object of every value in an answer, which takes fifty times as long as reading the
-JSON: a page of 100 balance transactions held up the event loop for 150 ms. So an answer that is
+JSON: a page of 100 balance transactions held up the event loop for 130 ms. So an answer that is
 JSON is read here, and the SDK gets an empty object to make its own of; `answer_of` gives the real
 one. What the SDK is for stays with it: the request, its parameters and headers, and all errors.
 """

@@ -93,9 +93,10 @@ async def test_an_interrupted_import_says_so(served: Served, tmp_path: Path) -> 
         await asyncio.wait_for(proxy.stalled.wait(), COMMAND_SECONDS)
         ended = asyncio.ensure_future(process.communicate())
         # Python drops a Ctrl-C that comes within a callback; people press it again.
-        while not ended.done():
-            process.send_signal(signal.SIGINT)
-            await asyncio.wait((ended,), timeout=1)
+        async with asyncio.timeout(COMMAND_SECONDS):
+            while not ended.done():
+                process.send_signal(signal.SIGINT)
+                await asyncio.wait((ended,), timeout=1)
         output, _ = await ended
     assert process.returncode == 2
     assert output.decode().splitlines()[-1] == (

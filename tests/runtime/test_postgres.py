@@ -1,14 +1,15 @@
 """Connections and migrations on a real server."""
 
 import asyncio
-import gc
 from collections.abc import Callable
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from runtime import postgres
 from runtime.migrations import migrate
 from runtime.postgres import close_engine, connect, create_engine, ping
 
@@ -59,13 +60,8 @@ async def test_ping_raises_when_the_database_is_gone(postgres_url: str) -> None:
 async def test_a_connection_in_use_comes_back_before_the_engine_is_closed(
     postgres_url: str,
 ) -> None:
-    await _close_while_in_use(postgres_url)
-    # One that came back too late is told of as a warning, which is an error here.
-    gc.collect()
-
-
-async def _close_while_in_use(url: str) -> None:
-    engine = create_engine(url, role=None, pool_size=1, application_name="test")
+    engine = create_engine(postgres_url, role=None, pool_size=1, application_name="test")
+    came_back = told_of_returns(engine)
     begun = asyncio.Event()
 
     async def last_call() -> None:
@@ -76,4 +72,24 @@ async def _close_while_in_use(url: str) -> None:
     last = asyncio.create_task(last_call())
     await begun.wait()
     await close_engine(engine)
+    assert len(came_back) == 1
     await last
+
+
+async def test_who_keeps_a_connection_does_not_keep_the_engine_open(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "CLOSE_TIMEOUT_SECONDS", 0.05)
+    engine = create_engine(postgres_url, role=None, pool_size=1, application_name="test")
+    came_back = told_of_returns(engine)
+    async with engine.connect() as connection:
+        await close_engine(engine)
+        assert came_back == []
+        await connection.invalidate()
+
+
+def told_of_returns(engine: AsyncEngine) -> list[object]:
+    """Grows by each connection that comes back to the pool."""
+    returned: list[object] = []
+    event.listen(engine.sync_engine, "checkin", lambda connection, _: returned.append(connection))
+    return returned
