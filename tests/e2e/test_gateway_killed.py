@@ -35,6 +35,19 @@ def acted(requests: list[dict[str, Any]]) -> bool:
     return any(request["acted"] for request in requests)
 
 
+async def until_acted(twin: TwinAdmin, call: "asyncio.Future[payment.Payment]") -> None:
+    """Waits until Stripe has acted; fails with the call's own error if the call ends before."""
+    seen = asyncio.ensure_future(poll(lambda: twin.requests("POST", INTENTS), acted))
+    try:
+        either: list[asyncio.Future[Any]] = [call, seen]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not seen.done():
+            pytest.fail(f"answered before Stripe acted: {await call}")
+        await seen
+    finally:
+        seen.cancel()
+
+
 @pytest.mark.parametrize("fault", ["hang", "reset"])
 @pytest.mark.parametrize("told_by_webhook", [True, False], ids=["webhook", "no webhook"])
 async def test_one_charge_one_hold_one_result(
@@ -53,7 +66,7 @@ async def test_one_charge_one_hold_one_result(
             await twin.pause_webhooks()
             await twin.add_fault(kind=fault, when="after", method="POST", path=INTENTS)
             call = asyncio.ensure_future(shop.send(request))
-            await poll(lambda: twin.requests("POST", INTENTS), acted)
+            await until_acted(twin, call)
             assert await engine.gateway.kill() == -9
             with pytest.raises(grpc.aio.AioRpcError):
                 await call

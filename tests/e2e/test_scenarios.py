@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from sandbox.clients import Clients
-from sandbox.demo.books import check_charges, ledger_name, read_story, read_trial_balance
+from sandbox.demo.books import check_charges, ledger_name, read_story, settled_trial_balance
 from sandbox.demo.scenarios import SCENARIOS, Parties, Scenario
 from sandbox.demo.shop import Shop
 from sandbox.twin_admin import TwinAdmin
@@ -37,7 +37,7 @@ async def test_a_scenario_ends_as_it_must_and_the_books_agree(
         if scenario.title in WANTED_ENTRIES:
             effects = Counter(line.effect for line in story.lines)
             assert effects == WANTED_ENTRIES[scenario.title]
-    trial = await read_trial_balance(clients, ledger, twin)
+    trial = await settled_trial_balance(clients, ledger, twin)
     trial.check()
     assert trial.debits > 0
     assert await check_charges(clients, twin) > 0
