@@ -125,6 +125,7 @@ def _services(parts: Parts) -> list[RegisteredService]:
     payments = Payments(
         parts.engine,
         parts.executor,
+        parts.steps,
         Patience(
             parts.engine,
             parts.bells,
@@ -272,7 +273,7 @@ def _duties(parts: Parts) -> Iterator[Duty]:
     """What one worker of all does; the others stand by."""
     bell = parts.worker_bell
     rails, lease = parts.rails.rails, parts.settings.lease
-    line = Line(parts.engine, parts.executor, rails, parts.clock, lease=lease)
+    line = Line(parts.engine, parts.steps, parts.executor, rails, parts.clock, lease=lease)
     yield Duty("line", lambda: run_rounds("line", line.round, bell, WORK_POLL_SECONDS))
     deadlines = Deadlines(parts.engine, parts.clock, parts.bells, bell)
     yield Duty(

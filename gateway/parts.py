@@ -18,6 +18,7 @@ from gateway.payments.connections import commit_connections
 from gateway.payments.executor import Executor
 from gateway.payments.feed import Feed
 from gateway.payments.observing import Timing
+from gateway.payments.steps import Steps
 from gateway.payments.stripe_events import PaymentEvents
 from gateway.payments.wakeups import PaymentBells
 from gateway.rails.opening import OpenRails, open_rails
@@ -53,6 +54,7 @@ class Parts:
     delivery_bell: Bell
     feed: Feed
     back_office_bell: Bell
+    steps: Steps
     executor: Executor
     merchants: MerchantStore
     sync: MerchantSync
@@ -101,9 +103,10 @@ async def open_parts(
     inbox = PostgresInbox(engine, clock)
     buffer: Buffer = BrokerBuffer(broker, clock) if broker else PostgresBuffer(inbox, clock)
     stack.push_async_callback(buffer.close)
-    executor = Executor(
+    committer = PaymentCommitter(commits)
+    steps = Steps(
         engine,
-        PaymentCommitter(commits),
+        committer,
         Outside(rails.rails, ComplianceClient(channel, settings.compliance_timeout_seconds)),
         clock,
         bells,
@@ -111,7 +114,7 @@ async def open_parts(
         limits=RunLimits(settings.call_seconds, settings.lease),
         timing=timing,
     )
-    events = PaymentEvents(engine, rails.rails, executor, bells, worker_bell, timing)
+    events = PaymentEvents(engine, rails.rails, steps, bells, worker_bell, timing)
     return Parts(
         settings=settings,
         clock=clock,
@@ -128,7 +131,8 @@ async def open_parts(
         delivery_bell=Bell(),
         feed=Feed(engine),
         back_office_bell=Bell(),
-        executor=executor,
+        steps=steps,
+        executor=Executor(steps, committer),
         merchants=merchants,
         sync=MerchantSync(rails.rails, merchants, clock),
         inbox=inbox,

@@ -5,6 +5,7 @@ The server is the embedded one, unless `LEDGER_DATABASE_URL`, `GATEWAY_DATABASE_
 """
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -24,6 +25,8 @@ NewDatabase = Callable[[str], str]
 
 def pytest_configure() -> None:
     """Gives every call a trace, as each service's process does."""
+    # A shell's background jobs ignore Ctrl-C, and so would the commands that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # A fork that becomes another program at once: gRPC must not begin its threads anew in it.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     trace.set_tracer_provider(TracerProvider())

@@ -9,6 +9,7 @@ locks the rows, reads and decides again (see docs/adr/0016-payments-commit-in-gr
 import asyncio
 import contextvars
 from collections import deque
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import psycopg
@@ -22,6 +23,7 @@ from gateway.payments.writes import Writes, encode
 from runtime.connections import Connections
 from runtime.logs import get_logger
 from runtime.sql_files import read_sql
+from runtime.telemetry import child_span, tracer
 
 # What one transaction writes at most, and what may wait: beyond it a part takes the general path,
 # whose pool bounds it.
@@ -45,6 +47,7 @@ CONFLICTS = Counter(
 )
 
 log = get_logger(__name__)
+_tracer = tracer(__name__)
 
 
 class Waiting(NamedTuple):
@@ -135,6 +138,11 @@ class PaymentCommitter:
         async with self._connections.borrow() as connection:
             cursor = await connection.execute(STATEMENT, parameters, prepare=True)
             return {number for (number,) in await cursor.fetchall()}
+
+
+def commit_span() -> AbstractContextManager[object]:
+    """Covers one caller's wait for its commit, whose own statement belongs to many traces."""
+    return child_span(_tracer, "gateway.commit", {"db.system": "postgresql"})
 
 
 def _may_have_been_committed(error: psycopg.Error) -> bool:

@@ -14,7 +14,7 @@ from runtime.sql_files import sql_statement
 MAX_OPERATIONS_OF_A_PAYMENT = 1_000
 
 _CLAIM = sql_statement(__file__, "claim_operations")
-_CLAIM_HEAD = sql_statement(__file__, "claim_head_of_line")
+_CLAIM_FRONT = sql_statement(__file__, "claim_front_of_line")
 _OPEN = OPERATION.c.end_time.is_(None)
 
 
@@ -62,13 +62,16 @@ async def claim(
     return [operation_of(row) for row in rows]
 
 
-async def claim_head_of_line(
-    connection: AsyncConnection, corridor: str, now: datetime, lease_until: datetime
-) -> Operation | None:
-    """Leases the first in line of a corridor; None if there is none or its time has not come."""
-    parameters = {"corridor": corridor, "now": now, "lease_until": lease_until}
-    row = (await connection.execute(_CLAIM_HEAD, parameters)).first()
-    return operation_of(row) if row is not None else None
+async def claim_front_of_line(
+    connection: AsyncConnection, corridor: str, now: datetime, lease_until: datetime, limit: int
+) -> list[Operation]:
+    """Leases up to `limit` operations from the front of a corridor's line, in order; none behind
+    one that somebody holds or whose time has not come."""
+    parameters = {
+        "corridor": corridor, "now": now, "lease_until": lease_until, "limit": limit
+    }  # fmt: skip
+    rows = await connection.execute(_CLAIM_FRONT, parameters)
+    return sorted(map(operation_of, rows), key=lambda operation: operation.payment_id)
 
 
 async def get_operation(connection: AsyncConnection, operation_id: str) -> Operation | None:

@@ -38,6 +38,7 @@ from gateway.payments.recording import record_changes, record_new
 from gateway.payments.refusal import Refusal
 from gateway.payments.requests import Command, Done, find_request, known_request
 from gateway.payments.states import PaymentState, Transition
+from gateway.payments.steps import Steps
 from gateway.payments.store import RequestRecord
 from gateway.payments.story import Story
 from gateway.payments.waiting import Patience, Until
@@ -57,6 +58,7 @@ class Payments:
         self,
         engine: AsyncEngine,
         executor: Executor,
+        steps: Steps,
         patience: Patience,
         clock: Clock,
         *,
@@ -64,6 +66,7 @@ class Payments:
     ) -> None:
         self._engine = engine
         self._executor = executor
+        self._steps = steps
         self._patience = patience
         self._clock = clock
         self._max_queue_length = max_queue_length
@@ -121,12 +124,12 @@ class Payments:
 
     def _new(self, record: RequestRecord, payment: Payment) -> NewPayment:
         """What a new payment writes where nobody is in line and its request_id is new."""
-        given = self._executor.circumstances()
+        given = self._steps.circumstances()
         operation = check_operation(payment, given.fresh_operation_id, given.now, CHECK_WINDOW)
         return NewPayment(
             record,
             Change(None, payment, CREATED),
-            self._executor.lease(sent(operation, given.now), given.now),
+            self._steps.lease(sent(operation, given.now), given.now),
             given.now,
             alone=payment.unavailable_policy is UnavailablePolicy.QUEUE,
         )
@@ -134,11 +137,11 @@ class Payments:
     async def _begin(self, connection: AsyncConnection, payment: Payment) -> Claimed | None:
         """Writes a new payment and its first operation: ours to run, unless others are in line."""
         joins_line = await self._joins_line(connection, payment)
-        given = self._executor.circumstances()
+        given = self._steps.circumstances()
         await record_new(connection, payment)
         operation = check_operation(payment, given.fresh_operation_id, given.now, CHECK_WINDOW)
         if not joins_line:
-            operation = self._executor.lease(sent(operation, given.now), given.now)
+            operation = self._steps.lease(sent(operation, given.now), given.now)
             await operation_store.add_operation(connection, operation)
             return Claimed(operation, payment, begun=True)
         assert payment.queue_deadline is not None
@@ -161,7 +164,7 @@ class Payments:
             return False
         limit = self._max_queue_length
         length = await operation_store.length_of_line(connection, payment.corridor, limit)
-        elsewhere = self._executor.circumstances().elsewhere
+        elsewhere = self._steps.circumstances().elsewhere
         waits = length > 0 and not elsewhere.available(payment.corridor)
         if waits and next_route(payment, elsewhere) is not None:
             # Those in line wait for a corridor that this payment need not wait for.
@@ -186,7 +189,7 @@ class Payments:
         return await self._created(payment_id)
 
     async def _retry(self, connection: AsyncConnection, payment: Payment) -> Claimed:
-        given = self._executor.circumstances()
+        given = self._steps.circumstances()
         queue_deadline = None
         if payment.queue_timeout is not None:
             queue_deadline = given.now + payment.queue_timeout
@@ -200,7 +203,7 @@ class Payments:
         )
         await record_changes(connection, [change], given.now)
         operation = check_operation(change.after, given.fresh_operation_id, given.now, CHECK_WINDOW)
-        operation = self._executor.lease(sent(operation, given.now), given.now)
+        operation = self._steps.lease(sent(operation, given.now), given.now)
         await operation_store.add_operation(connection, operation)
         return Claimed(operation, change.after, begun=True)
 
@@ -242,7 +245,7 @@ class Payments:
             await operation_store.add_operation(connection, started.operation)
             await operation_store.call_workers(connection)
             return None
-        operation = self._executor.lease(sent(started.operation, now), now)
+        operation = self._steps.lease(sent(started.operation, now), now)
         await operation_store.add_operation(connection, operation)
         return Claimed(operation, started.payment, begun=True)
 

@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.bookkeeping.reporting import enqueue
 from gateway.payments import operation_store, store
-from gateway.payments.executor import Executor
 from gateway.payments.fees import ChargeFee, fee_facts, fee_of, fee_step
 from gateway.payments.ids import new_id
 from gateway.payments.intents import UnreadableIntentError, read_intent
@@ -24,6 +23,7 @@ from gateway.payments.recording import record_changes, record_refund
 from gateway.payments.refund import as_stripe_says
 from gateway.payments.refunding import refund_made_elsewhere, refund_step
 from gateway.payments.states import PaymentState
+from gateway.payments.steps import Steps
 from gateway.payments.wakeups import PaymentBells
 from gateway.payments.writes import News
 from gateway.rails.outcome import Outcome, OutcomeClass
@@ -45,7 +45,7 @@ class PaymentEvents:
         self,
         engine: AsyncEngine,
         rails: Rails,
-        executor: Executor,
+        steps: Steps,
         bells: PaymentBells,
         worker_bell: Bell,
         timing: Timing,
@@ -54,7 +54,7 @@ class PaymentEvents:
         # Reads need no transaction around them.
         self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._rails = rails
-        self._executor = executor
+        self._steps = steps
         self._bells = bells
         self._worker_bell = worker_bell
         self._timing = timing
@@ -107,7 +107,7 @@ class PaymentEvents:
         fee = fee_of(charge)
         if fee is None:
             return
-        recent = self._executor.recent.of_intent(_id_in(charge, "payment_intent"))
+        recent = self._steps.recent.of_intent(_id_in(charge, "payment_intent"))
         if recent is not None and await self._take_fee_of(recent, fee):
             return
         payment_id = await self.payment_of(charge)
@@ -118,7 +118,7 @@ class PaymentEvents:
             if payment.state is not PaymentState.SUCCEEDED:
                 # The charge comes before the news of its success: once that is in, so is this.
                 raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
-            now = self._executor.circumstances().now
+            now = self._steps.circumstances().now
             if payment.fee_minor is None:
                 await record_changes(connection, [fee_step(payment, fee, now)], now)
             for fact in fee_facts(payment, fee, now):
@@ -129,9 +129,9 @@ class PaymentEvents:
         """Writes the fee of a payment that this process wrote last, if it still stands so."""
         if payment.state is not PaymentState.SUCCEEDED or payment.fee_minor is not None:
             return False
-        now = self._executor.circumstances().now
+        now = self._steps.circumstances().now
         news = News(payment, fee_step(payment, fee, now), fee_facts(payment, fee, now), now)
-        written = await self._executor.write(news)
+        written = await self._steps.write(news)
         if written:
             self._bells.ring(payment.id)
         return written
@@ -156,7 +156,7 @@ class PaymentEvents:
             payment = await self._lock(connection, payment_id)
             if payment.state is not PaymentState.SUCCEEDED:
                 raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
-            given = self._executor.circumstances()
+            given = self._steps.circumstances()
             refund = await store.refund_of_stripe(connection, str(stripe_refund["id"]))
             if refund is None:
                 ours = str((stripe_refund.get("metadata") or {}).get(REFUND_KEY) or "")
@@ -184,7 +184,7 @@ class PaymentEvents:
     async def _apply_intent(self, payment_id: str, intent: Mapping[str, Any]) -> None:
         async with self._engine.begin() as connection:
             payment = await self._lock(connection, payment_id)
-            now = self._executor.circumstances().now
+            now = self._steps.circumstances().now
             change = observe(payment, read_intent(intent), now, self._timing, decided=False)
             if change is None:
                 return
@@ -198,7 +198,7 @@ class PaymentEvents:
             seen = read_intent({"id": event.object_id, **event.object})
         except UnreadableIntentError:
             return False
-        recent = self._executor.recent.of_intent(event.object_id)
+        recent = self._steps.recent.of_intent(event.object_id)
         if recent is not None and covers(recent, seen):
             return True
         async with self._reading.connect() as connection:

@@ -17,7 +17,7 @@ from sqlalchemy import update
 
 import gateway.bookkeeping.worker
 import gateway.payments.authorizing
-import gateway.payments.executor
+import gateway.payments.steps
 import gateway.webhooks.receiver
 from gateway.bookkeeping.ledger_requests import ledger_item
 from gateway.bookkeeping.store import BookingStore
@@ -157,7 +157,7 @@ def _forget_jobs() -> None:
 
 
 def _resend_past_the_horizon() -> None:
-    _put(gateway.payments.executor, "next_step", lambda *_: Step.SEND)
+    _put(gateway.payments.steps, "next_step", lambda *_: Step.SEND)
 
 
 def _hold_up_the_first_byte() -> None:

@@ -18,7 +18,7 @@ from gateway.config import GatewaySettings
 from gateway.parts import DATABASE_ROLE
 from gateway.payments.committer import PaymentCommitter
 from gateway.payments.connections import commit_connections
-from gateway.payments.executor import Executor
+from gateway.payments.steps import Asked, Steps
 from runtime.clock import Clock
 from runtime.connections import Connections
 from runtime.migrations import migrate
@@ -118,15 +118,14 @@ def killed_before_saving(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """While set, every process dies after the outside has answered and before that is saved."""
     dying = asyncio.Event()
     dying.set()
-    save = Executor._finish
+    save = Steps.finish
 
-    async def die(self: Executor, *arguments: Any, **named: Any) -> Any:
-        operation = arguments[0]
-        if dying.is_set() and operation.kind != "CHECK":
+    async def die(self: Steps, asked: Asked) -> Any:
+        if dying.is_set() and asked.operation.kind != "CHECK":
             raise DiedError
-        return await save(self, *arguments, **named)
+        return await save(self, asked)
 
-    monkeypatch.setattr(Executor, "_finish", die)
+    monkeypatch.setattr(Steps, "finish", die)
     return dying
 
 

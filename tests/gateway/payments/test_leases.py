@@ -68,6 +68,13 @@ async def claim(engine: AsyncEngine, now: datetime, limit: int = 100) -> list[Op
         return await operation_store.claim(connection, now, now + LEASE, limit)
 
 
+async def claim_front(engine: AsyncEngine, now: datetime, limit: int = 100) -> list[Operation]:
+    async with engine.begin() as connection:
+        return await operation_store.claim_front_of_line(
+            connection, "default", now, now + LEASE, limit
+        )
+
+
 async def save(engine: AsyncEngine, operation: Operation) -> None:
     async with engine.begin() as connection:
         await operation_store.save_operation(connection, operation)
@@ -132,19 +139,27 @@ async def test_what_waits_in_line_is_taken_by_nobody_else_and_in_order(
     for payment_id in reversed(payments):
         await add(engine, payment_id, queued=True)
     assert await claim(engine, NOW) == []
-    taken: list[str] = []
-    for _ in payments:
-        async with engine.begin() as connection:
-            head = await operation_store.claim_head_of_line(connection, "default", NOW, NOW + LEASE)
-        assert head is not None
-        taken.append(head.payment_id)
-        async with engine.begin() as connection:
-            # Nobody overtakes the head while it is taken.
-            assert (
-                await operation_store.claim_head_of_line(connection, "default", NOW, NOW + LEASE)
-            ) is None
-        await save(engine, decided(head, OperationState.SUCCEEDED, NOW))
-    assert taken == payments
+    front = await claim_front(engine, NOW, limit=2)
+    assert [operation.payment_id for operation in front] == payments[:2]
+    # Nobody overtakes the head while it is taken.
+    await save(engine, decided(front[1], OperationState.SUCCEEDED, NOW))
+    assert await claim_front(engine, NOW) == []
+    await save(engine, decided(front[0], OperationState.SUCCEEDED, NOW))
+    [last] = await claim_front(engine, NOW)
+    assert last.payment_id == payments[2]
+
+
+async def test_nobody_passes_one_in_line_whose_time_has_not_come(engine: AsyncEngine) -> None:
+    payments = sorted([await add_payment(engine) for _ in range(3)])
+    later = NOW + timedelta(minutes=1)
+    await add(engine, payments[0], queued=True)
+    await add(engine, payments[1], queued=True, next_attempt_time=later)
+    await add(engine, payments[2], queued=True)
+    assert [each.payment_id for each in await claim_front(engine, NOW)] == payments[:1]
+    # When the time has come the lease of the first is over, too: all are taken, the first anew.
+    front = await claim_front(engine, later + LEASE)
+    assert [each.payment_id for each in front] == payments
+    assert [each.fencing_token for each in front] == [2, 1, 1]
 
 
 async def test_taking_over_makes_the_old_token_worthless(engine: AsyncEngine) -> None:
