@@ -35,6 +35,7 @@ CARDS = {
     "createDisputeInquiry": 1,
 }
 NEEDS_CUSTOMER = ("threeDSecure2Required", "threeDSecureRequiredChargeDeclined")
+SAVED = ("visa", "mastercard", "threeDSecure2Required", "authenticationRequired", "refundFail")
 DISPUTED = ("createDispute", "createDisputeInquiry")
 # What is killed how often. "gateways" is both at once; "backend" is one of PostgreSQL's, which
 # makes PostgreSQL end all the others and recover; "postgres" is the whole server.
@@ -78,6 +79,8 @@ def _payment(random: Random, seed: int, number: int) -> PlannedPayment:
     manual = random.random() < 0.4
     amount = random.randrange(100, 50_000)
     off_session = card not in NEEDS_CUSTOMER and random.random() < 0.2
+    # A card is saved in one account.
+    saves = card in SAVED and random.random() < 0.15
     return PlannedPayment(
         number=number,
         request_id=f"chaos-{seed}-{number}",
@@ -85,7 +88,7 @@ def _payment(random: Random, seed: int, number: int) -> PlannedPayment:
         currency=random.choice(CURRENCIES),
         card=card,
         corridor=random.choice(CORRIDORS),
-        roams=random.random() < 0.6,
+        roams=random.random() < 0.6 and not saves,
         blocked=random.random() < 0.02,
         manual=manual,
         off_session=off_session,
@@ -93,6 +96,7 @@ def _payment(random: Random, seed: int, number: int) -> PlannedPayment:
         tries=random.choice((1, 2)) if random.random() < 0.08 else PATIENCE,
         steps=tuple(_steps(random, card, amount, manual=manual)),
         retries=off_session and random.random() < 0.5,
+        saves=saves,
     )
 
 

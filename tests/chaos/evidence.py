@@ -111,6 +111,14 @@ class StripeRefund:
 
 
 @dataclass(frozen=True)
+class SavedObject:
+    """A customer or a SetupIntent at Stripe. `asked` names what of ours it was made for."""
+
+    id: str
+    asked: str
+
+
+@dataclass(frozen=True)
 class Post:
     """A POST that reached Stripe."""
 
@@ -129,6 +137,7 @@ class Evidence:
     feed: tuple[Change, ...] = ()
     intents: tuple[Intent, ...] = ()
     stripe_refunds: tuple[StripeRefund, ...] = ()
+    saved_objects: tuple[SavedObject, ...] = ()
     posts: tuple[Post, ...] = ()
     # Webhooks that the gateway acknowledged, and those that it has.
     acknowledged_events: frozenset[str] = frozenset()

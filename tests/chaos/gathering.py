@@ -26,6 +26,7 @@ from tests.chaos.evidence import (
     PaymentRecord,
     Post,
     RefundRecord,
+    SavedObject,
     StripeRefund,
     Told,
 )
@@ -79,6 +80,9 @@ async def gather(
             feed=await _feed(clients, int(last[0])),
             intents=tuple(_intents(books)),
             stripe_refunds=tuple(_refunds(books)),
+            saved_objects=tuple(
+                SavedObject(made["id"], asked) for asked, made in await twin.saved()
+            ),
             posts=await _posts(twin),
             acknowledged_events=acknowledged,
             stored_events=stored,

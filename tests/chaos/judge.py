@@ -83,6 +83,13 @@ def double_refund(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("double refund", refund_id, f"{count} at Stripe")
 
 
+def saved_twice(evidence: Evidence) -> Iterator[Violation]:
+    """For one customer, and for one card saved, of ours at most one at Stripe."""
+    for asked, count in Counter(saved.asked for saved in evidence.saved_objects).items():
+        if count > 1:
+            yield Violation("saved twice", asked, f"{count} at Stripe")
+
+
 def lost_payment(evidence: Evidence) -> Iterator[Violation]:
     """What was accepted, or is at Stripe, is known, under one id per request."""
     known = {payment.id: payment for payment in evidence.payments}
@@ -286,6 +293,6 @@ def told(evidence: Evidence) -> Iterator[Violation]:
 
 
 RULES: tuple[Rule, ...] = (
-    *(double_charge, double_refund, lost_payment, undecided, truth_at_stripe, truth_of_refunds),
-    *(final_answers, books, keys, webhooks, feed, told),
+    *(double_charge, double_refund, saved_twice, lost_payment, undecided, truth_at_stripe),
+    *(truth_of_refunds, final_answers, books, keys, webhooks, feed, told),
 )

@@ -30,7 +30,8 @@ class Step:
 class PlannedPayment:
     """One payment and what its client will do with it; `tries` is how often it asks in vain at
     most, all its questions together, `roams` that it may be charged through the other corridor,
-    and `retries` that a declined card is tried again in the days that follow."""
+    `retries` that a declined card is tried again in the days that follow, and `saves` that the
+    client saves the card first."""
 
     number: int
     request_id: str
@@ -46,6 +47,7 @@ class PlannedPayment:
     tries: int
     steps: tuple[Step, ...]
     retries: bool = False
+    saves: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,6 @@ from random import Random
 
 import grpc
 
-from compliance.v1 import subject_pb2 as subject
 from gateway.outgoing.endpoint import MAX_IN_FLIGHT
 from gateway.v1 import webhook_endpoint_service_pb2 as pb
 from gateway.v1.webhook_endpoint_service_pb2_grpc import WebhookEndpointServiceStub
@@ -19,6 +18,7 @@ from sandbox.clients import Clients
 from sandbox.demo.scenarios import SANCTIONED_NAME
 from sandbox.demo.shop import Shop
 from tests.chaos.children import Nursery
+from tests.chaos.client import play
 from tests.chaos.cluster import Cluster, running_cluster
 from tests.chaos.customers import Customers
 from tests.chaos.evidence import Evidence, Told
@@ -26,7 +26,7 @@ from tests.chaos.gathering import gather
 from tests.chaos.healing import HORIZONS, Time, heal, pass_horizons
 from tests.chaos.judge import Violation, judge
 from tests.chaos.patience import Patience
-from tests.chaos.plan import GATEWAYS, Plan
+from tests.chaos.plan import GATEWAYS, Plan, PlannedPayment
 from tests.chaos.progress import Progress
 from tests.chaos.troubles import Troubles
 from tests.chaos.twin import SteeredTwin
@@ -61,12 +61,14 @@ class Report:
         evidence = self.evidence
         states = Counter(payment.state for payment in evidence.payments)
         captured = sum(1 for intent in evidence.intents if intent.received_minor)
+        saved = sum(" setup_intents " in made.asked for made in evidence.saved_objects)
         return ", ".join(
             (
                 f"{len(self.plan.payments)} payments",
                 f"{sum(self.kills.values())} kills",
                 f"{broken['double charge']} double charges",
                 f"{broken['double refund']} double refunds",
+                f"{broken['saved twice']} cards saved twice",
                 f"{broken['lost payment']} lost",
                 f"{broken['undecided']} undecided",
                 f"{broken['untrue state'] + broken['untrue refund']} untrue states",
@@ -78,6 +80,7 @@ class Report:
                 f"{broken['told']} changes untold",
                 f"{captured} charges",
                 f"{len(evidence.stripe_refunds)} refunds",
+                f"{saved} cards saved",
                 f"{len(evidence.posts)} POSTs",
                 f"{len(evidence.stored_events)} webhooks",
                 f"{len(evidence.told or ())} webhooks to a client",
@@ -103,7 +106,7 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
             await stack.enter_async_context(cluster.channel(gateway)) for gateway in GATEWAYS
         ]
         progress = Progress()
-        customers = await open_shop(cluster, twin, channels, progress)
+        customers = await open_shop(cluster, twin, channels, plan.payments)
         listener = await stack.enter_async_context(Receiver.listening())
         secret = await listen(channels[0], listener.url)
         troubles = Troubles(cluster, twin, plan, progress)
@@ -111,7 +114,8 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
         going = asyncio.create_task(troubles.run())
         telling = asyncio.create_task(_tell(progress, cluster, customers, say, started))
         try:
-            await customers.play(plan.payments, clients_at_once(len(plan.payments)))
+            at_once = clients_at_once(len(plan.payments))
+            await play(customers, plan.payments, at_once, progress)
             progress.finish()
             await going
         finally:
@@ -155,9 +159,13 @@ def clients_at_once(payments: int) -> int:
 
 
 async def open_shop(
-    cluster: Cluster, twin: SteeredTwin, channels: list[grpc.aio.Channel], progress: Progress
+    cluster: Cluster,
+    twin: SteeredTwin,
+    channels: list[grpc.aio.Channel],
+    payments: Sequence[PlannedPayment] = (),
 ) -> Customers:
-    """The clients, with a merchant that may be paid, one that may not, and a customer."""
+    """The clients, with a merchant that may be paid, one that may not, a customer, and one more for
+    each card that is to be saved."""
     async with (
         cluster.channel("compliance") as compliance,
         cluster.channel("ledger") as ledger,
@@ -167,14 +175,19 @@ async def open_shop(
         merchant = await shop.add_merchant("Fern & Finch Bookshop LLC")
         blocked = await shop.add_merchant(SANCTIONED_NAME)
         await shop.confirm_matches(blocked)
-        customer = await shop.add_subject(subject.SUBJECT_KIND_CUSTOMER, "Ada Mapleton")
+        customer = await shop.add_customer("Ada Mapleton")
+        savers = {
+            planned.request_id: await shop.add_customer("Ada Mapleton")
+            for planned in payments
+            if planned.saves
+        }
     return Customers(
         channels,
         twin,
-        progress,
         merchant=merchant,
         blocked_merchant=blocked,
         customer=customer,
+        savers=savers,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from gateway.v1 import payment_pb2 as payment
 from sandbox.polling import poll
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
+from tests.chaos.client import play
 from tests.chaos.cluster import Cluster
 from tests.chaos.customers import Customers
 from tests.chaos.drawing import draw_plan
@@ -35,12 +36,13 @@ class Stage:
     cluster: Cluster
     twin: SteeredTwin
     customers: Customers
+    progress: Progress
     troubles: Troubles
     time: Time
 
     async def pay(self, number: int, *steps: Step, **changes: Any) -> None:
         """Plays the client of a payment to its end."""
-        await self.customers.play([planned(number, *steps, **changes)], at_once=1)
+        await play(self.customers, [planned(number, *steps, **changes)], 1, self.progress)
 
     async def until_posts(self, times: int, *, acted: bool) -> None:
         """Waits until so many more charges were asked for, or carried out by Stripe."""
@@ -96,9 +98,9 @@ async def open_stage(cluster: Cluster, twin: SteeredTwin, *gateways: str) -> Sta
     """A stage whose client uses these gateways."""
     progress = Progress()
     channels = [cluster.channel(gateway) for gateway in gateways]
-    customers = await open_shop(cluster, twin, channels, progress)
+    customers = await open_shop(cluster, twin, channels)
     troubles = Troubles(cluster, twin, draw_plan(1, 1, 0), progress)
-    return Stage(cluster, twin, customers, troubles, Time(cluster, twin))
+    return Stage(cluster, twin, customers, progress, troubles, Time(cluster, twin))
 
 
 async def the_answer_is_lost(stage: Stage) -> None:

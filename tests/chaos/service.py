@@ -41,25 +41,30 @@ class Service:
         self._may_run.set()
 
     async def run(self) -> None:
-        """Keeps it running until cancelled."""
-        while True:
-            await self._may_run.wait()
-            child = await self._nursery.start(
-                self.name.partition("-")[0], self._environment, self._log
-            )
-            self._child = child
-            self.starts += 1
-            ready = asyncio.ensure_future(self._until_serving())
-            ended = asyncio.ensure_future(child.ended.wait())
-            await asyncio.wait((ready, ended), return_when=asyncio.FIRST_COMPLETED)
-            if ready.done() and ready.exception() is None:
-                self._serving.set()
-            await cancel(ready)
-            await ended
-            self._serving.clear()
-            self.control.steps_left = 0
-            if child.code not in (-signal.SIGKILL, 0):
-                await asyncio.sleep(RESTART_SECONDS)
+        """Keeps it running until cancelled, which ends it."""
+        try:
+            while True:
+                await self._may_run.wait()
+                await self._run_once()
+        finally:
+            if self._child is not None:
+                self._child.signal(signal.SIGKILL)
+
+    async def _run_once(self) -> None:
+        child = await self._nursery.start(self.name.partition("-")[0], self._environment, self._log)
+        self._child = child
+        self.starts += 1
+        ready = asyncio.ensure_future(self._until_serving())
+        ended = asyncio.ensure_future(child.ended.wait())
+        await asyncio.wait((ready, ended), return_when=asyncio.FIRST_COMPLETED)
+        if ready.done() and ready.exception() is None:
+            self._serving.set()
+        await cancel(ready)
+        await ended
+        self._serving.clear()
+        self.control.steps_left = 0
+        if child.code not in (-signal.SIGKILL, 0):
+            await asyncio.sleep(RESTART_SECONDS)
 
     async def _until_serving(self) -> None:
         # For as long as it lives: its database may come back late, and a connection to the process

@@ -13,6 +13,7 @@ from tests.chaos.evidence import (
     PaymentRecord,
     Post,
     RefundRecord,
+    SavedObject,
     StripeRefund,
     Told,
 )
@@ -37,6 +38,7 @@ INTENT = Intent("pi_1", "default", "pay_1", "succeeded", "USD", 1_000, 1_000, "c
 REFUND = StripeRefund("re_1", "pi_1", "ref_1", "succeeded", 300)
 CREATED = Answer("request-1", "CreatePayment", "pay_1", "SUCCEEDED", 1_000)
 REFUNDED = Answer("request-1.1", "RefundPayment", "pay_1", refund_id="ref_1")
+SAVED = SavedObject("seti_1", "default setup_intents request-1.save")
 HELD = replace(PAID, state="AUTHORIZED", captured_minor=0, refunded_minor=0, refunds=())
 HOLD = replace(INTENT, status="requires_capture", received_minor=0)
 TOLD = (Told(1, "pay_1", 1), Told(2, "pay_1", 2))
@@ -50,6 +52,12 @@ GOOD = Evidence(
         replace(INTENT, id="pi_0", status="requires_payment_method", received_minor=0),
     ),
     stripe_refunds=(REFUND,),
+    # The same number in the other account is another customer.
+    saved_objects=(
+        SAVED,
+        SavedObject("cus_1", "default customers 1"),
+        SavedObject("cus_2", "backup customers 1"),
+    ),
     posts=(
         Post("/v1/payment_intents", "op_1-1", "a", "acct_1"),
         Post("/v1/payment_intents", "op_1-1", "a", "acct_1"),
@@ -118,6 +126,10 @@ FAULTS: dict[str, tuple[str, Evidence]] = {
     "refunded twice": (
         "double refund",
         replace(GOOD, stripe_refunds=(REFUND, replace(REFUND, id="re_2"))),
+    ),
+    "a card saved twice": (
+        "saved twice",
+        replace(GOOD, saved_objects=(SAVED, replace(SAVED, id="seti_2"))),
     ),
     "accepted and forgotten": ("lost payment", replace(GOOD, payments=())),
     "charged for nobody": (

@@ -1,6 +1,6 @@
 """A plan is a function of its seed, and has some of everything."""
 
-from tests.chaos.drawing import CARDS, VICTIMS, draw_plan
+from tests.chaos.drawing import CARDS, SAVED, VICTIMS, draw_plan
 
 PAYMENTS = 500
 KILLS = 40
@@ -28,6 +28,7 @@ def test_everything_happens_within_the_run() -> None:
 def test_there_is_some_of_everything() -> None:
     plan = draw_plan(7, PAYMENTS, 200)
     assert {planned.card for planned in plan.payments} == set(CARDS)
+    assert {planned.card for planned in plan.payments if planned.saves} == set(SAVED)
     assert {kill.victim for kill in plan.kills} == set(VICTIMS)
     assert {kill.steps is None for kill in plan.kills} == {True, False}
     assert {trouble.kind for trouble in plan.troubles} == {

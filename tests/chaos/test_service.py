@@ -1,6 +1,7 @@
-"""A service that comes back is noticed, whatever the looks at it end with."""
+"""A service that comes back is noticed, and one that nobody needs any more is ended."""
 
 import asyncio
+import signal
 from pathlib import Path
 from typing import cast
 
@@ -13,10 +14,15 @@ from tests.chaos.children import Child, Nursery
 
 
 class _Nursery:
-    """Starts nothing that ends."""
+    """Starts something that does not end by itself."""
+
+    def __init__(self) -> None:
+        self.started: list[asyncio.subprocess.Process] = []
 
     async def start(self, *_order: object) -> Child:
-        return Child(pid=0)
+        process = await asyncio.create_subprocess_exec("sleep", "60", start_new_session=True)
+        self.started.append(process)
+        return Child(process.pid)
 
 
 async def test_a_look_that_breaks_is_followed_by_another(
@@ -33,9 +39,12 @@ async def test_a_look_that_breaks_is_followed_by_another(
             raise ending
 
     monkeypatch.setattr(service, "wait_until_serving", look)
-    watched = service.Service("ledger", cast("Nursery", _Nursery()), {}, 1, tmp_path)
+    nursery = _Nursery()
+    watched = service.Service("ledger", cast("Nursery", nursery), {}, 1, tmp_path)
     running = asyncio.create_task(watched.run())
     async with asyncio.timeout(10):
         await watched.serving()
     assert looks == []
     await cancel(running)
+    [process] = nursery.started
+    assert await asyncio.wait_for(process.wait(), 10) == -signal.SIGKILL

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gateway.customers.params import CUSTOMER_KEY, REQUEST_KEY
 from sandbox.stripe_twin.accounts import ACCOUNTS, PlatformAccount
 from sandbox.twin_admin import DisputeOutcome, TwinAdmin, TwinAdminError
 
@@ -35,6 +36,15 @@ class SteeredTwin(TwinAdmin):
         for account in ACCOUNTS:
             for dispute in await self._all_of(account, "disputes", payment_intent=intent_id):
                 await self.decide_dispute(dispute["id"], outcome)
+
+    async def saved(self) -> list[tuple[str, dict[str, Any]]]:
+        """All customers and SetupIntents, each with what of the engine's it was made for."""
+        return [
+            (f"{account.name} {kind} {made['metadata'].get(key, '')}", made)
+            for account in ACCOUNTS
+            for kind, key in (("customers", CUSTOMER_KEY), ("setup_intents", REQUEST_KEY))
+            for made in await self._all_of(account, kind)
+        ]
 
     async def undelivered(self) -> set[str]:
         """Ids of the events that some endpoint has not acknowledged yet, over all accounts."""
