@@ -15,6 +15,7 @@ from sandbox.demo.scenarios import Parties
 from sandbox.demo.shop import CALL_SECONDS, Shop
 from sandbox.engine import Engine
 from sandbox.reconciliation import LEDGER
+from tests.accounts import ACTIVE_ACCOUNT
 
 CORRIDOR = "default"
 # At the twin a refund to that card fails after so long.
@@ -56,19 +57,7 @@ async def merchant_at_stripe(shop: Shop, engine: Engine) -> tuple[str, str]:
         timeout=CALL_SECONDS,
     )
     account = created.merchant.stripe_account_id
-    active = {"status": "active", "requirements": {}}
-    await steer(
-        engine,
-        f"accounts/{account}",
-        {
-            "charges_enabled": True,
-            "payouts_enabled": True,
-            "details_submitted": True,
-            "requirements": {},
-            "future_requirements": {},
-            "capabilities": {"card_payments": active, "transfers": active},
-        },
-    )
+    await steer(engine, f"accounts/{account}", ACTIVE_ACCOUNT)
     await shop.clients.merchants.SyncMerchant(
         merchants.SyncMerchantRequest(merchant_id=created.merchant.merchant_id),
         timeout=CALL_SECONDS,

@@ -15,6 +15,7 @@ from sandbox.polling import poll
 from sandbox.stripe_twin.interventions import LooseEntry
 from sandbox.stripe_twin.steering import AccountState
 from sandbox.stripe_twin.twin import Twin
+from tests.accounts import ACTIVE_ACCOUNT
 from tests.gateway.payments.shop import RefusedError, Shop, euros, fresh
 
 MERCHANT = "shop-1"
@@ -45,16 +46,7 @@ class Treasury:
             )
         )
         account_id: str = created.merchant.stripe_account_id
-        active = {"status": "active", "requirements": {}}
-        state = {
-            "charges_enabled": True,
-            "payouts_enabled": True,
-            "details_submitted": True,
-            "requirements": {},
-            "future_requirements": {},
-            "capabilities": {"card_payments": active, "transfers": active},
-        }
-        twin.steer_account(account_id, AccountState.model_validate(state))
+        twin.steer_account(account_id, AccountState.model_validate(ACTIVE_ACCOUNT))
         money = LooseEntry(type="topup", amount=BALANCE_MINOR, currency="eur")
         twin.record_transaction(account_id, money)
         return cls(shop, twin, account_id)
