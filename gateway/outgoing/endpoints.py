@@ -67,7 +67,7 @@ class Endpoints:
             known = await self._known(connection, request, endpoint.id)
             if known is not None:
                 return known
-            if await store.count_endpoints(connection) >= MAX_ENDPOINTS:
+            if await store.count_endpoints_alone(connection) >= MAX_ENDPOINTS:
                 raise too_many_endpoints(MAX_ENDPOINTS)
             newest = await store.newest_sequence(connection)
             await store.add_endpoint(connection, replace(endpoint, dispatched_sequence=newest))

@@ -14,6 +14,7 @@ from gateway.outgoing.schema import DELIVERY_CHANNEL, ENDPOINT, REQUEST, SECRET
 from gateway.payments.schema import EVENT
 
 _FIELDS = tuple(field.name for field in fields(Endpoint))
+_COUNT_LOCK = "webhook_endpoint_count"
 _LIVING = ENDPOINT.c.state != EndpointState.DELETED
 
 
@@ -76,8 +77,9 @@ async def list_endpoints(connection: AsyncConnection, after: str, limit: int) ->
     return [endpoint_of(row) for row in await connection.execute(statement)]
 
 
-async def count_endpoints(connection: AsyncConnection) -> int:
-    """How many there are."""
+async def count_endpoints_alone(connection: AsyncConnection) -> int:
+    """How many there are; whoever counts them so, too, waits until this transaction ends."""
+    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(_COUNT_LOCK))))
     return (
         await connection.execute(select(func.count()).select_from(ENDPOINT).where(_LIVING))
     ).scalar_one()

@@ -27,6 +27,7 @@ from tests.gateway.payments.shop import fresh
 DELIVERED = webhook_endpoint_pb2.WEBHOOK_DELIVERY_STATE_DELIVERED
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+AT_ONCE = 8
 
 # One endpoint again and again, under other ids.
 _COPY_ENDPOINT = """
@@ -86,6 +87,27 @@ async def test_one_endpoint_more_than_there_may_be_is_refused_and_not_made(
             pb.DeleteWebhookEndpointRequest(request_id=fresh(), endpoint_id=first.id)
         )
         await hooks.create("http://127.0.0.1:1/hook", request_id=request_id)
+
+
+async def test_of_many_at_once_only_so_many_are_made_as_there_may_be(
+    open_shop: OpenShop, database_url: str
+) -> None:
+    async with open_shop(webhooks=False) as shop:
+        hooks = Hooks(shop)
+        first, _ = await hooks.create("http://127.0.0.1:1/hook")
+        with psycopg.connect(database_url) as connection:
+            copies = {"id": first.id, "copies": MAX_ENDPOINTS - 3}
+            connection.execute(_COPY_ENDPOINT, copies)
+        made = await asyncio.gather(
+            *(hooks.create("http://127.0.0.1:1/hook") for _ in range(AT_ONCE)),
+            return_exceptions=True,
+        )
+        refused = [each for each in made if isinstance(each, grpc.aio.AioRpcError)]
+        assert {error.code() for error in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+        assert len(made) - len(refused) == 2
+        with psycopg.connect(database_url) as connection:
+            [(count,)] = connection.execute("SELECT count(*) FROM webhook_endpoint").fetchall()
+        assert count == MAX_ENDPOINTS
 
 
 async def test_no_more_is_put_in_line_for_an_endpoint_that_does_not_take_it(
