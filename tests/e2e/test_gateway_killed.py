@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from gateway.v1 import payment_pb2 as payment
+from gateway.v1 import payment_service_pb2 as payments
 from ledger.v1 import transaction_pb2, transaction_reads_pb2
 from sandbox.addresses import Ports
 from sandbox.clients import open_clients
@@ -22,6 +23,7 @@ from sandbox.twin_admin import TwinAdmin
 # The dead process's lease must run out before another may go on with its operation.
 SHORT_LEASE = {"GATEWAY_CALL_SECONDS": "5", "GATEWAY_LEASE_SECONDS": "6"}
 INTENTS = "/v1/payment_intents"
+TRIES = 5
 
 
 @pytest.fixture
@@ -35,15 +37,26 @@ def acted(requests: list[dict[str, Any]]) -> bool:
     return any(request["acted"] for request in requests)
 
 
-async def until_acted(twin: TwinAdmin, call: "asyncio.Future[payment.Payment]") -> None:
-    """Waits until Stripe has acted; fails with the call's own error if the call ends before."""
-    seen = asyncio.ensure_future(poll(lambda: twin.requests("POST", INTENTS), acted))
+async def send_until_acted(
+    shop: Shop, request: payments.CreatePaymentRequest
+) -> "asyncio.Future[payment.Payment]":
+    """The call that is under way when Stripe has acted.
+
+    On a busy machine compliance may not answer in time, and the client is told to come again.
+    """
+    seen = asyncio.ensure_future(poll(lambda: shop.twin.requests("POST", INTENTS), acted))
     try:
-        either: list[asyncio.Future[Any]] = [call, seen]
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if not seen.done():
-            pytest.fail(f"answered before Stripe acted: {await call}")
-        await seen
+        for _ in range(TRIES):
+            call = asyncio.ensure_future(shop.send(request))
+            either: list[asyncio.Future[Any]] = [call, seen]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if seen.done():
+                await seen
+                return call
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await call
+            assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        raise AssertionError("Stripe was not asked")
     finally:
         seen.cancel()
 
@@ -65,8 +78,7 @@ async def test_one_charge_one_hold_one_result(
             # Stripe acts; its answer is lost, and so are the webhooks until we are back.
             await twin.pause_webhooks()
             await twin.add_fault(kind=fault, when="after", method="POST", path=INTENTS)
-            call = asyncio.ensure_future(shop.send(request))
-            await until_acted(twin, call)
+            call = await send_until_acted(shop, request)
             assert await engine.gateway.kill() == -9
             with pytest.raises(grpc.aio.AioRpcError):
                 await call
