@@ -62,7 +62,7 @@ from gateway.webhooks.schema import CHANNEL as WEBHOOK_CHANNEL
 from gateway.webhooks.upkeep import InboxUpkeep
 from runtime.clock import Clock, SystemClock
 from runtime.migrations import migrate
-from runtime.notifications import Bell, Listener, Subscription
+from runtime.notifications import Listener, Notifier, Subscription
 from runtime.postgres import close_engine, create_engine, database_urls, ping
 from runtime.process import run_service
 from runtime.server import RegisteredService, RpcServer
@@ -101,7 +101,7 @@ async def open_service(
         )
         stack.push_async_callback(parts.executor.drain, settings.drain_seconds)
         stack.push_async_callback(parts.back_office.runner.drain, settings.drain_seconds)
-        feed = run_rounds("feed", parts.feed.round, parts.event_bell, WORK_POLL_SECONDS)
+        feed = run_rounds("feed", parts.feed.round, parts.event_notifier, WORK_POLL_SECONDS)
         work = [parts.rails.modes.run(), parts.rails.breakers.run(), _listener(parts).run(), feed]
         if Role.WORKER in settings.active_roles:
             await parts.back_office.sweep.prepare()
@@ -128,7 +128,7 @@ def _services(parts: Parts) -> list[RegisteredService]:
         parts.steps,
         Patience(
             parts.engine,
-            parts.bells,
+            parts.notifiers,
             parts.settings.answer_seconds,
             parts.settings.slow_answer_seconds,
             parts.rails.rails.is_slow,
@@ -161,7 +161,7 @@ def _services(parts: Parts) -> list[RegisteredService]:
                 parts.merchants,
                 RequestBook(parts.engine, parts.clock),
                 parts.sync,
-                parts.merchant_bell,
+                parts.merchant_notifier,
                 parts.clock,
             ),
             MERCHANT_CLIENTS,
@@ -226,22 +226,22 @@ def _routes(parts: Parts) -> list[web.AbstractRouteDef]:
 
 def _listener(parts: Parts) -> Listener:
     """What other processes of the gateway have done, told by the database."""
-    bells = {
-        OPERATION_CHANNEL: parts.worker_bell,
-        EVENT_CHANNEL: parts.event_bell,
-        MERCHANT_CHANNEL: parts.merchant_bell,
-        WEBHOOK_CHANNEL: parts.webhook_bell,
-        BOOKING_CHANNEL: parts.booking_bell,
-        DELIVERY_CHANNEL: parts.delivery_bell,
-        BACK_OFFICE_CHANNEL: parts.back_office_bell,
-        BREAKER_CHANNEL: parts.rails.breakers.bell,
+    notifiers = {
+        OPERATION_CHANNEL: parts.worker_notifier,
+        EVENT_CHANNEL: parts.event_notifier,
+        MERCHANT_CHANNEL: parts.merchant_notifier,
+        WEBHOOK_CHANNEL: parts.webhook_notifier,
+        BOOKING_CHANNEL: parts.booking_notifier,
+        DELIVERY_CHANNEL: parts.delivery_notifier,
+        BACK_OFFICE_CHANNEL: parts.back_office_notifier,
+        BREAKER_CHANNEL: parts.rails.breakers.notifier,
     }
-    return Listener(parts.url, role=DATABASE_ROLE, bells=bells, name="gateway listener")
+    return Listener(parts.url, role=DATABASE_ROLE, notifiers=notifiers, name="gateway listener")
 
 
 def _worker(parts: Parts) -> Iterator[Loop]:
     """The loops of a process with the role worker."""
-    settings, bell = parts.settings, parts.worker_bell
+    settings, notifier = parts.settings, parts.worker_notifier
     operations = OperationWorker(
         parts.engine,
         parts.executor,
@@ -249,13 +249,16 @@ def _worker(parts: Parts) -> Iterator[Loop]:
         lease=settings.lease,
         concurrency=settings.worker_concurrency,
     )
-    yield run_rounds("operations", operations.round, bell, WORK_POLL_SECONDS)
+    yield run_rounds("operations", operations.round, notifier, WORK_POLL_SECONDS)
     numbering = Numbering(parts.engine)
-    yield run_rounds("numbering", numbering.round, parts.bells.any, NUMBER_POLL_SECONDS)
+    yield run_rounds("numbering", numbering.round, parts.notifiers.any, NUMBER_POLL_SECONDS)
     yield InboxUpkeep(parts.inbox, parts.rails.rails.corridors, parts.clock).run()
     back_office = parts.back_office
     yield run_rounds(
-        "disputes and payouts", back_office.runner.round, parts.back_office_bell, WORK_POLL_SECONDS
+        "disputes and payouts",
+        back_office.runner.round,
+        parts.back_office_notifier,
+        WORK_POLL_SECONDS,
     )
     router = EventRouter(
         merged(
@@ -264,20 +267,20 @@ def _worker(parts: Parts) -> Iterator[Loop]:
             *back_office.routes(),
         )
     )
-    wake = Subscription(parts.webhook_bell)
+    wake = Subscription(parts.webhook_notifier)
     policy = ConsumerPolicy(handler_seconds=settings.call_seconds, lease=settings.lease)
     yield WebhookConsumer(parts.inbox, router, parts.clock, wake, policy=policy).run()
 
 
 def _duties(parts: Parts) -> Iterator[Duty]:
     """What one worker of all does; the others stand by."""
-    bell = parts.worker_bell
+    notifier = parts.worker_notifier
     rails, lease = parts.rails.rails, parts.settings.lease
     line = Line(parts.engine, parts.steps, parts.executor, rails, parts.clock, lease=lease)
-    yield Duty("line", lambda: run_rounds("line", line.round, bell, WORK_POLL_SECONDS))
-    deadlines = Deadlines(parts.engine, parts.clock, parts.bells, bell)
+    yield Duty("line", lambda: run_rounds("line", line.round, notifier, WORK_POLL_SECONDS))
+    deadlines = Deadlines(parts.engine, parts.clock, parts.notifiers, notifier)
     yield Duty(
-        "deadlines", lambda: run_rounds("deadlines", deadlines.round, bell, WORK_POLL_SECONDS)
+        "deadlines", lambda: run_rounds("deadlines", deadlines.round, notifier, WORK_POLL_SECONDS)
     )
     yield from dispatch_duties(parts)
     recovery = EventRecovery(rails, parts.inbox, parts.clock, parts.merchants.accounts_after)
@@ -285,7 +288,7 @@ def _duties(parts: Parts) -> Iterator[Duty]:
     sweep = parts.back_office.sweep
     yield Duty(
         "balance sweep",
-        lambda: run_rounds("balance sweep", sweep.round, Bell(), WORK_POLL_SECONDS),
+        lambda: run_rounds("balance sweep", sweep.round, Notifier(), WORK_POLL_SECONDS),
     )
 
 

@@ -19,7 +19,7 @@ from gateway.operations.commands import Commands
 from gateway.operations.operation import OperationKind
 from gateway.operations.runner import RunLimits, Runner
 from gateway.payments.stripe_events import PaymentEvents
-from gateway.payments.wakeups import PaymentBells
+from gateway.payments.wakeups import PaymentNotifiers
 from gateway.payouts.compliance import PayoutCompliance
 from gateway.payouts.paying import PayoutCalls, PayoutChecks
 from gateway.payouts.service import PayoutServicer
@@ -53,13 +53,13 @@ def open_back_office(
     rails: Rails,
     compliance: grpc.aio.Channel,
     events: PaymentEvents,
-    bells: PaymentBells,
+    notifiers: PaymentNotifiers,
     merchants: MerchantStore,
     clock: Clock,
 ) -> BackOffice:
     """Puts it together; there is nothing to close."""
     review = timedelta(hours=settings.review_hours)
-    disputes = Disputes(engine, rails, events, bells, clock)
+    disputes = Disputes(engine, rails, events, notifiers, clock)
     payouts = Payouts(engine, rails, merchants, clock)
     answers = DisputeAnswers(engine, rails, disputes)
     calls = PayoutCalls(engine, rails, payouts)

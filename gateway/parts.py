@@ -20,7 +20,7 @@ from gateway.payments.feed import Feed
 from gateway.payments.observing import Timing
 from gateway.payments.steps import Steps
 from gateway.payments.stripe_events import PaymentEvents
-from gateway.payments.wakeups import PaymentBells
+from gateway.payments.wakeups import PaymentNotifiers
 from gateway.rails.opening import OpenRails, open_rails
 from gateway.webhooks.broker_buffer import BrokerBuffer
 from gateway.webhooks.brokers.broker import Broker
@@ -29,7 +29,7 @@ from gateway.webhooks.inbox import PostgresInbox
 from gateway.webhooks.postgres_buffer import PostgresBuffer
 from runtime.client import open_channel
 from runtime.clock import Clock
-from runtime.notifications import Bell
+from runtime.notifications import Notifier
 from runtime.postgres import close_engine, create_engine
 
 DATABASE_ROLE = "gateway_service"
@@ -45,15 +45,15 @@ class Parts:
     url: str
     rails: OpenRails
     timing: Timing
-    bells: PaymentBells
-    worker_bell: Bell
-    event_bell: Bell
-    merchant_bell: Bell
-    webhook_bell: Bell
-    booking_bell: Bell
-    delivery_bell: Bell
+    notifiers: PaymentNotifiers
+    worker_notifier: Notifier
+    event_notifier: Notifier
+    merchant_notifier: Notifier
+    webhook_notifier: Notifier
+    booking_notifier: Notifier
+    delivery_notifier: Notifier
     feed: Feed
-    back_office_bell: Bell
+    back_office_notifier: Notifier
     steps: Steps
     executor: Executor
     merchants: MerchantStore
@@ -79,13 +79,13 @@ async def open_parts(
     commits = commit_connections(url, DATABASE_ROLE)
     await commits.open()
     stack.push_async_callback(commits.close)
-    worker_bell, bells = Bell(), PaymentBells()
+    worker_notifier, notifiers = Notifier(), PaymentNotifiers()
     rails = await stack.enter_async_context(
         open_rails(
             settings.corridors,
             engine,
             machine_group=settings.machine_group,
-            on_change=lambda _corridor: worker_bell.ring(),
+            on_change=lambda _corridor: worker_notifier.notify(),
         )
     )
     channel = open_channel(
@@ -109,12 +109,12 @@ async def open_parts(
         committer,
         Outside(rails.rails, ComplianceClient(channel, settings.compliance_timeout_seconds)),
         clock,
-        bells,
-        worker_bell,
+        notifiers,
+        worker_notifier,
         limits=RunLimits(settings.call_seconds, settings.lease),
         timing=timing,
     )
-    events = PaymentEvents(engine, rails.rails, steps, bells, worker_bell, timing)
+    events = PaymentEvents(engine, rails.rails, steps, notifiers, worker_notifier, timing)
     return Parts(
         settings=settings,
         clock=clock,
@@ -122,15 +122,15 @@ async def open_parts(
         url=url,
         rails=rails,
         timing=timing,
-        bells=bells,
-        worker_bell=worker_bell,
-        event_bell=Bell(),
-        merchant_bell=Bell(),
-        webhook_bell=Bell(),
-        booking_bell=Bell(),
-        delivery_bell=Bell(),
+        notifiers=notifiers,
+        worker_notifier=worker_notifier,
+        event_notifier=Notifier(),
+        merchant_notifier=Notifier(),
+        webhook_notifier=Notifier(),
+        booking_notifier=Notifier(),
+        delivery_notifier=Notifier(),
         feed=Feed(engine),
-        back_office_bell=Bell(),
+        back_office_notifier=Notifier(),
         steps=steps,
         executor=Executor(steps, committer),
         merchants=merchants,
@@ -140,6 +140,6 @@ async def open_parts(
         buffer=buffer,
         events=events,
         back_office=open_back_office(
-            settings, engine, rails.rails, channel, events, bells, merchants, clock
+            settings, engine, rails.rails, channel, events, notifiers, merchants, clock
         ),
     )

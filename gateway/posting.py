@@ -13,7 +13,7 @@ from gateway.parts import Parts
 from gateway.scheduling.rounds import run_rounds
 from gateway.scheduling.scheduler import Duty
 from runtime.config import Environment
-from runtime.notifications import Bell
+from runtime.notifications import Notifier
 
 POLL_SECONDS = 1.0
 PURGE_SECONDS = 600.0
@@ -24,7 +24,7 @@ def webhook_endpoint_servicer(parts: Parts) -> WebhookEndpointServicer:
     sealer = parts.settings.webhook_sealer
     return WebhookEndpointServicer(
         parts.engine,
-        Endpoints(parts.engine, sealer, parts.clock, parts.event_bell, parts.delivery_bell),
+        Endpoints(parts.engine, sealer, parts.clock, parts.event_notifier, parts.delivery_notifier),
         parts.clock,
         public_only=_public_only(parts),
     )
@@ -32,16 +32,16 @@ def webhook_endpoint_servicer(parts: Parts) -> WebhookEndpointServicer:
 
 def dispatch_duties(parts: Parts) -> list[Duty]:
     """Making deliveries of events, and deleting old ones: one worker does it for all."""
-    dispatcher = Dispatcher(parts.engine, parts.clock, parts.delivery_bell)
-    bell = parts.event_bell
+    dispatcher = Dispatcher(parts.engine, parts.clock, parts.delivery_notifier)
+    notifier = parts.event_notifier
     return [
         Duty(
             "webhook dispatch",
-            lambda: run_rounds("webhook dispatch", dispatcher.round, bell, POLL_SECONDS),
+            lambda: run_rounds("webhook dispatch", dispatcher.round, notifier, POLL_SECONDS),
         ),
         Duty(
             "webhook purge",
-            lambda: run_rounds("webhook purge", dispatcher.purge_round, Bell(), PURGE_SECONDS),
+            lambda: run_rounds("webhook purge", dispatcher.purge_round, Notifier(), PURGE_SECONDS),
         ),
     ]
 
@@ -49,13 +49,13 @@ def dispatch_duties(parts: Parts) -> list[Duty]:
 @asynccontextmanager
 async def sending(parts: Parts) -> AsyncIterator[Loop]:
     """The loop that sends; on exit it lets requests under way finish."""
-    bell = parts.delivery_bell
+    notifier = parts.delivery_notifier
     async with Sender(public_only=_public_only(parts), max_connections=MAX_IN_FLIGHT) as sender:
         worker = DeliveryWorker(
-            parts.engine, sender, parts.settings.webhook_sealer, parts.clock, bell
+            parts.engine, sender, parts.settings.webhook_sealer, parts.clock, notifier
         )
         try:
-            yield run_rounds("webhook sending", worker.round, bell, POLL_SECONDS)
+            yield run_rounds("webhook sending", worker.round, notifier, POLL_SECONDS)
         finally:
             await worker.stop(parts.settings.drain_seconds)
 

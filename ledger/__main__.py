@@ -53,8 +53,8 @@ async def open_service(
 
     def on_commit(ledger_id: int, last_sequence: int) -> None:
         feed.on_commit(ledger_id, last_sequence)
-        sealer.ring()
-        snapshots.ring()
+        sealer.notify()
+        snapshots.notify()
 
     ledgers = Ledgers(reader, reads, commits, clock, on_commit)
     server = RpcServer(

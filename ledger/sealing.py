@@ -27,9 +27,9 @@ from ledger.seals import (
 )
 from runtime.clock import Clock
 from runtime.logs import get_logger
-from runtime.notifications import Bell, Subscription
+from runtime.notifications import Notifier, Subscription
 
-# Looked for without a ring as often: commits of other replicas, and what a start finds.
+# Looked for without a notification as often: commits of other replicas, and what a start finds.
 POLL_SECONDS = 5.0
 MAX_LEDGERS_PER_PAGE = 100
 # What one checkpoint adds at most, so that after a long pause progress is kept step by step.
@@ -82,16 +82,16 @@ class Sealer:
         self._signer = signer
         self._clock = clock
         self._interval_seconds = interval_ms / 1_000
-        self._bell = Bell()
+        self._notifier = Notifier()
         self._logs: OrderedDict[int, SealedLog] = OrderedDict()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Says that there is something to seal."""
-        self._bell.ring()
+        self._notifier.notify()
 
     async def run(self) -> None:
         """Seals what there is, rests for the interval, and waits for more."""
-        rung = Subscription(self._bell)
+        notified = Subscription(self._notifier)
         while True:
             try:
                 await self.seal_all()
@@ -99,7 +99,7 @@ class Sealer:
                 SEALS.labels(result="failed").inc()
                 log.warning("sealing_failed", error_type=type(error).__name__)
             await asyncio.sleep(self._interval_seconds)
-            await rung.wait(POLL_SECONDS)
+            await notified.wait(POLL_SECONDS)
 
     async def seal_all(self) -> None:
         """One round: at most one checkpoint for each ledger that has grown."""
@@ -117,7 +117,7 @@ class Sealer:
             after = page[-1].ledger_id
         UNSEALED.set(left + refused)
         if left:
-            self._bell.ring()
+            self._notifier.notify()
 
     async def seal(self, ledger: PendingLedger) -> int:
         """Adds one checkpoint; answers how many transactions are still without.

@@ -11,7 +11,7 @@ from ledger.metrics import SNAPSHOTTED
 from ledger.statements import statement
 from runtime.connections import Connections
 from runtime.logs import get_logger
-from runtime.notifications import Bell, Subscription
+from runtime.notifications import Notifier, Subscription
 
 # A chunk is one short database transaction: it keeps a connection some tens of milliseconds.
 MAX_TRANSACTIONS_PER_CHUNK = 2_000
@@ -19,7 +19,7 @@ MAX_ENTRIES_PER_CHUNK = 20_000
 MAX_LEDGERS_PER_PAGE = 100
 # Between two rounds: what accumulates meanwhile is added up by the reads.
 REST_SECONDS = 0.25
-# Looked for without a ring as often: commits of other replicas, and what a start finds.
+# Looked for without a notification as often: commits of other replicas, and what a start finds.
 POLL_SECONDS = 5.0
 
 log = get_logger(__name__)
@@ -30,15 +30,15 @@ class Snapshots:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._bell = Bell()
+        self._notifier = Notifier()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """There is something to add up."""
-        self._bell.ring()
+        self._notifier.notify()
 
     async def run(self) -> None:
         """Adds up what there is, rests, and waits for more."""
-        rung = Subscription(self._bell)
+        notified = Subscription(self._notifier)
         while True:
             try:
                 while await self.extend_all():
@@ -46,7 +46,7 @@ class Snapshots:
             except Exception as error:  # noqa: BLE001 (the next round goes on from the last chunk)
                 log.warning("snapshot_failed", error_type=type(error).__name__)
             await asyncio.sleep(REST_SECONDS)
-            await rung.wait(POLL_SECONDS)
+            await notified.wait(POLL_SECONDS)
 
     async def extend_all(self) -> bool:
         """Adds a chunk to every ledger that has grown; whether any has more."""

@@ -21,52 +21,52 @@ SLICE_SECONDS = 30.0
 log = get_logger(__name__)
 
 
-class Bell:
-    """Wakes everybody who waits. Take a ticket, look, then wait: a ring in between counts."""
+class Notifier:
+    """Wakes everybody who waits. Take a token, look, then wait: no notification is missed."""
 
     def __init__(self) -> None:
-        self._next_ring = asyncio.Event()
+        self._next = asyncio.Event()
 
-    def ticket(self) -> asyncio.Event:
-        """The ring that comes next."""
-        return self._next_ring
+    def token(self) -> asyncio.Event:
+        """The notification that comes next."""
+        return self._next
 
-    def ring(self) -> None:
-        """Wakes all who hold a ticket."""
-        self._next_ring.set()
-        self._next_ring = asyncio.Event()
+    def notify(self) -> None:
+        """Wakes all who hold a token."""
+        self._next.set()
+        self._next = asyncio.Event()
 
     @staticmethod
-    async def wait(ticket: asyncio.Event, seconds: float) -> None:
-        """Returns at the ring, at the latest after that time."""
+    async def wait(token: asyncio.Event, seconds: float) -> None:
+        """Returns when notified, at the latest after that time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await ticket.wait()
+                await token.wait()
 
 
 class Subscription:
-    """One waiter's view of a bell: remembers a ring until it is waited for."""
+    """One waiter's view of a notifier: remembers a notification until it is waited for."""
 
-    def __init__(self, bell: Bell) -> None:
-        self._bell = bell
-        self._ticket = bell.ticket()
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+        self._token = notifier.token()
 
     async def wait(self, seconds: float) -> None:
-        """Returns when rung since the last return, at the latest after that time."""
-        await Bell.wait(self._ticket, seconds)
-        self._ticket = self._bell.ticket()
+        """Returns when notified since the last return, at the latest after that time."""
+        await Notifier.wait(self._token, seconds)
+        self._token = self._notifier.token()
 
 
 class Listener:
-    """Rings a bell for each notification on its channel, for as long as `run` runs."""
+    """Passes each notification of a channel on to its notifier, for as long as `run` runs."""
 
     def __init__(
-        self, database_url: str, *, role: str | None, bells: Mapping[str, Bell], name: str
+        self, database_url: str, *, role: str | None, notifiers: Mapping[str, Notifier], name: str
     ) -> None:
-        """`bells` by channel; `name` is what the connection is called at the server."""
+        """`notifiers` by channel; `name` is what the connection is called at the server."""
         self._database_url = database_url
         self._role = role
-        self._bells = bells
+        self._notifiers = notifiers
         self._name = name
         self.listening = asyncio.Event()
         """Set while connected: from then on no notification is missed."""
@@ -86,13 +86,13 @@ class Listener:
             self._database_url, role=self._role, application_name=self._name
         )
         async with connection:
-            for channel in self._bells:
+            for channel in self._notifiers:
                 await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
             self.listening.set()
-            for bell in self._bells.values():
+            for notifier in self._notifiers.values():
                 # Something may have come in while we were not connected.
-                bell.ring()
+                notifier.notify()
             while True:
                 async for notification in connection.notifies(timeout=SLICE_SECONDS):
-                    self._bells[notification.channel].ring()
+                    self._notifiers[notification.channel].notify()
                 await connection.execute("SELECT 1")

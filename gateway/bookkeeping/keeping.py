@@ -35,7 +35,7 @@ async def keeping_books(parts: Parts) -> AsyncIterator[None]:
     )
     stop = asyncio.Event()
     work = asyncio.create_task(
-        worker.run(Subscription(parts.booking_bell), stop), name="bookkeeping"
+        worker.run(Subscription(parts.booking_notifier), stop), name="bookkeeping"
     )
     try:
         yield

@@ -20,7 +20,7 @@ from gateway.payments.ids import new_id
 from gateway.payments.payment import Change, Payment, take
 from gateway.payments.recording import record_changes
 from gateway.payments.states import PaymentState, Transition
-from gateway.payments.wakeups import PaymentBells
+from gateway.payments.wakeups import PaymentNotifiers
 from gateway.rails.outcome import Outcome, OutcomeClass
 from gateway.rails.rails import Rails
 from gateway.webhooks.event import EventHandler, PoisonEventError, RetryEventLater, StripeEvent
@@ -43,13 +43,13 @@ class Disputes:
         engine: AsyncEngine,
         rails: Rails,
         payments: PaymentFinder,
-        bells: PaymentBells,
+        notifiers: PaymentNotifiers,
         clock: Clock,
     ) -> None:
         self._engine = engine
         self._rails = rails
         self._payments = payments
-        self._bells = bells
+        self._notifiers = notifiers
         self._clock = clock
 
     def routes(self) -> Mapping[str, EventHandler]:
@@ -80,7 +80,7 @@ class Disputes:
             if payment.state is not PaymentState.SUCCEEDED:
                 raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
             await self.write(connection, payment, stripe_dispute, look_time)
-        self._bells.ring(payment_id)
+        self._notifiers.notify(payment_id)
         return stripe_dispute
 
     async def write(

@@ -24,7 +24,7 @@ from gateway.rails.rails import Rails
 from gateway.v1 import merchant_pb2, merchant_service_pb2_grpc
 from gateway.v1 import merchant_service_pb2 as pb
 from runtime.clock import Clock
-from runtime.notifications import Bell
+from runtime.notifications import Notifier
 from runtime.paging import PageTokens, clamp_page_size
 
 LINK_METHOD = "CreateOnboardingLink"
@@ -44,14 +44,14 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
         store: MerchantStore,
         requests: RequestBook,
         sync: MerchantSync,
-        bell: Bell,
+        notifier: Notifier,
         clock: Clock,
     ) -> None:
         self._rails = rails
         self._store = store
         self._requests = requests
         self._sync = sync
-        self._bell = bell
+        self._notifier = notifier
         self._clock = clock
         self._accounts = AccountFinder(rails, store)
         self._onboarding = Onboarding(rails, store, requests, sync, clock)
@@ -120,13 +120,13 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
     ) -> AsyncIterator[pb.WatchMerchantsResponse]:
         sequence = request.after_sequence
         while True:
-            ticket = self._bell.ticket()
+            token = self._notifier.token()
             found = await self._store.snapshots_after(sequence, WATCH_BATCH)
             for merchant in found:
                 yield pb.WatchMerchantsResponse(merchant=merchant)
                 sequence = merchant.snapshot.sequence
             if len(found) < WATCH_BATCH:
-                await Bell.wait(ticket, WATCH_POLL_SECONDS)
+                await Notifier.wait(token, WATCH_POLL_SECONDS)
 
     async def CreateOnboardingLink(
         self, request: pb.CreateOnboardingLinkRequest, _context: Any

@@ -21,7 +21,7 @@ from runtime.clock import Clock
 from runtime.deadline import remaining
 from runtime.errors import ServiceError
 from runtime.messages import differing_fields, fingerprint
-from runtime.notifications import Bell
+from runtime.notifications import Notifier
 
 # Time kept for writing the answer before the caller's deadline.
 ANSWER_SECONDS = 0.25
@@ -154,9 +154,9 @@ class Commands:
     async def _wait(self, known: RequestRecord, until: float, decided: Decided | None) -> Operation:
         """The operation once it is decided, or as it stands when the time is up."""
         assert known.operation_id is not None, "somebody waits for it"
-        with self._runner.bells.listening(known.subject_id) as bell:
+        with self._runner.notifiers.listening(known.subject_id) as notifier:
             while True:
-                ticket = bell.ticket()
+                token = notifier.token()
                 async with self._engine.connect() as connection:
                     operation = await store.get(connection, known.operation_id)
                     done = (
@@ -167,7 +167,7 @@ class Commands:
                 left = until - asyncio.get_running_loop().time()
                 if done or left <= 0:
                     return operation
-                await Bell.wait(ticket, min(left, POLL_SECONDS))
+                await Notifier.wait(token, min(left, POLL_SECONDS))
 
     def _until(self) -> float:
         left = remaining()

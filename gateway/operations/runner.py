@@ -25,7 +25,7 @@ from gateway.operations.operation import (
 )
 from gateway.payments.operation import Step
 from gateway.payments.reply import IDEMPOTENCY_ERROR
-from gateway.payments.wakeups import PaymentBells
+from gateway.payments.wakeups import PaymentNotifiers
 from gateway.rails.outcome import Outcome, OutcomeClass, follow
 from runtime.clock import Clock
 from runtime.deadline import detached, within
@@ -95,7 +95,7 @@ class Runner:
         self._limits = limits
         self._uniform = uniform
         # By subject: a dispute or a payout.
-        self.bells = PaymentBells()
+        self.notifiers = PaymentNotifiers()
         self._running: set[asyncio.Task[None]] = set()
 
     def leased(self, operation: Operation, now: datetime) -> Operation:
@@ -169,7 +169,7 @@ class Runner:
                 follow_up = self.leased(follow_up, now)
                 await store.add(connection, follow_up)
         OPERATIONS.labels(after.kind, after.state).inc()
-        self.bells.ring(after.subject_id)
+        self.notifiers.notify(after.subject_id)
         return follow_up
 
     async def _ask(self, operation: Operation, step: Step, *, resend: bool) -> Outcome:

@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.outgoing import delivery_store
 from gateway.outgoing.store import call_senders
 from runtime.clock import Clock
-from runtime.notifications import Bell
+from runtime.notifications import Notifier
 
 MAX_STEPS_PER_ROUND = 20
 
@@ -13,10 +13,10 @@ MAX_STEPS_PER_ROUND = 20
 class Dispatcher:
     """Two at once do no harm: an endpoint's row is locked while its cursor moves."""
 
-    def __init__(self, engine: AsyncEngine, clock: Clock, delivery_bell: Bell) -> None:
+    def __init__(self, engine: AsyncEngine, clock: Clock, delivery_notifier: Notifier) -> None:
         self._engine = engine
         self._clock = clock
-        self._delivery_bell = delivery_bell
+        self._delivery_notifier = delivery_notifier
 
     async def round(self) -> bool:
         """Brings each endpoint's deliveries up to the stream; True if there may be more."""
@@ -30,7 +30,7 @@ class Dispatcher:
                         connection, endpoint_id, self._clock.now()
                     )
                     await call_senders(connection)
-                self._delivery_bell.ring()
+                self._delivery_notifier.notify()
                 if not more_of_it:
                     break
             else:

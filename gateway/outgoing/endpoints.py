@@ -24,7 +24,7 @@ from gateway.payments.ids import new_id
 from gateway.rails.errors import request_id_reused
 from runtime.clock import Clock
 from runtime.messages import differing_fields
-from runtime.notifications import Bell
+from runtime.notifications import Notifier
 
 # All of them share the workers' places for requests; outgoing.worker says how.
 MAX_ENDPOINTS = 200
@@ -37,14 +37,20 @@ class Endpoints:
     """Every method raises ServiceError as error_reason.proto says."""
 
     def __init__(
-        self, engine: AsyncEngine, sealer: Sealer, clock: Clock, event_bell: Bell, bell: Bell
+        self,
+        engine: AsyncEngine,
+        sealer: Sealer,
+        clock: Clock,
+        event_notifier: Notifier,
+        notifier: Notifier,
     ) -> None:
-        """`event_bell` wakes who makes deliveries, `bell` who sends them, in this process."""
+        """`event_notifier` wakes who makes deliveries, `notifier` who sends them, in this
+        process."""
         self._engine = engine
         self._sealer = sealer
         self._clock = clock
-        self._event_bell = event_bell
-        self._bell = bell
+        self._event_notifier = event_notifier
+        self._notifier = notifier
 
     async def create(self, request: Any) -> str:
         """Makes an endpoint with a secret; its id, or that of the one the request made before."""
@@ -167,8 +173,8 @@ class Endpoints:
             if endpoint is None:
                 raise endpoint_not_found(request.endpoint_id)
             await work(connection, endpoint)
-        self._event_bell.ring()
-        self._bell.ring()
+        self._event_notifier.notify()
+        self._notifier.notify()
 
     async def _known(
         self, connection: AsyncConnection, request: Any, endpoint_id: str

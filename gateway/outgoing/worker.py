@@ -29,7 +29,7 @@ from gateway.outgoing.signing import signed_headers, webhook_id
 from gateway.payments.event_store import StoredEvent
 from runtime.clock import Clock
 from runtime.logs import get_logger, place_of
-from runtime.notifications import Bell
+from runtime.notifications import Notifier
 from runtime.tasks import cancel
 
 # Requests of one process that may be under way. More endpoints than MAX_ENDPOINTS there are not,
@@ -53,7 +53,7 @@ class DeliveryWorker:
         sender: Sender,
         sealer: Sealer,
         clock: Clock,
-        delivery_bell: Bell,
+        delivery_notifier: Notifier,
         *,
         uniform: Callable[[], float] = _uniform,
     ) -> None:
@@ -61,7 +61,7 @@ class DeliveryWorker:
         self._sender = sender
         self._sealer = sealer
         self._clock = clock
-        self._delivery_bell = delivery_bell
+        self._delivery_notifier = delivery_notifier
         self._uniform = uniform
         self._running: set[asyncio.Task[None]] = set()
 
@@ -92,7 +92,7 @@ class DeliveryWorker:
         if not task.cancelled() and (error := task.exception()) is not None:
             # Its lease ends, and another attempt begins.
             log.error("delivery_failed_unexpectedly", **place_of(error))
-        self._delivery_bell.ring()
+        self._delivery_notifier.notify()
 
     async def _deliver(self, claimed: ClaimedDelivery) -> None:
         async with self._engine.connect() as connection:

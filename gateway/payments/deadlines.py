@@ -11,10 +11,10 @@ from gateway.payments.recording import record_changes
 from gateway.payments.refusal import Refusal
 from gateway.payments.retrying import due_step, longest_window
 from gateway.payments.states import PaymentState, Transition
-from gateway.payments.wakeups import PaymentBells
+from gateway.payments.wakeups import PaymentNotifiers
 from runtime.clock import Clock
 from runtime.logs import get_logger
-from runtime.notifications import Bell
+from runtime.notifications import Notifier
 
 MAX_PER_ROUND = 100
 
@@ -25,12 +25,16 @@ class Deadlines:
     """Ends what has lasted too long, one payment per transaction."""
 
     def __init__(
-        self, engine: AsyncEngine, clock: Clock, bells: PaymentBells, worker_bell: Bell
+        self,
+        engine: AsyncEngine,
+        clock: Clock,
+        notifiers: PaymentNotifiers,
+        worker_notifier: Notifier,
     ) -> None:
         self._engine = engine
         self._clock = clock
-        self._bells = bells
-        self._worker_bell = worker_bell
+        self._notifiers = notifiers
+        self._worker_notifier = worker_notifier
 
     async def round(self) -> bool:
         """Looks at payments whose time has come; True if there may be more at once."""
@@ -40,8 +44,8 @@ class Deadlines:
                 if payment is None:
                     return False
                 await self._wake(connection, payment)
-            self._bells.ring(payment.id)
-            self._worker_bell.ring()
+            self._notifiers.notify(payment.id)
+            self._worker_notifier.notify()
         return True
 
     async def _wake(self, connection: AsyncConnection, payment: Payment) -> None:

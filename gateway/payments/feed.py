@@ -11,7 +11,7 @@ from gateway.payments.rendering import stamp
 from gateway.payments.schema import EVENT
 from gateway.v1 import payment_pb2
 from gateway.v1 import payment_service_pb2 as pb
-from runtime.notifications import Bell
+from runtime.notifications import Notifier
 
 # Changes that are kept in memory. A watcher that is further behind reads by itself.
 MAX_RECENT = 2_000
@@ -19,14 +19,14 @@ _STATE_PREFIX = "PAYMENT_STATE_"
 
 
 class Feed:
-    """The newest changes, in order and without holes; `news` rings when there are more."""
+    """The newest changes, in order and without holes; `news` tells when there are more."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._recent: deque[pb.WatchPaymentsResponse] = deque(maxlen=MAX_RECENT)
         # The last sequence that was read; None before the first look.
         self._head: int | None = None
-        self.news = Bell()
+        self.news = Notifier()
 
     async def round(self) -> bool:
         """Reads what is new; True if there may be more at once."""
@@ -34,7 +34,7 @@ class Feed:
             if self._head is None:
                 newest = select(func.coalesce(func.max(EVENT.c.sequence), 0))
                 self._head = (await connection.execute(newest)).scalar_one()
-                self.news.ring()
+                self.news.notify()
                 return True
             events = await event_store.events_after(connection, self._head, "", "")
         for event in events:
@@ -42,7 +42,7 @@ class Feed:
             self._recent.append(change_message(event))
             self._head = event.sequence
         if events:
-            self.news.ring()
+            self.news.notify()
         return len(events) == event_store.READ_BATCH
 
     async def after(

@@ -23,7 +23,7 @@ from gateway.rails.rails import Rails
 from gateway.v1 import payment_pb2, payment_service_pb2_grpc
 from gateway.v1 import payment_service_pb2 as pb
 from runtime.clock import Clock
-from runtime.notifications import Bell
+from runtime.notifications import Notifier
 from runtime.paging import PageTokens, clamp_page_size
 
 DEFAULT_PAGE_SIZE = 50
@@ -138,14 +138,14 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     ) -> AsyncIterator[pb.WatchPaymentsResponse]:
         sequence = request.after_sequence
         while True:
-            ticket = self._feed.news.ticket()
+            token = self._feed.news.token()
             changes, seen = await self._feed.after(
                 sequence, request.merchant_id, request.payment_id
             )
             for change in changes:
                 yield change
             if seen == sequence:
-                await Bell.wait(ticket, WATCH_POLL_SECONDS)
+                await Notifier.wait(token, WATCH_POLL_SECONDS)
             sequence = seen
 
 

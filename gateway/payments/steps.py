@@ -43,12 +43,12 @@ from gateway.payments.refund import Refund
 from gateway.payments.reply import Reply
 from gateway.payments.settling import end_moot, is_moot
 from gateway.payments.story import Story
-from gateway.payments.wakeups import PaymentBells
+from gateway.payments.wakeups import PaymentNotifiers
 from gateway.payments.writes import Progress, Writes, is_grouped
 from runtime.clock import Clock
 from runtime.deadline import within
 from runtime.logs import get_logger
-from runtime.notifications import Bell
+from runtime.notifications import Notifier
 
 OPERATIONS = Counter(
     "gateway_payment_operations_total", "Operations by kind and the state they were left in.",
@@ -83,8 +83,8 @@ class Steps:
         committer: PaymentCommitter,
         outside: Outside,
         clock: Clock,
-        bells: PaymentBells,
-        worker_bell: Bell,
+        notifiers: PaymentNotifiers,
+        worker_notifier: Notifier,
         *,
         limits: RunLimits,
         timing: Timing,
@@ -94,8 +94,8 @@ class Steps:
         self._committer = committer
         self._outside = outside
         self._clock = clock
-        self._bells = bells
-        self._worker_bell = worker_bell
+        self._notifiers = notifiers
+        self._worker_notifier = worker_notifier
         self._limits = limits
         self._timing = timing
         self._uniform = uniform
@@ -252,11 +252,11 @@ class Steps:
         follow_up = decision.follow_up
         if follow_up is not None and follow_up.state is OperationState.RUNNING:
             # We go on by ourselves: nobody who waits for an outcome has one yet.
-            self._bells.any.ring()
+            self._notifiers.any.notify()
             return
-        self._bells.ring(operation.payment_id)
+        self._notifiers.notify(operation.payment_id)
         if operation.open or follow_up is not None:
-            self._worker_bell.ring()
+            self._worker_notifier.notify()
 
     @staticmethod
     async def _refund(connection: AsyncConnection, operation: Operation) -> Refund | None:

@@ -24,7 +24,7 @@ from gateway.payments.refund import as_stripe_says
 from gateway.payments.refunding import refund_made_elsewhere, refund_step
 from gateway.payments.states import PaymentState
 from gateway.payments.steps import Steps
-from gateway.payments.wakeups import PaymentBells
+from gateway.payments.wakeups import PaymentNotifiers
 from gateway.payments.writes import News
 from gateway.rails.outcome import Outcome, OutcomeClass
 from gateway.rails.rails import Rails
@@ -35,7 +35,7 @@ from gateway.webhooks.event import (
     RetryEventLater,
     StripeEvent,
 )
-from runtime.notifications import Bell
+from runtime.notifications import Notifier
 
 
 class PaymentEvents:
@@ -46,8 +46,8 @@ class PaymentEvents:
         engine: AsyncEngine,
         rails: Rails,
         steps: Steps,
-        bells: PaymentBells,
-        worker_bell: Bell,
+        notifiers: PaymentNotifiers,
+        worker_notifier: Notifier,
         timing: Timing,
     ) -> None:
         self._engine = engine
@@ -55,8 +55,8 @@ class PaymentEvents:
         self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._rails = rails
         self._steps = steps
-        self._bells = bells
-        self._worker_bell = worker_bell
+        self._notifiers = notifiers
+        self._worker_notifier = worker_notifier
         self._timing = timing
 
     def routes(self) -> Mapping[str, EventHandler]:
@@ -123,7 +123,7 @@ class PaymentEvents:
                 await record_changes(connection, [fee_step(payment, fee, now)], now)
             for fact in fee_facts(payment, fee, now):
                 await enqueue(connection, fact, now)
-        self._bells.ring(payment_id)
+        self._notifiers.notify(payment_id)
 
     async def _take_fee_of(self, payment: Payment, fee: ChargeFee) -> bool:
         """Writes the fee of a payment that this process wrote last, if it still stands so."""
@@ -133,7 +133,7 @@ class PaymentEvents:
         news = News(payment, fee_step(payment, fee, now), fee_facts(payment, fee, now), now)
         written = await self._steps.write(news)
         if written:
-            self._bells.ring(payment.id)
+            self._notifiers.notify(payment.id)
         return written
 
     async def apply_refund(self, event: StripeEvent) -> None:
@@ -228,9 +228,9 @@ class PaymentEvents:
         return payment
 
     def _tell(self, payment_id: str, *, hurried: bool) -> None:
-        self._bells.ring(payment_id)
+        self._notifiers.notify(payment_id)
         if hurried:
-            self._worker_bell.ring()
+            self._worker_notifier.notify()
 
 
 def _object_of(outcome: Outcome) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from gateway.payments import operation_store, store
 from gateway.payments.operation import OperationKind
 from gateway.payments.payment import Payment
 from gateway.payments.states import PaymentState
-from gateway.payments.wakeups import PaymentBells
+from gateway.payments.wakeups import PaymentNotifiers
 from runtime.deadline import remaining
-from runtime.notifications import Bell
+from runtime.notifications import Notifier
 
 # Time kept for writing the answer before the caller's deadline.
 ANSWER_SECONDS = 0.25
@@ -57,7 +57,7 @@ class Patience:
     """Waits for outcomes. Giving up changes nothing: what was begun goes on."""
 
     engine: AsyncEngine
-    bells: PaymentBells
+    notifiers: PaymentNotifiers
     # A caller without a deadline, or with a distant one, is answered after this long.
     limit_seconds: float
     # And after this long while the corridor is slow.
@@ -82,16 +82,16 @@ class Patience:
     ) -> None:
         """Waits for our own run of an operation; other news may be faster. If the run left the
         operation open, waits for its outcome."""
-        with self.bells.listening(payment_id) as bell:
-            task.add_done_callback(lambda _: bell.ring())
+        with self.notifiers.listening(payment_id) as notifier:
+            task.add_done_callback(lambda _: notifier.notify())
             while not task.done():
-                ticket = bell.ticket()
-                await Bell.wait(ticket, until.nap)
+                token = notifier.token()
+                await Notifier.wait(token, until.nap)
                 if task.done():
                     break
                 if until.left <= 0:
                     return
-                if ticket.is_set() and await self._decided(payment_id, operation_id):
+                if token.is_set() and await self._decided(payment_id, operation_id):
                     return
         payment = task.result() if not task.cancelled() else None
         if operation_id is None and payment is not None and payment.state not in _UNDECIDED:
@@ -101,14 +101,14 @@ class Patience:
     async def wait(self, payment_id: str, operation_id: str | None, until: Until) -> None:
         """Waits until what the operation is for, or without one the payment, is decided, or time
         is up."""
-        with self.bells.listening(payment_id) as bell:
+        with self.notifiers.listening(payment_id) as notifier:
             while True:
-                ticket = bell.ticket()
+                token = notifier.token()
                 if await self._decided(payment_id, operation_id):
                     return
                 if until.left <= 0:
                     return
-                await Bell.wait(ticket, min(until.nap, POLL_SECONDS))
+                await Notifier.wait(token, min(until.nap, POLL_SECONDS))
 
     async def _decided(self, payment_id: str, operation_id: str | None) -> bool:
         async with self.engine.connect() as connection:

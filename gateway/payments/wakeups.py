@@ -3,33 +3,33 @@
 import contextlib
 from collections.abc import Iterator
 
-from runtime.notifications import Bell
+from runtime.notifications import Notifier
 
 
-class PaymentBells:
-    """A bell for each payment that somebody in this process waits for."""
+class PaymentNotifiers:
+    """A notifier for each payment that somebody in this process waits for."""
 
     def __init__(self) -> None:
-        self._bells: dict[str, tuple[Bell, int]] = {}
-        # Rings whenever any payment's bell does.
-        self.any = Bell()
+        self._notifiers: dict[str, tuple[Notifier, int]] = {}
+        # Notified whenever any payment's notifier is.
+        self.any = Notifier()
 
     @contextlib.contextmanager
-    def listening(self, payment_id: str) -> Iterator[Bell]:
-        """The payment's bell, for as long as the block runs."""
-        bell, listeners = self._bells.get(payment_id, (Bell(), 0))
-        self._bells[payment_id] = (bell, listeners + 1)
+    def listening(self, payment_id: str) -> Iterator[Notifier]:
+        """The payment's notifier, for as long as the block runs."""
+        notifier, listeners = self._notifiers.get(payment_id, (Notifier(), 0))
+        self._notifiers[payment_id] = (notifier, listeners + 1)
         try:
-            yield bell
+            yield notifier
         finally:
-            _, listeners = self._bells[payment_id]
+            _, listeners = self._notifiers[payment_id]
             if listeners == 1:
-                del self._bells[payment_id]
+                del self._notifiers[payment_id]
             else:
-                self._bells[payment_id] = (bell, listeners - 1)
+                self._notifiers[payment_id] = (notifier, listeners - 1)
 
-    def ring(self, payment_id: str) -> None:
+    def notify(self, payment_id: str) -> None:
         """Something happened to the payment."""
-        self.any.ring()
-        if payment_id in self._bells:
-            self._bells[payment_id][0].ring()
+        self.any.notify()
+        if payment_id in self._notifiers:
+            self._notifiers[payment_id][0].notify()

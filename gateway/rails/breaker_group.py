@@ -16,7 +16,7 @@ from gateway.rails.breaker import RailBreaker
 from gateway.rails.breaker_store import BreakerChange, BreakerStore
 from gateway.rails.line import Line
 from runtime.logs import get_logger
-from runtime.notifications import Bell, Subscription
+from runtime.notifications import Notifier, Subscription
 
 # The turn to probe lasts so long, and longer while a probe is under way: whoever dies or has
 # nothing to send holds up the others for no longer. Several times what passes between refreshes.
@@ -40,7 +40,7 @@ class BreakerGroup:
         self._pending: list[BreakerChange] = []
         self._known: dict[_Key, int] = {}
         self._following = False
-        self.bell = Bell()
+        self.notifier = Notifier()
 
     def watch(self, lines: Mapping[str, Line]) -> None:
         """The lines whose breakers belong to the group."""
@@ -63,7 +63,7 @@ class BreakerGroup:
                 slow_call_rate=reading.slow_rate,
             )
         )
-        self.bell.ring()
+        self.notifier.notify()
 
     async def refresh(self) -> None:
         """Tells what is new here, follows what is new elsewhere, asks for turns to probe. Raises
@@ -86,7 +86,7 @@ class BreakerGroup:
 
     async def run(self) -> None:
         """Refreshes whenever something has changed, until cancelled."""
-        news = Subscription(self.bell)
+        news = Subscription(self.notifier)
         while True:
             await news.wait(REFRESH_SECONDS)
             try:

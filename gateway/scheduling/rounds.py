@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy.exc import SQLAlchemyError
 
 from runtime.logs import get_logger, place_of
-from runtime.notifications import Bell
+from runtime.notifications import Notifier
 
 AFTER_ERROR_SECONDS = 1.0
 
@@ -14,12 +14,12 @@ log = get_logger(__name__)
 
 
 async def run_rounds(
-    name: str, work: Callable[[], Awaitable[bool]], bell: Bell, poll_seconds: float
+    name: str, work: Callable[[], Awaitable[bool]], notifier: Notifier, poll_seconds: float
 ) -> None:
-    """Does rounds until cancelled. After one that did nothing it rests, until the bell rings or
+    """Does rounds until cancelled. After one that did nothing it rests, until it is notified or
     some time has passed; a database that is gone is waited for."""
     while True:
-        ticket = bell.ticket()
+        token = notifier.token()
         try:
             worked = await work()
         except (SQLAlchemyError, OSError) as error:
@@ -31,4 +31,4 @@ async def run_rounds(
             await asyncio.sleep(AFTER_ERROR_SECONDS)
             continue
         if not worked:
-            await Bell.wait(ticket, poll_seconds)
+            await Notifier.wait(token, poll_seconds)

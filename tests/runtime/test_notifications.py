@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import psycopg
 
-from runtime.notifications import Bell, Listener, Subscription
+from runtime.notifications import Listener, Notifier, Subscription
 
 PATIENCE_SECONDS = 20.0
 
@@ -24,54 +24,54 @@ async def running(listener: Listener) -> AsyncIterator[None]:
             await task
 
 
-async def is_rung(ticket: asyncio.Event) -> bool:
-    await Bell.wait(ticket, PATIENCE_SECONDS)
-    return ticket.is_set()
+async def is_notified(token: asyncio.Event) -> bool:
+    await Notifier.wait(token, PATIENCE_SECONDS)
+    return token.is_set()
 
 
-async def test_a_notification_rings_the_bell_of_its_channel_only(
+async def test_a_notification_wakes_the_notifier_of_its_channel_only(
     new_database: Callable[[str], str],
 ) -> None:
     url = new_database("sample")
-    things, others = Bell(), Bell()
-    listener = Listener(url, role=None, bells={"things": things, "others": others}, name="test")
+    things, others = Notifier(), Notifier()
+    listener = Listener(url, role=None, notifiers={"things": things, "others": others}, name="test")
     async with running(listener), await psycopg.AsyncConnection.connect(url) as other:
-        first, second, elsewhere = things.ticket(), things.ticket(), others.ticket()
+        first, second, elsewhere = things.token(), things.token(), others.token()
         await other.execute("NOTIFY things")
         await other.commit()
-        assert await is_rung(first)
-        assert await is_rung(second)
+        assert await is_notified(first)
+        assert await is_notified(second)
         assert not elsewhere.is_set()
 
 
 async def test_a_lost_connection_is_made_again(new_database: Callable[[str], str]) -> None:
     url = new_database("sample")
-    bell = Bell()
-    listener = Listener(url, role=None, bells={"things": bell}, name="test listener")
+    notifier = Notifier()
+    listener = Listener(url, role=None, notifiers={"things": notifier}, name="test listener")
     async with (
         running(listener),
         await psycopg.AsyncConnection.connect(url, autocommit=True) as other,
     ):
-        ticket = bell.ticket()
+        token = notifier.token()
         cursor = await other.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name = 'test listener'"
         )
         assert await cursor.fetchall() == [(True,)]
-        assert await is_rung(ticket)  # For what it may have missed.
+        assert await is_notified(token)  # For what it may have missed.
         await asyncio.wait_for(listener.listening.wait(), PATIENCE_SECONDS)
-        ticket = bell.ticket()
+        token = notifier.token()
         await other.execute("NOTIFY things")
-        assert await is_rung(ticket)
+        assert await is_notified(token)
 
 
-async def test_a_subscription_remembers_a_ring_until_it_is_waited_for() -> None:
-    bell = Bell()
-    subscription = Subscription(bell)
-    bell.ring()
+async def test_a_subscription_remembers_a_notification_until_it_is_waited_for() -> None:
+    notifier = Notifier()
+    subscription = Subscription(notifier)
+    notifier.notify()
     await asyncio.wait_for(subscription.wait(PATIENCE_SECONDS), PATIENCE_SECONDS / 2)
     waiting = asyncio.create_task(subscription.wait(PATIENCE_SECONDS))
     await asyncio.sleep(0)
     assert not waiting.done()
-    bell.ring()
+    notifier.notify()
     await asyncio.wait_for(waiting, PATIENCE_SECONDS / 2)

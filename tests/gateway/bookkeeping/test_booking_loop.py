@@ -15,7 +15,7 @@ from gateway.bookkeeping.reporting import BookingState
 from gateway.bookkeeping.schema import CHANNEL
 from gateway.bookkeeping.store import BookingStore
 from gateway.bookkeeping.worker import BookkeepingWorker, WorkerLimits
-from runtime.notifications import Bell, Listener, Subscription
+from runtime.notifications import Listener, Notifier, Subscription
 from tests.gateway.bookkeeping.conftest import LEDGER, ROLE, Gateway, captured, hold
 from tests.gateway.bookkeeping.fake_ledger import FakeLedger, served
 
@@ -26,12 +26,14 @@ PATIENT = WorkerLimits(poll=timedelta(hours=1), last_pause=timedelta(millisecond
 @asynccontextmanager
 async def working(gateway: Gateway, worker: BookkeepingWorker) -> AsyncIterator[None]:
     """The worker's loop with its listener, stopped at the end as a service stops it."""
-    bell, stop = Bell(), asyncio.Event()
-    listener = Listener(gateway.url, role=ROLE, bells={CHANNEL: bell}, name="booking listener")
+    notifier, stop = Notifier(), asyncio.Event()
+    listener = Listener(
+        gateway.url, role=ROLE, notifiers={CHANNEL: notifier}, name="booking listener"
+    )
     listening = asyncio.create_task(listener.run())
     async with asyncio.timeout(30):
         await listener.listening.wait()
-    loop = asyncio.create_task(worker.run(Subscription(bell), stop))
+    loop = asyncio.create_task(worker.run(Subscription(notifier), stop))
     try:
         yield
     finally:
@@ -85,7 +87,7 @@ async def test_a_batch_that_has_begun_is_finished(
 
     ledger.before_booking = stop_meanwhile
     async with channel, asyncio.timeout(30):
-        await worker.run(Subscription(Bell()), stop)
+        await worker.run(Subscription(Notifier()), stop)
     assert (await gateway.bookings("pay_1")).state is BookingState.BOOKED
 
 

@@ -36,7 +36,7 @@ class Seconds:
 
 @dataclass
 class Replica:
-    """One process's rails; `refresh` is what its loop does when the bell rings."""
+    """One process's rails; `refresh` is what its loop does when it is notified."""
 
     rails: OpenRails
 

@@ -16,7 +16,7 @@ from gateway.webhooks.postgres_buffer import PostgresBuffer
 from gateway.webhooks.receiver import WebhookReceiver
 from gateway.webhooks.router import EventRouter
 from runtime.clock import SystemClock
-from runtime.notifications import Bell, Subscription
+from runtime.notifications import Notifier, Subscription
 from sandbox.stripe_twin.twin import Twin, running_twin
 from tests.gateway.webhooks.places import at_last
 from tests.gateway.webhooks.test_recovery import CHARGE
@@ -57,7 +57,7 @@ async def test_what_a_thin_event_is_about_is_fetched(twin: Twin, engine: AsyncEn
         made = await opened.rails.create_payment_intent("default", CHARGE, "key-1")
         assert made.object is not None
         router = EventRouter({"payment_intent.succeeded": fetch})
-        consumer = WebhookConsumer(inbox, router, clock, Subscription(Bell()))
+        consumer = WebhookConsumer(inbox, router, clock, Subscription(Notifier()))
 
         async def has_come() -> bool:
             await work_off(consumer)

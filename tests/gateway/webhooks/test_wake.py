@@ -11,7 +11,7 @@ from gateway.webhooks.inbox import PostgresInbox
 from gateway.webhooks.router import EventRouter
 from gateway.webhooks.schema import CHANNEL
 from runtime.clock import ManualClock
-from runtime.notifications import Bell, Listener, Subscription
+from runtime.notifications import Listener, Notifier, Subscription
 from tests.gateway.webhooks.conftest import ROLE, event_body
 
 LONG = 60.0
@@ -49,10 +49,12 @@ async def test_a_stored_event_wakes_an_idle_worker(
     async def handle(_event: StripeEvent) -> None:
         done.set()
 
-    bell = Bell()
-    listener = Listener(database_url, role=ROLE, bells={CHANNEL: bell}, name="webhook listener")
+    notifier = Notifier()
+    listener = Listener(
+        database_url, role=ROLE, notifiers={CHANNEL: notifier}, name="webhook listener"
+    )
     async with running(listener):
-        idle = IdleWatch(Subscription(bell))
+        idle = IdleWatch(Subscription(notifier))
         consumer = WebhookConsumer(inbox, EventRouter({"payment_intent.*": handle}), clock, idle)
         working = asyncio.create_task(consumer.run())
         await idle.began.wait()

@@ -15,7 +15,7 @@ from gateway.webhooks.event import (
 from gateway.webhooks.inbox import PostgresInbox
 from gateway.webhooks.router import EventRouter
 from runtime.clock import ManualClock
-from runtime.notifications import Bell, Subscription
+from runtime.notifications import Notifier, Subscription
 from tests.gateway.webhooks.conftest import event_body
 
 POLICY = ConsumerPolicy(
@@ -56,7 +56,7 @@ def worker(
         inbox,
         EventRouter({"payment_intent.*": handler}),
         clock,
-        Subscription(Bell()),
+        Subscription(Notifier()),
         policy=ConsumerPolicy(**{**POLICY.__dict__, **policy}),
         uniform=lambda: 1.0,
     )
