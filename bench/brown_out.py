@@ -23,9 +23,9 @@ import grpc
 from bench.brown_out_course import FIRST_SECONDS, Course, Plan
 from bench.brown_out_plot import draw
 from bench.process import connections_to, memory_mib
+from gateway.v1 import corridor_service_pb2 as corridor_service
 from gateway.v1 import payment_pb2 as payment
 from gateway.v1 import payment_service_pb2 as payments
-from gateway.v1 import rail_service_pb2 as rail_service
 from runtime.embedded_postgres import temporary_server
 from sandbox.addresses import Ports
 from sandbox.clients import open_clients
@@ -168,20 +168,20 @@ class BrownOut:
     async def _watch(self) -> None:
         """Samples the gateway's memory, its connections to Stripe and what is under way."""
         while True:
-            health = await self._shop.clients.rails.GetRailHealth(
-                rail_service.GetRailHealthRequest(), timeout=CALL_SECONDS
+            health = await self._shop.clients.corridors.GetCorridorHealth(
+                corridor_service.GetCorridorHealthRequest(), timeout=CALL_SECONDS
             )
-            (rail,) = health.rails
-            places = rail.concurrency
+            (corridor,) = health.corridors
+            permits = corridor.concurrency
             moment = time.perf_counter() - self._began
-            if self._course.opened is None and not rail.available:
+            if self._course.opened is None and not corridor.available:
                 self._course.opened = moment
             self._course.samples.append(
                 (
                     moment,
                     memory_mib(self._gateway),
                     connections_to(self._gateway, self._twin_port),
-                    places.customer_present + places.off_session + places.background,
+                    permits.customer_present + permits.off_session + permits.background,
                 )
             )
             await asyncio.sleep(SAMPLE_SECONDS)

@@ -20,8 +20,8 @@ from google.protobuf.duration_pb2 import Duration
 from bench.benchmark import Target, with_target
 from bench.gateway_engine import RunningEngine, running_engine
 from gateway.v1 import payment_pb2 as payment
-from gateway.v1.rail_pb2 import RailMode
-from gateway.v1.rail_service_pb2 import SetRailModeRequest
+from gateway.v1.corridor_pb2 import CorridorMode
+from gateway.v1.corridor_service_pb2 import SetCorridorModeRequest
 from sandbox.addresses import at
 
 NAME = "gateway.queue"
@@ -71,12 +71,12 @@ async def measure() -> dict[str, Any]:
 async def drain(engine: RunningEngine, payments: int, seconds: float) -> dict[str, Any]:
     """Fills the line, opens the corridor, and watches for so long or until all are through."""
     at_start = _memory_mb(engine)
-    await _set_mode(engine, RailMode.RAIL_MODE_CLOSED)
+    await _set_mode(engine, CorridorMode.CORRIDOR_MODE_CLOSED)
     first = await _queue_one(engine)
     await asyncio.to_thread(_fill, engine.gateway_url, first.id, payments - 1)
     place_ms, queue_ms = await _times(engine)
     full = _memory_mb(engine)
-    await _set_mode(engine, RailMode.RAIL_MODE_OPEN)
+    await _set_mode(engine, CorridorMode.CORRIDOR_MODE_OPEN)
     started, most, drained = time.perf_counter(), full, 0
     while drained < payments and time.perf_counter() - started < seconds:
         await asyncio.sleep(SAMPLE_SECONDS)
@@ -140,9 +140,9 @@ async def _times(engine: RunningEngine) -> tuple[float, float]:
     return tuple(round(1_000 * statistics.median(times), 1) for times in (asking, queueing))  # type: ignore[return-value]
 
 
-async def _set_mode(engine: RunningEngine, mode: "RailMode.ValueType") -> None:
-    await engine.shop.clients.rails.SetRailMode(
-        SetRailModeRequest(
+async def _set_mode(engine: RunningEngine, mode: "CorridorMode.ValueType") -> None:
+    await engine.shop.clients.corridors.SetCorridorMode(
+        SetCorridorModeRequest(
             request_id=engine.shop.new_id("mode"), corridor="default", mode=mode, reason="bench"
         )
     )

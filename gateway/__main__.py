@@ -7,36 +7,37 @@ from typing import Any
 from aiohttp import web
 
 from gateway.background import Loop, running
-from gateway.bookkeeping.keeping import keeping_books
-from gateway.bookkeeping.schema import CHANNEL as BOOKING_CHANNEL
+from gateway.bookkeeping.reporting import CHANNEL as BOOKING_CHANNEL
+from gateway.bookkeeping.wiring import keeping_books
 from gateway.carrying import carrying, open_intake
 from gateway.config import GatewaySettings, Role
-from gateway.customers.schema import REQUEST as CUSTOMER_REQUEST
 from gateway.customers.service import CustomerServicer
+from gateway.customers.store import REQUEST as CUSTOMER_REQUEST
 from gateway.customers.store import CustomerStore
+from gateway.errors import ERRORS
+from gateway.leadership.leader_tasks import LeaderTask, LeaderTaskRunner
+from gateway.leadership.rounds import run_rounds
 from gateway.merchants.requests import RequestBook
-from gateway.merchants.schema import CHANNEL as MERCHANT_CHANNEL
 from gateway.merchants.service import MerchantServicer
+from gateway.merchants.store import CHANNEL as MERCHANT_CHANNEL
 from gateway.merchants.stripe_events import MerchantEvents
-from gateway.operations.schema import CHANNEL as BACK_OFFICE_CHANNEL
-from gateway.outgoing.schema import DELIVERY_CHANNEL
+from gateway.operations.store import CHANNEL as BACK_OFFICE_CHANNEL
 from gateway.parts import DATABASE_ROLE, Parts, open_parts
+from gateway.payments.api.reading import PaymentReader
+from gateway.payments.api.service import PaymentServicer
+from gateway.payments.commands import Payments
 from gateway.payments.deadlines import Deadlines
-from gateway.payments.line import Line
-from gateway.payments.numbering import Numbering
-from gateway.payments.payments import Payments
-from gateway.payments.reading import PaymentReader
-from gateway.payments.schema import EVENT_CHANNEL, OPERATION_CHANNEL
-from gateway.payments.service import PaymentServicer
+from gateway.payments.queue import PaymentQueue
+from gateway.payments.running import OperationWorker
+from gateway.payments.store.events import Numbering
+from gateway.payments.store.schema import EVENT_CHANNEL, OPERATION_CHANNEL
 from gateway.payments.waiting import Patience
-from gateway.payments.worker import OperationWorker
-from gateway.posting import dispatch_duties, sending, webhook_endpoint_servicer
-from gateway.rails.breaker_store import BREAKER_CHANNEL
-from gateway.rails.errors import ERRORS
-from gateway.rails.service import RailServicer
-from gateway.scheduling.rounds import run_rounds
-from gateway.scheduling.scheduler import Duty, Scheduler
+from gateway.posting import dispatch_tasks, sending, webhook_endpoint_servicer
+from gateway.stripe_client.service import CorridorServicer
+from gateway.stripe_client.store import BREAKER_CHANNEL
 from gateway.v1 import (
+    corridor_service_pb2,
+    corridor_service_pb2_grpc,
     customer_service_pb2,
     customer_service_pb2_grpc,
     dispute_service_pb2,
@@ -47,19 +48,18 @@ from gateway.v1 import (
     payment_service_pb2_grpc,
     payout_service_pb2,
     payout_service_pb2_grpc,
-    rail_service_pb2,
-    rail_service_pb2_grpc,
     webhook_endpoint_service_pb2,
     webhook_endpoint_service_pb2_grpc,
 )
 from gateway.validation import VALIDATOR
-from gateway.webhooks.consumer import ConsumerPolicy, WebhookConsumer
-from gateway.webhooks.opening import open_broker
-from gateway.webhooks.receiver import WebhookReceiver
-from gateway.webhooks.recovery import EventRecovery
-from gateway.webhooks.router import EventRouter, merged
-from gateway.webhooks.schema import CHANNEL as WEBHOOK_CHANNEL
-from gateway.webhooks.upkeep import InboxUpkeep
+from gateway.webhooks_in.consumer import ConsumerPolicy, WebhookConsumer
+from gateway.webhooks_in.inbox import CHANNEL as WEBHOOK_CHANNEL
+from gateway.webhooks_in.opening import open_broker
+from gateway.webhooks_in.receiver import WebhookReceiver
+from gateway.webhooks_in.recovery import EventRecovery
+from gateway.webhooks_in.router import EventRouter, merged
+from gateway.webhooks_in.upkeep import InboxUpkeep
+from gateway.webhooks_out.store import DELIVERY_CHANNEL
 from runtime.clock import Clock, SystemClock
 from runtime.migrations import migrate
 from runtime.notifications import Listener, Notifier, Subscription
@@ -73,7 +73,7 @@ WORK_POLL_SECONDS = 1.0
 # Who may call what, by the name in the client's certificate; plain-text loopback knows no names.
 PAYMENT_CLIENTS = {"*": {"client", "operator"}}
 MERCHANT_CLIENTS = {"*": {"client", "compliance", "operator"}}
-RAIL_CLIENTS = {"*": {"operator"}}
+CORRIDOR_CLIENTS = {"*": {"operator"}}
 
 
 @asynccontextmanager
@@ -102,16 +102,16 @@ async def open_service(
         stack.push_async_callback(parts.executor.drain, settings.drain_seconds)
         stack.push_async_callback(parts.back_office.runner.drain, settings.drain_seconds)
         feed = run_rounds("feed", parts.feed.round, parts.event_notifier, WORK_POLL_SECONDS)
-        work = [parts.rails.modes.run(), parts.rails.breakers.run(), _listener(parts).run(), feed]
+        work = [parts.stripe.modes.run(), parts.stripe.breakers.run(), _listener(parts).run(), feed]
         if Role.WORKER in settings.active_roles:
             await parts.back_office.sweep.prepare()
             work += _worker(parts)
             work.append(await stack.enter_async_context(sending(parts)))
             election = create_engine(
-                url, role=DATABASE_ROLE, pool_size=1, application_name="gateway scheduling"
+                url, role=DATABASE_ROLE, pool_size=1, application_name="gateway leadership"
             )
             stack.push_async_callback(close_engine, election)
-            work.append(Scheduler(election, list(_duties(parts)), clock).run())
+            work.append(LeaderTaskRunner(election, list(_leader_tasks(parts)), clock).run())
             await stack.enter_async_context(keeping_books(parts))
             await stack.enter_async_context(carrying(parts))
         await stack.enter_async_context(running(work))
@@ -131,12 +131,12 @@ def _services(parts: Parts) -> list[RegisteredService]:
             parts.notifiers,
             parts.settings.answer_seconds,
             parts.settings.slow_answer_seconds,
-            parts.rails.rails.is_slow,
+            parts.stripe.client.is_slow,
         ),
         parts.clock,
         max_queue_length=parts.settings.max_queue_length,
     )
-    rails = parts.rails
+    stripe = parts.stripe
     servicers: list[tuple[Any, Any, str, Any, Mapping[str, Collection[str]]]] = [
         (
             payment_service_pb2,
@@ -146,7 +146,7 @@ def _services(parts: Parts) -> list[RegisteredService]:
                 payments,
                 PaymentReader(parts.engine),
                 parts.engine,
-                rails.rails,
+                stripe.client,
                 parts.feed,
                 parts.clock,
             ),
@@ -157,7 +157,7 @@ def _services(parts: Parts) -> list[RegisteredService]:
             merchant_service_pb2_grpc,
             "MerchantService",
             MerchantServicer(
-                rails.rails,
+                stripe.client,
                 parts.merchants,
                 RequestBook(parts.engine, parts.clock),
                 parts.sync,
@@ -171,7 +171,7 @@ def _services(parts: Parts) -> list[RegisteredService]:
             customer_service_pb2_grpc,
             "CustomerService",
             CustomerServicer(
-                rails.rails,
+                stripe.client,
                 CustomerStore(parts.engine, parts.clock),
                 RequestBook(parts.engine, parts.clock, CUSTOMER_REQUEST, "subject_id"),
                 parts.clock,
@@ -186,11 +186,11 @@ def _services(parts: Parts) -> list[RegisteredService]:
             PAYMENT_CLIENTS,
         ),
         (
-            rail_service_pb2,
-            rail_service_pb2_grpc,
-            "RailService",
-            RailServicer(rails.calls, rails.modes, parts.inbox, parts.clock),
-            RAIL_CLIENTS,
+            corridor_service_pb2,
+            corridor_service_pb2_grpc,
+            "CorridorService",
+            CorridorServicer(stripe.calls, stripe.modes, parts.inbox, parts.clock),
+            CORRIDOR_CLIENTS,
         ),
         (
             dispute_service_pb2,
@@ -234,7 +234,7 @@ def _listener(parts: Parts) -> Listener:
         BOOKING_CHANNEL: parts.booking_notifier,
         DELIVERY_CHANNEL: parts.delivery_notifier,
         BACK_OFFICE_CHANNEL: parts.back_office_notifier,
-        BREAKER_CHANNEL: parts.rails.breakers.notifier,
+        BREAKER_CHANNEL: parts.stripe.breakers.notifier,
     }
     return Listener(parts.url, role=DATABASE_ROLE, notifiers=notifiers, name="gateway listener")
 
@@ -252,7 +252,7 @@ def _worker(parts: Parts) -> Iterator[Loop]:
     yield run_rounds("operations", operations.round, notifier, WORK_POLL_SECONDS)
     numbering = Numbering(parts.engine)
     yield run_rounds("numbering", numbering.round, parts.notifiers.any, NUMBER_POLL_SECONDS)
-    yield InboxUpkeep(parts.inbox, parts.rails.rails.corridors, parts.clock).run()
+    yield InboxUpkeep(parts.inbox, parts.stripe.client.corridors, parts.clock).run()
     back_office = parts.back_office
     yield run_rounds(
         "disputes and payouts",
@@ -272,21 +272,25 @@ def _worker(parts: Parts) -> Iterator[Loop]:
     yield WebhookConsumer(parts.inbox, router, parts.clock, wake, policy=policy).run()
 
 
-def _duties(parts: Parts) -> Iterator[Duty]:
+def _leader_tasks(parts: Parts) -> Iterator[LeaderTask]:
     """What one worker of all does; the others stand by."""
     notifier = parts.worker_notifier
-    rails, lease = parts.rails.rails, parts.settings.lease
-    line = Line(parts.engine, parts.steps, parts.executor, rails, parts.clock, lease=lease)
-    yield Duty("line", lambda: run_rounds("line", line.round, notifier, WORK_POLL_SECONDS))
+    stripe_client, lease = parts.stripe.client, parts.settings.lease
+    queue = PaymentQueue(
+        parts.engine, parts.steps, parts.executor, stripe_client, parts.clock, lease=lease
+    )
+    yield LeaderTask("queue", lambda: run_rounds("queue", queue.round, notifier, WORK_POLL_SECONDS))
     deadlines = Deadlines(parts.engine, parts.clock, parts.notifiers, notifier)
-    yield Duty(
+    yield LeaderTask(
         "deadlines", lambda: run_rounds("deadlines", deadlines.round, notifier, WORK_POLL_SECONDS)
     )
-    yield from dispatch_duties(parts)
-    recovery = EventRecovery(rails, parts.inbox, parts.clock, parts.merchants.accounts_after)
-    yield Duty("event recovery", recovery.run)
+    yield from dispatch_tasks(parts)
+    recovery = EventRecovery(
+        stripe_client, parts.inbox, parts.clock, parts.merchants.accounts_after
+    )
+    yield LeaderTask("event recovery", recovery.run)
     sweep = parts.back_office.sweep
-    yield Duty(
+    yield LeaderTask(
         "balance sweep",
         lambda: run_rounds("balance sweep", sweep.round, Notifier(), WORK_POLL_SECONDS),
     )

@@ -10,23 +10,22 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.balance.explaining import Explainer
 from gateway.balance.sweep import BalanceSweep, SweepLimits
 from gateway.config import GatewaySettings
-from gateway.disputes.answering import DisputeAnswers
+from gateway.disputes.commands import DisputeAnswers
 from gateway.disputes.service import DisputeServicer
-from gateway.disputes.taking import Disputes
-from gateway.merchants.accounts import AccountFinder
+from gateway.disputes.stripe_events import Disputes
+from gateway.merchants.commands import AccountFinder
 from gateway.merchants.store import MerchantStore
 from gateway.operations.commands import Commands
 from gateway.operations.operation import OperationKind
 from gateway.operations.runner import RunLimits, Runner
-from gateway.payments.stripe_events import PaymentEvents
-from gateway.payments.wakeups import PaymentNotifiers
-from gateway.payouts.compliance import PayoutCompliance
-from gateway.payouts.paying import PayoutCalls, PayoutChecks
+from gateway.payments.stripe.events import PaymentEvents
+from gateway.payments.waiting import PaymentNotifiers
+from gateway.payouts.operations import PayoutChecks, PayoutCompliance, PayoutRequests
 from gateway.payouts.service import PayoutServicer
-from gateway.payouts.taking import Payouts
+from gateway.payouts.stripe_events import Payouts
 from gateway.payouts.transactions import PayoutTransactions
-from gateway.rails.rails import Rails
-from gateway.webhooks.event import EventHandler
+from gateway.stripe_client.client import StripeClient
+from gateway.webhooks_in.event import EventHandler
 from runtime.clock import Clock
 
 
@@ -50,7 +49,7 @@ class BackOffice:
 def open_back_office(
     settings: GatewaySettings,
     engine: AsyncEngine,
-    rails: Rails,
+    stripe_client: StripeClient,
     compliance: grpc.aio.Channel,
     events: PaymentEvents,
     notifiers: PaymentNotifiers,
@@ -59,10 +58,10 @@ def open_back_office(
 ) -> BackOffice:
     """Puts it together; there is nothing to close."""
     review = timedelta(hours=settings.review_hours)
-    disputes = Disputes(engine, rails, events, notifiers, clock)
-    payouts = Payouts(engine, rails, merchants, clock)
-    answers = DisputeAnswers(engine, rails, disputes)
-    calls = PayoutCalls(engine, rails, payouts)
+    disputes = Disputes(engine, stripe_client, events, notifiers, clock)
+    payouts = Payouts(engine, stripe_client, merchants, clock)
+    answers = DisputeAnswers(engine, stripe_client, disputes)
+    calls = PayoutRequests(engine, stripe_client, payouts)
     checks = PayoutChecks(
         engine,
         PayoutCompliance(compliance, settings.compliance_timeout_seconds),
@@ -88,16 +87,16 @@ def open_back_office(
         dispute_servicer=DisputeServicer(engine, commands),
         payout_servicer=PayoutServicer(
             engine,
-            AccountFinder(rails, merchants),
+            AccountFinder(stripe_client, merchants),
             commands,
-            PayoutTransactions(engine, rails),
+            PayoutTransactions(engine, stripe_client),
             clock,
             review=review,
         ),
         sweep=BalanceSweep(
             engine,
-            rails,
-            Explainer(engine, rails, events, disputes, payouts, clock),
+            stripe_client,
+            Explainer(engine, stripe_client, events, disputes, payouts, clock),
             clock,
             SweepLimits(timedelta(seconds=settings.balance_sweep_seconds), settings.lease),
         ),

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from gateway.config import GatewaySettings
+from gateway.errors import ERRORS
 from gateway.parts import DATABASE_ROLE, Parts
-from gateway.rails.errors import ERRORS
 from gateway.validation import VALIDATOR
-from gateway.webhooks.broker_buffer import BrokerBuffer
-from gateway.webhooks.brokers.broker import Broker
-from gateway.webhooks.carrier import Carrier
-from gateway.webhooks.receiver import WebhookReceiver
+from gateway.webhooks_in.broker_relay import BrokerRelay
+from gateway.webhooks_in.brokers.broker import Broker
+from gateway.webhooks_in.buffer import BrokerBuffer
+from gateway.webhooks_in.receiver import WebhookReceiver
 from runtime.clock import Clock
 from runtime.postgres import close_engine, create_engine
 from runtime.server import RpcServer
@@ -20,17 +20,17 @@ from runtime.server import RpcServer
 
 @asynccontextmanager
 async def carrying(parts: Parts) -> AsyncIterator[None]:
-    """The carrier of a process with the role worker; on exit it finishes the batch in hand."""
+    """The relay of a process with the role worker; on exit it finishes the batch in hand."""
     if parts.broker is None:
         yield
         return
     # A connection of its own, because it keeps it.
     engine = create_engine(
-        parts.url, role=DATABASE_ROLE, pool_size=1, application_name="gateway carrier"
+        parts.url, role=DATABASE_ROLE, pool_size=1, application_name="gateway relay"
     )
-    carrier = Carrier(parts.broker, parts.inbox, engine)
+    relay = BrokerRelay(parts.broker, parts.inbox, engine)
     stop = asyncio.Event()
-    work = asyncio.create_task(carrier.run(stop), name="webhook carrier")
+    work = asyncio.create_task(relay.run(stop), name="webhook relay")
     try:
         yield
     finally:

@@ -8,14 +8,14 @@ from typing import ClassVar, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from gateway.outgoing.sealing import Sealer, keys_of
-from gateway.rails.corridors import (
+from gateway.stripe_client.corridors import (
     Corridor,
     check_environment,
     corridors_of_file,
     single_corridor,
 )
-from gateway.webhooks.config import WebhookSettings
+from gateway.webhooks_in.config import WebhookSettings
+from gateway.webhooks_out.sealing import Sealer, keys_of
 from runtime.config import Environment, split_address
 
 

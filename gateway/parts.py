@@ -9,24 +9,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.back_office import BackOffice, open_back_office
 from gateway.config import GatewaySettings
 from gateway.merchants.store import MerchantStore
-from gateway.merchants.sync import MerchantSync
-from gateway.payments.asking import Outside
-from gateway.payments.claims import RunLimits
-from gateway.payments.committer import PaymentCommitter
-from gateway.payments.compliance import ComplianceClient
-from gateway.payments.connections import commit_connections
-from gateway.payments.executor import Executor
-from gateway.payments.feed import Feed
-from gateway.payments.observing import Timing
-from gateway.payments.steps import Steps
-from gateway.payments.stripe_events import PaymentEvents
-from gateway.payments.wakeups import PaymentNotifiers
-from gateway.rails.opening import OpenRails, open_rails
-from gateway.webhooks.broker_buffer import BrokerBuffer
-from gateway.webhooks.brokers.broker import Broker
-from gateway.webhooks.buffer import Buffer
-from gateway.webhooks.inbox import PostgresInbox
-from gateway.webhooks.postgres_buffer import PostgresBuffer
+from gateway.merchants.stripe_events import MerchantSync
+from gateway.payments.api.watch import Feed
+from gateway.payments.domain.reconcile import Timing
+from gateway.payments.running import Executor
+from gateway.payments.steps import RunLimits, Steps
+from gateway.payments.store.group_commit import PaymentCommitter, commit_connections
+from gateway.payments.stripe.compliance import ComplianceClient
+from gateway.payments.stripe.dependencies import Dependencies
+from gateway.payments.stripe.events import PaymentEvents
+from gateway.payments.waiting import PaymentNotifiers
+from gateway.stripe_client.wiring import OpenStripeClient, open_stripe_client
+from gateway.webhooks_in.brokers.broker import Broker
+from gateway.webhooks_in.buffer import BrokerBuffer, Buffer, PostgresBuffer
+from gateway.webhooks_in.inbox import PostgresInbox
 from runtime.client import open_channel
 from runtime.clock import Clock
 from runtime.notifications import Notifier
@@ -43,7 +39,7 @@ class Parts:
     clock: Clock
     engine: AsyncEngine
     url: str
-    rails: OpenRails
+    stripe: OpenStripeClient
     timing: Timing
     notifiers: PaymentNotifiers
     worker_notifier: Notifier
@@ -68,7 +64,7 @@ class Parts:
 async def open_parts(
     settings: GatewaySettings, clock: Clock, url: str, broker: Broker | None, stack: AsyncExitStack
 ) -> Parts:
-    """Opens the database, the rails and the channel to compliance; the stack closes them."""
+    """Opens the database, the Stripe client, the channel to compliance; the stack closes them."""
     engine = create_engine(
         url,
         role=DATABASE_ROLE,
@@ -80,8 +76,8 @@ async def open_parts(
     await commits.open()
     stack.push_async_callback(commits.close)
     worker_notifier, notifiers = Notifier(), PaymentNotifiers()
-    rails = await stack.enter_async_context(
-        open_rails(
+    stripe = await stack.enter_async_context(
+        open_stripe_client(
             settings.corridors,
             engine,
             machine_group=settings.machine_group,
@@ -107,20 +103,20 @@ async def open_parts(
     steps = Steps(
         engine,
         committer,
-        Outside(rails.rails, ComplianceClient(channel, settings.compliance_timeout_seconds)),
+        Dependencies(stripe.client, ComplianceClient(channel, settings.compliance_timeout_seconds)),
         clock,
         notifiers,
         worker_notifier,
         limits=RunLimits(settings.call_seconds, settings.lease),
         timing=timing,
     )
-    events = PaymentEvents(engine, rails.rails, steps, notifiers, worker_notifier, timing)
+    events = PaymentEvents(engine, stripe.client, steps, notifiers, worker_notifier, timing)
     return Parts(
         settings=settings,
         clock=clock,
         engine=engine,
         url=url,
-        rails=rails,
+        stripe=stripe,
         timing=timing,
         notifiers=notifiers,
         worker_notifier=worker_notifier,
@@ -134,12 +130,12 @@ async def open_parts(
         steps=steps,
         executor=Executor(steps, committer),
         merchants=merchants,
-        sync=MerchantSync(rails.rails, merchants, clock),
+        sync=MerchantSync(stripe.client, merchants, clock),
         inbox=inbox,
         broker=broker,
         buffer=buffer,
         events=events,
         back_office=open_back_office(
-            settings, engine, rails.rails, channel, events, notifiers, merchants, clock
+            settings, engine, stripe.client, channel, events, notifiers, merchants, clock
         ),
     )

@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from gateway.background import Loop
-from gateway.outgoing.dispatching import Dispatcher
-from gateway.outgoing.endpoints import Endpoints
-from gateway.outgoing.sending import Sender
-from gateway.outgoing.service import WebhookEndpointServicer
-from gateway.outgoing.worker import MAX_IN_FLIGHT, DeliveryWorker
+from gateway.leadership.leader_tasks import LeaderTask
+from gateway.leadership.rounds import run_rounds
 from gateway.parts import Parts
-from gateway.scheduling.rounds import run_rounds
-from gateway.scheduling.scheduler import Duty
+from gateway.webhooks_out.commands import Endpoints
+from gateway.webhooks_out.dispatching import Dispatcher
+from gateway.webhooks_out.sending import Sender
+from gateway.webhooks_out.service import WebhookEndpointServicer
+from gateway.webhooks_out.worker import MAX_IN_FLIGHT, DeliveryWorker
 from runtime.config import Environment
 from runtime.notifications import Notifier
 
@@ -30,16 +30,16 @@ def webhook_endpoint_servicer(parts: Parts) -> WebhookEndpointServicer:
     )
 
 
-def dispatch_duties(parts: Parts) -> list[Duty]:
+def dispatch_tasks(parts: Parts) -> list[LeaderTask]:
     """Making deliveries of events, and deleting old ones: one worker does it for all."""
     dispatcher = Dispatcher(parts.engine, parts.clock, parts.delivery_notifier)
     notifier = parts.event_notifier
     return [
-        Duty(
+        LeaderTask(
             "webhook dispatch",
             lambda: run_rounds("webhook dispatch", dispatcher.round, notifier, POLL_SECONDS),
         ),
-        Duty(
+        LeaderTask(
             "webhook purge",
             lambda: run_rounds("webhook purge", dispatcher.purge_round, Notifier(), PURGE_SECONDS),
         ),

@@ -9,22 +9,22 @@ import grpc
 
 from compliance.v1.screening_service_pb2_grpc import ScreeningServiceStub
 from compliance.v1.subject_service_pb2_grpc import SubjectServiceStub
+from gateway.v1.corridor_service_pb2_grpc import CorridorServiceStub
 from gateway.v1.dispute_service_pb2_grpc import DisputeServiceStub
 from gateway.v1.merchant_service_pb2_grpc import MerchantServiceStub
 from gateway.v1.payment_service_pb2_grpc import PaymentServiceStub
 from gateway.v1.payout_service_pb2_grpc import PayoutServiceStub
-from gateway.v1.rail_service_pb2_grpc import RailServiceStub
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from sandbox.addresses import Ports, at
 
 if TYPE_CHECKING:
     from compliance.v1.screening_service_pb2_grpc import ScreeningServiceAsyncStub
     from compliance.v1.subject_service_pb2_grpc import SubjectServiceAsyncStub
+    from gateway.v1.corridor_service_pb2_grpc import CorridorServiceAsyncStub
     from gateway.v1.dispute_service_pb2_grpc import DisputeServiceAsyncStub
     from gateway.v1.merchant_service_pb2_grpc import MerchantServiceAsyncStub
     from gateway.v1.payment_service_pb2_grpc import PaymentServiceAsyncStub
     from gateway.v1.payout_service_pb2_grpc import PayoutServiceAsyncStub
-    from gateway.v1.rail_service_pb2_grpc import RailServiceAsyncStub
     from ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
 
 
@@ -36,7 +36,7 @@ class Clients:
     disputes: "DisputeServiceAsyncStub"
     payouts: "PayoutServiceAsyncStub"
     merchants: "MerchantServiceAsyncStub"
-    rails: "RailServiceAsyncStub"
+    corridors: "CorridorServiceAsyncStub"
     subjects: "SubjectServiceAsyncStub"
     screening: "ScreeningServiceAsyncStub"
     ledger: "LedgerServiceAsyncStub"
@@ -55,7 +55,7 @@ class Clients:
             disputes=DisputeServiceStub(gateway),
             payouts=PayoutServiceStub(gateway),
             merchants=MerchantServiceStub(gateway),
-            rails=RailServiceStub(gateway),
+            corridors=CorridorServiceStub(gateway),
             subjects=SubjectServiceStub(compliance),
             screening=ScreeningServiceStub(compliance),
             ledger=LedgerServiceStub(ledger),

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.balance import metrics, movement_facts
+from gateway.balance import movement_facts, telemetry
 from gateway.balance import store as balance_store
 from gateway.balance.movement import (
     ADJUSTMENTS,
@@ -27,10 +27,10 @@ from gateway.balance.movement import (
 from gateway.bookkeeping.balance_facts import UnknownBalanceTransaction
 from gateway.bookkeeping.facts import Fact, StripeBalance
 from gateway.bookkeeping.reporting import enqueue
-from gateway.disputes.money_facts import told_by
-from gateway.payments import store as payment_store
-from gateway.rails.rails import Rails
-from gateway.webhooks.event import RetryEventLater
+from gateway.disputes.domain import told_by
+from gateway.payments.store import payments as payment_store
+from gateway.stripe_client.client import StripeClient
+from gateway.webhooks_in.event import RetryEventLater
 from runtime.clock import Clock
 from runtime.logs import get_logger
 
@@ -66,14 +66,14 @@ class Explainer:
     def __init__(
         self,
         engine: AsyncEngine,
-        rails: Rails,
+        stripe_client: StripeClient,
         payments: PaymentTaker,
         disputes: DisputeTaker,
         payouts: PayoutTaker,
         clock: Clock,
     ) -> None:
         self._engine = engine
-        self._rails = rails
+        self._stripe = stripe_client
         self._payments = payments
         self._disputes = disputes
         self._payouts = payouts
@@ -201,7 +201,7 @@ class Explainer:
             found = await balance_store.payment_of_charge(connection, movement.corridor, charge_id)
         if found is not None:
             return found
-        outcome = await self._rails.retrieve_charge(movement.corridor, charge_id)
+        outcome = await self._stripe.retrieve_charge(movement.corridor, charge_id)
         if outcome.object is None:
             raise RetryEventLater("CHARGE_NOT_READABLE")
         if await self._payments.payment_of(outcome.object) is not None:
@@ -214,7 +214,7 @@ class Explainer:
 
 
 def _tell_suspense(fact: UnknownBalanceTransaction) -> None:
-    metrics.SUSPENSE.labels(fact.corridor, fact.type).inc()
+    telemetry.SUSPENSE.labels(fact.corridor, fact.type).inc()
     log.error(
         "balance_transaction_in_suspense",
         corridor=fact.corridor,

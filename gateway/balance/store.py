@@ -1,18 +1,75 @@
-"""Balance transactions, their sums and the sweep over them in the database."""
+"""Balance transactions, their sums and the sweep over them in the database; migration
+0009_balance makes the tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    DateTime,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    and_,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.balance.movement import Movement
-from gateway.balance.schema import SWEEP, TOTAL, TRANSACTION
-from gateway.bookkeeping.schema import BOOKING
-from gateway.payments.schema import PAYMENT
+from gateway.bookkeeping.reporting import BOOKING
+from gateway.payments.store.schema import PAYMENT
 from runtime.sql_files import sql_statement
+
+metadata = MetaData()
+
+TRANSACTION = Table(
+    "balance_transaction",
+    metadata,
+    Column("corridor", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("source_id", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("net_minor", BigInteger, nullable=False),
+    Column("part", Text, nullable=False),
+    Column("create_time", DateTime(timezone=True), nullable=False),
+    Column("available_time", DateTime(timezone=True), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_time", DateTime(timezone=True), nullable=False),
+    Column("last_failure", Text),
+)
+
+TOTAL = Table(
+    "balance_total",
+    metadata,
+    Column("corridor", Text, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("part", Text, primary_key=True),
+    Column("net_minor", BigInteger, nullable=False),
+)
+
+SWEEP = Table(
+    "balance_sweep",
+    metadata,
+    Column("corridor", Text, primary_key=True),
+    Column("swept_until", DateTime(timezone=True)),
+    Column("walk_from", DateTime(timezone=True)),
+    Column("walk_until", DateTime(timezone=True)),
+    Column("walk_after_id", Text),
+    Column("lease_until", DateTime(timezone=True)),
+    Column("fencing_token", BigInteger, nullable=False),
+    Column("next_time", DateTime(timezone=True), nullable=False),
+    Column("finish_time", DateTime(timezone=True)),
+)
+
 
 _KEEP = sql_statement(__file__, "keep_movements")
 _FIRST_RETRY = timedelta(seconds=1)

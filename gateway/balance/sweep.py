@@ -12,14 +12,14 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.balance import metrics, store
+from gateway.balance import store, telemetry
 from gateway.balance.explaining import Explainer
 from gateway.balance.movement import Movement, read_movement
 from gateway.balance.store import Sweep, SweepLostError, Waiting
 from gateway.bookkeeping.reporting import FactOutOfOrderError
-from gateway.rails.outcome import Outcome
-from gateway.rails.rails import Rails
-from gateway.webhooks.event import PoisonEventError, RetryEventLater
+from gateway.stripe_client.client import StripeClient
+from gateway.stripe_client.outcome import Outcome
+from gateway.webhooks_in.event import PoisonEventError, RetryEventLater
 from runtime.clock import Clock
 from runtime.logs import get_logger, place_of
 
@@ -56,13 +56,13 @@ class BalanceSweep:
     def __init__(
         self,
         engine: AsyncEngine,
-        rails: Rails,
+        stripe_client: StripeClient,
         explainer: Explainer,
         clock: Clock,
         limits: SweepLimits,
     ) -> None:
         self._engine = engine
-        self._rails = rails
+        self._stripe = stripe_client
         self._explainer = explainer
         self._clock = clock
         self._limits = limits
@@ -70,12 +70,12 @@ class BalanceSweep:
     async def prepare(self) -> None:
         """Before the first round: each corridor has its sweep."""
         async with self._engine.begin() as connection:
-            await store.prepare(connection, self._rails.corridors, self._now())
+            await store.prepare(connection, self._stripe.corridors, self._now())
 
     async def round(self) -> bool:
         """One round over all corridors; whether there is more to do at once."""
         more = False
-        for corridor in self._rails.corridors:
+        for corridor in self._stripe.corridors:
             async with self._engine.begin() as connection:
                 sweep = await store.claim(connection, corridor, self._now(), self._lease_until())
             if sweep is not None:
@@ -103,7 +103,7 @@ class BalanceSweep:
         async with self._engine.begin() as connection:
             await store.release(connection, sweep, now + pause, now if finished else None)
         if finished:
-            metrics.LAST_SWEEP.labels(sweep.corridor).set(now.timestamp())
+            telemetry.LAST_SWEEP.labels(sweep.corridor).set(now.timestamp())
         return not pause
 
     async def _walk(self, sweep: Sweep) -> tuple[Sweep, bool]:
@@ -166,7 +166,7 @@ class BalanceSweep:
             if transaction is None:
                 raise _StripeSilentError
             left += not await self._explain(sweep.corridor, transaction, waiting)
-        metrics.UNEXPLAINED.labels(sweep.corridor).set(left)
+        telemetry.UNEXPLAINED.labels(sweep.corridor).set(left)
 
     async def _take(self, sweep: Sweep, page: Sequence[Mapping[str, Any]]) -> None:
         """Keeps a page with how far the sweep is, then explains what is news of it, oldest first:
@@ -196,16 +196,16 @@ class BalanceSweep:
             log.error("balance_transaction_unreadable", id=movement.id, **place_of(error))
             reason = "UNREADABLE"
         else:
-            metrics.MOVEMENTS.labels(corridor, "explained").inc()
+            telemetry.MOVEMENTS.labels(corridor, "explained").inc()
             return True
-        metrics.MOVEMENTS.labels(corridor, "postponed").inc()
+        telemetry.MOVEMENTS.labels(corridor, "postponed").inc()
         async with self._engine.begin() as connection:
             await store.postpone(connection, corridor, waiting, reason, self._now())
         return False
 
     async def _compare(self, corridor: str) -> None:
         """Tells by how much Stripe's balance differs from the sum of what we have seen."""
-        balance = (await self._rails.records.retrieve_balance(corridor)).object
+        balance = (await self._stripe.records.retrieve_balance(corridor)).object
         if balance is None:
             raise _StripeSilentError
         async with self._engine.connect() as connection:
@@ -217,7 +217,7 @@ class BalanceSweep:
         }
         for currency, part in ours.keys() | theirs.keys():
             difference = theirs.get((currency, part), 0) - ours.get((currency, part), 0)
-            metrics.DIFFERENCE.labels(corridor, currency, part).set(difference)
+            telemetry.DIFFERENCE.labels(corridor, currency, part).set(difference)
 
     async def _list(
         self, corridor: str, created: Mapping[str, int], after: str | None
@@ -229,11 +229,11 @@ class BalanceSweep:
         }
         if after is not None:
             params["starting_after"] = after
-        answer = _answered(await self._rails.records.list_balance_transactions(corridor, params))
+        answer = _answered(await self._stripe.records.list_balance_transactions(corridor, params))
         return answer["data"], answer["has_more"]
 
     async def _retrieve(self, corridor: str, identifier: str) -> dict[str, Any] | None:
-        outcome = await self._rails.records.retrieve_balance_transaction(
+        outcome = await self._stripe.records.retrieve_balance_transaction(
             corridor, identifier, {"expand": _EXPANDED}
         )
         return outcome.object

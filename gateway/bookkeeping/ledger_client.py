@@ -8,12 +8,7 @@ from dataclasses import dataclass
 
 import grpc
 
-from gateway.bookkeeping.ledger_requests import (
-    LedgerItem,
-    account_request,
-    accounts_request,
-    batch,
-)
+from gateway.bookkeeping.ledger_requests import LedgerItem, account_request, accounts_request, batch
 from gateway.bookkeeping.mapping import AccountGroup
 from ledger.v1.error_reason_pb2 import ErrorReason
 from ledger.v1.ledger_pb2 import CreateLedgerRequest

@@ -11,8 +11,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from gateway.bookkeeping.chart import Account, Side
 from gateway.bookkeeping.codec import kind_of
 from gateway.bookkeeping.facts import Fact, PaymentFact
-from gateway.bookkeeping.mapping import AccountGroup, account_groups, ledger_write, request_id
-from gateway.bookkeeping.writes import Create, Entry, Post, Reverse, Void
+from gateway.bookkeeping.mapping import (
+    AccountGroup,
+    Create,
+    Entry,
+    Post,
+    Reverse,
+    Void,
+    account_groups,
+    ledger_write,
+    request_id,
+)
 from ledger.v1.account_pb2 import (
     NORMAL_BALANCE_CREDIT,
     NORMAL_BALANCE_DEBIT,

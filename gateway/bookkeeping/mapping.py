@@ -1,11 +1,9 @@
-"""The rules of bookkeeping: each fact is exactly one ledger transaction. Pure.
-
-`ledger_write` is total over the kinds of facts and depends on nothing but the fact, so that the
-same fact always asks the ledger for the same transaction.
-"""
+"""The rules of bookkeeping: each fact is exactly one ledger transaction, and what the ledger is
+asked to do for it. Pure."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import singledispatch
 
 from gateway.bookkeeping.balance_facts import (
@@ -37,7 +35,53 @@ from gateway.bookkeeping.facts import (
     RefundFailed,
     StripeBalance,
 )
-from gateway.bookkeeping.writes import Create, Entry, Post, Reverse, Void, Write
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One side of a transaction: a positive amount on one account."""
+
+    account: Account
+    side: Side
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """A new ledger transaction; a `hold` reserves without moving (the ledger's PENDING)."""
+
+    entries: tuple[Entry, ...]
+    hold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Posts `entries` out of the hold that the fact `of` placed; `final` releases the rest.
+
+    The entries stand in the order of the hold's, each on the same account and side.
+    """
+
+    of: str
+    entries: tuple[Entry, ...]
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """Releases the whole hold that the fact `of` placed."""
+
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reverse:
+    """Undoes the transaction that the fact `of` made, in whole."""
+
+    of: str
+
+
+Write = Create | Post | Void | Reverse
+
 
 # Accounts that are made together, at once or not at all, before the first entry on one of them.
 AccountGroup = tuple[Account, ...]

@@ -13,14 +13,43 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, Text, select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.bookkeeping.codec import kind_of, to_json
 from gateway.bookkeeping.facts import Fact
-from gateway.bookkeeping.schema import BOOKING, CHANNEL
-from gateway.bookkeeping.traces import trace_parent
+from gateway.bookkeeping.telemetry import trace_parent
 from runtime.sql_files import sql_statement
+
+# Notified by whoever reports a fact, listened to by the bookkeeping worker.
+CHANNEL = "gateway_booking"
+
+BOOKING = Table(
+    "booking",
+    MetaData(),
+    Column("booking_number", BigInteger, primary_key=True),
+    Column("fact_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("fact", JSONB, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("requires", Text),
+    Column("payment_id", Text),
+    Column("effective_time", DateTime(timezone=True), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_time", DateTime(timezone=True), nullable=False),
+    Column("lease_until", DateTime(timezone=True)),
+    Column("fencing_token", BigInteger, nullable=False),
+    Column("ledger", Text),
+    Column("ledger_sequence", BigInteger),
+    Column("failure_reason", Text),
+    Column("failure_message", Text),
+    Column("trace_parent", Text),
+    Column("create_time", DateTime(timezone=True), nullable=False),
+    Column("decide_time", DateTime(timezone=True)),
+)
 
 # More facts than one payment can have: refunds, disputes and attempts are each bounded below it.
 MAX_FACTS_OF_A_PAYMENT = 200

@@ -8,11 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.bookkeeping.balance_facts import (
-    ApplicationFeeEarned,
-    FundsAvailable,
-    TransferCreated,
-)
+from gateway.bookkeeping.balance_facts import ApplicationFeeEarned, FundsAvailable, TransferCreated
 from gateway.bookkeeping.facts import Converted, Fact, FeeCharged
 
 

@@ -12,8 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.bookkeeping.codec import KINDS, from_json
 from gateway.bookkeeping.facts import Fact
-from gateway.bookkeeping.reporting import BookingState
-from gateway.bookkeeping.schema import BOOKING, CHANNEL
+from gateway.bookkeeping.reporting import BOOKING, CHANNEL, BookingState
 from runtime.sql_files import sql_statement
 
 _CLAIM = sql_statement(__file__, "claim_bookings")

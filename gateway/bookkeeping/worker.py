@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.bookkeeping import metrics
+from gateway.bookkeeping import telemetry
 from gateway.bookkeeping.ledger_client import (
     Booked,
     LedgerBooks,
@@ -27,7 +27,7 @@ from gateway.bookkeeping.ledger_client import (
 from gateway.bookkeeping.ledger_requests import LedgerItem, ledger_item
 from gateway.bookkeeping.reporting import BookingState
 from gateway.bookkeeping.store import BookingStore, ClaimedBooking, Settlement
-from gateway.bookkeeping.traces import booking_span
+from gateway.bookkeeping.telemetry import booking_span
 from runtime.clock import Clock
 from runtime.logs import get_logger, place_of
 from runtime.tasks import cancel
@@ -137,10 +137,10 @@ class BookkeepingWorker:
         backlog = await self._store.backlog()
         now = self._clock.now()
         self._counted_at = now
-        metrics.PENDING.set(backlog.pending)
-        metrics.REFUSED.set(backlog.refused)
+        telemetry.PENDING.set(backlog.pending)
+        telemetry.REFUSED.set(backlog.refused)
         oldest = backlog.oldest_pending_time
-        metrics.LAG_SECONDS.set((now - oldest).total_seconds() if oldest else 0)
+        telemetry.LAG_SECONDS.set((now - oldest).total_seconds() if oldest else 0)
 
     async def _work(self) -> bool:
         """One batch and, when due, the gauges; whether to look for more at once."""
@@ -180,7 +180,7 @@ class BookkeepingWorker:
         self, claimed: Sequence[ClaimedBooking], error: LedgerUnavailableError
     ) -> None:
         now = self._clock.now()
-        metrics.OUTCOMES.labels("unavailable").inc(len(claimed))
+        telemetry.OUTCOMES.labels("unavailable").inc(len(claimed))
         await self._store.settle(
             [
                 Settlement(
@@ -221,13 +221,13 @@ class BookkeepingWorker:
         for settlement in settlements:
             booking = settlement.booking
             if booking.booking_number not in written:
-                metrics.OUTCOMES.labels("lease_lost").inc()
+                telemetry.OUTCOMES.labels("lease_lost").inc()
             elif settlement.state is BookingState.BOOKED:
-                metrics.OUTCOMES.labels("booked").inc()
-                metrics.DELAY_SECONDS.observe((now - booking.create_time).total_seconds())
+                telemetry.OUTCOMES.labels("booked").inc()
+                telemetry.DELAY_SECONDS.observe((now - booking.create_time).total_seconds())
             else:
                 refused = settlement.state is BookingState.REFUSED
-                metrics.OUTCOMES.labels("refused" if refused else "postponed").inc()
+                telemetry.OUTCOMES.labels("refused" if refused else "postponed").inc()
                 log.error(
                     "booking_refused" if refused else "booking_postponed",
                     booking_number=booking.booking_number,

@@ -5,21 +5,21 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from gateway.customers.customers import SEARCH_MARGIN, Customers
-from gateway.customers.errors import payment_method_not_found, setup_not_found
-from gateway.customers.params import (
+from gateway.customers.commands import SEARCH_MARGIN, Customers
+from gateway.customers.domain import (
     REQUEST_KEY,
     customer_message,
     payment_method_message,
     setup_message,
     setup_params,
 )
+from gateway.customers.errors import payment_method_not_found, setup_not_found
 from gateway.customers.store import CustomerStore, StoredCustomer
+from gateway.errors import ERRORS, call_failed
 from gateway.merchants.requests import RequestBook, StoredRequest
-from gateway.rails.errors import ERRORS, call_failed
-from gateway.rails.outcome import Outcome, OutcomeClass, is_missing
-from gateway.rails.rails import Rails
-from gateway.rails.search import the_one_found
+from gateway.stripe_client.client import StripeClient
+from gateway.stripe_client.outcome import Outcome, OutcomeClass, is_missing
+from gateway.stripe_client.search import the_one_found
 from gateway.v1 import customer_pb2
 from gateway.v1 import customer_service_pb2 as pb
 from runtime.clock import Clock
@@ -35,13 +35,13 @@ class PaymentMethods:
 
     def __init__(
         self,
-        rails: Rails,
+        stripe_client: StripeClient,
         customers: Customers,
         store: CustomerStore,
         requests: RequestBook,
         clock: Clock,
     ) -> None:
-        self._rails = rails
+        self._stripe = stripe_client
         self._customers = customers
         self._store = store
         self._requests = requests
@@ -82,7 +82,7 @@ class PaymentMethods:
         params: dict[str, Any] = {"type": "card", "limit": size}
         if position:
             params["starting_after"] = position[0]
-        outcome = await self._rails.customers.list_payment_methods(
+        outcome = await self._stripe.customers.list_payment_methods(
             customer.corridor, customer.stripe_customer_id, params
         )
         listed = _object_of(customer, outcome)
@@ -104,7 +104,7 @@ class PaymentMethods:
         if known is not None and known.answer is not None:
             return customer_pb2.Customer.FromString(known.answer)
         customer, begun = await self._begin("SetDefaultPaymentMethod", request, known)
-        outcome = await self._rails.customers.update_customer(
+        outcome = await self._stripe.customers.update_customer(
             customer.corridor,
             customer.stripe_customer_id,
             {"invoice_settings": {"default_payment_method": request.payment_method}},
@@ -127,7 +127,7 @@ class PaymentMethods:
         if not begun.key_is_fresh(self._clock.now()):
             gone = is_missing(await self._read_method(customer, request.payment_method))
         if not gone:
-            outcome = await self._rails.customers.detach_payment_method(
+            outcome = await self._stripe.customers.detach_payment_method(
                 customer.corridor, request.payment_method, begun.idempotency_key
             )
             if not outcome.succeeded and not is_missing(outcome):
@@ -160,13 +160,13 @@ class PaymentMethods:
         begun: StoredRequest,
     ) -> Mapping[str, Any]:
         if begun.key_is_fresh(self._clock.now()):
-            outcome = await self._rails.customers.create_setup_intent(
+            outcome = await self._stripe.customers.create_setup_intent(
                 customer.corridor,
                 setup_params(request, customer.stripe_customer_id),
                 begun.idempotency_key,
             )
         else:
-            found = await self._rails.customers.find_setup_intents(
+            found = await self._stripe.customers.find_setup_intents(
                 customer.corridor,
                 customer.stripe_customer_id,
                 {REQUEST_KEY: request.request_id},
@@ -186,7 +186,7 @@ class PaymentMethods:
     async def _read_setup(
         self, customer: StoredCustomer, setup_id: str
     ) -> customer_pb2.PaymentMethodSetup:
-        outcome = await self._rails.customers.retrieve_setup_intent(customer.corridor, setup_id)
+        outcome = await self._stripe.customers.retrieve_setup_intent(customer.corridor, setup_id)
         if is_missing(outcome):
             raise setup_not_found(customer, setup_id)
         intent = _object_of(customer, outcome)
@@ -195,7 +195,7 @@ class PaymentMethods:
         return setup_message(intent, customer)
 
     async def _read_method(self, customer: StoredCustomer, payment_method: str) -> Outcome:
-        return await self._rails.customers.retrieve_payment_method(
+        return await self._stripe.customers.retrieve_payment_method(
             customer.corridor, customer.stripe_customer_id, payment_method
         )
 

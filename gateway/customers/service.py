@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from gateway.customers.customers import Customers
-from gateway.customers.params import customer_message
+from gateway.customers.commands import Customers
+from gateway.customers.domain import customer_message
 from gateway.customers.payment_methods import PaymentMethods
 from gateway.customers.store import CustomerFilter, CustomerStore
+from gateway.errors import ERRORS
 from gateway.merchants.requests import RequestBook
-from gateway.rails.errors import ERRORS
-from gateway.rails.rails import Rails
+from gateway.stripe_client.client import StripeClient
 from gateway.v1 import customer_pb2, customer_service_pb2_grpc
 from gateway.v1 import customer_service_pb2 as pb
 from runtime.clock import Clock
@@ -23,11 +23,11 @@ class CustomerServicer(customer_service_pb2_grpc.CustomerServiceServicer):
     """Customers and the payment methods that they have saved."""
 
     def __init__(
-        self, rails: Rails, store: CustomerStore, requests: RequestBook, clock: Clock
+        self, stripe_client: StripeClient, store: CustomerStore, requests: RequestBook, clock: Clock
     ) -> None:
         self._store = store
-        self._customers = Customers(rails, store, requests, clock)
-        self._methods = PaymentMethods(rails, self._customers, store, requests, clock)
+        self._customers = Customers(stripe_client, store, requests, clock)
+        self._methods = PaymentMethods(stripe_client, self._customers, store, requests, clock)
         self._page_tokens = PageTokens(ERRORS)
 
     async def CreateCustomer(

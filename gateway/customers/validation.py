@@ -6,8 +6,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from gateway.customers.params import METADATA_PREFIX
-from gateway.payments.validation import (
+from gateway.customers.domain import METADATA_PREFIX
+from gateway.payments.api.validation import (
     CORRIDOR,
     MAX_NAME_BYTES,
     MAX_TOKEN_BYTES,

@@ -5,13 +5,13 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.disputes import store
-from gateway.disputes.answering import acceptance_rule, evidence_rule
-from gateway.disputes.dispute import Dispute
+from gateway.disputes.commands import acceptance_rule, evidence_rule
+from gateway.disputes.domain import Dispute
 from gateway.disputes.errors import dispute_not_found
+from gateway.errors import ERRORS
 from gateway.operations.commands import Commands, outcome_of
-from gateway.operations.paging import position_of, token_of
+from gateway.paging import position_of, token_of
 from gateway.payments.rendering import money, stamp
-from gateway.rails.errors import ERRORS
 from gateway.v1 import dispute_pb2, dispute_service_pb2_grpc
 from gateway.v1 import dispute_service_pb2 as pb
 from runtime.paging import PageTokens, clamp_page_size

@@ -1,14 +1,54 @@
-"""Disputes in the database. Whoever writes one has locked its payment."""
+"""Disputes in the database; the migration 0010_disputes_payouts makes the table. Whoever writes one
+has locked its payment."""
 
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, func, insert, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Integer,
+    MetaData,
+    Row,
+    Table,
+    Text,
+    and_,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.disputes.dispute import Dispute, DisputeState
-from gateway.disputes.schema import DISPUTE
+from gateway.disputes.domain import Dispute, DisputeState
+
+DISPUTE = Table(
+    "dispute",
+    MetaData(),
+    Column("id", Text, primary_key=True),
+    Column("payment_id", Text, nullable=False),
+    Column("merchant_id", Text, nullable=False),
+    Column("corridor", Text, nullable=False),
+    Column("stripe_dispute_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("network_cause", Text, nullable=False),
+    Column("is_held", Boolean, nullable=False),
+    Column("was_lost", Boolean, nullable=False),
+    Column("look_time", DateTime(timezone=True), nullable=False),
+    Column("fee_minor", BigInteger),
+    Column("fee_currency", Text, nullable=False),
+    Column("evidence_due_time", DateTime(timezone=True)),
+    Column("submission_count", Integer, nullable=False),
+    Column("effective_time", DateTime(timezone=True), nullable=False),
+    Column("create_time", DateTime(timezone=True), nullable=False),
+    Column("update_time", DateTime(timezone=True), nullable=False),
+)
 
 
 async def save(connection: AsyncConnection, before: Dispute | None, after: Dispute) -> None:

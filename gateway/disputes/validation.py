@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import Message
 
-from gateway.disputes.params import APPEAL_FIELD
-from gateway.payments.validation import MAX_NAME_BYTES, NAME, PAYMENT_ID
+from gateway.disputes.commands import APPEAL_FIELD
+from gateway.payments.api.validation import MAX_NAME_BYTES, NAME, PAYMENT_ID
 from gateway.v1 import dispute_service_pb2 as pb
 from runtime.rule import Rule
 from runtime.rules import PAGE, REQUEST_ID, check, enum, mapping, text

@@ -2,7 +2,7 @@
 
 import grpc
 
-from gateway.rails.errors import ERRORS, call_failed, corridor_not_found, request_id_reused
+from gateway.errors import ERRORS, call_failed, corridor_not_found, request_id_reused
 from gateway.v1.error_reason_pb2 import ErrorReason
 from runtime.errors import ServiceError
 

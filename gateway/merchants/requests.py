@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.merchants.errors import ERRORS, request_id_reused
-from gateway.merchants.schema import REQUEST
+from gateway.merchants.store import REQUEST
 from runtime.clock import Clock
 from runtime.errors import ServiceError
 from runtime.messages import differing_fields, fingerprint

@@ -5,7 +5,8 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.merchants.accounts import AccountFinder
+from gateway.merchants.commands import AccountFinder, Onboarding
+from gateway.merchants.domain import account_link_params
 from gateway.merchants.errors import (
     ERRORS,
     account_not_found,
@@ -14,13 +15,11 @@ from gateway.merchants.errors import (
     merchant_not_connected,
     merchant_not_found,
 )
-from gateway.merchants.onboarding import Onboarding
-from gateway.merchants.params import account_link_params
 from gateway.merchants.requests import RequestBook
 from gateway.merchants.store import STATE_NAMES, MerchantStore
-from gateway.merchants.sync import FetchFailed, MerchantSync
+from gateway.merchants.stripe_events import FetchFailed, MerchantSync
 from gateway.merchants.tax_records import TaxRecords
-from gateway.rails.rails import Rails
+from gateway.stripe_client.client import StripeClient
 from gateway.v1 import merchant_pb2, merchant_service_pb2_grpc
 from gateway.v1 import merchant_service_pb2 as pb
 from runtime.clock import Clock
@@ -40,22 +39,22 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
 
     def __init__(
         self,
-        rails: Rails,
+        stripe_client: StripeClient,
         store: MerchantStore,
         requests: RequestBook,
         sync: MerchantSync,
         notifier: Notifier,
         clock: Clock,
     ) -> None:
-        self._rails = rails
+        self._stripe = stripe_client
         self._store = store
         self._requests = requests
         self._sync = sync
         self._notifier = notifier
         self._clock = clock
-        self._accounts = AccountFinder(rails, store)
-        self._onboarding = Onboarding(rails, store, requests, sync, clock)
-        self._tax = TaxRecords(rails, self._accounts, requests, clock)
+        self._accounts = AccountFinder(stripe_client, store)
+        self._onboarding = Onboarding(stripe_client, store, requests, sync, clock)
+        self._tax = TaxRecords(stripe_client, self._accounts, requests, clock)
         self._page_tokens = PageTokens(ERRORS)
 
     async def CreateMerchant(
@@ -136,7 +135,7 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
         # The address is a secret and is not kept: within the key's life Stripe repeats it.
         if not begun.key_is_fresh(self._clock.now()):
             raise link_expired(merchant.merchant_id)
-        outcome = await self._rails.accounts.create_account_link(
+        outcome = await self._stripe.accounts.create_account_link(
             merchant.corridor,
             account_link_params(request, merchant.stripe_account_id),
             begun.idempotency_key,

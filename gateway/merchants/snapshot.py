@@ -11,7 +11,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from gateway.rails.outcome import text_of
+from gateway.stripe_client.outcome import text_of
 from gateway.v1 import merchant_pb2, merchant_requirements_pb2
 
 MAX_FIELDS = 500

@@ -5,13 +5,81 @@ from datetime import datetime
 from typing import Any
 
 from google.protobuf import json_format
-from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    LargeBinary,
+    MetaData,
+    Select,
+    Table,
+    Text,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.merchants.schema import CHANNEL, MERCHANT, SNAPSHOT, SNAPSHOT_COUNTER
 from gateway.v1 import merchant_pb2
 from runtime.clock import Clock
+
+# Notified with each new snapshot, listened to by WatchMerchants.
+CHANNEL = "gateway_merchant"
+
+metadata = MetaData()
+
+MERCHANT = Table(
+    "merchant",
+    metadata,
+    Column("merchant_number", BigInteger, primary_key=True),
+    Column("merchant_id", Text, nullable=False),
+    Column("corridor", Text, nullable=False),
+    Column("stripe_account_id", Text),
+    Column("state", Text, nullable=False),
+    Column("failure_code", Text, nullable=False),
+    Column("create_request_id", Text, nullable=False),
+    Column("snapshot_sequence", BigInteger),
+    Column("fetch_time", DateTime(timezone=True)),
+    Column("create_time", DateTime(timezone=True), nullable=False),
+    Column("update_time", DateTime(timezone=True), nullable=False),
+)
+
+SNAPSHOT = Table(
+    "merchant_snapshot",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True),
+    Column("merchant_id", Text, nullable=False),
+    Column("content", JSONB, nullable=False),
+    Column("content_hash", LargeBinary, nullable=False),
+    Column("record_time", DateTime(timezone=True), nullable=False),
+)
+
+SNAPSHOT_COUNTER = Table(
+    "merchant_snapshot_counter",
+    metadata,
+    Column("only_row", Boolean, primary_key=True),
+    Column("last_sequence", BigInteger, nullable=False),
+)
+
+REQUEST = Table(
+    "merchant_request",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("method", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("merchant_id", Text),
+    Column("answer", LargeBinary),
+    Column("failure", JSONB),
+    Column("create_time", DateTime(timezone=True), nullable=False),
+    Column("answer_time", DateTime(timezone=True)),
+)
+
 
 STATES: dict[str, Any] = {
     name.removeprefix("MERCHANT_STATE_"): number

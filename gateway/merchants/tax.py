@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.rails.outcome import text_of
+from gateway.stripe_client.outcome import text_of
 from gateway.v1 import merchant_tax_pb2 as pb
 
 SETTINGS_STATES = {

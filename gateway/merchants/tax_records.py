@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.merchants.accounts import AccountFinder
+from gateway.merchants.commands import AccountFinder
 from gateway.merchants.errors import ERRORS, call_failed, tax_id_not_found
 from gateway.merchants.requests import RequestBook
 from gateway.merchants.tax import tax_id_of, tax_registration_of, tax_settings_of
-from gateway.rails.outcome import Outcome, is_missing
-from gateway.rails.rails import Rails
+from gateway.stripe_client.client import StripeClient
+from gateway.stripe_client.outcome import Outcome, is_missing
 from gateway.v1 import merchant_service_pb2 as pb
 from gateway.v1 import merchant_tax_pb2
 from runtime.clock import Clock
@@ -24,9 +24,13 @@ class TaxRecords:
     """What the tax RPCs do. Each raises `ServiceError`."""
 
     def __init__(
-        self, rails: Rails, accounts: AccountFinder, requests: RequestBook, clock: Clock
+        self,
+        stripe_client: StripeClient,
+        accounts: AccountFinder,
+        requests: RequestBook,
+        clock: Clock,
     ) -> None:
-        self._rails = rails
+        self._stripe = stripe_client
         self._accounts = accounts
         self._requests = requests
         self._clock = clock
@@ -36,7 +40,7 @@ class TaxRecords:
         """The tax settings of an account."""
         account = await self._accounts.account(request)
         fetch_time = self._clock.now()
-        outcome = await self._rails.accounts.retrieve_tax_settings(
+        outcome = await self._stripe.accounts.retrieve_tax_settings(
             account.corridor, stripe_account=account.stripe_account_id
         )
         return tax_settings_of(_object_of(account.corridor, outcome), fetch_time)
@@ -47,7 +51,7 @@ class TaxRecords:
         """One page of the places where an account collects tax."""
         account = await self._accounts.account(request)
         fetch_time = self._clock.now()
-        outcome = await self._rails.accounts.list_tax_registrations(
+        outcome = await self._stripe.accounts.list_tax_registrations(
             account.corridor,
             {"status": "all", **self._page_of(request)},
             stripe_account=account.stripe_account_id,
@@ -79,7 +83,7 @@ class TaxRecords:
         params: dict[str, Any] = {"type": request.kind, "value": request.value}
         if account.customer_id is None:
             params["owner"] = {"type": "self"}
-        outcome = await self._rails.accounts.create_tax_id(
+        outcome = await self._stripe.accounts.create_tax_id(
             account.corridor,
             params,
             begun.idempotency_key,
@@ -98,7 +102,7 @@ class TaxRecords:
         """One tax number."""
         account = await self._accounts.owner(request.owner)
         fetch_time = self._clock.now()
-        outcome = await self._rails.accounts.retrieve_tax_id(
+        outcome = await self._stripe.accounts.retrieve_tax_id(
             account.corridor,
             request.tax_id_id,
             customer_id=account.customer_id,
@@ -112,7 +116,7 @@ class TaxRecords:
         """One page of tax numbers."""
         account = await self._accounts.owner(request.owner)
         fetch_time = self._clock.now()
-        outcome = await self._rails.accounts.list_tax_ids(
+        outcome = await self._stripe.accounts.list_tax_ids(
             account.corridor,
             self._page_of(request),
             customer_id=account.customer_id,
@@ -135,7 +139,7 @@ class TaxRecords:
         response = pb.DeleteTaxIdResponse()
         if begun.answer is not None:
             return response
-        outcome = await self._rails.accounts.delete_tax_id(
+        outcome = await self._stripe.accounts.delete_tax_id(
             account.corridor,
             request.tax_id_id,
             customer_id=account.customer_id,

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from google.protobuf.message import Message
 
-from gateway.merchants.params import MERCHANT_KEY
+from gateway.merchants.domain import MERCHANT_KEY
 from gateway.v1 import merchant_service_pb2 as pb
 from gateway.v1 import merchant_tax_pb2
 from runtime.config import is_loopback

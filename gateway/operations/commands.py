@@ -11,11 +11,11 @@ import grpc
 from google.protobuf.message import Message
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.errors import ERRORS, request_id_reused
 from gateway.operations import store
 from gateway.operations.operation import Operation, OperationState
 from gateway.operations.runner import Runner
 from gateway.operations.store import RequestRecord
-from gateway.rails.errors import ERRORS, request_id_reused
 from gateway.v1.error_reason_pb2 import ErrorReason
 from runtime.clock import Clock
 from runtime.deadline import remaining
@@ -211,7 +211,7 @@ def outcome_of(done: Done) -> None:
         )
     raise ERRORS.error(
         grpc.StatusCode.FAILED_PRECONDITION,
-        ErrorReason.ERROR_REASON_RAIL_REJECTED,
+        ErrorReason.ERROR_REASON_STRIPE_REJECTED,
         "Stripe refused the request",
         metadata={
             "stripe_code": operation.failure_code,

@@ -1,15 +1,15 @@
 """One thing asked of Stripe for a dispute or a payout: both its state and the durable job. Pure.
 
 The same promise as for payments (`gateway.payments.operation`), with less to tell apart: nothing
-waits in line, and an operation that Stripe refused has ended.
+waits in the queue, and an operation that Stripe refused has ended.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from gateway.payments.operation import KEY_HORIZON, MAX_SENDS, SETTLE_TIME, Step, backoff
-from gateway.rails.outcome import Failure, Outcome, OutcomeClass
+from gateway.payments.domain.operation import KEY_HORIZON, MAX_SENDS, SETTLE_TIME, Step, backoff
+from gateway.stripe_client.outcome import Failure, Outcome, OutcomeClass
 
 # What an operation ends with that was given up before it was sent, or that Stripe has no trace of.
 DEADLINE, NOT_PERFORMED = "deadline", "not_performed"
@@ -84,7 +84,7 @@ def next_step(operation: Operation, now: datetime) -> Step:
     if operation.first_send_time is None:
         return Step.SEND if now < operation.deadline else Step.GIVE_UP
     too_old = now >= min(operation.first_send_time + KEY_HORIZON, operation.deadline)
-    return Step.FIND_OUT if too_old or operation.send_count >= MAX_SENDS else Step.SEND
+    return Step.RESOLVE if too_old or operation.send_count >= MAX_SENDS else Step.SEND
 
 
 def sent(operation: Operation, now: datetime) -> Operation:

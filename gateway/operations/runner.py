@@ -15,18 +15,11 @@ from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.operations import store
-from gateway.operations.operation import (
-    Operation,
-    OperationKind,
-    given_up,
-    next_step,
-    sent,
-    settle,
-)
-from gateway.payments.operation import Step
-from gateway.payments.reply import IDEMPOTENCY_ERROR
-from gateway.payments.wakeups import PaymentNotifiers
-from gateway.rails.outcome import Outcome, OutcomeClass, follow
+from gateway.operations.operation import Operation, OperationKind, given_up, next_step, sent, settle
+from gateway.payments.domain.decision import IDEMPOTENCY_ERROR
+from gateway.payments.domain.operation import Step
+from gateway.payments.waiting import PaymentNotifiers
+from gateway.stripe_client.outcome import Outcome, OutcomeClass, follow
 from runtime.clock import Clock
 from runtime.deadline import detached, within
 from runtime.logs import get_logger, place_of
@@ -53,7 +46,7 @@ class Handler(Protocol):
         """Asks, with the operation's key and parameters."""
         ...
 
-    async def find_out(self, operation: Operation, now: datetime, /) -> Outcome:
+    async def resolve(self, operation: Operation, now: datetime, /) -> Outcome:
         """What became of an operation that must not be sent again; it only reads."""
         ...
 
@@ -176,8 +169,8 @@ class Runner:
         handler = self._handlers[operation.kind]
         if step is Step.GIVE_UP:
             return given_up()
-        if step is Step.FIND_OUT:
-            return await handler.find_out(operation, self._clock.now())
+        if step is Step.RESOLVE:
+            return await handler.resolve(operation, self._clock.now())
         outcome = await handler.send(operation)
         if outcome.failure is not None and outcome.failure.type == IDEMPOTENCY_ERROR:
             # A quarrel about the key says nothing about what was asked with it.

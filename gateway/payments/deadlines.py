@@ -1,17 +1,18 @@
-"""States that end by time: the line, the review, the customer's action, the time to capture."""
+"""States that end by time: the queue, the review, the customer's action, the time to capture."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.payments import decline_store, operation_store, store
-from gateway.payments.commanding import Given, start_cancel
-from gateway.payments.ids import new_id
-from gateway.payments.operation import OperationState, decided
-from gateway.payments.payment import Payment, take
-from gateway.payments.recording import record_changes
-from gateway.payments.refusal import Refusal
-from gateway.payments.retrying import due_step, longest_window
-from gateway.payments.states import PaymentState, Transition
-from gateway.payments.wakeups import PaymentNotifiers
+from gateway.ids import new_id
+from gateway.payments.domain.commands import CommandContext, start_cancel
+from gateway.payments.domain.decline_retries import due_step, longest_window
+from gateway.payments.domain.operation import OperationState, decided
+from gateway.payments.domain.payment import Payment, take
+from gateway.payments.domain.refusal import Refusal
+from gateway.payments.domain.states import PaymentState, Transition
+from gateway.payments.store import operations as operation_store
+from gateway.payments.store import payments as store
+from gateway.payments.store.recording import record_changes
+from gateway.payments.waiting import PaymentNotifiers
 from runtime.clock import Clock
 from runtime.logs import get_logger
 from runtime.notifications import Notifier
@@ -65,8 +66,8 @@ class Deadlines:
                 log.warning("capture_window_closing", payment_id=payment.id)
                 await record_changes(connection, [warned], now)
                 return
-        given = Given(now, new_id("op", now), new_id("ref", now), 0)
-        started = start_cancel(payment, given, expires=True)
+        context = CommandContext(now, new_id("op", now), new_id("ref", now), 0)
+        started = start_cancel(payment, context, expires=True)
         assert not isinstance(started, Refusal), started
         assert started.change is not None, "something ends"
         pending = await operation_store.open_operation_of(connection, payment.id)
@@ -81,7 +82,7 @@ class Deadlines:
         """Begins the next attempt, unless the networks want it later or it comes too late."""
         now = self._clock.now()
         since = now - longest_window()
-        declines = await decline_store.decline_times(connection, payment, since)
+        declines = await store.decline_times(connection, payment, since)
         change, operation = due_step(payment, declines, now, new_id("op", now))
         await record_changes(connection, [change], now)
         if operation is not None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import grpc
 
-from gateway.payments.operation import Operation
-from gateway.payments.payment import FailureCode, Payment, PaymentFailure
-from gateway.payments.refusal import Refusal
-from gateway.rails.errors import ERRORS
+from gateway.errors import ERRORS
+from gateway.payments.domain.operation import Operation
+from gateway.payments.domain.payment import FailureCode, Payment, PaymentFailure
+from gateway.payments.domain.refusal import Refusal
 from gateway.v1.error_reason_pb2 import ErrorReason
 from runtime.errors import FieldViolation, ServiceError
 
@@ -66,7 +66,7 @@ def corridor_takes_less(corridor: str) -> ServiceError:
 
 
 def queue_full(corridor: str, limit: int) -> ServiceError:
-    """The line of the corridor is as long as it may be."""
+    """The queue of the corridor is as long as it may be."""
     return ERRORS.error(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         ErrorReason.ERROR_REASON_QUEUE_FULL,
@@ -88,7 +88,7 @@ def not_begun(payment: Payment, failure: PaymentFailure) -> ServiceError:
         )
     return ERRORS.error(
         grpc.StatusCode.UNAVAILABLE,
-        ErrorReason.ERROR_REASON_RAIL_UNAVAILABLE,
+        ErrorReason.ERROR_REASON_CORRIDOR_UNAVAILABLE,
         "Stripe cannot be reached; nothing was charged; repeat the call",
         metadata={
             "payment_id": payment.id,

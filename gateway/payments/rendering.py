@@ -7,11 +7,11 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.bookkeeping.reporting import PaymentBookings
-from gateway.payments.operation import Operation
-from gateway.payments.payment import Decline, Payment
-from gateway.payments.refund import Refund
-from gateway.payments.retrying import DeclinedAttempt
-from gateway.payments.states import PaymentState
+from gateway.payments.domain.decline_retries import DeclinedAttempt
+from gateway.payments.domain.operation import Operation
+from gateway.payments.domain.payment import Decline, Payment
+from gateway.payments.domain.refund import Refund
+from gateway.payments.domain.states import PaymentState
 from gateway.v1 import payment_pb2 as pb
 from gateway.v1 import refund_pb2
 from gateway.v1.money_pb2 import Money

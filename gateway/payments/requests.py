@@ -8,10 +8,10 @@ from typing import Any
 from google.protobuf.message import Message
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.payments import store
-from gateway.payments.store import RequestRecord
-from gateway.payments.story import Story
-from gateway.rails.errors import request_id_reused
+from gateway.errors import request_id_reused
+from gateway.payments.store import payments as store
+from gateway.payments.store.payments import RequestRecord
+from gateway.payments.store.snapshot import PaymentSnapshot
 from runtime.messages import differing_fields
 
 
@@ -51,12 +51,12 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a command led to: the payment, the refund if it made one, and the payment's story if
+    """What a command led to: the payment, the refund if it made one, and the payment's snapshot if
     an answer can be told from it."""
 
     payment_id: str
     refund_id: str | None = None
-    story: Story | None = None
+    snapshot: PaymentSnapshot | None = None
 
 
 async def find_request(connection: AsyncConnection, command: Command) -> RequestRecord | None:

@@ -11,23 +11,18 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.payments import operation_store, store
-from gateway.payments.asking import Outside
-from gateway.payments.checking import Circumstances
-from gateway.payments.claims import Claimed, RunLimits
-from gateway.payments.committer import PaymentCommitter, commit_span
+from gateway.ids import new_id
 from gateway.payments.deciding import decide, report, unreadable
-from gateway.payments.decision import Decision
-from gateway.payments.failover_events import announce_failover
-from gateway.payments.ids import new_id
-from gateway.payments.intents import UnreadableIntentError
-from gateway.payments.observing import Timing
-from gateway.payments.operation import (
+from gateway.payments.domain.apply import end_moot, is_moot
+from gateway.payments.domain.check_outcome import DecisionContext
+from gateway.payments.domain.decision import Decision, Reply
+from gateway.payments.domain.intents import UnreadableIntentError
+from gateway.payments.domain.operation import (
     Operation,
     OperationKind,
     OperationState,
@@ -36,19 +31,59 @@ from gateway.payments.operation import (
     next_step,
     sent,
 )
-from gateway.payments.payment import Payment
-from gateway.payments.recent import RecentPayments
-from gateway.payments.recording import record_changes, record_refund
-from gateway.payments.refund import Refund
-from gateway.payments.reply import Reply
-from gateway.payments.settling import end_moot, is_moot
-from gateway.payments.story import Story
-from gateway.payments.wakeups import PaymentNotifiers
-from gateway.payments.writes import Progress, Writes, is_grouped
+from gateway.payments.domain.payment import Payment
+from gateway.payments.domain.reconcile import Timing
+from gateway.payments.domain.refund import Refund
+from gateway.payments.store import operations as operation_store
+from gateway.payments.store import payments as store
+from gateway.payments.store.group_commit import PaymentCommitter, commit_span
+from gateway.payments.store.recording import record_changes, record_refund
+from gateway.payments.store.snapshot import PaymentSnapshot, RecentPayments
+from gateway.payments.store.writes import Progress, Writes, is_grouped
+from gateway.payments.stripe.dependencies import Dependencies
+from gateway.payments.telemetry import announce_failover
+from gateway.payments.waiting import PaymentNotifiers
 from runtime.clock import Clock
 from runtime.deadline import within
 from runtime.logs import get_logger
 from runtime.notifications import Notifier
+
+# Resolving asks several sources one after the other, page by page. Were it cut off after the time
+# of one call, it would begin anew each time, and a payment with much traffic around it would stay
+# undecided for ever.
+RESOLVE_CALLS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """Bounds of one call to the outside and of the lease under which it is made."""
+
+    call_seconds: float = 30.0
+    lease: timedelta = timedelta(seconds=45)
+
+    def __post_init__(self) -> None:
+        if self.lease.total_seconds() <= self.call_seconds:
+            raise ValueError("a lease must outlast the call that is made under it")
+
+    def seconds_of(self, step: Step) -> float:
+        """How long the outside may be asked in one step."""
+        return self.call_seconds * (RESOLVE_CALLS if step is Step.RESOLVE else 1)
+
+    @property
+    def resolve_lease(self) -> timedelta:
+        """The lease under which it is found out what became of an operation."""
+        return self.lease + timedelta(seconds=self.seconds_of(Step.RESOLVE) - self.call_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An operation whose lease we hold. `begun` says that the commit before the call is done."""
+
+    operation: Operation
+    payment: Payment | None = None
+    begun: bool = False
+    snapshot: PaymentSnapshot | None = None
+
 
 OPERATIONS = Counter(
     "gateway_payment_operations_total", "Operations by kind and the state they were left in.",
@@ -71,7 +106,7 @@ class Asked:
     payment: Payment
     reply: Reply | None
     resend: bool = False
-    story: Story | None = None
+    snapshot: PaymentSnapshot | None = None
 
 
 class Steps:
@@ -81,7 +116,7 @@ class Steps:
         self,
         engine: AsyncEngine,
         committer: PaymentCommitter,
-        outside: Outside,
+        dependencies: Dependencies,
         clock: Clock,
         notifiers: PaymentNotifiers,
         worker_notifier: Notifier,
@@ -92,7 +127,7 @@ class Steps:
     ) -> None:
         self._engine = engine
         self._committer = committer
-        self._outside = outside
+        self._dependencies = dependencies
         self._clock = clock
         self._notifiers = notifiers
         self._worker_notifier = worker_notifier
@@ -101,11 +136,11 @@ class Steps:
         self._uniform = uniform
         self.recent = RecentPayments()
 
-    def circumstances(self) -> Circumstances:
+    def circumstances(self) -> DecisionContext:
         """What a decision made now needs to know."""
         now = self._clock.now()
-        return Circumstances(
-            now, self._timing, self._uniform(), new_id("op", now), self._outside.elsewhere
+        return DecisionContext(
+            now, self._timing, self._uniform(), new_id("op", now), self._dependencies.elsewhere
         )
 
     def lease(self, operation: Operation, now: datetime) -> Operation:
@@ -171,19 +206,19 @@ class Steps:
                 if step is Step.SEND:
                     operation = replace(sent(operation, now), lease_until=now + self._limits.lease)
                     await operation_store.save_operation(connection, operation)
-                elif step is Step.FIND_OUT:
-                    lease_until = now + self._limits.find_out_lease
+                elif step is Step.RESOLVE:
+                    lease_until = now + self._limits.resolve_lease
                     operation = replace(operation, lease_until=lease_until)
                     await operation_store.save_operation(connection, operation)
         with within(self._limits.seconds_of(step)):
             reply = await self._reply(payment, operation, step, resend=resend)
-        return Asked(operation, payment, reply, resend, claimed.story)
+        return Asked(operation, payment, reply, resend, claimed.snapshot)
 
     async def _reply(
         self, payment: Payment, operation: Operation, step: Step, *, resend: bool
     ) -> Reply:
         try:
-            return await self._outside.ask(
+            return await self._dependencies.ask(
                 payment, operation, step, self._clock.now(), resend=resend
             )
         except UnreadableIntentError as error:
@@ -192,20 +227,20 @@ class Steps:
 
     async def _finish(self, asked: Asked, reply: Reply) -> tuple[Payment, Claimed | None]:
         """Writes down what came back, if the lease is still ours."""
-        known, operation, story = asked.payment, asked.operation, asked.story
+        known, operation, snapshot = asked.payment, asked.operation, asked.snapshot
         if operation.kind is not OperationKind.REFUND:
-            given = self.circumstances()
-            decision = decide(known, operation, None, reply, given, resend=asked.resend)
-            decision = self._leased(decision, given.now)
+            context = self.circumstances()
+            decision = decide(known, operation, None, reply, context, resend=asked.resend)
+            decision = self._leased(decision, context.now)
             progress = Progress(
-                known, decision.changes, decision.operation, given.now, decision.follow_up
+                known, decision.changes, decision.operation, context.now, decision.follow_up
             )
             if is_grouped(decision) and await self.write(progress):
-                if story is not None:
-                    story.goes_on(progress)
-                return self._told(decision, story)
-        if story is not None:
-            story.end()
+                if snapshot is not None:
+                    snapshot.apply(progress)
+                return self._told(decision, snapshot)
+        if snapshot is not None:
+            snapshot.end()
         return await self._finish_locked(operation, reply, resend=asked.resend)
 
     async def _finish_locked(
@@ -216,14 +251,14 @@ class Steps:
             payment = await store.lock_payment(connection, operation.payment_id)
             assert payment is not None, "an operation has its payment"
             refund = await self._refund(connection, operation)
-            given = self.circumstances()
-            decision = decide(payment, operation, refund, reply, given, resend=resend)
-            decision = self._leased(decision, given.now)
+            context = self.circumstances()
+            decision = decide(payment, operation, refund, reply, context, resend=resend)
+            decision = self._leased(decision, context.now)
             await operation_store.save_operation(connection, decision.operation)
-            await record_changes(connection, decision.changes, given.now)
+            await record_changes(connection, decision.changes, context.now)
             if refund is not None and decision.refund is not None:
                 await record_refund(
-                    connection, decision.payment, refund, decision.refund, given.now
+                    connection, decision.payment, refund, decision.refund, context.now
                 )
             if decision.follow_up is not None:
                 await operation_store.add_operation(connection, decision.follow_up)
@@ -236,19 +271,19 @@ class Steps:
         return replace(decision, follow_up=self.lease(decision.follow_up, now))
 
     def _told(
-        self, decision: Decision, story: Story | None = None
+        self, decision: Decision, snapshot: PaymentSnapshot | None = None
     ) -> tuple[Payment, Claimed | None]:
         """After the commit: who waits is told, and what is ours to go on with is handed on."""
         self._tell(decision)
         follow_up = decision.follow_up
         if follow_up is None or follow_up.state is not OperationState.RUNNING:
             return decision.payment, None
-        return decision.payment, Claimed(follow_up, decision.payment, begun=True, story=story)
+        return decision.payment, Claimed(follow_up, decision.payment, begun=True, snapshot=snapshot)
 
     def _tell(self, decision: Decision) -> None:
         operation = decision.operation
         OPERATIONS.labels(operation.kind, operation.state).inc()
-        announce_failover(decision, self._outside.elsewhere)
+        announce_failover(decision, self._dependencies.elsewhere)
         follow_up = decision.follow_up
         if follow_up is not None and follow_up.state is OperationState.RUNNING:
             # We go on by ourselves: nobody who waits for an outcome has one yet.

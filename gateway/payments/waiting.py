@@ -1,19 +1,51 @@
-"""How long a caller waits for an outcome, and when what it waits for is decided."""
+"""How long a caller waits for an outcome, when what it waits for is decided, and waking those who
+wait for one payment within the process."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.payments import operation_store, store
-from gateway.payments.operation import OperationKind
-from gateway.payments.payment import Payment
-from gateway.payments.states import PaymentState
-from gateway.payments.wakeups import PaymentNotifiers
+from gateway.payments.domain.operation import OperationKind
+from gateway.payments.domain.payment import Payment
+from gateway.payments.domain.states import PaymentState
+from gateway.payments.store import operations as operation_store
+from gateway.payments.store import payments as store
 from runtime.deadline import remaining
 from runtime.notifications import Notifier
+
+
+class PaymentNotifiers:
+    """A notifier for each payment that somebody in this process waits for."""
+
+    def __init__(self) -> None:
+        self._notifiers: dict[str, tuple[Notifier, int]] = {}
+        # Notified whenever any payment's notifier is.
+        self.any = Notifier()
+
+    @contextlib.contextmanager
+    def listening(self, payment_id: str) -> Iterator[Notifier]:
+        """The payment's notifier, for as long as the block runs."""
+        notifier, listeners = self._notifiers.get(payment_id, (Notifier(), 0))
+        self._notifiers[payment_id] = (notifier, listeners + 1)
+        try:
+            yield notifier
+        finally:
+            _, listeners = self._notifiers[payment_id]
+            if listeners == 1:
+                del self._notifiers[payment_id]
+            else:
+                self._notifiers[payment_id] = (notifier, listeners - 1)
+
+    def notify(self, payment_id: str) -> None:
+        """Something happened to the payment."""
+        self.any.notify()
+        if payment_id in self._notifiers:
+            self._notifiers[payment_id][0].notify()
+
 
 # Time kept for writing the answer before the caller's deadline.
 ANSWER_SECONDS = 0.25

@@ -2,7 +2,7 @@
 
 import grpc
 
-from gateway.rails.errors import ERRORS
+from gateway.errors import ERRORS
 from gateway.v1.error_reason_pb2 import ErrorReason
 from runtime.errors import ServiceError
 

@@ -5,19 +5,19 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.merchants.accounts import AccountFinder
+from gateway.errors import ERRORS
+from gateway.ids import new_id
+from gateway.merchants.commands import AccountFinder
 from gateway.operations.commands import Commands, outcome_of
-from gateway.operations.paging import position_of, token_of
-from gateway.payments.ids import new_id
+from gateway.paging import position_of, token_of
 from gateway.payments.rendering import money, stamp
 from gateway.payouts import store
-from gateway.payouts.commanding import cancellation_rule, creation_rule
+from gateway.payouts.commands import cancellation_rule, creation_rule
+from gateway.payouts.domain import Payout, PayoutState
 from gateway.payouts.errors import payout_not_found
-from gateway.payouts.paying import is_decided
-from gateway.payouts.payout import Payout, PayoutState
+from gateway.payouts.operations import is_decided
 from gateway.payouts.transactions import MAX_PAGE_SIZE as MAX_TRANSACTIONS
 from gateway.payouts.transactions import PayoutTransactions
-from gateway.rails.errors import ERRORS
 from gateway.v1 import payout_pb2, payout_service_pb2_grpc
 from gateway.v1 import payout_service_pb2 as pb
 from runtime.clock import Clock

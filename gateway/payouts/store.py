@@ -1,14 +1,49 @@
-"""Payouts in the database."""
+"""Payouts in the database; the migration 0010_disputes_payouts makes the table."""
 
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, func, insert, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    MetaData,
+    Row,
+    Table,
+    Text,
+    and_,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.payouts.payout import Payout, PayoutState
-from gateway.payouts.schema import PAYOUT
+from gateway.payouts.domain import Payout, PayoutState
+
+PAYOUT = Table(
+    "payout",
+    MetaData(),
+    Column("id", Text, primary_key=True),
+    Column("request_id", Text, nullable=False),
+    Column("merchant_id", Text, nullable=False),
+    Column("corridor", Text, nullable=False),
+    Column("account_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("statement_descriptor", Text, nullable=False),
+    Column("automatic", Boolean, nullable=False),
+    Column("stripe_payout_id", Text, nullable=False),
+    Column("failure_code", Text, nullable=False),
+    Column("arrival_time", DateTime(timezone=True)),
+    Column("was_paid", Boolean, nullable=False),
+    Column("create_time", DateTime(timezone=True), nullable=False),
+    Column("update_time", DateTime(timezone=True), nullable=False),
+)
 
 
 async def add(connection: AsyncConnection, payout: Payout) -> None:

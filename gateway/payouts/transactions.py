@@ -6,12 +6,12 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.bookkeeping.schema import BOOKING
+from gateway.bookkeeping.reporting import BOOKING
+from gateway.errors import call_failed
 from gateway.payments.rendering import money
-from gateway.payments.schema import PAYMENT
-from gateway.payouts.payout import Payout
-from gateway.rails.errors import call_failed
-from gateway.rails.rails import Rails
+from gateway.payments.store.schema import PAYMENT
+from gateway.payouts.domain import Payout
+from gateway.stripe_client.client import StripeClient
 from gateway.v1 import payout_pb2
 
 _EXPANDED_LIST = ["data.source"]
@@ -22,9 +22,9 @@ MAX_PAGE_SIZE = 100
 class PayoutTransactions:
     """Lists them, page by page, as Stripe has them."""
 
-    def __init__(self, engine: AsyncEngine, rails: Rails) -> None:
+    def __init__(self, engine: AsyncEngine, stripe_client: StripeClient) -> None:
         self._engine = engine
-        self._rails = rails
+        self._stripe = stripe_client
 
     async def page(
         self, payout: Payout, after_id: str, limit: int
@@ -42,7 +42,7 @@ class PayoutTransactions:
         }
         if after_id:
             params["starting_after"] = after_id
-        outcome = await self._rails.records.list_balance_transactions(
+        outcome = await self._stripe.records.list_balance_transactions(
             payout.corridor, params, stripe_account=payout.account_id or None
         )
         if outcome.object is None:

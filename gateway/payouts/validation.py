@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import Message
 
-from gateway.payments.validation import MAX_NAME_BYTES, NAME
+from gateway.payments.api.validation import MAX_NAME_BYTES, NAME
 from gateway.v1 import payout_service_pb2 as pb
 from runtime.rule import Rule
 from runtime.rules import PAGE, REQUEST_ID, enum, message, text

@@ -29,7 +29,7 @@ class CustomerServiceStub:
     """CustomerService keeps customers and their saved cards at Stripe, so that they can be charged
     again, with or without the customer (CreatePayment with `off_session`). Card numbers never enter
     the engine: a page with Stripe.js makes the token. Calls that need Stripe fail with UNAVAILABLE /
-    RAIL_UNAVAILABLE while the corridor cannot be used and with UNAVAILABLE / OUTCOME_UNKNOWN when
+    CORRIDOR_UNAVAILABLE while the corridor cannot be used and with UNAVAILABLE / OUTCOME_UNKNOWN when
     Stripe's answer was lost; repeat them with the same request_id.
     """
 
@@ -95,7 +95,7 @@ class CustomerServiceServicer:
     """CustomerService keeps customers and their saved cards at Stripe, so that they can be charged
     again, with or without the customer (CreatePayment with `off_session`). Card numbers never enter
     the engine: a page with Stripe.js makes the token. Calls that need Stripe fail with UNAVAILABLE /
-    RAIL_UNAVAILABLE while the corridor cannot be used and with UNAVAILABLE / OUTCOME_UNKNOWN when
+    CORRIDOR_UNAVAILABLE while the corridor cannot be used and with UNAVAILABLE / OUTCOME_UNKNOWN when
     Stripe's answer was lost; repeat them with the same request_id.
     """
 
@@ -240,7 +240,7 @@ class CustomerService:
     """CustomerService keeps customers and their saved cards at Stripe, so that they can be charged
     again, with or without the customer (CreatePayment with `off_session`). Card numbers never enter
     the engine: a page with Stripe.js makes the token. Calls that need Stripe fail with UNAVAILABLE /
-    RAIL_UNAVAILABLE while the corridor cannot be used and with UNAVAILABLE / OUTCOME_UNKNOWN when
+    CORRIDOR_UNAVAILABLE while the corridor cannot be used and with UNAVAILABLE / OUTCOME_UNKNOWN when
     Stripe's answer was lost; repeat them with the same request_id.
     """
 

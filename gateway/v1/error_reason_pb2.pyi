@@ -147,7 +147,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The merchant has no connected account yet, or not any more.
     Metadata: `merchant_id`, `merchant_state`.
     """
-    ERROR_REASON_RAIL_REJECTED: _ErrorReason.ValueType  # 40
+    ERROR_REASON_STRIPE_REJECTED: _ErrorReason.ValueType  # 40
     """FAILED_PRECONDITION. Stripe refused the request as such; nothing happened.
     Metadata: `stripe_code`, `stripe_param`, `stripe_request_id`.
     """
@@ -159,7 +159,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE. The compliance service did not answer in time; nothing was charged.
     Carries RetryInfo; repeat the call with the same request_id. Metadata: `payment_id`.
     """
-    ERROR_REASON_RAIL_UNAVAILABLE: _ErrorReason.ValueType  # 43
+    ERROR_REASON_CORRIDOR_UNAVAILABLE: _ErrorReason.ValueType  # 43
     """UNAVAILABLE. Nothing was sent to Stripe: the breaker is open, the corridor is drained or
     closed, or the connection was refused. Carries RetryInfo; repeat the call with the same
     request_id. Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.
@@ -308,7 +308,7 @@ ERROR_REASON_INVALID_MERCHANT_STATE: ErrorReason.ValueType  # 39
 """FAILED_PRECONDITION. The merchant has no connected account yet, or not any more.
 Metadata: `merchant_id`, `merchant_state`.
 """
-ERROR_REASON_RAIL_REJECTED: ErrorReason.ValueType  # 40
+ERROR_REASON_STRIPE_REJECTED: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION. Stripe refused the request as such; nothing happened.
 Metadata: `stripe_code`, `stripe_param`, `stripe_request_id`.
 """
@@ -320,7 +320,7 @@ ERROR_REASON_COMPLIANCE_UNAVAILABLE: ErrorReason.ValueType  # 42
 """UNAVAILABLE. The compliance service did not answer in time; nothing was charged.
 Carries RetryInfo; repeat the call with the same request_id. Metadata: `payment_id`.
 """
-ERROR_REASON_RAIL_UNAVAILABLE: ErrorReason.ValueType  # 43
+ERROR_REASON_CORRIDOR_UNAVAILABLE: ErrorReason.ValueType  # 43
 """UNAVAILABLE. Nothing was sent to Stripe: the breaker is open, the corridor is drained or
 closed, or the connection was refused. Carries RetryInfo; repeat the call with the same
 request_id. Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.

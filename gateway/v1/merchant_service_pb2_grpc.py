@@ -28,7 +28,7 @@ if _version_not_supported:
 class MerchantServiceStub:
     """MerchantService creates and watches connected accounts and reads what Stripe says about them.
     Reasons of errors are those of gateway.v1.ErrorReason. Calls that need Stripe fail with
-    UNAVAILABLE / RAIL_UNAVAILABLE and retry information while the corridor cannot be used, and with
+    UNAVAILABLE / CORRIDOR_UNAVAILABLE and retry information while the corridor cannot be used, and with
     UNAVAILABLE / OUTCOME_UNKNOWN when Stripe was asked and its answer was lost.
     """
 
@@ -103,7 +103,7 @@ class MerchantServiceStub:
 class MerchantServiceServicer:
     """MerchantService creates and watches connected accounts and reads what Stripe says about them.
     Reasons of errors are those of gateway.v1.ErrorReason. Calls that need Stripe fail with
-    UNAVAILABLE / RAIL_UNAVAILABLE and retry information while the corridor cannot be used, and with
+    UNAVAILABLE / CORRIDOR_UNAVAILABLE and retry information while the corridor cannot be used, and with
     UNAVAILABLE / OUTCOME_UNKNOWN when Stripe was asked and its answer was lost.
     """
 
@@ -270,7 +270,7 @@ def add_MerchantServiceServicer_to_server(servicer, server):
 class MerchantService:
     """MerchantService creates and watches connected accounts and reads what Stripe says about them.
     Reasons of errors are those of gateway.v1.ErrorReason. Calls that need Stripe fail with
-    UNAVAILABLE / RAIL_UNAVAILABLE and retry information while the corridor cannot be used, and with
+    UNAVAILABLE / CORRIDOR_UNAVAILABLE and retry information while the corridor cannot be used, and with
     UNAVAILABLE / OUTCOME_UNKNOWN when Stripe was asked and its answer was lost.
     """
 

@@ -31,7 +31,7 @@ GRPC_VERSION: str
 class MerchantServiceStub:
     """MerchantService creates and watches connected accounts and reads what Stripe says about them.
     Reasons of errors are those of gateway.v1.ErrorReason. Calls that need Stripe fail with
-    UNAVAILABLE / RAIL_UNAVAILABLE and retry information while the corridor cannot be used, and with
+    UNAVAILABLE / CORRIDOR_UNAVAILABLE and retry information while the corridor cannot be used, and with
     UNAVAILABLE / OUTCOME_UNKNOWN when Stripe was asked and its answer was lost.
     """
 
@@ -77,7 +77,7 @@ class MerchantServiceStub:
 class MerchantServiceAsyncStub(MerchantServiceStub):
     """MerchantService creates and watches connected accounts and reads what Stripe says about them.
     Reasons of errors are those of gateway.v1.ErrorReason. Calls that need Stripe fail with
-    UNAVAILABLE / RAIL_UNAVAILABLE and retry information while the corridor cannot be used, and with
+    UNAVAILABLE / CORRIDOR_UNAVAILABLE and retry information while the corridor cannot be used, and with
     UNAVAILABLE / OUTCOME_UNKNOWN when Stripe was asked and its answer was lost.
     """
 
@@ -119,7 +119,7 @@ class MerchantServiceAsyncStub(MerchantServiceStub):
 class MerchantServiceServicer(metaclass=_abc_1.ABCMeta):
     """MerchantService creates and watches connected accounts and reads what Stripe says about them.
     Reasons of errors are those of gateway.v1.ErrorReason. Calls that need Stripe fail with
-    UNAVAILABLE / RAIL_UNAVAILABLE and retry information while the corridor cannot be used, and with
+    UNAVAILABLE / CORRIDOR_UNAVAILABLE and retry information while the corridor cannot be used, and with
     UNAVAILABLE / OUTCOME_UNKNOWN when Stripe was asked and its answer was lost.
     """
 

@@ -40,7 +40,7 @@ class _PaymentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentS
     PAYMENT_STATE_IN_REVIEW: _PaymentState.ValueType  # 4
     """Compliance wants a person to look. It is asked again until the review deadline."""
     PAYMENT_STATE_QUEUED: _PaymentState.ValueType  # 5
-    """Stripe or compliance cannot be reached now; the payment waits in line, see `queue`."""
+    """Stripe or compliance cannot be reached now; the payment waits in the queue, see `queue`."""
     PAYMENT_STATE_AUTHORIZING: _PaymentState.ValueType  # 6
     """Stripe is being asked, or was asked and its answer is not known yet."""
     PAYMENT_STATE_REQUIRES_ACTION: _PaymentState.ValueType  # 7
@@ -82,7 +82,7 @@ PAYMENT_STATE_BLOCKED: PaymentState.ValueType  # 3
 PAYMENT_STATE_IN_REVIEW: PaymentState.ValueType  # 4
 """Compliance wants a person to look. It is asked again until the review deadline."""
 PAYMENT_STATE_QUEUED: PaymentState.ValueType  # 5
-"""Stripe or compliance cannot be reached now; the payment waits in line, see `queue`."""
+"""Stripe or compliance cannot be reached now; the payment waits in the queue, see `queue`."""
 PAYMENT_STATE_AUTHORIZING: PaymentState.ValueType  # 6
 """Stripe is being asked, or was asked and its answer is not known yet."""
 PAYMENT_STATE_REQUIRES_ACTION: PaymentState.ValueType  # 7
@@ -555,7 +555,7 @@ class Failure(_message.Message):
     STRIPE_CODE_FIELD_NUMBER: _builtins.int
     STRIPE_PARAM_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """A stable code: "rail_unavailable", "compliance_unavailable", "rail_rejected",
+    """A stable code: "corridor_unavailable", "compliance_unavailable", "stripe_rejected",
     "outcome_not_performed" (asked, but Stripe has no trace of it).
     """
     stripe_code: _builtins.str
@@ -617,7 +617,7 @@ Global___ComplianceDecision: _TypeAlias = ComplianceDecision  # noqa: Y015
 
 @_typing.final
 class QueuePlace(_message.Message):
-    """QueuePlace is where a QUEUED payment stands in line."""
+    """QueuePlace is where a QUEUED payment stands in the queue."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -627,7 +627,7 @@ class QueuePlace(_message.Message):
     position: _builtins.int
     """1 is next. 0 in streams and lists, where places are not counted."""
     reason: _builtins.str
-    """Why it waits: "rail_unavailable", "compliance_unavailable", "queue_ahead"."""
+    """Why it waits: "corridor_unavailable", "compliance_unavailable", "queue_ahead"."""
     @_builtins.property
     def deadline(self) -> _timestamp_pb2.Timestamp:
         """When the payment expires unless it was charged by then."""

@@ -120,11 +120,11 @@ async def stripe_outage(shop: Shop, parties: Parties) -> Sequence[str]:
         )
         for number in range(CAUGHT_PAYMENTS)
     ]
-    await poll(shop.rail, lambda rail: not rail.available)
+    await poll(shop.corridor, lambda corridor: not corridor.available)
     # These two are not sent at all.
     queued = await shop.pay(parties.merchant, parties.customer, 25_00, "visa", **wait)
     expect_state(queued, payment.PAYMENT_STATE_QUEUED)
-    expect("place in line", queued.queue.position > 0, True)
+    expect("place in the queue", queued.queue.position > 0, True)
     await expect_error(
         grpc.StatusCode.UNAVAILABLE,
         shop.pay(parties.merchant, parties.customer, 26_00, "visa"),

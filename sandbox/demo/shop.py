@@ -8,12 +8,12 @@ from typing import Any
 from compliance.v1 import screening_service_pb2 as screening
 from compliance.v1 import subject_pb2 as subject
 from compliance.v1 import subject_service_pb2 as subjects
+from gateway.v1 import corridor_pb2 as corridor
+from gateway.v1 import corridor_service_pb2 as corridor_service
 from gateway.v1 import dispute_pb2 as dispute
 from gateway.v1 import dispute_service_pb2 as disputes
 from gateway.v1 import payment_pb2 as payment
 from gateway.v1 import payment_service_pb2 as payments
-from gateway.v1 import rail_pb2 as rail
-from gateway.v1 import rail_service_pb2 as rail_service
 from gateway.v1.money_pb2 import Money
 from sandbox.clients import Clients
 from sandbox.polling import poll
@@ -179,12 +179,12 @@ class Shop:
             timeout=CALL_SECONDS,
         )
 
-    async def rail(self) -> rail.RailHealth:
+    async def corridor(self) -> corridor.CorridorHealth:
         """How the corridor to Stripe is doing."""
-        response = await self.clients.rails.GetRailHealth(
-            rail_service.GetRailHealthRequest(corridor=CORRIDOR), timeout=CALL_SECONDS
+        response = await self.clients.corridors.GetCorridorHealth(
+            corridor_service.GetCorridorHealthRequest(corridor=CORRIDOR), timeout=CALL_SECONDS
         )
-        return response.rails[0]
+        return response.corridors[0]
 
     async def read(self, payment_id: str) -> payment.Payment:
         """GetPayment."""

@@ -194,5 +194,5 @@ def state_name(shown: payment.Payment) -> str:
 def _last_word(shown: payment.Payment) -> str:
     """The state, unless it says that the same request may begin anew."""
     name = state_name(shown)
-    may_begin_anew = shown.failure.code in ("rail_unavailable", "compliance_unavailable")
+    may_begin_anew = shown.failure.code in ("corridor_unavailable", "compliance_unavailable")
     return "" if name in FINAL_STATES and may_begin_anew else name

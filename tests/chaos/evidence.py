@@ -129,7 +129,7 @@ class Post:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class OutcomeLookup:
     """Everything, once all is quiet."""
 
     answers: tuple[Answer, ...] = ()

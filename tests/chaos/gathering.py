@@ -7,9 +7,9 @@ from typing import Any
 import grpc
 import psycopg
 
+from gateway.v1 import corridor_service_pb2 as stripe_client
 from gateway.v1 import payment_pb2 as payment
 from gateway.v1 import payment_service_pb2 as pb
-from gateway.v1 import rail_service_pb2 as rails
 from gateway.v1 import refund_pb2 as refund
 from ledger.v1 import audit_service_pb2 as audit
 from ledger.v1.audit_service_pb2_grpc import AuditServiceStub
@@ -21,8 +21,8 @@ from tests.chaos.customers import state_name
 from tests.chaos.evidence import (
     Answer,
     Change,
-    Evidence,
     Intent,
+    OutcomeLookup,
     PaymentRecord,
     Post,
     RefundRecord,
@@ -53,7 +53,7 @@ async def gather(
     restless: tuple[str, ...],
     told: tuple[Told, ...] | None = None,
     past_horizon: bool = False,
-) -> Evidence:
+) -> OutcomeLookup:
     """All of it; the engine must be at rest."""
     # Before what is stored is read: an event may still come.
     acknowledged = frozenset(
@@ -74,7 +74,7 @@ async def gather(
                 await database.execute("SELECT coalesce(max(sequence), 0) FROM payment_event")
             ).fetchone()
         assert last is not None
-        return Evidence(
+        return OutcomeLookup(
             answers=tuple(answers),
             payments=await _payments(clients),
             feed=await _feed(clients, int(last[0])),
@@ -204,8 +204,8 @@ async def _posts(twin: SteeredTwin) -> tuple[Post, ...]:
 
 
 async def _dead_letters(clients: Clients) -> tuple[str, ...]:
-    response = await clients.rails.ListDeadLetters(
-        rails.ListDeadLettersRequest(page_size=PAGE_SIZE), timeout=CALL_SECONDS
+    response = await clients.corridors.ListDeadLetters(
+        stripe_client.ListDeadLettersRequest(page_size=PAGE_SIZE), timeout=CALL_SECONDS
     )
     return tuple(
         f"{letter.event_id} {letter.event_type} {letter.object_id}: {letter.reason}"

@@ -11,8 +11,8 @@ from tests.chaos.evidence import (
     FINAL_STATES,
     UNDECIDED_STATES,
     WAITING_STATES,
-    Evidence,
     Intent,
+    OutcomeLookup,
     PaymentRecord,
 )
 
@@ -53,15 +53,15 @@ class Violation:
         return f"{self.rule}: {self.subject}: {self.why}"
 
 
-Rule = Callable[[Evidence], Iterator[Violation]]
+Rule = Callable[[OutcomeLookup], Iterator[Violation]]
 
 
-def judge(evidence: Evidence) -> list[Violation]:
+def judge(evidence: OutcomeLookup) -> list[Violation]:
     """Every violation, in the order of the rules; none for a history that may be."""
     return [violation for rule in RULES for violation in rule(evidence)]
 
 
-def double_charge(evidence: Evidence) -> Iterator[Violation]:
+def double_charge(evidence: OutcomeLookup) -> Iterator[Violation]:
     """For one payment at most one PaymentIntent has or may take money, over all accounts."""
     by_payment: dict[str, list[Intent]] = defaultdict(list)
     for intent in evidence.intents:
@@ -75,7 +75,7 @@ def double_charge(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("double charge", subject, listed)
 
 
-def double_refund(evidence: Evidence) -> Iterator[Violation]:
+def double_refund(evidence: OutcomeLookup) -> Iterator[Violation]:
     """For one refund of ours at most one at Stripe."""
     made = Counter(refund.refund_id for refund in evidence.stripe_refunds if refund.refund_id)
     for refund_id, count in made.items():
@@ -83,14 +83,14 @@ def double_refund(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("double refund", refund_id, f"{count} at Stripe")
 
 
-def saved_twice(evidence: Evidence) -> Iterator[Violation]:
+def saved_twice(evidence: OutcomeLookup) -> Iterator[Violation]:
     """For one customer, and for one card saved, of ours at most one at Stripe."""
     for asked, count in Counter(saved.asked for saved in evidence.saved_objects).items():
         if count > 1:
             yield Violation("saved twice", asked, f"{count} at Stripe")
 
 
-def lost_payment(evidence: Evidence) -> Iterator[Violation]:
+def lost_payment(evidence: OutcomeLookup) -> Iterator[Violation]:
     """What was accepted, or is at Stripe, is known, under one id per request."""
     known = {payment.id: payment for payment in evidence.payments}
     of_request: dict[str, set[str]] = defaultdict(set)
@@ -112,7 +112,7 @@ def lost_payment(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("lost payment", intent.id, f"at Stripe for {intent.payment_id!r} only")
 
 
-def undecided(evidence: Evidence) -> Iterator[Violation]:
+def undecided(evidence: OutcomeLookup) -> Iterator[Violation]:
     """Nothing that the engine itself has to decide is left undecided; past the horizon nothing."""
     open_states = UNDECIDED_STATES | (WAITING_STATES if evidence.past_horizon else frozenset())
     for payment in evidence.payments:
@@ -124,7 +124,7 @@ def undecided(evidence: Evidence) -> Iterator[Violation]:
         yield Violation("undecided", "engine", what)
 
 
-def truth_at_stripe(evidence: Evidence) -> Iterator[Violation]:
+def truth_at_stripe(evidence: OutcomeLookup) -> Iterator[Violation]:
     """The gateway says what Stripe says: state, amounts and ids."""
     by_id = {intent.id: intent for intent in evidence.intents}
     live: dict[str, list[Intent]] = defaultdict(list)
@@ -159,7 +159,7 @@ def _untrue(payment: PaymentRecord, intent: Intent | None, live: list[Intent]) -
         yield f"shows charge {payment.charge_id!r}, but Stripe {intent.charge_id!r}"
 
 
-def truth_of_refunds(evidence: Evidence) -> Iterator[Violation]:
+def truth_of_refunds(evidence: OutcomeLookup) -> Iterator[Violation]:
     """Refunds are those at Stripe, in their states and to the cent."""
     by_intent: dict[str, dict[str, tuple[str, int]]] = defaultdict(dict)
     for theirs in evidence.stripe_refunds:
@@ -190,7 +190,7 @@ def truth_of_refunds(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("untrue refund", payment.request_id, why)
 
 
-def final_answers(evidence: Evidence) -> Iterator[Violation]:
+def final_answers(evidence: OutcomeLookup) -> Iterator[Violation]:
     """What a client was told as the last word is how it is; every request has one outcome."""
     known = {payment.id: payment for payment in evidence.payments}
     decided: dict[str, str] = {}
@@ -217,7 +217,7 @@ def final_answers(evidence: Evidence) -> Iterator[Violation]:
                 yield Violation("lost payment", answer.request_id, why)
 
 
-def books(evidence: Evidence) -> Iterator[Violation]:
+def books(evidence: OutcomeLookup) -> Iterator[Violation]:
     """The ledger equals Stripe to the cent, holds included, and has every fact."""
     for difference in evidence.books_differences:
         yield Violation("books", "ledger", difference)
@@ -228,7 +228,7 @@ def books(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("books", payment.request_id, f"booking is {payment.booking}")
 
 
-def keys(evidence: Evidence) -> Iterator[Violation]:
+def keys(evidence: OutcomeLookup) -> Iterator[Violation]:
     """Every POST has a key, and no key was used for two requests."""
     used: dict[tuple[str, str], tuple[str, str]] = {}
     for post in evidence.posts:
@@ -241,7 +241,7 @@ def keys(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("key", post.key, f"used for two requests: {first[0]}, {post.path}")
 
 
-def webhooks(evidence: Evidence) -> Iterator[Violation]:
+def webhooks(evidence: OutcomeLookup) -> Iterator[Violation]:
     """What was acknowledged is stored, what was forged was refused, nothing was given up."""
     for event_id in sorted(evidence.acknowledged_events - evidence.stored_events):
         yield Violation("webhook", event_id, "acknowledged, but not stored")
@@ -251,7 +251,7 @@ def webhooks(evidence: Evidence) -> Iterator[Violation]:
         yield Violation("webhook", letter, "given up")
 
 
-def feed(evidence: Evidence) -> Iterator[Violation]:
+def feed(evidence: OutcomeLookup) -> Iterator[Violation]:
     """The feed has no holes, and each payment's revisions one by one up to its last."""
     for place, change in enumerate(evidence.feed, start=1):
         if change.sequence != place:
@@ -271,7 +271,7 @@ def feed(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("feed", payment.request_id, why)
 
 
-def told(evidence: Evidence) -> Iterator[Violation]:
+def told(evidence: OutcomeLookup) -> Iterator[Violation]:
     """A client's endpoint is told of every change, signed, of a payment's in their order."""
     if evidence.told is None:
         return

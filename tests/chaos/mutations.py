@@ -16,23 +16,23 @@ from typing import Any
 from sqlalchemy import update
 
 import gateway.bookkeeping.worker
-import gateway.payments.authorizing
+import gateway.payments.domain.authorization_outcome
 import gateway.payments.steps
-import gateway.webhooks.receiver
+import gateway.webhooks_in.receiver
 from gateway.bookkeeping.ledger_requests import ledger_item
 from gateway.bookkeeping.store import BookingStore
-from gateway.payments import operation_store
-from gateway.payments.asking import Outside
-from gateway.payments.failing_over import fail_over
-from gateway.payments.operation import OperationKind, OperationState, Step
-from gateway.payments.payment import FailureCode, PaymentFailure, take
-from gateway.payments.reply import RailReply
-from gateway.payments.rows import operation_row
-from gateway.payments.schema import OPERATION
-from gateway.payments.states import Transition
-from gateway.rails.http_client import StripeHttpClient
-from gateway.rails.outcome import NotSentReason, Outcome, OutcomeClass
-from gateway.webhooks.postgres_buffer import PostgresBuffer
+from gateway.payments.domain.decision import StripeReply
+from gateway.payments.domain.failover import fail_over
+from gateway.payments.domain.operation import OperationKind, OperationState, Step
+from gateway.payments.domain.payment import FailureCode, PaymentFailure, take
+from gateway.payments.domain.states import Transition
+from gateway.payments.store import operations as operation_store
+from gateway.payments.store.rows import operation_row
+from gateway.payments.store.schema import OPERATION
+from gateway.payments.stripe.dependencies import Dependencies
+from gateway.stripe_client.http_client import StripeHttpClient
+from gateway.stripe_client.outcome import NotSentReason, Outcome, OutcomeClass
+from gateway.webhooks_in.buffer import PostgresBuffer
 
 MUTATION_VARIABLE = "CHAOS_MUTATIONS"
 # A folder in which an accident waits for the test's signal.
@@ -111,33 +111,33 @@ def _acknowledge_before_storing() -> None:
 
 
 def _accept_forgeries() -> None:
-    _put(gateway.webhooks.receiver, "find_signature_problem", lambda *_: None)
+    _put(gateway.webhooks_in.receiver, "find_signature_problem", lambda *_: None)
 
 
 def _void_while_unknown() -> None:
     """A charge of unknown outcome is called failed, and its hold is released."""
 
-    def failed(so_far: Any, reply: RailReply, given: Any) -> Any:
+    def failed(so_far: Any, reply: StripeReply, given: Any) -> Any:
         change = take(
             so_far.payment,
             Transition.FAILED,
             given.now,
-            failure=PaymentFailure(FailureCode.RAIL_REJECTED),
+            failure=PaymentFailure(FailureCode.STRIPE_REJECTED),
             hold_id="",
         )
         return so_far.then(change).ended(OperationState.FAILED, given.now, reply.code)
 
-    _put(gateway.payments.authorizing, "unknown", failed)
+    _put(gateway.payments.domain.authorization_outcome, "unknown", failed)
 
 
 def _fail_over_while_unknown() -> None:
     """A charge of unknown outcome is made through another corridor."""
-    unknown = gateway.payments.authorizing.unknown
+    unknown = gateway.payments.domain.authorization_outcome.unknown
 
-    def elsewhere(so_far: Any, reply: RailReply, given: Any) -> Any:
+    def elsewhere(so_far: Any, reply: StripeReply, given: Any) -> Any:
         return fail_over(so_far, "UNKNOWN", given) or unknown(so_far, reply, given)
 
-    _put(gateway.payments.authorizing, "unknown", elsewhere)
+    _put(gateway.payments.domain.authorization_outcome, "unknown", elsewhere)
 
 
 def _rebook_with_a_new_request_id() -> None:
@@ -163,21 +163,23 @@ def _resend_past_the_horizon() -> None:
 def _hold_up_the_first_byte() -> None:
     """Accident: a charge of `HELD_UP_MINOR` is held up before its first byte goes out, until the
     test says so; then it ends as never sent."""
-    original = Outside.ask
+    original = Dependencies.ask
     signal = Path(os.environ[STAGE_VARIABLE]) / SIGNAL_FILE
     held_up: list[str] = []
 
     async def ask(
-        self: Outside, payment: Any, operation: Any, step: Step, now: Any, *, resend: bool
+        self: Dependencies, payment: Any, operation: Any, step: Step, now: Any, *, resend: bool
     ) -> Any:
         first = operation.kind is OperationKind.AUTHORIZE and not (resend or held_up)
         if not first or payment.amount_minor != HELD_UP_MINOR:
             return await original(self, payment, operation, step, now, resend=resend)
         held_up.append(operation.id)
         await asyncio.to_thread(_wait_for, signal)
-        return RailReply(Outcome(OutcomeClass.NOT_SENT, not_sent_reason=NotSentReason.BREAKER_OPEN))
+        return StripeReply(
+            Outcome(OutcomeClass.NOT_SENT, not_sent_reason=NotSentReason.BREAKER_OPEN)
+        )
 
-    _put(Outside, "ask", ask)
+    _put(Dependencies, "ask", ask)
 
 
 def _wait_for(signal: Path) -> None:

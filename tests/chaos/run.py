@@ -11,9 +11,9 @@ from random import Random
 
 import grpc
 
-from gateway.outgoing.endpoint import MAX_IN_FLIGHT
 from gateway.v1 import webhook_endpoint_service_pb2 as pb
 from gateway.v1.webhook_endpoint_service_pb2_grpc import WebhookEndpointServiceStub
+from gateway.webhooks_out.domain import MAX_IN_FLIGHT
 from sandbox.clients import Clients
 from sandbox.demo.scenarios import SANCTIONED_NAME
 from sandbox.demo.shop import Shop
@@ -21,7 +21,7 @@ from tests.chaos.children import Nursery
 from tests.chaos.client import play
 from tests.chaos.cluster import Cluster, running_cluster
 from tests.chaos.customers import Customers
-from tests.chaos.evidence import Evidence, Told
+from tests.chaos.evidence import OutcomeLookup, Told
 from tests.chaos.gathering import gather
 from tests.chaos.healing import HORIZONS, Time, heal, pass_horizons
 from tests.chaos.judge import Violation, judge
@@ -30,7 +30,7 @@ from tests.chaos.plan import GATEWAYS, Plan, PlannedPayment
 from tests.chaos.progress import Progress
 from tests.chaos.troubles import Troubles
 from tests.chaos.twin import SteeredTwin
-from tests.gateway.outgoing.receiver import Receiver
+from tests.gateway.webhooks_out.receiver import Receiver
 
 # Clients at once: with few payments not all of them, so that kills come at every age of a payment.
 MIN_AT_ONCE, MAX_AT_ONCE = 24, 128
@@ -48,7 +48,7 @@ class Report:
     """What came of a run."""
 
     plan: Plan
-    evidence: Evidence
+    evidence: OutcomeLookup
     violations: tuple[Violation, ...]
     kills: Counter[str]
     troubles: Counter[str]

@@ -14,7 +14,7 @@ from tests.chaos.client import play
 from tests.chaos.cluster import Cluster
 from tests.chaos.customers import Customers
 from tests.chaos.drawing import draw_plan
-from tests.chaos.evidence import Evidence
+from tests.chaos.evidence import OutcomeLookup
 from tests.chaos.gathering import gather
 from tests.chaos.healing import HORIZONS, Time, heal, pass_horizons
 from tests.chaos.mutations import HELD_UP_MINOR, SIGNAL_FILE
@@ -53,7 +53,7 @@ class Stage:
         posts = await self.twin.requests("POST", INTENTS)
         return sum(post["acted"] or not acted for post in posts)
 
-    async def heal_and_gather(self, max_leaps: int) -> Evidence:
+    async def heal_and_gather(self, max_leaps: int) -> OutcomeLookup:
         """What is there in the end."""
         await heal(self.time, max_leaps)
         restless = await pass_horizons(self.time, HORIZONS[:1], max_leaps)

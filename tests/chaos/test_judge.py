@@ -8,8 +8,8 @@ import pytest
 from tests.chaos.evidence import (
     Answer,
     Change,
-    Evidence,
     Intent,
+    OutcomeLookup,
     PaymentRecord,
     Post,
     RefundRecord,
@@ -42,7 +42,7 @@ SAVED = SavedObject("seti_1", "default setup_intents request-1.save")
 HELD = replace(PAID, state="AUTHORIZED", captured_minor=0, refunded_minor=0, refunds=())
 HOLD = replace(INTENT, status="requires_capture", received_minor=0)
 TOLD = (Told(1, "pay_1", 1), Told(2, "pay_1", 2))
-GOOD = Evidence(
+GOOD = OutcomeLookup(
     answers=(CREATED, REFUNDED, CREATED),
     payments=(PAID,),
     feed=(Change(1, "pay_1", 1, "RECEIVED"), Change(2, "pay_1", 2, "SUCCEEDED")),
@@ -69,15 +69,15 @@ GOOD = Evidence(
 )
 
 
-def with_payment(**changes: Any) -> Evidence:
+def with_payment(**changes: Any) -> OutcomeLookup:
     return replace(GOOD, payments=(replace(PAID, **changes),))
 
 
-def with_intent(**changes: Any) -> Evidence:
+def with_intent(**changes: Any) -> OutcomeLookup:
     return replace(GOOD, intents=(replace(INTENT, **changes),))
 
 
-def without_money(state: str, status: str) -> Evidence:
+def without_money(state: str, status: str) -> OutcomeLookup:
     """The payment and its PaymentIntent in states in which nothing was taken."""
     return replace(
         GOOD,
@@ -93,7 +93,7 @@ def without_money(state: str, status: str) -> Evidence:
 @pytest.mark.parametrize(
     "evidence",
     [
-        Evidence(),
+        OutcomeLookup(),
         GOOD,
         without_money("AUTHORIZED", "requires_capture"),
         without_money("REQUIRES_ACTION", "requires_action"),
@@ -106,11 +106,11 @@ def without_money(state: str, status: str) -> Evidence:
         ),
     ],
 )
-def test_what_may_be_is_accepted(evidence: Evidence) -> None:
+def test_what_may_be_is_accepted(evidence: OutcomeLookup) -> None:
     assert judge(evidence) == []
 
 
-FAULTS: dict[str, tuple[str, Evidence]] = {
+FAULTS: dict[str, tuple[str, OutcomeLookup]] = {
     "charged twice": (
         "double charge",
         replace(GOOD, intents=(INTENT, replace(INTENT, id="pi_2"))),

@@ -12,8 +12,8 @@ from random import Random
 import aiohttp
 import grpc
 
-from gateway.v1 import rail_pb2, rail_service_pb2
-from gateway.v1.rail_service_pb2_grpc import RailServiceStub
+from gateway.v1 import corridor_pb2, corridor_service_pb2
+from gateway.v1.corridor_service_pb2_grpc import CorridorServiceStub
 from sandbox.stripe_twin.accounts import BACKUP_ACCOUNT, DEFAULT_ACCOUNT
 from sandbox.stripe_twin.signing import sign
 from sandbox.twin_admin import TwinAdminError
@@ -26,7 +26,7 @@ MODE_TRIES = 40
 MODE_SECONDS = 3.0
 PAUSE_SECONDS = 0.1
 OLD_SECONDS = 3_600
-MODES = {"DRAIN": rail_pb2.RAIL_MODE_DRAIN, "CLOSED": rail_pb2.RAIL_MODE_CLOSED}
+MODES = {"DRAIN": corridor_pb2.CORRIDOR_MODE_DRAIN, "CLOSED": corridor_pb2.CORRIDOR_MODE_CLOSED}
 # Parts that are killed without waiting for each other.
 PARTS = {
     "gateway-1": "gateway-1",
@@ -94,7 +94,9 @@ class Troubles:
             case "closure":
                 await self._set_mode(detail["corridor"], MODES[detail["mode"]], trouble, "close")
                 await self._until_over(trouble)
-                await self._set_mode(detail["corridor"], rail_pb2.RAIL_MODE_OPEN, trouble, "open")
+                await self._set_mode(
+                    detail["corridor"], corridor_pb2.CORRIDOR_MODE_OPEN, trouble, "open"
+                )
             case "payout":
                 await self._pay_out(trouble)
             case "forgery":
@@ -118,10 +120,14 @@ class Troubles:
             await self._twin.fail_payout(payout["id"])
 
     async def _set_mode(
-        self, corridor: str, mode: "rail_pb2.RailMode.ValueType", trouble: Trouble, what: str
+        self,
+        corridor: str,
+        mode: "corridor_pb2.CorridorMode.ValueType",
+        trouble: Trouble,
+        what: str,
     ) -> None:
         """Plays the operator, who tries until it is so."""
-        request = rail_service_pb2.SetRailModeRequest(
+        request = corridor_service_pb2.SetCorridorModeRequest(
             request_id=f"{what}-{corridor}-{trouble.at_payment}-{trouble.until_payment}",
             corridor=corridor,
             mode=mode,
@@ -130,7 +136,9 @@ class Troubles:
         async with self._cluster.channel("gateway-1") as channel:
             for _ in range(MODE_TRIES):
                 try:
-                    await RailServiceStub(channel).SetRailMode(request, timeout=MODE_SECONDS)
+                    await CorridorServiceStub(channel).SetCorridorMode(
+                        request, timeout=MODE_SECONDS
+                    )
                 except grpc.aio.AioRpcError:
                     await asyncio.sleep(PAUSE_SECONDS)
                 else:

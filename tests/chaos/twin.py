@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.customers.params import CUSTOMER_KEY, REQUEST_KEY
+from gateway.customers.domain import CUSTOMER_KEY, REQUEST_KEY
 from sandbox.stripe_twin.accounts import ACCOUNTS, PlatformAccount
 from sandbox.twin_admin import DisputeOutcome, TwinAdmin, TwinAdminError
 

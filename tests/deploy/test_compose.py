@@ -14,8 +14,8 @@ import pytest
 
 from compliance.config import ComplianceSettings
 from gateway.config import GatewaySettings
-from gateway.rails.corridors import DEFAULT_CORRIDOR
-from gateway.webhooks.receiver import PATH
+from gateway.stripe_client.corridors import DEFAULT_CORRIDOR
+from gateway.webhooks_in.receiver import PATH
 from ledger.config import LedgerSettings
 from runtime.config import ServiceSettings, split_address
 from sandbox.certificates import NAMES

@@ -12,9 +12,9 @@ from pathlib import Path
 import grpc
 import pytest
 
+from gateway.v1 import corridor_service_pb2
 from gateway.v1 import payment_pb2 as payment
-from gateway.v1 import rail_service_pb2
-from gateway.v1.rail_service_pb2_grpc import RailServiceStub
+from gateway.v1.corridor_service_pb2_grpc import CorridorServiceStub
 from ledger.notes import SignerKey
 from ledger.v1 import ledger_pb2
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
@@ -110,8 +110,8 @@ async def test_a_payment_goes_through_and_others_are_refused(secure: SecureEngin
         assert error.metadata["client"] == "client"
 
         with pytest.raises(grpc.aio.AioRpcError) as not_staff:
-            await RailServiceStub(as_client).GetRailHealth(
-                rail_service_pb2.GetRailHealthRequest(), timeout=CALL_SECONDS
+            await CorridorServiceStub(as_client).GetCorridorHealth(
+                corridor_service_pb2.GetCorridorHealthRequest(), timeout=CALL_SECONDS
             )
         assert from_rpc_error(not_staff.value).reason == "CLIENT_NOT_ALLOWED"
 

@@ -10,7 +10,11 @@ from pydantic import SecretStr
 
 from gateway.__main__ import open_service
 from gateway.config import GatewaySettings
-from gateway.v1 import customer_service_pb2_grpc, merchant_service_pb2_grpc, rail_service_pb2_grpc
+from gateway.v1 import (
+    corridor_service_pb2_grpc,
+    customer_service_pb2_grpc,
+    merchant_service_pb2_grpc,
+)
 from runtime.clock import Clock
 from runtime.errors import ReceivedError, from_rpc_error
 from sandbox.stripe_twin.twin import Twin
@@ -24,7 +28,7 @@ class RunningGateway:
     """Stubs of the services, and where the HTTP server listens."""
 
     merchants: Any
-    rails: Any
+    corridors: Any
     customers: Any
     http_port: int
 
@@ -56,7 +60,7 @@ async def running_gateway(
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             yield RunningGateway(
                 merchant_service_pb2_grpc.MerchantServiceStub(channel),
-                rail_service_pb2_grpc.RailServiceStub(channel),
+                corridor_service_pb2_grpc.CorridorServiceStub(channel),
                 customer_service_pb2_grpc.CustomerServiceStub(channel),
                 server.http_port,
             )

@@ -20,7 +20,7 @@ CREATE TABLE webhook_endpoint (
 CREATE TABLE webhook_endpoint_secret (
     secret_number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     endpoint_id text COLLATE "C" NOT NULL REFERENCES webhook_endpoint,
-    -- Sealed with the service's key where there is one: gateway/outgoing/sealing.py.
+    -- Sealed with the service's key where there is one: gateway/webhooks_out/sealing.py.
     sealed bytea NOT NULL,
     -- The request that made it, which gets it again when it is repeated.
     request_id text NOT NULL UNIQUE,

@@ -12,21 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.balance import movement_facts
-from gateway.balance.movement import (
-    ACCOUNT_FEES,
-    PAYOUTS,
-    TOPUPS,
-    Movement,
-    read_movement,
-)
+from gateway.balance.movement import ACCOUNT_FEES, PAYOUTS, TOPUPS, Movement, read_movement
 from gateway.bookkeeping.balance_facts import UnknownBalanceTransaction
 from gateway.bookkeeping.chart import Chart
 from gateway.bookkeeping.codec import from_json, kind_of, to_json
 from gateway.bookkeeping.facts import Fact, RefundCreated, RefundFailed, StripeBalance
-from gateway.disputes.dispute import Dispute, DisputeState
-from gateway.disputes.money_facts import dispute_facts
-from gateway.payouts.money_facts import payout_facts
-from gateway.payouts.payout import Payout, PayoutState
+from gateway.disputes.domain import Dispute, DisputeState, dispute_facts
+from gateway.payouts.domain import Payout, PayoutState, payout_facts
 from tests.gateway.bookkeeping.notebook import Notebook
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)

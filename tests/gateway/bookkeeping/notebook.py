@@ -6,8 +6,15 @@ from collections import Counter
 
 from gateway.bookkeeping.chart import Account, Side
 from gateway.bookkeeping.facts import Fact
-from gateway.bookkeeping.mapping import account_groups, ledger_write
-from gateway.bookkeeping.writes import Create, Entry, Post, Reverse, Void
+from gateway.bookkeeping.mapping import (
+    Create,
+    Entry,
+    Post,
+    Reverse,
+    Void,
+    account_groups,
+    ledger_write,
+)
 
 
 class Notebook:

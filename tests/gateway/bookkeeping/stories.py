@@ -56,7 +56,7 @@ class Step:
     movement: Movement
 
 
-Story = list[Step]
+PaymentSnapshot = list[Step]
 
 
 def _moved(corridor: str, *changes: tuple[str, StripeBalance, int]) -> Movement:
@@ -67,7 +67,7 @@ def _moved(corridor: str, *changes: tuple[str, StripeBalance, int]) -> Movement:
 
 
 @st.composite
-def payment_stories(draw: st.DrawFn, number: int) -> Story:
+def payment_stories(draw: st.DrawFn, number: int) -> PaymentSnapshot:
     """One payment from its hold to whatever comes of it."""
     corridor = draw(st.sampled_from(("us", "eu")))
     currency = draw(st.sampled_from(CURRENCIES))
@@ -107,7 +107,9 @@ def payment_stories(draw: st.DrawFn, number: int) -> Story:
 
 
 @st.composite
-def _settlements(draw: st.DrawFn, about: dict[str, Any], number: int, captured: int) -> Story:
+def _settlements(
+    draw: st.DrawFn, about: dict[str, Any], number: int, captured: int
+) -> PaymentSnapshot:
     """What `charge.updated` tells: one balance transaction, and what a destination charge adds."""
     corridor, currency = about["corridor"], about["currency"]
     settled_currency = draw(st.sampled_from((currency, *CURRENCIES)))
@@ -149,9 +151,9 @@ def _settlements(draw: st.DrawFn, about: dict[str, Any], number: int, captured: 
 
 
 @st.composite
-def _refunds(draw: st.DrawFn, about: dict[str, Any], number: int, captured: int) -> Story:
+def _refunds(draw: st.DrawFn, about: dict[str, Any], number: int, captured: int) -> PaymentSnapshot:
     corridor, currency = about["corridor"], about["currency"]
-    story: Story = []
+    story: PaymentSnapshot = []
     for ordinal in range(draw(st.integers(0, 3))):
         amount = draw(st.integers(1, captured))
         part = draw(st.sampled_from(StripeBalance))
@@ -169,7 +171,9 @@ def _refunds(draw: st.DrawFn, about: dict[str, Any], number: int, captured: int)
 
 
 @st.composite
-def _disputes(draw: st.DrawFn, about: dict[str, Any], number: int, captured: int) -> Story:
+def _disputes(
+    draw: st.DrawFn, about: dict[str, Any], number: int, captured: int
+) -> PaymentSnapshot:
     corridor, currency = about["corridor"], about["currency"]
     amount, fee = draw(st.integers(1, captured)), draw(st.integers(0, 2_000))
     dispute: dict[str, Any] = {**about, "dispute_id": f"dp_{number}", "amount_minor": amount}
@@ -183,7 +187,7 @@ def _disputes(draw: st.DrawFn, about: dict[str, Any], number: int, captured: int
 
 
 @st.composite
-def balance_stories(draw: st.DrawFn, number: int) -> Story:
+def balance_stories(draw: st.DrawFn, number: int) -> PaymentSnapshot:
     """Money becoming available, paid out, or moving for a reason nobody has told us."""
     corridor = draw(st.sampled_from(("us", "eu")))
     currency = draw(st.sampled_from(CURRENCIES))
@@ -222,7 +226,7 @@ def balance_stories(draw: st.DrawFn, number: int) -> Story:
 
 
 @st.composite
-def histories(draw: st.DrawFn, max_stories: int = 6) -> Story:
+def histories(draw: st.DrawFn, max_stories: int = 6) -> PaymentSnapshot:
     """Several stories at once: each in its own order, mixed at will."""
     stories = [
         draw(payment_stories(number) if draw(st.booleans()) else balance_stories(number))

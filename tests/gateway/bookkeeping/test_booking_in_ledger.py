@@ -14,12 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from pydantic import SecretStr
 
-from gateway.bookkeeping.facts import (
-    FeeCharged,
-    RefundCreated,
-    RefundFailed,
-    StripeBalance,
-)
+from gateway.bookkeeping.facts import FeeCharged, RefundCreated, RefundFailed, StripeBalance
 from gateway.bookkeeping.ledger_client import Booked, LedgerBooks, LedgerUnavailableError
 from gateway.bookkeeping.ledger_requests import ledger_item
 from gateway.bookkeeping.reporting import BookingState
@@ -41,7 +36,7 @@ from tests.gateway.bookkeeping.conftest import (
     hold,
     released,
 )
-from tests.gateway.bookkeeping.stories import Movement, Story, histories
+from tests.gateway.bookkeeping.stories import Movement, PaymentSnapshot, histories
 
 if TYPE_CHECKING:
     from ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
@@ -118,7 +113,7 @@ async def test_a_release_gives_back_the_whole_hold(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 async def test_any_history_ends_with_stripes_balance(
-    gateway: Gateway, address: str, stub: LedgerServiceAsyncStub, history: Story
+    gateway: Gateway, address: str, stub: LedgerServiceAsyncStub, history: PaymentSnapshot
 ) -> None:
     ledger = f"books-{uuid.uuid4().hex}"
     await _forget_bookings(gateway)

@@ -11,8 +11,7 @@ import grpc
 
 from gateway.bookkeeping.ledger_client import LedgerBooks, Outcome
 from gateway.bookkeeping.ledger_requests import LedgerItem
-from gateway.bookkeeping.reporting import BookingState
-from gateway.bookkeeping.schema import CHANNEL
+from gateway.bookkeeping.reporting import CHANNEL, BookingState
 from gateway.bookkeeping.store import BookingStore
 from gateway.bookkeeping.worker import BookkeepingWorker, WorkerLimits
 from runtime.notifications import Listener, Notifier, Subscription

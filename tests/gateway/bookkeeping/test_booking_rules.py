@@ -21,10 +21,9 @@ from gateway.bookkeeping.facts import (
     ReleaseReason,
     StripeBalance,
 )
-from gateway.bookkeeping.mapping import ledger_write, request_id
-from gateway.bookkeeping.writes import Create
+from gateway.bookkeeping.mapping import Create, ledger_write, request_id
 from tests.gateway.bookkeeping.notebook import Notebook
-from tests.gateway.bookkeeping.stories import Movement, Story, histories
+from tests.gateway.bookkeeping.stories import Movement, PaymentSnapshot, histories
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ABOUT: dict[str, Any] = {
@@ -38,7 +37,7 @@ USD = Chart("us", "USD")
 
 
 @given(histories())
-def test_the_books_equal_stripes_balance_after_every_fact(history: Story) -> None:
+def test_the_books_equal_stripes_balance_after_every_fact(history: PaymentSnapshot) -> None:
     notebook, stripe = Notebook(), Movement()
     for count, step in enumerate(history, start=1):
         notebook.book(step.fact)
@@ -50,7 +49,7 @@ def test_the_books_equal_stripes_balance_after_every_fact(history: Story) -> Non
 
 
 @given(histories())
-def test_debits_equal_credits_in_every_currency(history: Story) -> None:
+def test_debits_equal_credits_in_every_currency(history: PaymentSnapshot) -> None:
     notebook = Notebook()
     for step in history:
         notebook.book(step.fact)
@@ -61,7 +60,7 @@ def test_debits_equal_credits_in_every_currency(history: Story) -> None:
 
 
 @given(histories())
-def test_every_finished_story_leaves_no_hold(history: Story) -> None:
+def test_every_finished_story_leaves_no_hold(history: PaymentSnapshot) -> None:
     notebook = Notebook()
     for step in history:
         notebook.book(step.fact)
@@ -69,20 +68,20 @@ def test_every_finished_story_leaves_no_hold(history: Story) -> None:
 
 
 @given(histories())
-def test_ids_are_unique_and_fit_the_ledger(history: Story) -> None:
+def test_ids_are_unique_and_fit_the_ledger(history: PaymentSnapshot) -> None:
     ids = [request_id(step.fact.id, revision) for step in history for revision in (0, 1)]
     assert len(set(ids)) == len(ids)
     assert max(map(len, ids)) <= 128
 
 
 @given(histories())
-def test_facts_survive_the_database(history: Story) -> None:
+def test_facts_survive_the_database(history: PaymentSnapshot) -> None:
     for step in history:
         assert from_json(kind_of(step.fact), to_json(step.fact)) == step.fact
 
 
 @given(histories())
-def test_a_fact_comes_after_the_one_it_requires(history: Story) -> None:
+def test_a_fact_comes_after_the_one_it_requires(history: PaymentSnapshot) -> None:
     seen: dict[str, str] = {}
     for step in history:
         if step.fact.requires is not None:
@@ -91,7 +90,9 @@ def test_a_fact_comes_after_the_one_it_requires(history: Story) -> None:
 
 
 @given(histories())
-def test_what_is_posted_voided_or_reversed_is_what_the_fact_requires(history: Story) -> None:
+def test_what_is_posted_voided_or_reversed_is_what_the_fact_requires(
+    history: PaymentSnapshot,
+) -> None:
     for step in history:
         write = ledger_write(step.fact)
         if not isinstance(write, Create):

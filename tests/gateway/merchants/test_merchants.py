@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from gateway.v1 import merchant_pb2, rail_pb2, rail_service_pb2
+from gateway.v1 import corridor_pb2, corridor_service_pb2, merchant_pb2
 from gateway.v1 import merchant_service_pb2 as pb
 from sandbox.stripe_twin.steering import AccountState
 from sandbox.stripe_twin.twin import Twin
@@ -20,9 +20,9 @@ def accounts_created(twin: Twin) -> int:
 
 
 def mode_request(
-    request_id: str, mode: rail_pb2.RailMode.ValueType
-) -> rail_service_pb2.SetRailModeRequest:
-    return rail_service_pb2.SetRailModeRequest(
+    request_id: str, mode: corridor_pb2.CorridorMode.ValueType
+) -> corridor_service_pb2.SetCorridorModeRequest:
+    return corridor_service_pb2.SetCorridorModeRequest(
         request_id=request_id, corridor="default", mode=mode, reason="a test"
     )
 
@@ -240,13 +240,15 @@ async def test_nobody_is_found(gateway: RunningGateway) -> None:
 async def test_a_closed_corridor_is_said_so_and_nothing_is_lost(
     gateway: RunningGateway, twin: Twin
 ) -> None:
-    await gateway.rails.SetRailMode(mode_request("close-1", rail_pb2.RAIL_MODE_DRAIN))
+    await gateway.corridors.SetCorridorMode(
+        mode_request("close-1", corridor_pb2.CORRIDOR_MODE_DRAIN)
+    )
     refused = await refusal_of(gateway.merchants.CreateMerchant(new_merchant()))
-    assert (refused.code, refused.reason) == (grpc.StatusCode.UNAVAILABLE, "RAIL_UNAVAILABLE")
+    assert (refused.code, refused.reason) == (grpc.StatusCode.UNAVAILABLE, "CORRIDOR_UNAVAILABLE")
     assert refused.metadata == {"corridor": "default", "not_sent_reason": "CORRIDOR_DRAINED"}
     assert refused.retry_delay is not None
     assert accounts_created(twin) == 0
-    await gateway.rails.SetRailMode(mode_request("open-1", rail_pb2.RAIL_MODE_OPEN))
+    await gateway.corridors.SetCorridorMode(mode_request("open-1", corridor_pb2.CORRIDOR_MODE_OPEN))
     answer = await gateway.merchants.CreateMerchant(new_merchant())
     assert answer.merchant.state == merchant_pb2.MERCHANT_STATE_CONNECTED
     assert accounts_created(twin) == 1

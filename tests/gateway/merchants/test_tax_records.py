@@ -178,7 +178,7 @@ async def test_what_stripe_refuses_is_passed_on_without_the_number(
     refused = await refusal_of(
         gateway.merchants.CreateTaxId(merchants_number(owner=nobody, value="12345"))
     )
-    assert refused.reason == "RAIL_REJECTED"
+    assert refused.reason == "STRIPE_REJECTED"
     assert refused.metadata["stripe_code"] == "resource_missing"
     assert refused.metadata["stripe_request_id"].startswith("req_")
     assert "12345" not in str(refused)

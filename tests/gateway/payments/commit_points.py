@@ -7,21 +7,17 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.payments import operation_store, store
-from gateway.payments.checking import authorization
-from gateway.payments.commanding import check_operation
-from gateway.payments.ids import new_id
-from gateway.payments.operation import Operation, OperationState, decided, sent
-from gateway.payments.payment import (
-    CREATED,
-    Change,
-    Payment,
-    take,
-)
-from gateway.payments.schema import EVENT
-from gateway.payments.states import Transition
-from gateway.payments.store import RequestRecord
-from gateway.payments.writes import NewPayment, Progress
+from gateway.ids import new_id
+from gateway.payments.domain.check_outcome import authorization
+from gateway.payments.domain.commands import check_operation
+from gateway.payments.domain.operation import Operation, OperationState, decided, sent
+from gateway.payments.domain.payment import CREATED, Change, Payment, take
+from gateway.payments.domain.states import Transition
+from gateway.payments.store import operations as operation_store
+from gateway.payments.store import payments as store
+from gateway.payments.store.payments import RequestRecord
+from gateway.payments.store.schema import EVENT
+from gateway.payments.store.writes import NewPayment, Progress
 from tests.gateway.payments.test_states import new_payment
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)

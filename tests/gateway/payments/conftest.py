@@ -16,9 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.__main__ import open_service
 from gateway.config import GatewaySettings
 from gateway.parts import DATABASE_ROLE
-from gateway.payments.committer import PaymentCommitter
-from gateway.payments.connections import commit_connections
 from gateway.payments.steps import Asked, Steps
+from gateway.payments.store.group_commit import PaymentCommitter, commit_connections
 from runtime.clock import Clock
 from runtime.connections import Connections
 from runtime.migrations import migrate

@@ -9,12 +9,12 @@ from typing import Any
 import grpc
 
 from gateway.v1 import payment_service_pb2 as pb
+from gateway.v1.corridor_pb2 import CorridorMode
+from gateway.v1.corridor_service_pb2 import SetCorridorModeRequest
+from gateway.v1.corridor_service_pb2_grpc import CorridorServiceStub
 from gateway.v1.money_pb2 import Money
 from gateway.v1.payment_pb2 import Payment, PaymentMethod, PaymentState
 from gateway.v1.payment_service_pb2_grpc import PaymentServiceStub
-from gateway.v1.rail_pb2 import RailMode
-from gateway.v1.rail_service_pb2 import SetRailModeRequest
-from gateway.v1.rail_service_pb2_grpc import RailServiceStub
 from runtime.errors import ReceivedError, from_rpc_error
 
 WAIT_SECONDS = 20.0
@@ -82,16 +82,18 @@ class Shop:
 
     async def close_corridor(self) -> None:
         """From now on nothing is sent to Stripe, and it is known that nothing is."""
-        await self.set_mode("default", RailMode.RAIL_MODE_CLOSED)
+        await self.set_mode("default", CorridorMode.CORRIDOR_MODE_CLOSED)
 
     async def open_corridor(self) -> None:
         """Ends what `close_corridor` began."""
-        await self.set_mode("default", RailMode.RAIL_MODE_OPEN)
+        await self.set_mode("default", CorridorMode.CORRIDOR_MODE_OPEN)
 
-    async def set_mode(self, corridor: str, mode: "RailMode.ValueType") -> None:
+    async def set_mode(self, corridor: str, mode: "CorridorMode.ValueType") -> None:
         """What operators allow on a corridor."""
-        await RailServiceStub(self.channel).SetRailMode(
-            SetRailModeRequest(request_id=fresh(), corridor=corridor, mode=mode, reason="a test")
+        await CorridorServiceStub(self.channel).SetCorridorMode(
+            SetCorridorModeRequest(
+                request_id=fresh(), corridor=corridor, mode=mode, reason="a test"
+            )
         )
 
     async def call(self, method: str, request: Any, timeout: float | None = None) -> Any:
@@ -146,7 +148,7 @@ def euros(minor_units: int) -> Money:
 
 
 def create_request(**fields: Any) -> pb.CreatePaymentRequest:
-    """A charge of 20.00 EUR on a card that works, but for what is given."""
+    """A charge of 20.00 EUR on a card that works, but for what is context."""
     return pb.CreatePaymentRequest(
         **{
             "request_id": fresh(),

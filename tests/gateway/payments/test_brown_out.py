@@ -1,7 +1,7 @@
 """A Stripe that becomes slower and slower: every caller is answered, and nobody is charged twice.
 
 How fast they are answered over a real ramp, with and without the protection, is measured by
-`python -m bench.brown_out` and stands in docs/rails.md; here the ramp is short, and what is
+`python -m bench.brown_out` and stands in docs/stripe-client.md; here the ramp is short, and what is
 asserted does not depend on how fast the machine is.
 """
 
@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from gateway.rails.call import Priority
-from gateway.rails.slots import GUARANTEED
+from gateway.stripe_client.call import Priority
+from gateway.stripe_client.concurrency import GUARANTEED
+from gateway.v1.corridor_service_pb2 import GetCorridorHealthRequest
+from gateway.v1.corridor_service_pb2_grpc import CorridorServiceStub
 from gateway.v1.payment_pb2 import Payment, PaymentState, UnavailablePolicy
-from gateway.v1.rail_service_pb2 import GetRailHealthRequest
-from gateway.v1.rail_service_pb2_grpc import RailServiceStub
 from sandbox.polling import poll
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.conftest import OpenShop
@@ -100,8 +100,10 @@ class Ramp:
             await self._look()
 
     async def _look(self) -> None:
-        answer = await RailServiceStub(self.shop.channel).GetRailHealth(GetRailHealthRequest())
-        places = answer.rails[0].concurrency
+        answer = await CorridorServiceStub(self.shop.channel).GetCorridorHealth(
+            GetCorridorHealthRequest()
+        )
+        places = answer.corridors[0].concurrency
         under_way = places.customer_present + places.off_session + places.background
         self.most_under_way = max(self.most_under_way, under_way)
 
@@ -135,7 +137,7 @@ async def test_a_brown_out_keeps_nobody_waiting_and_charges_everybody_once(
         assert ramp.most_under_way <= MOST_UNDER_WAY + sum(GUARANTEED.values())
         # Who may wait waits, who may not is told at once; before the breaker opened, both were
         # answered while Stripe was still at work.
-        assert set(ramp.refused) == {"RAIL_UNAVAILABLE"}
+        assert set(ramp.refused) == {"CORRIDOR_UNAVAILABLE"}
         states = Counter(payment.state for payment in ramp.answered)
         assert states[S.PAYMENT_STATE_QUEUED] > 0
         assert states[S.PAYMENT_STATE_AUTHORIZING] > 0

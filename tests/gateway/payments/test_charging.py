@@ -63,7 +63,7 @@ async def test_a_decline_is_an_answer_and_releases_the_hold(shop: Shop) -> None:
 async def test_a_request_that_stripe_refuses_fails_and_says_which_parameter(shop: Shop) -> None:
     payment = await shop.create(payment_method=PaymentMethod(token="pm_nosuch"))
     assert payment.state == S.PAYMENT_STATE_FAILED
-    assert payment.failure.code == "rail_rejected"
+    assert payment.failure.code == "stripe_rejected"
     assert payment.failure.stripe_code == "resource_missing"
     assert payment.failure.stripe_param == "payment_method"
     assert [f.kind for f in payment.booking.facts] == ["hold_placed", "hold_released"]

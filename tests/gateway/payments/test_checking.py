@@ -4,18 +4,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.payments.checking import Circumstances, authorization
-from gateway.payments.commanding import check_operation
-from gateway.payments.observing import Timing
-from gateway.payments.operation import OperationKind, OperationState, sent
-from gateway.payments.payment import ComplianceRecord, Decline, DeclineRetry, Payment
-from gateway.payments.reply import CheckReply, GivenUp
-from gateway.payments.settling import settle
-from gateway.payments.states import PaymentState
+from gateway.payments.domain.apply import apply_outcome
+from gateway.payments.domain.check_outcome import DecisionContext, authorization
+from gateway.payments.domain.commands import check_operation
+from gateway.payments.domain.decision import CheckReply, GivenUp
+from gateway.payments.domain.operation import OperationKind, OperationState, sent
+from gateway.payments.domain.payment import ComplianceRecord, Decline, DeclineRetry, Payment
+from gateway.payments.domain.reconcile import Timing
+from gateway.payments.domain.states import PaymentState
 from tests.gateway.payments.test_states import new_payment
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
-GIVEN = Circumstances(NOW, Timing(), 0.5, "op_2")
+CONTEXT = DecisionContext(NOW, Timing(), 0.5, "op_2")
 S = PaymentState
 BROKE = Decline("card_declined", "insufficient_funds", "try_again_later")
 WITHIN = timedelta(days=2)
@@ -53,9 +53,11 @@ def verdict(name: str) -> CheckReply:
     return CheckReply(ComplianceRecord("dec_1", name, (), "2026-11-01T00:00:00Z"))
 
 
-def after(payment: Payment, reply: CheckReply | GivenUp, given: Circumstances = GIVEN) -> Payment:
+def after(
+    payment: Payment, reply: CheckReply | GivenUp, context: DecisionContext = CONTEXT
+) -> Payment:
     operation = sent(check_operation(payment, "op_1", NOW, timedelta(minutes=10)), NOW)
-    return settle(payment, operation, None, reply, given, resend=False).payment
+    return apply_outcome(payment, operation, None, reply, context, resend=False).payment
 
 
 @pytest.mark.parametrize(("past", "state"), WAITING)
@@ -80,9 +82,9 @@ def test_each_answer_has_its_one_consequence(past: str, state: PaymentState) -> 
 def test_an_attempt_begins_within_the_clients_time_and_the_check(state: PaymentState) -> None:
     payment = waiting("retried", state)
     last = payment.create_time + WITHIN + timedelta(minutes=10)
-    at_last = Circumstances(last, Timing(), 0.5, "op_2")
+    at_last = DecisionContext(last, Timing(), 0.5, "op_2")
     assert after(payment, verdict("ALLOW"), at_last).state is S.AUTHORIZING
-    too_late = Circumstances(last + timedelta(microseconds=1), Timing(), 0.5, "op_2")
+    too_late = DecisionContext(last + timedelta(microseconds=1), Timing(), 0.5, "op_2")
     done = after(payment, verdict("ALLOW"), too_late)
     assert (done.state, done.decline, done.hold_id) == (S.DECLINED, BROKE, "")
 

@@ -10,13 +10,10 @@ import psycopg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.bookkeeping.reporting import booking_state
-from gateway.bookkeeping.schema import CHANNEL
-from gateway.payments import operation_store, store
-from gateway.payments.committer import MAX_COMMITS, STATEMENT, PaymentCommitter
-from gateway.payments.fees import ChargeFee, fee_facts, fee_step
-from gateway.payments.operation import Operation, OperationState, decided
-from gateway.payments.payment import (
+from gateway.bookkeeping.reporting import CHANNEL, booking_state
+from gateway.payments.domain.money_facts import ChargeFee, fee_facts, fee_step
+from gateway.payments.domain.operation import Operation, OperationState, decided
+from gateway.payments.domain.payment import (
     ComplianceRecord,
     Decline,
     FailureCode,
@@ -25,10 +22,13 @@ from gateway.payments.payment import (
     PaymentFailure,
     take,
 )
-from gateway.payments.recording import record_changes
-from gateway.payments.schema import FIXED_OF_OPERATION, FIXED_OF_PAYMENT, OPERATION, PAYMENT
-from gateway.payments.states import PaymentState, Transition
-from gateway.payments.writes import News, Progress, encode
+from gateway.payments.domain.states import PaymentState, Transition
+from gateway.payments.store import operations as operation_store
+from gateway.payments.store import payments as store
+from gateway.payments.store.group_commit import MAX_COMMITS, STATEMENT, PaymentCommitter
+from gateway.payments.store.recording import record_changes
+from gateway.payments.store.schema import FIXED_OF_OPERATION, FIXED_OF_PAYMENT, OPERATION, PAYMENT
+from gateway.payments.store.writes import News, Progress, encode
 from runtime.connections import Connections
 from sandbox.polling import poll
 from tests.gateway.payments.commit_points import (
@@ -71,7 +71,7 @@ async def test_whatever_a_payment_can_hold_is_stored_as_the_general_path_stores_
     payment = begun.change.after
     values: dict[str, Any] = {
         "decline": Decline("card_declined", "insufficient_funds", "try_again_later"),
-        "failure": PaymentFailure(FailureCode.RAIL_REJECTED, "parameter_invalid", "amount"),
+        "failure": PaymentFailure(FailureCode.STRIPE_REJECTED, "parameter_invalid", "amount"),
         "next_action": NextAction("https://example.com", "secret"),
         "compliance": ComplianceRecord("dec_1", "ALLOW", ("a", "b"), "2026-11-01T00:00:00Z"),
         "capture_before": NOW + timedelta(days=7, microseconds=1),

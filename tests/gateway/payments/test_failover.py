@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from compliance.v1.decision_pb2 import Verdict
+from gateway.v1.corridor_pb2 import CorridorMode
 from gateway.v1.payment_pb2 import (
     CorridorAlternative,
     Payment,
@@ -17,7 +18,6 @@ from gateway.v1.payment_pb2 import (
     PaymentState,
     UnavailablePolicy,
 )
-from gateway.v1.rail_pb2 import RailMode
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.conftest import OpenShop
@@ -185,9 +185,11 @@ async def test_without_leave_nothing_goes_elsewhere(
     assert charges(twin, "backup") == 0
 
 
-@pytest.mark.parametrize("mode", [RailMode.RAIL_MODE_DRAIN, RailMode.RAIL_MODE_CLOSED])
+@pytest.mark.parametrize(
+    "mode", [CorridorMode.CORRIDOR_MODE_DRAIN, CorridorMode.CORRIDOR_MODE_CLOSED]
+)
 async def test_a_corridor_that_operators_took_away_is_not_gone_to(
-    two_accounts: TwoAccounts, twin: Twin, mode: "RailMode.ValueType"
+    two_accounts: TwoAccounts, twin: Twin, mode: "CorridorMode.ValueType"
 ) -> None:
     before = failovers("")
     async with two_accounts(SHARED) as shop:
@@ -213,7 +215,7 @@ async def test_an_account_that_compliance_does_not_allow_is_left_again(
         ]
         with pytest.raises(RefusedError) as refused:
             await shop.create()
-        assert refused.value.error.reason == "RAIL_UNAVAILABLE"
+        assert refused.value.error.reason == "CORRIDOR_UNAVAILABLE"
         assert refused.value.error.metadata["not_sent_reason"] == "CORRIDOR_CLOSED"
         assert refused.value.error.metadata["corridor"] == "default"
         await shop.open_corridor()
@@ -237,7 +239,7 @@ async def test_a_repeated_request_starts_at_home_again(
     request_id = fresh()
     async with two_accounts(SHARED) as shop:
         await shop.close_corridor()
-        await shop.set_mode("backup", RailMode.RAIL_MODE_CLOSED)
+        await shop.set_mode("backup", CorridorMode.CORRIDOR_MODE_CLOSED)
         with pytest.raises(RefusedError):
             await shop.create(request_id=request_id)
         await shop.open_corridor()

@@ -6,7 +6,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from gateway.payments import event_store, feed
+from gateway.payments.api import watch
+from gateway.payments.store import events as event_store
 from gateway.v1 import payment_service_pb2 as pb
 from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.shop import WAIT_SECONDS, Shop
@@ -55,7 +56,7 @@ async def test_live_watchers_ask_the_database_nothing(
 async def test_who_is_behind_what_is_kept_reads_by_itself_and_catches_up(
     open_shop: OpenShop, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "MAX_RECENT", 3)
+    monkeypatch.setattr(watch, "MAX_RECENT", 3)
     monkeypatch.setattr(event_store, "READ_BATCH", 5)
     async with open_shop(webhooks=False) as shop:
         for merchant in ("m_1", "m_2", "m_1"):

@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.payments import operation_store
-from gateway.payments.ids import new_id
-from gateway.payments.operation import (
+from gateway.ids import new_id
+from gateway.payments.domain.operation import (
     Operation,
     OperationKind,
     OperationState,
@@ -18,7 +17,8 @@ from gateway.payments.operation import (
     put_off,
     sent,
 )
-from gateway.payments.recording import record_new
+from gateway.payments.store import operations as operation_store
+from gateway.payments.store.recording import record_new
 from runtime.postgres import create_engine
 from tests.gateway.payments.test_states import new_payment
 
@@ -70,7 +70,7 @@ async def claim(engine: AsyncEngine, now: datetime, limit: int = 100) -> list[Op
 
 async def claim_front(engine: AsyncEngine, now: datetime, limit: int = 100) -> list[Operation]:
     async with engine.begin() as connection:
-        return await operation_store.claim_front_of_line(
+        return await operation_store.claim_queue_head(
             connection, "default", now, now + LEASE, limit
         )
 

@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from compliance.v1 import compliance_service_pb2 as compliance_pb
-from gateway.payments.line import MAX_CHECK_AGE_SECONDS, MAX_CHECKED_AHEAD
+from gateway.payments.queue import MAX_CHECK_AGE_SECONDS, MAX_CHECKED_AHEAD
 from gateway.v1.payment_pb2 import Payment, PaymentState, UnavailablePolicy
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.conftest import OpenShop

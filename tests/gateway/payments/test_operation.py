@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.payments.operation import (
+from gateway.payments.domain.operation import (
     BACKOFF_LIMIT,
     KEY_HORIZON,
     MAX_SENDS,
@@ -20,11 +20,11 @@ from gateway.payments.operation import (
     decided,
     next_attempt,
     next_step,
+    proven_by_silence,
     put_off,
     sent,
-    settled_by_silence,
 )
-from gateway.rails.outcome import KEPT_FAILURE
+from gateway.stripe_client.outcome import KEPT_FAILURE
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -52,21 +52,21 @@ def test_an_unsent_operation_is_sent_until_its_deadline_and_then_given_up() -> N
 def test_a_sent_operation_is_never_sent_again_past_the_key_horizon() -> None:
     operation = sent(new_operation(), NOW)
     assert next_step(operation, NOW + KEY_HORIZON - SECOND) is Step.SEND
-    assert next_step(operation, NOW + KEY_HORIZON) is Step.FIND_OUT
+    assert next_step(operation, NOW + KEY_HORIZON) is Step.RESOLVE
     # A later send does not move the horizon of the first.
     again = sent(put_off(operation, NOW, SECOND, unknown=True), NOW + timedelta(hours=20))
-    assert next_step(again, NOW + KEY_HORIZON) is Step.FIND_OUT
+    assert next_step(again, NOW + KEY_HORIZON) is Step.RESOLVE
 
 
 def test_a_key_that_keeps_a_failure_is_not_sent_again_but_found_out() -> None:
     operation = put_off(
         sent(new_operation(), NOW), NOW, SECOND, unknown=True, failure_code=KEPT_FAILURE
     )
-    assert next_step(operation, NOW + SECOND) is Step.FIND_OUT
+    assert next_step(operation, NOW + SECOND) is Step.RESOLVE
     # Nothing found yet: it is looked for again, and its last send does not move.
     again = put_off(operation, NOW + SECOND, SECOND, unknown=True)
-    assert next_step(again, NOW + 2 * SECOND) is Step.FIND_OUT
-    assert settled_by_silence(again, NOW + SETTLE_TIME)
+    assert next_step(again, NOW + 2 * SECOND) is Step.RESOLVE
+    assert proven_by_silence(again, NOW + SETTLE_TIME)
     # A new attempt has a key of its own.
     assert next_step(next_attempt(again, NOW), NOW) is Step.SEND
     assert not sent(next_attempt(again, NOW), NOW).failure_code
@@ -74,9 +74,9 @@ def test_a_key_that_keeps_a_failure_is_not_sent_again_but_found_out() -> None:
 
 def test_after_its_deadline_or_too_many_sends_it_is_only_found_out() -> None:
     operation = replace(sent(new_operation(), NOW), deadline=NOW + SECOND)
-    assert next_step(operation, NOW + SECOND) is Step.FIND_OUT
+    assert next_step(operation, NOW + SECOND) is Step.RESOLVE
     tired = replace(sent(new_operation(), NOW), send_count=MAX_SENDS)
-    assert next_step(tired, NOW) is Step.FIND_OUT
+    assert next_step(tired, NOW) is Step.RESOLVE
 
 
 def test_the_key_depends_on_the_operation_and_its_attempt_alone() -> None:
@@ -96,8 +96,8 @@ def test_only_certainty_resets_the_horizon() -> None:
 
 def test_silence_is_proof_only_after_a_while() -> None:
     operation = sent(new_operation(), NOW)
-    assert not settled_by_silence(operation, NOW + SETTLE_TIME - SECOND)
-    assert settled_by_silence(operation, NOW + SETTLE_TIME)
+    assert not proven_by_silence(operation, NOW + SETTLE_TIME - SECOND)
+    assert proven_by_silence(operation, NOW + SETTLE_TIME)
 
 
 def test_an_open_state_decides_nothing() -> None:

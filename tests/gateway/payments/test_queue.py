@@ -1,4 +1,4 @@
-"""Stripe or compliance cannot be reached: fail at once, or wait in line, as the request says."""
+"""Stripe or compliance cannot be reached: fail at once, or wait in the queue, as asked."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ async def test_without_stripe_a_payment_fails_at_once_and_can_be_repeated(
         with pytest.raises(RefusedError) as refused:
             await shop.create(request_id=request_id)
         error = refused.value.error
-        assert (error.code.name, error.reason) == ("UNAVAILABLE", "RAIL_UNAVAILABLE")
+        assert (error.code.name, error.reason) == ("UNAVAILABLE", "CORRIDOR_UNAVAILABLE")
         assert error.retry_delay is not None
         failed = await shop.get(error.metadata["payment_id"])
         assert failed.state == S.PAYMENT_STATE_FAILED
@@ -70,7 +70,7 @@ async def test_the_line_drains_in_order(open_shop: OpenShop, twin: Twin) -> None
         await shop.close_corridor()
         first = await queued(shop)
         others = [await queued(shop) for _ in range(5)]
-        assert first.queue.reason == "rail_unavailable"
+        assert first.queue.reason == "corridor_unavailable"
         assert [p.queue.position for p in others] == [2, 3, 4, 5, 6]
         assert {p.queue.reason for p in others} == {"queue_ahead"}
         await shop.open_corridor()

@@ -1,6 +1,6 @@
 """What a process remembers of the payments that it wrote."""
 
-from gateway.payments.recent import MAX_RECENT, RecentPayments
+from gateway.payments.store.snapshot import MAX_RECENT, RecentPayments
 from tests.gateway.payments.test_states import new_payment
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.payments.refund import Refund, RefundState, as_stripe_says
+from gateway.payments.domain.refund import Refund, RefundState, as_stripe_says
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 ASKED = Refund(

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.payments.intents import Observation, Sight
-from gateway.payments.observing import Timing, observe
-from gateway.payments.payment import Decline, DeclineRetry, Payment, take
-from gateway.payments.retry_policy import (
+from gateway.payments.domain.decline_retries import decline_step, due_step, put_back_step
+from gateway.payments.domain.intents import IntentSnapshot, IntentStatus
+from gateway.payments.domain.payment import Decline, DeclineRetry, Payment, take
+from gateway.payments.domain.reconcile import Timing, reconcile
+from gateway.payments.domain.retry_policy import (
     DATA,
     LONGEST_WAIT,
     MAX_ATTEMPTS,
@@ -23,8 +24,7 @@ from gateway.payments.retry_policy import (
     read_data,
     rule_for,
 )
-from gateway.payments.retrying import decline_step, due_step, put_back_step
-from gateway.payments.states import PaymentState, Transition
+from gateway.payments.domain.states import PaymentState, Transition
 from sandbox.stripe_twin.cards import CARDS_BY_TOKEN
 from tests.gateway.payments.test_states import new_payment
 
@@ -218,8 +218,8 @@ def test_a_wait_belongs_to_the_class_later(tmp_path: Path) -> None:
 
 
 def test_an_old_refusal_that_is_told_late_does_not_end_the_present_attempt() -> None:
-    told = Observation(
-        sight=Sight.DECLINED,
+    told = IntentSnapshot(
+        status=IntentStatus.DECLINED,
         payment_intent_id="pi_1",
         charge_id="ch_1",
         currency="EUR",
@@ -233,9 +233,9 @@ def test_an_old_refusal_that_is_told_late_does_not_end_the_present_attempt() -> 
     again = authorizing(None, decline_count=1, decline=BROKE, charge_id="ch_1")
     acting = take(again, Transition.ACTION_REQUIRED, NOW).after
     for payment in (again, acting):
-        assert observe(payment, told, NOW, Timing(), decided=False) is None
+        assert reconcile(payment, told, NOW, Timing(), decided=False) is None
     refused = replace(told, decline=Decline("payment_intent_authentication_failure"))
-    change = observe(acting, refused, NOW, Timing(), decided=False)
+    change = reconcile(acting, refused, NOW, Timing(), decided=False)
     assert change is not None
     assert change.after.state is PaymentState.DECLINED
     assert change.after.decline_count == 2

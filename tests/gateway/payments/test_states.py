@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.bookkeeping.facts import Captured, HoldPlaced, HoldReleased
-from gateway.payments.money_facts import facts_of
-from gateway.payments.payment import Payment, take
-from gateway.payments.states import (
+from gateway.payments.domain.money_facts import facts_of
+from gateway.payments.domain.payment import Payment, take
+from gateway.payments.domain.states import (
     FINAL,
     HOLDING,
     IllegalTransitionError,

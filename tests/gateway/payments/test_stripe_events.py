@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import stripe
 
-from gateway.payments.intents import SIGHTS, read_intent
-from gateway.payments.observing import Timing, covers, observe
-from gateway.payments.states import HOLDING
-from gateway.payments.states import PaymentState as State
+from gateway.payments.domain.intents import INTENT_STATUSES, read_intent
+from gateway.payments.domain.reconcile import Timing, covers, reconcile
+from gateway.payments.domain.states import HOLDING
+from gateway.payments.domain.states import PaymentState as State
 from gateway.v1.payment_pb2 import CaptureMethod, PaymentMethod, PaymentState
 from gateway.v1.payment_service_pb2 import ListPaymentsRequest
 from sandbox.stripe_twin.twin import Twin
@@ -104,19 +104,19 @@ def test_an_older_sight_never_overwrites_a_newer_state() -> None:
     ):
         payment = new_payment(state=state, hold_id=hold_id, captured_minor=captured)
         for seen in (authorized, action):
-            assert observe(payment, seen, NOW, Timing(), decided=False) is None
+            assert reconcile(payment, seen, NOW, Timing(), decided=False) is None
 
 
 @pytest.mark.parametrize("state", [State.CANCELED, State.EXPIRED])
 def test_a_hold_that_was_seen_before_it_was_given_back_stays_given_back(state: State) -> None:
     authorized = read_intent(intent("requires_capture", amount_capturable=1000))
     known = new_payment(state=state, payment_intent_id="pi_1")
-    assert observe(known, authorized, NOW, Timing(), decided=False) is None
+    assert reconcile(known, authorized, NOW, Timing(), decided=False) is None
 
 
 def test_a_hold_that_surfaces_after_the_payment_expired_is_not_denied() -> None:
     authorized = read_intent(intent("requires_capture", amount_capturable=1000))
-    change = observe(new_payment(state=State.EXPIRED), authorized, NOW, Timing(), decided=False)
+    change = reconcile(new_payment(state=State.EXPIRED), authorized, NOW, Timing(), decided=False)
     assert change is not None
     assert change.after.state is State.AUTHORIZED
 
@@ -129,15 +129,15 @@ def test_the_same_sight_twice_changes_nothing() -> None:
         read_intent(intent("canceled")),
         read_intent(intent("requires_payment_method")),
     ):
-        change = observe(payment, seen, NOW, Timing(), decided=True)
+        change = reconcile(payment, seen, NOW, Timing(), decided=True)
         assert change is not None
-        assert observe(change.after, seen, NOW, Timing(), decided=True) is None
+        assert reconcile(change.after, seen, NOW, Timing(), decided=True) is None
 
 
 def test_a_charge_that_surfaces_late_is_not_denied() -> None:
     captured = read_intent(intent("succeeded", amount_received=1000))
     for state in (State.FAILED, State.EXPIRED, State.DECLINED):
-        change = observe(new_payment(state=state), captured, NOW, Timing(), decided=False)
+        change = reconcile(new_payment(state=state), captured, NOW, Timing(), decided=False)
         assert change is not None
         assert change.after.state is State.SUCCEEDED
         assert change.after.captured_minor == 1000
@@ -151,15 +151,15 @@ def test_an_event_that_is_not_looked_into_would_have_changed_nothing(state: Stat
         state=state, hold_id=hold_id, captured_minor=captured, payment_intent_id="pi_1"
     )
     left_alone = set()
-    for status in SIGHTS:
+    for status in INTENT_STATUSES:
         for amount in (0, 799, 800, 801):
             for name in ("amount_received", "amount_capturable"):
                 seen = read_intent(intent(status, **{name: amount}))
                 if covers(payment, seen):
-                    left_alone.add(seen.sight)
-                    assert observe(payment, seen, NOW, Timing(), decided=False) is None
-                    assert observe(payment, seen, NOW, Timing(), decided=True) is None
-    expected = {State.AUTHORIZED: 1, State.SUCCEEDED: len(SIGHTS) - 1}
+                    left_alone.add(seen.status)
+                    assert reconcile(payment, seen, NOW, Timing(), decided=False) is None
+                    assert reconcile(payment, seen, NOW, Timing(), decided=True) is None
+    expected = {State.AUTHORIZED: 1, State.SUCCEEDED: len(INTENT_STATUSES) - 1}
     assert len(left_alone) == expected.get(state, 0)
     more = read_intent(intent("succeeded", amount_received=captured + 1))
     assert not covers(payment, more)

@@ -1,0 +1,1 @@
+"""PaymentService: its handlers, the rules of its requests, its stream."""

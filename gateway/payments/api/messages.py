@@ -1,0 +1,92 @@
+"""Requests of PaymentService in the words of the rules."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from gateway.ids import new_id
+from gateway.payments.domain.commands import Amount
+from gateway.payments.domain.payment import CaptureMethod, DeclineRetry, Payment, UnavailablePolicy
+from gateway.payments.domain.refund import RefundCause
+from gateway.payments.domain.states import PaymentState
+from gateway.stripe_client.failover import Route
+from gateway.v1 import payment_pb2
+from gateway.v1.payment_service_pb2 import CreatePaymentRequest
+from gateway.v1.refund_pb2 import RefundCause as RefundCauseNumber
+
+DEFAULT_QUEUE_TIMEOUT = timedelta(minutes=15)
+_CAUSE_PREFIX = "REFUND_CAUSE_"
+
+
+def new_payment(request: CreatePaymentRequest, corridor: str, now: datetime) -> Payment:
+    """The payment that a request asks for, before anything has been done."""
+    queues = request.unavailable_policy == payment_pb2.UNAVAILABLE_POLICY_QUEUE
+    queue_timeout: timedelta | None = None
+    if queues:
+        queue_timeout = DEFAULT_QUEUE_TIMEOUT
+        if request.HasField("queue_timeout"):
+            queue_timeout = request.queue_timeout.ToTimedelta()
+    manual = request.capture_method == payment_pb2.CAPTURE_METHOD_MANUAL
+    retry: DeclineRetry | None = None
+    if request.HasField("decline_retry"):
+        wanted = request.decline_retry
+        retry = DeclineRetry(wanted.max_attempts, wanted.within.ToTimedelta())
+    has_fee = request.HasField("application_fee")
+    return Payment(
+        id=new_id("pay", now),
+        request_id=request.request_id,
+        merchant_id=request.merchant_id,
+        customer_id=request.customer_id,
+        corridor=corridor,
+        state=PaymentState.RECEIVED,
+        currency=request.amount.currency_code,
+        amount_minor=request.amount.minor_units,
+        payment_method=request.payment_method.token,
+        payment_method_customer=request.payment_method.customer_token,
+        capture_method=CaptureMethod.MANUAL if manual else CaptureMethod.AUTOMATIC,
+        off_session=request.off_session,
+        return_url=request.return_url,
+        unavailable_policy=UnavailablePolicy.QUEUE if queues else UnavailablePolicy.FAIL_FAST,
+        queue_timeout=queue_timeout,
+        queue_deadline=now + queue_timeout if queue_timeout is not None else None,
+        description=request.description,
+        statement_descriptor_suffix=request.statement_descriptor_suffix,
+        metadata=dict(request.metadata),
+        destination_account=request.destination_account,
+        save_payment_method=request.save_payment_method,
+        decline_retry=retry,
+        application_fee_minor=request.application_fee.minor_units if has_fee else None,
+        billing_country=request.billing_country_code,
+        stays=request.stay_in_corridor,
+        routes=_routes(request, corridor),
+        create_time=now,
+        update_time=now,
+    )
+
+
+def _routes(request: CreatePaymentRequest, corridor: str) -> tuple[Route, ...]:
+    """What is asked for and its alternatives; nothing without any."""
+    if not request.alternatives:
+        return ()
+    asked: list[tuple[str, Any]] = [(corridor, request)]
+    asked += [(other.corridor, other) for other in request.alternatives]
+    return tuple(
+        Route(
+            name,
+            charged.payment_method.token,
+            charged.payment_method.customer_token,
+            charged.destination_account,
+        )
+        for name, charged in asked
+    )
+
+
+def amount_of(request: Any) -> Amount | None:
+    """The amount of a capture or refund; None stands for all of it."""
+    if not request.HasField("amount"):
+        return None
+    return Amount(request.amount.currency_code, request.amount.minor_units)
+
+
+def cause_of(number: RefundCauseNumber.ValueType) -> RefundCause:
+    """Why a refund is asked for."""
+    return RefundCause(RefundCauseNumber.Name(number).removeprefix(_CAUSE_PREFIX))

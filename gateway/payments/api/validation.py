@@ -1,0 +1,205 @@
+"""Validation rules of PaymentService; `gateway.validation` merges them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from google.protobuf.message import Message
+
+from gateway.money import MAX_MINOR_UNITS, problem_with_currency
+from gateway.payments.domain.retry_policy import MAX_ATTEMPTS, MAX_WITHIN, MIN_ATTEMPTS, MIN_WITHIN
+from gateway.payments.domain.stripe_params import METADATA_PREFIX
+from gateway.v1 import payment_pb2
+from gateway.v1 import payment_service_pb2 as pb
+from gateway.v1.money_pb2 import Money
+from runtime.rule import Rule
+from runtime.rules import (
+    PAGE,
+    REQUEST_ID,
+    boolean,
+    check,
+    duration,
+    enum,
+    integer,
+    mapping,
+    message,
+    repeated,
+    text,
+    timestamp,
+)
+
+NAME = re.compile(r"[A-Za-z0-9_-]+")
+CORRIDOR = re.compile(r"[a-z0-9][a-z0-9_-]*")
+STRIPE_TOKEN = re.compile(r"[A-Za-z0-9_]+")
+ACCOUNT = re.compile(r"acct_[A-Za-z0-9]+")
+PAYMENT_ID = re.compile(r"pay_[0-9A-Z]+")
+# https://docs.stripe.com/get-started/account/statement-descriptors
+STATEMENT_TEXT = re.compile(r"(?=.*[A-Za-z])[ !#-&(-)+-;=?-\[\]-~]+")
+MAX_NAME_BYTES = 64
+MAX_TOKEN_BYTES = 255
+MAX_URL_BYTES = 2048
+MAX_DESCRIPTION_BYTES = 1000
+MAX_STATEMENT_BYTES = 22
+MAX_PAYMENT_ID_BYTES = 64
+MAX_ALTERNATIVES = 8
+COUNTRY = re.compile(r"[A-Z]{2}")
+MIN_QUEUE_TIMEOUT = timedelta(seconds=1)
+MAX_QUEUE_TIMEOUT = timedelta(hours=24)
+
+_THE_PAYMENT = text("payment_id", required=True, max_bytes=MAX_PAYMENT_ID_BYTES, pattern=PAYMENT_ID)
+
+
+def _currency(money: Any) -> str | None:
+    return problem_with_currency(money.currency_code, money.minor_units)
+
+
+def _return_url(request: Any) -> str | None:
+    if not request.return_url:
+        return None
+    if request.off_session:
+        return "needs a customer who is there, but off_session is set"
+    return web_address(request)
+
+
+def web_address(request: Any) -> str | None:
+    """What is wrong with the return_url of a request; None when nothing is, or it has none."""
+    if not request.return_url:
+        return None
+    try:
+        parts = urlsplit(request.return_url)
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return "is not an http or https URL"
+    return None
+
+
+def _save_payment_method(request: Any) -> str | None:
+    if not request.save_payment_method:
+        return None
+    if request.off_session:
+        return "needs the customer's consent, but off_session is set"
+    if not request.payment_method.customer_token:
+        return "needs payment_method.customer_token"
+    return None
+
+
+def _decline_retry(request: Any) -> str | None:
+    if request.HasField("decline_retry") and not request.off_session:
+        return "needs off_session: a customer who is there tries again"
+    return None
+
+
+def _queue_timeout(request: Any) -> str | None:
+    queues = request.unavailable_policy == payment_pb2.UNAVAILABLE_POLICY_QUEUE
+    if request.HasField("queue_timeout") and not queues:
+        return "needs UNAVAILABLE_POLICY_QUEUE"
+    return None
+
+
+def _metadata(request: Any) -> str | None:
+    if any(key.startswith(METADATA_PREFIX) for key in request.metadata):
+        return f"has a key that begins with {METADATA_PREFIX}"
+    return None
+
+
+def _application_fee(request: Any) -> str | None:
+    if not request.HasField("application_fee"):
+        return None
+    if not request.destination_account:
+        return "needs destination_account"
+    fee, amount = request.application_fee, request.amount
+    if fee.currency_code != amount.currency_code:
+        return "is not in the payment's currency"
+    if fee.minor_units > amount.minor_units:
+        return "is more than the payment's amount"
+    return None
+
+
+def _alternatives(request: Any) -> str | None:
+    named = [alternative.corridor for alternative in request.alternatives]
+    if len(set(named)) != len(named) or request.corridor in named:
+        return "names a corridor twice"
+    if named and request.stay_in_corridor:
+        return "contradicts stay_in_corridor"
+    credited = bool(request.destination_account)
+    if any(bool(other.destination_account) != credited for other in request.alternatives):
+        return "needs a destination_account exactly if the payment has one"
+    return None
+
+
+RULES: Mapping[type[Message], Sequence[Rule]] = {
+    Money: [
+        text("currency_code", required=True, max_bytes=3, pattern=re.compile(r"[A-Z]{3}")),
+        check("currency_code", _currency),
+        integer("minor_units", minimum=1, maximum=MAX_MINOR_UNITS),
+    ],
+    payment_pb2.PaymentMethod: [
+        text("token", required=True, max_bytes=MAX_TOKEN_BYTES, pattern=STRIPE_TOKEN),
+        text("customer_token", max_bytes=MAX_TOKEN_BYTES, pattern=STRIPE_TOKEN),
+    ],
+    payment_pb2.CorridorAlternative: [
+        text("corridor", required=True, max_bytes=MAX_NAME_BYTES, pattern=CORRIDOR),
+        message("payment_method", required=True),
+        text("destination_account", max_bytes=MAX_NAME_BYTES, pattern=ACCOUNT),
+    ],
+    pb.CreatePaymentRequest: [
+        REQUEST_ID,
+        text("merchant_id", required=True, max_bytes=MAX_NAME_BYTES, pattern=NAME),
+        text("customer_id", max_bytes=MAX_NAME_BYTES, pattern=NAME),
+        message("amount", required=True),
+        message("payment_method", required=True),
+        enum("capture_method"),
+        boolean("off_session"),
+        text("return_url", max_bytes=MAX_URL_BYTES),
+        check("return_url", _return_url),
+        enum("unavailable_policy"),
+        duration("queue_timeout", minimum=MIN_QUEUE_TIMEOUT, maximum=MAX_QUEUE_TIMEOUT),
+        check("queue_timeout", _queue_timeout),
+        text("description", max_bytes=MAX_DESCRIPTION_BYTES),
+        text("statement_descriptor_suffix", max_bytes=MAX_STATEMENT_BYTES, pattern=STATEMENT_TEXT),
+        mapping("metadata", max_items=20, max_key_bytes=40, max_value_bytes=500),
+        check("metadata", _metadata),
+        text("destination_account", max_bytes=MAX_NAME_BYTES, pattern=ACCOUNT),
+        message("application_fee"),
+        check("application_fee", _application_fee),
+        text("corridor", max_bytes=MAX_NAME_BYTES, pattern=CORRIDOR),
+        text("billing_country_code", max_bytes=2, pattern=COUNTRY),
+        repeated("alternatives", max_items=MAX_ALTERNATIVES),
+        check("alternatives", _alternatives),
+        boolean("stay_in_corridor"),
+        boolean("save_payment_method"),
+        check("save_payment_method", _save_payment_method),
+        message("decline_retry"),
+        check("decline_retry", _decline_retry),
+    ],
+    payment_pb2.DeclineRetry: [
+        integer("max_attempts", minimum=MIN_ATTEMPTS, maximum=MAX_ATTEMPTS),
+        duration("within", required=True, minimum=MIN_WITHIN, maximum=MAX_WITHIN),
+    ],
+    pb.ConfirmPaymentRequest: [
+        REQUEST_ID,
+        _THE_PAYMENT,
+        text("return_url", max_bytes=MAX_URL_BYTES),
+        check("return_url", web_address),
+    ],
+    pb.CapturePaymentRequest: [REQUEST_ID, _THE_PAYMENT, message("amount")],
+    pb.CancelPaymentRequest: [REQUEST_ID, _THE_PAYMENT],
+    pb.RefundPaymentRequest: [REQUEST_ID, _THE_PAYMENT, message("amount"), enum("cause")],
+    pb.GetPaymentRequest: [_THE_PAYMENT],
+    pb.ListPaymentsRequest: [
+        *PAGE,
+        text("merchant_id", max_bytes=MAX_NAME_BYTES, pattern=NAME),
+        text("customer_id", max_bytes=MAX_NAME_BYTES, pattern=NAME),
+        enum("state"),
+        timestamp("create_time_from"),
+        timestamp("create_time_to"),
+    ],
+    pb.WatchPaymentsRequest: [
+        integer("after_sequence", minimum=0),
+        text("merchant_id", max_bytes=MAX_NAME_BYTES, pattern=NAME),
+        text("payment_id", max_bytes=MAX_PAYMENT_ID_BYTES, pattern=PAYMENT_ID),
+    ],
+}

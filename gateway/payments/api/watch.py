@@ -1,0 +1,81 @@
+"""The stream as watchers follow it: its end is read once per process, not once per watcher."""
+
+from collections import deque
+from itertools import islice
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.payments.rendering import stamp
+from gateway.payments.store import events as event_store
+from gateway.payments.store.schema import EVENT
+from gateway.v1 import payment_pb2
+from gateway.v1 import payment_service_pb2 as pb
+from runtime.notifications import Notifier
+
+# Changes that are kept in memory. A watcher that is further behind reads by itself.
+MAX_RECENT = 2_000
+_STATE_PREFIX = "PAYMENT_STATE_"
+
+
+class Feed:
+    """The newest changes, in order and without holes; `news` tells when there are more."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._recent: deque[pb.WatchPaymentsResponse] = deque(maxlen=MAX_RECENT)
+        # The last sequence that was read; None before the first look.
+        self._head: int | None = None
+        self.news = Notifier()
+
+    async def round(self) -> bool:
+        """Reads what is new; True if there may be more at once."""
+        async with self._engine.connect() as connection:
+            if self._head is None:
+                newest = select(func.coalesce(func.max(EVENT.c.sequence), 0))
+                self._head = (await connection.execute(newest)).scalar_one()
+                self.news.notify()
+                return True
+            events = await event_store.events_after(connection, self._head, "", "")
+        for event in events:
+            assert event.sequence == self._head + 1, "the stream has no holes"
+            self._recent.append(change_message(event))
+            self._head = event.sequence
+        if events:
+            self.news.notify()
+        return len(events) == event_store.READ_BATCH
+
+    async def after(
+        self, sequence: int, merchant_id: str, payment_id: str
+    ) -> tuple[list[pb.WatchPaymentsResponse], int]:
+        """The next changes, and the sequence up to which the watcher has seen all then."""
+        head = self._head
+        if head is None or sequence >= head:
+            return [], sequence
+        kept = len(self._recent)
+        if sequence >= head - kept:
+            new = list(islice(self._recent, kept - (head - sequence), None))
+            return [c for c in new if _matches(c, merchant_id, payment_id)], head
+        async with self._engine.connect() as connection:
+            events = await event_store.events_after(connection, sequence, merchant_id, payment_id)
+        if len(events) == event_store.READ_BATCH:
+            return [change_message(event) for event in events], events[-1].sequence
+        seen = max(head, events[-1].sequence) if events else head
+        return [change_message(event) for event in events], seen
+
+
+def change_message(event: event_store.StoredEvent) -> pb.WatchPaymentsResponse:
+    """A change as clients see it."""
+    previous = f"{_STATE_PREFIX}{event.previous_state or 'UNSPECIFIED'}"
+    return pb.WatchPaymentsResponse(
+        sequence=event.sequence,
+        transition=event.transition,
+        previous_state=payment_pb2.PaymentState.Value(previous),
+        payment=payment_pb2.Payment.FromString(event.snapshot),
+        record_time=stamp(event.record_time),
+    )
+
+
+def _matches(change: pb.WatchPaymentsResponse, merchant_id: str, payment_id: str) -> bool:
+    payment = change.payment
+    return merchant_id in ("", payment.merchant_id) and payment_id in ("", payment.id)

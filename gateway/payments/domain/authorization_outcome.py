@@ -1,0 +1,195 @@
+"""What Stripe's answer to an authorisation, or to a confirmation, means."""
+
+from dataclasses import replace
+
+from gateway.payments.domain.check_outcome import DecisionContext
+from gateway.payments.domain.decision import Decision, GivenUp, StripeReply
+from gateway.payments.domain.decline_retries import decline_step, put_back_step
+from gateway.payments.domain.failover import fail_over, not_sent
+from gateway.payments.domain.intents import (
+    IntentSnapshot,
+    IntentStatus,
+    charge_id_of,
+    decline_of,
+    read_intent,
+)
+from gateway.payments.domain.operation import (
+    Operation,
+    OperationKind,
+    OperationState,
+    backoff,
+    next_attempt,
+)
+from gateway.payments.domain.payment import Change, FailureCode, Payment, PaymentFailure, take
+from gateway.payments.domain.reconcile import reconcile
+from gateway.payments.domain.states import PaymentState, Transition
+from gateway.stripe_client.failover import reason_to_leave
+from gateway.stripe_client.outcome import OutcomeClass
+
+
+def apply_authorization(
+    payment: Payment,
+    operation: Operation,
+    reply: StripeReply | GivenUp,
+    context: DecisionContext,
+    *,
+    resend: bool,
+) -> Decision:
+    """The decision after Stripe was asked for the money; `resend` if it had been asked before."""
+    so_far = Decision(payment, operation)
+    if isinstance(reply, GivenUp):
+        return _not_sent(so_far, "DEADLINE", context)
+    outcome = reply.outcome_class
+    if reply.nothing_found:
+        return _not_performed(so_far, context)
+    if outcome is OutcomeClass.SUCCEEDED:
+        assert reply.outcome.object is not None
+        return seen(so_far, read_intent(reply.outcome.object), context)
+    if outcome is OutcomeClass.DECLINED:
+        return declined(so_far, reply, context)
+    if outcome is OutcomeClass.REJECTED:
+        if reply.intent is not None:
+            snapshot = read_intent(reply.intent)
+            if snapshot.status is not IntentStatus.DECLINED:
+                return seen(so_far, snapshot, context)
+        return _elsewhere(so_far, reply, context) or _rejected(so_far, reply, context)
+    if outcome is OutcomeClass.NOT_SENT and not resend:
+        reason = reply.outcome.not_sent_reason
+        return _elsewhere(so_far, reply, context) or _not_sent(
+            so_far, reason.value if reason is not None else "", context
+        )
+    return unknown(so_far, reply, context)
+
+
+def apply_confirmation(
+    payment: Payment, operation: Operation, reply: StripeReply | GivenUp, context: DecisionContext
+) -> Decision:
+    """The decision after a payment was taken up again when its customer had acted."""
+    so_far = Decision(payment, operation)
+    if isinstance(reply, GivenUp):
+        back = None
+        if payment.state is PaymentState.AUTHORIZING:
+            back = take(
+                payment,
+                Transition.ACTION_REQUIRED,
+                context.now,
+                next_action=payment.next_action,
+                wake_time=context.now + context.timing.action,
+            )
+        return so_far.then(back).ended(OperationState.FAILED, context.now, "deadline")
+    outcome = reply.outcome_class
+    if outcome is OutcomeClass.SUCCEEDED:
+        assert reply.outcome.object is not None
+        return seen(so_far, read_intent(reply.outcome.object), context)
+    if outcome is OutcomeClass.DECLINED:
+        return declined(so_far, reply, context)
+    if outcome is OutcomeClass.REJECTED and reply.intent is not None:
+        return seen(so_far, read_intent(reply.intent), context)
+    return unknown(so_far, reply, context)
+
+
+def seen(so_far: Decision, snapshot: IntentSnapshot, context: DecisionContext) -> Decision:
+    """The decision when Stripe has shown the PaymentIntent; PROCESSING is looked at again."""
+    now = context.now
+    if snapshot.status in (IntentStatus.PROCESSING, IntentStatus.NOT_CONFIRMED):
+        wait = backoff(so_far.operation.send_count, context.jitter)
+        return so_far.later(now, wait, unknown=True, failure_code="processing")
+    change = reconcile(so_far.payment, snapshot, now, context.timing, decided=True)
+    declined_by_bank = snapshot.status is IntentStatus.DECLINED
+    state = OperationState.DECLINED if declined_by_bank else OperationState.SUCCEEDED
+    return so_far.then(change).ended(state, now)
+
+
+def declined(so_far: Decision, reply: StripeReply, context: DecisionContext) -> Decision:
+    """The decision when the bank or Stripe's rules said no."""
+    failure = reply.outcome.failure
+    assert failure is not None, "a decline comes with its reason"
+    intent = failure.payment_intent or {}
+    payment = so_far.payment
+    change: Change | None = None
+    if payment.state is PaymentState.AUTHORIZING:
+        change = decline_step(
+            payment,
+            decline_of(
+                failure.code,
+                failure.decline_code,
+                failure.advice_code,
+                intent.get("last_payment_error"),
+            ),
+            context.now,
+            str(intent.get("id") or payment.payment_intent_id),
+            charge_id_of(intent.get("latest_charge")) or payment.charge_id,
+        )
+    return so_far.then(change).ended(OperationState.DECLINED, context.now, failure.code)
+
+
+def unknown(so_far: Decision, reply: StripeReply, context: DecisionContext) -> Decision:
+    """The decision when it may have happened: wait, then send the same again or find out."""
+    wait = backoff(so_far.operation.send_count, context.jitter, reply.outcome.retry_after)
+    return so_far.later(context.now, wait, unknown=True, failure_code=reply.code)
+
+
+def _elsewhere(so_far: Decision, reply: StripeReply, context: DecisionContext) -> Decision | None:
+    """The decision to charge through another corridor, if this one did not and another may."""
+    reason = reason_to_leave(reply.outcome)
+    if not reason or so_far.payment.state is not PaymentState.AUTHORIZING:
+        return None
+    if so_far.payment.decline_count:
+        # Its PaymentIntent is here, and of one Stripe takes money once at most.
+        return None
+    state = (
+        OperationState.CANCELED
+        if reply.outcome_class is OutcomeClass.NOT_SENT
+        else OperationState.FAILED
+    )
+    return fail_over(so_far.ended(state, context.now, reply.code or reason), reason, context)
+
+
+def _rejected(so_far: Decision, reply: StripeReply, context: DecisionContext) -> Decision:
+    failure = reply.outcome.failure
+    change: Change | None = None
+    if so_far.payment.state is PaymentState.AUTHORIZING:
+        change = take(
+            so_far.payment,
+            Transition.FAILED,
+            context.now,
+            failure=PaymentFailure(
+                FailureCode.STRIPE_REJECTED,
+                stripe_code=failure.code if failure is not None else "",
+                stripe_param=failure.param if failure is not None else "",
+            ),
+            hold_id="",
+        )
+    return so_far.then(change).ended(OperationState.FAILED, context.now, reply.code)
+
+
+def _not_performed(so_far: Decision, context: DecisionContext) -> Decision:
+    """Asked, but Stripe has no trace of it: the customer is long gone, so it is not repeated."""
+    change: Change | None = None
+    if so_far.payment.state is PaymentState.AUTHORIZING and so_far.payment.decline_count:
+        change = put_back_step(so_far.payment, context.now)
+    elif so_far.payment.state is PaymentState.AUTHORIZING:
+        change = take(
+            so_far.payment,
+            Transition.FAILED,
+            context.now,
+            failure=PaymentFailure(FailureCode.OUTCOME_NOT_PERFORMED),
+            hold_id="",
+        )
+    return so_far.then(change).ended(OperationState.FAILED, context.now, "not_performed")
+
+
+def _not_sent(so_far: Decision, reason: str, context: DecisionContext) -> Decision:
+    """Nothing was sent, and nobody waits for it any more unless the payment still does."""
+    withdrawn = so_far.ended(OperationState.CANCELED, context.now, reason)
+    if so_far.payment.state is not PaymentState.AUTHORIZING:
+        return withdrawn
+    if so_far.payment.decline_count:
+        return withdrawn.then(put_back_step(so_far.payment, context.now))
+    return not_sent(withdrawn, reason, context)
+
+
+def try_anew(so_far: Decision, context: DecisionContext) -> Decision:
+    """The decision when nothing happened and it is still wanted: a new attempt, a new key."""
+    assert so_far.operation.kind is not OperationKind.AUTHORIZE, "a charge is not repeated"
+    return replace(so_far, operation=next_attempt(so_far.operation, context.now))

@@ -1,0 +1,235 @@
+"""What a command starts, or why it is refused: pure rules over a payment as it stands."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from gateway.payments.domain.operation import Operation, OperationKind, OperationState
+from gateway.payments.domain.payment import Change, Payment, take
+from gateway.payments.domain.refund import Refund, RefundCause, RefundState
+from gateway.payments.domain.refusal import (
+    Refusal,
+    amount_exceeds_authorized,
+    amount_exceeds_refundable,
+    capture_window_over,
+    currency_mismatch,
+    invalid_state,
+    payment_disputed,
+    too_many_refunds,
+)
+from gateway.payments.domain.states import PaymentState, Transition, allows
+from gateway.payments.domain.stripe_params import (
+    cancel_params,
+    capture_params,
+    confirm_params,
+    encode,
+    refund_params,
+)
+
+CONFIRM_WINDOW = timedelta(minutes=10)
+CANCEL_WINDOW = timedelta(days=2)
+REFUND_WINDOW = timedelta(days=7)
+MAX_REFUNDS = 100
+
+# The customer has acted and the news came before the call: there is nothing left to do.
+_PAST_ACTION = frozenset(
+    {
+        *(PaymentState.AUTHORIZED, PaymentState.CAPTURING, PaymentState.SUCCEEDED),
+        PaymentState.DECLINED,
+    }
+)
+
+
+# Nothing is under way at Stripe: the operation by which the payment waits can be withdrawn.
+WAITING = frozenset({PaymentState.QUEUED, PaymentState.IN_REVIEW, PaymentState.RETRY_SCHEDULED})
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """An amount that a caller asks for."""
+
+    currency: str
+    minor_units: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommandContext:
+    """What a command may use: the time, fresh ids, how many refunds there are."""
+
+    now: datetime
+    operation_id: str
+    refund_id: str
+    refund_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a command sets in motion; neither a change nor an operation if nothing is to do."""
+
+    payment: Payment
+    change: Change | None = None
+    operation: Operation | None = None
+    refund: Refund | None = None
+    # Withdraws the operation by which the payment waits.
+    withdraws: bool = False
+
+
+def start_confirm(
+    payment: Payment, context: CommandContext, return_url: str = ""
+) -> Start | Refusal:
+    """Goes on after the customer's action, or with a customer who came back to authenticate."""
+    if can_return(payment):
+        return _start_return(payment, context, return_url)
+    if payment.state in _PAST_ACTION:
+        return Start(payment)
+    if not allows(payment.state, Transition.CONFIRMATION_STARTED):
+        return invalid_state(payment, "confirm")
+    change = take(
+        payment, Transition.CONFIRMATION_STARTED, context.now, next_action=payment.next_action
+    )
+    operation = _operation(
+        payment, context.operation_id, OperationKind.CONFIRM, context.now, CONFIRM_WINDOW
+    )
+    operation = replace(operation, params=encode(confirm_params(payment)))
+    return Start(change.after, change, operation)
+
+
+def can_return(payment: Payment) -> bool:
+    """Whether a declined payment only wants its customer to authenticate."""
+    return (
+        payment.state is PaymentState.DECLINED
+        and payment.off_session
+        and payment.decline is not None
+        and payment.decline.authentication_required
+    )
+
+
+def start_capture(
+    payment: Payment, amount: Amount | None, context: CommandContext
+) -> Start | Refusal:
+    """Captures the amount, or all of it."""
+    if not allows(payment.state, Transition.CAPTURE_STARTED):
+        return invalid_state(payment, "capture")
+    if amount is not None and amount.currency != payment.currency:
+        return currency_mismatch(payment, amount.currency)
+    assert payment.capture_before is not None, "an authorisation has its end"
+    if context.now >= payment.capture_before:
+        return capture_window_over(payment)
+    minor_units = amount.minor_units if amount is not None else payment.authorized_minor
+    if minor_units > payment.authorized_minor:
+        return amount_exceeds_authorized(payment, minor_units)
+    change = take(payment, Transition.CAPTURE_STARTED, context.now)
+    operation = _operation(
+        payment,
+        context.operation_id,
+        OperationKind.CAPTURE,
+        context.now,
+        payment.capture_before - context.now,
+    )
+    operation = replace(
+        operation, params=encode(capture_params(minor_units)), amount_minor=minor_units
+    )
+    return Start(change.after, change, operation)
+
+
+def start_cancel(
+    payment: Payment, context: CommandContext, *, expires: bool = False
+) -> Start | Refusal:
+    """Cancels: by itself while it only waits, at Stripe once there is something to cancel."""
+    if payment.state in WAITING:
+        transition = Transition.EXPIRED if expires else Transition.CANCELED
+        change = take(payment, transition, context.now)
+        return Start(change.after, change, withdraws=True)
+    if not allows(payment.state, Transition.CANCELLATION_STARTED):
+        return invalid_state(payment, "cancel")
+    change = take(
+        payment, Transition.CANCELLATION_STARTED, context.now, next_action=payment.next_action
+    )
+    operation = _operation(
+        payment, context.operation_id, OperationKind.CANCEL, context.now, CANCEL_WINDOW
+    )
+    operation = replace(
+        operation, params=encode(cancel_params(expired=expires)), expires_payment=expires
+    )
+    return Start(change.after, change, operation)
+
+
+def start_refund(
+    payment: Payment,
+    amount: Amount | None,
+    cause: RefundCause,
+    request_id: str,
+    context: CommandContext,
+) -> Start | Refusal:
+    """Refunds the amount, or all that can be; more than that never reaches Stripe."""
+    if not allows(payment.state, Transition.REFUND_STARTED):
+        return invalid_state(payment, "refund")
+    if amount is not None and amount.currency != payment.currency:
+        return currency_mismatch(payment, amount.currency)
+    if context.refund_count >= MAX_REFUNDS:
+        return too_many_refunds(payment, MAX_REFUNDS)
+    if payment.disputed_minor:
+        return payment_disputed(payment)
+    minor_units = amount.minor_units if amount is not None else payment.refundable_minor
+    if minor_units > payment.refundable_minor or payment.refundable_minor == 0:
+        return amount_exceeds_refundable(payment, minor_units)
+    refund = Refund(
+        id=context.refund_id,
+        request_id=request_id,
+        payment_id=payment.id,
+        state=RefundState.PENDING,
+        amount_minor=minor_units,
+        cause=cause,
+        create_time=context.now,
+        update_time=context.now,
+    )
+    change = take(
+        payment,
+        Transition.REFUND_STARTED,
+        context.now,
+        refunding_minor=payment.refunding_minor + minor_units,
+    )
+    operation = _operation(
+        payment, context.operation_id, OperationKind.REFUND, context.now, REFUND_WINDOW
+    )
+    operation = replace(
+        operation,
+        params=encode(refund_params(payment, refund, context.operation_id)),
+        refund_id=refund.id,
+        amount_minor=minor_units,
+    )
+    return Start(change.after, change, operation, refund)
+
+
+def check_operation(
+    payment: Payment, operation_id: str, now: datetime, window: timedelta
+) -> Operation:
+    """The operation that asks compliance about a payment."""
+    return _operation(payment, operation_id, OperationKind.CHECK, now, window)
+
+
+def _start_return(payment: Payment, context: CommandContext, return_url: str) -> Start:
+    """Compliance is asked again first: what it said without the customer may not hold any more."""
+    change = take(
+        payment,
+        Transition.CUSTOMER_RETURNED,
+        context.now,
+        customer_returned=True,
+        return_url=return_url,
+    )
+    operation = check_operation(change.after, context.operation_id, context.now, CONFIRM_WINDOW)
+    return Start(change.after, change, operation)
+
+
+def _operation(
+    payment: Payment, operation_id: str, kind: OperationKind, now: datetime, window: timedelta
+) -> Operation:
+    return Operation(
+        id=operation_id,
+        payment_id=payment.id,
+        kind=kind,
+        state=OperationState.PENDING,
+        corridor=payment.corridor,
+        create_time=now,
+        next_attempt_time=now,
+        deadline=now + window,
+    )

@@ -1,0 +1,90 @@
+"""What came back from the outside for an operation, and what is decided about a payment and one of
+its operations, to be written in one transaction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from gateway.payments.domain.operation import Operation, OperationState, decided, put_off
+from gateway.payments.domain.payment import Change, ComplianceRecord, Payment
+from gateway.payments.domain.refund import Refund
+from gateway.stripe_client.outcome import Outcome, OutcomeClass
+
+# 409 or 400 about the key itself: the request with this key is under way or was another one.
+IDEMPOTENCY_ERROR = "idempotency_error"
+
+
+@dataclass(frozen=True, slots=True)
+class StripeReply:
+    """Stripe's answer, and where it was asked for, the object as it stands now."""
+
+    outcome: Outcome
+    # The PaymentIntent as it was read after a refusal, or when finding out.
+    intent: Mapping[str, Any] | None = None
+    # It was looked for, and Stripe has no trace of it.
+    nothing_found: bool = False
+
+    @property
+    def outcome_class(self) -> OutcomeClass:
+        """The class of the outcome; a quarrel about the key leaves it UNKNOWN."""
+        failure = self.outcome.failure
+        if (
+            self.outcome.outcome_class is OutcomeClass.REJECTED
+            and failure is not None
+            and failure.type == IDEMPOTENCY_ERROR
+        ):
+            return OutcomeClass.UNKNOWN
+        return self.outcome.outcome_class
+
+    @property
+    def code(self) -> str:
+        """Stripe's code of a failure; empty without one."""
+        return self.outcome.failure.code if self.outcome.failure is not None else ""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Nobody was asked: the operation's deadline passed before it was ever sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReply:
+    """The answer of the compliance service; `record` is None when it could not be reached."""
+
+    record: ComplianceRecord | None
+    retry_after: timedelta | None = None
+
+
+Reply = StripeReply | CheckReply | GivenUp
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The payment's steps in order, its operation as it is now, and what follows.
+
+    `follow_up` is a new operation that whoever holds the lease goes on with at once.
+    """
+
+    payment: Payment
+    operation: Operation
+    changes: tuple[Change, ...] = ()
+    follow_up: Operation | None = None
+    refund: Refund | None = None
+
+    def then(self, change: Change | None) -> "Decision":
+        """The decision with one more step of the payment, if there is one."""
+        if change is None:
+            return self
+        return replace(self, payment=change.after, changes=(*self.changes, change))
+
+    def ended(self, state: OperationState, now: datetime, failure_code: str = "") -> "Decision":
+        """The decision with the operation decided."""
+        return replace(self, operation=decided(self.operation, state, now, failure_code))
+
+    def later(
+        self, now: datetime, wait: timedelta, *, unknown: bool, failure_code: str = ""
+    ) -> "Decision":
+        """The decision with the operation left for another time."""
+        operation = put_off(self.operation, now, wait, unknown=unknown, failure_code=failure_code)
+        return replace(self, operation=operation)

@@ -1,0 +1,137 @@
+"""What Stripe's PaymentIntent says, in the words of the gateway.
+
+https://docs.stripe.com/api/payment_intents/object
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from gateway.payments.domain.payment import Decline, NextAction
+
+AUTHENTICATION_REQUIRED = "authentication_required"
+# Stripe's own reasons when nobody captured in time.
+_EXPIRED = frozenset({"automatic", "expired"})
+
+
+class IntentStatus(StrEnum):
+    """Where a PaymentIntent stands."""
+
+    NOT_CONFIRMED = "NOT_CONFIRMED"
+    ACTION_REQUIRED = "ACTION_REQUIRED"
+    PROCESSING = "PROCESSING"
+    AUTHORIZED = "AUTHORIZED"
+    CAPTURED = "CAPTURED"
+    CANCELED = "CANCELED"
+    DECLINED = "DECLINED"
+
+
+@dataclass(frozen=True, slots=True)
+class IntentSnapshot:
+    """A PaymentIntent as it was seen."""
+
+    status: IntentStatus
+    payment_intent_id: str
+    charge_id: str
+    currency: str
+    authorized_minor: int
+    captured_minor: int
+    capture_before: datetime | None
+    # Canceled by Stripe because the time to capture was over.
+    expired: bool
+    next_action: NextAction | None
+    decline: Decline | None
+
+
+class UnreadableIntentError(Exception):
+    """Stripe sent a PaymentIntent that the gateway does not understand."""
+
+
+INTENT_STATUSES: Mapping[str, IntentStatus] = {
+    "requires_confirmation": IntentStatus.NOT_CONFIRMED,
+    "requires_action": IntentStatus.ACTION_REQUIRED,
+    "processing": IntentStatus.PROCESSING,
+    "requires_capture": IntentStatus.AUTHORIZED,
+    "succeeded": IntentStatus.CAPTURED,
+    "canceled": IntentStatus.CANCELED,
+    # The state after a decline; a PaymentIntent of ours is never created without a method.
+    "requires_payment_method": IntentStatus.DECLINED,
+}
+
+
+def read_intent(intent: Mapping[str, Any]) -> IntentSnapshot:
+    """What a PaymentIntent says. Raises UnreadableIntentError for an unknown status."""
+    status = INTENT_STATUSES.get(str(intent.get("status")))
+    if status is None:
+        raise UnreadableIntentError(f"status {intent.get('status')!r} of {intent.get('id')!r}")
+    charge = intent.get("latest_charge")
+    captured = int(intent.get("amount_received") or 0)
+    authorized = int(intent.get("amount_capturable") or 0)
+    if status is IntentStatus.CAPTURED:
+        authorized = max(authorized, captured)
+    return IntentSnapshot(
+        status=status,
+        payment_intent_id=str(intent["id"]),
+        charge_id=charge_id_of(charge),
+        currency=str(intent.get("currency") or "").upper(),
+        authorized_minor=authorized,
+        captured_minor=captured,
+        capture_before=_capture_before(charge),
+        expired=intent.get("cancellation_reason") in _EXPIRED,
+        next_action=_next_action(intent) if status is IntentStatus.ACTION_REQUIRED else None,
+        decline=_decline(intent) if status is IntentStatus.DECLINED else None,
+    )
+
+
+def charge_id_of(charge: Any) -> str:
+    """The id of a charge that may be expanded, an id or missing."""
+    if isinstance(charge, Mapping):
+        return str(charge.get("id") or "")
+    return charge if isinstance(charge, str) else ""
+
+
+def decline_of(
+    code: str, decline_code: str, advice_code: str, error: Mapping[str, Any] | None = None
+) -> Decline:
+    """A refusal in Stripe's codes; `error` is the PaymentIntent's last_payment_error."""
+    error = error or {}
+    card = (error.get("payment_method") or {}).get("card") or {}
+    return Decline(
+        code=code,
+        decline_code=decline_code,
+        advice_code=advice_code,
+        authentication_required=AUTHENTICATION_REQUIRED in (code, decline_code),
+        network_advice_code=str(error.get("network_advice_code") or ""),
+        card_brand=str(card.get("brand") or ""),
+        card_fingerprint=str(card.get("fingerprint") or ""),
+    )
+
+
+def _capture_before(charge: Any) -> datetime | None:
+    """The network's deadline for a capture, in a charge that is expanded."""
+    if not isinstance(charge, Mapping):
+        return None
+    card = (charge.get("payment_method_details") or {}).get("card") or {}
+    seconds = card.get("capture_before")
+    return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) else None
+
+
+def _next_action(intent: Mapping[str, Any]) -> NextAction:
+    """The redirect where there is one; else the client secret, for Stripe.js to go on with."""
+    action = intent.get("next_action") or {}
+    url = (action.get("redirect_to_url") or {}).get("url") or ""
+    if url:
+        return NextAction(redirect_url=str(url))
+    return NextAction(client_secret=str(intent.get("client_secret") or ""))
+
+
+def _decline(intent: Mapping[str, Any]) -> Decline:
+    error = intent.get("last_payment_error") or {}
+    return decline_of(
+        str(error.get("code") or ""),
+        str(error.get("decline_code") or ""),
+        str(error.get("advice_code") or ""),
+        error,
+    )

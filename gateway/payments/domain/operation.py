@@ -1,0 +1,197 @@
+"""An operation: one thing asked of the outside world, both its state and the durable job.
+
+The idempotency key is a function of the operation and its attempt, never of anything that
+changes between two sends. What to do next follows from what is written down alone, so that any
+process can go on where another died.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from gateway.stripe_client.outcome import KEPT_FAILURE
+
+# Stripe may forget a key after 24 hours: https://docs.stripe.com/api/idempotent_requests
+KEY_HORIZON = timedelta(hours=23)
+# A request that is still under way when we last heard nothing is over by then: Stripe's own
+# client gives up after 80 seconds.
+SETTLE_TIME = timedelta(minutes=15)
+MAX_SENDS = 100
+BACKOFF_FIRST = timedelta(milliseconds=500)
+BACKOFF_LIMIT = timedelta(seconds=60)
+_MAX_DOUBLINGS = 10
+
+
+class OperationKind(StrEnum):
+    """What is asked."""
+
+    CHECK = "CHECK"
+    AUTHORIZE = "AUTHORIZE"
+    # The PaymentIntent of a declined attempt, confirmed again.
+    REATTEMPT = "REATTEMPT"
+    CONFIRM = "CONFIRM"
+    CAPTURE = "CAPTURE"
+    CANCEL = "CANCEL"
+    REFUND = "REFUND"
+
+
+class OperationState(StrEnum):
+    """How far it is; PENDING, RUNNING and UNKNOWN are open."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    UNKNOWN = "UNKNOWN"
+    SUCCEEDED = "SUCCEEDED"
+    DECLINED = "DECLINED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
+OPEN = frozenset({OperationState.PENDING, OperationState.RUNNING, OperationState.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One thing asked of the outside world for a payment."""
+
+    id: str
+    payment_id: str
+    kind: OperationKind
+    state: OperationState
+    corridor: str
+    create_time: datetime
+    next_attempt_time: datetime
+    # Until when it is wanted: afterwards it is only found out what became of it.
+    deadline: datetime
+    # The exact JSON of the request's parameters: a resend must carry the same bytes.
+    params: str = "{}"
+    attempt: int = 1
+    send_count: int = 0
+    # When this attempt may first have reached the other side; None if it certainly has not.
+    first_send_time: datetime | None = None
+    last_send_time: datetime | None = None
+    lease_until: datetime | None = None
+    fencing_token: int = 0
+    refund_id: str | None = None
+    amount_minor: int | None = None
+    # A cancellation because a deadline passed ends in EXPIRED, not in CANCELED.
+    expires_payment: bool = False
+    # In line for its corridor: taken in the order of the payments, not by its time alone.
+    queued: bool = False
+    failure_code: str = ""
+    end_time: datetime | None = None
+
+    @property
+    def idempotency_key(self) -> str:
+        """The key of the present attempt, at most 255 characters."""
+        return f"{self.id}-{self.attempt}"
+
+    @property
+    def open(self) -> bool:
+        """Whether it is not decided yet."""
+        return self.state in OPEN
+
+    @property
+    def may_have_been_sent(self) -> bool:
+        """Whether the other side may know this attempt."""
+        return self.first_send_time is not None
+
+
+class Step(StrEnum):
+    """What a process that holds the lease does next."""
+
+    SEND = "SEND"
+    RESOLVE = "RESOLVE"
+    GIVE_UP = "GIVE_UP"
+
+
+def next_step(operation: Operation, now: datetime) -> Step:
+    """Whether to send (again), to find out what became of it, or to give it up unsent."""
+    if not operation.may_have_been_sent:
+        return Step.SEND if now < operation.deadline else Step.GIVE_UP
+    assert operation.first_send_time is not None
+    if now >= operation.first_send_time + KEY_HORIZON:
+        return Step.RESOLVE
+    if now >= operation.deadline or operation.send_count >= MAX_SENDS:
+        return Step.RESOLVE
+    if operation.failure_code == KEPT_FAILURE:
+        # The same would come again for as long as Stripe knows the key.
+        return Step.RESOLVE
+    return Step.SEND
+
+
+def proven_by_silence(operation: Operation, now: datetime) -> bool:
+    """Whether a search that finds nothing proves by now that nothing happened."""
+    assert operation.last_send_time is not None
+    return now >= operation.last_send_time + SETTLE_TIME
+
+
+def sent(operation: Operation, now: datetime) -> Operation:
+    """The operation as it is written down before its first byte goes out."""
+    return replace(
+        operation,
+        state=OperationState.RUNNING,
+        send_count=operation.send_count + 1,
+        failure_code="",
+        first_send_time=operation.first_send_time or now,
+        last_send_time=now,
+    )
+
+
+def decided(
+    operation: Operation, state: OperationState, now: datetime, failure_code: str = ""
+) -> Operation:
+    """The operation as it ended."""
+    assert state not in OPEN, "an open state decides nothing"
+    return replace(
+        operation, state=state, end_time=now, failure_code=failure_code, lease_until=None
+    )
+
+
+def put_off(
+    operation: Operation,
+    now: datetime,
+    wait: timedelta,
+    *,
+    unknown: bool,
+    failure_code: str = "",
+) -> Operation:
+    """The operation, left to be tried again after `wait`; `unknown` if it may have happened.
+
+    If it certainly has not, this attempt's key horizon has not begun. That its key keeps a failure
+    stays so until it is sent again.
+    """
+    if unknown and operation.failure_code == KEPT_FAILURE:
+        failure_code = KEPT_FAILURE
+    return replace(
+        operation,
+        state=OperationState.UNKNOWN if unknown else OperationState.PENDING,
+        first_send_time=operation.first_send_time if unknown else None,
+        next_attempt_time=now + wait,
+        lease_until=None,
+        failure_code=failure_code,
+    )
+
+
+def next_attempt(operation: Operation, now: datetime) -> Operation:
+    """A new attempt with a new key: only when the one before is known not to have happened."""
+    return replace(
+        operation,
+        state=OperationState.PENDING,
+        attempt=operation.attempt + 1,
+        send_count=0,
+        first_send_time=None,
+        last_send_time=None,
+        next_attempt_time=now,
+        lease_until=None,
+    )
+
+
+def backoff(send_count: int, jitter: float, at_least: timedelta | None = None) -> timedelta:
+    """Exponential backoff with full jitter; `jitter` is uniform in [0, 1).
+
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+    doublings = min(max(send_count - 1, 0), _MAX_DOUBLINGS)
+    wait = min(BACKOFF_FIRST * (1 << doublings), BACKOFF_LIMIT) * jitter
+    return max(wait, at_least or timedelta(0))

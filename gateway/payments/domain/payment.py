@@ -1,0 +1,244 @@
+"""A payment and how it changes: frozen values, changed only by transitions of `states`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from gateway.payments.domain.states import HOLDING, PaymentState, Transition, state_after
+from gateway.stripe_client.failover import Route
+
+
+class CaptureMethod(StrEnum):
+    """When an authorised amount is taken."""
+
+    AUTOMATIC = "AUTOMATIC"
+    MANUAL = "MANUAL"
+
+
+class UnavailablePolicy(StrEnum):
+    """What to do when Stripe or compliance cannot be reached."""
+
+    FAIL_FAST = "FAIL_FAST"
+    QUEUE = "QUEUE"
+
+
+class FailureCode(StrEnum):
+    """Why a payment could not be carried out; gateway.v1.Failure.code in lower case."""
+
+    CORRIDOR_UNAVAILABLE = "corridor_unavailable"
+    COMPLIANCE_UNAVAILABLE = "compliance_unavailable"
+    STRIPE_REJECTED = "stripe_rejected"
+    OUTCOME_NOT_PERFORMED = "outcome_not_performed"
+
+
+# After these nothing was sent, so that the same request may be tried again.
+RETRIABLE_FAILURES = frozenset(
+    {FailureCode.CORRIDOR_UNAVAILABLE, FailureCode.COMPLIANCE_UNAVAILABLE}
+)
+
+
+class QueueReason(StrEnum):
+    """Why a payment waits in the queue."""
+
+    CORRIDOR_UNAVAILABLE = "corridor_unavailable"
+    COMPLIANCE_UNAVAILABLE = "compliance_unavailable"
+    QUEUE_AHEAD = "queue_ahead"
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """Why the bank or Stripe refused, in Stripe's codes."""
+
+    code: str
+    decline_code: str = ""
+    advice_code: str = ""
+    authentication_required: bool = False
+    network_advice_code: str = ""
+    # Stripe's names of the brand ("visa") and of the card number behind it, whatever its token.
+    card_brand: str = ""
+    card_fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeclineRetry:
+    """What a client wants to be tried again after declines; the first attempt counts."""
+
+    max_attempts: int
+    within: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentFailure:
+    """Why a payment could not be carried out."""
+
+    code: FailureCode
+    stripe_code: str = ""
+    stripe_param: str = ""
+    not_sent_reason: str = ""
+
+    @property
+    def retriable(self) -> bool:
+        """Whether nothing was sent, so that the same request may be tried again."""
+        return self.code in RETRIABLE_FAILURES
+
+
+@dataclass(frozen=True, slots=True)
+class NextAction:
+    """What the customer must do; `client_secret` only where there is no redirect."""
+
+    redirect_url: str = ""
+    client_secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ComplianceRecord:
+    """The last decision of the compliance service; `decide_time` is RFC 3339."""
+
+    decision_id: str
+    verdict: str
+    merchant_reasons: tuple[str, ...]
+    decide_time: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftCorridor:
+    """A corridor that a payment was not charged through; `leave_time` is RFC 3339."""
+
+    corridor: str
+    reason: str
+    leave_time: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """One charge of one customer for one merchant. Amounts are minor units of `currency`."""
+
+    id: str
+    request_id: str
+    merchant_id: str
+    customer_id: str
+    corridor: str
+    state: PaymentState
+    currency: str
+    amount_minor: int
+    payment_method: str
+    create_time: datetime
+    update_time: datetime
+    payment_method_customer: str = ""
+    capture_method: CaptureMethod = CaptureMethod.AUTOMATIC
+    off_session: bool = False
+    return_url: str = ""
+    unavailable_policy: UnavailablePolicy = UnavailablePolicy.FAIL_FAST
+    queue_timeout: timedelta | None = None
+    description: str = ""
+    statement_descriptor_suffix: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    destination_account: str = ""
+    application_fee_minor: int | None = None
+    billing_country: str = ""
+    # The client's: it must not be charged through another corridor.
+    stays: bool = False
+    # As the client asked for it first, then the client's alternatives; empty without any.
+    routes: tuple[Route, ...] = ()
+    # Where it could not be charged, in order, before `corridor`.
+    left_corridors: tuple[LeftCorridor, ...] = ()
+    # Keep the payment method for payments without the customer, once this one has gone through.
+    save_payment_method: bool = False
+    decline_retry: DeclineRetry | None = None
+    # Authorisations that the bank or Stripe's rules refused.
+    decline_count: int = 0
+    # An off-session payment whose customer is there after all, to authenticate.
+    customer_returned: bool = False
+    authorized_minor: int = 0
+    captured_minor: int = 0
+    refunded_minor: int = 0
+    # Asked for and not decided: counts against what can still be refunded.
+    refunding_minor: int = 0
+    disputed_minor: int = 0
+    fee_minor: int | None = None
+    fee_currency: str = ""
+    payment_intent_id: str = ""
+    charge_id: str = ""
+    # The hold that stands in the ledger: the id of the operation that it was placed for.
+    hold_id: str = ""
+    decline: Decline | None = None
+    failure: PaymentFailure | None = None
+    next_action: NextAction | None = None
+    compliance: ComplianceRecord | None = None
+    queue_reason: QueueReason | None = None
+    queue_deadline: datetime | None = None
+    capture_before: datetime | None = None
+    # When somebody must look at it again, because the state that it is in ends by time.
+    wake_time: datetime | None = None
+    revision: int = 1
+
+    @property
+    def home(self) -> Route:
+        """How the client asked for it to be charged."""
+        if self.routes:
+            return self.routes[0]
+        return Route(
+            self.left_corridors[0].corridor if self.left_corridors else self.corridor,
+            self.payment_method,
+            self.payment_method_customer,
+            self.destination_account,
+        )
+
+    @property
+    def holding(self) -> bool:
+        """Whether money is held at the customer's bank, or may be."""
+        return self.state in HOLDING
+
+    @property
+    def customer_away(self) -> bool:
+        """Whether nobody can be asked to authenticate."""
+        return self.off_session and not self.customer_returned
+
+    @property
+    def refundable_minor(self) -> int:
+        """What can still be refunded, refunds in progress taken off."""
+        return self.captured_minor - self.refunded_minor - self.refunding_minor
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of a payment; `before` is None when it was made."""
+
+    before: Payment | None
+    after: Payment
+    transition: str
+
+    @property
+    def is_decline(self) -> bool:
+        """Whether the bank has said no once more."""
+        return self.before is not None and self.after.decline_count > self.before.decline_count
+
+
+CREATED = "received"
+
+
+def take(payment: Payment, transition: Transition, now: datetime, **values: Any) -> Change:
+    """The step that `transition` makes; `values` are what else changes with it.
+
+    What belongs to the state that is left (next action, time limit) goes with it. Raises
+    IllegalTransitionError.
+    """
+    state = state_after(payment.state, transition)
+    if state is not payment.state:
+        values = {"next_action": None, "wake_time": None, "queue_reason": None, **values}
+    after = replace(payment, **values, state=state, revision=payment.revision + 1, update_time=now)
+    _assert_sound(after)
+    return Change(payment, after, transition)
+
+
+def _assert_sound(payment: Payment) -> None:
+    """What holds for every payment after every step."""
+    assert 0 <= payment.authorized_minor <= payment.amount_minor, "authorised more than asked"
+    assert 0 <= payment.captured_minor <= payment.amount_minor, "captured more than asked"
+    assert payment.refunded_minor >= 0, "refunded less than nothing"
+    assert payment.refunding_minor >= 0, "refunding less than nothing"
+    assert payment.refundable_minor >= 0, "refunded more than captured"
+    assert payment.captured_minor == 0 or payment.state is PaymentState.SUCCEEDED, "captured"
+    assert bool(payment.hold_id) == payment.holding, "a hold stands while money is held"

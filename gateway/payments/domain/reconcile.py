@@ -1,0 +1,181 @@
+"""What a PaymentIntent that was seen means for a payment.
+
+Applying the same status twice changes nothing, and an older one never overwrites a newer state:
+Stripe's objects only move forward, and so does `reconcile`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from gateway.payments.domain.decline_retries import decline_step
+from gateway.payments.domain.intents import IntentSnapshot, IntentStatus
+from gateway.payments.domain.payment import Change, Payment, take
+from gateway.payments.domain.states import FINAL, PaymentState, Transition, allows
+
+# Until then Stripe captures a card by default where the charge names no deadline of its own:
+# https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
+DEFAULT_CAPTURE_WINDOW = timedelta(days=7)
+CAPTURE_WARNING = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long the states that end by time may last."""
+
+    action: timedelta = timedelta(hours=24)
+    review: timedelta = timedelta(hours=72)
+    review_recheck: timedelta = timedelta(minutes=5)
+
+
+class ContradictionError(Exception):
+    """Stripe says something that cannot be after what we know: a person must look."""
+
+    def __init__(self, payment: Payment, seen: IntentSnapshot) -> None:
+        super().__init__(
+            f"{payment.id} is {payment.state}, but {seen.payment_intent_id} is {seen.status}"
+        )
+        self.payment_id = payment.id
+
+
+_UNDER_WAY = frozenset({PaymentState.CAPTURING, PaymentState.CANCELING})
+_GIVEN_BACK = frozenset({PaymentState.CANCELED, PaymentState.EXPIRED})
+
+
+def reconcile(
+    payment: Payment, seen: IntentSnapshot, now: datetime, timing: Timing, *, decided: bool
+) -> Change | None:
+    """The step that the status leads to, or None if it tells nothing new.
+
+    `decided` says that no operation on the payment is under way: only then does a status of an
+    earlier stage take a payment back from CAPTURING or CANCELING. Raises ContradictionError.
+    """
+    if seen.status in (IntentStatus.PROCESSING, IntentStatus.NOT_CONFIRMED):
+        return None
+    if seen.status is IntentStatus.CAPTURED:
+        return _captured(payment, seen, now)
+    if seen.status is IntentStatus.AUTHORIZED:
+        return _authorized(payment, seen, now, decided=decided)
+    if seen.status is IntentStatus.CANCELED:
+        return _canceled(payment, seen, now)
+    earlier = payment.state not in (PaymentState.AUTHORIZING, PaymentState.REQUIRES_ACTION)
+    if earlier and not (decided and payment.state in _UNDER_WAY):
+        return None
+    if seen.status is IntentStatus.DECLINED:
+        return _declined(payment, seen, now, decided=decided)
+    if payment.state is PaymentState.REQUIRES_ACTION or not decided:
+        return None
+    return _step(
+        payment,
+        Transition.ACTION_REQUIRED,
+        seen,
+        now,
+        next_action=seen.next_action,
+        wake_time=now + timing.action,
+    )
+
+
+def covers(payment: Payment, seen: IntentSnapshot) -> bool:
+    """Whether the payment is where the status says, or past it and never to come back: then
+    `reconcile` has nothing to take from it, whatever came in between and however old it is."""
+    if payment.payment_intent_id != seen.payment_intent_id:
+        return False
+    if payment.state is PaymentState.AUTHORIZED:
+        return seen.status is IntentStatus.AUTHORIZED
+    if payment.state is PaymentState.SUCCEEDED:
+        return (
+            seen.status is not IntentStatus.CANCELED
+            and seen.captured_minor <= payment.captured_minor
+        )
+    return False
+
+
+def capture_wake_time(capture_before: datetime, now: datetime) -> datetime:
+    """When to look at an AUTHORIZED payment: a day before the deadline, then at it."""
+    warning = capture_before - CAPTURE_WARNING
+    return warning if warning > now else capture_before
+
+
+def _captured(payment: Payment, seen: IntentSnapshot, now: datetime) -> Change | None:
+    if payment.state is PaymentState.SUCCEEDED:
+        return None
+    if not allows(payment.state, Transition.CAPTURED):
+        raise ContradictionError(payment, seen)
+    return _step(
+        payment,
+        Transition.CAPTURED,
+        seen,
+        now,
+        authorized_minor=max(seen.authorized_minor, payment.authorized_minor),
+        captured_minor=seen.captured_minor,
+        hold_id="",
+        decline=None,
+        failure=None,
+    )
+
+
+def _authorized(
+    payment: Payment, seen: IntentSnapshot, now: datetime, *, decided: bool
+) -> Change | None:
+    if payment.state in (PaymentState.AUTHORIZED, PaymentState.SUCCEEDED):
+        return None
+    if payment.state in _UNDER_WAY and not decided:
+        return None
+    if payment.state in _GIVEN_BACK and payment.payment_intent_id == seen.payment_intent_id:
+        # Looked at before Stripe canceled it, and only now compared.
+        return None
+    if not allows(payment.state, Transition.AUTHORIZED):
+        raise ContradictionError(payment, seen)
+    capture_before = seen.capture_before or payment.capture_before or now + DEFAULT_CAPTURE_WINDOW
+    return _step(
+        payment,
+        Transition.AUTHORIZED,
+        seen,
+        now,
+        authorized_minor=seen.authorized_minor,
+        capture_before=capture_before,
+        wake_time=capture_wake_time(capture_before, now),
+        # One that surfaces after its hold was released gets a hold of its own.
+        hold_id=payment.hold_id or seen.payment_intent_id,
+        decline=None,
+        failure=None,
+    )
+
+
+def _declined(
+    payment: Payment, seen: IntentSnapshot, now: datetime, *, decided: bool
+) -> Change | None:
+    assert seen.decline is not None, "a refusal comes with its reason"
+    charge_id = seen.charge_id or payment.charge_id
+    several = payment.decline_count > 0 or payment.decline_retry is not None
+    if several and not decided:
+        if payment.state is PaymentState.AUTHORIZING:
+            # It may be the refusal of the attempt before: this one's operation finds out.
+            return None
+        if (seen.decline, charge_id) == (payment.decline, payment.charge_id):
+            # Seen before the present attempt was made, and told late.
+            return None
+    return decline_step(payment, seen.decline, now, seen.payment_intent_id, charge_id)
+
+
+def _canceled(payment: Payment, seen: IntentSnapshot, now: datetime) -> Change | None:
+    if payment.state in FINAL:
+        if payment.state is PaymentState.SUCCEEDED:
+            raise ContradictionError(payment, seen)
+        return None
+    transition = Transition.EXPIRED if seen.expired else Transition.CANCELED
+    if not allows(payment.state, transition):
+        raise ContradictionError(payment, seen)
+    return _step(payment, transition, seen, now, authorized_minor=0, hold_id="")
+
+
+def _step(
+    payment: Payment, transition: Transition, seen: IntentSnapshot, now: datetime, **values: object
+) -> Change:
+    return take(
+        payment,
+        transition,
+        now,
+        payment_intent_id=seen.payment_intent_id,
+        charge_id=seen.charge_id or payment.charge_id,
+        **values,
+    )

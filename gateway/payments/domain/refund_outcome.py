@@ -1,0 +1,98 @@
+"""What Stripe's answer to a refund, or a refund that was seen at Stripe, means."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from gateway.payments.domain.authorization_outcome import try_anew, unknown
+from gateway.payments.domain.check_outcome import DecisionContext
+from gateway.payments.domain.decision import Decision, GivenUp, StripeReply
+from gateway.payments.domain.operation import Operation, OperationState, backoff
+from gateway.payments.domain.payment import Change, Payment, take
+from gateway.payments.domain.refund import Refund, RefundState, as_stripe_says
+from gateway.payments.domain.states import Transition
+from gateway.stripe_client.outcome import OutcomeClass
+
+
+def apply_refund(
+    payment: Payment,
+    operation: Operation,
+    refund: Refund,
+    reply: StripeReply | GivenUp,
+    context: DecisionContext,
+    *,
+    resend: bool,
+) -> Decision:
+    """The decision after Stripe was asked for a refund."""
+    so_far = Decision(payment, operation, refund=refund)
+    if isinstance(reply, GivenUp):
+        return _failed(so_far, refund, "deadline", context)
+    if reply.nothing_found:
+        if context.now < operation.deadline:
+            return try_anew(so_far, context)
+        return _failed(so_far, refund, "not_performed", context)
+    outcome = reply.outcome_class
+    if outcome is OutcomeClass.SUCCEEDED:
+        assert reply.outcome.object is not None
+        after = as_stripe_says(refund, reply.outcome.object, context.now)
+        change = refund_step(payment, refund, after, context)
+        return replace(so_far.then(change), refund=after).ended(
+            OperationState.SUCCEEDED, context.now
+        )
+    if outcome in (OutcomeClass.REJECTED, OutcomeClass.DECLINED):
+        return _failed(so_far, refund, reply.code, context)
+    if outcome is OutcomeClass.NOT_SENT and not resend:
+        wait = backoff(operation.send_count, context.jitter, reply.outcome.retry_after)
+        return so_far.later(context.now, wait, unknown=False, failure_code="not_sent")
+    return unknown(so_far, reply, context)
+
+
+def refund_step(
+    payment: Payment, before: Refund, after: Refund, context: DecisionContext
+) -> Change | None:
+    """The payment's step when a refund became another; None if the amounts stay as they are."""
+    was_asked = before.state is RefundState.PENDING and not before.stripe_refund_id
+    is_asked = after.state is RefundState.PENDING and not after.stripe_refund_id
+    refunding = payment.refunding_minor + before.amount_minor * (is_asked - was_asked)
+    refunded = payment.refunded_minor + before.amount_minor * (after.accepted - before.accepted)
+    if (refunding, refunded) == (payment.refunding_minor, payment.refunded_minor):
+        return None
+    transition = Transition.REFUND_SUCCEEDED if after.accepted else Transition.REFUND_FAILED
+    return take(
+        payment, transition, context.now, refunding_minor=refunding, refunded_minor=refunded
+    )
+
+
+def refund_made_elsewhere(
+    payment: Payment, stripe_refund: Mapping[str, Any], refund_id: str, context: DecisionContext
+) -> tuple[Refund, Change]:
+    """A refund that the engine did not ask for, for example one from Stripe's dashboard: as if
+    it had just been asked for, so that what Stripe says of it can follow."""
+    asked = Refund(
+        id=refund_id,
+        request_id="",
+        payment_id=payment.id,
+        state=RefundState.PENDING,
+        amount_minor=int(stripe_refund["amount"]),
+        create_time=context.now,
+        update_time=context.now,
+    )
+    started = take(
+        payment,
+        Transition.REFUND_STARTED,
+        context.now,
+        refunding_minor=payment.refunding_minor + asked.amount_minor,
+    )
+    return asked, started
+
+
+def _failed(so_far: Decision, refund: Refund, code: str, context: DecisionContext) -> Decision:
+    after = refund
+    if refund.state is RefundState.PENDING and not refund.stripe_refund_id:
+        after = replace(
+            refund, state=RefundState.FAILED, failure_code=code, update_time=context.now
+        )
+    change = refund_step(so_far.payment, refund, after, context)
+    return replace(so_far.then(change), refund=after).ended(
+        OperationState.FAILED, context.now, code
+    )

@@ -1,0 +1,94 @@
+"""Why a command is refused: decided, and so the same for good for the same request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.payments.domain.payment import Payment
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A FAILED_PRECONDITION; `reason` is a name of gateway.v1.ErrorReason without its prefix."""
+
+    reason: str
+    message: str
+    metadata: Mapping[str, str]
+
+
+def invalid_state(payment: Payment, action: str) -> Refusal:
+    """The payment's state does not allow the action."""
+    return Refusal(
+        "INVALID_PAYMENT_STATE",
+        f"a payment that is {payment.state} cannot be asked to {action}",
+        {"payment_id": payment.id, "payment_state": payment.state, "action": action},
+    )
+
+
+def currency_mismatch(payment: Payment, currency: str) -> Refusal:
+    """The amount is of another currency."""
+    return Refusal(
+        "CURRENCY_MISMATCH",
+        f"the payment is in {payment.currency}",
+        {
+            "payment_id": payment.id,
+            "expected_currency_code": payment.currency,
+            "currency_code": currency,
+        },
+    )
+
+
+def capture_window_over(payment: Payment) -> Refusal:
+    """The time to capture is over."""
+    before = payment.capture_before
+    return Refusal(
+        "CAPTURE_WINDOW_OVER",
+        "the time to capture this authorisation is over",
+        {
+            "payment_id": payment.id,
+            "capture_before": before.isoformat() if before is not None else "",
+        },
+    )
+
+
+def amount_exceeds_authorized(payment: Payment, requested_minor: int) -> Refusal:
+    """More would be captured than was authorised."""
+    return Refusal(
+        "AMOUNT_EXCEEDS_AUTHORIZED",
+        "more than was authorised",
+        _limits(payment, payment.authorized_minor, requested_minor),
+    )
+
+
+def payment_disputed(payment: Payment) -> Refusal:
+    """A dispute keeps the payment's money, so there is nothing for Stripe to refund."""
+    return Refusal(
+        "PAYMENT_DISPUTED",
+        "a dispute has taken this payment's money; it cannot be refunded",
+        {"payment_id": payment.id, "disputed_minor_units": str(payment.disputed_minor)},
+    )
+
+
+def amount_exceeds_refundable(payment: Payment, requested_minor: int) -> Refusal:
+    """More would be refunded than is left."""
+    return Refusal(
+        "AMOUNT_EXCEEDS_REFUNDABLE",
+        "more than is left to refund",
+        _limits(payment, payment.refundable_minor, requested_minor),
+    )
+
+
+def too_many_refunds(payment: Payment, limit: int) -> Refusal:
+    """The payment has as many refunds as it may have."""
+    return Refusal(
+        "TOO_MANY_REFUNDS",
+        f"a payment has at most {limit} refunds",
+        {"payment_id": payment.id, "limit": str(limit)},
+    )
+
+
+def _limits(payment: Payment, limit_minor: int, requested_minor: int) -> dict[str, str]:
+    return {
+        "payment_id": payment.id,
+        "limit_minor_units": str(limit_minor),
+        "requested_minor_units": str(requested_minor),
+    }

@@ -1,0 +1,120 @@
+"""The parameters of the requests to Stripe, made once and stored as the bytes that are sent.
+
+https://docs.stripe.com/api/payment_intents/create and the pages beside it.
+"""
+
+import json
+from typing import Any
+
+from gateway.payments.domain.payment import CaptureMethod, Payment
+from gateway.payments.domain.refund import Refund, RefundCause
+
+# What the engine finds its own objects by; clients cannot set keys with this prefix.
+METADATA_PREFIX = "engine_"
+PAYMENT_KEY = "engine_payment_id"
+OPERATION_KEY = "engine_operation_id"
+REFUND_KEY = "engine_refund_id"
+
+# A charge that is expanded brings its id and the capture deadline with the same answer.
+EXPAND_CHARGE = ["latest_charge"]
+# And this one, from which part of Stripe's balance a refund was taken.
+EXPAND_BALANCE = ["balance_transaction"]
+_CAUSES = {
+    RefundCause.REQUESTED_BY_CUSTOMER: "requested_by_customer",
+    RefundCause.DUPLICATE: "duplicate",
+    RefundCause.FRAUDULENT: "fraudulent",
+}
+
+
+def encode(params: dict[str, Any]) -> str:
+    """The parameters as JSON, the same for the same parameters."""
+    return json.dumps(params, sort_keys=True, separators=(",", ":"))
+
+
+def authorize_params(payment: Payment, operation_id: str) -> dict[str, Any]:
+    """Create and confirm a PaymentIntent."""
+    params: dict[str, Any] = {
+        "amount": payment.amount_minor,
+        "currency": payment.currency.lower(),
+        "payment_method": payment.payment_method,
+        "allowed_payment_method_types": ["card"],
+        "confirm": True,
+        "capture_method": "manual"
+        if payment.capture_method is CaptureMethod.MANUAL
+        else "automatic_async",
+        "metadata": {
+            **payment.metadata,
+            PAYMENT_KEY: payment.id,
+            OPERATION_KEY: operation_id,
+        },
+        "expand": EXPAND_CHARGE,
+    }
+    if payment.save_payment_method:
+        params["setup_future_usage"] = "off_session"
+    if payment.customer_away:
+        # Without a customer 3-D Secure cannot be done: Stripe then answers with a decline.
+        params["off_session"] = True
+    if payment.payment_method_customer:
+        params["customer"] = payment.payment_method_customer
+    if payment.return_url:
+        params["return_url"] = payment.return_url
+    if payment.description:
+        params["description"] = payment.description
+    if payment.statement_descriptor_suffix:
+        params["statement_descriptor_suffix"] = payment.statement_descriptor_suffix
+    if payment.destination_account:
+        params["transfer_data"] = {"destination": payment.destination_account}
+    if payment.application_fee_minor is not None:
+        params["application_fee_amount"] = payment.application_fee_minor
+    return params
+
+
+def reattempt_params(payment: Payment) -> dict[str, Any]:
+    """Confirm the PaymentIntent of a declined attempt with the same payment method again."""
+    params: dict[str, Any] = {"payment_method": payment.payment_method, "expand": EXPAND_CHARGE}
+    if payment.customer_away:
+        params["off_session"] = True
+    elif payment.return_url:
+        params["return_url"] = payment.return_url
+    return params
+
+
+def confirm_params(payment: Payment) -> dict[str, Any]:
+    """Go on after the customer's action."""
+    params: dict[str, Any] = {"expand": EXPAND_CHARGE}
+    if payment.return_url:
+        params["return_url"] = payment.return_url
+    return params
+
+
+def capture_params(amount_minor: int) -> dict[str, Any]:
+    """Capture that much and release the rest."""
+    return {"amount_to_capture": amount_minor, "expand": EXPAND_CHARGE}
+
+
+def cancel_params(*, expired: bool) -> dict[str, Any]:
+    """Cancel; Stripe's cancellation reasons are few."""
+    reason = "abandoned" if expired else "requested_by_customer"
+    return {"cancellation_reason": reason, "expand": EXPAND_CHARGE}
+
+
+def refund_params(payment: Payment, refund: Refund, operation_id: str) -> dict[str, Any]:
+    """Refund that much of the PaymentIntent."""
+    params: dict[str, Any] = {
+        "payment_intent": payment.payment_intent_id,
+        "amount": refund.amount_minor,
+        "expand": EXPAND_BALANCE,
+        "metadata": {
+            PAYMENT_KEY: payment.id,
+            REFUND_KEY: refund.id,
+            OPERATION_KEY: operation_id,
+        },
+    }
+    if refund.cause in _CAUSES:
+        params["reason"] = _CAUSES[refund.cause]
+    if payment.destination_account:
+        # The money is with the connected account: take it back from there, and our fee with it.
+        params["reverse_transfer"] = True
+        if payment.application_fee_minor:
+            params["refund_application_fee"] = True
+    return params

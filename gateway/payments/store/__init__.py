@@ -1,0 +1,1 @@
+"""Payments in PostgreSQL: tables, rows, group commit, the stream of changes."""

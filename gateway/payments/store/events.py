@@ -1,0 +1,78 @@
+"""The stream of changes: numbered after the commit, never inside it, and read from there."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.payments.store.schema import EVENT, EVENT_CHANNEL
+from runtime.sql_files import sql_statement
+
+NUMBER_BATCH = 1_000
+READ_BATCH = 200
+# Any constant will do; it must differ from those of other advisory locks of the gateway.
+_NUMBERING_LOCK = 7_301_001
+
+_NUMBER = sql_statement(__file__, "number_events")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One change with its place in the stream."""
+
+    sequence: int
+    transition: str
+    previous_state: str | None
+    snapshot: bytes
+    record_time: datetime
+
+
+async def number_events(connection: AsyncConnection) -> int:
+    """Gives new events their sequence; returns how many. 0 too if another process is at it."""
+    locked = await connection.execute(select(func.pg_try_advisory_xact_lock(_NUMBERING_LOCK)))
+    if not locked.scalar_one():
+        return 0
+    numbered = (await connection.execute(_NUMBER, {"limit": NUMBER_BATCH})).rowcount
+    if numbered:
+        await connection.execute(select(func.pg_notify(EVENT_CHANNEL, "")))
+    return numbered
+
+
+async def events_after(
+    connection: AsyncConnection, sequence: int, merchant_id: str, payment_id: str
+) -> list[StoredEvent]:
+    """The next events of the stream, of one merchant or payment if context."""
+    statement = select(
+        EVENT.c.sequence,
+        EVENT.c.transition,
+        EVENT.c.previous_state,
+        EVENT.c.snapshot,
+        EVENT.c.record_time,
+    ).where(EVENT.c.sequence > sequence)
+    if merchant_id:
+        statement = statement.where(EVENT.c.merchant_id == merchant_id)
+    if payment_id:
+        statement = statement.where(EVENT.c.payment_id == payment_id)
+    rows = await connection.execute(statement.order_by(EVENT.c.sequence).limit(READ_BATCH))
+    return [StoredEvent(**row._mapping) for row in rows]
+
+
+# Under load, changes that come within so much time of one another are numbered together.
+GATHER_SECONDS = 0.05
+
+
+class Numbering:
+    """Numbers new events; of all processes that try, one does it at a time."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def round(self) -> bool:
+        """Numbers what is new; True if there may be more at once."""
+        async with self._engine.begin() as connection:
+            numbered = await number_events(connection)
+        if 0 < numbered < NUMBER_BATCH:
+            await asyncio.sleep(GATHER_SECONDS)
+        return numbered == NUMBER_BATCH

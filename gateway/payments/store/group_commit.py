@@ -1,0 +1,183 @@
+"""Group commit: the commit points of many payments in one database transaction.
+
+While one transaction is being written the next gathers, so that transactions grow with the load
+and a lone payment waits for nobody. Nobody is answered before the commit. A part that cannot be
+written as it was decided is not written at all, without harm to its neighbours; its caller then
+locks the rows, reads and decides again (see docs/adr/0016-payments-commit-in-groups.md).
+"""
+
+import asyncio
+import contextvars
+from collections import deque
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+import psycopg
+from prometheus_client import Counter, Histogram
+
+from gateway.bookkeeping.reporting import CHANNEL
+from gateway.payments.store.recording import count_transitions
+from gateway.payments.store.rows import assignments
+from gateway.payments.store.schema import FIXED_OF_OPERATION, FIXED_OF_PAYMENT, OPERATION, PAYMENT
+from gateway.payments.store.writes import Writes, encode
+from runtime.connections import Connections
+from runtime.logs import get_logger
+from runtime.sql_files import read_sql
+from runtime.telemetry import child_span, tracer
+
+# What one transaction writes at most, and what may wait: beyond it a part takes the general path,
+# whose pool bounds it.
+MAX_PARTS = 128
+MAX_WAITING = 4_096
+# Transactions under way at a time: one is decided and encoded while the other is written.
+MAX_COMMITS = 2
+
+STATEMENT = read_sql(__file__, "commit_writes").format(
+    payment_changes=assignments(PAYMENT, FIXED_OF_PAYMENT),
+    operation_changes=assignments(OPERATION, FIXED_OF_OPERATION),
+)
+
+PARTS = Histogram(
+    "gateway_payment_commit_parts", "Commit points written in one transaction.",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128),
+)  # fmt: skip
+CONFLICTS = Counter(
+    "gateway_payment_commit_conflicts_total",
+    "Commit points that could not be written as they were decided.",
+)
+
+log = get_logger(__name__)
+_tracer = tracer(__name__)
+
+
+class Waiting(NamedTuple):
+    """A part that waits to be written; the future says whether it was."""
+
+    part: Writes
+    written: "asyncio.Future[bool]"
+
+
+class PaymentCommitter:
+    """Writes commit points, those that come at the same time together."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._waiting: deque[Waiting] = deque()
+        self._under_way: set[str] = set()
+        self._commits: set[asyncio.Task[None]] = set()
+
+    def submit(self, part: Writes) -> "asyncio.Future[bool]":
+        """Whether the part was written: False if not as it was decided, and then nothing of it.
+
+        Raises what psycopg raises if the database is gone: then it may have been written.
+        """
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if len(self._waiting) >= MAX_WAITING:
+            written.set_result(False)
+            return written
+        self._waiting.append(Waiting(part, written))
+        self._wake()
+        return written
+
+    def _wake(self) -> None:
+        if len(self._commits) >= MAX_COMMITS:
+            return
+        # A context of its own: the work belongs to no single caller, nor does its deadline.
+        task = asyncio.create_task(self._run(), name="committer", context=contextvars.Context())
+        self._commits.add(task)
+        task.add_done_callback(self._commits.discard)
+
+    async def _run(self) -> None:
+        while batch := self._take():
+            await self._commit(batch)
+            self._under_way.difference_update(waiting.part.payment_id for waiting in batch)
+
+    def _take(self) -> list[Waiting]:
+        """What to write next, each payment once: a second step is decided from the first."""
+        batch: list[Waiting] = []
+        left: list[Waiting] = []
+        while self._waiting and len(batch) < MAX_PARTS:
+            waiting = self._waiting.popleft()
+            if waiting.part.payment_id in self._under_way:
+                left.append(waiting)
+                continue
+            self._under_way.add(waiting.part.payment_id)
+            batch.append(waiting)
+        self._waiting.extendleft(reversed(left))
+        return batch
+
+    async def _commit(self, batch: list[Waiting]) -> None:
+        """Writes a batch and answers each of its callers, whatever happens."""
+        batch = [waiting for waiting in batch if not waiting.written.done()]
+        if not batch:
+            return
+        try:
+            accepted = await self._write([waiting.part for waiting in batch])
+        except psycopg.Error as error:
+            if _may_have_been_committed(error):
+                _fail(batch, error)
+                return
+            # One part may be at fault: each goes the general way by itself.
+            log.warning("commit_refused", parts=len(batch), error_type=type(error).__name__)
+            accepted = set()
+        except Exception as error:  # noqa: BLE001 (handed to the callers, each of whom raises it)
+            _fail(batch, error)
+            return
+        for number, waiting in enumerate(batch):
+            if number in accepted:
+                count_transitions(waiting.part.changes)
+            else:
+                CONFLICTS.inc()
+            if not waiting.written.done():
+                waiting.written.set_result(number in accepted)
+
+    async def _write(self, parts: list[Writes]) -> set[int]:
+        """One transaction: the numbers of the parts that it wrote."""
+        PARTS.observe(len(parts))
+        parameters = {"parts": encode(parts), "booking_channel": CHANNEL}
+        async with self._connections.borrow() as connection:
+            cursor = await connection.execute(STATEMENT, parameters, prepare=True)
+            return {number for (number,) in await cursor.fetchall()}
+
+
+def commit_span() -> AbstractContextManager[object]:
+    """Covers one caller's wait for its commit, whose own statement belongs to many traces."""
+    return child_span(_tracer, "gateway.commit", {"db.system": "postgresql"})
+
+
+def _may_have_been_committed(error: psycopg.Error) -> bool:
+    """Whether the connection was lost, rather than the statement refused."""
+    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and (
+        error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
+    )
+
+
+def _fail(batch: list[Waiting], error: Exception) -> None:
+    for waiting in batch:
+        if not waiting.written.done():
+            waiting.written.set_exception(error)
+
+
+SETTINGS = {
+    # The statement takes milliseconds to plan, the same way each time; the planner knows neither
+    # how few rows a part has nor how large the tables will be.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    # It waits for nobody but another writer of the same request_id, and not for ever.
+    "lock_timeout": "5s",
+}
+
+
+def commit_connections(url: str, role: str) -> Connections:
+    """One for each transaction that may be under way."""
+    return Connections(
+        url,
+        role=role,
+        size=MAX_COMMITS,
+        application_name="gateway-commits",
+        session_settings=SETTINGS,
+    )

@@ -1,0 +1,31 @@
+-- Leases operations from the head of a corridor's queue, up to the first that cannot be had.
+WITH front AS (
+    SELECT
+        operation.id,
+        operation.payment_id,
+        operation.next_attempt_time <= :now
+        AND (operation.lease_until IS NULL OR operation.lease_until <= :now) AS ready
+    FROM payment_operation AS operation
+    WHERE
+        operation.corridor = :corridor
+        AND operation.end_time IS NULL
+        AND operation.queued
+    ORDER BY operation.payment_id
+    LIMIT :limit
+    FOR UPDATE
+),
+
+head AS (
+    SELECT
+        front.id,
+        bool_and(front.ready) OVER (ORDER BY front.payment_id) AS ready
+    FROM front
+)
+
+UPDATE payment_operation AS operation
+SET
+    lease_until = :lease_until,
+    fencing_token = operation.fencing_token + 1
+FROM head
+WHERE operation.id = head.id AND head.ready
+RETURNING operation.*

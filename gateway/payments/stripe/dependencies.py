@@ -1,0 +1,189 @@
+"""Asking the outside world: one call, or one search, for an operation. Writes nothing.
+
+Only calls that change something take an idempotency key; what is asked besides only reads.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from gateway.payments.domain.decision import GivenUp, Reply, StripeReply
+from gateway.payments.domain.intents import IntentStatus, read_intent
+from gateway.payments.domain.operation import Operation, OperationKind, Step, proven_by_silence
+from gateway.payments.domain.payment import Payment
+from gateway.payments.domain.stripe_params import EXPAND_CHARGE
+from gateway.payments.stripe.compliance import ComplianceClient
+from gateway.payments.stripe.outcome_lookup import Found, OutcomeLookup
+from gateway.stripe_client.call import Priority, background
+from gateway.stripe_client.client import StripeClient
+from gateway.stripe_client.failover import Elsewhere
+from gateway.stripe_client.outcome import Outcome, OutcomeClass, follow
+
+_UNKNOWN = Outcome(OutcomeClass.UNKNOWN)
+_EXPANDED: Mapping[str, Any] = {"expand": EXPAND_CHARGE}
+
+
+class Dependencies:
+    """Compliance and Stripe, as operations see them."""
+
+    def __init__(self, stripe_client: StripeClient, compliance: ComplianceClient) -> None:
+        self._stripe = stripe_client
+        self._compliance = compliance
+        self.elsewhere = Elsewhere(stripe_client.terms, stripe_client.available)
+        self._outcome_lookup = OutcomeLookup(stripe_client)
+
+    async def ask(
+        self, payment: Payment, operation: Operation, step: Step, now: datetime, *, resend: bool
+    ) -> Reply:
+        """Does what `step` says; `resend` if this attempt may have been sent before."""
+        if step is Step.GIVE_UP:
+            return GivenUp()
+        if operation.kind is OperationKind.CHECK:
+            return await self._compliance.check(payment, operation)
+        if step is Step.RESOLVE:
+            with background():
+                return await self._resolve(payment, operation, now)
+        outcome = await self._send(payment, operation, resend=resend)
+        if resend:
+            # What was unknown is only settled by an answer that knows the key.
+            outcome = follow(_UNKNOWN, outcome)
+        reply = StripeReply(outcome)
+        refused = reply.outcome_class in (OutcomeClass.REJECTED, OutcomeClass.DECLINED)
+        again = operation.kind is OperationKind.REATTEMPT
+        if again and reply.outcome_class is OutcomeClass.REJECTED:
+            return await self._with_intent(payment, reply)
+        about_intent = operation.kind in (OperationKind.CAPTURE, OperationKind.CANCEL)
+        if refused and (about_intent or operation.kind is OperationKind.CONFIRM):
+            return await self._with_intent(payment, reply)
+        return reply
+
+    async def _send(self, payment: Payment, operation: Operation, *, resend: bool) -> Outcome:
+        params: dict[str, Any] = json.loads(operation.params)
+        corridor, key = operation.corridor, operation.idempotency_key
+        waited_for = not payment.customer_away and not resend
+        priority = Priority.CUSTOMER_PRESENT if waited_for else Priority.OFF_SESSION
+        if operation.kind is OperationKind.AUTHORIZE:
+            return await self._stripe.create_payment_intent(
+                corridor, params, key, resend=resend, priority=priority
+            )
+        if operation.kind is OperationKind.REFUND:
+            return await self._stripe.create_refund(corridor, params, key)
+        intent_id = payment.payment_intent_id
+        if operation.kind is OperationKind.REATTEMPT:
+            return await self._stripe.confirm_payment_intent(
+                corridor, intent_id, params, key, priority=priority
+            )
+        if operation.kind is OperationKind.CAPTURE:
+            return await self._stripe.capture_payment_intent(corridor, intent_id, params, key)
+        if operation.kind is OperationKind.CANCEL:
+            return await self._stripe.cancel_payment_intent(corridor, intent_id, params, key)
+        assert operation.kind is OperationKind.CONFIRM, operation.kind
+        seen = await self._stripe.retrieve_payment_intent(corridor, intent_id, _EXPANDED)
+        if not seen.succeeded or seen.object is None:
+            return seen
+        # Stripe confirms by itself when the customer has acted, unless it was told otherwise.
+        if read_intent(seen.object).status is not IntentStatus.NOT_CONFIRMED:
+            return seen
+        return await self._stripe.confirm_payment_intent(corridor, intent_id, params, key)
+
+    async def _resolve(self, payment: Payment, operation: Operation, now: datetime) -> StripeReply:
+        """What became of an operation that must not be sent again."""
+        if operation.kind is OperationKind.REFUND:
+            return await self._find_refund(payment, operation, now)
+        if operation.kind is OperationKind.AUTHORIZE:
+            return await self._find_intent(operation, now)
+        outcome = await self._stripe.retrieve_payment_intent(
+            operation.corridor, payment.payment_intent_id, _EXPANDED
+        )
+        if not outcome.succeeded:
+            return await self._without_intent(payment, operation, outcome)
+        if operation.kind is OperationKind.CONFIRM:
+            return StripeReply(outcome)
+        assert outcome.object is not None
+        if operation.kind is OperationKind.REATTEMPT:
+            return _what_became_of_reattempt(payment, operation, outcome, now)
+        wanted = (
+            IntentStatus.CAPTURED
+            if operation.kind is OperationKind.CAPTURE
+            else IntentStatus.CANCELED
+        )
+        status = read_intent(outcome.object).status
+        if status is wanted or status in (IntentStatus.CAPTURED, IntentStatus.CANCELED):
+            return StripeReply(outcome)
+        if not proven_by_silence(operation, now):
+            return StripeReply(_UNKNOWN)
+        # The intent says that it did not happen; so must all else.
+        found = await self._outcome_lookup.end_of(payment, operation)
+        if not found.silent:
+            return StripeReply(_as_unknown(found.failed or _UNKNOWN))
+        return StripeReply(outcome, intent=outcome.object, nothing_found=True)
+
+    async def _find_intent(self, operation: Operation, now: datetime) -> StripeReply:
+        found = await self._outcome_lookup.intent_of(operation)
+        if found.object is None:
+            return _nothing(operation, found, now)
+        # A list does not expand the charge, and may be a moment old.
+        intent = await self._stripe.retrieve_payment_intent(
+            operation.corridor, str(found.object["id"]), _EXPANDED
+        )
+        return StripeReply(_as_unknown(intent))
+
+    async def _find_refund(
+        self, payment: Payment, operation: Operation, now: datetime
+    ) -> StripeReply:
+        found = await self._outcome_lookup.refund_of(payment, operation)
+        if found.object is None:
+            return _nothing(operation, found, now)
+        refund = await self._stripe.retrieve_refund(operation.corridor, str(found.object["id"]))
+        return StripeReply(_as_unknown(refund))
+
+    async def _without_intent(
+        self, payment: Payment, operation: Operation, outcome: Outcome
+    ) -> StripeReply:
+        """What is known of the end of an intent that cannot be read."""
+        found = await self._outcome_lookup.end_of(payment, operation)
+        if found.object is None or "status" not in found.object:
+            return StripeReply(_as_unknown(outcome))
+        return StripeReply(Outcome(OutcomeClass.SUCCEEDED, object=dict(found.object)))
+
+    async def _with_intent(self, payment: Payment, reply: StripeReply) -> StripeReply:
+        """The reply with the PaymentIntent as it stands; UNKNOWN if it cannot be read."""
+        seen = await self._stripe.retrieve_payment_intent(
+            payment.corridor, payment.payment_intent_id, _EXPANDED
+        )
+        if not seen.succeeded:
+            return StripeReply(_as_unknown(seen))
+        return StripeReply(reply.outcome, intent=seen.object)
+
+
+def _nothing(operation: Operation, found: Found, now: datetime) -> StripeReply:
+    """No source knows it: silence if all of them have answered."""
+    if found.failed is not None:
+        return StripeReply(_as_unknown(found.failed))
+    return _silence(operation, Outcome(OutcomeClass.SUCCEEDED), now)
+
+
+def _silence(operation: Operation, outcome: Outcome, now: datetime) -> StripeReply:
+    """Nothing was found: proof that nothing happened once enough time has passed."""
+    if not proven_by_silence(operation, now):
+        return StripeReply(_UNKNOWN)
+    return StripeReply(outcome, nothing_found=True)
+
+
+def _what_became_of_reattempt(
+    payment: Payment, operation: Operation, outcome: Outcome, now: datetime
+) -> StripeReply:
+    """A PaymentIntent that still shows the charge that was declined before was not tried again."""
+    assert outcome.object is not None
+    seen = read_intent(outcome.object)
+    if seen.status is IntentStatus.DECLINED and seen.charge_id == payment.charge_id:
+        return _silence(operation, outcome, now)
+    return StripeReply(outcome)
+
+
+def _as_unknown(outcome: Outcome) -> Outcome:
+    """A read that failed says nothing about what was to be found out."""
+    if outcome.succeeded:
+        return outcome
+    return Outcome(OutcomeClass.UNKNOWN, failure=outcome.failure, retry_after=outcome.retry_after)

@@ -1,0 +1,257 @@
+"""Events about payments: hints to look at Stripe's objects again.
+
+What an event says is never applied, only what it is about: the object is fetched, compared and
+applied, so that events may come twice, late, in any order, and before our own commit. What an event
+says is used for one thing: to see that it tells nothing that is not known already, and then nothing
+is fetched. Whatever happens later at Stripe has an event of its own.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.bookkeeping.reporting import enqueue
+from gateway.ids import new_id
+from gateway.payments.domain.intents import UnreadableIntentError, read_intent
+from gateway.payments.domain.money_facts import ChargeFee, fee_facts, fee_of, fee_step
+from gateway.payments.domain.payment import Payment
+from gateway.payments.domain.reconcile import ContradictionError, Timing, covers, reconcile
+from gateway.payments.domain.refund import as_stripe_says
+from gateway.payments.domain.refund_outcome import refund_made_elsewhere, refund_step
+from gateway.payments.domain.states import PaymentState
+from gateway.payments.domain.stripe_params import (
+    EXPAND_BALANCE,
+    EXPAND_CHARGE,
+    PAYMENT_KEY,
+    REFUND_KEY,
+)
+from gateway.payments.steps import Steps
+from gateway.payments.store import operations as operation_store
+from gateway.payments.store import payments as store
+from gateway.payments.store.recording import record_changes, record_refund
+from gateway.payments.store.writes import News
+from gateway.payments.waiting import PaymentNotifiers
+from gateway.stripe_client.client import StripeClient
+from gateway.stripe_client.outcome import Outcome, OutcomeClass
+from gateway.webhooks_in.event import (
+    EventHandler,
+    OutsideUnavailable,
+    PoisonEventError,
+    RetryEventLater,
+    StripeEvent,
+)
+from runtime.notifications import Notifier
+
+
+class PaymentEvents:
+    """The handler of events about PaymentIntents, charges and refunds."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        stripe_client: StripeClient,
+        steps: Steps,
+        notifiers: PaymentNotifiers,
+        worker_notifier: Notifier,
+        timing: Timing,
+    ) -> None:
+        self._engine = engine
+        # Reads need no transaction around them.
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._stripe = stripe_client
+        self._steps = steps
+        self._notifiers = notifiers
+        self._worker_notifier = worker_notifier
+        self._timing = timing
+
+    def routes(self) -> Mapping[str, EventHandler]:
+        """The types of events that this handler deals with."""
+        return {
+            "payment_intent.*": self.apply_intent,
+            "charge.succeeded": self.apply_charge,
+            "charge.captured": self.apply_charge,
+            "charge.updated": self.apply_charge,
+            "refund.*": self.apply_refund,
+            "charge.refund.updated": self.apply_refund,
+        }
+
+    async def apply_intent(self, event: StripeEvent) -> None:
+        """Looks at the PaymentIntent and takes the payment where it is."""
+        if await self._is_known(event):
+            return
+        intent = _object_of(
+            await self._stripe.retrieve_payment_intent(
+                event.corridor, event.object_id, {"expand": EXPAND_CHARGE}
+            )
+        )
+        payment_id = await self._payment_id(event.object_id, intent)
+        if payment_id is None:
+            return
+        try:
+            await self._apply_intent(payment_id, intent)
+        except ContradictionError as error:
+            raise PoisonEventError("STRIPE_CONTRADICTS") from error
+        except UnreadableIntentError as error:
+            raise PoisonEventError("INTENT_UNREADABLE") from error
+
+    async def apply_charge(self, event: StripeEvent) -> None:
+        """Looks at the charge for Stripe's fee, which comes after the charge itself."""
+        if event.object.get("balance_transaction", "") is None:
+            # There was no fee yet: charge.updated brings it.
+            return
+        await self.take_charge(
+            _object_of(
+                await self._stripe.retrieve_charge(
+                    event.corridor, event.object_id, {"expand": EXPAND_BALANCE}
+                )
+            )
+        )
+
+    async def take_charge(self, charge: Mapping[str, Any]) -> None:
+        """Takes over what a charge with its balance transaction says, if it is one of ours."""
+        fee = fee_of(charge)
+        if fee is None:
+            return
+        recent = self._steps.recent.of_intent(_id_in(charge, "payment_intent"))
+        if recent is not None and await self._take_fee_of(recent, fee):
+            return
+        payment_id = await self.payment_of(charge)
+        if payment_id is None:
+            return
+        async with self._engine.begin() as connection:
+            payment = await self._lock(connection, payment_id)
+            if payment.state is not PaymentState.SUCCEEDED:
+                # The charge comes before the news of its success: once that is in, so is this.
+                raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
+            now = self._steps.circumstances().now
+            if payment.fee_minor is None:
+                await record_changes(connection, [fee_step(payment, fee, now)], now)
+            for fact in fee_facts(payment, fee, now):
+                await enqueue(connection, fact, now)
+        self._notifiers.notify(payment_id)
+
+    async def _take_fee_of(self, payment: Payment, fee: ChargeFee) -> bool:
+        """Writes the fee of a payment that this process wrote last, if it still stands so."""
+        if payment.state is not PaymentState.SUCCEEDED or payment.fee_minor is not None:
+            return False
+        now = self._steps.circumstances().now
+        news = News(payment, fee_step(payment, fee, now), fee_facts(payment, fee, now), now)
+        written = await self._steps.write(news)
+        if written:
+            self._notifiers.notify(payment.id)
+        return written
+
+    async def apply_refund(self, event: StripeEvent) -> None:
+        """Looks at the refund."""
+        await self.take_refund(
+            _object_of(
+                await self._stripe.retrieve_refund(
+                    event.corridor, event.object_id, {"expand": EXPAND_BALANCE}
+                )
+            )
+        )
+
+    async def take_refund(self, stripe_refund: Mapping[str, Any]) -> None:
+        """Takes over what a refund with its balance transaction says, also one that was made
+        outside the engine, if it is of a payment of ours."""
+        payment_id = await self.payment_of(stripe_refund)
+        if payment_id is None:
+            return
+        async with self._engine.begin() as connection:
+            payment = await self._lock(connection, payment_id)
+            if payment.state is not PaymentState.SUCCEEDED:
+                raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
+            context = self._steps.circumstances()
+            refund = await store.refund_of_stripe(connection, str(stripe_refund["id"]))
+            if refund is None:
+                ours = str((stripe_refund.get("metadata") or {}).get(REFUND_KEY) or "")
+                refund = await store.get_refund(connection, ours) if ours else None
+            if refund is not None and refund.payment_id != payment.id:
+                raise PoisonEventError("REFUND_OF_ANOTHER_PAYMENT")
+            if refund is not None:
+                after = as_stripe_says(refund, stripe_refund, context.now)
+                change = refund_step(payment, refund, after, context)
+            else:
+                if int(stripe_refund["amount"]) > payment.refundable_minor:
+                    raise RetryEventLater("REFUND_EXCEEDS_WHAT_IS_LEFT")
+                refund, started = refund_made_elsewhere(
+                    payment, stripe_refund, new_id("ref", context.now), context
+                )
+                await store.add_refund(connection, refund)
+                await record_changes(connection, [started], context.now)
+                after = as_stripe_says(refund, stripe_refund, context.now)
+                change = refund_step(started.after, refund, after, context)
+            await record_changes(connection, [change] if change is not None else [], context.now)
+            await record_refund(connection, payment, refund, after, context.now)
+            hurried = await operation_store.hurry(connection, payment.id, context.now)
+        self._tell(payment_id, hurried=hurried)
+
+    async def _apply_intent(self, payment_id: str, intent: Mapping[str, Any]) -> None:
+        async with self._engine.begin() as connection:
+            payment = await self._lock(connection, payment_id)
+            now = self._steps.circumstances().now
+            change = reconcile(payment, read_intent(intent), now, self._timing, decided=False)
+            if change is None:
+                return
+            await record_changes(connection, [change], now)
+            hurried = await operation_store.hurry(connection, payment.id, now)
+        self._tell(payment_id, hurried=hurried)
+
+    async def _is_known(self, event: StripeEvent) -> bool:
+        """Whether the PaymentIntent as the event shows it tells nothing new of our payment."""
+        try:
+            seen = read_intent({"id": event.object_id, **event.object})
+        except UnreadableIntentError:
+            return False
+        recent = self._steps.recent.of_intent(event.object_id)
+        if recent is not None and covers(recent, seen):
+            return True
+        async with self._reading.connect() as connection:
+            payment = await store.payment_of_intent(connection, event.object_id)
+        return payment is not None and covers(payment, seen)
+
+    async def payment_of(self, carrier: Mapping[str, Any]) -> str | None:
+        """The payment that a charge, a refund or a dispute belongs to; None if it is not ours."""
+        return await self._payment_id(_id_in(carrier, "payment_intent"), carrier)
+
+    async def _payment_id(self, intent_id: str, carrier: Mapping[str, Any]) -> str | None:
+        """The payment that one of Stripe's objects belongs to; None if it is none of ours.
+
+        Our own commit may not have brought the PaymentIntent's id yet: then the metadata tells.
+        """
+        named = str((carrier.get("metadata") or {}).get(PAYMENT_KEY) or "")
+        async with self._reading.connect() as connection:
+            known = await store.payment_id_of_intent(connection, intent_id)
+            if known is not None or not named:
+                return known
+            return named if await store.get_payment(connection, named) is not None else None
+
+    @staticmethod
+    async def _lock(connection: Any, payment_id: str) -> Payment:
+        payment = await store.lock_payment(connection, payment_id)
+        assert payment is not None, "it was found a moment ago"
+        return payment
+
+    def _tell(self, payment_id: str, *, hurried: bool) -> None:
+        self._notifiers.notify(payment_id)
+        if hurried:
+            self._worker_notifier.notify()
+
+
+def _object_of(outcome: Outcome) -> dict[str, Any]:
+    """The object that was fetched. An event about one that cannot be had waits, or is
+    given up if Stripe says that it is none of ours."""
+    if outcome.succeeded and outcome.object is not None:
+        return outcome.object
+    if outcome.outcome_class in (OutcomeClass.NOT_SENT, OutcomeClass.UNKNOWN):
+        raise OutsideUnavailable("STRIPE_UNAVAILABLE", outcome.retry_after)
+    raise PoisonEventError("OBJECT_NOT_READABLE")
+
+
+def _id_in(carrier: Mapping[str, Any], name: str) -> str:
+    """The id of a related object that may be expanded."""
+    value = carrier.get(name)
+    if isinstance(value, Mapping):
+        value = value.get("id")
+    return value if isinstance(value, str) else ""

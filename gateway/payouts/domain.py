@@ -1,0 +1,138 @@
+"""A payout as Stripe describes it, how it goes on, and what it means for the books. Pure.
+
+https://docs.stripe.com/api/payouts/object
+
+A merchant's payout moves money that is the merchant's own at Stripe: it left the platform's books
+with the transfer that brought it there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from gateway.bookkeeping.balance_facts import PayoutCreated, PayoutFailed, PayoutPaid
+from gateway.bookkeeping.facts import Fact
+
+
+class PayoutState(StrEnum):
+    """Where a payout stands; the names are those of gateway.v1.PayoutState."""
+
+    CREATING = "CREATING"
+    IN_REVIEW = "IN_REVIEW"
+    BLOCKED = "BLOCKED"
+    PENDING = "PENDING"
+    IN_TRANSIT = "IN_TRANSIT"
+    PAID = "PAID"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
+# At Stripe a payout only goes forward; what was read earlier is told by its lower rank.
+_RANKS = {
+    PayoutState.PENDING: 1,
+    PayoutState.IN_TRANSIT: 2,
+    PayoutState.PAID: 3,
+    PayoutState.FAILED: 4,
+    PayoutState.CANCELED: 4,
+}
+# The money came back to Stripe's balance.
+RETURNED = frozenset({PayoutState.FAILED, PayoutState.CANCELED})
+
+
+class UnreadablePayoutError(ValueError):
+    """Stripe describes the payout in words that we do not know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payout:
+    """One payout. `amount_minor` is below zero where Stripe takes from the bank; `account_id` and
+    `merchant_id` are empty for the platform's own payouts."""
+
+    id: str
+    merchant_id: str
+    corridor: str
+    account_id: str
+    state: PayoutState
+    currency: str
+    amount_minor: int
+    create_time: datetime
+    update_time: datetime
+    request_id: str = ""
+    statement_descriptor: str = ""
+    automatic: bool = False
+    stripe_payout_id: str = ""
+    failure_code: str = ""
+    arrival_time: datetime | None = None
+    # We have seen it paid: a failure afterwards takes the money from the bank.
+    was_paid: bool = False
+
+
+def as_stripe_says(before: Payout, stripe_payout: Mapping[str, Any], now: datetime) -> Payout:
+    """The payout after a look at Stripe's; `before` itself if there is nothing new, or if what
+    was seen is older. Raises UnreadablePayoutError."""
+    try:
+        state = PayoutState(str(stripe_payout["status"]).upper())
+        arrival = stripe_payout["arrival_date"]
+        after = replace(
+            before,
+            state=state,
+            automatic=bool(stripe_payout["automatic"]),
+            stripe_payout_id=str(stripe_payout["id"]),
+            failure_code=str(stripe_payout.get("failure_code") or ""),
+            arrival_time=datetime.fromtimestamp(int(arrival), UTC) if arrival else None,
+            was_paid=before.was_paid or state is PayoutState.PAID,
+        )
+        rank = _RANKS[state]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnreadablePayoutError(type(error).__name__) from error
+    # Without Stripe's id nothing of it was known: what Stripe shows is the truth.
+    if before.stripe_payout_id and rank < _RANKS[before.state]:
+        return before
+    return before if after == before else replace(after, update_time=now)
+
+
+def made_elsewhere(
+    stripe_payout: Mapping[str, Any],
+    *,
+    payout_id: str,
+    merchant_id: str,
+    corridor: str,
+    account_id: str,
+    now: datetime,
+) -> Payout:
+    """A payout that the engine did not ask for: by Stripe's schedule, or from its dashboard."""
+    try:
+        return Payout(
+            id=payout_id,
+            merchant_id=merchant_id,
+            corridor=corridor,
+            account_id=account_id,
+            state=PayoutState.CREATING,
+            currency=str(stripe_payout["currency"]).upper(),
+            amount_minor=int(stripe_payout["amount"]),
+            statement_descriptor=str(stripe_payout.get("statement_descriptor") or ""),
+            create_time=now,
+            update_time=now,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnreadablePayoutError(type(error).__name__) from error
+
+
+def payout_facts(payout: Payout, now: datetime) -> list[Fact]:
+    """The facts of a payout, in order; reporting them again is safe."""
+    if payout.account_id or not payout.stripe_payout_id:
+        return []
+    about: dict[str, Any] = {
+        "corridor": payout.corridor,
+        "currency": payout.currency,
+        "effective_time": now,
+        "payout_id": payout.stripe_payout_id,
+        "amount_minor": payout.amount_minor,
+    }
+    facts: list[Fact] = [PayoutCreated(**about)]
+    if payout.was_paid:
+        facts.append(PayoutPaid(**about))
+    if payout.state in RETURNED:
+        facts.append(PayoutFailed(**about, was_paid=payout.was_paid))
+    return facts

@@ -1,0 +1,123 @@
+"""Taking over what Stripe says of a payout, also of those that its schedule made."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.bookkeeping.reporting import enqueue
+from gateway.ids import new_id
+from gateway.merchants.store import MerchantStore
+from gateway.operations import store as operation_store
+from gateway.payouts import store
+from gateway.payouts.domain import (
+    Payout,
+    UnreadablePayoutError,
+    as_stripe_says,
+    made_elsewhere,
+    payout_facts,
+)
+from gateway.stripe_client.client import StripeClient
+from gateway.stripe_client.outcome import OutcomeClass
+from gateway.webhooks_in.event import EventHandler, PoisonEventError, RetryEventLater, StripeEvent
+from runtime.clock import Clock
+
+# What the engine finds its own payouts by.
+PAYOUT_KEY = "engine_payout_id"
+EVENT_TYPES = (
+    *("payout.created", "payout.updated", "payout.paid", "payout.failed", "payout.canceled"),
+    "payout.reconciliation_completed",
+)
+
+
+class Payouts:
+    """The handler of events about payouts, and what else learns of them goes through it."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        stripe_client: StripeClient,
+        merchants: MerchantStore,
+        clock: Clock,
+    ) -> None:
+        self._engine = engine
+        self._stripe = stripe_client
+        self._merchants = merchants
+        self._clock = clock
+
+    def routes(self) -> Mapping[str, EventHandler]:
+        """The types of events that this handler deals with."""
+        return dict.fromkeys(EVENT_TYPES, self.apply)
+
+    async def apply(self, event: StripeEvent) -> None:
+        """Looks at the payout."""
+        outcome = await self._stripe.records.retrieve_payout(
+            event.corridor, event.object_id, stripe_account=event.stripe_account
+        )
+        if not outcome.succeeded or outcome.object is None:
+            if outcome.outcome_class in (OutcomeClass.NOT_SENT, OutcomeClass.UNKNOWN):
+                raise RetryEventLater("STRIPE_UNAVAILABLE", outcome.retry_after)
+            raise PoisonEventError("OBJECT_NOT_READABLE")
+        await self.take_payout(event.corridor, outcome.object, event.stripe_account)
+
+    async def take_payout(
+        self, corridor: str, stripe_payout: Mapping[str, Any], stripe_account: str | None
+    ) -> None:
+        """Takes over what Stripe says of a payout of the platform, or of a merchant of ours."""
+        merchant_id = ""
+        if stripe_account is not None:
+            merchant = await self._merchants.by_account(stripe_account)
+            if merchant is None:
+                return
+            merchant_id = merchant.message.merchant_id
+        now = self._clock.now()
+        async with self._engine.begin() as connection:
+            before = await self._known(connection, corridor, stripe_payout, stripe_account or "")
+            try:
+                if before is None:
+                    before = made_elsewhere(
+                        stripe_payout,
+                        payout_id=new_id("pyo", now),
+                        merchant_id=merchant_id,
+                        corridor=corridor,
+                        account_id=stripe_account or "",
+                        now=now,
+                    )
+                    await store.add(connection, before)
+                await self.write(connection, before, stripe_payout, now)
+            except UnreadablePayoutError as error:
+                raise PoisonEventError("PAYOUT_UNREADABLE") from error
+
+    async def write(
+        self,
+        connection: AsyncConnection,
+        before: Payout,
+        stripe_payout: Mapping[str, Any],
+        now: datetime,
+    ) -> Payout:
+        """Writes what Stripe says of a payout that the caller has locked."""
+        after = as_stripe_says(before, stripe_payout, now)
+        if after != before:
+            await store.save(connection, after)
+            await operation_store.hurry(connection, after.id, now)
+        for fact in payout_facts(after, now):
+            await enqueue(connection, fact, now)
+        return after
+
+    @staticmethod
+    async def _known(
+        connection: AsyncConnection,
+        corridor: str,
+        stripe_payout: Mapping[str, Any],
+        account_id: str,
+    ) -> Payout | None:
+        """Our row of it: by Stripe's id or, before our own commit has brought that, by ours."""
+        known = await store.lock_of_stripe(connection, corridor, str(stripe_payout["id"]))
+        ours = (stripe_payout.get("metadata") or {}).get(PAYOUT_KEY)
+        if known is not None or not isinstance(ours, str):
+            return known
+        named = await store.lock(connection, ours)
+        # Metadata can be copied: only the payout that has no other is meant.
+        fits = named is not None and (named.corridor, named.account_id) == (corridor, account_id)
+        return named if fits and named is not None and not named.stripe_payout_id else None

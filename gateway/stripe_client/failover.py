@@ -1,0 +1,137 @@
+"""Where else a payment may be charged when its corridor cannot be used: pure rules over what the
+operators declare and what the client allows.
+
+Never after an outcome that may have been a charge: what is UNKNOWN stays where it is until it is
+known.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.stripe_client.outcome import NotSentReason, Outcome, OutcomeClass
+
+# Corridors that are tried one after the other before a payment gives up for now.
+MAX_HOPS = 3
+# Of the same request, Stripe may do later what it does not do now; another account does not help.
+_STAYING = frozenset({NotSentReason.OBJECT_LOCKED, NotSentReason.DEADLINE})
+# The account's key is revoked, or the account may not do this: no fault of the request.
+_STATUSES_ABOUT_THE_ACCOUNT = frozenset({401, 403})
+ACCOUNT_REFUSED = "ACCOUNT_REFUSED"
+_HASH_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One way to charge: a corridor and what is charged and credited there."""
+
+    corridor: str
+    payment_method: str
+    payment_method_customer: str = ""
+    destination_account: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What operators declare about a corridor as a place to charge; empty sets limit nothing."""
+
+    corridor: str
+    currencies: frozenset[str] = frozenset()
+    countries: frozenset[str] = frozenset()
+    failover_to: tuple[str, ...] = ()
+    shares_tokens_with: frozenset[str] = frozenset()
+    priority: int = 0
+    weight: int = 1
+
+    def take(self, currency: str, country: str) -> bool:
+        """Whether it may be charged here; where countries are limited, an unknown one may not."""
+        return (not self.currencies or currency in self.currencies) and (
+            not self.countries or country in self.countries
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What is to be charged, as far as it matters for where. `alternatives` are the client's."""
+
+    payment_id: str
+    currency: str
+    country: str
+    home: Route
+    alternatives: tuple[Route, ...] = ()
+
+
+def reason_to_leave(outcome: Outcome) -> str:
+    """Why another corridor may be tried after this outcome; empty if none may.
+
+    Only what certainly did not happen: NOT_SENT, and refusals that are about the account.
+    """
+    if outcome.outcome_class is OutcomeClass.NOT_SENT:
+        reason = outcome.not_sent_reason
+        return "" if reason is None or reason in _STAYING else reason.value
+    if outcome.outcome_class is OutcomeClass.REJECTED and outcome.failure is not None:
+        about_account = outcome.failure.http_status in _STATUSES_ABOUT_THE_ACCOUNT
+        return ACCOUNT_REFUSED if about_account else ""
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The corridors there are, and whether each would send something new now."""
+
+    terms: Mapping[str, Terms]
+    available: Callable[[str], bool]
+
+    def takes(self, corridor: str, currency: str, country: str) -> bool:
+        """Whether the operators let a corridor charge this."""
+        terms = self.terms.get(corridor)
+        return terms is None or terms.take(currency, country)
+
+    def declared(self, corridor: str) -> bool:
+        """Whether there is anywhere to go from a corridor at all."""
+        terms = self.terms.get(corridor)
+        return terms is not None and bool(terms.failover_to)
+
+    def next_route(self, charge: Charge, tried: Sequence[str]) -> Route | None:
+        """The best way to charge that has not been tried, or None.
+
+        Lower priorities first; among equals the payment's id draws by weight, so that the same
+        payment always draws the same and many payments spread.
+        """
+        home = self.terms.get(charge.home.corridor)
+        if home is None or len(tried) > MAX_HOPS:
+            return None
+        routes = [
+            (terms, route)
+            for name in home.failover_to
+            if name not in tried
+            and (terms := self.terms.get(name)) is not None
+            and terms.take(charge.currency, charge.country)
+            and (route := _route_through(terms, home, charge)) is not None
+            and self.available(name)
+        ]
+        if not routes:
+            return None
+        return min(routes, key=lambda found: _order(found[0], charge.payment_id))[1]
+
+
+def _route_through(terms: Terms, home: Terms, charge: Charge) -> Route | None:
+    """How the payment can be charged through a corridor: with what the client names for it, or
+    with its own token where accounts share them. A connected account belongs to one platform."""
+    for alternative in charge.alternatives:
+        if alternative.corridor == terms.corridor:
+            return alternative
+    shared = terms.corridor in home.shares_tokens_with or home.corridor in terms.shares_tokens_with
+    if not shared or charge.home.destination_account:
+        return None
+    return Route(terms.corridor, charge.home.payment_method, charge.home.payment_method_customer)
+
+
+def _order(terms: Terms, payment_id: str) -> tuple[int, float]:
+    """Priority, then weighted rendezvous hashing: the least of -ln(u)/weight has the share of
+    draws that its weight has of the sum."""
+    seed = f"{payment_id} {terms.corridor}".encode()
+    drawn = int.from_bytes(hashlib.sha256(seed).digest()[:_HASH_BYTES])
+    uniform = (drawn + 1) / (2 ** (8 * _HASH_BYTES) + 1)
+    return terms.priority, -math.log(uniform) / terms.weight

@@ -1,0 +1,200 @@
+"""CorridorService: looks at, drains, closes and opens corridors; dead letters of webhooks."""
+
+from datetime import timedelta
+from typing import Any
+
+import grpc
+from sqlalchemy.exc import IntegrityError
+
+from gateway.errors import ERRORS, corridor_not_found, request_id_reused
+from gateway.stripe_client.breaker import CLOSED, HALF_OPEN, OPEN, EndpointBreaker
+from gateway.stripe_client.call import CorridorMode, Priority, UnknownCorridorError
+from gateway.stripe_client.calls import StripeCalls
+from gateway.stripe_client.client import PAYMENT_INTENTS
+from gateway.stripe_client.concurrency import ConcurrencyLimit
+from gateway.stripe_client.limiter import TokenBucket
+from gateway.stripe_client.modes import ModeBoard
+from gateway.stripe_client.store import ModeChange
+from gateway.v1 import corridor_pb2, corridor_service_pb2, corridor_service_pb2_grpc
+from gateway.v1.error_reason_pb2 import ErrorReason
+from gateway.webhooks_in.inbox import PostgresInbox
+from runtime.clock import Clock
+from runtime.paging import PageTokens, clamp_page_size
+
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 200
+MODES = {
+    corridor_pb2.CORRIDOR_MODE_OPEN: CorridorMode.OPEN,
+    corridor_pb2.CORRIDOR_MODE_DRAIN: CorridorMode.DRAIN,
+    corridor_pb2.CORRIDOR_MODE_CLOSED: CorridorMode.CLOSED,
+}
+MODE_NUMBERS = {mode: number for number, mode in MODES.items()}
+BREAKER_STATES = {
+    CLOSED: corridor_pb2.CORRIDOR_BREAKER_STATE_CLOSED,
+    OPEN: corridor_pb2.CORRIDOR_BREAKER_STATE_OPEN,
+    HALF_OPEN: corridor_pb2.CORRIDOR_BREAKER_STATE_HALF_OPEN,
+}
+
+
+class CorridorServicer(corridor_service_pb2_grpc.CorridorServiceServicer):
+    """For operators."""
+
+    def __init__(
+        self, calls: StripeCalls, modes: ModeBoard, inbox: PostgresInbox, clock: Clock
+    ) -> None:
+        self._calls = calls
+        self._modes = modes
+        self._inbox = inbox
+        self._clock = clock
+        self._page_tokens = PageTokens(ERRORS)
+
+    async def GetCorridorHealth(
+        self, request: corridor_service_pb2.GetCorridorHealthRequest, _context: Any
+    ) -> corridor_service_pb2.GetCorridorHealthResponse:
+        if request.corridor:
+            self._check_corridor(request.corridor)
+        corridors = [request.corridor] if request.corridor else self._calls.corridors
+        return corridor_service_pb2.GetCorridorHealthResponse(
+            corridors=[await self._health_of(corridor) for corridor in corridors]
+        )
+
+    async def SetCorridorMode(
+        self, request: corridor_service_pb2.SetCorridorModeRequest, _context: Any
+    ) -> corridor_service_pb2.SetCorridorModeResponse:
+        self._check_corridor(request.corridor)
+        wanted = ModeChange(
+            corridor=request.corridor,
+            mode=MODES[request.mode],
+            reason=request.reason,
+            request_id=request.request_id,
+            change_time=self._clock.now(),
+        )
+        stands = await self._modes.set(wanted)
+        differing = [
+            name
+            for name in ("corridor", "mode", "reason")
+            if getattr(stands, name) != getattr(wanted, name)
+        ]
+        if differing:
+            raise request_id_reused(request.request_id, differing)
+        return corridor_service_pb2.SetCorridorModeResponse(
+            corridor=await self._health_of(request.corridor)
+        )
+
+    async def ListDeadLetters(
+        self, request: corridor_service_pb2.ListDeadLettersRequest, _context: Any
+    ) -> corridor_service_pb2.ListDeadLettersResponse:
+        if request.corridor:
+            self._check_corridor(request.corridor)
+        position = self._page_tokens.decode(request)
+        size = clamp_page_size(request.page_size, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+        after = int(position[0]) if position else 0
+        rows = await self._inbox.dead_letters(request.corridor, after, size + 1)
+        response = corridor_service_pb2.ListDeadLettersResponse(
+            dead_letters=[_dead_letter(row) for row in rows[:size]]
+        )
+        if len(rows) > size:
+            last = rows[size - 1].dead_letter_number
+            response.next_page_token = self._page_tokens.encode(request, [last])
+        return response
+
+    async def ReplayDeadLetter(
+        self, request: corridor_service_pb2.ReplayDeadLetterRequest, _context: Any
+    ) -> corridor_service_pb2.ReplayDeadLetterResponse:
+        try:
+            replayed = await self._inbox.replay_once(request.event_id, request.request_id)
+        except IntegrityError:
+            # The same request_id won the race a moment ago.
+            replayed = await self._inbox.replay_once(request.event_id, request.request_id)
+        if replayed is None:
+            raise ERRORS.error(
+                grpc.StatusCode.NOT_FOUND,
+                ErrorReason.ERROR_REASON_WEBHOOK_EVENT_NOT_FOUND,
+                "no such event among the dead letters",
+                metadata={"event_id": request.event_id},
+            )
+        if replayed != request.event_id:
+            raise request_id_reused(request.request_id, ["event_id"])
+        return corridor_service_pb2.ReplayDeadLetterResponse()
+
+    def _check_corridor(self, corridor: str) -> None:
+        try:
+            self._calls.client(corridor)
+        except UnknownCorridorError:
+            raise corridor_not_found(corridor) from None
+
+    async def _health_of(self, corridor: str) -> corridor_pb2.CorridorHealth:
+        client = self._calls.client(corridor)
+        counts = await self._inbox.count(corridor)
+        health = corridor_pb2.CorridorHealth(
+            corridor=corridor,
+            mode=MODE_NUMBERS[self._modes.mode_of(corridor)],
+            available=self._calls.available(corridor, PAYMENT_INTENTS),
+            breakers=[self._breaker(breaker) for breaker in client.breakers],
+            limiters=[_limiter(bucket) for bucket in client.buckets],
+            concurrency=_concurrency(client.concurrency),
+            slow=client.pace.is_slow,
+            region=client.region,
+            failover_to=client.terms.failover_to,
+            inbox=corridor_pb2.WebhookInbox(
+                pending=counts.pending, dead_letters=counts.dead_letters
+            ),
+        )
+        if counts.oldest_pending_time is not None:
+            health.inbox.oldest_pending_time.FromDatetime(counts.oldest_pending_time)
+        change = self._modes.last_change_of(corridor)
+        if change is not None:
+            health.mode_reason = change.reason
+            health.mode_change_time.FromDatetime(change.change_time)
+        return health
+
+    def _breaker(self, breaker: EndpointBreaker) -> corridor_pb2.CorridorBreaker:
+        reading = breaker.read()
+        shown = corridor_pb2.CorridorBreaker(
+            endpoint_group=breaker.name,
+            state=BREAKER_STATES[breaker.state],
+            calls=reading.calls,
+            failure_rate=reading.failure_rate,
+            slow_call_rate=reading.slow_rate,
+            calls_in_flight=reading.in_flight,
+            changed_by=breaker.changed_by,
+        )
+        now = self._clock.now()
+        if breaker.seconds_since_change is not None:
+            shown.change_time.FromDatetime(now - timedelta(seconds=breaker.seconds_since_change))
+        if breaker.state == OPEN:
+            shown.next_probe_time.FromDatetime(now + timedelta(seconds=breaker.seconds_to_probe()))
+        return shown
+
+
+def _concurrency(concurrency: ConcurrencyLimit) -> corridor_pb2.CorridorConcurrency:
+    return corridor_pb2.CorridorConcurrency(
+        limit=concurrency.limit,
+        customer_present=concurrency.under_way(Priority.CUSTOMER_PRESENT),
+        off_session=concurrency.under_way(Priority.OFF_SESSION),
+        background=concurrency.under_way(Priority.BACKGROUND),
+        waiting=sum(concurrency.waiting(priority) for priority in Priority),
+    )
+
+
+def _limiter(bucket: TokenBucket) -> corridor_pb2.CorridorLimiter:
+    return corridor_pb2.CorridorLimiter(
+        name=bucket.name,
+        rate_per_second=bucket.rate.per_second,
+        available=bucket.available,
+        waiting=bucket.waiting,
+    )
+
+
+def _dead_letter(row: Any) -> corridor_pb2.DeadLetter:
+    letter = corridor_pb2.DeadLetter(
+        event_id=row.event_id,
+        corridor=row.corridor,
+        event_type=row.event_type,
+        object_id=row.object_id,
+        reason=row.reason,
+        attempts=row.attempts,
+    )
+    letter.receive_time.FromDatetime(row.receive_time)
+    letter.create_time.FromDatetime(row.create_time)
+    return letter

@@ -1,0 +1,79 @@
+"""Opening and closing the Stripe client of a process."""
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.stripe_client.breaker import EndpointBreaker
+from gateway.stripe_client.breaker_group import BreakerGroup
+from gateway.stripe_client.call import CorridorMode, RetryPolicy
+from gateway.stripe_client.calls import StripeCalls
+from gateway.stripe_client.client import StripeClient
+from gateway.stripe_client.corridor_client import CorridorClient
+from gateway.stripe_client.corridors import Corridor
+from gateway.stripe_client.modes import ModeBoard
+from gateway.stripe_client.store import BreakerStore, CorridorStore
+
+DEFAULT_MACHINE_GROUP = "default"
+REPLICA_BYTES = 3
+# Told whenever a corridor may have become usable or unusable, by its name.
+CorridorChange = Callable[[str], None]
+
+
+def replica_name() -> str:
+    """What this process is called among the replicas; fresh for each start."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(REPLICA_BYTES)}"
+
+
+@dataclass(frozen=True)
+class OpenStripeClient:
+    """The Stripe client of a process; `modes.run()` and `breakers.run()` have to run beside it."""
+
+    client: StripeClient
+    calls: StripeCalls
+    modes: ModeBoard
+    breakers: BreakerGroup
+
+
+@asynccontextmanager
+async def open_stripe_client(
+    corridors: Sequence[Corridor],
+    engine: AsyncEngine,
+    *,
+    machine_group: str = DEFAULT_MACHINE_GROUP,
+    on_change: CorridorChange | None = None,
+    retry: RetryPolicy | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> AsyncIterator[OpenStripeClient]:
+    """Opens a client for each corridor, reads their modes and breakers; the first corridor is the
+    default."""
+
+    def breaker_changed(corridor: str, breaker: EndpointBreaker, old: str, new: str) -> None:
+        breakers.changed(corridor, breaker, old, new)
+        if on_change is not None:
+            on_change(corridor)
+
+    def mode_changed(corridor: str, _mode: CorridorMode) -> None:
+        if on_change is not None:
+            on_change(corridor)
+
+    breakers = BreakerGroup(BreakerStore(engine, machine_group), replica_name())
+    modes = ModeBoard(CorridorStore(engine), mode_changed)
+    await modes.refresh()
+    async with AsyncExitStack() as stack:
+        clients: dict[str, CorridorClient] = {}
+        for corridor in corridors:
+            client = CorridorClient(corridor, monotonic, breaker_changed)
+            stack.push_async_callback(client.close)
+            client.in_group = True
+            clients[corridor.name] = client
+        breakers.watch(clients)
+        await breakers.refresh()
+        calls = StripeCalls(clients, corridors[0].name, modes, retry=retry, monotonic=monotonic)
+        yield OpenStripeClient(StripeClient(calls), calls, modes, breakers)

@@ -1,0 +1,97 @@
+"""The durable buffer between intake and processing: an interface, the inbox itself as the default,
+and a broker."""
+
+from typing import Protocol
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.webhooks_in.brokers.broker import Broker, Letter, pack
+from gateway.webhooks_in.event import ReceivedEvent, StripeEvent
+from gateway.webhooks_in.gathering import Gathering
+from gateway.webhooks_in.inbox import PostgresInbox
+from runtime.clock import Clock
+
+
+class BufferUnavailableError(Exception):
+    """The event may not have been stored, or nothing can be taken out: try again later.
+
+    `reason` names the kind of problem and quotes nothing.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class EventTooLargeError(Exception):
+    """The buffer takes no event of this size, however often it is tried."""
+
+
+class Buffer(Protocol):
+    """Keeps events from the moment that Stripe is told 200."""
+
+    async def store(self, event: StripeEvent) -> bool:
+        """Returns when the event is kept durably; False if it is known to have been there.
+
+        True says nothing: the inbox is what finds every duplicate. Raises
+        `BufferUnavailableError` and `EventTooLargeError`; then Stripe must not be told 200.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Returns if `store` can be expected to work, and raises if not; for health."""
+        ...
+
+    async def close(self) -> None:
+        """Ends what is in flight and the connections."""
+        ...
+
+
+class BrokerBuffer:
+    """`Buffer` on a broker, from which a `BrokerRelay` moves events into the inbox."""
+
+    def __init__(self, broker: Broker, clock: Clock) -> None:
+        self._broker = broker
+        self._clock = clock
+
+    async def store(self, event: StripeEvent) -> bool:
+        return await self._broker.publish(
+            Letter(
+                content=pack(event, self._clock.now()),
+                subject=event.subject,
+                unique_id=f"{event.corridor}/{event.event_id}",
+            )
+        )
+
+    async def check(self) -> None:
+        await self._broker.check()
+
+    async def close(self) -> None:
+        await self._broker.close()
+
+
+MAX_STORED_AT_ONCE = 128
+
+
+class PostgresBuffer:
+    """`Buffer` on the inbox. Events that come in while one commit is under way share the next."""
+
+    def __init__(self, inbox: PostgresInbox, clock: Clock) -> None:
+        self._inbox = inbox
+        self._clock = clock
+        self._store = Gathering(inbox.store_all, max_items=MAX_STORED_AT_ONCE)
+
+    async def store(self, event: StripeEvent) -> bool:
+        try:
+            return await self._store(ReceivedEvent(event, self._clock.now()))
+        except (SQLAlchemyError, OSError) as error:
+            raise BufferUnavailableError(type(error).__name__) from error
+
+    async def check(self) -> None:
+        try:
+            await self._inbox.ping()
+        except (SQLAlchemyError, OSError) as error:
+            raise BufferUnavailableError(type(error).__name__) from error
+
+    async def close(self) -> None:
+        await self._store.close()

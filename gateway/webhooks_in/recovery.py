@@ -1,0 +1,157 @@
+"""Closing gaps: fetches the events that no webhook has brought.
+
+Stripe lists the events of one account. Those of connected accounts, of which a platform may have
+thousands, are looked at in turn, some in each round.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.stripe_client.client import StripeClient
+from gateway.stripe_client.outcome import OutcomeClass
+from gateway.webhooks_in import telemetry
+from gateway.webhooks_in.event import NotAnEventError, ReceivedEvent, read_event
+from gateway.webhooks_in.inbox import PostgresInbox
+from runtime.clock import Clock
+from runtime.logs import get_logger
+
+# Stripe keeps events for 30 days: https://docs.stripe.com/api/events
+EVENTS_KEPT = timedelta(days=30)
+INTERVAL_SECONDS = 600.0
+PAGE_SIZE = 100
+# Of one round of one corridor, in each direction.
+MAX_PAGES = 1000
+# What is older than this is listed once by one process; what is younger may still be in delivery.
+SETTLED = timedelta(hours=1)
+# Connected accounts of a corridor that are looked at in a round.
+ACCOUNTS_PER_ROUND = 100
+
+# The next connected accounts of a corridor after a number, so many at most, with their numbers.
+ConnectedAccounts = Callable[[str, int, int], Awaitable[list[tuple[int, str]]]]
+
+log = get_logger(__name__)
+
+
+class EventRecovery:
+    """Lists undelivered events of every corridor at start and then on a schedule."""
+
+    def __init__(
+        self,
+        stripe_client: StripeClient,
+        inbox: PostgresInbox,
+        clock: Clock,
+        connected: ConnectedAccounts,
+    ) -> None:
+        self._stripe = stripe_client
+        self._inbox = inbox
+        self._clock = clock
+        self._connected = connected
+        # By corridor and connected account, which is None for the corridor's own.
+        self._positions: dict[tuple[str, str | None], str] = {}
+        self._last_account: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        while True:
+            for corridor in self._stripe.corridors:
+                try:
+                    await self.recover(corridor)
+                    await self.recover_connected(corridor)
+                except (SQLAlchemyError, OSError) as error:
+                    log.warning("webhook_recovery_failed", error=type(error).__name__)
+            await asyncio.sleep(INTERVAL_SECONDS)
+
+    async def recover_connected(self, corridor: str) -> int:
+        """The same for the next connected accounts of a corridor."""
+        after = self._last_account.get(corridor, 0)
+        accounts = await self._connected(corridor, after, ACCOUNTS_PER_ROUND)
+        stored = 0
+        for number, account in accounts:
+            stored += await self.recover(corridor, account)
+            self._last_account[corridor] = number
+        if len(accounts) < ACCOUNTS_PER_ROUND:
+            self._last_account[corridor] = 0
+        return stored
+
+    async def recover(self, corridor: str, account: str | None = None) -> int:
+        """Stores what is missing of one account, oldest first; the number of events.
+
+        One page is in memory at a time. If Stripe fails on the way, the next round goes on where
+        this one stopped.
+        """
+        stored = 0
+        after = self._positions.get((corridor, account))
+        if after is None:
+            oldest = await self._oldest_page(corridor, account)
+            if not oldest:
+                return 0
+            stored += await self._store(corridor, account, oldest)
+            after = str(oldest[0]["id"])
+        for _ in range(MAX_PAGES):
+            page = await self._page(corridor, account, {"ending_before": after})
+            if not page:
+                break
+            stored += await self._store(corridor, account, page)
+            after = str(page[0]["id"])
+        else:
+            log.error("webhook_recovery_goes_on_later", corridor=corridor, pages=MAX_PAGES)
+        if stored:
+            telemetry.recovered.labels(corridor).inc(stored)
+            log.warning("webhooks_recovered", corridor=corridor, events=stored)
+        return stored
+
+    async def _oldest_page(self, corridor: str, account: str | None) -> list[dict[str, Any]]:
+        """Stripe lists the newest first, so the way to the oldest leads past all."""
+        kept_since = int((self._clock.now() - EVENTS_KEPT).timestamp())
+        page = oldest = await self._page(corridor, account, {"created": {"gte": kept_since}})
+        for _ in range(MAX_PAGES):
+            if page is None or len(page) < PAGE_SIZE:
+                break
+            page = await self._page(
+                corridor,
+                account,
+                {"created": {"gte": kept_since}, "starting_after": page[-1]["id"]},
+            )
+            oldest = page or oldest
+        else:
+            log.error("webhook_recovery_truncated", corridor=corridor, pages=MAX_PAGES)
+        return [] if page is None else oldest or []
+
+    async def _page(
+        self, corridor: str, account: str | None, place: dict[str, Any]
+    ) -> list[dict[str, Any]] | None:
+        """A page of undelivered events, newest first; None if Stripe does not say."""
+        outcome = await self._stripe.records.list_events(
+            corridor,
+            {"delivery_success": False, "limit": PAGE_SIZE, **place},
+            stripe_account=account,
+        )
+        if not outcome.succeeded or outcome.object is None:
+            log.warning("webhook_recovery_stopped", corridor=corridor)
+            if outcome.outcome_class is OutcomeClass.REJECTED:
+                # Perhaps Stripe has forgotten the event that we stood at: begin anew.
+                self._positions.pop((corridor, account), None)
+            return None
+        page: list[dict[str, Any]] = outcome.object["data"]
+        return page
+
+    async def _store(self, corridor: str, account: str | None, page: list[dict[str, Any]]) -> int:
+        now = self._clock.now()
+        received: list[ReceivedEvent] = []
+        for listed in reversed(page):
+            # An account that asks for its own events need not be told whose they are.
+            values = listed if account is None else {**listed, "account": account}
+            try:
+                received.append(ReceivedEvent(read_event(json.dumps(values), corridor), now))
+            except NotAnEventError as error:
+                log.warning("webhook_recovery_skipped", corridor=corridor, reason=str(error))
+        stored = await self._inbox.store_all(received)
+        for one in received:
+            if one.event.created_time <= now - SETTLED:
+                self._positions[corridor, account] = one.event.event_id
+        return stored.count(True)

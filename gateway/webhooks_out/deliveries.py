@@ -1,0 +1,237 @@
+"""Deliveries in the database: made from the stream, leased, fenced, settled, put back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.payments.store.events import StoredEvent
+from gateway.payments.store.schema import EVENT
+from gateway.webhooks_out.domain import Attempt, DeliveryState, Endpoint, EndpointState, Verdict
+from gateway.webhooks_out.store import DELIVERY, ENDPOINT, endpoint_of
+from runtime.sql_files import sql_statement
+
+# Events that one step of dispatching looks at.
+DISPATCH_BATCH = 500
+# An endpoint with so many deliveries that are pending is not given more; its cursor waits.
+MAX_BACKLOG = 1_000
+KEEP_DELIVERED = timedelta(days=30)
+PURGE_BATCH = 1_000
+_CLAIM_LOCK = 7_301_004
+
+_CLAIM = sql_statement(__file__, "claim_deliveries")
+_PENDING = DELIVERY.c.state == DeliveryState.PENDING
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedDelivery:
+    """A delivery under our lease."""
+
+    delivery_number: int
+    endpoint_id: str
+    sequence: int
+    attempts: int
+    fencing_token: int
+
+
+async def behind(connection: AsyncConnection) -> list[str]:
+    """The endpoints that the stream is ahead of."""
+    newest = select(func.coalesce(func.max(EVENT.c.sequence), 0)).scalar_subquery()
+    statement = select(ENDPOINT.c.id).where(
+        ENDPOINT.c.state == EndpointState.ENABLED, ENDPOINT.c.dispatched_sequence < newest
+    )
+    return list((await connection.execute(statement)).scalars())
+
+
+async def dispatch(connection: AsyncConnection, endpoint_id: str, now: datetime) -> bool:
+    """Makes deliveries of the next events for one endpoint and moves its cursor, in one
+    transaction; True if there may be more at once. Events that were sent before are sent anew."""
+    statement = (
+        select(ENDPOINT)
+        .where(ENDPOINT.c.id == endpoint_id, ENDPOINT.c.state == EndpointState.ENABLED)
+        .with_for_update(skip_locked=True)
+    )
+    row = (await connection.execute(statement)).first()
+    if row is None or await _backlog(connection, endpoint_id) >= MAX_BACKLOG:
+        return False
+    endpoint = endpoint_of(row)
+    events = await _next_events(connection, endpoint.dispatched_sequence)
+    if not events:
+        return False
+    await _add(connection, endpoint, events, now)
+    await connection.execute(
+        update(ENDPOINT)
+        .where(ENDPOINT.c.id == endpoint_id)
+        .values(dispatched_sequence=events[-1].sequence)
+    )
+    return len(events) == DISPATCH_BATCH
+
+
+async def claim(
+    connection: AsyncConnection, now: datetime, lease_until: datetime, limit: int
+) -> list[ClaimedDelivery]:
+    """Leases what is due, as far as the endpoints have room; nothing if another process is at
+    it right now."""
+    locked = await connection.execute(select(func.pg_try_advisory_xact_lock(_CLAIM_LOCK)))
+    if not locked.scalar_one():
+        return []
+    parameters = {"now": now, "lease_until": lease_until, "limit": limit}
+    rows = await connection.execute(_CLAIM, parameters)
+    return [ClaimedDelivery(**row._mapping) for row in rows]
+
+
+async def settle(
+    connection: AsyncConnection,
+    claimed: ClaimedDelivery,
+    attempt: Attempt,
+    verdict: Verdict,
+    now: datetime,
+) -> bool:
+    """Writes what came of an attempt, unless another process has leased the delivery since."""
+    ended = verdict.state is not DeliveryState.PENDING
+    statement = (
+        update(DELIVERY)
+        .where(
+            DELIVERY.c.delivery_number == claimed.delivery_number,
+            DELIVERY.c.fencing_token == claimed.fencing_token,
+            _PENDING,
+        )
+        .values(
+            state=verdict.state,
+            attempts=claimed.attempts + 1,
+            next_attempt_time=now + (verdict.wait or timedelta(0)),
+            lease_until=None,
+            last_http_status=attempt.http_status,
+            last_failure=attempt.failure,
+            end_time=now if ended else None,
+        )
+    )
+    return (await connection.execute(statement)).rowcount == 1
+
+
+async def events_of(connection: AsyncConnection, sequences: Sequence[int]) -> list[StoredEvent]:
+    """Events of the stream by their sequences."""
+    statement = select(
+        EVENT.c.sequence,
+        EVENT.c.transition,
+        EVENT.c.previous_state,
+        EVENT.c.snapshot,
+        EVENT.c.record_time,
+    ).where(EVENT.c.sequence.in_(sequences))
+    return [StoredEvent(**row._mapping) for row in await connection.execute(statement)]
+
+
+async def list_deliveries(
+    connection: AsyncConnection, endpoint_id: str, state: str, after: int, limit: int
+) -> list[Any]:
+    """Rows of an endpoint's deliveries, oldest first, after a number."""
+    statement = (
+        select(DELIVERY)
+        .where(DELIVERY.c.endpoint_id == endpoint_id, DELIVERY.c.delivery_number > after)
+        .order_by(DELIVERY.c.delivery_number)
+        .limit(limit)
+    )
+    if state:
+        statement = statement.where(DELIVERY.c.state == state)
+    return list((await connection.execute(statement)).all())
+
+
+async def put_back(
+    connection: AsyncConnection, endpoint_id: str, delivery_number: int, now: datetime
+) -> bool:
+    """Has a delivery that has ended sent again; False if there is none such."""
+    statement = (
+        update(DELIVERY)
+        .where(
+            DELIVERY.c.endpoint_id == endpoint_id,
+            DELIVERY.c.delivery_number == delivery_number,
+            ~_PENDING,
+        )
+        .values(_afresh(now))
+    )
+    return (await connection.execute(statement)).rowcount == 1
+
+
+async def drop_pending(connection: AsyncConnection, endpoint_id: str) -> None:
+    """Deletes what a deleted endpoint was not sent."""
+    await connection.execute(
+        delete(DELIVERY).where(DELIVERY.c.endpoint_id == endpoint_id, _PENDING)
+    )
+
+
+async def purge(connection: AsyncConnection, now: datetime) -> int:
+    """Deletes what was delivered long ago, at most `PURGE_BATCH`; returns how many."""
+    old = (
+        select(DELIVERY.c.delivery_number)
+        .where(
+            DELIVERY.c.state == DeliveryState.DELIVERED,
+            DELIVERY.c.end_time < now - KEEP_DELIVERED,
+        )
+        .limit(PURGE_BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    statement = delete(DELIVERY).where(DELIVERY.c.delivery_number.in_(old))
+    return int((await connection.execute(statement)).rowcount)
+
+
+async def _backlog(connection: AsyncConnection, endpoint_id: str) -> int:
+    pending = (
+        select(DELIVERY.c.delivery_number)
+        .where(DELIVERY.c.endpoint_id == endpoint_id, _PENDING)
+        .limit(MAX_BACKLOG)
+        .subquery()
+    )
+    return (await connection.execute(select(func.count()).select_from(pending))).scalar_one()
+
+
+async def _next_events(connection: AsyncConnection, sequence: int) -> list[Any]:
+    statement = (
+        select(EVENT.c.sequence, EVENT.c.payment_id, EVENT.c.merchant_id, EVENT.c.transition)
+        .where(EVENT.c.sequence > sequence)
+        .order_by(EVENT.c.sequence)
+        .limit(DISPATCH_BATCH)
+    )
+    return list((await connection.execute(statement)).all())
+
+
+async def _add(
+    connection: AsyncConnection, endpoint: Endpoint, events: Sequence[Any], now: datetime
+) -> None:
+    rows = [
+        {
+            "endpoint_id": endpoint.id,
+            "sequence": event.sequence,
+            "payment_id": event.payment_id,
+            "fencing_token": 0,
+            "create_time": now,
+            **_afresh(now),
+        }
+        for event in events
+        if endpoint.takes(event.merchant_id, event.transition)
+    ]
+    if not rows:
+        return
+    statement = upsert(DELIVERY)
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["endpoint_id", "sequence"], set_=_afresh(now), where=~_PENDING
+        ),
+        rows,
+    )
+
+
+def _afresh(now: datetime) -> dict[str, Any]:
+    """What a delivery is like before its first attempt."""
+    return {
+        "state": DeliveryState.PENDING,
+        "attempts": 0,
+        "next_attempt_time": now,
+        "lease_until": None,
+        "last_http_status": 0,
+        "last_failure": "",
+        "end_time": None,
+    }

@@ -1,0 +1,81 @@
+"""What is read from an event, and who deals with it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.webhooks_in.event import StripeEvent, read_event
+from gateway.webhooks_in.router import EventRouter
+from tests.gateway.webhooks_in.conftest import event_body
+
+
+def test_handlers_are_found_by_type() -> None:
+    async def one(_event: StripeEvent) -> None: ...
+
+    async def other(_event: StripeEvent) -> None: ...
+
+    router = EventRouter({"charge.*": one, "charge.dispute.created": other})
+    assert router.handler_of("charge.updated") is one
+    assert router.handler_of("charge.dispute.closed") is one
+    assert router.handler_of("charge.dispute.created") is other
+    assert router.handler_of("v1.charge.updated") is one, "a thin event of the same happening"
+    assert router.handler_of("charges.updated") is None
+    assert router.handler_of("charge") is None
+    for wrong in ("*", "charge*", ""):
+        with pytest.raises(ValueError, match="not a type"):
+            EventRouter({wrong: one})
+
+
+@pytest.mark.parametrize(
+    ("values", "subject"),
+    [
+        ({"object": {"id": "pi_1", "object": "payment_intent"}}, "pi_1"),
+        ({"object": {"id": "ch_1", "object": "charge", "payment_intent": "pi_1"}}, "pi_1"),
+        ({"object": {"id": "re_1", "payment_intent": {"id": "pi_1"}}}, "pi_1"),
+        ({"object": {"id": "ch_1", "object": "charge", "payment_intent": None}}, "ch_1"),
+        ({"object": {"id": "acct_1", "object": "account"}, "account": "acct_1"}, "acct_1"),
+        (
+            {"object": {"id": "card_payments", "object": "capability", "account": "acct_1"}},
+            "acct_1",
+        ),
+        ({"object": {"id": "ba_1", "object": "bank_account", "account": "acct_1"}}, "acct_1"),
+        ({"object": {"id": "person_1", "object": "person"}, "account": "acct_1"}, "acct_1"),
+    ],
+)
+def test_events_are_serialised_by_what_they_are_about(values: dict[str, Any], subject: str) -> None:
+    assert read_event(event_body(**values), "eu").subject == f"eu/{subject}"
+
+
+def test_thin_events_are_read_as_pointers() -> None:
+    body = json.dumps(
+        {
+            "id": "evt_thin",
+            "object": "v2.core.event",
+            "type": "v2.core.account.updated",
+            "created": "2026-11-22T12:00:00.000Z",
+            "livemode": False,
+            "context": "acct_1",
+            "related_object": {"id": "acct_1", "type": "v2.core.account", "url": "/v2/…"},
+        }
+    )
+    read = read_event(body, "default")
+    assert (read.stripe_account, read.object_id, read.subject) == (
+        "acct_1",
+        "acct_1",
+        "default/acct_1",
+    )
+
+
+@pytest.mark.parametrize("context", ["acct_1", "org_1/acct_1"])
+def test_a_thin_events_context_may_be_a_path(context: str) -> None:
+    thin = {
+        "id": "evt_test_1",
+        "object": "v2.core.event",
+        "type": "v1.charge.updated",
+        "created": "2026-11-22T12:00:00Z",
+        "livemode": False,
+        "context": context,
+        "related_object": {"id": "ch_1", "type": "charge", "url": "/v1/charges/ch_1"},
+    }
+    assert read_event(json.dumps(thin), "default").stripe_account == "acct_1"

@@ -1,0 +1,161 @@
+"""Events that no webhook brought are fetched."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.merchants.store import MerchantStore
+from gateway.stripe_client.client import StripeClient
+from gateway.stripe_client.corridors import Corridor
+from gateway.stripe_client.wiring import open_stripe_client
+from gateway.webhooks_in import recovery as module
+from gateway.webhooks_in.inbox import PostgresInbox
+from gateway.webhooks_in.recovery import EventRecovery
+from runtime.clock import ManualClock
+from sandbox.stripe_twin.twin import Twin, running_twin
+
+CHARGE = {
+    "amount": 1000,
+    "currency": "eur",
+    "confirm": True,
+    "payment_method": "pm_card_visa",
+    "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+}
+
+
+async def nobody(_corridor: str, _after: int, _limit: int) -> list[tuple[int, str]]:
+    """No connected accounts."""
+    return []
+
+
+@pytest.fixture
+async def twin() -> AsyncIterator[Twin]:
+    async with running_twin(seed=5) as running:
+        yield running
+
+
+@pytest.fixture
+async def stripe_client(twin: Twin, engine: AsyncEngine) -> AsyncIterator[StripeClient]:
+    corridor = Corridor(
+        name="default",
+        api_key=SecretStr(twin.account().secret_key),
+        api_base=twin.url,
+        webhook_secrets=(SecretStr("whsec_bench"),),
+    )
+    async with open_stripe_client([corridor], engine) as opened:
+        yield opened.client
+
+
+async def test_missing_events_are_stored_once_and_in_order(
+    twin: Twin, stripe_client: StripeClient, engine: AsyncEngine
+) -> None:
+    # Nobody listens at this address: Stripe cannot deliver.
+    twin.register_webhook("http://127.0.0.1:1/webhooks/stripe/default")
+    clock = ManualClock(datetime.now(UTC))
+    inbox = PostgresInbox(engine, clock)
+    for number in range(2):
+        made = await stripe_client.create_payment_intent("default", CHARGE, f"key-{number}")
+        assert made.succeeded
+    recovery = EventRecovery(stripe_client, inbox, clock, nobody)
+    assert await recovery.recover("default") > 0
+    assert await recovery.recover("default") == 0
+    async with engine.connect() as connection:
+        rows = (
+            await connection.execute(
+                text("SELECT event_type, created_time FROM webhook_event ORDER BY sequence")
+            )
+        ).all()
+    types = [row.event_type for row in rows]
+    assert types.count("payment_intent.succeeded") == 2
+    assert types.index("payment_intent.created") < types.index("payment_intent.succeeded")
+    times = [row.created_time for row in rows]
+    assert times == sorted(times)
+
+
+async def test_an_outage_of_stripe_leaves_recovery_for_later(
+    twin: Twin, stripe_client: StripeClient, engine: AsyncEngine
+) -> None:
+    clock = ManualClock(datetime.now(UTC))
+    twin.outage("error")
+    recovery = EventRecovery(stripe_client, PostgresInbox(engine, clock), clock, nobody)
+    twin.register_webhook("http://127.0.0.1:1/webhooks/stripe/default")
+    assert await recovery.recover("default") == 0
+    twin.outage("off")
+    await stripe_client.create_payment_intent("default", CHARGE, "key-1")
+    assert await recovery.recover("default") > 0
+
+
+async def test_many_missing_events_are_stored_page_by_page_and_where_it_stopped(
+    twin: Twin, stripe_client: StripeClient, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.webhooks_in.recovery.PAGE_SIZE", 3)
+    monkeypatch.setattr("gateway.webhooks_in.recovery.MAX_PAGES", 5)
+    twin.register_webhook("http://127.0.0.1:1/webhooks/stripe/default")
+    clock = ManualClock(datetime.now(UTC))
+    for number in range(4):
+        await stripe_client.create_payment_intent("default", CHARGE, f"key-{number}")
+    recovery = EventRecovery(stripe_client, PostgresInbox(engine, clock), clock, nobody)
+    # Each of them makes four events at the least, and two hours later they are settled.
+    clock.advance(timedelta(hours=2))
+    rounds = [await recovery.recover("default") for _ in range(3)]
+    assert rounds[0] > 0
+    assert rounds[-1] == 0
+    async with engine.connect() as connection:
+        rows = (
+            await connection.execute(
+                text("SELECT event_id, created_time FROM webhook_event ORDER BY sequence")
+            )
+        ).all()
+    events = await stripe_client.records.list_events("default", {"limit": 100})
+    assert events.object is not None
+    listed = [event["id"] for event in events.object["data"]]
+    assert [row.event_id for row in rows] == listed[::-1]
+    twin.outage("error")
+    assert await recovery.recover("default") == 0
+    twin.outage("off")
+    await stripe_client.create_payment_intent("default", CHARGE, "key-later")
+    assert await recovery.recover("default") > 0
+
+
+async def test_connected_accounts_are_looked_at_in_turn(
+    twin: Twin, stripe_client: StripeClient, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ACCOUNTS_PER_ROUND", 2)
+    twin.register_webhook("http://127.0.0.1:1/webhooks/stripe/default", connect=True)
+    clock = ManualClock(datetime.now(UTC))
+    merchants = MerchantStore(engine, clock)
+    accounts = []
+    for number in range(4):
+        made = await stripe_client.accounts.create_account(
+            "default", {"country": "US", "type": "custom"}, f"account-{number}"
+        )
+        assert made.object is not None
+        accounts.append(made.object["id"])
+        await merchants.add(
+            merchant_id=f"m_{number}",
+            corridor="default",
+            request_id=f"merchant-{number}",
+            stripe_account_id=accounts[-1],
+        )
+    # We may no longer ask for this one.
+    await merchants.disconnect("m_3")
+    for account in accounts:
+        twin.complete_onboarding(account)
+    recovery = EventRecovery(
+        stripe_client, PostgresInbox(engine, clock), clock, merchants.accounts_after
+    )
+    rounds = [await recovery.recover_connected("default") for _ in range(4)]
+    assert rounds[0] > 0 < rounds[1]
+    # Begun anew, and everything was there.
+    assert rounds[2:] == [0, 0]
+    async with engine.connect() as connection:
+        rows = await connection.execute(
+            text("SELECT DISTINCT stripe_account, event_type FROM webhook_event")
+        )
+    found = {tuple(row) for row in rows}
+    assert {account for account, _ in found} == set(accounts[:3])
+    assert {(account, "account.updated") for account in accounts[:3]} <= found
