@@ -26,11 +26,11 @@ from bench.process import connections_to, memory_mib
 from gateway.v1 import corridor_service_pb2 as corridor_service
 from gateway.v1 import payment_pb2 as payment
 from gateway.v1 import payment_service_pb2 as payments
-from runtime.embedded_postgres import temporary_server
 from sandbox.addresses import Ports
 from sandbox.clients import open_clients
 from sandbox.databases import SERVICES, databases_beside
 from sandbox.demo.shop import FINAL_STATES, Shop
+from sandbox.embedded_postgres import temporary_server
 from sandbox.engine import Engine
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
 from sandbox.twin_admin import TwinAdmin

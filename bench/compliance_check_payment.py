@@ -32,8 +32,8 @@ from compliance.v1 import (
 )
 from compliance.v1.compliance_service_pb2_grpc import ComplianceServiceStub
 from compliance.v1.subject_service_pb2_grpc import SubjectServiceStub
-from runtime.embedded_postgres import temporary_server
 from runtime.postgres import create_engine
+from sandbox.embedded_postgres import temporary_server
 
 NAME = "compliance.check_payment"
 CALLERS = 16

@@ -20,11 +20,11 @@ from bench.cpu import Meter, meter_of
 from bench.rounds import Round, send
 from gateway.v1 import payment_pb2 as payment
 from gateway.v1.payment_service_pb2 import CreatePaymentRequest
-from runtime.embedded_postgres import temporary_server
 from sandbox.addresses import Ports
 from sandbox.clients import open_clients
 from sandbox.databases import SERVICES, databases_beside
 from sandbox.demo.shop import FINAL_STATES, Shop
+from sandbox.embedded_postgres import temporary_server
 from sandbox.engine import Engine, wait_until_answering
 from sandbox.polling import poll
 from sandbox.stripe_twin.accounts import BACKUP_ACCOUNT, DEFAULT_ACCOUNT

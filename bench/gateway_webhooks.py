@@ -29,9 +29,9 @@ import psycopg
 from bench.arrivals import Arrivals, arrive, median_percentile_ms, percentile
 from bench.benchmark import Benchmark, Target, with_target
 from bench.cpu import Meter, meter_of, spent_between
-from runtime.embedded_postgres import temporary_server
 from sandbox.addresses import Ports
 from sandbox.databases import databases_beside
+from sandbox.embedded_postgres import temporary_server
 from sandbox.engine import Engine, wait_until_answering
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
 from sandbox.twin_admin import TwinAdmin

@@ -25,8 +25,9 @@ import psycopg
 
 from bench.ledger_parts import ACCOUNTS, RunningLedger, free_port, started
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
-from runtime.embedded_postgres import EmbeddedPostgres, default_directory
 from runtime.migrations import migrate
+from runtime.state_folder import default_directory
+from sandbox.embedded_postgres import EmbeddedPostgres
 
 SIZE_VARIABLE = "BENCH_HISTORY"
 DEFAULT_SIZE = 1_000_000

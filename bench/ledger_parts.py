@@ -23,8 +23,8 @@ from ledger.v1.entry_pb2 import EntryInput
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from ledger.v1.money_pb2 import Money
 from ledger.v1.transaction_pb2 import TransactionInput
-from runtime.embedded_postgres import EmbeddedPostgres, temporary_server
 from runtime.message_size import MAX_MESSAGE_BYTES
+from sandbox.embedded_postgres import EmbeddedPostgres, temporary_server
 
 LEDGER = "bench"
 # As many as TigerBeetle's own benchmark has.

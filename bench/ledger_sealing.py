@@ -21,7 +21,7 @@ from bench.ledger_rounds import in_batches, one_by_one
 from bench.rounds import Round, alternate, compared
 from ledger.v1.audit_service_pb2 import GetCheckpointRequest
 from ledger.v1.audit_service_pb2_grpc import AuditServiceStub
-from runtime.embedded_postgres import temporary_server
+from sandbox.embedded_postgres import temporary_server
 
 NAME = "ledger.sealing"
 ROUNDS = 5

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from ledger.config import LedgerSettings
 from ledger.notes import NoteError, SignerKey
+from runtime.state_folder import default_directory, make_private
 
 SANDBOX_KEY_NAME = "ledger-sandbox"
 SANDBOX_KEY_FILE = "ledger-signing.key"
@@ -27,10 +28,6 @@ def signing_key(settings: LedgerSettings) -> SignerKey:
     """The key of the settings; in the sandbox, where there may be none, the machine's own."""
     if settings.signing_key is not None:
         return SignerKey.parse(settings.signing_key.get_secret_value())
-    # Only who needs the embedded server's folder looks where it is.
-    from runtime.embedded_postgres import default_directory
-    from runtime.postgres_wheel import make_private
-
     directory = default_directory()
     make_private(directory.parent)
     make_private(directory)

@@ -1,6 +1,7 @@
 """Connections to PostgreSQL, each in the role with the least rights that does the work."""
 
 import asyncio
+import importlib
 from typing import Any, cast
 
 import psycopg
@@ -10,7 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
-from runtime.config import ServiceSettings
+from runtime.config import Environment, ServiceSettings
 from runtime.pool_check import check_when_in_doubt
 from runtime.statement_tracing import trace_statements
 
@@ -19,6 +20,9 @@ POOL_TIMEOUT_SECONDS = 5.0
 # What a call that was cut off may still do: one that a client gave up, or that a stop cancelled.
 CLOSE_TIMEOUT_SECONDS = 5.0
 _CLOSE_LOOKS = 500
+# By name, and only when it is needed: no service imports the sandbox, and an image of services
+# alone does without it. The module has `database_url(name)`, which starts what is not running.
+EMBEDDED_SERVER_MODULE = "sandbox.embedded_postgres"
 # A dead peer is noticed in about 15 s: TCP's own default is two hours.
 TCP_OPTIONS = {
     "keepalives_idle": "5",
@@ -26,6 +30,10 @@ TCP_OPTIONS = {
     "keepalives_count": "2",
     "tcp_user_timeout": "15000",
 }
+
+
+class NoDatabaseError(RuntimeError):
+    """No database is set, and there is none to fall back on; the message says what to do."""
 
 
 def create_engine(
@@ -69,16 +77,30 @@ async def connect(
 
 
 async def database_urls(settings: ServiceSettings) -> tuple[str, str]:
-    """The service's login and the owner's; this machine's embedded database when none is set."""
-    if settings.database_url is None:
-        # Only who needs the embedded server has it installed.
-        from runtime.embedded_postgres import database_url
+    """The service's login and the owner's; in the sandbox, where none may be set, the embedded one.
 
-        url = await asyncio.to_thread(database_url, settings.service_name)
+    Raises `NoDatabaseError`.
+    """
+    if settings.database_url is None:
+        url = await asyncio.to_thread(_embedded_url, settings)
         return url, url
     owner_url = settings.owner_url
     assert owner_url is not None, "it falls back to the service's login"
     return settings.database_url.get_secret_value(), owner_url.get_secret_value()
+
+
+def _embedded_url(settings: ServiceSettings) -> str:
+    variable = f"{settings.service_name.upper()}_DATABASE_URL"
+    if settings.env is not Environment.SANDBOX:
+        raise NoDatabaseError(f"ENV={settings.env} needs {variable} or {variable}_FILE")
+    try:
+        embedded = importlib.import_module(EMBEDDED_SERVER_MODULE)
+    except ModuleNotFoundError as error:
+        raise NoDatabaseError(
+            f"no database: set {variable}, or run where the package `sandbox` is, which brings one"
+        ) from error
+    url: str = embedded.database_url(settings.service_name)
+    return url
 
 
 async def ping(engine: AsyncEngine) -> None:

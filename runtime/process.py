@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from runtime import logs, telemetry
 from runtime.config import ServiceSettings
+from runtime.postgres import NoDatabaseError
 from runtime.server import RpcServer
 
 EXIT_BAD_SETTINGS = 2
@@ -46,6 +47,9 @@ def run_service(
     provider = telemetry.setup(settings.service_name, settings.otlp_endpoint)
     try:
         uvloop.run(_serve(settings, open_service))
+    except NoDatabaseError as error:
+        print(f"{settings.service_name}: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_SETTINGS)
     finally:
         if provider is not None:
             provider.shutdown()

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import make_url
 
-from runtime import embedded_postgres
+from sandbox import embedded_postgres
 
 SERVICES = ("ledger", "gateway", "compliance")
 

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from runtime.embedded_postgres import temporary_server
+from sandbox.embedded_postgres import temporary_server
 
 URL_VARIABLES = ("LEDGER_DATABASE_URL", "GATEWAY_DATABASE_URL", "COMPLIANCE_DATABASE_URL")
 NewDatabase = Callable[[str], str]

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from runtime.embedded_postgres import EmbeddedPostgres, temporary_server
 from runtime.migrations import migrate
 from runtime.postgres import connect
-from runtime.postgres_wheel import binaries
+from sandbox.embedded_postgres import EmbeddedPostgres, temporary_server
+from sandbox.postgres_wheel import binaries
 from tests.deploy.compose import OWN_SERVICES, PROJECT
 
 

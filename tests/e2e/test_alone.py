@@ -1,5 +1,8 @@
 """Each service alone: its own database, no other service, called with `buf curl` by reflection."""
 
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -7,10 +10,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from runtime.embedded_postgres import DIRECTORY_VARIABLE, EmbeddedPostgres
+from ledger.notes import SignerKey
+from runtime.process import EXIT_BAD_SETTINGS
+from runtime.state_folder import DIRECTORY_VARIABLE
 from sandbox.addresses import Ports, at
+from sandbox.embedded_postgres import EmbeddedPostgres
 from sandbox.engine import wait_until_answering
-from sandbox.processes import ServiceProcess
+from sandbox.processes import PROJECT, ServiceProcess
 from tests.e2e.buf import buf_curl, call
 
 PORT_FIELDS = {
@@ -145,3 +151,25 @@ async def test_without_a_database_url_it_brings_its_own(
             assert 'dependency_up{dependency="database"' in await response.text()
     # The service was the last user of its server, which is stopped before the folder goes.
     EmbeddedPostgres(short_directory).stop_when_unused()
+
+
+@pytest.mark.parametrize("service", PORT_FIELDS)
+def test_without_the_sandbox_it_asks_for_a_database_url(service: str, tmp_path: Path) -> None:
+    """In an image of services alone, whose one line says what to set."""
+    for package in ("runtime", "ledger", "gateway", "compliance"):
+        (tmp_path / package).symlink_to(PROJECT / package)
+    ran = subprocess.run(
+        [sys.executable, "-m", service],
+        cwd=tmp_path,
+        env=os.environ
+        | {
+            "LEDGER_SIGNING_KEY": SignerKey.generate("alone").secret_text(),
+            f"{service.upper()}_HTTP_ADDRESS": "127.0.0.1:0",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == EXIT_BAD_SETTINGS
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith(f"{service}: no database: set {service.upper()}_DATABASE_URL")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.embedded_postgres import DIRECTORY_VARIABLE, EmbeddedPostgres
+from runtime.state_folder import DIRECTORY_VARIABLE
+from sandbox.embedded_postgres import EmbeddedPostgres
 from sandbox.polling import poll
 from sandbox.processes import PROJECT
 

@@ -2,16 +2,26 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import event, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from runtime import postgres
+from runtime.config import Environment, ServiceSettings
 from runtime.migrations import migrate
-from runtime.postgres import close_engine, connect, create_engine, ping
+from runtime.postgres import (
+    NoDatabaseError,
+    close_engine,
+    connect,
+    create_engine,
+    database_urls,
+    ping,
+)
 
 SAMPLE = "tests.runtime.sample"
 
@@ -93,3 +103,22 @@ def told_of_returns(engine: AsyncEngine) -> list[object]:
     returned: list[object] = []
     event.listen(engine.sync_engine, "checkin", lambda connection, _: returned.append(connection))
     return returned
+
+
+class SampleSettings(ServiceSettings):
+    """A service that speaks mutual TLS, as every one does outside the sandbox."""
+
+    service_name = "sample"
+    listen_address: str = "127.0.0.1:0"
+    http_address: str = "127.0.0.1:0"
+    tls_certificate_file: Path | None = Path("sample.crt")
+    tls_key_file: Path | None = Path("sample.key")
+    tls_ca_file: Path | None = Path("ca.crt")
+
+
+@pytest.mark.parametrize("env", [Environment.STAGING, Environment.PRODUCTION])
+async def test_outside_the_sandbox_a_database_url_is_required(env: Environment) -> None:
+    with pytest.raises(NoDatabaseError, match=f"ENV={env} needs SAMPLE_DATABASE_URL"):
+        await database_urls(SampleSettings(env=env))
+    given = SampleSettings(env=env, database_url=SecretStr("postgresql://a@b/c"))
+    assert await database_urls(given) == ("postgresql://a@b/c",) * 2

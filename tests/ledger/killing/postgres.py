@@ -9,7 +9,7 @@ from random import Random
 
 import psycopg
 
-from runtime.embedded_postgres import EmbeddedPostgres
+from sandbox.embedded_postgres import EmbeddedPostgres
 from sandbox.polling import poll
 from sandbox.processes import ServiceProcess
 from tests.ledger.killing.postgres_keeper import WITHOUT_FSYNC

@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from runtime.embedded_postgres import EmbeddedPostgres
+from sandbox.embedded_postgres import EmbeddedPostgres
 
 WITHOUT_FSYNC = "--without-fsync"
 

@@ -10,19 +10,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from runtime.embedded_postgres import (
-    DIRECTORY_VARIABLE,
-    EmbeddedPostgres,
-    default_directory,
-    temporary_server,
-)
+from runtime.state_folder import DIRECTORY_VARIABLE, default_directory
+from sandbox.embedded_postgres import EmbeddedPostgres, temporary_server
 from tests.folders import short_folder
 
 # Says when it uses the server, then does so until its standard input closes.
 USER = """
 import sys
 from tests.folders import short_folder
-from runtime.embedded_postgres import database_url
+from sandbox.embedded_postgres import database_url
 print(database_url("orders"), flush=True)
 sys.stdin.read()
 """

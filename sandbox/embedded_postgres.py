@@ -22,9 +22,9 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from runtime.postgres_wheel import binaries, make_private, server_account
+from runtime.state_folder import default_directory, make_private
+from sandbox.postgres_wheel import binaries, server_account
 
-DIRECTORY_VARIABLE = "EMBEDDED_POSTGRES_DIRECTORY"
 MAX_CONNECTIONS = 200
 # A Unix socket's path has at most 107 bytes on Linux and 103 on macOS.
 MAX_SOCKET_DIRECTORY_BYTES = 80
@@ -63,15 +63,6 @@ def temporary_server(*, durable: bool = False) -> Iterator["EmbeddedPostgres"]:
         yield server
     finally:
         server.close()
-
-
-def default_directory() -> Path:
-    """The folder of the shared server: one per user and project folder."""
-    if chosen := os.environ.get(DIRECTORY_VARIABLE):
-        return Path(chosen)
-    project = hashlib.sha256(str(Path(__file__).parent).encode()).hexdigest()[:12]
-    # A home or project folder is often closed to `nobody`, and too deep for a socket's path.
-    return Path("/var/tmp") / f"payment-engine-{os.getuid()}" / project  # noqa: S108
 
 
 class EmbeddedPostgres:
@@ -204,7 +195,7 @@ class EmbeddedPostgres:
     def _start_guardian(self) -> None:
         # A session of its own: Ctrl-C in the terminal must not reach it before the users are gone.
         keep_or_drop = "keep" if self._keep else "drop"
-        self._guardian = subprocess.Popen(  # noqa: S603
+        self._guardian = subprocess.Popen(
             [sys.executable, "-m", __name__, str(self._directory), keep_or_drop],
             cwd=Path(__file__).parent.parent,
             stdin=subprocess.DEVNULL,
@@ -230,7 +221,7 @@ class EmbeddedPostgres:
         account = server_account()
         # Files, not pipes: the server inherits them from pg_ctl and would keep a pipe open.
         with tempfile.TemporaryFile("w+") as errors:
-            finished = subprocess.run(  # noqa: S603
+            finished = subprocess.run(
                 [binaries() / program, *arguments],
                 cwd="/",
                 stdin=subprocess.DEVNULL,

@@ -14,19 +14,9 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from runtime.state_folder import make_private
+
 UNPRIVILEGED_USER = "nobody"
-
-
-def make_private(directory: Path) -> None:
-    """Makes a folder that only its owner can write to; refuses one that somebody else made."""
-    if directory in (Path(tempfile.gettempdir()), Path("/var/tmp"), Path("/")):  # noqa: S108
-        return
-    directory.mkdir(parents=True, exist_ok=True)
-    if directory.lstat().st_uid != os.geteuid():
-        raise PermissionError(f"{directory} belongs to another user")
-    if directory.name.startswith("payment-engine-") or "payment-engine-" in directory.parent.name:
-        # Others may pass through, which root's `nobody` must, but neither list nor write.
-        directory.chmod(0o711)
 
 
 def server_account() -> pwd.struct_passwd | None:
@@ -47,7 +37,7 @@ def binaries() -> Path:
     programs = Path("pginstall18") / "bin"
     account = server_account()
     try:
-        subprocess.run(  # noqa: S603
+        subprocess.run(
             [installed / programs / "postgres", "--version"],
             cwd="/",
             stdout=subprocess.DEVNULL,
@@ -62,7 +52,7 @@ def binaries() -> Path:
 
 def _copy(installed: Path) -> Path:
     version = hashlib.sha256(str(installed.stat().st_mtime_ns).encode()).hexdigest()[:12]
-    home = Path("/var/tmp") / f"payment-engine-{os.getuid()}"  # noqa: S108
+    home = Path("/var/tmp") / f"payment-engine-{os.getuid()}"
     target = home / f"wheel-{version}"
     if not target.exists():
         make_private(home)
