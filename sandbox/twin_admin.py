@@ -17,7 +17,7 @@ class TwinAdminError(RuntimeError):
 
 
 class TwinAdmin:
-    """Steers a twin and reads its books."""
+    """Controls a twin and reads its books."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         """`session` has the twin's address as its base URL."""
@@ -46,7 +46,7 @@ class TwinAdmin:
         return str(answer["id"])
 
     async def add_webhook_fault(self, **rule: Any) -> str:
-        """Switches a fault of webhooks on (see `stripe_twin.webhook_faults.WebhookFault`)."""
+        """Switches a fault of webhooks on (see `stripe_twin.faults.WebhookFault`)."""
         answer = await self._call("POST", "webhook_faults", rule)
         return str(answer["id"])
 
@@ -55,7 +55,7 @@ class TwinAdmin:
         await self._call("DELETE", "webhook_faults")
 
     async def set_latency(self, account: str, seconds: float, **jitter: Any) -> None:
-        """What every answer of an account takes (see `stripe_twin.latencies.Latency`)."""
+        """What every answer of an account takes (see `stripe_twin.faults.Latency`)."""
         await self._call("POST", f"latencies/{account}", {"seconds": seconds, **jitter})
 
     async def change_settings(self, **settings: Any) -> None:
@@ -77,7 +77,7 @@ class TwinAdmin:
         outcome = "succeed" if passed else "fail"
         await self._call("POST", f"authenticate/{payment_intent}/{outcome}")
 
-    async def steer_card(
+    async def override_card(
         self, payment_method: str, decline: str | None, times: int | None = None
     ) -> None:
         """Makes a card decline with a decline code, `times` times or for good; None: as it was."""
@@ -115,7 +115,7 @@ class TwinAdmin:
     async def record_transaction(
         self, type_: str, amount: int, account: str = DEFAULT_ACCOUNT.name, **more: Any
     ) -> dict[str, Any]:
-        """Books a balance transaction of any type (see `interventions.LooseEntry`)."""
+        """Books a balance transaction of any type (see `overrides.BalanceEntry`)."""
         body = {"type": type_, "amount": amount, **more}
         transaction: dict[str, Any] = await self._call(
             "POST", f"balance_transactions/{account}", body

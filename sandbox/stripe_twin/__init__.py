@@ -8,10 +8,9 @@ from sandbox.stripe_twin.accounts import (
     EUROPE_ACCOUNT,
     JAPAN_ACCOUNT,
 )
-from sandbox.stripe_twin.faults import Fault, FaultKind
+from sandbox.stripe_twin.faults import Fault, FaultKind, WebhookFault, WebhookFaultKind
 from sandbox.stripe_twin.settings import TwinSettings
 from sandbox.stripe_twin.twin import DEFAULT_PORT, Twin, running_twin
-from sandbox.stripe_twin.webhook_faults import WebhookFault, WebhookFaultKind
 
 __all__ = [
     "ACCOUNTS",

@@ -1,9 +1,20 @@
-"""The Stripe accounts that exist in a new twin, with their keys and webhook secrets.
+"""The accounts of a twin: which a new one has, what each holds, and how one is found.
 
-Everything here is a fixed test value that opens nothing outside this twin.
+The keys and webhook secrets are fixed test values that open nothing outside this twin.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sandbox.stripe_twin.books import Books
+from sandbox.stripe_twin.cards import Decline, TestCard
+from sandbox.stripe_twin.clock import TwinClock
+from sandbox.stripe_twin.events import Event, EventLog, ThinEvent, thin_id
+from sandbox.stripe_twin.faults import Latency
+from sandbox.stripe_twin.idempotency import IdempotencyKeys
+from sandbox.stripe_twin.settings import TwinSettings
+from sandbox.stripe_twin.store import Collection, Identifiers, JsonObject, render
+from sandbox.stripe_twin.webhooks import WebhookSender
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +71,236 @@ JAPAN_ACCOUNT = PlatformAccount(
 ACCOUNTS = (DEFAULT_ACCOUNT, BACKUP_ACCOUNT)
 # Those that every twin has.
 ALL_ACCOUNTS = (*ACCOUNTS, EUROPE_ACCOUNT, JAPAN_ACCOUNT)
+
+
+_KINDS = (
+    "account",
+    "application_fee",
+    "bank_account",
+    "capability",
+    "charge",
+    "customer",
+    "dispute",
+    "identity.verification_report",
+    "identity.verification_session",
+    "payment_intent",
+    "payment_method",
+    "payout",
+    "refund",
+    "setup_attempt",
+    "setup_intent",
+    "tax.calculation",
+    "tax.registration",
+    "tax.transaction",
+    "tax_id",
+    "topup",
+    "transfer",
+    "v2.core.event_destination",
+    "webhook_endpoint",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The request that caused an event; both None for what Stripe does by itself."""
+
+    request_id: str | None = None
+    idempotency_key: str | None = None
+
+
+AUTOMATIC = Origin()
+
+
+@dataclass(slots=True)
+class SharedParts:
+    """What all accounts of a twin share."""
+
+    clock: TwinClock
+    identifiers: Identifiers
+    settings: TwinSettings
+    webhooks: WebhookSender
+    public_url: str = ""
+
+
+@dataclass(slots=True)
+class CardState:
+    """What the twin knows of a payment method's card and Stripe does not show."""
+
+    card: TestCard
+    used: bool = False
+    set_up: bool = False
+    # A refusal that a test gave to this card, and how often it still comes; None: for good.
+    decline_override: Decline | None = None
+    declines_left: int | None = None
+
+    def next_decline(self) -> Decline | None:
+        """How the issuer answers the next charge; None if it approves."""
+        if self.decline_override is None:
+            return self.card.decline
+        if self.declines_left is None:
+            return self.decline_override
+        self.declines_left -= 1
+        decline = self.decline_override
+        if self.declines_left == 0:
+            self.decline_override = None
+        return decline
+
+
+@dataclass(eq=False)
+class TwinAccount:
+    """The objects, events, keys and books of one account."""
+
+    account_id: str
+    name: str
+    secret_key: str
+    webhook_secret: str
+    default_currency: str
+    shared: SharedParts
+    country: str = "US"
+    platform: "TwinAccount | None" = None
+    # What each answer takes; a connected account's is its platform's.
+    latency: Latency = field(default_factory=Latency)
+    cards: dict[str, CardState] = field(default_factory=dict)
+    connected: dict[str, "TwinAccount"] = field(default_factory=dict)
+    tax_settings: JsonObject = field(default_factory=dict)
+    # The line items of tax calculations and transactions, and what a transaction was made of.
+    tax_lines: dict[str, list[JsonObject]] = field(default_factory=dict)
+    tax_sources: dict[str, str] = field(default_factory=dict)
+    # What a connected account has given of itself, as dotted paths of parameters.
+    provided: set[str] = field(default_factory=set)
+    # What the v2 API was given of a connected account.
+    v2_details: JsonObject = field(default_factory=dict)
+    # Which automatic payout took a balance transaction along.
+    paid_out: dict[str, str] = field(default_factory=dict)
+    # Events of the v2 API that no v1 event stands behind, by id.
+    native_events: dict[str, ThinEvent] = field(default_factory=dict)
+    deleted_customers: set[str] = field(default_factory=set)
+    # A test has set the account's requirements; they are no longer worked out.
+    overridden: bool = False
+
+    def __post_init__(self) -> None:
+        self.events = EventLog()
+        self.keys = IdempotencyKeys()
+        self.books = Books(self.shared.identifiers)
+        self._collections = {kind: Collection(kind) for kind in _KINDS}
+
+    @property
+    def platform_id(self) -> str:
+        """The account whose key reaches this one."""
+        return self.platform.account_id if self.platform else self.account_id
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The ids and names by which a rule may mean this account: its own and its platform's."""
+        if self.platform is None:
+            return (self.account_id, self.name)
+        return (self.account_id, *self.platform.names)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the account belongs to a platform."""
+        return self.platform is not None
+
+    def objects(self, kind: str) -> Collection:
+        """All objects of a kind such as `payment_intent`."""
+        return self._collections[kind]
+
+    def new_id(self, prefix: str) -> str:
+        """A fresh id."""
+        return self.shared.identifiers.new(prefix)
+
+    def now(self) -> int:
+        """Seconds since the epoch."""
+        return self.shared.clock.now()
+
+    def new_native(self, kind: str, related: dict[str, str], origin: Origin) -> ThinEvent:
+        """Records an event of the v2 API; `related` is the id, type and URL of its object."""
+        event = ThinEvent(
+            event_id=thin_id(self.new_id("evt")),
+            kind=kind,
+            created=self.shared.clock.time(),
+            related=related,
+            context=self.account_id if self.is_connected else None,
+            request_id=origin.request_id,
+            idempotency_key=origin.idempotency_key,
+        )
+        self.native_events[event.event_id] = event
+        return event
+
+    def emit(
+        self,
+        kind: str,
+        item: JsonObject,
+        origin: Origin = AUTOMATIC,
+        previous: JsonObject | None = None,
+    ) -> None:
+        """Records an event with a snapshot of `item` and sends it to whom it concerns."""
+        event = Event(
+            event_id=self.new_id("evt"),
+            kind=kind,
+            created=self.now(),
+            snapshot=render(item),
+            previous=render(previous) if previous is not None else None,
+            request_id=origin.request_id,
+            idempotency_key=origin.idempotency_key,
+            account_id=self.account_id if self.is_connected else None,
+        )
+        self.events.add(event, self.shared.settings.max_events)
+        self.shared.webhooks.publish(event, self.account_id, self.platform_id)
+
+
+class TwinState:
+    """All platform accounts, by key and by name; connected accounts hang below them."""
+
+    def __init__(
+        self, shared: SharedParts, accounts: Iterable[PlatformAccount] = ALL_ACCOUNTS
+    ) -> None:
+        self.shared = shared
+        self._by_name: dict[str, TwinAccount] = {}
+        self.accounts_by_key: dict[str, TwinAccount] = {}
+        for platform in accounts:
+            account = TwinAccount(
+                account_id=platform.account_id,
+                name=platform.name,
+                secret_key=platform.secret_key,
+                webhook_secret=platform.webhook_secret,
+                country=platform.country,
+                default_currency=platform.default_currency,
+                latency=Latency(seconds=platform.latency_seconds),
+                shared=shared,
+            )
+            self._by_name[platform.name] = account
+            self.accounts_by_key[platform.secret_key] = account
+
+    def account(self, name: str) -> TwinAccount:
+        """A platform account by its name. Raises KeyError."""
+        return self._by_name[name]
+
+    def find(self, name: str) -> TwinAccount:
+        """A platform account by its name, or any account by its id. Raises KeyError."""
+        if name in self._by_name:
+            return self._by_name[name]
+        for account in self.everyone():
+            if account.account_id == name:
+                return account
+        raise KeyError(f"no account {name}")
+
+    def platforms(self) -> list[TwinAccount]:
+        """Every platform account."""
+        return list(self._by_name.values())
+
+    def everyone(self) -> list[TwinAccount]:
+        """Every account, connected ones included."""
+        return [
+            account
+            for platform in self._by_name.values()
+            for account in (platform, *platform.connected.values())
+        ]
+
+    def locate(self, kind: str, identifier: str) -> tuple[TwinAccount, JsonObject]:
+        """The object with this id and the account that holds it. Raises KeyError."""
+        for account in self.everyone():
+            found = account.objects(kind).find(identifier)
+            if found is not None:
+                return account, found
+        raise KeyError(f"no {kind} {identifier}")

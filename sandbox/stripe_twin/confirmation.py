@@ -2,14 +2,19 @@
 
 from typing import Any
 
-from sandbox.stripe_twin.account import AUTOMATIC, Origin, TwinAccount
-from sandbox.stripe_twin.captures import expire_later
+from sandbox.stripe_twin.accounts import AUTOMATIC, Origin, TwinAccount
 from sandbox.stripe_twin.cards import (
     AUTHENTICATION_REQUIRED,
     Authentication,
     Decline,
 )
-from sandbox.stripe_twin.charges import new_charge, new_failed_charge, settle, settle_later
+from sandbox.stripe_twin.charges import (
+    expire_later,
+    new_charge,
+    new_failed_charge,
+    settle,
+    settle_later,
+)
 from sandbox.stripe_twin.errors import DOC_URL, invalid_request
 from sandbox.stripe_twin.payment_methods import (
     attach_for_future,
@@ -181,8 +186,8 @@ def _wants_authentication(
 def _require_action(
     account: TwinAccount, origin: Origin, intent: JsonObject, params: dict[str, Any]
 ) -> None:
-    token = account.surroundings.identifiers.token(24)
-    url = f"{account.surroundings.public_url}/_twin/authenticate/{intent['id']}"
+    token = account.shared.identifiers.token(24)
+    url = f"{account.shared.public_url}/_twin/authenticate/{intent['id']}"
     if "return_url" in params and not params.get("use_stripe_sdk"):
         intent["next_action"] = {
             "redirect_to_url": {"return_url": params["return_url"], "url": url},

@@ -1,12 +1,13 @@
-"""Connected accounts: https://docs.stripe.com/connect."""
+"""Connected accounts: https://docs.stripe.com/connect.
+
+With what each may do, and the links by which its merchant answers what is due.
+"""
 
 from typing import Any
 
-from sandbox.stripe_twin.account import TwinAccount
-from sandbox.stripe_twin.auth import masked
-from sandbox.stripe_twin.call import Call, merge_metadata
-from sandbox.stripe_twin.checks import check_choice
-from sandbox.stripe_twin.errors import account_invalid, invalid_request
+from sandbox.stripe_twin.accounts import TwinAccount
+from sandbox.stripe_twin.calls import Call, masked, merge_metadata
+from sandbox.stripe_twin.errors import account_invalid, check_choice, invalid_request
 from sandbox.stripe_twin.external_accounts import add_external_account, external_account_list
 from sandbox.stripe_twin.requirements import (
     apply_missing,
@@ -30,11 +31,11 @@ def create_account(call: Call) -> JsonObject:
         raise invalid_request("You may only specify one of these parameters: type, controller.")
     connected, item = open_account(call, params)
     apply_params(connected, item, params)
-    return _shown(connected, item)
+    return _view(connected, item)
 
 
 def open_account(call: Call, params: dict[str, Any]) -> tuple[TwinAccount, JsonObject]:
-    """A new connected account that has told nothing yet, and its object. Raises ApiError (400)."""
+    """A new connected account that has given nothing yet, and its object. Raises ApiError (400)."""
     if call.account.is_connected:
         raise invalid_request("A connected account cannot create accounts.")
     item = _new_account(call.account, params)
@@ -45,7 +46,7 @@ def open_account(call: Call, params: dict[str, Any]) -> tuple[TwinAccount, JsonO
         webhook_secret=call.account.webhook_secret,
         country=item["country"],
         default_currency=item["default_currency"],
-        surroundings=call.account.surroundings,
+        shared=call.account.shared,
         platform=call.account,
     )
     call.objects("account").add(item)
@@ -56,14 +57,14 @@ def open_account(call: Call, params: dict[str, Any]) -> tuple[TwinAccount, JsonO
 def retrieve_account(call: Call) -> JsonObject:
     """GET /v1/accounts/{id}."""
     connected, item = find_account(call, call.path["id"])
-    return _shown(connected, item)
+    return _view(connected, item)
 
 
 def retrieve_current_account(call: Call) -> JsonObject:
     """GET /v1/account: the account that the key, or `Stripe-Account`, names."""
     if call.account.is_connected:
         connected, item = find_account(call, call.account.account_id)
-        return _shown(connected, item)
+        return _view(connected, item)
     return {
         **_new_account(call.account, {"type": "standard", "country": call.account.country}),
         "id": call.account.account_id,
@@ -76,9 +77,9 @@ def retrieve_current_account(call: Call) -> JsonObject:
 def update_account(call: Call) -> JsonObject:
     """POST /v1/accounts/{id}."""
     connected, item = find_account(call, call.path["id"])
-    before = _shown(connected, item)
+    before = _view(connected, item)
     apply_params(connected, item, call.params)
-    after = _shown(connected, item)
+    after = _view(connected, item)
     previous = {name: value for name, value in before.items() if after[name] != value}
     if previous:
         connected.emit("account.updated", after, call.origin, previous)
@@ -88,7 +89,7 @@ def update_account(call: Call) -> JsonObject:
 def list_accounts(call: Call) -> JsonObject:
     """GET /v1/accounts."""
     page = call.objects("account").page("/v1/accounts", call.params)
-    page["data"] = [_shown(call.account.connected[item["id"]], item) for item in page["data"]]
+    page["data"] = [_view(call.account.connected[item["id"]], item) for item in page["data"]]
     return page
 
 
@@ -112,9 +113,9 @@ def find_account(call: Call, account_id: str) -> tuple[TwinAccount, JsonObject]:
 
 def complete_onboarding(connected: TwinAccount, item: JsonObject) -> None:
     """The merchant gave everything that was asked for, and Stripe accepted it."""
-    before = _shown(connected, item)
+    before = _view(connected, item)
     apply_missing(item, list(connected.objects("capability")), [])
-    after = _shown(connected, item)
+    after = _view(connected, item)
     previous = {name: value for name, value in before.items() if after[name] != value}
     connected.emit("account.updated", after, previous=previous)
 
@@ -130,8 +131,8 @@ def apply_params(connected: TwinAccount, item: JsonObject, params: dict[str, Any
     merge_metadata(item, params.get("metadata"))
     if isinstance(params.get("external_account"), dict):
         add_external_account(connected, params["external_account"])
-    for name, wish in params.get("capabilities", {}).items():
-        _request_capability(connected, name, requested=bool(wish.get("requested")))
+    for name, given in params.get("capabilities", {}).items():
+        _request_capability(connected, name, requested=bool(given.get("requested")))
     connected.provided |= provided_paths(params)
     work_out(connected, item)
 
@@ -169,7 +170,7 @@ def _request_capability(connected: TwinAccount, name: str, *, requested: bool) -
         capability["status"] = "inactive" if requested else "unrequested"
 
 
-def _shown(connected: TwinAccount, item: JsonObject) -> JsonObject:
+def _view(connected: TwinAccount, item: JsonObject) -> JsonObject:
     return {**item, "external_accounts": external_account_list(connected)}
 
 
@@ -243,4 +244,54 @@ def _new_account(platform: TwinAccount, params: dict[str, Any]) -> JsonObject:
         },
         "tos_acceptance": {"date": None, "ip": None, "user_agent": None},
         "type": "none" if "controller" in params else params.get("type", "custom"),
+    }
+
+
+LINK_LIFETIME_SECONDS = 300
+
+
+def list_capabilities(call: Call) -> JsonObject:
+    """GET /v1/accounts/{id}/capabilities."""
+    connected, item = find_account(call, call.path["id"])
+    return {
+        "object": "list",
+        "data": list(connected.objects("capability")),
+        "has_more": False,
+        "url": f"/v1/accounts/{item['id']}/capabilities",
+    }
+
+
+def retrieve_capability(call: Call) -> JsonObject:
+    """GET /v1/accounts/{id}/capabilities/{capability}."""
+    connected, _ = find_account(call, call.path["id"])
+    return connected.objects("capability").get(call.path["capability"], "capability")
+
+
+def update_capability(call: Call) -> JsonObject:
+    """POST /v1/accounts/{id}/capabilities/{capability}: requests or gives up one."""
+    connected, item = find_account(call, call.path["id"])
+    name = call.path["capability"]
+    wanted = {"capabilities": {name: {"requested": call.params.get("requested", False)}}}
+    apply_params(connected, item, wanted)
+    capability = connected.objects("capability").get(name, "capability")
+    connected.emit("capability.updated", capability, call.origin, {})
+    return capability
+
+
+def create_account_link(call: Call) -> JsonObject:
+    """POST /v1/account_links: hosted onboarding, here a page of the admin API."""
+    _, item = find_account(call, call.params["account"])
+    if call.params["type"] not in ("account_onboarding", "account_update"):
+        raise invalid_request("Invalid type: must be account_onboarding or account_update")
+    for name in ("refresh_url", "return_url"):
+        if name not in call.params:
+            message = f"You must provide a {name} for this type of account link."
+            raise invalid_request(message, param=name)
+    token = call.account.shared.identifiers.token(12)
+    now = call.account.now()
+    return {
+        "object": "account_link",
+        "created": now,
+        "expires_at": now + LINK_LIFETIME_SECONDS,
+        "url": f"{call.account.shared.public_url}/_twin/onboarding/{item['id']}/{token}",
     }

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from sandbox.stripe_twin.call import Call, merge_metadata
+from sandbox.stripe_twin.calls import Call, merge_metadata
 from sandbox.stripe_twin.errors import invalid_request, missing
+from sandbox.stripe_twin.lists import parse_query, search_page
 from sandbox.stripe_twin.payment_methods import (
     detach,
     ensure_attachable,
     page_of_methods,
     resolve_payment_method,
 )
-from sandbox.stripe_twin.search import parse_query, search_page
 from sandbox.stripe_twin.store import JsonObject
 
 _DESCRIBING = (
@@ -43,7 +43,7 @@ def create_customer(call: Call) -> JsonObject:
         "delinquent": False,
         "description": None,
         "email": None,
-        "invoice_prefix": call.account.surroundings.identifiers.token(8).upper(),
+        "invoice_prefix": call.account.shared.identifiers.token(8).upper(),
         "invoice_settings": {
             "custom_fields": None,
             "default_payment_method": None,

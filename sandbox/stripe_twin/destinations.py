@@ -4,7 +4,7 @@ https://docs.stripe.com/connect/destination-charges. Modelled with their balance
 of transfers and refunds of application fees are not.
 """
 
-from sandbox.stripe_twin.account import TwinAccount
+from sandbox.stripe_twin.accounts import TwinAccount
 from sandbox.stripe_twin.books import FeePart
 from sandbox.stripe_twin.store import JsonObject
 

@@ -1,16 +1,226 @@
-"""Disputes as API objects: https://docs.stripe.com/disputes. What banks do is in the outcomes."""
+"""Disputes: what card holders and banks do, the money that moves with it, and the API's objects.
+
+A dispute takes its amount and a fee when it opens and gives the amount back when it is won, so it
+has none (inquiries), one or two balance transactions. https://docs.stripe.com/disputes
+"""
 
 from typing import Any
 
-from sandbox.stripe_twin.call import Call, merge_metadata
-from sandbox.stripe_twin.dispute_outcomes import (
-    CLOSED,
-    NEEDING_RESPONSE,
-    decide_dispute,
-    escalate_dispute,
-)
+from sandbox.stripe_twin.accounts import AUTOMATIC, Origin, TwinAccount
+from sandbox.stripe_twin.books import FeePart
+from sandbox.stripe_twin.calls import Call, merge_metadata
 from sandbox.stripe_twin.errors import invalid_request
 from sandbox.stripe_twin.store import JsonObject
+
+# Stripe's fee for a dispute, in minor units (https://stripe.com/pricing); kept also when it is won.
+DISPUTE_FEES = {"usd": 1_500, "eur": 2_000, "gbp": 2_000}
+DEFAULT_DISPUTE_FEE = 1_500
+RESPONSE_SECONDS = 7 * 24 * 60 * 60
+# Reasons that a test card or the admin API gives for a dispute that is none yet, or none any more.
+INQUIRY = "inquiry"
+PREVENTED = "prevented"
+CLOSED = frozenset({"lost", "prevented", "warning_closed", "won"})
+NEEDING_RESPONSE = frozenset({"appeal_needs_response", "needs_response", "warning_needs_response"})
+_NETWORK_CODES = {"fraudulent": "10.4", "product_not_received": "13.1"}
+
+
+def open_dispute(
+    account: TwinAccount, charge: JsonObject, reason: str, amount: int | None = None
+) -> JsonObject:
+    """A card holder disputes a charge, all that is left of it or `amount`.
+
+    The money goes at once, except for an inquiry. A prevented one (Rapid Dispute Resolution) is
+    settled and closed before it becomes a chargeback, without a fee. Raises ValueError for an
+    amount that the charge does not have.
+    """
+    left: int = charge["amount_captured"] - charge["amount_refunded"]
+    if not 0 < (amount or left) <= left:
+        raise ValueError(f"{charge['id']} has {left} left to dispute")
+    status = {INQUIRY: "warning_needs_response", PREVENTED: "prevented"}.get(
+        reason, "needs_response"
+    )
+    named = "fraudulent" if reason in (INQUIRY, PREVENTED) else reason
+    dispute = _new_dispute(account, charge, named, status, amount or left)
+    account.objects("dispute").add(dispute)
+    charge["disputed"] = True
+    if status != "warning_needs_response":
+        _withdraw(account, dispute)
+    account.emit("charge.dispute.created", dispute)
+    if status != "warning_needs_response":
+        account.emit("charge.dispute.funds_withdrawn", dispute)
+    if status == "prevented":
+        account.emit("charge.dispute.closed", dispute)
+    else:
+        _give_up_later(account, dispute)
+    return dispute
+
+
+def escalate_dispute(account: TwinAccount, dispute: JsonObject) -> None:
+    """The bank makes a chargeback of an inquiry. Raises ValueError for anything else."""
+    if not dispute["status"].startswith("warning_"):
+        raise ValueError(f"{dispute['id']} is no inquiry")
+    previous = {"status": dispute["status"]}
+    dispute["status"] = "needs_response"
+    dispute["is_charge_refundable"] = False
+    dispute["payment_method_details"]["card"]["case_type"] = "chargeback"
+    _ask_again(account, dispute)
+    _withdraw(account, dispute)
+    account.emit("charge.dispute.updated", dispute, previous=previous)
+    account.emit("charge.dispute.funds_withdrawn", dispute)
+
+
+def offer_appeal(account: TwinAccount, dispute: JsonObject) -> None:
+    """The network lets the merchant appeal a lost dispute. Raises ValueError for another."""
+    if dispute["status"] != "lost":
+        raise ValueError(f"{dispute['id']} is not lost")
+    dispute["status"] = "appeal_needs_response"
+    _ask_again(account, dispute)
+    account.emit("charge.dispute.updated", dispute, previous={"status": "lost"})
+
+
+def decide_dispute(
+    account: TwinAccount, dispute: JsonObject, *, won: bool, origin: Origin = AUTOMATIC
+) -> None:
+    """The bank decides. Raises ValueError if it has done so before."""
+    if dispute["status"] in CLOSED:
+        raise ValueError(f"{dispute['id']} is closed")
+    if dispute["status"].startswith("warning"):
+        dispute["status"] = "warning_closed"
+    else:
+        dispute["status"] = "won" if won else "lost"
+        if won:
+            _reinstate(account, dispute)
+            account.emit("charge.dispute.funds_reinstated", dispute, origin)
+    dispute["is_charge_refundable"] = False
+    account.emit("charge.dispute.closed", dispute, origin)
+
+
+def _give_up_later(account: TwinAccount, dispute: JsonObject) -> None:
+    due: int = dispute["evidence_details"]["due_by"]
+
+    def give_up() -> None:
+        details = dispute["evidence_details"]
+        if dispute["status"] in NEEDING_RESPONSE and details["due_by"] == due:
+            details["past_due"] = True
+            decide_dispute(account, dispute, won=False)
+
+    account.shared.clock.after(due - account.shared.clock.time(), give_up)
+
+
+def _ask_again(account: TwinAccount, dispute: JsonObject) -> None:
+    dispute["evidence_details"] |= {
+        "due_by": account.now() + RESPONSE_SECONDS,
+        "past_due": False,
+    }
+    _give_up_later(account, dispute)
+
+
+def _withdraw(account: TwinAccount, dispute: JsonObject) -> None:
+    currency = dispute["currency"]
+    fee = DISPUTE_FEES.get(currency, DEFAULT_DISPUTE_FEE)
+    fees = (FeePart(fee, "stripe_fee", "Dispute fee"),)
+    transaction = account.books.record(
+        kind="adjustment",
+        source=dispute["id"],
+        amount=-dispute["amount"],
+        currency=currency,
+        now=account.now(),
+        description=f"Chargeback withdrawal for {dispute['charge']}",
+        fees=() if dispute["status"] == "prevented" else fees,
+        available_at_once=True,
+        reporting_category="dispute",
+    )
+    dispute["balance_transactions"].append(dict(transaction))
+
+
+def _reinstate(account: TwinAccount, dispute: JsonObject) -> None:
+    transaction = account.books.record(
+        kind="adjustment",
+        source=dispute["id"],
+        amount=dispute["amount"],
+        currency=dispute["currency"],
+        now=account.now(),
+        description=f"Chargeback reversal for {dispute['charge']}",
+        available_at_once=True,
+        reporting_category="dispute_reversal",
+    )
+    dispute["balance_transactions"].append(dict(transaction))
+
+
+def _new_dispute(
+    account: TwinAccount, charge: JsonObject, reason: str, status: str, amount: int
+) -> JsonObject:
+    code = _NETWORK_CODES.get(reason, "10.4")
+    return {
+        "id": account.new_id("du"),
+        "object": "dispute",
+        "amount": amount,
+        "balance_transactions": [],
+        "charge": charge["id"],
+        "created": account.now(),
+        "currency": charge["currency"],
+        "enhanced_eligibility_types": [],
+        "evidence": _no_evidence(),
+        "evidence_details": {
+            "due_by": account.now() + RESPONSE_SECONDS,
+            "enhanced_eligibility": {},
+            "has_evidence": False,
+            "past_due": False,
+            "submission_count": 0,
+            "submission_method": "not_submitted",
+        },
+        "intended_submission_method": None,
+        "is_charge_refundable": status == "warning_needs_response",
+        "livemode": False,
+        "metadata": {},
+        "payment_intent": charge["payment_intent"],
+        "payment_method_details": {
+            "card": {
+                "brand": charge["payment_method_details"]["card"]["brand"],
+                "case_type": "inquiry" if status.startswith("warning") else "chargeback",
+                "network": charge["payment_method_details"]["card"]["network"],
+                "network_reason_code": code,
+            },
+            "type": "card",
+        },
+        "reason": reason,
+        "status": status,
+    }
+
+
+def _no_evidence() -> JsonObject:
+    names = (
+        "access_activity_log",
+        "appeal",
+        "billing_address",
+        "cancellation_policy",
+        "cancellation_policy_disclosure",
+        "cancellation_rebuttal",
+        "customer_communication",
+        "customer_email_address",
+        "customer_name",
+        "customer_purchase_ip",
+        "customer_signature",
+        "duplicate_charge_documentation",
+        "duplicate_charge_explanation",
+        "duplicate_charge_id",
+        "product_description",
+        "receipt",
+        "refund_policy",
+        "refund_policy_disclosure",
+        "refund_refusal_explanation",
+        "service_date",
+        "service_documentation",
+        "shipping_address",
+        "shipping_carrier",
+        "shipping_date",
+        "shipping_documentation",
+        "shipping_tracking_number",
+        "uncategorized_file",
+        "uncategorized_text",
+    )
+    return {**dict.fromkeys(names), "enhanced_evidence": {}}
+
 
 # https://docs.stripe.com/testing#disputes: what the evidence says decides.
 WINNING_EVIDENCE = "winning_evidence"
@@ -77,7 +287,7 @@ def close_dispute(call: Call) -> JsonObject:
 
 def _follow_evidence(call: Call, dispute: JsonObject) -> None:
     """Lets the bank do, right after the answer, what the test evidence says."""
-    account, clock = call.account, call.account.surroundings.clock
+    account, clock = call.account, call.account.shared.clock
     text = dispute["evidence"]["uncategorized_text"]
     if text in (WINNING_EVIDENCE, LOSING_EVIDENCE):
         won = text == WINNING_EVIDENCE

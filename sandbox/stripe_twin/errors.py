@@ -1,4 +1,7 @@
-"""Stripe's error answers, worded and shaped as its API gives them."""
+"""Stripe's error answers, worded and shaped as its API gives them.
+
+And the checks of parameters that the SDK's types do not make.
+"""
 
 from typing import Any
 
@@ -110,3 +113,21 @@ def lock_timeout() -> ApiError:
         "doc_url": DOC_URL + "lock-timeout",
     }
     return ApiError(429, error, stored=False, headers={"Stripe-Should-Retry": "true"})
+
+
+def check_choice(params: dict[str, Any], name: str, allowed: frozenset[str]) -> None:
+    """Raises ApiError (400) if a parameter is given that is none of the allowed values."""
+    if name in params and params[name] not in allowed:
+        raise invalid_request(
+            f"Invalid {name}: must be one of {', '.join(sorted(allowed))}", param=name
+        )
+
+
+def check_positive(amount: int, param: str = "amount") -> None:
+    """Raises ApiError (400) for an amount below one."""
+    if amount < 1:
+        raise invalid_request(
+            "This value must be greater than or equal to 1.",
+            code="parameter_invalid_integer",
+            param=param,
+        )

@@ -1,21 +1,118 @@
-"""Event destinations (v2): where thin events go. https://docs.stripe.com/event-destinations
+"""Where events go: webhook endpoints (v1), event destinations (v2), and the v2 API's event list.
 
-Webhook endpoints only; a destination with snapshots is a webhook endpoint of the v1 API.
+Event destinations here are webhook endpoints only; one with snapshots is a webhook endpoint of the
+v1 API. Sending is in `webhooks`. https://docs.stripe.com/event-destinations
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.stripe_twin.account import TwinAccount
-from sandbox.stripe_twin.call import Call, merge_metadata
-from sandbox.stripe_twin.errors import invalid_request
-from sandbox.stripe_twin.events import API_VERSION
-from sandbox.stripe_twin.store import JsonObject
-from sandbox.stripe_twin.thin_events import iso_time
-from sandbox.stripe_twin.v2_lists import v2_page
+from sandbox.stripe_twin.accounts import TwinAccount
+from sandbox.stripe_twin.calls import Call, merge_metadata
+from sandbox.stripe_twin.errors import invalid_request, missing
+from sandbox.stripe_twin.events import (
+    API_VERSION,
+    iso_time,
+    matches_any,
+    snapshot_id,
+    thin_counterpart,
+)
+from sandbox.stripe_twin.lists import v2_page
+from sandbox.stripe_twin.store import JsonObject, within
 from sandbox.stripe_twin.webhooks import Endpoint
 
-KIND = "v2.core.event_destination"
 _SECRET_LENGTH = 32
+# https://docs.stripe.com/webhooks: at most 16 endpoints in a sandbox.
+MAX_ENDPOINTS = 16
+
+
+def create_webhook_endpoint(call: Call) -> JsonObject:
+    """POST /v1/webhook_endpoints; the only answer that shows the secret."""
+    if len(call.objects("webhook_endpoint")) >= MAX_ENDPOINTS:
+        raise invalid_request(f"You have reached the maximum of {MAX_ENDPOINTS} webhook endpoints.")
+    secret = "whsec_" + call.account.shared.identifiers.token(_SECRET_LENGTH)
+    item = register(
+        call.account,
+        url=call.params["url"],
+        secret=secret,
+        enabled_events=call.params["enabled_events"],
+        connect=call.params.get("connect", False),
+    )
+    item["description"] = call.params.get("description")
+    merge_metadata(item, call.params.get("metadata"))
+    return {**item, "secret": secret}
+
+
+def retrieve_webhook_endpoint(call: Call) -> JsonObject:
+    """GET /v1/webhook_endpoints/{id}."""
+    return call.objects("webhook_endpoint").get(call.path["id"])
+
+
+def list_webhook_endpoints(call: Call) -> JsonObject:
+    """GET /v1/webhook_endpoints."""
+    return call.objects("webhook_endpoint").page("/v1/webhook_endpoints", call.params)
+
+
+def update_webhook_endpoint(call: Call) -> JsonObject:
+    """POST /v1/webhook_endpoints/{id}: url, enabled_events, disabled, description, metadata."""
+    item = call.objects("webhook_endpoint").get(call.path["id"])
+    endpoint = call.account.shared.webhooks.find(item["id"])
+    if endpoint is None:
+        raise AssertionError(f"{item['id']} is not registered with the sender")
+    if "url" in call.params:
+        item["url"] = endpoint.url = call.params["url"]
+    if "enabled_events" in call.params:
+        item["enabled_events"] = endpoint.enabled_events = call.params["enabled_events"]
+    if "disabled" in call.params:
+        endpoint.enabled = not call.params["disabled"]
+        item["status"] = "enabled" if endpoint.enabled else "disabled"
+    item["description"] = call.params.get("description", item["description"])
+    merge_metadata(item, call.params.get("metadata"))
+    return item
+
+
+def delete_webhook_endpoint(call: Call) -> JsonObject:
+    """DELETE /v1/webhook_endpoints/{id}."""
+    item = call.objects("webhook_endpoint").get(call.path["id"])
+    call.objects("webhook_endpoint").remove(item["id"])
+    call.account.shared.webhooks.remove(item["id"])
+    return {"id": item["id"], "object": "webhook_endpoint", "deleted": True}
+
+
+def register(
+    account: TwinAccount, *, url: str, secret: str, enabled_events: list[str], connect: bool
+) -> JsonObject:
+    """Adds an endpoint to an account; its object is without the secret."""
+    item: JsonObject = {
+        "id": account.new_id("we"),
+        "object": "webhook_endpoint",
+        "api_version": API_VERSION,
+        "application": None,
+        "created": account.now(),
+        "description": None,
+        "enabled_events": enabled_events,
+        "livemode": False,
+        "metadata": {},
+        "status": "enabled",
+        "url": url,
+    }
+    account.objects("webhook_endpoint").add(item)
+    account.shared.webhooks.register(
+        Endpoint(
+            endpoint_id=item["id"],
+            account_id=account.account_id,
+            url=url,
+            secret=secret,
+            enabled_events=enabled_events,
+            own=not connect,
+            connect=connect,
+            names=account.names,
+        )
+    )
+    return item
+
+
+KIND = "v2.core.event_destination"
 _SOURCES = frozenset({"self", "other_accounts"})
 
 
@@ -28,7 +125,7 @@ def create_event_destination(call: Call) -> JsonObject:
     if not sources or not set(sources) <= _SOURCES:
         message = f"Invalid events_from: must be of {', '.join(sorted(_SOURCES))}"
         raise invalid_request(message, param="events_from")
-    secret = "whsec_" + call.account.surroundings.identifiers.token(_SECRET_LENGTH)
+    secret = "whsec_" + call.account.shared.identifiers.token(_SECRET_LENGTH)
     item = add_destination(
         call.account,
         url=params["webhook_endpoint"]["url"],
@@ -40,17 +137,17 @@ def create_event_destination(call: Call) -> JsonObject:
     )
     item["description"] = params.get("description", "")
     merge_metadata(item, params.get("metadata"))
-    return _shown(call, item)
+    return _view(call, item)
 
 
 def retrieve_event_destination(call: Call) -> JsonObject:
     """GET /v2/core/event_destinations/{id}."""
-    return _shown(call, _get(call))
+    return _view(call, _get(call))
 
 
 def list_event_destinations(call: Call) -> JsonObject:
     """GET /v2/core/event_destinations."""
-    found = [_shown(call, item) for item in reversed(list(call.objects(KIND)))]
+    found = [_view(call, item) for item in reversed(list(call.objects(KIND)))]
     return v2_page("/v2/core/event_destinations", found, call.params)
 
 
@@ -66,7 +163,7 @@ def update_event_destination(call: Call) -> JsonObject:
         endpoint.url = params["webhook_endpoint"]["url"]
     merge_metadata(item, params.get("metadata"))
     item["updated"] = iso_time(call.account.now())
-    return _shown(call, item)
+    return _view(call, item)
 
 
 def enable_event_destination(call: Call) -> JsonObject:
@@ -83,7 +180,7 @@ def delete_event_destination(call: Call) -> JsonObject:
     """DELETE /v2/core/event_destinations/{id}."""
     item = _get(call)
     call.objects(KIND).remove(item["id"])
-    call.account.surroundings.webhooks.remove(item["id"])
+    call.account.shared.webhooks.remove(item["id"])
     return {"id": item["id"], "object": KIND}
 
 
@@ -96,7 +193,7 @@ def ping_event_destination(call: Call) -> JsonObject:
         "url": f"/v2/core/event_destinations/{item['id']}",
     }
     event = call.account.new_native("v2.core.event_destination.ping", related, call.origin)
-    call.account.surroundings.webhooks.send_to(item["id"], event)
+    call.account.shared.webhooks.send_to(item["id"], event)
     return event.body()
 
 
@@ -131,7 +228,7 @@ def add_destination(
         "webhook_endpoint": {"signing_secret": None, "url": None},
     }
     account.objects(KIND).add(item)
-    account.surroundings.webhooks.register(
+    account.shared.webhooks.register(
         Endpoint(
             endpoint_id=item["id"],
             account_id=account.account_id,
@@ -153,7 +250,7 @@ def _switch(call: Call, *, enabled: bool) -> JsonObject:
     item["status"] = "enabled" if enabled else "disabled"
     item["status_details"] = None if enabled else {"disabled": {"reason": "user"}}
     item["updated"] = iso_time(call.account.now())
-    return _shown(call, item)
+    return _view(call, item)
 
 
 def _get(call: Call) -> JsonObject:
@@ -161,13 +258,13 @@ def _get(call: Call) -> JsonObject:
 
 
 def _endpoint(call: Call, item: JsonObject) -> Endpoint:
-    endpoint = call.account.surroundings.webhooks.find(item["id"])
+    endpoint = call.account.shared.webhooks.find(item["id"])
     if endpoint is None:
         raise AssertionError(f"{item['id']} is not registered with the sender")
     return endpoint
 
 
-def _shown(call: Call, item: JsonObject) -> JsonObject:
+def _view(call: Call, item: JsonObject) -> JsonObject:
     """With the URL and the secret only if `include` names them."""
     include = call.params.get("include", [])
     endpoint = _endpoint(call, item)
@@ -176,3 +273,49 @@ def _shown(call: Call, item: JsonObject) -> JsonObject:
         "url": endpoint.url if "webhook_endpoint.url" in include else None,
     }
     return {**item, "webhook_endpoint": shown}
+
+
+def retrieve_v2_event(call: Call) -> JsonObject:
+    """GET /v2/core/events/{id}."""
+    identifier = call.path["id"]
+    native = call.account.native_events.get(identifier)
+    if native is not None:
+        return native.body()
+    event = call.account.events.find(snapshot_id(identifier))
+    if event is None:
+        raise missing("event", identifier, "id")
+    return thin_counterpart(event).body()
+
+
+def list_v2_events(call: Call) -> JsonObject:
+    """GET /v2/core/events by types, object_id and created, newest first."""
+    types, about = call.params.get("types"), call.params.get("object_id")
+    created = {name: _milliseconds(value) for name, value in call.params.get("created", {}).items()}
+    moments: list[tuple[int, JsonObject]] = [
+        (event.created * 1_000, thin_counterpart(event).body())
+        for event in call.account.events.all()
+    ]
+    moments += [
+        (int(event.created * 1_000), event.body()) for event in call.account.native_events.values()
+    ]
+    # Newest first also within one moment.
+    moments.reverse()
+    moments.sort(key=lambda moment: moment[0], reverse=True)
+    found = [
+        event
+        for moment, event in moments
+        if (types is None or matches_any(event["type"], types))
+        and about in (None, event["related_object"].get("id"))
+        and within(moment, created or None)
+    ]
+    return v2_page("/v2/core/events", found, call.params)
+
+
+def _milliseconds(value: Any) -> int:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError as error:
+        raise invalid_request("Invalid timestamp.", param="created") from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1_000)

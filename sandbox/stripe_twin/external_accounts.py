@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from sandbox.stripe_twin.account import TwinAccount
-from sandbox.stripe_twin.auth import masked
-from sandbox.stripe_twin.call import Call, merge_metadata
+from sandbox.stripe_twin.accounts import TwinAccount
+from sandbox.stripe_twin.calls import Call, masked, merge_metadata
 from sandbox.stripe_twin.errors import account_invalid, invalid_request
 from sandbox.stripe_twin.requirements import work_out
 from sandbox.stripe_twin.store import JsonObject

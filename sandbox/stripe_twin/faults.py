@@ -4,19 +4,83 @@ A rule names what it applies to (method, path, account), what happens, how often
 `before` means that Stripe did not act; `after` means that it acted and the answer was lost or
 late. Each rule draws its chances from a random sequence of its own, which the twin's seed and the
 rule's number determine: the same requests in the same order suffer the same again.
+
+Here too are how long answers take (distributions, and a brown-out that ramps from quick to
+unbearable) and the faults on the way of a webhook: lost, doubled, late, out of order, forged.
 """
 
 import asyncio
 import itertools
+import math
 import random
 import re
 from collections.abc import Callable
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from sandbox.stripe_twin.latencies import MAX_LATENCY_SECONDS, Latency, ramp_seconds
+MAX_LATENCY_SECONDS = 120.0
+# The shape of the log-normal and Pareto tails: about one answer in a hundred takes eight times
+# (ten times) the mean.
+_LOG_NORMAL_SIGMA = 1.2
+_PARETO_ALPHA = 2.0
+
+
+class Distribution(StrEnum):
+    """How jitter is spread; its mean is `jitter_seconds` for each of them."""
+
+    CONSTANT = "constant"
+    UNIFORM = "uniform"
+    EXPONENTIAL = "exponential"
+    LOG_NORMAL = "log_normal"
+    PARETO = "pareto"
+
+
+class Latency(BaseModel):
+    """What every answer takes: `seconds`, and `jitter_seconds` on average on top of it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float = Field(default=0.0, ge=0.0, le=MAX_LATENCY_SECONDS)
+    jitter_seconds: float = Field(default=0.0, ge=0.0, le=MAX_LATENCY_SECONDS)
+    distribution: Distribution = Distribution.EXPONENTIAL
+
+    def draw(self, chance: random.Random) -> float:
+        """The seconds of one answer."""
+        return min(self.seconds + self._jitter(chance), MAX_LATENCY_SECONDS)
+
+    def _jitter(self, chance: random.Random) -> float:
+        mean = self.jitter_seconds
+        if mean == 0.0:
+            return 0.0
+        match self.distribution:
+            case Distribution.CONSTANT:
+                return mean
+            case Distribution.UNIFORM:
+                return chance.uniform(0.0, 2.0 * mean)
+            case Distribution.EXPONENTIAL:
+                return chance.expovariate(1.0 / mean)
+            case Distribution.LOG_NORMAL:
+                mu = math.log(mean) - _LOG_NORMAL_SIGMA**2 / 2.0
+                return chance.lognormvariate(mu, _LOG_NORMAL_SIGMA)
+            case Distribution.PARETO:
+                scale = mean * (_PARETO_ALPHA - 1.0) / _PARETO_ALPHA
+                return scale * chance.paretovariate(_PARETO_ALPHA)
+
+
+def ramp_seconds(start: float, end: float, elapsed: float, duration: float) -> float:
+    """The latency of a brown-out that has lasted `elapsed`; it stays at `end` afterwards.
+
+    The ramp is geometric, as queues grow: from 50 ms to 20 s each tenth of it makes answers 1.8
+    times as slow. A start of zero makes it linear.
+    """
+    share = 1.0 if duration <= 0.0 else min(max(elapsed / duration, 0.0), 1.0)
+    if start <= 0.0 or end <= 0.0:
+        return start + (end - start) * share
+    return float(start * (end / start) ** share)
+
 
 # A hung request is let go after this long even if nobody clears the fault.
 LONGEST_HANG_SECONDS = 900.0
@@ -180,3 +244,115 @@ class Faults:
                 await over.wait()
         except TimeoutError:
             return
+
+
+MAX_COPIES = 20
+MAX_WINDOW = 1_000
+
+
+class WebhookFaultKind(StrEnum):
+    """What happens to a webhook."""
+
+    DROP = "drop"
+    DUPLICATE = "duplicate"
+    DELAY = "delay"
+    REORDER = "reorder"
+    FORGE = "forge"
+
+
+class Forgery(StrEnum):
+    """What is wrong with a webhook that did not come from Stripe."""
+
+    WRONG_SECRET = "wrong_secret"
+    EMPTY_SECRET = "empty_secret"
+    NO_SIGNATURE = "no_signature"
+    TAMPERED = "tampered"
+    OLD = "old"
+    FUTURE = "future"
+
+
+class WebhookFault(BaseModel):
+    """One rule.
+
+    `event_type` may hold `*`. `drop` never delivers: only a listing with `delivery_success=false`
+    shows the event. `duplicate` delivers `copies` times. `delay` waits `seconds` of the twin's
+    clock. `reorder` collects `window` webhooks and sends them newest first. `forge` sends, before
+    the true one, a copy with another event id that a `forgery` was done to; nobody counts it as
+    delivered. `count` is how many webhooks the rule hits (None: until cleared), `skip` how many it
+    lets pass first, `probability` the share of the rest that it hits.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: WebhookFaultKind
+    event_type: str = "*"
+    account: str | None = None
+    count: int | None = Field(default=None, ge=1)
+    skip: int = Field(default=0, ge=0)
+    probability: float = Field(default=1.0, ge=0.0, le=1.0)
+    forgery: Forgery = Forgery.WRONG_SECRET
+    copies: int = Field(default=2, ge=2, le=MAX_COPIES)
+    seconds: float = Field(default=0.0, ge=0.0)
+    window: int = Field(default=2, ge=2, le=MAX_WINDOW)
+
+
+class ActiveWebhookFault:
+    """A rule that is switched on, with what it has done so far."""
+
+    def __init__(self, fault_id: str, fault: WebhookFault, chance: random.Random) -> None:
+        self._chance = chance
+        self.fault_id = fault_id
+        self.fault = fault
+        self.hits = 0
+        self._passed = 0
+
+    def matches(self, event_type: str, accounts: tuple[str, ...]) -> bool:
+        """Whether the rule applies to this webhook; counts it if so."""
+        fault = self.fault
+        if fault.account is not None and fault.account not in accounts:
+            return False
+        if fault.count is not None and self.hits >= fault.count:
+            return False
+        if not fnmatchcase(event_type, fault.event_type):
+            return False
+        if self._passed < fault.skip:
+            self._passed += 1
+            return False
+        if fault.probability < 1.0 and self._chance.random() >= fault.probability:
+            return False
+        self.hits += 1
+        return True
+
+
+class WebhookFaults:
+    """All webhook rules that are switched on."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._seed = seed
+        self._active: dict[str, ActiveWebhookFault] = {}
+        self._sequence = itertools.count(1)
+
+    def add(self, fault: WebhookFault) -> str:
+        """Switches a rule on; gives the id to clear it by."""
+        fault_id = f"webhook_fault_{next(self._sequence)}"
+        chance = random.Random(None if self._seed is None else f"{self._seed}/{fault_id}")
+        self._active[fault_id] = ActiveWebhookFault(fault_id, fault, chance)
+        return fault_id
+
+    def clear(self, fault_id: str | None = None) -> None:
+        """Switches one rule off, or all."""
+        if fault_id is None:
+            self._active.clear()
+        else:
+            del self._active[fault_id]
+
+    def listed(self) -> list[ActiveWebhookFault]:
+        """The rules that are switched on."""
+        return list(self._active.values())
+
+    def choose(self, event_type: str, accounts: tuple[str, ...]) -> ActiveWebhookFault | None:
+        """The first rule that hits this webhook."""
+        for active in self._active.values():
+            if active.matches(event_type, accounts):
+                return active
+        return None

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from sandbox.stripe_twin.account import TwinAccount
-from sandbox.stripe_twin.call import Call, merge_metadata
-from sandbox.stripe_twin.checks import check_choice, check_positive
+from sandbox.stripe_twin.accounts import TwinAccount
+from sandbox.stripe_twin.books import MAXIMUM_AMOUNT, minimum_amount
+from sandbox.stripe_twin.calls import Call, merge_metadata
 from sandbox.stripe_twin.confirmation import attempt, check_confirmable
-from sandbox.stripe_twin.errors import ApiError, invalid_request
-from sandbox.stripe_twin.fees import MAXIMUM_AMOUNT, minimum_amount
+from sandbox.stripe_twin.errors import ApiError, check_choice, check_positive, invalid_request
+from sandbox.stripe_twin.lists import parse_query, search_page
 from sandbox.stripe_twin.payment_methods import chosen_method
-from sandbox.stripe_twin.search import parse_query, search_page
 from sandbox.stripe_twin.store import JsonObject
 
 # What the twin's accounts have switched on in their dashboard.
@@ -115,7 +114,7 @@ def list_intents(call: Call) -> JsonObject:
 def search_intents(call: Call) -> JsonObject:
     """GET /v1/payment_intents/search: https://docs.stripe.com/search."""
     query = parse_query(call.params["query"])
-    horizon = call.account.now() - call.account.surroundings.settings.search_lag_seconds
+    horizon = call.account.now() - call.account.shared.settings.search_lag_seconds
     found = [
         intent
         for intent in call.objects("payment_intent")
@@ -217,7 +216,7 @@ def _new_intent(account: TwinAccount, params: dict[str, Any]) -> JsonObject:
         "canceled_at": None,
         "cancellation_reason": None,
         "capture_method": params.get("capture_method", "automatic_async"),
-        "client_secret": f"{intent_id}_secret_{account.surroundings.identifiers.token(25)}",
+        "client_secret": f"{intent_id}_secret_{account.shared.identifiers.token(25)}",
         "confirmation_method": params.get("confirmation_method", "automatic"),
         "created": account.now(),
         "currency": params["currency"].lower(),

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from sandbox.stripe_twin.account import TwinAccount
+from sandbox.stripe_twin.accounts import TwinAccount
 from sandbox.stripe_twin.store import JsonObject
 
 # Of a charge, what tells whether it was made once and what became of it.

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sandbox.stripe_twin.account import CardState, Origin, TwinAccount
-from sandbox.stripe_twin.call import Call, merge_metadata
+from sandbox.stripe_twin.accounts import CardState, Origin, TwinAccount
+from sandbox.stripe_twin.calls import Call, merge_metadata
 from sandbox.stripe_twin.cards import (
     CARDS_BY_NUMBER,
     INCORRECT_NUMBER,

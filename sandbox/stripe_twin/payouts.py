@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from sandbox.stripe_twin.account import AUTOMATIC, Origin, TwinAccount
-from sandbox.stripe_twin.call import Call, merge_metadata
-from sandbox.stripe_twin.checks import check_choice, check_positive
-from sandbox.stripe_twin.errors import invalid_request
+from sandbox.stripe_twin.accounts import AUTOMATIC, Origin, TwinAccount
+from sandbox.stripe_twin.calls import Call, merge_metadata
+from sandbox.stripe_twin.errors import check_choice, check_positive, invalid_request
 from sandbox.stripe_twin.store import JsonObject, within
 
 ARRIVAL_SECONDS = 2 * 24 * 60 * 60
@@ -211,7 +210,7 @@ def _pay_out(
 
 
 def _travel(account: TwinAccount, payout: JsonObject, seconds: int) -> None:
-    clock = account.surroundings.clock
+    clock = account.shared.clock
 
     def leave() -> None:
         if payout["status"] == "pending":

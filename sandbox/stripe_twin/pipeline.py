@@ -4,16 +4,15 @@ import asyncio
 import random
 import socket
 import struct
+from copy import deepcopy
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 from aiohttp import web
 
-from sandbox.stripe_twin.account import Origin, TwinAccount
-from sandbox.stripe_twin.auth import authenticate
-from sandbox.stripe_twin.bodies import posted, queried
-from sandbox.stripe_twin.call import Call
+from sandbox.stripe_twin.accounts import Origin, TwinAccount, TwinState
+from sandbox.stripe_twin.calls import Call, Router, authenticate
 from sandbox.stripe_twin.errors import (
     ApiError,
     api_error,
@@ -23,15 +22,87 @@ from sandbox.stripe_twin.errors import (
     unknown_route,
 )
 from sandbox.stripe_twin.events import API_VERSION
-from sandbox.stripe_twin.expansion import expand
 from sandbox.stripe_twin.faults import ActiveFault, FaultKind, Faults
 from sandbox.stripe_twin.idempotency import StoredAnswer
 from sandbox.stripe_twin.journal import RequestJournal, SeenRequest
 from sandbox.stripe_twin.limits import Limits
-from sandbox.stripe_twin.params import check_params
-from sandbox.stripe_twin.rendering import render_bytes
-from sandbox.stripe_twin.routing import Router
-from sandbox.stripe_twin.state import TwinState
+from sandbox.stripe_twin.params import check_params, posted, queried
+from sandbox.stripe_twin.store import JsonObject, render_bytes
+
+# https://docs.stripe.com/expand: at most four levels.
+MAX_LEVELS = 4
+
+_KIND_BY_PREFIX = {
+    "acct": "account",
+    "ch": "charge",
+    "cus": "customer",
+    "du": "dispute",
+    "fee": "application_fee",
+    "pi": "payment_intent",
+    "pm": "payment_method",
+    "po": "payout",
+    "py": "charge",
+    "re": "refund",
+    "setatt": "setup_attempt",
+    "seti": "setup_intent",
+    "tr": "transfer",
+    "tu": "topup",
+    "vr": "identity.verification_report",
+    "vs": "identity.verification_session",
+}
+
+
+def expand(account: TwinAccount, answer: JsonObject, paths: list[str]) -> JsonObject:
+    """A copy of the answer with each path expanded. Raises ApiError for one that cannot be."""
+    expanded = deepcopy(answer)
+    for path in paths:
+        steps = path.split(".")
+        if len(steps) > MAX_LEVELS + (steps[0] == "data"):
+            raise invalid_request(
+                f"You cannot expand more than {MAX_LEVELS} levels of a property. "
+                f"You tried to expand: {path}",
+                param="expand",
+            )
+        _expand(account, expanded, steps, path)
+    return expanded
+
+
+def _expand(account: TwinAccount, node: JsonObject, steps: list[str], path: str) -> None:
+    name, rest = steps[0], steps[1:]
+    if name == "refunds" and node.get("object") == "charge":
+        node["refunds"] = _refunds_of(account, node["id"])
+        return
+    if name not in node:
+        raise invalid_request(
+            f"This property cannot be expanded ({path}). You may want to try expanding "
+            "'data' first, or check the name of the property.",
+            param="expand[]",
+        )
+    value = node[name]
+    if isinstance(value, str):
+        value = deepcopy(_lookup(account, value, path))
+        node[name] = value
+    if not rest or value is None:
+        return
+    for child in value if isinstance(value, list) else [value]:
+        _expand(account, child, rest, path)
+
+
+def _lookup(account: TwinAccount, identifier: str, path: str) -> JsonObject:
+    prefix = identifier.partition("_")[0]
+    if prefix == "txn":
+        return account.books.transactions.get(identifier)
+    kind = _KIND_BY_PREFIX.get(prefix)
+    if kind is None:
+        raise invalid_request(f"This property cannot be expanded ({path}).", param="expand[]")
+    return account.objects(kind).get(identifier)
+
+
+def _refunds_of(account: TwinAccount, charge_id: str) -> JsonObject:
+    return account.objects("refund").page(
+        f"/v1/charges/{charge_id}/refunds", {}, lambda refund: refund["charge"] == charge_id
+    )
+
 
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
@@ -64,16 +135,16 @@ class Pipeline:
         self._faults = faults
         self._journal = journal
         self._router = router
-        self._limits = Limits(state.surroundings.settings)
+        self._limits = Limits(state.shared.settings)
         self._travels = random.Random(seed)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers one request."""
         raw = await request.read()
-        clock = self._state.surroundings.clock
+        clock = self._state.shared.clock
         clock.run_due()
         seen = SeenRequest(
-            request_id=self._state.surroundings.identifiers.new("req"),
+            request_id=self._state.shared.identifiers.new("req"),
             time=clock.time(),
             method=request.method,
             path=request.path,
@@ -158,7 +229,7 @@ class Pipeline:
     ) -> Answer:
         key = seen.idempotency_key
         if key is None:
-            if self._state.surroundings.settings.strict_idempotency:
+            if self._state.shared.settings.strict_idempotency:
                 raise invalid_request(
                     "This twin refuses POST requests without an Idempotency-Key header.",
                     code="idempotency_key_missing",

@@ -1,10 +1,9 @@
 """Refunds: whole, partial, repeated; some test cards make them pend or fail later."""
 
-from sandbox.stripe_twin.account import TwinAccount
-from sandbox.stripe_twin.call import Call, merge_metadata
+from sandbox.stripe_twin.accounts import TwinAccount
+from sandbox.stripe_twin.calls import Call, merge_metadata
 from sandbox.stripe_twin.cards import RefundOutcome
-from sandbox.stripe_twin.checks import check_choice, check_positive
-from sandbox.stripe_twin.errors import invalid_request
+from sandbox.stripe_twin.errors import check_choice, check_positive, invalid_request
 from sandbox.stripe_twin.store import JsonObject
 
 _REASONS = frozenset({"duplicate", "fraudulent", "requested_by_customer"})
@@ -126,7 +125,7 @@ def _check_undisputed(account: TwinAccount, charge: JsonObject) -> None:
 
 
 def _new_refund(call: Call, charge: JsonObject, amount: int) -> JsonObject:
-    token = call.account.surroundings.identifiers.token(16)
+    token = call.account.shared.identifiers.token(16)
     return {
         "id": call.account.new_id("re"),
         "object": "refund",
@@ -174,7 +173,7 @@ def _take(account: TwinAccount, charge: JsonObject, refund: JsonObject) -> None:
 
 
 def _schedule_outcome(account: TwinAccount, refund: JsonObject, outcome: RefundOutcome) -> None:
-    surroundings = account.surroundings
+    shared = account.shared
 
     def succeed() -> None:
         refund["status"] = "succeeded"
@@ -183,10 +182,10 @@ def _schedule_outcome(account: TwinAccount, refund: JsonObject, outcome: RefundO
 
     match outcome:
         case RefundOutcome.PENDING_THEN_SUCCEEDS:
-            surroundings.clock.after(surroundings.settings.async_refund_seconds, succeed)
+            shared.clock.after(shared.settings.async_refund_seconds, succeed)
         case RefundOutcome.SUCCEEDS_THEN_FAILS:
-            surroundings.clock.after(
-                surroundings.settings.async_refund_seconds,
+            shared.clock.after(
+                shared.settings.async_refund_seconds,
                 lambda: fail_refund(account, refund, FAILURE_REASON),
             )
         case RefundOutcome.SUCCEEDS:

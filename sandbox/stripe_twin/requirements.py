@@ -6,7 +6,7 @@ A test can replace all of it by the admin API, after which the twin leaves the a
 
 from typing import Any
 
-from sandbox.stripe_twin.account import TwinAccount
+from sandbox.stripe_twin.accounts import TwinAccount
 from sandbox.stripe_twin.store import JsonObject
 
 _ALWAYS = (
@@ -57,7 +57,7 @@ def missing_fields(account: JsonObject, provided: set[str]) -> list[str]:
 
 def work_out(connected: TwinAccount, account: JsonObject) -> None:
     """Works out anew what is due, unless a test has set it."""
-    if not connected.steered:
+    if not connected.overridden:
         missing = missing_fields(account, connected.provided)
         apply_missing(account, list(connected.objects("capability")), missing)
 

@@ -2,20 +2,125 @@
 
 from sandbox.stripe_twin import (
     balance,
-    captures,
     charges,
+    customers,
     disputes,
+    event_destinations,
+    identity,
     intents,
+    payment_methods,
     payouts,
     refunds,
-    topups,
-    webhook_endpoints,
+    setup_intents,
 )
-from sandbox.stripe_twin.connect_routes import CONNECT_ROUTES
-from sandbox.stripe_twin.customer_routes import CUSTOMER_ROUTES
-from sandbox.stripe_twin.identity_routes import IDENTITY_ROUTES
-from sandbox.stripe_twin.routing import Route
-from sandbox.stripe_twin.v2_routes import V2_ROUTES
+from sandbox.stripe_twin.calls import Route
+from sandbox.stripe_twin.connect_routes import CONNECT_ROUTES, V2_ROUTES
+
+_SESSIONS = "/v1/identity/verification_sessions"
+_REPORTS = "/v1/identity/verification_reports"
+_SESSION, _REPORT = "identity.verification_session", "identity.verification_report"
+
+IDENTITY_ROUTES = (
+    Route("POST", _SESSIONS, identity.create_session, f"{_SESSION}_create"),
+    Route("GET", _SESSIONS, identity.list_sessions, f"{_SESSION}_list"),
+    Route("GET", f"{_SESSIONS}/{{id}}", identity.retrieve_session, f"{_SESSION}_retrieve"),
+    Route("POST", f"{_SESSIONS}/{{id}}", identity.update_session, f"{_SESSION}_update"),
+    Route("POST", f"{_SESSIONS}/{{id}}/cancel", identity.cancel_session, f"{_SESSION}_cancel"),
+    Route("POST", f"{_SESSIONS}/{{id}}/redact", identity.redact_session, f"{_SESSION}_redact"),
+    Route("GET", _REPORTS, identity.list_reports, f"{_REPORT}_list"),
+    Route("GET", f"{_REPORTS}/{{id}}", identity.retrieve_report, f"{_REPORT}_retrieve"),
+)
+
+
+_METHODS = (
+    Route(
+        "POST",
+        "/v1/payment_methods",
+        payment_methods.create_payment_method,
+        "payment_method_create",
+    ),
+    Route(
+        "GET", "/v1/payment_methods", payment_methods.list_payment_methods, "payment_method_list"
+    ),
+    Route(
+        "GET",
+        "/v1/payment_methods/{id}",
+        payment_methods.retrieve_payment_method,
+        "payment_method_retrieve",
+    ),
+    Route(
+        "POST",
+        "/v1/payment_methods/{id}",
+        payment_methods.update_payment_method,
+        "payment_method_update",
+    ),
+    Route(
+        "POST",
+        "/v1/payment_methods/{id}/attach",
+        payment_methods.attach_payment_method,
+        "payment_method_attach",
+    ),
+    Route(
+        "POST",
+        "/v1/payment_methods/{id}/detach",
+        payment_methods.detach_payment_method,
+        "payment_method_detach",
+    ),
+)
+
+_CUSTOMERS = (
+    Route("POST", "/v1/customers", customers.create_customer, "customer_create"),
+    Route("GET", "/v1/customers", customers.list_customers, "customer_list"),
+    Route("GET", "/v1/customers/search", customers.search_customers, "customer_search"),
+    Route("GET", "/v1/customers/{id}", customers.retrieve_customer, "customer_retrieve"),
+    Route("POST", "/v1/customers/{id}", customers.update_customer, "customer_update"),
+    Route("DELETE", "/v1/customers/{id}", customers.delete_customer, "customer_delete"),
+    Route(
+        "GET",
+        "/v1/customers/{customer}/payment_methods",
+        customers.list_customer_methods,
+        "customer_payment_method_list",
+    ),
+    Route(
+        "GET",
+        "/v1/customers/{customer}/payment_methods/{payment_method}",
+        customers.retrieve_customer_method,
+        "customer_payment_method_retrieve",
+    ),
+)
+
+_SETUPS = (
+    Route("POST", "/v1/setup_intents", setup_intents.create_setup_intent, "setup_intent_create"),
+    Route("GET", "/v1/setup_intents", setup_intents.list_setup_intents, "setup_intent_list"),
+    Route(
+        "GET",
+        "/v1/setup_intents/{id}",
+        setup_intents.retrieve_setup_intent,
+        "setup_intent_retrieve",
+    ),
+    Route(
+        "POST",
+        "/v1/setup_intents/{id}",
+        setup_intents.update_setup_intent,
+        "setup_intent_update",
+    ),
+    Route(
+        "POST",
+        "/v1/setup_intents/{id}/confirm",
+        setup_intents.confirm_setup_intent,
+        "setup_intent_confirm",
+    ),
+    Route(
+        "POST",
+        "/v1/setup_intents/{id}/cancel",
+        setup_intents.cancel_setup_intent,
+        "setup_intent_cancel",
+    ),
+    Route("GET", "/v1/setup_attempts", setup_intents.list_setup_attempts, "setup_attempt_list"),
+)
+
+CUSTOMER_ROUTES = (*_METHODS, *_CUSTOMERS, *_SETUPS)
+
 
 _PAYMENTS = (
     Route("POST", "/v1/payment_intents", intents.create_intent, "payment_intent_create"),
@@ -29,11 +134,11 @@ _PAYMENTS = (
     Route(
         "POST",
         "/v1/payment_intents/{id}/capture",
-        captures.capture_intent,
+        charges.capture_intent,
         "payment_intent_capture",
     ),
     Route(
-        "POST", "/v1/payment_intents/{id}/cancel", captures.cancel_intent, "payment_intent_cancel"
+        "POST", "/v1/payment_intents/{id}/cancel", charges.cancel_intent, "payment_intent_cancel"
     ),
     Route("GET", "/v1/charges", charges.list_charges, "charge_list"),
     Route("GET", "/v1/charges/{id}", charges.retrieve_charge, "charge_retrieve"),
@@ -68,40 +173,40 @@ _RECONCILIATION = (
     Route("POST", "/v1/payouts/{id}", payouts.update_payout, "payout_update"),
     Route("POST", "/v1/payouts/{id}/cancel", payouts.cancel_payout, "payout_cancel"),
     Route("POST", "/v1/payouts/{id}/reverse", payouts.reverse_payout, "payout_reverse"),
-    Route("POST", "/v1/topups", topups.create_topup, "topup_create"),
-    Route("GET", "/v1/topups", topups.list_topups, "topup_list"),
-    Route("GET", "/v1/topups/{id}", topups.retrieve_topup, "topup_retrieve"),
-    Route("POST", "/v1/topups/{id}/cancel", topups.cancel_topup, "topup_cancel"),
+    Route("POST", "/v1/topups", balance.create_topup, "topup_create"),
+    Route("GET", "/v1/topups", balance.list_topups, "topup_list"),
+    Route("GET", "/v1/topups/{id}", balance.retrieve_topup, "topup_retrieve"),
+    Route("POST", "/v1/topups/{id}/cancel", balance.cancel_topup, "topup_cancel"),
     Route("GET", "/v1/events", balance.list_events, "event_list"),
     Route("GET", "/v1/events/{id}", balance.retrieve_event, "event_retrieve"),
     Route(
         "POST",
         "/v1/webhook_endpoints",
-        webhook_endpoints.create_webhook_endpoint,
+        event_destinations.create_webhook_endpoint,
         "webhook_endpoint_create",
     ),
     Route(
         "GET",
         "/v1/webhook_endpoints",
-        webhook_endpoints.list_webhook_endpoints,
+        event_destinations.list_webhook_endpoints,
         "webhook_endpoint_list",
     ),
     Route(
         "GET",
         "/v1/webhook_endpoints/{id}",
-        webhook_endpoints.retrieve_webhook_endpoint,
+        event_destinations.retrieve_webhook_endpoint,
         "webhook_endpoint_retrieve",
     ),
     Route(
         "POST",
         "/v1/webhook_endpoints/{id}",
-        webhook_endpoints.update_webhook_endpoint,
+        event_destinations.update_webhook_endpoint,
         "webhook_endpoint_update",
     ),
     Route(
         "DELETE",
         "/v1/webhook_endpoints/{id}",
-        webhook_endpoints.delete_webhook_endpoint,
+        event_destinations.delete_webhook_endpoint,
         "webhook_endpoint_delete",
     ),
 )

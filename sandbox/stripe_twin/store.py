@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from pydantic_core import to_json
+
 from sandbox.stripe_twin.errors import invalid_request, missing
 
 JsonObject = dict[str, Any]
@@ -175,3 +177,13 @@ def within(value: int, wanted: Any) -> bool:
     if isinstance(wanted, int):
         return value == wanted
     return all(_COMPARISONS[name](value, bound) for name, bound in wanted.items())
+
+
+def render(item: JsonObject) -> str:
+    """An object as compact JSON."""
+    return to_json(item).decode()
+
+
+def render_bytes(item: JsonObject) -> bytes:
+    """An answer's body as compact JSON."""
+    return to_json(item)

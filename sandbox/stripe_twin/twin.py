@@ -1,47 +1,21 @@
-"""The twin as one thing: start it, steer it, ask it what happened."""
+"""The twin as one thing: what a test controls, and the server that the SDK talks to."""
 
 import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
-from typing import Any, Literal
 
 from aiohttp import web
 
 from runtime.clock import Clock
-from sandbox.stripe_twin.account import Surroundings, TwinAccount
-from sandbox.stripe_twin.admin import AdminApi
-from sandbox.stripe_twin.admin_routes import ADMIN_ROUTES
-from sandbox.stripe_twin.clock import TwinClock
-from sandbox.stripe_twin.confirmation import complete_authentication
-from sandbox.stripe_twin.connected_accounts import complete_onboarding
-from sandbox.stripe_twin.dispute_outcomes import (
-    decide_dispute,
-    escalate_dispute,
-    offer_appeal,
-    open_dispute,
-)
-from sandbox.stripe_twin.event_destinations import add_destination
-from sandbox.stripe_twin.faults import Fault, Faults
-from sandbox.stripe_twin.identity_sessions import SESSION, finish_verification
-from sandbox.stripe_twin.interventions import CardWish, LooseEntry, record_loose, steer_card
-from sandbox.stripe_twin.journal import RequestJournal
-from sandbox.stripe_twin.judge import dump_books
-from sandbox.stripe_twin.latencies import Latency
-from sandbox.stripe_twin.payouts import fail_payout, pay_out_everything
+from sandbox.stripe_twin.admin import ADMIN_ROUTES, AdminApi
+from sandbox.stripe_twin.calls import Router
+from sandbox.stripe_twin.controls import TwinControls
+from sandbox.stripe_twin.external_actors import ACTOR_ROUTES
 from sandbox.stripe_twin.pipeline import Pipeline
-from sandbox.stripe_twin.refunds import FAILURE_REASON, fail_refund
 from sandbox.stripe_twin.routes import ROUTES
-from sandbox.stripe_twin.routing import Router
 from sandbox.stripe_twin.settings import TwinSettings
-from sandbox.stripe_twin.setup_attempts import complete_setup
-from sandbox.stripe_twin.state import TwinState
-from sandbox.stripe_twin.steering import AccountState, steer
-from sandbox.stripe_twin.store import Identifiers, JsonObject
-from sandbox.stripe_twin.webhook_endpoints import register
-from sandbox.stripe_twin.webhooks import WebhookSender
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 12111
@@ -49,8 +23,8 @@ SHUTDOWN_SECONDS = 2.0
 LISTEN_BACKLOG = 1_024
 
 
-class Twin:
-    """A Stripe that runs in this process. Everything here is also in the admin API."""
+class Twin(TwinControls):
+    """A Stripe that runs in this process."""
 
     def __init__(
         self,
@@ -58,16 +32,9 @@ class Twin:
         clock: Clock | None = None,
         seed: int | None = None,
     ) -> None:
-        self.settings = settings or TwinSettings()
-        self.clock = TwinClock(clock)
-        self.faults = Faults(self.clock.time, seed)
-        self.webhooks = WebhookSender(self.clock, self.settings, seed)
-        self.requests = RequestJournal()
-        self.state = TwinState(
-            Surroundings(self.clock, Identifiers(seed), self.settings, self.webhooks)
-        )
+        super().__init__(settings, clock, seed)
         self._pipeline = Pipeline(self.state, self.faults, self.requests, Router(ROUTES), seed)
-        self._admin = AdminApi(self, ADMIN_ROUTES)
+        self._admin = AdminApi(self, ADMIN_ROUTES | ACTOR_ROUTES)
         self._runner: web.ServerRunner | None = None
         self._timer: asyncio.Task[None] | None = None
         self._site: web.SockSite | None = None
@@ -114,7 +81,7 @@ class Twin:
             raise RuntimeError("the twin is not started")
         listener = socket.create_server((self._host, self.port), backlog=LISTEN_BACKLOG)
         self.port = listener.getsockname()[1]
-        self.state.surroundings.public_url = self.url
+        self.state.shared.public_url = self.url
         self._site = web.SockSite(self._runner, listener)
         await self._site.start()
 
@@ -124,148 +91,6 @@ class Twin:
             raise RuntimeError("the twin does not listen")
         await self._site.stop()
         self._site = None
-
-    def account(self, name: str = "default") -> TwinAccount:
-        """A platform account by its name. Raises KeyError."""
-        return self.state.account(name)
-
-    def add_fault(self, **rule: Any) -> str:
-        """Switches a fault on, e.g. `add_fault(kind="reset", when="after", count=1)`; its id."""
-        return self.faults.add(Fault(**rule))
-
-    def advance(self, *, seconds: float) -> None:
-        """Moves the twin's clock forward and does what falls due on the way."""
-        self.clock.advance(timedelta(seconds=seconds))
-
-    def set_latency(self, account: str, latency: Latency) -> None:
-        """What every answer of a platform account takes from now on. Raises KeyError."""
-        self.account(account).latency = latency
-
-    def outage(self, mode: Literal["off", "reset", "error", "hang"]) -> None:
-        """Makes every API request fail, or ends that."""
-        self.faults.set_outage(mode)
-
-    def register_webhook(
-        self,
-        url: str,
-        account: str = "default",
-        secret: str | None = None,
-        enabled_events: list[str] | None = None,
-        *,
-        connect: bool = False,
-        thin: bool = False,
-    ) -> JsonObject:
-        """Adds a webhook endpoint; its secret is the account's unless one is given.
-
-        `thin` makes it an event destination, which gets the notifications of thin events.
-        """
-        owner = self.account(account)
-        if thin:
-            return add_destination(
-                owner,
-                url=url,
-                secret=secret or owner.webhook_secret,
-                enabled_events=enabled_events or ["*"],
-                sources=["other_accounts" if connect else "self"],
-                thin=True,
-                name=url,
-            )
-        return register(
-            owner,
-            url=url,
-            secret=secret or owner.webhook_secret,
-            enabled_events=enabled_events or ["*"],
-            connect=connect,
-        )
-
-    def complete_authentication(self, intent_id: str, *, passed: bool = True) -> JsonObject:
-        """Plays the customer on the 3-D Secure page. Raises KeyError, ValueError."""
-        kind = "setup_intent" if intent_id.startswith("seti_") else "payment_intent"
-        account, intent = self.state.locate(kind, intent_id)
-        if kind == "setup_intent":
-            complete_setup(account, intent, passed=passed)
-        else:
-            complete_authentication(account, intent, passed=passed)
-        self.clock.run_due()
-        return intent
-
-    def fail_refund(self, refund_id: str, reason: str = FAILURE_REASON) -> JsonObject:
-        """Makes a refund fail after it succeeded. Raises KeyError, ValueError."""
-        account, refund = self.state.locate("refund", refund_id)
-        if refund["status"] == "failed":
-            raise ValueError(f"{refund_id} has failed already")
-        fail_refund(account, refund, reason)
-        return refund
-
-    def open_dispute(
-        self, charge_id: str, reason: str = "fraudulent", amount: int | None = None
-    ) -> JsonObject:
-        """Plays the card holder who disputes a charge, or inquires. Raises KeyError, ValueError.
-
-        `reason` may also be `inquiry` or `prevented`.
-        """
-        account, charge = self.state.locate("charge", charge_id)
-        return open_dispute(account, charge, reason, amount)
-
-    def decide_dispute(self, dispute_id: str, *, won: bool) -> JsonObject:
-        """Plays the bank that decides a dispute. Raises KeyError, ValueError."""
-        account, dispute = self.state.locate("dispute", dispute_id)
-        decide_dispute(account, dispute, won=won)
-        return dispute
-
-    def escalate_dispute(self, dispute_id: str) -> JsonObject:
-        """Plays the bank that makes a chargeback of an inquiry. Raises KeyError, ValueError."""
-        account, dispute = self.state.locate("dispute", dispute_id)
-        escalate_dispute(account, dispute)
-        return dispute
-
-    def offer_appeal(self, dispute_id: str) -> JsonObject:
-        """Plays the network that lets a lost dispute be appealed. Raises KeyError, ValueError."""
-        account, dispute = self.state.locate("dispute", dispute_id)
-        offer_appeal(account, dispute)
-        return dispute
-
-    def record_transaction(self, account: str, entry: LooseEntry) -> JsonObject:
-        """Books a balance transaction of any type. Raises KeyError."""
-        return record_loose(self.state.find(account), entry)
-
-    def steer_card(self, payment_method: str, wish: CardWish) -> JsonObject:
-        """Makes a card decline, or stop declining. Raises KeyError, ValueError."""
-        account, method = self.state.locate("payment_method", payment_method)
-        steer_card(account, method, wish)
-        return method
-
-    def pay_out(self, account: str = "default", currency: str = "usd") -> JsonObject:
-        """The daily payout of all that is available. Raises KeyError, ValueError."""
-        return pay_out_everything(self.state.find(account), currency)
-
-    def fail_payout(self, payout_id: str, code: str = "account_closed") -> JsonObject:
-        """Plays the bank that returns a payout. Raises KeyError, ValueError."""
-        account, payout = self.state.locate("payout", payout_id)
-        fail_payout(account, payout, code)
-        return payout
-
-    def steer_account(self, account_id: str, state: AccountState) -> JsonObject:
-        """Sets what Stripe wants of a connected account. Raises KeyError."""
-        platform, item = self.state.locate("account", account_id)
-        return steer(platform.connected[account_id], item, state)
-
-    def complete_onboarding(self, account_id: str) -> JsonObject:
-        """Plays the merchant who gives everything that is asked for. Raises KeyError."""
-        platform, item = self.state.locate("account", account_id)
-        complete_onboarding(platform.connected[account_id], item)
-        return item
-
-    def finish_verification(self, session_id: str, error: str | None = None) -> JsonObject:
-        """Plays who checks a person's document. Raises KeyError, ValueError."""
-        account, session = self.state.locate(SESSION, session_id)
-        finish_verification(account, session, error)
-        return session
-
-    def books(self) -> dict[str, Any]:
-        """Everything that happened to money, by account name; checked. Raises AssertionError."""
-        self.clock.run_due()
-        return dump_books(self.state.platforms())
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path.startswith("/_twin"):

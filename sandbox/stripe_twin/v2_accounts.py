@@ -1,22 +1,160 @@
 """Accounts of the v2 API: the connected accounts, asked for and shown in the newer way.
 
-One account has both faces. Modelled are merchants that take cards and recipients of transfers,
-with what identifies them; https://docs.stripe.com/connect/accounts-v2.
+One account has both views; the v2 API shows the parts that are asked for. Modelled are merchants
+that take cards and recipients of transfers, with what identifies them.
+https://docs.stripe.com/connect/accounts-v2
 """
 
 from typing import Any
 
-from sandbox.stripe_twin.account import TwinAccount
-from sandbox.stripe_twin.call import Call, merge_metadata
+from sandbox.stripe_twin.accounts import TwinAccount
+from sandbox.stripe_twin.calls import Call, merge_metadata
 from sandbox.stripe_twin.connected_accounts import (
     apply_params,
     find_account,
     open_account,
 )
 from sandbox.stripe_twin.errors import invalid_request
+from sandbox.stripe_twin.events import iso_time
+from sandbox.stripe_twin.lists import v2_page
 from sandbox.stripe_twin.store import JsonObject
-from sandbox.stripe_twin.v2_account_faces import show_account
-from sandbox.stripe_twin.v2_lists import v2_page
+
+_STATUSES = {"active": "active", "inactive": "restricted", "pending": "pending"}
+# What restricts which capability, by the v1 name of the capability.
+_CONFIGURATIONS = {
+    "card_payments": ("merchant", "card_payments"),
+    "transfers": ("recipient", "stripe_balance.stripe_transfers"),
+}
+
+
+def account_view(connected: TwinAccount, item: JsonObject, include: list[str]) -> JsonObject:
+    """The account; what `include` does not name is null."""
+    details = connected.v2_details
+    configurations: JsonObject = details.get("configurations", {})
+    named = {name.partition(".")[2] for name in include if name.startswith("configuration.")}
+    shown: JsonObject = {
+        name: _configuration(connected, name, configurations.get(name)) if name in named else None
+        for name in ("customer", "merchant", "recipient")
+    }
+    return {
+        "id": item["id"],
+        "object": "v2.core.account",
+        "applied_configurations": sorted(configurations),
+        "closed": details.get("closed", False),
+        "configuration": shown if named else None,
+        "contact_email": details.get("contact_email"),
+        "contact_phone": details.get("contact_phone"),
+        "created": iso_time(item["created"]),
+        "dashboard": details.get("dashboard"),
+        "defaults": _defaults(item, details) if "defaults" in include else None,
+        "display_name": details.get("display_name"),
+        "future_requirements": _no_requirements() if "future_requirements" in include else None,
+        "identity": _identity(item, details) if "identity" in include else None,
+        "livemode": False,
+        "metadata": item["metadata"],
+        "requirements": _requirements(connected, item) if "requirements" in include else None,
+    }
+
+
+def _configuration(connected: TwinAccount, name: str, given: Any) -> JsonObject | None:
+    if given is None:
+        return None
+    capabilities: JsonObject | None = None
+    match name:
+        case "merchant":
+            card_payments = _capability(connected, "card_payments")
+            capabilities = {"card_payments": card_payments}
+            return {"applied": True, "capabilities": capabilities, "mcc": given.get("mcc")}
+        case "recipient":
+            transfers = _capability(connected, "transfers")
+            capabilities = {"stripe_balance": {"stripe_transfers": transfers}}
+    return {"applied": True, "capabilities": capabilities}
+
+
+def _capability(connected: TwinAccount, name: str) -> JsonObject | None:
+    found = connected.objects("capability").find(name)
+    if found is None or not found["requested"]:
+        return None
+    status = _STATUSES.get(found["status"], "restricted")
+    detail = {"code": "requirements_past_due", "resolution": "provide_info"}
+    return {"status": status, "status_details": [] if status == "active" else [detail]}
+
+
+def _defaults(item: JsonObject, details: JsonObject) -> JsonObject:
+    given = details.get("defaults", {})
+    responsibilities = {
+        "fees_collector": "application",
+        "losses_collector": "application",
+        **(given.get("responsibilities") or {}),
+        "requirements_collector": "application",
+    }
+    profile = {"business_url": None, "doing_business_as": None, "product_description": None}
+    return {
+        "currency": item["default_currency"],
+        "locales": given.get("locales"),
+        "profile": {**profile, **given["profile"]} if "profile" in given else None,
+        "responsibilities": responsibilities,
+    }
+
+
+def _identity(item: JsonObject, details: JsonObject) -> JsonObject:
+    given = details.get("identity", {})
+    business, person = given.get("business_details"), given.get("individual")
+    return {
+        "attestations": None,
+        "business_details": None
+        if business is None
+        else {
+            "phone": business.get("phone"),
+            "registered_name": business.get("registered_name"),
+            "structure": business.get("structure"),
+        },
+        "country": item["country"],
+        "entity_type": given.get("entity_type"),
+        "individual": None
+        if person is None
+        else {
+            "account": item["id"],
+            "created": iso_time(item["created"]),
+            "email": person.get("email"),
+            "given_name": person.get("given_name"),
+            "id": item["id"].replace("acct_", "person_"),
+            "object": "v2.core.account_person",
+            "surname": person.get("surname"),
+            "updated": iso_time(item["created"]),
+        },
+    }
+
+
+def _requirements(connected: TwinAccount, item: JsonObject) -> JsonObject:
+    requested = [
+        {"capability": capability, "configuration": configuration, "deadline": _past_due()}
+        for name, (configuration, capability) in _CONFIGURATIONS.items()
+        if _capability(connected, name) is not None
+    ]
+    entries = [
+        {
+            "awaiting_action_from": "user",
+            "description": field,
+            "errors": [],
+            "impact": {"restricts_capabilities": requested},
+            "minimum_deadline": _past_due(),
+            "reference": None,
+            "requested_reasons": [{"code": "routine_onboarding"}],
+        }
+        for field in item["requirements"]["currently_due"]
+    ]
+    summary = {"minimum_deadline": {**_past_due(), "time": None} if entries else None}
+    return {"alternatives": [], "entries": entries, "summary": summary}
+
+
+def _no_requirements() -> JsonObject:
+    return {"alternatives": [], "entries": [], "summary": {"minimum_deadline": None}}
+
+
+def _past_due() -> JsonObject:
+    return {"status": "past_due"}
+
 
 _GIVEN = ("contact_email", "contact_phone", "dashboard", "defaults", "display_name", "identity")
 # What a v2 request gives, and what the v1 API calls it.
@@ -62,17 +200,17 @@ def create_v2_account(call: Call) -> JsonObject:
     """POST /v2/core/accounts."""
     params = call.params
     country = _at(params, ("identity", "country"))
-    told: dict[str, Any] = {} if country is None else {"country": country.upper()}
-    connected, item = open_account(call, told)
+    v1_params: dict[str, Any] = {} if country is None else {"country": country.upper()}
+    connected, item = open_account(call, v1_params)
     connected.v2_details = {"configurations": {}, "closed": False}
     _apply(connected, item, params)
-    return _told(call, connected, item, "v2.core.account.created")
+    return _announced(call, connected, item, "v2.core.account.created")
 
 
 def retrieve_v2_account(call: Call) -> JsonObject:
     """GET /v2/core/accounts/{id}; shows what `include` asks for."""
     connected, item = find_account(call, call.path["id"])
-    return show_account(connected, item, call.params.get("include", []))
+    return account_view(connected, item, call.params.get("include", []))
 
 
 def update_v2_account(call: Call) -> JsonObject:
@@ -81,7 +219,7 @@ def update_v2_account(call: Call) -> JsonObject:
     if connected.v2_details.get("closed"):
         raise invalid_request(f"The account {item['id']} is closed.")
     _apply(connected, item, call.params)
-    return _told(call, connected, item, "v2.core.account.updated")
+    return _announced(call, connected, item, "v2.core.account.updated")
 
 
 def close_v2_account(call: Call) -> JsonObject:
@@ -94,7 +232,7 @@ def close_v2_account(call: Call) -> JsonObject:
         )
     connected.v2_details["closed"] = True
     item["charges_enabled"] = item["payouts_enabled"] = False
-    return _told(call, connected, item, "v2.core.account.closed")
+    return _announced(call, connected, item, "v2.core.account.closed")
 
 
 def list_v2_accounts(call: Call) -> JsonObject:
@@ -102,7 +240,7 @@ def list_v2_accounts(call: Call) -> JsonObject:
     wanted = set(call.params.get("applied_configurations", []))
     closed = call.params.get("closed", False)
     found = [
-        show_account(connected, item, [])
+        account_view(connected, item, [])
         for item in reversed(list(call.objects("account")))
         if (connected := call.account.connected[item["id"]]).v2_details.get("closed", False)
         == closed
@@ -111,7 +249,7 @@ def list_v2_accounts(call: Call) -> JsonObject:
     return v2_page("/v2/core/accounts", found, call.params)
 
 
-def _told(call: Call, connected: TwinAccount, item: JsonObject, kind: str) -> JsonObject:
+def _announced(call: Call, connected: TwinAccount, item: JsonObject, kind: str) -> JsonObject:
     """The account as it is shown, after its event was sent."""
     platform = connected.platform or connected
     related = {
@@ -120,8 +258,8 @@ def _told(call: Call, connected: TwinAccount, item: JsonObject, kind: str) -> Js
         "url": f"/v2/core/accounts/{item['id']}",
     }
     event = platform.new_native(kind, related, call.origin)
-    platform.surroundings.webhooks.publish(event, platform.account_id, platform.account_id)
-    return show_account(connected, item, call.params.get("include", []))
+    platform.shared.webhooks.publish(event, platform.account_id, platform.account_id)
+    return account_view(connected, item, call.params.get("include", []))
 
 
 def _apply(connected: TwinAccount, item: JsonObject, params: dict[str, Any]) -> None:
@@ -132,16 +270,16 @@ def _apply(connected: TwinAccount, item: JsonObject, params: dict[str, Any]) -> 
     for name, given in params.get("configuration", {}).items():
         known = details.setdefault("configurations", {})
         known[name] = _merged(known.get(name), given)
-    told: dict[str, Any] = {}
+    v1_params: dict[str, Any] = {}
     for path, v1_path in _V1_NAMES.items():
         value = _at(params, path)
         if value is not None:
-            _put(told, v1_path, "provided" if isinstance(value, list) else value)
+            _put(v1_params, v1_path, "provided" if isinstance(value, list) else value)
     for name, path in _CAPABILITIES.items():
         requested = _at(params, path)
         if requested is not None:
-            _put(told, ("capabilities", name, "requested"), requested)
-    apply_params(connected, item, told)
+            _put(v1_params, ("capabilities", name, "requested"), requested)
+    apply_params(connected, item, v1_params)
     merge_metadata(item, params.get("metadata"))
 
 
@@ -159,7 +297,7 @@ def _at(params: Any, path: tuple[str, ...]) -> Any:
     return params
 
 
-def _put(told: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+def _put(params: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     for name in path[:-1]:
-        told = told.setdefault(name, {})
-    told[path[-1]] = value
+        params = params.setdefault(name, {})
+    params[path[-1]] = value

@@ -1,17 +1,45 @@
 """Sends signed webhooks: https://docs.stripe.com/webhooks. At least once, in no promised order."""
 
 import asyncio
+import hmac
 from collections import deque
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 import aiohttp
 
 from sandbox.stripe_twin.clock import TwinClock
-from sandbox.stripe_twin.events import Event, matches_any
+from sandbox.stripe_twin.events import Event, ThinEvent, matches_any, thin_counterpart, thin_kind
+from sandbox.stripe_twin.faults import Forgery, WebhookFaultKind, WebhookFaults
 from sandbox.stripe_twin.settings import TwinSettings
-from sandbox.stripe_twin.signing import forge, sign
-from sandbox.stripe_twin.thin_events import ThinEvent, thin_counterpart, thin_kind
-from sandbox.stripe_twin.webhook_faults import Forgery, WebhookFaultKind, WebhookFaults
+
+# Far outside of any tolerance for the age of a signature.
+STALE_SECONDS = 24 * 60 * 60
+
+
+def sign(payload: str, secret: str, timestamp: int) -> str:
+    """The `Stripe-Signature` header: https://docs.stripe.com/webhooks#verify-manually."""
+    mac = hmac.new(secret.encode(), f"{timestamp}.{payload}".encode(), sha256)
+    return f"t={timestamp},v1={mac.hexdigest()}"
+
+
+def forge(payload: str, secret: str, timestamp: int, forgery: Forgery) -> tuple[str, str | None]:
+    """The body and the header of a webhook that must be refused."""
+    match forgery:
+        case Forgery.WRONG_SECRET:
+            return payload, sign(payload, f"{secret}x", timestamp)
+        case Forgery.EMPTY_SECRET:
+            return payload, sign(payload, "", timestamp)
+        case Forgery.NO_SIGNATURE:
+            return payload, None
+        case Forgery.TAMPERED:
+            changed = payload.replace('"livemode": false', '"livemode": true')
+            return changed, sign(payload, secret, timestamp)
+        case Forgery.OLD:
+            return payload, sign(payload, secret, timestamp - STALE_SECONDS)
+        case Forgery.FUTURE:
+            return payload, sign(payload, secret, timestamp + STALE_SECONDS)
+
 
 USER_AGENT = "Stripe/1.0 (+https://stripe.com/docs/webhooks)"
 MAX_ATTEMPTS_KEPT = 50_000

@@ -1,4 +1,4 @@
-"""What runs in a service's process: the service's own main, with a clock and a death to steer.
+"""What runs in a service's process: the service's own main, with a clock and a death under control.
 
 Nothing of it is in the product: the service is given another clock by the parameter that it has,
 the event loop another way to make tasks, and a mutation replaces attributes from outside.

@@ -21,7 +21,7 @@ from tests.chaos.child import TWIN
 from tests.chaos.children import Nursery
 from tests.chaos.mutations import MUTATION_VARIABLE, STAGE_VARIABLE
 from tests.chaos.service import Service
-from tests.chaos.twin import SteeredTwin
+from tests.chaos.twin import ChaosTwin
 from tests.ledger.killing.postgres import MortalPostgres
 
 SERVICES = ("ledger", "gateway", "compliance")
@@ -128,7 +128,7 @@ class Cluster:
         child = await self._nursery.start(TWIN, {}, self.logs / f"{TWIN}.log", "--port", port)
         self._stack.callback(child.signal, signal.SIGKILL)
         await wait_until_answering(self.twin_url)
-        async with SteeredTwin.open(self.twin_url) as twin:
+        async with ChaosTwin.open(self.twin_url) as twin:
             await twin.change_settings(webhook_retry_seconds=WEBHOOK_RETRY_SECONDS)
             for account, gateway in zip(ACCOUNTS, self.gateway_http.values(), strict=True):
                 url = f"http://{gateway}/webhooks/stripe/{account.name}"

@@ -1,4 +1,4 @@
-"""What the test steers in a running process without asking it: its clock, and when it dies.
+"""What the test controls in a running process without asking it: its clock, and when it dies.
 
 A file of two numbers that both sides have mapped. The process looks at it whenever it tells the
 time and before each step of each of its tasks.

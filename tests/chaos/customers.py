@@ -24,7 +24,7 @@ from tests.chaos.evidence import FINAL_STATES, Answer
 from tests.chaos.judge import STICKY
 from tests.chaos.patience import Patience
 from tests.chaos.plan import PATIENCE, PlannedPayment
-from tests.chaos.twin import SteeredTwin
+from tests.chaos.twin import ChaosTwin
 
 CALL_SECONDS = 8.0
 RETRY_SECONDS = (0.1, 0.7)
@@ -55,7 +55,7 @@ class Customers:
     def __init__(
         self,
         channels: Sequence[grpc.aio.Channel],
-        twin: SteeredTwin,
+        twin: ChaosTwin,
         *,
         merchant: str,
         blocked_merchant: str,

@@ -31,7 +31,7 @@ from tests.chaos.evidence import (
     Told,
 )
 from tests.chaos.healing import stored_events
-from tests.chaos.twin import SteeredTwin
+from tests.chaos.twin import ChaosTwin
 
 CALL_SECONDS = 60.0
 READ_AT_ONCE = 16
@@ -46,7 +46,7 @@ OPEN = {
 
 async def gather(
     cluster: Cluster,
-    twin: SteeredTwin,
+    twin: ChaosTwin,
     *,
     answers: Iterable[Answer],
     accepted_forgeries: Iterable[str],
@@ -191,7 +191,7 @@ def _refunds(books: dict[str, dict[str, Any]]) -> Iterable[StripeRefund]:
             )
 
 
-async def _posts(twin: SteeredTwin) -> tuple[Post, ...]:
+async def _posts(twin: ChaosTwin) -> tuple[Post, ...]:
     return tuple(
         Post(
             path=seen["path"],
@@ -213,7 +213,7 @@ async def _dead_letters(clients: Clients) -> tuple[str, ...]:
     )
 
 
-async def _books(clients: Clients, twin: SteeredTwin) -> tuple[str, ...]:
+async def _books(clients: Clients, twin: ChaosTwin) -> tuple[str, ...]:
     """Differences that stay: what is booked last may be a moment behind."""
     try:
         await poll(lambda: books_difference(clients, twin), lambda found: not found, BOOKS_SECONDS)

@@ -9,7 +9,7 @@ import psycopg
 
 from tests.chaos.cluster import Cluster
 from tests.chaos.plan import GATEWAYS
-from tests.chaos.twin import SteeredTwin
+from tests.chaos.twin import ChaosTwin
 
 # What may still be under way, and how many; each has to come to zero. A review waits for a person,
 # who does not come; only the last horizon is past its deadline.
@@ -65,7 +65,7 @@ async def pass_horizons(
 class Time:
     """The time that all parts agree on after the storm; it only goes forward."""
 
-    def __init__(self, cluster: Cluster, twin: SteeredTwin) -> None:
+    def __init__(self, cluster: Cluster, twin: ChaosTwin) -> None:
         self.cluster = cluster
         self.twin = twin
         self._passed = timedelta(0)
@@ -107,7 +107,7 @@ async def _until_quiet(
     return found
 
 
-async def _under_way(cluster: Cluster, twin: SteeredTwin, past_reviews: bool) -> tuple[str, ...]:
+async def _under_way(cluster: Cluster, twin: ChaosTwin, past_reviews: bool) -> tuple[str, ...]:
     async with await psycopg.AsyncConnection.connect(cluster.databases["gateway"]) as database:
         looked = await database.execute(_UNDER_WAY, {"past_reviews": past_reviews})
         rows: list[tuple[Any, ...]] = await looked.fetchall()

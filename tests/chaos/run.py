@@ -29,7 +29,7 @@ from tests.chaos.patience import Patience
 from tests.chaos.plan import GATEWAYS, Plan, PlannedPayment
 from tests.chaos.progress import Progress
 from tests.chaos.troubles import Troubles
-from tests.chaos.twin import SteeredTwin
+from tests.chaos.twin import ChaosTwin
 from tests.gateway.webhooks_out.receiver import Receiver
 
 # Clients at once: with few payments not all of them, so that kills come at every age of a payment.
@@ -99,7 +99,7 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
     async with (
         Nursery.open(logs / "nursery.log") as nursery,
         running_cluster(nursery, logs) as cluster,
-        SteeredTwin.open(cluster.twin_url) as twin,
+        ChaosTwin.open(cluster.twin_url) as twin,
         AsyncExitStack() as stack,
     ):
         channels = [
@@ -160,7 +160,7 @@ def clients_at_once(payments: int) -> int:
 
 async def open_shop(
     cluster: Cluster,
-    twin: SteeredTwin,
+    twin: ChaosTwin,
     channels: list[grpc.aio.Channel],
     payments: Sequence[PlannedPayment] = (),
 ) -> Customers:

@@ -22,7 +22,7 @@ from tests.chaos.plan import GATEWAYS, PATIENCE, PlannedPayment, Step, Trouble
 from tests.chaos.progress import Progress
 from tests.chaos.run import open_shop
 from tests.chaos.troubles import Troubles
-from tests.chaos.twin import SteeredTwin
+from tests.chaos.twin import ChaosTwin
 
 INTENTS = "/v1/payment_intents"
 ACTED_SECONDS = 20.0
@@ -34,7 +34,7 @@ class Stage:
     """An engine with one client."""
 
     cluster: Cluster
-    twin: SteeredTwin
+    twin: ChaosTwin
     customers: Customers
     progress: Progress
     troubles: Troubles
@@ -94,7 +94,7 @@ def planned(number: int, *steps: Step, **changes: Any) -> PlannedPayment:
     return PlannedPayment(**values | changes)
 
 
-async def open_stage(cluster: Cluster, twin: SteeredTwin, *gateways: str) -> Stage:
+async def open_stage(cluster: Cluster, twin: ChaosTwin, *gateways: str) -> Stage:
     """A stage whose client uses these gateways."""
     progress = Progress()
     channels = [cluster.channel(gateway) for gateway in gateways]

@@ -1,4 +1,4 @@
-"""The two numbers that steer a process: the clock's offset and the steps that are left."""
+"""The two numbers that control a process: the clock's offset and the steps that are left."""
 
 import asyncio
 import os

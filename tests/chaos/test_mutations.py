@@ -23,7 +23,7 @@ from tests.chaos.judge import judge
 from tests.chaos.mutations import MUTATIONS
 from tests.chaos.plan import GATEWAYS
 from tests.chaos.schedules import Schedule, Stage, open_stage
-from tests.chaos.twin import SteeredTwin
+from tests.chaos.twin import ChaosTwin
 
 FIRST = GATEWAYS[:1]
 ACCIDENTS = ("accident_before_the_first_byte", "accident_after_booking")
@@ -88,7 +88,7 @@ async def stage_with(
     """An engine with defects or accidents, and a client that knows its first gateway only."""
     async with (
         running_cluster(nursery, logs, mutations, databases) as cluster,
-        SteeredTwin.open(cluster.twin_url) as twin,
+        ChaosTwin.open(cluster.twin_url) as twin,
     ):
         yield await open_stage(cluster, twin, *FIRST)
 

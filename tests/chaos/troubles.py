@@ -15,12 +15,12 @@ import grpc
 from gateway.v1 import corridor_pb2, corridor_service_pb2
 from gateway.v1.corridor_service_pb2_grpc import CorridorServiceStub
 from sandbox.stripe_twin.accounts import BACKUP_ACCOUNT, DEFAULT_ACCOUNT
-from sandbox.stripe_twin.signing import sign
+from sandbox.stripe_twin.webhooks import sign
 from sandbox.twin_admin import TwinAdminError
 from tests.chaos.cluster import Cluster
 from tests.chaos.plan import Kill, Plan, Trouble
 from tests.chaos.progress import Progress
-from tests.chaos.twin import SteeredTwin
+from tests.chaos.twin import ChaosTwin
 
 MODE_TRIES = 40
 MODE_SECONDS = 3.0
@@ -42,7 +42,7 @@ PARTS = {
 class Troubles:
     """`accepted_forgeries` are webhooks that nobody signed and the gateway took."""
 
-    def __init__(self, cluster: Cluster, twin: SteeredTwin, plan: Plan, progress: Progress) -> None:
+    def __init__(self, cluster: Cluster, twin: ChaosTwin, plan: Plan, progress: Progress) -> None:
         self.counts: Counter[str] = Counter()
         self.accepted_forgeries: list[str] = []
         self._cluster = cluster

@@ -1,4 +1,4 @@
-"""The Stripe twin as a chaos run steers and reads it, beyond what a sandbox needs."""
+"""The Stripe twin as a chaos run controls and reads it, beyond what a sandbox needs."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ PAGE = 100
 MAX_PAGES = 1_000
 
 
-class SteeredTwin(TwinAdmin):
+class ChaosTwin(TwinAdmin):
     """Everything goes through the admin API."""
 
     async def clear_fault(self, fault_id: str) -> None:

@@ -13,7 +13,6 @@ from sandbox.engine import Engine, running_engine
 from sandbox.polling import poll
 from sandbox.reconciliation import books_difference
 from sandbox.twin_admin import TwinAdmin
-from tests.e2e.steering import pay
 from tests.e2e.stories_of_disputes import (
     dispute_appealed,
     dispute_lost,
@@ -42,6 +41,7 @@ from tests.e2e.stories_of_the_balance import (
     topped_up,
     unknown_movements,
 )
+from tests.e2e.twin_steps import pay
 
 
 @pytest.fixture(scope="module")

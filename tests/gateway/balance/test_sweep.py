@@ -12,7 +12,7 @@ from gateway.balance.explaining import Explainer
 from gateway.balance.movement import Movement
 from gateway.v1.payment_pb2 import PaymentState
 from sandbox.polling import poll
-from sandbox.stripe_twin.interventions import LooseEntry
+from sandbox.stripe_twin.overrides import BalanceEntry
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.conftest import OpenShop
 
@@ -51,9 +51,9 @@ async def test_without_any_event_everything_is_booked(
     async with open_shop(**OFTEN) as shop:
         payment = await shop.create()
         await shop.refund(payment, 7_00)
-        twin.record_transaction("default", LooseEntry(type="stripe_fee", amount=-100))
-        twin.record_transaction("default", LooseEntry(type="topup", amount=5_000))
-        twin.record_transaction("default", LooseEntry(type="what_is_this", amount=-3))
+        twin.record_transaction("default", BalanceEntry(type="stripe_fee", amount=-100))
+        twin.record_transaction("default", BalanceEntry(type="topup", amount=5_000))
+        twin.record_transaction("default", BalanceEntry(type="what_is_this", amount=-3))
         await reported(
             database_url,
             fee_charged=1,
@@ -86,7 +86,7 @@ async def test_a_sweep_that_dies_anywhere_goes_on_and_books_once(
 
     monkeypatch.setattr(Explainer, "explain", die_once)
     for number in range(4):
-        twin.record_transaction("default", LooseEntry(type="stripe_fee", amount=-1 - number))
+        twin.record_transaction("default", BalanceEntry(type="stripe_fee", amount=-1 - number))
     async with open_shop(lease_seconds=0.5, call_seconds=0.4, **OFTEN):
         found = await reported(database_url, account_fee_charged=4)
     amounts = sorted(fact["amount_minor"] for _, kind, fact in found)

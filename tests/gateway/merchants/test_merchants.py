@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from gateway.v1 import corridor_pb2, corridor_service_pb2, merchant_pb2
 from gateway.v1 import merchant_service_pb2 as pb
-from sandbox.stripe_twin.steering import AccountState
+from sandbox.stripe_twin.overrides import AccountState
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.merchants.conftest import new_merchant
 from tests.gateway.running import RunningGateway, refusal_of, running_gateway
@@ -149,7 +149,7 @@ async def test_sync_keeps_what_changed_and_moves_the_time_of_what_did_not(
             same.merchant.snapshot.fetch_time.ToNanoseconds()
             > first.snapshot.fetch_time.ToNanoseconds()
         )
-        twin.steer_account(first.stripe_account_id, AccountState(charges_enabled=True))
+        twin.override_account(first.stripe_account_id, AccountState(charges_enabled=True))
         cached = await gateway.merchants.SyncMerchant(
             pb.SyncMerchantRequest(merchant_id="shop-1", max_age=Duration(seconds=900))
         )

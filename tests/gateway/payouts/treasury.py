@@ -12,8 +12,7 @@ from gateway.v1.payout_pb2 import Payout
 from gateway.v1.payout_service_pb2_grpc import PayoutServiceStub
 from runtime.errors import from_rpc_error
 from sandbox.polling import poll
-from sandbox.stripe_twin.interventions import LooseEntry
-from sandbox.stripe_twin.steering import AccountState
+from sandbox.stripe_twin.overrides import AccountState, BalanceEntry
 from sandbox.stripe_twin.twin import Twin
 from tests.accounts import ACTIVE_ACCOUNT
 from tests.gateway.payments.shop import RefusedError, Shop, euros, fresh
@@ -46,8 +45,8 @@ class Treasury:
             )
         )
         account_id: str = created.merchant.stripe_account_id
-        twin.steer_account(account_id, AccountState.model_validate(ACTIVE_ACCOUNT))
-        money = LooseEntry(type="topup", amount=BALANCE_MINOR, currency="eur")
+        twin.override_account(account_id, AccountState.model_validate(ACTIVE_ACCOUNT))
+        money = BalanceEntry(type="topup", amount=BALANCE_MINOR, currency="eur")
         twin.record_transaction(account_id, money)
         return cls(shop, twin, account_id)
 

@@ -7,7 +7,7 @@ import pytest
 import stripe
 
 from sandbox.stripe_twin import BACKUP_ACCOUNT, DEFAULT_ACCOUNT, Twin
-from sandbox.stripe_twin.steering import AccountState
+from sandbox.stripe_twin.overrides import AccountState
 from tests.sandbox.stripe_twin.conftest import open_shop
 from tests.sandbox.stripe_twin.merchants import new_account, onboarded_account
 from tests.sandbox.stripe_twin.receiver import open_receiver
@@ -122,7 +122,7 @@ async def test_a_test_sets_requirements_and_they_are_told(shop: Shop, twin: Twin
                 },
             }
         )
-        twin.steer_account(account_id, state)
+        twin.override_account(account_id, state)
         assert await receiver.until(2) == ["account.updated", "capability.updated"]
     assert {event.account for event in receiver.events} == {account_id}
     previous = receiver.events[0].data.previous_attributes
@@ -156,7 +156,7 @@ async def test_a_bank_account_fails(shop: Shop, twin: Twin) -> None:
             "account_number": "000123456789",
         },
     )
-    twin.steer_account(account.id, AccountState(external_account_status="errored"))
+    twin.override_account(account.id, AccountState(external_account_status="errored"))
     again = await shop.api.accounts.retrieve_async(account.id)
     assert again.external_accounts is not None
     (bank_account,) = again.external_accounts.data

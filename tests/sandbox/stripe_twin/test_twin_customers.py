@@ -6,7 +6,7 @@ import pytest
 import stripe
 
 from sandbox.stripe_twin import Twin
-from sandbox.stripe_twin.interventions import CardWish
+from sandbox.stripe_twin.overrides import CardOverride
 from tests.sandbox.stripe_twin.sdk_types import problems
 from tests.sandbox.stripe_twin.shop import Shop, fresh_key
 
@@ -196,7 +196,7 @@ async def test_a_test_makes_a_kept_card_decline_and_recover(shop: Shop, twin: Tw
     customer = await new_customer(shop)
     setup = await set_up(shop, "pm_card_mastercard", customer=customer)
     method = str(setup.payment_method)
-    twin.steer_card(method, CardWish(decline="do_not_honor", times=2))
+    twin.override_card(method, CardOverride(decline="do_not_honor", times=2))
     for _ in range(2):
         with pytest.raises(stripe.CardError) as caught:
             await shop.pay(card=method, customer=customer, off_session=True)
@@ -206,7 +206,7 @@ async def test_a_test_makes_a_kept_card_decline_and_recover(shop: Shop, twin: Tw
         assert (error.network_decline_code, error.network_advice_code) == ("05", "02")
     paid = await shop.pay(card=method, customer=customer, off_session=True)
     assert paid.status == "succeeded"
-    twin.steer_card(method, CardWish(decline="pickup_card"))
+    twin.override_card(method, CardOverride(decline="pickup_card"))
     with pytest.raises(stripe.CardError) as stolen:
         await shop.pay(card=method, customer=customer, off_session=True)
     assert stolen.value.error is not None
@@ -215,7 +215,7 @@ async def test_a_test_makes_a_kept_card_decline_and_recover(shop: Shop, twin: Tw
     outcome = charges.data[0].outcome
     assert outcome is not None
     assert (outcome.network_decline_code, outcome.network_advice_code) == ("04", "03")
-    twin.steer_card(method, CardWish(decline=None))
+    twin.override_card(method, CardOverride(decline=None))
     assert (await shop.pay(card=method, customer=customer)).status == "succeeded"
     with pytest.raises(ValueError, match="no decline no_such_code"):
-        twin.steer_card(method, CardWish(decline="no_such_code"))
+        twin.override_card(method, CardOverride(decline="no_such_code"))

@@ -7,8 +7,11 @@ import pytest
 import stripe
 
 from sandbox.stripe_twin import Twin
-from sandbox.stripe_twin.dispute_outcomes import RESPONSE_SECONDS
-from sandbox.stripe_twin.disputes import MAX_EVIDENCE_CHARACTERS, MAX_TEXT_CHARACTERS
+from sandbox.stripe_twin.disputes import (
+    MAX_EVIDENCE_CHARACTERS,
+    MAX_TEXT_CHARACTERS,
+    RESPONSE_SECONDS,
+)
 from tests.sandbox.stripe_twin.sdk_types import problems
 from tests.sandbox.stripe_twin.shop import Shop, fresh_key
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stripe._encode import _api_encode
 
-from sandbox.stripe_twin.forms import FormError, decode_form
+from sandbox.stripe_twin.params import FormError, decode_form
 
 names = st.text("abcdefghij_", min_size=1, max_size=6)
 # The SDK writes a list or map without members as nothing at all.

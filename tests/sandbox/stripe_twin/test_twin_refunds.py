@@ -4,7 +4,7 @@ import pytest
 import stripe
 
 from sandbox.stripe_twin import BACKUP_ACCOUNT, Twin
-from sandbox.stripe_twin.fees import processing_fee
+from sandbox.stripe_twin.books import processing_fee
 from tests.sandbox.stripe_twin.conftest import open_shop
 from tests.sandbox.stripe_twin.shop import Shop, fresh_key
 

@@ -19,7 +19,7 @@ from sandbox.stripe_twin import (
     Twin,
     running_twin,
 )
-from sandbox.stripe_twin.latencies import (
+from sandbox.stripe_twin.faults import (
     MAX_LATENCY_SECONDS,
     Distribution,
     Latency,

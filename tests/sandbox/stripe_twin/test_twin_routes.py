@@ -5,9 +5,9 @@ from typing import Any
 import aiohttp
 
 from sandbox.stripe_twin import DEFAULT_ACCOUNT, Twin
+from sandbox.stripe_twin.calls import Route
 from sandbox.stripe_twin.params import adapter, transport_options
 from sandbox.stripe_twin.routes import ROUTES
-from sandbox.stripe_twin.routing import Route
 from tests.sandbox.stripe_twin.tour import Tour
 from tests.sandbox.stripe_twin.visits import (
     visit_connect,

@@ -5,7 +5,7 @@ import stripe
 from stripe import tax
 
 from sandbox.stripe_twin import Twin
-from sandbox.stripe_twin.tax_ids import set_verification
+from sandbox.stripe_twin.tax import set_verification
 from tests.sandbox.stripe_twin.sdk_types import problems
 from tests.sandbox.stripe_twin.shop import Shop, fresh_key
 

@@ -11,7 +11,7 @@ from sandbox.stripe_twin import (
     WebhookFault,
     running_twin,
 )
-from sandbox.stripe_twin.webhook_faults import Forgery
+from sandbox.stripe_twin.faults import Forgery
 from tests.sandbox.stripe_twin.conftest import open_shop
 from tests.sandbox.stripe_twin.receiver import Receiver, open_receiver
 from tests.sandbox.stripe_twin.shop import Shop, fresh_key

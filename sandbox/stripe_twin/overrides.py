@@ -1,16 +1,70 @@
-"""What a test sets about a connected account instead of what the twin would work out.
-
-From then on the twin leaves the account's requirements alone.
-"""
+"""What a test overrides that no API call could: a card's answer, a balance, an account's state."""
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from sandbox.stripe_twin.account import TwinAccount
+from sandbox.stripe_twin.accounts import TwinAccount
+from sandbox.stripe_twin.books import FeePart
+from sandbox.stripe_twin.cards import DECLINES
 from sandbox.stripe_twin.external_accounts import external_account_list
 from sandbox.stripe_twin.requirements import empty_requirements
 from sandbox.stripe_twin.store import JsonObject
+
+
+class BalanceEntry(BaseModel):
+    """A balance transaction that no API call causes, of any type, known to Stripe or not.
+
+    `amount` is positive for money that comes; `net` will be `amount` minus `fee`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str = Field(min_length=1, max_length=100)
+    amount: int
+    currency: str = Field(default="usd", pattern="^[a-z]{3}$")
+    fee: int = 0
+    description: str | None = None
+    source: str | None = None
+    reporting_category: str | None = None
+    available_at_once: bool = True
+
+
+class CardOverride(BaseModel):
+    """How a card answers from now on: with a decline code of `cards.DECLINES`, or None as new.
+
+    `times` is how often it declines before it is as new; None for good.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    decline: str | None
+    times: int | None = Field(default=None, ge=1)
+
+
+def record_entry(account: TwinAccount, entry: BalanceEntry) -> JsonObject:
+    """Books the entry."""
+    fees = (FeePart(entry.fee, "stripe_fee", entry.description or entry.type),)
+    return account.books.record(
+        kind=entry.type,
+        source=entry.source,
+        amount=entry.amount,
+        currency=entry.currency,
+        now=account.now(),
+        description=entry.description,
+        fees=fees if entry.fee else (),
+        available_at_once=entry.available_at_once,
+        reporting_category=entry.reporting_category,
+    )
+
+
+def override_card(account: TwinAccount, method: JsonObject, override: CardOverride) -> None:
+    """Makes a card decline, or as it was. Raises ValueError for an unknown decline code."""
+    state = account.cards[method["id"]]
+    if override.decline is not None and override.decline not in DECLINES:
+        raise ValueError(f"no decline {override.decline}; there are {', '.join(sorted(DECLINES))}")
+    state.decline_override = None if override.decline is None else DECLINES[override.decline]
+    state.declines_left = override.times
 
 
 class RequirementAlternative(BaseModel):
@@ -73,9 +127,9 @@ class AccountState(BaseModel):
     ) = None
 
 
-def steer(connected: TwinAccount, item: JsonObject, state: AccountState) -> JsonObject:
-    """Sets the state, tells it by `account.updated` and `capability.updated`; the account."""
-    connected.steered = True
+def override_account(connected: TwinAccount, item: JsonObject, state: AccountState) -> JsonObject:
+    """Sets the state and announces it by `account.updated` and `capability.updated`."""
+    connected.overridden = True
     before = {**item, "external_accounts": external_account_list(connected)}
     for name in ("charges_enabled", "payouts_enabled", "details_submitted"):
         value = getattr(state, name)
@@ -86,7 +140,8 @@ def steer(connected: TwinAccount, item: JsonObject, state: AccountState) -> Json
         if given is not None:
             item[name] = given.model_dump()
     changed = [
-        _steer_capability(connected, name, wish) for name, wish in state.capabilities.items()
+        _override_capability(connected, name, override)
+        for name, override in state.capabilities.items()
     ]
     item["capabilities"] = {
         capability["id"]: capability["status"]
@@ -105,8 +160,8 @@ def steer(connected: TwinAccount, item: JsonObject, state: AccountState) -> Json
     return after
 
 
-def _steer_capability(
-    connected: TwinAccount, name: str, wish: CapabilityState
+def _override_capability(
+    connected: TwinAccount, name: str, override: CapabilityState
 ) -> tuple[JsonObject, JsonObject]:
     capability = connected.objects("capability").find(name)
     if capability is None:
@@ -122,9 +177,9 @@ def _steer_capability(
                 "status": "pending",
             }
         )
-    given: dict[str, Any] = wish.model_dump(exclude_none=True, exclude_defaults=False)
+    given: dict[str, Any] = override.model_dump(exclude_none=True, exclude_defaults=False)
     for part in ("requirements", "future_requirements"):
-        full: Requirements | None = getattr(wish, part)
+        full: Requirements | None = getattr(override, part)
         if full is not None:
             given[part] = full.model_dump()
     old = {key: capability[key] for key in given if capability[key] != given[key]}

@@ -57,7 +57,7 @@ async def merchant_at_stripe(shop: Shop, engine: Engine) -> tuple[str, str]:
         timeout=CALL_SECONDS,
     )
     account = created.merchant.stripe_account_id
-    await steer(engine, f"accounts/{account}", ACTIVE_ACCOUNT)
+    await tell_twin(engine, f"accounts/{account}", ACTIVE_ACCOUNT)
     await shop.clients.merchants.SyncMerchant(
         merchants.SyncMerchantRequest(merchant_id=created.merchant.merchant_id),
         timeout=CALL_SECONDS,
@@ -87,10 +87,10 @@ async def merchant_at_stripe(shop: Shop, engine: Engine) -> tuple[str, str]:
 
 async def advance(engine: Engine, seconds: float) -> None:
     """Moves the twin's clock, so that what it has scheduled happens."""
-    await steer(engine, "clock", {"seconds": seconds})
+    await tell_twin(engine, "clock", {"seconds": seconds})
 
 
-async def steer(engine: Engine, path: str, body: dict[str, Any]) -> None:
+async def tell_twin(engine: Engine, path: str, body: dict[str, Any]) -> None:
     async with (
         aiohttp.ClientSession() as session,
         session.post(f"{engine.twin_url}/_twin/{path}", json=body) as response,

@@ -5,10 +5,9 @@ What the person shows is played by the admin API: accepted, refused with an erro
 
 from typing import Any
 
-from sandbox.stripe_twin.account import TwinAccount
-from sandbox.stripe_twin.call import Call, merge_metadata
-from sandbox.stripe_twin.checks import check_choice
-from sandbox.stripe_twin.errors import invalid_request
+from sandbox.stripe_twin.accounts import TwinAccount
+from sandbox.stripe_twin.calls import Call, merge_metadata
+from sandbox.stripe_twin.errors import check_choice, invalid_request
 from sandbox.stripe_twin.store import JsonObject
 
 SESSION, REPORT = "identity.verification_session", "identity.verification_report"
@@ -31,7 +30,7 @@ def create_session(call: Call) -> JsonObject:
     check_choice(params, "type", _TYPES)
     kind = params.get("type", "document")
     session_id = call.account.new_id("vs")
-    token = call.account.surroundings.identifiers.token(25)
+    token = call.account.shared.identifiers.token(25)
     session: JsonObject = {
         "id": session_id,
         "object": SESSION,
@@ -50,7 +49,7 @@ def create_session(call: Call) -> JsonObject:
         "related_person": params.get("related_person"),
         "status": "requires_input",
         "type": kind,
-        "url": f"{call.account.surroundings.public_url}/_twin/identity/{session_id}",
+        "url": f"{call.account.shared.public_url}/_twin/identity/{session_id}",
         "verification_flow": None,
         "verified_outputs": None,
     }

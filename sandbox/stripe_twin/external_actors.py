@@ -1,22 +1,67 @@
-"""Admin endpoints that play the world around Stripe: customers, banks, merchants, registers."""
+"""The external actors around Stripe: customers, banks, merchants, registers.
 
+The pages that Stripe hosts for them, and the admin endpoints that play them.
+"""
+
+from html import escape
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
 from sandbox.stripe_twin.admin import AdminCall, AdminHandler
-from sandbox.stripe_twin.challenge import (
-    challenge_page,
-    identity_page,
-    onboarding_page,
-    return_address,
-)
-from sandbox.stripe_twin.identity_sessions import SESSION, begin_verification
-from sandbox.stripe_twin.interventions import CardWish, LooseEntry
-from sandbox.stripe_twin.steering import AccountState
+from sandbox.stripe_twin.identity import SESSION, begin_verification
+from sandbox.stripe_twin.overrides import AccountState, BalanceEntry, CardOverride
 from sandbox.stripe_twin.store import JsonObject
-from sandbox.stripe_twin.tax_ids import set_verification
+from sandbox.stripe_twin.tax import set_verification
+
+
+def challenge_page(intent: JsonObject) -> str:
+    """The page for a PaymentIntent or SetupIntent that waits for 3-D Secure."""
+    what = "Setup of a card"
+    if intent["object"] == "payment_intent":
+        what = f"Payment of {intent['amount']} {intent['currency'].upper()} (minor units)"
+    base = f"/_twin/authenticate/{escape(intent['id'], quote=True)}"
+    return (
+        "<!doctype html><title>3-D Secure test page</title>"
+        f"<h1>3-D Secure test page</h1><p>{escape(what)}</p>"
+        f'<form method="post" action="{base}/succeed"><button>Complete</button></form>'
+        f'<form method="post" action="{base}/fail"><button>Fail</button></form>'
+    )
+
+
+def onboarding_page(account_id: str) -> str:
+    """The page behind an account link."""
+    account = escape(account_id, quote=True)
+    return (
+        "<!doctype html><title>Onboarding test page</title>"
+        f"<h1>Onboarding test page</h1><p>Account {account}</p>"
+        f'<form method="post" action="/_twin/onboarding/{account}">'
+        "<button>Give everything that is asked for</button></form>"
+    )
+
+
+def identity_page(session: JsonObject) -> str:
+    """The page of a verification session."""
+    base = f"/_twin/identity/{escape(session['id'], quote=True)}"
+    return (
+        "<!doctype html><title>Identity test page</title><h1>Identity test page</h1>"
+        f'<form method="post" action="{base}/verify"><button>Verify</button></form>'
+        f'<form method="post" action="{base}/fail/document_unverified_other">'
+        "<button>Fail</button></form>"
+    )
+
+
+def return_address(intent: JsonObject) -> str | None:
+    """Where the customer goes afterwards, with what Stripe adds to the merchant's URL."""
+    action = intent["next_action"]
+    if action is None or action["type"] != "redirect_to_url":
+        return None
+    address: str = action["redirect_to_url"]["return_url"]
+    kind = intent["object"]
+    query = urlencode({kind: intent["id"], f"{kind}_client_secret": intent["client_secret"]})
+    return f"{address}{'&' if '?' in address else '?'}{query}"
 
 
 class TaxIdVerdict(BaseModel):
@@ -57,7 +102,7 @@ def post_refunds(call: AdminCall) -> Any:
 
 def post_accounts(call: AdminCall) -> Any:
     """POST accounts/{id}: sets a connected account's requirements, capabilities and switches."""
-    return call.twin.steer_account(call.rest[0], AccountState.model_validate_json(call.body))
+    return call.twin.override_account(call.rest[0], AccountState.model_validate_json(call.body))
 
 
 def get_onboarding(call: AdminCall) -> Any:
@@ -114,13 +159,13 @@ def post_payouts(call: AdminCall) -> Any:
 
 def post_balance_transactions(call: AdminCall) -> Any:
     """POST balance_transactions/{account}: books a transaction of any type."""
-    entry = LooseEntry.model_validate_json(call.body)
+    entry = BalanceEntry.model_validate_json(call.body)
     return call.twin.record_transaction(call.rest[0], entry)
 
 
 def post_cards(call: AdminCall) -> Any:
     """POST cards/{payment_method} `{"decline", "times"}`: how a card answers from now on."""
-    return call.twin.steer_card(call.rest[0], CardWish.model_validate_json(call.body))
+    return call.twin.override_card(call.rest[0], CardOverride.model_validate_json(call.body))
 
 
 def get_identity(call: AdminCall) -> Any:
@@ -148,7 +193,7 @@ def _intent(call: AdminCall, identifier: str) -> JsonObject:
     return call.twin.state.locate(kind, identifier)[1]
 
 
-OUTSIDE_ROUTES: dict[tuple[str, str], AdminHandler] = {
+ACTOR_ROUTES: dict[tuple[str, str], AdminHandler] = {
     ("GET", "authenticate"): get_authenticate,
     ("POST", "authenticate"): post_authenticate,
     ("POST", "refunds"): post_refunds,

@@ -1,13 +1,15 @@
-"""Stripe's search query language as far as reconciliation needs it.
+"""Search queries, and the pages of the v2 API's lists.
 
-https://docs.stripe.com/search#search-query-language: clauses joined by AND, each `field:value`,
+The query language as far as reconciliation needs it: clauses joined by AND, each `field:value`,
 `metadata["key"]:"value"`, or a comparison of a number. OR, negation and substrings are refused.
+https://docs.stripe.com/search#search-query-language
 """
 
 import operator
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 from sandbox.stripe_twin.errors import ApiError, invalid_request
 from sandbox.stripe_twin.store import JsonObject, page_limit
@@ -95,3 +97,32 @@ def _clause(match: re.Match[str], text: str, fields: frozenset[str]) -> Query:
 
 def _malformed(text: str) -> ApiError:
     return invalid_request(f"We were unable to parse your search query: {text}", param="query")
+
+
+def v2_page(url: str, found: list[JsonObject], params: dict[str, Any]) -> JsonObject:
+    """One page of what was found; `page` is the position that a neighbour's URL gave."""
+    limit = page_limit(params)
+    page = params.get("page", "0")
+    if not page.isdigit():
+        raise invalid_request("Invalid page.", param="page")
+    start = int(page)
+    return {
+        "object": "list",
+        "data": found[start : start + limit],
+        "next_page_url": _at(url, params, start + limit) if len(found) > start + limit else None,
+        "previous_page_url": _at(url, params, max(start - limit, 0)) if start else None,
+    }
+
+
+def _at(url: str, params: dict[str, Any], start: int) -> str:
+    kept: list[tuple[str, str]] = []
+    for name, value in params.items():
+        if name == "page":
+            continue
+        if isinstance(value, list):
+            kept += [(f"{name}[{index}]", str(item)) for index, item in enumerate(value)]
+        elif isinstance(value, dict):
+            kept += [(f"{name}[{key}]", str(item)) for key, item in value.items()]
+        else:
+            kept.append((name, str(value)))
+    return f"{url}?{urlencode([*kept, ('page', str(start))])}"
