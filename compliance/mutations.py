@@ -13,7 +13,7 @@ from compliance.errors import ERRORS, request_id_reused
 from compliance.tables import MUTATION
 from runtime.clock import Clock
 from runtime.errors import ServiceError
-from runtime.messages import differing_fields
+from runtime.idempotency import differences
 
 R = TypeVar("R", bound=Message)
 Action = Callable[[AsyncConnection], Awaitable[R]]
@@ -96,7 +96,7 @@ def _repeat(
     request: Any, first: bytes, response: bytes | None, failure: bytes | None, kind: type[R]
 ) -> R:
     stored = type(request).FromString(first)
-    if differing := differing_fields(stored, request):
+    if differing := differences(stored, request):
         raise request_id_reused(request.request_id, differing)
     if failure is not None:
         raise _failure(failure)

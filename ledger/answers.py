@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from ledger.commands import AccountsMade, Command, Decided, ItemOutcome, Outcome, Prior, Record
 from ledger.encoding import account_message, encode_result
-from ledger.errors import error_of, error_of_failure
+from ledger.errors import error_of, error_of_failure, reused
 from ledger.posting import Kind
 from ledger.reader import Reader
-from ledger.refusal import Refusal, reused
+from ledger.refusal import Refusal
 from ledger.v1 import account_pb2
 from ledger.v1.transaction_mutations_pb2 import (
     BatchCreateTransactionsRequest,
@@ -17,7 +17,7 @@ from ledger.v1.transaction_mutations_pb2 import (
     ItemFailure,
 )
 from ledger.wire import encode_answer, encode_batch_answer, encode_transaction
-from runtime.messages import differing_fields
+from runtime.idempotency import differences
 
 
 class Answers:
@@ -112,8 +112,8 @@ class Answers:
                 if item.WhichOneof("operation") is None:
                     _restore(item, bodies[result.transaction.sequence])
         now = BatchCreateTransactionsRequest.FromString(command.body)
-        if fields := differing_fields(request, now):
-            raise error_of(reused(command.request_id, fields))
+        if differing := differences(request, now):
+            raise error_of(reused(command.request_id, differing))
 
 
 def _restore(item: BatchItem, record: Record) -> None:

@@ -22,19 +22,21 @@ from ledger.commands import (
     Record,
 )
 from ledger.encoding import (
-    differing_paths,
+    differing_bodies,
     encode_account,
     encode_accounts,
     encode_batch,
     encode_failure,
     without_successes,
 )
+from ledger.errors import reused
 from ledger.opening import new_accounts
 from ledger.plan import Head, Plan
 from ledger.posting import Draft, Kind, Posted, open_draft
-from ledger.refusal import Refusal, at_item, reused
+from ledger.refusal import Refusal, at_item
 from ledger.settlement import Post, Void
 from ledger.sources import source_of
+from runtime.idempotency import OTHER_METHOD
 
 
 class Deciding:
@@ -123,9 +125,9 @@ class Deciding:
         if operation is prior.operation is Operation.BATCH:
             return prior
         if operation is not prior.operation:
-            return reused(request_id, ["operation"])
-        if body != prior.body and (paths := differing_paths(operation, prior.body, body)):
-            return reused(request_id, paths)
+            return reused(request_id, OTHER_METHOD)
+        if body != prior.body and (differing := differing_bodies(operation, prior.body, body)):
+            return reused(request_id, differing)
         return prior
 
     def _decide_batch(self, command: Command) -> Decided:

@@ -12,7 +12,7 @@ from ledger.times import timestamp_of
 from ledger.v1 import account_pb2, balance_pb2, direction_pb2, transaction_pb2
 from ledger.v1.transaction_mutations_pb2 import BatchCreateTransactionsRequest
 from ledger.wire import encode_batch_answer, encode_transaction, field, varint
-from runtime.messages import differing_fields
+from runtime.idempotency import Differences, differences
 
 BODIES: dict[Operation, type[Message]] = {
     Operation.CREATE: transaction_pb2.TransactionInput,
@@ -36,10 +36,10 @@ DIRECTION = {
 }
 
 
-def differing_paths(operation: Operation, first: bytes, second: bytes) -> list[str]:
-    """Paths of the fields in which two stored bodies differ."""
+def differing_bodies(operation: Operation, first: bytes, second: bytes) -> Differences:
+    """The fields in which two stored bodies differ."""
     kind = BODIES[operation]
-    return differing_fields(kind.FromString(first), kind.FromString(second))
+    return differences(kind.FromString(first), kind.FromString(second))
 
 
 def encode_failure(refusal: Refusal) -> bytes:

@@ -8,6 +8,7 @@ from ledger.refusal import Reason, Refusal
 from ledger.v1.error_reason_pb2 import ErrorReason
 from ledger.v1.transaction_mutations_pb2 import ItemFailure
 from runtime.errors import REASON_PREFIX, ErrorDomain, ServiceError
+from runtime.idempotency import Differences
 
 ERRORS = ErrorDomain("ledger", ErrorReason)
 
@@ -46,6 +47,15 @@ CODES = {
     Reason.ACCOUNT_NOT_EMPTY: _FAILED,
 }
 _CODE_BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def reused(request_id: str, differing: Differences) -> Refusal:
+    """A request_id that stood for something else before."""
+    return Refusal(
+        Reason.REQUEST_ID_REUSED,
+        f"request_id {request_id} was used for another request",
+        differing.metadata(request_id),
+    )
 
 
 def failure_of(refusal: Refusal) -> ItemFailure:

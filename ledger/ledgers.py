@@ -8,9 +8,8 @@ from collections.abc import Callable
 import grpc
 
 from ledger.committer import Committer
-from ledger.errors import ERRORS, error_of, ledger_not_found
+from ledger.errors import ERRORS, error_of, ledger_not_found, reused
 from ledger.reader import Reader
-from ledger.refusal import reused
 from ledger.rows import LedgerRow
 from ledger.statements import statement
 from ledger.times import micros_of, timestamp_of
@@ -18,6 +17,7 @@ from ledger.v1.error_reason_pb2 import ErrorReason
 from ledger.v1.ledger_pb2 import CreateLedgerRequest, Ledger
 from runtime.clock import Clock
 from runtime.connections import Connections
+from runtime.idempotency import differences
 from runtime.logs import get_logger
 
 MAX_IDLE_COMMITTERS = 1_000
@@ -145,14 +145,11 @@ def ledger_message(row: LedgerRow) -> Ledger:
 
 
 def _check_same_ledger(request: CreateLedgerRequest, row: LedgerRow) -> None:
-    fields = [
-        name
-        for name, asked, kept in (
-            ("name", request.name, row.name),
-            ("display_name", request.display_name, row.display_name),
-            ("metadata", dict(request.metadata), row.metadata),
-        )
-        if asked != kept
-    ]
-    if fields:
-        raise error_of(reused(request.request_id, fields))
+    first = CreateLedgerRequest(
+        request_id=row.request_id,
+        name=row.name,
+        display_name=row.display_name,
+        metadata=row.metadata,
+    )
+    if differing := differences(first, request):
+        raise error_of(reused(request.request_id, differing))

@@ -1,6 +1,6 @@
 """Why the rules refuse: a reason, words for people, and facts for programs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -40,15 +40,6 @@ class Refusal(Exception):  # noqa: N818 (a refusal is an outcome, no error)
         self.reason = reason
         self.message = message
         self.metadata = {key: str(value) for key, value in metadata.items()}
-
-
-def reused(request_id: str, fields: Sequence[str]) -> Refusal:
-    """A request_id that stood for something else before."""
-    return Refusal(
-        Reason.REQUEST_ID_REUSED,
-        f"request_id {request_id} was used for another request",
-        {"request_id": request_id, "fields": ",".join(fields)},
-    )
 
 
 def at_item(refusal: Refusal, index: int) -> Refusal:

@@ -224,8 +224,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             raise error
         answer = error if isinstance(error, ServiceError) else self._translate(path, error)
         CALLS.labels(path, answer.code.name).inc()
-        details = ((STATUS_DETAILS_KEY, answer.to_status().SerializeToString()),)
-        await context.abort(answer.code, answer.message, trailing_metadata=details)
+        status = answer.to_status()
+        details = ((STATUS_DETAILS_KEY, status.SerializeToString()),)
+        await context.abort(answer.code, status.message, trailing_metadata=details)
 
     def _translate(self, path: str, error: Exception) -> ServiceError:
         if isinstance(error, TimeoutError):

@@ -14,7 +14,8 @@ from runtime.errors import FieldViolation
 from runtime.quick_checks import compile_quick_checks
 from runtime.rule import Finder, Rule
 
-MAX_VIOLATIONS = 20
+# The search ends there; an error lists fewer, see runtime.errors.
+MAX_FOUND_VIOLATIONS = 1_000
 WELL_KNOWN_PACKAGE = "google.protobuf."
 
 
@@ -41,13 +42,13 @@ class Validator:
         return type_name in self._finders
 
     def violations(self, message: Message) -> list[FieldViolation]:
-        """What is wrong with the message, in field order, at most `MAX_VIOLATIONS` of it."""
+        """What is wrong with the message, in field order, at most `MAX_FOUND_VIOLATIONS` of it."""
         name = message.DESCRIPTOR.full_name
         return [] if self._passes[name](message) else self.found_by_rules(message)
 
     def found_by_rules(self, message: Message) -> list[FieldViolation]:
         """The same, without the quick check first: every rule is asked."""
-        return list(self._walk(message, message.DESCRIPTOR.full_name))[:MAX_VIOLATIONS]
+        return list(self._walk(message, message.DESCRIPTOR.full_name))[:MAX_FOUND_VIOLATIONS]
 
     def _walk(self, message: Any, kind: str) -> Sequence[FieldViolation]:
         """Violations with paths from this message: paths are only made where something is wrong."""
@@ -60,7 +61,7 @@ class Validator:
                 for index, item in enumerate(getattr(message, name)):
                     if inner := self._walk(item, nested):
                         found.extend(_below(f"{name}[{index}]", inner))
-                        if len(found) >= MAX_VIOLATIONS:
+                        if len(found) >= MAX_FOUND_VIOLATIONS:
                             return found
             elif message.HasField(name) and (inner := self._walk(getattr(message, name), nested)):
                 found.extend(_below(name, inner))

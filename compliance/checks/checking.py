@@ -23,8 +23,8 @@ from compliance.v1 import decision_pb2 as pb
 from runtime import deadline
 from runtime.clock import Clock
 from runtime.connections import Connections
+from runtime.idempotency import differences
 from runtime.logs import get_logger
-from runtime.messages import differing_fields
 
 # What is left of a call's deadline for writing the decision and answering.
 RESERVED_SECONDS = 0.25
@@ -122,6 +122,6 @@ class Checking:
 
 def _repeat(decided: LoggedDecision, asked: CheckInput, request: Message) -> pb.Decision:
     first = type(request).FromString(decided.request)
-    if differing := differing_fields(first, request):
+    if differing := differences(first, request):
         raise request_id_reused(asked.request_id, differing)
     return decided.to_message()

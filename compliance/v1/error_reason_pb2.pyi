@@ -31,16 +31,17 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CLIENT_NOT_ALLOWED: _ErrorReason.ValueType  # 3
     """PERMISSION_DENIED. The client may not call this RPC. Metadata: client, method."""
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 4
-    """INVALID_ARGUMENT. A field is missing, malformed or out of its limits; BadRequest names each.
-    No metadata.
+    """INVALID_ARGUMENT. Fields are missing, malformed or out of their limits; BadRequest names the
+    first, at most 20. Metadata: violation_count (how many there are; the search ends at 1,000).
     """
     ERROR_REASON_INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 5
     """INVALID_ARGUMENT. The page token is broken or belongs to another request. No metadata."""
     ERROR_REASON_UNIMPLEMENTED: _ErrorReason.ValueType  # 6
     """UNIMPLEMENTED. The RPC is part of the contract but not built yet. Metadata: method."""
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 7
-    """ALREADY_EXISTS. The request_id was used for a request that differs.
-    Metadata: request_id, differing_fields (dotted paths joined by commas).
+    """ALREADY_EXISTS. The request_id was used for a request that differs. Metadata: request_id,
+    differing_fields (the first dotted paths that differ, at most 20, joined by commas),
+    differing_field_count (how many differ).
     """
     ERROR_REASON_SUBJECT_ALREADY_EXISTS: _ErrorReason.ValueType  # 8
     """ALREADY_EXISTS. Another subject has this subject_id. Metadata: subject_id."""
@@ -93,6 +94,9 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the reason of google.rpc.ErrorInfo with domain "compliance", written there
     without the prefix ERROR_REASON_. Listed in order of precedence: where several apply, the first
     is answered.
+
+    The trailers of a failed call are at most 4 KiB. Where more was to be said, the last violations are
+    left out, then long metadata values are cut, then the message; what was cut ends in "...".
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -104,16 +108,17 @@ ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 2
 ERROR_REASON_CLIENT_NOT_ALLOWED: ErrorReason.ValueType  # 3
 """PERMISSION_DENIED. The client may not call this RPC. Metadata: client, method."""
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 4
-"""INVALID_ARGUMENT. A field is missing, malformed or out of its limits; BadRequest names each.
-No metadata.
+"""INVALID_ARGUMENT. Fields are missing, malformed or out of their limits; BadRequest names the
+first, at most 20. Metadata: violation_count (how many there are; the search ends at 1,000).
 """
 ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 5
 """INVALID_ARGUMENT. The page token is broken or belongs to another request. No metadata."""
 ERROR_REASON_UNIMPLEMENTED: ErrorReason.ValueType  # 6
 """UNIMPLEMENTED. The RPC is part of the contract but not built yet. Metadata: method."""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 7
-"""ALREADY_EXISTS. The request_id was used for a request that differs.
-Metadata: request_id, differing_fields (dotted paths joined by commas).
+"""ALREADY_EXISTS. The request_id was used for a request that differs. Metadata: request_id,
+differing_fields (the first dotted paths that differ, at most 20, joined by commas),
+differing_field_count (how many differ).
 """
 ERROR_REASON_SUBJECT_ALREADY_EXISTS: ErrorReason.ValueType  # 8
 """ALREADY_EXISTS. Another subject has this subject_id. Metadata: subject_id."""

@@ -29,7 +29,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CLIENT_NOT_ALLOWED: _ErrorReason.ValueType  # 2
     """PERMISSION_DENIED. The client is known but this method is not open to it. Metadata: client, method."""
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 3
-    """INVALID_ARGUMENT. A field breaks its rule; BadRequest names each one, at most 20 of them."""
+    """INVALID_ARGUMENT. Fields break their rules; BadRequest names the first, at most 20. Metadata:
+    violation_count (how many there are; the search ends at 1,000).
+    """
     ERROR_REASON_UNIMPLEMENTED: _ErrorReason.ValueType  # 4
     """UNIMPLEMENTED. The method is part of the contract but not built yet. Metadata: method."""
     ERROR_REASON_LEDGER_NOT_FOUND: _ErrorReason.ValueType  # 5
@@ -56,8 +58,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     together; nothing is stored. Send it in smaller batches. Metadata: entries.
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 12
-    """ALREADY_EXISTS. The request_id was used before with another body. Fields are the comma-separated paths
-    that differ, "operation" when it was another method. Metadata: request_id, fields.
+    """ALREADY_EXISTS. The request_id was used before with another body or for another method. Metadata:
+    request_id, differing_fields (the first dotted paths that differ, at most 20, joined by commas; "method"
+    for another method), differing_field_count (how many differ).
     """
     ERROR_REASON_LEDGER_ALREADY_EXISTS: _ErrorReason.ValueType  # 13
     """ALREADY_EXISTS. The ledger's name is taken by another request. Metadata: ledger."""
@@ -147,6 +150,9 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     of several legs, parts or items with the same fault the first in the request is named. A reason marked
     "decided" is stored under the mutation's request_id and answered again for good; every other leaves the
     request_id unused. The failure of an atomic batch also has item_index in its metadata.
+
+    The trailers of a failed call are at most 4 KiB. Where more was to be said, the last violations are left
+    out, then long metadata values are cut, then the message; what was cut ends in "...".
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -156,7 +162,9 @@ ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 1
 ERROR_REASON_CLIENT_NOT_ALLOWED: ErrorReason.ValueType  # 2
 """PERMISSION_DENIED. The client is known but this method is not open to it. Metadata: client, method."""
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 3
-"""INVALID_ARGUMENT. A field breaks its rule; BadRequest names each one, at most 20 of them."""
+"""INVALID_ARGUMENT. Fields break their rules; BadRequest names the first, at most 20. Metadata:
+violation_count (how many there are; the search ends at 1,000).
+"""
 ERROR_REASON_UNIMPLEMENTED: ErrorReason.ValueType  # 4
 """UNIMPLEMENTED. The method is part of the contract but not built yet. Metadata: method."""
 ERROR_REASON_LEDGER_NOT_FOUND: ErrorReason.ValueType  # 5
@@ -183,8 +191,9 @@ ERROR_REASON_BATCH_TOO_LARGE: ErrorReason.ValueType  # 11
 together; nothing is stored. Send it in smaller batches. Metadata: entries.
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 12
-"""ALREADY_EXISTS. The request_id was used before with another body. Fields are the comma-separated paths
-that differ, "operation" when it was another method. Metadata: request_id, fields.
+"""ALREADY_EXISTS. The request_id was used before with another body or for another method. Metadata:
+request_id, differing_fields (the first dotted paths that differ, at most 20, joined by commas; "method"
+for another method), differing_field_count (how many differ).
 """
 ERROR_REASON_LEDGER_ALREADY_EXISTS: ErrorReason.ValueType  # 13
 """ALREADY_EXISTS. The ledger's name is taken by another request. Metadata: ledger."""

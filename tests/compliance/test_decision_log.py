@@ -68,6 +68,7 @@ async def test_another_body_under_the_same_id_is_refused_with_what_differs(guard
     assert error.metadata == {
         "request_id": "once",
         "differing_fields": "amount.minor_units,billing_country_code",
+        "differing_field_count": "2",
     }
     assert (await verify(guard)).last_sequence == 1
 

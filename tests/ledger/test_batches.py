@@ -107,7 +107,7 @@ async def test_a_changed_batch_is_told_what_changed(bank: LedgerClient) -> None:
     items[1].create.reference = "new"
     error = await failure_of(bank.batch(*items, request_id="batch-1"))
     assert error.reason == "REQUEST_ID_REUSED"
-    assert error.metadata["fields"] == (
+    assert error.metadata["differing_fields"] == (
         "items[0].create.entries[1].amount.minor_units,items[1].create.reference"
     )
 
@@ -131,7 +131,7 @@ async def test_an_item_with_its_own_id_is_made_once_in_whichever_batch(
     )
     assert [r.transaction.sequence for r in results] == [1, 2]
     results = await bank.batch(created("wallet", "cash", 77, "item-1"))
-    assert results[0].failure.metadata["fields"] == (
+    assert results[0].failure.metadata["differing_fields"] == (
         "entries[0].amount.minor_units,entries[1].amount.minor_units"
     )
     assert await bank.posted("wallet") == 201

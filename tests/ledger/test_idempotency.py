@@ -30,11 +30,15 @@ async def test_a_conflict_names_the_fields(bank: LedgerClient) -> None:
         bank.create(transfer("wallet", "cash", 100, reference="x", metadata={"a": "b"}), "create-1")
     )
     assert (error.code, error.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
-    assert error.metadata == {"request_id": "create-1", "fields": "reference,metadata[a]"}
+    assert error.metadata == {
+        "request_id": "create-1",
+        "differing_fields": "reference,metadata[a]",
+        "differing_field_count": "2",
+    }
     error = await failure_of(bank.post(1, request_id="create-1"))
-    assert error.metadata["fields"] == "operation"
+    assert error.metadata["differing_fields"] == "method"
     error = await failure_of(bank.account("new", request_id="create-1"))
-    assert error.metadata["fields"] == "operation"
+    assert error.metadata["differing_fields"] == "method"
     # The refusal of the conflict leaves the first answer as it was.
     assert (await bank.create(transfer("wallet", "cash", 100), "create-1")).sequence == 1
 
@@ -74,7 +78,7 @@ async def test_making_and_closing_accounts(bank: LedgerClient) -> None:
     first = await bank.account("new", request_id="account-1", min_posted_minor=-5)
     assert await bank.account("new", request_id="account-1", min_posted_minor=-5) == first
     error = await failure_of(bank.account("new", request_id="account-1", min_posted_minor=-6))
-    assert error.metadata["fields"] == "limits.min_posted_minor"
+    assert error.metadata["differing_fields"] == "limits.min_posted_minor"
     error = await failure_of(bank.account("new", request_id="account-2"))
     assert error.reason == "ACCOUNT_ALREADY_EXISTS"
     closed = await bank.close("new", "close-1")
@@ -88,7 +92,10 @@ async def test_making_ledgers(client: LedgerClient) -> None:
     assert await client.stub.CreateLedger(request) == first
     request.display_name = "C"
     error = await failure_of(client.stub.CreateLedger(request))
-    assert (error.reason, error.metadata["fields"]) == ("REQUEST_ID_REUSED", "display_name")
+    assert (error.reason, error.metadata["differing_fields"]) == (
+        "REQUEST_ID_REUSED",
+        "display_name",
+    )
     request.request_id = "ledger-3"
     error = await failure_of(client.stub.CreateLedger(request))
     assert error.reason == "LEDGER_ALREADY_EXISTS"

@@ -190,7 +190,7 @@ async def test_an_id_that_comes_twice_is_for_the_ledger_to_judge(
     text = (tmp_path / "books.jsonl.rejected.jsonl").read_text(encoding="utf-8")
     (report,) = (json.loads(line) for line in text.splitlines())
     assert (report["line"], report["reason"]) == (5, "REQUEST_ID_REUSED")
-    assert report["metadata"]["fields"].startswith("entries[0].amount")
+    assert report["metadata"]["differing_fields"].startswith("entries[0].amount")
     assert await last_sequence(served.client) == 1
 
 

@@ -1,4 +1,4 @@
-// A connection to the gateway, from the .proto files alone: nothing is generated.
+// A connection to a service, from the .proto files alone: nothing is generated.
 //
 // Over mutual TLS, set TLS_CA_FILE, TLS_CERTIFICATE_FILE and TLS_KEY_FILE.
 import { readFileSync } from "node:fs";
@@ -19,24 +19,30 @@ const credentials = TLS_CA_FILE
     )
   : grpc.credentials.createInsecure();
 
-// Calls a method of a service of gateway.v1, such as "PaymentService/GetPayment".
-export function open(protos, address) {
-  const definition = protoLoader.loadSync(
-    ["gateway/v1/payment_service.proto", "gateway/v1/customer_service.proto"],
-    { ...OPTIONS, includeDirs: [protos] },
-  );
-  const services = grpc.loadPackageDefinition(definition).gateway.v1;
+const GATEWAY = ["gateway/v1/payment_service.proto", "gateway/v1/customer_service.proto"];
+
+// Calls methods of the services in those files, such as "PaymentService/GetPayment".
+export function open(protos, address, files = GATEWAY) {
+  const definition = protoLoader.loadSync(files, { ...OPTIONS, includeDirs: [protos] });
+  const services = grpc.loadPackageDefinition(definition)[files[0].split("/")[0]].v1;
   const clients = {};
+  const options = () => ({ deadline: new Date(Date.now() + DEADLINE_MS) });
+  const methodOf = (name) => {
+    const [service, method] = name.split("/");
+    clients[service] ??= new services[service](address, credentials);
+    return clients[service][method].bind(clients[service]);
+  };
   return {
     call(name, request) {
-      const [service, method] = name.split("/");
-      clients[service] ??= new services[service](address, credentials);
       return new Promise((resolve, reject) => {
-        const options = { deadline: new Date(Date.now() + DEADLINE_MS) };
-        clients[service][method](request, options, (error, response) =>
+        methodOf(name)(request, options(), (error, response) =>
           error ? reject(error) : resolve(response),
         );
       });
+    },
+    // What a method answers with that never ends by itself: `cancel` ends it.
+    stream(name, request) {
+      return methodOf(name)(request, options());
     },
     close() {
       Object.values(clients).forEach((client) => client.close());

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from runtime.rules import duration, message, text
-from runtime.validation import MAX_VIOLATIONS, Validator
+from runtime.validation import MAX_FOUND_VIOLATIONS, Validator
 from tests.runtime.echo import VALIDATOR, pb
 
 
@@ -61,11 +61,11 @@ def test_request_ids_that_are_refused(request_id: str) -> None:
     assert [violation.field for violation in found] == ["request_id"]
 
 
-def test_violations_are_bounded() -> None:
-    deep = pb.Part(name="x" * 9)
-    for _ in range(MAX_VIOLATIONS + 5):
-        deep = pb.Part(name="x" * 9, inner=deep)
-    assert len(VALIDATOR.violations(pb.EchoRequest(request_id="a", part=deep))) == MAX_VIOLATIONS
+@pytest.mark.parametrize("parts", [MAX_FOUND_VIOLATIONS - 1, MAX_FOUND_VIOLATIONS, 100_000])
+def test_the_search_for_violations_ends(parts: int) -> None:
+    # One for the list, which is too long, and one for each of its parts.
+    request = pb.EchoRequest(request_id="a", parts=[pb.Part()] * parts)
+    assert len(VALIDATOR.violations(request)) == min(parts + 1, MAX_FOUND_VIOLATIONS)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The paths in which two requests differ, as REQUEST_ID_REUSED names them in `fields`.
+"""The paths in which two requests differ, as REQUEST_ID_REUSED names them in `differing_fields`.
 
 Written over the flattened messages: every value that is set gets a path, and the paths that two
 messages do not share or fill differently are the differences. A message that only one of the two

@@ -36,6 +36,9 @@ BODIES: dict[type[Message], str | None] = {
 }
 OPERATIONS = {"transaction": "create", "post": "post", "void": "void", "reversal": "reversal"}
 
+# Of the paths in which two requests differ.
+MAX_NAMED = 20
+
 Answer = Message | Failure
 
 
@@ -85,11 +88,16 @@ class NaiveLedger:
         kept = self.kept.get(request_id)
         if kept is None:
             return None
-        fields = ["operation"]
+        paths = ["method"]
         if kept.operation == operation:
-            fields = differences(kept.body, body)
-        if fields:
-            raise RefusedError("REQUEST_ID_REUSED", request_id=request_id, fields=",".join(fields))
+            paths = differences(kept.body, body)
+        if paths:
+            raise RefusedError(
+                "REQUEST_ID_REUSED",
+                request_id=request_id,
+                differing_fields=",".join(paths[:MAX_NAMED]),
+                differing_field_count=len(paths),
+            )
         return kept
 
     def _decided(self, request: Any, operation: str, body: Any) -> Answer:
