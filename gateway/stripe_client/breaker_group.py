@@ -75,8 +75,8 @@ class BreakerGroup:
             self._pending.pop(0)
         for change in await self._store.read():
             self._follow(change)
-        for corridor, client in self._clients.items():
-            for breaker in client.breakers:
+        for corridor, corridor_client in self._clients.items():
+            for breaker in corridor_client.breakers:
                 if not (breaker.waits_for_turn or breaker.is_probing):
                     continue
                 if await self._store.claim_probes(
@@ -119,8 +119,8 @@ class BreakerGroup:
 
     def act_alone(self) -> None:
         """Without the database nobody gives turns: better many probes than none."""
-        for client in self._clients.values():
-            for breaker in client.breakers:
+        for corridor_client in self._clients.values():
+            for breaker in corridor_client.breakers:
                 if breaker.waits_for_turn:
                     breaker.take_turn(PROBE_LEASE.total_seconds())
         # What was not told meanwhile is told as it stands then.

@@ -74,7 +74,7 @@ class StripeCalls:
         """The names of the corridors, sorted."""
         return sorted(self._clients)
 
-    def client(self, corridor: str) -> CorridorClient:
+    def corridor_client(self, corridor: str) -> CorridorClient:
         """The client of a corridor. Raises `UnknownCorridorError`."""
         try:
             return self._clients[corridor]
@@ -83,13 +83,13 @@ class StripeCalls:
 
     def available(self, corridor: str, endpoint_group: str) -> bool:
         """Whether something new would be sent now."""
-        client = self.client(corridor)
+        corridor_client = self.corridor_client(corridor)
         mode = self._modes.mode_of(corridor)
-        return mode is CorridorMode.OPEN and client.breaker(endpoint_group).would_admit
+        return mode is CorridorMode.OPEN and corridor_client.breaker(endpoint_group).would_admit
 
     def is_slow(self, corridor: str) -> bool:
         """Whether calls that change something take long now, so that callers need not wait."""
-        return self.client(corridor).pace.is_slow
+        return self.corridor_client(corridor).pace.is_slow
 
     async def post(
         self,
@@ -147,9 +147,9 @@ class StripeCalls:
         return await self._run(corridor, call)
 
     async def _run(self, corridor: str, call: Call) -> Outcome:
-        client = self.client(corridor)
+        corridor_client = self.corridor_client(corridor)
         with self._tracer.start_as_current_span(f"stripe {call.endpoint_group}") as span:
-            outcome = await self._send_until_settled(client, call)
+            outcome = await self._send_until_settled(corridor_client, call)
             span.set_attribute("gateway.corridor", corridor)
             span.set_attribute("gateway.priority", call.priority.value)
             span.set_attribute("gateway.outcome", outcome.outcome_class.value)
@@ -160,18 +160,22 @@ class StripeCalls:
         telemetry.call_ended(corridor, call.endpoint_group, outcome)
         return outcome
 
-    async def _send_until_settled(self, client: CorridorClient, call: Call) -> Outcome:
+    async def _send_until_settled(self, corridor: CorridorClient, call: Call) -> Outcome:
         outcome: Outcome | None = None
         attempt, sent = 1, 0
         while True:
-            verdict, went_out = await self._attempt(client, call, outcome)
+            verdict, went_out = await self._attempt(corridor, call, outcome)
             sent += went_out
             outcome = follow(outcome, replace(verdict.outcome, attempts=sent))
             delay = self._delay_before_next(verdict, attempt)
             if delay is None:
                 return outcome
             telemetry.will_resend(
-                client.name, call.endpoint_group, outcome, attempt=attempt, delay_seconds=delay
+                corridor.name,
+                call.endpoint_group,
+                outcome,
+                attempt=attempt,
+                delay_seconds=delay,
             )
             await self._sleep(delay)
             attempt += 1
@@ -189,33 +193,33 @@ class StripeCalls:
         return delay
 
     async def _attempt(
-        self, client: CorridorClient, call: Call, earlier: Outcome | None
+        self, corridor: CorridorClient, call: Call, earlier: Outcome | None
     ) -> tuple[Verdict, bool]:
-        passage = await self._gate.enter(client, call, earlier)
+        passage = await self._gate.enter(corridor, call, earlier)
         if isinstance(passage, Verdict):
             return passage, False
         verdict: Verdict | None = None
         try:
-            verdict = await self._request(client, call, remaining())
+            verdict = await self._request(corridor, call, remaining())
         finally:
             passage.close(verdict)
         if verdict.outcome.not_sent_reason is not None:
-            telemetry.not_sent(client.name, call.endpoint_group, verdict.outcome.not_sent_reason)
+            telemetry.not_sent(corridor.name, call.endpoint_group, verdict.outcome.not_sent_reason)
         return verdict, True
 
-    async def _request(self, client: CorridorClient, call: Call, left: float | None) -> Verdict:
-        limit = client.request_timeout_seconds
+    async def _request(self, corridor: CorridorClient, call: Call, left: float | None) -> Verdict:
+        limit = corridor.request_timeout_seconds
         cut_short = left is not None and left < limit
         started = self._monotonic()
         try:
             async with asyncio.timeout(left if cut_short else limit):
-                answer = await call.send(client.client, call.options)
+                answer = await call.send(corridor.client, call.options)
         except stripe.StripeError as error:
             return classify_error(error)
         except TimeoutError:
             return classify_timeout(cut_short=cut_short)
         finally:
-            telemetry.request_took(client.name, call.endpoint_group, self._monotonic() - started)
+            telemetry.request_took(corridor.name, call.endpoint_group, self._monotonic() - started)
         done = Outcome(OutcomeClass.SUCCEEDED, object=answer_of(answer))
         return Verdict(done, retry=False, health=Health.ANSWERED)
 

@@ -54,7 +54,7 @@ class StripeClient:
     @property
     def terms(self) -> Mapping[str, Terms]:
         """What operators declare about each corridor as a place to charge."""
-        return {name: self._calls.client(name).terms for name in self._calls.corridors}
+        return {name: self._calls.corridor_client(name).terms for name in self._calls.corridors}
 
     def is_slow(self, corridor: str) -> bool:
         """Whether a corridor is so slow that callers are answered before the outcome is known; one
@@ -63,12 +63,12 @@ class StripeClient:
 
     def seconds_to_token(self, corridor: str) -> float:
         """How long until a payment that nobody waits for would be sent at once."""
-        client = self._calls.client(corridor)
-        return client.token_wait_seconds(PAYMENT_INTENTS, Priority.OFF_SESSION)
+        corridor_client = self._calls.corridor_client(corridor)
+        return corridor_client.token_wait_seconds(PAYMENT_INTENTS, Priority.OFF_SESSION)
 
     def is_live(self, corridor: str) -> bool:
         """Whether real money moves on a corridor."""
-        return self._calls.client(corridor).is_live
+        return self._calls.corridor_client(corridor).is_live
 
     async def create_payment_intent(
         self,

@@ -29,7 +29,7 @@ PERMIT_RETRY_AFTER = timedelta(seconds=1)
 class Passage:
     """Leave to send one request; close it exactly once."""
 
-    client: CorridorClient
+    corridor: CorridorClient
     permit: ConcurrencyPermit
     breaker_permit: Permit
     pace_ticket: int | None
@@ -38,13 +38,13 @@ class Passage:
         """The request ended like this; None if it was broken off."""
         self.breaker_permit.give_back(verdict.health if verdict is not None else Health.NOT_COUNTED)
         if self.pace_ticket is not None:
-            self.client.pace.finish(self.pace_ticket)
+            self.corridor.pace.finish(self.pace_ticket)
         if verdict is not None:
             self._sample(verdict)
-        self.client.concurrency.give_back(self.permit)
+        self.corridor.concurrency.give_back(self.permit)
 
     def _sample(self, verdict: Verdict) -> None:
-        concurrency = self.client.concurrency
+        concurrency = self.corridor.concurrency
         reason = verdict.outcome.not_sent_reason
         if verdict.health is Health.ANSWERED:
             concurrency.answered(self.permit)
@@ -53,9 +53,9 @@ class Passage:
         elif verdict.outcome.outcome_class is OutcomeClass.UNKNOWN:
             concurrency.cut_short(self.permit)
         if reason is NotSentReason.RATE_LIMITED:
-            self.client.slow_down()
+            self.corridor.slow_down()
         telemetry.concurrency_changed(
-            self.client.name, concurrency.limit, slow=self.client.pace.is_slow
+            self.corridor.name, concurrency.limit, slow=self.corridor.pace.is_slow
         )
 
 
@@ -67,84 +67,92 @@ class Gate:
         self._sleep = sleep
 
     async def enter(
-        self, client: CorridorClient, call: Call, earlier: Outcome | None
+        self, corridor: CorridorClient, call: Call, earlier: Outcome | None
     ) -> Passage | Verdict:
         """Leave to send a request of the call now; `earlier` is what came of those before it."""
-        if (refusal := self._forbidden(client, call, earlier)) is not None:
+        if (refusal := self._forbidden(corridor, call, earlier)) is not None:
             return refusal
-        permit = await client.concurrency.take(
-            call.priority, call.bucket, 0.0 if client.pace.is_slow else _longest_wait()
+        permit = await corridor.concurrency.take(
+            call.priority, call.bucket, 0.0 if corridor.pace.is_slow else _longest_wait()
         )
         if permit is None:
-            telemetry.shed(client.name, call.priority, NotSentReason.CONCURRENCY_LIMITED)
-            return held_back(client, call, NotSentReason.CONCURRENCY_LIMITED, PERMIT_RETRY_AFTER)
+            telemetry.shed(corridor.name, call.priority, NotSentReason.CONCURRENCY_LIMITED)
+            return held_back(corridor, call, NotSentReason.CONCURRENCY_LIMITED, PERMIT_RETRY_AFTER)
         passage: Passage | Verdict | None = None
         try:
-            passage = await self._with_permit(client, call, permit)
+            passage = await self._with_permit(corridor, call, permit)
         finally:
             if not isinstance(passage, Passage):
-                client.concurrency.give_back(permit)
+                corridor.concurrency.give_back(permit)
         return passage
 
     def _forbidden(
-        self, client: CorridorClient, call: Call, earlier: Outcome | None
+        self, corridor: CorridorClient, call: Call, earlier: Outcome | None
     ) -> Verdict | None:
         begins = call.begins and (earlier is None or earlier.outcome_class is OutcomeClass.NOT_SENT)
-        mode = self._modes.mode_of(client.name)
+        mode = self._modes.mode_of(corridor.name)
         if mode is CorridorMode.CLOSED:
-            return held_back(client, call, NotSentReason.CORRIDOR_CLOSED)
+            return held_back(corridor, call, NotSentReason.CORRIDOR_CLOSED)
         if mode is CorridorMode.DRAIN and begins:
-            return held_back(client, call, NotSentReason.CORRIDOR_DRAINED)
-        if not client.breaker(call.endpoint_group).would_admit:
-            return _breaker_open(client, call)
+            return held_back(corridor, call, NotSentReason.CORRIDOR_DRAINED)
+        if not corridor.breaker(call.endpoint_group).would_admit:
+            return _breaker_open(corridor, call)
         return None
 
     async def _with_permit(
-        self, client: CorridorClient, call: Call, permit: ConcurrencyPermit
+        self, corridor: CorridorClient, call: Call, permit: ConcurrencyPermit
     ) -> Passage | Verdict:
-        if (refusal := await self._take_token(client, call)) is not None:
+        if (refusal := await self._take_token(corridor, call)) is not None:
             return refusal
         left = remaining()
         if left is not None and left < MIN_REQUEST_SECONDS:
-            client.give_back_token(call.bucket)
-            return held_back(client, call, NotSentReason.DEADLINE)
-        breaker_permit = client.breaker(call.endpoint_group).admit()
+            corridor.give_back_token(call.bucket)
+            return held_back(corridor, call, NotSentReason.DEADLINE)
+        breaker_permit = corridor.breaker(call.endpoint_group).admit()
         if breaker_permit is None:
-            client.give_back_token(call.bucket)
-            return _breaker_open(client, call)
+            corridor.give_back_token(call.bucket)
+            return _breaker_open(corridor, call)
         if call.object_id:
-            client.objects.book(call.object_id)
-        client.concurrency.begin(permit)
+            corridor.objects.book(call.object_id)
+        corridor.concurrency.begin(permit)
         return Passage(
-            client, permit, breaker_permit, client.pace.start() if call.changes else None
+            corridor,
+            permit,
+            breaker_permit,
+            corridor.pace.start() if call.changes else None,
         )
 
-    async def _take_token(self, client: CorridorClient, call: Call) -> Verdict | None:
-        wait = client.token_wait_seconds(call.bucket, call.priority)
+    async def _take_token(self, corridor: CorridorClient, call: Call) -> Verdict | None:
+        wait = corridor.token_wait_seconds(call.bucket, call.priority)
         if call.object_id:
-            wait = max(wait, client.objects.wait_seconds(call.object_id))
+            wait = max(wait, corridor.objects.wait_seconds(call.object_id))
         if wait > _longest_wait():
-            telemetry.shed(client.name, call.priority, NotSentReason.RATE_LIMITED)
-            return held_back(client, call, NotSentReason.RATE_LIMITED, timedelta(seconds=wait))
-        async with client.token(call.bucket, call.priority):
+            telemetry.shed(corridor.name, call.priority, NotSentReason.RATE_LIMITED)
+            return held_back(corridor, call, NotSentReason.RATE_LIMITED, timedelta(seconds=wait))
+        async with corridor.token(call.bucket, call.priority):
             if wait > 0:
-                telemetry.waited_for_token(client.name, call.endpoint_group, wait)
+                telemetry.waited_for_token(corridor.name, call.endpoint_group, wait)
                 await self._sleep(wait)
         return None
 
 
 def held_back(
-    client: CorridorClient, call: Call, reason: NotSentReason, retry_after: timedelta | None = None
+    corridor: CorridorClient,
+    call: Call,
+    reason: NotSentReason,
+    retry_after: timedelta | None = None,
 ) -> Verdict:
     """The verdict on a request that was not sent."""
-    telemetry.not_sent(client.name, call.endpoint_group, reason)
+    telemetry.not_sent(corridor.name, call.endpoint_group, reason)
     outcome = Outcome(OutcomeClass.NOT_SENT, not_sent_reason=reason, retry_after=retry_after)
     return Verdict(outcome, retry=False, health=Health.NOT_COUNTED)
 
 
-def _breaker_open(client: CorridorClient, call: Call) -> Verdict:
-    seconds = client.breaker(call.endpoint_group).seconds_to_probe()
-    return held_back(client, call, NotSentReason.BREAKER_OPEN, timedelta(seconds=max(seconds, 1.0)))
+def _breaker_open(corridor: CorridorClient, call: Call) -> Verdict:
+    seconds = corridor.breaker(call.endpoint_group).seconds_to_probe()
+    return held_back(
+        corridor, call, NotSentReason.BREAKER_OPEN, timedelta(seconds=max(seconds, 1.0))
+    )
 
 
 def _longest_wait() -> float:

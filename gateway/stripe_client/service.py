@@ -119,23 +119,23 @@ class CorridorServicer(corridor_service_pb2_grpc.CorridorServiceServicer):
 
     def _check_corridor(self, corridor: str) -> None:
         try:
-            self._calls.client(corridor)
+            self._calls.corridor_client(corridor)
         except UnknownCorridorError:
             raise corridor_not_found(corridor) from None
 
     async def _health_of(self, corridor: str) -> corridor_pb2.CorridorHealth:
-        client = self._calls.client(corridor)
+        corridor_client = self._calls.corridor_client(corridor)
         counts = await self._inbox.count(corridor)
         health = corridor_pb2.CorridorHealth(
             corridor=corridor,
             mode=MODE_NUMBERS[self._modes.mode_of(corridor)],
             available=self._calls.available(corridor, PAYMENT_INTENTS),
-            breakers=[self._breaker(breaker) for breaker in client.breakers],
-            limiters=[_limiter(bucket) for bucket in client.buckets],
-            concurrency=_concurrency(client.concurrency),
-            slow=client.pace.is_slow,
-            region=client.region,
-            failover_to=client.terms.failover_to,
+            breakers=[self._breaker(breaker) for breaker in corridor_client.breakers],
+            limiters=[_limiter(bucket) for bucket in corridor_client.buckets],
+            concurrency=_concurrency(corridor_client.concurrency),
+            slow=corridor_client.pace.is_slow,
+            region=corridor_client.region,
+            failover_to=corridor_client.terms.failover_to,
             inbox=corridor_pb2.WebhookInbox(
                 pending=counts.pending, dead_letters=counts.dead_letters
             ),

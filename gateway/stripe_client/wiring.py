@@ -69,10 +69,10 @@ async def open_stripe_client(
     async with AsyncExitStack() as stack:
         clients: dict[str, CorridorClient] = {}
         for corridor in corridors:
-            client = CorridorClient(corridor, monotonic, breaker_changed)
-            stack.push_async_callback(client.close)
-            client.in_group = True
-            clients[corridor.name] = client
+            corridor_client = CorridorClient(corridor, monotonic, breaker_changed)
+            stack.push_async_callback(corridor_client.close)
+            corridor_client.in_group = True
+            clients[corridor.name] = corridor_client
         breakers.watch(clients)
         await breakers.refresh()
         calls = StripeCalls(clients, corridors[0].name, modes, retry=retry, monotonic=monotonic)

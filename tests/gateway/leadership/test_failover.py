@@ -22,7 +22,7 @@ from tests.gateway.payments.shop import Shop
 
 NOWHERE = "127.0.0.1:1"
 TASKS = {
-    *("line", "deadlines", "event recovery", "balance sweep", "webhook dispatch", "webhook purge"),
+    *("queue", "deadlines", "event recovery", "balance sweep", "webhook dispatch", "webhook purge"),
 }
 LEADING = re.compile(r'^gateway_leader_task_leading\{task="([^"]+)"\} 1\.0$', re.MULTILINE)
 

@@ -42,7 +42,7 @@ class Replica:
 
     @property
     def breaker(self) -> EndpointBreaker:
-        return self.stripe.calls.client("default").breaker("payment_intents")
+        return self.stripe.calls.corridor_client("default").breaker("payment_intents")
 
     async def pay(self, key: str) -> NotSentReason | None:
         outcome = await self.stripe.client.create_payment_intent("default", {"amount": 1}, key)

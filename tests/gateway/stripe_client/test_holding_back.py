@@ -114,7 +114,7 @@ async def test_canceled_call_gives_its_permit_back(stripe_server: ScriptedStripe
             it.stripe_client.create_payment_intent("default", {"amount": 1}, "key-1")
         )
         await stripe_server.arrived.wait()
-        breaker = it.calls.client("default").breaker("payment_intents")
+        breaker = it.calls.corridor_client("default").breaker("payment_intents")
         assert breaker.read().in_flight == 1
         call.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -202,7 +202,7 @@ async def test_a_lock_is_contention_and_neither_load_nor_sickness(
 ) -> None:
     stripe_server.will(error(429, code="lock_timeout"), Answer())
     async with bench(stripe_server.url, account_rate=Rate(per_second=1, burst=10)) as it:
-        client = it.calls.client("default")
+        client = it.calls.corridor_client("default")
         done = await it.stripe_client.capture_payment_intent("default", "pi_1", {}, "key-1")
         assert client.buckets[0].available >= 8, "the bucket was not emptied"
         assert client.concurrency.limit == client.concurrency.policy.initial
@@ -219,7 +219,7 @@ async def test_too_many_at_once_says_stripe_and_fewer_are_sent(
     async with bench(
         stripe_server.url, ONE_ATTEMPT, account_rate=Rate(per_second=1, burst=10)
     ) as it:
-        client = it.calls.client("default")
+        client = it.calls.corridor_client("default")
         refused = await it.stripe_client.create_payment_intent("default", {"amount": 1}, "key-1")
         assert refused.not_sent_reason is NotSentReason.CONCURRENCY_LIMITED
         assert client.concurrency.limit < client.concurrency.policy.initial
@@ -232,7 +232,7 @@ async def test_a_steady_time_out_shrinks_the_limit(stripe_server: ScriptedStripe
     async with bench(
         stripe_server.url, ONE_ATTEMPT, request_timeout_seconds=0.02, breaker=patient
     ) as it:
-        concurrency = it.calls.client("default").concurrency
+        concurrency = it.calls.corridor_client("default").concurrency
         limits = [concurrency.limit]
         for number in range(12):
             await it.stripe_client.create_payment_intent("default", {"amount": 1}, f"key-{number}")
@@ -259,7 +259,7 @@ async def test_without_a_place_nothing_is_sent_and_nothing_is_lost(
         assert shed.retry_after == timedelta(seconds=1)
         stripe_server.release.set()
         await call
-        concurrency = it.calls.client("default").concurrency
+        concurrency = it.calls.corridor_client("default").concurrency
         assert [concurrency.under_way(priority) for priority in Priority] == [0, 0, 0]
     assert len(stripe_server.seen) == 1
 
