@@ -8,6 +8,7 @@ from grpc_health.v1._async import HealthServicer
 from prometheus_client import Gauge
 
 from runtime.logs import get_logger
+from runtime.loops import Loop
 
 CHECK_INTERVAL_SECONDS = 2.0
 CHECK_TIMEOUT_SECONDS = 2.0
@@ -27,18 +28,27 @@ class HealthMonitor:
         self._services = services
         self._dependencies = dependencies
         self._down: dict[str, str] | None = None
+        self._broken: dict[str, str] = {}
         self.servicer = HealthServicer()
 
     @property
     def down(self) -> Mapping[str, str]:
-        """The dependencies that did not answer last time, with the kind of error."""
+        """What is not well: the dependencies that did not answer last time, with the kind of
+        error, and what is broken for good."""
         return self._down if self._down is not None else {"startup": "not checked yet"}
 
-    async def run(self) -> None:
-        """Checks until it is cancelled."""
-        while True:
-            await self.check_once()
-            await asyncio.sleep(CHECK_INTERVAL_SECONDS)
+    def loop(self) -> Loop:
+        """Checks again and again."""
+        return Loop("health", self._round, poll_seconds=CHECK_INTERVAL_SECONDS, rests_first=True)
+
+    async def break_down(self, part: str, reason: str) -> None:
+        """Something in the process itself is broken: it serves no more, whatever else is well."""
+        self._broken[part] = reason
+        await self._publish(dict(self._down or {}))
+
+    async def _round(self) -> bool:
+        await self.check_once()
+        return False
 
     async def check_once(self) -> None:
         """Checks every dependency at once and publishes what was found."""
@@ -47,6 +57,10 @@ class HealthMonitor:
         down = {name: result for name, result in zip(names, results, strict=True) if result}
         for name in names:
             DEPENDENCY_UP.labels(self._name, name).set(0 if name in down else 1)
+        await self._publish(down)
+
+    async def _publish(self, down: dict[str, str]) -> None:
+        down |= self._broken
         if down != self._down:
             log.info("health_changed", serving=not down, down=sorted(down))
         self._down = down

@@ -14,9 +14,6 @@ from datetime import timedelta
 from typing import Any
 
 import grpc
-import psycopg
-import psycopg_pool
-import sqlalchemy.exc
 from google.protobuf.message import DecodeError, Message
 from prometheus_client import Counter, Histogram
 
@@ -25,6 +22,7 @@ from runtime.auth import Gatekeeper
 from runtime.draining import Drain
 from runtime.errors import STATUS_DETAILS_KEY, ErrorDomain, FieldViolation, ServiceError
 from runtime.logs import get_logger, place_of
+from runtime.postgres import DATABASE_IS_GONE
 from runtime.telemetry import current_trace_id, new_trace_id
 from runtime.validation import Validator
 from runtime.wire import undecodable_field
@@ -38,14 +36,6 @@ CALL_SECONDS = Histogram(
 )
 # After which a call that met a full or broken server may come again.
 RETRY_DELAY = timedelta(seconds=1)
-DATABASE_IS_GONE = (
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-    psycopg_pool.PoolTimeout,
-    sqlalchemy.exc.OperationalError,
-    sqlalchemy.exc.InterfaceError,
-    sqlalchemy.exc.TimeoutError,
-)
 
 # What grpc hands around is typed by request and response, which differ by method.
 _Handler = Any

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import psycopg
 import psycopg.conninfo
-from sqlalchemy import text
+from sqlalchemy import exc, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
@@ -15,6 +15,15 @@ from runtime.config import Environment, ServiceSettings
 from runtime.pool_check import check_when_in_doubt
 from runtime.statement_tracing import trace_statements
 
+# How a database is away, or does not get to answering. Errors of SQL or data are not among these.
+DATABASE_IS_GONE: tuple[type[Exception], ...] = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    exc.OperationalError,
+    exc.InterfaceError,
+    # No connection of the pool got free.
+    exc.TimeoutError,
+)
 CONNECT_TIMEOUT_SECONDS = 5
 POOL_TIMEOUT_SECONDS = 5.0
 # What a call that was cut off may still do: one that a client gave up, or that a stop cancelled.

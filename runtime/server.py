@@ -19,9 +19,9 @@ from runtime.errors import ErrorDomain
 from runtime.health import Check, HealthMonitor
 from runtime.interceptor import CallInterceptor
 from runtime.logs import get_logger
+from runtime.loops import LoopEnded, Supervisor
 from runtime.message_size import MAX_MESSAGE_BYTES
 from runtime.operations_http import OperationsServer
-from runtime.tasks import cancel
 from runtime.validation import Validator
 
 UNTRACED_METHODS = ("/grpc.health.", "/grpc.reflection.")
@@ -40,7 +40,10 @@ class RegisteredService:
 
 
 class RpcServer:
-    """The server of one process; `start` returns when it accepts calls, `stop` drains it."""
+    """The server of one process; `start` returns when it accepts calls, `stop` drains it.
+
+    Its `supervisor` runs the background loops of the process.
+    """
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class RpcServer:
         self._settings = settings
         names = [service.descriptor.full_name for service in services]
         self.health = HealthMonitor(settings.service_name, names, dependencies)
+        self.supervisor = Supervisor(self._loop_ended)
         self._http = OperationsServer(settings.http_address, self.health, http_routes)
         gatekeeper = Gatekeeper(
             uses_tls=settings.uses_tls,
@@ -108,7 +112,7 @@ class RpcServer:
         except BaseException:
             await self.stop()
             raise
-        self._monitor = asyncio.create_task(self.health.run(), name="health")
+        self._monitor = self.supervisor.start(self.health.loop())
         host, _ = split_address(self._settings.listen_address)
         log.info(
             "serving",
@@ -127,6 +131,10 @@ class RpcServer:
         await self._http.start()
         await self._server.start()
 
+    async def _loop_ended(self, ended: LoopEnded) -> None:
+        """A process whose loop has ended is not well; `runtime.process` ends it."""
+        await self.health.break_down(ended.loop, ended.reason)
+
     async def stop(self) -> None:
         """Drains: refuses new calls, lets those in flight finish, then closes. Idempotent."""
         if self._stopping is None:
@@ -136,7 +144,7 @@ class RpcServer:
     async def _stop(self) -> None:
         self._drain.begin()
         if self._monitor is not None:
-            await cancel(self._monitor)
+            await self.supervisor.stop(self._monitor)
         await self.health.servicer.enter_graceful_shutdown()
         await self._server.stop(self._settings.drain_seconds)
         await self._http.stop()

@@ -1,0 +1,43 @@
+"""Waking those who wait within a process.
+
+Nothing depends on a wake-up: whoever waits looks by itself after a while, too.
+"""
+
+import asyncio
+import contextlib
+
+
+class Notifier:
+    """Wakes everybody who waits. Take a token, look, then wait: no notification is missed."""
+
+    def __init__(self) -> None:
+        self._next = asyncio.Event()
+
+    def token(self) -> asyncio.Event:
+        """The notification that comes next."""
+        return self._next
+
+    def notify(self) -> None:
+        """Wakes all who hold a token."""
+        self._next.set()
+        self._next = asyncio.Event()
+
+    @staticmethod
+    async def wait(token: asyncio.Event, seconds: float) -> None:
+        """Returns when notified, at the latest after that time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await token.wait()
+
+
+class Subscription:
+    """One waiter's view of a notifier: remembers a notification until it is waited for."""
+
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+        self._token = notifier.token()
+
+    async def wait(self, seconds: float) -> None:
+        """Returns when notified since the last return, at the latest after that time."""
+        await Notifier.wait(self._token, seconds)
+        self._token = self._notifier.token()
