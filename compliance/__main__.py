@@ -1,7 +1,6 @@
 """The composition root: `python -m compliance` serves the compliance guard."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -45,20 +44,16 @@ from runtime.client import open_channel
 from runtime.clock import Clock, SystemClock
 from runtime.config import Environment
 from runtime.connections import Connections
-from runtime.logs import get_logger
 from runtime.migrations import migrate
 from runtime.postgres import close_engine, create_engine, database_urls, ping
 from runtime.process import run_service
 from runtime.server import RegisteredService, RpcServer
-from runtime.tasks import cancel
 
 ROLE = "compliance_service"
 CHECK_CONNECTIONS = 8
 GATEWAY = frozenset({"gateway"})
 OPERATOR = frozenset({"operator"})
 READERS = GATEWAY | OPERATOR
-
-log = get_logger(__name__)
 
 
 @asynccontextmanager
@@ -121,7 +116,6 @@ async def open_service(
             settings.snapshot_timeout_seconds,
         )
         mutations = Mutations(engine, clock)
-        _start_task(stack, "decision log", decision_log.run())
 
         server = RpcServer(
             settings,
@@ -131,27 +125,20 @@ async def open_service(
             dependencies={"database": lambda: ping(engine)},
         )
 
-        async def load_lists() -> None:
-            await loader.load(source.list_name)
-
-        async def follow_lists() -> None:
-            await lists.refresh()
-            await rescreening.screen_outdated()
-
-        async def refresh_accounts() -> None:
-            await refresher.refresh_round()
-
-        # The first load is waited for, so that a new service knows its list; its failing is an
-        # alarm and stops no start.
-        await _attempt("load lists", load_lists)
-        for name, work, seconds in (
-            ("load lists", load_lists, settings.list_interval_seconds),
-            ("follow lists", follow_lists, settings.screening_interval_seconds),
-            ("refresh accounts", refresh_accounts, settings.snapshot_interval_seconds),
-        ):
-            _start_task(stack, name, _repeat(name, work, seconds))
-        await server.start()
+        loading = loader.loop(settings.list_interval_seconds)
+        # Waited for, so that a new service knows its list; its failing is an alarm and stops no
+        # start.
+        await loading.attempt()
+        await stack.enter_async_context(
+            server.supervisor.running(
+                decision_log.loop(),
+                loading,
+                rescreening.loop(settings.screening_interval_seconds),
+                refresher.loop(settings.snapshot_interval_seconds),
+            )
+        )
         stack.push_async_callback(server.stop)
+        await server.start()
         yield server
 
 
@@ -211,30 +198,6 @@ def _services(
             READERS,
         ),
     ]
-
-
-def _start_task(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
-    task = asyncio.create_task(work, name=name)
-
-    async def end() -> None:
-        await cancel(task)
-
-    stack.push_async_callback(end)
-
-
-async def _repeat(name: str, work: Callable[[], Awaitable[None]], seconds: float) -> None:
-    """Runs the work again and again, until it is cancelled."""
-    while True:
-        await asyncio.sleep(seconds)
-        await _attempt(name, work)
-
-
-async def _attempt(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """One round; its failure is logged and counted on by the rules, which go by ages."""
-    try:
-        await work()
-    except Exception as error:  # noqa: BLE001 (the next round tries again)
-        log.warning("background_work_failed", work=name, error_type=type(error).__name__)
 
 
 def main() -> None:

@@ -1,8 +1,7 @@
 """The ledger service: `python -m ledger`."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from ledger.answers import Answers
 from ledger.audit import AuditService
@@ -28,7 +27,6 @@ from runtime.migrations import migrate
 from runtime.postgres import database_urls
 from runtime.process import run_service
 from runtime.server import RegisteredService, RpcServer
-from runtime.tasks import cancel
 
 # Who may call what, by the name in the client's certificate; plain-text loopback knows no names.
 ALLOWED_CLIENTS = {"*": {"gateway", "operator"}}
@@ -79,23 +77,19 @@ async def open_service(
         validator=VALIDATOR,
         dependencies={"database": reads.ping},
     )
-    tasks = [
-        asyncio.create_task(feed.poll(), name="feed"),
-        asyncio.create_task(ledgers.sweep(), name="sweep"),
-        asyncio.create_task(sealer.run(), name="seal"),
-        asyncio.create_task(snapshots.run(), name="snapshots"),
-    ]
-    try:
-        await reads.open()
-        await commits.open()
+    async with AsyncExitStack() as stack:
+        for connections in (reads, commits):
+            await connections.open()
+            stack.push_async_callback(connections.close)
+        stack.push_async_callback(ledgers.finish)
+        await stack.enter_async_context(
+            server.supervisor.running(
+                feed.loop(), ledgers.sweep_loop(), sealer.loop(), snapshots.loop()
+            )
+        )
+        stack.push_async_callback(server.stop)
         await server.start()
         yield server
-    finally:
-        await server.stop()
-        await cancel(*tasks)
-        await ledgers.finish()
-        await reads.close()
-        await commits.close()
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from ledger.encoding import transaction_message
 from ledger.reader import Reader
 from ledger.v1.transaction_pb2 import Transaction
 from ledger.v1.transaction_reads_pb2 import WatchTransactionsRequest, WatchTransactionsResponse
-from runtime.logs import get_logger
+from runtime.loops import Loop
 
 MAX_TRANSACTIONS_PER_MESSAGE = 200
 # These keep a message below the 4 MiB that gRPC clients take unless told otherwise, in the widest
@@ -25,7 +25,6 @@ POLL_INTERVAL_SECONDS = 0.2
 MAX_SHARED_PAGES = 16
 
 Page = list[Transaction]
-log = get_logger(__name__)
 
 
 class Feed:
@@ -46,21 +45,17 @@ class Feed:
         self._advanced.pop(ledger_id).set()
         self._advanced[ledger_id] = asyncio.Event()
 
-    async def poll(self) -> None:
-        """Looks for commits of other processes, for as long as it runs."""
-        while True:
-            await asyncio.sleep(POLL_INTERVAL_SECONDS)
-            try:
-                await self.poll_once()
-            except Exception as error:  # noqa: BLE001 (the next poll sees what this one missed)
-                log.warning("feed_poll_failed", error_type=type(error).__name__)
+    def loop(self) -> Loop:
+        """Looks for commits of other processes."""
+        return Loop("feed", self._poll, poll_seconds=POLL_INTERVAL_SECONDS)
 
-    async def poll_once(self) -> None:
+    async def _poll(self) -> bool:
         """One look at the heads of the ledgers that are watched."""
         watched = list(self._last)
         if watched:
             for ledger_id, last_sequence in (await self._reader.heads(watched)).items():
                 self.on_commit(ledger_id, last_sequence)
+        return False
 
     async def watch(
         self, ledger_id: int, request: WatchTransactionsRequest

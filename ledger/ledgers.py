@@ -1,6 +1,5 @@
 """The ledgers of one database: making them, finding them, and the committer of each."""
 
-import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import Callable
@@ -18,13 +17,11 @@ from ledger.v1.ledger_pb2 import CreateLedgerRequest, Ledger
 from runtime.clock import Clock
 from runtime.connections import Connections
 from runtime.idempotency import differences
-from runtime.logs import get_logger
+from runtime.loops import Loop
 
 MAX_IDLE_COMMITTERS = 1_000
 SWEEP_INTERVAL_SECONDS = 1.0
 MAX_LEDGERS_PER_SWEEP = 100
-
-log = get_logger(__name__)
 
 
 class Ledgers:
@@ -98,23 +95,19 @@ class Ledgers:
         self._committers.move_to_end(ledger_id)
         return committer
 
-    async def sweep(self) -> None:
+    def sweep_loop(self) -> Loop:
         """Has holds expired whose time has come in ledgers where nothing else happens."""
-        while True:
-            await asyncio.sleep(SWEEP_INTERVAL_SECONDS)
-            try:
-                await self.sweep_once()
-            except Exception as error:  # noqa: BLE001 (the next sweep finds the same holds)
-                log.warning("sweep_failed", error_type=type(error).__name__)
+        return Loop("hold sweep", self._sweep, poll_seconds=SWEEP_INTERVAL_SECONDS)
 
-    async def sweep_once(self) -> None:
-        """One look for holds whose time has come."""
+    async def _sweep(self) -> bool:
+        """One look for holds whose time has come. More than fit are found by the next."""
         rows = await self._reads.fetch(
             statement("ledgers_with_due_holds"),
             {"now": self._clock.now(), "limit": MAX_LEDGERS_PER_SWEEP},
         )
         for ledger_id, name in rows:
             self.committer(ledger_id, name).expire_due()
+        return False
 
     async def finish(self) -> None:
         """Waits until every committer has answered what it was asked."""

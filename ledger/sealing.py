@@ -26,8 +26,10 @@ from ledger.seals import (
     TamperedError,
 )
 from runtime.clock import Clock
+from runtime.items import Items
 from runtime.logs import get_logger
-from runtime.notifications import Notifier, Subscription
+from runtime.loops import Loop
+from runtime.notifier import Notifier
 
 # Looked for without a notification as often: commits of other replicas, and what a start finds.
 POLL_SECONDS = 5.0
@@ -83,41 +85,46 @@ class Sealer:
         self._clock = clock
         self._interval_seconds = interval_ms / 1_000
         self._notifier = Notifier()
+        self._items = Items("ledgers to seal")
         self._logs: OrderedDict[int, SealedLog] = OrderedDict()
 
     def notify(self) -> None:
         """Says that there is something to seal."""
         self._notifier.notify()
 
-    async def run(self) -> None:
+    def loop(self) -> Loop:
         """Seals what there is, rests for the interval, and waits for more."""
-        notified = Subscription(self._notifier)
-        while True:
-            try:
-                await self.seal_all()
-            except Exception as error:  # noqa: BLE001 (the next round goes on from the last seal)
-                SEALS.labels(result="failed").inc()
-                log.warning("sealing_failed", error_type=type(error).__name__)
-            await asyncio.sleep(self._interval_seconds)
-            await notified.wait(POLL_SECONDS)
+        return Loop(
+            "sealing",
+            self.seal_all,
+            notifier=self._notifier,
+            between_seconds=self._interval_seconds,
+            rest_seconds=self._interval_seconds,
+            poll_seconds=POLL_SECONDS,
+        )
 
-    async def seal_all(self) -> None:
-        """One round: at most one checkpoint for each ledger that has grown."""
+    async def seal_all(self) -> bool:
+        """One round: at most one checkpoint for each ledger that has grown. Whether any of them
+        has more."""
         after = 0
-        left = refused = 0
+        left = stuck = 0
         while page := await self._seals.pending(after, MAX_LEDGERS_PER_PAGE):
-            UNSEALED.set(left + refused + sum(p.last_sequence - p.tree_size for p in page))
+            UNSEALED.set(left + stuck + sum(p.last_sequence - p.tree_size for p in page))
             for ledger in page:
-                try:
-                    left += await self.seal(ledger)
-                except TamperedError:
-                    SEALS.labels(result="refused").inc()
-                    log.error("sealing_refused", ledger=ledger.name, tree_size=ledger.tree_size)
-                    refused += ledger.last_sequence - ledger.tree_size
+                with self._items.kept_apart(ledger.name):
+                    try:
+                        left += await self.seal(ledger)
+                        continue
+                    except TamperedError:
+                        SEALS.labels(result="refused").inc()
+                        log.error("sealing_refused", ledger=ledger.name, tree_size=ledger.tree_size)
+                    except Exception:
+                        SEALS.labels(result="failed").inc()
+                        raise
+                stuck += ledger.last_sequence - ledger.tree_size
             after = page[-1].ledger_id
-        UNSEALED.set(left + refused)
-        if left:
-            self._notifier.notify()
+        UNSEALED.set(left + stuck)
+        return left > 0
 
     async def seal(self, ledger: PendingLedger) -> int:
         """Adds one checkpoint; answers how many transactions are still without.

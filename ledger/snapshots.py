@@ -5,13 +5,12 @@ come: reads add up what is not covered yet, so falling behind costs time, never 
 may all run it: a ledger is locked while one adds to it, and the others pass it by.
 """
 
-import asyncio
-
 from ledger.metrics import SNAPSHOTTED
 from ledger.statements import statement
 from runtime.connections import Connections
-from runtime.logs import get_logger
-from runtime.notifications import Notifier, Subscription
+from runtime.items import Items
+from runtime.loops import Loop
+from runtime.notifier import Notifier
 
 # A chunk is one short database transaction: it keeps a connection some tens of milliseconds.
 MAX_TRANSACTIONS_PER_CHUNK = 2_000
@@ -22,8 +21,6 @@ REST_SECONDS = 0.25
 # Looked for without a notification as often: commits of other replicas, and what a start finds.
 POLL_SECONDS = 5.0
 
-log = get_logger(__name__)
-
 
 class Snapshots:
     """Follows the logs of all ledgers of a database."""
@@ -31,22 +28,21 @@ class Snapshots:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._notifier = Notifier()
+        self._items = Items("ledgers to add up")
 
     def notify(self) -> None:
         """There is something to add up."""
         self._notifier.notify()
 
-    async def run(self) -> None:
+    def loop(self) -> Loop:
         """Adds up what there is, rests, and waits for more."""
-        notified = Subscription(self._notifier)
-        while True:
-            try:
-                while await self.extend_all():
-                    pass  # Bounded by the logs: each round takes a chunk of every ledger.
-            except Exception as error:  # noqa: BLE001 (the next round goes on from the last chunk)
-                log.warning("snapshot_failed", error_type=type(error).__name__)
-            await asyncio.sleep(REST_SECONDS)
-            await notified.wait(POLL_SECONDS)
+        return Loop(
+            "snapshots",
+            self.extend_all,
+            notifier=self._notifier,
+            rest_seconds=REST_SECONDS,
+            poll_seconds=POLL_SECONDS,
+        )
 
     async def extend_all(self) -> bool:
         """Adds a chunk to every ledger that has grown; whether any has more."""
@@ -57,17 +53,24 @@ class Snapshots:
             statement("snapshot_pending"), {"after": after, "limit": MAX_LEDGERS_PER_PAGE}
         ):
             for ledger_id, snapshot, last_sequence in page:
-                ((reached,),) = await self._connections.fetch(
-                    statement("snapshot_extend"),
-                    {
-                        "ledger_id": ledger_id,
-                        "transactions": MAX_TRANSACTIONS_PER_CHUNK,
-                        "entries": MAX_ENTRIES_PER_CHUNK,
-                    },
-                )
-                # None: another replica is at it.
-                if reached is not None:
-                    SNAPSHOTTED.inc(max(reached - snapshot, 0))
-                    more = more or reached < last_sequence
+                with self._items.kept_apart(str(ledger_id)):
+                    reached = await self._extend(ledger_id)
+                    # None: another replica is at it.
+                    if reached is not None:
+                        SNAPSHOTTED.inc(max(reached - snapshot, 0))
+                        more = more or reached < last_sequence
             after = page[-1][0]
         return more
+
+    async def _extend(self, ledger_id: int) -> int | None:
+        """Adds a chunk to one ledger: how far its snapshots reach; None if another is at it."""
+        rows = await self._connections.fetch(
+            statement("snapshot_extend"),
+            {
+                "ledger_id": ledger_id,
+                "transactions": MAX_TRANSACTIONS_PER_CHUNK,
+                "entries": MAX_ENTRIES_PER_CHUNK,
+            },
+        )
+        ((reached,),) = rows
+        return None if reached is None else int(reached)

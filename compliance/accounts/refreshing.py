@@ -11,7 +11,9 @@ from compliance.accounts.snapshot import AccountSnapshot
 from compliance.accounts.store import LinkedAccount, accounts_to_refresh, store_snapshot
 from runtime import deadline
 from runtime.clock import Clock
+from runtime.items import Items
 from runtime.logs import get_logger
+from runtime.loops import Loop, is_unavailable
 from runtime.tasks import cancel
 
 # Snapshots are fetched anew from this age on; they stop to count at 15 minutes.
@@ -36,6 +38,7 @@ class SnapshotRefresher:
         self._engine = engine
         self._source = source
         self._clock = clock
+        self._items = Items("accounts to refresh")
         self._running: dict[str, asyncio.Task[AccountSnapshot]] = {}
 
     async def fetch(
@@ -59,6 +62,15 @@ class SnapshotRefresher:
             FETCHES.labels("late").inc()
             raise AccountUnavailableError("the gateway did not answer in time") from error
 
+    def loop(self, interval_seconds: float) -> Loop:
+        """Fetches accounts before their snapshots age."""
+
+        async def refresh() -> bool:
+            await self.refresh_round()
+            return False
+
+        return Loop("account refresh", refresh, poll_seconds=interval_seconds, rests_first=True)
+
     async def refresh_round(self) -> int:
         """Fetches accounts that were not fetched lately; how many it tried."""
         async with self._engine.connect() as connection:
@@ -72,11 +84,12 @@ class SnapshotRefresher:
                 return await self.fetch(account, timeout=FETCH_TIMEOUT_SECONDS)
 
         results = await asyncio.gather(*map(fetch, accounts), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException) and not isinstance(
-                result, AccountUnavailableError
-            ):
+        for account, result in zip(accounts, results, strict=True):
+            if not isinstance(result, BaseException) or isinstance(result, AccountUnavailableError):
+                continue
+            if is_unavailable(result) or not isinstance(result, Exception):
                 raise result
+            self._items.unhandled(account.connected_account_id, result)
         return len(accounts)
 
     async def close(self) -> None:

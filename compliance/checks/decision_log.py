@@ -1,10 +1,12 @@
 """Writes decisions to the log: all that wait in one transaction, one writer in each process.
 
 The chain makes writers take turns, so that a transaction for each decision would make the log the
-slowest part of a check. What arrives while a batch is being committed forms the next one.
+slowest part of a check. What arrives while a batch is being committed forms the next one. One that
+cannot be written is found by halving its batch: only its own caller gets to know of it.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,12 +15,16 @@ import psycopg
 
 from compliance.errors import ERRORS
 from compliance.v1 import error_reason_pb2
+from runtime.items import Items
 from runtime.logs import get_logger
+from runtime.loops import Loop, Rounds, is_unavailable
+from runtime.notifier import Notifier
 from runtime.postgres import connect
 from runtime.sql_files import read_sql
 
 MAX_BATCH = 256
 MAX_WAITING = 4096
+POLL_SECONDS = 60.0
 STATEMENT_TIMEOUT_SECONDS = 10.0
 # A connection that broke while it was idle is noticed by the next write. To write a batch again is
 # safe: what was committed already is left out, as any request_id that was used before.
@@ -54,7 +60,10 @@ class DecisionLog:
         self._role = role
         self._application_name = application_name
         self._waiting: list[_Waiting] = []
-        self._arrived = asyncio.Event()
+        self._in_hand: list[_Waiting] = []
+        self._arrived = Notifier()
+        self._items = Items("decisions to write")
+        self._is_closed = False
         self._connection: psycopg.AsyncConnection[Any] | None = None
 
     async def append(self, decision_id: str, record: str, request: bytes) -> Place | None:
@@ -69,23 +78,35 @@ class DecisionLog:
                 error_reason_pb2.ERROR_REASON_OVERLOADED,
                 "too many decisions wait to be written",
             )
+        if self._is_closed:
+            raise _not_written()
         place: asyncio.Future[Place | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(decision_id, record, request, place))
-        self._arrived.set()
+        self._arrived.notify()
         return await place
 
-    async def run(self) -> None:
-        """Writes until it is cancelled, then refuses what still waits."""
+    def loop(self) -> Loop:
+        """Writes; when it ends, what still waits and what comes later is refused."""
+        return Loop(
+            "decision log",
+            session=self._batches,
+            notifier=self._arrived,
+            poll_seconds=POLL_SECONDS,
+        )
+
+    async def _batches(self) -> Rounds:
+        self._is_closed = False
         try:
-            while True:
-                await self._arrived.wait()
-                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-                if not self._waiting:
-                    self._arrived.clear()
-                await self._write(batch)
+            while True:  # Until the loop closes it.
+                self._in_hand = self._waiting[:MAX_BATCH]
+                self._waiting = self._waiting[MAX_BATCH:]
+                if self._in_hand:
+                    await self._write(self._in_hand)
+                yield bool(self._waiting)
         finally:
-            for waiting in self._waiting:
-                waiting.place.cancel()
+            self._is_closed = True
+            _refuse([*self._in_hand, *self._waiting])
+            self._waiting = []
             await self._disconnect()
 
     async def _disconnect(self) -> None:
@@ -94,36 +115,50 @@ class DecisionLog:
             self._connection = None
 
     async def _write(self, batch: list[_Waiting]) -> None:
-        for attempt in range(1, MAX_ATTEMPTS + 1):
-            try:
-                async with asyncio.timeout(STATEMENT_TIMEOUT_SECONDS):
-                    places = await self._insert(batch)
-                break
-            except asyncio.CancelledError:
-                for waiting in batch:
-                    waiting.place.cancel()
+        """Writes a batch, and answers everyone who waits for it."""
+        try:
+            await self._items.together(batch, self._append, _decision_id, _answer_failure)
+        except Exception as error:
+            if not is_unavailable(error):
                 raise
-            except (psycopg.Error, TimeoutError, OSError) as error:
+            # Those who wait are told now rather than when the database is back.
+            _refuse(batch)
+
+    async def _append(self, batch: Sequence[_Waiting]) -> None:
+        """Writes decisions together and answers those who wait for them."""
+        places = await self._insert_again(batch)
+        for waiting in batch:
+            # Who waited may have given up.
+            if not waiting.place.done():
+                waiting.place.set_result(places.get(waiting.decision_id))
+
+    async def _insert_again(self, batch: Sequence[_Waiting]) -> dict[str, Place]:
+        attempt = 1
+        while True:  # At most MAX_ATTEMPTS times.
+            try:
+                return await self._insert_in_time(batch)
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
                 log.warning(
                     "decisions_not_written",
                     count=len(batch),
                     attempt=attempt,
                     error_type=type(error).__name__,
                 )
-                await self._disconnect()
-        else:
-            for waiting in batch:
-                if not waiting.place.done():
-                    waiting.place.set_exception(
-                        psycopg.OperationalError("the decision log cannot be written")
-                    )
-            return
-        for waiting in batch:
-            # Who waited may have given up.
-            if not waiting.place.done():
-                waiting.place.set_result(places.get(waiting.decision_id))
+                if attempt == MAX_ATTEMPTS:
+                    raise
+            attempt += 1
 
-    async def _insert(self, batch: list[_Waiting]) -> dict[str, Place]:
+    async def _insert_in_time(self, batch: Sequence[_Waiting]) -> dict[str, Place]:
+        try:
+            async with asyncio.timeout(STATEMENT_TIMEOUT_SECONDS):
+                return await self._insert(batch)
+        except Exception:
+            await self._disconnect()
+            raise
+
+    async def _insert(self, batch: Sequence[_Waiting]) -> dict[str, Place]:
         if self._connection is None or self._connection.closed:
             self._connection = await connect(
                 self._url, role=self._role, application_name=self._application_name
@@ -140,3 +175,24 @@ class DecisionLog:
             decision_id: Place(sequence, bytes(previous_hash), bytes(hash_))
             for decision_id, sequence, previous_hash, hash_ in await cursor.fetchall()
         }
+
+
+def _decision_id(waiting: _Waiting) -> str:
+    return waiting.decision_id
+
+
+def _answer_failure(waiting: _Waiting, error: Exception) -> None:
+    """One that the database does not take for what it holds fails for good, others not."""
+    if isinstance(error, psycopg.Error) and not isinstance(error, psycopg.DataError):
+        error = _not_written()
+    if not waiting.place.done():
+        waiting.place.set_exception(error)
+
+
+def _refuse(batch: Sequence[_Waiting]) -> None:
+    for waiting in batch:
+        _answer_failure(waiting, _not_written())
+
+
+def _not_written() -> psycopg.OperationalError:
+    return psycopg.OperationalError("the decision log cannot be written")

@@ -18,7 +18,10 @@ from compliance.tables import DECISION
 FIRST_PREVIOUS_HASH = bytes(32)
 VERIFY_PAGE = 500
 
-_COLUMNS = [DECISION.c[name] for name in ("sequence", "record", "request", "previous_hash", "hash")]
+_COLUMNS = [
+    DECISION.c[name]
+    for name in ("sequence", "decision_id", "record", "request", "previous_hash", "hash")
+]
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,7 @@ def _is_whole(logged: LoggedDecision, expected: int, previous: bytes) -> bool:
 def _logged(row: Any) -> LoggedDecision:
     return LoggedDecision(
         Place(row["sequence"], bytes(row["previous_hash"]), bytes(row["hash"])),
+        row["decision_id"],
         row["record"],
         bytes(row["request"]),
     )

@@ -22,11 +22,22 @@ class LoggedDecision:
     """A row of the log."""
 
     place: Place
+    decision_id: str
     record: str
     request: bytes
 
     def to_message(self) -> pb.Decision:
+        """The decision. Raises `ValueError` if this version cannot read its record."""
         return decision_message(loads(self.record, DecisionRecord), self.place)
+
+    def to_unread_message(self) -> pb.Decision:
+        """What is known of a decision whose record cannot be read: which one it is, no verdict."""
+        return pb.Decision(
+            decision_id=self.decision_id,
+            sequence=self.place.sequence,
+            hash=self.place.hash,
+            previous_hash=self.place.previous_hash,
+        )
 
 
 def decision_message(record: DecisionRecord, place: Place) -> pb.Decision:

@@ -10,14 +10,21 @@ from compliance.checks.checking import Checking
 from compliance.checks.decision import replay
 from compliance.checks.facts import CheckKind
 from compliance.checks.facts_store import CheckInput
-from compliance.checks.messages import kind_word, reason_message, verdict_enum, verdict_word
+from compliance.checks.messages import (
+    LoggedDecision,
+    kind_word,
+    reason_message,
+    verdict_enum,
+    verdict_word,
+)
 from compliance.errors import ERRORS
 from compliance.policies.store import get_policy
 from compliance.v1 import compliance_service_pb2 as pb
-from compliance.v1 import decision_service_pb2
+from compliance.v1 import decision_pb2, decision_service_pb2
 from compliance.v1.compliance_service_pb2_grpc import ComplianceServiceServicer
 from compliance.v1.decision_service_pb2_grpc import DecisionServiceServicer
 from compliance.wire_time import to_datetime
+from runtime.items import Items
 from runtime.paging import PageTokens, clamp_page_size
 
 DEFAULT_PAGE_SIZE = 50
@@ -68,6 +75,7 @@ class DecisionService(DecisionServiceServicer):
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._tokens = PageTokens(ERRORS)
+        self._items = Items("decisions to list")
 
     async def GetDecision(
         self, request: decision_service_pb2.GetDecisionRequest, _context: Any
@@ -102,11 +110,16 @@ class DecisionService(DecisionServiceServicer):
             )
         page = found[:size]
         return decision_service_pb2.ListDecisionsResponse(
-            decisions=[logged.to_message() for logged in page],
+            decisions=[self._listed(logged) for logged in page],
             next_page_token=self._tokens.encode(request, [page[-1].place.sequence])
             if len(found) > size
             else "",
         )
+
+    def _listed(self, logged: LoggedDecision) -> decision_pb2.Decision:
+        with self._items.kept_apart(logged.decision_id):
+            return logged.to_message()
+        return logged.to_unread_message()
 
     async def ReplayDecision(
         self, request: decision_service_pb2.ReplayDecisionRequest, _context: Any

@@ -9,6 +9,7 @@ from compliance.screening.index import Hit, NameIndex, ScreenedPerson
 from compliance.screening.list_store import active_version, entries_of
 from compliance.screening.match_store import Screened
 from compliance.subjects.subject import Subject
+from runtime.items import Items
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -30,6 +31,7 @@ class ActiveLists:
         self._engine = engine
         self._names = list_names
         self._active: dict[str, ActiveList] = {}
+        self._items = Items("lists to follow")
         self.threshold = threshold
 
     def all(self) -> tuple[ActiveList, ...]:
@@ -45,18 +47,25 @@ class ActiveLists:
         self._active[active.list] = active
 
     async def refresh(self) -> None:
-        """Reads the versions that another process brought into use."""
+        """Reads the versions that another process brought into use.
+
+        One that cannot be read is not in use here: what it would find waits, and does not pass.
+        """
         for name in self._names:
-            async with self._engine.connect() as connection:
-                version = await active_version(connection, name)
-                known = self._active.get(name)
-                if version is None or (known is not None and known.version >= version.version):
-                    continue
-                entries = await entries_of(connection, name, version.version)
-            # In a thread, though it holds the interpreter's lock: calls get their turns between.
-            index = await asyncio.to_thread(NameIndex, [entry for _, entry in entries.values()])
-            self._active[name] = ActiveList(name, version.version, index)
-            log.info("list_in_use", list=name, version=version.version, entries=len(entries))
+            with self._items.kept_apart(name):
+                await self._refresh(name)
+
+    async def _refresh(self, name: str) -> None:
+        async with self._engine.connect() as connection:
+            version = await active_version(connection, name)
+            known = self._active.get(name)
+            if version is None or (known is not None and known.version >= version.version):
+                return
+            entries = await entries_of(connection, name, version.version)
+        # In a thread, though it holds the interpreter's lock: calls get their turns between.
+        index = await asyncio.to_thread(NameIndex, [entry for _, entry in entries.values()])
+        self._active[name] = ActiveList(name, version.version, index)
+        log.info("list_in_use", list=name, version=version.version, entries=len(entries))
 
     def screen(self, subject: Subject) -> list[Screened]:
         """What a subject matches on each list, as far as this process knows them.

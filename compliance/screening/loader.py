@@ -6,6 +6,7 @@ moment at which a listed subject passes.
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -32,7 +33,10 @@ from compliance.screening.match_store import retire_entries
 from compliance.screening.rescreening import Delta, Rescreening
 from compliance.screening.sources import ListSource, SourceContent
 from runtime.clock import Clock
+from runtime.errors import ServiceError
+from runtime.items import Items
 from runtime.logs import get_logger
+from runtime.loops import Loop
 
 # A list that loses more than half of its entries at once is more likely cut off than so peaceful.
 MIN_REMAINING_SHARE = 0.5
@@ -83,6 +87,18 @@ class ListLoader:
         self._lists = lists
         self._rescreening = rescreening
         self._clock = clock
+        self._items = Items("lists to load")
+
+    def loop(self, interval_seconds: float) -> Loop:
+        """Loads every list again and again. The first load is its `attempt`."""
+        return Loop("list loading", self._load_all, poll_seconds=interval_seconds, rests_first=True)
+
+    async def _load_all(self) -> bool:
+        for name in self.sources:
+            # The alarm is up: the rules go by the age of what is in use.
+            with self._items.kept_apart(name), contextlib.suppress(ServiceError):
+                await self.load(name)
+        return False
 
     async def load(self, list_name: str) -> tuple[ListVersion, bool]:
         """The version in use afterwards, and whether it is a new one.
@@ -99,6 +115,9 @@ class ListLoader:
             except BrokenListError as error:
                 await self._note_attempt(list_name, str(error))
                 raise list_broken(list_name, str(error)) from error
+            except Exception:
+                ALARM.labels(list_name).set(1)
+                raise
             await self._note_attempt(list_name, "")
             CONFIRMED.labels(list_name).set(version.confirm_time.timestamp())
         return version, changed

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import RowMapping, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.screening.active_lists import ActiveList, ActiveLists, person_of, screen_on
@@ -13,6 +13,8 @@ from compliance.screening.match_store import Screened, record_screenings
 from compliance.subjects.subject import Subject, subject_of
 from compliance.tables import SCREENING, SUBJECT
 from runtime.clock import Clock
+from runtime.items import Items
+from runtime.loops import Loop
 
 PAGE_SIZE = 100
 MAX_PAGES_PER_ROUND = 100
@@ -41,35 +43,64 @@ class Rescreening:
         self._engine = engine
         self._lists = lists
         self._clock = clock
+        self._items = Items("subjects to screen")
+
+    def loop(self, interval_seconds: float) -> Loop:
+        """Follows the lists that other processes bring into use, and screens who lags behind."""
+
+        async def follow() -> bool:
+            await self._lists.refresh()
+            await self.screen_outdated()
+            return False
+
+        return Loop("rescreening", follow, poll_seconds=interval_seconds, rests_first=True)
 
     async def screen_all(self, delta: Delta) -> int:
-        """Brings every subject to the new version; the number of subjects looked at."""
+        """Brings every subject to the new version; the number of subjects looked at.
+
+        One that cannot be read or screened stays at the older version, which no check lets pass.
+        """
+
+        async def screen(part: Sequence[tuple[Subject, int | None]]) -> None:
+            await self._store(await asyncio.to_thread(self._screen_page, part, delta))
+
         last = ""
         seen = 0
         while True:  # Bounded by the number of subjects: each page starts after the one before.
-            page = await self._page_after(last, delta.list)
-            if not page:
+            rows = await self._page_after(last, delta.list)
+            if not rows:
                 return seen
-            last = page[-1][0].subject_id
-            seen += len(page)
-            screened = await asyncio.to_thread(self._screen_page, page, delta)
-            await self._store(screened)
+            last = rows[-1]["subject_id"]
+            seen += len(rows)
+            page = self._items.readable(
+                rows, lambda row: (subject_of(row), row["list_version"]), _id_of
+            )
+            await self._items.together(page, screen, lambda item: item[0].subject_id)
 
     async def screen_outdated(self) -> int:
         """Screens subjects that were screened against an older version only; how many there were.
 
         Such are those that a process with the older version in memory created or changed.
         """
-        seen = 0
-        for active in self._lists.all():
-            for _ in range(MAX_PAGES_PER_ROUND):
-                page = await self._outdated(active)
-                if not page:
-                    break
-                seen += len(page)
-                screened = await asyncio.to_thread(self._screen_whole, page, active)
-                await self._store(screened)
-        return seen
+        return sum([await self._screen_outdated(active) for active in self._lists.all()])
+
+    async def _screen_outdated(self, active: ActiveList) -> int:
+        async def screen(part: Sequence[Subject]) -> None:
+            await self._store(await asyncio.to_thread(self._screen_whole, part, active))
+
+        seen: set[str] = set()
+        # Those that come again could not be screened: they do not hold up who comes after them.
+        behind: set[str] = set()
+        for _ in range(MAX_PAGES_PER_ROUND):
+            rows = await self._outdated(active, behind)
+            if not rows:
+                break
+            behind |= seen & {_id_of(row) for row in rows}
+            rows = [row for row in rows if _id_of(row) not in seen]
+            seen |= {_id_of(row) for row in rows}
+            page = self._items.readable(rows, subject_of, _id_of)
+            await self._items.together(page, screen, lambda subject: subject.subject_id)
+        return len(seen)
 
     def _screen_whole(self, page: Sequence[Subject], active: ActiveList) -> list[Screened]:
         return [screen_on(subject, active, self._lists.threshold) for subject in page]
@@ -108,9 +139,7 @@ class Rescreening:
             ]
             await record_screenings(connection, current, self._clock.now())
 
-    async def _page_after(
-        self, subject_id: str, list_name: str
-    ) -> list[tuple[Subject, int | None]]:
+    async def _page_after(self, subject_id: str, list_name: str) -> Sequence[RowMapping]:
         """Subjects with the version that their profile was last screened against."""
         statement = (
             select(SUBJECT, SCREENING.c.list_version)
@@ -129,16 +158,23 @@ class Rescreening:
             .limit(PAGE_SIZE)
         )
         async with self._engine.connect() as connection:
-            rows = await connection.execute(statement)
-            return [(subject_of(row), row["list_version"]) for row in rows.mappings()]
+            return (await connection.execute(statement)).mappings().all()
 
-    async def _outdated(self, active: ActiveList) -> list[Subject]:
-        async with self._engine.connect() as connection:
-            rows = await connection.execute(
-                select(SUBJECT)
-                .join(SCREENING, SCREENING.c.subject_id == SUBJECT.c.subject_id)
-                .where(SCREENING.c.list == active.list, SCREENING.c.list_version < active.version)
-                .order_by(SCREENING.c.list_version)
-                .limit(PAGE_SIZE)
+    async def _outdated(self, active: ActiveList, without: set[str]) -> Sequence[RowMapping]:
+        statement = (
+            select(SUBJECT)
+            .join(SCREENING, SCREENING.c.subject_id == SUBJECT.c.subject_id)
+            .where(
+                SCREENING.c.list == active.list,
+                SCREENING.c.list_version < active.version,
+                SCREENING.c.subject_id != func.all(sorted(without)),
             )
-            return [subject_of(row) for row in rows.mappings()]
+            .order_by(SCREENING.c.list_version)
+            .limit(PAGE_SIZE)
+        )
+        async with self._engine.connect() as connection:
+            return (await connection.execute(statement)).mappings().all()
+
+
+def _id_of(row: RowMapping) -> str:
+    return str(row["subject_id"])

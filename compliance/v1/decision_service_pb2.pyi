@@ -132,7 +132,9 @@ class ListDecisionsResponse(_message.Message):
     """Empty on the last page."""
     @_builtins.property
     def decisions(self) -> _containers.RepeatedCompositeFieldContainer[_decision_pb2.Decision]:
-        """The decisions, the newest first."""
+        """The decisions, the newest first. One whose record this version of the service cannot read has
+        its decision_id, sequence and hashes only; its verdict is VERDICT_UNSPECIFIED.
+        """
 
     def __init__(
         self,

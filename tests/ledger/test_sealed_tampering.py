@@ -47,6 +47,37 @@ async def test_nothing_is_signed_on_top_of_what_was_changed(
     assert REGISTRY.get_sample_value("ledger_unsealed_transactions") == 10
 
 
+async def test_a_ledger_that_cannot_be_sealed_holds_up_no_other(
+    unsealed: LedgerClient, seals: Seals, clock: ManualClock, url: str
+) -> None:
+    """Its accounts are not what the sealer asserts of them, which is no tampering that it knows."""
+
+    def failures() -> tuple[float, float]:
+        items = {"items": "ledgers to seal", "failure": "unhandled"}
+        return (
+            REGISTRY.get_sample_value("loop_items_failed_total", items) or 0,
+            REGISTRY.get_sample_value("ledger_seals_total", {"result": "failed"}) or 0,
+        )
+
+    await grow(unsealed, 7)
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute("ALTER TABLE accounts DISABLE TRIGGER ALL")
+        await connection.execute("UPDATE accounts SET account_number = account_number + 10")
+    unsealed.ledger = "other"
+    await unsealed.create_ledger()
+    await unsealed.account("cash")
+    await unsealed.account("safe")
+    await grow(unsealed, 5)
+    sealer = new_sealer(seals, clock)
+    before = failures()
+    for times in (1, 2):
+        assert await sealer.seal_all() is False
+        assert failures() == (before[0] + times, before[1] + times)
+    assert await checkpoints(seals, 1) == []
+    assert [c.tree_size for c in await checkpoints(seals, 2)] == [5]
+    assert REGISTRY.get_sample_value("ledger_unsealed_transactions") == 7
+
+
 async def test_neither_the_service_nor_the_owner_changes_what_is_sealed(
     unsealed: LedgerClient, seals: Seals, clock: ManualClock, url: str
 ) -> None:

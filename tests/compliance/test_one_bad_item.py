@@ -1,0 +1,200 @@
+"""One decision, subject or list that cannot be read or handled leaves everything else running."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+import psycopg
+import pytest
+from prometheus_client import REGISTRY
+
+from compliance.checks.decision_log import DecisionLog, Place
+from compliance.v1 import decision_pb2
+from compliance.v1.compliance_service_pb2 import CheckPaymentRequest
+from compliance.v1.decision_service_pb2 import (
+    GetDecisionRequest,
+    ListDecisionsRequest,
+    VerifyDecisionsRequest,
+)
+from compliance.v1.money_pb2 import Money
+from runtime.tasks import cancel
+from tests.compliance.conftest import OpenGuard
+from tests.compliance.guard import Guard, codes, failure, unique, verdict
+
+ROLE = "compliance_service"
+MAX_ROUNDS = 2_000
+
+
+def failed(items: str, failure: str) -> float:
+    value = REGISTRY.get_sample_value(
+        "loop_items_failed_total", {"items": items, "failure": failure}
+    )
+    assert value is not None
+    return value
+
+
+def record(name: str, **more: object) -> str:
+    """What the table wants of a record, whatever else is in it."""
+    columns = ("kind", "request_id", "reference_id", "merchant_subject_id", "verdict")
+    fields = dict.fromkeys(columns, name) | {"decision_id": name, "record_time_us": 1}
+    return json.dumps(fields | more)
+
+
+@asynccontextmanager
+async def running(log: DecisionLog) -> AsyncIterator[None]:
+    task = asyncio.create_task(log.loop().run())
+    try:
+        yield
+    finally:
+        await cancel(task)
+
+
+async def append_all(log: DecisionLog, records: dict[str, str]) -> dict[str, object]:
+    results = await asyncio.gather(
+        *(log.append(name, content, b"") for name, content in records.items()),
+        return_exceptions=True,
+    )
+    return dict(zip(records, results, strict=True))
+
+
+async def test_a_decision_that_cannot_be_written_fails_alone(guard: Guard) -> None:
+    records = {f"dec_{number}": record(f"dec_{number}") for number in range(20)}
+    records["dec_7"] = record("dec_7", note="\0")  # jsonb has no such character.
+    records["dec_13"] = "no JSON"
+    before = failed("decisions to write", "unhandled")
+    log = DecisionLog(guard.database_url, ROLE, "test")
+    async with running(log):
+        results = await append_all(log, records)
+        later = await log.append("dec_later", record("dec_later"), b"")
+    for name, result in results.items():
+        bad = name in {"dec_7", "dec_13"}
+        assert isinstance(result, psycopg.DataError if bad else Place), name
+    assert isinstance(later, Place)
+    assert later.sequence == 19
+    assert failed("decisions to write", "unhandled") == before + 2
+    verified = await guard.decisions.VerifyDecisions(VerifyDecisionsRequest())
+    assert (verified.valid, verified.last_sequence) == (True, 19)
+
+
+async def test_a_log_that_has_ended_refuses_who_waits_and_who_comes(guard: Guard) -> None:
+    log = DecisionLog(guard.database_url, ROLE, "test")
+    waiting = asyncio.create_task(log.append("dec_1", record("dec_1"), b""))
+    await asyncio.sleep(0)
+    with psycopg.connect(guard.database_url) as connection:
+        # Whoever writes waits for this lock.
+        connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('compliance.decision', 0))"
+        )
+        async with running(log):
+            # The first is being written, the second comes meanwhile.
+            for _ in range(100):
+                await asyncio.sleep(0)
+            second = asyncio.create_task(log.append("dec_2", record("dec_2"), b""))
+            await asyncio.sleep(0)
+    for refused in (waiting, second):
+        with pytest.raises(psycopg.OperationalError):
+            await refused
+    with pytest.raises(psycopg.OperationalError):
+        await log.append("dec_3", record("dec_3"), b"")
+
+
+async def test_a_decision_that_cannot_be_read_is_listed_without_a_verdict(guard: Guard) -> None:
+    merchant = await guard.merchant()
+    asked = CheckPaymentRequest(
+        request_id=unique("check"),
+        payment_id="pay_unread",
+        merchant_subject_id=merchant,
+        amount=Money(currency_code="EUR", minor_units=1),
+        stripe_account="main",
+    )
+    made = [
+        await guard.check(merchant),
+        (await guard.checks.CheckPayment(asked)).decision,
+        await guard.check(merchant),
+    ]
+    before = failed("decisions to list", "unhandled")
+    with psycopg.connect(guard.database_url, autocommit=True) as connection:
+        # As a newer version might have written it.
+        connection.execute("ALTER TABLE decision DISABLE TRIGGER USER")
+        connection.execute(
+            "UPDATE decision SET record = replace(record, '\"facts\":', '\"new_facts\":')"
+            " WHERE sequence = 2"
+        )
+        connection.execute("ALTER TABLE decision ENABLE TRIGGER USER")
+    listed = (await guard.decisions.ListDecisions(ListDecisionsRequest())).decisions
+    assert [listed[0], listed[2]] == [made[2], made[0]]
+    assert listed[1] == decision_pb2.Decision(
+        decision_id=made[1].decision_id,
+        sequence=2,
+        hash=made[1].hash,
+        previous_hash=made[1].previous_hash,
+    )
+    assert failed("decisions to list", "unhandled") == before + 1
+    for call in (
+        guard.decisions.GetDecision(GetDecisionRequest(decision_id=made[1].decision_id)),
+        # Whoever asks for a verdict again gets none that nobody can read.
+        guard.checks.CheckPayment(asked),
+    ):
+        error = await failure(call)
+        assert error.code is grpc.StatusCode.INTERNAL
+    assert verdict(await guard.check(merchant)) == "ALLOW"
+
+
+def spoil(guard: Guard, subject: str) -> None:
+    """A name that is none: nobody can screen it."""
+    with psycopg.connect(guard.database_url, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE subject SET aliases = ARRAY[NULL]::text[] WHERE subject_id = %s", [subject]
+        )
+
+
+def lag_behind(guard: Guard) -> None:
+    """As if all had been screened by a replica that knew an older list only."""
+    with psycopg.connect(guard.database_url, autocommit=True) as connection:
+        connection.execute("UPDATE screening SET list_version = 0")
+
+
+async def test_a_subject_that_cannot_be_screened_waits_and_holds_up_nobody(
+    open_guard: OpenGuard,
+) -> None:
+    before = failed("subjects to screen", "unhandled")
+    async with open_guard() as guard:
+        merchants = [await guard.merchant() for _ in range(5)]
+        spoil(guard, merchants[2])
+        lag_behind(guard)
+        for merchant in merchants:
+            assert codes(await guard.check(merchant)) == ["SCREENING_PENDING"]
+    async with open_guard(screening_interval_seconds=0.05) as guard:
+        for merchant in [*merchants[:2], *merchants[3:]]:
+            for _ in range(MAX_ROUNDS):
+                if codes(await guard.check(merchant)) == []:
+                    break
+            else:
+                raise AssertionError(f"{merchant} was not screened again")
+        assert codes(await guard.check(merchants[2])) == ["SCREENING_PENDING"]
+        # A new list comes into use, too; whom it was not compared with does not pass.
+        (guard.sdn_folder / "sdn.csv").write_text(
+            (guard.sdn_folder / "sdn.csv").read_text().replace("KVORTENHALMEN", "KVORTENHALM")
+        )
+        assert (await guard.load_list()).version.version == 2
+        assert codes(await guard.check(merchants[0])) == []
+        assert codes(await guard.check(merchants[2])) == ["SCREENING_PENDING"]
+    assert failed("subjects to screen", "unhandled") > before
+
+
+async def test_a_list_that_cannot_be_read_lets_nobody_pass_and_the_service_start(
+    open_guard: OpenGuard,
+) -> None:
+    async with open_guard() as guard:
+        merchant = await guard.merchant()
+        assert codes(await guard.check(merchant)) == []
+    before = failed("lists to follow", "unhandled")
+    with psycopg.connect(guard.database_url, autocommit=True) as connection:
+        connection.execute("UPDATE list_entry SET content = '{}'")
+    async with open_guard() as guard:
+        assert failed("lists to follow", "unhandled") > before
+        # Known before, and screened against what is still in use.
+        assert codes(await guard.check(merchant)) == []
+        assert codes(await guard.check(await guard.merchant())) == ["SCREENING_PENDING"]

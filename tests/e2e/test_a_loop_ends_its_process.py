@@ -1,0 +1,106 @@
+"""A real service in which a loop meets what nobody foresaw: its rights are taken away."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import psycopg
+import pytest
+
+from runtime.config import split_address
+from runtime.process import EXIT_LOOP_ENDED
+from tests.conftest import NewDatabase
+from tests.deploy.compose import PROJECT
+
+PATIENCE_SECONDS = 60.0
+LOOPS = {
+    "ledger": {"health", "feed", "hold sweep", "sealing", "snapshots"},
+    "compliance": {"health", "decision log", "list loading", "rescreening", "account refresh"},
+}
+# The first that looks at a table.
+FIRST_TO_NOTICE = {
+    "ledger": {"hold sweep", "sealing", "snapshots"},
+    "compliance": {"rescreening"},
+}
+
+
+@asynccontextmanager
+async def running(service: str, database_url: str) -> AsyncIterator[Any]:
+    prefix = service.upper()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", service),
+        cwd=PROJECT,
+        env={
+            **os.environ,
+            f"{prefix}_DATABASE_URL": database_url,
+            f"{prefix}_LISTEN_ADDRESS": "127.0.0.1:0",
+            f"{prefix}_HTTP_ADDRESS": "127.0.0.1:0",
+        },
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def serving(process: Any) -> str:
+    """Waits until it serves; where it has its metrics."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        async for line in process.stderr:
+            logged = json.loads(line)
+            if logged["event"] == "serving":
+                host, port = split_address(logged["http"])
+                return f"http://{host}:{port}/metrics"
+    raise AssertionError("it never served")
+
+
+async def loops_in(address: str) -> set[str]:
+    """The loops of which a process has all metrics."""
+    async with aiohttp.ClientSession() as session, session.get(address) as answer:
+        lines = (await answer.text()).splitlines()
+    labels = [
+        {line.partition('loop="')[2].partition('"')[0] for line in lines if line.startswith(name)}
+        for name in (
+            "loop_rounds_total{",
+            'loop_failures_total{kind="expected",',
+            'loop_failures_total{kind="unexpected",',
+            "loop_last_success_timestamp_seconds{",
+            "loop_poll_seconds{",
+        )
+    ]
+    assert all(found == labels[0] for found in labels)
+    return labels[0]
+
+
+@pytest.mark.parametrize("service", ["ledger", "compliance"])
+async def test_a_fault_that_nobody_foresaw_ends_the_process_with_its_reason(
+    service: str, new_database: NewDatabase
+) -> None:
+    url = new_database(service)
+    async with running(service, url) as process:
+        assert await loops_in(await serving(process)) == LOOPS[service]
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(
+                f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {service}_service".encode()
+            )
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            _, said = await process.communicate()
+    assert process.returncode == EXIT_LOOP_ENDED
+    lines = said.decode().splitlines()
+    logged = [json.loads(line) for line in lines if line.startswith("{")]
+    critical = next(entry for entry in logged if entry["level"] == "critical")
+    assert critical["event"] == "loop_ended"
+    assert critical["loop"] in FIRST_TO_NOTICE[service]
+    assert critical["error_type"] in {"InsufficientPrivilege", "ProgrammingError"}
+    assert lines[-1] == f"{service}: loop '{critical['loop']}' ended: {critical['reason']}"
+    (changed,) = (entry for entry in logged if entry["event"] == "health_changed")
+    assert (changed["serving"], changed["down"]) == (False, [critical["loop"]])
