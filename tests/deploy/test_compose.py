@@ -100,6 +100,12 @@ def test_ports_fit_the_addresses_that_the_service_listens_on(name: str) -> None:
     assert f"http://127.0.0.1:{http_port}/healthz" in check
 
 
+@pytest.mark.parametrize("name", OWN_SERVICES)
+def test_a_process_that_has_ended_is_started_again(name: str) -> None:
+    """Whatever its status: a process in which a loop has ended by itself ends with its reason."""
+    assert COMPOSE.services[name]["restart"] == "unless-stopped"
+
+
 def test_ports_are_published_on_loopback_only_and_once() -> None:
     addresses = [
         address for name in COMPOSE.services for address in COMPOSE.published(name).values()
