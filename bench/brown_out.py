@@ -12,7 +12,6 @@ import itertools
 import json
 import random
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +31,7 @@ from sandbox.databases import SERVICES, databases_beside
 from sandbox.demo.shop import FINAL_STATES, Shop
 from sandbox.embedded_postgres import temporary_server
 from sandbox.engine import Engine
+from sandbox.guardian import temporary_folder
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
 from sandbox.twin_admin import TwinAdmin
 
@@ -57,17 +57,17 @@ async def run(name: str, corridor: Mapping[str, Any], plan: Plan) -> Course:
     """The whole engine through one brown-out."""
     ports = Ports.free()
     with (
-        tempfile.TemporaryDirectory() as logs,
+        temporary_folder() as logs,
         temporary_server(durable=True) as postgres,
         databases_beside(dict.fromkeys(SERVICES, postgres.server_url)) as databases,
     ):
-        file = Path(logs) / "brown_out.json"
+        file = logs.path / "brown_out.json"
         environment = {
             "LOG_LEVEL": "ERROR",
             "GATEWAY_STRIPE_CORRIDORS_FILE": str(file),
             "GATEWAY_MAX_QUEUE_LENGTH": "100000",
         }
-        engine = Engine(ports, Path(logs), databases, environment)
+        engine = Engine(ports, logs.path, databases, environment)
         declared = {
             "name": DEFAULT_ACCOUNT.name,
             "api_key": DEFAULT_ACCOUNT.secret_key,

@@ -8,19 +8,17 @@ compared. A second pass calls at a fixed rate, for the latency that a payment se
 
 import asyncio
 import itertools
-import os
-import socket
 import statistics
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
 import grpc
 
 from bench.echo import METHOD
+from bench.ledger_parts import free_port, process
 from compliance.accounts.snapshot import AccountContent, AccountSnapshot, Capability
 from compliance.accounts.store import store_snapshot
 from compliance.v1 import (
@@ -41,7 +39,6 @@ ROUNDS = 5
 CALLS_PER_ROUND = 1_000
 FIXED_RATE_PER_SECOND = 200
 FIXED_RATE_CALLS = 2_000
-START_TIMEOUT_SECONDS = 60.0
 ACCOUNT = "acct_bench"
 
 Call = Callable[[], Awaitable[Any]]
@@ -52,19 +49,17 @@ async def measure() -> dict[str, Any]:
     async with AsyncExitStack() as stack:
         postgres = await asyncio.to_thread(stack.enter_context, temporary_server(durable=True))
         url = await asyncio.to_thread(postgres.database_url, "compliance_bench")
-        service_port, echo_port = _free_port(), _free_port()
+        service_port, echo_port = free_port(), free_port()
         environment = {
             "ENV": "sandbox",
             "LOG_LEVEL": "WARNING",
             "COMPLIANCE_DATABASE_URL": url,
             "COMPLIANCE_LISTEN_ADDRESS": f"127.0.0.1:{service_port}",
-            "COMPLIANCE_HTTP_ADDRESS": f"127.0.0.1:{_free_port()}",
+            "COMPLIANCE_HTTP_ADDRESS": f"127.0.0.1:{free_port()}",
             "COMPLIANCE_GATEWAY_ADDRESS": "",
         }
-        service = await stack.enter_async_context(_process(service_port, environment, "compliance"))
-        echo = await stack.enter_async_context(
-            _process(echo_port, {}, "bench.echo", str(echo_port))
-        )
+        service = await stack.enter_async_context(process(service_port, environment, "compliance"))
+        echo = await stack.enter_async_context(process(echo_port, {}, "bench.echo", str(echo_port)))
         check = await _checks(service, url)
         empty: Any = echo.unary_unary(METHOD)
         return await _compare(check, lambda: empty(b""))
@@ -206,27 +201,3 @@ async def _fixed_rate(call: Call) -> list[float]:
 
 def _percentile_ms(seconds: list[float], percent: int) -> float:
     return round(1000 * statistics.quantiles(seconds, n=100)[percent - 1], 2)
-
-
-@asynccontextmanager
-async def _process(
-    port: int, environment: dict[str, str], module: str, *arguments: str
-) -> AsyncIterator[grpc.aio.Channel]:
-    """A channel to `python -m module`, once it answers; the process ends with the block."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, *arguments, env={**os.environ, **environment}
-    )
-    try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            await asyncio.wait_for(channel.channel_ready(), START_TIMEOUT_SECONDS)
-            yield channel
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

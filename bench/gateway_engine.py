@@ -5,7 +5,6 @@ no webhooks; the engine is told by webhooks of its own charges.
 """
 
 import itertools
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -26,6 +25,7 @@ from sandbox.databases import SERVICES, databases_beside
 from sandbox.demo.shop import FINAL_STATES, Shop
 from sandbox.embedded_postgres import temporary_server
 from sandbox.engine import Engine, wait_until_answering
+from sandbox.guardian import temporary_folder
 from sandbox.polling import poll
 from sandbox.stripe_twin.accounts import BACKUP_ACCOUNT, DEFAULT_ACCOUNT
 from sandbox.twin_admin import TwinAdmin
@@ -112,12 +112,12 @@ async def running_engine(**settings: str) -> AsyncIterator[RunningEngine]:
     """The engine on a durable PostgreSQL of its own, told some settings beyond the usual."""
     ports = Ports.free()
     with (
-        tempfile.TemporaryDirectory() as logs,
+        temporary_folder() as logs,
         temporary_server(durable=True) as postgres,
         databases_beside(dict.fromkeys(SERVICES, postgres.server_url)) as databases,
     ):
         async with (
-            _started(ports, Path(logs), databases, settings) as engine,
+            _started(ports, logs.path, databases, settings) as engine,
             open_clients(ports) as clients,
             TwinAdmin.open(engine.twin_url) as twin,
             _bare_sdk(engine.twin_url) as through_the_sdk,

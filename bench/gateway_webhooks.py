@@ -15,7 +15,6 @@ import json
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -30,9 +29,11 @@ from bench.arrivals import Arrivals, arrive, median_percentile_ms, percentile
 from bench.benchmark import Benchmark, Target, with_target
 from bench.cpu import Meter, meter_of, spent_between
 from sandbox.addresses import Ports
+from sandbox.child import child_command
 from sandbox.databases import databases_beside
 from sandbox.embedded_postgres import temporary_server
 from sandbox.engine import Engine, wait_until_answering
+from sandbox.guardian import temporary_folder
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
 from sandbox.twin_admin import TwinAdmin
 
@@ -200,11 +201,11 @@ async def running_intake(environment: Mapping[str, str]) -> AsyncIterator[Intake
     """A gateway on a durable PostgreSQL; neither ledger nor compliance is needed."""
     ports = Ports.free()
     with (
-        tempfile.TemporaryDirectory() as logs,
+        temporary_folder() as logs,
         temporary_server(durable=True) as postgres,
         databases_beside({"gateway": postgres.server_url}) as databases,
     ):
-        engine = Engine(ports, Path(logs), databases, {"LOG_LEVEL": "WARNING", **environment})
+        engine = Engine(ports, logs.path, databases, {"LOG_LEVEL": "WARNING", **environment})
         try:
             await engine.stripe_twin.start()
             await engine.stripe_twin.wait_until(wait_until_answering(engine.twin_url))
@@ -247,18 +248,21 @@ async def _payment_intents(twin_url: str) -> list[str]:
 @contextmanager
 def nats_server() -> Iterator[str]:
     """A nats-server that syncs every message to disk; its URL."""
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as made:
+        folder = made.path
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = int(free.getsockname()[1])
-        config = Path(folder) / "nats.conf"
+        config = folder / "nats.conf"
         config.write_text(NATS_CONFIG.format(port=port, folder=folder))
         program = Path(sys.executable).with_name("nats-server")
         with subprocess.Popen(
-            [program, "--config", config, "--log", Path(folder) / "nats.log"],
+            child_command("--", program, "--config", config, "--log", folder / "nats.log"),
             stdin=subprocess.DEVNULL,
         ) as process:
-            yield f"nats://127.0.0.1:{port}"
-            process.kill()
+            try:
+                yield f"nats://127.0.0.1:{port}"
+            finally:
+                process.kill()
 
 
 async def on_postgres() -> dict[str, Any]:

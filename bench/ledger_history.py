@@ -83,7 +83,7 @@ async def ledger_with_history() -> AsyncIterator[RunningLedger]:
             "LEDGER_LISTEN_ADDRESS": f"127.0.0.1:{port}",
             "LEDGER_HTTP_ADDRESS": f"127.0.0.1:{free_port()}",
         }
-        async with started(port, environment, "-m", "ledger") as (channel, pid):
+        async with started(port, environment, "ledger") as (channel, pid):
             await _caught_up(url)
             postgres_pid = int((postgres.data / "postmaster.pid").read_text().splitlines()[0])
             yield RunningLedger(channel, LedgerServiceStub(channel), url, pid, postgres_pid)

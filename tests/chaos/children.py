@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import json
 import os
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from sandbox.child import child_command
 from sandbox.processes import PROJECT
 
 
@@ -45,8 +45,7 @@ class Nursery:
         """Runs a nursery, whose children end with it."""
         with log.open("ab") as errors:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "sandbox.child", str(os.getpid())),
-                "tests.chaos.nursery",
+                *child_command("tests.chaos.nursery"),
                 cwd=PROJECT,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,

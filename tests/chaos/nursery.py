@@ -10,7 +10,6 @@ It reads one JSON object a line from standard input, `{"service", "arguments", "
 "log"}`, answers each with `{"pid"}`, and writes `{"pid", "code"}` when a child has ended.
 """
 
-import ctypes
 import json
 import os
 import selectors
@@ -24,7 +23,7 @@ import compliance.__main__
 import gateway.__main__
 import ledger.__main__
 import sandbox.stripe_twin.__main__
-from sandbox.child import PR_SET_PDEATHSIG
+from sandbox.child import end_with_parent
 from tests.chaos.child import run
 
 IMPORTED = (
@@ -69,8 +68,7 @@ def start(order: dict[str, Any]) -> int:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        end_with_parent(signal.SIGKILL)
         log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         nothing = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((nothing, 0), (log, 1), (log, 2)):

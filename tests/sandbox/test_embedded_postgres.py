@@ -13,6 +13,7 @@ import pytest
 from runtime.state_folder import DIRECTORY_VARIABLE, default_directory
 from sandbox.embedded_postgres import EmbeddedPostgres, temporary_server
 from tests.folders import short_folder
+from tests.waiting import wait_until
 
 # Says when it uses the server, then does so until its standard input closes.
 USER = """
@@ -115,3 +116,31 @@ def test_the_default_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_deep_folder_gets_a_short_socket_path(directory: Path) -> None:
     deep = EmbeddedPostgres(directory / ("deep" * 30))
     assert len(str(deep.socket_directory / ".s.PGSQL.5432")) < 100
+
+
+STARTING = """
+from sandbox.embedded_postgres import temporary_server
+with temporary_server():
+    input()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_who_is_interrupted_while_a_server_starts_leaves_nothing(
+    directory: Path, number: signal.Signals
+) -> None:
+    """From the first file on, long before the server runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", STARTING],
+        env=os.environ | {"TMPDIR": str(directory)},
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+    with process:
+        wait_until(lambda: any(directory.glob("*/data")))
+        os.killpg(process.pid, number)
+        assert process.wait() != 0
+    # A guardian removes a server's folder after it has stopped the server.
+    wait_until(lambda: not any(directory.glob("payment-engine-*")))

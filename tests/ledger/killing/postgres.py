@@ -3,13 +3,13 @@
 import asyncio
 import os
 import signal
-import tempfile
 from pathlib import Path
 from random import Random
 
 import psycopg
 
 from sandbox.embedded_postgres import EmbeddedPostgres
+from sandbox.guardian import temporary_path
 from sandbox.polling import poll
 from sandbox.processes import ServiceProcess
 from tests.ledger.killing.postgres_keeper import WITHOUT_FSYNC
@@ -22,9 +22,8 @@ class MortalPostgres:
     """With fsync, or without: then only a crash of the machine would lose anything."""
 
     def __init__(self, log_file: Path, *, durable: bool = True) -> None:
-        self._server = EmbeddedPostgres(
-            Path(tempfile.mkdtemp(prefix="payment-engine-")), durable=durable
-        )
+        # Made by the keeper, with whose end it goes.
+        self._server = EmbeddedPostgres(temporary_path(), durable=durable)
         self._log_file = log_file
         self._arguments = () if durable else (WITHOUT_FSYNC,)
         self._keeper: ServiceProcess | None = None
