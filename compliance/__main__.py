@@ -174,14 +174,13 @@ def _services(
         ),
         registered(
             policy_service_pb2_grpc.add_PolicyServiceServicer_to_server,
-            # RPCs that it does not override answer UNIMPLEMENTED.
-            PolicyService(engine),  # type: ignore[abstract]
+            PolicyService(engine),
             policy_service_pb2,
             OPERATOR,
         ),
         registered(
             requirement_service_pb2_grpc.add_RequirementServiceServicer_to_server,
-            RequirementService(engine, refresher),  # type: ignore[abstract]
+            RequirementService(engine, refresher),
             requirement_service_pb2,
             READERS,
         ),

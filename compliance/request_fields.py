@@ -7,7 +7,7 @@ from typing import Any
 
 from iso4217 import Currency
 
-from compliance.v1 import policy_pb2, subject_pb2, subject_service_pb2
+from compliance.v1 import subject_pb2, subject_service_pb2
 from runtime.rule import Rule
 from runtime.rules import IDENTIFIER, check, text
 
@@ -102,11 +102,6 @@ def expiry_suits(request: subject_service_pb2.SetKycStateRequest) -> str | None:
         if request.HasField("expire_time") and not is_verified
         else None
     )
-
-
-def limits_rise(limits: policy_pb2.CurrencyLimits) -> str | None:
-    is_lower = limits.deny_over_minor_units < limits.review_over_minor_units
-    return "is less than review_over_minor_units" if is_lower else None
 
 
 def note() -> Rule:

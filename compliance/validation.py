@@ -1,7 +1,6 @@
 """The rules of every request of this service; the runtime enforces them before a handler runs."""
 
 import re
-from datetime import timedelta
 
 from compliance.request_fields import (
     MAX_ID_BYTES,
@@ -12,7 +11,6 @@ from compliance.request_fields import (
     currency,
     expiry_suits,
     identifier,
-    limits_rise,
     note,
     organizations_are_not_born,
     parent_suits,
@@ -22,7 +20,6 @@ from compliance.v1 import (
     compliance_service_pb2,
     decision_service_pb2,
     money_pb2,
-    policy_pb2,
     policy_service_pb2,
     requirement_service_pb2,
     screening_pb2,
@@ -34,14 +31,11 @@ from runtime.rule import Rule
 from runtime.rules import (
     PAGE,
     REQUEST_ID,
-    binary,
     check,
-    duration,
     each_text,
     enum,
     integer,
     message,
-    number,
     repeated,
     text,
     timestamp,
@@ -50,15 +44,9 @@ from runtime.validation import Validator
 
 MAX_NAME_BYTES = 512
 MAX_ALIASES = 20
-MAX_DOCUMENT_BYTES = 2 * 1024 * 1024
 MAX_MINOR_UNITS = 2**53
-MAX_POLICY_AGE = timedelta(days=365)
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9_]+")
-_COUNTRY = re.compile(r"[A-Z]{2}")
-_URL = re.compile(r"https://[!-~]+")
-_RULE_NAME = re.compile(r"[a-z0-9_]+")
-_MEDIA_TYPE = re.compile(r"image/jpeg|image/png|application/pdf")
 
 
 def _check_rules(reference: str) -> list[Rule]:
@@ -168,21 +156,6 @@ _REQUIREMENTS = {
         *PAGE,
     ],
     requirement_service_pb2.GetTaxStatusRequest: [subject("subject_id")],
-    requirement_service_pb2.CreateRequirementLinkRequest: [
-        REQUEST_ID,
-        subject("subject_id"),
-        text("return_url", required=True, max_bytes=2048, pattern=_URL),
-        text("refresh_url", required=True, max_bytes=2048, pattern=_URL),
-    ],
-    requirement_service_pb2.CreateDocumentRequest: [
-        REQUEST_ID,
-        subject("subject_id"),
-        enum("purpose", required=True),
-        text("requirement_field", max_bytes=256),
-        text("media_type", required=True, max_bytes=64, pattern=_MEDIA_TYPE),
-        binary("content", required=True, max_bytes=MAX_DOCUMENT_BYTES),
-    ],
-    requirement_service_pb2.ListDocumentsRequest: [subject("subject_id"), *PAGE],
 }
 
 _SCREENING = {
@@ -206,51 +179,9 @@ _SCREENING = {
     screening_service_pb2.ConfirmMatchRequest: [REQUEST_ID, identifier("match_id"), note()],
 }
 
-_VERSION = identifier("policy_version", max_bytes=64)
 _POLICIES = {
-    policy_pb2.CurrencyLimits: [
-        *currency(),
-        integer("review_over_minor_units", minimum=0, maximum=MAX_MINOR_UNITS),
-        integer("deny_over_minor_units", minimum=0, maximum=MAX_MINOR_UNITS),
-        check("deny_over_minor_units", limits_rise),
-        integer("guest_review_over_minor_units", minimum=0, maximum=MAX_MINOR_UNITS),
-    ],
-    policy_pb2.PolicyRule: [
-        text("name", required=True, max_bytes=64, pattern=_RULE_NAME),
-        text("expression", required=True, max_bytes=4096),
-        enum("verdict", required=True),
-        text("internal_text", required=True, max_bytes=512),
-    ],
-    policy_pb2.PolicyDocument: [
-        repeated(
-            "prohibited_country_codes",
-            max_items=250,
-            each=each_text(max_bytes=2, pattern=_COUNTRY),
-        ),
-        repeated("limits", max_items=200),
-        duration("snapshot_max_age", required=True, maximum=MAX_POLICY_AGE),
-        duration("list_warn_age", required=True, maximum=MAX_POLICY_AGE),
-        duration("list_max_age", required=True, maximum=MAX_POLICY_AGE),
-        duration("requirement_notice", required=True, maximum=MAX_POLICY_AGE),
-        number("match_threshold", minimum=0.5, maximum=1.0),
-        repeated("rules", max_items=100),
-    ],
-    policy_service_pb2.CreatePolicyVersionRequest: [
-        REQUEST_ID,
-        _VERSION,
-        message("document", required=True),
-    ],
-    policy_service_pb2.GetPolicyVersionRequest: [_VERSION],
+    policy_service_pb2.GetPolicyVersionRequest: [identifier("policy_version", max_bytes=64)],
     policy_service_pb2.ListPolicyVersionsRequest: [enum("state"), *PAGE],
-    policy_service_pb2.ActivatePolicyVersionRequest: [REQUEST_ID, _VERSION],
-    policy_service_pb2.ShadowPolicyVersionRequest: [REQUEST_ID, _VERSION],
-    policy_service_pb2.RetirePolicyVersionRequest: [REQUEST_ID, _VERSION],
-    policy_service_pb2.BacktestPolicyVersionRequest: [
-        _VERSION,
-        timestamp("from_time"),
-        timestamp("until_time"),
-        integer("after_sequence", minimum=0),
-    ],
 }
 
 VALIDATOR = Validator(

@@ -54,17 +54,7 @@ def text(
 
 def integer(field: str, *, minimum: int | None = None, maximum: int | None = None) -> Rule:
     """An integer within bounds, both inclusive; an unset optional one passes."""
-    return _bounded(field, minimum, maximum)
 
-
-def number(field: str, *, minimum: float | None = None, maximum: float | None = None) -> Rule:
-    """A finite floating-point number within bounds, both inclusive."""
-    return _bounded(field, minimum, maximum, finite=True)
-
-
-def _bounded(
-    field: str, minimum: float | None, maximum: float | None, *, finite: bool = False
-) -> Rule:
     def bind(descriptor: Any) -> Finder:
         optional = descriptor.fields_by_name[field].has_presence
 
@@ -72,8 +62,6 @@ def _bounded(
             if optional and not message.HasField(field):
                 return NOTHING
             value = getattr(message, field)
-            if finite and not -float("inf") < value < float("inf"):
-                return ((field, "is not a finite number"),)
             if minimum is not None and value < minimum:
                 return ((field, f"is less than {minimum}"),)
             if maximum is not None and value > maximum:
@@ -83,13 +71,11 @@ def _bounded(
         return find
 
     def quick(descriptor: Any) -> Quick | None:
-        if minimum is None and maximum is None and not finite:
+        if minimum is None and maximum is None:
             return None
         low = -float("inf") if minimum is None else minimum
         high = float("inf") if maximum is None else maximum
-        # An infinity lies within "<=" itself; of a finite number the bounds are left to the finder.
-        less = "<" if finite else "<="
-        source = f"{{0}} {less} m.{field} {less} {{1}}"
+        source = f"{{0}} <= m.{field} <= {{1}}"
         if descriptor.fields_by_name[field].has_presence:
             source = f"(not m.HasField('{field}') or {source})"
         return Quick(source, (low, high))
@@ -206,19 +192,6 @@ def mapping(field: str, *, max_items: int, max_key_bytes: int, max_value_bytes: 
         return found
 
     return Rule(field, lambda _: find, lambda _: Quick(f"not m.{field}"))
-
-
-def binary(field: str, *, required: bool = False, max_bytes: int) -> Rule:
-    """Raw bytes of bounded length."""
-
-    def find(message: Any) -> Found:
-        size = len(getattr(message, field))
-        if size == 0 and required:
-            return ((field, "is required"),)
-        return ((field, f"is longer than {max_bytes} bytes"),) if size > max_bytes else NOTHING
-
-    quick = Quick(f"{{0}} <= len(m.{field}) <= {{1}}", (int(required), max_bytes))
-    return Rule(field, lambda _: find, lambda _: quick)
 
 
 def timestamp(field: str, *, required: bool = False) -> Rule:

@@ -1,4 +1,4 @@
-"""RequirementService: the handlers. Links and documents are not built yet."""
+"""RequirementService: the handlers."""
 
 from datetime import timedelta
 from typing import Any

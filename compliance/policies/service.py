@@ -1,4 +1,4 @@
-"""PolicyService: the handlers. Publishing, shadow runs and backtests are not built yet."""
+"""PolicyService: the handlers."""
 
 from typing import Any
 

@@ -4,7 +4,6 @@ isort:skip_file
 """
 
 from collections import abc as _abc
-from compliance.v1 import decision_pb2 as _decision_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
@@ -31,27 +30,19 @@ class _PolicyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PolicySta
     POLICY_STATE_UNSPECIFIED: _PolicyState.ValueType  # 0
     """Never stored."""
     POLICY_STATE_DRAFT: _PolicyState.ValueType  # 1
-    """Checked, but without effect."""
-    POLICY_STATE_SHADOW: _PolicyState.ValueType  # 2
-    """Runs beside the active one; what it says is stored and changes no answer."""
-    POLICY_STATE_ACTIVE: _PolicyState.ValueType  # 3
+    """Without effect: it came with a newer release while an older version was in force."""
+    POLICY_STATE_ACTIVE: _PolicyState.ValueType  # 2
     """In force. One version is, at any time."""
-    POLICY_STATE_RETIRED: _PolicyState.ValueType  # 4
-    """Was in force. Decisions made under it can still be replayed."""
 
 class PolicyState(_PolicyState, metaclass=_PolicyStateEnumTypeWrapper):
-    """Where a policy version is in its life."""
+    """Whether a policy version is in force."""
 
 POLICY_STATE_UNSPECIFIED: PolicyState.ValueType  # 0
 """Never stored."""
 POLICY_STATE_DRAFT: PolicyState.ValueType  # 1
-"""Checked, but without effect."""
-POLICY_STATE_SHADOW: PolicyState.ValueType  # 2
-"""Runs beside the active one; what it says is stored and changes no answer."""
-POLICY_STATE_ACTIVE: PolicyState.ValueType  # 3
+"""Without effect: it came with a newer release while an older version was in force."""
+POLICY_STATE_ACTIVE: PolicyState.ValueType  # 2
 """In force. One version is, at any time."""
-POLICY_STATE_RETIRED: PolicyState.ValueType  # 4
-"""Was in force. Decisions made under it can still be replayed."""
 Global___PolicyState: _TypeAlias = PolicyState  # noqa: Y015
 
 @_typing.final
@@ -65,7 +56,7 @@ class CurrencyLimits(_message.Message):
     DENY_OVER_MINOR_UNITS_FIELD_NUMBER: _builtins.int
     GUEST_REVIEW_OVER_MINOR_UNITS_FIELD_NUMBER: _builtins.int
     currency_code: _builtins.str
-    """Required. ISO 4217 code in upper case."""
+    """ISO 4217 code in upper case."""
     review_over_minor_units: _builtins.int
     """More than this many minor units is REVIEW."""
     deny_over_minor_units: _builtins.int
@@ -89,40 +80,6 @@ class CurrencyLimits(_message.Message):
 Global___CurrencyLimits: _TypeAlias = CurrencyLimits  # noqa: Y015
 
 @_typing.final
-class PolicyRule(_message.Message):
-    """A rule of the policy's own, on top of the built-in ones. It can only make a verdict worse."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    EXPRESSION_FIELD_NUMBER: _builtins.int
-    VERDICT_FIELD_NUMBER: _builtins.int
-    INTERNAL_TEXT_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """Required, 1..64 bytes of [a-z0-9_], once in a policy."""
-    expression: _builtins.str
-    """Required, 1..4,096 bytes. A CEL expression over the facts of a check that gives a bool."""
-    verdict: _decision_pb2.Verdict.ValueType
-    """Required: REVIEW or DENY. The verdict if the expression is true, or cannot be evaluated."""
-    internal_text: _builtins.str
-    """Required, 1..512 bytes. What operators are shown."""
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        expression: _builtins.str = ...,
-        verdict: _decision_pb2.Verdict.ValueType = ...,
-        internal_text: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expression", b"expression", "internal_text", b"internal_text", "name", b"name", "verdict", b"verdict"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___PolicyRule: _TypeAlias = PolicyRule  # noqa: Y015
-
-@_typing.final
 class PolicyDocument(_message.Message):
     """What the rules go by."""
 
@@ -135,36 +92,31 @@ class PolicyDocument(_message.Message):
     LIST_MAX_AGE_FIELD_NUMBER: _builtins.int
     REQUIREMENT_NOTICE_FIELD_NUMBER: _builtins.int
     MATCH_THRESHOLD_FIELD_NUMBER: _builtins.int
-    RULES_FIELD_NUMBER: _builtins.int
     match_threshold: _builtins.float
-    """Required, 0.5 to 1. The score from which two names match; 0.85 built in."""
+    """The score from which two names match, 0.5 to 1; 0.85 in the built-in policy."""
     @_builtins.property
     def prohibited_country_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Optional, at most 250. ISO 3166-1 alpha-2 codes in upper case that are denied."""
+        """Countries that are denied, as ISO 3166-1 alpha-2 codes in upper case."""
 
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___CurrencyLimits]:
-        """At most 200. Payments in other currencies are REVIEW."""
+        """Limits per currency. Payments in other currencies are REVIEW."""
 
     @_builtins.property
     def snapshot_max_age(self) -> _duration_pb2.Duration:
-        """Required. Over this age an account snapshot does not count any more; 15 minutes built in."""
+        """Over this age an account snapshot does not count any more; 15 minutes in the built-in policy."""
 
     @_builtins.property
     def list_warn_age(self) -> _duration_pb2.Duration:
-        """Required. Over this list age checks carry a warning; 24 hours built in."""
+        """Over this age of a list checks carry a warning; 24 hours in the built-in policy."""
 
     @_builtins.property
     def list_max_age(self) -> _duration_pb2.Duration:
-        """Required. Over this list age checks are REVIEW; 48 hours built in."""
+        """Over this age of a list checks are REVIEW; 48 hours in the built-in policy."""
 
     @_builtins.property
     def requirement_notice(self) -> _duration_pb2.Duration:
-        """Required. How long before a requirement's deadline checks carry a warning; 14 days built in."""
-
-    @_builtins.property
-    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyRule]:
-        """Optional, at most 100."""
+        """How long before a requirement's deadline checks carry a warning; 14 days in the built-in policy."""
 
     def __init__(
         self,
@@ -176,11 +128,10 @@ class PolicyDocument(_message.Message):
         list_max_age: _duration_pb2.Duration | None = ...,
         requirement_notice: _duration_pb2.Duration | None = ...,
         match_threshold: _builtins.float = ...,
-        rules: _abc.Iterable[Global___PolicyRule] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["list_max_age", b"list_max_age", "list_warn_age", b"list_warn_age", "requirement_notice", b"requirement_notice", "snapshot_max_age", b"snapshot_max_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "list_max_age", b"list_max_age", "list_warn_age", b"list_warn_age", "match_threshold", b"match_threshold", "prohibited_country_codes", b"prohibited_country_codes", "requirement_notice", b"requirement_notice", "rules", b"rules", "snapshot_max_age", b"snapshot_max_age"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "list_max_age", b"list_max_age", "list_warn_age", b"list_warn_age", "match_threshold", b"match_threshold", "prohibited_country_codes", b"prohibited_country_codes", "requirement_notice", b"requirement_notice", "snapshot_max_age", b"snapshot_max_age"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -188,7 +139,7 @@ Global___PolicyDocument: _TypeAlias = PolicyDocument  # noqa: Y015
 
 @_typing.final
 class PolicyVersion(_message.Message):
-    """A policy that was, is or may come into force."""
+    """A policy and whether it is in force."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -201,7 +152,7 @@ class PolicyVersion(_message.Message):
     policy_version: _builtins.str
     """Its name, for example "2026-11-1"."""
     state: Global___PolicyState.ValueType
-    """Where it is in its life."""
+    """Whether it is in force."""
     content_hash: _builtins.bytes
     """SHA-256 over the document: 32 bytes."""
     @_builtins.property

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class PolicyServiceStub:
-    """Keeps the policies that decisions go by.
+    """Shows the policies that decisions go by.
     """
 
     def __init__(self, channel):
@@ -35,11 +35,6 @@ class PolicyServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.CreatePolicyVersion = channel.unary_unary(
-                '/compliance.v1.PolicyService/CreatePolicyVersion',
-                request_serializer=compliance_dot_v1_dot_policy__service__pb2.CreatePolicyVersionRequest.SerializeToString,
-                response_deserializer=compliance_dot_v1_dot_policy__service__pb2.CreatePolicyVersionResponse.FromString,
-                _registered_method=True)
         self.GetPolicyVersion = channel.unary_unary(
                 '/compliance.v1.PolicyService/GetPolicyVersion',
                 request_serializer=compliance_dot_v1_dot_policy__service__pb2.GetPolicyVersionRequest.SerializeToString,
@@ -50,38 +45,11 @@ class PolicyServiceStub:
                 request_serializer=compliance_dot_v1_dot_policy__service__pb2.ListPolicyVersionsRequest.SerializeToString,
                 response_deserializer=compliance_dot_v1_dot_policy__service__pb2.ListPolicyVersionsResponse.FromString,
                 _registered_method=True)
-        self.ActivatePolicyVersion = channel.unary_unary(
-                '/compliance.v1.PolicyService/ActivatePolicyVersion',
-                request_serializer=compliance_dot_v1_dot_policy__service__pb2.ActivatePolicyVersionRequest.SerializeToString,
-                response_deserializer=compliance_dot_v1_dot_policy__service__pb2.ActivatePolicyVersionResponse.FromString,
-                _registered_method=True)
-        self.ShadowPolicyVersion = channel.unary_unary(
-                '/compliance.v1.PolicyService/ShadowPolicyVersion',
-                request_serializer=compliance_dot_v1_dot_policy__service__pb2.ShadowPolicyVersionRequest.SerializeToString,
-                response_deserializer=compliance_dot_v1_dot_policy__service__pb2.ShadowPolicyVersionResponse.FromString,
-                _registered_method=True)
-        self.RetirePolicyVersion = channel.unary_unary(
-                '/compliance.v1.PolicyService/RetirePolicyVersion',
-                request_serializer=compliance_dot_v1_dot_policy__service__pb2.RetirePolicyVersionRequest.SerializeToString,
-                response_deserializer=compliance_dot_v1_dot_policy__service__pb2.RetirePolicyVersionResponse.FromString,
-                _registered_method=True)
-        self.BacktestPolicyVersion = channel.unary_stream(
-                '/compliance.v1.PolicyService/BacktestPolicyVersion',
-                request_serializer=compliance_dot_v1_dot_policy__service__pb2.BacktestPolicyVersionRequest.SerializeToString,
-                response_deserializer=compliance_dot_v1_dot_policy__service__pb2.BacktestPolicyVersionResponse.FromString,
-                _registered_method=True)
 
 
 class PolicyServiceServicer:
-    """Keeps the policies that decisions go by.
+    """Shows the policies that decisions go by.
     """
-
-    def CreatePolicyVersion(self, request, context):
-        """Checks a document and stores it as a draft.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
 
     def GetPolicyVersion(self, request, context):
         """Answers one version.
@@ -97,42 +65,9 @@ class PolicyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ActivatePolicyVersion(self, request, context):
-        """Brings a version into force and retires the one before.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ShadowPolicyVersion(self, request, context):
-        """Runs a version beside the active one, without effect on answers.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def RetirePolicyVersion(self, request, context):
-        """Takes a draft or shadow version out of use.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def BacktestPolicyVersion(self, request, context):
-        """Runs the rules over logged decisions under a version and streams those that it would change.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_PolicyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'CreatePolicyVersion': grpc.unary_unary_rpc_method_handler(
-                    servicer.CreatePolicyVersion,
-                    request_deserializer=compliance_dot_v1_dot_policy__service__pb2.CreatePolicyVersionRequest.FromString,
-                    response_serializer=compliance_dot_v1_dot_policy__service__pb2.CreatePolicyVersionResponse.SerializeToString,
-            ),
             'GetPolicyVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPolicyVersion,
                     request_deserializer=compliance_dot_v1_dot_policy__service__pb2.GetPolicyVersionRequest.FromString,
@@ -143,26 +78,6 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     request_deserializer=compliance_dot_v1_dot_policy__service__pb2.ListPolicyVersionsRequest.FromString,
                     response_serializer=compliance_dot_v1_dot_policy__service__pb2.ListPolicyVersionsResponse.SerializeToString,
             ),
-            'ActivatePolicyVersion': grpc.unary_unary_rpc_method_handler(
-                    servicer.ActivatePolicyVersion,
-                    request_deserializer=compliance_dot_v1_dot_policy__service__pb2.ActivatePolicyVersionRequest.FromString,
-                    response_serializer=compliance_dot_v1_dot_policy__service__pb2.ActivatePolicyVersionResponse.SerializeToString,
-            ),
-            'ShadowPolicyVersion': grpc.unary_unary_rpc_method_handler(
-                    servicer.ShadowPolicyVersion,
-                    request_deserializer=compliance_dot_v1_dot_policy__service__pb2.ShadowPolicyVersionRequest.FromString,
-                    response_serializer=compliance_dot_v1_dot_policy__service__pb2.ShadowPolicyVersionResponse.SerializeToString,
-            ),
-            'RetirePolicyVersion': grpc.unary_unary_rpc_method_handler(
-                    servicer.RetirePolicyVersion,
-                    request_deserializer=compliance_dot_v1_dot_policy__service__pb2.RetirePolicyVersionRequest.FromString,
-                    response_serializer=compliance_dot_v1_dot_policy__service__pb2.RetirePolicyVersionResponse.SerializeToString,
-            ),
-            'BacktestPolicyVersion': grpc.unary_stream_rpc_method_handler(
-                    servicer.BacktestPolicyVersion,
-                    request_deserializer=compliance_dot_v1_dot_policy__service__pb2.BacktestPolicyVersionRequest.FromString,
-                    response_serializer=compliance_dot_v1_dot_policy__service__pb2.BacktestPolicyVersionResponse.SerializeToString,
-            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'compliance.v1.PolicyService', rpc_method_handlers)
@@ -172,35 +87,8 @@ def add_PolicyServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PolicyService:
-    """Keeps the policies that decisions go by.
+    """Shows the policies that decisions go by.
     """
-
-    @staticmethod
-    def CreatePolicyVersion(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/compliance.v1.PolicyService/CreatePolicyVersion',
-            compliance_dot_v1_dot_policy__service__pb2.CreatePolicyVersionRequest.SerializeToString,
-            compliance_dot_v1_dot_policy__service__pb2.CreatePolicyVersionResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
 
     @staticmethod
     def GetPolicyVersion(request,
@@ -246,114 +134,6 @@ class PolicyService:
             '/compliance.v1.PolicyService/ListPolicyVersions',
             compliance_dot_v1_dot_policy__service__pb2.ListPolicyVersionsRequest.SerializeToString,
             compliance_dot_v1_dot_policy__service__pb2.ListPolicyVersionsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ActivatePolicyVersion(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/compliance.v1.PolicyService/ActivatePolicyVersion',
-            compliance_dot_v1_dot_policy__service__pb2.ActivatePolicyVersionRequest.SerializeToString,
-            compliance_dot_v1_dot_policy__service__pb2.ActivatePolicyVersionResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ShadowPolicyVersion(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/compliance.v1.PolicyService/ShadowPolicyVersion',
-            compliance_dot_v1_dot_policy__service__pb2.ShadowPolicyVersionRequest.SerializeToString,
-            compliance_dot_v1_dot_policy__service__pb2.ShadowPolicyVersionResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def RetirePolicyVersion(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/compliance.v1.PolicyService/RetirePolicyVersion',
-            compliance_dot_v1_dot_policy__service__pb2.RetirePolicyVersionRequest.SerializeToString,
-            compliance_dot_v1_dot_policy__service__pb2.RetirePolicyVersionResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def BacktestPolicyVersion(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_stream(
-            request,
-            target,
-            '/compliance.v1.PolicyService/BacktestPolicyVersion',
-            compliance_dot_v1_dot_policy__service__pb2.BacktestPolicyVersionRequest.SerializeToString,
-            compliance_dot_v1_dot_policy__service__pb2.BacktestPolicyVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,

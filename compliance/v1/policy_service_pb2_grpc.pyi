@@ -27,57 +27,29 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PolicyServiceStub:
-    """Keeps the policies that decisions go by."""
+    """Shows the policies that decisions go by."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PolicyServiceAsyncStub: ...
-    CreatePolicyVersion: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.CreatePolicyVersionRequest, _policy_service_pb2.CreatePolicyVersionResponse]
-    """Checks a document and stores it as a draft."""
     GetPolicyVersion: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.GetPolicyVersionRequest, _policy_service_pb2.GetPolicyVersionResponse]
     """Answers one version."""
     ListPolicyVersions: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ListPolicyVersionsRequest, _policy_service_pb2.ListPolicyVersionsResponse]
     """Lists versions, the newest first."""
-    ActivatePolicyVersion: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ActivatePolicyVersionRequest, _policy_service_pb2.ActivatePolicyVersionResponse]
-    """Brings a version into force and retires the one before."""
-    ShadowPolicyVersion: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ShadowPolicyVersionRequest, _policy_service_pb2.ShadowPolicyVersionResponse]
-    """Runs a version beside the active one, without effect on answers."""
-    RetirePolicyVersion: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.RetirePolicyVersionRequest, _policy_service_pb2.RetirePolicyVersionResponse]
-    """Takes a draft or shadow version out of use."""
-    BacktestPolicyVersion: _grpc.UnaryStreamMultiCallable[_policy_service_pb2.BacktestPolicyVersionRequest, _policy_service_pb2.BacktestPolicyVersionResponse]
-    """Runs the rules over logged decisions under a version and streams those that it would change."""
 
 @_typing.type_check_only
 class PolicyServiceAsyncStub(PolicyServiceStub):
-    """Keeps the policies that decisions go by."""
+    """Shows the policies that decisions go by."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    CreatePolicyVersion: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.CreatePolicyVersionRequest, _policy_service_pb2.CreatePolicyVersionResponse]  # type: ignore[assignment]
-    """Checks a document and stores it as a draft."""
     GetPolicyVersion: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.GetPolicyVersionRequest, _policy_service_pb2.GetPolicyVersionResponse]  # type: ignore[assignment]
     """Answers one version."""
     ListPolicyVersions: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ListPolicyVersionsRequest, _policy_service_pb2.ListPolicyVersionsResponse]  # type: ignore[assignment]
     """Lists versions, the newest first."""
-    ActivatePolicyVersion: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ActivatePolicyVersionRequest, _policy_service_pb2.ActivatePolicyVersionResponse]  # type: ignore[assignment]
-    """Brings a version into force and retires the one before."""
-    ShadowPolicyVersion: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ShadowPolicyVersionRequest, _policy_service_pb2.ShadowPolicyVersionResponse]  # type: ignore[assignment]
-    """Runs a version beside the active one, without effect on answers."""
-    RetirePolicyVersion: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.RetirePolicyVersionRequest, _policy_service_pb2.RetirePolicyVersionResponse]  # type: ignore[assignment]
-    """Takes a draft or shadow version out of use."""
-    BacktestPolicyVersion: _aio.UnaryStreamMultiCallable[_policy_service_pb2.BacktestPolicyVersionRequest, _policy_service_pb2.BacktestPolicyVersionResponse]  # type: ignore[assignment]
-    """Runs the rules over logged decisions under a version and streams those that it would change."""
 
 class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Keeps the policies that decisions go by."""
-
-    @_abc_1.abstractmethod
-    def CreatePolicyVersion(
-        self,
-        request: _policy_service_pb2.CreatePolicyVersionRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_policy_service_pb2.CreatePolicyVersionResponse, _abc.Awaitable[_policy_service_pb2.CreatePolicyVersionResponse]]:
-        """Checks a document and stores it as a draft."""
+    """Shows the policies that decisions go by."""
 
     @_abc_1.abstractmethod
     def GetPolicyVersion(
@@ -94,37 +66,5 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.ListPolicyVersionsResponse, _abc.Awaitable[_policy_service_pb2.ListPolicyVersionsResponse]]:
         """Lists versions, the newest first."""
-
-    @_abc_1.abstractmethod
-    def ActivatePolicyVersion(
-        self,
-        request: _policy_service_pb2.ActivatePolicyVersionRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_policy_service_pb2.ActivatePolicyVersionResponse, _abc.Awaitable[_policy_service_pb2.ActivatePolicyVersionResponse]]:
-        """Brings a version into force and retires the one before."""
-
-    @_abc_1.abstractmethod
-    def ShadowPolicyVersion(
-        self,
-        request: _policy_service_pb2.ShadowPolicyVersionRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_policy_service_pb2.ShadowPolicyVersionResponse, _abc.Awaitable[_policy_service_pb2.ShadowPolicyVersionResponse]]:
-        """Runs a version beside the active one, without effect on answers."""
-
-    @_abc_1.abstractmethod
-    def RetirePolicyVersion(
-        self,
-        request: _policy_service_pb2.RetirePolicyVersionRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_policy_service_pb2.RetirePolicyVersionResponse, _abc.Awaitable[_policy_service_pb2.RetirePolicyVersionResponse]]:
-        """Takes a draft or shadow version out of use."""
-
-    @_abc_1.abstractmethod
-    def BacktestPolicyVersion(
-        self,
-        request: _policy_service_pb2.BacktestPolicyVersionRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_policy_service_pb2.BacktestPolicyVersionResponse], _abc.AsyncIterator[_policy_service_pb2.BacktestPolicyVersionResponse]]:
-        """Runs the rules over logged decisions under a version and streams those that it would change."""
 
 def add_PolicyServiceServicer_to_server(servicer: PolicyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -132,34 +132,6 @@ TAX_ID_FORMAT_INVALID: TaxIdFormat.ValueType  # 2
 """Length, characters or checksum are wrong."""
 Global___TaxIdFormat: _TypeAlias = TaxIdFormat  # noqa: Y015
 
-class _DocumentPurpose:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _DocumentPurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DocumentPurpose.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    DOCUMENT_PURPOSE_UNSPECIFIED: _DocumentPurpose.ValueType  # 0
-    """Never stored."""
-    DOCUMENT_PURPOSE_IDENTITY: _DocumentPurpose.ValueType  # 1
-    """Who a person is."""
-    DOCUMENT_PURPOSE_ADDRESS: _DocumentPurpose.ValueType  # 2
-    """Where a person or company is."""
-    DOCUMENT_PURPOSE_COMPANY: _DocumentPurpose.ValueType  # 3
-    """That a company exists."""
-
-class DocumentPurpose(_DocumentPurpose, metaclass=_DocumentPurposeEnumTypeWrapper):
-    """What a document is to prove."""
-
-DOCUMENT_PURPOSE_UNSPECIFIED: DocumentPurpose.ValueType  # 0
-"""Never stored."""
-DOCUMENT_PURPOSE_IDENTITY: DocumentPurpose.ValueType  # 1
-"""Who a person is."""
-DOCUMENT_PURPOSE_ADDRESS: DocumentPurpose.ValueType  # 2
-"""Where a person or company is."""
-DOCUMENT_PURPOSE_COMPANY: DocumentPurpose.ValueType  # 3
-"""That a company exists."""
-Global___DocumentPurpose: _TypeAlias = DocumentPurpose  # noqa: Y015
-
 @_typing.final
 class Requirement(_message.Message):
     """One thing that Stripe wants of a connected account."""
@@ -419,55 +391,3 @@ class TaxStatus(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TaxStatus: _TypeAlias = TaxStatus  # noqa: Y015
-
-@_typing.final
-class Document(_message.Message):
-    """A document that was handed in."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    DOCUMENT_ID_FIELD_NUMBER: _builtins.int
-    SUBJECT_ID_FIELD_NUMBER: _builtins.int
-    PURPOSE_FIELD_NUMBER: _builtins.int
-    REQUIREMENT_FIELD_FIELD_NUMBER: _builtins.int
-    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
-    SIZE_BYTES_FIELD_NUMBER: _builtins.int
-    CONTENT_HASH_FIELD_NUMBER: _builtins.int
-    CREATE_TIME_FIELD_NUMBER: _builtins.int
-    document_id: _builtins.str
-    """Made by the server."""
-    subject_id: _builtins.str
-    """The subject that it is about."""
-    purpose: Global___DocumentPurpose.ValueType
-    """What it is to prove."""
-    requirement_field: _builtins.str
-    """Stripe's name of the requirement that it answers; empty if none."""
-    media_type: _builtins.str
-    """Its media type, for example "image/png"."""
-    size_bytes: _builtins.int
-    """Its size in bytes."""
-    content_hash: _builtins.bytes
-    """SHA-256 of its content: 32 bytes."""
-    @_builtins.property
-    def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was handed in."""
-
-    def __init__(
-        self,
-        *,
-        document_id: _builtins.str = ...,
-        subject_id: _builtins.str = ...,
-        purpose: Global___DocumentPurpose.ValueType = ...,
-        requirement_field: _builtins.str = ...,
-        media_type: _builtins.str = ...,
-        size_bytes: _builtins.int = ...,
-        content_hash: _builtins.bytes = ...,
-        create_time: _timestamp_pb2.Timestamp | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_hash", b"content_hash", "create_time", b"create_time", "document_id", b"document_id", "media_type", b"media_type", "purpose", b"purpose", "requirement_field", b"requirement_field", "size_bytes", b"size_bytes", "subject_id", b"subject_id"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Document: _TypeAlias = Document  # noqa: Y015

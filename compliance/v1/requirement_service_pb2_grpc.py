@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class RequirementServiceStub:
-    """Says what Stripe wants of a merchant's connected account and helps to hand it in.
+    """Says what Stripe wants of a merchant's connected account. The merchant answers it on the page that
+    CreateOnboardingLink of the gateway's MerchantService makes.
     """
 
     def __init__(self, channel):
@@ -55,25 +56,11 @@ class RequirementServiceStub:
                 request_serializer=compliance_dot_v1_dot_requirement__service__pb2.GetTaxStatusRequest.SerializeToString,
                 response_deserializer=compliance_dot_v1_dot_requirement__service__pb2.GetTaxStatusResponse.FromString,
                 _registered_method=True)
-        self.CreateRequirementLink = channel.unary_unary(
-                '/compliance.v1.RequirementService/CreateRequirementLink',
-                request_serializer=compliance_dot_v1_dot_requirement__service__pb2.CreateRequirementLinkRequest.SerializeToString,
-                response_deserializer=compliance_dot_v1_dot_requirement__service__pb2.CreateRequirementLinkResponse.FromString,
-                _registered_method=True)
-        self.CreateDocument = channel.unary_unary(
-                '/compliance.v1.RequirementService/CreateDocument',
-                request_serializer=compliance_dot_v1_dot_requirement__service__pb2.CreateDocumentRequest.SerializeToString,
-                response_deserializer=compliance_dot_v1_dot_requirement__service__pb2.CreateDocumentResponse.FromString,
-                _registered_method=True)
-        self.ListDocuments = channel.unary_unary(
-                '/compliance.v1.RequirementService/ListDocuments',
-                request_serializer=compliance_dot_v1_dot_requirement__service__pb2.ListDocumentsRequest.SerializeToString,
-                response_deserializer=compliance_dot_v1_dot_requirement__service__pb2.ListDocumentsResponse.FromString,
-                _registered_method=True)
 
 
 class RequirementServiceServicer:
-    """Says what Stripe wants of a merchant's connected account and helps to hand it in.
+    """Says what Stripe wants of a merchant's connected account. The merchant answers it on the page that
+    CreateOnboardingLink of the gateway's MerchantService makes.
     """
 
     def GetAccountSnapshot(self, request, context):
@@ -104,27 +91,6 @@ class RequirementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def CreateRequirementLink(self, request, context):
-        """Makes a link to Stripe's hosted onboarding that asks for what is due, now and in future.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def CreateDocument(self, request, context):
-        """Takes a document that answers a requirement.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListDocuments(self, request, context):
-        """Lists the documents of a subject, the newest first.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_RequirementServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -148,21 +114,6 @@ def add_RequirementServiceServicer_to_server(servicer, server):
                     request_deserializer=compliance_dot_v1_dot_requirement__service__pb2.GetTaxStatusRequest.FromString,
                     response_serializer=compliance_dot_v1_dot_requirement__service__pb2.GetTaxStatusResponse.SerializeToString,
             ),
-            'CreateRequirementLink': grpc.unary_unary_rpc_method_handler(
-                    servicer.CreateRequirementLink,
-                    request_deserializer=compliance_dot_v1_dot_requirement__service__pb2.CreateRequirementLinkRequest.FromString,
-                    response_serializer=compliance_dot_v1_dot_requirement__service__pb2.CreateRequirementLinkResponse.SerializeToString,
-            ),
-            'CreateDocument': grpc.unary_unary_rpc_method_handler(
-                    servicer.CreateDocument,
-                    request_deserializer=compliance_dot_v1_dot_requirement__service__pb2.CreateDocumentRequest.FromString,
-                    response_serializer=compliance_dot_v1_dot_requirement__service__pb2.CreateDocumentResponse.SerializeToString,
-            ),
-            'ListDocuments': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListDocuments,
-                    request_deserializer=compliance_dot_v1_dot_requirement__service__pb2.ListDocumentsRequest.FromString,
-                    response_serializer=compliance_dot_v1_dot_requirement__service__pb2.ListDocumentsResponse.SerializeToString,
-            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'compliance.v1.RequirementService', rpc_method_handlers)
@@ -172,7 +123,8 @@ def add_RequirementServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RequirementService:
-    """Says what Stripe wants of a merchant's connected account and helps to hand it in.
+    """Says what Stripe wants of a merchant's connected account. The merchant answers it on the page that
+    CreateOnboardingLink of the gateway's MerchantService makes.
     """
 
     @staticmethod
@@ -273,87 +225,6 @@ class RequirementService:
             '/compliance.v1.RequirementService/GetTaxStatus',
             compliance_dot_v1_dot_requirement__service__pb2.GetTaxStatusRequest.SerializeToString,
             compliance_dot_v1_dot_requirement__service__pb2.GetTaxStatusResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def CreateRequirementLink(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/compliance.v1.RequirementService/CreateRequirementLink',
-            compliance_dot_v1_dot_requirement__service__pb2.CreateRequirementLinkRequest.SerializeToString,
-            compliance_dot_v1_dot_requirement__service__pb2.CreateRequirementLinkResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def CreateDocument(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/compliance.v1.RequirementService/CreateDocument',
-            compliance_dot_v1_dot_requirement__service__pb2.CreateDocumentRequest.SerializeToString,
-            compliance_dot_v1_dot_requirement__service__pb2.CreateDocumentResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListDocuments(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/compliance.v1.RequirementService/ListDocuments',
-            compliance_dot_v1_dot_requirement__service__pb2.ListDocumentsRequest.SerializeToString,
-            compliance_dot_v1_dot_requirement__service__pb2.ListDocumentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RequirementServiceStub:
-    """Says what Stripe wants of a merchant's connected account and helps to hand it in."""
+    """Says what Stripe wants of a merchant's connected account. The merchant answers it on the page that
+    CreateOnboardingLink of the gateway's MerchantService makes.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -41,16 +43,12 @@ class RequirementServiceStub:
     """Lists what is due over all merchants, the earliest deadline first, from the stored snapshots."""
     GetTaxStatus: _grpc.UnaryUnaryMultiCallable[_requirement_service_pb2.GetTaxStatusRequest, _requirement_service_pb2.GetTaxStatusResponse]
     """Answers where a merchant stands with tax, from the stored snapshot."""
-    CreateRequirementLink: _grpc.UnaryUnaryMultiCallable[_requirement_service_pb2.CreateRequirementLinkRequest, _requirement_service_pb2.CreateRequirementLinkResponse]
-    """Makes a link to Stripe's hosted onboarding that asks for what is due, now and in future."""
-    CreateDocument: _grpc.UnaryUnaryMultiCallable[_requirement_service_pb2.CreateDocumentRequest, _requirement_service_pb2.CreateDocumentResponse]
-    """Takes a document that answers a requirement."""
-    ListDocuments: _grpc.UnaryUnaryMultiCallable[_requirement_service_pb2.ListDocumentsRequest, _requirement_service_pb2.ListDocumentsResponse]
-    """Lists the documents of a subject, the newest first."""
 
 @_typing.type_check_only
 class RequirementServiceAsyncStub(RequirementServiceStub):
-    """Says what Stripe wants of a merchant's connected account and helps to hand it in."""
+    """Says what Stripe wants of a merchant's connected account. The merchant answers it on the page that
+    CreateOnboardingLink of the gateway's MerchantService makes.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetAccountSnapshot: _aio.UnaryUnaryMultiCallable[_requirement_service_pb2.GetAccountSnapshotRequest, _requirement_service_pb2.GetAccountSnapshotResponse]  # type: ignore[assignment]
@@ -61,15 +59,11 @@ class RequirementServiceAsyncStub(RequirementServiceStub):
     """Lists what is due over all merchants, the earliest deadline first, from the stored snapshots."""
     GetTaxStatus: _aio.UnaryUnaryMultiCallable[_requirement_service_pb2.GetTaxStatusRequest, _requirement_service_pb2.GetTaxStatusResponse]  # type: ignore[assignment]
     """Answers where a merchant stands with tax, from the stored snapshot."""
-    CreateRequirementLink: _aio.UnaryUnaryMultiCallable[_requirement_service_pb2.CreateRequirementLinkRequest, _requirement_service_pb2.CreateRequirementLinkResponse]  # type: ignore[assignment]
-    """Makes a link to Stripe's hosted onboarding that asks for what is due, now and in future."""
-    CreateDocument: _aio.UnaryUnaryMultiCallable[_requirement_service_pb2.CreateDocumentRequest, _requirement_service_pb2.CreateDocumentResponse]  # type: ignore[assignment]
-    """Takes a document that answers a requirement."""
-    ListDocuments: _aio.UnaryUnaryMultiCallable[_requirement_service_pb2.ListDocumentsRequest, _requirement_service_pb2.ListDocumentsResponse]  # type: ignore[assignment]
-    """Lists the documents of a subject, the newest first."""
 
 class RequirementServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Says what Stripe wants of a merchant's connected account and helps to hand it in."""
+    """Says what Stripe wants of a merchant's connected account. The merchant answers it on the page that
+    CreateOnboardingLink of the gateway's MerchantService makes.
+    """
 
     @_abc_1.abstractmethod
     def GetAccountSnapshot(
@@ -102,29 +96,5 @@ class RequirementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_requirement_service_pb2.GetTaxStatusResponse, _abc.Awaitable[_requirement_service_pb2.GetTaxStatusResponse]]:
         """Answers where a merchant stands with tax, from the stored snapshot."""
-
-    @_abc_1.abstractmethod
-    def CreateRequirementLink(
-        self,
-        request: _requirement_service_pb2.CreateRequirementLinkRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_requirement_service_pb2.CreateRequirementLinkResponse, _abc.Awaitable[_requirement_service_pb2.CreateRequirementLinkResponse]]:
-        """Makes a link to Stripe's hosted onboarding that asks for what is due, now and in future."""
-
-    @_abc_1.abstractmethod
-    def CreateDocument(
-        self,
-        request: _requirement_service_pb2.CreateDocumentRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_requirement_service_pb2.CreateDocumentResponse, _abc.Awaitable[_requirement_service_pb2.CreateDocumentResponse]]:
-        """Takes a document that answers a requirement."""
-
-    @_abc_1.abstractmethod
-    def ListDocuments(
-        self,
-        request: _requirement_service_pb2.ListDocumentsRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_requirement_service_pb2.ListDocumentsResponse, _abc.Awaitable[_requirement_service_pb2.ListDocumentsResponse]]:
-        """Lists the documents of a subject, the newest first."""
 
 def add_RequirementServiceServicer_to_server(servicer: RequirementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -32,11 +32,11 @@ class _SanctionsListEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sanctio
     SANCTIONS_LIST_OFAC_SDN: _SanctionsList.ValueType  # 1
     """Specially Designated Nationals of the US Treasury's Office of Foreign Assets Control."""
     SANCTIONS_LIST_UN_CONSOLIDATED: _SanctionsList.ValueType  # 2
-    """Consolidated list of the United Nations Security Council."""
+    """Consolidated list of the United Nations Security Council. Not read yet."""
     SANCTIONS_LIST_EU_CONSOLIDATED: _SanctionsList.ValueType  # 3
-    """Consolidated financial sanctions list of the European Union."""
+    """Consolidated financial sanctions list of the European Union. Not read yet."""
     SANCTIONS_LIST_UK: _SanctionsList.ValueType  # 4
-    """Sanctions list of the United Kingdom."""
+    """Sanctions list of the United Kingdom. Not read yet."""
 
 class SanctionsList(_SanctionsList, metaclass=_SanctionsListEnumTypeWrapper):
     """A list that names are compared with."""
@@ -46,11 +46,11 @@ SANCTIONS_LIST_UNSPECIFIED: SanctionsList.ValueType  # 0
 SANCTIONS_LIST_OFAC_SDN: SanctionsList.ValueType  # 1
 """Specially Designated Nationals of the US Treasury's Office of Foreign Assets Control."""
 SANCTIONS_LIST_UN_CONSOLIDATED: SanctionsList.ValueType  # 2
-"""Consolidated list of the United Nations Security Council."""
+"""Consolidated list of the United Nations Security Council. Not read yet."""
 SANCTIONS_LIST_EU_CONSOLIDATED: SanctionsList.ValueType  # 3
-"""Consolidated financial sanctions list of the European Union."""
+"""Consolidated financial sanctions list of the European Union. Not read yet."""
 SANCTIONS_LIST_UK: SanctionsList.ValueType  # 4
-"""Sanctions list of the United Kingdom."""
+"""Sanctions list of the United Kingdom. Not read yet."""
 Global___SanctionsList: _TypeAlias = SanctionsList  # noqa: Y015
 
 class _ListVersionState:
