@@ -10,11 +10,12 @@ RUN /opt/engine/bin/pip install --require-hashes --no-deps --only-binary :all: \
         --requirement /tmp/requirements.lock
 WORKDIR /app
 COPY runtime runtime
+COPY money money
 COPY ledger ledger
 COPY gateway gateway
 COPY compliance compliance
 COPY sandbox sandbox
-RUN /opt/engine/bin/python -m compileall -q runtime ledger gateway compliance sandbox
+RUN /opt/engine/bin/python -m compileall -q runtime money ledger gateway compliance sandbox
 
 FROM ${PYTHON_IMAGE}
 # A number, so that Kubernetes' runAsNonRoot can tell; a named volume mounted on /certificates

@@ -6,9 +6,9 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 UV := .uv/bin/uv
 RUN := .venv/bin/
-SERVICE ?= ledger gateway compliance
+SERVICE ?= money ledger gateway compliance
 PROTOS = $(foreach service,$(SERVICE),$(wildcard protos/$(service)/v1/*.proto))
-PACKAGES := runtime ledger gateway compliance sandbox bench tests
+PACKAGES := runtime money ledger gateway compliance sandbox bench tests
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Companies have certificate authorities of their own; uv would only trust the ones it brings.
 export UV_SYSTEM_CERTS := 1

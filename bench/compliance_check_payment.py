@@ -24,12 +24,12 @@ from compliance.accounts.store import store_snapshot
 from compliance.v1 import (
     compliance_service_pb2,
     decision_pb2,
-    money_pb2,
     subject_pb2,
     subject_service_pb2,
 )
 from compliance.v1.compliance_service_pb2_grpc import ComplianceServiceStub
 from compliance.v1.subject_service_pb2_grpc import SubjectServiceStub
+from money.v1.money_pb2 import Money
 from runtime.postgres import create_engine
 from sandbox.embedded_postgres import temporary_server
 
@@ -130,7 +130,7 @@ async def _checks(channel: grpc.aio.Channel, url: str) -> Call:
                 payment_id=f"pay-{number}",
                 merchant_subject_id=merchant.subject.subject_id,
                 customer_subject_id=customer.subject.subject_id,
-                amount=money_pb2.Money(currency_code="EUR", minor_units=1_000),
+                amount=Money(currency_code="EUR", minor_units=1_000),
                 stripe_account="main",
             )
         )

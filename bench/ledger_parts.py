@@ -20,8 +20,8 @@ from ledger.v1.balance_pb2 import GetTrialBalanceRequest
 from ledger.v1.direction_pb2 import DIRECTION_CREDIT, DIRECTION_DEBIT
 from ledger.v1.entry_pb2 import EntryInput
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
-from ledger.v1.money_pb2 import Money
 from ledger.v1.transaction_pb2 import TransactionInput
+from money.v1.money_pb2 import Money
 from runtime.message_size import MAX_MESSAGE_BYTES
 from sandbox.child import child_command
 from sandbox.embedded_postgres import EmbeddedPostgres, temporary_server

@@ -19,7 +19,6 @@ from compliance.request_fields import (
 from compliance.v1 import (
     compliance_service_pb2,
     decision_service_pb2,
-    money_pb2,
     policy_service_pb2,
     requirement_service_pb2,
     screening_pb2,
@@ -27,6 +26,7 @@ from compliance.v1 import (
     subject_pb2,
     subject_service_pb2,
 )
+from money.v1.money_pb2 import Money
 from runtime.rule import Rule
 from runtime.rules import (
     PAGE,
@@ -62,7 +62,7 @@ def _check_rules(reference: str) -> list[Rule]:
 
 
 _CHECKS = {
-    money_pb2.Money: [*currency(), integer("minor_units", minimum=0, maximum=MAX_MINOR_UNITS)],
+    Money: [*currency(), integer("minor_units", minimum=0, maximum=MAX_MINOR_UNITS)],
     compliance_service_pb2.CheckPaymentRequest: [
         *_check_rules("payment_id"),
         subject("customer_subject_id", required=False),

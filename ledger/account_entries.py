@@ -24,7 +24,7 @@ from ledger.reader import Reader
 from ledger.rows import BalanceRow, EntryRow, Point, totals_of
 from ledger.times import MICROSECOND, datetime_of, micros_of, micros_of_timestamp, timestamp_of
 from ledger.v1 import entry_pb2 as entries
-from ledger.v1.money_pb2 import Money
+from money.v1.money_pb2 import Money
 from runtime.paging import PageTokens
 from runtime.rules import MIN_TIMESTAMP_SECONDS
 

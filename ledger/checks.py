@@ -8,7 +8,7 @@ from ledger.v1 import balance_pb2 as balances
 from ledger.v1 import export_pb2 as export
 from ledger.v1 import transaction_mutations_pb2 as mutations
 from ledger.v1 import transaction_pb2 as transactions
-from ledger.v1.money_pb2 import Money
+from money.v1.money_pb2 import Money
 
 MAX_AMOUNT_MINOR = 10**18
 MAX_ENTRIES_PER_BATCH = 20_000

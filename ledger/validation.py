@@ -14,7 +14,7 @@ from ledger.v1 import ledger_pb2 as ledgers
 from ledger.v1 import transaction_mutations_pb2 as mutations
 from ledger.v1 import transaction_pb2 as transactions
 from ledger.v1 import transaction_reads_pb2 as reads
-from ledger.v1.money_pb2 import Money
+from money.v1.money_pb2 import Money
 from runtime.rule import Rule
 from runtime.rules import (
     IDENTIFIER,

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import descriptor_pool
+
 PROJECT = Path(__file__).parent.parent
 SERVICES = ("ledger", "gateway", "compliance")
 # How a handler could say by itself that it is not built; nothing may.
@@ -70,6 +72,24 @@ def test_no_code_of_a_service_says_that_something_is_not_built() -> None:
     ]
     assert saying_so == []
     assert raises_it('def handler():\n    raise ERRORS.error(code, "UNIMPLEMENTED", "later")')
+
+
+def test_amounts_are_of_one_type() -> None:
+    """Clients have one type for the amounts of all services."""
+    pool = descriptor_pool.Default()
+    kinds = {
+        field.message_type.full_name
+        for path in sorted((PROJECT / "protos").glob("*/v1/*.proto"))
+        for kind in pool.FindFileByName(
+            f"{path.parent.parent.name}/v1/{path.name}"
+        ).message_types_by_name.values()
+        for field in kind.fields
+        if field.message_type is not None
+    }
+    amounts = {"currency_code", "minor_units"}
+    assert {
+        name for name in kinds if amounts <= set(pool.FindMessageTypeByName(name).fields_by_name)
+    } == {"money.v1.Money"}
 
 
 def test_the_whole_contract_is_looked_at() -> None:

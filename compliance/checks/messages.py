@@ -8,8 +8,8 @@ from compliance.checks.decision_log import Place
 from compliance.checks.evidence import Evidence
 from compliance.checks.findings import TEXTS, Finding, Verdict
 from compliance.v1 import decision_pb2 as pb
-from compliance.v1 import money_pb2
 from compliance.wire_time import to_duration, to_timestamp
+from money.v1.money_pb2 import Money
 
 _EVIDENCE_KIND_PREFIX = "EVIDENCE_KIND_"
 _EVIDENCE_STATE_PREFIX = "EVIDENCE_STATE_"
@@ -51,7 +51,7 @@ def decision_message(record: DecisionRecord, place: Place) -> pb.Decision:
         reference_id=record.reference_id,
         merchant_subject_id=record.merchant_subject_id,
         customer_subject_id=facts.customer_subject_id,
-        amount=money_pb2.Money(currency_code=facts.currency_code, minor_units=facts.amount_minor),
+        amount=Money(currency_code=facts.currency_code, minor_units=facts.amount_minor),
         verdict=pb.Verdict.Value(_VERDICT_PREFIX + record.verdict),
         reasons=[reason_message(finding) for finding in record.findings],
         evidence=[_evidence_message(piece) for piece in record.evidence],

@@ -4,9 +4,9 @@ isort:skip_file
 """
 
 from compliance.v1 import decision_pb2 as _decision_pb2
-from compliance.v1 import money_pb2 as _money_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from money.v1 import money_pb2 as _money_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -64,7 +64,7 @@ class CheckPaymentRequest(_message.Message):
     """Optional. ISO 3166-1 alpha-2 code in upper case that the customer's network address lies in."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """Required, 1 minor unit or more."""
+        """Required, 1 to 2^53 minor units."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class CheckTransferRequest(_message.Message):
     """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """Required, 1 minor unit or more."""
+        """Required, 1 to 2^53 minor units."""
 
     def __init__(
         self,
@@ -208,7 +208,7 @@ class CheckPayoutRequest(_message.Message):
     """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """Required, 1 minor unit or more."""
+        """Required, 1 to 2^53 minor units."""
 
     def __init__(
         self,

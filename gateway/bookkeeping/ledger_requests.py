@@ -31,7 +31,6 @@ from ledger.v1.account_pb2 import (
 )
 from ledger.v1.direction_pb2 import DIRECTION_CREDIT, DIRECTION_DEBIT
 from ledger.v1.entry_pb2 import EntryInput, EntryPart
-from ledger.v1.money_pb2 import Money
 from ledger.v1.transaction_mutations_pb2 import (
     BATCH_MODE_INDEPENDENT,
     BatchCreateTransactionsRequest,
@@ -47,6 +46,7 @@ from ledger.v1.transaction_pb2 import (
     TransactionKey,
     VoidInput,
 )
+from money.v1.money_pb2 import Money
 
 _DIGEST_CHARACTERS = 40
 

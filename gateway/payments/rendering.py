@@ -14,7 +14,7 @@ from gateway.payments.domain.refund import Refund
 from gateway.payments.domain.states import PaymentState
 from gateway.v1 import payment_pb2 as pb
 from gateway.v1 import refund_pb2
-from gateway.v1.money_pb2 import Money
+from money.v1.money_pb2 import Money
 
 MAX_SHOWN_OPERATIONS = 100
 MAX_SHOWN_FACTS = 200

@@ -4,7 +4,6 @@ isort:skip_file
 """
 
 from collections import abc as _abc
-from gateway.v1 import money_pb2 as _money_pb2
 from gateway.v1 import refund_pb2 as _refund_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
@@ -12,6 +11,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from money.v1 import money_pb2 as _money_pb2
 import builtins as _builtins
 import sys
 import typing as _typing

@@ -4,7 +4,6 @@ isort:skip_file
 """
 
 from collections import abc as _abc
-from gateway.v1 import money_pb2 as _money_pb2
 from gateway.v1 import payment_pb2 as _payment_pb2
 from gateway.v1 import refund_pb2 as _refund_pb2
 from google.protobuf import descriptor as _descriptor
@@ -12,6 +11,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from money.v1 import money_pb2 as _money_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -113,7 +113,7 @@ class CreatePaymentRequest(_message.Message):
     """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """How much. Required."""
+        """How much, 1 to 99,999,999 minor units, Stripe's largest charge. Required."""
 
     @_builtins.property
     def payment_method(self) -> _payment_pb2.PaymentMethod:

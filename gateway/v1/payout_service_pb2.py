@@ -22,37 +22,37 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from gateway.v1 import money_pb2 as gateway_dot_v1_dot_money__pb2
 from gateway.v1 import payout_pb2 as gateway_dot_v1_dot_payout__pb2
+from money.v1 import money_pb2 as money_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgateway/v1/payout_service.proto\x12\ngateway.v1\x1a\x16gateway/v1/money.proto\x1a\x17gateway/v1/payout.proto\"\x7f\n\x13\x43reatePayoutRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12!\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x11.gateway.v1.Money\x12\x1c\n\x14statement_descriptor\x18\x04 \x01(\t\":\n\x14\x43reatePayoutResponse\x12\"\n\x06payout\x18\x01 \x01(\x0b\x32\x12.gateway.v1.Payout\"<\n\x13\x43\x61ncelPayoutRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tpayout_id\x18\x02 \x01(\t\":\n\x14\x43\x61ncelPayoutResponse\x12\"\n\x06payout\x18\x01 \x01(\x0b\x32\x12.gateway.v1.Payout\"%\n\x10GetPayoutRequest\x12\x11\n\tpayout_id\x18\x01 \x01(\t\"7\n\x11GetPayoutResponse\x12\"\n\x06payout\x18\x01 \x01(\x0b\x32\x12.gateway.v1.Payout\"x\n\x12ListPayoutsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12&\n\x05state\x18\x04 \x01(\x0e\x32\x17.gateway.v1.PayoutState\"S\n\x13ListPayoutsResponse\x12#\n\x07payouts\x18\x01 \x03(\x0b\x32\x12.gateway.v1.Payout\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Y\n\x1dListPayoutTransactionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tpayout_id\x18\x03 \x01(\t\"n\n\x1eListPayoutTransactionsResponse\x12\x33\n\x0ctransactions\x18\x01 \x03(\x0b\x32\x1d.gateway.v1.PayoutTransaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc0\x03\n\rPayoutService\x12Q\n\x0c\x43reatePayout\x12\x1f.gateway.v1.CreatePayoutRequest\x1a .gateway.v1.CreatePayoutResponse\x12Q\n\x0c\x43\x61ncelPayout\x12\x1f.gateway.v1.CancelPayoutRequest\x1a .gateway.v1.CancelPayoutResponse\x12H\n\tGetPayout\x12\x1c.gateway.v1.GetPayoutRequest\x1a\x1d.gateway.v1.GetPayoutResponse\x12N\n\x0bListPayouts\x12\x1e.gateway.v1.ListPayoutsRequest\x1a\x1f.gateway.v1.ListPayoutsResponse\x12o\n\x16ListPayoutTransactions\x12).gateway.v1.ListPayoutTransactionsRequest\x1a*.gateway.v1.ListPayoutTransactionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgateway/v1/payout_service.proto\x12\ngateway.v1\x1a\x17gateway/v1/payout.proto\x1a\x14money/v1/money.proto\"}\n\x13\x43reatePayoutRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x1f\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x0f.money.v1.Money\x12\x1c\n\x14statement_descriptor\x18\x04 \x01(\t\":\n\x14\x43reatePayoutResponse\x12\"\n\x06payout\x18\x01 \x01(\x0b\x32\x12.gateway.v1.Payout\"<\n\x13\x43\x61ncelPayoutRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tpayout_id\x18\x02 \x01(\t\":\n\x14\x43\x61ncelPayoutResponse\x12\"\n\x06payout\x18\x01 \x01(\x0b\x32\x12.gateway.v1.Payout\"%\n\x10GetPayoutRequest\x12\x11\n\tpayout_id\x18\x01 \x01(\t\"7\n\x11GetPayoutResponse\x12\"\n\x06payout\x18\x01 \x01(\x0b\x32\x12.gateway.v1.Payout\"x\n\x12ListPayoutsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12&\n\x05state\x18\x04 \x01(\x0e\x32\x17.gateway.v1.PayoutState\"S\n\x13ListPayoutsResponse\x12#\n\x07payouts\x18\x01 \x03(\x0b\x32\x12.gateway.v1.Payout\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Y\n\x1dListPayoutTransactionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tpayout_id\x18\x03 \x01(\t\"n\n\x1eListPayoutTransactionsResponse\x12\x33\n\x0ctransactions\x18\x01 \x03(\x0b\x32\x1d.gateway.v1.PayoutTransaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc0\x03\n\rPayoutService\x12Q\n\x0c\x43reatePayout\x12\x1f.gateway.v1.CreatePayoutRequest\x1a .gateway.v1.CreatePayoutResponse\x12Q\n\x0c\x43\x61ncelPayout\x12\x1f.gateway.v1.CancelPayoutRequest\x1a .gateway.v1.CancelPayoutResponse\x12H\n\tGetPayout\x12\x1c.gateway.v1.GetPayoutRequest\x1a\x1d.gateway.v1.GetPayoutResponse\x12N\n\x0bListPayouts\x12\x1e.gateway.v1.ListPayoutsRequest\x1a\x1f.gateway.v1.ListPayoutsResponse\x12o\n\x16ListPayoutTransactions\x12).gateway.v1.ListPayoutTransactionsRequest\x1a*.gateway.v1.ListPayoutTransactionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.payout_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATEPAYOUTREQUEST']._serialized_start=96
-  _globals['_CREATEPAYOUTREQUEST']._serialized_end=223
-  _globals['_CREATEPAYOUTRESPONSE']._serialized_start=225
-  _globals['_CREATEPAYOUTRESPONSE']._serialized_end=283
-  _globals['_CANCELPAYOUTREQUEST']._serialized_start=285
-  _globals['_CANCELPAYOUTREQUEST']._serialized_end=345
-  _globals['_CANCELPAYOUTRESPONSE']._serialized_start=347
-  _globals['_CANCELPAYOUTRESPONSE']._serialized_end=405
-  _globals['_GETPAYOUTREQUEST']._serialized_start=407
-  _globals['_GETPAYOUTREQUEST']._serialized_end=444
-  _globals['_GETPAYOUTRESPONSE']._serialized_start=446
-  _globals['_GETPAYOUTRESPONSE']._serialized_end=501
-  _globals['_LISTPAYOUTSREQUEST']._serialized_start=503
-  _globals['_LISTPAYOUTSREQUEST']._serialized_end=623
-  _globals['_LISTPAYOUTSRESPONSE']._serialized_start=625
-  _globals['_LISTPAYOUTSRESPONSE']._serialized_end=708
-  _globals['_LISTPAYOUTTRANSACTIONSREQUEST']._serialized_start=710
-  _globals['_LISTPAYOUTTRANSACTIONSREQUEST']._serialized_end=799
-  _globals['_LISTPAYOUTTRANSACTIONSRESPONSE']._serialized_start=801
-  _globals['_LISTPAYOUTTRANSACTIONSRESPONSE']._serialized_end=911
-  _globals['_PAYOUTSERVICE']._serialized_start=914
-  _globals['_PAYOUTSERVICE']._serialized_end=1362
+  _globals['_CREATEPAYOUTREQUEST']._serialized_start=94
+  _globals['_CREATEPAYOUTREQUEST']._serialized_end=219
+  _globals['_CREATEPAYOUTRESPONSE']._serialized_start=221
+  _globals['_CREATEPAYOUTRESPONSE']._serialized_end=279
+  _globals['_CANCELPAYOUTREQUEST']._serialized_start=281
+  _globals['_CANCELPAYOUTREQUEST']._serialized_end=341
+  _globals['_CANCELPAYOUTRESPONSE']._serialized_start=343
+  _globals['_CANCELPAYOUTRESPONSE']._serialized_end=401
+  _globals['_GETPAYOUTREQUEST']._serialized_start=403
+  _globals['_GETPAYOUTREQUEST']._serialized_end=440
+  _globals['_GETPAYOUTRESPONSE']._serialized_start=442
+  _globals['_GETPAYOUTRESPONSE']._serialized_end=497
+  _globals['_LISTPAYOUTSREQUEST']._serialized_start=499
+  _globals['_LISTPAYOUTSREQUEST']._serialized_end=619
+  _globals['_LISTPAYOUTSRESPONSE']._serialized_start=621
+  _globals['_LISTPAYOUTSRESPONSE']._serialized_end=704
+  _globals['_LISTPAYOUTTRANSACTIONSREQUEST']._serialized_start=706
+  _globals['_LISTPAYOUTTRANSACTIONSREQUEST']._serialized_end=795
+  _globals['_LISTPAYOUTTRANSACTIONSRESPONSE']._serialized_start=797
+  _globals['_LISTPAYOUTTRANSACTIONSRESPONSE']._serialized_end=907
+  _globals['_PAYOUTSERVICE']._serialized_start=910
+  _globals['_PAYOUTSERVICE']._serialized_end=1358
 # @@protoc_insertion_point(module_scope)

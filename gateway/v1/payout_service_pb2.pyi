@@ -4,11 +4,11 @@ isort:skip_file
 """
 
 from collections import abc as _abc
-from gateway.v1 import money_pb2 as _money_pb2
 from gateway.v1 import payout_pb2 as _payout_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from money.v1 import money_pb2 as _money_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -40,7 +40,7 @@ class CreatePayoutRequest(_message.Message):
     """End of the text on the bank statement, at most 22 bytes of ASCII. Optional."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """How much. Required."""
+        """How much, 1 to 99,999,999 minor units. Required."""
 
     def __init__(
         self,

@@ -14,7 +14,6 @@ from ledger.times import timestamp_of
 from ledger.v1.account_pb2 import AccountInput, NormalBalance
 from ledger.v1.direction_pb2 import Direction
 from ledger.v1.entry_pb2 import EntryInput, EntryPart
-from ledger.v1.money_pb2 import Money
 from ledger.v1.transaction_mutations_pb2 import BatchItem
 from ledger.v1.transaction_pb2 import (
     REMAINDER_KEEP,
@@ -26,6 +25,7 @@ from ledger.v1.transaction_pb2 import (
     TransactionKey,
     VoidInput,
 )
+from money.v1.money_pb2 import Money
 
 Leaf = Mapping[str, Any]
 

@@ -14,10 +14,10 @@ from ledger.times import timestamp_of
 from ledger.v1.account_pb2 import AccountInput, NormalBalance
 from ledger.v1.direction_pb2 import Direction
 from ledger.v1.entry_pb2 import EntryInput
-from ledger.v1.money_pb2 import Money
 from ledger.v1.transaction_mutations_pb2 import BatchItem
 from ledger.v1.transaction_pb2 import TransactionInput
 from ledger.validation import MAX_ENTRIES, VALIDATOR
+from money.v1.money_pb2 import Money
 
 TEXT, INTEGER = pa.string(), pa.int64()
 # Column: its type, whether it has to be there.

@@ -25,30 +25,30 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from ledger.v1 import balance_pb2 as ledger_dot_v1_dot_balance__pb2
 from ledger.v1 import direction_pb2 as ledger_dot_v1_dot_direction__pb2
-from ledger.v1 import money_pb2 as ledger_dot_v1_dot_money__pb2
+from money.v1 import money_pb2 as money_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15ledger/v1/entry.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ledger/v1/balance.proto\x1a\x19ledger/v1/direction.proto\x1a\x15ledger/v1/money.proto\"\x8f\x03\n\x05\x45ntry\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x13\n\x0b\x65ntry_index\x18\x02 \x01(\x05\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\'\n\tdirection\x18\x04 \x01(\x0e\x32\x14.ledger.v1.Direction\x12&\n\x06\x65\x66\x66\x65\x63t\x18\x05 \x01(\x0e\x32\x16.ledger.v1.EntryEffect\x12 \n\x06\x61mount\x18\x06 \x01(\x0b\x32\x10.ledger.v1.Money\x12)\n\rbalance_after\x18\x07 \x01(\x0b\x32\x12.ledger.v1.Balance\x12\x13\n\x0b\x64\x65scription\x18\x08 \x01(\t\x12\x1f\n\x12source_entry_index\x18\t \x01(\x05H\x00\x88\x01\x01\x12/\n\x0brecord_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x15\n\x13_source_entry_index\"\x9e\x02\n\x0cPrecondition\x12\x1d\n\x10\x65xpected_version\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x1d\n\x10min_posted_minor\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x1d\n\x10max_posted_minor\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12 \n\x13min_available_minor\x18\x04 \x01(\x03H\x03\x88\x01\x01\x12 \n\x13max_available_minor\x18\x05 \x01(\x03H\x04\x88\x01\x01\x42\x13\n\x11_expected_versionB\x13\n\x11_min_posted_minorB\x13\n\x11_max_posted_minorB\x16\n\x14_min_available_minorB\x16\n\x14_max_available_minor\"\xac\x01\n\nEntryInput\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\'\n\tdirection\x18\x02 \x01(\x0e\x32\x14.ledger.v1.Direction\x12 \n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.ledger.v1.Money\x12-\n\x0cprecondition\x18\x04 \x01(\x0b\x32\x17.ledger.v1.Precondition\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\"5\n\tEntryPart\x12\x13\n\x0b\x65ntry_index\x18\x01 \x01(\x05\x12\x13\n\x0bminor_units\x18\x02 \x01(\x03\"\xaf\x01\n\x0fStatementPeriod\x12\x16\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x03\x12\x18\n\x10through_sequence\x18\x02 \x01(\x03\x12\x35\n\x11start_record_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x65nd_record_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x88\x01\n\x12ListEntriesRequest\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12*\n\x06period\x18\x03 \x01(\x0b\x32\x1a.ledger.v1.StatementPeriod\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\xab\x01\n\x13ListEntriesResponse\x12!\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x10.ledger.v1.Entry\x12+\n\x0fopening_balance\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Balance\x12+\n\x0f\x63losing_balance\x18\x03 \x01(\x0b\x32\x12.ledger.v1.Balance\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t*s\n\x0b\x45ntryEffect\x12\x1c\n\x18\x45NTRY_EFFECT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45NTRY_EFFECT_POST\x10\x01\x12\x15\n\x11\x45NTRY_EFFECT_HOLD\x10\x02\x12\x18\n\x14\x45NTRY_EFFECT_RELEASE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15ledger/v1/entry.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ledger/v1/balance.proto\x1a\x19ledger/v1/direction.proto\x1a\x14money/v1/money.proto\"\x8e\x03\n\x05\x45ntry\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x13\n\x0b\x65ntry_index\x18\x02 \x01(\x05\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\'\n\tdirection\x18\x04 \x01(\x0e\x32\x14.ledger.v1.Direction\x12&\n\x06\x65\x66\x66\x65\x63t\x18\x05 \x01(\x0e\x32\x16.ledger.v1.EntryEffect\x12\x1f\n\x06\x61mount\x18\x06 \x01(\x0b\x32\x0f.money.v1.Money\x12)\n\rbalance_after\x18\x07 \x01(\x0b\x32\x12.ledger.v1.Balance\x12\x13\n\x0b\x64\x65scription\x18\x08 \x01(\t\x12\x1f\n\x12source_entry_index\x18\t \x01(\x05H\x00\x88\x01\x01\x12/\n\x0brecord_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x15\n\x13_source_entry_index\"\x9e\x02\n\x0cPrecondition\x12\x1d\n\x10\x65xpected_version\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x1d\n\x10min_posted_minor\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x1d\n\x10max_posted_minor\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12 \n\x13min_available_minor\x18\x04 \x01(\x03H\x03\x88\x01\x01\x12 \n\x13max_available_minor\x18\x05 \x01(\x03H\x04\x88\x01\x01\x42\x13\n\x11_expected_versionB\x13\n\x11_min_posted_minorB\x13\n\x11_max_posted_minorB\x16\n\x14_min_available_minorB\x16\n\x14_max_available_minor\"\xab\x01\n\nEntryInput\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\'\n\tdirection\x18\x02 \x01(\x0e\x32\x14.ledger.v1.Direction\x12\x1f\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x0f.money.v1.Money\x12-\n\x0cprecondition\x18\x04 \x01(\x0b\x32\x17.ledger.v1.Precondition\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\"5\n\tEntryPart\x12\x13\n\x0b\x65ntry_index\x18\x01 \x01(\x05\x12\x13\n\x0bminor_units\x18\x02 \x01(\x03\"\xaf\x01\n\x0fStatementPeriod\x12\x16\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x03\x12\x18\n\x10through_sequence\x18\x02 \x01(\x03\x12\x35\n\x11start_record_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x65nd_record_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x88\x01\n\x12ListEntriesRequest\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12*\n\x06period\x18\x03 \x01(\x0b\x32\x1a.ledger.v1.StatementPeriod\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\xab\x01\n\x13ListEntriesResponse\x12!\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x10.ledger.v1.Entry\x12+\n\x0fopening_balance\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Balance\x12+\n\x0f\x63losing_balance\x18\x03 \x01(\x0b\x32\x12.ledger.v1.Balance\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t*s\n\x0b\x45ntryEffect\x12\x1c\n\x18\x45NTRY_EFFECT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45NTRY_EFFECT_POST\x10\x01\x12\x15\n\x11\x45NTRY_EFFECT_HOLD\x10\x02\x12\x18\n\x14\x45NTRY_EFFECT_RELEASE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.entry_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENTRYEFFECT']._serialized_start=1556
-  _globals['_ENTRYEFFECT']._serialized_end=1671
-  _globals['_ENTRY']._serialized_start=145
-  _globals['_ENTRY']._serialized_end=544
-  _globals['_PRECONDITION']._serialized_start=547
-  _globals['_PRECONDITION']._serialized_end=833
-  _globals['_ENTRYINPUT']._serialized_start=836
-  _globals['_ENTRYINPUT']._serialized_end=1008
-  _globals['_ENTRYPART']._serialized_start=1010
-  _globals['_ENTRYPART']._serialized_end=1063
-  _globals['_STATEMENTPERIOD']._serialized_start=1066
-  _globals['_STATEMENTPERIOD']._serialized_end=1241
-  _globals['_LISTENTRIESREQUEST']._serialized_start=1244
-  _globals['_LISTENTRIESREQUEST']._serialized_end=1380
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=1383
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=1554
+  _globals['_ENTRYEFFECT']._serialized_start=1553
+  _globals['_ENTRYEFFECT']._serialized_end=1668
+  _globals['_ENTRY']._serialized_start=144
+  _globals['_ENTRY']._serialized_end=542
+  _globals['_PRECONDITION']._serialized_start=545
+  _globals['_PRECONDITION']._serialized_end=831
+  _globals['_ENTRYINPUT']._serialized_start=834
+  _globals['_ENTRYINPUT']._serialized_end=1005
+  _globals['_ENTRYPART']._serialized_start=1007
+  _globals['_ENTRYPART']._serialized_end=1060
+  _globals['_STATEMENTPERIOD']._serialized_start=1063
+  _globals['_STATEMENTPERIOD']._serialized_end=1238
+  _globals['_LISTENTRIESREQUEST']._serialized_start=1241
+  _globals['_LISTENTRIESREQUEST']._serialized_end=1377
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=1380
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=1551
 # @@protoc_insertion_point(module_scope)

@@ -11,7 +11,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import balance_pb2 as _balance_pb2
 from ledger.v1 import direction_pb2 as _direction_pb2
-from ledger.v1 import money_pb2 as _money_pb2
+from money.v1 import money_pb2 as _money_pb2
 import builtins as _builtins
 import sys
 import typing as _typing

@@ -24,10 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from ledger.v1 import entry_pb2 as ledger_dot_v1_dot_entry__pb2
-from ledger.v1 import money_pb2 as ledger_dot_v1_dot_money__pb2
+from money.v1 import money_pb2 as money_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bledger/v1/transaction.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15ledger/v1/entry.proto\x1a\x15ledger/v1/money.proto\"u\n\x08\x45xchange\x12\x1e\n\x04sold\x18\x01 \x01(\x0b\x32\x10.ledger.v1.Money\x12 \n\x06\x62ought\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x0c\n\x04rate\x18\x03 \x01(\t\x12\x19\n\x11remainder_account\x18\x04 \x01(\t\"\xff\x03\n\x0bTransaction\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12(\n\x04kind\x18\x04 \x01(\x0e\x32\x1a.ledger.v1.TransactionKind\x12!\n\x07\x65ntries\x18\x05 \x03(\x0b\x32\x10.ledger.v1.Entry\x12/\n\x0brecord_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treference\x18\t \x01(\t\x12\x36\n\x08metadata\x18\n \x03(\x0b\x32$.ledger.v1.Transaction.MetadataEntry\x12&\n\texchanges\x18\x0b \x03(\x0b\x32\x13.ledger.v1.Exchange\x12\x18\n\x10settles_sequence\x18\x0c \x01(\x03\x12\x19\n\x11reverses_sequence\x18\r \x01(\x03\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\">\n\x0e\x45ntryRemainder\x12\x13\n\x0b\x65ntry_index\x18\x01 \x01(\x05\x12\x17\n\x0fremaining_minor\x18\x02 \x01(\x03\"\xc2\x01\n\x13TransactionStanding\x12*\n\x05state\x18\x01 \x01(\x0e\x32\x1b.ledger.v1.TransactionState\x12\x12\n\nsettled_by\x18\x02 \x03(\x03\x12\x13\n\x0breversed_by\x18\x03 \x03(\x03\x12\'\n\x04held\x18\x04 \x03(\x0b\x32\x19.ledger.v1.EntryRemainder\x12-\n\nreversible\x18\x05 \x03(\x0b\x32\x19.ledger.v1.EntryRemainder\"\xd9\x02\n\x10TransactionInput\x12&\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x15.ledger.v1.EntryInput\x12\x0f\n\x07pending\x18\x02 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treference\x18\x05 \x01(\t\x12;\n\x08metadata\x18\x06 \x03(\x0b\x32).ledger.v1.TransactionInput.MetadataEntry\x12&\n\texchanges\x18\x07 \x03(\x0b\x32\x13.ledger.v1.Exchange\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\x0eTransactionKey\x12\x12\n\x08sequence\x18\x01 \x01(\x03H\x00\x12\x14\n\nrequest_id\x18\x02 \x01(\tH\x00\x42\x05\n\x03key\"\xb3\x02\n\tPostInput\x12*\n\x07pending\x18\x01 \x01(\x0b\x32\x19.ledger.v1.TransactionKey\x12#\n\x05parts\x18\x02 \x03(\x0b\x32\x14.ledger.v1.EntryPart\x12\'\n\tremainder\x18\x03 \x01(\x0e\x32\x14.ledger.v1.Remainder\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treference\x18\x05 \x01(\t\x12\x34\n\x08metadata\x18\x06 \x03(\x0b\x32\".ledger.v1.PostInput.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb1\x01\n\tVoidInput\x12*\n\x07pending\x18\x01 \x01(\x0b\x32\x19.ledger.v1.TransactionKey\x12\x11\n\treference\x18\x02 \x01(\t\x12\x34\n\x08metadata\x18\x03 \x03(\x0b\x32\".ledger.v1.VoidInput.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x93\x02\n\rReversalInput\x12+\n\x08original\x18\x01 \x01(\x0b\x32\x19.ledger.v1.TransactionKey\x12#\n\x05parts\x18\x02 \x03(\x0b\x32\x14.ledger.v1.EntryPart\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treference\x18\x04 \x01(\t\x12\x38\n\x08metadata\x18\x05 \x03(\x0b\x32&.ledger.v1.ReversalInput.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xe0\x01\n\x0fTransactionKind\x12 \n\x1cTRANSACTION_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17TRANSACTION_KIND_DIRECT\x10\x01\x12\x1c\n\x18TRANSACTION_KIND_PENDING\x10\x02\x12\x19\n\x15TRANSACTION_KIND_POST\x10\x03\x12\x19\n\x15TRANSACTION_KIND_VOID\x10\x04\x12\x1b\n\x17TRANSACTION_KIND_EXPIRY\x10\x05\x12\x1d\n\x19TRANSACTION_KIND_REVERSAL\x10\x06*\xaf\x01\n\x10TransactionState\x12!\n\x1dTRANSACTION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19TRANSACTION_STATE_PENDING\x10\x01\x12\x1c\n\x18TRANSACTION_STATE_POSTED\x10\x02\x12\x1c\n\x18TRANSACTION_STATE_VOIDED\x10\x03\x12\x1d\n\x19TRANSACTION_STATE_EXPIRED\x10\x04*l\n\x0fTransactionView\x12 \n\x1cTRANSACTION_VIEW_UNSPECIFIED\x10\x00\x12\x19\n\x15TRANSACTION_VIEW_FULL\x10\x01\x12\x1c\n\x18TRANSACTION_VIEW_SUMMARY\x10\x02*Q\n\tRemainder\x12\x19\n\x15REMAINDER_UNSPECIFIED\x10\x00\x12\x15\n\x11REMAINDER_RELEASE\x10\x01\x12\x12\n\x0eREMAINDER_KEEP\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bledger/v1/transaction.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15ledger/v1/entry.proto\x1a\x14money/v1/money.proto\"s\n\x08\x45xchange\x12\x1d\n\x04sold\x18\x01 \x01(\x0b\x32\x0f.money.v1.Money\x12\x1f\n\x06\x62ought\x18\x02 \x01(\x0b\x32\x0f.money.v1.Money\x12\x0c\n\x04rate\x18\x03 \x01(\t\x12\x19\n\x11remainder_account\x18\x04 \x01(\t\"\xff\x03\n\x0bTransaction\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12(\n\x04kind\x18\x04 \x01(\x0e\x32\x1a.ledger.v1.TransactionKind\x12!\n\x07\x65ntries\x18\x05 \x03(\x0b\x32\x10.ledger.v1.Entry\x12/\n\x0brecord_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treference\x18\t \x01(\t\x12\x36\n\x08metadata\x18\n \x03(\x0b\x32$.ledger.v1.Transaction.MetadataEntry\x12&\n\texchanges\x18\x0b \x03(\x0b\x32\x13.ledger.v1.Exchange\x12\x18\n\x10settles_sequence\x18\x0c \x01(\x03\x12\x19\n\x11reverses_sequence\x18\r \x01(\x03\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\">\n\x0e\x45ntryRemainder\x12\x13\n\x0b\x65ntry_index\x18\x01 \x01(\x05\x12\x17\n\x0fremaining_minor\x18\x02 \x01(\x03\"\xc2\x01\n\x13TransactionStanding\x12*\n\x05state\x18\x01 \x01(\x0e\x32\x1b.ledger.v1.TransactionState\x12\x12\n\nsettled_by\x18\x02 \x03(\x03\x12\x13\n\x0breversed_by\x18\x03 \x03(\x03\x12\'\n\x04held\x18\x04 \x03(\x0b\x32\x19.ledger.v1.EntryRemainder\x12-\n\nreversible\x18\x05 \x03(\x0b\x32\x19.ledger.v1.EntryRemainder\"\xd9\x02\n\x10TransactionInput\x12&\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x15.ledger.v1.EntryInput\x12\x0f\n\x07pending\x18\x02 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treference\x18\x05 \x01(\t\x12;\n\x08metadata\x18\x06 \x03(\x0b\x32).ledger.v1.TransactionInput.MetadataEntry\x12&\n\texchanges\x18\x07 \x03(\x0b\x32\x13.ledger.v1.Exchange\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\x0eTransactionKey\x12\x12\n\x08sequence\x18\x01 \x01(\x03H\x00\x12\x14\n\nrequest_id\x18\x02 \x01(\tH\x00\x42\x05\n\x03key\"\xb3\x02\n\tPostInput\x12*\n\x07pending\x18\x01 \x01(\x0b\x32\x19.ledger.v1.TransactionKey\x12#\n\x05parts\x18\x02 \x03(\x0b\x32\x14.ledger.v1.EntryPart\x12\'\n\tremainder\x18\x03 \x01(\x0e\x32\x14.ledger.v1.Remainder\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treference\x18\x05 \x01(\t\x12\x34\n\x08metadata\x18\x06 \x03(\x0b\x32\".ledger.v1.PostInput.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb1\x01\n\tVoidInput\x12*\n\x07pending\x18\x01 \x01(\x0b\x32\x19.ledger.v1.TransactionKey\x12\x11\n\treference\x18\x02 \x01(\t\x12\x34\n\x08metadata\x18\x03 \x03(\x0b\x32\".ledger.v1.VoidInput.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x93\x02\n\rReversalInput\x12+\n\x08original\x18\x01 \x01(\x0b\x32\x19.ledger.v1.TransactionKey\x12#\n\x05parts\x18\x02 \x03(\x0b\x32\x14.ledger.v1.EntryPart\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treference\x18\x04 \x01(\t\x12\x38\n\x08metadata\x18\x05 \x03(\x0b\x32&.ledger.v1.ReversalInput.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xe0\x01\n\x0fTransactionKind\x12 \n\x1cTRANSACTION_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17TRANSACTION_KIND_DIRECT\x10\x01\x12\x1c\n\x18TRANSACTION_KIND_PENDING\x10\x02\x12\x19\n\x15TRANSACTION_KIND_POST\x10\x03\x12\x19\n\x15TRANSACTION_KIND_VOID\x10\x04\x12\x1b\n\x17TRANSACTION_KIND_EXPIRY\x10\x05\x12\x1d\n\x19TRANSACTION_KIND_REVERSAL\x10\x06*\xaf\x01\n\x10TransactionState\x12!\n\x1dTRANSACTION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19TRANSACTION_STATE_PENDING\x10\x01\x12\x1c\n\x18TRANSACTION_STATE_POSTED\x10\x02\x12\x1c\n\x18TRANSACTION_STATE_VOIDED\x10\x03\x12\x1d\n\x19TRANSACTION_STATE_EXPIRED\x10\x04*l\n\x0fTransactionView\x12 \n\x1cTRANSACTION_VIEW_UNSPECIFIED\x10\x00\x12\x19\n\x15TRANSACTION_VIEW_FULL\x10\x01\x12\x1c\n\x18TRANSACTION_VIEW_SUMMARY\x10\x02*Q\n\tRemainder\x12\x19\n\x15REMAINDER_UNSPECIFIED\x10\x00\x12\x15\n\x11REMAINDER_RELEASE\x10\x01\x12\x12\n\x0eREMAINDER_KEEP\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,40 +44,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VOIDINPUT_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_REVERSALINPUT_METADATAENTRY']._loaded_options = None
   _globals['_REVERSALINPUT_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_TRANSACTIONKIND']._serialized_start=2199
-  _globals['_TRANSACTIONKIND']._serialized_end=2423
-  _globals['_TRANSACTIONSTATE']._serialized_start=2426
-  _globals['_TRANSACTIONSTATE']._serialized_end=2601
-  _globals['_TRANSACTIONVIEW']._serialized_start=2603
-  _globals['_TRANSACTIONVIEW']._serialized_end=2711
-  _globals['_REMAINDER']._serialized_start=2713
-  _globals['_REMAINDER']._serialized_end=2794
-  _globals['_EXCHANGE']._serialized_start=121
-  _globals['_EXCHANGE']._serialized_end=238
-  _globals['_TRANSACTION']._serialized_start=241
-  _globals['_TRANSACTION']._serialized_end=752
-  _globals['_TRANSACTION_METADATAENTRY']._serialized_start=705
-  _globals['_TRANSACTION_METADATAENTRY']._serialized_end=752
-  _globals['_ENTRYREMAINDER']._serialized_start=754
-  _globals['_ENTRYREMAINDER']._serialized_end=816
-  _globals['_TRANSACTIONSTANDING']._serialized_start=819
-  _globals['_TRANSACTIONSTANDING']._serialized_end=1013
-  _globals['_TRANSACTIONINPUT']._serialized_start=1016
-  _globals['_TRANSACTIONINPUT']._serialized_end=1361
-  _globals['_TRANSACTIONINPUT_METADATAENTRY']._serialized_start=705
-  _globals['_TRANSACTIONINPUT_METADATAENTRY']._serialized_end=752
-  _globals['_TRANSACTIONKEY']._serialized_start=1363
-  _globals['_TRANSACTIONKEY']._serialized_end=1428
-  _globals['_POSTINPUT']._serialized_start=1431
-  _globals['_POSTINPUT']._serialized_end=1738
-  _globals['_POSTINPUT_METADATAENTRY']._serialized_start=705
-  _globals['_POSTINPUT_METADATAENTRY']._serialized_end=752
-  _globals['_VOIDINPUT']._serialized_start=1741
-  _globals['_VOIDINPUT']._serialized_end=1918
-  _globals['_VOIDINPUT_METADATAENTRY']._serialized_start=705
-  _globals['_VOIDINPUT_METADATAENTRY']._serialized_end=752
-  _globals['_REVERSALINPUT']._serialized_start=1921
-  _globals['_REVERSALINPUT']._serialized_end=2196
-  _globals['_REVERSALINPUT_METADATAENTRY']._serialized_start=705
-  _globals['_REVERSALINPUT_METADATAENTRY']._serialized_end=752
+  _globals['_TRANSACTIONKIND']._serialized_start=2196
+  _globals['_TRANSACTIONKIND']._serialized_end=2420
+  _globals['_TRANSACTIONSTATE']._serialized_start=2423
+  _globals['_TRANSACTIONSTATE']._serialized_end=2598
+  _globals['_TRANSACTIONVIEW']._serialized_start=2600
+  _globals['_TRANSACTIONVIEW']._serialized_end=2708
+  _globals['_REMAINDER']._serialized_start=2710
+  _globals['_REMAINDER']._serialized_end=2791
+  _globals['_EXCHANGE']._serialized_start=120
+  _globals['_EXCHANGE']._serialized_end=235
+  _globals['_TRANSACTION']._serialized_start=238
+  _globals['_TRANSACTION']._serialized_end=749
+  _globals['_TRANSACTION_METADATAENTRY']._serialized_start=702
+  _globals['_TRANSACTION_METADATAENTRY']._serialized_end=749
+  _globals['_ENTRYREMAINDER']._serialized_start=751
+  _globals['_ENTRYREMAINDER']._serialized_end=813
+  _globals['_TRANSACTIONSTANDING']._serialized_start=816
+  _globals['_TRANSACTIONSTANDING']._serialized_end=1010
+  _globals['_TRANSACTIONINPUT']._serialized_start=1013
+  _globals['_TRANSACTIONINPUT']._serialized_end=1358
+  _globals['_TRANSACTIONINPUT_METADATAENTRY']._serialized_start=702
+  _globals['_TRANSACTIONINPUT_METADATAENTRY']._serialized_end=749
+  _globals['_TRANSACTIONKEY']._serialized_start=1360
+  _globals['_TRANSACTIONKEY']._serialized_end=1425
+  _globals['_POSTINPUT']._serialized_start=1428
+  _globals['_POSTINPUT']._serialized_end=1735
+  _globals['_POSTINPUT_METADATAENTRY']._serialized_start=702
+  _globals['_POSTINPUT_METADATAENTRY']._serialized_end=749
+  _globals['_VOIDINPUT']._serialized_start=1738
+  _globals['_VOIDINPUT']._serialized_end=1915
+  _globals['_VOIDINPUT_METADATAENTRY']._serialized_start=702
+  _globals['_VOIDINPUT_METADATAENTRY']._serialized_end=749
+  _globals['_REVERSALINPUT']._serialized_start=1918
+  _globals['_REVERSALINPUT']._serialized_end=2193
+  _globals['_REVERSALINPUT_METADATAENTRY']._serialized_start=702
+  _globals['_REVERSALINPUT_METADATAENTRY']._serialized_end=749
 # @@protoc_insertion_point(module_scope)

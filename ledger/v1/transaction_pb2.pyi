@@ -10,7 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import entry_pb2 as _entry_pb2
-from ledger.v1 import money_pb2 as _money_pb2
+from money.v1 import money_pb2 as _money_pb2
 import builtins as _builtins
 import sys
 import typing as _typing

@@ -14,7 +14,7 @@ from gateway.v1 import dispute_pb2 as dispute
 from gateway.v1 import dispute_service_pb2 as disputes
 from gateway.v1 import payment_pb2 as payment
 from gateway.v1 import payment_service_pb2 as payments
-from gateway.v1.money_pb2 import Money
+from money.v1.money_pb2 import Money
 from sandbox.clients import Clients
 from sandbox.polling import poll
 from sandbox.twin_admin import TwinAdmin

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.v1 import payment_pb2 as payment
 from gateway.v1 import payment_service_pb2 as pb
-from gateway.v1.money_pb2 import Money
+from money.v1.money_pb2 import Money
 from tests.chaos.customers import MAX_GROWTH, Customers
 from tests.chaos.patience import Patience
 from tests.chaos.plan import PlannedPayment, Step

@@ -15,8 +15,8 @@ from gateway.v1 import payment_pb2 as payment
 from gateway.v1 import payment_service_pb2 as pb
 from gateway.v1 import refund_pb2 as refund
 from gateway.v1.customer_service_pb2_grpc import CustomerServiceStub
-from gateway.v1.money_pb2 import Money
 from gateway.v1.payment_service_pb2_grpc import PaymentServiceStub
+from money.v1.money_pb2 import Money
 from runtime.errors import from_rpc_error
 from sandbox.twin_admin import DisputeOutcome, TwinAdminError
 from tests.chaos import saving

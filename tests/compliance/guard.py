@@ -12,7 +12,6 @@ import pytest
 from compliance.v1 import (
     compliance_service_pb2,
     decision_pb2,
-    money_pb2,
     screening_pb2,
     screening_service_pb2,
     subject_pb2,
@@ -25,6 +24,7 @@ from compliance.v1.requirement_service_pb2_grpc import RequirementServiceStub
 from compliance.v1.screening_service_pb2_grpc import ScreeningServiceStub
 from compliance.v1.subject_service_pb2_grpc import SubjectServiceStub
 from compliance.wire_time import to_timestamp
+from money.v1.money_pb2 import Money
 from runtime.clock import ManualClock
 from runtime.errors import ReceivedError, from_rpc_error
 from tests.compliance.merchant_server import FakeMerchants
@@ -146,7 +146,7 @@ class Guard:
                 request_id=request_id or unique("check"),
                 payment_id=unique("pay"),
                 merchant_subject_id=merchant,
-                amount=money_pb2.Money(currency_code=currency, minor_units=amount),
+                amount=Money(currency_code=currency, minor_units=amount),
                 stripe_account="main",
                 **fields,
             ),

@@ -13,11 +13,11 @@ from compliance.v1 import (
     compliance_service_pb2,
     decision_pb2,
     decision_service_pb2,
-    money_pb2,
     subject_pb2,
 )
 from compliance.v1.decision_service_pb2 import ListDecisionsRequest
 from compliance.wire_time import to_timestamp
+from money.v1.money_pb2 import Money
 from tests.compliance.conftest import OpenGuard
 from tests.compliance.guard import Guard, codes, failure, unique, verdict
 
@@ -29,7 +29,7 @@ def payment_request(merchant: str, **changes: object) -> compliance_service_pb2.
         request_id="once",
         payment_id="pay-1",
         merchant_subject_id=merchant,
-        amount=money_pb2.Money(currency_code="EUR", minor_units=1_000),
+        amount=Money(currency_code="EUR", minor_units=1_000),
         stripe_account="main",
     )
     request.MergeFrom(compliance_service_pb2.CheckPaymentRequest(**changes))  # type: ignore[arg-type]
@@ -60,7 +60,7 @@ async def test_another_body_under_the_same_id_is_refused_with_what_differs(guard
     await guard.checks.CheckPayment(payment_request(merchant))
     other = payment_request(
         merchant,
-        amount=money_pb2.Money(minor_units=1_001),
+        amount=Money(minor_units=1_001),
         billing_country_code="FR",
     )
     error = await failure(guard.checks.CheckPayment(other))
@@ -252,7 +252,7 @@ async def test_ids_belong_to_one_rpc(guard: Guard) -> None:
             request_id=request_id,
             payout_id="po_1",
             merchant_subject_id=merchant,
-            amount=money_pb2.Money(currency_code="EUR", minor_units=1),
+            amount=Money(currency_code="EUR", minor_units=1),
             stripe_account="main",
         )
     )

@@ -10,9 +10,9 @@ import psycopg
 from compliance.v1 import (
     compliance_service_pb2,
     decision_pb2,
-    money_pb2,
     subject_pb2,
 )
+from money.v1.money_pb2 import Money
 from tests.compliance.conftest import OpenGuard
 from tests.compliance.guard import Guard, codes, failure, unique, verdict
 
@@ -207,7 +207,7 @@ async def test_a_payout_problem_does_not_stop_charging(guard: Guard) -> None:
     guard.merchants.add(account, payouts_enabled=False)
     merchant = await guard.merchant(account=account)
     assert verdict(await guard.check(merchant)) == "ALLOW"
-    amount = money_pb2.Money(currency_code="EUR", minor_units=500)
+    amount = Money(currency_code="EUR", minor_units=500)
     payout = await guard.checks.CheckPayout(
         compliance_service_pb2.CheckPayoutRequest(
             request_id="r",

@@ -9,13 +9,13 @@ from google.protobuf.message import Message
 
 from compliance.v1 import (
     compliance_service_pb2,
-    money_pb2,
     screening_pb2,
     screening_service_pb2,
     subject_pb2,
     subject_service_pb2,
 )
 from compliance.validation import VALIDATOR
+from money.v1.money_pb2 import Money
 from tests.compliance.guard import Guard, failure
 
 Check = compliance_service_pb2.CheckPaymentRequest
@@ -29,7 +29,7 @@ def check(**changes: Any) -> Message:
         "request_id": "r",
         "payment_id": "p",
         "merchant_subject_id": "m",
-        "amount": money_pb2.Money(currency_code="EUR", minor_units=1),
+        "amount": Money(currency_code="EUR", minor_units=1),
         "stripe_account": "main",
         **changes,
     }
@@ -52,8 +52,8 @@ def kyc(**changes: Any) -> Message:
     return request
 
 
-def money(currency_code: str, minor_units: int) -> money_pb2.Money:
-    return money_pb2.Money(currency_code=currency_code, minor_units=minor_units)
+def money(currency_code: str, minor_units: int) -> Money:
+    return Money(currency_code=currency_code, minor_units=minor_units)
 
 
 def screened(**changes: Any) -> Message:

@@ -18,7 +18,7 @@ MANY_ENTRIES = 2_000
 # Beyond the year 9999, and beyond the longest google.protobuf.Duration.
 NO_TIME_SECONDS = 10**15
 NO_DURATION_SECONDS = 10**12
-# Of gateway.v1.Money: Stripe's largest charge has eight digits.
+# Of an amount at the gateway: Stripe's largest charge has eight digits.
 TOO_MUCH = 100_000_000
 NO_CURRENCIES = ("EURO", "eur", "ZZZ", "E R")
 NOT_UTF8 = b"\xff\xfe\xfd\xfc"
@@ -63,7 +63,7 @@ def bad_requests(request: Any) -> Iterator[BadRequest]:
             yield _with(request, place, "unknown value", UNKNOWN_ENUM_VALUE)
         elif field.cpp_type in (field.CPPTYPE_INT32, field.CPPTYPE_INT64):
             yield _with(request, place, "negative", -1)
-        if field.containing_type.full_name == "gateway.v1.Money":
+        if field.containing_type.full_name == "money.v1.Money":
             yield from _bad_money(request, place)
 
 

@@ -3,7 +3,7 @@
 from gateway.v1 import payment_pb2 as payment
 from gateway.v1 import payment_service_pb2 as payments
 from gateway.v1 import refund_pb2 as refunds
-from gateway.v1.money_pb2 import Money
+from money.v1.money_pb2 import Money
 from sandbox.demo.scenarios import Parties
 from sandbox.demo.shop import CALL_SECONDS, Shop
 from sandbox.engine import Engine

@@ -9,8 +9,8 @@ from compliance.v1 import subject_pb2 as subject
 from compliance.v1 import subject_service_pb2 as subjects
 from gateway.v1 import merchant_service_pb2 as merchants
 from gateway.v1 import payment_pb2 as payment
-from gateway.v1.money_pb2 import Money
 from ledger.v1.balance_pb2 import GetBalanceRequest
+from money.v1.money_pb2 import Money
 from sandbox.demo.scenarios import Parties
 from sandbox.demo.shop import CALL_SECONDS, Shop
 from sandbox.engine import Engine

@@ -18,7 +18,7 @@ from ledger.v1.audit_service_pb2_grpc import AuditServiceStub
 from ledger.v1.direction_pb2 import DIRECTION_CREDIT, DIRECTION_DEBIT
 from ledger.v1.entry_pb2 import EntryInput, EntryPart
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
-from ledger.v1.money_pb2 import Money
+from money.v1.money_pb2 import Money
 from runtime.errors import ReceivedError, from_rpc_error
 
 LEDGER = "main"

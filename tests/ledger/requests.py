@@ -11,7 +11,7 @@ from ledger.v1 import ledger_pb2 as ledgers
 from ledger.v1 import transaction_mutations_pb2 as mutations
 from ledger.v1 import transaction_pb2 as transactions
 from ledger.v1.direction_pb2 import DIRECTION_CREDIT
-from ledger.v1.money_pb2 import Money
+from money.v1.money_pb2 import Money
 from tests.ledger.client import (
     DEBIT_NORMAL,
     LEDGER,

@@ -18,7 +18,7 @@ from ledger.export.progress import Progress
 from ledger.v1 import audit_service_pb2 as audit
 from ledger.v1 import transaction_mutations_pb2 as mutations
 from ledger.v1 import transaction_pb2 as transactions
-from ledger.v1.money_pb2 import Money
+from money.v1.money_pb2 import Money
 from runtime.client import open_channel
 from runtime.clock import ManualClock, SystemClock
 from runtime.errors import ReceivedError, from_rpc_error

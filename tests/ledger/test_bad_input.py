@@ -12,8 +12,8 @@ from ledger.v1 import ledger_pb2 as ledgers
 from ledger.v1 import transaction_reads_pb2 as reads
 from ledger.v1.account_pb2 import BalanceLimits
 from ledger.v1.entry_pb2 import EntryPart, Precondition
-from ledger.v1.money_pb2 import Money
 from ledger.v1.transaction_pb2 import REMAINDER_KEEP, Exchange, TransactionKey
+from money.v1.money_pb2 import Money
 from runtime.rules import MAX_TIMESTAMP_SECONDS, MIN_TIMESTAMP_SECONDS
 from tests.ledger.client import LEDGER, LedgerClient, credit, debit, draft, failure_of
 from tests.ledger.requests import (

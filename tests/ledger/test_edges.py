@@ -10,9 +10,9 @@ from google.protobuf.message import Message
 from ledger import checks, validation
 from ledger.v1 import account_pb2 as accounts
 from ledger.v1 import transaction_reads_pb2 as reads
-from ledger.v1.money_pb2 import Money
 from ledger.v1.transaction_mutations_pb2 import BatchItem
 from ledger.v1.transaction_pb2 import Exchange
+from money.v1.money_pb2 import Money
 from runtime import rules
 from tests.ledger.client import LEDGER, LedgerClient, failure_of, fresh_id
 from tests.ledger.requests import (

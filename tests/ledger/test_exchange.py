@@ -2,8 +2,8 @@
 
 import pytest
 
-from ledger.v1.money_pb2 import Money
 from ledger.v1.transaction_pb2 import Exchange, Transaction
+from money.v1.money_pb2 import Money
 from tests.ledger.client import LedgerClient, credit, debit, draft, failure_of
 
 

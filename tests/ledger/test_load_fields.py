@@ -14,9 +14,9 @@ from ledger.load.given import Bad, Given
 from ledger.load.jsonl import KEYS, read_line
 from ledger.v1.account_pb2 import AccountInput, BalanceLimits
 from ledger.v1.entry_pb2 import EntryInput, EntryPart, Precondition
-from ledger.v1.money_pb2 import Money
 from ledger.v1.transaction_mutations_pb2 import BatchItem
 from ledger.v1.transaction_pb2 import Exchange, PostInput, TransactionInput, TransactionKey
+from money.v1.money_pb2 import Money
 from tests.ledger.client import credit, debit
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

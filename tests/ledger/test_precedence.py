@@ -15,8 +15,8 @@ from ledger.v1 import entry_pb2 as entries
 from ledger.v1 import ledger_pb2 as ledgers
 from ledger.v1 import transaction_reads_pb2 as reads
 from ledger.v1.entry_pb2 import EntryPart, Precondition
-from ledger.v1.money_pb2 import Money
 from ledger.v1.transaction_pb2 import Exchange, TransactionInput
+from money.v1.money_pb2 import Money
 from tests.ledger.client import (
     CREDIT_NORMAL,
     LEDGER,

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from ledger.v1 import entry_pb2, transaction_pb2
 from ledger.v1.direction_pb2 import DIRECTION_CREDIT, DIRECTION_DEBIT
-from ledger.v1.money_pb2 import Money
 from ledger.v1.transaction_mutations_pb2 import CreateTransactionRequest
 from ledger.validation import RULES
+from money.v1.money_pb2 import Money
 from runtime.quick_checks import compile_quick_checks
 from runtime.rule import Rule
 from runtime.validation import Validator

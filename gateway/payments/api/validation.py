@@ -13,7 +13,7 @@ from gateway.payments.domain.retry_policy import MAX_ATTEMPTS, MAX_WITHIN, MIN_A
 from gateway.payments.domain.stripe_params import METADATA_PREFIX
 from gateway.v1 import payment_pb2
 from gateway.v1 import payment_service_pb2 as pb
-from gateway.v1.money_pb2 import Money
+from money.v1.money_pb2 import Money
 from runtime.rule import Rule
 from runtime.rules import (
     PAGE,

@@ -12,9 +12,9 @@ from gateway.v1 import payment_service_pb2 as pb
 from gateway.v1.corridor_pb2 import CorridorMode
 from gateway.v1.corridor_service_pb2 import SetCorridorModeRequest
 from gateway.v1.corridor_service_pb2_grpc import CorridorServiceStub
-from gateway.v1.money_pb2 import Money
 from gateway.v1.payment_pb2 import Payment, PaymentMethod, PaymentState
 from gateway.v1.payment_service_pb2_grpc import PaymentServiceStub
+from money.v1.money_pb2 import Money
 from runtime.errors import ReceivedError, from_rpc_error
 
 WAIT_SECONDS = 20.0

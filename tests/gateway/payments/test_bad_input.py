@@ -8,7 +8,6 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.v1 import payment_service_pb2 as pb
-from gateway.v1.money_pb2 import Money
 from gateway.v1.payment_pb2 import (
     CorridorAlternative,
     DeclineRetry,
@@ -17,6 +16,7 @@ from gateway.v1.payment_pb2 import (
     PaymentState,
     UnavailablePolicy,
 )
+from money.v1.money_pb2 import Money
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import RefusedError, Shop, create_request, euros

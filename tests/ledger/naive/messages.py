@@ -5,7 +5,7 @@ from ledger.v1 import entry_pb2 as entries
 from ledger.v1 import transaction_pb2 as transactions
 from ledger.v1.balance_pb2 import Balance
 from ledger.v1.direction_pb2 import DIRECTION_CREDIT, DIRECTION_DEBIT
-from ledger.v1.money_pb2 import Money
+from money.v1.money_pb2 import Money
 from tests.ledger.naive.log import Account, Fact, Log, Side, Totals
 from tests.ledger.naive.moments import stamp
 from tests.ledger.naive.rules import with_legs

@@ -5,7 +5,7 @@ from typing import Any
 from ledger.v1 import transaction_pb2 as transactions
 from ledger.v1.direction_pb2 import DIRECTION_CREDIT, DIRECTION_DEBIT
 from ledger.v1.entry_pb2 import EntryInput, EntryPart
-from ledger.v1.money_pb2 import Money
+from money.v1.money_pb2 import Money
 from tests.ledger.naive.exchange import expected_bought
 from tests.ledger.stateful.accounts import NAMES
 from tests.ledger.stateful.steps import Conversion, Group, Take

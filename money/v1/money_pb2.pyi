@@ -18,7 +18,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Money(_message.Message):
-    """Money is an exact amount of one currency. It is never a fraction and never a float."""
+    """Money is an exact amount of one currency, counted in its minor units. It is never a fraction and
+    never a float. Which amounts a field takes is said where it is used.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -27,9 +29,7 @@ class Money(_message.Message):
     currency_code: _builtins.str
     """ISO 4217 alphabetic code in upper case, for example "EUR". Required."""
     minor_units: _builtins.int
-    """The amount in the currency's minor units: cents for EUR, yen for JPY, thousandths for KWD.
-    In requests at least 1 and at most 99,999,999, Stripe's largest charge.
-    """
+    """The amount in the currency's minor units: 1050 is 10.50 EUR, 1050 JPY or 1.050 KWD."""
     def __init__(
         self,
         *,

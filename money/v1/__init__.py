@@ -1,0 +1,1 @@
+"""Generated from protos/money/v1 by `make protos`."""
