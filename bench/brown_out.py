@@ -181,7 +181,9 @@ class BrownOut:
                     moment,
                     memory_mib(self._gateway),
                     connections_to(self._gateway, self._twin_port),
-                    permits.customer_present + permits.off_session + permits.background,
+                    permits.customer_present_in_flight
+                    + permits.off_session_in_flight
+                    + permits.background_in_flight,
                 )
             )
             await asyncio.sleep(SAMPLE_SECONDS)

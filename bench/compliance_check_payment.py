@@ -98,7 +98,7 @@ async def _checks(channel: grpc.aio.Channel, url: str) -> Call:
             request_id="bench-merchant",
             kind=subject_pb2.SUBJECT_KIND_MERCHANT,
             profile=subject_pb2.SubjectProfile(legal_name="Quiet Harbour Books"),
-            account=subject_pb2.AccountLink(stripe_account="main", connected_account_id=ACCOUNT),
+            account=subject_pb2.AccountLink(corridor="main", connected_account_id=ACCOUNT),
         )
     )
     customer = await subjects.CreateSubject(
@@ -128,10 +128,10 @@ async def _checks(channel: grpc.aio.Channel, url: str) -> Call:
             compliance_service_pb2.CheckPaymentRequest(
                 request_id=f"bench-{number}",
                 payment_id=f"pay-{number}",
-                merchant_subject_id=merchant.subject.subject_id,
-                customer_subject_id=customer.subject.subject_id,
+                merchant_id=merchant.subject.subject_id,
+                customer_id=customer.subject.subject_id,
                 amount=Money(currency_code="EUR", minor_units=1_000),
-                stripe_account="main",
+                corridor="main",
             )
         )
         if answer.decision.verdict != decision_pb2.VERDICT_ALLOW:

@@ -106,7 +106,7 @@ async def _seal_the_rest(ledger: RunningLedger) -> int:
                     raise
                 left.append(ledger.made)  # There is no checkpoint at all yet.
             else:
-                left.append(answer.unsealed_transactions)
+                left.append(answer.unsealed_count)
     return left[0]
 
 

@@ -53,10 +53,10 @@ def _check_rules(reference: str) -> list[Rule]:
     return [
         REQUEST_ID,
         identifier(reference),
-        subject("merchant_subject_id"),
+        subject("merchant_id"),
         message("amount", required=True),
         check("amount", amount_is_positive),
-        identifier("stripe_account", max_bytes=64),
+        identifier("corridor", max_bytes=64),
         text("connected_account_id", max_bytes=MAX_ID_BYTES, pattern=_ACCOUNT),
     ]
 
@@ -65,7 +65,7 @@ _CHECKS = {
     Money: [*currency(), integer("minor_units", minimum=0, maximum=MAX_MINOR_UNITS)],
     compliance_service_pb2.CheckPaymentRequest: [
         *_check_rules("payment_id"),
-        subject("customer_subject_id", required=False),
+        subject("customer_id", required=False),
         country("billing_country_code"),
         country("payment_method_country_code"),
         country("network_country_code"),
@@ -77,17 +77,17 @@ _CHECKS = {
 _DECISIONS = {
     decision_service_pb2.GetDecisionRequest: [identifier("decision_id")],
     decision_service_pb2.ListDecisionsRequest: [
-        subject("merchant_subject_id", required=False),
+        subject("merchant_id", required=False),
         identifier("reference_id", required=False),
         enum("verdict"),
         enum("kind"),
-        timestamp("from_time"),
-        timestamp("until_time"),
+        timestamp("start_record_time"),
+        timestamp("end_record_time"),
         *PAGE,
     ],
     decision_service_pb2.ReplayDecisionRequest: [identifier("decision_id")],
     decision_service_pb2.VerifyDecisionsRequest: [
-        integer("from_sequence", minimum=0),
+        integer("first_sequence", minimum=0),
         integer("limit", minimum=0),
     ],
 }
@@ -102,7 +102,7 @@ _SUBJECTS = {
         country("country_code"),
     ],
     subject_pb2.AccountLink: [
-        identifier("stripe_account", max_bytes=64),
+        identifier("corridor", max_bytes=64),
         text("connected_account_id", required=True, max_bytes=MAX_ID_BYTES, pattern=_ACCOUNT),
     ],
     subject_service_pb2.CreateSubjectRequest: [
@@ -147,15 +147,15 @@ _SUBJECTS = {
 }
 
 _REQUIREMENTS = {
-    requirement_service_pb2.GetAccountSnapshotRequest: [subject("subject_id")],
-    requirement_service_pb2.RefreshAccountSnapshotRequest: [subject("subject_id")],
+    requirement_service_pb2.GetAccountSnapshotRequest: [subject("merchant_id")],
+    requirement_service_pb2.RefreshAccountSnapshotRequest: [subject("merchant_id")],
     requirement_service_pb2.ListRequirementsRequest: [
-        subject("subject_id", required=False),
-        enum("minimum_state"),
+        subject("merchant_id", required=False),
+        enum("min_state"),
         timestamp("due_before_time"),
         *PAGE,
     ],
-    requirement_service_pb2.GetTaxStatusRequest: [subject("subject_id")],
+    requirement_service_pb2.GetTaxStatusRequest: [subject("merchant_id")],
 }
 
 _SCREENING = {
@@ -166,9 +166,9 @@ _SCREENING = {
         country("country_code"),
     ],
     screening_service_pb2.ListSanctionsListsRequest: [],
-    screening_service_pb2.ListListVersionsRequest: [enum("list", required=True), *PAGE],
+    screening_service_pb2.ListSanctionsListVersionsRequest: [enum("list", required=True), *PAGE],
     screening_service_pb2.LoadSanctionsListRequest: [enum("list", required=True)],
-    screening_service_pb2.ScreenNameRequest: [message("subject", required=True)],
+    screening_service_pb2.ScreenNameRequest: [message("screened_name", required=True)],
     screening_service_pb2.GetMatchRequest: [identifier("match_id")],
     screening_service_pb2.ListMatchesRequest: [
         subject("subject_id", required=False),

@@ -32,7 +32,7 @@ class AuditService(ExportingService):
         checkpoint, unsealed = await self._proofs.checkpoint(ledger_id, request.min_tree_size)
         return audit.GetCheckpointResponse(
             checkpoint=checkpoint_message(request.ledger, checkpoint),
-            unsealed_transactions=unsealed,
+            unsealed_count=unsealed,
         )
 
     async def GetInclusionProof(
@@ -78,8 +78,8 @@ def progress_message(progress: Progress) -> audit.VerifyLedgerResponse:
         intact=progress.done and difference is None,
         first_difference=difference and audit.LedgerDifference(**difference._asdict()),
         sequence=progress.sequence,
-        accounts=progress.accounts,
-        entries=progress.entries,
+        account_count=progress.accounts,
+        entry_count=progress.entries,
         last_sequence=progress.last_sequence,
         done=progress.done,
     )

@@ -145,7 +145,7 @@ def _notes(body: Any) -> Notes | None:
 
 
 def _parts(body: Any) -> list[tuple[int, int]]:
-    return [(part.entry_index, part.minor_units) for part in body.parts]
+    return [(part.entry_index, part.amount_minor) for part in body.parts]
 
 
 def _draft(body: transactions.TransactionInput) -> tuple[Draft, Notes | None]:

@@ -154,7 +154,7 @@ RULES: dict[type, list[Rule]] = {
     ],
     entries.EntryPart: [
         integer("entry_index", minimum=0),
-        integer("minor_units", minimum=1, maximum=MAX_AMOUNT_MINOR),
+        integer("amount_minor", minimum=1, maximum=MAX_AMOUNT_MINOR),
     ],
     entries.StatementPeriod: [
         _sequence("after_sequence"),

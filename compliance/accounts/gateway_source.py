@@ -85,7 +85,7 @@ class GatewayAccounts:
 
     async def _merchant_id(self, account: AccountReference) -> str:
         found = await self._merchants.GetMerchant(
-            pb.GetMerchantRequest(stripe_account_id=account.connected_account_id)
+            pb.GetMerchantRequest(connected_account_id=account.connected_account_id)
         )
         return str(found.merchant.merchant_id)
 
@@ -123,7 +123,7 @@ def _snapshot(
 ) -> AccountSnapshot:
     if not merchant.HasField("snapshot"):
         raise AccountUnavailableError("the gateway has no snapshot")
-    if merchant.stripe_account_id != account.connected_account_id:
+    if merchant.connected_account_id != account.connected_account_id:
         raise AccountUnavailableError("the gateway answered with another account")
     seen = merchant.snapshot
     is_connected = merchant.state == merchant_pb2.MERCHANT_STATE_CONNECTED
@@ -133,7 +133,7 @@ def _snapshot(
         payouts_enabled=seen.payouts_enabled and is_connected,
         details_submitted=seen.details_submitted,
         disabled_reason=seen.requirements.disabled_reason,
-        country_code=seen.country,
+        country_code=seen.country_code,
         external_account_errored=any(
             item.state == merchant_pb2.EXTERNAL_ACCOUNT_STATE_ERRORED
             for item in seen.external_accounts
@@ -156,7 +156,7 @@ def _snapshot(
     )
     return AccountSnapshot(
         connected_account_id=account.connected_account_id,
-        stripe_account=merchant.corridor,
+        corridor=merchant.corridor,
         gateway_merchant_id=merchant.merchant_id,
         content=content,
         fetch_time=to_datetime(seen.fetch_time),
@@ -183,8 +183,8 @@ def _lists(
         past_due=said.past_due,
         eventually_due=said.eventually_due,
         pending_verification=said.pending_verification,
-        deadline_time=to_datetime(said.current_deadline)
-        if said.HasField("current_deadline")
+        deadline_time=to_datetime(said.current_deadline_time)
+        if said.HasField("current_deadline_time")
         else None,
         alternatives=[
             (item.original_fields_due, item.alternative_fields_due) for item in said.alternatives
@@ -197,7 +197,7 @@ def _tax_id(said: merchant_tax_pb2.TaxId, account: AccountReference) -> TaxId:
     return TaxId(
         type=said.kind,
         masked_value=mask(said.value),
-        country_code=said.country,
+        country_code=said.country_code,
         verification=_VERIFICATION.get(said.verification_state, "UNSPECIFIED"),
         format=tax_id_format(said.kind, said.value),
         name_agrees=names_agree(

@@ -7,15 +7,15 @@ from compliance.wire_time import to_timestamp
 
 _STATES = dict(enumerate(pb.RequirementState.values()))
 _TAX_STATE_PREFIX = "TAX_SETTINGS_STATE_"
-_VERIFICATION_PREFIX = "TAX_ID_VERIFICATION_"
+_VERIFICATION_PREFIX = "TAX_ID_VERIFICATION_STATE_"
 _FORMAT_PREFIX = "TAX_ID_FORMAT_"
 
 
 def snapshot_message(subject_id: str, snapshot: AccountSnapshot) -> pb.AccountSnapshot:
     content = snapshot.content
     return pb.AccountSnapshot(
-        subject_id=subject_id,
-        stripe_account=snapshot.stripe_account,
+        merchant_id=subject_id,
+        corridor=snapshot.corridor,
         connected_account_id=snapshot.connected_account_id,
         charges_enabled=content.charges_enabled,
         payouts_enabled=content.payouts_enabled,
@@ -54,16 +54,18 @@ def requirement_message(item: Requirement) -> pb.Requirement:
 def tax_message(subject_id: str, snapshot: AccountSnapshot) -> pb.TaxStatus:
     content = snapshot.content
     return pb.TaxStatus(
-        subject_id=subject_id,
+        merchant_id=subject_id,
         ready=content.tax_settings_state == "ACTIVE",
         settings_state=pb.TaxSettingsState.Value(_TAX_STATE_PREFIX + content.tax_settings_state),
         missing_fields=content.tax_missing_fields,
         tax_ids=[
             pb.TaxId(
-                type=item.type,
+                kind=item.type,
                 masked_value=item.masked_value,
                 country_code=item.country_code,
-                verification=pb.TaxIdVerification.Value(_VERIFICATION_PREFIX + item.verification),
+                verification_state=pb.TaxIdVerificationState.Value(
+                    _VERIFICATION_PREFIX + item.verification
+                ),
                 format=pb.TaxIdFormat.Value(_FORMAT_PREFIX + item.format),
                 name_agrees=item.name_agrees,
             )

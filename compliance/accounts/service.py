@@ -35,16 +35,16 @@ class RequirementService(RequirementServiceServicer):
     async def GetAccountSnapshot(
         self, request: pb.GetAccountSnapshotRequest, _context: Any
     ) -> pb.GetAccountSnapshotResponse:
-        snapshot = await self._stored(request.subject_id)
+        snapshot = await self._stored(request.merchant_id)
         return pb.GetAccountSnapshotResponse(
-            snapshot=snapshot_message(request.subject_id, snapshot)
+            snapshot=snapshot_message(request.merchant_id, snapshot)
         )
 
     async def RefreshAccountSnapshot(
         self, request: pb.RefreshAccountSnapshotRequest, _context: Any
     ) -> pb.RefreshAccountSnapshotResponse:
         async with self._engine.connect() as connection:
-            linked = await _linked(connection, request.subject_id)
+            linked = await _linked(connection, request.merchant_id)
         left = deadline.remaining()
         timeout = FETCH_TIMEOUT_SECONDS if left is None else min(FETCH_TIMEOUT_SECONDS, left)
         try:
@@ -52,7 +52,7 @@ class RequirementService(RequirementServiceServicer):
         except AccountUnavailableError as error:
             raise gateway_unavailable() from error
         return pb.RefreshAccountSnapshotResponse(
-            snapshot=snapshot_message(request.subject_id, snapshot)
+            snapshot=snapshot_message(request.merchant_id, snapshot)
         )
 
     async def ListRequirements(
@@ -63,8 +63,8 @@ class RequirementService(RequirementServiceServicer):
         async with self._engine.connect() as connection:
             found = await store.list_requirements(
                 connection,
-                subject_id=request.subject_id,
-                minimum_severity=request.minimum_state or EVENTUALLY_DUE,
+                subject_id=request.merchant_id,
+                minimum_severity=request.min_state or EVENTUALLY_DUE,
                 due_before=to_datetime(request.due_before_time)
                 if request.HasField("due_before_time")
                 else None,
@@ -74,7 +74,7 @@ class RequirementService(RequirementServiceServicer):
         page = found[:size]
         response = pb.ListRequirementsResponse(
             requirements=[
-                pb.DueRequirement(subject_id=subject_id, requirement=requirement_message(item))
+                pb.DueRequirement(merchant_id=subject_id, requirement=requirement_message(item))
                 for subject_id, _, item in page
             ]
         )
@@ -89,8 +89,8 @@ class RequirementService(RequirementServiceServicer):
     async def GetTaxStatus(
         self, request: pb.GetTaxStatusRequest, _context: Any
     ) -> pb.GetTaxStatusResponse:
-        snapshot = await self._stored(request.subject_id)
-        return pb.GetTaxStatusResponse(tax_status=tax_message(request.subject_id, snapshot))
+        snapshot = await self._stored(request.merchant_id)
+        return pb.GetTaxStatusResponse(tax_status=tax_message(request.merchant_id, snapshot))
 
     async def _stored(self, subject_id: str) -> AccountSnapshot:
         async with self._engine.connect() as connection:

@@ -63,7 +63,7 @@ class AccountSnapshot:
     """A content and when it was last seen to hold."""
 
     connected_account_id: str
-    stripe_account: str
+    corridor: str
     gateway_merchant_id: str
     content: AccountContent
     fetch_time: datetime
@@ -72,7 +72,7 @@ class AccountSnapshot:
         """What the rules look at; the hash is the content's, which is stored beside it."""
         content = self.content
         return AccountFacts(
-            stripe_account=self.stripe_account,
+            corridor=self.corridor,
             connected_account_id=self.connected_account_id,
             charges_enabled=content.charges_enabled,
             payouts_enabled=content.payouts_enabled,

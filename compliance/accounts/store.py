@@ -24,7 +24,7 @@ class LinkedAccount:
     """A merchant's account, as much as fetching it needs."""
 
     subject_id: str
-    stripe_account: str
+    corridor: str
     connected_account_id: str
     gateway_merchant_id: str
     legal_name: str
@@ -47,7 +47,7 @@ async def store_snapshot(
         .on_conflict_do_nothing()
     )
     values = {
-        "stripe_account": snapshot.stripe_account,
+        "corridor": snapshot.corridor,
         "gateway_merchant_id": snapshot.gateway_merchant_id,
         "content_hash": content_hash,
         "fetch_time": snapshot.fetch_time,
@@ -107,7 +107,7 @@ def snapshot_of(row: RowMapping) -> AccountSnapshot:
     """The snapshot of a row of `account_latest` with its content."""
     return AccountSnapshot(
         connected_account_id=row["connected_account_id"],
-        stripe_account=row["stripe_account"],
+        corridor=row["corridor"],
         gateway_merchant_id=row["gateway_merchant_id"],
         content=build(row["content"], AccountContent),
         fetch_time=row["fetch_time"],
@@ -172,7 +172,7 @@ def _linked() -> Any:
     return (
         select(
             SUBJECT.c.subject_id,
-            SUBJECT.c.stripe_account,
+            SUBJECT.c.corridor,
             SUBJECT.c.connected_account_id,
             SUBJECT.c.legal_name,
             SUBJECT.c.entity_kind,
@@ -191,7 +191,7 @@ def _linked() -> Any:
 def _linked_of(row: Any) -> LinkedAccount:
     return LinkedAccount(
         subject_id=row["subject_id"],
-        stripe_account=row["stripe_account"],
+        corridor=row["corridor"],
         connected_account_id=row["connected_account_id"],
         gateway_merchant_id=row["gateway_merchant_id"] or "",
         legal_name=row["legal_name"],

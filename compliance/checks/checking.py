@@ -108,7 +108,7 @@ class Checking:
         if timeout <= 0:
             return account
         async with self._engine.connect() as connection:
-            linked = await linked_account(connection, asked.merchant_subject_id)
+            linked = await linked_account(connection, asked.merchant_id)
         if linked is None:
             return account
         try:

@@ -23,7 +23,7 @@ class DecisionRecord:
     kind: str
     request_id: str
     reference_id: str
-    merchant_subject_id: str
+    merchant_id: str
     verdict: str
     findings: tuple[Finding, ...]
     evidence: tuple[Evidence, ...]
@@ -48,7 +48,7 @@ def decide(
         kind=facts.kind.value,
         request_id=request_id,
         reference_id=reference_id,
-        merchant_subject_id=facts.merchant_subject_id,
+        merchant_id=facts.merchant_id,
         verdict=verdict_of(findings).name,
         findings=findings,
         evidence=evidence_of(facts, policy),

@@ -35,9 +35,9 @@ def evidence_of(facts: CheckFacts, policy: Policy) -> tuple[Evidence, ...]:
 
 def _subjects(facts: CheckFacts) -> Iterator[Evidence]:
     if facts.merchant is None:
-        yield _missing("MERCHANT", facts.merchant_subject_id)
-    if facts.customer is None and facts.customer_subject_id:
-        yield _missing("CUSTOMER", facts.customer_subject_id)
+        yield _missing("MERCHANT", facts.merchant_id)
+    if facts.customer is None and facts.customer_id:
+        yield _missing("CUSTOMER", facts.customer_id)
     for subject in facts.subjects:
         yield _piece(
             facts, subject.role, FRESH, subject.subject_id, subject.revision, subject.update_time

@@ -47,7 +47,7 @@ class SubjectFacts:
     kyc_state: str
     kyc_expire_time: datetime | None
     country_code: str
-    stripe_account: str
+    corridor: str
     connected_account_id: str
     revision: int
     profile_revision: int
@@ -90,7 +90,7 @@ class TaxIdFacts:
 class AccountFacts:
     """A connected account as the gateway last saw it at Stripe."""
 
-    stripe_account: str
+    corridor: str
     connected_account_id: str
     charges_enabled: bool
     payouts_enabled: bool
@@ -118,11 +118,11 @@ class CheckFacts:
     """Everything that the rules may look at. Amounts are minor units of the currency."""
 
     kind: CheckKind
-    merchant_subject_id: str
-    customer_subject_id: str
+    merchant_id: str
+    customer_id: str
     currency_code: str
     amount_minor: int
-    stripe_account: str
+    corridor: str
     connected_account_id: str
     country_codes: tuple[str, ...]
     merchant: SubjectFacts | None

@@ -31,11 +31,11 @@ class CheckInput:
     kind: CheckKind
     request_id: str
     reference_id: str
-    merchant_subject_id: str
-    customer_subject_id: str
+    merchant_id: str
+    customer_id: str
     currency_code: str
     amount_minor: int
-    stripe_account: str
+    corridor: str
     connected_account_id: str
     country_codes: tuple[str, ...]
 
@@ -60,11 +60,11 @@ class LoadedFacts:
         owners = self._in_role(Role.OWNER)
         return CheckFacts(
             kind=asked.kind,
-            merchant_subject_id=asked.merchant_subject_id,
-            customer_subject_id=asked.customer_subject_id,
+            merchant_id=asked.merchant_id,
+            customer_id=asked.customer_id,
             currency_code=asked.currency_code,
             amount_minor=asked.amount_minor,
-            stripe_account=asked.stripe_account,
+            corridor=asked.corridor,
             connected_account_id=asked.connected_account_id,
             country_codes=asked.country_codes,
             merchant=self.merchant,
@@ -87,8 +87,8 @@ async def load_facts(connections: Connections, asked: CheckInput) -> LoadedFacts
         {
             "kind": asked.kind.value,
             "request_id": asked.request_id,
-            "merchant_subject_id": asked.merchant_subject_id,
-            "customer_subject_id": asked.customer_subject_id,
+            "merchant_id": asked.merchant_id,
+            "customer_id": asked.customer_id,
             "connected_account_id": asked.connected_account_id,
             "max_owners": MAX_OWNERS + 1,
         },

@@ -33,7 +33,7 @@ class LoggedDecision:
     def to_unread_message(self) -> pb.Decision:
         """What is known of a decision whose record cannot be read: which one it is, no verdict."""
         return pb.Decision(
-            decision_id=self.decision_id,
+            id=self.decision_id,
             sequence=self.place.sequence,
             hash=self.place.hash,
             previous_hash=self.place.previous_hash,
@@ -44,13 +44,13 @@ def decision_message(record: DecisionRecord, place: Place) -> pb.Decision:
     """The decision as clients see it."""
     facts = record.facts
     return pb.Decision(
-        decision_id=record.decision_id,
+        id=record.decision_id,
         sequence=place.sequence,
         kind=pb.DecisionKind.Value(_DECISION_KIND_PREFIX + record.kind),
         request_id=record.request_id,
         reference_id=record.reference_id,
-        merchant_subject_id=record.merchant_subject_id,
-        customer_subject_id=facts.customer_subject_id,
+        merchant_id=record.merchant_id,
+        customer_id=facts.customer_id,
         amount=Money(currency_code=facts.currency_code, minor_units=facts.amount_minor),
         verdict=pb.Verdict.Value(_VERDICT_PREFIX + record.verdict),
         reasons=[reason_message(finding) for finding in record.findings],
@@ -93,6 +93,6 @@ def _evidence_message(piece: Evidence) -> pb.Evidence:
         state=pb.EvidenceState.Value(_EVIDENCE_STATE_PREFIX + piece.state),
         about=piece.about,
         version=piece.version,
-        observed_time=to_timestamp(piece.observed_time),
+        observe_time=to_timestamp(piece.observed_time),
         age=None if piece.age is None else to_duration(piece.age),
     )

@@ -8,10 +8,10 @@ Age is counted against `as_of`; a limit holds up to and including its value.
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
+from compliance.checks.connected_account import account_findings
 from compliance.checks.facts import CheckFacts, CheckKind, Role, SubjectFacts
 from compliance.checks.findings import Code, Finding, Verdict
 from compliance.checks.policy import Policy
-from compliance.checks.stripe_account import account_findings
 
 # Evidence from further in the future than clocks differ is no evidence.
 MAX_CLOCK_SKEW = timedelta(minutes=1)
@@ -52,11 +52,9 @@ def is_too_old(observed: datetime, as_of: datetime, max_age: timedelta) -> bool:
 def subjects_are_known(facts: CheckFacts, _policy: Policy) -> Iterator[Finding]:
     """Who is unknown, or is not what it is asked for as, waits for a person."""
     if facts.merchant is None or facts.merchant.kind != Role.MERCHANT:
-        yield Finding(Code.MERCHANT_UNKNOWN, facts.merchant_subject_id)
-    if facts.customer_subject_id and (
-        facts.customer is None or facts.customer.kind != Role.CUSTOMER
-    ):
-        yield Finding(Code.CUSTOMER_UNKNOWN, facts.customer_subject_id)
+        yield Finding(Code.MERCHANT_UNKNOWN, facts.merchant_id)
+    if facts.customer_id and (facts.customer is None or facts.customer.kind != Role.CUSTOMER):
+        yield Finding(Code.CUSTOMER_UNKNOWN, facts.customer_id)
 
 
 def subjects_belong_together(facts: CheckFacts, _policy: Policy) -> Iterator[Finding]:
@@ -65,9 +63,9 @@ def subjects_belong_together(facts: CheckFacts, _policy: Policy) -> Iterator[Fin
     if merchant is not None:
         if facts.connected_account_id not in ("", merchant.connected_account_id):
             yield Finding(Code.SUBJECT_MISMATCH, merchant.subject_id, "connected account")
-        if merchant.connected_account_id and merchant.stripe_account != facts.stripe_account:
+        if merchant.connected_account_id and merchant.corridor != facts.corridor:
             yield Finding(Code.SUBJECT_MISMATCH, merchant.subject_id, "Stripe account")
-    if customer is not None and customer.parent_subject_id not in ("", facts.merchant_subject_id):
+    if customer is not None and customer.parent_subject_id not in ("", facts.merchant_id):
         yield Finding(Code.SUBJECT_MISMATCH, customer.subject_id, "customer of another merchant")
 
 
@@ -121,7 +119,7 @@ def lists_are_fresh(facts: CheckFacts, policy: Policy) -> Iterator[Finding]:
 def subjects_are_screened(facts: CheckFacts, _policy: Policy) -> Iterator[Finding]:
     """Every subject as it is now was compared with every list in use, and nothing is open."""
     if facts.owners_truncated:
-        yield Finding(Code.SCREENING_PENDING, facts.merchant_subject_id, "too many owners")
+        yield Finding(Code.SCREENING_PENDING, facts.merchant_id, "too many owners")
     for subject in facts.subjects:
         if subject.confirmed_match_ids:
             yield Finding(
@@ -156,10 +154,10 @@ def account_is_in_order(facts: CheckFacts, policy: Policy) -> Iterator[Finding]:
         return
     account = facts.account
     if account is None or account.connected_account_id != expected:
-        yield Finding(Code.SNAPSHOT_MISSING, facts.merchant_subject_id, expected)
+        yield Finding(Code.SNAPSHOT_MISSING, facts.merchant_id, expected)
         return
     if is_too_old(account.fetch_time, facts.as_of, policy.snapshot_max_age):
-        yield Finding(Code.SNAPSHOT_STALE, facts.merchant_subject_id, expected)
+        yield Finding(Code.SNAPSHOT_STALE, facts.merchant_id, expected)
     yield from account_findings(account, facts.kind, facts.as_of, policy.requirement_notice)
 
 
@@ -175,7 +173,7 @@ def amount_is_within_limits(facts: CheckFacts, policy: Policy) -> Iterator[Findi
         yield Finding(Code.AMOUNT_OVER_MAXIMUM, "", f"{limits.deny_over_minor}")
     if facts.amount_minor > limits.review_over_minor:
         yield Finding(Code.AMOUNT_OVER_REVIEW_LIMIT, "", f"{limits.review_over_minor}")
-    if not facts.customer_subject_id and facts.amount_minor > limits.guest_review_over_minor:
+    if not facts.customer_id and facts.amount_minor > limits.guest_review_over_minor:
         yield Finding(Code.PAYER_UNIDENTIFIED, "", f"{limits.guest_review_over_minor}")
 
 

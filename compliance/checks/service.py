@@ -46,11 +46,11 @@ class ComplianceService(ComplianceServiceServicer):
             kind=CheckKind.PAYMENT,
             request_id=request.request_id,
             reference_id=request.payment_id,
-            merchant_subject_id=request.merchant_subject_id,
-            customer_subject_id=request.customer_subject_id,
+            merchant_id=request.merchant_id,
+            customer_id=request.customer_id,
             currency_code=request.amount.currency_code,
             amount_minor=request.amount.minor_units,
-            stripe_account=request.stripe_account,
+            corridor=request.corridor,
             connected_account_id=request.connected_account_id,
             country_codes=_countries(request),
         )
@@ -90,7 +90,7 @@ class DecisionService(DecisionServiceServicer):
         position = self._tokens.decode(request)
         size = clamp_page_size(request.page_size, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
         filters = {
-            "merchant_subject_id": request.merchant_subject_id,
+            "merchant_id": request.merchant_id,
             "reference_id": request.reference_id,
             "verdict": verdict_word(request.verdict) if request.verdict else "",
             "kind": kind_word(request.kind) if request.kind else "",
@@ -99,11 +99,11 @@ class DecisionService(DecisionServiceServicer):
             found = await decision_store.list_decisions(
                 connection,
                 {name: value for name, value in filters.items() if value},
-                from_us=microseconds(to_datetime(request.from_time))
-                if request.HasField("from_time")
+                from_us=microseconds(to_datetime(request.start_record_time))
+                if request.HasField("start_record_time")
                 else None,
-                until_us=microseconds(to_datetime(request.until_time))
-                if request.HasField("until_time")
+                until_us=microseconds(to_datetime(request.end_record_time))
+                if request.HasField("end_record_time")
                 else None,
                 before_sequence=int(position[0]) if position else None,
                 limit=size + 1,
@@ -140,7 +140,7 @@ class DecisionService(DecisionServiceServicer):
     ) -> decision_service_pb2.VerifyDecisionsResponse:
         limit = clamp_page_size(request.limit, DEFAULT_VERIFY_LIMIT, MAX_VERIFY_LIMIT)
         async with self._engine.connect() as connection:
-            found = await decision_store.verify(connection, request.from_sequence or 1, limit)
+            found = await decision_store.verify(connection, request.first_sequence or 1, limit)
         return decision_service_pb2.VerifyDecisionsResponse(
             valid=found.first_broken == 0,
             first_broken_sequence=found.first_broken,
@@ -157,11 +157,11 @@ def _movement(
         kind=kind,
         request_id=request.request_id,
         reference_id=reference_id,
-        merchant_subject_id=request.merchant_subject_id,
-        customer_subject_id="",
+        merchant_id=request.merchant_id,
+        customer_id="",
         currency_code=request.amount.currency_code,
         amount_minor=request.amount.minor_units,
-        stripe_account=request.stripe_account,
+        corridor=request.corridor,
         connected_account_id=request.connected_account_id,
         country_codes=(),
     )

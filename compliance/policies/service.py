@@ -63,9 +63,9 @@ def _message(stored: StoredPolicy) -> policy_pb2.PolicyVersion:
             limits=[
                 policy_pb2.CurrencyLimits(
                     currency_code=limits.currency_code,
-                    review_over_minor_units=limits.review_over_minor,
-                    deny_over_minor_units=limits.deny_over_minor,
-                    guest_review_over_minor_units=limits.guest_review_over_minor,
+                    review_over_minor=limits.review_over_minor,
+                    deny_over_minor=limits.deny_over_minor,
+                    guest_review_over_minor=limits.guest_review_over_minor,
                 )
                 for limits in policy.limits
             ],

@@ -9,7 +9,7 @@ from compliance.v1 import screening_pb2 as pb
 from compliance.wire_time import to_timestamp
 
 _LIST_PREFIX = "SANCTIONS_LIST_"
-_VERSION_PREFIX = "LIST_VERSION_STATE_"
+_VERSION_PREFIX = "SANCTIONS_LIST_VERSION_STATE_"
 _MATCH_PREFIX = "MATCH_STATE_"
 
 
@@ -25,11 +25,11 @@ def state_word(value: "pb.MatchState.ValueType") -> str:
     return pb.MatchState.Name(value).removeprefix(_MATCH_PREFIX)
 
 
-def version_message(version: ListVersion) -> pb.ListVersion:
-    return pb.ListVersion(
+def version_message(version: ListVersion) -> pb.SanctionsListVersion:
+    return pb.SanctionsListVersion(
         list=list_enum(version.list),
         version=version.version,
-        state=pb.ListVersionState.Value(_VERSION_PREFIX + version.state),
+        state=pb.SanctionsListVersionState.Value(_VERSION_PREFIX + version.state),
         checksum=version.checksum,
         entry_count=version.entry_count,
         added_count=version.added_count,
@@ -43,7 +43,7 @@ def version_message(version: ListVersion) -> pb.ListVersion:
 
 def match_message(match: Match) -> pb.Match:
     return pb.Match(
-        match_id=match.match_id,
+        id=match.match_id,
         subject_id=match.subject_id,
         list=list_enum(match.list),
         entry_id=match.entry_id,

@@ -65,9 +65,9 @@ class ScreeningService(ScreeningServiceServicer):
                 )
         return response
 
-    async def ListListVersions(
-        self, request: pb.ListListVersionsRequest, _context: Any
-    ) -> pb.ListListVersionsResponse:
+    async def ListSanctionsListVersions(
+        self, request: pb.ListSanctionsListVersionsRequest, _context: Any
+    ) -> pb.ListSanctionsListVersionsResponse:
         position = self._tokens.decode(request)
         size = clamp_page_size(request.page_size, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
         async with self._engine.connect() as connection:
@@ -78,7 +78,7 @@ class ScreeningService(ScreeningServiceServicer):
                 limit=size + 1,
             )
         page = found[:size]
-        return pb.ListListVersionsResponse(
+        return pb.ListSanctionsListVersionsResponse(
             versions=[version_message(version) for version in page],
             next_page_token=self._tokens.encode(request, [page[-1].version])
             if len(found) > size
@@ -94,7 +94,7 @@ class ScreeningService(ScreeningServiceServicer):
     async def ScreenName(
         self, request: pb.ScreenNameRequest, _context: Any
     ) -> pb.ScreenNameResponse:
-        subject = request.subject
+        subject = request.screened_name
         person = ScreenedPerson(
             names=(subject.name,),
             is_person=subject.entity_kind == subject_pb2.ENTITY_KIND_INDIVIDUAL,

@@ -209,8 +209,8 @@ def _account_values(
     request: pb.CreateSubjectRequest | pb.UpdateSubjectRequest,
 ) -> dict[str, str | None]:
     if not request.HasField("account"):
-        return {"stripe_account": None, "connected_account_id": None}
+        return {"corridor": None, "connected_account_id": None}
     return {
-        "stripe_account": request.account.stripe_account,
+        "corridor": request.account.corridor,
         "connected_account_id": request.account.connected_account_id,
     }

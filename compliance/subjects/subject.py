@@ -27,7 +27,7 @@ class Subject:
     birth_date: str
     country_code: str
     parent_subject_id: str | None
-    stripe_account: str | None
+    corridor: str | None
     connected_account_id: str | None
     state: str
     kyc_state: str
@@ -60,7 +60,7 @@ class Subject:
             ),
             parent_subject_id=self.parent_subject_id or "",
             account=pb.AccountLink(
-                stripe_account=self.stripe_account or "",
+                corridor=self.corridor or "",
                 connected_account_id=self.connected_account_id,
             )
             if self.connected_account_id

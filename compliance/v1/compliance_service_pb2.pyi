@@ -26,10 +26,10 @@ class CheckPaymentRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PAYMENT_ID_FIELD_NUMBER: _builtins.int
-    MERCHANT_SUBJECT_ID_FIELD_NUMBER: _builtins.int
-    CUSTOMER_SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    MERCHANT_ID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
-    STRIPE_ACCOUNT_FIELD_NUMBER: _builtins.int
+    CORRIDOR_FIELD_NUMBER: _builtins.int
     CONNECTED_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     BILLING_COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     PAYMENT_METHOD_COUNTRY_CODE_FIELD_NUMBER: _builtins.int
@@ -40,15 +40,15 @@ class CheckPaymentRequest(_message.Message):
     """
     payment_id: _builtins.str
     """Required, 1..128 bytes of [A-Za-z0-9_.:-]. The payment's id at the gateway."""
-    merchant_subject_id: _builtins.str
+    merchant_id: _builtins.str
     """Required, 1..64 bytes of [A-Za-z0-9_-]. The merchant that is to receive the money. One that
     is unknown leads to REVIEW.
     """
-    customer_subject_id: _builtins.str
+    customer_id: _builtins.str
     """Optional, at most 64 bytes of [A-Za-z0-9_-]. The customer that pays; empty for a guest. One
     that is given but unknown leads to REVIEW.
     """
-    stripe_account: _builtins.str
+    corridor: _builtins.str
     """Required, 1..64 bytes of [A-Za-z0-9_.:-]. The gateway's name of the Stripe account (the
     corridor) that is to charge.
     """
@@ -71,10 +71,10 @@ class CheckPaymentRequest(_message.Message):
         *,
         request_id: _builtins.str = ...,
         payment_id: _builtins.str = ...,
-        merchant_subject_id: _builtins.str = ...,
-        customer_subject_id: _builtins.str = ...,
+        merchant_id: _builtins.str = ...,
+        customer_id: _builtins.str = ...,
         amount: _money_pb2.Money | None = ...,
-        stripe_account: _builtins.str = ...,
+        corridor: _builtins.str = ...,
         connected_account_id: _builtins.str = ...,
         billing_country_code: _builtins.str = ...,
         payment_method_country_code: _builtins.str = ...,
@@ -82,7 +82,7 @@ class CheckPaymentRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "billing_country_code", b"billing_country_code", "connected_account_id", b"connected_account_id", "customer_subject_id", b"customer_subject_id", "merchant_subject_id", b"merchant_subject_id", "network_country_code", b"network_country_code", "payment_id", b"payment_id", "payment_method_country_code", b"payment_method_country_code", "request_id", b"request_id", "stripe_account", b"stripe_account"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "billing_country_code", b"billing_country_code", "connected_account_id", b"connected_account_id", "corridor", b"corridor", "customer_id", b"customer_id", "merchant_id", b"merchant_id", "network_country_code", b"network_country_code", "payment_id", b"payment_id", "payment_method_country_code", b"payment_method_country_code", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -120,17 +120,17 @@ class CheckTransferRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TRANSFER_ID_FIELD_NUMBER: _builtins.int
-    MERCHANT_SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    MERCHANT_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
-    STRIPE_ACCOUNT_FIELD_NUMBER: _builtins.int
+    CORRIDOR_FIELD_NUMBER: _builtins.int
     CONNECTED_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Required, 1..128 bytes of [A-Za-z0-9_.:-], kept for good. See CheckPaymentRequest."""
     transfer_id: _builtins.str
     """Required, 1..128 bytes of [A-Za-z0-9_.:-]. The transfer's id at the gateway."""
-    merchant_subject_id: _builtins.str
+    merchant_id: _builtins.str
     """Required, 1..64 bytes of [A-Za-z0-9_-]. The merchant that is to receive the money."""
-    stripe_account: _builtins.str
+    corridor: _builtins.str
     """Required, 1..64 bytes of [A-Za-z0-9_.:-]. The Stripe account that is to transfer."""
     connected_account_id: _builtins.str
     """Optional, at most 128 bytes of [A-Za-z0-9_]. The connected account that is to receive; empty
@@ -145,14 +145,14 @@ class CheckTransferRequest(_message.Message):
         *,
         request_id: _builtins.str = ...,
         transfer_id: _builtins.str = ...,
-        merchant_subject_id: _builtins.str = ...,
+        merchant_id: _builtins.str = ...,
         amount: _money_pb2.Money | None = ...,
-        stripe_account: _builtins.str = ...,
+        corridor: _builtins.str = ...,
         connected_account_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "connected_account_id", b"connected_account_id", "merchant_subject_id", b"merchant_subject_id", "request_id", b"request_id", "stripe_account", b"stripe_account", "transfer_id", b"transfer_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "connected_account_id", b"connected_account_id", "corridor", b"corridor", "merchant_id", b"merchant_id", "request_id", b"request_id", "transfer_id", b"transfer_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -190,17 +190,17 @@ class CheckPayoutRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PAYOUT_ID_FIELD_NUMBER: _builtins.int
-    MERCHANT_SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    MERCHANT_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
-    STRIPE_ACCOUNT_FIELD_NUMBER: _builtins.int
+    CORRIDOR_FIELD_NUMBER: _builtins.int
     CONNECTED_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Required, 1..128 bytes of [A-Za-z0-9_.:-], kept for good. See CheckPaymentRequest."""
     payout_id: _builtins.str
     """Required, 1..128 bytes of [A-Za-z0-9_.:-]. The payout's id at the gateway."""
-    merchant_subject_id: _builtins.str
+    merchant_id: _builtins.str
     """Required, 1..64 bytes of [A-Za-z0-9_-]. The merchant that is to be paid out."""
-    stripe_account: _builtins.str
+    corridor: _builtins.str
     """Required, 1..64 bytes of [A-Za-z0-9_.:-]. The Stripe account that is to pay out."""
     connected_account_id: _builtins.str
     """Optional, at most 128 bytes of [A-Za-z0-9_]. The connected account that is to pay out; empty
@@ -215,14 +215,14 @@ class CheckPayoutRequest(_message.Message):
         *,
         request_id: _builtins.str = ...,
         payout_id: _builtins.str = ...,
-        merchant_subject_id: _builtins.str = ...,
+        merchant_id: _builtins.str = ...,
         amount: _money_pb2.Money | None = ...,
-        stripe_account: _builtins.str = ...,
+        corridor: _builtins.str = ...,
         connected_account_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "connected_account_id", b"connected_account_id", "merchant_subject_id", b"merchant_subject_id", "payout_id", b"payout_id", "request_id", b"request_id", "stripe_account", b"stripe_account"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "connected_account_id", b"connected_account_id", "corridor", b"corridor", "merchant_id", b"merchant_id", "payout_id", b"payout_id", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

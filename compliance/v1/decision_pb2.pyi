@@ -390,7 +390,7 @@ class Evidence(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     ABOUT_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
-    OBSERVED_TIME_FIELD_NUMBER: _builtins.int
+    OBSERVE_TIME_FIELD_NUMBER: _builtins.int
     AGE_FIELD_NUMBER: _builtins.int
     kind: Global___EvidenceKind.ValueType
     """The kind of evidence."""
@@ -401,12 +401,12 @@ class Evidence(_message.Message):
     version: _builtins.str
     """Which version of it was used; see the kind. Empty if missing."""
     @_builtins.property
-    def observed_time(self) -> _timestamp_pb2.Timestamp:
+    def observe_time(self) -> _timestamp_pb2.Timestamp:
         """When it was true: fetched, changed, loaded or screened. Unset if missing."""
 
     @_builtins.property
     def age(self) -> _duration_pb2.Duration:
-        """The decision's as_of_time minus observed_time, never negative. Unset if missing."""
+        """The decision's as_of_time minus observe_time, never negative. Unset if missing."""
 
     def __init__(
         self,
@@ -415,12 +415,12 @@ class Evidence(_message.Message):
         state: Global___EvidenceState.ValueType = ...,
         about: _builtins.str = ...,
         version: _builtins.str = ...,
-        observed_time: _timestamp_pb2.Timestamp | None = ...,
+        observe_time: _timestamp_pb2.Timestamp | None = ...,
         age: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "observed_time", b"observed_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "observe_time", b"observe_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "age", b"age", "kind", b"kind", "observed_time", b"observed_time", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "age", b"age", "kind", b"kind", "observe_time", b"observe_time", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -432,13 +432,13 @@ class Decision(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    DECISION_ID_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     REFERENCE_ID_FIELD_NUMBER: _builtins.int
-    MERCHANT_SUBJECT_ID_FIELD_NUMBER: _builtins.int
-    CUSTOMER_SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    MERCHANT_ID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
@@ -448,7 +448,7 @@ class Decision(_message.Message):
     RECORD_TIME_FIELD_NUMBER: _builtins.int
     HASH_FIELD_NUMBER: _builtins.int
     PREVIOUS_HASH_FIELD_NUMBER: _builtins.int
-    decision_id: _builtins.str
+    id: _builtins.str
     """Made by the server."""
     sequence: _builtins.int
     """The place in the log: 1, 2, 3 and so on without gaps."""
@@ -458,9 +458,9 @@ class Decision(_message.Message):
     """The request_id of the check."""
     reference_id: _builtins.str
     """The payment_id, transfer_id or payout_id of the check."""
-    merchant_subject_id: _builtins.str
+    merchant_id: _builtins.str
     """The merchant's subject id, as asked for."""
-    customer_subject_id: _builtins.str
+    customer_id: _builtins.str
     """The customer's subject id, as asked for; empty for transfers, payouts and guests."""
     verdict: Global___Verdict.ValueType
     """The worst verdict of the reasons; ALLOW without any."""
@@ -493,13 +493,13 @@ class Decision(_message.Message):
     def __init__(
         self,
         *,
-        decision_id: _builtins.str = ...,
+        id: _builtins.str = ...,
         sequence: _builtins.int = ...,
         kind: Global___DecisionKind.ValueType = ...,
         request_id: _builtins.str = ...,
         reference_id: _builtins.str = ...,
-        merchant_subject_id: _builtins.str = ...,
-        customer_subject_id: _builtins.str = ...,
+        merchant_id: _builtins.str = ...,
+        customer_id: _builtins.str = ...,
         amount: _money_pb2.Money | None = ...,
         verdict: Global___Verdict.ValueType = ...,
         reasons: _abc.Iterable[Global___Reason] | None = ...,
@@ -512,7 +512,7 @@ class Decision(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "as_of_time", b"as_of_time", "record_time", b"record_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "as_of_time", b"as_of_time", "customer_subject_id", b"customer_subject_id", "decision_id", b"decision_id", "evidence", b"evidence", "hash", b"hash", "kind", b"kind", "merchant_subject_id", b"merchant_subject_id", "policy_version", b"policy_version", "previous_hash", b"previous_hash", "reasons", b"reasons", "record_time", b"record_time", "reference_id", b"reference_id", "request_id", b"request_id", "sequence", b"sequence", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "as_of_time", b"as_of_time", "customer_id", b"customer_id", "evidence", b"evidence", "hash", b"hash", "id", b"id", "kind", b"kind", "merchant_id", b"merchant_id", "policy_version", b"policy_version", "previous_hash", b"previous_hash", "reasons", b"reasons", "record_time", b"record_time", "reference_id", b"reference_id", "request_id", b"request_id", "sequence", b"sequence", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

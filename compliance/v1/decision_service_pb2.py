@@ -26,7 +26,7 @@ from compliance.v1 import decision_pb2 as compliance_dot_v1_dot_decision__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$compliance/v1/decision_service.proto\x12\rcompliance.v1\x1a\x1c\x63ompliance/v1/decision.proto\x1a\x1fgoogle/protobuf/timestamp.proto\")\n\x12GetDecisionRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\"@\n\x13GetDecisionResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.compliance.v1.Decision\"\xa3\x02\n\x14ListDecisionsRequest\x12\x1b\n\x13merchant_subject_id\x18\x01 \x01(\t\x12\x14\n\x0creference_id\x18\x02 \x01(\t\x12\'\n\x07verdict\x18\x03 \x01(\x0e\x32\x16.compliance.v1.Verdict\x12)\n\x04kind\x18\x04 \x01(\x0e\x32\x1b.compliance.v1.DecisionKind\x12-\n\tfrom_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\"\\\n\x15ListDecisionsResponse\x12*\n\tdecisions\x18\x01 \x03(\x0b\x32\x17.compliance.v1.Decision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x15ReplayDecisionRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\"|\n\x16ReplayDecisionResponse\x12\x11\n\tidentical\x18\x01 \x01(\x08\x12\'\n\x07verdict\x18\x02 \x01(\x0e\x32\x16.compliance.v1.Verdict\x12&\n\x07reasons\x18\x03 \x03(\x0b\x32\x15.compliance.v1.Reason\">\n\x16VerifyDecisionsRequest\x12\x15\n\rfrom_sequence\x18\x01 \x01(\x03\x12\r\n\x05limit\x18\x02 \x01(\x05\"\x83\x01\n\x17VerifyDecisionsResponse\x12\r\n\x05valid\x18\x01 \x01(\x08\x12\x1d\n\x15\x66irst_broken_sequence\x18\x02 \x01(\x03\x12\x15\n\rlast_sequence\x18\x03 \x01(\x03\x12\x11\n\tlast_hash\x18\x04 \x01(\x0c\x12\x10\n\x08\x63omplete\x18\x05 \x01(\x08\x32\x84\x03\n\x0f\x44\x65\x63isionService\x12T\n\x0bGetDecision\x12!.compliance.v1.GetDecisionRequest\x1a\".compliance.v1.GetDecisionResponse\x12Z\n\rListDecisions\x12#.compliance.v1.ListDecisionsRequest\x1a$.compliance.v1.ListDecisionsResponse\x12]\n\x0eReplayDecision\x12$.compliance.v1.ReplayDecisionRequest\x1a%.compliance.v1.ReplayDecisionResponse\x12`\n\x0fVerifyDecisions\x12%.compliance.v1.VerifyDecisionsRequest\x1a&.compliance.v1.VerifyDecisionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$compliance/v1/decision_service.proto\x12\rcompliance.v1\x1a\x1c\x63ompliance/v1/decision.proto\x1a\x1fgoogle/protobuf/timestamp.proto\")\n\x12GetDecisionRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\"@\n\x13GetDecisionResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.compliance.v1.Decision\"\xa8\x02\n\x14ListDecisionsRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12\x14\n\x0creference_id\x18\x02 \x01(\t\x12\'\n\x07verdict\x18\x03 \x01(\x0e\x32\x16.compliance.v1.Verdict\x12)\n\x04kind\x18\x04 \x01(\x0e\x32\x1b.compliance.v1.DecisionKind\x12\x35\n\x11start_record_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x65nd_record_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\"\\\n\x15ListDecisionsResponse\x12*\n\tdecisions\x18\x01 \x03(\x0b\x32\x17.compliance.v1.Decision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x15ReplayDecisionRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\"|\n\x16ReplayDecisionResponse\x12\x11\n\tidentical\x18\x01 \x01(\x08\x12\'\n\x07verdict\x18\x02 \x01(\x0e\x32\x16.compliance.v1.Verdict\x12&\n\x07reasons\x18\x03 \x03(\x0b\x32\x15.compliance.v1.Reason\"?\n\x16VerifyDecisionsRequest\x12\x16\n\x0e\x66irst_sequence\x18\x01 \x01(\x03\x12\r\n\x05limit\x18\x02 \x01(\x05\"\x83\x01\n\x17VerifyDecisionsResponse\x12\r\n\x05valid\x18\x01 \x01(\x08\x12\x1d\n\x15\x66irst_broken_sequence\x18\x02 \x01(\x03\x12\x15\n\rlast_sequence\x18\x03 \x01(\x03\x12\x11\n\tlast_hash\x18\x04 \x01(\x0c\x12\x10\n\x08\x63omplete\x18\x05 \x01(\x08\x32\x84\x03\n\x0f\x44\x65\x63isionService\x12T\n\x0bGetDecision\x12!.compliance.v1.GetDecisionRequest\x1a\".compliance.v1.GetDecisionResponse\x12Z\n\rListDecisions\x12#.compliance.v1.ListDecisionsRequest\x1a$.compliance.v1.ListDecisionsResponse\x12]\n\x0eReplayDecision\x12$.compliance.v1.ReplayDecisionRequest\x1a%.compliance.v1.ReplayDecisionResponse\x12`\n\x0fVerifyDecisions\x12%.compliance.v1.VerifyDecisionsRequest\x1a&.compliance.v1.VerifyDecisionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,17 +38,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETDECISIONRESPONSE']._serialized_start=161
   _globals['_GETDECISIONRESPONSE']._serialized_end=225
   _globals['_LISTDECISIONSREQUEST']._serialized_start=228
-  _globals['_LISTDECISIONSREQUEST']._serialized_end=519
-  _globals['_LISTDECISIONSRESPONSE']._serialized_start=521
-  _globals['_LISTDECISIONSRESPONSE']._serialized_end=613
-  _globals['_REPLAYDECISIONREQUEST']._serialized_start=615
-  _globals['_REPLAYDECISIONREQUEST']._serialized_end=659
-  _globals['_REPLAYDECISIONRESPONSE']._serialized_start=661
-  _globals['_REPLAYDECISIONRESPONSE']._serialized_end=785
-  _globals['_VERIFYDECISIONSREQUEST']._serialized_start=787
-  _globals['_VERIFYDECISIONSREQUEST']._serialized_end=849
-  _globals['_VERIFYDECISIONSRESPONSE']._serialized_start=852
-  _globals['_VERIFYDECISIONSRESPONSE']._serialized_end=983
-  _globals['_DECISIONSERVICE']._serialized_start=986
-  _globals['_DECISIONSERVICE']._serialized_end=1374
+  _globals['_LISTDECISIONSREQUEST']._serialized_end=524
+  _globals['_LISTDECISIONSRESPONSE']._serialized_start=526
+  _globals['_LISTDECISIONSRESPONSE']._serialized_end=618
+  _globals['_REPLAYDECISIONREQUEST']._serialized_start=620
+  _globals['_REPLAYDECISIONREQUEST']._serialized_end=664
+  _globals['_REPLAYDECISIONRESPONSE']._serialized_start=666
+  _globals['_REPLAYDECISIONRESPONSE']._serialized_end=790
+  _globals['_VERIFYDECISIONSREQUEST']._serialized_start=792
+  _globals['_VERIFYDECISIONSREQUEST']._serialized_end=855
+  _globals['_VERIFYDECISIONSRESPONSE']._serialized_start=858
+  _globals['_VERIFYDECISIONSRESPONSE']._serialized_end=989
+  _globals['_DECISIONSERVICE']._serialized_start=992
+  _globals['_DECISIONSERVICE']._serialized_end=1380
 # @@protoc_insertion_point(module_scope)

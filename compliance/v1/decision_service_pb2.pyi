@@ -72,15 +72,15 @@ class ListDecisionsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    MERCHANT_SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    MERCHANT_ID_FIELD_NUMBER: _builtins.int
     REFERENCE_ID_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
-    FROM_TIME_FIELD_NUMBER: _builtins.int
-    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    START_RECORD_TIME_FIELD_NUMBER: _builtins.int
+    END_RECORD_TIME_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    merchant_subject_id: _builtins.str
+    merchant_id: _builtins.str
     """Optional. Only decisions about this merchant."""
     reference_id: _builtins.str
     """Optional. Only decisions about this payment, transfer or payout."""
@@ -93,28 +93,28 @@ class ListDecisionsRequest(_message.Message):
     page_token: _builtins.str
     """Empty for the first page, then the next_page_token of the page before."""
     @_builtins.property
-    def from_time(self) -> _timestamp_pb2.Timestamp:
+    def start_record_time(self) -> _timestamp_pb2.Timestamp:
         """Optional. Only decisions recorded at this time or later."""
 
     @_builtins.property
-    def until_time(self) -> _timestamp_pb2.Timestamp:
+    def end_record_time(self) -> _timestamp_pb2.Timestamp:
         """Optional. Only decisions recorded before this time."""
 
     def __init__(
         self,
         *,
-        merchant_subject_id: _builtins.str = ...,
+        merchant_id: _builtins.str = ...,
         reference_id: _builtins.str = ...,
         verdict: _decision_pb2.Verdict.ValueType = ...,
         kind: _decision_pb2.DecisionKind.ValueType = ...,
-        from_time: _timestamp_pb2.Timestamp | None = ...,
-        until_time: _timestamp_pb2.Timestamp | None = ...,
+        start_record_time: _timestamp_pb2.Timestamp | None = ...,
+        end_record_time: _timestamp_pb2.Timestamp | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "until_time", b"until_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_record_time", b"end_record_time", "start_record_time", b"start_record_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "kind", b"kind", "merchant_subject_id", b"merchant_subject_id", "page_size", b"page_size", "page_token", b"page_token", "reference_id", b"reference_id", "until_time", b"until_time", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_record_time", b"end_record_time", "kind", b"kind", "merchant_id", b"merchant_id", "page_size", b"page_size", "page_token", b"page_token", "reference_id", b"reference_id", "start_record_time", b"start_record_time", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -210,21 +210,21 @@ class VerifyDecisionsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    FROM_SEQUENCE_FIELD_NUMBER: _builtins.int
+    FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
-    from_sequence: _builtins.int
+    first_sequence: _builtins.int
     """The first sequence to verify; 0 stands for 1."""
     limit: _builtins.int
     """How many decisions to verify: 0 stands for 1,000; more than 10,000 is taken as 10,000."""
     def __init__(
         self,
         *,
-        from_sequence: _builtins.int = ...,
+        first_sequence: _builtins.int = ...,
         limit: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_sequence", b"from_sequence", "limit", b"limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_sequence", b"first_sequence", "limit", b"limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,19 +26,19 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63ompliance/v1/policy.proto\x12\rcompliance.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8e\x01\n\x0e\x43urrencyLimits\x12\x15\n\rcurrency_code\x18\x01 \x01(\t\x12\x1f\n\x17review_over_minor_units\x18\x02 \x01(\x03\x12\x1d\n\x15\x64\x65ny_over_minor_units\x18\x03 \x01(\x03\x12%\n\x1dguest_review_over_minor_units\x18\x04 \x01(\x03\"\xc9\x02\n\x0ePolicyDocument\x12 \n\x18prohibited_country_codes\x18\x01 \x03(\t\x12-\n\x06limits\x18\x02 \x03(\x0b\x32\x1d.compliance.v1.CurrencyLimits\x12\x33\n\x10snapshot_max_age\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rlist_warn_age\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0clist_max_age\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12requirement_notice\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fmatch_threshold\x18\x07 \x01(\x01\"\xfd\x01\n\rPolicyVersion\x12\x16\n\x0epolicy_version\x18\x01 \x01(\t\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.compliance.v1.PolicyState\x12/\n\x08\x64ocument\x18\x03 \x01(\x0b\x32\x1d.compliance.v1.PolicyDocument\x12\x14\n\x0c\x63ontent_hash\x18\x04 \x01(\x0c\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\ractivate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\\\n\x0bPolicyState\x12\x1c\n\x18POLICY_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12POLICY_STATE_DRAFT\x10\x01\x12\x17\n\x13POLICY_STATE_ACTIVE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63ompliance/v1/policy.proto\x12\rcompliance.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"|\n\x0e\x43urrencyLimits\x12\x15\n\rcurrency_code\x18\x01 \x01(\t\x12\x19\n\x11review_over_minor\x18\x02 \x01(\x03\x12\x17\n\x0f\x64\x65ny_over_minor\x18\x03 \x01(\x03\x12\x1f\n\x17guest_review_over_minor\x18\x04 \x01(\x03\"\xc9\x02\n\x0ePolicyDocument\x12 \n\x18prohibited_country_codes\x18\x01 \x03(\t\x12-\n\x06limits\x18\x02 \x03(\x0b\x32\x1d.compliance.v1.CurrencyLimits\x12\x33\n\x10snapshot_max_age\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rlist_warn_age\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0clist_max_age\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12requirement_notice\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fmatch_threshold\x18\x07 \x01(\x01\"\xfd\x01\n\rPolicyVersion\x12\x16\n\x0epolicy_version\x18\x01 \x01(\t\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.compliance.v1.PolicyState\x12/\n\x08\x64ocument\x18\x03 \x01(\x0b\x32\x1d.compliance.v1.PolicyDocument\x12\x14\n\x0c\x63ontent_hash\x18\x04 \x01(\x0c\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\ractivate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\\\n\x0bPolicyState\x12\x1c\n\x18POLICY_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12POLICY_STATE_DRAFT\x10\x01\x12\x17\n\x13POLICY_STATE_ACTIVE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compliance.v1.policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_POLICYSTATE']._serialized_start=843
-  _globals['_POLICYSTATE']._serialized_end=935
-  _globals['_CURRENCYLIMITS']._serialized_start=111
-  _globals['_CURRENCYLIMITS']._serialized_end=253
-  _globals['_POLICYDOCUMENT']._serialized_start=256
-  _globals['_POLICYDOCUMENT']._serialized_end=585
-  _globals['_POLICYVERSION']._serialized_start=588
-  _globals['_POLICYVERSION']._serialized_end=841
+  _globals['_POLICYSTATE']._serialized_start=824
+  _globals['_POLICYSTATE']._serialized_end=916
+  _globals['_CURRENCYLIMITS']._serialized_start=110
+  _globals['_CURRENCYLIMITS']._serialized_end=234
+  _globals['_POLICYDOCUMENT']._serialized_start=237
+  _globals['_POLICYDOCUMENT']._serialized_end=566
+  _globals['_POLICYVERSION']._serialized_start=569
+  _globals['_POLICYVERSION']._serialized_end=822
 # @@protoc_insertion_point(module_scope)

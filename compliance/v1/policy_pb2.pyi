@@ -52,28 +52,28 @@ class CurrencyLimits(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
-    REVIEW_OVER_MINOR_UNITS_FIELD_NUMBER: _builtins.int
-    DENY_OVER_MINOR_UNITS_FIELD_NUMBER: _builtins.int
-    GUEST_REVIEW_OVER_MINOR_UNITS_FIELD_NUMBER: _builtins.int
+    REVIEW_OVER_MINOR_FIELD_NUMBER: _builtins.int
+    DENY_OVER_MINOR_FIELD_NUMBER: _builtins.int
+    GUEST_REVIEW_OVER_MINOR_FIELD_NUMBER: _builtins.int
     currency_code: _builtins.str
     """ISO 4217 code in upper case."""
-    review_over_minor_units: _builtins.int
+    review_over_minor: _builtins.int
     """More than this many minor units is REVIEW."""
-    deny_over_minor_units: _builtins.int
-    """More than this many minor units is DENY; not less than review_over_minor_units."""
-    guest_review_over_minor_units: _builtins.int
+    deny_over_minor: _builtins.int
+    """More than this many minor units is DENY; not less than review_over_minor."""
+    guest_review_over_minor: _builtins.int
     """More than this many minor units without a known customer is REVIEW."""
     def __init__(
         self,
         *,
         currency_code: _builtins.str = ...,
-        review_over_minor_units: _builtins.int = ...,
-        deny_over_minor_units: _builtins.int = ...,
-        guest_review_over_minor_units: _builtins.int = ...,
+        review_over_minor: _builtins.int = ...,
+        deny_over_minor: _builtins.int = ...,
+        guest_review_over_minor: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "deny_over_minor_units", b"deny_over_minor_units", "guest_review_over_minor_units", b"guest_review_over_minor_units", "review_over_minor_units", b"review_over_minor_units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "deny_over_minor", b"deny_over_minor", "guest_review_over_minor", b"guest_review_over_minor", "review_over_minor", b"review_over_minor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

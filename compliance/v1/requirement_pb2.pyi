@@ -76,37 +76,37 @@ TAX_SETTINGS_STATE_PENDING: TaxSettingsState.ValueType  # 2
 """Fields are missing; tax is not calculated."""
 Global___TaxSettingsState: _TypeAlias = TaxSettingsState  # noqa: Y015
 
-class _TaxIdVerification:
+class _TaxIdVerificationState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
 
-class _TaxIdVerificationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaxIdVerification.ValueType], _builtins.type):
+class _TaxIdVerificationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaxIdVerificationState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    TAX_ID_VERIFICATION_UNSPECIFIED: _TaxIdVerification.ValueType  # 0
+    TAX_ID_VERIFICATION_STATE_UNSPECIFIED: _TaxIdVerificationState.ValueType  # 0
     """Stripe does not verify this type."""
-    TAX_ID_VERIFICATION_PENDING: _TaxIdVerification.ValueType  # 1
+    TAX_ID_VERIFICATION_STATE_PENDING: _TaxIdVerificationState.ValueType  # 1
     """Stripe waits for the registry."""
-    TAX_ID_VERIFICATION_VERIFIED: _TaxIdVerification.ValueType  # 2
+    TAX_ID_VERIFICATION_STATE_VERIFIED: _TaxIdVerificationState.ValueType  # 2
     """The registry knows it."""
-    TAX_ID_VERIFICATION_UNVERIFIED: _TaxIdVerification.ValueType  # 3
+    TAX_ID_VERIFICATION_STATE_UNVERIFIED: _TaxIdVerificationState.ValueType  # 3
     """The registry does not know it."""
-    TAX_ID_VERIFICATION_UNAVAILABLE: _TaxIdVerification.ValueType  # 4
+    TAX_ID_VERIFICATION_STATE_UNAVAILABLE: _TaxIdVerificationState.ValueType  # 4
     """The registry could not be reached."""
 
-class TaxIdVerification(_TaxIdVerification, metaclass=_TaxIdVerificationEnumTypeWrapper):
+class TaxIdVerificationState(_TaxIdVerificationState, metaclass=_TaxIdVerificationStateEnumTypeWrapper):
     """What is known of a tax id's truth."""
 
-TAX_ID_VERIFICATION_UNSPECIFIED: TaxIdVerification.ValueType  # 0
+TAX_ID_VERIFICATION_STATE_UNSPECIFIED: TaxIdVerificationState.ValueType  # 0
 """Stripe does not verify this type."""
-TAX_ID_VERIFICATION_PENDING: TaxIdVerification.ValueType  # 1
+TAX_ID_VERIFICATION_STATE_PENDING: TaxIdVerificationState.ValueType  # 1
 """Stripe waits for the registry."""
-TAX_ID_VERIFICATION_VERIFIED: TaxIdVerification.ValueType  # 2
+TAX_ID_VERIFICATION_STATE_VERIFIED: TaxIdVerificationState.ValueType  # 2
 """The registry knows it."""
-TAX_ID_VERIFICATION_UNVERIFIED: TaxIdVerification.ValueType  # 3
+TAX_ID_VERIFICATION_STATE_UNVERIFIED: TaxIdVerificationState.ValueType  # 3
 """The registry does not know it."""
-TAX_ID_VERIFICATION_UNAVAILABLE: TaxIdVerification.ValueType  # 4
+TAX_ID_VERIFICATION_STATE_UNAVAILABLE: TaxIdVerificationState.ValueType  # 4
 """The registry could not be reached."""
-Global___TaxIdVerification: _TypeAlias = TaxIdVerification  # noqa: Y015
+Global___TaxIdVerificationState: _TypeAlias = TaxIdVerificationState  # noqa: Y015
 
 class _TaxIdFormat:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -226,8 +226,8 @@ class AccountSnapshot(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    SUBJECT_ID_FIELD_NUMBER: _builtins.int
-    STRIPE_ACCOUNT_FIELD_NUMBER: _builtins.int
+    MERCHANT_ID_FIELD_NUMBER: _builtins.int
+    CORRIDOR_FIELD_NUMBER: _builtins.int
     CONNECTED_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     CHARGES_ENABLED_FIELD_NUMBER: _builtins.int
     PAYOUTS_ENABLED_FIELD_NUMBER: _builtins.int
@@ -240,9 +240,9 @@ class AccountSnapshot(_message.Message):
     COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     FETCH_TIME_FIELD_NUMBER: _builtins.int
     CONTENT_HASH_FIELD_NUMBER: _builtins.int
-    subject_id: _builtins.str
+    merchant_id: _builtins.str
     """The merchant that the account belongs to."""
-    stripe_account: _builtins.str
+    corridor: _builtins.str
     """The gateway's name of the platform's Stripe account."""
     connected_account_id: _builtins.str
     """The connected account, acct_..."""
@@ -279,8 +279,8 @@ class AccountSnapshot(_message.Message):
     def __init__(
         self,
         *,
-        subject_id: _builtins.str = ...,
-        stripe_account: _builtins.str = ...,
+        merchant_id: _builtins.str = ...,
+        corridor: _builtins.str = ...,
         connected_account_id: _builtins.str = ...,
         charges_enabled: _builtins.bool = ...,
         payouts_enabled: _builtins.bool = ...,
@@ -296,7 +296,7 @@ class AccountSnapshot(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["earliest_deadline_time", b"earliest_deadline_time", "fetch_time", b"fetch_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "charges_enabled", b"charges_enabled", "connected_account_id", b"connected_account_id", "content_hash", b"content_hash", "country_code", b"country_code", "details_submitted", b"details_submitted", "disabled_reason", b"disabled_reason", "earliest_deadline_time", b"earliest_deadline_time", "external_account_errored", b"external_account_errored", "fetch_time", b"fetch_time", "payouts_enabled", b"payouts_enabled", "requirements", b"requirements", "stripe_account", b"stripe_account", "subject_id", b"subject_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "charges_enabled", b"charges_enabled", "connected_account_id", b"connected_account_id", "content_hash", b"content_hash", "corridor", b"corridor", "country_code", b"country_code", "details_submitted", b"details_submitted", "disabled_reason", b"disabled_reason", "earliest_deadline_time", b"earliest_deadline_time", "external_account_errored", b"external_account_errored", "fetch_time", b"fetch_time", "merchant_id", b"merchant_id", "payouts_enabled", b"payouts_enabled", "requirements", b"requirements"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -308,19 +308,19 @@ class TaxId(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    TYPE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     MASKED_VALUE_FIELD_NUMBER: _builtins.int
     COUNTRY_CODE_FIELD_NUMBER: _builtins.int
-    VERIFICATION_FIELD_NUMBER: _builtins.int
+    VERIFICATION_STATE_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     NAME_AGREES_FIELD_NUMBER: _builtins.int
-    type: _builtins.str
+    kind: _builtins.str
     """Stripe's type, for example "eu_vat" or "gb_vat"."""
     masked_value: _builtins.str
     """All but the last four characters are replaced by "*"."""
     country_code: _builtins.str
     """ISO 3166-1 alpha-2 code of the issuer; empty if Stripe gives none."""
-    verification: Global___TaxIdVerification.ValueType
+    verification_state: Global___TaxIdVerificationState.ValueType
     """What Stripe says of it."""
     format: Global___TaxIdFormat.ValueType
     """What our own check of format and checksum says."""
@@ -329,16 +329,16 @@ class TaxId(_message.Message):
     def __init__(
         self,
         *,
-        type: _builtins.str = ...,
+        kind: _builtins.str = ...,
         masked_value: _builtins.str = ...,
         country_code: _builtins.str = ...,
-        verification: Global___TaxIdVerification.ValueType = ...,
+        verification_state: Global___TaxIdVerificationState.ValueType = ...,
         format: Global___TaxIdFormat.ValueType = ...,
         name_agrees: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["country_code", b"country_code", "format", b"format", "masked_value", b"masked_value", "name_agrees", b"name_agrees", "type", b"type", "verification", b"verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["country_code", b"country_code", "format", b"format", "kind", b"kind", "masked_value", b"masked_value", "name_agrees", b"name_agrees", "verification_state", b"verification_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -350,13 +350,13 @@ class TaxStatus(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    MERCHANT_ID_FIELD_NUMBER: _builtins.int
     READY_FIELD_NUMBER: _builtins.int
     SETTINGS_STATE_FIELD_NUMBER: _builtins.int
     MISSING_FIELDS_FIELD_NUMBER: _builtins.int
     TAX_IDS_FIELD_NUMBER: _builtins.int
     FETCH_TIME_FIELD_NUMBER: _builtins.int
-    subject_id: _builtins.str
+    merchant_id: _builtins.str
     """The merchant."""
     ready: _builtins.bool
     """True if tax is calculated: the settings are ACTIVE."""
@@ -377,7 +377,7 @@ class TaxStatus(_message.Message):
     def __init__(
         self,
         *,
-        subject_id: _builtins.str = ...,
+        merchant_id: _builtins.str = ...,
         ready: _builtins.bool = ...,
         settings_state: Global___TaxSettingsState.ValueType = ...,
         missing_fields: _abc.Iterable[_builtins.str] | None = ...,
@@ -386,7 +386,7 @@ class TaxStatus(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fetch_time", b"fetch_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fetch_time", b"fetch_time", "missing_fields", b"missing_fields", "ready", b"ready", "settings_state", b"settings_state", "subject_id", b"subject_id", "tax_ids", b"tax_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fetch_time", b"fetch_time", "merchant_id", b"merchant_id", "missing_fields", b"missing_fields", "ready", b"ready", "settings_state", b"settings_state", "tax_ids", b"tax_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from compliance.v1 import requirement_pb2 as compliance_dot_v1_dot_requirement__
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'compliance/v1/requirement_service.proto\x12\rcompliance.v1\x1a\x1f\x63ompliance/v1/requirement.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"/\n\x19GetAccountSnapshotRequest\x12\x12\n\nsubject_id\x18\x01 \x01(\t\"N\n\x1aGetAccountSnapshotResponse\x12\x30\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1e.compliance.v1.AccountSnapshot\"3\n\x1dRefreshAccountSnapshotRequest\x12\x12\n\nsubject_id\x18\x01 \x01(\t\"R\n\x1eRefreshAccountSnapshotResponse\x12\x30\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1e.compliance.v1.AccountSnapshot\"\xc1\x01\n\x17ListRequirementsRequest\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x36\n\rminimum_state\x18\x02 \x01(\x0e\x32\x1f.compliance.v1.RequirementState\x12\x33\n\x0f\x64ue_before_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"U\n\x0e\x44ueRequirement\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12/\n\x0brequirement\x18\x02 \x01(\x0b\x32\x1a.compliance.v1.Requirement\"h\n\x18ListRequirementsResponse\x12\x33\n\x0crequirements\x18\x01 \x03(\x0b\x32\x1d.compliance.v1.DueRequirement\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x13GetTaxStatusRequest\x12\x12\n\nsubject_id\x18\x01 \x01(\t\"D\n\x14GetTaxStatusResponse\x12,\n\ntax_status\x18\x01 \x01(\x0b\x32\x18.compliance.v1.TaxStatus2\xb4\x03\n\x12RequirementService\x12i\n\x12GetAccountSnapshot\x12(.compliance.v1.GetAccountSnapshotRequest\x1a).compliance.v1.GetAccountSnapshotResponse\x12u\n\x16RefreshAccountSnapshot\x12,.compliance.v1.RefreshAccountSnapshotRequest\x1a-.compliance.v1.RefreshAccountSnapshotResponse\x12\x63\n\x10ListRequirements\x12&.compliance.v1.ListRequirementsRequest\x1a\'.compliance.v1.ListRequirementsResponse\x12W\n\x0cGetTaxStatus\x12\".compliance.v1.GetTaxStatusRequest\x1a#.compliance.v1.GetTaxStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'compliance/v1/requirement_service.proto\x12\rcompliance.v1\x1a\x1f\x63ompliance/v1/requirement.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"0\n\x19GetAccountSnapshotRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\"N\n\x1aGetAccountSnapshotResponse\x12\x30\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1e.compliance.v1.AccountSnapshot\"4\n\x1dRefreshAccountSnapshotRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\"R\n\x1eRefreshAccountSnapshotResponse\x12\x30\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1e.compliance.v1.AccountSnapshot\"\xbe\x01\n\x17ListRequirementsRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12\x32\n\tmin_state\x18\x02 \x01(\x0e\x32\x1f.compliance.v1.RequirementState\x12\x33\n\x0f\x64ue_before_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"V\n\x0e\x44ueRequirement\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12/\n\x0brequirement\x18\x02 \x01(\x0b\x32\x1a.compliance.v1.Requirement\"h\n\x18ListRequirementsResponse\x12\x33\n\x0crequirements\x18\x01 \x03(\x0b\x32\x1d.compliance.v1.DueRequirement\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x13GetTaxStatusRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\"D\n\x14GetTaxStatusResponse\x12,\n\ntax_status\x18\x01 \x01(\x0b\x32\x18.compliance.v1.TaxStatus2\xb4\x03\n\x12RequirementService\x12i\n\x12GetAccountSnapshot\x12(.compliance.v1.GetAccountSnapshotRequest\x1a).compliance.v1.GetAccountSnapshotResponse\x12u\n\x16RefreshAccountSnapshot\x12,.compliance.v1.RefreshAccountSnapshotRequest\x1a-.compliance.v1.RefreshAccountSnapshotResponse\x12\x63\n\x10ListRequirements\x12&.compliance.v1.ListRequirementsRequest\x1a\'.compliance.v1.ListRequirementsResponse\x12W\n\x0cGetTaxStatus\x12\".compliance.v1.GetTaxStatusRequest\x1a#.compliance.v1.GetTaxStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,23 +34,23 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compliance.v1.requirement_s
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETACCOUNTSNAPSHOTREQUEST']._serialized_start=124
-  _globals['_GETACCOUNTSNAPSHOTREQUEST']._serialized_end=171
-  _globals['_GETACCOUNTSNAPSHOTRESPONSE']._serialized_start=173
-  _globals['_GETACCOUNTSNAPSHOTRESPONSE']._serialized_end=251
-  _globals['_REFRESHACCOUNTSNAPSHOTREQUEST']._serialized_start=253
-  _globals['_REFRESHACCOUNTSNAPSHOTREQUEST']._serialized_end=304
-  _globals['_REFRESHACCOUNTSNAPSHOTRESPONSE']._serialized_start=306
-  _globals['_REFRESHACCOUNTSNAPSHOTRESPONSE']._serialized_end=388
-  _globals['_LISTREQUIREMENTSREQUEST']._serialized_start=391
-  _globals['_LISTREQUIREMENTSREQUEST']._serialized_end=584
-  _globals['_DUEREQUIREMENT']._serialized_start=586
+  _globals['_GETACCOUNTSNAPSHOTREQUEST']._serialized_end=172
+  _globals['_GETACCOUNTSNAPSHOTRESPONSE']._serialized_start=174
+  _globals['_GETACCOUNTSNAPSHOTRESPONSE']._serialized_end=252
+  _globals['_REFRESHACCOUNTSNAPSHOTREQUEST']._serialized_start=254
+  _globals['_REFRESHACCOUNTSNAPSHOTREQUEST']._serialized_end=306
+  _globals['_REFRESHACCOUNTSNAPSHOTRESPONSE']._serialized_start=308
+  _globals['_REFRESHACCOUNTSNAPSHOTRESPONSE']._serialized_end=390
+  _globals['_LISTREQUIREMENTSREQUEST']._serialized_start=393
+  _globals['_LISTREQUIREMENTSREQUEST']._serialized_end=583
+  _globals['_DUEREQUIREMENT']._serialized_start=585
   _globals['_DUEREQUIREMENT']._serialized_end=671
   _globals['_LISTREQUIREMENTSRESPONSE']._serialized_start=673
   _globals['_LISTREQUIREMENTSRESPONSE']._serialized_end=777
   _globals['_GETTAXSTATUSREQUEST']._serialized_start=779
-  _globals['_GETTAXSTATUSREQUEST']._serialized_end=820
-  _globals['_GETTAXSTATUSRESPONSE']._serialized_start=822
-  _globals['_GETTAXSTATUSRESPONSE']._serialized_end=890
-  _globals['_REQUIREMENTSERVICE']._serialized_start=893
-  _globals['_REQUIREMENTSERVICE']._serialized_end=1329
+  _globals['_GETTAXSTATUSREQUEST']._serialized_end=821
+  _globals['_GETTAXSTATUSRESPONSE']._serialized_start=823
+  _globals['_GETTAXSTATUSRESPONSE']._serialized_end=891
+  _globals['_REQUIREMENTSERVICE']._serialized_start=894
+  _globals['_REQUIREMENTSERVICE']._serialized_end=1330
 # @@protoc_insertion_point(module_scope)

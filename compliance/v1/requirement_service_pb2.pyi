@@ -26,17 +26,17 @@ class GetAccountSnapshotRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    SUBJECT_ID_FIELD_NUMBER: _builtins.int
-    subject_id: _builtins.str
+    MERCHANT_ID_FIELD_NUMBER: _builtins.int
+    merchant_id: _builtins.str
     """Required, 1..64 bytes of [A-Za-z0-9_-]. A merchant."""
     def __init__(
         self,
         *,
-        subject_id: _builtins.str = ...,
+        merchant_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["subject_id", b"subject_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["merchant_id", b"merchant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -72,17 +72,17 @@ class RefreshAccountSnapshotRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    SUBJECT_ID_FIELD_NUMBER: _builtins.int
-    subject_id: _builtins.str
+    MERCHANT_ID_FIELD_NUMBER: _builtins.int
+    merchant_id: _builtins.str
     """Required, 1..64 bytes of [A-Za-z0-9_-]. A merchant."""
     def __init__(
         self,
         *,
-        subject_id: _builtins.str = ...,
+        merchant_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["subject_id", b"subject_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["merchant_id", b"merchant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -118,14 +118,14 @@ class ListRequirementsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    SUBJECT_ID_FIELD_NUMBER: _builtins.int
-    MINIMUM_STATE_FIELD_NUMBER: _builtins.int
+    MERCHANT_ID_FIELD_NUMBER: _builtins.int
+    MIN_STATE_FIELD_NUMBER: _builtins.int
     DUE_BEFORE_TIME_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    subject_id: _builtins.str
+    merchant_id: _builtins.str
     """Optional. Only this merchant's."""
-    minimum_state: _requirement_pb2.RequirementState.ValueType
+    min_state: _requirement_pb2.RequirementState.ValueType
     """Optional. Only those that are at least this pressing."""
     page_size: _builtins.int
     """0 stands for 50; more than 500 is taken as 500."""
@@ -138,15 +138,15 @@ class ListRequirementsRequest(_message.Message):
     def __init__(
         self,
         *,
-        subject_id: _builtins.str = ...,
-        minimum_state: _requirement_pb2.RequirementState.ValueType = ...,
+        merchant_id: _builtins.str = ...,
+        min_state: _requirement_pb2.RequirementState.ValueType = ...,
         due_before_time: _timestamp_pb2.Timestamp | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["due_before_time", b"due_before_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_before_time", b"due_before_time", "minimum_state", b"minimum_state", "page_size", b"page_size", "page_token", b"page_token", "subject_id", b"subject_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_before_time", b"due_before_time", "merchant_id", b"merchant_id", "min_state", b"min_state", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -158,9 +158,9 @@ class DueRequirement(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    MERCHANT_ID_FIELD_NUMBER: _builtins.int
     REQUIREMENT_FIELD_NUMBER: _builtins.int
-    subject_id: _builtins.str
+    merchant_id: _builtins.str
     """The merchant."""
     @_builtins.property
     def requirement(self) -> _requirement_pb2.Requirement:
@@ -169,12 +169,12 @@ class DueRequirement(_message.Message):
     def __init__(
         self,
         *,
-        subject_id: _builtins.str = ...,
+        merchant_id: _builtins.str = ...,
         requirement: _requirement_pb2.Requirement | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["requirement", b"requirement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["requirement", b"requirement", "subject_id", b"subject_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["merchant_id", b"merchant_id", "requirement", b"requirement"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -214,17 +214,17 @@ class GetTaxStatusRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    SUBJECT_ID_FIELD_NUMBER: _builtins.int
-    subject_id: _builtins.str
+    MERCHANT_ID_FIELD_NUMBER: _builtins.int
+    merchant_id: _builtins.str
     """Required, 1..64 bytes of [A-Za-z0-9_-]. A merchant."""
     def __init__(
         self,
         *,
-        subject_id: _builtins.str = ...,
+        merchant_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["subject_id", b"subject_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["merchant_id", b"merchant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,29 +26,29 @@ from compliance.v1 import subject_pb2 as compliance_dot_v1_dot_subject__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63ompliance/v1/screening.proto\x12\rcompliance.v1\x1a\x1b\x63ompliance/v1/subject.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfa\x02\n\x0bListVersion\x12*\n\x04list\x18\x01 \x01(\x0e\x32\x1c.compliance.v1.SanctionsList\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x1f.compliance.v1.ListVersionState\x12\x10\n\x08\x63hecksum\x18\x04 \x01(\x0c\x12\x13\n\x0b\x65ntry_count\x18\x05 \x01(\x05\x12\x13\n\x0b\x61\x64\x64\x65\x64_count\x18\x06 \x01(\x05\x12\x15\n\rchanged_count\x18\x07 \x01(\x05\x12\x15\n\rremoved_count\x18\x08 \x01(\x05\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\ractivate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63onfirm_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb5\x01\n\x0cListStanding\x12*\n\x04list\x18\x01 \x01(\x0e\x32\x1c.compliance.v1.SanctionsList\x12\x32\n\x0e\x61\x63tive_version\x18\x02 \x01(\x0b\x32\x1a.compliance.v1.ListVersion\x12\x35\n\x11last_attempt_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64\x65\x66\x65\x63t\x18\x04 \x01(\t\"J\n\x0bMatchedPart\x12\x14\n\x0csubject_part\x18\x01 \x01(\t\x12\x11\n\tlist_part\x18\x02 \x01(\t\x12\x12\n\nsimilarity\x18\x03 \x01(\x01\"\xc5\x01\n\x10MatchExplanation\x12\x14\n\x0csubject_name\x18\x01 \x01(\t\x12\x11\n\tlist_name\x18\x02 \x01(\t\x12\x16\n\x0elist_name_type\x18\x03 \x01(\t\x12)\n\x05parts\x18\x04 \x03(\x0b\x32\x1a.compliance.v1.MatchedPart\x12\x12\n\nname_score\x18\x05 \x01(\x01\x12\x19\n\x11\x62irth_date_effect\x18\x06 \x01(\x01\x12\x16\n\x0e\x63ountry_effect\x18\x07 \x01(\x01\"\xa9\x03\n\x05Match\x12\x10\n\x08match_id\x18\x01 \x01(\t\x12\x12\n\nsubject_id\x18\x02 \x01(\t\x12*\n\x04list\x18\x03 \x01(\x0e\x32\x1c.compliance.v1.SanctionsList\x12\x10\n\x08\x65ntry_id\x18\x04 \x01(\t\x12\x12\n\nentry_name\x18\x05 \x01(\t\x12\x10\n\x08programs\x18\x06 \x03(\t\x12\r\n\x05score\x18\x07 \x01(\x01\x12\x34\n\x0b\x65xplanation\x18\x08 \x01(\x0b\x32\x1f.compliance.v1.MatchExplanation\x12(\n\x05state\x18\t \x01(\x0e\x32\x19.compliance.v1.MatchState\x12\x15\n\rdecision_note\x18\n \x01(\t\x12\x18\n\x10subject_revision\x18\x0b \x01(\x03\x12\x14\n\x0clist_version\x18\x0c \x01(\x03\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"v\n\x0cScreenedName\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x0b\x65ntity_kind\x18\x02 \x01(\x0e\x32\x19.compliance.v1.EntityKind\x12\x12\n\nbirth_date\x18\x03 \x01(\t\x12\x14\n\x0c\x63ountry_code\x18\x04 \x01(\t*\xab\x01\n\rSanctionsList\x12\x1e\n\x1aSANCTIONS_LIST_UNSPECIFIED\x10\x00\x12\x1b\n\x17SANCTIONS_LIST_OFAC_SDN\x10\x01\x12\"\n\x1eSANCTIONS_LIST_UN_CONSOLIDATED\x10\x02\x12\"\n\x1eSANCTIONS_LIST_EU_CONSOLIDATED\x10\x03\x12\x15\n\x11SANCTIONS_LIST_UK\x10\x04*\x94\x01\n\x10ListVersionState\x12\"\n\x1eLIST_VERSION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19LIST_VERSION_STATE_STAGED\x10\x01\x12\x1d\n\x19LIST_VERSION_STATE_ACTIVE\x10\x02\x12\x1e\n\x1aLIST_VERSION_STATE_RETIRED\x10\x03*\x8d\x01\n\nMatchState\x12\x1b\n\x17MATCH_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10MATCH_STATE_OPEN\x10\x01\x12\x17\n\x13MATCH_STATE_CLEARED\x10\x02\x12\x19\n\x15MATCH_STATE_CONFIRMED\x10\x03\x12\x18\n\x14MATCH_STATE_OBSOLETE\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63ompliance/v1/screening.proto\x12\rcompliance.v1\x1a\x1b\x63ompliance/v1/subject.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x03\n\x14SanctionsListVersion\x12*\n\x04list\x18\x01 \x01(\x0e\x32\x1c.compliance.v1.SanctionsList\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x37\n\x05state\x18\x03 \x01(\x0e\x32(.compliance.v1.SanctionsListVersionState\x12\x10\n\x08\x63hecksum\x18\x04 \x01(\x0c\x12\x13\n\x0b\x65ntry_count\x18\x05 \x01(\x05\x12\x13\n\x0b\x61\x64\x64\x65\x64_count\x18\x06 \x01(\x05\x12\x15\n\rchanged_count\x18\x07 \x01(\x05\x12\x15\n\rremoved_count\x18\x08 \x01(\x05\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\ractivate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63onfirm_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc7\x01\n\x15SanctionsListStanding\x12*\n\x04list\x18\x01 \x01(\x0e\x32\x1c.compliance.v1.SanctionsList\x12;\n\x0e\x61\x63tive_version\x18\x02 \x01(\x0b\x32#.compliance.v1.SanctionsListVersion\x12\x35\n\x11last_attempt_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64\x65\x66\x65\x63t\x18\x04 \x01(\t\"J\n\x0bMatchedPart\x12\x14\n\x0csubject_part\x18\x01 \x01(\t\x12\x11\n\tlist_part\x18\x02 \x01(\t\x12\x12\n\nsimilarity\x18\x03 \x01(\x01\"\xc5\x01\n\x10MatchExplanation\x12\x14\n\x0csubject_name\x18\x01 \x01(\t\x12\x11\n\tlist_name\x18\x02 \x01(\t\x12\x16\n\x0elist_name_type\x18\x03 \x01(\t\x12)\n\x05parts\x18\x04 \x03(\x0b\x32\x1a.compliance.v1.MatchedPart\x12\x12\n\nname_score\x18\x05 \x01(\x01\x12\x19\n\x11\x62irth_date_effect\x18\x06 \x01(\x01\x12\x16\n\x0e\x63ountry_effect\x18\x07 \x01(\x01\"\xa3\x03\n\x05Match\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nsubject_id\x18\x02 \x01(\t\x12*\n\x04list\x18\x03 \x01(\x0e\x32\x1c.compliance.v1.SanctionsList\x12\x10\n\x08\x65ntry_id\x18\x04 \x01(\t\x12\x12\n\nentry_name\x18\x05 \x01(\t\x12\x10\n\x08programs\x18\x06 \x03(\t\x12\r\n\x05score\x18\x07 \x01(\x01\x12\x34\n\x0b\x65xplanation\x18\x08 \x01(\x0b\x32\x1f.compliance.v1.MatchExplanation\x12(\n\x05state\x18\t \x01(\x0e\x32\x19.compliance.v1.MatchState\x12\x15\n\rdecision_note\x18\n \x01(\t\x12\x18\n\x10subject_revision\x18\x0b \x01(\x03\x12\x14\n\x0clist_version\x18\x0c \x01(\x03\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"v\n\x0cScreenedName\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x0b\x65ntity_kind\x18\x02 \x01(\x0e\x32\x19.compliance.v1.EntityKind\x12\x12\n\nbirth_date\x18\x03 \x01(\t\x12\x14\n\x0c\x63ountry_code\x18\x04 \x01(\t*\xab\x01\n\rSanctionsList\x12\x1e\n\x1aSANCTIONS_LIST_UNSPECIFIED\x10\x00\x12\x1b\n\x17SANCTIONS_LIST_OFAC_SDN\x10\x01\x12\"\n\x1eSANCTIONS_LIST_UN_CONSOLIDATED\x10\x02\x12\"\n\x1eSANCTIONS_LIST_EU_CONSOLIDATED\x10\x03\x12\x15\n\x11SANCTIONS_LIST_UK\x10\x04*\xc5\x01\n\x19SanctionsListVersionState\x12,\n(SANCTIONS_LIST_VERSION_STATE_UNSPECIFIED\x10\x00\x12\'\n#SANCTIONS_LIST_VERSION_STATE_STAGED\x10\x01\x12\'\n#SANCTIONS_LIST_VERSION_STATE_ACTIVE\x10\x02\x12(\n$SANCTIONS_LIST_VERSION_STATE_RETIRED\x10\x03*\x8d\x01\n\nMatchState\x12\x1b\n\x17MATCH_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10MATCH_STATE_OPEN\x10\x01\x12\x17\n\x13MATCH_STATE_CLEARED\x10\x02\x12\x19\n\x15MATCH_STATE_CONFIRMED\x10\x03\x12\x18\n\x14MATCH_STATE_OBSOLETE\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compliance.v1.screening_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SANCTIONSLIST']._serialized_start=1500
-  _globals['_SANCTIONSLIST']._serialized_end=1671
-  _globals['_LISTVERSIONSTATE']._serialized_start=1674
-  _globals['_LISTVERSIONSTATE']._serialized_end=1822
-  _globals['_MATCHSTATE']._serialized_start=1825
-  _globals['_MATCHSTATE']._serialized_end=1966
-  _globals['_LISTVERSION']._serialized_start=111
-  _globals['_LISTVERSION']._serialized_end=489
-  _globals['_LISTSTANDING']._serialized_start=492
-  _globals['_LISTSTANDING']._serialized_end=673
-  _globals['_MATCHEDPART']._serialized_start=675
-  _globals['_MATCHEDPART']._serialized_end=749
-  _globals['_MATCHEXPLANATION']._serialized_start=752
-  _globals['_MATCHEXPLANATION']._serialized_end=949
-  _globals['_MATCH']._serialized_start=952
-  _globals['_MATCH']._serialized_end=1377
-  _globals['_SCREENEDNAME']._serialized_start=1379
-  _globals['_SCREENEDNAME']._serialized_end=1497
+  _globals['_SANCTIONSLIST']._serialized_start=1530
+  _globals['_SANCTIONSLIST']._serialized_end=1701
+  _globals['_SANCTIONSLISTVERSIONSTATE']._serialized_start=1704
+  _globals['_SANCTIONSLISTVERSIONSTATE']._serialized_end=1901
+  _globals['_MATCHSTATE']._serialized_start=1904
+  _globals['_MATCHSTATE']._serialized_end=2045
+  _globals['_SANCTIONSLISTVERSION']._serialized_start=111
+  _globals['_SANCTIONSLISTVERSION']._serialized_end=507
+  _globals['_SANCTIONSLISTSTANDING']._serialized_start=510
+  _globals['_SANCTIONSLISTSTANDING']._serialized_end=709
+  _globals['_MATCHEDPART']._serialized_start=711
+  _globals['_MATCHEDPART']._serialized_end=785
+  _globals['_MATCHEXPLANATION']._serialized_start=788
+  _globals['_MATCHEXPLANATION']._serialized_end=985
+  _globals['_MATCH']._serialized_start=988
+  _globals['_MATCH']._serialized_end=1407
+  _globals['_SCREENEDNAME']._serialized_start=1409
+  _globals['_SCREENEDNAME']._serialized_end=1527
 # @@protoc_insertion_point(module_scope)

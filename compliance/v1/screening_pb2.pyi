@@ -53,33 +53,33 @@ SANCTIONS_LIST_UK: SanctionsList.ValueType  # 4
 """Sanctions list of the United Kingdom. Not read yet."""
 Global___SanctionsList: _TypeAlias = SanctionsList  # noqa: Y015
 
-class _ListVersionState:
+class _SanctionsListVersionState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
 
-class _ListVersionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ListVersionState.ValueType], _builtins.type):
+class _SanctionsListVersionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SanctionsListVersionState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    LIST_VERSION_STATE_UNSPECIFIED: _ListVersionState.ValueType  # 0
+    SANCTIONS_LIST_VERSION_STATE_UNSPECIFIED: _SanctionsListVersionState.ValueType  # 0
     """Never stored."""
-    LIST_VERSION_STATE_STAGED: _ListVersionState.ValueType  # 1
+    SANCTIONS_LIST_VERSION_STATE_STAGED: _SanctionsListVersionState.ValueType  # 1
     """Read, and being compared with every subject. Not in use yet."""
-    LIST_VERSION_STATE_ACTIVE: _ListVersionState.ValueType  # 2
+    SANCTIONS_LIST_VERSION_STATE_ACTIVE: _SanctionsListVersionState.ValueType  # 2
     """In use."""
-    LIST_VERSION_STATE_RETIRED: _ListVersionState.ValueType  # 3
+    SANCTIONS_LIST_VERSION_STATE_RETIRED: _SanctionsListVersionState.ValueType  # 3
     """Replaced by a later one, or given up before use."""
 
-class ListVersionState(_ListVersionState, metaclass=_ListVersionStateEnumTypeWrapper):
+class SanctionsListVersionState(_SanctionsListVersionState, metaclass=_SanctionsListVersionStateEnumTypeWrapper):
     """Where a list version is in its life."""
 
-LIST_VERSION_STATE_UNSPECIFIED: ListVersionState.ValueType  # 0
+SANCTIONS_LIST_VERSION_STATE_UNSPECIFIED: SanctionsListVersionState.ValueType  # 0
 """Never stored."""
-LIST_VERSION_STATE_STAGED: ListVersionState.ValueType  # 1
+SANCTIONS_LIST_VERSION_STATE_STAGED: SanctionsListVersionState.ValueType  # 1
 """Read, and being compared with every subject. Not in use yet."""
-LIST_VERSION_STATE_ACTIVE: ListVersionState.ValueType  # 2
+SANCTIONS_LIST_VERSION_STATE_ACTIVE: SanctionsListVersionState.ValueType  # 2
 """In use."""
-LIST_VERSION_STATE_RETIRED: ListVersionState.ValueType  # 3
+SANCTIONS_LIST_VERSION_STATE_RETIRED: SanctionsListVersionState.ValueType  # 3
 """Replaced by a later one, or given up before use."""
-Global___ListVersionState: _TypeAlias = ListVersionState  # noqa: Y015
+Global___SanctionsListVersionState: _TypeAlias = SanctionsListVersionState  # noqa: Y015
 
 class _MatchState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -118,7 +118,7 @@ MATCH_STATE_OBSOLETE: MatchState.ValueType  # 4
 Global___MatchState: _TypeAlias = MatchState  # noqa: Y015
 
 @_typing.final
-class ListVersion(_message.Message):
+class SanctionsListVersion(_message.Message):
     """One state of a list."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -138,7 +138,7 @@ class ListVersion(_message.Message):
     """Which list."""
     version: _builtins.int
     """1, 2, 3 and so on for each list."""
-    state: Global___ListVersionState.ValueType
+    state: Global___SanctionsListVersionState.ValueType
     """Where it is in its life."""
     checksum: _builtins.bytes
     """SHA-256 over the files as read: 32 bytes."""
@@ -167,7 +167,7 @@ class ListVersion(_message.Message):
         *,
         list: Global___SanctionsList.ValueType = ...,
         version: _builtins.int = ...,
-        state: Global___ListVersionState.ValueType = ...,
+        state: Global___SanctionsListVersionState.ValueType = ...,
         checksum: _builtins.bytes = ...,
         entry_count: _builtins.int = ...,
         added_count: _builtins.int = ...,
@@ -183,10 +183,10 @@ class ListVersion(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListVersion: _TypeAlias = ListVersion  # noqa: Y015
+Global___SanctionsListVersion: _TypeAlias = SanctionsListVersion  # noqa: Y015
 
 @_typing.final
-class ListStanding(_message.Message):
+class SanctionsListStanding(_message.Message):
     """How a list stands."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -202,7 +202,7 @@ class ListStanding(_message.Message):
     version before stays in use and compliance_list_alarm is 1.
     """
     @_builtins.property
-    def active_version(self) -> Global___ListVersion:
+    def active_version(self) -> Global___SanctionsListVersion:
         """The version in use; unset if none was ever loaded."""
 
     @_builtins.property
@@ -213,7 +213,7 @@ class ListStanding(_message.Message):
         self,
         *,
         list: Global___SanctionsList.ValueType = ...,
-        active_version: Global___ListVersion | None = ...,
+        active_version: Global___SanctionsListVersion | None = ...,
         last_attempt_time: _timestamp_pb2.Timestamp | None = ...,
         defect: _builtins.str = ...,
     ) -> None: ...
@@ -223,7 +223,7 @@ class ListStanding(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListStanding: _TypeAlias = ListStanding  # noqa: Y015
+Global___SanctionsListStanding: _TypeAlias = SanctionsListStanding  # noqa: Y015
 
 @_typing.final
 class MatchedPart(_message.Message):
@@ -309,7 +309,7 @@ class Match(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    MATCH_ID_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
     LIST_FIELD_NUMBER: _builtins.int
     ENTRY_ID_FIELD_NUMBER: _builtins.int
@@ -323,7 +323,7 @@ class Match(_message.Message):
     LIST_VERSION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
-    match_id: _builtins.str
+    id: _builtins.str
     """Made by the server."""
     subject_id: _builtins.str
     """The subject; empty in answers of ScreenName."""
@@ -362,7 +362,7 @@ class Match(_message.Message):
     def __init__(
         self,
         *,
-        match_id: _builtins.str = ...,
+        id: _builtins.str = ...,
         subject_id: _builtins.str = ...,
         list: Global___SanctionsList.ValueType = ...,
         entry_id: _builtins.str = ...,
@@ -379,7 +379,7 @@ class Match(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "explanation", b"explanation", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "decision_note", b"decision_note", "entry_id", b"entry_id", "entry_name", b"entry_name", "explanation", b"explanation", "list", b"list", "list_version", b"list_version", "match_id", b"match_id", "programs", b"programs", "score", b"score", "state", b"state", "subject_id", b"subject_id", "subject_revision", b"subject_revision", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "decision_note", b"decision_note", "entry_id", b"entry_id", "entry_name", b"entry_name", "explanation", b"explanation", "id", b"id", "list", b"list", "list_version", b"list_version", "programs", b"programs", "score", b"score", "state", b"state", "subject_id", b"subject_id", "subject_revision", b"subject_revision", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

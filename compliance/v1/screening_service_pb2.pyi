@@ -44,13 +44,13 @@ class ListSanctionsListsResponse(_message.Message):
 
     LISTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def lists(self) -> _containers.RepeatedCompositeFieldContainer[_screening_pb2.ListStanding]:
+    def lists(self) -> _containers.RepeatedCompositeFieldContainer[_screening_pb2.SanctionsListStanding]:
         """One for each list that a source is configured for or that was ever loaded."""
 
     def __init__(
         self,
         *,
-        lists: _abc.Iterable[_screening_pb2.ListStanding] | None = ...,
+        lists: _abc.Iterable[_screening_pb2.SanctionsListStanding] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -61,7 +61,7 @@ class ListSanctionsListsResponse(_message.Message):
 Global___ListSanctionsListsResponse: _TypeAlias = ListSanctionsListsResponse  # noqa: Y015
 
 @_typing.final
-class ListListVersionsRequest(_message.Message):
+class ListSanctionsListVersionsRequest(_message.Message):
     """Which versions to list."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -88,10 +88,10 @@ class ListListVersionsRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListListVersionsRequest: _TypeAlias = ListListVersionsRequest  # noqa: Y015
+Global___ListSanctionsListVersionsRequest: _TypeAlias = ListSanctionsListVersionsRequest  # noqa: Y015
 
 @_typing.final
-class ListListVersionsResponse(_message.Message):
+class ListSanctionsListVersionsResponse(_message.Message):
     """A page of versions."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -101,13 +101,13 @@ class ListListVersionsResponse(_message.Message):
     next_page_token: _builtins.str
     """Empty on the last page."""
     @_builtins.property
-    def versions(self) -> _containers.RepeatedCompositeFieldContainer[_screening_pb2.ListVersion]:
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[_screening_pb2.SanctionsListVersion]:
         """The versions, the newest first."""
 
     def __init__(
         self,
         *,
-        versions: _abc.Iterable[_screening_pb2.ListVersion] | None = ...,
+        versions: _abc.Iterable[_screening_pb2.SanctionsListVersion] | None = ...,
         next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
@@ -116,7 +116,7 @@ class ListListVersionsResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListListVersionsResponse: _TypeAlias = ListListVersionsResponse  # noqa: Y015
+Global___ListSanctionsListVersionsResponse: _TypeAlias = ListSanctionsListVersionsResponse  # noqa: Y015
 
 @_typing.final
 class LoadSanctionsListRequest(_message.Message):
@@ -151,13 +151,13 @@ class LoadSanctionsListResponse(_message.Message):
     changed: _builtins.bool
     """False if the source is the same as the version that was already in use."""
     @_builtins.property
-    def version(self) -> _screening_pb2.ListVersion:
+    def version(self) -> _screening_pb2.SanctionsListVersion:
         """The version in use now."""
 
     def __init__(
         self,
         *,
-        version: _screening_pb2.ListVersion | None = ...,
+        version: _screening_pb2.SanctionsListVersion | None = ...,
         changed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
@@ -174,19 +174,19 @@ class ScreenNameRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    SUBJECT_FIELD_NUMBER: _builtins.int
+    SCREENED_NAME_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def subject(self) -> _screening_pb2.ScreenedName:
+    def screened_name(self) -> _screening_pb2.ScreenedName:
         """Required."""
 
     def __init__(
         self,
         *,
-        subject: _screening_pb2.ScreenedName | None = ...,
+        screened_name: _screening_pb2.ScreenedName | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["screened_name", b"screened_name"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["screened_name", b"screened_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

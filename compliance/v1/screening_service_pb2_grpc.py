@@ -40,10 +40,10 @@ class ScreeningServiceStub:
                 request_serializer=compliance_dot_v1_dot_screening__service__pb2.ListSanctionsListsRequest.SerializeToString,
                 response_deserializer=compliance_dot_v1_dot_screening__service__pb2.ListSanctionsListsResponse.FromString,
                 _registered_method=True)
-        self.ListListVersions = channel.unary_unary(
-                '/compliance.v1.ScreeningService/ListListVersions',
-                request_serializer=compliance_dot_v1_dot_screening__service__pb2.ListListVersionsRequest.SerializeToString,
-                response_deserializer=compliance_dot_v1_dot_screening__service__pb2.ListListVersionsResponse.FromString,
+        self.ListSanctionsListVersions = channel.unary_unary(
+                '/compliance.v1.ScreeningService/ListSanctionsListVersions',
+                request_serializer=compliance_dot_v1_dot_screening__service__pb2.ListSanctionsListVersionsRequest.SerializeToString,
+                response_deserializer=compliance_dot_v1_dot_screening__service__pb2.ListSanctionsListVersionsResponse.FromString,
                 _registered_method=True)
         self.LoadSanctionsList = channel.unary_unary(
                 '/compliance.v1.ScreeningService/LoadSanctionsList',
@@ -88,7 +88,7 @@ class ScreeningServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListListVersions(self, request, context):
+    def ListSanctionsListVersions(self, request, context):
         """Lists the versions of a list, the newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -148,10 +148,10 @@ def add_ScreeningServiceServicer_to_server(servicer, server):
                     request_deserializer=compliance_dot_v1_dot_screening__service__pb2.ListSanctionsListsRequest.FromString,
                     response_serializer=compliance_dot_v1_dot_screening__service__pb2.ListSanctionsListsResponse.SerializeToString,
             ),
-            'ListListVersions': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListListVersions,
-                    request_deserializer=compliance_dot_v1_dot_screening__service__pb2.ListListVersionsRequest.FromString,
-                    response_serializer=compliance_dot_v1_dot_screening__service__pb2.ListListVersionsResponse.SerializeToString,
+            'ListSanctionsListVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSanctionsListVersions,
+                    request_deserializer=compliance_dot_v1_dot_screening__service__pb2.ListSanctionsListVersionsRequest.FromString,
+                    response_serializer=compliance_dot_v1_dot_screening__service__pb2.ListSanctionsListVersionsResponse.SerializeToString,
             ),
             'LoadSanctionsList': grpc.unary_unary_rpc_method_handler(
                     servicer.LoadSanctionsList,
@@ -223,7 +223,7 @@ class ScreeningService:
             _registered_method=True)
 
     @staticmethod
-    def ListListVersions(request,
+    def ListSanctionsListVersions(request,
             target,
             options=(),
             channel_credentials=None,
@@ -236,9 +236,9 @@ class ScreeningService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/compliance.v1.ScreeningService/ListListVersions',
-            compliance_dot_v1_dot_screening__service__pb2.ListListVersionsRequest.SerializeToString,
-            compliance_dot_v1_dot_screening__service__pb2.ListListVersionsResponse.FromString,
+            '/compliance.v1.ScreeningService/ListSanctionsListVersions',
+            compliance_dot_v1_dot_screening__service__pb2.ListSanctionsListVersionsRequest.SerializeToString,
+            compliance_dot_v1_dot_screening__service__pb2.ListSanctionsListVersionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

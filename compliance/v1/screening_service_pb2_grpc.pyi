@@ -35,7 +35,7 @@ class ScreeningServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ScreeningServiceAsyncStub: ...
     ListSanctionsLists: _grpc.UnaryUnaryMultiCallable[_screening_service_pb2.ListSanctionsListsRequest, _screening_service_pb2.ListSanctionsListsResponse]
     """Answers how every known list stands."""
-    ListListVersions: _grpc.UnaryUnaryMultiCallable[_screening_service_pb2.ListListVersionsRequest, _screening_service_pb2.ListListVersionsResponse]
+    ListSanctionsListVersions: _grpc.UnaryUnaryMultiCallable[_screening_service_pb2.ListSanctionsListVersionsRequest, _screening_service_pb2.ListSanctionsListVersionsResponse]
     """Lists the versions of a list, the newest first."""
     LoadSanctionsList: _grpc.UnaryUnaryMultiCallable[_screening_service_pb2.LoadSanctionsListRequest, _screening_service_pb2.LoadSanctionsListResponse]
     """Reads a list from its configured source now, screens every subject against what changed and
@@ -63,7 +63,7 @@ class ScreeningServiceAsyncStub(ScreeningServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListSanctionsLists: _aio.UnaryUnaryMultiCallable[_screening_service_pb2.ListSanctionsListsRequest, _screening_service_pb2.ListSanctionsListsResponse]  # type: ignore[assignment]
     """Answers how every known list stands."""
-    ListListVersions: _aio.UnaryUnaryMultiCallable[_screening_service_pb2.ListListVersionsRequest, _screening_service_pb2.ListListVersionsResponse]  # type: ignore[assignment]
+    ListSanctionsListVersions: _aio.UnaryUnaryMultiCallable[_screening_service_pb2.ListSanctionsListVersionsRequest, _screening_service_pb2.ListSanctionsListVersionsResponse]  # type: ignore[assignment]
     """Lists the versions of a list, the newest first."""
     LoadSanctionsList: _aio.UnaryUnaryMultiCallable[_screening_service_pb2.LoadSanctionsListRequest, _screening_service_pb2.LoadSanctionsListResponse]  # type: ignore[assignment]
     """Reads a list from its configured source now, screens every subject against what changed and
@@ -96,11 +96,11 @@ class ScreeningServiceServicer(metaclass=_abc_1.ABCMeta):
         """Answers how every known list stands."""
 
     @_abc_1.abstractmethod
-    def ListListVersions(
+    def ListSanctionsListVersions(
         self,
-        request: _screening_service_pb2.ListListVersionsRequest,
+        request: _screening_service_pb2.ListSanctionsListVersionsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_screening_service_pb2.ListListVersionsResponse, _abc.Awaitable[_screening_service_pb2.ListListVersionsResponse]]:
+    ) -> _typing.Union[_screening_service_pb2.ListSanctionsListVersionsResponse, _abc.Awaitable[_screening_service_pb2.ListSanctionsListVersionsResponse]]:
         """Lists the versions of a list, the newest first."""
 
     @_abc_1.abstractmethod

@@ -25,25 +25,25 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63ompliance/v1/subject.proto\x12\rcompliance.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\x01\n\x0eSubjectProfile\x12\x12\n\nlegal_name\x18\x01 \x01(\t\x12\x0f\n\x07\x61liases\x18\x02 \x03(\t\x12.\n\x0b\x65ntity_kind\x18\x03 \x01(\x0e\x32\x19.compliance.v1.EntityKind\x12\x12\n\nbirth_date\x18\x04 \x01(\t\x12\x14\n\x0c\x63ountry_code\x18\x05 \x01(\t\"C\n\x0b\x41\x63\x63ountLink\x12\x16\n\x0estripe_account\x18\x01 \x01(\t\x12\x1c\n\x14\x63onnected_account_id\x18\x02 \x01(\t\"\xf5\x03\n\x07Subject\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.compliance.v1.SubjectKind\x12.\n\x07profile\x18\x03 \x01(\x0b\x32\x1d.compliance.v1.SubjectProfile\x12\x19\n\x11parent_subject_id\x18\x04 \x01(\t\x12+\n\x07\x61\x63\x63ount\x18\x05 \x01(\x0b\x32\x1a.compliance.v1.AccountLink\x12*\n\x05state\x18\x06 \x01(\x0e\x32\x1b.compliance.v1.SubjectState\x12*\n\tkyc_state\x18\x07 \x01(\x0e\x32\x17.compliance.v1.KycState\x12\x33\n\x0fkyc_verify_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fkyc_expire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\n \x01(\x03\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp*y\n\x0bSubjectKind\x12\x1c\n\x18SUBJECT_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15SUBJECT_KIND_MERCHANT\x10\x01\x12\x16\n\x12SUBJECT_KIND_OWNER\x10\x02\x12\x19\n\x15SUBJECT_KIND_CUSTOMER\x10\x03*c\n\nEntityKind\x12\x1b\n\x17\x45NTITY_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45NTITY_KIND_INDIVIDUAL\x10\x01\x12\x1c\n\x18\x45NTITY_KIND_ORGANIZATION\x10\x02*\x87\x01\n\x08KycState\x12\x19\n\x15KYC_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15KYC_STATE_NOT_STARTED\x10\x01\x12\x15\n\x11KYC_STATE_PENDING\x10\x02\x12\x16\n\x12KYC_STATE_VERIFIED\x10\x03\x12\x16\n\x12KYC_STATE_REJECTED\x10\x04*|\n\x0cSubjectState\x12\x1d\n\x19SUBJECT_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14SUBJECT_STATE_ACTIVE\x10\x01\x12\x19\n\x15SUBJECT_STATE_BLOCKED\x10\x02\x12\x18\n\x14SUBJECT_STATE_CLOSED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63ompliance/v1/subject.proto\x12\rcompliance.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\x01\n\x0eSubjectProfile\x12\x12\n\nlegal_name\x18\x01 \x01(\t\x12\x0f\n\x07\x61liases\x18\x02 \x03(\t\x12.\n\x0b\x65ntity_kind\x18\x03 \x01(\x0e\x32\x19.compliance.v1.EntityKind\x12\x12\n\nbirth_date\x18\x04 \x01(\t\x12\x14\n\x0c\x63ountry_code\x18\x05 \x01(\t\"=\n\x0b\x41\x63\x63ountLink\x12\x10\n\x08\x63orridor\x18\x01 \x01(\t\x12\x1c\n\x14\x63onnected_account_id\x18\x02 \x01(\t\"\xf5\x03\n\x07Subject\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.compliance.v1.SubjectKind\x12.\n\x07profile\x18\x03 \x01(\x0b\x32\x1d.compliance.v1.SubjectProfile\x12\x19\n\x11parent_subject_id\x18\x04 \x01(\t\x12+\n\x07\x61\x63\x63ount\x18\x05 \x01(\x0b\x32\x1a.compliance.v1.AccountLink\x12*\n\x05state\x18\x06 \x01(\x0e\x32\x1b.compliance.v1.SubjectState\x12*\n\tkyc_state\x18\x07 \x01(\x0e\x32\x17.compliance.v1.KycState\x12\x33\n\x0fkyc_verify_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fkyc_expire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\n \x01(\x03\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp*y\n\x0bSubjectKind\x12\x1c\n\x18SUBJECT_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15SUBJECT_KIND_MERCHANT\x10\x01\x12\x16\n\x12SUBJECT_KIND_OWNER\x10\x02\x12\x19\n\x15SUBJECT_KIND_CUSTOMER\x10\x03*c\n\nEntityKind\x12\x1b\n\x17\x45NTITY_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45NTITY_KIND_INDIVIDUAL\x10\x01\x12\x1c\n\x18\x45NTITY_KIND_ORGANIZATION\x10\x02*\x87\x01\n\x08KycState\x12\x19\n\x15KYC_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15KYC_STATE_NOT_STARTED\x10\x01\x12\x15\n\x11KYC_STATE_PENDING\x10\x02\x12\x16\n\x12KYC_STATE_VERIFIED\x10\x03\x12\x16\n\x12KYC_STATE_REJECTED\x10\x04*|\n\x0cSubjectState\x12\x1d\n\x19SUBJECT_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14SUBJECT_STATE_ACTIVE\x10\x01\x12\x19\n\x15SUBJECT_STATE_BLOCKED\x10\x02\x12\x18\n\x14SUBJECT_STATE_CLOSED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compliance.v1.subject_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SUBJECTKIND']._serialized_start=798
-  _globals['_SUBJECTKIND']._serialized_end=919
-  _globals['_ENTITYKIND']._serialized_start=921
-  _globals['_ENTITYKIND']._serialized_end=1020
-  _globals['_KYCSTATE']._serialized_start=1023
-  _globals['_KYCSTATE']._serialized_end=1158
-  _globals['_SUBJECTSTATE']._serialized_start=1160
-  _globals['_SUBJECTSTATE']._serialized_end=1284
+  _globals['_SUBJECTKIND']._serialized_start=792
+  _globals['_SUBJECTKIND']._serialized_end=913
+  _globals['_ENTITYKIND']._serialized_start=915
+  _globals['_ENTITYKIND']._serialized_end=1014
+  _globals['_KYCSTATE']._serialized_start=1017
+  _globals['_KYCSTATE']._serialized_end=1152
+  _globals['_SUBJECTSTATE']._serialized_start=1154
+  _globals['_SUBJECTSTATE']._serialized_end=1278
   _globals['_SUBJECTPROFILE']._serialized_start=80
   _globals['_SUBJECTPROFILE']._serialized_end=223
   _globals['_ACCOUNTLINK']._serialized_start=225
-  _globals['_ACCOUNTLINK']._serialized_end=292
-  _globals['_SUBJECT']._serialized_start=295
-  _globals['_SUBJECT']._serialized_end=796
+  _globals['_ACCOUNTLINK']._serialized_end=286
+  _globals['_SUBJECT']._serialized_start=289
+  _globals['_SUBJECT']._serialized_end=790
 # @@protoc_insertion_point(module_scope)

@@ -180,21 +180,21 @@ class AccountLink(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    STRIPE_ACCOUNT_FIELD_NUMBER: _builtins.int
+    CORRIDOR_FIELD_NUMBER: _builtins.int
     CONNECTED_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
-    stripe_account: _builtins.str
+    corridor: _builtins.str
     """Required, 1..64 bytes of [A-Za-z0-9_.:-]. The gateway's name of the platform's Stripe account."""
     connected_account_id: _builtins.str
     """Required, 1..128 bytes of [A-Za-z0-9_]. The connected account, acct_..."""
     def __init__(
         self,
         *,
-        stripe_account: _builtins.str = ...,
+        corridor: _builtins.str = ...,
         connected_account_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected_account_id", b"connected_account_id", "stripe_account", b"stripe_account"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected_account_id", b"connected_account_id", "corridor", b"corridor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -87,7 +87,7 @@ def ledger_item(fact: Fact, *, revision: int, required_sequence: int | None) -> 
                 PostInput(
                     pending=_earlier(fact, required_sequence),
                     parts=[
-                        EntryPart(entry_index=index, minor_units=entry.amount_minor)
+                        EntryPart(entry_index=index, amount_minor=entry.amount_minor)
                         for index, entry in enumerate(write.entries)
                     ],
                     remainder=REMAINDER_RELEASE if write.final else REMAINDER_KEEP,

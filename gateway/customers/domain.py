@@ -13,14 +13,14 @@ CUSTOMER_KEY = "engine_customer_number"
 REQUEST_KEY = "engine_request_id"
 
 # https://docs.stripe.com/api/setup_intents/object#setup_intent_object-status
-_SETUP_STATES: Mapping[str, pb.SetupState.ValueType] = {
-    "succeeded": pb.SETUP_STATE_SUCCEEDED,
-    "requires_action": pb.SETUP_STATE_REQUIRES_ACTION,
-    "processing": pb.SETUP_STATE_PROCESSING,
-    "canceled": pb.SETUP_STATE_CANCELED,
+_SETUP_STATES: Mapping[str, pb.PaymentMethodSetupState.ValueType] = {
+    "succeeded": pb.PAYMENT_METHOD_SETUP_STATE_SUCCEEDED,
+    "requires_action": pb.PAYMENT_METHOD_SETUP_STATE_REQUIRES_ACTION,
+    "processing": pb.PAYMENT_METHOD_SETUP_STATE_PROCESSING,
+    "canceled": pb.PAYMENT_METHOD_SETUP_STATE_CANCELED,
     # The status after a refusal; a SetupIntent of ours is never made without a payment method.
-    "requires_payment_method": pb.SETUP_STATE_DECLINED,
-    "requires_confirmation": pb.SETUP_STATE_PROCESSING,
+    "requires_payment_method": pb.PAYMENT_METHOD_SETUP_STATE_DECLINED,
+    "requires_confirmation": pb.PAYMENT_METHOD_SETUP_STATE_PROCESSING,
 }
 
 
@@ -60,7 +60,7 @@ def setup_params(
     params: dict[str, Any] = {
         "confirm": True,
         "customer": stripe_customer_id,
-        "payment_method": request.payment_method,
+        "payment_method": request.payment_method_id,
         "allowed_payment_method_types": ["card"],
         "usage": "off_session",
         "metadata": {REQUEST_KEY: request.request_id},
@@ -72,23 +72,23 @@ def setup_params(
 
 def setup_message(intent: Mapping[str, Any], customer: StoredCustomer) -> pb.PaymentMethodSetup:
     """A SetupIntent. A status that we do not know counts as still being worked on."""
-    state = _SETUP_STATES.get(str(intent.get("status")), pb.SETUP_STATE_PROCESSING)
+    state = _SETUP_STATES.get(str(intent.get("status")), pb.PAYMENT_METHOD_SETUP_STATE_PROCESSING)
     setup = pb.PaymentMethodSetup(
-        setup_id=str(intent["id"]),
+        id=str(intent["id"]),
         customer_id=customer.customer_id,
         corridor=customer.corridor,
-        payment_method=str(intent.get("payment_method") or ""),
+        payment_method_id=str(intent.get("payment_method") or ""),
         state=state,
-        mandate=str(intent.get("mandate") or ""),
+        mandate_id=str(intent.get("mandate") or ""),
     )
-    if state == pb.SETUP_STATE_REQUIRES_ACTION:
+    if state == pb.PAYMENT_METHOD_SETUP_STATE_REQUIRES_ACTION:
         action = intent.get("next_action") or {}
         url = (action.get("redirect_to_url") or {}).get("url") or ""
         if url:
             setup.next_action.redirect_url = str(url)
         else:
             setup.next_action.client_secret = str(intent.get("client_secret") or "")
-    if state == pb.SETUP_STATE_DECLINED:
+    if state == pb.PAYMENT_METHOD_SETUP_STATE_DECLINED:
         error = intent.get("last_setup_error") or {}
         setup.decline.code = str(error.get("code") or "")
         setup.decline.decline_code = str(error.get("decline_code") or "")
@@ -100,13 +100,13 @@ def payment_method_message(method: Mapping[str, Any], default: str) -> pb.SavedP
     """A card that a customer has saved."""
     card = method.get("card") or {}
     message = pb.SavedPaymentMethod(
-        payment_method=str(method["id"]),
+        payment_method_id=str(method["id"]),
         brand=str(card.get("brand") or ""),
         last4=str(card.get("last4") or ""),
         exp_month=int(card.get("exp_month") or 0),
         exp_year=int(card.get("exp_year") or 0),
         funding=str(card.get("funding") or ""),
-        country=str(card.get("country") or ""),
+        country_code=str(card.get("country") or ""),
         is_default=method["id"] == default,
     )
     message.create_time.FromSeconds(int(method["created"]))
@@ -121,7 +121,7 @@ def customer_message(customer: StoredCustomer) -> pb.Customer:
         stripe_customer_id=customer.stripe_customer_id,
         state=pb.CustomerState.Value(f"CUSTOMER_STATE_{customer.state}"),
         failure_code=customer.failure_code,
-        default_payment_method=customer.default_payment_method,
+        default_payment_method_id=customer.default_payment_method,
     )
     message.create_time.FromDatetime(customer.create_time)
     message.update_time.FromDatetime(customer.update_time)

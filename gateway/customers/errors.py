@@ -48,7 +48,7 @@ def payment_method_not_found(customer: StoredCustomer, payment_method: str) -> S
         grpc.StatusCode.NOT_FOUND,
         ErrorReason.ERROR_REASON_PAYMENT_METHOD_NOT_FOUND,
         "the customer has no such payment method",
-        metadata={"customer_id": customer.customer_id, "payment_method": payment_method},
+        metadata={"customer_id": customer.customer_id, "payment_method_id": payment_method},
     )
 
 

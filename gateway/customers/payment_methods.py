@@ -58,12 +58,12 @@ class PaymentMethods:
         customer = await self._customers.active(request.customer_id, request.corridor)
         if known is not None and known.answer is not None:
             kept = customer_pb2.PaymentMethodSetup.FromString(known.answer)
-            return await self._read_setup(customer, kept.setup_id)
+            return await self._read_setup(customer, kept.id)
         begun = await self._requests.begin(
             "SavePaymentMethod", request, subject_id=request.customer_id
         )
         intent = await self._set_up(request, customer, begun)
-        kept = customer_pb2.PaymentMethodSetup(setup_id=str(intent["id"]))
+        kept = customer_pb2.PaymentMethodSetup(id=str(intent["id"]))
         await self._requests.answer(request.request_id, kept)
         return setup_message(intent, customer)
 
@@ -107,12 +107,14 @@ class PaymentMethods:
         outcome = await self._stripe.customers.update_customer(
             customer.corridor,
             customer.stripe_customer_id,
-            {"invoice_settings": {"default_payment_method": request.payment_method}},
+            {"invoice_settings": {"default_payment_method": request.payment_method_id}},
             begun.idempotency_key,
         )
         if not outcome.succeeded:
             raise call_failed(customer.corridor, outcome)
-        customer = await self._store.set_default(customer.customer_number, request.payment_method)
+        customer = await self._store.set_default(
+            customer.customer_number, request.payment_method_id
+        )
         message = customer_message(customer)
         await self._requests.answer(request.request_id, message)
         return message
@@ -125,14 +127,14 @@ class PaymentMethods:
         customer, begun = await self._begin("DetachPaymentMethod", request, known)
         gone = False
         if not begun.key_is_fresh(self._clock.now()):
-            gone = is_missing(await self._read_method(customer, request.payment_method))
+            gone = is_missing(await self._read_method(customer, request.payment_method_id))
         if not gone:
             outcome = await self._stripe.customers.detach_payment_method(
-                customer.corridor, request.payment_method, begun.idempotency_key
+                customer.corridor, request.payment_method_id, begun.idempotency_key
             )
             if not outcome.succeeded and not is_missing(outcome):
                 raise call_failed(customer.corridor, outcome)
-        if customer.default_payment_method == request.payment_method:
+        if customer.default_payment_method == request.payment_method_id:
             await self._store.set_default(customer.customer_number, "")
         await self._requests.answer(request.request_id, pb.DetachPaymentMethodResponse())
 

@@ -28,7 +28,9 @@ MAX_METADATA = 20
 
 _the_customer = text("customer_id", required=True, max_bytes=MAX_NAME_BYTES, pattern=NAME)
 _corridor = text("corridor", max_bytes=MAX_NAME_BYTES, pattern=CORRIDOR)
-_the_method = text("payment_method", required=True, max_bytes=MAX_TOKEN_BYTES, pattern=STRIPE_TOKEN)
+_the_method = text(
+    "payment_method_id", required=True, max_bytes=MAX_TOKEN_BYTES, pattern=STRIPE_TOKEN
+)
 
 
 def _metadata_problem(request: Any) -> str | None:

@@ -88,7 +88,7 @@ def _message(dispute: Dispute) -> dispute_pb2.Dispute:
         merchant_id=dispute.merchant_id,
         state=dispute_pb2.DisputeState.Value(_STATE_PREFIX + dispute.state),
         amount=money(dispute.currency, dispute.amount_minor),
-        network_cause=dispute.network_cause,
+        reason=dispute.network_cause,
         evidence_due_time=stamp(dispute.evidence_due_time),
         evidence_submission_count=dispute.submission_count,
         stripe_dispute_id=dispute.stripe_dispute_id,

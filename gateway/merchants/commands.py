@@ -70,20 +70,20 @@ class AccountFinder:
         if request.WhichOneof("account") == "corridor":
             return StripeAccount(self.corridor(request.corridor), None)
         merchant = await self.connected(request.merchant_id)
-        return StripeAccount(merchant.corridor, merchant.stripe_account_id)
+        return StripeAccount(merchant.corridor, merchant.connected_account_id)
 
     async def owner(self, owner: merchant_tax_pb2.TaxIdOwner) -> StripeAccount:
         """The account, and the customer if there is one, that a tax number belongs to."""
         if owner.WhichOneof("owner") == "merchant_id":
             merchant = await self.connected(owner.merchant_id)
-            return StripeAccount(merchant.corridor, merchant.stripe_account_id)
+            return StripeAccount(merchant.corridor, merchant.connected_account_id)
         customer = owner.customer
         if customer.merchant_id:
             merchant = await self.connected(customer.merchant_id)
             return StripeAccount(
-                merchant.corridor, merchant.stripe_account_id, customer.customer_id
+                merchant.corridor, merchant.connected_account_id, customer.stripe_customer_id
             )
-        return StripeAccount(self.corridor(customer.corridor), None, customer.customer_id)
+        return StripeAccount(self.corridor(customer.corridor), None, customer.stripe_customer_id)
 
 
 METHOD = "CreateMerchant"
@@ -120,8 +120,8 @@ class Onboarding:
         )
         if begun.answer is not None:
             return merchant_pb2.Merchant.FromString(begun.answer)
-        if request.stripe_account_id:
-            merchant = await self._attach(request.stripe_account_id, corridor, begun)
+        if request.connected_account_id:
+            merchant = await self._attach(request.connected_account_id, corridor, begun)
         else:
             merchant = await self._create(request, corridor, begun)
         if merchant.state == merchant_pb2.MERCHANT_STATE_CONNECTED:

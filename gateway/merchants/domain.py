@@ -43,7 +43,7 @@ def account_params(request: pb.CreateMerchantRequest, merchant_id: str) -> dict[
     """For `POST /v1/accounts`. The merchant's id goes along, so that the account can be found."""
     params: dict[str, Any] = {
         "controller": CONTROLLERS[request.dashboard],
-        "country": request.country,
+        "country": request.country_code,
         "capabilities": {
             name: {"requested": True} for name in sorted(set(request.requested_capabilities))
         },

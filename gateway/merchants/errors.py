@@ -37,7 +37,7 @@ def account_not_found(account_id: str) -> ServiceError:
         grpc.StatusCode.NOT_FOUND,
         ErrorReason.ERROR_REASON_ACCOUNT_NOT_FOUND,
         "no such connected account",
-        metadata={"account_id": account_id},
+        metadata={"connected_account_id": account_id},
     )
 
 
@@ -67,7 +67,7 @@ def already_linked(merchant_id: str, account_id: str) -> ServiceError:
         grpc.StatusCode.ALREADY_EXISTS,
         ErrorReason.ERROR_REASON_MERCHANT_ALREADY_LINKED,
         "the connected account belongs to another merchant",
-        metadata={"merchant_id": merchant_id, "account_id": account_id},
+        metadata={"merchant_id": merchant_id, "connected_account_id": account_id},
     )
 
 

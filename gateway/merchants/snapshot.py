@@ -57,8 +57,8 @@ def snapshot_of(
         payouts_enabled=account.get("payouts_enabled") is True,
         details_submitted=account.get("details_submitted") is True,
         live_mode=live_mode,
-        country=text_of(account, "country"),
-        default_currency=text_of(account, "default_currency").upper(),
+        country_code=text_of(account, "country"),
+        default_currency_code=text_of(account, "default_currency").upper(),
         business_type=text_of(account, "business_type"),
         company_name=text_of(company, "name"),
         business_name=text_of(profile, "name"),
@@ -70,7 +70,7 @@ def snapshot_of(
         ),
         external_accounts=sorted(
             (_external_account(item) for item in external_accounts[:MAX_ITEMS]),
-            key=lambda item: item.external_account_id,
+            key=lambda item: item.id,
         ),
         payout_interval=text_of(_mapping(payouts, "schedule"), "interval"),
         truncated=not complete or max(len(capabilities), len(external_accounts)) > MAX_ITEMS,
@@ -103,7 +103,7 @@ def requirements_of(values: Mapping[str, Any]) -> merchant_requirements_pb2.Requ
     )
     deadline = values.get("current_deadline")
     if isinstance(deadline, int):
-        found.current_deadline.FromSeconds(deadline)
+        found.current_deadline_time.FromSeconds(deadline)
     return found
 
 
@@ -132,9 +132,9 @@ def _capability(values: Mapping[str, Any]) -> merchant_pb2.Capability:
 
 def _external_account(values: Mapping[str, Any]) -> merchant_pb2.ExternalAccount:
     found = merchant_pb2.ExternalAccount(
-        external_account_id=text_of(values, "id"),
+        id=text_of(values, "id"),
         kind=text_of(values, "object"),
-        country=text_of(values, "country"),
+        country_code=text_of(values, "country"),
         currency_code=text_of(values, "currency").upper(),
         last4=text_of(values, "last4"),
         default_for_currency=values.get("default_for_currency") is True,

@@ -282,7 +282,7 @@ def _stored(row: Any) -> StoredMerchant:
     merchant = merchant_pb2.Merchant(
         merchant_id=row.merchant_id,
         corridor=row.corridor,
-        stripe_account_id=row.stripe_account_id or "",
+        connected_account_id=row.stripe_account_id or "",
         state=STATES[row.state],
         failure_code=row.failure_code,
     )

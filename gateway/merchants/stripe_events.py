@@ -54,7 +54,7 @@ class MerchantSync:
         """
         # Taken before the first request: what is fetched is at least as new as this.
         fetch_time = self._clock.now()
-        snapshot = await self.fetch(merchant.corridor, merchant.stripe_account_id)
+        snapshot = await self.fetch(merchant.corridor, merchant.connected_account_id)
         content_hash = hash_of(content_of(snapshot))
         return await self._store.save_snapshot(
             merchant.merchant_id, snapshot, content_hash, fetch_time

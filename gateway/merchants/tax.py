@@ -40,7 +40,7 @@ def tax_settings_of(values: Mapping[str, Any], fetch_time: datetime) -> pb.TaxSe
         provider=text_of(defaults, "provider"),
         tax_behavior=text_of(defaults, "tax_behavior"),
         tax_code=text_of(defaults, "tax_code"),
-        head_office_country=text_of(address, "country"),
+        head_office_country_code=text_of(address, "country"),
         head_office_region=text_of(address, "state"),
         live_mode=values.get("livemode") is True,
         fetch_time=_timestamp(fetch_time),
@@ -52,8 +52,8 @@ def tax_registration_of(values: Mapping[str, Any], fetch_time: datetime) -> pb.T
     country = text_of(values, "country")
     options = _mapping(_mapping(values, "country_options"), country.lower())
     registration = pb.TaxRegistration(
-        tax_registration_id=text_of(values, "id"),
-        country=country,
+        id=text_of(values, "id"),
+        country_code=country,
         region=_region_of(options),
         kind=text_of(options, "type"),
         state=REGISTRATION_STATES.get(
@@ -80,10 +80,10 @@ def tax_id_of(values: Mapping[str, Any], fetch_time: datetime) -> pb.TaxId:
         verification = {}
         state = pb.TAX_ID_VERIFICATION_STATE_NOT_CHECKED
     tax_id = pb.TaxId(
-        tax_id_id=text_of(values, "id"),
+        id=text_of(values, "id"),
         kind=text_of(values, "type"),
         value=text_of(values, "value"),
-        country=text_of(values, "country"),
+        country_code=text_of(values, "country"),
         verification_state=state,
         verified_name=text_of(verification, "verified_name"),
         verified_address=text_of(verification, "verified_address"),

@@ -67,7 +67,7 @@ def _needed_to_create(field: str) -> Rule:
     """A field that a new account needs and an attached one must not have."""
 
     def problem(request: pb.CreateMerchantRequest) -> str | None:
-        if request.stripe_account_id:
+        if request.connected_account_id:
             return "goes with a new account only" if getattr(request, field) else None
         return None if getattr(request, field) else "is required"
 
@@ -76,7 +76,7 @@ def _needed_to_create(field: str) -> Rule:
 
 def _only_to_create(field: str) -> Rule:
     def problem(request: pb.CreateMerchantRequest) -> str | None:
-        given = request.stripe_account_id and getattr(request, field)
+        given = request.connected_account_id and getattr(request, field)
         return "goes with a new account only" if given else None
 
     return check(field, problem)
@@ -125,9 +125,9 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         REQUEST_ID,
         _optional_merchant_id,
         _optional_corridor,
-        text("stripe_account_id", max_bytes=MAX_NAME_BYTES, pattern=ACCOUNT_ID),
-        text("country", max_bytes=2, pattern=COUNTRY),
-        _needed_to_create("country"),
+        text("connected_account_id", max_bytes=MAX_NAME_BYTES, pattern=ACCOUNT_ID),
+        text("country_code", max_bytes=2, pattern=COUNTRY),
+        _needed_to_create("country_code"),
         enum("dashboard"),
         _needed_to_create("dashboard"),
         enum("business_type"),
@@ -149,13 +149,13 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
     pb.GetMerchantRequest: [
         one_of("merchant"),
         _optional_merchant_id,
-        text("stripe_account_id", max_bytes=MAX_NAME_BYTES, pattern=ACCOUNT_ID),
+        text("connected_account_id", max_bytes=MAX_NAME_BYTES, pattern=ACCOUNT_ID),
         check(
             "merchant",
             lambda request: (
                 "is empty"
                 if request.WhichOneof("merchant")
-                and not (request.merchant_id or request.stripe_account_id)
+                and not (request.merchant_id or request.connected_account_id)
                 else None
             ),
         ),
@@ -191,7 +191,9 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         check("merchant_id", _owner_problem),
     ],
     merchant_tax_pb2.TaxIdCustomer: [
-        text("customer_id", required=True, max_bytes=MAX_STRIPE_ID_BYTES, pattern=CUSTOMER_ID),
+        text(
+            "stripe_customer_id", required=True, max_bytes=MAX_STRIPE_ID_BYTES, pattern=CUSTOMER_ID
+        ),
         _optional_corridor,
         _optional_merchant_id,
         check("corridor", _customer_problem),

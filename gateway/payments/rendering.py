@@ -49,7 +49,7 @@ def payment_message(payment: Payment, *, secrets: bool = False) -> pb.Payment:
         amount_refunded=money(p.currency, p.refunded_minor),
         amount_disputed=money(p.currency, p.disputed_minor),
         payment_method=pb.PaymentMethod(
-            token=p.payment_method, customer_token=p.payment_method_customer
+            token=p.payment_method, stripe_customer_id=p.payment_method_customer
         ),
         capture_method=pb.CaptureMethod.Value(f"CAPTURE_METHOD_{p.capture_method}"),
         off_session=p.off_session,
@@ -58,11 +58,11 @@ def payment_message(payment: Payment, *, secrets: bool = False) -> pb.Payment:
         description=p.description,
         statement_descriptor_suffix=p.statement_descriptor_suffix,
         metadata=p.metadata,
-        destination_account=p.destination_account,
+        destination_account_id=p.destination_account,
         corridor=p.corridor,
         payment_intent_id=p.payment_intent_id,
         charge_id=p.charge_id,
-        capture_before=stamp(p.capture_before),
+        capture_before_time=stamp(p.capture_before),
         billing_country_code=p.billing_country,
         stay_in_corridor=p.stays,
         revision=p.revision,
@@ -73,7 +73,7 @@ def payment_message(payment: Payment, *, secrets: bool = False) -> pb.Payment:
     message.customer_returned = p.customer_returned
     if p.decline_retry is not None:
         message.decline_retry.max_attempts = p.decline_retry.max_attempts
-        message.decline_retry.within.FromTimedelta(p.decline_retry.within)
+        message.decline_retry.window.FromTimedelta(p.decline_retry.within)
     if p.state is PaymentState.RETRY_SCHEDULED and p.wake_time is not None:
         message.next_retry_time.FromDatetime(p.wake_time)
     if p.fee_minor is not None:
@@ -86,13 +86,13 @@ def payment_message(payment: Payment, *, secrets: bool = False) -> pb.Payment:
         message.alternatives.add(
             corridor=route.corridor,
             payment_method=pb.PaymentMethod(
-                token=route.payment_method, customer_token=route.payment_method_customer
+                token=route.payment_method, stripe_customer_id=route.payment_method_customer
             ),
             destination_account=route.destination_account,
         )
     for left in p.left_corridors:
-        shown = message.left_corridors.add(corridor=left.corridor, reason=left.reason)
-        shown.leave_time.FromJsonString(left.leave_time)
+        shown = message.failovers.add(corridor=left.corridor, reason=left.reason)
+        shown.failover_time.FromJsonString(left.leave_time)
     _add_particulars(message, payment, secrets=secrets)
     return message
 
@@ -151,7 +151,7 @@ def refund_message(refund: Refund, currency: str) -> refund_pb2.Refund:
         payment_id=refund.payment_id,
         state=refund_pb2.RefundState.Value(f"REFUND_STATE_{refund.state}"),
         amount=money(currency, refund.amount_minor),
-        cause=refund_pb2.RefundCause.Value(f"REFUND_CAUSE_{refund.cause}"),
+        reason=refund_pb2.RefundReason.Value(f"REFUND_REASON_{refund.cause}"),
         stripe_refund_id=refund.stripe_refund_id,
         failure_code=refund.failure_code,
         create_time=stamp(refund.create_time),

@@ -1,6 +1,6 @@
 """What operators are told of failovers: a metric, an attribute of the trace, a line in the log.
 
-Clients see them as the payment's event `failed_over`, and in its `left_corridors`.
+Clients see them as the payment's event `failed_over`, and in its `failovers`.
 """
 
 from opentelemetry import trace

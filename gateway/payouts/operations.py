@@ -36,8 +36,8 @@ class PayoutCompliance:
         request = pb.CheckPayoutRequest(
             request_id=operation.idempotency_key,
             payout_id=payout.id,
-            merchant_subject_id=payout.merchant_id,
-            stripe_account=payout.corridor,
+            merchant_id=payout.merchant_id,
+            corridor=payout.corridor,
             connected_account_id=payout.account_id,
         )
         request.amount.currency_code = payout.currency
@@ -126,12 +126,12 @@ class PayoutRequests:
                 operation.corridor,
                 params,
                 key,
-                stripe_account=account,
+                connected_account=account,
                 resend=operation.send_count > 1,
             )
         payout = await _payout(self._engine, operation)
         return await self._stripe.payouts.cancel_payout(
-            operation.corridor, payout.stripe_payout_id, params, key, stripe_account=account
+            operation.corridor, payout.stripe_payout_id, params, key, connected_account=account
         )
 
     async def resolve(self, operation: Operation, now: datetime) -> Outcome:
@@ -140,7 +140,7 @@ class PayoutRequests:
         if operation.kind is OperationKind.CANCEL_PAYOUT:
             payout = await _payout(self._engine, operation)
             seen = await self._stripe.records.retrieve_payout(
-                operation.corridor, payout.stripe_payout_id, stripe_account=account
+                operation.corridor, payout.stripe_payout_id, connected_account=account
             )
             if seen.object is None:
                 return Outcome(OutcomeClass.UNKNOWN, failure=seen.failure)
@@ -152,7 +152,7 @@ class PayoutRequests:
             {PAYOUT_KEY: operation.subject_id},
             created_from=operation.first_send_time - CLOCK_TOLERANCE,
             created_to=operation.last_send_time + CLOCK_TOLERANCE,
-            stripe_account=account,
+            connected_account=account,
         )
         if found.object is None:
             return Outcome(OutcomeClass.UNKNOWN, failure=found.failure)

@@ -53,7 +53,7 @@ class Payouts:
     async def apply(self, event: StripeEvent) -> None:
         """Looks at the payout."""
         outcome = await self._stripe.records.retrieve_payout(
-            event.corridor, event.object_id, stripe_account=event.stripe_account
+            event.corridor, event.object_id, connected_account=event.stripe_account
         )
         if not outcome.succeeded or outcome.object is None:
             if outcome.outcome_class in (OutcomeClass.NOT_SENT, OutcomeClass.UNKNOWN):

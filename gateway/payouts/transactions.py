@@ -43,7 +43,7 @@ class PayoutTransactions:
         if after_id:
             params["starting_after"] = after_id
         outcome = await self._stripe.records.list_balance_transactions(
-            payout.corridor, params, stripe_account=payout.account_id or None
+            payout.corridor, params, connected_account=payout.account_id or None
         )
         if outcome.object is None:
             raise call_failed(payout.corridor, outcome)

@@ -98,26 +98,26 @@ class AccountCalls:
         )
 
     async def retrieve_tax_settings(
-        self, corridor: str, *, stripe_account: str | None = None
+        self, corridor: str, *, connected_account: str | None = None
     ) -> Outcome:
         """Reads whether Stripe Tax can calculate for an account."""
         return await self._calls.get(
             TAX,
             corridor,
             lambda client, options: client.v1.tax.settings.retrieve_async(None, options),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
             priority=Priority.BACKGROUND,
         )
 
     async def list_tax_registrations(
-        self, corridor: str, params: Params, *, stripe_account: str | None = None
+        self, corridor: str, params: Params, *, connected_account: str | None = None
     ) -> Outcome:
         """One page of the permits where an account collects tax."""
         return await self._calls.get(
             TAX,
             corridor,
             lambda client, options: client.v1.tax.registrations.list_async(form(params), options),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
             priority=Priority.BACKGROUND,
         )
 
@@ -128,7 +128,7 @@ class AccountCalls:
         idempotency_key: str,
         *,
         customer_id: str | None = None,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
     ) -> Outcome:
         """Enters a tax number of a customer, or of the account itself."""
         if customer_id is not None:
@@ -140,7 +140,7 @@ class AccountCalls:
                 lambda client, options: client.v1.customers.tax_ids.create_async(
                     customer, form(params), options
                 ),
-                stripe_account=stripe_account,
+                connected_account=connected_account,
                 priority=Priority.BACKGROUND,
             )
         return await self._calls.post(
@@ -148,7 +148,7 @@ class AccountCalls:
             corridor,
             idempotency_key,
             lambda client, options: client.v1.tax_ids.create_async(form(params), options),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
             priority=Priority.BACKGROUND,
         )
 
@@ -158,7 +158,7 @@ class AccountCalls:
         tax_id: str,
         *,
         customer_id: str | None = None,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
     ) -> Outcome:
         """Reads a tax number of a customer, or of the account itself."""
         if customer_id is not None:
@@ -169,14 +169,14 @@ class AccountCalls:
                 lambda client, options: client.v1.customers.tax_ids.retrieve_async(
                     customer, tax_id, None, options
                 ),
-                stripe_account=stripe_account,
+                connected_account=connected_account,
                 priority=Priority.BACKGROUND,
             )
         return await self._calls.get(
             TAX,
             corridor,
             lambda client, options: client.v1.tax_ids.retrieve_async(tax_id, None, options),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
             priority=Priority.BACKGROUND,
         )
 
@@ -186,7 +186,7 @@ class AccountCalls:
         params: Params,
         *,
         customer_id: str | None = None,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
     ) -> Outcome:
         """One page of tax numbers of a customer, or of the account itself."""
         if customer_id is not None:
@@ -197,14 +197,14 @@ class AccountCalls:
                 lambda client, options: client.v1.customers.tax_ids.list_async(
                     customer, form(params), options
                 ),
-                stripe_account=stripe_account,
+                connected_account=connected_account,
                 priority=Priority.BACKGROUND,
             )
         return await self._calls.get(
             TAX,
             corridor,
             lambda client, options: client.v1.tax_ids.list_async(form(params), options),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
             priority=Priority.BACKGROUND,
         )
 
@@ -214,7 +214,7 @@ class AccountCalls:
         tax_id: str,
         *,
         customer_id: str | None = None,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
     ) -> Outcome:
         """Removes a tax number. A DELETE is idempotent by itself and takes no key."""
         if customer_id is not None:
@@ -225,11 +225,11 @@ class AccountCalls:
                 lambda client, options: client.v1.customers.tax_ids.delete_async(
                     customer, tax_id, None, options
                 ),
-                stripe_account=stripe_account,
+                connected_account=connected_account,
             )
         return await self._calls.delete(
             TAX,
             corridor,
             lambda client, options: client.v1.tax_ids.delete_async(tax_id, None, options),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
         )

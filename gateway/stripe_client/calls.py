@@ -98,7 +98,7 @@ class StripeCalls:
         idempotency_key: str,
         send: Send,
         *,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
         begins: bool = False,
         priority: Priority | None = None,
         object_id: str = "",
@@ -107,7 +107,7 @@ class StripeCalls:
         the object that it changes, where Stripe limits how often."""
         if not 1 <= len(idempotency_key) <= MAX_IDEMPOTENCY_KEY_CHARACTERS:
             raise ValueError("a POST needs an idempotency key of 1 to 255 characters")
-        options: Options = {"idempotency_key": idempotency_key, "stripe_account": stripe_account}
+        options: Options = {"idempotency_key": idempotency_key, "stripe_account": connected_account}
         call = Call(
             endpoint_group,
             send,
@@ -125,11 +125,11 @@ class StripeCalls:
         corridor: str,
         send: Send,
         *,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
         priority: Priority | None = None,
     ) -> Outcome:
         """A call that only reads. Its UNKNOWN is harmless."""
-        options: Options = {"stripe_account": stripe_account}
+        options: Options = {"stripe_account": connected_account}
         call = Call(endpoint_group, send, options, False, priority_of(priority))
         return await self._run(corridor, call)
 
@@ -139,10 +139,10 @@ class StripeCalls:
         corridor: str,
         send: Send,
         *,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
     ) -> Outcome:
         """A call that removes something: idempotent by itself, so Stripe takes no key."""
-        options: Options = {"stripe_account": stripe_account}
+        options: Options = {"stripe_account": connected_account}
         call = Call(endpoint_group, send, options, False, Priority.BACKGROUND, changes=True)
         return await self._run(corridor, call)
 

@@ -24,7 +24,7 @@ PAYMENT_INTENTS, CHARGES, REFUNDS = "payment_intents", "charges", "refunds"
 class StripeClient:
     """The corridors to Stripe.
 
-    `params` are Stripe's own request parameters. `stripe_account` is the connected account that
+    `params` are Stripe's own request parameters. `connected_account` is the connected account that
     the call is made for ("acct_…"). `idempotency_key` is the caller's: 1 to 255 characters, the
     same for the same bytes, and never used again for others.
     """
@@ -76,7 +76,7 @@ class StripeClient:
         params: Params,
         idempotency_key: str,
         *,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
         resend: bool = False,
         priority: Priority | None = None,
     ) -> Outcome:
@@ -87,7 +87,7 @@ class StripeClient:
             corridor,
             idempotency_key,
             lambda client, options: client.v1.payment_intents.create_async(form(params), options),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
             begins=not resend,
             priority=priority,
         )
@@ -99,7 +99,7 @@ class StripeClient:
         params: Params,
         idempotency_key: str,
         *,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
         priority: Priority | None = None,
     ) -> Outcome:
         """Confirms a PaymentIntent, after 3-D Secure or with another payment method."""
@@ -110,7 +110,7 @@ class StripeClient:
             lambda client, options: client.v1.payment_intents.confirm_async(
                 payment_intent_id, form(params), options
             ),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
             priority=priority,
             object_id=payment_intent_id,
         )
@@ -122,7 +122,7 @@ class StripeClient:
         params: Params,
         idempotency_key: str,
         *,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
     ) -> Outcome:
         """Captures a PaymentIntent that was authorised, whole or in part."""
         return await self._calls.post(
@@ -132,7 +132,7 @@ class StripeClient:
             lambda client, options: client.v1.payment_intents.capture_async(
                 payment_intent_id, form(params), options
             ),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
             object_id=payment_intent_id,
         )
 
@@ -143,7 +143,7 @@ class StripeClient:
         params: Params,
         idempotency_key: str,
         *,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
     ) -> Outcome:
         """Cancels a PaymentIntent and with it the hold on the card."""
         return await self._calls.post(
@@ -153,7 +153,7 @@ class StripeClient:
             lambda client, options: client.v1.payment_intents.cancel_async(
                 payment_intent_id, form(params), options
             ),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
             object_id=payment_intent_id,
         )
 
@@ -163,7 +163,7 @@ class StripeClient:
         payment_intent_id: str,
         params: Params | None = None,
         *,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
     ) -> Outcome:
         """Reads a PaymentIntent; `{"expand": ["latest_charge.balance_transaction"]}` expands."""
         return await self._calls.get(
@@ -172,18 +172,18 @@ class StripeClient:
             lambda client, options: client.v1.payment_intents.retrieve_async(
                 payment_intent_id, form(params), options
             ),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
         )
 
     async def list_payment_intents(
-        self, corridor: str, params: Params, *, stripe_account: str | None = None
+        self, corridor: str, params: Params, *, connected_account: str | None = None
     ) -> Outcome:
         """One page of PaymentIntents, newest first."""
         return await self._calls.get(
             PAYMENT_INTENTS,
             corridor,
             lambda client, options: client.v1.payment_intents.list_async(form(params), options),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
         )
 
     async def find_payment_intents(
@@ -193,7 +193,7 @@ class StripeClient:
         *,
         created_from: datetime,
         created_to: datetime,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
     ) -> Outcome:
         """The PaymentIntents created in a span of time that carry all of `metadata`.
 
@@ -203,7 +203,9 @@ class StripeClient:
         """
 
         async def page(params: Params) -> Outcome:
-            return await self.list_payment_intents(corridor, params, stripe_account=stripe_account)
+            return await self.list_payment_intents(
+                corridor, params, connected_account=connected_account
+            )
 
         return await find_by_metadata(page, metadata, created_from, created_to)
 
@@ -213,7 +215,7 @@ class StripeClient:
         charge_id: str,
         params: Params | None = None,
         *,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
     ) -> Outcome:
         """Reads a charge; `{"expand": ["balance_transaction"]}` brings the fee."""
         return await self._calls.get(
@@ -222,7 +224,7 @@ class StripeClient:
             lambda client, options: client.v1.charges.retrieve_async(
                 charge_id, form(params), options
             ),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
         )
 
     async def create_refund(
@@ -231,7 +233,7 @@ class StripeClient:
         params: Params,
         idempotency_key: str,
         *,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
     ) -> Outcome:
         """Refunds a PaymentIntent or charge, whole or in part."""
         return await self._calls.post(
@@ -239,7 +241,7 @@ class StripeClient:
             corridor,
             idempotency_key,
             lambda client, options: client.v1.refunds.create_async(form(params), options),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
         )
 
     async def retrieve_refund(
@@ -248,7 +250,7 @@ class StripeClient:
         refund_id: str,
         params: Params | None = None,
         *,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
     ) -> Outcome:
         """Reads a refund."""
         return await self._calls.get(
@@ -257,16 +259,16 @@ class StripeClient:
             lambda client, options: client.v1.refunds.retrieve_async(
                 refund_id, form(params), options
             ),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
         )
 
     async def list_refunds(
-        self, corridor: str, params: Params, *, stripe_account: str | None = None
+        self, corridor: str, params: Params, *, connected_account: str | None = None
     ) -> Outcome:
         """One page of refunds; `{"payment_intent": "pi_…"}` selects."""
         return await self._calls.get(
             REFUNDS,
             corridor,
             lambda client, options: client.v1.refunds.list_async(form(params), options),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
         )

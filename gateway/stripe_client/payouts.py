@@ -22,7 +22,7 @@ class PayoutCalls:
         params: Params,
         idempotency_key: str,
         *,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
         resend: bool = False,
     ) -> Outcome:
         """Creates a payout. `resend` says that the key may have reached Stripe before: then a
@@ -32,7 +32,7 @@ class PayoutCalls:
             corridor,
             idempotency_key,
             lambda client, options: client.v1.payouts.create_async(form(params), options),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
             begins=not resend,
             priority=Priority.BACKGROUND,
         )
@@ -44,7 +44,7 @@ class PayoutCalls:
         params: Params,
         idempotency_key: str,
         *,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
     ) -> Outcome:
         """Cancels a payout that is still pending."""
         return await self._calls.post(
@@ -54,7 +54,7 @@ class PayoutCalls:
             lambda client, options: client.v1.payouts.cancel_async(
                 payout_id, form(params), options
             ),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
             priority=Priority.BACKGROUND,
         )
 
@@ -65,7 +65,7 @@ class PayoutCalls:
         *,
         created_from: datetime,
         created_to: datetime,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
     ) -> Outcome:
         """The payouts created in a span of time that carry all of `metadata`; answers as
         `StripeClient.find_payment_intents` does."""
@@ -75,7 +75,7 @@ class PayoutCalls:
                 PAYOUTS,
                 corridor,
                 lambda client, options: client.v1.payouts.list_async(form(params), options),
-                stripe_account=stripe_account,
+                connected_account=connected_account,
                 priority=Priority.BACKGROUND,
             )
 

@@ -16,14 +16,14 @@ class RecordCalls:
         self._calls = calls
 
     async def retrieve_balance(
-        self, corridor: str, *, stripe_account: str | None = None
+        self, corridor: str, *, connected_account: str | None = None
     ) -> Outcome:
         """Reads the balance of an account, per currency."""
         return await self._calls.get(
             BALANCE,
             corridor,
             lambda client, options: client.v1.balance.retrieve_async(None, options),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
             priority=Priority.BACKGROUND,
         )
 
@@ -33,7 +33,7 @@ class RecordCalls:
         balance_transaction_id: str,
         params: Params | None = None,
         *,
-        stripe_account: str | None = None,
+        connected_account: str | None = None,
     ) -> Outcome:
         """Reads one movement on the balance: gross, fee, net."""
         return await self._calls.get(
@@ -42,12 +42,12 @@ class RecordCalls:
             lambda client, options: client.v1.balance_transactions.retrieve_async(
                 balance_transaction_id, form(params), options
             ),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
             priority=Priority.BACKGROUND,
         )
 
     async def list_balance_transactions(
-        self, corridor: str, params: Params, *, stripe_account: str | None = None
+        self, corridor: str, params: Params, *, connected_account: str | None = None
     ) -> Outcome:
         """One page of movements on the balance; `{"source": "ch_…"}` selects."""
         return await self._calls.get(
@@ -56,43 +56,43 @@ class RecordCalls:
             lambda client, options: client.v1.balance_transactions.list_async(
                 form(params), options
             ),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
             priority=Priority.BACKGROUND,
         )
 
     async def retrieve_dispute(
-        self, corridor: str, dispute_id: str, *, stripe_account: str | None = None
+        self, corridor: str, dispute_id: str, *, connected_account: str | None = None
     ) -> Outcome:
         """Reads a dispute with its balance transactions."""
         return await self._calls.get(
             DISPUTES,
             corridor,
             lambda client, options: client.v1.disputes.retrieve_async(dispute_id, None, options),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
             priority=Priority.BACKGROUND,
         )
 
     async def retrieve_payout(
-        self, corridor: str, payout_id: str, *, stripe_account: str | None = None
+        self, corridor: str, payout_id: str, *, connected_account: str | None = None
     ) -> Outcome:
         """Reads a payout."""
         return await self._calls.get(
             PAYOUTS,
             corridor,
             lambda client, options: client.v1.payouts.retrieve_async(payout_id, None, options),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
             priority=Priority.BACKGROUND,
         )
 
     async def list_events(
-        self, corridor: str, params: Params, *, stripe_account: str | None = None
+        self, corridor: str, params: Params, *, connected_account: str | None = None
     ) -> Outcome:
         """One page of events, newest first; `{"delivery_success": False}` finds gaps."""
         return await self._calls.get(
             EVENTS,
             corridor,
             lambda client, options: client.v1.events.list_async(form(params), options),
-            stripe_account=stripe_account,
+            connected_account=connected_account,
             priority=Priority.BACKGROUND,
         )
 

@@ -137,7 +137,7 @@ class CorridorServicer(corridor_service_pb2_grpc.CorridorServiceServicer):
             region=corridor_client.region,
             failover_to=corridor_client.terms.failover_to,
             inbox=corridor_pb2.WebhookInbox(
-                pending=counts.pending, dead_letters=counts.dead_letters
+                pending_count=counts.pending, dead_letter_count=counts.dead_letters
             ),
         )
         if counts.oldest_pending_time is not None:
@@ -153,7 +153,7 @@ class CorridorServicer(corridor_service_pb2_grpc.CorridorServiceServicer):
         shown = corridor_pb2.CorridorBreaker(
             endpoint_group=breaker.name,
             state=BREAKER_STATES[breaker.state],
-            calls=reading.calls,
+            call_count=reading.calls,
             failure_rate=reading.failure_rate,
             slow_call_rate=reading.slow_rate,
             calls_in_flight=reading.in_flight,
@@ -170,10 +170,10 @@ class CorridorServicer(corridor_service_pb2_grpc.CorridorServiceServicer):
 def _concurrency(concurrency: ConcurrencyLimit) -> corridor_pb2.CorridorConcurrency:
     return corridor_pb2.CorridorConcurrency(
         limit=concurrency.limit,
-        customer_present=concurrency.under_way(Priority.CUSTOMER_PRESENT),
-        off_session=concurrency.under_way(Priority.OFF_SESSION),
-        background=concurrency.under_way(Priority.BACKGROUND),
-        waiting=sum(concurrency.waiting(priority) for priority in Priority),
+        customer_present_in_flight=concurrency.under_way(Priority.CUSTOMER_PRESENT),
+        off_session_in_flight=concurrency.under_way(Priority.OFF_SESSION),
+        background_in_flight=concurrency.under_way(Priority.BACKGROUND),
+        waiting_count=sum(concurrency.waiting(priority) for priority in Priority),
     )
 
 
@@ -181,8 +181,8 @@ def _limiter(bucket: TokenBucket) -> corridor_pb2.CorridorLimiter:
     return corridor_pb2.CorridorLimiter(
         name=bucket.name,
         rate_per_second=bucket.rate.per_second,
-        available=bucket.available,
-        waiting=bucket.waiting,
+        available_tokens=bucket.available,
+        waiting_count=bucket.waiting,
     )
 
 
@@ -193,7 +193,7 @@ def _dead_letter(row: Any) -> corridor_pb2.DeadLetter:
         event_type=row.event_type,
         object_id=row.object_id,
         reason=row.reason,
-        attempts=row.attempts,
+        attempt_count=row.attempts,
     )
     letter.receive_time.FromDatetime(row.receive_time)
     letter.create_time.FromDatetime(row.create_time)

@@ -25,27 +25,27 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19gateway/v1/corridor.proto\x12\ngateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x98\x03\n\x0e\x43orridorHealth\x12\x10\n\x08\x63orridor\x18\x01 \x01(\t\x12&\n\x04mode\x18\x02 \x01(\x0e\x32\x18.gateway.v1.CorridorMode\x12\x13\n\x0bmode_reason\x18\x03 \x01(\t\x12\x34\n\x10mode_change_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tavailable\x18\x05 \x01(\x08\x12-\n\x08\x62reakers\x18\x06 \x03(\x0b\x32\x1b.gateway.v1.CorridorBreaker\x12-\n\x08limiters\x18\x07 \x03(\x0b\x32\x1b.gateway.v1.CorridorLimiter\x12\'\n\x05inbox\x18\x08 \x01(\x0b\x32\x18.gateway.v1.WebhookInbox\x12\x34\n\x0b\x63oncurrency\x18\t \x01(\x0b\x32\x1f.gateway.v1.CorridorConcurrency\x12\x0c\n\x04slow\x18\n \x01(\x08\x12\x0e\n\x06region\x18\x0b \x01(\t\x12\x13\n\x0b\x66\x61ilover_to\x18\x0c \x03(\t\"x\n\x13\x43orridorConcurrency\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\x18\n\x10\x63ustomer_present\x18\x02 \x01(\x05\x12\x13\n\x0boff_session\x18\x03 \x01(\x05\x12\x12\n\nbackground\x18\x04 \x01(\x05\x12\x0f\n\x07waiting\x18\x05 \x01(\x05\"\xaa\x02\n\x0f\x43orridorBreaker\x12\x16\n\x0e\x65ndpoint_group\x18\x01 \x01(\t\x12/\n\x05state\x18\x02 \x01(\x0e\x32 .gateway.v1.CorridorBreakerState\x12\r\n\x05\x63\x61lls\x18\x03 \x01(\x05\x12\x14\n\x0c\x66\x61ilure_rate\x18\x04 \x01(\x01\x12\x16\n\x0eslow_call_rate\x18\x05 \x01(\x01\x12\x17\n\x0f\x63\x61lls_in_flight\x18\x06 \x01(\x05\x12/\n\x0b\x63hange_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fnext_probe_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nchanged_by\x18\t \x01(\t\"\\\n\x0f\x43orridorLimiter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0frate_per_second\x18\x02 \x01(\x01\x12\x11\n\tavailable\x18\x03 \x01(\x01\x12\x0f\n\x07waiting\x18\x04 \x01(\x05\"n\n\x0cWebhookInbox\x12\x0f\n\x07pending\x18\x01 \x01(\x03\x12\x37\n\x13oldest_pending_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x03 \x01(\x03\"\xdc\x01\n\nDeadLetter\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\x12\x12\n\nevent_type\x18\x03 \x01(\t\x12\x11\n\tobject_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\x05\x12\x30\n\x0creceive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*x\n\x0c\x43orridorMode\x12\x1d\n\x19\x43ORRIDOR_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43ORRIDOR_MODE_OPEN\x10\x01\x12\x17\n\x13\x43ORRIDOR_MODE_DRAIN\x10\x02\x12\x18\n\x14\x43ORRIDOR_MODE_CLOSED\x10\x03*\xa8\x01\n\x14\x43orridorBreakerState\x12&\n\"CORRIDOR_BREAKER_STATE_UNSPECIFIED\x10\x00\x12!\n\x1d\x43ORRIDOR_BREAKER_STATE_CLOSED\x10\x01\x12\x1f\n\x1b\x43ORRIDOR_BREAKER_STATE_OPEN\x10\x02\x12$\n CORRIDOR_BREAKER_STATE_HALF_OPEN\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19gateway/v1/corridor.proto\x12\ngateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x98\x03\n\x0e\x43orridorHealth\x12\x10\n\x08\x63orridor\x18\x01 \x01(\t\x12&\n\x04mode\x18\x02 \x01(\x0e\x32\x18.gateway.v1.CorridorMode\x12\x13\n\x0bmode_reason\x18\x03 \x01(\t\x12\x34\n\x10mode_change_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tavailable\x18\x05 \x01(\x08\x12-\n\x08\x62reakers\x18\x06 \x03(\x0b\x32\x1b.gateway.v1.CorridorBreaker\x12-\n\x08limiters\x18\x07 \x03(\x0b\x32\x1b.gateway.v1.CorridorLimiter\x12\'\n\x05inbox\x18\x08 \x01(\x0b\x32\x18.gateway.v1.WebhookInbox\x12\x34\n\x0b\x63oncurrency\x18\t \x01(\x0b\x32\x1f.gateway.v1.CorridorConcurrency\x12\x0c\n\x04slow\x18\n \x01(\x08\x12\x0e\n\x06region\x18\x0b \x01(\t\x12\x13\n\x0b\x66\x61ilover_to\x18\x0c \x03(\t\"\x9c\x01\n\x13\x43orridorConcurrency\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\"\n\x1a\x63ustomer_present_in_flight\x18\x02 \x01(\x05\x12\x1d\n\x15off_session_in_flight\x18\x03 \x01(\x05\x12\x1c\n\x14\x62\x61\x63kground_in_flight\x18\x04 \x01(\x05\x12\x15\n\rwaiting_count\x18\x05 \x01(\x05\"\xaf\x02\n\x0f\x43orridorBreaker\x12\x16\n\x0e\x65ndpoint_group\x18\x01 \x01(\t\x12/\n\x05state\x18\x02 \x01(\x0e\x32 .gateway.v1.CorridorBreakerState\x12\x12\n\ncall_count\x18\x03 \x01(\x05\x12\x14\n\x0c\x66\x61ilure_rate\x18\x04 \x01(\x01\x12\x16\n\x0eslow_call_rate\x18\x05 \x01(\x01\x12\x17\n\x0f\x63\x61lls_in_flight\x18\x06 \x01(\x05\x12/\n\x0b\x63hange_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fnext_probe_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nchanged_by\x18\t \x01(\t\"i\n\x0f\x43orridorLimiter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0frate_per_second\x18\x02 \x01(\x01\x12\x18\n\x10\x61vailable_tokens\x18\x03 \x01(\x01\x12\x15\n\rwaiting_count\x18\x04 \x01(\x05\"y\n\x0cWebhookInbox\x12\x15\n\rpending_count\x18\x01 \x01(\x03\x12\x37\n\x13oldest_pending_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x64\x65\x61\x64_letter_count\x18\x03 \x01(\x03\"\xe1\x01\n\nDeadLetter\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\x12\x12\n\nevent_type\x18\x03 \x01(\t\x12\x11\n\tobject_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x15\n\rattempt_count\x18\x06 \x01(\x05\x12\x30\n\x0creceive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*x\n\x0c\x43orridorMode\x12\x1d\n\x19\x43ORRIDOR_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43ORRIDOR_MODE_OPEN\x10\x01\x12\x17\n\x13\x43ORRIDOR_MODE_DRAIN\x10\x02\x12\x18\n\x14\x43ORRIDOR_MODE_CLOSED\x10\x03*\xa8\x01\n\x14\x43orridorBreakerState\x12&\n\"CORRIDOR_BREAKER_STATE_UNSPECIFIED\x10\x00\x12!\n\x1d\x43ORRIDOR_BREAKER_STATE_CLOSED\x10\x01\x12\x1f\n\x1b\x43ORRIDOR_BREAKER_STATE_OPEN\x10\x02\x12$\n CORRIDOR_BREAKER_STATE_HALF_OPEN\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.corridor_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CORRIDORMODE']._serialized_start=1337
-  _globals['_CORRIDORMODE']._serialized_end=1457
-  _globals['_CORRIDORBREAKERSTATE']._serialized_start=1460
-  _globals['_CORRIDORBREAKERSTATE']._serialized_end=1628
+  _globals['_CORRIDORMODE']._serialized_start=1408
+  _globals['_CORRIDORMODE']._serialized_end=1528
+  _globals['_CORRIDORBREAKERSTATE']._serialized_start=1531
+  _globals['_CORRIDORBREAKERSTATE']._serialized_end=1699
   _globals['_CORRIDORHEALTH']._serialized_start=75
   _globals['_CORRIDORHEALTH']._serialized_end=483
-  _globals['_CORRIDORCONCURRENCY']._serialized_start=485
-  _globals['_CORRIDORCONCURRENCY']._serialized_end=605
-  _globals['_CORRIDORBREAKER']._serialized_start=608
-  _globals['_CORRIDORBREAKER']._serialized_end=906
-  _globals['_CORRIDORLIMITER']._serialized_start=908
-  _globals['_CORRIDORLIMITER']._serialized_end=1000
-  _globals['_WEBHOOKINBOX']._serialized_start=1002
-  _globals['_WEBHOOKINBOX']._serialized_end=1112
-  _globals['_DEADLETTER']._serialized_start=1115
-  _globals['_DEADLETTER']._serialized_end=1335
+  _globals['_CORRIDORCONCURRENCY']._serialized_start=486
+  _globals['_CORRIDORCONCURRENCY']._serialized_end=642
+  _globals['_CORRIDORBREAKER']._serialized_start=645
+  _globals['_CORRIDORBREAKER']._serialized_end=948
+  _globals['_CORRIDORLIMITER']._serialized_start=950
+  _globals['_CORRIDORLIMITER']._serialized_end=1055
+  _globals['_WEBHOOKINBOX']._serialized_start=1057
+  _globals['_WEBHOOKINBOX']._serialized_end=1178
+  _globals['_DEADLETTER']._serialized_start=1181
+  _globals['_DEADLETTER']._serialized_end=1406
 # @@protoc_insertion_point(module_scope)

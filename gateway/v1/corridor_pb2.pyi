@@ -171,34 +171,34 @@ class CorridorConcurrency(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     LIMIT_FIELD_NUMBER: _builtins.int
-    CUSTOMER_PRESENT_FIELD_NUMBER: _builtins.int
-    OFF_SESSION_FIELD_NUMBER: _builtins.int
-    BACKGROUND_FIELD_NUMBER: _builtins.int
-    WAITING_FIELD_NUMBER: _builtins.int
+    CUSTOMER_PRESENT_IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    OFF_SESSION_IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    BACKGROUND_IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    WAITING_COUNT_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
     """Requests that may be under way now."""
-    customer_present: _builtins.int
+    customer_present_in_flight: _builtins.int
     """Requests that have a permit, by who waits for them: customers who are there, payments of
     customers who are not, and background work.
     """
-    off_session: _builtins.int
+    off_session_in_flight: _builtins.int
     """Of payments whose customers are not there."""
-    background: _builtins.int
+    background_in_flight: _builtins.int
     """Of background work."""
-    waiting: _builtins.int
+    waiting_count: _builtins.int
     """Requests that wait for a place."""
     def __init__(
         self,
         *,
         limit: _builtins.int = ...,
-        customer_present: _builtins.int = ...,
-        off_session: _builtins.int = ...,
-        background: _builtins.int = ...,
-        waiting: _builtins.int = ...,
+        customer_present_in_flight: _builtins.int = ...,
+        off_session_in_flight: _builtins.int = ...,
+        background_in_flight: _builtins.int = ...,
+        waiting_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["background", b"background", "customer_present", b"customer_present", "limit", b"limit", "off_session", b"off_session", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["background_in_flight", b"background_in_flight", "customer_present_in_flight", b"customer_present_in_flight", "limit", b"limit", "off_session_in_flight", b"off_session_in_flight", "waiting_count", b"waiting_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -212,7 +212,7 @@ class CorridorBreaker(_message.Message):
 
     ENDPOINT_GROUP_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
-    CALLS_FIELD_NUMBER: _builtins.int
+    CALL_COUNT_FIELD_NUMBER: _builtins.int
     FAILURE_RATE_FIELD_NUMBER: _builtins.int
     SLOW_CALL_RATE_FIELD_NUMBER: _builtins.int
     CALLS_IN_FLIGHT_FIELD_NUMBER: _builtins.int
@@ -223,7 +223,7 @@ class CorridorBreaker(_message.Message):
     """The group of endpoints: "payment_intents", "refunds", "accounts"."""
     state: Global___CorridorBreakerState.ValueType
     """Whether calls pass."""
-    calls: _builtins.int
+    call_count: _builtins.int
     """Calls in the window."""
     failure_rate: _builtins.float
     """Share of calls in the window that failed for technical reasons, 0 to 1. Declines and refused
@@ -250,7 +250,7 @@ class CorridorBreaker(_message.Message):
         *,
         endpoint_group: _builtins.str = ...,
         state: Global___CorridorBreakerState.ValueType = ...,
-        calls: _builtins.int = ...,
+        call_count: _builtins.int = ...,
         failure_rate: _builtins.float = ...,
         slow_call_rate: _builtins.float = ...,
         calls_in_flight: _builtins.int = ...,
@@ -260,7 +260,7 @@ class CorridorBreaker(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "next_probe_time", b"next_probe_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "calls_in_flight", b"calls_in_flight", "change_time", b"change_time", "changed_by", b"changed_by", "endpoint_group", b"endpoint_group", "failure_rate", b"failure_rate", "next_probe_time", b"next_probe_time", "slow_call_rate", b"slow_call_rate", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_count", b"call_count", "calls_in_flight", b"calls_in_flight", "change_time", b"change_time", "changed_by", b"changed_by", "endpoint_group", b"endpoint_group", "failure_rate", b"failure_rate", "next_probe_time", b"next_probe_time", "slow_call_rate", b"slow_call_rate", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -274,27 +274,27 @@ class CorridorLimiter(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     RATE_PER_SECOND_FIELD_NUMBER: _builtins.int
-    AVAILABLE_FIELD_NUMBER: _builtins.int
-    WAITING_FIELD_NUMBER: _builtins.int
+    AVAILABLE_TOKENS_FIELD_NUMBER: _builtins.int
+    WAITING_COUNT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What is limited: "account" or an endpoint group."""
     rate_per_second: _builtins.float
     """Calls per second in the long run."""
-    available: _builtins.float
+    available_tokens: _builtins.float
     """Calls that may be sent at once now."""
-    waiting: _builtins.int
+    waiting_count: _builtins.int
     """Calls that wait for a token now."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         rate_per_second: _builtins.float = ...,
-        available: _builtins.float = ...,
-        waiting: _builtins.int = ...,
+        available_tokens: _builtins.float = ...,
+        waiting_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "name", b"name", "rate_per_second", b"rate_per_second", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_tokens", b"available_tokens", "name", b"name", "rate_per_second", b"rate_per_second", "waiting_count", b"waiting_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -306,12 +306,12 @@ class WebhookInbox(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    PENDING_FIELD_NUMBER: _builtins.int
+    PENDING_COUNT_FIELD_NUMBER: _builtins.int
     OLDEST_PENDING_TIME_FIELD_NUMBER: _builtins.int
-    DEAD_LETTERS_FIELD_NUMBER: _builtins.int
-    pending: _builtins.int
+    DEAD_LETTER_COUNT_FIELD_NUMBER: _builtins.int
+    pending_count: _builtins.int
     """Events that wait."""
-    dead_letters: _builtins.int
+    dead_letter_count: _builtins.int
     """Events that were given up on; see ListDeadLetters."""
     @_builtins.property
     def oldest_pending_time(self) -> _timestamp_pb2.Timestamp:
@@ -320,13 +320,13 @@ class WebhookInbox(_message.Message):
     def __init__(
         self,
         *,
-        pending: _builtins.int = ...,
+        pending_count: _builtins.int = ...,
         oldest_pending_time: _timestamp_pb2.Timestamp | None = ...,
-        dead_letters: _builtins.int = ...,
+        dead_letter_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_pending_time", b"oldest_pending_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dead_letters", b"dead_letters", "oldest_pending_time", b"oldest_pending_time", "pending", b"pending"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dead_letter_count", b"dead_letter_count", "oldest_pending_time", b"oldest_pending_time", "pending_count", b"pending_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -343,7 +343,7 @@ class DeadLetter(_message.Message):
     EVENT_TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
-    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    ATTEMPT_COUNT_FIELD_NUMBER: _builtins.int
     RECEIVE_TIME_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
@@ -356,7 +356,7 @@ class DeadLetter(_message.Message):
     """Stripe's id of the object that the event is about ("pi_…")."""
     reason: _builtins.str
     """Why the last attempt failed: an error code of the gateway. Holds nothing of the event."""
-    attempts: _builtins.int
+    attempt_count: _builtins.int
     """Attempts that were made."""
     @_builtins.property
     def receive_time(self) -> _timestamp_pb2.Timestamp:
@@ -374,13 +374,13 @@ class DeadLetter(_message.Message):
         event_type: _builtins.str = ...,
         object_id: _builtins.str = ...,
         reason: _builtins.str = ...,
-        attempts: _builtins.int = ...,
+        attempt_count: _builtins.int = ...,
         receive_time: _timestamp_pb2.Timestamp | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "receive_time", b"receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "corridor", b"corridor", "create_time", b"create_time", "event_id", b"event_id", "event_type", b"event_type", "object_id", b"object_id", "reason", b"reason", "receive_time", b"receive_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "corridor", b"corridor", "create_time", b"create_time", "event_id", b"event_id", "event_type", b"event_type", "object_id", b"object_id", "reason", b"reason", "receive_time", b"receive_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

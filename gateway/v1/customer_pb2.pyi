@@ -51,41 +51,41 @@ CUSTOMER_STATE_DELETED: CustomerState.ValueType  # 4
 """Deleted at Stripe, and with it the saved payment methods. The id may be used again."""
 Global___CustomerState: _TypeAlias = CustomerState  # noqa: Y015
 
-class _SetupState:
+class _PaymentMethodSetupState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
 
-class _SetupStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SetupState.ValueType], _builtins.type):
+class _PaymentMethodSetupStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentMethodSetupState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    SETUP_STATE_UNSPECIFIED: _SetupState.ValueType  # 0
+    PAYMENT_METHOD_SETUP_STATE_UNSPECIFIED: _PaymentMethodSetupState.ValueType  # 0
     """Never sent."""
-    SETUP_STATE_SUCCEEDED: _SetupState.ValueType  # 1
+    PAYMENT_METHOD_SETUP_STATE_SUCCEEDED: _PaymentMethodSetupState.ValueType  # 1
     """Saved: it can be charged without the customer."""
-    SETUP_STATE_REQUIRES_ACTION: _SetupState.ValueType  # 2
+    PAYMENT_METHOD_SETUP_STATE_REQUIRES_ACTION: _PaymentMethodSetupState.ValueType  # 2
     """The customer must authenticate, see `next_action`. Nothing is saved yet."""
-    SETUP_STATE_PROCESSING: _SetupState.ValueType  # 3
+    PAYMENT_METHOD_SETUP_STATE_PROCESSING: _PaymentMethodSetupState.ValueType  # 3
     """The bank is working on it; ask again with GetPaymentMethodSetup."""
-    SETUP_STATE_DECLINED: _SetupState.ValueType  # 4
+    PAYMENT_METHOD_SETUP_STATE_DECLINED: _PaymentMethodSetupState.ValueType  # 4
     """The bank refused, or the customer failed to authenticate, see `decline`. Nothing is saved."""
-    SETUP_STATE_CANCELED: _SetupState.ValueType  # 5
+    PAYMENT_METHOD_SETUP_STATE_CANCELED: _PaymentMethodSetupState.ValueType  # 5
     """Canceled at Stripe. Nothing is saved."""
 
-class SetupState(_SetupState, metaclass=_SetupStateEnumTypeWrapper):
-    """SetupState is how far saving a payment method is."""
+class PaymentMethodSetupState(_PaymentMethodSetupState, metaclass=_PaymentMethodSetupStateEnumTypeWrapper):
+    """PaymentMethodSetupState is how far saving a payment method is."""
 
-SETUP_STATE_UNSPECIFIED: SetupState.ValueType  # 0
+PAYMENT_METHOD_SETUP_STATE_UNSPECIFIED: PaymentMethodSetupState.ValueType  # 0
 """Never sent."""
-SETUP_STATE_SUCCEEDED: SetupState.ValueType  # 1
+PAYMENT_METHOD_SETUP_STATE_SUCCEEDED: PaymentMethodSetupState.ValueType  # 1
 """Saved: it can be charged without the customer."""
-SETUP_STATE_REQUIRES_ACTION: SetupState.ValueType  # 2
+PAYMENT_METHOD_SETUP_STATE_REQUIRES_ACTION: PaymentMethodSetupState.ValueType  # 2
 """The customer must authenticate, see `next_action`. Nothing is saved yet."""
-SETUP_STATE_PROCESSING: SetupState.ValueType  # 3
+PAYMENT_METHOD_SETUP_STATE_PROCESSING: PaymentMethodSetupState.ValueType  # 3
 """The bank is working on it; ask again with GetPaymentMethodSetup."""
-SETUP_STATE_DECLINED: SetupState.ValueType  # 4
+PAYMENT_METHOD_SETUP_STATE_DECLINED: PaymentMethodSetupState.ValueType  # 4
 """The bank refused, or the customer failed to authenticate, see `decline`. Nothing is saved."""
-SETUP_STATE_CANCELED: SetupState.ValueType  # 5
+PAYMENT_METHOD_SETUP_STATE_CANCELED: PaymentMethodSetupState.ValueType  # 5
 """Canceled at Stripe. Nothing is saved."""
-Global___SetupState: _TypeAlias = SetupState  # noqa: Y015
+Global___PaymentMethodSetupState: _TypeAlias = PaymentMethodSetupState  # noqa: Y015
 
 @_typing.final
 class Customer(_message.Message):
@@ -100,7 +100,7 @@ class Customer(_message.Message):
     STRIPE_CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     FAILURE_CODE_FIELD_NUMBER: _builtins.int
-    DEFAULT_PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
+    DEFAULT_PAYMENT_METHOD_ID_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     customer_id: _builtins.str
@@ -108,14 +108,14 @@ class Customer(_message.Message):
     corridor: _builtins.str
     """The corridor that the customer belongs to: payment methods cannot be used in another one."""
     stripe_customer_id: _builtins.str
-    """Stripe's id ("cus_…"): what `PaymentMethod.customer_token` of a payment takes. Empty until
+    """Stripe's id ("cus_…"): what `PaymentMethod.stripe_customer_id` of a payment takes. Empty until
     known.
     """
     state: Global___CustomerState.ValueType
     """Where the customer stands."""
     failure_code: _builtins.str
     """Stripe's code in CUSTOMER_STATE_FAILED. Empty otherwise."""
-    default_payment_method: _builtins.str
+    default_payment_method_id: _builtins.str
     """The payment method that was chosen with SetDefaultPaymentMethod and not detached since. Empty
     if there is none.
     """
@@ -135,13 +135,13 @@ class Customer(_message.Message):
         stripe_customer_id: _builtins.str = ...,
         state: Global___CustomerState.ValueType = ...,
         failure_code: _builtins.str = ...,
-        default_payment_method: _builtins.str = ...,
+        default_payment_method_id: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "create_time", b"create_time", "customer_id", b"customer_id", "default_payment_method", b"default_payment_method", "failure_code", b"failure_code", "state", b"state", "stripe_customer_id", b"stripe_customer_id", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "create_time", b"create_time", "customer_id", b"customer_id", "default_payment_method_id", b"default_payment_method_id", "failure_code", b"failure_code", "state", b"state", "stripe_customer_id", b"stripe_customer_id", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -153,16 +153,16 @@ class SavedPaymentMethod(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
+    PAYMENT_METHOD_ID_FIELD_NUMBER: _builtins.int
     BRAND_FIELD_NUMBER: _builtins.int
     LAST4_FIELD_NUMBER: _builtins.int
     EXP_MONTH_FIELD_NUMBER: _builtins.int
     EXP_YEAR_FIELD_NUMBER: _builtins.int
     FUNDING_FIELD_NUMBER: _builtins.int
-    COUNTRY_FIELD_NUMBER: _builtins.int
+    COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
-    payment_method: _builtins.str
+    payment_method_id: _builtins.str
     """Stripe's id ("pm_…"): what `PaymentMethod.token` of a payment takes."""
     brand: _builtins.str
     """The brand in Stripe's words ("visa")."""
@@ -174,7 +174,7 @@ class SavedPaymentMethod(_message.Message):
     """Year of expiry, four digits."""
     funding: _builtins.str
     """"credit", "debit", "prepaid" or "unknown"."""
-    country: _builtins.str
+    country_code: _builtins.str
     """Country of the bank, ISO 3166-1 alpha-2. May be empty."""
     is_default: _builtins.bool
     """Whether it is the customer's default."""
@@ -185,19 +185,19 @@ class SavedPaymentMethod(_message.Message):
     def __init__(
         self,
         *,
-        payment_method: _builtins.str = ...,
+        payment_method_id: _builtins.str = ...,
         brand: _builtins.str = ...,
         last4: _builtins.str = ...,
         exp_month: _builtins.int = ...,
         exp_year: _builtins.int = ...,
         funding: _builtins.str = ...,
-        country: _builtins.str = ...,
+        country_code: _builtins.str = ...,
         is_default: _builtins.bool = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brand", b"brand", "country", b"country", "create_time", b"create_time", "exp_month", b"exp_month", "exp_year", b"exp_year", "funding", b"funding", "is_default", b"is_default", "last4", b"last4", "payment_method", b"payment_method"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brand", b"brand", "country_code", b"country_code", "create_time", b"create_time", "exp_month", b"exp_month", "exp_year", b"exp_year", "funding", b"funding", "is_default", b"is_default", "last4", b"last4", "payment_method_id", b"payment_method_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -209,51 +209,51 @@ class PaymentMethodSetup(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    SETUP_ID_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
     CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     CORRIDOR_FIELD_NUMBER: _builtins.int
-    PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
+    PAYMENT_METHOD_ID_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     NEXT_ACTION_FIELD_NUMBER: _builtins.int
     DECLINE_FIELD_NUMBER: _builtins.int
-    MANDATE_FIELD_NUMBER: _builtins.int
-    setup_id: _builtins.str
+    MANDATE_ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
     """Stripe's id ("seti_…")."""
     customer_id: _builtins.str
     """Subject id of the customer."""
     corridor: _builtins.str
     """The corridor."""
-    payment_method: _builtins.str
+    payment_method_id: _builtins.str
     """The payment method ("pm_…"). Empty where Stripe has dropped it after a decline."""
-    state: Global___SetupState.ValueType
+    state: Global___PaymentMethodSetupState.ValueType
     """How far it is."""
-    mandate: _builtins.str
+    mandate_id: _builtins.str
     """Stripe's record of the customer's permission ("mandate_…"), for payment methods that have one.
     Empty for most cards.
     """
     @_builtins.property
     def next_action(self) -> _payment_pb2.NextAction:
-        """What the customer must do. Set in SETUP_STATE_REQUIRES_ACTION."""
+        """What the customer must do. Set in PAYMENT_METHOD_SETUP_STATE_REQUIRES_ACTION."""
 
     @_builtins.property
     def decline(self) -> _payment_pb2.Decline:
-        """Why it was refused. Set in SETUP_STATE_DECLINED."""
+        """Why it was refused. Set in PAYMENT_METHOD_SETUP_STATE_DECLINED."""
 
     def __init__(
         self,
         *,
-        setup_id: _builtins.str = ...,
+        id: _builtins.str = ...,
         customer_id: _builtins.str = ...,
         corridor: _builtins.str = ...,
-        payment_method: _builtins.str = ...,
-        state: Global___SetupState.ValueType = ...,
+        payment_method_id: _builtins.str = ...,
+        state: Global___PaymentMethodSetupState.ValueType = ...,
         next_action: _payment_pb2.NextAction | None = ...,
         decline: _payment_pb2.Decline | None = ...,
-        mandate: _builtins.str = ...,
+        mandate_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decline", b"decline", "next_action", b"next_action"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "customer_id", b"customer_id", "decline", b"decline", "mandate", b"mandate", "next_action", b"next_action", "payment_method", b"payment_method", "setup_id", b"setup_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "customer_id", b"customer_id", "decline", b"decline", "id", b"id", "mandate_id", b"mandate_id", "next_action", b"next_action", "payment_method_id", b"payment_method_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

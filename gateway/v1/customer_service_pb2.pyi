@@ -382,7 +382,7 @@ class SavePaymentMethodRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     CORRIDOR_FIELD_NUMBER: _builtins.int
-    PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
+    PAYMENT_METHOD_ID_FIELD_NUMBER: _builtins.int
     RETURN_URL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
@@ -390,7 +390,7 @@ class SavePaymentMethodRequest(_message.Message):
     """Subject id of the customer. Required, at most 64 bytes."""
     corridor: _builtins.str
     """The corridor. Optional, the default corridor if empty."""
-    payment_method: _builtins.str
+    payment_method_id: _builtins.str
     """Stripe's payment method id, at most 255 bytes. Required."""
     return_url: _builtins.str
     """Where the customer comes back after 3-D Secure: an http or https URL of at most 2,048 bytes.
@@ -402,12 +402,12 @@ class SavePaymentMethodRequest(_message.Message):
         request_id: _builtins.str = ...,
         customer_id: _builtins.str = ...,
         corridor: _builtins.str = ...,
-        payment_method: _builtins.str = ...,
+        payment_method_id: _builtins.str = ...,
         return_url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "customer_id", b"customer_id", "payment_method", b"payment_method", "request_id", b"request_id", "return_url", b"return_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "customer_id", b"customer_id", "payment_method_id", b"payment_method_id", "request_id", b"request_id", "return_url", b"return_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -562,14 +562,14 @@ class SetDefaultPaymentMethodRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     CORRIDOR_FIELD_NUMBER: _builtins.int
-    PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
+    PAYMENT_METHOD_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     customer_id: _builtins.str
     """Subject id of the customer. Required, at most 64 bytes."""
     corridor: _builtins.str
     """The corridor. Optional, the default corridor if empty."""
-    payment_method: _builtins.str
+    payment_method_id: _builtins.str
     """One of the customer's saved payment methods, at most 255 bytes. Required."""
     def __init__(
         self,
@@ -577,11 +577,11 @@ class SetDefaultPaymentMethodRequest(_message.Message):
         request_id: _builtins.str = ...,
         customer_id: _builtins.str = ...,
         corridor: _builtins.str = ...,
-        payment_method: _builtins.str = ...,
+        payment_method_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "customer_id", b"customer_id", "payment_method", b"payment_method", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "customer_id", b"customer_id", "payment_method_id", b"payment_method_id", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -620,14 +620,14 @@ class DetachPaymentMethodRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     CORRIDOR_FIELD_NUMBER: _builtins.int
-    PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
+    PAYMENT_METHOD_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     customer_id: _builtins.str
     """Subject id of the customer. Required, at most 64 bytes."""
     corridor: _builtins.str
     """The corridor. Optional, the default corridor if empty."""
-    payment_method: _builtins.str
+    payment_method_id: _builtins.str
     """One of the customer's saved payment methods, at most 255 bytes. Required."""
     def __init__(
         self,
@@ -635,11 +635,11 @@ class DetachPaymentMethodRequest(_message.Message):
         request_id: _builtins.str = ...,
         customer_id: _builtins.str = ...,
         corridor: _builtins.str = ...,
-        payment_method: _builtins.str = ...,
+        payment_method_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "customer_id", b"customer_id", "payment_method", b"payment_method", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "customer_id", b"customer_id", "payment_method_id", b"payment_method_id", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

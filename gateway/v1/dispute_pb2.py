@@ -26,15 +26,15 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from money.v1 import money_pb2 as money_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18gateway/v1/dispute.proto\x12\ngateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14money/v1/money.proto\"\xc8\x03\n\x07\x44ispute\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\npayment_id\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.gateway.v1.DisputeState\x12\x1f\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x0f.money.v1.Money\x12\x1c\n\x03\x66\x65\x65\x18\x06 \x01(\x0b\x32\x0f.money.v1.Money\x12\x15\n\rnetwork_cause\x18\x07 \x01(\t\x12\x35\n\x11\x65vidence_due_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x19\x65vidence_submission_count\x18\t \x01(\x05\x12\x19\n\x11stripe_dispute_id\x18\n \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xff\x02\n\x0c\x44isputeState\x12\x1d\n\x19\x44ISPUTE_STATE_UNSPECIFIED\x10\x00\x12(\n$DISPUTE_STATE_WARNING_NEEDS_RESPONSE\x10\x01\x12&\n\"DISPUTE_STATE_WARNING_UNDER_REVIEW\x10\x02\x12 \n\x1c\x44ISPUTE_STATE_WARNING_CLOSED\x10\x03\x12 \n\x1c\x44ISPUTE_STATE_NEEDS_RESPONSE\x10\x04\x12\x1e\n\x1a\x44ISPUTE_STATE_UNDER_REVIEW\x10\x05\x12\x15\n\x11\x44ISPUTE_STATE_WON\x10\x06\x12\x16\n\x12\x44ISPUTE_STATE_LOST\x10\x07\x12\x1b\n\x17\x44ISPUTE_STATE_PREVENTED\x10\x08\x12\'\n#DISPUTE_STATE_APPEAL_NEEDS_RESPONSE\x10\t\x12%\n!DISPUTE_STATE_APPEAL_UNDER_REVIEW\x10\nb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18gateway/v1/dispute.proto\x12\ngateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14money/v1/money.proto\"\xc1\x03\n\x07\x44ispute\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\npayment_id\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.gateway.v1.DisputeState\x12\x1f\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x0f.money.v1.Money\x12\x1c\n\x03\x66\x65\x65\x18\x06 \x01(\x0b\x32\x0f.money.v1.Money\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x35\n\x11\x65vidence_due_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x19\x65vidence_submission_count\x18\t \x01(\x05\x12\x19\n\x11stripe_dispute_id\x18\n \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xff\x02\n\x0c\x44isputeState\x12\x1d\n\x19\x44ISPUTE_STATE_UNSPECIFIED\x10\x00\x12(\n$DISPUTE_STATE_WARNING_NEEDS_RESPONSE\x10\x01\x12&\n\"DISPUTE_STATE_WARNING_UNDER_REVIEW\x10\x02\x12 \n\x1c\x44ISPUTE_STATE_WARNING_CLOSED\x10\x03\x12 \n\x1c\x44ISPUTE_STATE_NEEDS_RESPONSE\x10\x04\x12\x1e\n\x1a\x44ISPUTE_STATE_UNDER_REVIEW\x10\x05\x12\x15\n\x11\x44ISPUTE_STATE_WON\x10\x06\x12\x16\n\x12\x44ISPUTE_STATE_LOST\x10\x07\x12\x1b\n\x17\x44ISPUTE_STATE_PREVENTED\x10\x08\x12\'\n#DISPUTE_STATE_APPEAL_NEEDS_RESPONSE\x10\t\x12%\n!DISPUTE_STATE_APPEAL_UNDER_REVIEW\x10\nb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.dispute_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DISPUTESTATE']._serialized_start=555
-  _globals['_DISPUTESTATE']._serialized_end=938
+  _globals['_DISPUTESTATE']._serialized_start=548
+  _globals['_DISPUTESTATE']._serialized_end=931
   _globals['_DISPUTE']._serialized_start=96
-  _globals['_DISPUTE']._serialized_end=552
+  _globals['_DISPUTE']._serialized_end=545
 # @@protoc_insertion_point(module_scope)

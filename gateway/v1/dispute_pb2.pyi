@@ -87,7 +87,7 @@ class Dispute(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
     FEE_FIELD_NUMBER: _builtins.int
-    NETWORK_CAUSE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     EVIDENCE_DUE_TIME_FIELD_NUMBER: _builtins.int
     EVIDENCE_SUBMISSION_COUNT_FIELD_NUMBER: _builtins.int
     STRIPE_DISPUTE_ID_FIELD_NUMBER: _builtins.int
@@ -102,7 +102,7 @@ class Dispute(_message.Message):
     """The payment's merchant."""
     state: Global___DisputeState.ValueType
     """Where it stands."""
-    network_cause: _builtins.str
+    reason: _builtins.str
     """The network's reason, for example "fraudulent" or "product_not_received"."""
     evidence_submission_count: _builtins.int
     """How often evidence was sent."""
@@ -141,7 +141,7 @@ class Dispute(_message.Message):
         state: Global___DisputeState.ValueType = ...,
         amount: _money_pb2.Money | None = ...,
         fee: _money_pb2.Money | None = ...,
-        network_cause: _builtins.str = ...,
+        reason: _builtins.str = ...,
         evidence_due_time: _timestamp_pb2.Timestamp | None = ...,
         evidence_submission_count: _builtins.int = ...,
         stripe_dispute_id: _builtins.str = ...,
@@ -151,7 +151,7 @@ class Dispute(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "effective_time", b"effective_time", "evidence_due_time", b"evidence_due_time", "fee", b"fee", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "effective_time", b"effective_time", "evidence_due_time", b"evidence_due_time", "evidence_submission_count", b"evidence_submission_count", "fee", b"fee", "id", b"id", "merchant_id", b"merchant_id", "network_cause", b"network_cause", "payment_id", b"payment_id", "state", b"state", "stripe_dispute_id", b"stripe_dispute_id", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "effective_time", b"effective_time", "evidence_due_time", b"evidence_due_time", "evidence_submission_count", b"evidence_submission_count", "fee", b"fee", "id", b"id", "merchant_id", b"merchant_id", "payment_id", b"payment_id", "reason", b"reason", "state", b"state", "stripe_dispute_id", b"stripe_dispute_id", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

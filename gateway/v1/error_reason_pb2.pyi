@@ -56,12 +56,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. The subject has no customer in the corridor. Metadata: `customer_id`, `corridor`."""
     ERROR_REASON_PAYMENT_METHOD_NOT_FOUND: _ErrorReason.ValueType  # 14
     """NOT_FOUND. The customer has not saved this payment method. Metadata: `customer_id`,
-    `payment_method`.
+    `payment_method_id`.
     """
     ERROR_REASON_SETUP_NOT_FOUND: _ErrorReason.ValueType  # 15
     """NOT_FOUND. The customer has no such setup. Metadata: `customer_id`, `setup_id`."""
     ERROR_REASON_ACCOUNT_NOT_FOUND: _ErrorReason.ValueType  # 16
-    """NOT_FOUND. Stripe knows no such connected account, or it is not ours. Metadata: `account_id`."""
+    """NOT_FOUND. Stripe knows no such connected account, or it is not ours. Metadata: `connected_account_id`."""
     ERROR_REASON_TAX_ID_NOT_FOUND: _ErrorReason.ValueType  # 17
     """NOT_FOUND. Stripe knows no such tax id. Metadata: `tax_id`."""
     ERROR_REASON_WEBHOOK_EVENT_NOT_FOUND: _ErrorReason.ValueType  # 18
@@ -80,7 +80,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED. There are as many webhook endpoints as there may be. Metadata: `limit`."""
     ERROR_REASON_MERCHANT_ALREADY_LINKED: _ErrorReason.ValueType  # 23
     """ALREADY_EXISTS. The merchant is linked to another connected account already.
-    Metadata: `merchant_id`, `account_id`. Sticky.
+    Metadata: `merchant_id`, `connected_account_id`. Sticky.
     """
     ERROR_REASON_OPERATION_IN_PROGRESS: _ErrorReason.ValueType  # 24
     """ABORTED. Another operation on the same payment, dispute or payout is not resolved yet, possibly
@@ -98,11 +98,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_CAPTURE_WINDOW_OVER: _ErrorReason.ValueType  # 27
     """FAILED_PRECONDITION. The time to capture this authorisation is over. Sticky.
-    Metadata: `payment_id`, `capture_before` (RFC 3339).
+    Metadata: `payment_id`, `capture_before_time` (RFC 3339).
     """
     ERROR_REASON_AMOUNT_EXCEEDS_AUTHORIZED: _ErrorReason.ValueType  # 28
     """FAILED_PRECONDITION. More would be captured than was authorised. Sticky.
-    Metadata: `payment_id`, `limit_minor_units`, `requested_minor_units`.
+    Metadata: `payment_id`, `limit_minor`, `requested_minor`.
     """
     ERROR_REASON_TOO_MANY_REFUNDS: _ErrorReason.ValueType  # 29
     """FAILED_PRECONDITION. The payment has as many refunds as it may have. Sticky.
@@ -110,12 +110,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_PAYMENT_DISPUTED: _ErrorReason.ValueType  # 30
     """FAILED_PRECONDITION. A dispute has taken the money of this payment, or keeps it: Stripe refunds
-    nothing of it. Sticky. Metadata: `payment_id`, `disputed_minor_units`.
+    nothing of it. Sticky. Metadata: `payment_id`, `disputed_minor`.
     """
     ERROR_REASON_AMOUNT_EXCEEDS_REFUNDABLE: _ErrorReason.ValueType  # 31
     """FAILED_PRECONDITION. More would be refunded than was captured and is not refunded yet,
     refunds in progress included. Sticky.
-    Metadata: `payment_id`, `limit_minor_units`, `requested_minor_units`.
+    Metadata: `payment_id`, `limit_minor`, `requested_minor`.
     """
     ERROR_REASON_INVALID_DISPUTE_STATE: _ErrorReason.ValueType  # 32
     """FAILED_PRECONDITION. The dispute's state does not allow this. Sticky.
@@ -217,12 +217,12 @@ ERROR_REASON_CUSTOMER_NOT_FOUND: ErrorReason.ValueType  # 13
 """NOT_FOUND. The subject has no customer in the corridor. Metadata: `customer_id`, `corridor`."""
 ERROR_REASON_PAYMENT_METHOD_NOT_FOUND: ErrorReason.ValueType  # 14
 """NOT_FOUND. The customer has not saved this payment method. Metadata: `customer_id`,
-`payment_method`.
+`payment_method_id`.
 """
 ERROR_REASON_SETUP_NOT_FOUND: ErrorReason.ValueType  # 15
 """NOT_FOUND. The customer has no such setup. Metadata: `customer_id`, `setup_id`."""
 ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 16
-"""NOT_FOUND. Stripe knows no such connected account, or it is not ours. Metadata: `account_id`."""
+"""NOT_FOUND. Stripe knows no such connected account, or it is not ours. Metadata: `connected_account_id`."""
 ERROR_REASON_TAX_ID_NOT_FOUND: ErrorReason.ValueType  # 17
 """NOT_FOUND. Stripe knows no such tax id. Metadata: `tax_id`."""
 ERROR_REASON_WEBHOOK_EVENT_NOT_FOUND: ErrorReason.ValueType  # 18
@@ -241,7 +241,7 @@ ERROR_REASON_TOO_MANY_WEBHOOK_ENDPOINTS: ErrorReason.ValueType  # 22
 """RESOURCE_EXHAUSTED. There are as many webhook endpoints as there may be. Metadata: `limit`."""
 ERROR_REASON_MERCHANT_ALREADY_LINKED: ErrorReason.ValueType  # 23
 """ALREADY_EXISTS. The merchant is linked to another connected account already.
-Metadata: `merchant_id`, `account_id`. Sticky.
+Metadata: `merchant_id`, `connected_account_id`. Sticky.
 """
 ERROR_REASON_OPERATION_IN_PROGRESS: ErrorReason.ValueType  # 24
 """ABORTED. Another operation on the same payment, dispute or payout is not resolved yet, possibly
@@ -259,11 +259,11 @@ Metadata: `payment_id`, `expected_currency_code`, `currency_code`.
 """
 ERROR_REASON_CAPTURE_WINDOW_OVER: ErrorReason.ValueType  # 27
 """FAILED_PRECONDITION. The time to capture this authorisation is over. Sticky.
-Metadata: `payment_id`, `capture_before` (RFC 3339).
+Metadata: `payment_id`, `capture_before_time` (RFC 3339).
 """
 ERROR_REASON_AMOUNT_EXCEEDS_AUTHORIZED: ErrorReason.ValueType  # 28
 """FAILED_PRECONDITION. More would be captured than was authorised. Sticky.
-Metadata: `payment_id`, `limit_minor_units`, `requested_minor_units`.
+Metadata: `payment_id`, `limit_minor`, `requested_minor`.
 """
 ERROR_REASON_TOO_MANY_REFUNDS: ErrorReason.ValueType  # 29
 """FAILED_PRECONDITION. The payment has as many refunds as it may have. Sticky.
@@ -271,12 +271,12 @@ Metadata: `payment_id`, `limit`.
 """
 ERROR_REASON_PAYMENT_DISPUTED: ErrorReason.ValueType  # 30
 """FAILED_PRECONDITION. A dispute has taken the money of this payment, or keeps it: Stripe refunds
-nothing of it. Sticky. Metadata: `payment_id`, `disputed_minor_units`.
+nothing of it. Sticky. Metadata: `payment_id`, `disputed_minor`.
 """
 ERROR_REASON_AMOUNT_EXCEEDS_REFUNDABLE: ErrorReason.ValueType  # 31
 """FAILED_PRECONDITION. More would be refunded than was captured and is not refunded yet,
 refunds in progress included. Sticky.
-Metadata: `payment_id`, `limit_minor_units`, `requested_minor_units`.
+Metadata: `payment_id`, `limit_minor`, `requested_minor`.
 """
 ERROR_REASON_INVALID_DISPUTE_STATE: ErrorReason.ValueType  # 32
 """FAILED_PRECONDITION. The dispute's state does not allow this. Sticky.

@@ -153,7 +153,7 @@ class Merchant(_message.Message):
 
     MERCHANT_ID_FIELD_NUMBER: _builtins.int
     CORRIDOR_FIELD_NUMBER: _builtins.int
-    STRIPE_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    CONNECTED_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     SNAPSHOT_FIELD_NUMBER: _builtins.int
     FAILURE_CODE_FIELD_NUMBER: _builtins.int
@@ -165,7 +165,7 @@ class Merchant(_message.Message):
     """
     corridor: _builtins.str
     """The corridor, that is the platform account at Stripe, that the connected account belongs to."""
-    stripe_account_id: _builtins.str
+    connected_account_id: _builtins.str
     """The connected account at Stripe ("acct_…"). Empty until Stripe has answered."""
     state: Global___MerchantState.ValueType
     """Where the merchant stands with the gateway. Says nothing about whether it may be charged or
@@ -192,7 +192,7 @@ class Merchant(_message.Message):
         *,
         merchant_id: _builtins.str = ...,
         corridor: _builtins.str = ...,
-        stripe_account_id: _builtins.str = ...,
+        connected_account_id: _builtins.str = ...,
         state: Global___MerchantState.ValueType = ...,
         snapshot: Global___AccountSnapshot | None = ...,
         failure_code: _builtins.str = ...,
@@ -201,7 +201,7 @@ class Merchant(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "snapshot", b"snapshot", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "create_time", b"create_time", "failure_code", b"failure_code", "merchant_id", b"merchant_id", "snapshot", b"snapshot", "state", b"state", "stripe_account_id", b"stripe_account_id", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected_account_id", b"connected_account_id", "corridor", b"corridor", "create_time", b"create_time", "failure_code", b"failure_code", "merchant_id", b"merchant_id", "snapshot", b"snapshot", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -223,8 +223,8 @@ class AccountSnapshot(_message.Message):
     PAYOUTS_ENABLED_FIELD_NUMBER: _builtins.int
     DETAILS_SUBMITTED_FIELD_NUMBER: _builtins.int
     LIVE_MODE_FIELD_NUMBER: _builtins.int
-    COUNTRY_FIELD_NUMBER: _builtins.int
-    DEFAULT_CURRENCY_FIELD_NUMBER: _builtins.int
+    COUNTRY_CODE_FIELD_NUMBER: _builtins.int
+    DEFAULT_CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     BUSINESS_TYPE_FIELD_NUMBER: _builtins.int
     COMPANY_NAME_FIELD_NUMBER: _builtins.int
     BUSINESS_NAME_FIELD_NUMBER: _builtins.int
@@ -247,9 +247,9 @@ class AccountSnapshot(_message.Message):
     """Whether the merchant has finished onboarding once."""
     live_mode: _builtins.bool
     """Whether the account is real (true) or a test one (false)."""
-    country: _builtins.str
+    country_code: _builtins.str
     """Country of the account, ISO 3166-1 alpha-2."""
-    default_currency: _builtins.str
+    default_currency_code: _builtins.str
     """Currency that the account settles in by default, ISO 4217, upper case."""
     business_type: _builtins.str
     """Stripe's word for the business type: individual, company, non_profit, government_entity. Empty
@@ -285,7 +285,7 @@ class AccountSnapshot(_message.Message):
 
     @_builtins.property
     def future_requirements(self) -> _merchant_requirements_pb2.Requirements:
-        """What Stripe will want from its current_deadline on."""
+        """What Stripe will want from its current_deadline_time on."""
 
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedCompositeFieldContainer[Global___Capability]:
@@ -306,8 +306,8 @@ class AccountSnapshot(_message.Message):
         payouts_enabled: _builtins.bool = ...,
         details_submitted: _builtins.bool = ...,
         live_mode: _builtins.bool = ...,
-        country: _builtins.str = ...,
-        default_currency: _builtins.str = ...,
+        country_code: _builtins.str = ...,
+        default_currency_code: _builtins.str = ...,
         business_type: _builtins.str = ...,
         company_name: _builtins.str = ...,
         business_name: _builtins.str = ...,
@@ -321,7 +321,7 @@ class AccountSnapshot(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fetch_time", b"fetch_time", "future_requirements", b"future_requirements", "record_time", b"record_time", "requirements", b"requirements"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_name", b"business_name", "business_type", b"business_type", "capabilities", b"capabilities", "charges_enabled", b"charges_enabled", "company_name", b"company_name", "content_hash", b"content_hash", "country", b"country", "default_currency", b"default_currency", "details_submitted", b"details_submitted", "external_accounts", b"external_accounts", "fetch_time", b"fetch_time", "future_requirements", b"future_requirements", "live_mode", b"live_mode", "merchant_category_code", b"merchant_category_code", "payout_interval", b"payout_interval", "payouts_enabled", b"payouts_enabled", "record_time", b"record_time", "requirements", b"requirements", "sequence", b"sequence", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_name", b"business_name", "business_type", b"business_type", "capabilities", b"capabilities", "charges_enabled", b"charges_enabled", "company_name", b"company_name", "content_hash", b"content_hash", "country_code", b"country_code", "default_currency_code", b"default_currency_code", "details_submitted", b"details_submitted", "external_accounts", b"external_accounts", "fetch_time", b"fetch_time", "future_requirements", b"future_requirements", "live_mode", b"live_mode", "merchant_category_code", b"merchant_category_code", "payout_interval", b"payout_interval", "payouts_enabled", b"payouts_enabled", "record_time", b"record_time", "requirements", b"requirements", "sequence", b"sequence", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -350,7 +350,7 @@ class Capability(_message.Message):
 
     @_builtins.property
     def future_requirements(self) -> _merchant_requirements_pb2.Requirements:
-        """What Stripe will want for it from the current_deadline in there on."""
+        """What Stripe will want for it from the current_deadline_time in there on."""
 
     def __init__(
         self,
@@ -375,20 +375,20 @@ class ExternalAccount(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    EXTERNAL_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
-    COUNTRY_FIELD_NUMBER: _builtins.int
+    COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     LAST4_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     DEFAULT_FOR_CURRENCY_FIELD_NUMBER: _builtins.int
     REQUIREMENTS_FIELD_NUMBER: _builtins.int
     FUTURE_REQUIREMENTS_FIELD_NUMBER: _builtins.int
-    external_account_id: _builtins.str
+    id: _builtins.str
     """Stripe's id ("ba_…", "card_…")."""
     kind: _builtins.str
     """"bank_account" or "card"."""
-    country: _builtins.str
+    country_code: _builtins.str
     """Country, ISO 3166-1 alpha-2."""
     currency_code: _builtins.str
     """Currency, ISO 4217, upper case."""
@@ -411,9 +411,9 @@ class ExternalAccount(_message.Message):
     def __init__(
         self,
         *,
-        external_account_id: _builtins.str = ...,
+        id: _builtins.str = ...,
         kind: _builtins.str = ...,
-        country: _builtins.str = ...,
+        country_code: _builtins.str = ...,
         currency_code: _builtins.str = ...,
         last4: _builtins.str = ...,
         state: Global___ExternalAccountState.ValueType = ...,
@@ -423,7 +423,7 @@ class ExternalAccount(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["future_requirements", b"future_requirements", "requirements", b"requirements"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["country", b"country", "currency_code", b"currency_code", "default_for_currency", b"default_for_currency", "external_account_id", b"external_account_id", "future_requirements", b"future_requirements", "kind", b"kind", "last4", b"last4", "requirements", b"requirements", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["country_code", b"country_code", "currency_code", b"currency_code", "default_for_currency", b"default_for_currency", "future_requirements", b"future_requirements", "id", b"id", "kind", b"kind", "last4", b"last4", "requirements", b"requirements", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -33,7 +33,7 @@ class Requirements(_message.Message):
     PAST_DUE_FIELD_NUMBER: _builtins.int
     EVENTUALLY_DUE_FIELD_NUMBER: _builtins.int
     PENDING_VERIFICATION_FIELD_NUMBER: _builtins.int
-    CURRENT_DEADLINE_FIELD_NUMBER: _builtins.int
+    CURRENT_DEADLINE_TIME_FIELD_NUMBER: _builtins.int
     DISABLED_REASON_FIELD_NUMBER: _builtins.int
     ALTERNATIVES_FIELD_NUMBER: _builtins.int
     ERRORS_FIELD_NUMBER: _builtins.int
@@ -58,7 +58,7 @@ class Requirements(_message.Message):
         """Fields that Stripe is checking, or that may become due depending on that check."""
 
     @_builtins.property
-    def current_deadline(self) -> _timestamp_pb2.Timestamp:
+    def current_deadline_time(self) -> _timestamp_pb2.Timestamp:
         """Time by which currently_due and pending_verification must be collected and verified. Absent when
         Stripe set none. In future requirements: the time at which they become the requirements.
         """
@@ -80,14 +80,14 @@ class Requirements(_message.Message):
         past_due: _abc.Iterable[_builtins.str] | None = ...,
         eventually_due: _abc.Iterable[_builtins.str] | None = ...,
         pending_verification: _abc.Iterable[_builtins.str] | None = ...,
-        current_deadline: _timestamp_pb2.Timestamp | None = ...,
+        current_deadline_time: _timestamp_pb2.Timestamp | None = ...,
         disabled_reason: _builtins.str = ...,
         alternatives: _abc.Iterable[Global___RequirementAlternative] | None = ...,
         errors: _abc.Iterable[Global___RequirementError] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["current_deadline", b"current_deadline"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["current_deadline_time", b"current_deadline_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "current_deadline", b"current_deadline", "currently_due", b"currently_due", "disabled_reason", b"disabled_reason", "errors", b"errors", "eventually_due", b"eventually_due", "past_due", b"past_due", "pending_verification", b"pending_verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "current_deadline_time", b"current_deadline_time", "currently_due", b"currently_due", "disabled_reason", b"disabled_reason", "errors", b"errors", "eventually_due", b"eventually_due", "past_due", b"past_due", "pending_verification", b"pending_verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -139,8 +139,8 @@ class CreateMerchantRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     MERCHANT_ID_FIELD_NUMBER: _builtins.int
     CORRIDOR_FIELD_NUMBER: _builtins.int
-    STRIPE_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
-    COUNTRY_FIELD_NUMBER: _builtins.int
+    CONNECTED_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     DASHBOARD_FIELD_NUMBER: _builtins.int
     BUSINESS_TYPE_FIELD_NUMBER: _builtins.int
     REQUESTED_CAPABILITIES_FIELD_NUMBER: _builtins.int
@@ -157,16 +157,16 @@ class CreateMerchantRequest(_message.Message):
     """
     corridor: _builtins.str
     """The corridor to create it in. Optional, at most 64 characters; the default corridor if empty."""
-    stripe_account_id: _builtins.str
+    connected_account_id: _builtins.str
     """A connected account that exists at Stripe and shall be attached; nothing is created then and
     the fields below must be empty. Optional, "acct_" and 1 to 58 letters or digits.
     """
-    country: _builtins.str
-    """Country, ISO 3166-1 alpha-2, upper case. Required unless stripe_account_id is given. Cannot be
+    country_code: _builtins.str
+    """Country, ISO 3166-1 alpha-2, upper case. Required unless connected_account_id is given. Cannot be
     changed later.
     """
     dashboard: Global___MerchantDashboard.ValueType
-    """Which of Stripe's pages the merchant gets. Required unless stripe_account_id is given."""
+    """Which of Stripe's pages the merchant gets. Required unless connected_account_id is given."""
     business_type: Global___MerchantBusinessType.ValueType
     """Legal form. Optional."""
     email: _builtins.str
@@ -177,7 +177,7 @@ class CreateMerchantRequest(_message.Message):
     """Name that customers see. Optional, at most 256 bytes."""
     @_builtins.property
     def requested_capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Capabilities to ask for, in Stripe's words. 1 to 20 unless stripe_account_id is given; each at
+        """Capabilities to ask for, in Stripe's words. 1 to 20 unless connected_account_id is given; each at
         most 64 characters out of a-z 0-9 _.
         """
 
@@ -191,8 +191,8 @@ class CreateMerchantRequest(_message.Message):
         request_id: _builtins.str = ...,
         merchant_id: _builtins.str = ...,
         corridor: _builtins.str = ...,
-        stripe_account_id: _builtins.str = ...,
-        country: _builtins.str = ...,
+        connected_account_id: _builtins.str = ...,
+        country_code: _builtins.str = ...,
         dashboard: Global___MerchantDashboard.ValueType = ...,
         business_type: Global___MerchantBusinessType.ValueType = ...,
         requested_capabilities: _abc.Iterable[_builtins.str] | None = ...,
@@ -202,7 +202,7 @@ class CreateMerchantRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_name", b"business_name", "business_type", b"business_type", "corridor", b"corridor", "country", b"country", "dashboard", b"dashboard", "email", b"email", "merchant_id", b"merchant_id", "metadata", b"metadata", "request_id", b"request_id", "requested_capabilities", b"requested_capabilities", "stripe_account_id", b"stripe_account_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_name", b"business_name", "business_type", b"business_type", "connected_account_id", b"connected_account_id", "corridor", b"corridor", "country_code", b"country_code", "dashboard", b"dashboard", "email", b"email", "merchant_id", b"merchant_id", "metadata", b"metadata", "request_id", b"request_id", "requested_capabilities", b"requested_capabilities"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -239,22 +239,22 @@ class GetMerchantRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MERCHANT_ID_FIELD_NUMBER: _builtins.int
-    STRIPE_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    CONNECTED_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     merchant_id: _builtins.str
     """The id of the merchant. At most 64 characters."""
-    stripe_account_id: _builtins.str
+    connected_account_id: _builtins.str
     """Its connected account at Stripe. At most 64 characters."""
     def __init__(
         self,
         *,
         merchant_id: _builtins.str = ...,
-        stripe_account_id: _builtins.str = ...,
+        connected_account_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["merchant", b"merchant", "merchant_id", b"merchant_id", "stripe_account_id", b"stripe_account_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connected_account_id", b"connected_account_id", "merchant", b"merchant", "merchant_id", b"merchant_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["merchant", b"merchant", "merchant_id", b"merchant_id", "stripe_account_id", b"stripe_account_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected_account_id", b"connected_account_id", "merchant", b"merchant", "merchant_id", b"merchant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_merchant: _TypeAlias = _typing.Literal["merchant_id", "stripe_account_id"]  # noqa: Y015
+    _WhichOneofReturnType_merchant: _TypeAlias = _typing.Literal["merchant_id", "connected_account_id"]  # noqa: Y015
     _WhichOneofArgType_merchant: _TypeAlias = _typing.Literal["merchant", b"merchant"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_merchant) -> _WhichOneofReturnType_merchant | None: ...
 

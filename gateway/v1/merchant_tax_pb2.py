@@ -25,27 +25,27 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dgateway/v1/merchant_tax.proto\x12\ngateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x02\n\x0bTaxSettings\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.gateway.v1.TaxSettingsState\x12\x16\n\x0emissing_fields\x18\x02 \x03(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x14\n\x0ctax_behavior\x18\x04 \x01(\t\x12\x10\n\x08tax_code\x18\x05 \x01(\t\x12\x1b\n\x13head_office_country\x18\x06 \x01(\t\x12\x1a\n\x12head_office_region\x18\x07 \x01(\t\x12\x11\n\tlive_mode\x18\x08 \x01(\x08\x12.\n\nfetch_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe9\x02\n\x0fTaxRegistration\x12\x1b\n\x13tax_registration_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12/\n\x05state\x18\x05 \x01(\x0e\x32 .gateway.v1.TaxRegistrationState\x12\x34\n\x10\x61\x63tive_from_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tlive_mode\x18\t \x01(\x08\x12.\n\nfetch_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xad\x02\n\x05TaxId\x12\x11\n\ttax_id_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x04 \x01(\t\x12>\n\x12verification_state\x18\x05 \x01(\x0e\x32\".gateway.v1.TaxIdVerificationState\x12\x15\n\rverified_name\x18\x06 \x01(\t\x12\x18\n\x10verified_address\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tlive_mode\x18\t \x01(\x08\x12.\n\nfetch_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"[\n\nTaxIdOwner\x12\x15\n\x0bmerchant_id\x18\x01 \x01(\tH\x00\x12-\n\x08\x63ustomer\x18\x02 \x01(\x0b\x32\x19.gateway.v1.TaxIdCustomerH\x00\x42\x07\n\x05owner\"K\n\rTaxIdCustomer\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t*\x9a\x01\n\x10TaxSettingsState\x12\"\n\x1eTAX_SETTINGS_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19TAX_SETTINGS_STATE_ACTIVE\x10\x01\x12\x1e\n\x1aTAX_SETTINGS_STATE_PENDING\x10\x02\x12#\n\x1fTAX_SETTINGS_STATE_UNRECOGNIZED\x10\x03*\xd4\x01\n\x14TaxRegistrationState\x12&\n\"TAX_REGISTRATION_STATE_UNSPECIFIED\x10\x00\x12!\n\x1dTAX_REGISTRATION_STATE_ACTIVE\x10\x01\x12$\n TAX_REGISTRATION_STATE_SCHEDULED\x10\x02\x12\"\n\x1eTAX_REGISTRATION_STATE_EXPIRED\x10\x03\x12\'\n#TAX_REGISTRATION_STATE_UNRECOGNIZED\x10\x04*\xbe\x02\n\x16TaxIdVerificationState\x12)\n%TAX_ID_VERIFICATION_STATE_UNSPECIFIED\x10\x00\x12)\n%TAX_ID_VERIFICATION_STATE_NOT_CHECKED\x10\x01\x12%\n!TAX_ID_VERIFICATION_STATE_PENDING\x10\x02\x12&\n\"TAX_ID_VERIFICATION_STATE_VERIFIED\x10\x03\x12(\n$TAX_ID_VERIFICATION_STATE_UNVERIFIED\x10\x04\x12)\n%TAX_ID_VERIFICATION_STATE_UNAVAILABLE\x10\x05\x12*\n&TAX_ID_VERIFICATION_STATE_UNRECOGNIZED\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dgateway/v1/merchant_tax.proto\x12\ngateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x02\n\x0bTaxSettings\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.gateway.v1.TaxSettingsState\x12\x16\n\x0emissing_fields\x18\x02 \x03(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x14\n\x0ctax_behavior\x18\x04 \x01(\t\x12\x10\n\x08tax_code\x18\x05 \x01(\t\x12 \n\x18head_office_country_code\x18\x06 \x01(\t\x12\x1a\n\x12head_office_region\x18\x07 \x01(\t\x12\x11\n\tlive_mode\x18\x08 \x01(\x08\x12.\n\nfetch_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdd\x02\n\x0fTaxRegistration\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x63ountry_code\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12/\n\x05state\x18\x05 \x01(\x0e\x32 .gateway.v1.TaxRegistrationState\x12\x34\n\x10\x61\x63tive_from_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tlive_mode\x18\t \x01(\x08\x12.\n\nfetch_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xab\x02\n\x05TaxId\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12\x14\n\x0c\x63ountry_code\x18\x04 \x01(\t\x12>\n\x12verification_state\x18\x05 \x01(\x0e\x32\".gateway.v1.TaxIdVerificationState\x12\x15\n\rverified_name\x18\x06 \x01(\t\x12\x18\n\x10verified_address\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tlive_mode\x18\t \x01(\x08\x12.\n\nfetch_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"[\n\nTaxIdOwner\x12\x15\n\x0bmerchant_id\x18\x01 \x01(\tH\x00\x12-\n\x08\x63ustomer\x18\x02 \x01(\x0b\x32\x19.gateway.v1.TaxIdCustomerH\x00\x42\x07\n\x05owner\"R\n\rTaxIdCustomer\x12\x1a\n\x12stripe_customer_id\x18\x01 \x01(\t\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t*\x9a\x01\n\x10TaxSettingsState\x12\"\n\x1eTAX_SETTINGS_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19TAX_SETTINGS_STATE_ACTIVE\x10\x01\x12\x1e\n\x1aTAX_SETTINGS_STATE_PENDING\x10\x02\x12#\n\x1fTAX_SETTINGS_STATE_UNRECOGNIZED\x10\x03*\xd4\x01\n\x14TaxRegistrationState\x12&\n\"TAX_REGISTRATION_STATE_UNSPECIFIED\x10\x00\x12!\n\x1dTAX_REGISTRATION_STATE_ACTIVE\x10\x01\x12$\n TAX_REGISTRATION_STATE_SCHEDULED\x10\x02\x12\"\n\x1eTAX_REGISTRATION_STATE_EXPIRED\x10\x03\x12\'\n#TAX_REGISTRATION_STATE_UNRECOGNIZED\x10\x04*\xbe\x02\n\x16TaxIdVerificationState\x12)\n%TAX_ID_VERIFICATION_STATE_UNSPECIFIED\x10\x00\x12)\n%TAX_ID_VERIFICATION_STATE_NOT_CHECKED\x10\x01\x12%\n!TAX_ID_VERIFICATION_STATE_PENDING\x10\x02\x12&\n\"TAX_ID_VERIFICATION_STATE_VERIFIED\x10\x03\x12(\n$TAX_ID_VERIFICATION_STATE_UNVERIFIED\x10\x04\x12)\n%TAX_ID_VERIFICATION_STATE_UNAVAILABLE\x10\x05\x12*\n&TAX_ID_VERIFICATION_STATE_UNRECOGNIZED\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.merchant_tax_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TAXSETTINGSSTATE']._serialized_start=1184
-  _globals['_TAXSETTINGSSTATE']._serialized_end=1338
-  _globals['_TAXREGISTRATIONSTATE']._serialized_start=1341
-  _globals['_TAXREGISTRATIONSTATE']._serialized_end=1553
-  _globals['_TAXIDVERIFICATIONSTATE']._serialized_start=1556
-  _globals['_TAXIDVERIFICATIONSTATE']._serialized_end=1874
+  _globals['_TAXSETTINGSSTATE']._serialized_start=1182
+  _globals['_TAXSETTINGSSTATE']._serialized_end=1336
+  _globals['_TAXREGISTRATIONSTATE']._serialized_start=1339
+  _globals['_TAXREGISTRATIONSTATE']._serialized_end=1551
+  _globals['_TAXIDVERIFICATIONSTATE']._serialized_start=1554
+  _globals['_TAXIDVERIFICATIONSTATE']._serialized_end=1872
   _globals['_TAXSETTINGS']._serialized_start=79
-  _globals['_TAXSETTINGS']._serialized_end=343
-  _globals['_TAXREGISTRATION']._serialized_start=346
-  _globals['_TAXREGISTRATION']._serialized_end=707
-  _globals['_TAXID']._serialized_start=710
-  _globals['_TAXID']._serialized_end=1011
-  _globals['_TAXIDOWNER']._serialized_start=1013
-  _globals['_TAXIDOWNER']._serialized_end=1104
-  _globals['_TAXIDCUSTOMER']._serialized_start=1106
-  _globals['_TAXIDCUSTOMER']._serialized_end=1181
+  _globals['_TAXSETTINGS']._serialized_end=348
+  _globals['_TAXREGISTRATION']._serialized_start=351
+  _globals['_TAXREGISTRATION']._serialized_end=700
+  _globals['_TAXID']._serialized_start=703
+  _globals['_TAXID']._serialized_end=1002
+  _globals['_TAXIDOWNER']._serialized_start=1004
+  _globals['_TAXIDOWNER']._serialized_end=1095
+  _globals['_TAXIDCUSTOMER']._serialized_start=1097
+  _globals['_TAXIDCUSTOMER']._serialized_end=1179
 # @@protoc_insertion_point(module_scope)

@@ -131,7 +131,7 @@ class TaxSettings(_message.Message):
     PROVIDER_FIELD_NUMBER: _builtins.int
     TAX_BEHAVIOR_FIELD_NUMBER: _builtins.int
     TAX_CODE_FIELD_NUMBER: _builtins.int
-    HEAD_OFFICE_COUNTRY_FIELD_NUMBER: _builtins.int
+    HEAD_OFFICE_COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     HEAD_OFFICE_REGION_FIELD_NUMBER: _builtins.int
     LIVE_MODE_FIELD_NUMBER: _builtins.int
     FETCH_TIME_FIELD_NUMBER: _builtins.int
@@ -145,7 +145,7 @@ class TaxSettings(_message.Message):
     """
     tax_code: _builtins.str
     """Stripe's code for what is sold by default ("txcd_10000000"). Empty if unset."""
-    head_office_country: _builtins.str
+    head_office_country_code: _builtins.str
     """Country of the head office, ISO 3166-1 alpha-2. Empty if unset."""
     head_office_region: _builtins.str
     """State, province or region of the head office as ISO 3166-2 without the country. May be empty."""
@@ -167,14 +167,14 @@ class TaxSettings(_message.Message):
         provider: _builtins.str = ...,
         tax_behavior: _builtins.str = ...,
         tax_code: _builtins.str = ...,
-        head_office_country: _builtins.str = ...,
+        head_office_country_code: _builtins.str = ...,
         head_office_region: _builtins.str = ...,
         live_mode: _builtins.bool = ...,
         fetch_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fetch_time", b"fetch_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fetch_time", b"fetch_time", "head_office_country", b"head_office_country", "head_office_region", b"head_office_region", "live_mode", b"live_mode", "missing_fields", b"missing_fields", "provider", b"provider", "state", b"state", "tax_behavior", b"tax_behavior", "tax_code", b"tax_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fetch_time", b"fetch_time", "head_office_country_code", b"head_office_country_code", "head_office_region", b"head_office_region", "live_mode", b"live_mode", "missing_fields", b"missing_fields", "provider", b"provider", "state", b"state", "tax_behavior", b"tax_behavior", "tax_code", b"tax_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -188,8 +188,8 @@ class TaxRegistration(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    TAX_REGISTRATION_ID_FIELD_NUMBER: _builtins.int
-    COUNTRY_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     REGION_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
@@ -198,9 +198,9 @@ class TaxRegistration(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     LIVE_MODE_FIELD_NUMBER: _builtins.int
     FETCH_TIME_FIELD_NUMBER: _builtins.int
-    tax_registration_id: _builtins.str
+    id: _builtins.str
     """Stripe's id ("taxreg_…")."""
-    country: _builtins.str
+    country_code: _builtins.str
     """Country, ISO 3166-1 alpha-2."""
     region: _builtins.str
     """State, province or region within the country, without the country. Empty where there is none."""
@@ -229,8 +229,8 @@ class TaxRegistration(_message.Message):
     def __init__(
         self,
         *,
-        tax_registration_id: _builtins.str = ...,
-        country: _builtins.str = ...,
+        id: _builtins.str = ...,
+        country_code: _builtins.str = ...,
         region: _builtins.str = ...,
         kind: _builtins.str = ...,
         state: Global___TaxRegistrationState.ValueType = ...,
@@ -242,7 +242,7 @@ class TaxRegistration(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["active_from_time", b"active_from_time", "create_time", b"create_time", "expire_time", b"expire_time", "fetch_time", b"fetch_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_from_time", b"active_from_time", "country", b"country", "create_time", b"create_time", "expire_time", b"expire_time", "fetch_time", b"fetch_time", "kind", b"kind", "live_mode", b"live_mode", "region", b"region", "state", b"state", "tax_registration_id", b"tax_registration_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_from_time", b"active_from_time", "country_code", b"country_code", "create_time", b"create_time", "expire_time", b"expire_time", "fetch_time", b"fetch_time", "id", b"id", "kind", b"kind", "live_mode", b"live_mode", "region", b"region", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -254,23 +254,23 @@ class TaxId(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    TAX_ID_ID_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
-    COUNTRY_FIELD_NUMBER: _builtins.int
+    COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     VERIFICATION_STATE_FIELD_NUMBER: _builtins.int
     VERIFIED_NAME_FIELD_NUMBER: _builtins.int
     VERIFIED_ADDRESS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     LIVE_MODE_FIELD_NUMBER: _builtins.int
     FETCH_TIME_FIELD_NUMBER: _builtins.int
-    tax_id_id: _builtins.str
+    id: _builtins.str
     """Stripe's id ("txi_…")."""
     kind: _builtins.str
     """Kind of number, in Stripe's words: "eu_vat", "us_ein"."""
     value: _builtins.str
     """The number itself. Personal data for a sole trader: never log it."""
-    country: _builtins.str
+    country_code: _builtins.str
     """Country, ISO 3166-1 alpha-2. Empty if Stripe does not know."""
     verification_state: Global___TaxIdVerificationState.ValueType
     """What the check with the authority gave."""
@@ -291,10 +291,10 @@ class TaxId(_message.Message):
     def __init__(
         self,
         *,
-        tax_id_id: _builtins.str = ...,
+        id: _builtins.str = ...,
         kind: _builtins.str = ...,
         value: _builtins.str = ...,
-        country: _builtins.str = ...,
+        country_code: _builtins.str = ...,
         verification_state: Global___TaxIdVerificationState.ValueType = ...,
         verified_name: _builtins.str = ...,
         verified_address: _builtins.str = ...,
@@ -304,7 +304,7 @@ class TaxId(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "fetch_time", b"fetch_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["country", b"country", "create_time", b"create_time", "fetch_time", b"fetch_time", "kind", b"kind", "live_mode", b"live_mode", "tax_id_id", b"tax_id_id", "value", b"value", "verification_state", b"verification_state", "verified_address", b"verified_address", "verified_name", b"verified_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["country_code", b"country_code", "create_time", b"create_time", "fetch_time", b"fetch_time", "id", b"id", "kind", b"kind", "live_mode", b"live_mode", "value", b"value", "verification_state", b"verification_state", "verified_address", b"verified_address", "verified_name", b"verified_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -346,10 +346,10 @@ class TaxIdCustomer(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    STRIPE_CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     CORRIDOR_FIELD_NUMBER: _builtins.int
     MERCHANT_ID_FIELD_NUMBER: _builtins.int
-    customer_id: _builtins.str
+    stripe_customer_id: _builtins.str
     """Stripe's id of the customer ("cus_…"). Required, at most 255 characters."""
     corridor: _builtins.str
     """The corridor whose platform account knows the customer. Required unless merchant_id is given."""
@@ -358,13 +358,13 @@ class TaxIdCustomer(_message.Message):
     def __init__(
         self,
         *,
-        customer_id: _builtins.str = ...,
+        stripe_customer_id: _builtins.str = ...,
         corridor: _builtins.str = ...,
         merchant_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "customer_id", b"customer_id", "merchant_id", b"merchant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "merchant_id", b"merchant_id", "stripe_customer_id", b"stripe_customer_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

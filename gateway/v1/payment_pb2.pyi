@@ -46,7 +46,7 @@ class _PaymentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentS
     PAYMENT_STATE_REQUIRES_ACTION: _PaymentState.ValueType  # 7
     """The customer must act (3-D Secure), see `next_action`."""
     PAYMENT_STATE_AUTHORIZED: _PaymentState.ValueType  # 8
-    """The money is held on the customer's card until `capture_before`."""
+    """The money is held on the customer's card until `capture_before_time`."""
     PAYMENT_STATE_CAPTURING: _PaymentState.ValueType  # 9
     """A capture is being asked for, or its answer is not known yet."""
     PAYMENT_STATE_CANCELING: _PaymentState.ValueType  # 10
@@ -88,7 +88,7 @@ PAYMENT_STATE_AUTHORIZING: PaymentState.ValueType  # 6
 PAYMENT_STATE_REQUIRES_ACTION: PaymentState.ValueType  # 7
 """The customer must act (3-D Secure), see `next_action`."""
 PAYMENT_STATE_AUTHORIZED: PaymentState.ValueType  # 8
-"""The money is held on the customer's card until `capture_before`."""
+"""The money is held on the customer's card until `capture_before_time`."""
 PAYMENT_STATE_CAPTURING: PaymentState.ValueType  # 9
 """A capture is being asked for, or its answer is not known yet."""
 PAYMENT_STATE_CANCELING: PaymentState.ValueType  # 10
@@ -120,7 +120,7 @@ class _CaptureMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Capture
     CAPTURE_METHOD_AUTOMATIC: _CaptureMethod.ValueType  # 1
     """Stripe captures at once."""
     CAPTURE_METHOD_MANUAL: _CaptureMethod.ValueType  # 2
-    """The client captures with CapturePayment before `capture_before`."""
+    """The client captures with CapturePayment before `capture_before_time`."""
 
 class CaptureMethod(_CaptureMethod, metaclass=_CaptureMethodEnumTypeWrapper):
     """CaptureMethod says when an authorised amount is taken."""
@@ -130,7 +130,7 @@ CAPTURE_METHOD_UNSPECIFIED: CaptureMethod.ValueType  # 0
 CAPTURE_METHOD_AUTOMATIC: CaptureMethod.ValueType  # 1
 """Stripe captures at once."""
 CAPTURE_METHOD_MANUAL: CaptureMethod.ValueType  # 2
-"""The client captures with CapturePayment before `capture_before`."""
+"""The client captures with CapturePayment before `capture_before_time`."""
 Global___CaptureMethod: _TypeAlias = CaptureMethod  # noqa: Y015
 
 class _UnavailablePolicy:
@@ -312,10 +312,10 @@ class PaymentMethod(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TOKEN_FIELD_NUMBER: _builtins.int
-    CUSTOMER_TOKEN_FIELD_NUMBER: _builtins.int
+    STRIPE_CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     token: _builtins.str
     """Stripe's payment method id, for example "pm_1Q0PsIJvEtkwdCNYMSaVuRz6". Required."""
-    customer_token: _builtins.str
+    stripe_customer_id: _builtins.str
     """Stripe's customer id that the payment method is attached to. Optional; required by Stripe
     for a saved payment method.
     """
@@ -323,11 +323,11 @@ class PaymentMethod(_message.Message):
         self,
         *,
         token: _builtins.str = ...,
-        customer_token: _builtins.str = ...,
+        stripe_customer_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_token", b"customer_token", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stripe_customer_id", b"stripe_customer_id", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -344,14 +344,14 @@ class CorridorAlternative(_message.Message):
 
     CORRIDOR_FIELD_NUMBER: _builtins.int
     PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
-    DESTINATION_ACCOUNT_FIELD_NUMBER: _builtins.int
+    DESTINATION_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     corridor: _builtins.str
     """Name of the corridor, 1 to 64 bytes of [a-z0-9_-]. Required; not the payment's own one, and
     named once.
     """
-    destination_account: _builtins.str
+    destination_account_id: _builtins.str
     """Connected account of that corridor that receives the money ("acct_…"). Required if the payment
-    has a destination_account, else refused.
+    has a destination_account_id, else refused.
     """
     @_builtins.property
     def payment_method(self) -> Global___PaymentMethod:
@@ -362,25 +362,25 @@ class CorridorAlternative(_message.Message):
         *,
         corridor: _builtins.str = ...,
         payment_method: Global___PaymentMethod | None = ...,
-        destination_account: _builtins.str = ...,
+        destination_account_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["payment_method", b"payment_method"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "destination_account", b"destination_account", "payment_method", b"payment_method"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "destination_account_id", b"destination_account_id", "payment_method", b"payment_method"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CorridorAlternative: _TypeAlias = CorridorAlternative  # noqa: Y015
 
 @_typing.final
-class LeftCorridor(_message.Message):
-    """LeftCorridor is a corridor that a payment was not charged through."""
+class CorridorFailover(_message.Message):
+    """CorridorFailover is a corridor that a payment was not charged through."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CORRIDOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
-    LEAVE_TIME_FIELD_NUMBER: _builtins.int
+    FAILOVER_TIME_FIELD_NUMBER: _builtins.int
     corridor: _builtins.str
     """Name of the corridor."""
     reason: _builtins.str
@@ -389,7 +389,7 @@ class LeftCorridor(_message.Message):
     account ("COMPLIANCE_DENY", "COMPLIANCE_REVIEW", "COMPLIANCE_UNAVAILABLE").
     """
     @_builtins.property
-    def leave_time(self) -> _timestamp_pb2.Timestamp:
+    def failover_time(self) -> _timestamp_pb2.Timestamp:
         """When it was left."""
 
     def __init__(
@@ -397,15 +397,15 @@ class LeftCorridor(_message.Message):
         *,
         corridor: _builtins.str = ...,
         reason: _builtins.str = ...,
-        leave_time: _timestamp_pb2.Timestamp | None = ...,
+        failover_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["leave_time", b"leave_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failover_time", b"failover_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "leave_time", b"leave_time", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "failover_time", b"failover_time", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___LeftCorridor: _TypeAlias = LeftCorridor  # noqa: Y015
+Global___CorridorFailover: _TypeAlias = CorridorFailover  # noqa: Y015
 
 @_typing.final
 class NextAction(_message.Message):
@@ -486,22 +486,22 @@ class DeclineRetry(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MAX_ATTEMPTS_FIELD_NUMBER: _builtins.int
-    WITHIN_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
     max_attempts: _builtins.int
     """Attempts in all, the first one included: 2 to 10."""
     @_builtins.property
-    def within(self) -> _duration_pb2.Duration:
+    def window(self) -> _duration_pb2.Duration:
         """The last attempt begins at most so long after CreatePayment: 1 hour to 30 days. Required."""
 
     def __init__(
         self,
         *,
         max_attempts: _builtins.int = ...,
-        within: _duration_pb2.Duration | None = ...,
+        window: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["within", b"within"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_attempts", b"max_attempts", "within", b"within"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_attempts", b"max_attempts", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -616,36 +616,36 @@ class ComplianceDecision(_message.Message):
 Global___ComplianceDecision: _TypeAlias = ComplianceDecision  # noqa: Y015
 
 @_typing.final
-class QueuePlace(_message.Message):
-    """QueuePlace is where a QUEUED payment stands in the queue."""
+class QueuePosition(_message.Message):
+    """QueuePosition is where a QUEUED payment stands in the queue."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     POSITION_FIELD_NUMBER: _builtins.int
-    DEADLINE_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """1 is next. 0 in streams and lists, where places are not counted."""
     reason: _builtins.str
     """Why it waits: "corridor_unavailable", "compliance_unavailable", "queue_ahead"."""
     @_builtins.property
-    def deadline(self) -> _timestamp_pb2.Timestamp:
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the payment expires unless it was charged by then."""
 
     def __init__(
         self,
         *,
         position: _builtins.int = ...,
-        deadline: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
         reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "position", b"position", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "position", b"position", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___QueuePlace: _TypeAlias = QueuePlace  # noqa: Y015
+Global___QueuePosition: _TypeAlias = QueuePosition  # noqa: Y015
 
 @_typing.final
 class PaymentOperation(_message.Message):
@@ -837,7 +837,7 @@ class Payment(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     STATEMENT_DESCRIPTOR_SUFFIX_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
-    DESTINATION_ACCOUNT_FIELD_NUMBER: _builtins.int
+    DESTINATION_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     APPLICATION_FEE_FIELD_NUMBER: _builtins.int
     CORRIDOR_FIELD_NUMBER: _builtins.int
     PAYMENT_INTENT_ID_FIELD_NUMBER: _builtins.int
@@ -847,7 +847,7 @@ class Payment(_message.Message):
     NEXT_ACTION_FIELD_NUMBER: _builtins.int
     COMPLIANCE_FIELD_NUMBER: _builtins.int
     QUEUE_FIELD_NUMBER: _builtins.int
-    CAPTURE_BEFORE_FIELD_NUMBER: _builtins.int
+    CAPTURE_BEFORE_TIME_FIELD_NUMBER: _builtins.int
     BOOKING_FIELD_NUMBER: _builtins.int
     OPERATIONS_FIELD_NUMBER: _builtins.int
     REFUNDS_FIELD_NUMBER: _builtins.int
@@ -857,7 +857,7 @@ class Payment(_message.Message):
     BILLING_COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     STAY_IN_CORRIDOR_FIELD_NUMBER: _builtins.int
     ALTERNATIVES_FIELD_NUMBER: _builtins.int
-    LEFT_CORRIDORS_FIELD_NUMBER: _builtins.int
+    FAILOVERS_FIELD_NUMBER: _builtins.int
     SAVE_PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
     DECLINE_RETRY_FIELD_NUMBER: _builtins.int
     DECLINED_ATTEMPTS_FIELD_NUMBER: _builtins.int
@@ -885,7 +885,7 @@ class Payment(_message.Message):
     """Text for the merchant."""
     statement_descriptor_suffix: _builtins.str
     """End of the text on the customer's statement."""
-    destination_account: _builtins.str
+    destination_account_id: _builtins.str
     """Connected account that receives the money. May be empty."""
     corridor: _builtins.str
     """The corridor (Stripe account) that is used. A failover changes it, and with it what is charged
@@ -945,7 +945,7 @@ class Payment(_message.Message):
 
     @_builtins.property
     def application_fee(self) -> _money_pb2.Money:
-        """What the platform keeps of it. Set with `destination_account` only."""
+        """What the platform keeps of it. Set with `destination_account_id` only."""
 
     @_builtins.property
     def decline(self) -> Global___Decline:
@@ -966,11 +966,11 @@ class Payment(_message.Message):
         """The last decision of the compliance service. Not set before."""
 
     @_builtins.property
-    def queue(self) -> Global___QueuePlace:
+    def queue(self) -> Global___QueuePosition:
         """Set in PAYMENT_STATE_QUEUED."""
 
     @_builtins.property
-    def capture_before(self) -> _timestamp_pb2.Timestamp:
+    def capture_before_time(self) -> _timestamp_pb2.Timestamp:
         """Until when an AUTHORIZED payment can be captured (the network's deadline)."""
 
     @_builtins.property
@@ -998,11 +998,11 @@ class Payment(_message.Message):
     @_builtins.property
     def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___CorridorAlternative]:
         """The other corridors that the client allows. `corridor`, `payment_method` and
-        `destination_account` say what is used.
+        `destination_account_id` say what is used.
         """
 
     @_builtins.property
-    def left_corridors(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeftCorridor]:
+    def failovers(self) -> _containers.RepeatedCompositeFieldContainer[Global___CorridorFailover]:
         """The corridors that it was not charged through, in order, at most 16. Nothing was charged there."""
 
     @_builtins.property
@@ -1042,7 +1042,7 @@ class Payment(_message.Message):
         description: _builtins.str = ...,
         statement_descriptor_suffix: _builtins.str = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        destination_account: _builtins.str = ...,
+        destination_account_id: _builtins.str = ...,
         application_fee: _money_pb2.Money | None = ...,
         corridor: _builtins.str = ...,
         payment_intent_id: _builtins.str = ...,
@@ -1051,8 +1051,8 @@ class Payment(_message.Message):
         failure: Global___Failure | None = ...,
         next_action: Global___NextAction | None = ...,
         compliance: Global___ComplianceDecision | None = ...,
-        queue: Global___QueuePlace | None = ...,
-        capture_before: _timestamp_pb2.Timestamp | None = ...,
+        queue: Global___QueuePosition | None = ...,
+        capture_before_time: _timestamp_pb2.Timestamp | None = ...,
         booking: Global___Booking | None = ...,
         operations: _abc.Iterable[Global___PaymentOperation] | None = ...,
         refunds: _abc.Iterable[_refund_pb2.Refund] | None = ...,
@@ -1062,16 +1062,16 @@ class Payment(_message.Message):
         billing_country_code: _builtins.str = ...,
         stay_in_corridor: _builtins.bool = ...,
         alternatives: _abc.Iterable[Global___CorridorAlternative] | None = ...,
-        left_corridors: _abc.Iterable[Global___LeftCorridor] | None = ...,
+        failovers: _abc.Iterable[Global___CorridorFailover] | None = ...,
         save_payment_method: _builtins.bool = ...,
         decline_retry: Global___DeclineRetry | None = ...,
         declined_attempts: _abc.Iterable[Global___DeclinedAttempt] | None = ...,
         next_retry_time: _timestamp_pb2.Timestamp | None = ...,
         customer_returned: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "booking", b"booking", "capture_before", b"capture_before", "compliance", b"compliance", "create_time", b"create_time", "decline", b"decline", "decline_retry", b"decline_retry", "failure", b"failure", "fee", b"fee", "next_action", b"next_action", "next_retry_time", b"next_retry_time", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "booking", b"booking", "capture_before_time", b"capture_before_time", "compliance", b"compliance", "create_time", b"create_time", "decline", b"decline", "decline_retry", b"decline_retry", "failure", b"failure", "fee", b"fee", "next_action", b"next_action", "next_retry_time", b"next_retry_time", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "billing_country_code", b"billing_country_code", "booking", b"booking", "capture_before", b"capture_before", "capture_method", b"capture_method", "charge_id", b"charge_id", "compliance", b"compliance", "corridor", b"corridor", "create_time", b"create_time", "customer_id", b"customer_id", "customer_returned", b"customer_returned", "decline", b"decline", "decline_retry", b"decline_retry", "declined_attempts", b"declined_attempts", "description", b"description", "destination_account", b"destination_account", "failure", b"failure", "fee", b"fee", "id", b"id", "left_corridors", b"left_corridors", "merchant_id", b"merchant_id", "metadata", b"metadata", "next_action", b"next_action", "next_retry_time", b"next_retry_time", "off_session", b"off_session", "operations", b"operations", "payment_intent_id", b"payment_intent_id", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "refunds", b"refunds", "request_id", b"request_id", "return_url", b"return_url", "revision", b"revision", "save_payment_method", b"save_payment_method", "state", b"state", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "unavailable_policy", b"unavailable_policy", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "billing_country_code", b"billing_country_code", "booking", b"booking", "capture_before_time", b"capture_before_time", "capture_method", b"capture_method", "charge_id", b"charge_id", "compliance", b"compliance", "corridor", b"corridor", "create_time", b"create_time", "customer_id", b"customer_id", "customer_returned", b"customer_returned", "decline", b"decline", "decline_retry", b"decline_retry", "declined_attempts", b"declined_attempts", "description", b"description", "destination_account_id", b"destination_account_id", "failovers", b"failovers", "failure", b"failure", "fee", b"fee", "id", b"id", "merchant_id", b"merchant_id", "metadata", b"metadata", "next_action", b"next_action", "next_retry_time", b"next_retry_time", "off_session", b"off_session", "operations", b"operations", "payment_intent_id", b"payment_intent_id", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "refunds", b"refunds", "request_id", b"request_id", "return_url", b"return_url", "revision", b"revision", "save_payment_method", b"save_payment_method", "state", b"state", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "unavailable_policy", b"unavailable_policy", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -62,7 +62,7 @@ class CreatePaymentRequest(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     STATEMENT_DESCRIPTOR_SUFFIX_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
-    DESTINATION_ACCOUNT_FIELD_NUMBER: _builtins.int
+    DESTINATION_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     APPLICATION_FEE_FIELD_NUMBER: _builtins.int
     CORRIDOR_FIELD_NUMBER: _builtins.int
     BILLING_COUNTRY_CODE_FIELD_NUMBER: _builtins.int
@@ -92,7 +92,7 @@ class CreatePaymentRequest(_message.Message):
     """End of the text on the customer's statement, at most 22 bytes of ASCII with at least one
     letter, without < > \\ ' " *. Optional.
     """
-    destination_account: _builtins.str
+    destination_account_id: _builtins.str
     """Connected account that receives the money ("acct_…"). Optional."""
     corridor: _builtins.str
     """The corridor (Stripe account) to use, 1 to 64 bytes of [a-z0-9_-]. Optional, the default
@@ -109,7 +109,7 @@ class CreatePaymentRequest(_message.Message):
     save_payment_method: _builtins.bool
     """Save the payment method for off-session payments of the same customer, with the customer's
     consent, once this payment has gone through. Optional; needs
-    `payment_method.customer_token` and is refused with `off_session`.
+    `payment_method.stripe_customer_id` and is refused with `off_session`.
     """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
@@ -134,7 +134,7 @@ class CreatePaymentRequest(_message.Message):
     @_builtins.property
     def application_fee(self) -> _money_pb2.Money:
         """What the platform keeps, in the payment's currency and not more than its amount. Optional;
-        refused without `destination_account`.
+        refused without `destination_account_id`.
         """
 
     @_builtins.property
@@ -163,7 +163,7 @@ class CreatePaymentRequest(_message.Message):
         description: _builtins.str = ...,
         statement_descriptor_suffix: _builtins.str = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        destination_account: _builtins.str = ...,
+        destination_account_id: _builtins.str = ...,
         application_fee: _money_pb2.Money | None = ...,
         corridor: _builtins.str = ...,
         billing_country_code: _builtins.str = ...,
@@ -174,7 +174,7 @@ class CreatePaymentRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "application_fee", b"application_fee", "decline_retry", b"decline_retry", "payment_method", b"payment_method", "queue_timeout", b"queue_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "application_fee", b"application_fee", "billing_country_code", b"billing_country_code", "capture_method", b"capture_method", "corridor", b"corridor", "customer_id", b"customer_id", "decline_retry", b"decline_retry", "description", b"description", "destination_account", b"destination_account", "merchant_id", b"merchant_id", "metadata", b"metadata", "off_session", b"off_session", "payment_method", b"payment_method", "queue_timeout", b"queue_timeout", "request_id", b"request_id", "return_url", b"return_url", "save_payment_method", b"save_payment_method", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "unavailable_policy", b"unavailable_policy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "application_fee", b"application_fee", "billing_country_code", b"billing_country_code", "capture_method", b"capture_method", "corridor", b"corridor", "customer_id", b"customer_id", "decline_retry", b"decline_retry", "description", b"description", "destination_account_id", b"destination_account_id", "merchant_id", b"merchant_id", "metadata", b"metadata", "off_session", b"off_session", "payment_method", b"payment_method", "queue_timeout", b"queue_timeout", "request_id", b"request_id", "return_url", b"return_url", "save_payment_method", b"save_payment_method", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "unavailable_policy", b"unavailable_policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -376,12 +376,12 @@ class RefundPaymentRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PAYMENT_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
-    CAUSE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     payment_id: _builtins.str
     """The payment. Required."""
-    cause: _refund_pb2.RefundCause.ValueType
+    reason: _refund_pb2.RefundReason.ValueType
     """Why. Optional."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
@@ -393,11 +393,11 @@ class RefundPaymentRequest(_message.Message):
         request_id: _builtins.str = ...,
         payment_id: _builtins.str = ...,
         amount: _money_pb2.Money | None = ...,
-        cause: _refund_pb2.RefundCause.ValueType = ...,
+        reason: _refund_pb2.RefundReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "cause", b"cause", "payment_id", b"payment_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "payment_id", b"payment_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -490,8 +490,8 @@ class ListPaymentsRequest(_message.Message):
     MERCHANT_ID_FIELD_NUMBER: _builtins.int
     CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
-    CREATE_TIME_FROM_FIELD_NUMBER: _builtins.int
-    CREATE_TIME_TO_FIELD_NUMBER: _builtins.int
+    START_CREATE_TIME_FIELD_NUMBER: _builtins.int
+    END_CREATE_TIME_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many. 0 means 50; more than 500 means 500; negative is refused."""
     page_token: _builtins.str
@@ -503,11 +503,11 @@ class ListPaymentsRequest(_message.Message):
     state: _payment_pb2.PaymentState.ValueType
     """Only those in this state. Optional."""
     @_builtins.property
-    def create_time_from(self) -> _timestamp_pb2.Timestamp:
+    def start_create_time(self) -> _timestamp_pb2.Timestamp:
         """Only those made at this time or later. Optional."""
 
     @_builtins.property
-    def create_time_to(self) -> _timestamp_pb2.Timestamp:
+    def end_create_time(self) -> _timestamp_pb2.Timestamp:
         """Only those made before this time. Optional."""
 
     def __init__(
@@ -518,12 +518,12 @@ class ListPaymentsRequest(_message.Message):
         merchant_id: _builtins.str = ...,
         customer_id: _builtins.str = ...,
         state: _payment_pb2.PaymentState.ValueType = ...,
-        create_time_from: _timestamp_pb2.Timestamp | None = ...,
-        create_time_to: _timestamp_pb2.Timestamp | None = ...,
+        start_create_time: _timestamp_pb2.Timestamp | None = ...,
+        end_create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time_from", b"create_time_from", "create_time_to", b"create_time_to"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_create_time", b"end_create_time", "start_create_time", b"start_create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time_from", b"create_time_from", "create_time_to", b"create_time_to", "customer_id", b"customer_id", "merchant_id", b"merchant_id", "page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "end_create_time", b"end_create_time", "merchant_id", b"merchant_id", "page_size", b"page_size", "page_token", b"page_token", "start_create_time", b"start_create_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -80,7 +80,7 @@ class Payout(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     MERCHANT_ID_FIELD_NUMBER: _builtins.int
-    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    CONNECTED_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
     AUTOMATIC_FIELD_NUMBER: _builtins.int
@@ -95,7 +95,7 @@ class Payout(_message.Message):
     """The request_id of its CreatePayout. Empty for Stripe's automatic payouts."""
     merchant_id: _builtins.str
     """The merchant whose balance is paid out. Empty for the platform's own payouts."""
-    account_id: _builtins.str
+    connected_account_id: _builtins.str
     """The connected account whose balance is paid out. Empty for the platform's own payouts."""
     state: Global___PayoutState.ValueType
     """Where it stands."""
@@ -130,7 +130,7 @@ class Payout(_message.Message):
         id: _builtins.str = ...,
         request_id: _builtins.str = ...,
         merchant_id: _builtins.str = ...,
-        account_id: _builtins.str = ...,
+        connected_account_id: _builtins.str = ...,
         state: Global___PayoutState.ValueType = ...,
         amount: _money_pb2.Money | None = ...,
         automatic: _builtins.bool = ...,
@@ -142,7 +142,7 @@ class Payout(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "arrival_time", b"arrival_time", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "arrival_time", b"arrival_time", "automatic", b"automatic", "create_time", b"create_time", "failure_code", b"failure_code", "id", b"id", "merchant_id", b"merchant_id", "request_id", b"request_id", "state", b"state", "stripe_payout_id", b"stripe_payout_id", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "arrival_time", b"arrival_time", "automatic", b"automatic", "connected_account_id", b"connected_account_id", "create_time", b"create_time", "failure_code", b"failure_code", "id", b"id", "merchant_id", b"merchant_id", "request_id", b"request_id", "state", b"state", "stripe_payout_id", b"stripe_payout_id", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -55,33 +55,33 @@ REFUND_STATE_REQUIRES_ACTION: RefundState.ValueType  # 5
 """The customer must act, for example give a bank account."""
 Global___RefundState: _TypeAlias = RefundState  # noqa: Y015
 
-class _RefundCause:
+class _RefundReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
 
-class _RefundCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefundCause.ValueType], _builtins.type):
+class _RefundReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefundReason.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    REFUND_CAUSE_UNSPECIFIED: _RefundCause.ValueType  # 0
-    """No cause given."""
-    REFUND_CAUSE_REQUESTED_BY_CUSTOMER: _RefundCause.ValueType  # 1
+    REFUND_REASON_UNSPECIFIED: _RefundReason.ValueType  # 0
+    """No reason given."""
+    REFUND_REASON_REQUESTED_BY_CUSTOMER: _RefundReason.ValueType  # 1
     """The customer asked for it."""
-    REFUND_CAUSE_DUPLICATE: _RefundCause.ValueType  # 2
+    REFUND_REASON_DUPLICATE: _RefundReason.ValueType  # 2
     """The charge was a duplicate."""
-    REFUND_CAUSE_FRAUDULENT: _RefundCause.ValueType  # 3
+    REFUND_REASON_FRAUDULENT: _RefundReason.ValueType  # 3
     """The charge was fraudulent. Stripe puts the card on its block lists."""
 
-class RefundCause(_RefundCause, metaclass=_RefundCauseEnumTypeWrapper):
-    """RefundCause is why the money goes back."""
+class RefundReason(_RefundReason, metaclass=_RefundReasonEnumTypeWrapper):
+    """RefundReason is why the money goes back."""
 
-REFUND_CAUSE_UNSPECIFIED: RefundCause.ValueType  # 0
-"""No cause given."""
-REFUND_CAUSE_REQUESTED_BY_CUSTOMER: RefundCause.ValueType  # 1
+REFUND_REASON_UNSPECIFIED: RefundReason.ValueType  # 0
+"""No reason given."""
+REFUND_REASON_REQUESTED_BY_CUSTOMER: RefundReason.ValueType  # 1
 """The customer asked for it."""
-REFUND_CAUSE_DUPLICATE: RefundCause.ValueType  # 2
+REFUND_REASON_DUPLICATE: RefundReason.ValueType  # 2
 """The charge was a duplicate."""
-REFUND_CAUSE_FRAUDULENT: RefundCause.ValueType  # 3
+REFUND_REASON_FRAUDULENT: RefundReason.ValueType  # 3
 """The charge was fraudulent. Stripe puts the card on its block lists."""
-Global___RefundCause: _TypeAlias = RefundCause  # noqa: Y015
+Global___RefundReason: _TypeAlias = RefundReason  # noqa: Y015
 
 @_typing.final
 class Refund(_message.Message):
@@ -94,7 +94,7 @@ class Refund(_message.Message):
     PAYMENT_ID_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
-    CAUSE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     STRIPE_REFUND_ID_FIELD_NUMBER: _builtins.int
     FAILURE_CODE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
@@ -109,7 +109,7 @@ class Refund(_message.Message):
     """The payment it belongs to."""
     state: Global___RefundState.ValueType
     """Where it stands."""
-    cause: Global___RefundCause.ValueType
+    reason: Global___RefundReason.ValueType
     """Why."""
     stripe_refund_id: _builtins.str
     """Stripe's refund id. Empty until known."""
@@ -135,7 +135,7 @@ class Refund(_message.Message):
         payment_id: _builtins.str = ...,
         state: Global___RefundState.ValueType = ...,
         amount: _money_pb2.Money | None = ...,
-        cause: Global___RefundCause.ValueType = ...,
+        reason: Global___RefundReason.ValueType = ...,
         stripe_refund_id: _builtins.str = ...,
         failure_code: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
@@ -143,7 +143,7 @@ class Refund(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "cause", b"cause", "create_time", b"create_time", "failure_code", b"failure_code", "id", b"id", "payment_id", b"payment_id", "request_id", b"request_id", "state", b"state", "stripe_refund_id", b"stripe_refund_id", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "failure_code", b"failure_code", "id", b"id", "payment_id", b"payment_id", "reason", b"reason", "request_id", b"request_id", "state", b"state", "stripe_refund_id", b"stripe_refund_id", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -85,9 +85,9 @@ class WebhookEndpoint(_message.Message):
     TRANSITIONS_FIELD_NUMBER: _builtins.int
     MAX_IN_FLIGHT_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
-    DISABLE_CAUSE_FIELD_NUMBER: _builtins.int
+    DISABLED_REASON_FIELD_NUMBER: _builtins.int
     DISPATCHED_SEQUENCE_FIELD_NUMBER: _builtins.int
-    FAILING_SINCE_FIELD_NUMBER: _builtins.int
+    FAILING_SINCE_TIME_FIELD_NUMBER: _builtins.int
     SECRETS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
@@ -103,7 +103,7 @@ class WebhookEndpoint(_message.Message):
     """Requests that may be under way to it at once."""
     state: Global___WebhookEndpointState.ValueType
     """Whether it is sent to."""
-    disable_cause: _builtins.str
+    disabled_reason: _builtins.str
     """Why it is disabled: "client", "failing" (for days), "gone" (it answered 410). Else empty."""
     dispatched_sequence: _builtins.int
     """Everything up to this sequence of WatchPayments has become a delivery, or was filtered out."""
@@ -112,7 +112,7 @@ class WebhookEndpoint(_message.Message):
         """Only these transitions, as docs/gateway.md names them. Empty for all."""
 
     @_builtins.property
-    def failing_since(self) -> _timestamp_pb2.Timestamp:
+    def failing_since_time(self) -> _timestamp_pb2.Timestamp:
         """Since when every attempt has failed. Not set while it works."""
 
     @_builtins.property
@@ -137,16 +137,16 @@ class WebhookEndpoint(_message.Message):
         transitions: _abc.Iterable[_builtins.str] | None = ...,
         max_in_flight: _builtins.int = ...,
         state: Global___WebhookEndpointState.ValueType = ...,
-        disable_cause: _builtins.str = ...,
+        disabled_reason: _builtins.str = ...,
         dispatched_sequence: _builtins.int = ...,
-        failing_since: _timestamp_pb2.Timestamp | None = ...,
+        failing_since_time: _timestamp_pb2.Timestamp | None = ...,
         secrets: _abc.Iterable[Global___WebhookSecret] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "failing_since", b"failing_since", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "failing_since_time", b"failing_since_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "disable_cause", b"disable_cause", "dispatched_sequence", b"dispatched_sequence", "failing_since", b"failing_since", "id", b"id", "max_in_flight", b"max_in_flight", "merchant_id", b"merchant_id", "secrets", b"secrets", "state", b"state", "transitions", b"transitions", "update_time", b"update_time", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "disabled_reason", b"disabled_reason", "dispatched_sequence", b"dispatched_sequence", "failing_since_time", b"failing_since_time", "id", b"id", "max_in_flight", b"max_in_flight", "merchant_id", b"merchant_id", "secrets", b"secrets", "state", b"state", "transitions", b"transitions", "update_time", b"update_time", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -194,7 +194,7 @@ class WebhookDelivery(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     PAYMENT_ID_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
-    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    ATTEMPT_COUNT_FIELD_NUMBER: _builtins.int
     NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
     LAST_HTTP_STATUS_FIELD_NUMBER: _builtins.int
     LAST_FAILURE_FIELD_NUMBER: _builtins.int
@@ -212,7 +212,7 @@ class WebhookDelivery(_message.Message):
     """The payment that changed."""
     state: Global___WebhookDeliveryState.ValueType
     """How far it is."""
-    attempts: _builtins.int
+    attempt_count: _builtins.int
     """Attempts so far, or since it was replayed."""
     last_http_status: _builtins.int
     """HTTP status of the last attempt; 0 if none came."""
@@ -241,7 +241,7 @@ class WebhookDelivery(_message.Message):
         sequence: _builtins.int = ...,
         payment_id: _builtins.str = ...,
         state: Global___WebhookDeliveryState.ValueType = ...,
-        attempts: _builtins.int = ...,
+        attempt_count: _builtins.int = ...,
         next_attempt_time: _timestamp_pb2.Timestamp | None = ...,
         last_http_status: _builtins.int = ...,
         last_failure: _builtins.str = ...,
@@ -250,7 +250,7 @@ class WebhookDelivery(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "next_attempt_time", b"next_attempt_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "create_time", b"create_time", "end_time", b"end_time", "endpoint_id", b"endpoint_id", "id", b"id", "last_failure", b"last_failure", "last_http_status", b"last_http_status", "next_attempt_time", b"next_attempt_time", "payment_id", b"payment_id", "sequence", b"sequence", "state", b"state", "webhook_id", b"webhook_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "create_time", b"create_time", "end_time", b"end_time", "endpoint_id", b"endpoint_id", "id", b"id", "last_failure", b"last_failure", "last_http_status", b"last_http_status", "next_attempt_time", b"next_attempt_time", "payment_id", b"payment_id", "sequence", b"sequence", "state", b"state", "webhook_id", b"webhook_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

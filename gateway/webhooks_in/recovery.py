@@ -129,7 +129,7 @@ class EventRecovery:
         outcome = await self._stripe.records.list_events(
             corridor,
             {"delivery_success": False, "limit": PAGE_SIZE, **place},
-            stripe_account=account,
+            connected_account=account,
         )
         if not outcome.succeeded or outcome.object is None:
             log.warning("webhook_recovery_stopped", corridor=corridor)

@@ -23,9 +23,9 @@ def endpoint_message(endpoint: Endpoint, secrets: Sequence[Any]) -> pb.WebhookEn
         transitions=endpoint.transitions,
         max_in_flight=endpoint.max_in_flight,
         state=pb.WebhookEndpointState.Value(f"WEBHOOK_ENDPOINT_STATE_{endpoint.state}"),
-        disable_cause=endpoint.disable_cause,
+        disabled_reason=endpoint.disable_cause,
         dispatched_sequence=endpoint.dispatched_sequence,
-        failing_since=stamp(endpoint.failing_since),
+        failing_since_time=stamp(endpoint.failing_since),
         secrets=[
             pb.WebhookSecret(
                 create_time=stamp(secret.create_time), expire_time=stamp(secret.expire_time)
@@ -47,7 +47,7 @@ def delivery_message(row: Any) -> pb.WebhookDelivery:
         sequence=row.sequence,
         payment_id=row.payment_id,
         state=pb.WebhookDeliveryState.Value(f"WEBHOOK_DELIVERY_STATE_{row.state}"),
-        attempts=row.attempts,
+        attempt_count=row.attempts,
         next_attempt_time=stamp(row.next_attempt_time if row.end_time is None else None),
         last_http_status=row.last_http_status,
         last_failure=row.last_failure,

@@ -119,7 +119,7 @@ class Exporter:
             notes.keep_note(directory, note)
             self._progress.say(
                 f"exporting {offered.transactions:,} transactions and {offered.accounts:,} accounts"
-                f" of {self._ledger}; {response.unsealed_transactions:,} newer ones are not sealed"
+                f" of {self._ledger}; {response.unsealed_count:,} newer ones are not sealed"
             )
             return offered
         # The log only grows, so a checkpoint once signed says the same for good.

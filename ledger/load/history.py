@@ -109,16 +109,16 @@ def _posted(leaf: Leaf) -> tuple[list[EntryPart], bool]:
     Where nothing was left over, keeping the rest and releasing it are the same.
     """
     parts = [_part(entry) for entry in leaf["entries"] if entry["effect"] == "POST"]
-    posted = {part.entry_index: part.minor_units for part in parts}
+    posted = {part.entry_index: part.amount_minor for part in parts}
     released = {
-        part.entry_index: part.minor_units
+        part.entry_index: part.amount_minor
         for part in (_part(entry) for entry in leaf["entries"] if entry["effect"] == "RELEASE")
     }
     return parts, posted == released
 
 
 def _part(entry: Mapping[str, str]) -> EntryPart:
-    return EntryPart(entry_index=int(entry["source_entry"]), minor_units=int(entry["amount"]))
+    return EntryPart(entry_index=int(entry["source_entry"]), amount_minor=int(entry["amount"]))
 
 
 def _money(amount: Mapping[str, str]) -> Money:

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from ledger.v1 import export_pb2 as ledger_dot_v1_dot_export__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dledger/v1/audit_service.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16ledger/v1/export.proto\"\x7f\n\nCheckpoint\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12\x11\n\ttree_size\x18\x02 \x01(\x03\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\x12\x0c\n\x04note\x18\x04 \x01(\t\x12-\n\tseal_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"=\n\x14GetCheckpointRequest\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12\x15\n\rmin_tree_size\x18\x02 \x01(\x03\"a\n\x15GetCheckpointResponse\x12)\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x15.ledger.v1.Checkpoint\x12\x1d\n\x15unsealed_transactions\x18\x02 \x01(\x03\"O\n\x18GetInclusionProofRequest\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x11\n\ttree_size\x18\x03 \x01(\x03\"v\n\x19GetInclusionProofResponse\x12\x12\n\nleaf_index\x18\x01 \x01(\x03\x12\x0c\n\x04leaf\x18\x02 \x01(\x0c\x12\x0c\n\x04path\x18\x03 \x03(\x0c\x12)\n\ncheckpoint\x18\x04 \x01(\x0b\x32\x15.ledger.v1.Checkpoint\"_\n\x1aGetConsistencyProofRequest\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12\x17\n\x0f\x66irst_tree_size\x18\x02 \x01(\x03\x12\x18\n\x10second_tree_size\x18\x03 \x01(\x03\"x\n\x1bGetConsistencyProofResponse\x12\x0c\n\x04path\x18\x01 \x03(\x0c\x12$\n\x05\x66irst\x18\x02 \x01(\x0b\x32\x15.ledger.v1.Checkpoint\x12%\n\x06second\x18\x03 \x01(\x0b\x32\x15.ledger.v1.Checkpoint\"=\n\x13VerifyLedgerRequest\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"j\n\x10LedgerDifference\x12\x12\n\nprojection\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x10\n\x08\x65xpected\x18\x04 \x01(\t\x12\r\n\x05\x66ound\x18\x05 \x01(\t\"\xb7\x01\n\x14VerifyLedgerResponse\x12\x0e\n\x06intact\x18\x01 \x01(\x08\x12\x35\n\x10\x66irst_difference\x18\x02 \x01(\x0b\x32\x1b.ledger.v1.LedgerDifference\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x10\n\x08\x61\x63\x63ounts\x18\x04 \x01(\x03\x12\x0f\n\x07\x65ntries\x18\x05 \x01(\x03\x12\x15\n\rlast_sequence\x18\x06 \x01(\x03\x12\x0c\n\x04\x64one\x18\x07 \x01(\x08\x32\xc5\x03\n\x0c\x41uditService\x12R\n\rGetCheckpoint\x12\x1f.ledger.v1.GetCheckpointRequest\x1a .ledger.v1.GetCheckpointResponse\x12^\n\x11GetInclusionProof\x12#.ledger.v1.GetInclusionProofRequest\x1a$.ledger.v1.GetInclusionProofResponse\x12\x64\n\x13GetConsistencyProof\x12%.ledger.v1.GetConsistencyProofRequest\x1a&.ledger.v1.GetConsistencyProofResponse\x12Q\n\x0cVerifyLedger\x12\x1e.ledger.v1.VerifyLedgerRequest\x1a\x1f.ledger.v1.VerifyLedgerResponse0\x01\x12H\n\tExportLog\x12\x1b.ledger.v1.ExportLogRequest\x1a\x1c.ledger.v1.ExportLogResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dledger/v1/audit_service.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16ledger/v1/export.proto\"\x7f\n\nCheckpoint\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12\x11\n\ttree_size\x18\x02 \x01(\x03\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\x12\x0c\n\x04note\x18\x04 \x01(\t\x12-\n\tseal_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"=\n\x14GetCheckpointRequest\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12\x15\n\rmin_tree_size\x18\x02 \x01(\x03\"Z\n\x15GetCheckpointResponse\x12)\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x15.ledger.v1.Checkpoint\x12\x16\n\x0eunsealed_count\x18\x02 \x01(\x03\"O\n\x18GetInclusionProofRequest\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x11\n\ttree_size\x18\x03 \x01(\x03\"v\n\x19GetInclusionProofResponse\x12\x12\n\nleaf_index\x18\x01 \x01(\x03\x12\x0c\n\x04leaf\x18\x02 \x01(\x0c\x12\x0c\n\x04path\x18\x03 \x03(\x0c\x12)\n\ncheckpoint\x18\x04 \x01(\x0b\x32\x15.ledger.v1.Checkpoint\"_\n\x1aGetConsistencyProofRequest\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12\x17\n\x0f\x66irst_tree_size\x18\x02 \x01(\x03\x12\x18\n\x10second_tree_size\x18\x03 \x01(\x03\"x\n\x1bGetConsistencyProofResponse\x12\x0c\n\x04path\x18\x01 \x03(\x0c\x12$\n\x05\x66irst\x18\x02 \x01(\x0b\x32\x15.ledger.v1.Checkpoint\x12%\n\x06second\x18\x03 \x01(\x0b\x32\x15.ledger.v1.Checkpoint\"=\n\x13VerifyLedgerRequest\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"j\n\x10LedgerDifference\x12\x12\n\nprojection\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x10\n\x08\x65xpected\x18\x04 \x01(\t\x12\r\n\x05\x66ound\x18\x05 \x01(\t\"\xc0\x01\n\x14VerifyLedgerResponse\x12\x0e\n\x06intact\x18\x01 \x01(\x08\x12\x35\n\x10\x66irst_difference\x18\x02 \x01(\x0b\x32\x1b.ledger.v1.LedgerDifference\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x15\n\raccount_count\x18\x04 \x01(\x03\x12\x13\n\x0b\x65ntry_count\x18\x05 \x01(\x03\x12\x15\n\rlast_sequence\x18\x06 \x01(\x03\x12\x0c\n\x04\x64one\x18\x07 \x01(\x08\x32\xc5\x03\n\x0c\x41uditService\x12R\n\rGetCheckpoint\x12\x1f.ledger.v1.GetCheckpointRequest\x1a .ledger.v1.GetCheckpointResponse\x12^\n\x11GetInclusionProof\x12#.ledger.v1.GetInclusionProofRequest\x1a$.ledger.v1.GetInclusionProofResponse\x12\x64\n\x13GetConsistencyProof\x12%.ledger.v1.GetConsistencyProofRequest\x1a&.ledger.v1.GetConsistencyProofResponse\x12Q\n\x0cVerifyLedger\x12\x1e.ledger.v1.VerifyLedgerRequest\x1a\x1f.ledger.v1.VerifyLedgerResponse0\x01\x12H\n\tExportLog\x12\x1b.ledger.v1.ExportLogRequest\x1a\x1c.ledger.v1.ExportLogResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,21 +38,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCHECKPOINTREQUEST']._serialized_start=230
   _globals['_GETCHECKPOINTREQUEST']._serialized_end=291
   _globals['_GETCHECKPOINTRESPONSE']._serialized_start=293
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=390
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=392
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=471
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=473
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=591
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=593
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=688
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=690
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=810
-  _globals['_VERIFYLEDGERREQUEST']._serialized_start=812
-  _globals['_VERIFYLEDGERREQUEST']._serialized_end=873
-  _globals['_LEDGERDIFFERENCE']._serialized_start=875
-  _globals['_LEDGERDIFFERENCE']._serialized_end=981
-  _globals['_VERIFYLEDGERRESPONSE']._serialized_start=984
-  _globals['_VERIFYLEDGERRESPONSE']._serialized_end=1167
-  _globals['_AUDITSERVICE']._serialized_start=1170
-  _globals['_AUDITSERVICE']._serialized_end=1623
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=383
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=385
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=464
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=466
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=584
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=586
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=681
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=683
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=803
+  _globals['_VERIFYLEDGERREQUEST']._serialized_start=805
+  _globals['_VERIFYLEDGERREQUEST']._serialized_end=866
+  _globals['_LEDGERDIFFERENCE']._serialized_start=868
+  _globals['_LEDGERDIFFERENCE']._serialized_end=974
+  _globals['_VERIFYLEDGERRESPONSE']._serialized_start=977
+  _globals['_VERIFYLEDGERRESPONSE']._serialized_end=1169
+  _globals['_AUDITSERVICE']._serialized_start=1172
+  _globals['_AUDITSERVICE']._serialized_end=1625
 # @@protoc_insertion_point(module_scope)

@@ -92,8 +92,8 @@ class GetCheckpointResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CHECKPOINT_FIELD_NUMBER: _builtins.int
-    UNSEALED_TRANSACTIONS_FIELD_NUMBER: _builtins.int
-    unsealed_transactions: _builtins.int
+    UNSEALED_COUNT_FIELD_NUMBER: _builtins.int
+    unsealed_count: _builtins.int
     """How many committed transactions the newest checkpoint does not cover yet."""
     @_builtins.property
     def checkpoint(self) -> Global___Checkpoint:
@@ -103,11 +103,11 @@ class GetCheckpointResponse(_message.Message):
         self,
         *,
         checkpoint: Global___Checkpoint | None = ...,
-        unsealed_transactions: _builtins.int = ...,
+        unsealed_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "unsealed_transactions", b"unsealed_transactions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "unsealed_count", b"unsealed_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -324,17 +324,17 @@ class VerifyLedgerResponse(_message.Message):
     INTACT_FIELD_NUMBER: _builtins.int
     FIRST_DIFFERENCE_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
-    ACCOUNTS_FIELD_NUMBER: _builtins.int
-    ENTRIES_FIELD_NUMBER: _builtins.int
+    ACCOUNT_COUNT_FIELD_NUMBER: _builtins.int
+    ENTRY_COUNT_FIELD_NUMBER: _builtins.int
     LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
     DONE_FIELD_NUMBER: _builtins.int
     intact: _builtins.bool
     """True in the last message if nothing differs."""
     sequence: _builtins.int
     """Sequence up to which the log has been recomputed. Where to resume."""
-    accounts: _builtins.int
+    account_count: _builtins.int
     """How many accounts have been recomputed."""
-    entries: _builtins.int
+    entry_count: _builtins.int
     """How many entries have been counted."""
     last_sequence: _builtins.int
     """Where the log ended when the call began, and where it ends for this call."""
@@ -350,14 +350,14 @@ class VerifyLedgerResponse(_message.Message):
         intact: _builtins.bool = ...,
         first_difference: Global___LedgerDifference | None = ...,
         sequence: _builtins.int = ...,
-        accounts: _builtins.int = ...,
-        entries: _builtins.int = ...,
+        account_count: _builtins.int = ...,
+        entry_count: _builtins.int = ...,
         last_sequence: _builtins.int = ...,
         done: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["first_difference", b"first_difference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "done", b"done", "entries", b"entries", "first_difference", b"first_difference", "intact", b"intact", "last_sequence", b"last_sequence", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_count", b"account_count", "done", b"done", "entry_count", b"entry_count", "first_difference", b"first_difference", "intact", b"intact", "last_sequence", b"last_sequence", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -233,20 +233,20 @@ class EntryPart(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ENTRY_INDEX_FIELD_NUMBER: _builtins.int
-    MINOR_UNITS_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     entry_index: _builtins.int
     """Position of the entry in the earlier transaction, from 0."""
-    minor_units: _builtins.int
+    amount_minor: _builtins.int
     """How much of it, 1 to 10^18 minor units of its currency."""
     def __init__(
         self,
         *,
         entry_index: _builtins.int = ...,
-        minor_units: _builtins.int = ...,
+        amount_minor: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_index", b"entry_index", "minor_units", b"minor_units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "entry_index", b"entry_index"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -86,7 +86,7 @@ async def manual_capture(shop: Shop, parties: Parties) -> Sequence[str]:
         capture_method=payment.CAPTURE_METHOD_MANUAL,
     )
     expect_state(made, payment.PAYMENT_STATE_AUTHORIZED)
-    expect("a deadline is shown", made.HasField("capture_before"), True)
+    expect("a deadline is shown", made.HasField("capture_before_time"), True)
     await shop.capture(made.id, 70_00)
     read = await shop.settled(made.id)
     expect_state(read, payment.PAYMENT_STATE_SUCCEEDED)

@@ -90,7 +90,7 @@ class Shop:
             await self.clients.screening.ConfirmMatch(
                 screening.ConfirmMatchRequest(
                     request_id=self.new_id("confirm"),
-                    match_id=match.match_id,
+                    match_id=match.id,
                     note="sandbox: same company",
                 ),
                 timeout=CALL_SECONDS,

@@ -33,7 +33,7 @@ MAX_ASKED_SECONDS = 3.0
 # Pauses grow up to this many times their first.
 MAX_GROWTH = 4.0
 # Over before the last horizon.
-DECLINE_RETRY = payment.DeclineRetry(max_attempts=3, within=Duration(seconds=7 * 86_400))
+DECLINE_RETRY = payment.DeclineRetry(max_attempts=3, window=Duration(seconds=7 * 86_400))
 # Errors that say: repeat the same request.
 REPEATED = {
     grpc.StatusCode.UNAVAILABLE,

@@ -32,18 +32,18 @@ async def save_card(
     answer = await ask(
         pb.SavePaymentMethodRequest(
             request_id=f"{planned.request_id}.save",
-            payment_method=f"pm_card_{planned.card}",
+            payment_method_id=f"pm_card_{planned.card}",
             return_url=RETURN_URL,
             **where,
         )
     )
     if answer is None:
         return None
-    if answer.setup.state == customer.SETUP_STATE_REQUIRES_ACTION:
-        await authenticate(answer.setup.setup_id)
-        answer = await ask(pb.GetPaymentMethodSetupRequest(setup_id=answer.setup.setup_id, **where))
-    if answer is None or answer.setup.state != customer.SETUP_STATE_SUCCEEDED:
+    if answer.setup.state == customer.PAYMENT_METHOD_SETUP_STATE_REQUIRES_ACTION:
+        await authenticate(answer.setup.id)
+        answer = await ask(pb.GetPaymentMethodSetupRequest(setup_id=answer.setup.id, **where))
+    if answer is None or answer.setup.state != customer.PAYMENT_METHOD_SETUP_STATE_SUCCEEDED:
         return None
     return PaymentMethod(
-        token=answer.setup.payment_method, customer_token=made.customer.stripe_customer_id
+        token=answer.setup.payment_method_id, stripe_customer_id=made.customer.stripe_customer_id
     )

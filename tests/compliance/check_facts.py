@@ -34,7 +34,7 @@ def subject(role: Role = Role.MERCHANT, **changes: Any) -> SubjectFacts:
         kyc_state="VERIFIED" if role is Role.MERCHANT else "NOT_STARTED",
         kyc_expire_time=None,
         country_code="DE",
-        stripe_account="main" if role is Role.MERCHANT else "",
+        corridor="main" if role is Role.MERCHANT else "",
         connected_account_id="acct_1" if role is Role.MERCHANT else "",
         revision=3,
         profile_revision=1,
@@ -49,7 +49,7 @@ def subject(role: Role = Role.MERCHANT, **changes: Any) -> SubjectFacts:
 def account(**changes: Any) -> AccountFacts:
     """A connected account in good order, but for the changes."""
     good = AccountFacts(
-        stripe_account="main",
+        corridor="main",
         connected_account_id="acct_1",
         charges_enabled=True,
         payouts_enabled=True,
@@ -72,11 +72,11 @@ def payment(**changes: Any) -> CheckFacts:
     """A payment with nothing against it, but for the changes."""
     good = CheckFacts(
         kind=CheckKind.PAYMENT,
-        merchant_subject_id="merchant-1",
-        customer_subject_id="customer-1",
+        merchant_id="merchant-1",
+        customer_id="customer-1",
         currency_code="EUR",
         amount_minor=1_000,
-        stripe_account="main",
+        corridor="main",
         connected_account_id="",
         country_codes=("DE",),
         merchant=subject(),
@@ -122,7 +122,7 @@ def subjects(role: Role) -> st.SearchStrategy[SubjectFacts]:
         kyc_state=st.sampled_from(["NOT_STARTED", "PENDING", "VERIFIED", "REJECTED", "odd"]),
         kyc_expire_time=st.none() | _any_time,
         country_code=_countries,
-        stripe_account=_words,
+        corridor=_words,
         connected_account_id=_words,
         revision=st.integers(0, 5),
         profile_revision=st.integers(0, 3),
@@ -135,7 +135,7 @@ def subjects(role: Role) -> st.SearchStrategy[SubjectFacts]:
 
 _accounts = st.builds(
     AccountFacts,
-    stripe_account=_words,
+    corridor=_words,
     connected_account_id=_words,
     charges_enabled=st.booleans(),
     payouts_enabled=st.booleans(),
@@ -180,11 +180,11 @@ _accounts = st.builds(
 any_facts = st.builds(
     CheckFacts,
     kind=st.sampled_from(CheckKind),
-    merchant_subject_id=st.sampled_from(["merchant-1", "x"]),
-    customer_subject_id=st.sampled_from(["", "customer-1", "x"]),
+    merchant_id=st.sampled_from(["merchant-1", "x"]),
+    customer_id=st.sampled_from(["", "customer-1", "x"]),
     currency_code=st.sampled_from(["EUR", "JPY", "XAU", ""]),
     amount_minor=st.integers(-1, 2**53),
-    stripe_account=_words,
+    corridor=_words,
     connected_account_id=_words,
     country_codes=st.lists(_countries, max_size=2).map(tuple),
     merchant=st.none() | subjects(Role.MERCHANT),

@@ -70,7 +70,7 @@ class Guard:
             self.merchants.add(account)
         link = None
         if account is not None:
-            link = subject_pb2.AccountLink(stripe_account="main", connected_account_id=account)
+            link = subject_pb2.AccountLink(corridor="main", connected_account_id=account)
         subject_id = await self.subject(
             subject_pb2.SUBJECT_KIND_MERCHANT, name, country=country, account=link, **profile
         )
@@ -145,9 +145,9 @@ class Guard:
             compliance_service_pb2.CheckPaymentRequest(
                 request_id=request_id or unique("check"),
                 payment_id=unique("pay"),
-                merchant_subject_id=merchant,
+                merchant_id=merchant,
                 amount=Money(currency_code=currency, minor_units=amount),
-                stripe_account="main",
+                corridor="main",
                 **fields,
             ),
             timeout=timeout,

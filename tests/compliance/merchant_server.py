@@ -44,7 +44,7 @@ class FakeMerchants(MerchantServiceServicer):
             "charges_enabled": True,
             "payouts_enabled": True,
             "details_submitted": True,
-            "country": "DE",
+            "country_code": "DE",
             "capabilities": [
                 merchant_pb2.Capability(
                     name=name, state=merchant_pb2.CAPABILITY_STATE_ACTIVE, requested=True
@@ -58,7 +58,7 @@ class FakeMerchants(MerchantServiceServicer):
     async def GetMerchant(self, request: pb.GetMerchantRequest, context: Any) -> Any:
         await self._answerable(context)
         return pb.GetMerchantResponse(
-            merchant=await self._merchant(request.stripe_account_id, context)
+            merchant=await self._merchant(request.connected_account_id, context)
         )
 
     async def SyncMerchant(self, request: pb.SyncMerchantRequest, context: Any) -> Any:
@@ -91,7 +91,7 @@ class FakeMerchants(MerchantServiceServicer):
         return merchant_pb2.Merchant(
             merchant_id=f"mrc_{account_id}",
             corridor="main",
-            stripe_account_id=account_id,
+            connected_account_id=account_id,
             state=self.states.get(account_id, merchant_pb2.MERCHANT_STATE_CONNECTED),
             snapshot=snapshot,
         )

@@ -20,7 +20,7 @@ from tests.compliance.guard import Guard, codes, failure, unique
 
 async def refresh(guard: Guard, merchant: str) -> requirement_pb2.AccountSnapshot:
     answer = await guard.requirements.RefreshAccountSnapshot(
-        pb.RefreshAccountSnapshotRequest(subject_id=merchant)
+        pb.RefreshAccountSnapshotRequest(merchant_id=merchant)
     )
     snapshot: requirement_pb2.AccountSnapshot = answer.snapshot
     return snapshot
@@ -28,7 +28,7 @@ async def refresh(guard: Guard, merchant: str) -> requirement_pb2.AccountSnapsho
 
 def due(days: int, *fields: str, **more: object) -> Requirements:
     requirements = Requirements(currently_due=fields, eventually_due=fields, **more)  # type: ignore[arg-type]
-    requirements.current_deadline.FromDatetime(START + timedelta(days=days))
+    requirements.current_deadline_time.FromDatetime(START + timedelta(days=days))
     return requirements
 
 
@@ -54,15 +54,15 @@ async def test_a_snapshot_is_fetched_and_kept(guard: Guard) -> None:
     )
     merchant = await merchant_with(guard, requirements=requirements)
     error = await failure(
-        guard.requirements.GetAccountSnapshot(pb.GetAccountSnapshotRequest(subject_id=merchant))
+        guard.requirements.GetAccountSnapshot(pb.GetAccountSnapshotRequest(merchant_id=merchant))
     )
     assert (error.code, error.reason) == (grpc.StatusCode.NOT_FOUND, "SNAPSHOT_NOT_FOUND")
     snapshot = await refresh(guard, merchant)
     stored = await guard.requirements.GetAccountSnapshot(
-        pb.GetAccountSnapshotRequest(subject_id=merchant)
+        pb.GetAccountSnapshotRequest(merchant_id=merchant)
     )
     assert stored.snapshot == snapshot
-    assert (snapshot.subject_id, snapshot.stripe_account) == (merchant, "main")
+    assert (snapshot.merchant_id, snapshot.corridor) == (merchant, "main")
     assert snapshot.charges_enabled
     assert to_datetime(snapshot.fetch_time) == START
     assert to_datetime(snapshot.earliest_deadline_time) == START + timedelta(days=3)
@@ -98,7 +98,7 @@ async def test_an_older_answer_does_not_replace_a_newer_one(guard: Guard) -> Non
     snapshot.fetch_time.FromDatetime(START - timedelta(minutes=1))
     await refresh(guard, merchant)
     stored = await guard.requirements.GetAccountSnapshot(
-        pb.GetAccountSnapshotRequest(subject_id=merchant)
+        pb.GetAccountSnapshotRequest(merchant_id=merchant)
     )
     assert stored.snapshot.charges_enabled
 
@@ -133,9 +133,9 @@ async def test_requirements_are_listed_by_deadline_page_by_page(guard: Guard) ->
         raise AssertionError("the list has no end")
 
     assert await fields(page_size=1) == ["a.soon", "b.soon", "a.late", "c.some_day"]
-    assert await fields(subject_id=soon) == ["a.soon", "b.soon"]
+    assert await fields(merchant_id=soon) == ["a.soon", "b.soon"]
     minimum = requirement_pb2.REQUIREMENT_STATE_CURRENTLY_DUE
-    assert await fields(minimum_state=minimum) == ["a.soon", "b.soon", "a.late"]
+    assert await fields(min_state=minimum) == ["a.soon", "b.soon", "a.late"]
     before = pb.ListRequirementsRequest()
     before.due_before_time.FromDatetime(START + timedelta(days=9))
     assert await fields(due_before_time=before.due_before_time) == ["a.soon", "b.soon"]
@@ -146,7 +146,7 @@ async def test_requirements_are_listed_by_deadline_page_by_page(guard: Guard) ->
     ]
     guard.merchants.add(account)
     await refresh(guard, late)
-    assert await fields(subject_id=late) == []
+    assert await fields(merchant_id=late) == []
 
 
 async def test_tax_status(guard: Guard) -> None:
@@ -160,7 +160,7 @@ async def test_tax_status(guard: Guard) -> None:
         merchant_tax_pb2.TaxId(
             kind="eu_vat",
             value="DE136695976",
-            country="DE",
+            country_code="DE",
             verification_state=merchant_tax_pb2.TAX_ID_VERIFICATION_STATE_VERIFIED,
             verified_name="ZENTRAVE HANDEL",
         ),
@@ -182,14 +182,14 @@ async def test_tax_status(guard: Guard) -> None:
         ),
     ]
     await refresh(guard, merchant)
-    answer = await guard.requirements.GetTaxStatus(pb.GetTaxStatusRequest(subject_id=merchant))
+    answer = await guard.requirements.GetTaxStatus(pb.GetTaxStatusRequest(merchant_id=merchant))
     status = answer.tax_status
     assert (status.ready, list(status.missing_fields)) == (False, ["head_office"])
     assert [
         (
             item.masked_value,
-            requirement_pb2.TaxIdVerification.Name(item.verification).removeprefix(
-                "TAX_ID_VERIFICATION_"
+            requirement_pb2.TaxIdVerificationState.Name(item.verification_state).removeprefix(
+                "TAX_ID_VERIFICATION_STATE_"
             ),
             requirement_pb2.TaxIdFormat.Name(item.format).removeprefix("TAX_ID_FORMAT_"),
             item.name_agrees,
@@ -214,12 +214,12 @@ async def test_who_has_no_account_has_no_snapshot(guard: Guard) -> None:
     for subject_id, reason in ((merchant, "ACCOUNT_NOT_LINKED"), ("nobody", "SUBJECT_NOT_FOUND")):
         for call in (
             guard.requirements.GetAccountSnapshot(
-                pb.GetAccountSnapshotRequest(subject_id=subject_id)
+                pb.GetAccountSnapshotRequest(merchant_id=subject_id)
             ),
             guard.requirements.RefreshAccountSnapshot(
-                pb.RefreshAccountSnapshotRequest(subject_id=subject_id)
+                pb.RefreshAccountSnapshotRequest(merchant_id=subject_id)
             ),
-            guard.requirements.GetTaxStatus(pb.GetTaxStatusRequest(subject_id=subject_id)),
+            guard.requirements.GetTaxStatus(pb.GetTaxStatusRequest(merchant_id=subject_id)),
         ):
             error = await failure(call)
             assert (error.reason, error.metadata["subject_id"]) == (reason, subject_id)

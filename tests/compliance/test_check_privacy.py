@@ -30,7 +30,7 @@ async def test_names_stay_out_of_logs_metrics_and_decisions(
     }
     merchant = await guard.merchant(NAME, **person)
     customer = await guard.customer(NAME, **person)
-    decision = await guard.check(merchant, customer_subject_id=customer)
+    decision = await guard.check(merchant, customer_id=customer)
     assert len(decision.reasons) > 1
     await guard.load_list()
     await failure(

@@ -125,7 +125,7 @@ def test_losing_evidence_never_allows_what_was_not_allowed(facts: CheckFacts, lo
     needed = (
         lost in ("lists", "merchant")
         or (lost == "account" and facts.expected_account_id)
-        or (lost == "customer" and facts.customer_subject_id)
+        or (lost == "customer" and facts.customer_id)
     )
     if needed:
         assert verdict(without) > Verdict.ALLOW
@@ -195,7 +195,7 @@ def test_list_age(age: timedelta, expected: list[str]) -> None:
 def test_amount_limits(currency: str, amount: int, customer: bool, expected: list[str]) -> None:
     facts = payment(currency_code=currency, amount_minor=amount)
     if not customer:
-        facts = replace(facts, customer=None, customer_subject_id="")
+        facts = replace(facts, customer=None, customer_id="")
     assert codes(facts) == expected
 
 

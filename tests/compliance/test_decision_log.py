@@ -28,9 +28,9 @@ def payment_request(merchant: str, **changes: object) -> compliance_service_pb2.
     request = compliance_service_pb2.CheckPaymentRequest(
         request_id="once",
         payment_id="pay-1",
-        merchant_subject_id=merchant,
+        merchant_id=merchant,
         amount=Money(currency_code="EUR", minor_units=1_000),
-        stripe_account="main",
+        corridor="main",
     )
     request.MergeFrom(compliance_service_pb2.CheckPaymentRequest(**changes))  # type: ignore[arg-type]
     return request
@@ -40,7 +40,7 @@ async def verify(
     guard: Guard, from_sequence: int = 0, limit: int = 0
 ) -> decision_service_pb2.VerifyDecisionsResponse:
     answer: decision_service_pb2.VerifyDecisionsResponse = await guard.decisions.VerifyDecisions(
-        decision_service_pb2.VerifyDecisionsRequest(from_sequence=from_sequence, limit=limit)
+        decision_service_pb2.VerifyDecisionsRequest(first_sequence=from_sequence, limit=limit)
     )
     return answer
 
@@ -77,7 +77,7 @@ async def test_one_id_at_a_time_from_many_callers_is_one_decision(guard: Guard) 
     merchant = await guard.merchant()
     request = payment_request(merchant)
     answers = await asyncio.gather(*(guard.checks.CheckPayment(request) for _ in range(30)))
-    assert len({answer.decision.decision_id for answer in answers}) == 1
+    assert len({answer.decision.id for answer in answers}) == 1
     assert (await verify(guard)).last_sequence == 1
 
 
@@ -185,13 +185,13 @@ async def test_decisions_are_got_and_replayed(guard: Guard) -> None:
     merchant = await guard.merchant("Synthetic Blocked Trading Company")
     decision = await guard.check(merchant, billing_country_code="KP")
     got = await guard.decisions.GetDecision(
-        decision_service_pb2.GetDecisionRequest(decision_id=decision.decision_id)
+        decision_service_pb2.GetDecisionRequest(decision_id=decision.id)
     )
     assert got.decision == decision
     # What happens later changes nothing about what was known then.
     await guard.set_state(merchant, subject_pb2.SUBJECT_STATE_BLOCKED)
     replayed = await guard.decisions.ReplayDecision(
-        decision_service_pb2.ReplayDecisionRequest(decision_id=decision.decision_id)
+        decision_service_pb2.ReplayDecisionRequest(decision_id=decision.id)
     )
     assert replayed.identical
     assert replayed.verdict == decision_pb2.VERDICT_DENY
@@ -224,21 +224,17 @@ async def test_decisions_are_listed_by_filters_page_by_page(guard: Guard) -> Non
 
     assert await sequences(ListDecisionsRequest()) == [4, 3, 2, 1]
     assert await sequences(ListDecisionsRequest(verdict=decision_pb2.VERDICT_DENY)) == [2]
-    assert await sequences(ListDecisionsRequest(merchant_subject_id=good)) == [4, 3, 1]
+    assert await sequences(ListDecisionsRequest(merchant_id=good)) == [4, 3, 1]
     assert await sequences(ListDecisionsRequest(reference_id=made[0].reference_id)) == [1]
     assert await sequences(ListDecisionsRequest(kind=decision_pb2.DECISION_KIND_PAYOUT)) == []
     now = to_timestamp(guard.clock.now())
-    assert await sequences(ListDecisionsRequest(from_time=now)) == [4, 3, 2, 1]
-    assert await sequences(ListDecisionsRequest(until_time=now)) == []
-    page = await guard.decisions.ListDecisions(
-        ListDecisionsRequest(merchant_subject_id=good, page_size=2)
-    )
+    assert await sequences(ListDecisionsRequest(start_record_time=now)) == [4, 3, 2, 1]
+    assert await sequences(ListDecisionsRequest(end_record_time=now)) == []
+    page = await guard.decisions.ListDecisions(ListDecisionsRequest(merchant_id=good, page_size=2))
     await guard.check(good)
-    rest = ListDecisionsRequest(
-        merchant_subject_id=good, page_size=2, page_token=page.next_page_token
-    )
+    rest = ListDecisionsRequest(merchant_id=good, page_size=2, page_token=page.next_page_token)
     assert await sequences(rest) == [1]
-    foreign = ListDecisionsRequest(merchant_subject_id=blocked, page_token=page.next_page_token)
+    foreign = ListDecisionsRequest(merchant_id=blocked, page_token=page.next_page_token)
     error = await failure(guard.decisions.ListDecisions(foreign))
     assert error.reason == "INVALID_PAGE_TOKEN"
 
@@ -251,10 +247,10 @@ async def test_ids_belong_to_one_rpc(guard: Guard) -> None:
         compliance_service_pb2.CheckPayoutRequest(
             request_id=request_id,
             payout_id="po_1",
-            merchant_subject_id=merchant,
+            merchant_id=merchant,
             amount=Money(currency_code="EUR", minor_units=1),
-            stripe_account="main",
+            corridor="main",
         )
     )
-    assert payout.decision.decision_id != payment.decision_id
+    assert payout.decision.id != payment.id
     assert (codes(payment), codes(payout.decision)) == ([], [])

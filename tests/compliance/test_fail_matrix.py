@@ -40,15 +40,15 @@ async def test_a_customer_is_no_merchant(guard: Guard) -> None:
 
 
 async def test_unknown_customer(guard: Guard) -> None:
-    decision = await guard.check(await guard.merchant(), customer_subject_id="nobody")
+    decision = await guard.check(await guard.merchant(), customer_id="nobody")
     assert (verdict(decision), codes(decision)) == ("REVIEW", ["CUSTOMER_UNKNOWN"])
 
 
 async def test_customer_of_another_merchant(guard: Guard) -> None:
     first, second = await guard.merchant(), await guard.merchant()
     customer = await guard.customer(parent=first)
-    assert codes(await guard.check(first, customer_subject_id=customer)) == []
-    decision = await guard.check(second, customer_subject_id=customer)
+    assert codes(await guard.check(first, customer_id=customer)) == []
+    decision = await guard.check(second, customer_id=customer)
     assert (verdict(decision), codes(decision)) == ("REVIEW", ["SUBJECT_MISMATCH"])
 
 
@@ -88,7 +88,7 @@ async def test_kyc_runs_out(guard: Guard) -> None:
 async def test_blocked_and_closed(guard: Guard) -> None:
     merchant, customer = await guard.merchant(), await guard.customer()
     await guard.set_state(customer, subject_pb2.SUBJECT_STATE_BLOCKED)
-    decision = await guard.check(merchant, customer_subject_id=customer)
+    decision = await guard.check(merchant, customer_id=customer)
     assert (verdict(decision), codes(decision)) == ("DENY", ["CUSTOMER_BLOCKED"])
     await guard.set_state(merchant, subject_pb2.SUBJECT_STATE_BLOCKED)
     decision = await guard.check(merchant)
@@ -212,9 +212,9 @@ async def test_a_payout_problem_does_not_stop_charging(guard: Guard) -> None:
         compliance_service_pb2.CheckPayoutRequest(
             request_id="r",
             payout_id="po_1",
-            merchant_subject_id=merchant,
+            merchant_id=merchant,
             amount=amount,
-            stripe_account="main",
+            corridor="main",
         )
     )
     assert codes(payout.decision) == ["PAYOUTS_DISABLED"]
@@ -222,9 +222,9 @@ async def test_a_payout_problem_does_not_stop_charging(guard: Guard) -> None:
         compliance_service_pb2.CheckTransferRequest(
             request_id="r",
             transfer_id="tr_1",
-            merchant_subject_id=merchant,
+            merchant_id=merchant,
             amount=amount,
-            stripe_account="main",
+            corridor="main",
         )
     )
     assert verdict(transfer.decision) == "ALLOW"

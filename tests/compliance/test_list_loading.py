@@ -21,7 +21,7 @@ SDN = screening_pb2.SANCTIONS_LIST_OFAC_SDN
 ENTRIES = 8
 
 
-async def standing(guard: Guard) -> screening_pb2.ListStanding:
+async def standing(guard: Guard) -> screening_pb2.SanctionsListStanding:
     listed = await guard.screening.ListSanctionsLists(
         screening_service_pb2.ListSanctionsListsRequest()
     )
@@ -48,7 +48,7 @@ async def test_the_list_is_loaded_at_start(guard: Guard) -> None:
     version = found.active_version
     assert (version.version, version.entry_count) == (1, ENTRIES)
     assert (version.added_count, version.changed_count, version.removed_count) == (ENTRIES, 0, 0)
-    assert version.state == screening_pb2.LIST_VERSION_STATE_ACTIVE
+    assert version.state == screening_pb2.SANCTIONS_LIST_VERSION_STATE_ACTIVE
     assert len(version.checksum) == 32
     assert to_datetime(version.confirm_time) == START
     assert (found.defect, alarm()) == ("", 0)
@@ -168,13 +168,13 @@ async def test_a_version_given_up_half_way_is_put_away(open_guard: OpenGuard) ->
         loaded = await guard.load_list()
         assert (loaded.version.version, loaded.version.entry_count) == (3, ENTRIES + 1)
     async with open_guard() as guard:
-        listed = await guard.screening.ListListVersions(
-            screening_service_pb2.ListListVersionsRequest(list=SDN)
+        listed = await guard.screening.ListSanctionsListVersions(
+            screening_service_pb2.ListSanctionsListVersionsRequest(list=SDN)
         )
         assert [(item.version, item.state) for item in listed.versions] == [
-            (3, screening_pb2.LIST_VERSION_STATE_ACTIVE),
-            (2, screening_pb2.LIST_VERSION_STATE_RETIRED),
-            (1, screening_pb2.LIST_VERSION_STATE_RETIRED),
+            (3, screening_pb2.SANCTIONS_LIST_VERSION_STATE_ACTIVE),
+            (2, screening_pb2.SANCTIONS_LIST_VERSION_STATE_RETIRED),
+            (1, screening_pb2.SANCTIONS_LIST_VERSION_STATE_RETIRED),
         ]
         assert not (await guard.load_list()).changed
 
@@ -186,8 +186,10 @@ async def test_versions_are_listed_page_by_page(guard: Guard) -> None:
     seen = []
     token = ""
     for _ in range(2):
-        page = await guard.screening.ListListVersions(
-            screening_service_pb2.ListListVersionsRequest(list=SDN, page_size=2, page_token=token)
+        page = await guard.screening.ListSanctionsListVersions(
+            screening_service_pb2.ListSanctionsListVersionsRequest(
+                list=SDN, page_size=2, page_token=token
+            )
         )
         seen += [item.version for item in page.versions]
         token = page.next_page_token

@@ -66,9 +66,7 @@ async def test_a_match_is_explained(guard: Guard) -> None:
     assert explained.list_name == "SYNTHETIC BLOCKED TRADING COMPANY LLC"
     assert [part.list_part for part in explained.parts] == ["synthetic", "blocked", "trading"]
     assert explained.country_effect == 0.02
-    got = await guard.screening.GetMatch(
-        screening_service_pb2.GetMatchRequest(match_id=match.match_id)
-    )
+    got = await guard.screening.GetMatch(screening_service_pb2.GetMatchRequest(match_id=match.id))
     assert got.match == match
 
 
@@ -79,11 +77,11 @@ async def test_owners_and_customers_are_matched_too(guard: Guard) -> None:
         subject_pb2.SUBJECT_KIND_OWNER, "Blocked Zztest", parent=merchant, entity_kind=person
     )
     customer = await guard.customer("Остап Квортенгальмен")
-    decision = await guard.check(merchant, customer_subject_id=customer)
+    decision = await guard.check(merchant, customer_id=customer)
     assert codes(decision) == ["OWNER_MATCH_OPEN", "CUSTOMER_MATCH_OPEN"]
     (match,) = await guard.matches(owner)
-    await confirm(guard, match.match_id)
-    decision = await guard.check(merchant, customer_subject_id=customer)
+    await confirm(guard, match.id)
+    decision = await guard.check(merchant, customer_id=customer)
     assert verdict(decision) == "DENY"
     assert codes(decision) == ["OWNER_SANCTIONED", "CUSTOMER_MATCH_OPEN"]
 
@@ -93,7 +91,7 @@ async def test_clearing_sticks_through_list_updates_that_do_not_touch_the_entry(
 ) -> None:
     merchant = await guard.merchant(LISTED)
     (match,) = await guard.matches(merchant)
-    assert (await clear(guard, match.match_id)).state == CLEARED
+    assert (await clear(guard, match.id)).state == CLEARED
     assert codes(await guard.check(merchant)) == []
     append(guard.sdn_folder, "sdn.csv", sdn_row(900_100, "NEW, Entry"))
     await guard.load_list()
@@ -103,11 +101,11 @@ async def test_clearing_sticks_through_list_updates_that_do_not_touch_the_entry(
 async def test_a_changed_entry_opens_the_match_again(guard: Guard) -> None:
     merchant = await guard.merchant(LISTED)
     (match,) = await guard.matches(merchant)
-    await clear(guard, match.match_id)
+    await clear(guard, match.id)
     append(guard.sdn_folder, "alt.csv", '900002,800099,"aka","ANOTHER ALIAS",-0- ')
     await guard.load_list()
     (again,) = await guard.matches(merchant)
-    assert (again.match_id, again.state, again.list_version) == (match.match_id, OPEN, 2)
+    assert (again.id, again.state, again.list_version) == (match.id, OPEN, 2)
     assert again.decision_note == ""
     assert codes(await guard.check(merchant)) == ["MERCHANT_MATCH_OPEN"]
 
@@ -115,7 +113,7 @@ async def test_a_changed_entry_opens_the_match_again(guard: Guard) -> None:
 async def test_a_changed_profile_opens_the_match_again(guard: Guard) -> None:
     merchant = await guard.merchant(LISTED)
     (match,) = await guard.matches(merchant)
-    await clear(guard, match.match_id)
+    await clear(guard, match.id)
     # What is not in the profile does not matter.
     await guard.set_kyc(merchant, subject_pb2.KYC_STATE_VERIFIED)
     assert codes(await guard.check(merchant)) == []
@@ -138,12 +136,12 @@ async def test_another_name_makes_a_match_obsolete_and_the_old_one_brings_it_bac
 async def test_another_name_gets_nobody_out_of_a_confirmed_match(guard: Guard) -> None:
     merchant = await guard.merchant(LISTED)
     (match,) = await guard.matches(merchant)
-    await confirm(guard, match.match_id)
+    await confirm(guard, match.id)
     await rename(guard, merchant, "Wohlbekannt Handel GmbH")
     decision = await guard.check(merchant)
     assert (verdict(decision), codes(decision)) == ("DENY", ["MERCHANT_SANCTIONED"])
     # People err: a person can take it back.
-    assert (await clear(guard, match.match_id)).state == CLEARED
+    assert (await clear(guard, match.id)).state == CLEARED
     assert codes(await guard.check(merchant)) == []
 
 
@@ -168,14 +166,14 @@ def test_every_step_of_a_match(
 async def test_deciding_twice(guard: Guard) -> None:
     merchant = await guard.merchant(LISTED)
     (match,) = await guard.matches(merchant)
-    first = await clear(guard, match.match_id, "clear-once")
-    assert await clear(guard, match.match_id, "clear-once") == first
-    error = await failure(clear(guard, match.match_id))
+    first = await clear(guard, match.id, "clear-once")
+    assert await clear(guard, match.id, "clear-once") == first
+    error = await failure(clear(guard, match.id))
     assert (error.code, error.reason) == (
         grpc.StatusCode.FAILED_PRECONDITION,
         "MATCH_NOT_DECIDABLE",
     )
-    assert error.metadata == {"match_id": match.match_id, "state": "CLEARED"}
+    assert error.metadata == {"match_id": match.id, "state": "CLEARED"}
     error = await failure(clear(guard, "mat_nowhere"))
     assert (error.reason, error.metadata["match_id"]) == ("MATCH_NOT_FOUND", "mat_nowhere")
 
@@ -196,7 +194,7 @@ async def test_matches_are_listed_page_by_page(guard: Guard) -> None:
 async def test_a_name_can_be_screened_without_a_subject(guard: Guard) -> None:
     answer = await guard.screening.ScreenName(
         screening_service_pb2.ScreenNameRequest(
-            subject=screening_pb2.ScreenedName(
+            screened_name=screening_pb2.ScreenedName(
                 name="Ostap Kvortenhalmen",
                 entity_kind=subject_pb2.ENTITY_KIND_INDIVIDUAL,
                 birth_date="1971-03-05",
@@ -205,7 +203,7 @@ async def test_a_name_can_be_screened_without_a_subject(guard: Guard) -> None:
         )
     )
     (match,) = answer.matches
-    assert (match.entry_id, match.match_id, match.subject_id) == ("900003", "", "")
+    assert (match.entry_id, match.id, match.subject_id) == ("900003", "", "")
     assert (match.score, match.explanation.birth_date_effect) == (1.0, 0.05)
 
 

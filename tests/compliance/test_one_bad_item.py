@@ -18,7 +18,7 @@ from compliance.v1.decision_service_pb2 import (
     ListDecisionsRequest,
     VerifyDecisionsRequest,
 )
-from compliance.v1.money_pb2 import Money
+from money.v1.money_pb2 import Money
 from runtime.tasks import cancel
 from tests.compliance.conftest import OpenGuard
 from tests.compliance.guard import Guard, codes, failure, unique, verdict
@@ -105,9 +105,9 @@ async def test_a_decision_that_cannot_be_read_is_listed_without_a_verdict(guard:
     asked = CheckPaymentRequest(
         request_id=unique("check"),
         payment_id="pay_unread",
-        merchant_subject_id=merchant,
+        merchant_id=merchant,
         amount=Money(currency_code="EUR", minor_units=1),
-        stripe_account="main",
+        corridor="main",
     )
     made = [
         await guard.check(merchant),
@@ -126,14 +126,14 @@ async def test_a_decision_that_cannot_be_read_is_listed_without_a_verdict(guard:
     listed = (await guard.decisions.ListDecisions(ListDecisionsRequest())).decisions
     assert [listed[0], listed[2]] == [made[2], made[0]]
     assert listed[1] == decision_pb2.Decision(
-        decision_id=made[1].decision_id,
+        id=made[1].id,
         sequence=2,
         hash=made[1].hash,
         previous_hash=made[1].previous_hash,
     )
     assert failed("decisions to list", "unhandled") == before + 1
     for call in (
-        guard.decisions.GetDecision(GetDecisionRequest(decision_id=made[1].decision_id)),
+        guard.decisions.GetDecision(GetDecisionRequest(decision_id=made[1].id)),
         # Whoever asks for a verdict again gets none that nobody can read.
         guard.checks.CheckPayment(asked),
     ):

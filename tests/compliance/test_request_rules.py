@@ -28,9 +28,9 @@ def check(**changes: Any) -> Message:
     values = {
         "request_id": "r",
         "payment_id": "p",
-        "merchant_subject_id": "m",
+        "merchant_id": "m",
         "amount": Money(currency_code="EUR", minor_units=1),
-        "stripe_account": "main",
+        "corridor": "main",
         **changes,
     }
     return Check(**values)
@@ -58,12 +58,12 @@ def money(currency_code: str, minor_units: int) -> Money:
 
 def screened(**changes: Any) -> Message:
     return screening_service_pb2.ScreenNameRequest(
-        subject=screening_pb2.ScreenedName(**{"name": "Name", **changes})
+        screened_name=screening_pb2.ScreenedName(**{"name": "Name", **changes})
     )
 
 
 OWNER = subject_pb2.SUBJECT_KIND_OWNER
-ACCOUNT = subject_pb2.AccountLink(stripe_account="main", connected_account_id="acct_1")
+ACCOUNT = subject_pb2.AccountLink(corridor="main", connected_account_id="acct_1")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ ACCOUNT = subject_pb2.AccountLink(stripe_account="main", connected_account_id="a
         (create(OWNER), "parent_subject_id", "is required for owners"),
         (create(OWNER, parent_subject_id="m", account=ACCOUNT), "account", "for merchants only"),
         (
-            create(account=subject_pb2.AccountLink(stripe_account="main")),
+            create(account=subject_pb2.AccountLink(corridor="main")),
             "account.connected_account_id",
             "is required",
         ),
@@ -109,9 +109,9 @@ ACCOUNT = subject_pb2.AccountLink(stripe_account="main", connected_account_id="a
             "expire_time",
             "is for KYC_STATE_VERIFIED only",
         ),
-        (screened(name=""), "subject.name", "is required"),
-        (screened(birth_date="1970-00-01"), "subject.birth_date", "is no date"),
-        (screening_service_pb2.ScreenNameRequest(), "subject", "is required"),
+        (screened(name=""), "screened_name.name", "is required"),
+        (screened(birth_date="1970-00-01"), "screened_name.birth_date", "is no date"),
+        (screening_service_pb2.ScreenNameRequest(), "screened_name", "is required"),
         (screening_service_pb2.LoadSanctionsListRequest(), "list", "is required"),
     ],
 )

@@ -28,7 +28,7 @@ def creation(**changes: object) -> pb.CreateSubjectRequest:
             entity_kind=subject_pb2.ENTITY_KIND_ORGANIZATION,
             country_code="DE",
         ),
-        account=subject_pb2.AccountLink(stripe_account="main", connected_account_id="acct_1"),
+        account=subject_pb2.AccountLink(corridor="main", connected_account_id="acct_1"),
     )
     request.MergeFrom(pb.CreateSubjectRequest(**changes))  # type: ignore[arg-type]
     return request

@@ -108,7 +108,7 @@ async def destination_charge(shop: Shop, parties: Parties, engine: Engine) -> No
         parties.customer,
         100_00,
         "visa",
-        destination_account=account,
+        destination_account_id=account,
         application_fee=Money(currency_code="USD", minor_units=7_00),
     )
     assert made.state == payment.PAYMENT_STATE_SUCCEEDED

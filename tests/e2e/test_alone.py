@@ -126,9 +126,9 @@ async def test_compliance_alone(databases: dict[str, str], tmp_path: Path) -> No
         check = {
             "request_id": "c1",
             "payment_id": "p1",
-            "merchant_subject_id": "nobody",
+            "merchant_id": "nobody",
             "amount": {"currency_code": "EUR", "minor_units": "1250"},
-            "stripe_account": "default",
+            "corridor": "default",
         }
         # Default closed: a merchant that nobody knows is not allowed.
         answer = await call(port, tmp_path, "compliance.v1.ComplianceService/CheckPayment", check)

@@ -80,9 +80,12 @@ async def test_node_saves_a_card_and_charges_it_without_the_customer(
     assert code == 0, errors
     said = json.loads(output)
     assert said["customer"]["state"] == "CUSTOMER_STATE_ACTIVE"
-    assert said["setup"]["state"] == "SETUP_STATE_SUCCEEDED"
+    assert said["setup"]["state"] == "PAYMENT_METHOD_SETUP_STATE_SUCCEEDED"
     [card] = said["saved"]
-    assert (card["last4"], card["payment_method"]) == ("4242", said["setup"]["payment_method"])
+    assert (card["last4"], card["payment_method_id"]) == (
+        "4242",
+        said["setup"]["payment_method_id"],
+    )
     assert said["payment"]["state"] == "PAYMENT_STATE_SUCCEEDED"
     assert said["payment"]["off_session"]
     assert said["payment"]["decline_retry"]["max_attempts"] == 4

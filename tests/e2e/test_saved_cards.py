@@ -32,13 +32,13 @@ async def test_a_card_is_saved_charged_and_confirmed_with_buf_curl(
         {
             "request_id": f"{name}-2",
             "customer_id": customer,
-            "payment_method": "pm_card_authenticationRequired",
+            "payment_method_id": "pm_card_authenticationRequired",
             "return_url": "https://shop.example/back",
         },
     )
-    assert saved["setup"]["state"] == "SETUP_STATE_REQUIRES_ACTION"
+    assert saved["setup"]["state"] == "PAYMENT_METHOD_SETUP_STATE_REQUIRES_ACTION"
     assert saved["setup"]["nextAction"]["redirectUrl"]
-    await twin.authenticate(saved["setup"]["setupId"])
+    await twin.authenticate(saved["setup"]["id"])
     listed = await call(
         port, tmp_path, f"{CUSTOMERS}/ListPaymentMethods", {"customer_id": customer}
     )
@@ -49,8 +49,8 @@ async def test_a_card_is_saved_charged_and_confirmed_with_buf_curl(
         "customer_id": customer,
         "amount": {"currency_code": "USD", "minor_units": "1900"},
         "payment_method": {
-            "token": card["paymentMethod"],
-            "customer_token": made["customer"]["stripeCustomerId"],
+            "token": card["paymentMethodId"],
+            "stripe_customer_id": made["customer"]["stripeCustomerId"],
         },
         "off_session": True,
     }

@@ -50,13 +50,13 @@ async def merchant_at_stripe(shop: Shop, engine: Engine) -> tuple[str, str]:
     created = await shop.clients.merchants.CreateMerchant(
         merchants.CreateMerchantRequest(
             request_id=shop.new_id("merchant"),
-            country="US",
+            country_code="US",
             dashboard=merchants.MERCHANT_DASHBOARD_EXPRESS,
             requested_capabilities=["card_payments", "transfers"],
         ),
         timeout=CALL_SECONDS,
     )
-    account = created.merchant.stripe_account_id
+    account = created.merchant.connected_account_id
     await tell_twin(engine, f"accounts/{account}", ACTIVE_ACCOUNT)
     await shop.clients.merchants.SyncMerchant(
         merchants.SyncMerchantRequest(merchant_id=created.merchant.merchant_id),
@@ -69,7 +69,7 @@ async def merchant_at_stripe(shop: Shop, engine: Engine) -> tuple[str, str]:
             subject_id=subject_id,
             kind=subject.SUBJECT_KIND_MERCHANT,
             profile=subject.SubjectProfile(legal_name="Plum & Pear LLC", country_code="US"),
-            account=subject.AccountLink(stripe_account=CORRIDOR, connected_account_id=account),
+            account=subject.AccountLink(corridor=CORRIDOR, connected_account_id=account),
         ),
         timeout=CALL_SECONDS,
     )

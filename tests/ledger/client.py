@@ -61,7 +61,7 @@ def transfer(source: str, target: str, amount: int, **more: Any) -> transactions
 
 
 def parts(amounts: Mapping[int, int]) -> list[EntryPart]:
-    return [EntryPart(entry_index=index, minor_units=units) for index, units in amounts.items()]
+    return [EntryPart(entry_index=index, amount_minor=units) for index, units in amounts.items()]
 
 
 def key(named: int | str) -> transactions.TransactionKey:

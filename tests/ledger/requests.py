@@ -120,9 +120,9 @@ def wide(legs: int, amount: int = 1, **more: Any) -> transactions.TransactionInp
 
 def every_part(legs: int, amount: int = 1) -> list[entries.EntryPart]:
     """Some of each leg of a wide transaction, in balance."""
-    first = entries.EntryPart(entry_index=0, minor_units=(legs - 1) * amount)
+    first = entries.EntryPart(entry_index=0, amount_minor=(legs - 1) * amount)
     rest = range(1, legs)
-    return [first, *(entries.EntryPart(entry_index=i, minor_units=amount) for i in rest)]
+    return [first, *(entries.EntryPart(entry_index=i, amount_minor=amount) for i in rest)]
 
 
 def at(seconds: int, nanos: int = 0) -> Timestamp:
@@ -141,7 +141,7 @@ def stamp(moment: Any) -> Timestamp:
 
 
 def part(index: int, minor: int) -> entries.EntryPart:
-    return entries.EntryPart(entry_index=index, minor_units=minor)
+    return entries.EntryPart(entry_index=index, amount_minor=minor)
 
 
 def both(minor: int) -> list[entries.EntryPart]:

@@ -107,7 +107,7 @@ async def sealed(client: LedgerClient) -> audit.GetCheckpointResponse:
     found = await poll(
         read,
         lambda answer: (
-            isinstance(answer, audit.GetCheckpointResponse) and not answer.unsealed_transactions
+            isinstance(answer, audit.GetCheckpointResponse) and not answer.unsealed_count
         ),
     )
     assert isinstance(found, audit.GetCheckpointResponse)

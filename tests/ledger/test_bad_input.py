@@ -181,15 +181,15 @@ BAD: dict[str, tuple[Message, str]] = {
     "a reversal of a bad id": (reverse(named("a b")), "reversal.original.request_id"),
     "a rest kept of everything": (post(named(1), remainder=REMAINDER_KEEP), "post.remainder"),
     "a part of nothing": (
-        post(named(1), [EntryPart(entry_index=0, minor_units=0)]),
-        "post.parts[0].minor_units",
+        post(named(1), [EntryPart(entry_index=0, amount_minor=0)]),
+        "post.parts[0].amount_minor",
     ),
     "a part of too much": (
-        reverse(named(1), [EntryPart(entry_index=0, minor_units=10**18 + 1)]),
-        "reversal.parts[0].minor_units",
+        reverse(named(1), [EntryPart(entry_index=0, amount_minor=10**18 + 1)]),
+        "reversal.parts[0].amount_minor",
     ),
     "a part of entry -1": (
-        post(named(1), [EntryPart(entry_index=-1, minor_units=1)]),
+        post(named(1), [EntryPart(entry_index=-1, amount_minor=1)]),
         "post.parts[0].entry_index",
     ),
     # Batches.

@@ -60,7 +60,7 @@ async def test_ten_thousand_legs_are_made_read_reversed_listed_and_watched(
     assert len(made.entries) == MAX_ENTRIES
     assert (await bank.get("wide")).transaction == made
     assert await bank.create(wide(MAX_ENTRIES, 2), "wide") == made
-    half = {part.entry_index: part.minor_units for part in every_part(MAX_ENTRIES)}
+    half = {part.entry_index: part.amount_minor for part in every_part(MAX_ENTRIES)}
     for amounts in (half, None):
         reversal = await bank.reverse("wide", amounts)
         assert len(reversal.entries) == MAX_ENTRIES
@@ -77,7 +77,7 @@ async def test_a_hold_of_ten_thousand_legs_is_posted_in_parts_and_voided(
     bank: LedgerClient,
 ) -> None:
     await bank.create(wide(MAX_ENTRIES, 3, pending=True), "hold")
-    part = {part.entry_index: part.minor_units for part in every_part(MAX_ENTRIES)}
+    part = {part.entry_index: part.amount_minor for part in every_part(MAX_ENTRIES)}
     kept = transactions.REMAINDER_KEEP
     posted = await bank.post("hold", part, remainder=kept)
     # Each leg is released and posted.

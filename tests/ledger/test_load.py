@@ -48,8 +48,8 @@ async def test_lines_of_every_kind(served: Served, tmp_path: Path) -> None:
                 "post": {
                     "pending": {"request_id": "h-1"},
                     "parts": [
-                        {"entry_index": 0, "minor_units": 30},
-                        {"entryIndex": 1, "minorUnits": "30"},
+                        {"entry_index": 0, "amount_minor": 30},
+                        {"entryIndex": 1, "amountMinor": "30"},
                     ],
                     "remainder": "REMAINDER_KEEP",
                 },

@@ -42,7 +42,7 @@ DRAFTS = st.builds(
     exchanges=st.lists(st.builds(Exchange, sold=MONEY, rate=TEXTS), max_size=2),
 )
 KEY = st.builds(TransactionKey, sequence=INT64) | st.builds(TransactionKey, request_id=TEXTS)
-PARTS = st.builds(EntryPart, entry_index=st.integers(-(2**31), 2**31 - 1), minor_units=INT64)
+PARTS = st.builds(EntryPart, entry_index=st.integers(-(2**31), 2**31 - 1), amount_minor=INT64)
 POSTS = st.builds(
     PostInput,
     pending=KEY,

@@ -43,7 +43,7 @@ async def long(
 async def test_it_is_intact_and_goes_on(long: LedgerClient) -> None:
     found = await long.verify()
     assert not found.HasField("first_difference"), found.first_difference
-    assert (found.sequence, found.accounts) == (SIZE, ACCOUNTS)
+    assert (found.sequence, found.account_count) == (SIZE, ACCOUNTS)
     made = await long.create(transfer(account_name(0), account_name(1), 5))
     assert made.sequence == SIZE + 1
     assert (await long.verify(after_sequence=SIZE)).intact

@@ -119,7 +119,7 @@ async def test_the_newest_checkpoint_and_the_oldest_that_is_enough(bank: LedgerC
     first, second = await grow(bank, 2), await grow(bank, 3)
     assert (first, second) == (2, 5)
     newest = await checkpoint(bank)
-    assert (newest.checkpoint.tree_size, newest.unsealed_transactions) == (5, 0)
+    assert (newest.checkpoint.tree_size, newest.unsealed_count) == (5, 0)
     assert opened(newest.checkpoint).account_count == 4
     assert (await checkpoint(bank, 1)).checkpoint.tree_size == 2
     assert (await checkpoint(bank, 3)).checkpoint.tree_size == 5
@@ -231,7 +231,7 @@ async def test_a_start_seals_what_the_last_process_left(
     await first.create(transfer("cash", "receivable", 1))
     second = await open_replica(url)
     found = await checkpoint(second, 1)
-    assert (found.checkpoint.tree_size, found.unsealed_transactions) == (1, 0)
+    assert (found.checkpoint.tree_size, found.unsealed_count) == (1, 0)
     assert found.checkpoint.seal_time.ToDatetime(clock.now().tzinfo) == clock.now()
 
 

@@ -80,8 +80,8 @@ async def tampered(url: str, table: str, statement: str) -> None:
 async def test_an_untouched_ledger_is_intact(used: LedgerClient) -> None:
     found = await used.verify()
     assert not found.HasField("first_difference"), found.first_difference
-    assert (found.intact, found.sequence, found.accounts) == (True, LAST, 2)
-    assert found.entries == 2 * TRANSFERS + 2 + 2 + 4 + 2 + 2
+    assert (found.intact, found.sequence, found.account_count) == (True, LAST, 2)
+    assert found.entry_count == 2 * TRANSFERS + 2 + 2 + 4 + 2 + 2
 
 
 async def test_progress_is_told_and_can_be_gone_on_from(used: LedgerClient, url: str) -> None:

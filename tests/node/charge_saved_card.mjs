@@ -22,7 +22,7 @@ await run(gateway, async () => {
   const { setup } = await gateway.call("CustomerService/SavePaymentMethod", {
     request_id: `${requestId}-card`,
     customer_id: customerId,
-    payment_method: token,
+    payment_method_id: token,
   });
   const listed = await gateway.call("CustomerService/ListPaymentMethods", {
     customer_id: customerId,
@@ -33,11 +33,11 @@ await run(gateway, async () => {
     customer_id: customerId,
     amount: { currency_code: "USD", minor_units: "1900" },
     payment_method: {
-      token: setup.payment_method,
-      customer_token: customer.stripe_customer_id,
+      token: setup.payment_method_id,
+      stripe_customer_id: customer.stripe_customer_id,
     },
     off_session: true,
-    decline_retry: { max_attempts: 4, within: { seconds: 14 * 24 * 3600 } },
+    decline_retry: { max_attempts: 4, window: { seconds: 14 * 24 * 3600 } },
   });
   return { customer, setup, saved: listed.payment_methods, payment };
 });

@@ -2,16 +2,16 @@
 WITH involved AS (
     SELECT 'MERCHANT' AS role, subject.*
     FROM subject
-    WHERE subject_id = %(merchant_subject_id)s::text
+    WHERE subject_id = %(merchant_id)s::text
     UNION ALL
     SELECT 'CUSTOMER' AS role, subject.*
     FROM subject
-    WHERE subject_id = %(customer_subject_id)s::text
+    WHERE subject_id = %(customer_id)s::text
     UNION ALL
     (
         SELECT 'OWNER' AS role, subject.*
         FROM subject
-        WHERE parent_subject_id = %(merchant_subject_id)s::text AND kind = 'OWNER'
+        WHERE parent_subject_id = %(merchant_id)s::text AND kind = 'OWNER'
         ORDER BY ordinal
         LIMIT %(max_owners)s
     )
@@ -28,7 +28,7 @@ described AS (
             'kyc_state', i.kyc_state,
             'kyc_expire_time', (extract(EPOCH FROM i.kyc_expire_time) * 1000000)::bigint,
             'country_code', i.country_code,
-            'stripe_account', coalesce(i.stripe_account, ''),
+            'corridor', coalesce(i.corridor, ''),
             'connected_account_id', coalesce(i.connected_account_id, ''),
             'revision', i.revision,
             'profile_revision', i.profile_revision,
@@ -79,7 +79,7 @@ SELECT
         SELECT
             jsonb_build_object(
                 'connected_account_id', a.connected_account_id,
-                'stripe_account', a.stripe_account,
+                'corridor', a.corridor,
                 'gateway_merchant_id', a.gateway_merchant_id,
                 'content', s.content,
                 'content_hash', a.content_hash,

@@ -41,7 +41,7 @@ CREATE TABLE subject (
     birth_date text NOT NULL,
     country_code text NOT NULL,
     parent_subject_id text REFERENCES subject (subject_id),
-    stripe_account text,
+    corridor text,
     connected_account_id text UNIQUE,
     state text NOT NULL CHECK (state IN ('ACTIVE', 'BLOCKED', 'CLOSED')),
     kyc_state text NOT NULL CHECK (
@@ -54,7 +54,7 @@ CREATE TABLE subject (
     profile_revision bigint NOT NULL,
     create_time timestamptz NOT NULL,
     update_time timestamptz NOT NULL,
-    CHECK ((stripe_account IS NULL) = (connected_account_id IS NULL))
+    CHECK ((corridor IS NULL) = (connected_account_id IS NULL))
 );
 CREATE INDEX subject_by_parent ON subject (parent_subject_id, ordinal)
 WHERE parent_subject_id IS NOT NULL;
@@ -85,7 +85,7 @@ CREATE TABLE account_snapshot (
 -- The snapshot that holds now, and when it was last seen to hold.
 CREATE TABLE account_latest (
     connected_account_id text PRIMARY KEY,
-    stripe_account text NOT NULL,
+    corridor text NOT NULL,
     gateway_merchant_id text NOT NULL,
     content_hash text NOT NULL,
     fetch_time timestamptz NOT NULL,
@@ -211,8 +211,8 @@ CREATE TABLE decision (
     kind text NOT NULL GENERATED ALWAYS AS (record::jsonb ->> 'kind') STORED,
     request_id text NOT NULL GENERATED ALWAYS AS (record::jsonb ->> 'request_id') STORED,
     reference_id text NOT NULL GENERATED ALWAYS AS (record::jsonb ->> 'reference_id') STORED,
-    merchant_subject_id text NOT NULL
-    GENERATED ALWAYS AS (record::jsonb ->> 'merchant_subject_id') STORED,
+    merchant_id text NOT NULL
+    GENERATED ALWAYS AS (record::jsonb ->> 'merchant_id') STORED,
     verdict text NOT NULL GENERATED ALWAYS AS (record::jsonb ->> 'verdict') STORED,
     -- Microseconds since 1970: a cast to timestamptz depends on settings and cannot be generated.
     record_time_us bigint NOT NULL
@@ -220,7 +220,7 @@ CREATE TABLE decision (
     UNIQUE (decision_id),
     UNIQUE (kind, request_id)
 );
-CREATE INDEX decision_by_merchant ON decision (merchant_subject_id, sequence);
+CREATE INDEX decision_by_merchant ON decision (merchant_id, sequence);
 CREATE INDEX decision_by_reference ON decision (reference_id, sequence);
 
 -- Gives each decision its place and hash. One writer at a time: the lock ends with the

@@ -11,10 +11,10 @@ from gateway.payments.domain.states import PaymentState
 from gateway.stripe_client.failover import Route
 from gateway.v1 import payment_pb2
 from gateway.v1.payment_service_pb2 import CreatePaymentRequest
-from gateway.v1.refund_pb2 import RefundCause as RefundCauseNumber
+from gateway.v1.refund_pb2 import RefundReason as RefundCauseNumber
 
 DEFAULT_QUEUE_TIMEOUT = timedelta(minutes=15)
-_CAUSE_PREFIX = "REFUND_CAUSE_"
+_CAUSE_PREFIX = "REFUND_REASON_"
 
 
 def new_payment(request: CreatePaymentRequest, corridor: str, now: datetime) -> Payment:
@@ -29,7 +29,7 @@ def new_payment(request: CreatePaymentRequest, corridor: str, now: datetime) -> 
     retry: DeclineRetry | None = None
     if request.HasField("decline_retry"):
         wanted = request.decline_retry
-        retry = DeclineRetry(wanted.max_attempts, wanted.within.ToTimedelta())
+        retry = DeclineRetry(wanted.max_attempts, wanted.window.ToTimedelta())
     has_fee = request.HasField("application_fee")
     return Payment(
         id=new_id("pay", now),
@@ -41,7 +41,7 @@ def new_payment(request: CreatePaymentRequest, corridor: str, now: datetime) -> 
         currency=request.amount.currency_code,
         amount_minor=request.amount.minor_units,
         payment_method=request.payment_method.token,
-        payment_method_customer=request.payment_method.customer_token,
+        payment_method_customer=request.payment_method.stripe_customer_id,
         capture_method=CaptureMethod.MANUAL if manual else CaptureMethod.AUTOMATIC,
         off_session=request.off_session,
         return_url=request.return_url,
@@ -51,7 +51,7 @@ def new_payment(request: CreatePaymentRequest, corridor: str, now: datetime) -> 
         description=request.description,
         statement_descriptor_suffix=request.statement_descriptor_suffix,
         metadata=dict(request.metadata),
-        destination_account=request.destination_account,
+        destination_account=request.destination_account_id,
         save_payment_method=request.save_payment_method,
         decline_retry=retry,
         application_fee_minor=request.application_fee.minor_units if has_fee else None,

@@ -105,7 +105,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     async def RefundPayment(
         self, request: pb.RefundPaymentRequest, _context: Any
     ) -> pb.RefundPaymentResponse:
-        amount, cause = amount_of(request), cause_of(request.cause)
+        amount, cause = amount_of(request), cause_of(request.reason)
         done = await self._payments.command(
             Command(request.request_id, request),
             request.payment_id,
@@ -175,8 +175,8 @@ def _filter_of(request: pb.ListPaymentsRequest) -> PaymentFilter:
         merchant_id=request.merchant_id,
         customer_id=request.customer_id,
         state=state,
-        create_time_from=_time(request, "create_time_from"),
-        create_time_to=_time(request, "create_time_to"),
+        create_time_from=_time(request, "start_create_time"),
+        create_time_to=_time(request, "end_create_time"),
     )
 
 

@@ -81,8 +81,8 @@ def _save_payment_method(request: Any) -> str | None:
         return None
     if request.off_session:
         return "needs the customer's consent, but off_session is set"
-    if not request.payment_method.customer_token:
-        return "needs payment_method.customer_token"
+    if not request.payment_method.stripe_customer_id:
+        return "needs payment_method.stripe_customer_id"
     return None
 
 
@@ -108,8 +108,8 @@ def _metadata(request: Any) -> str | None:
 def _application_fee(request: Any) -> str | None:
     if not request.HasField("application_fee"):
         return None
-    if not request.destination_account:
-        return "needs destination_account"
+    if not request.destination_account_id:
+        return "needs destination_account_id"
     fee, amount = request.application_fee, request.amount
     if fee.currency_code != amount.currency_code:
         return "is not in the payment's currency"
@@ -124,9 +124,9 @@ def _alternatives(request: Any) -> str | None:
         return "names a corridor twice"
     if named and request.stay_in_corridor:
         return "contradicts stay_in_corridor"
-    credited = bool(request.destination_account)
-    if any(bool(other.destination_account) != credited for other in request.alternatives):
-        return "needs a destination_account exactly if the payment has one"
+    credited = bool(request.destination_account_id)
+    if any(bool(other.destination_account_id) != credited for other in request.alternatives):
+        return "needs a destination_account_id exactly if the payment has one"
     return None
 
 
@@ -138,12 +138,12 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
     ],
     payment_pb2.PaymentMethod: [
         text("token", required=True, max_bytes=MAX_TOKEN_BYTES, pattern=STRIPE_TOKEN),
-        text("customer_token", max_bytes=MAX_TOKEN_BYTES, pattern=STRIPE_TOKEN),
+        text("stripe_customer_id", max_bytes=MAX_TOKEN_BYTES, pattern=STRIPE_TOKEN),
     ],
     payment_pb2.CorridorAlternative: [
         text("corridor", required=True, max_bytes=MAX_NAME_BYTES, pattern=CORRIDOR),
         message("payment_method", required=True),
-        text("destination_account", max_bytes=MAX_NAME_BYTES, pattern=ACCOUNT),
+        text("destination_account_id", max_bytes=MAX_NAME_BYTES, pattern=ACCOUNT),
     ],
     pb.CreatePaymentRequest: [
         REQUEST_ID,
@@ -162,7 +162,7 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         text("statement_descriptor_suffix", max_bytes=MAX_STATEMENT_BYTES, pattern=STATEMENT_TEXT),
         mapping("metadata", max_items=20, max_key_bytes=40, max_value_bytes=500),
         check("metadata", _metadata),
-        text("destination_account", max_bytes=MAX_NAME_BYTES, pattern=ACCOUNT),
+        text("destination_account_id", max_bytes=MAX_NAME_BYTES, pattern=ACCOUNT),
         message("application_fee"),
         check("application_fee", _application_fee),
         text("corridor", max_bytes=MAX_NAME_BYTES, pattern=CORRIDOR),
@@ -177,7 +177,7 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
     ],
     payment_pb2.DeclineRetry: [
         integer("max_attempts", minimum=MIN_ATTEMPTS, maximum=MAX_ATTEMPTS),
-        duration("within", required=True, minimum=MIN_WITHIN, maximum=MAX_WITHIN),
+        duration("window", required=True, minimum=MIN_WITHIN, maximum=MAX_WITHIN),
     ],
     pb.ConfirmPaymentRequest: [
         REQUEST_ID,
@@ -187,15 +187,15 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
     ],
     pb.CapturePaymentRequest: [REQUEST_ID, _THE_PAYMENT, message("amount")],
     pb.CancelPaymentRequest: [REQUEST_ID, _THE_PAYMENT],
-    pb.RefundPaymentRequest: [REQUEST_ID, _THE_PAYMENT, message("amount"), enum("cause")],
+    pb.RefundPaymentRequest: [REQUEST_ID, _THE_PAYMENT, message("amount"), enum("reason")],
     pb.GetPaymentRequest: [_THE_PAYMENT],
     pb.ListPaymentsRequest: [
         *PAGE,
         text("merchant_id", max_bytes=MAX_NAME_BYTES, pattern=NAME),
         text("customer_id", max_bytes=MAX_NAME_BYTES, pattern=NAME),
         enum("state"),
-        timestamp("create_time_from"),
-        timestamp("create_time_to"),
+        timestamp("start_create_time"),
+        timestamp("end_create_time"),
     ],
     pb.WatchPaymentsRequest: [
         integer("after_sequence", minimum=0),

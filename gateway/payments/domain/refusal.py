@@ -45,7 +45,7 @@ def capture_window_over(payment: Payment) -> Refusal:
         "the time to capture this authorisation is over",
         {
             "payment_id": payment.id,
-            "capture_before": before.isoformat() if before is not None else "",
+            "capture_before_time": before.isoformat() if before is not None else "",
         },
     )
 
@@ -64,7 +64,7 @@ def payment_disputed(payment: Payment) -> Refusal:
     return Refusal(
         "PAYMENT_DISPUTED",
         "a dispute has taken this payment's money; it cannot be refunded",
-        {"payment_id": payment.id, "disputed_minor_units": str(payment.disputed_minor)},
+        {"payment_id": payment.id, "disputed_minor": str(payment.disputed_minor)},
     )
 
 
@@ -89,6 +89,6 @@ def too_many_refunds(payment: Payment, limit: int) -> Refusal:
 def _limits(payment: Payment, limit_minor: int, requested_minor: int) -> dict[str, str]:
     return {
         "payment_id": payment.id,
-        "limit_minor_units": str(limit_minor),
-        "requested_minor_units": str(requested_minor),
+        "limit_minor": str(limit_minor),
+        "requested_minor": str(requested_minor),
     }

@@ -29,9 +29,9 @@ class ComplianceClient:
         request = pb.CheckPaymentRequest(
             request_id=operation.idempotency_key,
             payment_id=payment.id,
-            merchant_subject_id=payment.merchant_id,
-            customer_subject_id=payment.customer_id,
-            stripe_account=payment.corridor,
+            merchant_id=payment.merchant_id,
+            customer_id=payment.customer_id,
+            corridor=payment.corridor,
             connected_account_id=payment.destination_account,
             billing_country_code=payment.billing_country,
         )
@@ -56,7 +56,7 @@ def _record_of(decision: Decision) -> ComplianceRecord:
     verdict = Verdict.Name(decision.verdict) if decision.verdict in Verdict.values() else ""
     name = verdict.removeprefix(_VERDICT_PREFIX)
     return ComplianceRecord(
-        decision_id=decision.decision_id,
+        decision_id=decision.id,
         verdict=name if name in _KNOWN_VERDICTS else "REVIEW",
         merchant_reasons=tuple(
             dict.fromkeys(

@@ -52,7 +52,7 @@ def test_a_capture_posts_its_part_of_the_hold(final: bool, remainder: int) -> No
     fact = Captured(**about(1), hold_id="op_1", charge_id="ch_1", amount_minor=600, final=final)
     post = ledger_item(fact, revision=0, required_sequence=7).operation.post
     assert post.pending.sequence == 7
-    assert [(part.entry_index, part.minor_units) for part in post.parts] == [(0, 600), (1, 600)]
+    assert [(part.entry_index, part.amount_minor) for part in post.parts] == [(0, 600), (1, 600)]
     assert post.remainder == remainder
 
 

@@ -45,7 +45,7 @@ async def save(customers: Any, request_id: str, card: str, **changes: object) ->
     values: dict[str, object] = {
         "request_id": request_id,
         "customer_id": "ada",
-        "payment_method": f"pm_card_{card}",
+        "payment_method_id": f"pm_card_{card}",
     }
     request = pb.SavePaymentMethodRequest(**(values | changes))  # type: ignore[arg-type]
     return (await customers.SavePaymentMethod(request)).setup

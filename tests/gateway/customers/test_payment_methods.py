@@ -6,12 +6,12 @@ import grpc
 import pytest
 
 from gateway.v1 import customer_service_pb2 as pb
-from gateway.v1.customer_pb2 import SetupState
+from gateway.v1.customer_pb2 import PaymentMethodSetupState
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.customers.conftest import new_customer, save
 from tests.gateway.running import refusal_of
 
-S = SetupState
+S = PaymentMethodSetupState
 
 
 @pytest.fixture
@@ -28,28 +28,28 @@ async def saved(customers: Any) -> list[Any]:
 
 async def test_a_card_is_saved_listed_and_saved_once(ada: Any, twin: Twin) -> None:
     setup = await save(ada, "s-1", "visa")
-    assert setup.state == S.SETUP_STATE_SUCCEEDED
+    assert setup.state == S.PAYMENT_METHOD_SETUP_STATE_SUCCEEDED
     assert await save(ada, "s-1", "visa") == setup
     [card] = await saved(ada)
-    assert card.payment_method == setup.payment_method
+    assert card.payment_method_id == setup.payment_method_id
     assert (card.brand, card.last4, card.is_default) == ("visa", "4242", False)
     assert len(twin.requests.matching("POST", "/v1/setup_intents")) == 1
     refused = await refusal_of(save(ada, "s-1", "mastercard"))
-    assert refused.metadata["fields"] == "payment_method"
+    assert refused.metadata["fields"] == "payment_method_id"
 
 
 async def test_3d_secure_is_done_while_saving(ada: Any, twin: Twin) -> None:
     back = "https://shop.example/back"
     setup = await save(ada, "s-1", "authenticationRequiredOnSetup", return_url=back)
-    assert setup.state == S.SETUP_STATE_REQUIRES_ACTION
+    assert setup.state == S.PAYMENT_METHOD_SETUP_STATE_REQUIRES_ACTION
     assert setup.next_action.redirect_url
     assert not setup.next_action.client_secret
     assert not await saved(ada)
-    twin.complete_authentication(setup.setup_id)
-    read = pb.GetPaymentMethodSetupRequest(customer_id="ada", setup_id=setup.setup_id)
+    twin.complete_authentication(setup.id)
+    read = pb.GetPaymentMethodSetupRequest(customer_id="ada", setup_id=setup.id)
     done = (await ada.GetPaymentMethodSetup(read)).setup
-    assert done.state == S.SETUP_STATE_SUCCEEDED
-    assert [card.payment_method for card in await saved(ada)] == [done.payment_method]
+    assert done.state == S.PAYMENT_METHOD_SETUP_STATE_SUCCEEDED
+    assert [card.payment_method_id for card in await saved(ada)] == [done.payment_method_id]
 
 
 async def test_without_a_return_url_the_secret_is_told_and_not_kept(ada: Any) -> None:
@@ -61,7 +61,7 @@ async def test_without_a_return_url_the_secret_is_told_and_not_kept(ada: Any) ->
 
 async def test_a_card_that_is_refused_is_an_answer(ada: Any) -> None:
     setup = await save(ada, "s-1", "visa_chargeDeclinedStolenCard")
-    assert setup.state == S.SETUP_STATE_DECLINED
+    assert setup.state == S.PAYMENT_METHOD_SETUP_STATE_DECLINED
     assert setup.decline.code == "card_declined"
     assert setup.decline.advice_code == "do_not_try_again"
     assert not await saved(ada)
@@ -70,7 +70,7 @@ async def test_a_card_that_is_refused_is_an_answer(ada: Any) -> None:
 async def test_a_lost_answer_saves_the_card_once(ada: Any, twin: Twin) -> None:
     twin.add_fault(kind="reset", when="after", method="POST", path="/v1/setup_intents", count=1)
     setup = await save(ada, "s-1", "visa")
-    assert setup.state == S.SETUP_STATE_SUCCEEDED
+    assert setup.state == S.PAYMENT_METHOD_SETUP_STATE_SUCCEEDED
     assert len(await saved(ada)) == 1
     assert len(list(twin.account().objects("setup_intent"))) == 1
 
@@ -79,22 +79,22 @@ async def test_one_card_is_preferred_until_it_is_forgotten(ada: Any, twin: Twin)
     first = await save(ada, "s-1", "visa")
     second = await save(ada, "s-2", "mastercard")
     prefer = pb.SetDefaultPaymentMethodRequest(
-        request_id="p-1", customer_id="ada", payment_method=second.payment_method
+        request_id="p-1", customer_id="ada", payment_method_id=second.payment_method_id
     )
     customer = (await ada.SetDefaultPaymentMethod(prefer)).customer
-    assert customer.default_payment_method == second.payment_method
+    assert customer.default_payment_method_id == second.payment_method_id
     assert (await ada.SetDefaultPaymentMethod(prefer)).customer == customer
-    assert {card.payment_method for card in await saved(ada) if card.is_default} == {
-        second.payment_method
+    assert {card.payment_method_id for card in await saved(ada) if card.is_default} == {
+        second.payment_method_id
     }
     forget = pb.DetachPaymentMethodRequest(
-        request_id="f-1", customer_id="ada", payment_method=second.payment_method
+        request_id="f-1", customer_id="ada", payment_method_id=second.payment_method_id
     )
     await ada.DetachPaymentMethod(forget)
     await ada.DetachPaymentMethod(forget)
-    assert [card.payment_method for card in await saved(ada)] == [first.payment_method]
+    assert [card.payment_method_id for card in await saved(ada)] == [first.payment_method_id]
     read = await ada.GetCustomer(pb.GetCustomerRequest(customer_id="ada"))
-    assert read.customer.default_payment_method == ""
+    assert read.customer.default_payment_method_id == ""
 
 
 async def test_a_lost_answer_to_forgetting_is_settled_with_the_same_key(
@@ -103,7 +103,7 @@ async def test_a_lost_answer_to_forgetting_is_settled_with_the_same_key(
     setup = await save(ada, "s-1", "visa")
     twin.add_fault(kind="reset", when="after", method="POST", path=".*/detach")
     forget = pb.DetachPaymentMethodRequest(
-        request_id="f-1", customer_id="ada", payment_method=setup.payment_method
+        request_id="f-1", customer_id="ada", payment_method_id=setup.payment_method_id
     )
     refused = await refusal_of(ada.DetachPaymentMethod(forget, timeout=3))
     assert refused.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -121,12 +121,16 @@ async def test_a_card_of_somebody_else_is_out_of_reach(ada: Any, twin: Twin) -> 
         (ada.DetachPaymentMethod, pb.DetachPaymentMethodRequest),
     ):
         refused = await refusal_of(
-            call(request(request_id="b-1", customer_id="bob", payment_method=card.payment_method))
+            call(
+                request(
+                    request_id="b-1", customer_id="bob", payment_method_id=card.payment_method_id
+                )
+            )
         )
         assert refused.reason == "PAYMENT_METHOD_NOT_FOUND"
     refused = await refusal_of(
         ada.GetPaymentMethodSetup(
-            pb.GetPaymentMethodSetupRequest(customer_id="bob", setup_id=card.setup_id)
+            pb.GetPaymentMethodSetupRequest(customer_id="bob", setup_id=card.id)
         )
     )
     assert refused.reason == "SETUP_NOT_FOUND"

@@ -33,7 +33,7 @@ async def test_a_dispute_takes_the_money_and_says_until_when_to_answer(desk: Des
     assert dispute.state == S.DISPUTE_STATE_NEEDS_RESPONSE
     assert dispute.amount.minor_units == 20_00
     assert (dispute.fee.currency_code, dispute.fee.minor_units) == ("EUR", 20_00)
-    assert dispute.network_cause == "fraudulent"
+    assert dispute.reason == "fraudulent"
     assert dispute.merchant_id == "m_1"
     assert dispute.evidence_due_time.seconds > dispute.effective_time.seconds
     assert await desk.get(dispute.id) == dispute
@@ -49,7 +49,7 @@ async def test_what_a_dispute_has_taken_cannot_be_refunded(desk: Desk, twin: Twi
     with pytest.raises(RefusedError) as refused:
         await desk.shop.refund(payment, 100)
     assert refused.value.error.reason == "PAYMENT_DISPUTED"
-    assert refused.value.error.metadata["disputed_minor_units"] == "2000"
+    assert refused.value.error.metadata["disputed_minor"] == "2000"
     assert not twin.requests.matching("POST", "/v1/refunds")
 
 

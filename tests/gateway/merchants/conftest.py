@@ -31,7 +31,7 @@ def new_merchant(request_id: str = "create-1", **changes: object) -> pb.CreateMe
     values: dict[str, object] = {
         "request_id": request_id,
         "merchant_id": "shop-1",
-        "country": "DE",
+        "country_code": "DE",
         "dashboard": pb.MERCHANT_DASHBOARD_EXPRESS,
         "business_type": pb.MERCHANT_BUSINESS_TYPE_COMPANY,
         "requested_capabilities": ["card_payments", "transfers"],

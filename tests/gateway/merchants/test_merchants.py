@@ -35,7 +35,7 @@ async def test_create_makes_one_account_with_its_snapshot(
     assert merchant.merchant_id == "shop-1"
     assert merchant.corridor == "default"
     assert merchant.state == merchant_pb2.MERCHANT_STATE_CONNECTED
-    assert merchant.snapshot.country == "DE"
+    assert merchant.snapshot.country_code == "DE"
     assert merchant.snapshot.business_type == "company"
     assert merchant.snapshot.business_name == "Blumen Meier"
     assert not merchant.snapshot.charges_enabled
@@ -45,14 +45,14 @@ async def test_create_makes_one_account_with_its_snapshot(
     assert merchant.snapshot.capabilities[0].requirements.currently_due
     assert len(merchant.snapshot.content_hash) == 32
     assert merchant.snapshot.fetch_time.seconds > 0
-    created = twin.account().objects("account").get(merchant.stripe_account_id)
+    created = twin.account().objects("account").get(merchant.connected_account_id)
     assert created["metadata"] == {"tier": "gold", "gateway_merchant_id": "shop-1"}
 
     again = await gateway.merchants.CreateMerchant(new_merchant())
     assert again == answer
     assert accounts_created(twin) == 1
     read = await gateway.merchants.GetMerchant(
-        pb.GetMerchantRequest(stripe_account_id=merchant.stripe_account_id)
+        pb.GetMerchantRequest(connected_account_id=merchant.connected_account_id)
     )
     assert read.merchant == merchant
 
@@ -103,7 +103,7 @@ async def test_a_request_id_stands_for_one_request(
 ) -> None:
     await gateway.merchants.CreateMerchant(new_merchant())
     other = await refusal_of(
-        gateway.merchants.CreateMerchant(new_merchant(country="FR", metadata={"tier": "tin"}))
+        gateway.merchants.CreateMerchant(new_merchant(country_code="FR", metadata={"tier": "tin"}))
     )
     assert (other.code, other.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
     assert other.metadata["fields"] == "country,metadata[tier]"
@@ -123,12 +123,12 @@ async def test_a_request_id_stands_for_one_request(
 async def test_an_existing_account_is_attached(gateway: RunningGateway, twin: Twin) -> None:
     made = (await gateway.merchants.CreateMerchant(new_merchant())).merchant
     attach = pb.CreateMerchantRequest(
-        request_id="attach-1", merchant_id="shop-2", stripe_account_id=made.stripe_account_id
+        request_id="attach-1", merchant_id="shop-2", connected_account_id=made.connected_account_id
     )
     linked = await refusal_of(gateway.merchants.CreateMerchant(attach))
     assert linked.reason == "MERCHANT_ALREADY_LINKED"
     unknown = pb.CreateMerchantRequest(
-        request_id="attach-2", merchant_id="shop-3", stripe_account_id="acct_nobody"
+        request_id="attach-2", merchant_id="shop-3", connected_account_id="acct_nobody"
     )
     assert (await refusal_of(gateway.merchants.CreateMerchant(unknown))).reason == (
         "ACCOUNT_NOT_FOUND"
@@ -149,7 +149,7 @@ async def test_sync_keeps_what_changed_and_moves_the_time_of_what_did_not(
             same.merchant.snapshot.fetch_time.ToNanoseconds()
             > first.snapshot.fetch_time.ToNanoseconds()
         )
-        twin.override_account(first.stripe_account_id, AccountState(charges_enabled=True))
+        twin.override_account(first.connected_account_id, AccountState(charges_enabled=True))
         cached = await gateway.merchants.SyncMerchant(
             pb.SyncMerchantRequest(merchant_id="shop-1", max_age=Duration(seconds=900))
         )
@@ -166,7 +166,7 @@ async def test_watch_shows_what_webhooks_bring(gateway: RunningGateway, twin: Tw
     async with asyncio.timeout(20):
         seen = (await stream.read()).merchant
         assert seen.snapshot == made.snapshot
-        twin.complete_onboarding(made.stripe_account_id)
+        twin.complete_onboarding(made.connected_account_id)
         enabled = (await stream.read()).merchant
     assert enabled.snapshot.charges_enabled
     assert enabled.snapshot.payouts_enabled
@@ -257,10 +257,10 @@ async def test_a_closed_corridor_is_said_so_and_nothing_is_lost(
 @pytest.mark.parametrize(
     ("request_", "field"),
     [
-        (new_merchant(country=""), "country"),
+        (new_merchant(country_code=""), "country_code"),
         (new_merchant(dashboard=0), "dashboard"),
         (new_merchant(requested_capabilities=[]), "requested_capabilities"),
-        (new_merchant(stripe_account_id="acct_1"), "country"),
+        (new_merchant(connected_account_id="acct_1"), "country_code"),
         (new_merchant(metadata={"gateway_merchant_id": "x"}), "metadata"),
         (new_merchant(requested_capabilities=["Card Payments"]), "requested_capabilities[0]"),
         (new_merchant(merchant_id="a/b"), "merchant_id"),

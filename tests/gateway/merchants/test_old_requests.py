@@ -45,7 +45,7 @@ async def test_an_account_that_was_made_is_found_without_its_key(
     clock.advance(A_DAY)
     found = (await gateway.merchants.CreateMerchant(new_merchant())).merchant
     assert found.state == merchant_pb2.MERCHANT_STATE_CONNECTED
-    assert found.stripe_account_id == made["id"]
+    assert found.connected_account_id == made["id"]
     assert posts(twin, "/v1/accounts") == sent, "the old key is not sent again"
 
 

@@ -51,13 +51,13 @@ def snapshot(account: dict[str, Any] = ACCOUNT, **changes: Any) -> merchant_pb2.
 def test_requirements_are_taken_over_sorted_and_bounded() -> None:
     found = snapshot()
     assert list(found.requirements.currently_due) == ["a", "b"]
-    assert found.requirements.current_deadline.seconds == 1_800_000_000
+    assert found.requirements.current_deadline_time.seconds == 1_800_000_000
     assert len(found.requirements.errors[0].reason) == 1024
     assert list(found.requirements.alternatives[0].alternative_fields_due) == ["c", "d"]
-    assert not found.future_requirements.HasField("current_deadline")
+    assert not found.future_requirements.HasField("current_deadline_time")
     assert found.company_name == "Meier GmbH"
     assert found.merchant_category_code == "5992"
-    assert found.default_currency == "EUR"
+    assert found.default_currency_code == "EUR"
     assert found.payout_interval == "weekly"
 
 

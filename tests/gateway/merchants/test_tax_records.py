@@ -16,7 +16,7 @@ from tests.gateway.running import RunningGateway, refusal_of
 @pytest.fixture
 async def account_id(gateway: RunningGateway) -> str:
     made = await gateway.merchants.CreateMerchant(new_merchant())
-    return str(made.merchant.stripe_account_id)
+    return str(made.merchant.connected_account_id)
 
 
 async def at_stripe(
@@ -68,7 +68,7 @@ async def test_settings_are_those_of_the_account_asked_for(
         pb.GetTaxSettingsRequest(merchant_id="shop-1")
     )
     assert of_merchant.tax_settings.state == tax.TAX_SETTINGS_STATE_ACTIVE
-    assert of_merchant.tax_settings.head_office_country == "US"
+    assert of_merchant.tax_settings.head_office_country_code == "US"
     assert of_merchant.tax_settings.head_office_region == "CA"
     assert of_merchant.tax_settings.tax_code == "txcd_10000000"
     of_platform = await gateway.merchants.GetTaxSettings(
@@ -111,13 +111,13 @@ async def test_a_merchants_number_is_entered_once(
 ) -> None:
     entered = (await gateway.merchants.CreateTaxId(merchants_number())).tax_id
     assert entered.value == "DE222222222"
-    assert entered.country == "DE"
+    assert entered.country_code == "DE"
     assert entered.verification_state == tax.TAX_ID_VERIFICATION_STATE_PENDING
     again = (await gateway.merchants.CreateTaxId(merchants_number())).tax_id
     assert again == entered
     owner = tax.TaxIdOwner(merchant_id="shop-1")
     listed = await gateway.merchants.ListTaxIds(pb.ListTaxIdsRequest(owner=owner))
-    assert [item.tax_id_id for item in listed.tax_ids] == [entered.tax_id_id]
+    assert [item.id for item in listed.tax_ids] == [entered.id]
     reused = await refusal_of(gateway.merchants.CreateTaxId(merchants_number(value="DE1")))
     assert reused.reason == "REQUEST_ID_REUSED"
     assert reused.metadata["fields"] == "value"
@@ -144,27 +144,23 @@ async def test_a_lost_answer_enters_no_second_number(gateway: RunningGateway, tw
 async def test_a_customers_number_is_the_customers(gateway: RunningGateway, twin: Twin) -> None:
     customer = await at_stripe(twin, "/v1/customers", {"name": "Meier"})
     owner = tax.TaxIdOwner(
-        customer=tax.TaxIdCustomer(customer_id=customer["id"], corridor="default")
+        customer=tax.TaxIdCustomer(stripe_customer_id=customer["id"], corridor="default")
     )
     entered = await gateway.merchants.CreateTaxId(
         merchants_number(owner=owner, kind="us_ein", value="12-3456789")
     )
     assert entered.tax_id.verification_state == tax.TAX_ID_VERIFICATION_STATE_NOT_CHECKED
     read = await gateway.merchants.GetTaxId(
-        pb.GetTaxIdRequest(owner=owner, tax_id_id=entered.tax_id.tax_id_id)
+        pb.GetTaxIdRequest(owner=owner, tax_id_id=entered.tax_id.id)
     )
     assert read.tax_id.value == "12-3456789"
-    delete = pb.DeleteTaxIdRequest(
-        request_id="delete-1", owner=owner, tax_id_id=entered.tax_id.tax_id_id
-    )
+    delete = pb.DeleteTaxIdRequest(request_id="delete-1", owner=owner, tax_id_id=entered.tax_id.id)
     await gateway.merchants.DeleteTaxId(delete)
     await gateway.merchants.DeleteTaxId(delete)
     delete.request_id = "delete-2"
     await gateway.merchants.DeleteTaxId(delete)
     gone = await refusal_of(
-        gateway.merchants.GetTaxId(
-            pb.GetTaxIdRequest(owner=owner, tax_id_id=entered.tax_id.tax_id_id)
-        )
+        gateway.merchants.GetTaxId(pb.GetTaxIdRequest(owner=owner, tax_id_id=entered.tax_id.id))
     )
     assert gone.reason == "TAX_ID_NOT_FOUND"
 
@@ -173,7 +169,7 @@ async def test_what_stripe_refuses_is_passed_on_without_the_number(
     gateway: RunningGateway,
 ) -> None:
     nobody = tax.TaxIdOwner(
-        customer=tax.TaxIdCustomer(customer_id="cus_nobody", corridor="default")
+        customer=tax.TaxIdCustomer(stripe_customer_id="cus_nobody", corridor="default")
     )
     refused = await refusal_of(
         gateway.merchants.CreateTaxId(merchants_number(owner=nobody, value="12345"))
@@ -191,19 +187,19 @@ async def test_what_stripe_refuses_is_passed_on_without_the_number(
         (tax.TaxIdOwner(), "owner.owner"),
         (tax.TaxIdOwner(merchant_id=""), "owner.merchant_id"),
         (
-            tax.TaxIdOwner(customer=tax.TaxIdCustomer(customer_id="cus_1")),
+            tax.TaxIdOwner(customer=tax.TaxIdCustomer(stripe_customer_id="cus_1")),
             "owner.customer.corridor",
         ),
         (
             tax.TaxIdOwner(
                 customer=tax.TaxIdCustomer(
-                    customer_id="cus_1", corridor="default", merchant_id="shop-1"
+                    stripe_customer_id="cus_1", corridor="default", merchant_id="shop-1"
                 )
             ),
             "owner.customer.corridor",
         ),
         (
-            tax.TaxIdOwner(customer=tax.TaxIdCustomer(customer_id="me", corridor="default")),
+            tax.TaxIdOwner(customer=tax.TaxIdCustomer(stripe_customer_id="me", corridor="default")),
             "owner.customer.customer_id",
         ),
     ],

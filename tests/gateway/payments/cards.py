@@ -17,7 +17,7 @@ async def saved_card(twin: Twin, card: str) -> PaymentMethod:
     attached = await _post(
         twin, f"/v1/payment_methods/pm_card_{card}/attach", {"customer": customer}
     )
-    return PaymentMethod(token=attached, customer_token=customer)
+    return PaymentMethod(token=attached, stripe_customer_id=customer)
 
 
 def bank_treats_as(twin: Twin, card: PaymentMethod, other: str) -> None:

@@ -39,8 +39,8 @@ class FakeCompliance(compliance_service_pb2_grpc.ComplianceServiceServicer):
     ) -> pb.CheckPaymentResponse:
         self.requests.append(request)
         response = pb.CheckPaymentResponse()
-        response.decision.decision_id = f"dec_{len(self.requests)}"
-        verdict = self.verdicts.get(request.stripe_account, self.verdict)
+        response.decision.id = f"dec_{len(self.requests)}"
+        verdict = self.verdicts.get(request.corridor, self.verdict)
         response.decision.verdict = verdict
         response.decision.record_time.GetCurrentTime()
         if verdict != Verdict.VERDICT_ALLOW:
@@ -59,7 +59,7 @@ class FakeCompliance(compliance_service_pb2_grpc.ComplianceServiceServicer):
     ) -> pb.CheckPayoutResponse:
         self.payouts.append(request)
         response = pb.CheckPayoutResponse()
-        response.decision.decision_id = f"dec_payout_{len(self.payouts)}"
+        response.decision.id = f"dec_payout_{len(self.payouts)}"
         response.decision.verdict = self.verdict
         response.decision.record_time.GetCurrentTime()
         return response

@@ -29,7 +29,7 @@ def alternative(corridor: str, token: str = "pm_1") -> CorridorAlternative:
 
 
 def retry(max_attempts: int, seconds: int) -> DeclineRetry:
-    return DeclineRetry(max_attempts=max_attempts, within=Duration(seconds=seconds))
+    return DeclineRetry(max_attempts=max_attempts, window=Duration(seconds=seconds))
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -62,10 +62,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"statement_descriptor_suffix": "1234"}, "statement_descriptor_suffix"),
     ({"metadata": {"engine_payment_id": "x"}}, "metadata"),
     ({"metadata": {str(n): "" for n in range(21)}}, "metadata"),
-    ({"destination_account": "cus_1"}, "destination_account"),
+    ({"destination_account_id": "cus_1"}, "destination_account_id"),
     ({"application_fee": euros(1)}, "application_fee"),
     (
-        {"application_fee": euros(2001), "destination_account": "acct_1"},
+        {"application_fee": euros(2001), "destination_account_id": "acct_1"},
         "application_fee",
     ),
     ({"corridor": "EU"}, "corridor"),
@@ -73,9 +73,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"decline_retry": retry(3, 3600)}, "decline_retry"),
     ({"decline_retry": retry(1, 3600), "off_session": True}, "decline_retry.max_attempts"),
     ({"decline_retry": retry(11, 3600), "off_session": True}, "decline_retry.max_attempts"),
-    ({"decline_retry": retry(3, 3599), "off_session": True}, "decline_retry.within"),
-    ({"decline_retry": retry(3, 2_592_001), "off_session": True}, "decline_retry.within"),
-    ({"decline_retry": DeclineRetry(max_attempts=3)}, "decline_retry.within"),
+    ({"decline_retry": retry(3, 3599), "off_session": True}, "decline_retry.window"),
+    ({"decline_retry": retry(3, 2_592_001), "off_session": True}, "decline_retry.window"),
+    ({"decline_retry": DeclineRetry(max_attempts=3)}, "decline_retry.window"),
     ({"billing_country_code": "de"}, "billing_country_code"),
     ({"billing_country_code": "DEU"}, "billing_country_code"),
     ({"alternatives": [alternative("us", token="")]}, "alternatives[0].payment_method.token"),
@@ -83,7 +83,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"alternatives": [alternative("us"), alternative("us")]}, "alternatives"),
     ({"alternatives": [alternative("us")], "corridor": "us"}, "alternatives"),
     ({"alternatives": [alternative("us")], "stay_in_corridor": True}, "alternatives"),
-    ({"alternatives": [alternative("us")], "destination_account": "acct_1"}, "alternatives"),
+    ({"alternatives": [alternative("us")], "destination_account_id": "acct_1"}, "alternatives"),
     ({"alternatives": [alternative(f"c{n}") for n in range(9)]}, "alternatives"),
 ]
 

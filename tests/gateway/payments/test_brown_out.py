@@ -104,7 +104,11 @@ class Ramp:
             GetCorridorHealthRequest()
         )
         places = answer.corridors[0].concurrency
-        under_way = places.customer_present + places.off_session + places.background
+        under_way = (
+            places.customer_present_in_flight
+            + places.off_session_in_flight
+            + places.background_in_flight
+        )
         self.most_under_way = max(self.most_under_way, under_way)
 
 

@@ -73,7 +73,7 @@ async def test_a_manual_capture_takes_a_part_and_releases_the_rest(shop: Shop, t
     payment = await shop.create(capture_method=MANUAL)
     assert payment.state == S.PAYMENT_STATE_AUTHORIZED
     assert payment.amount_authorized.minor_units == 2000
-    assert payment.HasField("capture_before")
+    assert payment.HasField("capture_before_time")
     payment = await shop.capture(payment, 1500)
     assert payment.state == S.PAYMENT_STATE_SUCCEEDED
     assert payment.amount_captured.minor_units == 1500
@@ -89,7 +89,7 @@ async def test_more_than_authorised_cannot_be_captured(shop: Shop, twin: Twin) -
     with pytest.raises(RefusedError) as refused:
         await shop.capture(payment, 2001)
     assert refused.value.error.reason == "AMOUNT_EXCEEDS_AUTHORIZED"
-    assert refused.value.error.metadata["limit_minor_units"] == "2000"
+    assert refused.value.error.metadata["limit_minor"] == "2000"
     assert not twin.requests.matching("POST", f"/v1/payment_intents/{payment.payment_intent_id}")
     assert (await shop.get(payment.id)).state == S.PAYMENT_STATE_AUTHORIZED
 
@@ -217,10 +217,10 @@ async def test_what_compliance_is_asked(shop: Shop, compliance: FakeCompliance) 
     )
     [request] = compliance.requests
     assert request.payment_id == payment.id
-    assert request.merchant_subject_id == "m_7"
-    assert request.customer_subject_id == ""
+    assert request.merchant_id == "m_7"
+    assert request.customer_id == ""
     assert request.amount.minor_units == 777
-    assert request.stripe_account == "default"
+    assert request.corridor == "default"
 
 
 async def test_every_post_to_stripe_carries_a_key(shop: Shop, twin: Twin) -> None:

@@ -94,7 +94,7 @@ def test_a_capture_is_possible_until_its_last_moment() -> None:
     over = start_capture(payment, None, replace(CONTEXT, now=payment.capture_before))
     assert isinstance(over, Refusal)
     assert over.reason == "CAPTURE_WINDOW_OVER"
-    assert over.metadata["capture_before"] == payment.capture_before.isoformat()
+    assert over.metadata["capture_before_time"] == payment.capture_before.isoformat()
 
 
 @pytest.mark.parametrize(("minor_units", "taken"), [(1, True), (1000, True), (1001, False)])
@@ -125,7 +125,7 @@ def test_refunds_under_way_count() -> None:
     assert isinstance(refund(payment, CONTEXT, 200), Start)
     refused = refund(payment, CONTEXT, 201)
     assert isinstance(refused, Refusal)
-    assert refused.metadata["limit_minor_units"] == "200"
+    assert refused.metadata["limit_minor"] == "200"
     everything = refund(payment, CONTEXT)
     assert isinstance(everything, Start)
     assert everything.refund is not None

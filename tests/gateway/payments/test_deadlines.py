@@ -21,7 +21,7 @@ async def test_an_authorisation_is_warned_of_and_then_expires(
     clock = ManualClock(datetime.now(UTC))
     async with open_shop(clock) as shop:
         payment = await shop.create(capture_method=CaptureMethod.CAPTURE_METHOD_MANUAL)
-        end = payment.capture_before.ToDatetime(UTC)
+        end = payment.capture_before_time.ToDatetime(UTC)
         clock.advance(end - clock.now() - timedelta(hours=23))
         await shop.watch_for(payment.id, "capture_window_closing")
         assert (await shop.get(payment.id)).state == S.PAYMENT_STATE_AUTHORIZED
@@ -89,7 +89,7 @@ async def test_a_clock_that_jumps_back_ends_nothing(open_shop: OpenShop, twin: T
     clock = ManualClock(datetime.now(UTC))
     async with open_shop(clock) as shop:
         payment = await shop.create(capture_method=CaptureMethod.CAPTURE_METHOD_MANUAL)
-        end = payment.capture_before.ToDatetime(UTC)
+        end = payment.capture_before_time.ToDatetime(UTC)
         clock.advance(end - clock.now() - timedelta(hours=2))
         await shop.watch_for(payment.id, "capture_window_closing")
         clock.advance(timedelta(days=-4))

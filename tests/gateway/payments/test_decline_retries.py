@@ -31,7 +31,7 @@ PATIENCE_SECONDS = 60.0
 
 def retries(max_attempts: int = 3, within: timedelta = timedelta(days=14)) -> DeclineRetry:
     policy = DeclineRetry(max_attempts=max_attempts)
-    policy.within.FromTimedelta(within)
+    policy.window.FromTimedelta(within)
     return policy
 
 

@@ -85,7 +85,7 @@ async def test_a_shared_token_is_charged_through_the_other_account(
         payment = await shop.create()
         assert payment.state == S.PAYMENT_STATE_SUCCEEDED
         assert payment.corridor == "backup"
-        assert [(left.corridor, left.reason) for left in payment.left_corridors] == [
+        assert [(left.corridor, left.reason) for left in payment.failovers] == [
             ("default", "CORRIDOR_CLOSED")
         ]
         assert await transitions(shop, payment) == [
@@ -105,7 +105,7 @@ async def test_a_shared_token_is_charged_through_the_other_account(
         ]
         refund = await shop.refund(payment)
         assert refund.payment.amount_refunded == payment.amount
-    assert [asked.stripe_account for asked in compliance.requests] == ["default", "backup"]
+    assert [asked.corridor for asked in compliance.requests] == ["default", "backup"]
     assert (charges(twin, "default"), charges(twin, "backup")) == (0, 1)
 
 
@@ -141,7 +141,7 @@ async def test_a_browned_out_account_hands_over_and_nobody_pays_twice(
         at_home = used.count("default")
         assert 1 <= at_home <= 3
         assert used == ["default"] * at_home + ["backup"] * (6 - at_home)
-        assert payments[-1].left_corridors[0].reason == "BREAKER_OPEN"
+        assert payments[-1].failovers[0].reason == "BREAKER_OPEN"
     assert (charges(twin, "default"), charges(twin, "backup")) == (at_home, 6 - at_home)
 
 
@@ -161,7 +161,7 @@ async def test_what_may_have_been_charged_never_goes_elsewhere(
         assert (again.state, again.corridor) == (S.PAYMENT_STATE_AUTHORIZING, "default")
         await shop.open_corridor()
         await shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED)
-        assert not (await shop.get(payment.id)).left_corridors
+        assert not (await shop.get(payment.id)).failovers
     assert (charges(twin, "default"), charges(twin, "backup")) == (1, 0)
 
 
@@ -181,7 +181,7 @@ async def test_without_leave_nothing_goes_elsewhere(
         await shop.close_corridor()
         payment = await shop.create(unavailable_policy=QUEUE, **fields)
         assert payment.state == S.PAYMENT_STATE_QUEUED
-        assert (payment.corridor, len(payment.left_corridors)) == ("default", 0)
+        assert (payment.corridor, len(payment.failovers)) == ("default", 0)
     assert charges(twin, "backup") == 0
 
 
@@ -209,7 +209,7 @@ async def test_an_account_that_compliance_does_not_allow_is_left_again(
         await shop.close_corridor()
         waiting = await shop.create(unavailable_policy=QUEUE)
         assert (waiting.state, waiting.corridor) == (S.PAYMENT_STATE_QUEUED, "default")
-        assert [(left.corridor, left.reason) for left in waiting.left_corridors] == [
+        assert [(left.corridor, left.reason) for left in waiting.failovers] == [
             ("default", "CORRIDOR_CLOSED"),
             ("backup", Verdict.Name(verdict).replace("VERDICT", "COMPLIANCE")),
         ]
@@ -229,7 +229,7 @@ async def test_a_refused_key_is_the_accounts_fault_and_not_the_payments(
     async with two_accounts({**SHARED, "api_key": "sk_test_revoked"}) as shop:
         payment = await shop.create()
         assert (payment.state, payment.corridor) == (S.PAYMENT_STATE_SUCCEEDED, "backup")
-        assert payment.left_corridors[0].reason == "ACCOUNT_REFUSED"
+        assert payment.failovers[0].reason == "ACCOUNT_REFUSED"
     assert charges(twin, "backup") == 1
 
 

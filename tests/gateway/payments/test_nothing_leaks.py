@@ -47,12 +47,12 @@ async def live(shop: Shop, twin: Twin) -> tuple[set[str], str]:
     made = await customers.CreateCustomer(new_customer(email=EMAIL, name=NAME))
     setup = await save(customers, "s-1", "authenticationRequiredOnSetup")
     secrets = {setup.next_action.client_secret}
-    twin.complete_authentication(setup.setup_id)
+    twin.complete_authentication(setup.id)
     await customers.UpdateCustomer(
         pb.UpdateCustomerRequest(request_id="u-1", customer_id="ada", email=EMAIL, name=NAME)
     )
     card = PaymentMethod(
-        token=setup.payment_method, customer_token=made.customer.stripe_customer_id
+        token=setup.payment_method_id, stripe_customer_id=made.customer.stripe_customer_id
     )
     bank_treats_as(twin, card, "authenticationRequired")
     declined = await shop.create(payment_method=card, off_session=True)

@@ -191,7 +191,7 @@ async def test_a_card_saved_while_paying_pays_later_without_its_holder(
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({}, "needs payment_method.customer_token"),
+        ({}, "needs payment_method.stripe_customer_id"),
         ({"off_session": True}, "needs the customer's consent, but off_session is set"),
     ],
 )

@@ -120,7 +120,7 @@ async def test_a_waiting_payment_expires_at_its_deadline(open_shop: OpenShop, tw
     async with open_shop(clock) as shop:
         await shop.close_corridor()
         payment = await queued(shop, queue_timeout=Duration(seconds=60))
-        assert payment.queue.deadline.ToDatetime(UTC) == payment.create_time.ToDatetime(
+        assert payment.queue.expire_time.ToDatetime(UTC) == payment.create_time.ToDatetime(
             UTC
         ) + timedelta(seconds=60)
         clock.advance(timedelta(seconds=61))

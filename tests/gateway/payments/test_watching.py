@@ -81,9 +81,9 @@ async def test_lists_filter_by_state_and_time(shop: Shop) -> None:
     bad = await shop.create(payment_method=PaymentMethod(token="pm_card_chargeDeclined"))
     declined = await shop.stub.ListPayments(pb.ListPaymentsRequest(state=S.PAYMENT_STATE_DECLINED))
     assert [payment.id for payment in declined.payments] == [bad.id]
-    before = await shop.stub.ListPayments(pb.ListPaymentsRequest(create_time_to=bad.create_time))
+    before = await shop.stub.ListPayments(pb.ListPaymentsRequest(end_create_time=bad.create_time))
     assert [payment.id for payment in before.payments] == [good.id]
-    since = await shop.stub.ListPayments(pb.ListPaymentsRequest(create_time_from=bad.create_time))
+    since = await shop.stub.ListPayments(pb.ListPaymentsRequest(start_create_time=bad.create_time))
     assert [payment.id for payment in since.payments] == [bad.id]
 
 

@@ -26,14 +26,14 @@ LOST: list[dict[str, Any]] = [
 async def test_a_payout_goes_to_the_bank(treasury: Treasury, compliance: FakeCompliance) -> None:
     payout = await treasury.create(100_00, statement_descriptor="FERN AND FINCH")
     assert payout.state == S.PAYOUT_STATE_PENDING
-    assert (payout.merchant_id, payout.account_id) == (MERCHANT, treasury.account_id)
+    assert (payout.merchant_id, payout.connected_account_id) == (MERCHANT, treasury.account_id)
     assert payout.amount == euros(100_00)
     assert not payout.automatic
     (at_stripe,) = treasury.at_stripe
     assert at_stripe["id"] == payout.stripe_payout_id
     assert at_stripe["statement_descriptor"] == "FERN AND FINCH"
     (asked,) = compliance.payouts
-    assert (asked.payout_id, asked.merchant_subject_id) == (payout.id, MERCHANT)
+    assert (asked.payout_id, asked.merchant_id) == (payout.id, MERCHANT)
     assert asked.connected_account_id == treasury.account_id
     assert asked.amount.minor_units == 100_00
     treasury.twin.advance(seconds=ARRIVAL_SECONDS)
@@ -138,7 +138,7 @@ async def test_automatic_payouts_are_taken_over_with_what_they_contain(
     treasury: Treasury,
 ) -> None:
     paid = await treasury.shop.create(
-        destination_account=treasury.account_id, application_fee=euros(2_00)
+        destination_account_id=treasury.account_id, application_fee=euros(2_00)
     )
     await treasury.shop.watch_for(paid.id, "fee_known")
     treasury.twin.advance(seconds=3 * 24 * 60 * 60)
@@ -182,7 +182,7 @@ async def test_payouts_of_the_platform_are_booked(treasury: Treasury) -> None:
     treasury.twin.advance(seconds=3 * 24 * 60 * 60)
     made = treasury.twin.pay_out("default", "eur")
     (payout,) = await treasury.listed(bool, state=S.PAYOUT_STATE_PENDING)
-    assert (payout.merchant_id, payout.account_id) == ("", "")
+    assert (payout.merchant_id, payout.connected_account_id) == ("", "")
     assert payout.stripe_payout_id == made["id"]
 
 

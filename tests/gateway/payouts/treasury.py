@@ -39,12 +39,12 @@ class Treasury:
             merchants.CreateMerchantRequest(
                 request_id="create-1",
                 merchant_id=MERCHANT,
-                country="DE",
+                country_code="DE",
                 dashboard=merchants.MERCHANT_DASHBOARD_EXPRESS,
                 requested_capabilities=["card_payments", "transfers"],
             )
         )
-        account_id: str = created.merchant.stripe_account_id
+        account_id: str = created.merchant.connected_account_id
         twin.override_account(account_id, AccountState.model_validate(ACTIVE_ACCOUNT))
         money = BalanceEntry(type="topup", amount=BALANCE_MINOR, currency="eur")
         twin.record_transaction(account_id, money)

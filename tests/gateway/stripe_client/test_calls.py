@@ -23,7 +23,7 @@ async def test_same_key_and_bytes_go_out_until_stripe_answers(
     stripe_server.will(FAILURE, Answer(body=RESET), Answer())
     async with bench(stripe_server.url, **QUICK) as it:
         outcome = await it.stripe_client.create_payment_intent(
-            "default", {"amount": 100, "metadata": {"a": "b"}}, "key-1", stripe_account="acct_1"
+            "default", {"amount": 100, "metadata": {"a": "b"}}, "key-1", connected_account="acct_1"
         )
     assert outcome.succeeded
     assert outcome.attempts == 3

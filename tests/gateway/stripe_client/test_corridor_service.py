@@ -64,11 +64,11 @@ async def test_health_shows_what_was_used(gateway: RunningGateway) -> None:
     assert not corridor.HasField("mode_change_time")
     (breaker,) = [item for item in corridor.breakers if item.endpoint_group == "accounts"]
     assert breaker.state == corridor_pb2.CORRIDOR_BREAKER_STATE_CLOSED
-    assert breaker.calls >= 3
+    assert breaker.call_count >= 3
     assert breaker.failure_rate == 0
     assert {"account", "accounts"} <= {item.name for item in corridor.limiters}
     assert corridor.concurrency.limit == ConcurrencyPolicy().initial
-    assert corridor.concurrency.waiting == 0
+    assert corridor.concurrency.waiting_count == 0
     assert not corridor.slow
     unknown = await refusal_of(
         gateway.corridors.GetCorridorHealth(pb.GetCorridorHealthRequest(corridor="nowhere"))
@@ -180,7 +180,7 @@ async def test_dead_letters_are_listed_and_replayed(
         """
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(bury)
-    assert (await health(gateway)).inbox.dead_letters == 3
+    assert (await health(gateway)).inbox.dead_letter_count == 3
     first = await gateway.corridors.ListDeadLetters(pb.ListDeadLettersRequest(page_size=2))
     rest = await gateway.corridors.ListDeadLetters(
         pb.ListDeadLettersRequest(page_size=2, page_token=first.next_page_token)
@@ -188,7 +188,7 @@ async def test_dead_letters_are_listed_and_replayed(
     letters = [*first.dead_letters, *rest.dead_letters]
     assert [letter.event_id for letter in letters] == ["evt_1", "evt_2", "evt_3"]
     assert rest.next_page_token == ""
-    assert (letters[0].reason, letters[0].attempts) == ("NO", 12)
+    assert (letters[0].reason, letters[0].attempt_count) == ("NO", 12)
 
     replay = pb.ReplayDeadLetterRequest(request_id="replay-1", event_id="evt_2")
     await gateway.corridors.ReplayDeadLetter(replay)

@@ -129,7 +129,7 @@ async def test_a_slow_and_a_dead_endpoint_hold_up_nobody(
             lambda: hooks.deliveries(dead_endpoint),
             lambda found: any(d.last_failure == "connect" for d in found),
         )
-        assert (await hooks.get(dead_endpoint)).HasField("failing_since")
+        assert (await hooks.get(dead_endpoint)).HasField("failing_since_time")
         slow.open.set()
         await slow.until(of_charges(4))
         await hooks.delivered(slow_endpoint, DELIVERED, 4 * CHANGES_OF_A_CHARGE)
@@ -151,7 +151,7 @@ async def test_an_endpoint_is_disabled_after_days_and_loses_nothing(
 
         disabled = asyncio.ensure_future(given_up())
         await passing(clock, disabled, DISABLE_AFTER / 8)
-        assert disabled.result().disable_cause == "failing"
+        assert disabled.result().disabled_reason == "failing"
         later = await shop.create()
         receiver.answer = lambda _received: 204
         sent = len(receiver.received)
@@ -215,7 +215,7 @@ async def test_settling_and_dispatching_do_not_wait_for_each_other(
         await dispatching.commit()
         await hooks.delivered(endpoint, DELIVERED, 1)
         [delivery] = await hooks.deliveries(endpoint)
-    assert delivery.attempts == len(receiver.received) == 1
+    assert delivery.attempt_count == len(receiver.received) == 1
 
 
 async def waiting_for(connection: psycopg.AsyncConnection[Any]) -> int:

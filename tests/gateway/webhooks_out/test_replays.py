@@ -39,7 +39,7 @@ async def test_what_is_never_taken_is_a_dead_letter_and_can_be_replayed(
         # What was behind it in the same payment goes on then.
         await hooks.delivered(endpoint, DELIVERED, CHANGES_OF_A_CHARGE - 1)
         [letter] = await hooks.deliveries(endpoint, DEAD)
-        assert (letter.attempts, letter.last_failure) == (MAX_ATTEMPTS, "http_status")
+        assert (letter.attempt_count, letter.last_failure) == (MAX_ATTEMPTS, "http_status")
         assert letter.last_http_status == 500
         poison.clear()
         poison["transition"] = "none"
@@ -85,6 +85,6 @@ async def attempted(
     """The delivery that fails, once it was tried so often."""
     found = await poll(
         lambda: hooks.deliveries(endpoint),
-        lambda found: any(d.last_failure and d.attempts == attempts for d in found),
+        lambda found: any(d.last_failure and d.attempt_count == attempts for d in found),
     )
     return next(delivery for delivery in found if delivery.last_failure)

@@ -138,7 +138,7 @@ def parts_of(
             raise RefusedError(
                 "ENTRY_NOT_FOUND", sequence=source.sequence, entry_index=part.entry_index
             )
-        taken[part.entry_index] = part.minor_units
+        taken[part.entry_index] = part.amount_minor
     for index, amount in taken.items():
         if amount > left[index]:
             refuse_excess(source, index, amount, left[index], too_much)

@@ -72,7 +72,7 @@ def change_body(body: Any, change: str) -> None:
             amount = body.entries[0].amount
             amount.minor_units += -1 if amount.minor_units > 1 else 1
         elif "parts" in fields and body.parts:
-            body.parts[0].minor_units += 1
+            body.parts[0].amount_minor += 1
         elif "pending" in fields:
             body.pending.sequence = 77_777
         else:

@@ -90,14 +90,14 @@ def parts_of(step: Take, left: dict[int, int]) -> list[EntryPart]:
         for index in {first, second}:
             if min(amount, most) > 0:
                 amounts[index] = amounts.get(index, 0) + min(amount, most)
-    parts = [EntryPart(entry_index=i, minor_units=units) for i, units in amounts.items()]
+    parts = [EntryPart(entry_index=i, amount_minor=units) for i, units in amounts.items()]
     if parts and step.fault == "excess":
         for part in parts:
-            part.minor_units += 1000
+            part.amount_minor += 1000
     elif parts and step.fault == "unbalanced":
-        parts[0].minor_units = 1
+        parts[0].amount_minor = 1
     elif parts and step.fault == "twice":
         parts.append(parts[0])
     elif step.fault == "absent":
-        parts.append(EntryPart(entry_index=90, minor_units=1))
+        parts.append(EntryPart(entry_index=90, amount_minor=1))
     return parts

@@ -149,7 +149,7 @@ class Play:
         assert verified.done
         assert verified.intact, verified
         assert verified.sequence == self._model.last_sequence
-        assert verified.entries == sum(len(fact.legs) for fact in self._model.log.facts)
+        assert verified.entry_count == sum(len(fact.legs) for fact in self._model.log.facts)
 
     async def _look_at(self, sequence: int) -> None:
         """Reads one transaction and what has become of it."""
