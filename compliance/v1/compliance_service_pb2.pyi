@@ -35,22 +35,22 @@ class CheckPaymentRequest(_message.Message):
     PAYMENT_METHOD_COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     NETWORK_COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-], kept for good. The same id with the same body answers
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. The same id with the same body answers
     the same decision; to have a payment decided anew, use a new id. Ids belong to one RPC.
     """
     payment_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]. The payment's id at the gateway."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-]. The payment's id at the gateway."""
     merchant_id: _builtins.str
-    """Required, 1..64 bytes of [A-Za-z0-9_-]. The merchant that is to receive the money. One that
-    is unknown leads to REVIEW.
+    """Required, 1 to 64 bytes of [A-Za-z0-9_-]. Subject id of the merchant that is to receive the
+    money. One that is unknown leads to REVIEW.
     """
     customer_id: _builtins.str
-    """Optional, at most 64 bytes of [A-Za-z0-9_-]. The customer that pays; empty for a guest. One
-    that is given but unknown leads to REVIEW.
+    """Optional, at most 64 bytes of [A-Za-z0-9_-]. Subject id of the customer that pays; empty for a
+    guest. One that is given but unknown leads to REVIEW.
     """
     corridor: _builtins.str
-    """Required, 1..64 bytes of [A-Za-z0-9_.:-]. The gateway's name of the Stripe account (the
-    corridor) that is to charge.
+    """Required, 1 to 64 bytes of [A-Za-z0-9_.:-]. The gateway's corridor, that is the platform
+    account at Stripe, that is to charge.
     """
     connected_account_id: _builtins.str
     """Optional, at most 128 bytes of [A-Za-z0-9_]. The connected account (acct_...) that the charge is
@@ -125,13 +125,15 @@ class CheckTransferRequest(_message.Message):
     CORRIDOR_FIELD_NUMBER: _builtins.int
     CONNECTED_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-], kept for good. See CheckPaymentRequest."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. See CheckPaymentRequest."""
     transfer_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]. The transfer's id at the gateway."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-]. The transfer's id at the gateway."""
     merchant_id: _builtins.str
-    """Required, 1..64 bytes of [A-Za-z0-9_-]. The merchant that is to receive the money."""
+    """Required, 1 to 64 bytes of [A-Za-z0-9_-]. Subject id of the merchant that is to receive the
+    money.
+    """
     corridor: _builtins.str
-    """Required, 1..64 bytes of [A-Za-z0-9_.:-]. The Stripe account that is to transfer."""
+    """Required, 1 to 64 bytes of [A-Za-z0-9_.:-]. The corridor that is to transfer."""
     connected_account_id: _builtins.str
     """Optional, at most 128 bytes of [A-Za-z0-9_]. The connected account that is to receive; empty
     stands for the merchant's own.
@@ -195,13 +197,13 @@ class CheckPayoutRequest(_message.Message):
     CORRIDOR_FIELD_NUMBER: _builtins.int
     CONNECTED_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-], kept for good. See CheckPaymentRequest."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. See CheckPaymentRequest."""
     payout_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]. The payout's id at the gateway."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-]. The payout's id at the gateway."""
     merchant_id: _builtins.str
-    """Required, 1..64 bytes of [A-Za-z0-9_-]. The merchant that is to be paid out."""
+    """Required, 1 to 64 bytes of [A-Za-z0-9_-]. Subject id of the merchant that is to be paid out."""
     corridor: _builtins.str
-    """Required, 1..64 bytes of [A-Za-z0-9_.:-]. The Stripe account that is to pay out."""
+    """Required, 1 to 64 bytes of [A-Za-z0-9_.:-]. The corridor that is to pay out."""
     connected_account_id: _builtins.str
     """Optional, at most 128 bytes of [A-Za-z0-9_]. The connected account that is to pay out; empty
     stands for the merchant's own.

@@ -292,7 +292,7 @@ class _EvidenceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Evidence
     """A subject's screening; the version is the list version that it was screened against."""
 
 class EvidenceKind(_EvidenceKind, metaclass=_EvidenceKindEnumTypeWrapper):
-    """What kind of evidence a decision stood on."""
+    """What kind of evidence a decision was based on."""
 
 EVIDENCE_KIND_UNSPECIFIED: EvidenceKind.ValueType  # 0
 """Never sent."""
@@ -428,7 +428,7 @@ Global___Evidence: _TypeAlias = Evidence  # noqa: Y015
 
 @_typing.final
 class Decision(_message.Message):
-    """A verdict with all that it stood on, kept for good in an append-only, hash-chained log."""
+    """A verdict with all that it was based on, kept for good in an append-only, hash-chained log."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -451,7 +451,7 @@ class Decision(_message.Message):
     id: _builtins.str
     """Made by the server."""
     sequence: _builtins.int
-    """The place in the log: 1, 2, 3 and so on without gaps."""
+    """Its position in the log: 1, 2, 3 and so on without gaps."""
     kind: Global___DecisionKind.ValueType
     """What was checked."""
     request_id: _builtins.str
@@ -480,7 +480,7 @@ class Decision(_message.Message):
 
     @_builtins.property
     def evidence(self) -> _containers.RepeatedCompositeFieldContainer[Global___Evidence]:
-        """What the decision stood on."""
+        """What the decision was based on."""
 
     @_builtins.property
     def as_of_time(self) -> _timestamp_pb2.Timestamp:

@@ -28,7 +28,7 @@ class GetDecisionRequest(_message.Message):
 
     DECISION_ID_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     def __init__(
         self,
         *,
@@ -158,7 +158,7 @@ class ReplayDecisionRequest(_message.Message):
 
     DECISION_ID_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     def __init__(
         self,
         *,

@@ -27,7 +27,7 @@ class GetPolicyVersionRequest(_message.Message):
 
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     policy_version: _builtins.str
-    """Required, 1..64 bytes of [A-Za-z0-9_.:-]."""
+    """Required, 1 to 64 bytes of [A-Za-z0-9_.:-]."""
     def __init__(
         self,
         *,

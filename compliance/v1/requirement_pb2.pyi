@@ -94,7 +94,7 @@ class _TaxIdVerificationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper
     """The registry could not be reached."""
 
 class TaxIdVerificationState(_TaxIdVerificationState, metaclass=_TaxIdVerificationStateEnumTypeWrapper):
-    """What is known of a tax id's truth."""
+    """What its registry says of a tax id."""
 
 TAX_ID_VERIFICATION_STATE_UNSPECIFIED: TaxIdVerificationState.ValueType  # 0
 """Stripe does not verify this type."""
@@ -122,7 +122,7 @@ class _TaxIdFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaxIdForm
     """Length, characters or checksum are wrong."""
 
 class TaxIdFormat(_TaxIdFormat, metaclass=_TaxIdFormatEnumTypeWrapper):
-    """What our own look at a tax id says."""
+    """What our own check of a tax id says."""
 
 TAX_ID_FORMAT_UNSPECIFIED: TaxIdFormat.ValueType  # 0
 """The type is not one that we can check."""
@@ -241,9 +241,9 @@ class AccountSnapshot(_message.Message):
     FETCH_TIME_FIELD_NUMBER: _builtins.int
     CONTENT_HASH_FIELD_NUMBER: _builtins.int
     merchant_id: _builtins.str
-    """The merchant that the account belongs to."""
+    """Subject id of the merchant that the account belongs to."""
     corridor: _builtins.str
-    """The gateway's name of the platform's Stripe account."""
+    """The gateway's corridor, that is the platform account at Stripe."""
     connected_account_id: _builtins.str
     """The connected account, acct_..."""
     charges_enabled: _builtins.bool
@@ -357,7 +357,7 @@ class TaxStatus(_message.Message):
     TAX_IDS_FIELD_NUMBER: _builtins.int
     FETCH_TIME_FIELD_NUMBER: _builtins.int
     merchant_id: _builtins.str
-    """The merchant."""
+    """Subject id of the merchant."""
     ready: _builtins.bool
     """True if tax is calculated: the settings are ACTIVE."""
     settings_state: Global___TaxSettingsState.ValueType

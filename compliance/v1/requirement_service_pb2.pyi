@@ -28,7 +28,7 @@ class GetAccountSnapshotRequest(_message.Message):
 
     MERCHANT_ID_FIELD_NUMBER: _builtins.int
     merchant_id: _builtins.str
-    """Required, 1..64 bytes of [A-Za-z0-9_-]. A merchant."""
+    """Required, 1 to 64 bytes of [A-Za-z0-9_-]. Subject id of a merchant."""
     def __init__(
         self,
         *,
@@ -74,7 +74,7 @@ class RefreshAccountSnapshotRequest(_message.Message):
 
     MERCHANT_ID_FIELD_NUMBER: _builtins.int
     merchant_id: _builtins.str
-    """Required, 1..64 bytes of [A-Za-z0-9_-]. A merchant."""
+    """Required, 1 to 64 bytes of [A-Za-z0-9_-]. Subject id of a merchant."""
     def __init__(
         self,
         *,
@@ -161,7 +161,7 @@ class DueRequirement(_message.Message):
     MERCHANT_ID_FIELD_NUMBER: _builtins.int
     REQUIREMENT_FIELD_NUMBER: _builtins.int
     merchant_id: _builtins.str
-    """The merchant."""
+    """Subject id of the merchant."""
     @_builtins.property
     def requirement(self) -> _requirement_pb2.Requirement:
         """The requirement."""
@@ -216,7 +216,7 @@ class GetTaxStatusRequest(_message.Message):
 
     MERCHANT_ID_FIELD_NUMBER: _builtins.int
     merchant_id: _builtins.str
-    """Required, 1..64 bytes of [A-Za-z0-9_-]. A merchant."""
+    """Required, 1 to 64 bytes of [A-Za-z0-9_-]. Subject id of a merchant."""
     def __init__(
         self,
         *,

@@ -187,7 +187,7 @@ Global___SanctionsListVersion: _TypeAlias = SanctionsListVersion  # noqa: Y015
 
 @_typing.final
 class SanctionsListStanding(_message.Message):
-    """How a list stands."""
+    """A list, the version in use and how its last load went."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -198,7 +198,7 @@ class SanctionsListStanding(_message.Message):
     list: Global___SanctionsList.ValueType
     """Which list."""
     defect: _builtins.str
-    """What was wrong with the source at the last try; empty if nothing was. While it is set the
+    """What was wrong with the source at the last attempt; empty if nothing was. While it is set the
     version before stays in use and compliance_list_alarm is 1.
     """
     @_builtins.property
@@ -207,7 +207,7 @@ class SanctionsListStanding(_message.Message):
 
     @_builtins.property
     def last_attempt_time(self) -> _timestamp_pb2.Timestamp:
-        """When the last load was tried; unset if never."""
+        """When the last load was attempted; unset if never."""
 
     def __init__(
         self,
@@ -396,7 +396,7 @@ class ScreenedName(_message.Message):
     BIRTH_DATE_FIELD_NUMBER: _builtins.int
     COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Required, 1..512 bytes. The name in any script."""
+    """Required, 1 to 512 bytes. The name in any script."""
     entity_kind: _subject_pb2.EntityKind.ValueType
     """Optional; unset compares with every entry."""
     birth_date: _builtins.str

@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ListSanctionsListsRequest(_message.Message):
-    """Asks for the standing of all lists."""
+    """Asks for all lists."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -38,7 +38,7 @@ Global___ListSanctionsListsRequest: _TypeAlias = ListSanctionsListsRequest  # no
 
 @_typing.final
 class ListSanctionsListsResponse(_message.Message):
-    """The standing of all lists."""
+    """All lists."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -224,7 +224,7 @@ class GetMatchRequest(_message.Message):
 
     MATCH_ID_FIELD_NUMBER: _builtins.int
     match_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     def __init__(
         self,
         *,
@@ -334,11 +334,11 @@ class ClearMatchRequest(_message.Message):
     MATCH_ID_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
     match_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     note: _builtins.str
-    """Required, 1..512 bytes. Who says so and on what grounds."""
+    """Required, 1 to 512 bytes. Who says so and on what grounds."""
     def __init__(
         self,
         *,
@@ -388,11 +388,11 @@ class ConfirmMatchRequest(_message.Message):
     MATCH_ID_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
     match_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-]."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     note: _builtins.str
-    """Required, 1..512 bytes. Who says so and on what grounds."""
+    """Required, 1 to 512 bytes. Who says so and on what grounds."""
     def __init__(
         self,
         *,

@@ -82,7 +82,7 @@ class ScreeningServiceServicer:
     """
 
     def ListSanctionsLists(self, request, context):
-        """Answers how every known list stands.
+        """Lists every known list with the version in use.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,7 +34,7 @@ class ScreeningServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ScreeningServiceAsyncStub: ...
     ListSanctionsLists: _grpc.UnaryUnaryMultiCallable[_screening_service_pb2.ListSanctionsListsRequest, _screening_service_pb2.ListSanctionsListsResponse]
-    """Answers how every known list stands."""
+    """Lists every known list with the version in use."""
     ListSanctionsListVersions: _grpc.UnaryUnaryMultiCallable[_screening_service_pb2.ListSanctionsListVersionsRequest, _screening_service_pb2.ListSanctionsListVersionsResponse]
     """Lists the versions of a list, the newest first."""
     LoadSanctionsList: _grpc.UnaryUnaryMultiCallable[_screening_service_pb2.LoadSanctionsListRequest, _screening_service_pb2.LoadSanctionsListResponse]
@@ -62,7 +62,7 @@ class ScreeningServiceAsyncStub(ScreeningServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListSanctionsLists: _aio.UnaryUnaryMultiCallable[_screening_service_pb2.ListSanctionsListsRequest, _screening_service_pb2.ListSanctionsListsResponse]  # type: ignore[assignment]
-    """Answers how every known list stands."""
+    """Lists every known list with the version in use."""
     ListSanctionsListVersions: _aio.UnaryUnaryMultiCallable[_screening_service_pb2.ListSanctionsListVersionsRequest, _screening_service_pb2.ListSanctionsListVersionsResponse]  # type: ignore[assignment]
     """Lists the versions of a list, the newest first."""
     LoadSanctionsList: _aio.UnaryUnaryMultiCallable[_screening_service_pb2.LoadSanctionsListRequest, _screening_service_pb2.LoadSanctionsListResponse]  # type: ignore[assignment]
@@ -93,7 +93,7 @@ class ScreeningServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _screening_service_pb2.ListSanctionsListsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_screening_service_pb2.ListSanctionsListsResponse, _abc.Awaitable[_screening_service_pb2.ListSanctionsListsResponse]]:
-        """Answers how every known list stands."""
+        """Lists every known list with the version in use."""
 
     @_abc_1.abstractmethod
     def ListSanctionsListVersions(

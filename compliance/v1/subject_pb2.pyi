@@ -36,7 +36,7 @@ class _SubjectKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SubjectKi
     """A person or company that pays a merchant."""
 
 class SubjectKind(_SubjectKind, metaclass=_SubjectKindEnumTypeWrapper):
-    """The part that a subject plays."""
+    """The role of a subject."""
 
 SUBJECT_KIND_UNSPECIFIED: SubjectKind.ValueType  # 0
 """Never stored."""
@@ -113,21 +113,21 @@ class _SubjectStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SubjectS
     SUBJECT_STATE_UNSPECIFIED: _SubjectState.ValueType  # 0
     """Never stored."""
     SUBJECT_STATE_ACTIVE: _SubjectState.ValueType  # 1
-    """It does."""
+    """It may."""
     SUBJECT_STATE_BLOCKED: _SubjectState.ValueType  # 2
-    """An operator stopped it; every check that it takes part in is denied."""
+    """An operator stopped it; every check that it is part of is denied."""
     SUBJECT_STATE_CLOSED: _SubjectState.ValueType  # 3
     """It left. Checks are denied and nothing can be changed any more."""
 
 class SubjectState(_SubjectState, metaclass=_SubjectStateEnumTypeWrapper):
-    """Whether the subject takes part."""
+    """Whether the subject may take part in payments."""
 
 SUBJECT_STATE_UNSPECIFIED: SubjectState.ValueType  # 0
 """Never stored."""
 SUBJECT_STATE_ACTIVE: SubjectState.ValueType  # 1
-"""It does."""
+"""It may."""
 SUBJECT_STATE_BLOCKED: SubjectState.ValueType  # 2
-"""An operator stopped it; every check that it takes part in is denied."""
+"""An operator stopped it; every check that it is part of is denied."""
 SUBJECT_STATE_CLOSED: SubjectState.ValueType  # 3
 """It left. Checks are denied and nothing can be changed any more."""
 Global___SubjectState: _TypeAlias = SubjectState  # noqa: Y015
@@ -144,7 +144,7 @@ class SubjectProfile(_message.Message):
     BIRTH_DATE_FIELD_NUMBER: _builtins.int
     COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     legal_name: _builtins.str
-    """Required, 1..512 bytes. The full legal name in any script."""
+    """Required, 1 to 512 bytes. The full legal name in any script."""
     entity_kind: Global___EntityKind.ValueType
     """Optional."""
     birth_date: _builtins.str
@@ -155,7 +155,7 @@ class SubjectProfile(_message.Message):
     """Optional. ISO 3166-1 alpha-2 code in upper case of residence or seat."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Optional, at most 20 of 1..512 bytes. Other names: trading names, former names, other scripts."""
+        """Optional, at most 20 of 1 to 512 bytes. Other names: trading names, former names, other scripts."""
 
     def __init__(
         self,
@@ -183,9 +183,11 @@ class AccountLink(_message.Message):
     CORRIDOR_FIELD_NUMBER: _builtins.int
     CONNECTED_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     corridor: _builtins.str
-    """Required, 1..64 bytes of [A-Za-z0-9_.:-]. The gateway's name of the platform's Stripe account."""
+    """Required, 1 to 64 bytes of [A-Za-z0-9_.:-]. The gateway's corridor, that is the platform
+    account at Stripe.
+    """
     connected_account_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_]. The connected account, acct_..."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_]. The connected account, acct_..."""
     def __init__(
         self,
         *,
@@ -221,7 +223,7 @@ class Subject(_message.Message):
     subject_id: _builtins.str
     """Chosen by the client, or made by the server."""
     kind: Global___SubjectKind.ValueType
-    """The part that it plays; never changes."""
+    """Its role; never changes."""
     parent_subject_id: _builtins.str
     """The merchant that an owner or customer belongs to; empty for merchants, and for customers of
     every merchant.

@@ -33,7 +33,7 @@ class CreateSubjectRequest(_message.Message):
     PARENT_SUBJECT_ID_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
     subject_id: _builtins.str
     """Optional, at most 64 bytes of [A-Za-z0-9_-]. Empty lets the server make one."""
     kind: _subject_pb2.SubjectKind.ValueType
@@ -102,9 +102,9 @@ class UpdateSubjectRequest(_message.Message):
     PROFILE_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
     subject_id: _builtins.str
-    """Required, 1..64 bytes of [A-Za-z0-9_-]."""
+    """Required, 1 to 64 bytes of [A-Za-z0-9_-]."""
     expected_revision: _builtins.int
     """The revision that the change stands on; 0 for whichever there is."""
     @_builtins.property
@@ -164,7 +164,7 @@ class GetSubjectRequest(_message.Message):
 
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
     subject_id: _builtins.str
-    """Required, 1..64 bytes of [A-Za-z0-9_-]."""
+    """Required, 1 to 64 bytes of [A-Za-z0-9_-]."""
     def __init__(
         self,
         *,
@@ -284,13 +284,13 @@ class SetKycStateRequest(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
     subject_id: _builtins.str
-    """Required, 1..64 bytes of [A-Za-z0-9_-]."""
+    """Required, 1 to 64 bytes of [A-Za-z0-9_-]."""
     kyc_state: _subject_pb2.KycState.ValueType
     """Required."""
     note: _builtins.str
-    """Required, 1..512 bytes. Who says so and on what grounds; for operators, without personal data."""
+    """Required, 1 to 512 bytes. Who says so and on what grounds; for operators, without personal data."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """Optional, with KYC_STATE_VERIFIED only. Until when the proof holds."""
@@ -347,13 +347,13 @@ class SetSubjectStateRequest(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Required, 1..128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
     subject_id: _builtins.str
-    """Required, 1..64 bytes of [A-Za-z0-9_-]."""
+    """Required, 1 to 64 bytes of [A-Za-z0-9_-]."""
     state: _subject_pb2.SubjectState.ValueType
     """Required."""
     note: _builtins.str
-    """Required, 1..512 bytes. Who says so and on what grounds; for operators, without personal data."""
+    """Required, 1 to 512 bytes. Who says so and on what grounds; for operators, without personal data."""
     def __init__(
         self,
         *,

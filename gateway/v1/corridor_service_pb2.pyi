@@ -27,7 +27,7 @@ class GetCorridorHealthRequest(_message.Message):
 
     CORRIDOR_FIELD_NUMBER: _builtins.int
     corridor: _builtins.str
-    """Only this corridor. Optional, at most 64 characters; every corridor if empty."""
+    """Only this corridor. Optional, at most 64 bytes; every corridor if empty."""
     def __init__(
         self,
         *,
@@ -76,11 +76,11 @@ class SetCorridorModeRequest(_message.Message):
     MODE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The caller's id of this request. Required, 1 to 128 characters out of A-Z a-z 0-9 _ . : -, kept
-    for good. The same id again changes nothing, even if the mode was set otherwise since.
+    """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]. The same id
+    again changes nothing, even if the mode was set otherwise since.
     """
     corridor: _builtins.str
-    """The corridor. Required, at most 64 characters."""
+    """The corridor. Required, at most 64 bytes."""
     mode: _corridor_pb2.CorridorMode.ValueType
     """The mode. Required."""
     reason: _builtins.str
@@ -135,7 +135,7 @@ class ListDeadLettersRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     corridor: _builtins.str
-    """Only those of this corridor. Optional, at most 64 characters."""
+    """Only those of this corridor. Optional, at most 64 bytes."""
     page_size: _builtins.int
     """Events per page: 0 means 50, more than 200 means 200. Negative is refused."""
     page_token: _builtins.str
@@ -192,9 +192,7 @@ class ReplayDeadLetterRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     EVENT_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The caller's id of this request. Required, 1 to 128 characters out of A-Z a-z 0-9 _ . : -, kept
-    for good.
-    """
+    """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     event_id: _builtins.str
     """Stripe's id of the event. Required, "evt_" and 1 to 250 letters, digits or _."""
     def __init__(
@@ -213,7 +211,7 @@ Global___ReplayDeadLetterRequest: _TypeAlias = ReplayDeadLetterRequest  # noqa: 
 
 @_typing.final
 class ReplayDeadLetterResponse(_message.Message):
-    """ReplayDeadLetterResponse says that the event waits again."""
+    """ReplayDeadLetterResponse says that the event is pending again."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -28,7 +28,7 @@ class _CustomerStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Custome
     CUSTOMER_STATE_UNSPECIFIED: _CustomerState.ValueType  # 0
     """Never sent; in a filter it means every state."""
     CUSTOMER_STATE_CREATING: _CustomerState.ValueType  # 1
-    """Written down; Stripe has been asked or is about to be. The same request_id settles it."""
+    """Written down; Stripe has been asked or is about to be. The same request_id resolves it."""
     CUSTOMER_STATE_ACTIVE: _CustomerState.ValueType  # 2
     """Stripe has the customer."""
     CUSTOMER_STATE_FAILED: _CustomerState.ValueType  # 3
@@ -42,7 +42,7 @@ class CustomerState(_CustomerState, metaclass=_CustomerStateEnumTypeWrapper):
 CUSTOMER_STATE_UNSPECIFIED: CustomerState.ValueType  # 0
 """Never sent; in a filter it means every state."""
 CUSTOMER_STATE_CREATING: CustomerState.ValueType  # 1
-"""Written down; Stripe has been asked or is about to be. The same request_id settles it."""
+"""Written down; Stripe has been asked or is about to be. The same request_id resolves it."""
 CUSTOMER_STATE_ACTIVE: CustomerState.ValueType  # 2
 """Stripe has the customer."""
 CUSTOMER_STATE_FAILED: CustomerState.ValueType  # 3
@@ -89,8 +89,8 @@ Global___PaymentMethodSetupState: _TypeAlias = PaymentMethodSetupState  # noqa: 
 
 @_typing.final
 class Customer(_message.Message):
-    """Customer links a subject to a customer object in one corridor (Stripe account). Names and
-    addresses are at Stripe only; the gateway does not keep them.
+    """Customer links a subject to a customer object in one corridor (platform account at Stripe). Names
+    and addresses are at Stripe only; the gateway does not keep them.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -108,7 +108,7 @@ class Customer(_message.Message):
     corridor: _builtins.str
     """The corridor that the customer belongs to: payment methods cannot be used in another one."""
     stripe_customer_id: _builtins.str
-    """Stripe's id ("cus_…"): what `PaymentMethod.stripe_customer_id` of a payment takes. Empty until
+    """Stripe's id ("cus_…"): `PaymentMethod.stripe_customer_id` of a payment takes it. Empty until
     known.
     """
     state: Global___CustomerState.ValueType
@@ -163,7 +163,7 @@ class SavedPaymentMethod(_message.Message):
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     payment_method_id: _builtins.str
-    """Stripe's id ("pm_…"): what `PaymentMethod.token` of a payment takes."""
+    """Stripe's id ("pm_…"): `PaymentMethod.token` of a payment takes it."""
     brand: _builtins.str
     """The brand in Stripe's words ("visa")."""
     last4: _builtins.str
@@ -205,7 +205,7 @@ Global___SavedPaymentMethod: _TypeAlias = SavedPaymentMethod  # noqa: Y015
 
 @_typing.final
 class PaymentMethodSetup(_message.Message):
-    """PaymentMethodSetup is one try to save a payment method for payments without the customer."""
+    """PaymentMethodSetup is one attempt to save a payment method for payments without the customer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -58,8 +58,8 @@ class CreateCustomerRequest(_message.Message):
     in the corridor already is refused with CUSTOMER_EXISTS.
     """
     corridor: _builtins.str
-    """The corridor (Stripe account), 1 to 64 bytes of [a-z0-9_-]. Optional, the default corridor if
-    empty.
+    """The corridor (platform account at Stripe), 1 to 64 bytes of [a-z0-9_-]. Optional, the default
+    corridor if empty.
     """
     email: _builtins.str
     """E-mail address, at most 512 bytes. Optional. Personal data: passed on to Stripe, not kept here."""
@@ -613,7 +613,7 @@ Global___SetDefaultPaymentMethodResponse: _TypeAlias = SetDefaultPaymentMethodRe
 
 @_typing.final
 class DetachPaymentMethodRequest(_message.Message):
-    """DetachPaymentMethodRequest names the payment method to forget."""
+    """DetachPaymentMethodRequest names the payment method to remove."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -647,7 +647,7 @@ Global___DetachPaymentMethodRequest: _TypeAlias = DetachPaymentMethodRequest  # 
 
 @_typing.final
 class DetachPaymentMethodResponse(_message.Message):
-    """DetachPaymentMethodResponse says that the payment method is forgotten."""
+    """DetachPaymentMethodResponse says that the payment method is removed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

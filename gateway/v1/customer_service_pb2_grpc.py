@@ -101,7 +101,7 @@ class CustomerServiceServicer:
 
     def CreateCustomer(self, request, context):
         """CreateCustomer makes a customer object at Stripe for a subject, one per corridor. If Stripe's
-        answer is lost, the same request_id settles it without a second object.
+        answer is lost, the same request_id resolves it without a second object.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,10 +137,10 @@ class CustomerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SavePaymentMethod(self, request, context):
-        """SavePaymentMethod saves a payment method for payments without the customer, who must be there
+        """SavePaymentMethod saves a payment method for payments without the customer, who must be present
         now, know what it is for and agree: the caller asks for that permission. The bank may want 3-D
-        Secure, so that later payments need none. A refusal of the bank is an answer, not an error.
-        The request is kept for good with its time, as a record of when permission was given.
+        Secure, so that later payments need none. A refusal of the bank is an answer, not an error. The
+        request is kept for good with its time, as a record of when permission was given.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -168,7 +168,7 @@ class CustomerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DetachPaymentMethod(self, request, context):
-        """DetachPaymentMethod forgets a saved payment method, for good. Payments that were made with it
+        """DetachPaymentMethod removes a saved payment method, for good. Payments that were made with it
         can still be refunded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

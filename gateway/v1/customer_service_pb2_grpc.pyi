@@ -40,7 +40,7 @@ class CustomerServiceStub:
     def __new__(cls, channel: _aio.Channel) -> CustomerServiceAsyncStub: ...
     CreateCustomer: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.CreateCustomerRequest, _customer_service_pb2.CreateCustomerResponse]
     """CreateCustomer makes a customer object at Stripe for a subject, one per corridor. If Stripe's
-    answer is lost, the same request_id settles it without a second object.
+    answer is lost, the same request_id resolves it without a second object.
     """
     GetCustomer: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.GetCustomerRequest, _customer_service_pb2.GetCustomerResponse]
     """GetCustomer answers what the gateway has stored, without asking Stripe."""
@@ -53,10 +53,10 @@ class CustomerServiceStub:
     Payments that were made stay as they are. Deleting one that is gone at Stripe succeeds.
     """
     SavePaymentMethod: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.SavePaymentMethodRequest, _customer_service_pb2.SavePaymentMethodResponse]
-    """SavePaymentMethod saves a payment method for payments without the customer, who must be there
+    """SavePaymentMethod saves a payment method for payments without the customer, who must be present
     now, know what it is for and agree: the caller asks for that permission. The bank may want 3-D
-    Secure, so that later payments need none. A refusal of the bank is an answer, not an error.
-    The request is kept for good with its time, as a record of when permission was given.
+    Secure, so that later payments need none. A refusal of the bank is an answer, not an error. The
+    request is kept for good with its time, as a record of when permission was given.
     """
     GetPaymentMethodSetup: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.GetPaymentMethodSetupRequest, _customer_service_pb2.GetPaymentMethodSetupResponse]
     """GetPaymentMethodSetup asks Stripe how far saving is, for example after the customer has acted."""
@@ -65,7 +65,7 @@ class CustomerServiceStub:
     SetDefaultPaymentMethod: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.SetDefaultPaymentMethodRequest, _customer_service_pb2.SetDefaultPaymentMethodResponse]
     """SetDefaultPaymentMethod chooses one of the saved payment methods."""
     DetachPaymentMethod: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.DetachPaymentMethodRequest, _customer_service_pb2.DetachPaymentMethodResponse]
-    """DetachPaymentMethod forgets a saved payment method, for good. Payments that were made with it
+    """DetachPaymentMethod removes a saved payment method, for good. Payments that were made with it
     can still be refunded.
     """
 
@@ -81,7 +81,7 @@ class CustomerServiceAsyncStub(CustomerServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateCustomer: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.CreateCustomerRequest, _customer_service_pb2.CreateCustomerResponse]  # type: ignore[assignment]
     """CreateCustomer makes a customer object at Stripe for a subject, one per corridor. If Stripe's
-    answer is lost, the same request_id settles it without a second object.
+    answer is lost, the same request_id resolves it without a second object.
     """
     GetCustomer: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.GetCustomerRequest, _customer_service_pb2.GetCustomerResponse]  # type: ignore[assignment]
     """GetCustomer answers what the gateway has stored, without asking Stripe."""
@@ -94,10 +94,10 @@ class CustomerServiceAsyncStub(CustomerServiceStub):
     Payments that were made stay as they are. Deleting one that is gone at Stripe succeeds.
     """
     SavePaymentMethod: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.SavePaymentMethodRequest, _customer_service_pb2.SavePaymentMethodResponse]  # type: ignore[assignment]
-    """SavePaymentMethod saves a payment method for payments without the customer, who must be there
+    """SavePaymentMethod saves a payment method for payments without the customer, who must be present
     now, know what it is for and agree: the caller asks for that permission. The bank may want 3-D
-    Secure, so that later payments need none. A refusal of the bank is an answer, not an error.
-    The request is kept for good with its time, as a record of when permission was given.
+    Secure, so that later payments need none. A refusal of the bank is an answer, not an error. The
+    request is kept for good with its time, as a record of when permission was given.
     """
     GetPaymentMethodSetup: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.GetPaymentMethodSetupRequest, _customer_service_pb2.GetPaymentMethodSetupResponse]  # type: ignore[assignment]
     """GetPaymentMethodSetup asks Stripe how far saving is, for example after the customer has acted."""
@@ -106,7 +106,7 @@ class CustomerServiceAsyncStub(CustomerServiceStub):
     SetDefaultPaymentMethod: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.SetDefaultPaymentMethodRequest, _customer_service_pb2.SetDefaultPaymentMethodResponse]  # type: ignore[assignment]
     """SetDefaultPaymentMethod chooses one of the saved payment methods."""
     DetachPaymentMethod: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.DetachPaymentMethodRequest, _customer_service_pb2.DetachPaymentMethodResponse]  # type: ignore[assignment]
-    """DetachPaymentMethod forgets a saved payment method, for good. Payments that were made with it
+    """DetachPaymentMethod removes a saved payment method, for good. Payments that were made with it
     can still be refunded.
     """
 
@@ -125,7 +125,7 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_customer_service_pb2.CreateCustomerResponse, _abc.Awaitable[_customer_service_pb2.CreateCustomerResponse]]:
         """CreateCustomer makes a customer object at Stripe for a subject, one per corridor. If Stripe's
-        answer is lost, the same request_id settles it without a second object.
+        answer is lost, the same request_id resolves it without a second object.
         """
 
     @_abc_1.abstractmethod
@@ -168,10 +168,10 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _customer_service_pb2.SavePaymentMethodRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_customer_service_pb2.SavePaymentMethodResponse, _abc.Awaitable[_customer_service_pb2.SavePaymentMethodResponse]]:
-        """SavePaymentMethod saves a payment method for payments without the customer, who must be there
+        """SavePaymentMethod saves a payment method for payments without the customer, who must be present
         now, know what it is for and agree: the caller asks for that permission. The bank may want 3-D
-        Secure, so that later payments need none. A refusal of the bank is an answer, not an error.
-        The request is kept for good with its time, as a record of when permission was given.
+        Secure, so that later payments need none. A refusal of the bank is an answer, not an error. The
+        request is kept for good with its time, as a record of when permission was given.
         """
 
     @_abc_1.abstractmethod
@@ -204,7 +204,7 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _customer_service_pb2.DetachPaymentMethodRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_customer_service_pb2.DetachPaymentMethodResponse, _abc.Awaitable[_customer_service_pb2.DetachPaymentMethodResponse]]:
-        """DetachPaymentMethod forgets a saved payment method, for good. Payments that were made with it
+        """DetachPaymentMethod removes a saved payment method, for good. Payments that were made with it
         can still be refunded.
         """
 

@@ -39,7 +39,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 6
     """INVALID_ARGUMENT. The page token is broken or belongs to a list with other filters."""
     ERROR_REASON_CORRIDOR_NOT_FOUND: _ErrorReason.ValueType  # 7
-    """NOT_FOUND. No corridor (Stripe account) of this name is configured. Metadata: `corridor`."""
+    """NOT_FOUND. No corridor (platform account at Stripe) of this name is configured. Metadata:
+    `corridor`.
+    """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 8
     """ALREADY_EXISTS. The request_id was used before with another body or another method.
     Metadata: `request_id`, `fields` (comma separated paths that differ).
@@ -200,7 +202,9 @@ ERROR_REASON_UNIMPLEMENTED: ErrorReason.ValueType  # 5
 ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 6
 """INVALID_ARGUMENT. The page token is broken or belongs to a list with other filters."""
 ERROR_REASON_CORRIDOR_NOT_FOUND: ErrorReason.ValueType  # 7
-"""NOT_FOUND. No corridor (Stripe account) of this name is configured. Metadata: `corridor`."""
+"""NOT_FOUND. No corridor (platform account at Stripe) of this name is configured. Metadata:
+`corridor`.
+"""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 8
 """ALREADY_EXISTS. The request_id was used before with another body or another method.
 Metadata: `request_id`, `fields` (comma separated paths that differ).

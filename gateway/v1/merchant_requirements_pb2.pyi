@@ -65,7 +65,7 @@ class Requirements(_message.Message):
 
     @_builtins.property
     def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___RequirementAlternative]:
-        """Other fields that settle fields that are due. Several may name the same originals; any one of
+        """Other fields that answer fields that are due. Several may name the same originals; any one of
         them is enough.
         """
 
@@ -95,7 +95,7 @@ Global___Requirements: _TypeAlias = Requirements  # noqa: Y015
 
 @_typing.final
 class RequirementAlternative(_message.Message):
-    """RequirementAlternative is another way to settle fields that are due."""
+    """RequirementAlternative is another way to answer fields that are due."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -103,7 +103,7 @@ class RequirementAlternative(_message.Message):
     ALTERNATIVE_FIELDS_DUE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def original_fields_due(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The due fields that are settled."""
+        """The due fields that are answered."""
 
     @_builtins.property
     def alternative_fields_due(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -148,15 +148,15 @@ class CreateMerchantRequest(_message.Message):
     BUSINESS_NAME_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The caller's id of this request. Required, 1 to 128 characters out of A-Z a-z 0-9 _ . : -, kept
-    for good. The same id with the same body gives the first answer again.
+    """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]. The same id
+    with the same body gives the first answer again.
     """
     merchant_id: _builtins.str
-    """The id the merchant shall have. Optional, 1 to 64 characters out of A-Z a-z 0-9 _ -; the gateway
-    makes one if it is empty. An id that is taken is refused with MERCHANT_EXISTS.
+    """The id the merchant shall have. Optional, 1 to 64 bytes of [A-Za-z0-9_-]; the gateway makes one
+    if it is empty. An id that is taken is refused with MERCHANT_EXISTS.
     """
     corridor: _builtins.str
-    """The corridor to create it in. Optional, at most 64 characters; the default corridor if empty."""
+    """The corridor to create it in. Optional, at most 64 bytes; the default corridor if empty."""
     connected_account_id: _builtins.str
     """A connected account that exists at Stripe and shall be attached; nothing is created then and
     the fields below must be empty. Optional, "acct_" and 1 to 58 letters or digits.
@@ -177,8 +177,8 @@ class CreateMerchantRequest(_message.Message):
     """Name that customers see. Optional, at most 256 bytes."""
     @_builtins.property
     def requested_capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Capabilities to ask for, in Stripe's words. 1 to 20 unless connected_account_id is given; each at
-        most 64 characters out of a-z 0-9 _.
+        """Capabilities to ask for, in Stripe's words. 1 to 20 unless connected_account_id is given; each
+        at most 64 bytes of [a-z0-9_].
         """
 
     @_builtins.property
@@ -241,9 +241,9 @@ class GetMerchantRequest(_message.Message):
     MERCHANT_ID_FIELD_NUMBER: _builtins.int
     CONNECTED_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     merchant_id: _builtins.str
-    """The id of the merchant. At most 64 characters."""
+    """The id of the merchant. At most 64 bytes."""
     connected_account_id: _builtins.str
-    """Its connected account at Stripe. At most 64 characters."""
+    """Its connected account at Stripe. At most 64 bytes."""
     def __init__(
         self,
         *,
@@ -295,7 +295,7 @@ class ListMerchantsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     corridor: _builtins.str
-    """Only merchants of this corridor. Optional, at most 64 characters."""
+    """Only merchants of this corridor. Optional, at most 64 bytes."""
     state: _merchant_pb2.MerchantState.ValueType
     """Only merchants in this state. Optional."""
     page_size: _builtins.int
@@ -355,7 +355,7 @@ class SyncMerchantRequest(_message.Message):
     MERCHANT_ID_FIELD_NUMBER: _builtins.int
     MAX_AGE_FIELD_NUMBER: _builtins.int
     merchant_id: _builtins.str
-    """The id of the merchant. Required, at most 64 characters."""
+    """The id of the merchant. Required, at most 64 bytes."""
     @_builtins.property
     def max_age(self) -> _duration_pb2.Duration:
         """A stored snapshot that is younger than this is answered without asking Stripe. Optional, 0 to
@@ -463,12 +463,11 @@ class CreateOnboardingLinkRequest(_message.Message):
     RETURN_URL_FIELD_NUMBER: _builtins.int
     CURRENTLY_DUE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The caller's id of this request. Required, 1 to 128 characters out of A-Z a-z 0-9 _ . : -, kept
-    for good. Repeating it within 23 hours gives the same address again; later it is refused with
-    ONBOARDING_LINK_EXPIRED.
+    """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]. Repeating it
+    within 23 hours gives the same address again; later it is refused with ONBOARDING_LINK_EXPIRED.
     """
     merchant_id: _builtins.str
-    """The id of the merchant. Required, at most 64 characters."""
+    """The id of the merchant. Required, at most 64 bytes."""
     kind: Global___OnboardingLinkKind.ValueType
     """What the page is for. Required."""
     refresh_url: _builtins.str
@@ -532,9 +531,9 @@ class GetTaxSettingsRequest(_message.Message):
     MERCHANT_ID_FIELD_NUMBER: _builtins.int
     CORRIDOR_FIELD_NUMBER: _builtins.int
     merchant_id: _builtins.str
-    """A merchant's connected account. At most 64 characters."""
+    """A merchant's connected account. At most 64 bytes."""
     corridor: _builtins.str
-    """The platform account of a corridor. At most 64 characters."""
+    """The platform account of a corridor. At most 64 bytes."""
     def __init__(
         self,
         *,
@@ -586,9 +585,9 @@ class ListTaxRegistrationsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     merchant_id: _builtins.str
-    """A merchant's connected account. At most 64 characters."""
+    """A merchant's connected account. At most 64 bytes."""
     corridor: _builtins.str
-    """The platform account of a corridor. At most 64 characters."""
+    """The platform account of a corridor. At most 64 bytes."""
     page_size: _builtins.int
     """Registrations per page: 0 means 50, more than 100 means 100. Negative is refused."""
     page_token: _builtins.str
@@ -650,11 +649,9 @@ class CreateTaxIdRequest(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The caller's id of this request. Required, 1 to 128 characters out of A-Z a-z 0-9 _ . : -, kept
-    for good.
-    """
+    """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     kind: _builtins.str
-    """Kind of number, in Stripe's words ("eu_vat"). Required, at most 64 characters out of a-z 0-9 _."""
+    """Kind of number, in Stripe's words ("eu_vat"). Required, at most 64 bytes of [a-z0-9_]."""
     value: _builtins.str
     """The number. Required, at most 128 bytes."""
     @_builtins.property
@@ -823,9 +820,7 @@ class DeleteTaxIdRequest(_message.Message):
     OWNER_FIELD_NUMBER: _builtins.int
     TAX_ID_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The caller's id of this request. Required, 1 to 128 characters out of A-Z a-z 0-9 _ . : -, kept
-    for good.
-    """
+    """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     tax_id_id: _builtins.str
     """Stripe's id of it. Required, "txi_" and 1 to 250 letters, digits or _."""
     @_builtins.property

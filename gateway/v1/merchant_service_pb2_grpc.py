@@ -110,7 +110,7 @@ class MerchantServiceServicer:
     def CreateMerchant(self, request, context):
         """CreateMerchant creates a connected account at Stripe, or attaches one that exists, and fetches
         its first snapshot. If Stripe's answer is lost it fails with UNAVAILABLE; the same request_id
-        settles it without a second account.
+        resolves it without a second account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,7 @@ class MerchantServiceStub:
     CreateMerchant: _grpc.UnaryUnaryMultiCallable[_merchant_service_pb2.CreateMerchantRequest, _merchant_service_pb2.CreateMerchantResponse]
     """CreateMerchant creates a connected account at Stripe, or attaches one that exists, and fetches
     its first snapshot. If Stripe's answer is lost it fails with UNAVAILABLE; the same request_id
-    settles it without a second account.
+    resolves it without a second account.
     """
     GetMerchant: _grpc.UnaryUnaryMultiCallable[_merchant_service_pb2.GetMerchantRequest, _merchant_service_pb2.GetMerchantResponse]
     """GetMerchant answers what the gateway has stored, without asking Stripe."""
@@ -85,7 +85,7 @@ class MerchantServiceAsyncStub(MerchantServiceStub):
     CreateMerchant: _aio.UnaryUnaryMultiCallable[_merchant_service_pb2.CreateMerchantRequest, _merchant_service_pb2.CreateMerchantResponse]  # type: ignore[assignment]
     """CreateMerchant creates a connected account at Stripe, or attaches one that exists, and fetches
     its first snapshot. If Stripe's answer is lost it fails with UNAVAILABLE; the same request_id
-    settles it without a second account.
+    resolves it without a second account.
     """
     GetMerchant: _aio.UnaryUnaryMultiCallable[_merchant_service_pb2.GetMerchantRequest, _merchant_service_pb2.GetMerchantResponse]  # type: ignore[assignment]
     """GetMerchant answers what the gateway has stored, without asking Stripe."""
@@ -131,7 +131,7 @@ class MerchantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_merchant_service_pb2.CreateMerchantResponse, _abc.Awaitable[_merchant_service_pb2.CreateMerchantResponse]]:
         """CreateMerchant creates a connected account at Stripe, or attaches one that exists, and fetches
         its first snapshot. If Stripe's answer is lost it fails with UNAVAILABLE; the same request_id
-        settles it without a second account.
+        resolves it without a second account.
         """
 
     @_abc_1.abstractmethod

@@ -350,7 +350,7 @@ class TaxIdCustomer(_message.Message):
     CORRIDOR_FIELD_NUMBER: _builtins.int
     MERCHANT_ID_FIELD_NUMBER: _builtins.int
     stripe_customer_id: _builtins.str
-    """Stripe's id of the customer ("cus_…"). Required, at most 255 characters."""
+    """Stripe's id of the customer ("cus_…"). Required, at most 255 bytes."""
     corridor: _builtins.str
     """The corridor whose platform account knows the customer. Required unless merchant_id is given."""
     merchant_id: _builtins.str

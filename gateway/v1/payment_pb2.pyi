@@ -123,7 +123,7 @@ class _CaptureMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Capture
     """The client captures with CapturePayment before `capture_before_time`."""
 
 class CaptureMethod(_CaptureMethod, metaclass=_CaptureMethodEnumTypeWrapper):
-    """CaptureMethod says when an authorised amount is taken."""
+    """CaptureMethod says when an authorised amount is captured."""
 
 CAPTURE_METHOD_UNSPECIFIED: CaptureMethod.ValueType  # 0
 """In requests the same as AUTOMATIC; never sent in answers."""
@@ -209,7 +209,7 @@ class _OperationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operati
     """Confirm the PaymentIntent of a declined attempt again."""
 
 class OperationKind(_OperationKind, metaclass=_OperationKindEnumTypeWrapper):
-    """OperationKind is what is asked of the outside world."""
+    """OperationKind is what is asked of Stripe or of compliance."""
 
 OPERATION_KIND_UNSPECIFIED: OperationKind.ValueType  # 0
 """Never sent."""
@@ -242,8 +242,8 @@ class _OperationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operat
     OPERATION_STATE_RUNNING: _OperationState.ValueType  # 2
     """A process holds its lease and may be asking right now."""
     OPERATION_STATE_UNKNOWN: _OperationState.ValueType  # 3
-    """Asked; whether it happened is not known. It is being found out; no other operation of the
-    payment starts before that.
+    """Asked; whether it happened is not known. The outcome is looked up, and no other operation of
+    the payment starts before it is known.
     """
     OPERATION_STATE_SUCCEEDED: _OperationState.ValueType  # 4
     """It happened."""
@@ -264,8 +264,8 @@ OPERATION_STATE_PENDING: OperationState.ValueType  # 1
 OPERATION_STATE_RUNNING: OperationState.ValueType  # 2
 """A process holds its lease and may be asking right now."""
 OPERATION_STATE_UNKNOWN: OperationState.ValueType  # 3
-"""Asked; whether it happened is not known. It is being found out; no other operation of the
-payment starts before that.
+"""Asked; whether it happened is not known. The outcome is looked up, and no other operation of
+the payment starts before it is known.
 """
 OPERATION_STATE_SUCCEEDED: OperationState.ValueType  # 4
 """It happened."""
@@ -350,8 +350,8 @@ class CorridorAlternative(_message.Message):
     named once.
     """
     destination_account_id: _builtins.str
-    """Connected account of that corridor that receives the money ("acct_…"). Required if the payment
-    has a destination_account_id, else refused.
+    """The connected account of that corridor that receives the money ("acct_…"). Required if the
+    payment has a destination_account_id, else refused.
     """
     @_builtins.property
     def payment_method(self) -> Global___PaymentMethod:
@@ -374,7 +374,9 @@ Global___CorridorAlternative: _TypeAlias = CorridorAlternative  # noqa: Y015
 
 @_typing.final
 class CorridorFailover(_message.Message):
-    """CorridorFailover is a corridor that a payment was not charged through."""
+    """CorridorFailover is one step of a failover: the payment left a corridor without being charged
+    there.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -390,7 +392,7 @@ class CorridorFailover(_message.Message):
     """
     @_builtins.property
     def failover_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was left."""
+        """When it left the corridor."""
 
     def __init__(
         self,
@@ -491,7 +493,9 @@ class DeclineRetry(_message.Message):
     """Attempts in all, the first one included: 2 to 10."""
     @_builtins.property
     def window(self) -> _duration_pb2.Duration:
-        """The last attempt begins at most so long after CreatePayment: 1 hour to 30 days. Required."""
+        """How long after CreatePayment the last attempt begins at the latest: 1 hour to 30 days.
+        Required.
+        """
 
     def __init__(
         self,
@@ -625,7 +629,7 @@ class QueuePosition(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     position: _builtins.int
-    """1 is next. 0 in streams and lists, where places are not counted."""
+    """1 is next. 0 in streams and lists, where it is not counted."""
     reason: _builtins.str
     """Why it waits: "corridor_unavailable", "compliance_unavailable", "queue_ahead"."""
     @_builtins.property
@@ -649,7 +653,7 @@ Global___QueuePosition: _TypeAlias = QueuePosition  # noqa: Y015
 
 @_typing.final
 class PaymentOperation(_message.Message):
-    """PaymentOperation is one thing asked of the outside world for a payment."""
+    """PaymentOperation is one thing asked of Stripe or of compliance for a payment."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -876,7 +880,7 @@ class Payment(_message.Message):
     capture_method: Global___CaptureMethod.ValueType
     """When the amount is captured."""
     off_session: _builtins.bool
-    """True when the customer was not there."""
+    """True when the customer was not present."""
     return_url: _builtins.str
     """Where the customer comes back after 3-D Secure. May be empty."""
     unavailable_policy: Global___UnavailablePolicy.ValueType
@@ -886,10 +890,12 @@ class Payment(_message.Message):
     statement_descriptor_suffix: _builtins.str
     """End of the text on the customer's statement."""
     destination_account_id: _builtins.str
-    """Connected account that receives the money. May be empty."""
+    """The connected account that receives the money: the destination of a destination charge. May be
+    empty.
+    """
     corridor: _builtins.str
-    """The corridor (Stripe account) that is used. A failover changes it, and with it what is charged
-    and who receives the money.
+    """The corridor (platform account at Stripe) that is used. A failover changes it, and with it what
+    is charged and who receives the money.
     """
     payment_intent_id: _builtins.str
     """Stripe's PaymentIntent id. Empty until known."""
@@ -929,7 +935,7 @@ class Payment(_message.Message):
 
     @_builtins.property
     def fee(self) -> _money_pb2.Money:
-        """Stripe's fee. Not set until Stripe tells it (with the charge's balance transaction)."""
+        """Stripe's fee. Not set until known: it comes with the charge's balance transaction."""
 
     @_builtins.property
     def payment_method(self) -> Global___PaymentMethod:
@@ -971,7 +977,7 @@ class Payment(_message.Message):
 
     @_builtins.property
     def capture_before_time(self) -> _timestamp_pb2.Timestamp:
-        """Until when an AUTHORIZED payment can be captured (the network's deadline)."""
+        """Until when an AUTHORIZED payment can be captured: the network's deadline."""
 
     @_builtins.property
     def booking(self) -> Global___Booking:
@@ -981,7 +987,7 @@ class Payment(_message.Message):
 
     @_builtins.property
     def operations(self) -> _containers.RepeatedCompositeFieldContainer[Global___PaymentOperation]:
-        """What was asked of the outside world, in order, at most 100. Set as `booking` is."""
+        """What was asked of Stripe and of compliance, in order, at most 100. Set as `booking` is."""
 
     @_builtins.property
     def refunds(self) -> _containers.RepeatedCompositeFieldContainer[_refund_pb2.Refund]:
@@ -1003,7 +1009,7 @@ class Payment(_message.Message):
 
     @_builtins.property
     def failovers(self) -> _containers.RepeatedCompositeFieldContainer[Global___CorridorFailover]:
-        """The corridors that it was not charged through, in order, at most 16. Nothing was charged there."""
+        """The corridors that it left without being charged there, in order, at most 16."""
 
     @_builtins.property
     def decline_retry(self) -> Global___DeclineRetry:

@@ -79,7 +79,7 @@ class CreatePaymentRequest(_message.Message):
     capture_method: _payment_pb2.CaptureMethod.ValueType
     """When to capture. Optional, AUTOMATIC if unspecified."""
     off_session: _builtins.bool
-    """True when the customer is not there to act; 3-D Secure then counts as a decline."""
+    """True when the customer is not present to act; 3-D Secure then counts as a decline."""
     return_url: _builtins.str
     """Where the customer comes back after 3-D Secure: an http or https URL of at most 2,048 bytes.
     Optional; without it `next_action` carries a client_secret. Refused with `off_session`.
@@ -93,14 +93,16 @@ class CreatePaymentRequest(_message.Message):
     letter, without < > \\ ' " *. Optional.
     """
     destination_account_id: _builtins.str
-    """Connected account that receives the money ("acct_…"). Optional."""
+    """The connected account that receives the money ("acct_…"), which makes it a destination charge.
+    Optional.
+    """
     corridor: _builtins.str
-    """The corridor (Stripe account) to use, 1 to 64 bytes of [a-z0-9_-]. Optional, the default
-    corridor if empty. Refused if operators do not let it charge this currency or country.
+    """The corridor (platform account at Stripe) to use, 1 to 64 bytes of [a-z0-9_-]. Optional, the
+    default corridor if empty. Refused if operators do not let it charge this currency or country.
     """
     billing_country_code: _builtins.str
-    """ISO 3166-1 alpha-2 code in upper case of the billing address; compliance is told, and corridors
-    may be limited to countries. Optional.
+    """ISO 3166-1 alpha-2 code in upper case of the billing address; compliance decides on it, and
+    corridors may be limited to countries. Optional.
     """
     stay_in_corridor: _builtins.bool
     """True when the payment must not be charged through another corridor. Optional; refused with
@@ -569,9 +571,9 @@ class WatchPaymentsRequest(_message.Message):
     after_sequence: _builtins.int
     """Only changes after this sequence: 0 for all of them, or the last one that was handled."""
     merchant_id: _builtins.str
-    """Only this merchant's, at most 64 bytes. Optional; sequences then have holes."""
+    """Only this merchant's, at most 64 bytes. Optional; sequences then have gaps."""
     payment_id: _builtins.str
-    """Only this payment's. Optional; sequences then have holes."""
+    """Only this payment's. Optional; sequences then have gaps."""
     def __init__(
         self,
         *,
@@ -599,7 +601,7 @@ class WatchPaymentsResponse(_message.Message):
     PAYMENT_FIELD_NUMBER: _builtins.int
     RECORD_TIME_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Place of the change in the stream: 1, 2, 3 and so on without holes."""
+    """Position of the change in the stream: 1, 2, 3 and so on without gaps."""
     transition: _builtins.str
     """What happened, for example "authorization_started", as docs/gateway.md names transitions."""
     previous_state: _payment_pb2.PaymentState.ValueType

@@ -27,10 +27,10 @@ if _version_not_supported:
 
 class PaymentServiceStub:
     """PaymentService takes payments. For one request_id there is never more than one charge. Every
-    mutation answers with the payment as it stands when the outside world has answered or the
-    call's deadline is near; what is not decided by then goes on without the caller, and
-    GetPayment and WatchPayments show how it ends. A refusal of the bank or of compliance is an
-    answer (a state), not an error.
+    mutation answers with the payment as it stands when Stripe and compliance have answered or the
+    call's deadline is near; what is not decided by then goes on without the caller, and GetPayment
+    and WatchPayments show how it ends. A refusal of the bank or of compliance is an answer (a
+    state), not an error.
     """
 
     def __init__(self, channel):
@@ -83,10 +83,10 @@ class PaymentServiceStub:
 
 class PaymentServiceServicer:
     """PaymentService takes payments. For one request_id there is never more than one charge. Every
-    mutation answers with the payment as it stands when the outside world has answered or the
-    call's deadline is near; what is not decided by then goes on without the caller, and
-    GetPayment and WatchPayments show how it ends. A refusal of the bank or of compliance is an
-    answer (a state), not an error.
+    mutation answers with the payment as it stands when Stripe and compliance have answered or the
+    call's deadline is near; what is not decided by then goes on without the caller, and GetPayment
+    and WatchPayments show how it ends. A refusal of the bank or of compliance is an answer (a
+    state), not an error.
     """
 
     def CreatePayment(self, request, context):
@@ -97,19 +97,19 @@ class PaymentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ConfirmPayment(self, request, context):
-        """ConfirmPayment goes on with a payment in PAYMENT_STATE_REQUIRES_ACTION after the customer
-        has acted. If the customer has not, the payment stays in that state; if it has gone on by
-        itself already, it is answered as it stands. An off-session payment that was declined because
-        it needed the customer (`decline.authentication_required`) is tried again with the customer
-        there: it goes to PAYMENT_STATE_REQUIRES_ACTION with a `next_action`, or through at once.
+        """ConfirmPayment goes on with a payment in PAYMENT_STATE_REQUIRES_ACTION after the customer has
+        acted. If the customer has not, the payment stays in that state; if it has gone on by itself
+        already, it is answered as it stands. An off-session payment that was declined because it
+        needed the customer (`decline.authentication_required`) is tried again with the customer
+        present: it goes to PAYMENT_STATE_REQUIRES_ACTION with a `next_action`, or through at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CapturePayment(self, request, context):
-        """CapturePayment takes the money of a payment in PAYMENT_STATE_AUTHORIZED, wholly or in part;
-        the rest is released. It can be done once.
+        """CapturePayment captures a payment in PAYMENT_STATE_AUTHORIZED, wholly or in part; the rest is
+        released. It can be done once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -205,10 +205,10 @@ def add_PaymentServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class PaymentService:
     """PaymentService takes payments. For one request_id there is never more than one charge. Every
-    mutation answers with the payment as it stands when the outside world has answered or the
-    call's deadline is near; what is not decided by then goes on without the caller, and
-    GetPayment and WatchPayments show how it ends. A refusal of the bank or of compliance is an
-    answer (a state), not an error.
+    mutation answers with the payment as it stands when Stripe and compliance have answered or the
+    call's deadline is near; what is not decided by then goes on without the caller, and GetPayment
+    and WatchPayments show how it ends. A refusal of the bank or of compliance is an answer (a
+    state), not an error.
     """
 
     @staticmethod

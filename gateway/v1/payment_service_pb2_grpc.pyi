@@ -28,10 +28,10 @@ GRPC_VERSION: str
 
 class PaymentServiceStub:
     """PaymentService takes payments. For one request_id there is never more than one charge. Every
-    mutation answers with the payment as it stands when the outside world has answered or the
-    call's deadline is near; what is not decided by then goes on without the caller, and
-    GetPayment and WatchPayments show how it ends. A refusal of the bank or of compliance is an
-    answer (a state), not an error.
+    mutation answers with the payment as it stands when Stripe and compliance have answered or the
+    call's deadline is near; what is not decided by then goes on without the caller, and GetPayment
+    and WatchPayments show how it ends. A refusal of the bank or of compliance is an answer (a
+    state), not an error.
     """
 
     @_typing.overload
@@ -41,15 +41,15 @@ class PaymentServiceStub:
     CreatePayment: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.CreatePaymentRequest, _payment_service_pb2.CreatePaymentResponse]
     """CreatePayment checks a payment with compliance and charges it at Stripe."""
     ConfirmPayment: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.ConfirmPaymentRequest, _payment_service_pb2.ConfirmPaymentResponse]
-    """ConfirmPayment goes on with a payment in PAYMENT_STATE_REQUIRES_ACTION after the customer
-    has acted. If the customer has not, the payment stays in that state; if it has gone on by
-    itself already, it is answered as it stands. An off-session payment that was declined because
-    it needed the customer (`decline.authentication_required`) is tried again with the customer
-    there: it goes to PAYMENT_STATE_REQUIRES_ACTION with a `next_action`, or through at once.
+    """ConfirmPayment goes on with a payment in PAYMENT_STATE_REQUIRES_ACTION after the customer has
+    acted. If the customer has not, the payment stays in that state; if it has gone on by itself
+    already, it is answered as it stands. An off-session payment that was declined because it
+    needed the customer (`decline.authentication_required`) is tried again with the customer
+    present: it goes to PAYMENT_STATE_REQUIRES_ACTION with a `next_action`, or through at once.
     """
     CapturePayment: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.CapturePaymentRequest, _payment_service_pb2.CapturePaymentResponse]
-    """CapturePayment takes the money of a payment in PAYMENT_STATE_AUTHORIZED, wholly or in part;
-    the rest is released. It can be done once.
+    """CapturePayment captures a payment in PAYMENT_STATE_AUTHORIZED, wholly or in part; the rest is
+    released. It can be done once.
     """
     CancelPayment: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.CancelPaymentRequest, _payment_service_pb2.CancelPaymentResponse]
     """CancelPayment ends a payment that is QUEUED, IN_REVIEW, RETRY_SCHEDULED, REQUIRES_ACTION or
@@ -69,25 +69,25 @@ class PaymentServiceStub:
 @_typing.type_check_only
 class PaymentServiceAsyncStub(PaymentServiceStub):
     """PaymentService takes payments. For one request_id there is never more than one charge. Every
-    mutation answers with the payment as it stands when the outside world has answered or the
-    call's deadline is near; what is not decided by then goes on without the caller, and
-    GetPayment and WatchPayments show how it ends. A refusal of the bank or of compliance is an
-    answer (a state), not an error.
+    mutation answers with the payment as it stands when Stripe and compliance have answered or the
+    call's deadline is near; what is not decided by then goes on without the caller, and GetPayment
+    and WatchPayments show how it ends. A refusal of the bank or of compliance is an answer (a
+    state), not an error.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreatePayment: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.CreatePaymentRequest, _payment_service_pb2.CreatePaymentResponse]  # type: ignore[assignment]
     """CreatePayment checks a payment with compliance and charges it at Stripe."""
     ConfirmPayment: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.ConfirmPaymentRequest, _payment_service_pb2.ConfirmPaymentResponse]  # type: ignore[assignment]
-    """ConfirmPayment goes on with a payment in PAYMENT_STATE_REQUIRES_ACTION after the customer
-    has acted. If the customer has not, the payment stays in that state; if it has gone on by
-    itself already, it is answered as it stands. An off-session payment that was declined because
-    it needed the customer (`decline.authentication_required`) is tried again with the customer
-    there: it goes to PAYMENT_STATE_REQUIRES_ACTION with a `next_action`, or through at once.
+    """ConfirmPayment goes on with a payment in PAYMENT_STATE_REQUIRES_ACTION after the customer has
+    acted. If the customer has not, the payment stays in that state; if it has gone on by itself
+    already, it is answered as it stands. An off-session payment that was declined because it
+    needed the customer (`decline.authentication_required`) is tried again with the customer
+    present: it goes to PAYMENT_STATE_REQUIRES_ACTION with a `next_action`, or through at once.
     """
     CapturePayment: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.CapturePaymentRequest, _payment_service_pb2.CapturePaymentResponse]  # type: ignore[assignment]
-    """CapturePayment takes the money of a payment in PAYMENT_STATE_AUTHORIZED, wholly or in part;
-    the rest is released. It can be done once.
+    """CapturePayment captures a payment in PAYMENT_STATE_AUTHORIZED, wholly or in part; the rest is
+    released. It can be done once.
     """
     CancelPayment: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.CancelPaymentRequest, _payment_service_pb2.CancelPaymentResponse]  # type: ignore[assignment]
     """CancelPayment ends a payment that is QUEUED, IN_REVIEW, RETRY_SCHEDULED, REQUIRES_ACTION or
@@ -106,10 +106,10 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
 
 class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
     """PaymentService takes payments. For one request_id there is never more than one charge. Every
-    mutation answers with the payment as it stands when the outside world has answered or the
-    call's deadline is near; what is not decided by then goes on without the caller, and
-    GetPayment and WatchPayments show how it ends. A refusal of the bank or of compliance is an
-    answer (a state), not an error.
+    mutation answers with the payment as it stands when Stripe and compliance have answered or the
+    call's deadline is near; what is not decided by then goes on without the caller, and GetPayment
+    and WatchPayments show how it ends. A refusal of the bank or of compliance is an answer (a
+    state), not an error.
     """
 
     @_abc_1.abstractmethod
@@ -126,11 +126,11 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payment_service_pb2.ConfirmPaymentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_payment_service_pb2.ConfirmPaymentResponse, _abc.Awaitable[_payment_service_pb2.ConfirmPaymentResponse]]:
-        """ConfirmPayment goes on with a payment in PAYMENT_STATE_REQUIRES_ACTION after the customer
-        has acted. If the customer has not, the payment stays in that state; if it has gone on by
-        itself already, it is answered as it stands. An off-session payment that was declined because
-        it needed the customer (`decline.authentication_required`) is tried again with the customer
-        there: it goes to PAYMENT_STATE_REQUIRES_ACTION with a `next_action`, or through at once.
+        """ConfirmPayment goes on with a payment in PAYMENT_STATE_REQUIRES_ACTION after the customer has
+        acted. If the customer has not, the payment stays in that state; if it has gone on by itself
+        already, it is answered as it stands. An off-session payment that was declined because it
+        needed the customer (`decline.authentication_required`) is tried again with the customer
+        present: it goes to PAYMENT_STATE_REQUIRES_ACTION with a `next_action`, or through at once.
         """
 
     @_abc_1.abstractmethod
@@ -139,8 +139,8 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payment_service_pb2.CapturePaymentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_payment_service_pb2.CapturePaymentResponse, _abc.Awaitable[_payment_service_pb2.CapturePaymentResponse]]:
-        """CapturePayment takes the money of a payment in PAYMENT_STATE_AUTHORIZED, wholly or in part;
-        the rest is released. It can be done once.
+        """CapturePayment captures a payment in PAYMENT_STATE_AUTHORIZED, wholly or in part; the rest is
+        released. It can be done once.
         """
 
     @_abc_1.abstractmethod

@@ -96,8 +96,8 @@ class PayoutServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPayoutTransactions(self, request, context):
-        """ListPayoutTransactions lists what a payout contains; the nets add up to its amount. Stripe tells
-        it of payouts that its schedule made: for others the list is empty.
+        """ListPayoutTransactions lists what a payout contains; the nets add up to its amount. Stripe
+        lists it for payouts of its own schedule only: for others the list is empty.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,8 +44,8 @@ class PayoutServiceStub:
     ListPayouts: _grpc.UnaryUnaryMultiCallable[_payout_service_pb2.ListPayoutsRequest, _payout_service_pb2.ListPayoutsResponse]
     """ListPayouts lists payouts, newest first."""
     ListPayoutTransactions: _grpc.UnaryUnaryMultiCallable[_payout_service_pb2.ListPayoutTransactionsRequest, _payout_service_pb2.ListPayoutTransactionsResponse]
-    """ListPayoutTransactions lists what a payout contains; the nets add up to its amount. Stripe tells
-    it of payouts that its schedule made: for others the list is empty.
+    """ListPayoutTransactions lists what a payout contains; the nets add up to its amount. Stripe
+    lists it for payouts of its own schedule only: for others the list is empty.
     """
 
 @_typing.type_check_only
@@ -64,8 +64,8 @@ class PayoutServiceAsyncStub(PayoutServiceStub):
     ListPayouts: _aio.UnaryUnaryMultiCallable[_payout_service_pb2.ListPayoutsRequest, _payout_service_pb2.ListPayoutsResponse]  # type: ignore[assignment]
     """ListPayouts lists payouts, newest first."""
     ListPayoutTransactions: _aio.UnaryUnaryMultiCallable[_payout_service_pb2.ListPayoutTransactionsRequest, _payout_service_pb2.ListPayoutTransactionsResponse]  # type: ignore[assignment]
-    """ListPayoutTransactions lists what a payout contains; the nets add up to its amount. Stripe tells
-    it of payouts that its schedule made: for others the list is empty.
+    """ListPayoutTransactions lists what a payout contains; the nets add up to its amount. Stripe
+    lists it for payouts of its own schedule only: for others the list is empty.
     """
 
 class PayoutServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -111,8 +111,8 @@ class PayoutServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payout_service_pb2.ListPayoutTransactionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_payout_service_pb2.ListPayoutTransactionsResponse, _abc.Awaitable[_payout_service_pb2.ListPayoutTransactionsResponse]]:
-        """ListPayoutTransactions lists what a payout contains; the nets add up to its amount. Stripe tells
-        it of payouts that its schedule made: for others the list is empty.
+        """ListPayoutTransactions lists what a payout contains; the nets add up to its amount. Stripe
+        lists it for payouts of its own schedule only: for others the list is empty.
         """
 
 def add_PayoutServiceServicer_to_server(servicer: PayoutServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

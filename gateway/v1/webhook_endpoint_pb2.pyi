@@ -207,7 +207,7 @@ class WebhookDelivery(_message.Message):
     webhook_id: _builtins.str
     """The header webhook-id, the same for each attempt and replay, for example "evt_42"."""
     sequence: _builtins.int
-    """The change's place in the stream of WatchPayments."""
+    """The change's position in the stream of WatchPayments."""
     payment_id: _builtins.str
     """The payment that changed."""
     state: Global___WebhookDeliveryState.ValueType

@@ -473,7 +473,7 @@ Global___ReplayWebhookDeliveryRequest: _TypeAlias = ReplayWebhookDeliveryRequest
 
 @_typing.final
 class ReplayWebhookDeliveryResponse(_message.Message):
-    """ReplayWebhookDeliveryResponse says that the delivery waits again."""
+    """ReplayWebhookDeliveryResponse says that the delivery is pending again."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -177,7 +177,7 @@ class Account(_message.Message):
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was made."""
+        """When it was created."""
 
     @_builtins.property
     def close_time(self) -> _timestamp_pb2.Timestamp:
@@ -236,7 +236,9 @@ class AccountInput(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Path-like name: segments of [A-Za-z0-9_.:-] parted by "/", 1 to 256 bytes, at most 16 segments. Required."""
+    """Path-like name: segments of [A-Za-z0-9_.:-] separated by "/", 1 to 256 bytes, at most 16 segments.
+    Required.
+    """
     currency_code: _builtins.str
     """ISO 4217 code. Required."""
     normal_balance: Global___NormalBalance.ValueType
@@ -302,14 +304,14 @@ Global___CreateAccountRequest: _TypeAlias = CreateAccountRequest  # noqa: Y015
 
 @_typing.final
 class CreateAccountResponse(_message.Message):
-    """The account made, or the one this request_id made before."""
+    """The account created, or the one this request_id created before."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCOUNT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def account(self) -> Global___Account:
-        """The account as it was when made: open."""
+        """The account as it was when created: open."""
 
     def __init__(
         self,
@@ -362,14 +364,14 @@ Global___BatchCreateAccountsRequest: _TypeAlias = BatchCreateAccountsRequest  # 
 
 @_typing.final
 class BatchCreateAccountsResponse(_message.Message):
-    """The accounts made, or those this request_id made before."""
+    """The accounts created, or those this request_id created before."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCOUNTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Account]:
-        """The accounts in the order of the request, as they were when made."""
+        """The accounts in the order of the request, as they were when created."""
 
     def __init__(
         self,

@@ -104,7 +104,7 @@ class Hold(_message.Message):
     """What is still held, in minor units of the account's currency."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it lapses; unset if never."""
+        """When it expires; unset if never."""
 
     def __init__(
         self,
@@ -137,8 +137,8 @@ class AsOf(_message.Message):
     """After this transaction, which must exist; 0 is the empty ledger."""
     @_builtins.property
     def record_time(self) -> _timestamp_pb2.Timestamp:
-        """After everything recorded up to and including this moment, with every hold lapsed that expired by
-        then. Not in the future.
+        """After everything recorded up to and including this moment, with every hold released that expired by then.
+        Not in the future.
         """
 
     @_builtins.property

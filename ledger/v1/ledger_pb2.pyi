@@ -65,7 +65,7 @@ class Ledger(_message.Message):
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When the ledger was made."""
+        """When the ledger was created."""
 
     @_builtins.property
     def last_record_time(self) -> _timestamp_pb2.Timestamp:
@@ -147,14 +147,14 @@ Global___CreateLedgerRequest: _TypeAlias = CreateLedgerRequest  # noqa: Y015
 
 @_typing.final
 class CreateLedgerResponse(_message.Message):
-    """The ledger made, or the one this request_id made before."""
+    """The ledger created, or the one this request_id created before."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LEDGER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def ledger(self) -> Global___Ledger:
-        """The ledger as it was when made: without transactions."""
+        """The ledger as it was when created: without transactions."""
 
     def __init__(
         self,

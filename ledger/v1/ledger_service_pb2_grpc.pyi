@@ -42,15 +42,15 @@ class LedgerServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> LedgerServiceAsyncStub: ...
     CreateLedger: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.CreateLedgerRequest, _ledger_pb2.CreateLedgerResponse]
-    """Makes a ledger."""
+    """Creates a ledger."""
     GetLedger: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetLedgerRequest, _ledger_pb2.GetLedgerResponse]
     """Reads one ledger with its present head."""
     ListLedgers: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListLedgersRequest, _ledger_pb2.ListLedgersResponse]
     """Lists ledgers by name."""
     CreateAccount: _grpc.UnaryUnaryMultiCallable[_account_pb2.CreateAccountRequest, _account_pb2.CreateAccountResponse]
-    """Makes an account."""
+    """Creates an account."""
     BatchCreateAccounts: _grpc.UnaryUnaryMultiCallable[_account_pb2.BatchCreateAccountsRequest, _account_pb2.BatchCreateAccountsResponse]
-    """Makes up to 1,000 accounts, all or none."""
+    """Creates up to 1,000 accounts, all or none."""
     GetAccount: _grpc.UnaryUnaryMultiCallable[_account_pb2.GetAccountRequest, _account_pb2.GetAccountResponse]
     """Reads one account with its present balance."""
     ListAccounts: _grpc.UnaryUnaryMultiCallable[_account_pb2.ListAccountsRequest, _account_pb2.ListAccountsResponse]
@@ -68,7 +68,7 @@ class LedgerServiceStub:
     ReverseTransaction: _grpc.UnaryUnaryMultiCallable[_transaction_mutations_pb2.ReverseTransactionRequest, _transaction_mutations_pb2.ReverseTransactionResponse]
     """Posts the opposite of an earlier transaction, in whole or part."""
     GetTransaction: _grpc.UnaryUnaryMultiCallable[_transaction_reads_pb2.GetTransactionRequest, _transaction_reads_pb2.GetTransactionResponse]
-    """Reads one transaction and what became of it."""
+    """Reads one transaction and its standing."""
     ListTransactions: _grpc.UnaryUnaryMultiCallable[_transaction_reads_pb2.ListTransactionsRequest, _transaction_reads_pb2.ListTransactionsResponse]
     """Lists transactions by sequence."""
     ListEntries: _grpc.UnaryUnaryMultiCallable[_entry_pb2.ListEntriesRequest, _entry_pb2.ListEntriesResponse]
@@ -89,15 +89,15 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateLedger: _aio.UnaryUnaryMultiCallable[_ledger_pb2.CreateLedgerRequest, _ledger_pb2.CreateLedgerResponse]  # type: ignore[assignment]
-    """Makes a ledger."""
+    """Creates a ledger."""
     GetLedger: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetLedgerRequest, _ledger_pb2.GetLedgerResponse]  # type: ignore[assignment]
     """Reads one ledger with its present head."""
     ListLedgers: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListLedgersRequest, _ledger_pb2.ListLedgersResponse]  # type: ignore[assignment]
     """Lists ledgers by name."""
     CreateAccount: _aio.UnaryUnaryMultiCallable[_account_pb2.CreateAccountRequest, _account_pb2.CreateAccountResponse]  # type: ignore[assignment]
-    """Makes an account."""
+    """Creates an account."""
     BatchCreateAccounts: _aio.UnaryUnaryMultiCallable[_account_pb2.BatchCreateAccountsRequest, _account_pb2.BatchCreateAccountsResponse]  # type: ignore[assignment]
-    """Makes up to 1,000 accounts, all or none."""
+    """Creates up to 1,000 accounts, all or none."""
     GetAccount: _aio.UnaryUnaryMultiCallable[_account_pb2.GetAccountRequest, _account_pb2.GetAccountResponse]  # type: ignore[assignment]
     """Reads one account with its present balance."""
     ListAccounts: _aio.UnaryUnaryMultiCallable[_account_pb2.ListAccountsRequest, _account_pb2.ListAccountsResponse]  # type: ignore[assignment]
@@ -115,7 +115,7 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     ReverseTransaction: _aio.UnaryUnaryMultiCallable[_transaction_mutations_pb2.ReverseTransactionRequest, _transaction_mutations_pb2.ReverseTransactionResponse]  # type: ignore[assignment]
     """Posts the opposite of an earlier transaction, in whole or part."""
     GetTransaction: _aio.UnaryUnaryMultiCallable[_transaction_reads_pb2.GetTransactionRequest, _transaction_reads_pb2.GetTransactionResponse]  # type: ignore[assignment]
-    """Reads one transaction and what became of it."""
+    """Reads one transaction and its standing."""
     ListTransactions: _aio.UnaryUnaryMultiCallable[_transaction_reads_pb2.ListTransactionsRequest, _transaction_reads_pb2.ListTransactionsResponse]  # type: ignore[assignment]
     """Lists transactions by sequence."""
     ListEntries: _aio.UnaryUnaryMultiCallable[_entry_pb2.ListEntriesRequest, _entry_pb2.ListEntriesResponse]  # type: ignore[assignment]
@@ -139,7 +139,7 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_pb2.CreateLedgerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.CreateLedgerResponse, _abc.Awaitable[_ledger_pb2.CreateLedgerResponse]]:
-        """Makes a ledger."""
+        """Creates a ledger."""
 
     @_abc_1.abstractmethod
     def GetLedger(
@@ -163,7 +163,7 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_pb2.CreateAccountRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_pb2.CreateAccountResponse, _abc.Awaitable[_account_pb2.CreateAccountResponse]]:
-        """Makes an account."""
+        """Creates an account."""
 
     @_abc_1.abstractmethod
     def BatchCreateAccounts(
@@ -171,7 +171,7 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_pb2.BatchCreateAccountsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_pb2.BatchCreateAccountsResponse, _abc.Awaitable[_account_pb2.BatchCreateAccountsResponse]]:
-        """Makes up to 1,000 accounts, all or none."""
+        """Creates up to 1,000 accounts, all or none."""
 
     @_abc_1.abstractmethod
     def GetAccount(
@@ -243,7 +243,7 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transaction_reads_pb2.GetTransactionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_reads_pb2.GetTransactionResponse, _abc.Awaitable[_transaction_reads_pb2.GetTransactionResponse]]:
-        """Reads one transaction and what became of it."""
+        """Reads one transaction and its standing."""
 
     @_abc_1.abstractmethod
     def ListTransactions(

@@ -81,7 +81,7 @@ Global___CreateTransactionRequest: _TypeAlias = CreateTransactionRequest  # noqa
 
 @_typing.final
 class CreateTransactionResponse(_message.Message):
-    """The transaction made, or the one this request_id made before."""
+    """The transaction recorded, or the one this request_id recorded before."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -139,7 +139,7 @@ Global___PostTransactionRequest: _TypeAlias = PostTransactionRequest  # noqa: Y0
 
 @_typing.final
 class PostTransactionResponse(_message.Message):
-    """The post made, or the one this request_id made before."""
+    """The post recorded, or the one this request_id recorded before."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -197,7 +197,7 @@ Global___VoidTransactionRequest: _TypeAlias = VoidTransactionRequest  # noqa: Y0
 
 @_typing.final
 class VoidTransactionResponse(_message.Message):
-    """The void made, or the one this request_id made before."""
+    """The void recorded, or the one this request_id recorded before."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -255,7 +255,7 @@ Global___ReverseTransactionRequest: _TypeAlias = ReverseTransactionRequest  # no
 
 @_typing.final
 class ReverseTransactionResponse(_message.Message):
-    """The reversal made, or the one this request_id made before."""
+    """The reversal recorded, or the one this request_id recorded before."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

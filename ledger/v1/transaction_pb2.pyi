@@ -230,7 +230,7 @@ class Transaction(_message.Message):
     ledger: _builtins.str
     """The ledger's name."""
     sequence: _builtins.int
-    """Its place in the ledger's log, from 1, without gaps, in commit order."""
+    """Its position in the ledger's log, from 1, without gaps, in commit order."""
     request_id: _builtins.str
     """The request_id that made it; empty for expiries and for batch items without their own."""
     kind: Global___TransactionKind.ValueType
@@ -257,7 +257,7 @@ class Transaction(_message.Message):
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """For a pending one: when its hold lapses; unset if never."""
+        """For a pending one: when its hold expires; unset if never."""
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -407,7 +407,7 @@ class TransactionInput(_message.Message):
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """Only with pending: when the hold lapses by itself. Must lie in the future. Optional."""
+        """Only with pending: when the hold expires by itself. Must lie in the future. Optional."""
 
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp:
