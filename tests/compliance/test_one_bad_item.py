@@ -37,7 +37,7 @@ def failed(items: str, failure: str) -> float:
 
 def record(name: str, **more: object) -> str:
     """What the table wants of a record, whatever else is in it."""
-    columns = ("kind", "request_id", "reference_id", "merchant_subject_id", "verdict")
+    columns = ("kind", "request_id", "reference_id", "merchant_id", "verdict")
     fields = dict.fromkeys(columns, name) | {"decision_id": name, "record_time_us": 1}
     return json.dumps(fields | more)
 
