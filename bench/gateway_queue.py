@@ -49,15 +49,15 @@ _COPY_PAYMENT = """
     WHERE payment.id = %(id)s
 """
 _COPY_OPERATION = """
-    INSERT INTO payment_operation OVERRIDING USER VALUE
+    INSERT INTO operation OVERRIDING USER VALUE
     SELECT copy.*
-    FROM payment_operation AS operation
+    FROM operation
     CROSS JOIN generate_series(1, %(copies)s) AS number
     CROSS JOIN LATERAL jsonb_populate_record(operation, jsonb_build_object(
         'id', left(operation.id, -7) || lpad(number::text, 7, 'Z'),
-        'payment_id', left(operation.payment_id, -7) || lpad(number::text, 7, 'Z')
+        'subject_id', left(operation.subject_id, -7) || lpad(number::text, 7, 'Z')
     )) AS copy
-    WHERE operation.payment_id = %(id)s
+    WHERE operation.subject_id = %(id)s
     ORDER BY number
 """
 
@@ -124,7 +124,7 @@ def _fill(url: str, payment_id: str, copies: int) -> None:
         connection.execute(_COPY_PAYMENT, parameters)
         connection.execute(_COPY_OPERATION, parameters)
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("VACUUM ANALYZE payment, payment_operation")
+        connection.execute("VACUUM ANALYZE payment, operation")
 
 
 async def _times(engine: RunningEngine) -> tuple[float, float]:

@@ -21,16 +21,15 @@ from gateway.merchants.requests import RequestBook
 from gateway.merchants.service import MerchantServicer
 from gateway.merchants.store import CHANNEL as MERCHANT_CHANNEL
 from gateway.merchants.stripe_events import MerchantEvents
-from gateway.operations.store import CHANNEL as BACK_OFFICE_CHANNEL
+from gateway.operations.store import CHANNEL as OPERATION_CHANNEL
 from gateway.parts import DATABASE_ROLE, Parts, open_parts
 from gateway.payments.api.reading import PaymentReader
 from gateway.payments.api.service import PaymentServicer
 from gateway.payments.commands import Payments
 from gateway.payments.deadlines import Deadlines
 from gateway.payments.queue import PaymentQueue
-from gateway.payments.running import OperationWorker
 from gateway.payments.store.events import Numbering
-from gateway.payments.store.schema import EVENT_CHANNEL, OPERATION_CHANNEL
+from gateway.payments.store.schema import EVENT_CHANNEL
 from gateway.payments.waiting import Patience
 from gateway.posting import dispatch_tasks, sending, webhook_endpoint_servicer
 from gateway.stripe_client.service import CorridorServicer
@@ -99,8 +98,7 @@ async def open_service(
             dependencies={"database": lambda: ping(parts.engine)},
             http_routes=_routes(parts),
         )
-        stack.push_async_callback(parts.executor.drain, settings.drain_seconds)
-        stack.push_async_callback(parts.back_office.runner.drain, settings.drain_seconds)
+        stack.push_async_callback(parts.runner.drain, settings.drain_seconds)
         feed = run_rounds("feed", parts.feed.round, parts.event_notifier, WORK_POLL_SECONDS)
         work = [parts.stripe.modes.run(), parts.stripe.breakers.run(), _listener(parts).run(), feed]
         if Role.WORKER in settings.active_roles:
@@ -124,8 +122,9 @@ def _services(parts: Parts) -> list[RegisteredService]:
     """The gRPC services of a process. Every role has them: the load balancer decides."""
     payments = Payments(
         parts.engine,
-        parts.executor,
-        parts.steps,
+        parts.runner,
+        parts.writer,
+        parts.dependencies,
         Patience(
             parts.engine,
             parts.notifiers,
@@ -233,7 +232,6 @@ def _listener(parts: Parts) -> Listener:
         WEBHOOK_CHANNEL: parts.webhook_notifier,
         BOOKING_CHANNEL: parts.booking_notifier,
         DELIVERY_CHANNEL: parts.delivery_notifier,
-        BACK_OFFICE_CHANNEL: parts.back_office_notifier,
         BREAKER_CHANNEL: parts.stripe.breakers.notifier,
     }
     return Listener(parts.url, role=DATABASE_ROLE, notifiers=notifiers, name="gateway listener")
@@ -242,29 +240,15 @@ def _listener(parts: Parts) -> Listener:
 def _worker(parts: Parts) -> Iterator[Loop]:
     """The loops of a process with the role worker."""
     settings, notifier = parts.settings, parts.worker_notifier
-    operations = OperationWorker(
-        parts.engine,
-        parts.executor,
-        parts.clock,
-        lease=settings.lease,
-        concurrency=settings.worker_concurrency,
-    )
-    yield run_rounds("operations", operations.round, notifier, WORK_POLL_SECONDS)
+    yield run_rounds("operations", parts.runner.round, notifier, WORK_POLL_SECONDS)
     numbering = Numbering(parts.engine)
     yield run_rounds("numbering", numbering.round, parts.notifiers.any, NUMBER_POLL_SECONDS)
     yield InboxUpkeep(parts.inbox, parts.stripe.client.corridors, parts.clock).run()
-    back_office = parts.back_office
-    yield run_rounds(
-        "disputes and payouts",
-        back_office.runner.round,
-        parts.back_office_notifier,
-        WORK_POLL_SECONDS,
-    )
     router = EventRouter(
         merged(
             parts.events.routes(),
             MerchantEvents(parts.merchants, parts.sync).routes(),
-            *back_office.routes(),
+            *parts.back_office.routes(),
         )
     )
     wake = Subscription(parts.webhook_notifier)
@@ -276,9 +260,7 @@ def _leader_tasks(parts: Parts) -> Iterator[LeaderTask]:
     """What one worker of all does; the others stand by."""
     notifier = parts.worker_notifier
     stripe_client, lease = parts.stripe.client, parts.settings.lease
-    queue = PaymentQueue(
-        parts.engine, parts.steps, parts.executor, stripe_client, parts.clock, lease=lease
-    )
+    queue = PaymentQueue(parts.engine, parts.runner, stripe_client, parts.clock, lease=lease)
     yield LeaderTask("queue", lambda: run_rounds("queue", queue.round, notifier, WORK_POLL_SECONDS))
     deadlines = Deadlines(parts.engine, parts.clock, parts.notifiers, notifier)
     yield LeaderTask(

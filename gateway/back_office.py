@@ -4,23 +4,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-import grpc
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.balance.explaining import Explainer
 from gateway.balance.sweep import BalanceSweep, SweepLimits
 from gateway.config import GatewaySettings
-from gateway.disputes.commands import DisputeAnswers
 from gateway.disputes.service import DisputeServicer
 from gateway.disputes.stripe_events import Disputes
 from gateway.merchants.commands import AccountFinder
 from gateway.merchants.store import MerchantStore
 from gateway.operations.commands import Commands
-from gateway.operations.operation import OperationKind
-from gateway.operations.runner import RunLimits, Runner
+from gateway.operations.runner import Runner
 from gateway.payments.stripe.events import PaymentEvents
-from gateway.payments.waiting import PaymentNotifiers
-from gateway.payouts.operations import PayoutChecks, PayoutCompliance, PayoutRequests
 from gateway.payouts.service import PayoutServicer
 from gateway.payouts.stripe_events import Payouts
 from gateway.payouts.transactions import PayoutTransactions
@@ -35,7 +30,6 @@ class BackOffice:
 
     disputes: Disputes
     payouts: Payouts
-    runner: Runner
     dispute_servicer: DisputeServicer
     payout_servicer: PayoutServicer
     sweep: BalanceSweep
@@ -50,40 +44,19 @@ def open_back_office(
     settings: GatewaySettings,
     engine: AsyncEngine,
     stripe_client: StripeClient,
-    compliance: grpc.aio.Channel,
+    runner: Runner,
+    disputes: Disputes,
+    payouts: Payouts,
     events: PaymentEvents,
-    notifiers: PaymentNotifiers,
     merchants: MerchantStore,
     clock: Clock,
 ) -> BackOffice:
     """Puts it together; there is nothing to close."""
     review = timedelta(hours=settings.review_hours)
-    disputes = Disputes(engine, stripe_client, events, notifiers, clock)
-    payouts = Payouts(engine, stripe_client, merchants, clock)
-    answers = DisputeAnswers(engine, stripe_client, disputes)
-    calls = PayoutRequests(engine, stripe_client, payouts)
-    checks = PayoutChecks(
-        engine,
-        PayoutCompliance(compliance, settings.compliance_timeout_seconds),
-        timedelta(seconds=settings.review_recheck_seconds),
-    )
-    runner = Runner(
-        engine,
-        {
-            OperationKind.SUBMIT_EVIDENCE: answers,
-            OperationKind.ACCEPT_DISPUTE: answers,
-            OperationKind.CHECK_PAYOUT: checks,
-            OperationKind.CREATE_PAYOUT: calls,
-            OperationKind.CANCEL_PAYOUT: calls,
-        },
-        clock,
-        RunLimits(settings.call_seconds, settings.lease),
-    )
     commands = Commands(engine, runner, clock, settings.answer_seconds)
     return BackOffice(
         disputes=disputes,
         payouts=payouts,
-        runner=runner,
         dispute_servicer=DisputeServicer(engine, commands),
         payout_servicer=PayoutServicer(
             engine,

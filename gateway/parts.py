@@ -8,24 +8,29 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.back_office import BackOffice, open_back_office
 from gateway.config import GatewaySettings
+from gateway.disputes import operations as dispute_operations
+from gateway.disputes.stripe_events import Disputes
 from gateway.merchants.store import MerchantStore
 from gateway.merchants.stripe_events import MerchantSync
+from gateway.operations.runner import RunLimits, Runner, merged
+from gateway.payments import operations as payment_operations
 from gateway.payments.api.watch import Feed
 from gateway.payments.domain.reconcile import Timing
-from gateway.payments.running import Executor
-from gateway.payments.steps import RunLimits, Steps
 from gateway.payments.store.group_commit import PaymentCommitter, commit_connections
+from gateway.payments.store.snapshot import PaymentWriter
 from gateway.payments.stripe.compliance import ComplianceClient
 from gateway.payments.stripe.dependencies import Dependencies
 from gateway.payments.stripe.events import PaymentEvents
-from gateway.payments.waiting import PaymentNotifiers
+from gateway.payouts import operations as payout_operations
+from gateway.payouts.compliance import PayoutCompliance
+from gateway.payouts.stripe_events import Payouts
 from gateway.stripe_client.wiring import OpenStripeClient, open_stripe_client
 from gateway.webhooks_in.brokers.broker import Broker
 from gateway.webhooks_in.buffer import BrokerBuffer, Buffer, PostgresBuffer
 from gateway.webhooks_in.inbox import PostgresInbox
 from runtime.client import open_channel
 from runtime.clock import Clock
-from runtime.notifications import Notifier
+from runtime.notifier import Notifier, SubjectNotifiers
 from runtime.postgres import close_engine, create_engine
 
 DATABASE_ROLE = "gateway_service"
@@ -41,7 +46,7 @@ class Parts:
     url: str
     stripe: OpenStripeClient
     timing: Timing
-    notifiers: PaymentNotifiers
+    notifiers: SubjectNotifiers
     worker_notifier: Notifier
     event_notifier: Notifier
     merchant_notifier: Notifier
@@ -49,9 +54,9 @@ class Parts:
     booking_notifier: Notifier
     delivery_notifier: Notifier
     feed: Feed
-    back_office_notifier: Notifier
-    steps: Steps
-    executor: Executor
+    dependencies: Dependencies
+    writer: PaymentWriter
+    runner: Runner
     merchants: MerchantStore
     sync: MerchantSync
     inbox: PostgresInbox
@@ -75,7 +80,7 @@ async def open_parts(
     commits = commit_connections(url, DATABASE_ROLE)
     await commits.open()
     stack.push_async_callback(commits.close)
-    worker_notifier, notifiers = Notifier(), PaymentNotifiers()
+    worker_notifier, notifiers = Notifier(), SubjectNotifiers()
     stripe = await stack.enter_async_context(
         open_stripe_client(
             settings.corridors,
@@ -99,18 +104,30 @@ async def open_parts(
     inbox = PostgresInbox(engine, clock)
     buffer: Buffer = BrokerBuffer(broker, clock) if broker else PostgresBuffer(inbox, clock)
     stack.push_async_callback(buffer.close)
-    committer = PaymentCommitter(commits)
-    steps = Steps(
-        engine,
-        committer,
-        Dependencies(stripe.client, ComplianceClient(channel, settings.compliance_timeout_seconds)),
+    writer = PaymentWriter(PaymentCommitter(commits))
+    dependencies = Dependencies(
+        stripe.client,
+        ComplianceClient(channel, settings.compliance_timeout_seconds),
         clock,
-        notifiers,
-        worker_notifier,
-        limits=RunLimits(settings.call_seconds, settings.lease),
-        timing=timing,
+        timing,
     )
-    events = PaymentEvents(engine, stripe.client, steps, notifiers, worker_notifier, timing)
+    events = PaymentEvents(
+        engine, stripe.client, dependencies, writer, notifiers, worker_notifier, timing
+    )
+    disputes = Disputes(engine, stripe.client, events, notifiers, clock)
+    payouts = Payouts(engine, stripe.client, merchants, clock)
+    kinds = merged(
+        payment_operations.kinds(dependencies, writer),
+        dispute_operations.kinds(stripe.client, disputes),
+        payout_operations.kinds(
+            stripe.client,
+            payouts,
+            PayoutCompliance(channel, settings.compliance_timeout_seconds),
+            timing.review_recheck,
+        ),
+    )
+    limits = RunLimits(settings.call_seconds, settings.lease, settings.worker_concurrency)
+    runner = Runner(engine, kinds, clock, limits, notifiers, worker_notifier)
     return Parts(
         settings=settings,
         clock=clock,
@@ -126,9 +143,9 @@ async def open_parts(
         booking_notifier=Notifier(),
         delivery_notifier=Notifier(),
         feed=Feed(engine),
-        back_office_notifier=Notifier(),
-        steps=steps,
-        executor=Executor(steps, committer),
+        dependencies=dependencies,
+        writer=writer,
+        runner=runner,
         merchants=merchants,
         sync=MerchantSync(stripe.client, merchants, clock),
         inbox=inbox,
@@ -136,6 +153,6 @@ async def open_parts(
         buffer=buffer,
         events=events,
         back_office=open_back_office(
-            settings, engine, stripe.client, channel, events, notifiers, merchants, clock
+            settings, engine, stripe.client, runner, disputes, payouts, events, merchants, clock
         ),
     )

@@ -5,6 +5,7 @@ Nothing depends on a wake-up: whoever waits looks by itself after a while, too.
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 
 
 class Notifier:
@@ -28,6 +29,35 @@ class Notifier:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await token.wait()
+
+
+class SubjectNotifiers:
+    """A notifier for each subject that somebody in this process waits for."""
+
+    def __init__(self) -> None:
+        self._notifiers: dict[str, tuple[Notifier, int]] = {}
+        # Notified whenever any subject's notifier is.
+        self.any = Notifier()
+
+    @contextlib.contextmanager
+    def listening(self, subject_id: str) -> Iterator[Notifier]:
+        """The subject's notifier, for as long as the block runs."""
+        notifier, listeners = self._notifiers.get(subject_id, (Notifier(), 0))
+        self._notifiers[subject_id] = (notifier, listeners + 1)
+        try:
+            yield notifier
+        finally:
+            _, listeners = self._notifiers[subject_id]
+            if listeners == 1:
+                del self._notifiers[subject_id]
+            else:
+                self._notifiers[subject_id] = (notifier, listeners - 1)
+
+    def notify(self, subject_id: str) -> None:
+        """Something happened to the subject."""
+        self.any.notify()
+        if subject_id in self._notifiers:
+            self._notifiers[subject_id][0].notify()
 
 
 class Subscription:

@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.disputes.domain import Dispute, DisputeState
+from gateway.payments.store import payments as payment_store
 
 DISPUTE = Table(
     "dispute",
@@ -63,6 +64,15 @@ async def save(connection: AsyncConnection, before: Dispute | None, after: Dispu
 async def get(connection: AsyncConnection, dispute_id: str) -> Dispute | None:
     """The dispute as it stands."""
     return await _one(connection, DISPUTE.c.id == dispute_id)
+
+
+async def lock_dispute(connection: AsyncConnection, dispute_id: str) -> Dispute | None:
+    """The dispute, with its payment locked as whoever writes it has to."""
+    found = await get(connection, dispute_id)
+    if found is None:
+        return None
+    await payment_store.lock_payment(connection, found.payment_id)
+    return await get(connection, dispute_id)
 
 
 async def of_stripe(

@@ -26,11 +26,11 @@ from gateway.payments.domain.payment import Change, Payment, take
 from gateway.payments.domain.states import PaymentState, Transition
 from gateway.payments.store import payments as payment_store
 from gateway.payments.store.recording import record_changes
-from gateway.payments.waiting import PaymentNotifiers
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
 from gateway.webhooks_in.event import EventHandler, PoisonEventError, RetryEventLater, StripeEvent
 from runtime.clock import Clock
+from runtime.notifier import SubjectNotifiers
 
 EVENT_TYPE = "charge.dispute.*"
 
@@ -49,7 +49,7 @@ class Disputes:
         engine: AsyncEngine,
         stripe_client: StripeClient,
         payments: PaymentFinder,
-        notifiers: PaymentNotifiers,
+        notifiers: SubjectNotifiers,
         clock: Clock,
     ) -> None:
         self._engine = engine

@@ -1,1 +1,1 @@
-"""Durable operations on disputes and payouts: written down before Stripe is asked."""
+"""Durable operations: written down before the outside is asked, sent, resolved, applied."""

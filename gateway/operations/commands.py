@@ -1,5 +1,5 @@
-"""Requests that ask something of Stripe for a dispute or a payout: written down once, run, and
-answered in time, the same ever after."""
+"""Requests that set an operation in motion: written down once with it, run, and answered in time,
+the same ever after."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.errors import ERRORS, request_id_reused
 from gateway.operations import store
-from gateway.operations.operation import Operation, OperationState
-from gateway.operations.runner import Runner
-from gateway.operations.store import RequestRecord
+from gateway.operations.operation import Operation, OperationState, decided
+from gateway.operations.requests import RequestRecord, known_request, remember
+from gateway.operations.runner import Claimed, Runner
 from gateway.v1.error_reason_pb2 import ErrorReason
 from runtime.clock import Clock
 from runtime.deadline import remaining
@@ -60,8 +60,10 @@ class Start:
 
 # Decides in the transaction that writes the request down; raises what is not to be kept.
 Rule = Callable[[AsyncConnection, datetime], Awaitable[Start | Refusal]]
-# Whether what is asked for a subject is decided, so that the caller can be answered.
-Decided = Callable[[AsyncConnection, str], Awaitable[bool]]
+# Whether enough is decided about a subject for the caller to be answered.
+Answerable = Callable[[AsyncConnection, str], Awaitable[bool]]
+# How an operation on a subject ended, if what is known of the subject says so.
+Known = Callable[[Operation], OperationState | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +92,12 @@ class Commands:
         rule: Rule,
         *,
         personal: Sequence[str] = (),
-        decided: Decided | None = None,
+        answerable: Answerable | None = None,
     ) -> Done:
         """Starts what `rule` says, or repeats the answer about what the request started.
 
         `subject_id` is what the request names, or empty. `personal` fields are compared but not
-        kept. `decided` says when to answer: without it, when the operation has ended.
+        kept. `answerable` says when to answer: without it, when the operation has ended.
         """
         until = self._until()
         begun: tuple[RequestRecord, Operation | None] | None = None
@@ -105,10 +107,10 @@ class Commands:
         if known.refusal is not None:
             raise Refusal(**known.refusal).error
         if operation is not None:
-            self._runner.start(operation, begun=True)
+            self._runner.start(Claimed(operation, begun=True))
         if known.operation_id is None:
             return Done(known.subject_id, None)
-        return Done(known.subject_id, await self._wait(known, until, decided))
+        return Done(known.subject_id, await self._wait(known, until, answerable))
 
     async def _begin(
         self, request: Message, subject_id: str, rule: Rule, personal: Sequence[str]
@@ -124,12 +126,12 @@ class Commands:
             now = self._clock.now()
             started = await rule(connection, now)
             record = _record(request, subject_id, started, now, personal)
-            if not await store.remember(connection, record):
+            if not await remember(connection, record):
                 await connection.rollback()
                 return None
             operation: Operation | None = None
             if isinstance(started, Start) and started.operation is not None:
-                operation = self._runner.leased(started.operation, now)
+                operation = self._runner.begin(started.operation, now)
                 await store.add(connection, operation)
             await connection.commit()
         return record, operation
@@ -138,7 +140,7 @@ class Commands:
         self, connection: AsyncConnection, request: Message, personal: Sequence[str]
     ) -> RequestRecord | None:
         request_id = _request_id(request)
-        known = await store.known_request(connection, request_id)
+        known = await known_request(connection, request_id)
         if known is None:
             return None
         if known.method != request.DESCRIPTOR.name:
@@ -151,7 +153,9 @@ class Commands:
             raise request_id_reused(request_id, differing)
         return known
 
-    async def _wait(self, known: RequestRecord, until: float, decided: Decided | None) -> Operation:
+    async def _wait(
+        self, known: RequestRecord, until: float, answerable: Answerable | None
+    ) -> Operation:
         """The operation once it is decided, or as it stands when the time is up."""
         assert known.operation_id is not None, "somebody waits for it"
         with self._runner.notifiers.listening(known.subject_id) as notifier:
@@ -160,8 +164,8 @@ class Commands:
                 async with self._engine.connect() as connection:
                     operation = await store.get(connection, known.operation_id)
                     done = (
-                        await decided(connection, known.subject_id)
-                        if decided is not None
+                        await answerable(connection, known.subject_id)
+                        if answerable is not None
                         else not operation.open
                     )
                 left = until - asyncio.get_running_loop().time()
@@ -177,10 +181,18 @@ class Commands:
         return asyncio.get_running_loop().time() + seconds
 
 
-async def refuse_if_busy(connection: AsyncConnection, subject_id: str) -> None:
-    """Raises OPERATION_IN_PROGRESS if something is asked for it already and not decided."""
+async def refuse_if_busy(
+    connection: AsyncConnection, subject_id: str, known: Known, now: datetime
+) -> None:
+    """Raises OPERATION_IN_PROGRESS if something is asked for it already and its outcome is not
+    known. One whose outcome an event has told ends here, whoever still waits for Stripe's answer:
+    the caller has locked the subject."""
     busy = await store.open_operation_of(connection, subject_id)
     if busy is None:
+        return
+    state = known(busy)
+    if state is not None:
+        await store.take_over(connection, decided(busy, state, now))
         return
     raise ERRORS.error(
         grpc.StatusCode.ABORTED,

@@ -1,4 +1,4 @@
-"""Running operations on disputes and payouts: a commit before and after each call, never across.
+"""Running operations: a commit before and after each call, never across.
 
 Whoever runs an operation holds its lease; when it is lost, what came back is dropped, and the
 process that has the lease now finds out by itself.
@@ -6,60 +6,56 @@ process that has the lease now finds out by itself.
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.operations import store
-from gateway.operations.operation import Operation, OperationKind, given_up, next_step, sent, settle
-from gateway.payments.domain.decision import IDEMPOTENCY_ERROR
-from gateway.payments.domain.operation import Step
-from gateway.payments.waiting import PaymentNotifiers
-from gateway.stripe_client.outcome import Outcome, OutcomeClass, follow
+from gateway.operations.operation import (
+    GivenUp,
+    Operation,
+    OperationKind,
+    OperationState,
+    Step,
+    decided,
+    next_attempt,
+    next_step,
+    sent,
+    what_is_known,
+)
+from gateway.stripe_client.failover import MAX_HOPS
+from gateway.stripe_client.outcome import Outcome
 from runtime.clock import Clock
 from runtime.deadline import detached, within
 from runtime.logs import get_logger, place_of
+from runtime.notifier import Notifier, SubjectNotifiers
 from runtime.tasks import cancel
 
-MAX_RUNNING = 8
-# A check, and the payout that it allows.
-MAX_CHAIN = 2
+# What follows at once from one operation, itself included: a check and an authorisation for each
+# corridor that is tried, or a check and its payout.
+MAX_CHAIN = 2 + 2 * MAX_HOPS
+MAX_BATCH = 16
+# Resolving asks several sources one after the other, page by page. Were it cut off after the time
+# of one call, it would begin anew each time, and what has much traffic around it would stay
+# undecided for ever.
+RESOLVE_CALLS = 10
 
 OPERATIONS = Counter(
-    "gateway_stripe_operations_total",
-    "Operations on disputes and payouts by kind and the state they were left in.",
+    "gateway_operations_total", "Operations by kind and the state they were left in.",
     ["kind", "state"],
+)  # fmt: skip
+LEASES_LOST = Counter(
+    "gateway_operation_leases_lost_total", "Results dropped by fencing.", ["kind"]
 )
 
 log = get_logger(__name__)
 _uniform = random.SystemRandom().random
-
-
-class Handler(Protocol):
-    """What one kind of operation does."""
-
-    async def send(self, operation: Operation, /) -> Outcome:
-        """Asks, with the operation's key and parameters."""
-        ...
-
-    async def resolve(self, operation: Operation, now: datetime, /) -> Outcome:
-        """What became of an operation that must not be sent again; it only reads."""
-        ...
-
-    async def write(
-        self,
-        connection: AsyncConnection,
-        operation: Operation,
-        outcome: Outcome,
-        now: datetime,
-    ) -> tuple[Operation, Operation | None]:
-        """Writes what came of it to its dispute or payout: the operation as it then is, which is
-        still to be saved, and what follows at once."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,53 +64,206 @@ class RunLimits:
 
     call_seconds: float = 30.0
     lease: timedelta = timedelta(seconds=45)
+    # Claimed operations that run at a time in this process, besides those that callers began.
+    concurrency: int = 16
+
+    def __post_init__(self) -> None:
+        if self.lease.total_seconds() <= self.call_seconds:
+            raise ValueError("a lease must outlast the call that is made under it")
+
+    def seconds_of(self, step: Step) -> float:
+        """How long the outside may be asked in one step."""
+        return self.call_seconds * (RESOLVE_CALLS if step is Step.RESOLVE else 1)
+
+    @property
+    def resolve_lease(self) -> timedelta:
+        """The lease under which it is found out what became of an operation."""
+        return self.lease + timedelta(seconds=self.seconds_of(Step.RESOLVE) - self.call_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An operation whose lease we hold. `begun` says that the commit before the call is done.
+
+    `subject` is what it is asked for, if that is at hand; `snapshot` is what the kind's writer
+    keeps of it between one commit point and the next.
+    """
+
+    operation: Operation
+    subject: Any = None
+    begun: bool = False
+    snapshot: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An operation that the outside was asked for, and what it said; not written down yet.
+
+    `reply` is None if there was nothing left to ask, which is written down.
+    """
+
+    operation: Operation
+    subject: Any
+    reply: Any
+    resend: bool = False
+    snapshot: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyContext:
+    """What applying an outcome needs besides what is written down."""
+
+    now: datetime
+    # Uniform in [0, 1).
+    jitter: float
+    # Whether this attempt may have been sent before.
+    resend: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What came of an operation: as it is then, still to be saved, and what follows from it.
+
+    A follow-up that is RUNNING is gone on with at once, by whoever has applied this.
+    """
+
+    operation: Operation
+    subject: Any = None
+    follow_up: Operation | None = None
+    # Called once it is committed.
+    announce: Callable[[], None] | None = None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the follow-up is ours to go on with at once."""
+        return self.follow_up is not None and self.follow_up.state is OperationState.RUNNING
+
+
+Lease = Callable[[Operation], Operation]
+
+
+class Writer(Protocol):
+    """Applies outcomes in another way than by a transaction for each."""
+
+    async def write(self, asked: Asked, context: ApplyContext, lease: Lease, /) -> Applied | None:
+        """Applies it to the subject as it was written last, under fencing, a follow-up of ours
+        under `lease`; None if that does not stand any more: then the subject is locked and the
+        outcome applied anew."""
+        ...
+
+
+class Kind(Protocol):
+    """What one kind of operation does."""
+
+    @property
+    def writer(self) -> Writer | None:
+        """How outcomes are written; None for a transaction with the subject locked."""
+        ...
+
+    async def load(self, connection: AsyncConnection, operation: Operation, /) -> Any:
+        """What the operation is asked for, as it stands."""
+        ...
+
+    async def lock(self, connection: AsyncConnection, operation: Operation, /) -> Any:
+        """The same, locked until the transaction ends."""
+        ...
+
+    def known(self, subject: Any, operation: Operation, /) -> OperationState | None:
+        """How the operation ended if its outcome is known already, for example from an event."""
+        ...
+
+    async def send(self, subject: Any, operation: Operation, resend: bool, /) -> Any:
+        """Asks, with the operation's key and parameters: an `Outcome`, or a reply of its own.
+        `resend` says that this attempt may have been sent before."""
+        ...
+
+    async def complete(self, subject: Any, operation: Operation, outcome: Outcome, /) -> Any:
+        """The reply to be applied after an `Outcome`; reads what it needs besides."""
+        ...
+
+    async def resolve(self, subject: Any, operation: Operation, now: datetime, /) -> Any:
+        """What became of an operation that must not be sent again, as a reply; only reads."""
+        ...
+
+    async def apply(
+        self,
+        connection: AsyncConnection,
+        subject: Any,
+        operation: Operation,
+        reply: Any,
+        context: ApplyContext,
+        /,
+    ) -> Applied:
+        """Writes what came of it to its subject, which is locked. The operation itself and what
+        follows are for the runner to write. A `reply` may be `GivenUp`."""
+        ...
+
+
+Kinds = Mapping[OperationKind, Kind]
 
 
 class Runner:
-    """Runs operations whose lease this process holds."""
+    """Runs operations whose lease this process holds, and claims those that nobody runs.
+
+    Any number of processes may: leases keep them apart.
+    """
 
     def __init__(
         self,
         engine: AsyncEngine,
-        handlers: Mapping[OperationKind, Handler],
+        kinds: Kinds,
         clock: Clock,
         limits: RunLimits,
+        notifiers: SubjectNotifiers,
+        worker_notifier: Notifier,
         *,
         uniform: Callable[[], float] = _uniform,
     ) -> None:
         self._engine = engine
-        self._handlers = handlers
+        self._kinds = kinds
         self._clock = clock
         self._limits = limits
+        self.notifiers = notifiers
+        self._worker_notifier = worker_notifier
         self._uniform = uniform
-        # By subject: a dispute or a payout.
-        self.notifiers = PaymentNotifiers()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[Applied | None]] = set()
+        self._claimed: set[asyncio.Task[Applied | None]] = set()
 
     def leased(self, operation: Operation, now: datetime) -> Operation:
-        """A new operation under our lease, sent as soon as that is committed."""
-        return replace(sent(operation, now), lease_until=now + self._limits.lease, fencing_token=1)
+        """A new operation under our lease, to be inserted before it is run."""
+        return replace(operation, lease_until=now + self._limits.lease, fencing_token=1)
 
-    def start(self, operation: Operation, *, begun: bool) -> asyncio.Task[None]:
-        """Runs it in the background: whoever waits for it may go away. `begun` says that the
-        commit before the call is done."""
-        task = asyncio.create_task(self._run_logged(operation, begun=begun), name=operation.id)
+    def begin(self, operation: Operation, now: datetime) -> Operation:
+        """A new operation under our lease, sent as soon as it is committed."""
+        return self.leased(sent(operation, now), now)
+
+    def start(self, claimed: Claimed) -> asyncio.Task[Applied | None]:
+        """Runs an operation and what follows from it at once, in the background: whoever waits
+        for it may go away.
+
+        The task gives what came of the last of them; None when the lease was lost, or on a fault
+        of ours, which is logged.
+        """
+        task = asyncio.create_task(self._run_logged(claimed), name=claimed.operation.id)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
 
     async def round(self) -> bool:
         """Claims what is due, as far as there is room; True if there may be more at once."""
-        room = MAX_RUNNING - len(self._running)
+        room = self._limits.concurrency - len(self._claimed)
         if room <= 0:
-            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(self._claimed, return_when=asyncio.FIRST_COMPLETED)
             return True
-        now = self._clock.now()
+        now, limit = self._clock.now(), min(room, MAX_BATCH)
+        lease_until = now + self._limits.lease
         async with self._engine.begin() as connection:
-            claimed = await store.claim(connection, now, now + self._limits.lease, room)
+            claimed = await store.claim(connection, self._kinds.keys(), now, lease_until, limit)
         for operation in claimed:
-            self.start(operation, begun=False)
-        return len(claimed) == room
+            task = self.start(Claimed(operation))
+            self._claimed.add(task)
+            task.add_done_callback(self._claimed.discard)
+        return len(claimed) == limit
 
     async def drain(self, seconds: float) -> None:
         """Lets running operations finish, for so long. The rest is left to their leases."""
@@ -122,58 +271,166 @@ class Runner:
             _, late = await asyncio.wait(self._running, timeout=seconds)
             await cancel(*late)
 
-    async def _run_logged(self, operation: Operation, *, begun: bool) -> None:
+    async def ask(self, claimed: Claimed) -> Asked | None:
+        """Commits that an operation is sent, and sends it; None when the lease was lost."""
+        try:
+            return await self._ask(claimed)
+        except store.LeaseLostError:
+            _report_lost(claimed.operation)
+            return None
+
+    async def finish(self, asked: Asked) -> tuple[Applied | None, Claimed | None]:
+        """Commits what came back, and gives what follows at once, if anything.
+
+        Nothing was applied when the lease was lost.
+        """
+        if asked.reply is None:
+            return Applied(asked.operation, asked.subject), None
+        try:
+            applied = await self._finish(asked)
+        except store.LeaseLostError:
+            _report_lost(asked.operation)
+            return None, None
+        self._tell(applied)
+        if not applied.goes_on or applied.follow_up is None:
+            return applied, None
+        snapshot = asked.snapshot
+        return applied, Claimed(applied.follow_up, applied.subject, begun=True, snapshot=snapshot)
+
+    async def put_back(self, unused: Sequence[Asked]) -> None:
+        """Leaves checks whose answers are not used to be asked anew: they may be old by then."""
+        async with self._engine.begin() as connection:
+            for asked in unused:
+                assert asked.operation.kind is OperationKind.CHECK, "nothing else may be forgotten"
+                if asked.reply is not None:
+                    again = next_attempt(asked.operation, self._clock.now())
+                    with suppress(store.LeaseLostError):
+                        await store.save(connection, again)
+
+    async def _run_logged(self, claimed: Claimed) -> Applied | None:
         with detached():
             try:
-                await self._run(operation, begun=begun)
-            except store.LeaseLostError:
-                log.warning("lease_lost", operation_id=operation.id)
+                return await self._run(claimed)
             except Exception as error:  # noqa: BLE001 (the lease ends, and another try begins)
+                operation = claimed.operation
                 log.error(
-                    "operation_failed_unexpectedly", operation_id=operation.id, **place_of(error)
+                    "operation_failed_unexpectedly",
+                    operation_id=operation.id,
+                    kind=operation.kind.value,
+                    **place_of(error),
                 )
+                return None
 
-    async def _run(self, operation: Operation, *, begun: bool) -> None:
-        current: Operation | None = operation
+    async def _run(self, claimed: Claimed) -> Applied | None:
+        current: Claimed | None = claimed
+        applied: Applied | None = None
         for _ in range(MAX_CHAIN):
             if current is None:
-                return
-            current = await self._step(current, begun=begun)
-            begun = True
+                break
+            asked = await self.ask(current)
+            if asked is None:
+                return None
+            applied, current = await self.finish(asked)
+        return applied
 
-    async def _step(self, operation: Operation, *, begun: bool) -> Operation | None:
+    async def _ask(self, claimed: Claimed) -> Asked:
+        operation, subject = claimed.operation, claimed.subject
+        kind = self._kinds[operation.kind]
         step, resend = Step.SEND, False
-        if not begun:
+        if not claimed.begun:
             now = self._clock.now()
-            step, resend = next_step(operation, now), operation.first_send_time is not None
-            if step is Step.SEND:
-                operation = replace(sent(operation, now), lease_until=now + self._limits.lease)
-                async with self._engine.begin() as connection:
+            step, resend = next_step(operation, now), operation.may_have_been_sent
+            async with self._engine.begin() as connection:
+                subject = await kind.load(connection, operation)
+                known = kind.known(subject, operation)
+                if known is not None:
+                    ended = decided(operation, known, now)
+                    await store.save(connection, ended)
+                elif step is Step.SEND:
+                    operation = replace(sent(operation, now), lease_until=now + self._limits.lease)
                     await store.save(connection, operation)
-        with within(self._limits.call_seconds):
-            outcome = await self._ask(operation, step, resend=resend)
-        handler = self._handlers[operation.kind]
-        async with self._engine.begin() as connection:
-            now = self._clock.now()
-            after = settle(operation, outcome, now, self._uniform())
-            after, follow_up = await handler.write(connection, after, outcome, now)
-            await store.save(connection, after)
-            if follow_up is not None:
-                follow_up = self.leased(follow_up, now)
-                await store.add(connection, follow_up)
-        OPERATIONS.labels(after.kind, after.state).inc()
-        self.notifiers.notify(after.subject_id)
-        return follow_up
+                elif step is Step.RESOLVE:
+                    lease_until = now + self._limits.resolve_lease
+                    operation = replace(operation, lease_until=lease_until)
+                    await store.save(connection, operation)
+            if known is not None:
+                self._tell(Applied(ended, subject))
+                return Asked(ended, subject, None)
+        elif subject is None:
+            async with self._engine.connect() as connection:
+                subject = await kind.load(connection, operation)
+        with within(self._limits.seconds_of(step)):
+            reply = await self._reply(kind, subject, operation, step, resend=resend)
+        return Asked(operation, subject, reply, resend, claimed.snapshot)
 
-    async def _ask(self, operation: Operation, step: Step, *, resend: bool) -> Outcome:
-        handler = self._handlers[operation.kind]
+    async def _reply(
+        self, kind: Kind, subject: Any, operation: Operation, step: Step, *, resend: bool
+    ) -> Any:
         if step is Step.GIVE_UP:
-            return given_up()
+            return GivenUp()
         if step is Step.RESOLVE:
-            return await handler.resolve(operation, self._clock.now())
-        outcome = await handler.send(operation)
-        if outcome.failure is not None and outcome.failure.type == IDEMPOTENCY_ERROR:
-            # A quarrel about the key says nothing about what was asked with it.
-            outcome = replace(outcome, outcome_class=OutcomeClass.UNKNOWN)
-        # What was unknown is only settled by an answer that knows the key.
-        return follow(Outcome(OutcomeClass.UNKNOWN), outcome) if resend else outcome
+            return await kind.resolve(subject, operation, self._clock.now())
+        answer = await kind.send(subject, operation, resend)
+        if not isinstance(answer, Outcome):
+            return answer
+        return await kind.complete(subject, operation, what_is_known(answer, resend=resend))
+
+    async def _finish(self, asked: Asked) -> Applied:
+        """Writes down what came back, if the lease is still ours."""
+        kind = self._kinds[asked.operation.kind]
+        if kind.writer is not None:
+            context = self._context(asked)
+            applied = await kind.writer.write(asked, context, partial(self.leased, now=context.now))
+            if applied is not None:
+                return applied
+        async with self._engine.begin() as connection:
+            subject = await kind.lock(connection, asked.operation)
+            context = self._context(asked)
+            known = kind.known(subject, asked.operation)
+            if known is not None:
+                # An event told it first: it has ended, whatever came back.
+                applied = Applied(decided(asked.operation, known, context.now), subject)
+            else:
+                applied = await kind.apply(
+                    connection, subject, asked.operation, asked.reply, context
+                )
+            if applied.goes_on and applied.follow_up is not None:
+                leased = self.leased(applied.follow_up, context.now)
+                applied = replace(applied, follow_up=leased)
+            await store.save(connection, applied.operation)
+            if applied.follow_up is not None:
+                await store.add(connection, applied.follow_up)
+        return applied
+
+    def _context(self, asked: Asked) -> ApplyContext:
+        return ApplyContext(self._clock.now(), self._uniform(), asked.resend)
+
+    def _tell(self, applied: Applied) -> None:
+        """After the commit: who waits is told."""
+        operation = applied.operation
+        OPERATIONS.labels(operation.kind, operation.state).inc()
+        if applied.announce is not None:
+            applied.announce()
+        if applied.goes_on:
+            # We go on by ourselves: nobody who waits for an outcome has one yet.
+            self.notifiers.any.notify()
+            return
+        self.notifiers.notify(operation.subject_id)
+        if operation.open or applied.follow_up is not None:
+            self._worker_notifier.notify()
+
+
+def merged(*mappings: Kinds) -> Kinds:
+    """The kinds of several capabilities; each is registered once."""
+    kinds: dict[OperationKind, Kind] = {}
+    for mapping in mappings:
+        twice = kinds.keys() & mapping.keys()
+        if twice:
+            raise ValueError(f"registered twice: {sorted(twice)}")
+        kinds |= mapping
+    return kinds
+
+
+def _report_lost(operation: Operation) -> None:
+    LEASES_LOST.labels(operation.kind).inc()
+    log.warning("lease_lost", operation_id=operation.id)

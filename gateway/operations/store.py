@@ -1,18 +1,20 @@
-"""Operations on disputes and payouts, and the requests that began them, in the database."""
+"""Operations in the database: leased, fenced, claimed in batches. Every function runs on the
+caller's connection, inside the caller's transaction."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
+from prometheus_client import Counter
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Integer,
-    LargeBinary,
     MetaData,
-    Row,
     Table,
     Text,
     func,
@@ -20,164 +22,200 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.operations.operation import Operation, OperationKind, OperationState
+from runtime.logs import get_logger, place_of
 from runtime.sql_files import sql_statement
 
-# Notified when an operation was left for a worker.
-CHANNEL = "gateway_stripe_operation"
+# Notified when an operation is left for a worker.
+CHANNEL = "gateway_operation"
+MAX_OPERATIONS_OF_A_SUBJECT = 1_000
+# What a dead letter says about itself; its `failure_param` says which error it was.
+UNREADABLE = "UNREADABLE_ROW"
 
-metadata = MetaData()
+_TIME = DateTime(timezone=True)
 
 OPERATION = Table(
-    "stripe_operation",
-    metadata,
+    "operation",
+    MetaData(),
     Column("id", Text, primary_key=True),
-    Column("kind", Text, nullable=False),
-    Column("subject_id", Text, nullable=False),
-    Column("corridor", Text, nullable=False),
-    Column("stripe_account", Text, nullable=False),
-    Column("params", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("attempt", Integer, nullable=False),
-    Column("send_count", Integer, nullable=False),
-    Column("first_send_time", DateTime(timezone=True)),
-    Column("last_send_time", DateTime(timezone=True)),
-    Column("lease_until", DateTime(timezone=True)),
-    Column("fencing_token", BigInteger, nullable=False),
-    Column("next_attempt_time", DateTime(timezone=True), nullable=False),
-    Column("deadline", DateTime(timezone=True), nullable=False),
-    Column("failure_code", Text, nullable=False),
-    Column("failure_param", Text, nullable=False),
-    Column("create_time", DateTime(timezone=True), nullable=False),
-    Column("end_time", DateTime(timezone=True)),
+    Column("operation_number", BigInteger),
+    Column("kind", Text),
+    Column("subject_id", Text),
+    Column("corridor", Text),
+    Column("connected_account", Text),
+    Column("params", Text),
+    Column("state", Text),
+    Column("attempt", Integer),
+    Column("send_count", Integer),
+    Column("first_send_time", _TIME),
+    Column("last_send_time", _TIME),
+    Column("lease_until", _TIME),
+    Column("fencing_token", BigInteger),
+    Column("next_attempt_time", _TIME),
+    Column("deadline", _TIME),
+    Column("refund_id", Text),
+    Column("amount_minor", BigInteger),
+    Column("expires_payment", Boolean),
+    Column("queued", Boolean),
+    Column("failure_code", Text),
+    Column("failure_param", Text),
+    Column("create_time", _TIME),
+    Column("end_time", _TIME),
+)
+# The token is what a lease is proven by: claiming alone changes it.
+FIXED_OF_OPERATION = frozenset({"id", "operation_number", "fencing_token"})
+
+DEAD_LETTERS = Counter(
+    "gateway_operation_dead_letters_total",
+    "Operations whose rows could not be read when they were claimed.",
+    ["kind"],
 )
 
-REQUEST = Table(
-    "stripe_request",
-    metadata,
-    Column("request_id", Text, primary_key=True),
-    Column("method", Text, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Column("fingerprint", LargeBinary, nullable=False),
-    Column("subject_id", Text, nullable=False),
-    Column("operation_id", Text),
-    Column("refusal", JSONB),
-    Column("create_time", DateTime(timezone=True), nullable=False),
-)
+log = get_logger(__name__)
 
-
-_CLAIM = sql_statement(__file__, "claim_stripe_operations")
+_FIELDS = tuple(field.name for field in fields(Operation))
+_CLAIM = sql_statement(__file__, "claim_operations")
 _OPEN = OPERATION.c.end_time.is_(None)
 
 
 class LeaseLostError(Exception):
     """The operation belongs to another process by now, or is decided: nothing may be written."""
 
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(operation_id)
+        self.operation_id = operation_id
 
-@dataclass(frozen=True, slots=True)
-class RequestRecord:
-    """A request_id and what it led to. `body` leaves out what may say something of people;
-    `fingerprint` is of the whole request."""
 
-    request_id: str
-    method: str
-    body: bytes
-    fingerprint: bytes
-    subject_id: str
-    create_time: datetime
-    operation_id: str | None = None
-    refusal: Mapping[str, Any] | None = None
+def operation_row(operation: Operation) -> dict[str, Any]:
+    """The columns of an operation, but for its number."""
+    return {name: getattr(operation, name) for name in _FIELDS}
+
+
+def operation_of(row: Any) -> Operation:
+    """The operation of a row, to be looked at. Raises ValueError."""
+    values = {name: getattr(row, name) for name in _FIELDS}
+    values["kind"] = OperationKind(row.kind)
+    values["state"] = OperationState(row.state)
+    return Operation(**values)
+
+
+async def claim(
+    connection: AsyncConnection,
+    kinds: Collection[OperationKind],
+    now: datetime,
+    lease_until: datetime,
+    limit: int,
+) -> list[Operation]:
+    """Leases up to `limit` operations of these kinds that are due and not in the queue."""
+    names = [kind.value for kind in kinds]
+    parameters = {"kinds": names, "now": now, "lease_until": lease_until, "limit": limit}
+    return await workable(connection, await connection.execute(_CLAIM, parameters))
+
+
+async def workable(connection: AsyncConnection, claimed: Iterable[Any]) -> list[Operation]:
+    """The operations of rows that were just claimed. One that cannot be read becomes a dead
+    letter, and its neighbours go on."""
+    operations: list[Operation] = []
+    for row in claimed:
+        try:
+            operation = operation_of(row)
+            if not isinstance(json.loads(operation.params), dict):
+                raise TypeError("the parameters are no JSON object")  # noqa: TRY301 (one place)
+        except (TypeError, ValueError) as error:
+            await _bury(connection, row, error)
+        else:
+            operations.append(operation)
+    return operations
+
+
+async def _bury(connection: AsyncConnection, row: Any, error: Exception) -> None:
+    log.error("operation_unreadable", operation_id=row.id, kind=row.kind, **place_of(error))
+    DEAD_LETTERS.labels(row.kind).inc()
+    statement = (
+        update(OPERATION)
+        .where(OPERATION.c.id == row.id)
+        .values(
+            state=OperationState.DEAD_LETTER,
+            lease_until=None,
+            # Those behind it in the queue go on.
+            queued=False,
+            failure_code=UNREADABLE,
+            failure_param=type(error).__name__,
+        )
+    )
+    await connection.execute(statement)
 
 
 async def add(connection: AsyncConnection, operation: Operation) -> None:
-    """Inserts a new operation, and wakes the workers if nobody holds its lease."""
-    await connection.execute(insert(OPERATION), asdict(operation))
+    """Inserts a new operation, and wakes the workers of every process if nobody holds its lease."""
+    await connection.execute(insert(OPERATION), operation_row(operation))
     if operation.lease_until is None:
         await connection.execute(select(func.pg_notify(CHANNEL, "")))
 
 
 async def save(connection: AsyncConnection, operation: Operation) -> None:
     """Writes an operation that the caller holds the lease of. Raises LeaseLostError."""
-    values = asdict(operation)
-    token = values.pop("fencing_token")
+    row = operation_row(operation)
+    token = row.pop("fencing_token")
     statement = (
         update(OPERATION)
         .where(OPERATION.c.id == operation.id, OPERATION.c.fencing_token == token, _OPEN)
-        .values(values)
+        .values(row)
     )
     if (await connection.execute(statement)).rowcount != 1:
         raise LeaseLostError(operation.id)
 
 
-async def withdraw(connection: AsyncConnection, operation: Operation) -> bool:
-    """Writes an operation that was ended unsent; False if somebody has begun to send it."""
-    statement = (
-        update(OPERATION)
-        .where(
-            OPERATION.c.id == operation.id,
-            OPERATION.c.state == OperationState.PENDING,
-            OPERATION.c.first_send_time.is_(None),
-            OPERATION.c.lease_until.is_(None),
-        )
-        .values({**asdict(operation), "fencing_token": operation.fencing_token + 1})
-    )
-    return (await connection.execute(statement)).rowcount == 1
+async def take_over(connection: AsyncConnection, operation: Operation) -> None:
+    """Writes an operation whoever may hold its lease: their token is worth nothing afterwards.
 
-
-async def claim(
-    connection: AsyncConnection, now: datetime, lease_until: datetime, limit: int
-) -> list[Operation]:
-    """Leases up to `limit` operations that are due."""
-    parameters = {"now": now, "lease_until": lease_until, "limit": limit}
-    return [_operation_of(row) for row in await connection.execute(_CLAIM, parameters)]
+    The caller has locked the subject. Raises LeaseLostError if it was decided meanwhile.
+    """
+    row = {**operation_row(operation), "fencing_token": OPERATION.c.fencing_token + 1}
+    statement = update(OPERATION).where(OPERATION.c.id == operation.id, _OPEN).values(row)
+    if (await connection.execute(statement)).rowcount != 1:
+        raise LeaseLostError(operation.id)
 
 
 async def get(connection: AsyncConnection, operation_id: str) -> Operation:
     """The operation as it stands; it must exist."""
     statement = select(OPERATION).where(OPERATION.c.id == operation_id)
-    return _operation_of((await connection.execute(statement)).one())
+    return operation_of((await connection.execute(statement)).one())
+
+
+async def operations_of(
+    connection: AsyncConnection, subject_id: str, limit: int = MAX_OPERATIONS_OF_A_SUBJECT
+) -> list[Operation]:
+    """All operations of a subject, in order."""
+    statement = (
+        select(OPERATION)
+        .where(OPERATION.c.subject_id == subject_id)
+        .order_by(OPERATION.c.operation_number)
+        .limit(limit)
+    )
+    return [operation_of(row) for row in await connection.execute(statement)]
 
 
 async def open_operation_of(connection: AsyncConnection, subject_id: str) -> Operation | None:
-    """What is asked for a dispute or a payout and not decided; at most one thing."""
-    statement = select(OPERATION).where(OPERATION.c.subject_id == subject_id, _OPEN)
-    row = (await connection.execute(statement)).one_or_none()
-    return _operation_of(row) if row is not None else None
+    """The subject's first operation that is not decided."""
+    statement = (
+        select(OPERATION)
+        .where(OPERATION.c.subject_id == subject_id, _OPEN)
+        .order_by(OPERATION.c.operation_number)
+        .limit(1)
+    )
+    row = (await connection.execute(statement)).first()
+    return operation_of(row) if row is not None else None
 
 
-async def hurry(connection: AsyncConnection, subject_id: str, now: datetime) -> None:
-    """Has the open operation looked at now: there may be news about it."""
-    await connection.execute(
+async def hurry(connection: AsyncConnection, subject_id: str, now: datetime) -> bool:
+    """Has the subject's open operations looked at now: there may be news about them. Says whether
+    there are any that would have waited."""
+    hurried = await connection.execute(
         update(OPERATION)
         .where(OPERATION.c.subject_id == subject_id, _OPEN, OPERATION.c.next_attempt_time > now)
         .values(next_attempt_time=now)
     )
-
-
-async def remember(connection: AsyncConnection, record: RequestRecord) -> bool:
-    """Writes a request down; False if its id is taken (another's commit is waited for)."""
-    statement = (
-        insert_or_ignore(REQUEST)
-        .values(asdict(record))
-        .on_conflict_do_nothing()
-        .returning(REQUEST.c.request_id)
-    )
-    return (await connection.execute(statement)).first() is not None
-
-
-async def known_request(connection: AsyncConnection, request_id: str) -> RequestRecord | None:
-    """The request that was written down under this id."""
-    statement = select(REQUEST).where(REQUEST.c.request_id == request_id)
-    row = (await connection.execute(statement)).first()
-    return RequestRecord(**row._mapping) if row is not None else None
-
-
-def _operation_of(row: Row[Any]) -> Operation:
-    values = dict(row._mapping)
-    values["kind"] = OperationKind(values["kind"])
-    values["state"] = OperationState(values["state"])
-    return Operation(**values)
+    return hurried.rowcount > 0

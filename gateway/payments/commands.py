@@ -4,6 +4,7 @@ The process that takes a command runs its first operation itself, under a lease,
 caller waits. What is not decided by then goes on in the background, or at a worker.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,9 +12,12 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.ids import new_id
+from gateway.operations import store as operation_store
+from gateway.operations.operation import OperationKind, OperationState, decided
+from gateway.operations.runner import Applied, Claimed, Runner
+from gateway.payments.domain.apply import known_state
 from gateway.payments.domain.commands import WAITING, CommandContext, Start, check_operation
 from gateway.payments.domain.failover import at_home, next_route
-from gateway.payments.domain.operation import OperationState, decided, sent
 from gateway.payments.domain.payment import (
     CREATED,
     Change,
@@ -33,15 +37,16 @@ from gateway.payments.errors import (
     refusal_to_json,
     refused,
 )
+from gateway.payments.operations import Subject
 from gateway.payments.requests import Command, Done, find_request, known_request
-from gateway.payments.running import Executor
-from gateway.payments.steps import Claimed, Steps
-from gateway.payments.store import operations as operation_store
 from gateway.payments.store import payments as store
+from gateway.payments.store.group_commit import commit_span
 from gateway.payments.store.payments import RequestRecord
+from gateway.payments.store.queue import queue_length
 from gateway.payments.store.recording import record_changes, record_new
-from gateway.payments.store.snapshot import PaymentSnapshot
+from gateway.payments.store.snapshot import PaymentSnapshot, PaymentWriter
 from gateway.payments.store.writes import NewPayment
+from gateway.payments.stripe.dependencies import Dependencies
 from gateway.payments.waiting import Patience, Until
 from runtime.clock import Clock
 
@@ -57,16 +62,18 @@ class Payments:
     def __init__(
         self,
         engine: AsyncEngine,
-        executor: Executor,
-        steps: Steps,
+        runner: Runner,
+        writer: PaymentWriter,
+        dependencies: Dependencies,
         patience: Patience,
         clock: Clock,
         *,
         max_queue_length: int,
     ) -> None:
         self._engine = engine
-        self._executor = executor
-        self._steps = steps
+        self._runner = runner
+        self._writer = writer
+        self._dependencies = dependencies
         self._patience = patience
         self._clock = clock
         self._max_queue_length = max_queue_length
@@ -77,7 +84,7 @@ class Payments:
         record = command.record(payment.id, payment.create_time)
         new = self._new(record, payment)
         snapshot = PaymentSnapshot.of_new(new)
-        run = await self._executor.begin(new, snapshot)
+        run = await self._begin_grouped(new, snapshot)
         if run is not None:
             await self._patience.run(run, payment.id, None, until)
             if run.done() and snapshot.is_current:
@@ -94,7 +101,7 @@ class Payments:
             assert known.payment_id is not None, "a payment was made"
             return await self._create_again(known.payment_id, until)
         if claimed is not None:
-            await self._patience.run(self._executor.start(claimed), payment.id, None, until)
+            await self._patience.run(self._runner.start(claimed), payment.id, None, until)
         return await self._created(payment.id)
 
     async def command(self, command: Command, payment_id: str, rule: Rule) -> Done:
@@ -117,19 +124,41 @@ class Payments:
         if known is not None:
             return await self._repeat(known, until)
         if claimed is not None:
-            task = self._executor.start(claimed)
+            task = self._runner.start(claimed)
             await self._patience.run(task, payment_id, claimed.operation.id, until)
             return Done(payment_id, record.refund_id)
         return await self._repeat(record, until)
 
+    async def _begin_grouped(
+        self, new: NewPayment, snapshot: PaymentSnapshot
+    ) -> asyncio.Task[Applied | None] | None:
+        """Writes a new payment, then runs its operation; None if it could not be written so.
+
+        Once it is being written it is run, too, though the caller may have gone away by then.
+        """
+        subject = Subject(new.change.after)
+        claimed = Claimed(new.operation, subject, begun=True, snapshot=snapshot)
+        run: asyncio.Task[Applied | None] | None = None
+
+        def start(written: asyncio.Future[bool]) -> None:
+            nonlocal run
+            if not written.cancelled() and written.exception() is None and written.result():
+                run = self._runner.start(claimed)
+
+        written = self._writer.committer.submit(new)
+        written.add_done_callback(start)
+        with commit_span():
+            await asyncio.shield(written)
+        return run
+
     def _new(self, record: RequestRecord, payment: Payment) -> NewPayment:
         """What a new payment writes where nobody is in the queue and its request_id is new."""
-        context = self._steps.circumstances()
+        context = self._dependencies.context()
         operation = check_operation(payment, context.fresh_operation_id, context.now, CHECK_WINDOW)
         return NewPayment(
             record,
             Change(None, payment, CREATED),
-            self._steps.lease(sent(operation, context.now), context.now),
+            self._runner.begin(operation, context.now),
             context.now,
             alone=payment.unavailable_policy is UnavailablePolicy.QUEUE,
         )
@@ -137,13 +166,13 @@ class Payments:
     async def _begin(self, connection: AsyncConnection, payment: Payment) -> Claimed | None:
         """Writes a new payment and its first operation: ours to run, unless others are queued."""
         joins_queue = await self._joins_queue(connection, payment)
-        context = self._steps.circumstances()
+        context = self._dependencies.context()
         await record_new(connection, payment)
         operation = check_operation(payment, context.fresh_operation_id, context.now, CHECK_WINDOW)
         if not joins_queue:
-            operation = self._steps.lease(sent(operation, context.now), context.now)
-            await operation_store.add_operation(connection, operation)
-            return Claimed(operation, payment, begun=True)
+            operation = self._runner.begin(operation, context.now)
+            await operation_store.add(connection, operation)
+            return Claimed(operation, Subject(payment), begun=True)
         assert payment.queue_deadline is not None
         change = take(
             payment,
@@ -154,8 +183,7 @@ class Payments:
         )
         await record_changes(connection, [change], context.now)
         operation = replace(operation, queued=True, deadline=payment.queue_deadline)
-        await operation_store.add_operation(connection, operation)
-        await operation_store.call_workers(connection)
+        await operation_store.add(connection, operation)
         return None
 
     async def _joins_queue(self, connection: AsyncConnection, payment: Payment) -> bool:
@@ -163,8 +191,8 @@ class Payments:
         if payment.unavailable_policy is not UnavailablePolicy.QUEUE:
             return False
         limit = self._max_queue_length
-        length = await operation_store.queue_length(connection, payment.corridor, limit)
-        elsewhere = self._steps.circumstances().elsewhere
+        length = await queue_length(connection, payment.corridor, limit)
+        elsewhere = self._dependencies.context().elsewhere
         waits = length > 0 and not elsewhere.available(payment.corridor)
         if waits and next_route(payment, elsewhere) is not None:
             # Those in the queue wait for a corridor that this payment need not wait for.
@@ -185,11 +213,11 @@ class Payments:
         if claimed is None:
             await self._patience.wait(payment_id, None, until)
         else:
-            await self._patience.run(self._executor.start(claimed), payment_id, None, until)
+            await self._patience.run(self._runner.start(claimed), payment_id, None, until)
         return await self._created(payment_id)
 
     async def _retry(self, connection: AsyncConnection, payment: Payment) -> Claimed:
-        context = self._steps.circumstances()
+        context = self._dependencies.context()
         queue_deadline = None
         if payment.queue_timeout is not None:
             queue_deadline = context.now + payment.queue_timeout
@@ -205,9 +233,9 @@ class Payments:
         operation = check_operation(
             change.after, context.fresh_operation_id, context.now, CHECK_WINDOW
         )
-        operation = self._steps.lease(sent(operation, context.now), context.now)
-        await operation_store.add_operation(connection, operation)
-        return Claimed(operation, change.after, begun=True)
+        operation = self._runner.begin(operation, context.now)
+        await operation_store.add(connection, operation)
+        return Claimed(operation, Subject(change.after), begun=True)
 
     async def _created(self, payment_id: str) -> Done:
         """The answer about a payment; raises if it never began, so that it can be repeated."""
@@ -219,13 +247,18 @@ class Payments:
     async def _apply(
         self, connection: AsyncConnection, payment: Payment, rule: Rule
     ) -> Start | Refusal:
-        """What the rule says, unless something on the payment is under way."""
-        pending = await operation_store.open_operation_of(connection, payment.id)
+        """What the rule says, unless something on the payment is under way. An operation whose
+        outcome an event has told ends here, whoever still waits for Stripe's answer."""
+        now = self._clock.now()
         waits = payment.state in WAITING
         refunds = payment.state is PaymentState.SUCCEEDED
-        if pending is not None and not waits and not refunds:
-            raise operation_in_progress(payment, pending)
-        now = self._clock.now()
+        pending = await operation_store.open_operation_of(connection, payment.id)
+        if pending is not None and not waits and pending.kind is not OperationKind.REFUND:
+            known = known_state(payment, pending, None)
+            if known is not None:
+                await operation_store.take_over(connection, decided(pending, known, now))
+            elif not refunds:
+                raise operation_in_progress(payment, pending)
         count = await store.count_refunds(connection, payment.id) if refunds else 0
         return rule(payment, CommandContext(now, new_id("op", now), new_id("ref", now), count))
 
@@ -240,16 +273,15 @@ class Payments:
         pending = await operation_store.open_operation_of(connection, started.payment.id)
         if started.withdraws and pending is not None:
             withdrawn = decided(pending, OperationState.CANCELED, now, "withdrawn")
-            await operation_store.take_from(connection, withdrawn)
+            await operation_store.take_over(connection, withdrawn)
         if started.operation is None:
             return None
         if pending is not None:
-            await operation_store.add_operation(connection, started.operation)
-            await operation_store.call_workers(connection)
+            await operation_store.add(connection, started.operation)
             return None
-        operation = self._steps.lease(sent(started.operation, now), now)
-        await operation_store.add_operation(connection, operation)
-        return Claimed(operation, started.payment, begun=True)
+        operation = self._runner.begin(started.operation, now)
+        await operation_store.add(connection, operation)
+        return Claimed(operation, Subject(started.payment), begun=True)
 
     async def _repeat(self, known: RequestRecord, until: Until) -> Done:
         """The answer to a command that was written down before."""

@@ -3,19 +3,18 @@
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.ids import new_id
+from gateway.operations import store as operation_store
+from gateway.operations.operation import OperationState, decided
 from gateway.payments.domain.commands import CommandContext, start_cancel
 from gateway.payments.domain.decline_retries import due_step, longest_window
-from gateway.payments.domain.operation import OperationState, decided
 from gateway.payments.domain.payment import Payment, take
 from gateway.payments.domain.refusal import Refusal
 from gateway.payments.domain.states import PaymentState, Transition
-from gateway.payments.store import operations as operation_store
 from gateway.payments.store import payments as store
 from gateway.payments.store.recording import record_changes
-from gateway.payments.waiting import PaymentNotifiers
 from runtime.clock import Clock
 from runtime.logs import get_logger
-from runtime.notifications import Notifier
+from runtime.notifier import Notifier, SubjectNotifiers
 
 MAX_PER_ROUND = 100
 
@@ -29,7 +28,7 @@ class Deadlines:
         self,
         engine: AsyncEngine,
         clock: Clock,
-        notifiers: PaymentNotifiers,
+        notifiers: SubjectNotifiers,
         worker_notifier: Notifier,
     ) -> None:
         self._engine = engine
@@ -74,9 +73,9 @@ class Deadlines:
         await record_changes(connection, [started.change], now)
         if started.withdraws and pending is not None:
             withdrawn = decided(pending, OperationState.CANCELED, now, "expired")
-            await operation_store.take_from(connection, withdrawn)
+            await operation_store.take_over(connection, withdrawn)
         if started.operation is not None:
-            await operation_store.add_operation(connection, started.operation)
+            await operation_store.add(connection, started.operation)
 
     async def _retry(self, connection: AsyncConnection, payment: Payment) -> None:
         """Begins the next attempt, unless the networks want it later or it comes too late."""
@@ -86,4 +85,4 @@ class Deadlines:
         change, operation = due_step(payment, declines, now, new_id("op", now))
         await record_changes(connection, [change], now)
         if operation is not None:
-            await operation_store.add_operation(connection, operation)
+            await operation_store.add(connection, operation)

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 
 from gateway.errors import ERRORS
-from gateway.payments.domain.operation import Operation
+from gateway.operations.operation import Operation
 from gateway.payments.domain.payment import FailureCode, Payment, PaymentFailure
 from gateway.payments.domain.refusal import Refusal
 from gateway.v1.error_reason_pb2 import ErrorReason

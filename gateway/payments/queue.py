@@ -13,12 +13,11 @@ from datetime import timedelta
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.payments.domain.operation import Operation
-from gateway.payments.domain.payment import Payment
+from gateway.operations.operation import Operation
+from gateway.operations.runner import Applied, Asked, Claimed, Runner
 from gateway.payments.domain.states import PaymentState
-from gateway.payments.running import Executor
-from gateway.payments.steps import Asked, Claimed, Steps
-from gateway.payments.store import operations as operation_store
+from gateway.payments.operations import Subject
+from gateway.payments.store.queue import claim_queue_head, queued_corridors
 from gateway.stripe_client.client import StripeClient
 from runtime.clock import Clock
 
@@ -42,9 +41,9 @@ class Answers:
 
     def __init__(self) -> None:
         self.proven = False
-        self._under_way: set[asyncio.Task[Payment | None]] = set()
+        self._under_way: set[asyncio.Task[Applied | None]] = set()
 
-    def expect(self, task: "asyncio.Task[Payment | None]") -> None:
+    def expect(self, task: "asyncio.Task[Applied | None]") -> None:
         """One more is under way."""
         self._under_way.add(task)
 
@@ -71,8 +70,7 @@ class PaymentQueue:
     def __init__(
         self,
         engine: AsyncEngine,
-        steps: Steps,
-        executor: Executor,
+        runner: Runner,
         stripe_client: StripeClient,
         clock: Clock,
         *,
@@ -80,8 +78,7 @@ class PaymentQueue:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._engine = engine
-        self._steps = steps
-        self._executor = executor
+        self._runner = runner
         self._stripe = stripe_client
         self._clock = clock
         self._lease = lease
@@ -90,7 +87,7 @@ class PaymentQueue:
     async def round(self) -> bool:
         """Lets through what can be; True if there may be more at once."""
         async with self._engine.connect() as connection:
-            waiting = await operation_store.queued_corridors(connection)
+            waiting = await queued_corridors(connection)
         more = False
         for corridor in waiting:
             if corridor not in self._stripe.corridors or not self._stripe.available(corridor):
@@ -137,11 +134,11 @@ class PaymentQueue:
         return True
 
     async def _start_one(self, corridor: str, asked: Asked, answers: Answers) -> bool:
-        payment, follow_up = await self._steps.finish(asked)
+        applied, follow_up = await self._runner.finish(asked)
         if follow_up is None:
-            return payment is not None and payment.state is not PaymentState.QUEUED
+            return applied is not None and _state_of(applied) is not PaymentState.QUEUED
         DRAINED.labels(corridor).inc()
-        answers.expect(self._executor.start(follow_up))
+        answers.expect(self._runner.start(follow_up))
         return True
 
     def _one_by_one(self, corridor: str, answers: Answers) -> bool:
@@ -160,14 +157,12 @@ class PaymentQueue:
     async def _claim(self, corridor: str, limit: int) -> list[Operation]:
         now = self._clock.now()
         async with self._engine.begin() as connection:
-            return await operation_store.claim_queue_head(
-                connection, corridor, now, now + self._lease, limit
-            )
+            return await claim_queue_head(connection, corridor, now, now + self._lease, limit)
 
     async def _ask(self, heads: Sequence[Operation]) -> list[Asked | None]:
         """Asks compliance about each of them; all have ended when one has failed."""
         replies = await asyncio.gather(
-            *(self._steps.ask(Claimed(head)) for head in heads), return_exceptions=True
+            *(self._runner.ask(Claimed(head)) for head in heads), return_exceptions=True
         )
         asked: list[Asked | None] = []
         for reply in replies:
@@ -177,13 +172,18 @@ class PaymentQueue:
         return asked
 
     async def _put_back(self, rest: Sequence[Asked | None]) -> None:
-        await self._steps.put_back([asked for asked in rest if asked is not None])
+        await self._runner.put_back([asked for asked in rest if asked is not None])
 
 
-def _got_through(task: "asyncio.Task[Payment | None]") -> bool:
+def _got_through(task: "asyncio.Task[Applied | None]") -> bool:
     """Whether the corridor took the payment, whatever the bank said."""
-    payment = task.result()
-    return payment is not None and payment.state not in (
+    applied = task.result()
+    return applied is not None and _state_of(applied) not in (
         PaymentState.QUEUED,
         PaymentState.AUTHORIZING,
     )
+
+
+def _state_of(applied: Applied) -> PaymentState:
+    subject: Subject = applied.subject
+    return subject.payment.state

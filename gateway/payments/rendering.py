@@ -7,8 +7,8 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.bookkeeping.reporting import PaymentBookings
+from gateway.operations.operation import Operation, OperationState
 from gateway.payments.domain.decline_retries import DeclinedAttempt
-from gateway.payments.domain.operation import Operation
 from gateway.payments.domain.payment import Decline, Payment
 from gateway.payments.domain.refund import Refund
 from gateway.payments.domain.states import PaymentState
@@ -129,12 +129,14 @@ def add_details(
 
 
 def operation_message(operation: Operation) -> pb.PaymentOperation:
-    """One operation."""
+    """One operation. A dead letter may have happened, which is what callers have to know."""
+    dead = operation.state is OperationState.DEAD_LETTER
+    state = OperationState.UNKNOWN if dead else operation.state
     waits = operation.next_attempt_time if operation.open else None
     return pb.PaymentOperation(
         id=operation.id,
         kind=pb.OperationKind.Value(f"OPERATION_KIND_{operation.kind}"),
-        state=pb.OperationState.Value(f"OPERATION_STATE_{operation.state}"),
+        state=pb.OperationState.Value(f"OPERATION_STATE_{state}"),
         send_count=operation.send_count,
         create_time=stamp(operation.create_time),
         next_attempt_time=stamp(waits),

@@ -1,51 +1,20 @@
-"""How long a caller waits for an outcome, when what it waits for is decided, and waking those who
-wait for one payment within the process."""
+"""How long a caller waits for an outcome, and when what it waits for is decided."""
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.payments.domain.operation import OperationKind
-from gateway.payments.domain.payment import Payment
+from gateway.operations import store as operation_store
+from gateway.operations.operation import OperationKind
+from gateway.operations.runner import Applied
 from gateway.payments.domain.states import PaymentState
-from gateway.payments.store import operations as operation_store
+from gateway.payments.operations import Subject
 from gateway.payments.store import payments as store
 from runtime.deadline import remaining
-from runtime.notifications import Notifier
-
-
-class PaymentNotifiers:
-    """A notifier for each payment that somebody in this process waits for."""
-
-    def __init__(self) -> None:
-        self._notifiers: dict[str, tuple[Notifier, int]] = {}
-        # Notified whenever any payment's notifier is.
-        self.any = Notifier()
-
-    @contextlib.contextmanager
-    def listening(self, payment_id: str) -> Iterator[Notifier]:
-        """The payment's notifier, for as long as the block runs."""
-        notifier, listeners = self._notifiers.get(payment_id, (Notifier(), 0))
-        self._notifiers[payment_id] = (notifier, listeners + 1)
-        try:
-            yield notifier
-        finally:
-            _, listeners = self._notifiers[payment_id]
-            if listeners == 1:
-                del self._notifiers[payment_id]
-            else:
-                self._notifiers[payment_id] = (notifier, listeners - 1)
-
-    def notify(self, payment_id: str) -> None:
-        """Something happened to the payment."""
-        self.any.notify()
-        if payment_id in self._notifiers:
-            self._notifiers[payment_id][0].notify()
-
+from runtime.notifier import Notifier, SubjectNotifiers
 
 # Time kept for writing the answer before the caller's deadline.
 ANSWER_SECONDS = 0.25
@@ -89,7 +58,7 @@ class Patience:
     """Waits for outcomes. Giving up changes nothing: what was begun goes on."""
 
     engine: AsyncEngine
-    notifiers: PaymentNotifiers
+    notifiers: SubjectNotifiers
     # A caller without a deadline, or with a distant one, is answered after this long.
     limit_seconds: float
     # And after this long while the corridor is slow.
@@ -107,7 +76,7 @@ class Patience:
 
     async def run(
         self,
-        task: asyncio.Task[Payment | None],
+        task: asyncio.Task[Applied | None],
         payment_id: str,
         operation_id: str | None,
         until: Until,
@@ -125,9 +94,11 @@ class Patience:
                     return
                 if token.is_set() and await self._decided(payment_id, operation_id):
                     return
-        payment = task.result() if not task.cancelled() else None
-        if operation_id is None and payment is not None and payment.state not in _UNDECIDED:
-            return
+        applied = task.result() if not task.cancelled() else None
+        if operation_id is None and applied is not None:
+            subject: Subject = applied.subject
+            if subject.payment.state not in _UNDECIDED:
+                return
         await self.wait(payment_id, operation_id, until)
 
     async def wait(self, payment_id: str, operation_id: str | None, until: Until) -> None:
@@ -151,6 +122,5 @@ class Patience:
             if operation_id is None:
                 return True
             # The payment's state says nothing about a refund, but all about the rest.
-            operation = await operation_store.get_operation(connection, operation_id)
-            assert operation is not None, "its request names it"
+            operation = await operation_store.get(connection, operation_id)
             return operation.kind is not OperationKind.REFUND or not operation.open

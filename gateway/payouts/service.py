@@ -15,7 +15,7 @@ from gateway.payouts import store
 from gateway.payouts.commands import cancellation_rule, creation_rule
 from gateway.payouts.domain import Payout, PayoutState
 from gateway.payouts.errors import payout_not_found
-from gateway.payouts.operations import is_decided
+from gateway.payouts.operations import is_answerable
 from gateway.payouts.transactions import MAX_PAGE_SIZE as MAX_TRANSACTIONS
 from gateway.payouts.transactions import PayoutTransactions
 from gateway.v1 import payout_pb2, payout_service_pb2_grpc
@@ -68,7 +68,7 @@ class PayoutServicer(payout_service_pb2_grpc.PayoutServiceServicer):
             update_time=now,
         )
         rule = creation_rule(payout, self._review)
-        done = await self._commands.run(request, "", rule, decided=is_decided)
+        done = await self._commands.run(request, "", rule, answerable=is_answerable)
         return pb.CreatePayoutResponse(payout=_message(await self._read(done.subject_id)))
 
     async def CancelPayout(

@@ -14,8 +14,8 @@ from tests.chaos.twin import ChaosTwin
 # What may still be under way, and how many; each has to come to zero. A review waits for a person,
 # who does not come; only the last horizon is past its deadline.
 _UNDER_WAY = """
-SELECT 'operations open', count(*) FROM payment_operation JOIN payment ON payment.id = payment_id
-WHERE end_time IS NULL AND (%(past_reviews)s OR payment.state <> 'IN_REVIEW')
+SELECT 'operations open', count(*) FROM operation LEFT JOIN payment ON payment.id = subject_id
+WHERE end_time IS NULL AND (%(past_reviews)s OR payment.state IS DISTINCT FROM 'IN_REVIEW')
 UNION ALL SELECT 'payments undecided', count(*) FROM payment WHERE state IN (
     'RECEIVED', 'COMPLIANCE_CHECKED', 'QUEUED', 'AUTHORIZING', 'CAPTURING', 'CANCELING')
 UNION ALL SELECT 'facts not booked', count(*) FROM booking WHERE state = 'PENDING'

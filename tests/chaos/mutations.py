@@ -16,19 +16,18 @@ from typing import Any
 from sqlalchemy import update
 
 import gateway.bookkeeping.worker
+import gateway.operations.runner
 import gateway.payments.domain.authorization_outcome
-import gateway.payments.steps
 import gateway.webhooks_in.receiver
 from gateway.bookkeeping.ledger_requests import ledger_item
 from gateway.bookkeeping.store import BookingStore
+from gateway.operations import store as operation_store
+from gateway.operations.operation import Operation, OperationKind, OperationState, Step
+from gateway.operations.store import OPERATION, operation_row
 from gateway.payments.domain.decision import StripeReply
 from gateway.payments.domain.failover import fail_over
-from gateway.payments.domain.operation import OperationKind, OperationState, Step
 from gateway.payments.domain.payment import FailureCode, PaymentFailure, take
 from gateway.payments.domain.states import Transition
-from gateway.payments.store import operations as operation_store
-from gateway.payments.store.rows import operation_row
-from gateway.payments.store.schema import OPERATION
 from gateway.payments.stripe.dependencies import Dependencies
 from gateway.stripe_client.http_client import StripeHttpClient
 from gateway.stripe_client.outcome import NotSentReason, Outcome, OutcomeClass
@@ -89,7 +88,7 @@ def _skip_fencing() -> None:
             update(OPERATION).where(OPERATION.c.id == operation.id).values(row)
         )
 
-    _put(operation_store, "save_operation", save)
+    _put(operation_store, "save", save)
 
 
 def _acknowledge_before_storing() -> None:
@@ -157,29 +156,25 @@ def _forget_jobs() -> None:
 
 
 def _resend_past_the_horizon() -> None:
-    _put(gateway.payments.steps, "next_step", lambda *_: Step.SEND)
+    _put(gateway.operations.runner, "next_step", lambda *_: Step.SEND)
 
 
 def _hold_up_the_first_byte() -> None:
     """Accident: a charge of `HELD_UP_MINOR` is held up before its first byte goes out, until the
     test says so; then it ends as never sent."""
-    original = Dependencies.ask
+    original = Dependencies.send
     signal = Path(os.environ[STAGE_VARIABLE]) / SIGNAL_FILE
     held_up: list[str] = []
 
-    async def ask(
-        self: Dependencies, payment: Any, operation: Any, step: Step, now: Any, *, resend: bool
-    ) -> Any:
+    async def send(self: Dependencies, payment: Any, operation: Operation, *, resend: bool) -> Any:
         first = operation.kind is OperationKind.AUTHORIZE and not (resend or held_up)
         if not first or payment.amount_minor != HELD_UP_MINOR:
-            return await original(self, payment, operation, step, now, resend=resend)
+            return await original(self, payment, operation, resend=resend)
         held_up.append(operation.id)
         await asyncio.to_thread(_wait_for, signal)
-        return StripeReply(
-            Outcome(OutcomeClass.NOT_SENT, not_sent_reason=NotSentReason.BREAKER_OPEN)
-        )
+        return Outcome(OutcomeClass.NOT_SENT, not_sent_reason=NotSentReason.BREAKER_OPEN)
 
-    _put(Dependencies, "ask", ask)
+    _put(Dependencies, "send", send)
 
 
 def _wait_for(signal: Path) -> None:

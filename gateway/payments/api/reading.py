@@ -3,6 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.bookkeeping.reporting import PaymentBookings, booking_state, reported
+from gateway.operations import store as operation_store
 from gateway.payments.domain.states import PaymentState
 from gateway.payments.errors import payment_not_found
 from gateway.payments.rendering import (
@@ -11,8 +12,8 @@ from gateway.payments.rendering import (
     payment_message,
     refund_message,
 )
-from gateway.payments.store import operations as operation_store
 from gateway.payments.store import payments as store
+from gateway.payments.store.queue import queue_position
 from gateway.payments.store.snapshot import PaymentSnapshot
 from gateway.v1 import payment_pb2, refund_pb2
 
@@ -43,7 +44,7 @@ class PaymentReader:
             message.declined_attempts.extend(attempts)
             add_details(message, operations, refunds, payment.currency, booked)
             if payment.state is PaymentState.QUEUED:
-                message.queue.position = await operation_store.queue_position(
+                message.queue.position = await queue_position(
                     connection, payment.corridor, payment.id
                 )
         return message

@@ -1,11 +1,11 @@
 """What follows from a reply, whatever the kind of operation."""
 
+from gateway.operations.operation import GivenUp, Operation, OperationKind, OperationState
 from gateway.payments.domain.authorization_outcome import apply_authorization, apply_confirmation
 from gateway.payments.domain.capture_outcome import apply_capture_or_cancel
 from gateway.payments.domain.check_outcome import DecisionContext, apply_check, give_up_check
-from gateway.payments.domain.decision import CheckReply, Decision, GivenUp, Reply
+from gateway.payments.domain.decision import CheckReply, Decision, Reply
 from gateway.payments.domain.failover import is_away, not_allowed_there
-from gateway.payments.domain.operation import Operation, OperationKind, OperationState
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.reconcile import ContradictionError
 from gateway.payments.domain.refund import Refund, RefundState
@@ -35,11 +35,14 @@ def is_moot(payment: Payment, operation: Operation, refund: Refund | None) -> bo
     return payment.state not in _STATES_THAT_WAIT[operation.kind]
 
 
-def end_moot(payment: Payment, operation: Operation, context: DecisionContext) -> Decision:
-    """The decision when there is nothing left to do: the payment stays as it is."""
+def known_state(
+    payment: Payment, operation: Operation, refund: Refund | None
+) -> OperationState | None:
+    """How the operation ended if what it is for is known already: the payment stays as it is."""
+    if not is_moot(payment, operation, refund):
+        return None
     was_declined = payment.state in (PaymentState.DECLINED, PaymentState.RETRY_SCHEDULED)
-    state = OperationState.DECLINED if was_declined else OperationState.SUCCEEDED
-    return Decision(payment, operation).ended(state, context.now)
+    return OperationState.DECLINED if was_declined else OperationState.SUCCEEDED
 
 
 def apply_outcome(
@@ -52,8 +55,9 @@ def apply_outcome(
     resend: bool,
 ) -> Decision:
     """The decision after the outside world was asked; `resend` if it had been asked before."""
-    if is_moot(payment, operation, refund):
-        return end_moot(payment, operation, context)
+    known = known_state(payment, operation, refund)
+    if known is not None:
+        return Decision(payment, operation).ended(known, context.now)
     if operation.kind is OperationKind.CHECK:
         if isinstance(reply, GivenUp):
             return give_up_check(Decision(payment, operation), context.now)

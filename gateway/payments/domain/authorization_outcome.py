@@ -2,8 +2,16 @@
 
 from dataclasses import replace
 
+from gateway.operations.operation import (
+    GivenUp,
+    Operation,
+    OperationKind,
+    OperationState,
+    backoff,
+    next_attempt,
+)
 from gateway.payments.domain.check_outcome import DecisionContext
-from gateway.payments.domain.decision import Decision, GivenUp, StripeReply
+from gateway.payments.domain.decision import Decision, StripeReply
 from gateway.payments.domain.decline_retries import decline_step, put_back_step
 from gateway.payments.domain.failover import fail_over, not_sent
 from gateway.payments.domain.intents import (
@@ -12,13 +20,6 @@ from gateway.payments.domain.intents import (
     charge_id_of,
     decline_of,
     read_intent,
-)
-from gateway.payments.domain.operation import (
-    Operation,
-    OperationKind,
-    OperationState,
-    backoff,
-    next_attempt,
 )
 from gateway.payments.domain.payment import Change, FailureCode, Payment, PaymentFailure, take
 from gateway.payments.domain.reconcile import reconcile

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from datetime import datetime
 
+from gateway.operations.operation import GivenUp, Operation, OperationKind, OperationState, backoff
 from gateway.payments.domain.authorization_outcome import try_anew, unknown
 from gateway.payments.domain.check_outcome import DecisionContext
-from gateway.payments.domain.decision import Decision, GivenUp, StripeReply
+from gateway.payments.domain.decision import Decision, StripeReply
 from gateway.payments.domain.intents import IntentSnapshot, IntentStatus, read_intent
-from gateway.payments.domain.operation import Operation, OperationKind, OperationState, backoff
 from gateway.payments.domain.payment import Payment, take
 from gateway.payments.domain.reconcile import capture_wake_time, reconcile
 from gateway.payments.domain.states import PaymentState, Transition

@@ -3,9 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from gateway.payments.domain.decision import CheckReply, Decision
-from gateway.payments.domain.decline_retries import is_too_late, put_back_step
-from gateway.payments.domain.operation import (
+from gateway.operations.operation import (
     Operation,
     OperationKind,
     OperationState,
@@ -13,6 +11,8 @@ from gateway.payments.domain.operation import (
     next_attempt,
     sent,
 )
+from gateway.payments.domain.decision import CheckReply, Decision
+from gateway.payments.domain.decline_retries import is_too_late, put_back_step
 from gateway.payments.domain.payment import (
     FailureCode,
     Payment,
@@ -89,7 +89,7 @@ def authorization(payment: Payment, operation_id: str, now: datetime) -> Operati
     params = reattempt_params(payment) if again else authorize_params(payment, operation_id)
     operation = Operation(
         id=operation_id,
-        payment_id=payment.id,
+        subject_id=payment.id,
         kind=OperationKind.REATTEMPT if again else OperationKind.AUTHORIZE,
         state=OperationState.PENDING,
         corridor=payment.corridor,

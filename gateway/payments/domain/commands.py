@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from gateway.payments.domain.operation import Operation, OperationKind, OperationState
+from gateway.operations.operation import Operation, OperationKind, OperationState
 from gateway.payments.domain.payment import Change, Payment, take
 from gateway.payments.domain.refund import Refund, RefundCause, RefundState
 from gateway.payments.domain.refusal import (
@@ -225,7 +225,7 @@ def _operation(
 ) -> Operation:
     return Operation(
         id=operation_id,
-        payment_id=payment.id,
+        subject_id=payment.id,
         kind=kind,
         state=OperationState.PENDING,
         corridor=payment.corridor,

@@ -6,13 +6,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from gateway.payments.domain.operation import Operation, OperationState, decided, put_off
+from gateway.operations.operation import (
+    GivenUp,
+    Operation,
+    OperationState,
+    decided,
+    put_off,
+)
 from gateway.payments.domain.payment import Change, ComplianceRecord, Payment
 from gateway.payments.domain.refund import Refund
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
-
-# 409 or 400 about the key itself: the request with this key is under way or was another one.
-IDEMPOTENCY_ERROR = "idempotency_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +30,13 @@ class StripeReply:
 
     @property
     def outcome_class(self) -> OutcomeClass:
-        """The class of the outcome; a quarrel about the key leaves it UNKNOWN."""
-        failure = self.outcome.failure
-        if (
-            self.outcome.outcome_class is OutcomeClass.REJECTED
-            and failure is not None
-            and failure.type == IDEMPOTENCY_ERROR
-        ):
-            return OutcomeClass.UNKNOWN
+        """The class of the outcome."""
         return self.outcome.outcome_class
 
     @property
     def code(self) -> str:
         """Stripe's code of a failure; empty without one."""
         return self.outcome.failure.code if self.outcome.failure is not None else ""
-
-
-@dataclass(frozen=True, slots=True)
-class GivenUp:
-    """Nobody was asked: the operation's deadline passed before it was ever sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from gateway.payments.domain.operation import Operation, OperationKind, OperationState
+from gateway.operations.operation import Operation, OperationKind, OperationState
 from gateway.payments.domain.payment import Change, Decline, Payment, take
 from gateway.payments.domain.retry_policy import DATA, earliest_within_limits, next_attempt_time
 from gateway.payments.domain.states import PaymentState, Transition
@@ -86,7 +86,7 @@ def due_step(
     started = take(payment, Transition.RETRY_STARTED, now, wake_time=None)
     operation = Operation(
         id=operation_id,
-        payment_id=payment.id,
+        subject_id=payment.id,
         kind=OperationKind.CHECK,
         state=OperationState.PENDING,
         corridor=payment.corridor,

@@ -8,16 +8,16 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from gateway.payments.domain.check_outcome import DecisionContext
-from gateway.payments.domain.commands import check_operation
-from gateway.payments.domain.decision import CheckReply, Decision
-from gateway.payments.domain.operation import (
+from gateway.operations.operation import (
     Operation,
     OperationKind,
     OperationState,
     backoff,
     sent,
 )
+from gateway.payments.domain.check_outcome import DecisionContext
+from gateway.payments.domain.commands import check_operation
+from gateway.payments.domain.decision import CheckReply, Decision
 from gateway.payments.domain.payment import (
     FailureCode,
     LeftCorridor,
@@ -116,7 +116,7 @@ def queue_up(payment: Payment, context: DecisionContext) -> Operation:
     assert payment.queue_deadline is not None
     return Operation(
         id=context.fresh_operation_id,
-        payment_id=payment.id,
+        subject_id=payment.id,
         kind=OperationKind.CHECK,
         state=OperationState.PENDING,
         corridor=payment.corridor,

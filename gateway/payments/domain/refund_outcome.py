@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from gateway.operations.operation import GivenUp, Operation, OperationState, backoff
 from gateway.payments.domain.authorization_outcome import try_anew, unknown
 from gateway.payments.domain.check_outcome import DecisionContext
-from gateway.payments.domain.decision import Decision, GivenUp, StripeReply
-from gateway.payments.domain.operation import Operation, OperationState, backoff
+from gateway.payments.domain.decision import Decision, StripeReply
 from gateway.payments.domain.payment import Change, Payment, take
 from gateway.payments.domain.refund import Refund, RefundState, as_stripe_says
 from gateway.payments.domain.states import Transition

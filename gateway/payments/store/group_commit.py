@@ -16,9 +16,10 @@ import psycopg
 from prometheus_client import Counter, Histogram
 
 from gateway.bookkeeping.reporting import CHANNEL
+from gateway.operations.store import FIXED_OF_OPERATION, OPERATION
 from gateway.payments.store.recording import count_transitions
-from gateway.payments.store.rows import assignments
-from gateway.payments.store.schema import FIXED_OF_OPERATION, FIXED_OF_PAYMENT, OPERATION, PAYMENT
+from gateway.payments.store.rows import assignments, columns
+from gateway.payments.store.schema import EVENT, FIXED_OF_PAYMENT, PAYMENT, REQUEST
 from gateway.payments.store.writes import Writes, encode
 from runtime.connections import Connections
 from runtime.logs import get_logger
@@ -35,6 +36,14 @@ MAX_COMMITS = 2
 STATEMENT = read_sql(__file__, "commit_writes").format(
     payment_changes=assignments(PAYMENT, FIXED_OF_PAYMENT),
     operation_changes=assignments(OPERATION, FIXED_OF_OPERATION),
+    request_columns=columns(REQUEST),
+    request_values=columns(REQUEST, of="request"),
+    payment_columns=columns(PAYMENT),
+    payment_values=columns(PAYMENT, of="added"),
+    operation_columns=columns(OPERATION, "operation_number"),
+    operation_values=columns(OPERATION, "operation_number", of="added"),
+    event_columns=columns(EVENT, "event_number", "sequence"),
+    event_values=columns(EVENT, "event_number", "sequence", of="added"),
 )
 
 PARTS = Histogram(

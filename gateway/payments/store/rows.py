@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from gateway.payments.domain.operation import Operation, OperationKind, OperationState
 from gateway.payments.domain.payment import (
     CaptureMethod,
     Change,
@@ -28,7 +27,6 @@ from gateway.payments.rendering import payment_message
 from gateway.stripe_client.failover import Route
 
 _PAYMENT_FIELDS = tuple(field.name for field in fields(Payment))
-_OPERATION_FIELDS = tuple(field.name for field in fields(Operation))
 _REFUND_FIELDS = tuple(field.name for field in fields(Refund))
 _JSON_FIELDS = ("decline", "failure", "next_action", "compliance")
 
@@ -71,19 +69,6 @@ def payment_of(row: Any) -> Payment:
     return Payment(**values)
 
 
-def operation_row(operation: Operation) -> dict[str, Any]:
-    """The columns of an operation, but for its number."""
-    return {name: getattr(operation, name) for name in _OPERATION_FIELDS}
-
-
-def operation_of(row: Any) -> Operation:
-    """The operation of a row."""
-    values = {name: getattr(row, name) for name in _OPERATION_FIELDS}
-    values["kind"] = OperationKind(row.kind)
-    values["state"] = OperationState(row.state)
-    return Operation(**values)
-
-
 def refund_row(refund: Refund) -> dict[str, Any]:
     """The columns of a refund."""
     return {name: getattr(refund, name) for name in _REFUND_FIELDS}
@@ -115,3 +100,11 @@ def assignments(table: Table, fixed: Collection[str]) -> str:
     """What an UPDATE sets, in SQL: each column that can change to that of the row `changed`."""
     names = [column.name for column in table.columns if column.name not in fixed]
     return ", ".join(f"{name} = changed.{name}" for name in names)
+
+
+def columns(table: Table, *generated: str, of: str = "") -> str:
+    """The columns that an INSERT names, in SQL, but those that the database makes; `of` a row."""
+    prefix = f"{of}." if of else ""
+    return ", ".join(
+        f"{prefix}{column.name}" for column in table.columns if column.name not in generated
+    )

@@ -14,8 +14,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-# Notified when an operation is left to a worker, and when events got their sequence.
-OPERATION_CHANNEL = "gateway_operation"
+# Notified when events got their sequence.
 EVENT_CHANNEL = "gateway_payment_event"
 
 _metadata = MetaData()
@@ -93,33 +92,6 @@ REFUND = Table(
     Column("update_time", _TIME),
 )
 
-OPERATION = Table(
-    "payment_operation",
-    _metadata,
-    Column("id", Text, primary_key=True),
-    Column("operation_number", BigInteger),
-    Column("payment_id", Text),
-    Column("kind", Text),
-    Column("state", Text),
-    Column("corridor", Text),
-    Column("params", Text),
-    Column("attempt", Integer),
-    Column("send_count", Integer),
-    Column("first_send_time", _TIME),
-    Column("last_send_time", _TIME),
-    Column("lease_until", _TIME),
-    Column("fencing_token", BigInteger),
-    Column("next_attempt_time", _TIME),
-    Column("deadline", _TIME),
-    Column("refund_id", Text),
-    Column("amount_minor", BigInteger),
-    Column("expires_payment", Boolean),
-    Column("queued", Boolean),
-    Column("failure_code", Text),
-    Column("create_time", _TIME),
-    Column("end_time", _TIME),
-)
-
 REQUEST = Table(
     "payment_request",
     _metadata,
@@ -171,5 +143,3 @@ FIXED_OF_PAYMENT = frozenset(
         "create_time",
     }
 )
-# The token is what a lease is proven by: claiming alone changes it.
-FIXED_OF_OPERATION = frozenset({"id", "operation_number", "fencing_token"})

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gateway.bookkeeping.facts import Fact
-from gateway.payments.domain.operation import Operation
+from gateway.operations.operation import Operation
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.states import PaymentState
-from gateway.payments.store.writes import NewPayment, Progress
+from gateway.payments.store.group_commit import PaymentCommitter, commit_span
+from gateway.payments.store.writes import NewPayment, Progress, Writes
 
 
 @dataclass(slots=True)
@@ -74,3 +75,19 @@ class RecentPayments:
     def of_intent(self, payment_intent_id: str) -> Payment | None:
         """The payment that a PaymentIntent belongs to, if it is here."""
         return self._payments.get(payment_intent_id)
+
+
+class PaymentWriter:
+    """Writes commit points of payments by group commit, and keeps what was written last."""
+
+    def __init__(self, committer: PaymentCommitter) -> None:
+        self.committer = committer
+        self.recent = RecentPayments()
+
+    async def write(self, part: Writes) -> bool:
+        """Whether it was written as it was decided; False if it must be decided anew."""
+        with commit_span():
+            written = await self.committer.submit(part)
+        if written and part.changes:
+            self.recent.remember(part.changes[-1].after)
+        return written

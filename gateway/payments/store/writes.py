@@ -9,12 +9,13 @@ from typing import Any
 from gateway.bookkeeping.facts import Fact
 from gateway.bookkeeping.reporting import booking_row
 from gateway.bookkeeping.telemetry import trace_parent
+from gateway.operations.operation import Operation, OperationKind
+from gateway.operations.store import operation_row
 from gateway.payments.domain.decision import Decision
 from gateway.payments.domain.money_facts import facts_of
-from gateway.payments.domain.operation import Operation, OperationKind
 from gateway.payments.domain.payment import Change, Payment
 from gateway.payments.store.payments import RequestRecord
-from gateway.payments.store.rows import event_row, operation_row, payment_row
+from gateway.payments.store.rows import event_row, payment_row
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ import grpc
 from compliance.v1 import compliance_service_pb2 as pb
 from compliance.v1 import compliance_service_pb2_grpc
 from compliance.v1.decision_pb2 import Decision, Verdict
+from gateway.operations.operation import Operation
 from gateway.payments.domain.decision import CheckReply
-from gateway.payments.domain.operation import Operation
 from gateway.payments.domain.payment import ComplianceRecord, Payment
 from runtime.errors import from_rpc_error
 from runtime.logs import get_logger

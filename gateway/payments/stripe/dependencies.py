@@ -4,59 +4,90 @@ Only calls that change something take an idempotency key; what is asked besides 
 """
 
 import json
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from gateway.payments.domain.decision import GivenUp, Reply, StripeReply
+from gateway.ids import new_id
+from gateway.operations.operation import Operation, OperationKind, proven_by_silence
+from gateway.payments.domain.check_outcome import DecisionContext
+from gateway.payments.domain.decision import CheckReply, StripeReply
 from gateway.payments.domain.intents import IntentStatus, read_intent
-from gateway.payments.domain.operation import Operation, OperationKind, Step, proven_by_silence
 from gateway.payments.domain.payment import Payment
+from gateway.payments.domain.reconcile import Timing
 from gateway.payments.domain.stripe_params import EXPAND_CHARGE
 from gateway.payments.stripe.compliance import ComplianceClient
 from gateway.payments.stripe.outcome_lookup import Found, OutcomeLookup
 from gateway.stripe_client.call import Priority, background
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.failover import Elsewhere
-from gateway.stripe_client.outcome import Outcome, OutcomeClass, follow
+from gateway.stripe_client.outcome import Outcome, OutcomeClass
+from runtime.clock import Clock
 
 _UNKNOWN = Outcome(OutcomeClass.UNKNOWN)
 _EXPANDED: Mapping[str, Any] = {"expand": EXPAND_CHARGE}
+_ABOUT_AN_INTENT = frozenset({OperationKind.CAPTURE, OperationKind.CANCEL, OperationKind.CONFIRM})
+_uniform = random.SystemRandom().random
 
 
 class Dependencies:
-    """Compliance and Stripe, as operations see them."""
+    """Compliance, Stripe and the clock, as operations on payments see them."""
 
-    def __init__(self, stripe_client: StripeClient, compliance: ComplianceClient) -> None:
+    def __init__(
+        self,
+        stripe_client: StripeClient,
+        compliance: ComplianceClient,
+        clock: Clock,
+        timing: Timing,
+        *,
+        uniform: Callable[[], float] = _uniform,
+    ) -> None:
         self._stripe = stripe_client
         self._compliance = compliance
+        self._clock = clock
+        self._timing = timing
+        self._uniform = uniform
         self.elsewhere = Elsewhere(stripe_client.terms, stripe_client.available)
         self._outcome_lookup = OutcomeLookup(stripe_client)
 
-    async def ask(
-        self, payment: Payment, operation: Operation, step: Step, now: datetime, *, resend: bool
-    ) -> Reply:
-        """Does what `step` says; `resend` if this attempt may have been sent before."""
-        if step is Step.GIVE_UP:
-            return GivenUp()
+    def context(self) -> DecisionContext:
+        """What a decision made now needs to know."""
+        return self.decision_context(self._clock.now(), self._uniform())
+
+    def decision_context(self, now: datetime, jitter: float) -> DecisionContext:
+        """What a decision made at that time needs to know."""
+        return DecisionContext(now, self._timing, jitter, new_id("op", now), self.elsewhere)
+
+    async def send(
+        self, payment: Payment, operation: Operation, *, resend: bool
+    ) -> Outcome | CheckReply:
+        """Asks; `resend` if this attempt may have been sent before."""
         if operation.kind is OperationKind.CHECK:
             return await self._compliance.check(payment, operation)
-        if step is Step.RESOLVE:
-            with background():
-                return await self._resolve(payment, operation, now)
-        outcome = await self._send(payment, operation, resend=resend)
-        if resend:
-            # What was unknown is only settled by an answer that knows the key.
-            outcome = follow(_UNKNOWN, outcome)
+        return await self._send(payment, operation, resend=resend)
+
+    async def complete(
+        self, payment: Payment, operation: Operation, outcome: Outcome
+    ) -> StripeReply:
+        """The reply after an outcome: where it was refused, with the PaymentIntent as it stands."""
         reply = StripeReply(outcome)
-        refused = reply.outcome_class in (OutcomeClass.REJECTED, OutcomeClass.DECLINED)
-        again = operation.kind is OperationKind.REATTEMPT
-        if again and reply.outcome_class is OutcomeClass.REJECTED:
+        rejected = outcome.outcome_class is OutcomeClass.REJECTED
+        refused = rejected or outcome.outcome_class is OutcomeClass.DECLINED
+        if rejected and operation.kind is OperationKind.REATTEMPT:
             return await self._with_intent(payment, reply)
-        about_intent = operation.kind in (OperationKind.CAPTURE, OperationKind.CANCEL)
-        if refused and (about_intent or operation.kind is OperationKind.CONFIRM):
+        if refused and operation.kind in _ABOUT_AN_INTENT:
             return await self._with_intent(payment, reply)
         return reply
+
+    async def resolve(
+        self, payment: Payment, operation: Operation, now: datetime
+    ) -> StripeReply | CheckReply:
+        """What became of an operation that must not be sent again; compliance is asked again."""
+        if operation.kind is OperationKind.CHECK:
+            return await self._compliance.check(payment, operation)
+        with background():
+            return await self._resolve(payment, operation, now)
 
     async def _send(self, payment: Payment, operation: Operation, *, resend: bool) -> Outcome:
         params: dict[str, Any] = json.loads(operation.params)

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.bookkeeping.reporting import enqueue
 from gateway.ids import new_id
+from gateway.operations import store as operation_store
 from gateway.payments.domain.intents import UnreadableIntentError, read_intent
 from gateway.payments.domain.money_facts import ChargeFee, fee_facts, fee_of, fee_step
 from gateway.payments.domain.payment import Payment
@@ -26,12 +27,11 @@ from gateway.payments.domain.stripe_params import (
     PAYMENT_KEY,
     REFUND_KEY,
 )
-from gateway.payments.steps import Steps
-from gateway.payments.store import operations as operation_store
 from gateway.payments.store import payments as store
 from gateway.payments.store.recording import record_changes, record_refund
+from gateway.payments.store.snapshot import PaymentWriter
 from gateway.payments.store.writes import News
-from gateway.payments.waiting import PaymentNotifiers
+from gateway.payments.stripe.dependencies import Dependencies
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
 from gateway.webhooks_in.event import (
@@ -41,7 +41,7 @@ from gateway.webhooks_in.event import (
     RetryEventLater,
     StripeEvent,
 )
-from runtime.notifications import Notifier
+from runtime.notifier import Notifier, SubjectNotifiers
 
 
 class PaymentEvents:
@@ -51,8 +51,9 @@ class PaymentEvents:
         self,
         engine: AsyncEngine,
         stripe_client: StripeClient,
-        steps: Steps,
-        notifiers: PaymentNotifiers,
+        dependencies: Dependencies,
+        writer: PaymentWriter,
+        notifiers: SubjectNotifiers,
         worker_notifier: Notifier,
         timing: Timing,
     ) -> None:
@@ -60,7 +61,8 @@ class PaymentEvents:
         # Reads need no transaction around them.
         self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._stripe = stripe_client
-        self._steps = steps
+        self._dependencies = dependencies
+        self._writer = writer
         self._notifiers = notifiers
         self._worker_notifier = worker_notifier
         self._timing = timing
@@ -113,7 +115,7 @@ class PaymentEvents:
         fee = fee_of(charge)
         if fee is None:
             return
-        recent = self._steps.recent.of_intent(_id_in(charge, "payment_intent"))
+        recent = self._writer.recent.of_intent(_id_in(charge, "payment_intent"))
         if recent is not None and await self._take_fee_of(recent, fee):
             return
         payment_id = await self.payment_of(charge)
@@ -124,7 +126,7 @@ class PaymentEvents:
             if payment.state is not PaymentState.SUCCEEDED:
                 # The charge comes before the news of its success: once that is in, so is this.
                 raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
-            now = self._steps.circumstances().now
+            now = self._dependencies.context().now
             if payment.fee_minor is None:
                 await record_changes(connection, [fee_step(payment, fee, now)], now)
             for fact in fee_facts(payment, fee, now):
@@ -135,9 +137,9 @@ class PaymentEvents:
         """Writes the fee of a payment that this process wrote last, if it still stands so."""
         if payment.state is not PaymentState.SUCCEEDED or payment.fee_minor is not None:
             return False
-        now = self._steps.circumstances().now
+        now = self._dependencies.context().now
         news = News(payment, fee_step(payment, fee, now), fee_facts(payment, fee, now), now)
-        written = await self._steps.write(news)
+        written = await self._writer.write(news)
         if written:
             self._notifiers.notify(payment.id)
         return written
@@ -162,7 +164,7 @@ class PaymentEvents:
             payment = await self._lock(connection, payment_id)
             if payment.state is not PaymentState.SUCCEEDED:
                 raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
-            context = self._steps.circumstances()
+            context = self._dependencies.context()
             refund = await store.refund_of_stripe(connection, str(stripe_refund["id"]))
             if refund is None:
                 ours = str((stripe_refund.get("metadata") or {}).get(REFUND_KEY) or "")
@@ -190,7 +192,7 @@ class PaymentEvents:
     async def _apply_intent(self, payment_id: str, intent: Mapping[str, Any]) -> None:
         async with self._engine.begin() as connection:
             payment = await self._lock(connection, payment_id)
-            now = self._steps.circumstances().now
+            now = self._dependencies.context().now
             change = reconcile(payment, read_intent(intent), now, self._timing, decided=False)
             if change is None:
                 return
@@ -204,7 +206,7 @@ class PaymentEvents:
             seen = read_intent({"id": event.object_id, **event.object})
         except UnreadableIntentError:
             return False
-        recent = self._steps.recent.of_intent(event.object_id)
+        recent = self._writer.recent.of_intent(event.object_id)
         if recent is not None and covers(recent, seen):
             return True
         async with self._reading.connect() as connection:

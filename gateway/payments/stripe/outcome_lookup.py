@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from gateway.operations.operation import SETTLE_TIME, Operation
 from gateway.payments.domain.intents import IntentStatus, read_intent
-from gateway.payments.domain.operation import SETTLE_TIME, Operation
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.stripe_params import OPERATION_KEY
 from gateway.stripe_client.client import StripeClient
@@ -23,9 +23,6 @@ from runtime.logs import get_logger
 # Objects are looked for by Stripe's clock around what our clocks wrote down: those may be wrong by
 # 5 minutes, and a request may be under way for some.
 CLOCK_TOLERANCE = timedelta(minutes=8)
-# A span of time with more objects than a search looks through is halved, at most so often.
-MAX_SEARCHES = 64
-SHORTEST_SPAN = timedelta(seconds=1)
 MAX_REFUND_PAGES = 10
 # Kinds of event, as Stripe's list takes them.
 INTENT_EVENTS, REFUND_EVENTS = "payment_intent.*", "refund.*"
@@ -180,7 +177,7 @@ async def _first(
     """What the first source knows that knows anything."""
     failed: Outcome | None = None
     for source in sources:
-        outcome = await _through(source, since, until)
+        outcome = await source(since, until)
         if not outcome.succeeded or outcome.object is None:
             failed = failed or outcome
             continue
@@ -189,26 +186,9 @@ async def _first(
             if len({item["id"] for item in found}) > 1:
                 log.error("more_than_one_object", operation_id=operation.id, count=len(found))
             return Found(found[0])
-    return Found(failed=failed)
-
-
-async def _through(source: _Source, since: datetime, until: datetime) -> Outcome:
-    """Looks through a span of time, in parts where it holds too much for one search."""
-    spans = [(since, until)]
-    outcome = _UNKNOWN
-    for _ in range(MAX_SEARCHES):
-        if not spans:
-            return outcome
-        start, end = spans.pop()
-        outcome = await source(start, end)
-        if not outcome.succeeded or outcome.object is None or outcome.object["data"]:
-            return outcome
         if not outcome.object["complete"]:
-            if end - start <= SHORTEST_SPAN:
-                return _UNKNOWN
-            middle = start + (end - start) / 2
-            spans += [(start, middle), (middle, end)]
-    return _UNKNOWN
+            failed = failed or _UNKNOWN
+    return Found(failed=failed)
 
 
 def _span(operation: Operation) -> tuple[datetime, datetime]:

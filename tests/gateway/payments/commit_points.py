@@ -8,12 +8,12 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.ids import new_id
+from gateway.operations import store as operation_store
+from gateway.operations.operation import Operation, OperationState, decided, sent
 from gateway.payments.domain.check_outcome import authorization
 from gateway.payments.domain.commands import check_operation
-from gateway.payments.domain.operation import Operation, OperationState, decided, sent
 from gateway.payments.domain.payment import CREATED, Change, Payment, take
 from gateway.payments.domain.states import Transition
-from gateway.payments.store import operations as operation_store
 from gateway.payments.store import payments as store
 from gateway.payments.store.payments import RequestRecord
 from gateway.payments.store.schema import EVENT

@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.__main__ import open_service
 from gateway.config import GatewaySettings
+from gateway.operations.runner import Asked, Runner
 from gateway.parts import DATABASE_ROLE
-from gateway.payments.steps import Asked, Steps
 from gateway.payments.store.group_commit import PaymentCommitter, commit_connections
 from runtime.clock import Clock
 from runtime.connections import Connections
@@ -117,14 +117,14 @@ def killed_before_saving(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """While set, every process dies after the outside has answered and before that is saved."""
     dying = asyncio.Event()
     dying.set()
-    save = Steps.finish
+    save = Runner.finish
 
-    async def die(self: Steps, asked: Asked) -> Any:
+    async def die(self: Runner, asked: Asked) -> Any:
         if dying.is_set() and asked.operation.kind != "CHECK":
             raise DiedError
         return await save(self, asked)
 
-    monkeypatch.setattr(Steps, "finish", die)
+    monkeypatch.setattr(Runner, "finish", die)
     return dying
 
 

@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gateway.operations.operation import OperationKind, OperationState, sent
 from gateway.payments.domain.apply import apply_outcome
 from gateway.payments.domain.check_outcome import DecisionContext, authorization
 from gateway.payments.domain.commands import check_operation
-from gateway.payments.domain.decision import CheckReply, GivenUp
-from gateway.payments.domain.operation import OperationKind, OperationState, sent
+from gateway.payments.domain.decision import CheckReply
 from gateway.payments.domain.payment import ComplianceRecord, Decline, DeclineRetry, Payment
 from gateway.payments.domain.reconcile import Timing
 from gateway.payments.domain.states import PaymentState

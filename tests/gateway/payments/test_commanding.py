@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.operations.operation import OperationKind
 from gateway.payments.domain.commands import (
     MAX_REFUNDS,
     Amount,
@@ -18,7 +19,6 @@ from gateway.payments.domain.commands import (
     start_confirm,
     start_refund,
 )
-from gateway.payments.domain.operation import OperationKind
 from gateway.payments.domain.payment import Decline, Payment
 from gateway.payments.domain.refund import RefundCause
 from gateway.payments.domain.refusal import Refusal

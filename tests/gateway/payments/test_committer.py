@@ -11,8 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.bookkeeping.reporting import CHANNEL, booking_state
+from gateway.operations import store as operation_store
+from gateway.operations.operation import Operation, OperationState, decided
+from gateway.operations.store import FIXED_OF_OPERATION, OPERATION
 from gateway.payments.domain.money_facts import ChargeFee, fee_facts, fee_step
-from gateway.payments.domain.operation import Operation, OperationState, decided
 from gateway.payments.domain.payment import (
     ComplianceRecord,
     Decline,
@@ -23,11 +25,11 @@ from gateway.payments.domain.payment import (
     take,
 )
 from gateway.payments.domain.states import PaymentState, Transition
-from gateway.payments.store import operations as operation_store
+from gateway.payments.operations import KINDS
 from gateway.payments.store import payments as store
 from gateway.payments.store.group_commit import MAX_COMMITS, STATEMENT, PaymentCommitter
 from gateway.payments.store.recording import record_changes
-from gateway.payments.store.schema import FIXED_OF_OPERATION, FIXED_OF_PAYMENT, OPERATION, PAYMENT
+from gateway.payments.store.schema import FIXED_OF_PAYMENT, PAYMENT
 from gateway.payments.store.writes import News, Progress, encode
 from runtime.connections import Connections
 from sandbox.polling import poll
@@ -108,7 +110,7 @@ async def test_one_that_cannot_be_written_leaves_its_neighbours_alone(
         # Somebody changed the first, has claimed the second, and holds the third right now.
         change = take(overtaken.before, Transition.COMPLIANCE_DENIED, NOW)
         await record_changes(connection, [change], NOW)
-        await operation_store.claim(connection, NOW + LEASE, NOW + 2 * LEASE, limit=10)
+        await operation_store.claim(connection, KINDS, NOW + LEASE, NOW + 2 * LEASE, limit=10)
     fenced_by_claim = [overtaken, fenced, locked]
     sound = replace(sound, operation=replace(sound.operation, fencing_token=2))
     locked = replace(locked, operation=replace(locked.operation, fencing_token=2))
@@ -198,7 +200,7 @@ async def test_who_wants_to_be_alone_is_not_written_behind_others_in_line(
         in_line = replace(
             waiting.operation, queued=True, state=OperationState.PENDING, lease_until=None
         )
-        await operation_store.add_operation(connection, in_line)
+        await operation_store.add(connection, in_line)
     last, elsewhere, hasty = new(alone=True), new(alone=True, corridor="backup"), new()
     parts = [last, elsewhere, hasty]
     assert await asyncio.gather(*map(committer.submit, parts)) == [False, True, True]
@@ -245,7 +247,7 @@ async def test_every_row_is_looked_up_by_an_index(connections: Connections) -> N
         row = await cursor.fetchone()
     assert row is not None
     scans = list(scans_of(row[0][0]["Plan"]))
-    assert {scan["Relation Name"] for scan in scans} == {"payment", "payment_operation", "booking"}
+    assert {scan["Relation Name"] for scan in scans} == {"payment", "operation", "booking"}
     for scan in scans:
         assert scan["Node Type"] in ("Index Scan", "Index Only Scan"), scan
         assert "Index Cond" in scan, scan

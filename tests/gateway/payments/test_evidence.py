@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.payments.domain.operation import KEY_HORIZON
+from gateway.operations.operation import KEY_HORIZON
 from gateway.v1.payment_pb2 import CaptureMethod, OperationState, Payment, PaymentState
 from runtime.clock import ManualClock
 from sandbox.stripe_twin.twin import Twin

@@ -2,15 +2,15 @@
 WITH front AS (
     SELECT
         operation.id,
-        operation.payment_id,
+        operation.subject_id,
         operation.next_attempt_time <= :now
         AND (operation.lease_until IS NULL OR operation.lease_until <= :now) AS ready
-    FROM payment_operation AS operation
+    FROM operation
     WHERE
         operation.corridor = :corridor
         AND operation.end_time IS NULL
         AND operation.queued
-    ORDER BY operation.payment_id
+    ORDER BY operation.subject_id
     LIMIT :limit
     FOR UPDATE
 ),
@@ -18,11 +18,11 @@ WITH front AS (
 head AS (
     SELECT
         front.id,
-        bool_and(front.ready) OVER (ORDER BY front.payment_id) AS ready
+        bool_and(front.ready) OVER (ORDER BY front.subject_id) AS ready
     FROM front
 )
 
-UPDATE payment_operation AS operation
+UPDATE operation
 SET
     lease_until = :lease_until,
     fencing_token = operation.fencing_token + 1

@@ -40,7 +40,7 @@ leased_operation AS MATERIALIZED (
     FROM part
     CROSS JOIN LATERAL (
         SELECT operation.id, operation.fencing_token, operation.end_time
-        FROM payment_operation AS operation
+        FROM operation
         WHERE operation.id = part.operation ->> 'id'
         -- Keeps the condition below outside, where it does not choose another index.
         OFFSET 0
@@ -52,15 +52,15 @@ leased_operation AS MATERIALIZED (
 ),
 
 new_request AS (
-    INSERT INTO payment_request
-    SELECT request.*
+    INSERT INTO payment_request ({request_columns})
+    SELECT {request_values}
     FROM part
     CROSS JOIN LATERAL json_populate_record(NULL::payment_request, part.request) AS request
     WHERE
         part.request IS NOT NULL
         AND (
             SELECT waiting.id
-            FROM payment_operation AS waiting
+            FROM operation AS waiting
             WHERE
                 waiting.corridor = part.behind_nobody_in
                 AND waiting.end_time IS NULL
@@ -105,8 +105,8 @@ accepted AS MATERIALIZED (
 ),
 
 added_payment AS (
-    INSERT INTO payment
-    SELECT added.*
+    INSERT INTO payment ({payment_columns})
+    SELECT {payment_values}
     FROM accepted
     CROSS JOIN LATERAL json_populate_record(NULL::payment, accepted.payment) AS added
     WHERE accepted.request IS NOT NULL
@@ -124,25 +124,25 @@ changed_payment AS (
 ),
 
 changed_operation AS (
-    UPDATE payment_operation
+    UPDATE operation
     SET {operation_changes}
     FROM accepted
-    CROSS JOIN LATERAL json_populate_record(NULL::payment_operation, accepted.operation) AS changed
-    WHERE payment_operation.id = changed.id AND accepted.operation IS NOT NULL
+    CROSS JOIN LATERAL json_populate_record(NULL::operation, accepted.operation) AS changed
+    WHERE operation.id = changed.id AND accepted.operation IS NOT NULL
 ),
 
 added_operation AS (
-    INSERT INTO payment_operation OVERRIDING USER VALUE
-    SELECT added.*
+    INSERT INTO operation ({operation_columns})
+    SELECT {operation_values}
     FROM accepted
     CROSS JOIN LATERAL
-        json_populate_record(NULL::payment_operation, accepted.new_operation) AS added
+        json_populate_record(NULL::operation, accepted.new_operation) AS added
     WHERE accepted.new_operation IS NOT NULL
 ),
 
 added_event AS (
-    INSERT INTO payment_event OVERRIDING USER VALUE
-    SELECT added.*
+    INSERT INTO payment_event ({event_columns})
+    SELECT {event_values}
     FROM accepted
     CROSS JOIN LATERAL json_populate_recordset(NULL::payment_event, accepted.events) AS added
     ORDER BY accepted.number, added.revision

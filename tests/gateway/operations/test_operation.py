@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.payments.domain.operation import (
+from gateway.operations.operation import (
     BACKOFF_LIMIT,
     KEY_HORIZON,
     MAX_SENDS,
@@ -33,7 +33,7 @@ SECOND = timedelta(seconds=1)
 def new_operation() -> Operation:
     return Operation(
         id="op_01",
-        payment_id="pay_01",
+        subject_id="pay_01",
         kind=OperationKind.AUTHORIZE,
         state=OperationState.PENDING,
         corridor="default",

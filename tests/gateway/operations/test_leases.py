@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.ids import new_id
-from gateway.payments.domain.operation import (
+from gateway.operations import store as operation_store
+from gateway.operations.operation import (
     Operation,
     OperationKind,
     OperationState,
@@ -17,7 +18,8 @@ from gateway.payments.domain.operation import (
     put_off,
     sent,
 )
-from gateway.payments.store import operations as operation_store
+from gateway.payments.operations import KINDS
+from gateway.payments.store.queue import claim_queue_head
 from gateway.payments.store.recording import record_new
 from runtime.postgres import create_engine
 from tests.gateway.payments.test_states import new_payment
@@ -41,7 +43,7 @@ async def add(engine: AsyncEngine, payment_id: str, **values: object) -> Operati
     operation = Operation(
         **{
             "id": new_id("op", NOW),
-            "payment_id": payment_id,
+            "subject_id": payment_id,
             "kind": OperationKind.CHECK,
             "state": OperationState.PENDING,
             "corridor": "default",
@@ -52,7 +54,7 @@ async def add(engine: AsyncEngine, payment_id: str, **values: object) -> Operati
         }  # type: ignore[arg-type]
     )
     async with engine.begin() as connection:
-        await operation_store.add_operation(connection, operation)
+        await operation_store.add(connection, operation)
     return operation
 
 
@@ -65,19 +67,17 @@ async def add_payment(engine: AsyncEngine) -> str:
 
 async def claim(engine: AsyncEngine, now: datetime, limit: int = 100) -> list[Operation]:
     async with engine.begin() as connection:
-        return await operation_store.claim(connection, now, now + LEASE, limit)
+        return await operation_store.claim(connection, KINDS, now, now + LEASE, limit)
 
 
 async def claim_front(engine: AsyncEngine, now: datetime, limit: int = 100) -> list[Operation]:
     async with engine.begin() as connection:
-        return await operation_store.claim_queue_head(
-            connection, "default", now, now + LEASE, limit
-        )
+        return await claim_queue_head(connection, "default", now, now + LEASE, limit)
 
 
 async def save(engine: AsyncEngine, operation: Operation) -> None:
     async with engine.begin() as connection:
-        await operation_store.save_operation(connection, operation)
+        await operation_store.save(connection, operation)
 
 
 async def test_many_workers_get_each_operation_once(engine: AsyncEngine) -> None:
@@ -104,8 +104,7 @@ async def test_who_lost_the_lease_cannot_write(engine: AsyncEngine) -> None:
         await save(engine, decided(first, OperationState.SUCCEEDED, NOW))
     await save(engine, decided(second, OperationState.FAILED, NOW))
     async with engine.connect() as connection:
-        stored = await operation_store.get_operation(connection, first.id)
-    assert stored is not None
+        stored = await operation_store.get(connection, first.id)
     assert stored.state is OperationState.FAILED
 
 
@@ -140,13 +139,13 @@ async def test_what_waits_in_line_is_taken_by_nobody_else_and_in_order(
         await add(engine, payment_id, queued=True)
     assert await claim(engine, NOW) == []
     front = await claim_front(engine, NOW, limit=2)
-    assert [operation.payment_id for operation in front] == payments[:2]
+    assert [operation.subject_id for operation in front] == payments[:2]
     # Nobody overtakes the head while it is taken.
     await save(engine, decided(front[1], OperationState.SUCCEEDED, NOW))
     assert await claim_front(engine, NOW) == []
     await save(engine, decided(front[0], OperationState.SUCCEEDED, NOW))
     [last] = await claim_front(engine, NOW)
-    assert last.payment_id == payments[2]
+    assert last.subject_id == payments[2]
 
 
 async def test_nobody_passes_one_in_line_whose_time_has_not_come(engine: AsyncEngine) -> None:
@@ -155,10 +154,10 @@ async def test_nobody_passes_one_in_line_whose_time_has_not_come(engine: AsyncEn
     await add(engine, payments[0], queued=True)
     await add(engine, payments[1], queued=True, next_attempt_time=later)
     await add(engine, payments[2], queued=True)
-    assert [each.payment_id for each in await claim_front(engine, NOW)] == payments[:1]
+    assert [each.subject_id for each in await claim_front(engine, NOW)] == payments[:1]
     # When the time has come the lease of the first is over, too: all are taken, the first anew.
     front = await claim_front(engine, later + LEASE)
-    assert [each.payment_id for each in front] == payments
+    assert [each.subject_id for each in front] == payments
     assert [each.fencing_token for each in front] == [2, 1, 1]
 
 
@@ -168,7 +167,7 @@ async def test_taking_over_makes_the_old_token_worthless(engine: AsyncEngine) ->
     running = replace(sent(claimed, NOW), lease_until=NOW + LEASE)
     await save(engine, running)
     async with engine.begin() as connection:
-        await operation_store.take_from(
+        await operation_store.take_over(
             connection, decided(running, OperationState.CANCELED, NOW, "withdrawn")
         )
     with pytest.raises(operation_store.LeaseLostError):

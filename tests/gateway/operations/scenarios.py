@@ -1,0 +1,205 @@
+"""Each kind of operation, as a client sets it in motion: what stands before, the call, and what
+Stripe has when it was done once."""
+
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.operations.operation import OperationKind
+from gateway.v1 import payment_service_pb2 as pb
+from gateway.v1.payment_pb2 import CaptureMethod, PaymentState
+from sandbox.stripe_twin.twin import Twin
+from tests.gateway.disputes.desk import Desk
+from tests.gateway.payments.cards import bank_treats_as, saved_card
+from tests.gateway.payments.shop import RefusedError, Shop, fresh
+from tests.gateway.payouts.treasury import Treasury
+
+MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
+BACK = "https://shop.example/back"
+INTENTS = "/v1/payment_intents"
+
+
+@dataclass
+class World:
+    """A gateway's process, its clients, and Stripe."""
+
+    shop: Shop
+    twin: Twin
+
+    @property
+    def desk(self) -> Desk:
+        return Desk(self.shop)
+
+    @property
+    def books(self) -> Any:
+        return self.twin.books()["default"]
+
+
+Prepare = Callable[[World], Awaitable[Any]]
+Act = Callable[[World, Any], Awaitable[Any]]
+# What Stripe has of it: how often it was done.
+Count = Callable[[World, Any], int]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One kind of operation."""
+
+    kind: OperationKind
+    # The call at Stripe that does it; empty if it is asked of compliance.
+    path: str
+    prepare: Prepare
+    act: Act
+    count: Count
+
+    async def begin(self, world: World, prepared: Any) -> None:
+        """The call, whatever its caller is told: its process may die."""
+        with contextlib.suppress(RefusedError):
+            await self.act(world, prepared)
+
+
+async def _nothing(_world: World) -> None:
+    return None
+
+
+async def _authorized(world: World) -> Any:
+    return await world.shop.create(capture_method=MANUAL)
+
+
+async def _paid(world: World) -> Any:
+    return await world.shop.create()
+
+
+async def _to_be_confirmed(world: World) -> Any:
+    """A payment whose customer has authenticated, at an account where Stripe waits to be told."""
+    card = await saved_card(world.twin, "visa")
+    bank_treats_as(world.twin, card, "authenticationRequired")
+    payment = await world.shop.create(payment_method=card, return_url=BACK)
+    assert payment.state == PaymentState.PAYMENT_STATE_REQUIRES_ACTION
+    bank_treats_as(world.twin, card, "visa")
+    _, intent = world.twin.state.locate("payment_intent", payment.payment_intent_id)
+    intent["status"], intent["next_action"] = "requires_confirmation", None
+    return payment
+
+
+async def _customer_comes_back(world: World) -> Any:
+    """A payment that was declined without its customer, who is there now."""
+    card = await saved_card(world.twin, "visa")
+    bank_treats_as(world.twin, card, "authenticationRequired")
+    payment = await world.shop.create(payment_method=card, off_session=True)
+    assert payment.state == PaymentState.PAYMENT_STATE_DECLINED
+    bank_treats_as(world.twin, card, "visa")
+    return payment
+
+
+async def _treasury(world: World) -> Any:
+    return await Treasury.open(world.shop, world.twin)
+
+
+async def _pending_payout(world: World) -> Any:
+    treasury = await Treasury.open(world.shop, world.twin)
+    return treasury, await treasury.create()
+
+
+async def _disputed(world: World) -> Any:
+    return await world.desk.disputed()
+
+
+async def _pay(world: World, _prepared: Any) -> Any:
+    return await world.shop.create()
+
+
+async def _confirm(world: World, payment: Any) -> Any:
+    request = pb.ConfirmPaymentRequest(
+        request_id=fresh(), payment_id=payment.id, return_url=BACK if payment.off_session else ""
+    )
+    return await world.shop.call("ConfirmPayment", request)
+
+
+async def _capture(world: World, payment: Any) -> Any:
+    return await world.shop.capture(payment, 1200)
+
+
+async def _cancel(world: World, payment: Any) -> Any:
+    return await world.shop.cancel(payment)
+
+
+async def _refund(world: World, payment: Any) -> Any:
+    return await world.shop.refund(payment, 300)
+
+
+async def _pay_out(world: World, treasury: Treasury) -> Any:
+    return await Treasury(world.shop, world.twin, treasury.account_id).create()
+
+
+async def _cancel_payout(world: World, prepared: Any) -> Any:
+    treasury, payout = prepared
+    return await Treasury(world.shop, world.twin, treasury.account_id).cancel(payout.id)
+
+
+async def _submit(world: World, dispute: Any) -> Any:
+    return await world.desk.submit(dispute.id, {"product_description": "A book about ferns."})
+
+
+async def _accept(world: World, dispute: Any) -> Any:
+    return await world.desk.accept(dispute.id)
+
+
+def _charges(world: World, _prepared: Any) -> int:
+    return sum(bool(charge["paid"]) for charge in world.books["charges"])
+
+
+def _captures(world: World, _prepared: Any) -> int:
+    return [charge["amount_captured"] for charge in world.books["charges"]].count(1200)
+
+
+def _cancellations(world: World, payment: Any) -> int:
+    _, intent = world.twin.state.locate("payment_intent", payment.payment_intent_id)
+    return int(intent["status"] == "canceled")
+
+
+def _refunds(world: World, _prepared: Any) -> int:
+    return len(world.books["refunds"])
+
+
+def _payouts(_world: World, treasury: Treasury) -> int:
+    return len(treasury.at_stripe)
+
+
+def _canceled_payouts(_world: World, prepared: Any) -> int:
+    return [payout["status"] for payout in prepared[0].at_stripe].count("canceled")
+
+
+def _submissions(world: World, dispute: Any) -> int:
+    _, found = world.twin.state.locate("dispute", dispute.stripe_dispute_id)
+    return int(found["evidence_details"]["submission_count"])
+
+
+def _losses(world: World, dispute: Any) -> int:
+    _, found = world.twin.state.locate("dispute", dispute.stripe_dispute_id)
+    return int(found["status"] == "lost")
+
+
+K = OperationKind
+SCENARIOS: Mapping[OperationKind, Scenario] = {
+    scenario.kind: scenario
+    for scenario in (
+        Scenario(K.CHECK, "", _nothing, _pay, _charges),
+        Scenario(K.AUTHORIZE, INTENTS, _nothing, _pay, _charges),
+        Scenario(K.REATTEMPT, f"{INTENTS}/.*/confirm", _customer_comes_back, _confirm, _charges),
+        Scenario(K.CONFIRM, f"{INTENTS}/.*/confirm", _to_be_confirmed, _confirm, _charges),
+        Scenario(K.CAPTURE, f"{INTENTS}/.*/capture", _authorized, _capture, _captures),
+        Scenario(K.CANCEL, f"{INTENTS}/.*/cancel", _authorized, _cancel, _cancellations),
+        Scenario(K.REFUND, "/v1/refunds", _paid, _refund, _refunds),
+        Scenario(K.CHECK_PAYOUT, "", _treasury, _pay_out, _payouts),
+        Scenario(K.CREATE_PAYOUT, "/v1/payouts", _treasury, _pay_out, _payouts),
+        Scenario(
+            K.CANCEL_PAYOUT, "/v1/payouts/.*/cancel", _pending_payout, _cancel_payout,
+            _canceled_payouts,
+        ),
+        Scenario(K.SUBMIT_EVIDENCE, "/v1/disputes/.*", _disputed, _submit, _submissions),
+        Scenario(K.ACCEPT_DISPUTE, "/v1/disputes/.*/close", _disputed, _accept, _losses),
+    )
+}  # fmt: skip
+AT_STRIPE = [kind for kind, scenario in SCENARIOS.items() if scenario.path]

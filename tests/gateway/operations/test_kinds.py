@@ -1,0 +1,224 @@
+"""What holds for every kind of operation, whatever it asks and of whom."""
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.disputes import store as dispute_store
+from gateway.disputes.operations import known_state as known_of_dispute
+from gateway.operations.operation import KEY_HORIZON, OperationKind, OperationState
+from gateway.operations.runner import Asked
+from gateway.operations.store import OPERATION, operation_of
+from gateway.payments.domain.apply import known_state as known_of_payment
+from gateway.payments.operations import KINDS as PAYMENT_KINDS
+from gateway.payments.store import payments as payment_store
+from gateway.payouts import store as payout_store
+from gateway.payouts.operations import known_state as known_of_payout
+from runtime.clock import ManualClock
+from sandbox.polling import poll
+from sandbox.stripe_twin.twin import Twin
+from tests.gateway.operations.conftest import Death, OpenShop, Point
+from tests.gateway.operations.scenarios import AT_STRIPE, SCENARIOS, Scenario, World
+
+SUBJECTS = ("payment", "payment_refund", "payout", "dispute")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(datetime.now(UTC))
+
+
+class Play:
+    """A scenario that is played in one process after the other."""
+
+    def __init__(
+        self, open_shop: OpenShop, twin: Twin, engine: AsyncEngine, clock: ManualClock
+    ) -> None:
+        self.open_shop = open_shop
+        self.twin = twin
+        self.engine = engine
+        self.clock = clock
+
+    @asynccontextmanager
+    async def process(self, **settings: Any) -> AsyncIterator[World]:
+        async with self.open_shop(self.clock, **settings) as shop:
+            yield World(shop, self.twin)
+
+    async def begin(self, scenario: Scenario) -> Any:
+        """Stands ready in one process, and is set in motion in another that only takes calls."""
+        async with self.process() as world:
+            prepared = await scenario.prepare(world)
+        self.twin.webhooks.pause()
+        async with self.process(roles="api", answer_seconds=0.5, call_seconds=2.0) as world:
+            await scenario.begin(world, prepared)
+        return prepared
+
+    async def states(self, kind: OperationKind) -> Sequence[str]:
+        """The states of the operations of a kind."""
+        statement = select(OPERATION.c.state).where(OPERATION.c.kind == kind)
+        async with self.engine.connect() as connection:
+            return list((await connection.execute(statement)).scalars())
+
+    async def ended(self) -> None:
+        """Waits until no operation is open."""
+        statement = select(OPERATION.c.id).where(OPERATION.c.end_time.is_(None))
+
+        async def still_open() -> Sequence[str]:
+            async with self.engine.connect() as connection:
+                return list((await connection.execute(statement)).scalars())
+
+        await poll(still_open, lambda found: not found)
+
+    def posts(self, scenario: Scenario) -> list[Any]:
+        """What Stripe was asked to do, of the scenario's kind."""
+        pattern = re.compile(scenario.path)
+        seen = self.twin.requests.matching("POST")
+        return [request for request in seen if pattern.fullmatch(request.path)]
+
+
+@pytest.fixture
+def play(open_shop: OpenShop, twin: Twin, engine: AsyncEngine, clock: ManualClock) -> Play:
+    return Play(open_shop, twin, engine, clock)
+
+
+def test_every_kind_has_its_scenario() -> None:
+    assert SCENARIOS.keys() == set(OperationKind)
+
+
+@pytest.mark.parametrize("kind", AT_STRIPE)
+async def test_a_failure_that_stripe_keeps_is_not_sent_again_but_looked_up(
+    play: Play, kind: OperationKind
+) -> None:
+    scenario = SCENARIOS[kind]
+    async with play.process() as world:
+        prepared = await scenario.prepare(world)
+        before = len(play.posts(scenario))
+        # Nobody else tells.
+        play.twin.webhooks.pause()
+        play.twin.add_fault(
+            kind="error", when="after", status=500, stored=True, count=1, method="POST",
+            path=scenario.path,
+        )  # fmt: skip
+        await scenario.begin(world, prepared)
+        play.clock.advance(timedelta(minutes=1))
+        await play.ended()
+        assert scenario.count(world, prepared) == 1
+    assert await play.states(kind) == [OperationState.SUCCEEDED]
+    sent = play.posts(scenario)[before:]
+    # The first answer says nothing of the key; the next is the failure that it keeps.
+    assert len(sent) == 2
+    assert len({request.idempotency_key for request in sent}) == 1
+
+
+@pytest.mark.parametrize("point", Point)
+@pytest.mark.parametrize("kind", SCENARIOS)
+async def test_whoever_comes_after_a_process_that_died_goes_on(
+    play: Play, death: Death, kind: OperationKind, point: Point
+) -> None:
+    scenario = SCENARIOS[kind]
+    death.arm(kind, point)
+    prepared = await play.begin(scenario)
+    death.disarm()
+    play.clock.advance(timedelta(minutes=1))
+    async with play.process() as world:
+        await play.ended()
+        assert scenario.count(world, prepared) == 1
+    assert await play.states(kind) == [OperationState.SUCCEEDED]
+
+
+@pytest.mark.parametrize("kind", AT_STRIPE)
+async def test_past_the_keys_horizon_nothing_is_sent_again(
+    play: Play, death: Death, kind: OperationKind
+) -> None:
+    scenario = SCENARIOS[kind]
+    death.arm(kind, Point.SENT_BEFORE_APPLIED)
+    prepared = await play.begin(scenario)
+    death.disarm()
+    sent = len(play.posts(scenario))
+    play.clock.advance(KEY_HORIZON)
+    async with play.process() as world:
+        await play.ended()
+        assert scenario.count(world, prepared) == 1
+    assert len(play.posts(scenario)) == sent
+    assert await play.states(kind) == [OperationState.SUCCEEDED]
+
+
+@pytest.mark.parametrize("kind", AT_STRIPE)
+async def test_an_operation_ends_when_an_event_has_told_its_outcome(
+    play: Play, death: Death, kind: OperationKind
+) -> None:
+    scenario = SCENARIOS[kind]
+    death.arm(kind, Point.SENT_BEFORE_APPLIED)
+    await play.begin(scenario)
+    death.disarm()
+    sent = len(play.posts(scenario))
+    # Before its lease ends nobody runs it; the event is taken in meanwhile.
+    async with play.process():
+        play.twin.webhooks.resume()
+        await poll(lambda: _is_known(play.engine, kind), bool)
+        # Now Stripe is away, so that nothing can be sent and nothing be looked up.
+        play.twin.outage("reset")
+        play.clock.advance(timedelta(minutes=1))
+        await play.ended()
+        play.twin.outage("off")
+    assert await play.states(kind) == [OperationState.SUCCEEDED]
+    assert len(play.posts(scenario)) == sent
+
+
+@pytest.mark.parametrize("kind", SCENARIOS)
+async def test_who_lost_the_lease_writes_nothing(
+    play: Play, death: Death, kind: OperationKind
+) -> None:
+    scenario = SCENARIOS[kind]
+    rows: list[Any] = []
+
+    async def steal(asked: Asked) -> None:
+        stolen = (
+            update(OPERATION)
+            .where(OPERATION.c.id == asked.operation.id)
+            .values(fencing_token=OPERATION.c.fencing_token + 1)
+        )
+        async with play.engine.begin() as connection:
+            await connection.execute(stolen)
+        rows.append(await _rows(play.engine))
+
+    death.kind, death.before_applying = kind, steal
+    await play.begin(scenario)
+    death.disarm()
+    assert death.applied == [(None, None)]
+    assert rows == [await _rows(play.engine)]
+
+
+async def _rows(engine: AsyncEngine) -> Any:
+    """All that an operation may write, as it stands."""
+    async with engine.connect() as connection:
+        return [
+            (await connection.exec_driver_sql(f"SELECT t::text FROM {table} AS t ORDER BY 1")).all()
+            for table in ("operation", "payment_event", "booking", *SUBJECTS)
+        ]
+
+
+async def _is_known(engine: AsyncEngine, kind: OperationKind) -> bool:
+    """Whether what the operation is asked for shows its outcome."""
+    statement = select(OPERATION).where(OPERATION.c.kind == kind)
+    async with engine.connect() as connection:
+        operation = operation_of((await connection.execute(statement)).one())
+        if kind in PAYMENT_KINDS:
+            payment = await payment_store.get_payment(connection, operation.subject_id)
+            assert payment is not None
+            refund_id = operation.refund_id
+            refund = await payment_store.get_refund(connection, refund_id) if refund_id else None
+            return known_of_payment(payment, operation, refund) is not None
+        if operation.subject_id.startswith("pyo_"):
+            payout = await payout_store.get(connection, operation.subject_id)
+            assert payout is not None
+            return known_of_payout(payout, operation) is not None
+        dispute = await dispute_store.get(connection, operation.subject_id)
+        assert dispute is not None
+        return known_of_dispute(dispute, operation) is not None
