@@ -12,15 +12,14 @@ from gateway.bookkeeping.wiring import keeping_books
 from gateway.carrying import carrying, open_intake
 from gateway.config import GatewaySettings, Role
 from gateway.customers.service import CustomerServicer
-from gateway.customers.store import REQUEST as CUSTOMER_REQUEST
 from gateway.customers.store import CustomerStore
 from gateway.errors import ERRORS
 from gateway.leadership.leader_tasks import LeaderTask, LeaderTaskRunner
 from gateway.leadership.rounds import run_rounds
-from gateway.merchants.requests import RequestBook
 from gateway.merchants.service import MerchantServicer
 from gateway.merchants.store import CHANNEL as MERCHANT_CHANNEL
 from gateway.merchants.stripe_events import MerchantEvents
+from gateway.operations.requests import CUSTOMER_REQUEST, MERCHANT_REQUEST
 from gateway.operations.store import CHANNEL as OPERATION_CHANNEL
 from gateway.parts import DATABASE_ROLE, Parts, open_parts
 from gateway.payments.api.reading import PaymentReader
@@ -158,7 +157,7 @@ def _services(parts: Parts) -> list[RegisteredService]:
             MerchantServicer(
                 stripe.client,
                 parts.merchants,
-                RequestBook(parts.engine, parts.clock),
+                parts.commands(MERCHANT_REQUEST),
                 parts.sync,
                 parts.merchant_notifier,
                 parts.clock,
@@ -171,9 +170,8 @@ def _services(parts: Parts) -> list[RegisteredService]:
             "CustomerService",
             CustomerServicer(
                 stripe.client,
-                CustomerStore(parts.engine, parts.clock),
-                RequestBook(parts.engine, parts.clock, CUSTOMER_REQUEST, "subject_id"),
-                parts.clock,
+                CustomerStore(parts.engine),
+                parts.commands(CUSTOMER_REQUEST),
             ),
             PAYMENT_CLIENTS,
         ),

@@ -4,14 +4,18 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.back_office import BackOffice, open_back_office
 from gateway.config import GatewaySettings
+from gateway.customers import operations as customer_operations
 from gateway.disputes import operations as dispute_operations
 from gateway.disputes.stripe_events import Disputes
+from gateway.merchants import operations as merchant_operations
 from gateway.merchants.store import MerchantStore
 from gateway.merchants.stripe_events import MerchantSync
+from gateway.operations.commands import Commands
 from gateway.operations.runner import RunLimits, Runner, merged
 from gateway.payments import operations as payment_operations
 from gateway.payments.api.watch import Feed
@@ -64,6 +68,11 @@ class Parts:
     buffer: Buffer
     events: PaymentEvents
     back_office: BackOffice
+
+    def commands(self, table: Table) -> Commands:
+        """What takes requests that begin operations, and keeps them in a table."""
+        seconds = self.settings.answer_seconds
+        return Commands(self.engine, self.runner, self.clock, seconds, table)
 
 
 async def open_parts(
@@ -125,6 +134,8 @@ async def open_parts(
             PayoutCompliance(channel, settings.compliance_timeout_seconds),
             timing.review_recheck,
         ),
+        merchant_operations.kinds(stripe.client),
+        customer_operations.kinds(stripe.client),
     )
     limits = RunLimits(settings.call_seconds, settings.lease, settings.worker_concurrency)
     runner = Runner(engine, kinds, clock, limits, notifiers, worker_notifier)

@@ -3,26 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf.message import Message
-
-from gateway.customers.commands import SEARCH_MARGIN, Customers
-from gateway.customers.domain import (
-    REQUEST_KEY,
-    customer_message,
-    payment_method_message,
-    setup_message,
-    setup_params,
-)
+from gateway.customers.commands import Customers, answer_of
+from gateway.customers.domain import payment_method_message, setup_message, setup_params
 from gateway.customers.errors import payment_method_not_found, setup_not_found
-from gateway.customers.store import CustomerStore, StoredCustomer
+from gateway.customers.store import StoredCustomer
 from gateway.errors import ERRORS, call_failed
-from gateway.merchants.requests import RequestBook, StoredRequest
+from gateway.operations.commands import Commands
+from gateway.operations.operation import OperationKind
 from gateway.stripe_client.client import StripeClient
-from gateway.stripe_client.outcome import Outcome, OutcomeClass, is_missing
-from gateway.stripe_client.search import the_one_found
+from gateway.stripe_client.outcome import Outcome, is_missing
 from gateway.v1 import customer_pb2
 from gateway.v1 import customer_service_pb2 as pb
-from runtime.clock import Clock
 from runtime.paging import PageTokens, clamp_page_size
 
 DEFAULT_PAGE_SIZE = 50
@@ -37,15 +28,11 @@ class PaymentMethods:
         self,
         stripe_client: StripeClient,
         customers: Customers,
-        store: CustomerStore,
-        requests: RequestBook,
-        clock: Clock,
+        commands: Commands,
     ) -> None:
         self._stripe = stripe_client
         self._customers = customers
-        self._store = store
-        self._requests = requests
-        self._clock = clock
+        self._commands = commands
         self._page_tokens = PageTokens(ERRORS)
 
     async def save(self, request: pb.SavePaymentMethodRequest) -> customer_pb2.PaymentMethodSetup:
@@ -54,18 +41,13 @@ class PaymentMethods:
         What is kept is which SetupIntent it is; how it stands, and the secret that the customer
         needs, is read from Stripe each time.
         """
-        known = await self._requests.find("SavePaymentMethod", request)
         customer = await self._customers.active(request.customer_id, request.corridor)
-        if known is not None and known.answer is not None:
-            kept = customer_pb2.PaymentMethodSetup.FromString(known.answer)
-            return await self._read_setup(customer, kept.id)
-        begun = await self._requests.begin(
-            "SavePaymentMethod", request, subject_id=request.customer_id
-        )
-        intent = await self._set_up(request, customer, begun)
-        kept = customer_pb2.PaymentMethodSetup(id=str(intent["id"]))
-        await self._requests.answer(request.request_id, kept)
-        return setup_message(intent, customer)
+        params = setup_params(request, customer.stripe_customer_id)
+        done = await self._customers.do(OperationKind.SAVE_PAYMENT_METHOD, request, params)
+        if done.outcome is not None and done.outcome.object is not None:
+            return setup_message(done.outcome.object, customer)
+        kept = customer_pb2.PaymentMethodSetup.FromString(answer_of(done))
+        return await self._read_setup(customer, kept.setup_id)
 
     async def setup(
         self, request: pb.GetPaymentMethodSetupRequest
@@ -100,90 +82,29 @@ class PaymentMethods:
         self, request: pb.SetDefaultPaymentMethodRequest
     ) -> customer_pb2.Customer:
         """The customer, who prefers one of the saved payment methods."""
-        known = await self._requests.find("SetDefaultPaymentMethod", request)
-        if known is not None and known.answer is not None:
-            return customer_pb2.Customer.FromString(known.answer)
-        customer, begun = await self._begin("SetDefaultPaymentMethod", request, known)
-        outcome = await self._stripe.customers.update_customer(
-            customer.corridor,
-            customer.stripe_customer_id,
-            {"invoice_settings": {"default_payment_method": request.payment_method_id}},
-            begun.idempotency_key,
-        )
-        if not outcome.succeeded:
-            raise call_failed(customer.corridor, outcome)
-        customer = await self._store.set_default(
-            customer.customer_number, request.payment_method_id
-        )
-        message = customer_message(customer)
-        await self._requests.answer(request.request_id, message)
-        return message
+        await self._check_whose(request)
+        params = {"invoice_settings": {"default_payment_method": request.payment_method}}
+        done = await self._customers.do(OperationKind.PREFER_PAYMENT_METHOD, request, params)
+        return customer_pb2.Customer.FromString(answer_of(done))
 
     async def detach(self, request: pb.DetachPaymentMethodRequest) -> None:
         """Forgets a saved payment method."""
-        known = await self._requests.find("DetachPaymentMethod", request)
-        if known is not None and known.answer is not None:
+        await self._check_whose(request)
+        params = {"payment_method": request.payment_method}
+        answer_of(await self._customers.do(OperationKind.DETACH_PAYMENT_METHOD, request, params))
+
+    async def _check_whose(self, request: Any) -> None:
+        """Whose the payment method is, is only asked before the request is written down: afterwards
+        an earlier call may have forgotten it already."""
+        if await self._commands.find(request) is not None:
             return
-        customer, begun = await self._begin("DetachPaymentMethod", request, known)
-        gone = False
-        if not begun.key_is_fresh(self._clock.now()):
-            gone = is_missing(await self._read_method(customer, request.payment_method_id))
-        if not gone:
-            outcome = await self._stripe.customers.detach_payment_method(
-                customer.corridor, request.payment_method_id, begun.idempotency_key
-            )
-            if not outcome.succeeded and not is_missing(outcome):
-                raise call_failed(customer.corridor, outcome)
-        if customer.default_payment_method == request.payment_method_id:
-            await self._store.set_default(customer.customer_number, "")
-        await self._requests.answer(request.request_id, pb.DetachPaymentMethodResponse())
-
-    async def _begin(
-        self, method: str, request: Any, known: StoredRequest | None
-    ) -> tuple[StoredCustomer, StoredRequest]:
-        """Writes a request about one of the customer's payment methods down.
-
-        Whose it is, is only asked before: afterwards an earlier call may have forgotten it already.
-        """
         customer = await self._customers.active(request.customer_id, request.corridor)
-        if known is None:
-            outcome = await self._read_method(customer, request.payment_method)
-            if is_missing(outcome):
-                raise payment_method_not_found(customer, request.payment_method)
-            _object_of(customer, outcome)
-        message: Message = request
-        begun = await self._requests.begin(method, message, subject_id=request.customer_id)
-        return customer, begun
-
-    async def _set_up(
-        self,
-        request: pb.SavePaymentMethodRequest,
-        customer: StoredCustomer,
-        begun: StoredRequest,
-    ) -> Mapping[str, Any]:
-        if begun.key_is_fresh(self._clock.now()):
-            outcome = await self._stripe.customers.create_setup_intent(
-                customer.corridor,
-                setup_params(request, customer.stripe_customer_id),
-                begun.idempotency_key,
-            )
-        else:
-            found = await self._stripe.customers.find_setup_intents(
-                customer.corridor,
-                customer.stripe_customer_id,
-                {REQUEST_KEY: request.request_id},
-                created_from=begun.create_time - SEARCH_MARGIN,
-                created_to=self._clock.now() + SEARCH_MARGIN,
-            )
-            outcome = the_one_found(found)
-        failure = outcome.failure
-        if (
-            outcome.outcome_class is OutcomeClass.DECLINED
-            and failure is not None
-            and failure.setup_intent is not None
-        ):
-            return failure.setup_intent
-        return _object_of(customer, outcome)
+        outcome = await self._stripe.customers.retrieve_payment_method(
+            customer.corridor, customer.stripe_customer_id, request.payment_method
+        )
+        if is_missing(outcome):
+            raise payment_method_not_found(customer, request.payment_method)
+        _object_of(customer, outcome)
 
     async def _read_setup(
         self, customer: StoredCustomer, setup_id: str
@@ -195,11 +116,6 @@ class PaymentMethods:
         if intent.get("customer") != customer.stripe_customer_id:
             raise setup_not_found(customer, setup_id)
         return setup_message(intent, customer)
-
-    async def _read_method(self, customer: StoredCustomer, payment_method: str) -> Outcome:
-        return await self._stripe.customers.retrieve_payment_method(
-            customer.corridor, customer.stripe_customer_id, payment_method
-        )
 
 
 def _object_of(customer: StoredCustomer, outcome: Outcome) -> Mapping[str, Any]:

@@ -7,11 +7,10 @@ from gateway.customers.domain import customer_message
 from gateway.customers.payment_methods import PaymentMethods
 from gateway.customers.store import CustomerFilter, CustomerStore
 from gateway.errors import ERRORS
-from gateway.merchants.requests import RequestBook
+from gateway.operations.commands import Commands
 from gateway.stripe_client.client import StripeClient
 from gateway.v1 import customer_pb2, customer_service_pb2_grpc
 from gateway.v1 import customer_service_pb2 as pb
-from runtime.clock import Clock
 from runtime.paging import PageTokens, clamp_page_size
 
 DEFAULT_PAGE_SIZE = 50
@@ -23,11 +22,11 @@ class CustomerServicer(customer_service_pb2_grpc.CustomerServiceServicer):
     """Customers and the payment methods that they have saved."""
 
     def __init__(
-        self, stripe_client: StripeClient, store: CustomerStore, requests: RequestBook, clock: Clock
+        self, stripe_client: StripeClient, store: CustomerStore, commands: Commands
     ) -> None:
         self._store = store
-        self._customers = Customers(stripe_client, store, requests, clock)
-        self._methods = PaymentMethods(stripe_client, self._customers, store, requests, clock)
+        self._customers = Customers(stripe_client, store, commands)
+        self._methods = PaymentMethods(stripe_client, self._customers, commands)
         self._page_tokens = PageTokens(ERRORS)
 
     async def CreateCustomer(

@@ -17,7 +17,7 @@ from gateway.operations.operation import (
     after_outcome,
     silence,
 )
-from gateway.operations.runner import Applied, ApplyContext, Kind, Writer
+from gateway.operations.runner import Applied, ApplyContext, Kind, PlainKind
 from gateway.payments.store import payments as payment_store
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
@@ -35,10 +35,8 @@ def known_state(dispute: Dispute, operation: Operation) -> OperationState | None
     return OperationState.SUCCEEDED if happened else None
 
 
-class DisputeAnswer:
+class DisputeAnswer(PlainKind):
     """Answers a dispute at Stripe, and takes over the dispute that Stripe answers with."""
-
-    writer: Writer | None = None
 
     def __init__(self, stripe_client: StripeClient, disputes: Disputes) -> None:
         self._stripe = stripe_client
@@ -71,10 +69,6 @@ class DisputeAnswer:
             json.loads(operation.params),
             operation.idempotency_key,
         )
-
-    async def complete(self, _dispute: Dispute, _operation: Operation, outcome: Outcome) -> Outcome:
-        """An outcome says all."""
-        return outcome
 
     async def resolve(self, dispute: Dispute, operation: Operation, now: datetime) -> Outcome:
         """Looks at the dispute: it says whether it was answered or given up."""

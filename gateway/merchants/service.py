@@ -1,9 +1,11 @@
 """MerchantService: check, call, answer."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.merchants.commands import AccountFinder, Onboarding
 from gateway.merchants.domain import account_link_params
@@ -15,18 +17,20 @@ from gateway.merchants.errors import (
     merchant_not_connected,
     merchant_not_found,
 )
-from gateway.merchants.requests import RequestBook
+from gateway.merchants.operations import LINK_WINDOW, merchant_operation
 from gateway.merchants.store import STATE_NAMES, MerchantStore
 from gateway.merchants.stripe_events import FetchFailed, MerchantSync
 from gateway.merchants.tax_records import TaxRecords
+from gateway.operations.commands import Commands, Refusal, Start, outcome_of
+from gateway.operations.operation import KEY_HORIZON, OperationKind, OperationState
 from gateway.stripe_client.client import StripeClient
+from gateway.stripe_client.outcome import Outcome, OutcomeClass
 from gateway.v1 import merchant_pb2, merchant_service_pb2_grpc
 from gateway.v1 import merchant_service_pb2 as pb
 from runtime.clock import Clock
 from runtime.notifications import Notifier
 from runtime.paging import PageTokens, clamp_page_size
 
-LINK_METHOD = "CreateOnboardingLink"
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200
 WATCH_BATCH = 100
@@ -41,20 +45,20 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
         self,
         stripe_client: StripeClient,
         store: MerchantStore,
-        requests: RequestBook,
+        commands: Commands,
         sync: MerchantSync,
         notifier: Notifier,
         clock: Clock,
     ) -> None:
         self._stripe = stripe_client
         self._store = store
-        self._requests = requests
+        self._commands = commands
         self._sync = sync
         self._notifier = notifier
         self._clock = clock
         self._accounts = AccountFinder(stripe_client, store)
-        self._onboarding = Onboarding(stripe_client, store, requests, sync, clock)
-        self._tax = TaxRecords(stripe_client, self._accounts, requests, clock)
+        self._onboarding = Onboarding(stripe_client, store, commands, sync)
+        self._tax = TaxRecords(stripe_client, self._accounts, commands, clock)
         self._page_tokens = PageTokens(ERRORS)
 
     async def CreateMerchant(
@@ -70,9 +74,9 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
             return pb.GetMerchantResponse(
                 merchant=(await self._accounts.merchant(request.merchant_id)).message
             )
-        stored = await self._store.by_account(request.connected_account_id)
+        stored = await self._store.by_account(request.stripe_account_id)
         if stored is None:
-            raise account_not_found(request.connected_account_id)
+            raise account_not_found(request.stripe_account_id)
         return pb.GetMerchantResponse(merchant=stored.message)
 
     async def ListMerchants(
@@ -98,7 +102,7 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
     ) -> pb.SyncMerchantResponse:
         stored = await self._accounts.merchant(request.merchant_id)
         merchant = stored.message
-        if not merchant.connected_account_id:
+        if not merchant.stripe_account_id:
             raise merchant_not_connected(merchant.merchant_id, STATE_NAMES[merchant.state])
         age_limit = request.max_age.ToTimedelta()
         if stored.fetch_time is not None and self._clock.now() - stored.fetch_time < age_limit:
@@ -107,7 +111,7 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
             changed = await self._sync.sync(merchant)
         except FetchFailed as failed:
             if failed.account_is_gone:
-                raise account_not_found(merchant.connected_account_id) from failed
+                raise account_not_found(merchant.stripe_account_id) from failed
             raise call_failed(merchant.corridor, failed.outcome) from failed
         synced = await self._store.by_id(request.merchant_id)
         if synced is None:
@@ -131,17 +135,33 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
         self, request: pb.CreateOnboardingLinkRequest, _context: Any
     ) -> pb.CreateOnboardingLinkResponse:
         merchant = await self._accounts.connected(request.merchant_id)
-        begun = await self._requests.begin(LINK_METHOD, request, subject_id=merchant.merchant_id)
-        # The address is a secret and is not kept: within the key's life Stripe repeats it.
-        if not begun.key_is_fresh(self._clock.now()):
-            raise link_expired(merchant.merchant_id)
-        outcome = await self._stripe.accounts.create_account_link(
-            merchant.corridor,
-            account_link_params(request, merchant.connected_account_id),
-            begun.idempotency_key,
-        )
-        if outcome.object is None:
-            raise call_failed(merchant.corridor, outcome)
+        params = account_link_params(request, merchant.stripe_account_id)
+
+        async def rule(_connection: AsyncConnection, now: datetime) -> Start | Refusal:
+            operation = merchant_operation(
+                OperationKind.CREATE_LINK,
+                merchant.merchant_id,
+                merchant.corridor,
+                params,
+                now,
+                window=LINK_WINDOW,
+            )
+            return Start(merchant.merchant_id, operation)
+
+        done = await self._commands.try_once(request, merchant.merchant_id, rule)
+        outcome = done.outcome
+        if outcome is None and done.operation is not None:
+            operation = done.operation
+            if not operation.open and self._clock.now() - operation.create_time >= KEY_HORIZON:
+                raise link_expired(merchant.merchant_id)
+            if operation.state is OperationState.SUCCEEDED:
+                # The address is a secret and is not kept: within the key's life Stripe repeats it.
+                outcome = await self._stripe.accounts.create_account_link(
+                    merchant.corridor, params, operation.idempotency_key
+                )
+        if outcome is None or outcome.object is None:
+            outcome_of(done)
+            raise call_failed(merchant.corridor, outcome or Outcome(OutcomeClass.UNKNOWN))
         expire_time = Timestamp(seconds=int(outcome.object["expires_at"]))
         if expire_time.ToDatetime(self._clock.now().tzinfo) <= self._clock.now():
             raise link_expired(merchant.merchant_id)

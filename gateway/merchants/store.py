@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.v1 import merchant_pb2
 from runtime.clock import Clock
@@ -65,22 +65,6 @@ SNAPSHOT_COUNTER = Table(
     Column("last_sequence", BigInteger, nullable=False),
 )
 
-REQUEST = Table(
-    "merchant_request",
-    metadata,
-    Column("request_id", Text, primary_key=True),
-    Column("method", Text, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Column("fingerprint", LargeBinary, nullable=False),
-    Column("idempotency_key", Text, nullable=False),
-    Column("merchant_id", Text),
-    Column("answer", LargeBinary),
-    Column("failure", JSONB),
-    Column("create_time", DateTime(timezone=True), nullable=False),
-    Column("answer_time", DateTime(timezone=True)),
-)
-
-
 STATES: dict[str, Any] = {
     name.removeprefix("MERCHANT_STATE_"): number
     for name, number in merchant_pb2.MerchantState.items()
@@ -112,52 +96,15 @@ class MerchantStore:
         self._engine = engine
         self._clock = clock
 
-    async def add(
-        self,
-        *,
-        merchant_id: str,
-        corridor: str,
-        request_id: str,
-        stripe_account_id: str | None = None,
-    ) -> StoredMerchant | None:
-        """Adds a merchant, CREATING or, with its account, CONNECTED; or finds it.
-
-        None if the account is another merchant's. That the merchant itself may be another
-        request's is for the caller to look at.
-        """
-        now = self._clock.now()
-        statement = (
-            insert_or_ignore(MERCHANT)
-            .values(
-                merchant_id=merchant_id,
-                corridor=corridor,
-                stripe_account_id=stripe_account_id,
-                state="CREATING" if stripe_account_id is None else "CONNECTED",
-                create_request_id=request_id,
-                create_time=now,
-                update_time=now,
-            )
-            .on_conflict_do_nothing()
-        )
-        async with self._engine.begin() as connection:
-            await connection.execute(statement)
-        return await self.by_id(merchant_id)
-
-    async def connect(self, merchant_id: str, stripe_account_id: str) -> None:
-        """Stripe has created the account."""
-        await self._change(merchant_id, state="CONNECTED", stripe_account_id=stripe_account_id)
-
-    async def fail(self, merchant_id: str, failure_code: str) -> None:
-        """Stripe has refused to create the account."""
-        await self._change(merchant_id, state="FAILED", failure_code=failure_code)
-
     async def disconnect(self, merchant_id: str) -> None:
         """We may no longer act for the account."""
-        await self._change(merchant_id, state="DISCONNECTED")
+        async with self._engine.begin() as connection:
+            await change(connection, merchant_id, self._clock.now(), state="DISCONNECTED")
 
     async def by_id(self, merchant_id: str) -> StoredMerchant | None:
         """The merchant with its last snapshot."""
-        return await self._one(_merchants().where(MERCHANT.c.merchant_id == merchant_id))
+        async with self._engine.connect() as connection:
+            return await find(connection, merchant_id)
 
     async def by_account(self, stripe_account_id: str) -> StoredMerchant | None:
         """The merchant of a connected account."""
@@ -257,19 +204,67 @@ class MerchantStore:
             )
         return changed
 
-    async def _change(self, merchant_id: str, **values: Any) -> None:
-        statement = (
-            update(MERCHANT)
-            .where(MERCHANT.c.merchant_id == merchant_id)
-            .values(update_time=self._clock.now(), **values)
-        )
-        async with self._engine.begin() as connection:
-            await connection.execute(statement)
-
     async def _one(self, statement: Select[Any]) -> StoredMerchant | None:
         async with self._engine.connect() as connection:
             row = (await connection.execute(statement)).one_or_none()
         return _stored(row) if row is not None else None
+
+
+async def add(
+    connection: AsyncConnection,
+    *,
+    merchant_id: str,
+    corridor: str,
+    request_id: str,
+    now: datetime,
+    stripe_account_id: str | None = None,
+) -> StoredMerchant | None:
+    """Adds a merchant, CREATING or, with its account, CONNECTED; or finds it.
+
+    None if the account is another merchant's. That the merchant itself may be another
+    request's is for the caller to look at.
+    """
+    statement = (
+        insert_or_ignore(MERCHANT)
+        .values(
+            merchant_id=merchant_id,
+            corridor=corridor,
+            stripe_account_id=stripe_account_id,
+            state="CREATING" if stripe_account_id is None else "CONNECTED",
+            create_request_id=request_id,
+            create_time=now,
+            update_time=now,
+        )
+        .on_conflict_do_nothing()
+    )
+    await connection.execute(statement)
+    return await find(connection, merchant_id)
+
+
+async def find(connection: AsyncConnection, merchant_id: str) -> StoredMerchant | None:
+    """The merchant with its last snapshot."""
+    statement = _merchants().where(MERCHANT.c.merchant_id == merchant_id)
+    row = (await connection.execute(statement)).one_or_none()
+    return _stored(row) if row is not None else None
+
+
+async def lock(connection: AsyncConnection, merchant_id: str) -> StoredMerchant | None:
+    """The same, locked until the transaction ends."""
+    locked = select(MERCHANT.c.merchant_id).where(MERCHANT.c.merchant_id == merchant_id)
+    await connection.execute(locked.with_for_update())
+    return await find(connection, merchant_id)
+
+
+async def change(
+    connection: AsyncConnection, merchant_id: str, now: datetime, **values: Any
+) -> None:
+    """Writes what became of a merchant."""
+    statement = (
+        update(MERCHANT)
+        .where(MERCHANT.c.merchant_id == merchant_id)
+        .values(update_time=now, **values)
+    )
+    await connection.execute(statement)
 
 
 def _merchants() -> Select[Any]:

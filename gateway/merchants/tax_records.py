@@ -1,20 +1,24 @@
 """Tax settings, registrations and numbers at Stripe: read through, never stored here."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from gateway.merchants.commands import AccountFinder
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.merchants.commands import AccountFinder, StripeAccount
 from gateway.merchants.errors import ERRORS, call_failed, tax_id_not_found
-from gateway.merchants.requests import RequestBook
+from gateway.merchants.operations import merchant_operation
 from gateway.merchants.tax import tax_id_of, tax_registration_of, tax_settings_of
+from gateway.operations.commands import Commands, Refusal, Rule, Start, outcome_of
+from gateway.operations.operation import OperationKind
 from gateway.stripe_client.client import StripeClient
-from gateway.stripe_client.outcome import Outcome, is_missing
+from gateway.stripe_client.outcome import Outcome, OutcomeClass, is_missing
 from gateway.v1 import merchant_service_pb2 as pb
 from gateway.v1 import merchant_tax_pb2
 from runtime.clock import Clock
 from runtime.paging import PageTokens, clamp_page_size
 
-CREATE_METHOD, DELETE_METHOD = "CreateTaxId", "DeleteTaxId"
 DEFAULT_PAGE_SIZE = 50
 # Stripe's limit: https://docs.stripe.com/api/pagination
 MAX_PAGE_SIZE = 100
@@ -27,12 +31,12 @@ class TaxRecords:
         self,
         stripe_client: StripeClient,
         accounts: AccountFinder,
-        requests: RequestBook,
+        commands: Commands,
         clock: Clock,
     ) -> None:
         self._stripe = stripe_client
         self._accounts = accounts
-        self._requests = requests
+        self._commands = commands
         self._clock = clock
         self._page_tokens = PageTokens(ERRORS)
 
@@ -41,7 +45,7 @@ class TaxRecords:
         account = await self._accounts.account(request)
         fetch_time = self._clock.now()
         outcome = await self._stripe.accounts.retrieve_tax_settings(
-            account.corridor, connected_account=account.stripe_account_id
+            account.corridor, stripe_account=account.stripe_account_id
         )
         return tax_settings_of(_object_of(account.corridor, outcome), fetch_time)
 
@@ -54,7 +58,7 @@ class TaxRecords:
         outcome = await self._stripe.accounts.list_tax_registrations(
             account.corridor,
             {"status": "all", **self._page_of(request)},
-            connected_account=account.stripe_account_id,
+            stripe_account=account.stripe_account_id,
         )
         listed = _object_of(account.corridor, outcome)
         return pb.ListTaxRegistrationsResponse(
@@ -65,38 +69,20 @@ class TaxRecords:
     async def create_tax_id(self, request: pb.CreateTaxIdRequest) -> merchant_tax_pb2.TaxId:
         """Enters a tax number. The number itself is not kept here."""
         account = await self._accounts.owner(request.owner)
-        begun = await self._requests.begin(
-            CREATE_METHOD,
-            request,
-            subject_id=request.owner.merchant_id or request.owner.customer.merchant_id,
-            personal_fields=["value"],
-        )
-        if begun.answer is not None:
-            answered = merchant_tax_pb2.TaxId.FromString(begun.answer)
-            answered.value = request.value
-            return answered
-        fetch_time = self._clock.now()
-        if not begun.key_is_fresh(fetch_time):
-            found = await self._find_tax_id(request)
-            if found is not None:
-                return found
-        params: dict[str, Any] = {"type": request.kind, "value": request.value}
+        values: dict[str, Any] = {"type": request.kind, "value": request.value}
         if account.customer_id is None:
-            params["owner"] = {"type": "self"}
-        outcome = await self._stripe.accounts.create_tax_id(
-            account.corridor,
-            params,
-            begun.idempotency_key,
-            customer_id=account.customer_id,
-            connected_account=account.stripe_account_id,
-        )
-        tax_id = tax_id_of(_object_of(account.corridor, outcome), fetch_time)
-        kept = merchant_tax_pb2.TaxId()
-        kept.CopyFrom(tax_id)
-        for personal in ("value", "verified_name", "verified_address"):
-            kept.ClearField(personal)
-        await self._requests.answer(request.request_id, kept)
-        return tax_id
+            values["owner"] = {"type": "self"}
+        params = {"customer_id": account.customer_id, "values": values}
+        rule = _rule(OperationKind.CREATE_TAX_ID, request, account, params)
+        done = await self._commands.try_once(request, _subject(request), rule, personal=["value"])
+        if done.outcome is not None and done.outcome.object is not None:
+            return tax_id_of(done.outcome.object, self._clock.now())
+        if done.answer is None:
+            outcome_of(done)
+            raise call_failed(account.corridor, Outcome(OutcomeClass.UNKNOWN))
+        answered = merchant_tax_pb2.TaxId.FromString(done.answer)
+        answered.value = request.value
+        return answered
 
     async def tax_id(self, request: pb.GetTaxIdRequest) -> merchant_tax_pb2.TaxId:
         """One tax number."""
@@ -106,7 +92,7 @@ class TaxRecords:
             account.corridor,
             request.tax_id_id,
             customer_id=account.customer_id,
-            connected_account=account.stripe_account_id,
+            stripe_account=account.stripe_account_id,
         )
         if is_missing(outcome):
             raise tax_id_not_found(request.tax_id_id)
@@ -120,7 +106,7 @@ class TaxRecords:
             account.corridor,
             self._page_of(request),
             customer_id=account.customer_id,
-            connected_account=account.stripe_account_id,
+            stripe_account=account.stripe_account_id,
         )
         listed = _object_of(account.corridor, outcome)
         return pb.ListTaxIdsResponse(
@@ -131,34 +117,12 @@ class TaxRecords:
     async def delete_tax_id(self, request: pb.DeleteTaxIdRequest) -> pb.DeleteTaxIdResponse:
         """Removes a tax number; one that is gone already is no failure."""
         account = await self._accounts.owner(request.owner)
-        begun = await self._requests.begin(
-            DELETE_METHOD,
-            request,
-            subject_id=request.owner.merchant_id or request.owner.customer.merchant_id,
-        )
-        response = pb.DeleteTaxIdResponse()
-        if begun.answer is not None:
-            return response
-        outcome = await self._stripe.accounts.delete_tax_id(
-            account.corridor,
-            request.tax_id_id,
-            customer_id=account.customer_id,
-            connected_account=account.stripe_account_id,
-        )
-        if not outcome.succeeded and not is_missing(outcome):
-            raise call_failed(account.corridor, outcome)
-        await self._requests.answer(request.request_id, response)
-        return response
-
-    async def _find_tax_id(self, request: pb.CreateTaxIdRequest) -> merchant_tax_pb2.TaxId | None:
-        """What an old request may have entered: Stripe's key for it may be forgotten."""
-        listed = await self.tax_ids(
-            pb.ListTaxIdsRequest(owner=request.owner, page_size=MAX_PAGE_SIZE)
-        )
-        for tax_id in listed.tax_ids:
-            if (tax_id.kind, tax_id.value) == (request.kind, request.value):
-                return tax_id
-        return None
+        params = {"customer_id": account.customer_id, "tax_id": request.tax_id_id}
+        rule = _rule(OperationKind.DELETE_TAX_ID, request, account, params)
+        done = await self._commands.try_once(request, _subject(request), rule)
+        if done.answer is None:
+            outcome_of(done)
+        return pb.DeleteTaxIdResponse()
 
     def _page_of(self, request: Any) -> dict[str, Any]:
         size = clamp_page_size(request.page_size, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
@@ -169,6 +133,30 @@ class TaxRecords:
         if not listed["has_more"] or not listed["data"]:
             return ""
         return self._page_tokens.encode(request, [listed["data"][-1]["id"]])
+
+
+def _subject(request: Any) -> str:
+    """The merchant whose number it is, or whose customer's; empty for the platform's own."""
+    return str(request.owner.merchant_id or request.owner.customer.merchant_id)
+
+
+def _rule(
+    kind: OperationKind, request: Any, account: StripeAccount, params: Mapping[str, Any]
+) -> Rule:
+    """Asks for it, whatever else is asked for the same owner."""
+
+    async def rule(_connection: AsyncConnection, now: datetime) -> Start | Refusal:
+        operation = merchant_operation(
+            kind,
+            _subject(request) or f"{account.corridor}.{account.customer_id or ''}",
+            account.corridor,
+            params,
+            now,
+            connected_account=account.stripe_account_id or "",
+        )
+        return Start(_subject(request), operation)
+
+    return rule
 
 
 def _object_of(corridor: str, outcome: Outcome) -> Mapping[str, Any]:

@@ -5,17 +5,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import grpc
 from google.protobuf.message import Message
+from sqlalchemy import Table, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.errors import ERRORS, request_id_reused
+from gateway.errors import ERRORS, call_failed, request_id_reused
 from gateway.operations import store
 from gateway.operations.operation import Operation, OperationState, decided
-from gateway.operations.requests import RequestRecord, known_request, remember
+from gateway.operations.requests import STRIPE_REQUEST, RequestRecord, known_request, remember
 from gateway.operations.runner import Claimed, Runner
+from gateway.stripe_client.outcome import Outcome
 from gateway.v1.error_reason_pb2 import ErrorReason
 from runtime.clock import Clock
 from runtime.deadline import remaining
@@ -38,12 +40,18 @@ class Refusal:
     reason: str
     message: str
     metadata: Mapping[str, str]
+    code: str = grpc.StatusCode.FAILED_PRECONDITION.name
+
+    @classmethod
+    def of(cls, error: ServiceError) -> Self:
+        """The same as a refusal that is kept."""
+        return cls(error.reason, error.message, dict(error.metadata), error.code.name)
 
     @property
     def error(self) -> ServiceError:
         """As the caller is told."""
         return ERRORS.error(
-            grpc.StatusCode.FAILED_PRECONDITION,
+            grpc.StatusCode[self.code],
             ErrorReason.Value(f"ERROR_REASON_{self.reason}"),
             self.message,
             metadata=self.metadata,
@@ -72,18 +80,28 @@ class Done:
 
     subject_id: str
     operation: Operation | None
+    # The message that the request is answered with, where that is kept.
+    answer: bytes | None = None
+    # What Stripe said just now, if it was this call that asked.
+    outcome: Outcome | None = None
 
 
 class Commands:
     """Takes requests. Raises ServiceError as error_reason.proto says."""
 
     def __init__(
-        self, engine: AsyncEngine, runner: Runner, clock: Clock, answer_seconds: float
+        self,
+        engine: AsyncEngine,
+        runner: Runner,
+        clock: Clock,
+        answer_seconds: float,
+        table: Table = STRIPE_REQUEST,
     ) -> None:
         self._engine = engine
         self._runner = runner
         self._clock = clock
         self._answer_seconds = answer_seconds
+        self._table = table
 
     async def run(
         self,
@@ -100,17 +118,76 @@ class Commands:
         kept. `answerable` says when to answer: without it, when the operation has ended.
         """
         until = self._until()
-        begun: tuple[RequestRecord, Operation | None] | None = None
-        while begun is None:
-            begun = await self._begin(request, subject_id, rule, personal)
-        known, operation = begun
-        if known.refusal is not None:
-            raise Refusal(**known.refusal).error
-        if operation is not None:
+        known, operation = await self._begun(request, subject_id, rule, personal)
+        if operation is not None and operation.lease_until is not None:
             self._runner.start(Claimed(operation, begun=True))
         if known.operation_id is None:
             return Done(known.subject_id, None)
         return Done(known.subject_id, await self._wait(known, until, answerable))
+
+    async def try_once(
+        self, request: Message, subject_id: str, rule: Rule, *, personal: Sequence[str] = ()
+    ) -> Done:
+        """The same for requests whose callers rather repeat them than wait: one that is left open
+        when it was tried is answered then. A worker goes on with it, or the same request does, at
+        once. What was answered before is answered again."""
+        until = self._until()
+        known, operation = await self._begun(request, subject_id, rule, personal)
+        if known.answer is not None or known.operation_id is None:
+            return Done(known.subject_id, None, known.answer)
+        if operation is None:
+            run = await self._runner.resume(known.operation_id)
+        elif operation.lease_until is not None:
+            run = self._runner.start(Claimed(operation, begun=True))
+        else:
+            run = None
+        outcome: Outcome | None = None
+        if run is None:
+            await self._wait(known, until, None)
+        else:
+            await asyncio.wait({run}, timeout=max(0.0, until - asyncio.get_running_loop().time()))
+            applied = run.result() if run.done() and not run.cancelled() else None
+            outcome = applied.reply if applied and isinstance(applied.reply, Outcome) else None
+        async with self._engine.connect() as connection:
+            stands = await store.get(connection, known.operation_id)
+            again = await known_request(connection, self._table, known.request_id)
+        assert again is not None, "requests are never deleted"
+        return Done(known.subject_id, stands, again.answer, outcome)
+
+    async def find(self, request: Message, *, personal: Sequence[str] = ()) -> Done | None:
+        """What the request led to before; None if it is new."""
+        async with self._engine.connect() as connection:
+            known = await self._find(connection, request, personal)
+            if known is None:
+                return None
+            if known.refusal is not None:
+                raise Refusal(**known.refusal).error
+            operation: Operation | None = None
+            if known.operation_id is not None:
+                operation = await store.get(connection, known.operation_id)
+        return Done(known.subject_id, operation, known.answer)
+
+    async def answer(self, request: Message, message: Message) -> None:
+        """Keeps what a request is answered with; the first one stands."""
+        column = self._table.c.answer
+        statement = (
+            update(self._table)
+            .where(self._table.c.request_id == _request_id(request), column.is_(None))
+            .values(answer=message.SerializeToString(deterministic=True))
+        )
+        async with self._engine.begin() as connection:
+            await connection.execute(statement)
+
+    async def _begun(
+        self, request: Message, subject_id: str, rule: Rule, personal: Sequence[str]
+    ) -> tuple[RequestRecord, Operation | None]:
+        """The request, and the operation that it began just now. Raises what it was refused for."""
+        begun: tuple[RequestRecord, Operation | None] | None = None
+        while begun is None:
+            begun = await self._begin(request, subject_id, rule, personal)
+        if begun[0].refusal is not None:
+            raise Refusal(**begun[0].refusal).error
+        return begun
 
     async def _begin(
         self, request: Message, subject_id: str, rule: Rule, personal: Sequence[str]
@@ -126,12 +203,14 @@ class Commands:
             now = self._clock.now()
             started = await rule(connection, now)
             record = _record(request, subject_id, started, now, personal)
-            if not await remember(connection, record):
+            if not await remember(connection, self._table, record):
                 await connection.rollback()
                 return None
             operation: Operation | None = None
             if isinstance(started, Start) and started.operation is not None:
-                operation = self._runner.begin(started.operation, now)
+                operation = started.operation
+                if await store.open_operation_of(connection, operation.subject_id) is None:
+                    operation = self._runner.begin(operation, now)
                 await store.add(connection, operation)
             await connection.commit()
         return record, operation
@@ -140,7 +219,7 @@ class Commands:
         self, connection: AsyncConnection, request: Message, personal: Sequence[str]
     ) -> RequestRecord | None:
         request_id = _request_id(request)
-        known = await known_request(connection, request_id)
+        known = await known_request(connection, self._table, request_id)
         if known is None:
             return None
         if known.method != request.DESCRIPTOR.name:
@@ -158,7 +237,9 @@ class Commands:
     ) -> Operation:
         """The operation once it is decided, or as it stands when the time is up."""
         assert known.operation_id is not None, "somebody waits for it"
-        with self._runner.notifiers.listening(known.subject_id) as notifier:
+        async with self._engine.connect() as connection:
+            subject_id = (await store.get(connection, known.operation_id)).subject_id
+        with self._runner.notifiers.listening(subject_id) as notifier:
             while True:
                 token = notifier.token()
                 async with self._engine.connect() as connection:
@@ -213,6 +294,8 @@ def outcome_of(done: Done) -> None:
     operation = done.operation
     if operation is None or operation.state is OperationState.SUCCEEDED:
         return
+    if done.outcome is not None and not done.outcome.succeeded:
+        raise call_failed(operation.corridor, done.outcome)
     if operation.open:
         raise ERRORS.error(
             grpc.StatusCode.UNAVAILABLE,

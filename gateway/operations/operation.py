@@ -9,7 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from gateway.stripe_client.outcome import KEPT_FAILURE, Failure, Outcome, OutcomeClass, follow
+from gateway.stripe_client.outcome import (
+    KEPT_FAILURE,
+    Failure,
+    Outcome,
+    OutcomeClass,
+    follow,
+)
 
 # Stripe may forget a key after 24 hours: https://docs.stripe.com/api/idempotent_requests
 KEY_HORIZON = timedelta(hours=23)
@@ -47,6 +53,18 @@ class OperationKind(StrEnum):
     CHECK_PAYOUT = "CHECK_PAYOUT"
     CREATE_PAYOUT = "CREATE_PAYOUT"
     CANCEL_PAYOUT = "CANCEL_PAYOUT"
+    # Of merchants.
+    CREATE_ACCOUNT = "CREATE_ACCOUNT"
+    CREATE_LINK = "CREATE_LINK"
+    CREATE_TAX_ID = "CREATE_TAX_ID"
+    DELETE_TAX_ID = "DELETE_TAX_ID"
+    # Of customers.
+    CREATE_CUSTOMER = "CREATE_CUSTOMER"
+    UPDATE_CUSTOMER = "UPDATE_CUSTOMER"
+    DELETE_CUSTOMER = "DELETE_CUSTOMER"
+    SAVE_PAYMENT_METHOD = "SAVE_PAYMENT_METHOD"
+    PREFER_PAYMENT_METHOD = "PREFER_PAYMENT_METHOD"
+    DETACH_PAYMENT_METHOD = "DETACH_PAYMENT_METHOD"
 
 
 class OperationState(StrEnum):

@@ -1,27 +1,39 @@
-"""The requests that began operations, in the database."""
+"""The requests that began operations, in the database: what they asked, and their first answer."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, DateTime, LargeBinary, MetaData, Table, Text, select
+from google.protobuf.message import Message
+from sqlalchemy import Column, DateTime, LargeBinary, MetaData, Table, Text, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-REQUEST = Table(
-    "stripe_request",
-    MetaData(),
-    Column("request_id", Text, primary_key=True),
-    Column("method", Text, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Column("fingerprint", LargeBinary, nullable=False),
-    Column("subject_id", Text, nullable=False),
-    Column("operation_id", Text),
-    Column("refusal", JSONB),
-    Column("create_time", DateTime(timezone=True), nullable=False),
-)
+_metadata = MetaData()
+
+
+def _table(name: str) -> Table:
+    return Table(
+        name,
+        _metadata,
+        Column("request_id", Text, primary_key=True),
+        Column("method", Text, nullable=False),
+        Column("body", LargeBinary, nullable=False),
+        Column("fingerprint", LargeBinary, nullable=False),
+        Column("subject_id", Text, nullable=False),
+        Column("operation_id", Text),
+        Column("answer", LargeBinary),
+        Column("refusal", JSONB(none_as_null=True)),
+        Column("create_time", DateTime(timezone=True), nullable=False),
+    )
+
+
+# Of disputes and payouts, of merchants, of customers.
+STRIPE_REQUEST = _table("stripe_request")
+MERCHANT_REQUEST = _table("merchant_request")
+CUSTOMER_REQUEST = _table("customer_request")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +48,38 @@ class RequestRecord:
     subject_id: str
     create_time: datetime
     operation_id: str | None = None
+    # The message that it was answered with, where that is kept.
+    answer: bytes | None = None
     refusal: Mapping[str, Any] | None = None
 
 
-async def remember(connection: AsyncConnection, record: RequestRecord) -> bool:
+async def remember(connection: AsyncConnection, table: Table, record: RequestRecord) -> bool:
     """Writes a request down; False if its id is taken (another's commit is waited for)."""
     statement = (
-        insert_or_ignore(REQUEST)
+        insert_or_ignore(table)
         .values(asdict(record))
         .on_conflict_do_nothing()
-        .returning(REQUEST.c.request_id)
+        .returning(table.c.request_id)
     )
     return (await connection.execute(statement)).first() is not None
 
 
-async def known_request(connection: AsyncConnection, request_id: str) -> RequestRecord | None:
+async def known_request(
+    connection: AsyncConnection, table: Table, request_id: str
+) -> RequestRecord | None:
     """The request that was written down under this id."""
-    statement = select(REQUEST).where(REQUEST.c.request_id == request_id)
+    statement = select(table).where(table.c.request_id == request_id)
     row = (await connection.execute(statement)).first()
     return RequestRecord(**row._mapping) if row is not None else None
+
+
+async def answer(
+    connection: AsyncConnection, table: Table, operation_id: str, message: Message
+) -> None:
+    """Keeps what the request that began an operation is answered with; the first one stands."""
+    statement = (
+        update(table)
+        .where(table.c.operation_id == operation_id, table.c.answer.is_(None))
+        .values(answer=message.SerializeToString(deterministic=True))
+    )
+    await connection.execute(statement)

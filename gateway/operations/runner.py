@@ -132,6 +132,8 @@ class Applied:
     follow_up: Operation | None = None
     # Called once it is committed.
     announce: Callable[[], None] | None = None
+    # What the outside said, for whoever waits; None if nobody had to be asked.
+    reply: Any = None
 
     @property
     def goes_on(self) -> bool:
@@ -199,6 +201,28 @@ class Kind(Protocol):
         ...
 
 
+class PlainKind:
+    """What most kinds have in common."""
+
+    writer: Writer | None = None
+
+    async def lock(self, connection: AsyncConnection, operation: Operation) -> Any:
+        """The subject; for a kind without one to be locked."""
+        return await self.load(connection, operation)
+
+    async def load(self, _connection: AsyncConnection, operation: Operation) -> Any:
+        """The subject's id; for a kind that keeps nothing of its subject."""
+        return operation.subject_id
+
+    def known(self, _subject: Any, _operation: Operation) -> OperationState | None:
+        """No event tells of it."""
+        return None
+
+    async def complete(self, _subject: Any, _operation: Operation, outcome: Outcome) -> Any:
+        """An outcome says all."""
+        return outcome
+
+
 Kinds = Mapping[OperationKind, Kind]
 
 
@@ -249,6 +273,15 @@ class Runner:
         task.add_done_callback(self._running.discard)
         return task
 
+    async def resume(self, operation_id: str) -> asyncio.Task[Applied | None] | None:
+        """Goes on with an open operation before its time; None if somebody has it, or if others
+        come first."""
+        now = self._clock.now()
+        lease_until = now + self._limits.lease
+        async with self._engine.begin() as connection:
+            claimed = await store.claim_one(connection, operation_id, now, lease_until)
+        return self.start(Claimed(claimed)) if claimed is not None else None
+
     async def round(self) -> bool:
         """Claims what is due, as far as there is room; True if there may be more at once."""
         room = self._limits.concurrency - len(self._claimed)
@@ -291,6 +324,7 @@ class Runner:
         except store.LeaseLostError:
             _report_lost(asked.operation)
             return None, None
+        applied = replace(applied, reply=asked.reply)
         self._tell(applied)
         if not applied.goes_on or applied.follow_up is None:
             return applied, None

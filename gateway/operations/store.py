@@ -114,6 +114,33 @@ async def claim(
     return await workable(connection, await connection.execute(_CLAIM, parameters))
 
 
+async def claim_one(
+    connection: AsyncConnection, operation_id: str, now: datetime, lease_until: datetime
+) -> Operation | None:
+    """Leases one open operation, also before its time; None if somebody has it, or if others of
+    its subject come first."""
+    earlier = OPERATION.alias("earlier")
+    before_it = (
+        select(earlier.c.id)
+        .where(
+            earlier.c.subject_id == OPERATION.c.subject_id,
+            earlier.c.end_time.is_(None),
+            earlier.c.operation_number < OPERATION.c.operation_number,
+        )
+        .exists()
+    )
+    free = OPERATION.c.lease_until.is_(None) | (OPERATION.c.lease_until <= now)
+    statement = (
+        update(OPERATION)
+        .where(OPERATION.c.id == operation_id, _OPEN, free, ~before_it)
+        .where(OPERATION.c.state != OperationState.DEAD_LETTER)
+        .values(lease_until=lease_until, fencing_token=OPERATION.c.fencing_token + 1)
+        .returning(*OPERATION.c)
+    )
+    claimed = await workable(connection, (await connection.execute(statement)).all())
+    return claimed[0] if claimed else None
+
+
 async def workable(connection: AsyncConnection, claimed: Iterable[Any]) -> list[Operation]:
     """The operations of rows that were just claimed. One that cannot be read becomes a dead
     letter, and its neighbours go on."""

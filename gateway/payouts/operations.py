@@ -19,7 +19,8 @@ from gateway.operations.operation import (
     sent,
     silence,
 )
-from gateway.operations.runner import Applied, ApplyContext, Kind, Writer
+from gateway.operations.outcomes import what_was_found
+from gateway.operations.runner import Applied, ApplyContext, Kind, PlainKind
 from gateway.payments.domain.stripe_params import encode
 from gateway.payouts import store
 from gateway.payouts.compliance import PayoutCompliance
@@ -82,10 +83,8 @@ def payout_operation(payout: Payout, now: datetime) -> Operation:
     )
 
 
-class _PayoutKind:
+class _PayoutKind(PlainKind):
     """What the kinds have in common."""
-
-    writer: Writer | None = None
 
     async def load(self, connection: AsyncConnection, operation: Operation) -> Payout:
         """The payout."""
@@ -102,10 +101,6 @@ class _PayoutKind:
     def known(self, payout: Payout, operation: Operation) -> OperationState | None:
         """Whether the payout says how it ended."""
         return known_state(payout, operation)
-
-    async def complete(self, _payout: Payout, _operation: Operation, outcome: Outcome) -> Outcome:
-        """An outcome says all."""
-        return outcome
 
 
 class PayoutCheck(_PayoutKind):
@@ -203,12 +198,7 @@ class PayoutCreation(_StripePayoutKind):
             created_to=operation.last_send_time + CLOCK_TOLERANCE,
             stripe_account=operation.connected_account or None,
         )
-        if found.object is None:
-            return Outcome(OutcomeClass.UNKNOWN, failure=found.failure)
-        if found.object["data"]:
-            return Outcome(OutcomeClass.SUCCEEDED, object=found.object["data"][0])
-        complete = found.object["complete"]
-        return silence(operation, now) if complete else Outcome(OutcomeClass.UNKNOWN)
+        return what_was_found(operation, found, now)
 
 
 class PayoutCancellation(_StripePayoutKind):

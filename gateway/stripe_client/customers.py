@@ -46,6 +46,16 @@ class CustomerCalls:
             priority=Priority.BACKGROUND,
         )
 
+    async def retrieve_customer(self, corridor: str, stripe_customer_id: str) -> Outcome:
+        """One customer; a deleted one says so."""
+        return await self._calls.get(
+            CUSTOMERS,
+            corridor,
+            lambda client, options: client.v1.customers.retrieve_async(
+                stripe_customer_id, None, options
+            ),
+        )
+
     async def delete_customer(self, corridor: str, stripe_customer_id: str) -> Outcome:
         """Deletes a customer. A DELETE is idempotent by itself and takes no key."""
         return await self._calls.delete(

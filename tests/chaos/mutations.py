@@ -8,7 +8,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,8 +81,21 @@ def _resend_with_a_new_key() -> None:
 
 def _skip_fencing() -> None:
     """Whoever comes back late writes all the same."""
+    _save_unfenced(set(OperationKind))
 
-    async def save(connection: Any, operation: Any) -> None:
+
+def _skip_fencing_of_a_kind() -> None:
+    """The same, but of one kind of operation alone."""
+    _save_unfenced({OperationKind.AUTHORIZE})
+
+
+def _save_unfenced(kinds: Collection[OperationKind]) -> None:
+    original = operation_store.save
+
+    async def save(connection: Any, operation: Operation) -> None:
+        if operation.kind not in kinds:
+            await original(connection, operation)
+            return
         row = operation_row(operation)
         await connection.execute(
             update(OPERATION).where(OPERATION.c.id == operation.id).values(row)
@@ -208,6 +221,7 @@ MUTATIONS: Mapping[str, Mutation] = {
         Mutation("drop_the_key", _drop_the_key),
         Mutation("resend_with_a_new_key", _resend_with_a_new_key),
         Mutation("skip_fencing", _skip_fencing),
+        Mutation("skip_fencing_of_a_kind", _skip_fencing_of_a_kind),
         Mutation("acknowledge_before_storing", _acknowledge_before_storing),
         Mutation("accept_forgeries", _accept_forgeries),
         Mutation("void_while_unknown", _void_while_unknown),

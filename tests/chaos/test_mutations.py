@@ -34,6 +34,7 @@ CAUGHT: dict[str, tuple[Schedule, set[str]]] = {
     "drop_the_key": (schedules.the_answer_is_lost, {"key", "double charge", "double refund"}),
     "resend_with_a_new_key": (schedules.the_answer_is_lost, {"double charge", "double refund"}),
     "skip_fencing": (schedules.another_takes_over, {"double charge"}),
+    "skip_fencing_of_a_kind": (schedules.another_takes_over, {"double charge"}),
     "acknowledge_before_storing": (schedules.gateways_die_after_webhooks, {"webhook"}),
     "accept_forgeries": (schedules.somebody_forges, {"webhook"}),
     "void_while_unknown": (schedules.the_outcome_stays_unknown, {"untrue answer"}),

@@ -46,7 +46,8 @@ INSERT INTO operation (
     end_time
 )
 SELECT
-    id, kind, payment_id, corridor, '', CASE WHEN end_time IS NULL THEN params ELSE '{}' END, state, attempt, send_count,
+    id, kind, payment_id, corridor, '',
+    CASE WHEN end_time IS NULL THEN params ELSE '{}' END, state, attempt, send_count,
     first_send_time, last_send_time, lease_until, fencing_token, next_attempt_time, deadline,
     refund_id, amount_minor, expires_payment, queued, failure_code, '', create_time,
     end_time
@@ -82,3 +83,90 @@ CREATE INDEX operation_queue ON operation (corridor, subject_id)
 WHERE end_time IS NULL AND queued;
 
 GRANT SELECT, INSERT, UPDATE ON operation TO gateway_service;
+
+-- Requests about merchants and customers begin operations, too, and are kept as the others are.
+ALTER TABLE stripe_request ADD COLUMN answer bytea;
+
+ALTER TABLE merchant_request ADD COLUMN operation_id text;
+ALTER TABLE merchant_request RENAME COLUMN merchant_id TO subject_id;
+ALTER TABLE merchant_request RENAME COLUMN failure TO refusal;
+ALTER TABLE customer_request ADD COLUMN operation_id text;
+ALTER TABLE customer_request RENAME COLUMN failure TO refusal;
+
+-- What is undecided was sent under keys of before: it is not sent again, but looked up.
+UPDATE merchant_request AS request
+SET operation_id = 'op_' || upper(left(md5(request.request_id), 26))
+FROM merchant
+WHERE
+    merchant.create_request_id = request.request_id
+    AND merchant.state = 'CREATING'
+    AND request.method = 'CreateMerchant'
+    AND request.answer_time IS NULL;
+UPDATE customer_request AS request
+SET operation_id = 'op_' || upper(left(md5('customer.' || request.request_id), 26))
+FROM customer
+WHERE
+    customer.create_request_id = request.request_id
+    AND customer.state = 'CREATING'
+    AND request.method = 'CreateCustomer'
+    AND request.answer_time IS NULL;
+
+INSERT INTO operation (
+    id, kind, subject_id, corridor, connected_account, params, state, attempt, send_count,
+    first_send_time, last_send_time, fencing_token, next_attempt_time, deadline,
+    expires_payment, queued, failure_code, failure_param, create_time
+)
+SELECT
+    made.id, made.kind, made.subject_id, made.corridor, '', '{}', 'UNKNOWN', 1, 1,
+    made.request_time AS first_send_time,
+    least(now(), made.request_time + interval '23 hours') AS last_send_time,
+    0, now(), made.request_time AS deadline, FALSE, FALSE, '', '',
+    made.request_time AS create_time
+FROM (
+    SELECT
+        request.operation_id AS id,
+        'CREATE_ACCOUNT' AS kind,
+        'merchant.' || merchant.merchant_id AS subject_id,
+        merchant.corridor,
+        request.create_time AS request_time
+    FROM merchant_request AS request
+    INNER JOIN merchant ON request.request_id = merchant.create_request_id
+    WHERE request.operation_id IS NOT NULL
+    UNION ALL
+    SELECT
+        request.operation_id,
+        'CREATE_CUSTOMER',
+        'customer.' || customer.customer_number,
+        customer.corridor,
+        request.create_time
+    FROM customer_request AS request
+    INNER JOIN customer ON request.request_id = customer.create_request_id
+    WHERE request.operation_id IS NOT NULL
+) AS made;
+
+-- The others are begun anew when they come again: what they ask can be asked twice.
+DELETE FROM merchant_request
+WHERE answer_time IS NULL AND operation_id IS NULL AND method <> 'CreateMerchant';
+DELETE FROM customer_request
+WHERE answer_time IS NULL AND operation_id IS NULL AND method <> 'CreateCustomer';
+
+UPDATE merchant_request
+SET method = method || 'Request', subject_id = coalesce(subject_id, '');
+UPDATE customer_request
+SET method = method || 'Request', subject_id = coalesce(subject_id, '');
+
+ALTER TABLE merchant_request
+DROP COLUMN idempotency_key, DROP COLUMN answer_time, ALTER COLUMN subject_id SET NOT NULL;
+ALTER TABLE customer_request
+DROP COLUMN idempotency_key, DROP COLUMN answer_time, ALTER COLUMN subject_id SET NOT NULL;
+
+CREATE UNIQUE INDEX merchant_request_operation ON merchant_request (operation_id)
+WHERE operation_id IS NOT NULL;
+CREATE UNIQUE INDEX customer_request_operation ON customer_request (operation_id)
+WHERE operation_id IS NOT NULL;
+
+-- Of a request only the first answer is written later.
+REVOKE UPDATE ON merchant_request FROM gateway_service;
+GRANT UPDATE (answer) ON merchant_request TO gateway_service;
+REVOKE UPDATE ON customer_request FROM gateway_service;
+GRANT UPDATE (answer) ON customer_request TO gateway_service;

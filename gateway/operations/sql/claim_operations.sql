@@ -7,7 +7,7 @@ WITH due AS (
         candidate.end_time IS NULL
         AND candidate.state <> 'DEAD_LETTER'
         AND NOT candidate.queued
-        AND candidate.kind = ANY(:kinds)
+        AND candidate.kind = any(:kinds)
         AND candidate.next_attempt_time <= :now
         AND (candidate.lease_until IS NULL OR candidate.lease_until <= :now)
         AND NOT EXISTS (

@@ -124,7 +124,7 @@ async def test_a_merchants_number_is_entered_once(
     assert "DE1" not in str(reused)
     with psycopg.connect(database_url) as connection:
         kept = connection.execute(
-            "SELECT body, answer FROM merchant_request WHERE method = 'CreateTaxId'"
+            "SELECT body, answer FROM merchant_request WHERE method = 'CreateTaxIdRequest'"
         ).fetchone()
     assert kept is not None
     assert b"DE222222222" not in kept[0] + kept[1], "tax numbers are not kept"

@@ -6,11 +6,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
+
 from gateway.operations.operation import OperationKind
+from gateway.v1 import customer_service_pb2 as customers
+from gateway.v1 import merchant_service_pb2 as merchants
+from gateway.v1 import merchant_tax_pb2 as tax
 from gateway.v1 import payment_service_pb2 as pb
+from gateway.v1.customer_service_pb2_grpc import CustomerServiceStub
+from gateway.v1.merchant_service_pb2_grpc import MerchantServiceStub
 from gateway.v1.payment_pb2 import CaptureMethod, PaymentState
+from runtime.errors import from_rpc_error
 from sandbox.stripe_twin.twin import Twin
+from tests.gateway.customers.conftest import new_customer, save
 from tests.gateway.disputes.desk import Desk
+from tests.gateway.merchants.conftest import new_merchant
 from tests.gateway.payments.cards import bank_treats_as, saved_card
 from tests.gateway.payments.shop import RefusedError, Shop, fresh
 from tests.gateway.payouts.treasury import Treasury
@@ -18,6 +28,7 @@ from tests.gateway.payouts.treasury import Treasury
 MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
 BACK = "https://shop.example/back"
 INTENTS = "/v1/payment_intents"
+OWNER = tax.TaxIdOwner(merchant_id="shop-1")
 
 
 @dataclass
@@ -26,6 +37,14 @@ class World:
 
     shop: Shop
     twin: Twin
+
+    @property
+    def merchants(self) -> Any:
+        return MerchantServiceStub(self.shop.channel)
+
+    @property
+    def customers(self) -> Any:
+        return CustomerServiceStub(self.shop.channel)
 
     @property
     def desk(self) -> Desk:
@@ -181,6 +200,118 @@ def _losses(world: World, dispute: Any) -> int:
     return int(found["status"] == "lost")
 
 
+async def _merchant(world: World) -> Any:
+    return await world.merchants.CreateMerchant(new_merchant())
+
+
+async def _merchant_with_tax_id(world: World) -> Any:
+    await _merchant(world)
+    return (await world.merchants.CreateTaxId(_tax_id())).tax_id
+
+
+async def _customer(world: World) -> Any:
+    return (await world.customers.CreateCustomer(new_customer())).customer
+
+
+async def _customer_with_card(world: World) -> Any:
+    await _customer(world)
+    return await save(world.customers, fresh(), "visa")
+
+
+def _tax_id() -> merchants.CreateTaxIdRequest:
+    return merchants.CreateTaxIdRequest(
+        request_id=fresh(), owner=OWNER, kind="eu_vat", value="DE222222222"
+    )
+
+
+async def _create_merchant(world: World, _prepared: Any) -> Any:
+    return await _told(_merchant(world))
+
+
+async def _create_tax_id(world: World, _prepared: Any) -> Any:
+    return await _told(world.merchants.CreateTaxId(_tax_id()))
+
+
+async def _delete_tax_id(world: World, tax_id: Any) -> Any:
+    request = merchants.DeleteTaxIdRequest(
+        request_id=fresh(), owner=OWNER, tax_id_id=tax_id.tax_id_id
+    )
+    return await _told(world.merchants.DeleteTaxId(request))
+
+
+async def _create_customer(world: World, _prepared: Any) -> Any:
+    return await _told(_customer(world))
+
+
+async def _update_customer(world: World, _prepared: Any) -> Any:
+    request = customers.UpdateCustomerRequest(
+        request_id=fresh(), customer_id="ada", name="Ada Birch", metadata={"tier": ""}
+    )
+    return await _told(world.customers.UpdateCustomer(request))
+
+
+async def _delete_customer(world: World, _prepared: Any) -> Any:
+    request = customers.DeleteCustomerRequest(request_id=fresh(), customer_id="ada")
+    return await _told(world.customers.DeleteCustomer(request))
+
+
+async def _save_method(world: World, _prepared: Any) -> Any:
+    return await _told(save(world.customers, fresh(), "visa"))
+
+
+async def _prefer_method(world: World, setup: Any) -> Any:
+    request = customers.SetDefaultPaymentMethodRequest(
+        request_id=fresh(), customer_id="ada", payment_method=setup.payment_method
+    )
+    return await _told(world.customers.SetDefaultPaymentMethod(request))
+
+
+async def _detach_method(world: World, setup: Any) -> Any:
+    request = customers.DetachPaymentMethodRequest(
+        request_id=fresh(), customer_id="ada", payment_method=setup.payment_method
+    )
+    return await _told(world.customers.DetachPaymentMethod(request))
+
+
+async def _told(call: Awaitable[Any]) -> Any:
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        raise RefusedError(from_rpc_error(error)) from error
+
+
+def _accounts(world: World, _prepared: Any) -> int:
+    return len(list(world.twin.account().objects("account")))
+
+
+def _tax_ids(world: World, _prepared: Any) -> int:
+    [account] = world.twin.account().connected.values()
+    return len(list(account.objects("tax_id")))
+
+
+def _customers(world: World, _prepared: Any) -> int:
+    return len(list(world.twin.account().objects("customer")))
+
+
+def _updates(world: World, customer: Any) -> int:
+    [kept] = world.twin.account().objects("customer")
+    return int((kept["name"], "tier" in kept["metadata"]) == ("Ada Birch", False))
+
+
+def _setups(world: World, _prepared: Any) -> int:
+    return len(list(world.twin.account().objects("setup_intent")))
+
+
+def _preferred(world: World, setup: Any) -> int:
+    [kept] = world.twin.account().objects("customer")
+    return int(kept["invoice_settings"]["default_payment_method"] == setup.payment_method)
+
+
+def _detached(world: World, setup: Any) -> int:
+    found = world.twin.account().objects("payment_method").get(setup.payment_method)
+    return int(found is None or not found["customer"])
+
+
 K = OperationKind
 SCENARIOS: Mapping[OperationKind, Scenario] = {
     scenario.kind: scenario
@@ -199,7 +330,34 @@ SCENARIOS: Mapping[OperationKind, Scenario] = {
             _canceled_payouts,
         ),
         Scenario(K.SUBMIT_EVIDENCE, "/v1/disputes/.*", _disputed, _submit, _submissions),
+        Scenario(K.CREATE_ACCOUNT, "/v1/accounts", _nothing, _create_merchant, _accounts),
+        Scenario(K.CREATE_TAX_ID, "/v1/tax_ids", _merchant, _create_tax_id, _tax_ids),
+        Scenario(
+            K.DELETE_TAX_ID, "", _merchant_with_tax_id, _delete_tax_id,
+            lambda world, prepared: 1 - _tax_ids(world, prepared),
+        ),
+        Scenario(K.CREATE_CUSTOMER, "/v1/customers", _nothing, _create_customer, _customers),
+        Scenario(K.UPDATE_CUSTOMER, "/v1/customers/.*", _customer, _update_customer, _updates),
+        Scenario(
+            K.DELETE_CUSTOMER, "", _customer, _delete_customer,
+            lambda world, prepared: 1 - _customers(world, prepared),
+        ),
+        Scenario(K.SAVE_PAYMENT_METHOD, "/v1/setup_intents", _customer, _save_method, _setups),
+        Scenario(
+            K.PREFER_PAYMENT_METHOD, "/v1/customers/.*", _customer_with_card, _prefer_method,
+            _preferred,
+        ),
+        Scenario(
+            K.DETACH_PAYMENT_METHOD, "/v1/payment_methods/.*/detach", _customer_with_card,
+            _detach_method, _detached,
+        ),
         Scenario(K.ACCEPT_DISPUTE, "/v1/disputes/.*/close", _disputed, _accept, _losses),
     )
 }  # fmt: skip
-AT_STRIPE = [kind for kind, scenario in SCENARIOS.items() if scenario.path]
+# What carries a key: compliance has none, a deletion needs none.
+WITH_KEY = [kind for kind, scenario in SCENARIOS.items() if scenario.path]
+# Of these an event tells: what else an operation does, the answer alone says.
+TOLD_BY_EVENTS = [
+    *(K.AUTHORIZE, K.REATTEMPT, K.CONFIRM, K.CAPTURE, K.CANCEL, K.REFUND),
+    *(K.CREATE_PAYOUT, K.CANCEL_PAYOUT, K.SUBMIT_EVIDENCE, K.ACCEPT_DISPUTE),
+]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.operations.operation import OperationKind, OperationState, sent
+from gateway.operations.operation import GivenUp, OperationKind, OperationState, sent
 from gateway.payments.domain.apply import apply_outcome
 from gateway.payments.domain.check_outcome import DecisionContext, authorization
 from gateway.payments.domain.commands import check_operation

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.merchants import store as merchant_store
 from gateway.merchants.store import MerchantStore
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.corridors import Corridor
@@ -135,12 +136,15 @@ async def test_connected_accounts_are_looked_at_in_turn(
         )
         assert made.object is not None
         accounts.append(made.object["id"])
-        await merchants.add(
-            merchant_id=f"m_{number}",
-            corridor="default",
-            request_id=f"merchant-{number}",
-            stripe_account_id=accounts[-1],
-        )
+        async with engine.begin() as connection:
+            await merchant_store.add(
+                connection,
+                merchant_id=f"m_{number}",
+                corridor="default",
+                request_id=f"merchant-{number}",
+                now=clock.now(),
+                stripe_account_id=accounts[-1],
+            )
     # We may no longer ask for this one.
     await merchants.disconnect("m_3")
     for account in accounts:
