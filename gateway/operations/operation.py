@@ -16,6 +16,7 @@ from gateway.stripe_client.outcome import (
     OutcomeClass,
     follow,
 )
+from runtime.backoff import Backoff
 
 # Stripe may forget a key after 24 hours: https://docs.stripe.com/api/idempotent_requests
 KEY_HORIZON = timedelta(hours=23)
@@ -23,9 +24,7 @@ KEY_HORIZON = timedelta(hours=23)
 # client gives up after 80 seconds.
 SETTLE_TIME = timedelta(minutes=15)
 MAX_SENDS = 100
-BACKOFF_FIRST = timedelta(milliseconds=500)
-BACKOFF_LIMIT = timedelta(seconds=60)
-_MAX_DOUBLINGS = 10
+BACKOFF = Backoff(timedelta(milliseconds=500), timedelta(seconds=60))
 # What an operation ends with that was given up before it was sent, or that Stripe has no trace of.
 DEADLINE, NOT_PERFORMED = "deadline", "not_performed"
 # Stripe's type of an error about the key itself: the request with this key is under way (409), or
@@ -284,17 +283,7 @@ def after_outcome(
     return put_off(
         operation,
         now,
-        backoff(operation.send_count, jitter, outcome.retry_after),
+        BACKOFF.pause(operation.send_count, jitter, outcome.retry_after),
         unknown=outcome.outcome_class is OutcomeClass.UNKNOWN,
         failure_code=failure.code or (outcome.not_sent_reason or ""),
     )
-
-
-def backoff(send_count: int, jitter: float, at_least: timedelta | None = None) -> timedelta:
-    """Exponential backoff with full jitter; `jitter` is uniform in [0, 1).
-
-    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-    """
-    doublings = min(max(send_count - 1, 0), _MAX_DOUBLINGS)
-    wait = min(BACKOFF_FIRST * (1 << doublings), BACKOFF_LIMIT) * jitter
-    return max(wait, at_least or timedelta(0))

@@ -2,12 +2,11 @@
 caller's connection, inside the caller's transaction."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from prometheus_client import Counter
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -25,14 +24,12 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.operations.operation import Operation, OperationKind, OperationState
-from runtime.logs import get_logger, place_of
+from runtime.items import DeadLetter, Items
 from runtime.sql_files import sql_statement
 
 # Notified when an operation is left for a worker.
 CHANNEL = "gateway_operation"
 MAX_OPERATIONS_OF_A_SUBJECT = 1_000
-# What a dead letter says about itself; its `failure_param` says which error it was.
-UNREADABLE = "UNREADABLE_ROW"
 
 _TIME = DateTime(timezone=True)
 
@@ -67,14 +64,7 @@ OPERATION = Table(
 # The token is what a lease is proven by: claiming alone changes it.
 FIXED_OF_OPERATION = frozenset({"id", "operation_number", "fencing_token"})
 
-DEAD_LETTERS = Counter(
-    "gateway_operation_dead_letters_total",
-    "Operations whose rows could not be read when they were claimed.",
-    ["kind"],
-)
-
-log = get_logger(__name__)
-
+_OPERATIONS = Items("operations")
 _FIELDS = tuple(field.name for field in fields(Operation))
 _CLAIM = sql_statement(__file__, "claim_operations")
 _OPEN = OPERATION.c.end_time.is_(None)
@@ -144,35 +134,30 @@ async def claim_one(
 async def workable(connection: AsyncConnection, claimed: Iterable[Any]) -> list[Operation]:
     """The operations of rows that were just claimed. One that cannot be read becomes a dead
     letter, and its neighbours go on."""
-    operations: list[Operation] = []
-    for row in claimed:
-        try:
-            operation = operation_of(row)
-            if not isinstance(json.loads(operation.params), dict):
-                raise TypeError("the parameters are no JSON object")  # noqa: TRY301 (one place)
-        except (TypeError, ValueError) as error:
-            await _bury(connection, row, error)
-        else:
-            operations.append(operation)
-    return operations
+
+    async def set_aside(dead: Sequence[DeadLetter]) -> None:
+        for letter in dead:
+            statement = (
+                update(OPERATION)
+                .where(OPERATION.c.id == letter.key)
+                .values(
+                    state=OperationState.DEAD_LETTER,
+                    lease_until=None,
+                    # Those behind it in the queue go on.
+                    queued=False,
+                    failure_code=letter.reason,
+                )
+            )
+            await connection.execute(statement)
+
+    return await _OPERATIONS.claimed(claimed, _workable, lambda row: str(row.id), set_aside)
 
 
-async def _bury(connection: AsyncConnection, row: Any, error: Exception) -> None:
-    log.error("operation_unreadable", operation_id=row.id, kind=row.kind, **place_of(error))
-    DEAD_LETTERS.labels(row.kind).inc()
-    statement = (
-        update(OPERATION)
-        .where(OPERATION.c.id == row.id)
-        .values(
-            state=OperationState.DEAD_LETTER,
-            lease_until=None,
-            # Those behind it in the queue go on.
-            queued=False,
-            failure_code=UNREADABLE,
-            failure_param=type(error).__name__,
-        )
-    )
-    await connection.execute(statement)
+def _workable(row: Any) -> Operation:
+    operation = operation_of(row)
+    if not isinstance(json.loads(operation.params), dict):
+        raise TypeError("the parameters are no JSON object")
+    return operation
 
 
 async def add(connection: AsyncConnection, operation: Operation) -> None:

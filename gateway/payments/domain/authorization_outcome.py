@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from gateway.operations.operation import (
+    BACKOFF,
     GivenUp,
     Operation,
     OperationKind,
     OperationState,
-    backoff,
     next_attempt,
 )
 from gateway.payments.domain.check_outcome import DecisionContext
@@ -93,7 +93,7 @@ def seen(so_far: Decision, snapshot: IntentSnapshot, context: DecisionContext) -
     """The decision when Stripe has shown the PaymentIntent; PROCESSING is looked at again."""
     now = context.now
     if snapshot.status in (IntentStatus.PROCESSING, IntentStatus.NOT_CONFIRMED):
-        wait = backoff(so_far.operation.send_count, context.jitter)
+        wait = BACKOFF.pause(so_far.operation.send_count, context.jitter)
         return so_far.later(now, wait, unknown=True, failure_code="processing")
     change = reconcile(so_far.payment, snapshot, now, context.timing, decided=True)
     declined_by_bank = snapshot.status is IntentStatus.DECLINED
@@ -126,7 +126,7 @@ def declined(so_far: Decision, reply: StripeReply, context: DecisionContext) -> 
 
 def unknown(so_far: Decision, reply: StripeReply, context: DecisionContext) -> Decision:
     """The decision when it may have happened: wait, then send the same again or find out."""
-    wait = backoff(so_far.operation.send_count, context.jitter, reply.outcome.retry_after)
+    wait = BACKOFF.pause(so_far.operation.send_count, context.jitter, reply.outcome.retry_after)
     return so_far.later(context.now, wait, unknown=True, failure_code=reply.code)
 
 

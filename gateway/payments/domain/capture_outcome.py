@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from gateway.operations.operation import GivenUp, Operation, OperationKind, OperationState, backoff
+from gateway.operations.operation import BACKOFF, GivenUp, Operation, OperationKind, OperationState
 from gateway.payments.domain.authorization_outcome import try_anew, unknown
 from gateway.payments.domain.check_outcome import DecisionContext
 from gateway.payments.domain.decision import Decision, StripeReply
@@ -45,7 +45,7 @@ def apply_capture_or_cancel(
             return unknown(so_far, reply, context)
         return _seen(so_far, read_intent(reply.intent), reply.code, context)
     if outcome is OutcomeClass.NOT_SENT and not resend:
-        wait = backoff(operation.send_count, context.jitter, reply.outcome.retry_after)
+        wait = BACKOFF.pause(operation.send_count, context.jitter, reply.outcome.retry_after)
         return so_far.later(context.now, wait, unknown=False, failure_code="not_sent")
     return unknown(so_far, reply, context)
 
@@ -55,7 +55,7 @@ def _seen(
 ) -> Decision:
     operation = so_far.operation
     if snapshot.status is IntentStatus.PROCESSING:
-        wait = backoff(operation.send_count, context.jitter)
+        wait = BACKOFF.pause(operation.send_count, context.jitter)
         return so_far.later(context.now, wait, unknown=True, failure_code="processing")
     if operation.expires_payment:
         snapshot = replace(snapshot, expired=True)

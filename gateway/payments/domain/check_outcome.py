@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from gateway.operations.operation import (
+    BACKOFF,
     Operation,
     OperationKind,
     OperationState,
-    backoff,
     next_attempt,
     sent,
 )
@@ -133,7 +133,7 @@ def _review(so_far: Decision, context: DecisionContext) -> Decision:
 def _unreachable(so_far: Decision, reply: CheckReply, context: DecisionContext) -> Decision:
     """Never charge: wait in the queue if the request says so, else fail."""
     now, payment = context.now, so_far.payment
-    wait = backoff(so_far.operation.send_count, context.jitter, reply.retry_after)
+    wait = BACKOFF.pause(so_far.operation.send_count, context.jitter, reply.retry_after)
     if payment.customer_returned and payment.state is PaymentState.RETRY_SCHEDULED:
         # The customer waits: better told now than charged later.
         back = so_far.then(put_back_step(payment, now))

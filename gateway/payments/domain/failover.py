@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 from gateway.operations.operation import (
+    BACKOFF,
     Operation,
     OperationKind,
     OperationState,
-    backoff,
     sent,
 )
 from gateway.payments.domain.check_outcome import DecisionContext
@@ -121,7 +121,7 @@ def queue_up(payment: Payment, context: DecisionContext) -> Operation:
         state=OperationState.PENDING,
         corridor=payment.corridor,
         create_time=context.now,
-        next_attempt_time=context.now + backoff(1, context.jitter),
+        next_attempt_time=context.now + BACKOFF.pause(1, context.jitter),
         deadline=payment.queue_deadline,
         queued=True,
     )

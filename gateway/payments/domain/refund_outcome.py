@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from gateway.operations.operation import GivenUp, Operation, OperationState, backoff
+from gateway.operations.operation import BACKOFF, GivenUp, Operation, OperationState
 from gateway.payments.domain.authorization_outcome import try_anew, unknown
 from gateway.payments.domain.check_outcome import DecisionContext
 from gateway.payments.domain.decision import Decision, StripeReply
@@ -42,7 +42,7 @@ def apply_refund(
     if outcome in (OutcomeClass.REJECTED, OutcomeClass.DECLINED):
         return _failed(so_far, refund, reply.code, context)
     if outcome is OutcomeClass.NOT_SENT and not resend:
-        wait = backoff(operation.send_count, context.jitter, reply.outcome.retry_after)
+        wait = BACKOFF.pause(operation.send_count, context.jitter, reply.outcome.retry_after)
         return so_far.later(context.now, wait, unknown=False, failure_code="not_sent")
     return unknown(so_far, reply, context)
 

@@ -26,7 +26,8 @@ async def break_row(engine: AsyncEngine, operation: Operation, **values: Any) ->
 
 
 def dead_letters() -> float:
-    return REGISTRY.get_sample_value("gateway_operation_dead_letters_total", {"kind": "CHECK"}) or 0
+    labels = {"items": "operations", "failure": "unreadable"}
+    return REGISTRY.get_sample_value("loop_items_failed_total", labels) or 0
 
 
 @pytest.mark.parametrize("params", BROKEN)
@@ -44,7 +45,7 @@ async def test_a_row_that_cannot_be_read_becomes_a_dead_letter_and_its_neighbour
         dead = await store.get(connection, operations[1].id)
         # It may have happened: nothing else is begun in its place.
         assert await store.open_operation_of(connection, payments[1]) == dead
-    assert (dead.state, dead.failure_code) == (OperationState.DEAD_LETTER, "UNREADABLE_ROW")
+    assert (dead.state, dead.failure_code) == (OperationState.DEAD_LETTER, "UNREADABLE")
     assert dead.open
     assert dead.lease_until is None
     # Nobody works it, nor what comes after it of the same payment.

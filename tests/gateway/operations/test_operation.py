@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.operations.operation import (
-    BACKOFF_LIMIT,
+    BACKOFF,
     KEY_HORIZON,
     MAX_SENDS,
     SETTLE_TIME,
@@ -16,7 +16,6 @@ from gateway.operations.operation import (
     OperationKind,
     OperationState,
     Step,
-    backoff,
     decided,
     next_attempt,
     next_step,
@@ -113,6 +112,6 @@ def test_an_open_state_decides_nothing() -> None:
 def test_backoff_is_bounded_and_heeds_the_server(
     send_count: int, jitter: float, at_least: timedelta | None
 ) -> None:
-    wait = backoff(send_count, jitter, at_least)
+    wait = BACKOFF.pause(send_count, jitter, at_least)
     floor = at_least or timedelta(0)
-    assert floor <= wait <= max(BACKOFF_LIMIT, floor)
+    assert floor <= wait <= max(BACKOFF.last, floor)
