@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 import gateway
 from gateway.operations import store
-from gateway.operations.operation import Operation
+from gateway.operations.operation import Operation, Step, next_step
 from gateway.operations.operation import OperationKind as K
 from gateway.operations.operation import OperationState as S
+from gateway.operations.requests import CUSTOMER_REQUEST, MERCHANT_REQUEST, known_request
 from runtime.postgres import sqlalchemy_url
 from tests.conftest import NewDatabase
 
@@ -45,6 +46,48 @@ OLD = [
         2, now, now, 'TIMEOUT', 'amount', now
     FROM (SELECT timestamptz '2026-11-01T00:00:00Z' AS now) AS clock
     """,
+    """
+    INSERT INTO merchant (
+        merchant_id, corridor, stripe_account_id, state, create_request_id, create_time,
+        update_time
+    )
+    SELECT row.id, 'default', row.account, row.state, row.request, now, now
+    FROM (SELECT timestamptz '2026-11-01T00:00:00Z' AS now) AS clock
+    CROSS JOIN LATERAL (VALUES
+        ('shop-1', NULL, 'CREATING', 'create-1'), ('shop-2', 'acct_2', 'CONNECTED', 'create-2')
+    ) AS row (id, account, state, request)
+    """,
+    """
+    INSERT INTO merchant_request (
+        request_id, method, body, fingerprint, idempotency_key, merchant_id, answer, failure,
+        create_time, answer_time
+    )
+    SELECT
+        row.id, row.method, '', decode(repeat('00', 32), 'hex'), row.id, row.merchant,
+        decode(row.answer, 'hex'), row.failure::jsonb, now, row.answer_time
+    FROM (SELECT timestamptz '2026-11-01T00:00:00Z' AS now) AS clock
+    CROSS JOIN LATERAL (VALUES
+        ('create-1', 'CreateMerchant', 'shop-1', NULL, NULL, NULL),
+        ('create-2', 'CreateMerchant', 'shop-2', '0102', NULL, now),
+        ('create-3', 'CreateMerchant', 'shop-2', NULL, '{"code": "ALREADY_EXISTS"}', now),
+        ('tax-1', 'CreateTaxId', 'shop-2', NULL, NULL, NULL)
+    ) AS row (id, method, merchant, answer, failure, answer_time)
+    """,
+    """
+    INSERT INTO customer (
+        customer_id, corridor, stripe_customer_id, state, failure_code, default_payment_method,
+        create_request_id, create_time, update_time
+    )
+    SELECT 'ada', 'default', '', 'CREATING', '', '', 'create-1', now, now
+    FROM (SELECT timestamptz '2026-11-01T00:00:00Z' AS now) AS clock
+    """,
+    """
+    INSERT INTO customer_request (
+        request_id, method, body, fingerprint, idempotency_key, subject_id, create_time
+    )
+    SELECT 'create-1', 'CreateCustomer', '', '', 'gw-1', 'ada', now
+    FROM (SELECT timestamptz '2026-11-01T00:00:00Z' AS now) AS clock
+    """,
 ]
 
 
@@ -73,6 +116,16 @@ async def test_operations_are_moved_as_they_were(new_database: NewDatabase) -> N
     async with engine.connect() as connection:
         ended, unknown = await store.operations_of(connection, "pay_1")
         [payout] = await store.operations_of(connection, "pyo_1")
+        [account] = await store.operations_of(connection, "merchant.shop-1")
+        [customer] = await store.operations_of(connection, "customer.1")
+        records = [
+            await known_request(connection, table, request_id)
+            for table, request_id in (
+                *((MERCHANT_REQUEST, f"create-{number}") for number in (1, 2, 3)),
+                (MERCHANT_REQUEST, "tax-1"),
+                (CUSTOMER_REQUEST, "create-1"),
+            )
+        ]
     await engine.dispose()
     assert (ended.id, ended.kind, ended.state) == ("op_2", K.AUTHORIZE, S.SUCCEEDED)
     # What has ended keeps nothing that may say something of people.
@@ -110,3 +163,17 @@ async def test_operations_are_moved_as_they_were(new_database: NewDatabase) -> N
         failure_code="TIMEOUT",
         failure_param="amount",
     )
+    # Sent under a key of before, which is not sent again: it is only looked up.
+    for undecided, kind in ((account, K.CREATE_ACCOUNT), (customer, K.CREATE_CUSTOMER)):
+        assert (undecided.kind, undecided.state) == (kind, S.UNKNOWN)
+        assert next_step(undecided, datetime.now(UTC)) is Step.RESOLVE
+    begun, answered, refused, anew, made = records
+    assert begun is not None
+    assert (begun.method, begun.operation_id) == ("CreateMerchantRequest", account.id)
+    assert answered is not None
+    assert (answered.answer, answered.operation_id) == (b"\x01\x02", None)
+    assert refused is not None
+    assert refused.refusal == {"code": "ALREADY_EXISTS"}
+    assert anew is None
+    assert made is not None
+    assert (made.subject_id, made.operation_id) == ("ada", customer.id)
