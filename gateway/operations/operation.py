@@ -25,6 +25,9 @@ KEY_HORIZON = timedelta(hours=23)
 SETTLE_TIME = timedelta(minutes=15)
 MAX_SENDS = 100
 BACKOFF = Backoff(timedelta(milliseconds=500), timedelta(seconds=60))
+# What is not sent again does not count its look-ups: each waits for this part of the time since it
+# was sent last, so that they become rarer.
+LOOK_UPS_PER_DOUBLING = 8
 # What an operation ends with that was given up before it was sent, or that Stripe has no trace of.
 DEADLINE, NOT_PERFORMED = "deadline", "not_performed"
 # Stripe's type of an error about the key itself: the request with this key is under way (409), or
@@ -231,14 +234,18 @@ def put_off(
     """
     if unknown and operation.failure_code == KEPT_FAILURE:
         failure_code = KEPT_FAILURE
-    return replace(
+    left = replace(
         operation,
         state=OperationState.UNKNOWN if unknown else OperationState.PENDING,
         first_send_time=operation.first_send_time if unknown else None,
-        next_attempt_time=now + wait,
         lease_until=None,
         failure_code=failure_code,
     )
+    if unknown and next_step(left, now) is Step.RESOLVE:
+        assert left.last_send_time is not None, "only what was sent is looked for"
+        since = now - left.last_send_time
+        wait = max(wait, min(since / LOOK_UPS_PER_DOUBLING, BACKOFF.last))
+    return replace(left, next_attempt_time=now + wait)
 
 
 def next_attempt(operation: Operation, now: datetime, wait: timedelta = timedelta(0)) -> Operation:

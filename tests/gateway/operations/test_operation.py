@@ -1,5 +1,6 @@
 """What is done next with an operation follows from what is written down."""
 
+import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from gateway.operations.operation import (
     BACKOFF,
     KEY_HORIZON,
+    LOOK_UPS_PER_DOUBLING,
     MAX_SENDS,
     SETTLE_TIME,
     Operation,
@@ -69,6 +71,23 @@ def test_a_key_that_keeps_a_failure_is_not_sent_again_but_found_out() -> None:
     # A new attempt has a key of its own.
     assert next_step(next_attempt(again, NOW), NOW) is Step.SEND
     assert not sent(next_attempt(again, NOW), NOW).failure_code
+
+
+def test_look_ups_become_rarer_the_longer_nothing_is_found() -> None:
+    operation = sent(new_operation(), NOW)
+    operation = replace(operation, failure_code=KEPT_FAILURE)
+    times = [NOW + SECOND]
+    while times[-1] < NOW + SETTLE_TIME:
+        waits = put_off(operation, times[-1], SECOND / 1_000, unknown=True)
+        times.append(waits.next_attempt_time)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert gaps == sorted(gaps)
+    assert gaps[0] == SECOND / LOOK_UPS_PER_DOUBLING
+    assert gaps[-1] == BACKOFF.last
+    assert len(times) < 100
+    # What is sent again waits as it was told to.
+    again = put_off(sent(new_operation(), NOW), NOW + SETTLE_TIME / 2, SECOND, unknown=True)
+    assert again.next_attempt_time == NOW + SETTLE_TIME / 2 + SECOND
 
 
 def test_after_its_deadline_or_too_many_sends_it_is_only_found_out() -> None:
