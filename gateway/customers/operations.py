@@ -249,7 +249,7 @@ class MethodSaving(_CustomerKind):
 
     def answer(self, _customer: StoredCustomer, made: Mapping[str, Any]) -> Any:
         """Which SetupIntent it is."""
-        return customer_pb2.PaymentMethodSetup(setup_id=str(made["id"]))
+        return customer_pb2.PaymentMethodSetup(id=str(made["id"]))
 
 
 class MethodDetachment(_CustomerKind):

@@ -47,7 +47,7 @@ class PaymentMethods:
         if done.outcome is not None and done.outcome.object is not None:
             return setup_message(done.outcome.object, customer)
         kept = customer_pb2.PaymentMethodSetup.FromString(answer_of(done))
-        return await self._read_setup(customer, kept.setup_id)
+        return await self._read_setup(customer, kept.id)
 
     async def setup(
         self, request: pb.GetPaymentMethodSetupRequest
@@ -83,14 +83,14 @@ class PaymentMethods:
     ) -> customer_pb2.Customer:
         """The customer, who prefers one of the saved payment methods."""
         await self._check_whose(request)
-        params = {"invoice_settings": {"default_payment_method": request.payment_method}}
+        params = {"invoice_settings": {"default_payment_method": request.payment_method_id}}
         done = await self._customers.do(OperationKind.PREFER_PAYMENT_METHOD, request, params)
         return customer_pb2.Customer.FromString(answer_of(done))
 
     async def detach(self, request: pb.DetachPaymentMethodRequest) -> None:
         """Forgets a saved payment method."""
         await self._check_whose(request)
-        params = {"payment_method": request.payment_method}
+        params = {"payment_method": request.payment_method_id}
         answer_of(await self._customers.do(OperationKind.DETACH_PAYMENT_METHOD, request, params))
 
     async def _check_whose(self, request: Any) -> None:
@@ -100,10 +100,10 @@ class PaymentMethods:
             return
         customer = await self._customers.active(request.customer_id, request.corridor)
         outcome = await self._stripe.customers.retrieve_payment_method(
-            customer.corridor, customer.stripe_customer_id, request.payment_method
+            customer.corridor, customer.stripe_customer_id, request.payment_method_id
         )
         if is_missing(outcome):
-            raise payment_method_not_found(customer, request.payment_method)
+            raise payment_method_not_found(customer, request.payment_method_id)
         _object_of(customer, outcome)
 
     async def _read_setup(

@@ -75,20 +75,20 @@ class AccountFinder:
         if request.WhichOneof("account") == "corridor":
             return StripeAccount(self.corridor(request.corridor), None)
         merchant = await self.connected(request.merchant_id)
-        return StripeAccount(merchant.corridor, merchant.stripe_account_id)
+        return StripeAccount(merchant.corridor, merchant.connected_account_id)
 
     async def owner(self, owner: merchant_tax_pb2.TaxIdOwner) -> StripeAccount:
         """The account, and the customer if there is one, that a tax number belongs to."""
         if owner.WhichOneof("owner") == "merchant_id":
             merchant = await self.connected(owner.merchant_id)
-            return StripeAccount(merchant.corridor, merchant.stripe_account_id)
+            return StripeAccount(merchant.corridor, merchant.connected_account_id)
         customer = owner.customer
         if customer.merchant_id:
             merchant = await self.connected(customer.merchant_id)
             return StripeAccount(
-                merchant.corridor, merchant.stripe_account_id, customer.customer_id
+                merchant.corridor, merchant.connected_account_id, customer.stripe_customer_id
             )
-        return StripeAccount(self.corridor(customer.corridor), None, customer.customer_id)
+        return StripeAccount(self.corridor(customer.corridor), None, customer.stripe_customer_id)
 
 
 class Onboarding:
@@ -111,8 +111,8 @@ class Onboarding:
     ) -> merchant_pb2.Merchant:
         """The merchant, CONNECTED with a snapshot, or FAILED. Raises `ServiceError`."""
         known = await self._commands.find(request, personal=PERSONAL_FIELDS)
-        if known is None and request.stripe_account_id:
-            await self._check_account(corridor, request.stripe_account_id)
+        if known is None and request.connected_account_id:
+            await self._check_account(corridor, request.connected_account_id)
         merchant_id = request.merchant_id or f"mrc_{uuid.uuid4().hex}"
         rule = _creation_rule(request, merchant_id, corridor)
         done = await self._commands.try_once(request, merchant_id, rule, personal=PERSONAL_FIELDS)
@@ -158,13 +158,13 @@ def _creation_rule(
             corridor=corridor,
             request_id=request.request_id,
             now=now,
-            stripe_account_id=request.stripe_account_id or None,
+            stripe_account_id=request.connected_account_id or None,
         )
         if stored is None:
-            return Refusal.of(already_linked(merchant_id, request.stripe_account_id))
+            return Refusal.of(already_linked(merchant_id, request.connected_account_id))
         if stored.create_request_id != request.request_id:
             return Refusal.of(merchant_exists(merchant_id))
-        if request.stripe_account_id:
+        if request.connected_account_id:
             return Start(merchant_id)
         params = account_params(request, merchant_id)
         operation = merchant_operation(

@@ -102,7 +102,7 @@ class AccountCreation(_MerchantKind):
 
     def known(self, stored: StoredMerchant, _operation: Operation) -> OperationState | None:
         """Whether the merchant has its account."""
-        return OperationState.SUCCEEDED if stored.message.stripe_account_id else None
+        return OperationState.SUCCEEDED if stored.message.connected_account_id else None
 
     async def send(self, _stored: StoredMerchant, operation: Operation, _resend: bool) -> Outcome:
         """Asks for the account."""
@@ -180,7 +180,7 @@ class TaxIdCreation(_MerchantKind):
             params["values"],
             operation.idempotency_key,
             customer_id=params["customer_id"],
-            stripe_account=operation.connected_account or None,
+            connected_account=operation.connected_account or None,
         )
 
     async def resolve(self, _subject: str, operation: Operation, now: datetime) -> Outcome:
@@ -191,7 +191,7 @@ class TaxIdCreation(_MerchantKind):
             operation.corridor,
             {"limit": MAX_TAX_IDS},
             customer_id=params["customer_id"],
-            stripe_account=operation.connected_account or None,
+            connected_account=operation.connected_account or None,
         )
         if listed.object is None:
             return Outcome(OutcomeClass.UNKNOWN, failure=listed.failure)
@@ -231,7 +231,7 @@ class TaxIdDeletion(_MerchantKind):
             operation.corridor,
             params["tax_id"],
             customer_id=params["customer_id"],
-            stripe_account=operation.connected_account or None,
+            connected_account=operation.connected_account or None,
         )
 
     async def complete(self, _subject: str, _operation: Operation, outcome: Outcome) -> Outcome:
@@ -245,7 +245,7 @@ class TaxIdDeletion(_MerchantKind):
             operation.corridor,
             params["tax_id"],
             customer_id=params["customer_id"],
-            stripe_account=operation.connected_account or None,
+            connected_account=operation.connected_account or None,
         )
         return gone_or_silence(operation, seen, now)
 

@@ -74,9 +74,9 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
             return pb.GetMerchantResponse(
                 merchant=(await self._accounts.merchant(request.merchant_id)).message
             )
-        stored = await self._store.by_account(request.stripe_account_id)
+        stored = await self._store.by_account(request.connected_account_id)
         if stored is None:
-            raise account_not_found(request.stripe_account_id)
+            raise account_not_found(request.connected_account_id)
         return pb.GetMerchantResponse(merchant=stored.message)
 
     async def ListMerchants(
@@ -102,7 +102,7 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
     ) -> pb.SyncMerchantResponse:
         stored = await self._accounts.merchant(request.merchant_id)
         merchant = stored.message
-        if not merchant.stripe_account_id:
+        if not merchant.connected_account_id:
             raise merchant_not_connected(merchant.merchant_id, STATE_NAMES[merchant.state])
         age_limit = request.max_age.ToTimedelta()
         if stored.fetch_time is not None and self._clock.now() - stored.fetch_time < age_limit:
@@ -111,7 +111,7 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
             changed = await self._sync.sync(merchant)
         except FetchFailed as failed:
             if failed.account_is_gone:
-                raise account_not_found(merchant.stripe_account_id) from failed
+                raise account_not_found(merchant.connected_account_id) from failed
             raise call_failed(merchant.corridor, failed.outcome) from failed
         synced = await self._store.by_id(request.merchant_id)
         if synced is None:
@@ -135,7 +135,7 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
         self, request: pb.CreateOnboardingLinkRequest, _context: Any
     ) -> pb.CreateOnboardingLinkResponse:
         merchant = await self._accounts.connected(request.merchant_id)
-        params = account_link_params(request, merchant.stripe_account_id)
+        params = account_link_params(request, merchant.connected_account_id)
 
         async def rule(_connection: AsyncConnection, now: datetime) -> Start | Refusal:
             operation = merchant_operation(

@@ -45,7 +45,7 @@ class TaxRecords:
         account = await self._accounts.account(request)
         fetch_time = self._clock.now()
         outcome = await self._stripe.accounts.retrieve_tax_settings(
-            account.corridor, stripe_account=account.stripe_account_id
+            account.corridor, connected_account=account.stripe_account_id
         )
         return tax_settings_of(_object_of(account.corridor, outcome), fetch_time)
 
@@ -58,7 +58,7 @@ class TaxRecords:
         outcome = await self._stripe.accounts.list_tax_registrations(
             account.corridor,
             {"status": "all", **self._page_of(request)},
-            stripe_account=account.stripe_account_id,
+            connected_account=account.stripe_account_id,
         )
         listed = _object_of(account.corridor, outcome)
         return pb.ListTaxRegistrationsResponse(
@@ -92,7 +92,7 @@ class TaxRecords:
             account.corridor,
             request.tax_id_id,
             customer_id=account.customer_id,
-            stripe_account=account.stripe_account_id,
+            connected_account=account.stripe_account_id,
         )
         if is_missing(outcome):
             raise tax_id_not_found(request.tax_id_id)
@@ -106,7 +106,7 @@ class TaxRecords:
             account.corridor,
             self._page_of(request),
             customer_id=account.customer_id,
-            stripe_account=account.stripe_account_id,
+            connected_account=account.stripe_account_id,
         )
         listed = _object_of(account.corridor, outcome)
         return pb.ListTaxIdsResponse(

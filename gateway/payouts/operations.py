@@ -183,7 +183,7 @@ class PayoutCreation(_StripePayoutKind):
             operation.corridor,
             json.loads(operation.params),
             operation.idempotency_key,
-            stripe_account=operation.connected_account or None,
+            connected_account=operation.connected_account or None,
             resend=resend,
         )
 
@@ -196,7 +196,7 @@ class PayoutCreation(_StripePayoutKind):
             {PAYOUT_KEY: operation.subject_id},
             created_from=operation.first_send_time - CLOCK_TOLERANCE,
             created_to=operation.last_send_time + CLOCK_TOLERANCE,
-            stripe_account=operation.connected_account or None,
+            connected_account=operation.connected_account or None,
         )
         return what_was_found(operation, found, now)
 
@@ -211,7 +211,7 @@ class PayoutCancellation(_StripePayoutKind):
             payout.stripe_payout_id,
             json.loads(operation.params),
             operation.idempotency_key,
-            stripe_account=operation.connected_account or None,
+            connected_account=operation.connected_account or None,
         )
 
     async def resolve(self, payout: Payout, operation: Operation, now: datetime) -> Outcome:
@@ -219,7 +219,7 @@ class PayoutCancellation(_StripePayoutKind):
         seen = await self._stripe.records.retrieve_payout(
             operation.corridor,
             payout.stripe_payout_id,
-            stripe_account=operation.connected_account or None,
+            connected_account=operation.connected_account or None,
         )
         if seen.object is None:
             return Outcome(OutcomeClass.UNKNOWN, failure=seen.failure)

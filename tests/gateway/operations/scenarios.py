@@ -261,14 +261,14 @@ async def _save_method(world: World, _prepared: Any) -> Any:
 
 async def _prefer_method(world: World, setup: Any) -> Any:
     request = customers.SetDefaultPaymentMethodRequest(
-        request_id=fresh(), customer_id="ada", payment_method=setup.payment_method
+        request_id=fresh(), customer_id="ada", payment_method_id=setup.payment_method
     )
     return await _told(world.customers.SetDefaultPaymentMethod(request))
 
 
 async def _detach_method(world: World, setup: Any) -> Any:
     request = customers.DetachPaymentMethodRequest(
-        request_id=fresh(), customer_id="ada", payment_method=setup.payment_method
+        request_id=fresh(), customer_id="ada", payment_method_id=setup.payment_method
     )
     return await _told(world.customers.DetachPaymentMethod(request))
 
