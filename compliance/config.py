@@ -12,7 +12,7 @@ BUNDLED_SDN_FILE = Path(__file__).parent / "data" / "sdn" / "sdn.csv"
 
 
 class ComplianceSettings(ServiceSettings):
-    """What the compliance service can be told by `COMPLIANCE_*` variables."""
+    """The settings of the compliance service, from `COMPLIANCE_*` variables."""
 
     model_config = SettingsConfigDict(
         env_prefix="COMPLIANCE_", extra="ignore", frozen=True, hide_input_in_errors=True

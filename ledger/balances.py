@@ -40,7 +40,7 @@ class Balances:
             balances=[balance_message(*row) for row in rows], sequence=point.known or point.sequence
         )
         if request.include_holds:
-            # What is read of the log up to a sequence never changes: both speak of one moment.
+            # What is read of the log up to a sequence never changes: both are of one moment.
             holds = await self._reader.holds(
                 ledger_id, path, point, exact=exact, limit=MAX_HOLDS + 1
             )

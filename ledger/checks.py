@@ -1,4 +1,4 @@
-"""Checks that look at more than one field, or deeper than a rule can: each says what is wrong."""
+"""Checks of more than one field, or deeper than a rule can: each says what is wrong."""
 
 import re
 

@@ -128,7 +128,7 @@ class Decided(NamedTuple):
 
 
 class AccountsMade(NamedTuple):
-    """Accounts made or closed, as they stand."""
+    """Accounts made or closed, as they are now."""
 
     accounts: Sequence[Account]
 

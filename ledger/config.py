@@ -10,7 +10,7 @@ from runtime.config import Environment, ServiceSettings
 
 
 class LedgerSettings(ServiceSettings):
-    """What the ledger can be told beyond what every service can."""
+    """The ledger's settings beyond those of every service."""
 
     model_config = SettingsConfigDict(env_prefix="LEDGER_")
     service_name: ClassVar[str] = "ledger"

@@ -53,7 +53,7 @@ class Deciding:
         self.plan = Plan(head=head, record_us=record_us)
 
     def expire(self, sequences: Iterable[int]) -> None:
-        """Expires holds whose time has come: before any request is looked at."""
+        """Expires holds whose time has come: before any request is decided."""
         for sequence in sequences:
             source = self._book.sources[sequence]
             posted = settlement.expire(self._book, source, self._next_sequence)

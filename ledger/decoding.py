@@ -149,7 +149,7 @@ def _parts(body: Any) -> list[tuple[int, int]]:
 
 
 def _draft(body: transactions.TransactionInput) -> tuple[Draft, Notes | None]:
-    """What the rules decide, and the rest: in one walk, for each step of it costs an object."""
+    """What the rules decide, and the rest: in one pass, as each step costs an object."""
     legs: list[Leg] = []
     descriptions: list[str] = []
     for entry in body.entries:

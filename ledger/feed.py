@@ -2,7 +2,7 @@
 
 A commit holds its ledger's head until it is done, so a sequence is visible only after all before
 it: reading on from the last one seen leaves nothing out. Watchers are woken at once by commits of
-this process and by a poll of the heads for those of others; watchers at one place share a read.
+this process and by a poll of the heads for those of others; watchers at one position share a read.
 """
 
 import asyncio
@@ -16,19 +16,19 @@ from ledger.v1.transaction_reads_pb2 import WatchTransactionsRequest, WatchTrans
 from runtime.loops import Loop
 
 MAX_TRANSACTIONS_PER_MESSAGE = 200
-# These keep a message below the 4 MiB that gRPC clients take unless told otherwise, in the widest
+# These keep a message below the 4 MiB that gRPC clients take by default, in the widest
 # case of names and texts (see ledger.pages). Only a single transaction with more may be larger.
 MAX_ENTRIES_PER_MESSAGE = 2_000
 MAX_REQUEST_BYTES_PER_MESSAGE = 2 * 1024 * 1024
 POLL_INTERVAL_SECONDS = 0.2
-# Messages shared by watchers at the same place.
+# Messages shared by watchers at the same position.
 MAX_SHARED_PAGES = 16
 
 Page = list[Transaction]
 
 
 class Feed:
-    """Tells watchers of new transactions and reads them."""
+    """Notifies watchers of new transactions and reads them."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -50,7 +50,7 @@ class Feed:
         return Loop("feed", self._poll, poll_seconds=POLL_INTERVAL_SECONDS)
 
     async def _poll(self) -> bool:
-        """One look at the heads of the ledgers that are watched."""
+        """One poll of the heads of the ledgers that are watched."""
         watched = list(self._last)
         if watched:
             for ledger_id, last_sequence in (await self._reader.heads(watched)).items():

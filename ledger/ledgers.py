@@ -100,7 +100,7 @@ class Ledgers:
         return Loop("hold sweep", self._sweep, poll_seconds=SWEEP_INTERVAL_SECONDS)
 
     async def _sweep(self) -> bool:
-        """One look for holds whose time has come. More than fit are found by the next."""
+        """One search for holds whose time has come. More than fit are found by the next."""
         rows = await self._reads.fetch(
             statement("ledgers_with_due_holds"),
             {"now": self._clock.now(), "limit": MAX_LEDGERS_PER_SWEEP},

@@ -1,6 +1,6 @@
 """Which transactions a list has: SQL that walks the index of its narrowest filter.
 
-The other filters are looked at one transaction after the other, at most `MAX_EXAMINED` of them for
+The other filters are checked one transaction after the other, at most `MAX_EXAMINED` of them for
 a page: a page may end before it is full, and the next one goes on where it stopped.
 """
 
@@ -80,7 +80,7 @@ WHERE (SELECT count(*) FROM found) < %(limit)s
 
 
 class Listed(NamedTuple):
-    """Sequences that pass the filters. `stopped_at` is the last one looked at, if the page ended
+    """Sequences that pass the filters. `stopped_at` is the last one examined, if the page ended
     there before it was full."""
 
     sequences: list[int]
@@ -108,7 +108,7 @@ def page_statement(filters: Filters, *, descending: bool) -> str:
         candidates = _OF_KINDS if by_kind else _OF_LEDGER
     if filters.kinds and candidates is not _OF_KINDS:
         conditions.append("t.kind = ANY(%(kinds)b)")
-    # Where every candidate passes, no more than the page are looked at.
+    # Where every candidate passes, no more than the page are examined.
     most = sql.Literal(MAX_EXAMINED) if conditions else sql.SQL("%(limit)s")
     parts = {
         "span": sql.SQL(_SPANS[descending]),

@@ -1,7 +1,7 @@
 """Merkle trees as RFC 9162, section 2.1, defines them (RFC 6962 has the same hashes and proofs).
 
-A tree is told apart from its size and the hashes of its leaves. Any run of leaves that a proof
-speaks of splits into complete subtrees, so whoever can tell the hash of a complete subtree can
+A tree follows from its size and the hashes of its leaves. Any run of leaves that a proof
+uses splits into complete subtrees, so whoever can tell the hash of a complete subtree can
 prove: it does not matter here whether it is kept or computed.
 """
 
@@ -70,7 +70,7 @@ def folded(hashes: Sequence[bytes]) -> bytes:
 
 class Frontier:
     """A growing log as the hashes of its complete subtrees, the largest first: all that is needed
-    to go on and to tell its root at any moment, in memory of log2(size) hashes."""
+    to go on and to give its root at any moment, in memory of log2(size) hashes."""
 
     def __init__(self, size: int = 0, hashes: Sequence[bytes] = ()) -> None:
         assert len(hashes) == size.bit_count(), "one complete subtree for each bit of the size"

@@ -1,6 +1,6 @@
-"""Pages of the ledger's lists: how much one carries, and where the next one goes on.
+"""Pages of the ledger's lists: how much one has, and where the next one goes on.
 
-A transaction may have 20,000 entries, so that pages are bounded by what they carry as well as by
+A transaction may have 20,000 entries, so that pages are bounded by what they contain as well as by
 how many they have. A page holds at least one transaction; of several it stays, in the widest case
 of names and texts, below the 32 MiB of a message: its requests' bytes, an entry's names and numbers
 at most 700 bytes, and some 300 bytes for each transaction.
@@ -63,12 +63,12 @@ def position_of(tokens: PageTokens, request: Any, *shapes: Shape) -> list[Any] |
 
 
 def is_sequence(part: Part) -> bool:
-    """A place in the log; 0 is before the first."""
+    """A position in the log; 0 is before the first."""
     return isinstance(part, int) and 0 <= part <= MAX_SEQUENCE
 
 
 def is_entry_index(part: Part) -> bool:
-    """A place in a transaction."""
+    """A position in a transaction."""
     return isinstance(part, int) and 0 <= part <= MAX_ENTRY_INDEX
 
 

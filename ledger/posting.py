@@ -45,7 +45,7 @@ class Precondition(NamedTuple):
 Leg = tuple[str, Side, int, str, Precondition | None]
 # One entry to be: account, side, effect, amount, index of the entry settled or reversed by it.
 Movement = tuple[Account, Side, Effect, int, int | None]
-# One entry as it stands: its movement, then its account's totals right after it.
+# One recorded entry: its movement, then its account's totals right after it.
 Posted = tuple[Account, Side, Effect, int, int | None, int, int, int, int, int]
 
 

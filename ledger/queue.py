@@ -71,7 +71,7 @@ class CommandQueue:
         answered often has another. A lone caller, or one of two in turn, never waits. PostgreSQL's
         `commit_delay` with `commit_siblings` is the same idea.
         """
-        # One turn of the loop: handlers that are ready to submit come along.
+        # One turn of the loop: handlers that are ready submit too.
         await asyncio.sleep(0)
         callers = self._taken_last + len(self._waiting)
         wanted = min(int(callers * GATHERED_SHARE), MAX_ITEMS_PER_COMMIT)

@@ -1,4 +1,4 @@
-"""The reading side of the database. Every read speaks of one point of the log."""
+"""The reading side of the database. Every read is of one point of the log."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -37,7 +37,7 @@ Context = Any
 
 
 class ReadingService(LedgerServiceServicer):
-    """Reads; each answer speaks of one point of the log."""
+    """Reads; each answer is of one point of the log."""
 
     def __init__(
         self,

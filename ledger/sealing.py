@@ -37,7 +37,7 @@ MAX_LEDGERS_PER_PAGE = 100
 # What one checkpoint adds at most, so that after a long pause progress is kept step by step.
 MAX_LEAVES_PER_CHECKPOINT = 1 << 20
 LEAVES_PER_READ = 8_192
-# About a millisecond of hashing, after which others have their turn.
+# About a millisecond of hashing, after which other tasks run.
 LEAVES_PER_TURN = 1_024
 ACCOUNTS_PER_READ = 1_000
 # Where ledgers are remembered to be sealed to; the others are looked up again.
@@ -183,7 +183,7 @@ class Sealer:
     async def _extend(
         self, ledger_id: int, sealed_log: SealedLog, last: int
     ) -> list[tuple[Subtree, bytes]]:
-        """Adds the leaves up to a sequence; between two turns of hashing others have theirs."""
+        """Adds the leaves up to a sequence; between two chunks of hashing other tasks run."""
         nodes: list[tuple[Subtree, bytes]] = []
         turn = LEAVES_PER_TURN * HASH_BYTES
         for first in range(sealed_log.size + 1, last + 1, LEAVES_PER_READ):

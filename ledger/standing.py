@@ -1,4 +1,4 @@
-"""What later transactions have made of one: its state, what follows it, what is left of it."""
+"""What later transactions have done to one: its state, what follows it, what is left of it."""
 
 from ledger import arrays
 from ledger.book import Source
@@ -25,7 +25,7 @@ STATES = {
 
 
 class Standings:
-    """Reads where transactions stand."""
+    """Reads the standing of transactions."""
 
     def __init__(self, connections: Connections, reader: Reader, clock: Clock) -> None:
         self._connections = connections

@@ -1,8 +1,8 @@
 """VerifyLedger: what is kept besides the entries, recomputed from them.
 
-The log is walked in spans. What a span is checked against lies in it or was checked before, each
+The log is read in spans. What a span is checked against lies in it or was checked before, each
 span with what is kept of it is read by one statement, and what is recorded never changes: so
-commits go on meanwhile, memory is that of a span, and a walk can be resumed anywhere. Signatures of
+commits go on meanwhile, memory is that of a span, and it can be resumed anywhere. Signatures of
 checkpoints are for those who hold the public key: see `ledger.verify`.
 """
 
@@ -26,7 +26,7 @@ from runtime.connections import Connections
 MAX_TRANSACTIONS_PER_SPAN = 500
 MAX_ENTRIES_PER_SPAN = 5_000
 MAX_BODY_BYTES_PER_SPAN = 4 * 1024 * 1024
-# Leaves hashed before others have their turn: about two milliseconds.
+# Leaves hashed before other tasks run: about two milliseconds.
 LEAVES_PER_TURN = 50
 ROWS_PER_STEP = 500
 MARKS_PER_STEP = 100

@@ -1,6 +1,6 @@
 """Transactions in protobuf's wire format, written directly.
 
-Every answer of the hot path carries its transactions in full. Built as messages they took two
+Every answer of the hot path has its transactions in full. Built as messages they took two
 thirds of the service's time; laid out here they take a sixth of that, because what repeats (names,
 currencies, times) is encoded once. docs/adr/0014-ledger-speed.md has the figures, and
 tests/ledger/test_wire.py holds these bytes against messages built field by field. The numbers of

@@ -16,7 +16,7 @@ from runtime.logs import get_logger
 from runtime.loops import Loop, is_unavailable
 from runtime.tasks import cancel
 
-# Snapshots are fetched anew from this age on; they stop to count at 15 minutes.
+# Snapshots are fetched again from this age on; they stop to count at 15 minutes.
 REFRESH_AGE = timedelta(minutes=10)
 # What the gateway itself saw this recently is as good as asking Stripe again.
 ACCEPTED_AGE = timedelta(minutes=5)

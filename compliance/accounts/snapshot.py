@@ -69,7 +69,7 @@ class AccountSnapshot:
     fetch_time: datetime
 
     def to_facts(self, content_hash: str) -> AccountFacts:
-        """What the rules look at; the hash is the content's, which is stored beside it."""
+        """What the rules need; the hash is the content's, which is stored beside it."""
         content = self.content
         return AccountFacts(
             corridor=self.corridor,

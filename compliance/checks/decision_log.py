@@ -1,8 +1,8 @@
 """Writes decisions to the log: all that wait in one transaction, one writer in each process.
 
-The chain makes writers take turns, so that a transaction for each decision would make the log the
-slowest part of a check. What arrives while a batch is being committed forms the next one. One that
-cannot be written is found by halving its batch: only its own caller gets to know of it.
+The chain makes writers wait for each other, so that a transaction for each decision would make the
+log the slowest part of a check. What arrives while a batch is being committed forms the next one.
+One that cannot be written is found by halving its batch: only its own caller gets to know of it.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class Place:
-    """Where a decision stands in the chain."""
+    """A decision's position in the chain."""
 
     sequence: int
     previous_hash: bytes

@@ -26,7 +26,7 @@ _COLUMNS = [
 
 @dataclass(frozen=True)
 class Verification:
-    """What a look at a stretch of the log found; `first_broken` is 0 if nothing is."""
+    """What verifying a part of the log found; `first_broken` is 0 if nothing is."""
 
     first_broken: int
     last_sequence: int

@@ -1,4 +1,4 @@
-"""The evidence that a decision stands on, with its age: pure, from the facts alone."""
+"""The evidence of a decision, with its age: pure, from the facts alone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Evidence:
 
 
 def evidence_of(facts: CheckFacts, policy: Policy) -> tuple[Evidence, ...]:
-    """Every piece that the rules looked at or missed, in a fixed order."""
+    """Every piece that the rules used or missed, in a fixed order."""
     return (
         *_subjects(facts),
         *_account(facts, policy),

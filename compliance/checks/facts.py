@@ -115,7 +115,7 @@ class ListFacts:
 
 @dataclass(frozen=True)
 class CheckFacts:
-    """Everything that the rules may look at. Amounts are minor units of the currency."""
+    """Everything that the rules may use. Amounts are minor units of the currency."""
 
     kind: CheckKind
     merchant_id: str
@@ -127,7 +127,7 @@ class CheckFacts:
     country_codes: tuple[str, ...]
     merchant: SubjectFacts | None
     owners: tuple[SubjectFacts, ...]
-    # True if there are more owners than a check can look at.
+    # True if there are more owners than a check can cover.
     owners_truncated: bool
     customer: SubjectFacts | None
     account: AccountFacts | None

@@ -1,4 +1,4 @@
-"""What rules can find, how grave it is, and what to tell whom.
+"""What rules can find, how grave it is, and what each reader may be shown.
 
 The codes and their numbers are those of `ReasonCode` in decision.proto (a test compares them).
 The merchant's text never lets a suspicion be guessed: whatever may be one reads the same as

@@ -77,7 +77,7 @@ async def get_policy(connection: AsyncConnection, version: str) -> StoredPolicy:
 async def list_policies(
     connection: AsyncConnection, *, state: str, before_ordinal: int | None, limit: int
 ) -> list[StoredPolicy]:
-    """Versions, the newest first; an empty state stands for all."""
+    """Versions, the newest first; an empty state is all."""
     statement = select(POLICY_VERSION).order_by(POLICY_VERSION.c.ordinal.desc()).limit(limit)
     if state:
         statement = statement.where(POLICY_VERSION.c.state == state)

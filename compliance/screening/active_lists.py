@@ -62,7 +62,7 @@ class ActiveLists:
             if version is None or (known is not None and known.version >= version.version):
                 return
             entries = await entries_of(connection, name, version.version)
-        # In a thread, though it holds the interpreter's lock: calls get their turns between.
+        # In a thread, though it holds the interpreter's lock: calls run in between.
         index = await asyncio.to_thread(NameIndex, [entry for _, entry in entries.values()])
         self._active[name] = ActiveList(name, version.version, index)
         log.info("list_in_use", list=name, version=version.version, entries=len(entries))

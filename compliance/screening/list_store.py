@@ -76,7 +76,7 @@ async def stage_version(
     *,
     active: int,
 ) -> None:
-    """A version that is not in use yet; one that was staged before and given up is put away."""
+    """A version that is not in use yet; one that was staged before and abandoned is discarded."""
     await connection.execute(
         update(LIST_VERSION)
         .where(LIST_VERSION.c.list == version.list, LIST_VERSION.c.state == "STAGED")

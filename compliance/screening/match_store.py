@@ -23,7 +23,7 @@ SCREENER = "screening"
 class Screened:
     """What a subject's profile was found to match on a list.
 
-    `scope` are the ids of the entries that were looked at; None stands for the whole list.
+    `scope` are the ids of the entries that were screened against; None is the whole list.
     """
 
     subject_id: str

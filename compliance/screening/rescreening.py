@@ -56,7 +56,7 @@ class Rescreening:
         return Loop("rescreening", follow, poll_seconds=interval_seconds, rests_first=True)
 
     async def screen_all(self, delta: Delta) -> int:
-        """Brings every subject to the new version; the number of subjects looked at.
+        """Brings every subject to the new version; the number of subjects screened.
 
         One that cannot be read or screened stays at the older version, which no check lets pass.
         """

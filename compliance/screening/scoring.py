@@ -64,7 +64,7 @@ def token_similarity(first: str, second: str) -> float:
 
 
 def compare_names(first: NormalName, second: NormalName) -> tuple[float, tuple[MatchedPart, ...]]:
-    """How alike two names are, 0 to 1, and which words carry that."""
+    """How alike two names are, 0 to 1, and which words make that."""
     if not first.tokens or not second.tokens:
         return 0.0, ()
     parts = _pairs(first, second)

@@ -1,7 +1,7 @@
 """OFAC's SDN list in its legacy CSV format.
 
 `sdn.csv` (12 columns), `alt.csv` (5) and `add.csv` (6) have no header and are joined by ent_num in
-column 1; `-0-` is null; weak aliases and birth dates stand in the remarks, and `sdn_comments.csv`
+column 1; `-0-` is null; weak aliases and birth dates are in the remarks, and `sdn_comments.csv`
 (2 columns, optional) goes on where remarks were cut. The files may end with a DOS end-of-file sign.
 Source: "Data specification", OFAC, 2023-09-25 (dat_spec.txt beside the files).
 """

@@ -27,7 +27,7 @@ class ListSource(Protocol):
 
     @property
     def list_name(self) -> str:
-        """The list, by the word of the contract's enum."""
+        """The list, by the value of the contract's enum."""
         ...
 
     def read(self) -> SourceContent:

@@ -1,1 +1,1 @@
-"""Stripe's balance: every movement of it explained, and what no event has told booked."""
+"""Stripe's balance: every movement of it explained, and what no event has reported booked."""

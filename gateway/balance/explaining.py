@@ -1,8 +1,8 @@
-"""Explaining balance transactions: whose money moved, and which facts tell it.
+"""Explaining balance transactions: whose money moved, and which facts it means.
 
-Events tell most of it before. What they told is told again in the same words and found booked;
-what they did not tell is taken over here, through the same handlers. A movement that nothing of
-ours explains is booked in suspense: Stripe's balance is in the ledger to the cent either way.
+Events report most of it before. What they reported is reported again in the same words and found
+booked; what they did not report is reported here, through the same handlers. A movement that
+nothing of ours explains is booked in suspense: the ledger has Stripe's balance to the cent anyway.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -61,7 +61,7 @@ class PayoutTaker(Protocol):
 
 
 class Explainer:
-    """Reports to bookkeeping what balance transactions tell."""
+    """Reports to bookkeeping what balance transactions mean."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Explainer:
         }
 
     async def explain(self, movement: Movement, transaction: Source) -> None:
-        """Reports what the movement tells; `transaction` is Stripe's, with its source expanded.
+        """Reports what the movement means; `transaction` is Stripe's, with its source expanded.
 
         Raises RetryEventLater or FactOutOfOrderError while something else must be known first.
         """

@@ -44,7 +44,7 @@ class Movement:
 
     @property
     def begins_in(self) -> StripeBalance:
-        """The part of the balance that it first counts in; told by what never changes."""
+        """The part of the balance that it first counts in; decided by what never changes."""
         if self.type in PAYOUTS or self.available_time <= self.create_time:
             return StripeBalance.AVAILABLE
         return StripeBalance.PENDING

@@ -1,6 +1,6 @@
-"""The facts that a balance transaction tells beyond what its charge, refund or dispute tells. Pure.
+"""The facts of a balance transaction beyond those of its charge, refund or dispute. Pure.
 
-What is booked first goes to the part of the balance that is told by what never changes, so that
+What is booked first goes to the part of the balance that is decided by what never changes, so that
 whoever reports it says the same; what has become available since is a fact of its own.
 """
 

@@ -83,7 +83,7 @@ class SweepLostError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """How far the sweep of one corridor is. A walk goes from the youngest balance transaction
+    """How far the sweep of one corridor is. A sweep goes from the newest balance transaction
     back to `walk_from`; `walk_until` is the youngest that its first page showed."""
 
     corridor: str
@@ -142,7 +142,7 @@ async def save(connection: AsyncConnection, sweep: Sweep, lease_until: datetime)
 async def release(
     connection: AsyncConnection, sweep: Sweep, next_time: datetime, finish_time: datetime | None
 ) -> None:
-    """Ends the lease; the sweep is due again then. `finish_time` if all was looked at."""
+    """Ends the lease; the sweep is due again then. `finish_time` if all was read."""
     values = {} if finish_time is None else {"finish_time": finish_time}
     await _write(connection, sweep, lease_until=None, next_time=next_time, **values)
 
@@ -170,9 +170,9 @@ async def keep(
 
 
 async def explained(connection: AsyncConnection, movement: Movement) -> None:
-    """All that the movement tells has been reported to bookkeeping.
+    """All that the movement means has been reported to bookkeeping.
 
-    Not if it counts elsewhere by now than `movement` says: then it is looked at again.
+    Not if it counts elsewhere by now than `movement` says: then it is read again.
     """
     await connection.execute(
         update(TRANSACTION)
@@ -184,7 +184,7 @@ async def explained(connection: AsyncConnection, movement: Movement) -> None:
 async def postpone(
     connection: AsyncConnection, corridor: str, waiting: Waiting, reason: str, now: datetime
 ) -> None:
-    """Leaves it to be looked at again, ever more rarely and never given up."""
+    """Leaves it to be tried again, ever more rarely and without end."""
     doublings = min(waiting.attempts, _MAX_DOUBLINGS)
     pause = min(_FIRST_RETRY * (1 << doublings), _LAST_RETRY)
     await connection.execute(
@@ -226,7 +226,7 @@ async def next_to_mature(connection: AsyncConnection, corridor: str) -> tuple[st
 
 
 async def totals(connection: AsyncConnection, corridor: str) -> dict[tuple[str, str], int]:
-    """Minor units by (currency, part) of all balance transactions seen so far."""
+    """Minor units by (currency, part) of all balance transactions read so far."""
     rows = await connection.execute(select(TOTAL).where(TOTAL.c.corridor == corridor))
     return {(row.currency, row.part): row.net_minor for row in rows}
 
@@ -252,7 +252,7 @@ async def payment_of_fact(connection: AsyncConnection, fact_id: str) -> tuple[st
 
 
 def ended(sweep: Sweep) -> Sweep:
-    """The sweep after its walk has come to its end."""
+    """The sweep after it has come to its end."""
     until = max(filter(None, (sweep.swept_until, sweep.walk_until)), default=None)
     return replace(sweep, swept_until=until, walk_from=None, walk_until=None, walk_after_id=None)
 

@@ -1,7 +1,7 @@
-"""The sweep: a walk over each corridor's balance transactions that books what no event has told.
+"""The sweep: reads each corridor's balance transactions and books what no event has reported.
 
-It may stop anywhere: how far it is stands in the database, whatever it reported before is found
-reported, and another process goes on where one died. Three things are looked at in each round:
+It may stop anywhere: how far it is, is in the database, whatever it reported before is found
+reported, and another process goes on where one was killed. Each round reads three things:
 what is new, what could not be explained before, and what has become available.
 """
 
@@ -28,9 +28,9 @@ PAGE_SIZE = 100
 MAX_PAGES = 20
 MAX_WAITING = 100
 MAX_WINDOWS = 20
-# Stripe may show a balance transaction a while after the time that it carries.
+# Stripe may show a balance transaction a while after the time that it has.
 OVERLAP = timedelta(minutes=5)
-# How much of what was made at about the same time is looked at for having become available.
+# How much of what was made at about the same time is read for having become available.
 WINDOW = timedelta(minutes=10)
 _EXPANDED_LIST = ["data.source"]
 _EXPANDED = ["source"]
@@ -107,7 +107,7 @@ class BalanceSweep:
         return not pause
 
     async def _walk(self, sweep: Sweep) -> tuple[Sweep, bool]:
-        """Walks on, from the youngest back to where the walk before ended; whether it is there."""
+        """Reads on, from the newest back to where the sweep before ended; whether it is there."""
         if sweep.walk_from is None:
             begin = sweep.swept_until - OVERLAP if sweep.swept_until else _BEGINNING
             sweep = replace(sweep, walk_from=begin)
@@ -130,7 +130,7 @@ class BalanceSweep:
         return sweep, False
 
     async def _mature(self, sweep: Sweep) -> bool:
-        """Looks at what has become available, by Stripe's word; whether all of it was."""
+        """Reads what Stripe says has become available; whether all of it was read."""
         for _ in range(MAX_WINDOWS):
             async with self._engine.connect() as connection:
                 first = await store.next_to_mature(connection, sweep.corridor)
@@ -169,7 +169,7 @@ class BalanceSweep:
         telemetry.UNEXPLAINED.labels(sweep.corridor).set(left)
 
     async def _take(self, sweep: Sweep, page: Sequence[Mapping[str, Any]]) -> None:
-        """Keeps a page with how far the sweep is, then explains what is news of it, oldest first:
+        """Keeps a page with how far the sweep is, then explains what is new of it, oldest first:
         what builds on something comes after it."""
         movements = [read_movement(sweep.corridor, transaction) for transaction in page]
         async with self._engine.begin() as connection:
@@ -204,7 +204,7 @@ class BalanceSweep:
         return False
 
     async def _compare(self, corridor: str) -> None:
-        """Tells by how much Stripe's balance differs from the sum of what we have seen."""
+        """Shows by how much Stripe's balance differs from the sum of what was read."""
         balance = (await self._stripe.records.retrieve_balance(corridor)).object
         if balance is None:
             raise _StripeSilentError

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 _CURRENCY = re.compile(r"[A-Z]{3}")
-# What may stand in an account's path and in a ledger request id (1..128 bytes there, prefix and
+# What may be in an account's path and in a ledger request id (1..128 bytes there, prefix and
 # suffix included).
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 

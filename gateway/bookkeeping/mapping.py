@@ -58,7 +58,7 @@ class Create:
 class Post:
     """Posts `entries` out of the hold that the fact `of` placed; `final` releases the rest.
 
-    The entries stand in the order of the hold's, each on the same account and side.
+    The entries are in the order of the hold's, each on the same account and side.
     """
 
     of: str

@@ -123,7 +123,7 @@ async def enqueue(connection: AsyncConnection, fact: Fact, now: datetime) -> boo
     `now` is the caller's clock.
 
     Returns False if the fact had been reported before. A second report that says something else
-    (`effective_time` aside) is kept too, as a REFUSED row of its own for people to look at, and
+    (`effective_time` aside) is kept too, as a REFUSED row of its own for people to resolve, and
     blocks nothing. Raises FactOutOfOrderError if the fact it builds on was not reported.
 
     Facts of one subject are serialised by a lock that ends with the transaction: lock the payment

@@ -1,6 +1,6 @@
 """What the balance transaction of a charge means: conversion, fee, what went on, availability.
 
-Stripe tells it with `charge.updated`, after the capture. Pure.
+Stripe reports it with `charge.updated`, after the capture. Pure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The bookkeeping worker: brings reported facts to the ledger, however long it is away.
 
 It never touches a payment. Several may run: leases keep them apart, fencing keeps a late one from
-writing, and the ledger's request ids keep a fact from being booked twice, whoever dies where.
+writing, and the ledger's request ids keep a fact from being booked twice, whichever process dies.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class WorkerLimits:
     # Pauses are drawn between zero and a bound that doubles from the first to the last.
     first_pause: timedelta = timedelta(milliseconds=100)
     last_pause: timedelta = timedelta(seconds=5)
-    # One fact that the ledger fails on is tried ever more rarely, and never given up.
+    # One fact that the ledger fails on is tried ever more rarely, without end.
     last_postponement: timedelta = timedelta(minutes=10)
     backlog_interval: timedelta = timedelta(seconds=10)
 
@@ -58,10 +58,10 @@ DEFAULT_LIMITS = WorkerLimits()
 
 
 class Wake(Protocol):
-    """Tells an idle worker that a fact was reported."""
+    """Notifies an idle worker that a fact was reported."""
 
     async def wait(self, seconds: float) -> None:
-        """Returns when told so, at the latest after that time."""
+        """Returns when notified, at the latest after that time."""
         ...
 
 
@@ -259,7 +259,7 @@ def _detail(error: Exception) -> str:
 
 
 async def _first_of(*waits: Coroutine[Any, Any, Any]) -> None:
-    """Returns when one of them does, and gives up the others."""
+    """Returns when one of them does, and cancels the others."""
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -54,7 +54,7 @@ LEADER_TASK = Table(
 
 
 LEASE = timedelta(seconds=6)
-# The class of candidates' advisory locks, and the lock under which elections take turns.
+# The class of candidates' advisory locks, and the lock under which elections are serialised.
 CANDIDATE_LOCKS = 7_301_002
 _ELECTION_LOCK = 7_301_003
 _MAX_SESSION_KEY = 2**31 - 1
@@ -117,7 +117,7 @@ class CandidateSession:
         return Standing(led, sorted(led)[share:], now)
 
     async def resign(self) -> None:
-        """Gives up everything, so that others need not wait for the lease to end."""
+        """Resigns from everything, so that others need not wait for the lease to end."""
         async with self._connection.begin():
             await self._take_turn()
             await self._connection.execute(delete(CANDIDATE).where(CANDIDATE.c.name == self.name))

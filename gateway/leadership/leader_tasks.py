@@ -43,7 +43,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LeaderTask:
-    """Work of which one process at a time does all; `run` makes its loop anew."""
+    """Work of which one process at a time does all; `run` makes its loop again."""
 
     name: str
     run: Callable[[], Loop]
@@ -126,7 +126,7 @@ class LeaderTaskRunner:
 
 
 def _report(name: str, task: asyncio.Task[None]) -> None:
-    """Tells of a task that ended by itself; it is started anew."""
+    """Logs a task that ended by itself; it is started again."""
     error = None if task.cancelled() else task.exception()
     if error is not None:
         log.critical("leader_task_ended", task=name, **place_of(error))

@@ -77,9 +77,9 @@ class EndpointBreaker:
         self._monotonic = monotonic
         self._on_change = on_change
         self._changed_at: float | None = None
-        # In a group, a breaker that is open probes only while it is its turn.
+        # In a group, a breaker that is open probes only while it has the group's lease.
         self._in_group = False
-        self._turn_until = 0.0
+        self._lease_until = 0.0
         self.changed_by = ""
         """The replica whose breaker changed first; empty if it was this one."""
         self.last_reading = Reading(0, 0, 0, 0)
@@ -121,12 +121,12 @@ class EndpointBreaker:
     @property
     def is_due(self) -> bool:
         """Whether it is open and the next call would be a probe."""
-        return self.state == OPEN and self.seconds_to_probe() <= 0 and self._has_turn
+        return self.state == OPEN and self.seconds_to_probe() <= 0 and self._may_probe
 
     @property
-    def waits_for_turn(self) -> bool:
-        """Whether it is open and would probe if it were its turn."""
-        return self.state == OPEN and self.seconds_to_probe() <= 0 and not self._has_turn
+    def waits_for_probe_lease(self) -> bool:
+        """Whether it is open and would probe if it had the lease."""
+        return self.state == OPEN and self.seconds_to_probe() <= 0 and not self._may_probe
 
     @property
     def is_probing(self) -> bool:
@@ -134,24 +134,24 @@ class EndpointBreaker:
         return self.state == HALF_OPEN and self.read().in_flight > 0
 
     def join_group(self) -> None:
-        """From now on it asks for its turn to probe, whenever it has opened."""
+        """From now on it asks for the lease to probe, whenever it has opened."""
         self._in_group = True
 
-    def take_turn(self, seconds: float) -> None:
+    def lease_probes(self, seconds: float) -> None:
         """It may probe, for so long or until it opens again."""
-        self._turn_until = self._monotonic() + seconds
+        self._lease_until = self._monotonic() + seconds
 
     @property
-    def _has_turn(self) -> bool:
-        return not self._in_group or self._monotonic() < self._turn_until
+    def _may_probe(self) -> bool:
+        return not self._in_group or self._monotonic() < self._lease_until
 
     def follow(self, state: str, replica: str) -> None:
         """Another replica's breaker has changed its state; one that is half-open there is open
-        here. The time that it stays open begins anew."""
+        here. The time that it stays open begins again."""
         wanted = CLOSED if state == CLOSED else OPEN
         if self.state == OPEN and wanted == OPEN:
             self._changed_at = self._monotonic()
-            self._turn_until = self._changed_at
+            self._lease_until = self._changed_at
         elif wanted == OPEN:
             self._circuit.open()
         elif self.state != CLOSED:
@@ -213,7 +213,7 @@ class EndpointBreaker:
         self._window = self._new_window(new)
         self._probes_out = 0
         if new == OPEN:
-            self._turn_until = self._changed_at
+            self._lease_until = self._changed_at
         self.changed_by = ""
         self._on_change(self, old, new)
 

@@ -1,7 +1,7 @@
-"""One breaker for the replicas of a machine group: what one has found out, all act on.
+"""One breaker for the replicas of a machine group: what one finds, all act on.
 
-When one opens, the others open at once. One replica at a time has the turn to probe, so that many
-replicas do not send many times the probes; what comes of it, all follow. Replicas of another group
+When one opens, the others open at once. One replica at a time leases the right to probe, so that
+many replicas do not send many times the probes; all follow the result. Replicas of another group
 see Stripe over another network, and judge by themselves. While the database is down, so does each
 replica.
 """
@@ -18,8 +18,8 @@ from gateway.stripe_client.store import BreakerChange, BreakerStore
 from runtime.logs import get_logger
 from runtime.notifications import Notifier, Subscription
 
-# The turn to probe lasts so long, and longer while a probe is under way: whoever dies or has
-# nothing to send holds up the others for no longer. Several times what passes between refreshes.
+# The lease to probe lasts so long, and longer while a probe is under way: a replica that dies or
+# has nothing to send delays the others for no longer. Several times what passes between refreshes.
 PROBE_LEASE = timedelta(seconds=5)
 # So long another replica's change may go unnoticed where its notification was lost.
 REFRESH_SECONDS = 1.0
@@ -47,7 +47,7 @@ class BreakerGroup:
         self._clients = clients
 
     def changed(self, corridor: str, breaker: EndpointBreaker, old: str, new: str) -> None:
-        """A breaker of this process changed its state; the others are told unless they told us."""
+        """A breaker of this process changed its state: reported, unless it followed another's."""
         if self._following or len(self._pending) >= MAX_PENDING:
             return
         reading = breaker.last_reading
@@ -66,7 +66,7 @@ class BreakerGroup:
         self.notifier.notify()
 
     async def refresh(self) -> None:
-        """Tells what is new here, follows what is new elsewhere, asks for turns to probe. Raises
+        """Reports changes made here, follows those of others, asks for leases to probe. Raises
         `SQLAlchemyError` if the database does not answer."""
         while self._pending:
             change = self._pending[0]
@@ -77,12 +77,12 @@ class BreakerGroup:
             self._follow(change)
         for corridor, corridor_client in self._clients.items():
             for breaker in corridor_client.breakers:
-                if not (breaker.waits_for_turn or breaker.is_probing):
+                if not (breaker.waits_for_probe_lease or breaker.is_probing):
                     continue
                 if await self._store.claim_probes(
                     corridor, breaker.name, self._replica, PROBE_LEASE
                 ):
-                    breaker.take_turn(PROBE_LEASE.total_seconds())
+                    breaker.lease_probes(PROBE_LEASE.total_seconds())
 
     async def run(self) -> None:
         """Refreshes whenever something has changed, until cancelled."""
@@ -118,11 +118,11 @@ class BreakerGroup:
         )
 
     def act_alone(self) -> None:
-        """Without the database nobody gives turns: better many probes than none."""
+        """Without the database there are no leases: better many probes than none."""
         for corridor_client in self._clients.values():
             for breaker in corridor_client.breakers:
-                if breaker.waits_for_turn:
-                    breaker.take_turn(PROBE_LEASE.total_seconds())
-        # What was not told meanwhile is told as it stands then.
+                if breaker.waits_for_probe_lease:
+                    breaker.lease_probes(PROBE_LEASE.total_seconds())
+        # What was not reported meanwhile is reported by its state then.
         last = {(change.corridor, change.endpoint_group): change for change in self._pending}
         self._pending = list(last.values())

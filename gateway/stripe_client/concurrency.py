@@ -107,7 +107,7 @@ SHARES: Mapping[Priority, float] = {
     Priority.BACKGROUND: 0.7,
 }
 # So many of each lower priority may always be under way: customers cannot starve the webhooks that
-# tell what became of their payments.
+# resolve their payments.
 GUARANTEED: Mapping[Priority, int] = {Priority.OFF_SESSION: 1, Priority.BACKGROUND: 1}
 # More than this do not wait; they are shed.
 MAX_WAITING = 1_000
@@ -170,15 +170,15 @@ class ConcurrencyLimit:
             return ConcurrencyPermit(priority, kind)
         if seconds <= 0 or sum(map(len, self._waiting.values())) >= MAX_WAITING:
             return None
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[priority].append(turn)
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[priority].append(waiter)
         try:
-            await asyncio.wait({turn}, timeout=seconds)
+            await asyncio.wait({waiter}, timeout=seconds)
         except BaseException:
-            self._withdraw(turn, priority)
+            self._withdraw(waiter, priority)
             raise
-        if not turn.done():
-            self._withdraw(turn, priority)
+        if not waiter.done():
+            self._withdraw(waiter, priority)
             return None
         return ConcurrencyPermit(priority, kind)
 
@@ -222,17 +222,17 @@ class ConcurrencyLimit:
         for priority in sorted(Priority, key=SHARES.__getitem__, reverse=True):
             waiting = self._waiting[priority]
             while waiting and has_room(self._limit, self._under_way, priority):
-                turn = waiting.popleft()
-                if not turn.done():
+                waiter = waiting.popleft()
+                if not waiter.done():
                     self._under_way[priority] += 1
-                    turn.set_result(None)
+                    waiter.set_result(None)
 
-    def _withdraw(self, turn: asyncio.Future[None], priority: Priority) -> None:
-        """Nobody waits for this turn any more; if it has just come, it goes to the next."""
-        if turn.done() and not turn.cancelled():
+    def _withdraw(self, waiter: asyncio.Future[None], priority: Priority) -> None:
+        """The caller waits no more; a permit that has just come goes to the next."""
+        if waiter.done() and not waiter.cancelled():
             self._under_way[priority] -= 1
             self._let_in()
             return
-        turn.cancel()
+        waiter.cancel()
         with contextlib.suppress(ValueError):
-            self._waiting[priority].remove(turn)
+            self._waiting[priority].remove(waiter)

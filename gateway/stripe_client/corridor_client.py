@@ -31,7 +31,7 @@ class CorridorClient:
         self.name = corridor.name
         self.is_live = corridor.is_live
         self.in_group = False
-        """Whether its breakers ask for their turn to probe."""
+        """Whether its breakers ask for the lease to probe."""
         self.terms = corridor.terms
         self.region = corridor.region
         self.request_timeout_seconds = corridor.request_timeout_seconds
@@ -85,7 +85,7 @@ class CorridorClient:
         return breaker
 
     def token_wait_seconds(self, bucket: str, priority: Priority) -> float:
-        """How long a request that asks now waits for its turn."""
+        """How long a request that asks now waits for its token."""
         return max(
             self._account_bucket.wait_seconds(priority),
             self._bucket(bucket).wait_seconds(priority),
@@ -93,8 +93,8 @@ class CorridorClient:
 
     @contextlib.asynccontextmanager
     async def token(self, bucket: str, priority: Priority) -> AsyncIterator[None]:
-        """Books a turn and counts who waits for it inside; a wait that is broken off gives the
-        turn back."""
+        """Books a token and counts who waits for it inside; a wait that is broken off gives the
+        token back."""
         taken = (self._account_bucket, self._bucket(bucket))
         for each in taken:
             each.book(priority)

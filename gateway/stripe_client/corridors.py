@@ -39,7 +39,7 @@ MIN_SECRET_CHARACTERS = 6
 LIVE_ACCOUNT_RATE = Rate(per_second=100, burst=100)
 TEST_ACCOUNT_RATE = Rate(per_second=25, burst=25)
 ENDPOINT_RATE = Rate(per_second=25, burst=25)
-# The twin is on this machine and has no limits of its own unless it is told to.
+# The twin is on this machine and has no limits of its own unless it is set to.
 TWIN_RATE = Rate(per_second=5000, burst=5000)
 # A card payment at Stripe usually takes a second; at the twin some milliseconds.
 BROWN_OUT_SECONDS = 2.5
@@ -139,7 +139,7 @@ class Corridor(BaseModel):
 
     @property
     def slow_seconds(self) -> float:
-        """From how long on a request is slow for whoever waits for it."""
+        """From how long on a request is slow for a caller who waits for it."""
         if self.brown_out_seconds is not None:
             return self.brown_out_seconds
         return TWIN_BROWN_OUT_SECONDS if self.is_local else BROWN_OUT_SECONDS

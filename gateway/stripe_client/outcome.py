@@ -128,7 +128,7 @@ STATUSES_BEFORE_IDEMPOTENCY: frozenset[int] = frozenset({401, 403, 429})
 def follow(earlier: Outcome | None, later: Outcome) -> Outcome:
     """What is known after `later`, when `earlier` came of the same key before it.
 
-    An UNKNOWN is only settled by an answer that knows the key: neither a call that was not sent
+    An UNKNOWN is only resolved by an answer that knows the key: neither a call that was not sent
     nor one refused ahead of the idempotency layer makes it undone.
     """
     if earlier is None or earlier.outcome_class is not OutcomeClass.UNKNOWN:

@@ -98,7 +98,7 @@ class RecordCalls:
 
 
 class DisputeCalls:
-    """Evidence, and giving up. What is on record is read with `RecordCalls`."""
+    """Submits evidence, accepts disputes. What is on record is read with `RecordCalls`."""
 
     def __init__(self, calls: StripeCalls) -> None:
         self._calls = calls

@@ -1,4 +1,4 @@
-"""CorridorService: looks at, drains, closes and opens corridors; dead letters of webhooks."""
+"""CorridorService: shows, drains, closes and opens corridors; dead letters of webhooks."""
 
 from datetime import timedelta
 from typing import Any

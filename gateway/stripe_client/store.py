@@ -1,5 +1,5 @@
 """What operators allow on each corridor (append-only: the last change counts), and what the
-breakers of a machine group have told each other, in PostgreSQL."""
+breakers of a machine group have reported to each other, in PostgreSQL."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -118,7 +118,7 @@ class BreakerStore:
         self._machine_group = machine_group
 
     async def report(self, change: BreakerChange) -> int:
-        """Writes a transition down and tells the others; gives its number."""
+        """Writes a transition and notifies the others; gives its number."""
         parameters = {
             "machine_group": self._machine_group,
             "corridor": change.corridor,

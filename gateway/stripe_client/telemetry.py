@@ -1,4 +1,4 @@
-"""What the Stripe client tell operators: metrics and structured events, one per decision."""
+"""What the Stripe client shows operators: metrics and structured events, one per decision."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -44,7 +44,7 @@ _breaker_state = Gauge(
 )
 _limiter_wait = Histogram(
     "gateway_stripe_limiter_wait_seconds",
-    "Time that a request waited for its turn under Stripe's rate limits.",
+    "Time that a request waited for its token of Stripe's rate limits.",
     ["corridor", "endpoint_group"],
     buckets=REQUEST_SECONDS_BUCKETS,
 )

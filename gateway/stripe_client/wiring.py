@@ -22,7 +22,7 @@ from gateway.stripe_client.store import BreakerStore, CorridorStore
 
 DEFAULT_MACHINE_GROUP = "default"
 REPLICA_BYTES = 3
-# Told whenever a corridor may have become usable or unusable, by its name.
+# Called whenever a corridor may have become usable or unusable, by its name.
 CorridorChange = Callable[[str], None]
 
 

@@ -1,4 +1,5 @@
-"""Carries events from a broker into the inbox; acknowledged is only what is committed there."""
+"""The broker relay: moves events from a broker into the inbox; only what is committed there is
+acknowledged."""
 
 import asyncio
 import time
@@ -20,7 +21,7 @@ MAX_BATCH = 200
 RETRY_SECONDS = 1.0
 # How often the broker is asked how much is waiting in it.
 COUNT_SECONDS = 5.0
-# Of PostgreSQL's advisory locks, the one for broker relays: "carr" as a number.
+# Of PostgreSQL's advisory locks, the one for broker relays; any number no other lock has.
 LOCK = 0x63617272
 TRY_LOCK = text("SELECT pg_try_advisory_lock(:lock)")
 UNLOCK = text("SELECT pg_advisory_unlock(:lock)")
@@ -60,7 +61,7 @@ class BrokerRelay:
         self._max_batch = max_batch
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Works until told to stop, and then finishes the batch in hand."""
+        """Works until told to stop, and then finishes its batch."""
         while not stop.is_set():
             try:
                 async with self._lock() as connection:
@@ -82,14 +83,14 @@ class BrokerRelay:
         while not stop.is_set():
             deliveries = await self._broker.take(self._max_batch)
             if deliveries:
-                await self._carry(deliveries, connection)
+                await self._store(deliveries, connection)
             else:
                 await self._notice_loss(connection)
             if time.monotonic() >= next_count:
                 telemetry.buffer_waiting.set(await self._broker.waiting())
                 next_count = time.monotonic() + COUNT_SECONDS
 
-    async def _carry(self, deliveries: Sequence[Delivery], connection: AsyncConnection) -> None:
+    async def _store(self, deliveries: Sequence[Delivery], connection: AsyncConnection) -> None:
         received: list[ReceivedEvent] = []
         for delivery in deliveries:
             try:

@@ -28,13 +28,13 @@ class EventTooLargeError(Exception):
 
 
 class Buffer(Protocol):
-    """Keeps events from the moment that Stripe is told 200."""
+    """Keeps events from the moment that Stripe is answered 200."""
 
     async def store(self, event: StripeEvent) -> bool:
         """Returns when the event is kept durably; False if it is known to have been there.
 
         True says nothing: the inbox is what finds every duplicate. Raises
-        `BufferUnavailableError` and `EventTooLargeError`; then Stripe must not be told 200.
+        `BufferUnavailableError` and `EventTooLargeError`; then Stripe must not be answered 200.
         """
         ...
 

@@ -47,7 +47,7 @@ class WebhookSettings(ServiceSettings):
     webhook_kafka_sasl_mechanism: KafkaSaslMechanism = KafkaSaslMechanism.SCRAM_SHA_512
     webhook_sqs_queue_url: str | None = Field(None, pattern=r"^https?://\S+\.fifo$")
     webhook_sqs_region: str | None = Field(None, pattern=r"^[a-z0-9-]+$")
-    # Instead of AWS's own: a VPC endpoint, or a stand-in.
+    # Instead of AWS's own: a VPC endpoint, or a test server.
     webhook_sqs_endpoint: str | None = Field(None, pattern=r"^https?://\S+$")
 
     @model_validator(mode="after")

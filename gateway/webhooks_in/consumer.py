@@ -60,10 +60,10 @@ class ConsumerPolicy:
 
 
 class Wake(Protocol):
-    """Tells idle workers that there is something to do."""
+    """Notifies idle workers that there is something to do."""
 
     async def wait(self, seconds: float) -> None:
-        """Returns when told so, at the latest after that time."""
+        """Returns when notified, at the latest after that time."""
         ...
 
 
@@ -150,7 +150,7 @@ class WebhookConsumer:
             await self._give_up(claim, reason)
             return
         wait = delay if delay is not None else self._policy.delay(claim.attempt, self._uniform)
-        # What an early event waits for may be what stands behind it.
+        # What an early event waits for may be behind it.
         put_back = self._inbox.postpone if too_early else self._inbox.retry
         kept = await put_back(claim, reason, self._clock.now() + wait)
         await self._settled(claim, "retry", kept)

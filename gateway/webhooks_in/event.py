@@ -31,7 +31,7 @@ class RetryEventLater(Exception):  # noqa: N818 — not an error: the event came
 
 class OutsideUnavailable(Exception):  # noqa: N818 — not an error of the event
     """Raised by a handler: Stripe cannot be asked now. Says nothing against the event, which keeps
-    its place and is never given up for it, however long that lasts."""
+    its position and never becomes a dead letter for it, however long that lasts."""
 
     def __init__(self, reason: str, delay: timedelta | None = None) -> None:
         super().__init__(reason)
@@ -151,7 +151,7 @@ def _connected_account(values: Mapping[str, Any], kind: str) -> str | None:
 
 def _object_of(values: Mapping[str, Any], kind: str) -> dict[str, Any]:
     if kind == "v2.core.event":
-        # A thin event carries no object, only a pointer to it: what it is about is fetched.
+        # A thin event has no object, only a pointer to it: what it is about is fetched.
         related = values.get("related_object")
         return dict(related) if isinstance(related, dict) else {}
     data = values.get("data")

@@ -146,7 +146,7 @@ class PostgresInbox:
         for event in events:
             key = (event.corridor, event.event_id)
             answers.append(key in new)
-            # What stands in the list twice was stored once.
+            # What is in the list twice was stored once.
             new.discard(key)
         return answers
 
@@ -213,7 +213,7 @@ class PostgresInbox:
             )
 
     async def dead_letter(self, claim: ClaimedEvent, reason: str) -> bool:
-        """The event is given up and kept as a dead letter. False as above."""
+        """The event becomes a dead letter. False as above."""
         now = self._clock.now()
         kept_reason = reason[:MAX_REASON_CHARACTERS]
         async with self._engine.begin() as connection:
@@ -221,7 +221,7 @@ class PostgresInbox:
                 connection, claim, state="DEAD", finish_time=now, last_failure=kept_reason
             )
             if settled:
-                buried = select(
+                dead = select(
                     EVENT.c.corridor,
                     EVENT.c.event_id,
                     EVENT.c.event_type,
@@ -241,7 +241,7 @@ class PostgresInbox:
                     "receive_time",
                     "create_time",
                 ]
-                await connection.execute(insert(DEAD_LETTER).from_select(columns, buried))
+                await connection.execute(insert(DEAD_LETTER).from_select(columns, dead))
         return settled
 
     async def set_aside(

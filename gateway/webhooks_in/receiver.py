@@ -21,7 +21,7 @@ SIGNATURE_HEADER = "Stripe-Signature"
 # Stripe's events stay far below; what is larger is not read to its end.
 MAX_BODY_BYTES = 512 * 1024
 BODY_SECONDS = 5.0
-# Of all bodies that are being read or stored; beyond it callers are told to come again.
+# Of all bodies that are being read or stored; beyond it callers are answered that it is busy.
 MAX_BYTES_IN_FLIGHT = 64 * 1024 * 1024
 
 log = get_logger(__name__)

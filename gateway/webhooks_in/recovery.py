@@ -1,7 +1,7 @@
 """Closing gaps: fetches the events that no webhook has brought.
 
 Stripe lists the events of one account. Those of connected accounts, of which a platform may have
-thousands, are looked at in turn, some in each round.
+thousands, are asked for in rounds, some in each.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ PAGE_SIZE = 100
 MAX_PAGES = 1000
 # What is older than this is listed once by one process; what is younger may still be in delivery.
 SETTLED = timedelta(hours=1)
-# Connected accounts of a corridor that are looked at in a round.
+# Connected accounts of a corridor that are asked for in a round.
 ACCOUNTS_PER_ROUND = 100
 
 # The next connected accounts of a corridor after a number, so many at most, with their numbers.
@@ -134,7 +134,7 @@ class EventRecovery:
         if not outcome.succeeded or outcome.object is None:
             log.warning("webhook_recovery_stopped", corridor=corridor)
             if outcome.outcome_class is OutcomeClass.REJECTED:
-                # Perhaps Stripe has forgotten the event that we stood at: begin anew.
+                # Perhaps Stripe has forgotten the event that we had come to: begin again.
                 self._positions.pop((corridor, account), None)
             return None
         page: list[dict[str, Any]] = outcome.object["data"]
@@ -144,7 +144,7 @@ class EventRecovery:
         now = self._clock.now()
         received: list[ReceivedEvent] = []
         for listed in reversed(page):
-            # An account that asks for its own events need not be told whose they are.
+            # An account that asks for its own events need no account named.
             values = listed if account is None else {**listed, "account": account}
             try:
                 received.append(ReceivedEvent(read_event(json.dumps(values), corridor), now))

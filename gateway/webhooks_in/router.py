@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from gateway.webhooks_in.event import EventHandler, StripeEvent
 
 WILDCARD = "*"
-# Thin events tell of the same happenings: "v1.charge.updated" is "charge.updated" without a charge.
+# Thin events are about the same changes: "v1.charge.updated" is "charge.updated" without a charge.
 THIN_PREFIX = "v1."
 
 

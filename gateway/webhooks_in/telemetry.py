@@ -1,4 +1,4 @@
-"""What intake and processing of webhooks tell operators."""
+"""What intake and processing of webhooks show operators."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

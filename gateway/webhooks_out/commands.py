@@ -26,7 +26,7 @@ from runtime.clock import Clock
 from runtime.messages import differing_fields
 from runtime.notifications import Notifier
 
-# All of them share the workers' places for requests; outgoing.worker says how.
+# All of them share the workers' request limit; see webhooks_out.worker.
 MAX_ENDPOINTS = 200
 DEFAULT_OVERLAP = timedelta(hours=24)
 

@@ -1,4 +1,4 @@
-"""Deliveries in the database: made from the stream, leased, fenced, settled, put back."""
+"""Deliveries in the database: made from the stream, leased, fenced, finished, put back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from gateway.webhooks_out.domain import Attempt, DeliveryState, Endpoint, Endpoi
 from gateway.webhooks_out.store import DELIVERY, ENDPOINT, endpoint_of
 from runtime.sql_files import sql_statement
 
-# Events that one step of dispatching looks at.
+# Events that one step of dispatching reads.
 DISPATCH_BATCH = 500
 # An endpoint with so many deliveries that are pending is not given more; its cursor waits.
 MAX_BACKLOG = 1_000
@@ -49,7 +49,7 @@ async def behind(connection: AsyncConnection) -> list[str]:
 
 async def dispatch(connection: AsyncConnection, endpoint_id: str, now: datetime) -> bool:
     """Makes deliveries of the next events for one endpoint and moves its cursor, in one
-    transaction; True if there may be more at once. Events that were sent before are sent anew."""
+    transaction; True if there may be more at once. Events that were sent before are sent again."""
     statement = (
         select(ENDPOINT)
         .where(ENDPOINT.c.id == endpoint_id, ENDPOINT.c.state == EndpointState.ENABLED)

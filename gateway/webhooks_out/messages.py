@@ -58,7 +58,7 @@ def delivery_message(row: Any) -> pb.WebhookDelivery:
 
 def body_of(event: StoredEvent) -> bytes:
     """`type`, `timestamp` and `data` as Standard Webhooks recommends; `data` is the change as
-    WatchPayments tells it, in protobuf's JSON. No client_secret is in it, as in the stream."""
+    WatchPayments has it, in protobuf's JSON. No client_secret is in it, as in the stream."""
     change = change_message(event)
     body = {
         "type": f"payment.{event.transition}",

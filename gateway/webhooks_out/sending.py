@@ -14,7 +14,7 @@ from aiohttp.resolver import ThreadedResolver
 
 from gateway.webhooks_out.domain import Attempt
 
-# Addresses that stand for IPv4 ones: NAT64 and 6to4. What is behind them cannot be told from here.
+# Addresses that stand for IPv4 ones: NAT64 and 6to4. What is behind them cannot be known from here.
 _TRANSLATED = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"), ip_network("2002::/16"))
 
 
@@ -112,7 +112,7 @@ class Sender:
             # An address is asked for each time: what was public may not be any more.
             use_dns_cache=False,
         )
-        # No cookies, no proxy of the environment: a request carries what we put into it.
+        # No cookies, no proxy of the environment: a request has what we put into it.
         self._session = aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
         )
@@ -163,7 +163,7 @@ def _failure_of(error: BaseException) -> str:
 
 
 def _seconds(retry_after: str) -> timedelta | None:
-    """A Retry-After in seconds; a date is not looked at."""
+    """A Retry-After in seconds; a date is ignored."""
     if not retry_after.isascii() or not retry_after.isdigit():
         return None
     if len(retry_after) > _MAX_RETRY_AFTER_DIGITS:

@@ -155,7 +155,7 @@ async def list_endpoints(connection: AsyncConnection, after: str, limit: int) ->
 
 
 async def count_endpoints_alone(connection: AsyncConnection) -> int:
-    """How many there are; whoever counts them so, too, waits until this transaction ends."""
+    """How many there are; another transaction that counts them waits until this one ends."""
     await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(_COUNT_LOCK))))
     return (
         await connection.execute(select(func.count()).select_from(ENDPOINT).where(_LIVING))

@@ -1,4 +1,4 @@
-"""What outgoing webhooks tell operators."""
+"""What webhooks out show operators."""
 
 from prometheus_client import Counter, Histogram
 

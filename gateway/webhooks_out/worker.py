@@ -1,7 +1,7 @@
 """The sending worker: claims deliveries that are due, sends them, writes down what came of it.
 
-Any number of workers may run. A delivery is sent at least once: a process that dies between the
-answer and the commit leaves it to be sent again, with the same id, by which the client knows it.
+Any number of workers may run. A delivery is sent at least once: a process that is killed between
+the answer and the commit leaves it to be sent again, with the same id, by which clients know it.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from runtime.notifications import Notifier
 from runtime.tasks import cancel
 
 # Requests of one process that may be under way. More endpoints than MAX_ENDPOINTS there are not,
-# and one that fails gets one at a time, so those that work always find a place.
+# and one that fails gets one at a time, so those that work always find room.
 MAX_IN_FLIGHT = 256
 MAX_BATCH = 64
 # Longer than a request and the writing may take.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ledger.v1.audit_service_pb2_grpc import AuditServiceAsyncStub
 
 FORMATS = ("jsonl", "parquet")
-# How long to wait before the stream is asked for again where it broke; new lines begin anew.
+# How long to wait before the stream is asked for again where it broke; new lines begin again.
 RESUME_DELAYS_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 # The end of a leaf or of an account's line, which names its number: keys are in order.
 TAIL_BYTES = 96

@@ -9,7 +9,7 @@ from ledger.export.failures import CommandError
 ACCOUNTS_FILE = "accounts.jsonl"
 TRANSACTIONS_FILE = "transactions.jsonl"
 WRITE_BYTES = 1024 * 1024
-# How far back the last line end is looked for at a time.
+# How far back the last line end is searched at a time.
 READ_BACK_BYTES = 1024 * 1024
 
 

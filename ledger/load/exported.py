@@ -31,7 +31,7 @@ _TAIL = re.compile(
     rb'"sequence":"([0-9]+)"(?:,"settles":"([0-9]+)")?}$'
 )
 _TAIL_BYTES = 512
-# Labels could look like that, too, so what matches is looked at.
+# Labels could look like that, too, so what matches is checked.
 _MAY_EXPIRE = re.compile(rb'"expire_time":"[^"]*","kind":"PENDING"')
 
 Ids = list[str | None]

@@ -1,7 +1,7 @@
 """Recorded transactions as requests for new ones that do the same again.
 
 Only the transactions' effects are made again, in their order, by the requests that would have made
-them: docs/export.md says what of a transaction cannot be carried over.
+them: docs/export.md says what of a transaction cannot be kept.
 """
 
 from collections.abc import Mapping

@@ -40,7 +40,7 @@ ACCOUNT_COLUMNS = {
     "normal_balance": (TEXT, True),
     **dict.fromkeys(LIMITS, (INTEGER, False)),
     "metadata": (LABELS, False),
-    # An export's table of accounts has these, which the ledger gives anew.
+    # An export's table of accounts has these, which the ledger assigns again.
     "number": (INTEGER, False),
     "create_time": (TIME, False),
 }

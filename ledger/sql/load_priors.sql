@@ -1,4 +1,4 @@
--- What is known of request ids: the transactions that carry them and the decisions kept for them.
+-- What is known of request ids: the transactions that have them and the decisions kept for them.
 SELECT
     t.request_id,
     t.kind,

@@ -18,7 +18,7 @@ EXIT_USAGE = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Verifies and tells; gives the exit code."""
+    """Verifies and reports; gives the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m ledger.verify",
         description="Checks an export of a ledger against its signed checkpoint, offline.",

@@ -6,9 +6,9 @@ from ledger.verify.finding import Finding
 
 
 class Agreement:
-    """Takes hashes of ever longer beginnings and compares those that some checkpoint speaks of.
+    """Takes hashes of ever longer beginnings and compares those that some checkpoint covers.
 
-    A beginning that differs is told only at the end: if what the newest checkpoint covers is
+    A beginning that differs is reported only at the end: if what the newest checkpoint covers is
     right, both are signed, and the log has forked; otherwise somebody has changed the export.
     """
 

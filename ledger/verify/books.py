@@ -1,4 +1,4 @@
-"""The books, kept again from the log: whoever disagrees with a line of it is told where.
+"""The books, recomputed from the log: the first line that disagrees is named.
 
 Memory is bounded by the accounts, the holds that are open and the transactions that others
 reverse: which those are is said beforehand.

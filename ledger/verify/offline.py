@@ -14,7 +14,7 @@ from ledger.verify.finding import Finding
 from ledger.verify.schema import read_account, read_transaction
 from ledger.verify.sources import NOTE_FILE, Source, source_of
 
-# How many transactions pass between two looks at the clock.
+# How many transactions pass between two readings of the clock.
 PROGRESS_TRANSACTIONS = 10_000
 PROGRESS_SECONDS = 2.0
 
@@ -55,7 +55,7 @@ def _checkpoint(path: Path, key: VerifierKey, place: str) -> Checkpoint:
 
 
 def _older(path: Path, key: VerifierKey, newest: Checkpoint) -> Checkpoint:
-    """An older checkpoint, which can only speak of what the export has."""
+    """An older checkpoint, which can only cover what the export has."""
     found = _checkpoint(path, key, str(path))
     if found.origin != newest.origin:
         raise Finding(f"is a checkpoint of {found.origin}, not of {newest.origin}", str(path))
@@ -130,7 +130,7 @@ def _check_transactions(
 
 
 def _watched(leaves: Iterator[bytes], total: int, progress: Progress) -> Iterator[bytes]:
-    """The leaves, with word of how far they are."""
+    """The leaves, with their progress."""
     told = time.monotonic()
     for number, leaf in enumerate(leaves):
         if number % PROGRESS_TRANSACTIONS == 0 and time.monotonic() - told > PROGRESS_SECONDS:

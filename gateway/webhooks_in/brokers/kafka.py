@@ -183,7 +183,7 @@ class KafkaBroker:
         if topic.error is not None:
             raise KafkaException(topic.error)
         self._partitions = [TopicPartition(self._topic, number) for number in topic.partitions]
-        # All of them, whoever else is in the group: there is one broker relay at a time.
+        # All of them, whatever else is in the group: there is one broker relay at a time.
         consumer.assign(
             [TopicPartition(self._topic, number, OFFSET_STORED) for number in topic.partitions]
         )

@@ -28,7 +28,7 @@ CONNECT_SECONDS = 2
 ACKNOWLEDGE_SECONDS = 3.0
 # Repetitions within this time are recognised by the server; the inbox recognises the others.
 DUPLICATE_SECONDS = 120.0
-# Nothing but a lost connection brings a letter back, and then the consumer is made anew.
+# Nothing but a lost connection makes it deliver again, and then the consumer is made again.
 REDELIVER_SECONDS = 60.0
 TAKE_SECONDS = 1.0
 # Once there is one letter, so long the others that are there may take.
@@ -82,7 +82,7 @@ class NatsBroker:
         try:
             stream = await self._jetstream()
             # A new consumer of a work queue begins with the oldest letter that was not
-            # acknowledged, and whoever still takes from the old one gets nothing more.
+            # acknowledged, and a process that still takes from the old one gets nothing more.
             try:
                 await stream.delete_consumer(self._stream, CONSUMER)
             except NotFoundError:
@@ -159,7 +159,7 @@ class NatsBroker:
     def _connecting_ended(self, attempt: asyncio.Task[Client]) -> None:
         self._connecting = None
         if not attempt.cancelled():
-            attempt.exception()  # Whoever waits for it has it as well.
+            attempt.exception()  # Whoever waits for it gets it as well.
 
     async def _connect(self) -> Client:
         client = Client()
@@ -198,7 +198,7 @@ class NatsBroker:
                 num_replicas=self._replicas,
             )
             await context.add_stream(config)
-        # A stream that forgets is none of ours, whoever made it.
+        # A stream that may drop events is refused, whoever made it.
         if (config.retention, config.storage, config.discard) != (
             RetentionPolicy.WORK_QUEUE,
             StorageType.FILE,
