@@ -51,7 +51,7 @@ WITH stored AS (
     RETURNING corridor, event_id
 ),
 
-told AS (
+notified AS (
     SELECT pg_notify(:channel, '') WHERE EXISTS (SELECT 1 FROM stored)
 )
 
@@ -59,4 +59,4 @@ SELECT
     stored.corridor,
     stored.event_id
 FROM stored
-LEFT JOIN told ON TRUE
+LEFT JOIN notified ON TRUE
