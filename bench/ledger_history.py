@@ -150,7 +150,7 @@ def _build(server: EmbeddedPostgres, size: int) -> None:
     _say(f"{size:,} transactions in {time.monotonic() - started_at:.0f} s, {row[0] / 1e9:.1f} GB")
 
 
-def fill(connection: Connection, size: int) -> None:
+def fill(connection: Connection, size: int, chunk: int = CHUNK) -> None:
     """Writes so many transactions into an empty database of the ledger, as its owner."""
     _run(connection, "history_begin", accounts=ACCOUNTS)
     indexes = connection.execute(LATER_INDEXES).fetchall()
@@ -159,8 +159,8 @@ def fill(connection: Connection, size: int) -> None:
     connection.execute("SELECT setseed(0.5)")
     row = connection.execute("SELECT now() - %s * interval '1 millisecond'", [size]).fetchone()
     assert row is not None
-    for first in range(1, size + 1, CHUNK):
-        last = min(first + CHUNK - 1, size)
+    for first in range(1, size + 1, chunk):
+        last = min(first + chunk - 1, size)
         _run(connection, "history_chunk", first=first, last=last, start=row[0], accounts=ACCOUNTS)
         _say(f"{last:,} of {size:,} transactions", passing=True)
     _run(connection, "history_end", last=size)

@@ -11,6 +11,7 @@ from ledger.errors import ERRORS
 from ledger.feed import Feed
 from ledger.keys import signing_key
 from ledger.ledgers import Ledgers
+from ledger.limits import LIMITS, Limits
 from ledger.proofs import Proofs
 from ledger.reader import Reader
 from ledger.sealing import Sealer
@@ -34,7 +35,7 @@ ALLOWED_CLIENTS = {"*": {"gateway", "operator"}}
 
 @asynccontextmanager
 async def open_service(
-    settings: LedgerSettings, clock: Clock | None = None
+    settings: LedgerSettings, clock: Clock | None = None, limits: Limits = LIMITS
 ) -> AsyncIterator[RpcServer]:
     """Migrates, starts, and on exit drains: callers first, then committers, then connections."""
     clock = clock or SystemClock()
@@ -47,21 +48,27 @@ async def open_service(
     feed = Feed(reader)
     seals = Seals(reads)
     sealer = Sealer(seals, signer, clock, settings.seal_interval_ms)
-    snapshots = Snapshots(reads)
+    snapshots = Snapshots(reads, limits)
 
     def on_commit(ledger_id: int, last_sequence: int) -> None:
         feed.on_commit(ledger_id, last_sequence)
         sealer.notify()
         snapshots.notify()
 
-    ledgers = Ledgers(reader, reads, commits, clock, on_commit)
+    ledgers = Ledgers(reader, reads, commits, clock, on_commit, limits)
     server = RpcServer(
         settings,
         services=[
             RegisteredService(
                 add=add_LedgerServiceServicer_to_server,
                 servicer=LedgerService(
-                    ledgers, Answers(reader), reader, Standings(reads, reader, clock), feed, clock
+                    ledgers,
+                    Answers(reader),
+                    reader,
+                    Standings(reads, reader, clock),
+                    feed,
+                    clock,
+                    limits,
                 ),
                 descriptor=ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"],
                 allowed_clients=ALLOWED_CLIENTS,

@@ -11,9 +11,9 @@ from ledger.commands import Notes
 from ledger.decoding import notes_of
 from ledger.encoding import DIRECTION, balance_message
 from ledger.errors import account_not_found, sequence_not_reached
+from ledger.limits import LIMITS, Limits
 from ledger.pages import (
     MAX_ENTRY_INDEX,
-    MAX_REQUEST_BYTES_PER_PAGE,
     is_entry_index,
     is_sequence,
     page_size,
@@ -38,7 +38,8 @@ EFFECT = {
 class AccountEntries:
     """Reads statements."""
 
-    def __init__(self, reader: Reader, tokens: PageTokens) -> None:
+    def __init__(self, reader: Reader, tokens: PageTokens, limits: Limits = LIMITS) -> None:
+        self._max_bytes = limits.page_request_bytes
         self._reader = reader
         self._tokens = tokens
 
@@ -64,7 +65,7 @@ class AccountEntries:
             through_sequence=closing,
             limit=size + 1,
         )
-        page = within_bytes(found[:size], MAX_REQUEST_BYTES_PER_PAGE)
+        page = within_bytes(found[:size], self._max_bytes)
         notes = await self._notes(ledger_id, page)
         response = entries.ListEntriesResponse(
             entries=[_message(row, balances[0], notes.get(row.sequence)) for row in page],

@@ -67,7 +67,9 @@ def remainder_problem(post: transactions.PostInput) -> str | None:
     return None
 
 
-def batch_problem(batch: mutations.BatchCreateTransactionsRequest) -> str | None:
+def batch_problem(
+    batch: mutations.BatchCreateTransactionsRequest, max_bytes: int = MAX_BATCH_BYTES
+) -> str | None:
     """A batch is bounded in all, and its items' ids are their own."""
     legs = 0
     for item in batch.items:
@@ -76,8 +78,8 @@ def batch_problem(batch: mutations.BatchCreateTransactionsRequest) -> str | None
             return "have a request_id of their own, which an atomic batch does not allow"
     if legs > MAX_ENTRIES_PER_BATCH:
         return f"have more than {MAX_ENTRIES_PER_BATCH} entries and parts in total"
-    if batch.ByteSize() > MAX_BATCH_BYTES:
-        return f"have more than {MAX_BATCH_BYTES} bytes in total"
+    if batch.ByteSize() > max_bytes:
+        return f"have more than {max_bytes} bytes in total"
     ids = [item.request_id for item in batch.items if item.request_id]
     if len(ids) != len(set(ids)) or batch.request_id in ids:
         return "have a request_id twice"

@@ -19,6 +19,7 @@ from ledger.book import Book
 from ledger.commands import Command, Outcome, Prior
 from ledger.deciding import Deciding
 from ledger.errors import batch_too_large, database_unavailable, overloaded
+from ledger.limits import LIMITS, Limits
 from ledger.metrics import COMMIT_ITEMS, COMMIT_SECONDS, COMMITS
 from ledger.needs import needs_of
 from ledger.plan import Head, Plan
@@ -58,13 +59,14 @@ class Committer:
         connections: Connections,
         clock: Clock,
         on_commit: Callable[[int, int], None],
+        limits: Limits = LIMITS,
     ) -> None:
         self._ledger_id = ledger_id
         self._ledger = ledger
         self._connections = connections
         self._clock = clock
         self._on_commit = on_commit
-        self._queue = CommandQueue()
+        self._queue = CommandQueue(limits)
         self._running: asyncio.Task[None] | None = None
         self._expiry_wanted = False
         self._head: Head | None = None

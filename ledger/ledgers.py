@@ -8,6 +8,7 @@ import grpc
 
 from ledger.committer import Committer
 from ledger.errors import ERRORS, error_of, ledger_not_found, reused
+from ledger.limits import LIMITS, Limits
 from ledger.reader import Reader
 from ledger.rows import LedgerRow
 from ledger.statements import statement
@@ -20,7 +21,6 @@ from runtime.idempotency import differences
 from runtime.loops import Loop
 
 MAX_IDLE_COMMITTERS = 1_000
-SWEEP_INTERVAL_SECONDS = 1.0
 MAX_LEDGERS_PER_SWEEP = 100
 
 
@@ -34,7 +34,9 @@ class Ledgers:
         commits: Connections,
         clock: Clock,
         on_commit: Callable[[int, int], None],
+        limits: Limits = LIMITS,
     ) -> None:
+        self._limits = limits
         self._reader = reader
         self._reads = reads
         self._commits = commits
@@ -89,7 +91,9 @@ class Ledgers:
         """The ledger's committer, the least used idle one making room if there are many."""
         committer = self._committers.get(ledger_id)
         if committer is None:
-            committer = Committer(ledger_id, name, self._commits, self._clock, self._on_commit)
+            committer = Committer(
+                ledger_id, name, self._commits, self._clock, self._on_commit, self._limits
+            )
             self._committers[ledger_id] = committer
             self._drop_idle()
         self._committers.move_to_end(ledger_id)
@@ -97,7 +101,7 @@ class Ledgers:
 
     def sweep_loop(self) -> Loop:
         """Has holds expired whose time has come in ledgers where nothing else happens."""
-        return Loop("hold sweep", self._sweep, poll_seconds=SWEEP_INTERVAL_SECONDS)
+        return Loop("hold sweep", self._sweep, poll_seconds=self._limits.sweep_interval_seconds)
 
     async def _sweep(self) -> bool:
         """One search for holds whose time has come. More than fit are found by the next."""

@@ -27,8 +27,6 @@ DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1_000
 # Entries of the transactions of a page, unless its only one has more.
 MAX_ENTRIES_PER_PAGE = 10_000
-# Bytes of the requests behind a page's transactions: metadata and descriptions are read from them.
-MAX_REQUEST_BYTES_PER_PAGE = 16 * 1024 * 1024
 MAX_SEQUENCE = 2**63 - 1
 # Above any entry's index: a position behind the whole transaction.
 MAX_ENTRY_INDEX = 32_767

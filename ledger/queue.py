@@ -7,11 +7,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from ledger.commands import Command, Outcome
+from ledger.limits import LIMITS, Limits
 
-# Transactions and accounts in the queue of one ledger: some seconds of work.
-MAX_QUEUED_ITEMS = 20_000
-# Of encoded requests; decoded they take some ten times as much memory.
-MAX_QUEUED_BYTES = 32 * 1024 * 1024
 # What one commit takes at most, unless a single batch is larger by itself.
 MAX_ITEMS_PER_COMMIT = 2_000
 # A commit may wait for callers who were just answered and are likely to come again: so many times
@@ -37,7 +34,8 @@ class Waiting(NamedTuple):
 class CommandQueue:
     """What one committer has to do next."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = LIMITS) -> None:
+        self._limits = limits
         self._waiting: deque[Waiting] = deque()
         self._items = 0
         self._bytes = 0
@@ -51,7 +49,10 @@ class CommandQueue:
     def put(self, command: Command) -> "asyncio.Future[Outcome]":
         """Where the command's outcome will be. Raises `FullError`; an empty queue takes any."""
         weight, size = command.weight, len(command.body)
-        is_full = self._items + weight > MAX_QUEUED_ITEMS or self._bytes + size > MAX_QUEUED_BYTES
+        is_full = (
+            self._items + weight > self._limits.queued_items
+            or self._bytes + size > self._limits.queued_bytes
+        )
         if is_full and self._waiting:
             raise FullError
         waiting = Waiting(command, asyncio.get_running_loop().create_future())

@@ -10,9 +10,9 @@ from ledger.encoding import account_message, balance_message, transaction_messag
 from ledger.errors import ERRORS, account_not_found, sequence_not_reached, transaction_not_found
 from ledger.feed import Feed
 from ledger.ledgers import Ledgers, ledger_message
+from ledger.limits import LIMITS, Limits
 from ledger.pages import (
     MAX_ENTRIES_PER_PAGE,
-    MAX_REQUEST_BYTES_PER_PAGE,
     MAX_SEQUENCE,
     is_account,
     is_ledger,
@@ -47,7 +47,9 @@ class ReadingService(LedgerServiceServicer):
         standings: Standings,
         feed: Feed,
         clock: Clock,
+        limits: Limits = LIMITS,
     ) -> None:
+        self._max_page_bytes = limits.page_request_bytes
         self.ledgers = ledgers
         self.answers = answers
         self._reader = reader
@@ -56,7 +58,7 @@ class ReadingService(LedgerServiceServicer):
         self._clock = clock
         self._tokens = PageTokens(ERRORS)
         self._balances = Balances(reader, clock)
-        self._account_entries = AccountEntries(reader, self._tokens)
+        self._account_entries = AccountEntries(reader, self._tokens, limits)
 
     async def GetLedger(
         self, request: ledgers.GetLedgerRequest, _context: Context
@@ -133,7 +135,7 @@ class ReadingService(LedgerServiceServicer):
             ledger_id,
             listed.sequences[:size],
             max_entries=MAX_ENTRIES_PER_PAGE if full else MAX_SEQUENCE,
-            max_body_bytes=MAX_REQUEST_BYTES_PER_PAGE,
+            max_body_bytes=self._max_page_bytes,
         )
         read = self._reader.records if full else self._reader.summaries
         records = await read(ledger_id, page)

@@ -5,6 +5,7 @@ come: reads add up what is not covered yet, so falling behind costs time, never 
 may all run it: a ledger is locked while one adds to it, and the others pass it by.
 """
 
+from ledger.limits import LIMITS, Limits
 from ledger.metrics import SNAPSHOTTED
 from ledger.statements import statement
 from runtime.connections import Connections
@@ -12,8 +13,6 @@ from runtime.items import Items
 from runtime.loops import Loop
 from runtime.notifier import Notifier
 
-# A chunk is one short database transaction: it keeps a connection some tens of milliseconds.
-MAX_TRANSACTIONS_PER_CHUNK = 2_000
 MAX_ENTRIES_PER_CHUNK = 20_000
 MAX_LEDGERS_PER_PAGE = 100
 # Between two rounds: what accumulates meanwhile is added up by the reads.
@@ -25,8 +24,9 @@ POLL_SECONDS = 5.0
 class Snapshots:
     """Follows the logs of all ledgers of a database."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, limits: Limits = LIMITS) -> None:
         self._connections = connections
+        self._max_transactions = limits.snapshot_transactions
         self._notifier = Notifier()
         self._items = Items("ledgers to add up")
 
@@ -68,7 +68,7 @@ class Snapshots:
             statement("snapshot_extend"),
             {
                 "ledger_id": ledger_id,
-                "transactions": MAX_TRANSACTIONS_PER_CHUNK,
+                "transactions": self._max_transactions,
                 "entries": MAX_ENTRIES_PER_CHUNK,
             },
         )

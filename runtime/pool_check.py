@@ -17,7 +17,9 @@ from sqlalchemy.exc import InvalidatePoolError
 PING_AFTER_IDLE_SECONDS = 1.0
 
 
-def check_when_in_doubt(engine: Engine) -> None:
+def check_when_in_doubt(
+    engine: Engine, ping_after_idle_seconds: float = PING_AFTER_IDLE_SECONDS
+) -> None:
     """Has each connection that is lent looked at, and replaced with all others if it is dead."""
 
     @event.listens_for(engine, "checkin")
@@ -30,7 +32,7 @@ def check_when_in_doubt(engine: Engine) -> None:
         if since is None:
             return  # It was only just made.
         idle_seconds = time.monotonic() - since
-        if idle_seconds < PING_AFTER_IDLE_SECONDS and not _has_something_to_say(connection):
+        if idle_seconds < ping_after_idle_seconds and not _has_something_to_say(connection):
             return
         try:
             engine.dialect.do_ping(connection)

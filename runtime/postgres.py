@@ -62,7 +62,7 @@ def create_engine(
     return engine
 
 
-async def close_engine(engine: AsyncEngine) -> None:
+async def close_engine(engine: AsyncEngine, timeout_seconds: float = CLOSE_TIMEOUT_SECONDS) -> None:
     """Closes the pool once nobody has a connection of it, or after a while.
 
     One that came back later would go to a pool that is gone, and stay open.
@@ -71,7 +71,7 @@ async def close_engine(engine: AsyncEngine) -> None:
     for _ in range(_CLOSE_LOOKS):
         if not pool.checkedout():
             break
-        await asyncio.sleep(CLOSE_TIMEOUT_SECONDS / _CLOSE_LOOKS)
+        await asyncio.sleep(timeout_seconds / _CLOSE_LOOKS)
     await engine.dispose()
 
 

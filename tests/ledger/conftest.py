@@ -10,6 +10,7 @@ import pytest
 from ledger.__main__ import open_service
 from ledger.config import LedgerSettings
 from ledger.connections import read_connections
+from ledger.limits import LIMITS, Limits
 from ledger.notes import SignerKey
 from ledger.seals import Seals
 from runtime.client import open_channel
@@ -49,9 +50,9 @@ async def open_replica(clock: ManualClock) -> AsyncIterator[OpenReplica]:
     """Starts a service on a database; several may share one."""
     async with AsyncExitStack() as stack:
 
-        async def start(url: str, **more: Any) -> LedgerClient:
+        async def start(url: str, limits: Limits = LIMITS, **more: Any) -> LedgerClient:
             settings = settings_for(url, **more)
-            server = await stack.enter_async_context(open_service(settings, clock))
+            server = await stack.enter_async_context(open_service(settings, clock, limits))
             channel = await stack.enter_async_context(
                 open_channel(f"127.0.0.1:{server.port}", settings, idempotent_services=[])
             )

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import psycopg
 import pytest
 
+from ledger.limits import Limits
 from ledger.v1 import balance_pb2 as balances
 from ledger.v1 import transaction_pb2 as transactions
 from ledger.v1.direction_pb2 import DIRECTION_CREDIT
@@ -13,6 +14,7 @@ from ledger.v1.entry_pb2 import ENTRY_EFFECT_HOLD, ENTRY_EFFECT_POST, ENTRY_EFFE
 from ledger.v1.transaction_mutations_pb2 import BatchItem
 from runtime.clock import ManualClock
 from tests.ledger.client import LedgerClient, transfer
+from tests.ledger.conftest import OpenReplica
 from tests.ledger.test_reads import stamp
 
 DAY = timedelta(days=1)
@@ -21,10 +23,12 @@ Facts = list[transactions.Transaction]
 OpenHold = tuple[int, int, str, int]
 
 
-@pytest.fixture(autouse=True)
-def still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service's own snapshots make no step: the tests make theirs."""
-    monkeypatch.setattr("ledger.snapshots.MAX_TRANSACTIONS_PER_CHUNK", 0)
+@pytest.fixture
+async def client(open_replica: OpenReplica, url: str) -> LedgerClient:
+    """Its own snapshots make no step: the tests make theirs."""
+    client = await open_replica(url, Limits(snapshot_transactions=0))
+    await client.create_ledger()
+    return client
 
 
 def extend(url: str, count: int) -> int | None:

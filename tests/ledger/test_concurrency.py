@@ -9,10 +9,11 @@ import grpc
 import psycopg
 import pytest
 
-from ledger import committer, queue
+from ledger import committer
 from ledger.commands import Operation
 from ledger.connections import commit_connections
 from ledger.decoding import item_command
+from ledger.limits import Limits
 from runtime.clock import ManualClock
 from runtime.errors import from_rpc_error
 from tests.ledger.client import LedgerClient, fresh_id, transfer
@@ -136,14 +137,16 @@ async def stalled_ledger(url: str) -> AsyncIterator[None]:
         await connection.rollback()
 
 
-@pytest.mark.parametrize(("bound", "limit"), [("MAX_QUEUED_ITEMS", 5), ("MAX_QUEUED_BYTES", 200)])
+@pytest.mark.parametrize(
+    "limits", [Limits(queued_items=5), Limits(queued_bytes=200)], ids=["items", "bytes"]
+)
 async def test_a_full_queue_refuses_at_once_and_takes_nothing(
-    bank: LedgerClient, url: str, monkeypatch: pytest.MonkeyPatch, bound: str, limit: int
+    bank: LedgerClient, open_replica: OpenReplica, url: str, limits: Limits
 ) -> None:
-    monkeypatch.setattr(queue, bound, limit)
+    narrow = await open_replica(url, limits)
     async with stalled_ledger(url):
         waiting = [
-            asyncio.create_task(bank.create(transfer("wallet", "cash", 1))) for _ in range(30)
+            asyncio.create_task(narrow.create(transfer("wallet", "cash", 1))) for _ in range(30)
         ]
         refused: set[asyncio.Task[Any]] = set()
         left = set(waiting)

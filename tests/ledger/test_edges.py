@@ -213,13 +213,12 @@ def test_a_transaction_has_two_legs_at_least(legs: int) -> None:
     assert violation.field == "transaction.entries"
 
 
-def test_a_batch_is_bounded_by_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_is_bounded_by_its_bytes() -> None:
     request = batch(*[item(metadata=labels(32))] * 100)
-    monkeypatch.setattr(checks, "MAX_BATCH_BYTES", request.ByteSize())
-    assert not validation.VALIDATOR.violations(request)
-    monkeypatch.setattr(checks, "MAX_BATCH_BYTES", request.ByteSize() - 1)
-    (violation,) = validation.VALIDATOR.violations(request)
-    assert violation.field == "items"
+    size = request.ByteSize()
+    assert checks.batch_problem(request, max_bytes=size) is None
+    problem = checks.batch_problem(request, max_bytes=size - 1)
+    assert problem == f"have more than {size - 1} bytes in total"
 
 
 async def test_a_batch_of_too_many_bytes_is_refused(bank: LedgerClient, url: str) -> None:

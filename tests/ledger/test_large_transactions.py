@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from ledger import account_entries, feed, pages, reading
+from ledger import feed, pages
+from ledger.limits import Limits
 from ledger.v1 import entry_pb2 as entries
 from ledger.v1 import transaction_pb2 as transactions
 from ledger.v1 import transaction_reads_pb2 as reads
@@ -21,6 +22,7 @@ from tests.ledger.client import (
     failure_of,
     transfer,
 )
+from tests.ledger.conftest import OpenReplica
 from tests.ledger.requests import every_part, wide
 
 # What gRPC clients take unless told otherwise.
@@ -112,16 +114,17 @@ async def test_a_page_has_at_most_ten_thousand_entries(
 
 
 async def test_a_page_has_at_most_so_many_bytes_of_requests(
-    bank: LedgerClient, monkeypatch: pytest.MonkeyPatch
+    bank: LedgerClient, open_replica: OpenReplica, url: str
 ) -> None:
     request = transfer("payable", "cash", 1, metadata={"key": "value"})
     for _ in range(5):
         await bank.create(request)
+    size = request.ByteSize()
+    fitting = await open_replica(url, Limits(page_request_bytes=2 * size))
+    narrow = await open_replica(url, Limits(page_request_bytes=2 * size - 1))
     for view in (transactions.TRANSACTION_VIEW_FULL, SUMMARY):
-        monkeypatch.setattr(reading, "MAX_REQUEST_BYTES_PER_PAGE", 2 * request.ByteSize())
-        assert await listed(bank, view=view) == [[1, 2], [3, 4], [5]]
-        monkeypatch.setattr(reading, "MAX_REQUEST_BYTES_PER_PAGE", 2 * request.ByteSize() - 1)
-        assert await listed(bank, view=view) == [[1], [2], [3], [4], [5]]
+        assert await listed(fitting, view=view) == [[1, 2], [3, 4], [5]]
+        assert await listed(narrow, view=view) == [[1], [2], [3], [4], [5]]
 
 
 async def test_the_widest_answers_fit_a_message(bank: LedgerClient) -> None:
@@ -137,7 +140,7 @@ async def test_the_widest_answers_fit_a_message(bank: LedgerClient) -> None:
 
 
 async def test_a_statement_reads_only_its_own_entries(
-    bank: LedgerClient, monkeypatch: pytest.MonkeyPatch
+    bank: LedgerClient, open_replica: OpenReplica, url: str
 ) -> None:
     notes = [credit("payable", 1, description=f"note {n}") for n in range(1_200)]
     await bank.create(draft(debit("cash", 1_300), *notes, credit("wallet", 100)))
@@ -156,8 +159,8 @@ async def test_a_statement_reads_only_its_own_entries(
     (alone,) = await statement(bank, "wallet")
     assert [(e.entry_index, e.amount.minor_units) for e in alone.entries] == [(1_201, 100)]
     # Of several large requests a page reads only so many: at least one, then up to the bound.
-    monkeypatch.setattr(account_entries, "MAX_REQUEST_BYTES_PER_PAGE", 1)
-    assert [len(page.entries) for page in await statement(bank, "cash")] == [1, 1]
+    narrow = await open_replica(url, Limits(page_request_bytes=1))
+    assert [len(page.entries) for page in await statement(narrow, "cash")] == [1, 1]
 
 
 async def test_messages_of_the_feed_are_bounded_by_entries(bank: LedgerClient) -> None:

@@ -24,17 +24,14 @@ POSTED_BY = """
 
 
 @pytest.fixture
-async def long(
-    open_replica: OpenReplica, url: str, monkeypatch: pytest.MonkeyPatch
-) -> LedgerClient:
+async def long(open_replica: OpenReplica, url: str) -> LedgerClient:
     """A service on a history that was written in several chunks, by a clock of its own."""
-    monkeypatch.setattr(ledger_history, "CHUNK", CHUNK)
     client = await open_replica(url)
     client.ledger = LEDGER
 
     def write() -> None:
         with psycopg.connect(url, autocommit=True) as connection:
-            ledger_history.fill(connection, SIZE)
+            ledger_history.fill(connection, SIZE, CHUNK)
 
     await asyncio.to_thread(write)
     return client

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import grpc
 import pytest
 
-from ledger import ledgers
 from ledger.__main__ import open_service
+from ledger.limits import Limits
 from runtime.clock import ManualClock
 from tests.ledger.conftest import settings_for
 from tests.ledger.stateful.playing import Play
@@ -35,10 +35,9 @@ async def test_the_service_answers_as_the_model_does(
     url: str,
     clock: ManualClock,
     request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The clock moves only where a step says so, and nothing but a step has holds expired.
-    monkeypatch.setattr(ledgers, "SWEEP_INTERVAL_SECONDS", 86_400.0)
+    still = Limits(sweep_interval_seconds=86_400.0)
     names = itertools.count(1)
     steps = 0
 
@@ -53,7 +52,7 @@ async def test_the_service_answers_as_the_model_does(
     replay = f"part {part}; to repeat it: --hypothesis-seed={seed}"
     print(replay)
     async with (
-        open_service(settings_for(url, seal_interval_ms=SEAL_INTERVAL_MS), clock) as server,
+        open_service(settings_for(url, seal_interval_ms=SEAL_INTERVAL_MS), clock, still) as server,
         grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
     ):
         try:

@@ -6,8 +6,8 @@ from typing import Any
 import grpc
 import pytest
 
-from ledger import ledgers
 from ledger.__main__ import open_service
+from ledger.limits import Limits
 from ledger.v1.transaction_pb2 import Transaction
 from runtime.clock import ManualClock
 from tests.ledger.conftest import settings_for
@@ -64,12 +64,10 @@ class SpoiltStub:
 
 
 @pytest.fixture
-async def channel(
-    url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[grpc.aio.Channel]:
-    monkeypatch.setattr(ledgers, "SWEEP_INTERVAL_SECONDS", 86_400.0)
+async def channel(url: str, clock: ManualClock) -> AsyncIterator[grpc.aio.Channel]:
+    still = Limits(sweep_interval_seconds=86_400.0)
     async with (
-        open_service(settings_for(url), clock) as server,
+        open_service(settings_for(url), clock, still) as server,
         grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
     ):
         yield channel

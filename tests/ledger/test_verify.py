@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from ledger.connections import read_connections
+from ledger.limits import Limits
 from ledger.sealing import Sealer
 from ledger.seals import Seals
 from ledger.v1 import audit_service_pb2 as audit
@@ -34,11 +35,9 @@ async def used(
     open_replica: OpenReplica,
     url: str,
     clock: ManualClock,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[LedgerClient]:
     """A ledger with everything in it that is kept besides entries, sealed twice."""
-    monkeypatch.setattr("ledger.snapshots.MAX_TRANSACTIONS_PER_CHUNK", 0)
-    client = await open_replica(url, seal_interval_ms=HOUR_MS)
+    client = await open_replica(url, Limits(snapshot_transactions=0), seal_interval_ms=HOUR_MS)
     await client.create_ledger()
     await client.account("cash")
     await client.account("wallet", CREDIT_NORMAL)

@@ -16,13 +16,13 @@ async def test_a_caller_that_is_cancelled_while_the_pool_is_looked_at_loses_no_c
 ) -> None:
     connections = Connections(postgres_url, role="postgres", size=SIZE, application_name="lost")
     await connections.open()
-    looking = asyncio.Event()
+    looking, left = asyncio.Event(), asyncio.Event()
     execute: Any = psycopg.AsyncConnection.execute
 
     async def slow(self: Any, query: Any, *rest: Any, **named: Any) -> Any:
         if query == "":  # How the pool asks whether a connection lives.
             looking.set()
-            await asyncio.sleep(0.05)
+            await left.wait()
         return await execute(self, query, *rest, **named)
 
     try:
@@ -37,6 +37,7 @@ async def test_a_caller_that_is_cancelled_while_the_pool_is_looked_at_loses_no_c
         caller = asyncio.create_task(breaks())
         await looking.wait()
         caller.cancel()
+        left.set()
         with pytest.raises(asyncio.CancelledError):
             await caller
         async with connections.borrow(), connections.borrow():

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from runtime import pool_check
+from runtime.pool_check import check_when_in_doubt
 from runtime.postgres import create_engine
 
 
@@ -66,11 +66,10 @@ async def test_connections_that_the_server_ended_are_replaced(
     assert len(pings) == 1, "one dead connection is enough to drop the others"
 
 
-async def test_what_was_idle_for_long_is_asked(
-    engine: AsyncEngine, pings: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_was_idle_for_long_is_asked(engine: AsyncEngine, pings: list[float]) -> None:
+    check_when_in_doubt(engine.sync_engine, ping_after_idle_seconds=0.0)
     before = await backend(engine)
-    monkeypatch.setattr(pool_check, "PING_AFTER_IDLE_SECONDS", 0.0)
+    assert not pings, "it was only just made"
     assert await backend(engine) == before
     assert len(pings) == 1
 

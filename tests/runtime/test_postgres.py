@@ -11,7 +11,6 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from runtime import postgres
 from runtime.config import Environment, ServiceSettings
 from runtime.migrations import migrate
 from runtime.postgres import (
@@ -87,13 +86,12 @@ async def test_a_connection_in_use_comes_back_before_the_engine_is_closed(
 
 
 async def test_who_keeps_a_connection_does_not_keep_the_engine_open(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    postgres_url: str,
 ) -> None:
-    monkeypatch.setattr(postgres, "CLOSE_TIMEOUT_SECONDS", 0.05)
     engine = create_engine(postgres_url, role=None, pool_size=1, application_name="test")
     came_back = told_of_returns(engine)
     async with engine.connect() as connection:
-        await close_engine(engine)
+        await close_engine(engine, timeout_seconds=0.05)
         assert came_back == []
         await connection.invalidate()
 
