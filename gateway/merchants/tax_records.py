@@ -1,7 +1,7 @@
 """Tax settings, registrations and numbers at Stripe: read through, never stored here."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -75,12 +75,14 @@ class TaxRecords:
         params = {"customer_id": account.customer_id, "values": values}
         rule = _rule(OperationKind.CREATE_TAX_ID, request, account, params)
         done = await self._commands.try_once(request, _subject(request), rule, personal=["value"])
-        if done.outcome is not None and done.outcome.object is not None:
-            return tax_id_of(done.outcome.object, self._clock.now())
         if done.answer is None:
             outcome_of(done)
             raise call_failed(account.corridor, Outcome(OutcomeClass.UNKNOWN))
         answered = merchant_tax_pb2.TaxId.FromString(done.answer)
+        if done.outcome is not None and done.outcome.object is not None:
+            # What is personal is not kept: the caller who asked first is told all the same.
+            fetch_time = answered.fetch_time.ToDatetime(UTC)
+            return tax_id_of(done.outcome.object, fetch_time)
         answered.value = request.value
         return answered
 
