@@ -4,18 +4,8 @@ import grpc
 
 from compliance.v1 import error_reason_pb2
 from runtime.errors import ErrorDomain, ServiceError
-from runtime.idempotency import Differences
 
 ERRORS = ErrorDomain("compliance", error_reason_pb2.ErrorReason)
-
-
-def request_id_reused(request_id: str, differing: Differences) -> ServiceError:
-    return ERRORS.error(
-        grpc.StatusCode.ALREADY_EXISTS,
-        error_reason_pb2.ERROR_REASON_REQUEST_ID_REUSED,
-        "this request_id was used for a request that differs",
-        metadata=differing.metadata(request_id),
-    )
 
 
 def subject_already_exists(subject_id: str) -> ServiceError:

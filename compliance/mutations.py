@@ -5,15 +5,16 @@ from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import status_pb2
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from compliance.errors import ERRORS, request_id_reused
+from compliance.errors import ERRORS
 from compliance.tables import MUTATION
+from compliance.validation import VALIDATOR
 from runtime.clock import Clock
 from runtime.errors import ServiceError
-from runtime.idempotency import differences
+from runtime.idempotency import RequestIds, encoded, method_of
 
 R = TypeVar("R", bound=Message)
 Action = Callable[[AsyncConnection], Awaitable[R]]
@@ -27,7 +28,7 @@ _DECIDED = frozenset(
         grpc.StatusCode.ABORTED,
     }
 )
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
+REQUEST_IDS = RequestIds(ERRORS, VALIDATOR)
 
 
 class Mutations:
@@ -37,26 +38,31 @@ class Mutations:
         self._engine = engine
         self._clock = clock
 
-    async def run(self, method: str, request: Any, response_type: type[R], action: Action[R]) -> R:
+    async def run(self, request: Any, response_type: type[R], action: Action[R]) -> R:
         """The answer of `action`, or the one given to the same request before.
 
         Two calls with one request_id at a time: the second waits for the first to commit. Raises
         what `action` raised, the first time and every time after if it was decided.
         """
+        service, methods = _service_of(request)
         async with self._engine.begin() as connection:
             # The lock ends with the transaction, when the record is there for the next one to see.
             await connection.exec_driver_sql(
                 "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-                (f"{method}/{request.request_id}",),
+                (f"{service}/{request.request_id}",),
             )
             before = await connection.execute(
-                select(MUTATION.c.request, MUTATION.c.response, MUTATION.c.failure).where(
-                    MUTATION.c.method == method, MUTATION.c.request_id == request.request_id
-                )
+                select(
+                    MUTATION.c.method,
+                    MUTATION.c.request.label("body"),
+                    MUTATION.c.response,
+                    MUTATION.c.failure,
+                ).where(MUTATION.c.method.in_(methods), MUTATION.c.request_id == request.request_id)
             )
             row = before.one_or_none()
             if row is not None:
-                return _repeat(request, row.request, row.response, row.failure, response_type)
+                REQUEST_IDS.check(request, row)
+                return _answer(row.response, row.failure, response_type)
             try:
                 async with connection.begin_nested():
                     response = await action(connection)
@@ -65,16 +71,14 @@ class Mutations:
                     raise
                 failure = error
             else:
-                await self._record(connection, method, request, response=response)
+                await self._record(connection, request, response=response)
                 return response
-            status = failure.to_status()
-            await self._record(connection, method, request, failure=status)
+            await self._record(connection, request, failure=failure.to_status())
         raise failure
 
     async def _record(
         self,
         connection: AsyncConnection,
-        method: str,
         request: Any,
         *,
         response: Message | None = None,
@@ -82,9 +86,9 @@ class Mutations:
     ) -> None:
         await connection.execute(
             insert(MUTATION).values(
-                method=method,
+                method=method_of(request),
                 request_id=request.request_id,
-                request=request.SerializeToString(deterministic=True),
+                request=encoded(request),
                 response=None if response is None else response.SerializeToString(),
                 failure=None if failure is None else failure.SerializeToString(),
                 record_time=self._clock.now(),
@@ -92,29 +96,19 @@ class Mutations:
         )
 
 
-def _repeat(
-    request: Any, first: bytes, response: bytes | None, failure: bytes | None, kind: type[R]
-) -> R:
-    stored = type(request).FromString(first)
-    if differing := differences(stored, request):
-        raise request_id_reused(request.request_id, differing)
+def _service_of(request: Message) -> tuple[str, list[str]]:
+    """The gRPC service that takes such requests, in which their ids are unique, and its methods.
+
+    Rows of older builds have the method's name instead of its request's.
+    """
+    (service,) = request.DESCRIPTOR.file.services_by_name.values()
+    methods = [name for m in service.methods for name in (m.name, m.input_type.name)]
+    return service.full_name, methods
+
+
+def _answer(response: bytes | None, failure: bytes | None, kind: type[R]) -> R:
     if failure is not None:
-        raise _failure(failure)
+        raise ServiceError.from_status(status_pb2.Status.FromString(failure))
     answer = kind()
     answer.ParseFromString(response or b"")
     return answer
-
-
-def _failure(stored: bytes) -> ServiceError:
-    status = status_pb2.Status.FromString(stored)
-    info = error_details_pb2.ErrorInfo()
-    for detail in status.details:
-        if detail.Is(info.DESCRIPTOR):
-            detail.Unpack(info)
-    return ServiceError(
-        _CODES[status.code],
-        info.reason,
-        status.message,
-        domain=ERRORS.name,
-        metadata=dict(info.metadata),
-    )

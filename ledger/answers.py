@@ -16,6 +16,7 @@ from ledger.v1.transaction_mutations_pb2 import (
     BatchItemResult,
     ItemFailure,
 )
+from ledger.validation import VALIDATOR
 from ledger.wire import encode_answer, encode_batch_answer, encode_transaction
 from runtime.idempotency import differences
 
@@ -111,6 +112,8 @@ class Answers:
             for item, result in zip(request.items, kept.results, strict=True):
                 if item.WhichOneof("operation") is None:
                     _restore(item, bodies[result.transaction.sequence])
+        # An older build may have kept another form.
+        VALIDATOR.canonicalise(request)
         now = BatchCreateTransactionsRequest.FromString(command.body)
         if differing := differences(request, now):
             raise error_of(reused(command.request_id, differing))

@@ -11,8 +11,9 @@ from ledger.refusal import Refusal
 from ledger.times import timestamp_of
 from ledger.v1 import account_pb2, balance_pb2, direction_pb2, transaction_pb2
 from ledger.v1.transaction_mutations_pb2 import BatchCreateTransactionsRequest
+from ledger.validation import VALIDATOR
 from ledger.wire import encode_batch_answer, encode_transaction, field, varint
-from runtime.idempotency import Differences, differences
+from runtime.idempotency import Differences, differences_of
 
 BODIES: dict[Operation, type[Message]] = {
     Operation.CREATE: transaction_pb2.TransactionInput,
@@ -38,8 +39,7 @@ DIRECTION = {
 
 def differing_bodies(operation: Operation, first: bytes, second: bytes) -> Differences:
     """The fields in which two stored bodies differ."""
-    kind = BODIES[operation]
-    return differences(kind.FromString(first), kind.FromString(second))
+    return differences_of(VALIDATOR, BODIES[operation].FromString(second), first)
 
 
 def encode_failure(refusal: Refusal) -> bytes:

@@ -7,7 +7,7 @@ import grpc
 from ledger.refusal import Reason, Refusal
 from ledger.v1.error_reason_pb2 import ErrorReason
 from ledger.v1.transaction_mutations_pb2 import ItemFailure
-from runtime.errors import REASON_PREFIX, ErrorDomain, ServiceError
+from runtime.errors import CODE_BY_NUMBER, REASON_PREFIX, ErrorDomain, ServiceError
 from runtime.idempotency import Differences
 
 ERRORS = ErrorDomain("ledger", ErrorReason)
@@ -46,7 +46,6 @@ CODES = {
     Reason.BALANCE_OVERFLOW: grpc.StatusCode.OUT_OF_RANGE,
     Reason.ACCOUNT_NOT_EMPTY: _FAILED,
 }
-_CODE_BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def reused(request_id: str, differing: Differences) -> Refusal:
@@ -71,7 +70,7 @@ def failure_of(refusal: Refusal) -> ItemFailure:
 def error_of_failure(failure: ItemFailure) -> ServiceError:
     """A stored failure as the error of a call."""
     return ERRORS.error(
-        _CODE_BY_NUMBER[failure.code],
+        CODE_BY_NUMBER[failure.code],
         failure.reason,
         failure.message,
         metadata=failure.metadata,

@@ -106,7 +106,7 @@ RULES: dict[type, list[Rule]] = {
         _account("name"),
         check("currency_code", lambda account: currency_problem(account.currency_code)),
         enum("normal_balance", required=True),
-        message("limits"),
+        message("limits", empty_is_unset=True),
         _metadata(),
     ],
     accounts.CreateAccountRequest: [*_MUTATION, message("account", required=True)],
@@ -149,7 +149,7 @@ RULES: dict[type, list[Rule]] = {
         _account("account"),
         enum("direction", required=True),
         message("amount", required=True),
-        message("precondition"),
+        message("precondition", empty_is_unset=True),
         _note("description"),
     ],
     entries.EntryPart: [
@@ -187,7 +187,7 @@ RULES: dict[type, list[Rule]] = {
     transactions.PostInput: [
         message("pending", required=True),
         repeated("parts", max_items=MAX_ENTRIES),
-        enum("remainder"),
+        enum("remainder", default=transactions.REMAINDER_RELEASE),
         check("remainder", checks.remainder_problem),
         timestamp("effective_time"),
         *_POSTING_TEXTS,

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -28,6 +28,8 @@ MAX_REASON_BYTES = 63
 KEPT_VIOLATIONS = 1
 KEPT_VALUE_BYTES = 128
 KEPT_MESSAGE_BYTES = 256
+
+CODE_BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 # A header field counts as its name, its value and this (RFC 9113, 6.5.2).
 FIELD_BYTES = 32
@@ -99,6 +101,33 @@ class ServiceError(Exception):
         self.metadata = dict(metadata or {})
         self.violations = tuple(violations)
         self.retry_delay = retry_delay
+
+    @classmethod
+    def from_status(cls, status: status_pb2.Status) -> Self:
+        """The error that a status was made of, as far as it was not cut."""
+        info = error_details_pb2.ErrorInfo()
+        bad_request = error_details_pb2.BadRequest()
+        retry_info = error_details_pb2.RetryInfo()
+        retry_delay = None
+        for detail in status.details:
+            if detail.Is(info.DESCRIPTOR):
+                detail.Unpack(info)
+            elif detail.Is(bad_request.DESCRIPTOR):
+                detail.Unpack(bad_request)
+            elif detail.Unpack(retry_info):
+                retry_delay = retry_info.retry_delay.ToTimedelta()
+        return cls(
+            CODE_BY_NUMBER[status.code],
+            info.reason,
+            status.message,
+            domain=info.domain,
+            metadata=info.metadata,
+            violations=[
+                FieldViolation(violation.field, violation.description)
+                for violation in bad_request.field_violations
+            ],
+            retry_delay=retry_delay,
+        )
 
     def to_status(self) -> status_pb2.Status:
         """The error as it goes over the wire: at most `MAX_TRAILER_BYTES` of trailers.
@@ -272,26 +301,13 @@ def from_rpc_error(error: grpc.RpcError) -> ReceivedError:
     for key, value in error.trailing_metadata() or ():
         if key == STATUS_DETAILS_KEY and isinstance(value, bytes):
             status.ParseFromString(value)
-    info = error_details_pb2.ErrorInfo()
-    bad_request = error_details_pb2.BadRequest()
-    retry_info = error_details_pb2.RetryInfo()
-    retry_delay = None
-    for detail in status.details:
-        if detail.Is(info.DESCRIPTOR):
-            detail.Unpack(info)
-        elif detail.Is(bad_request.DESCRIPTOR):
-            detail.Unpack(bad_request)
-        elif detail.Unpack(retry_info):
-            retry_delay = retry_info.retry_delay.ToTimedelta()
+    told = ServiceError.from_status(status)
     return ReceivedError(
         code=error.code(),
         message=error.details() or "",
-        reason=info.reason,
-        domain=info.domain,
-        metadata=dict(info.metadata),
-        violations=tuple(
-            FieldViolation(violation.field, violation.description)
-            for violation in bad_request.field_violations
-        ),
-        retry_delay=retry_delay,
+        reason=told.reason,
+        domain=told.domain,
+        metadata=told.metadata,
+        violations=told.violations,
+        retry_delay=told.retry_delay,
     )

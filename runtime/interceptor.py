@@ -1,8 +1,8 @@
 """What happens to every call before and after its handler.
 
 In this order: the caller's name, the decoding, the validation rules, the deadline; then the
-handler; then its error as a status. Handlers only see requests that are whole and allowed, and
-may answer with a message or with the bytes of one.
+handler; then its error as a status. Handlers only see requests that are whole, allowed and in
+their canonical form, and may answer with a message or with the bytes of one.
 """
 
 import asyncio
@@ -190,7 +190,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if isinstance(request, _Undecodable):
             violations = [FieldViolation(request.field, request.description)]
         else:
-            violations = self._validator.violations(request)
+            violations = self._validator.prepare(request)
         if violations:
             first = violations[0]
             raise self._errors.runtime_error(

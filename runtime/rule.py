@@ -8,6 +8,8 @@ from typing import Any
 # Of UTF-8.
 MAX_CHARACTER_BYTES = 4
 
+# Brings a field of a message into its canonical form.
+Normalise = Callable[[Any], None]
 # A violation is a path from the message's own fields and a description.
 Found = Iterable[tuple[str, str]]
 Finder = Callable[[Any], Found]
@@ -16,7 +18,7 @@ NOTHING: Found = ()
 
 @dataclass(frozen=True)
 class Quick:
-    """An expression that is true only of a message `m` in which nothing is wrong.
+    """An expression that is true only of a message `m` that is right and in its canonical form.
 
     Python source, because one compiled expression per message type costs a third of calling a
     function per field. It may be false where nothing is wrong: then the finder decides.
@@ -35,12 +37,14 @@ NEVER = Quick("False")
 class Rule:
     """A rule about one field (or oneof); `bind` makes its finder for a message type.
 
-    `quick` makes the expression for the same type; None when nothing can be wrong.
+    `quick` makes the expression for the same type; None when nothing can be wrong. `normalise` is
+    there where a right field has several forms that mean the same, such as its default and unset.
     """
 
     field: str
     bind: Callable[[Any], Finder]
     quick: Callable[[Any], Quick | None]
+    normalise: Normalise | None = None
 
 
 def text_problem(value: str, max_bytes: int, pattern: re.Pattern[str] | None) -> str | None:

@@ -1,4 +1,8 @@
-"""The kinds of validation rule; `runtime.validation` compiles and runs them."""
+"""The kinds of validation rule; `runtime.validation` compiles and runs them.
+
+A rule also knows what else means the same as its field unset, so that a request is the same
+whichever way it is written: see `Validator.canonicalise`.
+"""
 
 import re
 from collections.abc import Callable
@@ -13,6 +17,7 @@ from runtime.rule import (
     NOTHING,
     Finder,
     Found,
+    Normalise,
     Quick,
     Rule,
     text_problem,
@@ -25,6 +30,8 @@ IDENTIFIER = re.compile(r"[A-Za-z0-9_.:-]+")
 MIN_TIMESTAMP_SECONDS = -62_135_596_800
 MAX_TIMESTAMP_SECONDS = 253_402_300_799
 NANOS_PER_SECOND = 1_000_000_000
+# Times are kept in microseconds; finer digits are cut off.
+NANOS_PER_MICRO = 1_000
 
 
 def text(
@@ -88,8 +95,11 @@ def boolean(field: str) -> Rule:
     return Rule(field, lambda _: lambda _message: NOTHING, lambda _: None)
 
 
-def enum(field: str, *, required: bool = False) -> Rule:
-    """A value that the enum defines; a required one is not its zero, `…_UNSPECIFIED`."""
+def enum(field: str, *, required: bool = False, default: int = 0) -> Rule:
+    """A value that the enum defines; a required one is not its zero, `…_UNSPECIFIED`.
+
+    `default` is the value that the zero stands for, where it stands for one.
+    """
 
     def bind(descriptor: Any) -> Finder:
         known = frozenset(descriptor.fields_by_name[field].enum_type.values_by_number)
@@ -106,19 +116,39 @@ def enum(field: str, *, required: bool = False) -> Rule:
 
     def quick(descriptor: Any) -> Quick:
         known = set(descriptor.fields_by_name[field].enum_type.values_by_number)
-        return Quick(f"m.{field} in {{0}}", (frozenset(known - {0} if required else known),))
+        if required:
+            known -= {0}
+        elif default:
+            known -= {default}
+        return Quick(f"m.{field} in {{0}}", (frozenset(known),))
 
-    return Rule(field, bind, quick)
+    def normalise(message: Any) -> None:
+        if getattr(message, field) == default:
+            message.ClearField(field)
+
+    assert not (required and default), "what has to be said has no default"
+    return Rule(field, bind, quick, normalise if default else None)
 
 
-def message(field: str, *, required: bool = False) -> Rule:
-    """A nested message; what is inside is checked by the rules of its own type."""
+def message(field: str, *, required: bool = False, empty_is_unset: bool = False) -> Rule:
+    """A nested message; what is inside is checked by the rules of its own type.
+
+    `empty_is_unset` where one without any field means the same as none.
+    """
 
     def find(owner: Any) -> Found:
         if required and not owner.HasField(field):
             return ((field, "is required"),)
         return NOTHING
 
+    def normalise(owner: Any) -> None:
+        if owner.HasField(field) and not getattr(owner, field).ByteSize():
+            owner.ClearField(field)
+
+    assert not (required and empty_is_unset), "what has to be there may not mean nothing"
+    if empty_is_unset:
+        quick = Quick(f"not m.HasField('{field}') or m.{field}.ByteSize()")
+        return Rule(field, lambda _: find, lambda _: quick, normalise)
     return Rule(
         field, lambda _: find, lambda _: Quick(f"m.HasField('{field}')") if required else None
     )
@@ -191,11 +221,28 @@ def mapping(field: str, *, max_items: int, max_key_bytes: int, max_value_bytes: 
                 found.append((f"{field}[{key}]", problem))
         return found
 
-    return Rule(field, lambda _: find, lambda _: Quick(f"not m.{field}"))
+    max_key, max_value = (
+        max_key_bytes // MAX_CHARACTER_BYTES,
+        max_value_bytes // MAX_CHARACTER_BYTES,
+    )
+
+    def are_right(entries: Any) -> bool:
+        """Of entries whose length in bytes need not be asked for."""
+        if len(entries) > max_items:
+            return False
+        for key, value in entries.items():
+            if not 0 < len(key) <= max_key or len(value) > max_value:
+                return False
+            if "\x00" in key or "\x00" in value:
+                return False
+        return True
+
+    quick = Quick(f"not m.{field} or {{0}}(m.{field})", (are_right,))
+    return Rule(field, lambda _: find, lambda _: quick)
 
 
 def timestamp(field: str, *, required: bool = False) -> Rule:
-    """A `google.protobuf.Timestamp` in the range its definition allows."""
+    """A `google.protobuf.Timestamp` in the range its definition allows, to the microsecond."""
 
     def find(message: Any) -> Found:
         if not message.HasField(field):
@@ -207,7 +254,15 @@ def timestamp(field: str, *, required: bool = False) -> Rule:
             return ((field, "has nanos outside 0 to 999,999,999"),)
         return NOTHING
 
-    return Rule(field, lambda _: find, lambda _: _unset(field, required))
+    # Written out, for whoever sends a history dates all of it.
+    source = (
+        f"{{0}} <= (t := m.{field}).seconds <= {{1}} and 0 <= t.nanos < {NANOS_PER_SECOND}"
+        f" and not t.nanos % {NANOS_PER_MICRO}"
+    )
+    is_set = f"m.HasField('{field}')"
+    source = f"{is_set} and {source}" if required else f"(not {is_set} or {source})"
+    quick = Quick(source, (MIN_TIMESTAMP_SECONDS, MAX_TIMESTAMP_SECONDS))
+    return Rule(field, lambda _: find, lambda _: quick, _cut_to_micros(field))
 
 
 def duration(
@@ -216,8 +271,12 @@ def duration(
     required: bool = False,
     minimum: timedelta = timedelta(0),
     maximum: timedelta,
+    default: timedelta | None = None,
 ) -> Rule:
-    """A `google.protobuf.Duration` within bounds, both inclusive."""
+    """A `google.protobuf.Duration` within bounds, both inclusive, to the microsecond.
+
+    `default` is the length that none stands for, where it stands for one.
+    """
     lowest, highest = _nanoseconds_of(minimum), _nanoseconds_of(maximum)
 
     def find(message: Any) -> Found:
@@ -231,11 +290,24 @@ def duration(
             return ((field, f"is longer than {maximum}"),)
         return NOTHING
 
-    return Rule(field, lambda _: find, lambda _: _unset(field, required))
+    cut = _cut_to_micros(field)
+
+    def normalise(message: Any) -> None:
+        cut(message)
+        if message.HasField(field) and getattr(message, field).ToTimedelta() == default:
+            message.ClearField(field)
+
+    quick = NEVER if required else Quick(f"not m.HasField('{field}')")
+    return Rule(field, lambda _: find, lambda _: quick, normalise)
 
 
-def _unset(field: str, required: bool) -> Quick:
-    return NEVER if required else Quick(f"not m.HasField('{field}')")
+def _cut_to_micros(field: str) -> Normalise:
+    def normalise(message: Any) -> None:
+        if message.HasField(field):
+            value = getattr(message, field)
+            value.nanos = value.nanos // NANOS_PER_MICRO * NANOS_PER_MICRO
+
+    return normalise
 
 
 def _nanoseconds_of(length: timedelta) -> int:

@@ -3,6 +3,9 @@
 A service lists the rules of each of its request messages and of each message nested in them.
 The list is compiled when the service starts: a field without a rule, or a rule without a field,
 is an error then, so no field of any request goes unlooked-at.
+
+The same rules say which forms of a request mean the same. Handlers get, store and compare the
+canonical one: see `runtime.idempotency`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +15,7 @@ from google.protobuf.message import Message
 
 from runtime.errors import FieldViolation
 from runtime.quick_checks import compile_quick_checks
-from runtime.rule import Finder, Rule
+from runtime.rule import Finder, Normalise, Rule
 
 # The search ends there; an error lists fewer, see runtime.errors.
 MAX_FOUND_VIOLATIONS = 1_000
@@ -20,7 +23,7 @@ WELL_KNOWN_PACKAGE = "google.protobuf."
 
 
 class Validator:
-    """Finds what is wrong with a message by the rules of its type."""
+    """Finds what is wrong with a message by the rules of its type, and gives it its one form."""
 
     def __init__(self, rules: Mapping[type[Message], Sequence[Rule]]) -> None:
         self._finders: dict[str, list[Finder]] = {}
@@ -36,10 +39,32 @@ class Validator:
             {m.DESCRIPTOR.full_name: (m.DESCRIPTOR, listed) for m, listed in rules.items()},
             self.nested,
         )
+        self._normalisers: dict[str, list[Normalise]] = {
+            message_type.DESCRIPTOR.full_name: [
+                rule.normalise for rule in listed if rule.normalise is not None
+            ]
+            for message_type, listed in rules.items()
+        }
+        self._normalised = self._fields_to_normalise()
 
     def knows(self, type_name: str) -> bool:
         """Whether the message type with this full name has rules."""
         return type_name in self._finders
+
+    def prepare(self, request: Message) -> list[FieldViolation]:
+        """What is wrong with a request; if nothing is, it is in its canonical form afterwards."""
+        name = request.DESCRIPTOR.full_name
+        if self._passes[name](request):
+            return []
+        found = self.found_by_rules(request)
+        if not found:
+            self.canonicalise(request)
+        return found
+
+    def canonicalise(self, message: Message) -> None:
+        """Gives a message the one form of all that mean the same: what is at its default is left
+        out, and so are the digits of times that are not kept. Its bytes are then comparable."""
+        self._normalise(message, message.DESCRIPTOR.full_name)
 
     def violations(self, message: Message) -> list[FieldViolation]:
         """What is wrong with the message, in field order, at most `MAX_FOUND_VIOLATIONS` of it."""
@@ -66,6 +91,34 @@ class Validator:
             elif message.HasField(name) and (inner := self._walk(getattr(message, name), nested)):
                 found.extend(_below(name, inner))
         return found
+
+    def _normalise(self, message: Any, kind: str) -> None:
+        for name, is_repeated, nested in self._normalised[kind]:
+            if is_repeated:
+                for item in getattr(message, name):
+                    self._normalise(item, nested)
+            elif message.HasField(name):
+                self._normalise(getattr(message, name), nested)
+        # After what is nested: that may have become empty.
+        for normalise in self._normalisers[kind]:
+            normalise(message)
+
+    def _fields_to_normalise(self) -> dict[str, list[tuple[str, bool, str]]]:
+        """Of each type the nested fields in which, however deep, there may be something to do."""
+        concerned = {kind for kind, normalisers in self._normalisers.items() if normalisers}
+        while True:
+            more = {
+                kind
+                for kind, fields in self.nested.items()
+                if kind not in concerned and any(nested in concerned for _, _, nested in fields)
+            }
+            if not more:
+                break
+            concerned |= more
+        return {
+            kind: [field for field in fields if field[2] in concerned]
+            for kind, fields in self.nested.items()
+        }
 
     @classmethod
     def _nested_fields(cls, descriptor: Any) -> list[tuple[str, bool, str]]:

@@ -18,12 +18,12 @@ from compliance.checks.facts_store import CheckInput, LoadedFacts, load_facts
 from compliance.checks.messages import LoggedDecision, decision_message
 from compliance.checks.policy import Policy
 from compliance.checks.rules import is_too_old
-from compliance.errors import request_id_reused
+from compliance.mutations import REQUEST_IDS
 from compliance.v1 import decision_pb2 as pb
 from runtime import deadline
 from runtime.clock import Clock
 from runtime.connections import Connections
-from runtime.idempotency import differences
+from runtime.idempotency import encoded
 from runtime.logs import get_logger
 
 # What is left of a call's deadline for writing the decision and answering.
@@ -66,7 +66,7 @@ class Checking:
         if loaded.decided_sequence is not None:
             async with self._engine.connect() as connection:
                 decided = await decision_at(connection, loaded.decided_sequence)
-            return _repeat(decided, asked, request)
+            return _repeat(decided, request)
         account = await self._fresh_account(loaded, asked)
         now = self._clock.now()
         record = decide(
@@ -77,13 +77,11 @@ class Checking:
             reference_id=asked.reference_id,
             record_time=now,
         )
-        place = await self._log.append(
-            record.decision_id, dumps(record), request.SerializeToString(deterministic=True)
-        )
+        place = await self._log.append(record.decision_id, dumps(record), encoded(request))
         if place is None:
             async with self._engine.connect() as connection:
-                decided = await decision_of_request(connection, record.kind, asked.request_id)
-            return _repeat(decided, asked, request)
+                decided = await decision_of_request(connection, asked.request_id)
+            return _repeat(decided, request)
         DECISIONS.labels(record.kind, record.verdict).inc()
         return decision_message(record, place)
 
@@ -120,8 +118,6 @@ class Checking:
         return snapshot.to_facts(snapshot.content.content_hash)
 
 
-def _repeat(decided: LoggedDecision, asked: CheckInput, request: Message) -> pb.Decision:
-    first = type(request).FromString(decided.request)
-    if differing := differences(first, request):
-        raise request_id_reused(asked.request_id, differing)
+def _repeat(decided: LoggedDecision, request: Message) -> pb.Decision:
+    REQUEST_IDS.check(request, decided)
     return decided.to_message()

@@ -20,7 +20,7 @@ VERIFY_PAGE = 500
 
 _COLUMNS = [
     DECISION.c[name]
-    for name in ("sequence", "decision_id", "record", "request", "previous_hash", "hash")
+    for name in ("sequence", "decision_id", "record", "request", "kind", "previous_hash", "hash")
 ]
 
 
@@ -47,13 +47,9 @@ async def decision_at(connection: AsyncConnection, sequence: int) -> LoggedDecis
     return _logged(rows.mappings().one())
 
 
-async def decision_of_request(
-    connection: AsyncConnection, kind: str, request_id: str
-) -> LoggedDecision:
+async def decision_of_request(connection: AsyncConnection, request_id: str) -> LoggedDecision:
     """The decision of a request, which has to exist."""
-    rows = await connection.execute(
-        select(*_COLUMNS).where(DECISION.c.kind == kind, DECISION.c.request_id == request_id)
-    )
+    rows = await connection.execute(select(*_COLUMNS).where(DECISION.c.request_id == request_id))
     return _logged(rows.mappings().one())
 
 
@@ -135,7 +131,7 @@ def _is_whole(logged: LoggedDecision, expected: int, previous: bytes) -> bool:
     return (
         place.sequence == expected
         and place.previous_hash == previous
-        and place.hash == chain_hash(previous, logged.request, logged.record)
+        and place.hash == chain_hash(previous, logged.body, logged.record)
     )
 
 
@@ -145,6 +141,7 @@ def _logged(row: Any) -> LoggedDecision:
         row["decision_id"],
         row["record"],
         bytes(row["request"]),
+        row["kind"],
     )
 
 

@@ -85,7 +85,6 @@ async def load_facts(connections: Connections, asked: CheckInput) -> LoadedFacts
     (row,) = await connections.fetch(
         _LOAD_FACTS,
         {
-            "kind": asked.kind.value,
             "request_id": asked.request_id,
             "merchant_id": asked.merchant_id,
             "customer_id": asked.customer_id,

@@ -24,7 +24,13 @@ class LoggedDecision:
     place: Place
     decision_id: str
     record: str
-    request: bytes
+    body: bytes
+    kind: str
+
+    @property
+    def method(self) -> str:
+        """The method that was asked, such as `CheckPayment`."""
+        return f"Check{self.kind.capitalize()}"
 
     def to_message(self) -> pb.Decision:
         """The decision. Raises `ValueError` if this version cannot read its record."""

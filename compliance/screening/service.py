@@ -145,7 +145,7 @@ class ScreeningService(ScreeningServiceServicer):
             match = await self._decide(connection, request.match_id, "CLEARED", request.note)
             return pb.ClearMatchResponse(match=match_message(match))
 
-        return await self._mutations.run("ClearMatch", request, pb.ClearMatchResponse, clear)
+        return await self._mutations.run(request, pb.ClearMatchResponse, clear)
 
     async def ConfirmMatch(
         self, request: pb.ConfirmMatchRequest, _context: Any
@@ -154,7 +154,7 @@ class ScreeningService(ScreeningServiceServicer):
             match = await self._decide(connection, request.match_id, "CONFIRMED", request.note)
             return pb.ConfirmMatchResponse(match=match_message(match))
 
-        return await self._mutations.run("ConfirmMatch", request, pb.ConfirmMatchResponse, confirm)
+        return await self._mutations.run(request, pb.ConfirmMatchResponse, confirm)
 
     async def _decide(
         self, connection: AsyncConnection, match_id: str, state: str, note: str

@@ -73,7 +73,7 @@ class SubjectService(SubjectServiceServicer):
             await record_screenings_of(connection, self._lists, subject, self._clock)
             return pb.CreateSubjectResponse(subject=subject.to_message())
 
-        return await self._mutations.run("CreateSubject", request, pb.CreateSubjectResponse, create)
+        return await self._mutations.run(request, pb.CreateSubjectResponse, create)
 
     async def UpdateSubject(
         self, request: pb.UpdateSubjectRequest, _context: Any
@@ -95,7 +95,7 @@ class SubjectService(SubjectServiceServicer):
                 await record_screenings_of(connection, self._lists, changed, self._clock)
             return pb.UpdateSubjectResponse(subject=changed.to_message())
 
-        return await self._mutations.run("UpdateSubject", request, pb.UpdateSubjectResponse, change)
+        return await self._mutations.run(request, pb.UpdateSubjectResponse, change)
 
     async def GetSubject(
         self, request: pb.GetSubjectRequest, _context: Any
@@ -150,7 +150,7 @@ class SubjectService(SubjectServiceServicer):
             changed = await self._change(connection, subject, values, "KYC", request.note)
             return pb.SetKycStateResponse(subject=changed.to_message())
 
-        return await self._mutations.run("SetKycState", request, pb.SetKycStateResponse, change)
+        return await self._mutations.run(request, pb.SetKycStateResponse, change)
 
     async def SetSubjectState(
         self, request: pb.SetSubjectStateRequest, _context: Any
@@ -161,9 +161,7 @@ class SubjectService(SubjectServiceServicer):
             changed = await self._change(connection, subject, values, "STATE", request.note)
             return pb.SetSubjectStateResponse(subject=changed.to_message())
 
-        return await self._mutations.run(
-            "SetSubjectState", request, pb.SetSubjectStateResponse, change
-        )
+        return await self._mutations.run(request, pb.SetSubjectStateResponse, change)
 
     async def _change(
         self,

@@ -36,7 +36,8 @@ class CheckPaymentRequest(_message.Message):
     NETWORK_COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. The same id with the same body answers
-    the same decision; to have a payment decided anew, use a new id. Ids belong to one RPC.
+    the same decision; to have a payment decided anew, use a new id. Unique in
+    this service, over all its methods.
     """
     payment_id: _builtins.str
     """Required, 1 to 128 bytes of [A-Za-z0-9_.:-]. The payment's id at the gateway."""

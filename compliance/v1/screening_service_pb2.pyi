@@ -334,7 +334,9 @@ class ClearMatchRequest(_message.Message):
     MATCH_ID_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Unique in this service, over all
+    its methods.
+    """
     match_id: _builtins.str
     """Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     note: _builtins.str
@@ -388,7 +390,9 @@ class ConfirmMatchRequest(_message.Message):
     MATCH_ID_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Unique in this service, over all
+    its methods.
+    """
     match_id: _builtins.str
     """Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     note: _builtins.str

@@ -33,7 +33,9 @@ class CreateSubjectRequest(_message.Message):
     PARENT_SUBJECT_ID_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Unique in this service, over all
+    its methods.
+    """
     subject_id: _builtins.str
     """Optional, at most 64 bytes of [A-Za-z0-9_-]. Empty lets the server make one."""
     kind: _subject_pb2.SubjectKind.ValueType
@@ -102,7 +104,9 @@ class UpdateSubjectRequest(_message.Message):
     PROFILE_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Unique in this service, over all
+    its methods.
+    """
     subject_id: _builtins.str
     """Required, 1 to 64 bytes of [A-Za-z0-9_-]."""
     expected_revision: _builtins.int
@@ -284,7 +288,9 @@ class SetKycStateRequest(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Unique in this service, over all
+    its methods.
+    """
     subject_id: _builtins.str
     """Required, 1 to 64 bytes of [A-Za-z0-9_-]."""
     kyc_state: _subject_pb2.KycState.ValueType
@@ -347,7 +353,9 @@ class SetSubjectStateRequest(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Ids belong to one RPC."""
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Unique in this service, over all
+    its methods.
+    """
     subject_id: _builtins.str
     """Required, 1 to 64 bytes of [A-Za-z0-9_-]."""
     state: _subject_pb2.SubjectState.ValueType

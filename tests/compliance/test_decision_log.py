@@ -18,6 +18,7 @@ from compliance.v1 import (
 from compliance.v1.decision_service_pb2 import ListDecisionsRequest
 from compliance.wire_time import to_timestamp
 from money.v1.money_pb2 import Money
+from runtime.errors import from_rpc_error
 from tests.compliance.conftest import OpenGuard
 from tests.compliance.guard import Guard, codes, failure, unique, verdict
 
@@ -239,18 +240,37 @@ async def test_decisions_are_listed_by_filters_page_by_page(guard: Guard) -> Non
     assert error.reason == "INVALID_PAGE_TOKEN"
 
 
-async def test_ids_belong_to_one_rpc(guard: Guard) -> None:
+def payout_request(merchant: str, request_id: str) -> compliance_service_pb2.CheckPayoutRequest:
+    return compliance_service_pb2.CheckPayoutRequest(
+        request_id=request_id,
+        payout_id="po_1",
+        merchant_id=merchant,
+        amount=Money(currency_code="EUR", minor_units=1),
+        corridor="main",
+    )
+
+
+async def test_ids_are_unique_over_all_checks(guard: Guard) -> None:
     merchant = await guard.merchant()
     request_id = unique("shared")
-    payment = await guard.check(merchant, request_id=request_id)
-    payout = await guard.checks.CheckPayout(
-        compliance_service_pb2.CheckPayoutRequest(
-            request_id=request_id,
-            payout_id="po_1",
-            merchant_id=merchant,
-            amount=Money(currency_code="EUR", minor_units=1),
-            corridor="main",
-        )
-    )
-    assert payout.decision.id != payment.id
+    request = payment_request(merchant, request_id=request_id)
+    payment = (await guard.checks.CheckPayment(request)).decision
+    error = await failure(guard.checks.CheckPayout(payout_request(merchant, request_id)))
+    assert (error.code, error.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
+    assert error.metadata["differing_fields"] == "method"
+    assert (await guard.checks.CheckPayment(request)).decision == payment
+    payout = await guard.checks.CheckPayout(payout_request(merchant, unique("other")))
     assert (codes(payment), codes(payout.decision)) == ([], [])
+
+
+async def test_of_two_checks_with_one_id_at_a_time_one_is_decided(guard: Guard) -> None:
+    merchant = await guard.merchant()
+    for _ in range(5):
+        request_id = unique("race")
+        outcomes = await asyncio.gather(
+            guard.check(merchant, request_id=request_id),
+            guard.checks.CheckPayout(payout_request(merchant, request_id)),
+            return_exceptions=True,
+        )
+        (refused,) = [outcome for outcome in outcomes if isinstance(outcome, grpc.aio.AioRpcError)]
+        assert from_rpc_error(refused).metadata["differing_fields"] == "method"

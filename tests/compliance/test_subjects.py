@@ -7,6 +7,7 @@ import psycopg
 
 from compliance.v1 import subject_pb2
 from compliance.v1 import subject_service_pb2 as pb
+from compliance.v1.screening_service_pb2 import ClearMatchRequest
 from compliance.wire_time import to_datetime
 from tests.compliance.conftest import START
 from tests.compliance.guard import Guard, failure, unique
@@ -70,6 +71,39 @@ async def test_the_same_request_creates_once(guard: Guard) -> None:
     error = await failure(create(guard, request))
     assert (error.code, error.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
     assert error.metadata["differing_fields"] == "profile.legal_name,profile.aliases"
+
+
+async def test_ids_are_unique_in_their_service(guard: Guard) -> None:
+    request = creation()
+    subject = await create(guard, request)
+    update = pb.UpdateSubjectRequest(
+        request_id=request.request_id, subject_id=subject.subject_id, profile=request.profile
+    )
+    error = await failure(guard.subjects.UpdateSubject(update))
+    assert (error.code, error.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
+    assert error.metadata["differing_fields"] == "method"
+    # In another service the id is free.
+    clear = ClearMatchRequest(request_id=request.request_id, match_id="none", note="nobody")
+    assert (await failure(guard.screening.ClearMatch(clear))).reason == "MATCH_NOT_FOUND"
+    assert (await failure(guard.screening.ClearMatch(clear))).reason == "MATCH_NOT_FOUND"
+    assert await create(guard, request) == subject
+
+
+async def test_times_that_are_kept_alike_are_the_same_request(guard: Guard) -> None:
+    subject = await create(guard, creation())
+    request = pb.SetKycStateRequest(
+        request_id=unique("kyc"),
+        subject_id=subject.subject_id,
+        kyc_state=subject_pb2.KYC_STATE_VERIFIED,
+        note="seen",
+    )
+    request.expire_time.FromNanoseconds(2_000_000_000_000_001_999)
+    first = await guard.subjects.SetKycState(request)
+    request.expire_time.FromNanoseconds(2_000_000_000_000_001_000)
+    assert await guard.subjects.SetKycState(request) == first
+    request.expire_time.FromNanoseconds(2_000_000_000_000_002_000)
+    error = await failure(guard.subjects.SetKycState(request))
+    assert error.metadata["differing_fields"] == "expire_time.nanos"
 
 
 async def test_a_failure_that_was_decided_is_as_sticky_as_a_success(guard: Guard) -> None:

@@ -1,12 +1,20 @@
 """The same request_id: the first answer again, for good, or a conflict that names the fields."""
 
 import asyncio
+from typing import Any
 
 import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
+from ledger.v1 import account_pb2 as accounts
 from ledger.v1 import ledger_pb2 as ledgers
-from tests.ledger.client import CREDIT_NORMAL, LedgerClient, failure_of, transfer
+from ledger.v1 import transaction_mutations_pb2 as mutations
+from ledger.v1 import transaction_pb2 as transactions
+from ledger.v1.entry_pb2 import Precondition
+from tests.ledger.client import CREDIT_NORMAL, LedgerClient, failure_of, key, transfer
 from tests.ledger.conftest import OpenReplica
+from tests.ledger.requests import batch, create_account, item, leg, move, part, post, reverse, send
 
 
 async def test_a_repeated_request_gives_the_first_answer(bank: LedgerClient) -> None:
@@ -41,6 +49,98 @@ async def test_a_conflict_names_the_fields(bank: LedgerClient) -> None:
     assert error.metadata["differing_fields"] == "method"
     # The refusal of the conflict leaves the first answer as it was.
     assert (await bank.create(transfer("wallet", "cash", 100), "create-1")).sequence == 1
+
+
+NANOS = 1_800_000_000_000_000_000
+
+
+def nanos(nanoseconds: int) -> Timestamp:
+    made = Timestamp()
+    made.FromNanoseconds(NANOS + nanoseconds)
+    return made
+
+
+def limits(**given: int) -> accounts.BalanceLimits:
+    return accounts.BalanceLimits(**given)
+
+
+def release(remainder: transactions.Remainder.ValueType) -> mutations.PostTransactionRequest:
+    return post(key("hold"), [part(0, 1), part(1, 1)], remainder=remainder)
+
+
+@pytest.mark.parametrize(
+    ("first", "same", "other", "path"),
+    [
+        pytest.param(
+            release(transactions.REMAINDER_RELEASE),
+            release(transactions.REMAINDER_UNSPECIFIED),
+            release(transactions.REMAINDER_KEEP),
+            "remainder",
+            id="the remainder of a post",
+        ),
+        pytest.param(
+            move(effective_time=nanos(1_999)),
+            move(effective_time=nanos(1_000)),
+            move(effective_time=nanos(2_000)),
+            "effective_time.nanos",
+            id="an effective time",
+        ),
+        pytest.param(
+            move(pending=True, expire_time=nanos(1_000)),
+            move(pending=True, expire_time=nanos(1_001)),
+            move(pending=True, expire_time=nanos(999)),
+            "expire_time.nanos",
+            id="an expiry",
+        ),
+        pytest.param(
+            reverse(key("direct"), effective_time=nanos(0)),
+            reverse(key("direct"), effective_time=nanos(999)),
+            reverse(key("direct")),
+            "effective_time",
+            id="the time of a reversal",
+        ),
+        pytest.param(
+            leg(precondition=Precondition()),
+            leg(),
+            leg(precondition=Precondition(expected_version=0)),
+            "entries[1].precondition",
+            id="a condition of nothing",
+        ),
+        pytest.param(
+            create_account("limited"),
+            create_account("limited", limits=limits()),
+            create_account("limited", limits=limits(min_posted_minor=0)),
+            "limits",
+            id="limits of nothing",
+        ),
+        pytest.param(
+            batch(item(effective_time=nanos(1)), item(pending=True, expire_time=nanos(0))),
+            batch(item(effective_time=nanos(0)), item(pending=True, expire_time=nanos(2))),
+            batch(item(effective_time=nanos(0)), item(pending=True, expire_time=nanos(1_000))),
+            "items[1].create.expire_time.nanos",
+            id="times in a batch",
+        ),
+        pytest.param(
+            batch(item("item-1", effective_time=nanos(1)), item("item-2")),
+            batch(item("item-1", effective_time=nanos(0)), item("item-2")),
+            batch(item("item-1"), item("item-2")),
+            "items[0].create.effective_time",
+            id="times of items with ids",
+        ),
+    ],
+)
+async def test_requests_that_mean_the_same_are_the_same(
+    bank: LedgerClient, first: Any, same: Any, other: Any, path: str
+) -> None:
+    await bank.hold("payable", "receivable", 5, request_id="hold")
+    await bank.create(transfer("wallet", "cash", 5), "direct")
+    for request in (first, same, other):
+        request.request_id = "the-id"
+    answer = await send(bank, first)
+    assert await send(bank, same) == answer
+    assert await send(bank, first) == answer
+    error = await failure_of(send(bank, other))
+    assert (error.reason, error.metadata["differing_fields"]) == ("REQUEST_ID_REUSED", path)
 
 
 async def test_a_decided_failure_is_as_final_as_a_success(bank: LedgerClient) -> None:

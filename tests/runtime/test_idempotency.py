@@ -1,18 +1,24 @@
 """Requests whose id comes again: a conflict names the fields that differ, so many and no more."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+import grpc
 import pytest
 
+from runtime.errors import ServiceError
 from runtime.idempotency import (
     MAX_DIFFERING_BYTES,
     MAX_DIFFERING_FIELDS,
     OTHER_METHOD,
     Differences,
+    RequestIds,
     differences,
+    differences_of,
+    encoded,
+    fingerprint_of,
 )
-from tests.runtime.echo import pb
+from tests.runtime.echo import ERRORS, VALIDATOR, pb
 
 
 @pytest.mark.parametrize(
@@ -78,6 +84,69 @@ def test_the_names_have_a_bound_in_bytes() -> None:
     longer = differences(*tags(9, length + 1))
     assert (len(longer.paths), longer.count) == (7, 9)
     assert differences(*tags(1, 100_000)) == Differences((), 1)
+
+
+def parsed(**fields: Any) -> Any:
+    return pb.EchoRequest(request_id="a", **fields)
+
+
+def test_what_an_older_build_kept_is_compared_in_today_s_form() -> None:
+    request = parsed(effective_time={"seconds": 1, "nanos": 5_000})
+    for kept in (
+        request,
+        parsed(effective_time={"seconds": 1, "nanos": 5_999}),
+    ):
+        assert not differences_of(VALIDATOR, request, kept.SerializeToString())
+    kept = parsed(effective_time={"seconds": 1, "nanos": 6_000})
+    found = differences_of(VALIDATOR, request, kept.SerializeToString())
+    assert found == Differences(("effective_time.nanos",), 1)
+
+
+REQUEST_IDS = RequestIds(ERRORS, VALIDATOR)
+
+
+class Written(NamedTuple):
+    """A request as a table has it."""
+
+    method: str
+    body: bytes
+
+
+@pytest.mark.parametrize(
+    ("method", "kept", "personal", "fingerprinted", "paths"),
+    [
+        ("EchoRequest", {"text": "x"}, [], {}, None),
+        ("Echo", {"text": "x"}, [], {}, None),
+        ("CountRequest", {"text": "x"}, [], {}, "method"),
+        ("EchoRequest", {"text": "y", "amount": 1}, [], {}, "text,amount"),
+        ("EchoRequest", {}, ["text"], {"text": "x"}, None),
+        ("EchoRequest", {}, ["text"], {"text": "y"}, "text"),
+        ("EchoRequest", {"amount": 1}, ["text"], {"text": "y"}, "amount"),
+    ],
+)
+def test_a_request_is_checked_against_what_was_kept(
+    method: str,
+    kept: Mapping[str, Any],
+    personal: list[str],
+    fingerprinted: Mapping[str, Any],
+    paths: str | None,
+) -> None:
+    def check() -> None:
+        REQUEST_IDS.check(
+            parsed(text="x"),
+            Written(method, encoded(parsed(**kept))),
+            personal=personal,
+            fingerprint=fingerprint_of(parsed(**fingerprinted)),
+        )
+
+    if paths is None:
+        check()
+        return
+    with pytest.raises(ServiceError) as caught:
+        check()
+    error = caught.value
+    assert (error.code, error.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
+    assert (error.metadata["request_id"], error.metadata["differing_fields"]) == ("a", paths)
 
 
 def test_the_metadata_of_a_conflict() -> None:

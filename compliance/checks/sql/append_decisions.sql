@@ -6,5 +6,5 @@ SELECT
     item.request
 FROM unnest(%(records)b::text [], %(requests)b::bytea []) WITH ORDINALITY AS item (record, request, place)
 ORDER BY item.place
-ON CONFLICT (kind, request_id) DO NOTHING
+ON CONFLICT DO NOTHING
 RETURNING decision_id, sequence, previous_hash, hash

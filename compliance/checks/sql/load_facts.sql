@@ -72,7 +72,7 @@ SELECT
     (
         SELECT d.sequence
         FROM decision AS d
-        WHERE d.kind = %(kind)s::text AND d.request_id = %(request_id)s::text
+        WHERE d.request_id = %(request_id)s::text
     ) AS decided_sequence,
     (SELECT coalesce(jsonb_agg(d.subject ORDER BY d.ordinal), '[]') FROM described AS d) AS subjects,
     (

@@ -8,9 +8,37 @@ has, or a list of another length, is named itself and not field by field.
 from typing import Any
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ledger.v1.account_pb2 import BalanceLimits
+from ledger.v1.entry_pb2 import Precondition
+from ledger.v1.transaction_pb2 import REMAINDER_RELEASE
 
 # Not compared: how much an answer carries changes nothing of what is asked for.
 IGNORED = frozenset({"view"})
+
+
+def plain(message: Message) -> Message:
+    """The message with what is the same as left out left out, and times cut to microseconds."""
+    copy = type(message)()
+    copy.CopyFrom(message)
+    _plain(copy)
+    return copy
+
+
+def _plain(message: Any) -> None:
+    for field, value in message.ListFields():
+        if isinstance(value, Timestamp):
+            value.nanos -= value.nanos % 1000
+        elif field.name == "remainder" and value == REMAINDER_RELEASE:
+            message.ClearField("remainder")
+        elif isinstance(value, BalanceLimits | Precondition) and not value.ListFields():
+            message.ClearField(field.name)
+        elif isinstance(value, Message):
+            _plain(value)
+        elif field.message_type is not None and not hasattr(value, "items"):
+            for item in value:
+                _plain(item)
 
 
 def differences(first: Message, second: Message, prefix: str = "") -> list[str]:

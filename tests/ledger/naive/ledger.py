@@ -10,7 +10,7 @@ from ledger.v1 import transaction_mutations_pb2 as mutations
 from ledger.v1.error_reason_pb2 import ErrorReason
 from ledger.v1.transaction_pb2 import TRANSACTION_VIEW_SUMMARY
 from tests.ledger.naive import messages, rules
-from tests.ledger.naive.differences import differences
+from tests.ledger.naive.differences import differences, plain
 from tests.ledger.naive.log import Account, Fact, Kind, Leg, Log
 from tests.ledger.naive.moments import micros
 from tests.ledger.naive.refused import Failure, RefusedError
@@ -90,7 +90,7 @@ class NaiveLedger:
             return None
         paths = ["method"]
         if kept.operation == operation:
-            paths = differences(kept.body, body)
+            paths = differences(plain(kept.body), plain(body))
         if paths:
             raise RefusedError(
                 "REQUEST_ID_REUSED",

@@ -3,10 +3,20 @@
 from typing import Any
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.v1 import account_pb2 as accounts
 from ledger.v1 import transaction_mutations_pb2 as mutations
-from ledger.v1.transaction_pb2 import TransactionKey, VoidInput
+from ledger.v1.account_pb2 import AccountInput
+from ledger.v1.entry_pb2 import EntryInput
+from ledger.v1.transaction_pb2 import (
+    REMAINDER_KEEP,
+    REMAINDER_RELEASE,
+    REMAINDER_UNSPECIFIED,
+    PostInput,
+    TransactionKey,
+    VoidInput,
+)
 
 BODIES = ("transaction", "post", "void", "reversal")
 
@@ -17,6 +27,9 @@ def changed(request: Any, change: str) -> Any:
     other.CopyFrom(request)
     if change == "operation":
         return other_operation(request)
+    if change == "form":
+        other_form(other)
+        return other
     if isinstance(other, mutations.BatchCreateTransactionsRequest):
         change_batch(other, change)
     elif isinstance(other, accounts.CreateAccountRequest):
@@ -29,6 +42,25 @@ def changed(request: Any, change: str) -> Any:
         field = next(name for name in BODIES if name in other.DESCRIPTOR.fields_by_name)
         change_body(getattr(other, field), change)
     return other
+
+
+def other_form(message: Any) -> None:
+    """Writes a message in another way that means the same."""
+    if isinstance(message, AccountInput):
+        message.limits.SetInParent()
+    elif isinstance(message, EntryInput):
+        message.precondition.SetInParent()
+    elif isinstance(message, PostInput) and message.remainder != REMAINDER_KEEP:
+        given = message.remainder
+        message.remainder = REMAINDER_UNSPECIFIED if given else REMAINDER_RELEASE
+    for field, value in message.ListFields():
+        if isinstance(value, Timestamp):
+            value.nanos = value.nanos // 1000 * 1000 + 999 - value.nanos % 1000
+        elif isinstance(value, Message):
+            other_form(value)
+        elif field.message_type is not None and not hasattr(value, "items"):
+            for item in value:
+                other_form(item)
 
 
 def other_operation(request: Any) -> Message:

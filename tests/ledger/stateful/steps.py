@@ -197,7 +197,7 @@ BATCHES = st.builds(
     own_ids=st.booleans(),
     summary=SELDOM,
 )
-CHANGES = ("reference", "metadata", "amount", "operation", "length", "mode", "several")
+CHANGES = ("reference", "metadata", "amount", "operation", "length", "mode", "several", "form")
 REPEATS = st.builds(Repeat, NUMBERS, st.sampled_from(("",) * 8 + CHANGES))
 READS = st.builds(
     Read,

@@ -1,0 +1,16 @@
+"""One decision for each request_id, whichever check it was."""
+
+from pathlib import Path
+
+from alembic import op
+
+from runtime.migrations import sql_beside
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(sql_beside(Path(__file__)))
