@@ -15,6 +15,7 @@ COPY ledger ledger
 COPY gateway gateway
 COPY compliance compliance
 COPY sandbox sandbox
+COPY pyproject.toml pyproject.toml
 RUN /opt/engine/bin/python -m compileall -q runtime money ledger gateway compliance sandbox
 
 FROM ${PYTHON_IMAGE}

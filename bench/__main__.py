@@ -4,7 +4,6 @@ The limit of each is measured in the same run, because the ratio is what counts:
 from machine to machine and from hour to hour. See docs/benchmarks.md.
 """
 
-import argparse
 import asyncio
 import json
 import os
@@ -18,6 +17,7 @@ from bench.benchmark import REQUIRED, Benchmark, benchmarks
 from bench.ledger_history import SIZE_VARIABLE
 from bench.profiling import PROFILE_VARIABLE, write_profiles
 from bench.report import table
+from runtime.command_line import command_parser
 
 BUILD = Path("build")
 OUTPUT = BUILD / "bench.jsonl"
@@ -50,7 +50,7 @@ def run(chosen: list[Benchmark], *, profile: bool) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Reads the arguments and runs what they choose."""
-    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser = command_parser("bench", __doc__ or "")
     parser.add_argument("--only", default="", metavar="PREFIX", help="only names that begin so")
     parser.add_argument("--list", action="store_true", help="print the names and run nothing")
     parser.add_argument(

@@ -6,7 +6,6 @@ once. The whole engine runs twice: as it is, and with its breaker, its adaptive 
 answers switched off. Prints the figures and draws docs/images/brown-out.svg.
 """
 
-import argparse
 import asyncio
 import itertools
 import json
@@ -25,6 +24,7 @@ from bench.process import connections_to, memory_mib
 from gateway.v1 import corridor_service_pb2 as corridor_service
 from gateway.v1 import payment_pb2 as payment
 from gateway.v1 import payment_service_pb2 as payments
+from runtime.command_line import command_parser
 from sandbox.addresses import Ports
 from sandbox.clients import open_clients
 from sandbox.databases import SERVICES, databases_beside
@@ -230,7 +230,7 @@ class BrownOut:
 
 def main() -> None:
     """Runs both, prints their figures, draws them beside each other."""
-    parser = argparse.ArgumentParser(description="A brown-out with and without protection.")
+    parser = command_parser("bench.brown_out", __doc__ or "")
     parser.add_argument("--rise", type=float, default=60.0, help="seconds of the ramp")
     parser.add_argument("--stay", type=float, default=30.0, help="seconds at 20 s latency")
     parser.add_argument("--rate", type=float, default=10.0, help="payments per second")

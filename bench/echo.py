@@ -1,11 +1,12 @@
 """An empty unary gRPC echo, the limit of what one call can cost: `python -m bench.echo PORT`."""
 
 import asyncio
-import sys
 from typing import Any
 
 import grpc
 import uvloop
+
+from runtime.command_line import command_parser
 
 METHOD = "/bench.Echo/Call"
 
@@ -26,6 +27,14 @@ async def serve(port: int) -> None:
     await server.wait_for_termination()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Reads the command line and serves."""
+    parser = command_parser("bench.echo", "An empty unary gRPC echo on 127.0.0.1.")
+    parser.add_argument("port", type=int, metavar="PORT")
+    port = parser.parse_args().port
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(int(sys.argv[1])))
+        runner.run(serve(port))
+
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,6 @@ It is kept beside the embedded server's own data and not in the project's folder
 PostgreSQL, running as `nobody`, often cannot enter. A change of schema makes another one.
 """
 
-import argparse
 import asyncio
 import hashlib
 import os
@@ -25,6 +24,7 @@ import psycopg
 
 from bench.ledger_parts import ACCOUNTS, RunningLedger, free_port, started
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from runtime.command_line import command_parser
 from runtime.migrations import migrate
 from runtime.state_folder import default_directory
 from sandbox.embedded_postgres import EmbeddedPostgres
@@ -217,7 +217,7 @@ def _say(text: str, *, passing: bool = False) -> None:
 
 def main() -> None:
     """Builds a history, or removes all."""
-    parser = argparse.ArgumentParser(prog="bench.ledger_history", description=__doc__)
+    parser = command_parser("bench.ledger_history", __doc__ or "")
     parser.add_argument("transactions", nargs="?", type=int, default=history_size())
     parser.add_argument("--remove", action="store_true", help="remove what was built")
     arguments = parser.parse_args()

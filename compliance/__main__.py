@@ -44,8 +44,8 @@ from runtime.client import open_channel
 from runtime.clock import Clock, SystemClock
 from runtime.config import Environment
 from runtime.connections import Connections
-from runtime.migrations import migrate
-from runtime.postgres import close_engine, create_engine, database_urls, ping
+from runtime.migrations import prepare_database
+from runtime.postgres import close_engine, create_engine, ping
 from runtime.process import run_service
 from runtime.server import RegisteredService, RpcServer
 
@@ -62,8 +62,7 @@ async def open_service(
 ) -> AsyncIterator[RpcServer]:
     """The running service; leaving drains and closes everything."""
     clock = clock or SystemClock()
-    url, owner_url = await database_urls(settings)
-    await migrate(owner_url, "compliance")
+    url = await prepare_database(settings)
     async with AsyncExitStack() as stack:
         engine = create_engine(
             url, role=ROLE, pool_size=settings.database_pool_size, application_name="compliance"

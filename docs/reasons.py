@@ -5,7 +5,6 @@ The comment of a value of `ErrorReason` begins with its gRPC codes, names its me
 "Metadata:", and says "decided" or "Sticky." where the failure is kept under the request_id.
 """
 
-import argparse
 import importlib.resources
 import re
 import sys
@@ -16,6 +15,8 @@ from typing import NamedTuple
 import grpc
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from grpc_tools import protoc
+
+from runtime.command_line import command_parser
 
 PROJECT = Path(__file__).parent.parent
 SERVICES = ("ledger", "gateway", "compliance")
@@ -109,7 +110,7 @@ def page_of(service: str) -> str:
 
 def main() -> int:
     """Writes or checks the pages of all services; 1 if one is out of date."""
-    parser = argparse.ArgumentParser(prog="python -m docs.reasons", description=__doc__)
+    parser = command_parser("docs.reasons", __doc__ or "")
     parser.add_argument("--check", action="store_true", help="write nothing, compare")
     check = parser.parse_args().check
     stale = []

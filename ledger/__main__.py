@@ -24,8 +24,7 @@ from ledger.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
 from ledger.validation import VALIDATOR
 from runtime.clock import Clock, SystemClock
-from runtime.migrations import migrate
-from runtime.postgres import database_urls
+from runtime.migrations import prepare_database
 from runtime.process import run_service
 from runtime.server import RegisteredService, RpcServer
 
@@ -37,11 +36,10 @@ ALLOWED_CLIENTS = {"*": {"gateway", "operator"}}
 async def open_service(
     settings: LedgerSettings, clock: Clock | None = None, limits: Limits = LIMITS
 ) -> AsyncIterator[RpcServer]:
-    """Migrates, starts, and on exit drains: callers first, then committers, then connections."""
+    """Serves; on exit drains: callers first, then committers, then connections."""
     clock = clock or SystemClock()
     signer = signing_key(settings)
-    url, owner_url = await database_urls(settings)
-    await migrate(owner_url, "ledger")
+    url = await prepare_database(settings)
     reads = read_connections(url, settings.database_pool_size)
     commits = commit_connections(url, settings.commit_pool_size)
     reader = Reader(reads)

@@ -14,6 +14,10 @@ class LedgerSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="LEDGER_")
     service_name: ClassVar[str] = "ledger"
+    # Those of `ledger.export` and `ledger.load`, which are clients.
+    other_variables: ClassVar[frozenset[str]] = frozenset(
+        f"LEDGER_CLIENT_TLS_{name}_FILE" for name in ("CERTIFICATE", "KEY", "CA")
+    )
 
     listen_address: str = "127.0.0.1:50051"
     http_address: str = "127.0.0.1:8081"

@@ -6,17 +6,16 @@ the verifier key of the service as it is set up on this machine, and makes nothi
 sandbox.
 """
 
-import argparse
 import os
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from ledger.config import LedgerSettings
 from ledger.notes import NoteError, SignerKey
+from runtime.command_line import command_parser
+from runtime.config import SettingsError, read_settings
 from runtime.state_folder import default_directory, make_private
 
 SANDBOX_KEY_NAME = "ledger-sandbox"
@@ -61,10 +60,7 @@ def write_key(path: Path, key: SignerKey) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Makes a pair; gives the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m ledger.keys",
-        description="Makes a key pair that checkpoints are signed with.",
-    )
+    parser = command_parser("ledger.keys", "Makes a key pair that checkpoints are signed with.")
     wanted = parser.add_mutually_exclusive_group(required=True)
     wanted.add_argument("name", nargs="?", help="the key's name, for example ledger.example.com")
     wanted.add_argument(
@@ -74,15 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     try:
         if asked.show:
-            print(signing_key(LedgerSettings()).verifier)
+            print(signing_key(read_settings(LedgerSettings)).verifier)
             return 0
         key = SignerKey.generate(asked.name)
-    except ValidationError as error:
-        # Without what was given: it may be the secret.
-        problems = ", ".join(problem["msg"] for problem in error.errors(include_input=False))
-        print(f"ledger.keys: the settings are wrong: {problems}", file=sys.stderr)
-        return EXIT_USAGE
-    except NoteError as error:
+    except (NoteError, SettingsError) as error:
         print(f"ledger.keys: {error}", file=sys.stderr)
         return EXIT_USAGE
     if asked.out is None:

@@ -2,23 +2,50 @@
 
 Each field is the environment variable with the service's prefix (`LEDGER_LISTEN_ADDRESS`), but
 for the three that all processes of a deployment share: `ENV`, `LOG_LEVEL` and
-`OTEL_EXPORTER_OTLP_ENDPOINT`. A secret can be given by file: `<NAME>_FILE` names it.
+`OTEL_EXPORTER_OTLP_ENDPOINT`. A secret can be given by file: `<NAME>_FILE` names it. Variables with
+the service's prefix that no setting has are refused by `read_settings`.
 """
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+
+# What Kubernetes tells every pod of a service named, say, `gateway`: its address, in variables
+# that have the gateway's prefix.
+_SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP|SCTP)\w*)")
+_SERVICE_LINK_PORT = re.compile(r"(tcp|udp|sctp)://\S+")
+_PERCENT_ALONE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+Settings = TypeVar("Settings", bound="DatabaseSettings")
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used: one problem a line, each with its variable, without secrets."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 class Environment(StrEnum):
@@ -35,11 +62,17 @@ class SecretFileSource(PydanticBaseSettingsSource):
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         name = f"{self.config.get('env_prefix', '')}{field_name}".upper()
         path = os.environ.get(f"{name}_FILE")
-        if path is None or "SecretStr" not in str(field.annotation):
+        if path is None or not _is_secret(field):
             return None, field_name, False
         if name in os.environ:
             raise ValueError(f"both {name} and {name}_FILE are set")
-        return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+        except OSError as error:
+            raise ValueError(f"{name}_FILE: {path}: {error.strerror}") from error
+        except UnicodeDecodeError:
+            # Its own message would quote a byte of the secret.
+            raise ValueError(f"{name}_FILE: {path}: is not UTF-8 text") from None
 
     def __call__(self) -> dict[str, Any]:
         found = (
@@ -49,29 +82,22 @@ class SecretFileSource(PydanticBaseSettingsSource):
         return {name: value for value, name, _ in found if value is not None}
 
 
-class ServiceSettings(BaseSettings):
-    """What every service can be told; a service's own settings derive from it."""
+class DatabaseSettings(BaseSettings):
+    """What a process that only works on a service's database can be told, such as `migrate`."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     service_name: ClassVar[str]
+    # Variables with the service's prefix that others of its programs read.
+    other_variables: ClassVar[frozenset[str]] = frozenset()
 
     env: Environment = Field(Environment.SANDBOX, validation_alias=AliasChoices("env", "ENV"))
     log_level: str = Field("INFO", validation_alias=AliasChoices("log_level", "LOG_LEVEL"))
     otlp_endpoint: str | None = Field(
         None, validation_alias=AliasChoices("otlp_endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT")
     )
-    listen_address: str
-    http_address: str
     database_url: SecretStr | None = None
     owner_database_url: SecretStr | None = None
-    database_pool_size: int = Field(10, ge=1, le=200)
-    tls_certificate_file: Path | None = None
-    tls_key_file: Path | None = None
-    tls_ca_file: Path | None = None
-    drain_seconds: float = Field(20.0, gt=0, le=600)
-    default_timeout_seconds: float = Field(30.0, gt=0, le=600)
-    max_concurrent_calls: int = Field(4096, ge=1, le=65_536)
 
     @classmethod
     def settings_customise_sources(
@@ -91,6 +117,69 @@ class ServiceSettings(BaseSettings):
             raise ValueError("is not a log level")
         return level.upper()
 
+    @field_validator("database_url", "owner_database_url")
+    @classmethod
+    def _is_database_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not _is_postgresql_url(url.get_secret_value()):
+            raise ValueError(
+                "is not postgresql://login:password@host:port/database"
+                " (in the password, signs such as @ : / ? # are written %40 and so on)"
+            )
+        return url
+
+    @property
+    def owner_url(self) -> SecretStr | None:
+        """The database login that runs migrations."""
+        return self.owner_database_url or self.database_url
+
+    @property
+    def migrates_at_start(self) -> bool:
+        """Whether serving brings the schema to its newest revision, rather than only checks it."""
+        return self.owner_database_url is not None or self.env is Environment.SANDBOX
+
+    @classmethod
+    def variable(cls, name: str) -> str:
+        """The environment variable of a setting, by the field's name or by an alias of it."""
+        for field_name, field in cls.model_fields.items():
+            alias = field.validation_alias
+            choices = alias.choices if isinstance(alias, AliasChoices) else [field_name]
+            if name in choices:
+                shown = choices[-1] if isinstance(alias, AliasChoices) else cls._prefix() + name
+                return str(shown).upper()
+        raise KeyError(name)
+
+    @classmethod
+    def variables(cls) -> Iterator[str]:
+        """Every environment variable that is read."""
+        for name, field in cls.model_fields.items():
+            yield cls.variable(name)
+            if _is_secret(field):
+                yield f"{cls.variable(name)}_FILE"
+
+    @classmethod
+    def _prefix(cls) -> str:
+        return cls.model_config.get("env_prefix", "")
+
+    def printable(self) -> Iterator[str]:
+        """The settings as lines `NAME=value`, secrets hidden."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            yield f"{self.variable(name)}={'' if value is None else value}"
+
+
+class ServiceSettings(DatabaseSettings):
+    """What every service can be told; a service's own settings derive from it."""
+
+    listen_address: str
+    http_address: str
+    database_pool_size: int = Field(10, ge=1, le=200)
+    tls_certificate_file: Path | None = None
+    tls_key_file: Path | None = None
+    tls_ca_file: Path | None = None
+    drain_seconds: float = Field(20.0, gt=0, le=600)
+    default_timeout_seconds: float = Field(30.0, gt=0, le=600)
+    max_concurrent_calls: int = Field(4096, ge=1, le=65_536)
+
     @field_validator("listen_address", "http_address")
     @classmethod
     def _host_and_port(cls, address: str) -> str:
@@ -100,14 +189,19 @@ class ServiceSettings(BaseSettings):
     @model_validator(mode="after")
     def _transport_is_safe(self) -> Self:
         files = (self.tls_certificate_file, self.tls_key_file, self.tls_ca_file)
+        names = ("tls_certificate_file", "tls_key_file", "tls_ca_file")
+        variables = ", ".join(self.variable(name) for name in names)
         if any(files) and not all(files):
-            raise ValueError("TLS needs all three: certificate, key and CA file")
+            raise ValueError(f"TLS needs all three: {variables}")
         if self.uses_tls:
             return self
         if self.env is not Environment.SANDBOX:
-            raise ValueError(f"ENV={self.env} needs TLS: set the TLS certificate, key and CA file")
+            raise ValueError(f"ENV={self.env} needs TLS: {variables}")
         if not is_loopback(self.listen_address):
-            raise ValueError("plain text is for loopback only: set TLS or listen on 127.0.0.1")
+            raise ValueError(
+                f"{self.variable('listen_address')}: plain text is for loopback only:"
+                f" listen on 127.0.0.1, or set {variables}"
+            )
         return self
 
     @property
@@ -115,19 +209,79 @@ class ServiceSettings(BaseSettings):
         """Whether gRPC is spoken over mutual TLS."""
         return self.tls_certificate_file is not None
 
-    @property
-    def owner_url(self) -> SecretStr | None:
-        """The database login that runs migrations."""
-        return self.owner_database_url or self.database_url
 
-    def printable(self) -> Iterator[str]:
-        """The settings as lines `NAME=value`, secrets hidden."""
-        prefix = self.model_config.get("env_prefix", "")
-        for name, field in type(self).model_fields.items():
-            value = getattr(self, name)
-            alias = field.validation_alias
-            shown = alias.choices[-1] if isinstance(alias, AliasChoices) else prefix + name
-            yield f"{str(shown).upper()}={'' if value is None else value}"
+def read_settings(settings_type: type[Settings], **given: Any) -> Settings:
+    """The settings of this process's environment, but for those given. Raises `SettingsError`."""
+    problems = list(unknown_variables(settings_type, os.environ))
+    try:
+        settings = settings_type(**given)
+    except ValidationError as error:
+        problems += [
+            ": ".join([*_variable_at(settings_type, problem["loc"]), _message_of(problem["msg"])])
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
+    except ValueError as error:  # A secret's file that is missing or given twice.
+        problems.append(str(error))
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def unknown_variables(
+    settings_type: type[DatabaseSettings], environment: Mapping[str, str]
+) -> Iterator[str]:
+    """A line for each variable that has the service's prefix and is none of its settings.
+
+    Its value is not shown: what is misspelled may be a secret.
+    """
+    prefix = settings_type.model_config.get("env_prefix", "")
+    if not prefix:
+        return
+    known = {*settings_type.variables(), *settings_type.other_variables}
+    for variable, value in sorted(environment.items()):
+        name = variable.upper()
+        if not name.startswith(prefix) or name in known or _is_service_link(name, value):
+            continue
+        nearest = get_close_matches(name, known, n=1)
+        yield f"{variable}: there is no such setting" + (
+            f"; did you mean {nearest[0]}?" if nearest else ""
+        )
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    if _SERVICE_LINK.fullmatch(name):
+        return True
+    return name.endswith("_PORT") and _SERVICE_LINK_PORT.fullmatch(value) is not None
+
+
+def _variable_at(
+    settings_type: type[DatabaseSettings], location: tuple[int | str, ...]
+) -> Iterator[str]:
+    """The variable that a problem is about; if it is about several, its message names them."""
+    if location:
+        yield settings_type.variable(str(location[0]))
+
+
+def _message_of(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return "SecretStr" in str(field.annotation)
+
+
+def _is_postgresql_url(url: str) -> bool:
+    """Whether libpq and SQLAlchemy read it alike; their own messages would quote a password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme in {"postgresql", "postgres"}
+        and parts.netloc.count("@") <= 1
+        and _PERCENT_ALONE.search(url) is None
+    )
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -1,45 +1,215 @@
-"""Schema migrations at start, by the owner, one process at a time.
+"""Schema migrations by the database's owner, and whether code and schema go together.
 
-A service keeps them in `<service>/migrations`: pure SQL files that Alembic puts in order.
+A service keeps its migrations in `<service>/migrations`: pure SQL files that Alembic puts in order.
+A migration on which the code of earlier revisions still runs says so by `oldest_code`, the oldest
+such revision; one that says nothing needs code that has it. What was applied, with what it said,
+is in the table `schema_revision`, so that code that has never heard of a revision knows whether it
+may start on it. Revisions are four digits in one line, so that they compare as text.
+See docs/upgrades.md.
 """
 
 import asyncio
 import importlib.util
 import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
+import psycopg
 from alembic import command, context
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext, MigrationInfo
+from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, create_engine, pool, text
 
+from runtime.config import DatabaseSettings
 from runtime.logs import get_logger
-from runtime.postgres import sqlalchemy_url
+from runtime.postgres import connection_arguments, database_urls, sqlalchemy_url
+from runtime.startup import StartupError, database_needed
 
+# How long another process that migrates is waited for, and how long a table's lock: while a
+# migration waits for that, everybody who comes to the table waits behind it.
 LOCK_TIMEOUT_SECONDS = 60
+TABLE_LOCK_TIMEOUT_SECONDS = 5
+# Everybody may read it: a service's login has to, and its rights are what migrations grant.
+_TABLE = """
+    CREATE TABLE IF NOT EXISTS schema_revision (
+        revision text PRIMARY KEY,
+        oldest_code text NOT NULL,
+        apply_time timestamptz NOT NULL DEFAULT now()
+    );
+    GRANT SELECT ON schema_revision TO PUBLIC
+"""
+_RECORD = """
+    INSERT INTO schema_revision (revision, oldest_code) VALUES (:revision, :oldest_code)
+    ON CONFLICT (revision) DO NOTHING
+"""
 
 log = get_logger(__name__)
 
 
-async def migrate(owner_url: str, service: str) -> None:
-    """Brings the database of `service` to its newest schema. Idempotent; replicas may race."""
-    await asyncio.to_thread(_migrate, owner_url, service)
+class SchemaError(StartupError):
+    """The database's schema and this code do not go together; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One migration, as the code or a database knows it."""
+
+    revision: str
+    oldest_code: str
+    """The oldest revision whose code runs on a schema that has this one."""
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a database's schema and this code stand to each other."""
+
+    service: str
+    known: tuple[Revision, ...]
+    """The migrations of this code."""
+    applied: tuple[Revision, ...]
+    """Those of the database."""
+
+    @property
+    def newest(self) -> str:
+        """The database's revision; empty before the first."""
+        return self.applied[-1].revision if self.applied else ""
+
+    @property
+    def pending(self) -> tuple[Revision, ...]:
+        """What this code has and the database lacks."""
+        return tuple(migration for migration in self.known if migration.revision > self.newest)
+
+    def check_not_too_new(self) -> None:
+        """Raises `SchemaError` if the schema has a revision that this code cannot work with."""
+        code = self.known[-1].revision
+        later = [migration for migration in self.applied if migration.revision > code]
+        needed = max((migration.oldest_code for migration in later), default="")
+        if needed > code:
+            raise SchemaError(
+                f"the schema has revision {self.newest}, which needs the code of {needed} or"
+                f" later; this is the code of {code}: start a newer version"
+            )
+
+    def check_served(self) -> None:
+        """Raises `SchemaError` unless this code can serve on the schema as it is."""
+        self.check_not_too_new()
+        if self.pending:
+            raise SchemaError(
+                f"the schema has revision {self.newest or 'none'}, and this code needs"
+                f" {self.known[-1].revision}: run python -m {self.service} migrate"
+            )
+
+
+async def prepare_database(settings: DatabaseSettings) -> str:
+    """The URL to serve on, once the schema there is one that this code works with.
+
+    With the owner's login, and in the sandbox, it is migrated first. Raises `StartupError`.
+    """
+    service = settings.service_name
+    url, owner_url = await database_urls(settings)
+    if settings.migrates_at_start:
+        variable = settings.variable(
+            "owner_database_url" if settings.owner_database_url else "database_url"
+        )
+        with database_needed(variable, owner_url):
+            await migrate(owner_url, service)
+    else:
+        with database_needed(settings.variable("database_url"), url):
+            found = await standing(url, service)
+        found.check_served()
+    return url
+
+
+async def migrate(owner_url: str, service: str) -> Standing:
+    """Brings the database of `service` to its newest schema. Idempotent; replicas may race.
+
+    Who has nothing to do needs no owner's rights. Gives how things stood before.
+    """
+    found = await standing(owner_url, service)
+    found.check_not_too_new()
+    if found.pending:
+        await asyncio.to_thread(_migrate, owner_url, service)
+        log.info("migrated", database_of=service, revision=found.known[-1].revision)
+    elif found.newest > found.known[-1].revision:
+        log.info("schema_newer", database_of=service, revision=found.newest)
+    return found
+
+
+async def standing(url: str, service: str) -> Standing:
+    """Looks the database's schema up, by any login that may connect."""
+    return await asyncio.to_thread(_standing, url, service)
+
+
+def _standing(url: str, service: str) -> Standing:
+    with psycopg.connect(
+        url, autocommit=True, **connection_arguments(None, f"{service} schema")
+    ) as connection:
+        row = connection.execute("SELECT to_regclass('schema_revision') IS NOT NULL").fetchone()
+        applied: list[Any] = []
+        if row is not None and row[0]:
+            applied = connection.execute(
+                "SELECT revision, oldest_code FROM schema_revision ORDER BY revision"
+            ).fetchall()
+    return Standing(
+        service,
+        known=tuple(_known(_config(service))),
+        applied=tuple(Revision(revision, oldest_code) for revision, oldest_code in applied),
+    )
 
 
 def _migrate(owner_url: str, service: str) -> None:
     engine = create_engine(sqlalchemy_url(owner_url), poolclass=pool.NullPool)
-    config = Config()
-    config.set_main_option("script_location", str(_folder_of(service) / "migrations"))
+    config = _config(service)
     with engine.connect() as connection:
         connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'"))
         connection.execute(
             text("SELECT pg_advisory_lock(:key)"), {"key": zlib.crc32(service.encode())}
         )
+        connection.execute(text(f"SET lock_timeout = '{TABLE_LOCK_TIMEOUT_SECONDS}s'"))
+        _begin_record(connection, _known(config))
         connection.commit()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()
     engine.dispose()
-    log.info("migrated", database_of=service)
+
+
+def _begin_record(connection: Connection, known: Sequence[Revision]) -> None:
+    """Makes the table of what was applied; a database from before it gets what Alembic knows."""
+    connection.execute(text(_TABLE))
+    reached = MigrationContext.configure(connection).get_current_revision() or ""
+    for migration in known:
+        if migration.revision <= reached:
+            _record(connection, migration)
+
+
+def _record(connection: Connection, migration: Revision) -> None:
+    connection.execute(
+        text(_RECORD),
+        {"revision": migration.revision, "oldest_code": migration.oldest_code},
+    )
+
+
+def _config(service: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_folder_of(service) / "migrations"))
+    return config
+
+
+def _known(config: Config) -> list[Revision]:
+    """The migrations of a folder, the oldest first."""
+    walked = ScriptDirectory.from_config(config).walk_revisions()
+    return sorted((_revision_of(script) for script in walked), key=lambda known: known.revision)
+
+
+def _revision_of(script: Script) -> Revision:
+    return Revision(
+        script.revision, getattr(script.module, "oldest_code", script.revision), script.doc
+    )
 
 
 def _folder_of(package: str) -> Path:
@@ -52,7 +222,14 @@ def _folder_of(package: str) -> Path:
 def run_environment() -> None:
     """What each `migrations/env.py` calls: runs the migrations on the given connection."""
     connection: Connection = context.config.attributes["connection"]
-    context.configure(connection=connection, transaction_per_migration=True)
+
+    def record(ctx: Any, step: MigrationInfo, heads: Any, run_args: Any) -> None:  # noqa: ARG001
+        """Called by Alembic in the migration's own transaction."""
+        _record(connection, _revision_of(cast("Script", step.up_revision)))
+
+    context.configure(
+        connection=connection, transaction_per_migration=True, on_version_apply=record
+    )
     with context.begin_transaction():
         context.run_migrations()
 

@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
-from runtime.config import Environment, ServiceSettings
+from runtime.config import DatabaseSettings, Environment, SettingsError
 from runtime.pool_check import check_when_in_doubt
 from runtime.statement_tracing import trace_statements
 
@@ -41,8 +41,11 @@ TCP_OPTIONS = {
 }
 
 
-class NoDatabaseError(RuntimeError):
+class NoDatabaseError(SettingsError):
     """No database is set, and there is none to fall back on; the message says what to do."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__([problem])
 
 
 def create_engine(
@@ -85,7 +88,7 @@ async def connect(
     )
 
 
-async def database_urls(settings: ServiceSettings) -> tuple[str, str]:
+async def database_urls(settings: DatabaseSettings) -> tuple[str, str]:
     """The service's login and the owner's; in the sandbox, where none may be set, the embedded one.
 
     Raises `NoDatabaseError`.
@@ -98,7 +101,7 @@ async def database_urls(settings: ServiceSettings) -> tuple[str, str]:
     return settings.database_url.get_secret_value(), owner_url.get_secret_value()
 
 
-def _embedded_url(settings: ServiceSettings) -> str:
+def _embedded_url(settings: DatabaseSettings) -> str:
     variable = f"{settings.service_name.upper()}_DATABASE_URL"
     if settings.env is not Environment.SANDBOX:
         raise NoDatabaseError(f"ENV={settings.env} needs {variable} or {variable}_FILE")

@@ -1,26 +1,29 @@
-"""The main function of every service."""
+"""The main function of every service: `python -m SERVICE [migrate]`."""
 
 import asyncio
 import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from typing import TypeVar
+from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import NoReturn, TypeVar
 
 import uvloop
-from pydantic import ValidationError
 
 from runtime import logs, telemetry
-from runtime.config import ServiceSettings
+from runtime.command_line import EXIT_USAGE, command_parser
+from runtime.config import ServiceSettings, SettingsError, read_settings
 from runtime.logs import get_logger
 from runtime.loops import LoopEnded, Supervisor
-from runtime.postgres import NoDatabaseError
+from runtime.migrate_command import run_migrate
 from runtime.server import RpcServer
+from runtime.startup import StartupError, startup_failures
 from runtime.tasks import cancel
 
-EXIT_BAD_SETTINGS = 2
+EXIT_BAD_SETTINGS = EXIT_USAGE
+EXIT_NOT_STARTED = 1
 # A background loop has ended by itself: a fault of ours, sysexits.h calls it EX_SOFTWARE.
 EXIT_LOOP_ENDED = 70
 # What such a process may take to close beyond its drain. A fault may have left something behind
@@ -30,6 +33,14 @@ CLOSE_SECONDS = 10.0
 # call, which the collector looks at again and again at Python's 700. Much more than this and the
 # cycles that calls leave behind pile up: at 50,000 clearing them stopped everything for 80 ms.
 ALLOCATIONS_PER_COLLECTION = 2_000
+EPILOG = """\
+Settings are environment variables; docs/operations.md explains each, --print-config shows them.
+
+exit status:
+  0   stopped by SIGTERM or SIGINT, or the command has done its work
+  1   it could not start or go on (database, port, schema), or migrate --check found what is pending
+  2   the command line or the settings cannot be followed
+  70  one of its own loops ended, which must not be: start it again, and report its last line"""
 
 log = get_logger(__name__)
 Settings = TypeVar("Settings", bound=ServiceSettings)
@@ -41,36 +52,67 @@ def run_service(
     *,
     close_seconds: float = CLOSE_SECONDS,
 ) -> None:
-    """Reads the settings, serves until SIGTERM or SIGINT, drains; `--print-config` only prints.
+    """Does what the command line says: serves until SIGTERM or SIGINT and drains, or migrates.
 
     Exits with `EXIT_LOOP_ENDED`, and says why, when a background loop has ended by itself.
     """
+    name = settings_type.service_name
+    arguments = _parser(name).parse_args()
     try:
-        settings = settings_type()
-    except ValidationError as error:
-        for problem in error.errors(include_input=False, include_url=False):
-            name = ".".join(str(part) for part in problem["loc"]) or "settings"
-            print(f"{settings_type.service_name}: {name}: {problem['msg']}", file=sys.stderr)
-        sys.exit(EXIT_BAD_SETTINGS)
-    except (OSError, ValueError) as error:  # A secret's file that is missing or given twice.
-        print(f"{settings_type.service_name}: {error}", file=sys.stderr)
-        sys.exit(EXIT_BAD_SETTINGS)
-    if "--print-config" in sys.argv[1:]:
-        print("\n".join(settings.printable()))
-        return
+        if arguments.command == "migrate":
+            sys.exit(run_migrate(settings_type, check=arguments.check))
+        settings = read_settings(settings_type)
+        if arguments.print_config:
+            print("\n".join(settings.printable()))
+            return
+        _run_server(settings, open_service, close_seconds)
+    except SettingsError as error:
+        _fail(name, error.problems, EXIT_BAD_SETTINGS)
+    except StartupError as error:
+        _fail(name, [str(error)], EXIT_NOT_STARTED)
+
+
+def _parser(name: str) -> ArgumentParser:
+    parser = command_parser(name, f"The {name} service: serves until it is told to stop.", EPILOG)
+    parser.add_argument(
+        "--print-config", action="store_true", help="show the settings, secrets hidden, and exit"
+    )
+    commands = parser.add_subparsers(dest="command", metavar="[COMMAND]")
+    migrating = commands.add_parser(
+        "migrate",
+        help="bring the database's schema to the newest revision, or see what that would be",
+        description=f"Brings the schema of the {name} service's database to its newest revision,"
+        " by the login of the owner's database URL.",
+        allow_abbrev=False,
+    )
+    migrating.add_argument(
+        "--check",
+        action="store_true",
+        help="change nothing: show what is pending, and exit with 1 if something is",
+    )
+    return parser
+
+
+def _fail(name: str, lines: Sequence[str], status: int) -> NoReturn:
+    for line in lines:
+        print(f"{name}: {line}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _run_server(
+    settings: Settings,
+    open_service: Callable[[Settings], AbstractAsyncContextManager[RpcServer]],
+    close_seconds: float,
+) -> None:
     logs.configure(settings.service_name, settings.log_level)
     provider = telemetry.setup(settings.service_name, settings.otlp_endpoint)
     try:
         ended = uvloop.run(_serve(settings, open_service, close_seconds))
-    except NoDatabaseError as error:
-        print(f"{settings.service_name}: {error}", file=sys.stderr)
-        sys.exit(EXIT_BAD_SETTINGS)
     finally:
         if provider is not None:
             provider.shutdown()
     if ended is not None:
-        print(f"{settings.service_name}: {ended}", file=sys.stderr)
-        sys.exit(EXIT_LOOP_ENDED)
+        _fail(settings.service_name, [str(ended)], EXIT_LOOP_ENDED)
 
 
 async def _serve(
@@ -82,7 +124,9 @@ async def _serve(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with open_service(settings) as server:
+    async with AsyncExitStack() as stack:
+        with startup_failures(settings):
+            server = await stack.enter_async_context(open_service(settings))
         # What is there by now stays, and what a call makes is mostly gone when it is answered.
         gc.collect()
         gc.freeze()

@@ -22,6 +22,7 @@ from runtime.logs import get_logger
 from runtime.loops import LoopEnded, Supervisor
 from runtime.message_size import MAX_MESSAGE_BYTES
 from runtime.operations_http import OperationsServer
+from runtime.startup import StartupError, cannot_listen, check_free
 from runtime.validation import Validator
 
 UNTRACED_METHODS = ("/grpc.health.", "/grpc.reflection.")
@@ -106,7 +107,7 @@ class RpcServer:
         return self._http.port
 
     async def start(self) -> None:
-        """Binds both ports and serves. Raises `OSError` or `RuntimeError` for a taken port."""
+        """Binds both ports and serves. Raises `StartupError` for a taken port."""
         try:
             await self._bind()
         except BaseException:
@@ -122,13 +123,23 @@ class RpcServer:
         )
 
     async def _bind(self) -> None:
-        address = self._settings.listen_address
-        if self._settings.uses_tls:
-            self.port = self._server.add_secure_port(address, server_credentials(self._settings))
-        else:
-            self.port = self._server.add_insecure_port(address)
+        settings, address = self._settings, self._settings.listen_address
+        check_free(settings.variable("listen_address"), address)
+        credentials = server_credentials(settings) if settings.uses_tls else None
+        try:
+            if credentials is not None:
+                self.port = self._server.add_secure_port(address, credentials)
+            else:
+                self.port = self._server.add_insecure_port(address)
+        except RuntimeError as error:  # Taken just now, or certificates that are none.
+            variable = settings.variable("listen_address")
+            raise StartupError(f"{variable}: gRPC cannot listen on {address}") from error
         await self.health.check_once()
-        await self._http.start()
+        try:
+            await self._http.start()
+        except OSError as error:
+            variable = settings.variable("http_address")
+            raise cannot_listen(variable, settings.http_address, error) from error
         await self._server.start()
 
     async def _loop_ended(self, ended: LoopEnded) -> None:

@@ -1,22 +1,27 @@
 """`python -m sandbox`: up, demo, certificates."""
 
-import argparse
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from runtime.command_line import command_parser
+
 
 def main() -> None:
     """Reads the command line and runs one command."""
-    parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
+    parser = command_parser("sandbox", "The whole engine on one machine, without accounts.")
     commands = parser.add_subparsers(dest="command", required=True)
-    up_parser = commands.add_parser("up", help="start the whole engine and leave it running")
+    up_parser = commands.add_parser(
+        "up", help="start the whole engine and leave it running", allow_abbrev=False
+    )
     up_parser.add_argument(
         "--free-ports", action="store_true", help="take ports that are free, not the usual ones"
     )
     commands.add_parser("demo", help="take payments in nine ways, show the books, stop")
     certificates = commands.add_parser(
-        "certificates", help="make a development CA and certificates for mutual TLS"
+        "certificates",
+        help="make a development CA and certificates for mutual TLS",
+        allow_abbrev=False,
     )
     certificates.add_argument("directory", type=Path)
     certificates.add_argument(

@@ -16,6 +16,8 @@ import signal
 import sys
 from pathlib import Path
 
+from runtime.command_line import command_parser
+
 # From <sys/prctl.h>: the signal that a process gets when its parent dies.
 PR_SET_PDEATHSIG = 1
 PROGRAM = "--"
@@ -33,7 +35,14 @@ def end_with_parent(number: signal.Signals) -> None:
 
 
 def main() -> None:
-    parent, name = int(sys.argv[1]), sys.argv[2]
+    parser = command_parser("sandbox.child", __doc__ or "")
+    parser.usage = f"{parser.prog} [-h] [--version] PARENT_PID (MODULE | -- PROGRAM) [ARGUMENT ...]"
+    parser.add_argument("parent", type=int, metavar="PARENT_PID")
+    # What follows is the module's or the program's, options included.
+    parent = parser.parse_args(sys.argv[1:2]).parent
+    if len(sys.argv) < 3:
+        parser.error("a module is missing, or -- and a program")
+    name = sys.argv[2]
     end_with_parent(signal.SIGKILL if name == PROGRAM else signal.SIGTERM)
     if sys.platform == "linux" and os.getppid() != parent:
         sys.exit(f"{name}: the process that started it is gone")

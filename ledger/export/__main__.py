@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from ledger.export.failures import CommandError
 from ledger.export.progress import Progress
 from ledger.v1.audit_service_pb2_grpc import AuditServiceStub
 from runtime.clock import SystemClock
+from runtime.command_line import command_parser
 
 COMPLETE, STOPPED, REFUSED = 0, 1, 2
 EPILOG = """\
@@ -28,12 +29,11 @@ An export can be checked without a network by `python -m ledger.verify`."""
 
 def parser() -> ArgumentParser:
     """The command's arguments."""
-    made = ArgumentParser(
-        prog="python -m ledger.export",
-        description="Exports a ledger's accounts and transactions up to its newest checkpoint.\n"
+    made = command_parser(
+        "ledger.export",
+        "Exports a ledger's accounts and transactions up to its newest checkpoint.\n"
         "When it is stopped, the same command goes on and ends with the same bytes.",
-        epilog=EPILOG,
-        formatter_class=RawDescriptionHelpFormatter,
+        EPILOG,
     )
     add_connection_arguments(made)
     made.add_argument(

@@ -5,12 +5,17 @@ from pathlib import Path
 from typing import ClassVar
 
 import grpc
-from pydantic import ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from ledger.export.failures import CommandError, of_file
 from runtime.client import open_channel
-from runtime.config import ServiceSettings, is_loopback, split_address
+from runtime.config import (
+    ServiceSettings,
+    SettingsError,
+    is_loopback,
+    read_settings,
+    split_address,
+)
 
 IDEMPOTENT_SERVICES = ("ledger.v1.LedgerService", "ledger.v1.AuditService")
 
@@ -59,13 +64,12 @@ def open_ledger(arguments: Namespace) -> grpc.aio.Channel:
     }
     try:
         split_address(arguments.address)
-        settings = ClientSettings(**files)
+        settings = read_settings(ClientSettings, **files)
         if not settings.uses_tls and not is_loopback(arguments.address):
             raise CommandError("plain text is for loopback only: give the three TLS files")
         return open_channel(arguments.address, settings, idempotent_services=IDEMPOTENT_SERVICES)
-    except ValidationError as error:
-        problems = error.errors(include_input=False, include_url=False)
-        raise CommandError("; ".join(problem["msg"] for problem in problems)) from error
+    except SettingsError as error:
+        raise CommandError(str(error)) from error
     except ValueError as error:
         raise CommandError(f"--address {arguments.address} {error}") from error
     except OSError as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from ledger.load.sending import Sender
 from ledger.load.tables import Table
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from runtime.clock import SystemClock
+from runtime.command_line import command_parser
 
 COMPLETE, SOME_REFUSED, STOPPED = 0, 1, 2
 PARQUET_MAGIC = b"PAR1"
@@ -40,11 +41,8 @@ Running it again, after a kill or whatever the status was, books nothing twice."
 
 def parser() -> ArgumentParser:
     """The command's arguments."""
-    made = ArgumentParser(
-        prog="python -m ledger.load",
-        description="Imports accounts and transactions into a ledger that exists.",
-        epilog=EPILOG,
-        formatter_class=RawDescriptionHelpFormatter,
+    made = command_parser(
+        "ledger.load", "Imports accounts and transactions into a ledger that exists.", EPILOG
     )
     made.add_argument("input", nargs="+", type=Path, metavar="FILE", help="see below")
     add_connection_arguments(made)

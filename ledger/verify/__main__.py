@@ -3,7 +3,6 @@
 Exits with 0 if all is right, 1 with the first thing that is wrong, 2 if it can't be asked that way.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from ledger.notes import NoteError, VerifierKey
 from ledger.verify.finding import Finding, UnusableError
 from ledger.verify.offline import verify
 from ledger.verify.report import lines_of
+from runtime.command_line import command_parser
 
 EXIT_WRONG = 1
 EXIT_USAGE = 2
@@ -19,9 +19,8 @@ EXIT_USAGE = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Verifies and reports; gives the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m ledger.verify",
-        description="Checks an export of a ledger against its signed checkpoint, offline.",
+    parser = command_parser(
+        "ledger.verify", "Checks an export of a ledger against its signed checkpoint, offline."
     )
     parser.add_argument("export", type=Path, help="the folder with the export")
     parser.add_argument("--key", required=True, help="the verifier key, or a file with it")

@@ -1,6 +1,5 @@
 """`python -m sandbox.stripe_twin`: the twin on 127.0.0.1, until it is interrupted."""
 
-import argparse
 import asyncio
 import gc
 import signal
@@ -8,6 +7,7 @@ from collections.abc import Sequence
 
 import uvloop
 
+from runtime.command_line import command_parser
 from sandbox.stripe_twin.accounts import ALL_ACCOUNTS
 from sandbox.stripe_twin.settings import TwinSettings
 from sandbox.stripe_twin.twin import DEFAULT_PORT, LOOPBACK, running_twin
@@ -36,7 +36,9 @@ async def serve(
 
 def main() -> None:
     """Reads the command line and serves."""
-    parser = argparse.ArgumentParser(prog="python -m sandbox.stripe_twin", description=__doc__)
+    parser = command_parser(
+        "sandbox.stripe_twin", "An imitation of Stripe's API, until it is interrupted."
+    )
     parser.add_argument("--host", default=LOOPBACK, help="only for containers; see Twin.start")
     parser.add_argument(
         "--webhook",
@@ -46,7 +48,9 @@ def main() -> None:
         metavar=("ACCOUNT", "URL"),
         help="where to send the events of an account and of its connected accounts",
     )
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT)
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help=f"{DEFAULT_PORT} unless told"
+    )
     parser.add_argument(
         "--allow-missing-keys",
         action="store_true",

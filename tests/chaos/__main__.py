@@ -3,7 +3,6 @@
 python -m tests.chaos --seed 7 --payments 300 --kills 20
 """
 
-import argparse
 import asyncio
 import json
 import secrets
@@ -12,6 +11,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from runtime.command_line import command_parser
 from sandbox.processes import PROJECT
 from tests.chaos.drawing import draw_plan
 from tests.chaos.plan import Plan
@@ -24,7 +24,7 @@ SHOWN_VIOLATIONS = 40
 
 def main() -> None:
     """Exit code 1 if a promise was broken."""
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser = command_parser("tests.chaos", __doc__ or "")
     parser.add_argument("--seed", type=int, default=None, help="drawn if it is not given")
     parser.add_argument("--payments", type=int, default=500)
     parser.add_argument("--kills", type=int, default=40)

@@ -23,6 +23,7 @@ import compliance.__main__
 import gateway.__main__
 import ledger.__main__
 import sandbox.stripe_twin.__main__
+from runtime.command_line import command_parser
 from sandbox.child import end_with_parent
 from tests.chaos.child import run
 
@@ -35,6 +36,7 @@ READ_BYTES = 65_536
 
 def main() -> None:
     """Serves until standard input is closed."""
+    command_parser("tests.chaos.nursery", __doc__ or "").parse_args()
     waking, woken = socket.socketpair()
     for end in (waking, woken):
         end.setblocking(False)

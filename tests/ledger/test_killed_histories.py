@@ -1,6 +1,6 @@
 """Many clients, two replicas, and everything that can die does: nothing acknowledged is ever lost.
 
-`LEDGER_HISTORY_SECONDS` makes it longer, `LEDGER_HISTORY_SEED` repeats what was asked and killed.
+`HISTORY_SECONDS` makes it longer, `HISTORY_SEED` repeats what was asked and killed.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from tests.ledger.killing.cluster import Cluster, running_cluster
 from tests.ledger.killing.history import History
 from tests.ledger.log_checks import last_totals, totals_of
 
-SECONDS = float(os.environ.get("LEDGER_HISTORY_SECONDS", "30"))
+SECONDS = float(os.environ.get("HISTORY_SECONDS", "30"))
 CLIENTS = 16
 WATCHERS = 3
 LEDGER = "histories"
@@ -37,8 +37,8 @@ MIN_TRANSACTIONS = 500
 
 @pytest.mark.timeout(SECONDS + 240)
 async def test_what_is_acknowledged_survives_every_kill(tmp_path: Path) -> None:
-    seed = int(os.environ.get("LEDGER_HISTORY_SEED") or secrets.randbelow(2**31))
-    print(f"LEDGER_HISTORY_SEED={seed}")
+    seed = int(os.environ.get("HISTORY_SEED") or secrets.randbelow(2**31))
+    print(f"HISTORY_SEED={seed}")
     async with running_cluster(tmp_path) as cluster:
         channels = [cluster.channel(address) for address in cluster.replicas]
         clients = [LedgerClient(channel, LEDGER) for channel in channels]

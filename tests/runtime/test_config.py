@@ -87,4 +87,4 @@ def test_a_process_with_bad_settings_names_them_and_exits() -> None:
         check=False,
     )
     assert ran.returncode == 2
-    assert ran.stderr == "echo: drain_seconds: Input should be greater than 0\n"
+    assert ran.stderr == "echo: ECHO_DRAIN_SECONDS: Input should be greater than 0\n"

@@ -10,16 +10,20 @@ import signal
 import sys
 from pathlib import Path
 
+from runtime.command_line import command_parser
 from sandbox.embedded_postgres import EmbeddedPostgres
 
 WITHOUT_FSYNC = "--without-fsync"
 
 
 def main() -> None:
+    parser = command_parser("tests.ledger.killing.postgres_keeper", __doc__ or "")
+    parser.add_argument("directory", type=Path, metavar="DIRECTORY")
+    parser.add_argument(WITHOUT_FSYNC, action="store_true")
+    asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     # Only a crash of the machine would miss it.
-    durable = WITHOUT_FSYNC not in sys.argv[2:]
-    server = EmbeddedPostgres(Path(sys.argv[1]), durable=durable, keep=False)
+    server = EmbeddedPostgres(asked.directory, durable=not asked.without_fsync, keep=False)
     server.open()
     try:
         signal.pause()

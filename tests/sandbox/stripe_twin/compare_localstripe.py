@@ -18,6 +18,7 @@ from pathlib import Path
 import aiohttp
 import stripe
 
+from runtime.command_line import command_parser
 from sandbox.stripe_twin import DEFAULT_ACCOUNT, running_twin
 from tests.sandbox.stripe_twin.shared_flows import FLOWS, Flow, Observation, Side
 
@@ -125,6 +126,7 @@ def install() -> None:
 
 def main() -> None:
     """Prints the table; the exit status says whether a flow could be compared at all."""
+    command_parser("tests.sandbox.stripe_twin.compare_localstripe", __doc__ or "").parse_args()
     install()
     rows = asyncio.run(compare())
     print("| flow | what | twin | localstripe | |\n|---|---|---|---|---|")

@@ -1,0 +1,373 @@
+"""Every `python -m` of the project: it explains itself, and refuses what it does not know.
+
+What can be told of a service without its process is in test_config.py.
+"""
+
+import json
+import socket
+import subprocess
+import sys
+import tomllib
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import psycopg
+import pytest
+
+from runtime.command_line import engine_version
+from runtime.config import unknown_variables
+from runtime.migrations import migrate
+from tests.conftest import NewDatabase
+from tests.deploy.compose import OWN_SERVICES, PROJECT, read_compose
+from tests.runtime.echo import EchoSettings
+
+# What another process of ours starts, and nobody else.
+INTERNAL = {
+    "bench.echo",
+    "sandbox.child",
+    "tests.chaos.nursery",
+    "tests.ledger.killing.postgres_keeper",
+}
+# It serves one lock file and is being told two arguments by the module itself.
+GUARDIAN = "embedded_postgres"
+START_SECONDS = 60
+NOWHERE = "postgresql://someone:hush@127.0.0.1:1/nothing"
+
+
+def entries() -> Iterator[str]:
+    """The modules that end in `if __name__ == "__main__"`, by the name that `python -m` takes."""
+    for package in ("ledger", "gateway", "compliance", "sandbox", "bench", "docs", "tests"):
+        for path in sorted((PROJECT / package).rglob("*.py")):
+            if '\nif __name__ == "__main__":\n' in path.read_text(encoding="utf-8"):
+                parts = path.relative_to(PROJECT).with_suffix("").parts
+                if parts[-1] != GUARDIAN:
+                    yield ".".join(parts).removesuffix(".__main__")
+
+
+ENTRIES = tuple(entries())
+
+
+def run(
+    module: str,
+    *arguments: str,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    program: tuple[str, ...] = ("-m",),
+    directory: Path = PROJECT,
+) -> subprocess.CompletedProcess[str]:
+    """The command with this environment and nothing else of ours."""
+    return subprocess.run(
+        [sys.executable, *program, module, *arguments],
+        cwd=directory,
+        env={"PATH": "/nowhere", "PYTHONPATH": str(PROJECT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
+    )
+
+
+def test_the_entries_are_known() -> None:
+    assert {*OWN_SERVICES, "ledger.export", "ledger.verify", "ledger.load", "ledger.keys"} <= {
+        *ENTRIES
+    }
+    assert {"sandbox", "sandbox.stripe_twin", "bench", "bench.brown_out", "docs.reasons"} <= {
+        *ENTRIES
+    }
+    assert {"tests.chaos"} | INTERNAL <= {*ENTRIES}
+
+
+# `python -m` several times in one process, because importing takes most of the time.
+SEVERAL = """
+import contextlib, io, json, runpy, sys
+def run(argument):
+    out, errors, code = io.StringIO(), io.StringIO(), None
+    sys.argv = [sys.argv[0], argument]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+        try:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        except SystemExit as ending:
+            code = ending.code
+    return code, out.getvalue(), errors.getvalue()
+_, module, *arguments = sys.argv
+print(json.dumps([run(argument) for argument in arguments]))
+"""
+
+
+@pytest.mark.parametrize("module", ENTRIES)
+def test_it_explains_itself_refuses_unknown_options_and_touches_nothing(
+    module: str, tmp_path: Path
+) -> None:
+    """No file, no database, no port: each setting that could be used is one that cannot."""
+    ran = run(
+        module,
+        *("--help", "--version", "--verison"),
+        environment={"HOME": str(tmp_path)}
+        | {f"{service.upper()}_DATABASE_URL": NOWHERE for service in OWN_SERVICES},
+        program=("-c", SEVERAL),
+        directory=tmp_path,
+    )
+    assert ran.stderr == ""
+    helped, told, refused = json.loads(ran.stdout)
+    assert (helped[0], helped[2]) == (0, "")
+    assert helped[1].split()[:4] == ["usage:", "python", "-m", module]
+    assert "--version" in helped[1]
+    assert told == [0, f"payment-engine {VERSION}\n", ""]
+    assert refused[:2] == [2, ""]
+    assert refused[2].split()[:4] == ["usage:", "python", "-m", module]
+    assert list(tmp_path.iterdir()) == []
+
+
+VERSION = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+    "version"
+]
+
+
+def test_the_version_is_in_one_place_and_in_the_image() -> None:
+    assert engine_version() == VERSION
+    assert "\nCOPY pyproject.toml pyproject.toml\n" in (PROJECT / "Dockerfile").read_text()
+
+
+@pytest.mark.parametrize("service", OWN_SERVICES)
+def test_the_settings_are_shown_without_secrets(service: str) -> None:
+    prefix = service.upper()
+    shown = run(
+        service,
+        "--print-config",
+        environment={f"{prefix}_DATABASE_URL": NOWHERE, f"{prefix}_DRAIN_SECONDS": "3"},
+    )
+    assert (shown.returncode, shown.stderr) == (0, "")
+    lines = shown.stdout.splitlines()
+    assert f"{prefix}_DATABASE_URL=**********" in lines
+    assert f"{prefix}_DRAIN_SECONDS=3.0" in lines
+    assert "hush" not in shown.stdout
+
+
+@pytest.mark.parametrize("service", OWN_SERVICES)
+@pytest.mark.parametrize("command", [(), ("--print-config",), ("migrate",), ("migrate", "--check")])
+def test_a_misspelled_variable_is_refused_with_the_nearest_name(
+    service: str, command: tuple[str, ...]
+) -> None:
+    prefix = service.upper()
+    refused = run(service, *command, environment={f"{prefix}_DATABSE_URL": NOWHERE})
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        f"{service}: {prefix}_DATABSE_URL: there is no such setting;"
+        f" did you mean {prefix}_DATABASE_URL?\n"
+    )
+
+
+def test_several_problems_are_told_at_once() -> None:
+    refused = run(
+        "ledger",
+        environment={
+            "LEDGER_SEAL_INTERVAL_MS": "1",
+            "LEDGER_XYZ": "?",
+            "LEDGER_HTTP_ADDRESS": "here",
+        },
+    )
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines() == [
+        "ledger: LEDGER_XYZ: there is no such setting",
+        "ledger: LEDGER_HTTP_ADDRESS: is not host:port",
+        "ledger: LEDGER_SEAL_INTERVAL_MS: Input should be greater than or equal to 10",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ECHO_DRAIN_SECONDS", "5"),
+        ("echo_drain_seconds", "5"),
+        ("ECHO_DATABASE_URL_FILE", "/run/secrets/url"),
+        ("ECHO", "anything"),
+        ("ECHOES_AT_NIGHT", "another program's"),
+        # What Kubernetes tells of a service `echo` and of one `echo-http`.
+        ("ECHO_SERVICE_HOST", "10.0.0.1"),
+        ("ECHO_SERVICE_PORT", "50051"),
+        ("ECHO_SERVICE_PORT_GRPC", "50051"),
+        ("ECHO_PORT", "tcp://10.0.0.1:50051"),
+        ("ECHO_PORT_50051_TCP", "tcp://10.0.0.1:50051"),
+        ("ECHO_PORT_50051_TCP_ADDR", "10.0.0.1"),
+        ("ECHO_HTTP_SERVICE_HOST", "10.0.0.2"),
+    ],
+)
+def test_what_is_known_or_of_others_is_not_refused(name: str, value: str) -> None:
+    assert list(unknown_variables(EchoSettings, {name: value})) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "nearest"),
+    [
+        ("ECHO_DRAIN_SECOND", "5", "; did you mean ECHO_DRAIN_SECONDS?"),
+        ("echo_drain_second", "5", "; did you mean ECHO_DRAIN_SECONDS?"),
+        # Only a secret can be given by file.
+        ("ECHO_DRAIN_SECONDS_FILE", "/run/secrets/x", "; did you mean ECHO_DRAIN_SECONDS?"),
+        ("ECHO_ENV", "staging", ""),
+        ("ECHO_PORT", "50051", ""),
+    ],
+)
+def test_what_nothing_reads_is_refused(name: str, value: str, nearest: str) -> None:
+    assert list(unknown_variables(EchoSettings, {name: value})) == [
+        f"{name}: there is no such setting{nearest}"
+    ]
+
+
+def test_the_ledgers_clients_may_share_its_environment() -> None:
+    shared = {"LEDGER_CLIENT_TLS_KEY_FILE": "/client.key", "GATEWAY_ROLE": "a typo, of the gateway"}
+    assert run("ledger", "--print-config", environment=shared).returncode == 0
+    refused = run(
+        "ledger", "--print-config", environment={"LEDGER_CLIENT_TLS_KEYS_FILE": "/client.key"}
+    )
+    assert "did you mean LEDGER_CLIENT_TLS_KEY_FILE?" in refused.stderr
+
+
+@pytest.mark.parametrize("service", OWN_SERVICES)
+def test_compose_sets_only_what_is_read(service: str, tmp_path: Path) -> None:
+    environment = read_compose().environment(service)
+    assert run(service, "--print-config", environment=environment).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "dbname=ledger password=hush",
+        "postgresql+psycopg://u:hush@h/d",
+        "postgresql://u:hu@sh@h/d",
+        "postgresql://u:hu/sh@h/d",
+        "postgresql://u:hush%@h/d",
+    ],
+)
+def test_a_database_url_is_one_that_every_library_reads_alike(url: str) -> None:
+    refused = run("ledger", environment={"LEDGER_DATABASE_URL": url})
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("ledger: LEDGER_DATABASE_URL: is not postgresql://")
+    assert refused.stderr.count("\n") == 1
+    assert "hu" not in refused.stderr
+
+
+def test_a_secrets_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    refused = run("ledger", environment={"LEDGER_DATABASE_URL_FILE": str(missing)})
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        f"ledger: LEDGER_DATABASE_URL_FILE: {missing}: No such file or directory\n"
+    )
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    refused = run("ledger", environment={"LEDGER_DATABASE_URL_FILE": str(tmp_path / "binary")})
+    assert refused.stderr == (
+        f"ledger: LEDGER_DATABASE_URL_FILE: {tmp_path / 'binary'}: is not UTF-8 text\n"
+    )
+
+
+def plain_lines(ran: subprocess.CompletedProcess[str]) -> list[str]:
+    """What standard error has besides the log."""
+    return [line for line in ran.stderr.splitlines() if not line.startswith('{"')]
+
+
+@pytest.mark.parametrize("service", OWN_SERVICES)
+@pytest.mark.parametrize("command", [(), ("migrate",), ("migrate", "--check")])
+def test_a_database_out_of_reach_is_one_line_without_secrets(
+    service: str, command: tuple[str, ...]
+) -> None:
+    ran = run(service, *command, environment={f"{service.upper()}_DATABASE_URL": NOWHERE})
+    assert (ran.returncode, ran.stdout) == (1, "")
+    (line,) = plain_lines(ran)
+    assert line.startswith(f"{service}: {service.upper()}_DATABASE_URL: connection failed")
+    assert "127.0.0.1" in line
+    assert "refused" in line
+    assert "hush" not in ran.stderr
+
+
+@pytest.mark.parametrize("address", ["LISTEN", "HTTP"])
+@pytest.mark.parametrize("service", OWN_SERVICES)
+async def test_a_port_in_use_is_one_line(
+    service: str, address: str, new_database: NewDatabase
+) -> None:
+    prefix, url = service.upper(), new_database(service)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        environment = {
+            "LEDGER_SIGNING_KEY": KEY,
+            f"{prefix}_DATABASE_URL": url,
+            f"{prefix}_LISTEN_ADDRESS": "127.0.0.1:0",
+            f"{prefix}_HTTP_ADDRESS": "127.0.0.1:0",
+        } | {f"{prefix}_{address}_ADDRESS": place}
+        ran = run(service, environment=environment)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert plain_lines(ran) == [
+        f"{service}: {prefix}_{address}_ADDRESS: cannot listen on {place}: Address already in use"
+    ]
+
+
+# Of docker-compose.yml, so that no test makes a key in the user's folder.
+KEY = read_compose().environment("ledger")["LEDGER_SIGNING_KEY"]
+
+
+@pytest.fixture
+def logins(new_database: NewDatabase) -> Iterator[Callable[[str], tuple[str, str]]]:
+    """Makes a database for a service; gives its owner's URL and a serving login's."""
+    made: list[tuple[str, str]] = []
+
+    def make(service: str) -> tuple[str, str]:
+        url = new_database(service)
+        login = f"test_{service}_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(url, autocommit=True) as connection:
+            for statement in (
+                f"DO $$ BEGIN CREATE ROLE {service}_service NOLOGIN;"
+                " EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+                f"CREATE ROLE {login} LOGIN PASSWORD 'hush' NOINHERIT",
+                f"GRANT {service}_service TO {login}",
+            ):
+                connection.execute(statement.encode())
+        made.append((url, login))
+        _, _, place = url.partition("@")
+        return url, f"postgresql://{login}:hush@{place}"
+
+    yield make
+    for url, login in made:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"DROP ROLE {login}".encode())
+
+
+@pytest.mark.parametrize("service", OWN_SERVICES)
+async def test_migrations_are_a_command_of_the_owners(
+    service: str, logins: Callable[[str], tuple[str, str]]
+) -> None:
+    owner, login = logins(service)
+    prefix = service.upper()
+    serving = {f"{prefix}_DATABASE_URL": login}
+    owning = serving | {f"{prefix}_OWNER_DATABASE_URL": owner}
+
+    for environment in (serving, owning):
+        looked = run(service, "migrate", "--check", environment=environment)
+        assert looked.returncode == 1
+        assert looked.stdout.startswith(f"{service}: pending 0001: ")
+
+    # The login has not the right.
+    refused = run(service, "migrate", environment=serving)
+    assert refused.returncode == 1
+    (line,) = plain_lines(refused)
+    assert line == f"{service}: {prefix}_DATABASE_URL: permission denied for schema public"
+
+    done = run(service, "migrate", environment=owning)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{service}: applied 0001: ")
+    for command in (("migrate",), ("migrate", "--check")):
+        for environment in (serving, owning):
+            again = run(service, *command, environment=environment)
+            assert (again.returncode, plain_lines(again)) == (0, [])
+            assert again.stdout.startswith(
+                f"{service}: nothing is pending, the schema has revision"
+            )
+
+
+async def test_a_migration_needs_no_other_setting(new_database: NewDatabase) -> None:
+    """A job that migrates has neither certificates nor keys."""
+    url = new_database("ledger")
+    done = run(
+        "ledger", "migrate", environment={"ENV": "production", "LEDGER_OWNER_DATABASE_URL": url}
+    )
+    assert done.returncode == 0, done.stderr
+    assert (await migrate(url, "ledger")).pending == ()
