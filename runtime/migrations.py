@@ -148,6 +148,7 @@ def _standing(url: str, service: str) -> Standing:
     with psycopg.connect(
         url, autocommit=True, **connection_arguments(None, f"{service} schema")
     ) as connection:
+        connection.execute(f"SET lock_timeout = '{TABLE_LOCK_TIMEOUT_SECONDS}s'".encode())
         row = connection.execute("SELECT to_regclass('schema_revision') IS NOT NULL").fetchone()
         applied: list[Any] = []
         if row is not None and row[0]:

@@ -5,13 +5,10 @@ What can be told of a service without its process is in test_config.py.
 
 import json
 import socket
-import subprocess
-import sys
 import tomllib
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import MappingProxyType
 
 import psycopg
 import pytest
@@ -19,6 +16,7 @@ import pytest
 from runtime.command_line import engine_version
 from runtime.config import unknown_variables
 from runtime.migrations import migrate
+from tests.commands import plain_lines, run
 from tests.conftest import NewDatabase
 from tests.deploy.compose import OWN_SERVICES, PROJECT, read_compose
 from tests.runtime.echo import EchoSettings
@@ -32,7 +30,6 @@ INTERNAL = {
 }
 # It serves one lock file and is being told two arguments by the module itself.
 GUARDIAN = "embedded_postgres"
-START_SECONDS = 60
 NOWHERE = "postgresql://someone:hush@127.0.0.1:1/nothing"
 
 
@@ -47,25 +44,6 @@ def entries() -> Iterator[str]:
 
 
 ENTRIES = tuple(entries())
-
-
-def run(
-    module: str,
-    *arguments: str,
-    environment: Mapping[str, str] = MappingProxyType({}),
-    program: tuple[str, ...] = ("-m",),
-    directory: Path = PROJECT,
-) -> subprocess.CompletedProcess[str]:
-    """The command with this environment and nothing else of ours."""
-    return subprocess.run(
-        [sys.executable, *program, module, *arguments],
-        cwd=directory,
-        env={"PATH": "/nowhere", "PYTHONPATH": str(PROJECT), **environment},
-        capture_output=True,
-        text=True,
-        timeout=START_SECONDS,
-        check=False,
-    )
 
 
 def test_the_entries_are_known() -> None:
@@ -259,11 +237,6 @@ def test_a_secrets_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert refused.stderr == (
         f"ledger: LEDGER_DATABASE_URL_FILE: {tmp_path / 'binary'}: is not UTF-8 text\n"
     )
-
-
-def plain_lines(ran: subprocess.CompletedProcess[str]) -> list[str]:
-    """What standard error has besides the log."""
-    return [line for line in ran.stderr.splitlines() if not line.startswith('{"')]
 
 
 @pytest.mark.parametrize("service", OWN_SERVICES)

@@ -25,17 +25,6 @@ from runtime.postgres import (
 SAMPLE = "tests.runtime.sample"
 
 
-async def test_replicas_that_start_at_once_migrate_once(new_database: Callable[[str], str]) -> None:
-    url = new_database("sample")
-    await asyncio.gather(*(migrate(url, SAMPLE) for _ in range(3)))
-    await migrate(url, SAMPLE)
-    engine = create_engine(url, role=None, pool_size=1, application_name="test")
-    async with engine.connect() as connection:
-        versions = await connection.execute(text("SELECT version_num FROM alembic_version"))
-        assert versions.scalars().all() == ["0001"]
-    await engine.dispose()
-
-
 async def test_connections_act_in_the_role_they_are_given(
     new_database: Callable[[str], str],
 ) -> None:
