@@ -59,9 +59,9 @@ from gateway.webhooks_in.router import EventRouter, merged
 from gateway.webhooks_in.upkeep import InboxUpkeep
 from gateway.webhooks_out.store import DELIVERY_CHANNEL
 from runtime.clock import Clock, SystemClock
-from runtime.migrations import migrate
+from runtime.migrations import prepare_database
 from runtime.notifications import Listener, Notifier, Subscription
-from runtime.postgres import close_engine, create_engine, database_urls, ping
+from runtime.postgres import close_engine, create_engine, ping
 from runtime.process import run_service
 from runtime.server import RegisteredService, RpcServer
 
@@ -78,15 +78,14 @@ CORRIDOR_CLIENTS = {"*": {"operator"}}
 async def open_service(
     settings: GatewaySettings, clock: Clock | None = None
 ) -> AsyncIterator[RpcServer]:
-    """Migrates, starts, and on exit drains: callers first, then operations, then connections."""
+    """Serves; on exit drains: callers first, then operations, then connections."""
     clock = clock or SystemClock()
     broker = open_broker(settings)
     if broker is not None and settings.active_roles == {Role.WEBHOOKS}:
         async with open_intake(settings, broker, clock) as server:
             yield server
         return
-    url, owner_url = await database_urls(settings)
-    await migrate(owner_url, "gateway")
+    url = await prepare_database(settings)
     async with AsyncExitStack() as stack:
         parts = await open_parts(settings, clock, url, broker, stack)
         server = RpcServer(

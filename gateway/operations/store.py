@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.operations.operation import Operation, OperationKind, OperationState
 from runtime.items import DeadLetter, Items
-from runtime.sql_files import sql_statement
+from runtime.sql_files import columns_of, sql_statement
 
 # Notified when an operation is left for a worker.
 CHANNEL = "gateway_operation"
@@ -66,7 +66,7 @@ FIXED_OF_OPERATION = frozenset({"id", "operation_number", "fencing_token"})
 
 _OPERATIONS = Items("operations")
 _FIELDS = tuple(field.name for field in fields(Operation))
-_CLAIM = sql_statement(__file__, "claim_operations")
+_CLAIM = sql_statement(__file__, "claim_operations", columns=columns_of(OPERATION, "operation"))
 _OPEN = OPERATION.c.end_time.is_(None)
 
 

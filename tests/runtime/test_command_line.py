@@ -6,11 +6,9 @@ What can be told of a service without its process is in test_config.py.
 import json
 import socket
 import tomllib
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from runtime.command_line import engine_version
@@ -19,6 +17,7 @@ from runtime.migrations import migrate
 from tests.commands import plain_lines, run
 from tests.conftest import NewDatabase
 from tests.deploy.compose import OWN_SERVICES, PROJECT, read_compose
+from tests.logins import serving_login
 from tests.runtime.echo import EchoSettings
 
 # What another process of ours starts, and nobody else.
@@ -278,40 +277,17 @@ async def test_a_port_in_use_is_one_line(
 KEY = read_compose().environment("ledger")["LEDGER_SIGNING_KEY"]
 
 
-@pytest.fixture
-def logins(new_database: NewDatabase) -> Iterator[Callable[[str], tuple[str, str]]]:
-    """Makes a database for a service; gives its owner's URL and a serving login's."""
-    made: list[tuple[str, str]] = []
-
-    def make(service: str) -> tuple[str, str]:
-        url = new_database(service)
-        login = f"test_{service}_{uuid.uuid4().hex[:12]}"
-        with psycopg.connect(url, autocommit=True) as connection:
-            for statement in (
-                f"DO $$ BEGIN CREATE ROLE {service}_service NOLOGIN;"
-                " EXCEPTION WHEN duplicate_object THEN NULL; END $$",
-                f"CREATE ROLE {login} LOGIN PASSWORD 'hush' NOINHERIT",
-                f"GRANT {service}_service TO {login}",
-            ):
-                connection.execute(statement.encode())
-        made.append((url, login))
-        _, _, place = url.partition("@")
-        return url, f"postgresql://{login}:hush@{place}"
-
-    yield make
-    for url, login in made:
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(f"DROP ROLE {login}".encode())
-
-
 @pytest.mark.parametrize("service", OWN_SERVICES)
 async def test_migrations_are_a_command_of_the_owners(
-    service: str, logins: Callable[[str], tuple[str, str]]
+    service: str, new_database: NewDatabase
 ) -> None:
-    owner, login = logins(service)
-    prefix = service.upper()
-    serving = {f"{prefix}_DATABASE_URL": login}
-    owning = serving | {f"{prefix}_OWNER_DATABASE_URL": owner}
+    owner, prefix = new_database(service), service.upper()
+    with serving_login(owner, service) as login:
+        serving = {f"{prefix}_DATABASE_URL": login}
+        check_migrating(service, serving, serving | {f"{prefix}_OWNER_DATABASE_URL": owner})
+
+
+def check_migrating(service: str, serving: dict[str, str], owning: dict[str, str]) -> None:
 
     for environment in (serving, owning):
         looked = run(service, "migrate", "--check", environment=environment)
@@ -322,7 +298,9 @@ async def test_migrations_are_a_command_of_the_owners(
     refused = run(service, "migrate", environment=serving)
     assert refused.returncode == 1
     (line,) = plain_lines(refused)
-    assert line == f"{service}: {prefix}_DATABASE_URL: permission denied for schema public"
+    assert line == (
+        f"{service}: {service.upper()}_DATABASE_URL: permission denied for schema public"
+    )
 
     done = run(service, "migrate", environment=owning)
     assert done.returncode == 0, done.stderr

@@ -29,4 +29,4 @@ SET
     fencing_token = operation.fencing_token + 1
 FROM due
 WHERE operation.id = due.id
-RETURNING operation.*
+RETURNING {columns}

@@ -18,12 +18,12 @@ from prometheus_client import Counter, Histogram
 from gateway.bookkeeping.reporting import CHANNEL
 from gateway.operations.store import FIXED_OF_OPERATION, OPERATION
 from gateway.payments.store.recording import count_transitions
-from gateway.payments.store.rows import assignments, columns
+from gateway.payments.store.rows import assignments
 from gateway.payments.store.schema import EVENT, FIXED_OF_PAYMENT, PAYMENT, REQUEST
 from gateway.payments.store.writes import Writes, encode
 from runtime.connections import Connections
 from runtime.logs import get_logger
-from runtime.sql_files import read_sql
+from runtime.sql_files import columns_of, read_sql
 from runtime.telemetry import child_span, tracer
 
 # What one transaction writes at most, and what may wait: beyond it a part takes the general path,
@@ -33,17 +33,18 @@ MAX_WAITING = 4_096
 # Transactions under way at a time: one is decided and encoded while the other is written.
 MAX_COMMITS = 2
 
+_NUMBERED_OPERATION, _NUMBERED_EVENT = ("operation_number",), ("event_number", "sequence")
 STATEMENT = read_sql(__file__, "commit_writes").format(
+    request_columns=columns_of(REQUEST),
+    request_values=columns_of(REQUEST, "request"),
+    payment_columns=columns_of(PAYMENT),
+    payment_values=columns_of(PAYMENT, "added"),
+    operation_columns=columns_of(OPERATION, without=_NUMBERED_OPERATION),
+    operation_values=columns_of(OPERATION, "added", without=_NUMBERED_OPERATION),
+    event_columns=columns_of(EVENT, without=_NUMBERED_EVENT),
+    event_values=columns_of(EVENT, "added", without=_NUMBERED_EVENT),
     payment_changes=assignments(PAYMENT, FIXED_OF_PAYMENT),
     operation_changes=assignments(OPERATION, FIXED_OF_OPERATION),
-    request_columns=columns(REQUEST),
-    request_values=columns(REQUEST, of="request"),
-    payment_columns=columns(PAYMENT),
-    payment_values=columns(PAYMENT, of="added"),
-    operation_columns=columns(OPERATION, "operation_number"),
-    operation_values=columns(OPERATION, "operation_number", of="added"),
-    event_columns=columns(EVENT, "event_number", "sequence"),
-    event_values=columns(EVENT, "event_number", "sequence", of="added"),
 )
 
 PARTS = Histogram(
@@ -53,6 +54,10 @@ PARTS = Histogram(
 CONFLICTS = Counter(
     "gateway_payment_commit_conflicts_total",
     "Commit points that could not be written as they were decided.",
+)
+REFUSED = Counter(
+    "gateway_payment_commits_refused_total",
+    "Transactions of group commit that the database refused: their parts go the slow way alone.",
 )
 
 log = get_logger(__name__)
@@ -127,6 +132,7 @@ class PaymentCommitter:
                 _fail(batch, error)
                 return
             # One part may be at fault: each goes the general way by itself.
+            REFUSED.inc()
             log.warning("commit_refused", parts=len(batch), error_type=type(error).__name__)
             accepted = set()
         except Exception as error:  # noqa: BLE001 (handed to the callers, each of whom raises it)

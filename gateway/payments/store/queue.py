@@ -8,9 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.operations.operation import Operation
 from gateway.operations.store import OPERATION, workable
-from runtime.sql_files import sql_statement
+from runtime.sql_files import columns_of, sql_statement
 
-_CLAIM_HEAD = sql_statement(__file__, "claim_queue_head")
+_CLAIM_HEAD = sql_statement(
+    __file__, "claim_queue_head", columns=columns_of(OPERATION, "operation")
+)
 _OPEN = OPERATION.c.end_time.is_(None)
 
 

@@ -100,11 +100,3 @@ def assignments(table: Table, fixed: Collection[str]) -> str:
     """What an UPDATE sets, in SQL: each column that can change to that of the row `changed`."""
     names = [column.name for column in table.columns if column.name not in fixed]
     return ", ".join(f"{name} = changed.{name}" for name in names)
-
-
-def columns(table: Table, *generated: str, of: str = "") -> str:
-    """The columns that an INSERT names, in SQL, but those that the database makes; `of` a row."""
-    prefix = f"{of}." if of else ""
-    return ", ".join(
-        f"{prefix}{column.name}" for column in table.columns if column.name not in generated
-    )

@@ -28,4 +28,4 @@ SET
     fencing_token = operation.fencing_token + 1
 FROM head
 WHERE operation.id = head.id AND head.ready
-RETURNING operation.*
+RETURNING {columns}
