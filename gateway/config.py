@@ -10,6 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from gateway.stripe_client.corridors import (
     Corridor,
+    CorridorError,
     check_environment,
     corridors_of_file,
     single_corridor,
@@ -109,7 +110,13 @@ class GatewaySettings(WebhookSettings):
 
     @model_validator(mode="after")
     def _corridors_are_usable(self) -> Self:
-        check_environment(self.corridors, production=self.env is Environment.PRODUCTION)
+        try:
+            check_environment(self.corridors, production=self.env is Environment.PRODUCTION)
+        except CorridorError as error:
+            of_file = self.stripe_corridors_file is not None
+            names = ["corridors_file"] if of_file else ["api_key", "api_base", "webhook_secrets"]
+            variables = ", ".join(self.variable(f"stripe_{name}") for name in names)
+            raise ValueError(f"{variables}: {error}") from None
         return self
 
     @property

@@ -224,6 +224,30 @@ def test_a_database_url_is_one_that_every_library_reads_alike(url: str) -> None:
     assert "hu" not in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        (
+            {"GATEWAY_STRIPE_API_KEY": "hush"},
+            "GATEWAY_STRIPE_API_KEY, GATEWAY_STRIPE_API_BASE, GATEWAY_STRIPE_WEBHOOK_SECRETS: ",
+        ),
+        ({"GATEWAY_STRIPE_CORRIDORS_FILE": "/nowhere"}, "GATEWAY_STRIPE_CORRIDORS_FILE: /nowhere "),
+        ({"GATEWAY_LEASE_SECONDS": "1"}, "GATEWAY_LEASE_SECONDS must be more than"),
+        ({"GATEWAY_WEBHOOK_SECRET_KEYS": "hush"}, "GATEWAY_WEBHOOK_SECRET_KEYS: a key has not"),
+        ({"GATEWAY_TLS_KEY_FILE": "/hush"}, "TLS needs all three: GATEWAY_TLS_CERTIFICATE_FILE, "),
+        ({"GATEWAY_LISTEN_ADDRESS": "0.0.0.0:1"}, "GATEWAY_LISTEN_ADDRESS: plain text is for"),
+    ],
+)
+def test_what_is_wrong_with_several_variables_names_them(
+    variables: dict[str, str], told: str
+) -> None:
+    refused = run("gateway", environment=variables)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"gateway: {told}")
+    assert refused.stderr.count("\n") == 1
+    assert "hush" not in refused.stderr
+
+
 def test_a_secrets_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     refused = run("ledger", environment={"LEDGER_DATABASE_URL_FILE": str(missing)})
