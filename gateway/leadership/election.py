@@ -98,7 +98,7 @@ class CandidateSession:
         vacant, up to a fair share. Whatever it raises, this session leads nothing any more."""
         names = sorted(tasks)
         async with self._connection.begin():
-            await self._take_turn()
+            await self._lock_election()
             await self._renew()
             await self._connection.execute(_EXPIRE, {"lock_class": CANDIDATE_LOCKS})
             await self._declare(names)
@@ -119,10 +119,10 @@ class CandidateSession:
     async def resign(self) -> None:
         """Resigns from everything, so that others need not wait for the lease to end."""
         async with self._connection.begin():
-            await self._take_turn()
+            await self._lock_election()
             await self._connection.execute(delete(CANDIDATE).where(CANDIDATE.c.name == self.name))
 
-    async def _take_turn(self) -> None:
+    async def _lock_election(self) -> None:
         await self._connection.execute(select(func.pg_advisory_xact_lock(_ELECTION_LOCK)))
 
     async def _renew(self) -> None:
