@@ -15,9 +15,35 @@ from gateway.stripe_client.corridors import (
     corridors_of_file,
     single_corridor,
 )
+from gateway.v1 import (
+    corridor_service_pb2,
+    customer_service_pb2,
+    dispute_service_pb2,
+    merchant_service_pb2,
+    payment_service_pb2,
+    payout_service_pb2,
+    webhook_endpoint_service_pb2,
+)
 from gateway.webhooks_in.config import WebhookSettings
 from gateway.webhooks_out.sealing import Sealer, keys_of
+from runtime.allowed_clients import DefaultClients
 from runtime.config import Environment, split_address
+
+CLIENTS_SERVICES = [
+    service
+    for module in (
+        payment_service_pb2,
+        customer_service_pb2,
+        webhook_endpoint_service_pb2,
+        dispute_service_pb2,
+        payout_service_pb2,
+    )
+    for service in module.DESCRIPTOR.services_by_name.values()
+]
+MERCHANT_SERVICE = merchant_service_pb2.DESCRIPTOR.services_by_name["MerchantService"]
+CORRIDOR_SERVICE = corridor_service_pb2.DESCRIPTOR.services_by_name["CorridorService"]
+# What the processes may do in the database: migrations grant it.
+DATABASE_ROLE = "gateway_service"
 
 
 class Role(StrEnum):
@@ -35,6 +61,11 @@ class GatewaySettings(WebhookSettings):
         env_prefix="GATEWAY_", extra="ignore", frozen=True, hide_input_in_errors=True
     )
     service_name: ClassVar[str] = "gateway"
+    default_clients: ClassVar[DefaultClients] = (
+        *((service, {"*": {"client", "operator"}}) for service in CLIENTS_SERVICES),
+        (MERCHANT_SERVICE, {"*": {"client", "compliance", "operator"}}),
+        (CORRIDOR_SERVICE, {"*": {"operator"}}),
+    )
 
     listen_address: str = "127.0.0.1:50052"
     http_address: str = "127.0.0.1:8080"

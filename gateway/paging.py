@@ -5,7 +5,7 @@ from datetime import datetime
 
 from google.protobuf.message import Message
 
-from gateway.payments.errors import invalid_page_token
+from gateway.errors import invalid_page_token
 from runtime.paging import PageTokens
 
 

@@ -19,17 +19,17 @@ from ledger.seals import Seals
 from ledger.service import LedgerService
 from ledger.snapshots import Snapshots
 from ledger.standing import Standings
-from ledger.v1 import audit_service_pb2, ledger_service_pb2
-from ledger.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
-from ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
+from ledger.v1 import (
+    audit_service_pb2,
+    audit_service_pb2_grpc,
+    ledger_service_pb2,
+    ledger_service_pb2_grpc,
+)
 from ledger.validation import VALIDATOR
 from runtime.clock import Clock, SystemClock
 from runtime.migrations import prepare_database
 from runtime.process import run_service
-from runtime.server import RegisteredService, RpcServer
-
-# Who may call what, by the name in the client's certificate; plain-text loopback knows no names.
-ALLOWED_CLIENTS = {"*": {"gateway", "operator"}}
+from runtime.server import RpcServer, registered
 
 
 @asynccontextmanager
@@ -57,9 +57,10 @@ async def open_service(
     server = RpcServer(
         settings,
         services=[
-            RegisteredService(
-                add=add_LedgerServiceServicer_to_server,
-                servicer=LedgerService(
+            registered(
+                ledger_service_pb2,
+                ledger_service_pb2_grpc,
+                LedgerService(
                     ledgers,
                     Answers(reader),
                     reader,
@@ -68,14 +69,11 @@ async def open_service(
                     clock,
                     limits,
                 ),
-                descriptor=ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"],
-                allowed_clients=ALLOWED_CLIENTS,
             ),
-            RegisteredService(
-                add=add_AuditServiceServicer_to_server,
-                servicer=AuditService(ledgers, reader, reads, Proofs(seals, reader)),
-                descriptor=audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
-                allowed_clients=ALLOWED_CLIENTS,
+            registered(
+                audit_service_pb2,
+                audit_service_pb2_grpc,
+                AuditService(ledgers, reader, reads, Proofs(seals, reader)),
             ),
         ],
         errors=ERRORS,

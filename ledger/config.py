@@ -6,6 +6,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from ledger.notes import SignerKey
+from ledger.v1 import audit_service_pb2, ledger_service_pb2
+from runtime.allowed_clients import DefaultClients
 from runtime.config import Environment, ServiceSettings
 
 
@@ -17,6 +19,11 @@ class LedgerSettings(ServiceSettings):
     # Those of `ledger.export` and `ledger.load`, which are clients.
     other_variables: ClassVar[frozenset[str]] = frozenset(
         f"LEDGER_CLIENT_TLS_{name}_FILE" for name in ("CERTIFICATE", "KEY", "CA")
+    )
+    default_clients: ClassVar[DefaultClients] = tuple(
+        (service, {"*": {"gateway", "operator"}})
+        for module in (ledger_service_pb2, audit_service_pb2)
+        for service in module.DESCRIPTOR.services_by_name.values()
     )
 
     listen_address: str = "127.0.0.1:50051"

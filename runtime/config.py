@@ -6,6 +6,7 @@ for the three that all processes of a deployment share: `ENV`, `LOG_LEVEL` and
 the service's prefix that no setting has are refused by `read_settings`.
 """
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -27,9 +28,12 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+
+from runtime.allowed_clients import Allowed, DefaultClients, merged, parsed
 
 # What Kubernetes tells every pod of a service named, say, `gateway`: its address, in variables
 # that have the gateway's prefix.
@@ -164,11 +168,16 @@ class DatabaseSettings(BaseSettings):
         """The settings as lines `NAME=value`, secrets hidden."""
         for name in type(self).model_fields:
             value = getattr(self, name)
+            if isinstance(value, dict):
+                value = json.dumps(value)
             yield f"{self.variable(name)}={'' if value is None else value}"
 
 
 class ServiceSettings(DatabaseSettings):
     """What every service can be told; a service's own settings derive from it."""
+
+    # Its gRPC services, and who may call them unless the settings say otherwise.
+    default_clients: ClassVar[DefaultClients] = ()
 
     listen_address: str
     http_address: str
@@ -179,6 +188,20 @@ class ServiceSettings(DatabaseSettings):
     drain_seconds: float = Field(20.0, gt=0, le=600)
     default_timeout_seconds: float = Field(30.0, gt=0, le=600)
     max_concurrent_calls: int = Field(4096, ge=1, le=65_536)
+    # JSON {service: {method or "*": [client names]}}, in place of the service's own rules.
+    allowed_clients: Annotated[Allowed, NoDecode] = Field(
+        default_factory=dict, validate_default=True
+    )
+
+    @field_validator("allowed_clients", mode="before")
+    @classmethod
+    def _from_json(cls, given: Any) -> Any:
+        return parsed(given) if isinstance(given, str) else given
+
+    @field_validator("allowed_clients")
+    @classmethod
+    def _over_the_defaults(cls, given: Allowed) -> Allowed:
+        return merged(cls.default_clients, given)
 
     @field_validator("listen_address", "http_address")
     @classmethod

@@ -10,10 +10,10 @@ from psycopg import sql
 
 from runtime.backoff import Backoff
 from runtime.loops import Loop, Rounds
-from runtime.notifier import Notifier, Subscription
+from runtime.notifier import Notifier
 from runtime.postgres import connect
 
-__all__ = ["Listener", "Notifier", "Subscription"]
+__all__ = ["Listener", "Notifier"]
 
 # Notifications are waited for in slices, so that a connection that died silently is noticed.
 SLICE_SECONDS = 30.0

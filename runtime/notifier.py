@@ -58,16 +58,3 @@ class SubjectNotifiers:
         self.any.notify()
         if subject_id in self._notifiers:
             self._notifiers[subject_id][0].notify()
-
-
-class Subscription:
-    """One waiter's view of a notifier: remembers a notification until it is waited for."""
-
-    def __init__(self, notifier: Notifier) -> None:
-        self._notifier = notifier
-        self._token = notifier.token()
-
-    async def wait(self, seconds: float) -> None:
-        """Returns when notified since the last return, at the latest after that time."""
-        await Notifier.wait(self._token, seconds)
-        self._token = self._notifier.token()

@@ -1,8 +1,8 @@
 """A gRPC server with everything ours have: reflection, health, validation, auth, metrics, drain."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -32,12 +32,21 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class RegisteredService:
-    """One gRPC service of a process: how to add it, and which clients may call what."""
+    """One gRPC service of a process, and how to add it; settings say which clients may call it."""
 
     add: Callable[[Any, Any], None]
     servicer: Any
     descriptor: Any
-    allowed_clients: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+
+def registered(module: Any, stubs: Any, servicer: Any) -> RegisteredService:
+    """The one service of a generated module, by the module with its gRPC stubs."""
+    (descriptor,) = module.DESCRIPTOR.services_by_name.values()
+    return RegisteredService(
+        add=getattr(stubs, f"add_{descriptor.name}Servicer_to_server"),
+        servicer=servicer,
+        descriptor=descriptor,
+    )
 
 
 class RpcServer:
@@ -64,7 +73,7 @@ class RpcServer:
         gatekeeper = Gatekeeper(
             uses_tls=settings.uses_tls,
             errors=errors,
-            allowed={s.descriptor.full_name: s.allowed_clients for s in services},
+            allowed=settings.allowed_clients,
         )
         self._drain = Drain()
         calls = CallInterceptor(

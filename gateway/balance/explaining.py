@@ -23,11 +23,11 @@ from gateway.balance.movement import (
     TRANSFER_REVERSALS,
     TRANSFERS,
     Movement,
+    told_by_dispute,
 )
 from gateway.bookkeeping.balance_facts import UnknownBalanceTransaction
 from gateway.bookkeeping.facts import Fact, StripeBalance
 from gateway.bookkeeping.reporting import enqueue
-from gateway.disputes.domain import told_by
 from gateway.payments.store import payments as payment_store
 from gateway.stripe_client.client import StripeClient
 from gateway.webhooks_in.event import RetryEventLater
@@ -183,7 +183,7 @@ class Explainer:
         dispute = await self._disputes.look(movement.corridor, str(source["id"]))
         if dispute is None:
             return None
-        if movement.id not in {each.id for each in told_by(movement.corridor, dispute)}:
+        if movement.id not in {each.id for each in told_by_dispute(movement.corridor, dispute)}:
             # Money that went a third way: no rule of ours says what it means.
             return None
         return movement_facts.become_available(movement)

@@ -79,3 +79,14 @@ def read_movement(corridor: str, transaction: Mapping[str, Any]) -> Movement:
         create_time=datetime.fromtimestamp(int(transaction["created"]), UTC),
         available_time=datetime.fromtimestamp(int(transaction["available_on"]), UTC),
     )
+
+
+def told_by_dispute(corridor: str, stripe_dispute: Mapping[str, Any]) -> list[Movement]:
+    """The movements that the facts of a dispute tell: the first each way. Others are strange."""
+    listed = sorted(
+        (read_movement(corridor, item) for item in stripe_dispute["balance_transactions"]),
+        key=lambda movement: (movement.create_time, movement.amount_minor),
+    )
+    withdrawn = [movement for movement in listed if movement.amount_minor < 0][:1]
+    reinstated = [movement for movement in listed if movement.amount_minor > 0][:1]
+    return withdrawn + (reinstated if withdrawn else [])

@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.balance.movement import Movement
 from gateway.bookkeeping.reporting import BOOKING
 from gateway.payments.store.schema import PAYMENT
+from runtime.backoff import Backoff
 from runtime.sql_files import sql_statement
 
 metadata = MetaData()
@@ -72,9 +73,7 @@ SWEEP = Table(
 
 
 _KEEP = sql_statement(__file__, "keep_movements")
-_FIRST_RETRY = timedelta(seconds=1)
-_LAST_RETRY = timedelta(minutes=10)
-_MAX_DOUBLINGS = 20
+POSTPONEMENT = Backoff(timedelta(seconds=1), timedelta(minutes=10))
 
 
 class SweepLostError(Exception):
@@ -184,9 +183,11 @@ async def explained(connection: AsyncConnection, movement: Movement) -> None:
 async def postpone(
     connection: AsyncConnection, corridor: str, waiting: Waiting, reason: str, now: datetime
 ) -> None:
-    """Leaves it to be tried again, ever more rarely and without end."""
-    doublings = min(waiting.attempts, _MAX_DOUBLINGS)
-    pause = min(_FIRST_RETRY * (1 << doublings), _LAST_RETRY)
+    """Leaves it to be tried again, ever more rarely and without end.
+
+    Without jitter: there is one sweep of a corridor, which looks at them one after the other.
+    """
+    pause = POSTPONEMENT.bound(waiting.attempts + 1)
     await connection.execute(
         update(TRANSACTION)
         .where(_the(corridor, waiting.id), TRANSACTION.c.state == "OPEN")

@@ -21,8 +21,11 @@ from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome
 from gateway.webhooks_in.event import PoisonEventError, RetryEventLater
 from runtime.clock import Clock
-from runtime.logs import get_logger, place_of
+from runtime.items import Items
+from runtime.logs import get_logger
+from runtime.loops import Loop, is_unavailable
 
+POLL_SECONDS = 1.0
 PAGE_SIZE = 100
 # One round's work on one corridor; what is left follows in the next.
 MAX_PAGES = 20
@@ -66,6 +69,12 @@ class BalanceSweep:
         self._explainer = explainer
         self._clock = clock
         self._limits = limits
+        self._items = Items("corridors to sweep")
+        self._transactions = Items("balance transactions")
+
+    def loop(self) -> Loop:
+        """Sweeps whatever is due."""
+        return Loop("balance sweep", self.round, poll_seconds=POLL_SECONDS)
 
     async def prepare(self) -> None:
         """Before the first round: each corridor has its sweep."""
@@ -78,7 +87,10 @@ class BalanceSweep:
         for corridor in self._stripe.corridors:
             async with self._engine.begin() as connection:
                 sweep = await store.claim(connection, corridor, self._now(), self._lease_until())
-            if sweep is not None:
+            if sweep is None:
+                continue
+            with self._items.kept_apart(corridor):
+                # One that fails for a reason of ours is due again when its lease ends.
                 more |= await self._sweep(sweep)
         return more
 
@@ -191,9 +203,11 @@ class BalanceSweep:
             reason = later.reason
         except FactOutOfOrderError as early:
             reason = f"NEEDS {early.requires}"
-        except (KeyError, TypeError, ValueError) as error:
+        except Exception as error:
+            if is_unavailable(error):
+                raise
             # One that we cannot read must not keep the others from being booked.
-            log.error("balance_transaction_unreadable", id=movement.id, **place_of(error))
+            self._transactions.unhandled(movement.id, error)
             reason = "UNREADABLE"
         else:
             telemetry.MOVEMENTS.labels(corridor, "explained").inc()

@@ -58,8 +58,11 @@ class Postponed:
 Outcome = Booked | Refused | Postponed
 
 
-class LedgerUnavailableError(Exception):
-    """The ledger cannot be used now; whether it booked anything is not known."""
+class LedgerUnavailableError(ConnectionError):
+    """The ledger cannot be used now; whether it booked anything is not known.
+
+    One of the errors that say that a dependency is away: loops wait for that to pass.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the ledger is unavailable: {reason}")

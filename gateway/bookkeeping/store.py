@@ -10,9 +10,11 @@ from typing import Any
 from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.bookkeeping import telemetry
 from gateway.bookkeeping.codec import KINDS, from_json
-from gateway.bookkeeping.facts import Fact
+from gateway.bookkeeping.ledger_requests import LedgerItem, ledger_item
 from gateway.bookkeeping.reporting import BOOKING, CHANNEL, BookingState
+from runtime.items import DeadLetter, Items
 from runtime.sql_files import sql_statement
 
 _CLAIM = sql_statement(__file__, "claim_bookings")
@@ -22,25 +24,18 @@ _BACKLOG = sql_statement(__file__, "read_backlog")
 
 @dataclass(frozen=True, slots=True)
 class ClaimedBooking:
-    """A fact that this worker may book until its lease ends.
+    """A fact that this worker may book until its lease ends, as the ledger is asked for it.
 
-    `required_sequence` is the ledger sequence of the fact that it builds on; `attempts` counts
-    this attempt.
+    `attempts` counts this attempt.
     """
 
     booking_number: int
     fencing_token: int
     kind: str
-    content: dict[str, Any]
-    revision: int
+    item: LedgerItem
     attempts: int
     trace_parent: str | None
     create_time: datetime
-    required_sequence: int | None
-
-    def read_fact(self) -> Fact:
-        """The fact. Raises KeyError, TypeError or ValueError if this release cannot read it."""
-        return from_json(self.kind, self.content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,29 +63,64 @@ class BookingStore:
     """The bookings of one gateway database. `ledger` is the name of the ledger they go to."""
 
     def __init__(self, engine: AsyncEngine, ledger: str) -> None:
-        # Each method is one statement, which needs no BEGIN and COMMIT around it.
+        self._transactions = engine
+        # Most methods are one statement, which needs no BEGIN and COMMIT around it.
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._ledger = ledger
+        self._items = Items("bookings")
 
     async def claim(
         self, *, now: datetime, lease: timedelta, max_bookings: int
     ) -> list[ClaimedBooking]:
         """Leases up to `max_bookings` facts, oldest first, at most one of each subject.
 
-        Facts of kinds that only a newer release knows are left to it.
+        Facts of kinds that only a newer release knows are left to it. One that cannot be read, or
+        that no request to the ledger can be made of, is refused.
         """
-        async with self._engine.connect() as connection:
-            rows = await connection.execute(
-                _CLAIM,
-                {
-                    "now": now,
-                    "lease_until": now + lease,
-                    "max_bookings": max_bookings,
-                    "kinds": list(KINDS),
-                },
+        problems: dict[str, str] = {}
+
+        def read(row: Any) -> ClaimedBooking:
+            try:
+                return _claimed(row)
+            except Exception as error:
+                problems[str(row.booking_number)] = f"{type(error).__name__}: {error}"
+                raise
+
+        async with self._transactions.begin() as connection:
+            rows = (
+                await connection.execute(
+                    _CLAIM,
+                    {
+                        "now": now,
+                        "lease_until": now + lease,
+                        "max_bookings": max_bookings,
+                        "kinds": list(KINDS),
+                    },
+                )
+            ).all()
+
+            async def refuse(dead: Sequence[DeadLetter]) -> None:
+                for letter in dead:
+                    await connection.execute(
+                        update(BOOKING)
+                        .where(BOOKING.c.booking_number == int(letter.key))
+                        .values(
+                            state=BookingState.REFUSED,
+                            failure_reason="FACT_UNREADABLE",
+                            failure_message=problems[letter.key],
+                            decide_time=now,
+                            lease_until=None,
+                        )
+                    )
+
+            claimed = await self._items.claimed(
+                sorted(rows, key=lambda row: int(row.booking_number)),
+                read,
+                lambda row: str(row.booking_number),
+                refuse,
             )
-            claimed = [_claimed(row) for row in rows]
-        return sorted(claimed, key=lambda booking: booking.booking_number)
+        telemetry.OUTCOMES.labels("refused").inc(len(problems))
+        return claimed
 
     async def settle(self, settlements: Sequence[Settlement], *, now: datetime) -> set[int]:
         """Writes outcomes; returns the booking numbers written. The others' leases were lost."""
@@ -145,14 +175,17 @@ class BookingStore:
 
 
 def _claimed(row: Any) -> ClaimedBooking:
+    item = ledger_item(
+        from_json(row.kind, row.fact),
+        revision=row.revision,
+        required_sequence=row.required_sequence,
+    )
     return ClaimedBooking(
         booking_number=row.booking_number,
         fencing_token=row.fencing_token,
         kind=row.kind,
-        content=row.fact,
-        revision=row.revision,
+        item=item,
         attempts=row.attempts,
         trace_parent=row.trace_parent,
         create_time=row.create_time,
-        required_sequence=row.required_sequence,
     )

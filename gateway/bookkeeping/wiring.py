@@ -1,25 +1,29 @@
-"""Keeping the books, as one process takes part in it."""
+"""Keeping the books, as one process with the role worker takes part in it."""
 
-import asyncio
-import contextlib
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from gateway.bookkeeping.ledger_client import LedgerBooks
+from gateway.bookkeeping.reporting import CHANNEL
 from gateway.bookkeeping.store import BookingStore
 from gateway.bookkeeping.worker import BookkeepingWorker, WorkerLimits
-from gateway.parts import Parts
+from gateway.config import GatewaySettings
+from gateway.part import Part
 from runtime.client import open_channel
-from runtime.notifications import Subscription
+from runtime.clock import Clock
+from runtime.notifier import Notifier
 
 LEDGER_TIMEOUT_SECONDS = 10.0
 
 
 @asynccontextmanager
-async def keeping_books(parts: Parts) -> AsyncIterator[None]:
-    """The bookkeeping worker; on exit it finishes the batch in hand."""
-    settings = parts.settings
+async def open_bookkeeping(
+    settings: GatewaySettings, engine: AsyncEngine, clock: Clock
+) -> AsyncIterator[Part]:
+    """Opens the channel to the ledger; a batch in hand is finished before the loops have ended."""
     channel = open_channel(
         settings.ledger_address,
         settings,
@@ -27,20 +31,17 @@ async def keeping_books(parts: Parts) -> AsyncIterator[None]:
         default_timeout=min(LEDGER_TIMEOUT_SECONDS, settings.call_seconds),
     )
     worker = BookkeepingWorker(
-        BookingStore(parts.engine, settings.ledger_name),
+        BookingStore(engine, settings.ledger_name),
         LedgerBooks(channel, settings.ledger_name),
-        parts.clock,
+        clock,
         random=random.SystemRandom(),
         limits=WorkerLimits(lease=settings.lease),
     )
-    stop = asyncio.Event()
-    work = asyncio.create_task(
-        worker.run(Subscription(parts.booking_notifier), stop), name="bookkeeping"
-    )
+    notifier = Notifier()
     try:
-        yield
+        yield Part(
+            worker_loops=(worker.loop(notifier, settings.drain_seconds),),
+            notifiers={CHANNEL: notifier},
+        )
     finally:
-        stop.set()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(work, settings.drain_seconds)
         await channel.close()

@@ -6,14 +6,10 @@ writing, and the ledger's request ids keep a fact from being booked twice, which
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any, Protocol
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.bookkeeping import telemetry
 from gateway.bookkeeping.ledger_client import (
@@ -24,13 +20,17 @@ from gateway.bookkeeping.ledger_client import (
     Postponed,
     Refused,
 )
-from gateway.bookkeeping.ledger_requests import LedgerItem, ledger_item
 from gateway.bookkeeping.reporting import BookingState
 from gateway.bookkeeping.store import BookingStore, ClaimedBooking, Settlement
 from gateway.bookkeeping.telemetry import booking_span
+from runtime.backoff import Backoff
 from runtime.clock import Clock
-from runtime.logs import get_logger, place_of
-from runtime.tasks import cancel
+from runtime.items import Items
+from runtime.logs import get_logger
+from runtime.loops import DEFAULT_BACKOFF, Loop
+from runtime.notifier import Notifier
+
+POSTPONEMENT = Backoff(timedelta(milliseconds=100), timedelta(minutes=10))
 
 log = get_logger(__name__)
 
@@ -46,23 +46,14 @@ class WorkerLimits:
     poll: timedelta = timedelta(seconds=1)
     # Facts that come within so much time of one another are booked together.
     gather: timedelta = timedelta(milliseconds=50)
-    # Pauses are drawn between zero and a bound that doubles from the first to the last.
-    first_pause: timedelta = timedelta(milliseconds=100)
-    last_pause: timedelta = timedelta(seconds=5)
+    # While the ledger or the database is away.
+    backoff: Backoff = DEFAULT_BACKOFF
     # One fact that the ledger fails on is tried ever more rarely, without end.
-    last_postponement: timedelta = timedelta(minutes=10)
+    postponement: Backoff = POSTPONEMENT
     backlog_interval: timedelta = timedelta(seconds=10)
 
 
 DEFAULT_LIMITS = WorkerLimits()
-
-
-class Wake(Protocol):
-    """Notifies an idle worker that a fact was reported."""
-
-    async def wait(self, seconds: float) -> None:
-        """Returns when notified, at the latest after that time."""
-        ...
 
 
 class BookkeepingWorker:
@@ -82,23 +73,22 @@ class BookkeepingWorker:
         self._clock = clock
         self._random = random
         self._limits = limits
-        self._failures = 0
+        self._items = Items("bookings to book")
         self._counted_at: datetime | None = None
 
-    async def run(self, wake: Wake, stop: asyncio.Event) -> None:
-        """Works until `stop` is set; a batch that has begun is finished. `wake` ends a rest.
-
-        Cancelling it is safe too, but leaves the batch in hand until its lease ends.
-        """
-        while not stop.is_set():
-            worked = await self._work()
-            if self._failures:
-                pause = self._backoff(self._failures, self._limits.last_pause)
-                await _first_of(asyncio.sleep(pause.total_seconds()), stop.wait())
-            elif worked:
-                await _first_of(asyncio.sleep(self._limits.gather.total_seconds()), stop.wait())
-            else:
-                await _first_of(wake.wait(self._limits.poll.total_seconds()), stop.wait())
+    def loop(self, notifier: Notifier, finish_seconds: float = 0.0) -> Loop:
+        """Works; `notifier` tells of new facts. A batch that has begun has so long to be finished;
+        what is cut off comes back when its lease ends."""
+        return Loop(
+            "bookkeeping",
+            self._round,
+            poll_seconds=self._limits.poll.total_seconds(),
+            notifier=notifier,
+            between_seconds=self._limits.gather.total_seconds(),
+            finish_seconds=finish_seconds,
+            backoff=self._limits.backoff,
+            jitter=self._random.random,
+        )
 
     async def run_once(self) -> int:
         """One batch: returns how many facts were decided, booked or refused.
@@ -121,8 +111,9 @@ class BookkeepingWorker:
             raise
         now = self._clock.now()
         settlements = [
-            self._settlement(booking, outcome, now)
-            for booking, outcome in zip(claimed, outcomes, strict=True)
+            self._settlement(booking, outcomes[booking.booking_number], now)
+            for booking in claimed
+            if booking.booking_number in outcomes
         ]
         written = await self._store.settle(settlements, now=now)
         self._report(settlements, written, now)
@@ -142,26 +133,11 @@ class BookkeepingWorker:
         oldest = backlog.oldest_pending_time
         telemetry.LAG_SECONDS.set((now - oldest).total_seconds() if oldest else 0)
 
-    async def _work(self) -> bool:
+    async def _round(self) -> bool:
         """One batch and, when due, the gauges; whether to look for more at once."""
-        try:
-            if self._backlog_is_due():
-                await self.count_backlog()
-            decided = await self.run_once()
-        except (LedgerUnavailableError, SQLAlchemyError, OSError) as error:
-            if not self._failures:
-                log.warning("bookkeeping_waits", cause=type(error).__name__, detail=_detail(error))
-            self._failures += 1
-            return False
-        except Exception as error:  # noqa: BLE001 (a defect of ours must not end bookkeeping)
-            # What it left leased comes back.
-            log.error("bookkeeping_failed", **place_of(error))
-            self._failures += 1
-            return False
-        if self._failures:
-            log.info("bookkeeping_goes_on", failures=self._failures)
-        self._failures = 0
-        return decided > 0
+        if self._backlog_is_due():
+            await self.count_backlog()
+        return await self.run_once() > 0
 
     def _backlog_is_due(self) -> bool:
         return (
@@ -169,12 +145,18 @@ class BookkeepingWorker:
             or self._clock.now() - self._counted_at >= self._limits.backlog_interval
         )
 
-    async def _book(self, claimed: Sequence[ClaimedBooking]) -> list[Outcome]:
-        """One outcome per booking; those that cannot even be put into words are refused here."""
-        prepared: list[LedgerItem | Refused] = [_prepare(booking) for booking in claimed]
-        items = [item for item in prepared if isinstance(item, LedgerItem)]
-        answers = iter(await self._books.book(items) if items else [])
-        return [item if isinstance(item, Refused) else next(answers) for item in prepared]
+    async def _book(self, claimed: Sequence[ClaimedBooking]) -> dict[int, Outcome]:
+        """Outcomes by booking number. Of a booking on which we fail ourselves there is none: it
+        stays leased, and comes back."""
+        outcomes: dict[int, Outcome] = {}
+
+        async def book(bookings: Sequence[ClaimedBooking]) -> None:
+            answers = await self._books.book([booking.item for booking in bookings])
+            for booking, answer in zip(bookings, answers, strict=True):
+                outcomes[booking.booking_number] = answer
+
+        await self._items.together(claimed, book, lambda booking: str(booking.booking_number))
+        return outcomes
 
     async def _release(
         self, claimed: Sequence[ClaimedBooking], error: LedgerUnavailableError
@@ -208,7 +190,7 @@ class BookkeepingWorker:
                     failure_message=message,
                 )
             case Postponed(reason, message):
-                pause = self._backoff(booking.attempts, self._limits.last_postponement)
+                pause = self._limits.postponement.pause(booking.attempts, self._random.random())
                 return Settlement(
                     booking,
                     BookingState.PENDING,
@@ -235,35 +217,3 @@ class BookkeepingWorker:
                     reason=settlement.failure_reason,
                     attempts=booking.attempts,
                 )
-
-    def _backoff(self, failures: int, most: timedelta) -> timedelta:
-        """Full jitter: anything up to a bound that doubles with each failure."""
-        doublings = min(failures - 1, 30)
-        bound: timedelta = min(self._limits.first_pause * 2**doublings, most)
-        return bound * self._random.random()
-
-
-def _prepare(booking: ClaimedBooking) -> LedgerItem | Refused:
-    try:
-        return ledger_item(
-            booking.read_fact(),
-            revision=booking.revision,
-            required_sequence=booking.required_sequence,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        return Refused("FACT_UNREADABLE", f"{type(error).__name__}: {error}")
-
-
-def _detail(error: Exception) -> str:
-    return error.reason if isinstance(error, LedgerUnavailableError) else ""
-
-
-async def _first_of(*waits: Coroutine[Any, Any, Any]) -> None:
-    """Returns when one of them does, and cancels the others."""
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        await cancel(*tasks)

@@ -12,10 +12,11 @@ from gateway.customers.domain import create_params, customer_params
 from gateway.customers.errors import customer_exists, customer_not_found, invalid_customer_state
 from gateway.customers.operations import customer_operation
 from gateway.customers.store import ACTIVE, CREATING, CustomerStore, StoredCustomer
-from gateway.errors import call_failed, corridor_not_found
+from gateway.errors import corridor_not_found
 from gateway.operations.commands import Commands, Done, Refusal, Rule, Start, outcome_of
 from gateway.operations.operation import OperationKind
 from gateway.stripe_client.client import StripeClient
+from gateway.stripe_client.errors import call_failed
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
 from gateway.v1 import customer_pb2
 from gateway.v1 import customer_service_pb2 as pb

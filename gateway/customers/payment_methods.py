@@ -7,10 +7,11 @@ from gateway.customers.commands import Customers, answer_of
 from gateway.customers.domain import payment_method_message, setup_message, setup_params
 from gateway.customers.errors import payment_method_not_found, setup_not_found
 from gateway.customers.store import StoredCustomer
-from gateway.errors import ERRORS, call_failed
+from gateway.errors import ERRORS
 from gateway.operations.commands import Commands
 from gateway.operations.operation import OperationKind
 from gateway.stripe_client.client import StripeClient
+from gateway.stripe_client.errors import call_failed
 from gateway.stripe_client.outcome import Outcome, is_missing
 from gateway.v1 import customer_pb2
 from gateway.v1 import customer_service_pb2 as pb

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from gateway.balance.movement import Movement, read_movement
+from gateway.balance.movement import Movement
 from gateway.bookkeeping.balance_facts import (
     AccountFeeCharged,
     DisputeLost,
@@ -163,17 +163,6 @@ def newer(before: Dispute, seen: Dispute) -> Dispute:
     if after == before:
         return before
     return replace(after, update_time=seen.update_time, look_time=seen.look_time)
-
-
-def told_by(corridor: str, stripe_dispute: Mapping[str, Any]) -> list[Movement]:
-    """The movements that the facts of a dispute tell: the first each way. Others are strange."""
-    listed = sorted(
-        (read_movement(corridor, item) for item in stripe_dispute["balance_transactions"]),
-        key=lambda movement: (movement.create_time, movement.amount_minor),
-    )
-    withdrawn = [movement for movement in listed if movement.amount_minor < 0][:1]
-    reinstated = [movement for movement in listed if movement.amount_minor > 0][:1]
-    return withdrawn + (reinstated if withdrawn else [])
 
 
 def dispute_facts(dispute: Dispute, movements: Sequence[Movement]) -> list[Fact]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.balance.movement import told_by_dispute
 from gateway.bookkeeping.reporting import enqueue
 from gateway.disputes import store
 from gateway.disputes.domain import (
@@ -18,7 +19,6 @@ from gateway.disputes.domain import (
     dispute_facts,
     newer,
     read_dispute,
-    told_by,
 )
 from gateway.ids import new_id
 from gateway.operations import store as operation_store
@@ -117,7 +117,7 @@ class Disputes:
         held_minor = await store.held_minor(connection, payment.id)
         changes = steps(payment, before, after, held_minor, now)
         await record_changes(connection, changes, now)
-        for fact in dispute_facts(after, told_by(payment.corridor, stripe_dispute)):
+        for fact in dispute_facts(after, told_by_dispute(payment.corridor, stripe_dispute)):
             await enqueue(connection, fact, now)
         if before != after:
             await operation_store.hurry(connection, after.id, now)

@@ -13,7 +13,6 @@ from gateway.merchants.domain import account_params
 from gateway.merchants.errors import (
     account_not_found,
     already_linked,
-    call_failed,
     corridor_not_found,
     merchant_exists,
     merchant_not_connected,
@@ -25,6 +24,7 @@ from gateway.merchants.stripe_events import FetchFailed, MerchantSync
 from gateway.operations.commands import Commands, Refusal, Rule, Start, outcome_of
 from gateway.operations.operation import OperationKind
 from gateway.stripe_client.client import StripeClient
+from gateway.stripe_client.errors import call_failed
 from gateway.v1 import merchant_pb2, merchant_service_pb2, merchant_tax_pb2
 
 # Compared with the request that comes again, but not kept with it.

@@ -2,7 +2,7 @@
 
 import grpc
 
-from gateway.errors import ERRORS, call_failed, corridor_not_found, request_id_reused
+from gateway.errors import ERRORS, corridor_not_found, request_id_reused
 from gateway.v1.error_reason_pb2 import ErrorReason
 from runtime.errors import ServiceError
 
@@ -10,7 +10,6 @@ __all__ = [
     "ERRORS",
     "account_not_found",
     "already_linked",
-    "call_failed",
     "corridor_not_found",
     "link_expired",
     "merchant_exists",

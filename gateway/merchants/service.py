@@ -12,7 +12,6 @@ from gateway.merchants.domain import account_link_params
 from gateway.merchants.errors import (
     ERRORS,
     account_not_found,
-    call_failed,
     link_expired,
     merchant_not_connected,
     merchant_not_found,
@@ -24,6 +23,7 @@ from gateway.merchants.tax_records import TaxRecords
 from gateway.operations.commands import Commands, Refusal, Start, outcome_of
 from gateway.operations.operation import KEY_HORIZON, OperationKind, OperationState
 from gateway.stripe_client.client import StripeClient
+from gateway.stripe_client.errors import call_failed
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
 from gateway.v1 import merchant_pb2, merchant_service_pb2_grpc
 from gateway.v1 import merchant_service_pb2 as pb

@@ -7,12 +7,13 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.merchants.commands import AccountFinder, StripeAccount
-from gateway.merchants.errors import ERRORS, call_failed, tax_id_not_found
+from gateway.merchants.errors import ERRORS, tax_id_not_found
 from gateway.merchants.operations import merchant_operation
 from gateway.merchants.tax import tax_id_of, tax_registration_of, tax_settings_of
 from gateway.operations.commands import Commands, Refusal, Rule, Start, outcome_of
 from gateway.operations.operation import OperationKind
 from gateway.stripe_client.client import StripeClient
+from gateway.stripe_client.errors import call_failed
 from gateway.stripe_client.outcome import Outcome, OutcomeClass, is_missing
 from gateway.v1 import merchant_service_pb2 as pb
 from gateway.v1 import merchant_tax_pb2

@@ -12,11 +12,12 @@ from google.protobuf.message import Message
 from sqlalchemy import Table, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.errors import ERRORS, call_failed, request_id_reused
+from gateway.errors import ERRORS, request_id_reused
 from gateway.operations import store
 from gateway.operations.operation import Operation, OperationState, decided
 from gateway.operations.requests import STRIPE_REQUEST, RequestRecord, known_request, remember
 from gateway.operations.runner import Claimed, Runner
+from gateway.stripe_client.errors import call_failed
 from gateway.stripe_client.outcome import Outcome
 from gateway.v1.error_reason_pb2 import ErrorReason
 from runtime.clock import Clock

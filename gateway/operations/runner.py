@@ -454,17 +454,6 @@ class Runner:
             self._worker_notifier.notify()
 
 
-def merged(*mappings: Kinds) -> Kinds:
-    """The kinds of several capabilities; each is registered once."""
-    kinds: dict[OperationKind, Kind] = {}
-    for mapping in mappings:
-        twice = kinds.keys() & mapping.keys()
-        if twice:
-            raise ValueError(f"registered twice: {sorted(twice)}")
-        kinds |= mapping
-    return kinds
-
-
 def _report_lost(operation: Operation) -> None:
     LEASES_LOST.labels(operation.kind).inc()
     log.warning("lease_lost", operation_id=operation.id)

@@ -13,10 +13,13 @@ from gateway.payments.domain.states import PaymentState, Transition
 from gateway.payments.store import payments as store
 from gateway.payments.store.recording import record_changes
 from runtime.clock import Clock
+from runtime.items import Items
 from runtime.logs import get_logger
+from runtime.loops import is_unavailable
 from runtime.notifier import Notifier, SubjectNotifiers
 
 MAX_PER_ROUND = 100
+MAX_PASSED_OVER = 1_000
 
 log = get_logger(__name__)
 
@@ -35,18 +38,38 @@ class Deadlines:
         self._clock = clock
         self._notifiers = notifiers
         self._worker_notifier = worker_notifier
+        self._items = Items("payments to end")
+        # What cannot be ended is passed over until all others have been looked at.
+        self._passed_over: list[str] = []
 
     async def round(self) -> bool:
         """Looks at payments whose time has come; True if there may be more at once."""
         for _ in range(MAX_PER_ROUND):
-            async with self._engine.begin() as connection:
-                payment = await store.lock_payment_to_wake(connection, self._clock.now())
-                if payment is None:
-                    return False
-                await self._wake(connection, payment)
-            self._notifiers.notify(payment.id)
+            payment_id: str | None = None
+            try:
+                async with self._engine.begin() as connection:
+                    payment_id = await store.lock_payment_to_wake(
+                        connection, self._clock.now(), self._passed_over
+                    )
+                    if payment_id is None:
+                        break
+                    payment = await store.lock_payment(connection, payment_id)
+                    assert payment is not None, "it is locked"
+                    await self._wake(connection, payment)
+            except Exception as error:
+                if payment_id is None or is_unavailable(error):
+                    raise
+                self._items.unhandled(payment_id, error)
+                self._passed_over.append(payment_id)
+                if len(self._passed_over) >= MAX_PASSED_OVER:
+                    break
+                continue
+            self._notifiers.notify(payment_id)
             self._worker_notifier.notify()
-        return True
+        else:
+            return True
+        self._passed_over.clear()
+        return False
 
     async def _wake(self, connection: AsyncConnection, payment: Payment) -> None:
         now = self._clock.now()

@@ -44,15 +44,6 @@ def operation_in_progress(payment: Payment, operation: Operation) -> ServiceErro
     )
 
 
-def invalid_page_token() -> ServiceError:
-    """The token holds no position in this list."""
-    return ERRORS.error(
-        grpc.StatusCode.INVALID_ARGUMENT,
-        ErrorReason.ERROR_REASON_INVALID_PAGE_TOKEN,
-        "page_token was not made by this list",
-    )
-
-
 def corridor_takes_less(corridor: str) -> ServiceError:
     """Operators do not let the corridor charge this currency or country."""
     return ERRORS.error(

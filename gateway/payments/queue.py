@@ -20,6 +20,7 @@ from gateway.payments.operations import Subject
 from gateway.payments.store.queue import claim_queue_head, queued_corridors
 from gateway.stripe_client.client import StripeClient
 from runtime.clock import Clock
+from runtime.items import Items
 
 # Answers that may be outstanding while the next payments are started.
 MAX_OVERLAP = 8
@@ -83,6 +84,7 @@ class PaymentQueue:
         self._clock = clock
         self._lease = lease
         self._sleep = sleep
+        self._items = Items("corridors to drain")
 
     async def round(self) -> bool:
         """Lets through what can be; True if there may be more at once."""
@@ -92,7 +94,8 @@ class PaymentQueue:
         for corridor in waiting:
             if corridor not in self._stripe.corridors or not self._stripe.available(corridor):
                 continue
-            more = await self._drain(corridor) or more
+            with self._items.kept_apart(corridor):
+                more = await self._drain(corridor) or more
         return more
 
     async def _drain(self, corridor: str) -> bool:

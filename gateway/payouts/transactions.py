@@ -7,11 +7,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.bookkeeping.reporting import BOOKING
-from gateway.errors import call_failed
 from gateway.payments.rendering import money
 from gateway.payments.store.schema import PAYMENT
 from gateway.payouts.domain import Payout
 from gateway.stripe_client.client import StripeClient
+from gateway.stripe_client.errors import call_failed
 from gateway.v1 import payout_pb2
 
 _EXPANDED_LIST = ["data.source"]

@@ -6,23 +6,23 @@ see Stripe over another network, and judge by themselves. While the database is 
 replica.
 """
 
-import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.stripe_client.breaker import EndpointBreaker
 from gateway.stripe_client.corridor_client import CorridorClient
 from gateway.stripe_client.store import BreakerChange, BreakerStore
+from runtime.backoff import Backoff
 from runtime.logs import get_logger
-from runtime.notifications import Notifier, Subscription
+from runtime.loops import Loop
+from runtime.notifications import Notifier
 
 # The lease to probe lasts so long, and longer while a probe is under way: a replica that dies or
 # has nothing to send delays the others for no longer. Several times what passes between refreshes.
 PROBE_LEASE = timedelta(seconds=5)
 # So long another replica's change may go unnoticed where its notification was lost.
 REFRESH_SECONDS = 1.0
+RECONNECT = Backoff(timedelta(milliseconds=100), timedelta(seconds=1))
 # Transitions that wait for the database; of one breaker the last one counts.
 MAX_PENDING = 1_000
 
@@ -84,17 +84,21 @@ class BreakerGroup:
                 ):
                     breaker.lease_probes(PROBE_LEASE.total_seconds())
 
-    async def run(self) -> None:
-        """Refreshes whenever something has changed, until cancelled."""
-        news = Subscription(self.notifier)
-        while True:
-            await news.wait(REFRESH_SECONDS)
-            try:
-                await self.refresh()
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("breakers_not_shared", error=type(error).__name__)
-                self.act_alone()
-                await asyncio.sleep(REFRESH_SECONDS)
+    def loop(self) -> Loop:
+        """Refreshes whenever something has changed; the first time was at the start."""
+        return Loop(
+            "breaker group",
+            self._round,
+            poll_seconds=REFRESH_SECONDS,
+            notifier=self.notifier,
+            rests_first=True,
+            on_expected=lambda _: self.act_alone(),
+            backoff=RECONNECT,
+        )
+
+    async def _round(self) -> bool:
+        await self.refresh()
+        return False
 
     def _follow(self, change: BreakerChange) -> None:
         key = change.corridor, change.endpoint_group

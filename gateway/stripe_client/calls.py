@@ -185,7 +185,8 @@ class StripeCalls:
         after the policy's last attempt."""
         if not verdict.retry or attempt >= self._retry.max_attempts:
             return None
-        delay = self._retry.delay_seconds(attempt, self._uniform, verdict.outcome.retry_after)
+        pause = self._retry.backoff.pause(attempt, self._uniform(), verdict.outcome.retry_after)
+        delay = pause.total_seconds()
         left = remaining()
         longest = MAX_DELAY_SECONDS if left is None else min(MAX_DELAY_SECONDS, left)
         if delay + MIN_REQUEST_SECONDS > longest:

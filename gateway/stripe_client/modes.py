@@ -1,19 +1,14 @@
 """What this replica knows of the corridors' modes."""
 
-import asyncio
 from collections.abc import Callable
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.stripe_client import telemetry
 from gateway.stripe_client.call import CorridorMode
 from gateway.stripe_client.store import CorridorStore, ModeChange
-from runtime.logs import get_logger
+from runtime.loops import Loop
 
 # So long another replica's change may go unnoticed.
 REFRESH_SECONDS = 1.0
-
-log = get_logger(__name__)
 
 
 class ModeBoard:
@@ -51,11 +46,10 @@ class ModeBoard:
                 if self._on_change is not None:
                     self._on_change(corridor, change.mode)
 
-    async def run(self) -> None:
-        """Refreshes until cancelled."""
-        while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            try:
-                await self.refresh()
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("corridor_modes_not_refreshed", error=type(error).__name__)
+    def loop(self) -> Loop:
+        """Follows the database; the first look was at the start."""
+        return Loop("corridor modes", self._round, poll_seconds=REFRESH_SECONDS, rests_first=True)
+
+    async def _round(self) -> bool:
+        await self.refresh()
+        return False

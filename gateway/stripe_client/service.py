@@ -1,7 +1,7 @@
 """CorridorService: shows, drains, closes and opens corridors; dead letters of webhooks."""
 
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 import grpc
 from sqlalchemy.exc import IntegrityError
@@ -17,7 +17,6 @@ from gateway.stripe_client.modes import ModeBoard
 from gateway.stripe_client.store import ModeChange
 from gateway.v1 import corridor_pb2, corridor_service_pb2, corridor_service_pb2_grpc
 from gateway.v1.error_reason_pb2 import ErrorReason
-from gateway.webhooks_in.inbox import PostgresInbox
 from runtime.clock import Clock
 from runtime.paging import PageTokens, clamp_page_size
 
@@ -36,12 +35,29 @@ BREAKER_STATES = {
 }
 
 
+class InboxCounts(Protocol):
+    """How full the inbox of one corridor is."""
+
+    @property
+    def pending(self) -> int: ...
+    @property
+    def oldest_pending_time(self) -> datetime | None: ...
+    @property
+    def dead_letters(self) -> int: ...
+
+
+class Inbox(Protocol):
+    """The inbox of webhooks, as far as operators see it; `PostgresInbox`."""
+
+    async def count(self, corridor: str) -> InboxCounts: ...
+    async def dead_letters(self, corridor: str, after_number: int, limit: int) -> list[Any]: ...
+    async def replay_once(self, event_id: str, request_id: str) -> str | None: ...
+
+
 class CorridorServicer(corridor_service_pb2_grpc.CorridorServiceServicer):
     """For operators."""
 
-    def __init__(
-        self, calls: StripeCalls, modes: ModeBoard, inbox: PostgresInbox, clock: Clock
-    ) -> None:
+    def __init__(self, calls: StripeCalls, modes: ModeBoard, inbox: Inbox, clock: Clock) -> None:
         self._calls = calls
         self._modes = modes
         self._inbox = inbox

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.part import Part
 from gateway.stripe_client.breaker import EndpointBreaker
 from gateway.stripe_client.breaker_group import BreakerGroup
 from gateway.stripe_client.call import CorridorMode, RetryPolicy
@@ -18,7 +19,11 @@ from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.corridor_client import CorridorClient
 from gateway.stripe_client.corridors import Corridor
 from gateway.stripe_client.modes import ModeBoard
-from gateway.stripe_client.store import BreakerStore, CorridorStore
+from gateway.stripe_client.service import CorridorServicer, Inbox
+from gateway.stripe_client.store import BREAKER_CHANNEL, BreakerStore, CorridorStore
+from gateway.v1 import corridor_service_pb2, corridor_service_pb2_grpc
+from runtime.clock import Clock
+from runtime.server import registered
 
 DEFAULT_MACHINE_GROUP = "default"
 REPLICA_BYTES = 3
@@ -31,9 +36,9 @@ def replica_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(REPLICA_BYTES)}"
 
 
-@dataclass(frozen=True)
-class OpenStripeClient:
-    """The Stripe client of a process; `modes.run()` and `breakers.run()` have to run beside it."""
+@dataclass(frozen=True, kw_only=True)
+class OpenStripeClient(Part):
+    """The Stripe client of a process; its loops have to run beside it."""
 
     client: StripeClient
     calls: StripeCalls
@@ -76,4 +81,17 @@ async def open_stripe_client(
         breakers.watch(clients)
         await breakers.refresh()
         calls = StripeCalls(clients, corridors[0].name, modes, retry=retry, monotonic=monotonic)
-        yield OpenStripeClient(StripeClient(calls), calls, modes, breakers)
+        yield OpenStripeClient(
+            client=StripeClient(calls),
+            calls=calls,
+            modes=modes,
+            breakers=breakers,
+            loops=(modes.loop(), breakers.loop()),
+            notifiers={BREAKER_CHANNEL: breakers.notifier},
+        )
+
+
+def open_corridors(stripe: OpenStripeClient, inbox: Inbox, clock: Clock) -> Part:
+    """What operators see and set of the corridors."""
+    servicer = CorridorServicer(stripe.calls, stripe.modes, inbox, clock)
+    return Part(services=(registered(corridor_service_pb2, corridor_service_pb2_grpc, servicer),))

@@ -609,7 +609,8 @@ class WatchPaymentsResponse(_message.Message):
     @_builtins.property
     def payment(self) -> _payment_pb2.Payment:
         """The payment as it was right after the change, without `booking`, `operations`, `refunds`
-        and the client_secret.
+        and the client_secret. Its id and merchant_id alone, should the gateway not be able to read the
+        change any more: ask GetPayment.
         """
 
     @_builtins.property

@@ -218,7 +218,8 @@ class WebhookDelivery(_message.Message):
     """HTTP status of the last attempt; 0 if none came."""
     last_failure: _builtins.str
     """Why the last attempt failed, for example "http_status", "timeout", "connect", "tls",
-    "address_not_allowed". Empty if it did not. What the endpoint answered is not kept.
+    "address_not_allowed"; "unreadable" if no body could be made and nothing was sent. Empty if it
+    did not. What the endpoint answered is not kept.
     """
     @_builtins.property
     def next_attempt_time(self) -> _timestamp_pb2.Timestamp:

@@ -1,13 +1,11 @@
 """The broker relay: moves events from a broker into the inbox; only what is committed there is
 acknowledged."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.webhooks_in import telemetry
@@ -15,7 +13,9 @@ from gateway.webhooks_in.brokers.broker import Broker, Delivery, unpack
 from gateway.webhooks_in.buffer import BufferUnavailableError
 from gateway.webhooks_in.event import NotAnEventError, ReceivedEvent
 from gateway.webhooks_in.inbox import PostgresInbox
+from runtime.items import DeadLetter, DeadLetterError, Items
 from runtime.logs import get_logger
+from runtime.loops import Loop, Rounds
 
 MAX_BATCH = 200
 RETRY_SECONDS = 1.0
@@ -59,46 +59,53 @@ class BrokerRelay:
         self._inbox = inbox
         self._engine = engine
         self._max_batch = max_batch
+        self._items = Items("webhooks to relay")
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Works until told to stop, and then finishes its batch."""
-        while not stop.is_set():
-            try:
-                async with self._lock() as connection:
-                    if connection is not None:
-                        await self._work(connection, stop)
-            except (BufferUnavailableError, SQLAlchemyError, OSError) as error:
-                reason = getattr(error, "reason", type(error).__name__)
-                log.warning("broker_relay_waits", broker=self._broker.name, error=reason)
-            try:
-                async with asyncio.timeout(RETRY_SECONDS):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+    def loop(self, finish_seconds: float) -> Loop:
+        """Works, or waits for its turn; has that long to finish the batch in hand."""
+        return Loop(
+            "broker relay",
+            session=self._turn,
+            poll_seconds=RETRY_SECONDS,
+            finish_seconds=finish_seconds,
+            expected=(BufferUnavailableError,),
+            on_expected=self._wait,
+        )
 
-    async def _work(self, connection: AsyncConnection, stop: asyncio.Event) -> None:
-        await self._broker.rewind()
-        log.info("broker_relay_begins", broker=self._broker.name)
-        next_count = time.monotonic()
-        while not stop.is_set():
-            deliveries = await self._broker.take(self._max_batch)
-            if deliveries:
-                await self._store(deliveries, connection)
-            else:
-                await self._notice_loss(connection)
-            if time.monotonic() >= next_count:
-                telemetry.buffer_waiting.set(await self._broker.waiting())
-                next_count = time.monotonic() + COUNT_SECONDS
+    def _wait(self, error: Exception) -> None:
+        reason = getattr(error, "reason", type(error).__name__)
+        log.warning("broker_relay_waits", broker=self._broker.name, error=reason)
+
+    async def _turn(self) -> Rounds:
+        """The rounds for as long as this one has the lock; none while another broker relay does."""
+        async with self._lock() as connection:
+            if connection is None:
+                return
+            await self._broker.rewind()
+            log.info("broker_relay_begins", broker=self._broker.name)
+            next_count = time.monotonic()
+            while True:  # Until the loop closes it.
+                deliveries = await self._broker.take(self._max_batch)
+                if deliveries:
+                    await self._store(deliveries, connection)
+                else:
+                    await self._notice_loss(connection)
+                if time.monotonic() >= next_count:
+                    telemetry.buffer_waiting.set(await self._broker.waiting())
+                    next_count = time.monotonic() + COUNT_SECONDS
+                # The broker has waited for events itself.
+                yield True
 
     async def _store(self, deliveries: Sequence[Delivery], connection: AsyncConnection) -> None:
-        received: list[ReceivedEvent] = []
-        for delivery in deliveries:
-            try:
-                event, receive_time = unpack(delivery.content)
-            except NotAnEventError as error:
-                await self._set_aside(delivery, str(error), connection)
-            else:
-                received.append(ReceivedEvent(event, receive_time))
+        by_key = {delivery.position: delivery for delivery in deliveries}
+
+        async def set_aside(dead: Sequence[DeadLetter]) -> None:
+            for letter in dead:
+                await self._set_aside(by_key[letter.key], letter.reason, connection)
+
+        received = await self._items.claimed(
+            deliveries, _received, lambda delivery: delivery.position, set_aside
+        )
         stored = await self._inbox.store_all(received, connection) if received else []
         await self._broker.acknowledge(deliveries)
         telemetry.relayed.labels("stored").inc(stored.count(True))
@@ -112,12 +119,6 @@ class BrokerRelay:
             self._broker.name, delivery.position, delivery.content, reason, connection
         )
         telemetry.relayed.labels("unreadable").inc()
-        log.error(
-            "webhook_unreadable",
-            broker=self._broker.name,
-            position=delivery.position,
-            reason=reason,
-        )
 
     @staticmethod
     async def _notice_loss(connection: AsyncConnection) -> None:
@@ -143,3 +144,10 @@ class BrokerRelay:
                 raise
             async with connection.begin():
                 await connection.execute(UNLOCK, {"lock": LOCK})
+
+
+def _received(delivery: Delivery) -> ReceivedEvent:
+    try:
+        return ReceivedEvent(*unpack(delivery.content))
+    except NotAnEventError as error:
+        raise DeadLetterError(str(error)) from error

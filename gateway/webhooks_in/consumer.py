@@ -5,9 +5,6 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.stripe_client.call import background
 from gateway.webhooks_in import telemetry
@@ -19,14 +16,18 @@ from gateway.webhooks_in.event import (
 )
 from gateway.webhooks_in.inbox import PostgresInbox
 from gateway.webhooks_in.router import EventRouter
+from runtime.backoff import Backoff
 from runtime.clock import Clock
 from runtime.deadline import within
 from runtime.logs import get_logger, place_of
+from runtime.loops import Loop
+from runtime.notifier import Notifier
 from runtime.telemetry import tracer
 
 # The share of a handler's time that Stripe may take: an answer that does not come must end as an
 # outage of Stripe, not as a handler that was cut off.
 STRIPE_SHARE = 0.8
+RETRY = Backoff(timedelta(milliseconds=500), timedelta(minutes=10))
 
 log = get_logger(__name__)
 _uniform = random.SystemRandom().random
@@ -42,8 +43,8 @@ class ConsumerPolicy:
     lease: timedelta = timedelta(seconds=20)
     """Longer than a handler may take, so that a healthy worker never loses its lease."""
     max_attempts: int = 12
-    first_delay: timedelta = timedelta(milliseconds=500)
-    max_delay: timedelta = timedelta(minutes=10)
+    backoff: Backoff = RETRY
+    """The wait after a failed attempt."""
     unavailable_delay: timedelta = timedelta(seconds=5)
     """The wait, at least, while Stripe cannot be asked; such attempts are not counted."""
     poll_seconds: float = 0.5
@@ -52,19 +53,6 @@ class ConsumerPolicy:
     def __post_init__(self) -> None:
         if self.lease.total_seconds() <= self.handler_seconds:
             raise ValueError("a lease must outlast the handler")
-
-    def delay(self, attempt: int, uniform: Callable[[], float]) -> timedelta:
-        """The wait after a failed attempt: exponential, between half and all of the bound."""
-        bound = min(self.max_delay, self.first_delay * 2.0 ** (attempt - 1))
-        return bound * (0.5 + uniform() / 2)
-
-
-class Wake(Protocol):
-    """Notifies idle workers that there is something to do."""
-
-    async def wait(self, seconds: float) -> None:
-        """Returns when notified, at the latest after that time."""
-        ...
 
 
 class WebhookConsumer:
@@ -75,29 +63,32 @@ class WebhookConsumer:
         inbox: PostgresInbox,
         router: EventRouter,
         clock: Clock,
-        wake: Wake,
+        notifier: Notifier,
         *,
         policy: ConsumerPolicy | None = None,
         uniform: Callable[[], float] = _uniform,
     ) -> None:
+        """`notifier` tells an idle worker that there is something to do."""
         self._inbox = inbox
         self._router = router
         self._clock = clock
-        self._wake = wake
+        self._notifier = notifier
         self._policy = policy or ConsumerPolicy()
         self._uniform = uniform
         self._tracer = tracer(__name__)
 
-    async def run(self) -> None:
-        """Works until cancelled. What is in hand then comes back when its lease ends."""
-        while True:
-            try:
-                worked = await self.work_once()
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("webhook_worker_waits", error=type(error).__name__)
-                worked = 0
-            if worked == 0:
-                await self._wake.wait(self._policy.poll_seconds)
+    def loop(self) -> Loop:
+        """Works. What is in hand when it is stopped is given back, or comes back when its lease
+        ends."""
+        return Loop(
+            "webhook processing",
+            self._round,
+            poll_seconds=self._policy.poll_seconds,
+            notifier=self._notifier,
+        )
+
+    async def _round(self) -> bool:
+        return await self.work_once() > 0
 
     async def work_once(self) -> int:
         """Claims what is due, at most one batch, and deals with it; the number of events."""
@@ -149,7 +140,9 @@ class WebhookConsumer:
         if claim.attempt >= self._policy.max_attempts:
             await self._give_up(claim, reason)
             return
-        wait = delay if delay is not None else self._policy.delay(claim.attempt, self._uniform)
+        wait = delay
+        if wait is None:
+            wait = self._policy.backoff.pause(claim.attempt, self._uniform())
         # What an early event waits for may be behind it.
         put_back = self._inbox.postpone if too_early else self._inbox.retry
         kept = await put_back(claim, reason, self._clock.now() + wait)

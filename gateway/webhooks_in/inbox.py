@@ -23,9 +23,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.webhooks_in import telemetry
 from gateway.webhooks_in.event import ClaimedEvent, ReceivedEvent, StripeEvent, read_event
 from gateway.webhooks_in.gathering import Gathering
 from runtime.clock import Clock
+from runtime.items import DeadLetter, Items
 from runtime.postgres import ping
 from runtime.sql_files import sql_statement
 
@@ -108,6 +110,7 @@ class PostgresInbox:
     def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
+        self._items = Items("webhook events")
         self._finish = Gathering(self._finish_all, max_items=MAX_FINISHED_AT_ONCE)
 
     async def store(self, event: StripeEvent) -> bool:
@@ -151,20 +154,30 @@ class PostgresInbox:
         return answers
 
     async def claim(self, limit: int, lease: timedelta) -> list[ClaimedEvent]:
-        """At most `limit` events that are due, the oldest of each subject only."""
+        """At most `limit` events that are due, the oldest of each subject only. One whose body is
+        no event becomes a dead letter."""
         now = self._clock.now()
         parameters = {"now": now, "limit": limit, "lease_until": now + lease}
+        dead: list[Any] = []
         async with self._engine.begin() as connection:
             rows = (await connection.execute(CLAIM_EVENTS, parameters)).all()
-        return [
-            ClaimedEvent(
-                event=read_event(row.body, row.corridor),
-                sequence=row.sequence,
-                attempt=row.attempts,
-                fencing_token=row.fencing_token,
+            by_key = {str(row.sequence): row for row in rows}
+
+            async def give_up(letters: Sequence[DeadLetter]) -> None:
+                for letter in letters:
+                    row = by_key[letter.key]
+                    await self._give_up(connection, row.sequence, row.fencing_token, letter.reason)
+                    dead.append(row)
+
+            claims = await self._items.claimed(
+                sorted(rows, key=lambda row: int(row.sequence)),
+                _claimed,
+                lambda row: str(row.sequence),
+                give_up,
             )
-            for row in sorted(rows, key=lambda row: int(row.sequence))
-        ]
+        for row in dead:
+            telemetry.dead_letters.labels(row.corridor).inc()
+        return claims
 
     async def finish(self, claim: ClaimedEvent) -> bool:
         """The event is dealt with; False if the lease was lost to another worker."""
@@ -214,34 +227,42 @@ class PostgresInbox:
 
     async def dead_letter(self, claim: ClaimedEvent, reason: str) -> bool:
         """The event becomes a dead letter. False as above."""
-        now = self._clock.now()
-        kept_reason = reason[:MAX_REASON_CHARACTERS]
         async with self._engine.begin() as connection:
-            settled = await self._settle(
-                connection, claim, state="DEAD", finish_time=now, last_failure=kept_reason
-            )
-            if settled:
-                dead = select(
-                    EVENT.c.corridor,
-                    EVENT.c.event_id,
-                    EVENT.c.event_type,
-                    EVENT.c.object_id,
-                    EVENT.c.last_failure,
-                    EVENT.c.attempts,
-                    EVENT.c.receive_time,
-                    EVENT.c.finish_time,
-                ).where(EVENT.c.sequence == claim.sequence)
-                columns = [
-                    "corridor",
-                    "event_id",
-                    "event_type",
-                    "object_id",
-                    "reason",
-                    "attempts",
-                    "receive_time",
-                    "create_time",
-                ]
-                await connection.execute(insert(DEAD_LETTER).from_select(columns, dead))
+            return await self._give_up(connection, claim.sequence, claim.fencing_token, reason)
+
+    async def _give_up(
+        self, connection: AsyncConnection, sequence: int, fencing_token: int, reason: str
+    ) -> bool:
+        settled = await self._write(
+            connection,
+            sequence,
+            fencing_token,
+            state="DEAD",
+            finish_time=self._clock.now(),
+            last_failure=reason[:MAX_REASON_CHARACTERS],
+        )
+        if settled:
+            given_up = select(
+                EVENT.c.corridor,
+                EVENT.c.event_id,
+                EVENT.c.event_type,
+                EVENT.c.object_id,
+                EVENT.c.last_failure,
+                EVENT.c.attempts,
+                EVENT.c.receive_time,
+                EVENT.c.finish_time,
+            ).where(EVENT.c.sequence == sequence)
+            columns = [
+                "corridor",
+                "event_id",
+                "event_type",
+                "object_id",
+                "reason",
+                "attempts",
+                "receive_time",
+                "create_time",
+            ]
+            await connection.execute(insert(DEAD_LETTER).from_select(columns, given_up))
         return settled
 
     async def set_aside(
@@ -350,16 +371,32 @@ class PostgresInbox:
             result = await connection.execute(delete(EVENT).where(EVENT.c.sequence.in_(old)))
             return int(result.rowcount)
 
+    async def _settle(
+        self, connection: AsyncConnection, claim: ClaimedEvent, **values: Any
+    ) -> bool:
+        return await self._write(connection, claim.sequence, claim.fencing_token, **values)
+
     @staticmethod
-    async def _settle(connection: AsyncConnection, claim: ClaimedEvent, **values: Any) -> bool:
+    async def _write(
+        connection: AsyncConnection, claimed: int, fencing_token: int, /, **values: Any
+    ) -> bool:
         """Writes what came of a claim, unless another worker has claimed the event since."""
         result = await connection.execute(
             update(EVENT)
             .where(
-                EVENT.c.sequence == claim.sequence,
+                EVENT.c.sequence == claimed,
                 EVENT.c.state == "PENDING",
-                EVENT.c.fencing_token == claim.fencing_token,
+                EVENT.c.fencing_token == fencing_token,
             )
             .values(lease_until=None, **values)
         )
         return int(result.rowcount) == 1
+
+
+def _claimed(row: Any) -> ClaimedEvent:
+    return ClaimedEvent(
+        event=read_event(row.body, row.corridor),
+        sequence=row.sequence,
+        attempt=row.attempts,
+        fencing_token=row.fencing_token,
+    )

@@ -4,13 +4,10 @@ Stripe lists the events of one account. Those of connected accounts, of which a 
 thousands, are asked for in rounds, some in each.
 """
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import OutcomeClass
@@ -18,7 +15,9 @@ from gateway.webhooks_in import telemetry
 from gateway.webhooks_in.event import NotAnEventError, ReceivedEvent, read_event
 from gateway.webhooks_in.inbox import PostgresInbox
 from runtime.clock import Clock
+from runtime.items import Items
 from runtime.logs import get_logger
+from runtime.loops import Loop
 
 # Stripe keeps events for 30 days: https://docs.stripe.com/api/events
 EVENTS_KEPT = timedelta(days=30)
@@ -51,20 +50,21 @@ class EventRecovery:
         self._inbox = inbox
         self._clock = clock
         self._connected = connected
+        self._items = Items("corridors to recover")
         # By corridor and connected account, which is None for the corridor's own.
         self._positions: dict[tuple[str, str | None], str] = {}
         self._last_account: dict[str, int] = {}
 
-    async def run(self) -> None:
-        """Works until cancelled."""
-        while True:
-            for corridor in self._stripe.corridors:
-                try:
-                    await self.recover(corridor)
-                    await self.recover_connected(corridor)
-                except (SQLAlchemyError, OSError) as error:
-                    log.warning("webhook_recovery_failed", error=type(error).__name__)
-            await asyncio.sleep(INTERVAL_SECONDS)
+    def loop(self) -> Loop:
+        """Recovers what is missing, again and again."""
+        return Loop("event recovery", self._round, poll_seconds=INTERVAL_SECONDS)
+
+    async def _round(self) -> bool:
+        for corridor in self._stripe.corridors:
+            with self._items.kept_apart(corridor):
+                await self.recover(corridor)
+                await self.recover_connected(corridor)
+        return False
 
     async def recover_connected(self, corridor: str) -> int:
         """The same for the next connected accounts of a corridor."""

@@ -1,20 +1,15 @@
 """Upkeep of the inbox: shows how full it is, and deletes what cannot come again."""
 
-import asyncio
 from collections.abc import Sequence
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.webhooks_in import telemetry
 from gateway.webhooks_in.inbox import PURGE_BATCH, PostgresInbox
 from runtime.clock import Clock
-from runtime.logs import get_logger
+from runtime.loops import Loop
 
 INTERVAL_SECONDS = 15.0
 # What is left over is deleted in the next round, so that one round stays short.
 MAX_PURGES_PER_ROUND = 10
-
-log = get_logger(__name__)
 
 
 class InboxUpkeep:
@@ -25,14 +20,13 @@ class InboxUpkeep:
         self._corridors = corridors
         self._clock = clock
 
-    async def run(self) -> None:
-        """Works until cancelled."""
-        while True:
-            try:
-                await self.work_once()
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("inbox_upkeep_failed", error=type(error).__name__)
-            await asyncio.sleep(INTERVAL_SECONDS)
+    def loop(self) -> Loop:
+        """Looks after the inbox again and again."""
+        return Loop("inbox upkeep", self._round, poll_seconds=INTERVAL_SECONDS)
+
+    async def _round(self) -> bool:
+        await self.work_once()
+        return False
 
     async def work_once(self) -> None:
         """One round."""

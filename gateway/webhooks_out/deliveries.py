@@ -21,6 +21,8 @@ DISPATCH_BATCH = 500
 MAX_BACKLOG = 1_000
 KEEP_DELIVERED = timedelta(days=30)
 PURGE_BATCH = 1_000
+# The failure of a delivery whose event cannot be read.
+UNREADABLE = "unreadable"
 _CLAIM_LOCK = 7_301_004
 
 _CLAIM = sql_statement(__file__, "claim_deliveries")
@@ -84,6 +86,17 @@ async def claim(
     return [ClaimedDelivery(**row._mapping) for row in rows]
 
 
+async def give_up_unreadable(
+    connection: AsyncConnection, delivery_numbers: Sequence[int], now: datetime
+) -> None:
+    """Ends deliveries of which no body can be made; the caller holds their leases."""
+    await connection.execute(
+        update(DELIVERY)
+        .where(DELIVERY.c.delivery_number.in_(delivery_numbers))
+        .values(state=DeliveryState.DEAD, lease_until=None, last_failure=UNREADABLE, end_time=now)
+    )
+
+
 async def settle(
     connection: AsyncConnection,
     claimed: ClaimedDelivery,
@@ -117,6 +130,8 @@ async def events_of(connection: AsyncConnection, sequences: Sequence[int]) -> li
     """Events of the stream by their sequences."""
     statement = select(
         EVENT.c.sequence,
+        EVENT.c.payment_id,
+        EVENT.c.merchant_id,
         EVENT.c.transition,
         EVENT.c.previous_state,
         EVENT.c.snapshot,

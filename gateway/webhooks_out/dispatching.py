@@ -5,9 +5,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.webhooks_out import deliveries
 from gateway.webhooks_out.store import call_senders
 from runtime.clock import Clock
+from runtime.items import Items
+from runtime.loops import Loop
 from runtime.notifications import Notifier
 
 MAX_STEPS_PER_ROUND = 20
+POLL_SECONDS = 1.0
+PURGE_SECONDS = 600.0
 
 
 class Dispatcher:
@@ -17,6 +21,20 @@ class Dispatcher:
         self._engine = engine
         self._clock = clock
         self._delivery_notifier = delivery_notifier
+        self._items = Items("webhook endpoints to dispatch to")
+
+    def loops(self, event_notifier: Notifier) -> tuple[Loop, Loop]:
+        """Making deliveries of new events, of which `event_notifier` tells, and deleting old ones:
+        one worker does each for all."""
+        return (
+            Loop(
+                "webhook dispatch",
+                self.round,
+                poll_seconds=POLL_SECONDS,
+                notifier=event_notifier,
+            ),
+            Loop("webhook purge", self.purge_round, poll_seconds=PURGE_SECONDS),
+        )
 
     async def round(self) -> bool:
         """Brings each endpoint's deliveries up to the stream; True if there may be more."""
@@ -24,18 +42,19 @@ class Dispatcher:
             behind = await deliveries.behind(connection)
         more = False
         for endpoint_id in behind:
-            for _ in range(MAX_STEPS_PER_ROUND):
-                async with self._engine.begin() as connection:
-                    more_of_it = await deliveries.dispatch(
-                        connection, endpoint_id, self._clock.now()
-                    )
-                    await call_senders(connection)
-                self._delivery_notifier.notify()
-                if not more_of_it:
-                    break
-            else:
-                more = True
+            with self._items.kept_apart(endpoint_id):
+                more = await self._dispatch(endpoint_id) or more
         return more
+
+    async def _dispatch(self, endpoint_id: str) -> bool:
+        for _ in range(MAX_STEPS_PER_ROUND):
+            async with self._engine.begin() as connection:
+                more = await deliveries.dispatch(connection, endpoint_id, self._clock.now())
+                await call_senders(connection)
+            self._delivery_notifier.notify()
+            if not more:
+                return False
+        return True
 
     async def purge_round(self) -> bool:
         """Deletes what was delivered long ago; True if there may be more at once."""

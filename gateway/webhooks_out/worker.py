@@ -6,12 +6,13 @@ the answer and the commit leaves it to be sent again, with the same id, by which
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.payments.store.events import StoredEvent
 from gateway.webhooks_out import deliveries, store, telemetry
 from gateway.webhooks_out.deliveries import ClaimedDelivery
 from gateway.webhooks_out.domain import (
@@ -29,7 +30,9 @@ from gateway.webhooks_out.messages import body_of
 from gateway.webhooks_out.sealing import Sealer
 from gateway.webhooks_out.sending import REQUEST_SECONDS, Sender
 from runtime.clock import Clock
+from runtime.items import DeadLetter, Items
 from runtime.logs import get_logger, place_of
+from runtime.loops import Loop, is_unavailable
 from runtime.notifications import Notifier
 from runtime.tasks import cancel
 
@@ -37,12 +40,22 @@ from runtime.tasks import cancel
 # and one that fails gets one at a time, so those that work always find room.
 MAX_IN_FLIGHT = 256
 MAX_BATCH = 64
+POLL_SECONDS = 1.0
 # Longer than a request and the writing may take.
 LEASE = timedelta(seconds=45)
 assert LEASE.total_seconds() > 2 * REQUEST_SECONDS
 
 log = get_logger(__name__)
 _uniform = random.SystemRandom().random
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A claimed delivery with what is sent."""
+
+    claimed: ClaimedDelivery
+    record_time: datetime
+    body: bytes
 
 
 class DeliveryWorker:
@@ -64,7 +77,18 @@ class DeliveryWorker:
         self._clock = clock
         self._delivery_notifier = delivery_notifier
         self._uniform = uniform
+        self._items = Items("webhook deliveries")
+        self._endpoints = Items("webhook endpoints to send to")
         self._running: set[asyncio.Task[None]] = set()
+
+    def loop(self) -> Loop:
+        """Sends; requests under way when it is stopped are let finish by `stop`."""
+        return Loop(
+            "webhook sending",
+            self.round,
+            poll_seconds=POLL_SECONDS,
+            notifier=self._delivery_notifier,
+        )
 
     async def round(self) -> bool:
         """Claims what is due and starts it; True if there may be more at once."""
@@ -76,11 +100,34 @@ class DeliveryWorker:
         limit = min(room, MAX_BATCH)
         async with self._engine.begin() as connection:
             claimed = await deliveries.claim(connection, now, now + LEASE, limit)
-        for delivery in claimed:
-            task = asyncio.create_task(self._deliver(delivery))
+            outgoing = await self._read(connection, claimed, now)
+        for each in outgoing:
+            task = asyncio.create_task(self._deliver(each))
             self._running.add(task)
-            task.add_done_callback(self._done)
+            task.add_done_callback(partial(self._done, each.claimed.endpoint_id))
         return len(claimed) == limit
+
+    async def _read(
+        self, connection: AsyncConnection, claimed: Sequence[ClaimedDelivery], now: datetime
+    ) -> list[Outgoing]:
+        """What is sent. A delivery whose event cannot be read becomes a dead letter."""
+        sequences = [delivery.sequence for delivery in claimed]
+        events = {
+            event.sequence: event for event in await deliveries.events_of(connection, sequences)
+        }
+
+        def read(delivery: ClaimedDelivery) -> Outgoing:
+            event = events[delivery.sequence]
+            return Outgoing(delivery, event.record_time, body_of(event))
+
+        async def set_aside(dead: Sequence[DeadLetter]) -> None:
+            numbers = [int(letter.key) for letter in dead]
+            await deliveries.give_up_unreadable(connection, numbers, now)
+            telemetry.DELIVERIES.labels("dead").inc(len(numbers))
+
+        return await self._items.claimed(
+            claimed, read, lambda delivery: str(delivery.delivery_number), set_aside
+        )
 
     async def stop(self, seconds: float) -> None:
         """Lets requests finish, for so long. The rest is left to its lease, and sent again."""
@@ -88,29 +135,34 @@ class DeliveryWorker:
             _, late = await asyncio.wait(self._running, timeout=seconds)
             await cancel(*late)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, endpoint_id: str, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
             # Its lease ends, and another attempt begins.
-            log.error("delivery_failed_unexpectedly", **place_of(error))
+            if is_unavailable(error):
+                log.warning("delivery_left_to_its_lease", **place_of(error))
+            else:
+                self._endpoints.unhandled(endpoint_id, error)
         self._delivery_notifier.notify()
 
-    async def _deliver(self, claimed: ClaimedDelivery) -> None:
+    async def _deliver(self, outgoing: Outgoing) -> None:
+        endpoint_id = outgoing.claimed.endpoint_id
         async with self._engine.connect() as connection:
-            endpoint = await store.get_endpoint(connection, claimed.endpoint_id)
-            [event] = await deliveries.events_of(connection, [claimed.sequence])
-            rows = await store.active_secrets(connection, [claimed.endpoint_id], self._clock.now())
+            endpoint = await store.get_endpoint(connection, endpoint_id)
+            rows = await store.active_secrets(connection, [endpoint_id], self._clock.now())
         if endpoint is None or endpoint.state is not EndpointState.ENABLED:
             return
         secrets = [self._sealer.open(endpoint.id, row.sealed) for row in rows]
-        body = body_of(event)
-        headers = signed_headers(webhook_id(event.sequence), self._clock.now(), body, secrets)
+        message_id = webhook_id(outgoing.claimed.sequence)
+        headers = signed_headers(message_id, self._clock.now(), outgoing.body, secrets)
         with telemetry.REQUEST_SECONDS.time():
-            attempt = await self._sender.post(endpoint.url, body, headers)
+            attempt = await self._sender.post(endpoint.url, outgoing.body, headers)
         telemetry.ATTEMPTS.labels(attempt.failure or "taken").inc()
-        await self._settle(claimed, event, attempt)
+        await self._settle(outgoing, attempt)
 
-    async def _settle(self, claimed: ClaimedDelivery, event: StoredEvent, attempt: Attempt) -> None:
+    async def _settle(self, outgoing: Outgoing, attempt: Attempt) -> None:
+        claimed = outgoing.claimed
         now = self._clock.now()
         verdict = after_attempt(claimed.attempts + 1, attempt, self._uniform)
         async with self._engine.begin() as connection:
@@ -125,17 +177,18 @@ class DeliveryWorker:
             telemetry.DELIVERIES.labels("lease_lost").inc()
             log.warning("delivery_lease_lost", delivery=claimed.delivery_number)
             return
-        _tell(claimed, event, verdict, now)
+        _tell(outgoing, verdict, now)
         if before is not None and after is not None:
             _tell_of_endpoint(before, after)
 
 
-def _tell(claimed: ClaimedDelivery, event: StoredEvent, verdict: Verdict, now: datetime) -> None:
+def _tell(outgoing: Outgoing, verdict: Verdict, now: datetime) -> None:
+    claimed = outgoing.claimed
     if verdict.state is DeliveryState.PENDING:
         return
     telemetry.DELIVERIES.labels(verdict.state.lower()).inc()
     if verdict.state is DeliveryState.DELIVERED:
-        telemetry.LAG_SECONDS.observe(max(0.0, (now - event.record_time).total_seconds()))
+        telemetry.LAG_SECONDS.observe(max(0.0, (now - outgoing.record_time).total_seconds()))
         return
     log.error(
         "webhook_delivery_dead",

@@ -15,12 +15,13 @@ from typing import Any
 
 from sqlalchemy import update
 
-import gateway.bookkeeping.worker
+import gateway.bookkeeping.store
 import gateway.operations.runner
 import gateway.payments.domain.authorization_outcome
 import gateway.webhooks_in.receiver
 from gateway.bookkeeping.ledger_requests import ledger_item
 from gateway.bookkeeping.store import BookingStore
+from gateway.bookkeeping.worker import BookkeepingWorker
 from gateway.operations import store as operation_store
 from gateway.operations.operation import Operation, OperationKind, OperationState, Step
 from gateway.operations.store import OPERATION, operation_row
@@ -32,6 +33,7 @@ from gateway.payments.stripe.dependencies import Dependencies
 from gateway.stripe_client.http_client import StripeHttpClient
 from gateway.stripe_client.outcome import NotSentReason, Outcome, OutcomeClass
 from gateway.webhooks_in.buffer import PostgresBuffer
+from runtime.loops import Supervisor
 
 MUTATION_VARIABLE = "CHAOS_MUTATIONS"
 # A folder in which an accident waits for the test's signal.
@@ -156,7 +158,20 @@ def _rebook_with_a_new_request_id() -> None:
     def anew(fact: Any, *, revision: int, **more: Any) -> Any:
         return ledger_item(fact, revision=revision + secrets.randbelow(10**6), **more)
 
-    _put(gateway.bookkeeping.worker, "ledger_item", anew)
+    _put(gateway.bookkeeping.store, "ledger_item", anew)
+
+
+def _lose_a_loop_silently() -> None:
+    """Bookkeeping meets what nobody foresaw, and nobody sees that it has ended."""
+
+    async def fail(*_: Any) -> int:
+        raise AssertionError("nobody foresaw that")
+
+    def overlook(self: Supervisor, task: asyncio.Task[None]) -> None:
+        self._loops.pop(task, None)
+
+    _put(BookkeepingWorker, "run_once", fail)
+    _put(Supervisor, "_done", overlook)
 
 
 def _forget_jobs() -> None:
@@ -228,6 +243,7 @@ MUTATIONS: Mapping[str, Mutation] = {
         Mutation("fail_over_while_unknown", _fail_over_while_unknown),
         Mutation("rebook_with_a_new_request_id", _rebook_with_a_new_request_id),
         Mutation("forget_jobs", _forget_jobs),
+        Mutation("lose_a_loop_silently", _lose_a_loop_silently),
         Mutation("resend_past_the_horizon", _resend_past_the_horizon),
         Mutation("accident_before_the_first_byte", _hold_up_the_first_byte),
         Mutation("accident_after_booking", _lose_what_the_ledger_said),

@@ -44,6 +44,7 @@ CAUGHT: dict[str, tuple[Schedule, set[str]]] = {
     ),
     "rebook_with_a_new_request_id": (schedules.a_booking_is_not_written_down, {"books"}),
     "forget_jobs": (schedules.the_gateway_dies, {"undecided"}),
+    "lose_a_loop_silently": (schedules.a_booking_is_not_written_down, {"books"}),
     "resend_past_the_horizon": (schedules.the_key_is_forgotten, {"double charge"}),
 }
 SCHEDULES = tuple(dict.fromkeys(schedule for schedule, _ in CAUGHT.values()))

@@ -1,13 +1,15 @@
 """Mutual TLS between processes: who may call what, and where plain text is refused."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -17,6 +19,8 @@ from gateway.v1 import payment_pb2 as payment
 from gateway.v1.corridor_service_pb2_grpc import CorridorServiceStub
 from ledger.notes import SignerKey
 from ledger.v1 import ledger_pb2
+from ledger.v1.audit_service_pb2 import GetCheckpointRequest
+from ledger.v1.audit_service_pb2_grpc import AuditServiceStub
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from runtime.errors import from_rpc_error
 from sandbox.addresses import Ports, at
@@ -24,7 +28,7 @@ from sandbox.certificates import CertificateFiles, make_certificates
 from sandbox.clients import Clients
 from sandbox.demo.shop import CALL_SECONDS, Shop
 from sandbox.engine import Engine, wait_until_answering
-from sandbox.processes import PROJECT
+from sandbox.processes import PROJECT, ServiceProcess
 from sandbox.twin_admin import TwinAdmin
 
 SERVICES = ("ledger", "gateway", "compliance")
@@ -114,6 +118,103 @@ async def test_a_payment_goes_through_and_others_are_refused(secure: SecureEngin
                 corridor_service_pb2.GetCorridorHealthRequest(), timeout=CALL_SECONDS
             )
         assert from_rpc_error(not_staff.value).reason == "CLIENT_NOT_ALLOWED"
+
+
+async def test_settings_say_who_may_call_what(databases: dict[str, str], tmp_path: Path) -> None:
+    """An operator who may read, and a client of another name; what is not named stays as it was."""
+    allowed = {
+        "ledger.v1.LedgerService": {"ListLedgers": ["client"], "CreateLedger": []},
+        "ledger.v1.AuditService": {"*": ["compliance"]},
+    }
+    certificates = make_certificates(tmp_path / "certificates", datetime.now(UTC))
+    files = certificates["ledger"]
+    port = Ports.free().ledger
+    process = ServiceProcess(
+        "ledger",
+        ("ledger",),
+        databases
+        | {
+            "LEDGER_LISTEN_ADDRESS": at(port),
+            "LEDGER_HTTP_ADDRESS": "127.0.0.1:0",
+            "LEDGER_TLS_CERTIFICATE_FILE": str(files.certificate),
+            "LEDGER_TLS_KEY_FILE": str(files.key),
+            "LEDGER_TLS_CA_FILE": str(files.ca),
+            "LEDGER_ALLOWED_CLIENTS": json.dumps(allowed),
+        },
+        tmp_path / "ledger.log",
+    )
+
+    async def refusal(name: str, call: Callable[[grpc.aio.Channel], Any]) -> str:
+        credentials = grpc.ssl_channel_credentials(
+            files.ca.read_bytes(),
+            certificates[name].key.read_bytes(),
+            certificates[name].certificate.read_bytes(),
+        )
+        async with grpc.aio.secure_channel(at(port), credentials) as channel:
+            try:
+                await call(channel)
+            except grpc.aio.AioRpcError as error:
+                return from_rpc_error(error).reason
+        return ""
+
+    def ledgers(channel: grpc.aio.Channel) -> Any:
+        return LedgerServiceStub(channel).ListLedgers(
+            ledger_pb2.ListLedgersRequest(), timeout=CALL_SECONDS, wait_for_ready=True
+        )
+
+    def create(channel: grpc.aio.Channel) -> Any:
+        return LedgerServiceStub(channel).CreateLedger(
+            ledger_pb2.CreateLedgerRequest(request_id="l", name="l"), timeout=CALL_SECONDS
+        )
+
+    def get(channel: grpc.aio.Channel) -> Any:
+        return LedgerServiceStub(channel).GetLedger(
+            ledger_pb2.GetLedgerRequest(name="l"), timeout=CALL_SECONDS
+        )
+
+    def checkpoint(channel: grpc.aio.Channel) -> Any:
+        return AuditServiceStub(channel).GetCheckpoint(
+            GetCheckpointRequest(ledger="l"), timeout=CALL_SECONDS
+        )
+
+    refused = "CLIENT_NOT_ALLOWED"
+    await process.start()
+    try:
+        assert await refusal("client", ledgers) == ""
+        assert await refusal("gateway", ledgers) == refused
+        assert await refusal("operator", create) == refused
+        # The service's own rule, where nothing else is said.
+        assert await refusal("gateway", get) == "LEDGER_NOT_FOUND"
+        assert await refusal("client", get) == refused
+        assert await refusal("operator", checkpoint) == refused
+        assert await refusal("compliance", checkpoint) == "LEDGER_NOT_FOUND"
+    finally:
+        await process.kill()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ('{"nobody.v1.NoService": {"*": ["client"]}}', "there is no service 'nobody.v1.NoService'"),
+        ("{", "is not JSON"),
+        ("[]", "dictionary"),
+    ],
+    ids=["service", "not JSON", "not an object"],
+)
+def test_rules_for_what_there_is_not_are_refused(service: str, setting: str, told: str) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", service],
+        cwd=PROJECT,
+        env=environment(service, {"{}_ALLOWED_CLIENTS": setting}),
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
+    )
+    assert finished.returncode == 2
+    assert told in finished.stderr
+    assert "Traceback" not in finished.stderr
 
 
 async def test_strangers_get_no_connection(secure: SecureEngine, tmp_path: Path) -> None:

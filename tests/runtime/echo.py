@@ -113,7 +113,6 @@ async def running_echo(
     settings: EchoSettings | None = None,
     servicer: Echo | None = None,
     dependency: Dependency | None = None,
-    allowed: dict[str, set[str]] | None = None,
 ) -> AsyncIterator[RpcServer]:
     server = RpcServer(
         settings or EchoSettings(),
@@ -122,7 +121,6 @@ async def running_echo(
                 add=services.add_EchoServiceServicer_to_server,
                 servicer=servicer or Echo(),
                 descriptor=pb.DESCRIPTOR.services_by_name["EchoService"],
-                allowed_clients=allowed or {},
             )
         ],
         errors=ERRORS,

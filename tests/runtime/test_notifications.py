@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import psycopg
 
-from runtime.notifications import Listener, Notifier, Subscription
+from runtime.notifications import Listener, Notifier
 
 PATIENCE_SECONDS = 20.0
 
@@ -63,15 +63,3 @@ async def test_a_lost_connection_is_made_again(new_database: Callable[[str], str
         token = notifier.token()
         await other.execute("NOTIFY things")
         assert await is_notified(token)
-
-
-async def test_a_subscription_remembers_a_notification_until_it_is_waited_for() -> None:
-    notifier = Notifier()
-    subscription = Subscription(notifier)
-    notifier.notify()
-    await asyncio.wait_for(subscription.wait(PATIENCE_SECONDS), PATIENCE_SECONDS / 2)
-    waiting = asyncio.create_task(subscription.wait(PATIENCE_SECONDS))
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    notifier.notify()
-    await asyncio.wait_for(waiting, PATIENCE_SECONDS / 2)

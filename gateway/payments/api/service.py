@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.errors import ERRORS, corridor_not_found
+from gateway.errors import ERRORS, corridor_not_found, invalid_page_token
 from gateway.payments.api.messages import amount_of, cause_of, new_payment
 from gateway.payments.api.reading import PaymentReader, snapshot_message
 from gateway.payments.api.watch import Feed
@@ -19,7 +19,7 @@ from gateway.payments.domain.commands import (
     start_refund,
 )
 from gateway.payments.domain.states import PaymentState
-from gateway.payments.errors import corridor_takes_less, invalid_page_token
+from gateway.payments.errors import corridor_takes_less
 from gateway.payments.rendering import payment_message
 from gateway.payments.requests import Command
 from gateway.payments.store import payments as store

@@ -11,6 +11,7 @@ from gateway.payments.store import events as event_store
 from gateway.payments.store.schema import EVENT
 from gateway.v1 import payment_pb2
 from gateway.v1 import payment_service_pb2 as pb
+from runtime.items import Items
 from runtime.notifications import Notifier
 
 # Changes that are kept in memory. A watcher that is further behind reads by itself.
@@ -27,6 +28,7 @@ class Feed:
         # The last sequence that was read; None before the first look.
         self._head: int | None = None
         self.news = Notifier()
+        self._items = Items("changes to watch")
 
     async def round(self) -> bool:
         """Reads what is new; True if there may be more at once."""
@@ -39,7 +41,7 @@ class Feed:
             events = await event_store.events_after(connection, self._head, "", "")
         for event in events:
             assert event.sequence == self._head + 1, "the stream has no holes"
-            self._recent.append(change_message(event))
+            self._recent.append(self._message(event))
             self._head = event.sequence
         if events:
             self.news.notify()
@@ -59,9 +61,24 @@ class Feed:
         async with self._engine.connect() as connection:
             events = await event_store.events_after(connection, sequence, merchant_id, payment_id)
         if len(events) == event_store.READ_BATCH:
-            return [change_message(event) for event in events], events[-1].sequence
+            return [self._message(event) for event in events], events[-1].sequence
         seen = max(head, events[-1].sequence) if events else head
-        return [change_message(event) for event in events], seen
+        return [self._message(event) for event in events], seen
+
+    def _message(self, event: event_store.StoredEvent) -> pb.WatchPaymentsResponse:
+        """A change; one that cannot be read has its place in the stream and its ids, and nothing
+        else, so that watchers see no hole and get to the changes behind it."""
+        (message,) = self._items.readable(
+            [event], change_message, lambda event: str(event.sequence)
+        ) or [
+            pb.WatchPaymentsResponse(
+                sequence=event.sequence,
+                transition=event.transition,
+                payment=payment_pb2.Payment(id=event.payment_id, merchant_id=event.merchant_id),
+                record_time=stamp(event.record_time),
+            )
+        ]
+        return message
 
 
 def change_message(event: event_store.StoredEvent) -> pb.WatchPaymentsResponse:

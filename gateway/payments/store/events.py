@@ -23,6 +23,8 @@ class StoredEvent:
     """One change with its place in the stream."""
 
     sequence: int
+    payment_id: str
+    merchant_id: str
     transition: str
     previous_state: str | None
     snapshot: bytes
@@ -46,6 +48,8 @@ async def events_after(
     """The next events of the stream, of one merchant or payment if context."""
     statement = select(
         EVENT.c.sequence,
+        EVENT.c.payment_id,
+        EVENT.c.merchant_id,
         EVENT.c.transition,
         EVENT.c.previous_state,
         EVENT.c.snapshot,

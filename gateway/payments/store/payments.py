@@ -148,17 +148,19 @@ async def list_payments(
     return [payment_of(row) for row in await connection.execute(statement)]
 
 
-async def lock_payment_to_wake(connection: AsyncConnection, now: datetime) -> Payment | None:
-    """A payment whose state ends by time and that nobody else looks at, locked."""
+async def lock_payment_to_wake(
+    connection: AsyncConnection, now: datetime, passed_over: Sequence[str] = ()
+) -> str | None:
+    """A payment whose state ends by time and that nobody else looks at, locked; its id."""
     statement = (
-        select(PAYMENT)
-        .where(PAYMENT.c.wake_time <= now)
+        select(PAYMENT.c.id)
+        .where(PAYMENT.c.wake_time <= now, PAYMENT.c.id.not_in(passed_over))
         .order_by(PAYMENT.c.wake_time)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
-    row = (await connection.execute(statement)).first()
-    return payment_of(row) if row is not None else None
+    found: str | None = (await connection.execute(statement)).scalar()
+    return found
 
 
 async def add_refund(connection: AsyncConnection, refund: Refund) -> None:

@@ -16,7 +16,6 @@ from pydantic import SecretStr
 
 from gateway.bookkeeping.facts import FeeCharged, RefundCreated, RefundFailed, StripeBalance
 from gateway.bookkeeping.ledger_client import Booked, LedgerBooks, LedgerUnavailableError
-from gateway.bookkeeping.ledger_requests import ledger_item
 from gateway.bookkeeping.reporting import BookingState
 from gateway.bookkeeping.store import BookingStore
 from gateway.bookkeeping.worker import BookkeepingWorker
@@ -180,8 +179,7 @@ async def test_a_crash_after_the_ledger_booked(
     store = BookingStore(gateway.engine, LEDGER)
     (claimed,) = await store.claim(now=gateway.clock.now(), lease=LIMITS.lease, max_bookings=9)
     async with grpc.aio.insecure_channel(address) as channel:
-        item = ledger_item(claimed.read_fact(), revision=0, required_sequence=None)
-        assert await LedgerBooks(channel, LEDGER).book([item]) == [Booked(1)]
+        assert await LedgerBooks(channel, LEDGER).book([claimed.item]) == [Booked(1)]
     # Here it died.
     gateway.clock.advance(LIMITS.lease)
     await drain(worker)

@@ -14,33 +14,38 @@ from gateway.bookkeeping.ledger_requests import LedgerItem
 from gateway.bookkeeping.reporting import CHANNEL, BookingState
 from gateway.bookkeeping.store import BookingStore
 from gateway.bookkeeping.worker import BookkeepingWorker, WorkerLimits
-from runtime.notifications import Listener, Notifier, Subscription
+from runtime.backoff import Backoff
+from runtime.loops import LoopEnded, Supervisor
+from runtime.notifications import Listener, Notifier
 from tests.gateway.bookkeeping.conftest import LEDGER, ROLE, Gateway, captured, hold
 from tests.gateway.bookkeeping.fake_ledger import FakeLedger, served
 
 # Without a notification nothing would happen within a test's time.
-PATIENT = WorkerLimits(poll=timedelta(hours=1), last_pause=timedelta(milliseconds=200))
+PATIENT = WorkerLimits(
+    poll=timedelta(hours=1),
+    backoff=Backoff(timedelta(milliseconds=100), timedelta(milliseconds=200)),
+)
+FINISH_SECONDS = 10.0
+
+
+async def unexpected(ended: LoopEnded) -> None:
+    """No loop ends by itself here."""
+    raise AssertionError(ended)
 
 
 @asynccontextmanager
 async def working(gateway: Gateway, worker: BookkeepingWorker) -> AsyncIterator[None]:
     """The worker's loop with its listener, stopped at the end as a service stops it."""
-    notifier, stop = Notifier(), asyncio.Event()
+    notifier, supervisor = Notifier(), Supervisor(unexpected)
     listener = Listener(
         gateway.url, role=ROLE, notifiers={CHANNEL: notifier}, name="booking listener"
     )
-    listening = asyncio.create_task(listener.run())
-    async with asyncio.timeout(30):
-        await listener.listening.wait()
-    loop = asyncio.create_task(worker.run(Subscription(notifier), stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        async with asyncio.timeout(10):
-            await loop
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+    async with supervisor.running(listener.loop()):
+        async with asyncio.timeout(30):
+            await listener.listening.wait()
+        async with supervisor.running(worker.loop(notifier, FINISH_SECONDS)):
+            yield
+    assert supervisor.stopped_because is None
 
 
 async def _until_booked(gateway: Gateway, payment_id: str) -> None:
@@ -79,14 +84,23 @@ async def test_a_batch_that_has_begun_is_finished(
 ) -> None:
     await gateway.report(hold(1))
     worker, channel = gateway.worker(address, limits=PATIENT)
-    stop = asyncio.Event()
+    began = asyncio.Event()
+    supervisor = Supervisor(unexpected)
 
     async def stop_meanwhile() -> None:
-        stop.set()
+        began.set()
+        await stopping.wait()
 
+    stopping = asyncio.Event()
     ledger.before_booking = stop_meanwhile
     async with channel, asyncio.timeout(30):
-        await worker.run(Subscription(Notifier()), stop)
+        task = supervisor.start(worker.loop(Notifier(), FINISH_SECONDS))
+        await began.wait()
+        stop = asyncio.create_task(supervisor.stop(task))
+        # It is told to stop before the ledger answers.
+        await asyncio.sleep(0)
+        stopping.set()
+        await stop
     assert (await gateway.bookings("pay_1")).state is BookingState.BOOKED
 
 
@@ -103,7 +117,8 @@ class BrokenOnce(LedgerBooks):
 
 
 async def test_a_defect_does_not_end_the_loop(gateway: Gateway, address: str) -> None:
-    limits = replace(PATIENT, lease=timedelta(0))
+    # What it fails on stays leased, and comes back.
+    limits = replace(PATIENT, lease=timedelta(0), poll=timedelta(milliseconds=10))
     async with grpc.aio.insecure_channel(address) as channel:
         books = BrokenOnce(channel, LEDGER)
         store = BookingStore(gateway.engine, LEDGER)

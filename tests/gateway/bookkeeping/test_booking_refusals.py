@@ -74,7 +74,7 @@ async def test_a_fact_that_breaks_the_ledger_does_not_stop_the_others(
     assert (broken.state, broken.failure_reason) == (BookingState.PENDING, "INTERNAL")
     assert await worker.run_once() == 0, "it is tried again after a while, not at once"
     ledger.breaks_on.clear()
-    gateway.clock.advance(LIMITS.last_postponement)
+    gateway.clock.advance(LIMITS.postponement.last)
     await drain(worker)
     assert ledger.request_ids == ["hold.op_0", "hold.op_2", "hold.op_1"]
 

@@ -9,7 +9,6 @@ from prometheus_client import REGISTRY
 
 from gateway.bookkeeping.facts import FeeCharged
 from gateway.bookkeeping.ledger_client import Booked, LedgerBooks, LedgerUnavailableError
-from gateway.bookkeeping.ledger_requests import ledger_item
 from gateway.bookkeeping.reporting import BookingState
 from gateway.bookkeeping.store import BookingStore, Settlement
 from gateway.bookkeeping.worker import BookkeepingWorker, WorkerLimits
@@ -129,7 +128,7 @@ async def test_a_worker_killed_after_the_ledger_booked(
     store = BookingStore(gateway.engine, LEDGER)
     (claimed,) = await store.claim(now=gateway.clock.now(), lease=LIMITS.lease, max_bookings=9)
     async with grpc.aio.insecure_channel(address) as channel:
-        item = ledger_item(claimed.read_fact(), revision=0, required_sequence=None)
+        item = claimed.item
         assert await LedgerBooks(channel, LEDGER).book([item]) == [Booked(1)]
     # Here it died. Its lease keeps others away until it ends.
     assert await worker.run_once() == 0

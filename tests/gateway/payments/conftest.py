@@ -14,9 +14,8 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.__main__ import open_service
-from gateway.config import GatewaySettings
+from gateway.config import DATABASE_ROLE, GatewaySettings
 from gateway.operations.runner import Asked, Runner
-from gateway.parts import DATABASE_ROLE
 from gateway.payments.store.group_commit import PaymentCommitter, commit_connections
 from runtime.clock import Clock
 from runtime.connections import Connections

@@ -13,10 +13,13 @@ from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.corridor_client import CorridorClient
 from gateway.stripe_client.corridors import Corridor
 from gateway.stripe_client.outcome import NotSentReason, Outcome, OutcomeClass
+from runtime.backoff import Backoff
 from sandbox.stripe_twin.twin import Twin, running_twin
 from tests.gateway.stripe_client.conftest import Modes
 
-NO_WAIT = RetryPolicy(max_attempts=3, first_delay_seconds=0.001, max_delay_seconds=0.001)
+NO_WAIT = RetryPolicy(
+    max_attempts=3, backoff=Backoff(timedelta(milliseconds=1), timedelta(milliseconds=1))
+)
 CHARGE: dict[str, Any] = {
     "amount": 1000,
     "currency": "eur",

@@ -25,6 +25,7 @@ from gateway.webhooks_in.buffer import BrokerBuffer, Buffer, PostgresBuffer
 from gateway.webhooks_in.inbox import PostgresInbox
 from runtime.clock import ManualClock
 from runtime.postgres import create_engine
+from runtime.tasks import cancel
 from tests.gateway.webhooks_in.broker_servers import NatsServer, PythonServer
 
 # What a crashed relay had in hand comes back after this.
@@ -79,25 +80,31 @@ class Place:
     @asynccontextmanager
     async def relaying(
         self, *, broker: Broker | None = None, max_batch: int = MAX_BATCH
-    ) -> AsyncIterator[asyncio.Event]:
-        """A broker relay at work, where one is needed; told to stop at the end of the block."""
+    ) -> AsyncIterator[Callable[[], None]]:
+        """A broker relay at work, where one is needed, and what stops it; it is stopped at the end
+        of the block."""
         broker = broker or self.broker()
-        stop = asyncio.Event()
         if broker is None:
-            yield stop
+            yield lambda: None
             return
-        async with asyncio.TaskGroup() as group:
-            engine = create_engine(
-                self.database_url, role="gateway_service", pool_size=1, application_name="relay"
-            )
-            group.create_task(
-                BrokerRelay(broker, self.inbox, engine, max_batch=max_batch).run(stop)
-            )
-            try:
-                yield stop
-            finally:
-                stop.set()
-        await engine.dispose()
+        engine = create_engine(
+            self.database_url, role="gateway_service", pool_size=1, application_name="relay"
+        )
+        loop = BrokerRelay(broker, self.inbox, engine, max_batch=max_batch).loop(ARRIVE_SECONDS)
+        task = asyncio.create_task(loop.run())
+        try:
+            yield loop.finish
+        except BaseException:
+            # As a kill would.
+            await cancel(task)
+            raise
+        else:
+            loop.finish()
+            (end,) = await asyncio.gather(task, return_exceptions=True)
+            # A rest is cut off.
+            assert end is None or isinstance(end, asyncio.CancelledError), end
+        finally:
+            await engine.dispose()
 
     async def in_inbox(self) -> list[str]:
         """Ids of the events in the inbox, in order."""

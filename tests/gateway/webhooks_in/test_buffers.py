@@ -254,7 +254,7 @@ async def test_two_carriers_take_turns(place: Place) -> None:
         for one in sent[:10]:
             await buffer.store(one)
         await place.arrived(5)
-        first.set()
+        first()
         for one in sent[10:]:
             await buffer.store(one)
         found = await place.arrived(20)

@@ -16,7 +16,7 @@ from gateway.webhooks_in.inbox import PostgresInbox
 from gateway.webhooks_in.receiver import WebhookReceiver
 from gateway.webhooks_in.router import EventRouter
 from runtime.clock import SystemClock
-from runtime.notifications import Notifier, Subscription
+from runtime.notifier import Notifier
 from sandbox.stripe_twin.twin import Twin, running_twin
 from tests.gateway.webhooks_in.buffers import at_last
 from tests.gateway.webhooks_in.test_recovery import CHARGE
@@ -57,7 +57,7 @@ async def test_what_a_thin_event_is_about_is_fetched(twin: Twin, engine: AsyncEn
         made = await opened.client.create_payment_intent("default", CHARGE, "key-1")
         assert made.object is not None
         router = EventRouter({"payment_intent.succeeded": fetch})
-        consumer = WebhookConsumer(inbox, router, clock, Subscription(Notifier()))
+        consumer = WebhookConsumer(inbox, router, clock, Notifier())
 
         async def has_come() -> bool:
             await work_off(consumer)

@@ -1,31 +1,31 @@
 """Idle workers wake when something comes in."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from gateway.webhooks_in.consumer import WebhookConsumer
+from prometheus_client import REGISTRY
+
+from gateway.webhooks_in.consumer import ConsumerPolicy, WebhookConsumer
 from gateway.webhooks_in.event import StripeEvent, read_event
 from gateway.webhooks_in.inbox import CHANNEL, PostgresInbox
 from gateway.webhooks_in.router import EventRouter
 from runtime.clock import ManualClock
-from runtime.notifications import Listener, Notifier, Subscription
+from runtime.notifications import Listener, Notifier
+from runtime.tasks import cancel
+from sandbox.polling import poll
 from tests.gateway.webhooks_in.conftest import ROLE, event_body
 
 LONG = 60.0
 
 
-class IdleWatch:
-    """A wake that says when the worker began to wait, and never ends the wait by itself."""
+# An idle worker does not look by itself within a test's time.
+PATIENT = ConsumerPolicy(poll_seconds=LONG)
 
-    def __init__(self, wake: Subscription) -> None:
-        self._wake = wake
-        self.began = asyncio.Event()
 
-    async def wait(self, _seconds: float) -> None:
-        self.began.set()
-        await self._wake.wait(LONG)
+async def rounds() -> float:
+    """How many rounds of the loop have ended."""
+    return REGISTRY.get_sample_value("loop_rounds_total", {"loop": "webhook processing"}) or 0
 
 
 @asynccontextmanager
@@ -35,9 +35,7 @@ async def running(listener: Listener) -> AsyncIterator[None]:
         await listener.listening.wait()
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await cancel(task)
 
 
 async def test_a_stored_event_wakes_an_idle_worker(
@@ -53,13 +51,13 @@ async def test_a_stored_event_wakes_an_idle_worker(
         database_url, role=ROLE, notifiers={CHANNEL: notifier}, name="webhook listener"
     )
     async with running(listener):
-        idle = IdleWatch(Subscription(notifier))
-        consumer = WebhookConsumer(inbox, EventRouter({"payment_intent.*": handle}), clock, idle)
-        working = asyncio.create_task(consumer.run())
-        await idle.began.wait()
+        router = EventRouter({"payment_intent.*": handle})
+        consumer = WebhookConsumer(inbox, router, clock, notifier, policy=PATIENT)
+        before = await rounds()
+        working = asyncio.create_task(consumer.loop().run())
+        # It has found nothing, and rests.
+        await poll(rounds, lambda count: count > before)
         await inbox.store(read_event(event_body(), "default"))
         async with asyncio.timeout(10):
             assert await done.wait()
-        working.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await working
+        await cancel(working)

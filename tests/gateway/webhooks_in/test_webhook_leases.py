@@ -31,7 +31,7 @@ async def test_a_worker_that_is_told_to_stop_frees_what_it_holds(
         await asyncio.Event().wait()
 
     await inbox.store(event())
-    stopping = asyncio.create_task(worker(inbox, clock, hang).run())
+    stopping = asyncio.create_task(worker(inbox, clock, hang).loop().run())
     await begun.wait()
     stopping.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -10,8 +10,9 @@ from gateway.webhooks_in.consumer import ConsumerPolicy, WebhookConsumer
 from gateway.webhooks_in.event import EventHandler, StripeEvent, read_event
 from gateway.webhooks_in.inbox import PostgresInbox
 from gateway.webhooks_in.router import EventRouter
+from runtime.backoff import Backoff
 from runtime.clock import ManualClock
-from runtime.notifications import Notifier, Subscription
+from runtime.notifier import Notifier
 from tests.gateway.webhooks_in.conftest import event_body
 
 POLICY = ConsumerPolicy(
@@ -19,7 +20,7 @@ POLICY = ConsumerPolicy(
     handler_seconds=5,
     lease=timedelta(seconds=30),
     max_attempts=3,
-    first_delay=timedelta(seconds=10),
+    backoff=Backoff(timedelta(seconds=10), timedelta(minutes=10)),
 )
 
 
@@ -52,7 +53,7 @@ def worker(
         inbox,
         EventRouter({"payment_intent.*": handler}),
         clock,
-        Subscription(Notifier()),
+        Notifier(),
         policy=ConsumerPolicy(**{**POLICY.__dict__, **policy}),
         uniform=lambda: 1.0,
     )

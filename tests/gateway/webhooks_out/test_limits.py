@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.parts import DATABASE_ROLE
+from gateway.config import DATABASE_ROLE
 from gateway.v1 import webhook_endpoint_pb2
 from gateway.v1 import webhook_endpoint_service_pb2 as pb
 from gateway.webhooks_out import deliveries, worker

@@ -1,0 +1,49 @@
+"""Snapshots of connected accounts, fetched from the gateway, and what they lack."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from compliance.accounts.gateway_source import GatewayAccounts
+from compliance.accounts.refreshing import SnapshotRefresher
+from compliance.accounts.service import RequirementService
+from compliance.config import ComplianceSettings
+from compliance.part import Part
+from compliance.v1 import requirement_service_pb2, requirement_service_pb2_grpc
+from runtime.client import open_channel
+from runtime.clock import Clock
+from runtime.server import registered
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenAccounts(Part):
+    """What others need of accounts."""
+
+    refresher: SnapshotRefresher
+
+
+@asynccontextmanager
+async def open_accounts(
+    settings: ComplianceSettings, engine: AsyncEngine, clock: Clock
+) -> AsyncIterator[OpenAccounts]:
+    """Opens the channel to the gateway, if there is one."""
+    async with AsyncExitStack() as stack:
+        accounts = None
+        if settings.gateway_address:
+            channel = open_channel(
+                settings.gateway_address,
+                settings,
+                idempotent_services=["gateway.v1.MerchantService"],
+            )
+            stack.push_async_callback(channel.close)
+            accounts = GatewayAccounts(channel)
+        refresher = SnapshotRefresher(engine, accounts, clock)
+        stack.push_async_callback(refresher.close)
+        servicer = RequirementService(engine, refresher)
+        yield OpenAccounts(
+            refresher=refresher,
+            services=(registered(requirement_service_pb2, requirement_service_pb2_grpc, servicer),),
+            loops=(refresher.loop(settings.snapshot_interval_seconds),),
+        )

@@ -1,0 +1,68 @@
+"""Checks and the log of their decisions."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from psycopg.rows import namedtuple_row
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from compliance.accounts.refreshing import SnapshotRefresher
+from compliance.checks.checking import Checking
+from compliance.checks.decision_log import DecisionLog
+from compliance.checks.policy import Policy
+from compliance.checks.service import ComplianceService, DecisionService
+from compliance.config import ComplianceSettings
+from compliance.part import DATABASE_ROLE, Part
+from compliance.v1 import (
+    compliance_service_pb2,
+    compliance_service_pb2_grpc,
+    decision_service_pb2,
+    decision_service_pb2_grpc,
+)
+from runtime.clock import Clock
+from runtime.connections import Connections
+from runtime.server import registered
+
+CHECK_CONNECTIONS = 8
+
+
+@asynccontextmanager
+async def open_checks(
+    settings: ComplianceSettings,
+    url: str,
+    engine: AsyncEngine,
+    refresher: SnapshotRefresher,
+    policy: Policy,
+    clock: Clock,
+) -> AsyncIterator[Part]:
+    """Opens the connections on which checks read."""
+    decision_log = DecisionLog(url, DATABASE_ROLE, "compliance-decisions")
+    connections = Connections(
+        url,
+        role=DATABASE_ROLE,
+        size=CHECK_CONNECTIONS,
+        application_name="compliance-checks",
+        read_span="compliance.load_facts",
+        row_factory=namedtuple_row,
+    )
+    await connections.open()
+    checking = Checking(
+        engine,
+        connections,
+        decision_log,
+        refresher,
+        policy,
+        clock,
+        settings.snapshot_timeout_seconds,
+    )
+    checks, decisions = ComplianceService(checking), DecisionService(engine)
+    try:
+        yield Part(
+            services=(
+                registered(compliance_service_pb2, compliance_service_pb2_grpc, checks),
+                registered(decision_service_pb2, decision_service_pb2_grpc, decisions),
+            ),
+            loops=(decision_log.loop(),),
+        )
+    finally:
+        await connections.close()

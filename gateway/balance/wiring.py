@@ -1,0 +1,29 @@
+"""The balance sweep, as one process with the role worker takes part in it."""
+
+from datetime import timedelta
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.balance.explaining import DisputeTaker, Explainer, PaymentTaker, PayoutTaker
+from gateway.balance.sweep import BalanceSweep, SweepLimits
+from gateway.config import GatewaySettings
+from gateway.part import Part
+from gateway.stripe_client.client import StripeClient
+from runtime.clock import Clock
+
+
+async def open_balance(
+    settings: GatewaySettings,
+    engine: AsyncEngine,
+    stripe_client: StripeClient,
+    payments: PaymentTaker,
+    disputes: DisputeTaker,
+    payouts: PayoutTaker,
+    clock: Clock,
+) -> Part:
+    """Makes each corridor's sweep known; there is nothing to close."""
+    explainer = Explainer(engine, stripe_client, payments, disputes, payouts, clock)
+    limits = SweepLimits(timedelta(seconds=settings.balance_sweep_seconds), settings.lease)
+    sweep = BalanceSweep(engine, stripe_client, explainer, clock, limits)
+    await sweep.prepare()
+    return Part(leader_tasks=(sweep.loop(),))

@@ -1,0 +1,42 @@
+"""Disputes in one process."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.disputes.operations import kinds
+from gateway.disputes.service import DisputeServicer
+from gateway.disputes.stripe_events import Disputes
+from gateway.operations.requests import STRIPE_REQUEST
+from gateway.operations.wiring import OpenOperations
+from gateway.part import Part
+from gateway.payments.wiring import OpenPayments
+from gateway.stripe_client.client import StripeClient
+from gateway.v1 import dispute_service_pb2, dispute_service_pb2_grpc
+from runtime.clock import Clock
+from runtime.server import registered
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenDisputes(Part):
+    """What others need of disputes."""
+
+    disputes: Disputes
+
+
+def open_disputes(
+    engine: AsyncEngine,
+    stripe_client: StripeClient,
+    payments: OpenPayments,
+    operations: OpenOperations,
+    clock: Clock,
+) -> OpenDisputes:
+    """There is nothing to close."""
+    disputes = Disputes(engine, stripe_client, payments.events, operations.subjects, clock)
+    operations.register(kinds(stripe_client, disputes))
+    servicer = DisputeServicer(engine, operations.commands(STRIPE_REQUEST))
+    return OpenDisputes(
+        disputes=disputes,
+        services=(registered(dispute_service_pb2, dispute_service_pb2_grpc, servicer),),
+        event_routes=disputes.routes(),
+    )

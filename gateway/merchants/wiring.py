@@ -1,0 +1,42 @@
+"""Merchants in one process."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.merchants.operations import kinds
+from gateway.merchants.service import MerchantServicer
+from gateway.merchants.store import CHANNEL, MerchantStore
+from gateway.merchants.stripe_events import MerchantEvents, MerchantSync
+from gateway.operations.requests import MERCHANT_REQUEST
+from gateway.operations.wiring import OpenOperations
+from gateway.part import Part
+from gateway.stripe_client.client import StripeClient
+from gateway.v1 import merchant_service_pb2, merchant_service_pb2_grpc
+from runtime.clock import Clock
+from runtime.notifier import Notifier
+from runtime.server import registered
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenMerchants(Part):
+    """What others need of merchants."""
+
+    store: MerchantStore
+
+
+def open_merchants(
+    engine: AsyncEngine, stripe_client: StripeClient, operations: OpenOperations, clock: Clock
+) -> OpenMerchants:
+    """There is nothing to close."""
+    store, notifier = MerchantStore(engine, clock), Notifier()
+    sync = MerchantSync(stripe_client, store, clock)
+    operations.register(kinds(stripe_client))
+    commands = operations.commands(MERCHANT_REQUEST)
+    servicer = MerchantServicer(stripe_client, store, commands, sync, notifier, clock)
+    return OpenMerchants(
+        store=store,
+        services=(registered(merchant_service_pb2, merchant_service_pb2_grpc, servicer),),
+        event_routes=MerchantEvents(store, sync).routes(),
+        notifiers={CHANNEL: notifier},
+    )

@@ -1,0 +1,138 @@
+"""Payments in one process: taking them, going on with them, ending them, telling of them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import grpc
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.config import DATABASE_ROLE, GatewaySettings
+from gateway.operations.wiring import OpenOperations
+from gateway.part import Part
+from gateway.payments import operations as payment_operations
+from gateway.payments.api.reading import PaymentReader
+from gateway.payments.api.service import PaymentServicer
+from gateway.payments.api.watch import Feed
+from gateway.payments.commands import Payments
+from gateway.payments.deadlines import Deadlines
+from gateway.payments.domain.reconcile import Timing
+from gateway.payments.queue import PaymentQueue
+from gateway.payments.store.events import Numbering
+from gateway.payments.store.group_commit import PaymentCommitter, commit_connections
+from gateway.payments.store.schema import EVENT_CHANNEL
+from gateway.payments.store.snapshot import PaymentWriter
+from gateway.payments.stripe.compliance import ComplianceClient
+from gateway.payments.stripe.dependencies import Dependencies
+from gateway.payments.stripe.events import PaymentEvents
+from gateway.payments.waiting import Patience
+from gateway.stripe_client.client import StripeClient
+from gateway.v1 import payment_service_pb2, payment_service_pb2_grpc
+from runtime.clock import Clock
+from runtime.connections import Connections
+from runtime.loops import Loop, Round
+from runtime.notifier import Notifier
+from runtime.server import registered
+
+POLL_SECONDS = 1.0
+# Changes made by other processes get their place in the stream this soon, at the latest.
+NUMBER_POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenPayments(Part):
+    """What others need of payments."""
+
+    events: PaymentEvents
+    # Notified of new events of the stream.
+    event_notifier: Notifier
+
+
+@asynccontextmanager
+async def open_payments(
+    settings: GatewaySettings,
+    url: str,
+    engine: AsyncEngine,
+    stripe_client: StripeClient,
+    compliance: grpc.aio.Channel,
+    operations: OpenOperations,
+    clock: Clock,
+) -> AsyncIterator[OpenPayments]:
+    """Opens the connections that payments are committed on."""
+    commits = commit_connections(url, DATABASE_ROLE)
+    await commits.open()
+    try:
+        yield _part(settings, engine, commits, stripe_client, compliance, operations, clock)
+    finally:
+        await commits.close()
+
+
+def _part(
+    settings: GatewaySettings,
+    engine: AsyncEngine,
+    commits: Connections,
+    stripe_client: StripeClient,
+    compliance: grpc.aio.Channel,
+    operations: OpenOperations,
+    clock: Clock,
+) -> OpenPayments:
+    runner, subjects = operations.runner, operations.subjects
+    worker_notifier, event_notifier = operations.worker_notifier, Notifier()
+    timing = Timing(
+        action=timedelta(hours=settings.action_hours),
+        review=timedelta(hours=settings.review_hours),
+        review_recheck=timedelta(seconds=settings.review_recheck_seconds),
+    )
+    writer = PaymentWriter(PaymentCommitter(commits))
+    dependencies = Dependencies(
+        stripe_client,
+        ComplianceClient(compliance, settings.compliance_timeout_seconds),
+        clock,
+        timing,
+    )
+    operations.register(payment_operations.kinds(dependencies, writer))
+    queue = PaymentQueue(engine, runner, stripe_client, clock, lease=settings.lease)
+    deadlines = Deadlines(engine, clock, subjects, worker_notifier)
+    patience = Patience(
+        engine,
+        subjects,
+        settings.answer_seconds,
+        settings.slow_answer_seconds,
+        stripe_client.is_slow,
+    )
+    payments = Payments(
+        engine,
+        runner,
+        writer,
+        dependencies,
+        patience,
+        clock,
+        max_queue_length=settings.max_queue_length,
+    )
+    feed = Feed(engine)
+    servicer = PaymentServicer(payments, PaymentReader(engine), engine, stripe_client, feed, clock)
+    events = PaymentEvents(
+        engine, stripe_client, dependencies, writer, subjects, worker_notifier, timing
+    )
+
+    def woken(name: str, work: Round, notifier: Notifier = worker_notifier) -> Loop:
+        return Loop(name, work, notifier=notifier, poll_seconds=POLL_SECONDS)
+
+    return OpenPayments(
+        events=events,
+        event_notifier=event_notifier,
+        services=(registered(payment_service_pb2, payment_service_pb2_grpc, servicer),),
+        loops=(woken("feed", feed.round, event_notifier),),
+        worker_loops=(
+            Loop(
+                "numbering",
+                Numbering(engine).round,
+                notifier=subjects.any,
+                poll_seconds=NUMBER_POLL_SECONDS,
+            ),
+        ),
+        leader_tasks=(woken("queue", queue.round), woken("deadlines", deadlines.round)),
+        event_routes=events.routes(),
+        notifiers={EVENT_CHANNEL: event_notifier},
+    )

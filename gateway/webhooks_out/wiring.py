@@ -1,0 +1,45 @@
+"""Posting changes to clients' endpoints, as one process takes part in it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.config import GatewaySettings
+from gateway.part import Part
+from gateway.v1 import webhook_endpoint_service_pb2, webhook_endpoint_service_pb2_grpc
+from gateway.webhooks_out.commands import Endpoints
+from gateway.webhooks_out.dispatching import Dispatcher
+from gateway.webhooks_out.sending import Sender
+from gateway.webhooks_out.service import WebhookEndpointServicer
+from gateway.webhooks_out.store import DELIVERY_CHANNEL
+from gateway.webhooks_out.worker import MAX_IN_FLIGHT, DeliveryWorker
+from runtime.clock import Clock
+from runtime.config import Environment
+from runtime.notifier import Notifier
+from runtime.server import registered
+
+
+@asynccontextmanager
+async def open_webhooks_out(
+    settings: GatewaySettings, engine: AsyncEngine, event_notifier: Notifier, clock: Clock
+) -> AsyncIterator[Part]:
+    """Opens the HTTP client. `event_notifier` tells of new events of the stream."""
+    # In the sandbox clients' servers are on this machine.
+    public_only = settings.env is not Environment.SANDBOX
+    sealer, notifier = settings.webhook_sealer, Notifier()
+    endpoints = Endpoints(engine, sealer, clock, event_notifier, notifier)
+    servicer = WebhookEndpointServicer(engine, endpoints, clock, public_only=public_only)
+    async with Sender(public_only=public_only, max_connections=MAX_IN_FLIGHT) as sender:
+        worker = DeliveryWorker(engine, sender, sealer, clock, notifier)
+        yield Part(
+            services=(
+                registered(
+                    webhook_endpoint_service_pb2, webhook_endpoint_service_pb2_grpc, servicer
+                ),
+            ),
+            worker_loops=(worker.loop(),),
+            leader_tasks=Dispatcher(engine, clock, notifier).loops(event_notifier),
+            notifiers={DELIVERY_CHANNEL: notifier},
+            drains=(worker.stop,),
+        )
