@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -21,12 +22,22 @@ PATIENCE_SECONDS = 60.0
 LOOPS = {
     "ledger": {"health", "feed", "hold sweep", "sealing", "snapshots"},
     "compliance": {"health", "decision log", "list loading", "rescreening", "account refresh"},
+    "gateway": {
+        *("health", "gateway listener", "corridor modes", "breaker group", "feed"),
+        *("operations", "numbering", "bookkeeping"),
+        *("inbox upkeep", "webhook processing", "webhook sending", "leader tasks"),
+        *("queue", "deadlines", "event recovery", "balance sweep"),
+        *("webhook dispatch", "webhook purge"),
+    },
 }
 # The first that looks at a table.
 FIRST_TO_NOTICE = {
     "ledger": {"hold sweep", "sealing", "snapshots"},
     "compliance": {"rescreening"},
+    "gateway": LOOPS["gateway"] - {"health", "gateway listener", "event recovery"},
 }
+# Nobody listens there.
+NOWHERE = "127.0.0.1:1"
 
 
 @asynccontextmanager
@@ -41,6 +52,9 @@ async def running(service: str, database_url: str) -> AsyncIterator[Any]:
             f"{prefix}_DATABASE_URL": database_url,
             f"{prefix}_LISTEN_ADDRESS": "127.0.0.1:0",
             f"{prefix}_HTTP_ADDRESS": "127.0.0.1:0",
+            "GATEWAY_LEDGER_ADDRESS": NOWHERE,
+            "GATEWAY_COMPLIANCE_ADDRESS": NOWHERE,
+            "GATEWAY_STRIPE_API_BASE": f"http://{NOWHERE}",
         },
         stderr=asyncio.subprocess.PIPE,
     )
@@ -81,7 +95,7 @@ async def loops_in(address: str) -> set[str]:
     return labels[0]
 
 
-@pytest.mark.parametrize("service", ["ledger", "compliance"])
+@pytest.mark.parametrize("service", LOOPS)
 async def test_a_fault_that_nobody_foresaw_ends_the_process_with_its_reason(
     service: str, new_database: NewDatabase
 ) -> None:
@@ -104,3 +118,5 @@ async def test_a_fault_that_nobody_foresaw_ends_the_process_with_its_reason(
     assert lines[-1] == f"{service}: loop '{critical['loop']}' ended: {critical['reason']}"
     (changed,) = (entry for entry in logged if entry["event"] == "health_changed")
     assert (changed["serving"], changed["down"]) == (False, [critical["loop"]])
+    ended, told = (datetime.fromisoformat(entry["timestamp"]) for entry in (critical, changed))
+    assert told - ended < timedelta(seconds=1)
