@@ -200,7 +200,7 @@ async def test_what_stripe_refuses_is_passed_on_without_the_number(
         ),
         (
             tax.TaxIdOwner(customer=tax.TaxIdCustomer(stripe_customer_id="me", corridor="default")),
-            "owner.customer.customer_id",
+            "owner.customer.stripe_customer_id",
         ),
     ],
 )
