@@ -18,16 +18,6 @@ def corridor_not_found(corridor: str) -> ServiceError:
     )
 
 
-def request_id_reused(request_id: str, fields: list[str]) -> ServiceError:
-    """The request_id stands for another request."""
-    return ERRORS.error(
-        grpc.StatusCode.ALREADY_EXISTS,
-        ErrorReason.ERROR_REASON_REQUEST_ID_REUSED,
-        "request_id was used for another request",
-        metadata={"request_id": request_id, "fields": ",".join(fields)},
-    )
-
-
 def invalid_page_token() -> ServiceError:
     """The token holds no position in this list."""
     return ERRORS.error(

@@ -105,33 +105,27 @@ class RequestIds:
         `personal` fields are compared but not kept: `fingerprint` is that of the whole request.
         """
         if not _is_same_method(kept.method, method_of(request)):
-            raise self.reused(request, OTHER_METHOD)
+            raise self._reused(request, OTHER_METHOD)
         differing = differences_of(self._validator, without(request, personal), kept.body)
         # Where what is kept is equal, the difference is in what is not.
         if not differing and personal and fingerprint != fingerprint_of(request):
             differing = Differences.of(iter(personal))
         if differing:
-            raise self.reused(request, differing)
+            raise self._reused(request, differing)
 
-    def reused(self, request: Any, differing: Differences) -> ServiceError:
-        """The failure of a request whose id stands for another one."""
-        return self._errors.runtime_error(
-            grpc.StatusCode.ALREADY_EXISTS,
-            "REQUEST_ID_REUSED",
-            f"request_id {request.request_id} was used for another request",
-            metadata=differing.metadata(request.request_id),
-        )
+    def _reused(self, request: Any, differing: Differences) -> ServiceError:
+        return request_id_reused(self._errors, request.request_id, differing)
 
 
-class RequestTable(RequestIds):
+class RequestTable:
     """The requests of a gRPC service, kept in a table.
 
     Its columns are request_id (the key), method and body, fingerprint if there are personal
-    fields, answer_time if answers come later, and whatever a request led to.
+    fields, answer if answers are kept, and whatever a request led to.
     """
 
-    def __init__(self, errors: ErrorDomain, validator: Validator, table: Table) -> None:
-        super().__init__(errors, validator)
+    def __init__(self, request_ids: RequestIds, table: Table) -> None:
+        self._request_ids = request_ids
         self._table = table
         self._has_fingerprints = "fingerprint" in table.c
 
@@ -143,7 +137,7 @@ class RequestTable(RequestIds):
         row = (await connection.execute(statement)).one_or_none()
         if row is not None:
             fingerprint = row.fingerprint if self._has_fingerprints else b""
-            self.check(request, row, personal=personal, fingerprint=fingerprint)
+            self._request_ids.check(request, row, personal=personal, fingerprint=fingerprint)
         return row
 
     async def begin(
@@ -171,13 +165,23 @@ class RequestTable(RequestIds):
         )
         return (await connection.execute(statement)).first() is not None
 
-    async def answer(self, connection: AsyncConnection, request_id: str, **values: Any) -> None:
-        """Keeps what the request led to; the first answer stands."""
+    async def answer(self, connection: AsyncConnection, request: Any, answer: Message) -> None:
+        """Keeps what the request is answered with; the first answer stands."""
         await connection.execute(
             update(self._table)
-            .where(self._table.c.request_id == request_id, self._table.c.answer_time.is_(None))
-            .values(values)
+            .where(self._table.c.request_id == request.request_id, self._table.c.answer.is_(None))
+            .values(answer=encoded(answer))
         )
+
+
+def request_id_reused(errors: ErrorDomain, request_id: str, differing: Differences) -> ServiceError:
+    """The failure of a request whose id stands for another one."""
+    return errors.runtime_error(
+        grpc.StatusCode.ALREADY_EXISTS,
+        "REQUEST_ID_REUSED",
+        f"request_id {request_id} was used for another request",
+        metadata=differing.metadata(request_id),
+    )
 
 
 def method_of(request: Message) -> str:

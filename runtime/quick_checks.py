@@ -17,14 +17,20 @@ Nested = tuple[str, bool, str]
 
 
 def compile_quick_checks(
-    rules: Mapping[str, tuple[Any, Sequence[Rule]]], nested: Mapping[str, Sequence[Nested]]
+    rules: Mapping[str, tuple[Any, Sequence[Rule]]],
+    nested: Mapping[str, Sequence[Nested]],
+    *,
+    forms: bool = False,
 ) -> dict[str, QuickCheck]:
-    """A function for each type; `rules` maps its full name to its descriptor and its rules."""
+    """A function for each type; `rules` maps its full name to its descriptor and its rules.
+
+    With `forms` it answers True only if all is in its canonical form, too.
+    """
     functions = {name: f"check_{index}" for index, name in enumerate(rules)}
     # The functions know each other and the values of their rules by these names.
     scope: dict[str, Any] = {}
     for name, (descriptor, listed) in rules.items():
-        source = _source(functions, name, descriptor, listed, nested[name], scope)
+        source = _source(functions, name, descriptor, listed, nested[name], scope, forms)
         exec(compile(source, f"<rules of {name}>", "exec"), scope)  # noqa: S102 (our own source)
     return {name: scope[function] for name, function in functions.items()}
 
@@ -36,6 +42,7 @@ def _source(
     listed: Sequence[Rule],
     nested: Sequence[Nested],
     scope: dict[str, Any],
+    forms: bool,
 ) -> str:
     lines = [f"def {functions[name]}(m):"]
     for rule in listed:
@@ -44,7 +51,12 @@ def _source(
             continue
         names = [f"value_{len(scope) + offset}" for offset in range(len(quick.values))]
         scope.update(zip(names, quick.values, strict=True))
-        lines.append(f"    if not ({quick.source.format(*names)}): return False")
+        conditions = [quick.source, quick.form] if forms else [quick.source]
+        lines += [
+            f"    if not ({condition.format(*names)}): return False"
+            for condition in conditions
+            if condition != "True"
+        ]
     for field, is_repeated, kind in nested:
         if is_repeated:
             lines.append(f"    for item in m.{field}:")

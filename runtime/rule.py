@@ -18,15 +18,17 @@ NOTHING: Found = ()
 
 @dataclass(frozen=True)
 class Quick:
-    """An expression that is true only of a message `m` that is right and in its canonical form.
+    """An expression that is true only of a message `m` in which nothing is wrong.
 
     Python source, because one compiled expression per message type costs a third of calling a
     function per field. It may be false where nothing is wrong: then the finder decides.
-    `{0}`, `{1}` … stand for `values`, which are not written out.
+    `{0}`, `{1}` … stand for `values`, which are not written out. `form` is true only if what is
+    right is also in its canonical form.
     """
 
     source: str
     values: tuple[Any, ...] = ()
+    form: str = "True"
 
 
 # For what only a finder can tell.

@@ -4,6 +4,7 @@ A rule also knows what else means the same as its field unset, so that a request
 whichever way it is written: see `Validator.canonicalise`.
 """
 
+import math
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -59,8 +60,13 @@ def text(
     return Rule(field, lambda _: find, lambda _: quick)
 
 
-def integer(field: str, *, minimum: int | None = None, maximum: int | None = None) -> Rule:
-    """An integer within bounds, both inclusive; an unset optional one passes."""
+def integer(
+    field: str, *, minimum: int | None = None, maximum: int | None = None, default: int = 0
+) -> Rule:
+    """An integer within bounds, both inclusive; an unset optional one passes.
+
+    `default` is the number that 0 stands for, where it stands for one.
+    """
 
     def bind(descriptor: Any) -> Finder:
         optional = descriptor.fields_by_name[field].has_presence
@@ -78,16 +84,28 @@ def integer(field: str, *, minimum: int | None = None, maximum: int | None = Non
         return find
 
     def quick(descriptor: Any) -> Quick | None:
-        if minimum is None and maximum is None:
+        if minimum is None and maximum is None and not default:
             return None
         low = -float("inf") if minimum is None else minimum
         high = float("inf") if maximum is None else maximum
         source = f"{{0}} <= m.{field} <= {{1}}"
         if descriptor.fields_by_name[field].has_presence:
             source = f"(not m.HasField('{field}') or {source})"
-        return Quick(source, (low, high))
+        return Quick(source, (low, high), _is_not(field, default))
 
-    return Rule(field, bind, quick)
+    return Rule(field, bind, quick, _left_out(field, default) if default else None)
+
+
+def _is_not(field: str, default: int) -> str:
+    return f"m.{field} != {default}" if default else "True"
+
+
+def _left_out(field: str, default: int) -> Normalise:
+    def normalise(message: Any) -> None:
+        if getattr(message, field) == default:
+            message.ClearField(field)
+
+    return normalise
 
 
 def boolean(field: str) -> Rule:
@@ -116,18 +134,11 @@ def enum(field: str, *, required: bool = False, default: int = 0) -> Rule:
 
     def quick(descriptor: Any) -> Quick:
         known = set(descriptor.fields_by_name[field].enum_type.values_by_number)
-        if required:
-            known -= {0}
-        elif default:
-            known -= {default}
-        return Quick(f"m.{field} in {{0}}", (frozenset(known),))
-
-    def normalise(message: Any) -> None:
-        if getattr(message, field) == default:
-            message.ClearField(field)
+        values = (frozenset(known - {0} if required else known),)
+        return Quick(f"m.{field} in {{0}}", values, _is_not(field, default))
 
     assert not (required and default), "what has to be said has no default"
-    return Rule(field, bind, quick, normalise if default else None)
+    return Rule(field, bind, quick, _left_out(field, default) if default else None)
 
 
 def message(field: str, *, required: bool = False, empty_is_unset: bool = False) -> Rule:
@@ -147,7 +158,7 @@ def message(field: str, *, required: bool = False, empty_is_unset: bool = False)
 
     assert not (required and empty_is_unset), "what has to be there may not mean nothing"
     if empty_is_unset:
-        quick = Quick(f"not m.HasField('{field}') or m.{field}.ByteSize()")
+        quick = Quick("True", form=f"not m.HasField('{field}') or m.{field}.ByteSize()")
         return Rule(field, lambda _: find, lambda _: quick, normalise)
     return Rule(
         field, lambda _: find, lambda _: Quick(f"m.HasField('{field}')") if required else None
@@ -254,15 +265,23 @@ def timestamp(field: str, *, required: bool = False) -> Rule:
             return ((field, "has nanos outside 0 to 999,999,999"),)
         return NOTHING
 
-    # Written out, for whoever sends a history dates all of it.
-    source = (
-        f"{{0}} <= (t := m.{field}).seconds <= {{1}} and 0 <= t.nanos < {NANOS_PER_SECOND}"
-        f" and not t.nanos % {NANOS_PER_MICRO}"
+    # Not left to the finder, for whoever sends a history dates all of it.
+    quick = Quick(
+        _where_set(
+            field,
+            f"{{0}} <= (t := m.{field}).seconds <= {{1}} and 0 <= t.nanos < {NANOS_PER_SECOND}",
+            required=required,
+        ),
+        (MIN_TIMESTAMP_SECONDS, MAX_TIMESTAMP_SECONDS),
+        f"not m.{field}.nanos % {NANOS_PER_MICRO}",
     )
-    is_set = f"m.HasField('{field}')"
-    source = f"{is_set} and {source}" if required else f"(not {is_set} or {source})"
-    quick = Quick(source, (MIN_TIMESTAMP_SECONDS, MAX_TIMESTAMP_SECONDS))
-    return Rule(field, lambda _: find, lambda _: quick, _cut_to_micros(field))
+
+    def normalise(message: Any) -> None:
+        if message.HasField(field):
+            value = getattr(message, field)
+            value.nanos -= value.nanos % NANOS_PER_MICRO
+
+    return Rule(field, lambda _: find, lambda _: quick, normalise)
 
 
 def duration(
@@ -290,24 +309,29 @@ def duration(
             return ((field, f"is longer than {maximum}"),)
         return NOTHING
 
-    cut = _cut_to_micros(field)
+    usual = None if default is None else _nanoseconds_of(default)
 
     def normalise(message: Any) -> None:
-        cut(message)
-        if message.HasField(field) and getattr(message, field).ToTimedelta() == default:
+        if not message.HasField(field):
+            return
+        value: Duration = getattr(message, field)
+        # Towards zero, as everyone does who converts it.
+        value.nanos -= int(math.fmod(value.nanos, NANOS_PER_MICRO))
+        if value.seconds * NANOS_PER_SECOND + value.nanos == usual:
             message.ClearField(field)
 
-    quick = NEVER if required else Quick(f"not m.HasField('{field}')")
-    return Rule(field, lambda _: find, lambda _: quick, normalise)
+    length = f"m.{field}.seconds * {NANOS_PER_SECOND} + m.{field}.nanos"
+    form = f"not m.{field}.nanos % {NANOS_PER_MICRO}"
+    if usual is not None:
+        form += f" and {length} != {usual}"
+    source = _where_set(field, f"{{0}} <= {length} <= {{1}}", required=required)
+    return Rule(field, lambda _: find, lambda _: Quick(source, (lowest, highest), form), normalise)
 
 
-def _cut_to_micros(field: str) -> Normalise:
-    def normalise(message: Any) -> None:
-        if message.HasField(field):
-            value = getattr(message, field)
-            value.nanos = value.nanos // NANOS_PER_MICRO * NANOS_PER_MICRO
-
-    return normalise
+def _where_set(field: str, source: str, *, required: bool) -> str:
+    """An expression about a nested message that may be left out unless it is required."""
+    is_set = f"m.HasField('{field}')"
+    return f"{is_set} and {source}" if required else f"(not {is_set} or {source})"
 
 
 def _nanoseconds_of(length: timedelta) -> int:

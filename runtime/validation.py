@@ -35,10 +35,9 @@ class Validator:
             self.nested[name] = self._nested_fields(message_type.DESCRIPTOR)
         for message_type in rules:
             self._check_nested_types_have_rules(message_type.DESCRIPTOR)
-        self._passes = compile_quick_checks(
-            {m.DESCRIPTOR.full_name: (m.DESCRIPTOR, listed) for m, listed in rules.items()},
-            self.nested,
-        )
+        described = {m.DESCRIPTOR.full_name: (m.DESCRIPTOR, listed) for m, listed in rules.items()}
+        self._is_right = compile_quick_checks(described, self.nested)
+        self._is_canonical = compile_quick_checks(described, self.nested, forms=True)
         self._normalisers: dict[str, list[Normalise]] = {
             message_type.DESCRIPTOR.full_name: [
                 rule.normalise for rule in listed if rule.normalise is not None
@@ -53,10 +52,9 @@ class Validator:
 
     def prepare(self, request: Message) -> list[FieldViolation]:
         """What is wrong with a request; if nothing is, it is in its canonical form afterwards."""
-        name = request.DESCRIPTOR.full_name
-        if self._passes[name](request):
+        if self._is_canonical[request.DESCRIPTOR.full_name](request):
             return []
-        found = self.found_by_rules(request)
+        found = self.violations(request)
         if not found:
             self.canonicalise(request)
         return found
@@ -69,7 +67,7 @@ class Validator:
     def violations(self, message: Message) -> list[FieldViolation]:
         """What is wrong with the message, in field order, at most `MAX_FOUND_VIOLATIONS` of it."""
         name = message.DESCRIPTOR.full_name
-        return [] if self._passes[name](message) else self.found_by_rules(message)
+        return [] if self._is_right[name](message) else self.found_by_rules(message)
 
     def found_by_rules(self, message: Message) -> list[FieldViolation]:
         """The same, without the quick check first: every rule is asked."""

@@ -2,7 +2,7 @@
 
 import grpc
 
-from gateway.errors import ERRORS, corridor_not_found, request_id_reused
+from gateway.errors import ERRORS, corridor_not_found
 from gateway.v1.error_reason_pb2 import ErrorReason
 from runtime.errors import ServiceError
 
@@ -15,7 +15,6 @@ __all__ = [
     "merchant_exists",
     "merchant_not_connected",
     "merchant_not_found",
-    "request_id_reused",
     "tax_id_not_found",
 ]
 

@@ -9,13 +9,13 @@ from typing import Any, Self
 
 import grpc
 from google.protobuf.message import Message
-from sqlalchemy import Table, update
+from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.errors import ERRORS, request_id_reused
+from gateway.errors import ERRORS
 from gateway.operations import store
 from gateway.operations.operation import Operation, OperationState, decided
-from gateway.operations.requests import STRIPE_REQUEST, RequestRecord, known_request, remember
+from gateway.operations.requests import STRIPE_REQUEST, RequestRecord, known_request, record_of
 from gateway.operations.runner import Claimed, Runner
 from gateway.stripe_client.errors import call_failed
 from gateway.stripe_client.outcome import Outcome
@@ -23,7 +23,7 @@ from gateway.v1.error_reason_pb2 import ErrorReason
 from runtime.clock import Clock
 from runtime.deadline import remaining
 from runtime.errors import ServiceError
-from runtime.messages import differing_fields, fingerprint
+from runtime.idempotency import RequestIds, RequestTable, method_of
 from runtime.notifications import Notifier
 
 # Time kept for writing the answer before the caller's deadline.
@@ -96,6 +96,7 @@ class Commands:
         runner: Runner,
         clock: Clock,
         answer_seconds: float,
+        request_ids: RequestIds,
         table: Table = STRIPE_REQUEST,
     ) -> None:
         self._engine = engine
@@ -103,6 +104,7 @@ class Commands:
         self._clock = clock
         self._answer_seconds = answer_seconds
         self._table = table
+        self._requests = RequestTable(request_ids, table)
 
     async def run(
         self,
@@ -170,14 +172,8 @@ class Commands:
 
     async def answer(self, request: Message, message: Message) -> None:
         """Keeps what a request is answered with; the first one stands."""
-        column = self._table.c.answer
-        statement = (
-            update(self._table)
-            .where(self._table.c.request_id == _request_id(request), column.is_(None))
-            .values(answer=message.SerializeToString(deterministic=True))
-        )
         async with self._engine.begin() as connection:
-            await connection.execute(statement)
+            await self._requests.answer(connection, request, message)
 
     async def _begun(
         self, request: Message, subject_id: str, rule: Rule, personal: Sequence[str]
@@ -203,8 +199,16 @@ class Commands:
                 return known, None
             now = self._clock.now()
             started = await rule(connection, now)
-            record = _record(request, subject_id, started, now, personal)
-            if not await remember(connection, self._table, record):
+            record = _record(request, subject_id, started, now)
+            if not await self._requests.begin(
+                connection,
+                request,
+                personal=personal,
+                subject_id=record.subject_id,
+                operation_id=record.operation_id,
+                refusal=record.refusal,
+                create_time=record.create_time,
+            ):
                 await connection.rollback()
                 return None
             operation: Operation | None = None
@@ -219,19 +223,8 @@ class Commands:
     async def _find(
         self, connection: AsyncConnection, request: Message, personal: Sequence[str]
     ) -> RequestRecord | None:
-        request_id = _request_id(request)
-        known = await known_request(connection, self._table, request_id)
-        if known is None:
-            return None
-        if known.method != request.DESCRIPTOR.name:
-            raise request_id_reused(request_id, ["method"])
-        if known.fingerprint != fingerprint(request):
-            first = type(request)()
-            first.ParseFromString(known.body)
-            # Where what is kept is equal, the difference is in what is not.
-            differing = differing_fields(first, _kept(request, personal)) or list(personal)
-            raise request_id_reused(request_id, differing)
-        return known
+        row = await self._requests.find(connection, request, personal=personal)
+        return record_of(row) if row is not None else None
 
     async def _wait(
         self, known: RequestRecord, until: float, answerable: Answerable | None
@@ -318,20 +311,9 @@ def outcome_of(done: Done) -> None:
 
 
 def _record(
-    request: Message,
-    subject_id: str,
-    started: Start | Refusal,
-    now: datetime,
-    personal: Sequence[str],
+    request: Any, subject_id: str, started: Start | Refusal, now: datetime
 ) -> RequestRecord:
-    record = RequestRecord(
-        request_id=_request_id(request),
-        method=request.DESCRIPTOR.name,
-        body=_kept(request, personal).SerializeToString(deterministic=True),
-        fingerprint=fingerprint(request),
-        subject_id=subject_id,
-        create_time=now,
-    )
+    record = RequestRecord(request.request_id, method_of(request), subject_id, now)
     if isinstance(started, Refusal):
         kept = {**asdict(started), "metadata": dict(started.metadata)}
         return replace(record, refusal=kept)
@@ -341,15 +323,3 @@ def _record(
         subject_id=started.subject_id,
         operation_id=operation.id if operation is not None else None,
     )
-
-
-def _kept(request: Message, personal: Sequence[str]) -> Message:
-    kept = type(request)()
-    kept.CopyFrom(request)
-    for field in personal:
-        kept.ClearField(field)
-    return kept
-
-
-def _request_id(request: Any) -> str:
-    return str(request.request_id)

@@ -1,15 +1,16 @@
 """The requests that began operations, in the database: what they asked, and their first answer."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 from google.protobuf.message import Message
-from sqlalchemy import Column, DateTime, LargeBinary, MetaData, Table, Text, select, update
+from sqlalchemy import Column, DateTime, LargeBinary, MetaData, Row, Table, Text, select, update
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runtime.idempotency import encoded
 
 _metadata = MetaData()
 
@@ -38,13 +39,10 @@ CUSTOMER_REQUEST = _table("customer_request")
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """A request_id and what it led to. `body` leaves out what may say something of people;
-    `fingerprint` is of the whole request."""
+    """A request_id and what it led to."""
 
     request_id: str
     method: str
-    body: bytes
-    fingerprint: bytes
     subject_id: str
     create_time: datetime
     operation_id: str | None = None
@@ -53,15 +51,11 @@ class RequestRecord:
     refusal: Mapping[str, Any] | None = None
 
 
-async def remember(connection: AsyncConnection, table: Table, record: RequestRecord) -> bool:
-    """Writes a request down; False if its id is taken (another's commit is waited for)."""
-    statement = (
-        insert_or_ignore(table)
-        .values(asdict(record))
-        .on_conflict_do_nothing()
-        .returning(table.c.request_id)
+def record_of(row: Row[Any]) -> RequestRecord:
+    """A row of one of the tables."""
+    return RequestRecord(
+        **{field.name: getattr(row, field.name) for field in fields(RequestRecord)}
     )
-    return (await connection.execute(statement)).first() is not None
 
 
 async def known_request(
@@ -70,7 +64,7 @@ async def known_request(
     """The request that was written down under this id."""
     statement = select(table).where(table.c.request_id == request_id)
     row = (await connection.execute(statement)).first()
-    return RequestRecord(**row._mapping) if row is not None else None
+    return record_of(row) if row is not None else None
 
 
 async def answer(
@@ -80,6 +74,6 @@ async def answer(
     statement = (
         update(table)
         .where(table.c.operation_id == operation_id, table.c.answer.is_(None))
-        .values(answer=message.SerializeToString(deterministic=True))
+        .values(answer=encoded(message))
     )
     await connection.execute(statement)

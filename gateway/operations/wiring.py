@@ -12,6 +12,7 @@ from gateway.operations.operation import OperationKind
 from gateway.operations.runner import Kind, RunLimits, Runner
 from gateway.operations.store import CHANNEL
 from gateway.part import Part
+from gateway.request_ids import REQUEST_IDS
 from runtime.clock import Clock
 from runtime.loops import Loop
 from runtime.notifier import Notifier, SubjectNotifiers
@@ -50,7 +51,7 @@ def open_operations(
     runner = Runner(engine, kinds, clock, limits, subjects, worker_notifier)
 
     def commands(table: Table) -> Commands:
-        return Commands(engine, runner, clock, settings.answer_seconds, table)
+        return Commands(engine, runner, clock, settings.answer_seconds, REQUEST_IDS, table)
 
     loop = Loop("operations", runner.round, notifier=worker_notifier, poll_seconds=POLL_SECONDS)
     return OpenOperations(

@@ -8,11 +8,10 @@ from typing import Any
 from google.protobuf.message import Message
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.errors import request_id_reused
 from gateway.payments.store import payments as store
 from gateway.payments.store.payments import RequestRecord
 from gateway.payments.store.snapshot import PaymentSnapshot
-from runtime.messages import differing_fields
+from runtime.idempotency import RequestIds, encoded, method_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +20,7 @@ class Command:
 
     request_id: str
     message: Message
-
-    @property
-    def method(self) -> str:
-        """The name of the request's type; each method has its own."""
-        return self.message.DESCRIPTOR.name
+    request_ids: RequestIds
 
     def record(
         self,
@@ -39,8 +34,8 @@ class Command:
         """The request and what it led to, as it is kept for good."""
         return RequestRecord(
             request_id=self.request_id,
-            method=self.method,
-            body=self.message.SerializeToString(deterministic=True),
+            method=method_of(self.message),
+            body=encoded(self.message),
             create_time=now,
             payment_id=payment_id,
             operation_id=operation_id,
@@ -62,15 +57,8 @@ class Done:
 async def find_request(connection: AsyncConnection, command: Command) -> RequestRecord | None:
     """The same request, if it came before. Raises REQUEST_ID_REUSED if it was another one."""
     known = await store.known_request(connection, command.request_id)
-    if known is None:
-        return None
-    if known.method != command.method:
-        raise request_id_reused(command.request_id, ["method"])
-    first = type(command.message)()
-    first.ParseFromString(known.body)
-    differing = differing_fields(first, command.message)
-    if differing:
-        raise request_id_reused(command.request_id, differing)
+    if known is not None:
+        command.request_ids.check(command.message, known)
     return known
 
 

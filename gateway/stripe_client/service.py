@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import grpc
 from sqlalchemy.exc import IntegrityError
 
-from gateway.errors import ERRORS, corridor_not_found, request_id_reused
+from gateway.errors import ERRORS, corridor_not_found
 from gateway.stripe_client.breaker import CLOSED, HALF_OPEN, OPEN, EndpointBreaker
 from gateway.stripe_client.call import CorridorMode, Priority, UnknownCorridorError
 from gateway.stripe_client.calls import StripeCalls
@@ -18,6 +18,7 @@ from gateway.stripe_client.store import ModeChange
 from gateway.v1 import corridor_pb2, corridor_service_pb2, corridor_service_pb2_grpc
 from gateway.v1.error_reason_pb2 import ErrorReason
 from runtime.clock import Clock
+from runtime.idempotency import Differences, request_id_reused
 from runtime.paging import PageTokens, clamp_page_size
 
 DEFAULT_PAGE_SIZE = 50
@@ -92,7 +93,7 @@ class CorridorServicer(corridor_service_pb2_grpc.CorridorServiceServicer):
             if getattr(stands, name) != getattr(wanted, name)
         ]
         if differing:
-            raise request_id_reused(request.request_id, differing)
+            raise request_id_reused(ERRORS, request.request_id, Differences.of(iter(differing)))
         return corridor_service_pb2.SetCorridorModeResponse(
             corridor=await self._health_of(request.corridor)
         )
@@ -130,7 +131,8 @@ class CorridorServicer(corridor_service_pb2_grpc.CorridorServiceServicer):
                 metadata={"event_id": request.event_id},
             )
         if replayed != request.event_id:
-            raise request_id_reused(request.request_id, ["event_id"])
+            differing = Differences.of(iter(["event_id"]))
+            raise request_id_reused(ERRORS, request.request_id, differing)
         return corridor_service_pb2.ReplayDeadLetterResponse()
 
     def _check_corridor(self, corridor: str) -> None:

@@ -33,7 +33,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 3
     """RESOURCE_EXHAUSTED. The gateway sheds load. Carries RetryInfo."""
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 4
-    """INVALID_ARGUMENT. Carries BadRequest with one violation per wrong field."""
+    """INVALID_ARGUMENT. Carries BadRequest with one violation per wrong field, at most 20. Metadata:
+    `violation_count` (how many there are; the search ends at 1,000).
+    """
     ERROR_REASON_UNIMPLEMENTED: _ErrorReason.ValueType  # 5
     """UNIMPLEMENTED. The method is part of the contract but not built yet. Metadata: `method`."""
     ERROR_REASON_INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 6
@@ -43,8 +45,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `corridor`.
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 8
-    """ALREADY_EXISTS. The request_id was used before with another body or another method.
-    Metadata: `request_id`, `fields` (comma separated paths that differ).
+    """ALREADY_EXISTS. The request_id was used before with another body or another method. Metadata:
+    `request_id`, `differing_fields` (the first dotted paths that differ, at most 20, joined by
+    commas; "method" for another method), `differing_field_count` (how many differ).
     """
     ERROR_REASON_PAYMENT_NOT_FOUND: _ErrorReason.ValueType  # 9
     """NOT_FOUND. Metadata: `payment_id`."""
@@ -183,6 +186,9 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     with the domain "gateway". The values stand in order of precedence: when several apply to one
     call, the caller sees the first. "Sticky" means that the same request_id gets the same error
     for good; every other error leaves the request_id unused, so the call may be repeated with it.
+
+    The trailers of a failed call are at most 4 KiB. Where more was to be said, the last violations are
+    left out, then long metadata values are cut, then the message; what was cut ends in "...".
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -196,7 +202,9 @@ Metadata: `client`, `method`.
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 3
 """RESOURCE_EXHAUSTED. The gateway sheds load. Carries RetryInfo."""
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 4
-"""INVALID_ARGUMENT. Carries BadRequest with one violation per wrong field."""
+"""INVALID_ARGUMENT. Carries BadRequest with one violation per wrong field, at most 20. Metadata:
+`violation_count` (how many there are; the search ends at 1,000).
+"""
 ERROR_REASON_UNIMPLEMENTED: ErrorReason.ValueType  # 5
 """UNIMPLEMENTED. The method is part of the contract but not built yet. Metadata: `method`."""
 ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 6
@@ -206,8 +214,9 @@ ERROR_REASON_CORRIDOR_NOT_FOUND: ErrorReason.ValueType  # 7
 `corridor`.
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 8
-"""ALREADY_EXISTS. The request_id was used before with another body or another method.
-Metadata: `request_id`, `fields` (comma separated paths that differ).
+"""ALREADY_EXISTS. The request_id was used before with another body or another method. Metadata:
+`request_id`, `differing_fields` (the first dotted paths that differ, at most 20, joined by
+commas; "method" for another method), `differing_field_count` (how many differ).
 """
 ERROR_REASON_PAYMENT_NOT_FOUND: ErrorReason.ValueType  # 9
 """NOT_FOUND. Metadata: `payment_id`."""

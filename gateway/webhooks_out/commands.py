@@ -2,17 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
-from google.protobuf.message import Message
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.errors import request_id_reused
 from gateway.ids import new_id
 from gateway.webhooks_out import deliveries, store
 from gateway.webhooks_out.domain import (
     DEFAULT_IN_FLIGHT,
+    DEFAULT_OVERLAP,
     DisableCause,
     Endpoint,
     EndpointState,
@@ -23,12 +21,11 @@ from gateway.webhooks_out.domain import (
 from gateway.webhooks_out.errors import delivery_not_found, endpoint_not_found, too_many_endpoints
 from gateway.webhooks_out.sealing import Sealer
 from runtime.clock import Clock
-from runtime.messages import differing_fields
+from runtime.idempotency import RequestIds, RequestTable
 from runtime.notifications import Notifier
 
 # All of them share the workers' request limit; see webhooks_out.worker.
 MAX_ENDPOINTS = 200
-DEFAULT_OVERLAP = timedelta(hours=24)
 
 Work = Callable[[AsyncConnection, Endpoint], Awaitable[None]]
 
@@ -43,6 +40,7 @@ class Endpoints:
         clock: Clock,
         event_notifier: Notifier,
         notifier: Notifier,
+        request_ids: RequestIds,
     ) -> None:
         """`event_notifier` wakes who makes deliveries, `notifier` who sends them, in this
         process."""
@@ -51,6 +49,7 @@ class Endpoints:
         self._clock = clock
         self._event_notifier = event_notifier
         self._notifier = notifier
+        self._requests = RequestTable(request_ids, store.REQUEST)
 
     async def create(self, request: Any) -> str:
         """Makes an endpoint with a secret; its id, or that of the one the request made before."""
@@ -178,22 +177,13 @@ class Endpoints:
         self, connection: AsyncConnection, request: Any, endpoint_id: str
     ) -> str | None:
         """The endpoint of the same request if it came before; else writes it down."""
-        method = request.DESCRIPTOR.name
-        body = request.SerializeToString(deterministic=True)
         now = self._clock.now()
-        if await store.remember_request(
-            connection, request.request_id, method, body, endpoint_id, now
+        if await self._requests.begin(
+            connection, request, endpoint_id=endpoint_id, create_time=now
         ):
             return None
-        known = await store.known_request(connection, request.request_id)
+        known = await self._requests.find(connection, request)
         assert known is not None, "its id is taken"
-        if known.method != method:
-            raise request_id_reused(request.request_id, ["method"])
-        first: Message = type(request)()
-        first.ParseFromString(known.body)
-        differing = differing_fields(first, request)
-        if differing:
-            raise request_id_reused(request.request_id, differing)
         found: str = known.endpoint_id
         return found
 

@@ -32,6 +32,8 @@ MAX_RETRY_AFTER = timedelta(hours=24)
 # An endpoint at which every attempt has failed for so long is not sent to any more.
 DISABLE_AFTER = timedelta(days=5)
 DEFAULT_IN_FLIGHT, MAX_IN_FLIGHT = 4, 16
+# How long a secret signs beside the one that follows it.
+DEFAULT_OVERLAP = timedelta(hours=24)
 HTTP_GONE = 410
 
 

@@ -21,7 +21,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.payments.store.schema import EVENT
@@ -93,37 +92,6 @@ REQUEST = Table(
 _FIELDS = tuple(field.name for field in fields(Endpoint))
 _COUNT_LOCK = "webhook_endpoint_count"
 _LIVING = ENDPOINT.c.state != EndpointState.DELETED
-
-
-async def remember_request(
-    connection: AsyncConnection,
-    request_id: str,
-    method: str,
-    body: bytes,
-    endpoint_id: str,
-    now: datetime,
-) -> bool:
-    """Writes a request down; False if its id is taken (another's commit is waited for)."""
-    statement = (
-        upsert(REQUEST)
-        .values(
-            request_id=request_id,
-            method=method,
-            body=body,
-            endpoint_id=endpoint_id,
-            create_time=now,
-        )
-        .on_conflict_do_nothing()
-        .returning(REQUEST.c.request_id)
-    )
-    return (await connection.execute(statement)).first() is not None
-
-
-async def known_request(connection: AsyncConnection, request_id: str) -> Any:
-    """The row of a request, or None."""
-    return (
-        await connection.execute(select(REQUEST).where(REQUEST.c.request_id == request_id))
-    ).first()
 
 
 async def add_endpoint(connection: AsyncConnection, endpoint: Endpoint) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from gateway.v1 import webhook_endpoint_service_pb2 as pb
-from gateway.webhooks_out.domain import MAX_IN_FLIGHT
+from gateway.webhooks_out.domain import DEFAULT_IN_FLIGHT, DEFAULT_OVERLAP, MAX_IN_FLIGHT
 from gateway.webhooks_out.sending import url_problem
 from runtime.rule import Rule
 from runtime.rules import (
@@ -52,7 +52,7 @@ _CHOICES = [
         max_items=MAX_TRANSITIONS,
         each=each_text(max_bytes=MAX_NAME_BYTES, pattern=TRANSITION),
     ),
-    integer("max_in_flight", minimum=0, maximum=MAX_IN_FLIGHT),
+    integer("max_in_flight", minimum=0, maximum=MAX_IN_FLIGHT, default=DEFAULT_IN_FLIGHT),
 ]
 
 RULES: Mapping[type[Message], Sequence[Rule]] = {
@@ -69,7 +69,7 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
     pb.RotateWebhookSecretRequest: [
         REQUEST_ID,
         _THE_ENDPOINT,
-        duration("overlap", maximum=MAX_OVERLAP),
+        duration("overlap", maximum=MAX_OVERLAP, default=DEFAULT_OVERLAP),
     ],
     pb.ListWebhookDeliveriesRequest: [*PAGE, _THE_ENDPOINT, enum("state")],
     pb.ReplayWebhookDeliveryRequest: [

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.config import GatewaySettings
 from gateway.part import Part
+from gateway.request_ids import REQUEST_IDS
 from gateway.v1 import webhook_endpoint_service_pb2, webhook_endpoint_service_pb2_grpc
 from gateway.webhooks_out.commands import Endpoints
 from gateway.webhooks_out.dispatching import Dispatcher
@@ -28,7 +29,7 @@ async def open_webhooks_out(
     # In the sandbox clients' servers are on this machine.
     public_only = settings.env is not Environment.SANDBOX
     sealer, notifier = settings.webhook_sealer, Notifier()
-    endpoints = Endpoints(engine, sealer, clock, event_notifier, notifier)
+    endpoints = Endpoints(engine, sealer, clock, event_notifier, notifier, REQUEST_IDS)
     servicer = WebhookEndpointServicer(engine, endpoints, clock, public_only=public_only)
     async with Sender(public_only=public_only, max_connections=MAX_IN_FLIGHT) as sender:
         worker = DeliveryWorker(engine, sender, sealer, clock, notifier)

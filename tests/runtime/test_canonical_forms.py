@@ -115,6 +115,14 @@ def test_a_request_is_prepared_only_if_nothing_is_wrong_with_it() -> None:
     assert request == pb.EchoRequest()
 
 
+@pytest.mark.parametrize("nanos", [-(2**31), -1_999, -1, 1_000_000_000, 2**31 - 1])
+def test_a_time_that_is_none_stays_none(nanos: int) -> None:
+    request = pb.EchoRequest(effective_time={"seconds": 1, "nanos": nanos})
+    assert VALIDATOR.prepare(request) == [
+        FieldViolation("effective_time", "has nanos outside 0 to 999,999,999")
+    ]
+
+
 times: st.SearchStrategy[Any] = st.none() | st.builds(
     dict, seconds=st.integers(0, 3), nanos=st.sampled_from([0, 1, 999, 1_000, 999_999_999])
 )

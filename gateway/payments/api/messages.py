@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.ids import new_id
+from gateway.payments.api.validation import DEFAULT_QUEUE_TIMEOUT
 from gateway.payments.domain.commands import Amount
 from gateway.payments.domain.payment import CaptureMethod, DeclineRetry, Payment, UnavailablePolicy
 from gateway.payments.domain.refund import RefundCause
@@ -13,7 +14,6 @@ from gateway.v1 import payment_pb2
 from gateway.v1.payment_service_pb2 import CreatePaymentRequest
 from gateway.v1.refund_pb2 import RefundReason as RefundCauseNumber
 
-DEFAULT_QUEUE_TIMEOUT = timedelta(minutes=15)
 _CAUSE_PREFIX = "REFUND_REASON_"
 
 

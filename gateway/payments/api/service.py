@@ -24,6 +24,7 @@ from gateway.payments.rendering import payment_message
 from gateway.payments.requests import Command
 from gateway.payments.store import payments as store
 from gateway.payments.store.payments import PaymentFilter
+from gateway.request_ids import REQUEST_IDS
 from gateway.stripe_client.client import StripeClient
 from gateway.v1 import payment_pb2, payment_service_pb2_grpc
 from gateway.v1 import payment_service_pb2 as pb
@@ -69,7 +70,9 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         if not self._stripe.terms[corridor].take(currency, country):
             raise corridor_takes_less(corridor)
         payment = new_payment(request, corridor, self._clock.now())
-        done = await self._payments.create(Command(request.request_id, request), payment)
+        done = await self._payments.create(
+            Command(request.request_id, request, REQUEST_IDS), payment
+        )
         if done.snapshot is not None:
             return pb.CreatePaymentResponse(payment=snapshot_message(done.snapshot))
         return pb.CreatePaymentResponse(payment=await self._reader.read(done.payment_id))
@@ -77,7 +80,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     async def ConfirmPayment(
         self, request: pb.ConfirmPaymentRequest, _context: Any
     ) -> pb.ConfirmPaymentResponse:
-        command = Command(request.request_id, request)
+        command = Command(request.request_id, request, REQUEST_IDS)
         done = await self._payments.command(
             command,
             request.payment_id,
@@ -89,7 +92,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         self, request: pb.CapturePaymentRequest, _context: Any
     ) -> pb.CapturePaymentResponse:
         done = await self._payments.command(
-            Command(request.request_id, request),
+            Command(request.request_id, request, REQUEST_IDS),
             request.payment_id,
             lambda payment, context: start_capture(payment, amount_of(request), context),
         )
@@ -98,7 +101,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     async def CancelPayment(
         self, request: pb.CancelPaymentRequest, _context: Any
     ) -> pb.CancelPaymentResponse:
-        command = Command(request.request_id, request)
+        command = Command(request.request_id, request, REQUEST_IDS)
         done = await self._payments.command(command, request.payment_id, start_cancel)
         return pb.CancelPaymentResponse(payment=await self._reader.read(done.payment_id))
 
@@ -107,7 +110,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     ) -> pb.RefundPaymentResponse:
         amount, cause = amount_of(request), cause_of(request.reason)
         done = await self._payments.command(
-            Command(request.request_id, request),
+            Command(request.request_id, request, REQUEST_IDS),
             request.payment_id,
             lambda payment, context: start_refund(
                 payment, amount, cause, request.request_id, context

@@ -45,6 +45,7 @@ MAX_STATEMENT_BYTES = 22
 MAX_PAYMENT_ID_BYTES = 64
 MAX_ALTERNATIVES = 8
 COUNTRY = re.compile(r"[A-Z]{2}")
+DEFAULT_QUEUE_TIMEOUT = timedelta(minutes=15)
 MIN_QUEUE_TIMEOUT = timedelta(seconds=1)
 MAX_QUEUE_TIMEOUT = timedelta(hours=24)
 
@@ -151,12 +152,17 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         text("customer_id", max_bytes=MAX_NAME_BYTES, pattern=NAME),
         message("amount", required=True),
         message("payment_method", required=True),
-        enum("capture_method"),
+        enum("capture_method", default=payment_pb2.CAPTURE_METHOD_AUTOMATIC),
         boolean("off_session"),
         text("return_url", max_bytes=MAX_URL_BYTES),
         check("return_url", _return_url),
-        enum("unavailable_policy"),
-        duration("queue_timeout", minimum=MIN_QUEUE_TIMEOUT, maximum=MAX_QUEUE_TIMEOUT),
+        enum("unavailable_policy", default=payment_pb2.UNAVAILABLE_POLICY_FAIL_FAST),
+        duration(
+            "queue_timeout",
+            minimum=MIN_QUEUE_TIMEOUT,
+            maximum=MAX_QUEUE_TIMEOUT,
+            default=DEFAULT_QUEUE_TIMEOUT,
+        ),
         check("queue_timeout", _queue_timeout),
         text("description", max_bytes=MAX_DESCRIPTION_BYTES),
         text("statement_descriptor_suffix", max_bytes=MAX_STATEMENT_BYTES, pattern=STATEMENT_TEXT),

@@ -45,11 +45,11 @@ async def test_another_body_under_the_same_id_is_refused_field_by_field(customer
     ):
         refused = await refusal_of(customers.CreateCustomer(new_customer(**change)))
         assert refused.reason == "REQUEST_ID_REUSED"
-        assert refused.metadata["fields"] == fields
+        assert refused.metadata["differing_fields"] == fields
     refused = await refusal_of(
         customers.DeleteCustomer(pb.DeleteCustomerRequest(request_id="create-1", customer_id="ada"))
     )
-    assert refused.metadata["fields"] == "method"
+    assert refused.metadata["differing_fields"] == "method"
 
 
 async def test_a_subject_has_one_customer_per_corridor_for_good_under_a_request(

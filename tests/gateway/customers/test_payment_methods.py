@@ -35,7 +35,7 @@ async def test_a_card_is_saved_listed_and_saved_once(ada: Any, twin: Twin) -> No
     assert (card.brand, card.last4, card.is_default) == ("visa", "4242", False)
     assert len(twin.requests.matching("POST", "/v1/setup_intents")) == 1
     refused = await refusal_of(save(ada, "s-1", "mastercard"))
-    assert refused.metadata["fields"] == "payment_method_id"
+    assert refused.metadata["differing_fields"] == "payment_method_id"
 
 
 async def test_3d_secure_is_done_while_saving(ada: Any, twin: Twin) -> None:

@@ -85,7 +85,7 @@ async def test_winning_evidence_brings_the_money_back(desk: Desk, twin: Twin) ->
     with pytest.raises(RefusedError) as reused:
         await desk.submit(dispute.id, {"uncategorized_text": "something else"}, request_id)
     assert reused.value.error.reason == "REQUEST_ID_REUSED"
-    assert reused.value.error.metadata["fields"] == "evidence"
+    assert reused.value.error.metadata["differing_fields"] == "evidence"
 
 
 async def test_losing_evidence_makes_the_loss_the_merchants(desk: Desk) -> None:

@@ -107,11 +107,11 @@ async def test_a_request_id_stands_for_one_request(
         gateway.merchants.CreateMerchant(new_merchant(country_code="FR", metadata={"tier": "tin"}))
     )
     assert (other.code, other.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
-    assert other.metadata["fields"] == "country_code,metadata[tier]"
+    assert other.metadata["differing_fields"] == "country_code,metadata[tier]"
     email = await refusal_of(
         gateway.merchants.CreateMerchant(new_merchant(email="someone@example.com"))
     )
-    assert email.metadata["fields"] == "email"
+    assert email.metadata["differing_fields"] == "email"
     taken = await refusal_of(gateway.merchants.CreateMerchant(new_merchant("create-2")))
     assert taken.reason == "MERCHANT_EXISTS"
     assert (await refusal_of(gateway.merchants.CreateMerchant(new_merchant("create-2")))) == taken

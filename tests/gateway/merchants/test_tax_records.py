@@ -120,7 +120,7 @@ async def test_a_merchants_number_is_entered_once(
     assert [item.id for item in listed.tax_ids] == [entered.id]
     reused = await refusal_of(gateway.merchants.CreateTaxId(merchants_number(value="DE1")))
     assert reused.reason == "REQUEST_ID_REUSED"
-    assert reused.metadata["fields"] == "value"
+    assert reused.metadata["differing_fields"] == "value"
     assert "DE1" not in str(reused)
     with psycopg.connect(database_url) as connection:
         kept = connection.execute(

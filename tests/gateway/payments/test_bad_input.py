@@ -161,7 +161,7 @@ async def test_of_requests_at_the_same_moment_with_other_bodies_one_is_taken(
     [taken] = [answer for answer in answers if isinstance(answer, Payment)]
     refused = [answer.error for answer in answers if isinstance(answer, RefusedError)]
     assert len(refused) == len(amounts) - 1
-    assert {(error.reason, error.metadata["fields"]) for error in refused} == {
+    assert {(error.reason, error.metadata["differing_fields"]) for error in refused} == {
         ("REQUEST_ID_REUSED", "amount.minor_units")
     }
     [intent] = twin.books()["default"]["payment_intents"]

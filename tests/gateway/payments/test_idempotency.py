@@ -1,17 +1,20 @@
 """One request_id, one charge: repeated, at once, in two processes, with another body."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from gateway.v1 import payment_service_pb2 as pb
-from gateway.v1.payment_pb2 import CaptureMethod, PaymentState
+from gateway.v1.payment_pb2 import CaptureMethod, PaymentState, UnavailablePolicy
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.shop import RefusedError, Shop, create_request, euros
 
 S = PaymentState
+C, U = CaptureMethod, UnavailablePolicy
 MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
+QUEUE = {"unavailable_policy": U.UNAVAILABLE_POLICY_QUEUE}
 CALLERS = 8
 
 
@@ -53,8 +56,44 @@ async def test_another_body_conflicts_and_names_the_fields(shop: Shop, twin: Twi
         await shop.create(request_id="order-1", amount=euros(2001), merchant_id="m_2")
     error = refused.value.error
     assert (error.code.name, error.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
-    assert error.metadata["fields"] == "merchant_id,amount.minor_units"
+    assert error.metadata["differing_fields"] == "merchant_id,amount.minor_units"
     assert charges(twin) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "same", "other", "path"),
+    [
+        (
+            {"capture_method": C.CAPTURE_METHOD_AUTOMATIC},
+            {},
+            {"capture_method": MANUAL},
+            "capture_method",
+        ),
+        ({"unavailable_policy": U.UNAVAILABLE_POLICY_FAIL_FAST}, {}, QUEUE, "unavailable_policy"),
+        (
+            {**QUEUE, "queue_timeout": {"seconds": 900, "nanos": 999}},
+            QUEUE,
+            {**QUEUE, "queue_timeout": {"seconds": 901}},
+            "queue_timeout",
+        ),
+    ],
+)
+async def test_a_field_at_its_default_is_the_same_as_the_field_left_out(
+    shop: Shop, twin: Twin, given: Any, same: Any, other: Any, path: str
+) -> None:
+    first = await shop.create(request_id="order-1", **given)
+    assert (await shop.create(request_id="order-1", **same)).id == first.id
+    assert (await shop.create(request_id="order-1", **given)).id == first.id
+    with pytest.raises(RefusedError) as refused:
+        await shop.create(request_id="order-1", **other)
+    assert refused.value.error.metadata["differing_fields"] == path
+    assert charges(twin) == 1
+
+
+async def test_a_default_is_checked_as_it_was_given(shop: Shop) -> None:
+    with pytest.raises(RefusedError) as refused:
+        await shop.create(queue_timeout={"seconds": 900})
+    assert [violation.field for violation in refused.value.error.violations] == ["queue_timeout"]
 
 
 async def test_another_method_conflicts(shop: Shop) -> None:
@@ -62,7 +101,7 @@ async def test_another_method_conflicts(shop: Shop) -> None:
     with pytest.raises(RefusedError) as refused:
         await shop.capture(payment, request_id="order-1")
     assert refused.value.error.reason == "REQUEST_ID_REUSED"
-    assert refused.value.error.metadata["fields"] == "method"
+    assert refused.value.error.metadata["differing_fields"] == "method"
 
 
 @pytest.mark.parametrize("method", ["capture", "cancel", "refund"])

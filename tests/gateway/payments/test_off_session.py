@@ -106,7 +106,7 @@ async def test_the_same_request_brings_the_customer_back_once(
     with pytest.raises(RefusedError) as refused:
         await shop.call("ConfirmPayment", request)
     assert refused.value.error.reason == "REQUEST_ID_REUSED"
-    assert refused.value.error.metadata["fields"] == "return_url"
+    assert refused.value.error.metadata["differing_fields"] == "return_url"
 
 
 async def test_a_customer_who_fails_to_authenticate_is_declined_for_good(

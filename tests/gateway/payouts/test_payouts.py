@@ -51,7 +51,7 @@ async def test_the_same_request_is_one_payout(treasury: Treasury) -> None:
     with pytest.raises(RefusedError) as reused:
         await treasury.create(51_00, request_id)
     assert reused.value.error.reason == "REQUEST_ID_REUSED"
-    assert reused.value.error.metadata["fields"] == "amount.minor_units"
+    assert reused.value.error.metadata["differing_fields"] == "amount.minor_units"
 
 
 @pytest.mark.parametrize("fault", LOST)

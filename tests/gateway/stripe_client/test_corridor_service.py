@@ -105,7 +105,7 @@ async def test_a_request_sets_a_mode_once(gateway: RunningGateway) -> None:
         )
     )
     assert (reused.code, reused.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
-    assert reused.metadata["fields"] == "mode,reason"
+    assert reused.metadata["differing_fields"] == "mode,reason"
 
 
 async def test_modes_are_only_ever_added(gateway: RunningGateway, database_url: str) -> None:
@@ -197,7 +197,7 @@ async def test_dead_letters_are_listed_and_replayed(
     assert [letter.event_id for letter in left.dead_letters] == ["evt_1", "evt_3"]
     replay.event_id = "evt_3"
     reused = await refusal_of(gateway.corridors.ReplayDeadLetter(replay))
-    assert (reused.reason, reused.metadata["fields"]) == ("REQUEST_ID_REUSED", "event_id")
+    assert (reused.reason, reused.metadata["differing_fields"]) == ("REQUEST_ID_REUSED", "event_id")
     missing = pb.ReplayDeadLetterRequest(request_id="replay-2", event_id="evt_2")
     assert (await refusal_of(gateway.corridors.ReplayDeadLetter(missing))).reason == (
         "WEBHOOK_EVENT_NOT_FOUND"

@@ -259,6 +259,9 @@ async def test_requests_are_done_once_and_endpoints_live_as_long_as_they_are_wan
         first = await hooks.stub.CreateWebhookEndpoint(request)
         again = await hooks.stub.CreateWebhookEndpoint(request)
         assert (again.endpoint.id, again.secret) == (first.endpoint.id, first.secret)
+        # The default of what is left out is the same request.
+        request.max_in_flight = 4
+        assert (await hooks.stub.CreateWebhookEndpoint(request)).endpoint.id == first.endpoint.id
         request.description = "another"
         await refused(hooks.stub.CreateWebhookEndpoint(request), "REQUEST_ID_REUSED")
         listed = await hooks.stub.ListWebhookEndpoints(pb.ListWebhookEndpointsRequest())
