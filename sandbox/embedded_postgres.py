@@ -17,12 +17,12 @@ import fcntl
 import hashlib
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from runtime.command_line import command_parser
 from runtime.state_folder import default_directory, make_private
 from sandbox.guardian import open_lock, remove, start_guardian, temporary_path
 from sandbox.postgres_wheel import binaries, server_account
@@ -281,9 +281,16 @@ class EmbeddedPostgres:
 
 def main() -> None:
     """The guardian: says how the start went, closes its output, and waits for the users' end."""
-    directory, keep, durable, start_lock = sys.argv[1:]
-    server = EmbeddedPostgres(Path(directory), durable=durable == "durable", keep=keep == "keep")
-    problem = server.start(int(start_lock))
+    parser = command_parser("sandbox.embedded_postgres", "The guardian of a server; internal.")
+    parser.add_argument("directory", type=Path, metavar="DIRECTORY")
+    parser.add_argument("keep", choices=("keep", "drop"))
+    parser.add_argument("durable", choices=("durable", "fast"))
+    parser.add_argument("start_lock", type=int, metavar="FILE_DESCRIPTOR")
+    asked = parser.parse_args()
+    server = EmbeddedPostgres(
+        asked.directory, durable=asked.durable == "durable", keep=asked.keep == "keep"
+    )
+    problem = server.start(asked.start_lock)
     # Who was to hear it may be gone by now.
     with contextlib.suppress(BrokenPipeError):
         os.write(1, (problem or STARTED).encode())

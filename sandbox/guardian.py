@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from runtime.command_line import command_parser
+
 PREFIX = "payment-engine-"
 REMOVE_TIMEOUT_SECONDS = 60
 # Of processes that are still on their way out, and may write once more.
@@ -99,7 +101,9 @@ def remove(folder: Path) -> None:
 
 def main() -> None:
     """Waits for the end of the folder's user."""
-    folder = Path(sys.argv[1])
+    parser = command_parser("sandbox.guardian", __doc__ or "")
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    folder = parser.parse_args().folder
     # Without the file the folder is to stay, or gone already.
     with contextlib.suppress(FileNotFoundError):
         lock = os.open(folder / _USER_LOCK, os.O_RDWR)
