@@ -11,6 +11,7 @@ from gateway.customers.wiring import open_customers
 from gateway.disputes.wiring import open_disputes
 from gateway.errors import ERRORS
 from gateway.leadership.wiring import open_leadership
+from gateway.limits import LIMITS, Limits
 from gateway.merchants.wiring import open_merchants
 from gateway.operations.wiring import open_operations
 from gateway.part import Part
@@ -33,7 +34,7 @@ from runtime.server import RpcServer
 
 @asynccontextmanager
 async def open_service(
-    settings: GatewaySettings, clock: Clock | None = None
+    settings: GatewaySettings, clock: Clock | None = None, limits: Limits = LIMITS
 ) -> AsyncIterator[RpcServer]:
     """Serves; on exit drains: callers first, then loops, then what they have begun,
     then connections."""
@@ -72,7 +73,9 @@ async def open_service(
         corridors = open_corridors(stripe, intake.inbox, clock)
         operations = open_operations(settings, engine, worker_notifier, clock)
         payments = await enter(
-            open_payments(settings, url, engine, stripe.client, compliance, operations, clock)
+            open_payments(
+                settings, url, engine, stripe.client, compliance, operations, clock, limits
+            )
         )
         merchants = open_merchants(engine, stripe.client, operations, clock)
         customers = open_customers(engine, stripe.client, operations)
@@ -81,7 +84,7 @@ async def open_service(
             settings, engine, stripe.client, compliance, merchants.store, operations, clock
         )
         webhooks_out = await enter(
-            open_webhooks_out(settings, engine, payments.event_notifier, clock)
+            open_webhooks_out(settings, engine, payments.event_notifier, clock, limits)
         )
         parts: list[Part] = [stripe, intake, corridors, operations, payments, merchants]
         parts += [customers, disputes, payouts, webhooks_out]
@@ -96,7 +99,7 @@ async def open_service(
             )
             parts += [
                 await enter(processing),
-                await open_balance(settings, engine, stripe.client, *takers, clock),
+                await open_balance(settings, engine, stripe.client, *takers, clock, limits),
                 await enter(open_bookkeeping(settings, engine, clock)),
             ]
 

@@ -17,6 +17,7 @@ from gateway.balance.explaining import Explainer
 from gateway.balance.movement import Movement, read_movement
 from gateway.balance.store import Sweep, SweepLostError, Waiting
 from gateway.bookkeeping.reporting import FactOutOfOrderError
+from gateway.limits import LIMITS
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome
 from gateway.webhooks_in.event import PoisonEventError, RetryEventLater
@@ -26,7 +27,6 @@ from runtime.logs import get_logger
 from runtime.loops import Loop, is_unavailable
 
 POLL_SECONDS = 1.0
-PAGE_SIZE = 100
 # One round's work on one corridor; what is left follows in the next.
 MAX_PAGES = 20
 MAX_WAITING = 100
@@ -47,10 +47,11 @@ class _StripeSilentError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SweepLimits:
-    """How often a corridor is swept, and the lease under which that is done."""
+    """How often a corridor is swept, under which lease, in pages of how many."""
 
     interval: timedelta = timedelta(seconds=60)
     lease: timedelta = timedelta(seconds=60)
+    page_size: int = LIMITS.balance_page
 
 
 class BalanceSweep:
@@ -238,7 +239,7 @@ class BalanceSweep:
     ) -> tuple[list[dict[str, Any]], bool]:
         params: dict[str, Any] = {
             "created": dict(created),
-            "limit": PAGE_SIZE,
+            "limit": self._limits.page_size,
             "expand": _EXPANDED_LIST,
         }
         if after is not None:

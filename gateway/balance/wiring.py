@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.balance.explaining import DisputeTaker, Explainer, PaymentTaker, PayoutTaker
 from gateway.balance.sweep import BalanceSweep, SweepLimits
 from gateway.config import GatewaySettings
+from gateway.limits import Limits
 from gateway.part import Part
 from gateway.stripe_client.client import StripeClient
 from runtime.clock import Clock
@@ -20,10 +21,12 @@ async def open_balance(
     disputes: DisputeTaker,
     payouts: PayoutTaker,
     clock: Clock,
+    limits: Limits,
 ) -> Part:
     """Makes each corridor's sweep known; there is nothing to close."""
     explainer = Explainer(engine, stripe_client, payments, disputes, payouts, clock)
-    limits = SweepLimits(timedelta(seconds=settings.balance_sweep_seconds), settings.lease)
-    sweep = BalanceSweep(engine, stripe_client, explainer, clock, limits)
+    interval = timedelta(seconds=settings.balance_sweep_seconds)
+    sweep_limits = SweepLimits(interval, settings.lease, limits.balance_page)
+    sweep = BalanceSweep(engine, stripe_client, explainer, clock, sweep_limits)
     await sweep.prepare()
     return Part(leader_tasks=(sweep.loop(),))

@@ -9,6 +9,7 @@ import grpc
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.config import DATABASE_ROLE, GatewaySettings
+from gateway.limits import Limits
 from gateway.operations.wiring import OpenOperations
 from gateway.part import Part
 from gateway.payments import operations as payment_operations
@@ -58,12 +59,13 @@ async def open_payments(
     compliance: grpc.aio.Channel,
     operations: OpenOperations,
     clock: Clock,
+    limits: Limits,
 ) -> AsyncIterator[OpenPayments]:
     """Opens the connections that payments are committed on."""
     commits = commit_connections(url, DATABASE_ROLE)
     await commits.open()
     try:
-        yield _part(settings, engine, commits, stripe_client, compliance, operations, clock)
+        yield _part(settings, engine, commits, stripe_client, compliance, operations, clock, limits)
     finally:
         await commits.close()
 
@@ -76,6 +78,7 @@ def _part(
     compliance: grpc.aio.Channel,
     operations: OpenOperations,
     clock: Clock,
+    limits: Limits,
 ) -> OpenPayments:
     runner, subjects = operations.runner, operations.subjects
     worker_notifier, event_notifier = operations.worker_notifier, Notifier()
@@ -110,7 +113,7 @@ def _part(
         clock,
         max_queue_length=settings.max_queue_length,
     )
-    feed = Feed(engine)
+    feed = Feed(engine, limits)
     servicer = PaymentServicer(payments, PaymentReader(engine), engine, stripe_client, feed, clock)
     events = PaymentEvents(
         engine, stripe_client, dependencies, writer, subjects, worker_notifier, timing

@@ -132,8 +132,14 @@ class ConcurrencyPermit:
 class ConcurrencyLimit:
     """The permits of one corridor. `monotonic` tells seconds on a clock that never jumps."""
 
-    def __init__(self, policy: ConcurrencyPolicy, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        policy: ConcurrencyPolicy,
+        monotonic: Callable[[], float],
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
         self.policy = policy
+        self._max_waiting = max_waiting
         self._monotonic = monotonic
         self._limit = float(policy.initial)
         self._under_way = dict.fromkeys(Priority, 0)
@@ -168,7 +174,7 @@ class ConcurrencyLimit:
         if not ahead and has_room(self._limit, self._under_way, priority):
             self._under_way[priority] += 1
             return ConcurrencyPermit(priority, kind)
-        if seconds <= 0 or sum(map(len, self._waiting.values())) >= MAX_WAITING:
+        if seconds <= 0 or sum(map(len, self._waiting.values())) >= self._max_waiting:
             return None
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[priority].append(waiter)

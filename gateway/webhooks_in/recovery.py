@@ -45,7 +45,14 @@ class EventRecovery:
         inbox: PostgresInbox,
         clock: Clock,
         connected: ConnectedAccounts,
+        *,
+        page_size: int = PAGE_SIZE,
+        max_pages: int = MAX_PAGES,
+        accounts_per_round: int = ACCOUNTS_PER_ROUND,
     ) -> None:
+        self._page_size = page_size
+        self._max_pages = max_pages
+        self._accounts_per_round = accounts_per_round
         self._stripe = stripe_client
         self._inbox = inbox
         self._clock = clock
@@ -69,12 +76,12 @@ class EventRecovery:
     async def recover_connected(self, corridor: str) -> int:
         """The same for the next connected accounts of a corridor."""
         after = self._last_account.get(corridor, 0)
-        accounts = await self._connected(corridor, after, ACCOUNTS_PER_ROUND)
+        accounts = await self._connected(corridor, after, self._accounts_per_round)
         stored = 0
         for number, account in accounts:
             stored += await self.recover(corridor, account)
             self._last_account[corridor] = number
-        if len(accounts) < ACCOUNTS_PER_ROUND:
+        if len(accounts) < self._accounts_per_round:
             self._last_account[corridor] = 0
         return stored
 
@@ -92,14 +99,14 @@ class EventRecovery:
                 return 0
             stored += await self._store(corridor, account, oldest)
             after = str(oldest[0]["id"])
-        for _ in range(MAX_PAGES):
+        for _ in range(self._max_pages):
             page = await self._page(corridor, account, {"ending_before": after})
             if not page:
                 break
             stored += await self._store(corridor, account, page)
             after = str(page[0]["id"])
         else:
-            log.error("webhook_recovery_goes_on_later", corridor=corridor, pages=MAX_PAGES)
+            log.error("webhook_recovery_goes_on_later", corridor=corridor, pages=self._max_pages)
         if stored:
             telemetry.recovered.labels(corridor).inc(stored)
             log.warning("webhooks_recovered", corridor=corridor, events=stored)
@@ -109,8 +116,8 @@ class EventRecovery:
         """Stripe lists the newest first, so the way to the oldest leads past all."""
         kept_since = int((self._clock.now() - EVENTS_KEPT).timestamp())
         page = oldest = await self._page(corridor, account, {"created": {"gte": kept_since}})
-        for _ in range(MAX_PAGES):
-            if page is None or len(page) < PAGE_SIZE:
+        for _ in range(self._max_pages):
+            if page is None or len(page) < self._page_size:
                 break
             page = await self._page(
                 corridor,
@@ -119,7 +126,7 @@ class EventRecovery:
             )
             oldest = page or oldest
         else:
-            log.error("webhook_recovery_truncated", corridor=corridor, pages=MAX_PAGES)
+            log.error("webhook_recovery_truncated", corridor=corridor, pages=self._max_pages)
         return [] if page is None else oldest or []
 
     async def _page(
@@ -128,7 +135,7 @@ class EventRecovery:
         """A page of undelivered events, newest first; None if Stripe does not say."""
         outcome = await self._stripe.records.list_events(
             corridor,
-            {"delivery_success": False, "limit": PAGE_SIZE, **place},
+            {"delivery_success": False, "limit": self._page_size, **place},
             connected_account=account,
         )
         if not outcome.succeeded or outcome.object is None:

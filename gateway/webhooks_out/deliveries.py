@@ -9,16 +9,13 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.limits import LIMITS, Limits
 from gateway.payments.store.events import StoredEvent
 from gateway.payments.store.schema import EVENT
 from gateway.webhooks_out.domain import Attempt, DeliveryState, Endpoint, EndpointState, Verdict
 from gateway.webhooks_out.store import DELIVERY, ENDPOINT, endpoint_of
 from runtime.sql_files import sql_statement
 
-# Events that one step of dispatching reads.
-DISPATCH_BATCH = 500
-# An endpoint with so many deliveries that are pending is not given more; its cursor waits.
-MAX_BACKLOG = 1_000
 KEEP_DELIVERED = timedelta(days=30)
 PURGE_BATCH = 1_000
 # The failure of a delivery whose event cannot be read.
@@ -49,7 +46,9 @@ async def behind(connection: AsyncConnection) -> list[str]:
     return list((await connection.execute(statement)).scalars())
 
 
-async def dispatch(connection: AsyncConnection, endpoint_id: str, now: datetime) -> bool:
+async def dispatch(
+    connection: AsyncConnection, endpoint_id: str, now: datetime, limits: Limits = LIMITS
+) -> bool:
     """Makes deliveries of the next events for one endpoint and moves its cursor, in one
     transaction; True if there may be more at once. Events that were sent before are sent again."""
     statement = (
@@ -58,10 +57,10 @@ async def dispatch(connection: AsyncConnection, endpoint_id: str, now: datetime)
         .with_for_update(skip_locked=True)
     )
     row = (await connection.execute(statement)).first()
-    if row is None or await _backlog(connection, endpoint_id) >= MAX_BACKLOG:
+    if row is None or await _is_full(connection, endpoint_id, limits.delivery_backlog):
         return False
     endpoint = endpoint_of(row)
-    events = await _next_events(connection, endpoint.dispatched_sequence)
+    events = await _next_events(connection, endpoint.dispatched_sequence, limits.dispatch_batch)
     if not events:
         return False
     await _add(connection, endpoint, events, now)
@@ -70,7 +69,7 @@ async def dispatch(connection: AsyncConnection, endpoint_id: str, now: datetime)
         .where(ENDPOINT.c.id == endpoint_id)
         .values(dispatched_sequence=events[-1].sequence)
     )
-    return len(events) == DISPATCH_BATCH
+    return len(events) == limits.dispatch_batch
 
 
 async def claim(
@@ -178,37 +177,38 @@ async def drop_pending(connection: AsyncConnection, endpoint_id: str) -> None:
     )
 
 
-async def purge(connection: AsyncConnection, now: datetime) -> int:
-    """Deletes what was delivered long ago, at most `PURGE_BATCH`; returns how many."""
+async def purge(connection: AsyncConnection, now: datetime, limit: int = PURGE_BATCH) -> int:
+    """Deletes what was delivered long ago, at most so much; returns how many."""
     old = (
         select(DELIVERY.c.delivery_number)
         .where(
             DELIVERY.c.state == DeliveryState.DELIVERED,
             DELIVERY.c.end_time < now - KEEP_DELIVERED,
         )
-        .limit(PURGE_BATCH)
+        .limit(limit)
         .with_for_update(skip_locked=True)
     )
     statement = delete(DELIVERY).where(DELIVERY.c.delivery_number.in_(old))
     return int((await connection.execute(statement)).rowcount)
 
 
-async def _backlog(connection: AsyncConnection, endpoint_id: str) -> int:
+async def _is_full(connection: AsyncConnection, endpoint_id: str, backlog: int) -> bool:
     pending = (
         select(DELIVERY.c.delivery_number)
         .where(DELIVERY.c.endpoint_id == endpoint_id, _PENDING)
-        .limit(MAX_BACKLOG)
+        .limit(backlog)
         .subquery()
     )
-    return (await connection.execute(select(func.count()).select_from(pending))).scalar_one()
+    count = (await connection.execute(select(func.count()).select_from(pending))).scalar_one()
+    return bool(count >= backlog)
 
 
-async def _next_events(connection: AsyncConnection, sequence: int) -> list[Any]:
+async def _next_events(connection: AsyncConnection, sequence: int, limit: int) -> list[Any]:
     statement = (
         select(EVENT.c.sequence, EVENT.c.payment_id, EVENT.c.merchant_id, EVENT.c.transition)
         .where(EVENT.c.sequence > sequence)
         .order_by(EVENT.c.sequence)
-        .limit(DISPATCH_BATCH)
+        .limit(limit)
     )
     return list((await connection.execute(statement)).all())
 

@@ -2,6 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.limits import LIMITS, Limits
 from gateway.webhooks_out import deliveries
 from gateway.webhooks_out.store import call_senders
 from runtime.clock import Clock
@@ -17,7 +18,14 @@ PURGE_SECONDS = 600.0
 class Dispatcher:
     """Two at once do no harm: an endpoint's row is locked while its cursor moves."""
 
-    def __init__(self, engine: AsyncEngine, clock: Clock, delivery_notifier: Notifier) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        clock: Clock,
+        delivery_notifier: Notifier,
+        limits: Limits = LIMITS,
+    ) -> None:
+        self._limits = limits
         self._engine = engine
         self._clock = clock
         self._delivery_notifier = delivery_notifier
@@ -49,7 +57,9 @@ class Dispatcher:
     async def _dispatch(self, endpoint_id: str) -> bool:
         for _ in range(MAX_STEPS_PER_ROUND):
             async with self._engine.begin() as connection:
-                more = await deliveries.dispatch(connection, endpoint_id, self._clock.now())
+                more = await deliveries.dispatch(
+                    connection, endpoint_id, self._clock.now(), self._limits
+                )
                 await call_senders(connection)
             self._delivery_notifier.notify()
             if not more:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.config import GatewaySettings
+from gateway.limits import Limits
 from gateway.part import Part
 from gateway.request_ids import REQUEST_IDS
 from gateway.v1 import webhook_endpoint_service_pb2, webhook_endpoint_service_pb2_grpc
@@ -14,7 +15,7 @@ from gateway.webhooks_out.dispatching import Dispatcher
 from gateway.webhooks_out.sending import Sender
 from gateway.webhooks_out.service import WebhookEndpointServicer
 from gateway.webhooks_out.store import DELIVERY_CHANNEL
-from gateway.webhooks_out.worker import MAX_IN_FLIGHT, DeliveryWorker
+from gateway.webhooks_out.worker import DeliveryWorker
 from runtime.clock import Clock
 from runtime.config import Environment
 from runtime.notifier import Notifier
@@ -23,7 +24,11 @@ from runtime.server import registered
 
 @asynccontextmanager
 async def open_webhooks_out(
-    settings: GatewaySettings, engine: AsyncEngine, event_notifier: Notifier, clock: Clock
+    settings: GatewaySettings,
+    engine: AsyncEngine,
+    event_notifier: Notifier,
+    clock: Clock,
+    limits: Limits,
 ) -> AsyncIterator[Part]:
     """Opens the HTTP client. `event_notifier` tells of new events of the stream."""
     # In the sandbox clients' servers are on this machine.
@@ -31,8 +36,9 @@ async def open_webhooks_out(
     sealer, notifier = settings.webhook_sealer, Notifier()
     endpoints = Endpoints(engine, sealer, clock, event_notifier, notifier, REQUEST_IDS)
     servicer = WebhookEndpointServicer(engine, endpoints, clock, public_only=public_only)
-    async with Sender(public_only=public_only, max_connections=MAX_IN_FLIGHT) as sender:
-        worker = DeliveryWorker(engine, sender, sealer, clock, notifier)
+    most = limits.deliveries_under_way
+    async with Sender(public_only=public_only, max_connections=most) as sender:
+        worker = DeliveryWorker(engine, sender, sealer, clock, notifier, max_under_way=most)
         yield Part(
             services=(
                 registered(
@@ -40,7 +46,7 @@ async def open_webhooks_out(
                 ),
             ),
             worker_loops=(worker.loop(),),
-            leader_tasks=Dispatcher(engine, clock, notifier).loops(event_notifier),
+            leader_tasks=Dispatcher(engine, clock, notifier, limits).loops(event_notifier),
             notifiers={DELIVERY_CHANNEL: notifier},
             drains=(worker.stop,),
         )

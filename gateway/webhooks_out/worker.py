@@ -13,6 +13,7 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.limits import LIMITS
 from gateway.webhooks_out import deliveries, store, telemetry
 from gateway.webhooks_out.deliveries import ClaimedDelivery
 from gateway.webhooks_out.domain import (
@@ -36,9 +37,6 @@ from runtime.loops import Loop, is_unavailable
 from runtime.notifications import Notifier
 from runtime.tasks import cancel
 
-# Requests of one process that may be under way. More endpoints than MAX_ENDPOINTS there are not,
-# and one that fails gets one at a time, so those that work always find room.
-MAX_IN_FLIGHT = 256
 MAX_BATCH = 64
 POLL_SECONDS = 1.0
 # Longer than a request and the writing may take.
@@ -69,6 +67,7 @@ class DeliveryWorker:
         clock: Clock,
         delivery_notifier: Notifier,
         *,
+        max_under_way: int = LIMITS.deliveries_under_way,
         uniform: Callable[[], float] = _uniform,
     ) -> None:
         self._engine = engine
@@ -76,6 +75,7 @@ class DeliveryWorker:
         self._sealer = sealer
         self._clock = clock
         self._delivery_notifier = delivery_notifier
+        self._max_under_way = max_under_way
         self._uniform = uniform
         self._items = Items("webhook deliveries")
         self._endpoints = Items("webhook endpoints to send to")
@@ -92,7 +92,7 @@ class DeliveryWorker:
 
     async def round(self) -> bool:
         """Claims what is due and starts it; True if there may be more at once."""
-        room = MAX_IN_FLIGHT - len(self._running)
+        room = self._max_under_way - len(self._running)
         if room <= 0:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
             return True

@@ -39,7 +39,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Story:
+class PaymentHistory:
     """One payment: the states that it went through, and its entries in the ledger."""
 
     payment: payment.Payment
@@ -68,7 +68,7 @@ class TrialBalance:
         expect("Stripe's fees in the ledger", self.fees_in_ledger, self.fees_at_twin)
 
 
-async def read_story(clients: Clients, ledger: str, payment_id: str) -> Story:
+async def read_history(clients: Clients, ledger: str, payment_id: str) -> PaymentHistory:
     """Follows one settled payment through the gateway's and the ledger's records."""
     read = await clients.payments.GetPayment(
         payments.GetPaymentRequest(payment_id=payment_id), timeout=CALL_SECONDS
@@ -101,7 +101,7 @@ async def read_story(clients: Clients, ledger: str, payment_id: str) -> Story:
         for transaction in found.transactions
         for entry in transaction.entries
     ]
-    return Story(read.payment, tuple(states), tuple(lines))
+    return PaymentHistory(read.payment, tuple(states), tuple(lines))
 
 
 async def read_trial_balance(clients: Clients, ledger: str, twin: TwinAdmin) -> TrialBalance:

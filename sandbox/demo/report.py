@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from sandbox.demo.books import Line, Story, TrialBalance
+from sandbox.demo.books import Line, PaymentHistory, TrialBalance
 
 # The tables need as much; in a narrower terminal the lines wrap.
 MIN_WIDTH = 104
@@ -14,18 +14,20 @@ MAX_ACCOUNTS = 36
 _MERCHANT = re.compile(r"merchants/[^/]+/")
 
 
-def show_scenarios(console: Console, told: Sequence[tuple[str, Sequence[Story]]]) -> None:
+def show_scenarios(
+    console: Console, played: Sequence[tuple[str, Sequence[PaymentHistory]]]
+) -> None:
     """One row per payment: the states that it went through and its ledger entries."""
     table = Table(title="Nine scenarios and their ledger entries", show_lines=True)
     table.add_column("Scenario", width=12)
     table.add_column("States of the payment", width=30)
     table.add_column("Ledger: effect, USD, debit / credit", no_wrap=True)
-    for title, stories in told:
-        for number, story in enumerate(stories):
+    for title, histories in played:
+        for number, history in enumerate(histories):
             table.add_row(
                 title if number == 0 else "",
-                f"{dollars(story.payment.amount.minor_units)}: {' → '.join(story.states)}",
-                _entries(story.lines) or "none",
+                f"{dollars(history.payment.amount.minor_units)}: {' → '.join(history.states)}",
+                _entries(history.lines) or "none",
             )
     console.print(table)
 

@@ -9,7 +9,13 @@ from rich.console import Console
 from sandbox.addresses import Ports
 from sandbox.clients import open_clients
 from sandbox.databases import fresh_databases
-from sandbox.demo.books import Story, check_charges, ledger_name, read_story, settled_trial_balance
+from sandbox.demo.books import (
+    PaymentHistory,
+    check_charges,
+    ledger_name,
+    read_history,
+    settled_trial_balance,
+)
 from sandbox.demo.report import MIN_WIDTH, show_scenarios, show_trial_balance
 from sandbox.demo.scenarios import SCENARIOS, Parties
 from sandbox.demo.shop import Shop
@@ -56,12 +62,12 @@ async def _play(engine: Engine, console: Console) -> None:
             played.append((scenario.title, list(ids)))
             console.print(f"  [green]✓[/green] {scenario.title} {time.monotonic() - began:.1f} s")
         ledger = await ledger_name(clients)
-        told: list[tuple[str, list[Story]]] = [
-            (title, [await read_story(clients, ledger, identifier) for identifier in ids])
+        histories: list[tuple[str, list[PaymentHistory]]] = [
+            (title, [await read_history(clients, ledger, identifier) for identifier in ids])
             for title, ids in played
         ]
         trial = await settled_trial_balance(clients, ledger, twin)
-        show_scenarios(console, told)
+        show_scenarios(console, histories)
         show_trial_balance(console, trial)
         trial.check()
         charges = await check_charges(clients, twin)

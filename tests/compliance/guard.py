@@ -1,6 +1,8 @@
 """The compliance service as tests use it: started in this process, called over a socket."""
 
 import itertools
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +11,8 @@ from typing import Any
 import grpc
 import pytest
 
+from compliance.__main__ import open_service
+from compliance.config import ComplianceSettings
 from compliance.v1 import (
     compliance_service_pb2,
     decision_pb2,
@@ -27,7 +31,10 @@ from compliance.wire_time import to_timestamp
 from money.v1.money_pb2 import Money
 from runtime.clock import ManualClock
 from runtime.errors import ReceivedError, from_rpc_error
-from tests.compliance.merchant_server import FakeMerchants
+from tests.compliance.merchant_server import FakeMerchants, serve_merchants
+
+# Background work runs when a test asks for it, never on its own.
+NEVER_SECONDS = 3600.0
 
 _numbers = itertools.count(1)
 
@@ -170,6 +177,34 @@ class Guard:
             )
         )
         return loaded
+
+
+@asynccontextmanager
+async def running_guard(
+    database_url: str, clock: ManualClock, sdn_folder: Path, **changes: Any
+) -> AsyncIterator[Guard]:
+    """A service on a database, with a merchant server; `changes` are settings."""
+    merchants = FakeMerchants(clock)  # type: ignore[abstract]
+    async with AsyncExitStack() as stack:
+        address = await stack.enter_async_context(serve_merchants(merchants))
+        settings = ComplianceSettings(
+            **{
+                "listen_address": "127.0.0.1:0",
+                "http_address": "127.0.0.1:0",
+                "database_url": database_url,
+                "gateway_address": address,
+                "sdn_file": sdn_folder / "sdn.csv",
+                "list_interval_seconds": NEVER_SECONDS,
+                "screening_interval_seconds": NEVER_SECONDS,
+                "snapshot_interval_seconds": NEVER_SECONDS,
+                **changes,
+            }
+        )
+        server = await stack.enter_async_context(open_service(settings, clock))
+        channel = await stack.enter_async_context(
+            grpc.aio.insecure_channel(f"127.0.0.1:{server.port}")
+        )
+        yield Guard(channel, clock, merchants, database_url, sdn_folder)
 
 
 def verdict(decision: decision_pb2.Decision) -> str:

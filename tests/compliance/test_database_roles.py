@@ -7,7 +7,7 @@ from psycopg import sql
 
 from tests.compliance.conftest import OpenGuard
 from tests.compliance.guard import verdict
-from tests.conftest import url_of
+from tests.plugin import url_of
 
 
 async def test_an_owner_migrates_and_a_login_serves(

@@ -21,7 +21,7 @@ from runtime.migrations import migrate
 from runtime.postgres import create_engine
 from tests.compliance.conftest import START
 from tests.compliance.guard import Guard, codes
-from tests.conftest import NewDatabase
+from tests.plugin import NewDatabase
 
 
 @dataclass

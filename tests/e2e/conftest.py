@@ -12,7 +12,6 @@ from sandbox.demo.scenarios import Parties
 from sandbox.demo.shop import Shop
 from sandbox.engine import Engine, running_engine
 from sandbox.twin_admin import TwinAdmin
-from tests.folders import short_folder
 
 
 @pytest.fixture
@@ -20,13 +19,6 @@ def databases(postgres_url: str) -> Iterator[dict[str, str]]:
     """Empty databases for the three services, as environment variables."""
     with databases_beside(dict.fromkeys(SERVICES, postgres_url)) as databases:
         yield databases
-
-
-@pytest.fixture
-def short_directory() -> Iterator[Path]:
-    """A folder for an embedded server of the test's own."""
-    with short_folder() as path:
-        yield path
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,8 @@ import pytest
 
 from runtime.config import split_address
 from runtime.process import EXIT_LOOP_ENDED
-from tests.conftest import NewDatabase
 from tests.deploy.compose import PROJECT
+from tests.plugin import NewDatabase
 
 PATIENCE_SECONDS = 60.0
 LOOPS = {

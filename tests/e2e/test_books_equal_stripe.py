@@ -13,14 +13,15 @@ from sandbox.engine import Engine, running_engine
 from sandbox.polling import poll
 from sandbox.reconciliation import books_difference
 from sandbox.twin_admin import TwinAdmin
-from tests.e2e.stories_of_disputes import (
+from tests.e2e.scenario_steps import pay
+from tests.e2e.scenarios_of_disputes import (
     dispute_appealed,
     dispute_lost,
     dispute_prevented,
     dispute_won,
     inquiry,
 )
-from tests.e2e.stories_of_payments import (
+from tests.e2e.scenarios_of_payments import (
     another_corridor,
     available_at_once,
     canceled_hold,
@@ -32,7 +33,7 @@ from tests.e2e.stories_of_payments import (
     refunds_in_yen,
     yen,
 )
-from tests.e2e.stories_of_the_balance import (
+from tests.e2e.scenarios_of_the_balance import (
     account_fees,
     fee_that_no_event_told,
     payout_on_its_way,
@@ -41,7 +42,6 @@ from tests.e2e.stories_of_the_balance import (
     topped_up,
     unknown_movements,
 )
-from tests.e2e.twin_steps import pay
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ async def twin(engine: Engine) -> AsyncIterator[TwinAdmin]:
 
 
 @pytest.mark.parametrize(
-    "story",
+    "scenario",
     [
         yen,
         dinars,
@@ -98,10 +98,10 @@ async def twin(engine: Engine) -> AsyncIterator[TwinAdmin]:
         another_corridor,
         destination_charge,
     ],
-    ids=lambda story: story.__name__,
+    ids=lambda scenario: scenario.__name__,
 )
 async def test_the_ledger_equals_stripe(
-    story: Callable[[Shop, Parties, Engine], Awaitable[None]],
+    scenario: Callable[[Shop, Parties, Engine], Awaitable[None]],
     engine: Engine,
     shop: Shop,
     parties: Parties,
@@ -109,7 +109,7 @@ async def test_the_ledger_equals_stripe(
     twin: TwinAdmin,
 ) -> None:
     await pay(shop, parties, "USD", 1_00, "visa")
-    await story(shop, parties, engine)
+    await scenario(shop, parties, engine)
     await twin.webhooks_delivered()
     # What became available at once is booked beside its payment, perhaps a moment later.
     await poll(lambda: books_difference(clients, twin), lambda found: not found)

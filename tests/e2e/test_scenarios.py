@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from sandbox.clients import Clients
-from sandbox.demo.books import check_charges, ledger_name, read_story, settled_trial_balance
+from sandbox.demo.books import check_charges, ledger_name, read_history, settled_trial_balance
 from sandbox.demo.scenarios import SCENARIOS, Parties, Scenario
 from sandbox.demo.shop import Shop
 from sandbox.twin_admin import TwinAdmin
@@ -31,11 +31,11 @@ async def test_a_scenario_ends_as_it_must_and_the_books_agree(
     ids = await scenario.play(shop, parties)
     ledger = await ledger_name(clients)
     for identifier in ids:
-        story = await read_story(clients, ledger, identifier)
-        assert story.states[0] == "RECEIVED"
+        history = await read_history(clients, ledger, identifier)
+        assert history.states[0] == "RECEIVED"
         # How often a queued payment was begun depends on when the breaker opened.
         if scenario.title in WANTED_ENTRIES:
-            effects = Counter(line.effect for line in story.lines)
+            effects = Counter(line.effect for line in history.lines)
             assert effects == WANTED_ENTRIES[scenario.title]
     trial = await settled_trial_balance(clients, ledger, twin)
     trial.check()

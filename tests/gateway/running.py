@@ -1,7 +1,7 @@
 """The gateway as it runs, against the Stripe twin; nobody is behind it but the database."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from gateway.__main__ import open_service
 from gateway.config import GatewaySettings
+from gateway.limits import LIMITS, Limits
 from gateway.v1 import (
     corridor_service_pb2_grpc,
     customer_service_pb2_grpc,
@@ -18,8 +19,10 @@ from gateway.v1 import (
 from runtime.clock import Clock
 from runtime.errors import ReceivedError, from_rpc_error
 from sandbox.stripe_twin.twin import Twin
+from tests.gateway.payments.shop import Shop
 
-# Nobody listens there.
+OpenShop = Callable[..., AbstractAsyncContextManager[Shop]]
+# Nobody listens there: the books wait, payments do not.
 NOWHERE = "127.0.0.1:1"
 
 
@@ -30,14 +33,21 @@ class RunningGateway:
     merchants: Any
     corridors: Any
     customers: Any
+    channel: grpc.aio.Channel
     http_port: int
 
 
 @asynccontextmanager
 async def running_gateway(
-    database_url: str, twin: Twin, clock: Clock | None = None, **changes: Any
+    database_url: str,
+    twin: Twin,
+    clock: Clock | None = None,
+    *,
+    webhooks: bool = True,
+    limits: Limits = LIMITS,
+    **changes: Any,
 ) -> AsyncIterator[RunningGateway]:
-    """A gateway on a database of its own, to which the twin sends its webhooks."""
+    """A gateway on a database, to which the twin sends its webhooks unless told otherwise."""
     account = twin.account()
     settings = GatewaySettings(
         **{
@@ -53,15 +63,17 @@ async def running_gateway(
             **changes,
         }
     )
-    async with open_service(settings, clock) as server:
+    async with open_service(settings, clock, limits) as server:
         url = f"http://127.0.0.1:{server.http_port}/webhooks/stripe/default"
-        twin.register_webhook(url)
-        twin.register_webhook(url, connect=True)
+        if webhooks:
+            twin.register_webhook(url)
+            twin.register_webhook(url, connect=True)
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             yield RunningGateway(
                 merchant_service_pb2_grpc.MerchantServiceStub(channel),
                 corridor_service_pb2_grpc.CorridorServiceStub(channel),
                 customer_service_pb2_grpc.CustomerServiceStub(channel),
+                channel,
                 server.http_port,
             )
 

@@ -1,43 +1,19 @@
 """A running ledger service on a fresh database, a clock that tests set, and a client."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from ledger.__main__ import open_service
-from ledger.config import LedgerSettings
 from ledger.connections import read_connections
 from ledger.limits import LIMITS, Limits
-from ledger.notes import SignerKey
 from ledger.seals import Seals
-from runtime.client import open_channel
 from runtime.clock import ManualClock
 from runtime.connections import Connections
-from tests.conftest import NewDatabase
 from tests.ledger.client import CREDIT_NORMAL, LedgerClient
-
-START = datetime(2026, 1, 5, 12, tzinfo=UTC)
-# Seals for the first time in an hour: not while a test runs.
-HOUR_MS = 3_600_000
-OpenReplica = Callable[..., Awaitable[LedgerClient]]
-
-
-# Signs the checkpoints of every service of the tests.
-SIGNER = SignerKey("ledger.test", bytes(range(32)))
-
-
-def settings_for(url: str, **more: Any) -> LedgerSettings:
-    """Settings of a ledger on that database, on free ports."""
-    return LedgerSettings(
-        listen_address="127.0.0.1:0",
-        http_address="127.0.0.1:0",
-        database_url=url,
-        signing_key=SIGNER.secret_text(),
-        **{"seal_interval_ms": 50, **more},
-    )
+from tests.ledger.running import HOUR_MS, START, OpenReplica, serving
+from tests.plugin import NewDatabase
 
 
 @pytest.fixture
@@ -51,12 +27,8 @@ async def open_replica(clock: ManualClock) -> AsyncIterator[OpenReplica]:
     async with AsyncExitStack() as stack:
 
         async def start(url: str, limits: Limits = LIMITS, **more: Any) -> LedgerClient:
-            settings = settings_for(url, **more)
-            server = await stack.enter_async_context(open_service(settings, clock, limits))
-            channel = await stack.enter_async_context(
-                open_channel(f"127.0.0.1:{server.port}", settings, idempotent_services=[])
-            )
-            return LedgerClient(channel)
+            served = await stack.enter_async_context(serving(url, clock, limits, **more))
+            return served.client
 
         yield start
 

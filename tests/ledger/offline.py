@@ -9,7 +9,7 @@ import pytest
 
 from ledger.verify.finding import Finding
 from ledger.verify.offline import verify
-from tests.ledger.conftest import SIGNER
+from tests.ledger.running import SIGNER
 
 PROJECT = Path(__file__).parent.parent.parent
 NODE_SCRIPT = PROJECT / "tests" / "node" / "verify_export.mjs"

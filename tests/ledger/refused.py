@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from google.protobuf.message import Message
 
 from tests.ledger.client import credit, debit, transfer
-from tests.ledger.conftest import START
 from tests.ledger.requests import (
     ATOMIC,
     at,
@@ -31,6 +30,7 @@ from tests.ledger.requests import (
     void,
     when,
 )
+from tests.ledger.running import START
 
 LARGEST = 10**18
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1

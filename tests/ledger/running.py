@@ -4,17 +4,20 @@ import asyncio
 import importlib
 import io
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
 
 from ledger.__main__ import open_service
+from ledger.config import LedgerSettings
 from ledger.export.progress import Progress
+from ledger.limits import LIMITS, Limits
+from ledger.notes import SignerKey
 from ledger.v1 import audit_service_pb2 as audit
 from ledger.v1 import transaction_mutations_pb2 as mutations
 from ledger.v1 import transaction_pb2 as transactions
@@ -24,7 +27,27 @@ from runtime.clock import ManualClock, SystemClock
 from runtime.errors import ReceivedError, from_rpc_error
 from sandbox.polling import poll
 from tests.ledger.client import CREDIT_NORMAL, LedgerClient, credit, debit, draft, key, transfer
-from tests.ledger.conftest import settings_for
+
+START = datetime(2026, 1, 5, 12, tzinfo=UTC)
+# Seals for the first time in an hour: not while a test runs.
+HOUR_MS = 3_600_000
+OpenReplica = Callable[..., Awaitable[LedgerClient]]
+
+
+# Signs the checkpoints of every service of the tests.
+SIGNER = SignerKey("ledger.test", bytes(range(32)))
+
+
+def settings_for(url: str, **more: Any) -> LedgerSettings:
+    """Settings of a ledger on that database, on free ports."""
+    return LedgerSettings(
+        listen_address="127.0.0.1:0",
+        http_address="127.0.0.1:0",
+        database_url=url,
+        signing_key=SIGNER.secret_text(),
+        **{"seal_interval_ms": 50, **more},
+    )
+
 
 PROJECT = Path(__file__).parent.parent.parent
 # What a fresh ledger and a sensible command need, several times over.
@@ -38,17 +61,20 @@ class Served:
     """A running service: where it is, and a client of its ledger."""
 
     address: str
+    channel: grpc.aio.Channel
     client: LedgerClient
 
 
 @asynccontextmanager
-async def serving(url: str, clock: ManualClock) -> AsyncIterator[Served]:
-    """A service on a database."""
-    settings = settings_for(url)
-    async with open_service(settings, clock) as server:
+async def serving(
+    url: str, clock: ManualClock, limits: Limits = LIMITS, **more: Any
+) -> AsyncIterator[Served]:
+    """A service on a database; `more` are settings."""
+    settings = settings_for(url, **more)
+    async with open_service(settings, clock, limits) as server:
         address = f"127.0.0.1:{server.port}"
         async with open_channel(address, settings, idempotent_services=[]) as channel:
-            yield Served(address, LedgerClient(channel))
+            yield Served(address, channel, LedgerClient(channel))
 
 
 @dataclass(frozen=True)

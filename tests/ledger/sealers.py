@@ -9,7 +9,7 @@ from ledger.seals import PendingLedger, SealedCheckpoint, Seals
 from ledger.v1 import transaction_mutations_pb2 as mutations
 from runtime.clock import ManualClock
 from tests.ledger.client import LedgerClient, transfer
-from tests.ledger.conftest import HOUR_MS, SIGNER
+from tests.ledger.running import HOUR_MS, SIGNER
 
 MAX_CHECKPOINTS = 10_000
 

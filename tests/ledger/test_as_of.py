@@ -14,7 +14,7 @@ from ledger.v1.entry_pb2 import ENTRY_EFFECT_HOLD, ENTRY_EFFECT_POST, ENTRY_EFFE
 from ledger.v1.transaction_mutations_pb2 import BatchItem
 from runtime.clock import ManualClock
 from tests.ledger.client import LedgerClient, transfer
-from tests.ledger.conftest import OpenReplica
+from tests.ledger.running import OpenReplica
 from tests.ledger.test_reads import stamp
 
 DAY = timedelta(days=1)

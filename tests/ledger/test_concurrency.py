@@ -17,7 +17,7 @@ from ledger.limits import Limits
 from runtime.clock import ManualClock
 from runtime.errors import from_rpc_error
 from tests.ledger.client import LedgerClient, fresh_id, transfer
-from tests.ledger.conftest import OpenReplica
+from tests.ledger.running import OpenReplica
 
 
 async def test_many_callers_never_overdraw(bank: LedgerClient) -> None:

@@ -21,7 +21,7 @@ from tests.ledger.client import (
     failure_of,
     transfer,
 )
-from tests.ledger.conftest import settings_for
+from tests.ledger.running import settings_for
 
 ITEMS, LEGS = 8_000, 10_000
 ATOMIC = mutations.BATCH_MODE_ATOMIC

@@ -19,9 +19,10 @@ from ledger.verify.finding import Finding
 from ledger.verify.offline import verify
 from runtime.clock import ManualClock
 from tests.ledger.client import credit, debit, draft
-from tests.ledger.conftest import SIGNER, START
 from tests.ledger.running import (
     COMMAND_SECONDS,
+    SIGNER,
+    START,
     Served,
     StallingProxy,
     export,

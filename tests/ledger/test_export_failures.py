@@ -16,12 +16,11 @@ from ledger.verify.offline import verify
 from runtime.client import open_channel
 from runtime.clock import ManualClock
 from sandbox.certificates import make_certificates
-from tests.conftest import NewDatabase
 from tests.ledger.client import CREDIT_NORMAL, LedgerClient, failure_of
-from tests.ledger.conftest import SIGNER, settings_for
 from tests.ledger.running import (
     COMMAND_SECONDS,
     PROJECT,
+    SIGNER,
     Ran,
     Served,
     StallingProxy,
@@ -29,10 +28,12 @@ from tests.ledger.running import (
     run,
     sealed,
     serving,
+    settings_for,
     start,
     write_history,
     write_many,
 )
+from tests.plugin import NewDatabase
 
 FORMATS = ("jsonl", "parquet")
 # Nothing listens on the port of "discard" where tests run.
@@ -189,7 +190,7 @@ async def test_mutual_tls(url: str, clock: ManualClock, tmp_path: Path) -> None:
         async with open_channel(address, operator, idempotent_services=[]) as channel:
             client = LedgerClient(channel)
             await write_history(client, clock)
-            served = Served(address, client)
+            served = Served(address, channel, client)
             assert (await export(served, tmp_path / "ok", *flags("operator"))).code == 0
             ran = await export(served, tmp_path / "no", *flags("client"))
             assert ran.code == 2

@@ -13,8 +13,8 @@ from ledger.v1 import transaction_mutations_pb2 as mutations
 from ledger.v1 import transaction_pb2 as transactions
 from ledger.v1.entry_pb2 import Precondition
 from tests.ledger.client import CREDIT_NORMAL, LedgerClient, failure_of, key, transfer
-from tests.ledger.conftest import OpenReplica
 from tests.ledger.requests import batch, create_account, item, leg, move, part, post, reverse, send
+from tests.ledger.running import OpenReplica
 
 
 async def test_a_repeated_request_gives_the_first_answer(bank: LedgerClient) -> None:

@@ -22,8 +22,8 @@ from tests.ledger.client import (
     failure_of,
     transfer,
 )
-from tests.ledger.conftest import OpenReplica
 from tests.ledger.requests import every_part, wide
+from tests.ledger.running import OpenReplica
 
 # What gRPC clients take unless told otherwise.
 DEFAULT_MESSAGE_BYTES = 4 * 1024 * 1024

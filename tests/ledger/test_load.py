@@ -9,7 +9,6 @@ import pytest
 from ledger.load.batches import MAX_BAD_LINES_NAMED
 from ledger.v1.ledger_pb2 import CreateLedgerRequest
 from runtime.clock import ManualClock
-from tests.conftest import NewDatabase
 from tests.ledger.books import BOOKS, Line, account, last_sequence, leaves, leg, transfer, write
 from tests.ledger.running import (
     Served,
@@ -20,6 +19,7 @@ from tests.ledger.running import (
     write_history,
     write_many,
 )
+from tests.plugin import NewDatabase
 
 
 @pytest.fixture

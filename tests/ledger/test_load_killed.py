@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from runtime.clock import ManualClock
-from tests.conftest import NewDatabase
 from tests.ledger.books import BOOKS, last_sequence, leaves, transfer, write
 from tests.ledger.running import (
     COMMAND_SECONDS,
@@ -22,6 +21,7 @@ from tests.ledger.running import (
     serving,
     start,
 )
+from tests.plugin import NewDatabase
 
 KILLS = 4
 # What answers to 3,000 items take on the wire, at least.

@@ -10,7 +10,7 @@ from bench import ledger_history
 from bench.ledger_parts import ACCOUNTS, LEDGER, account_name
 from ledger.v1 import balance_pb2 as balances
 from tests.ledger.client import LedgerClient, transfer
-from tests.ledger.conftest import OpenReplica
+from tests.ledger.running import OpenReplica
 from tests.ledger.test_reads import stamp
 
 SIZE = 4_000

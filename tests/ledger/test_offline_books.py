@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.ledger.conftest import SIGNER
 from tests.ledger.exports import HandmadeLog, honest_log
 from tests.ledger.offline import node, wrong
+from tests.ledger.running import SIGNER
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from ledger.verify.offline import verify
-from tests.ledger.conftest import SIGNER
 from tests.ledger.exports import HandmadeLog, honest_log
 from tests.ledger.offline import KEY, node, python, wrong
+from tests.ledger.running import SIGNER
 
 
 @pytest.fixture

@@ -9,11 +9,10 @@ from ledger.v1.audit_service_pb2 import GetCheckpointRequest
 from ledger.verify.finding import Finding
 from ledger.verify.offline import Report, verify
 from runtime.clock import ManualClock
-from tests.ledger.conftest import SIGNER
 from tests.ledger.exports import HandmadeLog, canonical, honest_log
 from tests.ledger.offline import node, wrong
+from tests.ledger.running import SIGNER, serving, write_history
 from tests.ledger.running import export as export_of
-from tests.ledger.running import serving, write_history
 
 PART_TRANSACTIONS = 5
 

@@ -14,9 +14,9 @@ import pytest
 from ledger.notes import Checkpoint, SignerKey
 from ledger.verify.__main__ import main
 from ledger.verify.offline import verify
-from tests.ledger.conftest import SIGNER
 from tests.ledger.exports import HandmadeLog, canonical, honest_log
 from tests.ledger.offline import KEY, PROJECT, node, python, wrong
+from tests.ledger.running import SIGNER
 
 FILES = ("checkpoint.note", "accounts.jsonl", "transactions.jsonl")
 

@@ -16,7 +16,7 @@ from runtime.clock import ManualClock
 from runtime.errors import ReceivedError, from_rpc_error
 from sandbox.polling import poll
 from tests.ledger.client import LedgerClient, failure_of, transfer
-from tests.ledger.conftest import SIGNER, OpenReplica
+from tests.ledger.running import SIGNER, OpenReplica
 
 
 async def checkpoint(client: LedgerClient, size: int = 0) -> audit.GetCheckpointResponse:

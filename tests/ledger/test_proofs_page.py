@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ledger.merkle import leaf_hash
 from ledger.notes import SignerKey
-from tests.ledger.conftest import SIGNER
 from tests.ledger.exports import canonical, honest_log
 from tests.ledger.offline import KEY, PATH, PROJECT
+from tests.ledger.running import SIGNER
 
 
 def snippet(language: str) -> str:

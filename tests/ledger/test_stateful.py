@@ -13,7 +13,7 @@ import pytest
 from ledger.__main__ import open_service
 from ledger.limits import Limits
 from runtime.clock import ManualClock
-from tests.ledger.conftest import settings_for
+from tests.ledger.running import settings_for
 from tests.ledger.stateful.playing import Play
 from tests.ledger.stateful.searching import STEPS_OF_HISTORY, search
 from tests.ledger.stateful.steps import Step

@@ -6,11 +6,10 @@ from typing import Any
 import grpc
 import pytest
 
-from ledger.__main__ import open_service
 from ledger.limits import Limits
 from ledger.v1.transaction_pb2 import Transaction
 from runtime.clock import ManualClock
-from tests.ledger.conftest import settings_for
+from tests.ledger.running import serving
 from tests.ledger.stateful.playing import Play
 from tests.ledger.stateful.steps import SECOND_US, Create, Group, Read, Repeat, Step, Take, Wait
 
@@ -66,11 +65,8 @@ class SpoiltStub:
 @pytest.fixture
 async def channel(url: str, clock: ManualClock) -> AsyncIterator[grpc.aio.Channel]:
     still = Limits(sweep_interval_seconds=86_400.0)
-    async with (
-        open_service(settings_for(url), clock, still) as server,
-        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
-    ):
-        yield channel
+    async with serving(url, clock, still) as served:
+        yield served.channel
 
 
 async def test_the_history_is_played_whole_when_nothing_is_spoilt(

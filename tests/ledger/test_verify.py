@@ -20,7 +20,7 @@ from ledger.v1.transaction_mutations_pb2 import (
 from ledger.v1.transaction_pb2 import REMAINDER_KEEP, Transaction
 from runtime.clock import ManualClock
 from tests.ledger.client import CREDIT_NORMAL, LedgerClient, failure_of, transfer
-from tests.ledger.conftest import SIGNER, OpenReplica
+from tests.ledger.running import SIGNER, OpenReplica
 from tests.ledger.test_as_of import extend
 from tests.ledger.test_reads import stamp
 

@@ -5,7 +5,7 @@ import asyncio
 import grpc
 
 from tests.ledger.client import LedgerClient, credit, debit, draft, failure_of, transfer
-from tests.ledger.conftest import OpenReplica
+from tests.ledger.running import OpenReplica
 
 
 async def test_history_first_and_then_what_happens(bank: LedgerClient) -> None:

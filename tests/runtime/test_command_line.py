@@ -15,9 +15,9 @@ from runtime.command_line import engine_version
 from runtime.config import unknown_variables
 from runtime.migrations import migrate
 from tests.commands import plain_lines, run
-from tests.conftest import NewDatabase
 from tests.deploy.compose import OWN_SERVICES, PROJECT, read_compose
 from tests.logins import serving_login
+from tests.plugin import NewDatabase
 from tests.runtime.echo import EchoSettings
 
 # What another process of ours starts, and nobody else.

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -12,23 +11,15 @@ import pytest
 
 from runtime.state_folder import DIRECTORY_VARIABLE, default_directory
 from sandbox.embedded_postgres import EmbeddedPostgres, temporary_server
-from tests.folders import short_folder
 from tests.waiting import wait_until
 
 # Says when it uses the server, then does so until its standard input closes.
 USER = """
 import sys
-from tests.folders import short_folder
 from sandbox.embedded_postgres import database_url
 print(database_url("orders"), flush=True)
 sys.stdin.read()
 """
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    with short_folder() as path:
-        yield path
 
 
 def using_process(directory: Path) -> "subprocess.Popen[str]":
@@ -72,8 +63,8 @@ def test_durability_is_chosen(durable: bool, fsync: str) -> None:
         assert connection.execute("SHOW fsync").fetchone() == (fsync,)
 
 
-def test_processes_share_a_server_that_outlives_a_killed_one(directory: Path) -> None:
-    with using_process(directory) as first, using_process(directory) as second:
+def test_processes_share_a_server_that_outlives_a_killed_one(short_directory: Path) -> None:
+    with using_process(short_directory) as first, using_process(short_directory) as second:
         assert first.stdout is not None
         assert second.stdout is not None
         url = first.stdout.readline().strip()
@@ -83,10 +74,10 @@ def test_processes_share_a_server_that_outlives_a_killed_one(directory: Path) ->
         with psycopg.connect(url) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
     # Both users are gone: a third finds the data in a server that starts again.
-    server = EmbeddedPostgres(directory)
+    server = EmbeddedPostgres(short_directory)
     server.stop_when_unused()
     assert not (server.data / "postmaster.pid").exists()
-    with using_process(directory) as third:
+    with using_process(short_directory) as third:
         assert third.stdout is not None
         assert third.stdout.readline().strip() == url
     server.stop_when_unused()
@@ -98,8 +89,8 @@ def test_opening_twice_is_refused() -> None:
         server.open()
 
 
-def test_a_failed_start_says_why(directory: Path) -> None:
-    server = EmbeddedPostgres(directory)
+def test_a_failed_start_says_why(short_directory: Path) -> None:
+    server = EmbeddedPostgres(short_directory)
     server.data.mkdir()
     (server.data / "PG_VERSION").write_text("9.6\n")
     with pytest.raises(RuntimeError, match="pg_ctl failed"):
@@ -113,8 +104,8 @@ def test_the_default_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> No
     assert str(os.getuid()) in str(default_directory())
 
 
-def test_a_deep_folder_gets_a_short_socket_path(directory: Path) -> None:
-    deep = EmbeddedPostgres(directory / ("deep" * 30))
+def test_a_deep_folder_gets_a_short_socket_path(short_directory: Path) -> None:
+    deep = EmbeddedPostgres(short_directory / ("deep" * 30))
     assert len(str(deep.socket_directory / ".s.PGSQL.5432")) < 100
 
 
@@ -127,20 +118,20 @@ with temporary_server():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_who_is_interrupted_while_a_server_starts_leaves_nothing(
-    directory: Path, number: signal.Signals
+    short_directory: Path, number: signal.Signals
 ) -> None:
     """From the first file on, long before the server runs."""
     process = subprocess.Popen(
         [sys.executable, "-c", STARTING],
-        env=os.environ | {"TMPDIR": str(directory)},
+        env=os.environ | {"TMPDIR": str(short_directory)},
         stdin=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
 
     with process:
-        wait_until(lambda: any(directory.glob("*/data")))
+        wait_until(lambda: any(short_directory.glob("*/data")))
         os.killpg(process.pid, number)
         assert process.wait() != 0
     # A guardian removes a server's folder after it has stopped the server.
-    wait_until(lambda: not any(directory.glob("payment-engine-*")))
+    wait_until(lambda: not any(short_directory.glob("payment-engine-*")))

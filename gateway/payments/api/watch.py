@@ -6,6 +6,7 @@ from itertools import islice
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.limits import LIMITS, Limits
 from gateway.payments.rendering import stamp
 from gateway.payments.store import events as event_store
 from gateway.payments.store.schema import EVENT
@@ -14,17 +15,16 @@ from gateway.v1 import payment_service_pb2 as pb
 from runtime.items import Items
 from runtime.notifications import Notifier
 
-# Changes that are kept in memory. A watcher that is further behind reads by itself.
-MAX_RECENT = 2_000
 _STATE_PREFIX = "PAYMENT_STATE_"
 
 
 class Feed:
     """The newest changes, in order and without holes; `news` tells when there are more."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, limits: Limits = LIMITS) -> None:
         self._engine = engine
-        self._recent: deque[pb.WatchPaymentsResponse] = deque(maxlen=MAX_RECENT)
+        self._batch = limits.feed_batch
+        self._recent: deque[pb.WatchPaymentsResponse] = deque(maxlen=limits.feed_recent)
         # The last sequence that was read; None before the first look.
         self._head: int | None = None
         self.news = Notifier()
@@ -38,14 +38,14 @@ class Feed:
                 self._head = (await connection.execute(newest)).scalar_one()
                 self.news.notify()
                 return True
-            events = await event_store.events_after(connection, self._head, "", "")
+            events = await event_store.events_after(connection, self._head, "", "", self._batch)
         for event in events:
             assert event.sequence == self._head + 1, "the stream has no holes"
             self._recent.append(self._message(event))
             self._head = event.sequence
         if events:
             self.news.notify()
-        return len(events) == event_store.READ_BATCH
+        return len(events) == self._batch
 
     async def after(
         self, sequence: int, merchant_id: str, payment_id: str
@@ -59,8 +59,10 @@ class Feed:
             new = list(islice(self._recent, kept - (head - sequence), None))
             return [c for c in new if _matches(c, merchant_id, payment_id)], head
         async with self._engine.connect() as connection:
-            events = await event_store.events_after(connection, sequence, merchant_id, payment_id)
-        if len(events) == event_store.READ_BATCH:
+            events = await event_store.events_after(
+                connection, sequence, merchant_id, payment_id, self._batch
+            )
+        if len(events) == self._batch:
             return [self._message(event) for event in events], events[-1].sequence
         seen = max(head, events[-1].sequence) if events else head
         return [self._message(event) for event in events], seen

@@ -11,7 +11,6 @@ from gateway.payments.store.schema import EVENT, EVENT_CHANNEL
 from runtime.sql_files import sql_statement
 
 NUMBER_BATCH = 1_000
-READ_BATCH = 200
 # Any constant will do; it must differ from those of other advisory locks of the gateway.
 _NUMBERING_LOCK = 7_301_001
 
@@ -43,9 +42,9 @@ async def number_events(connection: AsyncConnection) -> int:
 
 
 async def events_after(
-    connection: AsyncConnection, sequence: int, merchant_id: str, payment_id: str
+    connection: AsyncConnection, sequence: int, merchant_id: str, payment_id: str, limit: int
 ) -> list[StoredEvent]:
-    """The next events of the stream, of one merchant or payment if context."""
+    """The next events of the stream, of one merchant or payment if asked, `limit` at most."""
     statement = select(
         EVENT.c.sequence,
         EVENT.c.payment_id,
@@ -59,7 +58,7 @@ async def events_after(
         statement = statement.where(EVENT.c.merchant_id == merchant_id)
     if payment_id:
         statement = statement.where(EVENT.c.payment_id == payment_id)
-    rows = await connection.execute(statement.order_by(EVENT.c.sequence).limit(READ_BATCH))
+    rows = await connection.execute(statement.order_by(EVENT.c.sequence).limit(limit))
     return [StoredEvent(**row._mapping) for row in rows]
 
 

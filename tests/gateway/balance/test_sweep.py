@@ -7,14 +7,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from gateway.balance import sweep as sweeping
 from gateway.balance.explaining import Explainer
 from gateway.balance.movement import Movement
+from gateway.limits import Limits
 from gateway.v1.payment_pb2 import PaymentState
 from sandbox.polling import poll
 from sandbox.stripe_twin.overrides import BalanceEntry
 from sandbox.stripe_twin.twin import Twin
-from tests.gateway.payments.conftest import OpenShop
+from tests.gateway.running import OpenShop
 
 OFTEN = {"balance_sweep_seconds": 0.2, "webhooks": False}
 DAYS = 24 * 60 * 60
@@ -74,7 +74,6 @@ async def test_a_sweep_that_dies_anywhere_goes_on_and_books_once(
     open_shop: OpenShop, twin: Twin, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Small pages, and a process that dies at each explanation: nothing is lost or doubled."""
-    monkeypatch.setattr(sweeping, "PAGE_SIZE", 2)
     died: set[str] = set()
     explain = Explainer.explain
 
@@ -87,7 +86,9 @@ async def test_a_sweep_that_dies_anywhere_goes_on_and_books_once(
     monkeypatch.setattr(Explainer, "explain", die_once)
     for number in range(4):
         twin.record_transaction("default", BalanceEntry(type="stripe_fee", amount=-1 - number))
-    async with open_shop(lease_seconds=0.5, call_seconds=0.4, **OFTEN):
+    async with open_shop(
+        limits=Limits(balance_page=2), lease_seconds=0.5, call_seconds=0.4, **OFTEN
+    ):
         found = await reported(database_url, account_fee_charged=4)
     amounts = sorted(fact["amount_minor"] for _, kind, fact in found)
     assert amounts == [1, 2, 3, 4]

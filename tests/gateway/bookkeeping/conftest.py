@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
@@ -18,8 +18,6 @@ from gateway.bookkeeping.reporting import PaymentBookings, booking_state, enqueu
 from gateway.bookkeeping.store import BookingStore
 from gateway.bookkeeping.worker import BookkeepingWorker, WorkerLimits
 from runtime.clock import ManualClock
-from runtime.migrations import migrate
-from runtime.postgres import create_engine
 from tests.gateway.bookkeeping.fake_ledger import FakeLedger, served
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -64,14 +62,8 @@ class Gateway:
 
 
 @pytest.fixture
-async def gateway(new_database: Callable[[str], str]) -> AsyncIterator[Gateway]:
-    url = new_database("gateway")
-    await migrate(url, "gateway")
-    engine = create_engine(url, role=ROLE, pool_size=8, application_name="test")
-    try:
-        yield Gateway(engine, url, ManualClock(NOON))
-    finally:
-        await engine.dispose()
+def gateway(engine: AsyncEngine, database_url: str) -> Gateway:
+    return Gateway(engine, database_url, ManualClock(NOON))
 
 
 @pytest.fixture

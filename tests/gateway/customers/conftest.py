@@ -1,31 +1,17 @@
 """A gateway with the Stripe twin, for customers."""
 
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from gateway.v1 import customer_service_pb2 as pb
-from sandbox.stripe_twin.twin import Twin, running_twin
-from tests.gateway.running import running_gateway
+from tests.gateway.running import RunningGateway
 
 
 @pytest.fixture
-async def twin() -> AsyncIterator[Twin]:
-    async with running_twin(seed=3) as running:
-        yield running
-
-
-@pytest.fixture
-def database_url(new_database: Callable[[str], str]) -> str:
-    return new_database("gateway")
-
-
-@pytest.fixture
-async def customers(database_url: str, twin: Twin) -> AsyncIterator[Any]:
+def customers(gateway: RunningGateway) -> Any:
     """A stub of CustomerService."""
-    async with running_gateway(database_url, twin) as running:
-        yield running.customers
+    return gateway.customers
 
 
 def new_customer(request_id: str = "create-1", **changes: object) -> pb.CreateCustomerRequest:

@@ -1,20 +1,11 @@
-"""A gateway as for payments, and a desk that deals with disputes."""
+"""A desk that deals with disputes."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.gateway.disputes.desk import Desk
-from tests.gateway.payments.conftest import (
-    OpenShop,
-    compliance,
-    database_url,
-    open_shop,
-    template,
-    twin,
-)
-
-__all__ = ["compliance", "database_url", "open_shop", "template", "twin"]
+from tests.gateway.running import OpenShop
 
 
 @pytest.fixture

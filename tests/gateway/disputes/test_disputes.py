@@ -11,8 +11,8 @@ from gateway.v1.dispute_pb2 import DisputeState
 from runtime.clock import SystemClock
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.disputes.desk import Desk
-from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.shop import RefusedError, fresh
+from tests.gateway.running import OpenShop
 
 S = DisputeState
 # An answer is lost once in each of these ways: Stripe has acted, or it has not.

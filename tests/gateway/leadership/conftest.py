@@ -7,20 +7,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.leadership.election import CandidateSession, candidate_session
-from runtime.postgres import create_engine
-from tests.gateway.payments.conftest import compliance, database_url, open_shop, template, twin
 
-__all__ = ["compliance", "database_url", "open_shop", "template", "twin"]
-
-ROLE = "gateway_service"
 OpenCandidate = Callable[[], AbstractAsyncContextManager[CandidateSession]]
-
-
-@pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(database_url, role=ROLE, pool_size=12, application_name="test")
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from gateway.v1.payment_pb2 import CaptureMethod, PaymentState
 from runtime.clock import ManualClock
 from runtime.notifier import Notifier, SubjectNotifiers
 from runtime.postgres import create_engine
-from tests.gateway.payments.conftest import OpenShop
+from tests.gateway.running import OpenShop
 
 ITEMS = {"items": "payments to end", "failure": "unhandled"}
 

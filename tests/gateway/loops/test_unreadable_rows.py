@@ -14,8 +14,8 @@ from gateway.v1.corridor_service_pb2 import ListDeadLettersRequest, ReplayDeadLe
 from gateway.v1.corridor_service_pb2_grpc import CorridorServiceStub
 from gateway.v1.payment_service_pb2 import WatchPaymentsRequest
 from sandbox.polling import poll
-from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.shop import WAIT_SECONDS, Shop, fresh
+from tests.gateway.running import OpenShop
 from tests.gateway.webhooks_out.conftest import Hooks
 from tests.gateway.webhooks_out.receiver import Receiver
 

@@ -9,29 +9,6 @@ import pytest
 
 from gateway.operations.operation import OperationKind
 from gateway.operations.runner import Asked, Claimed, Runner
-from tests.gateway.payments.conftest import (
-    OpenShop,
-    committer,
-    compliance,
-    connections,
-    database_url,
-    engine,
-    open_shop,
-    template,
-    twin,
-)
-
-__all__ = [
-    "OpenShop",
-    "committer",
-    "compliance",
-    "connections",
-    "database_url",
-    "engine",
-    "open_shop",
-    "template",
-    "twin",
-]
 
 
 class Point(Enum):

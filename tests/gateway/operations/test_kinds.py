@@ -23,8 +23,9 @@ from gateway.payouts.operations import known_state as known_of_payout
 from runtime.clock import ManualClock
 from sandbox.polling import poll
 from sandbox.stripe_twin.twin import Twin
-from tests.gateway.operations.conftest import Death, OpenShop, Point
+from tests.gateway.operations.conftest import Death, Point
 from tests.gateway.operations.scenarios import SCENARIOS, TOLD_BY_EVENTS, WITH_KEY, Scenario, World
+from tests.gateway.running import OpenShop
 
 SUBJECTS = (
     *("payment", "payment_refund", "payout", "dispute", "merchant", "merchant_request"),

@@ -13,10 +13,10 @@ from gateway.v1.payment_pb2 import CaptureMethod, OperationState, PaymentState
 from gateway.v1.payout_pb2 import PayoutState
 from sandbox.polling import poll
 from sandbox.stripe_twin.twin import Twin
-from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import RefusedError, euros, fresh
 from tests.gateway.payouts.treasury import MERCHANT, Treasury
+from tests.gateway.running import OpenShop
 
 MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
 INTENTS = "/v1/payment_intents"

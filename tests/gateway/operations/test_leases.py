@@ -1,7 +1,6 @@
 """Leases and fencing, on the tables themselves."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -21,22 +20,12 @@ from gateway.operations.operation import (
 from gateway.payments.operations import KINDS
 from gateway.payments.store.queue import claim_queue_head
 from gateway.payments.store.recording import record_new
-from runtime.postgres import create_engine
 from tests.gateway.payments.test_states import new_payment
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 LEASE = timedelta(seconds=45)
 WORKERS = 6
 OPERATIONS = 30
-
-
-@pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(
-        database_url, role="gateway_service", pool_size=WORKERS + 1, application_name="test"
-    )
-    yield engine
-    await engine.dispose()
 
 
 async def add(engine: AsyncEngine, payment_id: str, **values: object) -> Operation:

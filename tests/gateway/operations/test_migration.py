@@ -17,7 +17,7 @@ from gateway.operations.operation import OperationKind as K
 from gateway.operations.operation import OperationState as S
 from gateway.operations.requests import CUSTOMER_REQUEST, MERCHANT_REQUEST, known_request
 from runtime.postgres import sqlalchemy_url
-from tests.conftest import NewDatabase
+from tests.plugin import NewDatabase
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OLD = [

@@ -21,8 +21,8 @@ from gateway.v1.corridor_service_pb2_grpc import CorridorServiceStub
 from gateway.v1.payment_pb2 import Payment, PaymentState, UnavailablePolicy
 from sandbox.polling import poll
 from sandbox.stripe_twin.twin import Twin
-from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.shop import RefusedError, Shop
+from tests.gateway.running import OpenShop
 
 S = PaymentState
 POLICIES = (

@@ -12,9 +12,9 @@ from gateway.v1.payment_pb2 import (
 )
 from gateway.v1.refund_pb2 import RefundState
 from sandbox.stripe_twin.twin import Twin
-from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import RefusedError, Shop, euros, fresh
+from tests.gateway.running import OpenShop
 
 S = PaymentState
 MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL

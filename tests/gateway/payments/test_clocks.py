@@ -10,8 +10,8 @@ from gateway.v1.payment_pb2 import CaptureMethod, Payment, PaymentState
 from runtime.clock import Clock
 from sandbox.polling import poll
 from sandbox.stripe_twin.twin import Twin
-from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.shop import Shop
+from tests.gateway.running import OpenShop
 
 S = PaymentState
 APART = timedelta(minutes=5)

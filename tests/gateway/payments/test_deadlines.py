@@ -8,9 +8,9 @@ from compliance.v1.decision_pb2 import Verdict
 from gateway.v1.payment_pb2 import CaptureMethod, PaymentMethod, PaymentState
 from runtime.clock import ManualClock
 from sandbox.stripe_twin.twin import Twin
-from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import RefusedError
+from tests.gateway.running import OpenShop
 
 S = PaymentState
 

@@ -19,9 +19,9 @@ from gateway.v1.payment_pb2 import (
 from runtime.clock import ManualClock
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.cards import bank_treats_as, saved_card
-from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import RefusedError, Shop
+from tests.gateway.running import OpenShop
 
 S = PaymentState
 BROKE = "visa_chargeDeclinedInsufficientFunds"

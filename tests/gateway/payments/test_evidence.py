@@ -11,8 +11,8 @@ from gateway.operations.operation import KEY_HORIZON
 from gateway.v1.payment_pb2 import CaptureMethod, OperationState, Payment, PaymentState
 from runtime.clock import ManualClock
 from sandbox.stripe_twin.twin import Twin
-from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.shop import RefusedError
+from tests.gateway.running import OpenShop
 
 S = PaymentState
 MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL

@@ -20,9 +20,9 @@ from gateway.v1.payment_pb2 import (
 )
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
 from sandbox.stripe_twin.twin import Twin
-from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import RefusedError, Shop, fresh
+from tests.gateway.running import OpenShop
 
 S = PaymentState
 HOME = DEFAULT_ACCOUNT.account_id

@@ -6,11 +6,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from gateway.payments.api import watch
+from gateway.limits import Limits
 from gateway.payments.store import events as event_store
 from gateway.v1 import payment_service_pb2 as pb
-from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.shop import WAIT_SECONDS, Shop
+from tests.gateway.running import OpenShop
 
 WATCHERS = 20
 CHANGES_OF_A_CHARGE = 4
@@ -37,9 +37,11 @@ async def test_live_watchers_ask_the_database_nothing(
     asked: list[str] = []
     events_after = event_store.events_after
 
-    async def counted(connection: Any, sequence: int, merchant_id: str, payment_id: str) -> Any:
+    async def counted(
+        connection: Any, sequence: int, merchant_id: str, payment_id: str, limit: int
+    ) -> Any:
         asked.append(merchant_id)
-        return await events_after(connection, sequence, merchant_id, payment_id)
+        return await events_after(connection, sequence, merchant_id, payment_id, limit)
 
     monkeypatch.setattr(event_store, "events_after", counted)
     async with open_shop(webhooks=False) as shop:
@@ -54,11 +56,9 @@ async def test_live_watchers_ask_the_database_nothing(
 
 
 async def test_who_is_behind_what_is_kept_reads_by_itself_and_catches_up(
-    open_shop: OpenShop, database_url: str, monkeypatch: pytest.MonkeyPatch
+    open_shop: OpenShop, database_url: str
 ) -> None:
-    monkeypatch.setattr(watch, "MAX_RECENT", 3)
-    monkeypatch.setattr(event_store, "READ_BATCH", 5)
-    async with open_shop(webhooks=False) as shop:
+    async with open_shop(webhooks=False, limits=Limits(feed_recent=3, feed_batch=5)) as shop:
         for merchant in ("m_1", "m_2", "m_1"):
             await shop.create(merchant_id=merchant)
         live = asyncio.ensure_future(read(shop, 16))

@@ -8,8 +8,8 @@ import pytest
 from gateway.v1 import payment_service_pb2 as pb
 from gateway.v1.payment_pb2 import CaptureMethod, PaymentState, UnavailablePolicy
 from sandbox.stripe_twin.twin import Twin
-from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.shop import RefusedError, Shop, create_request, euros
+from tests.gateway.running import OpenShop
 
 S = PaymentState
 C, U = CaptureMethod, UnavailablePolicy

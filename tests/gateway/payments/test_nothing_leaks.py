@@ -11,9 +11,8 @@ from gateway.v1.payment_pb2 import PaymentMethod, PaymentState
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.customers.conftest import new_customer, save
 from tests.gateway.payments.cards import bank_treats_as
-from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.shop import Shop, fresh
-from tests.gateway.running import refusal_of
+from tests.gateway.running import OpenShop, refusal_of
 
 S = PaymentState
 EMAIL, NAME, NUMBER = "ada.private@example.com", "Ada Unmentionable", "4242424242424242"

@@ -12,9 +12,9 @@ from google.protobuf.duration_pb2 import Duration
 from gateway.v1.payment_pb2 import Payment, PaymentState, UnavailablePolicy
 from runtime.clock import ManualClock
 from sandbox.stripe_twin.twin import Twin
-from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import RefusedError, Shop, fresh
+from tests.gateway.running import OpenShop
 
 S = PaymentState
 MOST_PAYMENTS = 10

@@ -10,9 +10,10 @@ import pytest
 from gateway.operations.operation import KEY_HORIZON, SETTLE_TIME
 from gateway.v1.payment_pb2 import CaptureMethod, OperationState, Payment, PaymentState
 from runtime.clock import ManualClock
+from sandbox.polling import poll
 from sandbox.stripe_twin.twin import Twin
-from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.shop import RefusedError, Shop
+from tests.gateway.running import OpenShop
 
 S = PaymentState
 MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
@@ -38,11 +39,11 @@ def books(twin: Twin) -> dict[str, Any]:
 
 async def settled(shop: Shop, payment: Payment) -> Payment:
     """The payment once nothing about it is open."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while any(not operation.HasField("end_time") for operation in payment.operations):
-            await asyncio.sleep(0.05)
-            payment = await shop.get(payment.id)
-    return payment
+    return await poll(
+        lambda: shop.get(payment.id),
+        lambda found: all(operation.HasField("end_time") for operation in found.operations),
+        PATIENCE_SECONDS,
+    )
 
 
 @pytest.mark.parametrize("fault", LOST_ANSWERS + NOT_ACTED)

@@ -6,8 +6,8 @@ import pytest
 
 from gateway.v1 import payment_service_pb2 as pb
 from gateway.v1.payment_pb2 import PaymentMethod, PaymentState
-from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.shop import WAIT_SECONDS, RefusedError, Shop
+from tests.gateway.running import OpenShop
 
 S = PaymentState
 PAYMENTS = 12

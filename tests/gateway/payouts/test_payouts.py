@@ -9,10 +9,10 @@ from compliance.v1.decision_pb2 import Verdict
 from gateway.v1 import payout_service_pb2 as pb
 from gateway.v1.payout_pb2 import PayoutState
 from sandbox.stripe_twin.payouts import ARRIVAL_SECONDS
-from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import RefusedError, euros, fresh
 from tests.gateway.payouts.treasury import BALANCE_MINOR, MERCHANT, Treasury
+from tests.gateway.running import OpenShop
 
 S = PayoutState
 LOST: list[dict[str, Any]] = [

@@ -1,7 +1,6 @@
 """Breakers of several replicas on one database: what one finds out, all act on."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,8 +17,6 @@ from gateway.stripe_client.classify import Health
 from gateway.stripe_client.corridors import Corridor
 from gateway.stripe_client.outcome import NotSentReason
 from gateway.stripe_client.wiring import OpenStripeClient, open_stripe_client
-from runtime.migrations import migrate
-from runtime.postgres import create_engine
 from tests.gateway.stripe_client.scripted_stripe import Answer, ScriptedStripe, error
 
 POLICY = BreakerPolicy(min_calls=2, open_seconds=10.0, probes=2)
@@ -82,19 +79,8 @@ class Group:
 
 
 @pytest.fixture
-def gateway_database_url(new_database: Callable[[str], str]) -> str:
-    url = new_database("gateway")
-    asyncio.run(migrate(url, "gateway"))
-    return url
-
-
-@pytest.fixture
-async def group(gateway_database_url: str, stripe_server: ScriptedStripe) -> AsyncIterator[Group]:
-    engine = create_engine(
-        gateway_database_url, role="gateway_service", pool_size=4, application_name="test"
-    )
+async def group(engine: AsyncEngine, stripe_server: ScriptedStripe) -> AsyncIterator[Group]:
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(engine.dispose)
         yield Group(engine, stack, stripe_server.url, Seconds())
 
 
@@ -195,7 +181,7 @@ async def time_passes(group: Group, url: str, passed: timedelta) -> None:
 
 
 async def test_a_prober_that_died_or_has_nothing_to_send_loses_its_turn(
-    group: Group, stripe_server: ScriptedStripe, gateway_database_url: str
+    group: Group, stripe_server: ScriptedStripe, database_url: str
 ) -> None:
     first, second = await group.replica(), await group.replica()
     await opened(first, stripe_server)
@@ -205,7 +191,7 @@ async def test_a_prober_that_died_or_has_nothing_to_send_loses_its_turn(
     assert first.breaker.would_admit
     await second.refresh()
     assert not second.breaker.would_admit
-    await time_passes(group, gateway_database_url, PROBE_LEASE)
+    await time_passes(group, database_url, PROBE_LEASE)
     assert not first.breaker.would_admit
     await second.refresh()
     assert second.breaker.would_admit
@@ -214,7 +200,7 @@ async def test_a_prober_that_died_or_has_nothing_to_send_loses_its_turn(
 
 
 async def test_a_prober_keeps_its_turn_while_a_probe_is_under_way(
-    group: Group, stripe_server: ScriptedStripe, gateway_database_url: str
+    group: Group, stripe_server: ScriptedStripe, database_url: str
 ) -> None:
     first, second = await group.replica(), await group.replica()
     await opened(first, stripe_server)
@@ -225,14 +211,14 @@ async def test_a_prober_keeps_its_turn_while_a_probe_is_under_way(
     assert probe is not None
     assert first.breaker.is_probing
     for _ in range(2):  # Longer than a lease, shorter than a slow call.
-        await time_passes(group, gateway_database_url, PROBE_LEASE * 0.7)
+        await time_passes(group, database_url, PROBE_LEASE * 0.7)
         await first.refresh()
         await second.refresh()
         assert not second.breaker.would_admit
     probe.give_back(Health.NOT_COUNTED)
     assert not first.breaker.is_probing
     # It is half-open there, so here the time to wait has begun anew.
-    await time_passes(group, gateway_database_url, timedelta(seconds=POLICY.open_seconds))
+    await time_passes(group, database_url, timedelta(seconds=POLICY.open_seconds))
     await first.refresh()
     await second.refresh()
     assert second.breaker.would_admit

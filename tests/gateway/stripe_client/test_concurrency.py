@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.stripe_client import concurrency as rules
 from gateway.stripe_client.call import Priority
 from gateway.stripe_client.concurrency import (
     GUARANTEED,
@@ -115,9 +114,9 @@ async def test_nobody_waits_longer_than_told() -> None:
     assert await concurrency.take(CUSTOMER, "kind", 0.0) is not None
 
 
-async def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "MAX_WAITING", 2)
-    concurrency = ConcurrencyLimit(ConcurrencyPolicy(initial=1, min=1, max=2), Seconds())
+async def test_only_so_many_wait() -> None:
+    policy = ConcurrencyPolicy(initial=1, min=1, max=2)
+    concurrency = ConcurrencyLimit(policy, Seconds(), max_waiting=2)
     await taken(concurrency, CUSTOMER, 1)
     waiting = [asyncio.create_task(concurrency.take(CUSTOMER, "kind", PATIENCE)) for _ in range(2)]
     await until_waiting(concurrency, CUSTOMER, 2)

@@ -1,7 +1,6 @@
 """Operators' view, end to end: gRPC, PostgreSQL, the Stripe twin."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 
 import grpc
 import psycopg
@@ -10,26 +9,9 @@ import pytest
 from gateway.stripe_client.concurrency import ConcurrencyPolicy
 from gateway.v1 import corridor_pb2
 from gateway.v1 import corridor_service_pb2 as pb
-from sandbox.stripe_twin.twin import Twin, running_twin
+from sandbox.stripe_twin.twin import Twin
 from tests.gateway.merchants.conftest import new_merchant
 from tests.gateway.running import RunningGateway, refusal_of, running_gateway
-
-
-@pytest.fixture
-async def twin() -> AsyncIterator[Twin]:
-    async with running_twin(seed=4) as running:
-        yield running
-
-
-@pytest.fixture
-def database_url(new_database: Callable[[str], str]) -> str:
-    return new_database("gateway")
-
-
-@pytest.fixture
-async def gateway(database_url: str, twin: Twin) -> AsyncIterator[RunningGateway]:
-    async with running_gateway(database_url, twin) as running:
-        yield running
 
 
 def mode(

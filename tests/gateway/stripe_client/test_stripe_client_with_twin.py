@@ -14,7 +14,7 @@ from gateway.stripe_client.corridor_client import CorridorClient
 from gateway.stripe_client.corridors import Corridor
 from gateway.stripe_client.outcome import NotSentReason, Outcome, OutcomeClass
 from runtime.backoff import Backoff
-from sandbox.stripe_twin.twin import Twin, running_twin
+from sandbox.stripe_twin.twin import Twin
 from tests.gateway.stripe_client.conftest import Modes
 
 NO_WAIT = RetryPolicy(
@@ -28,12 +28,6 @@ CHARGE: dict[str, Any] = {
     "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
     "metadata": {"operation_id": "op_1"},
 }
-
-
-@pytest.fixture
-async def twin() -> AsyncIterator[Twin]:
-    async with running_twin(seed=3) as running:
-        yield running
 
 
 @pytest.fixture

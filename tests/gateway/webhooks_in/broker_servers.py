@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from sandbox.child import child_command
 from sandbox.processes import PROJECT
 
 START_SECONDS = 30.0
@@ -43,7 +44,7 @@ class PythonServer:
 
     def __init__(self, script: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", script],
+            child_command("--", sys.executable, "-c", script),
             cwd=PROJECT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -84,11 +85,11 @@ class NatsServer:
     def start(self) -> None:
         program = Path(sys.executable).with_name("nats-server")
         self._process = subprocess.Popen(
-            [
-                *(program, "--addr", "127.0.0.1", "--port", str(self.port)),
+            child_command(
+                *("--", program, "--addr", "127.0.0.1", "--port", str(self.port)),
                 *("--jetstream", "--store_dir", self._folder),
                 *("--log", self._folder / "nats.log"),
-            ],
+            ),
             stdin=subprocess.DEVNULL,
         )
 

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,9 +21,7 @@ from gateway.webhooks_in.buffer import PostgresBuffer
 from gateway.webhooks_in.inbox import PostgresInbox
 from gateway.webhooks_in.receiver import WebhookReceiver
 from runtime.clock import ManualClock
-from runtime.migrations import migrate
-from runtime.postgres import create_engine
-from tests.folders import short_folder
+from sandbox.guardian import temporary_folder
 from tests.gateway.webhooks_in.broker_servers import (
     MOCK_KAFKA,
     MOTO,
@@ -85,24 +83,10 @@ def clock() -> ManualClock:
     return ManualClock(START)
 
 
-@pytest.fixture
-async def database_url(new_database: Callable[[str], str]) -> str:
-    url = new_database("gateway")
-    await migrate(url, "gateway")
-    return url
-
-
-@pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    opened = create_engine(database_url, role=ROLE, pool_size=8, application_name="test")
-    yield opened
-    await opened.dispose()
-
-
 @pytest.fixture(scope="session")
 def nats_server() -> Iterator[NatsServer]:
-    with short_folder() as folder:
-        server = NatsServer(folder)
+    with temporary_folder() as folder:
+        server = NatsServer(folder.path)
         server.start()
         yield server
         server.close()

@@ -13,11 +13,10 @@ from gateway.merchants.store import MerchantStore
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.corridors import Corridor
 from gateway.stripe_client.wiring import open_stripe_client
-from gateway.webhooks_in import recovery as module
 from gateway.webhooks_in.inbox import PostgresInbox
 from gateway.webhooks_in.recovery import EventRecovery
 from runtime.clock import ManualClock
-from sandbox.stripe_twin.twin import Twin, running_twin
+from sandbox.stripe_twin.twin import Twin
 
 CHARGE = {
     "amount": 1000,
@@ -31,12 +30,6 @@ CHARGE = {
 async def nobody(_corridor: str, _after: int, _limit: int) -> list[tuple[int, str]]:
     """No connected accounts."""
     return []
-
-
-@pytest.fixture
-async def twin() -> AsyncIterator[Twin]:
-    async with running_twin(seed=5) as running:
-        yield running
 
 
 @pytest.fixture
@@ -91,15 +84,14 @@ async def test_an_outage_of_stripe_leaves_recovery_for_later(
 
 
 async def test_many_missing_events_are_stored_page_by_page_and_where_it_stopped(
-    twin: Twin, stripe_client: StripeClient, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+    twin: Twin, stripe_client: StripeClient, engine: AsyncEngine
 ) -> None:
-    monkeypatch.setattr("gateway.webhooks_in.recovery.PAGE_SIZE", 3)
-    monkeypatch.setattr("gateway.webhooks_in.recovery.MAX_PAGES", 5)
     twin.register_webhook("http://127.0.0.1:1/webhooks/stripe/default")
     clock = ManualClock(datetime.now(UTC))
     for number in range(4):
         await stripe_client.create_payment_intent("default", CHARGE, f"key-{number}")
-    recovery = EventRecovery(stripe_client, PostgresInbox(engine, clock), clock, nobody)
+    inbox = PostgresInbox(engine, clock)
+    recovery = EventRecovery(stripe_client, inbox, clock, nobody, page_size=3, max_pages=5)
     # Each of them makes four events at the least, and two hours later they are settled.
     clock.advance(timedelta(hours=2))
     rounds = [await recovery.recover("default") for _ in range(3)]
@@ -123,9 +115,8 @@ async def test_many_missing_events_are_stored_page_by_page_and_where_it_stopped(
 
 
 async def test_connected_accounts_are_looked_at_in_turn(
-    twin: Twin, stripe_client: StripeClient, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+    twin: Twin, stripe_client: StripeClient, engine: AsyncEngine
 ) -> None:
-    monkeypatch.setattr(module, "ACCOUNTS_PER_ROUND", 2)
     twin.register_webhook("http://127.0.0.1:1/webhooks/stripe/default", connect=True)
     clock = ManualClock(datetime.now(UTC))
     merchants = MerchantStore(engine, clock)
@@ -150,7 +141,11 @@ async def test_connected_accounts_are_looked_at_in_turn(
     for account in accounts:
         twin.complete_onboarding(account)
     recovery = EventRecovery(
-        stripe_client, PostgresInbox(engine, clock), clock, merchants.accounts_after
+        stripe_client,
+        PostgresInbox(engine, clock),
+        clock,
+        merchants.accounts_after,
+        accounts_per_round=2,
     )
     rounds = [await recovery.recover_connected("default") for _ in range(4)]
     assert rounds[0] > 0 < rounds[1]

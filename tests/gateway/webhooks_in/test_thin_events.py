@@ -1,8 +1,5 @@
 """Thin events from the twin: signed, taken in as pointers, and what they point at is fetched."""
 
-from collections.abc import AsyncIterator
-
-import pytest
 from aiohttp import web
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -17,16 +14,10 @@ from gateway.webhooks_in.receiver import WebhookReceiver
 from gateway.webhooks_in.router import EventRouter
 from runtime.clock import SystemClock
 from runtime.notifier import Notifier
-from sandbox.stripe_twin.twin import Twin, running_twin
+from sandbox.stripe_twin.twin import Twin
 from tests.gateway.webhooks_in.buffers import at_last
 from tests.gateway.webhooks_in.test_recovery import CHARGE
 from tests.gateway.webhooks_in.working import work_off
-
-
-@pytest.fixture
-async def twin() -> AsyncIterator[Twin]:
-    async with running_twin(seed=6) as running:
-        yield running
 
 
 async def test_what_a_thin_event_is_about_is_fetched(twin: Twin, engine: AsyncEngine) -> None:

@@ -10,11 +10,8 @@ from gateway.v1 import webhook_endpoint_service_pb2 as pb
 from gateway.v1.webhook_endpoint_pb2 import WebhookDelivery, WebhookEndpoint
 from gateway.v1.webhook_endpoint_service_pb2_grpc import WebhookEndpointServiceStub
 from sandbox.polling import poll
-from tests.gateway.payments.conftest import compliance, database_url, open_shop, template, twin
 from tests.gateway.payments.shop import Shop, fresh
 from tests.gateway.webhooks_out.receiver import Receiver
-
-__all__ = ["compliance", "database_url", "open_shop", "template", "twin"]
 
 # The changes of a charge, without the fee, which becomes known whenever the balance is looked at.
 CHARGED = ("received", "compliance_allowed", "authorization_started", "captured")

@@ -20,8 +20,8 @@ from gateway.webhooks_out.worker import DeliveryWorker
 from runtime.clock import ManualClock
 from runtime.errors import from_rpc_error
 from sandbox.polling import poll
-from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.shop import fresh
+from tests.gateway.running import OpenShop
 from tests.gateway.webhooks_out.conftest import CHARGED, Hooks
 from tests.gateway.webhooks_out.receiver import Received, Receiver
 

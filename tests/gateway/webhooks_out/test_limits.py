@@ -1,7 +1,7 @@
 """What is kept within bounds: endpoints, what waits for one, requests under way, what is kept."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,17 +10,16 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.config import DATABASE_ROLE
+from gateway.limits import Limits
 from gateway.v1 import webhook_endpoint_pb2
 from gateway.v1 import webhook_endpoint_service_pb2 as pb
-from gateway.webhooks_out import deliveries, worker
+from gateway.webhooks_out import deliveries
 from gateway.webhooks_out.commands import MAX_ENDPOINTS
 from gateway.webhooks_out.deliveries import KEEP_DELIVERED
 from runtime.errors import from_rpc_error
-from runtime.postgres import create_engine
 from sandbox.polling import poll
-from tests.gateway.payments.conftest import OpenShop
 from tests.gateway.payments.shop import fresh
+from tests.gateway.running import OpenShop
 from tests.gateway.webhooks_out.conftest import CHARGED, Hooks
 from tests.gateway.webhooks_out.receiver import Receiver
 
@@ -52,13 +51,6 @@ _ADD_DELIVERY = """
         last_http_status, last_failure, create_time, end_time
     ) VALUES ('whe_1', %s, 'pay_1', %s, 1, %s, 0, 0, '', %s, %s)
 """
-
-
-@pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(database_url, role=DATABASE_ROLE, pool_size=2, application_name="test")
-    yield engine
-    await engine.dispose()
 
 
 async def test_one_endpoint_more_than_there_may_be_is_refused_and_not_made(
@@ -111,12 +103,11 @@ async def test_of_many_at_once_only_so_many_are_made_as_there_may_be(
 
 
 async def test_no_more_is_put_in_line_for_an_endpoint_that_does_not_take_it(
-    open_shop: OpenShop, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    open_shop: OpenShop, receiver: Receiver
 ) -> None:
-    monkeypatch.setattr(deliveries, "MAX_BACKLOG", 2)
-    monkeypatch.setattr(deliveries, "DISPATCH_BATCH", 1)
     receiver.open.clear()
-    async with open_shop(webhooks=False) as shop:
+    limits = Limits(delivery_backlog=2, dispatch_batch=1)
+    async with open_shop(webhooks=False, limits=limits) as shop:
         hooks = Hooks(shop)
         endpoint, _ = await hooks.create(receiver.url)
         payment = await shop.create()
@@ -130,23 +121,32 @@ async def test_no_more_is_put_in_line_for_an_endpoint_that_does_not_take_it(
 
 
 async def test_so_many_requests_of_a_process_are_under_way_at_once(
-    open_shop: OpenShop, open_receiver: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+    open_shop: OpenShop, open_receiver: Callable[[], Any], database_url: str
 ) -> None:
-    monkeypatch.setattr(worker, "MAX_IN_FLIGHT", 2)
     receivers = [await open_receiver() for _ in range(3)]
     for receiver in receivers:
         receiver.open.clear()
-    async with open_shop(webhooks=False) as shop:
+    limits = Limits(deliveries_under_way=2)
+    async with open_shop(webhooks=False, limits=limits) as shop:
         hooks = Hooks(shop)
         endpoints = [(await hooks.create(r.url, transitions=["captured"]))[0] for r in receivers]
 
         async def under_way() -> int:
             return sum(len(receiver.received) for receiver in receivers)
 
+        async def made() -> int:
+            return sum([len(await hooks.deliveries(endpoint)) for endpoint in endpoints])
+
         await shop.create()
-        await poll(under_way, lambda count: count == worker.MAX_IN_FLIGHT)
-        await asyncio.sleep(0.3)
-        assert await under_way() == worker.MAX_IN_FLIGHT
+        await poll(made, lambda count: count == 3)
+        await poll(under_way, lambda count: count == 2)
+        # The third is due, and is not even claimed.
+        with psycopg.connect(database_url) as connection:
+            leased = "SELECT count(*) FROM webhook_delivery WHERE lease_until IS NOT NULL"
+            assert connection.execute(leased).fetchall() == [(2,)]
+        held = [receiver for receiver in receivers if receiver.received]
+        held[0].open.set()
+        await poll(under_way, lambda count: count == 3)
         for receiver in receivers:
             receiver.open.set()
         for endpoint in endpoints:
@@ -155,9 +155,8 @@ async def test_so_many_requests_of_a_process_are_under_way_at_once(
 
 
 async def test_what_was_delivered_is_kept_for_its_days_and_what_was_not_for_ever(
-    engine: AsyncEngine, database_url: str, monkeypatch: pytest.MonkeyPatch
+    engine: AsyncEngine, database_url: str
 ) -> None:
-    monkeypatch.setattr(deliveries, "PURGE_BATCH", 2)
     edge = NOW - KEEP_DELIVERED
     with psycopg.connect(database_url) as connection:
         connection.execute(_ADD_ENDPOINT, {"now": NOW})
@@ -177,7 +176,7 @@ async def test_what_was_delivered_is_kept_for_its_days_and_what_was_not_for_ever
     purged = []
     for _ in range(3):
         async with engine.begin() as connection:
-            purged.append(await deliveries.purge(connection, NOW))
+            purged.append(await deliveries.purge(connection, NOW, limit=2))
     assert purged == [2, 1, 0]
     with psycopg.connect(database_url) as left:
         rows = left.execute("SELECT sequence FROM webhook_delivery ORDER BY sequence").fetchall()

@@ -8,30 +8,30 @@ from sandbox.stripe_twin import DEFAULT_ACCOUNT, Twin
 from sandbox.stripe_twin.calls import Route
 from sandbox.stripe_twin.params import adapter, transport_options
 from sandbox.stripe_twin.routes import ROUTES
-from tests.sandbox.stripe_twin.tour import Tour
-from tests.sandbox.stripe_twin.visits import (
-    visit_connect,
-    visit_customers,
-    visit_identity,
-    visit_money,
-    visit_payments,
-    visit_tax,
-    visit_v2,
-    visit_v2_accounts,
+from tests.sandbox.stripe_twin.route_tour import (
+    RouteTour,
+    tour_connect,
+    tour_customers,
+    tour_identity,
+    tour_money,
+    tour_payments,
+    tour_tax,
+    tour_v2,
+    tour_v2_accounts,
 )
 
 
 async def test_every_route_answers_what_the_sdk_declares(twin: Twin) -> None:
     async with aiohttp.ClientSession() as session:
-        tour = Tour(session, twin)
-        charge = await visit_payments(tour)
-        await visit_customers(tour)
-        await visit_money(tour, twin, charge)
-        await visit_connect(tour, twin)
-        await visit_tax(tour)
-        await visit_identity(tour, twin)
-        await visit_v2(tour)
-        await visit_v2_accounts(tour)
+        tour = RouteTour(session, twin)
+        charge = await tour_payments(tour)
+        await tour_customers(tour)
+        await tour_money(tour, twin, charge)
+        await tour_connect(tour, twin)
+        await tour_tax(tour)
+        await tour_identity(tour, twin)
+        await tour_v2(tour)
+        await tour_v2_accounts(tour)
     assert tour.visited == {(route.method, route.pattern) for route in ROUTES}
 
 

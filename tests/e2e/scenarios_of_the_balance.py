@@ -6,7 +6,7 @@ from sandbox.demo.scenarios import Parties
 from sandbox.demo.shop import CALL_SECONDS, Shop
 from sandbox.engine import Engine
 from sandbox.polling import poll
-from tests.e2e.twin_steps import CORRIDOR, MATURITY_SECONDS, advance, pay, posted
+from tests.e2e.scenario_steps import CORRIDOR, MATURITY_SECONDS, advance, pay, posted
 
 
 async def payout_paid_and_failed(shop: Shop, parties: Parties, engine: Engine) -> None:

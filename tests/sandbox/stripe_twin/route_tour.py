@@ -1,9 +1,96 @@
-"""A tour through every route of the twin, resource by resource."""
+"""A tour of every route of the twin, resource by resource, that checks each answer's shape."""
 
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
 import stripe
 
-from sandbox.stripe_twin import Twin
-from tests.sandbox.stripe_twin.tour import Tour
+from sandbox.stripe_twin import DEFAULT_ACCOUNT, Twin
+from tests.sandbox.stripe_twin.sdk_types import problems
+
+# The SDK gives every thin event a type of its own, with the object; the common one lacks it.
+_MORE_THAN_THE_COMMON_TYPE = {".related_object: unknown to the SDK"}
+
+
+class RouteTour:
+    """Visits routes by their patterns; `account` is a connected one to act on."""
+
+    def __init__(self, session: aiohttp.ClientSession, twin: Twin) -> None:
+        self.visited: set[tuple[str, str]] = set()
+        self._session = session
+        self._twin = twin
+        self._keys = itertools.count()
+
+    async def post(
+        self, pattern: str, kind: type, params: Any = None, *, account: str = "", **path: str
+    ) -> Any:
+        """A POST whose answer is a `kind`."""
+        body = await self._visit("POST", pattern, params, account, path)
+        _check(kind, body, pattern)
+        return body
+
+    async def get(
+        self, pattern: str, kind: type, params: Any = None, *, account: str = "", **path: str
+    ) -> Any:
+        """A GET whose answer is a `kind`, or a list with at least one."""
+        body = await self._visit("GET", pattern, params, account, path)
+        if body.get("object") not in ("list", "search_result"):
+            _check(kind, body, pattern)
+            return body
+        assert body["data"], pattern
+        for item in body["data"]:
+            _check(kind, item, pattern)
+        return body["data"]
+
+    async def delete(self, pattern: str, **path: str) -> None:
+        """A DELETE, whose answer names what is gone."""
+        body = await self._visit("DELETE", pattern, None, "", path)
+        assert body["id"] in path.values(), pattern
+        assert body.get("deleted", True), pattern
+
+    async def _visit(
+        self, method: str, pattern: str, params: Any, account: str, path: dict[str, str]
+    ) -> Any:
+        headers = {
+            "Authorization": f"Bearer {DEFAULT_ACCOUNT.secret_key}",
+            "Idempotency-Key": f"tour-{next(self._keys)}",
+        }
+        if account:
+            headers["Stripe-Account"] = account
+        url = self._twin.url + pattern.format(**path)
+        sent: dict[str, Any] = {}
+        if method == "POST" and pattern.startswith("/v2/"):
+            sent = {"json": params or {}}
+        elif method == "POST":
+            sent = {"data": dict(flattened(params or {}))}
+        elif params:
+            sent = {"params": dict(flattened(params))}
+        async with self._session.request(method, url, headers=headers, **sent) as response:
+            body = await response.json()
+        assert response.status == 200, (method, pattern, body)
+        self.visited.add((method, pattern))
+        return body
+
+
+def flattened(params: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """A form's fields, with brackets for what is nested."""
+    items = enumerate(params) if isinstance(params, list) else params.items()
+    for key, value in items:
+        name = f"{prefix}[{key}]" if prefix else str(key)
+        if isinstance(value, dict | list):
+            yield from flattened(value, name)
+        else:
+            yield name, str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _check(kind: type, body: Any, pattern: str) -> None:
+    found = set(problems(kind, body))
+    if body.get("object") == "v2.core.event":
+        found -= _MORE_THAN_THE_COMMON_TYPE
+    assert not found, (pattern, found)
+
 
 DAY = 24 * 3_600
 CARD = {"payment_method": "pm_card_visa", "allowed_payment_method_types": ["card"]}
@@ -13,7 +100,7 @@ ACCOUNTS, CUSTOMERS = "/v1/accounts", "/v1/customers"
 METHODS, PAYOUTS, DISPUTES = "/v1/payment_methods", "/v1/payouts", "/v1/disputes"
 
 
-async def visit_payments(tour: Tour) -> str:
+async def tour_payments(tour: RouteTour) -> str:
     """PaymentIntents, charges and refunds; gives the id of a charge."""
     created = {"amount": 2_000, "currency": "usd", "metadata": {"order": "7"}}
     intent = await tour.post(INTENTS, stripe.PaymentIntent, created)
@@ -39,7 +126,7 @@ async def visit_payments(tour: Tour) -> str:
     return charge
 
 
-async def visit_customers(tour: Tour) -> None:
+async def tour_customers(tour: RouteTour) -> None:
     """Customers, their payment methods, tax ids and SetupIntents."""
     customer = (await tour.post(CUSTOMERS, stripe.Customer, {"email": "a@b.test"}))["id"]
     one = f"{CUSTOMERS}/{{id}}"
@@ -86,7 +173,7 @@ async def visit_customers(tour: Tour) -> None:
     await tour.delete(one, id=customer)
 
 
-async def visit_money(tour: Tour, twin: Twin, charge: str) -> None:
+async def tour_money(tour: RouteTour, twin: Twin, charge: str) -> None:
     """The balance, disputes, payouts, top-ups and events."""
     await tour.get("/v1/balance", stripe.Balance)
     listed = await tour.get("/v1/balance_transactions", stripe.BalanceTransaction)
@@ -122,7 +209,7 @@ async def visit_money(tour: Tour, twin: Twin, charge: str) -> None:
     await tour.delete(one, id=created)
 
 
-async def visit_connect(tour: Tour, twin: Twin) -> None:
+async def tour_connect(tour: RouteTour, twin: Twin) -> None:
     """Connected accounts, what they may do and where they are paid out."""
     wanted = {"type": "custom", "capabilities": {"transfers": {"requested": True}}}
     account = (await tour.post(ACCOUNTS, stripe.Account, wanted))["id"]
@@ -162,7 +249,7 @@ async def visit_connect(tour: Tour, twin: Twin) -> None:
     await tour.delete(one, id=account)
 
 
-async def visit_tax(tour: Tour) -> None:
+async def tour_tax(tour: RouteTour) -> None:
     """Tax settings, registrations, calculations and transactions."""
     await tour.get("/v1/tax/settings", stripe.tax.Settings)
     office = {"head_office": {"address": {"country": "US", "state": "CA"}}}
@@ -207,7 +294,7 @@ async def visit_tax(tour: Tour) -> None:
     await tour.get(lines, stripe.tax.TransactionLineItem, transaction=transaction)
 
 
-async def visit_identity(tour: Tour, twin: Twin) -> None:
+async def tour_identity(tour: RouteTour, twin: Twin) -> None:
     """Verification sessions and reports."""
     sessions, kind = "/v1/identity/verification_sessions", stripe.identity.VerificationSession
     one = f"{sessions}/{{id}}"
@@ -225,7 +312,7 @@ async def visit_identity(tour: Tour, twin: Twin) -> None:
     await tour.get(sessions, kind)
 
 
-async def visit_v2(tour: Tour) -> None:
+async def tour_v2(tour: RouteTour) -> None:
     """Event destinations and thin events."""
     destinations, kind = "/v2/core/event_destinations", stripe.v2.core.EventDestination
     params = {
@@ -248,7 +335,7 @@ async def visit_v2(tour: Tour) -> None:
     await tour.get("/v2/core/events/{id}", stripe.v2.core.Event, id=event["id"])
 
 
-async def visit_v2_accounts(tour: Tour) -> None:
+async def tour_v2_accounts(tour: RouteTour) -> None:
     """Accounts in the newer way."""
     accounts, kind = "/v2/core/accounts", stripe.v2.core.Account
     params = {

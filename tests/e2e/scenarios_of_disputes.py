@@ -7,7 +7,7 @@ from sandbox.demo.shop import CALL_SECONDS, Shop
 from sandbox.engine import Engine
 from sandbox.polling import poll
 from sandbox.twin_admin import DisputeOutcome
-from tests.e2e.twin_steps import pay
+from tests.e2e.scenario_steps import pay
 
 
 async def dispute_won(shop: Shop, parties: Parties, engine: Engine) -> None:

@@ -7,7 +7,7 @@ from money.v1.money_pb2 import Money
 from sandbox.demo.scenarios import Parties
 from sandbox.demo.shop import CALL_SECONDS, Shop
 from sandbox.engine import Engine
-from tests.e2e.twin_steps import (
+from tests.e2e.scenario_steps import (
     MATURITY_SECONDS,
     REFUND_FAILS_AFTER_SECONDS,
     advance,

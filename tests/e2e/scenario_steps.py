@@ -1,4 +1,4 @@
-"""What the stories of money share: paying, the twin's clock, a merchant with an account."""
+"""What the scenarios of money share: paying, the twin's clock, a merchant with an account."""
 
 from collections.abc import Callable
 from typing import Any
@@ -57,7 +57,7 @@ async def merchant_at_stripe(shop: Shop, engine: Engine) -> tuple[str, str]:
         timeout=CALL_SECONDS,
     )
     account = created.merchant.connected_account_id
-    await tell_twin(engine, f"accounts/{account}", ACTIVE_ACCOUNT)
+    await control_twin(engine, f"accounts/{account}", ACTIVE_ACCOUNT)
     await shop.clients.merchants.SyncMerchant(
         merchants.SyncMerchantRequest(merchant_id=created.merchant.merchant_id),
         timeout=CALL_SECONDS,
@@ -87,10 +87,10 @@ async def merchant_at_stripe(shop: Shop, engine: Engine) -> tuple[str, str]:
 
 async def advance(engine: Engine, seconds: float) -> None:
     """Moves the twin's clock, so that what it has scheduled happens."""
-    await tell_twin(engine, "clock", {"seconds": seconds})
+    await control_twin(engine, "clock", {"seconds": seconds})
 
 
-async def tell_twin(engine: Engine, path: str, body: dict[str, Any]) -> None:
+async def control_twin(engine: Engine, path: str, body: dict[str, Any]) -> None:
     async with (
         aiohttp.ClientSession() as session,
         session.post(f"{engine.twin_url}/_twin/{path}", json=body) as response,

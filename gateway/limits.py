@@ -1,0 +1,25 @@
+"""How much the gateway reads, keeps and has under way; tests look at the edges with less."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Not settings: nobody who runs the service has a reason to change them."""
+
+    # Balance transactions of one page of Stripe's list.
+    balance_page: int = 100
+    # Changes that are kept in memory for watchers. One that is further behind reads by itself.
+    feed_recent: int = 2_000
+    # Changes that one read of the stream takes.
+    feed_batch: int = 200
+    # Events that one step of dispatching to endpoints looks at.
+    dispatch_batch: int = 500
+    # An endpoint with so many deliveries that are pending is not given more; its cursor waits.
+    delivery_backlog: int = 1_000
+    # Requests to endpoints that one process has under way. More endpoints than MAX_ENDPOINTS there
+    # are not, and one that fails gets one at a time, so those that work always find a place.
+    deliveries_under_way: int = 256
+
+
+LIMITS = Limits()

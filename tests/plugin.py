@@ -1,0 +1,198 @@
+"""The one plugin of fixtures: the real parts that tests of several packages use.
+
+A PostgreSQL server, fresh databases, the Stripe twin, a gateway as it runs. What only one folder
+uses is in that folder's `conftest.py`.
+
+The server is the embedded one, unless `LEDGER_DATABASE_URL`, `GATEWAY_DATABASE_URL` or
+`COMPLIANCE_DATABASE_URL` names another, in which tests then create and drop their databases.
+"""
+
+import asyncio
+import os
+import signal
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import settings
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.config import DATABASE_ROLE
+from gateway.limits import LIMITS, Limits
+from runtime.clock import Clock
+from runtime.migrations import migrate
+from runtime.postgres import create_engine
+from sandbox.embedded_postgres import temporary_server
+from sandbox.guardian import temporary_folder
+from sandbox.stripe_twin.twin import Twin, running_twin
+from tests.gateway.payments.fake_compliance import FakeCompliance
+from tests.gateway.payments.shop import Shop
+from tests.gateway.running import OpenShop, RunningGateway, running_gateway
+
+URL_VARIABLES = ("LEDGER_DATABASE_URL", "GATEWAY_DATABASE_URL", "COMPLIANCE_DATABASE_URL")
+NewDatabase = Callable[[str], str]
+# Enough for the test that claims with the most workers at once.
+POOL_SIZE = 12
+
+
+def pytest_configure() -> None:
+    """Gives every call a trace, as each service's process does."""
+    # A shell's background jobs ignore Ctrl-C, and so would the commands that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A fork that becomes another program at once: gRPC must not begin its threads anew in it.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+    trace.set_tracer_provider(TracerProvider())
+    # How long one example takes says more about the machine than about the code.
+    settings.register_profile("any machine", deadline=None)
+    settings.load_profile("any machine")
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """URL of a server in which we may create databases and roles."""
+    given = [url for name in URL_VARIABLES if (url := os.environ.pop(name, None))]
+    if given:
+        yield given[0]
+        return
+    with temporary_server() as server:
+        yield server.server_url
+
+
+class Databases:
+    """Makes databases on the server and drops them with the fixture that made this."""
+
+    def __init__(self, server_url: str) -> None:
+        self._server_url = server_url
+        self._made: list[str] = []
+
+    def make(self, prefix: str, template: str | None = None) -> str:
+        """The URL of a new database, empty or a copy of a template."""
+        name = f"{prefix}_{uuid.uuid4().hex[:12]}"
+        create = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+        if template is not None:
+            create += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+        self._execute(create)
+        self._made.append(name)
+        return url_of(self._server_url, name)
+
+    def drop(self) -> None:
+        """Drops all that were made."""
+        for name in self._made:
+            drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
+            self._execute(drop.format(sql.Identifier(name)))
+
+    def _execute(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self._server_url, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+@pytest.fixture
+def new_database(postgres_url: str) -> Iterator[NewDatabase]:
+    """Makes empty databases, dropped after the test; called with a service's name."""
+    databases = Databases(postgres_url)
+    yield lambda service: databases.make(f"test_{service}")
+    databases.drop()
+
+
+@pytest.fixture(scope="session")
+def template(postgres_url: str) -> Iterator[str]:
+    """The name of a migrated database of the gateway, to be copied: faster than migrating anew."""
+    databases = Databases(postgres_url)
+    url = databases.make("template_gateway")
+    asyncio.run(migrate(url, "gateway"))
+    yield str(conninfo_to_dict(url)["dbname"])
+    databases.drop()
+
+
+@pytest.fixture
+def database_url(postgres_url: str, template: str) -> Iterator[str]:
+    """A fresh database of the gateway, migrated."""
+    databases = Databases(postgres_url)
+    yield databases.make("test_gateway", template)
+    databases.drop()
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """Connections to that database, in the gateway's role."""
+    opened = create_engine(
+        database_url, role=DATABASE_ROLE, pool_size=POOL_SIZE, application_name="test"
+    )
+    yield opened
+    await opened.dispose()
+
+
+@pytest.fixture
+async def twin() -> AsyncIterator[Twin]:
+    """A fresh Stripe twin on a free port."""
+    async with running_twin(seed=1) as started:
+        yield started
+
+
+@pytest.fixture
+async def compliance() -> AsyncIterator[FakeCompliance]:
+    """A compliance service that says what it is told to."""
+    fake = FakeCompliance()
+    await fake.start()
+    yield fake
+    await fake.stop()
+
+
+@pytest.fixture
+async def gateway(database_url: str, twin: Twin) -> AsyncIterator[RunningGateway]:
+    """A gateway with nobody behind it but the database and the Stripe twin."""
+    async with running_gateway(database_url, twin) as running:
+        yield running
+
+
+@pytest.fixture
+def open_shop(database_url: str, twin: Twin, compliance: FakeCompliance) -> OpenShop:
+    """Opens a gateway on this test's database and gives a client of it; several may be open."""
+
+    @asynccontextmanager
+    async def opened(
+        clock: Clock | None = None,
+        *,
+        webhooks: bool = True,
+        limits: Limits = LIMITS,
+        **changes: Any,
+    ) -> AsyncIterator[Shop]:
+        settings = {
+            "compliance_address": compliance.address,
+            "compliance_timeout_seconds": 2.0,
+            "drain_seconds": 5.0,
+            **changes,
+        }
+        async with running_gateway(
+            database_url, twin, clock, webhooks=webhooks, limits=limits, **settings
+        ) as running:
+            yield Shop(running.channel)
+
+    return opened
+
+
+@pytest.fixture
+def short_directory() -> Iterator[Path]:
+    """A folder with a short path that root's `nobody` can reach, as an embedded server wants it."""
+    with temporary_folder() as folder:
+        yield folder.path
+
+
+def url_of(server_url: str, database: str) -> str:
+    """The server's URL with another database; a URL, because SQLAlchemy reads no conninfo."""
+    parts = conninfo_to_dict(make_conninfo(server_url, dbname=database))
+    host, port = str(parts.get("host", "")), str(parts.get("port", "5432"))
+    login = str(parts.get("user", ""))
+    if "password" in parts:
+        login += f":{parts['password']}"
+    if host.startswith("/"):
+        return f"postgresql://{login}@/{database}?host={host}&port={port}"
+    return f"postgresql://{login}@{host}:{port}/{database}"
