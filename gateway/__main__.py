@@ -24,6 +24,7 @@ from gateway.webhooks_in.wiring import open_intake, open_intake_alone, open_proc
 from gateway.webhooks_out.wiring import open_webhooks_out
 from runtime.client import open_channel
 from runtime.clock import Clock, SystemClock
+from runtime.idempotency import RequestIds
 from runtime.migrations import prepare_database
 from runtime.notifications import Listener
 from runtime.notifier import Notifier
@@ -61,6 +62,7 @@ async def open_service(
 
         # Of every process: the load balancer decides which calls it gets.
         worker_notifier = Notifier()
+        request_ids = RequestIds(ERRORS, VALIDATOR)
         stripe = await enter(
             open_stripe_client(
                 settings.corridors,
@@ -71,7 +73,7 @@ async def open_service(
         )
         intake = await enter(open_intake(settings, engine, broker, clock))
         corridors = open_corridors(stripe, intake.inbox, clock)
-        operations = open_operations(settings, engine, worker_notifier, clock)
+        operations = open_operations(settings, engine, request_ids, worker_notifier, clock)
         payments = await enter(
             open_payments(
                 settings, url, engine, stripe.client, compliance, operations, clock, limits
@@ -84,7 +86,7 @@ async def open_service(
             settings, engine, stripe.client, compliance, merchants.store, operations, clock
         )
         webhooks_out = await enter(
-            open_webhooks_out(settings, engine, payments.event_notifier, clock, limits)
+            open_webhooks_out(settings, engine, request_ids, payments.event_notifier, clock, limits)
         )
         parts: list[Part] = [stripe, intake, corridors, operations, payments, merchants]
         parts += [customers, disputes, payouts, webhooks_out]

@@ -12,8 +12,8 @@ from gateway.operations.operation import OperationKind
 from gateway.operations.runner import Kind, RunLimits, Runner
 from gateway.operations.store import CHANNEL
 from gateway.part import Part
-from gateway.request_ids import REQUEST_IDS
 from runtime.clock import Clock
+from runtime.idempotency import RequestIds
 from runtime.loops import Loop
 from runtime.notifier import Notifier, SubjectNotifiers
 
@@ -25,6 +25,8 @@ class OpenOperations(Part):
     """The runner, and who takes the requests that begin operations."""
 
     runner: Runner
+    # Tells a request that comes again from another one with its id.
+    request_ids: RequestIds
     # By the table that requests are kept in.
     commands: Callable[[Table], Commands]
     # Notified when there may be an operation to go on with, or something else to do.
@@ -42,7 +44,11 @@ class OpenOperations(Part):
 
 
 def open_operations(
-    settings: GatewaySettings, engine: AsyncEngine, worker_notifier: Notifier, clock: Clock
+    settings: GatewaySettings,
+    engine: AsyncEngine,
+    request_ids: RequestIds,
+    worker_notifier: Notifier,
+    clock: Clock,
 ) -> OpenOperations:
     """Whoever has kinds of operations registers them before the loops start."""
     kinds: dict[OperationKind, Kind] = {}
@@ -51,11 +57,12 @@ def open_operations(
     runner = Runner(engine, kinds, clock, limits, subjects, worker_notifier)
 
     def commands(table: Table) -> Commands:
-        return Commands(engine, runner, clock, settings.answer_seconds, REQUEST_IDS, table)
+        return Commands(engine, runner, clock, settings.answer_seconds, request_ids, table)
 
     loop = Loop("operations", runner.round, notifier=worker_notifier, poll_seconds=POLL_SECONDS)
     return OpenOperations(
         runner=runner,
+        request_ids=request_ids,
         commands=commands,
         worker_notifier=worker_notifier,
         subjects=subjects,

@@ -114,7 +114,15 @@ def _part(
         max_queue_length=settings.max_queue_length,
     )
     feed = Feed(engine, limits)
-    servicer = PaymentServicer(payments, PaymentReader(engine), engine, stripe_client, feed, clock)
+    servicer = PaymentServicer(
+        payments,
+        PaymentReader(engine),
+        engine,
+        stripe_client,
+        feed,
+        operations.request_ids,
+        clock,
+    )
     events = PaymentEvents(
         engine, stripe_client, dependencies, writer, subjects, worker_notifier, timing
     )

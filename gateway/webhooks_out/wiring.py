@@ -8,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.config import GatewaySettings
 from gateway.limits import Limits
 from gateway.part import Part
-from gateway.request_ids import REQUEST_IDS
 from gateway.v1 import webhook_endpoint_service_pb2, webhook_endpoint_service_pb2_grpc
 from gateway.webhooks_out.commands import Endpoints
 from gateway.webhooks_out.dispatching import Dispatcher
@@ -18,6 +17,7 @@ from gateway.webhooks_out.store import DELIVERY_CHANNEL
 from gateway.webhooks_out.worker import DeliveryWorker
 from runtime.clock import Clock
 from runtime.config import Environment
+from runtime.idempotency import RequestIds
 from runtime.notifier import Notifier
 from runtime.server import registered
 
@@ -26,6 +26,7 @@ from runtime.server import registered
 async def open_webhooks_out(
     settings: GatewaySettings,
     engine: AsyncEngine,
+    request_ids: RequestIds,
     event_notifier: Notifier,
     clock: Clock,
     limits: Limits,
@@ -34,7 +35,7 @@ async def open_webhooks_out(
     # In the sandbox clients' servers are on this machine.
     public_only = settings.env is not Environment.SANDBOX
     sealer, notifier = settings.webhook_sealer, Notifier()
-    endpoints = Endpoints(engine, sealer, clock, event_notifier, notifier, REQUEST_IDS)
+    endpoints = Endpoints(engine, sealer, clock, event_notifier, notifier, request_ids)
     servicer = WebhookEndpointServicer(engine, endpoints, clock, public_only=public_only)
     most = limits.deliveries_under_way
     async with Sender(public_only=public_only, max_connections=most) as sender:

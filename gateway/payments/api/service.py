@@ -24,11 +24,11 @@ from gateway.payments.rendering import payment_message
 from gateway.payments.requests import Command
 from gateway.payments.store import payments as store
 from gateway.payments.store.payments import PaymentFilter
-from gateway.request_ids import REQUEST_IDS
 from gateway.stripe_client.client import StripeClient
 from gateway.v1 import payment_pb2, payment_service_pb2_grpc
 from gateway.v1 import payment_service_pb2 as pb
 from runtime.clock import Clock
+from runtime.idempotency import RequestIds
 from runtime.notifications import Notifier
 from runtime.paging import PageTokens, clamp_page_size
 
@@ -49,6 +49,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         engine: AsyncEngine,
         stripe_client: StripeClient,
         feed: Feed,
+        request_ids: RequestIds,
         clock: Clock,
     ) -> None:
         self._payments = payments
@@ -56,6 +57,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         self._engine = engine
         self._stripe = stripe_client
         self._feed = feed
+        self._request_ids = request_ids
         self._clock = clock
         self._page_tokens = PageTokens(ERRORS)
 
@@ -71,7 +73,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
             raise corridor_takes_less(corridor)
         payment = new_payment(request, corridor, self._clock.now())
         done = await self._payments.create(
-            Command(request.request_id, request, REQUEST_IDS), payment
+            Command(request.request_id, request, self._request_ids), payment
         )
         if done.snapshot is not None:
             return pb.CreatePaymentResponse(payment=snapshot_message(done.snapshot))
@@ -80,7 +82,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     async def ConfirmPayment(
         self, request: pb.ConfirmPaymentRequest, _context: Any
     ) -> pb.ConfirmPaymentResponse:
-        command = Command(request.request_id, request, REQUEST_IDS)
+        command = Command(request.request_id, request, self._request_ids)
         done = await self._payments.command(
             command,
             request.payment_id,
@@ -92,7 +94,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         self, request: pb.CapturePaymentRequest, _context: Any
     ) -> pb.CapturePaymentResponse:
         done = await self._payments.command(
-            Command(request.request_id, request, REQUEST_IDS),
+            Command(request.request_id, request, self._request_ids),
             request.payment_id,
             lambda payment, context: start_capture(payment, amount_of(request), context),
         )
@@ -101,7 +103,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     async def CancelPayment(
         self, request: pb.CancelPaymentRequest, _context: Any
     ) -> pb.CancelPaymentResponse:
-        command = Command(request.request_id, request, REQUEST_IDS)
+        command = Command(request.request_id, request, self._request_ids)
         done = await self._payments.command(command, request.payment_id, start_cancel)
         return pb.CancelPaymentResponse(payment=await self._reader.read(done.payment_id))
 
@@ -110,7 +112,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     ) -> pb.RefundPaymentResponse:
         amount, cause = amount_of(request), cause_of(request.reason)
         done = await self._payments.command(
-            Command(request.request_id, request, REQUEST_IDS),
+            Command(request.request_id, request, self._request_ids),
             request.payment_id,
             lambda payment, context: start_refund(
                 payment, amount, cause, request.request_id, context
