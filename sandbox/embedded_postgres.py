@@ -283,7 +283,7 @@ def main() -> None:
     """The guardian: says how the start went, closes its output, and waits for the users' end."""
     parser = command_parser("sandbox.embedded_postgres", "The guardian of a server; internal.")
     parser.add_argument("directory", type=Path, metavar="DIRECTORY")
-    parser.add_argument("keep", choices=("keep", "drop"))
+    parser.add_argument("keep", choices=("keep", "remove"))
     parser.add_argument("durable", choices=("durable", "fast"))
     parser.add_argument("start_lock", type=int, metavar="FILE_DESCRIPTOR")
     asked = parser.parse_args()
