@@ -7,7 +7,7 @@ One that cannot be written is found by halving its batch: only its own caller ge
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -15,6 +15,7 @@ import psycopg
 
 from compliance.errors import ERRORS
 from compliance.v1 import error_reason_pb2
+from runtime.batching import Batcher, FullError
 from runtime.items import Items
 from runtime.logs import get_logger
 from runtime.loops import Loop, Rounds, is_unavailable
@@ -45,11 +46,10 @@ class Place:
 
 
 @dataclass(frozen=True)
-class _Waiting:
+class _Decision:
     decision_id: str
     record: str
     request: bytes
-    place: "asyncio.Future[Place | None]" = field(repr=False)
 
 
 class DecisionLog:
@@ -59,9 +59,13 @@ class DecisionLog:
         self._url = database_url
         self._role = role
         self._application_name = application_name
-        self._waiting: list[_Waiting] = []
-        self._in_hand: list[_Waiting] = []
         self._arrived = Notifier()
+        self._batcher = Batcher(
+            self._write,
+            max_items=MAX_BATCH,
+            max_waiting=MAX_WAITING,
+            wake=self._arrived.notify,
+        )
         self._items = Items("decisions to write")
         self._is_closed = False
         self._connection: psycopg.AsyncConnection[Any] | None = None
@@ -72,18 +76,17 @@ class DecisionLog:
         Returns when it is committed. A call that is given up may still be written: its repetition
         finds it. Raises `OVERLOADED`, or a database error.
         """
-        if len(self._waiting) >= MAX_WAITING:
+        if self._is_closed:
+            raise _not_written()
+        try:
+            written = self._batcher.submit(_Decision(decision_id, record, request))
+        except FullError:
             raise ERRORS.error(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 error_reason_pb2.ERROR_REASON_OVERLOADED,
                 "too many decisions wait to be written",
-            )
-        if self._is_closed:
-            raise _not_written()
-        place: asyncio.Future[Place | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(decision_id, record, request, place))
-        self._arrived.notify()
-        return await place
+            ) from None
+        return await written
 
     def loop(self) -> Loop:
         """Writes; when it ends, what still waits and what comes later is refused."""
@@ -98,15 +101,10 @@ class DecisionLog:
         self._is_closed = False
         try:
             while True:  # Until the loop closes it.
-                self._in_hand = self._waiting[:MAX_BATCH]
-                self._waiting = self._waiting[MAX_BATCH:]
-                if self._in_hand:
-                    await self._write(self._in_hand)
-                yield bool(self._waiting)
+                yield await self._batcher.write_next()
         finally:
             self._is_closed = True
-            _refuse([*self._in_hand, *self._waiting])
-            self._waiting = []
+            self._batcher.refuse(_not_written())
             await self._disconnect()
 
     async def _disconnect(self) -> None:
@@ -114,25 +112,29 @@ class DecisionLog:
             await self._connection.close()
             self._connection = None
 
-    async def _write(self, batch: list[_Waiting]) -> None:
-        """Writes a batch, and answers everyone who waits for it."""
+    async def _write(self, batch: Sequence[_Decision]) -> list[Place | Exception | None]:
+        """Writes a batch: where each decision was written, or why it was not."""
+        places: dict[str, Place] = {}
+        failures: dict[str, Exception] = {}
+
+        async def insert(part: Sequence[_Decision]) -> None:
+            places.update(await self._insert_again(part))
+
+        def fail(decision: _Decision, error: Exception) -> None:
+            failures[decision.decision_id] = _failure(error)
+
         try:
-            await self._items.together(batch, self._append, _decision_id, _answer_failure)
+            await self._items.together(batch, insert, _decision_id, fail)
         except Exception as error:
             if not is_unavailable(error):
                 raise
             # Those who wait are told now rather than when the database is back.
-            _refuse(batch)
+            for decision in batch:
+                if decision.decision_id not in places:
+                    failures.setdefault(decision.decision_id, _not_written())
+        return [failures.get(d.decision_id) or places.get(d.decision_id) for d in batch]
 
-    async def _append(self, batch: Sequence[_Waiting]) -> None:
-        """Writes decisions together and answers those who wait for them."""
-        places = await self._insert_again(batch)
-        for waiting in batch:
-            # Who waited may have given up.
-            if not waiting.place.done():
-                waiting.place.set_result(places.get(waiting.decision_id))
-
-    async def _insert_again(self, batch: Sequence[_Waiting]) -> dict[str, Place]:
+    async def _insert_again(self, batch: Sequence[_Decision]) -> dict[str, Place]:
         attempt = 1
         while True:  # At most MAX_ATTEMPTS times.
             try:
@@ -150,7 +152,7 @@ class DecisionLog:
                     raise
             attempt += 1
 
-    async def _insert_in_time(self, batch: Sequence[_Waiting]) -> dict[str, Place]:
+    async def _insert_in_time(self, batch: Sequence[_Decision]) -> dict[str, Place]:
         try:
             async with asyncio.timeout(STATEMENT_TIMEOUT_SECONDS):
                 return await self._insert(batch)
@@ -158,7 +160,7 @@ class DecisionLog:
             await self._disconnect()
             raise
 
-    async def _insert(self, batch: Sequence[_Waiting]) -> dict[str, Place]:
+    async def _insert(self, batch: Sequence[_Decision]) -> dict[str, Place]:
         if self._connection is None or self._connection.closed:
             self._connection = await connect(
                 self._url, role=self._role, application_name=self._application_name
@@ -166,8 +168,8 @@ class DecisionLog:
         cursor = await self._connection.execute(
             _APPEND,
             {
-                "records": [waiting.record for waiting in batch],
-                "requests": [waiting.request for waiting in batch],
+                "records": [decision.record for decision in batch],
+                "requests": [decision.request for decision in batch],
             },
             prepare=True,
         )
@@ -177,21 +179,15 @@ class DecisionLog:
         }
 
 
-def _decision_id(waiting: _Waiting) -> str:
-    return waiting.decision_id
+def _decision_id(decision: _Decision) -> str:
+    return decision.decision_id
 
 
-def _answer_failure(waiting: _Waiting, error: Exception) -> None:
+def _failure(error: Exception) -> Exception:
     """One that the database does not take for what it holds fails for good, others not."""
     if isinstance(error, psycopg.Error) and not isinstance(error, psycopg.DataError):
-        error = _not_written()
-    if not waiting.place.done():
-        waiting.place.set_exception(error)
-
-
-def _refuse(batch: Sequence[_Waiting]) -> None:
-    for waiting in batch:
-        _answer_failure(waiting, _not_written())
+        return _not_written()
+    return error
 
 
 def _not_written() -> psycopg.OperationalError:
