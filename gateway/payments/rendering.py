@@ -88,7 +88,7 @@ def payment_message(payment: Payment, *, secrets: bool = False) -> pb.Payment:
             payment_method=pb.PaymentMethod(
                 token=route.payment_method, stripe_customer_id=route.payment_method_customer
             ),
-            destination_account=route.destination_account,
+            destination_account_id=route.destination_account,
         )
     for left in p.left_corridors:
         shown = message.failovers.add(corridor=left.corridor, reason=left.reason)
@@ -203,5 +203,5 @@ def _add_particulars(message: Any, payment: Payment, *, secrets: bool) -> None:
         message.compliance.merchant_reasons.extend(record.merchant_reasons)
         message.compliance.decide_time.FromJsonString(record.decide_time)
     if payment.state is PaymentState.QUEUED:
-        message.queue.deadline.CopyFrom(stamp(payment.queue_deadline))
+        message.queue.expire_time.CopyFrom(stamp(payment.queue_deadline))
         message.queue.reason = payment.queue_reason or ""

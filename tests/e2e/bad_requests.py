@@ -63,7 +63,10 @@ def bad_requests(request: Any) -> Iterator[BadRequest]:
             yield _with(request, place, "unknown value", UNKNOWN_ENUM_VALUE)
         elif field.cpp_type in (field.CPPTYPE_INT32, field.CPPTYPE_INT64):
             yield _with(request, place, "negative", -1)
-        if field.containing_type.full_name == "money.v1.Money":
+        if (
+            field.containing_type.full_name == "money.v1.Money"
+            and request.file.package == "gateway.v1"
+        ):
             yield from _bad_money(request, place)
 
 

@@ -156,7 +156,7 @@ async def test_without_a_database_url_it_brings_its_own(
 @pytest.mark.parametrize("service", PORT_FIELDS)
 def test_without_the_sandbox_it_asks_for_a_database_url(service: str, tmp_path: Path) -> None:
     """In an image of services alone, whose one line says what to set."""
-    for package in ("runtime", "ledger", "gateway", "compliance"):
+    for package in ("runtime", "money", "ledger", "gateway", "compliance"):
         (tmp_path / package).symlink_to(PROJECT / package)
     ran = subprocess.run(
         [sys.executable, "-m", service],

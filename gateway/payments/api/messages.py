@@ -73,8 +73,8 @@ def _routes(request: CreatePaymentRequest, corridor: str) -> tuple[Route, ...]:
         Route(
             name,
             charged.payment_method.token,
-            charged.payment_method.customer_token,
-            charged.destination_account,
+            charged.payment_method.stripe_customer_id,
+            charged.destination_account_id,
         )
         for name, charged in asked
     )
