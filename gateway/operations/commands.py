@@ -267,7 +267,7 @@ async def refuse_if_busy(
         return
     state = known(busy)
     if state is not None:
-        await store.take_over(connection, decided(busy, state, now))
+        await store.end_known(connection, decided(busy, state, now))
         return
     raise ERRORS.error(
         grpc.StatusCode.ABORTED,

@@ -256,7 +256,7 @@ class Payments:
         if pending is not None and not waits and pending.kind is not OperationKind.REFUND:
             known = known_state(payment, pending, None)
             if known is not None:
-                await operation_store.take_over(connection, decided(pending, known, now))
+                await operation_store.end_known(connection, decided(pending, known, now))
             elif not refunds:
                 raise operation_in_progress(payment, pending)
         count = await store.count_refunds(connection, payment.id) if refunds else 0

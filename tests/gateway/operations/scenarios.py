@@ -261,14 +261,14 @@ async def _save_method(world: World, _prepared: Any) -> Any:
 
 async def _prefer_method(world: World, setup: Any) -> Any:
     request = customers.SetDefaultPaymentMethodRequest(
-        request_id=fresh(), customer_id="ada", payment_method_id=setup.payment_method
+        request_id=fresh(), customer_id="ada", payment_method_id=setup.payment_method_id
     )
     return await _told(world.customers.SetDefaultPaymentMethod(request))
 
 
 async def _detach_method(world: World, setup: Any) -> Any:
     request = customers.DetachPaymentMethodRequest(
-        request_id=fresh(), customer_id="ada", payment_method_id=setup.payment_method
+        request_id=fresh(), customer_id="ada", payment_method_id=setup.payment_method_id
     )
     return await _told(world.customers.DetachPaymentMethod(request))
 
@@ -304,11 +304,11 @@ def _setups(world: World, _prepared: Any) -> int:
 
 def _preferred(world: World, setup: Any) -> int:
     [kept] = world.twin.account().objects("customer")
-    return int(kept["invoice_settings"]["default_payment_method"] == setup.payment_method)
+    return int(kept["invoice_settings"]["default_payment_method"] == setup.payment_method_id)
 
 
 def _detached(world: World, setup: Any) -> int:
-    found = world.twin.account().objects("payment_method").get(setup.payment_method)
+    found = world.twin.account().objects("payment_method").get(setup.payment_method_id)
     return int(found is None or not found["customer"])
 
 

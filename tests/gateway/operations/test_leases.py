@@ -161,3 +161,21 @@ async def test_taking_over_makes_the_old_token_worthless(engine: AsyncEngine) ->
         )
     with pytest.raises(operation_store.LeaseLostError):
         await save(engine, decided(running, OperationState.SUCCEEDED, NOW))
+
+
+async def test_what_an_event_has_told_ends_it_once(engine: AsyncEngine) -> None:
+    """Whoever runs an operation needs no lock of its subject to end it: both may do so at once."""
+    payment_id = await add_payment(engine)
+    operation = await add(engine, payment_id)
+    (claimed,) = await claim(engine, NOW)
+    told = decided(operation, OperationState.SUCCEEDED, NOW)
+    async with engine.begin() as connection:
+        await store.end_known(connection, told)
+    async with engine.begin() as connection:
+        with pytest.raises(store.LeaseLostError):
+            await store.save(connection, decided(claimed, OperationState.FAILED, NOW))
+    async with engine.begin() as connection:
+        await store.end_known(connection, decided(claimed, OperationState.CANCELED, NOW))
+        kept = await store.get(connection, operation.id)
+    assert kept.state is OperationState.SUCCEEDED
+    assert await claim(engine, NOW + 2 * LEASE) == []
