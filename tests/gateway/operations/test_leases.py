@@ -170,12 +170,12 @@ async def test_what_an_event_has_told_ends_it_once(engine: AsyncEngine) -> None:
     (claimed,) = await claim(engine, NOW)
     told = decided(operation, OperationState.SUCCEEDED, NOW)
     async with engine.begin() as connection:
-        await store.end_known(connection, told)
+        await operation_store.end_known(connection, told)
     async with engine.begin() as connection:
-        with pytest.raises(store.LeaseLostError):
-            await store.save(connection, decided(claimed, OperationState.FAILED, NOW))
+        with pytest.raises(operation_store.LeaseLostError):
+            await operation_store.save(connection, decided(claimed, OperationState.FAILED, NOW))
     async with engine.begin() as connection:
-        await store.end_known(connection, decided(claimed, OperationState.CANCELED, NOW))
-        kept = await store.get(connection, operation.id)
+        await operation_store.end_known(connection, decided(claimed, OperationState.CANCELED, NOW))
+        kept = await operation_store.get(connection, operation.id)
     assert kept.state is OperationState.SUCCEEDED
     assert await claim(engine, NOW + 2 * LEASE) == []
