@@ -132,7 +132,7 @@ async def migrate(owner_url: str, service: str) -> Standing:
     found = await standing(owner_url, service)
     found.check_not_too_new()
     if found.pending:
-        await asyncio.to_thread(_migrate, owner_url, service)
+        await asyncio.to_thread(migrate_to, owner_url, service)
         log.info("migrated", database_of=service, revision=found.known[-1].revision)
     elif found.newest > found.known[-1].revision:
         log.info("schema_newer", database_of=service, revision=found.newest)
@@ -162,7 +162,8 @@ def _standing(url: str, service: str) -> Standing:
     )
 
 
-def _migrate(owner_url: str, service: str) -> None:
+def migrate_to(owner_url: str, service: str, revision: str = "head") -> None:
+    """Brings the schema up to a revision; others that migrate are waited for."""
     engine = create_engine(sqlalchemy_url(owner_url), poolclass=pool.NullPool)
     config = _config(service)
     with engine.connect() as connection:
@@ -174,7 +175,7 @@ def _migrate(owner_url: str, service: str) -> None:
         _begin_record(connection, _known(config))
         connection.commit()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
         connection.commit()
     engine.dispose()
 

@@ -20,13 +20,13 @@ ENTRIES = """
     SELECT {ledger}, {sequence}, e.i, e.account, e.side, 1, e.amount, 0, 0, 0, 0, 9
     FROM (VALUES {rows}) AS e (i, account, side, amount)
 """
-# All tables of the service, whoever added them; the migrations' own is none of them.
+# All tables of the service, whoever added them; the migrations' own are none of them.
 TABLES = """
     SELECT c.relname
     FROM pg_class AS c
     WHERE c.relnamespace = 'public'::regnamespace
         AND c.relkind IN ('r', 'p')
-        AND c.relname <> 'alembic_version'
+        AND c.relname NOT IN ('alembic_version', 'schema_revision')
     ORDER BY c.relname
 """
 

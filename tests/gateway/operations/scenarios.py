@@ -233,9 +233,7 @@ async def _create_tax_id(world: World, _prepared: Any) -> Any:
 
 
 async def _delete_tax_id(world: World, tax_id: Any) -> Any:
-    request = merchants.DeleteTaxIdRequest(
-        request_id=fresh(), owner=OWNER, tax_id_id=tax_id.tax_id_id
-    )
+    request = merchants.DeleteTaxIdRequest(request_id=fresh(), owner=OWNER, tax_id_id=tax_id.id)
     return await _told(world.merchants.DeleteTaxId(request))
 
 

@@ -2,20 +2,17 @@
 
 import asyncio
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psycopg
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import create_engine, pool
+from sqlalchemy import pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
-import gateway
 from gateway.operations import store
 from gateway.operations.operation import Operation, Step, next_step
 from gateway.operations.operation import OperationKind as K
 from gateway.operations.operation import OperationState as S
 from gateway.operations.requests import CUSTOMER_REQUEST, MERCHANT_REQUEST, known_request
+from runtime.migrations import migrate_to
 from runtime.postgres import sqlalchemy_url
 from tests.plugin import NewDatabase
 
@@ -91,27 +88,15 @@ OLD = [
 ]
 
 
-def upgrade(url: str, revision: str) -> None:
-    config = Config()
-    folder = Path(next(iter(gateway.__path__))) / "migrations"
-    config.set_main_option("script_location", str(folder))
-    engine = create_engine(sqlalchemy_url(url), poolclass=pool.NullPool)
-    with engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-        connection.commit()
-    engine.dispose()
-
-
 async def test_operations_are_moved_as_they_were(new_database: NewDatabase) -> None:
     url = new_database("gateway")
-    await asyncio.to_thread(upgrade, url, "0013")
+    await asyncio.to_thread(migrate_to, url, "gateway", "0013")
     with psycopg.connect(url, autocommit=True) as connection:
         # Their payments are of no matter here.
         connection.execute("ALTER TABLE payment_operation DISABLE TRIGGER ALL")
         for statement in OLD:
             connection.execute(statement)
-    await asyncio.to_thread(upgrade, url, "0014")
+    await asyncio.to_thread(migrate_to, url, "gateway", "0014")
     engine = create_async_engine(sqlalchemy_url(url), poolclass=pool.NullPool)
     async with engine.connect() as connection:
         ended, unknown = await store.operations_of(connection, "pay_1")

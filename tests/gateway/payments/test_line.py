@@ -138,6 +138,12 @@ async def test_what_was_checked_when_the_corridor_closed_waits_and_is_checked_an
         await shop.watch_until(payments[0].id, S.PAYMENT_STATE_SUCCEEDED)
         await compliance.closed.wait()
 
+        # The check that closed the corridor is answered after it; before that, all wait anyway.
+        async def answered() -> set[str]:
+            return {each.payment_id for each in compliance.requests}
+
+        await poll(answered, lambda ids: payments[4].id in ids)
+
         # One that had begun when it closed may still be told that it is, and go back by itself.
         async def states() -> set[int]:
             return {(await shop.get(payment.id)).state for payment in payments}
