@@ -181,7 +181,7 @@ class Guard:
 
 @asynccontextmanager
 async def running_guard(
-    database_url: str, clock: ManualClock, sdn_folder: Path, **changes: Any
+    url: str, clock: ManualClock, sdn_folder: Path, **changes: Any
 ) -> AsyncIterator[Guard]:
     """A service on a database, with a merchant server; `changes` are settings."""
     merchants = FakeMerchants(clock)  # type: ignore[abstract]
@@ -191,7 +191,7 @@ async def running_guard(
             **{
                 "listen_address": "127.0.0.1:0",
                 "http_address": "127.0.0.1:0",
-                "database_url": database_url,
+                "database_url": url,
                 "gateway_address": address,
                 "sdn_file": sdn_folder / "sdn.csv",
                 "list_interval_seconds": NEVER_SECONDS,
@@ -204,7 +204,7 @@ async def running_guard(
         channel = await stack.enter_async_context(
             grpc.aio.insecure_channel(f"127.0.0.1:{server.port}")
         )
-        yield Guard(channel, clock, merchants, database_url, sdn_folder)
+        yield Guard(channel, clock, merchants, url, sdn_folder)
 
 
 def verdict(decision: decision_pb2.Decision) -> str:

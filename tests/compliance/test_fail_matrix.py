@@ -220,7 +220,7 @@ async def test_a_payout_problem_does_not_stop_charging(guard: Guard) -> None:
     assert codes(payout.decision) == ["PAYOUTS_DISABLED"]
     transfer = await guard.checks.CheckTransfer(
         compliance_service_pb2.CheckTransferRequest(
-            request_id="r",
+            request_id="r-transfer",
             transfer_id="tr_1",
             merchant_id=merchant,
             amount=amount,
