@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -182,7 +181,7 @@ def declined_attempt_message(declined: DeclinedAttempt) -> pb.DeclinedAttempt:
     )
 
 
-def _add_particulars(message: Any, payment: Payment, *, secrets: bool) -> None:
+def _add_particulars(message: pb.Payment, payment: Payment, *, secrets: bool) -> None:
     """What belongs to the state that the payment is in."""
     if payment.decline is not None:
         message.decline.CopyFrom(decline_message(payment.decline))
@@ -203,5 +202,6 @@ def _add_particulars(message: Any, payment: Payment, *, secrets: bool) -> None:
         message.compliance.merchant_reasons.extend(record.merchant_reasons)
         message.compliance.decide_time.FromJsonString(record.decide_time)
     if payment.state is PaymentState.QUEUED:
-        message.queue.expire_time.CopyFrom(stamp(payment.queue_deadline))
+        assert payment.queue_deadline is not None, "who waits has a deadline"
+        message.queue.expire_time.FromDatetime(payment.queue_deadline)
         message.queue.reason = payment.queue_reason or ""

@@ -67,7 +67,8 @@ def _routes(request: CreatePaymentRequest, corridor: str) -> tuple[Route, ...]:
     """What is asked for and its alternatives; nothing without any."""
     if not request.alternatives:
         return ()
-    asked: list[tuple[str, Any]] = [(corridor, request)]
+    asked: list[tuple[str, CreatePaymentRequest | payment_pb2.CorridorAlternative]]
+    asked = [(corridor, request)]
     asked += [(other.corridor, other) for other in request.alternatives]
     return tuple(
         Route(
