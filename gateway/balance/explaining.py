@@ -41,7 +41,7 @@ log = get_logger(__name__)
 class PaymentTaker(Protocol):
     """Takes over what Stripe's charges and refunds say; `PaymentEvents`."""
 
-    async def take_charge(self, charge: Source) -> None: ...
+    async def take_charge(self, charge: Source) -> bool: ...
     async def take_refund(self, stripe_refund: Source) -> None: ...
     async def payment_of(self, carrier: Source) -> str | None: ...
 
@@ -110,15 +110,6 @@ class Explainer:
             await balance_store.explained(connection, movement)
 
     async def _charge(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
-        payment_id = await self._payments.payment_of(source)
-        if payment_id is None:
-            return None
-        async with self._engine.connect() as connection:
-            payment = await payment_store.get_payment(connection, payment_id)
-        assert payment is not None, "it was found a moment ago"
-        if payment.charge_id and payment.charge_id != movement.source_id:
-            # A second charge for one payment: its money is at Stripe, but it is not the payment's.
-            return None
         transaction = {
             "id": movement.id,
             "amount": movement.amount_minor,
@@ -126,8 +117,8 @@ class Explainer:
             "fee": movement.fee_minor,
             "status": movement.counts_in.value,
         }
-        await self._payments.take_charge({**source, "balance_transaction": transaction})
-        return []
+        charge = {**source, "balance_transaction": transaction}
+        return [] if await self._payments.take_charge(charge) else None
 
     async def _refund(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
         if movement.type in REFUNDS:

@@ -161,6 +161,11 @@ def fee_of(charge: Mapping[str, Any]) -> ChargeFee | None:
     )
 
 
+def is_fee_of(payment: Payment, fee: ChargeFee) -> bool:
+    """Whether the fee is of the charge that a payment which succeeded was captured by."""
+    return payment.charge_id in ("", fee.charge_id)
+
+
 def fee_step(payment: Payment, fee: ChargeFee, now: datetime) -> Change:
     """The step by which a payment's fee becomes known."""
     return take(

@@ -15,7 +15,13 @@ from gateway.bookkeeping.reporting import enqueue
 from gateway.ids import new_id
 from gateway.operations import store as operation_store
 from gateway.payments.domain.intents import UnreadableIntentError, read_intent
-from gateway.payments.domain.money_facts import ChargeFee, fee_facts, fee_of, fee_step
+from gateway.payments.domain.money_facts import (
+    ChargeFee,
+    fee_facts,
+    fee_of,
+    fee_step,
+    is_fee_of,
+)
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.reconcile import ContradictionError, Timing, covers, reconcile
 from gateway.payments.domain.refund import as_stripe_says
@@ -110,32 +116,42 @@ class PaymentEvents:
             )
         )
 
-    async def take_charge(self, charge: Mapping[str, Any]) -> None:
-        """Takes over what a charge with its balance transaction says, if it is one of ours."""
+    async def take_charge(self, charge: Mapping[str, Any]) -> bool:
+        """Takes over what a charge with its balance transaction says; whether it is the charge of
+        a payment of ours. A second charge for one payment is not: its money is nobody's yet.
+
+        Raises RetryEventLater while the payment does not know of its success.
+        """
         fee = fee_of(charge)
         if fee is None:
-            return
+            return False
         recent = self._writer.recent.of_intent(_id_in(charge, "payment_intent"))
         if recent is not None and await self._take_fee_of(recent, fee):
-            return
+            return True
         payment_id = await self.payment_of(charge)
         if payment_id is None:
-            return
+            return False
         async with self._engine.begin() as connection:
             payment = await self._lock(connection, payment_id)
             if payment.state is not PaymentState.SUCCEEDED:
                 # The charge comes before the news of its success: once that is in, so is this.
+                # Until then the payment may name the charge of an attempt that was declined.
                 raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
+            if not is_fee_of(payment, fee):
+                return False
             now = self._dependencies.context().now
             if payment.fee_minor is None:
                 await record_changes(connection, [fee_step(payment, fee, now)], now)
             for fact in fee_facts(payment, fee, now):
                 await enqueue(connection, fact, now)
         self._notifiers.notify(payment_id)
+        return True
 
     async def _take_fee_of(self, payment: Payment, fee: ChargeFee) -> bool:
         """Writes the fee of a payment that this process wrote last, if it still stands so."""
         if payment.state is not PaymentState.SUCCEEDED or payment.fee_minor is not None:
+            return False
+        if not is_fee_of(payment, fee):
             return False
         now = self._dependencies.context().now
         news = News(payment, fee_step(payment, fee, now), fee_facts(payment, fee, now), now)

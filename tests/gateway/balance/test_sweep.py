@@ -12,8 +12,10 @@ from gateway.balance.movement import Movement
 from gateway.limits import Limits
 from gateway.v1.payment_pb2 import PaymentState
 from sandbox.polling import poll
+from sandbox.stripe_twin.books import FeePart
 from sandbox.stripe_twin.overrides import BalanceEntry
 from sandbox.stripe_twin.twin import Twin
+from tests.gateway.payments.cards import bank_treats_as, saved_card
 from tests.gateway.running import OpenShop
 
 OFTEN = {"balance_sweep_seconds": 0.2, "webhooks": False}
@@ -110,21 +112,55 @@ async def test_a_movement_of_ours_waits_for_its_payment(
     assert "unknown_balance_transaction" not in {kind for _, kind, _ in found}
 
 
-async def test_a_second_charge_of_one_payment_is_in_suspense(
+async def test_a_charge_after_a_declined_one_waits_for_its_payment(
     open_shop: OpenShop, twin: Twin, database_url: str
 ) -> None:
+    """The payment still names the charge that was declined, and the customer has paid by now."""
+    card = await saved_card(twin, "visa")
+    bank_treats_as(twin, card, "authenticationRequired")
     async with open_shop(**OFTEN) as shop:
+        declined = await shop.create(payment_method=card, off_session=True)
+        assert declined.charge_id
+        waiting = await shop.confirm(declined)
+        twin.complete_authentication(waiting.payment_intent_id)
+        await poll(lambda: _open_reasons(database_url), lambda found: len(found) == 1)
+        assert await _open_reasons(database_url) == ["PAYMENT_NOT_CAPTURED_YET"]
+        paid = await shop.confirm(waiting)
+        assert paid.charge_id != declined.charge_id
+        found = await reported(database_url, captured=1, fee_charged=1)
+    assert "unknown_balance_transaction" not in {kind for _, kind, _ in found}
+
+
+@pytest.mark.parametrize("webhooks", [False, True])
+async def test_a_second_charge_of_one_payment_is_in_suspense(
+    open_shop: OpenShop, twin: Twin, database_url: str, webhooks: bool
+) -> None:
+    """Whole: its fee is not the payment's either, whoever looks at it first."""
+    async with open_shop(balance_sweep_seconds=0.2, webhooks=webhooks) as shop:
         payment = await shop.create()
+        await shop.watch_for(payment.id, "fee_known")
         account = twin.account()
         charge = account.objects("charge").get(payment.charge_id)
         second = {**charge, "id": account.new_id("ch")}
         account.objects("charge").add(second)
-        account.books.record(
-            kind="charge", source=second["id"], amount=20_00, currency="eur", now=account.now()
-        )
+        second["balance_transaction"] = account.books.record(
+            kind="charge",
+            source=second["id"],
+            amount=20_00,
+            currency="eur",
+            now=account.now(),
+            fees=(FeePart(55, "stripe_fee", "Stripe processing fees"),),
+        )["id"]
+        account.emit("charge.updated", second)
+        if webhooks:
+            await poll(
+                lambda: _event_states(database_url, "charge.updated"),
+                lambda states: states == ["DONE", "DONE"],
+            )
         found = await reported(database_url, unknown_balance_transaction=1)
     (unknown,) = [fact for _, kind, fact in found if kind == "unknown_balance_transaction"]
-    assert (unknown["type"], unknown["amount_minor"]) == ("charge", 20_00)
+    assert (unknown["type"], unknown["amount_minor"]) == ("charge", 20_00 - 55)
+    assert [kind for _, kind, _ in found].count("fee_charged") == 1
 
 
 async def test_what_settles_in_another_currency_is_converted(
@@ -159,6 +195,17 @@ def _settle_in_usd(twin: Twin) -> None:
         return record(**{**movement, "amount": amount, "currency": "usd"})
 
     books.record = convert  # type: ignore[method-assign]
+
+
+async def _event_states(database_url: str, event_type: str) -> list[str]:
+    def read() -> list[str]:
+        with psycopg.connect(database_url) as connection:
+            rows = connection.execute(
+                "SELECT state FROM webhook_event WHERE event_type = %s", [event_type]
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    return await asyncio.to_thread(read)
 
 
 async def _open_reasons(database_url: str) -> list[str]:
