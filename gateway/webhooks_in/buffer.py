@@ -7,8 +7,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.webhooks_in.brokers.broker import Broker, Letter, pack
 from gateway.webhooks_in.event import ReceivedEvent, StripeEvent
-from gateway.webhooks_in.gathering import Gathering
 from gateway.webhooks_in.inbox import PostgresInbox
+from runtime.batching import Batcher
 from runtime.clock import Clock
 
 
@@ -79,11 +79,13 @@ class PostgresBuffer:
     def __init__(self, inbox: PostgresInbox, clock: Clock) -> None:
         self._inbox = inbox
         self._clock = clock
-        self._store = Gathering(inbox.store_all, max_items=MAX_STORED_AT_ONCE)
+        self._stores: Batcher[ReceivedEvent, bool] = Batcher(
+            inbox.store_all, max_items=MAX_STORED_AT_ONCE
+        )
 
     async def store(self, event: StripeEvent) -> bool:
         try:
-            return await self._store(ReceivedEvent(event, self._clock.now()))
+            return await self._stores.submit(ReceivedEvent(event, self._clock.now()))
         except (SQLAlchemyError, OSError) as error:
             raise BufferUnavailableError(type(error).__name__) from error
 
@@ -94,4 +96,4 @@ class PostgresBuffer:
             raise BufferUnavailableError(type(error).__name__) from error
 
     async def close(self) -> None:
-        await self._store.close()
+        await self._stores.close()

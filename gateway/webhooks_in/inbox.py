@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.webhooks_in import telemetry
 from gateway.webhooks_in.event import ClaimedEvent, ReceivedEvent, StripeEvent, read_event
-from gateway.webhooks_in.gathering import Gathering
+from runtime.batching import Batcher
 from runtime.clock import Clock
 from runtime.items import DeadLetter, Items
 from runtime.postgres import ping
@@ -111,7 +111,9 @@ class PostgresInbox:
         self._engine = engine
         self._clock = clock
         self._items = Items("webhook events")
-        self._finish = Gathering(self._finish_all, max_items=MAX_FINISHED_AT_ONCE)
+        self._finishes: Batcher[ClaimedEvent, bool] = Batcher(
+            self._finish_all, max_items=MAX_FINISHED_AT_ONCE
+        )
 
     async def store(self, event: StripeEvent) -> bool:
         """Keeps one event; False if it was there already."""
@@ -181,7 +183,7 @@ class PostgresInbox:
 
     async def finish(self, claim: ClaimedEvent) -> bool:
         """The event is dealt with; False if the lease was lost to another worker."""
-        return await self._finish(claim)
+        return await self._finishes.submit(claim)
 
     async def _finish_all(self, claims: Sequence[ClaimedEvent]) -> list[bool]:
         parameters = {

@@ -7,10 +7,8 @@ locks the rows, reads and decides again (see docs/adr/0016-payments-commit-in-gr
 """
 
 import asyncio
-import contextvars
-from collections import deque
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple
 
 import psycopg
 from prometheus_client import Counter, Histogram
@@ -21,6 +19,7 @@ from gateway.payments.store.recording import count_transitions
 from gateway.payments.store.rows import assignments
 from gateway.payments.store.schema import EVENT, FIXED_OF_PAYMENT, PAYMENT, REQUEST
 from gateway.payments.store.writes import Writes, encode
+from runtime.batching import Batcher, FullError
 from runtime.connections import Connections
 from runtime.logs import get_logger
 from runtime.sql_files import columns_of, read_sql
@@ -64,89 +63,49 @@ log = get_logger(__name__)
 _tracer = tracer(__name__)
 
 
-class Waiting(NamedTuple):
-    """A part that waits to be written; the future says whether it was."""
-
-    part: Writes
-    written: "asyncio.Future[bool]"
-
-
 class PaymentCommitter:
-    """Writes commit points, those that come at the same time together."""
+    """Writes commit points, those that come at the same time together, and of each payment one at
+    a time: a second step is decided from the first."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._waiting: deque[Waiting] = deque()
-        self._under_way: set[str] = set()
-        self._commits: set[asyncio.Task[None]] = set()
+        self._commits: Batcher[Writes, bool] = Batcher(
+            self._commit,
+            max_items=MAX_PARTS,
+            max_writes=MAX_COMMITS,
+            max_waiting=MAX_WAITING,
+            key=lambda part: part.payment_id,
+        )
 
     def submit(self, part: Writes) -> "asyncio.Future[bool]":
         """Whether the part was written: False if not as it was decided, and then nothing of it.
 
         Raises what psycopg raises if the database is gone: then it may have been written.
         """
-        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        if len(self._waiting) >= MAX_WAITING:
-            written.set_result(False)
-            return written
-        self._waiting.append(Waiting(part, written))
-        self._wake()
-        return written
-
-    def _wake(self) -> None:
-        if len(self._commits) >= MAX_COMMITS:
-            return
-        # A context of its own: the work belongs to no single caller, nor does its deadline.
-        task = asyncio.create_task(self._run(), name="committer", context=contextvars.Context())
-        self._commits.add(task)
-        task.add_done_callback(self._commits.discard)
-
-    async def _run(self) -> None:
-        while batch := self._take():
-            await self._commit(batch)
-            self._under_way.difference_update(waiting.part.payment_id for waiting in batch)
-
-    def _take(self) -> list[Waiting]:
-        """What to write next, each payment once: a second step is decided from the first."""
-        batch: list[Waiting] = []
-        left: list[Waiting] = []
-        while self._waiting and len(batch) < MAX_PARTS:
-            waiting = self._waiting.popleft()
-            if waiting.part.payment_id in self._under_way:
-                left.append(waiting)
-                continue
-            self._under_way.add(waiting.part.payment_id)
-            batch.append(waiting)
-        self._waiting.extendleft(reversed(left))
-        return batch
-
-    async def _commit(self, batch: list[Waiting]) -> None:
-        """Writes a batch and answers each of its callers, whatever happens."""
-        batch = [waiting for waiting in batch if not waiting.written.done()]
-        if not batch:
-            return
         try:
-            accepted = await self._write([waiting.part for waiting in batch])
+            return self._commits.submit(part)
+        except FullError:
+            refused: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            refused.set_result(False)
+            return refused
+
+    async def _commit(self, parts: Sequence[Writes]) -> list[bool]:
+        """Writes a batch; which of it were written."""
+        try:
+            accepted = await self._write(parts)
         except psycopg.Error as error:
             if _may_have_been_committed(error):
-                _fail(batch, error)
-                return
+                raise
             # One part may be at fault: each goes the general way by itself.
             REFUSED.inc()
-            log.warning("commit_refused", parts=len(batch), error_type=type(error).__name__)
+            log.warning("commit_refused", parts=len(parts), error_type=type(error).__name__)
             accepted = set()
-        except Exception as error:  # noqa: BLE001 (handed to the callers, each of whom raises it)
-            _fail(batch, error)
-            return
-        for number, waiting in enumerate(batch):
-            if number in accepted:
-                count_transitions(waiting.part.changes)
-            else:
-                CONFLICTS.inc()
-            if not waiting.written.done():
-                waiting.written.set_result(number in accepted)
+        CONFLICTS.inc(len(parts) - len(accepted))
+        for number in accepted:
+            count_transitions(parts[number].changes)
+        return [number in accepted for number in range(len(parts))]
 
-    async def _write(self, parts: list[Writes]) -> set[int]:
+    async def _write(self, parts: Sequence[Writes]) -> set[int]:
         """One transaction: the numbers of the parts that it wrote."""
         PARTS.observe(len(parts))
         parameters = {"parts": encode(parts), "booking_channel": CHANNEL}
@@ -165,12 +124,6 @@ def _may_have_been_committed(error: psycopg.Error) -> bool:
     return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and (
         error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
     )
-
-
-def _fail(batch: list[Waiting], error: Exception) -> None:
-    for waiting in batch:
-        if not waiting.written.done():
-            waiting.written.set_exception(error)
 
 
 SETTINGS = {

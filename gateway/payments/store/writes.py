@@ -2,6 +2,7 @@
 written only if that still stands."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -97,7 +98,7 @@ def is_grouped(decision: Decision) -> bool:
     )
 
 
-def encode(parts: list[Writes]) -> str:
+def encode(parts: Sequence[Writes]) -> str:
     """The parameter of `commit_writes.sql`: each part under its number."""
     return json.dumps(
         [

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from gateway.webhooks_in.brokers.broker import Delivery, Letter
 from gateway.webhooks_in.buffer import BufferUnavailableError, EventTooLargeError
-from gateway.webhooks_in.gathering import Gathering
+from runtime.batching import Batcher
 
 # SQS's own limits: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/
 MAX_BATCH = 10
@@ -51,14 +51,16 @@ class SqsBroker:
         self._opening = asyncio.Lock()
         self._client: Any = None
         self._max_bytes = 0
-        self._send = Gathering(self._send_batch, max_items=MAX_BATCH, max_writes=MAX_PARALLEL)
+        self._sends: Batcher[Letter, str | None] = Batcher(
+            self._send_batch, max_items=MAX_BATCH, max_writes=MAX_PARALLEL
+        )
 
     async def publish(self, letter: Letter) -> bool:
         async with self._failures():
             await self._open()
         if len(letter.content) > self._max_bytes:
             raise EventTooLargeError
-        problem = await self._send(letter)
+        problem = await self._sends.submit(letter)
         if problem is not None:
             raise BufferUnavailableError(problem)
         return True
@@ -103,7 +105,7 @@ class SqsBroker:
         await self.waiting()
 
     async def close(self) -> None:
-        await self._send.close()
+        await self._sends.close()
         await self._stack.aclose()
         self._client = None
 
