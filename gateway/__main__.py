@@ -72,7 +72,7 @@ async def open_service(
             )
         )
         intake = await enter(open_intake(settings, engine, broker, clock))
-        corridors = open_corridors(stripe, intake.inbox, clock)
+        corridors = open_corridors(engine, stripe, intake.inbox, request_ids, clock)
         operations = open_operations(settings, engine, request_ids, worker_notifier, clock)
         payments = await enter(
             open_payments(

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.disputes.operations import kinds
 from gateway.disputes.service import DisputeServicer
 from gateway.disputes.stripe_events import Disputes
-from gateway.operations.requests import STRIPE_REQUEST
+from gateway.operations.requests import DISPUTE_REQUEST
 from gateway.operations.wiring import OpenOperations
 from gateway.part import Part
 from gateway.payments.wiring import OpenPayments
@@ -34,7 +34,7 @@ def open_disputes(
     """There is nothing to close."""
     disputes = Disputes(engine, stripe_client, payments.events, operations.subjects, clock)
     operations.register(kinds(stripe_client, disputes))
-    servicer = DisputeServicer(engine, operations.commands(STRIPE_REQUEST))
+    servicer = DisputeServicer(engine, operations.commands(DISPUTE_REQUEST))
     return OpenDisputes(
         disputes=disputes,
         services=(registered(dispute_service_pb2, dispute_service_pb2_grpc, servicer),),

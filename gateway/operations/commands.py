@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gateway.errors import ERRORS
 from gateway.operations import store
 from gateway.operations.operation import Operation, OperationState, decided
-from gateway.operations.requests import STRIPE_REQUEST, RequestRecord, known_request, record_of
+from gateway.operations.requests import RequestRecord, known_request, record_of
 from gateway.operations.runner import Claimed, Runner
 from gateway.stripe_client.errors import call_failed
 from gateway.stripe_client.outcome import Outcome
@@ -97,7 +97,7 @@ class Commands:
         clock: Clock,
         answer_seconds: float,
         request_ids: RequestIds,
-        table: Table = STRIPE_REQUEST,
+        table: Table,
     ) -> None:
         self._engine = engine
         self._runner = runner

@@ -31,8 +31,8 @@ def _table(name: str) -> Table:
     )
 
 
-# Of disputes and payouts, of merchants, of customers.
-STRIPE_REQUEST = _table("stripe_request")
+DISPUTE_REQUEST = _table("dispute_request")
+PAYOUT_REQUEST = _table("payout_request")
 MERCHANT_REQUEST = _table("merchant_request")
 CUSTOMER_REQUEST = _table("customer_request")
 

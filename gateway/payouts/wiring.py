@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.config import GatewaySettings
 from gateway.merchants.commands import AccountFinder
 from gateway.merchants.store import MerchantStore
-from gateway.operations.requests import STRIPE_REQUEST
+from gateway.operations.requests import PAYOUT_REQUEST
 from gateway.operations.wiring import OpenOperations
 from gateway.part import Part
 from gateway.payouts.compliance import PayoutCompliance
@@ -47,7 +47,7 @@ def open_payouts(
     servicer = PayoutServicer(
         engine,
         AccountFinder(stripe_client, merchants),
-        operations.commands(STRIPE_REQUEST),
+        operations.commands(PAYOUT_REQUEST),
         PayoutTransactions(engine, stripe_client),
         clock,
         review=timedelta(hours=settings.review_hours),

@@ -30,12 +30,6 @@ class ModeBoard:
         """Who is to thank for the mode, if anyone."""
         return self._changes.get(corridor)
 
-    async def set(self, change: ModeChange) -> ModeChange:
-        """Writes a change and follows it; gives the one that stands under its request_id."""
-        stands = await self._store.add(change)
-        await self.refresh()
-        return stands
-
     async def refresh(self) -> None:
         """Reads the modes. Raises `SQLAlchemyError` if the database does not answer."""
         known, self._changes = self._changes, await self._store.last_changes()

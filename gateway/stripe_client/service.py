@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import grpc
-from sqlalchemy.exc import IntegrityError
+from google.protobuf.message import Message
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.errors import ERRORS, corridor_not_found
 from gateway.stripe_client.breaker import CLOSED, HALF_OPEN, OPEN, EndpointBreaker
@@ -14,11 +15,11 @@ from gateway.stripe_client.client import PAYMENT_INTENTS
 from gateway.stripe_client.concurrency import ConcurrencyLimit
 from gateway.stripe_client.limiter import TokenBucket
 from gateway.stripe_client.modes import ModeBoard
-from gateway.stripe_client.store import ModeChange
+from gateway.stripe_client.store import REQUEST, ModeChange, add_change
 from gateway.v1 import corridor_pb2, corridor_service_pb2, corridor_service_pb2_grpc
 from gateway.v1.error_reason_pb2 import ErrorReason
 from runtime.clock import Clock
-from runtime.idempotency import Differences, request_id_reused
+from runtime.idempotency import RequestIds, RequestTable
 from runtime.paging import PageTokens, clamp_page_size
 
 DEFAULT_PAGE_SIZE = 50
@@ -52,13 +53,23 @@ class Inbox(Protocol):
 
     async def count(self, corridor: str) -> InboxCounts: ...
     async def dead_letters(self, corridor: str, after_number: int, limit: int) -> list[Any]: ...
-    async def replay_once(self, event_id: str, request_id: str) -> str | None: ...
+    async def replay(self, connection: AsyncConnection, event_id: str, request_id: str) -> bool: ...
 
 
 class CorridorServicer(corridor_service_pb2_grpc.CorridorServiceServicer):
     """For operators."""
 
-    def __init__(self, calls: StripeCalls, modes: ModeBoard, inbox: Inbox, clock: Clock) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        calls: StripeCalls,
+        modes: ModeBoard,
+        inbox: Inbox,
+        request_ids: RequestIds,
+        clock: Clock,
+    ) -> None:
+        self._engine = engine
+        self._requests = RequestTable(request_ids, REQUEST)
         self._calls = calls
         self._modes = modes
         self._inbox = inbox
@@ -79,21 +90,17 @@ class CorridorServicer(corridor_service_pb2_grpc.CorridorServiceServicer):
         self, request: corridor_service_pb2.SetCorridorModeRequest, _context: Any
     ) -> corridor_service_pb2.SetCorridorModeResponse:
         self._check_corridor(request.corridor)
-        wanted = ModeChange(
+        change = ModeChange(
             corridor=request.corridor,
             mode=MODES[request.mode],
             reason=request.reason,
             request_id=request.request_id,
             change_time=self._clock.now(),
         )
-        stands = await self._modes.set(wanted)
-        differing = [
-            name
-            for name in ("corridor", "mode", "reason")
-            if getattr(stands, name) != getattr(wanted, name)
-        ]
-        if differing:
-            raise request_id_reused(ERRORS, request.request_id, Differences.of(iter(differing)))
+        async with self._engine.begin() as connection:
+            if await self._is_new(connection, request):
+                await add_change(connection, change)
+        await self._modes.refresh()
         return corridor_service_pb2.SetCorridorModeResponse(
             corridor=await self._health_of(request.corridor)
         )
@@ -118,22 +125,25 @@ class CorridorServicer(corridor_service_pb2_grpc.CorridorServiceServicer):
     async def ReplayDeadLetter(
         self, request: corridor_service_pb2.ReplayDeadLetterRequest, _context: Any
     ) -> corridor_service_pb2.ReplayDeadLetterResponse:
-        try:
-            replayed = await self._inbox.replay_once(request.event_id, request.request_id)
-        except IntegrityError:
-            # The same request_id won the race a moment ago.
-            replayed = await self._inbox.replay_once(request.event_id, request.request_id)
-        if replayed is None:
-            raise ERRORS.error(
-                grpc.StatusCode.NOT_FOUND,
-                ErrorReason.ERROR_REASON_WEBHOOK_EVENT_NOT_FOUND,
-                "no such event among the dead letters",
-                metadata={"event_id": request.event_id},
-            )
-        if replayed != request.event_id:
-            differing = Differences.of(iter(["event_id"]))
-            raise request_id_reused(ERRORS, request.request_id, differing)
+        async with self._engine.begin() as connection:
+            if await self._is_new(connection, request) and not await self._inbox.replay(
+                connection, request.event_id, request.request_id
+            ):
+                # Nothing is kept of it: the same request_id may come again.
+                raise ERRORS.error(
+                    grpc.StatusCode.NOT_FOUND,
+                    ErrorReason.ERROR_REASON_WEBHOOK_EVENT_NOT_FOUND,
+                    "no such event among the dead letters",
+                    metadata={"event_id": request.event_id},
+                )
         return corridor_service_pb2.ReplayDeadLetterResponse()
+
+    async def _is_new(self, connection: AsyncConnection, request: Message) -> bool:
+        """Writes the request down, unless it came before. Raises REQUEST_ID_REUSED."""
+        if await self._requests.begin(connection, request, create_time=self._clock.now()):
+            return True
+        await self._requests.find(connection, request)
+        return False
 
     def _check_corridor(self, corridor: str) -> None:
         try:

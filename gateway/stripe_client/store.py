@@ -5,10 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, MetaData, Table, Text, func, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    func,
+    insert,
+    select,
+)
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.stripe_client.breaker import CLOSED
 from gateway.stripe_client.call import CorridorMode
@@ -23,6 +33,16 @@ MODE_CHANGE = Table(
     Column("reason", Text, nullable=False),
     Column("request_id", Text, nullable=False),
     Column("change_time", DateTime(timezone=True), nullable=False),
+)
+
+# What operators asked for, once per request_id.
+REQUEST = Table(
+    "corridor_request",
+    MetaData(),
+    Column("request_id", Text, primary_key=True),
+    Column("method", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("create_time", DateTime(timezone=True), nullable=False),
 )
 
 
@@ -54,27 +74,22 @@ class CorridorStore:
             rows = (await connection.execute(statement)).all()
         return {row.corridor: _change_of(row) for row in rows}
 
-    async def add(self, change: ModeChange) -> ModeChange:
-        """Writes a change, once per request_id; gives the one that stands under that id."""
-        statement = (
-            insert_or_ignore(MODE_CHANGE)
-            .values(
-                corridor=change.corridor,
-                mode=change.mode.value,
-                reason=change.reason,
-                request_id=change.request_id,
-                change_time=change.change_time,
-            )
-            .on_conflict_do_nothing(index_elements=["request_id"])
+
+async def add_change(connection: AsyncConnection, change: ModeChange) -> None:
+    """Writes a change of a corridor's mode."""
+    # Changes get their numbers one after the other, so that the last one is the last.
+    await connection.execute(
+        select(func.pg_advisory_xact_lock(func.hashtext("corridor_mode_change")))
+    )
+    await connection.execute(
+        insert(MODE_CHANGE).values(
+            corridor=change.corridor,
+            mode=change.mode.value,
+            reason=change.reason,
+            request_id=change.request_id,
+            change_time=change.change_time,
         )
-        written = select(MODE_CHANGE).where(MODE_CHANGE.c.request_id == change.request_id)
-        async with self._engine.begin() as connection:
-            # Changes get their numbers one after the other, so that the last one is the last.
-            await connection.execute(
-                select(func.pg_advisory_xact_lock(func.hashtext("corridor_mode_change")))
-            )
-            await connection.execute(statement)
-            return _change_of((await connection.execute(written)).one())
+    )
 
 
 def _change_of(row: Any) -> ModeChange:

@@ -23,6 +23,7 @@ from gateway.stripe_client.service import CorridorServicer, Inbox
 from gateway.stripe_client.store import BREAKER_CHANNEL, BreakerStore, CorridorStore
 from gateway.v1 import corridor_service_pb2, corridor_service_pb2_grpc
 from runtime.clock import Clock
+from runtime.idempotency import RequestIds
 from runtime.server import registered
 
 DEFAULT_MACHINE_GROUP = "default"
@@ -91,7 +92,13 @@ async def open_stripe_client(
         )
 
 
-def open_corridors(stripe: OpenStripeClient, inbox: Inbox, clock: Clock) -> Part:
+def open_corridors(
+    engine: AsyncEngine,
+    stripe: OpenStripeClient,
+    inbox: Inbox,
+    request_ids: RequestIds,
+    clock: Clock,
+) -> Part:
     """What operators see and set of the corridors."""
-    servicer = CorridorServicer(stripe.calls, stripe.modes, inbox, clock)
+    servicer = CorridorServicer(engine, stripe.calls, stripe.modes, inbox, request_ids, clock)
     return Part(services=(registered(corridor_service_pb2, corridor_service_pb2_grpc, servicer),))

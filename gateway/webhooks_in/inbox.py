@@ -309,14 +309,9 @@ class PostgresInbox:
         async with self._engine.connect() as connection:
             return list((await connection.execute(statement)).all())
 
-    async def replay_once(self, event_id: str, request_id: str) -> str | None:
-        """Puts a dead letter back into the inbox, behind what is there, once per request.
-
-        Gives the event that the request stands for, which is another one if the request was used
-        before; None if there is no such dead letter. Raises `sqlalchemy.exc.IntegrityError` if
-        the request was used a moment ago.
-        """
-        done = select(DEAD_LETTER.c.event_id).where(DEAD_LETTER.c.replay_request_id == request_id)
+    async def replay(self, connection: AsyncConnection, event_id: str, request_id: str) -> bool:
+        """Puts a dead letter back into the inbox, behind what is there, for one request; False if
+        there is no such dead letter."""
         newest = (
             select(func.max(DEAD_LETTER.c.dead_letter_number))
             .where(DEAD_LETTER.c.event_id == event_id, DEAD_LETTER.c.replay_request_id.is_(None))
@@ -328,31 +323,27 @@ class PostgresInbox:
             .values(replay_request_id=request_id)
             .returning(DEAD_LETTER.c.corridor)
         )
-        async with self._engine.begin() as connection:
-            before: str | None = (await connection.execute(done)).scalar_one_or_none()
-            if before is not None:
-                return before
-            corridor = (await connection.execute(mark)).scalar_one_or_none()
-            if corridor is None:
-                return None
-            await connection.execute(
-                update(EVENT)
-                .where(
-                    EVENT.c.corridor == corridor,
-                    EVENT.c.event_id == event_id,
-                    EVENT.c.state == "DEAD",
-                )
-                .values(
-                    sequence=text("DEFAULT"),
-                    state="PENDING",
-                    attempts=0,
-                    finish_time=None,
-                    lease_until=None,
-                    next_attempt_time=self._clock.now(),
-                )
+        corridor = (await connection.execute(mark)).scalar_one_or_none()
+        if corridor is None:
+            return False
+        await connection.execute(
+            update(EVENT)
+            .where(
+                EVENT.c.corridor == corridor,
+                EVENT.c.event_id == event_id,
+                EVENT.c.state == "DEAD",
             )
-            await connection.execute(select(func.pg_notify(CHANNEL, "")))
-        return event_id
+            .values(
+                sequence=text("DEFAULT"),
+                state="PENDING",
+                attempts=0,
+                finish_time=None,
+                lease_until=None,
+                next_attempt_time=self._clock.now(),
+            )
+        )
+        await connection.execute(select(func.pg_notify(CHANNEL, "")))
+        return True
 
     async def purge(self) -> int:
         """Deletes events that are done and cannot arrive again, at most `PURGE_BATCH`."""

@@ -12,6 +12,7 @@ from tests.chaos.customers import MAX_GROWTH, Customers
 from tests.chaos.patience import Patience
 from tests.chaos.plan import PlannedPayment, Step
 from tests.chaos.progress import Progress
+from tests.chaos.saving import RETURN_URL
 
 WAIT_SECONDS = 0.2
 # How often a client looks at a payment that is not decided before it goes on with its life.
@@ -79,6 +80,17 @@ class Client:
         state = shown.state
         request_id = f"{self._planned.request_id}.{number}"
         match step.action:
+            case "come_back":
+                if state != payment.PAYMENT_STATE_DECLINED:
+                    return True
+                returned = await self._ask(
+                    pb.ConfirmPaymentRequest(
+                        request_id=request_id,
+                        payment_id=self._payment_id,
+                        return_url=RETURN_URL,
+                    )
+                )
+                return returned is not None
             case "authenticate" | "fail_authentication":
                 if state == payment.PAYMENT_STATE_REQUIRES_ACTION:
                     passed = step.action == "authenticate"

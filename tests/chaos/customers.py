@@ -192,7 +192,10 @@ def state_name(shown: payment.Payment) -> str:
 
 
 def _last_word(shown: payment.Payment) -> str:
-    """The state, unless it says that the same request may begin anew."""
+    """The state, unless the same request may begin anew or the customer may come back."""
     name = state_name(shown)
-    may_begin_anew = shown.failure.code in ("corridor_unavailable", "compliance_unavailable")
-    return "" if name in FINAL_STATES and may_begin_anew else name
+    goes_on = (
+        shown.failure.code in ("corridor_unavailable", "compliance_unavailable")
+        or shown.decline.authentication_required
+    )
+    return "" if name in FINAL_STATES and goes_on else name

@@ -20,7 +20,7 @@ MONEY_MOVES = r"/v1/(payment_intents|refunds).*"
 
 # How often, of a hundred, a card is drawn.
 CARDS = {
-    "visa": 46,
+    "visa": 44,
     "mastercard": 6,
     "bypassPending": 4,
     "visa_chargeDeclinedInsufficientFunds": 7,
@@ -28,13 +28,15 @@ CARDS = {
     "chargeDeclinedProcessingError": 3,
     "threeDSecure2Required": 14,
     "threeDSecureRequiredChargeDeclined": 4,
-    "authenticationRequired": 4,
+    "authenticationRequired": 6,
     "refundFail": 4,
     "pendingRefund": 5,
     "createDispute": 4,
     "createDisputeInquiry": 1,
 }
 NEEDS_CUSTOMER = ("threeDSecure2Required", "threeDSecureRequiredChargeDeclined")
+# Declined without the customer, who may come back to authenticate.
+WANTS_CUSTOMER = "authenticationRequired"
 SAVED = ("visa", "mastercard", "threeDSecure2Required", "authenticationRequired", "refundFail")
 DISPUTED = ("createDispute", "createDisputeInquiry")
 # What is killed how often. "gateways" is both at once; "backend" is one of PostgreSQL's, which
@@ -78,7 +80,9 @@ def _payment(random: Random, seed: int, number: int) -> PlannedPayment:
     card = _weighted(random, CARDS)
     manual = random.random() < 0.4
     amount = random.randrange(100, 50_000)
-    off_session = card not in NEEDS_CUSTOMER and random.random() < 0.2
+    off_session = card not in NEEDS_CUSTOMER and random.random() < (
+        0.7 if card == WANTS_CUSTOMER else 0.2
+    )
     # A card is saved in one account.
     saves = card in SAVED and random.random() < 0.15
     return PlannedPayment(
@@ -94,15 +98,20 @@ def _payment(random: Random, seed: int, number: int) -> PlannedPayment:
         off_session=off_session,
         queue_seconds=random.choice((2, 30, 60, 120)) if random.random() < 0.5 else None,
         tries=random.choice((1, 2)) if random.random() < 0.08 else PATIENCE,
-        steps=tuple(_steps(random, card, amount, manual=manual)),
+        steps=tuple(_steps(random, card, amount, manual=manual, off_session=off_session)),
         retries=off_session and random.random() < 0.5,
         saves=saves,
     )
 
 
-def _steps(random: Random, card: str, amount: int, *, manual: bool) -> list[Step]:
+def _steps(
+    random: Random, card: str, amount: int, *, manual: bool, off_session: bool
+) -> list[Step]:
     steps: list[Step] = []
-    if card in NEEDS_CUSTOMER and random.random() < 0.95:
+    comes_back = card == WANTS_CUSTOMER and off_session
+    if comes_back:
+        steps.append(Step("come_back"))
+    if (comes_back or card in NEEDS_CUSTOMER) and random.random() < 0.95:
         passes = random.random() < 0.8
         steps.append(Step("authenticate" if passes else "fail_authentication"))
         if random.random() < 0.6:

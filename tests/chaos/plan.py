@@ -18,8 +18,8 @@ PATIENCE = 30
 class Step:
     """What a customer or a shop does after the payment was made.
 
-    `action` is authenticate, fail_authentication, confirm, capture, cancel, refund, win_dispute or
-    lose_dispute; without `amount_minor` it is about everything.
+    `action` is come_back, authenticate, fail_authentication, confirm, capture, cancel, refund,
+    win_dispute or lose_dispute; without `amount_minor` it is about everything.
     """
 
     action: str

@@ -37,5 +37,5 @@ def test_there_is_some_of_everything() -> None:
     actions = {step.action for planned in plan.payments for step in planned.steps}
     assert actions == {
         *("authenticate", "fail_authentication", "confirm", "capture", "cancel", "refund"),
-        *("win_dispute", "lose_dispute"),
+        *("win_dispute", "lose_dispute", "come_back"),
     }

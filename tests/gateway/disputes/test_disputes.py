@@ -170,7 +170,7 @@ async def test_evidence_is_not_kept_once_stripe_has_it(desk: Desk, database_url:
     secret = "Ada Mapleton, 7 Fern Lane"
     await desk.submit(dispute.id, {"customer_name": secret})
     with psycopg.connect(database_url) as connection:
-        for table in ("operation", "stripe_request", "dispute"):
+        for table in ("operation", "dispute_request", "dispute"):
             rows = connection.execute(f"SELECT t::text FROM {table} AS t").fetchall()
             assert rows
             assert not any(secret in row[0] for row in rows)

@@ -11,7 +11,14 @@ from gateway.operations import store
 from gateway.operations.operation import Operation, Step, next_step
 from gateway.operations.operation import OperationKind as K
 from gateway.operations.operation import OperationState as S
-from gateway.operations.requests import CUSTOMER_REQUEST, MERCHANT_REQUEST, known_request
+from gateway.operations.requests import (
+    CUSTOMER_REQUEST,
+    DISPUTE_REQUEST,
+    MERCHANT_REQUEST,
+    PAYOUT_REQUEST,
+    RequestRecord,
+    known_request,
+)
 from runtime.migrations import migrate_to
 from runtime.postgres import sqlalchemy_url
 from tests.plugin import NewDatabase
@@ -162,3 +169,31 @@ async def test_operations_are_moved_as_they_were(new_database: NewDatabase) -> N
     assert anew is None
     assert made is not None
     assert (made.subject_id, made.operation_id) == ("ada", customer.id)
+
+
+async def test_requests_go_to_the_service_that_they_were_of(new_database: NewDatabase) -> None:
+    url = new_database("gateway")
+    await asyncio.to_thread(migrate_to, url, "gateway", "0014")
+    methods = ("AcceptDisputeRequest", "CreatePayoutRequest", "SubmitDisputeEvidence")
+    with psycopg.connect(url, autocommit=True) as connection:
+        for number, method in enumerate(methods):
+            connection.execute(
+                """
+                INSERT INTO stripe_request (
+                    request_id, method, body, fingerprint, subject_id, operation_id, answer,
+                    create_time
+                ) VALUES (%s, %s, '', decode(repeat('00', 32), 'hex'), 'subject', 'op_1', 'a', %s)
+                """,
+                (f"request-{number}", method, NOW),
+            )
+    await asyncio.to_thread(migrate_to, url, "gateway", "0015")
+    engine = create_async_engine(sqlalchemy_url(url), poolclass=pool.NullPool)
+    for table, wanted in ((DISPUTE_REQUEST, [0, 2]), (PAYOUT_REQUEST, [1])):
+        async with engine.connect() as connection:
+            found = [await known_request(connection, table, f"request-{n}") for n in range(3)]
+        assert [number for number in range(3) if found[number] is not None] == wanted
+        kept = found[wanted[0]]
+        assert kept == RequestRecord(
+            f"request-{wanted[0]}", methods[wanted[0]], "subject", NOW, "op_1", b"a"
+        )
+    await engine.dispose()

@@ -180,6 +180,13 @@ async def test_dead_letters_are_listed_and_replayed(
     replay.event_id = "evt_3"
     reused = await refusal_of(gateway.corridors.ReplayDeadLetter(replay))
     assert (reused.reason, reused.metadata["differing_fields"]) == ("REQUEST_ID_REUSED", "event_id")
+    other_method = await refusal_of(
+        gateway.corridors.SetCorridorMode(mode("replay-1", corridor_pb2.CORRIDOR_MODE_DRAIN))
+    )
+    assert (other_method.reason, other_method.metadata["differing_fields"]) == (
+        "REQUEST_ID_REUSED",
+        "method",
+    )
     missing = pb.ReplayDeadLetterRequest(request_id="replay-2", event_id="evt_2")
     assert (await refusal_of(gateway.corridors.ReplayDeadLetter(missing))).reason == (
         "WEBHOOK_EVENT_NOT_FOUND"

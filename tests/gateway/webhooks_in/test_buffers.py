@@ -126,7 +126,8 @@ async def test_a_dead_letter_is_replayed(place: Place) -> None:
         await buffer.store(poison)
         await buffer.store(marker := event())
         await place.arrived(2)
-    assert await place.inbox.replay_once(poison.event_id, "replay-1") == poison.event_id
+    async with place.engine.begin() as connection:
+        assert await place.inbox.replay(connection, poison.event_id, "replay-1")
     await work_off(consumer)
     assert handled.ids == [poison.event_id, marker.event_id, poison.event_id]
 

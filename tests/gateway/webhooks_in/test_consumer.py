@@ -216,7 +216,7 @@ async def test_duplicates_in_any_order_are_dealt_with_once_each(
 
 
 async def test_replayed_event_goes_behind_what_is_there(
-    inbox: PostgresInbox, clock: ManualClock, handled: Handled
+    engine: AsyncEngine, inbox: PostgresInbox, clock: ManualClock, handled: Handled
 ) -> None:
     dead, later = event(), event()
     await inbox.store(dead)
@@ -224,10 +224,10 @@ async def test_replayed_event_goes_behind_what_is_there(
     consumer = worker(inbox, clock, handled)
     await work_off(consumer)
     await inbox.store(later)
-    assert await inbox.replay_once(dead.event_id, "replay-1") == dead.event_id
-    assert await inbox.replay_once(dead.event_id, "replay-1") == dead.event_id
-    assert await inbox.replay_once(later.event_id, "replay-1") == dead.event_id
-    assert await inbox.replay_once(dead.event_id, "replay-2") is None
+    async with engine.begin() as connection:
+        assert await inbox.replay(connection, dead.event_id, "replay-1")
+    async with engine.begin() as connection:
+        assert not await inbox.replay(connection, dead.event_id, "replay-2")
     await work_off(consumer)
     assert handled.ids == [dead.event_id, later.event_id, dead.event_id]
     assert (await inbox.count("default")).dead_letters == 0
