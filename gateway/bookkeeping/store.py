@@ -18,7 +18,7 @@ from runtime.items import DeadLetter, Items
 from runtime.sql_files import sql_statement
 
 _CLAIM = sql_statement(__file__, "claim_bookings")
-_SETTLE = sql_statement(__file__, "settle_bookings")
+_FINISH = sql_statement(__file__, "finish_bookings")
 _BACKLOG = sql_statement(__file__, "read_backlog")
 
 
@@ -39,7 +39,7 @@ class ClaimedBooking:
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class BookingOutcome:
     """What became of a claimed booking: PENDING means that it is tried again."""
 
     booking: ClaimedBooking
@@ -122,23 +122,23 @@ class BookingStore:
         telemetry.OUTCOMES.labels("refused").inc(len(problems))
         return claimed
 
-    async def settle(self, settlements: Sequence[Settlement], *, now: datetime) -> set[int]:
+    async def finish(self, outcomes: Sequence[BookingOutcome], *, now: datetime) -> set[int]:
         """Writes outcomes; returns the booking numbers written. The others' leases were lost."""
-        if not settlements:
+        if not outcomes:
             return set()
         async with self._engine.connect() as connection:
             rows = await connection.execute(
-                _SETTLE,
+                _FINISH,
                 {
                     "ledger": self._ledger,
                     "now": now,
-                    "booking_numbers": [s.booking.booking_number for s in settlements],
-                    "fencing_tokens": [s.booking.fencing_token for s in settlements],
-                    "states": [s.state.value for s in settlements],
-                    "ledger_sequences": [s.ledger_sequence for s in settlements],
-                    "failure_reasons": [s.failure_reason for s in settlements],
-                    "failure_messages": [s.failure_message for s in settlements],
-                    "next_attempt_times": [s.next_attempt_time for s in settlements],
+                    "booking_numbers": [outcome.booking.booking_number for outcome in outcomes],
+                    "fencing_tokens": [outcome.booking.fencing_token for outcome in outcomes],
+                    "states": [outcome.state.value for outcome in outcomes],
+                    "ledger_sequences": [outcome.ledger_sequence for outcome in outcomes],
+                    "failure_reasons": [outcome.failure_reason for outcome in outcomes],
+                    "failure_messages": [outcome.failure_message for outcome in outcomes],
+                    "next_attempt_times": [outcome.next_attempt_time for outcome in outcomes],
                 },
             )
             return {row.booking_number for row in rows}

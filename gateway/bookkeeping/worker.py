@@ -21,7 +21,7 @@ from gateway.bookkeeping.ledger_client import (
     Refused,
 )
 from gateway.bookkeeping.reporting import BookingState
-from gateway.bookkeeping.store import BookingStore, ClaimedBooking, Settlement
+from gateway.bookkeeping.store import BookingOutcome, BookingStore, ClaimedBooking
 from gateway.bookkeeping.telemetry import booking_span
 from runtime.backoff import Backoff
 from runtime.clock import Clock
@@ -105,22 +105,21 @@ class BookkeepingWorker:
         try:
             with booking_span(booking.trace_parent for booking in claimed) as span:
                 span.set_attribute("gateway.bookings", len(claimed))
-                outcomes = await self._book(claimed)
+                answers = await self._book(claimed)
         except LedgerUnavailableError as error:
             await self._release(claimed, error)
             raise
         now = self._clock.now()
-        settlements = [
-            self._settlement(booking, outcomes[booking.booking_number], now)
+        outcomes = [
+            self._outcome(booking, answers[booking.booking_number], now)
             for booking in claimed
-            if booking.booking_number in outcomes
+            if booking.booking_number in answers
         ]
-        written = await self._store.settle(settlements, now=now)
-        self._report(settlements, written, now)
+        written = await self._store.finish(outcomes, now=now)
+        self._report(outcomes, written, now)
         return sum(
-            settlement.state is not BookingState.PENDING
-            and settlement.booking.booking_number in written
-            for settlement in settlements
+            outcome.state is not BookingState.PENDING and outcome.booking.booking_number in written
+            for outcome in outcomes
         )
 
     async def count_backlog(self) -> None:
@@ -163,9 +162,9 @@ class BookkeepingWorker:
     ) -> None:
         now = self._clock.now()
         telemetry.OUTCOMES.labels("unavailable").inc(len(claimed))
-        await self._store.settle(
+        await self._store.finish(
             [
-                Settlement(
+                BookingOutcome(
                     booking=booking,
                     state=BookingState.PENDING,
                     next_attempt_time=now,
@@ -177,12 +176,12 @@ class BookkeepingWorker:
             now=now,
         )
 
-    def _settlement(self, booking: ClaimedBooking, outcome: Outcome, now: datetime) -> Settlement:
-        match outcome:
+    def _outcome(self, booking: ClaimedBooking, answer: Outcome, now: datetime) -> BookingOutcome:
+        match answer:
             case Booked(sequence):
-                return Settlement(booking, BookingState.BOOKED, now, ledger_sequence=sequence)
+                return BookingOutcome(booking, BookingState.BOOKED, now, ledger_sequence=sequence)
             case Refused(reason, message):
-                return Settlement(
+                return BookingOutcome(
                     booking,
                     BookingState.REFUSED,
                     now,
@@ -191,7 +190,7 @@ class BookkeepingWorker:
                 )
             case Postponed(reason, message):
                 pause = self._limits.postponement.pause(booking.attempts, self._random.random())
-                return Settlement(
+                return BookingOutcome(
                     booking,
                     BookingState.PENDING,
                     now + pause,
@@ -199,21 +198,21 @@ class BookkeepingWorker:
                     failure_message=message,
                 )
 
-    def _report(self, settlements: Sequence[Settlement], written: set[int], now: datetime) -> None:
-        for settlement in settlements:
-            booking = settlement.booking
+    def _report(self, outcomes: Sequence[BookingOutcome], written: set[int], now: datetime) -> None:
+        for outcome in outcomes:
+            booking = outcome.booking
             if booking.booking_number not in written:
                 telemetry.OUTCOMES.labels("lease_lost").inc()
-            elif settlement.state is BookingState.BOOKED:
+            elif outcome.state is BookingState.BOOKED:
                 telemetry.OUTCOMES.labels("booked").inc()
                 telemetry.DELAY_SECONDS.observe((now - booking.create_time).total_seconds())
             else:
-                refused = settlement.state is BookingState.REFUSED
+                refused = outcome.state is BookingState.REFUSED
                 telemetry.OUTCOMES.labels("refused" if refused else "postponed").inc()
                 log.error(
                     "booking_refused" if refused else "booking_postponed",
                     booking_number=booking.booking_number,
                     fact_kind=booking.kind,
-                    reason=settlement.failure_reason,
+                    reason=outcome.failure_reason,
                     attempts=booking.attempts,
                 )

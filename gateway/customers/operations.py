@@ -12,6 +12,7 @@ from gateway.customers import store
 from gateway.customers.domain import CUSTOMER_KEY, REQUEST_KEY, customer_message
 from gateway.customers.store import ACTIVE, DELETED, FAILED, StoredCustomer
 from gateway.ids import new_id
+from gateway.operations.kind import Applied, ApplyContext, Kind, PlainKind
 from gateway.operations.operation import (
     GivenUp,
     Operation,
@@ -27,7 +28,6 @@ from gateway.operations.outcomes import (
     what_was_found,
 )
 from gateway.operations.requests import CUSTOMER_REQUEST, answer
-from gateway.operations.runner import Applied, ApplyContext, Kind, PlainKind
 from gateway.payments.domain.stripe_params import encode
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome, OutcomeClass

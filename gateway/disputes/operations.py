@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.disputes import store
 from gateway.disputes.domain import ANSWERABLE, CLOSED, Dispute, DisputeState
 from gateway.disputes.stripe_events import Disputes
+from gateway.operations.kind import Applied, ApplyContext, Kind, PlainKind
 from gateway.operations.operation import (
     GivenUp,
     Operation,
@@ -17,7 +18,6 @@ from gateway.operations.operation import (
     after_outcome,
     silence,
 )
-from gateway.operations.runner import Applied, ApplyContext, Kind, PlainKind
 from gateway.payments.store import payments as payment_store
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome, OutcomeClass

@@ -13,6 +13,7 @@ from gateway.merchants import store
 from gateway.merchants.domain import MERCHANT_KEY
 from gateway.merchants.store import StoredMerchant
 from gateway.merchants.tax import tax_id_of
+from gateway.operations.kind import Applied, ApplyContext, Kind, PlainKind
 from gateway.operations.operation import (
     NOT_PERFORMED,
     GivenUp,
@@ -29,7 +30,6 @@ from gateway.operations.outcomes import (
     what_was_found,
 )
 from gateway.operations.requests import MERCHANT_REQUEST, answer
-from gateway.operations.runner import Applied, ApplyContext, Kind, PlainKind
 from gateway.payments.domain.stripe_params import encode
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Failure, Outcome, OutcomeClass

@@ -14,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.errors import ERRORS
 from gateway.operations import store
+from gateway.operations.kind import Claimed
 from gateway.operations.operation import Operation, OperationState, decided
 from gateway.operations.requests import RequestRecord, known_request, record_of
-from gateway.operations.runner import Claimed, Runner
+from gateway.operations.runner import Runner
 from gateway.stripe_client.errors import call_failed
 from gateway.stripe_client.outcome import Outcome
 from gateway.v1.error_reason_pb2 import ErrorReason

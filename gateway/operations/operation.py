@@ -22,7 +22,7 @@ from runtime.backoff import Backoff
 KEY_HORIZON = timedelta(hours=23)
 # A request that is still under way when we last heard nothing is over by then: Stripe's own
 # client gives up after 80 seconds.
-SETTLE_TIME = timedelta(minutes=15)
+MAX_REQUEST_LIFETIME = timedelta(minutes=15)
 MAX_SENDS = 100
 BACKOFF = Backoff(timedelta(milliseconds=500), timedelta(seconds=60))
 # What is not sent again does not count its look-ups: each waits for this part of the time since it
@@ -188,7 +188,7 @@ def what_is_known(outcome: Outcome, *, resend: bool) -> Outcome:
     before.
 
     A quarrel about the key says nothing about what was asked with it, and is kept under the key
-    unless the other request is only under way. What was unknown is only settled by an answer that
+    unless the other request is only under way. What was unknown is only decided by an answer that
     knows the key.
     """
     failure = outcome.failure
@@ -265,7 +265,7 @@ def next_attempt(operation: Operation, now: datetime, wait: timedelta = timedelt
 def proven_by_silence(operation: Operation, now: datetime) -> bool:
     """Whether a search that finds nothing proves by now that nothing happened."""
     assert operation.last_send_time is not None, "only what was sent is looked for"
-    return now >= operation.last_send_time + SETTLE_TIME
+    return now >= operation.last_send_time + MAX_REQUEST_LIFETIME
 
 
 def silence(operation: Operation, now: datetime) -> Outcome:
@@ -285,7 +285,7 @@ def after_outcome(
     if outcome.succeeded:
         return decided(operation, OperationState.SUCCEEDED, now)
     failure = outcome.failure or Failure()
-    if outcome.settled:
+    if outcome.decided:
         return decided(operation, OperationState.FAILED, now, failure.code, failure.param)
     return put_off(
         operation,

@@ -33,7 +33,7 @@ def after_call(
 ) -> Operation:
     """The operation after what came back, where a refusal that is about our key or our rights does
     not end it: nothing happened, and operators mend it."""
-    refused = isinstance(reply, Outcome) and reply.settled and not reply.succeeded
+    refused = isinstance(reply, Outcome) and reply.decided and not reply.succeeded
     if isinstance(reply, Outcome) and refused and not refused_for_good(reply):
         reply = replace(reply, outcome_class=OutcomeClass.NOT_SENT)
     return after_outcome(operation, reply, now, jitter)

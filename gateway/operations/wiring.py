@@ -8,8 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.config import GatewaySettings
 from gateway.operations.commands import Commands
+from gateway.operations.kind import Kind
 from gateway.operations.operation import OperationKind
-from gateway.operations.runner import Kind, RunLimits, Runner
+from gateway.operations.runner import RunLimits, Runner
 from gateway.operations.store import CHANNEL
 from gateway.part import Part
 from runtime.clock import Clock

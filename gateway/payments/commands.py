@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.ids import new_id
 from gateway.operations import store as operation_store
+from gateway.operations.kind import Applied, Claimed
 from gateway.operations.operation import OperationKind, OperationState, decided
-from gateway.operations.runner import Applied, Claimed, Runner
+from gateway.operations.runner import Runner
 from gateway.payments.domain.apply import known_state
 from gateway.payments.domain.commands import WAITING, CommandContext, Start, check_operation
 from gateway.payments.domain.failover import at_home, next_route

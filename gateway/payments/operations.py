@@ -10,8 +10,8 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.operations.kind import Applied, ApplyContext, Asked, Kind, Lease
 from gateway.operations.operation import Operation, OperationKind, OperationState
-from gateway.operations.runner import Applied, ApplyContext, Asked, Kind, Lease
 from gateway.payments.domain.apply import apply_outcome, end_contradicted, known_state
 from gateway.payments.domain.check_outcome import DecisionContext
 from gateway.payments.domain.decision import Decision, Reply, StripeReply

@@ -13,8 +13,9 @@ from datetime import timedelta
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.operations.kind import Applied, Asked, Claimed
 from gateway.operations.operation import Operation
-from gateway.operations.runner import Applied, Asked, Claimed, Runner
+from gateway.operations.runner import Runner
 from gateway.payments.domain.states import PaymentState
 from gateway.payments.operations import Subject
 from gateway.payments.store.queue import claim_queue_head, queued_corridors

@@ -8,8 +8,8 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.operations import store as operation_store
+from gateway.operations.kind import Applied
 from gateway.operations.operation import OperationKind
-from gateway.operations.runner import Applied
 from gateway.payments.domain.states import PaymentState
 from gateway.payments.operations import Subject
 from gateway.payments.store import payments as store

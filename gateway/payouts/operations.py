@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.ids import new_id
+from gateway.operations.kind import Applied, ApplyContext, Kind, PlainKind
 from gateway.operations.operation import (
     GivenUp,
     Operation,
@@ -20,7 +21,6 @@ from gateway.operations.operation import (
     silence,
 )
 from gateway.operations.outcomes import what_was_found
-from gateway.operations.runner import Applied, ApplyContext, Kind, PlainKind
 from gateway.payments.domain.stripe_params import encode
 from gateway.payouts import store
 from gateway.payouts.compliance import PayoutCompliance

@@ -49,14 +49,14 @@ class BreakerPolicy:
 class Permit:
     """Leave to make one call; give it back exactly once."""
 
-    def __init__(self, breaker: "EndpointBreaker", window: SlidingWindow, ticket: int) -> None:
+    def __init__(self, breaker: "EndpointBreaker", window: SlidingWindow, token: int) -> None:
         self._breaker = breaker
         self._window = window
-        self._ticket = ticket
+        self._token = token
 
     def give_back(self, health: Health) -> None:
         """The call ended like this."""
-        self._breaker._finish(self._window, self._ticket, health)
+        self._breaker._finish(self._window, self._token, health)
 
 
 class EndpointBreaker:
@@ -171,15 +171,15 @@ class EndpointBreaker:
             self._probes_out += 1
         return Permit(self, self._window, self._window.start(self._monotonic()))
 
-    def _finish(self, window: SlidingWindow, ticket: int, health: Health) -> None:
+    def _finish(self, window: SlidingWindow, token: int, health: Health) -> None:
         now = self._monotonic()
         if health is Health.NOT_COUNTED:
-            counted = window.forget(ticket, now)
+            counted = window.forget(token, now)
             if window is self._window and self.state == HALF_OPEN and not counted:
                 # A probe that says nothing makes room for another one.
                 self._probes_out -= 1
         else:
-            window.finish(ticket, now, failed=health is Health.FAILED)
+            window.finish(token, now, failed=health is Health.FAILED)
         if window is self._window:
             self._decide()
 

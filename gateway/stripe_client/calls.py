@@ -149,7 +149,7 @@ class StripeCalls:
     async def _run(self, corridor: str, call: Call) -> Outcome:
         corridor_client = self.corridor_client(corridor)
         with self._tracer.start_as_current_span(f"stripe {call.endpoint_group}") as span:
-            outcome = await self._send_until_settled(corridor_client, call)
+            outcome = await self._send_until_decided(corridor_client, call)
             span.set_attribute("gateway.corridor", corridor)
             span.set_attribute("gateway.priority", call.priority.value)
             span.set_attribute("gateway.outcome", outcome.outcome_class.value)
@@ -160,7 +160,7 @@ class StripeCalls:
         telemetry.call_ended(corridor, call.endpoint_group, outcome)
         return outcome
 
-    async def _send_until_settled(self, corridor: CorridorClient, call: Call) -> Outcome:
+    async def _send_until_decided(self, corridor: CorridorClient, call: Call) -> Outcome:
         outcome: Outcome | None = None
         attempt, sent = 1, 0
         while True:

@@ -111,7 +111,7 @@ class Outcome:
         return self.outcome_class is OutcomeClass.SUCCEEDED
 
     @property
-    def settled(self) -> bool:
+    def decided(self) -> bool:
         """Whether Stripe has decided: no further call can change the answer to this key."""
         return self.outcome_class in (
             OutcomeClass.SUCCEEDED,
@@ -138,7 +138,7 @@ def follow(earlier: Outcome | None, later: Outcome) -> Outcome:
         and later.failure is not None
         and later.failure.http_status in STATUSES_BEFORE_IDEMPOTENCY
     )
-    if later.settled and not blind:
+    if later.decided and not blind:
         return later
     return replace(
         earlier,

@@ -29,15 +29,15 @@ class Pace:
         self._next_ticket = 0
 
     def start(self) -> int:
-        """A request goes out; the ticket is for `finish`."""
+        """A request goes out; the token is for `finish`."""
         self._next_ticket += 1
         self._running[self._next_ticket] = self._monotonic()
         return self._next_ticket
 
-    def finish(self, ticket: int) -> None:
+    def finish(self, token: int) -> None:
         """A request is over."""
         now = self._monotonic()
-        took = now - self._running.pop(ticket)
+        took = now - self._running.pop(token)
         self._recent.append((now, took >= self.slow_seconds))
 
     @property

@@ -112,10 +112,10 @@ def will_resend(
 def call_ended(corridor: str, endpoint_group: str, outcome: Outcome) -> None:
     """A call is over."""
     _outcomes.labels(corridor, endpoint_group, outcome.outcome_class.value).inc()
-    if outcome.settled:
+    if outcome.decided:
         return
     log.warning(
-        "stripe_call_unsettled",
+        "stripe_call_undecided",
         corridor=corridor,
         endpoint_group=endpoint_group,
         outcome=outcome.outcome_class.value,

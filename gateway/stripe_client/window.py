@@ -49,28 +49,28 @@ class SlidingWindow:
         self._next_ticket = 0
 
     def start(self, now: float) -> int:
-        """A call goes out; the ticket is for `finish` or `forget`."""
+        """A call goes out; the token is for `finish` or `forget`."""
         self._next_ticket += 1
         self._running[self._next_ticket] = now
         return self._next_ticket
 
-    def finish(self, ticket: int, now: float, *, failed: bool) -> None:
+    def finish(self, token: int, now: float, *, failed: bool) -> None:
         """A call came back."""
-        slow = self._is_slow(self._running.pop(ticket), now)
+        slow = self._is_slow(self._running.pop(token), now)
         bucket = self._bucket_at(now)
         bucket.calls += 1
         bucket.failures += failed
         bucket.slow += slow
 
-    def forget(self, ticket: int, now: float) -> bool:
+    def forget(self, token: int, now: float) -> bool:
         """A call ended without saying anything about the other side, unless it took too long.
 
         Says whether it counts all the same.
         """
-        if self._is_slow(self._running[ticket], now):
-            self.finish(ticket, now, failed=False)
+        if self._is_slow(self._running[token], now):
+            self.finish(token, now, failed=False)
             return True
-        del self._running[ticket]
+        del self._running[token]
         return False
 
     def read(self, now: float) -> Reading:

@@ -104,7 +104,7 @@ class WebhookConsumer:
         event = claim.event
         handler = self._router.handler_of(event.event_type)
         if handler is None:
-            await self._settled(claim, "ignored", await self._inbox.finish(claim))
+            await self._count(claim, "ignored", await self._inbox.finish(claim))
             return
         if claim.attempt > self._policy.max_attempts:
             # The attempts before ended in crashes: it may be this event that kills workers.
@@ -132,7 +132,7 @@ class WebhookConsumer:
                 log.error("webhook_handler_failed", event_id=event.event_id, **place_of(error))
                 await self._try_later(claim, type(error).__name__, None, too_early=False)
             else:
-                await self._settled(claim, "done", await self._inbox.finish(claim))
+                await self._count(claim, "done", await self._inbox.finish(claim))
 
     async def _try_later(
         self, claim: ClaimedEvent, reason: str, delay: timedelta | None, *, too_early: bool
@@ -146,14 +146,14 @@ class WebhookConsumer:
         # What an early event waits for may be behind it.
         put_back = self._inbox.postpone if too_early else self._inbox.retry
         kept = await put_back(claim, reason, self._clock.now() + wait)
-        await self._settled(claim, "retry", kept)
+        await self._count(claim, "retry", kept)
 
     async def _wait_out(self, claim: ClaimedEvent, outage: OutsideUnavailable) -> None:
         """An outage of hours must not use up the attempts of what it holds up."""
         least = self._policy.unavailable_delay * (0.5 + self._uniform() / 2)
         wait = max(least, outage.delay or timedelta(0))
         kept = await self._inbox.wait_out(claim, outage.reason, self._clock.now() + wait)
-        await self._settled(claim, "unavailable", kept)
+        await self._count(claim, "unavailable", kept)
 
     async def _give_up(self, claim: ClaimedEvent, reason: str) -> None:
         kept = await self._inbox.dead_letter(claim, reason)
@@ -167,9 +167,9 @@ class WebhookConsumer:
                 attempts=claim.attempt,
                 reason=reason,
             )
-        await self._settled(claim, "dead", kept)
+        await self._count(claim, "dead", kept)
 
-    async def _settled(self, claim: ClaimedEvent, result: str, kept: bool) -> None:
+    async def _count(self, claim: ClaimedEvent, result: str, kept: bool) -> None:
         event = claim.event
         if not kept:
             # Another worker took over while we were slow; what it writes counts.

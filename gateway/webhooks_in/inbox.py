@@ -198,7 +198,7 @@ class PostgresInbox:
     async def retry(self, claim: ClaimedEvent, reason: str, next_attempt_time: datetime) -> bool:
         """The event comes back at that time; later ones of its subject wait. False as above."""
         async with self._engine.begin() as connection:
-            return await self._settle(
+            return await self._write_claimed(
                 connection,
                 claim,
                 next_attempt_time=next_attempt_time,
@@ -207,7 +207,7 @@ class PostgresInbox:
 
     async def wait_out(self, claim: ClaimedEvent, reason: str, next_attempt_time: datetime) -> bool:
         async with self._engine.begin() as connection:
-            return await self._settle(
+            return await self._write_claimed(
                 connection,
                 claim,
                 attempts=EVENT.c.attempts - 1,
@@ -219,7 +219,7 @@ class PostgresInbox:
         """The event comes back at that time, behind the later ones of its subject. False as
         above."""
         async with self._engine.begin() as connection:
-            return await self._settle(
+            return await self._write_claimed(
                 connection,
                 claim,
                 sequence=text("DEFAULT"),
@@ -364,7 +364,7 @@ class PostgresInbox:
             result = await connection.execute(delete(EVENT).where(EVENT.c.sequence.in_(old)))
             return int(result.rowcount)
 
-    async def _settle(
+    async def _write_claimed(
         self, connection: AsyncConnection, claim: ClaimedEvent, **values: Any
     ) -> bool:
         return await self._write(connection, claim.sequence, claim.fencing_token, **values)

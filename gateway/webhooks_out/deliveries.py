@@ -96,7 +96,7 @@ async def give_up_unreadable(
     )
 
 
-async def settle(
+async def finish_attempt(
     connection: AsyncConnection,
     claimed: ClaimedDelivery,
     attempt: Attempt,

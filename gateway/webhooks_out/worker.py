@@ -159,9 +159,9 @@ class DeliveryWorker:
         with telemetry.REQUEST_SECONDS.time():
             attempt = await self._sender.post(endpoint.url, outgoing.body, headers)
         telemetry.ATTEMPTS.labels(attempt.failure or "taken").inc()
-        await self._settle(outgoing, attempt)
+        await self._finish(outgoing, attempt)
 
-    async def _settle(self, outgoing: Outgoing, attempt: Attempt) -> None:
+    async def _finish(self, outgoing: Outgoing, attempt: Attempt) -> None:
         claimed = outgoing.claimed
         now = self._clock.now()
         verdict = after_attempt(claimed.attempts + 1, attempt, self._uniform)
@@ -169,7 +169,7 @@ class DeliveryWorker:
             # The endpoint before its deliveries, as everybody does, or two would wait for each
             # other for ever.
             before = await store.get_endpoint(connection, claimed.endpoint_id, lock=True)
-            kept = await deliveries.settle(connection, claimed, attempt, verdict, now)
+            kept = await deliveries.finish_attempt(connection, claimed, attempt, verdict, now)
             after = endpoint_after(before, attempt, now) if kept and before is not None else None
             if after is not None and after != before:
                 await store.save_endpoint(connection, after)

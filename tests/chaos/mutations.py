@@ -212,16 +212,16 @@ def _wait_for(signal: Path) -> None:
 
 def _lose_what_the_ledger_said() -> None:
     """Accident: what came of the process's first bookings is not written down."""
-    original = BookingStore.settle
+    original = BookingStore.finish
     lost: list[int] = []
 
-    async def settle(self: BookingStore, settlements: Sequence[Any], **more: Any) -> Any:
-        if settlements and not lost:
-            lost.append(len(settlements))
+    async def finish(self: BookingStore, outcomes: Sequence[Any], **more: Any) -> Any:
+        if outcomes and not lost:
+            lost.append(len(outcomes))
             raise OSError("the connection to the database is gone")
-        return await original(self, settlements, **more)
+        return await original(self, outcomes, **more)
 
-    _put(BookingStore, "settle", settle)
+    _put(BookingStore, "finish", finish)
 
 
 def _put(owner: Any, name: str, value: Any) -> None:

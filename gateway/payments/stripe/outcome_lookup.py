@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from gateway.operations.operation import SETTLE_TIME, Operation
+from gateway.operations.operation import MAX_REQUEST_LIFETIME, Operation
 from gateway.payments.domain.intents import IntentStatus, read_intent
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.stripe_params import OPERATION_KEY
@@ -118,7 +118,7 @@ class OutcomeLookup:
             )
 
         since, until = _span(operation)
-        return await _first([told, moved], since, until + SETTLE_TIME, operation)
+        return await _first([told, moved], since, until + MAX_REQUEST_LIFETIME, operation)
 
     async def _events(
         self,

@@ -50,7 +50,7 @@ def movements(draw: st.DrawFn, number: int, types: tuple[str, ...]) -> Movement:
     )
 
 
-def sights(movement: Movement) -> list[Movement]:
+def snapshots(movement: Movement) -> list[Movement]:
     """The movement as it is seen first, and once it is available."""
     at_once = movement.begins_in is StripeBalance.AVAILABLE
     ripe = Movement(**{name: getattr(movement, name) for name in Movement.__slots__} | RIPE)
@@ -61,7 +61,7 @@ RIPE: dict[str, Any] = {"is_available": True}
 
 
 class Model:
-    """Stripe's balance, and our books, after each sight of each movement."""
+    """Stripe's balance, and our books, after each snapshot of each movement."""
 
     def __init__(self) -> None:
         self.notebook = Notebook()
@@ -87,15 +87,15 @@ class Model:
 def test_movements_without_a_payment_are_booked_to_the_cent(data: st.DataObject) -> None:
     types = (*sorted(ACCOUNT_FEES), *sorted(TOPUPS), *OTHER_TYPES)
     drawn = [data.draw(movements(number, types)) for number in range(5)]
-    turns = data.draw(st.permutations([sight for each in drawn for sight in sights(each)]))
+    order = data.draw(st.permutations([snapshot for each in drawn for snapshot in snapshots(each)]))
     model, last = Model(), dict[str, Movement]()
-    for sight in turns:
-        seen = last.get(sight.id)
+    for snapshot in order:
+        seen = last.get(snapshot.id)
         if seen is not None and seen.is_available:
             # It is never seen pending again: the sweep keeps what it saw last.
-            sight = seen
-        last[sight.id] = sight
-        model.report(movement_facts.account_facts(sight))
+            snapshot = seen
+        last[snapshot.id] = snapshot
+        model.report(movement_facts.account_facts(snapshot))
         books: Books = Counter()
         for each in last.values():
             books[each.corridor, each.currency, each.counts_in] += each.net_minor
@@ -133,13 +133,13 @@ def test_refunds_are_booked_in_whatever_currency_they_settle(
             "amount_minor": refunded,
         }
         told: Fact = RefundCreated(**about, balance=part) if sign < 0 else RefundFailed(**about)
-        ripe = sights(movement)[-1]
-        for sight in sights(movement):
+        ripe = snapshots(movement)[-1]
+        for snapshot in snapshots(movement):
             model.report(
                 [
                     told,
                     *movement_facts.refund_facts(
-                        sight,
+                        snapshot,
                         **ABOUT,
                         currency=charge_currency,
                         refunded_minor=refunded,
@@ -189,7 +189,7 @@ def test_disputes_are_booked_to_the_cent(
     for look in range(2):
         model.report(dispute_facts(dispute, listed))
         for movement in listed:
-            ripe = sights(movement)[-1]
+            ripe = snapshots(movement)[-1]
             model.report(movement_facts.become_available(ripe))
             if look == 0:
                 books["us", "USD", StripeBalance.AVAILABLE] += ripe.net_minor

@@ -35,7 +35,7 @@ from tests.gateway.bookkeeping.conftest import (
     hold,
     released,
 )
-from tests.gateway.bookkeeping.stories import Movement, PaymentSnapshot, histories
+from tests.gateway.bookkeeping.scenarios import Movement, Scenario, histories
 
 if TYPE_CHECKING:
     from ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
@@ -112,7 +112,7 @@ async def test_a_release_gives_back_the_whole_hold(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 async def test_any_history_ends_with_stripes_balance(
-    gateway: Gateway, address: str, stub: LedgerServiceAsyncStub, history: PaymentSnapshot
+    gateway: Gateway, address: str, stub: LedgerServiceAsyncStub, history: Scenario
 ) -> None:
     ledger = f"books-{uuid.uuid4().hex}"
     await _forget_bookings(gateway)

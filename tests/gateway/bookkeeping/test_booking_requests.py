@@ -17,7 +17,7 @@ from ledger.v1.account_pb2 import NORMAL_BALANCE_CREDIT, NORMAL_BALANCE_DEBIT
 from ledger.v1.direction_pb2 import DIRECTION_CREDIT, DIRECTION_DEBIT
 from ledger.v1.transaction_pb2 import REMAINDER_KEEP, REMAINDER_RELEASE
 from tests.gateway.bookkeeping.conftest import NOON, about, captured, hold, released
-from tests.gateway.bookkeeping.stories import PaymentSnapshot, histories
+from tests.gateway.bookkeeping.scenarios import Scenario, histories
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9_.:-]+(/[A-Za-z0-9_.:-]+){0,15}")
@@ -97,7 +97,7 @@ def test_accounts_grow_on_their_sides() -> None:
 
 
 @given(histories())
-def test_requests_keep_to_the_ledgers_bounds(history: PaymentSnapshot) -> None:
+def test_requests_keep_to_the_ledgers_bounds(history: Scenario) -> None:
     items = [ledger_item(step.fact, revision=0, required_sequence=1) for step in history]
     request = batch("payments", items)
     assert request == batch("payments", items)

@@ -23,7 +23,7 @@ from gateway.bookkeeping.facts import (
 )
 from gateway.bookkeeping.mapping import Create, ledger_write, request_id
 from tests.gateway.bookkeeping.notebook import Notebook
-from tests.gateway.bookkeeping.stories import Movement, PaymentSnapshot, histories
+from tests.gateway.bookkeeping.scenarios import Movement, Scenario, histories
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ABOUT: dict[str, Any] = {
@@ -37,7 +37,7 @@ USD = Chart("us", "USD")
 
 
 @given(histories())
-def test_the_books_equal_stripes_balance_after_every_fact(history: PaymentSnapshot) -> None:
+def test_the_books_equal_stripes_balance_after_every_fact(history: Scenario) -> None:
     notebook, stripe = Notebook(), Movement()
     for count, step in enumerate(history, start=1):
         notebook.book(step.fact)
@@ -49,7 +49,7 @@ def test_the_books_equal_stripes_balance_after_every_fact(history: PaymentSnapsh
 
 
 @given(histories())
-def test_debits_equal_credits_in_every_currency(history: PaymentSnapshot) -> None:
+def test_debits_equal_credits_in_every_currency(history: Scenario) -> None:
     notebook = Notebook()
     for step in history:
         notebook.book(step.fact)
@@ -60,7 +60,7 @@ def test_debits_equal_credits_in_every_currency(history: PaymentSnapshot) -> Non
 
 
 @given(histories())
-def test_every_finished_story_leaves_no_hold(history: PaymentSnapshot) -> None:
+def test_every_finished_scenario_leaves_no_hold(history: Scenario) -> None:
     notebook = Notebook()
     for step in history:
         notebook.book(step.fact)
@@ -68,20 +68,20 @@ def test_every_finished_story_leaves_no_hold(history: PaymentSnapshot) -> None:
 
 
 @given(histories())
-def test_ids_are_unique_and_fit_the_ledger(history: PaymentSnapshot) -> None:
+def test_ids_are_unique_and_fit_the_ledger(history: Scenario) -> None:
     ids = [request_id(step.fact.id, revision) for step in history for revision in (0, 1)]
     assert len(set(ids)) == len(ids)
     assert max(map(len, ids)) <= 128
 
 
 @given(histories())
-def test_facts_survive_the_database(history: PaymentSnapshot) -> None:
+def test_facts_survive_the_database(history: Scenario) -> None:
     for step in history:
         assert from_json(kind_of(step.fact), to_json(step.fact)) == step.fact
 
 
 @given(histories())
-def test_a_fact_comes_after_the_one_it_requires(history: PaymentSnapshot) -> None:
+def test_a_fact_comes_after_the_one_it_requires(history: Scenario) -> None:
     seen: dict[str, str] = {}
     for step in history:
         if step.fact.requires is not None:
@@ -91,7 +91,7 @@ def test_a_fact_comes_after_the_one_it_requires(history: PaymentSnapshot) -> Non
 
 @given(histories())
 def test_what_is_posted_voided_or_reversed_is_what_the_fact_requires(
-    history: PaymentSnapshot,
+    history: Scenario,
 ) -> None:
     for step in history:
         write = ledger_write(step.fact)

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from gateway.bookkeeping.facts import FeeCharged
 from gateway.bookkeeping.ledger_client import Booked, LedgerBooks, LedgerUnavailableError
 from gateway.bookkeeping.reporting import BookingState
-from gateway.bookkeeping.store import BookingStore, Settlement
+from gateway.bookkeeping.store import BookingOutcome, BookingStore
 from gateway.bookkeeping.worker import BookkeepingWorker, WorkerLimits
 from tests.gateway.bookkeeping.conftest import (
     LEDGER,
@@ -147,8 +147,8 @@ async def test_a_worker_that_lost_its_lease_cannot_write(
     (claimed,) = await store.claim(now=now, lease=LIMITS.lease, max_bookings=9)
     gateway.clock.advance(LIMITS.lease)
     await drain(worker)
-    late = Settlement(claimed, BookingState.REFUSED, now, failure_reason="TOO_LATE")
-    assert await store.settle([late], now=now) == set()
+    late = BookingOutcome(claimed, BookingState.REFUSED, now, failure_reason="TOO_LATE")
+    assert await store.finish([late], now=now) == set()
     assert (await gateway.bookings("pay_1")).state is BookingState.BOOKED
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from gateway.operations.kind import Asked, Claimed
 from gateway.operations.operation import OperationKind
-from gateway.operations.runner import Asked, Claimed, Runner
+from gateway.operations.runner import Runner
 
 
 class Point(Enum):

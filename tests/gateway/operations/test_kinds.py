@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.disputes import store as dispute_store
 from gateway.disputes.operations import known_state as known_of_dispute
+from gateway.operations.kind import Asked
 from gateway.operations.operation import KEY_HORIZON, OperationKind, OperationState
-from gateway.operations.runner import Asked
 from gateway.operations.store import OPERATION, operation_of
 from gateway.payments.domain.apply import known_state as known_of_payment
 from gateway.payments.operations import KINDS as PAYMENT_KINDS

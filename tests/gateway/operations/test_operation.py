@@ -12,8 +12,8 @@ from gateway.operations.operation import (
     BACKOFF,
     KEY_HORIZON,
     LOOK_UPS_PER_DOUBLING,
+    MAX_REQUEST_LIFETIME,
     MAX_SENDS,
-    SETTLE_TIME,
     Operation,
     OperationKind,
     OperationState,
@@ -67,7 +67,7 @@ def test_a_key_that_keeps_a_failure_is_not_sent_again_but_found_out() -> None:
     # Nothing found yet: it is looked for again, and its last send does not move.
     again = put_off(operation, NOW + SECOND, SECOND, unknown=True)
     assert next_step(again, NOW + 2 * SECOND) is Step.RESOLVE
-    assert proven_by_silence(again, NOW + SETTLE_TIME)
+    assert proven_by_silence(again, NOW + MAX_REQUEST_LIFETIME)
     # A new attempt has a key of its own.
     assert next_step(next_attempt(again, NOW), NOW) is Step.SEND
     assert not sent(next_attempt(again, NOW), NOW).failure_code
@@ -77,7 +77,7 @@ def test_look_ups_become_rarer_the_longer_nothing_is_found() -> None:
     operation = sent(new_operation(), NOW)
     operation = replace(operation, failure_code=KEPT_FAILURE)
     times = [NOW + SECOND]
-    while times[-1] < NOW + SETTLE_TIME:
+    while times[-1] < NOW + MAX_REQUEST_LIFETIME:
         waits = put_off(operation, times[-1], SECOND / 1_000, unknown=True)
         times.append(waits.next_attempt_time)
     gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
@@ -86,8 +86,10 @@ def test_look_ups_become_rarer_the_longer_nothing_is_found() -> None:
     assert gaps[-1] == BACKOFF.last
     assert len(times) < 100
     # What is sent again waits as it was told to.
-    again = put_off(sent(new_operation(), NOW), NOW + SETTLE_TIME / 2, SECOND, unknown=True)
-    assert again.next_attempt_time == NOW + SETTLE_TIME / 2 + SECOND
+    again = put_off(
+        sent(new_operation(), NOW), NOW + MAX_REQUEST_LIFETIME / 2, SECOND, unknown=True
+    )
+    assert again.next_attempt_time == NOW + MAX_REQUEST_LIFETIME / 2 + SECOND
 
 
 def test_after_its_deadline_or_too_many_sends_it_is_only_found_out() -> None:
@@ -114,8 +116,8 @@ def test_only_certainty_resets_the_horizon() -> None:
 
 def test_silence_is_proof_only_after_a_while() -> None:
     operation = sent(new_operation(), NOW)
-    assert not proven_by_silence(operation, NOW + SETTLE_TIME - SECOND)
-    assert proven_by_silence(operation, NOW + SETTLE_TIME)
+    assert not proven_by_silence(operation, NOW + MAX_REQUEST_LIFETIME - SECOND)
+    assert proven_by_silence(operation, NOW + MAX_REQUEST_LIFETIME)
 
 
 def test_an_open_state_decides_nothing() -> None:

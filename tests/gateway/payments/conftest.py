@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.config import DATABASE_ROLE
-from gateway.operations.runner import Asked, Runner
+from gateway.operations.kind import Asked
+from gateway.operations.runner import Runner
 from gateway.payments.store.group_commit import PaymentCommitter, commit_connections
 from runtime.connections import Connections
 from tests.gateway.payments.shop import Shop

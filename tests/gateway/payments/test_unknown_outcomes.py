@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.operations.operation import KEY_HORIZON, SETTLE_TIME
+from gateway.operations.operation import KEY_HORIZON, MAX_REQUEST_LIFETIME
 from gateway.v1.payment_pb2 import CaptureMethod, OperationState, Payment, PaymentState
 from runtime.clock import ManualClock
 from sandbox.polling import poll
@@ -214,7 +214,7 @@ async def test_nothing_proves_silence_too_early(
     async with open_shop(clock, answer_seconds=0.5, roles="api", call_seconds=1.0) as shop:
         payment = await shop.create()
     killed_before_saving.clear()
-    clock.advance(SETTLE_TIME - timedelta(minutes=1))
+    clock.advance(MAX_REQUEST_LIFETIME - timedelta(minutes=1))
     async with open_shop(clock, roles="api,worker") as shop:
         async with asyncio.timeout(PATIENCE_SECONDS):
             await twin.requests.wait_for(

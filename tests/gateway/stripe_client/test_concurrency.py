@@ -176,16 +176,16 @@ def test_half_of_the_last_calls_make_a_corridor_slow() -> None:
     seconds = Seconds()
     pace = Pace(0.25, seconds)
     for took in (0.25, 0.25, 0.01):
-        ticket = pace.start()
+        token = pace.start()
         seconds.now += took
-        pace.finish(ticket)
+        pace.finish(token)
     assert MIN_CALLS == 4
     assert not pace.is_slow, "three calls are too few"
-    ticket = pace.start()
+    token = pace.start()
     assert not pace.is_slow
     seconds.now += 0.25
     assert pace.is_slow, "one that runs late counts at once"
-    pace.finish(ticket)
+    pace.finish(token)
     assert pace.is_slow
     seconds.now += RECENT_SECONDS
     assert not pace.is_slow, "too few of them are recent"

@@ -141,7 +141,7 @@ async def test_bad_requests_name_the_field(
 async def test_dead_letters_are_listed_and_replayed(
     gateway: RunningGateway, database_url: str
 ) -> None:
-    bury = """
+    insert = """
         WITH event AS (
             INSERT INTO webhook_event (
                 event_id, corridor, event_type, object_id, subject, created_time, body, state,
@@ -161,7 +161,7 @@ async def test_dead_letters_are_listed_and_replayed(
         SELECT corridor, event_id, event_type, object_id, 'NO', 12, now(), now() FROM event
         """
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(bury)
+        connection.execute(insert)
     assert (await health(gateway)).inbox.dead_letter_count == 3
     first = await gateway.corridors.ListDeadLetters(pb.ListDeadLettersRequest(page_size=2))
     rest = await gateway.corridors.ListDeadLetters(

@@ -1,4 +1,4 @@
-"""The four places in which events can be kept, for tests that are the same for all."""
+"""The four buffers of events, for tests that are the same for all."""
 
 import asyncio
 import contextlib
@@ -44,7 +44,7 @@ async def at_last(is_true: Callable[[], Awaitable[bool]]) -> None:
 
 
 @dataclass
-class Place:
+class BufferHarness:
     """One of the four, with a stream, topic, queue or database of its own."""
 
     name: str
@@ -55,7 +55,7 @@ class Place:
     """What a gateway has to be told to use it."""
     new_broker: Callable[[], Broker | None]
     cut: Callable[[], Awaitable[None]]
-    """Takes the place away, and `restore` brings it back with what was in it."""
+    """Takes what buffers away, and `restore` brings it back with what was in it."""
     restore: Callable[[], Awaitable[None]]
     brokers: list[Broker] = field(default_factory=list)
 
@@ -64,14 +64,14 @@ class Place:
         return PostgresInbox(self.engine, self.clock)
 
     def new_buffer(self) -> Buffer:
-        """A client of the place that is not connected yet; closed after the test."""
+        """A client of what buffers that is not connected yet; closed after the test."""
         broker = self.broker()
         if broker is None:
             return PostgresBuffer(self.inbox, self.clock)
         return BrokerBuffer(broker, self.clock)
 
     def broker(self) -> Broker | None:
-        """The broker of the place, if there is one."""
+        """The broker, if there is one."""
         broker = self.new_broker()
         if broker is not None:
             self.brokers.append(broker)
@@ -162,22 +162,26 @@ class Place:
             await broker.close()
 
 
-async def postgres_place(clock: ManualClock, engine: AsyncEngine, database_url: str) -> Place:
-    place = Place("postgres", clock, engine, database_url, {}, lambda: None, _nothing, _nothing)
-    place.cut, place.restore = place.cut_database, place.restore_database
-    return place
+async def postgres_buffer(
+    clock: ManualClock, engine: AsyncEngine, database_url: str
+) -> BufferHarness:
+    harness = BufferHarness(
+        "postgres", clock, engine, database_url, {}, lambda: None, _nothing, _nothing
+    )
+    harness.cut, harness.restore = harness.cut_database, harness.restore_database
+    return harness
 
 
-async def nats_place(
+async def nats_buffer(
     clock: ManualClock, engine: AsyncEngine, database_url: str, server: NatsServer
-) -> Place:
+) -> BufferHarness:
     stream = f"events-{uuid.uuid4().hex}"
     settings = {
         "GATEWAY_WEBHOOK_BUFFER": "nats",
         "GATEWAY_WEBHOOK_NATS_URLS": server.url,
         "GATEWAY_WEBHOOK_NATS_STREAM": stream,
     }
-    return Place(
+    return BufferHarness(
         "nats",
         clock,
         engine,
@@ -189,9 +193,9 @@ async def nats_place(
     )
 
 
-async def kafka_place(
+async def kafka_buffer(
     clock: ManualClock, engine: AsyncEngine, database_url: str, server: PythonServer
-) -> Place:
+) -> BufferHarness:
     # The mock cluster makes a topic, of four partitions, when it is first asked about.
     topic = f"events-{uuid.uuid4().hex}"
     settings = {
@@ -200,7 +204,7 @@ async def kafka_place(
         "GATEWAY_WEBHOOK_KAFKA_TOPIC": topic,
     }
     login = {"security.protocol": "plaintext"}
-    return Place(
+    return BufferHarness(
         "kafka",
         clock,
         engine,
@@ -212,9 +216,9 @@ async def kafka_place(
     )
 
 
-async def sqs_place(
+async def sqs_buffer(
     clock: ManualClock, engine: AsyncEngine, database_url: str, server: PythonServer
-) -> Place:
+) -> BufferHarness:
     endpoint = f"http://127.0.0.1:{server.address}"
     url = await make_queue(endpoint)
     settings = {
@@ -223,7 +227,7 @@ async def sqs_place(
         "GATEWAY_WEBHOOK_SQS_REGION": "eu-central-1",
         "GATEWAY_WEBHOOK_SQS_ENDPOINT": endpoint,
     }
-    return Place(
+    return BufferHarness(
         "sqs",
         clock,
         engine,

@@ -30,11 +30,11 @@ from tests.gateway.webhooks_in.broker_servers import (
     aws_credentials,
 )
 from tests.gateway.webhooks_in.buffers import (
-    Place,
-    kafka_place,
-    nats_place,
-    postgres_place,
-    sqs_place,
+    BufferHarness,
+    kafka_buffer,
+    nats_buffer,
+    postgres_buffer,
+    sqs_buffer,
 )
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -108,22 +108,22 @@ def sqs_server() -> Iterator[PythonServer]:
 
 
 @pytest.fixture(params=["postgres", "nats", "kafka", "sqs"])
-async def place(
+async def harness(
     request: pytest.FixtureRequest, clock: ManualClock, engine: AsyncEngine, database_url: str
-) -> AsyncIterator[Place]:
-    """Each of the places that events can be kept in; a server is started when first wanted."""
+) -> AsyncIterator[BufferHarness]:
+    """Each of the buffers; a server is started when first wanted."""
     if request.param == "postgres":
-        opened = await postgres_place(clock, engine, database_url)
+        opened = await postgres_buffer(clock, engine, database_url)
     elif request.param == "nats":
         server: NatsServer = request.getfixturevalue("nats_server")
         await server.until_it_listens()
-        opened = await nats_place(clock, engine, database_url, server)
+        opened = await nats_buffer(clock, engine, database_url, server)
     elif request.param == "kafka":
         kafka: PythonServer = request.getfixturevalue("kafka_server")
-        opened = await kafka_place(clock, engine, database_url, kafka)
+        opened = await kafka_buffer(clock, engine, database_url, kafka)
     else:
         sqs: PythonServer = request.getfixturevalue("sqs_server")
-        opened = await sqs_place(clock, engine, database_url, sqs)
+        opened = await sqs_buffer(clock, engine, database_url, sqs)
     yield opened
     await opened.close()
 

@@ -15,20 +15,20 @@ from sandbox.addresses import Ports, at
 from sandbox.engine import wait_until_serving
 from sandbox.processes import ServiceProcess
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
-from tests.gateway.webhooks_in.buffers import Place, at_last
+from tests.gateway.webhooks_in.buffers import BufferHarness, at_last
 from tests.gateway.webhooks_in.conftest import event_body, signature
 
 EVENTS = 60
 SENDERS = 6
 
 
-def gateway(place: Place, ports: Ports, log: Path) -> ServiceProcess:
+def gateway(harness: BufferHarness, ports: Ports, log: Path) -> ServiceProcess:
     environment = {
-        **place.settings,
+        **harness.settings,
         "GATEWAY_ROLES": "webhooks,worker",
         "GATEWAY_LISTEN_ADDRESS": at(ports.gateway),
         "GATEWAY_HTTP_ADDRESS": at(ports.gateway_http),
-        "GATEWAY_DATABASE_URL": place.database_url,
+        "GATEWAY_DATABASE_URL": harness.database_url,
         "LOG_LEVEL": "ERROR",
     }
     return ServiceProcess("gateway", ("gateway",), environment, log)
@@ -79,9 +79,9 @@ class Stripe:
 
 
 @pytest.mark.timeout(240)
-async def test_a_kill_loses_and_doubles_nothing(place: Place, tmp_path: Path) -> None:
+async def test_a_kill_loses_and_doubles_nothing(harness: BufferHarness, tmp_path: Path) -> None:
     ports = Ports.free()
-    process = gateway(place, ports, tmp_path / "gateway.log")
+    process = gateway(harness, ports, tmp_path / "gateway.log")
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(process.kill)
         http = await stack.enter_async_context(aiohttp.ClientSession())
@@ -96,13 +96,13 @@ async def test_a_kill_loses_and_doubles_nothing(place: Place, tmp_path: Path) ->
             await begin(process, ports)
 
         async def all_are_done() -> bool:
-            return await done_of(place) == stripe.ids
+            return await done_of(harness) == stripe.ids
 
         await at_last(all_are_done)
 
 
-async def done_of(place: Place) -> list[str]:
-    async with place.engine.connect() as connection:
+async def done_of(harness: BufferHarness) -> list[str]:
+    async with harness.engine.connect() as connection:
         rows = await connection.execute(
             text("SELECT event_id FROM webhook_event WHERE state = 'DONE'")
         )

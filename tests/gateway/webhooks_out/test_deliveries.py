@@ -231,17 +231,17 @@ async def test_a_worker_that_dies_before_it_saves_sends_again_and_loses_nothing(
     open_shop: OpenShop, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = ManualClock(datetime.now(UTC))
-    settle = DeliveryWorker._settle
+    finish = DeliveryWorker._finish
 
     async def die(*_arguments: Any) -> None:
         raise asyncio.CancelledError
 
     async with open_shop(clock, webhooks=False) as shop:
         endpoint, _ = await Hooks(shop).create(receiver.url, transitions=["captured"])
-        monkeypatch.setattr(DeliveryWorker, "_settle", die)
+        monkeypatch.setattr(DeliveryWorker, "_finish", die)
         await shop.create()
         await receiver.until(lambda received: len(received) == 1)
-    monkeypatch.setattr(DeliveryWorker, "_settle", settle)
+    monkeypatch.setattr(DeliveryWorker, "_finish", finish)
     clock.advance(timedelta(minutes=1))
     async with open_shop(clock, webhooks=False) as shop:
         await Hooks(shop).delivered(endpoint, DELIVERED, 1)

@@ -56,7 +56,7 @@ class Step:
     movement: Movement
 
 
-PaymentSnapshot = list[Step]
+Scenario = list[Step]
 
 
 def _moved(corridor: str, *changes: tuple[str, StripeBalance, int]) -> Movement:
@@ -67,7 +67,7 @@ def _moved(corridor: str, *changes: tuple[str, StripeBalance, int]) -> Movement:
 
 
 @st.composite
-def payment_stories(draw: st.DrawFn, number: int) -> PaymentSnapshot:
+def payment_scenarios(draw: st.DrawFn, number: int) -> Scenario:
     """One payment from its hold to whatever comes of it."""
     corridor = draw(st.sampled_from(("us", "eu")))
     currency = draw(st.sampled_from(CURRENCIES))
@@ -81,11 +81,11 @@ def payment_stories(draw: st.DrawFn, number: int) -> PaymentSnapshot:
     amount = draw(st.integers(1, MAX_AMOUNT))
     hold_id = f"op_{number}"
     none: Movement = Counter()
-    story = [Step(HoldPlaced(**about, hold_id=hold_id, amount_minor=amount), none)]
+    scenario = [Step(HoldPlaced(**about, hold_id=hold_id, amount_minor=amount), none)]
     if draw(st.booleans()):
         reason = draw(st.sampled_from(ReleaseReason))
         released = HoldReleased(**about, hold_id=hold_id, amount_minor=amount, reason=reason)
-        return [*story, Step(released, none)]
+        return [*scenario, Step(released, none)]
 
     captured = draw(st.integers(1, amount))
     first = draw(st.integers(1, captured))
@@ -98,18 +98,16 @@ def payment_stories(draw: st.DrawFn, number: int) -> PaymentSnapshot:
             capture_number=ordinal + 1,
             final=ordinal == 1 or part == captured,
         )
-        story.append(Step(capture, _moved(corridor, (currency, StripeBalance.PENDING, part))))
-    story += draw(_settlements(about, number, captured))
-    story += draw(_refunds(about, number, captured))
+        scenario.append(Step(capture, _moved(corridor, (currency, StripeBalance.PENDING, part))))
+    scenario += draw(_settlements(about, number, captured))
+    scenario += draw(_refunds(about, number, captured))
     if draw(st.booleans()):
-        story += draw(_disputes(about, number, captured))
-    return story
+        scenario += draw(_disputes(about, number, captured))
+    return scenario
 
 
 @st.composite
-def _settlements(
-    draw: st.DrawFn, about: dict[str, Any], number: int, captured: int
-) -> PaymentSnapshot:
+def _settlements(draw: st.DrawFn, about: dict[str, Any], number: int, captured: int) -> Scenario:
     """What `charge.updated` tells: one balance transaction, and what a destination charge adds."""
     corridor, currency = about["corridor"], about["currency"]
     settled_currency = draw(st.sampled_from((currency, *CURRENCIES)))
@@ -151,9 +149,9 @@ def _settlements(
 
 
 @st.composite
-def _refunds(draw: st.DrawFn, about: dict[str, Any], number: int, captured: int) -> PaymentSnapshot:
+def _refunds(draw: st.DrawFn, about: dict[str, Any], number: int, captured: int) -> Scenario:
     corridor, currency = about["corridor"], about["currency"]
-    story: PaymentSnapshot = []
+    scenario: Scenario = []
     for ordinal in range(draw(st.integers(0, 3))):
         amount = draw(st.integers(1, captured))
         part = draw(st.sampled_from(StripeBalance))
@@ -163,17 +161,15 @@ def _refunds(draw: st.DrawFn, about: dict[str, Any], number: int, captured: int)
             "amount_minor": amount,
         }
         taken = _moved(corridor, (currency, part, -amount))
-        story.append(Step(RefundCreated(**refund, balance=part), taken))
+        scenario.append(Step(RefundCreated(**refund, balance=part), taken))
         if draw(st.booleans()):
             returned = _moved(corridor, (currency, part, amount))
-            story.append(Step(RefundFailed(**refund), returned))
-    return story
+            scenario.append(Step(RefundFailed(**refund), returned))
+    return scenario
 
 
 @st.composite
-def _disputes(
-    draw: st.DrawFn, about: dict[str, Any], number: int, captured: int
-) -> PaymentSnapshot:
+def _disputes(draw: st.DrawFn, about: dict[str, Any], number: int, captured: int) -> Scenario:
     corridor, currency = about["corridor"], about["currency"]
     amount, fee = draw(st.integers(1, captured)), draw(st.integers(0, 2_000))
     dispute: dict[str, Any] = {**about, "dispute_id": f"dp_{number}", "amount_minor": amount}
@@ -187,7 +183,7 @@ def _disputes(
 
 
 @st.composite
-def balance_stories(draw: st.DrawFn, number: int) -> PaymentSnapshot:
+def balance_scenarios(draw: st.DrawFn, number: int) -> Scenario:
     """Money becoming available, paid out, or moving for a reason nobody has told us."""
     corridor = draw(st.sampled_from(("us", "eu")))
     currency = draw(st.sampled_from(CURRENCIES))
@@ -215,23 +211,25 @@ def balance_stories(draw: st.DrawFn, number: int) -> PaymentSnapshot:
         )
         return [Step(unknown, _moved(corridor, (currency, part, signed)))]
     payout: dict[str, Any] = {**about, "payout_id": f"po_{number}", "amount_minor": amount}
-    story = [Step(PayoutCreated(**payout), _moved(corridor, (currency, available, -amount)))]
+    scenario = [Step(PayoutCreated(**payout), _moved(corridor, (currency, available, -amount)))]
     paid, failed = draw(st.booleans()), draw(st.booleans())
     if paid:
-        story.append(Step(PayoutPaid(**payout), Counter()))
+        scenario.append(Step(PayoutPaid(**payout), Counter()))
     if failed:
         back = _moved(corridor, (currency, available, amount))
-        story.append(Step(PayoutFailed(**payout, was_paid=paid), back))
-    return story
+        scenario.append(Step(PayoutFailed(**payout, was_paid=paid), back))
+    return scenario
 
 
 @st.composite
-def histories(draw: st.DrawFn, max_stories: int = 6) -> PaymentSnapshot:
-    """Several stories at once: each in its own order, mixed at will."""
-    stories = [
-        draw(payment_stories(number) if draw(st.booleans()) else balance_stories(number))
-        for number in range(draw(st.integers(1, max_stories)))
+def histories(draw: st.DrawFn, max_scenarios: int = 6) -> Scenario:
+    """Several scenarios at once: each in its own order, mixed at will."""
+    scenarios = [
+        draw(payment_scenarios(number) if draw(st.booleans()) else balance_scenarios(number))
+        for number in range(draw(st.integers(1, max_scenarios)))
     ]
-    turns = draw(st.permutations([index for index, story in enumerate(stories) for _ in story]))
-    waiting = [list(story) for story in stories]
-    return [waiting[index].pop(0) for index in turns]
+    order = draw(
+        st.permutations([index for index, scenario in enumerate(scenarios) for _ in scenario])
+    )
+    waiting = [list(scenario) for scenario in scenarios]
+    return [waiting[index].pop(0) for index in order]

@@ -1,13 +1,13 @@
 -- Writes what became of leased facts, except where the lease has gone to another worker since.
 UPDATE booking
 SET
-    state = settled.state,
-    ledger = CASE WHEN settled.state = 'BOOKED' THEN :ledger END,
-    ledger_sequence = settled.ledger_sequence,
-    failure_reason = settled.failure_reason,
-    failure_message = settled.failure_message,
-    next_attempt_time = settled.next_attempt_time,
-    decide_time = CASE WHEN settled.state <> 'PENDING' THEN cast(:now AS timestamptz) END,
+    state = finished.state,
+    ledger = CASE WHEN finished.state = 'BOOKED' THEN :ledger END,
+    ledger_sequence = finished.ledger_sequence,
+    failure_reason = finished.failure_reason,
+    failure_message = finished.failure_message,
+    next_attempt_time = finished.next_attempt_time,
+    decide_time = CASE WHEN finished.state <> 'PENDING' THEN cast(:now AS timestamptz) END,
     lease_until = NULL
 FROM
     unnest(
@@ -18,12 +18,12 @@ FROM
         cast(:failure_reasons AS text []),
         cast(:failure_messages AS text []),
         cast(:next_attempt_times AS timestamptz [])
-    ) AS settled (
+    ) AS finished (
         booking_number, fencing_token, state, ledger_sequence,
         failure_reason, failure_message, next_attempt_time
     )
 WHERE
-    booking.booking_number = settled.booking_number
-    AND booking.fencing_token = settled.fencing_token
+    booking.booking_number = finished.booking_number
+    AND booking.fencing_token = finished.fencing_token
     AND booking.state = 'PENDING'
 RETURNING booking.booking_number
