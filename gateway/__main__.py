@@ -10,6 +10,7 @@ from gateway.config import DATABASE_ROLE, GatewaySettings, Role
 from gateway.customers.wiring import open_customers
 from gateway.disputes.wiring import open_disputes
 from gateway.errors import ERRORS
+from gateway.ids import RequestIdentity
 from gateway.leadership.wiring import open_leadership
 from gateway.limits import LIMITS, Limits
 from gateway.merchants.wiring import open_merchants
@@ -63,6 +64,7 @@ async def open_service(
         # Of every process: the load balancer decides which calls it gets.
         worker_notifier = Notifier()
         request_ids = RequestIds(ERRORS, VALIDATOR)
+        identity = RequestIdentity(settings.deployment)
         stripe = await enter(
             open_stripe_client(
                 settings.corridors,
@@ -73,7 +75,9 @@ async def open_service(
         )
         intake = await enter(open_intake(settings, engine, broker, clock))
         corridors = open_corridors(engine, stripe, intake.inbox, request_ids, clock)
-        operations = open_operations(settings, engine, request_ids, worker_notifier, clock)
+        operations = open_operations(
+            settings, engine, request_ids, identity, worker_notifier, clock
+        )
         payments = await enter(
             open_payments(
                 settings, url, engine, stripe.client, compliance, operations, clock, limits
@@ -86,7 +90,9 @@ async def open_service(
             settings, engine, stripe.client, compliance, merchants.store, operations, clock
         )
         webhooks_out = await enter(
-            open_webhooks_out(settings, engine, request_ids, payments.event_notifier, clock, limits)
+            open_webhooks_out(
+                settings, engine, request_ids, identity, payments.event_notifier, clock, limits
+            )
         )
         parts: list[Part] = [stripe, intake, corridors, operations, payments, merchants]
         parts += [customers, disputes, payouts, webhooks_out]

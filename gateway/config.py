@@ -82,6 +82,9 @@ class GatewaySettings(WebhookSettings):
     stripe_webhook_secrets: SecretStr | None = None
     # Several Stripe accounts instead of the one above; see docs/gateway.md.
     stripe_corridors_file: Path | None = None
+    # Keeps apart what several deployments make at one Stripe account. Never change it: requests
+    # that come again would be new ones.
+    deployment: str = Field("default", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     # Replicas that see Stripe over the same network share their breakers.
     machine_group: str = Field("default", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     # One operation's calls to the outside, and the lease under which operations and bookings

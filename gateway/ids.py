@@ -1,21 +1,94 @@
-"""Identifiers: a prefix, the time in milliseconds and 80 random bits, so they sort by time.
+"""Identifiers: a prefix and 130 bits that are derived from what they stand for.
 
-The layout is ULID's (https://github.com/ulid/spec): 26 characters of Crockford's base 32.
+None is drawn at random. A gateway whose database has lost its last commits, by a restore or by a
+failover to a server that lagged behind, is sent the same requests again: it then makes the same
+ids, the same idempotency keys and the same bytes, by which Stripe and the ledger know what they
+have already (docs/adr/0026-restored-databases.md).
+
+The digits are Crockford's base 32 (https://www.crockford.com/base32.html).
 """
 
-import secrets
-from datetime import datetime
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from google.protobuf.message import Message
+
+from runtime.idempotency import fingerprint_of, method_of
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CHARACTERS = 26
-_RANDOM_BITS = 80
+_BITS_PER_CHARACTER = 5
+_FINGERPRINT_DIGITS = 32
+# What the engine finds its own objects at Stripe by; clients cannot set keys with this prefix.
+METADATA_PREFIX = "engine_"
+DEPLOYMENT_KEY = "engine_deployment"
 
 
-def new_id(prefix: str, now: datetime) -> str:
-    """A fresh id like `pay_01J9Z8M3T7Q0F8W6V5K4H3G2D1`."""
-    number = int(now.timestamp() * 1000) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+def derived_id(prefix: str, *parts: str) -> str:
+    """An id like `pay_1J9Z8M3T7Q0F8W6V5K4H3G2D1C`, the same for the same parts."""
+    # With their lengths, so that no two lists of parts read alike.
+    text = "".join(f"{len(part)}:{part}" for part in (prefix, *parts))
+    digest = hashlib.sha256(text.encode()).digest()
+    number = int.from_bytes(digest) >> (len(digest) * 8 - _CHARACTERS * _BITS_PER_CHARACTER)
     digits = []
     for _ in range(_CHARACTERS):
         number, digit = divmod(number, len(_ALPHABET))
         digits.append(_ALPHABET[digit])
     return f"{prefix}_{''.join(reversed(digits))}"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestIdentity:
+    """The ids of what requests make; those of another deployment are others.
+
+    Two deployments may charge through the same Stripe account: `deployment` keeps their objects
+    apart. Whoever changes it makes all requests new ones.
+    """
+
+    deployment: str
+
+    def of(self, prefix: str, request: Message) -> str:
+        """The id of what a request makes; `request` has a request_id."""
+        request_id: str = request.request_id  # type: ignore[attr-defined]
+        return derived_id(prefix, self.deployment, method_of(request), request_id)
+
+    def mark(self, request: Message) -> "RequestMark":
+        """What Stripe is to keep of a request."""
+        request_id: str = request.request_id  # type: ignore[attr-defined]
+        fingerprint = fingerprint_of(request).hex()[:_FINGERPRINT_DIGITS]
+        return RequestMark(self.deployment, request_id, fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestMark:
+    """A request as Stripe's objects carry it in their metadata, so that a gateway which has lost
+    its own rows knows what they were made for."""
+
+    deployment: str
+    request_id: str
+    fingerprint: str
+
+    def metadata(self, what: str = "") -> dict[str, str]:
+        """Keys and values for Stripe; `what` tells apart the requests that one object carries."""
+        between = f"{what}_" if what else ""
+        return {
+            DEPLOYMENT_KEY: self.deployment,
+            f"{METADATA_PREFIX}{between}request_id": self.request_id,
+            f"{METADATA_PREFIX}{between}fingerprint": self.fingerprint,
+        }
+
+    @classmethod
+    def read(cls, metadata: Mapping[str, str], what: str = "") -> "RequestMark | None":
+        """What an object carries; None if it carries none."""
+        between = f"{what}_" if what else ""
+        request_id = metadata.get(f"{METADATA_PREFIX}{between}request_id")
+        fingerprint = metadata.get(f"{METADATA_PREFIX}{between}fingerprint")
+        deployment = metadata.get(DEPLOYMENT_KEY)
+        if request_id is None or fingerprint is None or deployment is None:
+            return None
+        return cls(deployment, request_id, fingerprint)
+
+
+# Of what the engine does by itself.
+NO_REQUEST = RequestMark("", "", "")

@@ -92,13 +92,15 @@ class Customers:
         corridor = self.corridor(request.corridor)
         customer_id = str(request.customer_id)
 
-        async def rule(connection: AsyncConnection, now: datetime) -> Start | Refusal:
+        async def rule(
+            connection: AsyncConnection, operation_id: str, now: datetime
+        ) -> Start | Refusal:
             customer = await store.find(connection, customer_id, corridor)
             if customer is None:
                 raise customer_not_found(customer_id, corridor)
             if customer.state != ACTIVE:
                 raise invalid_customer_state(customer)
-            return Start(customer_id, customer_operation(kind, customer, params, now))
+            return Start(customer_id, customer_operation(operation_id, kind, customer, params, now))
 
         message: Message = request
         return await self._commands.try_once(message, customer_id, rule, personal=personal)
@@ -116,15 +118,19 @@ def answer_of(done: Done) -> bytes:
 def _creation_rule(request: pb.CreateCustomerRequest, corridor: str) -> Rule:
     """Adds the customer, and asks Stripe for it."""
 
-    async def rule(connection: AsyncConnection, now: datetime) -> Start | Refusal:
+    async def rule(
+        connection: AsyncConnection, operation_id: str, now: datetime
+    ) -> Start | Refusal:
         customer = await store.add(
             connection, request.customer_id, corridor, request.request_id, now
         )
         if customer.create_request_id != request.request_id:
             return Refusal.of(customer_exists(customer))
         assert customer.state == CREATING, "its request is new, and so is the customer"
-        params = create_params(request, customer)
-        operation = customer_operation(OperationKind.CREATE_CUSTOMER, customer, params, now)
+        params = create_params(request)
+        operation = customer_operation(
+            operation_id, OperationKind.CREATE_CUSTOMER, customer, params, now
+        )
         return Start(request.customer_id, operation)
 
     return rule

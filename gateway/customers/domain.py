@@ -7,9 +7,6 @@ from gateway.customers.store import StoredCustomer
 from gateway.v1 import customer_pb2 as pb
 from gateway.v1 import customer_service_pb2 as service_pb
 
-# What the engine finds its own objects by; clients cannot set keys with this prefix.
-METADATA_PREFIX = "engine_"
-CUSTOMER_KEY = "engine_customer_number"
 REQUEST_KEY = "engine_request_id"
 
 # https://docs.stripe.com/api/setup_intents/object#setup_intent_object-status
@@ -38,15 +35,10 @@ def customer_params(
     return params
 
 
-def create_params(
-    request: service_pb.CreateCustomerRequest, customer: StoredCustomer
-) -> dict[str, Any]:
-    """For `POST /v1/customers`. Our number goes along, so that the customer can be found."""
+def create_params(request: service_pb.CreateCustomerRequest) -> dict[str, Any]:
+    """For `POST /v1/customers`. The request's id goes along, so that the customer can be found."""
     params = customer_params(request)
-    params["metadata"] = {
-        **dict(request.metadata),
-        CUSTOMER_KEY: str(customer.customer_number),
-    }
+    params["metadata"] = {**dict(request.metadata), REQUEST_KEY: request.request_id}
     return params
 
 

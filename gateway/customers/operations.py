@@ -9,9 +9,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.customers import store
-from gateway.customers.domain import CUSTOMER_KEY, REQUEST_KEY, customer_message
+from gateway.customers.domain import REQUEST_KEY, customer_message
 from gateway.customers.store import ACTIVE, DELETED, FAILED, StoredCustomer
-from gateway.ids import new_id
 from gateway.operations.kind import Applied, ApplyContext, Kind, PlainKind
 from gateway.operations.operation import (
     GivenUp,
@@ -51,11 +50,15 @@ def kinds(stripe_client: StripeClient) -> Mapping[OperationKind, Kind]:
 
 
 def customer_operation(
-    kind: OperationKind, customer: StoredCustomer, params: Mapping[str, Any], now: datetime
+    operation_id: str,
+    kind: OperationKind,
+    customer: StoredCustomer,
+    params: Mapping[str, Any],
+    now: datetime,
 ) -> Operation:
     """A new operation on a customer."""
     return Operation(
-        id=new_id("op", now),
+        id=operation_id,
         kind=kind,
         subject_id=f"{_PREFIX}{customer.customer_number}",
         corridor=customer.corridor,
@@ -121,7 +124,7 @@ class CustomerCreation(_CustomerKind):
         self, customer: StoredCustomer, operation: Operation, now: datetime
     ) -> Outcome:
         """Looks for the customer by our number in its metadata."""
-        ours = {CUSTOMER_KEY: str(customer.customer_number)}
+        ours = {REQUEST_KEY: customer.create_request_id}
         found = await self._stripe.find_customers(
             operation.corridor, ours, **search_span(operation)
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from gateway.customers.domain import METADATA_PREFIX
+from gateway.ids import METADATA_PREFIX
 from gateway.payments.api.validation import (
     CORRIDOR,
     MAX_NAME_BYTES,

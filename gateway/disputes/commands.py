@@ -11,7 +11,6 @@ from gateway.disputes.domain import ANSWERABLE, APPEALS, Dispute
 from gateway.disputes.errors import dispute_not_found
 from gateway.disputes.operations import known_state
 from gateway.disputes.store import lock_dispute
-from gateway.ids import new_id
 from gateway.operations.commands import Refusal, Rule, Start, refuse_if_busy
 from gateway.operations.operation import Operation, OperationKind
 from gateway.payments.domain.stripe_params import encode
@@ -58,14 +57,16 @@ def refusal_of_acceptance(dispute: Dispute) -> Refusal | None:
 def evidence_rule(dispute_id: str, evidence: Mapping[str, str]) -> Rule:
     """Starts sending evidence."""
 
-    async def rule(connection: AsyncConnection, now: datetime) -> Start | Refusal:
+    async def rule(
+        connection: AsyncConnection, operation_id: str, now: datetime
+    ) -> Start | Refusal:
         dispute = await _lock(connection, dispute_id)
         refusal = refusal_of_evidence(dispute, now)
         if refusal is not None:
             return refusal
         await refuse_if_busy(connection, dispute_id, partial(known_state, dispute), now)
         operation = Operation(
-            id=new_id("op", now),
+            id=operation_id,
             kind=OperationKind.SUBMIT_EVIDENCE,
             subject_id=dispute.id,
             corridor=dispute.corridor,
@@ -82,14 +83,16 @@ def evidence_rule(dispute_id: str, evidence: Mapping[str, str]) -> Rule:
 def acceptance_rule(dispute_id: str) -> Rule:
     """Starts giving a dispute up."""
 
-    async def rule(connection: AsyncConnection, now: datetime) -> Start | Refusal:
+    async def rule(
+        connection: AsyncConnection, operation_id: str, now: datetime
+    ) -> Start | Refusal:
         dispute = await _lock(connection, dispute_id)
         refusal = refusal_of_acceptance(dispute)
         if refusal is not None:
             return refusal
         await refuse_if_busy(connection, dispute_id, partial(known_state, dispute), now)
         operation = Operation(
-            id=new_id("op", now),
+            id=operation_id,
             kind=OperationKind.ACCEPT_DISPUTE,
             subject_id=dispute.id,
             corridor=dispute.corridor,

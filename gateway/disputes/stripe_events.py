@@ -20,7 +20,7 @@ from gateway.disputes.domain import (
     newer,
     read_dispute,
 )
-from gateway.ids import new_id
+from gateway.ids import derived_id
 from gateway.operations import store as operation_store
 from gateway.payments.domain.payment import Change, Payment, take
 from gateway.payments.domain.states import PaymentState, Transition
@@ -102,7 +102,7 @@ class Disputes:
         try:
             seen = read_dispute(
                 stripe_dispute,
-                dispute_id=new_id("dsp", now),
+                dispute_id=derived_id("dsp", str(stripe_dispute["id"])),
                 payment_id=payment.id,
                 merchant_id=payment.merchant_id,
                 corridor=payment.corridor,

@@ -151,7 +151,9 @@ def _creation_rule(
 ) -> Rule:
     """Adds the merchant, and asks for its account unless it has one."""
 
-    async def rule(connection: AsyncConnection, now: datetime) -> Start | Refusal:
+    async def rule(
+        connection: AsyncConnection, operation_id: str, now: datetime
+    ) -> Start | Refusal:
         stored = await store.add(
             connection,
             merchant_id=merchant_id,
@@ -168,7 +170,7 @@ def _creation_rule(
             return Start(merchant_id)
         params = account_params(request, merchant_id)
         operation = merchant_operation(
-            OperationKind.CREATE_ACCOUNT, merchant_id, corridor, params, now
+            operation_id, OperationKind.CREATE_ACCOUNT, merchant_id, corridor, params, now
         )
         return Start(merchant_id, operation)
 

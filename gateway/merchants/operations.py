@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.ids import new_id
 from gateway.merchants import store
 from gateway.merchants.domain import MERCHANT_KEY
 from gateway.merchants.store import StoredMerchant
@@ -54,6 +53,7 @@ def kinds(stripe_client: StripeClient) -> Mapping[OperationKind, Kind]:
 
 
 def merchant_operation(
+    operation_id: str,
     kind: OperationKind,
     owner: str,
     corridor: str,
@@ -66,7 +66,7 @@ def merchant_operation(
     """A new operation. Merchants name themselves: the prefix keeps `owner` from being taken for the
     payment or the payout that another operation is for."""
     return Operation(
-        id=new_id("op", now),
+        id=operation_id,
         kind=kind,
         subject_id=_PREFIX + owner,
         corridor=corridor,

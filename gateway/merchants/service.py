@@ -137,8 +137,11 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
         merchant = await self._accounts.connected(request.merchant_id)
         params = account_link_params(request, merchant.connected_account_id)
 
-        async def rule(_connection: AsyncConnection, now: datetime) -> Start | Refusal:
+        async def rule(
+            _connection: AsyncConnection, operation_id: str, now: datetime
+        ) -> Start | Refusal:
             operation = merchant_operation(
+                operation_id,
                 OperationKind.CREATE_LINK,
                 merchant.merchant_id,
                 merchant.corridor,

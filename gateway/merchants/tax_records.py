@@ -148,8 +148,11 @@ def _rule(
 ) -> Rule:
     """Asks for it, whatever else is asked for the same owner."""
 
-    async def rule(_connection: AsyncConnection, now: datetime) -> Start | Refusal:
+    async def rule(
+        _connection: AsyncConnection, operation_id: str, now: datetime
+    ) -> Start | Refusal:
         operation = merchant_operation(
+            operation_id,
             kind,
             _subject(request) or f"{account.corridor}.{account.customer_id or ''}",
             account.corridor,

@@ -13,6 +13,7 @@ from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.errors import ERRORS
+from gateway.ids import RequestIdentity
 from gateway.operations import store
 from gateway.operations.kind import Claimed
 from gateway.operations.operation import Operation, OperationState, decided
@@ -68,8 +69,9 @@ class Start:
     operation: Operation | None = None
 
 
-# Decides in the transaction that writes the request down; raises what is not to be kept.
-Rule = Callable[[AsyncConnection, datetime], Awaitable[Start | Refusal]]
+# Decides in the transaction that writes the request down, given the id of the operation that it may
+# begin and the time; raises what is not to be kept.
+Rule = Callable[[AsyncConnection, str, datetime], Awaitable[Start | Refusal]]
 # Whether enough is decided about a subject for the caller to be answered.
 Answerable = Callable[[AsyncConnection, str], Awaitable[bool]]
 # How an operation on a subject ended, if what is known of the subject says so.
@@ -98,6 +100,7 @@ class Commands:
         clock: Clock,
         answer_seconds: float,
         request_ids: RequestIds,
+        identity: RequestIdentity,
         table: Table,
     ) -> None:
         self._engine = engine
@@ -105,6 +108,7 @@ class Commands:
         self._clock = clock
         self._answer_seconds = answer_seconds
         self._table = table
+        self._identity = identity
         self._requests = RequestTable(request_ids, table)
 
     async def run(
@@ -199,7 +203,7 @@ class Commands:
             if known is not None:
                 return known, None
             now = self._clock.now()
-            started = await rule(connection, now)
+            started = await rule(connection, self._identity.of("op", request), now)
             record = _record(request, subject_id, started, now)
             if not await self._requests.begin(
                 connection,

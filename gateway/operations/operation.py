@@ -123,6 +123,10 @@ class Operation:
     expires_payment: bool = False
     # In the queue of its corridor: taken in the order of the payments, not by its time alone.
     queued: bool = False
+    # The order in the queue: when what it is for was asked for; None for what is never queued.
+    queue_time: datetime | None = None
+    # What its idempotency keys begin with, where that is not its id.
+    key_prefix: str = ""
     failure_code: str = ""
     failure_param: str = ""
     end_time: datetime | None = None
@@ -130,7 +134,7 @@ class Operation:
     @property
     def idempotency_key(self) -> str:
         """The key of the present attempt, at most 255 characters."""
-        return f"{self.id}-{self.attempt}"
+        return f"{self.key_prefix or self.id}-{self.attempt}"
 
     @property
     def open(self) -> bool:

@@ -57,6 +57,8 @@ OPERATION = Table(
     Column("amount_minor", BigInteger),
     Column("expires_payment", Boolean),
     Column("queued", Boolean),
+    Column("queue_time", _TIME),
+    Column("key_prefix", Text),
     Column("failure_code", Text),
     Column("failure_param", Text),
     Column("create_time", _TIME),

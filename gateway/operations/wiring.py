@@ -7,6 +7,7 @@ from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.config import GatewaySettings
+from gateway.ids import RequestIdentity
 from gateway.operations.commands import Commands
 from gateway.operations.kind import Kind
 from gateway.operations.operation import OperationKind
@@ -28,6 +29,8 @@ class OpenOperations(Part):
     runner: Runner
     # Tells a request that comes again from another one with its id.
     request_ids: RequestIds
+    # Derives ids from requests.
+    identity: RequestIdentity
     # By the table that requests are kept in.
     commands: Callable[[Table], Commands]
     # Notified when there may be an operation to go on with, or something else to do.
@@ -48,6 +51,7 @@ def open_operations(
     settings: GatewaySettings,
     engine: AsyncEngine,
     request_ids: RequestIds,
+    identity: RequestIdentity,
     worker_notifier: Notifier,
     clock: Clock,
 ) -> OpenOperations:
@@ -58,12 +62,15 @@ def open_operations(
     runner = Runner(engine, kinds, clock, limits, subjects, worker_notifier)
 
     def commands(table: Table) -> Commands:
-        return Commands(engine, runner, clock, settings.answer_seconds, request_ids, table)
+        return Commands(
+            engine, runner, clock, settings.answer_seconds, request_ids, identity, table
+        )
 
     loop = Loop("operations", runner.round, notifier=worker_notifier, poll_seconds=POLL_SECONDS)
     return OpenOperations(
         runner=runner,
         request_ids=request_ids,
+        identity=identity,
         commands=commands,
         worker_notifier=worker_notifier,
         subjects=subjects,

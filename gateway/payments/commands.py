@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.ids import new_id
+from gateway.ids import RequestIdentity, derived_id
 from gateway.operations import store as operation_store
 from gateway.operations.kind import Applied, Claimed
 from gateway.operations.operation import OperationKind, OperationState, decided
@@ -67,6 +67,7 @@ class Payments:
         writer: PaymentWriter,
         dependencies: Dependencies,
         patience: Patience,
+        identity: RequestIdentity,
         clock: Clock,
         *,
         max_queue_length: int,
@@ -76,6 +77,7 @@ class Payments:
         self._writer = writer
         self._dependencies = dependencies
         self._patience = patience
+        self._identity = identity
         self._clock = clock
         self._max_queue_length = max_queue_length
 
@@ -115,7 +117,7 @@ class Payments:
             if known is None:
                 if payment is None:
                     raise payment_not_found(payment_id)
-                started = await self._apply(connection, payment, rule)
+                started = await self._apply(connection, command, payment, rule)
                 record = _record(command, payment_id, started, self._clock.now())
                 if not await store.remember_request(connection, record):
                     # The same id at the same moment for another payment.
@@ -155,7 +157,9 @@ class Payments:
     def _new(self, record: RequestRecord, payment: Payment) -> NewPayment:
         """What a new payment writes where nobody is in the queue and its request_id is new."""
         context = self._dependencies.context()
-        operation = check_operation(payment, context.fresh_operation_id, context.now, CHECK_WINDOW)
+        operation = check_operation(
+            payment, derived_id("op", payment.id), context.now, CHECK_WINDOW
+        )
         return NewPayment(
             record,
             Change(None, payment, CREATED),
@@ -169,7 +173,9 @@ class Payments:
         joins_queue = await self._joins_queue(connection, payment)
         context = self._dependencies.context()
         await record_new(connection, payment)
-        operation = check_operation(payment, context.fresh_operation_id, context.now, CHECK_WINDOW)
+        operation = check_operation(
+            payment, derived_id("op", payment.id), context.now, CHECK_WINDOW
+        )
         if not joins_queue:
             operation = self._runner.begin(operation, context.now)
             await operation_store.add(connection, operation)
@@ -231,9 +237,9 @@ class Payments:
             **at_home(payment),
         )
         await record_changes(connection, [change], context.now)
-        operation = check_operation(
-            change.after, context.fresh_operation_id, context.now, CHECK_WINDOW
-        )
+        # Another one than before: the hold that it may place is another, too.
+        operation_id = derived_id("op", payment.id, str(change.after.revision))
+        operation = check_operation(change.after, operation_id, context.now, CHECK_WINDOW)
         operation = self._runner.begin(operation, context.now)
         await operation_store.add(connection, operation)
         return Claimed(operation, Subject(change.after), begun=True)
@@ -246,7 +252,7 @@ class Payments:
         return _begun(payment)
 
     async def _apply(
-        self, connection: AsyncConnection, payment: Payment, rule: Rule
+        self, connection: AsyncConnection, command: Command, payment: Payment, rule: Rule
     ) -> Start | Refusal:
         """What the rule says, unless something on the payment is under way. An operation whose
         outcome an event has told ends here, whoever still waits for Stripe's answer."""
@@ -261,7 +267,10 @@ class Payments:
             elif not refunds:
                 raise operation_in_progress(payment, pending)
         count = await store.count_refunds(connection, payment.id) if refunds else 0
-        return rule(payment, CommandContext(now, new_id("op", now), new_id("ref", now), count))
+        operation_id = self._identity.of("op", command.message)
+        refund_id = self._identity.of("ref", command.message)
+        mark = self._identity.mark(command.message)
+        return rule(payment, CommandContext(now, operation_id, refund_id, count, mark))
 
     async def _set_in_motion(self, connection: AsyncConnection, started: Start) -> Claimed | None:
         """Writes down what a command starts; ours to run unless something is before it."""

@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.ids import new_id
+from gateway.ids import derived_id
 from gateway.operations import store as operation_store
 from gateway.operations.operation import OperationState, decided
 from gateway.payments.domain.commands import CommandContext, start_cancel
@@ -88,7 +88,8 @@ class Deadlines:
                 log.warning("capture_window_closing", payment_id=payment.id)
                 await record_changes(connection, [warned], now)
                 return
-        context = CommandContext(now, new_id("op", now), new_id("ref", now), 0)
+        operation_id = derived_id("op", payment.id, "expire", str(payment.revision))
+        context = CommandContext(now, operation_id, refund_id="", refund_count=0)
         started = start_cancel(payment, context, expires=True)
         assert not isinstance(started, Refusal), started
         assert started.change is not None, "something ends"
@@ -105,7 +106,8 @@ class Deadlines:
         now = self._clock.now()
         since = now - longest_window()
         declines = await store.decline_times(connection, payment, since)
-        change, operation = due_step(payment, declines, now, new_id("op", now))
+        operation_id = derived_id("op", payment.id, "retry", str(payment.revision))
+        change, operation = due_step(payment, declines, now, operation_id)
         await record_changes(connection, [change], now)
         if operation is not None:
             await operation_store.add(connection, operation)

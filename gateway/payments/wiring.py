@@ -110,6 +110,7 @@ def _part(
         writer,
         dependencies,
         patience,
+        operations.identity,
         clock,
         max_queue_length=settings.max_queue_length,
     )
@@ -121,6 +122,7 @@ def _part(
         stripe_client,
         feed,
         operations.request_ids,
+        operations.identity,
         clock,
     )
     events = PaymentEvents(

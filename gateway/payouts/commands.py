@@ -6,7 +6,6 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.ids import new_id
 from gateway.operations import store as operation_store
 from gateway.operations.commands import Refusal, Rule, Start, refuse_if_busy
 from gateway.operations.operation import Operation, OperationKind, OperationState, decided
@@ -21,10 +20,12 @@ CANCEL_WINDOW = timedelta(days=1)
 def creation_rule(payout: Payout, review: timedelta) -> Rule:
     """Writes a payout down and starts asking compliance about it, for at most `review`."""
 
-    async def rule(connection: AsyncConnection, now: datetime) -> Start | Refusal:
+    async def rule(
+        connection: AsyncConnection, operation_id: str, now: datetime
+    ) -> Start | Refusal:
         await store.add(connection, payout)
         operation = Operation(
-            id=new_id("op", now),
+            id=operation_id,
             kind=OperationKind.CHECK_PAYOUT,
             subject_id=payout.id,
             corridor=payout.corridor,
@@ -40,7 +41,9 @@ def creation_rule(payout: Payout, review: timedelta) -> Rule:
 def cancellation_rule(payout_id: str) -> Rule:
     """Cancels: by itself while it is in review, at Stripe while it is pending there."""
 
-    async def rule(connection: AsyncConnection, now: datetime) -> Start | Refusal:
+    async def rule(
+        connection: AsyncConnection, operation_id: str, now: datetime
+    ) -> Start | Refusal:
         payout = await store.lock(connection, payout_id)
         if payout is None:
             raise payout_not_found(payout_id)
@@ -57,7 +60,7 @@ def cancellation_rule(payout_id: str) -> Rule:
                 {"payout_id": payout.id, "payout_state": payout.state},
             )
         operation = Operation(
-            id=new_id("op", now),
+            id=operation_id,
             kind=OperationKind.CANCEL_PAYOUT,
             subject_id=payout.id,
             corridor=payout.corridor,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.ids import new_id
+from gateway.ids import derived_id
 from gateway.operations.kind import Applied, ApplyContext, Kind, PlainKind
 from gateway.operations.operation import (
     GivenUp,
@@ -61,8 +61,8 @@ def known_state(payout: Payout, operation: Operation) -> OperationState | None:
     return OperationState.SUCCEEDED if known else None
 
 
-def payout_operation(payout: Payout, now: datetime) -> Operation:
-    """Asks Stripe for a payout that compliance allowed."""
+def payout_operation(payout: Payout, check: Operation, now: datetime) -> Operation:
+    """Asks Stripe for a payout that compliance allowed when it was asked by `check`."""
     params = {
         "amount": payout.amount_minor,
         "currency": payout.currency.lower(),
@@ -71,7 +71,7 @@ def payout_operation(payout: Payout, now: datetime) -> Operation:
     if payout.statement_descriptor:
         params["statement_descriptor"] = payout.statement_descriptor
     return Operation(
-        id=new_id("op", now),
+        id=derived_id("op", check.id),
         kind=OperationKind.CREATE_PAYOUT,
         subject_id=payout.id,
         corridor=payout.corridor,
@@ -140,7 +140,7 @@ class PayoutCheck(_PayoutKind):
             allowed = replace(payout, state=PayoutState.CREATING, update_time=now)
             await store.save(connection, allowed)
             ended = decided(operation, OperationState.SUCCEEDED, now)
-            return Applied(ended, allowed, sent(payout_operation(allowed, now), now))
+            return Applied(ended, allowed, sent(payout_operation(allowed, operation, now), now))
         state = PayoutState.BLOCKED if verdict == "DENY" else PayoutState.IN_REVIEW
         if payout.state is not state:
             payout = replace(payout, state=state, update_time=now)

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.errors import ERRORS
-from gateway.ids import new_id
+from gateway.ids import RequestIdentity
 from gateway.merchants.commands import AccountFinder
 from gateway.operations.commands import Commands, outcome_of
 from gateway.paging import position_of, token_of
@@ -37,6 +37,7 @@ class PayoutServicer(payout_service_pb2_grpc.PayoutServiceServicer):
         accounts: AccountFinder,
         commands: Commands,
         transactions: PayoutTransactions,
+        identity: RequestIdentity,
         clock: Clock,
         *,
         review: timedelta,
@@ -45,6 +46,7 @@ class PayoutServicer(payout_service_pb2_grpc.PayoutServiceServicer):
         self._accounts = accounts
         self._commands = commands
         self._transactions = transactions
+        self._identity = identity
         self._clock = clock
         self._review = review
         self._page_tokens = PageTokens(ERRORS)
@@ -55,7 +57,7 @@ class PayoutServicer(payout_service_pb2_grpc.PayoutServiceServicer):
         merchant = await self._accounts.connected(request.merchant_id)
         now = self._clock.now()
         payout = Payout(
-            id=new_id("pyo", now),
+            id=self._identity.of("pyo", request),
             request_id=request.request_id,
             merchant_id=merchant.merchant_id,
             corridor=merchant.corridor,

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.bookkeeping.reporting import enqueue
-from gateway.ids import new_id
+from gateway.ids import derived_id
 from gateway.merchants.store import MerchantStore
 from gateway.operations import store as operation_store
 from gateway.payouts import store
@@ -78,7 +78,7 @@ class Payouts:
                 if before is None:
                     before = made_elsewhere(
                         stripe_payout,
-                        payout_id=new_id("pyo", now),
+                        payout_id=derived_id("pyo", str(stripe_payout["id"])),
                         merchant_id=merchant_id,
                         corridor=corridor,
                         account_id=stripe_account or "",

@@ -49,6 +49,7 @@ def open_payouts(
         AccountFinder(stripe_client, merchants),
         operations.commands(PAYOUT_REQUEST),
         PayoutTransactions(engine, stripe_client),
+        operations.identity,
         clock,
         review=timedelta(hours=settings.review_hours),
     )

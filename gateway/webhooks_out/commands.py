@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.ids import new_id
+from gateway.ids import RequestIdentity
 from gateway.webhooks_out import deliveries, store
 from gateway.webhooks_out.domain import (
     DEFAULT_IN_FLIGHT,
@@ -41,6 +41,7 @@ class Endpoints:
         event_notifier: Notifier,
         notifier: Notifier,
         request_ids: RequestIds,
+        identity: RequestIdentity,
     ) -> None:
         """`event_notifier` wakes who makes deliveries, `notifier` who sends them, in this
         process."""
@@ -49,13 +50,14 @@ class Endpoints:
         self._clock = clock
         self._event_notifier = event_notifier
         self._notifier = notifier
+        self._identity = identity
         self._requests = RequestTable(request_ids, store.REQUEST)
 
     async def create(self, request: Any) -> str:
         """Makes an endpoint with a secret; its id, or that of the one the request made before."""
         now = self._clock.now()
         endpoint = Endpoint(
-            id=new_id("whe", now),
+            id=self._identity.of("whe", request),
             url=request.url,
             description=request.description,
             merchant_id=request.merchant_id,

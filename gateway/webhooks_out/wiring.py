@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.config import GatewaySettings
+from gateway.ids import RequestIdentity
 from gateway.limits import Limits
 from gateway.part import Part
 from gateway.v1 import webhook_endpoint_service_pb2, webhook_endpoint_service_pb2_grpc
@@ -27,6 +28,7 @@ async def open_webhooks_out(
     settings: GatewaySettings,
     engine: AsyncEngine,
     request_ids: RequestIds,
+    identity: RequestIdentity,
     event_notifier: Notifier,
     clock: Clock,
     limits: Limits,
@@ -35,7 +37,7 @@ async def open_webhooks_out(
     # In the sandbox clients' servers are on this machine.
     public_only = settings.env is not Environment.SANDBOX
     sealer, notifier = settings.webhook_sealer, Notifier()
-    endpoints = Endpoints(engine, sealer, clock, event_notifier, notifier, request_ids)
+    endpoints = Endpoints(engine, sealer, clock, event_notifier, notifier, request_ids, identity)
     servicer = WebhookEndpointServicer(engine, endpoints, clock, public_only=public_only)
     most = limits.deliveries_under_way
     async with Sender(public_only=public_only, max_connections=most) as sender:

@@ -3,12 +3,13 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from gateway.ids import new_id
+from gateway.ids import RequestIdentity
 from gateway.payments.api.validation import DEFAULT_QUEUE_TIMEOUT
 from gateway.payments.domain.commands import Amount
 from gateway.payments.domain.payment import CaptureMethod, DeclineRetry, Payment, UnavailablePolicy
 from gateway.payments.domain.refund import RefundCause
 from gateway.payments.domain.states import PaymentState
+from gateway.payments.domain.stripe_params import CUSTOMER_KEY, MERCHANT_KEY
 from gateway.stripe_client.failover import Route
 from gateway.v1 import payment_pb2
 from gateway.v1.payment_service_pb2 import CreatePaymentRequest
@@ -17,7 +18,9 @@ from gateway.v1.refund_pb2 import RefundReason as RefundCauseNumber
 _CAUSE_PREFIX = "REFUND_REASON_"
 
 
-def new_payment(request: CreatePaymentRequest, corridor: str, now: datetime) -> Payment:
+def new_payment(
+    request: CreatePaymentRequest, corridor: str, identity: RequestIdentity, now: datetime
+) -> Payment:
     """The payment that a request asks for, before anything has been done."""
     queues = request.unavailable_policy == payment_pb2.UNAVAILABLE_POLICY_QUEUE
     queue_timeout: timedelta | None = None
@@ -32,8 +35,13 @@ def new_payment(request: CreatePaymentRequest, corridor: str, now: datetime) -> 
         retry = DeclineRetry(wanted.max_attempts, wanted.window.ToTimedelta())
     has_fee = request.HasField("application_fee")
     return Payment(
-        id=new_id("pay", now),
+        id=identity.of("pay", request),
         request_id=request.request_id,
+        mark={
+            **identity.mark(request).metadata(),
+            MERCHANT_KEY: request.merchant_id,
+            CUSTOMER_KEY: request.customer_id,
+        },
         merchant_id=request.merchant_id,
         customer_id=request.customer_id,
         corridor=corridor,

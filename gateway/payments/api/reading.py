@@ -45,7 +45,7 @@ class PaymentReader:
             add_details(message, operations, refunds, payment.currency, booked)
             if payment.state is PaymentState.QUEUED:
                 message.queue.position = await queue_position(
-                    connection, payment.corridor, payment.id
+                    connection, payment.corridor, payment.create_time, payment.id
                 )
         return message
 

@@ -8,6 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.errors import ERRORS, corridor_not_found, invalid_page_token
+from gateway.ids import RequestIdentity
 from gateway.payments.api.messages import amount_of, cause_of, new_payment
 from gateway.payments.api.reading import PaymentReader, snapshot_message
 from gateway.payments.api.watch import Feed
@@ -50,6 +51,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         stripe_client: StripeClient,
         feed: Feed,
         request_ids: RequestIds,
+        identity: RequestIdentity,
         clock: Clock,
     ) -> None:
         self._payments = payments
@@ -58,6 +60,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         self._stripe = stripe_client
         self._feed = feed
         self._request_ids = request_ids
+        self._identity = identity
         self._clock = clock
         self._page_tokens = PageTokens(ERRORS)
 
@@ -71,7 +74,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         currency, country = request.amount.currency_code, request.billing_country_code
         if not self._stripe.terms[corridor].take(currency, country):
             raise corridor_takes_less(corridor)
-        payment = new_payment(request, corridor, self._clock.now())
+        payment = new_payment(request, corridor, self._identity, self._clock.now())
         done = await self._payments.create(
             Command(request.request_id, request, self._request_ids), payment
         )

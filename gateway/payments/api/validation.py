@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from google.protobuf.message import Message
 
+from gateway.ids import METADATA_PREFIX
 from gateway.money import MAX_MINOR_UNITS, problem_with_currency
 from gateway.payments.domain.retry_policy import MAX_ATTEMPTS, MAX_WITHIN, MIN_ATTEMPTS, MIN_WITHIN
-from gateway.payments.domain.stripe_params import METADATA_PREFIX
 from gateway.v1 import payment_pb2
 from gateway.v1 import payment_service_pb2 as pb
 from money.v1.money_pb2 import Money

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from gateway.ids import derived_id
 from gateway.operations.operation import (
     BACKOFF,
     Operation,
@@ -42,8 +43,6 @@ class DecisionContext:
     timing: Timing
     # Uniform in [0, 1).
     jitter: float
-    # The id for an operation that follows.
-    fresh_operation_id: str
     # The other corridors there are.
     elsewhere: Elsewhere = NOWHERE
 
@@ -86,7 +85,7 @@ def authorization(payment: Payment, operation_id: str, now: datetime) -> Operati
     """The operation that asks Stripe for the money, as it is before its first byte goes out."""
     # A payment keeps its PaymentIntent, so that Stripe itself takes its money once at most.
     again = payment.decline_count > 0 and bool(payment.payment_intent_id)
-    params = reattempt_params(payment) if again else authorize_params(payment, operation_id)
+    params = reattempt_params(payment) if again else authorize_params(payment)
     operation = Operation(
         id=operation_id,
         subject_id=payment.id,
@@ -97,6 +96,9 @@ def authorization(payment: Payment, operation_id: str, now: datetime) -> Operati
         next_attempt_time=now,
         deadline=now + AUTHORIZE_WINDOW,
         params=encode(params),
+        # One charge of a payment in an account, however often it is begun anew before anything is
+        # sent, and whatever this database has forgotten since.
+        key_prefix="" if again else f"{payment.id}-{payment.corridor}",
         amount_minor=payment.amount_minor,
     )
     return sent(operation, now)
@@ -109,7 +111,7 @@ def _allowed(so_far: Decision, context: DecisionContext) -> Decision:
         over = so_far.then(take(so_far.payment, Transition.DECLINED, now))
         return over.ended(OperationState.SUCCEEDED, now)
     so_far = so_far.then(take(so_far.payment, Transition.COMPLIANCE_ALLOWED, now))
-    follow_up = authorization(so_far.payment, context.fresh_operation_id, now)
+    follow_up = authorization(so_far.payment, derived_id("op", so_far.operation.id), now)
     started = take(so_far.payment, Transition.AUTHORIZATION_STARTED, now, hold_id=follow_up.id)
     return replace(so_far.then(started).ended(OperationState.SUCCEEDED, now), follow_up=follow_up)
 

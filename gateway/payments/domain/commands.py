@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from gateway.ids import NO_REQUEST, RequestMark
 from gateway.operations.operation import Operation, OperationKind, OperationState
 from gateway.payments.domain.payment import Change, Payment, take
 from gateway.payments.domain.refund import Refund, RefundCause, RefundState
@@ -59,6 +60,8 @@ class CommandContext:
     operation_id: str
     refund_id: str
     refund_count: int
+    # What Stripe keeps of the request; empty where none asked for it.
+    mark: RequestMark = NO_REQUEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,9 @@ def start_capture(
         payment.capture_before - context.now,
     )
     operation = replace(
-        operation, params=encode(capture_params(minor_units)), amount_minor=minor_units
+        operation,
+        params=encode(capture_params(minor_units, context.mark)),
+        amount_minor=minor_units,
     )
     return Start(change.after, change, operation)
 
@@ -193,7 +198,7 @@ def start_refund(
     )
     operation = replace(
         operation,
-        params=encode(refund_params(payment, refund, context.operation_id)),
+        params=encode(refund_params(payment, refund, context.mark)),
         refund_id=refund.id,
         amount_minor=minor_units,
     )
@@ -204,7 +209,8 @@ def check_operation(
     payment: Payment, operation_id: str, now: datetime, window: timedelta
 ) -> Operation:
     """The operation that asks compliance about a payment."""
-    return _operation(payment, operation_id, OperationKind.CHECK, now, window)
+    operation = _operation(payment, operation_id, OperationKind.CHECK, now, window)
+    return replace(operation, queue_time=payment.create_time)
 
 
 def _start_return(payment: Payment, context: CommandContext, return_url: str) -> Start:

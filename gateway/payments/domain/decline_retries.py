@@ -93,5 +93,6 @@ def due_step(
         create_time=now,
         next_attempt_time=now,
         deadline=now + CHECK_WINDOW,
+        queue_time=payment.create_time,
     )
     return started, operation

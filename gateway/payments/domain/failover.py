@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from gateway.ids import derived_id
 from gateway.operations.operation import (
     BACKOFF,
     Operation,
@@ -71,7 +72,9 @@ def fail_over(so_far: Decision, reason: str, context: DecisionContext) -> Decisi
         left_corridors=_left(payment, reason, context),
         **_at(route),
     )
-    check = check_operation(moved.after, context.fresh_operation_id, context.now, CHECK_WINDOW)
+    check = check_operation(
+        moved.after, derived_id("op", so_far.operation.id), context.now, CHECK_WINDOW
+    )
     return replace(so_far.then(moved), follow_up=sent(check, context.now))
 
 
@@ -97,7 +100,10 @@ def not_sent(so_far: Decision, reason: str, context: DecisionContext) -> Decisio
         wake_time=payment.queue_deadline,
         **values,
     )
-    return replace(so_far.then(queued), follow_up=queue_up(queued.after, context))
+    return replace(
+        so_far.then(queued),
+        follow_up=queue_up(queued.after, derived_id("op", so_far.operation.id), context),
+    )
 
 
 def not_allowed_there(so_far: Decision, reply: CheckReply, context: DecisionContext) -> Decision:
@@ -110,12 +116,12 @@ def not_allowed_there(so_far: Decision, reply: CheckReply, context: DecisionCont
     return fail_over(ended, reason, context) or not_sent(ended, reason, context)
 
 
-def queue_up(payment: Payment, context: DecisionContext) -> Operation:
+def queue_up(payment: Payment, operation_id: str, context: DecisionContext) -> Operation:
     """The operation by which a payment waits in the queue: compliance is asked again at its turn,
     because what it said before the wait may not hold any more."""
     assert payment.queue_deadline is not None
     return Operation(
-        id=context.fresh_operation_id,
+        id=operation_id,
         subject_id=payment.id,
         kind=OperationKind.CHECK,
         state=OperationState.PENDING,
@@ -124,6 +130,7 @@ def queue_up(payment: Payment, context: DecisionContext) -> Operation:
         next_attempt_time=context.now + BACKOFF.pause(1, context.jitter),
         deadline=payment.queue_deadline,
         queued=True,
+        queue_time=payment.create_time,
     )
 
 

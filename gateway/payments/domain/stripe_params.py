@@ -6,14 +6,16 @@ https://docs.stripe.com/api/payment_intents/create and the pages beside it.
 import json
 from typing import Any
 
+from gateway.ids import RequestMark
 from gateway.payments.domain.payment import CaptureMethod, Payment
 from gateway.payments.domain.refund import Refund, RefundCause
 
-# What the engine finds its own objects by; clients cannot set keys with this prefix.
-METADATA_PREFIX = "engine_"
 PAYMENT_KEY = "engine_payment_id"
-OPERATION_KEY = "engine_operation_id"
 REFUND_KEY = "engine_refund_id"
+MERCHANT_KEY = "engine_merchant_id"
+CUSTOMER_KEY = "engine_customer_id"
+# What a capture's request is carried as, beside the one that asked for the payment.
+CAPTURE = "capture"
 
 # A charge that is expanded brings its id and the capture deadline with the same answer.
 EXPAND_CHARGE = ["latest_charge"]
@@ -31,7 +33,7 @@ def encode(params: dict[str, Any]) -> str:
     return json.dumps(params, sort_keys=True, separators=(",", ":"))
 
 
-def authorize_params(payment: Payment, operation_id: str) -> dict[str, Any]:
+def authorize_params(payment: Payment) -> dict[str, Any]:
     """Create and confirm a PaymentIntent."""
     params: dict[str, Any] = {
         "amount": payment.amount_minor,
@@ -44,8 +46,8 @@ def authorize_params(payment: Payment, operation_id: str) -> dict[str, Any]:
         else "automatic_async",
         "metadata": {
             **payment.metadata,
+            **payment.mark,
             PAYMENT_KEY: payment.id,
-            OPERATION_KEY: operation_id,
         },
         "expand": EXPAND_CHARGE,
     }
@@ -87,9 +89,13 @@ def confirm_params(payment: Payment) -> dict[str, Any]:
     return params
 
 
-def capture_params(amount_minor: int) -> dict[str, Any]:
+def capture_params(amount_minor: int, mark: RequestMark) -> dict[str, Any]:
     """Capture that much and release the rest."""
-    return {"amount_to_capture": amount_minor, "expand": EXPAND_CHARGE}
+    return {
+        "amount_to_capture": amount_minor,
+        "metadata": mark.metadata(CAPTURE),
+        "expand": EXPAND_CHARGE,
+    }
 
 
 def cancel_params(*, expired: bool) -> dict[str, Any]:
@@ -98,16 +104,16 @@ def cancel_params(*, expired: bool) -> dict[str, Any]:
     return {"cancellation_reason": reason, "expand": EXPAND_CHARGE}
 
 
-def refund_params(payment: Payment, refund: Refund, operation_id: str) -> dict[str, Any]:
+def refund_params(payment: Payment, refund: Refund, mark: RequestMark) -> dict[str, Any]:
     """Refund that much of the PaymentIntent."""
     params: dict[str, Any] = {
         "payment_intent": payment.payment_intent_id,
         "amount": refund.amount_minor,
         "expand": EXPAND_BALANCE,
         "metadata": {
+            **mark.metadata(),
             PAYMENT_KEY: payment.id,
             REFUND_KEY: refund.id,
-            OPERATION_KEY: operation_id,
         },
     }
     if refund.cause in _CAUSES:

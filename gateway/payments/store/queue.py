@@ -3,7 +3,7 @@ payments."""
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.operations.operation import Operation
@@ -25,7 +25,7 @@ async def claim_queue_head(
         "corridor": corridor, "now": now, "lease_until": lease_until, "limit": limit
     }  # fmt: skip
     operations = await workable(connection, await connection.execute(_CLAIM_HEAD, parameters))
-    return sorted(operations, key=lambda operation: operation.subject_id)
+    return sorted(operations, key=_place)
 
 
 async def queue_length(connection: AsyncConnection, corridor: str, at_most: int) -> int:
@@ -39,13 +39,16 @@ async def queue_length(connection: AsyncConnection, corridor: str, at_most: int)
     return (await connection.execute(select(func.count()).select_from(waiting))).scalar_one()
 
 
-async def queue_position(connection: AsyncConnection, corridor: str, payment_id: str) -> int:
+async def queue_position(
+    connection: AsyncConnection, corridor: str, create_time: datetime, payment_id: str
+) -> int:
     """The payment's place in the queue of its corridor; 1 is next."""
     statement = select(func.count()).where(
         OPERATION.c.corridor == corridor,
         _OPEN,
         OPERATION.c.queued,
-        OPERATION.c.subject_id <= payment_id,
+        tuple_(OPERATION.c.queue_time, OPERATION.c.subject_id)
+        <= tuple_(literal(create_time), literal(payment_id)),
     )
     return (await connection.execute(statement)).scalar_one()
 
@@ -54,3 +57,8 @@ async def queued_corridors(connection: AsyncConnection) -> list[str]:
     """The corridors that payments wait in the queue for."""
     statement = select(OPERATION.c.corridor).where(_OPEN, OPERATION.c.queued).distinct()
     return list((await connection.execute(statement)).scalars())
+
+
+def _place(operation: Operation) -> tuple[datetime, str]:
+    assert operation.queue_time is not None, "it is queued"
+    return operation.queue_time, operation.subject_id

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from gateway.ids import new_id
 from gateway.operations.operation import Operation, OperationKind, proven_by_silence
 from gateway.payments.domain.check_outcome import DecisionContext
 from gateway.payments.domain.decision import CheckReply, StripeReply
@@ -57,7 +56,7 @@ class Dependencies:
 
     def decision_context(self, now: datetime, jitter: float) -> DecisionContext:
         """What a decision made at that time needs to know."""
-        return DecisionContext(now, self._timing, jitter, new_id("op", now), self.elsewhere)
+        return DecisionContext(now, self._timing, jitter, self.elsewhere)
 
     async def send(
         self, payment: Payment, operation: Operation, *, resend: bool

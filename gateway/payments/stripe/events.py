@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.bookkeeping.reporting import enqueue
-from gateway.ids import new_id
+from gateway.ids import derived_id
 from gateway.operations import store as operation_store
 from gateway.payments.domain.intents import UnreadableIntentError, read_intent
 from gateway.payments.domain.money_facts import (
@@ -194,7 +194,7 @@ class PaymentEvents:
                 if int(stripe_refund["amount"]) > payment.refundable_minor:
                     raise RetryEventLater("REFUND_EXCEEDS_WHAT_IS_LEFT")
                 refund, started = refund_made_elsewhere(
-                    payment, stripe_refund, new_id("ref", context.now), context
+                    payment, stripe_refund, derived_id("ref", str(stripe_refund["id"])), context
                 )
                 await store.add_refund(connection, refund)
                 await record_changes(connection, [started], context.now)

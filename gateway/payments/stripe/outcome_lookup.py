@@ -14,7 +14,7 @@ from typing import Any
 from gateway.operations.operation import MAX_REQUEST_LIFETIME, Operation
 from gateway.payments.domain.intents import IntentStatus, read_intent
 from gateway.payments.domain.payment import Payment
-from gateway.payments.domain.stripe_params import OPERATION_KEY
+from gateway.payments.domain.stripe_params import PAYMENT_KEY, REFUND_KEY
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
 from gateway.stripe_client.search import carries, find
@@ -55,8 +55,8 @@ class OutcomeLookup:
         self._stripe = stripe_client
 
     async def intent_of(self, operation: Operation) -> Found:
-        """The PaymentIntent that an authorisation made."""
-        ours = {OPERATION_KEY: operation.id}
+        """The PaymentIntent that an authorisation made: a payment has one at most in an account."""
+        ours = {PAYMENT_KEY: operation.subject_id}
         corridor = operation.corridor
 
         async def listed(since: datetime, until: datetime) -> Outcome:
@@ -78,11 +78,11 @@ class OutcomeLookup:
 
     async def refund_of(self, payment: Payment, operation: Operation) -> Found:
         """The refund that an operation made."""
-        ours = {OPERATION_KEY: operation.id}
+        ours = {REFUND_KEY: operation.refund_id or ""}
         corridor = operation.corridor
 
         async def listed(_since: datetime, _until: datetime) -> Outcome:
-            return await self._refunds(payment, operation)
+            return await self._refunds(payment, corridor, ours)
 
         async def told(since: datetime, until: datetime) -> Outcome:
             return await self._events(
@@ -156,14 +156,14 @@ class OutcomeLookup:
         outcome = await find(page, from_ours, since, until)
         return _with_data(outcome, lambda movement: {"id": movement["source"][naming]})
 
-    async def _refunds(self, payment: Payment, operation: Operation) -> Outcome:
+    async def _refunds(self, payment: Payment, corridor: str, ours: Mapping[str, str]) -> Outcome:
         params: dict[str, Any] = {"payment_intent": payment.payment_intent_id, "limit": 100}
         for _ in range(MAX_REFUND_PAGES):
-            outcome = await self._stripe.list_refunds(operation.corridor, params)
+            outcome = await self._stripe.list_refunds(corridor, params)
             if not outcome.succeeded or outcome.object is None:
                 return outcome
             listed: list[dict[str, Any]] = outcome.object["data"]
-            found = [item for item in listed if carries(item, {OPERATION_KEY: operation.id})]
+            found = [item for item in listed if carries(item, ours)]
             if found or not outcome.object["has_more"] or not listed:
                 object_ = {"data": found, "complete": True}
                 return Outcome(OutcomeClass.SUCCEEDED, object=object_)

@@ -67,7 +67,7 @@ async def test_one_in_the_queue_that_cannot_be_read_lets_the_others_pass(
     engine: AsyncEngine,
 ) -> None:
     payments = sorted([await add_payment(engine) for _ in range(3)])
-    operations = [await add(engine, payment, queued=True) for payment in payments]
+    operations = [await add(engine, payment, queued=True, queue_time=NOW) for payment in payments]
     await break_row(engine, operations[0], params="{")
     async with engine.begin() as connection:
         head = await claim_queue_head(connection, "default", NOW, NOW + LEASE, 1)

@@ -1,13 +1,14 @@
 """Leases and fencing, on the tables themselves."""
 
 import asyncio
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.ids import new_id
+from gateway.ids import derived_id
 from gateway.operations import store as operation_store
 from gateway.operations.operation import (
     Operation,
@@ -31,7 +32,7 @@ OPERATIONS = 30
 async def add(engine: AsyncEngine, payment_id: str, **values: object) -> Operation:
     operation = Operation(
         **{
-            "id": new_id("op", NOW),
+            "id": derived_id("op", uuid.uuid4().hex),
             "subject_id": payment_id,
             "kind": OperationKind.CHECK,
             "state": OperationState.PENDING,
@@ -48,7 +49,7 @@ async def add(engine: AsyncEngine, payment_id: str, **values: object) -> Operati
 
 
 async def add_payment(engine: AsyncEngine) -> str:
-    payment_id = new_id("pay", NOW)
+    payment_id = derived_id("pay", uuid.uuid4().hex)
     async with engine.begin() as connection:
         await record_new(connection, new_payment(id=payment_id, request_id=payment_id))
     return payment_id
@@ -122,10 +123,11 @@ async def test_what_waits_in_line_is_taken_by_nobody_else_and_in_order(
     engine: AsyncEngine,
 ) -> None:
     payments = [await add_payment(engine) for _ in range(3)]
-    # Ids that were made in one millisecond sort by chance.
-    payments.sort()
+    # By the time of the payments; those of one moment by their ids.
+    payments[1:] = sorted(payments[1:])
     for payment_id in reversed(payments):
-        await add(engine, payment_id, queued=True)
+        asked = NOW if payment_id == payments[0] else NOW + timedelta(seconds=1)
+        await add(engine, payment_id, queued=True, queue_time=asked)
     assert await claim(engine, NOW) == []
     front = await claim_front(engine, NOW, limit=2)
     assert [operation.subject_id for operation in front] == payments[:2]
@@ -140,9 +142,9 @@ async def test_what_waits_in_line_is_taken_by_nobody_else_and_in_order(
 async def test_nobody_passes_one_in_line_whose_time_has_not_come(engine: AsyncEngine) -> None:
     payments = sorted([await add_payment(engine) for _ in range(3)])
     later = NOW + timedelta(minutes=1)
-    await add(engine, payments[0], queued=True)
-    await add(engine, payments[1], queued=True, next_attempt_time=later)
-    await add(engine, payments[2], queued=True)
+    await add(engine, payments[0], queued=True, queue_time=NOW)
+    await add(engine, payments[1], queued=True, queue_time=NOW, next_attempt_time=later)
+    await add(engine, payments[2], queued=True, queue_time=NOW)
     assert [each.subject_id for each in await claim_front(engine, NOW)] == payments[:1]
     # When the time has come the lease of the first is over, too: all are taken, the first anew.
     front = await claim_front(engine, later + LEASE)

@@ -1,5 +1,6 @@
 """The commit points of a payment, as the process that runs it hands them to the committer."""
 
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.ids import new_id
+from gateway.ids import derived_id
 from gateway.operations import store as operation_store
 from gateway.operations.operation import Operation, OperationState, decided, sent
 from gateway.payments.domain.check_outcome import authorization
@@ -26,10 +27,12 @@ LEASE = timedelta(seconds=45)
 
 def new(**values: Any) -> NewPayment:
     """What CreatePayment writes for a new payment."""
-    payment_id = new_id("pay", NOW)
+    payment_id = derived_id("pay", uuid.uuid4().hex)
     alone = values.pop("alone", False)
     payment = new_payment(**{"id": payment_id, "request_id": payment_id, **values})
-    operation = check_operation(payment, new_id("op", NOW), NOW, timedelta(minutes=10))
+    operation = check_operation(
+        payment, derived_id("op", uuid.uuid4().hex), NOW, timedelta(minutes=10)
+    )
     operation = replace(sent(operation, NOW), lease_until=NOW + LEASE, fencing_token=1)
     record = RequestRecord(payment.request_id, "CreatePaymentRequest", b"\x00\xff", NOW, payment_id)
     return NewPayment(record, Change(None, payment, CREATED), operation, NOW, alone=alone)
@@ -39,7 +42,7 @@ def allowed(begun: NewPayment) -> Progress:
     """What follows when compliance has allowed it: with a hold for the books."""
     payment = begun.change.after
     first = take(payment, Transition.COMPLIANCE_ALLOWED, NOW)
-    follow_up = authorization(first.after, new_id("op", NOW), NOW)
+    follow_up = authorization(first.after, derived_id("op", uuid.uuid4().hex), NOW)
     follow_up = replace(follow_up, lease_until=NOW + LEASE, fencing_token=1)
     second = take(first.after, Transition.AUTHORIZATION_STARTED, NOW, hold_id=follow_up.id)
     ended = decided(begun.operation, OperationState.SUCCEEDED, NOW)

@@ -15,7 +15,7 @@ from gateway.payments.domain.states import PaymentState
 from tests.gateway.payments.test_states import new_payment
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
-CONTEXT = DecisionContext(NOW, Timing(), 0.5, "op_2")
+CONTEXT = DecisionContext(NOW, Timing(), 0.5)
 S = PaymentState
 BROKE = Decline("card_declined", "insufficient_funds", "try_again_later")
 WITHIN = timedelta(days=2)
@@ -82,9 +82,9 @@ def test_each_answer_has_its_one_consequence(past: str, state: PaymentState) -> 
 def test_an_attempt_begins_within_the_clients_time_and_the_check(state: PaymentState) -> None:
     payment = waiting("retried", state)
     last = payment.create_time + WITHIN + timedelta(minutes=10)
-    at_last = DecisionContext(last, Timing(), 0.5, "op_2")
+    at_last = DecisionContext(last, Timing(), 0.5)
     assert after(payment, verdict("ALLOW"), at_last).state is S.AUTHORIZING
-    too_late = DecisionContext(last + timedelta(microseconds=1), Timing(), 0.5, "op_2")
+    too_late = DecisionContext(last + timedelta(microseconds=1), Timing(), 0.5)
     done = after(payment, verdict("ALLOW"), too_late)
     assert (done.state, done.decline, done.hold_id) == (S.DECLINED, BROKE, "")
 

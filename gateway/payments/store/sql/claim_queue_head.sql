@@ -2,6 +2,7 @@
 WITH front AS (
     SELECT
         operation.id,
+        operation.queue_time,
         operation.subject_id,
         operation.next_attempt_time <= :now
         AND (operation.lease_until IS NULL OR operation.lease_until <= :now) AS ready
@@ -10,7 +11,7 @@ WITH front AS (
         operation.corridor = :corridor
         AND operation.end_time IS NULL
         AND operation.queued
-    ORDER BY operation.subject_id
+    ORDER BY operation.queue_time, operation.subject_id
     LIMIT :limit
     FOR UPDATE
 ),
@@ -18,7 +19,7 @@ WITH front AS (
 head AS (
     SELECT
         front.id,
-        bool_and(front.ready) OVER (ORDER BY front.subject_id) AS ready
+        bool_and(front.ready) OVER (ORDER BY front.queue_time, front.subject_id) AS ready
     FROM front
 )
 

@@ -1,0 +1,15 @@
+-- Ids are derived from requests, and no longer sort by time.
+ALTER TABLE operation ADD COLUMN queue_time timestamptz;
+UPDATE operation SET queue_time = payment.create_time
+FROM payment
+WHERE operation.subject_id = payment.id AND operation.kind = 'CHECK';
+ALTER TABLE operation ADD CHECK (NOT queued OR queue_time IS NOT NULL);
+DROP INDEX operation_queue;
+CREATE INDEX operation_queue ON operation (corridor, queue_time, subject_id)
+WHERE end_time IS NULL AND queued;
+
+-- What an operation's idempotency keys begin with, where that is not its id.
+ALTER TABLE operation ADD COLUMN key_prefix text NOT NULL DEFAULT '';
+
+-- What Stripe keeps of the request that asked for a payment.
+ALTER TABLE payment ADD COLUMN mark jsonb NOT NULL DEFAULT '{}';
