@@ -10,7 +10,7 @@ from gateway.config import DATABASE_ROLE, GatewaySettings, Role
 from gateway.customers.wiring import open_customers
 from gateway.disputes.wiring import open_disputes
 from gateway.errors import ERRORS
-from gateway.ids import RequestIdentity
+from gateway.identity import RequestIdentity
 from gateway.leadership.wiring import open_leadership
 from gateway.limits import LIMITS, Limits
 from gateway.merchants.wiring import open_merchants
@@ -18,6 +18,8 @@ from gateway.operations.wiring import open_operations
 from gateway.part import Part
 from gateway.payments.wiring import open_payments
 from gateway.payouts.wiring import open_payouts
+from gateway.recovery.command import RECOVER
+from gateway.recovery.wiring import open_guard
 from gateway.stripe_client.wiring import open_corridors, open_stripe_client
 from gateway.validation import VALIDATOR
 from gateway.webhooks_in.opening import open_broker
@@ -73,14 +75,24 @@ async def open_service(
                 on_change=lambda _corridor: worker_notifier.notify(),
             )
         )
+        restored = await open_guard(engine, stripe.client, identity, clock)
+        guard = restored.guard
         intake = await enter(open_intake(settings, engine, broker, clock))
         corridors = open_corridors(engine, stripe, intake.inbox, request_ids, clock)
         operations = open_operations(
-            settings, engine, request_ids, identity, worker_notifier, clock
+            settings, engine, request_ids, identity, guard, worker_notifier, clock
         )
         payments = await enter(
             open_payments(
-                settings, url, engine, stripe.client, compliance, operations, clock, limits
+                settings,
+                url,
+                engine,
+                stripe.client,
+                compliance,
+                operations,
+                guard,
+                clock,
+                limits,
             )
         )
         merchants = open_merchants(engine, stripe.client, operations, clock)
@@ -94,7 +106,7 @@ async def open_service(
                 settings, engine, request_ids, identity, payments.event_notifier, clock, limits
             )
         )
-        parts: list[Part] = [stripe, intake, corridors, operations, payments, merchants]
+        parts: list[Part] = [stripe, restored, intake, corridors, operations, payments, merchants]
         parts += [customers, disputes, payouts, webhooks_out]
 
         is_worker = Role.WORKER in settings.active_roles
@@ -137,7 +149,7 @@ async def open_service(
 
 def main() -> None:
     """Runs the service until it is told to stop."""
-    run_service(GatewaySettings, open_service)
+    run_service(GatewaySettings, open_service, commands=[RECOVER])
 
 
 if __name__ == "__main__":

@@ -12,14 +12,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from google.protobuf.message import Message
-
-from runtime.idempotency import fingerprint_of, method_of
-
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CHARACTERS = 26
 _BITS_PER_CHARACTER = 5
-_FINGERPRINT_DIGITS = 32
 # What the engine finds its own objects at Stripe by; clients cannot set keys with this prefix.
 METADATA_PREFIX = "engine_"
 DEPLOYMENT_KEY = "engine_deployment"
@@ -36,28 +31,6 @@ def derived_id(prefix: str, *parts: str) -> str:
         number, digit = divmod(number, len(_ALPHABET))
         digits.append(_ALPHABET[digit])
     return f"{prefix}_{''.join(reversed(digits))}"
-
-
-@dataclass(frozen=True, slots=True)
-class RequestIdentity:
-    """The ids of what requests make; those of another deployment are others.
-
-    Two deployments may charge through the same Stripe account: `deployment` keeps their objects
-    apart. Whoever changes it makes all requests new ones.
-    """
-
-    deployment: str
-
-    def of(self, prefix: str, request: Message) -> str:
-        """The id of what a request makes; `request` has a request_id."""
-        request_id: str = request.request_id  # type: ignore[attr-defined]
-        return derived_id(prefix, self.deployment, method_of(request), request_id)
-
-    def mark(self, request: Message) -> "RequestMark":
-        """What Stripe is to keep of a request."""
-        request_id: str = request.request_id  # type: ignore[attr-defined]
-        fingerprint = fingerprint_of(request).hex()[:_FINGERPRINT_DIGITS]
-        return RequestMark(self.deployment, request_id, fingerprint)
 
 
 @dataclass(frozen=True, slots=True)

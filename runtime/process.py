@@ -1,13 +1,14 @@
-"""The main function of every service: `python -m SERVICE [migrate]`."""
+"""The main function of every service: `python -m SERVICE [COMMAND]`."""
 
 import asyncio
 import gc
 import os
 import signal
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
 import uvloop
@@ -43,6 +44,20 @@ exit status:
   70  one of its own loops ended, which must not be: start it again, and report its last line"""
 
 log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`python -m SERVICE NAME`: what an operator runs beside the service."""
+
+    name: str
+    summary: str
+    description: str
+    configure: Callable[[ArgumentParser], None]
+    # Gives the exit status; raises `SettingsError` and `StartupError`.
+    run: Callable[[Namespace], int]
+
+
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
 
@@ -50,17 +65,22 @@ def run_service(
     settings_type: type[Settings],
     open_service: Callable[[Settings], AbstractAsyncContextManager[RpcServer]],
     *,
+    commands: Sequence[Command] = (),
     close_seconds: float = CLOSE_SECONDS,
 ) -> None:
-    """Does what the command line says: serves until SIGTERM or SIGINT and drains, or migrates.
+    """Does what the command line says: serves until SIGTERM or SIGINT and drains, or migrates,
+    or runs one of the service's own `commands`.
 
     Exits with `EXIT_LOOP_ENDED`, and says why, when a background loop has ended by itself.
     """
     name = settings_type.service_name
-    arguments = _parser(name).parse_args()
+    arguments = _parser(name, commands).parse_args()
     try:
         if arguments.command == "migrate":
             sys.exit(run_migrate(settings_type, check=arguments.check))
+        for command in commands:
+            if arguments.command == command.name:
+                sys.exit(command.run(arguments))
         settings = read_settings(settings_type)
         if arguments.print_config:
             print("\n".join(settings.printable()))
@@ -72,13 +92,13 @@ def run_service(
         _fail(name, [str(error)], EXIT_NOT_STARTED)
 
 
-def _parser(name: str) -> ArgumentParser:
+def _parser(name: str, commands: Sequence[Command]) -> ArgumentParser:
     parser = command_parser(name, f"The {name} service: serves until it is told to stop.", EPILOG)
     parser.add_argument(
         "--print-config", action="store_true", help="show the settings, secrets hidden, and exit"
     )
-    commands = parser.add_subparsers(dest="command", metavar="[COMMAND]")
-    migrating = commands.add_parser(
+    subparsers = parser.add_subparsers(dest="command", metavar="[COMMAND]")
+    migrating = subparsers.add_parser(
         "migrate",
         help="bring the database's schema to the newest revision, or see what that would be",
         description=f"Brings the schema of the {name} service's database to its newest revision,"
@@ -90,6 +110,15 @@ def _parser(name: str) -> ArgumentParser:
         action="store_true",
         help="change nothing: show what is pending, and exit with 1 if something is",
     )
+    for command in commands:
+        command.configure(
+            subparsers.add_parser(
+                command.name,
+                help=command.summary,
+                description=command.description,
+                allow_abbrev=False,
+            )
+        )
     return parser
 
 

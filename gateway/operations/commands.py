@@ -13,8 +13,9 @@ from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.errors import ERRORS
-from gateway.ids import RequestIdentity
+from gateway.identity import RequestIdentity
 from gateway.operations import store
+from gateway.operations.gate import Gate
 from gateway.operations.kind import Claimed
 from gateway.operations.operation import Operation, OperationState, decided
 from gateway.operations.requests import RequestRecord, known_request, record_of
@@ -101,6 +102,7 @@ class Commands:
         answer_seconds: float,
         request_ids: RequestIds,
         identity: RequestIdentity,
+        gate: Gate,
         table: Table,
     ) -> None:
         self._engine = engine
@@ -109,6 +111,7 @@ class Commands:
         self._answer_seconds = answer_seconds
         self._table = table
         self._identity = identity
+        self._gate = gate
         self._requests = RequestTable(request_ids, table)
 
     async def run(
@@ -184,6 +187,7 @@ class Commands:
         self, request: Message, subject_id: str, rule: Rule, personal: Sequence[str]
     ) -> tuple[RequestRecord, Operation | None]:
         """The request, and the operation that it began just now. Raises what it was refused for."""
+        self._gate.check()
         begun: tuple[RequestRecord, Operation | None] | None = None
         while begun is None:
             begun = await self._begin(request, subject_id, rule, personal)

@@ -17,6 +17,7 @@ from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.operations import store
+from gateway.operations.gate import Gate
 from gateway.operations.kind import Applied, ApplyContext, Asked, Claimed, Kind, Kinds
 from gateway.operations.operation import (
     GivenUp,
@@ -95,6 +96,7 @@ class Runner:
         limits: RunLimits,
         notifiers: SubjectNotifiers,
         worker_notifier: Notifier,
+        gate: Gate,
         *,
         uniform: Callable[[], float] = _uniform,
     ) -> None:
@@ -104,6 +106,7 @@ class Runner:
         self._limits = limits
         self.notifiers = notifiers
         self._worker_notifier = worker_notifier
+        self._gate = gate
         self._uniform = uniform
         self._running: set[asyncio.Task[Applied | None]] = set()
         self._claimed: set[asyncio.Task[Applied | None]] = set()
@@ -139,6 +142,8 @@ class Runner:
 
     async def round(self) -> bool:
         """Claims what is due, as far as there is room; True if there may be more at once."""
+        if self._gate.closed:
+            return False
         room = self._limits.concurrency - len(self._claimed)
         if room <= 0:
             await asyncio.wait(self._claimed, return_when=asyncio.FIRST_COMPLETED)

@@ -7,8 +7,9 @@ from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.config import GatewaySettings
-from gateway.ids import RequestIdentity
+from gateway.identity import RequestIdentity
 from gateway.operations.commands import Commands
+from gateway.operations.gate import Gate
 from gateway.operations.kind import Kind
 from gateway.operations.operation import OperationKind
 from gateway.operations.runner import RunLimits, Runner
@@ -31,6 +32,8 @@ class OpenOperations(Part):
     request_ids: RequestIds
     # Derives ids from requests.
     identity: RequestIdentity
+    # Closed while the database has lost something.
+    gate: Gate
     # By the table that requests are kept in.
     commands: Callable[[Table], Commands]
     # Notified when there may be an operation to go on with, or something else to do.
@@ -52,6 +55,7 @@ def open_operations(
     engine: AsyncEngine,
     request_ids: RequestIds,
     identity: RequestIdentity,
+    gate: Gate,
     worker_notifier: Notifier,
     clock: Clock,
 ) -> OpenOperations:
@@ -59,11 +63,11 @@ def open_operations(
     kinds: dict[OperationKind, Kind] = {}
     limits = RunLimits(settings.call_seconds, settings.lease, settings.worker_concurrency)
     subjects = SubjectNotifiers()
-    runner = Runner(engine, kinds, clock, limits, subjects, worker_notifier)
+    runner = Runner(engine, kinds, clock, limits, subjects, worker_notifier, gate)
 
     def commands(table: Table) -> Commands:
         return Commands(
-            engine, runner, clock, settings.answer_seconds, request_ids, identity, table
+            engine, runner, clock, settings.answer_seconds, request_ids, identity, gate, table
         )
 
     loop = Loop("operations", runner.round, notifier=worker_notifier, poll_seconds=POLL_SECONDS)
@@ -71,6 +75,7 @@ def open_operations(
         runner=runner,
         request_ids=request_ids,
         identity=identity,
+        gate=gate,
         commands=commands,
         worker_notifier=worker_notifier,
         subjects=subjects,

@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.ids import RequestIdentity, derived_id
+from gateway.identity import RequestIdentity
+from gateway.ids import derived_id
 from gateway.operations import store as operation_store
+from gateway.operations.gate import Gate
 from gateway.operations.kind import Applied, Claimed
 from gateway.operations.operation import OperationKind, OperationState, decided
 from gateway.operations.runner import Runner
@@ -68,6 +70,7 @@ class Payments:
         dependencies: Dependencies,
         patience: Patience,
         identity: RequestIdentity,
+        gate: Gate,
         clock: Clock,
         *,
         max_queue_length: int,
@@ -78,11 +81,13 @@ class Payments:
         self._dependencies = dependencies
         self._patience = patience
         self._identity = identity
+        self._gate = gate
         self._clock = clock
         self._max_queue_length = max_queue_length
 
     async def create(self, command: Command, payment: Payment) -> Done:
         """Checks and charges a new payment, or repeats the answer about the one it made."""
+        self._gate.check()
         until = self._patience.until(payment.corridor)
         record = command.record(payment.id, payment.create_time)
         new = self._new(record, payment)
@@ -109,6 +114,7 @@ class Payments:
 
     async def command(self, command: Command, payment_id: str, rule: Rule) -> Done:
         """Starts what `rule` says on a payment, or repeats the answer about what it started."""
+        self._gate.check()
         async with self._engine.begin() as connection:
             payment = await store.lock_payment(connection, payment_id)
             until = self._patience.until(payment.corridor if payment is not None else "")

@@ -4,6 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.ids import derived_id
 from gateway.operations import store as operation_store
+from gateway.operations.gate import Gate
 from gateway.operations.operation import OperationState, decided
 from gateway.payments.domain.commands import CommandContext, start_cancel
 from gateway.payments.domain.decline_retries import due_step, longest_window
@@ -33,17 +34,21 @@ class Deadlines:
         clock: Clock,
         notifiers: SubjectNotifiers,
         worker_notifier: Notifier,
+        gate: Gate,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._notifiers = notifiers
         self._worker_notifier = worker_notifier
+        self._gate = gate
         self._items = Items("payments to end")
         # What cannot be ended is passed over until all others have been looked at.
         self._passed_over: list[str] = []
 
     async def round(self) -> bool:
         """Looks at payments whose time has come; True if there may be more at once."""
+        if self._gate.closed:
+            return False
         for _ in range(MAX_PER_ROUND):
             payment_id: str | None = None
             try:

@@ -13,6 +13,7 @@ from datetime import timedelta
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.operations.gate import Gate
 from gateway.operations.kind import Applied, Asked, Claimed
 from gateway.operations.operation import Operation
 from gateway.operations.runner import Runner
@@ -74,6 +75,7 @@ class PaymentQueue:
         engine: AsyncEngine,
         runner: Runner,
         stripe_client: StripeClient,
+        gate: Gate,
         clock: Clock,
         *,
         lease: timedelta,
@@ -82,6 +84,7 @@ class PaymentQueue:
         self._engine = engine
         self._runner = runner
         self._stripe = stripe_client
+        self._gate = gate
         self._clock = clock
         self._lease = lease
         self._sleep = sleep
@@ -89,6 +92,8 @@ class PaymentQueue:
 
     async def round(self) -> bool:
         """Lets through what can be; True if there may be more at once."""
+        if self._gate.closed:
+            return False
         async with self._engine.connect() as connection:
             waiting = await queued_corridors(connection)
         more = False

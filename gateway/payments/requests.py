@@ -8,10 +8,22 @@ from typing import Any
 from google.protobuf.message import Message
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.errors import ERRORS
+from gateway.identity import fingerprint_at_stripe
 from gateway.payments.store import payments as store
 from gateway.payments.store.payments import RequestRecord
 from gateway.payments.store.snapshot import PaymentSnapshot
-from runtime.idempotency import RequestIds, encoded, method_of
+from runtime.idempotency import (
+    OTHER_METHOD,
+    Differences,
+    RequestIds,
+    encoded,
+    method_of,
+    request_id_reused,
+)
+
+# The body is lost, so that nobody can say in what it differs.
+UNKNOWN_FIELDS = Differences(("body",), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +70,19 @@ async def find_request(connection: AsyncConnection, command: Command) -> Request
     """The same request, if it came before. Raises REQUEST_ID_REUSED if it was another one."""
     known = await store.known_request(connection, command.request_id)
     if known is not None:
-        command.request_ids.check(command.message, known)
+        if known.fingerprint is None:
+            command.request_ids.check(command.message, known)
+        else:
+            _check_fingerprint(command, known.method, known.fingerprint)
     return known
+
+
+def _check_fingerprint(command: Command, method: str, fingerprint: str) -> None:
+    """Raises REQUEST_ID_REUSED unless it is the request that Stripe has kept the fingerprint of."""
+    if method != method_of(command.message):
+        raise request_id_reused(ERRORS, command.request_id, OTHER_METHOD)
+    if fingerprint != fingerprint_at_stripe(command.message):
+        raise request_id_reused(ERRORS, command.request_id, UNKNOWN_FIELDS)
 
 
 async def known_request(connection: AsyncConnection, command: Command) -> RequestRecord:

@@ -28,6 +28,7 @@ from gateway.payments.stripe.compliance import ComplianceClient
 from gateway.payments.stripe.dependencies import Dependencies
 from gateway.payments.stripe.events import PaymentEvents
 from gateway.payments.waiting import Patience
+from gateway.recovery.guard import RestoreGuard
 from gateway.stripe_client.client import StripeClient
 from gateway.v1 import payment_service_pb2, payment_service_pb2_grpc
 from runtime.clock import Clock
@@ -58,6 +59,7 @@ async def open_payments(
     stripe_client: StripeClient,
     compliance: grpc.aio.Channel,
     operations: OpenOperations,
+    guard: RestoreGuard,
     clock: Clock,
     limits: Limits,
 ) -> AsyncIterator[OpenPayments]:
@@ -65,7 +67,9 @@ async def open_payments(
     commits = commit_connections(url, DATABASE_ROLE)
     await commits.open()
     try:
-        yield _part(settings, engine, commits, stripe_client, compliance, operations, clock, limits)
+        yield _part(
+            settings, engine, commits, stripe_client, compliance, operations, guard, clock, limits
+        )
     finally:
         await commits.close()
 
@@ -77,6 +81,7 @@ def _part(
     stripe_client: StripeClient,
     compliance: grpc.aio.Channel,
     operations: OpenOperations,
+    guard: RestoreGuard,
     clock: Clock,
     limits: Limits,
 ) -> OpenPayments:
@@ -95,8 +100,8 @@ def _part(
         timing,
     )
     operations.register(payment_operations.kinds(dependencies, writer))
-    queue = PaymentQueue(engine, runner, stripe_client, clock, lease=settings.lease)
-    deadlines = Deadlines(engine, clock, subjects, worker_notifier)
+    queue = PaymentQueue(engine, runner, stripe_client, guard, clock, lease=settings.lease)
+    deadlines = Deadlines(engine, clock, subjects, worker_notifier, guard)
     patience = Patience(
         engine,
         subjects,
@@ -111,6 +116,7 @@ def _part(
         dependencies,
         patience,
         operations.identity,
+        guard,
         clock,
         max_queue_length=settings.max_queue_length,
     )
@@ -126,7 +132,7 @@ def _part(
         clock,
     )
     events = PaymentEvents(
-        engine, stripe_client, dependencies, writer, subjects, worker_notifier, timing
+        engine, stripe_client, dependencies, writer, subjects, worker_notifier, timing, guard
     )
 
     def woken(name: str, work: Round, notifier: Notifier = worker_notifier) -> Loop:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.errors import ERRORS
-from gateway.ids import RequestIdentity
+from gateway.identity import RequestIdentity
 from gateway.merchants.commands import AccountFinder
 from gateway.operations.commands import Commands, outcome_of
 from gateway.paging import position_of, token_of

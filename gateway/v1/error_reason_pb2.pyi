@@ -180,6 +180,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 46
     """INTERNAL. A fault of ours. Metadata: `trace_id`, and nothing else."""
+    ERROR_REASON_DATABASE_BEHIND: _ErrorReason.ValueType  # 47
+    """UNAVAILABLE. The gateway's database was restored, or put back by a failover, and knows less than
+    Stripe: nothing is begun until operators have recovered it. Carries RetryInfo; repeat the call
+    with the same request_id.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is what `google.rpc.ErrorInfo.reason` carries, without the prefix ERROR_REASON_,
@@ -349,4 +354,9 @@ Metadata: `dependency`.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 46
 """INTERNAL. A fault of ours. Metadata: `trace_id`, and nothing else."""
+ERROR_REASON_DATABASE_BEHIND: ErrorReason.ValueType  # 47
+"""UNAVAILABLE. The gateway's database was restored, or put back by a failover, and knows less than
+Stripe: nothing is begun until operators have recovered it. Carries RetryInfo; repeat the call
+with the same request_id.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.ids import RequestIdentity
+from gateway.identity import RequestIdentity
 from gateway.webhooks_out import deliveries, store
 from gateway.webhooks_out.domain import (
     DEFAULT_IN_FLIGHT,

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.config import GatewaySettings
-from gateway.ids import RequestIdentity
+from gateway.identity import RequestIdentity
 from gateway.limits import Limits
 from gateway.part import Part
 from gateway.v1 import webhook_endpoint_service_pb2, webhook_endpoint_service_pb2_grpc

@@ -13,3 +13,18 @@ ALTER TABLE operation ADD COLUMN key_prefix text NOT NULL DEFAULT '';
 
 -- What Stripe keeps of the request that asked for a payment.
 ALTER TABLE payment ADD COLUMN mark jsonb NOT NULL DEFAULT '{}';
+
+-- When it was found that this database knows less than Stripe, and when that was mended. While one
+-- is open nothing is begun.
+CREATE TABLE database_gap (
+    gap_number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    reason text NOT NULL,
+    found_time timestamptz NOT NULL,
+    recover_time timestamptz
+);
+CREATE UNIQUE INDEX database_gap_open ON database_gap ((TRUE)) WHERE recover_time IS NULL;
+
+-- A request that is known from what Stripe kept of it has no body, but its fingerprint.
+ALTER TABLE payment_request ADD COLUMN fingerprint text;
+
+GRANT SELECT, INSERT, UPDATE (recover_time) ON database_gap TO gateway_service;

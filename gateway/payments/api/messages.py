@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from gateway.ids import RequestIdentity
+from gateway.identity import RequestIdentity
 from gateway.payments.api.validation import DEFAULT_QUEUE_TIMEOUT
 from gateway.payments.domain.commands import Amount
 from gateway.payments.domain.payment import CaptureMethod, DeclineRetry, Payment, UnavailablePolicy

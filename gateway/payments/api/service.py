@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.errors import ERRORS, corridor_not_found, invalid_page_token
-from gateway.ids import RequestIdentity
+from gateway.identity import RequestIdentity
 from gateway.payments.api.messages import amount_of, cause_of, new_payment
 from gateway.payments.api.reading import PaymentReader, snapshot_message
 from gateway.payments.api.watch import Feed

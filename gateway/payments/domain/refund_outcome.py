@@ -64,13 +64,17 @@ def refund_step(
 
 
 def refund_made_elsewhere(
-    payment: Payment, stripe_refund: Mapping[str, Any], refund_id: str, context: DecisionContext
+    payment: Payment,
+    stripe_refund: Mapping[str, Any],
+    refund_id: str,
+    request_id: str,
+    context: DecisionContext,
 ) -> tuple[Refund, Change]:
-    """A refund that the engine did not ask for, for example one from Stripe's dashboard: as if
+    """A refund that the database does not know, for example one from Stripe's dashboard: as if
     it had just been asked for, so that what Stripe says of it can follow."""
     asked = Refund(
         id=refund_id,
-        request_id="",
+        request_id=request_id,
         payment_id=payment.id,
         state=RefundState.PENDING,
         amount_minor=int(stripe_refund["amount"]),

@@ -10,16 +10,22 @@ from sqlalchemy import and_, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.ids import RequestMark
 from gateway.payments.domain.decline_retries import DeclinedAttempt
 from gateway.payments.domain.payment import Change, Decline, Payment
 from gateway.payments.domain.refund import Refund
 from gateway.payments.domain.retry_policy import MAX_ATTEMPTS
 from gateway.payments.domain.states import PaymentState
+from gateway.payments.domain.stripe_params import CAPTURE
 from gateway.payments.store.rows import event_row, payment_of, payment_row, refund_of, refund_row
 from gateway.payments.store.schema import DECLINE, EVENT, FIXED_OF_PAYMENT, PAYMENT, REFUND, REQUEST
 
 # More than a payment can have: those made outside the engine come on top.
 MAX_REFUNDS = 1_000
+
+
+# The requests that a PaymentIntent carries.
+_CARRIED = {"": "CreatePaymentRequest", CAPTURE: "CapturePaymentRequest"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,8 @@ class RequestRecord:
     operation_id: str | None = None
     refund_id: str | None = None
     refusal: Mapping[str, Any] | None = None
+    # Of a request that is known from what Stripe keeps of it: its body is lost.
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +67,41 @@ async def remember_request(connection: AsyncConnection, record: RequestRecord) -
             operation_id=record.operation_id,
             refund_id=record.refund_id,
             refusal=record.refusal,
+            fingerprint=record.fingerprint,
             create_time=record.create_time,
         )
         .on_conflict_do_nothing()
         .returning(REQUEST.c.request_id)
     )
     return (await connection.execute(statement)).first() is not None
+
+
+async def remember_marks(
+    connection: AsyncConnection,
+    carrier: Mapping[str, Any],
+    payment_id: str,
+    now: datetime,
+    refund_id: str | None = None,
+) -> bool:
+    """Writes down the requests that a PaymentIntent or a refund of Stripe's carries, where the
+    database has lost them: then they get their first outcome again. Whether one had been lost."""
+    metadata: Mapping[str, str] = carrier.get("metadata") or {}
+    lost = False
+    methods = _CARRIED if refund_id is None else {"": "RefundPaymentRequest"}
+    for what, method in methods.items():
+        mark = RequestMark.read(metadata, what)
+        if mark is not None and mark.request_id:
+            record = RequestRecord(
+                mark.request_id,
+                method,
+                body=b"",
+                create_time=now,
+                payment_id=payment_id,
+                refund_id=refund_id,
+                fingerprint=mark.fingerprint,
+            )
+            lost |= await remember_request(connection, record)
+    return lost
 
 
 async def known_request(connection: AsyncConnection, request_id: str) -> RequestRecord | None:

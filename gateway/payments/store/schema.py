@@ -103,6 +103,7 @@ REQUEST = Table(
     Column("operation_id", Text),
     Column("refund_id", Text),
     Column("refusal", _JSON),
+    Column("fingerprint", Text),
     Column("create_time", _TIME),
 )
 

@@ -7,12 +7,12 @@ is fetched. Whatever happens later at Stripe has an event of its own.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.bookkeeping.reporting import enqueue
-from gateway.ids import derived_id
+from gateway.ids import RequestMark, derived_id
 from gateway.operations import store as operation_store
 from gateway.payments.domain.intents import UnreadableIntentError, read_intent
 from gateway.payments.domain.money_facts import (
@@ -26,7 +26,7 @@ from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.reconcile import ContradictionError, Timing, covers, reconcile
 from gateway.payments.domain.refund import as_stripe_says
 from gateway.payments.domain.refund_outcome import refund_made_elsewhere, refund_step
-from gateway.payments.domain.states import PaymentState
+from gateway.payments.domain.states import PaymentState, Transition
 from gateway.payments.domain.stripe_params import (
     EXPAND_BALANCE,
     EXPAND_CHARGE,
@@ -50,6 +50,13 @@ from gateway.webhooks_in.event import (
 from runtime.notifier import Notifier, SubjectNotifiers
 
 
+class LossGuard(Protocol):
+    """Is told what the database has lost; `RestoreGuard`."""
+
+    def is_ours(self, carrier: Mapping[str, Any]) -> bool: ...
+    async def lost(self, reason: str) -> None: ...
+
+
 class PaymentEvents:
     """The handler of events about PaymentIntents, charges and refunds."""
 
@@ -62,6 +69,7 @@ class PaymentEvents:
         notifiers: SubjectNotifiers,
         worker_notifier: Notifier,
         timing: Timing,
+        guard: LossGuard,
     ) -> None:
         self._engine = engine
         # Reads need no transaction around them.
@@ -72,6 +80,7 @@ class PaymentEvents:
         self._notifiers = notifiers
         self._worker_notifier = worker_notifier
         self._timing = timing
+        self._guard = guard
 
     def routes(self) -> Mapping[str, EventHandler]:
         """The types of events that this handler deals with."""
@@ -176,14 +185,16 @@ class PaymentEvents:
         payment_id = await self.payment_of(stripe_refund)
         if payment_id is None:
             return
+        lost = False
         async with self._engine.begin() as connection:
             payment = await self._lock(connection, payment_id)
             if payment.state is not PaymentState.SUCCEEDED:
                 raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
             context = self._dependencies.context()
             refund = await store.refund_of_stripe(connection, str(stripe_refund["id"]))
+            metadata = stripe_refund.get("metadata") or {}
+            ours = str(metadata.get(REFUND_KEY) or "")
             if refund is None:
-                ours = str((stripe_refund.get("metadata") or {}).get(REFUND_KEY) or "")
                 refund = await store.get_refund(connection, ours) if ours else None
             if refund is not None and refund.payment_id != payment.id:
                 raise PoisonEventError("REFUND_OF_ANOTHER_PAYMENT")
@@ -193,10 +204,20 @@ class PaymentEvents:
             else:
                 if int(stripe_refund["amount"]) > payment.refundable_minor:
                     raise RetryEventLater("REFUND_EXCEEDS_WHAT_IS_LEFT")
+                # One of ours that the database has lost keeps its name.
+                mark = RequestMark.read(metadata)
                 refund, started = refund_made_elsewhere(
-                    payment, stripe_refund, derived_id("ref", str(stripe_refund["id"])), context
+                    payment,
+                    stripe_refund,
+                    ours or derived_id("ref", str(stripe_refund["id"])),
+                    mark.request_id if ours and mark is not None else "",
+                    context,
                 )
                 await store.add_refund(connection, refund)
+                if ours:
+                    lost = await store.remember_marks(
+                        connection, stripe_refund, payment.id, context.now, refund.id
+                    )
                 await record_changes(connection, [started], context.now)
                 after = as_stripe_says(refund, stripe_refund, context.now)
                 change = refund_step(started.after, refund, after, context)
@@ -204,6 +225,8 @@ class PaymentEvents:
             await record_refund(connection, payment, refund, after, context.now)
             hurried = await operation_store.hurry(connection, payment.id, context.now)
         self._tell(payment_id, hurried=hurried)
+        if lost and self._guard.is_ours(stripe_refund):
+            await self._guard.lost(f"a refund of {payment_id} is at Stripe and not known")
 
     async def _apply_intent(self, payment_id: str, intent: Mapping[str, Any]) -> None:
         async with self._engine.begin() as connection:
@@ -213,8 +236,13 @@ class PaymentEvents:
             if change is None:
                 return
             await record_changes(connection, [change], now)
+            lost = change.transition is Transition.CAPTURED and await store.remember_marks(
+                connection, intent, payment.id, now
+            )
             hurried = await operation_store.hurry(connection, payment.id, now)
         self._tell(payment_id, hurried=hurried)
+        if lost and self._guard.is_ours(intent):
+            await self._guard.lost(f"a request on {payment_id} is at Stripe and not known")
 
     async def _is_known(self, event: StripeEvent) -> bool:
         """Whether the PaymentIntent as the event shows it tells nothing new of our payment."""
@@ -243,7 +271,12 @@ class PaymentEvents:
             known = await store.payment_id_of_intent(connection, intent_id)
             if known is not None or not named:
                 return known
-            return named if await store.get_payment(connection, named) is not None else None
+            if await store.get_payment(connection, named) is not None:
+                return named
+        if self._guard.is_ours(carrier):
+            await self._guard.lost(f"{named} is at Stripe and not known")
+            raise RetryEventLater("PAYMENT_LOST")
+        return None
 
     @staticmethod
     async def _lock(connection: Any, payment_id: str) -> Payment:

@@ -13,7 +13,7 @@ from gateway.v1.payment_pb2 import CaptureMethod, PaymentState
 from runtime.clock import ManualClock
 from runtime.notifier import Notifier, SubjectNotifiers
 from runtime.postgres import create_engine
-from tests.gateway.running import OpenShop
+from tests.gateway.running import OpenGate, OpenShop
 
 ITEMS = {"items": "payments to end", "failure": "unhandled"}
 
@@ -40,7 +40,7 @@ async def test_a_payment_that_cannot_be_ended_holds_up_no_other(
             connection.execute("UPDATE payment SET capture_before = now(), wake_time = now()")
         engine = create_engine(database_url, role=DATABASE_ROLE, pool_size=1, application_name="t")
         clock = ManualClock(datetime.now(UTC) + timedelta(seconds=1))
-        deadlines = OneFails(engine, clock, SubjectNotifiers(), Notifier())
+        deadlines = OneFails(engine, clock, SubjectNotifiers(), Notifier(), OpenGate())
         deadlines.broken = payments[0].id
         before = REGISTRY.get_sample_value("loop_items_failed_total", ITEMS) or 0
         # A round ends when all were looked at; the next one tries it again.

@@ -1,0 +1,36 @@
+"""Ids of what requests make."""
+
+from dataclasses import dataclass
+
+from google.protobuf.message import Message
+
+from gateway.ids import RequestMark, derived_id
+from runtime.idempotency import fingerprint_of, method_of
+
+_FINGERPRINT_DIGITS = 32
+
+
+def fingerprint_at_stripe(request: Message) -> str:
+    """Stands for a request among what Stripe keeps of it; 128 bits in hexadecimal."""
+    return fingerprint_of(request).hex()[:_FINGERPRINT_DIGITS]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestIdentity:
+    """The ids of what requests make; those of another deployment are others.
+
+    Two deployments may charge through the same Stripe account: `deployment` keeps their objects
+    apart. Whoever changes it makes all requests new ones.
+    """
+
+    deployment: str
+
+    def of(self, prefix: str, request: Message) -> str:
+        """The id of what a request makes; `request` has a request_id."""
+        request_id: str = request.request_id  # type: ignore[attr-defined]
+        return derived_id(prefix, self.deployment, method_of(request), request_id)
+
+    def mark(self, request: Message) -> RequestMark:
+        """What Stripe is to keep of a request."""
+        request_id: str = request.request_id  # type: ignore[attr-defined]
+        return RequestMark(self.deployment, request_id, fingerprint_at_stripe(request))

@@ -1,0 +1,129 @@
+"""`python -m gateway recover`: makes the database whole after a restore or a lossy failover."""
+
+import asyncio
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.config import DATABASE_ROLE, GatewaySettings
+from gateway.identity import RequestIdentity
+from gateway.payments.domain.reconcile import Timing
+from gateway.payments.store.group_commit import PaymentCommitter, commit_connections
+from gateway.payments.store.snapshot import PaymentWriter
+from gateway.payments.stripe.compliance import ComplianceClient
+from gateway.payments.stripe.dependencies import Dependencies
+from gateway.payments.stripe.events import PaymentEvents
+from gateway.recovery.guard import RestoreGuard
+from gateway.recovery.recovery import Progress, Recovery, StripeUnavailableError
+from gateway.stripe_client.wiring import open_stripe_client
+from gateway.webhooks_in.inbox import PostgresInbox
+from runtime import logs
+from runtime.client import open_channel
+from runtime.clock import Clock, SystemClock
+from runtime.config import read_settings
+from runtime.migrations import prepare_database
+from runtime.notifier import Notifier, SubjectNotifiers
+from runtime.postgres import close_engine, create_engine
+from runtime.process import Command
+from runtime.startup import startup_failures
+
+EXIT_STRIPE_UNAVAILABLE = 1
+
+
+@asynccontextmanager
+async def open_recovery(
+    settings: GatewaySettings, clock: Clock, progress: Progress
+) -> AsyncIterator[Recovery]:
+    """What a recovery needs of a gateway, and nothing that begins anything."""
+    url = await prepare_database(settings)
+    async with AsyncExitStack() as stack:
+        engine: AsyncEngine = create_engine(
+            url, role=DATABASE_ROLE, pool_size=2, application_name="gateway recover"
+        )
+        stack.push_async_callback(close_engine, engine)
+        commits = commit_connections(url, DATABASE_ROLE)
+        await commits.open()
+        stack.push_async_callback(commits.close)
+        # Nobody is asked: what was charged was allowed.
+        compliance = open_channel(settings.compliance_address, settings, idempotent_services=())
+        stack.push_async_callback(compliance.close)
+        stripe = await stack.enter_async_context(
+            open_stripe_client(settings.corridors, engine, machine_group=settings.machine_group)
+        )
+        guard = RestoreGuard(engine, stripe.client, RequestIdentity(settings.deployment), clock)
+        timing = Timing(
+            action=timedelta(hours=settings.action_hours),
+            review=timedelta(hours=settings.review_hours),
+            review_recheck=timedelta(seconds=settings.review_recheck_seconds),
+        )
+        events = PaymentEvents(
+            engine,
+            stripe.client,
+            Dependencies(
+                stripe.client,
+                ComplianceClient(compliance, settings.compliance_timeout_seconds),
+                clock,
+                timing,
+            ),
+            PaymentWriter(PaymentCommitter(commits)),
+            SubjectNotifiers(),
+            Notifier(),
+            timing,
+            guard,
+        )
+        inbox = PostgresInbox(engine, clock)
+        yield Recovery(engine, stripe.client, events, inbox, guard, clock, timing, progress)
+
+
+def _configure(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--since",
+        type=_time,
+        metavar="TIME",
+        help="read what Stripe has since then, as in 2026-11-01T12:00:00Z; without it, since an"
+        " hour before the last change that the database has",
+    )
+
+
+def _time(text: str) -> datetime:
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no time like 2026-11-01T12:00:00Z") from None
+    return given if given.tzinfo is not None else given.replace(tzinfo=UTC)
+
+
+def _run(arguments: Namespace) -> int:
+    settings = read_settings(GatewaySettings)
+    logs.configure(settings.service_name, settings.log_level)
+    return asyncio.run(_recover(settings, arguments.since))
+
+
+async def _recover(settings: GatewaySettings, since: datetime | None) -> int:
+    def progress(line: str) -> None:
+        print(f"gateway: {line}", flush=True)
+
+    try:
+        async with AsyncExitStack() as stack:
+            with startup_failures(settings):
+                recovery = await stack.enter_async_context(
+                    open_recovery(settings, SystemClock(), progress)
+                )
+            await recovery.run(since)
+    except StripeUnavailableError as error:
+        progress(f"Stripe cannot be asked about {error}: run it again, what is done stays done")
+        return EXIT_STRIPE_UNAVAILABLE
+    return 0
+
+
+RECOVER = Command(
+    "recover",
+    "make the database whole after a restore, from what Stripe has",
+    "Rebuilds the payments, refunds and requests that the database has lost by a restore or by a"
+    " failover, from what Stripe keeps of them. Until it is done the gateway begins nothing.",
+    _configure,
+    _run,
+)

@@ -1,0 +1,144 @@
+"""Notices that the database knows less than Stripe, and lets nothing begin on it until it is whole.
+
+A database that was restored, or that a failover has put back by some commits, does not know what
+it has lost. Three things tell: at the start, Stripe's newest objects that carry our mark; an event
+about such an object; and a change that this process has seen written and that is gone.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import grpc
+from prometheus_client import Gauge
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.errors import ERRORS
+from gateway.identity import RequestIdentity
+from gateway.ids import DEPLOYMENT_KEY
+from gateway.payments.domain.stripe_params import PAYMENT_KEY, REFUND_KEY
+from gateway.recovery import store
+from gateway.stripe_client.client import StripeClient
+from gateway.v1.error_reason_pb2 import ErrorReason
+from runtime.clock import Clock
+from runtime.errors import ServiceError
+from runtime.logs import get_logger
+from runtime.loops import Loop
+
+POLL_SECONDS = 1.0
+RETRY_DELAY = timedelta(seconds=30)
+# So many of an account's newest objects are compared with our rows at the start.
+NEWEST_OBJECTS = 100
+# Clocks may be wrong by so much.
+CLOCK_TOLERANCE = timedelta(minutes=8)
+BEHIND = Gauge(
+    "gateway_database_behind", "1 while the database knows less than Stripe: run recover."
+)
+
+log = get_logger(__name__)
+
+
+class RestoreGuard:
+    """Whether anything may be begun on this database."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        stripe_client: StripeClient,
+        identity: RequestIdentity,
+        clock: Clock,
+    ) -> None:
+        self._engine = engine
+        self._stripe = stripe_client
+        self._identity = identity
+        self._clock = clock
+        self._reason: str | None = None
+        self._compared: set[str] = set()
+        self._last_seen: tuple[int, str] | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether the database is known to have lost something, so that nothing may be begun."""
+        return self._reason is not None
+
+    def check(self) -> None:
+        """Raises DATABASE_BEHIND while the database is known to have lost something."""
+        if self._reason is not None:
+            raise database_behind()
+
+    async def prepare(self) -> None:
+        """The first look; an account that cannot be asked now is asked again later."""
+        await self._round()
+
+    def loop(self) -> Loop:
+        """Looks again and again."""
+        return Loop("restore guard", self._round, poll_seconds=POLL_SECONDS, rests_first=True)
+
+    async def lost(self, reason: str) -> None:
+        """Something of ours is at Stripe that the database does not know."""
+        async with self._engine.begin() as connection:
+            if await store.report_gap(connection, reason, self._clock.now()):
+                log.error("database_behind", reason=reason)
+            self._take(await store.open_gap(connection))
+
+    def is_ours(self, carrier: Mapping[str, Any]) -> bool:
+        """Whether this deployment has made an object of Stripe's."""
+        metadata = carrier.get("metadata") or {}
+        return metadata.get(DEPLOYMENT_KEY) == self._identity.deployment
+
+    async def _round(self) -> bool:
+        async with self._engine.connect() as connection:
+            self._take(await store.open_gap(connection))
+            if self.closed:
+                # What there is after it was mended is another story.
+                self._last_seen = None
+                return False
+            newest = await store.newest_event(connection)
+            gone = self._last_seen is not None and (
+                await store.payment_of_event(connection, self._last_seen[0]) != self._last_seen[1]
+            )
+        if gone:
+            await self.lost("a change of a payment is gone")
+            return False
+        self._last_seen = newest[:2] if newest is not None else None
+        since = newest[2] - CLOCK_TOLERANCE if newest is not None else None
+        for corridor in self._stripe.corridors:
+            if corridor not in self._compared and await self._compare(corridor, since):
+                self._compared.add(corridor)
+        return False
+
+    async def _compare(self, corridor: str, since: datetime | None) -> bool:
+        """Compares an account's newest objects with our rows; whether it could be asked."""
+        params: dict[str, Any] = {"limit": NEWEST_OBJECTS}
+        if since is not None:
+            params["created"] = {"gte": int(since.timestamp())}
+        for key, listing, unknown in (
+            (PAYMENT_KEY, self._stripe.list_payment_intents, store.unknown_payments),
+            (REFUND_KEY, self._stripe.list_refunds, store.unknown_refunds),
+        ):
+            outcome = await listing(corridor, params)
+            if outcome.object is None:
+                return False
+            ours = [item for item in outcome.object["data"] if self.is_ours(item)]
+            named = {str(item["metadata"].get(key) or "") for item in ours} - {""}
+            async with self._engine.connect() as connection:
+                missing = await unknown(connection, named)
+            if missing:
+                await self.lost(f"{len(missing)} of the newest objects of {corridor} are not known")
+        return True
+
+    def _take(self, reason: str | None) -> None:
+        if self._reason is not None and reason is None:
+            self._compared.clear()
+        self._reason = reason
+        BEHIND.set(reason is not None)
+
+
+def database_behind() -> ServiceError:
+    """The failure of whatever would begin something."""
+    return ERRORS.error(
+        grpc.StatusCode.UNAVAILABLE,
+        ErrorReason.ERROR_REASON_DATABASE_BEHIND,
+        "the gateway's database has lost what Stripe has; nothing is begun until it is recovered",
+        retry_delay=RETRY_DELAY,
+    )

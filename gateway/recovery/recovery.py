@@ -1,0 +1,198 @@
+"""Makes a database whole that has lost its last commits, from what Stripe keeps of the engine.
+
+Every step finds what is there already, so that it may be stopped anywhere and begun again. Nothing
+is asked of Stripe but to read.
+"""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.operations import store as operation_store
+from gateway.operations.operation import OperationState, decided
+from gateway.payments.domain.intents import IntentStatus, read_intent
+from gateway.payments.domain.payment import Payment
+from gateway.payments.domain.reconcile import Timing, reconcile
+from gateway.payments.store import payments as payment_store
+from gateway.payments.store.recording import record_changes, record_new
+from gateway.payments.stripe.events import PaymentEvents
+from gateway.recovery import store
+from gateway.recovery.guard import RestoreGuard
+from gateway.recovery.rules import lost_payment, steps_to_stripe
+from gateway.stripe_client.client import StripeClient
+from gateway.stripe_client.outcome import Outcome
+from gateway.webhooks_in.event import NotAnEventError, ReceivedEvent, RetryEventLater, read_event
+from gateway.webhooks_in.inbox import PostgresInbox
+from runtime.clock import Clock
+
+PAGE = 100
+# Before the last change that the database has: clocks differ, and requests are under way for some.
+MARGIN = timedelta(hours=1)
+# A card's hold may be captured so long after it was placed, by a request that is lost.
+CAPTURED_WITHIN = timedelta(days=8)
+# https://docs.stripe.com/api/events: kept for 30 days.
+EVENTS_KEPT = timedelta(days=30)
+_BEGINNING = datetime.fromtimestamp(0, UTC)
+
+Progress = Callable[[str], None]
+Listing = Callable[[str, Mapping[str, Any]], Awaitable[Outcome]]
+
+
+class StripeUnavailableError(Exception):
+    """Stripe could not be asked: begin again, what is done is found done."""
+
+
+class Recovery:
+    """One run over all corridors."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        stripe_client: StripeClient,
+        events: PaymentEvents,
+        inbox: PostgresInbox,
+        guard: RestoreGuard,
+        clock: Clock,
+        timing: Timing,
+        progress: Progress,
+    ) -> None:
+        self._engine = engine
+        self._stripe = stripe_client
+        self._events = events
+        self._inbox = inbox
+        self._guard = guard
+        self._clock = clock
+        self._timing = timing
+        self._progress = progress
+
+    async def run(self, since: datetime | None = None) -> None:
+        """Recovers what was made since then; without it, since a while before the last change that
+        the database has. Raises `StripeUnavailableError`."""
+        async with self._engine.begin() as connection:
+            # Nobody begins anything meanwhile, whatever was noticed so far.
+            await store.report_gap(connection, "a person recovers it", self._clock.now())
+            newest = await store.newest_event(connection)
+            doubted = await store.doubt_open_operations(connection, self._clock.now())
+        self._progress(f"{doubted} open operations will be looked up")
+        if since is None:
+            since = newest[2] - MARGIN if newest is not None else _BEGINNING
+        self._progress(f"reading what Stripe has since {since:%Y-%m-%d %H:%M:%S} UTC")
+        for corridor in self._stripe.corridors:
+            await self._payments(corridor, max(since - CAPTURED_WITHIN, _BEGINNING))
+            await self._refunds(corridor, since)
+            await self._tell_events(corridor, since)
+        async with self._engine.begin() as connection:
+            await store.close_gap(connection, self._clock.now())
+        self._progress("recovered: payments are taken again")
+
+    async def _payments(self, corridor: str, since: datetime) -> None:
+        read = rebuilt = 0
+        listing: Listing = self._stripe.list_payment_intents
+        async for page in self._pages(listing, corridor, since, ["data.latest_charge"]):
+            for intent in page:
+                if self._guard.is_ours(intent):
+                    rebuilt += await self._payment(corridor, intent)
+            read += len(page)
+            self._progress(f"{corridor}: {read} PaymentIntents read, {rebuilt} payments rebuilt")
+
+    async def _payment(self, corridor: str, intent: Mapping[str, Any]) -> bool:
+        """Whether the payment had been lost, or what had become of it."""
+        now = self._clock.now()
+        asked = lost_payment(intent, corridor)
+        if asked is None:
+            return False
+        async with self._engine.begin() as connection:
+            payment = await payment_store.lock_payment(connection, asked.id)
+            known = payment is not None
+            if payment is None:
+                payment = asked
+                await record_new(connection, payment)
+            steps = await self._apply(connection, payment, intent, now)
+            await payment_store.remember_marks(connection, intent, payment.id, now)
+        return steps > 0 or not known
+
+    async def _apply(
+        self,
+        connection: AsyncConnection,
+        payment: Payment,
+        intent: Mapping[str, Any],
+        now: datetime,
+    ) -> int:
+        """Takes a payment to where Stripe has it; the number of steps."""
+        changes, operation = steps_to_stripe(payment, str(intent["id"]), now)
+        if operation is None and payment.payment_intent_id:
+            # Known to be at Stripe: the events that are told again say what became of it.
+            return 0
+        if changes:
+            waiting = await operation_store.open_operation_of(connection, payment.id)
+            if waiting is not None:
+                ended = decided(waiting, OperationState.CANCELED, now, "recovered")
+                await operation_store.take_over(connection, ended)
+            payment = changes[-1].after
+        snapshot = read_intent(intent)
+        change = reconcile(payment, snapshot, now, self._timing, decided=True)
+        if change is not None:
+            changes.append(change)
+        await record_changes(connection, changes, now)
+        if operation is not None:
+            undecided = snapshot.status in (IntentStatus.PROCESSING, IntentStatus.NOT_CONFIRMED)
+            if not undecided:
+                operation = decided(operation, OperationState.SUCCEEDED, now)
+            await operation_store.add(connection, operation)
+        return len(changes)
+
+    async def _refunds(self, corridor: str, since: datetime) -> None:
+        read = ours = 0
+        listing: Listing = self._stripe.list_refunds
+        async for page in self._pages(listing, corridor, since, ["data.balance_transaction"]):
+            for refund in page:
+                if self._guard.is_ours(refund):
+                    ours += 1
+                    await self._refund(refund)
+            read += len(page)
+            self._progress(f"{corridor}: {read} refunds read, {ours} of the engine")
+
+    async def _refund(self, stripe_refund: Mapping[str, Any]) -> None:
+        try:
+            await self._events.take_refund(stripe_refund)
+        except RetryEventLater as later:
+            # The event about it is told again, too.
+            self._progress(f"{stripe_refund['id']} is left to its event: {later.reason}")
+
+    async def _tell_events(self, corridor: str, since: datetime) -> None:
+        """Puts into the inbox what Stripe has told since, so that it is dealt with once more."""
+        since = max(since, self._clock.now() - EVENTS_KEPT)
+        read = stored = 0
+        async for page in self._pages(self._stripe.records.list_events, corridor, since, []):
+            received: list[ReceivedEvent] = []
+            for listed in reversed(page):
+                try:
+                    event = read_event(json.dumps(listed), corridor)
+                except NotAnEventError as error:
+                    self._progress(f"{listed.get('id')} is no event of ours: {error}")
+                    continue
+                received.append(ReceivedEvent(event, self._clock.now()))
+            stored += (await self._inbox.store_all(received)).count(True)
+            read += len(page)
+            self._progress(f"{corridor}: {read} events read, {stored} told again")
+
+    async def _pages(
+        self, listing: Listing, corridor: str, since: datetime, expand: list[str]
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """What was created since then, newest first, page by page."""
+        params: dict[str, Any] = {"limit": PAGE, "created": {"gte": int(since.timestamp())}}
+        if expand:
+            params["expand"] = expand
+        while True:
+            outcome = await listing(corridor, params)
+            if outcome.object is None:
+                raise StripeUnavailableError(corridor)
+            page: list[dict[str, Any]] = outcome.object["data"]
+            if page:
+                yield page
+            if not page or not outcome.object["has_more"]:
+                return
+            params = {**params, "starting_after": page[-1]["id"]}

@@ -1,0 +1,94 @@
+"""What one of Stripe's objects says of a payment that the database has lost. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.ids import METADATA_PREFIX, RequestMark, derived_id
+from gateway.operations.operation import Operation, OperationState
+from gateway.payments.domain.check_outcome import authorization
+from gateway.payments.domain.payment import CaptureMethod, Change, Payment, take
+from gateway.payments.domain.states import PaymentState, Transition
+from gateway.payments.domain.stripe_params import CUSTOMER_KEY, MERCHANT_KEY, PAYMENT_KEY
+
+S, T = PaymentState, Transition
+# A payment that the database has as it was before Stripe was asked.
+_BEFORE_STRIPE = frozenset(
+    {S.RECEIVED, S.COMPLIANCE_CHECKED, S.QUEUED, S.IN_REVIEW, S.RETRY_SCHEDULED, S.FAILED}
+)
+
+
+def lost_payment(intent: Mapping[str, Any], corridor: str) -> Payment | None:
+    """The payment that a PaymentIntent was made for, as it was asked for; None if the engine did
+    not make it. Time limits, alternatives and retries after declines that the client asked for are
+    not at Stripe: it stands as if the client had asked for none."""
+    metadata: Mapping[str, str] = intent.get("metadata") or {}
+    mark = RequestMark.read(metadata)
+    if mark is None or PAYMENT_KEY not in metadata:
+        return None
+    asked_for = datetime.fromtimestamp(int(intent["created"]), UTC)
+    fee = intent.get("application_fee_amount")
+    manual = intent.get("capture_method") == "manual"
+    return Payment(
+        id=metadata[PAYMENT_KEY],
+        request_id=mark.request_id,
+        mark={key: value for key, value in metadata.items() if _is_mark(key)},
+        merchant_id=metadata.get(MERCHANT_KEY, ""),
+        customer_id=metadata.get(CUSTOMER_KEY, ""),
+        corridor=corridor,
+        state=S.RECEIVED,
+        currency=str(intent["currency"]).upper(),
+        amount_minor=int(intent["amount"]),
+        payment_method=_id(intent.get("payment_method")),
+        payment_method_customer=_id(intent.get("customer")),
+        capture_method=CaptureMethod.MANUAL if manual else CaptureMethod.AUTOMATIC,
+        description=str(intent.get("description") or ""),
+        statement_descriptor_suffix=str(intent.get("statement_descriptor_suffix") or ""),
+        metadata={
+            key: value for key, value in metadata.items() if not key.startswith(METADATA_PREFIX)
+        },
+        destination_account=_id((intent.get("transfer_data") or {}).get("destination")),
+        application_fee_minor=int(fee) if fee is not None else None,
+        save_payment_method=intent.get("setup_future_usage") == "off_session",
+        create_time=asked_for,
+        update_time=asked_for,
+    )
+
+
+def steps_to_stripe(
+    payment: Payment, payment_intent_id: str, now: datetime
+) -> tuple[list[Change], Operation | None]:
+    """The steps by which a payment has come to where Stripe was asked, and the operation that
+    asked; none for a payment that is known to be there."""
+    if payment.payment_intent_id or payment.state not in _BEFORE_STRIPE:
+        return [], None
+    changes: list[Change] = []
+
+    def step(transition: Transition, **values: Any) -> None:
+        before = changes[-1].after if changes else payment
+        changes.append(take(before, transition, now, **values))
+
+    if payment.state is S.FAILED:
+        step(T.RETRIED, failure=None)
+    if payment.state is not S.COMPLIANCE_CHECKED:
+        step(T.COMPLIANCE_ALLOWED)
+    # As it was named when it was begun, so that its hold is the one that the ledger knows.
+    operation_id = derived_id("op", derived_id("op", payment.id))
+    step(T.AUTHORIZATION_STARTED, hold_id=operation_id, payment_intent_id=payment_intent_id)
+    asked = replace(
+        authorization(changes[-1].after, operation_id, now), state=OperationState.UNKNOWN
+    )
+    return changes, replace(asked, first_send_time=payment.create_time)
+
+
+def _is_mark(key: str) -> bool:
+    named = (PAYMENT_KEY, "engine_capture_request_id", "engine_capture_fingerprint")
+    return key.startswith(METADATA_PREFIX) and key not in named
+
+
+def _id(value: Any) -> str:
+    """The id of a related object that may be expanded."""
+    if isinstance(value, Mapping):
+        value = value.get("id")
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,100 @@
+"""Gaps of the database, and what is needed to find and to close them."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, DateTime, MetaData, Table, Text, func, select, update
+from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.operations.operation import OperationKind, OperationState
+from gateway.operations.store import OPERATION
+from gateway.payments.store.schema import EVENT, PAYMENT, REFUND
+
+GAP = Table(
+    "database_gap",
+    MetaData(),
+    Column("gap_number", BigInteger, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("found_time", DateTime(timezone=True), nullable=False),
+    Column("recover_time", DateTime(timezone=True)),
+)
+_OPEN = GAP.c.recover_time.is_(None)
+# These ask compliance, not Stripe: asked twice they harm nobody.
+_CHECKS = (OperationKind.CHECK, OperationKind.CHECK_PAYOUT)
+
+
+async def open_gap(connection: AsyncConnection) -> str | None:
+    """Why nothing may be begun; None if all is well."""
+    found: str | None = (await connection.execute(select(GAP.c.reason).where(_OPEN))).scalar()
+    return found
+
+
+async def report_gap(connection: AsyncConnection, reason: str, now: datetime) -> bool:
+    """Writes down that something is missing; False if that is known already."""
+    statement = (
+        insert_or_ignore(GAP)
+        .values(reason=reason, found_time=now)
+        .on_conflict_do_nothing()
+        .returning(GAP.c.gap_number)
+    )
+    return (await connection.execute(statement)).first() is not None
+
+
+async def close_gap(connection: AsyncConnection, now: datetime) -> None:
+    """Nothing is missing any more."""
+    await connection.execute(update(GAP).where(_OPEN).values(recover_time=now))
+
+
+async def newest_event(connection: AsyncConnection) -> tuple[int, str, datetime] | None:
+    """The number of the last change of a payment, which payment, and when."""
+    statement = (
+        select(EVENT.c.event_number, EVENT.c.payment_id, EVENT.c.record_time)
+        .order_by(EVENT.c.event_number.desc())
+        .limit(1)
+    )
+    row = (await connection.execute(statement)).first()
+    return (row.event_number, row.payment_id, row.record_time) if row is not None else None
+
+
+async def payment_of_event(connection: AsyncConnection, event_number: int) -> str | None:
+    """Which payment a change is of; None if there is no such change."""
+    statement = select(EVENT.c.payment_id).where(EVENT.c.event_number == event_number)
+    found: str | None = (await connection.execute(statement)).scalar()
+    return found
+
+
+async def unknown_payments(connection: AsyncConnection, ids: Collection[str]) -> set[str]:
+    """Those of the payments that there is no row of."""
+    known = await connection.execute(select(PAYMENT.c.id).where(PAYMENT.c.id.in_(ids)))
+    return set(ids) - set(known.scalars())
+
+
+async def unknown_refunds(connection: AsyncConnection, ids: Collection[str]) -> set[str]:
+    """Those of the refunds that there is no row of."""
+    known = await connection.execute(select(REFUND.c.id).where(REFUND.c.id.in_(ids)))
+    return set(ids) - set(known.scalars())
+
+
+async def doubt_open_operations(connection: AsyncConnection, now: datetime) -> int:
+    """What the database says was not sent may have been, by the process that went on from there:
+    it is sent again under its key while Stripe knows that, and looked up afterwards. How many."""
+    statement = (
+        update(OPERATION)
+        .where(
+            OPERATION.c.end_time.is_(None),
+            OPERATION.c.kind.not_in(_CHECKS),
+            OPERATION.c.state != OperationState.DEAD_LETTER,
+        )
+        .values(
+            state=OperationState.UNKNOWN,
+            first_send_time=func.coalesce(OPERATION.c.first_send_time, OPERATION.c.create_time),
+            last_send_time=func.greatest(OPERATION.c.last_send_time, now),
+            lease_until=None,
+            # Whoever holds a lease on it has read it before.
+            fencing_token=OPERATION.c.fencing_token + 1,
+        )
+    )
+    result: Any = await connection.execute(statement)
+    return int(result.rowcount)

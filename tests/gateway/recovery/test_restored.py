@@ -1,0 +1,216 @@
+"""A gateway's database is put back to an older moment, and the same requests come again."""
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import SecretStr
+
+from gateway.config import GatewaySettings
+from gateway.recovery.command import open_recovery
+from gateway.recovery.guard import RestoreGuard
+from gateway.v1.payment_pb2 import CaptureMethod, Payment, PaymentState
+from runtime.clock import SystemClock
+from sandbox.polling import poll
+from sandbox.stripe_twin.twin import Twin
+from tests.gateway.payments.shop import RefusedError, Shop, euros
+from tests.gateway.running import NOWHERE, OpenShop
+
+S = PaymentState
+MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
+
+
+class Backup:
+    """The database as it was, kept beside it."""
+
+    def __init__(self, postgres_url: str, database_url: str) -> None:
+        self._postgres_url = postgres_url
+        self._name = str(conninfo_to_dict(database_url)["dbname"])
+
+    def take(self) -> None:
+        self._copy(self._name, f"{self._name}_backup")
+
+    def restore(self) -> None:
+        self._copy(f"{self._name}_backup", self._name)
+
+    def _copy(self, source: str, target: str) -> None:
+        with psycopg.connect(self._postgres_url, autocommit=True) as connection:
+            for statement in (
+                "DROP DATABASE IF EXISTS {target} WITH (FORCE)",
+                "CREATE DATABASE {target} TEMPLATE {source}",
+            ):
+                connection.execute(
+                    sql.SQL(statement).format(
+                        source=sql.Identifier(source), target=sql.Identifier(target)
+                    )
+                )
+
+
+@pytest.fixture
+def backup(postgres_url: str, database_url: str) -> Any:
+    backup = Backup(postgres_url, database_url)
+    yield backup
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        name = sql.Identifier(f"{backup._name}_backup")
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+
+
+@pytest.fixture
+def recover(database_url: str, twin: Twin) -> Callable[..., Any]:
+    """Runs what `python -m gateway recover` runs; the lines that it prints."""
+
+    async def run() -> list[str]:
+        lines: list[str] = []
+        account = twin.account()
+        settings = GatewaySettings(
+            database_url=SecretStr(database_url),
+            compliance_address=NOWHERE,
+            stripe_api_key=SecretStr(account.secret_key),
+            stripe_api_base=twin.url,
+            stripe_webhook_secrets=SecretStr(account.webhook_secret),
+        )
+        async with open_recovery(settings, SystemClock(), lines.append) as recovery:
+            await recovery.run()
+        return lines
+
+    return run
+
+
+def _system() -> Any:
+
+    return SystemClock()
+
+
+def at_stripe(twin: Twin, what: str) -> int:
+    return len(twin.books()["default"][what])
+
+
+async def refused(call: Any) -> str:
+    with pytest.raises(RefusedError) as error:
+        await call
+    return str(error.value.error.reason)
+
+
+async def pay_and_lose(open_shop: OpenShop, backup: Backup) -> dict[str, Any]:
+    """One payment that is in the backup, then three and a refund that are lost."""
+    async with open_shop() as shop:
+        kept = await shop.create(request_id="kept")
+        await shop.watch_for(kept.id, "fee_known")
+    backup.take()
+    async with open_shop() as shop:
+        lost = [await shop.create(request_id=f"lost-{number}") for number in range(2)]
+        held = await shop.create(request_id="held", capture_method=MANUAL)
+        captured = await shop.capture(held, 15_00, request_id="capture")
+        refund = await shop.refund(kept, 7_00, request_id="refund")
+        await shop.watch_for(lost[-1].id, "fee_known")
+    backup.restore()
+    return {"kept": kept, "lost": lost, "captured": captured, "refund": refund.refund}
+
+
+async def test_a_restored_gateway_begins_nothing_until_it_is_recovered(
+    open_shop: OpenShop, twin: Twin, backup: Backup, recover: Callable[..., Any]
+) -> None:
+    before = await pay_and_lose(open_shop, backup)
+    async with open_shop() as shop:
+        assert await refused(shop.create(request_id="lost-0")) == "DATABASE_BEHIND"
+        assert await refused(shop.create(request_id="new")) == "DATABASE_BEHIND"
+        assert await refused(shop.refund(before["kept"], 7_00, request_id="refund")) == (
+            "DATABASE_BEHIND"
+        )
+        # What is there is shown.
+        assert (await shop.get(before["kept"].id)).state == S.PAYMENT_STATE_SUCCEEDED
+        lines = await recover()
+        assert lines[-1] == "recovered: payments are taken again"
+        again = await poll(lambda: _created(shop, "lost-0"), lambda made: made is not None)
+        assert again is not None
+        assert (again.id, again.state) == (before["lost"][0].id, S.PAYMENT_STATE_SUCCEEDED)
+        assert (await shop.create(request_id="lost-1")).id == before["lost"][1].id
+        held = await shop.create(request_id="held", capture_method=MANUAL)
+        assert (held.id, held.amount_captured.minor_units) == (before["captured"].id, 15_00)
+        assert (await shop.capture(held, 15_00, request_id="capture")).id == held.id
+        repaid = await shop.refund(before["kept"], 7_00, request_id="refund")
+        assert repaid.refund.id == before["refund"].id
+        another = shop.create(request_id="lost-0", amount=euros(1))
+        assert await refused(another) == "REQUEST_ID_REUSED"
+        fresh_one = await shop.create(request_id="new")
+        assert fresh_one.state == S.PAYMENT_STATE_SUCCEEDED
+    assert at_stripe(twin, "payment_intents") == 5
+    assert at_stripe(twin, "refunds") == 1
+
+
+async def _created(shop: Shop, request_id: str) -> Payment | None:
+    try:
+        return await shop.create(request_id=request_id)
+    except RefusedError as refusal:
+        if refusal.error.reason != "DATABASE_BEHIND":
+            raise
+        return None
+
+
+async def test_the_same_request_is_the_same_at_stripe_while_its_key_is_known(
+    open_shop: OpenShop, twin: Twin, backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has noticed yet that the database is behind."""
+    before = await pay_and_lose(open_shop, backup)
+
+    async def blind(self: RestoreGuard) -> bool:
+        return False
+
+    monkeypatch.setattr(RestoreGuard, "_round", blind)
+    async with open_shop(webhooks=False, roles="api") as shop:
+        for number, lost in enumerate(before["lost"]):
+            again = await shop.create(request_id=f"lost-{number}")
+            assert (again.id, again.charge_id) == (lost.id, lost.charge_id)
+        held = await shop.create(request_id="held", capture_method=MANUAL)
+        # Stripe answers as it did then; it is looked at again before it is captured.
+        captured = await shop.capture(held, 15_00, request_id="capture")
+        assert captured.id == before["captured"].id
+        repaid = await shop.refund(before["kept"], 7_00, request_id="refund")
+        assert repaid.refund.stripe_refund_id == before["refund"].stripe_refund_id
+    assert at_stripe(twin, "payment_intents") == 4
+    assert at_stripe(twin, "refunds") == 1
+
+
+async def test_what_stripe_tells_shows_that_the_database_is_behind(
+    open_shop: OpenShop, twin: Twin, backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an event alone: the look at the start found nothing."""
+    await pay_and_lose(open_shop, backup)
+
+    async def blind(self: RestoreGuard, _corridor: str, _since: object) -> bool:
+        return True
+
+    monkeypatch.setattr(RestoreGuard, "_compare", blind)
+    async with open_shop() as shop:
+        account = twin.account()
+        for intent in account.objects("payment_intent"):
+            account.emit("payment_intent.succeeded", intent)
+        await poll(lambda: _reason(shop), lambda reason: reason == "DATABASE_BEHIND")
+
+
+async def _reason(shop: Shop) -> str | None:
+    """What a new payment is refused for."""
+    try:
+        await shop.create()
+    except RefusedError as refusal:
+        return refusal.error.reason
+    return None
+
+
+async def test_a_change_that_is_gone_shows_it_without_a_restart(
+    open_shop: OpenShop, database_url: str
+) -> None:
+    """As after a failover to a server that had lagged behind."""
+    async with open_shop(webhooks=False) as first:
+        payment = await first.create()
+    async with open_shop(webhooks=False) as shop:
+        # It has seen the payment when it began.
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute("SET session_replication_role = replica")
+            for table in ("payment_event", "operation", "payment_request", "booking"):
+                connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
+            connection.execute("DELETE FROM payment WHERE id = %s", [payment.id])
+        await poll(lambda: _reason(shop), lambda reason: reason == "DATABASE_BEHIND")
