@@ -27,7 +27,7 @@ class ServiceProcess:
         self.name = name
         self.log_file = log_file
         self._arguments = arguments
-        self._environment = dict(environment)
+        self.environment = os.environ | dict(environment)
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -48,7 +48,7 @@ class ServiceProcess:
             self._process = await asyncio.create_subprocess_exec(
                 *child_command(*self._arguments),
                 cwd=PROJECT,
-                env=os.environ | self._environment,
+                env=self.environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

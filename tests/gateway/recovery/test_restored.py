@@ -1,12 +1,11 @@
 """A gateway's database is put back to an older moment, and the same requests come again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
 from gateway.config import GatewaySettings
@@ -16,6 +15,7 @@ from gateway.v1.payment_pb2 import CaptureMethod, Payment, PaymentState
 from runtime.clock import SystemClock
 from sandbox.polling import poll
 from sandbox.stripe_twin.twin import Twin
+from tests.backups import Backup, backup_of
 from tests.gateway.payments.shop import RefusedError, Shop, euros
 from tests.gateway.running import NOWHERE, OpenShop
 
@@ -23,39 +23,10 @@ S = PaymentState
 MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
 
 
-class Backup:
-    """The database as it was, kept beside it."""
-
-    def __init__(self, postgres_url: str, database_url: str) -> None:
-        self._postgres_url = postgres_url
-        self._name = str(conninfo_to_dict(database_url)["dbname"])
-
-    def take(self) -> None:
-        self._copy(self._name, f"{self._name}_backup")
-
-    def restore(self) -> None:
-        self._copy(f"{self._name}_backup", self._name)
-
-    def _copy(self, source: str, target: str) -> None:
-        with psycopg.connect(self._postgres_url, autocommit=True) as connection:
-            for statement in (
-                "DROP DATABASE IF EXISTS {target} WITH (FORCE)",
-                "CREATE DATABASE {target} TEMPLATE {source}",
-            ):
-                connection.execute(
-                    sql.SQL(statement).format(
-                        source=sql.Identifier(source), target=sql.Identifier(target)
-                    )
-                )
-
-
 @pytest.fixture
-def backup(postgres_url: str, database_url: str) -> Any:
-    backup = Backup(postgres_url, database_url)
-    yield backup
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        name = sql.Identifier(f"{backup._name}_backup")
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+def backup(postgres_url: str, database_url: str) -> Iterator[Backup]:
+    with backup_of(postgres_url, database_url) as backup:
+        yield backup
 
 
 @pytest.fixture
