@@ -28,7 +28,11 @@ class RequestIdentity:
     def of(self, prefix: str, request: Message) -> str:
         """The id of what a request makes; `request` has a request_id."""
         request_id: str = request.request_id  # type: ignore[attr-defined]
-        return derived_id(prefix, self.deployment, method_of(request), request_id)
+        return self.named(prefix, method_of(request), request_id)
+
+    def named(self, prefix: str, method: str, request_id: str) -> str:
+        """The same for a request of which no more is known; `method` is the name of its type."""
+        return derived_id(prefix, self.deployment, method, request_id)
 
     def mark(self, request: Message) -> RequestMark:
         """What Stripe is to keep of a request."""

@@ -23,6 +23,9 @@ def creation_rule(payout: Payout, review: timedelta) -> Rule:
     async def rule(
         connection: AsyncConnection, operation_id: str, now: datetime
     ) -> Start | Refusal:
+        if await store.get(connection, payout.id) is not None:
+            # The database had lost it, and an event has brought it back.
+            return Start(payout.id)
         await store.add(connection, payout)
         operation = Operation(
             id=operation_id,

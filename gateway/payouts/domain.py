@@ -96,15 +96,17 @@ def made_elsewhere(
     stripe_payout: Mapping[str, Any],
     *,
     payout_id: str,
+    request_id: str,
     merchant_id: str,
     corridor: str,
     account_id: str,
     now: datetime,
 ) -> Payout:
-    """A payout that the engine did not ask for: by Stripe's schedule, or from its dashboard."""
+    """A payout that the database does not know: by Stripe's schedule, or from its dashboard."""
     try:
         return Payout(
             id=payout_id,
+            request_id=request_id,
             merchant_id=merchant_id,
             corridor=corridor,
             account_id=account_id,

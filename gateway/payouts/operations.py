@@ -25,7 +25,7 @@ from gateway.payments.domain.stripe_params import encode
 from gateway.payouts import store
 from gateway.payouts.compliance import PayoutCompliance
 from gateway.payouts.domain import Payout, PayoutState
-from gateway.payouts.stripe_events import PAYOUT_KEY, Payouts
+from gateway.payouts.stripe_events import PAYOUT_KEY, REQUEST_KEY, Payouts
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
 
@@ -66,7 +66,7 @@ def payout_operation(payout: Payout, check: Operation, now: datetime) -> Operati
     params = {
         "amount": payout.amount_minor,
         "currency": payout.currency.lower(),
-        "metadata": {PAYOUT_KEY: payout.id},
+        "metadata": {PAYOUT_KEY: payout.id, REQUEST_KEY: payout.request_id},
     }
     if payout.statement_descriptor:
         params["statement_descriptor"] = payout.statement_descriptor

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.bookkeeping.reporting import enqueue
+from gateway.identity import RequestIdentity
 from gateway.ids import derived_id
 from gateway.merchants.store import MerchantStore
 from gateway.operations import store as operation_store
@@ -25,6 +26,8 @@ from runtime.clock import Clock
 
 # What the engine finds its own payouts by.
 PAYOUT_KEY = "engine_payout_id"
+REQUEST_KEY = "engine_request_id"
+_CREATED_BY = "CreatePayoutRequest"
 EVENT_TYPES = (
     *("payout.created", "payout.updated", "payout.paid", "payout.failed", "payout.canceled"),
     "payout.reconciliation_completed",
@@ -39,11 +42,13 @@ class Payouts:
         engine: AsyncEngine,
         stripe_client: StripeClient,
         merchants: MerchantStore,
+        identity: RequestIdentity,
         clock: Clock,
     ) -> None:
         self._engine = engine
         self._stripe = stripe_client
         self._merchants = merchants
+        self._identity = identity
         self._clock = clock
 
     def routes(self) -> Mapping[str, EventHandler]:
@@ -76,9 +81,11 @@ class Payouts:
             before = await self._known(connection, corridor, stripe_payout, stripe_account or "")
             try:
                 if before is None:
+                    payout_id, request_id = await self._name(connection, stripe_payout)
                     before = made_elsewhere(
                         stripe_payout,
-                        payout_id=derived_id("pyo", str(stripe_payout["id"])),
+                        payout_id=payout_id,
+                        request_id=request_id,
                         merchant_id=merchant_id,
                         corridor=corridor,
                         account_id=stripe_account or "",
@@ -88,6 +95,18 @@ class Payouts:
                 await self.write(connection, before, stripe_payout, now)
             except UnreadablePayoutError as error:
                 raise PoisonEventError("PAYOUT_UNREADABLE") from error
+
+    async def _name(
+        self, connection: AsyncConnection, stripe_payout: Mapping[str, Any]
+    ) -> tuple[str, str]:
+        """The id and the request of a payout that the database does not know. One that it has lost
+        keeps its own, which the request's id proves: metadata can be copied."""
+        metadata = stripe_payout.get("metadata") or {}
+        ours, request_id = str(metadata.get(PAYOUT_KEY)), str(metadata.get(REQUEST_KEY))
+        is_ours = ours == self._identity.named("pyo", _CREATED_BY, request_id)
+        if is_ours and await store.get(connection, ours) is None:
+            return ours, request_id
+        return derived_id("pyo", str(stripe_payout["id"])), ""
 
     async def write(
         self,

@@ -40,7 +40,7 @@ def open_payouts(
     clock: Clock,
 ) -> OpenPayouts:
     """There is nothing to close."""
-    payouts = Payouts(engine, stripe_client, merchants, clock)
+    payouts = Payouts(engine, stripe_client, merchants, operations.identity, clock)
     checks = PayoutCompliance(compliance, settings.compliance_timeout_seconds)
     recheck = timedelta(seconds=settings.review_recheck_seconds)
     operations.register(kinds(stripe_client, payouts, checks, recheck))

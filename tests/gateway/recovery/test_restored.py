@@ -17,6 +17,7 @@ from sandbox.polling import poll
 from sandbox.stripe_twin.twin import Twin
 from tests.backups import Backup, backup_of
 from tests.gateway.payments.shop import RefusedError, Shop, euros
+from tests.gateway.payouts.treasury import Treasury
 from tests.gateway.running import NOWHERE, OpenShop
 
 S = PaymentState
@@ -185,3 +186,25 @@ async def test_a_change_that_is_gone_shows_it_without_a_restart(
                 connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
             connection.execute("DELETE FROM payment WHERE id = %s", [payment.id])
         await poll(lambda: _reason(shop), lambda reason: reason == "DATABASE_BEHIND")
+
+
+async def test_a_lost_payout_keeps_its_name_and_is_made_once(
+    open_shop: OpenShop, twin: Twin, backup: Backup
+) -> None:
+    async with open_shop() as shop:
+        await Treasury.open(shop, twin)
+    backup.take()
+    async with open_shop() as shop:
+        treasury = Treasury(shop, twin, "")
+        lost = [await treasury.create(10_00, request_id=f"payout-{number}") for number in range(2)]
+    backup.restore()
+    async with open_shop(webhooks=False, roles="api") as shop:
+        # Nobody has told of it.
+        again = await Treasury(shop, twin, "").create(10_00, request_id="payout-0")
+        assert (again.id, again.stripe_payout_id) == (lost[0].id, lost[0].stripe_payout_id)
+    async with open_shop(webhooks=False) as shop:
+        # Stripe has told of this one, and the request comes then.
+        treasury = Treasury(shop, twin, "")
+        await treasury.listed(lambda payouts: lost[1].id in {payout.id for payout in payouts})
+        again = await treasury.create(10_00, request_id="payout-1")
+        assert (again.id, again.stripe_payout_id) == (lost[1].id, lost[1].stripe_payout_id)
