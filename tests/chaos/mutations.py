@@ -22,6 +22,8 @@ import gateway.webhooks_in.receiver
 from gateway.bookkeeping.ledger_requests import ledger_item
 from gateway.bookkeeping.store import BookingStore
 from gateway.bookkeeping.worker import BookkeepingWorker
+from gateway.identity import RequestIdentity
+from gateway.ids import derived_id
 from gateway.operations import store as operation_store
 from gateway.operations.operation import Operation, OperationKind, OperationState, Step
 from gateway.operations.store import OPERATION, operation_row
@@ -30,6 +32,7 @@ from gateway.payments.domain.failover import fail_over
 from gateway.payments.domain.payment import FailureCode, PaymentFailure, take
 from gateway.payments.domain.states import Transition
 from gateway.payments.stripe.dependencies import Dependencies
+from gateway.recovery.guard import RestoreGuard
 from gateway.stripe_client.http_client import StripeHttpClient
 from gateway.stripe_client.outcome import NotSentReason, Outcome, OutcomeClass
 from gateway.webhooks_in.buffer import PostgresBuffer
@@ -224,6 +227,24 @@ def _lose_what_the_ledger_said() -> None:
     _put(BookingStore, "finish", finish)
 
 
+def _draw_ids_at_random() -> None:
+    """Defect: ids, and with them keys and bytes, are another each time."""
+
+    def named(_self: RequestIdentity, prefix: str, *_what: str) -> str:
+        return derived_id(prefix, secrets.token_hex(16))
+
+    _put(RequestIdentity, "named", named)
+
+
+def _blind_the_guard() -> None:
+    """Accident: the database is put back, and clients ask again before anybody has noticed."""
+
+    async def look(_self: RestoreGuard) -> bool:
+        return False
+
+    _put(RestoreGuard, "_round", look)
+
+
 def _put(owner: Any, name: str, value: Any) -> None:
     """Replaces what is there: a defect in something that is gone would show nothing."""
     assert hasattr(owner, name), f"{owner} has no {name} any more"
@@ -245,6 +266,8 @@ MUTATIONS: Mapping[str, Mutation] = {
         Mutation("forget_jobs", _forget_jobs),
         Mutation("lose_a_loop_silently", _lose_a_loop_silently),
         Mutation("resend_past_the_horizon", _resend_past_the_horizon),
+        Mutation("draw_ids_at_random", _draw_ids_at_random),
+        Mutation("accident_before_anybody_looks", _blind_the_guard),
         Mutation("accident_before_the_first_byte", _hold_up_the_first_byte),
         Mutation("accident_after_booking", _lose_what_the_ledger_said),
     )

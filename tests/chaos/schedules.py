@@ -8,8 +8,10 @@ from random import Random
 from typing import Any
 
 from gateway.v1 import payment_pb2 as payment
+from sandbox.databases import with_database
 from sandbox.polling import poll
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
+from tests.backups import backup_of
 from tests.chaos.client import play
 from tests.chaos.cluster import Cluster
 from tests.chaos.customers import Customers
@@ -213,4 +215,23 @@ async def the_key_is_forgotten(stage: Stage) -> None:
         return int(shown.state) if shown is not None else 0
 
     await poll(decided, lambda state: state != payment.PAYMENT_STATE_AUTHORIZING)
+    await stage.twin.resume_webhooks()
+
+
+async def the_database_is_restored(stage: Stage) -> None:
+    """The gateways' database is put back to before a charge, whose client then asks again."""
+    url = stage.cluster.databases["gateway"]
+    gateways = [stage.cluster.services[name] for name in GATEWAYS]
+
+    async def while_down(work: Callable[[], None]) -> None:
+        await asyncio.gather(*(gateway.go_down() for gateway in gateways))
+        await asyncio.to_thread(work)
+        await asyncio.gather(*(gateway.come_up() for gateway in gateways))
+
+    with backup_of(with_database(url, "postgres"), url) as backup:
+        await while_down(backup.take)
+        await stage.twin.pause_webhooks()
+        await stage.pay(10)
+        await while_down(backup.restore)
+        await stage.pay(10)
     await stage.twin.resume_webhooks()

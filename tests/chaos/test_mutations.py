@@ -26,7 +26,10 @@ from tests.chaos.schedules import Schedule, Stage, open_stage
 from tests.chaos.twin import ChaosTwin
 
 FIRST = GATEWAYS[:1]
-ACCIDENTS = ("accident_before_the_first_byte", "accident_after_booking")
+ACCIDENTS = (
+    *("accident_before_the_first_byte", "accident_after_booking"),
+    "accident_before_anybody_looks",
+)
 # Enough for leases and back-offs; a defect may leave things that no time ends.
 FEW_LEAPS = 3
 # Which rule sees which defect, and in which schedule.
@@ -46,6 +49,7 @@ CAUGHT: dict[str, tuple[Schedule, set[str]]] = {
     "forget_jobs": (schedules.the_gateway_dies, {"undecided"}),
     "lose_a_loop_silently": (schedules.a_booking_is_not_written_down, {"books"}),
     "resend_past_the_horizon": (schedules.the_key_is_forgotten, {"double charge"}),
+    "draw_ids_at_random": (schedules.the_database_is_restored, {"lost payment"}),
 }
 SCHEDULES = tuple(dict.fromkeys(schedule for schedule, _ in CAUGHT.values()))
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.customers.domain import CUSTOMER_KEY, REQUEST_KEY
+from gateway.customers.domain import REQUEST_KEY
 from sandbox.stripe_twin.accounts import ACCOUNTS, PlatformAccount
 from sandbox.twin_admin import DisputeOutcome, TwinAdmin, TwinAdminError
 
@@ -40,9 +40,9 @@ class ChaosTwin(TwinAdmin):
     async def saved(self) -> list[tuple[str, dict[str, Any]]]:
         """All customers and SetupIntents, each with what of the engine's it was made for."""
         return [
-            (f"{account.name} {kind} {made['metadata'].get(key, '')}", made)
+            (f"{account.name} {kind} {made['metadata'].get(REQUEST_KEY, '')}", made)
             for account in ACCOUNTS
-            for kind, key in (("customers", CUSTOMER_KEY), ("setup_intents", REQUEST_KEY))
+            for kind in ("customers", "setup_intents")
             for made in await self._all_of(account, kind)
         ]
 
