@@ -5,7 +5,9 @@ it has lost. Three things tell: at the start, Stripe's newest objects that carry
 about such an object; and a change that this process has seen written and that is gone.
 """
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +20,7 @@ from gateway.identity import RequestIdentity
 from gateway.ids import DEPLOYMENT_KEY
 from gateway.payments.domain.stripe_params import PAYMENT_KEY, REFUND_KEY
 from gateway.recovery import store
+from gateway.stripe_client.call import background
 from gateway.stripe_client.client import StripeClient
 from gateway.v1.error_reason_pb2 import ErrorReason
 from runtime.clock import Clock
@@ -29,6 +32,9 @@ POLL_SECONDS = 1.0
 RETRY_DELAY = timedelta(seconds=30)
 # So many of an account's newest objects are compared with our rows at the start.
 NEWEST_OBJECTS = 100
+# One account may take so long; one that could not be asked is asked again after the other.
+COMPARISON_SECONDS = 5.0
+COMPARISON_RETRY = timedelta(seconds=30)
 # Clocks may be wrong by so much.
 CLOCK_TOLERANCE = timedelta(minutes=8)
 BEHIND = Gauge(
@@ -54,6 +60,7 @@ class RestoreGuard:
         self._clock = clock
         self._reason: str | None = None
         self._compared: set[str] = set()
+        self._next_comparison = clock.now()
         self._last_seen: tuple[int, str] | None = None
 
     @property
@@ -102,10 +109,21 @@ class RestoreGuard:
             return False
         self._last_seen = newest[:2] if newest is not None else None
         since = newest[2] - CLOCK_TOLERANCE if newest is not None else None
-        for corridor in self._stripe.corridors:
-            if corridor not in self._compared and await self._compare(corridor, since):
-                self._compared.add(corridor)
+        if self._clock.now() >= self._next_comparison:
+            await self._compare_all(since)
         return False
+
+    async def _compare_all(self, since: datetime | None) -> None:
+        """Compares each account that was not yet; one that cannot be asked is asked again later, so
+        that a slow Stripe keeps nobody from starting and gets no more to do."""
+        self._next_comparison = self._clock.now() + COMPARISON_RETRY
+        for corridor in self._stripe.corridors:
+            if corridor in self._compared:
+                continue
+            with suppress(TimeoutError), background():
+                async with asyncio.timeout(COMPARISON_SECONDS):
+                    if await self._compare(corridor, since):
+                        self._compared.add(corridor)
 
     async def _compare(self, corridor: str, since: datetime | None) -> bool:
         """Compares an account's newest objects with our rows; whether it could be asked."""
@@ -130,6 +148,7 @@ class RestoreGuard:
     def _take(self, reason: str | None) -> None:
         if self._reason is not None and reason is None:
             self._compared.clear()
+            self._next_comparison = self._clock.now()
         self._reason = reason
         BEHIND.set(reason is not None)
 

@@ -155,7 +155,9 @@ async def test_a_brown_out_keeps_nobody_waiting_and_charges_everybody_once(
         }
 
         now = [await shop.get(payment.id) for payment in ramp.answered]
-        in_line = sorted(p.id for p in now if p.state == S.PAYMENT_STATE_QUEUED)
+        queued = [p for p in now if p.state == S.PAYMENT_STATE_QUEUED]
+        in_order = sorted(queued, key=lambda p: (p.create_time.ToNanoseconds(), p.id))
+        in_line = [p.id for p in in_order]
         sent_before = len(changes_of(twin))
         twin.faults.clear()
         await asyncio.gather(
