@@ -190,10 +190,11 @@ class BrownOut:
 
     async def _settle(self) -> None:
         """Waits until every payment is decided, and compares what was charged with it."""
+        # Their places in the queue: by when they were asked for.
         in_line = {
-            payment_id
+            payment_id: read.create_time.ToNanoseconds()
             for payment_id in self._ids
-            if (await self._get(payment_id)).state == payment.PAYMENT_STATE_QUEUED
+            if (read := await self._get(payment_id)).state == payment.PAYMENT_STATE_QUEUED
         }
         deadline = time.perf_counter() + SETTLE_SECONDS
         undecided = list(self._ids)
@@ -212,7 +213,7 @@ class BrownOut:
         ]
         if len(set(charged)) != len(charged):
             raise RuntimeError("somebody was charged twice")
-        drained = [payment_id for payment_id in charged if payment_id in in_line]
+        drained = [in_line[payment_id] for payment_id in charged if payment_id in in_line]
         pairs = itertools.pairwise(drained)
         self._course.out_of_order = sum(first > second for first, second in pairs)
         self._course.charges = len(charged)

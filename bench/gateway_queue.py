@@ -36,7 +36,7 @@ KILOBYTES_PER_MB = 1024
 # As long as a payment may wait: nothing expires while this runs.
 QUEUE_TIMEOUT = Duration(seconds=23 * 3600)
 
-# The first payment again and again, behind one another: ids sort by their last characters.
+# The first payment again and again, behind one another: of one moment, by their ids.
 _COPY_PAYMENT = """
     INSERT INTO payment
     SELECT copy.*
