@@ -13,12 +13,17 @@ from gateway.bookkeeping.mapping import AccountGroup
 from ledger.v1.error_reason_pb2 import ErrorReason
 from ledger.v1.ledger_pb2 import CreateLedgerRequest
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
-from ledger.v1.transaction_mutations_pb2 import ItemFailure
+from ledger.v1.transaction_mutations_pb2 import BatchItemResult, ItemFailure
+from ledger.v1.transaction_pb2 import TransactionKey
+from ledger.v1.transaction_reads_pb2 import GetTransactionRequest
 from runtime.errors import ReceivedError, from_rpc_error
 
 # Account groups known to exist; beyond it the oldest are asked for again, which changes nothing.
 MAX_KNOWN_GROUPS = 50_000
 MAX_MESSAGE_CHARACTERS = 500
+# The only field that two reports of one fact may differ in: an answer and a webhook about one
+# thing may be a second apart (facts.Fact).
+_MAY_DIFFER = frozenset({"effective_time.seconds", "effective_time.nanos"})
 
 # Codes with which the ledger has decided, or would decide the same way for ever.
 _DECIDED = {
@@ -96,11 +101,29 @@ class LedgerBooks:
         if len(response.results) != len(items):
             raise LedgerUnavailableError("answered with another number of results")
         return [
-            Booked(result.transaction.sequence)
-            if result.WhichOneof("result") == "transaction"
-            else _refused(result.failure)
-            for result in response.results
+            await self._outcome(item, result)
+            for item, result in zip(items, response.results, strict=True)
         ]
+
+    async def _outcome(self, item: LedgerItem, result: BatchItemResult) -> Outcome:
+        """What became of one item. A fact that the ledger has from another report of it is booked:
+        a gateway that was restored learns of it anew, maybe from another source."""
+        if result.WhichOneof("result") == "transaction":
+            return Booked(result.transaction.sequence)
+        if not _is_booked_otherwise(result.failure):
+            return _refused(result.failure)
+        request = GetTransactionRequest(
+            ledger=self._ledger, key=TransactionKey(request_id=item.operation.request_id)
+        )
+        try:
+            answer = await self._stub.GetTransaction(request)
+        except grpc.aio.AioRpcError as error:
+            failure = from_rpc_error(error)
+            if failure.reason == "TRANSACTION_NOT_FOUND":
+                # The request id was used for what the ledger then refused.
+                return _refused(result.failure)
+            raise LedgerUnavailableError(failure.reason or failure.code.name) from error
+        return Booked(answer.transaction.sequence)
 
     async def _after_failure(
         self, failure: ReceivedError, items: Sequence[LedgerItem]
@@ -160,6 +183,16 @@ class LedgerBooks:
             except grpc.aio.AioRpcError as error:
                 if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
                     raise
+
+
+def _is_booked_otherwise(failure: ItemFailure) -> bool:
+    """Whether the ledger has the same fact under its request id, with another time at most."""
+    if failure.reason != ErrorReason.ERROR_REASON_REQUEST_ID_REUSED:
+        return False
+    named = failure.metadata["differing_fields"].split(",")
+    # Not all of many differences are named.
+    all_named = failure.metadata["differing_field_count"] == str(len(named))
+    return all_named and _MAY_DIFFER.issuperset(named)
 
 
 def _refused(failure: ItemFailure) -> Refused:

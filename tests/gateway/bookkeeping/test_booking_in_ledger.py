@@ -6,7 +6,9 @@ import asyncio
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import psycopg
@@ -14,7 +16,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from pydantic import SecretStr
 
-from gateway.bookkeeping.facts import FeeCharged, RefundCreated, RefundFailed, StripeBalance
+from gateway.bookkeeping.facts import (
+    Fact,
+    FeeCharged,
+    RefundCreated,
+    RefundFailed,
+    StripeBalance,
+)
 from gateway.bookkeeping.ledger_client import Booked, LedgerBooks, LedgerUnavailableError
 from gateway.bookkeeping.reporting import BookingState
 from gateway.bookkeeping.store import BookingStore
@@ -28,6 +36,7 @@ from ledger.v1.transaction_reads_pb2 import ListTransactionsRequest
 from tests.gateway.bookkeeping.conftest import (
     LEDGER,
     LIMITS,
+    NOON,
     Gateway,
     about,
     captured,
@@ -216,6 +225,70 @@ async def test_a_refusal_of_the_real_ledger_is_kept(
         "AMOUNT_EXCEEDS_HOLD",
     )
     assert (await gateway.bookings("pay_2")).state is BookingState.BOOKED
+
+
+async def test_a_gateway_that_was_restored_finds_its_facts_booked(
+    gateway: Gateway, worker: BookkeepingWorker, stub: LedgerServiceAsyncStub
+) -> None:
+    """The facts come from other sources now, a second later; each form of write is among them."""
+    refund: dict[str, Any] = {"refund_id": "re_1", "amount_minor": 300}
+
+    facts: list[Fact] = [
+        hold(1),
+        captured(1),
+        RefundCreated(**about(1), **refund),
+        RefundFailed(**about(1), **refund),
+        hold(2),
+        released(2),
+    ]
+    await gateway.report(*facts)
+    await drain(worker)
+    first = await gateway.bookings("pay_1"), await gateway.bookings("pay_2")
+    await _forget_bookings(gateway)
+
+    later = NOON + timedelta(seconds=1)
+    await gateway.report(*(replace(fact, effective_time=later) for fact in facts))
+    await drain(worker)
+    again = await gateway.bookings("pay_1"), await gateway.bookings("pay_2")
+    for before, after in zip(first, again, strict=True):
+        assert after.state is BookingState.BOOKED
+        assert [b.ledger_sequence for b in after.bookings] == [
+            b.ledger_sequence for b in before.bookings
+        ]
+    log = await stub.ListTransactions(ListTransactionsRequest(ledger=LEDGER))
+    assert len(log.transactions) == len(facts)
+
+
+async def test_a_fact_that_says_something_else_than_the_ledger_is_refused(
+    gateway: Gateway, worker: BookkeepingWorker
+) -> None:
+    await gateway.report(hold(1))
+    await drain(worker)
+    await _forget_bookings(gateway)
+
+    await gateway.report(replace(hold(1, 1_001), effective_time=NOON + timedelta(seconds=1)))
+    await drain(worker)
+    (booking,) = (await gateway.bookings("pay_1")).bookings
+    assert (booking.state, booking.failure_reason) == (
+        BookingState.REFUSED,
+        "REQUEST_ID_REUSED",
+    )
+
+
+async def test_a_fact_that_the_ledger_refused_is_not_taken_for_booked(
+    gateway: Gateway, worker: BookkeepingWorker
+) -> None:
+    await gateway.report(hold(1, 500), captured(1, 501))
+    await drain(worker)
+    await _forget_bookings(gateway)
+
+    later = NOON + timedelta(seconds=1)
+    await gateway.report(hold(1, 500), replace(captured(1, 501), effective_time=later))
+    await drain(worker)
+    assert [b.state for b in (await gateway.bookings("pay_1")).bookings] == [
+        BookingState.BOOKED,
+        BookingState.REFUSED,
+    ]
 
 
 async def _forget_bookings(gateway: Gateway) -> None:
