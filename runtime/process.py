@@ -1,4 +1,4 @@
-"""The main function of every service: `python -m SERVICE [migrate]`."""
+"""The main function of every service: `python -m SERVICE [COMMAND]`."""
 
 import asyncio
 import gc
@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import NoReturn, TypeVar
+from dataclasses import dataclass
+from typing import Generic, NoReturn, TypeVar
 
 import uvloop
 
@@ -38,7 +39,8 @@ Settings are environment variables; docs/operations.md explains each, --print-co
 
 exit status:
   0   stopped by SIGTERM or SIGINT, or the command has done its work
-  1   it could not start or go on (database, port, schema), or migrate --check found what is pending
+  1   it could not start or go on (database, port, schema), migrate --check found what is pending,
+      or a command could not do all of its work: it says what is left
   2   the command line or the settings cannot be followed
   70  one of its own loops ended, which must not be: start it again, and report its last line"""
 
@@ -46,18 +48,33 @@ log = get_logger(__name__)
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
 
+@dataclass(frozen=True)
+class Command(Generic[Settings]):
+    """Work of a service that is done to its end, besides serving: `python -m SERVICE <name>`.
+
+    `run` gives the exit status. `help` is a line, `description` sentences.
+    """
+
+    name: str
+    help: str
+    description: str
+    run: Callable[[Settings], Awaitable[int]]
+
+
 def run_service(
     settings_type: type[Settings],
     open_service: Callable[[Settings], AbstractAsyncContextManager[RpcServer]],
     *,
+    commands: Sequence[Command[Settings]] = (),
     close_seconds: float = CLOSE_SECONDS,
 ) -> None:
-    """Does what the command line says: serves until SIGTERM or SIGINT and drains, or migrates.
+    """Does what the command line says: serves until SIGTERM or SIGINT and drains, migrates, or
+    runs one of the service's own commands.
 
     Exits with `EXIT_LOOP_ENDED`, and says why, when a background loop has ended by itself.
     """
     name = settings_type.service_name
-    arguments = _parser(name).parse_args()
+    arguments = _parser(name, commands).parse_args()
     try:
         if arguments.command == "migrate":
             sys.exit(run_migrate(settings_type, check=arguments.check))
@@ -65,6 +82,9 @@ def run_service(
         if arguments.print_config:
             print("\n".join(settings.printable()))
             return
+        for command in commands:
+            if arguments.command == command.name:
+                sys.exit(_run_command(settings, command))
         _run_server(settings, open_service, close_seconds)
     except SettingsError as error:
         _fail(name, error.problems, EXIT_BAD_SETTINGS)
@@ -72,7 +92,17 @@ def run_service(
         _fail(name, [str(error)], EXIT_NOT_STARTED)
 
 
-def _parser(name: str) -> ArgumentParser:
+def _run_command(settings: Settings, command: Command[Settings]) -> int:
+    logs.configure(settings.service_name, settings.log_level)
+
+    async def to_its_end() -> int:
+        with startup_failures(settings):
+            return await command.run(settings)
+
+    return uvloop.run(to_its_end())
+
+
+def _parser(name: str, own_commands: Sequence[Command[Settings]]) -> ArgumentParser:
     parser = command_parser(name, f"The {name} service: serves until it is told to stop.", EPILOG)
     parser.add_argument(
         "--print-config", action="store_true", help="show the settings, secrets hidden, and exit"
@@ -90,6 +120,10 @@ def _parser(name: str) -> ArgumentParser:
         action="store_true",
         help="change nothing: show what is pending, and exit with 1 if something is",
     )
+    for command in own_commands:
+        commands.add_parser(
+            command.name, help=command.help, description=command.description, allow_abbrev=False
+        )
     return parser
 
 
