@@ -85,8 +85,9 @@ class StandingStore:
     """How one ledger stands, in the gateway's database."""
 
     def __init__(self, engine: AsyncEngine, ledger: str) -> None:
-        self._transactions = engine
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        # Not in AUTOCOMMIT like the bookings: leader tasks are cancelled anywhere, and SQLAlchemy
+        # loses a connection whose user is cancelled while it is put into that mode.
+        self._engine = engine
         self._ledger = ledger
 
     async def read(self) -> Standing:
@@ -162,7 +163,7 @@ class StandingStore:
         """
         reopened = 0
         while True:
-            async with self._transactions.begin() as connection:
+            async with self._engine.begin() as connection:
                 result = await connection.execute(
                     _REOPEN,
                     {
@@ -206,7 +207,7 @@ class StandingStore:
             return (await connection.execute(statement)).all()
 
     async def _execute(self, statement: Any) -> None:
-        async with self._engine.connect() as connection:
+        async with self._engine.begin() as connection:
             await connection.execute(statement)
 
 
