@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from gateway.balance.wiring import open_balance
-from gateway.bookkeeping.wiring import open_bookkeeping
+from gateway.bookkeeping.wiring import REBOOK, open_bookkeeping
 from gateway.config import DATABASE_ROLE, GatewaySettings, Role
 from gateway.customers.wiring import open_customers
 from gateway.disputes.wiring import open_disputes
@@ -117,11 +117,9 @@ async def open_service(
             processing = open_processing(
                 settings, url, intake, broker, routes, stripe.client, connected, clock
             )
-            parts += [
-                await enter(processing),
-                await open_balance(settings, engine, stripe.client, *takers, clock, limits),
-                await enter(open_bookkeeping(settings, engine, clock)),
-            ]
+            books = await enter(open_bookkeeping(settings, engine, clock))
+            swept = settings, engine, stripe.client, *takers, books.ledger_log, clock, limits
+            parts += [await enter(processing), await open_balance(*swept), books]
 
         server = RpcServer(
             settings,
@@ -149,7 +147,7 @@ async def open_service(
 
 def main() -> None:
     """Runs the service until it is told to stop."""
-    run_service(GatewaySettings, open_service, commands=[RECOVER])
+    run_service(GatewaySettings, open_service, commands=[REBOOK, RECOVER])
 
 
 if __name__ == "__main__":

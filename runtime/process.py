@@ -6,10 +6,10 @@ import os
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 import uvloop
 
@@ -39,37 +39,39 @@ Settings are environment variables; docs/operations.md explains each, --print-co
 
 exit status:
   0   stopped by SIGTERM or SIGINT, or the command has done its work
-  1   it could not start or go on (database, port, schema), or migrate --check found what is pending
+  1   it could not start or go on (database, port, schema), migrate --check found what is pending,
+      or a command could not do all of its work: it says what is left
   2   the command line or the settings cannot be followed
   70  one of its own loops ended, which must not be: start it again, and report its last line"""
 
 log = get_logger(__name__)
+Settings = TypeVar("Settings", bound=ServiceSettings)
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """`python -m SERVICE NAME`: what an operator runs beside the service."""
+@dataclass(frozen=True)
+class Command(Generic[Settings]):
+    """Work of a service that is done to its end, besides serving: `python -m SERVICE <name>`.
+
+    `run` gives the exit status. `help` is a line, `description` sentences, `configure` adds the
+    command's own options.
+    """
 
     name: str
-    summary: str
+    help: str
     description: str
-    configure: Callable[[ArgumentParser], None]
-    # Gives the exit status; raises `SettingsError` and `StartupError`.
-    run: Callable[[Namespace], int]
-
-
-Settings = TypeVar("Settings", bound=ServiceSettings)
+    run: Callable[[Settings, Namespace], Awaitable[int]]
+    configure: Callable[[ArgumentParser], None] = lambda _parser: None
 
 
 def run_service(
     settings_type: type[Settings],
     open_service: Callable[[Settings], AbstractAsyncContextManager[RpcServer]],
     *,
-    commands: Sequence[Command] = (),
+    commands: Sequence[Command[Settings]] = (),
     close_seconds: float = CLOSE_SECONDS,
 ) -> None:
-    """Does what the command line says: serves until SIGTERM or SIGINT and drains, or migrates,
-    or runs one of the service's own `commands`.
+    """Does what the command line says: serves until SIGTERM or SIGINT and drains, migrates, or
+    runs one of the service's own commands.
 
     Exits with `EXIT_LOOP_ENDED`, and says why, when a background loop has ended by itself.
     """
@@ -78,13 +80,13 @@ def run_service(
     try:
         if arguments.command == "migrate":
             sys.exit(run_migrate(settings_type, check=arguments.check))
-        for command in commands:
-            if arguments.command == command.name:
-                sys.exit(command.run(arguments))
         settings = read_settings(settings_type)
         if arguments.print_config:
             print("\n".join(settings.printable()))
             return
+        for command in commands:
+            if arguments.command == command.name:
+                sys.exit(_run_command(settings, command, arguments))
         _run_server(settings, open_service, close_seconds)
     except SettingsError as error:
         _fail(name, error.problems, EXIT_BAD_SETTINGS)
@@ -92,13 +94,23 @@ def run_service(
         _fail(name, [str(error)], EXIT_NOT_STARTED)
 
 
-def _parser(name: str, commands: Sequence[Command]) -> ArgumentParser:
+def _run_command(settings: Settings, command: Command[Settings], arguments: Namespace) -> int:
+    logs.configure(settings.service_name, settings.log_level)
+
+    async def to_its_end() -> int:
+        with startup_failures(settings):
+            return await command.run(settings, arguments)
+
+    return uvloop.run(to_its_end())
+
+
+def _parser(name: str, own_commands: Sequence[Command[Settings]]) -> ArgumentParser:
     parser = command_parser(name, f"The {name} service: serves until it is told to stop.", EPILOG)
     parser.add_argument(
         "--print-config", action="store_true", help="show the settings, secrets hidden, and exit"
     )
-    subparsers = parser.add_subparsers(dest="command", metavar="[COMMAND]")
-    migrating = subparsers.add_parser(
+    commands = parser.add_subparsers(dest="command", metavar="[COMMAND]")
+    migrating = commands.add_parser(
         "migrate",
         help="bring the database's schema to the newest revision, or see what that would be",
         description=f"Brings the schema of the {name} service's database to its newest revision,"
@@ -110,11 +122,11 @@ def _parser(name: str, commands: Sequence[Command]) -> ArgumentParser:
         action="store_true",
         help="change nothing: show what is pending, and exit with 1 if something is",
     )
-    for command in commands:
+    for command in own_commands:
         command.configure(
-            subparsers.add_parser(
+            commands.add_parser(
                 command.name,
-                help=command.summary,
+                help=command.help,
                 description=command.description,
                 allow_abbrev=False,
             )

@@ -22,6 +22,12 @@ DIFFERENCE = Gauge(
     "Stripe's balance less the sum of the balance transactions seen, in minor units.",
     ["corridor", "currency", "part"],
 )
+BOOKS_DIFFERENCE = Gauge(
+    "gateway_ledger_balance_difference_minor",
+    "The ledger's Stripe accounts less the balance transactions seen, in minor units, beyond what"
+    " money in flight explains.",
+    ["corridor", "currency", "part"],
+)
 LAST_SWEEP = Gauge(
     "gateway_balance_last_sweep_timestamp_seconds",
     "When a sweep last looked at all of a corridor's balance transactions.",

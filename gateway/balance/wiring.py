@@ -4,8 +4,10 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.balance.comparing import BooksComparison
 from gateway.balance.explaining import DisputeTaker, Explainer, PaymentTaker, PayoutTaker
 from gateway.balance.sweep import BalanceSweep, SweepLimits
+from gateway.bookkeeping.ledger_log import LedgerLog
 from gateway.config import GatewaySettings
 from gateway.limits import Limits
 from gateway.part import Part
@@ -20,13 +22,16 @@ async def open_balance(
     payments: PaymentTaker,
     disputes: DisputeTaker,
     payouts: PayoutTaker,
+    ledger_log: LedgerLog,
     clock: Clock,
     limits: Limits,
 ) -> Part:
-    """Makes each corridor's sweep known; there is nothing to close."""
+    """Makes each corridor's sweep known; there is nothing to close. `ledger_log` reads the ledger
+    that payments are booked in."""
     explainer = Explainer(engine, stripe_client, payments, disputes, payouts, clock)
     interval = timedelta(seconds=settings.balance_sweep_seconds)
     sweep_limits = SweepLimits(interval, settings.lease, limits.balance_page)
     sweep = BalanceSweep(engine, stripe_client, explainer, clock, sweep_limits)
     await sweep.prepare()
-    return Part(leader_tasks=(sweep.loop(),))
+    comparison = BooksComparison(engine, ledger_log, stripe_client.corridors)
+    return Part(leader_tasks=(sweep.loop(), comparison.loop(settings.balance_sweep_seconds)))

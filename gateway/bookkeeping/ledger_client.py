@@ -74,6 +74,11 @@ class LedgerUnavailableError(ConnectionError):
         self.reason = reason
 
 
+class LedgerBehindError(LedgerUnavailableError):
+    """The ledger has not any more what it told us that it has: nothing is booked until people
+    have `python -m gateway rebook` compare the two."""
+
+
 class LedgerBooks:
     """One ledger in the ledger service, made with its accounts when first needed."""
 

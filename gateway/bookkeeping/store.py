@@ -14,6 +14,7 @@ from gateway.bookkeeping import telemetry
 from gateway.bookkeeping.codec import KINDS, from_json
 from gateway.bookkeeping.ledger_requests import LedgerItem, ledger_item
 from gateway.bookkeeping.reporting import BOOKING, CHANNEL, BookingState
+from gateway.bookkeeping.standing import StandingStore
 from runtime.items import DeadLetter, Items
 from runtime.sql_files import sql_statement
 
@@ -68,11 +69,14 @@ class BookingStore:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._ledger = ledger
         self._items = Items("bookings")
+        # Whether facts are booked at all.
+        self.standing = StandingStore(engine, ledger)
 
     async def claim(
         self, *, now: datetime, lease: timedelta, max_bookings: int
     ) -> list[ClaimedBooking]:
-        """Leases up to `max_bookings` facts, oldest first, at most one of each subject.
+        """Leases up to `max_bookings` facts, oldest first, at most one of each subject; none
+        while the booking is stopped.
 
         Facts of kinds that only a newer release knows are left to it. One that cannot be read, or
         that no request to the ledger can be made of, is refused.
@@ -91,6 +95,7 @@ class BookingStore:
                 await connection.execute(
                     _CLAIM,
                     {
+                        "ledger": self._ledger,
                         "now": now,
                         "lease_until": now + lease,
                         "max_bookings": max_bookings,

@@ -27,6 +27,10 @@ PENDING = Gauge("gateway_bookings_pending", "Facts that the ledger does not have
 REFUSED = Gauge(
     "gateway_bookings_refused", "Facts that the ledger refused or that contradict another."
 )
+BEHIND = Gauge(
+    "gateway_ledger_behind",
+    "1 while nothing is booked because the ledger has not what it told that it has, else 0.",
+)
 LAG_SECONDS = Gauge("gateway_booking_lag_seconds", "Age of the oldest fact that is not booked.")
 
 

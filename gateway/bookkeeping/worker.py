@@ -6,7 +6,7 @@ writing, and the ledger's request ids keep a fact from being booked twice, which
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -14,6 +14,7 @@ from random import Random
 from gateway.bookkeeping import telemetry
 from gateway.bookkeeping.ledger_client import (
     Booked,
+    LedgerBehindError,
     LedgerBooks,
     LedgerUnavailableError,
     Outcome,
@@ -21,6 +22,7 @@ from gateway.bookkeeping.ledger_client import (
     Refused,
 )
 from gateway.bookkeeping.reporting import BookingState
+from gateway.bookkeeping.standing import StopReason
 from gateway.bookkeeping.store import BookingOutcome, BookingStore, ClaimedBooking
 from gateway.bookkeeping.telemetry import booking_span
 from runtime.backoff import Backoff
@@ -93,7 +95,8 @@ class BookkeepingWorker:
     async def run_once(self) -> int:
         """One batch: returns how many facts were decided, booked or refused.
 
-        Raises LedgerUnavailableError when the ledger cannot be used; the facts stay as they were.
+        Raises LedgerUnavailableError when the ledger cannot be used, and LedgerBehindError when it
+        must not be, because it has lost what it had; the facts stay as they were.
         """
         claimed = await self._store.claim(
             now=self._clock.now(),
@@ -101,11 +104,13 @@ class BookkeepingWorker:
             max_bookings=self._limits.max_bookings,
         )
         if not claimed:
+            await self._check_going_on()
             return 0
         try:
             with booking_span(booking.trace_parent for booking in claimed) as span:
                 span.set_attribute("gateway.bookings", len(claimed))
                 answers = await self._book(claimed)
+            await self._check_sequences(answers)
         except LedgerUnavailableError as error:
             await self._release(claimed, error)
             raise
@@ -131,6 +136,30 @@ class BookkeepingWorker:
         telemetry.REFUSED.set(backlog.refused)
         oldest = backlog.oldest_pending_time
         telemetry.LAG_SECONDS.set((now - oldest).total_seconds() if oldest else 0)
+        standing = await self._store.standing.read()
+        telemetry.BEHIND.set(standing.stop_reason is not None)
+
+    async def _check_going_on(self) -> None:
+        """Raises LedgerBehindError if there was nothing to do because the booking is stopped."""
+        reason = (await self._store.standing.read()).stop_reason
+        if reason is not None:
+            raise LedgerBehindError(reason)
+
+    async def _check_sequences(self, answers: Mapping[int, Outcome]) -> None:
+        """A sequence that two facts are told is one that the ledger had lost in between: stops the
+        booking and raises LedgerBehindError, before anything is taken for booked."""
+        told = {
+            number: answer.sequence
+            for number, answer in answers.items()
+            if isinstance(answer, Booked)
+        }
+        sequence = await self._store.standing.reused_sequence(told)
+        if sequence is None:
+            return
+        await self._store.standing.stop(StopReason.SEQUENCE_REUSED, self._clock.now())
+        telemetry.BEHIND.set(1)
+        log.critical("ledger_behind", reason=StopReason.SEQUENCE_REUSED, sequence=sequence)
+        raise LedgerBehindError(StopReason.SEQUENCE_REUSED)
 
     async def _round(self) -> bool:
         """One batch and, when due, the gauges; whether to look for more at once."""

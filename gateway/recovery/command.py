@@ -1,6 +1,5 @@
 """`python -m gateway recover`: makes the database whole after a restore or a lossy failover."""
 
-import asyncio
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,15 +19,12 @@ from gateway.recovery.guard import RestoreGuard
 from gateway.recovery.recovery import Progress, Recovery, StripeUnavailableError
 from gateway.stripe_client.wiring import open_stripe_client
 from gateway.webhooks_in.inbox import PostgresInbox
-from runtime import logs
 from runtime.client import open_channel
 from runtime.clock import Clock, SystemClock
-from runtime.config import read_settings
 from runtime.migrations import prepare_database
 from runtime.notifier import Notifier, SubjectNotifiers
 from runtime.postgres import close_engine, create_engine
 from runtime.process import Command
-from runtime.startup import startup_failures
 
 EXIT_STRIPE_UNAVAILABLE = 1
 
@@ -96,34 +92,25 @@ def _time(text: str) -> datetime:
     return given if given.tzinfo is not None else given.replace(tzinfo=UTC)
 
 
-def _run(arguments: Namespace) -> int:
-    settings = read_settings(GatewaySettings)
-    logs.configure(settings.service_name, settings.log_level)
-    return asyncio.run(_recover(settings, arguments.since))
-
-
-async def _recover(settings: GatewaySettings, since: datetime | None) -> int:
+async def _recover(settings: GatewaySettings, arguments: Namespace) -> int:
     def progress(line: str) -> None:
-        print(f"gateway: {line}", flush=True)
+        print(line, flush=True)
 
     try:
-        async with AsyncExitStack() as stack:
-            with startup_failures(settings):
-                recovery = await stack.enter_async_context(
-                    open_recovery(settings, SystemClock(), progress)
-                )
-            await recovery.run(since)
+        async with open_recovery(settings, SystemClock(), progress) as recovery:
+            await recovery.run(arguments.since)
     except StripeUnavailableError as error:
         progress(f"Stripe cannot be asked about {error}: run it again, what is done stays done")
         return EXIT_STRIPE_UNAVAILABLE
     return 0
 
 
-RECOVER = Command(
+RECOVER = Command[GatewaySettings](
     "recover",
-    "make the database whole after a restore, from what Stripe has",
-    "Rebuilds the payments, refunds and requests that the database has lost by a restore or by a"
-    " failover, from what Stripe keeps of them. Until it is done the gateway begins nothing.",
-    _configure,
-    _run,
+    help="make the database whole after a restore, from what Stripe has",
+    description="Rebuilds the payments, refunds and requests that the database has lost by a"
+    " restore or by a failover, from what Stripe keeps of them. Until it is done the gateway begins"
+    " nothing.",
+    run=_recover,
+    configure=_configure,
 )

@@ -27,7 +27,7 @@ LOOPS = {
         *("operations", "numbering", "bookkeeping"),
         *("inbox upkeep", "webhook processing", "webhook sending", "leader tasks"),
         *("queue", "deadlines", "event recovery", "balance sweep"),
-        *("webhook dispatch", "webhook purge"),
+        *("webhook dispatch", "webhook purge", "ledger check", "books comparison"),
     },
 }
 # The first that looks at a table.

@@ -1,4 +1,5 @@
 -- Leases the facts that are due and first of their subject; nobody else gets them meanwhile.
+-- None while the booking is stopped because the ledger has not what it had.
 WITH due AS (
     SELECT candidate.booking_number
     FROM booking AS candidate
@@ -14,6 +15,11 @@ WITH due AS (
                 earlier.subject = candidate.subject
                 AND earlier.booking_number < candidate.booking_number
                 AND earlier.state <> 'BOOKED'
+        )
+        AND NOT EXISTS (
+            SELECT 1
+            FROM ledger_standing AS standing
+            WHERE standing.ledger = :ledger AND standing.stop_time IS NOT NULL
         )
     ORDER BY candidate.booking_number
     LIMIT :max_bookings
