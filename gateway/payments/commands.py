@@ -260,8 +260,14 @@ class Payments:
                 await operation_store.end_known(connection, decided(pending, known, now))
             elif not refunds:
                 raise operation_in_progress(payment, pending)
-        count = await store.count_refunds(connection, payment.id) if refunds else 0
-        return rule(payment, CommandContext(now, new_id("op", now), new_id("ref", now), count))
+        count, charged_back = 0, False
+        if refunds:
+            count = await store.count_refunds(connection, payment.id)
+            charged_back = await store.is_charged_back(connection, payment.id)
+        context = CommandContext(
+            now, new_id("op", now), new_id("ref", now), count, charged_back=charged_back
+        )
+        return rule(payment, context)
 
     async def _set_in_motion(self, connection: AsyncConnection, started: Start) -> Claimed | None:
         """Writes down what a command starts; ours to run unless something is before it."""

@@ -16,6 +16,9 @@ from sandbox.twin_admin import TwinAdmin
 from tests.e2e.scenario_steps import pay
 from tests.e2e.scenarios_of_disputes import (
     dispute_appealed,
+    dispute_converted,
+    dispute_converted_in_parts,
+    dispute_in_parts,
     dispute_lost,
     dispute_prevented,
     dispute_won,
@@ -84,6 +87,9 @@ async def twin(engine: Engine) -> AsyncIterator[TwinAdmin]:
         dispute_won,
         dispute_lost,
         dispute_appealed,
+        dispute_in_parts,
+        dispute_converted,
+        dispute_converted_in_parts,
         inquiry,
         dispute_prevented,
         matured,

@@ -92,6 +92,9 @@ REFUND = Table(
     Column("update_time", _TIME),
 )
 
+# What a refund needs of disputes, which `gateway/disputes` writes.
+DISPUTE = Table("dispute", _metadata, Column("payment_id", Text), Column("state", Text))
+
 REQUEST = Table(
     "payment_request",
     _metadata,
