@@ -125,6 +125,8 @@ class Explainer:
         if movement.type in REFUNDS:
             transaction = {"id": movement.id, "status": movement.begins_in.value}
             source = {**source, "balance_transaction": transaction}
+        else:
+            source = {**source, "failure_balance_transaction": movement.id}
         await self._payments.take_refund(source)
         async with self._engine.connect() as connection:
             refund = await payment_store.refund_of_stripe(connection, str(source["id"]))

@@ -925,7 +925,7 @@ class Payment(_message.Message):
 
     @_builtins.property
     def amount_refunded(self) -> _money_pb2.Money:
-        """The amount of the refunds that Stripe has accepted and that have not failed."""
+        """The amount of the refunds that Stripe has taken from its balance and that have not failed."""
 
     @_builtins.property
     def amount_disputed(self) -> _money_pb2.Money:

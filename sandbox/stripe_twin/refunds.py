@@ -40,7 +40,8 @@ def create_refund(call: Call) -> JsonObject:
     outcome = call.account.cards[charge["payment_method"]].card.refund
     charge["amount_refunded"] += amount
     charge["refunded"] = charge["captured"] and charge["amount_refunded"] == captured
-    if not _is_covered(call.account, refund):
+    needs_balance = call.account.shared.settings.refunds_need_balance
+    if needs_balance and not _is_covered(call.account, refund):
         refund |= {"status": "pending", "pending_reason": INSUFFICIENT}
         _take_later(call.account, refund, outcome)
     else:
@@ -180,8 +181,6 @@ def _new_refund(call: Call, charge: JsonObject, amount: int) -> JsonObject:
 
 
 def _is_covered(account: TwinAccount, refund: JsonObject) -> bool:
-    if not account.shared.settings.refunds_need_balance:
-        return True
     settled = account.settled(refund["amount"], refund["currency"])
     balance = account.books.balances(account.now()).get(settled.currency, {"available": 0})
     return balance["available"] >= settled.amount

@@ -87,7 +87,10 @@ REFUND = Table(
     Column("cause", Text),
     Column("stripe_refund_id", Text),
     Column("failure_code", Text),
+    Column("pending_reason", Text),
     Column("balance", Text),
+    Column("untaken", Boolean),
+    Column("unreturned", Boolean),
     Column("create_time", _TIME),
     Column("update_time", _TIME),
 )

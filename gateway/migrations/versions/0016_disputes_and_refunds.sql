@@ -7,3 +7,10 @@ DROP COLUMN is_held,
 DROP COLUMN was_lost,
 DROP COLUMN fee_minor,
 DROP COLUMN fee_currency;
+
+-- Refunds that Stripe has not taken from its balance, those that failed and are not back in it, and
+-- why one is pending. All that were written before had moved with their state.
+ALTER TABLE payment_refund
+ADD COLUMN pending_reason text NOT NULL DEFAULT '',
+ADD COLUMN untaken boolean NOT NULL DEFAULT FALSE,
+ADD COLUMN unreturned boolean NOT NULL DEFAULT FALSE;

@@ -1,4 +1,4 @@
-"""All movements of a dispute, in place of whether it is held and what its fee was."""
+"""What moved for a dispute and for a refund, apart from their states."""
 
 from pathlib import Path
 
