@@ -97,9 +97,17 @@ class TwinAdmin:
         )
         return dispute
 
-    async def decide_dispute(self, dispute: str, outcome: DisputeOutcome) -> None:
-        """Plays the bank: it decides, makes a chargeback of an inquiry, or allows an appeal."""
-        await self._call("POST", f"disputes/{dispute}/{outcome}")
+    async def decide_dispute(
+        self, dispute: str, outcome: DisputeOutcome, amount: int | None = None
+    ) -> None:
+        """Plays the bank: it decides, makes a chargeback of an inquiry, or allows an appeal; of a
+        dispute that is won, only `amount` comes back."""
+        query = {} if amount is None else {"amount": str(amount)}
+        await self._call("POST", f"disputes/{dispute}/{outcome}", query=query)
+
+    async def move_dispute(self, dispute: str, amount: int, **more: Any) -> None:
+        """Moves money of a dispute besides what it moves by itself (see `disputes.DisputeMove`)."""
+        await self._call("POST", f"disputes/{dispute}/move", {"amount": amount, **more})
 
     async def pay_out(
         self, currency: str = "usd", account: str = DEFAULT_ACCOUNT.name

@@ -23,7 +23,6 @@ from gateway.balance.movement import (
     TRANSFER_REVERSALS,
     TRANSFERS,
     Movement,
-    told_by_dispute,
 )
 from gateway.bookkeeping.balance_facts import UnknownBalanceTransaction
 from gateway.bookkeeping.facts import Fact, StripeBalance
@@ -47,9 +46,11 @@ class PaymentTaker(Protocol):
 
 
 class DisputeTaker(Protocol):
-    """Takes over what Stripe says of a dispute; None if it is of no payment of ours."""
+    """Takes over what Stripe says of a dispute; False if it is of no payment of ours."""
 
-    async def look(self, corridor: str, dispute_id: str) -> Source | None: ...
+    async def look(
+        self, corridor: str, dispute_id: str, movement: Movement | None = None
+    ) -> bool: ...
 
 
 class PayoutTaker(Protocol):
@@ -124,6 +125,8 @@ class Explainer:
         if movement.type in REFUNDS:
             transaction = {"id": movement.id, "status": movement.begins_in.value}
             source = {**source, "balance_transaction": transaction}
+        else:
+            source = {**source, "failure_balance_transaction": movement.id}
         await self._payments.take_refund(source)
         async with self._engine.connect() as connection:
             refund = await payment_store.refund_of_stripe(connection, str(source["id"]))
@@ -171,11 +174,7 @@ class Explainer:
     async def _dispute(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
         if source.get("object") != "dispute":
             return None
-        dispute = await self._disputes.look(movement.corridor, str(source["id"]))
-        if dispute is None:
-            return None
-        if movement.id not in {each.id for each in told_by_dispute(movement.corridor, dispute)}:
-            # Money that went a third way: no rule of ours says what it means.
+        if not await self._disputes.look(movement.corridor, str(source["id"]), movement):
             return None
         return movement_facts.become_available(movement)
 

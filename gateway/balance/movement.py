@@ -41,6 +41,9 @@ class Movement:
     is_available: bool
     create_time: datetime
     available_time: datetime
+    # Stripe's decimal, for example "0.93": minor units of the source's currency times it are
+    # `amount_minor`. Empty where nothing was converted.
+    exchange_rate: str = ""
 
     @property
     def begins_in(self) -> StripeBalance:
@@ -66,6 +69,9 @@ def read_movement(corridor: str, transaction: Mapping[str, Any]) -> Movement:
     source = transaction.get("source")
     if isinstance(source, Mapping):
         source = source.get("id")
+    rate = transaction.get("exchange_rate")
+    if rate is not None and not float(rate) > 0:
+        raise ValueError("an exchange rate is above zero")
     return Movement(
         corridor=corridor,
         id=str(transaction["id"]),
@@ -78,15 +84,5 @@ def read_movement(corridor: str, transaction: Mapping[str, Any]) -> Movement:
         is_available=transaction["status"] == "available",
         create_time=datetime.fromtimestamp(int(transaction["created"]), UTC),
         available_time=datetime.fromtimestamp(int(transaction["available_on"]), UTC),
+        exchange_rate="" if rate is None else str(rate),
     )
-
-
-def told_by_dispute(corridor: str, stripe_dispute: Mapping[str, Any]) -> list[Movement]:
-    """The movements that the facts of a dispute tell: the first each way. Others are strange."""
-    listed = sorted(
-        (read_movement(corridor, item) for item in stripe_dispute["balance_transactions"]),
-        key=lambda movement: (movement.create_time, movement.amount_minor),
-    )
-    withdrawn = [movement for movement in listed if movement.amount_minor < 0][:1]
-    reinstated = [movement for movement in listed if movement.amount_minor > 0][:1]
-    return withdrawn + (reinstated if withdrawn else [])

@@ -71,62 +71,55 @@ class ApplicationFeeReturned(PaymentFact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DisputeOpened(PaymentFact):
-    """Stripe withdrew a disputed amount and its fee (the dispute's first balance transaction).
+class DisputeMoved(PaymentFact):
+    """One balance transaction of a dispute, of which there may be any number.
 
-    An inquiry has no balance transaction and is no fact.
+    `amount_minor` has the balance transaction's sign: below zero Stripe withdrew, above zero it
+    reinstated; `fee_minor` is Stripe's fee beside it, below zero what came back of one. One of
+    them may be zero. What the dispute's state is says nothing about it.
     """
 
-    MAY_BE_ZERO: ClassVar[frozenset[str]] = frozenset({"fee_minor"})
+    MAY_BE_ZERO: ClassVar[frozenset[str]] = frozenset({"amount_minor", "fee_minor"})
+    SIGNED: ClassVar[frozenset[str]] = frozenset({"amount_minor", "fee_minor"})
 
     dispute_id: str
+    balance_transaction_id: str
     amount_minor: int
     fee_minor: int = 0
     balance: StripeBalance = StripeBalance.AVAILABLE
 
+    def __post_init__(self) -> None:
+        Fact.__post_init__(self)
+        if self.amount_minor == 0 == self.fee_minor:
+            raise ValueError("amount_minor and fee_minor of DisputeMoved cannot both be 0")
+
     @property
     def id(self) -> str:
-        return f"dispute.{self.dispute_id}"
+        return f"dispute_moved.{self.balance_transaction_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DisputeWon(PaymentFact):
-    """Stripe reinstated a disputed amount; `fee_minor` is what it gave back of its fee.
+class DisputeDecided(PaymentFact):
+    """The dispute was won, lost or prevented: what one of its balance transactions moved is the
+    merchant's for good.
 
-    `was_lost` if DisputeLost came first: an appeal was won.
+    `amount_minor` is that balance transaction's, with its sign. One fact for each, and not one of
+    their sum, because some may come to be known, or be made, after the decision.
     """
 
-    MAY_BE_ZERO: ClassVar[frozenset[str]] = frozenset({"fee_minor"})
+    SIGNED: ClassVar[frozenset[str]] = frozenset({"amount_minor"})
 
     dispute_id: str
-    amount_minor: int
-    fee_minor: int = 0
-    was_lost: bool = False
-    balance: StripeBalance = StripeBalance.AVAILABLE
-
-    @property
-    def id(self) -> str:
-        return f"dispute_won.{self.dispute_id}"
-
-    @property
-    def requires(self) -> str:
-        return f"{'dispute_lost' if self.was_lost else 'dispute'}.{self.dispute_id}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DisputeLost(PaymentFact):
-    """The dispute was decided for the cardholder: the amount held becomes the merchant's loss."""
-
-    dispute_id: str
+    balance_transaction_id: str
     amount_minor: int
 
     @property
     def id(self) -> str:
-        return f"dispute_lost.{self.dispute_id}"
+        return f"dispute_decided.{self.balance_transaction_id}"
 
     @property
     def requires(self) -> str:
-        return f"dispute.{self.dispute_id}"
+        return f"dispute_moved.{self.balance_transaction_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,7 +79,7 @@ class Chart:
         return self._account(f"merchants/{merchant_id}/refunds", Side.DEBIT)
 
     def disputes_held(self, merchant_id: str) -> Account:
-        """What Stripe withdrew for disputes that are not decided yet."""
+        """What Stripe withdrew for disputes that are not decided yet, less what it gave back."""
         return self._account(f"merchants/{merchant_id}/disputes_held", Side.DEBIT)
 
     @property

@@ -10,9 +10,8 @@ from gateway.bookkeeping.balance_facts import (
     AccountFeeCharged,
     ApplicationFeeEarned,
     ApplicationFeeReturned,
-    DisputeLost,
-    DisputeOpened,
-    DisputeWon,
+    DisputeDecided,
+    DisputeMoved,
     FundsAvailable,
     PayoutCreated,
     PayoutFailed,
@@ -191,31 +190,20 @@ def _(fact: ApplicationFeeReturned) -> Create:
 
 
 @ledger_write.register
-def _(fact: DisputeOpened) -> Create:
+def _(fact: DisputeMoved) -> Create:
     chart = _chart(fact)
     return _create(
-        Entry(chart.disputes_held(fact.merchant_id), Side.DEBIT, fact.amount_minor),
-        Entry(chart.fees, Side.DEBIT, fact.fee_minor),
-        Entry(chart.stripe(fact.balance), Side.CREDIT, fact.amount_minor + fact.fee_minor),
+        _debit(chart.disputes_held(fact.merchant_id), -fact.amount_minor),
+        _debit(chart.fees, fact.fee_minor),
+        _debit(chart.stripe(fact.balance), fact.amount_minor - fact.fee_minor),
     )
 
 
 @ledger_write.register
-def _(fact: DisputeWon) -> Create:
-    chart = _chart(fact)
-    own = chart.payable if fact.was_lost else chart.disputes_held
-    return _create(
-        Entry(chart.stripe(fact.balance), Side.DEBIT, fact.amount_minor + fact.fee_minor),
-        Entry(chart.fees, Side.CREDIT, fact.fee_minor),
-        Entry(own(fact.merchant_id), Side.CREDIT, fact.amount_minor),
-    )
-
-
-@ledger_write.register
-def _(fact: DisputeLost) -> Create:
+def _(fact: DisputeDecided) -> Create:
     chart = _chart(fact)
     return _move(
-        fact.amount_minor,
+        -fact.amount_minor,
         to=chart.payable(fact.merchant_id),
         out_of=chart.disputes_held(fact.merchant_id),
     )
@@ -289,13 +277,12 @@ def _charge(fact: PaymentFact, amount_minor: int) -> tuple[Entry, ...]:
 
 def _move(amount_minor: int, *, to: Account, out_of: Account) -> Create:
     """Debits `to` and credits `out_of`; an amount below zero goes the other way."""
-    side = Side.DEBIT if amount_minor > 0 else Side.CREDIT
-    return Create(
-        (
-            Entry(to, side, abs(amount_minor)),
-            Entry(out_of, side.opposite, abs(amount_minor)),
-        )
-    )
+    return Create((_debit(to, amount_minor), _debit(out_of, -amount_minor)))
+
+
+def _debit(account: Account, amount_minor: int) -> Entry:
+    """Debits the account; an amount below zero credits it."""
+    return Entry(account, Side.DEBIT if amount_minor > 0 else Side.CREDIT, abs(amount_minor))
 
 
 def _create(*entries: Entry) -> Create:

@@ -3,20 +3,16 @@
 https://docs.stripe.com/api/disputes/object
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from fractions import Fraction
 from typing import Any
 
-from gateway.balance.movement import Movement
-from gateway.bookkeeping.balance_facts import (
-    AccountFeeCharged,
-    DisputeLost,
-    DisputeOpened,
-    DisputeWon,
-)
-from gateway.bookkeeping.facts import Fact
+from gateway.balance.movement import Movement, read_movement
+from gateway.bookkeeping.balance_facts import DisputeDecided, DisputeMoved
+from gateway.bookkeeping.facts import Fact, StripeBalance
 
 
 class DisputeState(StrEnum):
@@ -36,10 +32,11 @@ class DisputeState(StrEnum):
 
 S = DisputeState
 CLOSED = frozenset({S.WARNING_CLOSED, S.WON, S.LOST, S.PREVENTED})
-LOSSES = frozenset({S.LOST, S.PREVENTED})
 # Evidence can be sent, once for the dispute and once for an appeal.
 ANSWERABLE = frozenset({S.WARNING_NEEDS_RESPONSE, S.NEEDS_RESPONSE, S.APPEAL_NEEDS_RESPONSE})
 APPEALS = frozenset({S.APPEAL_NEEDS_RESPONSE, S.APPEAL_UNDER_REVIEW})
+# What the dispute has moved is the merchant's for good; only what is lost can be appealed.
+DECIDED = CLOSED | APPEALS
 # A dispute only goes forward: an inquiry may become a chargeback, a lost one may be appealed. What
 # was read earlier and comes later is told by its lower rank, but for an appeal that is lost.
 _RANKS = {
@@ -61,9 +58,22 @@ class UnreadableDisputeError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeMovement:
+    """What never changes of one balance transaction of a dispute. Amounts are signed minor units
+    of `currency`; `exchange_rate` is Stripe's decimal, empty if it told none."""
+
+    id: str
+    currency: str
+    amount_minor: int
+    fee_minor: int
+    exchange_rate: str
+    begins_in: StripeBalance
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dispute:
-    """One dispute of one payment. `amount_minor` is of the payment's currency; the fee has the
-    currency in which Stripe took it."""
+    """One dispute of one payment. `amount_minor` is of the payment's currency."""
 
     id: str
     payment_id: str
@@ -79,24 +89,92 @@ class Dispute:
     update_time: datetime
     # When the look at Stripe began that this is from.
     look_time: datetime
-    # Stripe has taken the money and has not given it back.
-    is_held: bool = False
-    # We have seen it lost: the money that an appeal brings back is the merchant's again.
-    was_lost: bool = False
-    fee_minor: int | None = None
-    fee_currency: str = ""
+    # All that were ever seen, in the order of their times.
+    movements: tuple[DisputeMovement, ...] = ()
     evidence_due_time: datetime | None = None
     submission_count: int = 0
 
     @property
     def held_minor(self) -> int:
-        """What the dispute keeps of the payment now."""
-        return self.amount_minor if self.is_held else 0
+        """What the dispute keeps of the payment now: the sum of all its movements, each at its own
+        rate; zero if more came back than went."""
+        held = 0
+        for movement in self.movements:
+            if movement.currency == self.currency:
+                held -= movement.amount_minor
+            elif movement.amount_minor < 0:
+                held += self._converted(movement, whole_minor=self.amount_minor)
+            elif movement.amount_minor > 0:
+                held -= self._converted(movement, whole_minor=held)
+        return max(held, 0)
+
+    @property
+    def fee_currency(self) -> str:
+        """The currency in which Stripe took its fee; empty while no money has moved."""
+        return self.movements[0].currency if self.movements else ""
+
+    @property
+    def fee_minor(self) -> int | None:
+        """What Stripe keeps as its fee, less what came back of it; None while no money has
+        moved."""
+        fees = [each.fee_minor for each in self.movements if each.currency == self.fee_currency]
+        return sum(fees) if fees else None
 
     @property
     def closed(self) -> bool:
         """Whether it is decided."""
         return self.state in CLOSED
+
+    def _converted(self, movement: DisputeMovement, whole_minor: int) -> int:
+        """What a movement in another currency is in the dispute's, without its sign.
+
+        Stripe rounds to the settlement's minor unit and tells a rate of six decimals: whatever
+        may be `whole_minor`, all that was disputed or all that is left, is taken for it, so that
+        rounding leaves nothing behind. Without a rate, what was withdrawn in that currency stands
+        for the whole dispute, and what came back for all that is left once it is won.
+        https://docs.stripe.com/api/balance_transactions/object#balance_transaction_object-exchange_rate
+        """
+        settled = abs(movement.amount_minor)
+        if movement.exchange_rate:
+            rate = Fraction(movement.exchange_rate)
+            exact = settled / rate
+            error = (Fraction(1, 2) + exact * RATE_ERROR) / rate
+        elif movement.amount_minor > 0 and self.state is S.WON:
+            return whole_minor
+        else:
+            withdrawn = sum(
+                -each.amount_minor
+                for each in self.movements
+                if each.currency == movement.currency and each.amount_minor < 0
+            )
+            exact = Fraction(settled * self.amount_minor, withdrawn) if withdrawn else Fraction(0)
+            error = Fraction(0)
+        return whole_minor if abs(exact - whole_minor) <= error else round(exact)
+
+
+# Half of the last decimal of a rate.
+RATE_ERROR = Fraction(1, 2_000_000)
+
+
+def dispute_movement(movement: Movement) -> DisputeMovement:
+    """What a dispute keeps of one of its balance transactions."""
+    return DisputeMovement(
+        id=movement.id,
+        currency=movement.currency,
+        amount_minor=movement.amount_minor,
+        fee_minor=movement.fee_minor,
+        exchange_rate=movement.exchange_rate,
+        begins_in=movement.begins_in,
+        create_time=movement.create_time,
+    )
+
+
+def in_order(movements: Iterable[DisputeMovement]) -> tuple[DisputeMovement, ...]:
+    """Each movement once, by its time; of one second, what was withdrawn before what came back."""
+    by_id = {movement.id: movement for movement in movements}
+    return tuple(
+        sorted(by_id.values(), key=lambda each: (each.create_time, each.amount_minor, each.id))
+    )
 
 
 def read_dispute(
@@ -113,7 +191,7 @@ def read_dispute(
     try:
         details = stripe_dispute["evidence_details"]
         due = details["due_by"]
-        dispute = Dispute(
+        return Dispute(
             id=dispute_id,
             payment_id=payment_id,
             merchant_id=merchant_id,
@@ -127,89 +205,64 @@ def read_dispute(
             create_time=now,
             update_time=now,
             look_time=look_time,
+            movements=in_order(
+                dispute_movement(read_movement(corridor, transaction))
+                for transaction in stripe_dispute["balance_transactions"]
+            ),
             evidence_due_time=datetime.fromtimestamp(int(due), UTC) if due else None,
             submission_count=int(details["submission_count"]),
-        )
-        transactions = stripe_dispute["balance_transactions"]
-        if not transactions:
-            return dispute
-        return replace(
-            dispute,
-            is_held=sum(int(transaction["amount"]) for transaction in transactions) < 0,
-            was_lost=dispute.state in LOSSES,
-            # A part that came back when the dispute was won has its own transaction.
-            fee_minor=sum(int(transaction["fee"]) for transaction in transactions),
-            fee_currency=str(transactions[0]["currency"]).upper(),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadableDisputeError(type(error).__name__) from error
 
 
 def newer(before: Dispute, seen: Dispute) -> Dispute:
-    """The dispute after another look; `before` itself if there is nothing new, or if what was
-    seen is older."""
+    """The dispute after another look; `before` itself if there is nothing new.
+
+    If what was seen is older, its state says nothing; a movement that it shows has happened.
+    """
     appeal_lost = before.state in APPEALS and seen.state is S.LOST
     behind = _RANKS[seen.state] < _RANKS[before.state] and not appeal_lost
-    if behind or seen.look_time < before.look_time:
-        return before
+    late = behind or seen.look_time < before.look_time
     after = replace(
-        seen,
+        before if late else seen,
         id=before.id,
-        was_lost=before.was_lost or seen.was_lost,
+        movements=in_order((*before.movements, *seen.movements)),
         create_time=before.create_time,
         update_time=before.update_time,
         look_time=before.look_time,
     )
     if after == before:
         return before
-    return replace(after, update_time=seen.update_time, look_time=seen.look_time)
+    look_time = max(before.look_time, seen.look_time)
+    return replace(after, update_time=seen.update_time, look_time=look_time)
 
 
-def dispute_facts(dispute: Dispute, movements: Sequence[Movement]) -> list[Fact]:
-    """The facts of a dispute, in order; reporting them again is safe."""
+def dispute_facts(dispute: Dispute) -> list[Fact]:
+    """The facts of a dispute, in order; reporting them again is safe.
+
+    Each says what one movement says, whatever else has moved, and whenever it was seen.
+    """
     facts: list[Fact] = []
-    for movement in movements:
+    for movement in dispute.movements:
         about: dict[str, Any] = {
             "corridor": dispute.corridor,
             "currency": movement.currency,
-            "effective_time": movement.create_time,
-        }
-        opened = movement.amount_minor < 0
-        fee_minor = movement.fee_minor if opened else -movement.fee_minor
-        told: dict[str, Any] = {
-            **about,
             "payment_id": dispute.payment_id,
             "merchant_id": dispute.merchant_id,
             "dispute_id": dispute.stripe_dispute_id,
-            "amount_minor": abs(movement.amount_minor),
-            "fee_minor": max(fee_minor, 0),
-            "balance": movement.begins_in,
+            "balance_transaction_id": movement.id,
+            "amount_minor": movement.amount_minor,
         }
-        facts.append(
-            DisputeOpened(**told) if opened else DisputeWon(**told, was_lost=dispute.was_lost)
-        )
-        if fee_minor < 0:
-            # A fee the other way than a dispute's goes is booked by itself.
+        if movement.amount_minor or movement.fee_minor:
             facts.append(
-                AccountFeeCharged(
+                DisputeMoved(
                     **about,
-                    balance_transaction_id=movement.id,
-                    type=movement.type,
-                    amount_minor=movement.fee_minor,
+                    effective_time=movement.create_time,
+                    fee_minor=movement.fee_minor,
                     balance=movement.begins_in,
                 )
             )
-    if dispute.was_lost and movements:
-        facts.insert(
-            1,
-            DisputeLost(
-                corridor=dispute.corridor,
-                currency=movements[0].currency,
-                effective_time=dispute.update_time,
-                payment_id=dispute.payment_id,
-                merchant_id=dispute.merchant_id,
-                dispute_id=dispute.stripe_dispute_id,
-                amount_minor=abs(movements[0].amount_minor),
-            ),
-        )
+        if movement.amount_minor and dispute.state in DECIDED:
+            facts.append(DisputeDecided(**about, effective_time=dispute.update_time))
     return facts

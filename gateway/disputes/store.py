@@ -1,5 +1,5 @@
-"""Disputes in the database; the migration 0010_disputes_payouts makes the table. Whoever writes one
-has locked its payment."""
+"""Disputes in the database; migrations 0010 and 0016 make the table. Whoever writes one has locked
+its payment."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     DateTime,
     Integer,
@@ -16,15 +15,16 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
-    func,
     insert,
     select,
     tuple_,
     update,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.disputes.domain import Dispute, DisputeState
+from gateway.bookkeeping.facts import StripeBalance
+from gateway.disputes.domain import Dispute, DisputeMovement, DisputeState
 from gateway.payments.store import payments as payment_store
 
 DISPUTE = Table(
@@ -39,11 +39,8 @@ DISPUTE = Table(
     Column("currency", Text, nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
     Column("network_cause", Text, nullable=False),
-    Column("is_held", Boolean, nullable=False),
-    Column("was_lost", Boolean, nullable=False),
+    Column("movements", JSONB, nullable=False),
     Column("look_time", DateTime(timezone=True), nullable=False),
-    Column("fee_minor", BigInteger),
-    Column("fee_currency", Text, nullable=False),
     Column("evidence_due_time", DateTime(timezone=True)),
     Column("submission_count", Integer, nullable=False),
     Column("effective_time", DateTime(timezone=True), nullable=False),
@@ -55,9 +52,9 @@ DISPUTE = Table(
 async def save(connection: AsyncConnection, before: Dispute | None, after: Dispute) -> None:
     """Writes a dispute that is new or has changed."""
     if before is None:
-        await connection.execute(insert(DISPUTE), asdict(after))
+        await connection.execute(insert(DISPUTE), _row_of(after))
     elif before != after:
-        statement = update(DISPUTE).where(DISPUTE.c.id == after.id).values(asdict(after))
+        statement = update(DISPUTE).where(DISPUTE.c.id == after.id).values(_row_of(after))
         await connection.execute(statement)
 
 
@@ -85,10 +82,8 @@ async def of_stripe(
 
 async def held_minor(connection: AsyncConnection, payment_id: str) -> int:
     """What all disputes of a payment keep of it, in minor units of its currency."""
-    statement = select(func.coalesce(func.sum(DISPUTE.c.amount_minor), 0)).where(
-        DISPUTE.c.payment_id == payment_id, DISPUTE.c.is_held
-    )
-    return int((await connection.execute(statement)).scalar_one())
+    rows = await connection.execute(select(DISPUTE).where(DISPUTE.c.payment_id == payment_id))
+    return sum(_dispute_of(row).held_minor for row in rows)
 
 
 async def page(
@@ -119,6 +114,24 @@ async def _one(connection: AsyncConnection, condition: Any) -> Dispute | None:
     return _dispute_of(row) if row is not None else None
 
 
+def _row_of(dispute: Dispute) -> dict[str, Any]:
+    values = asdict(dispute)
+    for movement in values["movements"]:
+        movement["create_time"] = movement["create_time"].isoformat()
+    return {**values, "movements": list(values["movements"])}
+
+
 def _dispute_of(row: Row[Any]) -> Dispute:
     values = dict(row._mapping)
-    return Dispute(**{**values, "state": DisputeState(values["state"])})
+    movements = tuple(_movement_of(movement) for movement in values["movements"])
+    return Dispute(**{**values, "state": DisputeState(values["state"]), "movements": movements})
+
+
+def _movement_of(values: dict[str, Any]) -> DisputeMovement:
+    return DisputeMovement(
+        **{
+            **values,
+            "begins_in": StripeBalance(values["begins_in"]),
+            "create_time": datetime.fromisoformat(values["create_time"]),
+        }
+    )

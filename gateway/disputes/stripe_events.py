@@ -5,18 +5,21 @@ order, and before our own commit.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.balance.movement import told_by_dispute
+from gateway.balance.movement import Movement
 from gateway.bookkeeping.reporting import enqueue
 from gateway.disputes import store
 from gateway.disputes.domain import (
     Dispute,
     UnreadableDisputeError,
     dispute_facts,
+    dispute_movement,
+    in_order,
     newer,
     read_dispute,
 )
@@ -69,25 +72,27 @@ class Disputes:
             return
         await self.look(event.corridor, event.object_id)
 
-    async def look(self, corridor: str, dispute_id: str) -> Mapping[str, Any] | None:
-        """Takes over what Stripe says of a dispute now; None if it is of no payment of ours.
+    async def look(self, corridor: str, dispute_id: str, movement: Movement | None = None) -> bool:
+        """Takes over what Stripe says of a dispute now; False if it is of no payment of ours.
 
-        Raises RetryEventLater while the payment's own news is missing.
+        `movement` is a balance transaction whose source the dispute is, whether or not the dispute
+        lists it: https://docs.stripe.com/api/disputes/object lists two at most. Raises
+        RetryEventLater while the payment's own news is missing.
         """
         look_time = self._clock.now()
         outcome = await self._stripe.records.retrieve_dispute(corridor, dispute_id)
         stripe_dispute = _object_of(outcome)
         payment_id = await self._payment_id(corridor, stripe_dispute)
         if payment_id is None:
-            return None
+            return False
         async with self._engine.begin() as connection:
             payment = await payment_store.lock_payment(connection, payment_id)
             assert payment is not None, "it was found a moment ago"
             if payment.state is not PaymentState.SUCCEEDED:
                 raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
-            await self.write(connection, payment, stripe_dispute, look_time)
+            await self.write(connection, payment, stripe_dispute, look_time, movement)
         self._notifiers.notify(payment_id)
-        return stripe_dispute
+        return True
 
     async def write(
         self,
@@ -95,9 +100,10 @@ class Disputes:
         payment: Payment,
         stripe_dispute: Mapping[str, Any],
         look_time: datetime,
+        movement: Movement | None = None,
     ) -> Dispute:
         """Writes what Stripe says of a dispute of a payment that the caller has locked;
-        `look_time` is when Stripe was asked."""
+        `look_time` is when Stripe was asked, `movement` what else is known to be the dispute's."""
         now = self._clock.now()
         try:
             seen = read_dispute(
@@ -111,13 +117,16 @@ class Disputes:
             )
         except UnreadableDisputeError as error:
             raise PoisonEventError("DISPUTE_UNREADABLE") from error
+        if movement is not None:
+            also = dispute_movement(movement)
+            seen = replace(seen, movements=in_order((*seen.movements, also)))
         before = await store.of_stripe(connection, payment.corridor, seen.stripe_dispute_id)
         after = seen if before is None else newer(before, seen)
         await store.save(connection, before, after)
         held_minor = await store.held_minor(connection, payment.id)
         changes = steps(payment, before, after, held_minor, now)
         await record_changes(connection, changes, now)
-        for fact in dispute_facts(after, told_by_dispute(payment.corridor, stripe_dispute)):
+        for fact in dispute_facts(after):
             await enqueue(connection, fact, now)
         if before != after:
             await operation_store.hurry(connection, after.id, now)

@@ -272,11 +272,19 @@ class Payments:
                 await operation_store.end_known(connection, decided(pending, known, now))
             elif not refunds:
                 raise operation_in_progress(payment, pending)
-        count = await store.count_refunds(connection, payment.id) if refunds else 0
-        operation_id = self._identity.of("op", command.message)
-        refund_id = self._identity.of("ref", command.message)
-        mark = self._identity.mark(command.message)
-        return rule(payment, CommandContext(now, operation_id, refund_id, count, mark))
+        count, charged_back = 0, False
+        if refunds:
+            count = await store.count_refunds(connection, payment.id)
+            charged_back = await store.is_charged_back(connection, payment.id)
+        context = CommandContext(
+            now,
+            self._identity.of("op", command.message),
+            self._identity.of("ref", command.message),
+            count,
+            self._identity.mark(command.message),
+            charged_back=charged_back,
+        )
+        return rule(payment, context)
 
     async def _set_in_motion(self, connection: AsyncConnection, started: Start) -> Claimed | None:
         """Writes down what a command starts; ours to run unless something is before it."""

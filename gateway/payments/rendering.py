@@ -155,6 +155,7 @@ def refund_message(refund: Refund, currency: str) -> refund_pb2.Refund:
         reason=refund_pb2.RefundReason.Value(f"REFUND_REASON_{refund.cause}"),
         stripe_refund_id=refund.stripe_refund_id,
         failure_code=refund.failure_code,
+        pending_reason=refund.pending_reason,
         create_time=stamp(refund.create_time),
         update_time=stamp(refund.update_time),
     )

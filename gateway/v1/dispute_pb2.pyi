@@ -114,7 +114,7 @@ class Dispute(_message.Message):
 
     @_builtins.property
     def fee(self) -> _money_pb2.Money:
-        """What Stripe charges for the dispute. Not set until known."""
+        """What Stripe charges for the dispute, less what came back of it. Not set until known."""
 
     @_builtins.property
     def evidence_due_time(self) -> _timestamp_pb2.Timestamp:

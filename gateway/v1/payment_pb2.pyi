@@ -925,12 +925,14 @@ class Payment(_message.Message):
 
     @_builtins.property
     def amount_refunded(self) -> _money_pb2.Money:
-        """The amount of the refunds that Stripe has accepted and that have not failed."""
+        """The amount of the refunds that Stripe has taken from its balance and that have not failed."""
 
     @_builtins.property
     def amount_disputed(self) -> _money_pb2.Money:
-        """What disputes have taken and not given back: of those that are open and are more than an
-        inquiry, and of those that were lost. While it is above zero nothing can be refunded.
+        """What disputes have taken and not given back, whether they are open, lost or won: the sum of all
+        their movements, in the payment's currency, each at Stripe's rate of its own. Nothing can be
+        refunded while a dispute is open and more than an inquiry, or if one was lost; if all were won,
+        what is left besides this.
         """
 
     @_builtins.property

@@ -28,11 +28,15 @@ class _RefundStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefundSta
     REFUND_STATE_UNSPECIFIED: _RefundState.ValueType  # 0
     """Never sent."""
     REFUND_STATE_PENDING: _RefundState.ValueType  # 1
-    """Written down; Stripe has not confirmed it, or its answer is not known yet."""
+    """Written down; Stripe has not confirmed it, or its answer is not known yet, or it is pending at
+    Stripe (`pending_reason`).
+    """
     REFUND_STATE_SUCCEEDED: _RefundState.ValueType  # 2
     """Stripe accepted it; the money is on its way to the customer."""
     REFUND_STATE_FAILED: _RefundState.ValueType  # 3
-    """It failed, possibly after it had succeeded; the money is back in the Stripe balance."""
+    """It failed, possibly after it had succeeded. What was taken from the Stripe balance for it comes
+    back; the booked facts `refund_created` and `refund_failed` say when it moved.
+    """
     REFUND_STATE_CANCELED: _RefundState.ValueType  # 4
     """It was canceled at Stripe before it was sent to the bank."""
     REFUND_STATE_REQUIRES_ACTION: _RefundState.ValueType  # 5
@@ -44,11 +48,15 @@ class RefundState(_RefundState, metaclass=_RefundStateEnumTypeWrapper):
 REFUND_STATE_UNSPECIFIED: RefundState.ValueType  # 0
 """Never sent."""
 REFUND_STATE_PENDING: RefundState.ValueType  # 1
-"""Written down; Stripe has not confirmed it, or its answer is not known yet."""
+"""Written down; Stripe has not confirmed it, or its answer is not known yet, or it is pending at
+Stripe (`pending_reason`).
+"""
 REFUND_STATE_SUCCEEDED: RefundState.ValueType  # 2
 """Stripe accepted it; the money is on its way to the customer."""
 REFUND_STATE_FAILED: RefundState.ValueType  # 3
-"""It failed, possibly after it had succeeded; the money is back in the Stripe balance."""
+"""It failed, possibly after it had succeeded. What was taken from the Stripe balance for it comes
+back; the booked facts `refund_created` and `refund_failed` say when it moved.
+"""
 REFUND_STATE_CANCELED: RefundState.ValueType  # 4
 """It was canceled at Stripe before it was sent to the bank."""
 REFUND_STATE_REQUIRES_ACTION: RefundState.ValueType  # 5
@@ -99,6 +107,7 @@ class Refund(_message.Message):
     FAILURE_CODE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    PENDING_REASON_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, for example "ref_01J9Z8…". Made by the gateway."""
     request_id: _builtins.str
@@ -114,7 +123,16 @@ class Refund(_message.Message):
     stripe_refund_id: _builtins.str
     """Stripe's refund id. Empty until known."""
     failure_code: _builtins.str
-    """Stripe's reason of a failure, for example "expired_or_canceled_card". May be empty."""
+    """Stripe's reason of a failure, for example "expired_or_canceled_card", or
+    "charge_for_pending_refund_disputed" if it waited for balance too long. May be empty.
+    """
+    pending_reason: _builtins.str
+    """Stripe's reason why it is pending there. "insufficient_funds": the balance does not cover it;
+    Stripe sends it once there is enough, so top up the account. "charge_pending": the payment has
+    not settled. "processing": it is on its way. Empty unless it is pending at Stripe; others may
+    follow. Until Stripe has taken it from its balance, it counts neither in `amount_refunded` nor
+    in the books, but against what can still be refunded.
+    """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """How much goes back."""
@@ -140,10 +158,11 @@ class Refund(_message.Message):
         failure_code: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        pending_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "failure_code", b"failure_code", "id", b"id", "payment_id", b"payment_id", "reason", b"reason", "request_id", b"request_id", "state", b"state", "stripe_refund_id", b"stripe_refund_id", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "failure_code", b"failure_code", "id", b"id", "payment_id", b"payment_id", "pending_reason", b"pending_reason", "reason", b"reason", "request_id", b"request_id", "state", b"state", "stripe_refund_id", b"stripe_refund_id", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

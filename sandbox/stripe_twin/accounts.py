@@ -3,10 +3,11 @@
 The keys and webhook secrets are fixed test values that open nothing outside this twin.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sandbox.stripe_twin.books import Books
+from sandbox.stripe_twin.books import Books, Settled, converted
 from sandbox.stripe_twin.cards import Decline, TestCard
 from sandbox.stripe_twin.clock import TwinClock
 from sandbox.stripe_twin.events import Event, EventLog, ThinEvent, thin_id
@@ -175,6 +176,8 @@ class TwinAccount:
     # Events of the v2 API that no v1 event stands behind, by id.
     native_events: dict[str, ThinEvent] = field(default_factory=dict)
     deleted_customers: set[str] = field(default_factory=set)
+    # What a dispute has withdrawn less what it gave back, in its own currency, by its id.
+    disputed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     # A test has set the account's requirements; they are no longer worked out.
     overridden: bool = False
 
@@ -204,6 +207,13 @@ class TwinAccount:
     def objects(self, kind: str) -> Collection:
         """All objects of a kind such as `payment_intent`."""
         return self._collections[kind]
+
+    def settled(self, amount: int, currency: str) -> Settled:
+        """What an amount of a currency is in the balance, at today's rate if it is converted."""
+        conversion = self.shared.settings.conversions.get(currency)
+        if conversion is None:
+            return Settled(amount, currency)
+        return converted(amount, conversion.currency, conversion.rate)
 
     def new_id(self, prefix: str) -> str:
         """A fresh id."""

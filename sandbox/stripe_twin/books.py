@@ -5,12 +5,13 @@ posted to a double-entry journal, and `check` proves that journal, balances and 
 
 Stripe's processing fee is at its published standard rates for domestic cards, one for each
 country's currency: https://stripe.com/pricing and its pages per country. Surcharges for foreign
-cards and for conversion are not modelled: each currency settles in itself.
+cards and for conversion are not modelled.
 """
 
 import heapq
 from collections import defaultdict
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from sandbox.stripe_twin.store import Collection, Identifiers, JsonObject
@@ -91,6 +92,20 @@ class FeePart:
     application: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An amount as it moves in the balance, and the rate if it was converted for that."""
+
+    amount: int
+    currency: str
+    rate: float | None = None
+
+
+def converted(amount: int, currency: str, rate: float) -> Settled:
+    """`amount` minor units of another currency at `rate`, in `currency`; rounded half to even."""
+    return Settled(round(amount * Fraction(str(rate))), currency, rate)
+
+
 class Books:
     """All balance transactions of one account."""
 
@@ -116,6 +131,7 @@ class Books:
         fees: tuple[FeePart, ...] = (),
         available_at_once: bool = False,
         reporting_category: str | None = None,
+        exchange_rate: float | None = None,
     ) -> JsonObject:
         """Adds a balance transaction of `amount` minus its fees to the balance."""
         fee = sum(part.amount for part in fees)
@@ -129,7 +145,7 @@ class Books:
             "created": now,
             "currency": currency,
             "description": description,
-            "exchange_rate": None,
+            "exchange_rate": exchange_rate,
             "fee": fee,
             "fee_details": [_fee_detail(part, currency) for part in fees],
             "net": amount - fee,

@@ -6,7 +6,7 @@ And what becomes of one that a manual capture authorised: it is captured, cancel
 from functools import partial
 
 from sandbox.stripe_twin.accounts import AUTOMATIC, Origin, TwinAccount
-from sandbox.stripe_twin.books import FeePart, processing_fee
+from sandbox.stripe_twin.books import FeePart, Settled, processing_fee
 from sandbox.stripe_twin.calls import Call, merge_metadata
 from sandbox.stripe_twin.cards import Decline
 from sandbox.stripe_twin.destinations import direct_fee, settle_destination
@@ -112,14 +112,19 @@ def settle(account: TwinAccount, charge: JsonObject, captured: int) -> None:
 
     With multicapture each capture is booked by itself, and the charge names the latest.
     """
-    currency = charge["currency"]
-    fee = FeePart(processing_fee(captured, currency), "stripe_fee", "Stripe processing fees")
+    shared = charge["transfer_data"] is not None or charge["application_fee_amount"] is not None
+    settled = Settled(captured, charge["currency"])
+    if not shared:
+        settled = account.settled(captured, charge["currency"])
+    fee_amount = processing_fee(settled.amount, settled.currency)
+    fee = FeePart(fee_amount, "stripe_fee", "Stripe processing fees")
     method = charge["payment_method"]
     transaction = account.books.record(
         kind="charge",
         source=charge["id"],
-        amount=captured,
-        currency=currency,
+        amount=settled.amount,
+        currency=settled.currency,
+        exchange_rate=settled.rate,
         now=account.now(),
         description=charge["description"],
         fees=(fee, *direct_fee(account, charge)),

@@ -9,8 +9,10 @@ from sandbox.stripe_twin.clock import TwinClock
 from sandbox.stripe_twin.confirmation import complete_authentication
 from sandbox.stripe_twin.connected_accounts import complete_onboarding
 from sandbox.stripe_twin.disputes import (
+    DisputeMove,
     decide_dispute,
     escalate_dispute,
+    move_dispute,
     offer_appeal,
     open_dispute,
 )
@@ -138,10 +140,21 @@ class TwinControls:
         account, charge = self.state.locate("charge", charge_id)
         return open_dispute(account, charge, reason, amount)
 
-    def decide_dispute(self, dispute_id: str, *, won: bool) -> JsonObject:
-        """Plays the bank that decides a dispute. Raises KeyError, ValueError."""
+    def decide_dispute(
+        self, dispute_id: str, *, won: bool, reinstated: int | None = None
+    ) -> JsonObject:
+        """Plays the bank that decides a dispute. Raises KeyError, ValueError.
+
+        Of one that is won all that is left comes back, or only `reinstated` minor units.
+        """
         account, dispute = self.state.locate("dispute", dispute_id)
-        decide_dispute(account, dispute, won=won)
+        decide_dispute(account, dispute, won=won, reinstated=reinstated)
+        return dispute
+
+    def move_dispute(self, dispute_id: str, move: DisputeMove) -> JsonObject:
+        """Moves money of a dispute besides what it moves by itself. Raises KeyError."""
+        account, dispute = self.state.locate("dispute", dispute_id)
+        move_dispute(account, dispute, move)
         return dispute
 
     def escalate_dispute(self, dispute_id: str) -> JsonObject:

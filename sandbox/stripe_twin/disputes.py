@@ -1,15 +1,18 @@
 """Disputes: what card holders and banks do, the money that moves with it, and the API's objects.
 
-A dispute takes its amount and a fee when it opens and gives the amount back when it is won, so it
-has none (inquiries), one or two balance transactions. https://docs.stripe.com/disputes
+A dispute takes its amount and a fee when it opens and gives the amount back when it is won; a test
+moves anything else, in parts, at another rate, before and after. https://docs.stripe.com/disputes
 """
 
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict
 
 from sandbox.stripe_twin.accounts import AUTOMATIC, Origin, TwinAccount
 from sandbox.stripe_twin.books import FeePart
 from sandbox.stripe_twin.calls import Call, merge_metadata
 from sandbox.stripe_twin.errors import invalid_request
+from sandbox.stripe_twin.refunds import give_up_waiting
 from sandbox.stripe_twin.store import JsonObject
 
 # Stripe's fee for a dispute, in minor units (https://stripe.com/pricing); kept also when it is won.
@@ -33,6 +36,7 @@ def open_dispute(
     settled and closed before it becomes a chargeback, without a fee. Raises ValueError for an
     amount that the charge does not have.
     """
+    give_up_waiting(account, charge)
     left: int = charge["amount_captured"] - charge["amount_refunded"]
     if not 0 < (amount or left) <= left:
         raise ValueError(f"{charge['id']} has {left} left to dispute")
@@ -79,17 +83,24 @@ def offer_appeal(account: TwinAccount, dispute: JsonObject) -> None:
 
 
 def decide_dispute(
-    account: TwinAccount, dispute: JsonObject, *, won: bool, origin: Origin = AUTOMATIC
+    account: TwinAccount,
+    dispute: JsonObject,
+    *,
+    won: bool,
+    origin: Origin = AUTOMATIC,
+    reinstated: int | None = None,
 ) -> None:
-    """The bank decides. Raises ValueError if it has done so before."""
+    """The bank decides. Of a dispute that is won all that is left comes back, or `reinstated`.
+    Raises ValueError if it has done so before."""
     if dispute["status"] in CLOSED:
         raise ValueError(f"{dispute['id']} is closed")
     if dispute["status"].startswith("warning"):
         dispute["status"] = "warning_closed"
     else:
         dispute["status"] = "won" if won else "lost"
-        if won:
-            _reinstate(account, dispute)
+        back = account.disputed[dispute["id"]] if reinstated is None else reinstated
+        if won and back:
+            _move(account, dispute, back, _REVERSAL)
             account.emit("charge.dispute.funds_reinstated", dispute, origin)
     dispute["is_charge_refundable"] = False
     account.emit("charge.dispute.closed", dispute, origin)
@@ -115,36 +126,65 @@ def _ask_again(account: TwinAccount, dispute: JsonObject) -> None:
     _give_up_later(account, dispute)
 
 
+class DisputeMove(BaseModel):
+    """The body of POST /_twin/disputes/{id}/move: money that moves besides what a dispute moves by
+    itself. `amount` is of the dispute's currency, below zero if it is withdrawn, `fee` of the
+    settlement's. The dispute itself need not list it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    amount: int
+    fee: int = 0
+    listed: bool = True
+
+
+def move_dispute(account: TwinAccount, dispute: JsonObject, move: DisputeMove) -> None:
+    """Moves it, whatever the dispute's state, and announces it."""
+    fees = (FeePart(move.fee, "stripe_fee", "Dispute fee"),) if move.fee else ()
+    kind = _WITHDRAWAL if move.amount <= 0 else _REVERSAL
+    _move(account, dispute, move.amount, kind, fees, listed=move.listed)
+    if move.listed:
+        told = "funds_withdrawn" if move.amount <= 0 else "funds_reinstated"
+        account.emit(f"charge.dispute.{told}", dispute)
+
+
+_WITHDRAWAL = ("Chargeback withdrawal", "dispute")
+_REVERSAL = ("Chargeback reversal", "dispute_reversal")
+
+
 def _withdraw(account: TwinAccount, dispute: JsonObject) -> None:
-    currency = dispute["currency"]
-    fee = DISPUTE_FEES.get(currency, DEFAULT_DISPUTE_FEE)
+    fee = DISPUTE_FEES.get(account.settled(0, dispute["currency"]).currency, DEFAULT_DISPUTE_FEE)
     fees = (FeePart(fee, "stripe_fee", "Dispute fee"),)
+    prevented = dispute["status"] == "prevented"
+    _move(account, dispute, -dispute["amount"], _WITHDRAWAL, () if prevented else fees)
+
+
+def _move(
+    account: TwinAccount,
+    dispute: JsonObject,
+    amount: int,
+    kind: tuple[str, str],
+    fees: tuple[FeePart, ...] = (),
+    *,
+    listed: bool = True,
+) -> None:
+    name, category = kind
+    settled = account.settled(amount, dispute["currency"])
     transaction = account.books.record(
         kind="adjustment",
         source=dispute["id"],
-        amount=-dispute["amount"],
-        currency=currency,
+        amount=settled.amount,
+        currency=settled.currency,
+        exchange_rate=settled.rate,
         now=account.now(),
-        description=f"Chargeback withdrawal for {dispute['charge']}",
-        fees=() if dispute["status"] == "prevented" else fees,
+        description=f"{name} for {dispute['charge']}",
+        fees=fees,
         available_at_once=True,
-        reporting_category="dispute",
+        reporting_category=category,
     )
-    dispute["balance_transactions"].append(dict(transaction))
-
-
-def _reinstate(account: TwinAccount, dispute: JsonObject) -> None:
-    transaction = account.books.record(
-        kind="adjustment",
-        source=dispute["id"],
-        amount=dispute["amount"],
-        currency=dispute["currency"],
-        now=account.now(),
-        description=f"Chargeback reversal for {dispute['charge']}",
-        available_at_once=True,
-        reporting_category="dispute_reversal",
-    )
-    dispute["balance_transactions"].append(dict(transaction))
+    account.disputed[dispute["id"]] -= amount
+    if listed:
+        dispute["balance_transactions"].append(dict(transaction))
 
 
 def _new_dispute(

@@ -11,6 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
 from sandbox.stripe_twin.admin import AdminCall, AdminHandler
+from sandbox.stripe_twin.disputes import DisputeMove
 from sandbox.stripe_twin.identity import SESSION, begin_verification
 from sandbox.stripe_twin.overrides import AccountState, BalanceEntry, CardOverride
 from sandbox.stripe_twin.store import JsonObject
@@ -135,11 +136,19 @@ def post_charges(call: AdminCall) -> Any:
 
 
 def post_disputes(call: AdminCall) -> Any:
-    """POST disputes/{id}/win, /lose, /escalate or /appeal: the bank decides or goes on."""
+    """POST disputes/{id}/win?amount=, /lose, /escalate, /appeal or /move: the bank decides, or
+    goes on, or money moves."""
     dispute_id, outcome = call.rest
     match outcome:
         case "win" | "lose":
-            return call.twin.decide_dispute(dispute_id, won=outcome == "win")
+            amount = call.query.get("amount")
+            return call.twin.decide_dispute(
+                dispute_id,
+                won=outcome == "win",
+                reinstated=int(amount) if amount else None,
+            )
+        case "move":
+            return call.twin.move_dispute(dispute_id, DisputeMove.model_validate_json(call.body))
         case "escalate":
             return call.twin.escalate_dispute(dispute_id)
         case "appeal":

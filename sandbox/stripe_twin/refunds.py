@@ -1,4 +1,9 @@
-"""Refunds: whole, partial, repeated; some test cards make them pend or fail later."""
+"""Refunds: whole, partial, repeated; some test cards make them pend or fail later.
+
+Where refunds need balance, one that the available balance does not cover waits for it and has moved
+nothing yet: https://docs.stripe.com/refunds and
+https://support.stripe.com/questions/pending-refunds-due-to-insufficient-funds-or-stripe-balance
+"""
 
 from sandbox.stripe_twin.accounts import TwinAccount
 from sandbox.stripe_twin.calls import Call, merge_metadata
@@ -8,13 +13,16 @@ from sandbox.stripe_twin.store import JsonObject
 
 _REASONS = frozenset({"duplicate", "fraudulent", "requested_by_customer"})
 FAILURE_REASON = "expired_or_canceled_card"
+INSUFFICIENT, PROCESSING = "insufficient_funds", "processing"
+DISPUTED_MEANWHILE = "charge_for_pending_refund_disputed"
 
 
 def create_refund(call: Call) -> JsonObject:
     """POST /v1/refunds for a charge or a payment intent. Refuses more than what is left."""
     charge = _refundable_charge(call)
     _check_undisputed(call.account, charge)
-    left = charge["amount_captured"] - charge["amount_refunded"]
+    captured = charge["amount_captured"]
+    left = captured - charge["amount_refunded"]
     amount: int = call.params.get("amount", left)
     check_choice(call.params, "reason", _REASONS)
     if left == 0:
@@ -30,12 +38,18 @@ def create_refund(call: Call) -> JsonObject:
     refund = _new_refund(call, charge, amount)
     call.objects("refund").add(refund)
     outcome = call.account.cards[charge["payment_method"]].card.refund
-    if outcome is RefundOutcome.PENDING_THEN_SUCCEEDS:
-        refund["status"] = "pending"
-    _take(call.account, charge, refund)
+    charge["amount_refunded"] += amount
+    charge["refunded"] = charge["captured"] and charge["amount_refunded"] == captured
+    needs_balance = call.account.shared.settings.refunds_need_balance
+    if needs_balance and not _is_covered(call.account, refund):
+        refund |= {"status": "pending", "pending_reason": INSUFFICIENT}
+        _take_later(call.account, refund, outcome)
+    else:
+        _take(call.account, refund, outcome)
     call.emit("refund.created", refund)
     call.emit("charge.refunded", charge)
-    _schedule_outcome(call.account, refund, outcome)
+    if refund["balance_transaction"] is not None:
+        _schedule_outcome(call.account, refund, outcome)
     return refund
 
 
@@ -66,25 +80,37 @@ def list_refunds(call: Call) -> JsonObject:
 
 
 def fail_refund(account: TwinAccount, refund: JsonObject, reason: str) -> None:
-    """The bank sent the money back: the refund fails and the amount returns to the balance."""
+    """The refund fails, and what it has taken from the balance returns: the bank sent it back, or
+    it waited for balance and the charge was disputed meanwhile."""
     charge = account.objects("charge").get(refund["charge"])
-    transaction = account.books.record(
-        kind="refund_failure",
-        source=refund["id"],
-        amount=refund["amount"],
-        currency=refund["currency"],
-        now=account.now(),
-        available_at_once=True,
-        reporting_category="refund_failure",
-    )
+    if refund["balance_transaction"] is not None:
+        settled = account.settled(refund["amount"], refund["currency"])
+        transaction = account.books.record(
+            kind="refund_failure",
+            source=refund["id"],
+            amount=settled.amount,
+            currency=settled.currency,
+            exchange_rate=settled.rate,
+            now=account.now(),
+            available_at_once=True,
+            reporting_category="refund_failure",
+        )
+        refund["failure_balance_transaction"] = transaction["id"]
     previous = {"status": refund["status"]}
-    refund["failure_balance_transaction"] = transaction["id"]
     refund["failure_reason"] = reason
+    refund.pop("pending_reason", None)
     refund["status"] = "failed"
     charge["amount_refunded"] -= refund["amount"]
     charge["refunded"] = False
     account.emit("refund.updated", refund, previous={**previous, "failure_reason": None})
     account.emit("refund.failed", refund)
+
+
+def give_up_waiting(account: TwinAccount, charge: JsonObject) -> None:
+    """A dispute of the charge comes: its refunds that still wait for balance fail."""
+    for refund in account.objects("refund"):
+        if refund["charge"] == charge["id"] and refund.get("pending_reason") == INSUFFICIENT:
+            fail_refund(account, refund, DISPUTED_MEANWHILE)
 
 
 def _refundable_charge(call: Call) -> JsonObject:
@@ -154,29 +180,61 @@ def _new_refund(call: Call, charge: JsonObject, amount: int) -> JsonObject:
     }
 
 
-def _take(account: TwinAccount, charge: JsonObject, refund: JsonObject) -> None:
+def _is_covered(account: TwinAccount, refund: JsonObject) -> bool:
+    settled = account.settled(refund["amount"], refund["currency"])
+    balance = account.books.balances(account.now()).get(settled.currency, {"available": 0})
+    return balance["available"] >= settled.amount
+
+
+def _take(account: TwinAccount, refund: JsonObject, outcome: RefundOutcome) -> None:
     # Stripe keeps the fee of the payment and takes none for the refund.
+    settled = account.settled(-refund["amount"], refund["currency"])
     transaction = account.books.record(
         kind="refund",
         source=refund["id"],
-        amount=-refund["amount"],
-        currency=refund["currency"],
+        amount=settled.amount,
+        currency=settled.currency,
+        exchange_rate=settled.rate,
         now=account.now(),
         available_at_once=True,
         description="REFUND FOR CHARGE",
     )
     refund["balance_transaction"] = transaction["id"]
-    charge["amount_refunded"] += refund["amount"]
-    charge["refunded"] = (
-        charge["captured"] and charge["amount_refunded"] == charge["amount_captured"]
-    )
+    refund.pop("pending_reason", None)
+    refund["status"] = "succeeded"
+    if outcome is RefundOutcome.PENDING_THEN_SUCCEEDS:
+        refund |= {"status": "pending", "pending_reason": PROCESSING}
+
+
+def _take_later(account: TwinAccount, refund: JsonObject, outcome: RefundOutcome) -> None:
+    def again() -> None:
+        # At least a second later: what is due at once would be found due without end.
+        seconds = max(account.shared.settings.async_refund_seconds, 1.0)
+        account.shared.clock.after(seconds, look)
+
+    def look() -> None:
+        if refund["status"] != "pending":
+            return
+        if not _is_covered(account, refund):
+            again()
+            return
+        _take(account, refund, outcome)
+        previous = {"status": "pending", "balance_transaction": None}
+        account.emit("refund.updated", refund, previous=previous)
+        account.emit("charge.refund.updated", refund, previous=previous)
+        _schedule_outcome(account, refund, outcome)
+
+    again()
 
 
 def _schedule_outcome(account: TwinAccount, refund: JsonObject, outcome: RefundOutcome) -> None:
     shared = account.shared
 
     def succeed() -> None:
+        if refund["status"] != "pending":
+            return
         refund["status"] = "succeeded"
+        refund.pop("pending_reason", None)
         account.emit("refund.updated", refund, previous={"status": "pending"})
         account.emit("charge.refund.updated", refund, previous={"status": "pending"})
 

@@ -1,5 +1,7 @@
 """What can be set about a twin, at its start or later by the admin API."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
 MINUTE = 60.0
@@ -9,6 +11,18 @@ DAY = 24.0 * HOUR
 # Stripe retries for up to three days with exponential backoff; the twin's first steps are short so
 # that a demo does not wait, and its clock can be advanced through the rest.
 RETRY_DELAYS_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, MINUTE, 5 * MINUTE, HOUR, 6 * HOUR, DAY)
+
+
+Currency = Annotated[str, Field(pattern="^[a-z]{3}$")]
+
+
+class Conversion(BaseModel):
+    """What a currency settles in, and how many minor units of that one of its own brings."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    currency: Currency
+    rate: float = Field(gt=0.0)
 
 
 class TwinSettings(BaseModel):
@@ -24,7 +38,10 @@ class TwinSettings(BaseModel):
     are signed with, which is otherwise the base clock's: advancing the twin does not make its
     signatures come from the future. `search_lag_seconds` is how long a new object stays out of
     search results, at Stripe up to a minute. `max_events` is how many events of each account are
-    kept, the newest ones; at Stripe all of 30 days are.
+    kept, the newest ones; at Stripe all of 30 days are. `conversions` are the currencies that
+    settle in another, at today's rate: change it, and what moves from then on has the new one.
+    With `refunds_need_balance` a refund that the available balance does not cover is pending until
+    it does, as at Stripe; looked at every `async_refund_seconds`.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
@@ -45,3 +62,5 @@ class TwinSettings(BaseModel):
     tax_verification_seconds: float = Field(default=0.0, ge=0.0)
     search_lag_seconds: float = Field(default=0.0, ge=0.0)
     max_events: int = Field(default=100_000, ge=1)
+    conversions: dict[Currency, Conversion] = {}
+    refunds_need_balance: bool = False

@@ -20,6 +20,8 @@ from tests.accounts import ACTIVE_ACCOUNT
 CORRIDOR = "default"
 # At the twin a refund to that card fails after so long.
 REFUND_FAILS_AFTER_SECONDS = 60
+# And so often it looks whether its balance covers a refund that waits.
+REFUND_LOOK_SECONDS = 60
 # And there money is available after two days, and so long does a payout travel.
 MATURITY_SECONDS = 2 * 24 * 60 * 60
 

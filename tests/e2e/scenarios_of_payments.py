@@ -10,6 +10,7 @@ from sandbox.engine import Engine
 from tests.e2e.scenario_steps import (
     MATURITY_SECONDS,
     REFUND_FAILS_AFTER_SECONDS,
+    REFUND_LOOK_SECONDS,
     advance,
     has_refunded,
     merchant_at_stripe,
@@ -76,6 +77,56 @@ async def failed_refund(shop: Shop, parties: Parties, engine: Engine) -> None:
     read = await shop.settled(payment_id)
     assert read.amount_refunded.minor_units == 0
     assert [fact.kind for fact in read.booking.facts][-2:] == ["refund_created", "refund_failed"]
+
+
+async def refund_that_waits_for_balance(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """Stripe takes a refund once its balance covers it, and until then nothing is booked of it."""
+    payment_id = await _refund_that_waits(shop, parties, "GBP", 50_00)
+    await shop.twin.record_transaction("topup", 50_00, currency="gbp")
+    await advance(engine, REFUND_LOOK_SECONDS)
+    await shop.until(payment_id, has_refunded(50_00))
+    read = await shop.settled(payment_id)
+    assert read.refunds[0].state == refunds.REFUND_STATE_SUCCEEDED
+    assert not read.refunds[0].pending_reason
+    assert [fact.kind for fact in read.booking.facts][-1] == "refund_created"
+
+
+async def refund_taken_that_no_event_told(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """The sweep finds that Stripe has taken a refund that waited, converted as it is."""
+    await shop.twin.change_settings(conversions={"nok": {"currency": "sek", "rate": 0.97}})
+    payment_id = await _refund_that_waits(shop, parties, "NOK", 300_00)
+    await shop.twin.pause_webhooks()
+    await shop.twin.record_transaction("topup", 300_00, currency="sek")
+    await advance(engine, REFUND_LOOK_SECONDS)
+    await shop.until(payment_id, has_refunded(300_00))
+    await shop.twin.resume_webhooks()
+    await shop.twin.change_settings(conversions={})
+
+
+async def refund_that_waits_in_vain(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """The charge is disputed while its refund waits: the refund fails and has moved nothing, and
+    the dispute takes it all."""
+    payment_id = await _refund_that_waits(shop, parties, "DKK", 500_00)
+    await shop.twin.open_dispute((await shop.read(payment_id)).charge_id)
+    await shop.until(payment_id, lambda read: read.amount_disputed.minor_units == 500_00)
+    await shop.until(payment_id, lambda read: read.refunds[0].state == refunds.REFUND_STATE_FAILED)
+    read = await shop.settled(payment_id)
+    assert read.refunds[0].failure_code == "charge_for_pending_refund_disputed"
+    assert not [fact for fact in read.booking.facts if fact.kind.startswith("refund")]
+
+
+async def _refund_that_waits(shop: Shop, parties: Parties, currency: str, minor: int) -> str:
+    """A payment in a currency of which nothing is available, and its refund, which waits for it."""
+    payment_id = await pay(shop, parties, currency, minor, "visa")
+    await shop.twin.change_settings(refunds_need_balance=True)
+    await shop.refund(payment_id)
+    await shop.twin.change_settings(refunds_need_balance=False)
+    read = await shop.settled(payment_id)
+    assert read.refunds[0].state == refunds.REFUND_STATE_PENDING
+    assert read.refunds[0].pending_reason == "insufficient_funds"
+    assert read.amount_refunded.minor_units == 0
+    assert "refund_created" not in [fact.kind for fact in read.booking.facts]
+    return payment_id
 
 
 async def matured(shop: Shop, parties: Parties, engine: Engine) -> None:

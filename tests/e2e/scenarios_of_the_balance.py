@@ -12,6 +12,7 @@ from tests.e2e.scenario_steps import CORRIDOR, MATURITY_SECONDS, advance, pay, p
 async def payout_paid_and_failed(shop: Shop, parties: Parties, engine: Engine) -> None:
     """The platform is paid out by Stripe's schedule; the bank returns it after it was paid."""
     await pay(shop, parties, "USD", 20_00, "bypassPending")
+    await _have_available(shop)
     payout = await shop.twin.pay_out("usd")
     await advance(engine, MATURITY_SECONDS)
     await _until_payout(shop, payout["id"], payouts.PAYOUT_STATE_PAID)
@@ -22,6 +23,7 @@ async def payout_paid_and_failed(shop: Shop, parties: Parties, engine: Engine) -
 async def payout_on_its_way(shop: Shop, parties: Parties, engine: Engine) -> None:
     """Money that has left Stripe and is not at the bank."""
     await pay(shop, parties, "USD", 25_00, "bypassPending")
+    await _have_available(shop)
     payout = await shop.twin.pay_out("usd")
     await _until_payout(shop, payout["id"], payouts.PAYOUT_STATE_PENDING)
 
@@ -29,6 +31,7 @@ async def payout_on_its_way(shop: Shop, parties: Parties, engine: Engine) -> Non
 async def payout_that_no_event_told(shop: Shop, parties: Parties, engine: Engine) -> None:
     """The sweep finds what webhooks did not bring."""
     await pay(shop, parties, "USD", 21_00, "bypassPending")
+    await _have_available(shop)
     await shop.twin.pause_webhooks()
     payout = await shop.twin.pay_out("usd")
     await _until_payout(shop, payout["id"], payouts.PAYOUT_STATE_PENDING)
@@ -68,6 +71,11 @@ async def unknown_movements(shop: Shop, parties: Parties, engine: Engine) -> Non
         }
 
     await poll(in_suspense, lambda found: found == {"usd": -89_00, "jpy": 12_300})
+
+
+async def _have_available(shop: Shop) -> None:
+    """Whatever disputes and refunds have taken before, there is something to pay out."""
+    await shop.twin.record_transaction("topup", 1_000_00)
 
 
 async def _until_payout(

@@ -54,7 +54,8 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class CommandContext:
-    """What a command may use: the time, fresh ids, how many refunds there are."""
+    """What a command may use: the time, fresh ids, how many refunds there are, and whether a
+    dispute keeps Stripe from refunding anything."""
 
     now: datetime
     operation_id: str
@@ -62,6 +63,7 @@ class CommandContext:
     refund_count: int
     # What Stripe keeps of the request; empty where none asked for it.
     mark: RequestMark = NO_REQUEST
+    charged_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,17 +167,23 @@ def start_refund(
     request_id: str,
     context: CommandContext,
 ) -> Start | Refusal:
-    """Refunds the amount, or all that can be; more than that never reaches Stripe."""
+    """Refunds the amount, or all that can be; more than that never reaches Stripe.
+
+    Stripe refunds nothing of a charge while a dispute of it is open, or if one was lost. Of one
+    that was won, what did not come back is with the customer already.
+    https://docs.stripe.com/api/disputes/object#dispute_object-is_charge_refundable
+    """
     if not allows(payment.state, Transition.REFUND_STARTED):
         return invalid_state(payment, "refund")
     if amount is not None and amount.currency != payment.currency:
         return currency_mismatch(payment, amount.currency)
     if context.refund_count >= MAX_REFUNDS:
         return too_many_refunds(payment, MAX_REFUNDS)
-    if payment.disputed_minor:
+    left_minor = payment.refundable_minor - payment.disputed_minor
+    if context.charged_back or (payment.disputed_minor and left_minor <= 0):
         return payment_disputed(payment)
-    minor_units = amount.minor_units if amount is not None else payment.refundable_minor
-    if minor_units > payment.refundable_minor or payment.refundable_minor == 0:
+    minor_units = amount.minor_units if amount is not None else left_minor
+    if minor_units > left_minor or left_minor == 0:
         return amount_exceeds_refundable(payment, minor_units)
     refund = Refund(
         id=context.refund_id,

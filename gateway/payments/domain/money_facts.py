@@ -18,7 +18,7 @@ from gateway.bookkeeping.facts import (
 )
 from gateway.bookkeeping.settlement import SettledCharge, settlement_facts
 from gateway.payments.domain.payment import Change, Payment, take
-from gateway.payments.domain.refund import RETURNED, Refund
+from gateway.payments.domain.refund import Refund
 from gateway.payments.domain.states import Transition
 
 _REASONS = {
@@ -78,9 +78,10 @@ def facts_of(change: Change, now: datetime) -> list[Fact]:
 
 
 def facts_of_refund(payment: Payment, before: Refund, after: Refund, now: datetime) -> list[Fact]:
-    """The facts when a refund became another: it left Stripe's balance, it came back."""
+    """The facts when a refund became another: it left Stripe's balance, it came back. Until it has
+    a balance transaction nothing has moved, whatever its state."""
     facts: list[Fact] = []
-    if after.stripe_refund_id and not before.stripe_refund_id:
+    if after.taken and not before.taken:
         facts.append(
             RefundCreated(
                 corridor=payment.corridor,
@@ -93,7 +94,7 @@ def facts_of_refund(payment: Payment, before: Refund, after: Refund, now: dateti
                 balance=StripeBalance(after.balance),
             )
         )
-    if after.stripe_refund_id and after.state in RETURNED and before.state not in RETURNED:
+    if after.returned and not before.returned:
         facts.append(
             RefundFailed(
                 corridor=payment.corridor,

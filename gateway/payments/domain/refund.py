@@ -34,8 +34,8 @@ _STATES: Mapping[str, RefundState] = {
     "failed": RefundState.FAILED,
     "canceled": RefundState.CANCELED,
 }
-# A refund in one of these is not in the balance any more: the money came back.
 PENDING_BALANCE, AVAILABLE_BALANCE = "pending", "available"
+# The customer does not get it: what was taken from the balance for it comes back.
 RETURNED = frozenset({RefundState.FAILED, RefundState.CANCELED})
 
 
@@ -53,13 +53,35 @@ class Refund:
     cause: RefundCause = RefundCause.UNSPECIFIED
     stripe_refund_id: str = ""
     failure_code: str = ""
+    # While it is pending at Stripe: "processing", "insufficient_funds" or "charge_pending".
+    pending_reason: str = ""
     # The part of Stripe's balance that it was taken from: "pending" or "available".
     balance: str = PENDING_BALANCE
+    # Stripe has it and has taken nothing from its balance yet, for example for lack of any.
+    untaken: bool = False
+    # It has failed, and what was taken for it has not come back to the balance yet.
+    unreturned: bool = False
+
+    @property
+    def taken(self) -> bool:
+        """Whether Stripe has taken it from its balance, whatever became of it afterwards."""
+        return bool(self.stripe_refund_id) and not self.untaken
+
+    @property
+    def returned(self) -> bool:
+        """Whether what Stripe had taken came back to its balance."""
+        return self.taken and self.state in RETURNED and not self.unreturned
 
     @property
     def accepted(self) -> bool:
-        """Whether Stripe took it from the balance, and it did not come back."""
-        return bool(self.stripe_refund_id) and self.state not in RETURNED
+        """Whether the money is on its way to the customer, or there."""
+        going = self.taken or self.state is RefundState.SUCCEEDED
+        return going and self.state not in RETURNED
+
+    @property
+    def undecided(self) -> bool:
+        """Whether it may still be accepted: it counts against what can be refunded."""
+        return not self.accepted and self.state not in RETURNED
 
 
 def as_stripe_says(refund: Refund, stripe_refund: Mapping[str, Any], now: datetime) -> Refund:
@@ -67,23 +89,42 @@ def as_stripe_says(refund: Refund, stripe_refund: Mapping[str, Any], now: dateti
 
     Nothing follows FAILED and CANCELED, and only they follow SUCCEEDED, so that a late answer
     takes nothing back: a resend is answered with what was so when the refund was made. An unknown
-    status counts as pending.
+    status counts as pending. What moved is told by the refund's balance transactions alone: one
+    that waits for balance has none, and one that failed before it moved never will.
+    https://docs.stripe.com/api/refunds/object
     """
-    if refund.state in RETURNED:
+    over = refund.state in RETURNED
+    if over and not refund.stripe_refund_id:
         return refund
     state = _STATES.get(str(stripe_refund.get("status")), RefundState.PENDING)
-    if refund.state is RefundState.SUCCEEDED and state not in RETURNED:
-        state = RefundState.SUCCEEDED
+    if over or (refund.state is RefundState.SUCCEEDED and state not in RETURNED):
+        state = refund.state
     transaction = stripe_refund.get("balance_transaction")
+    back = stripe_refund.get("failure_balance_transaction") is not None
+    taken = refund.taken or transaction is not None or back
     balance = refund.balance
-    if not refund.stripe_refund_id and isinstance(transaction, Mapping):
-        available = transaction.get("status") == AVAILABLE_BALANCE
-        balance = AVAILABLE_BALANCE if available else PENDING_BALANCE
-    return replace(
+    if not refund.taken and isinstance(transaction, Mapping):
+        balance = _part_of_balance(transaction)
+    pending_reason = str(stripe_refund.get("pending_reason") or "")
+    if refund.taken and transaction is None:
+        # From before it was taken: its reason has gone.
+        pending_reason = refund.pending_reason
+    after = replace(
         refund,
         balance=balance,
         state=state,
         stripe_refund_id=str(stripe_refund["id"]),
-        failure_code=str(stripe_refund.get("failure_reason") or ""),
-        update_time=now,
+        failure_code=str(stripe_refund.get("failure_reason") or refund.failure_code),
+        pending_reason=pending_reason if state is RefundState.PENDING else "",
+        untaken=not taken,
+        unreturned=taken and state in RETURNED and not (refund.returned or back),
     )
+    return after if over and after == refund else replace(after, update_time=now)
+
+
+def _part_of_balance(transaction: Mapping[str, Any]) -> str:
+    """Where it was taken from. What was so when it was made is asked first: the status goes on."""
+    at_once = transaction.get("status") == AVAILABLE_BALANCE
+    if "available_on" in transaction:
+        at_once = int(transaction["available_on"]) <= int(transaction["created"])
+    return AVAILABLE_BALANCE if at_once else PENDING_BALANCE

@@ -51,9 +51,8 @@ def refund_step(
     payment: Payment, before: Refund, after: Refund, context: DecisionContext
 ) -> Change | None:
     """The payment's step when a refund became another; None if the amounts stay as they are."""
-    was_asked = before.state is RefundState.PENDING and not before.stripe_refund_id
-    is_asked = after.state is RefundState.PENDING and not after.stripe_refund_id
-    refunding = payment.refunding_minor + before.amount_minor * (is_asked - was_asked)
+    asked = after.undecided - before.undecided
+    refunding = payment.refunding_minor + before.amount_minor * asked
     refunded = payment.refunded_minor + before.amount_minor * (after.accepted - before.accepted)
     if (refunding, refunded) == (payment.refunding_minor, payment.refunded_minor):
         return None

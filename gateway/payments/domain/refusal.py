@@ -60,7 +60,7 @@ def amount_exceeds_authorized(payment: Payment, requested_minor: int) -> Refusal
 
 
 def payment_disputed(payment: Payment) -> Refusal:
-    """A dispute keeps the payment's money, so there is nothing for Stripe to refund."""
+    """A dispute keeps the payment's money, or may take it: Stripe refunds nothing."""
     return Refusal(
         "PAYMENT_DISPUTED",
         "a dispute has taken this payment's money; it cannot be refunded",
@@ -73,7 +73,7 @@ def amount_exceeds_refundable(payment: Payment, requested_minor: int) -> Refusal
     return Refusal(
         "AMOUNT_EXCEEDS_REFUNDABLE",
         "more than is left to refund",
-        _limits(payment, payment.refundable_minor, requested_minor),
+        _limits(payment, payment.refundable_minor - payment.disputed_minor, requested_minor),
     )
 
 

@@ -18,10 +18,20 @@ from gateway.payments.domain.retry_policy import MAX_ATTEMPTS
 from gateway.payments.domain.states import PaymentState
 from gateway.payments.domain.stripe_params import CAPTURE
 from gateway.payments.store.rows import event_row, payment_of, payment_row, refund_of, refund_row
-from gateway.payments.store.schema import DECLINE, EVENT, FIXED_OF_PAYMENT, PAYMENT, REFUND, REQUEST
+from gateway.payments.store.schema import (
+    DECLINE,
+    DISPUTE,
+    EVENT,
+    FIXED_OF_PAYMENT,
+    PAYMENT,
+    REFUND,
+    REQUEST,
+)
 
 # More than a payment can have: those made outside the engine come on top.
 MAX_REFUNDS = 1_000
+# Disputes in these states leave it to Stripe's balance whether the payment can be refunded.
+REFUNDABLE_DISPUTES = ("WARNING_NEEDS_RESPONSE", "WARNING_UNDER_REVIEW", "WARNING_CLOSED", "WON")
 
 
 # The requests that a PaymentIntent carries.
@@ -234,6 +244,14 @@ async def refunds_of(connection: AsyncConnection, payment_id: str) -> list[Refun
         .limit(MAX_REFUNDS)
     )
     return [refund_of(row) for row in await connection.execute(statement)]
+
+
+async def is_charged_back(connection: AsyncConnection, payment_id: str) -> bool:
+    """Whether a dispute of the payment is open or lost: neither an inquiry nor one that was won."""
+    statement = select(DISPUTE.c.state).where(
+        DISPUTE.c.payment_id == payment_id, DISPUTE.c.state.not_in(REFUNDABLE_DISPUTES)
+    )
+    return (await connection.execute(statement.limit(1))).first() is not None
 
 
 async def count_refunds(connection: AsyncConnection, payment_id: str) -> int:

@@ -88,10 +88,16 @@ REFUND = Table(
     Column("cause", Text),
     Column("stripe_refund_id", Text),
     Column("failure_code", Text),
+    Column("pending_reason", Text),
     Column("balance", Text),
+    Column("untaken", Boolean),
+    Column("unreturned", Boolean),
     Column("create_time", _TIME),
     Column("update_time", _TIME),
 )
+
+# What a refund needs of disputes, which `gateway/disputes` writes.
+DISPUTE = Table("dispute", _metadata, Column("payment_id", Text), Column("state", Text))
 
 REQUEST = Table(
     "payment_request",

@@ -17,7 +17,6 @@ from gateway.bookkeeping.balance_facts import UnknownBalanceTransaction
 from gateway.bookkeeping.chart import Chart
 from gateway.bookkeeping.codec import from_json, kind_of, to_json
 from gateway.bookkeeping.facts import Fact, RefundCreated, RefundFailed, StripeBalance
-from gateway.disputes.domain import Dispute, DisputeState, dispute_facts
 from gateway.payouts.domain import Payout, PayoutState, payout_facts
 from tests.gateway.bookkeeping.notebook import Notebook
 
@@ -152,55 +151,6 @@ def test_refunds_are_booked_in_whatever_currency_they_settle(
         for currency in CURRENCIES:
             pending = Chart("us", currency).stripe(StripeBalance.PENDING)
             assert model.notebook.debit_balances[pending] == 0
-
-
-@given(
-    opened=movements(1, ("adjustment",)),
-    won=movements(2, ("adjustment",)),
-    state=st.sampled_from((DisputeState.NEEDS_RESPONSE, DisputeState.LOST, DisputeState.WON)),
-    was_lost=st.booleans(),
-)
-def test_disputes_are_booked_to_the_cent(
-    opened: Movement, won: Movement, state: DisputeState, was_lost: bool
-) -> None:
-    def turned(movement: Movement, sign: int) -> Movement:
-        values = {name: getattr(movement, name) for name in Movement.__slots__}
-        amount = sign * abs(movement.amount_minor)
-        values |= {"corridor": "us", "currency": "USD", "amount_minor": amount}
-        return Movement(**values | {"net_minor": amount - movement.fee_minor})
-
-    listed = [turned(opened, -1)] + ([turned(won, 1)] if state is DisputeState.WON else [])
-    dispute = Dispute(
-        id="dsp_1",
-        **ABOUT,
-        corridor="us",
-        stripe_dispute_id="du_1",
-        state=state,
-        currency="USD",
-        amount_minor=abs(opened.amount_minor),
-        network_cause="fraudulent",
-        effective_time=NOW,
-        create_time=NOW,
-        update_time=NOW,
-        look_time=NOW,
-        was_lost=was_lost or state is DisputeState.LOST,
-    )
-    model, books = Model(), Books()
-    for look in range(2):
-        model.report(dispute_facts(dispute, listed))
-        for movement in listed:
-            ripe = snapshots(movement)[-1]
-            model.report(movement_facts.become_available(ripe))
-            if look == 0:
-                books["us", "USD", StripeBalance.AVAILABLE] += ripe.net_minor
-        model.check(books)
-    held = Chart("us", "USD").disputes_held("m_1")
-    decided = state is not DisputeState.NEEDS_RESPONSE or was_lost
-    settled = 0 if decided else abs(opened.amount_minor)
-    if state is DisputeState.WON and not was_lost:
-        # What came back may be more or less than what was taken: the rest is for a person to see.
-        settled = abs(opened.amount_minor) - abs(won.amount_minor)
-    assert model.notebook.debit_balances[held] == settled
 
 
 @given(

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 
 from gateway.bookkeeping.balance_facts import (
     ApplicationFeeEarned,
-    DisputeLost,
-    DisputeOpened,
-    DisputeWon,
+    DisputeDecided,
+    DisputeMoved,
     FundsAvailable,
     PayoutCreated,
     PayoutFailed,
@@ -170,16 +169,26 @@ def _refunds(draw: st.DrawFn, about: dict[str, Any], number: int, captured: int)
 
 @st.composite
 def _disputes(draw: st.DrawFn, about: dict[str, Any], number: int, captured: int) -> Scenario:
-    corridor, currency = about["corridor"], about["currency"]
-    amount, fee = draw(st.integers(1, captured)), draw(st.integers(0, 2_000))
-    dispute: dict[str, Any] = {**about, "dispute_id": f"dp_{number}", "amount_minor": amount}
-    part = StripeBalance.AVAILABLE
-    withdrawn = _moved(corridor, (currency, part, -amount - fee))
-    opened = Step(DisputeOpened(**dispute, fee_minor=fee), withdrawn)
-    if draw(st.booleans()):
-        reinstated = _moved(corridor, (currency, part, amount + fee))
-        return [opened, Step(DisputeWon(**dispute, fee_minor=fee), reinstated)]
-    return [opened, Step(DisputeLost(**dispute), Counter())]
+    """Any number of balance transactions, of either sign and in any currency; decided or not."""
+    scenario, decisions = Scenario(), Scenario()
+    for ordinal in range(draw(st.integers(1, 4))):
+        currency = draw(st.sampled_from((about["currency"], *CURRENCIES)))
+        amount, fee = draw(st.integers(-captured, captured)), draw(st.integers(-2_000, 2_000))
+        if amount == fee == 0:
+            continue
+        movement: dict[str, Any] = {
+            **about,
+            "currency": currency,
+            "dispute_id": f"du_{number}",
+            "balance_transaction_id": f"txn_d{number}_{ordinal}",
+            "amount_minor": amount,
+        }
+        part = draw(st.sampled_from(StripeBalance))
+        moved = _moved(about["corridor"], (currency, part, amount - fee))
+        scenario.append(Step(DisputeMoved(**movement, fee_minor=fee, balance=part), moved))
+        if amount:
+            decisions.append(Step(DisputeDecided(**movement), Counter()))
+    return scenario + (decisions if draw(st.booleans()) else [])
 
 
 @st.composite

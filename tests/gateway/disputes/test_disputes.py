@@ -8,7 +8,11 @@ import pytest
 
 from gateway.v1 import dispute_service_pb2 as pb
 from gateway.v1.dispute_pb2 import DisputeState
+from gateway.v1.payment_pb2 import Payment
 from runtime.clock import SystemClock
+from sandbox.polling import poll
+from sandbox.stripe_twin.disputes import DisputeMove
+from sandbox.stripe_twin.settings import Conversion
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.disputes.desk import Desk
 from tests.gateway.payments.shop import RefusedError, fresh
@@ -28,6 +32,13 @@ def posts(twin: Twin, path: str) -> list[Any]:
     return [seen for seen in twin.requests.matching("POST", path) if seen.acted]
 
 
+def dispute_bookings(payment: Payment) -> list[tuple[str, int]]:
+    """The facts of a payment's disputes, by kind and then as they were reported."""
+    facts = [fact for fact in payment.booking.facts if fact.kind.startswith("dispute")]
+    facts.sort(key=lambda fact: fact.kind != "dispute_moved")
+    return [(fact.kind, fact.amount.minor_units) for fact in facts]
+
+
 async def test_a_dispute_takes_the_money_and_says_until_when_to_answer(desk: Desk) -> None:
     dispute = await desk.disputed()
     assert dispute.state == S.DISPUTE_STATE_NEEDS_RESPONSE
@@ -40,7 +51,7 @@ async def test_a_dispute_takes_the_money_and_says_until_when_to_answer(desk: Des
     await desk.shop.watch_for(dispute.payment_id, "dispute_opened")
     payment = await desk.shop.get(dispute.payment_id)
     assert payment.amount_disputed.minor_units == 20_00
-    assert "dispute_opened" in [fact.kind for fact in payment.booking.facts]
+    assert "dispute_moved" in [fact.kind for fact in payment.booking.facts]
 
 
 async def test_what_a_dispute_has_taken_cannot_be_refunded(desk: Desk, twin: Twin) -> None:
@@ -59,7 +70,7 @@ async def test_an_inquiry_moves_no_money(desk: Desk) -> None:
     assert not dispute.HasField("fee")
     payment = await desk.shop.get(dispute.payment_id)
     assert payment.amount_disputed.minor_units == 0
-    assert "dispute_opened" not in [fact.kind for fact in payment.booking.facts]
+    assert "dispute_moved" not in [fact.kind for fact in payment.booking.facts]
     assert (await desk.shop.refund(payment, 100)).refund.amount.minor_units == 100
 
 
@@ -73,10 +84,11 @@ async def test_winning_evidence_brings_the_money_back(desk: Desk, twin: Twin) ->
     await desk.shop.watch_for(dispute.payment_id, "dispute_closed")
     payment = await desk.shop.get(dispute.payment_id)
     assert payment.amount_disputed.minor_units == 0
-    kinds = [fact.kind for fact in payment.booking.facts]
-    assert [kind for kind in kinds if kind.startswith("dispute")] == [
-        "dispute_opened",
-        "dispute_won",
+    assert dispute_bookings(payment) == [
+        ("dispute_moved", -20_00),
+        ("dispute_moved", 20_00),
+        ("dispute_decided", -20_00),
+        ("dispute_decided", 20_00),
     ]
     # The same request again is the same answer, and nothing is sent.
     again = await desk.submit(dispute.id, evidence, request_id)
@@ -94,7 +106,7 @@ async def test_losing_evidence_makes_the_loss_the_merchants(desk: Desk) -> None:
     await desk.until(dispute.id, lambda read: read.state == S.DISPUTE_STATE_LOST)
     payment = await desk.shop.get(dispute.payment_id)
     assert payment.amount_disputed.minor_units == 20_00
-    assert [fact.kind for fact in payment.booking.facts][-2:] == ["dispute_opened", "dispute_lost"]
+    assert dispute_bookings(payment) == [("dispute_moved", -20_00), ("dispute_decided", -20_00)]
 
 
 async def test_accepting_loses_at_once_and_only_once(desk: Desk, twin: Twin) -> None:
@@ -209,7 +221,7 @@ async def test_a_dispute_that_comes_before_our_own_commit_waits(
         payment = await shop.get(dispute.payment_id)
     assert payment.amount_disputed.minor_units == 20_00
     kinds = [fact.kind for fact in payment.booking.facts]
-    assert kinds.index("captured") < kinds.index("dispute_opened")
+    assert kinds.index("captured") < kinds.index("dispute_moved")
 
 
 async def test_disputes_are_listed_newest_first_with_filters(desk: Desk) -> None:
@@ -256,3 +268,77 @@ async def test_evidence_that_stripe_would_refuse_is_refused_here(
     assert refused.value.error.reason == "INVALID_REQUEST"
     assert any(item.field.startswith("evidence") for item in refused.value.error.violations)
     assert not twin.requests.matching("POST", "/v1/disputes/")
+
+
+async def held(desk: Desk, payment_id: str, minor: int) -> Payment:
+    """The payment once its disputes keep so much."""
+
+    async def read() -> Payment:
+        return await desk.shop.get(payment_id)
+
+    return await poll(read, lambda payment: payment.amount_disputed.minor_units == minor)
+
+
+async def test_some_comes_back_before_it_is_lost(desk: Desk, twin: Twin) -> None:
+    dispute = await desk.disputed()
+    twin.move_dispute(dispute.stripe_dispute_id, DisputeMove(amount=6_00))
+    await held(desk, dispute.payment_id, 14_00)
+    twin.decide_dispute(dispute.stripe_dispute_id, won=False)
+    await desk.until(dispute.id, lambda read: read.state == S.DISPUTE_STATE_LOST)
+    payment = await held(desk, dispute.payment_id, 14_00)
+    assert dispute_bookings(payment) == [
+        ("dispute_moved", -20_00),
+        ("dispute_moved", 6_00),
+        ("dispute_decided", -20_00),
+        ("dispute_decided", 6_00),
+    ]
+    with pytest.raises(RefusedError) as refused:
+        await desk.shop.refund(payment, 100)
+    assert refused.value.error.reason == "PAYMENT_DISPUTED"
+
+
+async def test_what_a_won_dispute_kept_is_not_refunded_and_the_rest_is(
+    desk: Desk, twin: Twin
+) -> None:
+    dispute = await desk.disputed()
+    twin.decide_dispute(dispute.stripe_dispute_id, won=True, reinstated=12_00)
+    await desk.until(dispute.id, lambda read: read.state == S.DISPUTE_STATE_WON)
+    payment = await held(desk, dispute.payment_id, 8_00)
+    with pytest.raises(RefusedError) as refused:
+        await desk.shop.refund(payment, 12_01)
+    assert refused.value.error.reason == "AMOUNT_EXCEEDS_REFUNDABLE"
+    assert refused.value.error.metadata["limit_minor"] == "1200"
+    assert (await desk.shop.refund(payment)).refund.amount.minor_units == 12_00
+
+
+async def test_a_dispute_of_one_minor_unit_keeps_the_rest_from_being_refunded(
+    desk: Desk, twin: Twin
+) -> None:
+    payment = await desk.shop.create()
+    await desk.shop.watch_for(payment.id, "fee_known")
+    twin.open_dispute((await desk.shop.get(payment.id)).charge_id, "fraudulent", 1)
+    payment = await held(desk, payment.id, 1)
+    with pytest.raises(RefusedError) as refused:
+        await desk.shop.refund(payment, 1)
+    assert refused.value.error.reason == "PAYMENT_DISPUTED"
+    assert not twin.requests.matching("POST", "/v1/refunds")
+
+
+async def test_a_won_dispute_in_another_currency_leaves_nothing_held(
+    desk: Desk, twin: Twin
+) -> None:
+    """20.00 euros: 23.26 dollars are withdrawn, and 22.74 come back; all can be refunded."""
+    twin.settings.conversions = {"eur": Conversion(currency="usd", rate=1.163)}
+    dispute = await desk.disputed()
+    twin.settings.conversions = {"eur": Conversion(currency="usd", rate=1.137)}
+    twin.decide_dispute(dispute.stripe_dispute_id, won=True)
+    read = await desk.until(dispute.id, lambda read: read.state == S.DISPUTE_STATE_WON)
+    assert (read.fee.currency_code, read.fee.minor_units) == ("USD", 15_00)
+    payment = await held(desk, dispute.payment_id, 0)
+    assert dispute_bookings(payment) == [
+        ("dispute_moved", -23_26),
+        ("dispute_moved", 22_74),
+        ("dispute_decided", -23_26),
+        ("dispute_decided", 22_74),
+    ]
+    assert (await desk.shop.refund(payment)).refund.amount.minor_units == 20_00

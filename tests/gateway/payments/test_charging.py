@@ -11,6 +11,7 @@ from gateway.v1.payment_pb2 import (
     PaymentState,
 )
 from gateway.v1.refund_pb2 import RefundState
+from sandbox.stripe_twin.overrides import BalanceEntry
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import RefusedError, Shop, euros, fresh
@@ -237,4 +238,29 @@ async def test_every_post_to_stripe_carries_a_key(shop: Shop, twin: Twin) -> Non
         OperationKind.OPERATION_KIND_AUTHORIZE,
         OperationKind.OPERATION_KIND_CAPTURE,
         OperationKind.OPERATION_KIND_REFUND,
+    ]
+
+
+async def test_a_refund_that_waits_for_balance_says_so_and_counts(shop: Shop, twin: Twin) -> None:
+    payment = await shop.create()
+    twin.settings.refunds_need_balance = True
+    waiting = await shop.refund(payment, 1500)
+    assert waiting.refund.state == RefundState.REFUND_STATE_PENDING
+    assert waiting.refund.pending_reason == "insufficient_funds"
+    assert waiting.payment.amount_refunded.minor_units == 0
+    assert "refund_created" not in [f.kind for f in waiting.payment.booking.facts]
+    with pytest.raises(RefusedError) as refused:
+        await shop.refund(payment, 501)
+    assert refused.value.error.reason == "AMOUNT_EXCEEDS_REFUNDABLE"
+    assert refused.value.error.metadata["limit_minor"] == "500"
+
+    twin.record_transaction("default", BalanceEntry(type="topup", amount=1500, currency="eur"))
+    twin.advance(seconds=twin.settings.async_refund_seconds)
+    event = await shop.watch_for(payment.id, "refund_succeeded")
+    assert event.payment.amount_refunded.minor_units == 1500
+    shown = await shop.get(payment.id)
+    assert shown.refunds[0].state == RefundState.REFUND_STATE_SUCCEEDED
+    assert not shown.refunds[0].pending_reason
+    assert [f.kind for f in shown.booking.facts if f.kind.startswith("refund")] == [
+        "refund_created"
     ]

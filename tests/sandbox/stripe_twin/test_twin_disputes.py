@@ -1,4 +1,4 @@
-"""The ways that a dispute can go: every state, and none, one or two balance transactions."""
+"""The ways that a dispute can go: every state, and any number of balance transactions."""
 
 from typing import Any
 
@@ -7,11 +7,14 @@ import pytest
 import stripe
 
 from sandbox.stripe_twin import Twin
+from sandbox.stripe_twin.books import processing_fee
 from sandbox.stripe_twin.disputes import (
     MAX_EVIDENCE_CHARACTERS,
     MAX_TEXT_CHARACTERS,
     RESPONSE_SECONDS,
+    DisputeMove,
 )
+from sandbox.stripe_twin.settings import Conversion
 from tests.sandbox.stripe_twin.sdk_types import problems
 from tests.sandbox.stripe_twin.shop import Shop, fresh_key
 
@@ -184,6 +187,55 @@ async def test_a_part_is_disputed_and_cannot_be_refunded_meanwhile(shop: Shop, t
     assert (await shop.refund(paid.id, 100)).status == "succeeded"
     with pytest.raises(ValueError, match="4900 left"):
         twin.open_dispute(str(paid.latest_charge), "fraudulent", 4_901)
+
+
+async def test_money_moves_in_parts_and_the_rest_comes_back(shop: Shop, twin: Twin) -> None:
+    dispute = await disputed(shop)
+    twin.move_dispute(dispute.id, DisputeMove(amount=1_500))
+    assert (await shop.event_types())[-1] == "charge.dispute.funds_reinstated"
+    twin.move_dispute(dispute.id, DisputeMove(amount=-200, fee=50, listed=False))
+    twin.decide_dispute(dispute.id, won=True)
+    won = await current(shop, dispute.id)
+    assert [moved.amount for moved in won.balance_transactions] == [-5_000, 1_500, 3_700]
+    listed = await shop.api.balance_transactions.list_async({"source": dispute.id})
+    assert sum(moved.amount for moved in listed.data) == 0
+    assert [moved.net for moved in listed.data if moved.fee == 50] == [-250]
+    assert twin.books()["default"]["balances"]
+
+
+async def test_only_a_part_comes_back_of_a_dispute_that_was_won(shop: Shop, twin: Twin) -> None:
+    for reinstated, moves in ((2_000, 2), (0, 1)):
+        dispute = await disputed(shop)
+        twin.decide_dispute(dispute.id, won=True, reinstated=reinstated)
+        won = await current(shop, dispute.id)
+        assert won.status == "won"
+        assert len(won.balance_transactions) == moves
+        assert sum(moved.amount for moved in won.balance_transactions) == reinstated - 5_000
+
+
+async def test_a_converted_charge_is_disputed_at_the_rates_of_the_day(
+    shop: Shop, twin: Twin
+) -> None:
+    twin.settings.conversions = {"cad": Conversion(currency="usd", rate=0.7)}
+    paid = await shop.pay(5_000, currency="cad")
+    charge = await shop.charge_of(paid.id)
+    settled = charge.balance_transaction
+    assert isinstance(settled, stripe.BalanceTransaction)
+    assert (settled.amount, settled.currency, settled.exchange_rate) == (3_500, "usd", 0.7)
+    assert settled.fee == processing_fee(3_500, "usd")
+    refund = await shop.refund(paid.id, 1_000)
+    taken = await shop.api.balance_transactions.retrieve_async(str(refund.balance_transaction))
+    assert (taken.amount, taken.currency, taken.exchange_rate) == (-700, "usd", 0.7)
+    opened = twin.open_dispute(charge.id, "fraudulent")
+    twin.settings.conversions = {"cad": Conversion(currency="usd", rate=0.75)}
+    twin.decide_dispute(opened["id"], won=True)
+    won = await current(shop, opened["id"])
+    assert (won.amount, won.currency) == (4_000, "cad")
+    assert [(moved.amount, moved.currency) for moved in won.balance_transactions] == [
+        (-2_800, "usd"),
+        (3_000, "usd"),
+    ]
+    assert set(twin.books()["default"]["balances"]) == {"usd"}
 
 
 async def test_the_admin_api_moves_disputes(shop: Shop, twin: Twin) -> None:

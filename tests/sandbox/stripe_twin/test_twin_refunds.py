@@ -5,7 +5,10 @@ import stripe
 
 from sandbox.stripe_twin import BACKUP_ACCOUNT, Twin
 from sandbox.stripe_twin.books import processing_fee
+from sandbox.stripe_twin.overrides import BalanceEntry
+from sandbox.stripe_twin.refunds import DISPUTED_MEANWHILE
 from tests.sandbox.stripe_twin.conftest import open_shop
+from tests.sandbox.stripe_twin.sdk_types import problems
 from tests.sandbox.stripe_twin.shop import Shop, fresh_key
 
 TWO_DAYS = 2 * 24 * 3_600
@@ -86,6 +89,44 @@ async def test_a_refund_is_pending_first(shop: Shop) -> None:
     assert refund.status == "pending"
     shop.twin.advance(seconds=60)
     assert (await shop.api.refunds.retrieve_async(refund.id)).status == "succeeded"
+
+
+async def test_a_refund_waits_for_balance_and_has_moved_nothing(shop: Shop, twin: Twin) -> None:
+    twin.settings.refunds_need_balance = True
+    paid = await shop.pay(10_000)
+    refund = await shop.refund(paid.id, 9_681)
+    assert (refund.status, refund.pending_reason) == ("pending", "insufficient_funds")
+    assert refund.balance_transaction is None
+    assert problems(stripe.Refund, refund.to_dict()) == []
+    assert (await shop.charge_of(paid.id)).amount_refunded == 9_681
+    assert twin.books()["default"]["balances"]["usd"] == {"pending": 9_680, "available": 0}
+
+    twin.advance(seconds=TWO_DAYS)
+    assert (await shop.api.refunds.retrieve_async(refund.id)).status == "pending"
+    # One cent more, and it is covered.
+    twin.record_transaction("default", BalanceEntry(type="topup", amount=1))
+    twin.advance(seconds=60)
+    taken = await shop.api.refunds.retrieve_async(refund.id)
+    assert (taken.status, taken.to_dict().get("pending_reason")) == ("succeeded", None)
+    assert taken.balance_transaction is not None
+    assert twin.books()["default"]["balances"]["usd"] == {"pending": 0, "available": 0}
+    assert (await shop.event_types())[-2:] == ["refund.updated", "charge.refund.updated"]
+
+
+async def test_a_refund_that_waits_fails_when_the_charge_is_disputed(
+    shop: Shop, twin: Twin
+) -> None:
+    twin.settings.refunds_need_balance = True
+    paid = await shop.pay(10_000)
+    refund = await shop.refund(paid.id)
+    dispute = twin.open_dispute(str(paid.latest_charge))
+    assert dispute["amount"] == 10_000
+    failed = await shop.api.refunds.retrieve_async(refund.id)
+    assert (failed.status, failed.failure_reason) == ("failed", DISPUTED_MEANWHILE)
+    assert failed.to_dict().get("failure_balance_transaction") is None
+    twin.advance(seconds=TWO_DAYS)
+    assert (await shop.api.refunds.retrieve_async(refund.id)).status == "failed"
+    assert twin.books()["default"]["refunds"][0]["balance_transaction"] is None
 
 
 async def test_money_becomes_available(shop: Shop) -> None:
