@@ -59,6 +59,8 @@ OPERATION = Table(
     Column("queued", Boolean),
     Column("failure_code", Text),
     Column("failure_param", Text),
+    Column("failure_type", Text),
+    Column("failure_request_id", Text),
     Column("create_time", _TIME),
     Column("end_time", _TIME),
 )

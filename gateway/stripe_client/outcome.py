@@ -61,6 +61,8 @@ class NotSentReason(StrEnum):
 
 # The code of a failure that Stripe keeps under its key: sending the key again brings it again.
 KEPT_FAILURE = "KEPT_FAILURE"
+# The code of what is not in Stripe's form: https://docs.stripe.com/api/errors
+UNREADABLE_ANSWER = "UNREADABLE_ANSWER"
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,11 @@ class Failure:
     """The PaymentIntent as the failure left it, where Stripe sends it along."""
     setup_intent: dict[str, Any] | None = None
     """The SetupIntent as the failure left it, where Stripe sends it along."""
+
+    @property
+    def reason(self) -> str:
+        """The code, or the type where Stripe gives no code: something to go by in any case."""
+        return self.code or self.type
 
 
 @dataclass(frozen=True)

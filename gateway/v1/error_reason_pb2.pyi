@@ -154,7 +154,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_STRIPE_REJECTED: _ErrorReason.ValueType  # 40
     """FAILED_PRECONDITION. Stripe refused the request as such; nothing happened.
-    Metadata: `stripe_code`, `stripe_param`, `stripe_request_id`.
+    Metadata: `stripe_code` (Stripe does not always give one), `stripe_type`, `stripe_param`,
+    `stripe_request_id`.
     """
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 41
     """RESOURCE_EXHAUSTED. The queue of the corridor is full. Nothing was charged.
@@ -165,9 +166,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Carries RetryInfo; repeat the call with the same request_id. Metadata: `payment_id`.
     """
     ERROR_REASON_CORRIDOR_UNAVAILABLE: _ErrorReason.ValueType  # 43
-    """UNAVAILABLE. Nothing was sent to Stripe: the breaker is open, the corridor is drained or
-    closed, or the connection was refused. Carries RetryInfo; repeat the call with the same
-    request_id. Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.
+    """UNAVAILABLE. Nothing was sent to Stripe; the message and `not_sent_reason` say why:
+    CORRIDOR_CLOSED or CORRIDOR_DRAINED by operators, BREAKER_OPEN, RATE_LIMITED,
+    CONCURRENCY_LIMITED, OBJECT_LOCKED, CONNECT_FAILED, DEADLINE; ACCOUNT_REFUSED if Stripe refused
+    the corridor's key or account. Carries RetryInfo; repeat the call with the same request_id.
+    Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.
     """
     ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 44
     """UNAVAILABLE. Stripe was asked but its answer is not known. Only from calls that are not
@@ -323,7 +326,8 @@ Metadata: `merchant_id`, `merchant_state`.
 """
 ERROR_REASON_STRIPE_REJECTED: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION. Stripe refused the request as such; nothing happened.
-Metadata: `stripe_code`, `stripe_param`, `stripe_request_id`.
+Metadata: `stripe_code` (Stripe does not always give one), `stripe_type`, `stripe_param`,
+`stripe_request_id`.
 """
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 41
 """RESOURCE_EXHAUSTED. The queue of the corridor is full. Nothing was charged.
@@ -334,9 +338,11 @@ ERROR_REASON_COMPLIANCE_UNAVAILABLE: ErrorReason.ValueType  # 42
 Carries RetryInfo; repeat the call with the same request_id. Metadata: `payment_id`.
 """
 ERROR_REASON_CORRIDOR_UNAVAILABLE: ErrorReason.ValueType  # 43
-"""UNAVAILABLE. Nothing was sent to Stripe: the breaker is open, the corridor is drained or
-closed, or the connection was refused. Carries RetryInfo; repeat the call with the same
-request_id. Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.
+"""UNAVAILABLE. Nothing was sent to Stripe; the message and `not_sent_reason` say why:
+CORRIDOR_CLOSED or CORRIDOR_DRAINED by operators, BREAKER_OPEN, RATE_LIMITED,
+CONCURRENCY_LIMITED, OBJECT_LOCKED, CONNECT_FAILED, DEADLINE; ACCOUNT_REFUSED if Stripe refused
+the corridor's key or account. Carries RetryInfo; repeat the call with the same request_id.
+Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.
 """
 ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 44
 """UNAVAILABLE. Stripe was asked but its answer is not known. Only from calls that are not

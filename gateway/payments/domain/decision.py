@@ -15,7 +15,7 @@ from gateway.operations.operation import (
 )
 from gateway.payments.domain.payment import Change, ComplianceRecord, Payment
 from gateway.payments.domain.refund import Refund
-from gateway.stripe_client.outcome import Outcome, OutcomeClass
+from gateway.stripe_client.outcome import Failure, Outcome, OutcomeClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class StripeReply:
 
     @property
     def code(self) -> str:
-        """Stripe's code of a failure; empty without one."""
-        return self.outcome.failure.code if self.outcome.failure is not None else ""
+        """Stripe's code of a failure, or its type without one; empty without a failure."""
+        return self.outcome.failure.reason if self.outcome.failure is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,15 @@ class Decision:
             return self
         return replace(self, payment=change.after, changes=(*self.changes, change))
 
-    def ended(self, state: OperationState, now: datetime, failure_code: str = "") -> "Decision":
-        """The decision with the operation decided."""
-        return replace(self, operation=decided(self.operation, state, now, failure_code))
+    def ended(
+        self,
+        state: OperationState,
+        now: datetime,
+        failure_code: str = "",
+        failure: Failure | None = None,
+    ) -> "Decision":
+        """The decision with the operation decided; `failure` is Stripe's, if it refused."""
+        return replace(self, operation=decided(self.operation, state, now, failure_code, failure))
 
     def later(
         self, now: datetime, wait: timedelta, *, unknown: bool, failure_code: str = ""

@@ -77,6 +77,9 @@ class PaymentFailure:
     stripe_code: str = ""
     stripe_param: str = ""
     not_sent_reason: str = ""
+    # Stripe's class of a refusal ("invalid_request_error"), and the id of the refused request.
+    stripe_type: str = ""
+    stripe_request_id: str = ""
 
     @property
     def retriable(self) -> bool:
@@ -100,6 +103,8 @@ class ComplianceRecord:
     verdict: str
     merchant_reasons: tuple[str, ...]
     decide_time: str
+    # What is wrong with the request itself, in compliance's codes.
+    request_errors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

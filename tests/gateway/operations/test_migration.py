@@ -103,7 +103,7 @@ async def test_operations_are_moved_as_they_were(new_database: NewDatabase) -> N
         connection.execute("ALTER TABLE payment_operation DISABLE TRIGGER ALL")
         for statement in OLD:
             connection.execute(statement)
-    await asyncio.to_thread(migrate_to, url, "gateway", "0014")
+    await asyncio.to_thread(migrate_to, url, "gateway", "head")
     engine = create_async_engine(sqlalchemy_url(url), poolclass=pool.NullPool)
     async with engine.connect() as connection:
         ended, unknown = await store.operations_of(connection, "pay_1")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from compliance.v1.decision_pb2 import Verdict
+from compliance.v1.decision_pb2 import ReasonCode, Verdict
 from gateway.v1.payment_pb2 import (
     CaptureMethod,
     ComplianceVerdict,
@@ -66,6 +66,9 @@ async def test_a_request_that_stripe_refuses_fails_and_says_which_parameter(shop
     assert payment.failure.code == "stripe_rejected"
     assert payment.failure.stripe_code == "resource_missing"
     assert payment.failure.stripe_param == "payment_method"
+    assert payment.failure.stripe_type == "invalid_request_error"
+    assert payment.failure.stripe_request_id.startswith("req_")
+    assert payment.operations[-1].failure == payment.failure
     assert [f.kind for f in payment.booking.facts] == ["hold_placed", "hold_released"]
 
 
@@ -203,6 +206,25 @@ async def test_a_payment_in_review_is_asked_about_again_and_then_charged(
         await shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED)
     # Each question is a new one: the same would get the same decision.
     assert len({request.request_id for request in compliance.requests}) == len(compliance.requests)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (ReasonCode.REASON_CODE_MERCHANT_UNKNOWN, ["MERCHANT_UNKNOWN"]),
+        (ReasonCode.REASON_CODE_CUSTOMER_UNKNOWN, ["CUSTOMER_UNKNOWN"]),
+        (ReasonCode.REASON_CODE_SUBJECT_MISMATCH, ["SUBJECT_MISMATCH"]),
+        (ReasonCode.REASON_CODE_MERCHANT_MATCH_OPEN, []),
+    ],
+)
+async def test_a_mistake_in_the_request_is_told_as_such_and_a_suspicion_is_not(
+    shop: Shop, compliance: FakeCompliance, code: "ReasonCode.ValueType", told: list[str]
+) -> None:
+    compliance.verdict, compliance.code = Verdict.VERDICT_REVIEW, code
+    payment = await shop.create()
+    assert payment.state == S.PAYMENT_STATE_IN_REVIEW
+    assert list(payment.compliance.request_errors) == told
+    assert (await shop.get(payment.id)).compliance == payment.compliance
 
 
 async def test_a_payment_in_review_can_be_canceled(shop: Shop, compliance: FakeCompliance) -> None:
