@@ -200,6 +200,7 @@ def _add_particulars(message: pb.Payment, payment: Payment, *, secrets: bool) ->
         message.failure.stripe_type = payment.failure.stripe_type
         message.failure.stripe_request_id = payment.failure.stripe_request_id
         message.failure.not_sent_reason = payment.failure.not_sent_reason
+        message.failure.reason = payment.failure.reason
     if payment.next_action is not None and payment.state is PaymentState.REQUIRES_ACTION:
         message.next_action.redirect_url = payment.next_action.redirect_url
         if secrets:

@@ -160,6 +160,16 @@ def is_missing(outcome: Outcome) -> bool:
     return outcome.failure is not None and outcome.failure.code == "resource_missing"
 
 
+def names_lost_method(failure: Failure) -> bool:
+    """Whether a refusal is about a payment method that is not there, or cannot be used any more.
+
+    Stripe has no code for one that was detached, or used up without a customer, but names the
+    parameter: https://docs.stripe.com/api/payment_methods/detach
+    """
+    about_method = failure.param.rstrip("]").endswith("payment_method")
+    return about_method and failure.code in ("resource_missing", "")
+
+
 def refused_for_good(outcome: Outcome) -> bool:
     """Whether Stripe has refused these very parameters; a wrong key of ours is mended instead."""
     return (

@@ -60,8 +60,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CUSTOMER_NOT_FOUND: _ErrorReason.ValueType  # 13
     """NOT_FOUND. The subject has no customer in the corridor. Metadata: `customer_id`, `corridor`."""
     ERROR_REASON_PAYMENT_METHOD_NOT_FOUND: _ErrorReason.ValueType  # 14
-    """NOT_FOUND. The customer has not saved this payment method. Metadata: `customer_id`,
-    `payment_method_id`.
+    """NOT_FOUND. The customer has not saved this payment method, or it was detached: that is for good,
+    and the customer has to give it anew. Metadata: `customer_id`, `payment_method_id`.
     """
     ERROR_REASON_SETUP_NOT_FOUND: _ErrorReason.ValueType  # 15
     """NOT_FOUND. The customer has no such setup. Metadata: `customer_id`, `setup_id`."""
@@ -141,7 +141,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: `customer_id`, `corridor`.
     """
     ERROR_REASON_INVALID_CUSTOMER_STATE: _ErrorReason.ValueType  # 37
-    """FAILED_PRECONDITION. Stripe does not have the customer: not yet, or not any more.
+    """FAILED_PRECONDITION. Stripe does not have the customer: not yet, or not any more, whoever deleted
+    it. One that is DELETED can be created again with a new request_id.
     Metadata: `customer_id`, `corridor`, `customer_state`.
     """
     ERROR_REASON_ONBOARDING_LINK_EXPIRED: _ErrorReason.ValueType  # 38
@@ -232,8 +233,8 @@ ERROR_REASON_MERCHANT_NOT_FOUND: ErrorReason.ValueType  # 12
 ERROR_REASON_CUSTOMER_NOT_FOUND: ErrorReason.ValueType  # 13
 """NOT_FOUND. The subject has no customer in the corridor. Metadata: `customer_id`, `corridor`."""
 ERROR_REASON_PAYMENT_METHOD_NOT_FOUND: ErrorReason.ValueType  # 14
-"""NOT_FOUND. The customer has not saved this payment method. Metadata: `customer_id`,
-`payment_method_id`.
+"""NOT_FOUND. The customer has not saved this payment method, or it was detached: that is for good,
+and the customer has to give it anew. Metadata: `customer_id`, `payment_method_id`.
 """
 ERROR_REASON_SETUP_NOT_FOUND: ErrorReason.ValueType  # 15
 """NOT_FOUND. The customer has no such setup. Metadata: `customer_id`, `setup_id`."""
@@ -313,7 +314,8 @@ ERROR_REASON_CUSTOMER_EXISTS: ErrorReason.ValueType  # 36
 Metadata: `customer_id`, `corridor`.
 """
 ERROR_REASON_INVALID_CUSTOMER_STATE: ErrorReason.ValueType  # 37
-"""FAILED_PRECONDITION. Stripe does not have the customer: not yet, or not any more.
+"""FAILED_PRECONDITION. Stripe does not have the customer: not yet, or not any more, whoever deleted
+it. One that is DELETED can be created again with a new request_id.
 Metadata: `customer_id`, `corridor`, `customer_state`.
 """
 ERROR_REASON_ONBOARDING_LINK_EXPIRED: ErrorReason.ValueType  # 38

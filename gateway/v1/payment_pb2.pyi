@@ -563,6 +563,7 @@ class Failure(_message.Message):
     STRIPE_TYPE_FIELD_NUMBER: _builtins.int
     STRIPE_REQUEST_ID_FIELD_NUMBER: _builtins.int
     NOT_SENT_REASON_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """A stable code: "corridor_unavailable", "compliance_unavailable", "stripe_rejected",
     "outcome_not_performed" (asked, but Stripe has no trace of it).
@@ -579,6 +580,12 @@ class Failure(_message.Message):
     """
     not_sent_reason: _builtins.str
     """With "corridor_unavailable", why nothing was sent: see ERROR_REASON_CORRIDOR_UNAVAILABLE."""
+    reason: _builtins.str
+    """Set where Stripe refused because what the request names is not there any more, with the reason
+    that CustomerService has for it: "INVALID_CUSTOMER_STATE" (the customer was deleted: create it
+    again) or "PAYMENT_METHOD_NOT_FOUND" (the payment method was detached, or never was there: have
+    another one saved). Empty otherwise.
+    """
     def __init__(
         self,
         *,
@@ -588,10 +595,11 @@ class Failure(_message.Message):
         stripe_type: _builtins.str = ...,
         stripe_request_id: _builtins.str = ...,
         not_sent_reason: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "not_sent_reason", b"not_sent_reason", "stripe_code", b"stripe_code", "stripe_param", b"stripe_param", "stripe_request_id", b"stripe_request_id", "stripe_type", b"stripe_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "not_sent_reason", b"not_sent_reason", "reason", b"reason", "stripe_code", b"stripe_code", "stripe_param", b"stripe_param", "stripe_request_id", b"stripe_request_id", "stripe_type", b"stripe_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

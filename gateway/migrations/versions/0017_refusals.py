@@ -1,4 +1,5 @@
-"""What Stripe says of a refusal is kept with the operation that was refused."""
+"""What Stripe says of a refusal is kept with the operation that was refused; customers are found by
+the payment method that they prefer."""
 
 from pathlib import Path
 
@@ -10,8 +11,15 @@ revision = "0017"
 down_revision = "0015"
 branch_labels = None
 depends_on = None
-oldest_code = "0015"  # new columns with defaults: code up to 0015 goes on
+oldest_code = "0015"  # new columns with defaults and an index: code up to 0015 goes on
 
 
 def upgrade() -> None:
     op.execute(sql_beside(Path(__file__)))
+    with op.get_context().autocommit_block():
+        # A build that was broken off leaves an index that is not used.
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS customer_default_method")
+        op.execute(
+            "CREATE INDEX CONCURRENTLY customer_default_method"
+            " ON customer (corridor, default_payment_method) WHERE default_payment_method <> ''"
+        )

@@ -161,6 +161,7 @@ def _rejected(so_far: Decision, reply: StripeReply, context: DecisionContext) ->
                 stripe_param=failure.param,
                 stripe_type=failure.type,
                 stripe_request_id=failure.stripe_request_id,
+                reason=reply.lost,
             ),
             hold_id="",
         )

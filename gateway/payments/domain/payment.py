@@ -33,6 +33,10 @@ class FailureCode(StrEnum):
     OUTCOME_NOT_PERFORMED = "outcome_not_performed"
 
 
+# Reasons of a payment that Stripe refused because of what its request names.
+CUSTOMER_GONE = "INVALID_CUSTOMER_STATE"
+METHOD_GONE = "PAYMENT_METHOD_NOT_FOUND"
+
 # After these nothing was sent, so that the same request may be tried again.
 RETRIABLE_FAILURES = frozenset(
     {FailureCode.CORRIDOR_UNAVAILABLE, FailureCode.COMPLIANCE_UNAVAILABLE}
@@ -80,6 +84,8 @@ class PaymentFailure:
     # Stripe's class of a refusal ("invalid_request_error"), and the id of the refused request.
     stripe_type: str = ""
     stripe_request_id: str = ""
+    # The contract's reason where what the request names is not there any more.
+    reason: str = ""
 
     @property
     def retriable(self) -> bool:
