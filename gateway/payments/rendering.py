@@ -15,6 +15,8 @@ from gateway.v1 import payment_pb2 as pb
 from gateway.v1 import refund_pb2
 from money.v1.money_pb2 import Money
 
+# The code of the failure of an operation that the bank or Stripe's rules refused.
+DECLINED = "declined"
 MAX_SHOWN_OPERATIONS = 100
 MAX_SHOWN_FACTS = 200
 
@@ -142,10 +144,12 @@ def operation_message(operation: Operation) -> pb.PaymentOperation:
         end_time=stamp(operation.end_time),
         failure_code=operation.failure_code,
     )
-    if operation.failure_type:
-        # Only a refusal of Stripe's has a type.
-        message.failure.code = FailureCode.STRIPE_REJECTED
-        message.failure.stripe_code = operation.failure_code
+    declined = operation.state is OperationState.DECLINED
+    if operation.failure_type and (declined or operation.state is OperationState.FAILED):
+        # Only a refusal of Stripe's has a type, which stands in for a code that it does not have.
+        code = operation.failure_code
+        message.failure.code = DECLINED if declined else FailureCode.STRIPE_REJECTED
+        message.failure.stripe_code = "" if code == operation.failure_type else code
         message.failure.stripe_param = operation.failure_param
         message.failure.stripe_type = operation.failure_type
         message.failure.stripe_request_id = operation.failure_request_id

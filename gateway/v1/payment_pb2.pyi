@@ -566,7 +566,8 @@ class Failure(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """A stable code: "corridor_unavailable", "compliance_unavailable", "stripe_rejected",
-    "outcome_not_performed" (asked, but Stripe has no trace of it).
+    "outcome_not_performed" (asked, but Stripe has no trace of it); of an operation also "declined"
+    (by the bank or Stripe's rules; the payment's `decline` says why).
     """
     stripe_code: _builtins.str
     """Stripe's own code where there is one, for example "resource_missing"."""

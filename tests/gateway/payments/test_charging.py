@@ -6,7 +6,9 @@ from compliance.v1.decision_pb2 import ReasonCode, Verdict
 from gateway.v1.payment_pb2 import (
     CaptureMethod,
     ComplianceVerdict,
+    Failure,
     OperationKind,
+    OperationState,
     PaymentMethod,
     PaymentState,
 )
@@ -56,6 +58,13 @@ async def test_a_decline_is_an_answer_and_releases_the_hold(shop: Shop) -> None:
     assert payment.decline.code == "card_declined"
     assert payment.decline.decline_code == "insufficient_funds"
     assert payment.decline.advice_code == "try_again_later"
+    asked = payment.operations[-1].failure
+    assert (asked.code, asked.stripe_code, asked.stripe_type) == (
+        "declined",
+        "card_declined",
+        "card_error",
+    )
+    assert asked.stripe_request_id.startswith("req_")
     assert payment.amount_captured.minor_units == 0
     assert [f.kind for f in payment.booking.facts] == ["hold_placed", "hold_released"]
 
@@ -68,8 +77,37 @@ async def test_a_request_that_stripe_refuses_fails_and_says_which_parameter(shop
     assert payment.failure.stripe_param == "payment_method"
     assert payment.failure.stripe_type == "invalid_request_error"
     assert payment.failure.stripe_request_id.startswith("req_")
-    assert payment.operations[-1].failure == payment.failure
+    # The operation has what Stripe said, the payment also what it means.
+    asked = payment.operations[-1].failure
+    assert payment.failure.reason == "PAYMENT_METHOD_NOT_FOUND"
+    asked.reason = payment.failure.reason
+    assert asked == payment.failure
     assert [f.kind for f in payment.booking.facts] == ["hold_placed", "hold_released"]
+
+
+@pytest.mark.parametrize("action", ["capture", "cancel", "refund"])
+async def test_whatever_stripe_refuses_leaves_something_to_go_by(
+    shop: Shop, twin: Twin, action: str
+) -> None:
+    payment = await shop.create(**({} if action == "refund" else {"capture_method": MANUAL}))
+    # As Stripe refuses a refund of more than is left: with a parameter, and without a code.
+    body = {"error": {"type": "invalid_request_error", "param": "amount", "message": "Too much."}}
+    path = "/v1/refunds" if action == "refund" else f".*/{action}"
+    twin.add_fault(kind="proxy", status=400, body=body, method="POST", path=path, count=1)
+    await getattr(shop, action)(payment)
+    asked = (await shop.get(payment.id)).operations[-1]
+    assert asked.state == OperationState.OPERATION_STATE_FAILED
+    assert asked.failure_code == "invalid_request_error"
+    assert asked.failure == Failure(
+        code="stripe_rejected",
+        stripe_type="invalid_request_error",
+        stripe_param="amount",
+        stripe_request_id=twin.requests.matching("POST")[-1].request_id,
+    )
+    if action == "refund":
+        [refund] = (await shop.get(payment.id)).refunds
+        assert refund.state == RefundState.REFUND_STATE_FAILED
+        assert refund.failure_code == "invalid_request_error"
 
 
 async def test_a_manual_capture_takes_a_part_and_releases_the_rest(shop: Shop, twin: Twin) -> None:

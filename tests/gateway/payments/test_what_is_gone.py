@@ -52,4 +52,6 @@ async def test_a_refusal_without_a_code_is_looked_into(
     payment = await shop.create(payment_method=card)
     assert refused(payment) == ("stripe_rejected", reason)
     assert payment.failure.stripe_code == ""
-    assert payment.operations[-1].failure_code == "invalid_request_error"
+    asked = payment.operations[-1]
+    assert asked.failure_code == asked.failure.stripe_type == "invalid_request_error"
+    assert asked.failure.stripe_code == ""
