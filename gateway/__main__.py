@@ -96,7 +96,7 @@ async def open_service(
             )
         )
         merchants = open_merchants(engine, stripe.client, operations, clock)
-        customers = open_customers(engine, stripe.client, operations)
+        customers = open_customers(engine, stripe.client, operations, clock)
         disputes = open_disputes(engine, stripe.client, payments, operations, clock)
         payouts = open_payouts(
             settings, engine, stripe.client, compliance, merchants.store, operations, clock

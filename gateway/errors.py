@@ -1,11 +1,32 @@
 """The gateway's error domain, and errors that several packages answer with."""
 
+from collections.abc import Mapping
+
 import grpc
 
 from gateway.v1.error_reason_pb2 import ErrorReason
 from runtime.errors import ErrorDomain, ServiceError
 
 ERRORS = ErrorDomain("gateway", ErrorReason)
+
+# Why nothing was sent, in words, by `not_sent_reason`. One of these only is a Stripe that cannot be
+# reached.
+_NOT_SENT_TEXTS: Mapping[str, str] = {
+    "CORRIDOR_CLOSED": "operators have closed the corridor",
+    "CORRIDOR_DRAINED": "operators let nothing new begin on the corridor",
+    "BREAKER_OPEN": "Stripe fails or is slow, so nothing is sent to it for a while",
+    "RATE_LIMITED": "the rate limit of the Stripe account is used up",
+    "CONCURRENCY_LIMITED": "as many calls to Stripe as may be are under way",
+    "OBJECT_LOCKED": "another call is changing the same object at Stripe",
+    "CONNECT_FAILED": "Stripe cannot be reached",
+    "DEADLINE": "too little time was left to ask Stripe",
+    "ACCOUNT_REFUSED": "Stripe refuses the key or the account of the corridor",
+}
+
+
+def not_sent_text(reason: str) -> str:
+    """A `not_sent_reason` in words."""
+    return _NOT_SENT_TEXTS.get(reason, "nothing could be sent to Stripe")
 
 
 def corridor_not_found(corridor: str) -> ServiceError:

@@ -2,7 +2,7 @@
 
 The codes and their numbers are those of `ReasonCode` in decision.proto (a test compares them).
 The merchant's text never lets a suspicion be guessed: whatever may be one reads the same as
-missing paperwork (no tipping off).
+missing paperwork (no tipping off). What the sender of the request has to mend is said as it is.
 """
 
 from dataclasses import dataclass
@@ -64,10 +64,13 @@ class Code(IntEnum):
 WARNINGS_FROM = Code.LIST_AGING
 REVIEWS_FROM = Code.MERCHANT_UNKNOWN
 
-_MERCHANT_DETAILS = "Your account details are being checked. There is nothing to do for now."
 _PAYMENT_DETAILS = "This transaction cannot be processed."
 _ONBOARDING = "Your account needs more information. Please complete your onboarding."
 _LIMIT = "The amount is over the limit of your account."
+# A mistake in the request is nobody's suspicion, and only its sender can mend it.
+_UNKNOWN_MERCHANT = "No merchant is registered under this id. Please check the merchant's id."
+_UNKNOWN_CUSTOMER = "No customer is registered under this id. Please check the customer's id."
+_MISMATCH = "The merchant, the customer and the account of this request do not belong together."
 _LATER = "This transaction needs a moment longer. There is nothing to do for now."
 
 # Code: (for operators, for the merchant).
@@ -89,9 +92,9 @@ TEXTS: dict[Code, tuple[str, str]] = {
         "Payouts to your bank account failed. Please check its details.",
     ),
     Code.AMOUNT_OVER_MAXIMUM: ("The amount is over the policy's maximum.", _LIMIT),
-    Code.MERCHANT_UNKNOWN: ("No merchant has this subject id.", _MERCHANT_DETAILS),
-    Code.CUSTOMER_UNKNOWN: ("No customer has this subject id.", _LATER),
-    Code.SUBJECT_MISMATCH: ("Merchant, customer and account do not belong together.", _LATER),
+    Code.MERCHANT_UNKNOWN: ("No merchant has this subject id.", _UNKNOWN_MERCHANT),
+    Code.CUSTOMER_UNKNOWN: ("No customer has this subject id.", _UNKNOWN_CUSTOMER),
+    Code.SUBJECT_MISMATCH: ("Merchant, customer and account do not belong together.", _MISMATCH),
     Code.MERCHANT_MATCH_OPEN: ("The merchant has open list matches.", _LATER),
     Code.OWNER_MATCH_OPEN: ("An owner has open list matches.", _LATER),
     Code.CUSTOMER_MATCH_OPEN: ("The customer has open list matches.", _LATER),

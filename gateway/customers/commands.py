@@ -9,9 +9,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.customers import store
 from gateway.customers.domain import create_params, customer_params
-from gateway.customers.errors import customer_exists, customer_not_found, invalid_customer_state
-from gateway.customers.operations import customer_operation
+from gateway.customers.errors import (
+    customer_exists,
+    customer_is_gone,
+    customer_not_found,
+    invalid_customer_state,
+    payment_method_not_found,
+)
+from gateway.customers.operations import CUSTOMER_GONE, METHOD_GONE, customer_operation
 from gateway.customers.store import ACTIVE, CREATING, CustomerStore, StoredCustomer
+from gateway.customers.stripe_events import CustomerEvents
 from gateway.errors import corridor_not_found
 from gateway.operations.commands import Commands, Done, Refusal, Rule, Start, outcome_of
 from gateway.operations.operation import OperationKind
@@ -28,9 +35,14 @@ class Customers:
     """Makes, changes and deletes customers. Every method raises `ServiceError`."""
 
     def __init__(
-        self, stripe_client: StripeClient, customers: CustomerStore, commands: Commands
+        self,
+        stripe_client: StripeClient,
+        customers: CustomerStore,
+        commands: Commands,
+        events: CustomerEvents,
     ) -> None:
         self._stripe = stripe_client
+        self._events = events
         self._customers = customers
         self._commands = commands
 
@@ -57,13 +69,20 @@ class Customers:
             raise invalid_customer_state(customer)
         return customer
 
+    async def check_not_gone(self, customer: StoredCustomer) -> None:
+        """Raises INVALID_CUSTOMER_STATE if Stripe does not have the customer any more: something
+        of it was missing there."""
+        gone = await self._events.if_gone(customer)
+        if gone is not None:
+            raise invalid_customer_state(gone)
+
     async def create(self, request: pb.CreateCustomerRequest) -> customer_pb2.Customer:
         """The customer, ACTIVE or FAILED."""
         rule = _creation_rule(request, self.corridor(request.corridor))
         done = await self._commands.try_once(
             request, request.customer_id, rule, personal=PERSONAL_FIELDS
         )
-        return customer_pb2.Customer.FromString(answer_of(done))
+        return customer_pb2.Customer.FromString(answer_of(request, done))
 
     async def update(self, request: pb.UpdateCustomerRequest) -> customer_pb2.Customer:
         """The customer, whose details Stripe has."""
@@ -73,12 +92,12 @@ class Customers:
             customer_params(request),
             personal=PERSONAL_FIELDS,
         )
-        return customer_pb2.Customer.FromString(answer_of(done))
+        return customer_pb2.Customer.FromString(answer_of(request, done))
 
     async def delete(self, request: pb.DeleteCustomerRequest) -> customer_pb2.Customer:
         """The customer, DELETED; one that Stripe does not have any more is no failure."""
         done = await self.do(OperationKind.DELETE_CUSTOMER, request, {})
-        return customer_pb2.Customer.FromString(answer_of(done))
+        return customer_pb2.Customer.FromString(answer_of(request, done))
 
     async def do(
         self,
@@ -106,13 +125,24 @@ class Customers:
         return await self._commands.try_once(message, customer_id, rule, personal=personal)
 
 
-def answer_of(done: Done) -> bytes:
+def answer_of(request: Any, done: Done) -> bytes:
     """What the request is answered with. Raises what it is told that has no answer yet."""
     if done.answer is None:
+        _check_what_is_gone(request, done)
         outcome_of(done)
         corridor = done.operation.corridor if done.operation is not None else ""
         raise call_failed(corridor, Outcome(OutcomeClass.UNKNOWN))
     return done.answer
+
+
+def _check_what_is_gone(request: Any, done: Done) -> None:
+    operation = done.operation
+    if operation is None or operation.open:
+        return
+    if operation.failure_code == CUSTOMER_GONE:
+        raise customer_is_gone(request.customer_id, operation.corridor)
+    if operation.failure_code == METHOD_GONE:
+        raise payment_method_not_found(request.customer_id, request.payment_method_id)
 
 
 def _creation_rule(request: pb.CreateCustomerRequest, corridor: str) -> Rule:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.customers.store import StoredCustomer
+from gateway.stripe_client.outcome import Outcome, is_missing
 from gateway.v1 import customer_pb2 as pb
 from gateway.v1 import customer_service_pb2 as service_pb
 
@@ -103,6 +104,12 @@ def payment_method_message(method: Mapping[str, Any], default: str) -> pb.SavedP
     )
     message.create_time.FromSeconds(int(method["created"]))
     return message
+
+
+def is_gone(seen: Outcome) -> bool:
+    """Whether Stripe does not have a customer any more, as a look at it says. A deleted one is
+    shown as such: https://docs.stripe.com/api/customers/delete"""
+    return is_missing(seen) or (seen.object is not None and seen.object.get("deleted") is True)
 
 
 def customer_message(customer: StoredCustomer) -> pb.Customer:

@@ -3,14 +3,15 @@ methods that are saved for it."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.customers import store
-from gateway.customers.domain import REQUEST_KEY, customer_message
-from gateway.customers.store import ACTIVE, DELETED, FAILED, StoredCustomer
+from gateway.customers.domain import REQUEST_KEY, customer_message, is_gone
+from gateway.customers.store import ACTIVE, FAILED, GONE, StoredCustomer
 from gateway.operations.kind import Applied, ApplyContext, Kind, PlainKind
 from gateway.operations.operation import (
     GivenUp,
@@ -29,11 +30,20 @@ from gateway.operations.outcomes import (
 from gateway.operations.requests import CUSTOMER_REQUEST, answer
 from gateway.payments.domain.stripe_params import encode
 from gateway.stripe_client.client import StripeClient
-from gateway.stripe_client.outcome import Outcome, OutcomeClass
+from gateway.stripe_client.outcome import (
+    Failure,
+    Outcome,
+    OutcomeClass,
+    is_missing,
+    names_lost_method,
+)
 from gateway.v1 import customer_pb2
 from gateway.v1 import customer_service_pb2 as pb
 
 WINDOW = timedelta(days=1)
+# The code of what was refused because the customer, or the payment method, is not there any more.
+CUSTOMER_GONE = "CUSTOMER_GONE"
+METHOD_GONE = "METHOD_GONE"
 _PREFIX = "customer."
 
 
@@ -93,12 +103,32 @@ class _CustomerKind(PlainKind):
     ) -> Applied:
         """Writes what changed, and the customer as it is then as the answer."""
         after = after_call(operation, reply, context.now, context.jitter)
+        if after.failure_code == CUSTOMER_GONE and not after.open:
+            customer = await store.change(connection, customer, context.now, **GONE)
         if after.state is OperationState.SUCCEEDED:
             values = self.changes(customer, operation, _object(reply))
             customer = await store.change(connection, customer, context.now, **values)
             message = self.answer(customer, _object(reply))
             await answer(connection, CUSTOMER_REQUEST, operation.id, message)
         return Applied(after, customer)
+
+    async def with_reason(
+        self, customer: StoredCustomer, operation: Operation, outcome: Outcome
+    ) -> Outcome:
+        """The outcome; if it is a refusal because the customer or the payment method is gone, with
+        a code that says so. Stripe is asked about the customer, as not every refusal names it."""
+        failure = outcome.failure
+        if outcome.outcome_class is not OutcomeClass.REJECTED or failure is None:
+            return outcome
+        if is_missing(outcome):
+            seen = await self._stripe.retrieve_customer(
+                operation.corridor, customer.stripe_customer_id
+            )
+            if is_gone(seen):
+                return replace(outcome, failure=replace(failure, code=CUSTOMER_GONE))
+        if names_lost_method(failure):
+            return replace(outcome, failure=replace(failure, code=METHOD_GONE))
+        return outcome
 
     def changes(
         self, _customer: StoredCustomer, _operation: Operation, _made: Mapping[str, Any]
@@ -167,11 +197,19 @@ class CustomerUpdate(_CustomerKind):
             operation.idempotency_key,
         )
 
+    async def complete(
+        self, customer: StoredCustomer, operation: Operation, outcome: Outcome
+    ) -> Outcome:
+        """A refusal says what is gone."""
+        return await self.with_reason(customer, operation, outcome)
+
     async def resolve(
         self, customer: StoredCustomer, operation: Operation, now: datetime
     ) -> Outcome:
         """Looks whether the customer is as it was to become."""
         seen = await self._stripe.retrieve_customer(operation.corridor, customer.stripe_customer_id)
+        if is_gone(seen):
+            return _CUSTOMER_IS_GONE
         if seen.object is None:
             return Outcome(OutcomeClass.UNKNOWN, failure=seen.failure)
         wanted: dict[str, Any] = json.loads(operation.params)
@@ -215,7 +253,7 @@ class CustomerDeletion(_CustomerKind):
         self, _customer: StoredCustomer, _operation: Operation, _made: Mapping[str, Any]
     ) -> dict[str, Any]:
         """It is deleted here, too."""
-        return {"state": DELETED, "default_payment_method": ""}
+        return dict(GONE)
 
 
 class MethodSaving(_CustomerKind):
@@ -229,13 +267,13 @@ class MethodSaving(_CustomerKind):
         )
 
     async def complete(
-        self, _customer: StoredCustomer, _operation: Operation, outcome: Outcome
+        self, customer: StoredCustomer, operation: Operation, outcome: Outcome
     ) -> Outcome:
         """A card that is refused is an answer: its SetupIntent says so."""
         declined = outcome.outcome_class is OutcomeClass.DECLINED
         if declined and outcome.failure is not None and outcome.failure.setup_intent is not None:
             return Outcome(OutcomeClass.SUCCEEDED, object=outcome.failure.setup_intent)
-        return outcome
+        return await self.with_reason(customer, operation, outcome)
 
     async def resolve(
         self, customer: StoredCustomer, operation: Operation, now: datetime
@@ -248,6 +286,12 @@ class MethodSaving(_CustomerKind):
             {REQUEST_KEY: metadata[REQUEST_KEY]},
             **search_span(operation),
         )
+        if is_missing(found):
+            seen = await self._stripe.retrieve_customer(
+                operation.corridor, customer.stripe_customer_id
+            )
+            if is_gone(seen):
+                return _CUSTOMER_IS_GONE
         return what_was_found(operation, found, now)
 
     def answer(self, _customer: StoredCustomer, made: Mapping[str, Any]) -> Any:
@@ -291,6 +335,9 @@ class MethodDetachment(_CustomerKind):
     def answer(self, _customer: StoredCustomer, _made: Mapping[str, Any]) -> Any:
         """The answer is empty."""
         return pb.DetachPaymentMethodResponse()
+
+
+_CUSTOMER_IS_GONE = Outcome(OutcomeClass.REJECTED, failure=Failure(code=CUSTOMER_GONE))
 
 
 def _number(operation: Operation) -> int:

@@ -47,7 +47,7 @@ class PaymentMethods:
         done = await self._customers.do(OperationKind.SAVE_PAYMENT_METHOD, request, params)
         if done.outcome is not None and done.outcome.object is not None:
             return setup_message(done.outcome.object, customer)
-        kept = customer_pb2.PaymentMethodSetup.FromString(answer_of(done))
+        kept = customer_pb2.PaymentMethodSetup.FromString(answer_of(request, done))
         return await self._read_setup(customer, kept.id)
 
     async def setup(
@@ -68,6 +68,8 @@ class PaymentMethods:
         outcome = await self._stripe.customers.list_payment_methods(
             customer.corridor, customer.stripe_customer_id, params
         )
+        if is_missing(outcome):
+            await self._customers.check_not_gone(customer)
         listed = _object_of(customer, outcome)
         response = pb.ListPaymentMethodsResponse(
             payment_methods=[
@@ -86,13 +88,14 @@ class PaymentMethods:
         await self._check_whose(request)
         params = {"invoice_settings": {"default_payment_method": request.payment_method_id}}
         done = await self._customers.do(OperationKind.PREFER_PAYMENT_METHOD, request, params)
-        return customer_pb2.Customer.FromString(answer_of(done))
+        return customer_pb2.Customer.FromString(answer_of(request, done))
 
     async def detach(self, request: pb.DetachPaymentMethodRequest) -> None:
         """Forgets a saved payment method."""
         await self._check_whose(request)
         params = {"payment_method": request.payment_method_id}
-        answer_of(await self._customers.do(OperationKind.DETACH_PAYMENT_METHOD, request, params))
+        done = await self._customers.do(OperationKind.DETACH_PAYMENT_METHOD, request, params)
+        answer_of(request, done)
 
     async def _check_whose(self, request: Any) -> None:
         """Whose the payment method is, is only asked before the request is written down: afterwards
@@ -104,7 +107,8 @@ class PaymentMethods:
             customer.corridor, customer.stripe_customer_id, request.payment_method_id
         )
         if is_missing(outcome):
-            raise payment_method_not_found(customer, request.payment_method_id)
+            await self._customers.check_not_gone(customer)
+            raise payment_method_not_found(customer.customer_id, request.payment_method_id)
         _object_of(customer, outcome)
 
     async def _read_setup(
@@ -112,6 +116,7 @@ class PaymentMethods:
     ) -> customer_pb2.PaymentMethodSetup:
         outcome = await self._stripe.customers.retrieve_setup_intent(customer.corridor, setup_id)
         if is_missing(outcome):
+            await self._customers.check_not_gone(customer)
             raise setup_not_found(customer, setup_id)
         intent = _object_of(customer, outcome)
         if intent.get("customer") != customer.stripe_customer_id:

@@ -6,6 +6,7 @@ from gateway.customers.commands import Customers
 from gateway.customers.domain import customer_message
 from gateway.customers.payment_methods import PaymentMethods
 from gateway.customers.store import CustomerFilter, CustomerStore
+from gateway.customers.stripe_events import CustomerEvents
 from gateway.errors import ERRORS
 from gateway.operations.commands import Commands
 from gateway.stripe_client.client import StripeClient
@@ -22,10 +23,14 @@ class CustomerServicer(customer_service_pb2_grpc.CustomerServiceServicer):
     """Customers and the payment methods that they have saved."""
 
     def __init__(
-        self, stripe_client: StripeClient, store: CustomerStore, commands: Commands
+        self,
+        stripe_client: StripeClient,
+        store: CustomerStore,
+        commands: Commands,
+        events: CustomerEvents,
     ) -> None:
         self._store = store
-        self._customers = Customers(stripe_client, store, commands)
+        self._customers = Customers(stripe_client, store, commands, events)
         self._methods = PaymentMethods(stripe_client, self._customers, commands)
         self._page_tokens = PageTokens(ERRORS)
 

@@ -1,5 +1,6 @@
 """Customers in PostgreSQL: which subject is which customer at Stripe. Nothing personal is here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     DateTime,
     MetaData,
     Select,
@@ -36,6 +38,8 @@ CUSTOMER = Table(
 )
 
 CREATING, ACTIVE, FAILED, DELETED = "CREATING", "ACTIVE", "FAILED", "DELETED"
+# What is kept of a customer that Stripe does not have any more.
+GONE: Mapping[str, str] = {"state": DELETED, "default_payment_method": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,42 @@ async def find(
         .limit(1)
     )
     row = (await connection.execute(statement)).one_or_none()
+    return StoredCustomer(**row._mapping) if row is not None else None
+
+
+async def of_stripe(
+    connection: AsyncConnection, corridor: str, stripe_customer_id: str
+) -> StoredCustomer | None:
+    """The customer that one of Stripe's is, if we know already."""
+    return await _one(
+        connection,
+        CUSTOMER.c.corridor == corridor,
+        CUSTOMER.c.stripe_customer_id == stripe_customer_id,
+        CUSTOMER.c.stripe_customer_id != "",
+    )
+
+
+async def preferring(
+    connection: AsyncConnection, corridor: str, payment_method: str
+) -> StoredCustomer | None:
+    """The customer that prefers a payment method: one at most, as a method is attached once."""
+    return await _one(
+        connection,
+        CUSTOMER.c.corridor == corridor,
+        CUSTOMER.c.default_payment_method == payment_method,
+        CUSTOMER.c.default_payment_method != "",
+    )
+
+
+async def created_by(connection: AsyncConnection, request_id: str) -> StoredCustomer | None:
+    """The customer that a request asked for, if there is one."""
+    return await _one(connection, CUSTOMER.c.create_request_id == request_id)
+
+
+async def _one(
+    connection: AsyncConnection, *conditions: ColumnElement[bool]
+) -> StoredCustomer | None:
+    row = (await connection.execute(select(CUSTOMER).where(*conditions).limit(1))).one_or_none()
     return StoredCustomer(**row._mapping) if row is not None else None
 
 

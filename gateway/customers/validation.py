@@ -13,9 +13,10 @@ from gateway.payments.api.validation import (
     MAX_TOKEN_BYTES,
     MAX_URL_BYTES,
     NAME,
-    STRIPE_TOKEN,
+    PAYMENT_METHOD,
     web_address,
 )
+from gateway.sensitive import problem_with_metadata
 from gateway.v1 import customer_service_pb2 as pb
 from runtime.rule import Rule
 from runtime.rules import PAGE, REQUEST_ID, check, enum, mapping, text
@@ -29,14 +30,14 @@ MAX_METADATA = 20
 _the_customer = text("customer_id", required=True, max_bytes=MAX_NAME_BYTES, pattern=NAME)
 _corridor = text("corridor", max_bytes=MAX_NAME_BYTES, pattern=CORRIDOR)
 _the_method = text(
-    "payment_method_id", required=True, max_bytes=MAX_TOKEN_BYTES, pattern=STRIPE_TOKEN
+    "payment_method_id", required=True, max_bytes=MAX_TOKEN_BYTES, pattern=PAYMENT_METHOD
 )
 
 
 def _metadata_problem(request: Any) -> str | None:
     if any(key.startswith(METADATA_PREFIX) for key in request.metadata):
         return f"has a key that begins with {METADATA_PREFIX}"
-    return None
+    return problem_with_metadata(request.metadata)
 
 
 def _something_new(request: pb.UpdateCustomerRequest) -> str | None:

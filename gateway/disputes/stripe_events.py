@@ -32,6 +32,7 @@ from gateway.payments.store.recording import record_changes
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
 from gateway.webhooks_in.event import EventHandler, PoisonEventError, RetryEventLater, StripeEvent
+from gateway.webhooks_in.router import of_the_platform
 from runtime.clock import Clock
 from runtime.notifier import SubjectNotifiers
 
@@ -62,14 +63,12 @@ class Disputes:
         self._clock = clock
 
     def routes(self) -> Mapping[str, EventHandler]:
-        """The types of events that this handler deals with."""
-        return {EVENT_TYPE: self.apply}
+        """The types of events that this handler deals with: a dispute of a merchant's own charge
+        is the merchant's, and none of the engine's."""
+        return of_the_platform({EVENT_TYPE: self.apply})
 
     async def apply(self, event: StripeEvent) -> None:
         """Looks at the dispute."""
-        if event.stripe_account is not None:
-            # A dispute of a merchant's own charge is the merchant's, and none of the engine's.
-            return
         await self.look(event.corridor, event.object_id)
 
     async def look(self, corridor: str, dispute_id: str, movement: Movement | None = None) -> bool:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from google.protobuf.message import Message
 
 from gateway.merchants.domain import MERCHANT_KEY
+from gateway.sensitive import problem_with_metadata
 from gateway.v1 import merchant_service_pb2 as pb
 from gateway.v1 import merchant_tax_pb2
 from runtime.config import is_loopback
@@ -83,7 +84,9 @@ def _only_to_create(field: str) -> Rule:
 
 
 def _metadata_problem(request: pb.CreateMerchantRequest) -> str | None:
-    return f"{MERCHANT_KEY} is the gateway's own" if MERCHANT_KEY in request.metadata else None
+    if MERCHANT_KEY in request.metadata:
+        return f"{MERCHANT_KEY} is the gateway's own"
+    return problem_with_metadata(request.metadata)
 
 
 def _url(field: str) -> Rule:

@@ -313,8 +313,9 @@ def outcome_of(done: Done) -> None:
         "Stripe refused the request",
         metadata={
             "stripe_code": operation.failure_code,
+            "stripe_type": operation.failure_type,
             "stripe_param": operation.failure_param,
-            "stripe_request_id": "",
+            "stripe_request_id": operation.failure_request_id,
         },
     )
 

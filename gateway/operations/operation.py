@@ -129,6 +129,8 @@ class Operation:
     key_prefix: str = ""
     failure_code: str = ""
     failure_param: str = ""
+    failure_type: str = ""
+    failure_request_id: str = ""
     end_time: datetime | None = None
 
     @property
@@ -208,9 +210,11 @@ def decided(
     state: OperationState,
     now: datetime,
     failure_code: str = "",
-    failure_param: str = "",
+    failure: Failure | None = None,
 ) -> Operation:
-    """The operation as it ended, which is how it is kept: without its parameters."""
+    """The operation as it ended, which is how it is kept: without its parameters, and if Stripe
+    refused it, with what Stripe said of that."""
+    failure = failure or Failure()
     assert state not in OPEN, "an open state decides nothing"
     return replace(
         operation,
@@ -219,7 +223,9 @@ def decided(
         lease_until=None,
         params="{}",
         failure_code=failure_code,
-        failure_param=failure_param,
+        failure_param=failure.param,
+        failure_type=failure.type,
+        failure_request_id=failure.stripe_request_id,
     )
 
 
@@ -290,11 +296,11 @@ def after_outcome(
         return decided(operation, OperationState.SUCCEEDED, now)
     failure = outcome.failure or Failure()
     if outcome.decided:
-        return decided(operation, OperationState.FAILED, now, failure.code, failure.param)
+        return decided(operation, OperationState.FAILED, now, failure.reason, failure)
     return put_off(
         operation,
         now,
         BACKOFF.pause(operation.send_count, jitter, outcome.retry_after),
         unknown=outcome.outcome_class is OutcomeClass.UNKNOWN,
-        failure_code=failure.code or (outcome.not_sent_reason or ""),
+        failure_code=failure.reason or (outcome.not_sent_reason or ""),
     )

@@ -61,6 +61,8 @@ OPERATION = Table(
     Column("key_prefix", Text),
     Column("failure_code", Text),
     Column("failure_param", Text),
+    Column("failure_type", Text),
+    Column("failure_request_id", Text),
     Column("create_time", _TIME),
     Column("end_time", _TIME),
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from gateway.errors import ERRORS
+from gateway.errors import ERRORS, not_sent_text
 from gateway.operations.operation import Operation
 from gateway.payments.domain.payment import FailureCode, Payment, PaymentFailure
 from gateway.payments.domain.refusal import Refusal
@@ -80,7 +80,7 @@ def not_begun(payment: Payment, failure: PaymentFailure) -> ServiceError:
     return ERRORS.error(
         grpc.StatusCode.UNAVAILABLE,
         ErrorReason.ERROR_REASON_CORRIDOR_UNAVAILABLE,
-        "Stripe cannot be reached; nothing was charged; repeat the call",
+        f"{not_sent_text(failure.not_sent_reason)}; nothing was charged; repeat the call",
         metadata={
             "payment_id": payment.id,
             "corridor": payment.corridor,

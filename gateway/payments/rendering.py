@@ -8,13 +8,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from gateway.bookkeeping.reporting import PaymentBookings
 from gateway.operations.operation import Operation, OperationState
 from gateway.payments.domain.decline_retries import DeclinedAttempt
-from gateway.payments.domain.payment import Decline, Payment
+from gateway.payments.domain.payment import Decline, FailureCode, Payment
 from gateway.payments.domain.refund import Refund
 from gateway.payments.domain.states import PaymentState
 from gateway.v1 import payment_pb2 as pb
 from gateway.v1 import refund_pb2
 from money.v1.money_pb2 import Money
 
+# The code of the failure of an operation that the bank or Stripe's rules refused.
+DECLINED = "declined"
 MAX_SHOWN_OPERATIONS = 100
 MAX_SHOWN_FACTS = 200
 
@@ -132,7 +134,7 @@ def operation_message(operation: Operation) -> pb.PaymentOperation:
     dead = operation.state is OperationState.DEAD_LETTER
     state = OperationState.UNKNOWN if dead else operation.state
     waits = operation.next_attempt_time if operation.open else None
-    return pb.PaymentOperation(
+    message = pb.PaymentOperation(
         id=operation.id,
         kind=pb.OperationKind.Value(f"OPERATION_KIND_{operation.kind}"),
         state=pb.OperationState.Value(f"OPERATION_STATE_{state}"),
@@ -142,6 +144,16 @@ def operation_message(operation: Operation) -> pb.PaymentOperation:
         end_time=stamp(operation.end_time),
         failure_code=operation.failure_code,
     )
+    declined = operation.state is OperationState.DECLINED
+    if operation.failure_type and (declined or operation.state is OperationState.FAILED):
+        # Only a refusal of Stripe's has a type, which stands in for a code that it does not have.
+        code = operation.failure_code
+        message.failure.code = DECLINED if declined else FailureCode.STRIPE_REJECTED
+        message.failure.stripe_code = "" if code == operation.failure_type else code
+        message.failure.stripe_param = operation.failure_param
+        message.failure.stripe_type = operation.failure_type
+        message.failure.stripe_request_id = operation.failure_request_id
+    return message
 
 
 def refund_message(refund: Refund, currency: str) -> refund_pb2.Refund:
@@ -190,6 +202,10 @@ def _add_particulars(message: pb.Payment, payment: Payment, *, secrets: bool) ->
         message.failure.code = payment.failure.code
         message.failure.stripe_code = payment.failure.stripe_code
         message.failure.stripe_param = payment.failure.stripe_param
+        message.failure.stripe_type = payment.failure.stripe_type
+        message.failure.stripe_request_id = payment.failure.stripe_request_id
+        message.failure.not_sent_reason = payment.failure.not_sent_reason
+        message.failure.reason = payment.failure.reason
     if payment.next_action is not None and payment.state is PaymentState.REQUIRES_ACTION:
         message.next_action.redirect_url = payment.next_action.redirect_url
         if secrets:
@@ -201,6 +217,7 @@ def _add_particulars(message: pb.Payment, payment: Payment, *, secrets: bool) ->
             f"COMPLIANCE_VERDICT_{record.verdict}"
         )
         message.compliance.merchant_reasons.extend(record.merchant_reasons)
+        message.compliance.request_errors.extend(record.request_errors)
         message.compliance.decide_time.FromJsonString(record.decide_time)
     if payment.state is PaymentState.QUEUED:
         assert payment.queue_deadline is not None, "who waits has a deadline"

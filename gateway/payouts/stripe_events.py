@@ -21,7 +21,12 @@ from gateway.payouts.domain import (
 )
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import OutcomeClass
-from gateway.webhooks_in.event import EventHandler, PoisonEventError, RetryEventLater, StripeEvent
+from gateway.webhooks_in.event import (
+    EventHandler,
+    OutsideUnavailable,
+    PoisonEventError,
+    StripeEvent,
+)
 from runtime.clock import Clock
 
 # What the engine finds its own payouts by.
@@ -56,26 +61,36 @@ class Payouts:
         return dict.fromkeys(EVENT_TYPES, self.apply)
 
     async def apply(self, event: StripeEvent) -> None:
-        """Looks at the payout."""
+        """Looks at the payout, if it is the platform's or of a merchant of ours."""
+        account = event.stripe_account
+        if account is not None and await self._merchant_of(event.corridor, account) is None:
+            return
         outcome = await self._stripe.records.retrieve_payout(
-            event.corridor, event.object_id, connected_account=event.stripe_account
+            event.corridor, event.object_id, connected_account=account
         )
         if not outcome.succeeded or outcome.object is None:
             if outcome.outcome_class in (OutcomeClass.NOT_SENT, OutcomeClass.UNKNOWN):
-                raise RetryEventLater("STRIPE_UNAVAILABLE", outcome.retry_after)
+                raise OutsideUnavailable("STRIPE_UNAVAILABLE", outcome.retry_after)
             raise PoisonEventError("OBJECT_NOT_READABLE")
-        await self.take_payout(event.corridor, outcome.object, event.stripe_account)
+        await self.take_payout(event.corridor, outcome.object, account)
+
+    async def _merchant_of(self, corridor: str, account: str) -> str | None:
+        """The merchant whose connected account this is; None if it is none of ours in this
+        corridor, and so not ours to look at."""
+        merchant = await self._merchants.by_account(account)
+        if merchant is None or merchant.message.corridor != corridor:
+            return None
+        return merchant.message.merchant_id
 
     async def take_payout(
         self, corridor: str, stripe_payout: Mapping[str, Any], stripe_account: str | None
     ) -> None:
         """Takes over what Stripe says of a payout of the platform, or of a merchant of ours."""
-        merchant_id = ""
+        merchant_id: str | None = ""
         if stripe_account is not None:
-            merchant = await self._merchants.by_account(stripe_account)
-            if merchant is None:
-                return
-            merchant_id = merchant.message.merchant_id
+            merchant_id = await self._merchant_of(corridor, stripe_account)
+        if merchant_id is None:
+            return
         now = self._clock.now()
         async with self._engine.begin() as connection:
             before = await self._known(connection, corridor, stripe_payout, stripe_account or "")

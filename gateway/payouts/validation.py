@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import Message
 
-from gateway.payments.api.validation import MAX_NAME_BYTES, NAME
+from gateway.payments.api.validation import MAX_NAME_BYTES, NAME, not_sensitive
 from gateway.v1 import payout_service_pb2 as pb
 from runtime.rule import Rule
 from runtime.rules import PAGE, REQUEST_ID, enum, message, text
@@ -22,6 +22,7 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         text("merchant_id", required=True, max_bytes=MAX_NAME_BYTES, pattern=NAME),
         message("amount", required=True),
         text("statement_descriptor", max_bytes=MAX_STATEMENT_BYTES, pattern=STATEMENT_TEXT),
+        not_sensitive("statement_descriptor"),
     ],
     pb.CancelPayoutRequest: [REQUEST_ID, _THE_PAYOUT],
     pb.GetPayoutRequest: [_THE_PAYOUT],

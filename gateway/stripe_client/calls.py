@@ -156,6 +156,8 @@ class StripeCalls:
             span.set_attribute("gateway.attempts", outcome.attempts)
             if outcome.failure is not None:
                 span.set_attribute("gateway.stripe_code", outcome.failure.code)
+                span.set_attribute("gateway.stripe_type", outcome.failure.type)
+                span.set_attribute("gateway.stripe_param", outcome.failure.param)
                 span.set_attribute("gateway.stripe_request_id", outcome.failure.stripe_request_id)
         telemetry.call_ended(corridor, call.endpoint_group, outcome)
         return outcome

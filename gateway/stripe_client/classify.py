@@ -13,9 +13,10 @@ from typing import Any
 
 import stripe
 
-from gateway.stripe_client.http_client import TransportError
+from gateway.stripe_client.http_client import TransportError, error_of
 from gateway.stripe_client.outcome import (
     KEPT_FAILURE,
+    UNREADABLE_ANSWER,
     Failure,
     NotSentReason,
     Outcome,
@@ -63,7 +64,7 @@ def classify_error(error: stripe.StripeError) -> Verdict:
         return _transport_verdict(error)
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     status = error.http_status or 0
-    failure = _failure_of(_error_body(error), status, text_of(headers, "request-id"))
+    failure = _failure_of(error_of(error), status, text_of(headers, "request-id"))
     retry_after = _retry_after(headers)
 
     if status == 429 or failure.code == "rate_limit":
@@ -75,6 +76,9 @@ def classify_error(error: stripe.StripeError) -> Verdict:
             not_sent_reason=reason,
         )
         return Verdict(outcome, _may_retry(headers, otherwise=True), Health.NOT_COUNTED)
+    kept = text_of(headers, REPLAYED_HEADER) == "true"
+    if not failure.type:
+        return _kept_verdict(failure) if kept else _unreadable_verdict(failure, headers)
     if status == 402 or failure.type == "card_error":
         return Verdict(
             Outcome(OutcomeClass.DECLINED, failure=failure), retry=False, health=Health.ANSWERED
@@ -89,11 +93,8 @@ def classify_error(error: stripe.StripeError) -> Verdict:
         return Verdict(
             Outcome(OutcomeClass.REJECTED, failure=failure), retry=False, health=Health.ANSWERED
         )
-    if text_of(headers, REPLAYED_HEADER) == "true":
-        # The failure of an earlier request, kept under its key: the same comes again whoever asks,
-        # and it says nothing about Stripe as it is now.
-        kept = Outcome(OutcomeClass.UNKNOWN, failure=replace(failure, code=KEPT_FAILURE))
-        return Verdict(kept, retry=False, health=Health.NOT_COUNTED)
+    if kept:
+        return _kept_verdict(failure)
     outcome = Outcome(OutcomeClass.UNKNOWN, failure=failure, retry_after=retry_after)
     conflict = status == 409
     return Verdict(
@@ -124,18 +125,31 @@ def _transport_verdict(error: TransportError) -> Verdict:
     return Verdict(outcome, retry=True, health=Health.FAILED)
 
 
-def _error_body(error: stripe.StripeError) -> Mapping[str, Any]:
-    body = error.json_body
-    if isinstance(body, Mapping) and isinstance(body.get("error"), Mapping):
-        found: Mapping[str, Any] = body["error"]
-        return found
-    return {}
+def _unreadable_verdict(failure: Failure, headers: Mapping[str, str]) -> Verdict:
+    """Every error of Stripe's has a type: https://docs.stripe.com/api/errors. Without one it is a
+    proxy's answer, or a broken one: neither a decline nor a refusal, whatever its status, and no
+    proof that Stripe was not asked. The way to Stripe does not work; it is as if the answer was
+    lost."""
+    outcome = Outcome(
+        OutcomeClass.UNKNOWN,
+        failure=replace(failure, code=UNREADABLE_ANSWER),
+        retry_after=_retry_after(headers),
+    )
+    may_retry = _may_retry(headers, otherwise=failure.http_status >= 400)
+    return Verdict(outcome, may_retry, Health.FAILED)
+
+
+def _kept_verdict(failure: Failure) -> Verdict:
+    """The failure of an earlier request, kept under its key: the same comes again whoever asks,
+    and it says nothing about Stripe as it is now."""
+    outcome = Outcome(OutcomeClass.UNKNOWN, failure=replace(failure, code=KEPT_FAILURE))
+    return Verdict(outcome, retry=False, health=Health.NOT_COUNTED)
 
 
 def _failure_of(body: Mapping[str, Any], status: int, request_id: str) -> Failure:
     payment_intent, setup_intent = body.get("payment_intent"), body.get("setup_intent")
     return Failure(
-        code=text_of(body, "code") or ("" if body else "UNREADABLE_ANSWER"),
+        code=text_of(body, "code"),
         decline_code=text_of(body, "decline_code"),
         advice_code=text_of(body, "advice_code"),
         type=text_of(body, "type"),

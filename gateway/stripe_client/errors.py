@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import grpc
 
-from gateway.errors import ERRORS
+from gateway.errors import ERRORS, not_sent_text
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
 from gateway.v1.error_reason_pb2 import ErrorReason
 from runtime.errors import ServiceError
@@ -20,7 +20,7 @@ def call_failed(corridor: str, outcome: Outcome) -> ServiceError:
         return ERRORS.error(
             grpc.StatusCode.UNAVAILABLE,
             ErrorReason.ERROR_REASON_CORRIDOR_UNAVAILABLE,
-            "Stripe cannot be reached now; repeat the call with the same request_id",
+            f"{not_sent_text(reason)}; repeat the call with the same request_id",
             metadata={"corridor": corridor, "not_sent_reason": reason},
             retry_delay=outcome.retry_after or DEFAULT_RETRY_DELAY,
         )
@@ -38,6 +38,7 @@ def call_failed(corridor: str, outcome: Outcome) -> ServiceError:
         "Stripe refused the request",
         metadata={
             "stripe_code": failure.code if failure else "",
+            "stripe_type": failure.type if failure else "",
             "stripe_param": failure.param if failure else "",
             "stripe_request_id": failure.stripe_request_id if failure else "",
         },

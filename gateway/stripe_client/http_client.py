@@ -5,9 +5,12 @@ Its own aiohttp client is not used: it calls every exception retryable, so that 
 mid-answer escapes as another type; and its time limit is 80 seconds.
 
 The SDK makes an object of every value in an answer, which takes fifty times as long as reading the
-JSON: a page of 100 balance transactions held up the event loop for 130 ms. So an answer that is
-JSON is read here, and the SDK gets an empty object to make its own of; `answer_of` gives the real
-one. What the SDK is for stays with it: the request, its parameters and headers, and all errors.
+JSON: a page of 100 balance transactions held up the event loop for 130 ms. So every answer is read
+here, and the SDK gets an empty object, or an empty error, to make its own of; `answer_of` and
+`error_of` give the real one. What is not in Stripe's form (https://docs.stripe.com/api/errors), as
+the answers of proxies are, is one exception here: the SDK would raise AttributeError for an `error`
+that is a text, null or a list. What the SDK is for stays with it: the request, its parameters and
+headers.
 """
 
 import json
@@ -35,10 +38,18 @@ class TransportError(stripe.APIConnectionError):
         self.sent = sent
 
 
+class UnreadableAnswerError(stripe.APIError):
+    """An answer that does not have Stripe's form, whatever its status. Quotes nothing of it."""
+
+    def __init__(self, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__("not an answer of Stripe's", None, status, None, dict(headers))
+
+
 class _AnswerHeaders(CIMultiDict[str]):
     """An answer's headers, through which what was read travels past the SDK."""
 
     answer: dict[str, Any] | None = None
+    error: Mapping[str, Any] | None = None
 
 
 def answer_of(made: stripe.StripeObject) -> dict[str, Any]:
@@ -47,6 +58,14 @@ def answer_of(made: stripe.StripeObject) -> dict[str, Any]:
     if not isinstance(headers, _AnswerHeaders) or headers.answer is None:
         raise TypeError("not an answer to a request of StripeHttpClient")
     return headers.answer
+
+
+def error_of(raised: stripe.StripeError) -> Mapping[str, Any]:
+    """The `error` of Stripe's answer that the SDK raised this for; empty if there is none."""
+    headers: object = raised.headers
+    if isinstance(headers, _AnswerHeaders) and headers.error is not None:
+        return headers.error
+    return {}
 
 
 class StripeHttpClient(stripe.HTTPClient):
@@ -82,11 +101,15 @@ class StripeHttpClient(stripe.HTTPClient):
                 body = await _read_bounded(response.content)
                 answer_headers = _AnswerHeaders(response.headers)
                 answer_headers.popall(NOTICE_HEADER, None)
-                if 200 <= response.status < 300:
-                    answer_headers.answer = _read_object(body)
-                    # Nothing is what the SDK calls unreadable.
-                    body = b"" if answer_headers.answer is None else b"{}"
-                return body, response.status, answer_headers
+                answer = _read_object(body)
+                if answer is not None and 200 <= response.status < 300:
+                    answer_headers.answer = answer
+                    return b"{}", response.status, answer_headers
+                error = answer.get("error") if answer is not None else None
+                if not isinstance(error, dict):
+                    raise UnreadableAnswerError(response.status, answer_headers)
+                answer_headers.error = error
+                return b'{"error": {}}', response.status, answer_headers
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise TransportError("CONNECT_FAILED", sent=False) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -100,7 +123,8 @@ def _read_object(body: bytes) -> dict[str, Any] | None:
     """None if it is not a JSON object."""
     try:
         answer = json.loads(body)
-    except ValueError:
+    # Deep nesting ends in a RecursionError.
+    except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None
 

@@ -61,6 +61,8 @@ class NotSentReason(StrEnum):
 
 # The code of a failure that Stripe keeps under its key: sending the key again brings it again.
 KEPT_FAILURE = "KEPT_FAILURE"
+# The code of what is not in Stripe's form: https://docs.stripe.com/api/errors
+UNREADABLE_ANSWER = "UNREADABLE_ANSWER"
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,11 @@ class Failure:
     """The PaymentIntent as the failure left it, where Stripe sends it along."""
     setup_intent: dict[str, Any] | None = None
     """The SetupIntent as the failure left it, where Stripe sends it along."""
+
+    @property
+    def reason(self) -> str:
+        """The code, or the type where Stripe gives no code: something to go by in any case."""
+        return self.code or self.type
 
 
 @dataclass(frozen=True)
@@ -151,6 +158,16 @@ def follow(earlier: Outcome | None, later: Outcome) -> Outcome:
 def is_missing(outcome: Outcome) -> bool:
     """Whether Stripe does not know what the call was about."""
     return outcome.failure is not None and outcome.failure.code == "resource_missing"
+
+
+def names_lost_method(failure: Failure) -> bool:
+    """Whether a refusal is about a payment method that is not there, or cannot be used any more.
+
+    Stripe has no code for one that was detached, or used up without a customer, but names the
+    parameter: https://docs.stripe.com/api/payment_methods/detach
+    """
+    about_method = failure.param.rstrip("]").endswith("payment_method")
+    return about_method and failure.code in ("resource_missing", "")
 
 
 def refused_for_good(outcome: Outcome) -> bool:

@@ -3,7 +3,7 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 from gateway.stripe_client.call import Priority
-from gateway.stripe_client.outcome import NotSentReason, Outcome
+from gateway.stripe_client.outcome import NotSentReason, Outcome, OutcomeClass
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -112,6 +112,22 @@ def will_resend(
 def call_ended(corridor: str, endpoint_group: str, outcome: Outcome) -> None:
     """A call is over."""
     _outcomes.labels(corridor, endpoint_group, outcome.outcome_class.value).inc()
+    failure = outcome.failure
+    if outcome.decided and failure is not None:
+        # A decline is a customer's everyday matter; a refusal is a mistake of somebody's.
+        refused = outcome.outcome_class is OutcomeClass.REJECTED
+        (log.warning if refused else log.info)(
+            "stripe_call_refused",
+            corridor=corridor,
+            endpoint_group=endpoint_group,
+            outcome=outcome.outcome_class.value,
+            code=failure.code,
+            decline_code=failure.decline_code,
+            type=failure.type,
+            param=failure.param,
+            http_status=failure.http_status,
+            stripe_request_id=failure.stripe_request_id,
+        )
     if outcome.decided:
         return
     log.warning(

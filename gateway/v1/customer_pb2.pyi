@@ -34,7 +34,9 @@ class _CustomerStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Custome
     CUSTOMER_STATE_FAILED: _CustomerState.ValueType  # 3
     """Stripe refused to create the customer, see `failure_code`."""
     CUSTOMER_STATE_DELETED: _CustomerState.ValueType  # 4
-    """Deleted at Stripe, and with it the saved payment methods. The id may be used again."""
+    """Deleted at Stripe, here or elsewhere, and with it the saved payment methods. CreateCustomer
+    makes a new one for the same customer_id.
+    """
 
 class CustomerState(_CustomerState, metaclass=_CustomerStateEnumTypeWrapper):
     """CustomerState is where a customer stands at Stripe."""
@@ -48,7 +50,9 @@ CUSTOMER_STATE_ACTIVE: CustomerState.ValueType  # 2
 CUSTOMER_STATE_FAILED: CustomerState.ValueType  # 3
 """Stripe refused to create the customer, see `failure_code`."""
 CUSTOMER_STATE_DELETED: CustomerState.ValueType  # 4
-"""Deleted at Stripe, and with it the saved payment methods. The id may be used again."""
+"""Deleted at Stripe, here or elsewhere, and with it the saved payment methods. CreateCustomer
+makes a new one for the same customer_id.
+"""
 Global___CustomerState: _TypeAlias = CustomerState  # noqa: Y015
 
 class _PaymentMethodSetupState:
@@ -116,8 +120,8 @@ class Customer(_message.Message):
     failure_code: _builtins.str
     """Stripe's code in CUSTOMER_STATE_FAILED. Empty otherwise."""
     default_payment_method_id: _builtins.str
-    """The payment method that was chosen with SetDefaultPaymentMethod and not detached since. Empty
-    if there is none.
+    """The payment method that was chosen with SetDefaultPaymentMethod and not detached since, here or
+    elsewhere. Empty if there is none.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

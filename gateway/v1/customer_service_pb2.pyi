@@ -68,7 +68,8 @@ class CreateCustomerRequest(_message.Message):
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The client's own data, kept at Stripe: at most 20 entries, keys of 1 to 40 bytes, values of at
-        most 500 bytes. Keys that begin with "engine_" are refused. Optional.
+        most 500 bytes. Refused are keys that begin with "engine_" or have a square bracket, and card
+        numbers and secret keys in either. Optional.
         """
 
     def __init__(
@@ -391,7 +392,7 @@ class SavePaymentMethodRequest(_message.Message):
     corridor: _builtins.str
     """The corridor. Optional, the default corridor if empty."""
     payment_method_id: _builtins.str
-    """Stripe's payment method id, at most 255 bytes. Required."""
+    """Stripe's payment method id ("pm_…", "card_…", "src_…", "ba_…"), at most 255 bytes. Required."""
     return_url: _builtins.str
     """Where the customer comes back after 3-D Secure: an http or https URL of at most 2,048 bytes.
     Optional; without it `next_action` carries a client_secret.

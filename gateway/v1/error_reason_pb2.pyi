@@ -60,8 +60,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CUSTOMER_NOT_FOUND: _ErrorReason.ValueType  # 13
     """NOT_FOUND. The subject has no customer in the corridor. Metadata: `customer_id`, `corridor`."""
     ERROR_REASON_PAYMENT_METHOD_NOT_FOUND: _ErrorReason.ValueType  # 14
-    """NOT_FOUND. The customer has not saved this payment method. Metadata: `customer_id`,
-    `payment_method_id`.
+    """NOT_FOUND. The customer has not saved this payment method, or it was detached: that is for good,
+    and the customer has to give it anew. Metadata: `customer_id`, `payment_method_id`.
     """
     ERROR_REASON_SETUP_NOT_FOUND: _ErrorReason.ValueType  # 15
     """NOT_FOUND. The customer has no such setup. Metadata: `customer_id`, `setup_id`."""
@@ -141,7 +141,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: `customer_id`, `corridor`.
     """
     ERROR_REASON_INVALID_CUSTOMER_STATE: _ErrorReason.ValueType  # 37
-    """FAILED_PRECONDITION. Stripe does not have the customer: not yet, or not any more.
+    """FAILED_PRECONDITION. Stripe does not have the customer: not yet, or not any more, whoever deleted
+    it. One that is DELETED can be created again with a new request_id.
     Metadata: `customer_id`, `corridor`, `customer_state`.
     """
     ERROR_REASON_ONBOARDING_LINK_EXPIRED: _ErrorReason.ValueType  # 38
@@ -154,7 +155,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_STRIPE_REJECTED: _ErrorReason.ValueType  # 40
     """FAILED_PRECONDITION. Stripe refused the request as such; nothing happened.
-    Metadata: `stripe_code`, `stripe_param`, `stripe_request_id`.
+    Metadata: `stripe_code` (Stripe does not always give one), `stripe_type`, `stripe_param`,
+    `stripe_request_id`.
     """
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 41
     """RESOURCE_EXHAUSTED. The queue of the corridor is full. Nothing was charged.
@@ -165,9 +167,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Carries RetryInfo; repeat the call with the same request_id. Metadata: `payment_id`.
     """
     ERROR_REASON_CORRIDOR_UNAVAILABLE: _ErrorReason.ValueType  # 43
-    """UNAVAILABLE. Nothing was sent to Stripe: the breaker is open, the corridor is drained or
-    closed, or the connection was refused. Carries RetryInfo; repeat the call with the same
-    request_id. Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.
+    """UNAVAILABLE. Nothing was sent to Stripe; the message and `not_sent_reason` say why:
+    CORRIDOR_CLOSED or CORRIDOR_DRAINED by operators, BREAKER_OPEN, RATE_LIMITED,
+    CONCURRENCY_LIMITED, OBJECT_LOCKED, CONNECT_FAILED, DEADLINE; ACCOUNT_REFUSED if Stripe refused
+    the corridor's key or account. Carries RetryInfo; repeat the call with the same request_id.
+    Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.
     """
     ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 44
     """UNAVAILABLE. Stripe was asked but its answer is not known. Only from calls that are not
@@ -234,8 +238,8 @@ ERROR_REASON_MERCHANT_NOT_FOUND: ErrorReason.ValueType  # 12
 ERROR_REASON_CUSTOMER_NOT_FOUND: ErrorReason.ValueType  # 13
 """NOT_FOUND. The subject has no customer in the corridor. Metadata: `customer_id`, `corridor`."""
 ERROR_REASON_PAYMENT_METHOD_NOT_FOUND: ErrorReason.ValueType  # 14
-"""NOT_FOUND. The customer has not saved this payment method. Metadata: `customer_id`,
-`payment_method_id`.
+"""NOT_FOUND. The customer has not saved this payment method, or it was detached: that is for good,
+and the customer has to give it anew. Metadata: `customer_id`, `payment_method_id`.
 """
 ERROR_REASON_SETUP_NOT_FOUND: ErrorReason.ValueType  # 15
 """NOT_FOUND. The customer has no such setup. Metadata: `customer_id`, `setup_id`."""
@@ -315,7 +319,8 @@ ERROR_REASON_CUSTOMER_EXISTS: ErrorReason.ValueType  # 36
 Metadata: `customer_id`, `corridor`.
 """
 ERROR_REASON_INVALID_CUSTOMER_STATE: ErrorReason.ValueType  # 37
-"""FAILED_PRECONDITION. Stripe does not have the customer: not yet, or not any more.
+"""FAILED_PRECONDITION. Stripe does not have the customer: not yet, or not any more, whoever deleted
+it. One that is DELETED can be created again with a new request_id.
 Metadata: `customer_id`, `corridor`, `customer_state`.
 """
 ERROR_REASON_ONBOARDING_LINK_EXPIRED: ErrorReason.ValueType  # 38
@@ -328,7 +333,8 @@ Metadata: `merchant_id`, `merchant_state`.
 """
 ERROR_REASON_STRIPE_REJECTED: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION. Stripe refused the request as such; nothing happened.
-Metadata: `stripe_code`, `stripe_param`, `stripe_request_id`.
+Metadata: `stripe_code` (Stripe does not always give one), `stripe_type`, `stripe_param`,
+`stripe_request_id`.
 """
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 41
 """RESOURCE_EXHAUSTED. The queue of the corridor is full. Nothing was charged.
@@ -339,9 +345,11 @@ ERROR_REASON_COMPLIANCE_UNAVAILABLE: ErrorReason.ValueType  # 42
 Carries RetryInfo; repeat the call with the same request_id. Metadata: `payment_id`.
 """
 ERROR_REASON_CORRIDOR_UNAVAILABLE: ErrorReason.ValueType  # 43
-"""UNAVAILABLE. Nothing was sent to Stripe: the breaker is open, the corridor is drained or
-closed, or the connection was refused. Carries RetryInfo; repeat the call with the same
-request_id. Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.
+"""UNAVAILABLE. Nothing was sent to Stripe; the message and `not_sent_reason` say why:
+CORRIDOR_CLOSED or CORRIDOR_DRAINED by operators, BREAKER_OPEN, RATE_LIMITED,
+CONCURRENCY_LIMITED, OBJECT_LOCKED, CONNECT_FAILED, DEADLINE; ACCOUNT_REFUSED if Stripe refused
+the corridor's key or account. Carries RetryInfo; repeat the call with the same request_id.
+Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.
 """
 ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 44
 """UNAVAILABLE. Stripe was asked but its answer is not known. Only from calls that are not

@@ -183,7 +183,9 @@ class CreateMerchantRequest(_message.Message):
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The caller's own notes, stored at Stripe. At most 20; keys at most 40 bytes, values at most 500."""
+        """The caller's own notes, stored at Stripe. At most 20; keys at most 40 bytes, values at most 500.
+        Refused are keys with a square bracket, and card numbers and secret keys in either.
+        """
 
     def __init__(
         self,

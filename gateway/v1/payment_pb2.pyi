@@ -40,7 +40,7 @@ class _PaymentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentS
     PAYMENT_STATE_IN_REVIEW: _PaymentState.ValueType  # 4
     """Compliance wants a person to look. It is asked again until the review deadline."""
     PAYMENT_STATE_QUEUED: _PaymentState.ValueType  # 5
-    """Stripe or compliance cannot be reached now; the payment waits in the queue, see `queue`."""
+    """Stripe or compliance cannot be used now; the payment waits in the queue, see `queue`."""
     PAYMENT_STATE_AUTHORIZING: _PaymentState.ValueType  # 6
     """Stripe is being asked, or was asked and its answer is not known yet."""
     PAYMENT_STATE_REQUIRES_ACTION: _PaymentState.ValueType  # 7
@@ -82,7 +82,7 @@ PAYMENT_STATE_BLOCKED: PaymentState.ValueType  # 3
 PAYMENT_STATE_IN_REVIEW: PaymentState.ValueType  # 4
 """Compliance wants a person to look. It is asked again until the review deadline."""
 PAYMENT_STATE_QUEUED: PaymentState.ValueType  # 5
-"""Stripe or compliance cannot be reached now; the payment waits in the queue, see `queue`."""
+"""Stripe or compliance cannot be used now; the payment waits in the queue, see `queue`."""
 PAYMENT_STATE_AUTHORIZING: PaymentState.ValueType  # 6
 """Stripe is being asked, or was asked and its answer is not known yet."""
 PAYMENT_STATE_REQUIRES_ACTION: PaymentState.ValueType  # 7
@@ -147,7 +147,7 @@ class _UnavailablePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Una
     """Answer with PAYMENT_STATE_QUEUED and charge when the corridor works again, in order."""
 
 class UnavailablePolicy(_UnavailablePolicy, metaclass=_UnavailablePolicyEnumTypeWrapper):
-    """UnavailablePolicy says what to do when Stripe or compliance cannot be reached."""
+    """UnavailablePolicy says what to do when Stripe or compliance cannot be used."""
 
 UNAVAILABLE_POLICY_UNSPECIFIED: UnavailablePolicy.ValueType  # 0
 """In requests the same as FAIL_FAST; never sent in answers."""
@@ -314,10 +314,12 @@ class PaymentMethod(_message.Message):
     TOKEN_FIELD_NUMBER: _builtins.int
     STRIPE_CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     token: _builtins.str
-    """Stripe's payment method id, for example "pm_1Q0PsIJvEtkwdCNYMSaVuRz6". Required."""
+    """Stripe's payment method id, for example "pm_1Q0PsIJvEtkwdCNYMSaVuRz6", or the id of a card,
+    source or bank account of before ("card_…", "src_…", "ba_…"). Required, at most 255 bytes.
+    """
     stripe_customer_id: _builtins.str
-    """Stripe's customer id that the payment method is attached to. Optional; required by Stripe
-    for a saved payment method.
+    """Stripe's customer id ("cus_…") that the payment method is attached to. Optional; required by
+    Stripe for a saved payment method.
     """
     def __init__(
         self,
@@ -558,24 +560,47 @@ class Failure(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     STRIPE_CODE_FIELD_NUMBER: _builtins.int
     STRIPE_PARAM_FIELD_NUMBER: _builtins.int
+    STRIPE_TYPE_FIELD_NUMBER: _builtins.int
+    STRIPE_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    NOT_SENT_REASON_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """A stable code: "corridor_unavailable", "compliance_unavailable", "stripe_rejected",
-    "outcome_not_performed" (asked, but Stripe has no trace of it).
+    "outcome_not_performed" (asked, but Stripe has no trace of it); of an operation also "declined"
+    (by the bank or Stripe's rules; the payment's `decline` says why).
     """
     stripe_code: _builtins.str
     """Stripe's own code where there is one, for example "resource_missing"."""
     stripe_param: _builtins.str
     """The parameter that Stripe names, where it does."""
+    stripe_type: _builtins.str
+    """Stripe's class of the refusal, for example "invalid_request_error". Set whenever Stripe refused."""
+    stripe_request_id: _builtins.str
+    """Stripe's id of the refused request ("req_…"): what its support and its dashboard ask for. Set
+    whenever Stripe refused.
+    """
+    not_sent_reason: _builtins.str
+    """With "corridor_unavailable", why nothing was sent: see ERROR_REASON_CORRIDOR_UNAVAILABLE."""
+    reason: _builtins.str
+    """Set where Stripe refused because what the request names is not there any more, with the reason
+    that CustomerService has for it: "INVALID_CUSTOMER_STATE" (the customer was deleted: create it
+    again) or "PAYMENT_METHOD_NOT_FOUND" (the payment method was detached, or never was there: have
+    another one saved). Empty otherwise.
+    """
     def __init__(
         self,
         *,
         code: _builtins.str = ...,
         stripe_code: _builtins.str = ...,
         stripe_param: _builtins.str = ...,
+        stripe_type: _builtins.str = ...,
+        stripe_request_id: _builtins.str = ...,
+        not_sent_reason: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "stripe_code", b"stripe_code", "stripe_param", b"stripe_param"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "not_sent_reason", b"not_sent_reason", "reason", b"reason", "stripe_code", b"stripe_code", "stripe_param", b"stripe_param", "stripe_request_id", b"stripe_request_id", "stripe_type", b"stripe_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -591,6 +616,7 @@ class ComplianceDecision(_message.Message):
     VERDICT_FIELD_NUMBER: _builtins.int
     MERCHANT_REASONS_FIELD_NUMBER: _builtins.int
     DECIDE_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ERRORS_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """Id of the decision in the compliance service's log."""
     verdict: Global___ComplianceVerdict.ValueType
@@ -603,6 +629,12 @@ class ComplianceDecision(_message.Message):
     def decide_time(self) -> _timestamp_pb2.Timestamp:
         """When it was decided."""
 
+    @_builtins.property
+    def request_errors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is wrong with the request itself, which waiting does not mend: "MERCHANT_UNKNOWN",
+        "CUSTOMER_UNKNOWN", "SUBJECT_MISMATCH". Empty for every other reason.
+        """
+
     def __init__(
         self,
         *,
@@ -610,10 +642,11 @@ class ComplianceDecision(_message.Message):
         verdict: Global___ComplianceVerdict.ValueType = ...,
         merchant_reasons: _abc.Iterable[_builtins.str] | None = ...,
         decide_time: _timestamp_pb2.Timestamp | None = ...,
+        request_errors: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time", "decision_id", b"decision_id", "merchant_reasons", b"merchant_reasons", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time", "decision_id", b"decision_id", "merchant_reasons", b"merchant_reasons", "request_errors", b"request_errors", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -665,6 +698,7 @@ class PaymentOperation(_message.Message):
     NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     FAILURE_CODE_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, for example "op_01J9Z8…"."""
     kind: Global___OperationKind.ValueType
@@ -674,7 +708,9 @@ class PaymentOperation(_message.Message):
     send_count: _builtins.int
     """Number of times it was sent."""
     failure_code: _builtins.str
-    """Why it did not happen, or what is known of an UNKNOWN: Stripe's code, or ours. May be empty."""
+    """Why it did not happen, or what is known of an UNKNOWN: Stripe's code (its type where it gives no
+    code), or ours. May be empty.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was written down."""
@@ -687,6 +723,10 @@ class PaymentOperation(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When it was decided. Not set before."""
 
+    @_builtins.property
+    def failure(self) -> Global___Failure:
+        """What Stripe said. Set when Stripe refused, or the bank."""
+
     def __init__(
         self,
         *,
@@ -698,10 +738,11 @@ class PaymentOperation(_message.Message):
         next_attempt_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         failure_code: _builtins.str = ...,
+        failure: Global___Failure | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "next_attempt_time", b"next_attempt_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "next_attempt_time", b"next_attempt_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "failure_code", b"failure_code", "id", b"id", "kind", b"kind", "next_attempt_time", b"next_attempt_time", "send_count", b"send_count", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "failure_code", b"failure_code", "id", b"id", "kind", b"kind", "next_attempt_time", b"next_attempt_time", "send_count", b"send_count", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -85,9 +85,11 @@ class CreatePaymentRequest(_message.Message):
     Optional; without it `next_action` carries a client_secret. Refused with `off_session`.
     """
     unavailable_policy: _payment_pb2.UnavailablePolicy.ValueType
-    """What to do when Stripe or compliance cannot be reached. Optional, FAIL_FAST if unspecified."""
+    """What to do when Stripe or compliance cannot be used. Optional, FAIL_FAST if unspecified."""
     description: _builtins.str
-    """Text for the merchant, at most 1,000 bytes. Optional."""
+    """Text for the merchant, at most 1,000 bytes. Refused with a card number or a secret key in it.
+    Optional.
+    """
     statement_descriptor_suffix: _builtins.str
     """End of the text on the customer's statement, at most 22 bytes of ASCII with at least one
     letter, without < > \\ ' " *. Optional.
@@ -130,7 +132,8 @@ class CreatePaymentRequest(_message.Message):
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The client's own data: at most 20 entries, keys of 1 to 40 bytes, values of at most 500
-        bytes. Keys that begin with "engine_" are refused. Optional.
+        bytes. Refused are keys that begin with "engine_" or have a square bracket, and card numbers
+        and secret keys in either. Optional.
         """
 
     @_builtins.property

@@ -113,7 +113,7 @@ def read_event(body: str, corridor: str) -> StripeEvent:
         object_id=object_id,
         subject=f"{corridor}/{_subject(found, account, object_id)}",
         created_time=_created_time(values, kind),
-        live_mode=values.get("livemode") is True,
+        live_mode=_live_mode(values),
         object=found,
         body=body,
     )
@@ -138,12 +138,15 @@ def _text(values: Mapping[str, Any], name: str, pattern: re.Pattern[str]) -> str
 
 
 def _connected_account(values: Mapping[str, Any], kind: str) -> str | None:
-    value = values.get("account" if kind == "event" else "context")
+    """Whose the object is: an id means something in its account only. Newer events name the account
+    by `context`, a path from the organisation down to it: https://docs.stripe.com/context."""
+    value = values.get("account") if kind == "event" else None
+    if value is None:
+        value = values.get("context")
+        if isinstance(value, str):
+            value = value.rpartition("/")[2]
     if value is None:
         return None
-    if kind == "v2.core.event" and isinstance(value, str):
-        # A path from the organisation down to the account.
-        value = value.rpartition("/")[2]
     if not isinstance(value, str) or not ACCOUNT_ID.fullmatch(value):
         raise NotAnEventError("account is not one of Stripe's")
     return value
@@ -162,16 +165,30 @@ def _object_of(values: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _subject(found: Mapping[str, Any], account: str | None, object_id: str) -> str:
-    """Events on one payment are serialised, and those on one account's standing."""
+    """Events on one payment are serialised, and those on one account's standing. Objects of a
+    connected account are named with it."""
+    named = object_id
     for name, prefix in (("payment_intent", "pi_"), ("account", "acct_")):
         value = found.get(name)
         if isinstance(value, dict):
             value = value.get("id")
         if isinstance(value, str) and value.startswith(prefix) and OBJECT_ID.fullmatch(value):
-            return value
-    if account is not None and found.get("object") in (None, "person", "capability"):
-        return account
-    return object_id
+            named = value
+            break
+    else:
+        if account is not None and found.get("object") in (None, "person", "capability"):
+            named = account
+    # The standing of an account is one subject, whoever tells of it.
+    if account is None or named.startswith("acct_"):
+        return named
+    return f"{account}/{named}"
+
+
+def _live_mode(values: Mapping[str, Any]) -> bool:
+    value = values.get("livemode")
+    if not isinstance(value, bool):
+        raise NotAnEventError("livemode is neither true nor false")
+    return value
 
 
 def _created_time(values: Mapping[str, Any], kind: str) -> datetime:

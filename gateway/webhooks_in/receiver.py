@@ -24,6 +24,9 @@ BODY_SECONDS = 5.0
 # Of all bodies that are being read or stored; beyond it callers are answered that it is busy.
 MAX_BYTES_IN_FLIGHT = 64 * 1024 * 1024
 
+# What a webhook is counted as that is acknowledged and not kept.
+TEST_EVENT = "test_event"
+
 log = get_logger(__name__)
 
 
@@ -37,9 +40,11 @@ class _Refusal(Exception):  # noqa: N818 — an answer, not an error
 class WebhookReceiver:
     """Takes Stripe's webhooks in.
 
-    Answers 200 once the event is stored (or was stored before), 404 for an unknown corridor, 400
-    for what Stripe did not sign or is no event, 408, 413 and 415 for a slow, large or encoded body,
-    and 503 when the event cannot be stored, so that Stripe sends it again. A refusal names its
+    Answers 200 once the event is stored (or was stored before), or if it is of no concern: a test
+    event at a live corridor, which Stripe sends for connected accounts. Otherwise 404 for an
+    unknown corridor, 400 for what Stripe did not sign or is no event, 408, 413 and 415 for a slow,
+    large or encoded body, and 503 when the event cannot be stored, so that Stripe sends it again. A
+    refusal names its
     reason and nothing else; nothing of a refused body is stored or logged.
     """
 
@@ -105,6 +110,11 @@ class WebhookReceiver:
         if problem is not None:
             raise _Refusal(400, f"signature_{problem.value}")
         event = _read(body, corridor)
+        if corridor.is_live and not event.live_mode:
+            # A live Connect endpoint gets the test events of connected accounts as well, and is to
+            # tell them by this: https://docs.stripe.com/connect/webhooks. Were they refused, Stripe
+            # would send them again for days and switch the endpoint off in the end.
+            return TEST_EVENT
         try:
             stored = await self._buffer.store(event)
         except BufferUnavailableError as error:
@@ -143,8 +153,8 @@ def _read(body: bytes, corridor: Corridor) -> StripeEvent:
         raise _Refusal(400, "not_utf8") from None
     except NotAnEventError:
         raise _Refusal(400, "not_an_event") from None
-    if event.live_mode is not corridor.is_live:
-        # One secret signs for one account and mode; this is a mistake in the set-up at Stripe.
+    if event.live_mode and not corridor.is_live:
+        # Stripe never does that by itself: this is a mistake in the set-up.
         raise _Refusal(400, "wrong_mode")
     return event
 

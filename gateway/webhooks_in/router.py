@@ -32,6 +32,24 @@ class EventRouter:
         return None
 
 
+def of_the_platform(routes: Mapping[str, EventHandler]) -> dict[str, EventHandler]:
+    """The same routes, but only for what is the platform's own.
+
+    A connected account charges for itself, too, with objects of the same kinds that only it has
+    (https://docs.stripe.com/connect/direct-charges): they are none of ours, and asking for them in
+    the platform's name finds nothing.
+    """
+    return {event_type: _platform_only(handler) for event_type, handler in routes.items()}
+
+
+def _platform_only(handler: EventHandler) -> EventHandler:
+    async def handle(event: StripeEvent) -> None:
+        if event.stripe_account is None:
+            await handler(event)
+
+    return handle
+
+
 def merged(*routes: Mapping[str, EventHandler]) -> dict[str, EventHandler]:
     """The routes of several handlers together; what two of them care for goes to both."""
     handlers: dict[str, EventHandler] = {}

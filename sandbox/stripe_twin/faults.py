@@ -17,9 +17,9 @@ import re
 from collections.abc import Callable
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 MAX_LATENCY_SECONDS = 120.0
 # The shape of the log-normal and Pareto tails: about one answer in a hundred takes eight times
@@ -82,6 +82,7 @@ def ramp_seconds(start: float, end: float, elapsed: float, duration: float) -> f
     return float(start * (end / start) ** share)
 
 
+MIN_ERROR_STATUS = 500
 # A hung request is let go after this long even if nobody clears the fault.
 LONGEST_HANG_SECONDS = 900.0
 
@@ -93,6 +94,7 @@ class FaultKind(StrEnum):
     BROWN_OUT = "brown_out"
     HANG = "hang"
     ERROR = "error"
+    PROXY = "proxy"
     RESET = "reset"
     RATE_LIMIT = "rate_limit"
     LOCK_TIMEOUT = "lock_timeout"
@@ -109,7 +111,8 @@ class Fault(Latency):
     For `latency`, each request waits `seconds` plus its jitter. For `brown_out`, the wait goes from
     `seconds` to `end_seconds` within `ramp_seconds` and stays there, plus its jitter. For `error`,
     `stored` makes the idempotency key replay the 5xx, as Stripe does when its endpoint itself
-    failed; without it the 5xx came from in front of the endpoint.
+    failed; without it the 5xx came from in front of the endpoint. For `proxy`, something between
+    the client and Stripe answers with `status` and `body`, any JSON.
     """
 
     kind: FaultKind
@@ -124,8 +127,15 @@ class Fault(Latency):
     lasts_seconds: float | None = Field(default=None, gt=0.0)
     end_seconds: float = Field(default=0.0, ge=0.0, le=MAX_LATENCY_SECONDS)
     ramp_seconds: float = Field(default=0.0, ge=0.0)
-    status: int = Field(default=500, ge=500, le=599)
+    status: int = Field(default=500, ge=400, le=599)
     stored: bool = False
+    body: JsonValue = None
+
+    @model_validator(mode="after")
+    def _error_is_stripes(self) -> Self:
+        if self.kind is not FaultKind.PROXY and self.status < MIN_ERROR_STATUS:
+            raise ValueError("Stripe itself fails with 500 to 599")
+        return self
 
 
 class ActiveFault:

@@ -1,6 +1,7 @@
 """The way of an API request: outage, key, faults, idempotency, check, endpoint, answer."""
 
 import asyncio
+import json
 import random
 import socket
 import struct
@@ -22,7 +23,7 @@ from sandbox.stripe_twin.errors import (
     unknown_route,
 )
 from sandbox.stripe_twin.events import API_VERSION
-from sandbox.stripe_twin.faults import ActiveFault, FaultKind, Faults
+from sandbox.stripe_twin.faults import ActiveFault, Fault, FaultKind, Faults
 from sandbox.stripe_twin.idempotency import StoredAnswer
 from sandbox.stripe_twin.journal import RequestJournal, SeenRequest
 from sandbox.stripe_twin.limits import Limits
@@ -111,6 +112,14 @@ class ConnectionCutError(Exception):
     """The fault says that the client gets no answer."""
 
 
+class ProxyAnswerError(Exception):
+    """The fault says that something in front of Stripe answers."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.status)
+        self.answer = Answer(fault.status, json.dumps(fault.body).encode(), {})
+
+
 @dataclass(slots=True)
 class Answer:
     """What goes back to the client."""
@@ -157,6 +166,8 @@ class Pipeline:
             answer = await self._answer(request, raw, seen)
         except ApiError as failure:
             answer = _failed(failure)
+        except ProxyAnswerError as proxy:
+            answer = proxy.answer
         except ConnectionCutError:
             _cut(request)
             return web.Response(status=500)
@@ -316,6 +327,8 @@ async def _fail_afterwards(chosen: list[ActiveFault]) -> None:
             raise ConnectionCutError
         if active.fault.kind is FaultKind.ERROR and not active.fault.stored:
             raise api_error(active.fault.status, stored=False)
+        if active.fault.kind is FaultKind.PROXY:
+            raise ProxyAnswerError(active.fault)
 
 
 def _fail_at_the_door(active: ActiveFault) -> None:
@@ -329,6 +342,8 @@ def _fail_at_the_door(active: ActiveFault) -> None:
             raise ConnectionCutError
         if fault.kind is FaultKind.ERROR and not fault.stored:
             raise api_error(fault.status, stored=False)
+        if fault.kind is FaultKind.PROXY:
+            raise ProxyAnswerError(fault)
 
 
 def _failed(failure: ApiError) -> Answer:

@@ -70,6 +70,18 @@ def test_no_text_for_merchants_lets_a_suspicion_be_guessed() -> None:
     assert TEXTS[Code.MERCHANT_MATCH_OPEN][1] == TEXTS[Code.SNAPSHOT_STALE][1]
 
 
+def test_who_sends_the_wrong_id_is_told_so() -> None:
+    # Nothing is being checked, and waiting does not help.
+    told = [TEXTS[code][1] for code in (Code.MERCHANT_UNKNOWN, Code.CUSTOMER_UNKNOWN)]
+    assert all("is registered under this id" in text for text in told)
+    assert "merchant" in told[0]
+    assert "customer" in told[1]
+    mistakes = {Code.MERCHANT_UNKNOWN, Code.CUSTOMER_UNKNOWN, Code.SUBJECT_MISMATCH}
+    assert not {TEXTS[code][1] for code in mistakes} & {
+        text for code, (_, text) in TEXTS.items() if code not in mistakes
+    }
+
+
 def test_nothing_found_is_allowed() -> None:
     assert codes(payment()) == []
     assert verdict(payment()) is Verdict.ALLOW

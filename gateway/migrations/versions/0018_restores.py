@@ -7,11 +7,10 @@ from alembic import op
 from runtime.migrations import sql_beside
 
 revision = "0018"
-down_revision = "0015"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 # New tables and an index: code that knows nothing of them goes on.
-oldest_code = "0015"
 
 
 def upgrade() -> None:

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from gateway.ids import METADATA_PREFIX
 from gateway.money import MAX_MINOR_UNITS, problem_with_currency
 from gateway.payments.domain.retry_policy import MAX_ATTEMPTS, MAX_WITHIN, MIN_ATTEMPTS, MIN_WITHIN
+from gateway.sensitive import problem_with_metadata, problem_with_text
 from gateway.v1 import payment_pb2
 from gateway.v1 import payment_service_pb2 as pb
 from money.v1.money_pb2 import Money
@@ -32,7 +33,10 @@ from runtime.rules import (
 
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 CORRIDOR = re.compile(r"[a-z0-9][a-z0-9_-]*")
-STRIPE_TOKEN = re.compile(r"[A-Za-z0-9_]+")
+# What can be charged by its id: https://docs.stripe.com/api/payment_intents/create, and cards,
+# sources and bank accounts of before PaymentMethods, which Stripe takes in their place.
+PAYMENT_METHOD = re.compile(r"(?:pm|card|src|ba)_[A-Za-z0-9_]+")
+STRIPE_CUSTOMER = re.compile(r"cus_[A-Za-z0-9_]+")
 ACCOUNT = re.compile(r"acct_[A-Za-z0-9]+")
 PAYMENT_ID = re.compile(r"pay_[0-9A-Z]+")
 # https://docs.stripe.com/get-started/account/statement-descriptors
@@ -103,7 +107,12 @@ def _queue_timeout(request: Any) -> str | None:
 def _metadata(request: Any) -> str | None:
     if any(key.startswith(METADATA_PREFIX) for key in request.metadata):
         return f"has a key that begins with {METADATA_PREFIX}"
-    return None
+    return problem_with_metadata(request.metadata)
+
+
+def not_sensitive(field: str) -> Rule:
+    """A text that goes to Stripe has neither a card number nor a secret key."""
+    return check(field, lambda request: problem_with_text(getattr(request, field)))
 
 
 def _application_fee(request: Any) -> str | None:
@@ -138,8 +147,8 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         integer("minor_units", minimum=1, maximum=MAX_MINOR_UNITS),
     ],
     payment_pb2.PaymentMethod: [
-        text("token", required=True, max_bytes=MAX_TOKEN_BYTES, pattern=STRIPE_TOKEN),
-        text("stripe_customer_id", max_bytes=MAX_TOKEN_BYTES, pattern=STRIPE_TOKEN),
+        text("token", required=True, max_bytes=MAX_TOKEN_BYTES, pattern=PAYMENT_METHOD),
+        text("stripe_customer_id", max_bytes=MAX_TOKEN_BYTES, pattern=STRIPE_CUSTOMER),
     ],
     payment_pb2.CorridorAlternative: [
         text("corridor", required=True, max_bytes=MAX_NAME_BYTES, pattern=CORRIDOR),
@@ -165,7 +174,9 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         ),
         check("queue_timeout", _queue_timeout),
         text("description", max_bytes=MAX_DESCRIPTION_BYTES),
+        not_sensitive("description"),
         text("statement_descriptor_suffix", max_bytes=MAX_STATEMENT_BYTES, pattern=STATEMENT_TEXT),
+        not_sensitive("statement_descriptor_suffix"),
         mapping("metadata", max_items=20, max_key_bytes=40, max_value_bytes=500),
         check("metadata", _metadata),
         text("destination_account_id", max_bytes=MAX_NAME_BYTES, pattern=ACCOUNT),

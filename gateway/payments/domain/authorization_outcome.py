@@ -25,7 +25,7 @@ from gateway.payments.domain.payment import Change, FailureCode, Payment, Paymen
 from gateway.payments.domain.reconcile import reconcile
 from gateway.payments.domain.states import PaymentState, Transition
 from gateway.stripe_client.failover import reason_to_leave
-from gateway.stripe_client.outcome import OutcomeClass
+from gateway.stripe_client.outcome import Failure, OutcomeClass
 
 
 def apply_authorization(
@@ -121,7 +121,7 @@ def declined(so_far: Decision, reply: StripeReply, context: DecisionContext) -> 
             str(intent.get("id") or payment.payment_intent_id),
             charge_id_of(intent.get("latest_charge")) or payment.charge_id,
         )
-    return so_far.then(change).ended(OperationState.DECLINED, context.now, failure.code)
+    return so_far.then(change).ended(OperationState.DECLINED, context.now, failure.reason, failure)
 
 
 def unknown(so_far: Decision, reply: StripeReply, context: DecisionContext) -> Decision:
@@ -143,11 +143,12 @@ def _elsewhere(so_far: Decision, reply: StripeReply, context: DecisionContext) -
         if reply.outcome_class is OutcomeClass.NOT_SENT
         else OperationState.FAILED
     )
-    return fail_over(so_far.ended(state, context.now, reply.code or reason), reason, context)
+    ended = so_far.ended(state, context.now, reply.code or reason, reply.outcome.failure)
+    return fail_over(ended, reason, context)
 
 
 def _rejected(so_far: Decision, reply: StripeReply, context: DecisionContext) -> Decision:
-    failure = reply.outcome.failure
+    failure = reply.outcome.failure or Failure()
     change: Change | None = None
     if so_far.payment.state is PaymentState.AUTHORIZING:
         change = take(
@@ -156,12 +157,15 @@ def _rejected(so_far: Decision, reply: StripeReply, context: DecisionContext) ->
             context.now,
             failure=PaymentFailure(
                 FailureCode.STRIPE_REJECTED,
-                stripe_code=failure.code if failure is not None else "",
-                stripe_param=failure.param if failure is not None else "",
+                stripe_code=failure.code,
+                stripe_param=failure.param,
+                stripe_type=failure.type,
+                stripe_request_id=failure.stripe_request_id,
+                reason=reply.lost,
             ),
             hold_id="",
         )
-    return so_far.then(change).ended(OperationState.FAILED, context.now, reply.code)
+    return so_far.then(change).ended(OperationState.FAILED, context.now, reply.code, failure)
 
 
 def _not_performed(so_far: Decision, context: DecisionContext) -> Decision:

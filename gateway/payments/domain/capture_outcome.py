@@ -38,12 +38,12 @@ def apply_capture_or_cancel(
     outcome = reply.outcome_class
     if outcome is OutcomeClass.SUCCEEDED:
         assert reply.outcome.object is not None
-        return _seen(so_far, read_intent(reply.outcome.object), "", context)
+        return _seen(so_far, read_intent(reply.outcome.object), reply, context)
     if outcome in (OutcomeClass.REJECTED, OutcomeClass.DECLINED):
         # Refused: the PaymentIntent as it stands says where the payment is now.
         if reply.intent is None:
             return unknown(so_far, reply, context)
-        return _seen(so_far, read_intent(reply.intent), reply.code, context)
+        return _seen(so_far, read_intent(reply.intent), reply, context)
     if outcome is OutcomeClass.NOT_SENT and not resend:
         wait = BACKOFF.pause(operation.send_count, context.jitter, reply.outcome.retry_after)
         return so_far.later(context.now, wait, unknown=False, failure_code="not_sent")
@@ -51,7 +51,7 @@ def apply_capture_or_cancel(
 
 
 def _seen(
-    so_far: Decision, snapshot: IntentSnapshot, failure_code: str, context: DecisionContext
+    so_far: Decision, snapshot: IntentSnapshot, reply: StripeReply, context: DecisionContext
 ) -> Decision:
     operation = so_far.operation
     if snapshot.status is IntentStatus.PROCESSING:
@@ -61,8 +61,10 @@ def _seen(
         snapshot = replace(snapshot, expired=True)
     change = reconcile(so_far.payment, snapshot, context.now, context.timing, decided=True)
     done = snapshot.status is _WANTED[operation.kind]
-    state = OperationState.SUCCEEDED if done else OperationState.FAILED
-    return so_far.then(change).ended(state, context.now, "" if done else failure_code)
+    if done:
+        return so_far.then(change).ended(OperationState.SUCCEEDED, context.now)
+    refused = so_far.then(change)
+    return refused.ended(OperationState.FAILED, context.now, reply.code, reply.outcome.failure)
 
 
 def _take_back(so_far: Decision, now: datetime, reason: str) -> Decision:

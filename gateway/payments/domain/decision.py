@@ -13,9 +13,21 @@ from gateway.operations.operation import (
     decided,
     put_off,
 )
-from gateway.payments.domain.payment import Change, ComplianceRecord, Payment
+from gateway.payments.domain.payment import (
+    CUSTOMER_GONE,
+    METHOD_GONE,
+    Change,
+    ComplianceRecord,
+    Payment,
+)
 from gateway.payments.domain.refund import Refund
-from gateway.stripe_client.outcome import Outcome, OutcomeClass
+from gateway.stripe_client.outcome import (
+    Failure,
+    Outcome,
+    OutcomeClass,
+    is_missing,
+    names_lost_method,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,8 @@ class StripeReply:
     intent: Mapping[str, Any] | None = None
     # It was looked for, and Stripe has no trace of it.
     nothing_found: bool = False
+    # Whether the customer does not have the payment method, as a look after a refusal said.
+    method_is_lost: bool = False
 
     @property
     def outcome_class(self) -> OutcomeClass:
@@ -35,8 +49,19 @@ class StripeReply:
 
     @property
     def code(self) -> str:
-        """Stripe's code of a failure; empty without one."""
-        return self.outcome.failure.code if self.outcome.failure is not None else ""
+        """Stripe's code of a failure, or its type without one; empty without a failure."""
+        return self.outcome.failure.reason if self.outcome.failure is not None else ""
+
+    @property
+    def lost(self) -> str:
+        """The contract's reason if it was refused because the customer or the payment method is
+        not there any more; empty otherwise."""
+        failure = self.outcome.failure
+        if failure is None or self.outcome_class is not OutcomeClass.REJECTED:
+            return ""
+        if is_missing(self.outcome) and failure.param == "customer":
+            return CUSTOMER_GONE
+        return METHOD_GONE if self.method_is_lost or names_lost_method(failure) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +94,15 @@ class Decision:
             return self
         return replace(self, payment=change.after, changes=(*self.changes, change))
 
-    def ended(self, state: OperationState, now: datetime, failure_code: str = "") -> "Decision":
-        """The decision with the operation decided."""
-        return replace(self, operation=decided(self.operation, state, now, failure_code))
+    def ended(
+        self,
+        state: OperationState,
+        now: datetime,
+        failure_code: str = "",
+        failure: Failure | None = None,
+    ) -> "Decision":
+        """The decision with the operation decided; `failure` is Stripe's, if it refused."""
+        return replace(self, operation=decided(self.operation, state, now, failure_code, failure))
 
     def later(
         self, now: datetime, wait: timedelta, *, unknown: bool, failure_code: str = ""

@@ -33,6 +33,10 @@ class FailureCode(StrEnum):
     OUTCOME_NOT_PERFORMED = "outcome_not_performed"
 
 
+# Reasons of a payment that Stripe refused because of what its request names.
+CUSTOMER_GONE = "INVALID_CUSTOMER_STATE"
+METHOD_GONE = "PAYMENT_METHOD_NOT_FOUND"
+
 # After these nothing was sent, so that the same request may be tried again.
 RETRIABLE_FAILURES = frozenset(
     {FailureCode.CORRIDOR_UNAVAILABLE, FailureCode.COMPLIANCE_UNAVAILABLE}
@@ -77,6 +81,11 @@ class PaymentFailure:
     stripe_code: str = ""
     stripe_param: str = ""
     not_sent_reason: str = ""
+    # Stripe's class of a refusal ("invalid_request_error"), and the id of the refused request.
+    stripe_type: str = ""
+    stripe_request_id: str = ""
+    # The contract's reason where what the request names is not there any more.
+    reason: str = ""
 
     @property
     def retriable(self) -> bool:
@@ -100,6 +109,8 @@ class ComplianceRecord:
     verdict: str
     merchant_reasons: tuple[str, ...]
     decide_time: str
+    # What is wrong with the request itself, in compliance's codes.
+    request_errors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from gateway.payments.domain.decision import Decision, StripeReply
 from gateway.payments.domain.payment import Change, Payment, take
 from gateway.payments.domain.refund import Refund, RefundState, as_stripe_says
 from gateway.payments.domain.states import Transition
-from gateway.stripe_client.outcome import OutcomeClass
+from gateway.stripe_client.outcome import Failure, OutcomeClass
 
 
 def apply_refund(
@@ -40,7 +40,7 @@ def apply_refund(
             OperationState.SUCCEEDED, context.now
         )
     if outcome in (OutcomeClass.REJECTED, OutcomeClass.DECLINED):
-        return _failed(so_far, refund, reply.code, context)
+        return _failed(so_far, refund, reply.code, context, reply.outcome.failure)
     if outcome is OutcomeClass.NOT_SENT and not resend:
         wait = BACKOFF.pause(operation.send_count, context.jitter, reply.outcome.retry_after)
         return so_far.later(context.now, wait, unknown=False, failure_code="not_sent")
@@ -89,7 +89,13 @@ def refund_made_elsewhere(
     return asked, started
 
 
-def _failed(so_far: Decision, refund: Refund, code: str, context: DecisionContext) -> Decision:
+def _failed(
+    so_far: Decision,
+    refund: Refund,
+    code: str,
+    context: DecisionContext,
+    failure: Failure | None = None,
+) -> Decision:
     after = refund
     if refund.state is RefundState.PENDING and not refund.stripe_refund_id:
         after = replace(
@@ -97,5 +103,5 @@ def _failed(so_far: Decision, refund: Refund, code: str, context: DecisionContex
         )
     change = refund_step(so_far.payment, refund, after, context)
     return replace(so_far.then(change), refund=after).ended(
-        OperationState.FAILED, context.now, code
+        OperationState.FAILED, context.now, code, failure
     )

@@ -65,8 +65,13 @@ def payment_of(row: Any) -> Payment:
         code = FailureCode(row.failure["code"])
         values["failure"] = PaymentFailure(**{**row.failure, "code": code})
     if row.compliance:
-        reasons = tuple(row.compliance["merchant_reasons"])
-        values["compliance"] = ComplianceRecord(**{**row.compliance, "merchant_reasons": reasons})
+        values["compliance"] = ComplianceRecord(
+            **{
+                **row.compliance,
+                "merchant_reasons": tuple(row.compliance["merchant_reasons"]),
+                "request_errors": tuple(row.compliance.get("request_errors", ())),
+            }
+        )
     return Payment(**values)
 
 

@@ -4,7 +4,7 @@ import grpc
 
 from compliance.v1 import compliance_service_pb2 as pb
 from compliance.v1 import compliance_service_pb2_grpc
-from compliance.v1.decision_pb2 import Decision, Verdict
+from compliance.v1.decision_pb2 import Decision, ReasonCode, Verdict
 from gateway.operations.operation import Operation
 from gateway.payments.domain.decision import CheckReply
 from gateway.payments.domain.payment import ComplianceRecord, Payment
@@ -12,6 +12,15 @@ from runtime.errors import from_rpc_error
 from runtime.logs import get_logger
 
 _VERDICT_PREFIX = "VERDICT_"
+_CODE_PREFIX = "REASON_CODE_"
+# What is wrong with the request itself. No other code leaves the engine: it may be a suspicion.
+_REQUEST_ERRORS = frozenset(
+    {
+        ReasonCode.REASON_CODE_MERCHANT_UNKNOWN,
+        ReasonCode.REASON_CODE_CUSTOMER_UNKNOWN,
+        ReasonCode.REASON_CODE_SUBJECT_MISMATCH,
+    }
+)
 _KNOWN_VERDICTS = frozenset({"ALLOW", "REVIEW", "DENY"})
 
 log = get_logger(__name__)
@@ -61,6 +70,13 @@ def _record_of(decision: Decision) -> ComplianceRecord:
         merchant_reasons=tuple(
             dict.fromkeys(
                 reason.merchant_text for reason in decision.reasons if reason.merchant_text
+            )
+        ),
+        request_errors=tuple(
+            dict.fromkeys(
+                ReasonCode.Name(reason.code).removeprefix(_CODE_PREFIX)
+                for reason in decision.reasons
+                if reason.code in _REQUEST_ERRORS
             )
         ),
         decide_time=decision.record_time.ToDatetime().isoformat() + "Z",

@@ -6,6 +6,7 @@ Only calls that change something take an idempotency key; what is asked besides 
 import json
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ from gateway.payments.stripe.outcome_lookup import Found, OutcomeLookup
 from gateway.stripe_client.call import Priority, background
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.failover import Elsewhere
-from gateway.stripe_client.outcome import Outcome, OutcomeClass
+from gateway.stripe_client.outcome import Outcome, OutcomeClass, is_missing
 from runtime.clock import Clock
 
 _UNKNOWN = Outcome(OutcomeClass.UNKNOWN)
@@ -70,8 +71,9 @@ class Dependencies:
         self, payment: Payment, operation: Operation, outcome: Outcome
     ) -> StripeReply:
         """The reply after an outcome: where it was refused, with the PaymentIntent as it stands."""
-        reply = StripeReply(outcome)
         rejected = outcome.outcome_class is OutcomeClass.REJECTED
+        lost = rejected and await self._method_is_lost(payment, operation, outcome)
+        reply = StripeReply(outcome, method_is_lost=lost)
         refused = rejected or outcome.outcome_class is OutcomeClass.DECLINED
         if rejected and operation.kind is OperationKind.REATTEMPT:
             return await self._with_intent(payment, reply)
@@ -177,6 +179,20 @@ class Dependencies:
             return StripeReply(_as_unknown(outcome))
         return StripeReply(Outcome(OutcomeClass.SUCCEEDED, object=dict(found.object)))
 
+    async def _method_is_lost(
+        self, payment: Payment, operation: Operation, outcome: Outcome
+    ) -> bool:
+        """Whether the customer does not have the payment method any more, where the refusal of a
+        charge has no code or parameter that says what it is about: then Stripe is asked."""
+        customer, failure = payment.payment_method_customer, outcome.failure
+        charges = operation.kind in (OperationKind.AUTHORIZE, OperationKind.REATTEMPT)
+        if not charges or not customer or failure is None or failure.code or failure.param:
+            return False
+        seen = await self._stripe.customers.retrieve_payment_method(
+            operation.corridor, customer, payment.payment_method
+        )
+        return is_missing(seen)
+
     async def _with_intent(self, payment: Payment, reply: StripeReply) -> StripeReply:
         """The reply with the PaymentIntent as it stands; UNKNOWN if it cannot be read."""
         seen = await self._stripe.retrieve_payment_intent(
@@ -184,7 +200,7 @@ class Dependencies:
         )
         if not seen.succeeded:
             return StripeReply(_as_unknown(seen))
-        return StripeReply(reply.outcome, intent=seen.object)
+        return replace(reply, intent=seen.object)
 
 
 def _nothing(operation: Operation, found: Found, now: datetime) -> StripeReply:

@@ -47,6 +47,7 @@ from gateway.webhooks_in.event import (
     RetryEventLater,
     StripeEvent,
 )
+from gateway.webhooks_in.router import of_the_platform
 from runtime.notifier import Notifier, SubjectNotifiers
 
 
@@ -83,15 +84,18 @@ class PaymentEvents:
         self._guard = guard
 
     def routes(self) -> Mapping[str, EventHandler]:
-        """The types of events that this handler deals with."""
-        return {
-            "payment_intent.*": self.apply_intent,
-            "charge.succeeded": self.apply_charge,
-            "charge.captured": self.apply_charge,
-            "charge.updated": self.apply_charge,
-            "refund.*": self.apply_refund,
-            "charge.refund.updated": self.apply_refund,
-        }
+        """The types of events that this handler deals with: the engine's charges are all the
+        platform's, also where a connected account receives the money."""
+        return of_the_platform(
+            {
+                "payment_intent.*": self.apply_intent,
+                "charge.succeeded": self.apply_charge,
+                "charge.captured": self.apply_charge,
+                "charge.updated": self.apply_charge,
+                "refund.*": self.apply_refund,
+                "charge.refund.updated": self.apply_refund,
+            }
+        )
 
     async def apply_intent(self, event: StripeEvent) -> None:
         """Looks at the PaymentIntent and takes the payment where it is."""

@@ -4,7 +4,7 @@ import grpc
 
 from compliance.v1 import compliance_service_pb2 as pb
 from compliance.v1 import compliance_service_pb2_grpc
-from compliance.v1.decision_pb2 import Verdict
+from compliance.v1.decision_pb2 import ReasonCode, Verdict
 
 
 class FakeCompliance(compliance_service_pb2_grpc.ComplianceServiceServicer):
@@ -12,6 +12,8 @@ class FakeCompliance(compliance_service_pb2_grpc.ComplianceServiceServicer):
 
     def __init__(self) -> None:
         self.verdict: Verdict.ValueType = Verdict.VERDICT_ALLOW
+        # The code of the reason that is given with a verdict other than ALLOW.
+        self.code: ReasonCode.ValueType = ReasonCode.REASON_CODE_MERCHANT_MATCH_OPEN
         # By Stripe account, where it differs.
         self.verdicts: dict[str, Verdict.ValueType] = {}
         self.requests: list[pb.CheckPaymentRequest] = []
@@ -45,7 +47,9 @@ class FakeCompliance(compliance_service_pb2_grpc.ComplianceServiceServicer):
         response.decision.record_time.GetCurrentTime()
         if verdict != Verdict.VERDICT_ALLOW:
             response.decision.reasons.add(
-                internal_text="secret", merchant_text="The payment needs another look."
+                code=self.code,
+                internal_text="secret",
+                merchant_text="The payment needs another look.",
             )
         return response
 

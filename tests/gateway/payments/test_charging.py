@@ -2,11 +2,13 @@
 
 import pytest
 
-from compliance.v1.decision_pb2 import Verdict
+from compliance.v1.decision_pb2 import ReasonCode, Verdict
 from gateway.v1.payment_pb2 import (
     CaptureMethod,
     ComplianceVerdict,
+    Failure,
     OperationKind,
+    OperationState,
     PaymentMethod,
     PaymentState,
 )
@@ -57,6 +59,13 @@ async def test_a_decline_is_an_answer_and_releases_the_hold(shop: Shop) -> None:
     assert payment.decline.code == "card_declined"
     assert payment.decline.decline_code == "insufficient_funds"
     assert payment.decline.advice_code == "try_again_later"
+    asked = payment.operations[-1].failure
+    assert (asked.code, asked.stripe_code, asked.stripe_type) == (
+        "declined",
+        "card_declined",
+        "card_error",
+    )
+    assert asked.stripe_request_id.startswith("req_")
     assert payment.amount_captured.minor_units == 0
     assert [f.kind for f in payment.booking.facts] == ["hold_placed", "hold_released"]
 
@@ -67,7 +76,39 @@ async def test_a_request_that_stripe_refuses_fails_and_says_which_parameter(shop
     assert payment.failure.code == "stripe_rejected"
     assert payment.failure.stripe_code == "resource_missing"
     assert payment.failure.stripe_param == "payment_method"
+    assert payment.failure.stripe_type == "invalid_request_error"
+    assert payment.failure.stripe_request_id.startswith("req_")
+    # The operation has what Stripe said, the payment also what it means.
+    asked = payment.operations[-1].failure
+    assert payment.failure.reason == "PAYMENT_METHOD_NOT_FOUND"
+    asked.reason = payment.failure.reason
+    assert asked == payment.failure
     assert [f.kind for f in payment.booking.facts] == ["hold_placed", "hold_released"]
+
+
+@pytest.mark.parametrize("action", ["capture", "cancel", "refund"])
+async def test_whatever_stripe_refuses_leaves_something_to_go_by(
+    shop: Shop, twin: Twin, action: str
+) -> None:
+    payment = await shop.create(**({} if action == "refund" else {"capture_method": MANUAL}))
+    # As Stripe refuses a refund of more than is left: with a parameter, and without a code.
+    body = {"error": {"type": "invalid_request_error", "param": "amount", "message": "Too much."}}
+    path = "/v1/refunds" if action == "refund" else f".*/{action}"
+    twin.add_fault(kind="proxy", status=400, body=body, method="POST", path=path, count=1)
+    await getattr(shop, action)(payment)
+    asked = (await shop.get(payment.id)).operations[-1]
+    assert asked.state == OperationState.OPERATION_STATE_FAILED
+    assert asked.failure_code == "invalid_request_error"
+    assert asked.failure == Failure(
+        code="stripe_rejected",
+        stripe_type="invalid_request_error",
+        stripe_param="amount",
+        stripe_request_id=twin.requests.matching("POST")[-1].request_id,
+    )
+    if action == "refund":
+        [refund] = (await shop.get(payment.id)).refunds
+        assert refund.state == RefundState.REFUND_STATE_FAILED
+        assert refund.failure_code == "invalid_request_error"
 
 
 async def test_a_manual_capture_takes_a_part_and_releases_the_rest(shop: Shop, twin: Twin) -> None:
@@ -204,6 +245,25 @@ async def test_a_payment_in_review_is_asked_about_again_and_then_charged(
         await shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED)
     # Each question is a new one: the same would get the same decision.
     assert len({request.request_id for request in compliance.requests}) == len(compliance.requests)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (ReasonCode.REASON_CODE_MERCHANT_UNKNOWN, ["MERCHANT_UNKNOWN"]),
+        (ReasonCode.REASON_CODE_CUSTOMER_UNKNOWN, ["CUSTOMER_UNKNOWN"]),
+        (ReasonCode.REASON_CODE_SUBJECT_MISMATCH, ["SUBJECT_MISMATCH"]),
+        (ReasonCode.REASON_CODE_MERCHANT_MATCH_OPEN, []),
+    ],
+)
+async def test_a_mistake_in_the_request_is_told_as_such_and_a_suspicion_is_not(
+    shop: Shop, compliance: FakeCompliance, code: "ReasonCode.ValueType", told: list[str]
+) -> None:
+    compliance.verdict, compliance.code = Verdict.VERDICT_REVIEW, code
+    payment = await shop.create()
+    assert payment.state == S.PAYMENT_STATE_IN_REVIEW
+    assert list(payment.compliance.request_errors) == told
+    assert (await shop.get(payment.id)).compliance == payment.compliance
 
 
 async def test_a_payment_in_review_can_be_canceled(shop: Shop, compliance: FakeCompliance) -> None:

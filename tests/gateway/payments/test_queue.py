@@ -38,8 +38,11 @@ async def test_without_stripe_a_payment_fails_at_once_and_can_be_repeated(
         error = refused.value.error
         assert (error.code.name, error.reason) == ("UNAVAILABLE", "CORRIDOR_UNAVAILABLE")
         assert error.retry_delay is not None
+        assert error.metadata["not_sent_reason"] == "CORRIDOR_CLOSED"
+        assert error.message.startswith("operators have closed the corridor")
         failed = await shop.get(error.metadata["payment_id"])
         assert failed.state == S.PAYMENT_STATE_FAILED
+        assert failed.failure.not_sent_reason == "CORRIDOR_CLOSED"
         assert [f.kind for f in failed.booking.facts] == ["hold_placed", "hold_released"]
         await shop.open_corridor()
         payment = await shop.create(request_id=request_id)

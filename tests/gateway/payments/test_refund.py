@@ -114,7 +114,7 @@ COURSES: dict[str, list[dict[str, Any]]] = {
         {"id": "re_1", "status": "canceled", **TAKEN, **BACK},
     ],
 }
-CONTEXT = DecisionContext(NOW, Timing(), 0.5, "op_2")
+CONTEXT = DecisionContext(NOW, Timing(), 0.5)
 MERCHANT = Chart("default", "EUR")
 
 

@@ -23,6 +23,7 @@ LOST_ANSWERS: list[dict[str, Any]] = [
     {"kind": "reset", "when": "after", "count": 1},
     {"kind": "error", "when": "after", "status": 500, "stored": False, "count": 1},
     {"kind": "error", "when": "after", "status": 503, "stored": False, "count": 2},
+    {"kind": "proxy", "when": "after", "status": 403, "body": {"error": None}, "count": 1},
 ]
 NOT_ACTED: list[dict[str, Any]] = [
     {"kind": "reset", "when": "before", "count": 1},

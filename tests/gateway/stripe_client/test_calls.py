@@ -93,7 +93,9 @@ async def test_a_failure_of_long_ago_says_nothing_about_stripe_now(
         (error(402, {"Stripe-Should-Retry": "true"}, type="card_error"), 1),
         (error(400, type="invalid_request_error"), 1),
         (error(400, type="idempotency_error"), 1),
-        (error(401), 1),
+        (error(401, type="invalid_request_error"), 1),
+        (error(403), 4),
+        (Answer(403, {"error": "Forbidden"}), 4),
     ],
 )
 async def test_what_is_sent_again(
@@ -147,7 +149,12 @@ async def test_a_call_cut_short_by_its_caller_does_not_count_against_stripe(
 
 @pytest.mark.parametrize(
     "blind",
-    [error(401), error(403), error(429), error(429, code="lock_timeout")],
+    [
+        error(401, type="invalid_request_error"),
+        error(403, type="invalid_request_error"),
+        error(429),
+        error(429, code="lock_timeout"),
+    ],
     ids=lambda answer: str(answer.status),
 )
 async def test_an_answer_that_does_not_know_the_key_leaves_unknown_unknown(

@@ -2,11 +2,12 @@
 
 import socket
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from gateway.stripe_client.call import Priority
-from gateway.stripe_client.outcome import NotSentReason, Outcome, OutcomeClass
+from gateway.stripe_client.outcome import Failure, NotSentReason, Outcome, OutcomeClass
 from tests.gateway.stripe_client.conftest import ONE_ATTEMPT, PATIENT_BREAKER, bench
 from tests.gateway.stripe_client.scripted_stripe import (
     ENDLESS,
@@ -119,6 +120,66 @@ async def test_every_answer_has_one_class(
     assert outcome.failure.code == code
     assert outcome.object is None
     assert outcome.attempts == 1
+
+
+# What proxies answer, and what Stripe would if it were broken: none has Stripe's form.
+NOT_STRIPES_FORM: list[Any] = [
+    {"error": "Forbidden"},
+    {"error": None},
+    {"error": []},
+    {"error": ["invalid_request_error"]},
+    {"error": 403},
+    {"error": {}},
+    {"error": {"code": 403, "message": "Forbidden", "status": "PERMISSION_DENIED"}},
+    {"error": {"type": None, "code": "resource_missing"}},
+    {"error": {"type": ["card_error"], "payment_intent": "pi_1"}},
+    {"message": "Forbidden"},
+    "<html>Forbidden</html>",
+    "\udcff".encode("utf-8", "surrogateescape").decode("latin-1"),
+    "[" * 100_000,
+    '{"error":' * 5_000 + "1" + "}" * 5_000,
+    "null",
+    "",
+]
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 402, 403, 404, 409, 418, 500, 502, 599])
+async def test_what_is_not_stripes_form_is_unknown_and_counts_as_a_failure(
+    stripe_server: ScriptedStripe, status: int
+) -> None:
+    headers = {"Request-Id": "req_9", "Stripe-Should-Retry": "false", "Retry-After": "3"}
+    bodies = NOT_STRIPES_FORM if status != 200 else ["null", "", "[]", "[" * 100_000]
+    policy = PATIENT_BREAKER
+    async with bench(
+        stripe_server.url, ONE_ATTEMPT, breaker=policy, request_timeout_seconds=2
+    ) as it:
+        for number, body in enumerate(bodies, start=1):
+            stripe_server.will(Answer(status, body, headers))
+            outcome = await it.stripe_client.create_payment_intent("default", {}, f"key-{number}")
+            assert outcome.outcome_class is OutcomeClass.UNKNOWN, body
+            assert outcome.failure == Failure(
+                code="UNREADABLE_ANSWER", http_status=status, stripe_request_id="req_9"
+            )
+            assert outcome.retry_after == timedelta(seconds=3)
+            breaker = it.calls.corridor_client("default").breaker("payment_intents")
+            assert breaker.read().failures == number
+
+
+async def test_a_429_is_not_sent_whoever_says_it(stripe_server: ScriptedStripe) -> None:
+    for body in NOT_STRIPES_FORM:
+        outcome = await outcome_of(stripe_server, Answer(429, body))
+        assert outcome.not_sent_reason is NotSentReason.RATE_LIMITED
+
+
+async def test_a_refusal_leaves_something_to_go_by_without_a_code(
+    stripe_server: ScriptedStripe,
+) -> None:
+    refused = error(400, type="invalid_request_error", param="amount", message="Too much.")
+    outcome = await outcome_of(stripe_server, refused)
+    assert outcome.outcome_class is OutcomeClass.REJECTED
+    assert outcome.failure == Failure(
+        type="invalid_request_error", param="amount", http_status=400, stripe_request_id="req_1"
+    )
 
 
 async def test_success_carries_the_object(stripe_server: ScriptedStripe) -> None:

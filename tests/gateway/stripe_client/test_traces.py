@@ -48,6 +48,39 @@ async def test_each_request_is_a_client_span_inside_the_call(
     assert {span.parent.span_id for span in requests if span.parent} == {call.context.span_id}
 
 
+async def test_a_refusal_leaves_all_that_stripe_said_of_it_but_its_message(
+    stripe_server: ScriptedStripe,
+    spans: InMemorySpanExporter,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    stripe_server.will(
+        error(
+            400, type="invalid_request_error", code="email_invalid", param="email", message="Jenny"
+        )
+    )
+    async with bench(
+        stripe_server.url, ONE_ATTEMPT, request_timeout_seconds=2, breaker=PATIENT_BREAKER
+    ) as it:
+        await it.stripe_client.customers.create_customer("default", {"email": "x"}, "key-1")
+    (call,) = [span for span in spans.get_finished_spans() if span.name == "stripe customers"]
+    assert call.attributes is not None
+    said = {
+        "code": "email_invalid",
+        "type": "invalid_request_error",
+        "param": "email",
+        "request_id": "req_1",
+    }
+    for name, value in said.items():
+        assert call.attributes[f"gateway.stripe_{name}"] == value
+    output = capfd.readouterr()
+    (line,) = [
+        line for line in (output.out + output.err).splitlines() if "stripe_call_refused" in line
+    ]
+    for value in (*said.values(), "REJECTED", "400"):
+        assert value in line
+    assert "Jenny" not in line + shown(call)
+
+
 async def test_nothing_personal_or_secret_is_shown(
     stripe_server: ScriptedStripe,
     spans: InMemorySpanExporter,

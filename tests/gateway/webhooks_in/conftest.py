@@ -70,10 +70,10 @@ def signature(
     return f"t={timestamp},{scheme}={mac.hexdigest()}"
 
 
-def corridor(name: str, *secrets: str) -> Corridor:
+def corridor(name: str, *secrets: str, api_key: str = "sk_test_bench") -> Corridor:
     return Corridor(
         name=name,
-        api_key=SecretStr("sk_test_bench"),
+        api_key=SecretStr(api_key),
         webhook_secrets=tuple(SecretStr(secret) for secret in secrets),
     )
 
@@ -164,7 +164,11 @@ async def intake(
     inbox: PostgresInbox, engine: AsyncEngine, clock: ManualClock
 ) -> AsyncIterator[Intake]:
     receiver = WebhookReceiver(
-        [corridor("default", SECRET, ROLLED_SECRET), corridor("backup", OTHER_SECRET)],
+        [
+            corridor("default", SECRET, ROLLED_SECRET),
+            corridor("backup", OTHER_SECRET),
+            corridor("live", SECRET, api_key="sk_live_bench"),
+        ],
         PostgresBuffer(inbox, clock),
         clock,
     )

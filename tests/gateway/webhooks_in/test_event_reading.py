@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.webhooks_in.event import StripeEvent, read_event
-from gateway.webhooks_in.router import EventRouter
+from gateway.webhooks_in.event import NotAnEventError, StripeEvent, read_event
+from gateway.webhooks_in.router import EventRouter, of_the_platform
 from tests.gateway.webhooks_in.conftest import event_body
 
 
@@ -41,6 +41,14 @@ def test_handlers_are_found_by_type() -> None:
         ),
         ({"object": {"id": "ba_1", "object": "bank_account", "account": "acct_1"}}, "acct_1"),
         ({"object": {"id": "person_1", "object": "person"}, "account": "acct_1"}, "acct_1"),
+        # What is a connected account's own is named with it, whichever field says whose it is.
+        (
+            {"object": {"id": "pi_1", "object": "payment_intent"}, "account": "acct_1"},
+            "acct_1/pi_1",
+        ),
+        ({"object": {"id": "ch_1", "payment_intent": "pi_1"}, "account": "acct_1"}, "acct_1/pi_1"),
+        ({"object": {"id": "po_1", "object": "payout"}, "context": "acct_1"}, "acct_1/po_1"),
+        ({"object": {"id": "po_1", "object": "payout"}, "context": "org_1/acct_1"}, "acct_1/po_1"),
     ],
 )
 def test_events_are_serialised_by_what_they_are_about(values: dict[str, Any], subject: str) -> None:
@@ -79,3 +87,38 @@ def test_a_thin_events_context_may_be_a_path(context: str) -> None:
         "related_object": {"id": "ch_1", "type": "charge", "url": "/v1/charges/ch_1"},
     }
     assert read_event(json.dumps(thin), "default").stripe_account == "acct_1"
+
+
+def test_whose_an_object_is_is_read_from_account_or_context() -> None:
+    assert read_event(event_body(), "eu").stripe_account is None
+    for values in (
+        {"account": "acct_1"},
+        {"account": None, "context": "acct_1"},
+        {"context": "org_1/acct_1"},
+        {"account": "acct_1", "context": "org_1/acct_1"},
+    ):
+        assert read_event(event_body(**values), "eu").stripe_account == "acct_1"
+    for wrong in ("acct_1/", "org_1", 5, ["acct_1"]):
+        with pytest.raises(NotAnEventError):
+            read_event(event_body(context=wrong), "eu")
+
+
+@pytest.mark.parametrize("mode", [None, "false", 0, 1])
+def test_an_event_says_whether_it_is_live(mode: object) -> None:
+    with pytest.raises(NotAnEventError):
+        read_event(event_body(livemode=mode), "eu")
+
+
+async def test_what_is_the_platforms_is_not_asked_for_a_connected_account() -> None:
+    handled: list[str] = []
+
+    async def handler(event: StripeEvent) -> None:
+        handled.append(event.event_id)
+
+    router = EventRouter(of_the_platform({"charge.*": handler}))
+    for values in ({"id": "evt_own"}, {"id": "evt_a", "account": "acct_1"}, {"context": "acct_1"}):
+        event = read_event(event_body("charge.updated", **values), "eu")
+        found = router.handler_of(event.event_type)
+        assert found is not None
+        await found(event)
+    assert handled == ["evt_own"]

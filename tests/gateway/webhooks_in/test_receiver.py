@@ -5,13 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from sqlalchemy import text
 
 from gateway.stripe_client.corridors import Corridor
 from gateway.webhooks_in.buffer import PostgresBuffer
 from gateway.webhooks_in.inbox import PostgresInbox
-from gateway.webhooks_in.receiver import MAX_BODY_BYTES, WebhookReceiver
+from gateway.webhooks_in.receiver import MAX_BODY_BYTES, TEST_EVENT, WebhookReceiver
 from gateway.webhooks_in.signature import find_signature_problem
 from runtime.clock import ManualClock
 from tests.gateway.webhooks_in.conftest import (
@@ -143,6 +144,31 @@ async def test_what_is_no_event_is_refused_though_it_is_signed(
 ) -> None:
     assert await intake.post(body, signature(body)) == (400, {"error": reason})
     assert await intake.stored() == 0
+
+
+async def test_a_live_endpoint_takes_note_of_test_events_and_keeps_none(intake: Intake) -> None:
+    labels = {"corridor": "live", "result": TEST_EVENT}
+
+    def count() -> float:
+        return REGISTRY.get_sample_value("gateway_webhooks_received_total", labels) or 0
+
+    before = count()
+    thin: dict[str, Any] = {
+        "id": "evt_thin",
+        "object": "v2.core.event",
+        "type": "v1.charge.updated",
+    }
+    thin |= {"created": "2026-11-22T12:00:00Z", "context": "acct_1", "livemode": False}
+    for body in (event_body(account="acct_1"), event_body(), json.dumps(thin)):
+        assert await intake.post(body, signature(body), "live") == (200, {"received": True})
+    assert count() == before + 3
+    assert await intake.stored() == 0
+    live = event_body(account="acct_1", livemode=True)
+    assert (await intake.post(live, signature(live), "live"))[0] == 200
+    assert await intake.stored() == 1
+    # Whoever did not sign for it learns nothing of modes.
+    body = event_body(account="acct_1")
+    assert await intake.post(body, forged(body), "live") == (400, {"error": "signature_mismatch"})
 
 
 async def test_a_large_body_is_not_read_to_its_end(intake: Intake) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 import stripe
+from pydantic import ValidationError
 
 from sandbox.stripe_twin import BACKUP_ACCOUNT, DEFAULT_ACCOUNT, Twin
 from tests.sandbox.stripe_twin.conftest import open_shop
@@ -48,6 +49,19 @@ async def test_an_error_after_acting_in_front_of_the_endpoint(shop: Shop, twin: 
     assert caught.value.http_status == 502
     assert (await shop.pay(options=key)).status == "succeeded"
     assert len(charges(twin)) == 1
+
+
+async def test_a_proxy_answers_instead_of_stripe(shop: Shop, twin: Twin) -> None:
+    for when, charged in (("before", 0), ("after", 1)):
+        twin.add_fault(kind="proxy", when=when, status=403, body={"message": "no"}, count=1)
+        key = fresh_key()
+        with pytest.raises(stripe.APIError) as caught:
+            await shop.pay(options=key)
+        assert caught.value.http_body is not None
+        assert '"error"' not in str(caught.value.http_body)
+        assert len(charges(twin)) == charged
+    with pytest.raises(ValidationError):
+        twin.add_fault(kind="error", status=403)
 
 
 async def test_an_error_of_the_endpoint_before_acting_sticks(shop: Shop, twin: Twin) -> None:

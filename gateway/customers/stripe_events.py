@@ -1,0 +1,108 @@
+"""Events about customers and what they saved: what is gone at Stripe is gone here.
+
+Customers are deleted and payment methods detached in Stripe's dashboard, too, or by others who have
+a key. An event is a hint: Stripe is asked whether it has the customer, or the method, still.
+"""
+
+from collections.abc import Mapping
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.customers import store
+from gateway.customers.domain import REQUEST_KEY, is_gone
+from gateway.customers.store import ACTIVE, CREATING, GONE, StoredCustomer
+from gateway.stripe_client.client import StripeClient
+from gateway.stripe_client.outcome import Outcome, OutcomeClass, is_missing
+from gateway.webhooks_in.event import (
+    EventHandler,
+    OutsideUnavailable,
+    PoisonEventError,
+    RetryEventLater,
+    StripeEvent,
+)
+from gateway.webhooks_in.router import of_the_platform
+from runtime.clock import Clock
+
+
+class CustomerEvents:
+    """The handler of events about customers, and what else learns that one is gone goes through
+    it."""
+
+    def __init__(self, engine: AsyncEngine, stripe_client: StripeClient, clock: Clock) -> None:
+        self._engine = engine
+        self._stripe = stripe_client.customers
+        self._clock = clock
+
+    def routes(self) -> Mapping[str, EventHandler]:
+        """The types of events that this handler deals with: the engine's customers are all the
+        platform's."""
+        return of_the_platform(
+            {
+                "customer.deleted": self.apply_deleted,
+                "payment_method.detached": self.apply_detached,
+            }
+        )
+
+    async def apply_deleted(self, event: StripeEvent) -> None:
+        """Looks whether the customer is gone."""
+        async with self._engine.connect() as connection:
+            customer = await store.of_stripe(connection, event.corridor, event.object_id)
+            request_id = str((event.object.get("metadata") or {}).get(REQUEST_KEY) or "")
+            if customer is None and request_id:
+                asked = await store.created_by(connection, request_id)
+                if asked is not None and (asked.corridor, asked.state) == (
+                    event.corridor,
+                    CREATING,
+                ):
+                    # Our own commit has not brought Stripe's id yet.
+                    raise RetryEventLater("CUSTOMER_NOT_CREATED_YET")
+        if customer is None or customer.state != ACTIVE:
+            return
+        seen = await self._look(customer)
+        if is_gone(seen):
+            await self._delete(customer)
+        else:
+            _must_have_answered(seen)
+
+    async def apply_detached(self, event: StripeEvent) -> None:
+        """Looks whether whoever prefers the payment method still has it."""
+        async with self._engine.connect() as connection:
+            customer = await store.preferring(connection, event.corridor, event.object_id)
+        if customer is None:
+            # What customers have saved is read from Stripe whenever it is wanted.
+            return
+        seen = await self._stripe.retrieve_payment_method(
+            customer.corridor, customer.stripe_customer_id, event.object_id
+        )
+        if not is_missing(seen):
+            _must_have_answered(seen)
+            return
+        now = self._clock.now()
+        async with self._engine.begin() as connection:
+            customer = await store.get(connection, customer.customer_number, lock=True)
+            if customer.default_payment_method == event.object_id:
+                await store.change(connection, customer, now, default_payment_method="")
+
+    async def if_gone(self, customer: StoredCustomer) -> StoredCustomer | None:
+        """The customer as it is kept from now on, if Stripe does not have it any more; None if it
+        has, or does not say."""
+        return await self._delete(customer) if is_gone(await self._look(customer)) else None
+
+    async def _look(self, customer: StoredCustomer) -> Outcome:
+        return await self._stripe.retrieve_customer(customer.corridor, customer.stripe_customer_id)
+
+    async def _delete(self, customer: StoredCustomer) -> StoredCustomer:
+        now = self._clock.now()
+        async with self._engine.begin() as connection:
+            customer = await store.get(connection, customer.customer_number, lock=True)
+            if customer.state == ACTIVE:
+                customer = await store.change(connection, customer, now, **GONE)
+        return customer
+
+
+def _must_have_answered(seen: Outcome) -> None:
+    if seen.succeeded:
+        return
+    if seen.outcome_class in (OutcomeClass.NOT_SENT, OutcomeClass.UNKNOWN):
+        raise OutsideUnavailable("STRIPE_UNAVAILABLE", seen.retry_after)
+    raise PoisonEventError("OBJECT_NOT_READABLE")
