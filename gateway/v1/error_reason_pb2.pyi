@@ -180,6 +180,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 46
     """INTERNAL. A fault of ours. Metadata: `trace_id`, and nothing else."""
+    ERROR_REASON_CURSOR_OUTDATED: _ErrorReason.ValueType  # 47
+    """OUT_OF_RANGE. The cursor is of a change that the feed has not, or not any more: the gateway's
+    database was restored from a backup since. Go on with the cursor in the metadata, which leaves
+    nothing out; changes that come again have another epoch or the id that they had. Metadata:
+    `epoch`, `after_sequence`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is what `google.rpc.ErrorInfo.reason` carries, without the prefix ERROR_REASON_,
@@ -349,4 +355,10 @@ Metadata: `dependency`.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 46
 """INTERNAL. A fault of ours. Metadata: `trace_id`, and nothing else."""
+ERROR_REASON_CURSOR_OUTDATED: ErrorReason.ValueType  # 47
+"""OUT_OF_RANGE. The cursor is of a change that the feed has not, or not any more: the gateway's
+database was restored from a backup since. Go on with the cursor in the metadata, which leaves
+nothing out; changes that come again have another epoch or the id that they had. Metadata:
+`epoch`, `after_sequence`.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
