@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.epochs import Cursor, check_cursor
 from gateway.merchants.commands import AccountFinder, Onboarding
 from gateway.merchants.domain import account_link_params
 from gateway.merchants.errors import (
@@ -122,12 +123,17 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
         self, request: pb.WatchMerchantsRequest, _context: Any
     ) -> AsyncIterator[pb.WatchMerchantsResponse]:
         sequence = request.after_sequence
+        if sequence:
+            check_cursor(await self._store.snapshot_epochs(), Cursor(request.epoch, sequence))
         while True:
             token = self._notifier.token()
             found = await self._store.snapshots_after(sequence, WATCH_BATCH)
+            # Read after the snapshots, which keep the epoch that they have by then.
+            known = await self._store.snapshot_epochs() if found else None
             for merchant in found:
-                yield pb.WatchMerchantsResponse(merchant=merchant)
+                assert known is not None, "there are snapshots"
                 sequence = merchant.snapshot.sequence
+                yield pb.WatchMerchantsResponse(merchant=merchant, epoch=known.of(sequence))
             if len(found) < WATCH_BATCH:
                 await Notifier.wait(token, WATCH_POLL_SECONDS)
 

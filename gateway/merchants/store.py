@@ -24,6 +24,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.epochs import Epochs, FeedName, epochs
 from gateway.v1 import merchant_pb2
 from runtime.clock import Clock
 
@@ -156,6 +157,12 @@ class MerchantStore:
         )
         async with self._engine.connect() as connection:
             return [_stored(row).message for row in await connection.execute(statement)]
+
+    async def snapshot_epochs(self) -> Epochs:
+        """The epochs of the snapshots' sequences, and the last sequence."""
+        async with self._engine.connect() as connection:
+            newest = await connection.execute(select(SNAPSHOT_COUNTER.c.last_sequence))
+            return await epochs(connection, FeedName.MERCHANTS, newest.scalar_one())
 
     async def save_snapshot(
         self,

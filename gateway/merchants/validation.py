@@ -165,7 +165,10 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
     ],
     pb.ListMerchantsRequest: [_optional_corridor, enum("state"), *PAGE],
     pb.SyncMerchantRequest: [_merchant_id, duration("max_age", maximum=MAX_SYNC_AGE)],
-    pb.WatchMerchantsRequest: [integer("after_sequence", minimum=0)],
+    pb.WatchMerchantsRequest: [
+        integer("after_sequence", minimum=0),
+        integer("epoch", minimum=0),
+    ],
     pb.CreateOnboardingLinkRequest: [
         REQUEST_ID,
         _merchant_id,

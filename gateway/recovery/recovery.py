@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.epochs import begin_epoch
 from gateway.operations import store as operation_store
 from gateway.operations.operation import OperationState, decided
 from gateway.payments.domain.intents import IntentStatus, read_intent
@@ -74,6 +75,8 @@ class Recovery:
         async with self._engine.begin() as connection:
             # Nobody begins anything meanwhile, whatever was noticed so far.
             await store.report_gap(connection, "a person recovers it", self._clock.now())
+            # The changes that follow have the sequences of those that were lost.
+            await begin_epoch(connection)
             newest = await store.newest_event(connection)
             doubted = await store.doubt_open_operations(connection, self._clock.now())
         self._progress(f"{doubted} open operations will be looked up")

@@ -189,6 +189,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Stripe: nothing is begun until operators have recovered it. Carries RetryInfo; repeat the call
     with the same request_id.
     """
+    ERROR_REASON_CURSOR_OUTDATED: _ErrorReason.ValueType  # 48
+    """OUT_OF_RANGE. The cursor is of a change that the feed has not, or not any more: the gateway's
+    database was restored from a backup since. Go on with the cursor in the metadata, which leaves
+    nothing out; changes that come again have another epoch or the id that they had. Metadata:
+    `epoch`, `after_sequence`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is what `google.rpc.ErrorInfo.reason` carries, without the prefix ERROR_REASON_,
@@ -366,5 +372,11 @@ ERROR_REASON_DATABASE_BEHIND: ErrorReason.ValueType  # 47
 """UNAVAILABLE. The gateway's database was restored, or put back by a failover, and knows less than
 Stripe: nothing is begun until operators have recovered it. Carries RetryInfo; repeat the call
 with the same request_id.
+"""
+ERROR_REASON_CURSOR_OUTDATED: ErrorReason.ValueType  # 48
+"""OUT_OF_RANGE. The cursor is of a change that the feed has not, or not any more: the gateway's
+database was restored from a backup since. Go on with the cursor in the metadata, which leaves
+nothing out; changes that come again have another epoch or the id that they had. Metadata:
+`epoch`, `after_sequence`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

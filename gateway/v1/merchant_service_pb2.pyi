@@ -413,16 +413,20 @@ class WatchMerchantsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     after_sequence: _builtins.int
     """Snapshots after this sequence are sent. 0 starts at the beginning. Negative is refused."""
+    epoch: _builtins.int
+    """The epoch of the snapshot of that sequence. 0 if it had none, or with an after_sequence of 0."""
     def __init__(
         self,
         *,
         after_sequence: _builtins.int = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "epoch", b"epoch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -435,18 +439,24 @@ class WatchMerchantsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MERCHANT_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    """What the sequence belongs to: 0 until the gateway is first restored from a backup, a higher
+    number each time.
+    """
     @_builtins.property
     def merchant(self) -> _merchant_pb2.Merchant:
-        """The merchant as it was with that snapshot. snapshot.sequence is where to resume."""
+        """The merchant as it was with that snapshot. snapshot.sequence is where to resume, with `epoch`."""
 
     def __init__(
         self,
         *,
         merchant: _merchant_pb2.Merchant | None = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["merchant", b"merchant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["merchant", b"merchant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "merchant", b"merchant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -140,7 +140,8 @@ class MerchantServiceServicer:
 
     def WatchMerchants(self, request, context):
         """WatchMerchants streams snapshots as they are stored: gapless, in commit order, at least once.
-        The stream stays open until the caller ends it.
+        The stream stays open until the caller ends it. A cursor of snapshots that were lost when the
+        gateway was restored from a backup is CURSOR_OUTDATED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -54,7 +54,8 @@ class MerchantServiceStub:
     """
     WatchMerchants: _grpc.UnaryStreamMultiCallable[_merchant_service_pb2.WatchMerchantsRequest, _merchant_service_pb2.WatchMerchantsResponse]
     """WatchMerchants streams snapshots as they are stored: gapless, in commit order, at least once.
-    The stream stays open until the caller ends it.
+    The stream stays open until the caller ends it. A cursor of snapshots that were lost when the
+    gateway was restored from a backup is CURSOR_OUTDATED.
     """
     CreateOnboardingLink: _grpc.UnaryUnaryMultiCallable[_merchant_service_pb2.CreateOnboardingLinkRequest, _merchant_service_pb2.CreateOnboardingLinkResponse]
     """CreateOnboardingLink makes a page at Stripe where the merchant answers what is due now and
@@ -97,7 +98,8 @@ class MerchantServiceAsyncStub(MerchantServiceStub):
     """
     WatchMerchants: _aio.UnaryStreamMultiCallable[_merchant_service_pb2.WatchMerchantsRequest, _merchant_service_pb2.WatchMerchantsResponse]  # type: ignore[assignment]
     """WatchMerchants streams snapshots as they are stored: gapless, in commit order, at least once.
-    The stream stays open until the caller ends it.
+    The stream stays open until the caller ends it. A cursor of snapshots that were lost when the
+    gateway was restored from a backup is CURSOR_OUTDATED.
     """
     CreateOnboardingLink: _aio.UnaryUnaryMultiCallable[_merchant_service_pb2.CreateOnboardingLinkRequest, _merchant_service_pb2.CreateOnboardingLinkResponse]  # type: ignore[assignment]
     """CreateOnboardingLink makes a page at Stripe where the merchant answers what is due now and
@@ -167,7 +169,8 @@ class MerchantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_merchant_service_pb2.WatchMerchantsResponse], _abc.AsyncIterator[_merchant_service_pb2.WatchMerchantsResponse]]:
         """WatchMerchants streams snapshots as they are stored: gapless, in commit order, at least once.
-        The stream stays open until the caller ends it.
+        The stream stays open until the caller ends it. A cursor of snapshots that were lost when the
+        gateway was restored from a backup is CURSOR_OUTDATED.
         """
 
     @_abc_1.abstractmethod

@@ -571,22 +571,26 @@ class WatchPaymentsRequest(_message.Message):
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
     MERCHANT_ID_FIELD_NUMBER: _builtins.int
     PAYMENT_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     after_sequence: _builtins.int
     """Only changes after this sequence: 0 for all of them, or the last one that was handled."""
     merchant_id: _builtins.str
     """Only this merchant's, at most 64 bytes. Optional; sequences then have gaps."""
     payment_id: _builtins.str
     """Only this payment's. Optional; sequences then have gaps."""
+    epoch: _builtins.int
+    """The epoch of the last one that was handled. 0 if it had none, or with an after_sequence of 0."""
     def __init__(
         self,
         *,
         after_sequence: _builtins.int = ...,
         merchant_id: _builtins.str = ...,
         payment_id: _builtins.str = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "merchant_id", b"merchant_id", "payment_id", b"payment_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "epoch", b"epoch", "merchant_id", b"merchant_id", "payment_id", b"payment_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -603,12 +607,19 @@ class WatchPaymentsResponse(_message.Message):
     PREVIOUS_STATE_FIELD_NUMBER: _builtins.int
     PAYMENT_FIELD_NUMBER: _builtins.int
     RECORD_TIME_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Position of the change in the stream: 1, 2, 3 and so on without gaps."""
+    """Position of the change in the stream: 1, 2, 3 and so on without gaps. After the gateway was
+    restored from a backup sequences come again, in another epoch.
+    """
     transition: _builtins.str
     """What happened, for example "authorization_started", as docs/gateway.md names transitions."""
     previous_state: _payment_pb2.PaymentState.ValueType
     """The state before. Unspecified when the payment was made."""
+    epoch: _builtins.int
+    """What the sequence belongs to: 0 until the gateway is first restored from a backup, a higher
+    number each time. Epoch and sequence together are the change's name.
+    """
     @_builtins.property
     def payment(self) -> _payment_pb2.Payment:
         """The payment as it was right after the change, without `booking`, `operations`, `refunds`
@@ -628,10 +639,11 @@ class WatchPaymentsResponse(_message.Message):
         previous_state: _payment_pb2.PaymentState.ValueType = ...,
         payment: _payment_pb2.Payment | None = ...,
         record_time: _timestamp_pb2.Timestamp | None = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["payment", b"payment", "record_time", b"record_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["payment", b"payment", "previous_state", b"previous_state", "record_time", b"record_time", "sequence", b"sequence", "transition", b"transition"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "payment", b"payment", "previous_state", b"previous_state", "record_time", b"record_time", "sequence", b"sequence", "transition", b"transition"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -146,7 +146,9 @@ class PaymentServiceServicer:
 
     def WatchPayments(self, request, context):
         """WatchPayments streams every change of every payment from a sequence on, without gaps, in
-        the order in which the changes became visible, at least once, and then goes on live.
+        the order in which the changes became visible, at least once, and then goes on live. A cursor
+        is the epoch and the sequence of the last change handled; one of changes that were lost when the
+        gateway was restored from a backup is CURSOR_OUTDATED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -63,7 +63,9 @@ class PaymentServiceStub:
     """ListPayments lists payments, newest first. Payments made meanwhile do not shift the pages."""
     WatchPayments: _grpc.UnaryStreamMultiCallable[_payment_service_pb2.WatchPaymentsRequest, _payment_service_pb2.WatchPaymentsResponse]
     """WatchPayments streams every change of every payment from a sequence on, without gaps, in
-    the order in which the changes became visible, at least once, and then goes on live.
+    the order in which the changes became visible, at least once, and then goes on live. A cursor
+    is the epoch and the sequence of the last change handled; one of changes that were lost when the
+    gateway was restored from a backup is CURSOR_OUTDATED.
     """
 
 @_typing.type_check_only
@@ -101,7 +103,9 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     """ListPayments lists payments, newest first. Payments made meanwhile do not shift the pages."""
     WatchPayments: _aio.UnaryStreamMultiCallable[_payment_service_pb2.WatchPaymentsRequest, _payment_service_pb2.WatchPaymentsResponse]  # type: ignore[assignment]
     """WatchPayments streams every change of every payment from a sequence on, without gaps, in
-    the order in which the changes became visible, at least once, and then goes on live.
+    the order in which the changes became visible, at least once, and then goes on live. A cursor
+    is the epoch and the sequence of the last change handled; one of changes that were lost when the
+    gateway was restored from a backup is CURSOR_OUTDATED.
     """
 
 class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -184,7 +188,9 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_payment_service_pb2.WatchPaymentsResponse], _abc.AsyncIterator[_payment_service_pb2.WatchPaymentsResponse]]:
         """WatchPayments streams every change of every payment from a sequence on, without gaps, in
-        the order in which the changes became visible, at least once, and then goes on live.
+        the order in which the changes became visible, at least once, and then goes on live. A cursor
+        is the epoch and the sequence of the last change handled; one of changes that were lost when the
+        gateway was restored from a backup is CURSOR_OUTDATED.
         """
 
 def add_PaymentServiceServicer_to_server(servicer: PaymentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

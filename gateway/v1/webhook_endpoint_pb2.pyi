@@ -205,7 +205,9 @@ class WebhookDelivery(_message.Message):
     endpoint_id: _builtins.str
     """The endpoint."""
     webhook_id: _builtins.str
-    """The header webhook-id, the same for each attempt and replay, for example "evt_42"."""
+    """The header webhook-id, the same for each attempt and replay, for example "evt_42", or
+    "evt_1764379138000_42" of a later epoch of WatchPayments: never the id of another change.
+    """
     sequence: _builtins.int
     """The change's position in the stream of WatchPayments."""
     payment_id: _builtins.str

@@ -497,6 +497,7 @@ class ReplayWebhookEventsRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ENDPOINT_ID_FIELD_NUMBER: _builtins.int
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     endpoint_id: _builtins.str
@@ -505,16 +506,21 @@ class ReplayWebhookEventsRequest(_message.Message):
     """Changes after this sequence are sent again, 0 for all. One that the endpoint has not been
     sent up to changes nothing.
     """
+    epoch: _builtins.int
+    """The epoch of that change, as WatchPayments has it: a cursor of changes that were lost when the
+    gateway was restored is CURSOR_OUTDATED. 0 if it had none, or with an after_sequence of 0.
+    """
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         endpoint_id: _builtins.str = ...,
         after_sequence: _builtins.int = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "endpoint_id", b"endpoint_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "endpoint_id", b"endpoint_id", "epoch", b"epoch", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

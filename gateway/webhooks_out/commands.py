@@ -6,7 +6,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.epochs import Cursor, check_cursor
 from gateway.identity import RequestIdentity
+from gateway.payments.store.events import event_epochs, newest_sequence
 from gateway.webhooks_out import deliveries, store
 from gateway.webhooks_out.domain import (
     DEFAULT_IN_FLIGHT,
@@ -76,7 +78,7 @@ class Endpoints:
                 return known
             if await store.count_endpoints_alone(connection) >= MAX_ENDPOINTS:
                 raise too_many_endpoints(MAX_ENDPOINTS)
-            newest = await store.newest_sequence(connection)
+            newest = await newest_sequence(connection)
             await store.add_endpoint(connection, replace(endpoint, dispatched_sequence=newest))
             await self._add_secret(connection, endpoint.id, request.request_id)
         return endpoint.id
@@ -146,6 +148,8 @@ class Endpoints:
         """Moves the cursor back."""
 
         async def work(connection: AsyncConnection, endpoint: Endpoint) -> None:
+            cursor = Cursor(request.epoch, request.after_sequence)
+            check_cursor(await event_epochs(connection), cursor)
             if request.after_sequence < endpoint.dispatched_sequence:
                 moved = replace(
                     endpoint,

@@ -9,8 +9,9 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.epochs import FeedName, epoch_of
 from gateway.limits import LIMITS, Limits
-from gateway.payments.store.events import StoredEvent
+from gateway.payments.store.events import STORED, StoredEvent
 from gateway.payments.store.schema import EVENT
 from gateway.webhooks_out.domain import Attempt, DeliveryState, Endpoint, EndpointState, Verdict
 from gateway.webhooks_out.store import DELIVERY, ENDPOINT, endpoint_of
@@ -127,24 +128,16 @@ async def finish_attempt(
 
 async def events_of(connection: AsyncConnection, sequences: Sequence[int]) -> list[StoredEvent]:
     """Events of the stream by their sequences."""
-    statement = select(
-        EVENT.c.sequence,
-        EVENT.c.payment_id,
-        EVENT.c.merchant_id,
-        EVENT.c.transition,
-        EVENT.c.previous_state,
-        EVENT.c.snapshot,
-        EVENT.c.record_time,
-    ).where(EVENT.c.sequence.in_(sequences))
+    statement = select(*STORED).where(EVENT.c.sequence.in_(sequences))
     return [StoredEvent(**row._mapping) for row in await connection.execute(statement)]
 
 
 async def list_deliveries(
     connection: AsyncConnection, endpoint_id: str, state: str, after: int, limit: int
 ) -> list[Any]:
-    """Rows of an endpoint's deliveries, oldest first, after a number."""
+    """Rows of an endpoint's deliveries with their events' epochs, oldest first, after a number."""
     statement = (
-        select(DELIVERY)
+        select(DELIVERY, epoch_of(FeedName.PAYMENTS, DELIVERY.c.sequence))
         .where(DELIVERY.c.endpoint_id == endpoint_id, DELIVERY.c.delivery_number > after)
         .order_by(DELIVERY.c.delivery_number)
         .limit(limit)

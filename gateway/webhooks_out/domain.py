@@ -157,9 +157,10 @@ def new_secret() -> str:
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
-def webhook_id(sequence: int) -> str:
-    """The message's id: the same for every attempt and replay of one event."""
-    return f"evt_{sequence}"
+def webhook_id(epoch: int, sequence: int) -> str:
+    """The message's id: the same for every attempt and replay of one event, and of no other one,
+    though the gateway was restored and gives the sequence again."""
+    return f"evt_{epoch}_{sequence}" if epoch else f"evt_{sequence}"
 
 
 def signed_headers(

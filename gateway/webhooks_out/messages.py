@@ -43,7 +43,7 @@ def delivery_message(row: Any) -> pb.WebhookDelivery:
     return pb.WebhookDelivery(
         id=row.delivery_number,
         endpoint_id=row.endpoint_id,
-        webhook_id=webhook_id(row.sequence),
+        webhook_id=webhook_id(row.epoch, row.sequence),
         sequence=row.sequence,
         payment_id=row.payment_id,
         state=pb.WebhookDeliveryState.Value(f"WEBHOOK_DELIVERY_STATE_{row.state}"),

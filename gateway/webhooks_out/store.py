@@ -23,7 +23,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.payments.store.schema import EVENT
 from gateway.webhooks_out.domain import Endpoint, EndpointState
 
 # Notified when deliveries were made, or put back.
@@ -128,13 +127,6 @@ async def count_endpoints_alone(connection: AsyncConnection) -> int:
     return (
         await connection.execute(select(func.count()).select_from(ENDPOINT).where(_LIVING))
     ).scalar_one()
-
-
-async def newest_sequence(connection: AsyncConnection) -> int:
-    """The last sequence of the stream."""
-    newest = select(func.coalesce(func.max(EVENT.c.sequence), 0))
-    sequence: int = (await connection.execute(newest)).scalar_one()
-    return sequence
 
 
 async def add_secret(

@@ -81,5 +81,6 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         REQUEST_ID,
         _THE_ENDPOINT,
         integer("after_sequence", minimum=0),
+        integer("epoch", minimum=0),
     ],
 }

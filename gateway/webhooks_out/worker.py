@@ -52,6 +52,7 @@ class Outgoing:
     """A claimed delivery with what is sent."""
 
     claimed: ClaimedDelivery
+    message_id: str
     record_time: datetime
     body: bytes
 
@@ -118,7 +119,8 @@ class DeliveryWorker:
 
         def read(delivery: ClaimedDelivery) -> Outgoing:
             event = events[delivery.sequence]
-            return Outgoing(delivery, event.record_time, body_of(event))
+            message_id = webhook_id(event.epoch, event.sequence)
+            return Outgoing(delivery, message_id, event.record_time, body_of(event))
 
         async def set_aside(dead: Sequence[DeadLetter]) -> None:
             numbers = [int(letter.key) for letter in dead]
@@ -154,8 +156,7 @@ class DeliveryWorker:
         if endpoint is None or endpoint.state is not EndpointState.ENABLED:
             return
         secrets = [self._sealer.open(endpoint.id, row.sealed) for row in rows]
-        message_id = webhook_id(outgoing.claimed.sequence)
-        headers = signed_headers(message_id, self._clock.now(), outgoing.body, secrets)
+        headers = signed_headers(outgoing.message_id, self._clock.now(), outgoing.body, secrets)
         with telemetry.REQUEST_SECONDS.time():
             attempt = await self._sender.post(endpoint.url, outgoing.body, headers)
         telemetry.ATTEMPTS.labels(attempt.failure or "taken").inc()

@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.epochs import Cursor
 from gateway.errors import ERRORS, corridor_not_found, invalid_page_token
 from gateway.identity import RequestIdentity
 from gateway.payments.api.messages import amount_of, cause_of, new_payment
@@ -152,6 +153,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         self, request: pb.WatchPaymentsRequest, _context: Any
     ) -> AsyncIterator[pb.WatchPaymentsResponse]:
         sequence = request.after_sequence
+        await self._feed.check(Cursor(request.epoch, sequence))
         while True:
             token = self._feed.news.token()
             changes, seen = await self._feed.after(

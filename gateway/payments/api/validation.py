@@ -216,6 +216,7 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
     ],
     pb.WatchPaymentsRequest: [
         integer("after_sequence", minimum=0),
+        integer("epoch", minimum=0),
         text("merchant_id", max_bytes=MAX_NAME_BYTES, pattern=NAME),
         text("payment_id", max_bytes=MAX_PAYMENT_ID_BYTES, pattern=PAYMENT_ID),
     ],

@@ -3,13 +3,12 @@
 from collections import deque
 from itertools import islice
 
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.epochs import Cursor, check_cursor
 from gateway.limits import LIMITS, Limits
 from gateway.payments.rendering import stamp
 from gateway.payments.store import events as event_store
-from gateway.payments.store.schema import EVENT
 from gateway.v1 import payment_pb2
 from gateway.v1 import payment_service_pb2 as pb
 from runtime.items import Items
@@ -34,8 +33,7 @@ class Feed:
         """Reads what is new; True if there may be more at once."""
         async with self._engine.connect() as connection:
             if self._head is None:
-                newest = select(func.coalesce(func.max(EVENT.c.sequence), 0))
-                self._head = (await connection.execute(newest)).scalar_one()
+                self._head = await event_store.newest_sequence(connection)
                 self.news.notify()
                 return True
             events = await event_store.events_after(connection, self._head, "", "", self._batch)
@@ -46,6 +44,14 @@ class Feed:
         if events:
             self.news.notify()
         return len(events) == self._batch
+
+    async def check(self, cursor: Cursor) -> None:
+        """Raises CURSOR_OUTDATED unless the stream goes on at the cursor."""
+        if cursor.sequence == 0:
+            return
+        async with self._engine.connect() as connection:
+            known = await event_store.event_epochs(connection)
+        check_cursor(known, cursor)
 
     async def after(
         self, sequence: int, merchant_id: str, payment_id: str
@@ -74,6 +80,7 @@ class Feed:
             [event], change_message, lambda event: str(event.sequence)
         ) or [
             pb.WatchPaymentsResponse(
+                epoch=event.epoch,
                 sequence=event.sequence,
                 transition=event.transition,
                 payment=payment_pb2.Payment(id=event.payment_id, merchant_id=event.merchant_id),
@@ -87,6 +94,7 @@ def change_message(event: event_store.StoredEvent) -> pb.WatchPaymentsResponse:
     """A change as clients see it."""
     previous = f"{_STATE_PREFIX}{event.previous_state or 'UNSPECIFIED'}"
     return pb.WatchPaymentsResponse(
+        epoch=event.epoch,
         sequence=event.sequence,
         transition=event.transition,
         previous_state=payment_pb2.PaymentState.Value(previous),

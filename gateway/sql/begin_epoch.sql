@@ -1,0 +1,27 @@
+-- Begins an epoch of every feed where it ends now; later than any before, known or lost.
+INSERT INTO feed_epoch (feed, epoch, after_sequence)
+SELECT
+    newest.feed,
+    began.epoch,
+    newest.after_sequence
+FROM
+    (
+        SELECT
+            'payments' AS feed,
+            coalesce(max(event.sequence), 0) AS after_sequence
+        FROM payment_event AS event
+        UNION ALL
+        SELECT
+            'merchants' AS feed,
+            counter.last_sequence AS after_sequence
+        FROM merchant_snapshot_counter AS counter
+    ) AS newest
+CROSS JOIN (
+    SELECT
+        greatest(
+            coalesce(max(known.epoch), 0) + 1,
+            cast(extract(EPOCH FROM clock_timestamp()) * 1000 AS bigint)
+        ) AS epoch
+    FROM feed_epoch AS known
+) AS began
+RETURNING feed_epoch.epoch
