@@ -17,6 +17,7 @@ from gateway.bookkeeping.balance_facts import (
     DisputeWon,
 )
 from gateway.bookkeeping.facts import Fact
+from gateway.money import from_stripe
 
 
 class DisputeState(StrEnum):
@@ -112,6 +113,7 @@ def read_dispute(
     """The dispute that Stripe describes. Raises UnreadableDisputeError."""
     try:
         details = stripe_dispute["evidence_details"]
+        currency = str(stripe_dispute["currency"]).upper()
         due = details["due_by"]
         dispute = Dispute(
             id=dispute_id,
@@ -120,8 +122,8 @@ def read_dispute(
             corridor=corridor,
             stripe_dispute_id=str(stripe_dispute["id"]),
             state=DisputeState(str(stripe_dispute["status"]).upper()),
-            currency=str(stripe_dispute["currency"]).upper(),
-            amount_minor=int(stripe_dispute["amount"]),
+            currency=currency,
+            amount_minor=from_stripe(currency, int(stripe_dispute["amount"])),
             network_cause=str(stripe_dispute["reason"]),
             effective_time=datetime.fromtimestamp(int(stripe_dispute["created"]), UTC),
             create_time=now,
@@ -133,13 +135,16 @@ def read_dispute(
         transactions = stripe_dispute["balance_transactions"]
         if not transactions:
             return dispute
+        fee_currency = str(transactions[0]["currency"]).upper()
         return replace(
             dispute,
             is_held=sum(int(transaction["amount"]) for transaction in transactions) < 0,
             was_lost=dispute.state in LOSSES,
             # A part that came back when the dispute was won has its own transaction.
-            fee_minor=sum(int(transaction["fee"]) for transaction in transactions),
-            fee_currency=str(transactions[0]["currency"]).upper(),
+            fee_minor=from_stripe(
+                fee_currency, sum(int(transaction["fee"]) for transaction in transactions)
+            ),
+            fee_currency=fee_currency,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadableDisputeError(type(error).__name__) from error

@@ -126,7 +126,7 @@ def start_capture(
         payment.capture_before - context.now,
     )
     operation = replace(
-        operation, params=encode(capture_params(minor_units)), amount_minor=minor_units
+        operation, params=encode(capture_params(payment, minor_units)), amount_minor=minor_units
     )
     return Start(change.after, change, operation)
 

@@ -6,6 +6,7 @@ https://docs.stripe.com/api/payment_intents/create and the pages beside it.
 import json
 from typing import Any
 
+from gateway.money import to_stripe
 from gateway.payments.domain.payment import CaptureMethod, Payment
 from gateway.payments.domain.refund import Refund, RefundCause
 
@@ -34,7 +35,7 @@ def encode(params: dict[str, Any]) -> str:
 def authorize_params(payment: Payment, operation_id: str) -> dict[str, Any]:
     """Create and confirm a PaymentIntent."""
     params: dict[str, Any] = {
-        "amount": payment.amount_minor,
+        "amount": to_stripe(payment.currency, payment.amount_minor),
         "currency": payment.currency.lower(),
         "payment_method": payment.payment_method,
         "allowed_payment_method_types": ["card"],
@@ -65,7 +66,9 @@ def authorize_params(payment: Payment, operation_id: str) -> dict[str, Any]:
     if payment.destination_account:
         params["transfer_data"] = {"destination": payment.destination_account}
     if payment.application_fee_minor is not None:
-        params["application_fee_amount"] = payment.application_fee_minor
+        params["application_fee_amount"] = to_stripe(
+            payment.currency, payment.application_fee_minor
+        )
     return params
 
 
@@ -87,9 +90,12 @@ def confirm_params(payment: Payment) -> dict[str, Any]:
     return params
 
 
-def capture_params(amount_minor: int) -> dict[str, Any]:
+def capture_params(payment: Payment, amount_minor: int) -> dict[str, Any]:
     """Capture that much and release the rest."""
-    return {"amount_to_capture": amount_minor, "expand": EXPAND_CHARGE}
+    return {
+        "amount_to_capture": to_stripe(payment.currency, amount_minor),
+        "expand": EXPAND_CHARGE,
+    }
 
 
 def cancel_params(*, expired: bool) -> dict[str, Any]:
@@ -102,7 +108,7 @@ def refund_params(payment: Payment, refund: Refund, operation_id: str) -> dict[s
     """Refund that much of the PaymentIntent."""
     params: dict[str, Any] = {
         "payment_intent": payment.payment_intent_id,
-        "amount": refund.amount_minor,
+        "amount": to_stripe(payment.currency, refund.amount_minor),
         "expand": EXPAND_BALANCE,
         "metadata": {
             PAYMENT_KEY: payment.id,
