@@ -1,28 +1,150 @@
-"""Currencies as the gateway takes them: ISO 4217, in Stripe's minor units.
+"""Amounts at the border to Stripe: which ones it takes, and in which units it counts them.
 
-https://docs.stripe.com/currencies
+Everywhere in the engine an amount counts the minor units of ISO 4217. Stripe counts most
+currencies so, too, but not all: 5 ISK are 5 minor units and Stripe's `amount=500`. What goes to
+Stripe passes `to_stripe`, what comes from there `from_stripe`; nothing else knows of Stripe's
+units. The rules are data, with their source: gateway/data/currencies.toml.
 """
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import lcm
+from pathlib import Path
+from typing import Any
 
 from iso4217 import Currency
 
-# Stripe's largest charge has eight digits.
-MAX_MINOR_UNITS = 99_999_999
-# Stripe counts these in other minor units than ISO 4217 does; an amount would be off by a hundred.
-COUNTED_OTHERWISE = frozenset({"ISK", "MGA", "UGX"})
-THREE_DECIMALS = 3
+_DATA = Path(__file__).parent / "data" / "currencies.toml"
+_EVERY = "*"
 
-_EXPONENTS: dict[str, int] = {
-    currency.code: currency.exponent
-    for currency in Currency
-    if currency.exponent is not None and currency.code not in COUNTED_OTHERWISE
-}
+
+class PartOfMinorUnitError(ValueError):
+    """An amount of Stripe's that is no whole number of minor units; it is never rounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class StripeCurrency:
+    """How Stripe takes a currency. Amounts are minor units of ISO 4217.
+
+    One minor unit is `numerator / denominator` of Stripe's units, and one of both is 1. `largest`
+    is the largest amount of a charge, whatever it is paid with.
+    """
+
+    numerator: int
+    denominator: int
+    largest: int
+    charge_multiple: int
+    payout_multiple: int
+
+
+def read_currencies(path: Path, exponents: Mapping[str, int]) -> Mapping[str, StripeCurrency]:
+    """The rules for each of these currencies. Raises KeyError for a row that lacks a field."""
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    decimals = {row["currency"]: row["decimals"] for row in data["decimals"]}
+    return {
+        code: _rules(
+            decimals.get(code, exponent) - exponent,
+            _largest(data, code),
+            _multiple(data, "charges", code),
+            _multiple(data, "payouts", code),
+        )
+        for code, exponent in exponents.items()
+    }
+
+
+def _largest(data: Mapping[str, Any], code: str) -> int:
+    """The largest charge of all payment methods; a row of the currency itself goes first."""
+    digits: dict[str, int] = {}
+    for currency in (_EVERY, code):
+        for row in data["largest_charge"]:
+            if row["currency"] == currency:
+                digits[row["payment_methods"]] = row["digits"]
+    largest: int = 10 ** max(digits.values()) - 1
+    return largest
+
+
+def _multiple(data: Mapping[str, Any], what: str, code: str) -> int:
+    for row in data["multiples"]:
+        if row["what"] == what and code in row["currencies"]:
+            return int(row["of"])
+    return 1
+
+
+def _rules(shift: int, largest: int, charge_multiple: int, payout_multiple: int) -> StripeCurrency:
+    """The rules of a currency that has `shift` more decimals at Stripe than in ISO 4217."""
+    numerator: int = 10 ** max(shift, 0)
+    denominator: int = 10 ** max(-shift, 0)
+
+    def in_minor_units(multiple: int) -> int:
+        # Of the smallest amounts that are whole in both units.
+        return lcm(multiple, numerator) // numerator * denominator
+
+    return StripeCurrency(
+        numerator,
+        denominator,
+        largest // numerator * denominator,
+        in_minor_units(charge_multiple),
+        in_minor_units(payout_multiple),
+    )
+
+
+_CURRENCIES = read_currencies(
+    _DATA,
+    {currency.code: currency.exponent for currency in Currency if currency.exponent is not None},
+)
+
+
+def to_stripe(currency_code: str, minor_units: int) -> int:
+    """The amount as Stripe counts it. Raises ValueError for one that Stripe cannot count."""
+    rules = _CURRENCIES.get(currency_code.upper())
+    if rules is None:
+        return minor_units
+    amount, rest = divmod(minor_units * rules.numerator, rules.denominator)
+    if rest:
+        raise ValueError(f"{minor_units} {currency_code} is no whole amount at Stripe")
+    return amount
+
+
+def from_stripe(currency_code: str, amount: int) -> int:
+    """An amount of Stripe's in minor units, its sign kept; `currency_code` in Stripe's lower case
+    or ours. Raises PartOfMinorUnitError."""
+    rules = _CURRENCIES.get(currency_code.upper())
+    if rules is None:
+        return amount
+    minor_units, rest = divmod(amount * rules.denominator, rules.numerator)
+    if rest:
+        raise PartOfMinorUnitError(f"{amount} {currency_code} is no whole number of minor units")
+    return minor_units
 
 
 def problem_with_currency(currency_code: str, minor_units: int) -> str | None:
     """What is wrong with an amount's currency; None when nothing is."""
-    exponent = _EXPONENTS.get(currency_code)
-    if exponent is None:
+    rules = _CURRENCIES.get(currency_code)
+    if rules is None:
         return "is not a currency that can be charged"
-    if exponent == THREE_DECIMALS and minor_units % 10:
-        return "has amounts of two decimals only at Stripe: minor_units must end in 0"
-    return None
+    return _not_a_multiple(minor_units, rules.charge_multiple)
+
+
+def problem_with_size(currency_code: str, minor_units: int) -> str | None:
+    """Why an amount is more than Stripe charges in its currency; None when it is not."""
+    rules = _CURRENCIES.get(currency_code)
+    if rules is None or minor_units <= rules.largest:
+        return None
+    return f"is greater than {rules.largest}"
+
+
+def problem_with_payout(currency_code: str, minor_units: int) -> str | None:
+    """What Stripe asks of a payout's amount, beside what it asks of every amount; None if it is so.
+
+    Stripe states no largest payout: the balance is the limit.
+    """
+    rules = _CURRENCIES.get(currency_code)
+    return None if rules is None else _not_a_multiple(minor_units, rules.payout_multiple)
+
+
+def _not_a_multiple(minor_units: int, multiple: int) -> str | None:
+    if minor_units % multiple == 0:
+        return None
+    zeros = str(multiple).removeprefix("1")
+    return f"has amounts of fewer decimals at Stripe: minor_units must end in {zeros}"

@@ -27,6 +27,7 @@ from gateway.balance.movement import (
 from gateway.bookkeeping.balance_facts import UnknownBalanceTransaction
 from gateway.bookkeeping.facts import Fact, StripeBalance
 from gateway.bookkeeping.reporting import enqueue
+from gateway.money import to_stripe
 from gateway.payments.store import payments as payment_store
 from gateway.stripe_client.client import StripeClient
 from gateway.webhooks_in.event import RetryEventLater
@@ -113,9 +114,9 @@ class Explainer:
     async def _charge(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
         transaction = {
             "id": movement.id,
-            "amount": movement.amount_minor,
+            "amount": to_stripe(movement.currency, movement.amount_minor),
             "currency": movement.currency.lower(),
-            "fee": movement.fee_minor,
+            "fee": to_stripe(movement.currency, movement.fee_minor),
             "status": movement.counts_in.value,
         }
         charge = {**source, "balance_transaction": transaction}

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.bookkeeping.facts import StripeBalance
+from gateway.money import from_stripe
 
 CHARGES = frozenset({"charge", "payment"})
 REFUNDS = frozenset({"refund", "payment_refund"})
@@ -72,15 +73,16 @@ def read_movement(corridor: str, transaction: Mapping[str, Any]) -> Movement:
     rate = transaction.get("exchange_rate")
     if rate is not None and not float(rate) > 0:
         raise ValueError("an exchange rate is above zero")
+    currency = str(transaction["currency"]).upper()
     return Movement(
         corridor=corridor,
         id=str(transaction["id"]),
         type=str(transaction["type"]),
         source_id=str(source or ""),
-        currency=str(transaction["currency"]).upper(),
-        amount_minor=int(transaction["amount"]),
-        fee_minor=int(transaction["fee"]),
-        net_minor=int(transaction["net"]),
+        currency=currency,
+        amount_minor=from_stripe(currency, int(transaction["amount"])),
+        fee_minor=from_stripe(currency, int(transaction["fee"])),
+        net_minor=from_stripe(currency, int(transaction["net"])),
         is_available=transaction["status"] == "available",
         create_time=datetime.fromtimestamp(int(transaction["created"]), UTC),
         available_time=datetime.fromtimestamp(int(transaction["available_on"]), UTC),

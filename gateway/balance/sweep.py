@@ -18,6 +18,7 @@ from gateway.balance.movement import Movement, read_movement
 from gateway.balance.store import Sweep, SweepLostError, Waiting
 from gateway.bookkeeping.reporting import FactOutOfOrderError
 from gateway.limits import LIMITS
+from gateway.money import from_stripe
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome
 from gateway.webhooks_in.event import PoisonEventError, RetryEventLater
@@ -226,7 +227,9 @@ class BalanceSweep:
         async with self._engine.connect() as connection:
             ours = await store.totals(connection, corridor)
         theirs = {
-            (str(amount["currency"]).upper(), part): int(amount["amount"])
+            (str(amount["currency"]).upper(), part): from_stripe(
+                amount["currency"], int(amount["amount"])
+            )
             for part in ("pending", "available")
             for amount in balance[part]
         }

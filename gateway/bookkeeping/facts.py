@@ -5,7 +5,7 @@ in the database transaction that records the same knowledge elsewhere. Two of th
 same fact: its `id` is computed from what it is about, never from who noticed it, so the second
 report finds the first.
 
-Amounts are integers in the currency's minor unit, as Stripe gives them: zero-decimal and
+Amounts are integers in the currency's minor unit of ISO 4217: zero-decimal and
 three-decimal currencies need no special case here.
 """
 

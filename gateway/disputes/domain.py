@@ -13,6 +13,7 @@ from typing import Any
 from gateway.balance.movement import Movement, read_movement
 from gateway.bookkeeping.balance_facts import DisputeDecided, DisputeMoved
 from gateway.bookkeeping.facts import Fact, StripeBalance
+from gateway.money import from_stripe
 
 
 class DisputeState(StrEnum):
@@ -190,6 +191,7 @@ def read_dispute(
     """The dispute that Stripe describes. Raises UnreadableDisputeError."""
     try:
         details = stripe_dispute["evidence_details"]
+        currency = str(stripe_dispute["currency"]).upper()
         due = details["due_by"]
         return Dispute(
             id=dispute_id,
@@ -198,8 +200,8 @@ def read_dispute(
             corridor=corridor,
             stripe_dispute_id=str(stripe_dispute["id"]),
             state=DisputeState(str(stripe_dispute["status"]).upper()),
-            currency=str(stripe_dispute["currency"]).upper(),
-            amount_minor=int(stripe_dispute["amount"]),
+            currency=currency,
+            amount_minor=from_stripe(currency, int(stripe_dispute["amount"])),
             network_cause=str(stripe_dispute["reason"]),
             effective_time=datetime.fromtimestamp(int(stripe_dispute["created"]), UTC),
             create_time=now,

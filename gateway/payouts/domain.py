@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.bookkeeping.balance_facts import PayoutCreated, PayoutFailed, PayoutPaid
 from gateway.bookkeeping.facts import Fact
+from gateway.money import from_stripe
 
 
 class PayoutState(StrEnum):
@@ -104,6 +105,7 @@ def made_elsewhere(
 ) -> Payout:
     """A payout that the database does not know: by Stripe's schedule, or from its dashboard."""
     try:
+        currency = str(stripe_payout["currency"]).upper()
         return Payout(
             id=payout_id,
             request_id=request_id,
@@ -111,8 +113,8 @@ def made_elsewhere(
             corridor=corridor,
             account_id=account_id,
             state=PayoutState.CREATING,
-            currency=str(stripe_payout["currency"]).upper(),
-            amount_minor=int(stripe_payout["amount"]),
+            currency=currency,
+            amount_minor=from_stripe(currency, int(stripe_payout["amount"])),
             statement_descriptor=str(stripe_payout.get("statement_descriptor") or ""),
             create_time=now,
             update_time=now,

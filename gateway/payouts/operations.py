@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.ids import derived_id
+from gateway.money import to_stripe
 from gateway.operations.kind import Applied, ApplyContext, Kind, PlainKind
 from gateway.operations.operation import (
     GivenUp,
@@ -64,7 +65,7 @@ def known_state(payout: Payout, operation: Operation) -> OperationState | None:
 def payout_operation(payout: Payout, check: Operation, now: datetime) -> Operation:
     """Asks Stripe for a payout that compliance allowed when it was asked by `check`."""
     params = {
-        "amount": payout.amount_minor,
+        "amount": to_stripe(payout.currency, payout.amount_minor),
         "currency": payout.currency.lower(),
         "metadata": {PAYOUT_KEY: payout.id, REQUEST_KEY: payout.request_id},
     }

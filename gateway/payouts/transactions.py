@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.bookkeeping.reporting import BOOKING
+from gateway.money import from_stripe
 from gateway.payments.rendering import money
 from gateway.payments.store.schema import PAYMENT
 from gateway.payouts.domain import Payout
@@ -93,8 +94,8 @@ def _message(transaction: Mapping[str, Any], payment_id: str) -> payout_pb2.Payo
     return payout_pb2.PayoutTransaction(
         balance_transaction_id=str(transaction["id"]),
         reporting_category=str(transaction["reporting_category"]),
-        gross=money(currency, int(transaction["amount"])),
-        fee=money(currency, int(transaction["fee"])),
-        net=money(currency, int(transaction["net"])),
+        gross=money(currency, from_stripe(currency, int(transaction["amount"]))),
+        fee=money(currency, from_stripe(currency, int(transaction["fee"]))),
+        net=money(currency, from_stripe(currency, int(transaction["net"]))),
         payment_id=payment_id,
     )

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from google.protobuf.message import Message
 
+from gateway.money import problem_with_payout
 from gateway.payments.api.validation import MAX_NAME_BYTES, NAME, not_sensitive
 from gateway.v1 import payout_service_pb2 as pb
 from runtime.rule import Rule
-from runtime.rules import PAGE, REQUEST_ID, enum, message, text
+from runtime.rules import PAGE, REQUEST_ID, check, enum, message, text
 
 PAYOUT_ID = re.compile(r"pyo_[0-9A-Z]+")
 STATEMENT_TEXT = re.compile(r"[ -~]+")
@@ -16,11 +18,19 @@ MAX_STATEMENT_BYTES = 22
 
 _THE_PAYOUT = text("payout_id", required=True, max_bytes=MAX_NAME_BYTES, pattern=PAYOUT_ID)
 
+
+def _amount(request: Any) -> str | None:
+    if not request.HasField("amount"):
+        return None
+    return problem_with_payout(request.amount.currency_code, request.amount.minor_units)
+
+
 RULES: Mapping[type[Message], Sequence[Rule]] = {
     pb.CreatePayoutRequest: [
         REQUEST_ID,
         text("merchant_id", required=True, max_bytes=MAX_NAME_BYTES, pattern=NAME),
         message("amount", required=True),
+        check("amount", _amount),
         text("statement_descriptor", max_bytes=MAX_STATEMENT_BYTES, pattern=STATEMENT_TEXT),
         not_sensitive("statement_descriptor"),
     ],

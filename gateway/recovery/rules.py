@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.ids import METADATA_PREFIX, RequestMark, derived_id
+from gateway.money import from_stripe
 from gateway.operations.operation import Operation, OperationState
 from gateway.payments.domain.check_outcome import authorization
 from gateway.payments.domain.payment import CaptureMethod, Change, Payment, take
@@ -28,6 +29,7 @@ def lost_payment(intent: Mapping[str, Any], corridor: str) -> Payment | None:
     if mark is None or PAYMENT_KEY not in metadata:
         return None
     asked_for = datetime.fromtimestamp(int(intent["created"]), UTC)
+    currency = str(intent["currency"]).upper()
     fee = intent.get("application_fee_amount")
     manual = intent.get("capture_method") == "manual"
     return Payment(
@@ -38,8 +40,8 @@ def lost_payment(intent: Mapping[str, Any], corridor: str) -> Payment | None:
         customer_id=metadata.get(CUSTOMER_KEY, ""),
         corridor=corridor,
         state=S.RECEIVED,
-        currency=str(intent["currency"]).upper(),
-        amount_minor=int(intent["amount"]),
+        currency=currency,
+        amount_minor=from_stripe(currency, int(intent["amount"])),
         payment_method=_id(intent.get("payment_method")),
         payment_method_customer=_id(intent.get("customer")),
         capture_method=CaptureMethod.MANUAL if manual else CaptureMethod.AUTOMATIC,
@@ -49,7 +51,7 @@ def lost_payment(intent: Mapping[str, Any], corridor: str) -> Payment | None:
             key: value for key, value in metadata.items() if not key.startswith(METADATA_PREFIX)
         },
         destination_account=_id((intent.get("transfer_data") or {}).get("destination")),
-        application_fee_minor=int(fee) if fee is not None else None,
+        application_fee_minor=from_stripe(currency, int(fee)) if fee is not None else None,
         save_payment_method=intent.get("setup_future_usage") == "off_session",
         create_time=asked_for,
         update_time=asked_for,

@@ -117,7 +117,10 @@ class CreatePaymentRequest(_message.Message):
     """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """How much, 1 to 99,999,999 minor units, Stripe's largest charge. Required."""
+        """How much, at least 1 minor unit and at most what Stripe charges in the currency: 999,999,999,999 in its
+        units. Amounts of three decimals have to end in 0, of MGA in 00. Card networks may take less, and less than
+        Stripe's smallest charge is refused, by Stripe: the payment then fails. Required.
+        """
 
     @_builtins.property
     def payment_method(self) -> _payment_pb2.PaymentMethod:

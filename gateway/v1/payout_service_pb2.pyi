@@ -40,7 +40,7 @@ class CreatePayoutRequest(_message.Message):
     """End of the text on the bank statement, at most 22 bytes of ASCII. Optional."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """How much, 1 to 99,999,999 minor units. Required."""
+        """How much, bounded like a payment's amount. HUF and TWD are paid out whole: they have to end in 00. Required."""
 
     def __init__(
         self,

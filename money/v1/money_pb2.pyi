@@ -29,7 +29,9 @@ class Money(_message.Message):
     currency_code: _builtins.str
     """ISO 4217 alphabetic code in upper case, for example "EUR". Required."""
     minor_units: _builtins.int
-    """The amount in the currency's minor units: 1050 is 10.50 EUR, 1050 JPY or 1.050 KWD."""
+    """The amount in the minor units of ISO 4217: 1050 is 10.50 EUR, 1050 JPY or 1.050 KWD. So it is for currencies
+    that Stripe counts in other units, too: 1050 is 1050 ISK.
+    """
     def __init__(
         self,
         *,

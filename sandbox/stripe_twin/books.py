@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from sandbox.stripe_twin.currencies import step_of
 from sandbox.stripe_twin.store import Collection, Identifiers, JsonObject
 
 BASIS_POINTS = 10_000
@@ -38,44 +39,14 @@ FEE_RATES: dict[str, FeeRate] = {
 # The twin's own choice for every other currency.
 OTHER_CURRENCIES = FeeRate(290, 30)
 
-# https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts; 50 where Stripe names none.
-MINIMUM_AMOUNTS: dict[str, int] = {
-    "usd": 50,
-    "aed": 200,
-    "aud": 50,
-    "brl": 50,
-    "cad": 50,
-    "chf": 50,
-    "czk": 1500,
-    "dkk": 250,
-    "eur": 50,
-    "gbp": 30,
-    "hkd": 400,
-    "huf": 17500,
-    "inr": 50,
-    "jpy": 50,
-    "mxn": 1000,
-    "nok": 300,
-    "nzd": 50,
-    "pln": 200,
-    "sek": 300,
-    "sgd": 50,
-    "thb": 1000,
-}
-DEFAULT_MINIMUM_AMOUNT = 50
-MAXIMUM_AMOUNT = 99_999_999
-
 
 def processing_fee(amount: int, currency: str) -> int:
-    """The fee in minor units for a captured amount, its share rounded half up."""
+    """The fee in minor units for a captured amount, its share rounded half up,
+    and the whole of it to what its currency counts in."""
     rate = FEE_RATES.get(currency, OTHER_CURRENCIES)
     share = (2 * amount * rate.basis_points + BASIS_POINTS) // (2 * BASIS_POINTS)
-    return share + rate.fixed
-
-
-def minimum_amount(currency: str) -> int:
-    """The smallest amount that Stripe charges in this currency."""
-    return MINIMUM_AMOUNTS.get(currency, DEFAULT_MINIMUM_AMOUNT)
+    step = step_of(currency)
+    return (2 * (share + rate.fixed) + step) // (2 * step) * step
 
 
 # Card payments of a US account become available two days after they were made.

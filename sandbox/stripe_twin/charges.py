@@ -9,6 +9,7 @@ from sandbox.stripe_twin.accounts import AUTOMATIC, Origin, TwinAccount
 from sandbox.stripe_twin.books import FeePart, Settled, processing_fee
 from sandbox.stripe_twin.calls import Call, merge_metadata
 from sandbox.stripe_twin.cards import Decline
+from sandbox.stripe_twin.currencies import check_step
 from sandbox.stripe_twin.destinations import direct_fee, settle_destination
 from sandbox.stripe_twin.disputes import open_dispute
 from sandbox.stripe_twin.errors import check_choice, check_positive, invalid_request
@@ -334,6 +335,7 @@ def _cancel(account: TwinAccount, intent: JsonObject, reason: str | None, origin
 
 def _check_capture(intent: JsonObject, amount: int) -> None:
     check_positive(amount, "amount_to_capture")
+    check_step(amount, intent["currency"], "amount_to_capture")
     if amount > intent["amount_capturable"]:
         raise invalid_request(
             "The provided amount_to_capture is greater than the amount that can be captured: "

@@ -3,10 +3,10 @@
 from typing import Any
 
 from sandbox.stripe_twin.accounts import TwinAccount
-from sandbox.stripe_twin.books import MAXIMUM_AMOUNT, minimum_amount
 from sandbox.stripe_twin.calls import Call, merge_metadata
 from sandbox.stripe_twin.confirmation import attempt, check_confirmable
-from sandbox.stripe_twin.errors import ApiError, check_choice, check_positive, invalid_request
+from sandbox.stripe_twin.currencies import check_charge
+from sandbox.stripe_twin.errors import ApiError, check_choice, invalid_request
 from sandbox.stripe_twin.lists import parse_query, search_page
 from sandbox.stripe_twin.payment_methods import chosen_method
 from sandbox.stripe_twin.store import JsonObject
@@ -23,7 +23,7 @@ _OPEN_STATES = frozenset({"requires_payment_method", "requires_confirmation", "r
 def create_intent(call: Call) -> JsonObject:
     """POST /v1/payment_intents, with `confirm=true` also the first attempt."""
     params = call.params
-    _check_amount(params["amount"], params["currency"].lower())
+    check_charge(params["amount"], params["currency"].lower(), None)
     check_choice(params, "capture_method", _CAPTURE_METHODS)
     check_choice(params, "confirmation_method", _CONFIRMATION_METHODS)
     confirming = bool(params.get("confirm"))
@@ -37,6 +37,7 @@ def create_intent(call: Call) -> JsonObject:
         call.objects("customer").get(customer, "customer", 400)
     _check_destination(call.account, params)
     method = chosen_method(call.account, params)
+    check_charge(params["amount"], params["currency"].lower(), _brand_of(method))
     intent = _new_intent(call.account, params)
     if method is not None:
         intent["payment_method"] = method["id"]
@@ -57,6 +58,7 @@ def confirm_intent(call: Call) -> JsonObject:
     if intent["status"] not in _OPEN_STATES:
         raise _unexpected_state(intent, "confirm", "requires_confirmation, requires_action")
     method = chosen_method(call.account, call.params)
+    check_charge(intent["amount"], intent["currency"], _brand_of(method))
     method = check_confirmable(call.account, intent, method, call.params)
     for name in ("capture_method", "setup_future_usage", "receipt_email", "shipping"):
         if name in call.params:
@@ -77,7 +79,7 @@ def update_intent(call: Call) -> JsonObject:
     if "amount" in params or "currency" in params:
         merged = {**intent, **params}
         amount, currency = merged["amount"], merged["currency"].lower()
-        _check_amount(amount, currency)
+        check_charge(amount, currency, None)
         intent.update(amount=amount, currency=currency)
     if "customer" in params:
         call.objects("customer").get(params["customer"], "customer", 400)
@@ -136,23 +138,8 @@ def _unexpected_state(intent: JsonObject, verb: str, allowed: str) -> ApiError:
     )
 
 
-def _check_amount(amount: int, currency: str) -> None:
-    if len(currency) != 3 or not currency.isalpha():
-        raise invalid_request(f"Invalid currency: {currency}.", param="currency")
-    check_positive(amount)
-    if amount < minimum_amount(currency):
-        raise invalid_request(
-            "Amount must convert to at least the minimum charge amount of your account's "
-            "currency. See https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts",
-            code="amount_too_small",
-            param="amount",
-        )
-    if amount > MAXIMUM_AMOUNT:
-        raise invalid_request(
-            f"Amount must be no more than {MAXIMUM_AMOUNT}",
-            code="amount_too_large",
-            param="amount",
-        )
+def _brand_of(method: JsonObject | None) -> str | None:
+    return method["card"]["brand"] if method is not None else None
 
 
 def _check_destination(account: TwinAccount, params: dict[str, Any]) -> None:

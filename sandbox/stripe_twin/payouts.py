@@ -4,7 +4,8 @@ from typing import Any
 
 from sandbox.stripe_twin.accounts import AUTOMATIC, Origin, TwinAccount
 from sandbox.stripe_twin.calls import Call, merge_metadata
-from sandbox.stripe_twin.errors import check_choice, check_positive, invalid_request
+from sandbox.stripe_twin.currencies import check_payout, step_of_payouts
+from sandbox.stripe_twin.errors import check_choice, invalid_request
 from sandbox.stripe_twin.store import JsonObject, within
 
 ARRIVAL_SECONDS = 2 * 24 * 60 * 60
@@ -21,7 +22,7 @@ FAILURE_MESSAGES = {
 def create_payout(call: Call) -> JsonObject:
     """POST /v1/payouts: a manual payout of what is available."""
     amount, currency = call.params["amount"], call.params["currency"].lower()
-    check_positive(amount)
+    check_payout(amount, currency)
     check_choice(call.params, "method", _METHODS)
     if amount > available(call.account, currency):
         raise invalid_request(
@@ -108,11 +109,13 @@ def available(account: TwinAccount, currency: str) -> int:
 
 
 def pay_out_everything(account: TwinAccount, currency: str) -> JsonObject:
-    """The daily automatic payout; its balance transactions can be listed by `payout`.
+    """The daily automatic payout of what is available, as far as the currency is paid out whole;
+    its balance transactions can be listed by `payout`.
 
     Raises ValueError if nothing is available.
     """
-    amount = available(account, currency)
+    step = step_of_payouts(currency)
+    amount = available(account, currency) // step * step
     if amount < 1:
         raise ValueError(f"{account.name} has no {currency} available")
     swept = [

@@ -8,6 +8,7 @@ https://support.stripe.com/questions/pending-refunds-due-to-insufficient-funds-o
 from sandbox.stripe_twin.accounts import TwinAccount
 from sandbox.stripe_twin.calls import Call, merge_metadata
 from sandbox.stripe_twin.cards import RefundOutcome
+from sandbox.stripe_twin.currencies import check_step
 from sandbox.stripe_twin.errors import check_choice, check_positive, invalid_request
 from sandbox.stripe_twin.store import JsonObject
 
@@ -30,6 +31,7 @@ def create_refund(call: Call) -> JsonObject:
             f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded"
         )
     check_positive(amount)
+    check_step(amount, charge["currency"])
     if amount > left:
         raise invalid_request(
             f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})",

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from google.protobuf.message import Message
 
 from gateway.ids import METADATA_PREFIX
-from gateway.money import MAX_MINOR_UNITS, problem_with_currency
+from gateway.money import problem_with_currency, problem_with_size
 from gateway.payments.domain.retry_policy import MAX_ATTEMPTS, MAX_WITHIN, MIN_ATTEMPTS, MIN_WITHIN
 from gateway.sensitive import problem_with_metadata, problem_with_text
 from gateway.v1 import payment_pb2
@@ -58,6 +58,10 @@ _THE_PAYMENT = text("payment_id", required=True, max_bytes=MAX_PAYMENT_ID_BYTES,
 
 def _currency(money: Any) -> str | None:
     return problem_with_currency(money.currency_code, money.minor_units)
+
+
+def _size(money: Any) -> str | None:
+    return problem_with_size(money.currency_code, money.minor_units)
 
 
 def _return_url(request: Any) -> str | None:
@@ -144,7 +148,8 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
     Money: [
         text("currency_code", required=True, max_bytes=3, pattern=re.compile(r"[A-Z]{3}")),
         check("currency_code", _currency),
-        integer("minor_units", minimum=1, maximum=MAX_MINOR_UNITS),
+        integer("minor_units", minimum=1),
+        check("minor_units", _size),
     ],
     payment_pb2.PaymentMethod: [
         text("token", required=True, max_bytes=MAX_TOKEN_BYTES, pattern=PAYMENT_METHOD),

@@ -132,7 +132,7 @@ def start_capture(
     )
     operation = replace(
         operation,
-        params=encode(capture_params(minor_units, context.mark)),
+        params=encode(capture_params(payment, minor_units, context.mark)),
         amount_minor=minor_units,
     )
     return Start(change.after, change, operation)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from gateway.money import PartOfMinorUnitError, from_stripe
 from gateway.payments.domain.payment import Decline, NextAction
 
 AUTHENTICATION_REQUIRED = "authentication_required"
@@ -62,20 +63,25 @@ INTENT_STATUSES: Mapping[str, IntentStatus] = {
 
 
 def read_intent(intent: Mapping[str, Any]) -> IntentSnapshot:
-    """What a PaymentIntent says. Raises UnreadableIntentError for an unknown status."""
+    """What a PaymentIntent says. Raises UnreadableIntentError for an unknown
+    status, or a part of a minor unit."""
     status = INTENT_STATUSES.get(str(intent.get("status")))
     if status is None:
         raise UnreadableIntentError(f"status {intent.get('status')!r} of {intent.get('id')!r}")
     charge = intent.get("latest_charge")
-    captured = int(intent.get("amount_received") or 0)
-    authorized = int(intent.get("amount_capturable") or 0)
+    currency = str(intent.get("currency") or "").upper()
+    try:
+        captured = from_stripe(currency, int(intent.get("amount_received") or 0))
+        authorized = from_stripe(currency, int(intent.get("amount_capturable") or 0))
+    except PartOfMinorUnitError as error:
+        raise UnreadableIntentError(f"{error} in {intent.get('id')!r}") from error
     if status is IntentStatus.CAPTURED:
         authorized = max(authorized, captured)
     return IntentSnapshot(
         status=status,
         payment_intent_id=str(intent["id"]),
         charge_id=charge_id_of(charge),
-        currency=str(intent.get("currency") or "").upper(),
+        currency=currency,
         authorized_minor=authorized,
         captured_minor=captured,
         capture_before=_capture_before(charge),

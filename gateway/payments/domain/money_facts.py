@@ -17,6 +17,7 @@ from gateway.bookkeeping.facts import (
     StripeBalance,
 )
 from gateway.bookkeeping.settlement import SettledCharge, settlement_facts
+from gateway.money import from_stripe
 from gateway.payments.domain.payment import Change, Payment, take
 from gateway.payments.domain.refund import Refund
 from gateway.payments.domain.states import Transition
@@ -142,23 +143,26 @@ class ChargeFee:
 
 
 def fee_of(charge: Mapping[str, Any]) -> ChargeFee | None:
-    """The fee of a charge whose balance transaction is expanded; None while there is none."""
+    """The fee of a charge whose balance transaction is expanded; None while there is none.
+    Raises PartOfMinorUnitError."""
     transaction = charge.get("balance_transaction")
     if not isinstance(transaction, Mapping):
         return None
+    currency, settled_in = str(charge["currency"]), str(transaction["currency"])
     captured = int(charge["amount_captured"])
     transfer = min(int((charge.get("transfer_data") or {}).get("amount") or captured), captured)
+    application_fee = min(int(charge.get("application_fee_amount") or 0), transfer)
     return ChargeFee(
         balance_transaction_id=str(transaction["id"]),
         charge_id=str(charge["id"]),
-        currency=str(transaction["currency"]).upper(),
-        fee_minor=int(transaction["fee"]),
-        settled_minor=int(transaction["amount"]),
+        currency=settled_in.upper(),
+        fee_minor=from_stripe(settled_in, int(transaction["fee"])),
+        settled_minor=from_stripe(settled_in, int(transaction["amount"])),
         available=transaction["status"] == "available",
         transfer_id=str(charge.get("transfer") or ""),
-        transfer_minor=transfer,
+        transfer_minor=from_stripe(currency, transfer),
         application_fee_id=str(charge.get("application_fee") or ""),
-        application_fee_minor=min(int(charge.get("application_fee_amount") or 0), transfer),
+        application_fee_minor=from_stripe(currency, application_fee),
     )
 
 

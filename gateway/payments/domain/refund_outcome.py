@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from gateway.money import from_stripe
 from gateway.operations.operation import BACKOFF, GivenUp, Operation, OperationState
 from gateway.payments.domain.authorization_outcome import try_anew, unknown
 from gateway.payments.domain.check_outcome import DecisionContext
@@ -76,7 +77,7 @@ def refund_made_elsewhere(
         request_id=request_id,
         payment_id=payment.id,
         state=RefundState.PENDING,
-        amount_minor=int(stripe_refund["amount"]),
+        amount_minor=from_stripe(payment.currency, int(stripe_refund["amount"])),
         create_time=context.now,
         update_time=context.now,
     )

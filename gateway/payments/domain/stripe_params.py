@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from gateway.ids import RequestMark
+from gateway.money import to_stripe
 from gateway.payments.domain.payment import CaptureMethod, Payment
 from gateway.payments.domain.refund import Refund, RefundCause
 
@@ -36,7 +37,7 @@ def encode(params: dict[str, Any]) -> str:
 def authorize_params(payment: Payment) -> dict[str, Any]:
     """Create and confirm a PaymentIntent."""
     params: dict[str, Any] = {
-        "amount": payment.amount_minor,
+        "amount": to_stripe(payment.currency, payment.amount_minor),
         "currency": payment.currency.lower(),
         "payment_method": payment.payment_method,
         "allowed_payment_method_types": ["card"],
@@ -67,7 +68,9 @@ def authorize_params(payment: Payment) -> dict[str, Any]:
     if payment.destination_account:
         params["transfer_data"] = {"destination": payment.destination_account}
     if payment.application_fee_minor is not None:
-        params["application_fee_amount"] = payment.application_fee_minor
+        params["application_fee_amount"] = to_stripe(
+            payment.currency, payment.application_fee_minor
+        )
     return params
 
 
@@ -89,10 +92,10 @@ def confirm_params(payment: Payment) -> dict[str, Any]:
     return params
 
 
-def capture_params(amount_minor: int, mark: RequestMark) -> dict[str, Any]:
+def capture_params(payment: Payment, amount_minor: int, mark: RequestMark) -> dict[str, Any]:
     """Capture that much and release the rest."""
     return {
-        "amount_to_capture": amount_minor,
+        "amount_to_capture": to_stripe(payment.currency, amount_minor),
         "metadata": mark.metadata(CAPTURE),
         "expand": EXPAND_CHARGE,
     }
@@ -108,7 +111,7 @@ def refund_params(payment: Payment, refund: Refund, mark: RequestMark) -> dict[s
     """Refund that much of the PaymentIntent."""
     params: dict[str, Any] = {
         "payment_intent": payment.payment_intent_id,
-        "amount": refund.amount_minor,
+        "amount": to_stripe(payment.currency, refund.amount_minor),
         "expand": EXPAND_BALANCE,
         "metadata": {
             **mark.metadata(),

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.bookkeeping.reporting import enqueue
 from gateway.ids import RequestMark, derived_id
+from gateway.money import from_stripe
 from gateway.operations import store as operation_store
 from gateway.payments.domain.intents import UnreadableIntentError, read_intent
 from gateway.payments.domain.money_facts import (
@@ -206,7 +207,8 @@ class PaymentEvents:
                 after = as_stripe_says(refund, stripe_refund, context.now)
                 change = refund_step(payment, refund, after, context)
             else:
-                if int(stripe_refund["amount"]) > payment.refundable_minor:
+                amount_minor = from_stripe(payment.currency, int(stripe_refund["amount"]))
+                if amount_minor > payment.refundable_minor:
                     raise RetryEventLater("REFUND_EXCEEDS_WHAT_IS_LEFT")
                 # One of ours that the database has lost keeps its name.
                 mark = RequestMark.read(metadata)

@@ -9,6 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from gateway.v1 import payment_service_pb2 as pb
 from gateway.v1.payment_pb2 import (
+    CaptureMethod,
     CorridorAlternative,
     DeclineRetry,
     Payment,
@@ -21,6 +22,7 @@ from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import RefusedError, Shop, create_request, euros
 
+MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
 QUEUE = UnavailablePolicy.UNAVAILABLE_POLICY_QUEUE
 
 
@@ -42,10 +44,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"amount": None}, "amount"),
     ({"amount": euros(0)}, "amount.minor_units"),
     ({"amount": euros(-5)}, "amount.minor_units"),
-    ({"amount": euros(100_000_000)}, "amount.minor_units"),
+    ({"amount": euros(1_000_000_000_000)}, "amount.minor_units"),
+    ({"amount": Money(currency_code="ISK", minor_units=10_000_000_000)}, "amount.minor_units"),
     ({"amount": Money(currency_code="eur", minor_units=1)}, "amount.currency_code"),
     ({"amount": Money(currency_code="XXX", minor_units=1)}, "amount.currency_code"),
-    ({"amount": Money(currency_code="ISK", minor_units=1)}, "amount.currency_code"),
+    ({"amount": Money(currency_code="MGA", minor_units=5_050)}, "amount.currency_code"),
     ({"amount": Money(currency_code="KWD", minor_units=1001)}, "amount.currency_code"),
     ({"payment_method": None}, "payment_method"),
     ({"payment_method": PaymentMethod(token="4242 4242")}, "payment_method.token"),
@@ -152,12 +155,42 @@ async def test_a_payment_that_does_not_exist_is_not_found(shop: Shop) -> None:
 
 
 async def test_currencies_reach_stripe_in_its_units(shop: Shop, twin: Twin) -> None:
-    amounts = [("JPY", 500), ("KWD", 12_340), ("USD", 50)]
-    for currency, minor_units in amounts:
-        payment = await shop.create(amount=Money(currency_code=currency, minor_units=minor_units))
+    amounts = [
+        ("JPY", 500, 500),
+        ("KWD", 12_340, 12_340),
+        ("USD", 50, 50),
+        # 1,500,000 rupiah and forint: more than eight digits in minor units.
+        ("IDR", 150_000_000, 150_000_000),
+        ("HUF", 150_000_000, 150_000_000),
+        ("ISK", 5_000, 500_000),
+        ("UGX", 40_000, 4_000_000),
+        ("MGA", 500_000, 5_000),
+    ]
+    for currency, minor_units, _ in amounts:
+        amount = Money(currency_code=currency, minor_units=minor_units)
+        payment = await shop.create(
+            amount=amount, capture_method=CaptureMethod.CAPTURE_METHOD_MANUAL
+        )
+        assert payment.amount_authorized.minor_units == minor_units
+        capture = pb.CapturePaymentRequest(
+            request_id=f"capture-{currency}", payment_id=payment.id, amount=amount
+        )
+        payment = (await shop.call("CapturePayment", capture)).payment
         assert payment.amount_captured.minor_units == minor_units
-    intents = twin.books()["default"]["payment_intents"]
-    assert [(i["currency"].upper(), i["amount"]) for i in intents] == amounts
+        asked = pb.RefundPaymentRequest(
+            request_id=f"refund-{currency}", payment_id=payment.id, amount=amount
+        )
+        refund = (await shop.call("RefundPayment", asked)).refund
+        assert refund.amount == amount
+    books = twin.books()["default"]
+    sent = [(currency, at_stripe) for currency, _, at_stripe in amounts]
+    for objects, amount_at_stripe in (
+        ("payment_intents", "amount"),
+        ("charges", "amount_captured"),
+        ("refunds", "amount"),
+    ):
+        told = [(each["currency"].upper(), each[amount_at_stripe]) for each in books[objects]]
+        assert sorted(told) == sorted(sent), objects
 
 
 async def test_of_requests_at_the_same_moment_with_other_bodies_one_is_taken(
