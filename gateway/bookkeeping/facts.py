@@ -17,6 +17,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
+HOLD_PREFIX = "hold."
 _CURRENCY = re.compile(r"[A-Z]{3}")
 # What may be in an account's path and in a ledger request id (1..128 bytes there, prefix and
 # suffix included).
@@ -115,7 +116,7 @@ class HoldPlaced(PaymentFact):
 
     @property
     def id(self) -> str:
-        return f"hold.{self.hold_id}"
+        return f"{HOLD_PREFIX}{self.hold_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

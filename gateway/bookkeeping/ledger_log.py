@@ -7,7 +7,9 @@ from typing import TypeVar
 
 import grpc
 
+from gateway.bookkeeping.facts import HOLD_PREFIX
 from gateway.bookkeeping.ledger_client import LedgerUnavailableError
+from gateway.bookkeeping.mapping import fact_id_of
 from gateway.bookkeeping.standing import NO_CHECKPOINT, Checkpoint
 from ledger.v1.audit_service_pb2 import GetCheckpointRequest
 from ledger.v1.audit_service_pb2_grpc import AuditServiceStub
@@ -70,6 +72,20 @@ class LedgerLog:
         answer = await _answer(self._stub.ListTransactions(request))
         listed = answer.transactions if answer is not None else ()
         return {transaction.sequence: transaction.request_id for transaction in listed}
+
+    async def last_hold_of(self, payment_id: str) -> str | None:
+        """The id of the hold that was placed last for a payment; None if the log has none."""
+        request = ListTransactionsRequest(
+            ledger=self._ledger,
+            reference=payment_id,
+            page_size=self._page_size,
+            view=TRANSACTION_VIEW_SUMMARY,
+        )
+        answer = await _answer(self._stub.ListTransactions(request))
+        listed = answer.transactions if answer is not None else ()
+        booked = [fact_id_of(transaction.request_id) for transaction in listed]
+        holds = [fact_id for fact_id in booked if fact_id.startswith(HOLD_PREFIX)]
+        return holds[-1].removeprefix(HOLD_PREFIX) if holds else None
 
     async def checkpoint(self, min_tree_size: int = 0) -> Checkpoint:
         """The newest checkpoint, or the oldest of at least so many transactions; `NO_CHECKPOINT`

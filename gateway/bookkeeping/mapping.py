@@ -95,6 +95,11 @@ def request_id(fact_id: str, revision: int) -> str:
     return fact_id if revision == 0 else f"{fact_id}:{revision}"
 
 
+def fact_id_of(booked_by: str) -> str:
+    """The fact that the ledger has under a request id of ours."""
+    return booked_by.partition(":")[0]
+
+
 def account_groups(fact: Fact) -> tuple[AccountGroup, ...]:
     """The accounts that must exist before the fact can be booked (and some of their siblings)."""
     chart = _chart(fact)

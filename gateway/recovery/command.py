@@ -7,6 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.bookkeeping.ledger_client import LedgerUnavailableError
+from gateway.bookkeeping.ledger_log import LedgerLog
+from gateway.bookkeeping.wiring import open_ledger_channel
 from gateway.config import DATABASE_ROLE, GatewaySettings
 from gateway.identity import RequestIdentity
 from gateway.payments.domain.reconcile import Timing
@@ -26,7 +29,7 @@ from runtime.notifier import Notifier, SubjectNotifiers
 from runtime.postgres import close_engine, create_engine
 from runtime.process import Command
 
-EXIT_STRIPE_UNAVAILABLE = 1
+EXIT_UNAVAILABLE = 1
 
 
 @asynccontextmanager
@@ -71,7 +74,10 @@ async def open_recovery(
             guard,
         )
         inbox = PostgresInbox(engine, clock)
-        yield Recovery(engine, stripe.client, events, inbox, guard, clock, timing, progress)
+        books = open_ledger_channel(settings)
+        stack.push_async_callback(books.close)
+        ledger = LedgerLog(books, settings.ledger_name)
+        yield Recovery(engine, stripe.client, events, inbox, ledger, guard, clock, timing, progress)
 
 
 def _configure(parser: ArgumentParser) -> None:
@@ -101,7 +107,10 @@ async def _recover(settings: GatewaySettings, arguments: Namespace) -> int:
             await recovery.run(arguments.since)
     except StripeUnavailableError as error:
         progress(f"Stripe cannot be asked about {error}: run it again, what is done stays done")
-        return EXIT_STRIPE_UNAVAILABLE
+        return EXIT_UNAVAILABLE
+    except LedgerUnavailableError as error:
+        progress(f"{error}: run it again, what is done stays done")
+        return EXIT_UNAVAILABLE
     return 0
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.bookkeeping.ledger_log import LedgerLog
 from gateway.epochs import begin_epoch
 from gateway.operations import store as operation_store
 from gateway.operations.operation import OperationState, decided
@@ -55,6 +56,7 @@ class Recovery:
         stripe_client: StripeClient,
         events: PaymentEvents,
         inbox: PostgresInbox,
+        ledger: LedgerLog,
         guard: RestoreGuard,
         clock: Clock,
         timing: Timing,
@@ -64,6 +66,7 @@ class Recovery:
         self._stripe = stripe_client
         self._events = events
         self._inbox = inbox
+        self._ledger = ledger
         self._guard = guard
         self._clock = clock
         self._timing = timing
@@ -71,7 +74,7 @@ class Recovery:
 
     async def run(self, since: datetime | None = None) -> None:
         """Recovers what was made since then; without it, since a while before the last change that
-        the database has. Raises `StripeUnavailableError`."""
+        the database has. Raises `StripeUnavailableError` and `LedgerUnavailableError`."""
         async with self._engine.begin() as connection:
             # Nobody begins anything meanwhile, whatever was noticed so far.
             await store.report_gap(connection, "a person recovers it", self._clock.now())
@@ -107,13 +110,14 @@ class Recovery:
         asked = lost_payment(intent, corridor)
         if asked is None:
             return False
+        hold_id = await self._ledger.last_hold_of(asked.id)
         async with self._engine.begin() as connection:
             payment = await payment_store.lock_payment(connection, asked.id)
             known = payment is not None
             if payment is None:
                 payment = asked
                 await record_new(connection, payment)
-            steps = await self._apply(connection, payment, intent, now)
+            steps = await self._apply(connection, payment, intent, hold_id, now)
             await payment_store.remember_marks(connection, intent, payment.id, now)
         return steps > 0 or not known
 
@@ -122,10 +126,11 @@ class Recovery:
         connection: AsyncConnection,
         payment: Payment,
         intent: Mapping[str, Any],
+        hold_id: str | None,
         now: datetime,
     ) -> int:
         """Takes a payment to where Stripe has it; the number of steps."""
-        changes, operation = steps_to_stripe(payment, str(intent["id"]), now)
+        changes, operation = steps_to_stripe(payment, str(intent["id"]), hold_id, now)
         if operation is None and payment.payment_intent_id:
             # Known to be at Stripe: the events that are told again say what became of it.
             return 0

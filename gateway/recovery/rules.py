@@ -59,10 +59,10 @@ def lost_payment(intent: Mapping[str, Any], corridor: str) -> Payment | None:
 
 
 def steps_to_stripe(
-    payment: Payment, payment_intent_id: str, now: datetime
+    payment: Payment, payment_intent_id: str, hold_id: str | None, now: datetime
 ) -> tuple[list[Change], Operation | None]:
     """The steps by which a payment has come to where Stripe was asked, and the operation that
-    asked; none for a payment that is known to be there."""
+    asked; none for a payment that is known to be there. `hold_id` is what the ledger has."""
     if payment.payment_intent_id or payment.state not in _BEFORE_STRIPE:
         return [], None
     changes: list[Change] = []
@@ -75,8 +75,8 @@ def steps_to_stripe(
         step(T.RETRIED, failure=None)
     if payment.state is not S.COMPLIANCE_CHECKED:
         step(T.COMPLIANCE_ALLOWED)
-    # As it was named when it was begun, so that its hold is the one that the ledger knows.
-    operation_id = derived_id("op", derived_id("op", payment.id))
+    # Without a hold in the ledger: as it is named when a payment is charged at the first try.
+    operation_id = hold_id or derived_id("op", derived_id("op", payment.id))
     step(T.AUTHORIZATION_STARTED, hold_id=operation_id, payment_intent_id=payment_intent_id)
     asked = replace(
         authorization(changes[-1].after, operation_id, now), state=OperationState.UNKNOWN
