@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from iso4217 import Currency
-
 from compliance.v1 import subject_pb2, subject_service_pb2
+from money.currencies import CURRENCIES
 from runtime.rule import Rule
 from runtime.rules import IDENTIFIER, check, text
 
@@ -19,7 +18,6 @@ MAX_NOTE_BYTES = 512
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _BIRTH_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
-_CURRENCIES = frozenset(currency.code for currency in Currency)
 
 
 def identifier(field: str, *, required: bool = True, max_bytes: int = MAX_ID_BYTES) -> Rule:
@@ -42,7 +40,7 @@ def currency() -> Sequence[Rule]:
 
     def problem(owner: Any) -> str | None:
         code = owner.currency_code
-        known = not _CURRENCY.fullmatch(code) or code in _CURRENCIES
+        known = not _CURRENCY.fullmatch(code) or code in CURRENCIES
         return None if known else "is no ISO 4217 currency"
 
     return (

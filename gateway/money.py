@@ -13,7 +13,7 @@ from math import lcm
 from pathlib import Path
 from typing import Any
 
-from iso4217 import Currency
+from money.currencies import EXPONENTS
 
 _DATA = Path(__file__).parent / "data" / "currencies.toml"
 _EVERY = "*"
@@ -89,10 +89,8 @@ def _rules(shift: int, largest: int, charge_multiple: int, payout_multiple: int)
     )
 
 
-_CURRENCIES = read_currencies(
-    _DATA,
-    {currency.code: currency.exponent for currency in Currency if currency.exponent is not None},
-)
+# Withdrawn currencies are among them: what was paid in one can still be refunded.
+_CURRENCIES = read_currencies(_DATA, EXPONENTS)
 
 
 def to_stripe(currency_code: str, minor_units: int) -> int:

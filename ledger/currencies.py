@@ -1,11 +1,10 @@
-"""ISO 4217 currencies and the exponents of their minor units."""
+"""Which currencies accounts may have, and the exponents of their minor units.
 
-from iso4217 import Currency
+Withdrawn ones are among them: existing accounts keep their currency, and imports bring old books.
+"""
 
 # Codes without a minor unit (gold, testing, "no currency") are no money that we keep.
-EXPONENTS = {
-    currency.code: currency.exponent for currency in Currency if currency.exponent is not None
-}
+from money.currencies import EXPONENTS
 
 
 def exponent(code: str) -> int:

@@ -1,1 +1,3 @@
-"""An exact amount of one currency, as every service of the engine says it on the wire."""
+"""What every service of the engine shares: an exact amount of one currency on the wire, `money.v1`,
+and the list of currencies.
+"""

@@ -10,6 +10,7 @@ import grpc
 from ledger.v1.balance_pb2 import GetTrialBalanceRequest
 from sandbox.clients import Clients
 from sandbox.stripe_twin.accounts import ACCOUNTS
+from sandbox.stripe_twin.currencies import minor_units
 from sandbox.twin_admin import TwinAdmin
 
 CALL_SECONDS = 15.0
@@ -24,7 +25,7 @@ PENDING, AVAILABLE, HELD = "pending", "available", "held"
 # PaymentIntents in these may still take the money, so that a hold for them has to stand.
 HOLDING_STATUSES = frozenset({"requires_capture", "requires_action"})
 
-# (corridor, lower-case currency, part) to minor units.
+# (corridor, lower-case currency, part) to minor units of ISO 4217.
 Figures = dict[tuple[str, str, str], int]
 
 
@@ -78,10 +79,11 @@ def twin_figures(corridor: str, books: Mapping[str, Any]) -> Figures:
     figures: Figures = defaultdict(int)
     for currency, parts in books["balances"].items():
         for part in (PENDING, AVAILABLE):
-            figures[corridor, currency, part] = parts[part]
+            figures[corridor, currency, part] = minor_units(parts[part], currency)
     for intent in books["payment_intents"]:
         if intent["status"] in HOLDING_STATUSES:
-            figures[corridor, intent["currency"], HELD] += intent["amount"]
+            currency = intent["currency"]
+            figures[corridor, currency, HELD] += minor_units(intent["amount"], currency)
     return dict(figures)
 
 

@@ -240,7 +240,7 @@ class AccountInput(_message.Message):
     Required.
     """
     currency_code: _builtins.str
-    """ISO 4217 code. Required."""
+    """ISO 4217 code, in force or withdrawn since 2010. Required."""
     normal_balance: Global___NormalBalance.ValueType
     """The side on which the balance grows. Required."""
     @_builtins.property

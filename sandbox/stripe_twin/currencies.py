@@ -51,6 +51,8 @@ AMERICAN_EXPRESS = "amex"
 WHOLE = frozenset({"isk", "ugx"})
 # Charged with decimals, paid out without.
 WHOLE_IN_PAYOUTS = WHOLE | {"huf", "twd"}
+# With two decimals in ISO 4217, without any at Stripe.
+WITHOUT_DECIMALS = frozenset({"mga"})
 THREE_DECIMALS = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 
 
@@ -69,6 +71,18 @@ def step_of(currency: str) -> int:
 def step_of_payouts(currency: str) -> int:
     """Payouts are multiples of this."""
     return 100 if currency in WHOLE_IN_PAYOUTS else step_of(currency)
+
+
+def minor_units(amount: int, currency: str) -> int:
+    """An amount in the minor units of ISO 4217, as books are kept. Raises ValueError for a part
+    of one."""
+    if currency in WITHOUT_DECIMALS:
+        return amount * 100
+    if currency not in WHOLE:
+        return amount
+    if amount % 100:
+        raise ValueError(f"{amount} is a fraction of {currency}")
+    return amount // 100
 
 
 def check_charge(amount: int, currency: str, brand: str | None) -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from sandbox.reconciliation import Difference, differences, twin_figures
 
 
@@ -50,3 +52,22 @@ def test_what_moved_between_the_parts_is_two_differences() -> None:
         "held",
         "pending",
     ]
+
+
+def test_both_sides_are_compared_in_minor_units_of_iso_4217() -> None:
+    at_stripe = books(
+        balances={
+            "isk": {"pending": 485_500, "available": -100},
+            "mga": {"pending": 5, "available": 0},
+        },
+        payment_intents=[{"status": "requires_capture", "currency": "ugx", "amount": 40_000}],
+    )
+    assert twin_figures("eu", at_stripe) == {
+        ("eu", "isk", "pending"): 4_855,
+        ("eu", "isk", "available"): -1,
+        ("eu", "mga", "pending"): 500,
+        ("eu", "mga", "available"): 0,
+        ("eu", "ugx", "held"): 400,
+    }
+    with pytest.raises(ValueError, match="fraction of isk"):
+        twin_figures("eu", books(balances={"isk": {"pending": 50, "available": 0}}))

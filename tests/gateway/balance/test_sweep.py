@@ -11,6 +11,8 @@ from gateway.balance.explaining import Explainer
 from gateway.balance.movement import Movement
 from gateway.limits import Limits
 from gateway.v1.payment_pb2 import PaymentState
+from gateway.v1.payment_service_pb2 import RefundPaymentRequest
+from money.v1.money_pb2 import Money
 from sandbox.polling import poll
 from sandbox.stripe_twin.books import FeePart
 from sandbox.stripe_twin.overrides import BalanceEntry
@@ -70,6 +72,30 @@ async def test_without_any_event_everything_is_booked(
         assert read.fee.minor_units == FEE_OF_20_EUR
     matured = [fact for _, kind, fact in found if kind == "funds_available"]
     assert [fact["amount_minor"] for fact in matured] == [20_00 - FEE_OF_20_EUR]
+
+
+async def test_what_stripe_counts_in_other_units_is_booked_in_minor_units(
+    open_shop: OpenShop, twin: Twin, database_url: str
+) -> None:
+    """5,000 kronur are 500000 at Stripe; its fee of 2.9 % + 30 there is 145.00, in whole kronur."""
+    kronur = Money(currency_code="ISK", minor_units=5_000)
+    async with open_shop(**OFTEN) as shop:
+        payment = await shop.create(amount=kronur)
+        ask = RefundPaymentRequest(
+            request_id="refund-1",
+            payment_id=payment.id,
+            amount=Money(currency_code="ISK", minor_units=1_500),
+        )
+        await shop.call("RefundPayment", ask)
+        found = await reported(database_url, captured=1, fee_charged=1, refund_created=1)
+        read = await shop.get(payment.id)
+    assert (read.fee.currency_code, read.fee.minor_units) == ("ISK", 145)
+    assert read.amount_refunded.minor_units == 1_500
+    booked = {kind: fact["amount_minor"] for _, kind, fact in found if "amount_minor" in fact}
+    assert (booked["captured"], booked["fee_charged"]) == (5_000, 145)
+    assert booked["refund_created"] == 1_500
+    balance = twin.books()["default"]["balances"]["isk"]
+    assert sum(balance.values()) == 500_000 - 14_500 - 150_000
 
 
 async def test_a_sweep_that_dies_anywhere_goes_on_and_books_once(
