@@ -142,7 +142,10 @@ class RestoreGuard:
             async with self._engine.connect() as connection:
                 missing = await unknown(connection, named)
             if missing:
-                await self.lost(f"{len(missing)} of the newest objects of {corridor} are not known")
+                await self.lost(
+                    f"{len(missing)} of the newest objects of {corridor} that say they are of the"
+                    f" deployment {self._identity.deployment} are not known"
+                )
         return True
 
     def _take(self, reason: str | None) -> None:
