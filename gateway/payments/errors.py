@@ -73,7 +73,7 @@ def not_begun(payment: Payment, failure: PaymentFailure) -> ServiceError:
         return ERRORS.error(
             grpc.StatusCode.UNAVAILABLE,
             ErrorReason.ERROR_REASON_COMPLIANCE_UNAVAILABLE,
-            "compliance did not answer; nothing was charged; repeat the call",
+            "compliance gave no decision; nothing was charged; repeat the call",
             metadata={"payment_id": payment.id},
             retry_delay=UNAVAILABLE_RETRY_DELAY,
         )

@@ -62,7 +62,8 @@ class StripeEvent:
     subject: str
     """What events are serialised by."""
     created_time: datetime
-    live_mode: bool
+    live_mode: bool | None
+    """None if it does not say."""
     object: dict[str, Any]
     body: str
     """The whole event as Stripe sent it, JSON."""
@@ -184,9 +185,9 @@ def _subject(found: Mapping[str, Any], account: str | None, object_id: str) -> s
     return f"{account}/{named}"
 
 
-def _live_mode(values: Mapping[str, Any]) -> bool:
+def _live_mode(values: Mapping[str, Any]) -> bool | None:
     value = values.get("livemode")
-    if not isinstance(value, bool):
+    if value is not None and not isinstance(value, bool):
         raise NotAnEventError("livemode is neither true nor false")
     return value
 

@@ -110,7 +110,7 @@ class WebhookReceiver:
         if problem is not None:
             raise _Refusal(400, f"signature_{problem.value}")
         event = _read(body, corridor)
-        if corridor.is_live and not event.live_mode:
+        if corridor.is_live and event.live_mode is False:
             # A live Connect endpoint gets the test events of connected accounts as well, and is to
             # tell them by this: https://docs.stripe.com/connect/webhooks. Were they refused, Stripe
             # would send them again for days and switch the endpoint off in the end.
@@ -153,7 +153,8 @@ def _read(body: bytes, corridor: Corridor) -> StripeEvent:
         raise _Refusal(400, "not_utf8") from None
     except NotAnEventError:
         raise _Refusal(400, "not_an_event") from None
-    if event.live_mode and not corridor.is_live:
+    live_at_test = event.live_mode is True and not corridor.is_live
+    if live_at_test or (event.live_mode is None and corridor.is_live):
         # Stripe never does that by itself: this is a mistake in the set-up.
         raise _Refusal(400, "wrong_mode")
     return event

@@ -166,6 +166,9 @@ async def test_a_live_endpoint_takes_note_of_test_events_and_keeps_none(intake: 
     live = event_body(account="acct_1", livemode=True)
     assert (await intake.post(live, signature(live), "live"))[0] == 200
     assert await intake.stored() == 1
+    # One that does not say is no test event.
+    body = event_body(account="acct_1", livemode=None)
+    assert await intake.post(body, signature(body), "live") == (400, {"error": "wrong_mode"})
     # Whoever did not sign for it learns nothing of modes.
     body = event_body(account="acct_1")
     assert await intake.post(body, forged(body), "live") == (400, {"error": "signature_mismatch"})
