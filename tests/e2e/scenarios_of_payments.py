@@ -79,6 +79,20 @@ async def failed_refund(shop: Shop, parties: Parties, engine: Engine) -> None:
     assert [fact.kind for fact in read.booking.facts][-2:] == ["refund_created", "refund_failed"]
 
 
+async def converted_refund_that_fails(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """A refund leaves at one rate and comes back at another; the difference stays in conversion."""
+    await shop.twin.change_settings(conversions={"aud": {"currency": "usd", "rate": 0.65}})
+    payment_id = await pay(shop, parties, "AUD", 80_00, "refundFail")
+    await shop.refund(payment_id)
+    await shop.until(payment_id, has_refunded(80_00))
+    await shop.twin.change_settings(conversions={"aud": {"currency": "usd", "rate": 0.66}})
+    await advance(engine, REFUND_FAILS_AFTER_SECONDS)
+    await shop.until(payment_id, has_refunded(0))
+    read = await shop.settled(payment_id)
+    assert read.refunds[0].state == refunds.REFUND_STATE_FAILED
+    await shop.twin.change_settings(conversions={})
+
+
 async def refund_that_waits_for_balance(shop: Shop, parties: Parties, engine: Engine) -> None:
     """Stripe takes a refund once its balance covers it, and until then nothing is booked of it."""
     payment_id = await _refund_that_waits(shop, parties, "GBP", 50_00)

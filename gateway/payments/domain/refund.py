@@ -88,14 +88,13 @@ def as_stripe_says(refund: Refund, stripe_refund: Mapping[str, Any], now: dateti
     """The refund as Stripe's object describes it.
 
     Nothing follows FAILED and CANCELED, and only they follow SUCCEEDED, so that a late answer
-    takes nothing back: a resend is answered with what was so when the refund was made. An unknown
-    status counts as pending. What moved is told by the refund's balance transactions alone: one
+    takes nothing back: a resend is answered with what was so when the refund was made. But one that
+    we gave up ourselves and that Stripe has after all is as Stripe says. An unknown status counts
+    as pending. What moved is told by the refund's balance transactions alone: one
     that waits for balance has none, and one that failed before it moved never will.
     https://docs.stripe.com/api/refunds/object
     """
-    over = refund.state in RETURNED
-    if over and not refund.stripe_refund_id:
-        return refund
+    over = refund.state in RETURNED and bool(refund.stripe_refund_id)
     state = _STATES.get(str(stripe_refund.get("status")), RefundState.PENDING)
     if over or (refund.state is RefundState.SUCCEEDED and state not in RETURNED):
         state = refund.state
@@ -114,7 +113,9 @@ def as_stripe_says(refund: Refund, stripe_refund: Mapping[str, Any], now: dateti
         balance=balance,
         state=state,
         stripe_refund_id=str(stripe_refund["id"]),
-        failure_code=str(stripe_refund.get("failure_reason") or refund.failure_code),
+        failure_code=str(
+            stripe_refund.get("failure_reason") or (refund.failure_code if over else "")
+        ),
         pending_reason=pending_reason if state is RefundState.PENDING else "",
         untaken=not taken,
         unreturned=taken and state in RETURNED and not (refund.returned or back),

@@ -25,7 +25,7 @@ from gateway.payments.domain.money_facts import (
 )
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.reconcile import ContradictionError, Timing, covers, reconcile
-from gateway.payments.domain.refund import as_stripe_says
+from gateway.payments.domain.refund import RETURNED, as_stripe_says
 from gateway.payments.domain.refund_outcome import refund_made_elsewhere, refund_step
 from gateway.payments.domain.states import PaymentState, Transition
 from gateway.payments.domain.stripe_params import (
@@ -205,6 +205,9 @@ class PaymentEvents:
                 raise PoisonEventError("REFUND_OF_ANOTHER_PAYMENT")
             if refund is not None:
                 after = as_stripe_says(refund, stripe_refund, context.now)
+                surfaced = refund.state in RETURNED and after.state not in RETURNED
+                if surfaced and refund.amount_minor > payment.refundable_minor:
+                    raise RetryEventLater("REFUND_EXCEEDS_WHAT_IS_LEFT")
                 change = refund_step(payment, refund, after, context)
             else:
                 amount_minor = from_stripe(payment.currency, int(stripe_refund["amount"]))

@@ -140,7 +140,13 @@ def test_a_dispute_of_one_minor_unit_is_held() -> None:
 
 @pytest.mark.parametrize(
     ("state", "back", "held"),
-    [(S.WON, [91_00], 0), (S.LOST, [27_90], 70_00), (S.NEEDS_RESPONSE, [46_50], 50_00)],
+    [
+        (S.WON, [91_00], 0),
+        (S.WON, [45_00, 46_00], 0),
+        (S.WON, [-7_00], 100_00),
+        (S.LOST, [27_90], 70_00),
+        (S.NEEDS_RESPONSE, [46_50], 50_00),
+    ],
 )
 def test_without_a_rate_the_withdrawal_stands_for_the_dispute(
     state: DisputeState, back: list[int], held: int
@@ -193,6 +199,30 @@ def test_all_of_it_back_at_once_is_all_of_it() -> None:
     moves = [converted(-1_000_001, "0.002534"), converted(1_000_001, "0.002491")]
     assert dispute_of(S.WON, moves, 1_000_001).held_minor == 0
     assert dispute_of(S.LOST, moves[:1], 1_000_001).held_minor == 1_000_001
+
+
+def test_the_rest_of_it_back_is_the_rest() -> None:
+    """Parts at two rates, and the last is told from what is left by less than rounding hides."""
+    moves = [converted(-1_000_001, "0.002534"), Move(500_000, 1_250, "0.0025")]
+    assert dispute_of(S.UNDER_REVIEW, moves, 1_000_001).held_minor == 500_001
+    rest = converted(500_001, "0.002494")
+    assert dispute_of(S.WON, [*moves, rest], 1_000_001).held_minor == 0
+
+
+def test_a_rate_is_told_to_six_decimals_and_used_with_all_it_has() -> None:
+    amount, used, told = 987_654_321, Decimal("0.9123454"), "0.912345"
+    settled = int((amount * used).quantize(Decimal(1)))
+    assert settled != int((amount * Decimal(told)).quantize(Decimal(1)))
+    withdrawn = Move(-amount, -settled, told)
+    assert dispute_of(S.LOST, [withdrawn], amount).held_minor == amount
+    assert dispute_of(S.WON, [withdrawn, Move(amount, settled, told)], amount).held_minor == 0
+
+
+def test_a_fee_alone_keeps_nothing_of_the_payment() -> None:
+    moves = [converted(-1, "0.6"), Move(0, 0, "0.3", fee=15_00)]
+    assert dispute_of(S.UNDER_REVIEW, moves, amount=1).held_minor == 1
+    back = [*moves, Move(0, 0, "0.3", fee=5), converted(1, "0.7")]
+    assert dispute_of(S.WON, back, amount=1).held_minor == 0
 
 
 def test_its_fee_is_what_stripe_keeps() -> None:
@@ -333,6 +363,8 @@ def test_an_older_look_takes_nothing_back() -> None:
     assert (after.state, after.held_minor) == (S.WON, 1_00)
     assert after.look_time == strange.look_time
     assert newer(older, replace(won, look_time=NOW)).state is S.NEEDS_RESPONSE
+    # Two looks that began at once: the later state is the later one.
+    assert newer(older, replace(won, look_time=older.look_time)).state is S.WON
 
 
 def test_a_payment_is_told_when_money_moves_after_the_end() -> None:

@@ -203,6 +203,44 @@ def test_a_late_look_brings_no_reason_back() -> None:
     assert (books.refund.state, books.refund.pending_reason) == (RefundState.SUCCEEDED, "")
 
 
+@pytest.mark.parametrize("course", COURSES.values(), ids=COURSES)
+def test_a_refund_that_we_gave_up_and_stripe_has_is_as_stripe_says(
+    course: list[dict[str, Any]],
+) -> None:
+    books = Books()
+    books.refund = replace(ASKED, state=RefundState.FAILED, failure_code="deadline")
+    books.payment = captured()
+    for stripe_refund in course:
+        books.see(stripe_refund)
+    assert books.refund.state == course[-1]["status"].upper()
+    assert books.refund.failure_code == course[-1].get("failure_reason", "")
+    assert books.at_stripe == moved(course[-1])
+    assert books.payment.refunded_minor == (700 if books.refund.accepted else 0)
+    assert books.payment.refunding_minor == 0
+
+
+def test_what_moved_is_told_by_balance_transactions_and_not_by_the_state() -> None:
+    gone = as_stripe_says(ASKED, {"id": "re_1", "status": "succeeded"}, NOW)
+    assert (gone.taken, gone.accepted, gone.undecided) == (False, True, False)
+    assert facts_of_refund(captured(), ASKED, gone, NOW) == []
+    back = as_stripe_says(ASKED, {"id": "re_1", "status": "failed", **BACK}, NOW)
+    assert (back.taken, back.returned) == (True, True)
+    kinds = [type(fact).__name__ for fact in facts_of_refund(captured(), ASKED, back, NOW)]
+    assert kinds == ["RefundCreated", "RefundFailed"]
+
+
+def test_where_it_was_taken_from_stays_as_it_was_booked() -> None:
+    by_id = {"id": "re_1", "status": "succeeded", "balance_transaction": "txn_1"}
+    booked = as_stripe_says(ASKED, by_id, NOW)
+    later = as_stripe_says(booked, {"id": "re_1", "status": "succeeded", **TAKEN}, NOW)
+    assert booked.balance == later.balance == "pending"
+
+
+def test_only_a_pending_refund_has_a_reason_for_it() -> None:
+    told = {"id": "re_1", "status": "succeeded", "pending_reason": "processing", **TAKEN}
+    assert as_stripe_says(ASKED, told, NOW).pending_reason == ""
+
+
 @pytest.mark.parametrize(
     ("status", "available_after", "part"),
     [("available", 0, "available"), ("pending", 0, "available"), ("available", 1, "pending")],

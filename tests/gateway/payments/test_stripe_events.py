@@ -11,8 +11,11 @@ from gateway.payments.domain.intents import INTENT_STATUSES, read_intent
 from gateway.payments.domain.reconcile import Timing, covers, reconcile
 from gateway.payments.domain.states import HOLDING
 from gateway.payments.domain.states import PaymentState as State
+from gateway.payments.domain.stripe_params import REFUND_KEY
 from gateway.v1.payment_pb2 import CaptureMethod, PaymentMethod, PaymentState
 from gateway.v1.payment_service_pb2 import ListPaymentsRequest
+from gateway.v1.refund_pb2 import RefundState
+from sandbox.stripe_twin.faults import WebhookFault
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.shop import Shop
 from tests.gateway.payments.test_states import new_payment
@@ -69,6 +72,35 @@ async def test_a_refund_made_elsewhere_is_taken_over(
     assert [refund.request_id for refund in payment.refunds] == [""]
     # And what is left is all that can still be refunded.
     assert (await shop.refund(payment)).refund.amount.minor_units == 1300
+
+
+async def test_a_refund_that_was_given_up_and_surfaces_is_taken_over(
+    shop: Shop, twin: Twin, dashboard: stripe.StripeClient
+) -> None:
+    payment = await shop.create()
+    await shop.watch_for(payment.id, "fee_known")
+    twin.webhooks.faults.add(WebhookFault(kind="drop", event_type="charge.dispute.*"))
+    dispute = twin.open_dispute((await shop.get(payment.id)).charge_id)
+    given_up = (await shop.refund(payment, 700)).refund
+    assert given_up.state == RefundState.REFUND_STATE_FAILED
+    assert (given_up.failure_code, given_up.stripe_refund_id) == ("charge_disputed", "")
+
+    twin.decide_dispute(dispute["id"], won=True)
+    await dashboard.v1.refunds.create_async(
+        {
+            "payment_intent": payment.payment_intent_id,
+            "amount": 700,
+            "metadata": {REFUND_KEY: given_up.id},
+        },
+        {"idempotency_key": "by-hand"},
+    )
+    await shop.watch_for(payment.id, "refund_succeeded")
+    shown = await shop.get(payment.id)
+    assert [refund.id for refund in shown.refunds] == [given_up.id]
+    assert shown.refunds[0].state == RefundState.REFUND_STATE_SUCCEEDED
+    assert not shown.refunds[0].failure_code
+    assert shown.amount_refunded.minor_units == 700
+    assert [f.kind for f in shown.booking.facts].count("refund_created") == 1
 
 
 async def test_a_charge_of_somebody_else_is_left_alone(
