@@ -91,6 +91,8 @@ def _rules(shift: int, largest: int, charge_multiple: int, payout_multiple: int)
 
 # Withdrawn currencies are among them: what was paid in one can still be refunded.
 _CURRENCIES = read_currencies(_DATA, EXPONENTS)
+# What no charge is larger than, in whatever currency.
+MAX_MINOR_UNITS = max(rules.largest for rules in _CURRENCIES.values())
 
 
 def to_stripe(currency_code: str, minor_units: int) -> int:
@@ -125,11 +127,13 @@ def problem_with_currency(currency_code: str, minor_units: int) -> str | None:
 
 
 def problem_with_size(currency_code: str, minor_units: int) -> str | None:
-    """Why an amount is more than Stripe charges in its currency; None when it is not."""
+    """Why an amount is more than Stripe charges in its currency; None when it is not.
+
+    Where the currency is unknown, so that an answer names all that is wrong: in any currency.
+    """
     rules = _CURRENCIES.get(currency_code)
-    if rules is None or minor_units <= rules.largest:
-        return None
-    return f"is greater than {rules.largest}"
+    largest = MAX_MINOR_UNITS if rules is None else rules.largest
+    return None if minor_units <= largest else f"is greater than {largest}"
 
 
 def problem_with_payout(currency_code: str, minor_units: int) -> str | None:

@@ -18,8 +18,8 @@ MANY_ENTRIES = 2_000
 # Beyond the year 9999, and beyond the longest google.protobuf.Duration.
 NO_TIME_SECONDS = 10**15
 NO_DURATION_SECONDS = 10**12
-# Of an amount at the gateway: Stripe's largest charge has eight digits.
-TOO_MUCH = 100_000_000
+# More than the gateway takes of any currency.
+TOO_MUCH = 10**15
 NO_CURRENCIES = ("EURO", "eur", "ZZZ", "E R")
 NOT_UTF8 = b"\xff\xfe\xfd\xfc"
 UNKNOWN_ENUM_VALUE = 9_999

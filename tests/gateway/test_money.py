@@ -84,6 +84,7 @@ def test_what_stripe_cannot_count_is_not_sent() -> None:
         ("JPY", CARD_MAXIMUM),
         ("ISK", 9_999_999_999),
         ("MGA", CARD_MAXIMUM * 100),
+        ("", CARD_MAXIMUM * 100),
     ],
 )
 def test_the_largest_charge_has_twelve_digits_at_stripe(currency: str, largest: int) -> None:
