@@ -160,6 +160,16 @@ def not_sealed(what: str, size: int, sealed_size: int) -> ServiceError:
     )
 
 
+def cursor_outdated(sequence: int) -> ServiceError:
+    """A watcher has seen another transaction at a sequence than the one that is there."""
+    return ERRORS.error(
+        grpc.StatusCode.OUT_OF_RANGE,
+        ErrorReason.ERROR_REASON_CURSOR_OUTDATED,
+        f"the ledger has another transaction at sequence {sequence} than it had",
+        metadata={"sequence": str(sequence), "after_sequence": "0"},
+    )
+
+
 def sequence_not_reached(sequence: int, last_sequence: int) -> ServiceError:
     """A read names a point of the log that does not exist yet."""
     return ERRORS.error(

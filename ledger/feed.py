@@ -7,9 +7,12 @@ this process and by a poll of the heads for those of others; watchers at one pos
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
 
 from ledger.encoding import transaction_message
+from ledger.leaf import leaf_of
+from ledger.merkle import leaf_hash
 from ledger.reader import Reader
 from ledger.v1.transaction_pb2 import Transaction
 from ledger.v1.transaction_reads_pb2 import WatchTransactionsRequest, WatchTransactionsResponse
@@ -24,7 +27,12 @@ POLL_INTERVAL_SECONDS = 0.2
 # Messages shared by watchers at the same position.
 MAX_SHARED_PAGES = 16
 
-Page = list[Transaction]
+
+class Page(NamedTuple):
+    """Transactions in their order, and the leaf hash of the last one."""
+
+    transactions: Sequence[Transaction]
+    leaf_hash: bytes
 
 
 class Feed:
@@ -73,12 +81,19 @@ class Feed:
                     await advanced.wait()
                     continue
                 page = await self._page(ledger_id, request.ledger, after, through)
-                after = page[-1].sequence
+                after = page.transactions[-1].sequence
                 yield WatchTransactionsResponse(
-                    transactions=_below(page, request.account_prefix), through_sequence=after
+                    transactions=_below(page.transactions, request.account_prefix),
+                    through_sequence=after,
+                    through_leaf_hash=page.leaf_hash,
                 )
         finally:
             self._leave(ledger_id)
+
+    async def leaf_hash(self, ledger_id: int, ledger: str, sequence: int) -> bytes:
+        """The leaf hash of a transaction that the ledger has."""
+        (record,) = await self._reader.records(ledger_id, [sequence])
+        return leaf_hash(leaf_of(ledger, record))
 
     def _join(self, ledger_id: int) -> None:
         self._watchers[ledger_id] += 1
@@ -113,17 +128,20 @@ class Feed:
         assert [record.sequence for record in records] == [
             *range(after + 1, after + len(records) + 1)
         ], "the log has a gap"
-        return [transaction_message(ledger, record) for record in records]
+        return Page(
+            [transaction_message(ledger, record) for record in records],
+            leaf_hash(leaf_of(ledger, records[-1])),
+        )
 
 
-def _below(page: Page, prefix: str) -> Page:
+def _below(transactions: Sequence[Transaction], prefix: str) -> Sequence[Transaction]:
     """The transactions with an entry on an account at or below a path."""
     if not prefix:
-        return page
+        return transactions
     folder = f"{prefix}/"
     return [
         transaction
-        for transaction in page
+        for transaction in transactions
         if any(
             entry.account == prefix or entry.account.startswith(folder)
             for entry in transaction.entries

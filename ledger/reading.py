@@ -7,7 +7,13 @@ from ledger.account_entries import AccountEntries
 from ledger.answers import Answers
 from ledger.balances import Balances
 from ledger.encoding import account_message, balance_message, transaction_message
-from ledger.errors import ERRORS, account_not_found, sequence_not_reached, transaction_not_found
+from ledger.errors import (
+    ERRORS,
+    account_not_found,
+    cursor_outdated,
+    sequence_not_reached,
+    transaction_not_found,
+)
 from ledger.feed import Feed
 from ledger.ledgers import Ledgers, ledger_message
 from ledger.limits import LIMITS, Limits
@@ -175,5 +181,11 @@ class ReadingService(LedgerServiceServicer):
         row = await self.ledgers.get(request.ledger)
         if request.after_sequence > row.last_sequence:
             raise sequence_not_reached(request.after_sequence, row.last_sequence)
+        if request.after_sequence and request.after_leaf_hash:
+            found = await self._feed.leaf_hash(
+                row.ledger_id, request.ledger, request.after_sequence
+            )
+            if found != request.after_leaf_hash:
+                raise cursor_outdated(request.after_sequence)
         async for response in self._feed.watch(row.ledger_id, request):
             yield response

@@ -1,10 +1,12 @@
 """What every request of the ledger has to look like."""
 
 import re
+from typing import Any
 
 from ledger import checks
 from ledger.checks import MAX_AMOUNT_MINOR
 from ledger.currencies import currency_problem
+from ledger.merkle import HASH_BYTES
 from ledger.v1 import account_pb2 as accounts
 from ledger.v1 import audit_service_pb2 as audit
 from ledger.v1 import balance_pb2 as balances
@@ -15,7 +17,7 @@ from ledger.v1 import transaction_mutations_pb2 as mutations
 from ledger.v1 import transaction_pb2 as transactions
 from ledger.v1 import transaction_reads_pb2 as reads
 from money.v1.money_pb2 import Money
-from runtime.rule import Rule
+from runtime.rule import NOTHING, Found, Quick, Rule
 from runtime.rules import (
     IDENTIFIER,
     MAX_REQUEST_ID_BYTES,
@@ -77,6 +79,15 @@ def _metadata() -> Rule:
 
 def _sequence(field: str, minimum: int = 0) -> Rule:
     return integer(field, minimum=minimum)
+
+
+def _hash(field: str) -> Rule:
+    def find(message: Any) -> Found:
+        length = len(getattr(message, field))
+        return NOTHING if length in (0, HASH_BYTES) else ((field, f"is not {HASH_BYTES} bytes"),)
+
+    quick = Quick(f"len(m.{field}) in {{0}}", ((0, HASH_BYTES),))
+    return Rule(field, lambda _: find, lambda _: quick)
 
 
 _POSTING_TEXTS = [_note("reference"), _metadata()]
@@ -233,6 +244,7 @@ RULES: dict[type, list[Rule]] = {
         _ledger(),
         _sequence("after_sequence"),
         _account("account_prefix", required=False),
+        _hash("after_leaf_hash"),
     ],
     audit.GetCheckpointRequest: [_ledger(), _sequence("min_tree_size")],
     audit.GetInclusionProofRequest: [

@@ -143,6 +143,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 36
     """INTERNAL. A defect of the service; its log has the trace. Metadata: trace_id."""
+    ERROR_REASON_CURSOR_OUTDATED: _ErrorReason.ValueType  # 37
+    """OUT_OF_RANGE. The ledger has another transaction at this sequence than the watcher has seen: it was
+    restored from a backup, or lost its last commits, and has gone on since. Watch from an older cursor
+    that was kept, or from after_sequence, which is always right. Metadata: sequence, after_sequence.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. On the wire it is ErrorInfo.reason without the prefix "ERROR_REASON_", with the
@@ -276,4 +281,9 @@ Metadata: account, posted_minor, pending_debits_minor, pending_credits_minor.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 36
 """INTERNAL. A defect of the service; its log has the trace. Metadata: trace_id."""
+ERROR_REASON_CURSOR_OUTDATED: ErrorReason.ValueType  # 37
+"""OUT_OF_RANGE. The ledger has another transaction at this sequence than the watcher has seen: it was
+restored from a backup, or lost its last commits, and has gone on since. Watch from an older cursor
+that was kept, or from after_sequence, which is always right. Metadata: sequence, after_sequence.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

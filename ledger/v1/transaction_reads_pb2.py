@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from ledger.v1 import transaction_pb2 as ledger_dot_v1_dot_transaction__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!ledger/v1/transaction_reads.proto\x12\tledger.v1\x1a\x1bledger/v1/transaction.proto\"O\n\x15GetTransactionRequest\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12&\n\x03key\x18\x02 \x01(\x0b\x32\x19.ledger.v1.TransactionKey\"w\n\x16GetTransactionResponse\x12+\n\x0btransaction\x18\x01 \x01(\x0b\x32\x16.ledger.v1.Transaction\x12\x30\n\x08standing\x18\x02 \x01(\x0b\x32\x1e.ledger.v1.TransactionStanding\"\xf5\x01\n\x17ListTransactionsRequest\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x11\n\treference\x18\x03 \x01(\t\x12)\n\x05kinds\x18\x04 \x03(\x0e\x32\x1a.ledger.v1.TransactionKind\x12\x16\n\x0e\x61\x66ter_sequence\x18\x05 \x01(\x03\x12\x12\n\ndescending\x18\x06 \x01(\x08\x12(\n\x04view\x18\x07 \x01(\x0e\x32\x1a.ledger.v1.TransactionView\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\"a\n\x18ListTransactionsResponse\x12,\n\x0ctransactions\x18\x01 \x03(\x0b\x32\x16.ledger.v1.Transaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Z\n\x18WatchTransactionsRequest\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\x12\x16\n\x0e\x61\x63\x63ount_prefix\x18\x03 \x01(\t\"c\n\x19WatchTransactionsResponse\x12,\n\x0ctransactions\x18\x01 \x03(\x0b\x32\x16.ledger.v1.Transaction\x12\x18\n\x10through_sequence\x18\x02 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!ledger/v1/transaction_reads.proto\x12\tledger.v1\x1a\x1bledger/v1/transaction.proto\"O\n\x15GetTransactionRequest\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12&\n\x03key\x18\x02 \x01(\x0b\x32\x19.ledger.v1.TransactionKey\"w\n\x16GetTransactionResponse\x12+\n\x0btransaction\x18\x01 \x01(\x0b\x32\x16.ledger.v1.Transaction\x12\x30\n\x08standing\x18\x02 \x01(\x0b\x32\x1e.ledger.v1.TransactionStanding\"\xf5\x01\n\x17ListTransactionsRequest\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x11\n\treference\x18\x03 \x01(\t\x12)\n\x05kinds\x18\x04 \x03(\x0e\x32\x1a.ledger.v1.TransactionKind\x12\x16\n\x0e\x61\x66ter_sequence\x18\x05 \x01(\x03\x12\x12\n\ndescending\x18\x06 \x01(\x08\x12(\n\x04view\x18\x07 \x01(\x0e\x32\x1a.ledger.v1.TransactionView\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\"a\n\x18ListTransactionsResponse\x12,\n\x0ctransactions\x18\x01 \x03(\x0b\x32\x16.ledger.v1.Transaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"s\n\x18WatchTransactionsRequest\x12\x0e\n\x06ledger\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\x12\x16\n\x0e\x61\x63\x63ount_prefix\x18\x03 \x01(\t\x12\x17\n\x0f\x61\x66ter_leaf_hash\x18\x04 \x01(\x0c\"~\n\x19WatchTransactionsResponse\x12,\n\x0ctransactions\x18\x01 \x03(\x0b\x32\x16.ledger.v1.Transaction\x12\x18\n\x10through_sequence\x18\x02 \x01(\x03\x12\x19\n\x11through_leaf_hash\x18\x03 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,7 +41,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTTRANSACTIONSRESPONSE']._serialized_start=527
   _globals['_LISTTRANSACTIONSRESPONSE']._serialized_end=624
   _globals['_WATCHTRANSACTIONSREQUEST']._serialized_start=626
-  _globals['_WATCHTRANSACTIONSREQUEST']._serialized_end=716
-  _globals['_WATCHTRANSACTIONSRESPONSE']._serialized_start=718
-  _globals['_WATCHTRANSACTIONSRESPONSE']._serialized_end=817
+  _globals['_WATCHTRANSACTIONSREQUEST']._serialized_end=741
+  _globals['_WATCHTRANSACTIONSRESPONSE']._serialized_start=743
+  _globals['_WATCHTRANSACTIONSRESPONSE']._serialized_end=869
 # @@protoc_insertion_point(module_scope)

@@ -175,22 +175,28 @@ class WatchTransactionsRequest(_message.Message):
     LEDGER_FIELD_NUMBER: _builtins.int
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
     ACCOUNT_PREFIX_FIELD_NUMBER: _builtins.int
+    AFTER_LEAF_HASH_FIELD_NUMBER: _builtins.int
     ledger: _builtins.str
     """The ledger's name. Required."""
     after_sequence: _builtins.int
     """Where to go on: through_sequence of the last message dealt with; 0 from the beginning."""
     account_prefix: _builtins.str
     """Only those with an entry on an account at or below this path; empty for all."""
+    after_leaf_hash: _builtins.bytes
+    """through_leaf_hash of that message, 32 bytes. If the ledger has another transaction there by now,
+    because it was restored from a backup, the answer is CURSOR_OUTDATED. Optional, not compared if empty.
+    """
     def __init__(
         self,
         *,
         ledger: _builtins.str = ...,
         after_sequence: _builtins.int = ...,
         account_prefix: _builtins.str = ...,
+        after_leaf_hash: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_prefix", b"account_prefix", "after_sequence", b"after_sequence", "ledger", b"ledger"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_prefix", b"account_prefix", "after_leaf_hash", b"after_leaf_hash", "after_sequence", b"after_sequence", "ledger", b"ledger"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -206,8 +212,11 @@ class WatchTransactionsResponse(_message.Message):
 
     TRANSACTIONS_FIELD_NUMBER: _builtins.int
     THROUGH_SEQUENCE_FIELD_NUMBER: _builtins.int
+    THROUGH_LEAF_HASH_FIELD_NUMBER: _builtins.int
     through_sequence: _builtins.int
     """Everything up to this sequence has been delivered. Where to resume."""
+    through_leaf_hash: _builtins.bytes
+    """Hash of the Merkle log's leaf at that sequence, 32 bytes: what it was, whatever becomes of the ledger."""
     @_builtins.property
     def transactions(self) -> _containers.RepeatedCompositeFieldContainer[_transaction_pb2.Transaction]:
         """At most 200 with 2,000 entries in all, and below 4 MiB, unless a single transaction has more; none when
@@ -219,10 +228,11 @@ class WatchTransactionsResponse(_message.Message):
         *,
         transactions: _abc.Iterable[_transaction_pb2.Transaction] | None = ...,
         through_sequence: _builtins.int = ...,
+        through_leaf_hash: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["through_sequence", b"through_sequence", "transactions", b"transactions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["through_leaf_hash", b"through_leaf_hash", "through_sequence", b"through_sequence", "transactions", b"transactions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

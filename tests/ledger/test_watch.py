@@ -1,10 +1,21 @@
 """The feed: everything, in commit order, from any point on."""
 
 import asyncio
+from collections.abc import Callable
 
 import grpc
+import pytest
 
-from tests.ledger.client import LedgerClient, credit, debit, draft, failure_of, transfer
+from ledger.merkle import HASH_BYTES
+from tests.ledger.client import (
+    CREDIT_NORMAL,
+    LedgerClient,
+    credit,
+    debit,
+    draft,
+    failure_of,
+    transfer,
+)
 from tests.ledger.running import OpenReplica
 
 
@@ -56,6 +67,49 @@ async def test_a_prefix_leaves_out_the_rest_but_not_the_progress(bank: LedgerCli
 async def test_a_point_that_is_not_reached_is_refused(bank: LedgerClient) -> None:
     error = await failure_of(bank.watch(after_sequence=1).read())
     assert (error.code, error.reason) == (grpc.StatusCode.OUT_OF_RANGE, "SEQUENCE_NOT_REACHED")
+
+
+async def test_a_cursor_of_another_history_is_refused(
+    bank: LedgerClient, open_replica: OpenReplica, new_database: Callable[[str], str]
+) -> None:
+    """Restored, and gone on since: the sequence is there again, and is another transaction."""
+    restored = await open_replica(new_database("ledger"))
+    await restored.create_ledger()
+    await restored.account("cash")
+    await restored.account("wallet", CREDIT_NORMAL, min_available_minor=0)
+    for client in (bank, restored):
+        await client.create(transfer("wallet", "cash", 1))
+    await restored.create(transfer("wallet", "cash", 2))
+    call = bank.watch()
+    seen = await call.read()
+    call.cancel()
+
+    cursor = {"after_sequence": 1, "after_leaf_hash": seen.through_leaf_hash}
+    error = await failure_of(restored.watch(**cursor).read())
+    assert (error.code, error.reason) == (grpc.StatusCode.OUT_OF_RANGE, "CURSOR_OUTDATED")
+    assert error.metadata == {"sequence": "1", "after_sequence": "0"}
+    # Whoever has kept no hash is believed.
+    call = restored.watch(after_sequence=1)
+    assert [t.sequence for t in (await call.read()).transactions] == [2]
+    call.cancel()
+
+
+async def test_a_hash_goes_on_where_it_was_seen(bank: LedgerClient) -> None:
+    await bank.create(transfer("wallet", "cash", 1))
+    call = bank.watch()
+    seen = await call.read()
+    call.cancel()
+    assert len(seen.through_leaf_hash) == HASH_BYTES
+    await bank.create(transfer("wallet", "cash", 2))
+    again = bank.watch(after_sequence=1, after_leaf_hash=seen.through_leaf_hash)
+    assert [t.sequence for t in (await again.read()).transactions] == [2]
+    again.cancel()
+
+
+@pytest.mark.parametrize("length", [1, HASH_BYTES - 1, HASH_BYTES + 1])
+async def test_a_hash_has_its_length(bank: LedgerClient, length: int) -> None:
+    error = await failure_of(bank.watch(after_leaf_hash=bytes(length)).read())
+    assert error.reason == "INVALID_REQUEST"
 
 
 async def test_messages_stay_small_enough_for_any_client(bank: LedgerClient) -> None:
