@@ -81,12 +81,12 @@ class Play:
         async with self.engine.connect() as connection:
             return list((await connection.execute(statement)).scalars())
 
-    async def ended(self) -> None:
-        """Lets time go by until no operation is open."""
+    async def ended(self, step: timedelta = timedelta(0)) -> None:
+        """Waits until no operation is open; at each look so much time has gone by."""
         statement = select(OPERATION.c.id).where(OPERATION.c.end_time.is_(None))
 
         async def still_open() -> Sequence[str]:
-            self.clock.advance(timedelta(seconds=1))
+            self.clock.advance(step)
             async with self.engine.connect() as connection:
                 return list((await connection.execute(statement)).scalars())
 
@@ -114,17 +114,19 @@ async def test_a_failure_that_stripe_keeps_is_not_sent_again_but_looked_up(
     play: Play, kind: OperationKind
 ) -> None:
     scenario = SCENARIOS[kind]
-    async with play.process(answer_seconds=0.5) as world:
+    async with play.process() as world:
         prepared = await scenario.prepare(world)
-        before = len(play.posts(scenario))
-        # Nobody else tells.
-        play.twin.webhooks.pause()
-        play.twin.add_fault(
-            kind="error", when="after", status=500, stored=True, count=1, method="POST",
-            path=scenario.path,
-        )  # fmt: skip
+    before = len(play.posts(scenario))
+    # Nobody else tells.
+    play.twin.webhooks.pause()
+    play.twin.add_fault(
+        kind="error", when="after", status=500, stored=True, count=1, method="POST",
+        path=scenario.path,
+    )  # fmt: skip
+    async with play.process(answer_seconds=0.5) as world:
         await scenario.begin(world, prepared)
-        await play.ended()
+        # It is looked up when its time has come.
+        await play.ended(timedelta(seconds=1))
         assert scenario.count(world, prepared) == 1
     assert await play.states(kind) == [OperationState.SUCCEEDED]
     sent = play.posts(scenario)[before:]
