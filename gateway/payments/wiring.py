@@ -146,7 +146,7 @@ def _part(
         worker_loops=(
             Loop(
                 "numbering",
-                Numbering(engine).round,
+                Numbering(engine, guard).round,
                 notifier=subjects.any,
                 poll_seconds=NUMBER_POLL_SECONDS,
             ),

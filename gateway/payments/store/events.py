@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.epochs import NUMBERING_LOCK, Epochs, FeedName, epoch_of, epochs
+from gateway.operations.gate import Gate
 from gateway.payments.store.schema import EVENT, EVENT_CHANNEL
 from runtime.sql_files import sql_statement
 
@@ -84,13 +85,17 @@ GATHER_SECONDS = 0.05
 
 
 class Numbering:
-    """Numbers new events; of all processes that try, one does it at a time."""
+    """Numbers new events; of all processes that try, one does it at a time. None while the database
+    is known to have lost something: what follows belongs to another epoch."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, gate: Gate) -> None:
         self._engine = engine
+        self._gate = gate
 
     async def round(self) -> bool:
         """Numbers what is new; True if there may be more at once."""
+        if self._gate.closed:
+            return False
         async with self._engine.begin() as connection:
             numbered = await number_events(connection)
         if 0 < numbered < NUMBER_BATCH:
