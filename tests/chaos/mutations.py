@@ -245,6 +245,16 @@ def _blind_the_guard() -> None:
     _put(RestoreGuard, "_round", look)
 
 
+def _give_each_try_its_key() -> None:
+    """Accident: a charge that is begun anew has another key, as when Stripe has forgotten the one
+    before, so that nothing but fencing keeps it from being made twice."""
+
+    def key(self: Operation) -> str:
+        return f"{self.id}-{self.attempt}"
+
+    _put(Operation, "idempotency_key", property(key))
+
+
 def _put(owner: Any, name: str, value: Any) -> None:
     """Replaces what is there: a defect in something that is gone would show nothing."""
     assert hasattr(owner, name), f"{owner} has no {name} any more"
@@ -268,6 +278,7 @@ MUTATIONS: Mapping[str, Mutation] = {
         Mutation("resend_past_the_horizon", _resend_past_the_horizon),
         Mutation("draw_ids_at_random", _draw_ids_at_random),
         Mutation("accident_before_anybody_looks", _blind_the_guard),
+        Mutation("accident_of_a_forgotten_key", _give_each_try_its_key),
         Mutation("accident_before_the_first_byte", _hold_up_the_first_byte),
         Mutation("accident_after_booking", _lose_what_the_ledger_said),
     )

@@ -28,7 +28,7 @@ from tests.chaos.twin import ChaosTwin
 FIRST = GATEWAYS[:1]
 ACCIDENTS = (
     *("accident_before_the_first_byte", "accident_after_booking"),
-    "accident_before_anybody_looks",
+    *("accident_before_anybody_looks", "accident_of_a_forgotten_key"),
 )
 # Enough for leases and back-offs; a defect may leave things that no time ends.
 FEW_LEAPS = 3

@@ -23,7 +23,7 @@ LOOPS = {
     "ledger": {"health", "feed", "hold sweep", "sealing", "snapshots"},
     "compliance": {"health", "decision log", "list loading", "rescreening", "account refresh"},
     "gateway": {
-        *("health", "gateway listener", "corridor modes", "breaker group", "feed"),
+        *("health", "gateway listener", "corridor modes", "breaker group", "feed", "restore guard"),
         *("operations", "numbering", "bookkeeping"),
         *("inbox upkeep", "webhook processing", "webhook sending", "leader tasks"),
         *("queue", "deadlines", "event recovery", "balance sweep"),

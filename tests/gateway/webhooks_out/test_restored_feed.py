@@ -54,7 +54,7 @@ class Restorable:
         return epoch
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[RunningGateway]:
+    async def open(self, **changes: Any) -> AsyncIterator[RunningGateway]:
         async with running_gateway(
             self.url,
             self._twin,
@@ -62,6 +62,7 @@ class Restorable:
             compliance_address=self._compliance.address,
             # The fee is no part of what is counted here.
             balance_sweep_seconds=3_600,
+            **changes,
         ) as running:
             yield running
 
@@ -93,12 +94,12 @@ async def test_clients_that_know_lost_changes_are_told_and_skip_no_new_one(
     restorable.url = backup
 
     # Nobody has declared it yet, and nothing is made up.
-    async with restorable.open() as running:
+    async with restorable.open(deployment="recovered") as running:
         shop = Shop(running.channel)
         assert begin_of(await outdated(shop, 2 * OF_A_CHARGE)) == (0, OF_A_CHARGE)
     epoch = await restorable.begin_epoch()
 
-    async with restorable.open() as running:
+    async with restorable.open(deployment="recovered") as running:
         shop = Shop(running.channel)
         await shop.create()
         # Who had read no more than the backup has goes on.
@@ -133,14 +134,14 @@ async def test_clients_that_know_lost_changes_are_told_and_skip_no_new_one(
 
 
 async def test_watchers_of_merchants_are_told_too(restorable: Restorable) -> None:
-    async with restorable.open() as running:
+    async with restorable.open(deployment="recovered") as running:
         await running.merchants.CreateMerchant(new_merchant("create-1", merchant_id="shop-1"))
     backup = restorable.back_up()
-    async with restorable.open() as running:
+    async with restorable.open(deployment="recovered") as running:
         await running.merchants.CreateMerchant(new_merchant("create-2", merchant_id="shop-2"))
     restorable.url = backup
     epoch = await restorable.begin_epoch()
-    async with restorable.open() as running:
+    async with restorable.open(deployment="recovered") as running:
         await running.merchants.CreateMerchant(new_merchant("create-3", merchant_id="shop-3"))
 
         def watch(**cursor: int) -> Any:
