@@ -86,7 +86,7 @@ def _configure(parser: ArgumentParser) -> None:
         type=_time,
         metavar="TIME",
         help="read what Stripe has since then, as in 2026-11-01T12:00:00Z; without it, since an"
-        " hour before the last change that the database has",
+        " hour before the last change that the database had when it was noticed",
     )
 
 

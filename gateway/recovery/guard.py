@@ -58,19 +58,23 @@ class RestoreGuard:
         self._stripe = stripe_client
         self._identity = identity
         self._clock = clock
-        self._reason: str | None = None
+        self._gap: store.Gap | None = None
         self._compared: set[str] = set()
+        # The last change that the database had when it was last known to be whole; before that is
+        # known, at the first look.
+        self._known_until: datetime | None = None
+        self._looked = False
         self._next_comparison = clock.now()
         self._last_seen: tuple[int, str] | None = None
 
     @property
     def closed(self) -> bool:
         """Whether the database is known to have lost something, so that nothing may be begun."""
-        return self._reason is not None
+        return self._gap is not None
 
     def check(self) -> None:
         """Raises DATABASE_BEHIND while the database is known to have lost something."""
-        if self._reason is not None:
+        if self._gap is not None:
             raise database_behind()
 
     async def prepare(self) -> None:
@@ -84,7 +88,8 @@ class RestoreGuard:
     async def lost(self, reason: str) -> None:
         """Something of ours is at Stripe that the database does not know."""
         async with self._engine.begin() as connection:
-            if await store.report_gap(connection, reason, self._clock.now()):
+            gap = store.Gap(reason, self._known_until)
+            if await store.report_gap(connection, gap, self._clock.now()):
                 log.error("database_behind", reason=reason)
             self._take(await store.open_gap(connection))
 
@@ -108,15 +113,20 @@ class RestoreGuard:
             await self.lost("a change of a payment is gone")
             return False
         self._last_seen = newest[:2] if newest is not None else None
-        since = newest[2] - CLOCK_TOLERANCE if newest is not None else None
-        if self._clock.now() >= self._next_comparison:
-            await self._compare_all(since)
+        is_whole = self._compared.issuperset(self._stripe.corridors)
+        if is_whole or not self._looked:
+            self._looked = True
+            self._known_until = newest[2] if newest is not None else None
+        if not is_whole and self._clock.now() >= self._next_comparison:
+            await self._compare_all()
         return False
 
-    async def _compare_all(self, since: datetime | None) -> None:
+    async def _compare_all(self) -> None:
         """Compares each account that was not yet; one that cannot be asked is asked again later, so
         that a slow Stripe keeps nobody from starting and gets no more to do."""
         self._next_comparison = self._clock.now() + COMPARISON_RETRY
+        known = self._known_until
+        since = known - CLOCK_TOLERANCE if known is not None else None
         for corridor in self._stripe.corridors:
             if corridor in self._compared:
                 continue
@@ -148,12 +158,13 @@ class RestoreGuard:
                 )
         return True
 
-    def _take(self, reason: str | None) -> None:
-        if self._reason is not None and reason is None:
+    def _take(self, gap: store.Gap | None) -> None:
+        if self._gap is not None and gap is None:
             self._compared.clear()
+            self._looked = False
             self._next_comparison = self._clock.now()
-        self._reason = reason
-        BEHIND.set(reason is not None)
+        self._gap = gap
+        BEHIND.set(gap is not None)
 
 
 def database_behind() -> ServiceError:

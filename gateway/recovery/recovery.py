@@ -74,17 +74,21 @@ class Recovery:
 
     async def run(self, since: datetime | None = None) -> None:
         """Recovers what was made since then; without it, since a while before the last change that
-        the database has. Raises `StripeUnavailableError` and `LedgerUnavailableError`."""
+        the database had when it was noticed. Raises `StripeUnavailableError` and
+        `LedgerUnavailableError`."""
         async with self._engine.begin() as connection:
             # Nobody begins anything meanwhile, whatever was noticed so far.
-            await store.report_gap(connection, "a person recovers it", self._clock.now())
+            newest = await store.newest_event(connection)
+            asked_for = store.Gap("a person recovers it", newest[2] if newest is not None else None)
+            await store.report_gap(connection, asked_for, self._clock.now())
+            gap = await store.open_gap(connection)
+            assert gap is not None, "it was reported"
             # The changes that follow have the sequences of those that were lost.
             await begin_epoch(connection)
-            newest = await store.newest_event(connection)
-            doubted = await store.doubt_open_operations(connection, self._clock.now())
-        self._progress(f"{doubted} open operations will be looked up")
+            unknown = await store.set_open_operations_unknown(connection, self._clock.now())
+        self._progress(f"{unknown} open operations will be looked up")
         if since is None:
-            since = newest[2] - MARGIN if newest is not None else _BEGINNING
+            since = gap.known_until - MARGIN if gap.known_until is not None else _BEGINNING
         self._progress(f"reading what Stripe has since {since:%Y-%m-%d %H:%M:%S} UTC")
         for corridor in self._stripe.corridors:
             await self._payments(corridor, max(since - CAPTURED_WITHIN, _BEGINNING))
@@ -110,7 +114,11 @@ class Recovery:
         asked = lost_payment(intent, corridor)
         if asked is None:
             return False
-        hold_id = await self._ledger.last_hold_of(asked.id)
+        async with self._engine.connect() as connection:
+            payment = await payment_store.get_payment(connection, asked.id)
+        is_at_stripe = payment is not None and bool(payment.payment_intent_id)
+        # The ledger knows the hold; it is asked where one has to be written down.
+        hold_id = None if is_at_stripe else await self._ledger.last_hold_of(asked.id)
         async with self._engine.begin() as connection:
             payment = await payment_store.lock_payment(connection, asked.id)
             known = payment is not None

@@ -1,6 +1,7 @@
 """Gaps of the database, and what is needed to find and to close them."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ GAP = Table(
     MetaData(),
     Column("gap_number", BigInteger, primary_key=True),
     Column("reason", Text, nullable=False),
+    Column("known_until", DateTime(timezone=True)),
     Column("found_time", DateTime(timezone=True), nullable=False),
     Column("recover_time", DateTime(timezone=True)),
 )
@@ -25,17 +27,27 @@ _OPEN = GAP.c.recover_time.is_(None)
 _CHECKS = (OperationKind.CHECK, OperationKind.CHECK_PAYOUT)
 
 
-async def open_gap(connection: AsyncConnection) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What the database has lost is of after `known_until`; of all time if that is None."""
+
+    reason: str
+    known_until: datetime | None
+
+
+async def open_gap(connection: AsyncConnection) -> Gap | None:
     """Why nothing may be begun; None if all is well."""
-    found: str | None = (await connection.execute(select(GAP.c.reason).where(_OPEN))).scalar()
-    return found
+    statement = select(GAP.c.reason, GAP.c.known_until).where(_OPEN)
+    row = (await connection.execute(statement)).first()
+    return Gap(row.reason, row.known_until) if row is not None else None
 
 
-async def report_gap(connection: AsyncConnection, reason: str, now: datetime) -> bool:
-    """Writes down that something is missing; False if that is known already."""
+async def report_gap(connection: AsyncConnection, gap: Gap, now: datetime) -> bool:
+    """Writes down that something is missing; False if that is known already: the first to notice
+    knows best where it begins."""
     statement = (
         insert_or_ignore(GAP)
-        .values(reason=reason, found_time=now)
+        .values(reason=gap.reason, known_until=gap.known_until, found_time=now)
         .on_conflict_do_nothing()
         .returning(GAP.c.gap_number)
     )
@@ -77,7 +89,7 @@ async def unknown_refunds(connection: AsyncConnection, ids: Collection[str]) -> 
     return set(ids) - set(known.scalars())
 
 
-async def doubt_open_operations(connection: AsyncConnection, now: datetime) -> int:
+async def set_open_operations_unknown(connection: AsyncConnection, now: datetime) -> int:
     """What the database says was not sent may have been, by the process that went on from there:
     it is sent again under its key while Stripe knows that, and looked up afterwards. How many."""
     statement = (

@@ -19,6 +19,8 @@ ALTER TABLE payment ADD COLUMN mark jsonb NOT NULL DEFAULT '{}';
 CREATE TABLE database_gap (
     gap_number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     reason text NOT NULL,
+    -- The last change that the database had when it was found; NULL if it had none.
+    known_until timestamptz,
     found_time timestamptz NOT NULL,
     recover_time timestamptz
 );

@@ -1,6 +1,7 @@
 """A gateway's database is put back to an older moment, and the same requests come again."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -11,6 +12,7 @@ from pydantic import SecretStr
 from gateway.config import GatewaySettings
 from gateway.recovery.command import open_recovery
 from gateway.recovery.guard import RestoreGuard
+from gateway.recovery.recovery import MARGIN, StripeUnavailableError
 from gateway.v1.payment_pb2 import CaptureMethod, Payment, PaymentState
 from ledger.__main__ import open_service as open_ledger
 from ledger.config import LedgerSettings
@@ -175,7 +177,8 @@ async def test_what_stripe_tells_shows_that_the_database_is_behind(
         account = twin.account()
         for intent in account.objects("payment_intent"):
             account.emit("payment_intent.succeeded", intent)
-        await poll(lambda: _reason(shop), lambda reason: reason == "DATABASE_BEHIND")
+        reason = await poll(lambda: _reason(shop), lambda reason: reason is not None)
+        assert reason == "DATABASE_BEHIND"
 
 
 async def _reason(shop: Shop) -> str | None:
@@ -200,7 +203,8 @@ async def test_a_change_that_is_gone_shows_it_without_a_restart(
             for table in ("payment_event", "operation", "payment_request", "booking"):
                 connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
             connection.execute("DELETE FROM payment WHERE id = %s", [payment.id])
-        await poll(lambda: _reason(shop), lambda reason: reason == "DATABASE_BEHIND")
+        reason = await poll(lambda: _reason(shop), lambda reason: reason is not None)
+        assert reason == "DATABASE_BEHIND"
 
 
 async def test_a_lost_payout_keeps_its_name_and_is_made_once(
@@ -267,3 +271,37 @@ async def _reported(database_url: str, condition: str = "TRUE") -> set[str]:
 
 async def _booked(database_url: str) -> set[str]:
     return await _reported(database_url, "state = 'BOOKED'")
+
+
+async def test_a_recovery_that_is_begun_again_begins_where_the_database_ended(
+    open_shop: OpenShop, twin: Twin, backup: Backup, recover: Callable[..., Any], database_url: str
+) -> None:
+    """Although by then changes were written that are newer than all that was lost."""
+    before = await pay_and_lose(open_shop, backup)
+    async with open_shop(webhooks=False, roles="api") as shop:
+        assert await refused(shop.create(request_id="new")) == "DATABASE_BEHIND"
+    # The payments are rebuilt, and then Stripe does not answer.
+    fault = twin.add_fault(kind="error", method="GET", path="/v1/refunds")
+    with pytest.raises(StripeUnavailableError):
+        await recover()
+    twin.faults.clear(fault)
+    first = await _known_until(database_url)
+    lines = await recover()
+    assert await _known_until(database_url) == first
+    since = first - MARGIN
+    assert f"reading what Stripe has since {since:%Y-%m-%d %H:%M:%S} UTC" in lines
+    async with open_shop(webhooks=False, roles="api") as shop:
+        repaid = await shop.refund(before["kept"], 7_00, request_id="refund")
+        assert repaid.refund.id == before["refund"].id
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        newest = await connection.execute("SELECT max(record_time) FROM payment_event")
+        assert (await newest.fetchall())[0][0] > first
+
+
+async def _known_until(database_url: str) -> datetime:
+    """Where the one gap that there was begins."""
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        rows = await connection.execute("SELECT known_until FROM database_gap")
+        [(known_until,)] = await rows.fetchall()
+    assert isinstance(known_until, datetime)
+    return known_until.astimezone(UTC)
