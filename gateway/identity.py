@@ -1,6 +1,7 @@
 """Ids of what requests make."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -25,16 +26,14 @@ class RequestIdentity:
 
     deployment: str
 
-    def of(self, prefix: str, request: Message) -> str:
+    def of(self, prefix: str, request: Any) -> str:
         """The id of what a request makes; `request` has a request_id."""
-        request_id: str = request.request_id  # type: ignore[attr-defined]
-        return self.named(prefix, method_of(request), request_id)
+        return self.named(prefix, method_of(request), request.request_id)
 
     def named(self, prefix: str, method: str, request_id: str) -> str:
         """The same for a request of which no more is known; `method` is the name of its type."""
         return derived_id(prefix, self.deployment, method, request_id)
 
-    def mark(self, request: Message) -> RequestMark:
-        """What Stripe is to keep of a request."""
-        request_id: str = request.request_id  # type: ignore[attr-defined]
-        return RequestMark(self.deployment, request_id, fingerprint_at_stripe(request))
+    def mark(self, request: Any) -> RequestMark:
+        """What Stripe is to keep of a request, which has a request_id."""
+        return RequestMark(self.deployment, request.request_id, fingerprint_at_stripe(request))

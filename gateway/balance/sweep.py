@@ -21,7 +21,7 @@ from gateway.limits import LIMITS
 from gateway.money import from_stripe
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome
-from gateway.webhooks_in.event import PoisonEventError, RetryEventLater
+from gateway.webhooks_in.event import OutsideUnavailable, PoisonEventError, RetryEventLater
 from runtime.clock import Clock
 from runtime.items import Items
 from runtime.logs import get_logger
@@ -201,7 +201,7 @@ class BalanceSweep:
         movement: Movement = read_movement(corridor, transaction)
         try:
             await self._explainer.explain(movement, transaction)
-        except (RetryEventLater, PoisonEventError) as later:
+        except (RetryEventLater, OutsideUnavailable, PoisonEventError) as later:
             reason = later.reason
         except FactOutOfOrderError as early:
             reason = f"NEEDS {early.requires}"

@@ -12,14 +12,8 @@ from gateway.customers import store
 from gateway.customers.domain import REQUEST_KEY, is_gone
 from gateway.customers.store import ACTIVE, CREATING, GONE, StoredCustomer
 from gateway.stripe_client.client import StripeClient
-from gateway.stripe_client.outcome import Outcome, OutcomeClass, is_missing
-from gateway.webhooks_in.event import (
-    EventHandler,
-    OutsideUnavailable,
-    PoisonEventError,
-    RetryEventLater,
-    StripeEvent,
-)
+from gateway.stripe_client.outcome import Outcome, is_missing
+from gateway.webhooks_in.event import EventHandler, RetryEventLater, StripeEvent, object_of
 from gateway.webhooks_in.router import of_the_platform
 from runtime.clock import Clock
 
@@ -62,7 +56,7 @@ class CustomerEvents:
         if is_gone(seen):
             await self._delete(customer)
         else:
-            _must_have_answered(seen)
+            object_of(seen)
 
     async def apply_detached(self, event: StripeEvent) -> None:
         """Looks whether whoever prefers the payment method still has it."""
@@ -75,7 +69,7 @@ class CustomerEvents:
             customer.corridor, customer.stripe_customer_id, event.object_id
         )
         if not is_missing(seen):
-            _must_have_answered(seen)
+            object_of(seen)
             return
         now = self._clock.now()
         async with self._engine.begin() as connection:
@@ -98,11 +92,3 @@ class CustomerEvents:
             if customer.state == ACTIVE:
                 customer = await store.change(connection, customer, now, **GONE)
         return customer
-
-
-def _must_have_answered(seen: Outcome) -> None:
-    if seen.succeeded:
-        return
-    if seen.outcome_class in (OutcomeClass.NOT_SENT, OutcomeClass.UNKNOWN):
-        raise OutsideUnavailable("STRIPE_UNAVAILABLE", seen.retry_after)
-    raise PoisonEventError("OBJECT_NOT_READABLE")

@@ -30,8 +30,13 @@ from gateway.payments.domain.states import PaymentState, Transition
 from gateway.payments.store import payments as payment_store
 from gateway.payments.store.recording import record_changes
 from gateway.stripe_client.client import StripeClient
-from gateway.stripe_client.outcome import Outcome, OutcomeClass
-from gateway.webhooks_in.event import EventHandler, PoisonEventError, RetryEventLater, StripeEvent
+from gateway.webhooks_in.event import (
+    EventHandler,
+    PoisonEventError,
+    RetryEventLater,
+    StripeEvent,
+    object_of,
+)
 from gateway.webhooks_in.router import of_the_platform
 from runtime.clock import Clock
 from runtime.notifier import SubjectNotifiers
@@ -80,7 +85,7 @@ class Disputes:
         """
         look_time = self._clock.now()
         outcome = await self._stripe.records.retrieve_dispute(corridor, dispute_id)
-        stripe_dispute = _object_of(outcome)
+        stripe_dispute = object_of(outcome)
         payment_id = await self._payment_id(corridor, stripe_dispute)
         if payment_id is None:
             return False
@@ -137,7 +142,7 @@ class Disputes:
         if known is not None or not isinstance(charge_id, str):
             return known
         # Our commit may not have brought the PaymentIntent's id yet: the charge names the payment.
-        charge = _object_of(await self._stripe.retrieve_charge(corridor, charge_id))
+        charge = object_of(await self._stripe.retrieve_charge(corridor, charge_id))
         return await self._payments.payment_of(charge)
 
 
@@ -159,11 +164,3 @@ def steps(
         changes.append(change)
         payment = change.after
     return changes
-
-
-def _object_of(outcome: Outcome) -> Mapping[str, Any]:
-    if outcome.succeeded and outcome.object is not None:
-        return outcome.object
-    if outcome.outcome_class in (OutcomeClass.NOT_SENT, OutcomeClass.UNKNOWN):
-        raise RetryEventLater("STRIPE_UNAVAILABLE", outcome.retry_after)
-    raise PoisonEventError("OBJECT_NOT_READABLE")

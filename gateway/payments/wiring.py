@@ -74,6 +74,15 @@ async def open_payments(
         await commits.close()
 
 
+def timing_of(settings: GatewaySettings) -> Timing:
+    """How long the states that end by time may last."""
+    return Timing(
+        action=timedelta(hours=settings.action_hours),
+        review=timedelta(hours=settings.review_hours),
+        review_recheck=timedelta(seconds=settings.review_recheck_seconds),
+    )
+
+
 def _part(
     settings: GatewaySettings,
     engine: AsyncEngine,
@@ -87,11 +96,7 @@ def _part(
 ) -> OpenPayments:
     runner, subjects = operations.runner, operations.subjects
     worker_notifier, event_notifier = operations.worker_notifier, Notifier()
-    timing = Timing(
-        action=timedelta(hours=settings.action_hours),
-        review=timedelta(hours=settings.review_hours),
-        review_recheck=timedelta(seconds=settings.review_recheck_seconds),
-    )
+    timing = timing_of(settings)
     writer = PaymentWriter(PaymentCommitter(commits))
     dependencies = Dependencies(
         stripe_client,
@@ -132,7 +137,14 @@ def _part(
         clock,
     )
     events = PaymentEvents(
-        engine, stripe_client, dependencies, writer, subjects, worker_notifier, timing, guard
+        engine,
+        stripe_client,
+        dependencies.context,
+        writer,
+        subjects,
+        worker_notifier,
+        timing,
+        guard,
     )
 
     def woken(name: str, work: Round, notifier: Notifier = worker_notifier) -> Loop:

@@ -20,13 +20,7 @@ from gateway.payouts.domain import (
     payout_facts,
 )
 from gateway.stripe_client.client import StripeClient
-from gateway.stripe_client.outcome import OutcomeClass
-from gateway.webhooks_in.event import (
-    EventHandler,
-    OutsideUnavailable,
-    PoisonEventError,
-    StripeEvent,
-)
+from gateway.webhooks_in.event import EventHandler, PoisonEventError, StripeEvent, object_of
 from runtime.clock import Clock
 
 # What the engine finds its own payouts by.
@@ -68,11 +62,7 @@ class Payouts:
         outcome = await self._stripe.records.retrieve_payout(
             event.corridor, event.object_id, connected_account=account
         )
-        if not outcome.succeeded or outcome.object is None:
-            if outcome.outcome_class in (OutcomeClass.NOT_SENT, OutcomeClass.UNKNOWN):
-                raise OutsideUnavailable("STRIPE_UNAVAILABLE", outcome.retry_after)
-            raise PoisonEventError("OBJECT_NOT_READABLE")
-        await self.take_payout(event.corridor, outcome.object, account)
+        await self.take_payout(event.corridor, object_of(outcome), account)
 
     async def _merchant_of(self, corridor: str, account: str) -> str | None:
         """The merchant whose connected account this is; None if it is none of ours in this

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -12,17 +12,15 @@ from gateway.bookkeeping.ledger_log import LedgerLog
 from gateway.bookkeeping.wiring import open_ledger_channel
 from gateway.config import DATABASE_ROLE, GatewaySettings
 from gateway.identity import RequestIdentity
-from gateway.payments.domain.reconcile import Timing
+from gateway.payments.domain.check_outcome import DecisionContext
 from gateway.payments.store.group_commit import PaymentCommitter, commit_connections
 from gateway.payments.store.snapshot import PaymentWriter
-from gateway.payments.stripe.compliance import ComplianceClient
-from gateway.payments.stripe.dependencies import Dependencies
 from gateway.payments.stripe.events import PaymentEvents
+from gateway.payments.wiring import timing_of
 from gateway.recovery.guard import RestoreGuard
 from gateway.recovery.recovery import Progress, Recovery, StripeUnavailableError
 from gateway.stripe_client.wiring import open_stripe_client
 from gateway.webhooks_in.inbox import PostgresInbox
-from runtime.client import open_channel
 from runtime.clock import Clock, SystemClock
 from runtime.migrations import prepare_database
 from runtime.notifier import Notifier, SubjectNotifiers
@@ -46,27 +44,16 @@ async def open_recovery(
         commits = commit_connections(url, DATABASE_ROLE)
         await commits.open()
         stack.push_async_callback(commits.close)
-        # Nobody is asked: what was charged was allowed.
-        compliance = open_channel(settings.compliance_address, settings, idempotent_services=())
-        stack.push_async_callback(compliance.close)
         stripe = await stack.enter_async_context(
             open_stripe_client(settings.corridors, engine, machine_group=settings.machine_group)
         )
         guard = RestoreGuard(engine, stripe.client, RequestIdentity(settings.deployment), clock)
-        timing = Timing(
-            action=timedelta(hours=settings.action_hours),
-            review=timedelta(hours=settings.review_hours),
-            review_recheck=timedelta(seconds=settings.review_recheck_seconds),
-        )
+        timing = timing_of(settings)
         events = PaymentEvents(
             engine,
             stripe.client,
-            Dependencies(
-                stripe.client,
-                ComplianceClient(compliance, settings.compliance_timeout_seconds),
-                clock,
-                timing,
-            ),
+            # Nothing is put off here, so that no pause is drawn.
+            lambda: DecisionContext(clock.now(), timing, jitter=0.0),
             PaymentWriter(PaymentCommitter(commits)),
             SubjectNotifiers(),
             Notifier(),

@@ -4,7 +4,6 @@ Every step finds what is there already, so that it may be stopped anywhere and b
 is asked of Stripe but to read.
 """
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,8 +25,9 @@ from gateway.recovery.guard import RestoreGuard
 from gateway.recovery.rules import lost_payment, steps_to_stripe
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome
-from gateway.webhooks_in.event import NotAnEventError, ReceivedEvent, RetryEventLater, read_event
+from gateway.webhooks_in.event import RetryEventLater
 from gateway.webhooks_in.inbox import PostgresInbox
+from gateway.webhooks_in.recovery import EVENTS_KEPT, received_from
 from runtime.clock import Clock
 
 PAGE = 100
@@ -35,8 +35,6 @@ PAGE = 100
 MARGIN = timedelta(hours=1)
 # A card's hold may be captured so long after it was placed, by a request that is lost.
 CAPTURED_WITHIN = timedelta(days=8)
-# https://docs.stripe.com/api/events: kept for 30 days.
-EVENTS_KEPT = timedelta(days=30)
 _BEGINNING = datetime.fromtimestamp(0, UTC)
 
 Progress = Callable[[str], None]
@@ -183,14 +181,7 @@ class Recovery:
         since = max(since, self._clock.now() - EVENTS_KEPT)
         read = stored = 0
         async for page in self._pages(self._stripe.records.list_events, corridor, since, []):
-            received: list[ReceivedEvent] = []
-            for listed in reversed(page):
-                try:
-                    event = read_event(json.dumps(listed), corridor)
-                except NotAnEventError as error:
-                    self._progress(f"{listed.get('id')} is no event of ours: {error}")
-                    continue
-                received.append(ReceivedEvent(event, self._clock.now()))
+            received = received_from(page, corridor, None, self._clock.now())
             stored += (await self._inbox.store_all(received)).count(True)
             read += len(page)
             self._progress(f"{corridor}: {read} events read, {stored} told again")

@@ -9,9 +9,15 @@ from gateway.ids import METADATA_PREFIX, RequestMark, derived_id
 from gateway.money import from_stripe
 from gateway.operations.operation import Operation, OperationState
 from gateway.payments.domain.check_outcome import authorization
+from gateway.payments.domain.intents import id_of
 from gateway.payments.domain.payment import CaptureMethod, Change, Payment, take
 from gateway.payments.domain.states import PaymentState, Transition
-from gateway.payments.domain.stripe_params import CUSTOMER_KEY, MERCHANT_KEY, PAYMENT_KEY
+from gateway.payments.domain.stripe_params import (
+    CUSTOMER_KEY,
+    MERCHANT_KEY,
+    PAYMENT_KEY,
+    payment_mark,
+)
 
 S, T = PaymentState, Transition
 # A payment that the database has as it was before Stripe was asked.
@@ -28,6 +34,7 @@ def lost_payment(intent: Mapping[str, Any], corridor: str) -> Payment | None:
     mark = RequestMark.read(metadata)
     if mark is None or PAYMENT_KEY not in metadata:
         return None
+    merchant_id, customer_id = metadata.get(MERCHANT_KEY, ""), metadata.get(CUSTOMER_KEY, "")
     asked_for = datetime.fromtimestamp(int(intent["created"]), UTC)
     currency = str(intent["currency"]).upper()
     fee = intent.get("application_fee_amount")
@@ -35,22 +42,22 @@ def lost_payment(intent: Mapping[str, Any], corridor: str) -> Payment | None:
     return Payment(
         id=metadata[PAYMENT_KEY],
         request_id=mark.request_id,
-        mark={key: value for key, value in metadata.items() if _is_mark(key)},
-        merchant_id=metadata.get(MERCHANT_KEY, ""),
-        customer_id=metadata.get(CUSTOMER_KEY, ""),
+        mark=payment_mark(mark, merchant_id, customer_id),
+        merchant_id=merchant_id,
+        customer_id=customer_id,
         corridor=corridor,
         state=S.RECEIVED,
         currency=currency,
         amount_minor=from_stripe(currency, int(intent["amount"])),
-        payment_method=_id(intent.get("payment_method")),
-        payment_method_customer=_id(intent.get("customer")),
+        payment_method=id_of(intent.get("payment_method")),
+        payment_method_customer=id_of(intent.get("customer")),
         capture_method=CaptureMethod.MANUAL if manual else CaptureMethod.AUTOMATIC,
         description=str(intent.get("description") or ""),
         statement_descriptor_suffix=str(intent.get("statement_descriptor_suffix") or ""),
         metadata={
             key: value for key, value in metadata.items() if not key.startswith(METADATA_PREFIX)
         },
-        destination_account=_id((intent.get("transfer_data") or {}).get("destination")),
+        destination_account=id_of((intent.get("transfer_data") or {}).get("destination")),
         application_fee_minor=from_stripe(currency, int(fee)) if fee is not None else None,
         save_payment_method=intent.get("setup_future_usage") == "off_session",
         create_time=asked_for,
@@ -82,15 +89,3 @@ def steps_to_stripe(
         authorization(changes[-1].after, operation_id, now), state=OperationState.UNKNOWN
     )
     return changes, replace(asked, first_send_time=payment.create_time)
-
-
-def _is_mark(key: str) -> bool:
-    named = (PAYMENT_KEY, "engine_capture_request_id", "engine_capture_fingerprint")
-    return key.startswith(METADATA_PREFIX) and key not in named
-
-
-def _id(value: Any) -> str:
-    """The id of a related object that may be expanded."""
-    if isinstance(value, Mapping):
-        value = value.get("id")
-    return value if isinstance(value, str) else ""

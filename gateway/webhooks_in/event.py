@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from gateway.stripe_client.outcome import Outcome, OutcomeClass
+
 EVENT_ID = re.compile(r"evt_[A-Za-z0-9_]{1,250}")
 EVENT_TYPE = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+){1,9}")
 OBJECT_ID = re.compile(r"[A-Za-z0-9_.-]{1,255}")
@@ -45,6 +47,17 @@ class PoisonEventError(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def object_of(outcome: Outcome) -> dict[str, Any]:
+    """The object that a handler asked Stripe for. An event about one that cannot be had waits
+    (`OutsideUnavailable`), or is given up if Stripe says that it is none of ours
+    (`PoisonEventError`)."""
+    if outcome.succeeded and outcome.object is not None:
+        return outcome.object
+    if outcome.outcome_class in (OutcomeClass.NOT_SENT, OutcomeClass.UNKNOWN):
+        raise OutsideUnavailable("STRIPE_UNAVAILABLE", outcome.retry_after)
+    raise PoisonEventError("OBJECT_NOT_READABLE")
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ thousands, are asked for in rounds, some in each.
 """
 
 import json
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.stripe_client.client import StripeClient
@@ -34,6 +34,21 @@ ACCOUNTS_PER_ROUND = 100
 ConnectedAccounts = Callable[[str, int, int], Awaitable[list[tuple[int, str]]]]
 
 log = get_logger(__name__)
+
+
+def received_from(
+    page: Sequence[Mapping[str, Any]], corridor: str, account: str | None, now: datetime
+) -> list[ReceivedEvent]:
+    """The events of a page that Stripe listed, oldest first, as if they had just come in."""
+    received: list[ReceivedEvent] = []
+    for listed in reversed(page):
+        # An account that asks for its own events need no account named.
+        values = dict(listed) if account is None else {**listed, "account": account}
+        try:
+            received.append(ReceivedEvent(read_event(json.dumps(values), corridor), now))
+        except NotAnEventError as error:
+            log.warning("webhook_recovery_skipped", corridor=corridor, reason=str(error))
+    return received
 
 
 class EventRecovery:
@@ -149,14 +164,7 @@ class EventRecovery:
 
     async def _store(self, corridor: str, account: str | None, page: list[dict[str, Any]]) -> int:
         now = self._clock.now()
-        received: list[ReceivedEvent] = []
-        for listed in reversed(page):
-            # An account that asks for its own events need no account named.
-            values = listed if account is None else {**listed, "account": account}
-            try:
-                received.append(ReceivedEvent(read_event(json.dumps(values), corridor), now))
-            except NotAnEventError as error:
-                log.warning("webhook_recovery_skipped", corridor=corridor, reason=str(error))
+        received = received_from(page, corridor, account, now)
         stored = await self._inbox.store_all(received)
         for one in received:
             if one.event.created_time <= now - SETTLED:

@@ -17,8 +17,8 @@ from gateway.payments.domain.failover import fail_over, not_sent
 from gateway.payments.domain.intents import (
     IntentSnapshot,
     IntentStatus,
-    charge_id_of,
     decline_of,
+    id_of,
     read_intent,
 )
 from gateway.payments.domain.payment import Change, FailureCode, Payment, PaymentFailure, take
@@ -119,7 +119,7 @@ def declined(so_far: Decision, reply: StripeReply, context: DecisionContext) -> 
             ),
             context.now,
             str(intent.get("id") or payment.payment_intent_id),
-            charge_id_of(intent.get("latest_charge")) or payment.charge_id,
+            id_of(intent.get("latest_charge")) or payment.charge_id,
         )
     return so_far.then(change).ended(OperationState.DECLINED, context.now, failure.reason, failure)
 

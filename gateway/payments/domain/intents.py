@@ -80,7 +80,7 @@ def read_intent(intent: Mapping[str, Any]) -> IntentSnapshot:
     return IntentSnapshot(
         status=status,
         payment_intent_id=str(intent["id"]),
-        charge_id=charge_id_of(charge),
+        charge_id=id_of(charge),
         currency=currency,
         authorized_minor=authorized,
         captured_minor=captured,
@@ -91,11 +91,11 @@ def read_intent(intent: Mapping[str, Any]) -> IntentSnapshot:
     )
 
 
-def charge_id_of(charge: Any) -> str:
-    """The id of a charge that may be expanded, an id or missing."""
-    if isinstance(charge, Mapping):
-        return str(charge.get("id") or "")
-    return charge if isinstance(charge, str) else ""
+def id_of(related: Any) -> str:
+    """The id of a related object, which may be expanded; empty without one."""
+    if isinstance(related, Mapping):
+        related = related.get("id")
+    return related if isinstance(related, str) else ""
 
 
 def decline_of(

@@ -29,6 +29,11 @@ _CAUSES = {
 }
 
 
+def payment_mark(mark: RequestMark, merchant_id: str, customer_id: str) -> dict[str, str]:
+    """What a PaymentIntent carries of the request for it, and of whom it is."""
+    return {**mark.metadata(), MERCHANT_KEY: merchant_id, CUSTOMER_KEY: customer_id}
+
+
 def encode(params: dict[str, Any]) -> str:
     """The parameters as JSON, the same for the same parameters."""
     return json.dumps(params, sort_keys=True, separators=(",", ":"))

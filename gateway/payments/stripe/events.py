@@ -6,7 +6,7 @@ says is used for one thing: to see that it tells nothing that is not known alrea
 is fetched. Whatever happens later at Stripe has an event of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -15,7 +15,8 @@ from gateway.bookkeeping.reporting import enqueue
 from gateway.ids import RequestMark, derived_id
 from gateway.money import from_stripe
 from gateway.operations import store as operation_store
-from gateway.payments.domain.intents import UnreadableIntentError, read_intent
+from gateway.payments.domain.check_outcome import DecisionContext
+from gateway.payments.domain.intents import UnreadableIntentError, id_of, read_intent
 from gateway.payments.domain.money_facts import (
     ChargeFee,
     fee_facts,
@@ -38,15 +39,13 @@ from gateway.payments.store import payments as store
 from gateway.payments.store.recording import record_changes, record_refund
 from gateway.payments.store.snapshot import PaymentWriter
 from gateway.payments.store.writes import News
-from gateway.payments.stripe.dependencies import Dependencies
 from gateway.stripe_client.client import StripeClient
-from gateway.stripe_client.outcome import Outcome, OutcomeClass
 from gateway.webhooks_in.event import (
     EventHandler,
-    OutsideUnavailable,
     PoisonEventError,
     RetryEventLater,
     StripeEvent,
+    object_of,
 )
 from gateway.webhooks_in.router import of_the_platform
 from runtime.notifier import Notifier, SubjectNotifiers
@@ -66,7 +65,7 @@ class PaymentEvents:
         self,
         engine: AsyncEngine,
         stripe_client: StripeClient,
-        dependencies: Dependencies,
+        context: Callable[[], DecisionContext],
         writer: PaymentWriter,
         notifiers: SubjectNotifiers,
         worker_notifier: Notifier,
@@ -77,7 +76,7 @@ class PaymentEvents:
         # Reads need no transaction around them.
         self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._stripe = stripe_client
-        self._dependencies = dependencies
+        self._context = context
         self._writer = writer
         self._notifiers = notifiers
         self._worker_notifier = worker_notifier
@@ -102,7 +101,7 @@ class PaymentEvents:
         """Looks at the PaymentIntent and takes the payment where it is."""
         if await self._is_known(event):
             return
-        intent = _object_of(
+        intent = object_of(
             await self._stripe.retrieve_payment_intent(
                 event.corridor, event.object_id, {"expand": EXPAND_CHARGE}
             )
@@ -123,7 +122,7 @@ class PaymentEvents:
             # There was no fee yet: charge.updated brings it.
             return
         await self.take_charge(
-            _object_of(
+            object_of(
                 await self._stripe.retrieve_charge(
                     event.corridor, event.object_id, {"expand": EXPAND_BALANCE}
                 )
@@ -139,7 +138,7 @@ class PaymentEvents:
         fee = fee_of(charge)
         if fee is None:
             return False
-        recent = self._writer.recent.of_intent(_id_in(charge, "payment_intent"))
+        recent = self._writer.recent.of_intent(id_of(charge.get("payment_intent")))
         if recent is not None and await self._take_fee_of(recent, fee):
             return True
         payment_id = await self.payment_of(charge)
@@ -153,7 +152,7 @@ class PaymentEvents:
                 raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
             if not is_fee_of(payment, fee):
                 return False
-            now = self._dependencies.context().now
+            now = self._context().now
             if payment.fee_minor is None:
                 await record_changes(connection, [fee_step(payment, fee, now)], now)
             for fact in fee_facts(payment, fee, now):
@@ -167,7 +166,7 @@ class PaymentEvents:
             return False
         if not is_fee_of(payment, fee):
             return False
-        now = self._dependencies.context().now
+        now = self._context().now
         news = News(payment, fee_step(payment, fee, now), fee_facts(payment, fee, now), now)
         written = await self._writer.write(news)
         if written:
@@ -177,7 +176,7 @@ class PaymentEvents:
     async def apply_refund(self, event: StripeEvent) -> None:
         """Looks at the refund."""
         await self.take_refund(
-            _object_of(
+            object_of(
                 await self._stripe.retrieve_refund(
                     event.corridor, event.object_id, {"expand": EXPAND_BALANCE}
                 )
@@ -195,7 +194,7 @@ class PaymentEvents:
             payment = await self._lock(connection, payment_id)
             if payment.state is not PaymentState.SUCCEEDED:
                 raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
-            context = self._dependencies.context()
+            context = self._context()
             refund = await store.refund_of_stripe(connection, str(stripe_refund["id"]))
             metadata = stripe_refund.get("metadata") or {}
             ours = str(metadata.get(REFUND_KEY) or "")
@@ -240,7 +239,7 @@ class PaymentEvents:
     async def _apply_intent(self, payment_id: str, intent: Mapping[str, Any]) -> None:
         async with self._engine.begin() as connection:
             payment = await self._lock(connection, payment_id)
-            now = self._dependencies.context().now
+            now = self._context().now
             change = reconcile(payment, read_intent(intent), now, self._timing, decided=False)
             if change is None:
                 return
@@ -268,7 +267,7 @@ class PaymentEvents:
 
     async def payment_of(self, carrier: Mapping[str, Any]) -> str | None:
         """The payment that a charge, a refund or a dispute belongs to; None if it is not ours."""
-        return await self._payment_id(_id_in(carrier, "payment_intent"), carrier)
+        return await self._payment_id(id_of(carrier.get("payment_intent")), carrier)
 
     async def _payment_id(self, intent_id: str, carrier: Mapping[str, Any]) -> str | None:
         """The payment that one of Stripe's objects belongs to; None if it is none of ours.
@@ -297,21 +296,3 @@ class PaymentEvents:
         self._notifiers.notify(payment_id)
         if hurried:
             self._worker_notifier.notify()
-
-
-def _object_of(outcome: Outcome) -> dict[str, Any]:
-    """The object that was fetched. An event about one that cannot be had waits, or is
-    given up if Stripe says that it is none of ours."""
-    if outcome.succeeded and outcome.object is not None:
-        return outcome.object
-    if outcome.outcome_class in (OutcomeClass.NOT_SENT, OutcomeClass.UNKNOWN):
-        raise OutsideUnavailable("STRIPE_UNAVAILABLE", outcome.retry_after)
-    raise PoisonEventError("OBJECT_NOT_READABLE")
-
-
-def _id_in(carrier: Mapping[str, Any], name: str) -> str:
-    """The id of a related object that may be expanded."""
-    value = carrier.get(name)
-    if isinstance(value, Mapping):
-        value = value.get("id")
-    return value if isinstance(value, str) else ""

@@ -198,11 +198,11 @@ async def test_a_change_that_is_gone_shows_it_without_a_restart(
         payment = await first.create()
     async with open_shop(webhooks=False) as shop:
         # It has seen the payment when it began.
-        with psycopg.connect(database_url, autocommit=True) as connection:
-            connection.execute("SET session_replication_role = replica")
+        async with await psycopg.AsyncConnection.connect(database_url) as connection:
+            await connection.execute("SET session_replication_role = replica")
             for table in ("payment_event", "operation", "payment_request", "booking"):
-                connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
-            connection.execute("DELETE FROM payment WHERE id = %s", [payment.id])
+                await connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
+            await connection.execute("DELETE FROM payment WHERE id = %s", [payment.id])
         reason = await poll(lambda: _reason(shop), lambda reason: reason is not None)
         assert reason == "DATABASE_BEHIND"
 
