@@ -1,5 +1,6 @@
 """What compliance's answer leads to, in every state that asks for it and with every past."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -97,3 +98,16 @@ def test_another_attempt_confirms_the_payment_intent_that_there_is() -> None:
     assert again.state is OperationState.RUNNING
     assert '"off_session":true' in again.params
     assert "off_session" not in authorization(waiting("returned", S.IN_REVIEW), "op_2", NOW).params
+
+
+def test_a_charge_that_is_begun_anew_has_the_key_of_the_payment_and_the_account() -> None:
+    """Nothing was sent before; and if a database has forgotten that something was, Stripe knows."""
+    payment = new_payment(state=S.COMPLIANCE_CHECKED)
+    first, anew = (authorization(payment, name, NOW) for name in ("op_1", "op_2"))
+    assert (first.idempotency_key, first.params) == (anew.idempotency_key, anew.params)
+    elsewhere = authorization(replace(payment, corridor="backup"), "op_3", NOW)
+    assert elsewhere.idempotency_key != first.idempotency_key
+    # Another attempt after a decline confirms the PaymentIntent that there is.
+    declined = replace(payment, decline_count=1, payment_intent_id="pi_1")
+    again, later = (authorization(declined, name, NOW) for name in ("op_4", "op_5"))
+    assert again.idempotency_key != later.idempotency_key

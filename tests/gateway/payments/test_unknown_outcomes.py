@@ -205,6 +205,9 @@ async def test_finding_out_may_take_longer_than_one_call(
     ) as shop:
         # The clock stands still: whatever is put off never comes again.
         await shop.watch_until(payment.id, S.PAYMENT_STATE_FAILED)
+        payment = await shop.get(payment.id)
+    assert payment.failure.code == "outcome_not_performed"
+    assert books(twin)["charges"] == []
 
 
 async def test_nothing_proves_silence_too_early(

@@ -99,6 +99,7 @@ async def test_a_kill_loses_and_doubles_nothing(harness: BufferHarness, tmp_path
             return await done_of(harness) == stripe.ids
 
         await at_last(all_are_done)
+        assert await done_of(harness) == stripe.ids, "and nothing more came of it"
 
 
 async def done_of(harness: BufferHarness) -> list[str]:
