@@ -5,7 +5,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from gateway.ids import RequestMark, derived_id
+from gateway.ids import RequestMetadata, derived_id
 from runtime.idempotency import fingerprint_of, method_of
 
 _FINGERPRINT_DIGITS = 32
@@ -34,6 +34,6 @@ class RequestIdentity:
         """The same for a request of which no more is known; `method` is the name of its type."""
         return derived_id(prefix, self.deployment, method, request_id)
 
-    def mark(self, request: Any) -> RequestMark:
+    def metadata_of(self, request: Any) -> RequestMetadata:
         """What Stripe is to keep of a request, which has a request_id."""
-        return RequestMark(self.deployment, request.request_id, fingerprint_at_stripe(request))
+        return RequestMetadata(self.deployment, request.request_id, fingerprint_at_stripe(request))

@@ -34,7 +34,7 @@ def derived_id(prefix: str, *parts: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestMark:
+class RequestMetadata:
     """A request as Stripe's objects carry it in their metadata, so that a gateway which has lost
     its own rows knows what they were made for."""
 
@@ -42,7 +42,7 @@ class RequestMark:
     request_id: str
     fingerprint: str
 
-    def metadata(self, what: str = "") -> dict[str, str]:
+    def as_metadata(self, what: str = "") -> dict[str, str]:
         """Keys and values for Stripe; `what` tells apart the requests that one object carries."""
         between = f"{what}_" if what else ""
         return {
@@ -52,7 +52,7 @@ class RequestMark:
         }
 
     @classmethod
-    def read(cls, metadata: Mapping[str, str], what: str = "") -> "RequestMark | None":
+    def read(cls, metadata: Mapping[str, str], what: str = "") -> "RequestMetadata | None":
         """What an object carries; None if it carries none."""
         between = f"{what}_" if what else ""
         request_id = metadata.get(f"{METADATA_PREFIX}{between}request_id")
@@ -64,4 +64,4 @@ class RequestMark:
 
 
 # Of what the engine does by itself.
-NO_REQUEST = RequestMark("", "", "")
+NO_REQUEST = RequestMetadata("", "", "")

@@ -281,7 +281,7 @@ class Payments:
             self._identity.of("op", command.message),
             self._identity.of("ref", command.message),
             count,
-            self._identity.mark(command.message),
+            self._identity.metadata_of(command.message),
             charged_back=charged_back,
         )
         return rule(payment, context)

@@ -1,8 +1,8 @@
 """Notices that the database knows less than Stripe, and lets nothing begin on it until it is whole.
 
 A database that was restored, or that a failover has put back by some commits, does not know what
-it has lost. Three things tell: at the start, Stripe's newest objects that carry our mark; an event
-about such an object; and a change that this process has seen written and that is gone.
+it has lost. Three things tell: at the start, Stripe's newest objects that carry our metadata; an
+event about such an object; and a change that this process has seen written and that is gone.
 """
 
 import asyncio

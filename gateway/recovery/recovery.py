@@ -124,7 +124,7 @@ class Recovery:
                 payment = asked
                 await record_new(connection, payment)
             steps = await self._apply(connection, payment, intent, hold_id, now)
-            await payment_store.remember_marks(connection, intent, payment.id, now)
+            await payment_store.remember_carried_requests(connection, intent, payment.id, now)
         return steps > 0 or not known
 
     async def _apply(

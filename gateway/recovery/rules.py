@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.ids import METADATA_PREFIX, RequestMark, derived_id
+from gateway.ids import METADATA_PREFIX, RequestMetadata, derived_id
 from gateway.money import from_stripe
 from gateway.operations.operation import Operation, OperationState
 from gateway.payments.domain.check_outcome import authorization
@@ -16,7 +16,7 @@ from gateway.payments.domain.stripe_params import (
     CUSTOMER_KEY,
     MERCHANT_KEY,
     PAYMENT_KEY,
-    payment_mark,
+    payment_request_metadata,
 )
 
 S, T = PaymentState, Transition
@@ -31,8 +31,8 @@ def lost_payment(intent: Mapping[str, Any], corridor: str) -> Payment | None:
     not make it. Time limits, alternatives and retries after declines that the client asked for are
     not at Stripe: it stands as if the client had asked for none."""
     metadata: Mapping[str, str] = intent.get("metadata") or {}
-    mark = RequestMark.read(metadata)
-    if mark is None or PAYMENT_KEY not in metadata:
+    request_metadata = RequestMetadata.read(metadata)
+    if request_metadata is None or PAYMENT_KEY not in metadata:
         return None
     merchant_id, customer_id = metadata.get(MERCHANT_KEY, ""), metadata.get(CUSTOMER_KEY, "")
     asked_for = datetime.fromtimestamp(int(intent["created"]), UTC)
@@ -41,8 +41,8 @@ def lost_payment(intent: Mapping[str, Any], corridor: str) -> Payment | None:
     manual = intent.get("capture_method") == "manual"
     return Payment(
         id=metadata[PAYMENT_KEY],
-        request_id=mark.request_id,
-        mark=payment_mark(mark, merchant_id, customer_id),
+        request_id=request_metadata.request_id,
+        request_metadata=payment_request_metadata(request_metadata, merchant_id, customer_id),
         merchant_id=merchant_id,
         customer_id=customer_id,
         corridor=corridor,

@@ -12,7 +12,7 @@ WHERE end_time IS NULL AND queued;
 ALTER TABLE operation ADD COLUMN key_prefix text NOT NULL DEFAULT '';
 
 -- What Stripe keeps of the request that asked for a payment.
-ALTER TABLE payment ADD COLUMN mark jsonb NOT NULL DEFAULT '{}';
+ALTER TABLE payment ADD COLUMN request_metadata jsonb NOT NULL DEFAULT '{}';
 
 -- When it was found that this database knows less than Stripe, and when that was mended. While one
 -- is open nothing is begun.

@@ -9,7 +9,7 @@ from gateway.payments.domain.commands import Amount
 from gateway.payments.domain.payment import CaptureMethod, DeclineRetry, Payment, UnavailablePolicy
 from gateway.payments.domain.refund import RefundCause
 from gateway.payments.domain.states import PaymentState
-from gateway.payments.domain.stripe_params import payment_mark
+from gateway.payments.domain.stripe_params import payment_request_metadata
 from gateway.stripe_client.failover import Route
 from gateway.v1 import payment_pb2
 from gateway.v1.payment_service_pb2 import CreatePaymentRequest
@@ -37,7 +37,9 @@ def new_payment(
     return Payment(
         id=identity.of("pay", request),
         request_id=request.request_id,
-        mark=payment_mark(identity.mark(request), request.merchant_id, request.customer_id),
+        request_metadata=payment_request_metadata(
+            identity.metadata_of(request), request.merchant_id, request.customer_id
+        ),
         merchant_id=request.merchant_id,
         customer_id=request.customer_id,
         corridor=corridor,

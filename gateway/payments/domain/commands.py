@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from gateway.ids import NO_REQUEST, RequestMark
+from gateway.ids import NO_REQUEST, RequestMetadata
 from gateway.operations.operation import Operation, OperationKind, OperationState
 from gateway.payments.domain.payment import Change, Payment, take
 from gateway.payments.domain.refund import Refund, RefundCause, RefundState
@@ -62,7 +62,7 @@ class CommandContext:
     refund_id: str
     refund_count: int
     # What Stripe keeps of the request; empty where none asked for it.
-    mark: RequestMark = NO_REQUEST
+    request_metadata: RequestMetadata = NO_REQUEST
     charged_back: bool = False
 
 
@@ -132,7 +132,7 @@ def start_capture(
     )
     operation = replace(
         operation,
-        params=encode(capture_params(payment, minor_units, context.mark)),
+        params=encode(capture_params(payment, minor_units, context.request_metadata)),
         amount_minor=minor_units,
     )
     return Start(change.after, change, operation)
@@ -206,7 +206,7 @@ def start_refund(
     )
     operation = replace(
         operation,
-        params=encode(refund_params(payment, refund, context.mark)),
+        params=encode(refund_params(payment, refund, context.request_metadata)),
         refund_id=refund.id,
         amount_minor=minor_units,
     )

@@ -154,7 +154,7 @@ class Payment:
     # As the client asked for it first, then the client's alternatives; empty without any.
     routes: tuple[Route, ...] = ()
     # What Stripe keeps of the request that asked for it.
-    mark: Mapping[str, str] = field(default_factory=dict)
+    request_metadata: Mapping[str, str] = field(default_factory=dict)
     # Where it could not be charged, in order, before `corridor`.
     left_corridors: tuple[LeftCorridor, ...] = ()
     # Keep the payment method for payments without the customer, once this one has gone through.

@@ -6,7 +6,7 @@ https://docs.stripe.com/api/payment_intents/create and the pages beside it.
 import json
 from typing import Any
 
-from gateway.ids import RequestMark
+from gateway.ids import RequestMetadata
 from gateway.money import to_stripe
 from gateway.payments.domain.payment import CaptureMethod, Payment
 from gateway.payments.domain.refund import Refund, RefundCause
@@ -29,9 +29,11 @@ _CAUSES = {
 }
 
 
-def payment_mark(mark: RequestMark, merchant_id: str, customer_id: str) -> dict[str, str]:
+def payment_request_metadata(
+    request_metadata: RequestMetadata, merchant_id: str, customer_id: str
+) -> dict[str, str]:
     """What a PaymentIntent carries of the request for it, and of whom it is."""
-    return {**mark.metadata(), MERCHANT_KEY: merchant_id, CUSTOMER_KEY: customer_id}
+    return {**request_metadata.as_metadata(), MERCHANT_KEY: merchant_id, CUSTOMER_KEY: customer_id}
 
 
 def encode(params: dict[str, Any]) -> str:
@@ -52,7 +54,7 @@ def authorize_params(payment: Payment) -> dict[str, Any]:
         else "automatic_async",
         "metadata": {
             **payment.metadata,
-            **payment.mark,
+            **payment.request_metadata,
             PAYMENT_KEY: payment.id,
         },
         "expand": EXPAND_CHARGE,
@@ -97,11 +99,13 @@ def confirm_params(payment: Payment) -> dict[str, Any]:
     return params
 
 
-def capture_params(payment: Payment, amount_minor: int, mark: RequestMark) -> dict[str, Any]:
+def capture_params(
+    payment: Payment, amount_minor: int, request_metadata: RequestMetadata
+) -> dict[str, Any]:
     """Capture that much and release the rest."""
     return {
         "amount_to_capture": to_stripe(payment.currency, amount_minor),
-        "metadata": mark.metadata(CAPTURE),
+        "metadata": request_metadata.as_metadata(CAPTURE),
         "expand": EXPAND_CHARGE,
     }
 
@@ -112,14 +116,16 @@ def cancel_params(*, expired: bool) -> dict[str, Any]:
     return {"cancellation_reason": reason, "expand": EXPAND_CHARGE}
 
 
-def refund_params(payment: Payment, refund: Refund, mark: RequestMark) -> dict[str, Any]:
+def refund_params(
+    payment: Payment, refund: Refund, request_metadata: RequestMetadata
+) -> dict[str, Any]:
     """Refund that much of the PaymentIntent."""
     params: dict[str, Any] = {
         "payment_intent": payment.payment_intent_id,
         "amount": to_stripe(payment.currency, refund.amount_minor),
         "expand": EXPAND_BALANCE,
         "metadata": {
-            **mark.metadata(),
+            **request_metadata.as_metadata(),
             PAYMENT_KEY: payment.id,
             REFUND_KEY: refund.id,
         },

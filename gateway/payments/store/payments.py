@@ -10,7 +10,7 @@ from sqlalchemy import and_, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.ids import RequestMark
+from gateway.ids import RequestMetadata
 from gateway.payments.domain.decline_retries import DeclinedAttempt
 from gateway.payments.domain.payment import Change, Decline, Payment
 from gateway.payments.domain.refund import Refund
@@ -86,7 +86,7 @@ async def remember_request(connection: AsyncConnection, record: RequestRecord) -
     return (await connection.execute(statement)).first() is not None
 
 
-async def remember_marks(
+async def remember_carried_requests(
     connection: AsyncConnection,
     carrier: Mapping[str, Any],
     payment_id: str,
@@ -99,16 +99,16 @@ async def remember_marks(
     lost = False
     methods = _CARRIED if refund_id is None else {"": "RefundPaymentRequest"}
     for what, method in methods.items():
-        mark = RequestMark.read(metadata, what)
-        if mark is not None and mark.request_id:
+        request_metadata = RequestMetadata.read(metadata, what)
+        if request_metadata is not None and request_metadata.request_id:
             record = RequestRecord(
-                mark.request_id,
+                request_metadata.request_id,
                 method,
                 body=b"",
                 create_time=now,
                 payment_id=payment_id,
                 refund_id=refund_id,
-                fingerprint=mark.fingerprint,
+                fingerprint=request_metadata.fingerprint,
             )
             lost |= await remember_request(connection, record)
     return lost

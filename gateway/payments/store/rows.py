@@ -37,7 +37,7 @@ def payment_row(payment: Payment) -> dict[str, Any]:
     for name in _JSON_FIELDS:
         row[name] = asdict(row[name]) if row[name] is not None else None
     row["metadata"] = dict(payment.metadata)
-    row["mark"] = dict(payment.mark)
+    row["request_metadata"] = dict(payment.request_metadata)
     row["routes"] = [asdict(route) for route in payment.routes] or None
     row["left_corridors"] = [asdict(left) for left in payment.left_corridors] or None
     retry = payment.decline_retry

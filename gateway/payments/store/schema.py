@@ -27,7 +27,7 @@ PAYMENT = Table(
     _metadata,
     Column("id", Text, primary_key=True),
     Column("request_id", Text),
-    Column("mark", _JSON),
+    Column("request_metadata", _JSON),
     Column("merchant_id", Text),
     Column("customer_id", Text),
     Column("corridor", Text),
@@ -144,7 +144,8 @@ EVENT = Table(
 # What CreatePayment wrote never changes.
 FIXED_OF_PAYMENT = frozenset(
     {
-        *("id", "request_id", "mark", "merchant_id", "customer_id", "currency", "amount_minor"),
+        *("id", "request_id", "request_metadata", "merchant_id", "customer_id"),
+        *("currency", "amount_minor"),
         *("capture_method", "off_session", "save_payment_method", "decline_retry"),
         *("unavailable_policy", "queue_timeout", "description", "statement_descriptor_suffix"),
         *("metadata", "application_fee_minor", "billing_country", "stays", "routes"),

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.bookkeeping.reporting import enqueue
-from gateway.ids import RequestMark, derived_id
+from gateway.ids import RequestMetadata, derived_id
 from gateway.money import from_stripe
 from gateway.operations import store as operation_store
 from gateway.payments.domain.check_outcome import DecisionContext
@@ -213,17 +213,17 @@ class PaymentEvents:
                 if amount_minor > payment.refundable_minor:
                     raise RetryEventLater("REFUND_EXCEEDS_WHAT_IS_LEFT")
                 # One of ours that the database has lost keeps its name.
-                mark = RequestMark.read(metadata)
+                request_metadata = RequestMetadata.read(metadata)
                 refund, started = refund_made_elsewhere(
                     payment,
                     stripe_refund,
                     ours or derived_id("ref", str(stripe_refund["id"])),
-                    mark.request_id if ours and mark is not None else "",
+                    request_metadata.request_id if ours and request_metadata is not None else "",
                     context,
                 )
                 await store.add_refund(connection, refund)
                 if ours:
-                    lost = await store.remember_marks(
+                    lost = await store.remember_carried_requests(
                         connection, stripe_refund, payment.id, context.now, refund.id
                     )
                 await record_changes(connection, [started], context.now)
@@ -244,8 +244,9 @@ class PaymentEvents:
             if change is None:
                 return
             await record_changes(connection, [change], now)
-            lost = change.transition is Transition.CAPTURED and await store.remember_marks(
-                connection, intent, payment.id, now
+            lost = (
+                change.transition is Transition.CAPTURED
+                and await store.remember_carried_requests(connection, intent, payment.id, now)
             )
             hurried = await operation_store.hurry(connection, payment.id, now)
         self._tell(payment_id, hurried=hurried)
