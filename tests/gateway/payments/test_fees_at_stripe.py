@@ -89,11 +89,12 @@ async def test_histories_of_captures_and_refunds_leave_what_the_rules_say(
     for _ in range(HISTORIES):
         amount = draw.randrange(1_000, 9_999)
         fee = draw.choice([None, draw.randrange(1, amount), amount])
+        made_with: dict[str, Any] = {} if fee is None else {"application_fee": euros(fee)}
         held = await shop.create(
             amount=euros(amount),
             destination_account_id=account,
             capture_method=MANUAL,
-            **({} if fee is None else {"application_fee": euros(fee)}),
+            **made_with,
         )
         part = draw.choice([None, draw.randrange(100, amount)])
         captured = amount if part is None else part
@@ -115,7 +116,9 @@ async def test_histories_of_captures_and_refunds_leave_what_the_rules_say(
             choices = [None, False] if reverse is False else [None, True, False]
             returns = draw.choice(choices) if taken else None
             asked = {"reverse_transfer": reverse, "refund_application_fee": returns}
-            said = {name: value for name, value in asked.items() if value is not None}
+            said: dict[str, Any] = {
+                name: value for name, value in asked.items() if value is not None
+            }
             answer = await refund(shop, paid, amount=euros(back), **said)
             reverses = reverse is not False
             gives = taken > 0 and (reverses if returns is None else returns)
@@ -241,3 +244,20 @@ async def test_of_a_converted_charge_all_that_is_taken_back_is_of_the_settlement
     fee = twin.account().books.transactions
     (returned,) = [item for item in fee if item["type"] == "application_fee_refund"]
     assert shown.application_fee_refunded.minor_units == -returned["amount"] == 83
+
+
+async def test_what_is_taken_back_once_the_charge_has_settled_is_shown_then(
+    shop: Shop, twin: Twin, account: str
+) -> None:
+    """Stripe makes the transfer some time after an automatic charge; the refund comes before."""
+    twin.settings.settlement_seconds = 60.0
+    paid = await shop.create(destination_account_id=account, application_fee=euros(300))
+    made = await refund(shop, paid, amount=euros(1_000))
+    assert not made.payment.HasField("transfer_reversed")
+    assert made.refund.reverse_transfer
+    twin.advance(seconds=120)
+    told = await shop.watch_for(paid.id, "refund_updated")
+    assert (told.payment.transfer_reversed, told.payment.application_fee_refunded) == (
+        euros(1_000),
+        euros(150),
+    )
