@@ -118,6 +118,13 @@ def from_stripe(currency_code: str, amount: int) -> int:
     return minor_units
 
 
+def rounded_down(currency_code: str, minor_units: int) -> int:
+    """The largest amount that is not more, and that Stripe takes of the currency."""
+    rules = _CURRENCIES.get(currency_code)
+    multiple = 1 if rules is None else rules.charge_multiple
+    return minor_units - minor_units % multiple
+
+
 def problem_with_currency(currency_code: str, minor_units: int) -> str | None:
     """What is wrong with an amount's currency; None when nothing is."""
     rules = _CURRENCIES.get(currency_code)

@@ -158,7 +158,7 @@ class Explainer:
 
     async def _transfer_reversal(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
         transfer_id = str(source.get("transfer") or "")
-        found = await self._payment_of_fact(f"transfer.{transfer_id}")
+        found = await self._payment_of_fact(movement, f"transfer.{transfer_id}", transfer_id)
         if found is None:
             return None
         return movement_facts.transfer_reversal_facts(movement, transfer_id, *found)
@@ -167,7 +167,7 @@ class Explainer:
         self, movement: Movement, source: Source
     ) -> Sequence[Fact] | None:
         fee_id = str(source.get("fee") or "")
-        found = await self._payment_of_fact(f"application_fee.{fee_id}")
+        found = await self._payment_of_fact(movement, f"application_fee.{fee_id}", fee_id)
         if found is None:
             return None
         return movement_facts.application_fee_refund_facts(movement, fee_id, *found)
@@ -199,9 +199,18 @@ class Explainer:
             raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
         return None
 
-    async def _payment_of_fact(self, fact_id: str) -> tuple[str, str] | None:
+    async def _payment_of_fact(
+        self, movement: Movement, fact_id: str, source_id: str
+    ) -> tuple[str, str] | None:
+        """Whose transfer or fee some comes back of. Raises RetryEventLater while that one is known
+        but waits to be explained: what comes back of it is no more unknown than it is."""
         async with self._engine.connect() as connection:
-            return await balance_store.payment_of_fact(connection, fact_id)
+            found = await balance_store.payment_of_fact(connection, fact_id)
+            if found is None and await balance_store.is_waiting(
+                connection, movement.corridor, source_id
+            ):
+                raise RetryEventLater("ORIGIN_NOT_EXPLAINED_YET")
+        return found
 
 
 def _tell_suspense(fact: UnknownBalanceTransaction) -> None:

@@ -252,6 +252,16 @@ async def payment_of_fact(connection: AsyncConnection, fact_id: str) -> tuple[st
     return (row.payment_id, row.m) if row is not None else None
 
 
+async def is_waiting(connection: AsyncConnection, corridor: str, source_id: str) -> bool:
+    """Whether a balance transaction of this source was read and is not explained yet."""
+    statement = select(TRANSACTION.c.id).where(
+        TRANSACTION.c.corridor == corridor,
+        TRANSACTION.c.source_id == source_id,
+        TRANSACTION.c.state == "OPEN",
+    )
+    return (await connection.execute(statement.limit(1))).first() is not None
+
+
 def ended(sweep: Sweep) -> Sweep:
     """The sweep after it has come to its end."""
     until = max(filter(None, (sweep.swept_until, sweep.walk_until)), default=None)

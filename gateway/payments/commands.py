@@ -118,7 +118,9 @@ class Payments:
         async with self._engine.begin() as connection:
             payment = await store.lock_payment(connection, payment_id)
             until = self._patience.until(payment.corridor if payment is not None else "")
-            known = await find_request(connection, command)
+            if payment is not None:
+                command = command.about(payment)
+            known = await find_request(connection, command, payment)
             claimed: Claimed | None = None
             if known is None:
                 if payment is None:
@@ -127,7 +129,7 @@ class Payments:
                 record = _record(command, payment_id, started, self._clock.now())
                 if not await store.remember_request(connection, record):
                     # The same id at the same moment for another payment.
-                    known = await known_request(connection, command)
+                    known = await known_request(connection, command, payment)
                 elif isinstance(started, Start):
                     claimed = await self._set_in_motion(connection, started)
         if known is not None:

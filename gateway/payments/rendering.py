@@ -83,6 +83,18 @@ def payment_message(payment: Payment, *, secrets: bool = False) -> pb.Payment:
         message.queue_timeout.FromTimedelta(p.queue_timeout)
     if p.application_fee_minor is not None:
         message.application_fee.CopyFrom(money(p.currency, p.application_fee_minor))
+    if p.application_fee_captured_minor is not None:
+        message.application_fee_captured.CopyFrom(
+            money(p.currency, p.application_fee_captured_minor)
+        )
+    if p.application_fee_refunded_minor:
+        message.application_fee_refunded.CopyFrom(
+            money(p.application_fee_refunded_currency, p.application_fee_refunded_minor)
+        )
+    if p.transfer_reversed_minor:
+        message.transfer_reversed.CopyFrom(
+            money(p.transfer_reversed_currency, p.transfer_reversed_minor)
+        )
     for route in p.routes[1:]:
         message.alternatives.add(
             corridor=route.corridor,
@@ -168,6 +180,8 @@ def refund_message(refund: Refund, currency: str) -> refund_pb2.Refund:
         stripe_refund_id=refund.stripe_refund_id,
         failure_code=refund.failure_code,
         pending_reason=refund.pending_reason,
+        reverse_transfer=refund.reverse_transfer,
+        refund_application_fee=refund.refund_application_fee,
         create_time=stamp(refund.create_time),
         update_time=stamp(refund.update_time),
     )

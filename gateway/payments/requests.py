@@ -1,7 +1,7 @@
 """request_ids: the same id with the same body gets the same answer, with another one a conflict."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import ERRORS
 from gateway.identity import fingerprint_at_stripe
+from gateway.payments.domain.payment import Payment
 from gateway.payments.store import payments as store
 from gateway.payments.store.payments import RequestRecord
 from gateway.payments.store.snapshot import PaymentSnapshot
@@ -22,6 +23,10 @@ from runtime.idempotency import (
     request_id_reused,
 )
 
+# Gives a request the one form of all that mean the same for a payment: what is at a default that
+# the payment decides is left out. What `Validator.canonicalise` is for the others.
+Settle = Callable[[Message, Payment], Message]
+
 # The body is lost, so that nobody can say in what it differs.
 UNKNOWN_FIELDS = Differences(("body",), 1)
 
@@ -33,6 +38,21 @@ class Command:
     request_id: str
     message: Message
     request_ids: RequestIds
+    settle: Settle | None = None
+
+    def about(self, payment: Payment) -> "Command":
+        """The command with the request in the form that it has for its payment."""
+        if self.settle is None:
+            return self
+        return replace(self, message=self.settle(self.message, payment))
+
+    def settled(self, kept: RequestRecord, payment: Payment) -> RequestRecord:
+        """What was kept of a request of the same method, in the same form: a payment that has
+        gone on since may decide otherwise than it did then."""
+        if self.settle is None or kept.method != method_of(self.message):
+            return kept
+        first = type(self.message).FromString(kept.body)
+        return replace(kept, body=encoded(self.settle(first, payment)))
 
     def record(
         self,
@@ -66,12 +86,16 @@ class Done:
     snapshot: PaymentSnapshot | None = None
 
 
-async def find_request(connection: AsyncConnection, command: Command) -> RequestRecord | None:
-    """The same request, if it came before. Raises REQUEST_ID_REUSED if it was another one."""
+async def find_request(
+    connection: AsyncConnection, command: Command, payment: Payment | None = None
+) -> RequestRecord | None:
+    """The same request, if it came before; `payment` is the one that it names. Raises
+    REQUEST_ID_REUSED if it was another one."""
     known = await store.known_request(connection, command.request_id)
     if known is not None:
         if known.fingerprint is None:
-            command.request_ids.check(command.message, known)
+            kept = known if payment is None else command.settled(known, payment)
+            command.request_ids.check(command.message, kept)
         else:
             _check_fingerprint(command, known.method, known.fingerprint)
     return known
@@ -85,8 +109,10 @@ def _check_fingerprint(command: Command, method: str, fingerprint: str) -> None:
         raise request_id_reused(ERRORS, command.request_id, UNKNOWN_FIELDS)
 
 
-async def known_request(connection: AsyncConnection, command: Command) -> RequestRecord:
+async def known_request(
+    connection: AsyncConnection, command: Command, payment: Payment | None = None
+) -> RequestRecord:
     """The same request, whose id is known to be taken. Raises REQUEST_ID_REUSED."""
-    known = await find_request(connection, command)
+    known = await find_request(connection, command, payment)
     assert known is not None, "its id is taken"
     return known

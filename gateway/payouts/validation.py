@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from gateway.money import problem_with_payout
-from gateway.payments.api.validation import MAX_NAME_BYTES, NAME, not_sensitive
+from gateway.payments.api.validation import MAX_NAME_BYTES, NAME, above_zero, not_sensitive
 from gateway.v1 import payout_service_pb2 as pb
 from runtime.rule import Rule
 from runtime.rules import PAGE, REQUEST_ID, check, enum, message, text
@@ -30,6 +30,7 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         REQUEST_ID,
         text("merchant_id", required=True, max_bytes=MAX_NAME_BYTES, pattern=NAME),
         message("amount", required=True),
+        above_zero("amount"),
         check("amount", _amount),
         text("statement_descriptor", max_bytes=MAX_STATEMENT_BYTES, pattern=STATEMENT_TEXT),
         not_sensitive("statement_descriptor"),

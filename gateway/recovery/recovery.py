@@ -17,6 +17,7 @@ from gateway.operations.operation import OperationState, decided
 from gateway.payments.domain.intents import IntentStatus, read_intent
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.reconcile import Timing, reconcile
+from gateway.payments.domain.stripe_params import EXPAND_REFUND
 from gateway.payments.store import payments as payment_store
 from gateway.payments.store.recording import record_changes, record_new
 from gateway.payments.stripe.events import PaymentEvents
@@ -161,7 +162,9 @@ class Recovery:
     async def _refunds(self, corridor: str, since: datetime) -> None:
         read = ours = 0
         listing: Listing = self._stripe.list_refunds
-        async for page in self._pages(listing, corridor, since, ["data.balance_transaction"]):
+        async for page in self._pages(
+            listing, corridor, since, [f"data.{path}" for path in EXPAND_REFUND]
+        ):
             for refund in page:
                 if self._guard.is_ours(refund):
                     ours += 1

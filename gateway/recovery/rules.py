@@ -14,7 +14,9 @@ from gateway.payments.domain.payment import CaptureMethod, Change, Payment, take
 from gateway.payments.domain.states import PaymentState, Transition
 from gateway.payments.domain.stripe_params import (
     CUSTOMER_KEY,
+    FEE_KEY,
     MERCHANT_KEY,
+    NO_FEE,
     PAYMENT_KEY,
     payment_request_metadata,
 )
@@ -37,7 +39,6 @@ def lost_payment(intent: Mapping[str, Any], corridor: str) -> Payment | None:
     merchant_id, customer_id = metadata.get(MERCHANT_KEY, ""), metadata.get(CUSTOMER_KEY, "")
     asked_for = datetime.fromtimestamp(int(intent["created"]), UTC)
     currency = str(intent["currency"]).upper()
-    fee = intent.get("application_fee_amount")
     manual = intent.get("capture_method") == "manual"
     return Payment(
         id=metadata[PAYMENT_KEY],
@@ -58,11 +59,20 @@ def lost_payment(intent: Mapping[str, Any], corridor: str) -> Payment | None:
             key: value for key, value in metadata.items() if not key.startswith(METADATA_PREFIX)
         },
         destination_account=id_of((intent.get("transfer_data") or {}).get("destination")),
-        application_fee_minor=from_stripe(currency, int(fee)) if fee is not None else None,
+        application_fee_minor=_application_fee(intent, currency),
         save_payment_method=intent.get("setup_future_usage") == "off_session",
         create_time=asked_for,
         update_time=asked_for,
     )
+
+
+def _application_fee(intent: Mapping[str, Any], currency: str) -> int | None:
+    """The fee that the payment was made with: a capture that took another one has left it."""
+    kept = (intent.get("metadata") or {}).get(FEE_KEY)
+    if kept is not None:
+        return None if kept == NO_FEE else int(kept)
+    fee = intent.get("application_fee_amount")
+    return from_stripe(currency, int(fee)) if fee is not None else None
 
 
 def steps_to_stripe(

@@ -195,6 +195,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     nothing out; changes that come again have another epoch or the id that they had. Metadata:
     `epoch`, `after_sequence`.
     """
+    ERROR_REASON_NO_DESTINATION_ACCOUNT: _ErrorReason.ValueType  # 49
+    """FAILED_PRECONDITION. The payment has no destination account, and so no transfer and no
+    application fee. Sticky. Metadata: `payment_id`, `field` (what was asked for).
+    """
+    ERROR_REASON_NO_APPLICATION_FEE: _ErrorReason.ValueType  # 50
+    """FAILED_PRECONDITION. No application fee was taken of the payment. Sticky.
+    Metadata: `payment_id`, `field`.
+    """
+    ERROR_REASON_APPLICATION_FEE_EXCEEDS_AMOUNT: _ErrorReason.ValueType  # 51
+    """FAILED_PRECONDITION. The application fee is more than what is captured. Sticky.
+    Metadata: `payment_id`, `limit_minor`, `requested_minor`, `field`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is what `google.rpc.ErrorInfo.reason` carries, without the prefix ERROR_REASON_,
@@ -378,5 +390,17 @@ ERROR_REASON_CURSOR_OUTDATED: ErrorReason.ValueType  # 48
 database was restored from a backup since. Go on with the cursor in the metadata, which leaves
 nothing out; changes that come again have another epoch or the id that they had. Metadata:
 `epoch`, `after_sequence`.
+"""
+ERROR_REASON_NO_DESTINATION_ACCOUNT: ErrorReason.ValueType  # 49
+"""FAILED_PRECONDITION. The payment has no destination account, and so no transfer and no
+application fee. Sticky. Metadata: `payment_id`, `field` (what was asked for).
+"""
+ERROR_REASON_NO_APPLICATION_FEE: ErrorReason.ValueType  # 50
+"""FAILED_PRECONDITION. No application fee was taken of the payment. Sticky.
+Metadata: `payment_id`, `field`.
+"""
+ERROR_REASON_APPLICATION_FEE_EXCEEDS_AMOUNT: ErrorReason.ValueType  # 51
+"""FAILED_PRECONDITION. The application fee is more than what is captured. Sticky.
+Metadata: `payment_id`, `limit_minor`, `requested_minor`, `field`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -908,6 +908,9 @@ class Payment(_message.Message):
     DECLINED_ATTEMPTS_FIELD_NUMBER: _builtins.int
     NEXT_RETRY_TIME_FIELD_NUMBER: _builtins.int
     CUSTOMER_RETURNED_FIELD_NUMBER: _builtins.int
+    APPLICATION_FEE_CAPTURED_FIELD_NUMBER: _builtins.int
+    APPLICATION_FEE_REFUNDED_FIELD_NUMBER: _builtins.int
+    TRANSFER_REVERSED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, for example "pay_01J9Z8…". Made by the gateway."""
     request_id: _builtins.str
@@ -994,7 +997,9 @@ class Payment(_message.Message):
 
     @_builtins.property
     def application_fee(self) -> _money_pb2.Money:
-        """What the platform keeps of it. Set with `destination_account_id` only."""
+        """What the platform was to keep of it, as CreatePayment said. Set with `destination_account_id`
+        only; `application_fee_captured` says what it took.
+        """
 
     @_builtins.property
     def decline(self) -> Global___Decline:
@@ -1068,6 +1073,24 @@ class Payment(_message.Message):
         PAYMENT_STATE_RETRY_SCHEDULED, but not while that attempt is about to begin.
         """
 
+    @_builtins.property
+    def application_fee_captured(self) -> _money_pb2.Money:
+        """What the platform took of it when it was captured: the fee asked for, and no more than was
+        captured; refunds are not taken off. Not set before the capture and without a fee.
+        """
+
+    @_builtins.property
+    def application_fee_refunded(self) -> _money_pb2.Money:
+        """What refunds have given back of the application fee, in the currency that the fee settled in.
+        Not set while nothing was.
+        """
+
+    @_builtins.property
+    def transfer_reversed(self) -> _money_pb2.Money:
+        """What refunds have taken back of the transfer to the destination account, in the currency of the
+        transfer. Not set while nothing was.
+        """
+
     def __init__(
         self,
         *,
@@ -1117,10 +1140,13 @@ class Payment(_message.Message):
         declined_attempts: _abc.Iterable[Global___DeclinedAttempt] | None = ...,
         next_retry_time: _timestamp_pb2.Timestamp | None = ...,
         customer_returned: _builtins.bool = ...,
+        application_fee_captured: _money_pb2.Money | None = ...,
+        application_fee_refunded: _money_pb2.Money | None = ...,
+        transfer_reversed: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "booking", b"booking", "capture_before_time", b"capture_before_time", "compliance", b"compliance", "create_time", b"create_time", "decline", b"decline", "decline_retry", b"decline_retry", "failure", b"failure", "fee", b"fee", "next_action", b"next_action", "next_retry_time", b"next_retry_time", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "application_fee_captured", b"application_fee_captured", "application_fee_refunded", b"application_fee_refunded", "booking", b"booking", "capture_before_time", b"capture_before_time", "compliance", b"compliance", "create_time", b"create_time", "decline", b"decline", "decline_retry", b"decline_retry", "failure", b"failure", "fee", b"fee", "next_action", b"next_action", "next_retry_time", b"next_retry_time", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "transfer_reversed", b"transfer_reversed", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "billing_country_code", b"billing_country_code", "booking", b"booking", "capture_before_time", b"capture_before_time", "capture_method", b"capture_method", "charge_id", b"charge_id", "compliance", b"compliance", "corridor", b"corridor", "create_time", b"create_time", "customer_id", b"customer_id", "customer_returned", b"customer_returned", "decline", b"decline", "decline_retry", b"decline_retry", "declined_attempts", b"declined_attempts", "description", b"description", "destination_account_id", b"destination_account_id", "failovers", b"failovers", "failure", b"failure", "fee", b"fee", "id", b"id", "merchant_id", b"merchant_id", "metadata", b"metadata", "next_action", b"next_action", "next_retry_time", b"next_retry_time", "off_session", b"off_session", "operations", b"operations", "payment_intent_id", b"payment_intent_id", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "refunds", b"refunds", "request_id", b"request_id", "return_url", b"return_url", "revision", b"revision", "save_payment_method", b"save_payment_method", "state", b"state", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "unavailable_policy", b"unavailable_policy", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "application_fee_captured", b"application_fee_captured", "application_fee_refunded", b"application_fee_refunded", "billing_country_code", b"billing_country_code", "booking", b"booking", "capture_before_time", b"capture_before_time", "capture_method", b"capture_method", "charge_id", b"charge_id", "compliance", b"compliance", "corridor", b"corridor", "create_time", b"create_time", "customer_id", b"customer_id", "customer_returned", b"customer_returned", "decline", b"decline", "decline_retry", b"decline_retry", "declined_attempts", b"declined_attempts", "description", b"description", "destination_account_id", b"destination_account_id", "failovers", b"failovers", "failure", b"failure", "fee", b"fee", "id", b"id", "merchant_id", b"merchant_id", "metadata", b"metadata", "next_action", b"next_action", "next_retry_time", b"next_retry_time", "off_session", b"off_session", "operations", b"operations", "payment_intent_id", b"payment_intent_id", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "refunds", b"refunds", "request_id", b"request_id", "return_url", b"return_url", "revision", b"revision", "save_payment_method", b"save_payment_method", "state", b"state", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "transfer_reversed", b"transfer_reversed", "unavailable_policy", b"unavailable_policy", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

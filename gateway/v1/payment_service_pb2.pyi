@@ -278,6 +278,7 @@ class CapturePaymentRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PAYMENT_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
+    APPLICATION_FEE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     payment_id: _builtins.str
@@ -286,16 +287,26 @@ class CapturePaymentRequest(_message.Message):
     def amount(self) -> _money_pb2.Money:
         """How much, at most what is authorised. Optional, all of it if not set."""
 
+    @_builtins.property
+    def application_fee(self) -> _money_pb2.Money:
+        """What the platform keeps of it: at most what is captured, in the payment's currency; zero for
+        nothing. Optional. Without it the payment's `application_fee` if all of `amount` is captured,
+        and of a part the same share of it, rounded down to an amount that the currency can be charged
+        in (application_fee * captured / amount; Stripe itself would take the whole fee of a part); none
+        if the payment has none. Refused for a payment without `destination_account_id`.
+        """
+
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         payment_id: _builtins.str = ...,
         amount: _money_pb2.Money | None = ...,
+        application_fee: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "application_fee", b"application_fee"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "payment_id", b"payment_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "application_fee", b"application_fee", "payment_id", b"payment_id", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -385,12 +396,26 @@ class RefundPaymentRequest(_message.Message):
     PAYMENT_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    REVERSE_TRANSFER_FIELD_NUMBER: _builtins.int
+    REFUND_APPLICATION_FEE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     payment_id: _builtins.str
     """The payment. Required."""
     reason: _refund_pb2.RefundReason.ValueType
     """Why. Optional."""
+    reverse_transfer: _builtins.bool
+    """Whether the connected account gives its share back: all that is left of the transfer with the
+    refund that completes the payment, else in proportion to what is refunded, as Stripe reckons.
+    With false the platform pays the refund out of its own balance. Optional, true if not set;
+    refused for a payment without `destination_account_id`. What was reversed stays so if the refund
+    fails later.
+    """
+    refund_application_fee: _builtins.bool
+    """Whether the platform gives back its application fee to the connected account, in the same
+    proportion. Optional, as `reverse_transfer` if not set. True is refused with a `reverse_transfer`
+    of false, which Stripe does not do, and either value for a payment of which no fee was taken.
+    """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """How much, at most what is captured and not refunded. Optional, all of that if not set."""
@@ -402,12 +427,21 @@ class RefundPaymentRequest(_message.Message):
         payment_id: _builtins.str = ...,
         amount: _money_pb2.Money | None = ...,
         reason: _refund_pb2.RefundReason.ValueType = ...,
+        reverse_transfer: _builtins.bool | None = ...,
+        refund_application_fee: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_refund_application_fee", b"_refund_application_fee", "_reverse_transfer", b"_reverse_transfer", "amount", b"amount", "refund_application_fee", b"refund_application_fee", "reverse_transfer", b"reverse_transfer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "payment_id", b"payment_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_refund_application_fee", b"_refund_application_fee", "_reverse_transfer", b"_reverse_transfer", "amount", b"amount", "payment_id", b"payment_id", "reason", b"reason", "refund_application_fee", b"refund_application_fee", "request_id", b"request_id", "reverse_transfer", b"reverse_transfer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__refund_application_fee: _TypeAlias = _typing.Literal["refund_application_fee"]  # noqa: Y015
+    _WhichOneofArgType__refund_application_fee: _TypeAlias = _typing.Literal["_refund_application_fee", b"_refund_application_fee"]  # noqa: Y015
+    _WhichOneofReturnType__reverse_transfer: _TypeAlias = _typing.Literal["reverse_transfer"]  # noqa: Y015
+    _WhichOneofArgType__reverse_transfer: _TypeAlias = _typing.Literal["_reverse_transfer", b"_reverse_transfer"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__refund_application_fee) -> _WhichOneofReturnType__refund_application_fee | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reverse_transfer) -> _WhichOneofReturnType__reverse_transfer | None: ...
 
 Global___RefundPaymentRequest: _TypeAlias = RefundPaymentRequest  # noqa: Y015
 

@@ -26,17 +26,17 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from money.v1 import money_pb2 as money_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gateway/v1/refund.proto\x12\ngateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14money/v1/money.proto\"\xd9\x02\n\x06Refund\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\npayment_id\x18\x03 \x01(\t\x12&\n\x05state\x18\x04 \x01(\x0e\x32\x17.gateway.v1.RefundState\x12\x1f\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x0f.money.v1.Money\x12(\n\x06reason\x18\x06 \x01(\x0e\x32\x18.gateway.v1.RefundReason\x12\x18\n\x10stripe_refund_id\x18\x07 \x01(\t\x12\x14\n\x0c\x66\x61ilure_code\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0epending_reason\x18\x0b \x01(\t*\xb7\x01\n\x0bRefundState\x12\x1c\n\x18REFUND_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14REFUND_STATE_PENDING\x10\x01\x12\x1a\n\x16REFUND_STATE_SUCCEEDED\x10\x02\x12\x17\n\x13REFUND_STATE_FAILED\x10\x03\x12\x19\n\x15REFUND_STATE_CANCELED\x10\x04\x12 \n\x1cREFUND_STATE_REQUIRES_ACTION\x10\x05*\x91\x01\n\x0cRefundReason\x12\x1d\n\x19REFUND_REASON_UNSPECIFIED\x10\x00\x12\'\n#REFUND_REASON_REQUESTED_BY_CUSTOMER\x10\x01\x12\x1b\n\x17REFUND_REASON_DUPLICATE\x10\x02\x12\x1c\n\x18REFUND_REASON_FRAUDULENT\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gateway/v1/refund.proto\x12\ngateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14money/v1/money.proto\"\xcd\x03\n\x06Refund\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\npayment_id\x18\x03 \x01(\t\x12&\n\x05state\x18\x04 \x01(\x0e\x32\x17.gateway.v1.RefundState\x12\x1f\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x0f.money.v1.Money\x12(\n\x06reason\x18\x06 \x01(\x0e\x32\x18.gateway.v1.RefundReason\x12\x18\n\x10stripe_refund_id\x18\x07 \x01(\t\x12\x14\n\x0c\x66\x61ilure_code\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0epending_reason\x18\x0b \x01(\t\x12\x1d\n\x10reverse_transfer\x18\x0c \x01(\x08H\x00\x88\x01\x01\x12#\n\x16refund_application_fee\x18\r \x01(\x08H\x01\x88\x01\x01\x42\x13\n\x11_reverse_transferB\x19\n\x17_refund_application_fee*\xb7\x01\n\x0bRefundState\x12\x1c\n\x18REFUND_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14REFUND_STATE_PENDING\x10\x01\x12\x1a\n\x16REFUND_STATE_SUCCEEDED\x10\x02\x12\x17\n\x13REFUND_STATE_FAILED\x10\x03\x12\x19\n\x15REFUND_STATE_CANCELED\x10\x04\x12 \n\x1cREFUND_STATE_REQUIRES_ACTION\x10\x05*\x91\x01\n\x0cRefundReason\x12\x1d\n\x19REFUND_REASON_UNSPECIFIED\x10\x00\x12\'\n#REFUND_REASON_REQUESTED_BY_CUSTOMER\x10\x01\x12\x1b\n\x17REFUND_REASON_DUPLICATE\x10\x02\x12\x1c\n\x18REFUND_REASON_FRAUDULENT\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.refund_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REFUNDSTATE']._serialized_start=443
-  _globals['_REFUNDSTATE']._serialized_end=626
-  _globals['_REFUNDREASON']._serialized_start=629
-  _globals['_REFUNDREASON']._serialized_end=774
+  _globals['_REFUNDSTATE']._serialized_start=559
+  _globals['_REFUNDSTATE']._serialized_end=742
+  _globals['_REFUNDREASON']._serialized_start=745
+  _globals['_REFUNDREASON']._serialized_end=890
   _globals['_REFUND']._serialized_start=95
-  _globals['_REFUND']._serialized_end=440
+  _globals['_REFUND']._serialized_end=556
 # @@protoc_insertion_point(module_scope)

@@ -12,10 +12,10 @@ import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import TypeAlias as _TypeAlias, Never as _Never
+if sys.version_info >= (3, 10):
+    from typing import TypeAlias as _TypeAlias
 else:
-    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
+    from typing_extensions import TypeAlias as _TypeAlias
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -108,6 +108,8 @@ class Refund(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     PENDING_REASON_FIELD_NUMBER: _builtins.int
+    REVERSE_TRANSFER_FIELD_NUMBER: _builtins.int
+    REFUND_APPLICATION_FEE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, for example "ref_01J9Z8…". Made by the gateway."""
     request_id: _builtins.str
@@ -132,6 +134,14 @@ class Refund(_message.Message):
     not settled. "processing": it is on its way. Empty unless it is pending at Stripe; others may
     follow. Until Stripe has taken it from its balance, it counts neither in `amount_refunded` nor
     in the books, but against what can still be refunded.
+    """
+    reverse_transfer: _builtins.bool
+    """Whether the transfer to the connected account is reversed with it. Not set without a
+    destination account.
+    """
+    refund_application_fee: _builtins.bool
+    """Whether the application fee is refunded with it. Not set where none was taken, and for refunds
+    made outside the engine, of which Stripe does not tell it.
     """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
@@ -159,11 +169,20 @@ class Refund(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         pending_reason: _builtins.str = ...,
+        reverse_transfer: _builtins.bool | None = ...,
+        refund_application_fee: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_refund_application_fee", b"_refund_application_fee", "_reverse_transfer", b"_reverse_transfer", "amount", b"amount", "create_time", b"create_time", "refund_application_fee", b"refund_application_fee", "reverse_transfer", b"reverse_transfer", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "failure_code", b"failure_code", "id", b"id", "payment_id", b"payment_id", "pending_reason", b"pending_reason", "reason", b"reason", "request_id", b"request_id", "state", b"state", "stripe_refund_id", b"stripe_refund_id", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_refund_application_fee", b"_refund_application_fee", "_reverse_transfer", b"_reverse_transfer", "amount", b"amount", "create_time", b"create_time", "failure_code", b"failure_code", "id", b"id", "payment_id", b"payment_id", "pending_reason", b"pending_reason", "reason", b"reason", "refund_application_fee", b"refund_application_fee", "request_id", b"request_id", "reverse_transfer", b"reverse_transfer", "state", b"state", "stripe_refund_id", b"stripe_refund_id", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__refund_application_fee: _TypeAlias = _typing.Literal["refund_application_fee"]  # noqa: Y015
+    _WhichOneofArgType__refund_application_fee: _TypeAlias = _typing.Literal["_refund_application_fee", b"_refund_application_fee"]  # noqa: Y015
+    _WhichOneofReturnType__reverse_transfer: _TypeAlias = _typing.Literal["reverse_transfer"]  # noqa: Y015
+    _WhichOneofArgType__reverse_transfer: _TypeAlias = _typing.Literal["_reverse_transfer", b"_reverse_transfer"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__refund_application_fee) -> _WhichOneofReturnType__refund_application_fee | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reverse_transfer) -> _WhichOneofReturnType__reverse_transfer | None: ...
 
 Global___Refund: _TypeAlias = Refund  # noqa: Y015

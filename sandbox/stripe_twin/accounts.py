@@ -82,6 +82,7 @@ _KINDS = (
     "charge",
     "customer",
     "dispute",
+    "fee_refund",
     "identity.verification_report",
     "identity.verification_session",
     "payment_intent",
@@ -96,6 +97,7 @@ _KINDS = (
     "tax_id",
     "topup",
     "transfer",
+    "transfer_reversal",
     "v2.core.event_destination",
     "webhook_endpoint",
 )

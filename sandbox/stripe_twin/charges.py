@@ -6,7 +6,7 @@ And what becomes of one that a manual capture authorised: it is captured, cancel
 from functools import partial
 
 from sandbox.stripe_twin.accounts import AUTOMATIC, Origin, TwinAccount
-from sandbox.stripe_twin.books import FeePart, Settled, processing_fee
+from sandbox.stripe_twin.books import FeePart, processing_fee
 from sandbox.stripe_twin.calls import Call, merge_metadata
 from sandbox.stripe_twin.cards import Decline
 from sandbox.stripe_twin.currencies import check_step
@@ -113,10 +113,7 @@ def settle(account: TwinAccount, charge: JsonObject, captured: int) -> None:
 
     With multicapture each capture is booked by itself, and the charge names the latest.
     """
-    shared = charge["transfer_data"] is not None or charge["application_fee_amount"] is not None
-    settled = Settled(captured, charge["currency"])
-    if not shared:
-        settled = account.settled(captured, charge["currency"])
+    settled = account.settled(captured, charge["currency"])
     fee_amount = processing_fee(settled.amount, settled.currency)
     fee = FeePart(fee_amount, "stripe_fee", "Stripe processing fees")
     method = charge["payment_method"]
@@ -273,6 +270,7 @@ def capture_intent(call: Call) -> JsonObject:
             charge[name] = intent[name] = call.params[name]
     if "application_fee_amount" in call.params:
         fee = call.params["application_fee_amount"]
+        _check_fee(call.account, charge, fee)
         charge["application_fee_amount"] = intent["application_fee_amount"] = fee
     merge_metadata(intent, call.params.get("metadata"))
     intent["amount_received"] += amount
@@ -343,6 +341,19 @@ def _check_capture(intent: JsonObject, amount: int) -> None:
             code="amount_too_large",
             param="amount_to_capture",
             payment_intent=intent,
+        )
+
+
+def _check_fee(account: TwinAccount, charge: JsonObject, fee: int) -> None:
+    """What is more than the amount captured is capped when the fee is taken, not refused."""
+    if fee < 0:
+        raise invalid_request(
+            "This value must be greater than or equal to 0.", param="application_fee_amount"
+        )
+    if charge["transfer_data"] is None and not account.is_connected:
+        raise invalid_request(
+            "Can only apply an application_fee_amount to a direct or a destination payment.",
+            param="application_fee_amount",
         )
 
 

@@ -1,7 +1,9 @@
 """Destination charges: the platform is paid, a transfer goes on, a fee may come back.
 
-https://docs.stripe.com/connect/destination-charges. Modelled with their balance effects; reversals
-of transfers and refunds of application fees are not.
+https://docs.stripe.com/connect/destination-charges. Modelled with their balance effects; what a
+refund takes back is in `reversals`. A charge that is converted is so first for the platform; what
+goes on and the fee, which is told in the charge's currency, are of the currency that it settled in:
+https://docs.stripe.com/connect/currencies.
 """
 
 from sandbox.stripe_twin.accounts import TwinAccount
@@ -12,14 +14,18 @@ from sandbox.stripe_twin.store import JsonObject
 def settle_destination(account: TwinAccount, charge: JsonObject, captured: int) -> None:
     """Moves a settled charge's money to its destination account, less the application fee."""
     destination = account.connected[charge["transfer_data"]["destination"]]
-    currency = charge["currency"]
-    amount = min(charge["transfer_data"].get("amount") or captured, captured)
-    fee_amount = min(charge["application_fee_amount"] or 0, amount)
-    transfer = _new_transfer(account, charge, destination, amount)
+    told = min(charge["transfer_data"].get("amount") or captured, captured)
+    settled = account.settled(told, charge["currency"])
+    amount, currency = settled.amount, settled.currency
+    told_fee = min(charge["application_fee_amount"] or 0, told)
+    fee_amount = account.settled(told_fee, charge["currency"]).amount
+    transfer = _new_transfer(account, charge, destination, amount, currency)
     payment = _new_payment(destination, account, charge, transfer, amount)
     fees: tuple[FeePart, ...] = ()
     if fee_amount:
-        application_fee = _new_application_fee(account, destination, payment, charge, fee_amount)
+        application_fee = _new_application_fee(
+            account, destination, payment, charge, fee_amount, currency
+        )
         charge["application_fee"] = payment["application_fee"] = application_fee["id"]
         fees = (FeePart(fee_amount, "application_fee", "Application fee", account.account_id),)
     received = destination.books.record(
@@ -37,23 +43,28 @@ def settle_destination(account: TwinAccount, charge: JsonObject, captured: int) 
 
 def direct_fee(account: TwinAccount, charge: JsonObject) -> tuple[FeePart, ...]:
     """The application fee of a direct charge on a connected account, paid to its platform."""
-    platform, amount = account.platform, charge["application_fee_amount"]
-    if platform is None or not amount:
+    platform, told = account.platform, charge["application_fee_amount"]
+    if platform is None or not told:
         return ()
-    fee = _new_application_fee(platform, account, charge, charge, amount)
+    settled = account.settled(min(told, charge["amount_captured"]), charge["currency"])
+    fee = _new_application_fee(platform, account, charge, charge, settled.amount, settled.currency)
     charge["application_fee"] = fee["id"]
-    return (FeePart(amount, "application_fee", "Application fee", platform.account_id),)
+    return (FeePart(settled.amount, "application_fee", "Application fee", platform.account_id),)
 
 
 def _new_transfer(
-    account: TwinAccount, charge: JsonObject, destination: TwinAccount, amount: int
+    account: TwinAccount,
+    charge: JsonObject,
+    destination: TwinAccount,
+    amount: int,
+    currency: str,
 ) -> JsonObject:
     transfer_id = account.new_id("tr")
     transaction = account.books.record(
         kind="transfer",
         source=transfer_id,
         amount=-amount,
-        currency=charge["currency"],
+        currency=currency,
         now=account.now(),
     )
     transfer: JsonObject = {
@@ -63,7 +74,7 @@ def _new_transfer(
         "amount_reversed": 0,
         "balance_transaction": transaction["id"],
         "created": account.now(),
-        "currency": charge["currency"],
+        "currency": currency,
         "description": None,
         "destination": destination.account_id,
         "destination_payment": destination.new_id("py"),
@@ -103,6 +114,7 @@ def _new_payment(
         "application_fee": None,
         "balance_transaction": None,
         "created": account.now(),
+        "currency": transfer["currency"],
         "customer": None,
         "metadata": {},
         "payment_intent": None,
@@ -121,13 +133,14 @@ def _new_application_fee(
     payment: JsonObject,
     charge: JsonObject,
     amount: int,
+    currency: str,
 ) -> JsonObject:
     fee_id = account.new_id("fee")
     transaction = account.books.record(
         kind="application_fee",
         source=fee_id,
         amount=amount,
-        currency=charge["currency"],
+        currency=currency,
         now=account.now(),
         reporting_category="platform_earning",
     )
@@ -141,7 +154,7 @@ def _new_application_fee(
         "balance_transaction": transaction["id"],
         "charge": payment["id"],
         "created": account.now(),
-        "currency": charge["currency"],
+        "currency": currency,
         "fee_source": {"charge": payment["id"], "type": "charge"},
         "livemode": False,
         "originating_transaction": charge["id"],

@@ -10,6 +10,7 @@ from sandbox.stripe_twin.calls import Call, merge_metadata
 from sandbox.stripe_twin.cards import RefundOutcome
 from sandbox.stripe_twin.currencies import check_step
 from sandbox.stripe_twin.errors import check_choice, check_positive, invalid_request
+from sandbox.stripe_twin.reversals import check_taking_back, take_back
 from sandbox.stripe_twin.store import JsonObject
 
 _REASONS = frozenset({"duplicate", "fraudulent", "requested_by_customer"})
@@ -37,6 +38,7 @@ def create_refund(call: Call) -> JsonObject:
             f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})",
             param="amount",
         )
+    check_taking_back(call, charge)
     refund = _new_refund(call, charge, amount)
     call.objects("refund").add(refund)
     outcome = call.account.cards[charge["payment_method"]].card.refund
@@ -48,6 +50,7 @@ def create_refund(call: Call) -> JsonObject:
         _take_later(call.account, refund, outcome)
     else:
         _take(call.account, refund, outcome)
+    take_back(call, charge, refund)
     call.emit("refund.created", refund)
     call.emit("charge.refunded", charge)
     if refund["balance_transaction"] is not None:

@@ -1,5 +1,8 @@
 """What can become of a payment."""
 
+from collections import Counter
+from typing import Any
+
 from gateway.v1 import payment_pb2 as payment
 from gateway.v1 import payment_service_pb2 as payments
 from gateway.v1 import refund_pb2 as refunds
@@ -188,3 +191,73 @@ async def destination_charge(shop: Shop, parties: Parties, engine: Engine) -> No
         "application_fee_earned",
     ]
     await shop.settled(made.id)
+
+
+async def destination_charge_in_part(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """Of a part captured the same share of the fee; refunds that take back all, part or none."""
+    await _taken_back(shop, parties, engine, "USD")
+
+
+async def destination_charge_converted(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """The same, but what goes on, the fee and what is taken back settle in another currency."""
+    await shop.twin.change_settings(conversions={"cad": {"currency": "usd", "rate": 0.73}})
+    await _taken_back(shop, parties, engine, "CAD")
+    await shop.twin.change_settings(conversions={})
+
+
+async def _taken_back(shop: Shop, parties: Parties, engine: Engine, currency: str) -> None:
+    account, merchant = await merchant_at_stripe(shop, engine)
+
+    def money(minor: int) -> Money:
+        return Money(currency_code=currency, minor_units=minor)
+
+    request = shop.payment_request(
+        merchant,
+        parties.customer,
+        100_00,
+        "visa",
+        destination_account_id=account,
+        application_fee=money(7_00),
+        capture_method=payment.CAPTURE_METHOD_MANUAL,
+    )
+    request.amount.CopyFrom(money(100_00))
+    held = await shop.send(request)
+    captured = await shop.clients.payments.CapturePayment(
+        payments.CapturePaymentRequest(
+            request_id=shop.new_id("capture"), payment_id=held.id, amount=money(60_01)
+        ),
+        timeout=CALL_SECONDS,
+    )
+    assert captured.payment.application_fee_captured == money(4_20)
+    refunds_asked: tuple[dict[str, Any], ...] = (
+        {"amount": money(10_00)},
+        {"amount": money(10_00), "refund_application_fee": False},
+        {"amount": money(10_00), "reverse_transfer": False},
+        {},
+    )
+    for asked in refunds_asked:
+        await shop.clients.payments.RefundPayment(
+            payments.RefundPaymentRequest(
+                request_id=shop.new_id("refund"), payment_id=held.id, **asked
+            ),
+            timeout=CALL_SECONDS,
+        )
+    kinds = ("application_fee_returned", "transfer_reversed")
+    read = await shop.until(
+        held.id,
+        lambda read: (
+            Counter(f.kind for f in read.booking.facts if f.kind in kinds)
+            == Counter({"application_fee_returned": 2, "transfer_reversed": 3})
+        ),
+    )
+    of_kind = {
+        kind: sum(fact.amount.minor_units for fact in read.booking.facts if fact.kind == kind)
+        for kind in ("transfer_created", "application_fee_earned", *kinds)
+    }
+    # With the last one, which completes the payment, all is back.
+    assert of_kind["transfer_created"] == of_kind["transfer_reversed"]
+    assert of_kind["application_fee_earned"] == of_kind["application_fee_returned"]
+    assert read.transfer_reversed.minor_units == of_kind["transfer_reversed"]
+    assert read.application_fee_refunded.minor_units == of_kind["application_fee_returned"]
+    assert {read.transfer_reversed.currency_code} == {"USD"}
+    await shop.settled(held.id)

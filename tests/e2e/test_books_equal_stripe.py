@@ -31,6 +31,8 @@ from tests.e2e.scenarios_of_payments import (
     charge_of_somebody_else,
     converted_refund_that_fails,
     destination_charge,
+    destination_charge_converted,
+    destination_charge_in_part,
     dinars,
     failed_refund,
     matured,
@@ -111,6 +113,8 @@ async def twin(engine: Engine) -> AsyncIterator[TwinAdmin]:
         charge_of_somebody_else,
         another_corridor,
         destination_charge,
+        destination_charge_in_part,
+        destination_charge_converted,
     ],
     ids=lambda scenario: scenario.__name__,
 )

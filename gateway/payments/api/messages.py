@@ -3,17 +3,29 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from google.protobuf.message import Message
+
 from gateway.identity import RequestIdentity
 from gateway.payments.api.validation import DEFAULT_QUEUE_TIMEOUT
-from gateway.payments.domain.commands import Amount
+from gateway.payments.domain.destination_fees import (
+    Amount,
+    TakingBack,
+    default_fee,
+    default_taking_back,
+)
 from gateway.payments.domain.payment import CaptureMethod, DeclineRetry, Payment, UnavailablePolicy
 from gateway.payments.domain.refund import RefundCause
 from gateway.payments.domain.states import PaymentState
 from gateway.payments.domain.stripe_params import payment_request_metadata
 from gateway.stripe_client.failover import Route
 from gateway.v1 import payment_pb2
-from gateway.v1.payment_service_pb2 import CreatePaymentRequest
+from gateway.v1.payment_service_pb2 import (
+    CapturePaymentRequest,
+    CreatePaymentRequest,
+    RefundPaymentRequest,
+)
 from gateway.v1.refund_pb2 import RefundReason as RefundCauseNumber
+from runtime.idempotency import without
 
 _CAUSE_PREFIX = "REFUND_REASON_"
 
@@ -92,6 +104,59 @@ def amount_of(request: Any) -> Amount | None:
     if not request.HasField("amount"):
         return None
     return Amount(request.amount.currency_code, request.amount.minor_units)
+
+
+def fee_of(request: CapturePaymentRequest) -> Amount | None:
+    """The application fee of a capture; None stands for the default, zero for none."""
+    if not request.HasField("application_fee"):
+        return None
+    return Amount(request.application_fee.currency_code, request.application_fee.minor_units)
+
+
+def taking_back_of(request: RefundPaymentRequest) -> TakingBack:
+    """What a refund is to take back; None stands for the default."""
+    has_reverse = request.HasField("reverse_transfer")
+    has_fee = request.HasField("refund_application_fee")
+    return TakingBack(
+        request.reverse_transfer if has_reverse else None,
+        request.refund_application_fee if has_fee else None,
+    )
+
+
+def without_default_fee(request: Message, payment: Payment) -> Message:
+    """A capture without an application fee that is the default for the payment: it means the
+    same."""
+    assert isinstance(request, CapturePaymentRequest), request
+    given = fee_of(request)
+    if given is None or not payment.destination_account:
+        return request
+    captured = request.amount.minor_units if request.HasField("amount") else payment.amount_minor
+    if given != Amount(payment.currency, default_fee(payment, captured) or 0):
+        return request
+    if payment.application_fee_minor is None:
+        # Zero, where the default is to take none: said or not, the platform gets nothing.
+        assert given.minor_units == 0, given
+    return without(request, ["application_fee"])
+
+
+def without_default_taking_back(request: Message, payment: Payment) -> Message:
+    """A refund without what is the default for the payment: it means the same."""
+    assert isinstance(request, RefundPaymentRequest), request
+    asked = taking_back_of(request)
+    default = default_taking_back(payment, TakingBack(asked.reverse_transfer))
+    same = [
+        name
+        for name, said, usual in (
+            ("reverse_transfer", asked.reverse_transfer, bool(payment.destination_account)),
+            (
+                "refund_application_fee",
+                asked.refund_application_fee,
+                default.refund_application_fee,
+            ),
+        )
+        if said is not None and payment.destination_account and said is usual
+    ]
+    return without(request, same)
 
 
 def cause_of(number: RefundCauseNumber.ValueType) -> RefundCause:

@@ -10,7 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.epochs import Cursor
 from gateway.errors import ERRORS, corridor_not_found, invalid_page_token
 from gateway.identity import RequestIdentity
-from gateway.payments.api.messages import amount_of, cause_of, new_payment
+from gateway.payments.api.messages import (
+    amount_of,
+    cause_of,
+    fee_of,
+    new_payment,
+    taking_back_of,
+    without_default_fee,
+    without_default_taking_back,
+)
 from gateway.payments.api.reading import PaymentReader, snapshot_message
 from gateway.payments.api.watch import Feed
 from gateway.payments.commands import Payments
@@ -98,9 +106,11 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         self, request: pb.CapturePaymentRequest, _context: Any
     ) -> pb.CapturePaymentResponse:
         done = await self._payments.command(
-            Command(request.request_id, request, self._request_ids),
+            Command(request.request_id, request, self._request_ids, without_default_fee),
             request.payment_id,
-            lambda payment, context: start_capture(payment, amount_of(request), context),
+            lambda payment, context: start_capture(
+                payment, amount_of(request), context, fee_of(request)
+            ),
         )
         return pb.CapturePaymentResponse(payment=await self._reader.read(done.payment_id))
 
@@ -116,10 +126,10 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     ) -> pb.RefundPaymentResponse:
         amount, cause = amount_of(request), cause_of(request.reason)
         done = await self._payments.command(
-            Command(request.request_id, request, self._request_ids),
+            Command(request.request_id, request, self._request_ids, without_default_taking_back),
             request.payment_id,
             lambda payment, context: start_refund(
-                payment, amount, cause, request.request_id, context
+                payment, amount, cause, request.request_id, context, taking_back_of(request)
             ),
         )
         assert done.refund_id is not None, "a refund was made"

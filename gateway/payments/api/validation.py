@@ -15,7 +15,7 @@ from gateway.sensitive import problem_with_metadata, problem_with_text
 from gateway.v1 import payment_pb2
 from gateway.v1 import payment_service_pb2 as pb
 from money.v1.money_pb2 import Money
-from runtime.rule import Rule
+from runtime.rule import NOTHING, Found, Quick, Rule
 from runtime.rules import (
     PAGE,
     REQUEST_ID,
@@ -119,16 +119,46 @@ def not_sensitive(field: str) -> Rule:
     return check(field, lambda request: problem_with_text(getattr(request, field)))
 
 
+def above_zero(field: str) -> Rule:
+    """An amount of money that may not be zero."""
+    path = f"{field}.minor_units"
+
+    def find(request: Any) -> Found:
+        is_zero = request.HasField(field) and not getattr(request, field).minor_units
+        return ((path, "is less than 1"),) if is_zero else NOTHING
+
+    quick = Quick(f"not m.HasField('{field}') or m.{field}.minor_units")
+    return Rule(field, lambda _: find, lambda _: quick)
+
+
 def _application_fee(request: Any) -> str | None:
     if not request.HasField("application_fee"):
         return None
     if not request.destination_account_id:
         return "needs destination_account_id"
+    return _fee_of_amount(request, "payment's amount")
+
+
+def _fee_at_capture(request: Any) -> str | None:
+    # Of a capture without an amount the payment tells more: its rules look at the fee.
+    if not request.HasField("application_fee") or not request.HasField("amount"):
+        return None
+    return _fee_of_amount(request, "amount captured")
+
+
+def _fee_of_amount(request: Any, name: str) -> str | None:
     fee, amount = request.application_fee, request.amount
     if fee.currency_code != amount.currency_code:
-        return "is not in the payment's currency"
+        return f"is not in the {name.removesuffix(' amount')} currency"
     if fee.minor_units > amount.minor_units:
-        return "is more than the payment's amount"
+        return f"is more than the {name}"
+    return None
+
+
+def _refund_application_fee(request: Any) -> str | None:
+    keeps = request.HasField("reverse_transfer") and not request.reverse_transfer
+    if keeps and request.refund_application_fee:
+        return "needs reverse_transfer"
     return None
 
 
@@ -148,7 +178,7 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
     Money: [
         text("currency_code", required=True, max_bytes=3, pattern=re.compile(r"[A-Z]{3}")),
         check("currency_code", _currency),
-        integer("minor_units", minimum=1),
+        integer("minor_units", minimum=0),
         check("minor_units", _size),
     ],
     payment_pb2.PaymentMethod: [
@@ -165,6 +195,7 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         text("merchant_id", required=True, max_bytes=MAX_NAME_BYTES, pattern=NAME),
         text("customer_id", max_bytes=MAX_NAME_BYTES, pattern=NAME),
         message("amount", required=True),
+        above_zero("amount"),
         message("payment_method", required=True),
         enum("capture_method", default=payment_pb2.CAPTURE_METHOD_AUTOMATIC),
         boolean("off_session"),
@@ -186,6 +217,7 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         check("metadata", _metadata),
         text("destination_account_id", max_bytes=MAX_NAME_BYTES, pattern=ACCOUNT),
         message("application_fee"),
+        above_zero("application_fee"),
         check("application_fee", _application_fee),
         text("corridor", max_bytes=MAX_NAME_BYTES, pattern=CORRIDOR),
         text("billing_country_code", max_bytes=2, pattern=COUNTRY),
@@ -207,9 +239,25 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         text("return_url", max_bytes=MAX_URL_BYTES),
         check("return_url", web_address),
     ],
-    pb.CapturePaymentRequest: [REQUEST_ID, _THE_PAYMENT, message("amount")],
+    pb.CapturePaymentRequest: [
+        REQUEST_ID,
+        _THE_PAYMENT,
+        message("amount"),
+        above_zero("amount"),
+        message("application_fee"),
+        check("application_fee", _fee_at_capture),
+    ],
     pb.CancelPaymentRequest: [REQUEST_ID, _THE_PAYMENT],
-    pb.RefundPaymentRequest: [REQUEST_ID, _THE_PAYMENT, message("amount"), enum("reason")],
+    pb.RefundPaymentRequest: [
+        REQUEST_ID,
+        _THE_PAYMENT,
+        message("amount"),
+        above_zero("amount"),
+        enum("reason"),
+        boolean("reverse_transfer"),
+        boolean("refund_application_fee"),
+        check("refund_application_fee", _refund_application_fee),
+    ],
     pb.GetPaymentRequest: [_THE_PAYMENT],
     pb.ListPaymentsRequest: [
         *PAGE,

@@ -5,6 +5,13 @@ from datetime import datetime, timedelta
 
 from gateway.ids import NO_REQUEST, RequestMetadata
 from gateway.operations.operation import Operation, OperationKind, OperationState
+from gateway.payments.domain.destination_fees import (
+    DEFAULT_TAKING_BACK,
+    Amount,
+    TakingBack,
+    default_fee,
+    default_taking_back,
+)
 from gateway.payments.domain.payment import Change, Payment, take
 from gateway.payments.domain.refund import Refund, RefundCause, RefundState
 from gateway.payments.domain.refusal import (
@@ -13,7 +20,10 @@ from gateway.payments.domain.refusal import (
     amount_exceeds_refundable,
     capture_window_over,
     currency_mismatch,
+    fee_exceeds_captured,
     invalid_state,
+    no_application_fee,
+    no_destination,
     payment_disputed,
     too_many_refunds,
 )
@@ -42,14 +52,6 @@ _PAST_ACTION = frozenset(
 
 # Nothing is under way at Stripe: the operation by which the payment waits can be withdrawn.
 WAITING = frozenset({PaymentState.QUEUED, PaymentState.IN_REVIEW, PaymentState.RETRY_SCHEDULED})
-
-
-@dataclass(frozen=True, slots=True)
-class Amount:
-    """An amount that a caller asks for."""
-
-    currency: str
-    minor_units: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +111,26 @@ def can_return(payment: Payment) -> bool:
 
 
 def start_capture(
-    payment: Payment, amount: Amount | None, context: CommandContext
+    payment: Payment, amount: Amount | None, context: CommandContext, fee: Amount | None = None
 ) -> Start | Refusal:
-    """Captures the amount, or all of it."""
+    """Captures the amount, or all of it, and takes the application fee, or the default."""
     if not allows(payment.state, Transition.CAPTURE_STARTED):
         return invalid_state(payment, "capture")
     if amount is not None and amount.currency != payment.currency:
         return currency_mismatch(payment, amount.currency)
+    if fee is not None and fee.currency != payment.currency:
+        return currency_mismatch(payment, fee.currency)
     assert payment.capture_before is not None, "an authorisation has its end"
     if context.now >= payment.capture_before:
         return capture_window_over(payment)
     minor_units = amount.minor_units if amount is not None else payment.authorized_minor
     if minor_units > payment.authorized_minor:
         return amount_exceeds_authorized(payment, minor_units)
+    if fee is not None and not payment.destination_account:
+        return no_destination(payment, "application_fee")
+    fee_minor = fee.minor_units if fee is not None else default_fee(payment, minor_units)
+    if fee_minor is not None and fee_minor > minor_units:
+        return fee_exceeds_captured(payment, minor_units, fee_minor)
     change = take(payment, Transition.CAPTURE_STARTED, context.now)
     operation = _operation(
         payment,
@@ -132,7 +141,7 @@ def start_capture(
     )
     operation = replace(
         operation,
-        params=encode(capture_params(payment, minor_units, context.request_metadata)),
+        params=encode(capture_params(payment, minor_units, fee_minor, context.request_metadata)),
         amount_minor=minor_units,
     )
     return Start(change.after, change, operation)
@@ -166,6 +175,7 @@ def start_refund(
     cause: RefundCause,
     request_id: str,
     context: CommandContext,
+    asked: TakingBack = DEFAULT_TAKING_BACK,
 ) -> Start | Refusal:
     """Refunds the amount, or all that can be; more than that never reaches Stripe.
 
@@ -185,6 +195,10 @@ def start_refund(
     minor_units = amount.minor_units if amount is not None else left_minor
     if minor_units > left_minor or left_minor == 0:
         return amount_exceeds_refundable(payment, minor_units)
+    refused = _check_taking_back(payment, asked)
+    if refused is not None:
+        return refused
+    taking_back = default_taking_back(payment, asked)
     refund = Refund(
         id=context.refund_id,
         request_id=request_id,
@@ -192,6 +206,8 @@ def start_refund(
         state=RefundState.PENDING,
         amount_minor=minor_units,
         cause=cause,
+        reverse_transfer=taking_back.reverse_transfer,
+        refund_application_fee=taking_back.refund_application_fee,
         create_time=context.now,
         update_time=context.now,
     )
@@ -219,6 +235,18 @@ def check_operation(
     """The operation that asks compliance about a payment."""
     operation = _operation(payment, operation_id, OperationKind.CHECK, now, window)
     return replace(operation, queue_time=payment.create_time)
+
+
+def _check_taking_back(payment: Payment, asked: TakingBack) -> Refusal | None:
+    """Only what is there can be taken back, or be said not to be."""
+    if not payment.destination_account:
+        if asked.reverse_transfer is not None:
+            return no_destination(payment, "reverse_transfer")
+        if asked.refund_application_fee is not None:
+            return no_destination(payment, "refund_application_fee")
+    elif asked.refund_application_fee is not None and not payment.fee_taken_minor:
+        return no_application_fee(payment, "refund_application_fee")
+    return None
 
 
 def _start_return(payment: Payment, context: CommandContext, return_url: str) -> Start:

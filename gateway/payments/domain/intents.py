@@ -44,6 +44,8 @@ class IntentSnapshot:
     expired: bool
     next_action: NextAction | None
     decline: Decline | None
+    # What the platform takes of what was captured, of `currency`; None without a fee.
+    application_fee_minor: int | None = None
 
 
 class UnreadableIntentError(Exception):
@@ -73,6 +75,8 @@ def read_intent(intent: Mapping[str, Any]) -> IntentSnapshot:
     try:
         captured = from_stripe(currency, int(intent.get("amount_received") or 0))
         authorized = from_stripe(currency, int(intent.get("amount_capturable") or 0))
+        fee = _application_fee(intent, charge)
+        fee = from_stripe(currency, fee) if fee is not None else None
     except PartOfMinorUnitError as error:
         raise UnreadableIntentError(f"{error} in {intent.get('id')!r}") from error
     if status is IntentStatus.CAPTURED:
@@ -88,6 +92,7 @@ def read_intent(intent: Mapping[str, Any]) -> IntentSnapshot:
         expired=intent.get("cancellation_reason") in _EXPIRED,
         next_action=_next_action(intent) if status is IntentStatus.ACTION_REQUIRED else None,
         decline=_decline(intent) if status is IntentStatus.DECLINED else None,
+        application_fee_minor=fee,
     )
 
 
@@ -113,6 +118,17 @@ def decline_of(
         card_brand=str(card.get("brand") or ""),
         card_fingerprint=str(card.get("fingerprint") or ""),
     )
+
+
+def _application_fee(intent: Mapping[str, Any], charge: Any) -> int | None:
+    """What is asked for, as the charge says if it is expanded, and no more than was captured: so
+    Stripe takes it. In Stripe's units."""
+    asked = intent.get("application_fee_amount")
+    if isinstance(charge, Mapping) and charge.get("application_fee_amount") is not None:
+        asked = charge["application_fee_amount"]
+    if asked is None:
+        return None
+    return min(int(asked), int(intent.get("amount_received") or 0))
 
 
 def _capture_before(charge: Any) -> datetime | None:

@@ -170,6 +170,13 @@ class Payment:
     # Asked for and not decided: counts against what can still be refunded.
     refunding_minor: int = 0
     disputed_minor: int = 0
+    # What the platform took with the capture, in `currency`; None without a fee, or if not known.
+    application_fee_captured_minor: int | None = None
+    # What refunds have taken back since, of the currencies that these settled in.
+    application_fee_refunded_minor: int = 0
+    application_fee_refunded_currency: str = ""
+    transfer_reversed_minor: int = 0
+    transfer_reversed_currency: str = ""
     fee_minor: int | None = None
     fee_currency: str = ""
     payment_intent_id: str = ""
@@ -208,6 +215,13 @@ class Payment:
     def customer_away(self) -> bool:
         """Whether nobody can be asked to authenticate."""
         return self.off_session and not self.customer_returned
+
+    @property
+    def fee_taken_minor(self) -> int:
+        """The application fee that the capture took, refunds not taken off, in `currency`; what
+        was asked for where the capture is still to come or nobody noted it."""
+        taken = self.application_fee_captured_minor
+        return (self.application_fee_minor if taken is None else taken) or 0
 
     @property
     def refundable_minor(self) -> int:

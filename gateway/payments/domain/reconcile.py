@@ -107,6 +107,7 @@ def _captured(payment: Payment, seen: IntentSnapshot, now: datetime) -> Change |
         now,
         authorized_minor=max(seen.authorized_minor, payment.authorized_minor),
         captured_minor=seen.captured_minor,
+        application_fee_captured_minor=seen.application_fee_minor,
         hold_id="",
         decline=None,
         failure=None,

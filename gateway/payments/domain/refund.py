@@ -61,6 +61,10 @@ class Refund:
     untaken: bool = False
     # It has failed, and what was taken for it has not come back to the balance yet.
     unreturned: bool = False
+    # What it takes back of a destination charge; None where there is nothing of the kind to take
+    # back, or it was made elsewhere and does not tell.
+    reverse_transfer: bool | None = None
+    refund_application_fee: bool | None = None
 
     @property
     def taken(self) -> bool:
@@ -119,6 +123,7 @@ def as_stripe_says(refund: Refund, stripe_refund: Mapping[str, Any], now: dateti
         pending_reason=pending_reason if state is RefundState.PENDING else "",
         untaken=not taken,
         unreturned=taken and state in RETURNED and not (refund.returned or back),
+        reverse_transfer=bool(stripe_refund.get("transfer_reversal")) or refund.reverse_transfer,
     )
     return after if over and after == refund else replace(after, update_time=now)
 

@@ -9,9 +9,11 @@ from gateway.operations.operation import BACKOFF, GivenUp, Operation, OperationS
 from gateway.payments.domain.authorization_outcome import try_anew, unknown
 from gateway.payments.domain.check_outcome import DecisionContext
 from gateway.payments.domain.decision import Decision, StripeReply
+from gateway.payments.domain.destination_fees import newly_taken_back, read_taken_back
 from gateway.payments.domain.payment import Change, Payment, take
 from gateway.payments.domain.refund import Refund, RefundState, as_stripe_says
 from gateway.payments.domain.states import Transition
+from gateway.payments.domain.stripe_params import refunds_fee
 from gateway.stripe_client.outcome import Failure, OutcomeClass
 
 
@@ -36,7 +38,7 @@ def apply_refund(
     if outcome is OutcomeClass.SUCCEEDED:
         assert reply.outcome.object is not None
         after = as_stripe_says(refund, reply.outcome.object, context.now)
-        change = refund_step(payment, refund, after, context)
+        change = refund_step(payment, refund, after, context, reply.outcome.object)
         return replace(so_far.then(change), refund=after).ended(
             OperationState.SUCCEEDED, context.now
         )
@@ -49,17 +51,30 @@ def apply_refund(
 
 
 def refund_step(
-    payment: Payment, before: Refund, after: Refund, context: DecisionContext
+    payment: Payment,
+    before: Refund,
+    after: Refund,
+    context: DecisionContext,
+    stripe_refund: Mapping[str, Any] | None = None,
 ) -> Change | None:
-    """The payment's step when a refund became another; None if the amounts stay as they are."""
+    """The payment's step when a refund became another; None if the amounts stay as they are.
+    `stripe_refund` tells what was taken back of a destination charge."""
+    taken_back = newly_taken_back(payment, read_taken_back(stripe_refund or {}))
     asked = after.undecided - before.undecided
     refunding = payment.refunding_minor + before.amount_minor * asked
     refunded = payment.refunded_minor + before.amount_minor * (after.accepted - before.accepted)
     if (refunding, refunded) == (payment.refunding_minor, payment.refunded_minor):
-        return None
+        if not taken_back:
+            return None
+        return take(payment, Transition.REFUND_UPDATED, context.now, **taken_back)
     transition = Transition.REFUND_SUCCEEDED if after.accepted else Transition.REFUND_FAILED
     return take(
-        payment, transition, context.now, refunding_minor=refunding, refunded_minor=refunded
+        payment,
+        transition,
+        context.now,
+        refunding_minor=refunding,
+        refunded_minor=refunded,
+        **taken_back,
     )
 
 
@@ -69,6 +84,8 @@ def refund_made_elsewhere(
     refund_id: str,
     request_id: str,
     context: DecisionContext,
+    *,
+    ours: bool = False,
 ) -> tuple[Refund, Change]:
     """A refund that the database does not know, for example one from Stripe's dashboard: as if
     it had just been asked for, so that what Stripe says of it can follow."""
@@ -78,6 +95,8 @@ def refund_made_elsewhere(
         payment_id=payment.id,
         state=RefundState.PENDING,
         amount_minor=from_stripe(payment.currency, int(stripe_refund["amount"])),
+        reverse_transfer=False if payment.destination_account else None,
+        refund_application_fee=refunds_fee(payment, stripe_refund) if ours else None,
         create_time=context.now,
         update_time=context.now,
     )

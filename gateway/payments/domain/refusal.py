@@ -86,6 +86,33 @@ def too_many_refunds(payment: Payment, limit: int) -> Refusal:
     )
 
 
+def no_destination(payment: Payment, field: str) -> Refusal:
+    """The payment has no transfer, and so no application fee either."""
+    return Refusal(
+        "NO_DESTINATION_ACCOUNT",
+        f"the payment has no destination_account_id, which {field} needs",
+        {"payment_id": payment.id, "field": field},
+    )
+
+
+def no_application_fee(payment: Payment, field: str) -> Refusal:
+    """The platform took no application fee of the payment."""
+    return Refusal(
+        "NO_APPLICATION_FEE",
+        f"no application fee was taken of this payment, which {field} needs",
+        {"payment_id": payment.id, "field": field},
+    )
+
+
+def fee_exceeds_captured(payment: Payment, captured_minor: int, fee_minor: int) -> Refusal:
+    """More would be kept than is captured."""
+    return Refusal(
+        "APPLICATION_FEE_EXCEEDS_AMOUNT",
+        "the application fee is more than what is captured",
+        {**_limits(payment, captured_minor, fee_minor), "field": "application_fee"},
+    )
+
+
 def _limits(payment: Payment, limit_minor: int, requested_minor: int) -> dict[str, str]:
     return {
         "payment_id": payment.id,

@@ -58,6 +58,8 @@ class Transition(StrEnum):
     REFUND_STARTED = "refund_started"
     REFUND_SUCCEEDED = "refund_succeeded"
     REFUND_FAILED = "refund_failed"
+    # What was taken back with a refund came to be known.
+    REFUND_UPDATED = "refund_updated"
     DISPUTE_OPENED = "dispute_opened"
     DISPUTE_UPDATED = "dispute_updated"
     DISPUTE_CLOSED = "dispute_closed"
@@ -121,6 +123,7 @@ _TABLE: dict[Transition, dict[PaymentState, PaymentState]] = {
     T.REFUND_STARTED: {S.SUCCEEDED: S.SUCCEEDED},
     T.REFUND_SUCCEEDED: {S.SUCCEEDED: S.SUCCEEDED},
     T.REFUND_FAILED: {S.SUCCEEDED: S.SUCCEEDED},
+    T.REFUND_UPDATED: {S.SUCCEEDED: S.SUCCEEDED},
     T.DISPUTE_OPENED: {S.SUCCEEDED: S.SUCCEEDED},
     T.DISPUTE_UPDATED: {S.SUCCEEDED: S.SUCCEEDED},
     T.DISPUTE_CLOSED: {S.SUCCEEDED: S.SUCCEEDED},

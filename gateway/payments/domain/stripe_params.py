@@ -4,6 +4,7 @@ https://docs.stripe.com/api/payment_intents/create and the pages beside it.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.ids import RequestMetadata
@@ -15,6 +16,11 @@ PAYMENT_KEY = "engine_payment_id"
 REFUND_KEY = "engine_refund_id"
 MERCHANT_KEY = "engine_merchant_id"
 CUSTOMER_KEY = "engine_customer_id"
+# The application fee that the payment was made with, in minor units or NO_FEE, where its capture
+# takes another; and what a refund takes back of it where that is not the default.
+FEE_KEY = "engine_application_fee"
+NO_FEE = "none"
+REFUND_FEE_KEY = "engine_refund_application_fee"
 # What a capture's request is carried as, beside the one that asked for the payment.
 CAPTURE = "capture"
 
@@ -22,6 +28,8 @@ CAPTURE = "capture"
 EXPAND_CHARGE = ["latest_charge"]
 # And this one, from which part of Stripe's balance a refund was taken.
 EXPAND_BALANCE = ["balance_transaction"]
+# And these also what refunds have taken back of a destination charge.
+EXPAND_REFUND = [*EXPAND_BALANCE, "charge.application_fee", "transfer_reversal.transfer"]
 _CAUSES = {
     RefundCause.REQUESTED_BY_CUSTOMER: "requested_by_customer",
     RefundCause.DUPLICATE: "duplicate",
@@ -100,14 +108,21 @@ def confirm_params(payment: Payment) -> dict[str, Any]:
 
 
 def capture_params(
-    payment: Payment, amount_minor: int, request_metadata: RequestMetadata
+    payment: Payment, amount_minor: int, fee_minor: int | None, request_metadata: RequestMetadata
 ) -> dict[str, Any]:
-    """Capture that much and release the rest."""
-    return {
+    """Capture that much and release the rest; the application fee where it is another than the
+    PaymentIntent has: Stripe takes that one whole, also of a part."""
+    metadata = request_metadata.as_metadata(CAPTURE)
+    params: dict[str, Any] = {
         "amount_to_capture": to_stripe(payment.currency, amount_minor),
-        "metadata": request_metadata.as_metadata(CAPTURE),
+        "metadata": metadata,
         "expand": EXPAND_CHARGE,
     }
+    made_with = payment.application_fee_minor
+    if (fee_minor or 0) != (made_with or 0):
+        params["application_fee_amount"] = to_stripe(payment.currency, fee_minor or 0)
+        metadata[FEE_KEY] = NO_FEE if made_with is None else str(made_with)
+    return params
 
 
 def cancel_params(*, expired: bool) -> dict[str, Any]:
@@ -123,7 +138,7 @@ def refund_params(
     params: dict[str, Any] = {
         "payment_intent": payment.payment_intent_id,
         "amount": to_stripe(payment.currency, refund.amount_minor),
-        "expand": EXPAND_BALANCE,
+        "expand": EXPAND_REFUND if payment.destination_account else EXPAND_BALANCE,
         "metadata": {
             **request_metadata.as_metadata(),
             PAYMENT_KEY: payment.id,
@@ -132,9 +147,19 @@ def refund_params(
     }
     if refund.cause in _CAUSES:
         params["reason"] = _CAUSES[refund.cause]
-    if payment.destination_account:
-        # The money is with the connected account: take it back from there, and our fee with it.
+    if refund.reverse_transfer:
         params["reverse_transfer"] = True
-        if payment.application_fee_minor:
-            params["refund_application_fee"] = True
+    if refund.refund_application_fee:
+        params["refund_application_fee"] = True
+    elif refund.reverse_transfer and refund.refund_application_fee is not None:
+        params["metadata"][REFUND_FEE_KEY] = NO_FEE
     return params
+
+
+def refunds_fee(payment: Payment, stripe_refund: Mapping[str, Any]) -> bool | None:
+    """Whether a refund of ours that is at Stripe takes back the application fee; None without
+    one. Stripe does not tell it of the refund."""
+    if not payment.destination_account or not payment.fee_taken_minor:
+        return None
+    kept = (stripe_refund.get("metadata") or {}).get(REFUND_FEE_KEY) == NO_FEE
+    return bool(stripe_refund.get("transfer_reversal")) and not kept

@@ -32,6 +32,7 @@ from gateway.payments.domain.states import PaymentState, Transition
 from gateway.payments.domain.stripe_params import (
     EXPAND_BALANCE,
     EXPAND_CHARGE,
+    EXPAND_REFUND,
     PAYMENT_KEY,
     REFUND_KEY,
 )
@@ -178,7 +179,7 @@ class PaymentEvents:
         await self.take_refund(
             object_of(
                 await self._stripe.retrieve_refund(
-                    event.corridor, event.object_id, {"expand": EXPAND_BALANCE}
+                    event.corridor, event.object_id, {"expand": EXPAND_REFUND}
                 )
             )
         )
@@ -207,7 +208,7 @@ class PaymentEvents:
                 surfaced = refund.state in RETURNED and after.state not in RETURNED
                 if surfaced and refund.amount_minor > payment.refundable_minor:
                     raise RetryEventLater("REFUND_EXCEEDS_WHAT_IS_LEFT")
-                change = refund_step(payment, refund, after, context)
+                change = refund_step(payment, refund, after, context, stripe_refund)
             else:
                 amount_minor = from_stripe(payment.currency, int(stripe_refund["amount"]))
                 if amount_minor > payment.refundable_minor:
@@ -220,6 +221,7 @@ class PaymentEvents:
                     ours or derived_id("ref", str(stripe_refund["id"])),
                     request_metadata.request_id if ours and request_metadata is not None else "",
                     context,
+                    ours=bool(ours),
                 )
                 await store.add_refund(connection, refund)
                 if ours:
@@ -228,7 +230,7 @@ class PaymentEvents:
                     )
                 await record_changes(connection, [started], context.now)
                 after = as_stripe_says(refund, stripe_refund, context.now)
-                change = refund_step(started.after, refund, after, context)
+                change = refund_step(started.after, refund, after, context, stripe_refund)
             await record_changes(connection, [change] if change is not None else [], context.now)
             await record_refund(connection, payment, refund, after, context.now)
             hurried = await operation_store.hurry(connection, payment.id, context.now)

@@ -12,13 +12,17 @@ from gateway.balance.movement import Movement
 from gateway.limits import Limits
 from gateway.v1.payment_pb2 import PaymentState
 from gateway.v1.payment_service_pb2 import RefundPaymentRequest
+from gateway.webhooks_in.event import RetryEventLater
 from money.v1.money_pb2 import Money
 from sandbox.polling import poll
 from sandbox.stripe_twin.books import FeePart
 from sandbox.stripe_twin.overrides import BalanceEntry
+from sandbox.stripe_twin.settings import Conversion
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.cards import bank_treats_as, saved_card
 from tests.gateway.running import OpenShop
+from tests.sandbox.stripe_twin.conftest import open_shop as open_merchant
+from tests.sandbox.stripe_twin.merchants import onboarded_account
 
 OFTEN = {"balance_sweep_seconds": 0.2, "webhooks": False}
 DAYS = 24 * 60 * 60
@@ -244,3 +248,51 @@ async def _open_reasons(database_url: str) -> list[str]:
         return [row[0] for row in rows]
 
     return await asyncio.to_thread(read)
+
+
+async def test_what_comes_back_waits_for_what_it_comes_back_of(
+    open_shop: OpenShop, twin: Twin, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A converted destination charge, of which the sweep alone tells what went on: at first its
+    transfer and its fee cannot be explained. Nothing ends in suspense for that."""
+    held_up = {"transfer", "application_fee"}
+    waited: set[str] = set()
+    explain = Explainer.explain
+
+    async def fail_once(self: Explainer, movement: Movement, transaction: Any) -> None:
+        if movement.type in held_up:
+            held_up.remove(movement.type)
+            raise RetryEventLater("NOT_YET")
+        try:
+            await explain(self, movement, transaction)
+        except RetryEventLater as later:
+            if later.reason == "ORIGIN_NOT_EXPLAINED_YET":
+                waited.add(movement.type)
+            raise
+
+    monkeypatch.setattr(Explainer, "explain", fail_once)
+    twin.settings.conversions = {"eur": Conversion(currency="usd", rate=1.1)}
+    async with open_merchant(twin, twin.account().secret_key) as merchant:
+        account = await onboarded_account(merchant)
+    async with open_shop(webhooks=False, roles="api") as shop:
+        payment = await shop.create(
+            destination_account_id=account,
+            application_fee=Money(currency_code="EUR", minor_units=2_00),
+        )
+        await shop.refund(payment, 5_00)
+    async with open_shop(**OFTEN) as shop:
+        found = await reported(
+            database_url,
+            transfer_created=1,
+            application_fee_earned=1,
+            transfer_reversed=1,
+            application_fee_returned=1,
+        )
+    assert waited == {"transfer_refund", "application_fee_refund"}
+    amounts = {kind: (fact["currency"], fact["amount_minor"]) for _, kind, fact in found
+               if "amount_minor" in fact}  # fmt: skip
+    assert amounts["transfer_created"] == ("USD", 22_00)
+    assert amounts["transfer_reversed"] == ("USD", 5_50)
+    assert amounts["application_fee_earned"] == ("USD", 2_20)
+    assert amounts["application_fee_returned"] == ("USD", 55)
+    assert "unknown_balance_transaction" not in amounts

@@ -10,7 +10,6 @@ import pytest
 from gateway.operations.operation import OperationKind
 from gateway.payments.domain.commands import (
     MAX_REFUNDS,
-    Amount,
     CommandContext,
     Start,
     can_return,
@@ -19,6 +18,7 @@ from gateway.payments.domain.commands import (
     start_confirm,
     start_refund,
 )
+from gateway.payments.domain.destination_fees import Amount
 from gateway.payments.domain.payment import Decline, Payment
 from gateway.payments.domain.refund import RefundCause
 from gateway.payments.domain.refusal import Refusal

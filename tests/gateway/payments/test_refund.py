@@ -14,12 +14,12 @@ from gateway.operations.operation import GivenUp, Operation, OperationKind, Oper
 from gateway.payments.domain.apply import apply_outcome
 from gateway.payments.domain.check_outcome import DecisionContext
 from gateway.payments.domain.commands import (
-    Amount,
     CommandContext,
     Start,
     start_refund,
 )
 from gateway.payments.domain.decision import StripeReply
+from gateway.payments.domain.destination_fees import Amount
 from gateway.payments.domain.money_facts import facts_of_refund
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.reconcile import Timing

@@ -13,6 +13,7 @@ from gateway.config import GatewaySettings
 from gateway.recovery.command import open_recovery
 from gateway.recovery.guard import RestoreGuard
 from gateway.recovery.recovery import MARGIN, StripeUnavailableError
+from gateway.v1 import payment_service_pb2 as pb
 from gateway.v1.payment_pb2 import CaptureMethod, Payment, PaymentState
 from ledger.__main__ import open_service as open_ledger
 from ledger.config import LedgerSettings
@@ -24,6 +25,8 @@ from tests.gateway.payments.shop import RefusedError, Shop, euros
 from tests.gateway.payouts.treasury import Treasury
 from tests.gateway.running import NOWHERE, OpenShop
 from tests.plugin import NewDatabase
+from tests.sandbox.stripe_twin.conftest import open_shop as open_merchant
+from tests.sandbox.stripe_twin.merchants import onboarded_account
 
 S = PaymentState
 MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
@@ -128,6 +131,59 @@ async def test_a_restored_gateway_begins_nothing_until_it_is_recovered(
         assert fresh_one.state == S.PAYMENT_STATE_SUCCEEDED
     assert at_stripe(twin, "payment_intents") == 5
     assert at_stripe(twin, "refunds") == 1
+
+
+async def test_a_recovered_payment_has_its_fees_and_the_same_requests_mean_the_same(
+    open_shop: OpenShop, twin: Twin, backup: Backup, recover: Callable[..., Any]
+) -> None:
+    """What a part captured took, what the refunds took back, and what left them out."""
+    async with open_merchant(twin, twin.account().secret_key) as merchant:
+        account = await onboarded_account(merchant)
+    fields: dict[str, Any] = {"destination_account_id": account, "application_fee": euros(3_00)}
+
+    async def take(shop: Shop, **said: Any) -> list[Any]:
+        held = await shop.create(request_id="held", capture_method=MANUAL, **fields)
+        capture = pb.CapturePaymentRequest(
+            request_id="capture", payment_id=held.id, amount=euros(10_00)
+        )
+        if said:
+            capture.application_fee.CopyFrom(euros(1_50))
+        await shop.call("CapturePayment", capture)
+        refunds = [
+            pb.RefundPaymentRequest(
+                request_id=request_id, payment_id=held.id, amount=euros(1_00), **more
+            )
+            for request_id, more in (
+                ("usual", said),
+                ("keeps", {"refund_application_fee": False}),
+                ("pays", {"reverse_transfer": False}),
+            )
+        ]
+        return [(await shop.call("RefundPayment", request)).refund for request in refunds]
+
+    async with open_shop() as shop:
+        await shop.create(request_id="kept")
+    backup.take()
+    async with open_shop() as shop:
+        before = await take(shop)
+        payment = await shop.get(before[0].payment_id)
+    backup.restore()
+    async with open_shop() as shop:
+        await recover()
+        assert await poll(lambda: _created(shop, "kept"), lambda made: made is not None)
+        after = await take(shop, reverse_transfer=True, refund_application_fee=True)
+        again = await poll(
+            lambda: shop.get(payment.id), lambda read: read.HasField("transfer_reversed")
+        )
+    told = ("id", "reverse_transfer", "refund_application_fee")
+    assert [[getattr(refund, name) for name in told] for refund in after] == [
+        [getattr(refund, name) for name in told] for refund in before
+    ]
+    for name in ("application_fee", "application_fee_captured", "application_fee_refunded"):
+        assert getattr(again, name) == getattr(payment, name), name
+    assert (again.application_fee, again.application_fee_captured) == (euros(3_00), euros(1_50))
+    assert again.transfer_reversed == payment.transfer_reversed == euros(2_00)
+    assert at_stripe(twin, "refunds") == 3
 
 
 async def _created(shop: Shop, request_id: str) -> Payment | None:
