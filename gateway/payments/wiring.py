@@ -19,6 +19,7 @@ from gateway.payments.api.watch import Feed
 from gateway.payments.commands import Payments
 from gateway.payments.deadlines import Deadlines
 from gateway.payments.domain.reconcile import Timing
+from gateway.payments.looks import ProcessingLooks
 from gateway.payments.queue import PaymentQueue
 from gateway.payments.store.events import Numbering
 from gateway.payments.store.group_commit import PaymentCommitter, commit_connections
@@ -146,6 +147,7 @@ def _part(
         timing,
         guard,
     )
+    looks = ProcessingLooks(engine, stripe_client, events, dependencies.context, guard)
 
     def woken(name: str, work: Round, notifier: Notifier = worker_notifier) -> Loop:
         return Loop(name, work, notifier=notifier, poll_seconds=POLL_SECONDS)
@@ -163,7 +165,11 @@ def _part(
                 poll_seconds=NUMBER_POLL_SECONDS,
             ),
         ),
-        leader_tasks=(woken("queue", queue.round), woken("deadlines", deadlines.round)),
+        leader_tasks=(
+            woken("queue", queue.round),
+            woken("deadlines", deadlines.round),
+            Loop("processing looks", looks.round, poll_seconds=POLL_SECONDS),
+        ),
         event_routes=events.routes(),
         notifiers={EVENT_CHANNEL: event_notifier},
     )

@@ -153,8 +153,7 @@ class Recovery:
             changes.append(change)
         await record_changes(connection, changes, now)
         if operation is not None:
-            undecided = snapshot.status in (IntentStatus.PROCESSING, IntentStatus.NOT_CONFIRMED)
-            if not undecided:
+            if snapshot.status is not IntentStatus.NOT_CONFIRMED:
                 operation = decided(operation, OperationState.SUCCEEDED, now)
             await operation_store.add(connection, operation)
         return len(changes)

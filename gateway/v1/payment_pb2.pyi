@@ -65,6 +65,12 @@ class _PaymentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentS
     """Declined; another attempt is scheduled, see `next_retry_time`, or about to begin because the
     customer came back. No money is held meanwhile.
     """
+    PAYMENT_STATE_PROCESSING: _PaymentState.ValueType  # 17
+    """Stripe has taken it on, see `payment_intent_id`, and a bank decides about it within hours or
+    days: cards with an Indian mandate after the customer was told (26 hours), bank debits within
+    days. No time limit ends it, and nothing is tried again meanwhile. It goes on to SUCCEEDED,
+    AUTHORIZED or DECLINED when Stripe says so.
+    """
 
 class PaymentState(_PaymentState, metaclass=_PaymentStateEnumTypeWrapper):
     """PaymentState is where a payment stands. BLOCKED, SUCCEEDED, DECLINED, CANCELED, EXPIRED and
@@ -106,6 +112,12 @@ PAYMENT_STATE_FAILED: PaymentState.ValueType  # 15
 PAYMENT_STATE_RETRY_SCHEDULED: PaymentState.ValueType  # 16
 """Declined; another attempt is scheduled, see `next_retry_time`, or about to begin because the
 customer came back. No money is held meanwhile.
+"""
+PAYMENT_STATE_PROCESSING: PaymentState.ValueType  # 17
+"""Stripe has taken it on, see `payment_intent_id`, and a bank decides about it within hours or
+days: cards with an Indian mandate after the customer was told (26 hours), bank debits within
+days. No time limit ends it, and nothing is tried again meanwhile. It goes on to SUCCEEDED,
+AUTHORIZED or DECLINED when Stripe says so.
 """
 Global___PaymentState: _TypeAlias = PaymentState  # noqa: Y015
 

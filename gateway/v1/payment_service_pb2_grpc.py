@@ -116,8 +116,10 @@ class PaymentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelPayment(self, request, context):
-        """CancelPayment ends a payment that is QUEUED, IN_REVIEW, RETRY_SCHEDULED, REQUIRES_ACTION or
-        AUTHORIZED.
+        """CancelPayment ends a payment that is QUEUED, IN_REVIEW, RETRY_SCHEDULED, REQUIRES_ACTION,
+        AUTHORIZED or PROCESSING. Of a payment that is PROCESSING Stripe cancels some, and only while
+        it has not handed it on: where it refuses, the payment stays PROCESSING, and the `failure` of
+        its CANCEL operation says why (`stripe_code` "payment_intent_unexpected_state").
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

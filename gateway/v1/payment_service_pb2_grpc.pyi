@@ -52,8 +52,10 @@ class PaymentServiceStub:
     released. It can be done once.
     """
     CancelPayment: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.CancelPaymentRequest, _payment_service_pb2.CancelPaymentResponse]
-    """CancelPayment ends a payment that is QUEUED, IN_REVIEW, RETRY_SCHEDULED, REQUIRES_ACTION or
-    AUTHORIZED.
+    """CancelPayment ends a payment that is QUEUED, IN_REVIEW, RETRY_SCHEDULED, REQUIRES_ACTION,
+    AUTHORIZED or PROCESSING. Of a payment that is PROCESSING Stripe cancels some, and only while
+    it has not handed it on: where it refuses, the payment stays PROCESSING, and the `failure` of
+    its CANCEL operation says why (`stripe_code` "payment_intent_unexpected_state").
     """
     RefundPayment: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.RefundPaymentRequest, _payment_service_pb2.RefundPaymentResponse]
     """RefundPayment sends captured money back, wholly or in part, repeatedly."""
@@ -92,8 +94,10 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     released. It can be done once.
     """
     CancelPayment: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.CancelPaymentRequest, _payment_service_pb2.CancelPaymentResponse]  # type: ignore[assignment]
-    """CancelPayment ends a payment that is QUEUED, IN_REVIEW, RETRY_SCHEDULED, REQUIRES_ACTION or
-    AUTHORIZED.
+    """CancelPayment ends a payment that is QUEUED, IN_REVIEW, RETRY_SCHEDULED, REQUIRES_ACTION,
+    AUTHORIZED or PROCESSING. Of a payment that is PROCESSING Stripe cancels some, and only while
+    it has not handed it on: where it refuses, the payment stays PROCESSING, and the `failure` of
+    its CANCEL operation says why (`stripe_code` "payment_intent_unexpected_state").
     """
     RefundPayment: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.RefundPaymentRequest, _payment_service_pb2.RefundPaymentResponse]  # type: ignore[assignment]
     """RefundPayment sends captured money back, wholly or in part, repeatedly."""
@@ -153,8 +157,10 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payment_service_pb2.CancelPaymentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_payment_service_pb2.CancelPaymentResponse, _abc.Awaitable[_payment_service_pb2.CancelPaymentResponse]]:
-        """CancelPayment ends a payment that is QUEUED, IN_REVIEW, RETRY_SCHEDULED, REQUIRES_ACTION or
-        AUTHORIZED.
+        """CancelPayment ends a payment that is QUEUED, IN_REVIEW, RETRY_SCHEDULED, REQUIRES_ACTION,
+        AUTHORIZED or PROCESSING. Of a payment that is PROCESSING Stripe cancels some, and only while
+        it has not handed it on: where it refuses, the payment stays PROCESSING, and the `failure` of
+        its CANCEL operation says why (`stripe_code` "payment_intent_unexpected_state").
         """
 
     @_abc_1.abstractmethod

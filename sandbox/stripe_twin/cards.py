@@ -94,6 +94,13 @@ AUTHENTICATION_REQUIRED = Decline(
 INCORRECT_NUMBER = Decline(
     "incorrect_number", None, "Your card number is incorrect.", _CHECK, param="number"
 )
+# The customer does not want the charge that was announced.
+MANDATE_CANCELED = Decline(
+    "india_recurring_payment_mandate_canceled",
+    None,
+    "The customer has canceled the mandate for this payment.",
+    _NEVER_AGAIN,
+)
 # Further decline codes that a test can give to a card by the admin API.
 _MORE_DECLINES = (
     issuer_decline("approve_with_id", _LATER, "85"),
@@ -156,6 +163,8 @@ class TestCard:
     available_at_once: bool = False
     dispute: str | None = None
     risk_level: str = "normal"
+    # The customer is told a day ahead of each charge without the customer, as in India.
+    notified: bool = False
 
     @property
     def last4(self) -> str:
@@ -236,6 +245,20 @@ _TOKENS: dict[str, TestCard] = {
         "4000008400001280", decline=PROCESSING_ERROR, authentication=_ALWAYS
     ),
     "threeDSecureOptional": TestCard("4000000000003055"),
+    # https://docs.stripe.com/india-recurring-payments#testing
+    "indiaRecurringMandateSetupAndRenewalsSuccess": TestCard(
+        "4000003560000123",
+        country="IN",
+        authentication=Authentication.ON_SESSION,
+        notified=True,
+    ),
+    "indiaRecurringPaymentFailureAfterPreDebitNotification": TestCard(
+        "4000003560000297",
+        country="IN",
+        decline=MANDATE_CANCELED,
+        authentication=Authentication.ON_SESSION,
+        notified=True,
+    ),
 }
 
 # Stripe documents several declines under a second name without the brand.

@@ -290,7 +290,8 @@ def capture_intent(call: Call) -> JsonObject:
 def cancel_intent(call: Call) -> JsonObject:
     """POST /v1/payment_intents/{id}/cancel; an authorisation is released without a Refund."""
     intent = call.objects("payment_intent").get(call.path["id"], "intent")
-    if intent["status"] not in _CANCELABLE:
+    rare = intent["status"] == "processing" and call.account.shared.settings.processing_cancelable
+    if intent["status"] not in _CANCELABLE and not rare:
         raise invalid_request(
             f"You cannot cancel this PaymentIntent because it has a status of {intent['status']}. "
             "Only a PaymentIntent with one of the following statuses may be canceled: "
@@ -328,6 +329,7 @@ def _cancel(account: TwinAccount, intent: JsonObject, reason: str | None, origin
     intent["canceled_at"] = account.now()
     intent["cancellation_reason"] = reason
     intent["next_action"] = None
+    intent["processing"] = None
     account.emit("payment_intent.canceled", intent, origin)
 
 

@@ -1,5 +1,6 @@
 """An attempt to pay a PaymentIntent: 3-D Secure, the issuer's answer, what follows from it."""
 
+from functools import partial
 from typing import Any
 
 from sandbox.stripe_twin.accounts import AUTOMATIC, Origin, TwinAccount
@@ -64,6 +65,9 @@ def attempt(
             _decline(account, origin, intent, method, AUTHENTICATION_REQUIRED)
             raise _refusal(intent, method, AUTHENTICATION_REQUIRED)
         _require_action(account, origin, intent, params)
+        return
+    if off_session and account.cards[method["id"]].card.notified:
+        _process(account, origin, intent, method)
         return
     decline = charge_card(account, origin, intent, method, authenticated=False)
     if decline is not None:
@@ -133,6 +137,33 @@ def charge_card(
     if intent["capture_method"] == "automatic_async":
         settle_later(account, charge)
     return None
+
+
+def _process(account: TwinAccount, origin: Origin, intent: JsonObject, method: JsonObject) -> None:
+    """The card's bank tells its customer first, and decides later: an Indian e-mandate.
+    https://docs.stripe.com/india-recurring-payments"""
+    seconds = account.shared.settings.processing_seconds
+    intent["status"] = "processing"
+    intent["next_action"] = None
+    intent["last_payment_error"] = None
+    intent["processing"] = {
+        "card": {
+            "customer_notification": {
+                "approval_requested": False,
+                "completes_at": account.now() + int(seconds),
+            }
+        },
+        "type": "card",
+    }
+    account.emit("payment_intent.processing", intent, origin)
+    account.shared.clock.after(seconds, partial(_processed, account, intent, method))
+
+
+def _processed(account: TwinAccount, intent: JsonObject, method: JsonObject) -> None:
+    """The bank decides, unless it was canceled meanwhile."""
+    if intent["status"] == "processing":
+        intent["processing"] = None
+        charge_card(account, AUTOMATIC, intent, method, authenticated=False)
 
 
 def _is_off_session(value: object) -> bool:

@@ -40,6 +40,8 @@ class TwinSettings(BaseModel):
     search results, at Stripe up to a minute. `max_events` is how many events of each account are
     kept, the newest ones; at Stripe all of 30 days are. `conversions` are the currencies that
     settle in another, at today's rate: change it, and what moves from then on has the new one.
+    `processing_seconds` is how long a bank takes to decide about what is `processing`;
+    `processing_cancelable` whether that can be canceled meanwhile, as at Stripe in rare cases.
     With `refunds_need_balance` a refund that the available balance does not cover is pending until
     it does, as at Stripe; looked at every `async_refund_seconds`.
     """
@@ -55,6 +57,8 @@ class TwinSettings(BaseModel):
     settlement_seconds: float = Field(default=0.0, ge=0.0)
     async_refund_seconds: float = Field(default=MINUTE, ge=0.0)
     authorization_seconds: float = Field(default=7 * DAY, gt=0.0)
+    processing_seconds: float = Field(default=26 * HOUR, ge=0.0)
+    processing_cancelable: bool = True
     webhook_retry_seconds: tuple[float, ...] = RETRY_DELAYS_SECONDS
     webhook_timeout_seconds: float = Field(default=10.0, gt=0.0)
     webhook_concurrency: int = Field(default=8, ge=1, le=64)

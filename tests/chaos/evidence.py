@@ -14,7 +14,9 @@ UNDECIDED_STATES = frozenset(
     {"RECEIVED", "COMPLIANCE_CHECKED", "QUEUED", "AUTHORIZING", "CAPTURING", "CANCELING"}
 )
 # And of these once every deadline has passed: of customers' actions, reviews, holds, retries.
-WAITING_STATES = frozenset({"REQUIRES_ACTION", "IN_REVIEW", "AUTHORIZED", "RETRY_SCHEDULED"})
+WAITING_STATES = frozenset(
+    {"REQUIRES_ACTION", "PROCESSING", "IN_REVIEW", "AUTHORIZED", "RETRY_SCHEDULED"}
+)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ TRUTH = {
     "SUCCEEDED": frozenset({"succeeded"}),
     "AUTHORIZED": frozenset({"requires_capture"}),
     "REQUIRES_ACTION": frozenset({"requires_action"}),
+    "PROCESSING": frozenset({"processing"}),
 }
 REFUND_STATUSES = {
     "succeeded": "SUCCEEDED",

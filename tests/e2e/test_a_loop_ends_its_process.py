@@ -26,7 +26,7 @@ LOOPS = {
         *("health", "gateway listener", "corridor modes", "breaker group", "feed", "restore guard"),
         *("operations", "numbering", "bookkeeping"),
         *("inbox upkeep", "webhook processing", "webhook sending", "leader tasks"),
-        *("queue", "deadlines", "event recovery", "balance sweep"),
+        *("queue", "deadlines", "processing looks", "event recovery", "balance sweep"),
         *("webhook dispatch", "webhook purge", "ledger check", "books comparison"),
     },
 }

@@ -90,12 +90,14 @@ def apply_confirmation(
 
 
 def seen(so_far: Decision, snapshot: IntentSnapshot, context: DecisionContext) -> Decision:
-    """The decision when Stripe has shown the PaymentIntent; PROCESSING is looked at again."""
+    """The decision when Stripe has shown the PaymentIntent."""
     now = context.now
-    if snapshot.status in (IntentStatus.PROCESSING, IntentStatus.NOT_CONFIRMED):
+    if snapshot.status is IntentStatus.NOT_CONFIRMED:
         wait = BACKOFF.pause(so_far.operation.send_count, context.jitter)
-        return so_far.later(now, wait, unknown=True, failure_code="processing")
-    change = reconcile(so_far.payment, snapshot, now, context.timing, decided=True)
+        return so_far.later(now, wait, unknown=True, failure_code="not_confirmed")
+    change = reconcile(
+        so_far.payment, snapshot, now, context.timing, decided=True, jitter=context.jitter
+    )
     declined_by_bank = snapshot.status is IntentStatus.DECLINED
     state = OperationState.DECLINED if declined_by_bank else OperationState.SUCCEEDED
     return so_far.then(change).ended(state, now)

@@ -44,8 +44,8 @@ MAX_REFUNDS = 100
 # The customer has acted and the news came before the call: there is nothing left to do.
 _PAST_ACTION = frozenset(
     {
-        *(PaymentState.AUTHORIZED, PaymentState.CAPTURING, PaymentState.SUCCEEDED),
-        PaymentState.DECLINED,
+        *(PaymentState.PROCESSING, PaymentState.AUTHORIZED, PaymentState.CAPTURING),
+        *(PaymentState.SUCCEEDED, PaymentState.DECLINED),
     }
 )
 

@@ -36,7 +36,7 @@ def decline_step(
     """The step when an attempt was refused: the last one, or another is scheduled. Either way
     the hold is released: the next attempt places its own."""
     due = None
-    if payment.state is PaymentState.AUTHORIZING:
+    if payment.state in (PaymentState.AUTHORIZING, PaymentState.PROCESSING):
         due = next_attempt_time(payment, decline, now)
     return take(
         payment,

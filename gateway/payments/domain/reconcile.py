@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from gateway.payments.domain.decline_retries import decline_step
 from gateway.payments.domain.intents import IntentSnapshot, IntentStatus
 from gateway.payments.domain.payment import Change, Payment, take
+from gateway.payments.domain.processing import next_look_time
 from gateway.payments.domain.states import FINAL, PaymentState, Transition, allows
 
 # Until then Stripe captures a card by default where the charge names no deadline of its own:
@@ -38,26 +39,46 @@ class ContradictionError(Exception):
 
 
 _UNDER_WAY = frozenset({PaymentState.CAPTURING, PaymentState.CANCELING})
+# It is for Stripe to say what comes next.
+_UNDECIDED = frozenset(
+    {PaymentState.AUTHORIZING, PaymentState.REQUIRES_ACTION, PaymentState.PROCESSING}
+)
+# It was processed, or something follows that an older look knows nothing of.
+_PAST_PROCESSING = frozenset(
+    {
+        *(PaymentState.PROCESSING, PaymentState.AUTHORIZED, PaymentState.SUCCEEDED),
+        *(PaymentState.DECLINED, PaymentState.RETRY_SCHEDULED),
+    }
+)
 _GIVEN_BACK = frozenset({PaymentState.CANCELED, PaymentState.EXPIRED})
 
 
 def reconcile(
-    payment: Payment, seen: IntentSnapshot, now: datetime, timing: Timing, *, decided: bool
+    payment: Payment,
+    seen: IntentSnapshot,
+    now: datetime,
+    timing: Timing,
+    *,
+    decided: bool,
+    jitter: float = 0.0,
 ) -> Change | None:
     """The step that the status leads to, or None if it tells nothing new.
 
     `decided` says that no operation on the payment is under way: only then does a status of an
-    earlier stage take a payment back from CAPTURING or CANCELING. Raises ContradictionError.
+    earlier stage take a payment back from CAPTURING or CANCELING. `jitter`, uniform in [0, 1),
+    spreads the looks at one that is PROCESSING. Raises ContradictionError.
     """
-    if seen.status in (IntentStatus.PROCESSING, IntentStatus.NOT_CONFIRMED):
+    if seen.status is IntentStatus.NOT_CONFIRMED:
         return None
+    if seen.status is IntentStatus.PROCESSING:
+        return _processing(payment, seen, now, jitter, decided=decided)
     if seen.status is IntentStatus.CAPTURED:
         return _captured(payment, seen, now)
     if seen.status is IntentStatus.AUTHORIZED:
         return _authorized(payment, seen, now, decided=decided)
     if seen.status is IntentStatus.CANCELED:
         return _canceled(payment, seen, now)
-    earlier = payment.state not in (PaymentState.AUTHORIZING, PaymentState.REQUIRES_ACTION)
+    earlier = payment.state not in _UNDECIDED
     if earlier and not (decided and payment.state in _UNDER_WAY):
         return None
     if seen.status is IntentStatus.DECLINED:
@@ -81,6 +102,8 @@ def covers(payment: Payment, seen: IntentSnapshot) -> bool:
         return False
     if payment.state is PaymentState.AUTHORIZED:
         return seen.status is IntentStatus.AUTHORIZED
+    if payment.state is PaymentState.PROCESSING:
+        return seen.status in (IntentStatus.PROCESSING, IntentStatus.NOT_CONFIRMED)
     if payment.state is PaymentState.SUCCEEDED:
         return (
             seen.status is not IntentStatus.CANCELED
@@ -138,6 +161,37 @@ def _authorized(
         # One that surfaces after its hold was released gets a hold of its own.
         hold_id=payment.hold_id or seen.payment_intent_id,
         decline=None,
+        failure=None,
+    )
+
+
+def _processing(
+    payment: Payment, seen: IntentSnapshot, now: datetime, jitter: float, *, decided: bool
+) -> Change | None:
+    """A bank decides about it later. No time limit ends that, and nothing is tried meanwhile."""
+    if payment.state in _PAST_PROCESSING:
+        return None
+    if payment.state in _UNDER_WAY and not decided:
+        return None
+    several = payment.decline_count > 0
+    if several and payment.state is PaymentState.AUTHORIZING and not decided:
+        # It may be the attempt before: this one's operation finds out.
+        return None
+    surfaced = payment.state in FINAL
+    if surfaced and payment.payment_intent_id == seen.payment_intent_id:
+        # Looked at before it ended, and only now compared.
+        return None
+    if not allows(payment.state, Transition.PROCESSING_STARTED):
+        raise ContradictionError(payment, seen)
+    return _step(
+        payment,
+        Transition.PROCESSING_STARTED,
+        seen,
+        now,
+        # What was authorised is being captured, or will be authorised anew.
+        capture_before=None,
+        wake_time=next_look_time(now, now, jitter),
+        hold_id=payment.hold_id or seen.payment_intent_id,
         failure=None,
     )
 

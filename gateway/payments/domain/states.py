@@ -17,6 +17,7 @@ class PaymentState(StrEnum):
     AUTHORIZING = "AUTHORIZING"
     RETRY_SCHEDULED = "RETRY_SCHEDULED"
     REQUIRES_ACTION = "REQUIRES_ACTION"
+    PROCESSING = "PROCESSING"
     AUTHORIZED = "AUTHORIZED"
     CAPTURING = "CAPTURING"
     CANCELING = "CANCELING"
@@ -37,6 +38,8 @@ class Transition(StrEnum):
     AUTHORIZATION_STARTED = "authorization_started"
     CONFIRMATION_STARTED = "confirmation_started"
     ACTION_REQUIRED = "action_required"
+    # Stripe has taken it on, and a bank decides about it later.
+    PROCESSING_STARTED = "processing_started"
     AUTHORIZED = "authorized"
     CAPTURE_STARTED = "capture_started"
     CAPTURED = "captured"
@@ -68,7 +71,12 @@ class Transition(StrEnum):
 S, T = PaymentState, Transition
 
 # Money is held, or may be: from before Stripe is asked until it is known how it ended.
-HOLDING = frozenset({S.AUTHORIZING, S.REQUIRES_ACTION, S.AUTHORIZED, S.CAPTURING, S.CANCELING})
+HOLDING = frozenset(
+    {
+        *(S.AUTHORIZING, S.REQUIRES_ACTION, S.PROCESSING, S.AUTHORIZED),
+        *(S.CAPTURING, S.CANCELING),
+    }
+)
 
 # Nothing follows but what Stripe itself reports late, refunds, a repeated call after FAILED, and a
 # customer who comes back to authenticate after DECLINED.
@@ -85,12 +93,18 @@ _TABLE: dict[Transition, dict[PaymentState, PaymentState]] = {
     T.QUEUED: dict.fromkeys((S.RECEIVED, S.AUTHORIZING), S.QUEUED),
     T.AUTHORIZATION_STARTED: {S.COMPLIANCE_CHECKED: S.AUTHORIZING},
     T.CONFIRMATION_STARTED: {S.REQUIRES_ACTION: S.AUTHORIZING},
-    T.ACTION_REQUIRED: dict.fromkeys((S.AUTHORIZING, S.CANCELING), S.REQUIRES_ACTION),
+    T.ACTION_REQUIRED: dict.fromkeys((S.AUTHORIZING, S.PROCESSING, S.CANCELING), S.REQUIRES_ACTION),
+    # From CANCELING when Stripe refused; from the final states when one surfaces that was thought
+    # not to have happened.
+    T.PROCESSING_STARTED: dict.fromkeys(
+        (S.AUTHORIZING, S.REQUIRES_ACTION, S.CAPTURING, S.CANCELING, S.EXPIRED, S.FAILED),
+        S.PROCESSING,
+    ),
     # From CAPTURING and CANCELING when Stripe refused; from the final states when an
     # authorisation surfaces that was thought not to have happened.
     T.AUTHORIZED: dict.fromkeys(
         (
-            *(S.AUTHORIZING, S.REQUIRES_ACTION, S.CAPTURING, S.CANCELING),
+            *(S.AUTHORIZING, S.REQUIRES_ACTION, S.PROCESSING, S.CAPTURING, S.CANCELING),
             *(S.RETRY_SCHEDULED, S.DECLINED, S.EXPIRED, S.FAILED),
         ),
         S.AUTHORIZED,
@@ -98,22 +112,29 @@ _TABLE: dict[Transition, dict[PaymentState, PaymentState]] = {
     T.CAPTURE_STARTED: {S.AUTHORIZED: S.CAPTURING},
     T.CAPTURED: dict.fromkeys(
         (
-            *(S.AUTHORIZING, S.REQUIRES_ACTION, S.AUTHORIZED, S.CAPTURING, S.CANCELING),
+            *(S.AUTHORIZING, S.REQUIRES_ACTION, S.PROCESSING, S.AUTHORIZED),
+            *(S.CAPTURING, S.CANCELING),
             *(S.RETRY_SCHEDULED, S.DECLINED, S.EXPIRED, S.FAILED),
         ),
         S.SUCCEEDED,
     ),
-    T.CANCELLATION_STARTED: dict.fromkeys((S.REQUIRES_ACTION, S.AUTHORIZED), S.CANCELING),
+    T.CANCELLATION_STARTED: dict.fromkeys(
+        (S.REQUIRES_ACTION, S.PROCESSING, S.AUTHORIZED), S.CANCELING
+    ),
     T.CANCELED: dict.fromkeys((S.IN_REVIEW, S.QUEUED, S.RETRY_SCHEDULED, *HOLDING), S.CANCELED),
     # From RETRY_SCHEDULED and IN_REVIEW when no other attempt can be made any more.
     T.DECLINED: dict.fromkeys(
-        (S.IN_REVIEW, S.AUTHORIZING, S.RETRY_SCHEDULED, S.REQUIRES_ACTION, S.CANCELING), S.DECLINED
+        (
+            *(S.IN_REVIEW, S.AUTHORIZING, S.RETRY_SCHEDULED, S.REQUIRES_ACTION),
+            *(S.PROCESSING, S.CANCELING),
+        ),
+        S.DECLINED,
     ),
     T.EXPIRED: dict.fromkeys((S.IN_REVIEW, S.QUEUED, S.RETRY_SCHEDULED, *HOLDING), S.EXPIRED),
     T.FAILED: dict.fromkeys((S.RECEIVED, S.AUTHORIZING), S.FAILED),
     T.RETRIED: {S.FAILED: S.RECEIVED},
     T.FAILED_OVER: dict.fromkeys((S.AUTHORIZING, S.RECEIVED), S.RECEIVED),
-    T.RETRY_SCHEDULED: {S.AUTHORIZING: S.RETRY_SCHEDULED},
+    T.RETRY_SCHEDULED: dict.fromkeys((S.AUTHORIZING, S.PROCESSING), S.RETRY_SCHEDULED),
     T.RETRY_STARTED: {S.RETRY_SCHEDULED: S.RETRY_SCHEDULED},
     # From AUTHORIZING when the attempt could not be sent.
     T.RETRY_POSTPONED: dict.fromkeys((S.AUTHORIZING, S.RETRY_SCHEDULED), S.RETRY_SCHEDULED),

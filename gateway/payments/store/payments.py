@@ -201,13 +201,41 @@ async def lock_payment_to_wake(
     """A payment whose state ends by time and that nobody else looks at, locked; its id."""
     statement = (
         select(PAYMENT.c.id)
-        .where(PAYMENT.c.wake_time <= now, PAYMENT.c.id.not_in(passed_over))
+        .where(
+            PAYMENT.c.wake_time <= now,
+            # No time ends this one: it is looked at, by `lock_payment_to_look_at`.
+            PAYMENT.c.state != PaymentState.PROCESSING,
+            PAYMENT.c.id.not_in(passed_over),
+        )
         .order_by(PAYMENT.c.wake_time)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
     found: str | None = (await connection.execute(statement)).scalar()
     return found
+
+
+async def lock_payment_to_look_at(connection: AsyncConnection, now: datetime) -> Payment | None:
+    """The payment that is PROCESSING and has been due to be looked at for longest, locked; one
+    that nobody else looks at."""
+    statement = (
+        select(PAYMENT)
+        .where(PAYMENT.c.wake_time <= now, PAYMENT.c.state == PaymentState.PROCESSING)
+        .order_by(PAYMENT.c.wake_time)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    row = (await connection.execute(statement)).first()
+    return payment_of(row) if row is not None else None
+
+
+async def set_next_look(connection: AsyncConnection, payment_id: str, wake_time: datetime) -> None:
+    """When to look next at a payment, if it still is PROCESSING. That is no step of it."""
+    await connection.execute(
+        update(PAYMENT)
+        .where(PAYMENT.c.id == payment_id, PAYMENT.c.state == PaymentState.PROCESSING)
+        .values(wake_time=wake_time)
+    )
 
 
 async def add_refund(connection: AsyncConnection, refund: Refund) -> None:

@@ -135,13 +135,11 @@ class Dependencies:
         assert outcome.object is not None
         if operation.kind is OperationKind.REATTEMPT:
             return _what_became_of_reattempt(payment, operation, outcome, now)
-        wanted = (
-            IntentStatus.CAPTURED
-            if operation.kind is OperationKind.CAPTURE
-            else IntentStatus.CANCELED
-        )
         status = read_intent(outcome.object).status
-        if status is wanted or status in (IntentStatus.CAPTURED, IntentStatus.CANCELED):
+        if status in (IntentStatus.CAPTURED, IntentStatus.CANCELED):
+            return StripeReply(outcome)
+        if status is IntentStatus.PROCESSING and operation.kind is OperationKind.CAPTURE:
+            # Stripe has taken the capture on.
             return StripeReply(outcome)
         if not proven_by_silence(operation, now):
             return StripeReply(_UNKNOWN)

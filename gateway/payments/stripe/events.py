@@ -111,11 +111,16 @@ class PaymentEvents:
         if payment_id is None:
             return
         try:
-            await self._apply_intent(payment_id, intent)
+            await self._apply_intent(payment_id, intent, looked=False)
         except ContradictionError as error:
             raise PoisonEventError("STRIPE_CONTRADICTS") from error
         except UnreadableIntentError as error:
             raise PoisonEventError("INTENT_UNREADABLE") from error
+
+    async def take_processing(self, payment_id: str, intent: Mapping[str, Any]) -> None:
+        """Takes a payment that is PROCESSING where its PaymentIntent is, which was looked at just
+        now. Raises ContradictionError or UnreadableIntentError."""
+        await self._apply_intent(payment_id, intent, looked=True)
 
     async def apply_charge(self, event: StripeEvent) -> None:
         """Looks at the charge for Stripe's fee, which comes after the charge itself."""
@@ -238,11 +243,22 @@ class PaymentEvents:
         if lost and self._guard.is_ours(stripe_refund):
             await self._guard.lost(f"a refund of {payment_id} is at Stripe and not known")
 
-    async def _apply_intent(self, payment_id: str, intent: Mapping[str, Any]) -> None:
+    async def _apply_intent(
+        self, payment_id: str, intent: Mapping[str, Any], *, looked: bool
+    ) -> None:
         async with self._engine.begin() as connection:
             payment = await self._lock(connection, payment_id)
-            now = self._context().now
-            change = reconcile(payment, read_intent(intent), now, self._timing, decided=False)
+            context = self._context()
+            now = context.now
+            change = reconcile(
+                payment,
+                read_intent(intent),
+                now,
+                self._timing,
+                # While a bank decides, nothing of ours is under way.
+                decided=looked and payment.state is PaymentState.PROCESSING,
+                jitter=context.jitter,
+            )
             if change is None:
                 return
             await record_changes(connection, [change], now)

@@ -52,12 +52,15 @@ def refund(
 COMMANDS: dict[str, tuple[Callable[[Payment], Start | Refusal], set[PaymentState]]] = {
     "confirm": (
         lambda payment: start_confirm(payment, CONTEXT),
-        {S.REQUIRES_ACTION, S.AUTHORIZED, S.CAPTURING, S.SUCCEEDED, S.DECLINED},
+        {S.REQUIRES_ACTION, S.PROCESSING, S.AUTHORIZED, S.CAPTURING, S.SUCCEEDED, S.DECLINED},
     ),
     "capture": (lambda payment: start_capture(payment, None, CONTEXT), {S.AUTHORIZED}),
     "cancel": (
         lambda payment: start_cancel(payment, CONTEXT),
-        {S.QUEUED, S.IN_REVIEW, S.RETRY_SCHEDULED, S.REQUIRES_ACTION, S.AUTHORIZED},
+        {
+            *(S.QUEUED, S.IN_REVIEW, S.RETRY_SCHEDULED),
+            *(S.REQUIRES_ACTION, S.PROCESSING, S.AUTHORIZED),
+        },
     ),
     "refund": (lambda payment: refund(payment, CONTEXT), {S.SUCCEEDED}),
 }

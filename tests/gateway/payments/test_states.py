@@ -56,6 +56,8 @@ def values_of(payment: Payment, transition: Transition) -> dict[str, Any]:
             "authorized_minor": 1000,
             "payment_intent_id": "pi_1",
         }
+    if transition is Transition.PROCESSING_STARTED:
+        return {"hold_id": payment.hold_id or "pi_1", "payment_intent_id": "pi_1"}
     if transition is Transition.CAPTURED:
         return {
             "hold_id": "",
