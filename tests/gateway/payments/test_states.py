@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.bookkeeping.facts import Captured, HoldPlaced, HoldReleased
+from gateway.bookkeeping.facts import Captured, HoldPlaced, HoldReleased, ReleaseReason
 from gateway.payments.domain.money_facts import facts_of
 from gateway.payments.domain.payment import Payment, take
 from gateway.payments.domain.states import (
@@ -25,6 +25,13 @@ from gateway.payments.domain.states import (
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 DOCUMENT = Path("docs/gateway.md")
+# Why a hold ended, where it is not that the attempt failed.
+RELEASED = {
+    Transition.DECLINED: ReleaseReason.DECLINED,
+    Transition.RETRY_SCHEDULED: ReleaseReason.DECLINED,
+    Transition.CANCELED: ReleaseReason.CANCELED,
+    Transition.EXPIRED: ReleaseReason.EXPIRED,
+}
 
 
 def new_payment(**values: Any) -> Payment:
@@ -71,28 +78,61 @@ def values_of(payment: Payment, transition: Transition) -> dict[str, Any]:
     return {}
 
 
-@given(st.lists(st.sampled_from(Transition), max_size=60))
-def test_whatever_happens_holds_and_facts_agree(transitions: list[Transition]) -> None:
+REACHED: set[PaymentState] = set()
+TAKEN: set[Transition] = set()
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_whatever_happens_holds_and_facts_agree(data: st.DataObject) -> None:
+    """Histories of what each state allows. The model is one hold at a time at the bank: placed
+    before Stripe is asked, and either captured or given back."""
     payment = new_payment()
     open_holds: set[str] = set()
-    captures = 0
-    for transition in transitions:
-        if not allows(payment.state, transition):
-            with pytest.raises(IllegalTransitionError):
-                take(payment, transition, NOW)
-            continue
+    captured = 0
+    for _ in range(data.draw(st.integers(1, 30))):
+        allowed = [each for each in Transition if allows(payment.state, each)]
+        if not allowed:
+            break
+        transition = data.draw(st.sampled_from(allowed))
         change = take(payment, transition, NOW, **values_of(payment, transition))
         for fact in facts_of(change, NOW):
+            assert isinstance(fact, HoldPlaced | HoldReleased | Captured)
+            assert (fact.payment_id, fact.merchant_id) == ("pay_1", "m_1")
+            assert (fact.corridor, fact.currency) == ("default", "EUR")
             if isinstance(fact, HoldPlaced):
-                assert fact.hold_id not in open_holds
+                assert not open_holds
+                assert fact.amount_minor == 1000
                 open_holds.add(fact.hold_id)
-            elif isinstance(fact, HoldReleased | Captured):
-                open_holds.remove(fact.hold_id)
-                captures += isinstance(fact, Captured)
+                continue
+            open_holds.remove(fact.hold_id)
+            if isinstance(fact, Captured):
+                captured += fact.amount_minor
+                assert (fact.charge_id, fact.final) == ("ch_1", True)
+            else:
+                assert fact.amount_minor == 1000
+                assert fact.reason == RELEASED.get(transition, ReleaseReason.FAILED)
         assert change.after.revision == payment.revision + 1
         payment = change.after
+        REACHED.add(payment.state)
+        TAKEN.add(transition)
         assert bool(open_holds) == payment.holding
-        assert (captures == 1) == (payment.state is PaymentState.SUCCEEDED)
+        assert captured == (700 if payment.state is PaymentState.SUCCEEDED else 0)
+
+
+def test_every_state_and_transition_was_drawn() -> None:
+    test_whatever_happens_holds_and_facts_agree()
+    assert set(PaymentState) - REACHED == set()
+    assert set(Transition) - TAKEN == set()
+
+
+@pytest.mark.parametrize("state", PaymentState)
+def test_what_a_state_does_not_allow_is_impossible(state: PaymentState) -> None:
+    payment = new_payment(state=state, hold_id="op_1" if state in HOLDING else "")
+    for transition in Transition:
+        if not allows(state, transition):
+            with pytest.raises(IllegalTransitionError, match=f"{transition} is impossible in"):
+                take(payment, transition, NOW)
 
 
 def test_every_state_can_be_reached_and_left_unless_final() -> None:
