@@ -57,6 +57,17 @@ chaos: env ## Random payments, faults and kills, then the judge; SEED=7 PAYMENTS
 	@$(RUN)python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(PAYMENTS),--payments $(PAYMENTS)) \
 		$(if $(KILLS),--kills $(KILLS))
 
+.mutants/synced: requirements-dev.lock pyproject.toml | $(UV)
+	@$(UV) venv --quiet --no-project --clear --python $(PYTHON) .mutants
+	@$(UV) pip sync --quiet --require-hashes --python .mutants/bin/python requirements-dev.lock
+	@$(UV) pip install --quiet --python .mutants/bin/python --constraints requirements-dev.lock --group pyproject.toml:mutants
+	@touch $@
+
+.PHONY: mutants
+mutants: .mutants/synced ## Change the rules one place at a time: do their tests notice? ONLY="gateway.payouts.*"; goes on where it ended.
+	@.mutants/bin/mutmut run $(ONLY)
+	@.mutants/bin/python -m docs.mutants
+
 .PHONY: protos
 protos: env ## Generate the stubs of protos/ into their owners, and the reasons in docs/; SERVICE=ledger for one.
 	@$(RUN)python -m grpc_tools.protoc -Iprotos --python_out=. --mypy_out=quiet:. $(PROTOS:protos/%=%)
@@ -73,4 +84,4 @@ lock: | $(UV) ## Resolve pyproject.toml anew into the two lock files.
 
 .PHONY: clean
 clean: ## Remove what the commands above made.
-	@rm -rf .venv .uv build .sandbox .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .uv .mutants mutants build .sandbox .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -81,6 +81,9 @@ def reconcile(
     earlier = payment.state not in _UNDECIDED
     if earlier and not (decided and payment.state in _UNDER_WAY):
         return None
+    if payment.state is PaymentState.CAPTURING:
+        # It was authorised, and the state machine knows no way from a capture to before that.
+        raise ContradictionError(payment, seen)
     if seen.status is IntentStatus.DECLINED:
         return _declined(payment, seen, now, decided=decided)
     if payment.state is PaymentState.REQUIRES_ACTION or not decided:

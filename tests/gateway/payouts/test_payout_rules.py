@@ -1,0 +1,174 @@
+"""Payouts as Stripe's object goes, looked at early, late and twice; and what is booked of them.
+
+The model is the bank account: what left Stripe's balance is on its way, there, or back again.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.bookkeeping.balance_facts import PayoutCreated, PayoutFailed, PayoutPaid
+from gateway.bookkeeping.chart import Chart
+from gateway.bookkeeping.facts import StripeBalance
+from gateway.payouts.domain import (
+    Payout,
+    PayoutState,
+    UnreadablePayoutError,
+    as_stripe_says,
+    made_elsewhere,
+    payout_facts,
+)
+from tests.gateway.bookkeeping.notebook import Notebook
+
+S = PayoutState
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+ARRIVAL = NOW + timedelta(days=2)
+CHART = Chart("default", "EUR")
+# A payout may fail after it was paid: https://docs.stripe.com/api/payouts/object
+COURSES = [
+    [S.PENDING, S.IN_TRANSIT, S.PAID],
+    [S.PENDING, S.CANCELED],
+    [S.PENDING, S.IN_TRANSIT, S.FAILED],
+    [S.PENDING, S.IN_TRANSIT, S.PAID, S.FAILED],
+]
+REACHED: set[PayoutState] = set()
+
+
+def stripe_says(state: PayoutState, **values: Any) -> dict[str, Any]:
+    return {
+        "id": "po_1",
+        "status": state.value.lower(),
+        "currency": "eur",
+        "amount": 500,
+        "automatic": False,
+        "arrival_date": int(ARRIVAL.timestamp()),
+        "failure_code": "account_closed" if state is S.FAILED else None,
+        **values,
+    }
+
+
+def elsewhere(account_id: str = "", **values: Any) -> Payout:
+    return made_elsewhere(
+        stripe_says(S.PENDING, **values),
+        payout_id="pyo_1",
+        request_id="r-1",
+        merchant_id="m_1" if account_id else "",
+        corridor="default",
+        account_id=account_id,
+        now=NOW,
+    )
+
+
+def booked(payout: Payout) -> Notebook:
+    notebook = Notebook()
+    for fact in payout_facts(payout, NOW):
+        notebook.book(fact)
+    return notebook
+
+
+@given(st.data())
+def test_looks_in_any_order_end_where_stripe_ended(data: st.DataObject) -> None:
+    course = data.draw(st.sampled_from(COURSES))
+    amount = data.draw(st.integers(-1000, 1000).filter(bool))
+    looks = [*data.draw(st.permutations(course * 2)), course[-1]]
+    payout = elsewhere(amount=amount)
+    for number, look in enumerate(looks):
+        later = NOW + timedelta(minutes=number)
+        after = as_stripe_says(payout, stripe_says(look, amount=amount), later)
+        assert after is payout or after.update_time == later
+        payout = after
+        REACHED.add(payout.state)
+    assert payout.state is course[-1]
+    assert payout.failure_code == ("account_closed" if course[-1] is S.FAILED else "")
+    balances = booked(payout).debit_balances
+    kept = amount if course[-1] is S.PAID else 0
+    assert balances[CHART.stripe(StripeBalance.AVAILABLE)] == -kept
+    assert balances[CHART.bank] == kept
+    assert balances[CHART.payouts_in_transit] == 0
+
+
+def test_every_state_was_reached() -> None:
+    test_looks_in_any_order_end_where_stripe_ended()
+    assert set(S) - REACHED == {S.CREATING, S.IN_REVIEW, S.BLOCKED}
+
+
+@pytest.mark.parametrize("course", COURSES)
+def test_a_merchants_payout_is_none_of_the_platforms_books(course: list[PayoutState]) -> None:
+    """It leaves the merchant's balance at Stripe, which is not ours."""
+    merchants, platforms = elsewhere(account_id="acct_1"), elsewhere()
+    assert (merchants.account_id, merchants.merchant_id) == ("acct_1", "m_1")
+    for state in course:
+        merchants = as_stripe_says(merchants, stripe_says(state), NOW)
+        platforms = as_stripe_says(platforms, stripe_says(state), NOW)
+        assert payout_facts(merchants, NOW) == []
+        assert payout_facts(platforms, NOW) != []
+
+
+def test_what_stripe_does_not_have_is_not_booked() -> None:
+    assert payout_facts(elsewhere(), NOW) == []
+
+
+def test_each_state_has_its_facts() -> None:
+    def facts(*course: PayoutState) -> list[tuple[str, int, str]]:
+        payout = elsewhere()
+        for state in course:
+            payout = as_stripe_says(payout, stripe_says(state), NOW)
+        told = payout_facts(payout, NOW)
+        assert {fact.effective_time for fact in told} == {NOW}
+        assert {(fact.corridor, fact.currency) for fact in told} == {("default", "EUR")}
+        for fact in told:
+            assert isinstance(fact, PayoutCreated | PayoutPaid | PayoutFailed)
+        return [(type(fact).__name__, fact.amount_minor, fact.payout_id) for fact in told]  # type: ignore[attr-defined]
+
+    made, paid, failed = ((f"Payout{name}", 500, "po_1") for name in ("Created", "Paid", "Failed"))
+    assert facts(S.PENDING) == facts(S.IN_TRANSIT) == [made]
+    assert facts(S.PAID) == [made, paid]
+    assert facts(S.CANCELED) == facts(S.FAILED) == [made, failed]
+    assert facts(S.PAID, S.FAILED) == [made, paid, failed]
+
+
+def test_in_transit_is_neither_here_nor_there() -> None:
+    payout = as_stripe_says(elsewhere(), stripe_says(S.IN_TRANSIT), NOW)
+    assert booked(payout).debit_balances[CHART.payouts_in_transit] == 500
+
+
+def test_it_is_as_stripe_describes_it() -> None:
+    payout = elsewhere(statement_descriptor="SHOP", amount=-700)
+    assert payout == Payout(
+        id="pyo_1",
+        merchant_id="",
+        corridor="default",
+        account_id="",
+        state=S.CREATING,
+        currency="EUR",
+        amount_minor=-700,
+        create_time=NOW,
+        update_time=NOW,
+        request_id="r-1",
+        statement_descriptor="SHOP",
+    )
+    after = as_stripe_says(payout, stripe_says(S.PENDING, automatic=True), ARRIVAL)
+    assert (after.automatic, after.stripe_payout_id) == (True, "po_1")
+    assert (after.arrival_time, after.update_time) == (ARRIVAL, ARRIVAL)
+    undated = as_stripe_says(payout, stripe_says(S.PENDING, arrival_date=None), NOW)
+    assert undated.arrival_time is None
+    assert elsewhere().statement_descriptor == ""
+
+
+def test_of_one_rank_the_later_look_counts() -> None:
+    failed = as_stripe_says(elsewhere(), stripe_says(S.FAILED), NOW)
+    assert as_stripe_says(failed, stripe_says(S.CANCELED), NOW).state is S.CANCELED
+    assert as_stripe_says(failed, stripe_says(S.PAID), NOW) is failed
+
+
+@pytest.mark.parametrize(
+    "broken", [{"status": "lost"}, {"status": "creating"}, {"arrival_date": "soon"}]
+)
+def test_what_cannot_be_read_is_said(broken: dict[str, Any]) -> None:
+    with pytest.raises(UnreadablePayoutError, match=r"KeyError|ValueError"):
+        as_stripe_says(elsewhere(), stripe_says(S.PENDING, **broken), NOW)
+    with pytest.raises(UnreadablePayoutError, match="ValueError"):
+        elsewhere(amount="much")
