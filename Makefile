@@ -53,9 +53,9 @@ bench: env ## Benchmarks as ratios to limits measured in the same run; ONLY=ledg
 	@$(RUN)python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(PROFILE),--profile)
 
 .PHONY: chaos
-chaos: env ## Random payments, faults and kills, then the judge; SEED=7 PAYMENTS=300 KILLS=20.
+chaos: env ## Random payments, faults and kills, then the judge; SEED=7 PAYMENTS=300 KILLS=20 RESTORES=4.
 	@$(RUN)python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(PAYMENTS),--payments $(PAYMENTS)) \
-		$(if $(KILLS),--kills $(KILLS))
+		$(if $(KILLS),--kills $(KILLS)) $(if $(RESTORES),--restores $(RESTORES))
 
 .mutants/synced: requirements-dev.lock pyproject.toml | $(UV)
 	@$(UV) venv --quiet --no-project --clear --python $(PYTHON) .mutants

@@ -1,6 +1,7 @@
 """The gateway's error domain, and errors that several packages answer with."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 import grpc
 
@@ -22,6 +23,20 @@ _NOT_SENT_TEXTS: Mapping[str, str] = {
     "DEADLINE": "too little time was left to ask Stripe",
     "ACCOUNT_REFUSED": "Stripe refuses the key or the account of the corridor",
 }
+
+
+# How long operators who recover a database may take at the least.
+RECOVERY_DELAY = timedelta(seconds=30)
+
+
+def database_behind() -> ServiceError:
+    """The database has lost what a call needs, or nothing may be begun on it."""
+    return ERRORS.error(
+        grpc.StatusCode.UNAVAILABLE,
+        ErrorReason.ERROR_REASON_DATABASE_BEHIND,
+        "the gateway's database has lost what Stripe has; nothing is begun until it is recovered",
+        retry_delay=RECOVERY_DELAY,
+    )
 
 
 def not_sent_text(reason: str) -> str:

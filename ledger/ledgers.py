@@ -56,6 +56,12 @@ class Ledgers:
             self._ids.popitem(last=False)
         return row.ledger_id
 
+    def forget(self, ledger_id: int, name: str) -> None:
+        """The ledger is gone, and may be made anew with another number."""
+        self._committers.pop(ledger_id, None)
+        if self._ids.get(name) == ledger_id:
+            del self._ids[name]
+
     async def get(self, name: str) -> LedgerRow:
         """A ledger with its head; raises LEDGER_NOT_FOUND."""
         rows = await self._reader.ledgers(name=name)

@@ -13,7 +13,9 @@ from ledger.decoding import (
     close_command,
     item_command,
 )
+from ledger.errors import ledger_not_found
 from ledger.reading import ReadingService
+from ledger.store import LedgerGoneError
 from ledger.v1 import account_pb2 as accounts
 from ledger.v1 import ledger_pb2 as ledgers
 from ledger.v1 import transaction_mutations_pb2 as mutations
@@ -101,4 +103,8 @@ class LedgerService(ReadingService):
         ledger_id = await self.ledgers.id_of(ledger)
         attributes = {"db.system": "postgresql", "ledger.operation": command.operation.name}
         with child_span(_tracer, "ledger.commit", attributes):
-            return ledger_id, await self.ledgers.committer(ledger_id, ledger).submit(command)
+            try:
+                return ledger_id, await self.ledgers.committer(ledger_id, ledger).submit(command)
+            except LedgerGoneError:
+                self.ledgers.forget(ledger_id, ledger)
+                raise ledger_not_found(ledger) from None

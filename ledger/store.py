@@ -65,10 +65,15 @@ class Loaded:
     priors: dict[str, Prior]
 
 
+class LedgerGoneError(Exception):
+    """There was such a ledger: the database was put back to before it was made."""
+
+
 async def load(connection: Connection, ledger_id: int, needs: Needs, *, lock: bool) -> Loaded:
     """Reads the head first, then the rest. With `lock` the head stays locked until commit.
 
-    Raises `TooManyEntriesError` before it reads more than a commit should hold in memory.
+    Raises `TooManyEntriesError` before it reads more than a commit should hold in memory, and
+    `LedgerGoneError`.
     """
     parameters = {
         "ledger_id": ledger_id,
@@ -94,7 +99,8 @@ async def load(connection: Connection, ledger_id: int, needs: Needs, *, lock: bo
             else None
         )
     head_row, expiry_row = await head.fetchone(), await expiry.fetchone()
-    assert head_row is not None, "a ledger without a head"
+    if head_row is None:
+        raise LedgerGoneError(ledger_id)
     assert expiry_row is not None, "min() gives a row"
     source_rows = await sources.fetchall() if sources is not None else []
     prior_rows = await priors.fetchall() if priors is not None else []

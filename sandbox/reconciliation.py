@@ -23,7 +23,7 @@ CORRIDORS = {account.name: account.name for account in ACCOUNTS}
 # Parts of Stripe's balance, and what is held on cards and is not Stripe's yet.
 PENDING, AVAILABLE, HELD = "pending", "available", "held"
 # PaymentIntents in these may still take the money, so that a hold for them has to stand.
-HOLDING_STATUSES = frozenset({"requires_capture", "requires_action"})
+HOLDING_STATUSES = frozenset({"requires_capture", "requires_action", "processing"})
 
 # (corridor, lower-case currency, part) to minor units of ISO 4217.
 Figures = dict[tuple[str, str, str], int]

@@ -31,9 +31,14 @@ class Backup:
     def _copy(self, source: str, target: str) -> None:
         self._run("DROP DATABASE IF EXISTS {target} WITH (FORCE)", source, target)
         end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
-        with psycopg.connect(self._postgres_url, autocommit=True) as connection:
-            connection.execute(end, [source])
-        self._run("CREATE DATABASE {target} TEMPLATE {source}", source, target)
+        # Those who are connected come back at once, and a database in use cannot be copied.
+        self._run("ALTER DATABASE {source} ALLOW_CONNECTIONS false", source, target)
+        try:
+            with psycopg.connect(self._postgres_url, autocommit=True) as connection:
+                connection.execute(end, [source])
+            self._run("CREATE DATABASE {target} TEMPLATE {source}", source, target)
+        finally:
+            self._run("ALTER DATABASE {source} ALLOW_CONNECTIONS true", source, target)
 
     def _run(self, statement: str, source: str, target: str) -> None:
         names = {"source": sql.Identifier(source), "target": sql.Identifier(target)}

@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.errors import ERRORS
+from gateway.errors import ERRORS, database_behind
 from gateway.identity import RequestIdentity
 from gateway.operations import store
 from gateway.operations.gate import Gate
@@ -162,7 +162,9 @@ class Commands:
         async with self._engine.connect() as connection:
             stands = await store.get(connection, known.operation_id)
             again = await known_request(connection, self._table, known.request_id)
-        assert again is not None, "requests are never deleted"
+        if again is None:
+            # Requests are never deleted.
+            raise database_behind()
         return Done(known.subject_id, stands, again.answer, outcome)
 
     async def find(self, request: Message, *, personal: Sequence[str] = ()) -> Done | None:

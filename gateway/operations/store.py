@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.errors import database_behind
 from gateway.operations.operation import Operation, OperationKind, OperationState
 from runtime.items import DeadLetter, Items
 from runtime.sql_files import columns_of, sql_statement
@@ -205,9 +206,13 @@ async def end_known(connection: AsyncConnection, operation: Operation) -> None:
 
 
 async def get(connection: AsyncConnection, operation_id: str) -> Operation:
-    """The operation as it stands; it must exist."""
+    """The operation as it stands, which must have existed. Raises DATABASE_BEHIND: nobody deletes
+    one, so if it is gone the database was put back to before it."""
     statement = select(OPERATION).where(OPERATION.c.id == operation_id)
-    return operation_of((await connection.execute(statement)).one())
+    row = (await connection.execute(statement)).first()
+    if row is None:
+        raise database_behind()
+    return operation_of(row)
 
 
 async def operations_of(

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.errors import database_behind
 from gateway.identity import RequestIdentity
 from gateway.ids import derived_id
 from gateway.operations import store as operation_store
@@ -221,7 +222,8 @@ class Payments:
         claimed: Claimed | None = None
         async with self._engine.begin() as connection:
             payment = await store.lock_payment(connection, payment_id)
-            assert payment is not None, "its request names it"
+            if payment is None:
+                raise database_behind()
             retriable = payment.failure is not None and payment.failure.retriable
             if payment.state is PaymentState.FAILED and retriable:
                 claimed = await self._retry(connection, payment)
@@ -256,7 +258,8 @@ class Payments:
         """The answer about a payment; raises if it never began, so that it can be repeated."""
         async with self._engine.connect() as connection:
             payment = await store.get_payment(connection, payment_id)
-        assert payment is not None, "it was made"
+        if payment is None:
+            raise database_behind()
         return _begun(payment)
 
     async def _apply(

@@ -7,6 +7,7 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.errors import database_behind
 from gateway.operations import store as operation_store
 from gateway.operations.kind import Applied
 from gateway.operations.operation import OperationKind
@@ -116,7 +117,9 @@ class Patience:
     async def _decided(self, payment_id: str, operation_id: str | None) -> bool:
         async with self.engine.connect() as connection:
             payment = await store.get_payment(connection, payment_id)
-            assert payment is not None, "somebody waits for it"
+            if payment is None:
+                # Somebody waits for it, so it was there: the database was put back.
+                raise database_behind()
             if payment.state in _UNDECIDED:
                 return False
             if operation_id is None:

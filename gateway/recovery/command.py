@@ -45,7 +45,8 @@ async def open_recovery(
         await commits.open()
         stack.push_async_callback(commits.close)
         stripe = await stack.enter_async_context(
-            open_stripe_client(settings.corridors, engine, machine_group=settings.machine_group)
+            # Gateways that begin nothing probe nothing: their breakers may stay open meanwhile.
+            open_stripe_client(settings.corridors, engine, in_group=False)
         )
         guard = RestoreGuard(engine, stripe.client, RequestIdentity(settings.deployment), clock)
         timing = timing_of(settings)

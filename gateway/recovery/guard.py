@@ -11,25 +11,21 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-import grpc
 from prometheus_client import Gauge
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.errors import ERRORS
+from gateway.errors import database_behind
 from gateway.identity import RequestIdentity
 from gateway.ids import DEPLOYMENT_KEY
 from gateway.payments.domain.stripe_params import PAYMENT_KEY, REFUND_KEY
 from gateway.recovery import store
 from gateway.stripe_client.call import background
 from gateway.stripe_client.client import StripeClient
-from gateway.v1.error_reason_pb2 import ErrorReason
 from runtime.clock import Clock
-from runtime.errors import ServiceError
 from runtime.logs import get_logger
 from runtime.loops import Loop
 
 POLL_SECONDS = 1.0
-RETRY_DELAY = timedelta(seconds=30)
 # So many of an account's newest objects are compared with our rows at the start.
 NEWEST_OBJECTS = 100
 # One account may take so long; one that could not be asked is asked again after the other.
@@ -165,13 +161,3 @@ class RestoreGuard:
             self._next_comparison = self._clock.now()
         self._gap = gap
         BEHIND.set(gap is not None)
-
-
-def database_behind() -> ServiceError:
-    """The failure of whatever would begin something."""
-    return ERRORS.error(
-        grpc.StatusCode.UNAVAILABLE,
-        ErrorReason.ERROR_REASON_DATABASE_BEHIND,
-        "the gateway's database has lost what Stripe has; nothing is begun until it is recovered",
-        retry_delay=RETRY_DELAY,
-    )

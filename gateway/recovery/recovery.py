@@ -16,7 +16,7 @@ from gateway.operations import store as operation_store
 from gateway.operations.operation import OperationState, decided
 from gateway.payments.domain.intents import IntentStatus, read_intent
 from gateway.payments.domain.payment import Payment
-from gateway.payments.domain.reconcile import Timing, reconcile
+from gateway.payments.domain.reconcile import ContradictionError, Timing, reconcile
 from gateway.payments.domain.stripe_params import EXPAND_REFUND
 from gateway.payments.store import payments as payment_store
 from gateway.payments.store.recording import record_changes, record_new
@@ -124,7 +124,7 @@ class Recovery:
             if payment is None:
                 payment = asked
                 await record_new(connection, payment)
-            steps = await self._apply(connection, payment, intent, hold_id, now)
+            steps = await self._apply(connection, payment, asked, intent, hold_id, now)
             await payment_store.remember_carried_requests(connection, intent, payment.id, now)
         return steps > 0 or not known
 
@@ -132,15 +132,15 @@ class Recovery:
         self,
         connection: AsyncConnection,
         payment: Payment,
+        asked: Payment,
         intent: Mapping[str, Any],
         hold_id: str | None,
         now: datetime,
     ) -> int:
         """Takes a payment to where Stripe has it; the number of steps."""
-        changes, operation = steps_to_stripe(payment, str(intent["id"]), hold_id, now)
+        changes, operation = steps_to_stripe(payment, asked, str(intent["id"]), hold_id, now)
         if operation is None and payment.payment_intent_id:
-            # Known to be at Stripe: the events that are told again say what became of it.
-            return 0
+            return await self._catch_up(connection, payment, intent, now)
         if changes:
             waiting = await operation_store.open_operation_of(connection, payment.id)
             if waiting is not None:
@@ -157,6 +157,28 @@ class Recovery:
                 operation = decided(operation, OperationState.SUCCEEDED, now)
             await operation_store.add(connection, operation)
         return len(changes)
+
+    async def _catch_up(
+        self,
+        connection: AsyncConnection,
+        payment: Payment,
+        intent: Mapping[str, Any],
+        now: datetime,
+    ) -> int:
+        """Takes a payment that is known to be at Stripe to what became of it there; 1 if there is
+        news. Refunds follow, which need it. What contradicts the database is left to its event."""
+        if payment.payment_intent_id != str(intent["id"]):
+            return 0
+        try:
+            change = reconcile(payment, read_intent(intent), now, self._timing, decided=False)
+        except ContradictionError:
+            self._progress(f"{intent['id']} is left to its event: it contradicts the database")
+            return 0
+        if change is None:
+            return 0
+        await record_changes(connection, [change], now)
+        await operation_store.hurry(connection, payment.id, now)
+        return 1
 
     async def _refunds(self, corridor: str, since: datetime) -> None:
         read = ours = 0

@@ -76,10 +76,16 @@ def _application_fee(intent: Mapping[str, Any], currency: str) -> int | None:
 
 
 def steps_to_stripe(
-    payment: Payment, payment_intent_id: str, hold_id: str | None, now: datetime
+    payment: Payment,
+    at_stripe: Payment,
+    payment_intent_id: str,
+    hold_id: str | None,
+    now: datetime,
 ) -> tuple[list[Change], Operation | None]:
     """The steps by which a payment has come to where Stripe was asked, and the operation that
-    asked; none for a payment that is known to be there. `hold_id` is what the ledger has."""
+    asked; none for a payment that is known to be there. `at_stripe` is what the PaymentIntent says
+    of it: the database may not know that another corridor was tried. `hold_id` is what the ledger
+    has."""
     if payment.payment_intent_id or payment.state not in _BEFORE_STRIPE:
         return [], None
     changes: list[Change] = []
@@ -94,8 +100,22 @@ def steps_to_stripe(
         step(T.COMPLIANCE_ALLOWED)
     # Without a hold in the ledger: as it is named when a payment is charged at the first try.
     operation_id = hold_id or derived_id("op", derived_id("op", payment.id))
-    step(T.AUTHORIZATION_STARTED, hold_id=operation_id, payment_intent_id=payment_intent_id)
+    step(
+        T.AUTHORIZATION_STARTED,
+        hold_id=operation_id,
+        payment_intent_id=payment_intent_id,
+        **(_route(at_stripe) if at_stripe.corridor != payment.corridor else {}),
+    )
     asked = replace(
         authorization(changes[-1].after, operation_id, now), state=OperationState.UNKNOWN
     )
     return changes, replace(asked, first_send_time=payment.create_time)
+
+
+def _route(payment: Payment) -> dict[str, Any]:
+    return {
+        "corridor": payment.corridor,
+        "payment_method": payment.payment_method,
+        "payment_method_customer": payment.payment_method_customer,
+        "destination_account": payment.destination_account,
+    }

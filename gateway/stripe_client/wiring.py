@@ -53,12 +53,14 @@ async def open_stripe_client(
     engine: AsyncEngine,
     *,
     machine_group: str = DEFAULT_MACHINE_GROUP,
+    in_group: bool = True,
     on_change: CorridorChange | None = None,
     retry: RetryPolicy | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[OpenStripeClient]:
     """Opens a client for each corridor, reads their modes and breakers; the first corridor is the
-    default."""
+    default. Without `in_group` its breakers are its own: for a command, which ends without having
+    seen anything of the others' and asks Stripe although they have found it failing."""
 
     def breaker_changed(corridor: str, breaker: EndpointBreaker, old: str, new: str) -> None:
         breakers.changed(corridor, breaker, old, new)
@@ -77,10 +79,11 @@ async def open_stripe_client(
         for corridor in corridors:
             corridor_client = CorridorClient(corridor, monotonic, breaker_changed)
             stack.push_async_callback(corridor_client.close)
-            corridor_client.in_group = True
+            corridor_client.in_group = in_group
             clients[corridor.name] = corridor_client
-        breakers.watch(clients)
-        await breakers.refresh()
+        if in_group:
+            breakers.watch(clients)
+            await breakers.refresh()
         calls = StripeCalls(clients, corridors[0].name, modes, retry=retry, monotonic=monotonic)
         yield OpenStripeClient(
             client=StripeClient(calls),

@@ -1,6 +1,6 @@
 """`make chaos`: runs plans until told to stop, and says in one line what came of them.
 
-python -m tests.chaos --seed 7 --payments 300 --kills 20
+python -m tests.chaos --seed 7 --payments 300 --kills 20 --restores 4
 """
 
 import asyncio
@@ -28,10 +28,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=None, help="drawn if it is not given")
     parser.add_argument("--payments", type=int, default=500)
     parser.add_argument("--kills", type=int, default=40)
+    parser.add_argument(
+        "--restores",
+        type=int,
+        default=0,
+        help="how often a database is put back to an older moment",
+    )
     arguments = parser.parse_args()
     seed = secrets.randbelow(MAX_SEED) if arguments.seed is None else arguments.seed
-    plan = draw_plan(seed, arguments.payments, arguments.kills)
-    say(f"seed {seed}: {arguments.payments} payments, {arguments.kills} kills")
+    plan = draw_plan(seed, arguments.payments, arguments.kills, arguments.restores)
+    say(f"seed {seed}: {replay(plan)}")
     report = asyncio.run(run(plan, folder(plan), say))
     tell(report)
     sys.exit(1 if report.violations else 0)
@@ -63,7 +69,8 @@ def tell(report: Report) -> None:
 
 def replay(plan: Plan) -> str:
     """The command that plays the same plan."""
-    return f"make chaos SEED={plan.seed} PAYMENTS={len(plan.payments)} KILLS={len(plan.kills)}"
+    lengths = f"PAYMENTS={len(plan.payments)} KILLS={len(plan.kills)}"
+    return f"make chaos SEED={plan.seed} {lengths} RESTORES={len(plan.restores)}"
 
 
 def say(line: str) -> None:

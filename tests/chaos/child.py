@@ -7,11 +7,13 @@ the event loop another way to make tasks, and a mutation replaces attributes fro
 import asyncio
 import importlib
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from runtime.clock import SystemClock
 from runtime.process import run_service
 from runtime.server import RpcServer
 from tests.chaos.control import Control, count_steps
@@ -27,12 +29,17 @@ SETTINGS = {
 
 
 def run(service: str) -> None:
-    """Serves until SIGTERM, as `python -m <service>` does."""
+    """Serves until SIGTERM, or runs a command, as `python -m <service>` does."""
     if service == TWIN:
         importlib.import_module("sandbox.stripe_twin.__main__").main()
         return
     module = importlib.import_module(f"{service}.__main__")
     control = Control(Path(os.environ[CONTROL_VARIABLE]))
+    if len(sys.argv) > 1:
+        # A command of the operators.
+        SystemClock.now = lambda _self: control.now()  # type: ignore[method-assign, assignment]
+        module.main()
+        return
     for mutation in filter(None, os.environ.get(MUTATION_VARIABLE, "").split(",")):
         MUTATIONS[mutation].install()
 

@@ -5,7 +5,7 @@ import asyncio
 import json
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -15,8 +15,10 @@ import grpc
 
 from runtime.tasks import cancel
 from sandbox.addresses import Ports, at
+from sandbox.databases import with_database
 from sandbox.engine import wait_until_answering
 from sandbox.stripe_twin.accounts import ACCOUNTS
+from tests.backups import Backup
 from tests.chaos.child import TWIN
 from tests.chaos.children import Nursery
 from tests.chaos.mutations import MUTATION_VARIABLE, STAGE_VARIABLE
@@ -61,6 +63,8 @@ class Cluster:
         self._postgres = MortalPostgres(logs / "postgres.log", durable=False)
         self.services: dict[str, Service] = {}
         self.databases: dict[str, str] = {}
+        # Who copies databases is not killed in the midst of it.
+        self._copying = asyncio.Lock()
 
     async def start(self, mutations: Sequence[str], databases: Mapping[str, str] | None) -> None:
         """Starts everything and waits until it serves; PostgreSQL unless databases are given."""
@@ -100,15 +104,42 @@ class Cluster:
         """Kills one thing, or both gateways; what supervises it brings it back."""
         match victim:
             case "postgres":
-                await self._postgres.kill()
+                async with self._copying:
+                    await self._postgres.kill()
             case "backend":
-                await self._postgres.kill_backend(draw)
+                async with self._copying:
+                    await self._postgres.kill_backend(draw)
             case "gateways":
-                gateways = [s for name, s in self.services.items() if name.startswith("gateway")]
-                await asyncio.gather(*(gateway.kill(steps) for gateway in gateways))
+                await asyncio.gather(*(one.kill(steps) for one in self._replicas("gateway")))
             case _:
                 await self.services[victim].kill(steps)
         self.kills[victim] += 1
+
+    async def copy(self, work: Callable[[Backup], None], name: str) -> None:
+        """Takes or restores the backup of a service's database, which ends its connections."""
+        url = self.databases[name]
+        async with self._copying:
+            await asyncio.to_thread(work, Backup(with_database(url, "postgres"), url))
+
+    async def replicas_down(self, name: str) -> None:
+        """All processes of a service are killed, and nobody starts them again."""
+        await asyncio.gather(*(service.go_down() for service in self._replicas(name)))
+
+    async def replicas_up(self, name: str) -> None:
+        """They are started again; waits until they serve."""
+        await asyncio.gather(*(service.come_up() for service in self._replicas(name)))
+
+    async def command(self, name: str, command: str) -> int:
+        """Runs a command of a service with its settings; its exit code."""
+        replica = self._replicas(name)[0]
+        log = self.logs / f"{command}.log"
+        child = await self._nursery.start(name, replica.environment, log, command)
+        await child.ended.wait()
+        assert child.code is not None
+        return child.code
+
+    def _replicas(self, name: str) -> list[Service]:
+        return [one for label, one in self.services.items() if label.partition("-")[0] == name]
 
     def jump(self, victim: str, offset: timedelta) -> None:
         """Sets a process's clock off; it stays so across its deaths."""

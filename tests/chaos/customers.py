@@ -45,6 +45,10 @@ REPEATED = {
 }
 
 
+# Of payments that never got as far as Stripe, customers and cards: docs/operations.md.
+LOST = {"PAYMENT_NOT_FOUND", "CUSTOMER_NOT_FOUND", "SETUP_NOT_FOUND", "INVALID_CUSTOMER_STATE"}
+
+
 class UnexpectedAnswerError(AssertionError):
     """An answer that no client should ever get."""
 
@@ -61,12 +65,15 @@ class Customers:
         blocked_merchant: str,
         customer: str,
         savers: Mapping[str, str],
+        restores: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`restores` tells how often the gateway's database was put back so far."""
         self.answers: list[Answer] = []
         self.errors: Counter[str] = Counter()
         self._stubs = [PaymentServiceStub(channel) for channel in channels]
         self._customer_stubs = [CustomerServiceStub(channel) for channel in channels]
         self._twin = twin
+        self._restores = restores
         self._merchant = merchant
         self._blocked_merchant = blocked_merchant
         self._customer = customer
@@ -103,6 +110,7 @@ class Customers:
     async def ask(self, random: Random, request: Any, patience: Patience) -> Any:
         """Sends a request until it is decided; None if the client's patience ended before."""
         name = type(request).__name__.removesuffix("Request")
+        before = self._restores()
         for attempt in patience.attempts():
             stub = random.choice(
                 self._customer_stubs if isinstance(request, saving.REQUESTS) else self._stubs
@@ -115,8 +123,16 @@ class Customers:
                 if received.reason in STICKY:
                     patience.not_in_vain()
                     self.answers.append(
-                        Answer(request.request_id, name, reason=received.reason or "")
+                        Answer(
+                            request.request_id,
+                            name,
+                            reason=received.reason or "",
+                            restores=before,
+                        )
                     )
+                    return None
+                if received.reason in LOST and self._restores():
+                    # It is lost with the database; a client of ours leaves it there.
                     return None
                 if error.code() not in REPEATED:
                     raise UnexpectedAnswerError(
@@ -127,7 +143,7 @@ class Customers:
                 await asyncio.sleep(max(pause, min(asked.total_seconds(), MAX_ASKED_SECONDS)))
                 continue
             patience.not_in_vain()
-            self._note(request, name, response)
+            self._note(request, name, response, before)
             return response
         return None
 
@@ -164,7 +180,7 @@ class Customers:
             self._saved[planned.request_id] = saved
         return saved is not None
 
-    def _note(self, request: Any, name: str, response: Any) -> None:
+    def _note(self, request: Any, name: str, response: Any, restores: int) -> None:
         if isinstance(request, saving.REQUESTS):
             return
         shown = response.payment
@@ -174,6 +190,7 @@ class Customers:
             payment_id=shown.id,
             state=_last_word(shown),
             captured_minor=shown.amount_captured.minor_units,
+            restores=restores,
         )
         if isinstance(response, pb.RefundPaymentResponse):
             answered = Answer(
@@ -182,6 +199,7 @@ class Customers:
                 payment_id=shown.id,
                 refund_id=response.refund.id,
                 refund_state=refund.RefundState.Name(response.refund.state),
+                restores=restores,
             )
         self.answers.append(answered)
 

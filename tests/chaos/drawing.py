@@ -11,6 +11,7 @@ from tests.chaos.plan import (
     Kill,
     Plan,
     PlannedPayment,
+    Restore,
     Step,
     Trouble,
 )
@@ -61,10 +62,16 @@ PAYMENTS_PER_FORGERY = 25
 PAYMENTS_PER_JUMP = 25
 PAYMENTS_PER_CLOSURE = 150
 PAYMENTS_PER_PAYOUT = 50
+# Whose database is put back how often, and how.
+RESTORED = {"gateway": 50, "ledger": 20, "compliance": 10, "all": 20}
+RESTORES = {"restore": 50, "failover": 50}
+# A backup is so many payments old at most, and a server that takes over has lagged behind so far.
+MAX_BACKUP_AGE = 40
+MAX_LAG_MS = 2_000
 
 
-def draw_plan(seed: int, payments: int, kills: int) -> Plan:
-    """The plan of a seed; the same for the same three numbers."""
+def draw_plan(seed: int, payments: int, kills: int, restores: int = 0) -> Plan:
+    """The plan of a seed; the same for the same four numbers."""
     return Plan(
         seed=seed,
         payments=tuple(
@@ -73,6 +80,7 @@ def draw_plan(seed: int, payments: int, kills: int) -> Plan:
         ),
         kills=_kills(Random(f"{seed} kills"), payments, kills),
         troubles=_troubles(Random(f"{seed} troubles"), payments),
+        restores=_restores(Random(f"{seed} restores"), payments, restores),
     )
 
 
@@ -158,6 +166,24 @@ def _kills(random: Random, payments: int, count: int) -> tuple[Kill, ...]:
             )
         )
     return tuple(sorted(drawn, key=lambda kill: kill.at_payment))
+
+
+def _restores(random: Random, payments: int, count: int) -> tuple[Restore, ...]:
+    drawn = []
+    for _ in range(count):
+        how = _weighted(random, RESTORES)
+        at = random.randint(1, payments)
+        age = random.randint(1, MAX_BACKUP_AGE) if how == "restore" else 0
+        drawn.append(
+            Restore(
+                kept_at_payment=max(1, at - age),
+                at_payment=at,
+                service=_weighted(random, RESTORED),
+                how=how,
+                lag_ms=random.randrange(MAX_LAG_MS) if how == "failover" else 0,
+            )
+        )
+    return tuple(sorted(drawn, key=lambda restore: restore.kept_at_payment))
 
 
 def _troubles(random: Random, payments: int) -> tuple[Trouble, ...]:

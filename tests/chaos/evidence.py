@@ -24,6 +24,7 @@ class Answer:
     """One answer that a client got, of a payment or of a refund.
 
     `reason` is that of an error and empty for a payment. `refund_state` is set for refunds.
+    `restores` is how often the gateway's database had been put back before it was asked for.
     """
 
     request_id: str
@@ -34,6 +35,7 @@ class Answer:
     refund_id: str = ""
     refund_state: str = ""
     reason: str = ""
+    restores: int = 0
 
 
 @dataclass(frozen=True)
@@ -154,5 +156,7 @@ class OutcomeLookup:
     told: tuple[Told, ...] | None = None
     # What is still under way although everybody waited for it, in words.
     restless: tuple[str, ...] = ()
+    # How often the gateway's database was put back to an older moment.
+    restores: int = 0
     # Whether every deadline has passed by now.
     past_horizon: bool = False

@@ -53,6 +53,7 @@ async def gather(
     restless: tuple[str, ...],
     told: tuple[Told, ...] | None = None,
     past_horizon: bool = False,
+    restores: int = 0,
 ) -> OutcomeLookup:
     """All of it; the engine must be at rest."""
     # Before what is stored is read: an event may still come.
@@ -93,6 +94,7 @@ async def gather(
             told=told,
             restless=restless,
             past_horizon=past_horizon,
+            restores=restores,
         )
 
 

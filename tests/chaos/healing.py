@@ -23,6 +23,8 @@ UNION ALL SELECT 'webhooks pending', count(*) FROM webhook_event WHERE state = '
 UNION ALL SELECT 'changes unnumbered', count(*) FROM payment_event WHERE sequence IS NULL
 UNION ALL SELECT 'changes untold', count(*) FROM webhook_endpoint JOIN payment_event
     ON sequence > dispatched_sequence
+UNION ALL SELECT 'gaps of the database', count(*) FROM database_gap WHERE recover_time IS NULL
+UNION ALL SELECT 'stops of the booking', count(*) FROM ledger_standing WHERE stop_reason IS NOT NULL
 UNION ALL SELECT 'webhooks to clients', count(*) FROM webhook_delivery WHERE state = 'PENDING'
 """
 POLL_SECONDS = 0.25

@@ -11,6 +11,7 @@ from tests.chaos.evidence import (
     FINAL_STATES,
     UNDECIDED_STATES,
     WAITING_STATES,
+    Answer,
     Intent,
     OutcomeLookup,
     PaymentRecord,
@@ -32,6 +33,8 @@ REFUND_STATUSES = {
     "canceled": "CANCELED",
     "requires_action": "REQUIRES_ACTION",
 }
+# Ends without anything at Stripe that would tell of them.
+UNTOLD_STATES = frozenset({"BLOCKED", "EXPIRED", "FAILED", "CANCELED"})
 # An answer with one of these has decided the request for good; other errors ask to repeat it.
 STICKY = frozenset(
     {
@@ -95,12 +98,15 @@ def lost_payment(evidence: OutcomeLookup) -> Iterator[Violation]:
     """What was accepted, or is at Stripe, is known, under one id per request."""
     known = {payment.id: payment for payment in evidence.payments}
     of_request: dict[str, set[str]] = defaultdict(set)
+    at_stripe = {intent.payment_id for intent in evidence.intents}
     for payment in evidence.payments:
         of_request[payment.request_id].add(payment.id)
     for answer in evidence.answers:
         if not answer.payment_id:
             continue
         if answer.payment_id not in known:
+            if _forgotten(answer, evidence) and answer.payment_id not in at_stripe:
+                continue
             why = f"{answer.method} answered {answer.payment_id}, which nobody knows"
             yield Violation("lost payment", answer.request_id, why)
         elif answer.method == "CreatePayment":
@@ -194,10 +200,13 @@ def truth_of_refunds(evidence: OutcomeLookup) -> Iterator[Violation]:
 def final_answers(evidence: OutcomeLookup) -> Iterator[Violation]:
     """What a client was told as the last word is how it is; every request has one outcome."""
     known = {payment.id: payment for payment in evidence.payments}
-    decided: dict[str, str] = {}
+    decided: dict[tuple[str, int], str] = {}
+    at_stripe = {refund.refund_id for refund in evidence.stripe_refunds}
     for answer in evidence.answers:
         payment = known.get(answer.payment_id)
         if payment is not None and answer.state in FINAL_STATES and answer.state != payment.state:
+            if _forgotten(answer, evidence) and answer.state in UNTOLD_STATES:
+                continue
             why = f"{answer.method} answered {answer.state}, but it is {payment.state}"
             yield Violation("untrue answer", answer.request_id, why)
         elif payment is not None and answer.captured_minor not in (0, payment.captured_minor):
@@ -207,13 +216,15 @@ def final_answers(evidence: OutcomeLookup) -> Iterator[Violation]:
             continue
         outcome = answer.reason if answer.reason in STICKY else ""
         if outcome or answer.payment_id:
-            first = decided.setdefault(answer.request_id, outcome)
+            # A refusal is nothing that Stripe could tell a restored gateway.
+            first = decided.setdefault((answer.request_id, answer.restores), outcome)
             if first != outcome:
                 why = f"was answered {first or 'yes'!r} and {outcome or 'yes'!r}"
                 yield Violation("untrue answer", answer.request_id, why)
         if answer.refund_id and payment is not None:
             refunds = [refund.id for refund in payment.refunds]
-            if answer.refund_id not in refunds:
+            is_gone = _forgotten(answer, evidence) and answer.refund_id not in at_stripe
+            if answer.refund_id not in refunds and not is_gone:
                 why = f"refund {answer.refund_id} is not known"
                 yield Violation("lost payment", answer.request_id, why)
 
@@ -280,17 +291,26 @@ def told(evidence: OutcomeLookup) -> Iterator[Violation]:
     arrived = {(told.sequence, told.payment_id, told.revision) for told in evidence.told}
     for sequence, payment_id, revision in sorted(changes - arrived):
         yield Violation("told", payment_id, f"nobody was told of {sequence}, revision {revision}")
+    for told in evidence.told:
+        if not told.signed:
+            yield Violation("told", told.payment_id, f"{told.sequence} is not signed")
+    if evidence.restores:
+        # What else was told is of what is lost.
+        return
     for sequence, payment_id, revision in sorted(arrived - changes):
         yield Violation("told", payment_id, f"no change is {sequence}, revision {revision}")
     last: dict[str, int] = defaultdict(int)
     for told in evidence.told:
-        if not told.signed:
-            yield Violation("told", told.payment_id, f"{told.sequence} is not signed")
         # One that came before may come again.
         if told.revision > last[told.payment_id] + 1:
             why = f"revision {told.revision} came after {last[told.payment_id]}"
             yield Violation("told", told.payment_id, why)
         last[told.payment_id] = max(last[told.payment_id], told.revision)
+
+
+def _forgotten(answer: Answer, evidence: OutcomeLookup) -> bool:
+    """Whether a gateway that was put back since may know nothing of it, unless Stripe tells."""
+    return answer.restores < evidence.restores
 
 
 RULES: tuple[Rule, ...] = (

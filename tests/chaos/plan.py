@@ -61,6 +61,22 @@ class Kill:
 
 
 @dataclass(frozen=True)
+class Restore:
+    """A database is put back to what it was at an older payment.
+
+    `service` is gateway, ledger, compliance or all. As a "restore" it is by operators, who stop the
+    service for it and go by the page that says what to do then; as a "failover" it is by a server
+    that had lagged `lag_ms` behind and takes over from one moment to the next.
+    """
+
+    kept_at_payment: int
+    at_payment: int
+    service: str
+    how: str
+    lag_ms: int
+
+
+@dataclass(frozen=True)
 class Trouble:
     """Something else that goes wrong from one payment to another, but at most for `longest_ms`:
     where nothing goes on any more, no payment would ever end it.
@@ -84,6 +100,7 @@ class Plan:
     payments: tuple[PlannedPayment, ...]
     kills: tuple[Kill, ...]
     troubles: tuple[Trouble, ...]
+    restores: tuple[Restore, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """For a file that shows what a seed means."""

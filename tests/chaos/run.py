@@ -14,6 +14,7 @@ import grpc
 from gateway.v1 import webhook_endpoint_service_pb2 as pb
 from gateway.v1.webhook_endpoint_service_pb2_grpc import WebhookEndpointServiceStub
 from gateway.webhooks_out.domain import MAX_IN_FLIGHT
+from runtime.tasks import cancel
 from sandbox.clients import Clients
 from sandbox.demo.scenarios import SANCTIONED_NAME
 from sandbox.demo.shop import Shop
@@ -28,6 +29,7 @@ from tests.chaos.judge import Violation, judge
 from tests.chaos.patience import Patience
 from tests.chaos.plan import GATEWAYS, Plan, PlannedPayment
 from tests.chaos.progress import Progress
+from tests.chaos.restores import Operators
 from tests.chaos.troubles import Troubles
 from tests.chaos.twin import ChaosTwin
 from tests.gateway.webhooks_out.receiver import Receiver
@@ -51,6 +53,7 @@ class Report:
     evidence: OutcomeLookup
     violations: tuple[Violation, ...]
     kills: Counter[str]
+    restored: Counter[str]
     troubles: Counter[str]
     errors: Counter[str]
     seconds: float
@@ -66,6 +69,7 @@ class Report:
             (
                 f"{len(self.plan.payments)} payments",
                 f"{sum(self.kills.values())} kills",
+                f"{len(self.plan.restores)} restores",
                 f"{broken['double charge']} double charges",
                 f"{broken['double refund']} double refunds",
                 f"{broken['saved twice']} cards saved twice",
@@ -86,6 +90,7 @@ class Report:
                 f"{len(evidence.told or ())} webhooks to a client",
                 f"states {dict(sorted(states.items()))}",
                 f"killed {dict(sorted(self.kills.items()))}",
+                f"put back {dict(sorted(self.restored.items()))}",
                 f"{sum(self.troubles.values())} other troubles",
                 f"{sum(self.errors.values())} errors answered",
                 f"{self.seconds:.0f} s",
@@ -106,21 +111,29 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
             await stack.enter_async_context(cluster.channel(gateway)) for gateway in GATEWAYS
         ]
         progress = Progress()
-        customers = await open_shop(cluster, twin, channels, plan.payments)
+        operators = Operators(cluster)
+        customers = await open_shop(
+            cluster, twin, channels, plan.payments, lambda: operators.restored["gateway"]
+        )
         listener = await stack.enter_async_context(Receiver.listening())
         secret = await listen(channels[0], listener.url)
         troubles = Troubles(cluster, twin, plan, progress)
         say(f"started after {time.monotonic() - started:.1f} s")
         going = asyncio.create_task(troubles.run())
+        restoring = asyncio.create_task(operators.restore_all(plan, progress))
+        watching = asyncio.create_task(operators.watch())
+        stack.push_async_callback(cancel, watching)
         telling = asyncio.create_task(_tell(progress, cluster, customers, say, started))
         try:
             at_once = clients_at_once(len(plan.payments))
             await play(customers, plan.payments, at_once, progress)
             progress.finish()
             await going
+            await restoring
         finally:
             telling.cancel()
             going.cancel()
+            restoring.cancel()
         say(f"errors answered: {dict(customers.errors.most_common(SHOWN_ERRORS))}")
         say(f"healing after {time.monotonic() - started:.1f} s")
         clocks = Time(cluster, twin)
@@ -141,12 +154,14 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
             ),
             restless=restless,
             past_horizon=True,
+            restores=operators.restored["gateway"],
         )
         return Report(
             plan,
             evidence,
             tuple(judge(evidence)),
             cluster.kills,
+            operators.restored,
             troubles.counts,
             customers.errors,
             time.monotonic() - started,
@@ -163,6 +178,7 @@ async def open_shop(
     twin: ChaosTwin,
     channels: list[grpc.aio.Channel],
     payments: Sequence[PlannedPayment] = (),
+    restores: Callable[[], int] = lambda: 0,
 ) -> Customers:
     """The clients, with a merchant that may be paid, one that may not, a customer, and one more for
     each card that is to be saved."""
@@ -188,6 +204,7 @@ async def open_shop(
         blocked_merchant=blocked,
         customer=customer,
         savers=savers,
+        restores=restores,
     )
 
 

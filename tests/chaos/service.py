@@ -34,7 +34,7 @@ class Service:
         self.starts = 0
         self._nursery = nursery
         self._log = logs / f"{name}.log"
-        self._environment = {**environment, CONTROL_VARIABLE: str(self.control.path)}
+        self.environment = {**environment, CONTROL_VARIABLE: str(self.control.path)}
         self._child: Child | None = None
         self._serving = asyncio.Event()
         self._may_run = asyncio.Event()
@@ -51,7 +51,7 @@ class Service:
                 self._child.signal(signal.SIGKILL)
 
     async def _run_once(self) -> None:
-        child = await self._nursery.start(self.name.partition("-")[0], self._environment, self._log)
+        child = await self._nursery.start(self.name.partition("-")[0], self.environment, self._log)
         self._child = child
         self.starts += 1
         ready = asyncio.ensure_future(self._until_serving())

@@ -110,6 +110,26 @@ def test_what_may_be_is_accepted(evidence: OutcomeLookup) -> None:
     assert judge(evidence) == []
 
 
+# Answered before the database was put back, and nothing of it at Stripe.
+FORGOTTEN = replace(
+    GOOD,
+    answers=(CREATED, Answer("request-9", "CreatePayment", "pay_9", "EXPIRED")),
+    restores=1,
+)
+
+
+def test_a_restored_gateway_may_forget_what_nothing_at_stripe_tells() -> None:
+    assert judge(FORGOTTEN) == []
+    # Told after the restore, it has to be known; and so has whatever is at Stripe.
+    since = replace(FORGOTTEN.answers[1], restores=1)
+    ninth = replace(INTENT, id="pi_9", payment_id="pay_9", status="canceled")
+    for evidence in (
+        replace(FORGOTTEN, answers=(CREATED, since)),
+        replace(FORGOTTEN, intents=(INTENT, ninth)),
+    ):
+        assert "lost payment" in {violation.rule for violation in judge(evidence)}
+
+
 FAULTS: dict[str, tuple[str, OutcomeLookup]] = {
     "charged twice": (
         "double charge",

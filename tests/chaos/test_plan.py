@@ -1,6 +1,6 @@
 """A plan is a function of its seed, and has some of everything."""
 
-from tests.chaos.drawing import CARDS, SAVED, VICTIMS, draw_plan
+from tests.chaos.drawing import CARDS, RESTORED, RESTORES, SAVED, VICTIMS, draw_plan
 
 PAYMENTS = 500
 KILLS = 40
@@ -23,6 +23,17 @@ def test_everything_happens_within_the_run() -> None:
     moments += [trouble.at_payment for trouble in plan.troubles]
     assert all(1 <= moment <= PAYMENTS for moment in moments)
     assert len({planned.request_id for planned in plan.payments}) == PAYMENTS
+
+
+def test_a_database_is_put_back_to_what_it_was_before() -> None:
+    restores = draw_plan(7, PAYMENTS, KILLS, 60).restores
+    assert {restore.service for restore in restores} == set(RESTORED)
+    assert {restore.how for restore in restores} == set(RESTORES)
+    for restore in restores:
+        assert 1 <= restore.kept_at_payment <= restore.at_payment <= PAYMENTS
+        assert restore.how == "restore" or restore.kept_at_payment == restore.at_payment
+    # What a run without restores does is as ever.
+    assert draw_plan(7, PAYMENTS, KILLS, 60).payments == draw_plan(7, PAYMENTS, KILLS).payments
 
 
 def test_there_is_some_of_everything() -> None:

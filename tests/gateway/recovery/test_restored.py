@@ -9,16 +9,20 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from gateway.config import GatewaySettings
+from gateway.config import DATABASE_ROLE, GatewaySettings
 from gateway.recovery.command import open_recovery
 from gateway.recovery.guard import RestoreGuard
 from gateway.recovery.recovery import MARGIN, StripeUnavailableError
+from gateway.stripe_client.store import BreakerChange, BreakerStore
+from gateway.stripe_client.wiring import DEFAULT_MACHINE_GROUP
 from gateway.v1 import payment_service_pb2 as pb
 from gateway.v1.payment_pb2 import CaptureMethod, Payment, PaymentState
 from ledger.__main__ import open_service as open_ledger
 from ledger.config import LedgerSettings
 from runtime.clock import SystemClock
+from runtime.postgres import create_engine
 from sandbox.polling import poll
+from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
 from sandbox.stripe_twin.twin import Twin
 from tests.backups import Backup, backup_of
 from tests.gateway.payments.shop import RefusedError, Shop, euros
@@ -352,6 +356,41 @@ async def test_a_recovery_that_is_begun_again_begins_where_the_database_ended(
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         newest = await connection.execute("SELECT max(record_time) FROM payment_event")
         assert (await newest.fetchall())[0][0] > first
+
+
+async def test_a_hold_that_is_in_the_backup_is_captured_and_refunded_after_it(
+    open_shop: OpenShop, backup: Backup, recover: Callable[..., Any]
+) -> None:
+    async with open_shop() as shop:
+        held = await shop.create(request_id="held", capture_method=MANUAL)
+    backup.take()
+    async with open_shop() as shop:
+        captured = await shop.capture(held, 15_00, request_id="capture")
+        refund = await shop.refund(captured, 7_00, request_id="refund")
+    backup.restore()
+    async with open_shop(webhooks=False, roles="api") as shop:
+        assert await refused(shop.create(request_id="new")) == "DATABASE_BEHIND"
+    lines = await recover()
+    assert not [line for line in lines if "left to its event" in line]
+    # Nothing of what is at Stripe is missing any more.
+    async with open_shop(webhooks=False, roles="api") as shop:
+        again = await shop.refund(captured, 7_00, request_id="refund")
+        assert again.refund.id == refund.refund.id
+        assert (await shop.get(held.id)).amount_captured.minor_units == 15_00
+
+
+async def test_a_recovery_asks_stripe_although_the_gateways_found_it_failing(
+    open_shop: OpenShop, backup: Backup, recover: Callable[..., Any], database_url: str
+) -> None:
+    await pay_and_lose(open_shop, backup)
+    engine = create_engine(database_url, role=DATABASE_ROLE, pool_size=1, application_name="test")
+    try:
+        await BreakerStore(engine, DEFAULT_MACHINE_GROUP).report(
+            BreakerChange(DEFAULT_ACCOUNT.name, "payment_intents", "closed", "open", "a gateway")
+        )
+    finally:
+        await engine.dispose()
+    assert (await recover())[-1] == "recovered: payments are taken again"
 
 
 async def _known_until(database_url: str) -> datetime:

@@ -1,0 +1,80 @@
+"""Databases that are put back to older moments, and the people who do what the pages say then."""
+
+import asyncio
+import contextlib
+from collections import Counter
+
+import psycopg
+
+from tests.backups import Backup
+from tests.chaos.cluster import SERVICES, Cluster
+from tests.chaos.plan import Plan, Restore
+from tests.chaos.progress import Progress
+
+# What to run, by where its alert shows: DatabaseBehind and LedgerBehind in docs/operations.md.
+ALERTS = {
+    "recover": "SELECT 1 FROM database_gap WHERE recover_time IS NULL",
+    "rebook": "SELECT 1 FROM ledger_standing WHERE stop_reason IS NOT NULL",
+}
+# What to run after the database of a service was restored, alert or not.
+AFTER_A_RESTORE = {"gateway": "recover", "ledger": "rebook"}
+LOOK_SECONDS = 0.5
+
+
+class Operators:
+    """Look at the alerts, and run the command that ends one; again if it ends with a failure.
+
+    `restored` counts by service how often its database was put back, as far as anybody can tell
+    who asks it: from before its connections end.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.commands: Counter[str] = Counter()
+        self.restored: Counter[str] = Counter()
+        self._cluster = cluster
+        self._ordered: set[str] = set()
+
+    async def watch(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            for command in [*self._ordered, *await self._alerts()]:
+                self.commands[command] += 1
+                if await self._cluster.command("gateway", command) == 0:
+                    self._ordered.discard(command)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _alerts(self) -> list[str]:
+        # Nothing is to be seen while the database is away.
+        with contextlib.suppress(psycopg.OperationalError):
+            url = self._cluster.databases["gateway"]
+            async with await psycopg.AsyncConnection.connect(url) as database:
+                return [
+                    command
+                    for command, alert in ALERTS.items()
+                    if await (await database.execute(alert)).fetchone()
+                ]
+        return []
+
+    async def restore_all(self, plan: Plan, progress: Progress) -> None:
+        """All restores of a plan, one after the other, each at its payment."""
+        for restore in plan.restores:
+            await progress.reached(restore.kept_at_payment)
+            names = SERVICES if restore.service == "all" else (restore.service,)
+            for name in names:
+                await self._cluster.copy(Backup.take, name)
+            await asyncio.sleep(restore.lag_ms / 1_000)
+            await progress.reached(restore.at_payment)
+            await self._put_back(restore, names)
+
+    async def _put_back(self, restore: Restore, names: tuple[str, ...]) -> None:
+        stops = restore.how == "restore"
+        for name in names:
+            if stops:
+                await self._cluster.replicas_down(name)
+            self.restored[name] += 1
+            await self._cluster.copy(Backup.restore, name)
+        for name in names:
+            if stops:
+                await self._cluster.replicas_up(name)
+                # Whoever restores knows what to do; who fails over waits for an alert.
+                self._ordered |= {AFTER_A_RESTORE[name]} if name in AFTER_A_RESTORE else set()
