@@ -1,9 +1,10 @@
 """What `make mutants` found, per module: `python -m docs.mutants`; `--survivors` lists the rest."""
 
 import json
-import sys
 from collections import Counter
 from pathlib import Path
+
+from runtime.command_line import command_parser
 
 RESULTS = Path("mutants")
 # The exit codes that mutmut keeps of a mutant's tests.
@@ -20,6 +21,9 @@ def _verdict(exit_code: int | None) -> str:
 
 def main() -> None:
     """Prints a table in Markdown, and the names of survivors if asked."""
+    parser = command_parser("docs.mutants", __doc__ or "")
+    parser.add_argument("--survivors", action="store_true", help="name what no test noticed")
+    arguments = parser.parse_args()
     total: Counter[str] = Counter()
     survivors: list[str] = []
     print("| module | tried | noticed | survived | no test | share |")
@@ -34,7 +38,7 @@ def main() -> None:
             _row(f"`{module}`", counts)
         total += counts
     _row("all", total)
-    if "--survivors" in sys.argv[1:]:
+    if arguments.survivors:
         print("", *survivors, sep="\n")
 
 
