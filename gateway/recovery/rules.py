@@ -9,6 +9,7 @@ from gateway.ids import METADATA_PREFIX, RequestMetadata, derived_id
 from gateway.money import from_stripe
 from gateway.operations.operation import Operation, OperationState
 from gateway.payments.domain.check_outcome import authorization
+from gateway.payments.domain.failover import at_home
 from gateway.payments.domain.intents import id_of
 from gateway.payments.domain.payment import CaptureMethod, Change, Payment, take
 from gateway.payments.domain.states import PaymentState, Transition
@@ -104,18 +105,9 @@ def steps_to_stripe(
         T.AUTHORIZATION_STARTED,
         hold_id=operation_id,
         payment_intent_id=payment_intent_id,
-        **(_route(at_stripe) if at_stripe.corridor != payment.corridor else {}),
+        **(at_home(at_stripe) if at_stripe.corridor != payment.corridor else {}),
     )
     asked = replace(
         authorization(changes[-1].after, operation_id, now), state=OperationState.UNKNOWN
     )
     return changes, replace(asked, first_send_time=payment.create_time)
-
-
-def _route(payment: Payment) -> dict[str, Any]:
-    return {
-        "corridor": payment.corridor,
-        "payment_method": payment.payment_method,
-        "payment_method_customer": payment.payment_method_customer,
-        "destination_account": payment.destination_account,
-    }

@@ -67,8 +67,7 @@ class _PaymentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentS
     """
     PAYMENT_STATE_PROCESSING: _PaymentState.ValueType  # 17
     """Stripe has taken it on, see `payment_intent_id`, and a bank decides about it within hours or
-    days: cards with an Indian mandate after the customer was told (26 hours), bank debits within
-    days. No time limit ends it, and nothing is tried again meanwhile. It goes on to SUCCEEDED,
+    days, as of cards with an Indian mandate after the customer was told (26 hours). No time limit ends it, and nothing is tried again meanwhile. It goes on to SUCCEEDED,
     AUTHORIZED or DECLINED when Stripe says so.
     """
 
@@ -115,8 +114,7 @@ customer came back. No money is held meanwhile.
 """
 PAYMENT_STATE_PROCESSING: PaymentState.ValueType  # 17
 """Stripe has taken it on, see `payment_intent_id`, and a bank decides about it within hours or
-days: cards with an Indian mandate after the customer was told (26 hours), bank debits within
-days. No time limit ends it, and nothing is tried again meanwhile. It goes on to SUCCEEDED,
+days, as of cards with an Indian mandate after the customer was told (26 hours). No time limit ends it, and nothing is tried again meanwhile. It goes on to SUCCEEDED,
 AUTHORIZED or DECLINED when Stripe says so.
 """
 Global___PaymentState: _TypeAlias = PaymentState  # noqa: Y015

@@ -408,8 +408,8 @@ class RefundPaymentRequest(_message.Message):
     """Whether the connected account gives its share back: all that is left of the transfer with the
     refund that completes the payment, else in proportion to what is refunded, as Stripe reckons.
     With false the platform pays the refund out of its own balance. Optional, true if not set;
-    refused for a payment without `destination_account_id`. What was reversed stays so if the refund
-    fails later.
+    refused for a payment without `destination_account_id`. If the refund fails later, the engine
+    does not transfer anew what was reversed.
     """
     refund_application_fee: _builtins.bool
     """Whether the platform gives back its application fee to the connected account, in the same

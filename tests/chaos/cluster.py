@@ -116,7 +116,8 @@ class Cluster:
         self.kills[victim] += 1
 
     async def copy(self, work: Callable[[Backup], None], name: str) -> None:
-        """Takes or restores the backup of a service's database, which ends its connections."""
+        """Takes, restores or drops the backup of a service's database; the first two end its
+        connections."""
         url = self.databases[name]
         async with self._copying:
             await asyncio.to_thread(work, Backup(with_database(url, "postgres"), url))

@@ -24,8 +24,8 @@ LOOK_SECONDS = 0.5
 class Operators:
     """Look at the alerts, and run the command that ends one; again if it ends with a failure.
 
-    `restored` counts by service how often its database was put back, as far as anybody can tell
-    who asks it: from before its connections end.
+    `restored` counts by service how often its database was put back; each counts from before
+    anybody can see it.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -77,4 +77,5 @@ class Operators:
             if stops:
                 await self._cluster.replicas_up(name)
                 # Whoever restores knows what to do; who fails over waits for an alert.
-                self._ordered |= {AFTER_A_RESTORE[name]} if name in AFTER_A_RESTORE else set()
+                if name in AFTER_A_RESTORE:
+                    self._ordered.add(AFTER_A_RESTORE[name])

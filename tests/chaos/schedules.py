@@ -8,10 +8,9 @@ from random import Random
 from typing import Any
 
 from gateway.v1 import payment_pb2 as payment
-from sandbox.databases import with_database
 from sandbox.polling import poll
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
-from tests.backups import backup_of
+from tests.backups import Backup
 from tests.chaos.client import play
 from tests.chaos.cluster import Cluster
 from tests.chaos.customers import Customers
@@ -20,7 +19,7 @@ from tests.chaos.evidence import OutcomeLookup
 from tests.chaos.gathering import gather
 from tests.chaos.healing import HORIZONS, Time, heal, pass_horizons
 from tests.chaos.mutations import HELD_UP_MINOR, SIGNAL_FILE
-from tests.chaos.plan import GATEWAYS, PATIENCE, PlannedPayment, Step, Trouble
+from tests.chaos.plan import PATIENCE, PlannedPayment, Step, Trouble
 from tests.chaos.progress import Progress
 from tests.chaos.run import open_shop
 from tests.chaos.troubles import Troubles
@@ -199,11 +198,10 @@ async def the_key_is_forgotten(stage: Stage) -> None:
     await stage.twin.add_fault(kind="reset", when="after", method="POST", path=INTENTS)
     await stage.pay(8, tries=2)
     # Both are down meanwhile: a call that is under way when time leaps belongs to no real day.
-    gateways = [stage.cluster.services[name] for name in GATEWAYS]
-    await asyncio.gather(*(gateway.go_down() for gateway in gateways))
+    await stage.cluster.replicas_down("gateway")
     await stage.twin.clear_faults()
     await stage.time.leap(PAST_THE_HORIZON)
-    await asyncio.gather(*(gateway.come_up() for gateway in gateways))
+    await stage.cluster.replicas_up("gateway")
 
     async def decided() -> int:
         ids = {
@@ -220,18 +218,19 @@ async def the_key_is_forgotten(stage: Stage) -> None:
 
 async def the_database_is_restored(stage: Stage) -> None:
     """The gateways' database is put back to before a charge, whose client then asks again."""
-    url = stage.cluster.databases["gateway"]
-    gateways = [stage.cluster.services[name] for name in GATEWAYS]
+    cluster = stage.cluster
 
-    async def while_down(work: Callable[[], None]) -> None:
-        await asyncio.gather(*(gateway.go_down() for gateway in gateways))
-        await asyncio.to_thread(work)
-        await asyncio.gather(*(gateway.come_up() for gateway in gateways))
+    async def while_down(work: Callable[[Backup], None]) -> None:
+        await cluster.replicas_down("gateway")
+        await cluster.copy(work, "gateway")
+        await cluster.replicas_up("gateway")
 
-    with backup_of(with_database(url, "postgres"), url) as backup:
-        await while_down(backup.take)
+    try:
+        await while_down(Backup.take)
         await stage.twin.pause_webhooks()
         await stage.pay(10)
-        await while_down(backup.restore)
+        await while_down(Backup.restore)
         await stage.pay(10)
+    finally:
+        await cluster.copy(Backup.drop, "gateway")
     await stage.twin.resume_webhooks()
