@@ -41,23 +41,17 @@ class Batcher(Generic[Item, Result]):
         max_writes: int = 1,
         max_waiting: int | None = None,
         key: Callable[[Item], Hashable] | None = None,
-        wake: Callable[[], None] | None = None,
     ) -> None:
         """`write` answers each item's result in order, or the failure that is its own; what it
         raises is the failure of all. At most `max_writes` run at a time, never two with the same
         `key`. Without `max_waiting` the callers are the bound: each waits for its result.
-
-        Writes begin by themselves, unless `wake` is given: then whoever it wakes calls
-        `write_next`.
         """
         self._write = write
         self._max_items = max_items
         self._max_writes = max_writes
         self._max_waiting = max_waiting
         self._key = key
-        self._wake = wake or self._start
         self._waiting: deque[Waiting[Item, Result]] = deque()
-        self._cut_short: list[Waiting[Item, Result]] = []
         self._keys: set[Hashable] = set()
         self._writers: set[asyncio.Task[None]] = set()
 
@@ -67,42 +61,8 @@ class Batcher(Generic[Item, Result]):
             raise FullError
         result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append(Waiting(item, result))
-        self._wake()
+        self._start()
         return result
-
-    async def write_next(self) -> bool:
-        """Writes what waits, up to `max_items`; whether more does. Raises what `write` raises."""
-        batch = self._take()
-        if not batch:
-            return False
-        try:
-            results = await self._write([waiting.item for waiting in batch])
-            assert len(results) == len(batch), "each item has its result"
-        except Exception as error:
-            _fail(batch, error)
-            raise
-        except BaseException:
-            self._cut_short += batch
-            raise
-        else:
-            for waiting, result in zip(batch, results, strict=True):
-                if waiting.result.done():
-                    # Its caller has left meanwhile.
-                    continue
-                if isinstance(result, Exception):
-                    waiting.result.set_exception(result)
-                else:
-                    waiting.result.set_result(result)
-        finally:
-            if self._key is not None:
-                self._keys.difference_update(self._key(waiting.item) for waiting in batch)
-        return bool(self._waiting)
-
-    def refuse(self, error: Exception) -> None:
-        """Fails all that wait, and those whose write was cut short."""
-        _fail([*self._cut_short, *self._waiting], error)
-        self._cut_short.clear()
-        self._waiting.clear()
 
     async def close(self) -> None:
         """Waits until nothing is being written."""
@@ -118,20 +78,41 @@ class Batcher(Generic[Item, Result]):
         writer = asyncio.current_task()
         assert writer is not None, "it was made as a task"
         try:
-            more = True
-            while more:
-                try:
-                    more = await self.write_next()
-                except Exception:  # noqa: BLE001 (each caller has got it)
-                    more = bool(self._waiting)
-        except BaseException:
-            for waiting in self._cut_short:
-                waiting.result.cancel()
-            self._cut_short.clear()
-            raise
+            while await self._write_next():
+                pass
         finally:
             # In the same step in which nothing was left, so that who comes next starts another.
             self._writers.discard(writer)
+
+    async def _write_next(self) -> bool:
+        """Writes what waits, up to `max_items`; whether more does."""
+        batch = self._take()
+        if not batch:
+            return False
+        try:
+            results = await self._write([waiting.item for waiting in batch])
+            assert len(results) == len(batch), "each item has its result"
+        except Exception as error:  # noqa: BLE001 (each caller has got it)
+            for waiting in batch:
+                if not waiting.result.done():
+                    waiting.result.set_exception(error)
+        except BaseException:
+            for waiting in batch:
+                waiting.result.cancel()
+            raise
+        else:
+            for waiting, result in zip(batch, results, strict=True):
+                if waiting.result.done():
+                    # Its caller has left meanwhile.
+                    continue
+                if isinstance(result, Exception):
+                    waiting.result.set_exception(result)
+                else:
+                    waiting.result.set_result(result)
+        finally:
+            if self._key is not None:
+                self._keys.difference_update(self._key(waiting.item) for waiting in batch)
+        return bool(self._waiting)
 
     def _take(self) -> list[Waiting[Item, Result]]:
         """The next batch, in order; an item whose key is being written waits for that."""
@@ -150,9 +131,3 @@ class Batcher(Generic[Item, Result]):
             batch.append(waiting)
         self._waiting.extendleft(reversed(left))
         return batch
-
-
-def _fail(batch: Sequence[Waiting[Item, Result]], error: Exception) -> None:
-    for waiting in batch:
-        if not waiting.result.done():
-            waiting.result.set_exception(error)

@@ -1,4 +1,4 @@
-"""Writes decisions to the log: all that wait in one transaction, one writer in each process.
+"""Writes decisions to the log: all that wait in one transaction, one write at a time in a process.
 
 The chain makes writers wait for each other, so that a transaction for each decision would make the
 log the slowest part of a check. What arrives while a batch is being committed forms the next one.
@@ -18,14 +18,12 @@ from compliance.v1 import error_reason_pb2
 from runtime.batching import Batcher, FullError
 from runtime.items import Items
 from runtime.logs import get_logger
-from runtime.loops import Loop, Rounds, is_unavailable
-from runtime.notifier import Notifier
+from runtime.loops import is_unavailable
 from runtime.postgres import connect
 from runtime.sql_files import read_sql
 
 MAX_BATCH = 256
 MAX_WAITING = 4096
-POLL_SECONDS = 60.0
 STATEMENT_TIMEOUT_SECONDS = 10.0
 # A connection that broke while it was idle is noticed by the next write. To write a batch again is
 # safe: what was committed already is left out, as any request_id that was used before.
@@ -59,15 +57,10 @@ class DecisionLog:
         self._url = database_url
         self._role = role
         self._application_name = application_name
-        self._arrived = Notifier()
-        self._batcher = Batcher(
-            self._write,
-            max_items=MAX_BATCH,
-            max_waiting=MAX_WAITING,
-            wake=self._arrived.notify,
+        self._batcher: Batcher[_Decision, Place | None] = Batcher(
+            self._write, max_items=MAX_BATCH, max_waiting=MAX_WAITING
         )
         self._items = Items("decisions to write")
-        self._is_closed = False
         self._connection: psycopg.AsyncConnection[Any] | None = None
 
     async def append(self, decision_id: str, record: str, request: bytes) -> Place | None:
@@ -76,8 +69,6 @@ class DecisionLog:
         Returns when it is committed. A call that is given up may still be written: its repetition
         finds it. Raises `OVERLOADED`, or a database error.
         """
-        if self._is_closed:
-            raise _not_written()
         try:
             written = self._batcher.submit(_Decision(decision_id, record, request))
         except FullError:
@@ -88,24 +79,10 @@ class DecisionLog:
             ) from None
         return await written
 
-    def loop(self) -> Loop:
-        """Writes; when it ends, what still waits and what comes later is refused."""
-        return Loop(
-            "decision log",
-            session=self._batches,
-            notifier=self._arrived,
-            poll_seconds=POLL_SECONDS,
-        )
-
-    async def _batches(self) -> Rounds:
-        self._is_closed = False
-        try:
-            while True:  # Until the loop closes it.
-                yield await self._batcher.write_next()
-        finally:
-            self._is_closed = True
-            self._batcher.refuse(_not_written())
-            await self._disconnect()
+    async def close(self) -> None:
+        """Writes what still waits, then lets go of the connection; nobody appends any more."""
+        await self._batcher.close()
+        await self._disconnect()
 
     async def _disconnect(self) -> None:
         if self._connection is not None:

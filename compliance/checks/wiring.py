@@ -62,7 +62,7 @@ async def open_checks(
                 registered(compliance_service_pb2, compliance_service_pb2_grpc, checks),
                 registered(decision_service_pb2, decision_service_pb2_grpc, decisions),
             ),
-            loops=(decision_log.loop(),),
         )
     finally:
+        await decision_log.close()
         await connections.close()

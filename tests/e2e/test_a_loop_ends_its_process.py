@@ -21,7 +21,7 @@ from tests.plugin import NewDatabase
 PATIENCE_SECONDS = 60.0
 LOOPS = {
     "ledger": {"health", "feed", "hold sweep", "sealing", "snapshots"},
-    "compliance": {"health", "decision log", "list loading", "rescreening", "account refresh"},
+    "compliance": {"health", "list loading", "rescreening", "account refresh"},
     "gateway": {
         *("health", "gateway listener", "corridor modes", "breaker group", "feed", "restore guard"),
         *("operations", "numbering", "bookkeeping"),

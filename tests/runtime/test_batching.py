@@ -9,7 +9,6 @@ import pytest
 
 from runtime import deadline
 from runtime.batching import Batcher, FullError
-from runtime.tasks import cancel
 
 
 class Disk:
@@ -173,37 +172,3 @@ async def test_close_waits_for_what_is_being_written() -> None:
     disk.go_on.set()
     await closing
     assert [result.result() for result in results] == [0, 10]
-
-
-async def test_a_loop_can_write_instead() -> None:
-    disk = Disk()
-    disk.go_on.set()
-    woken: list[bool] = []
-    batcher = Batcher(disk.write, max_items=2, wake=lambda: woken.append(True))
-    results = [batcher.submit(number) for number in range(3)]
-    await begun()
-    assert (len(woken), disk.writes) == (3, [])
-    assert [await batcher.write_next(), await batcher.write_next()] == [True, False]
-    assert await batcher.write_next() is False
-    assert await asyncio.gather(*results) == [0, 10, 20]
-    disk.failure = OSError("disk full")
-    failed = batcher.submit(4)
-    with pytest.raises(OSError, match="disk full"):
-        await batcher.write_next()
-    with pytest.raises(OSError, match="disk full"):
-        await failed
-
-
-async def test_those_whose_write_was_cut_short_and_those_who_wait_are_refused() -> None:
-    disk = Disk()
-    batcher = Batcher(disk.write, max_items=1, wake=lambda: None)
-    results = [batcher.submit(0), batcher.submit(1)]
-    writing = asyncio.create_task(batcher.write_next())
-    await begun()
-    await cancel(writing)
-    assert not any(result.done() for result in results)
-    batcher.refuse(OSError("closed"))
-    for result in results:
-        with pytest.raises(OSError, match="closed"):
-            await result
-    assert await batcher.write_next() is False
