@@ -246,7 +246,7 @@ class Committer:
 
     def _remember(self, loaded: store.Loaded, book: Book) -> bool:
         """Adds what was loaded to what is known; False if what is known is out of date."""
-        if self._head is not None and self._head.revision != loaded.head.revision:
+        if self._head is not None and not self._head.is_same_commit(loaded.head):
             return False
         self._head = loaded.head
         for account in loaded.accounts:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
+from uuid import UUID, uuid4
 
 from ledger.accounts import Account
 from ledger.book import Source
@@ -9,13 +10,22 @@ from ledger.commands import Decision, Outcome, Record
 
 
 class Head(NamedTuple):
-    """Where a ledger's log ends. `revision` moves with every commit. Times are microseconds."""
+    """Where a ledger's log ends. Times are microseconds.
+
+    `revision` moves by one with every commit; `commit_id` is the commit's own, so that heads are
+    equal only if all commits before them are the same, whatever a database was put back to.
+    """
 
     revision: int
+    commit_id: UUID | None
     last_sequence: int
     last_record_us: int
     last_account_number: int
     next_expire_us: int | None
+
+    def is_same_commit(self, other: "Head") -> bool:
+        """Whether both are of one commit; only then what was read at one holds at the other."""
+        return (self.revision, self.commit_id) == (other.revision, other.commit_id)
 
 
 @dataclass(slots=True)
@@ -32,6 +42,7 @@ class Plan:
     balances_changed: dict[int, Account] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
     request_ids: list[str] = field(default_factory=list)
+    commit_id: UUID = field(default_factory=uuid4)
     outcomes: list[Outcome] = field(default_factory=list)
 
     @property
@@ -58,6 +69,7 @@ class Plan:
             expiries.append(self.head.next_expire_us)
         return Head(
             revision=self.head.revision + 1,
+            commit_id=self.commit_id,
             last_sequence=self.last_sequence,
             last_record_us=self.record_us if self.records else self.head.last_record_us,
             last_account_number=self.last_account_number,

@@ -142,6 +142,8 @@ async def write(connection: Connection, ledger_id: int, ledger: str, plan: Plan)
         {
             "ledger_id": ledger_id,
             "revision": plan.head.revision,
+            "last_commit_id": plan.head.commit_id,
+            "commit_id": plan.commit_id,
             "last_sequence": plan.last_sequence,
             "record_time": datetime_of(plan.record_us),
             "request_ids": arrays.texts(plan.request_ids),
@@ -155,9 +157,10 @@ async def write(connection: Connection, ledger_id: int, ledger: str, plan: Plan)
 
 
 def _head(row: TupleRow, next_expire_time: datetime | None) -> Head:
-    revision, last_sequence, last_record_time, last_account_number = row
+    revision, commit_id, last_sequence, last_record_time, last_account_number = row
     return Head(
         revision,
+        commit_id,
         last_sequence,
         micros_of(last_record_time) if last_record_time is not None else 0,
         last_account_number,

@@ -3,6 +3,7 @@ WITH head AS (
     UPDATE ledger_heads AS h
     SET
         revision = h.revision + 1,
+        commit_id = %(commit_id)s::uuid,
         last_sequence = %(last_sequence)s,
         last_record_time = CASE
             WHEN h.last_sequence = %(last_sequence)s THEN h.last_record_time
@@ -12,6 +13,7 @@ WITH head AS (
     WHERE
         h.ledger_id = %(ledger_id)s
         AND h.revision = %(revision)s
+        AND h.commit_id IS NOT DISTINCT FROM %(last_commit_id)s::uuid
         AND NOT EXISTS (
             SELECT FROM transactions AS t
             WHERE t.ledger_id = %(ledger_id)s AND t.request_id = ANY(%(request_ids)b)

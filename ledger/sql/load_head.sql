@@ -1,6 +1,7 @@
 -- Where a ledger's log ends.
 SELECT
     h.revision,
+    h.commit_id,
     h.last_sequence,
     h.last_record_time,
     h.last_account_number

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import grpc
+import pytest
 
 from runtime.errors import from_rpc_error
 from sandbox.polling import poll
@@ -58,3 +59,26 @@ async def test_what_is_lost_counts_no_more(bank: LedgerClient, url: str, postgre
     assert await _again(lambda: bank.create(transfer("cash", "wallet", 150))) == "FLOOR_BREACHED"
     spent = await _again(lambda: bank.create(transfer("cash", "wallet", 100), "spent"))
     assert spent.sequence > 0
+
+
+async def test_what_another_replica_wrote_after_it_is_not_taken_for_what_was_lost(
+    bank: LedgerClient, open_replica: OpenReplica, url: str, postgres_url: str
+) -> None:
+    other = await open_replica(url)
+    neighbour = LedgerClient(bank.channel, "neighbour")
+    await neighbour.create_ledger()
+    await _accounts(neighbour)
+    await bank.create(transfer("wallet", "cash", 100))
+    with backup_of(postgres_url, url) as backup:
+        await asyncio.to_thread(backup.take)
+        await _again(lambda: bank.create(transfer("wallet", "cash", 50), "lost"))
+        await asyncio.to_thread(backup.restore)
+    # As many commits as were lost, so that the log ends at the same number.
+    await _again(lambda: other.create(transfer("cash", "wallet", 90), "spent"))
+    # It finds the connections broken that both ledgers share: the bank's next call meets good ones.
+    await _again(lambda: neighbour.create(transfer("wallet", "cash", 1), "first"))
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await bank.create(transfer("cash", "wallet", 60))
+    assert from_rpc_error(refused.value).reason == "FLOOR_BREACHED"
+    assert await _again(lambda: bank.posted("wallet")) == 10
+    assert (await _again(bank.verify)).intact

@@ -44,7 +44,7 @@ class Rules:
             for number, (name, account) in enumerate(ACCOUNTS.items(), start=1)
         }
         self.book = Book(self.accounts, text_of)
-        self.head = Head(0, 0, 0, len(self.accounts), None)
+        self.head = Head(0, None, 0, 0, len(self.accounts), None)
         self.records: list[Record] = []
 
     def expire_due(self, now_us: int) -> None:
