@@ -26,7 +26,7 @@ from gateway.recovery.guard import RestoreGuard
 from gateway.recovery.rules import lost_payment, steps_to_stripe
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome
-from gateway.webhooks_in.event import RetryEventLater
+from gateway.webhooks_in.event import OutsideUnavailable, RetryEventLater
 from gateway.webhooks_in.inbox import PostgresInbox
 from gateway.webhooks_in.recovery import EVENTS_KEPT, received_from
 from runtime.clock import Clock
@@ -196,7 +196,7 @@ class Recovery:
     async def _refund(self, stripe_refund: Mapping[str, Any]) -> None:
         try:
             await self._events.take_refund(stripe_refund)
-        except RetryEventLater as later:
+        except (RetryEventLater, OutsideUnavailable) as later:
             # The event about it is told again, too.
             self._progress(f"{stripe_refund['id']} is left to its event: {later.reason}")
 

@@ -32,8 +32,9 @@ class RetryEventLater(Exception):  # noqa: N818 — not an error: the event came
 
 
 class OutsideUnavailable(Exception):  # noqa: N818 — not an error of the event
-    """Raised by a handler: Stripe cannot be asked now. Says nothing against the event, which keeps
-    its position and never becomes a dead letter for it, however long that lasts."""
+    """Raised by a handler: Stripe cannot be asked now, or the database is behind it. Says nothing
+    against the event, which keeps its position and never becomes a dead letter for it, however
+    long that lasts."""
 
     def __init__(self, reason: str, delay: timedelta | None = None) -> None:
         super().__init__(reason)

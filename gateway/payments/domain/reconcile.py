@@ -11,7 +11,7 @@ from gateway.payments.domain.decline_retries import decline_step
 from gateway.payments.domain.intents import IntentSnapshot, IntentStatus
 from gateway.payments.domain.payment import Change, Payment, take
 from gateway.payments.domain.processing import next_look_time
-from gateway.payments.domain.states import FINAL, PaymentState, Transition, allows
+from gateway.payments.domain.states import FINAL, NEVER_SENT, PaymentState, Transition, allows
 
 # Until then Stripe captures a card by default where the charge names no deadline of its own:
 # https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
@@ -36,6 +36,8 @@ class ContradictionError(Exception):
             f"{payment.id} is {payment.state}, but {seen.payment_intent_id} is {seen.status}"
         )
         self.payment_id = payment.id
+        # Whatever Stripe has of it, the database has lost that it was asked for.
+        self.never_sent = payment.state in NEVER_SENT and not payment.payment_intent_id
 
 
 _UNDER_WAY = frozenset({PaymentState.CAPTURING, PaymentState.CANCELING})

@@ -78,6 +78,9 @@ HOLDING = frozenset(
     }
 )
 
+# Where a payment that has no PaymentIntent stands before Stripe is asked for one.
+NEVER_SENT = frozenset({S.RECEIVED, S.COMPLIANCE_CHECKED, S.IN_REVIEW, S.QUEUED})
+
 # Nothing follows but what Stripe itself reports late, refunds, a repeated call after FAILED, and a
 # customer who comes back to authenticate after DECLINED.
 FINAL = frozenset({S.BLOCKED, S.SUCCEEDED, S.DECLINED, S.CANCELED, S.EXPIRED, S.FAILED})

@@ -7,7 +7,7 @@ is fetched. Whatever happens later at Stripe has an event of its own.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -43,6 +43,7 @@ from gateway.payments.store.writes import News
 from gateway.stripe_client.client import StripeClient
 from gateway.webhooks_in.event import (
     EventHandler,
+    OutsideUnavailable,
     PoisonEventError,
     RetryEventLater,
     StripeEvent,
@@ -113,6 +114,8 @@ class PaymentEvents:
         try:
             await self._apply_intent(payment_id, intent, looked=False)
         except ContradictionError as error:
+            if error.never_sent and self._guard.is_ours(intent):
+                await self._lost(payment_id)
             raise PoisonEventError("STRIPE_CONTRADICTS") from error
         except UnreadableIntentError as error:
             raise PoisonEventError("INTENT_UNREADABLE") from error
@@ -301,9 +304,13 @@ class PaymentEvents:
             if await store.get_payment(connection, named) is not None:
                 return named
         if self._guard.is_ours(carrier):
-            await self._guard.lost(f"{named} is at Stripe and not known")
-            raise RetryEventLater("PAYMENT_LOST")
+            await self._lost(named)
         return None
+
+    async def _lost(self, payment_id: str) -> NoReturn:
+        """What the database does not know any more waits until it does, however long that lasts."""
+        await self._guard.lost(f"{payment_id} is at Stripe and not known")
+        raise OutsideUnavailable("PAYMENT_LOST")
 
     @staticmethod
     async def _lock(connection: Any, payment_id: str) -> Payment:

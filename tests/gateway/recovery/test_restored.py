@@ -9,6 +9,7 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
+from compliance.v1.decision_pb2 import Verdict
 from gateway.config import DATABASE_ROLE, GatewaySettings
 from gateway.recovery.command import open_recovery
 from gateway.recovery.guard import RestoreGuard
@@ -25,6 +26,7 @@ from sandbox.polling import poll
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
 from sandbox.stripe_twin.twin import Twin
 from tests.backups import Backup, backup_of
+from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import RefusedError, Shop, euros
 from tests.gateway.payouts.treasury import Treasury
 from tests.gateway.running import NOWHERE, OpenShop
@@ -248,6 +250,40 @@ async def _reason(shop: Shop) -> str | None:
     except RefusedError as refusal:
         return refusal.error.reason
     return None
+
+
+async def test_what_stripe_tells_of_a_payment_that_was_not_yet_sent_waits_for_the_recovery(
+    open_shop: OpenShop,
+    twin: Twin,
+    backup: Backup,
+    compliance: FakeCompliance,
+    recover: Callable[..., Any],
+    database_url: str,
+) -> None:
+    compliance.verdict = Verdict.VERDICT_REVIEW
+    async with open_shop(webhooks=False, review_recheck_seconds=1) as shop:
+        payment = await shop.create(request_id="lost")
+        assert payment.state == S.PAYMENT_STATE_IN_REVIEW
+    backup.take()
+    compliance.verdict = Verdict.VERDICT_ALLOW
+    async with open_shop(webhooks=False, review_recheck_seconds=1) as shop:
+        await shop.watch_for(payment.id, "captured")
+    backup.restore()
+    compliance.verdict = Verdict.VERDICT_REVIEW
+    async with open_shop(review_recheck_seconds=1) as shop:
+        assert await _reason(shop) is None
+        account = twin.account()
+        (intent,) = account.objects("payment_intent")
+        account.emit("payment_intent.succeeded", intent)
+        await poll(lambda: _reason(shop), lambda reason: reason == "DATABASE_BEHIND")
+        compliance.verdict = Verdict.VERDICT_ALLOW
+        await recover()
+        await shop.watch_for(payment.id, "fee_known")
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        dead = await connection.execute("SELECT count(*) FROM webhook_dead_letter")
+        assert await dead.fetchone() == (0,)
+    carried = [each["metadata"] for each in account.objects("payment_intent")]
+    assert carried.count(intent["metadata"]) == 1
 
 
 async def test_a_change_that_is_gone_shows_it_without_a_restart(
