@@ -10,6 +10,7 @@ from gateway.disputes.domain import Dispute
 from gateway.disputes.errors import dispute_not_found
 from gateway.errors import ERRORS
 from gateway.operations.commands import Commands, outcome_of
+from gateway.operations.gate import Gate, absent
 from gateway.paging import position_of, token_of
 from gateway.payments.rendering import money, stamp
 from gateway.v1 import dispute_pb2, dispute_service_pb2_grpc
@@ -24,9 +25,10 @@ _STATE_PREFIX = "DISPUTE_STATE_"
 class DisputeServicer(dispute_service_pb2_grpc.DisputeServiceServicer):
     """Shows disputes and answers them."""
 
-    def __init__(self, engine: AsyncEngine, commands: Commands) -> None:
+    def __init__(self, engine: AsyncEngine, commands: Commands, gate: Gate) -> None:
         self._engine = engine
         self._commands = commands
+        self._gate = gate
         self._page_tokens = PageTokens(ERRORS)
 
     async def GetDispute(
@@ -77,7 +79,7 @@ class DisputeServicer(dispute_service_pb2_grpc.DisputeServiceServicer):
         async with self._engine.connect() as connection:
             dispute = await store.get(connection, dispute_id)
         if dispute is None:
-            raise dispute_not_found(dispute_id)
+            raise absent(self._gate, dispute_not_found(dispute_id))
         return _message(dispute)
 
 

@@ -34,7 +34,7 @@ def open_disputes(
     """There is nothing to close."""
     disputes = Disputes(engine, stripe_client, payments.events, operations.subjects, clock)
     operations.register(kinds(stripe_client, disputes))
-    servicer = DisputeServicer(engine, operations.commands(DISPUTE_REQUEST))
+    servicer = DisputeServicer(engine, operations.commands(DISPUTE_REQUEST), operations.gate)
     return OpenDisputes(
         disputes=disputes,
         services=(registered(dispute_service_pb2, dispute_service_pb2_grpc, servicer),),

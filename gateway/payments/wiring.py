@@ -129,7 +129,7 @@ def _part(
     feed = Feed(engine, limits)
     servicer = PaymentServicer(
         payments,
-        PaymentReader(engine),
+        PaymentReader(engine, guard),
         engine,
         stripe_client,
         feed,

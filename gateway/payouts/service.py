@@ -9,6 +9,7 @@ from gateway.errors import ERRORS
 from gateway.identity import RequestIdentity
 from gateway.merchants.commands import AccountFinder
 from gateway.operations.commands import Commands, outcome_of
+from gateway.operations.gate import Gate, absent
 from gateway.paging import position_of, token_of
 from gateway.payments.rendering import money, stamp
 from gateway.payouts import store
@@ -36,6 +37,7 @@ class PayoutServicer(payout_service_pb2_grpc.PayoutServiceServicer):
         engine: AsyncEngine,
         accounts: AccountFinder,
         commands: Commands,
+        gate: Gate,
         transactions: PayoutTransactions,
         identity: RequestIdentity,
         clock: Clock,
@@ -45,6 +47,7 @@ class PayoutServicer(payout_service_pb2_grpc.PayoutServiceServicer):
         self._engine = engine
         self._accounts = accounts
         self._commands = commands
+        self._gate = gate
         self._transactions = transactions
         self._identity = identity
         self._clock = clock
@@ -123,7 +126,7 @@ class PayoutServicer(payout_service_pb2_grpc.PayoutServiceServicer):
         async with self._engine.connect() as connection:
             payout = await store.get(connection, payout_id)
         if payout is None:
-            raise payout_not_found(payout_id)
+            raise absent(self._gate, payout_not_found(payout_id))
         return payout
 
 

@@ -48,6 +48,7 @@ def open_payouts(
         engine,
         AccountFinder(stripe_client, merchants),
         operations.commands(PAYOUT_REQUEST),
+        operations.gate,
         PayoutTransactions(engine, stripe_client),
         operations.identity,
         clock,

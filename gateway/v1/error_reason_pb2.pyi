@@ -186,8 +186,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INTERNAL. A fault of ours. Metadata: `trace_id`, and nothing else."""
     ERROR_REASON_DATABASE_BEHIND: _ErrorReason.ValueType  # 47
     """UNAVAILABLE. The gateway's database was restored, or put back by a failover, and knows less than
-    Stripe: nothing is begun until operators have recovered it. Carries RetryInfo; repeat the call
-    with the same request_id.
+    Stripe: nothing is begun until operators have recovered it, and what a read does not find may be
+    lost. Carries RetryInfo; repeat the call with the same request_id.
     """
     ERROR_REASON_CURSOR_OUTDATED: _ErrorReason.ValueType  # 48
     """OUT_OF_RANGE. The cursor is of a change that the feed has not, or not any more: the gateway's
@@ -382,8 +382,8 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 46
 """INTERNAL. A fault of ours. Metadata: `trace_id`, and nothing else."""
 ERROR_REASON_DATABASE_BEHIND: ErrorReason.ValueType  # 47
 """UNAVAILABLE. The gateway's database was restored, or put back by a failover, and knows less than
-Stripe: nothing is begun until operators have recovered it. Carries RetryInfo; repeat the call
-with the same request_id.
+Stripe: nothing is begun until operators have recovered it, and what a read does not find may be
+lost. Carries RetryInfo; repeat the call with the same request_id.
 """
 ERROR_REASON_CURSOR_OUTDATED: ErrorReason.ValueType  # 48
 """OUT_OF_RANGE. The cursor is of a change that the feed has not, or not any more: the gateway's

@@ -4,6 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.bookkeeping.reporting import PaymentBookings, booking_state, reported
 from gateway.operations import store as operation_store
+from gateway.operations.gate import Gate, absent
 from gateway.payments.domain.states import PaymentState
 from gateway.payments.errors import payment_not_found
 from gateway.payments.rendering import (
@@ -21,16 +22,18 @@ from gateway.v1 import payment_pb2, refund_pb2
 class PaymentReader:
     """Reads what answers about single payments show."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, gate: Gate) -> None:
         # Each statement by itself: a read needs no transaction around it.
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._gate = gate
 
     async def read(self, payment_id: str) -> payment_pb2.Payment:
-        """The whole payment as it stands now. Raises PAYMENT_NOT_FOUND."""
+        """The whole payment as it stands now. Raises PAYMENT_NOT_FOUND, or
+        DATABASE_BEHIND if it may be lost."""
         async with self._engine.connect() as connection:
             payment = await store.get_payment(connection, payment_id)
             if payment is None:
-                raise payment_not_found(payment_id)
+                raise absent(self._gate, payment_not_found(payment_id))
             operations = await operation_store.operations_of(connection, payment_id)
             refunds = []
             attempts: list[payment_pb2.DeclinedAttempt] = []

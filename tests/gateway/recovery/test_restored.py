@@ -276,6 +276,7 @@ async def test_what_stripe_tells_of_a_payment_that_was_not_yet_sent_waits_for_th
         (intent,) = account.objects("payment_intent")
         account.emit("payment_intent.succeeded", intent)
         await poll(lambda: _reason(shop), lambda reason: reason == "DATABASE_BEHIND")
+        assert await refused(shop.get("pay_" + "0" * 26)) == "DATABASE_BEHIND"
         compliance.verdict = Verdict.VERDICT_ALLOW
         await recover()
         await shop.watch_for(payment.id, "fee_known")
