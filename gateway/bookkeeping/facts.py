@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 HOLD_PREFIX = "hold."
+RELEASED_PREFIX = "released."
 _CURRENCY = re.compile(r"[A-Z]{3}")
 # What may be in an account's path and in a ledger request id (1..128 bytes there, prefix and
 # suffix included).
@@ -132,7 +133,7 @@ class HoldReleased(PaymentFact):
 
     @property
     def id(self) -> str:
-        return f"released.{self.hold_id}"
+        return f"{RELEASED_PREFIX}{self.hold_id}"
 
     @property
     def requires(self) -> str:

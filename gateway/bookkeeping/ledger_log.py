@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import grpc
 
-from gateway.bookkeeping.facts import HOLD_PREFIX
+from gateway.bookkeeping.facts import HOLD_PREFIX, RELEASED_PREFIX
 from gateway.bookkeeping.ledger_client import LedgerUnavailableError
 from gateway.bookkeeping.mapping import fact_id_of
 from gateway.bookkeeping.standing import NO_CHECKPOINT, Checkpoint
@@ -75,6 +75,17 @@ class LedgerLog:
 
     async def last_hold_of(self, payment_id: str) -> str | None:
         """The id of the hold that was placed last for a payment; None if the log has none."""
+        holds = await self._holds_of(payment_id, HOLD_PREFIX)
+        return holds[-1] if holds else None
+
+    async def unreleased_hold_of(self, payment_id: str) -> str | None:
+        """The same of holds that were not released: they stand, or were captured."""
+        released = set(await self._holds_of(payment_id, RELEASED_PREFIX))
+        holds = await self._holds_of(payment_id, HOLD_PREFIX)
+        return next((hold for hold in reversed(holds) if hold not in released), None)
+
+    async def _holds_of(self, payment_id: str, prefix: str) -> list[str]:
+        """The holds of a payment that facts with the prefix are about, the oldest first."""
         request = ListTransactionsRequest(
             ledger=self._ledger,
             reference=payment_id,
@@ -84,8 +95,7 @@ class LedgerLog:
         answer = await _answer(self._stub.ListTransactions(request))
         listed = answer.transactions if answer is not None else ()
         booked = [fact_id_of(transaction.request_id) for transaction in listed]
-        holds = [fact_id for fact_id in booked if fact_id.startswith(HOLD_PREFIX)]
-        return holds[-1].removeprefix(HOLD_PREFIX) if holds else None
+        return [fact.removeprefix(prefix) for fact in booked if fact.startswith(prefix)]
 
     async def checkpoint(self, min_tree_size: int = 0) -> Checkpoint:
         """The newest checkpoint, or the oldest of at least so many transactions; `NO_CHECKPOINT`

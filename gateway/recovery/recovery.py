@@ -23,7 +23,7 @@ from gateway.payments.store.recording import record_changes, record_new
 from gateway.payments.stripe.events import PaymentEvents
 from gateway.recovery import store
 from gateway.recovery.guard import RestoreGuard
-from gateway.recovery.rules import lost_payment, steps_to_stripe
+from gateway.recovery.rules import lost_payment, steps_to_stripe, under_hold
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome
 from gateway.webhooks_in.event import OutsideUnavailable, RetryEventLater
@@ -115,9 +115,12 @@ class Recovery:
             return False
         async with self._engine.connect() as connection:
             payment = await payment_store.get_payment(connection, asked.id)
-        is_at_stripe = payment is not None and bool(payment.payment_intent_id)
         # The ledger knows the hold; it is asked where one has to be written down.
-        hold_id = None if is_at_stripe else await self._ledger.last_hold_of(asked.id)
+        hold_id = None
+        if payment is None or not payment.payment_intent_id:
+            hold_id = await self._ledger.last_hold_of(asked.id)
+        elif not payment.hold_id:
+            hold_id = await self._ledger.unreleased_hold_of(asked.id)
         async with self._engine.begin() as connection:
             payment = await payment_store.lock_payment(connection, asked.id)
             known = payment is not None
@@ -140,7 +143,7 @@ class Recovery:
         """Takes a payment to where Stripe has it; the number of steps."""
         changes, operation = steps_to_stripe(payment, asked, str(intent["id"]), hold_id, now)
         if operation is None and payment.payment_intent_id:
-            return await self._catch_up(connection, payment, intent, now)
+            return await self._catch_up(connection, payment, intent, hold_id, now)
         if changes:
             waiting = await operation_store.open_operation_of(connection, payment.id)
             if waiting is not None:
@@ -163,6 +166,7 @@ class Recovery:
         connection: AsyncConnection,
         payment: Payment,
         intent: Mapping[str, Any],
+        hold_id: str | None,
         now: datetime,
     ) -> int:
         """Takes a payment that is known to be at Stripe to what became of it there; 1 if there is
@@ -176,7 +180,7 @@ class Recovery:
             return 0
         if change is None:
             return 0
-        await record_changes(connection, [change], now)
+        await record_changes(connection, [under_hold(change, hold_id)], now)
         await operation_store.hurry(connection, payment.id, now)
         return 1
 

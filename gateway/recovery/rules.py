@@ -111,3 +111,12 @@ def steps_to_stripe(
         authorization(changes[-1].after, operation_id, now), state=OperationState.UNKNOWN
     )
     return changes, replace(asked, first_send_time=payment.create_time)
+
+
+def under_hold(change: Change, hold_id: str | None) -> Change:
+    """The step with the hold that the ledger has, where the database knows of none: an attempt that
+    is lost has placed it, and may have been booked."""
+    if hold_id is None or change.before is None or change.before.hold_id:
+        return change
+    after = replace(change.after, hold_id=hold_id) if change.after.hold_id else change.after
+    return replace(change, after=after, surfaced_hold_id=hold_id)

@@ -46,8 +46,9 @@ def facts_of(change: Change, now: datetime) -> list[Fact]:
     if captured:
         hold_id = before.hold_id
         if not hold_id:
-            # A charge that surfaces after its hold was released: it gets a hold of its own.
-            hold_id = after.payment_intent_id
+            # A charge that surfaces after its hold was released: it gets a hold of its own, unless
+            # the ledger knows one that the database has lost.
+            hold_id = change.surfaced_hold_id or after.payment_intent_id
             facts.append(_placed(after, hold_id, now))
         facts.append(
             Captured(

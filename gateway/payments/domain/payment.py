@@ -236,6 +236,18 @@ class Change:
     before: Payment | None
     after: Payment
     transition: str
+    # Of a charge that surfaces: the hold that the ledger has for it.
+    surfaced_hold_id: str = ""
+
+    @property
+    def surfaces(self) -> bool:
+        """Whether Stripe has done what no attempt that we know of is under way for."""
+        before, after = self.before, self.after
+        if before is None or before.hold_id or before.captured_minor:
+            return False
+        return bool(
+            after.captured_minor or (after.hold_id and after.hold_id == after.payment_intent_id)
+        )
 
     @property
     def is_decline(self) -> bool:

@@ -56,6 +56,8 @@ from runtime.notifier import Notifier, SubjectNotifiers
 class LossGuard(Protocol):
     """Is told what the database has lost; `RestoreGuard`."""
 
+    @property
+    def closed(self) -> bool: ...
     def is_ours(self, carrier: Mapping[str, Any]) -> bool: ...
     async def lost(self, reason: str) -> None: ...
 
@@ -264,6 +266,9 @@ class PaymentEvents:
             )
             if change is None:
                 return
+            if change.surfaces and self._guard.closed:
+                # It may be of an attempt that is lost: the recovery knows how it is booked.
+                raise OutsideUnavailable("DATABASE_BEHIND")
             await record_changes(connection, [change], now)
             lost = (
                 change.transition is Transition.CAPTURED

@@ -26,6 +26,7 @@ from sandbox.polling import poll
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
 from sandbox.stripe_twin.twin import Twin
 from tests.backups import Backup, backup_of
+from tests.gateway.payments.cards import bank_treats_as, saved_card
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import RefusedError, Shop, euros
 from tests.gateway.payouts.treasury import Treasury
@@ -349,6 +350,39 @@ async def test_a_charge_of_a_later_try_is_booked_under_the_hold_that_the_ledger_
     # Of the first try there is a hold that was released, too, which the ledger has and keeps.
     assert len(rebuilt) == 2
     assert rebuilt < before
+
+
+async def test_an_attempt_that_is_lost_is_booked_under_its_own_hold_and_once(
+    open_shop: OpenShop,
+    twin: Twin,
+    backup: Backup,
+    recover: Callable[..., Any],
+    database_url: str,
+    ledger_address: str,
+) -> None:
+    """The backup has a refused payment, for which the customer came back and paid."""
+    card = await saved_card(twin, "visa")
+    bank_treats_as(twin, card, "authenticationRequired")
+    async with open_shop(ledger_address=ledger_address) as shop:
+        declined = await shop.create(payment_method=card, off_session=True)
+        assert declined.state == S.PAYMENT_STATE_DECLINED
+        await poll(lambda: _booked(database_url), lambda booked: len(booked) == 2)
+    backup.take()
+    async with open_shop(ledger_address=ledger_address) as shop:
+        waiting = await shop.confirm(declined)
+        twin.complete_authentication(waiting.payment_intent_id)
+        paid = await shop.confirm(waiting)
+        assert paid.state == S.PAYMENT_STATE_SUCCEEDED
+        await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
+        before = await _booked(database_url)
+    backup.restore()
+    async with open_shop(ledger_address=ledger_address, webhooks=False, roles="api"):
+        await recover()
+    async with open_shop(ledger_address=ledger_address) as shop:
+        await shop.watch_for(paid.id, "fee_known")
+        after = await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
+        assert (await shop.get(paid.id)).state == S.PAYMENT_STATE_SUCCEEDED
+    assert after == before
 
 
 async def _tried(shop: Shop, request_id: str) -> Payment | None:
