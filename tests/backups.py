@@ -36,7 +36,10 @@ class Backup:
         try:
             with psycopg.connect(self._postgres_url, autocommit=True) as connection:
                 connection.execute(end, [source])
-            self._run("CREATE DATABASE {target} TEMPLATE {source}", source, target)
+            # The other strategy lets a crash take sequences back: findings/ has it.
+            self._run(
+                "CREATE DATABASE {target} TEMPLATE {source} STRATEGY file_copy", source, target
+            )
         finally:
             self._run("ALTER DATABASE {source} ALLOW_CONNECTIONS true", source, target)
 
