@@ -101,12 +101,13 @@ class Books:
         description: str | None = None,
         fees: tuple[FeePart, ...] = (),
         available_at_once: bool = False,
+        delay_seconds: int = AVAILABILITY_DELAY_SECONDS,
         reporting_category: str | None = None,
         exchange_rate: float | None = None,
     ) -> JsonObject:
         """Adds a balance transaction of `amount` minus its fees to the balance."""
         fee = sum(part.amount for part in fees)
-        available_on = now if available_at_once else now + AVAILABILITY_DELAY_SECONDS
+        available_on = now if available_at_once else now + delay_seconds
         transaction: JsonObject = {
             "id": self._identifiers.new("txn"),
             "object": "balance_transaction",

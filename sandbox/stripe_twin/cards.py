@@ -1,4 +1,7 @@
-"""Stripe's documented test cards (https://docs.stripe.com/testing) and how each behaves."""
+"""Stripe's documented test cards (https://docs.stripe.com/testing) and how each behaves.
+
+Its test bank accounts are in `test_accounts`: they answer in the same words, but days later.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -144,7 +147,7 @@ DECLINES: dict[str, Decline] = {
 
 @dataclass(frozen=True, slots=True)
 class TestCard:
-    """One test card.
+    """One test card, or a bank account: what it is charged as is its `kind`.
 
     `decline` comes at each charge; `attachable` is False where attaching it to a customer is
     refused with that decline too. `dispute` is why the card holder disputes each payment.
@@ -165,6 +168,9 @@ class TestCard:
     risk_level: str = "normal"
     # The customer is told a day ahead of each charge without the customer, as in India.
     notified: bool = False
+    kind: str = "card"
+    # A bank account whose bank never says yes or no.
+    undecided: bool = False
 
     @property
     def last4(self) -> str:

@@ -10,6 +10,7 @@ from sandbox.stripe_twin.books import FeePart, processing_fee
 from sandbox.stripe_twin.calls import Call, merge_metadata
 from sandbox.stripe_twin.cards import Decline
 from sandbox.stripe_twin.currencies import check_step
+from sandbox.stripe_twin.debit_balance import take_back
 from sandbox.stripe_twin.destinations import direct_fee, settle_destination
 from sandbox.stripe_twin.disputes import open_dispute
 from sandbox.stripe_twin.errors import check_choice, check_positive, invalid_request
@@ -108,6 +109,22 @@ def new_failed_charge(
     return account.objects("charge").add(charge)
 
 
+def debit_charge(account: TwinAccount, intent: JsonObject, method: JsonObject) -> JsonObject:
+    """The charge of a bank debit that the bank has not decided about."""
+    charge = _charge(account, intent, method)
+    charge["outcome"] = {
+        "advice_code": None,
+        "network_advice_code": None,
+        "network_decline_code": None,
+        "network_status": "approved_by_network",
+        "reason": None,
+        "risk_level": "not_assessed",
+        "seller_message": "Payment complete.",
+        "type": "authorized",
+    }
+    return account.objects("charge").add(charge)
+
+
 def settle(account: TwinAccount, charge: JsonObject, captured: int) -> None:
     """Books what was captured of a charge and Stripe's fee for it; its destination's share too.
 
@@ -157,8 +174,8 @@ def _multicapture(intent: JsonObject, brand: str) -> str:
 
 
 def _charge(account: TwinAccount, intent: JsonObject, method: JsonObject) -> JsonObject:
-    card = method["card"]
-    charge_id = account.new_id("ch")
+    is_card = method["type"] == "card"
+    charge_id = account.new_id("ch" if is_card else "py")
     return {
         "id": charge_id,
         "object": "charge",
@@ -188,37 +205,9 @@ def _charge(account: TwinAccount, intent: JsonObject, method: JsonObject) -> Jso
         "paid": False,
         "payment_intent": intent["id"],
         "payment_method": method["id"],
-        "payment_method_details": {
-            "card": {
-                "amount_authorized": intent["amount"],
-                "authorization_code": None,
-                "brand": card["brand"],
-                "capture_before": None,
-                "checks": card["checks"],
-                "country": card["country"],
-                "exp_month": card["exp_month"],
-                "exp_year": card["exp_year"],
-                "extended_authorization": {"status": "disabled"},
-                "fingerprint": card["fingerprint"],
-                "funding": card["funding"],
-                "incremental_authorization": {"status": "unavailable"},
-                "installments": None,
-                "last4": card["last4"],
-                "mandate": None,
-                "multicapture": {"status": _multicapture(intent, card["brand"])},
-                "network": card["brand"],
-                "network_token": {"used": False},
-                "network_transaction_id": account.shared.identifiers.token(15),
-                "overcapture": {
-                    "maximum_amount_capturable": intent["amount"],
-                    "status": "unavailable",
-                },
-                "regulated_status": "unregulated",
-                "three_d_secure": None,
-                "wallet": None,
-            },
-            "type": "card",
-        },
+        "payment_method_details": _card_details(account, intent, method)
+        if is_card
+        else _debit_details(account, method),
         "radar_options": {},
         "receipt_email": intent["receipt_email"],
         "receipt_number": None,
@@ -233,6 +222,52 @@ def _charge(account: TwinAccount, intent: JsonObject, method: JsonObject) -> Jso
         "transfer_data": intent["transfer_data"],
         "transfer_group": intent["transfer_group"],
     }
+
+
+def _card_details(account: TwinAccount, intent: JsonObject, method: JsonObject) -> JsonObject:
+    card = method["card"]
+    return {
+        "card": {
+            "amount_authorized": intent["amount"],
+            "authorization_code": None,
+            "brand": card["brand"],
+            "capture_before": None,
+            "checks": card["checks"],
+            "country": card["country"],
+            "exp_month": card["exp_month"],
+            "exp_year": card["exp_year"],
+            "extended_authorization": {"status": "disabled"},
+            "fingerprint": card["fingerprint"],
+            "funding": card["funding"],
+            "incremental_authorization": {"status": "unavailable"},
+            "installments": None,
+            "last4": card["last4"],
+            "mandate": None,
+            "multicapture": {"status": _multicapture(intent, card["brand"])},
+            "network": card["brand"],
+            "network_token": {"used": False},
+            "network_transaction_id": account.shared.identifiers.token(15),
+            "overcapture": {
+                "maximum_amount_capturable": intent["amount"],
+                "status": "unavailable",
+            },
+            "regulated_status": "unregulated",
+            "three_d_secure": None,
+            "wallet": None,
+        },
+        "type": "card",
+    }
+
+
+def _debit_details(account: TwinAccount, method: JsonObject) -> JsonObject:
+    shown = {
+        key: value
+        for key, value in method[method["type"]].items()
+        if key not in ("financial_connections_account", "generated_from", "networks")
+    }
+    shown.pop("status_details", None)
+    shown |= {"expected_debit_date": None, "mandate": account.new_id("mandate")}
+    return {method["type"]: shown, "type": method["type"]}
 
 
 _CANCELABLE = frozenset(
@@ -325,6 +360,12 @@ def _cancel(account: TwinAccount, intent: JsonObject, reason: str | None, origin
         account.objects("charge").get(intent["latest_charge"])["captured"] = True
         account.emit("payment_intent.succeeded", intent, origin)
         return
+    if intent["status"] == "processing" and intent["latest_charge"] is not None:
+        # A bank debit that the bank has not decided about.
+        charge = account.objects("charge").get(intent["latest_charge"])
+        charge["status"] = "failed"
+        take_back(account, charge, failed=False)
+        account.emit("charge.failed", charge, origin)
     intent["status"] = "canceled"
     intent["canceled_at"] = account.now()
     intent["cancellation_reason"] = reason

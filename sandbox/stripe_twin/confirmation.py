@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from sandbox.stripe_twin.accounts import AUTOMATIC, Origin, TwinAccount
+from sandbox.stripe_twin.bank_debits import check_debit, check_type, debit
 from sandbox.stripe_twin.cards import (
     AUTHENTICATION_REQUIRED,
     Authentication,
@@ -47,6 +48,8 @@ def check_confirmable(
         method = account.objects("payment_method").get(intent["payment_method"])
     _require_return_url(intent, params, _is_off_session(params.get("off_session")))
     ensure_usable(account, method, intent["customer"])
+    check_type(intent, method)
+    check_debit(account, intent, method, params)
     return method
 
 
@@ -60,6 +63,9 @@ def attempt(
     """Attempts the payment. Raises ApiError (402) if the card was refused."""
     off_session = _is_off_session(params.get("off_session"))
     intent["payment_method"] = method["id"]
+    if method["type"] != "card":
+        debit(account, origin, intent, method)
+        return
     if _wants_authentication(account, intent, method, params, off_session):
         if off_session or params.get("error_on_requires_action"):
             _decline(account, origin, intent, method, AUTHENTICATION_REQUIRED)

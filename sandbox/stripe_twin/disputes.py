@@ -33,9 +33,12 @@ def open_dispute(
     """A card holder disputes a charge, all that is left of it or `amount`.
 
     The money goes at once, except for an inquiry. A prevented one (Rapid Dispute Resolution) is
-    settled and closed before it becomes a chargeback, without a fee. Raises ValueError for an
-    amount that the charge does not have.
+    settled and closed before it becomes a chargeback, without a fee. Of a bank debit it is what the
+    bank takes back: all of it, and nobody can contest it. Raises ValueError for an amount that the
+    charge does not have.
     """
+    if charge["payment_method_details"]["type"] != "card":
+        return _return_debit(account, charge, reason)
     give_up_waiting(account, charge)
     left: int = charge["amount_captured"] - charge["amount_refunded"]
     if not 0 < (amount or left) <= left:
@@ -56,6 +59,24 @@ def open_dispute(
         account.emit("charge.dispute.closed", dispute)
     else:
         _give_up_later(account, dispute)
+    return dispute
+
+
+def _return_debit(account: TwinAccount, charge: JsonObject, reason: str) -> JsonObject:
+    """https://docs.stripe.com/payments/ach-direct-debit#disputed-payments, and the like of the
+    other debits."""
+    give_up_waiting(account, charge)
+    left: int = charge["amount_captured"] - charge["amount_refunded"]
+    if left <= 0:
+        raise ValueError(f"{charge['id']} has {left} left to return")
+    dispute = _new_dispute(account, charge, reason, "lost", left)
+    dispute["evidence_details"]["due_by"] = None
+    account.objects("dispute").add(dispute)
+    charge["disputed"] = True
+    _withdraw(account, dispute)
+    account.emit("charge.dispute.created", dispute)
+    account.emit("charge.dispute.funds_withdrawn", dispute)
+    account.emit("charge.dispute.closed", dispute)
     return dispute
 
 
@@ -190,7 +211,6 @@ def _move(
 def _new_dispute(
     account: TwinAccount, charge: JsonObject, reason: str, status: str, amount: int
 ) -> JsonObject:
-    code = _NETWORK_CODES.get(reason, "10.4")
     return {
         "id": account.new_id("du"),
         "object": "dispute",
@@ -214,17 +234,25 @@ def _new_dispute(
         "livemode": False,
         "metadata": {},
         "payment_intent": charge["payment_intent"],
-        "payment_method_details": {
-            "card": {
-                "brand": charge["payment_method_details"]["card"]["brand"],
-                "case_type": "inquiry" if status.startswith("warning") else "chargeback",
-                "network": charge["payment_method_details"]["card"]["network"],
-                "network_reason_code": code,
-            },
-            "type": "card",
-        },
+        "payment_method_details": _disputed_card(charge, status, reason),
         "reason": reason,
         "status": status,
+    }
+
+
+def _disputed_card(charge: JsonObject, status: str, reason: str) -> JsonObject | None:
+    """What only a dispute of a card has."""
+    card = charge["payment_method_details"].get("card")
+    if card is None:
+        return None
+    return {
+        "card": {
+            "brand": card["brand"],
+            "case_type": "inquiry" if status.startswith("warning") else "chargeback",
+            "network": card["network"],
+            "network_reason_code": _NETWORK_CODES.get(reason, "10.4"),
+        },
+        "type": "card",
     }
 
 

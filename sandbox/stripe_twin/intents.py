@@ -11,7 +11,7 @@ from sandbox.stripe_twin.lists import parse_query, search_page
 from sandbox.stripe_twin.payment_methods import chosen_method
 from sandbox.stripe_twin.store import JsonObject
 
-# What the twin's accounts have switched on in their dashboard.
+# What the twin's accounts have switched on in their dashboard, beside what a request names.
 PAYMENT_METHOD_TYPES = ("card",)
 _CAPTURE_METHODS = frozenset({"automatic", "automatic_async", "manual"})
 _CONFIRMATION_METHODS = frozenset({"automatic", "manual"})
@@ -139,7 +139,7 @@ def _unexpected_state(intent: JsonObject, verb: str, allowed: str) -> ApiError:
 
 
 def _brand_of(method: JsonObject | None) -> str | None:
-    return method["card"]["brand"] if method is not None else None
+    return method["card"]["brand"] if method is not None and "card" in method else None
 
 
 def _check_destination(account: TwinAccount, params: dict[str, Any]) -> None:
@@ -220,7 +220,7 @@ def _new_intent(account: TwinAccount, params: dict[str, Any]) -> JsonObject:
         "payment_method": None,
         "payment_method_configuration_details": None,
         "payment_method_options": {"card": card_options},
-        "payment_method_types": list(PAYMENT_METHOD_TYPES),
+        "payment_method_types": list(allowed or PAYMENT_METHOD_TYPES),
         "processing": None,
         "receipt_email": params.get("receipt_email"),
         "review": None,

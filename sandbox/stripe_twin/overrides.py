@@ -10,6 +10,7 @@ from sandbox.stripe_twin.cards import DECLINES
 from sandbox.stripe_twin.external_accounts import external_account_list
 from sandbox.stripe_twin.requirements import empty_requirements
 from sandbox.stripe_twin.store import JsonObject
+from sandbox.stripe_twin.test_accounts import FAILURES
 
 
 class BalanceEntry(BaseModel):
@@ -31,7 +32,8 @@ class BalanceEntry(BaseModel):
 
 
 class CardOverride(BaseModel):
-    """How a card answers from now on: with a decline code of `cards.DECLINES`, or None as new.
+    """How a card answers from now on: with a decline code of `cards.DECLINES`, or None as new; of a
+    bank account with a failure code of `test_accounts.FAILURES`.
 
     `times` is how often it declines before it is as new; None for good.
     """
@@ -61,9 +63,10 @@ def record_entry(account: TwinAccount, entry: BalanceEntry) -> JsonObject:
 def override_card(account: TwinAccount, method: JsonObject, override: CardOverride) -> None:
     """Makes a card decline, or as it was. Raises ValueError for an unknown decline code."""
     state = account.cards[method["id"]]
-    if override.decline is not None and override.decline not in DECLINES:
-        raise ValueError(f"no decline {override.decline}; there are {', '.join(sorted(DECLINES))}")
-    state.decline_override = None if override.decline is None else DECLINES[override.decline]
+    declines = DECLINES if method["type"] == "card" else FAILURES
+    if override.decline is not None and override.decline not in declines:
+        raise ValueError(f"no decline {override.decline}; there are {', '.join(sorted(declines))}")
+    state.decline_override = None if override.decline is None else declines[override.decline]
     state.declines_left = override.times
 
 

@@ -1,4 +1,4 @@
-"""Payment methods: cards, kept for a customer or used once."""
+"""Payment methods: cards and bank accounts, kept for a customer or used once."""
 
 from typing import Any
 
@@ -13,6 +13,11 @@ from sandbox.stripe_twin.cards import (
 )
 from sandbox.stripe_twin.errors import DOC_URL, ApiError, invalid_request
 from sandbox.stripe_twin.store import JsonObject
+from sandbox.stripe_twin.test_accounts import (
+    ACCOUNTS_BY_NUMBER,
+    ACCOUNTS_BY_TOKEN,
+    BANK_DEBITS,
+)
 
 _EXPIRY_MONTH = 8
 _EXPIRY_YEARS_AHEAD = 1
@@ -103,6 +108,9 @@ def resolve_payment_method(
     found = account.objects("payment_method").find(identifier)
     if found is not None:
         return found
+    bank_account = ACCOUNTS_BY_TOKEN.get(identifier)
+    if bank_account is not None:
+        return account.objects("payment_method").add(_bank_method(account, bank_account))
     card = card_for_token(identifier)
     if card is None or not identifier.startswith("pm_"):
         return account.objects("payment_method").get(identifier, param, status)
@@ -120,9 +128,13 @@ def chosen_method(account: TwinAccount, params: dict[str, Any]) -> JsonObject | 
 
 
 def new_payment_method(account: TwinAccount, params: dict[str, Any]) -> JsonObject:
-    """A payment method from `type=card` and a test number or test token. Raises ApiError."""
-    if params.get("type", "card") != "card":
-        raise invalid_request("The twin models cards only.", param="type", stored=False)
+    """A payment method from a test number or test token. Raises ApiError."""
+    kind = params.get("type", "card")
+    if kind in BANK_DEBITS:
+        return _new_bank_method(account, kind, params)
+    if kind != "card":
+        message = "The twin models cards and bank debits only."
+        raise invalid_request(message, param="type", stored=False)
     details: dict[str, Any] = params.get("card", {})
     card = card_for_token(details["token"]) if "token" in details else None
     if "number" in details:
@@ -136,10 +148,7 @@ def new_payment_method(account: TwinAccount, params: dict[str, Any]) -> JsonObje
     method["card"].update(
         {key: details[key] for key in ("exp_month", "exp_year") if key in details}
     )
-    method["metadata"] = params.get("metadata", {})
-    billing = params.get("billing_details", {})
-    method["billing_details"].update(billing if isinstance(billing, dict) else {})
-    return method
+    return _described(method, params)
 
 
 def ensure_attachable(account: TwinAccount, method: JsonObject, customer: str) -> None:
@@ -222,6 +231,66 @@ def _used_up() -> ApiError:
         "times, you must attach it to a Customer first.",
         param="payment_method",
     )
+
+
+def _described(method: JsonObject, params: dict[str, Any]) -> JsonObject:
+    method["metadata"] = params.get("metadata", {})
+    billing = params.get("billing_details", {})
+    method["billing_details"].update(billing if isinstance(billing, dict) else {})
+    return method
+
+
+def _new_bank_method(account: TwinAccount, kind: str, params: dict[str, Any]) -> JsonObject:
+    details: dict[str, Any] = params.get(kind, {})
+    number = str(details.get("iban") or details.get("account_number") or "")
+    bank_account = ACCOUNTS_BY_NUMBER.get((kind, number.replace(" ", "")))
+    if bank_account is None:
+        raise invalid_request(
+            f"The twin knows Stripe's test accounts only; this is none of {kind}.",
+            code="account_number_invalid",
+            param=kind,
+        )
+    billing = params.get("billing_details", {})
+    if not (isinstance(billing, dict) and billing.get("name")):
+        param = "billing_details[name]"
+        raise invalid_request(
+            f"Missing required param: {param}.", code="parameter_missing", param=param
+        )
+    return _described(_bank_method(account, bank_account), params)
+
+
+def _bank_method(account: TwinAccount, bank_account: TestCard) -> JsonObject:
+    names = {
+        "us_bank_account": ("account_holder_type", "account_type", "bank_name", "routing_number"),
+        "sepa_debit": ("bank_code", "branch_code", "country"),
+        "bacs_debit": ("sort_code",),
+        "au_becs_debit": ("bsb_number",),
+        "acss_debit": ("bank_name", "institution_number", "transit_number"),
+    }
+    method = _card_method(account, bank_account)
+    del method["card"]
+    method["type"] = bank_account.kind
+    method[bank_account.kind] = {
+        **{name: _BANK_DETAILS[name] for name in names[bank_account.kind]},
+        "fingerprint": f"twin{bank_account.number[-12:]}",
+        "last4": bank_account.last4,
+    }
+    return method
+
+
+_BANK_DETAILS = {
+    "account_holder_type": "individual",
+    "account_type": "checking",
+    "bank_code": "19043",
+    "bank_name": "STRIPE TEST BANK",
+    "branch_code": "",
+    "bsb_number": "000000",
+    "country": "AT",
+    "institution_number": "000",
+    "routing_number": "110000000",
+    "sort_code": "108800",
+    "transit_number": "11000",
+}
 
 
 def _card_method(account: TwinAccount, card: TestCard) -> JsonObject:

@@ -157,23 +157,22 @@ def _check_undisputed(account: TwinAccount, charge: JsonObject) -> None:
 
 def _new_refund(call: Call, charge: JsonObject, amount: int) -> JsonObject:
     token = call.account.shared.identifiers.token(16)
+    is_card = charge["payment_method_details"]["type"] == "card"
+    card = {
+        "reference": token,
+        "reference_status": "available",
+        "reference_type": "acquirer_reference_number",
+        "type": "refund",
+    }
     return {
-        "id": call.account.new_id("re"),
+        "id": call.account.new_id("re" if is_card else "pyr"),
         "object": "refund",
         "amount": amount,
         "balance_transaction": None,
         "charge": charge["id"],
         "created": call.account.now(),
         "currency": charge["currency"],
-        "destination_details": {
-            "card": {
-                "reference": token,
-                "reference_status": "available",
-                "reference_type": "acquirer_reference_number",
-                "type": "refund",
-            },
-            "type": "card",
-        },
+        "destination_details": {"card": card, "type": "card"} if is_card else None,
         "metadata": call.params.get("metadata", {}),
         "payment_intent": charge["payment_intent"],
         "payment_method": charge["payment_method"],
@@ -195,7 +194,8 @@ def _take(account: TwinAccount, refund: JsonObject, outcome: RefundOutcome) -> N
     # Stripe keeps the fee of the payment and takes none for the refund.
     settled = account.settled(-refund["amount"], refund["currency"])
     transaction = account.books.record(
-        kind="refund",
+        kind="payment_refund" if refund["id"].startswith("pyr_") else "refund",
+        reporting_category="refund",
         source=refund["id"],
         amount=settled.amount,
         currency=settled.currency,

@@ -42,6 +42,8 @@ class TwinSettings(BaseModel):
     settle in another, at today's rate: change it, and what moves from then on has the new one.
     `processing_seconds` is how long a bank takes to decide about what is `processing`;
     `processing_cancelable` whether that can be canceled meanwhile, as at Stripe in rare cases.
+    `debit_seconds` is how long a bank takes to pay or refuse a bank debit, `debit_return_seconds`
+    how long after it has paid it takes back what it returns at all.
     With `refunds_need_balance` a refund that the available balance does not cover is pending until
     it does, as at Stripe; looked at every `async_refund_seconds`.
     """
@@ -59,6 +61,8 @@ class TwinSettings(BaseModel):
     authorization_seconds: float = Field(default=7 * DAY, gt=0.0)
     processing_seconds: float = Field(default=26 * HOUR, ge=0.0)
     processing_cancelable: bool = True
+    debit_seconds: float = Field(default=4 * DAY, ge=0.0)
+    debit_return_seconds: float = Field(default=0.0, ge=0.0)
     webhook_retry_seconds: tuple[float, ...] = RETRY_DELAYS_SECONDS
     webhook_timeout_seconds: float = Field(default=10.0, gt=0.0)
     webhook_concurrency: int = Field(default=8, ge=1, le=64)

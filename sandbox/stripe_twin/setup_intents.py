@@ -73,6 +73,12 @@ def confirmable(
             param="return_url",
         )
     ensure_usable(account, method, intent["customer"])
+    if method["type"] != "card" and "mandate_data" not in params:
+        raise invalid_request(
+            f"A {method['type']} needs the customer's mandate: provide `mandate_data`.",
+            code="parameter_missing",
+            param="mandate_data",
+        )
     return method
 
 
@@ -150,8 +156,29 @@ def _record_failure(
     account.emit("setup_intent.setup_failed", intent, origin)
 
 
-def _new_attempt(account: TwinAccount, intent: JsonObject, method: JsonObject) -> JsonObject:
+def _details(method: JsonObject) -> JsonObject:
+    if method["type"] != "card":
+        return {method["type"]: {}, "type": method["type"]}
     card = method["card"]
+    return {
+        "card": {
+            "brand": card["brand"],
+            "checks": card["checks"],
+            "country": card["country"],
+            "exp_month": card["exp_month"],
+            "exp_year": card["exp_year"],
+            "fingerprint": card["fingerprint"],
+            "funding": card["funding"],
+            "last4": card["last4"],
+            "network": card["brand"],
+            "three_d_secure": None,
+            "wallet": None,
+        },
+        "type": "card",
+    }
+
+
+def _new_attempt(account: TwinAccount, intent: JsonObject, method: JsonObject) -> JsonObject:
     return {
         "id": account.new_id("setatt"),
         "object": "setup_attempt",
@@ -163,22 +190,7 @@ def _new_attempt(account: TwinAccount, intent: JsonObject, method: JsonObject) -
         "livemode": False,
         "on_behalf_of": intent["on_behalf_of"],
         "payment_method": method["id"],
-        "payment_method_details": {
-            "card": {
-                "brand": card["brand"],
-                "checks": card["checks"],
-                "country": card["country"],
-                "exp_month": card["exp_month"],
-                "exp_year": card["exp_year"],
-                "fingerprint": card["fingerprint"],
-                "funding": card["funding"],
-                "last4": card["last4"],
-                "network": card["brand"],
-                "three_d_secure": None,
-                "wallet": None,
-            },
-            "type": "card",
-        },
+        "payment_method_details": _details(method),
         "setup_error": None,
         "setup_intent": intent["id"],
         "status": "processing",
