@@ -28,12 +28,14 @@ class StripeCurrency:
     """How Stripe takes a currency. Amounts are minor units of ISO 4217.
 
     One minor unit is `numerator / denominator` of Stripe's units, and one of both is 1. `largest`
-    is the largest amount of a charge, whatever it is paid with.
+    is the largest amount of a charge, whatever it is paid with, `largest_other` of one that is not
+    paid with a card.
     """
 
     numerator: int
     denominator: int
     largest: int
+    largest_other: int
     charge_multiple: int
     payout_multiple: int
 
@@ -45,7 +47,7 @@ def read_currencies(path: Path, exponents: Mapping[str, int]) -> Mapping[str, St
     return {
         code: _rules(
             decimals.get(code, exponent) - exponent,
-            _largest(data, code),
+            *_largest(data, code),
             _multiple(data, "charges", code),
             _multiple(data, "payouts", code),
         )
@@ -53,15 +55,15 @@ def read_currencies(path: Path, exponents: Mapping[str, int]) -> Mapping[str, St
     }
 
 
-def _largest(data: Mapping[str, Any], code: str) -> int:
-    """The largest charge of all payment methods; a row of the currency itself goes first."""
+def _largest(data: Mapping[str, Any], code: str) -> tuple[int, int]:
+    """The largest charge of all payment methods, and of those that are not cards; a row of the
+    currency itself goes first."""
     digits: dict[str, int] = {}
     for currency in (_EVERY, code):
         for row in data["largest_charge"]:
             if row["currency"] == currency:
                 digits[row["payment_methods"]] = row["digits"]
-    largest: int = 10 ** max(digits.values()) - 1
-    return largest
+    return 10 ** max(digits.values()) - 1, 10 ** digits["other"] - 1
 
 
 def _multiple(data: Mapping[str, Any], what: str, code: str) -> int:
@@ -71,7 +73,9 @@ def _multiple(data: Mapping[str, Any], what: str, code: str) -> int:
     return 1
 
 
-def _rules(shift: int, largest: int, charge_multiple: int, payout_multiple: int) -> StripeCurrency:
+def _rules(
+    shift: int, largest: int, largest_other: int, charge_multiple: int, payout_multiple: int
+) -> StripeCurrency:
     """The rules of a currency that has `shift` more decimals at Stripe than in ISO 4217."""
     numerator: int = 10 ** max(shift, 0)
     denominator: int = 10 ** max(-shift, 0)
@@ -84,6 +88,7 @@ def _rules(shift: int, largest: int, charge_multiple: int, payout_multiple: int)
         numerator,
         denominator,
         largest // numerator * denominator,
+        largest_other // numerator * denominator,
         in_minor_units(charge_multiple),
         in_minor_units(payout_multiple),
     )
@@ -141,6 +146,14 @@ def problem_with_size(currency_code: str, minor_units: int) -> str | None:
     rules = _CURRENCIES.get(currency_code)
     largest = MAX_MINOR_UNITS if rules is None else rules.largest
     return None if minor_units <= largest else f"is greater than {largest}"
+
+
+def problem_with_size_of_other(currency_code: str, minor_units: int) -> str | None:
+    """Why an amount is more than Stripe charges with anything but a card; None when it is not."""
+    rules = _CURRENCIES.get(currency_code)
+    if rules is None or minor_units <= rules.largest_other:
+        return None
+    return f"is greater than {rules.largest_other}, the most that is not charged to a card"
 
 
 def problem_with_payout(currency_code: str, minor_units: int) -> str | None:

@@ -50,7 +50,9 @@ def payment_message(payment: Payment, *, secrets: bool = False) -> pb.Payment:
         amount_refunded=money(p.currency, p.refunded_minor),
         amount_disputed=money(p.currency, p.disputed_minor),
         payment_method=pb.PaymentMethod(
-            token=p.payment_method, stripe_customer_id=p.payment_method_customer
+            token=p.payment_method,
+            stripe_customer_id=p.payment_method_customer,
+            type=pb.PaymentMethodType.Value(f"PAYMENT_METHOD_TYPE_{p.payment_method_type}"),
         ),
         capture_method=pb.CaptureMethod.Value(f"CAPTURE_METHOD_{p.capture_method}"),
         off_session=p.off_session,
@@ -99,7 +101,9 @@ def payment_message(payment: Payment, *, secrets: bool = False) -> pb.Payment:
         message.alternatives.add(
             corridor=route.corridor,
             payment_method=pb.PaymentMethod(
-                token=route.payment_method, stripe_customer_id=route.payment_method_customer
+                token=route.payment_method,
+                stripe_customer_id=route.payment_method_customer,
+                type=pb.PAYMENT_METHOD_TYPE_CARD,
             ),
             destination_account_id=route.destination_account,
         )

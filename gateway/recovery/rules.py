@@ -12,6 +12,7 @@ from gateway.payments.domain.check_outcome import authorization
 from gateway.payments.domain.failover import at_home
 from gateway.payments.domain.intents import id_of
 from gateway.payments.domain.payment import CaptureMethod, Change, Payment, take
+from gateway.payments.domain.payment_methods import type_at_stripe
 from gateway.payments.domain.states import PaymentState, Transition
 from gateway.payments.domain.stripe_params import (
     CUSTOMER_KEY,
@@ -32,7 +33,8 @@ _BEFORE_STRIPE = frozenset(
 def lost_payment(intent: Mapping[str, Any], corridor: str) -> Payment | None:
     """The payment that a PaymentIntent was made for, as it was asked for; None if the engine did
     not make it. Time limits, alternatives and retries after declines that the client asked for are
-    not at Stripe: it stands as if the client had asked for none."""
+    not at Stripe: it stands as if the client had asked for none. Of a mandate's acceptance Stripe
+    has made the mandate."""
     metadata: Mapping[str, str] = intent.get("metadata") or {}
     request_metadata = RequestMetadata.read(metadata)
     if request_metadata is None or PAYMENT_KEY not in metadata:
@@ -53,6 +55,7 @@ def lost_payment(intent: Mapping[str, Any], corridor: str) -> Payment | None:
         amount_minor=from_stripe(currency, int(intent["amount"])),
         payment_method=id_of(intent.get("payment_method")),
         payment_method_customer=id_of(intent.get("customer")),
+        payment_method_type=type_at_stripe(intent),
         capture_method=CaptureMethod.MANUAL if manual else CaptureMethod.AUTOMATIC,
         description=str(intent.get("description") or ""),
         statement_descriptor_suffix=str(intent.get("statement_descriptor_suffix") or ""),

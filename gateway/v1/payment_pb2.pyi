@@ -67,7 +67,8 @@ class _PaymentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentS
     """
     PAYMENT_STATE_PROCESSING: _PaymentState.ValueType  # 17
     """Stripe has taken it on, see `payment_intent_id`, and a bank decides about it within hours or
-    days, as of cards with an Indian mandate after the customer was told (26 hours). No time limit ends it, and nothing is tried again meanwhile. It goes on to SUCCEEDED,
+    days: of bank debits, and of cards with an Indian mandate after the customer was told (26
+    hours). No time limit ends it, and nothing is tried again meanwhile. It goes on to SUCCEEDED,
     AUTHORIZED or DECLINED when Stripe says so.
     """
 
@@ -114,7 +115,8 @@ customer came back. No money is held meanwhile.
 """
 PAYMENT_STATE_PROCESSING: PaymentState.ValueType  # 17
 """Stripe has taken it on, see `payment_intent_id`, and a bank decides about it within hours or
-days, as of cards with an Indian mandate after the customer was told (26 hours). No time limit ends it, and nothing is tried again meanwhile. It goes on to SUCCEEDED,
+days: of bank debits, and of cards with an Indian mandate after the customer was told (26
+hours). No time limit ends it, and nothing is tried again meanwhile. It goes on to SUCCEEDED,
 AUTHORIZED or DECLINED when Stripe says so.
 """
 Global___PaymentState: _TypeAlias = PaymentState  # noqa: Y015
@@ -166,6 +168,64 @@ UNAVAILABLE_POLICY_FAIL_FAST: UnavailablePolicy.ValueType  # 1
 UNAVAILABLE_POLICY_QUEUE: UnavailablePolicy.ValueType  # 2
 """Answer with PAYMENT_STATE_QUEUED and charge when the corridor works again, in order."""
 Global___UnavailablePolicy: _TypeAlias = UnavailablePolicy  # noqa: Y015
+
+class _PaymentMethodType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PaymentMethodTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentMethodType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PAYMENT_METHOD_TYPE_UNSPECIFIED: _PaymentMethodType.ValueType  # 0
+    """In requests the same as CARD; never sent in answers."""
+    PAYMENT_METHOD_TYPE_CARD: _PaymentMethodType.ValueType  # 1
+    """A card, or a wallet's card."""
+    PAYMENT_METHOD_TYPE_US_BANK_ACCOUNT: _PaymentMethodType.ValueType  # 2
+    """ACH Direct Debit of an account in the United States: USD."""
+    PAYMENT_METHOD_TYPE_SEPA_DEBIT: _PaymentMethodType.ValueType  # 3
+    """SEPA Direct Debit: EUR."""
+    PAYMENT_METHOD_TYPE_BACS_DEBIT: _PaymentMethodType.ValueType  # 4
+    """Bacs Direct Debit of an account in the United Kingdom: GBP. Its mandate is accepted on Stripe's
+    pages, so that only saved ones can be charged.
+    """
+    PAYMENT_METHOD_TYPE_AU_BECS_DEBIT: _PaymentMethodType.ValueType  # 5
+    """BECS Direct Debit of an account in Australia: AUD."""
+    PAYMENT_METHOD_TYPE_ACSS_DEBIT: _PaymentMethodType.ValueType  # 6
+    """Pre-authorised debit of an account in Canada: CAD or USD. Its mandate is accepted on Stripe's
+    pages, so that only saved ones can be charged.
+    """
+
+class PaymentMethodType(_PaymentMethodType, metaclass=_PaymentMethodTypeEnumTypeWrapper):
+    """PaymentMethodType says what kind of payment method is charged. All but CARD are bank debits: they
+    are PAYMENT_STATE_PROCESSING for days, until the customer's bank has paid or refused, and what a
+    bank returns after it has paid comes as a dispute that cannot be contested.
+
+    A bank debit is captured by Stripe as soon as the bank has paid: CAPTURE_METHOD_MANUAL is refused,
+    and so are `statement_descriptor_suffix`, `destination_account_id`, `application_fee` and
+    `alternatives`, because a mandate names one account. It needs a mandate: one that the customer
+    accepts with the payment (`mandate_acceptance`), or the one that a saved payment method has
+    (`stripe_customer_id`). Its amount is at most 99,999,999 of Stripe's units; accounts have lower limits,
+    which Stripe keeps (`decline`, `failure`). Sources and rules: gateway/data/payment_methods.toml.
+    """
+
+PAYMENT_METHOD_TYPE_UNSPECIFIED: PaymentMethodType.ValueType  # 0
+"""In requests the same as CARD; never sent in answers."""
+PAYMENT_METHOD_TYPE_CARD: PaymentMethodType.ValueType  # 1
+"""A card, or a wallet's card."""
+PAYMENT_METHOD_TYPE_US_BANK_ACCOUNT: PaymentMethodType.ValueType  # 2
+"""ACH Direct Debit of an account in the United States: USD."""
+PAYMENT_METHOD_TYPE_SEPA_DEBIT: PaymentMethodType.ValueType  # 3
+"""SEPA Direct Debit: EUR."""
+PAYMENT_METHOD_TYPE_BACS_DEBIT: PaymentMethodType.ValueType  # 4
+"""Bacs Direct Debit of an account in the United Kingdom: GBP. Its mandate is accepted on Stripe's
+pages, so that only saved ones can be charged.
+"""
+PAYMENT_METHOD_TYPE_AU_BECS_DEBIT: PaymentMethodType.ValueType  # 5
+"""BECS Direct Debit of an account in Australia: AUD."""
+PAYMENT_METHOD_TYPE_ACSS_DEBIT: PaymentMethodType.ValueType  # 6
+"""Pre-authorised debit of an account in Canada: CAD or USD. Its mandate is accepted on Stripe's
+pages, so that only saved ones can be charged.
+"""
+Global___PaymentMethodType: _TypeAlias = PaymentMethodType  # noqa: Y015
 
 class _ComplianceVerdict:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -316,13 +376,57 @@ BOOKING_STATE_REFUSED: BookingState.ValueType  # 3
 Global___BookingState: _TypeAlias = BookingState  # noqa: Y015
 
 @_typing.final
+class MandateAcceptance(_message.Message):
+    """MandateAcceptance says that the customer has let the merchant debit a bank account, on the terms of
+    the mandate that the merchant has shown. It is sent to Stripe, which makes the mandate of it, and
+    is in no answer.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCEPT_TIME_FIELD_NUMBER: _builtins.int
+    IP_ADDRESS_FIELD_NUMBER: _builtins.int
+    USER_AGENT_FIELD_NUMBER: _builtins.int
+    ip_address: _builtins.str
+    """The IP address from which the customer accepted it online. Required with `user_agent`. Without
+    both it was accepted offline, for example on paper.
+    """
+    user_agent: _builtins.str
+    """The browser with which the customer accepted it online, at most 1,000 bytes. Required with
+    `ip_address`.
+    """
+    @_builtins.property
+    def accept_time(self) -> _timestamp_pb2.Timestamp:
+        """When the customer accepted it, if that was before the payment. Optional; Stripe refuses one that is
+        still to come.
+        """
+
+    def __init__(
+        self,
+        *,
+        accept_time: _timestamp_pb2.Timestamp | None = ...,
+        ip_address: _builtins.str = ...,
+        user_agent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "ip_address", b"ip_address", "user_agent", b"user_agent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MandateAcceptance: _TypeAlias = MandateAcceptance  # noqa: Y015
+
+@_typing.final
 class PaymentMethod(_message.Message):
-    """PaymentMethod names what is charged. Card numbers never enter the engine, only Stripe's tokens."""
+    """PaymentMethod names what is charged. Card and account numbers never enter the engine, only Stripe's
+    tokens.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TOKEN_FIELD_NUMBER: _builtins.int
     STRIPE_CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
     token: _builtins.str
     """Stripe's payment method id, for example "pm_1Q0PsIJvEtkwdCNYMSaVuRz6", or the id of a card,
     source or bank account of before ("card_…", "src_…", "ba_…"). Required, at most 255 bytes.
@@ -331,15 +435,20 @@ class PaymentMethod(_message.Message):
     """Stripe's customer id ("cus_…") that the payment method is attached to. Optional; required by
     Stripe for a saved payment method.
     """
+    type: Global___PaymentMethodType.ValueType
+    """What kind of payment method it is: Stripe refuses a token of another kind. Never changes for a
+    payment. Optional, CARD if unspecified.
+    """
     def __init__(
         self,
         *,
         token: _builtins.str = ...,
         stripe_customer_id: _builtins.str = ...,
+        type: Global___PaymentMethodType.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["stripe_customer_id", b"stripe_customer_id", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stripe_customer_id", b"stripe_customer_id", "token", b"token", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -367,7 +476,7 @@ class CorridorAlternative(_message.Message):
     """
     @_builtins.property
     def payment_method(self) -> Global___PaymentMethod:
-        """What to charge there: tokens belong to one account. Required."""
+        """What to charge there: tokens belong to one account. Required; a card."""
 
     def __init__(
         self,
@@ -462,7 +571,7 @@ class Decline(_message.Message):
     AUTHENTICATION_REQUIRED_FIELD_NUMBER: _builtins.int
     NETWORK_ADVICE_CODE_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """Stripe's error code, for example "card_declined"."""
+    """Stripe's error code, for example "card_declined", or of a bank debit "account_closed"."""
     decline_code: _builtins.str
     """The bank's reason, for example "insufficient_funds". May be empty."""
     advice_code: _builtins.str

@@ -70,6 +70,7 @@ class CreatePaymentRequest(_message.Message):
     STAY_IN_CORRIDOR_FIELD_NUMBER: _builtins.int
     SAVE_PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
     DECLINE_RETRY_FIELD_NUMBER: _builtins.int
+    MANDATE_ACCEPTANCE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     merchant_id: _builtins.str
@@ -77,9 +78,11 @@ class CreatePaymentRequest(_message.Message):
     customer_id: _builtins.str
     """Subject id of the customer, 1 to 64 bytes of [A-Za-z0-9_-]. Optional, empty for a guest."""
     capture_method: _payment_pb2.CaptureMethod.ValueType
-    """When to capture. Optional, AUTOMATIC if unspecified."""
+    """When to capture. Optional, AUTOMATIC if unspecified; MANUAL is refused for bank debits."""
     off_session: _builtins.bool
-    """True when the customer is not present to act; 3-D Secure then counts as a decline."""
+    """True when the customer is not present to act; 3-D Secure then counts as a decline. A bank debit
+    then needs `payment_method.stripe_customer_id`, whose mandate is used.
+    """
     return_url: _builtins.str
     """Where the customer comes back after 3-D Secure: an http or https URL of at most 2,048 bytes.
     Optional; without it `next_action` carries a client_secret. Refused with `off_session`.
@@ -92,11 +95,11 @@ class CreatePaymentRequest(_message.Message):
     """
     statement_descriptor_suffix: _builtins.str
     """End of the text on the customer's statement, at most 22 bytes of ASCII with at least one
-    letter, without < > \\ ' " *. Optional.
+    letter, without < > \\ ' " *. Optional; refused for bank debits.
     """
     destination_account_id: _builtins.str
     """The connected account that receives the money ("acct_…"), which makes it a destination charge.
-    Optional.
+    Optional; refused for bank debits.
     """
     corridor: _builtins.str
     """The corridor (platform account at Stripe) to use, 1 to 64 bytes of [a-z0-9_-]. Optional, the
@@ -118,7 +121,7 @@ class CreatePaymentRequest(_message.Message):
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """How much, at least 1 minor unit and at most what Stripe charges in the currency: 999,999,999,999 in its
-        units. Amounts of three decimals have to end in 0, of MGA in 00. Card networks may take less, and less than
+        units, of a bank debit 99,999,999. Amounts of three decimals have to end in 0, of MGA in 00. Card networks may take less, and less than
         Stripe's smallest charge is refused, by Stripe: the payment then fails. Required.
         """
 
@@ -148,12 +151,22 @@ class CreatePaymentRequest(_message.Message):
     @_builtins.property
     def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[_payment_pb2.CorridorAlternative]:
         """Other corridors to charge through while the payment's own one cannot be used, at most 8.
-        Optional: without one, only corridors where operators say that the token works as well.
+        Optional: without one, only corridors where operators say that the token works as well. A bank debit
+        stays in its corridor; alternatives are refused for it.
         """
 
     @_builtins.property
     def decline_retry(self) -> _payment_pb2.DeclineRetry:
-        """Try again after declines that may pass. Optional; refused without `off_session`."""
+        """Try again after declines that may pass. Optional; refused without `off_session`. Of bank debits
+        few are tried again, at most twice (docs/declines.md).
+        """
+
+    @_builtins.property
+    def mandate_acceptance(self) -> _payment_pb2.MandateAcceptance:
+        """That the customer accepts the mandate of a bank debit with this payment. Refused for cards, with
+        `off_session`, and for Bacs and pre-authorised debits; required for other bank debits without
+        `payment_method.stripe_customer_id`.
+        """
 
     def __init__(
         self,
@@ -179,10 +192,11 @@ class CreatePaymentRequest(_message.Message):
         stay_in_corridor: _builtins.bool = ...,
         save_payment_method: _builtins.bool = ...,
         decline_retry: _payment_pb2.DeclineRetry | None = ...,
+        mandate_acceptance: _payment_pb2.MandateAcceptance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "application_fee", b"application_fee", "decline_retry", b"decline_retry", "payment_method", b"payment_method", "queue_timeout", b"queue_timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "application_fee", b"application_fee", "decline_retry", b"decline_retry", "mandate_acceptance", b"mandate_acceptance", "payment_method", b"payment_method", "queue_timeout", b"queue_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "application_fee", b"application_fee", "billing_country_code", b"billing_country_code", "capture_method", b"capture_method", "corridor", b"corridor", "customer_id", b"customer_id", "decline_retry", b"decline_retry", "description", b"description", "destination_account_id", b"destination_account_id", "merchant_id", b"merchant_id", "metadata", b"metadata", "off_session", b"off_session", "payment_method", b"payment_method", "queue_timeout", b"queue_timeout", "request_id", b"request_id", "return_url", b"return_url", "save_payment_method", b"save_payment_method", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "unavailable_policy", b"unavailable_policy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "application_fee", b"application_fee", "billing_country_code", b"billing_country_code", "capture_method", b"capture_method", "corridor", b"corridor", "customer_id", b"customer_id", "decline_retry", b"decline_retry", "description", b"description", "destination_account_id", b"destination_account_id", "mandate_acceptance", b"mandate_acceptance", "merchant_id", b"merchant_id", "metadata", b"metadata", "off_session", b"off_session", "payment_method", b"payment_method", "queue_timeout", b"queue_timeout", "request_id", b"request_id", "return_url", b"return_url", "save_payment_method", b"save_payment_method", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "unavailable_policy", b"unavailable_policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

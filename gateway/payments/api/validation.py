@@ -10,6 +10,11 @@ from google.protobuf.message import Message
 
 from gateway.ids import METADATA_PREFIX
 from gateway.money import problem_with_currency, problem_with_size
+from gateway.payments.api.bank_debits import (
+    ALTERNATIVE_RULES,
+    BANK_DEBIT_RULES,
+    MANDATE_RULES,
+)
 from gateway.payments.domain.retry_policy import MAX_ATTEMPTS, MAX_WITHIN, MIN_ATTEMPTS, MIN_WITHIN
 from gateway.sensitive import problem_with_metadata, problem_with_text
 from gateway.v1 import payment_pb2
@@ -184,10 +189,13 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
     payment_pb2.PaymentMethod: [
         text("token", required=True, max_bytes=MAX_TOKEN_BYTES, pattern=PAYMENT_METHOD),
         text("stripe_customer_id", max_bytes=MAX_TOKEN_BYTES, pattern=STRIPE_CUSTOMER),
+        enum("type", default=payment_pb2.PAYMENT_METHOD_TYPE_CARD),
     ],
+    payment_pb2.MandateAcceptance: MANDATE_RULES,
     payment_pb2.CorridorAlternative: [
         text("corridor", required=True, max_bytes=MAX_NAME_BYTES, pattern=CORRIDOR),
         message("payment_method", required=True),
+        *ALTERNATIVE_RULES,
         text("destination_account_id", max_bytes=MAX_NAME_BYTES, pattern=ACCOUNT),
     ],
     pb.CreatePaymentRequest: [
@@ -228,6 +236,8 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         check("save_payment_method", _save_payment_method),
         message("decline_retry"),
         check("decline_retry", _decline_retry),
+        message("mandate_acceptance"),
+        *BANK_DEBIT_RULES,
     ],
     payment_pb2.DeclineRetry: [
         integer("max_attempts", minimum=MIN_ATTEMPTS, maximum=MAX_ATTEMPTS),

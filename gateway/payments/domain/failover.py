@@ -45,6 +45,9 @@ def is_away(payment: Payment) -> bool:
 
 def next_route(payment: Payment, elsewhere: Elsewhere) -> Route | None:
     """Where the payment may be charged instead of where it is now, if anywhere."""
+    if payment.payment_method_type.is_bank_debit:
+        # A mandate names who collects, and that is the account.
+        return None
     if payment.stays or len(payment.left_corridors) >= MAX_LEFT:
         return None
     charge = Charge(

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from gateway.payments.domain.payment_methods import MandateAcceptance, PaymentMethodType
 from gateway.payments.domain.states import HOLDING, PaymentState, Transition, state_after
 from gateway.stripe_client.failover import Route
 
@@ -60,7 +61,8 @@ class Decline:
     advice_code: str = ""
     authentication_required: bool = False
     network_advice_code: str = ""
-    # Stripe's names of the brand ("visa") and of the card number behind it, whatever its token.
+    # Stripe's names of the brand ("visa") and of the card number behind it, whatever its token; of
+    # a bank debit, its type ("sepa_debit") and the account.
     card_brand: str = ""
     card_fingerprint: str = ""
 
@@ -138,6 +140,9 @@ class Payment:
     create_time: datetime
     update_time: datetime
     payment_method_customer: str = ""
+    payment_method_type: PaymentMethodType = PaymentMethodType.CARD
+    # Of a bank debit whose customer accepts its mandate now.
+    mandate_acceptance: MandateAcceptance | None = None
     capture_method: CaptureMethod = CaptureMethod.AUTOMATIC
     off_session: bool = False
     return_url: str = ""

@@ -10,6 +10,7 @@ from typing import Any
 from gateway.ids import RequestMetadata
 from gateway.money import to_stripe
 from gateway.payments.domain.payment import CaptureMethod, Payment
+from gateway.payments.domain.payment_methods import mandate_params
 from gateway.payments.domain.refund import Refund, RefundCause
 
 PAYMENT_KEY = "engine_payment_id"
@@ -55,7 +56,7 @@ def authorize_params(payment: Payment) -> dict[str, Any]:
         "amount": to_stripe(payment.currency, payment.amount_minor),
         "currency": payment.currency.lower(),
         "payment_method": payment.payment_method,
-        "allowed_payment_method_types": ["card"],
+        "allowed_payment_method_types": [payment.payment_method_type.at_stripe],
         "confirm": True,
         "capture_method": "manual"
         if payment.capture_method is CaptureMethod.MANUAL
@@ -67,6 +68,9 @@ def authorize_params(payment: Payment) -> dict[str, Any]:
         },
         "expand": EXPAND_CHARGE,
     }
+    if payment.mandate_acceptance is not None:
+        # Without it Stripe takes the mandate that the payment method was saved with.
+        params["mandate_data"] = mandate_params(payment.mandate_acceptance)
     if payment.save_payment_method:
         params["setup_future_usage"] = "off_session"
     if payment.customer_away:

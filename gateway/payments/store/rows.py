@@ -21,6 +21,7 @@ from gateway.payments.domain.payment import (
     QueueReason,
     UnavailablePolicy,
 )
+from gateway.payments.domain.payment_methods import MandateAcceptance, PaymentMethodType
 from gateway.payments.domain.refund import Refund, RefundCause, RefundState
 from gateway.payments.domain.states import PaymentState
 from gateway.payments.rendering import payment_message
@@ -28,7 +29,7 @@ from gateway.stripe_client.failover import Route
 
 _PAYMENT_FIELDS = tuple(field.name for field in fields(Payment))
 _REFUND_FIELDS = tuple(field.name for field in fields(Refund))
-_JSON_FIELDS = ("decline", "failure", "next_action", "compliance")
+_JSON_FIELDS = ("decline", "failure", "next_action", "compliance", "mandate_acceptance")
 
 
 def payment_row(payment: Payment) -> dict[str, Any]:
@@ -51,6 +52,9 @@ def payment_of(row: Any) -> Payment:
     """The payment of a row."""
     values = {name: getattr(row, name) for name in _PAYMENT_FIELDS}
     values["state"] = PaymentState(row.state)
+    values["payment_method_type"] = PaymentMethodType(row.payment_method_type)
+    if row.mandate_acceptance:
+        values["mandate_acceptance"] = MandateAcceptance(**row.mandate_acceptance)
     values["capture_method"] = CaptureMethod(row.capture_method)
     values["unavailable_policy"] = UnavailablePolicy(row.unavailable_policy)
     values["queue_reason"] = QueueReason(row.queue_reason) if row.queue_reason else None

@@ -36,6 +36,8 @@ PAYMENT = Table(
     Column("amount_minor", BigInteger),
     Column("payment_method", Text),
     Column("payment_method_customer", Text),
+    Column("payment_method_type", Text),
+    Column("mandate_acceptance", _JSON),
     Column("capture_method", Text),
     Column("off_session", Boolean),
     Column("return_url", Text),
@@ -152,7 +154,7 @@ EVENT = Table(
 FIXED_OF_PAYMENT = frozenset(
     {
         *("id", "request_id", "request_metadata", "merchant_id", "customer_id"),
-        *("currency", "amount_minor"),
+        *("currency", "amount_minor", "payment_method_type", "mandate_acceptance"),
         *("capture_method", "off_session", "save_payment_method", "decline_retry"),
         *("unavailable_policy", "queue_timeout", "description", "statement_descriptor_suffix"),
         *("metadata", "application_fee_minor", "billing_country", "stays", "routes"),

@@ -12,8 +12,10 @@ from gateway.v1.payment_pb2 import (
     CaptureMethod,
     CorridorAlternative,
     DeclineRetry,
+    MandateAcceptance,
     Payment,
     PaymentMethod,
+    PaymentMethodType,
     PaymentState,
     UnavailablePolicy,
 )
@@ -32,6 +34,21 @@ def alternative(corridor: str, token: str = "pm_1") -> CorridorAlternative:
 
 def retry(max_attempts: int, seconds: int) -> DeclineRetry:
     return DeclineRetry(max_attempts=max_attempts, window=Duration(seconds=seconds))
+
+
+SEPA = PaymentMethodType.PAYMENT_METHOD_TYPE_SEPA_DEBIT
+BACS = PaymentMethodType.PAYMENT_METHOD_TYPE_BACS_DEBIT
+
+
+def debit(kind: "PaymentMethodType.ValueType") -> dict[str, Any]:
+    return {
+        "payment_method": PaymentMethod(token="pm_1", type=kind),
+        "mandate_acceptance": MandateAcceptance(),
+    }
+
+
+def pounds(minor_units: int) -> Money:
+    return Money(currency_code="GBP", minor_units=minor_units)
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -102,6 +119,56 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"alternatives": [alternative("us")], "stay_in_corridor": True}, "alternatives"),
     ({"alternatives": [alternative("us")], "destination_account_id": "acct_1"}, "alternatives"),
     ({"alternatives": [alternative(f"c{n}") for n in range(9)]}, "alternatives"),
+    ({"payment_method": PaymentMethod(token="pm_1", type=99)}, "payment_method.type"),  # type: ignore[arg-type]
+    ({"mandate_acceptance": MandateAcceptance()}, "mandate_acceptance"),
+    *(
+        ({**debit(SEPA), **fields}, field)
+        for fields, field in (
+            ({"mandate_acceptance": None}, "mandate_acceptance"),
+            ({"off_session": True}, "mandate_acceptance"),
+            (
+                {"off_session": True, "mandate_acceptance": None},
+                "payment_method.stripe_customer_id",
+            ),
+            ({"capture_method": MANUAL}, "capture_method"),
+            ({"amount": euros(100_000_000)}, "amount.minor_units"),
+            ({"amount": Money(currency_code="USD", minor_units=1)}, "amount.currency_code"),
+            ({"statement_descriptor_suffix": "SHOES"}, "statement_descriptor_suffix"),
+            ({"destination_account_id": "acct_1"}, "destination_account_id"),
+            ({"alternatives": [alternative("us")]}, "alternatives"),
+            (
+                {"mandate_acceptance": MandateAcceptance(ip_address="203.0.113.7")},
+                "mandate_acceptance.ip_address",
+            ),
+            (
+                {"mandate_acceptance": MandateAcceptance(user_agent="Firefox")},
+                "mandate_acceptance.user_agent",
+            ),
+            (
+                {"mandate_acceptance": MandateAcceptance(ip_address="a", user_agent="b")},
+                "mandate_acceptance.ip_address",
+            ),
+            (
+                {"mandate_acceptance": MandateAcceptance(ip_address="::1", user_agent="b" * 1001)},
+                "mandate_acceptance.user_agent",
+            ),
+        )
+    ),
+    ({**debit(BACS), "amount": pounds(1)}, "mandate_acceptance"),
+    (
+        {**debit(BACS), "amount": pounds(1), "mandate_acceptance": None},
+        "payment_method.stripe_customer_id",
+    ),
+    (
+        {
+            "alternatives": [
+                CorridorAlternative(
+                    corridor="us", payment_method=PaymentMethod(token="pm_1", type=SEPA)
+                )
+            ]
+        },
+        "alternatives[0].payment_method.type",
+    ),
 ]
 
 

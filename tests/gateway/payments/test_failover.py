@@ -15,6 +15,7 @@ from gateway.v1.payment_pb2 import (
     CorridorAlternative,
     Payment,
     PaymentMethod,
+    PaymentMethodType,
     PaymentState,
     UnavailablePolicy,
 )
@@ -28,7 +29,10 @@ S = PaymentState
 HOME = DEFAULT_ACCOUNT.account_id
 QUEUE = UnavailablePolicy.UNAVAILABLE_POLICY_QUEUE
 BACKUP = CorridorAlternative(
-    corridor="backup", payment_method=PaymentMethod(token="pm_card_mastercard")
+    corridor="backup",
+    payment_method=PaymentMethod(
+        token="pm_card_mastercard", type=PaymentMethodType.PAYMENT_METHOD_TYPE_CARD
+    ),
 )
 SHARED = {"failover_to": ["backup"], "shared_tokens_with": ["backup"]}
 TwoAccounts = Callable[..., AbstractAsyncContextManager[Shop]]
