@@ -108,15 +108,17 @@ def decline_of(
 ) -> Decline:
     """A refusal in Stripe's codes; `error` is the PaymentIntent's last_payment_error."""
     error = error or {}
-    card = (error.get("payment_method") or {}).get("card") or {}
+    method = error.get("payment_method") or {}
+    kind = str(method.get("type") or "card")
+    instrument = method.get(kind) or {}
     return Decline(
         code=code,
         decline_code=decline_code,
         advice_code=advice_code,
         authentication_required=AUTHENTICATION_REQUIRED in (code, decline_code),
         network_advice_code=str(error.get("network_advice_code") or ""),
-        card_brand=str(card.get("brand") or ""),
-        card_fingerprint=str(card.get("fingerprint") or ""),
+        card_brand=str(instrument.get("brand") or "") if kind == "card" else kind,
+        card_fingerprint=str(instrument.get("fingerprint") or ""),
     )
 
 

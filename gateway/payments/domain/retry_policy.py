@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.payments.domain.payment import Decline, Payment
+from gateway.payments.domain.payment_methods import PaymentMethodType
 
 # What a client may ask for. Stripe recommends 8 attempts within two weeks:
 # https://docs.stripe.com/payments/off-session-payments/smart-retries
@@ -18,6 +19,7 @@ MIN_WITHIN = timedelta(hours=1)
 MAX_WITHIN = timedelta(days=30)
 LONGEST_WAIT = timedelta(days=7)
 ANY_BRAND = "*"
+ANY_TYPE = "*"
 _DATA = Path(__file__).parents[2] / "data" / "declines.toml"
 
 
@@ -34,11 +36,13 @@ _STRICTEST_FIRST = tuple(RetryClass)
 
 @dataclass(frozen=True, slots=True)
 class RetryRule:
-    """One row of the data; `wait` counts for LATER alone."""
+    """One row of the data; `wait` counts for LATER alone, and so does `max_attempts`, the first one
+    included, where what the client wants does not."""
 
     retry_class: RetryClass
     wait: timedelta = timedelta(0)
     source: str = ""
+    max_attempts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class RetryData:
     advice: Mapping[str, RetryRule]
     network_advice: Mapping[tuple[str, str], RetryRule]
     decline: Mapping[str, RetryRule]
+    # By Stripe's type of the payment method, or ANY_TYPE, and code.
+    bank_decline: Mapping[tuple[str, str], RetryRule]
     limits: Mapping[str, Sequence[NetworkLimit]]
 
     @property
@@ -72,7 +78,12 @@ def _rule(row: Mapping[str, Any], sources: Mapping[str, str]) -> RetryRule:
     retry_class = RetryClass(row["class"])
     if (retry_class is RetryClass.LATER) != ("wait_hours" in row):
         raise ValueError(f"{row['code']}: wait_hours belongs to the class later, and to it alone")
-    return RetryRule(retry_class, timedelta(hours=row.get("wait_hours", 0)), sources[row["source"]])
+    return RetryRule(
+        retry_class,
+        timedelta(hours=row.get("wait_hours", 0)),
+        sources[row["source"]],
+        row.get("max_attempts"),
+    )
 
 
 def read_data(path: Path = _DATA) -> RetryData:
@@ -89,6 +100,9 @@ def read_data(path: Path = _DATA) -> RetryData:
             (row["brand"], row["code"]): _rule(row, sources) for row in data["network_advice"]
         },
         decline={row["code"]: _rule(row, sources) for row in data["decline"]},
+        bank_decline={
+            (row["type"], row["code"]): _rule(row, sources) for row in data["bank_decline"]
+        },
         limits=limits,
     )
 
@@ -96,12 +110,19 @@ def read_data(path: Path = _DATA) -> RetryData:
 DATA = read_data()
 
 
-def rule_for(decline: Decline) -> RetryRule:
-    """The strictest rule that applies to a decline; of several waits the longest."""
+def rule_for(
+    decline: Decline, method_type: PaymentMethodType = PaymentMethodType.CARD
+) -> RetryRule:
+    """The strictest rule that applies to a decline; of several waits the longest. What a bank says
+    of a debit has rules of its own: a card's may be tried again where that is forbidden."""
+    code = decline.decline_code or decline.code
+    if method_type.is_bank_debit:
+        rows, type_ = DATA.bank_decline, method_type.at_stripe
+        return rows.get((type_, code)) or rows.get((ANY_TYPE, code)) or UNKNOWN
     found = (
         DATA.advice.get(decline.advice_code),
         DATA.network_advice.get((decline.card_brand, decline.network_advice_code)),
-        DATA.decline.get(decline.decline_code or decline.code),
+        DATA.decline.get(code),
     )
     known = [rule for rule in found if rule is not None]
     if not known:
@@ -119,8 +140,9 @@ def next_attempt_time(payment: Payment, decline: Decline, now: datetime) -> date
     if policy is None or not payment.off_session or payment.customer_returned:
         return None
     attempts_made = payment.decline_count + 1
-    rule = rule_for(decline)
-    if rule.retry_class is not RetryClass.LATER or attempts_made >= policy.max_attempts:
+    rule = rule_for(decline, payment.payment_method_type)
+    most = min(policy.max_attempts, rule.max_attempts or policy.max_attempts)
+    if rule.retry_class is not RetryClass.LATER or attempts_made >= most:
         return None
     doubled = rule.wait * (1 << min(payment.decline_count, MAX_ATTEMPTS))
     due = now + max(rule.wait, min(doubled, LONGEST_WAIT))

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.payments.domain.decline_retries import decline_step, due_step, put_back_step
-from gateway.payments.domain.intents import IntentSnapshot, IntentStatus
+from gateway.payments.domain.intents import IntentSnapshot, IntentStatus, decline_of
 from gateway.payments.domain.payment import Decline, DeclineRetry, Payment, take
+from gateway.payments.domain.payment_methods import PaymentMethodType
 from gateway.payments.domain.reconcile import Timing, reconcile
 from gateway.payments.domain.retry_policy import (
     DATA,
@@ -26,6 +27,7 @@ from gateway.payments.domain.retry_policy import (
 )
 from gateway.payments.domain.states import PaymentState, Transition
 from sandbox.stripe_twin.cards import CARDS_BY_TOKEN
+from sandbox.stripe_twin.test_accounts import FAILURES
 from tests.gateway.payments.test_states import new_payment
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -193,6 +195,83 @@ def test_the_data_knows_the_twins_declines_and_agrees_with_its_advice() -> None:
             assert row.retry_class is DATA.advice[card.decline.advice_code].retry_class
 
 
+DEBIT_ROW = re.compile(
+    r"^\| `([\w*]+)` \| `(\w+)` \| (\w+) \| ([\d–]*) \| ([\d–]*) \| .+ \|$", flags=re.MULTILINE
+)
+debit_types = st.sampled_from([kind for kind in PaymentMethodType if kind.is_bank_debit])
+
+
+@given(
+    debit_types,
+    st.sampled_from(sorted({code for _, code in DATA.bank_decline} | set(DATA.decline) | {"new"})),
+    policies,
+    st.integers(0, MAX_ATTEMPTS),
+)
+def test_a_debit_is_tried_again_only_where_its_own_row_says_so(
+    kind: PaymentMethodType, code: str, policy: DeclineRetry, declined_before: int
+) -> None:
+    payment = replace(
+        authorizing(policy, payment_method_type=kind, decline_count=declined_before),
+        state=PaymentState.PROCESSING,
+    )
+    due = next_attempt_time(payment, Decline(code, advice_code="try_again_later"), NOW)
+    row = DATA.bank_decline.get((kind.at_stripe, code))
+    if due is not None:
+        assert row is not None
+        assert row.retry_class is RetryClass.LATER
+        assert row.max_attempts is not None
+        assert declined_before + 2 <= min(row.max_attempts, policy.max_attempts)
+        assert due >= NOW + row.wait
+
+
+def test_an_ach_debit_without_money_is_sent_twice_more_and_a_sepa_debit_never() -> None:
+    policy = DeclineRetry(max_attempts=MAX_ATTEMPTS, within=MAX_WITHIN)
+    broke = Decline("insufficient_funds")
+    due = [
+        next_attempt_time(
+            authorizing(
+                policy,
+                payment_method_type=PaymentMethodType.US_BANK_ACCOUNT,
+                decline_count=declined_before,
+            ),
+            broke,
+            NOW,
+        )
+        for declined_before in range(4)
+    ]
+    assert due == [NOW + 72 * HOUR, NOW + 144 * HOUR, None, None]
+    sepa = authorizing(policy, payment_method_type=PaymentMethodType.SEPA_DEBIT)
+    assert next_attempt_time(sepa, broke, NOW) is None
+
+
+def test_the_decline_of_a_debit_names_its_account() -> None:
+    error = {
+        "payment_method": {"type": "sepa_debit", "sepa_debit": {"fingerprint": "fp_1"}},
+    }
+    decline = decline_of("account_closed", "", "", error)
+    assert (decline.card_brand, decline.card_fingerprint) == ("sepa_debit", "fp_1")
+    card = {"payment_method": {"card": {"brand": "visa", "fingerprint": "fp_2"}}}
+    assert decline_of("card_declined", "", "", card).card_brand == "visa"
+
+
+def test_the_data_knows_what_the_twins_banks_say() -> None:
+    for code in FAILURES:
+        assert ("*", code) in DATA.bank_decline
+
+
+def test_the_page_shows_the_rows_of_bank_debits() -> None:
+    page = Path("docs/declines.md").read_text(encoding="utf-8")
+    shown = {(kind, code): tuple(rest) for kind, code, *rest in DEBIT_ROW.findall(page)}
+    assert shown == {
+        key: (
+            rule.retry_class.value,
+            str(rule.wait // HOUR) if rule.wait else "–",
+            str(rule.max_attempts or "–"),
+        )
+        for key, rule in DATA.bank_decline.items()
+    }
+
+
 def test_the_page_shows_the_data() -> None:
     page = Path("docs/declines.md").read_text(encoding="utf-8")
     shown = {code: (name, wait) for code, name, wait in ROW.findall(page)}
@@ -204,6 +283,7 @@ def test_the_page_shows_the_data() -> None:
         for code, rule in {**DATA.advice, **DATA.decline}.items()
     }
     rules = [*DATA.advice.values(), *DATA.network_advice.values(), *DATA.decline.values()]
+    rules += DATA.bank_decline.values()
     sources = {rule.source for rule in rules}
     sources |= {limit.source for limits in DATA.limits.values() for limit in limits}
     assert all(f"<{source}>" in page for source in sources)
