@@ -6,6 +6,7 @@ nothing of ours explains is booked in suspense: the ledger has Stripe's balance 
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -17,6 +18,8 @@ from gateway.balance.movement import (
     APPLICATION_FEE_REFUNDS,
     APPLICATION_FEES,
     CHARGES,
+    PAYMENT_FAILURES,
+    PAYMENTS,
     PAYOUTS,
     REFUND_FAILURES,
     REFUNDS,
@@ -27,7 +30,10 @@ from gateway.balance.movement import (
 from gateway.bookkeeping.balance_facts import UnknownBalanceTransaction
 from gateway.bookkeeping.facts import Fact, StripeBalance
 from gateway.bookkeeping.reporting import enqueue
+from gateway.bookkeeping.settlement import settled_debit
 from gateway.money import to_stripe
+from gateway.payments.domain.intents import id_of
+from gateway.payments.domain.states import PaymentState
 from gateway.payments.store import payments as payment_store
 from gateway.stripe_client.client import StripeClient
 from gateway.webhooks_in.event import RetryEventLater
@@ -62,6 +68,14 @@ class PayoutTaker(Protocol):
     ) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Debit:
+    """How far the bank debit is that a movement is of; not `ours` if nothing explains it."""
+
+    captured: bool
+    ours: bool
+
+
 class Explainer:
     """Reports to bookkeeping what balance transactions mean."""
 
@@ -81,7 +95,9 @@ class Explainer:
         self._payouts = payouts
         self._clock = clock
         self._ways: dict[str, Callable[[Movement, Source], Awaitable[Sequence[Fact] | None]]] = {
-            **dict.fromkeys(CHARGES, self._charge),
+            **dict.fromkeys(CHARGES - PAYMENTS, self._charge),
+            **dict.fromkeys(PAYMENTS, self._payment),
+            **dict.fromkeys(PAYMENT_FAILURES, self._payment_failure),
             **dict.fromkeys(REFUNDS | REFUND_FAILURES, self._refund),
             **dict.fromkeys(TRANSFERS, self._transfer),
             **dict.fromkeys(TRANSFER_REVERSALS, self._transfer_reversal),
@@ -121,6 +137,49 @@ class Explainer:
         }
         charge = {**source, "balance_transaction": transaction}
         return [] if await self._payments.take_charge(charge) else None
+
+    async def _payment(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
+        """A charge that is not a card's: of a bank debit, maybe before its bank has decided."""
+        debit = await self._debit(movement, source, str(source["id"]))
+        if debit is None:
+            return await self._charge(movement, source)
+        if debit.captured:
+            return await self._charge(movement, source)
+        return movement_facts.become_available(movement) if debit.ours else None
+
+    async def _payment_failure(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
+        """A bank refused a debit. The source is the charge, or what takes it back."""
+        charge_id = id_of(source.get("charge")) or str(source["id"])
+        debit = await self._debit(movement, source, charge_id)
+        # Of one that its bank had paid, this says what nothing else of ours explains.
+        if debit is None or debit.captured:
+            return None
+        return movement_facts.become_available(movement)
+
+    async def _debit(self, movement: Movement, source: Source, charge_id: str) -> "_Debit | None":
+        """Reports what moved for a bank debit of ours; None if it is of none."""
+        payment_id = await self._payments.payment_of(source)
+        if payment_id is None:
+            return None
+        now = self._clock.now()
+        async with self._engine.begin() as connection:
+            payment = await payment_store.lock_payment(connection, payment_id)
+            assert payment is not None, "it was found a moment ago"
+            if not payment.payment_method_type.is_bank_debit:
+                return None
+            succeeded = payment.state is PaymentState.SUCCEEDED
+            captured = succeeded and payment.charge_id == charge_id
+            taken_out = movement.amount_minor < 0
+            second = succeeded and not captured and source.get("status") == "succeeded"
+            if second or (captured and taken_out):
+                return _Debit(captured=captured, ours=False)
+            moved = movement_facts.debit_moved(movement, charge_id, payment.id, payment.merchant_id)
+            await enqueue(connection, moved, now)
+            if captured:
+                facts = settled_debit(moved, payment.currency, payment.captured_minor, now)
+                for fact in facts:
+                    await enqueue(connection, fact, now)
+        return _Debit(captured=captured, ours=True)
 
     async def _refund(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
         if movement.type in REFUNDS:

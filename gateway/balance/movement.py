@@ -13,6 +13,9 @@ from gateway.bookkeeping.facts import StripeBalance
 from gateway.money import from_stripe
 
 CHARGES = frozenset({"charge", "payment"})
+# Those of them that are not a card's; what was refused is taken out again.
+PAYMENTS = frozenset({"payment"})
+PAYMENT_FAILURES = frozenset({"payment_failure_refund"})
 REFUNDS = frozenset({"refund", "payment_refund"})
 REFUND_FAILURES = frozenset({"refund_failure"})
 TRANSFERS = frozenset({"transfer"})

@@ -11,6 +11,7 @@ from gateway.bookkeeping.balance_facts import (
     AccountFeeCharged,
     ApplicationFeeEarned,
     ApplicationFeeReturned,
+    DebitMoved,
     FundsAvailable,
     ToppedUp,
     TransferCreated,
@@ -18,6 +19,22 @@ from gateway.bookkeeping.balance_facts import (
     UnknownBalanceTransaction,
 )
 from gateway.bookkeeping.facts import Converted, Fact, StripeBalance
+
+
+def debit_moved(
+    movement: Movement, charge_id: str, payment_id: str, merchant_id: str
+) -> DebitMoved:
+    """A bank debit was submitted, or taken out of the balance because its bank refused."""
+    return DebitMoved(
+        **_about(movement),
+        payment_id=payment_id,
+        merchant_id=merchant_id,
+        balance_transaction_id=movement.id,
+        charge_id=charge_id,
+        amount_minor=movement.amount_minor,
+        fee_minor=movement.fee_minor,
+        balance=movement.begins_in,
+    )
 
 
 def refund_facts(

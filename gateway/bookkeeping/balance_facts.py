@@ -71,6 +71,47 @@ class ApplicationFeeReturned(PaymentFact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DebitMoved(PaymentFact):
+    """One balance transaction of a bank debit: Stripe counts a debit in its balance as soon as it
+    is submitted, days before the bank pays or refuses, and takes one that was refused out again.
+
+    `amount_minor` and `fee_minor` are the balance transaction's, with their signs: above zero what
+    was submitted, below zero what was taken out. Whether the bank has paid by then says nothing
+    about it.
+    """
+
+    MAY_BE_ZERO: ClassVar[frozenset[str]] = frozenset({"fee_minor"})
+    SIGNED: ClassVar[frozenset[str]] = frozenset({"amount_minor", "fee_minor"})
+
+    balance_transaction_id: str
+    charge_id: str
+    amount_minor: int
+    fee_minor: int = 0
+    balance: StripeBalance = StripeBalance.PENDING
+
+    @property
+    def id(self) -> str:
+        return f"debit_moved.{self.balance_transaction_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebitSettled(PaymentFact):
+    """The bank has paid a bank debit: what was submitted is booked as a capture with its fee, in
+    place of what `DebitMoved` said of the same balance transaction."""
+
+    balance_transaction_id: str
+    amount_minor: int
+
+    @property
+    def id(self) -> str:
+        return f"debit_settled.{self.balance_transaction_id}"
+
+    @property
+    def requires(self) -> str:
+        return f"debit_moved.{self.balance_transaction_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DisputeMoved(PaymentFact):
     """One balance transaction of a dispute, of which there may be any number.
 

@@ -58,6 +58,11 @@ class Chart:
             self.suspense,
         )
 
+    @property
+    def debit_accounts(self) -> tuple[Account, ...]:
+        """The accounts that the corridor has once it has taken bank debits."""
+        return (self.debits_undecided,)
+
     def merchant_accounts(self, merchant_id: str) -> tuple[Account, ...]:
         """The accounts that each merchant has."""
         return (
@@ -91,6 +96,11 @@ class Chart:
     def application_fees(self) -> Account:
         """What the platform kept of destination charges: its revenue."""
         return self._account("application_fees", Side.CREDIT)
+
+    @property
+    def debits_undecided(self) -> Account:
+        """What Stripe's balance counts of bank debits whose bank has neither paid nor refused."""
+        return self._account("debits_undecided", Side.CREDIT)
 
     @property
     def conversion(self) -> Account:

@@ -22,6 +22,8 @@ KINDS: dict[str, type[Fact]] = {
     "application_fee_earned": balance_facts.ApplicationFeeEarned,
     "transfer_reversed": balance_facts.TransferReversed,
     "application_fee_returned": balance_facts.ApplicationFeeReturned,
+    "debit_moved": balance_facts.DebitMoved,
+    "debit_settled": balance_facts.DebitSettled,
     "dispute_moved": balance_facts.DisputeMoved,
     "dispute_decided": balance_facts.DisputeDecided,
     "funds_available": balance_facts.FundsAvailable,

@@ -10,6 +10,8 @@ from gateway.bookkeeping.balance_facts import (
     AccountFeeCharged,
     ApplicationFeeEarned,
     ApplicationFeeReturned,
+    DebitMoved,
+    DebitSettled,
     DisputeDecided,
     DisputeMoved,
     FundsAvailable,
@@ -106,6 +108,8 @@ def account_groups(fact: Fact) -> tuple[AccountGroup, ...]:
     groups = [chart.shared_accounts]
     if isinstance(fact, PaymentFact):
         groups.append(chart.merchant_accounts(fact.merchant_id))
+    if isinstance(fact, (DebitMoved, DebitSettled)):
+        groups.append(chart.debit_accounts)
     if isinstance(fact, Converted):
         groups.append(Chart(fact.corridor, fact.settled_currency).shared_accounts)
     return tuple(groups)
@@ -192,6 +196,21 @@ def _(fact: TransferReversed) -> Create:
 def _(fact: ApplicationFeeReturned) -> Create:
     chart = _chart(fact)
     return _move(fact.amount_minor, to=chart.application_fees, out_of=chart.stripe(fact.balance))
+
+
+@ledger_write.register
+def _(fact: DebitMoved) -> Create:
+    chart = _chart(fact)
+    return _create(
+        _debit(chart.debits_undecided, -fact.amount_minor),
+        _debit(chart.fees, fact.fee_minor),
+        _debit(chart.stripe(fact.balance), fact.amount_minor - fact.fee_minor),
+    )
+
+
+@ledger_write.register
+def _(fact: DebitSettled) -> Reverse:
+    return Reverse(of=fact.requires)
 
 
 @ledger_write.register

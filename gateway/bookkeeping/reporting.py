@@ -17,7 +17,8 @@ from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, T
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.bookkeeping.codec import kind_of, to_json
+from gateway.bookkeeping.balance_facts import DebitMoved
+from gateway.bookkeeping.codec import from_json, kind_of, to_json
 from gateway.bookkeeping.facts import Fact
 from gateway.bookkeeping.telemetry import trace_parent
 from runtime.sql_files import sql_statement
@@ -169,6 +170,19 @@ async def booking_state(connection: AsyncConnection, payment_id: str) -> Payment
             for row in rows
         )
     )
+
+
+async def debits_moved(connection: AsyncConnection, payment_id: str) -> list[DebitMoved]:
+    """What was reported of a payment's bank debits, however its banks have decided."""
+    rows = await connection.execute(
+        select(BOOKING.c.kind, BOOKING.c.fact)
+        # By their ids: the row of a second report that differs has another.
+        .where(BOOKING.c.payment_id == payment_id, BOOKING.c.fact_id.startswith("debit_moved."))
+        .order_by(BOOKING.c.booking_number)
+        .limit(MAX_FACTS_OF_A_PAYMENT)
+    )
+    facts = [from_json(row.kind, row.fact) for row in rows]
+    return [fact for fact in facts if isinstance(fact, DebitMoved)]
 
 
 def reported(fact: Fact, now: datetime) -> Booking:

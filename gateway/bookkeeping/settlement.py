@@ -8,7 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.bookkeeping.balance_facts import ApplicationFeeEarned, FundsAvailable, TransferCreated
+from gateway.bookkeeping.balance_facts import (
+    ApplicationFeeEarned,
+    DebitMoved,
+    DebitSettled,
+    FundsAvailable,
+    TransferCreated,
+)
 from gateway.bookkeeping.facts import Converted, Fact, FeeCharged
 
 
@@ -107,3 +113,36 @@ def settlement_facts(charge: SettledCharge) -> list[Fact]:
             )
         )
     return facts
+
+
+def settled_debit(
+    moved: DebitMoved, currency: str, captured_minor: int, now: datetime
+) -> list[Fact]:
+    """The facts to report, in order, after the capture of a bank debit that `moved` before:
+    `captured_minor` of the payment's `currency`. Reporting them again is safe."""
+    assert moved.amount_minor > 0, "what was taken out is never captured"
+    settled = DebitSettled(
+        corridor=moved.corridor,
+        payment_id=moved.payment_id,
+        merchant_id=moved.merchant_id,
+        currency=moved.currency,
+        effective_time=now,
+        balance_transaction_id=moved.balance_transaction_id,
+        amount_minor=moved.amount_minor,
+    )
+    charge = SettledCharge(
+        corridor=moved.corridor,
+        payment_id=moved.payment_id,
+        merchant_id=moved.merchant_id,
+        charge_id=moved.charge_id,
+        currency=currency,
+        captured_minor=captured_minor,
+        balance_transaction_id=moved.balance_transaction_id,
+        settled_currency=moved.currency,
+        settled_minor=moved.amount_minor,
+        fee_minor=moved.fee_minor,
+        # The sweep says when it became available.
+        available=False,
+        effective_time=now,
+    )
+    return [settled, *settlement_facts(charge)]

@@ -22,7 +22,8 @@ FAILURE_FEE = 400
 
 
 def submit_later(account: TwinAccount, charge: JsonObject) -> None:
-    """Submits a debit to the bank after the answer; announced by `charge.updated`."""
+    """Submits a debit to the bank after the answer; announced by `charge.updated`. With longer
+    `settlement_seconds` than the bank takes, the balance counts it when the bank has paid."""
     seconds = account.shared.settings.settlement_seconds
     account.shared.clock.after(seconds, partial(_submit, account, charge))
 
@@ -58,7 +59,7 @@ def take_back(account: TwinAccount, charge: JsonObject, *, failed: bool) -> None
 
 
 def _submit(account: TwinAccount, charge: JsonObject) -> None:
-    if charge["status"] != "pending":
+    if charge["status"] == "failed":
         return
     settled = account.settled(charge["amount"], charge["currency"])
     fee = min(FEE_CAP, settled.amount * FEE_BASIS_POINTS // BASIS_POINTS)

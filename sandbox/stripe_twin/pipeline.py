@@ -44,6 +44,7 @@ _KIND_BY_PREFIX = {
     "pm": "payment_method",
     "po": "payout",
     "py": "charge",
+    "pyr": "refund",
     "re": "refund",
     "setatt": "setup_attempt",
     "seti": "setup_intent",

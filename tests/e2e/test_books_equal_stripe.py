@@ -14,6 +14,13 @@ from sandbox.polling import poll
 from sandbox.reconciliation import books_difference
 from sandbox.twin_admin import TwinAdmin
 from tests.e2e.scenario_steps import pay
+from tests.e2e.scenarios_of_debits import (
+    debit_canceled,
+    debit_converted,
+    debit_paid,
+    debit_refused,
+    debit_returned,
+)
 from tests.e2e.scenarios_of_disputes import (
     dispute_appealed,
     dispute_converted,
@@ -109,6 +116,11 @@ async def twin(engine: Engine) -> AsyncIterator[TwinAdmin]:
         fee_that_no_event_told,
         account_fees,
         topped_up,
+        debit_paid,
+        debit_refused,
+        debit_canceled,
+        debit_returned,
+        debit_converted,
         unknown_movements,
         charge_of_somebody_else,
         another_corridor,

@@ -259,6 +259,12 @@ class Change:
         """Whether the bank has said no once more."""
         return self.before is not None and self.after.decline_count > self.before.decline_count
 
+    @property
+    def settles_debit(self) -> bool:
+        """Whether a bank has paid what may have been in the balance before."""
+        captured = self.transition == Transition.CAPTURED
+        return captured and self.after.payment_method_type.is_bank_debit
+
 
 CREATED = "received"
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.bookkeeping.reporting import enqueue
+from gateway.bookkeeping.reporting import debits_moved, enqueue
+from gateway.bookkeeping.settlement import settled_debit
 from gateway.payments.domain.money_facts import facts_of, facts_of_refund
 from gateway.payments.domain.payment import CREATED, Change, Payment
 from gateway.payments.domain.refund import Refund
@@ -41,6 +42,16 @@ async def record_changes(
             await store.add_decline(connection, change.after, now)
         for fact in facts_of(change, now):
             await enqueue(connection, fact, now)
+        if change.settles_debit:
+            await _settle_debit(connection, change.after, now)
+
+
+async def _settle_debit(connection: AsyncConnection, payment: Payment, now: datetime) -> None:
+    """Books the capture of a bank debit in place of what the balance has shown of it before."""
+    for moved in await debits_moved(connection, payment.id):
+        if moved.charge_id == payment.charge_id and moved.amount_minor > 0:
+            for fact in settled_debit(moved, payment.currency, payment.captured_minor, now):
+                await enqueue(connection, fact, now)
 
 
 async def record_refund(

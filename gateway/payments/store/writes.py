@@ -91,10 +91,10 @@ Writes = NewPayment | Progress | News
 
 
 def is_grouped(decision: Decision) -> bool:
-    """Whether all that a decision writes is what a `Progress` has: a refund and the history of a
-    card's declines are written by the general path."""
+    """Whether all that a decision writes is what a `Progress` has: a refund, the history of a
+    card's declines and a bank debit that was paid are written by the general path."""
     return decision.operation.kind is not OperationKind.REFUND and not any(
-        change.is_decline for change in decision.changes
+        change.is_decline or change.settles_debit for change in decision.changes
     )
 
 

@@ -52,6 +52,9 @@ from gateway.webhooks_in.event import (
 from gateway.webhooks_in.router import of_the_platform
 from runtime.notifier import Notifier, SubjectNotifiers
 
+# Of a charge: https://docs.stripe.com/api/charges/object#charge_object-status.
+_NOT_PAID = frozenset({"pending", "failed"})
+
 
 class LossGuard(Protocol):
     """Is told what the database has lost; `RestoreGuard`."""
@@ -132,13 +135,15 @@ class PaymentEvents:
         if event.object.get("balance_transaction", "") is None:
             # There was no fee yet: charge.updated brings it.
             return
-        await self.take_charge(
-            object_of(
-                await self._stripe.retrieve_charge(
-                    event.corridor, event.object_id, {"expand": EXPAND_BALANCE}
-                )
+        charge = object_of(
+            await self._stripe.retrieve_charge(
+                event.corridor, event.object_id, {"expand": EXPAND_BALANCE}
             )
         )
+        if charge.get("status") in _NOT_PAID:
+            # A bank debit has a balance transaction before its bank has paid, or though not.
+            return
+        await self.take_charge(charge)
 
     async def take_charge(self, charge: Mapping[str, Any]) -> bool:
         """Takes over what a charge with its balance transaction says; whether it is the charge of

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from gateway.bookkeeping.balance_facts import (
     ApplicationFeeEarned,
+    DebitMoved,
+    DebitSettled,
     DisputeDecided,
     DisputeMoved,
     FundsAvailable,
@@ -84,8 +86,10 @@ def payment_scenarios(draw: st.DrawFn, number: int) -> Scenario:
     if draw(st.booleans()):
         reason = draw(st.sampled_from(ReleaseReason))
         released = HoldReleased(**about, hold_id=hold_id, amount_minor=amount, reason=reason)
-        return [*scenario, Step(released, none)]
+        return [*scenario, *draw(_debits(about, number, amount)), Step(released, none)]
 
+    if draw(st.booleans()):
+        scenario += draw(_debits(about, number, amount))
     captured = draw(st.integers(1, amount))
     first = draw(st.integers(1, captured))
     for ordinal, part in enumerate(part for part in (first, captured - first) if part):
@@ -145,6 +149,36 @@ def _settlements(draw: st.DrawFn, about: dict[str, Any], number: int, captured: 
         ApplicationFeeEarned: _moved(corridor, (settled_currency, pending, kept)),
     }
     return [Step(fact, movements[type(fact)]) for fact in settlement_facts(charge)]
+
+
+@st.composite
+def _debits(draw: st.DrawFn, about: dict[str, Any], number: int, amount: int) -> Scenario:
+    """Attempts of a bank debit: submitted, and taken out again or booked as a capture."""
+    scenario = Scenario()
+    for ordinal in range(draw(st.integers(0, 2))):
+        currency = draw(st.sampled_from((about["currency"], *CURRENCIES)))
+        fee, part = draw(st.integers(0, amount)), draw(st.sampled_from(StripeBalance))
+        submitted: dict[str, Any] = {
+            **about,
+            "currency": currency,
+            "balance_transaction_id": f"txn_p{number}_{ordinal}",
+            "amount_minor": amount,
+        }
+        there = _moved(about["corridor"], (currency, part, amount - fee))
+        back = _moved(about["corridor"], (currency, part, fee - amount))
+        debit = {"charge_id": f"py_{number}_{ordinal}", "balance": part}
+        scenario.append(Step(DebitMoved(**submitted, **debit, fee_minor=fee), there))
+        if draw(st.booleans()):
+            # What replaces it is booked by facts that have steps of their own.
+            scenario.append(Step(DebitSettled(**submitted), back))
+        elif draw(st.booleans()):
+            taken_out = {
+                **submitted,
+                "balance_transaction_id": f"txn_f{number}_{ordinal}",
+                "amount_minor": -amount,
+            }
+            scenario.append(Step(DebitMoved(**taken_out, **debit, fee_minor=-fee), back))
+    return scenario
 
 
 @st.composite

@@ -51,7 +51,9 @@ async def begin(shop: Shop, account: str = "success", **fields: Any) -> pb.Payme
 
 
 def kinds(payment: pb.Payment) -> list[str]:
-    return [fact.kind for fact in payment.booking.facts]
+    # What the sweep has seen by chance by then has tests beside the sweep's.
+    facts = [fact.kind for fact in payment.booking.facts]
+    return [kind for kind in facts if not kind.startswith("debit_")]
 
 
 def test_the_contract_the_rules_and_the_twin_know_the_same_types() -> None:

@@ -131,8 +131,12 @@ async def test_its_refund_takes_the_bank_a_while(shop: Shop) -> None:
     assert (refund.id[:4], refund.status) == ("pyr_", "pending")
     shop.twin.advance(seconds=60)
     assert (await shop.api.refunds.retrieve_async(refund.id)).status == "succeeded"
-    listed = await shop.api.balance_transactions.list_async({"source": refund.id})
-    assert [(item.type, item.net) for item in listed.data] == [("payment_refund", -4_000)]
+    listed = await shop.api.balance_transactions.list_async(
+        {"source": refund.id, "expand": ["data.source"]}
+    )
+    (taken,) = listed.data
+    assert (taken.type, taken.net) == ("payment_refund", -4_000)
+    assert isinstance(taken.source, stripe.Refund)
 
 
 @pytest.mark.parametrize(
