@@ -148,7 +148,10 @@ class Explainer:
         return movement_facts.become_available(movement) if debit.ours else None
 
     async def _payment_failure(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
-        """A bank refused a debit. The source is the charge, or what takes it back."""
+        """A bank refused a debit, or the refund of one: the sign tells, for Stripe does not say
+        which of them has this type. The source is the charge, or what takes it back."""
+        if movement.amount_minor > 0:
+            return await self._refund(movement, source) if _is_refund(source) else None
         charge_id = id_of(source.get("charge")) or str(source["id"])
         debit = await self._debit(movement, source, charge_id)
         # Of one that its bank had paid, this says what nothing else of ours explains.
@@ -270,6 +273,10 @@ class Explainer:
             ):
                 raise RetryEventLater("ORIGIN_NOT_EXPLAINED_YET")
         return found
+
+
+def _is_refund(source: Source) -> bool:
+    return source.get("object") == "refund"
 
 
 def _tell_suspense(fact: UnknownBalanceTransaction) -> None:

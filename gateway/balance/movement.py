@@ -15,7 +15,7 @@ from gateway.money import from_stripe
 CHARGES = frozenset({"charge", "payment"})
 # Those of them that are not a card's; what was refused is taken out again.
 PAYMENTS = frozenset({"payment"})
-PAYMENT_FAILURES = frozenset({"payment_failure_refund"})
+PAYMENT_FAILURES = frozenset({"payment_failure_refund", "payment_reversal"})
 REFUNDS = frozenset({"refund", "payment_refund"})
 REFUND_FAILURES = frozenset({"refund_failure"})
 TRANSFERS = frozenset({"transfer"})

@@ -6,7 +6,7 @@ whoever reports it says the same; what has become available since is a fact of i
 
 from typing import Any
 
-from gateway.balance.movement import ACCOUNT_FEES, REFUND_FAILURES, TOPUPS, Movement
+from gateway.balance.movement import ACCOUNT_FEES, REFUNDS, TOPUPS, Movement
 from gateway.bookkeeping.balance_facts import (
     AccountFeeCharged,
     ApplicationFeeEarned,
@@ -63,7 +63,7 @@ def refund_facts(
                 amount_minor=refunded_minor,
                 settled_minor=abs(movement.amount_minor),
                 settled_currency=movement.currency,
-                incoming=movement.type in REFUND_FAILURES,
+                incoming=movement.type not in REFUNDS,
                 balance=balance,
             )
         )

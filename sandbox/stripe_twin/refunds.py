@@ -91,7 +91,7 @@ def fail_refund(account: TwinAccount, refund: JsonObject, reason: str) -> None:
     if refund["balance_transaction"] is not None:
         settled = account.settled(refund["amount"], refund["currency"])
         transaction = account.books.record(
-            kind="refund_failure",
+            kind="payment_failure_refund" if _is_of_debit(refund) else "refund_failure",
             source=refund["id"],
             amount=settled.amount,
             currency=settled.currency,
@@ -184,6 +184,10 @@ def _new_refund(call: Call, charge: JsonObject, amount: int) -> JsonObject:
     }
 
 
+def _is_of_debit(refund: JsonObject) -> bool:
+    return str(refund["id"]).startswith("pyr_")
+
+
 def _is_covered(account: TwinAccount, refund: JsonObject) -> bool:
     settled = account.settled(refund["amount"], refund["currency"])
     balance = account.books.balances(account.now()).get(settled.currency, {"available": 0})
@@ -194,7 +198,7 @@ def _take(account: TwinAccount, refund: JsonObject, outcome: RefundOutcome) -> N
     # Stripe keeps the fee of the payment and takes none for the refund.
     settled = account.settled(-refund["amount"], refund["currency"])
     transaction = account.books.record(
-        kind="payment_refund" if refund["id"].startswith("pyr_") else "refund",
+        kind="payment_refund" if _is_of_debit(refund) else "refund",
         reporting_category="refund",
         source=refund["id"],
         amount=settled.amount,

@@ -31,6 +31,11 @@ async def debit_paid(shop: Shop, parties: Parties, engine: Engine) -> None:
     await shop.refund(payment_id, 40_00)
     await shop.until(payment_id, has_refunded(40_00))
     await advance(engine, REFUND_LOOK_SECONDS)
+    await shop.refund(payment_id, 10_00)
+    await shop.until(payment_id, has_refunded(50_00))
+    last = (await shop.read(payment_id)).refunds[-1].stripe_refund_id
+    await shop.twin.fail_refund(last)
+    await shop.until(payment_id, has_refunded(40_00))
 
 
 async def debit_refused(shop: Shop, parties: Parties, engine: Engine) -> None:

@@ -1,6 +1,6 @@
 """Bank debits: what is sent for them, and their way from PROCESSING to how the bank decides."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,10 +19,15 @@ from gateway.v1 import payment_pb2 as pb
 from gateway.v1.payment_service_pb2 import CreatePaymentRequest
 from gateway.validation import VALIDATOR
 from money.v1.money_pb2 import Money
+from runtime.clock import ManualClock
+from sandbox.polling import poll
+from sandbox.stripe_twin.overrides import CardOverride, override_card
 from sandbox.stripe_twin.test_accounts import ACCOUNTS_BY_TOKEN, CURRENCIES
 from sandbox.stripe_twin.twin import Twin
+from tests.gateway.payments.cards import saved_card
 from tests.gateway.payments.shop import RefusedError, Shop
 from tests.gateway.payments.test_commanding import in_state
+from tests.gateway.running import OpenShop
 
 ACH = pb.PAYMENT_METHOD_TYPE_US_BANK_ACCOUNT
 SEPA = pb.PAYMENT_METHOD_TYPE_SEPA_DEBIT
@@ -210,6 +215,64 @@ async def test_what_a_bank_returns_is_a_lost_dispute(shop: Shop, twin: Twin) -> 
     with pytest.raises(RefusedError) as refused:
         await shop.refund(payment)
     assert refused.value.error.reason == "PAYMENT_DISPUTED"
+
+
+async def test_one_that_the_scheme_lets_us_send_again_is_charged_once(
+    open_shop: OpenShop, twin: Twin
+) -> None:
+    clock = ManualClock(datetime.now(UTC))
+    async with open_shop(clock) as shop:
+        paid = await begin(shop, payment_method=await saved_account(twin), save_payment_method=True)
+        twin.advance(seconds=DECIDED)
+        await shop.watch_until(paid.id, pb.PAYMENT_STATE_SUCCEEDED)
+        account = pb.PaymentMethod(
+            token=twin.books()["default"]["payment_intents"][0]["payment_method"],
+            stripe_customer_id=paid.payment_method.stripe_customer_id,
+            type=ACH,
+        )
+        bank_says(twin, account.token, "insufficient_funds")
+        retry = pb.DeclineRetry(max_attempts=5)
+        retry.window.FromTimedelta(timedelta(days=30))
+        payment = await begin(
+            shop,
+            payment_method=account,
+            mandate_acceptance=None,
+            off_session=True,
+            decline_retry=retry,
+        )
+        twin.advance(seconds=DECIDED)
+        await shop.watch_until(payment.id, pb.PAYMENT_STATE_RETRY_SCHEDULED)
+        bank_says(twin, account.token, None)
+        wait = timedelta(hours=72)
+        clock.advance(wait)
+        twin.settings.signature_skew_seconds = wait.total_seconds()
+        await shop.watch_for(payment.id, "retry_started")
+        await poll(lambda: shop.get(payment.id), is_processing)
+        twin.advance(seconds=DECIDED)
+        await shop.watch_until(payment.id, pb.PAYMENT_STATE_SUCCEEDED)
+    charges = [
+        (charge["status"], charge["payment_intent"] == payment.payment_intent_id)
+        for charge in twin.books()["default"]["charges"]
+    ]
+    assert sorted(charges) == [("failed", True), ("succeeded", False), ("succeeded", True)]
+
+
+async def saved_account(twin: Twin) -> pb.PaymentMethod:
+    """A bank account for a new customer to accept the mandate of."""
+    customer = (await saved_card(twin, "visa")).stripe_customer_id
+    return pb.PaymentMethod(token="pm_usBankAccount_success", stripe_customer_id=customer, type=ACH)
+
+
+def bank_says(twin: Twin, method: str, failure: str | None) -> None:
+    override_card(
+        twin.account(),
+        twin.account().objects("payment_method").get(method),
+        CardOverride(decline=failure),
+    )
+
+
+def is_processing(payment: pb.Payment) -> bool:
+    return payment.state == pb.PAYMENT_STATE_PROCESSING
 
 
 async def test_a_token_of_another_kind_is_refused_by_stripe(shop: Shop) -> None:
