@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.customers.store import StoredCustomer
+from gateway.payments.api.bank_debits import acceptance_of, number_of, type_of
+from gateway.payments.domain.payment_methods import mandate_params
 from gateway.stripe_client.outcome import Outcome, is_missing
 from gateway.v1 import customer_pb2 as pb
 from gateway.v1 import customer_service_pb2 as service_pb
@@ -54,10 +56,13 @@ def setup_params(
         "confirm": True,
         "customer": stripe_customer_id,
         "payment_method": request.payment_method_id,
-        "allowed_payment_method_types": ["card"],
+        "allowed_payment_method_types": [type_of(request.type).at_stripe],
         "usage": "off_session",
         "metadata": {REQUEST_KEY: request.request_id},
     }
+    acceptance = acceptance_of(request)
+    if acceptance is not None:
+        params["mandate_data"] = mandate_params(acceptance)
     if request.return_url:
         params["return_url"] = request.return_url
     return params
@@ -90,8 +95,9 @@ def setup_message(intent: Mapping[str, Any], customer: StoredCustomer) -> pb.Pay
 
 
 def payment_method_message(method: Mapping[str, Any], default: str) -> pb.SavedPaymentMethod:
-    """A card that a customer has saved."""
-    card = method.get("card") or {}
+    """A card or a bank account that a customer has saved."""
+    kind = str(method.get("type") or "card")
+    card = method.get(kind) or {}
     message = pb.SavedPaymentMethod(
         payment_method_id=str(method["id"]),
         brand=str(card.get("brand") or ""),
@@ -100,6 +106,8 @@ def payment_method_message(method: Mapping[str, Any], default: str) -> pb.SavedP
         exp_year=int(card.get("exp_year") or 0),
         funding=str(card.get("funding") or ""),
         country_code=str(card.get("country") or ""),
+        type=number_of(kind),
+        bank_name=str(card.get("bank_name") or ""),
         is_default=method["id"] == default,
     )
     message.create_time.FromSeconds(int(method["created"]))

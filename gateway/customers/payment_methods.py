@@ -62,7 +62,7 @@ class PaymentMethods:
         position = self._page_tokens.decode(request)
         customer = await self._customers.active(request.customer_id, request.corridor)
         size = clamp_page_size(request.page_size, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
-        params: dict[str, Any] = {"type": "card", "limit": size}
+        params: dict[str, Any] = {"limit": size}
         if position:
             params["starting_after"] = position[0]
         outcome = await self._stripe.customers.list_payment_methods(

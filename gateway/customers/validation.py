@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from gateway.ids import METADATA_PREFIX
+from gateway.payments.api.bank_debits import SAVING_RULES
 from gateway.payments.api.validation import (
     CORRIDOR,
     MAX_NAME_BYTES,
@@ -75,6 +76,7 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         *_about_a_method,
         text("return_url", max_bytes=MAX_URL_BYTES),
         check("return_url", web_address),
+        *SAVING_RULES,
     ],
     pb.GetPaymentMethodSetupRequest: [
         _the_customer,

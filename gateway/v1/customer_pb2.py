@@ -26,21 +26,21 @@ from gateway.v1 import payment_pb2 as gateway_dot_v1_dot_payment__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19gateway/v1/customer.proto\x12\ngateway.v1\x1a\x18gateway/v1/payment.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x92\x02\n\x08\x43ustomer\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\x12\x1a\n\x12stripe_customer_id\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.gateway.v1.CustomerState\x12\x14\n\x0c\x66\x61ilure_code\x18\x05 \x01(\t\x12!\n\x19\x64\x65\x66\x61ult_payment_method_id\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xde\x01\n\x12SavedPaymentMethod\x12\x19\n\x11payment_method_id\x18\x01 \x01(\t\x12\r\n\x05\x62rand\x18\x02 \x01(\t\x12\r\n\x05last4\x18\x03 \x01(\t\x12\x11\n\texp_month\x18\x04 \x01(\x05\x12\x10\n\x08\x65xp_year\x18\x05 \x01(\x05\x12\x0f\n\x07\x66unding\x18\x06 \x01(\t\x12\x14\n\x0c\x63ountry_code\x18\x07 \x01(\t\x12\x12\n\nis_default\x18\x08 \x01(\x08\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xfd\x01\n\x12PaymentMethodSetup\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12\x19\n\x11payment_method_id\x18\x04 \x01(\t\x12\x32\n\x05state\x18\x05 \x01(\x0e\x32#.gateway.v1.PaymentMethodSetupState\x12+\n\x0bnext_action\x18\x06 \x01(\x0b\x32\x16.gateway.v1.NextAction\x12$\n\x07\x64\x65\x63line\x18\x07 \x01(\x0b\x32\x13.gateway.v1.Decline\x12\x12\n\nmandate_id\x18\x08 \x01(\t*\x9e\x01\n\rCustomerState\x12\x1e\n\x1a\x43USTOMER_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43USTOMER_STATE_CREATING\x10\x01\x12\x19\n\x15\x43USTOMER_STATE_ACTIVE\x10\x02\x12\x19\n\x15\x43USTOMER_STATE_FAILED\x10\x03\x12\x1a\n\x16\x43USTOMER_STATE_DELETED\x10\x04*\x9c\x02\n\x17PaymentMethodSetupState\x12*\n&PAYMENT_METHOD_SETUP_STATE_UNSPECIFIED\x10\x00\x12(\n$PAYMENT_METHOD_SETUP_STATE_SUCCEEDED\x10\x01\x12.\n*PAYMENT_METHOD_SETUP_STATE_REQUIRES_ACTION\x10\x02\x12)\n%PAYMENT_METHOD_SETUP_STATE_PROCESSING\x10\x03\x12\'\n#PAYMENT_METHOD_SETUP_STATE_DECLINED\x10\x04\x12\'\n#PAYMENT_METHOD_SETUP_STATE_CANCELED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19gateway/v1/customer.proto\x12\ngateway.v1\x1a\x18gateway/v1/payment.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x92\x02\n\x08\x43ustomer\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\x12\x1a\n\x12stripe_customer_id\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.gateway.v1.CustomerState\x12\x14\n\x0c\x66\x61ilure_code\x18\x05 \x01(\t\x12!\n\x19\x64\x65\x66\x61ult_payment_method_id\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9e\x02\n\x12SavedPaymentMethod\x12\x19\n\x11payment_method_id\x18\x01 \x01(\t\x12\r\n\x05\x62rand\x18\x02 \x01(\t\x12\r\n\x05last4\x18\x03 \x01(\t\x12\x11\n\texp_month\x18\x04 \x01(\x05\x12\x10\n\x08\x65xp_year\x18\x05 \x01(\x05\x12\x0f\n\x07\x66unding\x18\x06 \x01(\t\x12\x14\n\x0c\x63ountry_code\x18\x07 \x01(\t\x12\x12\n\nis_default\x18\x08 \x01(\x08\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x04type\x18\n \x01(\x0e\x32\x1d.gateway.v1.PaymentMethodType\x12\x11\n\tbank_name\x18\x0b \x01(\t\"\xfd\x01\n\x12PaymentMethodSetup\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12\x19\n\x11payment_method_id\x18\x04 \x01(\t\x12\x32\n\x05state\x18\x05 \x01(\x0e\x32#.gateway.v1.PaymentMethodSetupState\x12+\n\x0bnext_action\x18\x06 \x01(\x0b\x32\x16.gateway.v1.NextAction\x12$\n\x07\x64\x65\x63line\x18\x07 \x01(\x0b\x32\x13.gateway.v1.Decline\x12\x12\n\nmandate_id\x18\x08 \x01(\t*\x9e\x01\n\rCustomerState\x12\x1e\n\x1a\x43USTOMER_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43USTOMER_STATE_CREATING\x10\x01\x12\x19\n\x15\x43USTOMER_STATE_ACTIVE\x10\x02\x12\x19\n\x15\x43USTOMER_STATE_FAILED\x10\x03\x12\x1a\n\x16\x43USTOMER_STATE_DELETED\x10\x04*\x9c\x02\n\x17PaymentMethodSetupState\x12*\n&PAYMENT_METHOD_SETUP_STATE_UNSPECIFIED\x10\x00\x12(\n$PAYMENT_METHOD_SETUP_STATE_SUCCEEDED\x10\x01\x12.\n*PAYMENT_METHOD_SETUP_STATE_REQUIRES_ACTION\x10\x02\x12)\n%PAYMENT_METHOD_SETUP_STATE_PROCESSING\x10\x03\x12\'\n#PAYMENT_METHOD_SETUP_STATE_DECLINED\x10\x04\x12\'\n#PAYMENT_METHOD_SETUP_STATE_CANCELED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.customer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CUSTOMERSTATE']._serialized_start=859
-  _globals['_CUSTOMERSTATE']._serialized_end=1017
-  _globals['_PAYMENTMETHODSETUPSTATE']._serialized_start=1020
-  _globals['_PAYMENTMETHODSETUPSTATE']._serialized_end=1304
+  _globals['_CUSTOMERSTATE']._serialized_start=923
+  _globals['_CUSTOMERSTATE']._serialized_end=1081
+  _globals['_PAYMENTMETHODSETUPSTATE']._serialized_start=1084
+  _globals['_PAYMENTMETHODSETUPSTATE']._serialized_end=1368
   _globals['_CUSTOMER']._serialized_start=101
   _globals['_CUSTOMER']._serialized_end=375
   _globals['_SAVEDPAYMENTMETHOD']._serialized_start=378
-  _globals['_SAVEDPAYMENTMETHOD']._serialized_end=600
-  _globals['_PAYMENTMETHODSETUP']._serialized_start=603
-  _globals['_PAYMENTMETHODSETUP']._serialized_end=856
+  _globals['_SAVEDPAYMENTMETHOD']._serialized_end=664
+  _globals['_PAYMENTMETHODSETUP']._serialized_start=667
+  _globals['_PAYMENTMETHODSETUP']._serialized_end=920
 # @@protoc_insertion_point(module_scope)

@@ -153,7 +153,7 @@ Global___Customer: _TypeAlias = Customer  # noqa: Y015
 
 @_typing.final
 class SavedPaymentMethod(_message.Message):
-    """SavedPaymentMethod is a card that a customer has saved."""
+    """SavedPaymentMethod is a card or a bank account that a customer has saved."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -166,10 +166,12 @@ class SavedPaymentMethod(_message.Message):
     COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    BANK_NAME_FIELD_NUMBER: _builtins.int
     payment_method_id: _builtins.str
     """Stripe's id ("pm_…"): `PaymentMethod.token` of a payment takes it."""
     brand: _builtins.str
-    """The brand in Stripe's words ("visa")."""
+    """The brand in Stripe's words ("visa"). Empty for a bank account, and so is what else only cards have."""
     last4: _builtins.str
     """The last four digits."""
     exp_month: _builtins.int
@@ -182,6 +184,12 @@ class SavedPaymentMethod(_message.Message):
     """Country of the bank, ISO 3166-1 alpha-2. May be empty."""
     is_default: _builtins.bool
     """Whether it is the customer's default."""
+    type: _payment_pb2.PaymentMethodType.ValueType
+    """What kind it is: `PaymentMethod.type` of a payment takes it. Unspecified for one that the engine
+    does not charge.
+    """
+    bank_name: _builtins.str
+    """The bank's name, of a bank account whose type Stripe tells it for. May be empty."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made at Stripe."""
@@ -198,10 +206,12 @@ class SavedPaymentMethod(_message.Message):
         country_code: _builtins.str = ...,
         is_default: _builtins.bool = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        type: _payment_pb2.PaymentMethodType.ValueType = ...,
+        bank_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brand", b"brand", "country_code", b"country_code", "create_time", b"create_time", "exp_month", b"exp_month", "exp_year", b"exp_year", "funding", b"funding", "is_default", b"is_default", "last4", b"last4", "payment_method_id", b"payment_method_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bank_name", b"bank_name", "brand", b"brand", "country_code", b"country_code", "create_time", b"create_time", "exp_month", b"exp_month", "exp_year", b"exp_year", "funding", b"funding", "is_default", b"is_default", "last4", b"last4", "payment_method_id", b"payment_method_id", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

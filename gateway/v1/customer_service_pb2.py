@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from gateway.v1 import customer_pb2 as gateway_dot_v1_dot_customer__pb2
+from gateway.v1 import payment_pb2 as gateway_dot_v1_dot_payment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gateway/v1/customer_service.proto\x12\ngateway.v1\x1a\x19gateway/v1/customer.proto\"\xe3\x01\n\x15\x43reateCustomerRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x41\n\x08metadata\x18\x06 \x03(\x0b\x32/.gateway.v1.CreateCustomerRequest.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"@\n\x16\x43reateCustomerResponse\x12&\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Customer\";\n\x12GetCustomerRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\"=\n\x13GetCustomerResponse\x12&\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Customer\"\x8e\x01\n\x14ListCustomersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x03 \x01(\t\x12\x10\n\x08\x63orridor\x18\x04 \x01(\t\x12(\n\x05state\x18\x05 \x01(\x0e\x32\x19.gateway.v1.CustomerState\"Y\n\x15ListCustomersResponse\x12\'\n\tcustomers\x18\x01 \x03(\x0b\x32\x14.gateway.v1.Customer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xe3\x01\n\x15UpdateCustomerRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x41\n\x08metadata\x18\x06 \x03(\x0b\x32/.gateway.v1.UpdateCustomerRequest.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"@\n\x16UpdateCustomerResponse\x12&\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Customer\"R\n\x15\x44\x65leteCustomerRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\"@\n\x16\x44\x65leteCustomerResponse\x12&\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Customer\"\x84\x01\n\x18SavePaymentMethodRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12\x19\n\x11payment_method_id\x18\x04 \x01(\t\x12\x12\n\nreturn_url\x18\x05 \x01(\t\"J\n\x19SavePaymentMethodResponse\x12-\n\x05setup\x18\x01 \x01(\x0b\x32\x1e.gateway.v1.PaymentMethodSetup\"W\n\x1cGetPaymentMethodSetupRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\x12\x10\n\x08setup_id\x18\x03 \x01(\t\"N\n\x1dGetPaymentMethodSetupResponse\x12-\n\x05setup\x18\x01 \x01(\x0b\x32\x1e.gateway.v1.PaymentMethodSetup\"i\n\x19ListPaymentMethodsRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"n\n\x1aListPaymentMethodsResponse\x12\x37\n\x0fpayment_methods\x18\x01 \x03(\x0b\x32\x1e.gateway.v1.SavedPaymentMethod\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"v\n\x1eSetDefaultPaymentMethodRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12\x19\n\x11payment_method_id\x18\x04 \x01(\t\"I\n\x1fSetDefaultPaymentMethodResponse\x12&\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Customer\"r\n\x1a\x44\x65tachPaymentMethodRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12\x19\n\x11payment_method_id\x18\x04 \x01(\t\"\x1d\n\x1b\x44\x65tachPaymentMethodResponse2\xd3\x07\n\x0f\x43ustomerService\x12W\n\x0e\x43reateCustomer\x12!.gateway.v1.CreateCustomerRequest\x1a\".gateway.v1.CreateCustomerResponse\x12N\n\x0bGetCustomer\x12\x1e.gateway.v1.GetCustomerRequest\x1a\x1f.gateway.v1.GetCustomerResponse\x12T\n\rListCustomers\x12 .gateway.v1.ListCustomersRequest\x1a!.gateway.v1.ListCustomersResponse\x12W\n\x0eUpdateCustomer\x12!.gateway.v1.UpdateCustomerRequest\x1a\".gateway.v1.UpdateCustomerResponse\x12W\n\x0e\x44\x65leteCustomer\x12!.gateway.v1.DeleteCustomerRequest\x1a\".gateway.v1.DeleteCustomerResponse\x12`\n\x11SavePaymentMethod\x12$.gateway.v1.SavePaymentMethodRequest\x1a%.gateway.v1.SavePaymentMethodResponse\x12l\n\x15GetPaymentMethodSetup\x12(.gateway.v1.GetPaymentMethodSetupRequest\x1a).gateway.v1.GetPaymentMethodSetupResponse\x12\x63\n\x12ListPaymentMethods\x12%.gateway.v1.ListPaymentMethodsRequest\x1a&.gateway.v1.ListPaymentMethodsResponse\x12r\n\x17SetDefaultPaymentMethod\x12*.gateway.v1.SetDefaultPaymentMethodRequest\x1a+.gateway.v1.SetDefaultPaymentMethodResponse\x12\x66\n\x13\x44\x65tachPaymentMethod\x12&.gateway.v1.DetachPaymentMethodRequest\x1a\'.gateway.v1.DetachPaymentMethodResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gateway/v1/customer_service.proto\x12\ngateway.v1\x1a\x19gateway/v1/customer.proto\x1a\x18gateway/v1/payment.proto\"\xe3\x01\n\x15\x43reateCustomerRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x41\n\x08metadata\x18\x06 \x03(\x0b\x32/.gateway.v1.CreateCustomerRequest.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"@\n\x16\x43reateCustomerResponse\x12&\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Customer\";\n\x12GetCustomerRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\"=\n\x13GetCustomerResponse\x12&\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Customer\"\x8e\x01\n\x14ListCustomersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x03 \x01(\t\x12\x10\n\x08\x63orridor\x18\x04 \x01(\t\x12(\n\x05state\x18\x05 \x01(\x0e\x32\x19.gateway.v1.CustomerState\"Y\n\x15ListCustomersResponse\x12\'\n\tcustomers\x18\x01 \x03(\x0b\x32\x14.gateway.v1.Customer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xe3\x01\n\x15UpdateCustomerRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x41\n\x08metadata\x18\x06 \x03(\x0b\x32/.gateway.v1.UpdateCustomerRequest.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"@\n\x16UpdateCustomerResponse\x12&\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Customer\"R\n\x15\x44\x65leteCustomerRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\"@\n\x16\x44\x65leteCustomerResponse\x12&\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Customer\"\xec\x01\n\x18SavePaymentMethodRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12\x19\n\x11payment_method_id\x18\x04 \x01(\t\x12\x12\n\nreturn_url\x18\x05 \x01(\t\x12+\n\x04type\x18\x06 \x01(\x0e\x32\x1d.gateway.v1.PaymentMethodType\x12\x39\n\x12mandate_acceptance\x18\x07 \x01(\x0b\x32\x1d.gateway.v1.MandateAcceptance\"J\n\x19SavePaymentMethodResponse\x12-\n\x05setup\x18\x01 \x01(\x0b\x32\x1e.gateway.v1.PaymentMethodSetup\"W\n\x1cGetPaymentMethodSetupRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\x12\x10\n\x08setup_id\x18\x03 \x01(\t\"N\n\x1dGetPaymentMethodSetupResponse\x12-\n\x05setup\x18\x01 \x01(\x0b\x32\x1e.gateway.v1.PaymentMethodSetup\"i\n\x19ListPaymentMethodsRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"n\n\x1aListPaymentMethodsResponse\x12\x37\n\x0fpayment_methods\x18\x01 \x03(\x0b\x32\x1e.gateway.v1.SavedPaymentMethod\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"v\n\x1eSetDefaultPaymentMethodRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12\x19\n\x11payment_method_id\x18\x04 \x01(\t\"I\n\x1fSetDefaultPaymentMethodResponse\x12&\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Customer\"r\n\x1a\x44\x65tachPaymentMethodRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12\x19\n\x11payment_method_id\x18\x04 \x01(\t\"\x1d\n\x1b\x44\x65tachPaymentMethodResponse2\xd3\x07\n\x0f\x43ustomerService\x12W\n\x0e\x43reateCustomer\x12!.gateway.v1.CreateCustomerRequest\x1a\".gateway.v1.CreateCustomerResponse\x12N\n\x0bGetCustomer\x12\x1e.gateway.v1.GetCustomerRequest\x1a\x1f.gateway.v1.GetCustomerResponse\x12T\n\rListCustomers\x12 .gateway.v1.ListCustomersRequest\x1a!.gateway.v1.ListCustomersResponse\x12W\n\x0eUpdateCustomer\x12!.gateway.v1.UpdateCustomerRequest\x1a\".gateway.v1.UpdateCustomerResponse\x12W\n\x0e\x44\x65leteCustomer\x12!.gateway.v1.DeleteCustomerRequest\x1a\".gateway.v1.DeleteCustomerResponse\x12`\n\x11SavePaymentMethod\x12$.gateway.v1.SavePaymentMethodRequest\x1a%.gateway.v1.SavePaymentMethodResponse\x12l\n\x15GetPaymentMethodSetup\x12(.gateway.v1.GetPaymentMethodSetupRequest\x1a).gateway.v1.GetPaymentMethodSetupResponse\x12\x63\n\x12ListPaymentMethods\x12%.gateway.v1.ListPaymentMethodsRequest\x1a&.gateway.v1.ListPaymentMethodsResponse\x12r\n\x17SetDefaultPaymentMethod\x12*.gateway.v1.SetDefaultPaymentMethodRequest\x1a+.gateway.v1.SetDefaultPaymentMethodResponse\x12\x66\n\x13\x44\x65tachPaymentMethod\x12&.gateway.v1.DetachPaymentMethodRequest\x1a\'.gateway.v1.DetachPaymentMethodResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,50 +37,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATECUSTOMERREQUEST_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_UPDATECUSTOMERREQUEST_METADATAENTRY']._loaded_options = None
   _globals['_UPDATECUSTOMERREQUEST_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_CREATECUSTOMERREQUEST']._serialized_start=77
-  _globals['_CREATECUSTOMERREQUEST']._serialized_end=304
-  _globals['_CREATECUSTOMERREQUEST_METADATAENTRY']._serialized_start=257
-  _globals['_CREATECUSTOMERREQUEST_METADATAENTRY']._serialized_end=304
-  _globals['_CREATECUSTOMERRESPONSE']._serialized_start=306
-  _globals['_CREATECUSTOMERRESPONSE']._serialized_end=370
-  _globals['_GETCUSTOMERREQUEST']._serialized_start=372
-  _globals['_GETCUSTOMERREQUEST']._serialized_end=431
-  _globals['_GETCUSTOMERRESPONSE']._serialized_start=433
-  _globals['_GETCUSTOMERRESPONSE']._serialized_end=494
-  _globals['_LISTCUSTOMERSREQUEST']._serialized_start=497
-  _globals['_LISTCUSTOMERSREQUEST']._serialized_end=639
-  _globals['_LISTCUSTOMERSRESPONSE']._serialized_start=641
-  _globals['_LISTCUSTOMERSRESPONSE']._serialized_end=730
-  _globals['_UPDATECUSTOMERREQUEST']._serialized_start=733
-  _globals['_UPDATECUSTOMERREQUEST']._serialized_end=960
-  _globals['_UPDATECUSTOMERREQUEST_METADATAENTRY']._serialized_start=257
-  _globals['_UPDATECUSTOMERREQUEST_METADATAENTRY']._serialized_end=304
-  _globals['_UPDATECUSTOMERRESPONSE']._serialized_start=962
-  _globals['_UPDATECUSTOMERRESPONSE']._serialized_end=1026
-  _globals['_DELETECUSTOMERREQUEST']._serialized_start=1028
-  _globals['_DELETECUSTOMERREQUEST']._serialized_end=1110
-  _globals['_DELETECUSTOMERRESPONSE']._serialized_start=1112
-  _globals['_DELETECUSTOMERRESPONSE']._serialized_end=1176
-  _globals['_SAVEPAYMENTMETHODREQUEST']._serialized_start=1179
-  _globals['_SAVEPAYMENTMETHODREQUEST']._serialized_end=1311
-  _globals['_SAVEPAYMENTMETHODRESPONSE']._serialized_start=1313
-  _globals['_SAVEPAYMENTMETHODRESPONSE']._serialized_end=1387
-  _globals['_GETPAYMENTMETHODSETUPREQUEST']._serialized_start=1389
-  _globals['_GETPAYMENTMETHODSETUPREQUEST']._serialized_end=1476
-  _globals['_GETPAYMENTMETHODSETUPRESPONSE']._serialized_start=1478
-  _globals['_GETPAYMENTMETHODSETUPRESPONSE']._serialized_end=1556
-  _globals['_LISTPAYMENTMETHODSREQUEST']._serialized_start=1558
-  _globals['_LISTPAYMENTMETHODSREQUEST']._serialized_end=1663
-  _globals['_LISTPAYMENTMETHODSRESPONSE']._serialized_start=1665
-  _globals['_LISTPAYMENTMETHODSRESPONSE']._serialized_end=1775
-  _globals['_SETDEFAULTPAYMENTMETHODREQUEST']._serialized_start=1777
-  _globals['_SETDEFAULTPAYMENTMETHODREQUEST']._serialized_end=1895
-  _globals['_SETDEFAULTPAYMENTMETHODRESPONSE']._serialized_start=1897
-  _globals['_SETDEFAULTPAYMENTMETHODRESPONSE']._serialized_end=1970
-  _globals['_DETACHPAYMENTMETHODREQUEST']._serialized_start=1972
-  _globals['_DETACHPAYMENTMETHODREQUEST']._serialized_end=2086
-  _globals['_DETACHPAYMENTMETHODRESPONSE']._serialized_start=2088
-  _globals['_DETACHPAYMENTMETHODRESPONSE']._serialized_end=2117
-  _globals['_CUSTOMERSERVICE']._serialized_start=2120
-  _globals['_CUSTOMERSERVICE']._serialized_end=3099
+  _globals['_CREATECUSTOMERREQUEST']._serialized_start=103
+  _globals['_CREATECUSTOMERREQUEST']._serialized_end=330
+  _globals['_CREATECUSTOMERREQUEST_METADATAENTRY']._serialized_start=283
+  _globals['_CREATECUSTOMERREQUEST_METADATAENTRY']._serialized_end=330
+  _globals['_CREATECUSTOMERRESPONSE']._serialized_start=332
+  _globals['_CREATECUSTOMERRESPONSE']._serialized_end=396
+  _globals['_GETCUSTOMERREQUEST']._serialized_start=398
+  _globals['_GETCUSTOMERREQUEST']._serialized_end=457
+  _globals['_GETCUSTOMERRESPONSE']._serialized_start=459
+  _globals['_GETCUSTOMERRESPONSE']._serialized_end=520
+  _globals['_LISTCUSTOMERSREQUEST']._serialized_start=523
+  _globals['_LISTCUSTOMERSREQUEST']._serialized_end=665
+  _globals['_LISTCUSTOMERSRESPONSE']._serialized_start=667
+  _globals['_LISTCUSTOMERSRESPONSE']._serialized_end=756
+  _globals['_UPDATECUSTOMERREQUEST']._serialized_start=759
+  _globals['_UPDATECUSTOMERREQUEST']._serialized_end=986
+  _globals['_UPDATECUSTOMERREQUEST_METADATAENTRY']._serialized_start=283
+  _globals['_UPDATECUSTOMERREQUEST_METADATAENTRY']._serialized_end=330
+  _globals['_UPDATECUSTOMERRESPONSE']._serialized_start=988
+  _globals['_UPDATECUSTOMERRESPONSE']._serialized_end=1052
+  _globals['_DELETECUSTOMERREQUEST']._serialized_start=1054
+  _globals['_DELETECUSTOMERREQUEST']._serialized_end=1136
+  _globals['_DELETECUSTOMERRESPONSE']._serialized_start=1138
+  _globals['_DELETECUSTOMERRESPONSE']._serialized_end=1202
+  _globals['_SAVEPAYMENTMETHODREQUEST']._serialized_start=1205
+  _globals['_SAVEPAYMENTMETHODREQUEST']._serialized_end=1441
+  _globals['_SAVEPAYMENTMETHODRESPONSE']._serialized_start=1443
+  _globals['_SAVEPAYMENTMETHODRESPONSE']._serialized_end=1517
+  _globals['_GETPAYMENTMETHODSETUPREQUEST']._serialized_start=1519
+  _globals['_GETPAYMENTMETHODSETUPREQUEST']._serialized_end=1606
+  _globals['_GETPAYMENTMETHODSETUPRESPONSE']._serialized_start=1608
+  _globals['_GETPAYMENTMETHODSETUPRESPONSE']._serialized_end=1686
+  _globals['_LISTPAYMENTMETHODSREQUEST']._serialized_start=1688
+  _globals['_LISTPAYMENTMETHODSREQUEST']._serialized_end=1793
+  _globals['_LISTPAYMENTMETHODSRESPONSE']._serialized_start=1795
+  _globals['_LISTPAYMENTMETHODSRESPONSE']._serialized_end=1905
+  _globals['_SETDEFAULTPAYMENTMETHODREQUEST']._serialized_start=1907
+  _globals['_SETDEFAULTPAYMENTMETHODREQUEST']._serialized_end=2025
+  _globals['_SETDEFAULTPAYMENTMETHODRESPONSE']._serialized_start=2027
+  _globals['_SETDEFAULTPAYMENTMETHODRESPONSE']._serialized_end=2100
+  _globals['_DETACHPAYMENTMETHODREQUEST']._serialized_start=2102
+  _globals['_DETACHPAYMENTMETHODREQUEST']._serialized_end=2216
+  _globals['_DETACHPAYMENTMETHODRESPONSE']._serialized_start=2218
+  _globals['_DETACHPAYMENTMETHODRESPONSE']._serialized_end=2247
+  _globals['_CUSTOMERSERVICE']._serialized_start=2250
+  _globals['_CUSTOMERSERVICE']._serialized_end=3229
 # @@protoc_insertion_point(module_scope)

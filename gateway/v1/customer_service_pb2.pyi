@@ -5,6 +5,7 @@ Customers and saved payment methods for callers."""
 
 from collections import abc as _abc
 from gateway.v1 import customer_pb2 as _customer_pb2
+from gateway.v1 import payment_pb2 as _payment_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -385,6 +386,8 @@ class SavePaymentMethodRequest(_message.Message):
     CORRIDOR_FIELD_NUMBER: _builtins.int
     PAYMENT_METHOD_ID_FIELD_NUMBER: _builtins.int
     RETURN_URL_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    MANDATE_ACCEPTANCE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     customer_id: _builtins.str
@@ -397,6 +400,14 @@ class SavePaymentMethodRequest(_message.Message):
     """Where the customer comes back after 3-D Secure: an http or https URL of at most 2,048 bytes.
     Optional; without it `next_action` carries a client_secret.
     """
+    type: _payment_pb2.PaymentMethodType.ValueType
+    """What kind of payment method it is. Optional, CARD if unspecified; refused are Bacs and
+    pre-authorised debits, whose mandates are accepted on Stripe's pages.
+    """
+    @_builtins.property
+    def mandate_acceptance(self) -> _payment_pb2.MandateAcceptance:
+        """That the customer accepts the mandate of a bank debit. Required for bank debits, refused for cards."""
+
     def __init__(
         self,
         *,
@@ -405,10 +416,12 @@ class SavePaymentMethodRequest(_message.Message):
         corridor: _builtins.str = ...,
         payment_method_id: _builtins.str = ...,
         return_url: _builtins.str = ...,
+        type: _payment_pb2.PaymentMethodType.ValueType = ...,
+        mandate_acceptance: _payment_pb2.MandateAcceptance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["mandate_acceptance", b"mandate_acceptance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "customer_id", b"customer_id", "payment_method_id", b"payment_method_id", "request_id", b"request_id", "return_url", b"return_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "customer_id", b"customer_id", "mandate_acceptance", b"mandate_acceptance", "payment_method_id", b"payment_method_id", "request_id", b"request_id", "return_url", b"return_url", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

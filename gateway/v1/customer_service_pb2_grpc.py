@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class CustomerServiceStub:
-    """CustomerService keeps customers and their saved cards at Stripe, so that they can be charged
+    """CustomerService keeps customers and their saved payment methods at Stripe, so that they can be charged
     again, with or without the customer (CreatePayment with `off_session`). Card numbers never enter
     the engine: a page with Stripe.js makes the token. Calls that need Stripe fail with UNAVAILABLE /
     CORRIDOR_UNAVAILABLE while the corridor cannot be used and with UNAVAILABLE / OUTCOME_UNKNOWN when
@@ -92,7 +92,7 @@ class CustomerServiceStub:
 
 
 class CustomerServiceServicer:
-    """CustomerService keeps customers and their saved cards at Stripe, so that they can be charged
+    """CustomerService keeps customers and their saved payment methods at Stripe, so that they can be charged
     again, with or without the customer (CreatePayment with `off_session`). Card numbers never enter
     the engine: a page with Stripe.js makes the token. Calls that need Stripe fail with UNAVAILABLE /
     CORRIDOR_UNAVAILABLE while the corridor cannot be used and with UNAVAILABLE / OUTCOME_UNKNOWN when
@@ -154,7 +154,7 @@ class CustomerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPaymentMethods(self, request, context):
-        """ListPaymentMethods asks Stripe for the cards that a customer has saved.
+        """ListPaymentMethods asks Stripe for the cards and bank accounts that a customer has saved.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -237,7 +237,7 @@ def add_CustomerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CustomerService:
-    """CustomerService keeps customers and their saved cards at Stripe, so that they can be charged
+    """CustomerService keeps customers and their saved payment methods at Stripe, so that they can be charged
     again, with or without the customer (CreatePayment with `off_session`). Card numbers never enter
     the engine: a page with Stripe.js makes the token. Calls that need Stripe fail with UNAVAILABLE /
     CORRIDOR_UNAVAILABLE while the corridor cannot be used and with UNAVAILABLE / OUTCOME_UNKNOWN when

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CustomerServiceStub:
-    """CustomerService keeps customers and their saved cards at Stripe, so that they can be charged
+    """CustomerService keeps customers and their saved payment methods at Stripe, so that they can be charged
     again, with or without the customer (CreatePayment with `off_session`). Card numbers never enter
     the engine: a page with Stripe.js makes the token. Calls that need Stripe fail with UNAVAILABLE /
     CORRIDOR_UNAVAILABLE while the corridor cannot be used and with UNAVAILABLE / OUTCOME_UNKNOWN when
@@ -61,7 +61,7 @@ class CustomerServiceStub:
     GetPaymentMethodSetup: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.GetPaymentMethodSetupRequest, _customer_service_pb2.GetPaymentMethodSetupResponse]
     """GetPaymentMethodSetup asks Stripe how far saving is, for example after the customer has acted."""
     ListPaymentMethods: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.ListPaymentMethodsRequest, _customer_service_pb2.ListPaymentMethodsResponse]
-    """ListPaymentMethods asks Stripe for the cards that a customer has saved."""
+    """ListPaymentMethods asks Stripe for the cards and bank accounts that a customer has saved."""
     SetDefaultPaymentMethod: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.SetDefaultPaymentMethodRequest, _customer_service_pb2.SetDefaultPaymentMethodResponse]
     """SetDefaultPaymentMethod chooses one of the saved payment methods."""
     DetachPaymentMethod: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.DetachPaymentMethodRequest, _customer_service_pb2.DetachPaymentMethodResponse]
@@ -71,7 +71,7 @@ class CustomerServiceStub:
 
 @_typing.type_check_only
 class CustomerServiceAsyncStub(CustomerServiceStub):
-    """CustomerService keeps customers and their saved cards at Stripe, so that they can be charged
+    """CustomerService keeps customers and their saved payment methods at Stripe, so that they can be charged
     again, with or without the customer (CreatePayment with `off_session`). Card numbers never enter
     the engine: a page with Stripe.js makes the token. Calls that need Stripe fail with UNAVAILABLE /
     CORRIDOR_UNAVAILABLE while the corridor cannot be used and with UNAVAILABLE / OUTCOME_UNKNOWN when
@@ -102,7 +102,7 @@ class CustomerServiceAsyncStub(CustomerServiceStub):
     GetPaymentMethodSetup: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.GetPaymentMethodSetupRequest, _customer_service_pb2.GetPaymentMethodSetupResponse]  # type: ignore[assignment]
     """GetPaymentMethodSetup asks Stripe how far saving is, for example after the customer has acted."""
     ListPaymentMethods: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.ListPaymentMethodsRequest, _customer_service_pb2.ListPaymentMethodsResponse]  # type: ignore[assignment]
-    """ListPaymentMethods asks Stripe for the cards that a customer has saved."""
+    """ListPaymentMethods asks Stripe for the cards and bank accounts that a customer has saved."""
     SetDefaultPaymentMethod: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.SetDefaultPaymentMethodRequest, _customer_service_pb2.SetDefaultPaymentMethodResponse]  # type: ignore[assignment]
     """SetDefaultPaymentMethod chooses one of the saved payment methods."""
     DetachPaymentMethod: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.DetachPaymentMethodRequest, _customer_service_pb2.DetachPaymentMethodResponse]  # type: ignore[assignment]
@@ -111,7 +111,7 @@ class CustomerServiceAsyncStub(CustomerServiceStub):
     """
 
 class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
-    """CustomerService keeps customers and their saved cards at Stripe, so that they can be charged
+    """CustomerService keeps customers and their saved payment methods at Stripe, so that they can be charged
     again, with or without the customer (CreatePayment with `off_session`). Card numbers never enter
     the engine: a page with Stripe.js makes the token. Calls that need Stripe fail with UNAVAILABLE /
     CORRIDOR_UNAVAILABLE while the corridor cannot be used and with UNAVAILABLE / OUTCOME_UNKNOWN when
@@ -188,7 +188,7 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _customer_service_pb2.ListPaymentMethodsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_customer_service_pb2.ListPaymentMethodsResponse, _abc.Awaitable[_customer_service_pb2.ListPaymentMethodsResponse]]:
-        """ListPaymentMethods asks Stripe for the cards that a customer has saved."""
+        """ListPaymentMethods asks Stripe for the cards and bank accounts that a customer has saved."""
 
     @_abc_1.abstractmethod
     def SetDefaultPaymentMethod(

@@ -176,7 +176,7 @@ class _PaymentMethodType:
 class _PaymentMethodTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentMethodType.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PAYMENT_METHOD_TYPE_UNSPECIFIED: _PaymentMethodType.ValueType  # 0
-    """In requests the same as CARD; never sent in answers."""
+    """In requests the same as CARD; never sent in payments."""
     PAYMENT_METHOD_TYPE_CARD: _PaymentMethodType.ValueType  # 1
     """A card, or a wallet's card."""
     PAYMENT_METHOD_TYPE_US_BANK_ACCOUNT: _PaymentMethodType.ValueType  # 2
@@ -208,7 +208,7 @@ class PaymentMethodType(_PaymentMethodType, metaclass=_PaymentMethodTypeEnumType
     """
 
 PAYMENT_METHOD_TYPE_UNSPECIFIED: PaymentMethodType.ValueType  # 0
-"""In requests the same as CARD; never sent in answers."""
+"""In requests the same as CARD; never sent in payments."""
 PAYMENT_METHOD_TYPE_CARD: PaymentMethodType.ValueType  # 1
 """A card, or a wallet's card."""
 PAYMENT_METHOD_TYPE_US_BANK_ACCOUNT: PaymentMethodType.ValueType  # 2

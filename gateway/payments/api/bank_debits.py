@@ -1,30 +1,60 @@
-"""What a bank debit cannot have, and what it needs: rules of CreatePayment."""
+"""What a bank debit cannot have, and what it needs: rules of requests, and reading them."""
 
 import ipaddress
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.money import problem_with_size_of_other
-from gateway.payments.domain.payment_methods import BANK_DEBITS, BankDebit
+from gateway.payments.domain.payment_methods import (
+    BANK_DEBITS,
+    BankDebit,
+    MandateAcceptance,
+    PaymentMethodType,
+)
 from gateway.v1 import payment_pb2
 from runtime.rule import NOTHING, Found, Quick, Rule
-from runtime.rules import check, text, timestamp
+from runtime.rules import check, enum, message, text, timestamp
 
 MAX_ADDRESS_BYTES = 45
 MAX_USER_AGENT_BYTES = 1_000
 
+_PREFIX = "PAYMENT_METHOD_TYPE_"
 # By the number of the contract: a number that it does not have is reported by itself.
 _DEBITS = {
-    payment_pb2.PaymentMethodType.Value(f"PAYMENT_METHOD_TYPE_{kind}"): debit
+    payment_pb2.PaymentMethodType.Value(f"{_PREFIX}{kind}"): debit
     for kind, debit in BANK_DEBITS.items()
 }
+
+
+def type_of(number: "payment_pb2.PaymentMethodType.ValueType") -> PaymentMethodType:
+    """What kind of payment method a request names; a card if it does not say."""
+    if number == payment_pb2.PAYMENT_METHOD_TYPE_UNSPECIFIED:
+        return PaymentMethodType.CARD
+    return PaymentMethodType(payment_pb2.PaymentMethodType.Name(number).removeprefix(_PREFIX))
+
+
+def number_of(at_stripe: str) -> "payment_pb2.PaymentMethodType.ValueType":
+    """Stripe's name of a type in the contract; unspecified for one that it does not have."""
+    name = f"{_PREFIX}{at_stripe.upper()}"
+    if name in payment_pb2.PaymentMethodType.DESCRIPTOR.values_by_name:
+        return payment_pb2.PaymentMethodType.Value(name)
+    return payment_pb2.PAYMENT_METHOD_TYPE_UNSPECIFIED
+
+
+def acceptance_of(request: Any) -> MandateAcceptance | None:
+    """The mandate that a request says is accepted; None if it says nothing of one."""
+    if not request.HasField("mandate_acceptance"):
+        return None
+    given = request.mandate_acceptance
+    accepted: int | None = given.accept_time.seconds if given.HasField("accept_time") else None
+    return MandateAcceptance(given.ip_address, given.user_agent, accepted)
 
 
 def _check_at(path: str, problem: Callable[[Any], str | None]) -> Rule:
     """A rule about a whole message, reported at a field of one of its messages."""
 
-    def find(message: Any) -> Found:
-        description = problem(message)
+    def find(found_in: Any) -> Found:
+        description = problem(found_in)
         return ((path, description),) if description is not None else NOTHING
 
     field = path.partition(".")[0]
@@ -137,4 +167,27 @@ BANK_DEBIT_RULES: Sequence[Rule] = [
     _only_of_cards("alternatives", "is for cards: the mandate of a bank debit names one account"),
     _check_at("payment_method.stripe_customer_id", _customer),
     check("mandate_acceptance", _mandate),
+]
+
+
+def _savable(request: Any) -> str | None:
+    debit = _DEBITS.get(request.type)
+    if debit is None or debit.mandate_with_payment:
+        return None
+    return "cannot be saved here: the mandate of this type is accepted on Stripe's pages only"
+
+
+def _mandate_to_save(request: Any) -> str | None:
+    given, debit = request.HasField("mandate_acceptance"), _DEBITS.get(request.type)
+    if debit is None:
+        return "is for bank debits" if given else None
+    return None if given else "is required for a bank debit"
+
+
+# Of SavePaymentMethod.
+SAVING_RULES: Sequence[Rule] = [
+    enum("type", default=payment_pb2.PAYMENT_METHOD_TYPE_CARD),
+    check("type", _savable),
+    message("mandate_acceptance"),
+    check("mandate_acceptance", _mandate_to_save),
 ]

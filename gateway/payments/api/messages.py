@@ -6,6 +6,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from gateway.identity import RequestIdentity
+from gateway.payments.api.bank_debits import acceptance_of, type_of
 from gateway.payments.api.validation import DEFAULT_QUEUE_TIMEOUT
 from gateway.payments.domain.destination_fees import (
     Amount,
@@ -14,10 +15,6 @@ from gateway.payments.domain.destination_fees import (
     default_taking_back,
 )
 from gateway.payments.domain.payment import CaptureMethod, DeclineRetry, Payment, UnavailablePolicy
-from gateway.payments.domain.payment_methods import (
-    MandateAcceptance,
-    PaymentMethodType,
-)
 from gateway.payments.domain.refund import RefundCause
 from gateway.payments.domain.states import PaymentState
 from gateway.payments.domain.stripe_params import payment_request_metadata
@@ -32,7 +29,6 @@ from gateway.v1.refund_pb2 import RefundReason as RefundCauseNumber
 from runtime.idempotency import without
 
 _CAUSE_PREFIX = "REFUND_REASON_"
-_TYPE_PREFIX = "PAYMENT_METHOD_TYPE_"
 
 
 def new_payment(
@@ -65,8 +61,8 @@ def new_payment(
         amount_minor=request.amount.minor_units,
         payment_method=request.payment_method.token,
         payment_method_customer=request.payment_method.stripe_customer_id,
-        payment_method_type=type_of(request.payment_method),
-        mandate_acceptance=_mandate_acceptance(request),
+        payment_method_type=type_of(request.payment_method.type),
+        mandate_acceptance=acceptance_of(request),
         capture_method=CaptureMethod.MANUAL if manual else CaptureMethod.AUTOMATIC,
         off_session=request.off_session,
         return_url=request.return_url,
@@ -86,24 +82,6 @@ def new_payment(
         create_time=now,
         update_time=now,
     )
-
-
-def type_of(method: payment_pb2.PaymentMethod) -> PaymentMethodType:
-    """What kind of payment method a request names; a card if it does not say."""
-    if method.type == payment_pb2.PAYMENT_METHOD_TYPE_UNSPECIFIED:
-        return PaymentMethodType.CARD
-    name = payment_pb2.PaymentMethodType.Name(method.type)
-    return PaymentMethodType(name.removeprefix(_TYPE_PREFIX))
-
-
-def _mandate_acceptance(request: CreatePaymentRequest) -> MandateAcceptance | None:
-    if not request.HasField("mandate_acceptance"):
-        return None
-    given = request.mandate_acceptance
-    accepted: int | None = None
-    if given.HasField("accept_time"):
-        accepted = given.accept_time.seconds
-    return MandateAcceptance(given.ip_address, given.user_agent, accepted)
 
 
 def _routes(request: CreatePaymentRequest, corridor: str) -> tuple[Route, ...]:

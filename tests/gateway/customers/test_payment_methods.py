@@ -7,6 +7,12 @@ import pytest
 
 from gateway.v1 import customer_service_pb2 as pb
 from gateway.v1.customer_pb2 import PaymentMethodSetupState
+from gateway.v1.payment_pb2 import (
+    PAYMENT_METHOD_TYPE_BACS_DEBIT,
+    PAYMENT_METHOD_TYPE_CARD,
+    PAYMENT_METHOD_TYPE_US_BANK_ACCOUNT,
+    MandateAcceptance,
+)
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.customers.conftest import new_customer, save
 from tests.gateway.running import refusal_of
@@ -148,3 +154,48 @@ async def test_pages_of_cards(ada: Any) -> None:
     brands = [card.brand for card in [*first.payment_methods, *second.payment_methods]]
     assert brands == ["amex", "mastercard", "visa"]
     assert not second.next_page_token
+
+
+async def test_a_bank_account_is_saved_with_its_mandate_and_listed_beside_cards(
+    ada: Any, twin: Twin
+) -> None:
+    card = await save(ada, "s-1", "visa")
+    account = await save(
+        ada,
+        "s-2",
+        "",
+        payment_method_id="pm_usBankAccount_success",
+        type=PAYMENT_METHOD_TYPE_US_BANK_ACCOUNT,
+        mandate_acceptance=MandateAcceptance(ip_address="203.0.113.7", user_agent="Firefox"),
+    )
+    assert account.state == S.PAYMENT_METHOD_SETUP_STATE_SUCCEEDED
+    listed = {method.payment_method_id: method for method in await saved(ada)}
+    assert listed[card.payment_method_id].type == PAYMENT_METHOD_TYPE_CARD
+    shown = listed[account.payment_method_id]
+    assert (shown.type, shown.last4, shown.bank_name, shown.brand) == (
+        *(PAYMENT_METHOD_TYPE_US_BANK_ACCOUNT, "6789"),
+        *("STRIPE TEST BANK", ""),
+    )
+    assert twin.account().cards[account.payment_method_id].set_up
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"type": PAYMENT_METHOD_TYPE_US_BANK_ACCOUNT}, "mandate_acceptance"),
+        ({"mandate_acceptance": MandateAcceptance()}, "mandate_acceptance"),
+        (
+            {
+                "type": PAYMENT_METHOD_TYPE_BACS_DEBIT,
+                "mandate_acceptance": MandateAcceptance(),
+            },
+            "type",
+        ),
+    ],
+)
+async def test_a_mandate_belongs_to_bank_debits_that_can_be_saved_here(
+    ada: Any, twin: Twin, fields: dict[str, Any], field: str
+) -> None:
+    refused = await refusal_of(save(ada, "s-1", "visa", **fields))
+    assert [violation.field for violation in refused.violations] == [field]
+    assert not twin.requests.matching("POST", "/v1/setup_intents")
