@@ -44,7 +44,7 @@ class _PaymentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentS
     PAYMENT_STATE_AUTHORIZING: _PaymentState.ValueType  # 6
     """Stripe is being asked, or was asked and its answer is not known yet."""
     PAYMENT_STATE_REQUIRES_ACTION: _PaymentState.ValueType  # 7
-    """The customer must act (3-D Secure), see `next_action`."""
+    """The customer must act (3-D Secure, or verify a bank account within 10 days), see `next_action`."""
     PAYMENT_STATE_AUTHORIZED: _PaymentState.ValueType  # 8
     """The money is held on the customer's card until `capture_before_time`."""
     PAYMENT_STATE_CAPTURING: _PaymentState.ValueType  # 9
@@ -92,7 +92,7 @@ PAYMENT_STATE_QUEUED: PaymentState.ValueType  # 5
 PAYMENT_STATE_AUTHORIZING: PaymentState.ValueType  # 6
 """Stripe is being asked, or was asked and its answer is not known yet."""
 PAYMENT_STATE_REQUIRES_ACTION: PaymentState.ValueType  # 7
-"""The customer must act (3-D Secure), see `next_action`."""
+"""The customer must act (3-D Secure, or verify a bank account within 10 days), see `next_action`."""
 PAYMENT_STATE_AUTHORIZED: PaymentState.ValueType  # 8
 """The money is held on the customer's card until `capture_before_time`."""
 PAYMENT_STATE_CAPTURING: PaymentState.ValueType  # 9
@@ -539,7 +539,9 @@ class NextAction(_message.Message):
     REDIRECT_URL_FIELD_NUMBER: _builtins.int
     CLIENT_SECRET_FIELD_NUMBER: _builtins.int
     redirect_url: _builtins.str
-    """Where to send the customer's browser for 3-D Secure. Empty when `client_secret` is set."""
+    """Where to send the customer's browser for 3-D Secure, or to verify a bank account by what Stripe
+    has sent to it. Empty when `client_secret` is set.
+    """
     client_secret: _builtins.str
     """For Stripe.js or a mobile SDK when there is no redirect. Treat it as a secret: it lets its
     holder complete this payment. Set only by CreatePayment, ConfirmPayment and GetPayment, and

@@ -132,6 +132,8 @@ class CardState:
     card: TestCard
     used: bool = False
     set_up: bool = False
+    # Of a bank account: whether its holder has shown that it is theirs.
+    verified: bool = True
     # A refusal that a test gave to this card, and how often it still comes; None: for good.
     decline_override: Decline | None = None
     declines_left: int | None = None

@@ -13,8 +13,9 @@ from sandbox.stripe_twin.cards import Decline
 from sandbox.stripe_twin.charges import debit_charge
 from sandbox.stripe_twin.debit_balance import submit_later, take_back
 from sandbox.stripe_twin.disputes import open_dispute
-from sandbox.stripe_twin.errors import invalid_request
+from sandbox.stripe_twin.errors import DOC_URL, invalid_request
 from sandbox.stripe_twin.payment_methods import attach_for_future, error_members
+from sandbox.stripe_twin.settings import DAY
 from sandbox.stripe_twin.store import JsonObject
 from sandbox.stripe_twin.test_accounts import ACSS, BACS, BANK_DEBITS, CURRENCIES
 
@@ -80,7 +81,10 @@ def check_debit(
 
 
 def debit(account: TwinAccount, origin: Origin, intent: JsonObject, method: JsonObject) -> None:
-    """Takes the debit on; its bank decides later."""
+    """Takes the debit on; its bank decides later. First the account's holder has to verify it."""
+    if not account.cards[method["id"]].verified:
+        _verify(account, origin, intent)
+        return
     charge = debit_charge(account, intent, method)
     state = account.cards[method["id"]]
     state.used = True
@@ -96,6 +100,45 @@ def debit(account: TwinAccount, origin: Origin, intent: JsonObject, method: Json
     if not state.card.undecided:
         seconds = account.shared.settings.debit_seconds
         account.shared.clock.after(seconds, partial(_decide, account, intent, charge, method))
+
+
+def complete_verification(
+    account: TwinAccount, intent: JsonObject, method: JsonObject, *, passed: bool
+) -> None:
+    """What the account's holder says of the deposits: what they are, or too often something else.
+    https://docs.stripe.com/payments/ach-direct-debit/accept-a-payment#verify-bank-account-with-microdeposits
+    """
+    intent["next_action"] = None
+    if passed:
+        account.cards[method["id"]].verified = True
+        debit(account, AUTOMATIC, intent, method)
+        return
+    code = "payment_method_microdeposit_verification_attempts_exceeded"
+    intent["status"] = "requires_payment_method"
+    intent["payment_method"] = None
+    intent["last_payment_error"] = {
+        "code": code,
+        "doc_url": DOC_URL + code.replace("_", "-"),
+        "message": "You have exceeded the number of allowed verification attempts.",
+        "payment_method": method,
+        "type": "invalid_request_error",
+    }
+    account.emit("payment_intent.payment_failed", intent)
+
+
+def _verify(account: TwinAccount, origin: Origin, intent: JsonObject) -> None:
+    intent["status"] = "requires_action"
+    intent["next_action"] = {
+        "type": "verify_with_microdeposits",
+        "verify_with_microdeposits": {
+            "arrival_date": account.now() + int(DAY),
+            "hosted_verification_url": (
+                f"{account.shared.public_url}/_twin/authenticate/{intent['id']}"
+            ),
+            "microdeposit_type": "amounts",
+        },
+    }
+    account.emit("payment_intent.requires_action", intent, origin)
 
 
 def _check_acceptance(mandate_data: dict[str, Any]) -> None:

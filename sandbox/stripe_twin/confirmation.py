@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from sandbox.stripe_twin.accounts import AUTOMATIC, Origin, TwinAccount
-from sandbox.stripe_twin.bank_debits import check_debit, check_type, debit
+from sandbox.stripe_twin.bank_debits import check_debit, check_type, complete_verification, debit
 from sandbox.stripe_twin.cards import (
     AUTHENTICATION_REQUIRED,
     Authentication,
@@ -81,10 +81,14 @@ def attempt(
 
 
 def complete_authentication(account: TwinAccount, intent: JsonObject, *, passed: bool) -> None:
-    """What the customer did on the 3-D Secure page. Raises ValueError if nobody asked for it."""
+    """What the customer did on the page of 3-D Secure, or of verifying an account. Raises
+    ValueError if nobody asked for it."""
     if intent["status"] != "requires_action":
         raise ValueError(f"{intent['id']} does not wait for an authentication")
     method = account.objects("payment_method").get(intent["payment_method"])
+    if method["type"] != "card":
+        complete_verification(account, intent, method, passed=passed)
+        return
     intent["next_action"] = None
     if not passed:
         intent["status"] = "requires_payment_method"

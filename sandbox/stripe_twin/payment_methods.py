@@ -17,6 +17,7 @@ from sandbox.stripe_twin.test_accounts import (
     ACCOUNTS_BY_NUMBER,
     ACCOUNTS_BY_TOKEN,
     BANK_DEBITS,
+    VERIFIED_BY_MICRODEPOSITS,
 )
 
 _EXPIRY_MONTH = 8
@@ -256,7 +257,9 @@ def _new_bank_method(account: TwinAccount, kind: str, params: dict[str, Any]) ->
         raise invalid_request(
             f"Missing required param: {param}.", code="parameter_missing", param=param
         )
-    return _described(_bank_method(account, bank_account), params)
+    method = _described(_bank_method(account, bank_account), params)
+    account.cards[method["id"]].verified = kind not in VERIFIED_BY_MICRODEPOSITS
+    return method
 
 
 def _bank_method(account: TwinAccount, bank_account: TestCard) -> JsonObject:

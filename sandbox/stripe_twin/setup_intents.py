@@ -90,6 +90,10 @@ def attempt_setup(call: Call, intent: JsonObject, method: JsonObject) -> None:
     state = account.cards[method["id"]]
     if state.card.decline is not None and not state.card.attachable:
         _refuse(call, intent, method, state.card.decline)
+    if not state.verified:
+        raise invalid_request(
+            "The twin sets up bank accounts that are verified only.", stored=False
+        )
     given = call.params.get("payment_method_options", {}).get("card", {})
     asked = given.get("request_three_d_secure") in ("any", "challenge")
     if _wants_authentication(state.card.authentication, intent, asked=asked):

@@ -2,7 +2,7 @@
 
 https://docs.stripe.com/payments/ach-direct-debit/accept-a-payment#test-integration,
 https://docs.stripe.com/payments/sepa-debit/accept-a-payment#test-integration and the pages of the
-other debits beside them. All are verified: microdeposits are not modelled.
+other debits beside them. Those that are named by a token are verified.
 """
 
 from sandbox.stripe_twin.cards import Decline, RefundOutcome, TestCard
@@ -18,6 +18,8 @@ CURRENCIES = {
     ACSS: ("cad", "usd"),
 }
 BANK_DEBITS = frozenset(CURRENCIES)
+# Accounts of these have to be verified, as far as they are given by their numbers.
+VERIFIED_BY_MICRODEPOSITS = frozenset({ACH, ACSS})
 _COUNTRIES = {ACH: "US", SEPA: "AT", BACS: "GB", BECS: "AU", ACSS: "CA"}
 
 

@@ -75,7 +75,7 @@ def apply_confirmation(
                 Transition.ACTION_REQUIRED,
                 context.now,
                 next_action=payment.next_action,
-                wake_time=context.now + context.timing.action,
+                wake_time=context.now + context.timing.action_of(payment),
             )
         return so_far.then(back).ended(OperationState.FAILED, context.now, "deadline")
     outcome = reply.outcome_class

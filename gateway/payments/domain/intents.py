@@ -143,9 +143,12 @@ def _capture_before(charge: Any) -> datetime | None:
 
 
 def _next_action(intent: Mapping[str, Any]) -> NextAction:
-    """The redirect where there is one; else the client secret, for Stripe.js to go on with."""
+    """The redirect where there is one, or Stripe's page on which a bank account is verified; else
+    the client secret, for Stripe.js to go on with."""
     action = intent.get("next_action") or {}
+    verifying = action.get("verify_with_microdeposits") or {}
     url = (action.get("redirect_to_url") or {}).get("url") or ""
+    url = url or verifying.get("hosted_verification_url") or ""
     if url:
         return NextAction(redirect_url=str(url))
     return NextAction(client_secret=str(intent.get("client_secret") or ""))

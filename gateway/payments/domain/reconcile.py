@@ -24,8 +24,16 @@ class Timing:
     """How long the states that end by time may last."""
 
     action: timedelta = timedelta(hours=24)
+    # Of a bank account that its holder has to verify: small deposits take a day or two to arrive,
+    # and Stripe gives up after ten.
+    # https://docs.stripe.com/payments/ach-direct-debit/accept-a-payment#verify-bank-account-with-microdeposits
+    verification: timedelta = timedelta(days=10)
     review: timedelta = timedelta(hours=72)
     review_recheck: timedelta = timedelta(minutes=5)
+
+    def action_of(self, payment: Payment) -> timedelta:
+        """How long its customer may take to act."""
+        return self.verification if payment.payment_method_type.is_bank_debit else self.action
 
 
 class ContradictionError(Exception):
@@ -96,7 +104,7 @@ def reconcile(
         seen,
         now,
         next_action=seen.next_action,
-        wake_time=now + timing.action,
+        wake_time=now + timing.action_of(payment),
     )
 
 

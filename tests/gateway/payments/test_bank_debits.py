@@ -12,6 +12,7 @@ from gateway.payments.domain.payment_methods import (
     MandateAcceptance,
     PaymentMethodType,
 )
+from gateway.payments.domain.reconcile import Timing
 from gateway.payments.domain.states import PaymentState as State
 from gateway.payments.domain.stripe_params import authorize_params
 from gateway.recovery.rules import lost_payment
@@ -22,6 +23,7 @@ from money.v1.money_pb2 import Money
 from runtime.clock import ManualClock
 from sandbox.polling import poll
 from sandbox.stripe_twin.overrides import CardOverride, override_card
+from sandbox.stripe_twin.payment_methods import new_payment_method
 from sandbox.stripe_twin.test_accounts import ACCOUNTS_BY_TOKEN, CURRENCIES
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.cards import saved_card
@@ -255,6 +257,32 @@ async def test_one_that_the_scheme_lets_us_send_again_is_charged_once(
         for charge in twin.books()["default"]["charges"]
     ]
     assert sorted(charges) == [("failed", True), ("succeeded", False), ("succeeded", True)]
+
+
+async def test_its_holder_has_days_to_verify_an_account(open_shop: OpenShop, twin: Twin) -> None:
+    account = new_payment_method(
+        twin.account(),
+        {
+            "type": "us_bank_account",
+            "us_bank_account": {"account_number": "000123456789"},
+            "billing_details": {"name": "Ada Mapleton"},
+        },
+    )
+    twin.account().objects("payment_method").add(account)
+    clock = ManualClock(datetime.now(UTC))
+    async with open_shop(clock) as shop:
+        payment = await shop.create(
+            payment_method=pb.PaymentMethod(token=account["id"], type=ACH),
+            amount=dollars(10_000),
+            mandate_acceptance=ONLINE,
+        )
+        assert payment.state == pb.PAYMENT_STATE_REQUIRES_ACTION
+        assert payment.next_action.redirect_url.endswith(payment.payment_intent_id)
+        late = Timing().verification - timedelta(hours=1)
+        clock.advance(late)
+        twin.settings.signature_skew_seconds = late.total_seconds()
+        twin.complete_authentication(payment.payment_intent_id)
+        await shop.watch_until(payment.id, pb.PAYMENT_STATE_PROCESSING)
 
 
 async def saved_account(twin: Twin) -> pb.PaymentMethod:

@@ -199,3 +199,29 @@ async def test_a_mandate_of_before_is_enough(shop: Shop, account: str) -> None:
         off_session=True,
     )
     assert paid.status == "processing"
+
+
+@pytest.mark.parametrize("passed", [True, False])
+async def test_an_account_given_by_its_number_is_verified_first(shop: Shop, passed: bool) -> None:
+    params: Any = {
+        "type": "us_bank_account",
+        "us_bank_account": {
+            "account_number": "000123456789",
+            "routing_number": "110000000",
+            "account_holder_type": "individual",
+        },
+        "billing_details": {"name": "Ada Mapleton"},
+    }
+    method = await shop.api.payment_methods.create_async(params, fresh_key())
+    begun = await debit(shop, card=method.id)
+    assert begun.status == "requires_action"
+    assert begun.next_action.type == "verify_with_microdeposits"
+    assert begun.next_action.verify_with_microdeposits.hosted_verification_url
+    shop.twin.complete_authentication(begun.id, passed=passed)
+    seen = await shop.api.payment_intents.retrieve_async(begun.id)
+    assert seen.status == ("processing" if passed else "requires_payment_method")
+    if not passed:
+        assert seen.last_payment_error is not None
+        assert seen.last_payment_error.code == (
+            "payment_method_microdeposit_verification_attempts_exceeded"
+        )
