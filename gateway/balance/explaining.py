@@ -141,9 +141,7 @@ class Explainer:
     async def _payment(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
         """A charge that is not a card's: of a bank debit, maybe before its bank has decided."""
         debit = await self._debit(movement, source, str(source["id"]))
-        if debit is None:
-            return await self._charge(movement, source)
-        if debit.captured:
+        if debit is None or debit.captured:
             return await self._charge(movement, source)
         return movement_facts.become_available(movement) if debit.ours else None
 

@@ -167,6 +167,7 @@ async def test_it_is_answered_at_once_and_booked_when_the_bank_has_paid(
 ) -> None:
     payment = await begin(shop, request_id="once")
     assert payment.payment_method.type == ACH
+    assert ONLINE.ip_address not in str(payment)
     assert (await begin(shop, request_id="once")).id == payment.id
     with pytest.raises(RefusedError) as refused:
         await begin(shop, request_id="once", mandate_acceptance=pb.MandateAcceptance())
