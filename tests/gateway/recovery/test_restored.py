@@ -29,6 +29,9 @@ from tests.backups import Backup, backup_of
 from tests.gateway.payments.cards import bank_treats_as, saved_card
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import RefusedError, Shop, euros
+from tests.gateway.payments.test_bank_debits import DECIDED
+from tests.gateway.payments.test_bank_debits import begin as begin_debit
+from tests.gateway.payments.test_bank_debits import kinds as debit_kinds
 from tests.gateway.payouts.treasury import Treasury
 from tests.gateway.running import NOWHERE, OpenShop
 from tests.plugin import NewDatabase
@@ -448,6 +451,29 @@ async def test_a_hold_that_is_in_the_backup_is_captured_and_refunded_after_it(
         again = await shop.refund(captured, 7_00, request_id="refund")
         assert again.refund.id == refund.refund.id
         assert (await shop.get(held.id)).amount_captured.minor_units == 15_00
+
+
+async def test_a_bank_debit_that_is_lost_comes_back_as_one_and_is_booked_when_it_is_paid(
+    open_shop: OpenShop, twin: Twin, backup: Backup, recover: Callable[..., Any]
+) -> None:
+    async with open_shop() as shop:
+        await shop.create(request_id="kept")
+    backup.take()
+    async with open_shop() as shop:
+        lost = await begin_debit(shop, request_id="debit")
+    backup.restore()
+    async with open_shop(webhooks=False, roles="api") as shop:
+        assert await refused(shop.create(request_id="new")) == "DATABASE_BEHIND"
+    await recover()
+    async with open_shop() as shop:
+        again = await begin_debit(shop, request_id="debit")
+        assert (again.id, again.payment_method.type) == (lost.id, lost.payment_method.type)
+        twin.advance(seconds=DECIDED)
+        await shop.watch_for(lost.id, "fee_known")
+        paid = await shop.get(lost.id)
+    assert debit_kinds(paid) == ["hold_placed", "captured", "fee_charged"]
+    debits = [item for item in twin.books()["default"]["charges"] if item["id"][:3] == "py_"]
+    assert [charge["id"] for charge in debits] == [paid.charge_id]
 
 
 async def test_a_recovery_asks_stripe_although_the_gateways_found_it_failing(
