@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -196,6 +197,22 @@ async def test_one_that_the_bank_refuses_is_declined_with_stripes_code(
     payment = await shop.get(payment.id)
     assert payment.decline.code == code
     assert kinds(payment) == ["hold_placed", "hold_released"]
+
+
+async def test_its_movement_before_the_decision_is_news_that_nobody_waits_for(
+    shop: Shop, twin: Twin, database_url: str
+) -> None:
+    """`charge.updated` names a balance transaction while the charge is pending."""
+    await begin(shop, "processing")
+
+    async def told() -> list[tuple[str, str | None]]:
+        async with await psycopg.AsyncConnection.connect(database_url) as connection:
+            rows = await connection.execute(
+                "SELECT state, last_failure FROM webhook_event WHERE event_type = 'charge.updated'"
+            )
+            return await rows.fetchall()
+
+    assert await poll(told, lambda rows: bool(rows) and rows[0][0] != "PENDING") == [("DONE", None)]
 
 
 async def test_it_is_canceled_where_stripe_allows_that(shop: Shop, twin: Twin) -> None:
