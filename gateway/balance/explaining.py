@@ -171,8 +171,9 @@ class Explainer:
             succeeded = payment.state is PaymentState.SUCCEEDED
             captured = succeeded and payment.charge_id == charge_id
             taken_out = movement.amount_minor < 0
-            second = succeeded and not captured and source.get("status") == "succeeded"
-            if second or (captured and taken_out):
+            paid = succeeded and not captured and source.get("status") == "succeeded"
+            # A second charge that was paid, or one that was paid and is taken out again.
+            if captured if taken_out else paid:
                 return _Debit(captured=captured, ours=False)
             moved = movement_facts.debit_moved(movement, charge_id, payment.id, payment.merchant_id)
             await enqueue(connection, moved, now)

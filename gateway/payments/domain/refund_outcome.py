@@ -10,11 +10,20 @@ from gateway.payments.domain.authorization_outcome import try_anew, unknown
 from gateway.payments.domain.check_outcome import DecisionContext
 from gateway.payments.domain.decision import Decision, StripeReply
 from gateway.payments.domain.destination_fees import newly_taken_back, read_taken_back
+from gateway.payments.domain.intents import id_of
 from gateway.payments.domain.payment import Change, Payment, take
 from gateway.payments.domain.refund import Refund, RefundState, as_stripe_says
-from gateway.payments.domain.states import Transition
-from gateway.payments.domain.stripe_params import refunds_fee
+from gateway.payments.domain.states import PaymentState, Transition
+from gateway.payments.domain.stripe_params import REFUND_KEY, refunds_fee
 from gateway.stripe_client.outcome import Failure, OutcomeClass
+
+# It is known that the bank has not paid; of what is undecided that is still to come.
+_NOT_PAID = frozenset(
+    {
+        *(PaymentState.DECLINED, PaymentState.RETRY_SCHEDULED),
+        *(PaymentState.CANCELED, PaymentState.EXPIRED, PaymentState.FAILED),
+    }
+)
 
 
 def apply_refund(
@@ -76,6 +85,17 @@ def refund_step(
         refunded_minor=refunded,
         **taken_back,
     )
+
+
+def takes_back_debit(payment: Payment, stripe_refund: Mapping[str, Any]) -> bool:
+    """Whether a refund that we did not ask for is how Stripe takes a bank debit out of its balance
+    that was never paid: nobody gets anything back. The sweep books it."""
+    if not payment.payment_method_type.is_bank_debit:
+        return False
+    if REFUND_KEY in (stripe_refund.get("metadata") or {}):
+        return False
+    another = id_of(stripe_refund.get("charge")) not in ("", payment.charge_id)
+    return payment.state in _NOT_PAID or (payment.state is PaymentState.SUCCEEDED and another)
 
 
 def refund_made_elsewhere(

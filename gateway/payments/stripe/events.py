@@ -27,7 +27,11 @@ from gateway.payments.domain.money_facts import (
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.reconcile import ContradictionError, Timing, covers, reconcile
 from gateway.payments.domain.refund import RETURNED, as_stripe_says
-from gateway.payments.domain.refund_outcome import refund_made_elsewhere, refund_step
+from gateway.payments.domain.refund_outcome import (
+    refund_made_elsewhere,
+    refund_step,
+    takes_back_debit,
+)
 from gateway.payments.domain.states import PaymentState, Transition
 from gateway.payments.domain.stripe_params import (
     EXPAND_BALANCE,
@@ -208,6 +212,8 @@ class PaymentEvents:
         lost = False
         async with self._engine.begin() as connection:
             payment = await self._lock(connection, payment_id)
+            if takes_back_debit(payment, stripe_refund):
+                return
             if payment.state is not PaymentState.SUCCEEDED:
                 raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
             context = self._context()

@@ -129,3 +129,29 @@ async def test_a_refused_debit_whose_every_event_is_lost_leaves_nothing_in_suspe
     available = [fact["amount_minor"] for _, kind, fact in found if kind == "funds_available"]
     assert (moved, sum(available)) == ([10_000, -10_000], 0)
     assert not [kind for _, kind, _ in found if kind == "unknown_balance_transaction"]
+
+
+async def test_what_takes_a_debit_out_again_may_be_an_object_of_its_own(
+    open_shop: OpenShop, twin: Twin, database_url: str
+) -> None:
+    """Stripe does not say whether the source is the charge, or a refund of it."""
+    async with open_shop(**OFTEN) as shop:
+        payment = await begin(shop, "processing")
+        await reported(database_url, debit_moved=1)
+        back = {
+            "id": "pyr_1",
+            "object": "refund",
+            "charge": payment.charge_id,
+            "payment_intent": payment.payment_intent_id,
+            "metadata": {},
+            "status": "succeeded",
+        }
+        twin.account().objects("refund").add(back)
+        entry = BalanceEntry(type="payment_failure_refund", amount=-10_000, fee=-80, source="pyr_1")
+        twin.record_transaction("default", entry)
+        found = await reported(database_url, debit_moved=2)
+    moved = [fact for _, kind, fact in found if kind == "debit_moved"]
+    assert [(fact["charge_id"], fact["amount_minor"], fact["fee_minor"]) for fact in moved] == [
+        (payment.charge_id, 10_000, 80),
+        (payment.charge_id, -10_000, -80),
+    ]

@@ -14,6 +14,7 @@ from gateway.payments.domain.payment_methods import (
     PaymentMethodType,
 )
 from gateway.payments.domain.reconcile import Timing
+from gateway.payments.domain.refund_outcome import takes_back_debit
 from gateway.payments.domain.states import PaymentState as State
 from gateway.payments.domain.stripe_params import authorize_params
 from gateway.recovery.rules import lost_payment
@@ -331,3 +332,26 @@ async def test_a_token_of_another_kind_is_refused_by_stripe(shop: Shop) -> None:
         "stripe_rejected",
         "payment_method",
     )
+
+
+@pytest.mark.parametrize(
+    ("state", "charge", "metadata", "taken_back"),
+    [
+        # It may have been paid, though we do not know yet.
+        (State.PROCESSING, "py_1", {}, False),
+        (State.CANCELED, "py_1", {}, True),
+        (State.DECLINED, "py_1", {}, True),
+        # An attempt before the one that was paid.
+        (State.SUCCEEDED, "py_0", {}, True),
+        (State.SUCCEEDED, "py_1", {}, False),
+        (State.SUCCEEDED, None, {}, False),
+        (State.DECLINED, "py_1", {"engine_refund_id": "ref_1"}, False),
+    ],
+)
+def test_what_stripe_takes_back_of_a_refused_debit_is_no_refund_of_the_payment(
+    state: State, charge: str | None, metadata: dict[str, str], taken_back: bool
+) -> None:
+    refund = {"id": "pyr_1", "charge": charge, "metadata": metadata}
+    debit = in_state(state, payment_method_type=PaymentMethodType.US_BANK_ACCOUNT, charge_id="py_1")
+    assert takes_back_debit(debit, refund) is taken_back
+    assert not takes_back_debit(in_state(state, charge_id="py_1"), refund)
