@@ -80,9 +80,9 @@ def test_amounts_are_of_one_type() -> None:
     kinds = {
         field.message_type.full_name
         for path in sorted((PROJECT / "protos").glob("*/v1/*.proto"))
-        for kind in pool.FindFileByName(
-            f"{path.parent.parent.name}/v1/{path.name}"
-        ).message_types_by_name.values()
+        for kind in importlib.import_module(
+            f"{path.parent.parent.name}.v1.{path.stem}_pb2"
+        ).DESCRIPTOR.message_types_by_name.values()
         for field in kind.fields
         if field.message_type is not None
     }
