@@ -42,10 +42,11 @@ class Policy:
         return None
 
 
-def _limits(minor_units_per_euro: int, *currency_codes: str) -> tuple[CurrencyLimits, ...]:
+def _limits(minor_units_per_euro: int, currency_codes: str) -> tuple[CurrencyLimits, ...]:
     """About 10,000 euros for review, 100,000 for denial, 1,000 for guests.
 
-    `minor_units_per_euro` is a round number near the rate, so that limits are round, too.
+    `minor_units_per_euro` is a round number near the rate, so that limits are round, too;
+    `currency_codes` have spaces between them.
     """
     return tuple(
         CurrencyLimits(
@@ -54,27 +55,45 @@ def _limits(minor_units_per_euro: int, *currency_codes: str) -> tuple[CurrencyLi
             deny_over_minor=100_000 * minor_units_per_euro,
             guest_review_over_minor=1_000 * minor_units_per_euro,
         )
-        for code in currency_codes
+        for code in currency_codes.split()
     )
 
 
 BUILT_IN = Policy(
-    version="built-in-1",
+    version="built-in-2",
     prohibited_country_codes=EMBARGOED,
     limits=(
-        *_limits(100, "AUD", "CAD", "CHF", "EUR", "GBP", "NZD", "SGD", "USD"),
-        *_limits(500, "AED", "BRL", "MYR", "PLN", "RON"),
-        *_limits(1_000, "CNY", "DKK", "HKD", "NOK", "SEK"),
-        *_limits(2_000, "CZK", "MXN", "ZAR"),
-        *_limits(5_000, "THB", "TRY"),
-        *_limits(10_000, "INR"),
+        *_limits(100, "AUD BMD BSD CAD CHF EUR FKP GBP GIP KYD NZD PAB SGD SHP USD"),
+        *_limits(200, "ANG AWG AZN BAM BBD BGN BND BZD FJD GEL TOP XCD"),
+        *_limits(500, "AED BRL BYN ILS MYR PEN PGK PLN QAR RON SAR WST"),
+        *_limits(1_000, "BOB CNY DKK GTQ HKD MAD MOP NOK SBD SEK TJS TTD"),
+        *_limits(2_000, "BWP CZK HNL LSL MDL MVR MXN NAD SCR SLE SZL ZAR ZMW"),
+        *_limits(5_000, "DOP EGP MKD MUR NIO PHP SRD THB TRY TWD UAH UYU"),
+        *_limits(10_000, "AFN ALL BDT CVE GMD INR KGS MZN RSD RUB"),
+        *_limits(20_000, "DZD ETB GYD HTG JMD KES LRD NPR YER"),
         *_limits(40_000, "HUF"),
+        *_limits(50_000, "AMD CRC KZT LKR PKR SOS"),
+        *_limits(100_000, "AOA"),
+        *_limits(200_000, "ARS CDF MMK MWK NGN TZS"),
+        *_limits(500_000, "COP KHR MGA MNT"),
+        *_limits(1_000_000, "UZS"),
+        *_limits(2_000_000, "IDR LAK"),
+        *_limits(10_000_000, "LBP"),
         # Without minor units.
+        *_limits(100, "VUV XPF"),
         *_limits(150, "JPY"),
+        *_limits(200, "DJF ISK"),
+        *_limits(500, "KMF XAF XOF"),
+        *_limits(1_000, "CLP"),
         *_limits(1_500, "KRW"),
+        *_limits(2_000, "RWF"),
+        *_limits(5_000, "BIF UGX"),
+        *_limits(10_000, "GNF PYG"),
         *_limits(25_000, "VND"),
         # With three digits of minor units.
-        *_limits(300, "BHD", "KWD"),
+        *_limits(300, "BHD KWD"),
+        *_limits(500, "OMR"),
+        *_limits(1_000, "JOD"),
         *_limits(3_000, "TND"),
     ),
     snapshot_max_age=timedelta(minutes=15),

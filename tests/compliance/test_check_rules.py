@@ -201,7 +201,7 @@ def test_list_age(age: timedelta, expected: list[str]) -> None:
         ("JPY", 1_500_001, True, ["AMOUNT_OVER_REVIEW_LIMIT"]),
         ("KWD", 3_000_000, True, []),
         ("KWD", 3_000_001, True, ["AMOUNT_OVER_REVIEW_LIMIT"]),
-        ("ISK", 1, True, ["CURRENCY_NOT_COVERED"]),
+        ("XTS", 1, True, ["CURRENCY_NOT_COVERED"]),
     ],
 )
 def test_amount_limits(currency: str, amount: int, customer: bool, expected: list[str]) -> None:

@@ -12,19 +12,29 @@ from compliance.v1 import policy_service_pb2 as pb
 from tests.compliance.conftest import OpenGuard
 from tests.compliance.guard import Guard, failure
 
+# https://docs.stripe.com/currencies, "Supported currencies".
+CURRENCIES = """
+    USD AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BWP
+    BYN BZD CAD CDF CHF CLP CNY COP CRC CVE CZK DJF DKK DOP DZD EGP ETB EUR FJD FKP GBP GEL GIP
+    GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR ISK JMD JOD JPY KES KGS KHR KMF KRW KWD KYD KZT
+    LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR
+    NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SEK SGD SHP SLE SOS SRD
+    SZL THB TJS TND TOP TRY TTD TWD TZS UAH UGX UYU UZS VND VUV WST XAF XCD XOF XPF YER ZAR ZMW
+"""
+
 
 async def test_the_built_in_policy_is_in_force(guard: Guard) -> None:
     listed = await guard.policies.ListPolicyVersions(pb.ListPolicyVersionsRequest())
     (version,) = listed.versions
     assert (version.policy_version, version.state) == (
-        "built-in-1",
+        "built-in-2",
         policy_pb2.POLICY_STATE_ACTIVE,
     )
     document = version.document
     assert document.snapshot_max_age.ToTimedelta() == BUILT_IN.snapshot_max_age
     assert len(document.limits) == len(BUILT_IN.limits)
     got = await guard.policies.GetPolicyVersion(
-        pb.GetPolicyVersionRequest(policy_version="built-in-1")
+        pb.GetPolicyVersionRequest(policy_version="built-in-2")
     )
     assert got.version == version
     with psycopg.connect(guard.database_url) as connection:
@@ -32,6 +42,30 @@ async def test_the_built_in_policy_is_in_force(guard: Guard) -> None:
     assert version.content_hash == hashlib.sha256(stored.encode()).digest()
     drafts = pb.ListPolicyVersionsRequest(state=policy_pb2.POLICY_STATE_DRAFT)
     assert not (await guard.policies.ListPolicyVersions(drafts)).versions
+
+
+def test_every_currency_that_stripe_charges_in_has_limits() -> None:
+    """None is left to people alone."""
+    assert [code for code in CURRENCIES.split() if BUILT_IN.limits_of(code) is None] == []
+    assert len({limits.currency_code for limits in BUILT_IN.limits}) == len(BUILT_IN.limits)
+
+
+@pytest.mark.parametrize(
+    ("currency", "minor_units"),
+    # A hundred dollars.
+    [
+        *(("IDR", 1_650_000_00), ("HUF", 36_000_00), ("TWD", 3_200_00), ("ISK", 12_500)),
+        *(("UGX", 360_000), ("MGA", 450_000_00), ("LBP", 9_000_000_00), ("CLP", 95_000)),
+    ],
+)
+def test_what_a_hundred_dollars_are_needs_no_person_in_any_currency(
+    currency: str, minor_units: int
+) -> None:
+    limits = BUILT_IN.limits_of(currency)
+    assert limits is not None
+    assert minor_units < limits.guest_review_over_minor
+    # Nor does a currency with large numbers let a thousand times as much pass.
+    assert 1_000 * minor_units > limits.review_over_minor
 
 
 async def test_unknown_versions(guard: Guard) -> None:
@@ -50,6 +84,6 @@ async def test_a_changed_document_under_an_old_version_stops_the_start(
             connection.execute(
                 "UPDATE policy_version SET document = replace(document, '0.85', '0.5')"
             )
-    with pytest.raises(RuntimeError, match="built-in-1"):
+    with pytest.raises(RuntimeError, match="built-in-2"):
         async with open_guard():
             pass
