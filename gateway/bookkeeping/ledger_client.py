@@ -60,7 +60,19 @@ class Postponed:
     message: str
 
 
-Outcome = Booked | Refused | Postponed
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The ledger keeps a refusal under the fact's request id that was not about the fact: it was
+    asked while it had lost what the fact builds on, or for something that was written otherwise.
+    Under that id nothing will ever be booked, so the fact is asked for under the next one."""
+
+    reason: str
+    message: str
+    # Whether the ledger does not have what it said it has.
+    is_behind: bool
+
+
+Outcome = Booked | Refused | Postponed | Renewed
 
 
 class LedgerUnavailableError(ConnectionError):
@@ -115,20 +127,37 @@ class LedgerBooks:
         a gateway that was restored learns of it anew, maybe from another source."""
         if result.WhichOneof("result") == "transaction":
             return Booked(result.transaction.sequence)
-        if not _is_booked_otherwise(result.failure):
-            return _refused(result.failure)
-        request = GetTransactionRequest(
-            ledger=self._ledger, key=TransactionKey(request_id=item.operation.request_id)
-        )
+        refused = _refused(result.failure)
+        match result.failure.reason:
+            case ErrorReason.ERROR_REASON_REQUEST_ID_REUSED:
+                sequence = await self._sequence_of(
+                    TransactionKey(request_id=item.operation.request_id)
+                )
+                if sequence is None:
+                    return Renewed(refused.reason, refused.message, is_behind=False)
+                return Booked(sequence) if _differs_in_time(result.failure) else refused
+            case ErrorReason.ERROR_REASON_TRANSACTION_NOT_FOUND:
+                required = _required(item)
+                is_behind = required is not None and await self._sequence_of(required) is None
+                return Renewed(refused.reason, refused.message, is_behind=is_behind)
+            case ErrorReason.ERROR_REASON_ACCOUNT_NOT_FOUND:
+                # They were made before.
+                self._known_groups.clear()
+                return Renewed(refused.reason, refused.message, is_behind=True)
+        return refused
+
+    async def _sequence_of(self, key: TransactionKey) -> int | None:
+        """Where the ledger has a transaction; None if it has none."""
         try:
-            answer = await self._stub.GetTransaction(request)
+            answer = await self._stub.GetTransaction(
+                GetTransactionRequest(ledger=self._ledger, key=key)
+            )
         except grpc.aio.AioRpcError as error:
             failure = from_rpc_error(error)
             if failure.reason == "TRANSACTION_NOT_FOUND":
-                # The request id was used for what the ledger then refused.
-                return _refused(result.failure)
+                return None
             raise LedgerUnavailableError(failure.reason or failure.code.name) from error
-        return Booked(answer.transaction.sequence)
+        return answer.transaction.sequence
 
     async def _after_failure(
         self, failure: ReceivedError, items: Sequence[LedgerItem]
@@ -190,10 +219,21 @@ class LedgerBooks:
                     raise
 
 
-def _is_booked_otherwise(failure: ItemFailure) -> bool:
-    """Whether the ledger has the same fact under its request id, with another time at most."""
-    if failure.reason != ErrorReason.ERROR_REASON_REQUEST_ID_REUSED:
-        return False
+def _required(item: LedgerItem) -> TransactionKey | None:
+    """The transaction that an item posts, voids or reverses."""
+    operation = item.operation
+    match operation.WhichOneof("operation"):
+        case "post":
+            return operation.post.pending
+        case "void":
+            return operation.void.pending
+        case "reversal":
+            return operation.reversal.original
+    return None
+
+
+def _differs_in_time(failure: ItemFailure) -> bool:
+    """Whether what the ledger has under a request id has another time at most."""
     named = failure.metadata["differing_fields"].split(",")
     # Not all of many differences are named.
     all_named = failure.metadata["differing_field_count"] == str(len(named))

@@ -59,11 +59,12 @@ class LedgerItem:
     account_groups: tuple[AccountGroup, ...]
 
 
-def ledger_item(fact: Fact, *, revision: int, required_sequence: int | None) -> LedgerItem:
+def ledger_item(fact: Fact, *, revision: int, required_revision: int | None) -> LedgerItem:
     """The fact as an operation with its own request id.
 
-    `required_sequence` is where the ledger has the fact that this one posts, voids or reverses.
-    Raises ValueError if that is needed and not given.
+    `required_revision` is that under which the ledger has the fact that this one posts, voids or
+    reverses. It is named by its request id: in a ledger that was put back its sequence may be
+    another transaction's. Raises ValueError if that is needed and not given.
     """
     operation = BatchItem(request_id=request_id(fact.id, revision))
     effective_time = Timestamp()
@@ -85,7 +86,7 @@ def ledger_item(fact: Fact, *, revision: int, required_sequence: int | None) -> 
         case Post():
             operation.post.CopyFrom(
                 PostInput(
-                    pending=_earlier(fact, required_sequence),
+                    pending=_earlier(fact, required_revision),
                     parts=[
                         EntryPart(entry_index=index, amount_minor=entry.amount_minor)
                         for index, entry in enumerate(write.entries)
@@ -99,7 +100,7 @@ def ledger_item(fact: Fact, *, revision: int, required_sequence: int | None) -> 
         case Void():
             operation.void.CopyFrom(
                 VoidInput(
-                    pending=_earlier(fact, required_sequence),
+                    pending=_earlier(fact, required_revision),
                     reference=reference,
                     metadata=labels,
                 )
@@ -107,7 +108,7 @@ def ledger_item(fact: Fact, *, revision: int, required_sequence: int | None) -> 
         case Reverse():
             operation.reversal.CopyFrom(
                 ReversalInput(
-                    original=_earlier(fact, required_sequence),
+                    original=_earlier(fact, required_revision),
                     effective_time=effective_time,
                     reference=reference,
                     metadata=labels,
@@ -152,10 +153,10 @@ def account_request(ledger: str, account: Account) -> CreateAccountRequest:
     )
 
 
-def _earlier(fact: Fact, sequence: int | None) -> TransactionKey:
-    if sequence is None:
+def _earlier(fact: Fact, revision: int | None) -> TransactionKey:
+    if fact.requires is None or revision is None:
         raise ValueError(f"{fact.id} builds on {fact.requires}, which is not in the ledger")
-    return TransactionKey(sequence=sequence)
+    return TransactionKey(request_id=request_id(fact.requires, revision))
 
 
 def _entry(entry: Entry) -> EntryInput:

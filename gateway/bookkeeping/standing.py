@@ -50,6 +50,8 @@ class StopReason(StrEnum):
     OTHER_ROOT = "OTHER_ROOT"
     # It gave a new transaction a sequence that an earlier one has.
     SEQUENCE_REUSED = "SEQUENCE_REUSED"
+    # It does not have a transaction or an account that it said it has.
+    TRANSACTION_GONE = "TRANSACTION_GONE"
     # `python -m gateway rebook` compares, or was ended before it had done so.
     REBOOKING = "REBOOKING"
 

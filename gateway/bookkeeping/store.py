@@ -49,6 +49,8 @@ class BookingOutcome:
     ledger_sequence: int | None = None
     failure_reason: str | None = None
     failure_message: str | None = None
+    # It is tried again under its next request id.
+    renewed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,7 @@ class BookingStore:
                     "failure_reasons": [outcome.failure_reason for outcome in outcomes],
                     "failure_messages": [outcome.failure_message for outcome in outcomes],
                     "next_attempt_times": [outcome.next_attempt_time for outcome in outcomes],
+                    "renewals": [int(outcome.renewed) for outcome in outcomes],
                 },
             )
             return {row.booking_number for row in rows}
@@ -183,7 +186,7 @@ def _claimed(row: Any) -> ClaimedBooking:
     item = ledger_item(
         from_json(row.kind, row.fact),
         revision=row.revision,
-        required_sequence=row.required_sequence,
+        required_revision=row.required_revision,
     )
     return ClaimedBooking(
         booking_number=row.booking_number,

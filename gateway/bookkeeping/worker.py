@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
+from typing import NoReturn
 
 from gateway.bookkeeping import telemetry
 from gateway.bookkeeping.ledger_client import (
@@ -20,6 +21,7 @@ from gateway.bookkeeping.ledger_client import (
     Outcome,
     Postponed,
     Refused,
+    Renewed,
 )
 from gateway.bookkeeping.reporting import BookingState
 from gateway.bookkeeping.standing import StopReason
@@ -110,19 +112,21 @@ class BookkeepingWorker:
             with booking_span(booking.trace_parent for booking in claimed) as span:
                 span.set_attribute("gateway.bookings", len(claimed))
                 answers = await self._book(claimed)
+            renewed = await self._renew(claimed, answers)
             await self._check_sequences(answers)
         except LedgerUnavailableError as error:
             await self._release(claimed, error)
             raise
         now = self._clock.now()
         outcomes = [
-            self._outcome(booking, answers[booking.booking_number], now)
+            self._outcome(booking, answer, now)
             for booking in claimed
-            if booking.booking_number in answers
+            if (answer := answers.get(booking.booking_number)) is not None
+            and not isinstance(answer, Renewed)
         ]
         written = await self._store.finish(outcomes, now=now)
         self._report(outcomes, written, now)
-        return sum(
+        return renewed + sum(
             outcome.state is not BookingState.PENDING and outcome.booking.booking_number in written
             for outcome in outcomes
         )
@@ -145,6 +149,40 @@ class BookkeepingWorker:
         if reason is not None:
             raise LedgerBehindError(reason)
 
+    async def _renew(
+        self, claimed: Sequence[ClaimedBooking], answers: Mapping[int, Outcome]
+    ) -> int:
+        """Has facts asked for under their next request ids, and counts them; that holds whatever
+        else is found. A ledger that has not what it said it has stops the booking: raises
+        LedgerBehindError."""
+        now = self._clock.now()
+        renewed = [
+            (booking, answer)
+            for booking in claimed
+            if isinstance(answer := answers.get(booking.booking_number), Renewed)
+        ]
+        outcomes = [
+            BookingOutcome(
+                booking,
+                BookingState.PENDING,
+                now,
+                failure_reason=answer.reason,
+                failure_message=answer.message,
+                renewed=True,
+            )
+            for booking, answer in renewed
+        ]
+        self._report(outcomes, await self._store.finish(outcomes, now=now), now)
+        if any(answer.is_behind for _, answer in renewed):
+            await self._stop(StopReason.TRANSACTION_GONE)
+        return len(renewed)
+
+    async def _stop(self, reason: StopReason, **details: int) -> NoReturn:
+        await self._store.standing.stop(reason, self._clock.now())
+        telemetry.BEHIND.set(1)
+        log.critical("ledger_behind", reason=reason, **details)
+        raise LedgerBehindError(reason)
+
     async def _check_sequences(self, answers: Mapping[int, Outcome]) -> None:
         """A sequence that two facts are told is one that the ledger had lost in between: stops the
         booking and raises LedgerBehindError, before anything is taken for booked."""
@@ -156,10 +194,7 @@ class BookkeepingWorker:
         sequence = await self._store.standing.reused_sequence(told)
         if sequence is None:
             return
-        await self._store.standing.stop(StopReason.SEQUENCE_REUSED, self._clock.now())
-        telemetry.BEHIND.set(1)
-        log.critical("ledger_behind", reason=StopReason.SEQUENCE_REUSED, sequence=sequence)
-        raise LedgerBehindError(StopReason.SEQUENCE_REUSED)
+        await self._stop(StopReason.SEQUENCE_REUSED, sequence=sequence)
 
     async def _round(self) -> bool:
         """One batch and, when due, the gauges; whether to look for more at once."""
@@ -205,7 +240,9 @@ class BookkeepingWorker:
             now=now,
         )
 
-    def _outcome(self, booking: ClaimedBooking, answer: Outcome, now: datetime) -> BookingOutcome:
+    def _outcome(
+        self, booking: ClaimedBooking, answer: Booked | Refused | Postponed, now: datetime
+    ) -> BookingOutcome:
         match answer:
             case Booked(sequence):
                 return BookingOutcome(booking, BookingState.BOOKED, now, ledger_sequence=sequence)

@@ -43,7 +43,7 @@ RETURNING
     booking.trace_parent,
     booking.create_time,
     (
-        SELECT earlier.ledger_sequence
+        SELECT earlier.revision
         FROM booking AS earlier
-        WHERE earlier.fact_id = booking.requires
-    ) AS required_sequence
+        WHERE earlier.fact_id = booking.requires AND earlier.state = 'BOOKED'
+    ) AS required_revision

@@ -2,6 +2,7 @@
 UPDATE booking
 SET
     state = finished.state,
+    revision = booking.revision + finished.renewals,
     ledger = CASE WHEN finished.state = 'BOOKED' THEN :ledger END,
     ledger_sequence = finished.ledger_sequence,
     failure_reason = finished.failure_reason,
@@ -17,10 +18,11 @@ FROM
         cast(:ledger_sequences AS bigint []),
         cast(:failure_reasons AS text []),
         cast(:failure_messages AS text []),
-        cast(:next_attempt_times AS timestamptz [])
+        cast(:next_attempt_times AS timestamptz []),
+        cast(:renewals AS integer [])
     ) AS finished (
         booking_number, fencing_token, state, ledger_sequence,
-        failure_reason, failure_message, next_attempt_time
+        failure_reason, failure_message, next_attempt_time, renewals
     )
 WHERE
     booking.booking_number = finished.booking_number

@@ -24,7 +24,7 @@ ACCOUNT_NAME = re.compile(r"[A-Za-z0-9_.:-]+(/[A-Za-z0-9_.:-]+){0,15}")
 
 
 def test_a_hold_is_a_pending_transaction() -> None:
-    item = ledger_item(hold(1), revision=0, required_sequence=None).operation
+    item = ledger_item(hold(1), revision=0, required_revision=None).operation
     assert item.request_id == "hold.op_1"
     assert item.create.pending
     assert not item.create.HasField("expire_time"), "a hold never ends by a timer"
@@ -50,31 +50,31 @@ def test_a_hold_is_a_pending_transaction() -> None:
 )
 def test_a_capture_posts_its_part_of_the_hold(final: bool, remainder: int) -> None:
     fact = Captured(**about(1), hold_id="op_1", charge_id="ch_1", amount_minor=600, final=final)
-    post = ledger_item(fact, revision=0, required_sequence=7).operation.post
-    assert post.pending.sequence == 7
+    post = ledger_item(fact, revision=0, required_revision=0).operation.post
+    assert post.pending.request_id == "hold.op_1"
     assert [(part.entry_index, part.amount_minor) for part in post.parts] == [(0, 600), (1, 600)]
     assert post.remainder == remainder
 
 
 def test_a_release_voids_the_hold() -> None:
-    item = ledger_item(released(1), revision=0, required_sequence=7).operation
-    assert item.void.pending.sequence == 7
+    item = ledger_item(released(1), revision=0, required_revision=1).operation
+    assert item.void.pending.request_id == "hold.op_1:1"
     assert item.void.metadata["reason"] == "declined"
 
 
 def test_a_failed_refund_reverses_the_refund() -> None:
     fact = RefundFailed(**about(1), refund_id="re_1", amount_minor=5)
-    reversal = ledger_item(fact, revision=0, required_sequence=9).operation.reversal
-    assert (reversal.original.sequence, len(reversal.parts)) == (9, 0)
+    reversal = ledger_item(fact, revision=0, required_revision=0).operation.reversal
+    assert (reversal.original.request_id, len(reversal.parts)) == ("refund.re_1", 0)
 
 
 def test_what_builds_on_an_unbooked_fact_cannot_be_asked_for() -> None:
     with pytest.raises(ValueError, match=r"captured\.op_1\.1 builds on hold\.op_1"):
-        ledger_item(captured(1), revision=0, required_sequence=None)
+        ledger_item(captured(1), revision=0, required_revision=None)
 
 
 def test_a_retry_after_a_refusal_has_another_request_id() -> None:
-    item = ledger_item(hold(1), revision=2, required_sequence=None)
+    item = ledger_item(hold(1), revision=2, required_revision=None)
     assert item.operation.request_id == "hold.op_1:2"
 
 
@@ -98,7 +98,7 @@ def test_accounts_grow_on_their_sides() -> None:
 
 @given(histories())
 def test_requests_keep_to_the_ledgers_bounds(history: Scenario) -> None:
-    items = [ledger_item(step.fact, revision=0, required_sequence=1) for step in history]
+    items = [ledger_item(step.fact, revision=0, required_revision=0) for step in history]
     request = batch("payments", items)
     assert request == batch("payments", items)
     assert REQUEST_ID.fullmatch(request.request_id)
@@ -118,13 +118,13 @@ def test_the_longest_names_fit() -> None:
         hold_id="h" * 64,
         amount_minor=1,
     )
-    item = ledger_item(fact, revision=999, required_sequence=None)
+    item = ledger_item(fact, revision=999, required_revision=None)
     assert REQUEST_ID.fullmatch(item.operation.request_id)
     for entry in item.operation.create.entries:
         assert len(entry.account) <= 256
 
 
 def test_a_batch_put_together_differently_is_another_batch() -> None:
-    one, two = (ledger_item(hold(n), revision=0, required_sequence=None) for n in (1, 2))
+    one, two = (ledger_item(hold(n), revision=0, required_revision=None) for n in (1, 2))
     ids = {batch("payments", items).request_id for items in ([one], [two], [one, two], [two, one])}
     assert len(ids) == 4

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import grpc
 import pytest
@@ -16,9 +16,10 @@ from pydantic import SecretStr
 
 from gateway.bookkeeping.facts import Fact
 from gateway.bookkeeping.ledger_check import LedgerCheck
-from gateway.bookkeeping.ledger_client import Booked, LedgerBehindError, LedgerBooks
+from gateway.bookkeeping.ledger_client import Booked, LedgerBehindError, LedgerBooks, Renewed
 from gateway.bookkeeping.ledger_log import LedgerLog
 from gateway.bookkeeping.ledger_requests import LedgerItem, ledger_item
+from gateway.bookkeeping.mapping import fact_id_of
 from gateway.bookkeeping.rebooking import Rebooked, Rebooking
 from gateway.bookkeeping.reporting import BookingState
 from gateway.bookkeeping.standing import NO_CHECKPOINT, StopReason
@@ -141,7 +142,7 @@ class Books:
             for booking in bookings:
                 assert booking.state is BookingState.BOOKED, booking
                 assert booking.ledger_sequence is not None
-                assert log[booking.ledger_sequence - 1] == booking.fact_id
+                assert fact_id_of(log[booking.ledger_sequence - 1]) == booking.fact_id
 
     async def _connected(self) -> None:
         async with asyncio.timeout(30):
@@ -208,6 +209,60 @@ async def test_the_next_booking_notices_it_too(books: Books) -> None:
     assert await books.rebook() == Rebooked(missing=1, refused=0)
     assert await books.request_ids() == ["hold.op_1", "hold.op_3", "hold.op_2"]
     await books.assert_booked(1, 2, 3)
+
+
+async def test_what_builds_on_what_is_lost_notices_it_and_touches_nothing_else(
+    books: Books,
+) -> None:
+    """By a hold's sequence it would have been another payment's hold that is released."""
+    await books.book(hold(1))
+    backup = await books.back_up()
+    await books.book(hold(2))
+    await books.restore(backup)
+    # It gets the sequence that the second had.
+    await books.book_past_us(hold(3))
+
+    await books.gateway.report(released(2))
+    with pytest.raises(LedgerBehindError, match="TRANSACTION_GONE"):
+        await books.worker.run_once()
+    assert await books.check() is StopReason.TRANSACTION_GONE
+    assert await books.request_ids() == ["hold.op_1", "hold.op_3"]
+
+    # The ledger keeps its refusal: the release has another request id now.
+    assert await books.rebook() == Rebooked(missing=1, refused=0)
+    assert await books.request_ids() == ["hold.op_1", "hold.op_3", "hold.op_2", "released.op_2:1"]
+    await books.assert_booked(1, 2)
+
+
+async def test_a_refusal_that_was_not_written_down_is_no_answer_after_the_rebooking(
+    books: Books,
+) -> None:
+    await books.book(hold(1))
+    backup = await books.back_up()
+    await books.book(hold(2))
+    await books.restore(backup)
+    (refused,) = await LedgerBooks(books.channel, LEDGER).book([_item(captured(2))])
+    assert isinstance(refused, Renewed)
+    assert (refused.reason, refused.is_behind) == ("TRANSACTION_NOT_FOUND", True)
+
+    await books.gateway.report(captured(2))
+    assert await books.rebook() == Rebooked(missing=1, refused=0)
+    assert await books.request_ids() == ["hold.op_1", "hold.op_2", "captured.op_2.1:1"]
+    await books.assert_booked(1, 2)
+
+
+async def test_an_account_that_is_lost_is_noticed_and_made_again(books: Books) -> None:
+    await books.book(hold(1))
+    backup = await books.back_up()
+    await books.book(replace(hold(2), merchant_id="m_new"))
+    await books.restore(backup)
+
+    await books.gateway.report(replace(hold(3), merchant_id="m_new"))
+    with pytest.raises(LedgerBehindError, match="TRANSACTION_GONE"):
+        await books.worker.run_once()
+    assert await books.rebook() == Rebooked(missing=1, refused=0)
+    await books.assert_booked(1, 2, 3)
+    assert sorted(await books.request_ids()) == ["hold.op_1", "hold.op_2", "hold.op_3:1"]
 
 
 async def test_a_restored_ledger_that_others_have_filled_up_is_noticed(books: Books) -> None:
@@ -331,7 +386,8 @@ async def test_the_command(books: Books) -> None:
 
 
 def _item(fact: Fact) -> LedgerItem:
-    return ledger_item(fact, revision=0, required_sequence=None)
+    required = 0 if fact.requires is not None else None
+    return ledger_item(fact, revision=0, required_revision=required)
 
 
 def _behind() -> float:
