@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.customers.store import StoredCustomer
 from gateway.payments.api.bank_debits import acceptance_of, number_of, type_of
+from gateway.payments.domain.intents import next_action_of
 from gateway.payments.domain.payment_methods import mandate_params
 from gateway.stripe_client.outcome import Outcome, is_missing
 from gateway.v1 import customer_pb2 as pb
@@ -80,12 +81,9 @@ def setup_message(intent: Mapping[str, Any], customer: StoredCustomer) -> pb.Pay
         mandate_id=str(intent.get("mandate") or ""),
     )
     if state == pb.PAYMENT_METHOD_SETUP_STATE_REQUIRES_ACTION:
-        action = intent.get("next_action") or {}
-        url = (action.get("redirect_to_url") or {}).get("url") or ""
-        if url:
-            setup.next_action.redirect_url = str(url)
-        else:
-            setup.next_action.client_secret = str(intent.get("client_secret") or "")
+        action = next_action_of(intent)
+        setup.next_action.redirect_url = action.redirect_url
+        setup.next_action.client_secret = action.client_secret
     if state == pb.PAYMENT_METHOD_SETUP_STATE_DECLINED:
         error = intent.get("last_setup_error") or {}
         setup.decline.code = str(error.get("code") or "")

@@ -90,7 +90,7 @@ def read_intent(intent: Mapping[str, Any]) -> IntentSnapshot:
         captured_minor=captured,
         capture_before=_capture_before(charge),
         expired=intent.get("cancellation_reason") in _EXPIRED,
-        next_action=_next_action(intent) if status is IntentStatus.ACTION_REQUIRED else None,
+        next_action=next_action_of(intent) if status is IntentStatus.ACTION_REQUIRED else None,
         decline=_decline(intent) if status is IntentStatus.DECLINED else None,
         application_fee_minor=fee,
     )
@@ -142,9 +142,10 @@ def _capture_before(charge: Any) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) else None
 
 
-def _next_action(intent: Mapping[str, Any]) -> NextAction:
-    """The redirect where there is one, or Stripe's page on which a bank account is verified; else
-    the client secret, for Stripe.js to go on with."""
+def next_action_of(intent: Mapping[str, Any]) -> NextAction:
+    """What the customer of a PaymentIntent or SetupIntent must do: the redirect where there is one,
+    or Stripe's page on which a bank account is verified; else the client secret, for Stripe.js to
+    go on with."""
     action = intent.get("next_action") or {}
     verifying = action.get("verify_with_microdeposits") or {}
     url = (action.get("redirect_to_url") or {}).get("url") or ""

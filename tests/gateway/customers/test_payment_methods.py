@@ -1,10 +1,13 @@
 """Saved payment methods: with and without 3-D Secure, preferred, listed, forgotten."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
 import pytest
 
+from gateway.customers.domain import setup_message
+from gateway.customers.store import StoredCustomer
 from gateway.v1 import customer_service_pb2 as pb
 from gateway.v1.customer_pb2 import PaymentMethodSetupState
 from gateway.v1.payment_pb2 import (
@@ -199,3 +202,21 @@ async def test_a_mandate_belongs_to_bank_debits_that_can_be_saved_here(
     refused = await refusal_of(save(ada, "s-1", "visa", **fields))
     assert [violation.field for violation in refused.violations] == [field]
     assert not twin.requests.matching("POST", "/v1/setup_intents")
+
+
+def test_an_account_that_is_not_verified_is_saved_on_stripes_page() -> None:
+    """As of a payment: whoever has no Stripe.js sends the customer there."""
+    now = datetime(2026, 11, 29, tzinfo=UTC)
+    customer = StoredCustomer(1, "ada", "us", "cus_1", "ACTIVE", "", "", "r-1", now, now)
+    page = "https://payments.stripe.com/microdeposit/1"
+    setup = {
+        "id": "seti_1",
+        "status": "requires_action",
+        "client_secret": "seti_1_secret_1",
+        "next_action": {
+            "type": "verify_with_microdeposits",
+            "verify_with_microdeposits": {"hosted_verification_url": page},
+        },
+    }
+    shown = setup_message(setup, customer)
+    assert (shown.next_action.redirect_url, shown.next_action.client_secret) == (page, "")
