@@ -150,8 +150,13 @@ class Explainer:
         which of them has this type. The source is the charge, or what takes it back."""
         if movement.amount_minor > 0:
             return await self._refund(movement, source) if _is_refund(source) else None
-        charge_id = id_of(source.get("charge")) or str(source["id"])
-        debit = await self._debit(movement, source, charge_id)
+        return await self._taken_out(movement, source, id_of(source.get("charge")))
+
+    async def _taken_out(
+        self, movement: Movement, source: Source, charge_id: str
+    ) -> Sequence[Fact] | None:
+        """What takes a debit out of the balance; without a `charge_id` the source is the charge."""
+        debit = await self._debit(movement, source, charge_id or str(source["id"]))
         # Of one that its bank had paid, this says what nothing else of ours explains.
         if debit is None or debit.captured:
             return None
@@ -192,8 +197,9 @@ class Explainer:
         await self._payments.take_refund(source)
         async with self._engine.connect() as connection:
             refund = await payment_store.refund_of_stripe(connection, str(source["id"]))
-            if refund is None:
-                return None
+        if refund is None:
+            return await self._unknown_refund(movement, source)
+        async with self._engine.connect() as connection:
             payment = await payment_store.get_payment(connection, refund.payment_id)
         assert payment is not None, "a refund has its payment"
         return movement_facts.refund_facts(
@@ -204,6 +210,28 @@ class Explainer:
             refunded_minor=refund.amount_minor,
             balance=StripeBalance(refund.balance),
         )
+
+    async def _unknown_refund(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
+        """A refund that no payment of ours has: of a bank debit of ours that is not known to be
+        paid, the charge tells whether it takes that one out, or whether somebody got it.
+
+        Raises RetryEventLater while the news of a payment's success is still to come."""
+        payment_id = await self._payments.payment_of(source)
+        charge_id = id_of(source.get("charge"))
+        if payment_id is None or not charge_id:
+            return None
+        outcome = await self._stripe.retrieve_charge(movement.corridor, charge_id)
+        if outcome.object is None:
+            raise RetryEventLater("CHARGE_NOT_READABLE")
+        if outcome.object.get("status") == "failed":
+            return await self._taken_out(movement, source, charge_id)
+        async with self._engine.connect() as connection:
+            payment = await payment_store.get_payment(connection, payment_id)
+        assert payment is not None, "it was found a moment ago"
+        if payment.state is PaymentState.SUCCEEDED and payment.charge_id != charge_id:
+            # Of a second charge, which is in suspense, too.
+            return None
+        raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
 
     async def _transfer(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
         found = await self._payment_of_charge(movement, source.get("source_transaction"))

@@ -15,7 +15,7 @@ from gateway.bookkeeping.balance_facts import (
     FundsAvailable,
     TransferCreated,
 )
-from gateway.bookkeeping.facts import Converted, Fact, FeeCharged
+from gateway.bookkeeping.facts import Converted, Fact, FeeCharged, StripeBalance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +141,8 @@ def settled_debit(
         settled_currency=moved.currency,
         settled_minor=moved.amount_minor,
         fee_minor=moved.fee_minor,
-        # The sweep says when it became available.
-        available=False,
+        # Of what was pending the sweep says when it became available.
+        available=moved.balance is StripeBalance.AVAILABLE,
         effective_time=now,
     )
     return [settled, *settlement_facts(charge)]

@@ -1,12 +1,17 @@
 """Balance transactions of bank debits: booked whenever they are seen, and never in suspense."""
 
 from datetime import timedelta
+from functools import partial
+
+import psycopg
+import pytest
 
 from gateway.bookkeeping.balance_facts import DebitMoved, DebitSettled
 from gateway.bookkeeping.chart import Chart
 from gateway.bookkeeping.facts import Captured, Fact, FeeCharged, HoldPlaced, StripeBalance
 from gateway.bookkeeping.settlement import settled_debit
 from gateway.v1.payment_pb2 import PaymentState
+from sandbox.polling import poll
 from sandbox.stripe_twin.overrides import BalanceEntry
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.balance.test_sweep import OFTEN, reported
@@ -18,13 +23,19 @@ from tests.gateway.running import OpenShop
 WEBHOOKS = {**OFTEN, "webhooks": True}
 
 
-def submitted(currency: str = "USD", amount_minor: int = 10_000, fee_minor: int = 80) -> DebitMoved:
+def submitted(
+    currency: str = "USD",
+    amount_minor: int = 10_000,
+    fee_minor: int = 80,
+    balance: StripeBalance = StripeBalance.PENDING,
+) -> DebitMoved:
     return DebitMoved(
         **{**ABOUT, "currency": currency},
         balance_transaction_id=f"txn_{amount_minor}",
         charge_id="py_1",
         amount_minor=amount_minor,
         fee_minor=fee_minor,
+        balance=balance,
     )
 
 
@@ -72,6 +83,16 @@ def test_a_converted_debit_is_captured_in_its_own_currency() -> None:
     assert found[Chart("us", "EUR").stripe(StripeBalance.PENDING).path] == 9_220
     assert Chart("us", "USD").stripe(StripeBalance.PENDING).path not in found
     assert Chart("us", "EUR").debits_undecided.path not in found
+
+
+def test_what_is_available_at_once_is_available_when_it_was_paid() -> None:
+    """The sweep is done with it by then: nobody else says where it counts."""
+    moved = submitted(balance=StripeBalance.AVAILABLE)
+    hold = HoldPlaced(**ABOUT, hold_id="op_1", amount_minor=10_000)
+    captured = Captured(**ABOUT, hold_id="op_1", charge_id="py_1", amount_minor=10_000)
+    found = balances(hold, moved, captured, *settled_debit(moved, "USD", 10_000, NOON))
+    assert found["us/usd/stripe/available"] == 9_920
+    assert "us/usd/stripe/pending" not in found
 
 
 async def test_whenever_the_sweep_sees_it_the_same_is_booked(
@@ -155,3 +176,45 @@ async def test_what_takes_a_debit_out_again_may_be_an_object_of_its_own(
         (payment.charge_id, 10_000, 80),
         (payment.charge_id, -10_000, -80),
     ]
+
+
+@pytest.mark.parametrize("paid", [True, False])
+async def test_a_refund_of_a_debit_that_is_known_as_refused_is_told_by_its_charge(
+    open_shop: OpenShop, twin: Twin, database_url: str, paid: bool
+) -> None:
+    """If the charge was paid after all, the news of that is late or lost (a restored database):
+    what is put into suspense now would be booked once more as a refund of the payment then."""
+    async with open_shop(**WEBHOOKS) as shop:
+        payment = await begin(shop, "accountClosed")
+        twin.advance(seconds=DECIDED)
+        await shop.watch_until(payment.id, PaymentState.PAYMENT_STATE_DECLINED)
+        await reported(database_url, debit_moved=2)
+        if paid:
+            twin.account().objects("charge").get(payment.charge_id)["status"] = "succeeded"
+        back = {
+            "id": "pyr_1",
+            "object": "refund",
+            "amount": 10_000,
+            "charge": payment.charge_id,
+            "payment_intent": payment.payment_intent_id,
+            "metadata": {},
+            "status": "succeeded",
+        }
+        twin.account().objects("refund").add(back)
+        entry = BalanceEntry(type="payment_refund", amount=-10_000, source="pyr_1")
+        twin.record_transaction("default", entry)
+        await reported(database_url, debit_moved=2 if paid else 3)
+        left = await poll(partial(waiting, database_url), lambda found: bool(found) == paid)
+        found = await reported(database_url)
+    assert left == ([("payment_refund", "PAYMENT_NOT_CAPTURED_YET")] if paid else [])
+    assert not [kind for _, kind, _ in found if kind == "unknown_balance_transaction"]
+
+
+async def waiting(database_url: str) -> list[tuple[str, str]]:
+    """The types of what the sweep cannot explain yet, and why."""
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        cursor = await connection.execute(
+            "SELECT type, last_failure FROM balance_transaction"
+            " WHERE state = 'OPEN' AND last_failure IS NOT NULL"
+        )
+        return await cursor.fetchall()
