@@ -138,9 +138,12 @@ def _address(acceptance: Any) -> str | None:
     if not acceptance.ip_address:
         return None
     try:
-        ipaddress.ip_address(acceptance.ip_address)
+        address = ipaddress.ip_address(acceptance.ip_address)
     except ValueError:
         return "is not an IP address"
+    if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
+        # Its zone means something on one host alone, and may be any text.
+        return "is not an IP address that others know"
     return None
 
 

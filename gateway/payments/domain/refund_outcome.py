@@ -95,7 +95,9 @@ def takes_back_debit(payment: Payment, stripe_refund: Mapping[str, Any]) -> bool
     if REFUND_KEY in (stripe_refund.get("metadata") or {}):
         return False
     another = id_of(stripe_refund.get("charge")) not in ("", payment.charge_id)
-    return payment.state in _NOT_PAID or (payment.state is PaymentState.SUCCEEDED and another)
+    # While a later attempt is decided, for days, an event would be given up.
+    told = payment.state in (PaymentState.SUCCEEDED, PaymentState.PROCESSING)
+    return payment.state in _NOT_PAID or (told and another)
 
 
 def refund_made_elsewhere(

@@ -149,6 +149,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
                 "mandate_acceptance.ip_address",
             ),
             (
+                {"mandate_acceptance": MandateAcceptance(ip_address="::1%a b", user_agent="b")},
+                "mandate_acceptance.ip_address",
+            ),
+            (
                 {"mandate_acceptance": MandateAcceptance(ip_address="::1", user_agent="b" * 1001)},
                 "mandate_acceptance.user_agent",
             ),

@@ -343,6 +343,7 @@ async def test_a_token_of_another_kind_is_refused_by_stripe(shop: Shop) -> None:
         (State.DECLINED, "py_1", {}, True),
         # An attempt before the one that was paid.
         (State.SUCCEEDED, "py_0", {}, True),
+        (State.PROCESSING, "py_0", {}, True),
         (State.SUCCEEDED, "py_1", {}, False),
         (State.SUCCEEDED, None, {}, False),
         (State.DECLINED, "py_1", {"engine_refund_id": "ref_1"}, False),
