@@ -284,8 +284,10 @@ def test_a_refund_that_is_only_at_stripe_begins_as_if_it_were_asked_for(
 
 
 def test_a_refund_that_is_only_at_stripe_is_in_stripes_units() -> None:
-    payment = replace(PAYMENT, currency="ISK")
+    destination: dict[str, Any] = {"destination_account": "acct_1", "application_fee_minor": 70}
+    payment = replace(PAYMENT, currency="ISK", **destination)
     told = {"id": "re_9", "amount": 15_000, "transfer_reversal": "trr_1"}
     made, _ = refund_made_elsewhere(payment, told, "ref_9", "r-9", context())
     assert made.amount_minor == 150
+    # Somebody else has made it, unless it is said to be ours: he does not tell of the fee.
     assert made.refund_application_fee is None
