@@ -1,5 +1,6 @@
 """Stripe's requirement lists as one: each field once, with the worst that is said of it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -132,3 +133,22 @@ def test_each_field_once_and_never_better_for_more_said(
     for item in after:
         if item.field in before:
             assert item.severity >= before[item.field].severity
+
+
+def test_of_the_same_severity_the_first_that_is_due_comes_first() -> None:
+    day = timedelta(days=1)
+    due = [("c", NOW + day), ("a", NOW + 2 * day), ("d", None), ("b", None), ("0", NOW + 2 * day)]
+    merged = merge(lists(currently_due=(name,), deadline_time=when) for name, when in due)
+    assert [each.field for each in merged] == ["c", "0", "a", "b", "d"]
+    worse = merge(
+        [lists(currently_due=("a",), deadline_time=NOW), lists(past_due=("z",))],
+    )
+    assert [each.field for each in worse] == ["z", "a"]
+
+
+def test_only_a_list_of_the_future_makes_a_requirement_of_the_future() -> None:
+    now = lists(eventually_due=("a",), deadline_time=NOW)
+    undated = lists(eventually_due=("a",), future=True)
+    for one in (now, undated):
+        assert [each.future for each in merge([one])] == [False]
+    assert [each.future for each in merge([replace(now, future=True)])] == [True]

@@ -5,6 +5,7 @@ import pytest
 from compliance.screening.names import GENERIC_WEIGHT, normalise, weight
 from compliance.screening.scoring import (
     Explanation,
+    MatchedPart,
     birth_date_effect,
     compare_names,
     country_effect,
@@ -84,3 +85,40 @@ def test_long_words_say_more_and_generic_ones_little() -> None:
         *(1.0, 2.0, 8**0.5, 8**0.5)
     ]
     assert weight("trading") == GENERIC_WEIGHT == 0.3
+
+
+@pytest.mark.parametrize("other", ["123456", "12345x"])
+def test_a_number_is_never_nearly_alike(other: str) -> None:
+    assert token_similarity("123457", other) == token_similarity(other, "123457") == 0.0
+
+
+KVORTEN, ZULIBAT = MatchedPart("kvorten", "kvorten", 1.0), MatchedPart("zulibat", "zulibat", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected", "parts"),
+    [
+        ("", "Kvorten", 0.0, ()),
+        ("Kvorten", "", 0.0, ()),
+        ("Kvorten", "Maprot Zulibat", 0.0, ()),
+        # In the order of the first name, whatever the other's.
+        ("Kvorten Zulibat", "Zulibat Kvorten", 1.0, (KVORTEN, ZULIBAT)),
+        # Each word counts once: 2 of the 3 words there are.
+        ("Kvorten", "Kvorten Kvortan", 2 / 3, (KVORTEN,)),
+        ("Kvorten Kvortan", "Kvorten", 2 / 3, (KVORTEN,)),
+        # One letter of nine: half of 8/9, and half of Jaro-Winkler's 25/27 + 4 * 0.1 * 2/27.
+        ("abcdefghi", "abcdefghx", 0.9222, (MatchedPart("abcdefghi", "abcdefghx", 0.9222),)),
+        # 4 of 5 words; or all of two, less 0.2 of what is missing.
+        ("Kvorten Zulibat", "Kvorten Zulibat Maprotu", 0.96, (KVORTEN, ZULIBAT)),
+        # Where words begin elsewhere: one letter of thirteen.
+        (
+            *("abcdefghijklm", "abcdef ghijklx", 12 / 13),
+            (MatchedPart("abcdefghijklm", "abcdef ghijklx", 0.9231),),
+        ),
+    ],
+)
+def test_which_words_make_two_names_alike(
+    first: str, second: str, expected: float, parts: tuple[MatchedPart, ...]
+) -> None:
+    one, other = (normalise(name, is_person=False) for name in (first, second))
+    assert compare_names(one, other) == (pytest.approx(expected), parts)

@@ -56,6 +56,11 @@ def test_masks(value: str, masked: str) -> None:
         ("Doe Jane Mary", "Jane Doe", True, True),
         ("SOMEBODY ELSE", "Zentrave Handel", False, False),
         ("", "Zentrave Handel", False, True),
+        ("Zentrave Handel", "", False, True),
+        # What a company drops of its name, a person keeps, in either of the two.
+        ("Zentrave Ltd", "Zentrave", False, True),
+        ("Zentrave Ltd", "Zentrave", True, False),
+        ("Zentrave", "Zentrave Ltd", True, False),
     ],
 )
 def test_names(verified: str, legal: str, is_person: bool, expected: bool) -> None:
