@@ -121,4 +121,6 @@ def test_which_words_make_two_names_alike(
     first: str, second: str, expected: float, parts: tuple[MatchedPart, ...]
 ) -> None:
     one, other = (normalise(name, is_person=False) for name in (first, second))
-    assert compare_names(one, other) == (pytest.approx(expected), parts)
+    found, matched = compare_names(one, other)
+    assert found == pytest.approx(expected)
+    assert matched == parts
