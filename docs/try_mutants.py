@@ -29,7 +29,7 @@ NOTICED, SURVIVED, NO_TEST, TIMED_OUT = 1, 0, 33, 36
 # What the trampolines of mutmut read: the change that is active, or that calls are to be recorded.
 ACTIVE, RECORD = "MUTANT_UNDER_TEST", "stats"
 # Of processor time: as long as the tests of a change took without it, so many times, and some more.
-TIMES, MORE_SECONDS = 5.0, 10.0
+TIMES, MORE_SECONDS = 3.0, 4.0
 SAVE_EVERY = 200
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.operations.operation import GivenUp, OperationKind, OperationState
 from gateway.payments.domain.decision import Decision, StripeReply
-from gateway.payments.domain.refund import Refund, RefundState
+from gateway.payments.domain.refund import Refund, RefundState, as_stripe_says
 from gateway.payments.domain.refund_outcome import (
     apply_refund,
     refund_made_elsewhere,
@@ -291,3 +291,48 @@ def test_a_refund_that_is_only_at_stripe_is_in_stripes_units() -> None:
     assert made.amount_minor == 150
     # Somebody else has made it, unless it is said to be ours: he does not tell of the fee.
     assert made.refund_application_fee is None
+
+
+LATER = NOW + timedelta(hours=1)
+
+
+@pytest.mark.parametrize("status", [None, "", "brand_new"])
+def test_a_status_that_is_not_known_counts_as_pending(status: str | None) -> None:
+    told = as_stripe_says(ASKED, {"id": "re_1", "status": status}, NOW)
+    assert told == replace(KNOWN, update_time=NOW)
+
+
+def test_a_refund_that_is_over_changes_no_more_than_stripe_says() -> None:
+    over = replace(KNOWN, state=R.FAILED, failure_code="declined")
+    told = {"id": "re_1", "status": "failed", "failure_reason": "declined"}
+    # The same again is no news, and what is not told stays.
+    assert as_stripe_says(over, told, LATER) == over
+    assert as_stripe_says(over, {"id": "re_1", "status": "pending"}, LATER) == over
+    other = as_stripe_says(over, {**told, "failure_reason": "lost_or_stolen_card"}, LATER)
+    assert other == replace(over, failure_code="lost_or_stolen_card", update_time=LATER)
+    # One that is not over was heard of, whatever it said.
+    again = as_stripe_says(KNOWN, {"id": "re_1", "status": "pending"}, LATER)
+    assert again == replace(KNOWN, update_time=LATER)
+
+
+@pytest.mark.parametrize(
+    ("transaction", "balance"),
+    [
+        ({"status": "available"}, "available"),
+        ({"status": "pending"}, "pending"),
+        ({}, "pending"),
+        # What was so when it was made goes first.
+        ({"status": "available", "created": 7, "available_on": 8}, "pending"),
+        ({"status": "pending", "created": 7, "available_on": 7}, "available"),
+    ],
+)
+def test_the_part_of_the_balance_that_a_refund_was_taken_from(
+    transaction: dict[str, Any], balance: str
+) -> None:
+    told = {"id": "re_1", "status": "succeeded", "balance_transaction": transaction}
+    refund = as_stripe_says(ASKED, told, NOW)
+    assert (refund.balance, refund.taken) == (balance, True)
+    # It was taken once: what is told later changes nothing of that.
+    other = {"created": 7, "available_on": 7 if balance == "pending" else 8}
+    late = as_stripe_says(refund, {**told, "balance_transaction": other}, LATER)
+    assert late.balance == balance

@@ -156,8 +156,15 @@ def test_what_a_state_does_not_allow_is_impossible(state: PaymentState) -> None:
     payment = new_payment(state=state, hold_id="op_1" if state in HOLDING else "")
     for transition in Transition:
         if not allows(state, transition):
-            with pytest.raises(IllegalTransitionError, match=f"{transition} is impossible in"):
+            with pytest.raises(IllegalTransitionError) as raised:
                 take(payment, transition, NOW)
+            assert str(raised.value) == f"{transition} is impossible in {state}"
+            assert (raised.value.state, raised.value.transition) == (state, transition)
+
+
+def test_transitions_are_listed_by_the_state_that_they_leave() -> None:
+    places = [list(PaymentState).index(before) for before, _, _ in edges()]
+    assert places == sorted(places)
 
 
 def test_every_state_can_be_reached_and_left_unless_final() -> None:
