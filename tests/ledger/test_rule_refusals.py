@@ -7,6 +7,7 @@ import pytest
 
 from ledger.accounts import Account, Effect, Limits, Side
 from ledger.book import Book, Source, SourceEntry
+from ledger.exchange import Exchange
 from ledger.posting import Draft, Kind, Posted, Precondition, open_draft
 from ledger.refusal import Reason, Refusal
 from ledger.settlement import Post, Reverse, Void, expire, post, reverse, void
@@ -384,6 +385,30 @@ def test_a_reversal_posts_the_opposite(sequence: int, parts: Any, units: int) ->
         with pytest.raises(Refusal) as raised:
             reverse(book, Reverse(sequence))
         assert raised.value.reason is Reason.AMOUNT_EXCEEDS_ORIGINAL
+
+
+def test_what_is_not_named_is_not_reversed() -> None:
+    book = new_book()
+    entries = [
+        SourceEntry(index, name, side, "EUR", 30, 30)
+        for index, (name, side) in enumerate(
+            [("cash", DEBIT), ("wallet", CREDIT), ("cash", DEBIT), ("wallet", CREDIT)]
+        )
+    ]
+    book.sources[30] = Source(30, Kind.DIRECT, None, entries)
+    reverse(book, Reverse(30, [(0, 10), (3, 10)]))
+    assert left_of(book, 30) == [20, 30, 30, 20]
+
+
+def test_a_draft_is_held_against_its_exchanges() -> None:
+    sold = Exchange("EUR", 11, 2, "USD", 11, 2, "1", "dollars")
+    with pytest.raises(Refusal) as raised:
+        open_draft(new_book(), Draft(pays(), exchanges=[sold]), NOW_US)
+    assert raised.value.message == (
+        "exchange 0 does not agree: the entries move less EUR than it says"
+    )
+    fits = sold._replace(sold_minor=10, bought_currency="EUR", bought_minor=10)
+    assert len(open_draft(new_book(), Draft(pays(), exchanges=[fits]), NOW_US)) == 2
 
 
 def test_what_was_settled_can_be_taken_back_within_a_batch() -> None:
