@@ -7,18 +7,23 @@ from gateway.money import StripeCurrency, read_currencies
 DATA = """
 [[largest_charge]]
 currency = "*"
-payment_methods = "all"
+payment_methods = "card"
 digits = 8
 
 [[largest_charge]]
+currency = "*"
+payment_methods = "other"
+digits = 6
+
+[[largest_charge]]
 currency = "HIG"
-payment_methods = "all"
+payment_methods = "other"
 digits = 10
 
 [[largest_charge]]
 currency = "LOW"
-payment_methods = "all"
-digits = 3
+payment_methods = "card"
+digits = 7
 
 [[decimals]]
 currency = "MOR"
@@ -45,14 +50,14 @@ def test_the_rules_of_each_currency(tmp_path: Path) -> None:
     path = tmp_path / "currencies.toml"
     path.write_text(DATA, encoding="utf-8")
     assert read_currencies(path, EXPONENTS) == {
-        "PLA": StripeCurrency(1, 1, 99_999_999, 1, 1),
+        "PLA": StripeCurrency(1, 1, 99_999_999, 999_999, 1, 1),
         # A row of the currency itself goes before the one of all.
-        "HIG": StripeCurrency(1, 1, 9_999_999_999, 1, 1),
-        "LOW": StripeCurrency(1, 1, 999, 1, 1),
+        "HIG": StripeCurrency(1, 1, 9_999_999_999, 9_999_999_999, 1, 1),
+        "LOW": StripeCurrency(1, 1, 9_999_999, 999_999, 1, 1),
         # Two decimals more at Stripe: 100 of its units are one of ours, as are its tens.
-        "MOR": StripeCurrency(100, 1, 999_999, 1, 10),
+        "MOR": StripeCurrency(100, 1, 999_999, 9_999, 1, 10),
         # Two decimals fewer: 1 of its units is 100 of ours.
-        "LES": StripeCurrency(1, 100, 9_999_999_900, 100, 100),
-        "TEN": StripeCurrency(1, 1, 99_999_999, 10, 1000),
-        "BIG": StripeCurrency(1, 1, 99_999_999, 1, 1000),
+        "LES": StripeCurrency(1, 100, 9_999_999_900, 99_999_900, 100, 100),
+        "TEN": StripeCurrency(1, 1, 99_999_999, 999_999, 10, 1000),
+        "BIG": StripeCurrency(1, 1, 99_999_999, 999_999, 1, 1000),
     }

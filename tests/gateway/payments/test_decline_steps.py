@@ -203,6 +203,14 @@ code = "stolen_card"
 class = "customer"
 source = "there"
 
+[[bank_decline]]
+type = "sepa_debit"
+code = "insufficient_funds"
+class = "later"
+wait_hours = 3
+max_attempts = 2
+source = "here"
+
 [[limit]]
 brand = "visa"
 attempts = 15
@@ -235,6 +243,9 @@ def test_the_data_is_read_with_its_sources(tmp_path: Path) -> None:
     assert data.advice == {"try_again_later": RetryRule(RetryClass.LATER, 6 * HOUR, here)}
     assert data.network_advice == {("visa", "03"): RetryRule(RetryClass.NEVER, timedelta(0), there)}
     assert data.decline == {"stolen_card": RetryRule(RetryClass.CUSTOMER, timedelta(0), there)}
+    assert data.bank_decline == {
+        ("sepa_debit", "insufficient_funds"): RetryRule(RetryClass.LATER, 3 * HOUR, here, 2)
+    }
     assert data.limits == {
         "visa": [NetworkLimit(15, 48 * HOUR, here), NetworkLimit(2, 3 * HOUR, there)],
         "*": [NetworkLimit(9, HOUR, there)],
