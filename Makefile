@@ -63,9 +63,14 @@ chaos: env ## Random payments, faults and kills, then the judge; SEED=7 PAYMENTS
 	@$(UV) pip install --quiet --python .mutants/bin/python --constraints requirements-dev.lock --group pyproject.toml:mutants
 	@touch $@
 
+# mutmut prepares all changes before it tries the one that it is asked for.
+PREPARES := gateway.payments.domain.apply.x_is_moot__mutmut_1
+
 .PHONY: mutants
 mutants: .mutants/synced ## Change the rules one place at a time: do their tests notice? ONLY="gateway.payouts.*"; goes on where it ended.
-	@.mutants/bin/mutmut run $(ONLY)
+	@rm -f mutants/mutmut-stats.json
+	@.mutants/bin/mutmut run $(PREPARES) > /dev/null
+	@.mutants/bin/python -m docs.try_mutants $(if $(ONLY),"$(ONLY)") > mutants/log
 	@.mutants/bin/python -m docs.mutants
 
 .PHONY: protos

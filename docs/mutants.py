@@ -1,5 +1,5 @@
 """What `make mutants` found, per module: `python -m docs.mutants`; `--survivors` shows what no test
-noticed and nobody has judged, and `--left PATTERN` names what is to be tried still.
+noticed and nobody has judged.
 
 Survivors are judged in `docs/mutants.toml`, one by one and with the reason, but for other words in
 prose, which are judged by their kind: see `is_prose`.
@@ -129,6 +129,13 @@ def read_mutants(results: Path, judged: dict[Change, str]) -> Iterator[Mutant]:
             yield Mutant(name, module, change, verdict)
 
 
+def left_to_try(pattern: str) -> list[Mutant]:
+    """What was not tried yet of what the pattern names, or was not noticed and is not judged."""
+    left = (Verdict.NOT_TRIED, Verdict.OPEN, Verdict.NO_TEST)
+    mutants = read_mutants(RESULTS, read_judged())
+    return [each for each in mutants if each.verdict in left and fnmatch(each.name, pattern)]
+
+
 def _verdict(code: int | None) -> Verdict:
     if code == _SURVIVED:
         return Verdict.OPEN
@@ -152,19 +159,12 @@ def _change(name: str, before: list[str], after: list[str]) -> Change:
 
 
 def main() -> None:
-    """Prints a table in Markdown, and what survived if asked; or the names that are left to try."""
+    """Prints a table in Markdown, and what survived if asked."""
     parser = command_parser("docs.mutants", __doc__ or "")
     parser.add_argument("--survivors", action="store_true", help="show what no test noticed")
-    parser.add_argument("--left", metavar="PATTERN", help="name what is to be tried still")
     arguments = parser.parse_args()
     judged = read_judged()
     mutants = list(read_mutants(RESULTS, judged))
-    if arguments.left:
-        left = (Verdict.NOT_TRIED, Verdict.OPEN, Verdict.NO_TEST)
-        for mutant in mutants:
-            if mutant.verdict in left and fnmatch(mutant.name, arguments.left):
-                print(mutant.name)
-        return
     counts: dict[str, Counter[Verdict]] = {}
     for mutant in mutants:
         counts.setdefault(mutant.module, Counter())[mutant.verdict] += 1

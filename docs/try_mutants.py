@@ -5,7 +5,6 @@ collected once, and each change is tried in a fork of that process, the quickest
 reach it first, up to the first that fails. Results are kept where mutmut keeps its own.
 """
 
-import argparse
 import gc
 import json
 import os
@@ -23,7 +22,9 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-RESULTS = Path("mutants")
+from docs.mutants import RESULTS, left_to_try
+from runtime.command_line import command_parser
+
 # mutmut's exit codes: a test failed, none did, there is none, they did not come to an end.
 NOTICED, SURVIVED, NO_TEST, TIMED_OUT = 1, 0, 33, 36
 # What the trampolines of mutmut read: the change that is active, or that calls are to be recorded.
@@ -157,12 +158,12 @@ def save(codes: dict[str, int], results: Path = Path()) -> None:
 
 
 def main() -> None:
-    """Tries what is left to try, or what the pattern names."""
-    parser = argparse.ArgumentParser("docs.try_mutants", description=__doc__)
-    parser.add_argument("names", type=Path, help="a file with the names of the changes")
+    """Tries what is left to try of what the pattern names."""
+    parser = command_parser("docs.try_mutants", __doc__ or "")
+    parser.add_argument("pattern", nargs="?", default="*", help='"gateway.payouts.*" is one module')
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
-    names = arguments.names.read_text(encoding="utf-8").split()
+    names = [mutant.name for mutant in left_to_try(arguments.pattern)]
     os.chdir(RESULTS)
     sys.path.insert(0, str(Path.cwd()))
     os.environ[ACTIVE] = ""

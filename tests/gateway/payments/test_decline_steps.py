@@ -208,7 +208,7 @@ type = "sepa_debit"
 code = "insufficient_funds"
 class = "later"
 wait_hours = 3
-max_attempts = 2
+max_attempts = 5
 source = "here"
 
 [[limit]]
@@ -244,7 +244,7 @@ def test_the_data_is_read_with_its_sources(tmp_path: Path) -> None:
     assert data.network_advice == {("visa", "03"): RetryRule(RetryClass.NEVER, timedelta(0), there)}
     assert data.decline == {"stolen_card": RetryRule(RetryClass.CUSTOMER, timedelta(0), there)}
     assert data.bank_decline == {
-        ("sepa_debit", "insufficient_funds"): RetryRule(RetryClass.LATER, 3 * HOUR, here, 2)
+        ("sepa_debit", "insufficient_funds"): RetryRule(RetryClass.LATER, 3 * HOUR, here, 5)
     }
     assert data.limits == {
         "visa": [NetworkLimit(15, 48 * HOUR, here), NetworkLimit(2, 3 * HOUR, there)],

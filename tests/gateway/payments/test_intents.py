@@ -63,6 +63,11 @@ def test_a_bare_payment_intent_says_where_it_is_and_nothing_else(status: str) ->
     assert read_intent(shown(status, **nulls)) == snapshot(STATUSES[status])
 
 
+def test_what_has_no_currency_has_none() -> None:
+    for told in ({"id": "pi_1", "status": "processing"}, shown(currency=None)):
+        assert read_intent(told) == snapshot(currency="")
+
+
 def test_every_status_is_read() -> None:
     assert {name: status.value for name, status in INTENT_STATUSES.items()} == STATUSES
 
