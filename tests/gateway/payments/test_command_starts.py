@@ -367,5 +367,7 @@ def test_a_refusal_tells_all_that_a_client_needs(why: str) -> None:
 
 def test_a_fee_of_all_and_a_transfer_that_stays_are_taken() -> None:
     assert isinstance(refund_of(TRANSFERRED, None, TakingBack(reverse_transfer=False)), Start)
+    # A dispute has left one minor unit.
+    assert isinstance(refund_of(replace(CAPTURED, disputed_minor=849)), Start)
     everything = start_capture(WITH_FEE, None, CONTEXT, Amount("EUR", 900))
     assert isinstance(everything, Start)
