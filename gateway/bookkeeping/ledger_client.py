@@ -21,9 +21,16 @@ from runtime.errors import ReceivedError, from_rpc_error
 # Account groups known to exist; beyond it the oldest are asked for again, which changes nothing.
 MAX_KNOWN_GROUPS = 50_000
 MAX_MESSAGE_CHARACTERS = 500
-# The only field that two reports of one fact may differ in: an answer and a webhook about one
-# thing may be a second apart (facts.Fact).
-_MAY_DIFFER = frozenset({"effective_time.seconds", "effective_time.nanos"})
+# The only fields that two bookings of one fact may differ in: an answer and a webhook about one
+# thing may be a second apart (facts.Fact), and what a fact builds on was named by its sequence
+# before it was by its request id.
+_MAY_DIFFER = frozenset(
+    {
+        *("effective_time.seconds", "effective_time.nanos"),
+        *("pending.sequence", "pending.request_id"),
+        *("original.sequence", "original.request_id"),
+    }
+)
 
 # Codes with which the ledger has decided, or would decide the same way for ever.
 _DECIDED = {
@@ -135,7 +142,7 @@ class LedgerBooks:
                 )
                 if sequence is None:
                     return Renewed(refused.reason, refused.message, is_behind=False)
-                return Booked(sequence) if _differs_in_time(result.failure) else refused
+                return Booked(sequence) if _is_same_fact(result.failure) else refused
             case ErrorReason.ERROR_REASON_TRANSACTION_NOT_FOUND:
                 required = _required(item)
                 is_behind = required is not None and await self._sequence_of(required) is None
@@ -232,8 +239,8 @@ def _required(item: LedgerItem) -> TransactionKey | None:
     return None
 
 
-def _differs_in_time(failure: ItemFailure) -> bool:
-    """Whether what the ledger has under a request id has another time at most."""
+def _is_same_fact(failure: ItemFailure) -> bool:
+    """Whether what the ledger has under a request id is the same fact, booked otherwise."""
     named = failure.metadata["differing_fields"].split(",")
     # Not all of many differences are named.
     all_named = failure.metadata["differing_field_count"] == str(len(named))

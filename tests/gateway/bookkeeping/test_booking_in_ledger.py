@@ -24,6 +24,7 @@ from gateway.bookkeeping.facts import (
     StripeBalance,
 )
 from gateway.bookkeeping.ledger_client import Booked, LedgerBooks, LedgerUnavailableError
+from gateway.bookkeeping.ledger_requests import batch, ledger_item
 from gateway.bookkeeping.reporting import BookingState
 from gateway.bookkeeping.store import BookingStore
 from gateway.bookkeeping.worker import BookkeepingWorker
@@ -257,6 +258,25 @@ async def test_a_gateway_that_was_restored_finds_its_facts_booked(
         ]
     log = await stub.ListTransactions(ListTransactionsRequest(ledger=LEDGER))
     assert len(log.transactions) == len(facts)
+
+
+async def test_what_an_older_release_booked_by_a_sequence_is_booked(
+    gateway: Gateway, worker: BookkeepingWorker, stub: LedgerServiceAsyncStub
+) -> None:
+    """Its answer was lost, and a newer release asks again, which names holds by request id."""
+    await gateway.report(hold(1), hold(2))
+    await drain(worker)
+    items = [
+        ledger_item(fact, revision=0, required_revision=0) for fact in (captured(1), released(2))
+    ]
+    items[0].operation.post.pending.sequence = 1
+    items[1].operation.void.pending.sequence = 2
+    answer = await stub.BatchCreateTransactions(batch(LEDGER, items))
+    assert [result.WhichOneof("result") for result in answer.results] == ["transaction"] * 2
+    await gateway.report(captured(1), released(2))
+    await drain(worker)
+    for payment in ("pay_1", "pay_2"):
+        assert (await gateway.bookings(payment)).state is BookingState.BOOKED
 
 
 async def test_a_fact_that_says_something_else_than_the_ledger_is_refused(
