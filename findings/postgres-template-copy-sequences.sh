@@ -12,7 +12,7 @@
 #   wal_log: rows [1, 2, 3, 4], next after the crash 2
 #   file_copy: rows [1, 2, 3, 4], next after the crash 35
 #
-# Here: tests/backups.py copies with file_copy; docs/backups.md restores with pg_restore, which is not
+# Here: tests/backups.py runs CHECKPOINT after a copy; docs/backups.md restores with pg_restore, which is not
 # concerned.
 set -euo pipefail
 folder=$(mktemp -d)
