@@ -10,9 +10,9 @@ from typing import Any
 from gateway.operations.operation import Operation, OperationKind, OperationState
 from gateway.payments.domain.check_outcome import NOWHERE, DecisionContext
 from gateway.payments.domain.decision import Decision, StripeReply
-from gateway.payments.domain.payment import Change, Payment
+from gateway.payments.domain.payment import Change, Decline, NextAction, Payment
 from gateway.payments.domain.reconcile import Timing
-from gateway.payments.domain.refund import Refund
+from gateway.payments.domain.refund import Refund, RefundState
 from gateway.payments.domain.states import HOLDING, PaymentState
 from gateway.stripe_client.failover import Elsewhere, Route, Terms
 from gateway.stripe_client.outcome import Failure, NotSentReason, Outcome, OutcomeClass
@@ -39,6 +39,75 @@ REFUSED = Failure(
     param="payment_method",
     http_status=400,
     stripe_request_id="req_1",
+)
+
+# Where each status of a PaymentIntent takes a payment: the transition, the state, and what else.
+SEEN: dict[str, tuple[str, PaymentState, dict[str, Any]]] = {
+    "requires_capture": (
+        "authorized",
+        PaymentState.AUTHORIZED,
+        {
+            "authorized_minor": 1000,
+            "capture_before": CAPTURE_BEFORE,
+            "wake_time": CAPTURE_BEFORE - timedelta(hours=24),
+            "charge_id": "ch_1",
+        },
+    ),
+    "succeeded": (
+        "captured",
+        PaymentState.SUCCEEDED,
+        {"authorized_minor": 1000, "captured_minor": 1000, "hold_id": "", "charge_id": "ch_1"},
+    ),
+    "requires_action": (
+        "action_required",
+        PaymentState.REQUIRES_ACTION,
+        {
+            "next_action": NextAction("https://bank.example/3ds"),
+            "wake_time": NOW + TIMING.action,
+        },
+    ),
+    "processing": (
+        "processing_started",
+        PaymentState.PROCESSING,
+        # Half an hour, and half as long again: what the jitter adds.
+        {"wake_time": NOW + timedelta(minutes=45), "charge_id": "ch_1"},
+    ),
+    "canceled": ("canceled", PaymentState.CANCELED, {"hold_id": ""}),
+}
+# What a bank says, as an answer.
+REFUSAL = Failure(
+    code="card_declined",
+    decline_code="insufficient_funds",
+    advice_code="try_again_later",
+    type="card_error",
+    http_status=402,
+    stripe_request_id="req_1",
+    payment_intent={
+        "id": "pi_2",
+        "latest_charge": "ch_2",
+        "last_payment_error": {
+            "network_advice_code": "02",
+            "payment_method": {"card": {"brand": "visa", "fingerprint": "fp_1"}},
+        },
+    },
+)
+# What the refusal says of the decline.
+REASON = Decline(
+    "card_declined",
+    "insufficient_funds",
+    "try_again_later",
+    network_advice_code="02",
+    card_brand="visa",
+    card_fingerprint="fp_1",
+)
+ASKED_REFUND = Refund(
+    id="ref_1",
+    request_id="r-1",
+    payment_id="pay_1",
+    state=RefundState.PENDING,
+    amount_minor=300,
+    create_time=CREATED,
+    update_time=CREATED,
 )
 
 
@@ -213,3 +282,7 @@ def decision(
         assert later.before == earlier.after
     payment = changes[-1].after if changes else payment
     return Decision(payment, after, changes, follow_up, refund)
+
+
+# The news of it came before the answer.
+KNOWN = payment_in(PaymentState.AUTHORIZED, authorized_minor=1000)

@@ -2,11 +2,12 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+import pytest
 
 from gateway.v1 import payment_service_pb2 as pb
 from gateway.v1.corridor_pb2 import CorridorMode
@@ -27,6 +28,13 @@ class RefusedError(Exception):
     def __init__(self, error: ReceivedError) -> None:
         super().__init__(f"{error.code.name} {error.reason}: {error.message}")
         self.error = error
+
+
+async def refused(call: Awaitable[Any]) -> str:
+    """The reason for which a call is refused."""
+    with pytest.raises(RefusedError) as error:
+        await call
+    return str(error.value.error.reason)
 
 
 class Shop:

@@ -11,13 +11,13 @@ from gateway.payments.domain.decision import CheckReply, Reply
 from gateway.payments.domain.intents import read_intent
 from gateway.payments.domain.payment import ComplianceRecord, NextAction
 from gateway.payments.domain.reconcile import ContradictionError
-from gateway.payments.domain.refund import Refund, RefundState
+from gateway.payments.domain.refund import RefundState
 from gateway.payments.domain.states import PaymentState
 from gateway.stripe_client.failover import Elsewhere, Route, Terms
 from gateway.stripe_client.outcome import OutcomeClass
 from tests.gateway.payments.outcomes import (
+    ASKED_REFUND,
     BACKUP,
-    CREATED,
     HOME,
     NOW,
     context,
@@ -40,15 +40,6 @@ WAITS_IN = {
     K.CAPTURE: {S.CAPTURING},
     K.CANCEL: {S.CANCELING},
 }
-REFUND = Refund(
-    id="ref_1",
-    request_id="r-1",
-    payment_id="pay_1",
-    state=R.PENDING,
-    amount_minor=300,
-    create_time=CREATED,
-    update_time=CREATED,
-)
 
 
 def allowed(verdict: str = "ALLOW") -> CheckReply:
@@ -79,7 +70,7 @@ def test_a_refund_is_known_once_it_has_ended_or_stripe_has_it(
 ) -> None:
     payment = payment_in(S.SUCCEEDED, refunding_minor=300)
     asked = operation(K.REFUND, refund_id="ref_1")
-    refund = replace(REFUND, state=state, stripe_refund_id=stripe_refund_id)
+    refund = replace(ASKED_REFUND, state=state, stripe_refund_id=stripe_refund_id)
     open_still = state is R.PENDING and not stripe_refund_id
     assert is_moot(payment, asked, refund) is not open_still
     done = apply_outcome(
@@ -160,10 +151,10 @@ def test_whether_a_refund_was_asked_before_goes_to_the_rule() -> None:
     payment = payment_in(S.SUCCEEDED, refunding_minor=300)
     asked = operation(K.REFUND, refund_id="ref_1")
     answer = reply(OutcomeClass.NOT_SENT)
-    first = apply_outcome(payment, asked, REFUND, answer, context(), resend=False)
-    assert (first.operation.state, first.refund) == (Op.PENDING, REFUND)
-    again = apply_outcome(payment, asked, REFUND, answer, context(), resend=True)
-    assert (again.operation.state, again.refund) == (Op.UNKNOWN, REFUND)
+    first = apply_outcome(payment, asked, ASKED_REFUND, answer, context(), resend=False)
+    assert (first.operation.state, first.refund) == (Op.PENDING, ASKED_REFUND)
+    again = apply_outcome(payment, asked, ASKED_REFUND, answer, context(), resend=True)
+    assert (again.operation.state, again.refund) == (Op.UNKNOWN, ASKED_REFUND)
 
 
 THIRD = Route("third", "pm_3")

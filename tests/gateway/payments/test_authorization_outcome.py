@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,6 @@ from gateway.payments.domain.payment import (
     Decline,
     DeclineRetry,
     FailureCode,
-    NextAction,
     Payment,
     PaymentFailure,
     UnavailablePolicy,
@@ -25,14 +23,16 @@ from gateway.payments.domain.states import PaymentState
 from gateway.stripe_client.outcome import Failure, NotSentReason, OutcomeClass
 from tests.gateway.payments.outcomes import (
     BACKUP,
-    CAPTURE_BEFORE,
     CREATED,
     HOME,
+    KNOWN,
     NOW,
     PAUSE,
+    REASON,
+    REFUSAL,
     REFUSED,
     RETRY_AFTER,
-    TIMING,
+    SEEN,
     anew,
     context,
     decision,
@@ -59,8 +59,6 @@ DECLINED_BEFORE = payment_in(
     off_session=True,
     decline_retry=DeclineRetry(5, timedelta(days=20)),
 )
-# The news of it came before the answer.
-KNOWN = payment_in(S.AUTHORIZED, authorized_minor=1000)
 LOST = replace(REFUSED, code="resource_missing")
 
 
@@ -73,40 +71,6 @@ def authorized(
 ) -> Decision:
     about = with_backup() if backup else context()
     return apply_authorization(payment, AUTHORIZE, answer, about, resend=resend)
-
-
-SEEN: dict[str, tuple[str, PaymentState, dict[str, Any]]] = {
-    "requires_capture": (
-        "authorized",
-        S.AUTHORIZED,
-        {
-            "authorized_minor": 1000,
-            "capture_before": CAPTURE_BEFORE,
-            "wake_time": CAPTURE_BEFORE - timedelta(hours=24),
-            "charge_id": "ch_1",
-        },
-    ),
-    "succeeded": (
-        "captured",
-        S.SUCCEEDED,
-        {"authorized_minor": 1000, "captured_minor": 1000, "hold_id": "", "charge_id": "ch_1"},
-    ),
-    "requires_action": (
-        "action_required",
-        S.REQUIRES_ACTION,
-        {
-            "next_action": NextAction("https://bank.example/3ds"),
-            "wake_time": NOW + TIMING.action,
-        },
-    ),
-    "processing": (
-        "processing_started",
-        S.PROCESSING,
-        # Half an hour, and half as long again: what the jitter adds.
-        {"wake_time": NOW + timedelta(minutes=45), "charge_id": "ch_1"},
-    ),
-    "canceled": ("canceled", S.CANCELED, {"hold_id": ""}),
-}
 
 
 @pytest.mark.parametrize("status", SEEN)
@@ -159,32 +123,6 @@ def test_what_is_known_already_stays() -> None:
     ):
         after = ended(AUTHORIZE, operation_state, code, failure)
         assert authorized(KNOWN, answer, backup=True) == decision(KNOWN, after)
-
-
-REFUSAL = Failure(
-    code="card_declined",
-    decline_code="insufficient_funds",
-    advice_code="try_again_later",
-    type="card_error",
-    http_status=402,
-    stripe_request_id="req_1",
-    payment_intent={
-        "id": "pi_2",
-        "latest_charge": "ch_2",
-        "last_payment_error": {
-            "network_advice_code": "02",
-            "payment_method": {"card": {"brand": "visa", "fingerprint": "fp_1"}},
-        },
-    },
-)
-REASON = Decline(
-    "card_declined",
-    "insufficient_funds",
-    "try_again_later",
-    network_advice_code="02",
-    card_brand="visa",
-    card_fingerprint="fp_1",
-)
 
 
 def test_a_decline_is_kept_with_all_that_the_bank_said() -> None:

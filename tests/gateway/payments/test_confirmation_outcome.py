@@ -9,9 +9,13 @@ from gateway.payments.domain.payment import NextAction, Payment
 from gateway.payments.domain.states import PaymentState
 from gateway.stripe_client.outcome import NotSentReason, OutcomeClass
 from tests.gateway.payments.outcomes import (
+    KNOWN,
     NOW,
+    REASON,
+    REFUSAL,
     REFUSED,
     RETRY_AFTER,
+    SEEN,
     TIMING,
     decision,
     ended,
@@ -24,7 +28,6 @@ from tests.gateway.payments.outcomes import (
     unknown_for,
     with_backup,
 )
-from tests.gateway.payments.test_authorization_outcome import KNOWN, REASON, REFUSAL, SEEN
 
 S, Op = PaymentState, OperationState
 CONFIRM = operation(OperationKind.CONFIRM)

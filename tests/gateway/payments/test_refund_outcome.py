@@ -17,7 +17,7 @@ from gateway.payments.domain.refund_outcome import (
 from gateway.payments.domain.states import PaymentState
 from gateway.stripe_client.outcome import NotSentReason, OutcomeClass
 from tests.gateway.payments.outcomes import (
-    CREATED,
+    ASKED_REFUND,
     NOW,
     PAUSE,
     REFUSED,
@@ -37,16 +37,7 @@ from tests.gateway.payments.outcomes import (
 
 Op, R = OperationState, RefundState
 REFUND = operation(OperationKind.REFUND, refund_id="ref_1", amount_minor=300)
-ASKED = Refund(
-    id="ref_1",
-    request_id="r-1",
-    payment_id="pay_1",
-    state=R.PENDING,
-    amount_minor=300,
-    create_time=CREATED,
-    update_time=CREATED,
-)
-KNOWN = replace(ASKED, stripe_refund_id="re_1", untaken=True)
+KNOWN = replace(ASKED_REFUND, stripe_refund_id="re_1", untaken=True)
 # 10.00 captured, of which 2.00 were refunded before and 3.00 are asked for; 1.00 is another's.
 PAYMENT = payment_in(
     PaymentState.SUCCEEDED,
@@ -58,7 +49,11 @@ TRANSACTION = {"id": "txn_1", "status": "available", "created": 7, "available_on
 
 
 def refunded(
-    answer: StripeReply | GivenUp, refund: Refund = ASKED, *, resend: bool = False, **about: Any
+    answer: StripeReply | GivenUp,
+    refund: Refund = ASKED_REFUND,
+    *,
+    resend: bool = False,
+    **about: Any,
 ) -> Decision:
     asked = replace(REFUND, **about)
     return apply_refund(PAYMENT, asked, refund, answer, context(), resend=resend)
@@ -67,7 +62,11 @@ def refunded(
 def test_a_refund_that_was_made_counts_as_refunded() -> None:
     made = {"id": "re_1", "status": "succeeded", "balance_transaction": TRANSACTION}
     after = replace(
-        ASKED, state=R.SUCCEEDED, stripe_refund_id="re_1", balance="available", update_time=NOW
+        ASKED_REFUND,
+        state=R.SUCCEEDED,
+        stripe_refund_id="re_1",
+        balance="available",
+        update_time=NOW,
     )
     change = step(
         PAYMENT,
@@ -127,7 +126,7 @@ def test_what_a_refund_took_back_is_told_with_it() -> None:
     assert done.refund is not None
     assert done.refund.reverse_transfer is True
     # What comes to be known later changes the payment, but none of its sums.
-    counted = replace(ASKED, state=R.SUCCEEDED, stripe_refund_id="re_1")
+    counted = replace(ASKED_REFUND, state=R.SUCCEEDED, stripe_refund_id="re_1")
     late = refund_step(PAYMENT, counted, counted, context(), made)
     assert late == step(PAYMENT, "refund_updated", PaymentState.SUCCEEDED, **told)
     assert late is not None
@@ -149,7 +148,7 @@ def test_what_a_refund_took_back_is_told_with_it() -> None:
 def test_a_refund_that_certainly_is_not_made_fails(
     answer: StripeReply | GivenUp, code: str, failure: Any
 ) -> None:
-    after = replace(ASKED, state=R.FAILED, failure_code=code, update_time=NOW)
+    after = replace(ASKED_REFUND, state=R.FAILED, failure_code=code, update_time=NOW)
     change = step(
         PAYMENT, "refund_failed", PaymentState.SUCCEEDED, refunding_minor=100, refunded_minor=200
     )
@@ -159,7 +158,9 @@ def test_a_refund_that_certainly_is_not_made_fails(
         )
 
 
-@pytest.mark.parametrize("refund", [KNOWN, replace(ASKED, state=R.FAILED, failure_code="before")])
+@pytest.mark.parametrize(
+    "refund", [KNOWN, replace(ASKED_REFUND, state=R.FAILED, failure_code="before")]
+)
 def test_what_is_known_of_a_refund_stays(refund: Refund) -> None:
     """An event told of it, or it has failed before: its own words stay."""
     expected = decision(PAYMENT, ended(REFUND, Op.FAILED, "deadline"), refund=refund)
@@ -170,11 +171,11 @@ def test_what_stripe_has_no_trace_of_is_asked_anew_while_it_is_wanted() -> None:
     nothing = reply(OutcomeClass.REJECTED, nothing_found=True)
     last = NOW + timedelta(microseconds=1)
     asked = replace(REFUND, deadline=last)
-    assert refunded(nothing, deadline=last) == decision(PAYMENT, anew(asked), refund=ASKED)
+    assert refunded(nothing, deadline=last) == decision(PAYMENT, anew(asked), refund=ASKED_REFUND)
     over = refunded(nothing, deadline=NOW)
     assert over.operation == ended(replace(REFUND, deadline=NOW), Op.FAILED, "not_performed")
     assert over.refund == replace(
-        ASKED, state=R.FAILED, failure_code="not_performed", update_time=NOW
+        ASKED_REFUND, state=R.FAILED, failure_code="not_performed", update_time=NOW
     )
     assert over.payment.refunding_minor == 100
 
@@ -185,22 +186,22 @@ def test_what_was_not_sent_is_sent_again_later(
 ) -> None:
     answer = not_sent(NotSentReason.RATE_LIMITED, failure=REFUSED, retry_after=retry_after)
     later = pending_for(REFUND, wait, "not_sent")
-    assert refunded(answer) == decision(PAYMENT, later, refund=ASKED)
+    assert refunded(answer) == decision(PAYMENT, later, refund=ASKED_REFUND)
     # After one request that may have arrived, a second that did not proves nothing.
     unknown = unknown_for(REFUND, wait, "parameter_invalid")
-    assert refunded(answer, resend=True) == decision(PAYMENT, unknown, refund=ASKED)
+    assert refunded(answer, resend=True) == decision(PAYMENT, unknown, refund=ASKED_REFUND)
 
 
 @pytest.mark.parametrize("resend", [False, True])
 def test_what_is_unknown_is_asked_again(resend: bool) -> None:
     later = unknown_for(REFUND, RETRY_AFTER, "parameter_invalid")
     answer = reply(OutcomeClass.UNKNOWN, REFUSED, retry_after=RETRY_AFTER)
-    assert refunded(answer, resend=resend) == decision(PAYMENT, later, refund=ASKED)
+    assert refunded(answer, resend=resend) == decision(PAYMENT, later, refund=ASKED_REFUND)
 
 
 # Where a refund counts: among what is asked for, among what is refunded, or nowhere.
 COUNTED: dict[str, tuple[Refund, str]] = {
-    "asked for": (ASKED, "refunding"),
+    "asked for": (ASKED_REFUND, "refunding"),
     "waits for balance": (KNOWN, "refunding"),
     "waits for the customer": (replace(KNOWN, state=R.REQUIRES_ACTION), "refunding"),
     "taken": (replace(KNOWN, untaken=False), "refunded"),
@@ -212,7 +213,7 @@ COUNTED: dict[str, tuple[Refund, str]] = {
     "succeeded, nothing taken yet": (replace(KNOWN, state=R.SUCCEEDED), "refunded"),
     "failed": (replace(KNOWN, state=R.FAILED), "nowhere"),
     "failed after it was taken": (replace(KNOWN, untaken=False, state=R.FAILED), "nowhere"),
-    "given up": (replace(ASKED, state=R.FAILED), "nowhere"),
+    "given up": (replace(ASKED_REFUND, state=R.FAILED), "nowhere"),
     "canceled": (replace(KNOWN, untaken=False, state=R.CANCELED), "nowhere"),
 }
 
@@ -298,7 +299,7 @@ LATER = NOW + timedelta(hours=1)
 
 @pytest.mark.parametrize("status", [None, "", "brand_new"])
 def test_a_status_that_is_not_known_counts_as_pending(status: str | None) -> None:
-    told = as_stripe_says(ASKED, {"id": "re_1", "status": status}, NOW)
+    told = as_stripe_says(ASKED_REFUND, {"id": "re_1", "status": status}, NOW)
     assert told == replace(KNOWN, update_time=NOW)
 
 
@@ -330,7 +331,7 @@ def test_the_part_of_the_balance_that_a_refund_was_taken_from(
     transaction: dict[str, Any], balance: str
 ) -> None:
     told = {"id": "re_1", "status": "succeeded", "balance_transaction": transaction}
-    refund = as_stripe_says(ASKED, told, NOW)
+    refund = as_stripe_says(ASKED_REFUND, told, NOW)
     assert (refund.balance, refund.taken) == (balance, True)
     # It was taken once: what is told later changes nothing of that.
     other = {"created": 7, "available_on": 7 if balance == "pending" else 8}

@@ -1,40 +1,30 @@
 """A gateway's database is put back to an older moment, and the same requests come again."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
-from pydantic import SecretStr
 
 from compliance.v1.decision_pb2 import Verdict
-from gateway.config import DATABASE_ROLE, GatewaySettings
-from gateway.recovery.command import open_recovery
+from gateway.config import DATABASE_ROLE
 from gateway.recovery.guard import RestoreGuard
 from gateway.recovery.recovery import MARGIN, StripeUnavailableError
 from gateway.stripe_client.store import BreakerChange, BreakerStore
 from gateway.stripe_client.wiring import DEFAULT_MACHINE_GROUP
 from gateway.v1 import payment_service_pb2 as pb
 from gateway.v1.payment_pb2 import CaptureMethod, Payment, PaymentState
-from ledger.__main__ import open_service as open_ledger
-from ledger.config import LedgerSettings
-from runtime.clock import SystemClock
 from runtime.postgres import create_engine
 from sandbox.polling import poll
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
 from sandbox.stripe_twin.twin import Twin
-from tests.backups import Backup, backup_of
-from tests.gateway.payments.cards import bank_treats_as, saved_card
+from tests.backups import Backup
 from tests.gateway.payments.fake_compliance import FakeCompliance
-from tests.gateway.payments.shop import RefusedError, Shop, euros
-from tests.gateway.payments.test_bank_debits import DECIDED
-from tests.gateway.payments.test_bank_debits import begin as begin_debit
-from tests.gateway.payments.test_bank_debits import kinds as debit_kinds
+from tests.gateway.payments.shop import RefusedError, Shop, euros, refused
 from tests.gateway.payouts.treasury import Treasury
-from tests.gateway.running import NOWHERE, OpenShop
-from tests.plugin import NewDatabase
+from tests.gateway.running import OpenShop
 from tests.sandbox.stripe_twin.conftest import open_shop as open_merchant
 from tests.sandbox.stripe_twin.merchants import onboarded_account
 
@@ -42,58 +32,8 @@ S = PaymentState
 MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
 
 
-@pytest.fixture
-def backup(postgres_url: str, database_url: str) -> Iterator[Backup]:
-    with backup_of(postgres_url, database_url) as backup:
-        yield backup
-
-
-@pytest.fixture
-async def ledger_address(new_database: NewDatabase) -> AsyncIterator[str]:
-    settings = LedgerSettings(
-        database_url=SecretStr(new_database("ledger")),
-        listen_address="127.0.0.1:0",
-        http_address="127.0.0.1:0",
-    )
-    async with open_ledger(settings) as server:
-        yield f"127.0.0.1:{server.port}"
-
-
-@pytest.fixture
-def recover(database_url: str, twin: Twin, ledger_address: str) -> Callable[..., Any]:
-    """Runs what `python -m gateway recover` runs; the lines that it prints."""
-
-    async def run() -> list[str]:
-        lines: list[str] = []
-        account = twin.account()
-        settings = GatewaySettings(
-            database_url=SecretStr(database_url),
-            compliance_address=NOWHERE,
-            ledger_address=ledger_address,
-            stripe_api_key=SecretStr(account.secret_key),
-            stripe_api_base=twin.url,
-            stripe_webhook_secrets=SecretStr(account.webhook_secret),
-        )
-        async with open_recovery(settings, SystemClock(), lines.append) as recovery:
-            await recovery.run()
-        return lines
-
-    return run
-
-
-def _system() -> Any:
-
-    return SystemClock()
-
-
 def at_stripe(twin: Twin, what: str) -> int:
     return len(twin.books()["default"][what])
-
-
-async def refused(call: Any) -> str:
-    with pytest.raises(RefusedError) as error:
-        await call
-    return str(error.value.error.reason)
 
 
 async def pay_and_lose(open_shop: OpenShop, backup: Backup) -> dict[str, Any]:
@@ -330,83 +270,6 @@ async def test_a_lost_payout_keeps_its_name_and_is_made_once(
         assert (again.id, again.stripe_payout_id) == (lost[1].id, lost[1].stripe_payout_id)
 
 
-async def test_a_charge_of_a_later_try_is_booked_under_the_hold_that_the_ledger_has(
-    open_shop: OpenShop,
-    backup: Backup,
-    recover: Callable[..., Any],
-    database_url: str,
-    ledger_address: str,
-) -> None:
-    backup.take()
-    async with open_shop(ledger_address=ledger_address) as shop:
-        await shop.close_corridor()
-        assert await refused(shop.create(request_id="later")) == "CORRIDOR_UNAVAILABLE"
-        await shop.open_corridor()
-        payment = await poll(lambda: _tried(shop, "later"), lambda made: made is not None)
-        assert payment is not None
-        await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
-        before = await _booked(database_url)
-    backup.restore()
-    async with open_shop(webhooks=False, roles="api"):
-        await recover()
-        rebuilt = {fact for fact in await _reported(database_url) if "fee" not in fact}
-    # Of the first try there is a hold that was released, too, which the ledger has and keeps.
-    assert len(rebuilt) == 2
-    assert rebuilt < before
-
-
-async def test_an_attempt_that_is_lost_is_booked_under_its_own_hold_and_once(
-    open_shop: OpenShop,
-    twin: Twin,
-    backup: Backup,
-    recover: Callable[..., Any],
-    database_url: str,
-    ledger_address: str,
-) -> None:
-    """The backup has a refused payment, for which the customer came back and paid."""
-    card = await saved_card(twin, "visa")
-    bank_treats_as(twin, card, "authenticationRequired")
-    async with open_shop(ledger_address=ledger_address) as shop:
-        declined = await shop.create(payment_method=card, off_session=True)
-        assert declined.state == S.PAYMENT_STATE_DECLINED
-        await poll(lambda: _booked(database_url), lambda booked: len(booked) == 2)
-    backup.take()
-    async with open_shop(ledger_address=ledger_address) as shop:
-        waiting = await shop.confirm(declined)
-        twin.complete_authentication(waiting.payment_intent_id)
-        paid = await shop.confirm(waiting)
-        assert paid.state == S.PAYMENT_STATE_SUCCEEDED
-        await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
-        before = await _booked(database_url)
-    backup.restore()
-    async with open_shop(ledger_address=ledger_address, webhooks=False, roles="api"):
-        await recover()
-    async with open_shop(ledger_address=ledger_address) as shop:
-        await shop.watch_for(paid.id, "fee_known")
-        after = await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
-        assert (await shop.get(paid.id)).state == S.PAYMENT_STATE_SUCCEEDED
-    assert after == before
-
-
-async def _tried(shop: Shop, request_id: str) -> Payment | None:
-    try:
-        return await shop.create(request_id=request_id)
-    except RefusedError:
-        return None
-
-
-async def _reported(database_url: str, condition: str = "TRUE") -> set[str]:
-    """Ids of facts."""
-    async with await psycopg.AsyncConnection.connect(database_url) as connection:
-        statement = sql.SQL("SELECT fact_id FROM booking WHERE {}").format(sql.SQL(condition))
-        rows = await (await connection.execute(statement)).fetchall()
-    return {row[0] for row in rows}
-
-
-async def _booked(database_url: str) -> set[str]:
-    return await _reported(database_url, "state = 'BOOKED'")
-
-
 async def test_a_recovery_that_is_begun_again_begins_where_the_database_ended(
     open_shop: OpenShop, twin: Twin, backup: Backup, recover: Callable[..., Any], database_url: str
 ) -> None:
@@ -430,50 +293,6 @@ async def test_a_recovery_that_is_begun_again_begins_where_the_database_ended(
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         newest = await connection.execute("SELECT max(record_time) FROM payment_event")
         assert (await newest.fetchall())[0][0] > first
-
-
-async def test_a_hold_that_is_in_the_backup_is_captured_and_refunded_after_it(
-    open_shop: OpenShop, backup: Backup, recover: Callable[..., Any]
-) -> None:
-    async with open_shop() as shop:
-        held = await shop.create(request_id="held", capture_method=MANUAL)
-    backup.take()
-    async with open_shop() as shop:
-        captured = await shop.capture(held, 15_00, request_id="capture")
-        refund = await shop.refund(captured, 7_00, request_id="refund")
-    backup.restore()
-    async with open_shop(webhooks=False, roles="api") as shop:
-        assert await refused(shop.create(request_id="new")) == "DATABASE_BEHIND"
-    lines = await recover()
-    assert not [line for line in lines if "left to its event" in line]
-    # Nothing of what is at Stripe is missing any more.
-    async with open_shop(webhooks=False, roles="api") as shop:
-        again = await shop.refund(captured, 7_00, request_id="refund")
-        assert again.refund.id == refund.refund.id
-        assert (await shop.get(held.id)).amount_captured.minor_units == 15_00
-
-
-async def test_a_bank_debit_that_is_lost_comes_back_as_one_and_is_booked_when_it_is_paid(
-    open_shop: OpenShop, twin: Twin, backup: Backup, recover: Callable[..., Any]
-) -> None:
-    async with open_shop() as shop:
-        await shop.create(request_id="kept")
-    backup.take()
-    async with open_shop() as shop:
-        lost = await begin_debit(shop, request_id="debit")
-    backup.restore()
-    async with open_shop(webhooks=False, roles="api") as shop:
-        assert await refused(shop.create(request_id="new")) == "DATABASE_BEHIND"
-    await recover()
-    async with open_shop() as shop:
-        again = await begin_debit(shop, request_id="debit")
-        assert (again.id, again.payment_method.type) == (lost.id, lost.payment_method.type)
-        twin.advance(seconds=DECIDED)
-        await shop.watch_for(lost.id, "fee_known")
-        paid = await shop.get(lost.id)
-    assert debit_kinds(paid) == ["hold_placed", "captured", "fee_charged"]
-    debits = [item for item in twin.books()["default"]["charges"] if item["id"][:3] == "py_"]
-    assert [charge["id"] for charge in debits] == [paid.charge_id]
 
 
 async def test_a_recovery_asks_stripe_although_the_gateways_found_it_failing(

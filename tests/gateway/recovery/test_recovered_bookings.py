@@ -1,0 +1,142 @@
+"""What was lost with a gateway's database is booked under what the ledger has of it, and once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from gateway.v1.payment_pb2 import CaptureMethod, Payment, PaymentState
+from sandbox.polling import poll
+from sandbox.stripe_twin.twin import Twin
+from tests.backups import Backup
+from tests.gateway.payments.cards import bank_treats_as, saved_card
+from tests.gateway.payments.shop import RefusedError, Shop, refused
+from tests.gateway.payments.test_bank_debits import DECIDED
+from tests.gateway.payments.test_bank_debits import begin as begin_debit
+from tests.gateway.payments.test_bank_debits import kinds as debit_kinds
+from tests.gateway.running import OpenShop
+
+S = PaymentState
+MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
+
+
+async def test_a_charge_of_a_later_try_is_booked_under_the_hold_that_the_ledger_has(
+    open_shop: OpenShop,
+    backup: Backup,
+    recover: Callable[..., Any],
+    database_url: str,
+    ledger_address: str,
+) -> None:
+    backup.take()
+    async with open_shop(ledger_address=ledger_address) as shop:
+        await shop.close_corridor()
+        assert await refused(shop.create(request_id="later")) == "CORRIDOR_UNAVAILABLE"
+        await shop.open_corridor()
+        payment = await poll(lambda: _tried(shop, "later"), lambda made: made is not None)
+        assert payment is not None
+        await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
+        before = await _booked(database_url)
+    backup.restore()
+    async with open_shop(webhooks=False, roles="api"):
+        await recover()
+        rebuilt = {fact for fact in await _reported(database_url) if "fee" not in fact}
+    # Of the first try there is a hold that was released, too, which the ledger has and keeps.
+    assert len(rebuilt) == 2
+    assert rebuilt < before
+
+
+async def test_an_attempt_that_is_lost_is_booked_under_its_own_hold_and_once(
+    open_shop: OpenShop,
+    twin: Twin,
+    backup: Backup,
+    recover: Callable[..., Any],
+    database_url: str,
+    ledger_address: str,
+) -> None:
+    """The backup has a refused payment, for which the customer came back and paid."""
+    card = await saved_card(twin, "visa")
+    bank_treats_as(twin, card, "authenticationRequired")
+    async with open_shop(ledger_address=ledger_address) as shop:
+        declined = await shop.create(payment_method=card, off_session=True)
+        assert declined.state == S.PAYMENT_STATE_DECLINED
+        await poll(lambda: _booked(database_url), lambda booked: len(booked) == 2)
+    backup.take()
+    async with open_shop(ledger_address=ledger_address) as shop:
+        waiting = await shop.confirm(declined)
+        twin.complete_authentication(waiting.payment_intent_id)
+        paid = await shop.confirm(waiting)
+        assert paid.state == S.PAYMENT_STATE_SUCCEEDED
+        await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
+        before = await _booked(database_url)
+    backup.restore()
+    async with open_shop(ledger_address=ledger_address, webhooks=False, roles="api"):
+        await recover()
+    async with open_shop(ledger_address=ledger_address) as shop:
+        await shop.watch_for(paid.id, "fee_known")
+        after = await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
+        assert (await shop.get(paid.id)).state == S.PAYMENT_STATE_SUCCEEDED
+    assert after == before
+
+
+async def test_a_hold_that_is_in_the_backup_is_captured_and_refunded_after_it(
+    open_shop: OpenShop, backup: Backup, recover: Callable[..., Any]
+) -> None:
+    async with open_shop() as shop:
+        held = await shop.create(request_id="held", capture_method=MANUAL)
+    backup.take()
+    async with open_shop() as shop:
+        captured = await shop.capture(held, 15_00, request_id="capture")
+        refund = await shop.refund(captured, 7_00, request_id="refund")
+    backup.restore()
+    async with open_shop(webhooks=False, roles="api") as shop:
+        assert await refused(shop.create(request_id="new")) == "DATABASE_BEHIND"
+    lines = await recover()
+    assert not [line for line in lines if "left to its event" in line]
+    # Nothing of what is at Stripe is missing any more.
+    async with open_shop(webhooks=False, roles="api") as shop:
+        again = await shop.refund(captured, 7_00, request_id="refund")
+        assert again.refund.id == refund.refund.id
+        assert (await shop.get(held.id)).amount_captured.minor_units == 15_00
+
+
+async def test_a_bank_debit_that_is_lost_comes_back_as_one_and_is_booked_when_it_is_paid(
+    open_shop: OpenShop, twin: Twin, backup: Backup, recover: Callable[..., Any]
+) -> None:
+    async with open_shop() as shop:
+        await shop.create(request_id="kept")
+    backup.take()
+    async with open_shop() as shop:
+        lost = await begin_debit(shop, request_id="debit")
+    backup.restore()
+    async with open_shop(webhooks=False, roles="api") as shop:
+        assert await refused(shop.create(request_id="new")) == "DATABASE_BEHIND"
+    await recover()
+    async with open_shop() as shop:
+        again = await begin_debit(shop, request_id="debit")
+        assert (again.id, again.payment_method.type) == (lost.id, lost.payment_method.type)
+        twin.advance(seconds=DECIDED)
+        await shop.watch_for(lost.id, "fee_known")
+        paid = await shop.get(lost.id)
+    assert debit_kinds(paid) == ["hold_placed", "captured", "fee_charged"]
+    debits = [item for item in twin.books()["default"]["charges"] if item["id"][:3] == "py_"]
+    assert [charge["id"] for charge in debits] == [paid.charge_id]
+
+
+async def _tried(shop: Shop, request_id: str) -> Payment | None:
+    try:
+        return await shop.create(request_id=request_id)
+    except RefusedError:
+        return None
+
+
+async def _reported(database_url: str, condition: str = "TRUE") -> set[str]:
+    """Ids of facts."""
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        statement = sql.SQL("SELECT fact_id FROM booking WHERE {}").format(sql.SQL(condition))
+        rows = await (await connection.execute(statement)).fetchall()
+    return {row[0] for row in rows}
+
+
+async def _booked(database_url: str) -> set[str]:
+    return await _reported(database_url, "state = 'BOOKED'")
