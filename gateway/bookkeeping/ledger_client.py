@@ -144,8 +144,7 @@ class LedgerBooks:
                     return Renewed(refused.reason, refused.message, is_behind=False)
                 return Booked(sequence) if _is_same_fact(result.failure) else refused
             case ErrorReason.ERROR_REASON_TRANSACTION_NOT_FOUND:
-                required = _required(item)
-                is_behind = required is not None and await self._sequence_of(required) is None
+                is_behind = await self._sequence_of(_required(item)) is None
                 return Renewed(refused.reason, refused.message, is_behind=is_behind)
             case ErrorReason.ERROR_REASON_ACCOUNT_NOT_FOUND:
                 # They were made before.
@@ -226,7 +225,7 @@ class LedgerBooks:
                     raise
 
 
-def _required(item: LedgerItem) -> TransactionKey | None:
+def _required(item: LedgerItem) -> TransactionKey:
     """The transaction that an item posts, voids or reverses."""
     operation = item.operation
     match operation.WhichOneof("operation"):
@@ -234,9 +233,8 @@ def _required(item: LedgerItem) -> TransactionKey | None:
             return operation.post.pending
         case "void":
             return operation.void.pending
-        case "reversal":
-            return operation.reversal.original
-    return None
+    assert operation.HasField("reversal"), "what is created needs no other transaction"
+    return operation.reversal.original
 
 
 def _is_same_fact(failure: ItemFailure) -> bool:

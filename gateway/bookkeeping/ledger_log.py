@@ -75,17 +75,18 @@ class LedgerLog:
 
     async def last_hold_of(self, payment_id: str) -> str | None:
         """The id of the hold that was placed last for a payment; None if the log has none."""
-        holds = await self._holds_of(payment_id, HOLD_PREFIX)
+        holds = _about_holds(await self._facts_of(payment_id), HOLD_PREFIX)
         return holds[-1] if holds else None
 
     async def unreleased_hold_of(self, payment_id: str) -> str | None:
         """The same of holds that were not released: they stand, or were captured."""
-        released = set(await self._holds_of(payment_id, RELEASED_PREFIX))
-        holds = await self._holds_of(payment_id, HOLD_PREFIX)
+        facts = await self._facts_of(payment_id)
+        released = _about_holds(facts, RELEASED_PREFIX)
+        holds = _about_holds(facts, HOLD_PREFIX)
         return next((hold for hold in reversed(holds) if hold not in released), None)
 
-    async def _holds_of(self, payment_id: str, prefix: str) -> list[str]:
-        """The holds of a payment that facts with the prefix are about, the oldest first."""
+    async def _facts_of(self, payment_id: str) -> list[str]:
+        """The ids of a payment's facts that the log has, the oldest first."""
         request = ListTransactionsRequest(
             ledger=self._ledger,
             reference=payment_id,
@@ -94,8 +95,7 @@ class LedgerLog:
         )
         answer = await _answer(self._stub.ListTransactions(request))
         listed = answer.transactions if answer is not None else ()
-        booked = [fact_id_of(transaction.request_id) for transaction in listed]
-        return [fact.removeprefix(prefix) for fact in booked if fact.startswith(prefix)]
+        return [fact_id_of(transaction.request_id) for transaction in listed]
 
     async def checkpoint(self, min_tree_size: int = 0) -> Checkpoint:
         """The newest checkpoint, or the oldest of at least so many transactions; `NO_CHECKPOINT`
@@ -113,6 +113,11 @@ class LedgerLog:
         if answer is None:
             return 0
         return sum(b.posted_debits_minor - b.posted_credits_minor for b in answer.balances)
+
+
+def _about_holds(facts: list[str], prefix: str) -> list[str]:
+    """The ids of the holds that facts with the prefix are about."""
+    return [fact.removeprefix(prefix) for fact in facts if fact.startswith(prefix)]
 
 
 async def _answer(call: Awaitable[Answer]) -> Answer | None:

@@ -8,6 +8,7 @@ from runtime.migrations import sql_beside
 
 revision = "0006"
 down_revision = "0005"
+oldest_code = "0005"  # a new nullable column, beside which revision goes on to be compared
 branch_labels = None
 depends_on = None
 
