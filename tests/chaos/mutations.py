@@ -242,7 +242,12 @@ def _blind_the_guard() -> None:
     async def look(_self: RestoreGuard) -> bool:
         return False
 
+    # A gateway reads Stripe's newest events when it starts, which may be before clients ask again.
+    async def lost(_self: RestoreGuard, _reason: str) -> None:
+        return
+
     _put(RestoreGuard, "_round", look)
+    _put(RestoreGuard, "lost", lost)
 
 
 def _give_each_try_its_key() -> None:
