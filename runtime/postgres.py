@@ -8,7 +8,7 @@ import psycopg
 import psycopg.conninfo
 from sqlalchemy import exc, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
 from runtime.config import DatabaseSettings, Environment, SettingsError
@@ -119,6 +119,17 @@ async def ping(engine: AsyncEngine) -> None:
     """Raises unless the database answers."""
     async with engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
+
+
+_INCARNATION = text(
+    "SELECT pg_postmaster_start_time() || ' ' || oid FROM pg_database"
+    " WHERE datname = current_database()"
+)
+
+
+async def database_incarnation(connection: AsyncConnection) -> str:
+    """Another text after a failover, a restore or a restart of the server: commits may be gone."""
+    return str((await connection.execute(_INCARNATION)).scalar_one())
 
 
 def sqlalchemy_url(url: str) -> URL:

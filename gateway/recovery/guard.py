@@ -24,6 +24,7 @@ from gateway.stripe_client.client import StripeClient
 from runtime.clock import Clock
 from runtime.logs import get_logger
 from runtime.loops import Loop
+from runtime.postgres import database_incarnation
 
 POLL_SECONDS = 1.0
 # So many of an account's newest objects are compared with our rows at the start.
@@ -62,6 +63,7 @@ class RestoreGuard:
         self._looked = False
         self._next_comparison = clock.now()
         self._last_seen: tuple[int, str] | None = None
+        self._incarnation = ""
 
     @property
     def closed(self) -> bool:
@@ -101,6 +103,7 @@ class RestoreGuard:
                 # What there is after it was mended is another story.
                 self._last_seen = None
                 return False
+            incarnation = await database_incarnation(connection)
             newest = await store.newest_event(connection)
             gone = self._last_seen is not None and (
                 await store.payment_of_event(connection, self._last_seen[0]) != self._last_seen[1]
@@ -108,6 +111,9 @@ class RestoreGuard:
         if gone:
             await self.lost("a change of a payment is gone")
             return False
+        if incarnation != self._incarnation:
+            self._incarnation = incarnation
+            self._compare_anew()
         self._last_seen = newest[:2] if newest is not None else None
         is_whole = self._compared.issuperset(self._stripe.corridors)
         if is_whole or not self._looked:
@@ -156,8 +162,11 @@ class RestoreGuard:
 
     def _take(self, gap: store.Gap | None) -> None:
         if self._gap is not None and gap is None:
-            self._compared.clear()
-            self._looked = False
-            self._next_comparison = self._clock.now()
+            self._compare_anew()
         self._gap = gap
         BEHIND.set(gap is not None)
+
+    def _compare_anew(self) -> None:
+        self._compared.clear()
+        self._looked = False
+        self._next_comparison = self._clock.now()

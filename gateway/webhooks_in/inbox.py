@@ -28,7 +28,7 @@ from gateway.webhooks_in.event import ClaimedEvent, ReceivedEvent, StripeEvent, 
 from runtime.batching import Batcher
 from runtime.clock import Clock
 from runtime.items import DeadLetter, Items
-from runtime.postgres import ping
+from runtime.postgres import database_incarnation, ping
 from runtime.sql_files import sql_statement
 
 # Notified by intake, listened to by the workers.
@@ -91,6 +91,8 @@ FINISH_EVENTS = sql_statement(__file__, "finish_events")
 # Stripe lists events for 30 days, so nothing older can arrive again.
 KEEP_DONE = timedelta(days=35)
 PURGE_BATCH = 1000
+# Some of those that came in last may have been made long before.
+LAST_EVENTS = 100
 MAX_FINISHED_AT_ONCE = 256
 MAX_REASON_CHARACTERS = 200
 
@@ -114,6 +116,15 @@ class PostgresInbox:
         self._finishes: Batcher[ClaimedEvent, bool] = Batcher(
             self._finish_all, max_items=MAX_FINISHED_AT_ONCE
         )
+
+    async def incarnation(self) -> tuple[str, datetime | None]:
+        """Which database this is (`runtime.postgres.database_incarnation`), and when the newest of
+        the events that came in last was made."""
+        last = select(EVENT.c.created_time).order_by(EVENT.c.sequence.desc()).limit(LAST_EVENTS)
+        newest = select(func.max(last.subquery().c.created_time))
+        async with self._engine.connect() as connection:
+            incarnation = await database_incarnation(connection)
+            return incarnation, (await connection.execute(newest)).scalar_one()
 
     async def store(self, event: StripeEvent) -> bool:
         """Keeps one event; False if it was there already."""

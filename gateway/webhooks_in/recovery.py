@@ -1,4 +1,8 @@
-"""Closing gaps: fetches the events that no webhook has brought.
+"""Closing gaps: fetches the events that no webhook has brought, or that the inbox has lost.
+
+What Stripe could not deliver it lists as such. What it has delivered, and a failover has lost, it
+does not: after each start, and whenever the database is another, all that it has told of late is
+compared with the inbox.
 
 Stripe lists the events of one account. Those of connected accounts, of which a platform may have
 thousands, are asked for in rounds, some in each.
@@ -23,10 +27,14 @@ from runtime.loops import Loop
 EVENTS_KEPT = timedelta(days=30)
 INTERVAL_SECONDS = 600.0
 PAGE_SIZE = 100
+UNDELIVERED = {"delivery_success": False}
 # Of one round of one corridor, in each direction.
 MAX_PAGES = 1000
 # What is older than this is listed once by one process; what is younger may still be in delivery.
 SETTLED = timedelta(hours=1)
+# A failover loses the last commits, which are of events that were made so much earlier at most;
+# what is delivered later is delivered for the second time, after an outage.
+LOST_WITHIN = timedelta(minutes=10)
 # Connected accounts of a corridor that are asked for in a round.
 ACCOUNTS_PER_ROUND = 100
 
@@ -52,7 +60,8 @@ def received_from(
 
 
 class EventRecovery:
-    """Lists undelivered events of every corridor at start and then on a schedule."""
+    """Lists undelivered events of every corridor at start and then on a schedule, and all of late
+    whenever the database may have lost some."""
 
     def __init__(
         self,
@@ -76,12 +85,18 @@ class EventRecovery:
         # By corridor and connected account, which is None for the corridor's own.
         self._positions: dict[tuple[str, str | None], str] = {}
         self._last_account: dict[str, int] = {}
+        # The database as it was last seen, and since when it may lack what Stripe has delivered;
+        # those that were compared with it.
+        self._incarnation = ""
+        self._lacks_since = clock.now()
+        self._compared: set[tuple[str, str | None]] = set()
 
     def loop(self) -> Loop:
         """Recovers what is missing, again and again."""
         return Loop("event recovery", self._round, poll_seconds=INTERVAL_SECONDS)
 
     async def _round(self) -> bool:
+        await self.look_at_database()
         for corridor in self._stripe.corridors:
             with self._items.kept_apart(corridor):
                 await self.recover(corridor)
@@ -100,6 +115,14 @@ class EventRecovery:
             self._last_account[corridor] = 0
         return stored
 
+    async def look_at_database(self) -> None:
+        """Begins to compare anew if the database is another than at the last look."""
+        incarnation, newest_time = await self._inbox.incarnation()
+        if incarnation != self._incarnation:
+            self._incarnation = incarnation
+            self._lacks_since = (newest_time or self._clock.now()) - LOST_WITHIN
+            self._compared.clear()
+
     async def recover(self, corridor: str, account: str | None = None) -> int:
         """Stores what is missing of one account, oldest first; the number of events.
 
@@ -107,51 +130,71 @@ class EventRecovery:
         this one stopped.
         """
         stored = 0
-        after = self._positions.get((corridor, account))
-        if after is None:
-            oldest = await self._oldest_page(corridor, account)
-            if not oldest:
-                return 0
-            stored += await self._store(corridor, account, oldest)
-            after = str(oldest[0]["id"])
-        for _ in range(self._max_pages):
-            page = await self._page(corridor, account, {"ending_before": after})
-            if not page:
-                break
-            stored += await self._store(corridor, account, page)
-            after = str(page[0]["id"])
-        else:
-            log.error("webhook_recovery_goes_on_later", corridor=corridor, pages=self._max_pages)
+        if (corridor, account) not in self._compared:
+            stored += await self._compare(corridor, account)
+        stored += await self._undelivered(corridor, account)
         if stored:
             telemetry.recovered.labels(corridor).inc(stored)
             log.warning("webhooks_recovered", corridor=corridor, events=stored)
         return stored
 
-    async def _oldest_page(self, corridor: str, account: str | None) -> list[dict[str, Any]]:
-        """Stripe lists the newest first, so the way to the oldest leads past all."""
-        kept_since = int((self._clock.now() - EVENTS_KEPT).timestamp())
-        page = oldest = await self._page(corridor, account, {"created": {"gte": kept_since}})
+    async def _compare(self, corridor: str, account: str | None) -> int:
+        """Stores what the database may have lost; again from the beginning if Stripe fails."""
+        since = {"created": {"gte": int(self._lacks_since.timestamp())}}
+        oldest = await self._oldest_page(corridor, account, since)
+        if oldest is None:
+            return 0
+        stored = 0
+        page: list[dict[str, Any]] | None = oldest
+        while page:
+            stored += (await self._store(corridor, account, page)).count(True)
+            page = await self._page(corridor, account, {**since, "ending_before": page[0]["id"]})
+        if page is not None:
+            self._compared.add((corridor, account))
+        return stored
+
+    async def _undelivered(self, corridor: str, account: str | None) -> int:
+        stored = 0
+        after = self._positions.get((corridor, account))
+        if after is None:
+            kept_since = int((self._clock.now() - EVENTS_KEPT).timestamp())
+            kept = {**UNDELIVERED, "created": {"gte": kept_since}}
+            oldest = await self._oldest_page(corridor, account, kept)
+            if not oldest:
+                return 0
+            stored += await self._store_undelivered(corridor, account, oldest)
+            after = str(oldest[0]["id"])
+        for _ in range(self._max_pages):
+            page = await self._page(corridor, account, {**UNDELIVERED, "ending_before": after})
+            if not page:
+                break
+            stored += await self._store_undelivered(corridor, account, page)
+            after = str(page[0]["id"])
+        else:
+            log.error("webhook_recovery_goes_on_later", corridor=corridor, pages=self._max_pages)
+        return stored
+
+    async def _oldest_page(
+        self, corridor: str, account: str | None, which: Mapping[str, Any]
+    ) -> list[dict[str, Any]] | None:
+        """Stripe lists the newest first, so the way to the oldest leads past all; None if Stripe
+        does not say."""
+        page = oldest = await self._page(corridor, account, which)
         for _ in range(self._max_pages):
             if page is None or len(page) < self._page_size:
                 break
-            page = await self._page(
-                corridor,
-                account,
-                {"created": {"gte": kept_since}, "starting_after": page[-1]["id"]},
-            )
+            page = await self._page(corridor, account, {**which, "starting_after": page[-1]["id"]})
             oldest = page or oldest
         else:
             log.error("webhook_recovery_truncated", corridor=corridor, pages=self._max_pages)
-        return [] if page is None else oldest or []
+        return None if page is None else oldest
 
     async def _page(
-        self, corridor: str, account: str | None, place: dict[str, Any]
+        self, corridor: str, account: str | None, which: Mapping[str, Any]
     ) -> list[dict[str, Any]] | None:
-        """A page of undelivered events, newest first; None if Stripe does not say."""
+        """A page of events, newest first; None if Stripe does not say."""
         outcome = await self._stripe.records.list_events(
-            corridor,
-            {"delivery_success": False, "limit": self._page_size, **place},
-            connected_account=account,
+            corridor, {"limit": self._page_size, **which}, connected_account=account
         )
         if not outcome.succeeded or outcome.object is None:
             log.warning("webhook_recovery_stopped", corridor=corridor)
@@ -162,11 +205,18 @@ class EventRecovery:
         page: list[dict[str, Any]] = outcome.object["data"]
         return page
 
-    async def _store(self, corridor: str, account: str | None, page: list[dict[str, Any]]) -> int:
-        now = self._clock.now()
-        received = received_from(page, corridor, account, now)
-        stored = await self._inbox.store_all(received)
-        for one in received:
-            if one.event.created_time <= now - SETTLED:
-                self._positions[corridor, account] = one.event.event_id
+    async def _store(
+        self, corridor: str, account: str | None, page: list[dict[str, Any]]
+    ) -> list[bool]:
+        received = received_from(page, corridor, account, self._clock.now())
+        return await self._inbox.store_all(received)
+
+    async def _store_undelivered(
+        self, corridor: str, account: str | None, page: list[dict[str, Any]]
+    ) -> int:
+        stored = await self._store(corridor, account, page)
+        settled = (self._clock.now() - SETTLED).timestamp()
+        for event in reversed(page):
+            if event["created"] <= settled:
+                self._positions[corridor, account] = str(event["id"])
         return stored.count(True)

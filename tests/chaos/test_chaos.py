@@ -17,17 +17,19 @@ SEED_VARIABLE = "CHAOS_SEED"
 SEEDS = (4, int(os.environ.get(SEED_VARIABLE) or 2023888517))
 PAYMENTS = 250
 KILLS = 20
+RESTORES = 1
 
 
-# Two runs, together 500 payments and 40 kills.
+# Two runs, together 500 payments, 40 kills and 2 restores.
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_exactly_one_charge(seed: int, tmp_path: Path) -> None:
-    plan = draw_plan(seed, PAYMENTS, KILLS)
+    plan = draw_plan(seed, PAYMENTS, KILLS, RESTORES)
     say(replay(plan))
     report = await run(plan, tmp_path, say)
     say(report.figures())
     assert report.violations == (), replay(plan)
     assert sum(report.kills.values()) == KILLS
     assert len(report.evidence.payments) >= PAYMENTS * 0.8
+    assert sum(report.restored.values()) >= RESTORES
     assert any(intent.received_minor for intent in report.evidence.intents)

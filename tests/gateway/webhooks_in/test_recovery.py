@@ -14,9 +14,10 @@ from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.corridors import Corridor
 from gateway.stripe_client.wiring import open_stripe_client
 from gateway.webhooks_in.inbox import PostgresInbox
-from gateway.webhooks_in.recovery import EventRecovery
+from gateway.webhooks_in.recovery import LOST_WITHIN, EventRecovery, received_from
 from runtime.clock import ManualClock
 from sandbox.stripe_twin.twin import Twin
+from tests.backups import backup_of
 
 CHARGE = {
     "amount": 1000,
@@ -158,3 +159,66 @@ async def test_connected_accounts_are_looked_at_in_turn(
     found = {tuple(row) for row in rows}
     assert {account for account, _ in found} == set(accounts[:3])
     assert {(account, "account.updated") for account in accounts[:3]} <= found
+
+
+async def test_what_was_delivered_and_a_failover_has_lost_is_fetched(
+    twin: Twin,
+    stripe_client: StripeClient,
+    engine: AsyncEngine,
+    database_url: str,
+    postgres_url: str,
+) -> None:
+    """Stripe does not list it as undelivered."""
+    clock = ManualClock(datetime.now(UTC))
+    inbox = PostgresInbox(engine, clock)
+    recovery = EventRecovery(stripe_client, inbox, clock, nobody, page_size=3)
+
+    async def seen() -> int:
+        await recovery.look_at_database()
+        return await recovery.recover("default")
+
+    async def stored() -> list[str]:
+        async with engine.connect() as connection:
+            ids = await connection.execute(
+                text("SELECT event_id FROM webhook_event ORDER BY sequence")
+            )
+            return [str(one) for one in ids.scalars()]
+
+    async def told() -> list[str]:
+        events = await stripe_client.records.list_events("default", {"limit": 100})
+        assert events.object is not None
+        return [event["id"] for event in events.object["data"]][::-1]
+
+    await stripe_client.create_payment_intent("default", CHARGE, "key-before")
+    assert await seen() > 0
+    before = await told()
+    assert await stored() == before
+    with backup_of(postgres_url, database_url) as backup:
+        backup.take()
+        await stripe_client.create_payment_intent("default", CHARGE, "key-lost")
+        lost = (await told())[len(before) :]
+        page = await stripe_client.records.list_events("default", {"limit": len(lost)})
+        assert page.object is not None
+        await inbox.store_all(
+            received_from(page.object["data"], "default", None, clock.now()),
+        )
+        assert await seen() == 0
+        backup.restore()
+        twin.outage("error")
+        assert await seen() == 0
+        twin.outage("off")
+        assert await seen() == len(lost)
+        assert await stored() == before + lost
+        assert await seen() == 0
+
+
+async def test_what_came_long_before_the_newest_is_not_asked_for_again(
+    twin: Twin, stripe_client: StripeClient, engine: AsyncEngine
+) -> None:
+    clock = ManualClock(datetime.now(UTC))
+    inbox = PostgresInbox(engine, clock)
+    await stripe_client.create_payment_intent("default", CHARGE, "key-long-ago")
+    clock.advance(LOST_WITHIN + timedelta(minutes=1))
+    recovery = EventRecovery(stripe_client, inbox, clock, nobody)
+    await recovery.look_at_database()
+    assert await recovery.recover("default") == 0

@@ -1,0 +1,40 @@
+"""The guard compares a database that is another with Stripe."""
+
+from datetime import UTC, datetime
+
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.identity import RequestIdentity
+from gateway.ids import DEPLOYMENT_KEY
+from gateway.payments.domain.stripe_params import PAYMENT_KEY
+from gateway.recovery.guard import RestoreGuard
+from gateway.stripe_client.corridors import Corridor
+from gateway.stripe_client.wiring import open_stripe_client
+from runtime.clock import ManualClock
+from sandbox.stripe_twin.twin import Twin
+from tests.backups import Backup
+
+OURS = {DEPLOYMENT_KEY: "default", PAYMENT_KEY: "pay_lost"}
+
+
+async def test_what_was_written_and_lost_between_two_looks_is_found_at_stripe(
+    twin: Twin, engine: AsyncEngine, backup: Backup
+) -> None:
+    corridor = Corridor(
+        name="default", api_key=SecretStr(twin.account().secret_key), api_base=twin.url
+    )
+    clock = ManualClock(datetime.now(UTC))
+    async with open_stripe_client([corridor], engine) as stripe:
+        guard = RestoreGuard(engine, stripe.client, RequestIdentity("default"), clock)
+        await guard.prepare()
+        made = await stripe.client.create_payment_intent(
+            "default", {"amount": 1000, "currency": "eur", "metadata": OURS}, "key"
+        )
+        assert made.succeeded
+        await guard.prepare()
+        assert not guard.closed
+        backup.take()
+        backup.restore()
+        await guard.prepare()
+        assert guard.closed
