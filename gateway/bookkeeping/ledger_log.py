@@ -73,17 +73,12 @@ class LedgerLog:
         listed = answer.transactions if answer is not None else ()
         return {transaction.sequence: transaction.request_id for transaction in listed}
 
-    async def last_hold_of(self, payment_id: str) -> str | None:
-        """The id of the hold that was placed last for a payment; None if the log has none."""
-        holds = _about_holds(await self._facts_of(payment_id), HOLD_PREFIX)
-        return holds[-1] if holds else None
-
-    async def unreleased_hold_of(self, payment_id: str) -> str | None:
-        """The same of holds that were not released: they stand, or were captured."""
+    async def holds_of(self, payment_id: str) -> dict[str, bool]:
+        """The ids of the holds that the log has of a payment, the oldest first, and whether each
+        was released; one that was not stands, or was captured."""
         facts = await self._facts_of(payment_id)
         released = _about_holds(facts, RELEASED_PREFIX)
-        holds = _about_holds(facts, HOLD_PREFIX)
-        return next((hold for hold in reversed(holds) if hold not in released), None)
+        return {hold: hold in released for hold in _about_holds(facts, HOLD_PREFIX)}
 
     async def _facts_of(self, payment_id: str) -> list[str]:
         """The ids of a payment's facts that the log has, the oldest first."""

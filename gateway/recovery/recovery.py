@@ -23,7 +23,13 @@ from gateway.payments.store.recording import record_changes, record_new
 from gateway.payments.stripe.events import PaymentEvents
 from gateway.recovery import store
 from gateway.recovery.guard import RestoreGuard
-from gateway.recovery.rules import lost_payment, steps_to_stripe, under_hold
+from gateway.recovery.rules import (
+    attempt_id,
+    lost_payment,
+    standing_hold,
+    steps_to_stripe,
+    under_hold,
+)
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome
 from gateway.webhooks_in.event import OutsideUnavailable, RetryEventLater
@@ -36,6 +42,7 @@ PAGE = 100
 MARGIN = timedelta(hours=1)
 # A card's hold may be captured so long after it was placed, by a request that is lost.
 CAPTURED_WITHIN = timedelta(days=8)
+HELD = (IntentStatus.PROCESSING, IntentStatus.AUTHORIZED, IntentStatus.CAPTURED)
 _BEGINNING = datetime.fromtimestamp(0, UTC)
 
 Progress = Callable[[str], None]
@@ -115,19 +122,17 @@ class Recovery:
             return False
         async with self._engine.connect() as connection:
             payment = await payment_store.get_payment(connection, asked.id)
-        # The ledger knows the hold; it is asked where one has to be written down.
-        hold_id = None
-        if payment is None or not payment.payment_intent_id:
-            hold_id = await self._ledger.last_hold_of(asked.id)
-        elif not payment.hold_id:
-            hold_id = await self._ledger.unreleased_hold_of(asked.id)
+        # The ledger knows the holds; it is asked where one has to be written down.
+        holds: Mapping[str, bool] = {}
+        if payment is None or not payment.payment_intent_id or not payment.hold_id:
+            holds = await self._ledger.holds_of(asked.id)
         async with self._engine.begin() as connection:
             payment = await payment_store.lock_payment(connection, asked.id)
             known = payment is not None
             if payment is None:
                 payment = asked
                 await record_new(connection, payment)
-            steps = await self._apply(connection, payment, asked, intent, hold_id, now)
+            steps = await self._apply(connection, payment, asked, intent, holds, now)
             await payment_store.remember_carried_requests(connection, intent, payment.id, now)
         return steps > 0 or not known
 
@@ -137,20 +142,22 @@ class Recovery:
         payment: Payment,
         asked: Payment,
         intent: Mapping[str, Any],
-        hold_id: str | None,
+        holds: Mapping[str, bool],
         now: datetime,
     ) -> int:
         """Takes a payment to where Stripe has it; the number of steps."""
-        changes, operation = steps_to_stripe(payment, asked, str(intent["id"]), hold_id, now)
+        snapshot = read_intent(intent)
+        known = [one.id for one in await operation_store.operations_of(connection, payment.id)]
+        operation_id = attempt_id(payment.id, known, holds, is_held=snapshot.status in HELD)
+        changes, operation = steps_to_stripe(payment, asked, str(intent["id"]), operation_id, now)
         if operation is None and payment.payment_intent_id:
-            return await self._catch_up(connection, payment, intent, hold_id, now)
+            return await self._catch_up(connection, payment, intent, standing_hold(holds), now)
         if changes:
             waiting = await operation_store.open_operation_of(connection, payment.id)
             if waiting is not None:
                 ended = decided(waiting, OperationState.CANCELED, now, "recovered")
                 await operation_store.take_over(connection, ended)
             payment = changes[-1].after
-        snapshot = read_intent(intent)
         change = reconcile(payment, snapshot, now, self._timing, decided=True)
         if change is not None:
             changes.append(change)
@@ -224,7 +231,8 @@ class Recovery:
         while True:
             outcome = await listing(corridor, params)
             if outcome.object is None:
-                raise StripeUnavailableError(corridor)
+                reason = f" ({outcome.not_sent_reason})" if outcome.not_sent_reason else ""
+                raise StripeUnavailableError(f"{corridor}{reason}")
             page: list[dict[str, Any]] = outcome.object["data"]
             if page:
                 yield page

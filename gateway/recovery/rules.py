@@ -1,6 +1,6 @@
 """What one of Stripe's objects says of a payment that the database has lost. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -83,13 +83,13 @@ def steps_to_stripe(
     payment: Payment,
     at_stripe: Payment,
     payment_intent_id: str,
-    hold_id: str | None,
+    operation_id: str,
     now: datetime,
 ) -> tuple[list[Change], Operation | None]:
     """The steps by which a payment has come to where Stripe was asked, and the operation that
     asked; none for a payment that is known to be there. `at_stripe` is what the PaymentIntent says
-    of it: the database may not know that another corridor was tried. `hold_id` is what the ledger
-    has."""
+    of it: the database may not know that another corridor was tried. `operation_id` is that of
+    `attempt_id`."""
     if payment.payment_intent_id or payment.state not in _BEFORE_STRIPE:
         return [], None
     changes: list[Change] = []
@@ -102,8 +102,6 @@ def steps_to_stripe(
         step(T.RETRIED, failure=None)
     if payment.state is not S.COMPLIANCE_CHECKED:
         step(T.COMPLIANCE_ALLOWED)
-    # Without a hold in the ledger: as it is named when a payment is charged at the first try.
-    operation_id = hold_id or derived_id("op", derived_id("op", payment.id))
     step(
         T.AUTHORIZATION_STARTED,
         hold_id=operation_id,
@@ -114,6 +112,35 @@ def steps_to_stripe(
         authorization(changes[-1].after, operation_id, now), state=OperationState.UNKNOWN
     )
     return changes, replace(asked, first_send_time=payment.create_time)
+
+
+def attempt_id(
+    payment_id: str, known: Sequence[str], holds: Mapping[str, bool], *, is_held: bool
+) -> str:
+    """The id of the operation that has asked Stripe, and of the hold that it has placed: that of
+    the ledger's last hold, if no operation that the database knows has placed it, else as the next
+    operation of the payment is named.
+
+    `known` are the payment's operations in the database, the oldest first, `holds` those of the
+    ledger with whether each was released; `is_held` says whether Stripe has the customer's money,
+    which no released hold stands for.
+    """
+    spent = set(known)
+    placed = [
+        hold for hold, released in holds.items() if hold not in spent and not (is_held and released)
+    ]
+    if placed:
+        return placed[-1]
+    last = known[-1] if known else derived_id("op", payment_id)
+    operation_id = derived_id("op", last)
+    while operation_id in holds:
+        operation_id = derived_id("op", operation_id)
+    return operation_id
+
+
+def standing_hold(holds: Mapping[str, bool]) -> str | None:
+    """The last of the ledger's holds that was not released."""
+    return next((hold for hold in reversed(list(holds)) if not holds[hold]), None)
 
 
 def under_hold(change: Change, hold_id: str | None) -> Change:

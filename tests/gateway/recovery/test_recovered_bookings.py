@@ -4,9 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg import sql
 
-from gateway.v1.payment_pb2 import CaptureMethod, Payment, PaymentState
+from gateway.bookkeeping.facts import HOLD_PREFIX
+from gateway.recovery.recovery import StripeUnavailableError
+from gateway.v1.payment_pb2 import CaptureMethod, Payment, PaymentState, UnavailablePolicy
 from sandbox.polling import poll
 from sandbox.stripe_twin.twin import Twin
 from tests.backups import Backup
@@ -18,6 +21,7 @@ from tests.gateway.payments.test_bank_debits import kinds as debit_kinds
 from tests.gateway.running import OpenShop
 
 S = PaymentState
+QUEUE = UnavailablePolicy.UNAVAILABLE_POLICY_QUEUE
 MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
 
 
@@ -44,6 +48,37 @@ async def test_a_charge_of_a_later_try_is_booked_under_the_hold_that_the_ledger_
     # Of the first try there is a hold that was released, too, which the ledger has and keeps.
     assert len(rebuilt) == 2
     assert rebuilt < before
+
+
+async def test_a_charge_that_waited_in_the_backup_is_booked_under_a_hold_of_its_own(
+    open_shop: OpenShop,
+    backup: Backup,
+    recover: Callable[..., Any],
+    database_url: str,
+    ledger_address: str,
+) -> None:
+    """The backup has the try that sent nothing, and the payment in the queue; what was charged
+    afterwards is lost, and the ledger knows nothing of it."""
+    async with open_shop(ledger_address=ledger_address) as shop:
+        await shop.close_corridor()
+        waiting = await shop.create(unavailable_policy=QUEUE)
+        assert waiting.state == S.PAYMENT_STATE_QUEUED
+        await poll(lambda: _booked(database_url), lambda booked: len(booked) == 2)
+    backup.take()
+    async with open_shop() as shop:
+        await shop.open_corridor()
+        await shop.watch_for(waiting.id, "fee_known")
+    backup.restore()
+    async with open_shop(ledger_address=ledger_address, webhooks=False, roles="api") as shop:
+        with pytest.raises(StripeUnavailableError, match="CORRIDOR_CLOSED"):
+            await recover()
+        await shop.open_corridor()
+        await recover()
+    async with open_shop(ledger_address=ledger_address) as shop:
+        await shop.watch_for(waiting.id, "fee_known")
+        booked = await poll(lambda: _booked(database_url), lambda now: "fee" in "".join(now))
+        assert (await shop.get(waiting.id)).state == S.PAYMENT_STATE_SUCCEEDED
+    assert len([fact for fact in booked if fact.startswith(HOLD_PREFIX)]) == 2
 
 
 async def test_an_attempt_that_is_lost_is_booked_under_its_own_hold_and_once(

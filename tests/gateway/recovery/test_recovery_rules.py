@@ -3,9 +3,12 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
+
+from gateway.ids import derived_id
 from gateway.payments.domain.payment import CaptureMethod, Payment
 from gateway.payments.domain.states import PaymentState
-from gateway.recovery.rules import steps_to_stripe
+from gateway.recovery.rules import attempt_id, standing_hold, steps_to_stripe
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 RECEIVED = Payment(
@@ -28,7 +31,7 @@ def test_a_payment_that_was_failed_over_is_where_its_payment_intent_is() -> None
     at_stripe = replace(
         RECEIVED, corridor="backup", payment_method="pm_there", destination_account="acct_there"
     )
-    changes, operation = steps_to_stripe(RECEIVED, at_stripe, "pi_1", "op_hold", NOW)
+    changes, operation = steps_to_stripe(RECEIVED, at_stripe, "pi_1", "op_asked", NOW)
     recovered = changes[-1].after
     assert recovered.state is PaymentState.AUTHORIZING
     assert (recovered.corridor, recovered.payment_method) == ("backup", "pm_there")
@@ -39,5 +42,43 @@ def test_a_payment_that_was_failed_over_is_where_its_payment_intent_is() -> None
 
 def test_a_payment_in_its_own_corridor_keeps_what_its_client_has_said() -> None:
     at_stripe = replace(RECEIVED, payment_method="pm_there")
-    changes, _ = steps_to_stripe(RECEIVED, at_stripe, "pi_1", None, NOW)
+    changes, _ = steps_to_stripe(RECEIVED, at_stripe, "pi_1", "op_asked", NOW)
     assert changes[-1].after.payment_method == "pm_of_the_client"
+
+
+CHECKED = derived_id("op", "pay_1")
+FIRST = derived_id("op", CHECKED)
+SECOND = derived_id("op", FIRST)
+THIRD = derived_id("op", SECOND)
+
+
+@pytest.mark.parametrize(
+    ("known", "holds", "is_held", "expected"),
+    [
+        # Nothing is known: as at the first try.
+        ((), {}, True, FIRST),
+        ((CHECKED,), {}, True, FIRST),
+        # The ledger has the hold of a try that is lost.
+        ((CHECKED,), {FIRST: False}, True, FIRST),
+        ((CHECKED, FIRST), {FIRST: True, "op_later": False}, True, "op_later"),
+        # It has the hold of a try that the database knows: what was asked has come after it.
+        ((CHECKED, FIRST), {FIRST: True}, True, SECOND),
+        ((CHECKED, FIRST), {FIRST: False}, True, SECOND),
+        ((CHECKED, FIRST, SECOND), {FIRST: True}, True, THIRD),
+        ((CHECKED, FIRST, SECOND), {}, True, THIRD),
+        # A hold that was released is of a try that took nothing.
+        ((), {FIRST: True}, False, FIRST),
+        ((), {FIRST: True}, True, SECOND),
+        ((CHECKED,), {FIRST: True, SECOND: True}, True, THIRD),
+    ],
+)
+def test_an_attempt_that_is_lost_has_an_id_that_nothing_else_has(
+    known: tuple[str, ...], holds: dict[str, bool], is_held: bool, expected: str
+) -> None:
+    assert attempt_id("pay_1", known, holds, is_held=is_held) == expected
+
+
+def test_the_hold_that_stands_is_the_last_that_was_not_released() -> None:
+    assert standing_hold({}) is None
+    assert standing_hold({"op_1": True}) is None
+    assert standing_hold({"op_1": False, "op_2": False, "op_3": True}) == "op_2"
