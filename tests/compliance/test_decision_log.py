@@ -173,11 +173,21 @@ async def test_the_database_gives_each_decision_its_place_whoever_writes(guard: 
     await guard.check(await guard.merchant())
     with psycopg.connect(guard.database_url, autocommit=True) as connection:
         connection.execute(
-            """INSERT INTO decision (sequence, record, request, previous_hash, hash)
+            """INSERT INTO decision
+                (sequence, record, request, previous_hash, hash, decision_id, verdict, merchant_id)
             SELECT 99, replace(replace(record, decision_id, 'forged'), request_id, 'forged'),
-                request, '\\x00', '\\x00'
+                request, '\\x00', '\\x00', 'another', 'DENY', 'another'
             FROM decision"""
         )
+        told = connection.execute(
+            """SELECT decision_id, kind, request_id, reference_id, merchant_id, verdict,
+                record_time_us, record::jsonb AS record
+            FROM decision ORDER BY sequence DESC LIMIT 1"""
+        )
+        columns = [column.name for column in told.description or ()][:-1]
+        (*values, record) = told.fetchone() or ()
+    assert values == [record[column] for column in columns]
+    assert values[0] == values[2] == "forged"
     found = await verify(guard)
     assert (found.valid, found.last_sequence) == (True, 2)
 
