@@ -24,6 +24,11 @@ class Side(StrEnum):
         return Side.CREDIT if self is Side.DEBIT else Side.DEBIT
 
 
+def corridor_of(path: str) -> str:
+    """The corridor that an account belongs to."""
+    return path.partition("/")[0]
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Account:
     """One ledger account: its path, its only currency and the side on which it grows."""

@@ -19,6 +19,7 @@ from typing import ClassVar
 
 HOLD_PREFIX = "hold."
 RELEASED_PREFIX = "released."
+CAPTURED_PREFIX = "captured."
 _CURRENCY = re.compile(r"[A-Z]{3}")
 # What may be in an account's path and in a ledger request id (1..128 bytes there, prefix and
 # suffix included).
@@ -137,7 +138,7 @@ class HoldReleased(PaymentFact):
 
     @property
     def requires(self) -> str:
-        return f"hold.{self.hold_id}"
+        return f"{HOLD_PREFIX}{self.hold_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,11 +157,11 @@ class Captured(PaymentFact):
 
     @property
     def id(self) -> str:
-        return f"captured.{self.hold_id}.{self.capture_number}"
+        return f"{CAPTURED_PREFIX}{self.hold_id}.{self.capture_number}"
 
     @property
     def requires(self) -> str:
-        return f"hold.{self.hold_id}"
+        return f"{HOLD_PREFIX}{self.hold_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 import grpc
 
-from gateway.bookkeeping.facts import HOLD_PREFIX, RELEASED_PREFIX
+from gateway.bookkeeping.chart import corridor_of
+from gateway.bookkeeping.facts import CAPTURED_PREFIX, HOLD_PREFIX, RELEASED_PREFIX
 from gateway.bookkeeping.ledger_client import LedgerUnavailableError
 from gateway.bookkeeping.mapping import fact_id_of
 from gateway.bookkeeping.standing import NO_CHECKPOINT, Checkpoint
@@ -33,6 +35,16 @@ _NOTHING_THERE = {
 }
 
 Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerHold:
+    """A hold of a payment that the ledger has, at a corridor's accounts."""
+
+    id: str
+    corridor: str
+    is_released: bool = False
+    is_captured: bool = False
 
 
 class LedgerLog:
@@ -73,24 +85,24 @@ class LedgerLog:
         listed = answer.transactions if answer is not None else ()
         return {transaction.sequence: transaction.request_id for transaction in listed}
 
-    async def holds_of(self, payment_id: str) -> dict[str, bool]:
-        """The ids of the holds that the log has of a payment, the oldest first, and whether each
-        was released; one that was not stands, or was captured."""
-        facts = await self._facts_of(payment_id)
-        released = _about_holds(facts, RELEASED_PREFIX)
-        return {hold: hold in released for hold in _about_holds(facts, HOLD_PREFIX)}
-
-    async def _facts_of(self, payment_id: str) -> list[str]:
-        """The ids of a payment's facts that the log has, the oldest first."""
+    async def holds_of(self, payment_id: str) -> list[LedgerHold]:
+        """The holds that the log has of a payment, the oldest first."""
         request = ListTransactionsRequest(
-            ledger=self._ledger,
-            reference=payment_id,
-            page_size=self._page_size,
-            view=TRANSACTION_VIEW_SUMMARY,
+            ledger=self._ledger, reference=payment_id, page_size=self._page_size
         )
         answer = await _answer(self._stub.ListTransactions(request))
         listed = answer.transactions if answer is not None else ()
-        return [fact_id_of(transaction.request_id) for transaction in listed]
+        facts = {fact_id_of(transaction.request_id): transaction for transaction in listed}
+        return [
+            LedgerHold(
+                id=(hold_id := fact.removeprefix(HOLD_PREFIX)),
+                corridor=corridor_of(placed.entries[0].account),
+                is_released=f"{RELEASED_PREFIX}{hold_id}" in facts,
+                is_captured=any(one.startswith(f"{CAPTURED_PREFIX}{hold_id}.") for one in facts),
+            )
+            for fact, placed in facts.items()
+            if fact.startswith(HOLD_PREFIX)
+        ]
 
     async def checkpoint(self, min_tree_size: int = 0) -> Checkpoint:
         """The newest checkpoint, or the oldest of at least so many transactions; `NO_CHECKPOINT`
@@ -108,11 +120,6 @@ class LedgerLog:
         if answer is None:
             return 0
         return sum(b.posted_debits_minor - b.posted_credits_minor for b in answer.balances)
-
-
-def _about_holds(facts: list[str], prefix: str) -> list[str]:
-    """The ids of the holds that facts with the prefix are about."""
-    return [fact.removeprefix(prefix) for fact in facts if fact.startswith(prefix)]
 
 
 async def _answer(call: Awaitable[Answer]) -> Answer | None:

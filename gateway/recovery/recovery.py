@@ -4,13 +4,14 @@ Every step finds what is there already, so that it may be stopped anywhere and b
 is asked of Stripe but to read.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.bookkeeping.ledger_log import LedgerLog
+from gateway.bookkeeping.ledger_log import LedgerHold, LedgerLog
+from gateway.bookkeeping.reporting import enqueue
 from gateway.epochs import begin_epoch
 from gateway.operations import store as operation_store
 from gateway.operations.operation import OperationState, decided
@@ -25,6 +26,7 @@ from gateway.recovery import store
 from gateway.recovery.guard import RestoreGuard
 from gateway.recovery.rules import (
     attempt_id,
+    facts_of_left_holds,
     lost_payment,
     standing_hold,
     steps_to_stripe,
@@ -123,7 +125,7 @@ class Recovery:
         async with self._engine.connect() as connection:
             payment = await payment_store.get_payment(connection, asked.id)
         # The ledger knows the holds; it is asked where one has to be written down.
-        holds: Mapping[str, bool] = {}
+        holds: Sequence[LedgerHold] = ()
         if payment is None or not payment.payment_intent_id or not payment.hold_id:
             holds = await self._ledger.holds_of(asked.id)
         async with self._engine.begin() as connection:
@@ -142,16 +144,17 @@ class Recovery:
         payment: Payment,
         asked: Payment,
         intent: Mapping[str, Any],
-        holds: Mapping[str, bool],
+        holds: Sequence[LedgerHold],
         now: datetime,
     ) -> int:
         """Takes a payment to where Stripe has it; the number of steps."""
         snapshot = read_intent(intent)
         known = [one.id for one in await operation_store.operations_of(connection, payment.id)]
-        operation_id = attempt_id(payment.id, known, holds, is_held=snapshot.status in HELD)
+        operation_id = attempt_id(asked, known, holds, is_held=snapshot.status in HELD)
         changes, operation = steps_to_stripe(payment, asked, str(intent["id"]), operation_id, now)
         if operation is None and payment.payment_intent_id:
-            return await self._catch_up(connection, payment, intent, standing_hold(holds), now)
+            hold_id = standing_hold(holds, payment.corridor)
+            return await self._catch_up(connection, payment, intent, hold_id, now)
         if changes:
             waiting = await operation_store.open_operation_of(connection, payment.id)
             if waiting is not None:
@@ -166,6 +169,8 @@ class Recovery:
             if snapshot.status is not IntentStatus.NOT_CONFIRMED:
                 operation = decided(operation, OperationState.SUCCEEDED, now)
             await operation_store.add(connection, operation)
+            for fact in facts_of_left_holds(payment, holds, operation.id, now):
+                await enqueue(connection, fact, now)
         return len(changes)
 
     async def _catch_up(

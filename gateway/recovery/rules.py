@@ -1,10 +1,12 @@
 """What one of Stripe's objects says of a payment that the database has lost. Pure."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.bookkeeping.facts import Fact, HoldPlaced, HoldReleased, ReleaseReason
+from gateway.bookkeeping.ledger_log import LedgerHold
 from gateway.ids import METADATA_PREFIX, RequestMetadata, derived_id
 from gateway.money import from_stripe
 from gateway.operations.operation import Operation, OperationState
@@ -115,32 +117,58 @@ def steps_to_stripe(
 
 
 def attempt_id(
-    payment_id: str, known: Sequence[str], holds: Mapping[str, bool], *, is_held: bool
+    at_stripe: Payment, known: Sequence[str], holds: Sequence[LedgerHold], *, is_held: bool
 ) -> str:
     """The id of the operation that has asked Stripe, and of the hold that it has placed: that of
-    the ledger's last hold, if no operation that the database knows has placed it, else as the next
-    operation of the payment is named.
+    the ledger's last hold in this corridor, if no operation that the database knows has placed it,
+    else as the next operation of the payment is named.
 
-    `known` are the payment's operations in the database, the oldest first, `holds` those of the
-    ledger with whether each was released; `is_held` says whether Stripe has the customer's money,
-    which no released hold stands for.
+    `known` are the payment's operations in the database, the oldest first, `holds` what the ledger
+    has; `is_held` says whether Stripe has the customer's money, which no released hold stands for.
     """
     spent = set(known)
     placed = [
-        hold for hold, released in holds.items() if hold not in spent and not (is_held and released)
+        hold.id
+        for hold in holds
+        if hold.corridor == at_stripe.corridor
+        and hold.id not in spent
+        and not (is_held and hold.is_released)
     ]
     if placed:
         return placed[-1]
-    last = known[-1] if known else derived_id("op", payment_id)
+    last = known[-1] if known else derived_id("op", at_stripe.id)
+    taken = {hold.id for hold in holds}
     operation_id = derived_id("op", last)
-    while operation_id in holds:
+    while operation_id in taken:
         operation_id = derived_id("op", operation_id)
     return operation_id
 
 
-def standing_hold(holds: Mapping[str, bool]) -> str | None:
-    """The last of the ledger's holds that was not released."""
-    return next((hold for hold in reversed(list(holds)) if not holds[hold]), None)
+def standing_hold(holds: Sequence[LedgerHold], corridor: str) -> str | None:
+    """The corridor's last hold in the ledger that was not released."""
+    standing = [one.id for one in holds if one.corridor == corridor and not one.is_released]
+    return standing[-1] if standing else None
+
+
+def facts_of_left_holds(
+    payment: Payment, holds: Sequence[LedgerHold], operation_id: str, now: datetime
+) -> Iterator[Fact]:
+    """That the holds of the attempts before are released, which sent nothing: a payment is tried
+    elsewhere only then. Bookkeeping hears of the holds first, which it has lost."""
+    for hold in holds:
+        if hold.is_released or hold.is_captured or hold.id == operation_id:
+            continue
+        placed = HoldPlaced(
+            corridor=hold.corridor,
+            currency=payment.currency,
+            effective_time=now,
+            payment_id=payment.id,
+            merchant_id=payment.merchant_id,
+            hold_id=hold.id,
+            amount_minor=payment.amount_minor,
+        )
+        yield placed
+        yield HoldReleased(**asdict(placed), reason=ReleaseReason.FAILED)
 
 
 def under_hold(change: Change, hold_id: str | None) -> Change:

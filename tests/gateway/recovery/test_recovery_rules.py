@@ -5,10 +5,17 @@ from datetime import UTC, datetime
 
 import pytest
 
+from gateway.bookkeeping.facts import HoldPlaced, HoldReleased, ReleaseReason
+from gateway.bookkeeping.ledger_log import LedgerHold
 from gateway.ids import derived_id
 from gateway.payments.domain.payment import CaptureMethod, Payment
 from gateway.payments.domain.states import PaymentState
-from gateway.recovery.rules import attempt_id, standing_hold, steps_to_stripe
+from gateway.recovery.rules import (
+    attempt_id,
+    facts_of_left_holds,
+    standing_hold,
+    steps_to_stripe,
+)
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 RECEIVED = Payment(
@@ -52,33 +59,54 @@ SECOND = derived_id("op", FIRST)
 THIRD = derived_id("op", SECOND)
 
 
+STANDING = LedgerHold(FIRST, "default")
+RELEASED = LedgerHold(FIRST, "default", is_released=True)
+LATER = LedgerHold("op_later", "default")
+
+
 @pytest.mark.parametrize(
     ("known", "holds", "is_held", "expected"),
     [
         # Nothing is known: as at the first try.
-        ((), {}, True, FIRST),
-        ((CHECKED,), {}, True, FIRST),
+        ((), (), True, FIRST),
+        ((CHECKED,), (), True, FIRST),
         # The ledger has the hold of a try that is lost.
-        ((CHECKED,), {FIRST: False}, True, FIRST),
-        ((CHECKED, FIRST), {FIRST: True, "op_later": False}, True, "op_later"),
+        ((CHECKED,), (STANDING,), True, FIRST),
+        ((CHECKED, FIRST), (RELEASED, LATER), True, "op_later"),
         # It has the hold of a try that the database knows: what was asked has come after it.
-        ((CHECKED, FIRST), {FIRST: True}, True, SECOND),
-        ((CHECKED, FIRST), {FIRST: False}, True, SECOND),
-        ((CHECKED, FIRST, SECOND), {FIRST: True}, True, THIRD),
-        ((CHECKED, FIRST, SECOND), {}, True, THIRD),
+        ((CHECKED, FIRST), (RELEASED,), True, SECOND),
+        ((CHECKED, FIRST), (STANDING,), True, SECOND),
+        ((CHECKED, FIRST, SECOND), (RELEASED,), True, THIRD),
+        ((CHECKED, FIRST, SECOND), (), True, THIRD),
         # A hold that was released is of a try that took nothing.
-        ((), {FIRST: True}, False, FIRST),
-        ((), {FIRST: True}, True, SECOND),
-        ((CHECKED,), {FIRST: True, SECOND: True}, True, THIRD),
+        ((), (RELEASED,), False, FIRST),
+        ((), (RELEASED,), True, SECOND),
+        ((CHECKED,), (RELEASED, replace(RELEASED, id=SECOND)), True, THIRD),
+        # So is one in another corridor than the PaymentIntent.
+        ((), (replace(STANDING, corridor="backup"),), True, SECOND),
+        ((), (replace(STANDING, corridor="backup"), LATER), True, "op_later"),
     ],
 )
 def test_an_attempt_that_is_lost_has_an_id_that_nothing_else_has(
-    known: tuple[str, ...], holds: dict[str, bool], is_held: bool, expected: str
+    known: tuple[str, ...], holds: tuple[LedgerHold, ...], is_held: bool, expected: str
 ) -> None:
-    assert attempt_id("pay_1", known, holds, is_held=is_held) == expected
+    assert attempt_id(RECEIVED, known, holds, is_held=is_held) == expected
 
 
 def test_the_hold_that_stands_is_the_last_that_was_not_released() -> None:
-    assert standing_hold({}) is None
-    assert standing_hold({"op_1": True}) is None
-    assert standing_hold({"op_1": False, "op_2": False, "op_3": True}) == "op_2"
+    assert standing_hold((), "default") is None
+    assert standing_hold((RELEASED,), "default") is None
+    holds = (STANDING, LATER, replace(RELEASED, id="op_last"), LedgerHold("op_there", "backup"))
+    assert standing_hold(holds, "default") == "op_later"
+
+
+def test_holds_of_attempts_that_sent_nothing_are_released_where_they_stand() -> None:
+    there = LedgerHold("op_there", "backup")
+    captured = LedgerHold("op_captured", "default", is_captured=True)
+    holds = (there, RELEASED, captured, LATER)
+    placed, released = facts_of_left_holds(RECEIVED, holds, LATER.id, NOW)
+    assert isinstance(placed, HoldPlaced)
+    assert isinstance(released, HoldReleased)
+    assert (placed.corridor, placed.hold_id, placed.amount_minor) == ("backup", "op_there", 10_00)
+    assert (released.requires, released.reason) == (placed.id, ReleaseReason.FAILED)
+    assert (released.corridor, released.merchant_id) == ("backup", "merchant")
