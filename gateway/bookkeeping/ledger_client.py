@@ -14,21 +14,22 @@ from ledger.v1.error_reason_pb2 import ErrorReason
 from ledger.v1.ledger_pb2 import CreateLedgerRequest
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from ledger.v1.transaction_mutations_pb2 import BatchItemResult, ItemFailure
-from ledger.v1.transaction_pb2 import TransactionKey
-from ledger.v1.transaction_reads_pb2 import GetTransactionRequest
+from ledger.v1.transaction_pb2 import TRANSACTION_STATE_VOIDED, TransactionKey
+from ledger.v1.transaction_reads_pb2 import GetTransactionRequest, GetTransactionResponse
 from runtime.errors import ReceivedError, from_rpc_error
 
 # Account groups known to exist; beyond it the oldest are asked for again, which changes nothing.
 MAX_KNOWN_GROUPS = 50_000
 MAX_MESSAGE_CHARACTERS = 500
 # The only fields that two bookings of one fact may differ in: an answer and a webhook about one
-# thing may be a second apart (facts.Fact), and what a fact builds on was named by its sequence
-# before it was by its request id.
+# thing may be a second apart (facts.Fact), what a fact builds on was named by its sequence before
+# it was by its request id, and an attempt may take nothing for another reason the second time.
 _MAY_DIFFER = frozenset(
     {
         *("effective_time.seconds", "effective_time.nanos"),
         *("pending.sequence", "pending.request_id"),
         *("original.sequence", "original.request_id"),
+        "metadata[reason]",
     }
 )
 
@@ -49,6 +50,8 @@ class Booked:
     """The ledger has the fact, at this sequence."""
 
     sequence: int
+    # A hold that the ledger had already, and has had released since.
+    is_void: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +140,18 @@ class LedgerBooks:
         refused = _refused(result.failure)
         match result.failure.reason:
             case ErrorReason.ERROR_REASON_REQUEST_ID_REUSED:
-                sequence = await self._sequence_of(
-                    TransactionKey(request_id=item.operation.request_id)
-                )
-                if sequence is None:
+                known = await self._known(TransactionKey(request_id=item.operation.request_id))
+                if known is None:
                     return Renewed(refused.reason, refused.message, is_behind=False)
-                return Booked(sequence) if _is_same_fact(result.failure) else refused
+                if not _is_same_fact(result.failure):
+                    return refused
+                return Booked(
+                    known.transaction.sequence,
+                    is_void=item.operation.WhichOneof("operation") == "create"
+                    and known.standing.state == TRANSACTION_STATE_VOIDED,
+                )
             case ErrorReason.ERROR_REASON_TRANSACTION_NOT_FOUND:
-                is_behind = await self._sequence_of(_required(item)) is None
+                is_behind = await self._known(_required(item)) is None
                 return Renewed(refused.reason, refused.message, is_behind=is_behind)
             case ErrorReason.ERROR_REASON_ACCOUNT_NOT_FOUND:
                 # They were made before.
@@ -152,10 +159,10 @@ class LedgerBooks:
                 return Renewed(refused.reason, refused.message, is_behind=True)
         return refused
 
-    async def _sequence_of(self, key: TransactionKey) -> int | None:
-        """Where the ledger has a transaction; None if it has none."""
+    async def _known(self, key: TransactionKey) -> GetTransactionResponse | None:
+        """What the ledger has under a key; None if it has nothing."""
         try:
-            answer = await self._stub.GetTransaction(
+            return await self._stub.GetTransaction(
                 GetTransactionRequest(ledger=self._ledger, key=key)
             )
         except grpc.aio.AioRpcError as error:
@@ -163,7 +170,6 @@ class LedgerBooks:
             if failure.reason == "TRANSACTION_NOT_FOUND":
                 return None
             raise LedgerUnavailableError(failure.reason or failure.code.name) from error
-        return answer.transaction.sequence
 
     async def _after_failure(
         self, failure: ReceivedError, items: Sequence[LedgerItem]

@@ -27,7 +27,7 @@ _BACKLOG = sql_statement(__file__, "read_backlog")
 class ClaimedBooking:
     """A fact that this worker may book until its lease ends, as the ledger is asked for it.
 
-    `attempts` counts this attempt.
+    `attempts` counts this attempt; `is_released` says of a hold whether its release was reported.
     """
 
     booking_number: int
@@ -37,6 +37,7 @@ class ClaimedBooking:
     attempts: int
     trace_parent: str | None
     create_time: datetime
+    is_released: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,4 +197,5 @@ def _claimed(row: Any) -> ClaimedBooking:
         attempts=row.attempts,
         trace_parent=row.trace_parent,
         create_time=row.create_time,
+        is_released=row.is_released,
     )

@@ -216,7 +216,7 @@ class BookkeepingWorker:
         async def book(bookings: Sequence[ClaimedBooking]) -> None:
             answers = await self._books.book([booking.item for booking in bookings])
             for booking, answer in zip(bookings, answers, strict=True):
-                outcomes[booking.booking_number] = answer
+                outcomes[booking.booking_number] = _renewed_if_void(booking, answer)
 
         await self._items.together(claimed, book, lambda booking: str(booking.booking_number))
         return outcomes
@@ -282,3 +282,11 @@ class BookkeepingWorker:
                     reason=outcome.failure_reason,
                     attempts=booking.attempts,
                 )
+
+
+def _renewed_if_void(booking: ClaimedBooking, answer: Outcome) -> Outcome:
+    """A hold that the ledger has had released, and we have not: an attempt that our database has
+    lost took nothing, and the same attempt is made once more. It needs a hold that stands."""
+    if isinstance(answer, Booked) and answer.is_void and not booking.is_released:
+        return Renewed("HOLD_ALREADY_VOIDED", "released by a lost attempt", is_behind=False)
+    return answer

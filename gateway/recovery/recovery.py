@@ -44,7 +44,6 @@ PAGE = 100
 MARGIN = timedelta(hours=1)
 # A card's hold may be captured so long after it was placed, by a request that is lost.
 CAPTURED_WITHIN = timedelta(days=8)
-HELD = (IntentStatus.PROCESSING, IntentStatus.AUTHORIZED, IntentStatus.CAPTURED)
 _BEGINNING = datetime.fromtimestamp(0, UTC)
 
 Progress = Callable[[str], None]
@@ -150,7 +149,7 @@ class Recovery:
         """Takes a payment to where Stripe has it; the number of steps."""
         snapshot = read_intent(intent)
         known = [one.id for one in await operation_store.operations_of(connection, payment.id)]
-        operation_id = attempt_id(asked, known, holds, is_held=snapshot.status in HELD)
+        operation_id = attempt_id(asked, known, holds)
         changes, operation = steps_to_stripe(payment, asked, str(intent["id"]), operation_id, now)
         if operation is None and payment.payment_intent_id:
             hold_id = standing_hold(holds, payment.corridor)

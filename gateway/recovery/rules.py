@@ -116,23 +116,16 @@ def steps_to_stripe(
     return changes, replace(asked, first_send_time=payment.create_time)
 
 
-def attempt_id(
-    at_stripe: Payment, known: Sequence[str], holds: Sequence[LedgerHold], *, is_held: bool
-) -> str:
+def attempt_id(at_stripe: Payment, known: Sequence[str], holds: Sequence[LedgerHold]) -> str:
     """The id of the operation that has asked Stripe, and of the hold that it has placed: that of
     the ledger's last hold in this corridor, if no operation that the database knows has placed it,
     else as the next operation of the payment is named.
 
-    `known` are the payment's operations in the database, the oldest first, `holds` what the ledger
-    has; `is_held` says whether Stripe has the customer's money, which no released hold stands for.
+    `known` are the payment's operations in the database, the oldest first. That a hold was released
+    since is of no account: bookkeeping places it anew.
     """
-    spent = set(known)
     placed = [
-        hold.id
-        for hold in holds
-        if hold.corridor == at_stripe.corridor
-        and hold.id not in spent
-        and not (is_held and hold.is_released)
+        hold.id for hold in holds if hold.corridor == at_stripe.corridor and hold.id not in known
     ]
     if placed:
         return placed[-1]

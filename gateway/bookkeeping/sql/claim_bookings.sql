@@ -30,7 +30,19 @@ UPDATE booking
 SET
     lease_until = :lease_until,
     fencing_token = booking.fencing_token + 1,
-    attempts = booking.attempts + 1
+    attempts = booking.attempts + 1,
+    -- What builds on a fact that was asked for anew is another request, too.
+    revision = CASE
+        WHEN booking.attempts = 0 THEN greatest(
+            booking.revision,
+            (
+                SELECT earlier.revision
+                FROM booking AS earlier
+                WHERE earlier.fact_id = booking.requires AND earlier.state = 'BOOKED'
+            )
+        )
+        ELSE booking.revision
+    END
 FROM due
 WHERE booking.booking_number = due.booking_number
 RETURNING
@@ -46,4 +58,12 @@ RETURNING
         SELECT earlier.revision
         FROM booking AS earlier
         WHERE earlier.fact_id = booking.requires AND earlier.state = 'BOOKED'
-    ) AS required_revision
+    ) AS required_revision,
+    EXISTS (
+        SELECT 1
+        FROM booking AS later
+        WHERE
+            later.subject = booking.subject
+            AND later.requires = booking.fact_id
+            AND later.kind = 'hold_released'
+    ) AS is_released

@@ -21,6 +21,7 @@ from gateway.bookkeeping.facts import (
     FeeCharged,
     RefundCreated,
     RefundFailed,
+    ReleaseReason,
     StripeBalance,
 )
 from gateway.bookkeeping.ledger_client import Booked, LedgerBooks, LedgerUnavailableError
@@ -32,8 +33,12 @@ from ledger.__main__ import open_service
 from ledger.config import LedgerSettings
 from ledger.v1.balance_pb2 import GetBalanceRequest, GetTrialBalanceRequest
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
-from ledger.v1.transaction_pb2 import TransactionKind
-from ledger.v1.transaction_reads_pb2 import ListTransactionsRequest
+from ledger.v1.transaction_pb2 import (
+    TRANSACTION_STATE_POSTED,
+    TransactionKey,
+    TransactionKind,
+)
+from ledger.v1.transaction_reads_pb2 import GetTransactionRequest, ListTransactionsRequest
 from tests.gateway.bookkeeping.conftest import (
     LEDGER,
     LIMITS,
@@ -258,6 +263,33 @@ async def test_a_gateway_that_was_restored_finds_its_facts_booked(
         ]
     log = await stub.ListTransactions(ListTransactionsRequest(ledger=LEDGER))
     assert len(log.transactions) == len(facts)
+
+
+async def test_a_hold_that_a_lost_attempt_released_is_placed_anew(
+    gateway: Gateway, worker: BookkeepingWorker, stub: LedgerServiceAsyncStub
+) -> None:
+    """The attempts took nothing; made again after a restore, they take something, or nothing for
+    another reason, before or after the hold is booked."""
+    await gateway.report(*(fact(payment) for payment in (1, 2, 3) for fact in (hold, released)))
+    await drain(worker)
+    await _forget_bookings(gateway)
+
+    later = NOON + timedelta(seconds=1)
+    holds = [replace(hold(payment), effective_time=later) for payment in (1, 2, 3)]
+    otherwise = [replace(released(payment), reason=ReleaseReason.FAILED) for payment in (2, 3)]
+    await gateway.report(*holds[:2])
+    await drain(worker)
+    await gateway.report(captured(1), otherwise[0], holds[2], otherwise[1])
+    await drain(worker)
+    for payment in ("pay_1", "pay_2", "pay_3"):
+        assert (await gateway.bookings(payment)).state is BookingState.BOOKED
+    log = await stub.ListTransactions(ListTransactionsRequest(ledger=LEDGER))
+    made = [transaction.request_id for transaction in log.transactions][6:]
+    assert made == ["hold.op_1:1", "hold.op_2:1", "captured.op_1.1:1", "released.op_2:1"]
+    standing = await stub.GetTransaction(
+        GetTransactionRequest(ledger=LEDGER, key=TransactionKey(request_id="hold.op_1:1"))
+    )
+    assert standing.standing.state == TRANSACTION_STATE_POSTED
 
 
 async def test_what_an_older_release_booked_by_a_sequence_is_booked(

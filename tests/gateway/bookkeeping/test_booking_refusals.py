@@ -47,7 +47,7 @@ async def test_people_may_have_a_refused_fact_tried_again(
     assert await store.retry_refused("hold.op_1", now=gateway.clock.now())
     assert not await store.retry_refused("hold.op_1", now=gateway.clock.now())
     await drain(worker)
-    assert ledger.request_ids == ["hold.op_1:1", "captured.op_1.1"]
+    assert ledger.request_ids == ["hold.op_1:1", "captured.op_1.1:1"]
     assert (await gateway.bookings("pay_1")).state is BookingState.BOOKED
 
 

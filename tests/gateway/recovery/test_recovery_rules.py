@@ -65,32 +65,29 @@ LATER = LedgerHold("op_later", "default")
 
 
 @pytest.mark.parametrize(
-    ("known", "holds", "is_held", "expected"),
+    ("known", "holds", "expected"),
     [
         # Nothing is known: as at the first try.
-        ((), (), True, FIRST),
-        ((CHECKED,), (), True, FIRST),
+        ((), (), FIRST),
+        ((CHECKED,), (), FIRST),
         # The ledger has the hold of a try that is lost.
-        ((CHECKED,), (STANDING,), True, FIRST),
-        ((CHECKED, FIRST), (RELEASED, LATER), True, "op_later"),
+        ((CHECKED,), (STANDING,), FIRST),
+        ((), (RELEASED,), FIRST),
+        ((CHECKED, FIRST), (RELEASED, LATER), "op_later"),
         # It has the hold of a try that the database knows: what was asked has come after it.
-        ((CHECKED, FIRST), (RELEASED,), True, SECOND),
-        ((CHECKED, FIRST), (STANDING,), True, SECOND),
-        ((CHECKED, FIRST, SECOND), (RELEASED,), True, THIRD),
-        ((CHECKED, FIRST, SECOND), (), True, THIRD),
-        # A hold that was released is of a try that took nothing.
-        ((), (RELEASED,), False, FIRST),
-        ((), (RELEASED,), True, SECOND),
-        ((CHECKED,), (RELEASED, replace(RELEASED, id=SECOND)), True, THIRD),
-        # So is one in another corridor than the PaymentIntent.
-        ((), (replace(STANDING, corridor="backup"),), True, SECOND),
-        ((), (replace(STANDING, corridor="backup"), LATER), True, "op_later"),
+        ((CHECKED, FIRST), (RELEASED,), SECOND),
+        ((CHECKED, FIRST), (STANDING,), SECOND),
+        ((CHECKED, FIRST, SECOND), (RELEASED,), THIRD),
+        ((CHECKED, FIRST, SECOND), (), THIRD),
+        # Or in another corridor than the PaymentIntent.
+        ((), (replace(STANDING, corridor="backup"),), SECOND),
+        ((), (replace(STANDING, corridor="backup"), LATER), "op_later"),
     ],
 )
 def test_an_attempt_that_is_lost_has_an_id_that_nothing_else_has(
-    known: tuple[str, ...], holds: tuple[LedgerHold, ...], is_held: bool, expected: str
+    known: tuple[str, ...], holds: tuple[LedgerHold, ...], expected: str
 ) -> None:
-    assert attempt_id(RECEIVED, known, holds, is_held=is_held) == expected
+    assert attempt_id(RECEIVED, known, holds) == expected
 
 
 def test_the_hold_that_stands_is_the_last_that_was_not_released() -> None:
