@@ -85,10 +85,10 @@ class EventRecovery:
         # By corridor and connected account, which is None for the corridor's own.
         self._positions: dict[tuple[str, str | None], str] = {}
         self._last_account: dict[str, int] = {}
-        # The database as it was last seen, and since when it may lack what Stripe has delivered;
-        # those that were compared with it.
+        # The database as it was last seen, and since when it may lack what Stripe has delivered
+        # (one that never had an event has lost none); those that were compared with it.
         self._incarnation = ""
-        self._lacks_since = clock.now()
+        self._lacks_since: datetime | None = None
         self._compared: set[tuple[str, str | None]] = set()
 
     def loop(self) -> Loop:
@@ -120,7 +120,7 @@ class EventRecovery:
         incarnation, newest_time = await self._inbox.incarnation()
         if incarnation != self._incarnation:
             self._incarnation = incarnation
-            self._lacks_since = (newest_time or self._clock.now()) - LOST_WITHIN
+            self._lacks_since = newest_time - LOST_WITHIN if newest_time is not None else None
             self._compared.clear()
 
     async def recover(self, corridor: str, account: str | None = None) -> int:
@@ -130,17 +130,17 @@ class EventRecovery:
         this one stopped.
         """
         stored = 0
-        if (corridor, account) not in self._compared:
-            stored += await self._compare(corridor, account)
+        if self._lacks_since is not None and (corridor, account) not in self._compared:
+            stored += await self._compare(corridor, account, self._lacks_since)
         stored += await self._undelivered(corridor, account)
         if stored:
             telemetry.recovered.labels(corridor).inc(stored)
             log.warning("webhooks_recovered", corridor=corridor, events=stored)
         return stored
 
-    async def _compare(self, corridor: str, account: str | None) -> int:
+    async def _compare(self, corridor: str, account: str | None, lacks_since: datetime) -> int:
         """Stores what the database may have lost; again from the beginning if Stripe fails."""
-        since = {"created": {"gte": int(self._lacks_since.timestamp())}}
+        since = {"created": {"gte": int(lacks_since.timestamp())}}
         oldest = await self._oldest_page(corridor, account, since)
         if oldest is None:
             return 0
