@@ -10,6 +10,7 @@ from gateway.config import DATABASE_ROLE, GatewaySettings, Role
 from gateway.customers.wiring import open_customers
 from gateway.disputes.wiring import open_disputes
 from gateway.errors import ERRORS
+from gateway.gauges.wiring import open_gauges
 from gateway.identity import RequestIdentity
 from gateway.leadership.wiring import open_leadership
 from gateway.limits import LIMITS, Limits
@@ -120,6 +121,7 @@ async def open_service(
             books = await enter(open_bookkeeping(settings, engine, clock))
             swept = settings, engine, stripe.client, *takers, books.ledger_log, clock, limits
             parts += [await enter(processing), await open_balance(*swept), books]
+            parts.append(open_gauges(engine, stripe.client.corridors, clock))
 
         server = RpcServer(
             settings,

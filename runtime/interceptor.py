@@ -71,6 +71,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._validator = validator
         self._gatekeeper = gatekeeper
         self._request_types = request_types
+        for path in request_types:
+            # There before the first: an increase from nothing is none.
+            CALLS.labels(path, "INTERNAL")
         self._default_timeout_seconds = default_timeout_seconds
         self._max_concurrent_calls = max_concurrent_calls
         self._concurrent_calls = 0

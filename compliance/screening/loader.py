@@ -119,7 +119,6 @@ class ListLoader:
                 ALARM.labels(list_name).set(1)
                 raise
             await self._note_attempt(list_name, "")
-            CONFIRMED.labels(list_name).set(version.confirm_time.timestamp())
         return version, changed
 
     async def _load(self, source: ListSource, content: SourceContent) -> tuple[ListVersion, bool]:
@@ -201,6 +200,9 @@ class ListLoader:
             log.error("list_broken", list=list_name, defect=defect)
         async with self._engine.begin() as connection:
             await record_attempt(connection, list_name, self._clock.now(), defect)
+            version = await active_version(connection, list_name)
+        # Without any version since 1970: what is not there is old.
+        CONFIRMED.labels(list_name).set(version.confirm_time.timestamp() if version else 0)
 
     @asynccontextmanager
     async def _alone(self, list_name: str) -> AsyncIterator[None]:

@@ -1,4 +1,5 @@
 """The ledger's Stripe accounts against the swept balance: do the books have what Stripe moved?
+And what stands in suspense.
 
 The two are never quite equal while money moves: a charge is booked before the sweep has seen its
 balance transaction, and a swept one before its facts are booked. What is in flight like that is
@@ -69,6 +70,11 @@ class BooksComparison:
             swept = await store.totals(connection, corridor)
             in_flight = await money_in_flight(
                 connection, corridor, self._ledger.ledger, settled_sequence
+            )
+        for currency in {currency for currency, _ in known}:
+            suspense = Chart(corridor, currency).suspense
+            telemetry.SUSPENSE_MINOR.labels(corridor, currency).set(
+                -await self._ledger.posted_debit_minor(suspense.path)
             )
         for (currency, part), minor in booked.items():
             telemetry.BOOKS_DIFFERENCE.labels(corridor, currency, part).set(

@@ -101,10 +101,15 @@ class Waiting:
     attempts: int
 
 
-async def prepare(connection: AsyncConnection, corridors: Sequence[str], now: datetime) -> None:
-    """Makes the sweeps that are not there yet, due at once."""
+async def prepare(
+    connection: AsyncConnection, corridors: Sequence[str], now: datetime
+) -> dict[str, datetime]:
+    """Makes the sweeps that are not there yet, due at once. When each was last finished; now, if it
+    never was."""
     rows = [{"corridor": corridor, "next_time": now} for corridor in corridors]
     await connection.execute(insert_or_ignore(SWEEP).on_conflict_do_nothing(), rows)
+    made = await connection.execute(select(SWEEP).where(SWEEP.c.corridor.in_(corridors)))
+    return {row.corridor: row.finish_time or now for row in made}
 
 
 async def claim(

@@ -79,9 +79,11 @@ class BalanceSweep:
         return Loop("balance sweep", self.round, poll_seconds=POLL_SECONDS)
 
     async def prepare(self) -> None:
-        """Before the first round: each corridor has its sweep."""
+        """Before the first round: each corridor has its sweep, and the time of its last is told."""
         async with self._engine.begin() as connection:
-            await store.prepare(connection, self._stripe.corridors, self._now())
+            finished = await store.prepare(connection, self._stripe.corridors, self._now())
+        for corridor, time in finished.items():
+            telemetry.LAST_SWEEP.labels(corridor).set(time.timestamp())
 
     async def round(self) -> bool:
         """One round over all corridors; whether there is more to do at once."""

@@ -28,6 +28,11 @@ BOOKS_DIFFERENCE = Gauge(
     " money in flight explains.",
     ["corridor", "currency", "part"],
 )
+SUSPENSE_MINOR = Gauge(
+    "gateway_ledger_suspense_minor",
+    "The ledger's suspense account in minor units; zero once people have explained what is there.",
+    ["corridor", "currency"],
+)
 LAST_SWEEP = Gauge(
     "gateway_balance_last_sweep_timestamp_seconds",
     "When a sweep last looked at all of a corridor's balance transactions.",

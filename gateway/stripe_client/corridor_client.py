@@ -29,6 +29,7 @@ class CorridorClient:
         on_breaker_change: Callable[[str, EndpointBreaker, str, str], None] | None = None,
     ) -> None:
         self.name = corridor.name
+        telemetry.corridor_known(self.name)
         self.is_live = corridor.is_live
         self.in_group = False
         """Whether its breakers ask for the lease to probe."""

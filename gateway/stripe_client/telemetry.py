@@ -66,6 +66,14 @@ _shed = Counter(
 )
 
 
+def corridor_known(corridor: str) -> None:
+    """Has the counters that alerts look at there before anything is counted: an increase from
+    nothing is none."""
+    for priority in Priority:
+        for reason in (NotSentReason.CONCURRENCY_LIMITED, NotSentReason.RATE_LIMITED):
+            _shed.labels(corridor, priority.value, reason.value)
+
+
 def concurrency_changed(corridor: str, limit: int, *, slow: bool) -> None:
     """The limit of requests under way, and the pace, as they are after one more request."""
     _concurrency_limit.labels(corridor).set(limit)

@@ -12,7 +12,7 @@ from gateway.stripe_client.corridors import Corridor
 from gateway.webhooks_in import telemetry
 from gateway.webhooks_in.buffer import Buffer, BufferUnavailableError, EventTooLargeError
 from gateway.webhooks_in.event import NotAnEventError, StripeEvent, read_event
-from gateway.webhooks_in.signature import find_signature_problem
+from gateway.webhooks_in.signature import SignatureProblem, find_signature_problem
 from runtime.clock import Clock
 from runtime.logs import get_logger
 
@@ -63,6 +63,8 @@ class WebhookReceiver:
         for corridor in corridors:
             if not corridor.webhook_secrets:
                 raise ValueError(f"corridor {corridor.name} has no webhook secret")
+            for problem in SignatureProblem:
+                telemetry.received.labels(corridor.name, f"signature_{problem.value}")
         self._buffer = buffer
         self._clock = clock
         self._body_seconds = body_seconds

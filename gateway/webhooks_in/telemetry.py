@@ -55,6 +55,8 @@ relayed = Counter(
     "Events that came out of the broker, by what the inbox made of them.",
     ["result"],
 )
+for _result in ("stored", "duplicate", "unreadable"):
+    relayed.labels(_result)
 buffer_waiting = Gauge(
     "gateway_webhook_buffer_waiting",
     "Events in the broker that are not in the inbox yet, about.",

@@ -20,6 +20,7 @@ SUFFIXES = {
     "gauge": ("",),
     "histogram": ("_bucket", "_sum", "_count"),
 }
+OPERATORS = {"or", "and", "unless"}
 # Labels that Prometheus adds, or that come with a histogram.
 GIVEN_LABELS = {"job", "instance", "le"}
 
@@ -45,7 +46,7 @@ def metrics_in(expression: str) -> set[str]:
     """The metrics of a PromQL expression: identifiers that are no function, label or keyword."""
     bare = re.sub(r'"[^"]*"', "", expression)
     bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\b(?:by|without)\s*\([^)]*\)", "", bare)
-    return set(re.findall(r"\b[a-z_:][a-z0-9_:]*\b(?!\s*\()", bare))
+    return set(re.findall(r"\b[a-z_:][a-z0-9_:]*\b(?!\s*\()", bare)) - OPERATORS
 
 
 def labels_in(expression: str) -> set[str]:

@@ -1,0 +1,210 @@
+"""Each alert fires on what it is about, and is silent otherwise: Debian's promtool plays them.
+
+Where promtool is not installed the rules are still checked for having their scenes; `.ci/run`
+installs it.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deploy.test_monitoring import DEPLOY, alert_rules
+
+PROMTOOL = shutil.which("promtool")
+RULES = DEPLOY / "prometheus/alerts.yml"
+# So long each scene lasts, with a sample a minute.
+MINUTES = 90
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Series with promtool's notation of their samples, while an alert fires and while not."""
+
+    alert: str
+    fires: tuple[str, ...]
+    quiet: tuple[str, ...]
+
+
+def always(series: str, value: float) -> str:
+    """A series that never changes."""
+    return f"{series} => {value}x{MINUTES}"
+
+
+def once(series: str) -> str:
+    """A counter that has one event ten minutes before the end, with its first sample at nought."""
+    return f"{series} => 0x{MINUTES - 10} 1x9"
+
+
+def rising(series: str, by: float) -> str:
+    """A counter that goes up all the time, by so much a minute."""
+    return f"{series} => 0+{by}x{MINUTES}"
+
+
+def gauge(alert: str, series: str, fires: float, quiet: float = 0) -> Scene:
+    """An alert about a state."""
+    return Scene(alert, (always(series, fires),), (always(series, quiet),))
+
+
+def since(alert: str, series: str, minutes: float) -> Scene:
+    """An alert about a time that lies too far back: here so far before the end."""
+    end = MINUTES * 60
+    return Scene(alert, (always(series, end - minutes * 60),), (always(series, end),))
+
+
+JOBS = ("ledger", "gateway", "compliance")
+UP = tuple(always(f'up{{job="{job}",instance="one"}}', 1) for job in JOBS)
+SWEPT = 'gateway_balance_last_sweep_timestamp_seconds{corridor="default"}'
+LEADING = 'gateway_leader_task_leading{task="t",instance="one"}'
+LOOP = 'loop_last_success_timestamp_seconds{job="gateway",loop="l"}'
+LOOP_RESTS = always('loop_poll_seconds{job="gateway",loop="l"}', 1)
+OUTCOMES = 'gateway_stripe_outcomes_total{corridor="default",outcome="%s"}'
+STARTED = 'process_start_time_seconds{job="gateway"}'
+
+SCENES = (
+    Scene("ProcessDown", (*UP[:2], always('up{job="compliance",instance="one"}', 0)), UP),
+    Scene("ProcessDown", UP[1:], UP),
+    gauge("DependencyDown", 'dependency_up{service="gateway",dependency="database"}', 0, 1),
+    Scene("ProcessRestarts", (rising(STARTED, 60),), (always(STARTED, 5),)),
+    Scene(
+        "LoopLate",
+        (always(LOOP, MINUTES * 60 - 600), LOOP_RESTS),
+        (always(LOOP, MINUTES * 60), LOOP_RESTS),
+    ),
+    Scene(
+        "ItemsSetAside",
+        (once('loop_items_failed_total{job="gateway",items="i",failure="unreadable"}'),),
+        (always('loop_items_failed_total{job="gateway",items="i",failure="unreadable"}', 1),),
+    ),
+    Scene(
+        "InternalErrors",
+        ('rpc_calls_total{job="gateway",method="/m",code="INTERNAL"} => 0x87 1x2',),
+        ('rpc_calls_total{job="gateway",method="/m",code="OK"} => 0+9x90',),
+    ),
+    Scene(
+        "CommitsRefused",
+        ('gateway_payment_commits_refused_total{instance="one"} => 0x87 1x2',),
+        (always('gateway_payment_commits_refused_total{instance="one"}', 1),),
+    ),
+    gauge(
+        "StripeBreakerOpen",
+        'gateway_stripe_breaker_state{corridor="default",endpoint_group="g"}',
+        2,
+        1,
+    ),
+    Scene(
+        "StripeOutcomesUnknown",
+        (rising(OUTCOMES % "UNKNOWN", 10), rising(OUTCOMES % "SUCCEEDED", 100)),
+        (rising(OUTCOMES % "UNKNOWN", 1), rising(OUTCOMES % "SUCCEEDED", 100)),
+    ),
+    gauge("StripeSlow", 'gateway_stripe_corridor_slow{corridor="default"}', 1),
+    Scene(
+        "CustomersShed",
+        (rising('gateway_stripe_shed_total{corridor="c",priority="customer_present"}', 1),),
+        (rising('gateway_stripe_shed_total{corridor="c",priority="background"}', 1),),
+    ),
+    Scene(
+        "FailoverNowhere",
+        (rising('gateway_payment_failovers_total{corridor="c",to="",reason="r"}', 1),),
+        (rising('gateway_payment_failovers_total{corridor="c",to="d",reason="r"}', 1),),
+    ),
+    gauge("OutcomeUnknownLong", 'gateway_operations_oldest_seconds{kind="k",state="UNKNOWN"}', 901),
+    gauge("OperationsDead", 'gateway_operations_open{kind="k",state="DEAD_LETTER"}', 1),
+    gauge("QueueOld", 'gateway_payments_queued_oldest_seconds{corridor="c"}', 601, 600),
+    gauge("ReviewsOld", "gateway_payments_in_review_oldest_seconds", 43_201, 43_200),
+    gauge("LeaderTaskWithoutLeader", LEADING, 0, 1),
+    Scene("LeaderTaskWithoutLeader", (), (always(LEADING, 1),)),
+    gauge("ClockWrong", 'gateway_clock_ahead_seconds{instance="one"}', -61, 60),
+    gauge("BookingsRefused", "gateway_bookings_refused", 1),
+    gauge("BookingsLate", "gateway_booking_lag_seconds", 301, 300),
+    gauge("LedgerBehind", "gateway_ledger_behind", 1),
+    gauge(
+        "BooksDiffer",
+        'gateway_ledger_balance_difference_minor{corridor="c",currency="EUR",part="p"}',
+        -1,
+    ),
+    gauge("MoneyInSuspense", 'gateway_ledger_suspense_minor{corridor="c",currency="EUR"}', -5),
+    gauge(
+        "BalanceDiffers",
+        'gateway_balance_difference_minor{corridor="c",currency="EUR",part="p"}',
+        -1,
+    ),
+    since("BalanceNotSwept", SWEPT, 66),
+    Scene("BalanceNotSwept", (), (always(SWEPT, MINUTES * 60),)),
+    gauge("DatabaseBehind", "gateway_database_behind", 1),
+    Scene(
+        "SealingRefused",
+        ('ledger_seals_total{result="refused"} => 0x85 1x4',),
+        ('ledger_seals_total{result="failed"} => 0x85 1x4',),
+    ),
+    gauge("SealingLate", "ledger_unsealed_transactions", 1),
+    gauge("WebhooksLate", 'gateway_webhook_oldest_pending_seconds{corridor="c"}', 301, 300),
+    gauge("WebhooksDead", 'gateway_webhook_open_dead_letters{corridor="c"}', 1),
+    Scene(
+        "WebhooksForged",
+        (rising('gateway_webhooks_received_total{corridor="c",result="signature_mismatch"}', 10),),
+        (rising('gateway_webhooks_received_total{corridor="c",result="stored"}', 10),),
+    ),
+    gauge("WebhooksInBroker", "gateway_webhook_buffer_waiting", 1_001, 1_000),
+    Scene(
+        "WebhooksUnreadable",
+        (once('gateway_broker_relayed_total{result="unreadable"}'),),
+        (once('gateway_broker_relayed_total{result="stored"}'),),
+    ),
+    gauge("DeliveriesDead", "gateway_outgoing_deliveries_dead", 1),
+    gauge("EndpointDisabled", "gateway_outgoing_endpoints_given_up", 1),
+    gauge("SanctionsListBroken", 'compliance_list_alarm{list="l"}', 1),
+    Scene(
+        "SanctionsListOld",
+        (always('compliance_list_confirm_time_seconds{list="l"}', -86_400),),
+        (always('compliance_list_confirm_time_seconds{list="l"}', -80_000),),
+    ),
+)
+
+
+def plays() -> Iterator[dict[str, Any]]:
+    """The scenes as promtool reads them: how many of the alert fire at their ends."""
+    for scene in SCENES:
+        for series, firing in ((scene.fires, True), (scene.quiet, False)):
+            pairs = [one.split(" => ") for one in series]
+            yield {
+                "name": f"{scene.alert} {'fires' if firing else 'is quiet'}",
+                "interval": "1m",
+                "input_series": [{"series": name, "values": values} for name, values in pairs],
+                "promql_expr_test": [
+                    {
+                        "expr": f'(count(ALERTS{{alertname="{scene.alert}",'
+                        'alertstate="firing"}) or vector(0)) > bool 0',
+                        "eval_time": f"{MINUTES}m",
+                        "exp_samples": [{"labels": "{}", "value": int(firing)}],
+                    }
+                ],
+            }
+
+
+def test_each_alert_has_its_scenes() -> None:
+    assert {scene.alert for scene in SCENES} == {rule["alert"] for rule in alert_rules()}
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is of Debian's package prometheus")
+def test_each_alert_fires_on_what_it_is_about_and_on_nothing_else(tmp_path: Path) -> None:
+    assert PROMTOOL is not None
+    script = tmp_path / "alerts_test.yml"
+    script.write_text(
+        yaml.safe_dump(
+            {
+                "rule_files": [str(RULES)],
+                "evaluation_interval": "1m",
+                "tests": list(plays()),
+            }
+        )
+    )
+    played = subprocess.run(
+        [PROMTOOL, "test", "rules", script], capture_output=True, text=True, check=False
+    )
+    assert played.returncode == 0, played.stdout + played.stderr
