@@ -59,8 +59,8 @@ async def open_stripe_client(
     monotonic: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[OpenStripeClient]:
     """Opens a client for each corridor, reads their modes and breakers; the first corridor is the
-    default. Without `in_group` its breakers are its own: for a command, which ends without having
-    seen anything of the others' and asks Stripe although they have found it failing."""
+    default. Without `in_group` its breakers and modes are its own: for a command that only reads,
+    which asks Stripe although others have found it failing or operators have closed a corridor."""
 
     def breaker_changed(corridor: str, breaker: EndpointBreaker, old: str, new: str) -> None:
         breakers.changed(corridor, breaker, old, new)
@@ -73,7 +73,8 @@ async def open_stripe_client(
 
     breakers = BreakerGroup(BreakerStore(engine, machine_group), replica_name())
     modes = ModeBoard(CorridorStore(engine), mode_changed)
-    await modes.refresh()
+    if in_group:
+        await modes.refresh()
     async with AsyncExitStack() as stack:
         clients: dict[str, CorridorClient] = {}
         for corridor in corridors:

@@ -137,6 +137,8 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
         say(f"errors answered: {dict(customers.errors.most_common(SHOWN_ERRORS))}")
         say(f"healing after {time.monotonic() - started:.1f} s")
         clocks = Time(cluster, twin)
+        await cluster.serving()
+        await troubles.open_corridors()
         await heal(clocks)
         await pass_horizons(clocks)
         await ask_again(customers, plan)

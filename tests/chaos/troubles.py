@@ -18,7 +18,7 @@ from sandbox.stripe_twin.accounts import BACKUP_ACCOUNT, DEFAULT_ACCOUNT
 from sandbox.stripe_twin.webhooks import sign
 from sandbox.twin_admin import TwinAdminError
 from tests.chaos.cluster import Cluster
-from tests.chaos.plan import Kill, Plan, Trouble
+from tests.chaos.plan import CORRIDORS, Kill, Plan, Trouble
 from tests.chaos.progress import Progress
 from tests.chaos.twin import ChaosTwin
 
@@ -92,11 +92,10 @@ class Troubles:
                 await self._until_over(trouble)
                 self._cluster.jump(detail["victim"], timedelta(0))
             case "closure":
-                await self._set_mode(detail["corridor"], MODES[detail["mode"]], trouble, "close")
+                corridor, when = detail["corridor"], f"{trouble.at_payment}-{trouble.until_payment}"
+                await self._set_mode(corridor, MODES[detail["mode"]], f"close-{when}")
                 await self._until_over(trouble)
-                await self._set_mode(
-                    detail["corridor"], corridor_pb2.CORRIDOR_MODE_OPEN, trouble, "open"
-                )
+                await self._set_mode(corridor, corridor_pb2.CORRIDOR_MODE_OPEN, f"open-{when}")
             case "payout":
                 await self._pay_out(trouble)
             case "forgery":
@@ -119,16 +118,17 @@ class Troubles:
         if detail["fails"]:
             await self._twin.fail_payout(payout["id"])
 
+    async def open_corridors(self) -> None:
+        """Operators open what a database was restored with as closed."""
+        for corridor in CORRIDORS:
+            await self._set_mode(corridor, corridor_pb2.CORRIDOR_MODE_OPEN, "open after all")
+
     async def _set_mode(
-        self,
-        corridor: str,
-        mode: "corridor_pb2.CorridorMode.ValueType",
-        trouble: Trouble,
-        what: str,
+        self, corridor: str, mode: "corridor_pb2.CorridorMode.ValueType", request_id: str
     ) -> None:
         """Plays the operator, who tries until it is so."""
         request = corridor_service_pb2.SetCorridorModeRequest(
-            request_id=f"{what}-{corridor}-{trouble.at_payment}-{trouble.until_payment}",
+            request_id=f"{request_id}-{corridor}",
             corridor=corridor,
             mode=mode,
             reason="chaos",

@@ -4,11 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
-import pytest
 from psycopg import sql
 
 from gateway.bookkeeping.facts import HOLD_PREFIX
-from gateway.recovery.recovery import StripeUnavailableError
 from gateway.v1.payment_pb2 import CaptureMethod, Payment, PaymentState, UnavailablePolicy
 from sandbox.polling import poll
 from sandbox.stripe_twin.twin import Twin
@@ -70,10 +68,9 @@ async def test_a_charge_that_waited_in_the_backup_is_booked_under_a_hold_of_its_
         await shop.watch_for(waiting.id, "fee_known")
     backup.restore()
     async with open_shop(ledger_address=ledger_address, webhooks=False, roles="api") as shop:
-        with pytest.raises(StripeUnavailableError, match="CORRIDOR_CLOSED"):
-            await recover()
-        await shop.open_corridor()
+        # It reads although operators had closed the corridor when the backup was made.
         await recover()
+        await shop.open_corridor()
     async with open_shop(ledger_address=ledger_address) as shop:
         await shop.watch_for(waiting.id, "fee_known")
         booked = await poll(lambda: _booked(database_url), lambda now: "fee" in "".join(now))
