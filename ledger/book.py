@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ledger.accounts import Account, Side, Totals
+from ledger.accounts import NO_LAPSED, Account, Lapsed, Side, Totals
 from ledger.refusal import Reason, Refusal
 
 # Microseconds since 1970 as text for people.
@@ -54,7 +54,12 @@ class Book:
         self.sources: dict[int, Source] = {}
         self.sequence_of: dict[str, int] = {}
         self.changed: dict[int, Account] = {}
+        # By account number, of the accounts that the commit touches; it stays as it is all through
+        # the commit.
+        self.lapsed: Mapping[int, Lapsed] = {}
         self.time_text = time_text
+        # The moment of the commit, in microseconds since 1970.
+        self.record_us = 0
         self._savepoint: Savepoint | None = None
 
     def account(self, name: str) -> Account:
@@ -89,6 +94,10 @@ class Book:
         self.sequence_of[request_id] = sequence
         if self._savepoint is not None:
             self._savepoint.request_ids.append(request_id)
+
+    def lapsed_of(self, account: Account) -> Lapsed:
+        """What the account's totals still have of holds whose time has come."""
+        return self.lapsed.get(account.number, NO_LAPSED)
 
     def touched(self, before: Mapping[int, tuple[Account, Totals]]) -> None:
         """Notes accounts, by number, whose totals have changed, with the totals they had."""

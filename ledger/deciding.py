@@ -51,9 +51,10 @@ class Deciding:
         self._next_sequence = head.last_sequence + 1
         self._next_account_number = head.last_account_number + 1
         self.plan = Plan(head=head, record_us=record_us)
+        book.record_us = record_us
 
     def expire(self, sequences: Iterable[int]) -> None:
-        """Expires holds whose time has come: before any request is decided."""
+        """Expires holds whose time has come."""
         for sequence in sequences:
             source = self._book.sources[sequence]
             posted = settlement.expire(self._book, source, self._next_sequence)

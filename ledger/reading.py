@@ -27,7 +27,7 @@ from ledger.pages import (
     position_of,
 )
 from ledger.reader import Reader
-from ledger.rows import Filters, Point
+from ledger.rows import Filters
 from ledger.standing import Standings
 from ledger.v1 import account_pb2 as accounts
 from ledger.v1 import balance_pb2 as balances
@@ -64,7 +64,7 @@ class ReadingService(LedgerServiceServicer):
         self._clock = clock
         self._tokens = PageTokens(ERRORS)
         self._balances = Balances(reader, clock)
-        self._account_entries = AccountEntries(reader, self._tokens, limits)
+        self._account_entries = AccountEntries(reader, self._tokens, clock, limits)
 
     async def GetLedger(
         self, request: ledgers.GetLedgerRequest, _context: Context
@@ -90,8 +90,7 @@ class ReadingService(LedgerServiceServicer):
         found = await self._reader.accounts(ledger_id, request.name, exact=True)
         if not found:
             raise account_not_found(request.name)
-        sequence, _ = await self._reader.point(ledger_id, None)
-        point = Point(sequence, self._clock.now())
+        point = await self._balances.present(ledger_id)
         (row,) = await self._reader.balances(ledger_id, request.name, point, exact=True)
         return accounts.GetAccountResponse(
             account=account_message(request.ledger, found[0]), balance=balance_message(*row)
@@ -165,7 +164,7 @@ class ReadingService(LedgerServiceServicer):
         self, request: balances.GetBalanceRequest, _context: Context
     ) -> balances.GetBalanceResponse:
         ledger_id = await self.ledgers.id_of(request.ledger)
-        return await self._balances.balance(ledger_id, request)
+        return await self._balances.balance(ledger_id, request, self._tokens)
 
     async def GetTrialBalance(
         self, request: balances.GetTrialBalanceRequest, _context: Context

@@ -108,6 +108,9 @@ def _held(book: Book, key: Key) -> Source:
         )
     if not any(entry.remaining for entry in source.entries):
         _refuse_settled(book, source)
+    if source.expire_us is not None and source.expire_us <= book.record_us:
+        # Its time has come, though no transaction says so yet.
+        _refuse_expired(book, source, source.expire_us)
     return source
 
 
@@ -116,16 +119,20 @@ def _refuse_settled(book: Book, source: Source) -> NoReturn:
     kind, by = source.last_settlement
     if kind == Kind.EXPIRY:
         assert source.expire_us is not None, "a hold without an expiry expired"
-        raise Refusal(
-            Reason.HOLD_EXPIRED,
-            f"the hold {source.sequence} has expired",
-            {"sequence": source.sequence, "expire_time": book.time_text(source.expire_us)},
-        )
+        _refuse_expired(book, source, source.expire_us)
     reason, verb = SETTLED[kind]
     raise Refusal(
         reason,
         f"the hold {source.sequence} was {verb} by transaction {by}",
         {"sequence": source.sequence, "closed_by_sequence": by},
+    )
+
+
+def _refuse_expired(book: Book, source: Source, expire_us: int) -> NoReturn:
+    raise Refusal(
+        Reason.HOLD_EXPIRED,
+        f"the hold {source.sequence} has expired",
+        {"sequence": source.sequence, "expire_time": book.time_text(expire_us)},
     )
 
 
