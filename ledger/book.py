@@ -41,6 +41,7 @@ class Source:
 class Savepoint:
     """Where an atomic batch began, so that its failure can undo what its items did."""
 
+    first_sequence: int
     totals: list[tuple[Account, Totals]] = field(default_factory=list)
     sources: list[tuple[Source, tuple[int, int] | None, list[int]]] = field(default_factory=list)
     request_ids: list[str] = field(default_factory=list)
@@ -112,9 +113,35 @@ class Book:
             left = [entry.remaining for entry in source.entries]
             self._savepoint.sources.append((source, source.last_settlement, left))
 
-    def begin_atomic(self) -> None:
-        """From here on everything can be undone."""
-        self._savepoint = Savepoint()
+    def begin_atomic(self, first_sequence: int) -> None:
+        """From here on everything can be undone: what the items make, from a sequence on."""
+        self._savepoint = Savepoint(first_sequence)
+
+    def words(self, sequence: int, noun: str = "transaction") -> str:
+        """A transaction as people are told of it, by its item if it can still be undone."""
+        item = self._item(sequence)
+        return f"{noun} {sequence}" if item is None else f"item {item} of the batch"
+
+    def facts(self, sequence: int, closed_by: int | None = None) -> dict[str, str | int]:
+        """The same for programs; of the refusal of an atomic batch nobody may look up a sequence
+        that will stand for another transaction."""
+        item = self._item(sequence)
+        facts: dict[str, str | int] = (
+            {"sequence": sequence} if item is None else {"source_item_index": item}
+        )
+        if closed_by is not None:
+            by_item = self._item(closed_by)
+            if by_item is None:
+                facts["closed_by_sequence"] = closed_by
+            else:
+                facts["closed_by_item_index"] = by_item
+        return facts
+
+    def _item(self, sequence: int) -> int | None:
+        """The item of the atomic batch that made a transaction: each makes one."""
+        if self._savepoint is None or sequence < self._savepoint.first_sequence:
+            return None
+        return sequence - self._savepoint.first_sequence
 
     def end_atomic(self, *, undo: bool) -> None:
         """Keeps or undoes everything since `begin_atomic`."""

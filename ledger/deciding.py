@@ -146,7 +146,7 @@ class Deciding:
         """All items, or a refusal that names the one at fault and undoes those before it."""
         first_record, first_hold = len(self.plan.records), len(self.plan.holds_added)
         first_sequence = self._next_sequence
-        self._book.begin_atomic()
+        self._book.begin_atomic(first_sequence)
         for index, item in enumerate(command.items):
             try:
                 results.append(self._decide_item(item))

@@ -35,7 +35,11 @@ from ledger.v1 import entry_pb2 as entries
 from ledger.v1 import ledger_pb2 as ledgers
 from ledger.v1 import transaction_reads_pb2 as reads
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceServicer
-from ledger.v1.transaction_pb2 import TRANSACTION_VIEW_SUMMARY
+from ledger.v1.transaction_pb2 import (
+    TRANSACTION_VIEW_SEQUENCE,
+    TRANSACTION_VIEW_SUMMARY,
+    Transaction,
+)
 from runtime.clock import Clock
 from runtime.paging import PageTokens
 
@@ -136,19 +140,22 @@ class ReadingService(LedgerServiceServicer):
             descending=request.descending,
             limit=size + 1,
         )
-        page = await self._reader.fitting(
-            ledger_id,
-            listed.sequences[:size],
-            max_entries=MAX_ENTRIES_PER_PAGE if full else MAX_SEQUENCE,
-            max_body_bytes=self._max_page_bytes,
-        )
-        read = self._reader.records if full else self._reader.summaries
-        records = await read(ledger_id, page)
-        if request.descending:
-            records.reverse()
-        response = reads.ListTransactionsResponse(
-            transactions=[transaction_message(request.ledger, r, entries=full) for r in records]
-        )
+        page = listed.sequences[:size]
+        if request.view == TRANSACTION_VIEW_SEQUENCE:
+            found = [Transaction(sequence=sequence) for sequence in page]
+        else:
+            page = await self._reader.fitting(
+                ledger_id,
+                page,
+                max_entries=MAX_ENTRIES_PER_PAGE if full else MAX_SEQUENCE,
+                max_body_bytes=self._max_page_bytes,
+            )
+            read = self._reader.records if full else self._reader.summaries
+            records = await read(ledger_id, page)
+            if request.descending:
+                records.reverse()
+            found = [transaction_message(request.ledger, r, entries=full) for r in records]
+        response = reads.ListTransactionsResponse(transactions=found)
         last = page[-1] if len(listed.sequences) > len(page) else listed.stopped_at
         if last is not None:
             response.next_page_token = self._tokens.encode(request, [last])

@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from ledger.v1 import account_pb2 as accounts
 from ledger.v1 import transaction_mutations_pb2 as mutations
 from ledger.v1.error_reason_pb2 import ErrorReason
-from ledger.v1.transaction_pb2 import TRANSACTION_VIEW_SUMMARY
+from ledger.v1.transaction_pb2 import TRANSACTION_VIEW_SEQUENCE, TRANSACTION_VIEW_SUMMARY
 from tests.ledger.naive import messages, rules
 from tests.ledger.naive.differences import differences, plain
 from tests.ledger.naive.log import Account, Fact, Kind, Leg, Log
@@ -165,7 +165,8 @@ class NaiveLedger:
                         self._item(operation, "", body).message
                     )
                 except RefusedError as refused:
-                    raise refused.at_item(index) from refused
+                    undone = self.last_sequence - index
+                    raise refused.of_items_after(undone).at_item(index) from refused
                 continue
             result = self._independent(operation, item.request_id, body)
             if isinstance(result, Failure):
@@ -278,12 +279,22 @@ def copied(body: Message) -> Any:
 def answered(request: Any, answer: Any) -> Answer:
     """The kept answer as this request wants to see it."""
     is_batch = isinstance(answer, mutations.BatchCreateTransactionsResponse)
-    if not is_batch or request.view != TRANSACTION_VIEW_SUMMARY:
+    if not is_batch or request.view not in (TRANSACTION_VIEW_SUMMARY, TRANSACTION_VIEW_SEQUENCE):
         whole: Answer = answer
         return whole
     shorter = mutations.BatchCreateTransactionsResponse()
-    shorter.CopyFrom(answer)
-    for result in shorter.results:
+    for result in answer.results:
+        shown = shorter.results.add()
+        if request.view == TRANSACTION_VIEW_SEQUENCE:
+            if result.HasField("transaction"):
+                shown.transaction.sequence = result.transaction.sequence
+            else:
+                shown.failure.reason, shown.failure.code = (
+                    result.failure.reason,
+                    result.failure.code,
+                )
+            continue
+        shown.CopyFrom(result)
         if result.HasField("transaction"):
-            result.transaction.ClearField("entries")
+            shown.transaction.ClearField("entries")
     return shorter

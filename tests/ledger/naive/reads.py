@@ -142,6 +142,8 @@ def list_transactions(ledger: NaiveLedger, request: Any) -> lists.ListTransactio
         picked.reverse()
     if request.view == transactions.TRANSACTION_VIEW_SUMMARY:
         picked = [messages.summary(message) for message in picked]
+    if request.view == transactions.TRANSACTION_VIEW_SEQUENCE:
+        picked = [transactions.Transaction(sequence=message.sequence) for message in picked]
     return lists.ListTransactionsResponse(transactions=picked)
 
 

@@ -21,6 +21,7 @@ KINDS = (
     (transactions.TRANSACTION_KIND_POST, transactions.TRANSACTION_KIND_REVERSAL),
 )
 VIEWS = (
+    transactions.TRANSACTION_VIEW_SEQUENCE,
     transactions.TRANSACTION_VIEW_SUMMARY,
     transactions.TRANSACTION_VIEW_FULL,
     transactions.TRANSACTION_VIEW_UNSPECIFIED,

@@ -90,6 +90,7 @@ class Batch:
     atomic: bool
     own_ids: bool
     summary: bool = False
+    short: bool = False
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,7 @@ BATCHES = st.builds(
     atomic=st.booleans(),
     own_ids=st.booleans(),
     summary=SELDOM,
+    short=SELDOM,
 )
 
 
