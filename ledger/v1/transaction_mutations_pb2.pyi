@@ -354,10 +354,11 @@ class BatchCreateTransactionsRequest(_message.Message):
     """All or none, or each by itself. Required."""
     view: _transaction_pb2.TransactionView.ValueType
     """How much of each transaction the answer carries; no part of what is compared when the request_id comes
-    again. An answer in full is larger than its request: some 500 bytes for a transaction of two entries with
-    short names, so that of 8,000 items it passes the 4 MiB that gRPC clients take by themselves, though the
-    batch is committed. Such a client asks for TRANSACTION_VIEW_SEQUENCE, or takes messages of 32 MiB; who was
-    caught out sends the same request again with the shorter view.
+    again. An answer in full is larger than its request: some 350 bytes for a transaction of two entries with
+    short names, twice that for a post of a hold, and its metadata and reference. So that of 8,000 items can
+    pass the 4 MiB that gRPC clients take by themselves, though the batch is committed. Such a client asks for
+    TRANSACTION_VIEW_SEQUENCE, or takes messages of 32 MiB; who was caught out sends the same request again with
+    the shorter view.
     """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchItem]:
