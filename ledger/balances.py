@@ -116,9 +116,10 @@ class Balances:
             return Point(as_of.sequence, recorded, born=recorded)
         asked = datetime_of(micros_of_timestamp(getattr(as_of, kind)))
         moment = min(self._clock.now(), asked)
-        sequence = await self._reader.closed(ledger_id, moment)
         if kind == "record_time":
+            sequence = await self._reader.closed(ledger_id, moment)
             return Point(sequence, moment, born=moment)
+        sequence = await self._reader.closed(ledger_id, moment, through=asked)
         last, _ = await self._reader.last(ledger_id)
         return Point(sequence, moment, asked, last)
 

@@ -76,13 +76,17 @@ class Reader:
             raise sequence_not_reached(sequence, last_sequence)
         return BEGINNING if found is None else record_time
 
-    async def closed(self, ledger_id: int, moment: datetime) -> int:
+    async def closed(
+        self, ledger_id: int, moment: datetime, through: datetime | None = None
+    ) -> int:
         """The last sequence recorded at or before a moment, which must not be in the future.
 
-        Nothing is recorded of that moment afterwards, so that the answer is final.
+        Nothing is recorded of that moment afterwards, so that the answer is final. `through` asks
+        for what is there of a later moment: record times may be ahead of a clock.
         """
         rows = await self._connections.fetch(
-            statement("read_moment"), {"ledger_id": ledger_id, "moment": moment}
+            statement("read_moment"),
+            {"ledger_id": ledger_id, "moment": moment, "through": through or moment},
         )
         sequence: int = rows[0][0]
         return sequence

@@ -153,3 +153,14 @@ async def test_holds_come_in_pages_of_one_point(size: int, bank: LedgerClient) -
         (4, 3),
     ]
     assert len(whole) == 6
+
+
+async def test_a_record_time_ahead_of_the_clock_counts_by_a_later_effective_time(
+    bank: LedgerClient, clock: ManualClock
+) -> None:
+    await bank.trial(as_of=balances.AsOf(record_time=stamp(clock.now())))
+    made = await bank.create(transfer("wallet", "cash", 50))
+    assert made.record_time == stamp(clock.now() + MICROSECOND)
+    assert await bank.posted("wallet", effective_time=stamp(clock.now() + SECOND)) == 50
+    assert await bank.posted("wallet", effective_time=stamp(clock.now())) == 0
+    assert await bank.posted("wallet") == 50

@@ -209,10 +209,9 @@ def point_of(ledger: NaiveLedger, as_of: Any) -> Point:
         return Point(as_of.sequence, recorded, born_by_us=recorded)
     asked = micros(getattr(as_of, which))
     moment = ledger.close(asked)
-    through = ledger.log.last_by(moment)
     if which == "record_time":
-        return Point(through, moment, born_by_us=moment)
-    return Point(through, moment, asked)
+        return Point(ledger.log.last_by(moment), moment, born_by_us=moment)
+    return Point(ledger.log.last_by(asked), moment, asked)
 
 
 def record_time(as_of: Any, point: Point) -> Timestamp | None:
