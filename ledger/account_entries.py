@@ -15,6 +15,7 @@ from ledger.limits import LIMITS, Limits
 from ledger.pages import (
     MAX_ENTRY_INDEX,
     is_entry_index,
+    is_moment,
     is_sequence,
     page_size,
     position_of,
@@ -25,9 +26,11 @@ from ledger.rows import BalanceRow, EntryRow, Point, totals_of
 from ledger.times import MICROSECOND, datetime_of, micros_of, micros_of_timestamp, timestamp_of
 from ledger.v1 import entry_pb2 as entries
 from money.v1.money_pb2 import Money
+from runtime.clock import Clock
 from runtime.paging import PageTokens
 from runtime.rules import MIN_TIMESTAMP_SECONDS
 
+NO_END = ""
 EFFECT = {
     Effect.POST: entries.ENTRY_EFFECT_POST,
     Effect.HOLD: entries.ENTRY_EFFECT_HOLD,
@@ -38,7 +41,10 @@ EFFECT = {
 class AccountEntries:
     """Reads statements."""
 
-    def __init__(self, reader: Reader, tokens: PageTokens, limits: Limits = LIMITS) -> None:
+    def __init__(
+        self, reader: Reader, tokens: PageTokens, clock: Clock, limits: Limits = LIMITS
+    ) -> None:
+        self._clock = clock
         self._max_bytes = limits.page_request_bytes
         self._reader = reader
         self._tokens = tokens
@@ -47,12 +53,12 @@ class AccountEntries:
         self, ledger_id: int, request: entries.ListEntriesRequest
     ) -> entries.ListEntriesResponse:
         """One page; raises SEQUENCE_NOT_REACHED or ACCOUNT_NOT_FOUND."""
-        shape = (is_sequence, is_sequence, is_sequence, is_entry_index)
+        shape = (is_sequence, is_sequence, is_moment, is_sequence, is_entry_index)
         position = position_of(self._tokens, request, *shape)
         if position is None:
-            opening, closing = await self._span(ledger_id, request.period)
-            position = [opening, closing, opening, MAX_ENTRY_INDEX]
-        opening, closing, *after = position
+            position = [*await self._span(ledger_id, request.period)]
+            position += [position[0], MAX_ENTRY_INDEX]
+        opening, closing, end, *after = position
         balances = [
             await self._balance(ledger_id, request.account, sequence)
             for sequence in (opening, closing)
@@ -71,10 +77,13 @@ class AccountEntries:
             entries=[_message(row, balances[0], notes.get(row.sequence)) for row in page],
             opening_balance=balance_message(*balances[0]),
             closing_balance=balance_message(*balances[1]),
+            opening_sequence=opening,
+            closing_sequence=closing,
+            end_record_time=None if end == NO_END else timestamp_of(end),
         )
         if len(found) > len(page):
             last = [page[-1].sequence, page[-1].entry_index]
-            response.next_page_token = self._tokens.encode(request, [opening, closing, *last])
+            response.next_page_token = self._tokens.encode(request, [opening, closing, end, *last])
         return response
 
     async def _balance(self, ledger_id: int, account: str, sequence: int) -> BalanceRow:
@@ -89,26 +98,33 @@ class AccountEntries:
         bodies = await self._reader.bodies(ledger_id, wanted)
         return {sequence: notes_of(Kind.DIRECT, body) for sequence, body in bodies.items()}
 
-    async def _span(self, ledger_id: int, period: entries.StatementPeriod) -> tuple[int, int]:
-        """The sequences after which and through which a statement goes."""
-        _, last = await self._reader.point(ledger_id, None)
+    async def _span(
+        self, ledger_id: int, period: entries.StatementPeriod
+    ) -> tuple[int, int, int | str]:
+        """The sequences after which and through which a statement goes, and where it ends by time:
+        microseconds, or `NO_END`."""
+        last, _ = await self._reader.last(ledger_id)
         opening, closing = period.after_sequence, period.through_sequence or last
         for sequence in (opening, closing):
             if sequence > last:
                 raise sequence_not_reached(sequence, last)
+        end: int | str = NO_END
         if period.HasField("start_record_time"):
-            opening = max(opening, await self._before(ledger_id, period.start_record_time))
+            before, _ = await self._before(ledger_id, period.start_record_time)
+            opening = max(opening, before)
         if period.HasField("end_record_time"):
-            closing = min(closing, await self._before(ledger_id, period.end_record_time))
-        return opening, max(opening, closing)
+            before, end = await self._before(ledger_id, period.end_record_time)
+            closing = min(period.through_sequence, before) if period.through_sequence else before
+        return opening, max(opening, closing), end
 
-    async def _before(self, ledger_id: int, stamp: Any) -> int:
-        """The last sequence recorded before a moment."""
+    async def _before(self, ledger_id: int, stamp: Any) -> tuple[int, int]:
+        """The last sequence recorded before a moment, for good, and the moment: the present if it
+        is in the future."""
         micros = micros_of_timestamp(stamp)
         if micros <= MIN_TIMESTAMP_SECONDS * 1_000_000:
-            return 0  # There is no moment before the first that there is.
-        sequence, _ = await self._reader.point(ledger_id, datetime_of(micros) - MICROSECOND)
-        return sequence
+            return 0, micros  # There is no moment before the first that there is.
+        moment = min(self._clock.now(), datetime_of(micros) - MICROSECOND)
+        return await self._reader.closed(ledger_id, moment), micros_of(moment) + 1
 
 
 def within_bytes(rows: Sequence[EntryRow], most: int) -> Sequence[EntryRow]:

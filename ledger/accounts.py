@@ -47,6 +47,9 @@ def limits_of(*bounds: int | None) -> Limits:
 # Posted debits, posted credits, pending debits, pending credits, version.
 Totals = tuple[int, int, int, int, int]
 EMPTY_TOTALS: Totals = (0, 0, 0, 0, 0)
+# Debits and credits held whose time has come, though no transaction has released them yet.
+Lapsed = tuple[int, int]
+NO_LAPSED: Lapsed = (0, 0)
 
 
 @dataclass(slots=True)
@@ -103,18 +106,18 @@ class Account:
                 {"account": self.name},
             )
 
-    def check_floors(self, before: Totals) -> None:
+    def check_floors(self, before: Totals, lapsed: Lapsed = NO_LAPSED) -> None:
         """Refuses totals that the change from `before` takes below a floor."""
-        posted, lowest, _ = spans(self.totals, self.normal)
-        posted_before, lowest_before, _ = spans(before, self.normal)
+        posted, lowest, _ = spans(self.totals, self.normal, lapsed)
+        posted_before, lowest_before, _ = spans(before, self.normal, lapsed)
         limits = self.limits
         self._check_floor("min_posted_minor", limits.min_posted, posted, posted_before)
         self._check_floor("min_available_minor", limits.min_available, lowest, lowest_before)
 
-    def check_ceilings(self, before: Totals) -> None:
+    def check_ceilings(self, before: Totals, lapsed: Lapsed = NO_LAPSED) -> None:
         """Refuses totals that the change from `before` takes above a ceiling."""
-        posted, _, highest = spans(self.totals, self.normal)
-        posted_before, _, highest_before = spans(before, self.normal)
+        posted, _, highest = spans(self.totals, self.normal, lapsed)
+        posted_before, _, highest_before = spans(before, self.normal, lapsed)
         limits = self.limits
         self._check_ceiling("max_posted_minor", limits.max_posted, posted, posted_before)
         self._check_ceiling("max_available_minor", limits.max_available, highest, highest_before)
@@ -160,9 +163,12 @@ class Account:
             )
 
 
-def spans(totals: Totals, normal: Side) -> tuple[int, int, int]:
+def spans(totals: Totals, normal: Side, lapsed: Lapsed = NO_LAPSED) -> tuple[int, int, int]:
     """The posted balance, and the lowest and highest that holds could still make of it."""
     posted_debits, posted_credits, pending_debits, pending_credits, _ = totals
+    if lapsed is not NO_LAPSED:
+        pending_debits -= lapsed[0]
+        pending_credits -= lapsed[1]
     if normal is Side.DEBIT:
         posted = posted_debits - posted_credits
         return posted, posted - pending_credits, posted + pending_debits

@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 
 from ledger.commands import AccountsMade, Command, Decided, ItemOutcome, Outcome, Prior, Record
-from ledger.encoding import account_message, encode_result
+from ledger.encoding import (
+    account_message,
+    encode_batch,
+    encode_failed,
+    encode_result,
+    short_batch,
+)
 from ledger.errors import error_of, error_of_failure, reused
 from ledger.posting import Kind
 from ledger.reader import Reader
@@ -16,6 +22,7 @@ from ledger.v1.transaction_mutations_pb2 import (
     BatchItemResult,
     ItemFailure,
 )
+from ledger.v1.transaction_pb2 import TRANSACTION_VIEW_SEQUENCE, TRANSACTION_VIEW_SUMMARY
 from ledger.validation import VALIDATOR
 from ledger.wire import encode_answer, encode_batch_answer, encode_transaction
 from runtime.idempotency import differences
@@ -40,16 +47,22 @@ class Answers:
         return encode_answer(encode_transaction(ledger, record))
 
     async def batch(
-        self, ledger_id: int, ledger: str, command: Command, outcome: Outcome, *, entries: bool
+        self, ledger_id: int, ledger: str, command: Command, outcome: Outcome, *, view: int
     ) -> bytes:
         """The response of a batch, encoded; raises the refusal of an atomic one, fresh or kept."""
+        entries = view != TRANSACTION_VIEW_SUMMARY
         if isinstance(outcome, Decided):
+            if view == TRANSACTION_VIEW_SEQUENCE:
+                return short_batch(encode_batch(outcome.results))
             return encode_batch_answer(
                 await self._results(ledger_id, ledger, outcome.results, entries=entries)
             )
         if isinstance(outcome, Prior) and outcome.fingerprint != command.fingerprint:
             await self._check_same_batch(ledger_id, command, outcome)
-        kept = BatchCreateTransactionsResponse.FromString(self._prior(outcome).answer)
+        answer = self._prior(outcome).answer
+        if view == TRANSACTION_VIEW_SEQUENCE:
+            return short_batch(answer)
+        kept = BatchCreateTransactionsResponse.FromString(answer)
         sequences = [r.transaction.sequence for r in kept.results if r.HasField("transaction")]
         records = {r.sequence: r for r in await self._reader.records(ledger_id, sequences)}
         return encode_batch_answer(
@@ -89,7 +102,9 @@ class Answers:
             records = {record.sequence: record for record in found}
         results: list[bytes] = []
         for outcome in outcomes:
-            if not isinstance(outcome, Prior):
+            if isinstance(outcome, Refusal):
+                results.append(encode_failed(outcome))
+            elif isinstance(outcome, Record):
                 results.append(encode_result(ledger, outcome, entries=entries))
             elif outcome.sequence is not None:
                 record = records[outcome.sequence]

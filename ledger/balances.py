@@ -1,19 +1,27 @@
 """Answers of the balance reads, now and as of any point of the log."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.encoding import DIRECTION, balance_message
-from ledger.errors import account_not_found, sequence_not_reached
-from ledger.pages import is_account, is_moment, is_sequence, position_of
+from ledger.errors import account_not_found
+from ledger.pages import is_account, is_entry_index, is_moment, is_sequence, position_of
 from ledger.reader import Reader
 from ledger.rows import BalanceRow, HoldRow, Point
 from ledger.times import datetime_of, micros_of, micros_of_timestamp, timestamp_of
 from ledger.v1 import balance_pb2 as balances
 from runtime.clock import Clock
-from runtime.paging import PageTokens
+from runtime.paging import PageTokens, clamp_page_size
 
 MAX_HOLDS = 1_000
 NONE = ""
+# The position before the first hold.
+FIRST_HOLD = (0, 0)
+# The parts of a position that say of which point its pages are.
+POINT = (is_sequence, is_moment, is_moment, is_sequence, is_moment)
 
 
 class Balances:
@@ -24,28 +32,40 @@ class Balances:
         self._clock = clock
 
     async def balance(
-        self, ledger_id: int, request: balances.GetBalanceRequest
+        self, ledger_id: int, request: balances.GetBalanceRequest, tokens: PageTokens
     ) -> balances.GetBalanceResponse:
         """The balance of one account or below a path; raises ACCOUNT_NOT_FOUND for the first."""
-        point = await self._point(ledger_id, request.as_of)
+        position = position_of(tokens, request, is_sequence, is_entry_index, *POINT)
+        if position is None:
+            after, point = FIRST_HOLD, await self._point(ledger_id, request.as_of)
+        else:
+            after, point = (position[0], position[1]), _point_at(position[2:])
         exact = request.WhichOneof("target") == "account"
         path = request.account if exact else request.prefix
         if exact:
-            rows = await self._reader.balances(ledger_id, path, point, exact=True)
+            rows = await self._reader.balances(
+                ledger_id, path, point._replace(born=None), exact=True
+            )
             if not rows:
                 raise account_not_found(path)
         else:
             rows = await self._reader.balance_totals(ledger_id, path, point)
         response = balances.GetBalanceResponse(
-            balances=[balance_message(*row) for row in rows], sequence=point.known or point.sequence
+            balances=[balance_message(*row) for row in rows],
+            sequence=point.known or point.sequence,
+            record_time=_record_time(request.as_of, point),
         )
         if request.include_holds:
             # What is read of the log up to a sequence never changes: both are of one moment.
+            size = clamp_page_size(request.page_size, MAX_HOLDS, MAX_HOLDS)
             holds = await self._reader.holds(
-                ledger_id, path, point, exact=exact, limit=MAX_HOLDS + 1
+                ledger_id, path, point, exact=exact, after=after, limit=size + 1
             )
-            response.holds.extend(map(_hold, holds[:MAX_HOLDS]))
-            response.more_holds = len(holds) > MAX_HOLDS
+            response.holds.extend(map(_hold, holds[:size]))
+            if len(holds) > size:
+                response.more_holds = True
+                last = [holds[size - 1].sequence, holds[size - 1].entry_index]
+                response.next_page_token = tokens.encode(request, [*last, *_position(point)])
         return response
 
     async def trial(
@@ -57,14 +77,11 @@ class Balances:
         page_size: int,
     ) -> balances.GetTrialBalanceResponse:
         """One page of accounts and the totals over all; later pages keep the first one's point."""
-        shape = (is_account, is_sequence, is_moment, is_moment, is_sequence)
-        position = position_of(tokens, request, *shape)
+        position = position_of(tokens, request, is_account, *POINT)
         if position is None:
             after, point = NONE, await self._point(ledger_id, request.as_of)
         else:
-            name, sequence, moment, effective, known = position
-            after = name
-            point = Point(sequence, _moment(moment), _moment(effective), known)
+            after, point = position[0], _point_at(position[1:])
         lines = await self._reader.balances(
             ledger_id, request.prefix, point, after=after, limit=page_size + 1
         )
@@ -76,38 +93,35 @@ class Balances:
             ],
             totals=[_total(row) for row in totals],
             sequence=point.known or point.sequence,
+            record_time=_record_time(request.as_of, point),
         )
         if len(lines) > page_size:
             response.next_page_token = tokens.encode(
-                request,
-                [
-                    lines[page_size - 1].name,
-                    point.sequence,
-                    _position(point.moment),
-                    _position(point.effective),
-                    point.known,
-                ],
+                request, [lines[page_size - 1].name, *_position(point)]
             )
         return response
 
-    async def _point(self, ledger_id: int, as_of: balances.AsOf) -> Point:
+    async def present(self, ledger_id: int) -> Point:
+        """The point of a read that names none. Another replica's clock may be ahead of ours."""
+        sequence, recorded = await self._reader.last(ledger_id)
         now = self._clock.now()
+        return Point(sequence, now if recorded is None else max(now, recorded))
+
+    async def _point(self, ledger_id: int, as_of: balances.AsOf) -> Point:
         kind = as_of.WhichOneof("point")
+        if kind is None:
+            return await self.present(ledger_id)
         if kind == "sequence":
-            _, last = await self._reader.point(ledger_id, None)
-            if as_of.sequence > last:
-                raise sequence_not_reached(as_of.sequence, last)
-            return Point(as_of.sequence)
+            recorded = await self._reader.recorded(ledger_id, as_of.sequence)
+            return Point(as_of.sequence, recorded, born=recorded)
+        asked = datetime_of(micros_of_timestamp(getattr(as_of, kind)))
+        moment = min(self._clock.now(), asked)
         if kind == "record_time":
-            moment = min(now, datetime_of(micros_of_timestamp(as_of.record_time)))
-            sequence, _ = await self._reader.point(ledger_id, moment)
-            return Point(sequence, moment)
-        if kind == "effective_time":
-            effective = datetime_of(micros_of_timestamp(as_of.effective_time))
-            sequence, last = await self._reader.point(ledger_id, effective)
-            return Point(sequence, min(now, effective), effective, last)
-        sequence, _ = await self._reader.point(ledger_id, None)
-        return Point(sequence, now)
+            sequence = await self._reader.closed(ledger_id, moment)
+            return Point(sequence, moment, born=moment)
+        sequence = await self._reader.closed(ledger_id, moment, through=asked)
+        last, _ = await self._reader.last(ledger_id)
+        return Point(sequence, moment, asked, last)
 
 
 def _hold(row: HoldRow) -> balances.Hold:
@@ -133,7 +147,31 @@ def _total(row: BalanceRow) -> balances.TrialBalanceTotal:
     )
 
 
-def _position(moment: datetime | None) -> int | str:
+def _record_time(as_of: balances.AsOf, point: Point) -> Timestamp | None:
+    kind = as_of.WhichOneof("point")
+    if kind is None or (kind == "sequence" and as_of.sequence == 0):
+        return None
+    assert point.moment is not None, "a point of the past has a moment"
+    return timestamp_of(micros_of(point.moment))
+
+
+def _position(point: Point) -> list[int | str]:
+    """A point as the last parts of a page's position."""
+    return [
+        point.sequence,
+        _part(point.moment),
+        _part(point.effective),
+        point.known,
+        _part(point.born),
+    ]
+
+
+def _point_at(parts: Sequence[Any]) -> Point:
+    sequence, moment, effective, known, born = parts
+    return Point(sequence, _moment(moment), _moment(effective), known, _moment(born))
+
+
+def _part(moment: datetime | None) -> int | str:
     return NONE if moment is None else micros_of(moment)
 
 

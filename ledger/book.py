@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ledger.accounts import Account, Side, Totals
+from ledger.accounts import NO_LAPSED, Account, Lapsed, Side, Totals
 from ledger.refusal import Reason, Refusal
 
 # Microseconds since 1970 as text for people.
@@ -41,6 +41,7 @@ class Source:
 class Savepoint:
     """Where an atomic batch began, so that its failure can undo what its items did."""
 
+    first_sequence: int
     totals: list[tuple[Account, Totals]] = field(default_factory=list)
     sources: list[tuple[Source, tuple[int, int] | None, list[int]]] = field(default_factory=list)
     request_ids: list[str] = field(default_factory=list)
@@ -54,7 +55,12 @@ class Book:
         self.sources: dict[int, Source] = {}
         self.sequence_of: dict[str, int] = {}
         self.changed: dict[int, Account] = {}
+        # By account number, of the accounts that the commit touches; it stays as it is all through
+        # the commit.
+        self.lapsed: Mapping[int, Lapsed] = {}
         self.time_text = time_text
+        # The moment of the commit, in microseconds since 1970.
+        self.record_us = 0
         self._savepoint: Savepoint | None = None
 
     def account(self, name: str) -> Account:
@@ -90,6 +96,10 @@ class Book:
         if self._savepoint is not None:
             self._savepoint.request_ids.append(request_id)
 
+    def lapsed_of(self, account: Account) -> Lapsed:
+        """What the account's totals still have of holds whose time has come."""
+        return self.lapsed.get(account.number, NO_LAPSED)
+
     def touched(self, before: Mapping[int, tuple[Account, Totals]]) -> None:
         """Notes accounts, by number, whose totals have changed, with the totals they had."""
         for number, (account, _) in before.items():
@@ -103,9 +113,35 @@ class Book:
             left = [entry.remaining for entry in source.entries]
             self._savepoint.sources.append((source, source.last_settlement, left))
 
-    def begin_atomic(self) -> None:
-        """From here on everything can be undone."""
-        self._savepoint = Savepoint()
+    def begin_atomic(self, first_sequence: int) -> None:
+        """From here on everything can be undone: what the items make, from a sequence on."""
+        self._savepoint = Savepoint(first_sequence)
+
+    def words(self, sequence: int, noun: str = "transaction") -> str:
+        """A transaction as people are told of it, by its item if it can still be undone."""
+        item = self._item(sequence)
+        return f"{noun} {sequence}" if item is None else f"item {item} of the batch"
+
+    def facts(self, sequence: int, closed_by: int | None = None) -> dict[str, str | int]:
+        """The same for programs; of the refusal of an atomic batch nobody may look up a sequence
+        that will stand for another transaction."""
+        item = self._item(sequence)
+        facts: dict[str, str | int] = (
+            {"sequence": sequence} if item is None else {"source_item_index": item}
+        )
+        if closed_by is not None:
+            by_item = self._item(closed_by)
+            if by_item is None:
+                facts["closed_by_sequence"] = closed_by
+            else:
+                facts["closed_by_item_index"] = by_item
+        return facts
+
+    def _item(self, sequence: int) -> int | None:
+        """The item of the atomic batch that made a transaction: each makes one."""
+        if self._savepoint is None or sequence < self._savepoint.first_sequence:
+            return None
+        return sequence - self._savepoint.first_sequence
 
     def end_atomic(self, *, undo: bool) -> None:
         """Keeps or undoes everything since `begin_atomic`."""

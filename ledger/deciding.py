@@ -51,9 +51,10 @@ class Deciding:
         self._next_sequence = head.last_sequence + 1
         self._next_account_number = head.last_account_number + 1
         self.plan = Plan(head=head, record_us=record_us)
+        book.record_us = record_us
 
     def expire(self, sequences: Iterable[int]) -> None:
-        """Expires holds whose time has come: before any request is decided."""
+        """Expires holds whose time has come."""
         for sequence in sequences:
             source = self._book.sources[sequence]
             posted = settlement.expire(self._book, source, self._next_sequence)
@@ -145,7 +146,7 @@ class Deciding:
         """All items, or a refusal that names the one at fault and undoes those before it."""
         first_record, first_hold = len(self.plan.records), len(self.plan.holds_added)
         first_sequence = self._next_sequence
-        self._book.begin_atomic()
+        self._book.begin_atomic(first_sequence)
         for index, item in enumerate(command.items):
             try:
                 results.append(self._decide_item(item))

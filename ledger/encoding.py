@@ -10,7 +10,10 @@ from ledger.errors import failure_of
 from ledger.refusal import Refusal
 from ledger.times import timestamp_of
 from ledger.v1 import account_pb2, balance_pb2, direction_pb2, transaction_pb2
-from ledger.v1.transaction_mutations_pb2 import BatchCreateTransactionsRequest
+from ledger.v1.transaction_mutations_pb2 import (
+    BatchCreateTransactionsRequest,
+    BatchCreateTransactionsResponse,
+)
 from ledger.validation import VALIDATOR
 from ledger.wire import encode_batch_answer, encode_transaction, field, varint
 from runtime.idempotency import Differences, differences_of
@@ -148,8 +151,22 @@ def transaction_message(
     )
 
 
-def encode_result(ledger: str, outcome: Record | Refusal, *, entries: bool) -> bytes:
-    """One item's outcome as clients see it, a `BatchItemResult`."""
-    if isinstance(outcome, Refusal):
-        return _failure_result(encode_failure(outcome))
+def encode_result(ledger: str, outcome: Record, *, entries: bool) -> bytes:
+    """An item's transaction as clients see it, a `BatchItemResult`."""
     return field(0x0A, encode_transaction(ledger, outcome, entries=entries))
+
+
+def encode_failed(outcome: Refusal) -> bytes:
+    """An item's refusal as clients see it, a `BatchItemResult`."""
+    return _failure_result(encode_failure(outcome))
+
+
+def short_batch(answer: bytes) -> bytes:
+    """A stored answer of a batch as TRANSACTION_VIEW_SEQUENCE has it: bare sequences as they are,
+    of failures no more than reason and code."""
+    response = BatchCreateTransactionsResponse.FromString(answer)
+    for result in response.results:
+        if result.HasField("failure"):
+            result.failure.ClearField("message")
+            result.failure.ClearField("metadata")
+    return response.SerializeToString()

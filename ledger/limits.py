@@ -17,6 +17,8 @@ class Limits:
     # A chunk of snapshots is one short database transaction: it keeps a connection some tens of
     # milliseconds.
     snapshot_transactions: int = 2_000
+    # Holds that expire in one commit: nobody waits longer for them than for that.
+    expiries_per_commit: int = 1_000
     # Between two looks for holds whose time has come.
     sweep_interval_seconds: float = 1.0
 

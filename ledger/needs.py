@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Sequence
 
+from ledger.book import Book
 from ledger.commands import Command
 from ledger.posting import Draft
 from ledger.store import Needs
@@ -36,3 +37,22 @@ def needs_of(
         sorted(source_ids),
         sorted(request_ids) if with_request_ids else (),
     )
+
+
+def touched_by(commands: Sequence[Command], book: Book) -> list[int]:
+    """Numbers of the accounts whose balances the commands may ask for, once the book has them."""
+    names: set[str] = set()
+    for command in commands:
+        names.add(command.close)
+        for item in command.items:
+            action = item.action
+            if isinstance(action, Draft):
+                names.update([leg[0] for leg in action.legs])
+                continue
+            sequence = (
+                action.key if isinstance(action.key, int) else book.sequence_of.get(action.key)
+            )
+            source = None if sequence is None else book.sources.get(sequence)
+            if source is not None:
+                names.update([entry.account for entry in source.entries])
+    return sorted(book.accounts[name].number for name in names if name in book.accounts)

@@ -22,6 +22,19 @@ class Head(NamedTuple):
     last_record_us: int
     last_account_number: int
     next_expire_us: int | None
+    # What was answered of moments up to this one is final: the next record time is later.
+    closed_us: int | None = None
+
+    def record_us(self, now_us: int) -> int:
+        """The record time of a commit that is decided now: never before the last one's, and after
+        every moment that a read has closed."""
+        closed_us = self.closed_us
+        least = self.last_record_us if closed_us is None else closed_us + 1
+        return max(now_us, self.last_record_us, least)
+
+    def is_due(self, moment_us: int) -> bool:
+        """Whether a hold's time has come by a moment that no transaction has released yet."""
+        return self.next_expire_us is not None and self.next_expire_us <= moment_us
 
     def is_same_commit(self, other: "Head") -> bool:
         """Whether both are of one commit; only then what was read at one holds at the other."""
@@ -74,4 +87,5 @@ class Plan:
             last_record_us=self.record_us if self.records else self.head.last_record_us,
             last_account_number=self.last_account_number,
             next_expire_us=min(expiries, default=None),
+            closed_us=self.head.closed_us,
         )

@@ -146,13 +146,13 @@ def apply(
         for account, condition in conditions:
             _check_version(account, condition, before[account.number][1])
         for account, condition in conditions:
-            _check_bounds(account, condition)
+            _check_bounds(book, account, condition)
         # By identity: most accounts have no limits, and this is asked for every entry.
         limited = [pair for pair in before.values() if pair[0].limits is not NO_LIMITS]
         for account, totals in limited:
-            account.check_floors(totals)
+            account.check_floors(totals, book.lapsed_of(account))
         for account, totals in limited:
-            account.check_ceilings(totals)
+            account.check_ceilings(totals, book.lapsed_of(account))
         for account, _ in before.values():
             if max(account.totals) > SAFE_TOTAL_MINOR:
                 account.check_range()
@@ -178,8 +178,8 @@ def _check_version(account: Account, condition: Precondition, before: Totals) ->
         )
 
 
-def _check_bounds(account: Account, condition: Precondition) -> None:
-    posted, available, _ = spans(account.totals, account.normal)
+def _check_bounds(book: Book, account: Account, condition: Precondition) -> None:
+    posted, available, _ = spans(account.totals, account.normal, book.lapsed_of(account))
     for name, bound, balance, sign in (
         ("min_posted_minor", condition.min_posted, posted, 1),
         ("max_posted_minor", condition.max_posted, posted, -1),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -64,6 +64,13 @@ class CommandQueue:
         ):
             self._enough.set()
         return waiting.outcome
+
+    def put_back(self, postponed: Sequence[Waiting]) -> None:
+        """Lets those who were taken wait on, in front of all others."""
+        self._waiting.extendleft(reversed(postponed))
+        for waiting in postponed:
+            self._items += waiting.command.weight
+            self._bytes += len(waiting.command.body)
 
     async def gather(self) -> None:
         """Waits a moment until most of the callers there seem to be are in the queue.

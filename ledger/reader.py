@@ -1,14 +1,14 @@
 """The reading side of the database. Every read is of one point of the log."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from psycopg.errors import NumericValueOutOfRange
 
 from ledger import arrays
 from ledger.accounts import MAX_TOTAL_MINOR, Account, Side, Totals
 from ledger.commands import Record
-from ledger.errors import total_overflow
+from ledger.errors import sequence_not_reached, total_overflow
 from ledger.listing import Listed, page_statement
 from ledger.rows import (
     BalanceRow,
@@ -27,6 +27,8 @@ from runtime.connections import Connections
 
 # No name of an account or ledger begins with, or has, a character behind this one.
 _LAST_CHARACTER = "\x7f"
+# Before everything that is recorded.
+BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 
 class Reader:
@@ -53,13 +55,41 @@ class Reader:
         )
         return dict(rows)
 
-    async def point(self, ledger_id: int, moment: datetime | None) -> tuple[int, int]:
-        """The last sequence at or before a moment (the ledger's last for None), and the last."""
+    async def last(self, ledger_id: int) -> tuple[int, datetime | None]:
+        """The ledger's last sequence and its record time; None while there is none."""
         rows = await self._connections.fetch(
-            statement("read_point"), {"ledger_id": ledger_id, "moment": moment}
+            statement("read_point"), {"ledger_id": ledger_id, "sequence": None}
         )
-        last_sequence, sequence = rows[0]
-        return sequence, last_sequence
+        last_sequence, _, record_time = rows[0]
+        return last_sequence, record_time
+
+    async def recorded(self, ledger_id: int, sequence: int) -> datetime:
+        """When a sequence was recorded: at the beginning of time for 0.
+
+        Raises SEQUENCE_NOT_REACHED for one behind the ledger's last.
+        """
+        rows = await self._connections.fetch(
+            statement("read_point"), {"ledger_id": ledger_id, "sequence": sequence}
+        )
+        last_sequence, found, record_time = rows[0]
+        if sequence > last_sequence:
+            raise sequence_not_reached(sequence, last_sequence)
+        return BEGINNING if found is None else record_time
+
+    async def closed(
+        self, ledger_id: int, moment: datetime, through: datetime | None = None
+    ) -> int:
+        """The last sequence recorded at or before a moment, which must not be in the future.
+
+        Nothing is recorded of that moment afterwards, so that the answer is final. `through` asks
+        for what is there of a later moment: record times may be ahead of a clock.
+        """
+        rows = await self._connections.fetch(
+            statement("read_moment"),
+            {"ledger_id": ledger_id, "moment": moment, "through": through or moment},
+        )
+        sequence: int = rows[0][0]
+        return sequence
 
     async def accounts(
         self, ledger_id: int, path: str, *, exact: bool = False, after: str = "", limit: int = 1
@@ -114,10 +144,17 @@ class Reader:
         return [_balance(path, row[0], Side(row[1]), totals_of(row[2:])) for row in rows]
 
     async def holds(
-        self, ledger_id: int, path: str, point: Point, *, exact: bool, limit: int
+        self,
+        ledger_id: int,
+        path: str,
+        point: Point,
+        *,
+        exact: bool,
+        after: tuple[int, int],
+        limit: int,
     ) -> list[HoldRow]:
-        """What accounts at or below a path, or of exactly that name, hold as of a point; the
-        oldest first."""
+        """What accounts at or below a path, or of exactly that name, hold as of a point, after a
+        position (sequence and index); the oldest first."""
         rows = await self._connections.fetch(
             statement("read_holds"),
             {
@@ -125,6 +162,8 @@ class Reader:
                 **_names(path, exact=exact),
                 "sequence": point.sequence,
                 "moment": point.moment,
+                "after_sequence": after[0],
+                "after_index": after[1],
                 "limit": limit,
             },
         )

@@ -27,7 +27,7 @@ from ledger.pages import (
     position_of,
 )
 from ledger.reader import Reader
-from ledger.rows import Filters, Point
+from ledger.rows import Filters
 from ledger.standing import Standings
 from ledger.v1 import account_pb2 as accounts
 from ledger.v1 import balance_pb2 as balances
@@ -35,7 +35,11 @@ from ledger.v1 import entry_pb2 as entries
 from ledger.v1 import ledger_pb2 as ledgers
 from ledger.v1 import transaction_reads_pb2 as reads
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceServicer
-from ledger.v1.transaction_pb2 import TRANSACTION_VIEW_SUMMARY
+from ledger.v1.transaction_pb2 import (
+    TRANSACTION_VIEW_SEQUENCE,
+    TRANSACTION_VIEW_SUMMARY,
+    Transaction,
+)
 from runtime.clock import Clock
 from runtime.paging import PageTokens
 
@@ -64,7 +68,7 @@ class ReadingService(LedgerServiceServicer):
         self._clock = clock
         self._tokens = PageTokens(ERRORS)
         self._balances = Balances(reader, clock)
-        self._account_entries = AccountEntries(reader, self._tokens, limits)
+        self._account_entries = AccountEntries(reader, self._tokens, clock, limits)
 
     async def GetLedger(
         self, request: ledgers.GetLedgerRequest, _context: Context
@@ -90,8 +94,7 @@ class ReadingService(LedgerServiceServicer):
         found = await self._reader.accounts(ledger_id, request.name, exact=True)
         if not found:
             raise account_not_found(request.name)
-        sequence, _ = await self._reader.point(ledger_id, None)
-        point = Point(sequence, self._clock.now())
+        point = await self._balances.present(ledger_id)
         (row,) = await self._reader.balances(ledger_id, request.name, point, exact=True)
         return accounts.GetAccountResponse(
             account=account_message(request.ledger, found[0]), balance=balance_message(*row)
@@ -137,19 +140,22 @@ class ReadingService(LedgerServiceServicer):
             descending=request.descending,
             limit=size + 1,
         )
-        page = await self._reader.fitting(
-            ledger_id,
-            listed.sequences[:size],
-            max_entries=MAX_ENTRIES_PER_PAGE if full else MAX_SEQUENCE,
-            max_body_bytes=self._max_page_bytes,
-        )
-        read = self._reader.records if full else self._reader.summaries
-        records = await read(ledger_id, page)
-        if request.descending:
-            records.reverse()
-        response = reads.ListTransactionsResponse(
-            transactions=[transaction_message(request.ledger, r, entries=full) for r in records]
-        )
+        page = listed.sequences[:size]
+        if request.view == TRANSACTION_VIEW_SEQUENCE:
+            found = [Transaction(sequence=sequence) for sequence in page]
+        else:
+            page = await self._reader.fitting(
+                ledger_id,
+                page,
+                max_entries=MAX_ENTRIES_PER_PAGE if full else MAX_SEQUENCE,
+                max_body_bytes=self._max_page_bytes,
+            )
+            read = self._reader.records if full else self._reader.summaries
+            records = await read(ledger_id, page)
+            if request.descending:
+                records.reverse()
+            found = [transaction_message(request.ledger, r, entries=full) for r in records]
+        response = reads.ListTransactionsResponse(transactions=found)
         last = page[-1] if len(listed.sequences) > len(page) else listed.stopped_at
         if last is not None:
             response.next_page_token = self._tokens.encode(request, [last])
@@ -165,7 +171,7 @@ class ReadingService(LedgerServiceServicer):
         self, request: balances.GetBalanceRequest, _context: Context
     ) -> balances.GetBalanceResponse:
         ledger_id = await self.ledgers.id_of(request.ledger)
-        return await self._balances.balance(ledger_id, request)
+        return await self._balances.balance(ledger_id, request, self._tokens)
 
     async def GetTrialBalance(
         self, request: balances.GetTrialBalanceRequest, _context: Context

@@ -25,13 +25,18 @@ class LedgerRow(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A point of the log. `moment` adds exact expiry; `effective` adds the back-dated entries, of
-    those recorded up to `known`."""
+    """A point of the log.
+
+    `moment` adds exact expiry: what is due by then counts no more, recorded or not. `effective`
+    adds the back-dated entries, of those recorded up to `known`. `born` leaves out of a list the
+    accounts that were made later.
+    """
 
     sequence: int
     moment: datetime | None = None
     effective: datetime | None = None
     known: int = 0
+    born: datetime | None = None
 
 
 class BalanceRow(NamedTuple):

@@ -19,7 +19,6 @@ from ledger.store import LedgerGoneError
 from ledger.v1 import account_pb2 as accounts
 from ledger.v1 import ledger_pb2 as ledgers
 from ledger.v1 import transaction_mutations_pb2 as mutations
-from ledger.v1.transaction_pb2 import TRANSACTION_VIEW_SUMMARY
 from runtime.telemetry import child_span, tracer
 
 Context = Any
@@ -95,7 +94,7 @@ class LedgerService(ReadingService):
             request.ledger,
             command,
             outcome,
-            entries=request.view != TRANSACTION_VIEW_SUMMARY,
+            view=request.view,
         )
 
     async def _submit(self, ledger: str, command: Command) -> tuple[int, Outcome]:

@@ -43,7 +43,7 @@ class Reverse(NamedTuple):
 def post(book: Book, request: Post, sequence: int) -> tuple[Source, list[Posted]]:
     """Posts a hold in full or part; the rest is released or stays held."""
     source = _held(book, request.key)
-    amounts = _amounts(source, request.parts, Reason.AMOUNT_EXCEEDS_HOLD)
+    amounts = _amounts(book, source, request.parts, Reason.AMOUNT_EXCEEDS_HOLD)
     _check_parts_balanced(source, amounts)
     movements: list[Movement] = []
     for entry in source.entries:
@@ -73,10 +73,10 @@ def reverse(book: Book, request: Reverse) -> tuple[Source, list[Posted]]:
     if source.kind not in (Kind.DIRECT, Kind.POST):
         raise Refusal(
             Reason.TRANSACTION_NOT_REVERSIBLE,
-            f"transaction {source.sequence} cannot be reversed",
-            {"sequence": source.sequence},
+            f"{book.words(source.sequence)} cannot be reversed",
+            book.facts(source.sequence),
         )
-    amounts = _amounts(source, request.parts, Reason.AMOUNT_EXCEEDS_ORIGINAL)
+    amounts = _amounts(book, source, request.parts, Reason.AMOUNT_EXCEEDS_ORIGINAL)
     movements: list[Movement] = [
         (
             book.open_account(entry.account),
@@ -103,11 +103,14 @@ def _held(book: Book, key: Key) -> Source:
     if source.kind != Kind.PENDING:
         raise Refusal(
             Reason.TRANSACTION_NOT_PENDING,
-            f"transaction {source.sequence} is not pending",
-            {"sequence": source.sequence},
+            f"{book.words(source.sequence)} is not pending",
+            book.facts(source.sequence),
         )
     if not any(entry.remaining for entry in source.entries):
         _refuse_settled(book, source)
+    if source.expire_us is not None and source.expire_us <= book.record_us:
+        # Its time has come, though no transaction says so yet.
+        _refuse_expired(book, source, source.expire_us)
     return source
 
 
@@ -116,27 +119,31 @@ def _refuse_settled(book: Book, source: Source) -> NoReturn:
     kind, by = source.last_settlement
     if kind == Kind.EXPIRY:
         assert source.expire_us is not None, "a hold without an expiry expired"
-        raise Refusal(
-            Reason.HOLD_EXPIRED,
-            f"the hold {source.sequence} has expired",
-            {"sequence": source.sequence, "expire_time": book.time_text(source.expire_us)},
-        )
+        _refuse_expired(book, source, source.expire_us)
     reason, verb = SETTLED[kind]
     raise Refusal(
         reason,
-        f"the hold {source.sequence} was {verb} by transaction {by}",
-        {"sequence": source.sequence, "closed_by_sequence": by},
+        f"{book.words(source.sequence, 'the hold')} was {verb} by {book.words(by)}",
+        book.facts(source.sequence, closed_by=by),
     )
 
 
-def _amounts(source: Source, parts: Sequence[Part], too_much: Reason) -> dict[int, int]:
+def _refuse_expired(book: Book, source: Source, expire_us: int) -> NoReturn:
+    raise Refusal(
+        Reason.HOLD_EXPIRED,
+        f"{book.words(source.sequence, 'the hold')} has expired",
+        {**book.facts(source.sequence), "expire_time": book.time_text(expire_us)},
+    )
+
+
+def _amounts(book: Book, source: Source, parts: Sequence[Part], too_much: Reason) -> dict[int, int]:
     """Minor units by entry index; refuses what is not there or not left."""
     left = {entry.index: entry for entry in source.entries}
     if not parts:
         rest = {index: entry.remaining for index, entry in left.items() if entry.remaining}
         if not rest:
             first = source.entries[0]
-            _refuse_excess(source, first, too_much, first.amount)
+            _refuse_excess(book, source, first, too_much, first.amount)
         return rest
     amounts: dict[int, int] = {}
     for index, amount in parts:
@@ -144,14 +151,14 @@ def _amounts(source: Source, parts: Sequence[Part], too_much: Reason) -> dict[in
         if entry is None or index in amounts:
             raise Refusal(
                 Reason.ENTRY_NOT_FOUND,
-                f"transaction {source.sequence} has no entry {index} to take a part of, or it is "
+                f"{book.words(source.sequence)} has no entry {index} to take a part of, or it is "
                 "named twice",
-                {"sequence": source.sequence, "entry_index": index},
+                {**book.facts(source.sequence), "entry_index": index},
             )
         amounts[index] = amount
     for index, amount in amounts.items():
         if amount > left[index].remaining:
-            _refuse_excess(source, left[index], too_much, amount)
+            _refuse_excess(book, source, left[index], too_much, amount)
     return amounts
 
 
@@ -163,13 +170,15 @@ def _check_parts_balanced(source: Source, amounts: Mapping[int, int]) -> None:
     )
 
 
-def _refuse_excess(source: Source, entry: SourceEntry, reason: Reason, amount: int) -> NoReturn:
+def _refuse_excess(
+    book: Book, source: Source, entry: SourceEntry, reason: Reason, amount: int
+) -> NoReturn:
     raise Refusal(
         reason,
-        f"entry {entry.index} of transaction {source.sequence} has {entry.remaining} left, "
+        f"entry {entry.index} of {book.words(source.sequence)} has {entry.remaining} left, "
         f"not {amount}",
         {
-            "sequence": source.sequence,
+            **book.facts(source.sequence),
             "entry_index": entry.index,
             "requested_minor": amount,
             "remaining_minor": entry.remaining,

@@ -13,7 +13,7 @@ from typing import Any
 from psycopg.rows import TupleRow
 
 from ledger import arrays, columns
-from ledger.accounts import Account, Side, limits_of
+from ledger.accounts import Account, Lapsed, Side, limits_of
 from ledger.book import Source
 from ledger.commands import OPERATION_OF_KIND, Operation, Prior
 from ledger.plan import Head, Plan
@@ -23,8 +23,6 @@ from ledger.statements import statement
 from ledger.times import datetime_of, micros_of
 from runtime.connections import Connection
 
-# Expiries of one commit; the rest follows in the next one, before any request is decided.
-MAX_EXPIRIES_PER_COMMIT = 1_000
 # Of holds that expire together; the last of them may have more.
 MAX_EXPIRING_ENTRIES = 10_000
 # Of the transactions that one commit settles or reverses.
@@ -120,22 +118,44 @@ async def _check_source_size(connection: Connection, parameters: Mapping[str, An
         raise TooManyEntriesError(entries)
 
 
-async def due_holds(connection: Connection, ledger_id: int, now_us: int) -> list[int]:
-    """Pending transactions whose time has come, at most `MAX_EXPIRIES_PER_COMMIT`."""
+async def due_holds(
+    connection: Connection, ledger_id: int, now_us: int, *, limit: int
+) -> list[int]:
+    """So many pending transactions whose time has come, the earliest first.
+
+    Always in this order: what was due at a transaction is found by the first expiry after it.
+    """
     cursor = await connection.execute(
         statement("load_due"),
         {
             "ledger_id": ledger_id,
             "now": datetime_of(now_us),
-            "limit": MAX_EXPIRIES_PER_COMMIT,
+            "limit": limit,
             "entry_limit": MAX_EXPIRING_ENTRIES,
         },
     )
     return [row[0] for row in await cursor.fetchall()]
 
 
+async def lapsed(
+    connection: Connection, ledger_id: int, numbers: Sequence[int], *, first_us: int, now_us: int
+) -> dict[int, Lapsed]:
+    """What accounts, by number, still hold of holds that fell due from one moment to another."""
+    cursor = await connection.execute(
+        statement("load_lapsed"),
+        {
+            "ledger_id": ledger_id,
+            "account_numbers": arrays.int4s(numbers),
+            "first": datetime_of(first_us),
+            "now": datetime_of(now_us),
+        },
+    )
+    return {row[0]: (row[1], row[2]) async for row in cursor}
+
+
 async def write(connection: Connection, ledger_id: int, ledger: str, plan: Plan) -> bool:
-    """Commits the plan; False, and nothing written, if the head moved or an id is taken."""
+    """Commits the plan; False, and nothing written, if the head moved, an id is taken or a read
+    has closed the moment."""
     name, parameters = columns.of(ledger, plan)
     cursor = await connection.execute(
         statement(name),
@@ -157,7 +177,7 @@ async def write(connection: Connection, ledger_id: int, ledger: str, plan: Plan)
 
 
 def _head(row: TupleRow, next_expire_time: datetime | None) -> Head:
-    revision, commit_id, last_sequence, last_record_time, last_account_number = row
+    revision, commit_id, last_sequence, last_record_time, last_account_number, closed_time = row
     return Head(
         revision,
         commit_id,
@@ -165,6 +185,7 @@ def _head(row: TupleRow, next_expire_time: datetime | None) -> Head:
         micros_of(last_record_time) if last_record_time is not None else 0,
         last_account_number,
         micros_of(next_expire_time) if next_expire_time is not None else None,
+        micros_of(closed_time) if closed_time is not None else None,
     )
 
 

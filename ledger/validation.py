@@ -141,6 +141,7 @@ RULES: dict[type, list[Rule]] = {
         _account("prefix", required=False),
         message("as_of"),
         boolean("include_holds"),
+        *PAGE,
         check("account", checks.target_problem),
     ],
     balances.GetTrialBalanceRequest: [

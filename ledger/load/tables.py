@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ledger.export.failures import CommandError
 from ledger.export.parquet import LABELS, READ_ROWS, TIME, open_table, with_micros
@@ -85,11 +86,25 @@ class Table:
                     number += skipped
                     rows = batch.slice(skipped)
                     if rows.num_rows:
-                        for row in with_micros(rows.cast(self._schema)).to_pylist():
+                        for row in with_micros(cut(rows).cast(self._schema)).to_pylist():
                             number += 1
                             yield number, row
         except RowError as error:
             raise CommandError(f"{self._path}, after row {number}: {error}") from error
+
+
+def cut(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows with what is finer than a microsecond cut off their times, as the ledger does it:
+    to the microsecond before, also before 1970."""
+    arrays = [
+        pc.floor_temporal(column.cast(pa.timestamp("ns")), unit="microsecond")
+        .cast(pa.timestamp("us"))
+        .cast(TIME)
+        if pa.types.is_timestamp(column.type) and column.type.unit == "ns"
+        else column
+        for column in rows.columns
+    ]
+    return pa.RecordBatch.from_arrays(arrays, names=rows.schema.names)
 
 
 def _checked(path: Path, schema: pa.Schema, columns: Mapping[str, tuple[Any, bool]]) -> pa.Schema:

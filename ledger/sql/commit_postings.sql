@@ -10,6 +10,7 @@ WITH head AS (
         h.ledger_id = %(ledger_id)s
         AND h.revision = %(revision)s
         AND h.commit_id IS NOT DISTINCT FROM %(last_commit_id)s::uuid
+        AND (h.closed_time IS NULL OR h.closed_time < %(record_time)s)
         AND NOT EXISTS (
             SELECT FROM transactions AS t
             WHERE t.ledger_id = %(ledger_id)s AND t.request_id = ANY(%(request_ids)b)

@@ -4,6 +4,7 @@ SELECT
     h.commit_id,
     h.last_sequence,
     h.last_record_time,
-    h.last_account_number
+    h.last_account_number,
+    h.closed_time
 FROM ledger_heads AS h
 WHERE h.ledger_id = %(ledger_id)s

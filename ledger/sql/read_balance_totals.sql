@@ -9,7 +9,8 @@ SELECT
     sum(b.pending_credits)::bigint AS pending_credits,
     sum(b.version)::bigint AS version
 FROM balances_at(
-    %(ledger_id)s, %(path)s, %(low)s, %(high)s, %(sequence)s, %(moment)s, %(effective)s, %(known)s
+    %(ledger_id)s, %(path)s, %(low)s, %(high)s, %(sequence)s, %(moment)s, %(effective)s, %(known)s,
+    %(born)s
 ) AS b
 GROUP BY b.currency_code
 ORDER BY b.currency_code

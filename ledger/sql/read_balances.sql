@@ -9,7 +9,8 @@ SELECT
     b.pending_credits,
     b.version
 FROM balances_at(
-    %(ledger_id)s, %(path)s, %(low)s, %(high)s, %(sequence)s, %(moment)s, %(effective)s, %(known)s
+    %(ledger_id)s, %(path)s, %(low)s, %(high)s, %(sequence)s, %(moment)s, %(effective)s, %(known)s,
+    %(born)s
 ) AS b
 WHERE b.name > %(after_name)s
 ORDER BY b.name

@@ -18,7 +18,8 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) AS e
 CROSS JOIN LATERAL holds_at(
-    a.ledger_id, a.account_number, %(sequence)s, %(moment)s, %(limit)s
+    a.ledger_id, a.account_number, %(sequence)s, %(moment)s, %(limit)s, %(after_sequence)s,
+    %(after_index)s
 ) AS h
 WHERE
     a.ledger_id = %(ledger_id)s

@@ -1,9 +1,9 @@
--- The last sequence that a read counts: one given, the last at or before a moment, or the ledger's last.
+-- A point of the log: a sequence, or the ledger's last, and when it was recorded.
 SELECT
     h.last_sequence,
-    CASE
-        WHEN %(moment)s::timestamptz IS NULL THEN h.last_sequence
-        ELSE sequence_at(h.ledger_id, %(moment)s)
-    END AS sequence
+    t.sequence,
+    t.record_time
 FROM ledger_heads AS h
+LEFT JOIN transactions AS t
+    ON h.ledger_id = t.ledger_id AND coalesce(%(sequence)s, h.last_sequence) = t.sequence
 WHERE h.ledger_id = %(ledger_id)s

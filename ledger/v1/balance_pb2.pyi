@@ -134,11 +134,14 @@ class AsOf(_message.Message):
     RECORD_TIME_FIELD_NUMBER: _builtins.int
     EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """After this transaction, which must exist; 0 is the empty ledger."""
+    """After this transaction, which must exist, at the moment it was recorded; 0 is the empty ledger. Holds that
+    had expired by then count no more, even where the transaction that says so follows later.
+    """
     @_builtins.property
     def record_time(self) -> _timestamp_pb2.Timestamp:
         """After everything recorded up to and including this moment, with every hold released that expired by then.
-        Not in the future.
+        The answer is final: what is being committed meanwhile is waited for, or is recorded later. A moment in
+        the future counts as the present, and the answer's record_time says which that was.
         """
 
     @_builtins.property
@@ -175,6 +178,8 @@ class GetBalanceRequest(_message.Message):
     PREFIX_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
     INCLUDE_HOLDS_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     ledger: _builtins.str
     """The ledger's name. Required."""
     account: _builtins.str
@@ -183,6 +188,10 @@ class GetBalanceRequest(_message.Message):
     """Every account at or below this path."""
     include_holds: _builtins.bool
     """Answer with the holds that were open at that point too."""
+    page_size: _builtins.int
+    """How many holds at most; 0 means 1,000, and so does more than 1,000. Without include_holds it means nothing."""
+    page_token: _builtins.str
+    """From the answer before; empty for the first page. Later pages keep the point of the first."""
     @_builtins.property
     def as_of(self) -> Global___AsOf:
         """The point of the log; unset means now."""
@@ -195,10 +204,12 @@ class GetBalanceRequest(_message.Message):
         prefix: _builtins.str = ...,
         as_of: Global___AsOf | None = ...,
         include_holds: _builtins.bool = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_of", b"as_of", "prefix", b"prefix", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_of", b"as_of", "include_holds", b"include_holds", "ledger", b"ledger", "prefix", b"prefix", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_of", b"as_of", "include_holds", b"include_holds", "ledger", b"ledger", "page_size", b"page_size", "page_token", b"page_token", "prefix", b"prefix", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["account", "prefix"]  # noqa: Y015
     _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
@@ -216,18 +227,29 @@ class GetBalanceResponse(_message.Message):
     HOLDS_FIELD_NUMBER: _builtins.int
     MORE_HOLDS_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    RECORD_TIME_FIELD_NUMBER: _builtins.int
     more_holds: _builtins.bool
     """True if there are more holds than the answer has."""
     sequence: _builtins.int
     """Sequence of the last transaction counted; by effective time, which may count any, the ledger's last."""
+    next_page_token: _builtins.str
+    """For the next page of holds; empty on the last."""
     @_builtins.property
     def balances(self) -> _containers.RepeatedCompositeFieldContainer[Global___Balance]:
         """For an account exactly one; for a prefix one per currency, in order of their codes."""
 
     @_builtins.property
     def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hold]:
-        """Holds open at the point asked for, with what was left of each then, in order of their sequence and entry;
-        at most 1,000.
+        """Holds open at the point asked for, with what was left of each then, in order of their sequence and entry:
+        a page of them.
+        """
+
+    @_builtins.property
+    def record_time(self) -> _timestamp_pb2.Timestamp:
+        """The moment that the answer speaks of: what is recorded later does not change it, but for entries dated
+        back to before an effective time. As of a sequence it is that transaction's. Unset where as_of is, as the
+        present goes on, and as of sequence 0.
         """
 
     def __init__(
@@ -237,10 +259,12 @@ class GetBalanceResponse(_message.Message):
         holds: _abc.Iterable[Global___Hold] | None = ...,
         more_holds: _builtins.bool = ...,
         sequence: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+        record_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record_time", b"record_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balances", b"balances", "holds", b"holds", "more_holds", b"more_holds", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balances", b"balances", "holds", b"holds", "more_holds", b"more_holds", "next_page_token", b"next_page_token", "record_time", b"record_time", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -358,17 +382,24 @@ class GetTrialBalanceResponse(_message.Message):
     TOTALS_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    RECORD_TIME_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Sequence of the last transaction counted."""
     next_page_token: _builtins.str
     """For the next page; empty on the last."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrialBalanceLine]:
-        """Accounts in order of their names."""
+        """Accounts in order of their names. As of a sequence or a record_time only those that had been made by
+        then.
+        """
 
     @_builtins.property
     def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrialBalanceTotal]:
         """One per currency, over all pages, in order of their codes."""
+
+    @_builtins.property
+    def record_time(self) -> _timestamp_pb2.Timestamp:
+        """The moment that the answer speaks of, as in GetBalanceResponse."""
 
     def __init__(
         self,
@@ -377,10 +408,11 @@ class GetTrialBalanceResponse(_message.Message):
         totals: _abc.Iterable[Global___TrialBalanceTotal] | None = ...,
         sequence: _builtins.int = ...,
         next_page_token: _builtins.str = ...,
+        record_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record_time", b"record_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "next_page_token", b"next_page_token", "sequence", b"sequence", "totals", b"totals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "next_page_token", b"next_page_token", "record_time", b"record_time", "sequence", b"sequence", "totals", b"totals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -90,7 +90,11 @@ class Entry(_message.Message):
 
     @_builtins.property
     def balance_after(self) -> _balance_pb2.Balance:
-        """The account's balance right after this entry; its version is the entry's number on the account."""
+        """The account's running totals right after this entry; its version is the entry's number on the account. A
+        hold counts in them until the transaction that releases it, which for one that expires is recorded about a
+        second after its expire_time, and later where thousands expire together. Balances that are read, and limits,
+        go by the time.
+        """
 
     @_builtins.property
     def record_time(self) -> _timestamp_pb2.Timestamp:
@@ -272,7 +276,7 @@ class StatementPeriod(_message.Message):
 
     @_builtins.property
     def end_record_time(self) -> _timestamp_pb2.Timestamp:
-        """Only entries recorded before this moment."""
+        """Only entries recorded before this moment. One in the future counts as the present; the answer says which."""
 
     def __init__(
         self,
@@ -342,19 +346,34 @@ class ListEntriesResponse(_message.Message):
     OPENING_BALANCE_FIELD_NUMBER: _builtins.int
     CLOSING_BALANCE_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    OPENING_SEQUENCE_FIELD_NUMBER: _builtins.int
+    CLOSING_SEQUENCE_FIELD_NUMBER: _builtins.int
+    END_RECORD_TIME_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """For the next page; empty on the last."""
+    opening_sequence: _builtins.int
+    """The entries are those after this sequence, ..."""
+    closing_sequence: _builtins.int
+    """... up to and including this one. With both as a period the same statement is had again."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Entry]:
         """Entries in the order they were recorded."""
 
     @_builtins.property
     def opening_balance(self) -> _balance_pb2.Balance:
-        """The balance before the period."""
+        """The balance before the period: the running totals, as in balance_after."""
 
     @_builtins.property
     def closing_balance(self) -> _balance_pb2.Balance:
-        """The balance at the end of the period, as of the first page's moment when the period is open."""
+        """The balance at the end of the period, as of the first page's moment when the period is open: the running
+        totals, so that it is the opening balance and all entries of the period.
+        """
+
+    @_builtins.property
+    def end_record_time(self) -> _timestamp_pb2.Timestamp:
+        """Where the statement ended by time: everything recorded before this moment is in it, and nothing will be
+        recorded before it any more. Unset where the period has no end_record_time.
+        """
 
     def __init__(
         self,
@@ -363,10 +382,13 @@ class ListEntriesResponse(_message.Message):
         opening_balance: _balance_pb2.Balance | None = ...,
         closing_balance: _balance_pb2.Balance | None = ...,
         next_page_token: _builtins.str = ...,
+        opening_sequence: _builtins.int = ...,
+        closing_sequence: _builtins.int = ...,
+        end_record_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["closing_balance", b"closing_balance", "opening_balance", b"opening_balance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["closing_balance", b"closing_balance", "end_record_time", b"end_record_time", "opening_balance", b"opening_balance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing_balance", b"closing_balance", "entries", b"entries", "next_page_token", b"next_page_token", "opening_balance", b"opening_balance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing_balance", b"closing_balance", "closing_sequence", b"closing_sequence", "end_record_time", b"end_record_time", "entries", b"entries", "next_page_token", b"next_page_token", "opening_balance", b"opening_balance", "opening_sequence", b"opening_sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -30,7 +30,10 @@ class _BatchModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BatchMode.V
     BATCH_MODE_UNSPECIFIED: _BatchMode.ValueType  # 0
     """Not set; refused."""
     BATCH_MODE_ATOMIC: _BatchMode.ValueType  # 1
-    """All or none. The first failure is the call's error, with item_index in its metadata."""
+    """All or none. The first failure is the call's error, with item_index in its metadata. A transaction of an
+    earlier item that it is about was never recorded: it is named by that item's index, as source_item_index
+    where the metadata has sequence otherwise, and closed_by_item_index where it has closed_by_sequence.
+    """
     BATCH_MODE_INDEPENDENT: _BatchMode.ValueType  # 2
     """Each item stands by itself: a failed one leaves the others as they are."""
 
@@ -40,7 +43,10 @@ class BatchMode(_BatchMode, metaclass=_BatchModeEnumTypeWrapper):
 BATCH_MODE_UNSPECIFIED: BatchMode.ValueType  # 0
 """Not set; refused."""
 BATCH_MODE_ATOMIC: BatchMode.ValueType  # 1
-"""All or none. The first failure is the call's error, with item_index in its metadata."""
+"""All or none. The first failure is the call's error, with item_index in its metadata. A transaction of an
+earlier item that it is about was never recorded: it is named by that item's index, as source_item_index
+where the metadata has sequence otherwise, and closed_by_item_index where it has closed_by_sequence.
+"""
 BATCH_MODE_INDEPENDENT: BatchMode.ValueType  # 2
 """Each item stands by itself: a failed one leaves the others as they are."""
 Global___BatchMode: _TypeAlias = BatchMode  # noqa: Y015
@@ -348,7 +354,11 @@ class BatchCreateTransactionsRequest(_message.Message):
     """All or none, or each by itself. Required."""
     view: _transaction_pb2.TransactionView.ValueType
     """How much of each transaction the answer carries; no part of what is compared when the request_id comes
-    again.
+    again. An answer in full is larger than its request: some 350 bytes for a transaction of two entries with
+    short names, twice that for a post of a hold, and its metadata and reference. So that of 8,000 items can
+    pass the 4 MiB that gRPC clients take by themselves, though the batch is committed. Such a client asks for
+    TRANSACTION_VIEW_SEQUENCE, or takes messages of 32 MiB; who was caught out sends the same request again with
+    the shorter view.
     """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchItem]:

@@ -106,6 +106,10 @@ class _TransactionViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Trans
     """Everything, with the entries and the balances after each."""
     TRANSACTION_VIEW_SUMMARY: _TransactionView.ValueType  # 2
     """Without entries."""
+    TRANSACTION_VIEW_SEQUENCE: _TransactionView.ValueType  # 3
+    """The sequence and nothing else; of an item of a batch that failed, its reason and code. Below 512 KiB for the
+    largest batch and the largest page.
+    """
 
 class TransactionView(_TransactionView, metaclass=_TransactionViewEnumTypeWrapper):
     """How much of a transaction an answer carries."""
@@ -116,6 +120,10 @@ TRANSACTION_VIEW_FULL: TransactionView.ValueType  # 1
 """Everything, with the entries and the balances after each."""
 TRANSACTION_VIEW_SUMMARY: TransactionView.ValueType  # 2
 """Without entries."""
+TRANSACTION_VIEW_SEQUENCE: TransactionView.ValueType  # 3
+"""The sequence and nothing else; of an item of a batch that failed, its reason and code. Below 512 KiB for the
+largest batch and the largest page.
+"""
 Global___TransactionView: _TypeAlias = TransactionView  # noqa: Y015
 
 class _Remainder:

@@ -156,7 +156,7 @@ async def holds(client: LedgerClient, *, account: str = "", **as_of: object) -> 
         ledger=client.ledger,
         include_holds=True,
         as_of=balances.AsOf(**as_of) if as_of else None,  # type: ignore[arg-type]
-        **target,
+        **target,  # type: ignore[arg-type]
     )
     answer = await client.stub.GetBalance(request)
     pending = sum(b.pending_debits_minor + b.pending_credits_minor for b in answer.balances)

@@ -4,6 +4,7 @@ import grpc
 
 from ledger.v1 import transaction_mutations_pb2 as mutations
 from ledger.v1 import transaction_pb2 as transactions
+from ledger.v1.entry_pb2 import EntryPart
 from tests.ledger.client import LedgerClient, failure_of, key, transfer
 
 ATOMIC = mutations.BATCH_MODE_ATOMIC
@@ -161,3 +162,53 @@ async def test_bounds_of_a_batch(bank: LedgerClient) -> None:
     assert with_ids.violations[0].field == "items"
     twice = await failure_of(bank.batch(*[created("wallet", "cash", 1, "a")] * 2))
     assert twice.violations[0].field == "items"
+
+
+async def test_a_failed_atomic_batch_names_items_and_no_transaction_that_never_was(
+    bank: LedgerClient,
+) -> None:
+    await bank.create(transfer("wallet", "cash", 1000))
+    hold = await bank.hold("payable", "wallet", 400)
+    settled = Item(void=transactions.VoidInput(pending=key(hold.sequence)))
+    twice = await failure_of(bank.batch(settled, settled, mode=ATOMIC))
+    assert twice.reason == "HOLD_ALREADY_VOIDED"
+    assert twice.metadata == {
+        "sequence": str(hold.sequence),
+        "closed_by_item_index": "0",
+        "item_index": "1",
+    }
+    assert str(hold.sequence + 1) not in twice.message
+    # A sequence that is only being given out.
+    guessed = key(hold.sequence + 2)
+    for operation, reason, more in (
+        (Item(void=transactions.VoidInput(pending=guessed)), "TRANSACTION_NOT_PENDING", {}),
+        (
+            Item(
+                reversal=transactions.ReversalInput(
+                    original=guessed, parts=[EntryPart(entry_index=7, amount_minor=1)]
+                )
+            ),
+            "ENTRY_NOT_FOUND",
+            {"entry_index": "7"},
+        ),
+        (
+            Item(
+                reversal=transactions.ReversalInput(
+                    original=guessed, parts=[EntryPart(entry_index=0, amount_minor=9)]
+                )
+            ),
+            "AMOUNT_EXCEEDS_ORIGINAL",
+            {"entry_index": "0", "requested_minor": "9", "remaining_minor": "1"},
+        ),
+    ):
+        failed = await failure_of(
+            bank.batch(
+                created("wallet", "cash", 2), created("wallet", "cash", 1), operation, mode=ATOMIC
+            )
+        )
+        assert failed.reason == reason
+        assert failed.metadata == {"source_item_index": "1", "item_index": "2", **more}
+        assert "item 1 of the batch" in failed.message
+    # Of what is there the sequence is named, and in an independent batch everything is there.
+    results = await bank.batch(settled, settled)
+    assert results[1].failure.metadata == {"sequence": "2", "closed_by_sequence": "3"}

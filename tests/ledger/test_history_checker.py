@@ -5,6 +5,7 @@ from copy import deepcopy
 
 import pytest
 
+from ledger.limits import LIMITS
 from ledger.v1 import transaction_mutations_pb2 as mutations
 from ledger.v1.account_pb2 import BatchCreateAccountsRequest
 from ledger.v1.transaction_pb2 import TRANSACTION_KIND_EXPIRY, Transaction
@@ -31,7 +32,7 @@ def create(number: int) -> mutations.CreateTransactionRequest:
 @pytest.fixture
 def sound() -> tuple[History, Log]:
     """Six calls one after the other, the last of them a batch, and a watcher of all."""
-    ledger = NaiveLedger("main", NOW_US)
+    ledger = NaiveLedger("main", NOW_US, LIMITS.expiries_per_commit)
     ledger.answer(make_accounts())
     history = History()
     batch = mutations.BatchCreateTransactionsRequest(

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ledger.load.tables import Table, cut
 from runtime.clock import ManualClock
 from tests.ledger.books import last_sequence
 from tests.ledger.running import (
@@ -112,3 +113,25 @@ async def test_bad_tables(served: Served, tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-100])
     assert (await load(served, file)).code == 2
     assert await last_sequence(served.client) == 0
+
+
+def test_times_finer_than_the_ledgers_are_cut_off(tmp_path: Path) -> None:
+    """To the microsecond before, as those of requests are, and whatever zone they are shown in."""
+    nanos = [1_999, 1_000, 999, 0, -1, -1_001, None]
+    table = pa.table(
+        {
+            "request_id": [f"t-{index}" for index in range(len(nanos))],
+            "account": ["cash"] * len(nanos),
+            "direction": ["DEBIT"] * len(nanos),
+            "amount": [1] * len(nanos),
+            "currency": ["EUR"] * len(nanos),
+            "effective_time": pa.array(nanos, pa.int64()).cast(
+                pa.timestamp("ns", "Asia/Kathmandu")
+            ),
+        }
+    )
+    rows = cut(table.to_batches()[0])
+    assert rows["effective_time"].cast(pa.int64()).to_pylist() == [1, 1, 0, 0, -1, -2, None]
+    pq.write_table(table, tmp_path / "fine.parquet")
+    lines = list(Table(tmp_path / "fine.parquet").given(0))
+    assert len(lines) == len(nanos)

@@ -419,7 +419,7 @@ def test_what_was_settled_can_be_taken_back_within_a_batch() -> None:
         lambda book: expire(book, book.sources[2], 50),
     ):
         book, untouched = new_book(), new_book()
-        book.begin_atomic()
+        book.begin_atomic(50)
         settle(book)
         book.end_atomic(undo=True)
         assert book.sources == untouched.sources

@@ -13,15 +13,16 @@ import pytest
 from ledger.__main__ import open_service
 from ledger.limits import Limits
 from runtime.clock import ManualClock
-from tests.ledger.running import settings_for
+from tests.ledger.running import serving, settings_for
 from tests.ledger.stateful.playing import Play
 from tests.ledger.stateful.searching import STEPS_OF_HISTORY, search
-from tests.ledger.stateful.steps import Step
+from tests.ledger.stateful.steps import SECOND_US, Batch, Create, Group, Read, Step, Wait
 
 # Items that pytest-xdist can spread over its workers, and what each of them has to play.
 PARTS = 8
 HISTORIES_OF_PART = 50
 MIN_STEPS_IN_ALL = 20_000
+MAX_EXPIRIES = 2
 # As in production: each history has a ledger of its own, and all of them are sealed.
 SEAL_INTERVAL_MS = 1_000
 
@@ -37,13 +38,15 @@ async def test_the_service_answers_as_the_model_does(
     request: pytest.FixtureRequest,
 ) -> None:
     # The clock moves only where a step says so, and nothing but a step has holds expired.
-    still = Limits(sweep_interval_seconds=86_400.0)
+    # So few expiries fit a commit that a handful of holds plays what thousands do.
+    expiries = 1 + part % MAX_EXPIRIES
+    still = Limits(sweep_interval_seconds=86_400.0, expiries_per_commit=expiries)
     names = itertools.count(1)
     steps = 0
 
     async def play(history: Sequence[Step]) -> None:
         nonlocal steps
-        playing = Play(channel, clock, f"history-{next(names)}")
+        playing = Play(channel, clock, f"history-{next(names)}", expiries)
         await playing.all_of(history)
         steps += playing.steps
 
@@ -62,3 +65,28 @@ async def test_the_service_answers_as_the_model_does(
             raise
     assert steps >= HISTORIES_OF_PART * STEPS_OF_HISTORY
     assert steps * PARTS >= MIN_STEPS_IN_ALL
+
+
+# What falls due together in one history: two commits' worth and more.
+HOLDS_TOGETHER = 2_100
+A_HOLD = Create((Group("EUR", True, 2, ((0, 1),)),), pending=True, expires_in_us=SECOND_US)
+PAY_OUT = Create((Group("EUR", True, 3, ((0, 299),)),))
+THOUSANDS: tuple[Step, ...] = (
+    Batch((A_HOLD,) * HOLDS_TOGETHER, atomic=False, own_ids=False, summary=True),
+    Wait(SECOND_US),
+    Read("balance", 2, "now"),
+    # Before most of it is recorded.
+    PAY_OUT,
+    Read("prefix", 1, "sequence", 1_000),
+    Read("prefix", 1, "sequence", 1),
+    Read("prefix", 3, "record_time", 0),
+    Read("prefix", 3, "record_time", 1),
+)
+
+
+@pytest.mark.timeout(120)
+async def test_thousands_of_holds_due_together(url: str, clock: ManualClock) -> None:
+    still = Limits(sweep_interval_seconds=86_400.0)
+    async with serving(url, clock, still) as served:
+        play = Play(served.channel, clock, "thousands", still.expiries_per_commit)
+        await play.all_of(THOUSANDS)

@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 import pytest
 
-from ledger.limits import Limits
+from ledger.limits import LIMITS, Limits
 from ledger.v1.transaction_pb2 import Transaction
 from runtime.clock import ManualClock
 from tests.ledger.running import serving
@@ -72,7 +72,7 @@ async def channel(url: str, clock: ManualClock) -> AsyncIterator[grpc.aio.Channe
 async def test_the_history_is_played_whole_when_nothing_is_spoilt(
     channel: grpc.aio.Channel, clock: ManualClock
 ) -> None:
-    play = Play(channel, clock, "sound")
+    play = Play(channel, clock, "sound", LIMITS.expiries_per_commit)
     await play.all_of(HISTORY)
     assert play.steps == len(HISTORY)
 
@@ -154,7 +154,7 @@ def a_hold_has_more_left(response: Any, call: int) -> Any:
 async def test_a_wrong_answer_is_noticed(
     channel: grpc.aio.Channel, clock: ManualClock, method: str, spoil: Spoil
 ) -> None:
-    play = Play(channel, clock, "spoilt")
+    play = Play(channel, clock, "spoilt", LIMITS.expiries_per_commit)
     play.stub = SpoiltStub(play.stub, method, spoil)
     with pytest.raises(AssertionError):
         await play.all_of(HISTORY)
@@ -163,7 +163,7 @@ async def test_a_wrong_answer_is_noticed(
 async def test_a_failed_verification_is_noticed(
     channel: grpc.aio.Channel, clock: ManualClock
 ) -> None:
-    play = Play(channel, clock, "spoilt")
+    play = Play(channel, clock, "spoilt", LIMITS.expiries_per_commit)
     audits = play.audits
 
     class Doubtful:
@@ -206,7 +206,7 @@ class Careless:
 async def test_a_repeated_request_that_is_made_afresh_is_noticed(
     channel: grpc.aio.Channel, clock: ManualClock
 ) -> None:
-    play = Play(channel, clock, "spoilt")
+    play = Play(channel, clock, "spoilt", LIMITS.expiries_per_commit)
     play.stub = Careless(play.stub, lambda request_id: f"{request_id}-again")
     with pytest.raises(AssertionError, match="request-1"):
         await play.all_of(HISTORY)
@@ -216,7 +216,7 @@ async def test_a_limit_that_does_not_hold_is_noticed(
     channel: grpc.aio.Channel, clock: ManualClock
 ) -> None:
     """A refusal becomes a success, as of a ledger that has no limits."""
-    play = Play(channel, clock, "spoilt")
+    play = Play(channel, clock, "spoilt", LIMITS.expiries_per_commit)
     stub = play.stub
 
     class Limitless:

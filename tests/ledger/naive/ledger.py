@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from ledger.v1 import account_pb2 as accounts
 from ledger.v1 import transaction_mutations_pb2 as mutations
 from ledger.v1.error_reason_pb2 import ErrorReason
-from ledger.v1.transaction_pb2 import TRANSACTION_VIEW_SUMMARY
+from ledger.v1.transaction_pb2 import TRANSACTION_VIEW_SEQUENCE, TRANSACTION_VIEW_SUMMARY
 from tests.ledger.naive import messages, rules
 from tests.ledger.naive.differences import differences, plain
 from tests.ledger.naive.log import Account, Fact, Kind, Leg, Log
@@ -51,17 +51,47 @@ class Kept(NamedTuple):
 
 
 class NaiveLedger:
-    """One ledger. `now_us` is set by whoever moves the clock."""
+    """One ledger. `now_us` is set by whoever moves the clock.
 
-    def __init__(self, name: str, now_us: int) -> None:
+    A request that finds holds due has `expiries` of them recorded before it, and the rest after.
+    """
+
+    def __init__(self, name: str, now_us: int, expiries: int) -> None:
         self.name = name
         self.now_us = now_us
+        self.expiries = expiries
+        # Up to when reads have been answered for good.
+        self.closed_us: int | None = None
         self.log = Log()
         self.kept: dict[str, Kept] = {}
 
     @property
     def last_sequence(self) -> int:
         return len(self.log.facts)
+
+    @property
+    def last_record_us(self) -> int:
+        return self.log.facts[-1].record_us if self.log.facts else 0
+
+    @property
+    def record_us(self) -> int:
+        """What is recorded now gets this time: not before what is there, nor in an answer that was
+        given."""
+        least = self.last_record_us if self.closed_us is None else self.closed_us + 1
+        return max(self.now_us, self.last_record_us, least)
+
+    def close(self, moment_us: int) -> int:
+        """The moment that a read speaks of, about which nothing is recorded any more."""
+        moment_us = min(moment_us, self.now_us)
+        if self.last_record_us <= moment_us:
+            self.closed_us = max(moment_us, self.closed_us or moment_us)
+        return moment_us
+
+    @property
+    def due(self) -> list[Fact]:
+        """The holds whose time has come, the earliest first."""
+        due = self.log.lapsed(self.record_us)
+        return sorted(due, key=lambda fact: (fact.expire_us, fact.sequence))
 
     def answer(self, request: Any) -> Answer:
         """The answer to a mutating request: the first one again if its id was seen before."""
@@ -73,15 +103,14 @@ class NaiveLedger:
         except RefusedError as refused:
             return refused.failure
         if kept is None:
-            self.expire_due()
+            self.expire_due(self.expiries)
             answer = self._decided(request, operation, body)
             kept = self.kept[request.request_id] = Kept(operation, copied(body), answer)
         return answered(request, kept.answer)
 
-    def expire_due(self) -> None:
-        """Records the expiry of all holds whose time has come, the earliest first."""
-        due = self.log.lapsed(self.now_us)
-        for hold in sorted(due, key=lambda fact: (fact.expire_us, fact.sequence)):
+    def expire_due(self, most: int | None = None) -> None:
+        """Records the expiry of the first so many holds whose time has come, or of all."""
+        for hold in self.due[:most]:
             self._add("expiry", rules.rest_of(self.log, hold), "", hold.expire_us, hold.sequence)
 
     def _repeated(self, request_id: str, operation: str, body: Any) -> Kept | None:
@@ -101,7 +130,12 @@ class NaiveLedger:
         return kept
 
     def _decided(self, request: Any, operation: str, body: Any) -> Answer:
+        if isinstance(request, accounts.CloseAccountRequest):
+            # Nothing is recorded of a closed account, so it waits until all of it is recorded.
+            while any(leg.account == request.name for hold in self.due for leg in hold.legs):
+                self.expire_due(self.expiries)
         first_free = self.last_sequence
+        self.log.now_us = self.record_us
         try:
             if operation in OPERATIONS.values():
                 made: Answer = self._item(operation, request.request_id, body).message
@@ -110,9 +144,9 @@ class NaiveLedger:
                 return self._batch(request)
             if isinstance(request, accounts.CloseAccountRequest):
                 rules.close(self.log, request.name)
-                self.log.closed_us[request.name] = self.now_us
+                self.log.closed_us[request.name] = self.record_us
                 closed = self.log.accounts[request.name]
-                return messages.account(self.name, closed, self.now_us)
+                return messages.account(self.name, closed, self.record_us)
             if isinstance(request, accounts.CreateAccountRequest):
                 return self._accounts([request.account], in_batch=False).accounts[0]
             return self._accounts(request.accounts, in_batch=True)
@@ -131,7 +165,8 @@ class NaiveLedger:
                         self._item(operation, "", body).message
                     )
                 except RefusedError as refused:
-                    raise refused.at_item(index) from refused
+                    undone = self.last_sequence - index
+                    raise refused.of_items_after(undone).at_item(index) from refused
                 continue
             result = self._independent(operation, item.request_id, body)
             if isinstance(result, Failure):
@@ -165,7 +200,7 @@ class NaiveLedger:
         dated = operation != "void" and body.HasField("effective_time")
         effective_us = micros(body.effective_time) if dated else None
         if operation == "create":
-            legs = rules.create(self.log, body, self.now_us)
+            legs = rules.create(self.log, body, self.record_us)
             kind: Kind = "pending" if body.pending else "direct"
             return self._add(kind, legs, request_id, effective_us, body=body)
         if operation == "reversal":
@@ -194,8 +229,8 @@ class NaiveLedger:
             sequence=self.last_sequence + 1,
             kind=kind,
             legs=legs,
-            record_us=self.now_us,
-            effective_us=self.now_us if effective_us is None else effective_us,
+            record_us=self.record_us,
+            effective_us=self.record_us if effective_us is None else effective_us,
             request_id=request_id,
             expire_us=micros(body.expire_time) if expires else None,
             reference=body.reference if body is not None else "",
@@ -224,7 +259,7 @@ class NaiveLedger:
                 "debit" if is_debit else "credit",
                 limits,
                 dict(new.metadata),
-                self.now_us,
+                self.record_us,
             )
         self.log.accounts.update(made)
         return accounts.BatchCreateAccountsResponse(
@@ -244,12 +279,22 @@ def copied(body: Message) -> Any:
 def answered(request: Any, answer: Any) -> Answer:
     """The kept answer as this request wants to see it."""
     is_batch = isinstance(answer, mutations.BatchCreateTransactionsResponse)
-    if not is_batch or request.view != TRANSACTION_VIEW_SUMMARY:
+    if not is_batch or request.view not in (TRANSACTION_VIEW_SUMMARY, TRANSACTION_VIEW_SEQUENCE):
         whole: Answer = answer
         return whole
     shorter = mutations.BatchCreateTransactionsResponse()
-    shorter.CopyFrom(answer)
-    for result in shorter.results:
+    for result in answer.results:
+        shown = shorter.results.add()
+        if request.view == TRANSACTION_VIEW_SEQUENCE:
+            if result.HasField("transaction"):
+                shown.transaction.sequence = result.transaction.sequence
+            else:
+                shown.failure.reason, shown.failure.code = (
+                    result.failure.reason,
+                    result.failure.code,
+                )
+            continue
+        shown.CopyFrom(result)
         if result.HasField("transaction"):
-            result.transaction.ClearField("entries")
+            shown.transaction.ClearField("entries")
     return shorter

@@ -93,6 +93,8 @@ class Log:
         self.facts: list[Fact] = []
         self.accounts: dict[str, Account] = {}
         self.closed_us: dict[str, int] = {}
+        # The moment of what is being decided: holds that are due by then bind nobody.
+        self.now_us = 0
         # Only so that a sum need not look at facts that cannot matter to it.
         self._legs: dict[str, list[tuple[Fact, Leg]]] = defaultdict(list)
         self._followers: dict[int, list[Fact]] = defaultdict(list)
@@ -165,6 +167,10 @@ class Log:
         return Totals(
             posted["debit"], posted["credit"], pending["debit"], pending["credit"], version
         )
+
+    def totals_now(self, account: str) -> Totals:
+        """An account's totals as the rules see them."""
+        return self.totals(account, lapsed_by_us=self.now_us)
 
     def lapsed(self, moment_us: int, through: int = EVERYTHING) -> list[Fact]:
         """Holds whose time has come by a moment and of which something is still held."""

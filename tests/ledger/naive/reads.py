@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.v1 import account_pb2 as accounts
 from ledger.v1 import balance_pb2 as balances
@@ -18,6 +19,8 @@ from tests.ledger.naive.moments import micros, stamp
 from tests.ledger.naive.refused import RefusedError
 from tests.ledger.naive.rules import found
 
+END_OF_TIME = 2**62
+
 
 class Point(NamedTuple):
     """The point of the log that a read speaks of."""
@@ -25,6 +28,12 @@ class Point(NamedTuple):
     through: int
     lapsed_by_us: int | None = None
     effective_by_us: int | None = None
+    born_by_us: int = END_OF_TIME
+
+    @property
+    def sums(self) -> tuple[int, int | None, int | None]:
+        """What an account's totals go by."""
+        return self.through, self.lapsed_by_us, self.effective_by_us
 
 
 def read(ledger: NaiveLedger, request: Any) -> Any:
@@ -37,10 +46,12 @@ def read(ledger: NaiveLedger, request: Any) -> Any:
 
 def get_balance(ledger: NaiveLedger, request: Any) -> balances.GetBalanceResponse:
     point = point_of(ledger, request.as_of)
-    response = balances.GetBalanceResponse(sequence=counted(ledger, point))
+    response = balances.GetBalanceResponse(
+        sequence=counted(ledger, point), record_time=record_time(request.as_of, point)
+    )
     names = [request.account]
     if request.HasField("prefix"):
-        names = names_below(ledger, request.prefix)
+        names = names_below(ledger, request.prefix, point)
         response.balances.extend(below(ledger, request.prefix, point))
     else:
         check_account(ledger, request.account)
@@ -52,8 +63,10 @@ def get_balance(ledger: NaiveLedger, request: Any) -> balances.GetBalanceRespons
 
 def get_trial_balance(ledger: NaiveLedger, request: Any) -> balances.GetTrialBalanceResponse:
     point = point_of(ledger, request.as_of)
-    response = balances.GetTrialBalanceResponse(sequence=counted(ledger, point))
-    for name in names_below(ledger, request.prefix):
+    response = balances.GetTrialBalanceResponse(
+        sequence=counted(ledger, point), record_time=record_time(request.as_of, point)
+    )
+    for name in names_below(ledger, request.prefix, point):
         response.lines.add(balance=balance_of(ledger, name, point))
     for total in below(ledger, request.prefix, point):
         response.totals.add(
@@ -68,7 +81,7 @@ def get_trial_balance(ledger: NaiveLedger, request: Any) -> balances.GetTrialBal
 
 def list_entries(ledger: NaiveLedger, request: Any) -> entries.ListEntriesResponse:
     check_account(ledger, request.account)
-    opening, closing = span_of(ledger, request.period)
+    opening, closing, end_us = span_of(ledger, request.period)
     return entries.ListEntriesResponse(
         entries=[
             entry
@@ -78,6 +91,9 @@ def list_entries(ledger: NaiveLedger, request: Any) -> entries.ListEntriesRespon
         ],
         opening_balance=balance_of(ledger, request.account, Point(opening)),
         closing_balance=balance_of(ledger, request.account, Point(closing)),
+        opening_sequence=opening,
+        closing_sequence=closing,
+        end_record_time=None if end_us is None else stamp(end_us),
     )
 
 
@@ -126,6 +142,8 @@ def list_transactions(ledger: NaiveLedger, request: Any) -> lists.ListTransactio
         picked.reverse()
     if request.view == transactions.TRANSACTION_VIEW_SUMMARY:
         picked = [messages.summary(message) for message in picked]
+    if request.view == transactions.TRANSACTION_VIEW_SEQUENCE:
+        picked = [transactions.Transaction(sequence=message.sequence) for message in picked]
     return lists.ListTransactionsResponse(transactions=picked)
 
 
@@ -143,7 +161,7 @@ def get_account(ledger: NaiveLedger, request: Any) -> accounts.GetAccountRespons
     closed_us = ledger.log.closed_us.get(request.name)
     return accounts.GetAccountResponse(
         account=messages.account(ledger.name, ledger.log.accounts[request.name], closed_us),
-        balance=balance_of(ledger, request.name, Point(ledger.last_sequence, ledger.now_us)),
+        balance=balance_of(ledger, request.name, present(ledger)),
     )
 
 
@@ -152,7 +170,7 @@ def list_accounts(ledger: NaiveLedger, request: Any) -> accounts.ListAccountsRes
     return accounts.ListAccountsResponse(
         accounts=[
             messages.account(ledger.name, log.accounts[name], log.closed_us.get(name))
-            for name in names_below(ledger, request.prefix)
+            for name in names_below(ledger, request.prefix, present(ledger))
         ]
     )
 
@@ -176,16 +194,32 @@ READS: dict[type[Message], Any] = {
 }
 
 
+def present(ledger: NaiveLedger) -> Point:
+    return Point(ledger.last_sequence, max(ledger.now_us, ledger.last_record_us))
+
+
 def point_of(ledger: NaiveLedger, as_of: Any) -> Point:
     which = as_of.WhichOneof("point")
     if which is None:
-        return Point(ledger.last_sequence, ledger.now_us)
+        return present(ledger)
     if which == "sequence":
         check_reached(ledger, as_of.sequence)
-        return Point(as_of.sequence)
-    moment = micros(getattr(as_of, which))
-    through, lapsed_by = ledger.log.last_by(moment), min(moment, ledger.now_us)
-    return Point(through, lapsed_by, moment if which == "effective_time" else None)
+        fact = ledger.log.fact(as_of.sequence)
+        recorded = -END_OF_TIME if fact is None else fact.record_us
+        return Point(as_of.sequence, recorded, born_by_us=recorded)
+    asked = micros(getattr(as_of, which))
+    moment = ledger.close(asked)
+    if which == "record_time":
+        return Point(ledger.log.last_by(moment), moment, born_by_us=moment)
+    return Point(ledger.log.last_by(asked), moment, asked)
+
+
+def record_time(as_of: Any, point: Point) -> Timestamp | None:
+    """Which moment an answer speaks of; the empty ledger and the present have none."""
+    if as_of.WhichOneof("point") is None or (as_of.HasField("sequence") and not as_of.sequence):
+        return None
+    assert point.lapsed_by_us is not None
+    return stamp(point.lapsed_by_us)
 
 
 def counted(ledger: NaiveLedger, point: Point) -> int:
@@ -193,16 +227,19 @@ def counted(ledger: NaiveLedger, point: Point) -> int:
     return point.through if point.effective_by_us is None else ledger.last_sequence
 
 
-def span_of(ledger: NaiveLedger, period: Any) -> tuple[int, int]:
-    """The sequences after which and through which a statement goes."""
+def span_of(ledger: NaiveLedger, period: Any) -> tuple[int, int, int | None]:
+    """The sequences after which and through which a statement goes, and its end by time."""
     check_reached(ledger, period.after_sequence)
     check_reached(ledger, period.through_sequence)
     opening, closing = period.after_sequence, period.through_sequence or ledger.last_sequence
+    end_us = None
     if period.HasField("start_record_time"):
-        opening = max(opening, ledger.log.last_by(micros(period.start_record_time) - 1))
+        moment = ledger.close(micros(period.start_record_time) - 1)
+        opening = max(opening, ledger.log.last_by(moment))
     if period.HasField("end_record_time"):
-        closing = min(closing, ledger.log.last_by(micros(period.end_record_time) - 1))
-    return opening, max(opening, closing)
+        moment = ledger.close(micros(period.end_record_time) - 1)
+        closing, end_us = min(closing, ledger.log.last_by(moment)), moment + 1
+    return opening, max(opening, closing), end_us
 
 
 def check_reached(ledger: NaiveLedger, sequence: int) -> None:
@@ -219,24 +256,28 @@ def check_account(ledger: NaiveLedger, name: str) -> None:
 
 def balance_of(ledger: NaiveLedger, name: str, point: Point) -> balances.Balance:
     account = ledger.log.accounts[name]
-    totals = ledger.log.totals(name, *point)
+    totals = ledger.log.totals(name, *point.sums)
     return messages.balance(name, account.currency, account.normal, totals)
 
 
 def below(ledger: NaiveLedger, prefix: str, point: Point) -> Iterable[balances.Balance]:
     """Totals per currency over the accounts at or below a path, in order of the codes."""
-    found_accounts = [ledger.log.accounts[name] for name in names_below(ledger, prefix)]
+    found_accounts = [ledger.log.accounts[name] for name in names_below(ledger, prefix, point)]
     for currency in sorted({account.currency for account in found_accounts}):
         members = [account for account in found_accounts if account.currency == currency]
         normals = {account.normal for account in members}
-        sums = [ledger.log.totals(account.name, *point) for account in members]
+        sums = [ledger.log.totals(account.name, *point.sums) for account in members]
         total = Totals(*(sum(column) for column in zip(*sums, strict=True)))
         normal = normals.pop() if len(normals) == 1 else "debit"
         yield messages.balance(prefix, currency, normal, total)
 
 
-def names_below(ledger: NaiveLedger, prefix: str) -> list[str]:
-    return sorted(name for name in ledger.log.accounts if is_below(name, prefix))
+def names_below(ledger: NaiveLedger, prefix: str, point: Point) -> list[str]:
+    return sorted(
+        name
+        for name, account in ledger.log.accounts.items()
+        if is_below(name, prefix) and account.create_us <= point.born_by_us
+    )
 
 
 def is_below(name: str, prefix: str) -> bool:

@@ -31,6 +31,12 @@ CODES = {
     "SEQUENCE_NOT_REACHED": "OUT_OF_RANGE",
 }
 
+# What names a transaction, and what names it in the failure of the batch that would have made it.
+ITEM_KEYS = {
+    "sequence": "source_item_index",
+    "closed_by_sequence": "closed_by_item_index",
+}
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -53,3 +59,14 @@ class RefusedError(Exception):
     def at_item(self, index: int) -> "RefusedError":
         """The same as the failure of a whole batch."""
         return RefusedError(self.failure.reason, **self.failure.metadata, item_index=index)
+
+    def of_items_after(self, last_sequence: int) -> "RefusedError":
+        """The same without transactions that never were: what an item made is named by the item."""
+        metadata: dict[str, str | int] = {}
+        for key, value in self.failure.metadata.items():
+            made_by = int(value) - last_sequence - 1 if key in ITEM_KEYS else -1
+            if made_by < 0:
+                metadata[key] = value
+            else:
+                metadata[ITEM_KEYS[key]] = made_by
+        return RefusedError(self.failure.reason, **metadata)

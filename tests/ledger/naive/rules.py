@@ -110,10 +110,11 @@ def held_by(log: Log, key: Any) -> Fact:
     hold = found(log, key)
     if hold.kind != "pending":
         raise RefusedError("TRANSACTION_NOT_PENDING", sequence=hold.sequence)
-    if any(log.held(hold).values()):
+    is_due = hold.expire_us is not None and hold.expire_us <= log.now_us
+    if any(log.held(hold).values()) and not is_due:
         return hold
-    last = log.settlements(hold)[-1]
-    if last.kind == "expiry":
+    last = log.settlements(hold)[-1] if not any(log.held(hold).values()) else None
+    if last is None or last.kind == "expiry":
         assert hold.expire_us is not None, "only a hold with an expiry expires"
         expire_time = rfc3339(hold.expire_us)
         raise RefusedError("HOLD_EXPIRED", sequence=hold.sequence, expire_time=expire_time)
@@ -194,7 +195,7 @@ def check_preconditions(log: Log, draft: Any, legs: Sequence[Leg]) -> None:
                 version=version,
             )
     for name, condition in conditions:
-        after, normal = with_legs(log.totals(name), name, legs), log.accounts[name].normal
+        after, normal = with_legs(log.totals_now(name), name, legs), log.accounts[name].normal
         for bound in BOUNDS:
             if not condition.HasField(bound):
                 continue
@@ -213,7 +214,9 @@ def check_preconditions(log: Log, draft: Any, legs: Sequence[Leg]) -> None:
 def check_limits(log: Log, legs: Sequence[Leg]) -> None:
     """All floors, then all ceilings, then what fits 64 bits; each account once, in order."""
     names = list(dict.fromkeys(leg.account for leg in legs))
-    changes = {name: (log.totals(name), with_legs(log.totals(name), name, legs)) for name in names}
+    changes = {
+        name: (log.totals_now(name), with_legs(log.totals_now(name), name, legs)) for name in names
+    }
     for reason, limits in (("FLOOR_BREACHED", BOUNDS[0::2]), ("CEILING_BREACHED", BOUNDS[1::2])):
         sign = 1 if reason == "FLOOR_BREACHED" else -1
         for name in names:

@@ -21,6 +21,7 @@ KINDS = (
     (transactions.TRANSACTION_KIND_POST, transactions.TRANSACTION_KIND_REVERSAL),
 )
 VIEWS = (
+    transactions.TRANSACTION_VIEW_SEQUENCE,
     transactions.TRANSACTION_VIEW_SUMMARY,
     transactions.TRANSACTION_VIEW_FULL,
     transactions.TRANSACTION_VIEW_UNSPECIFIED,
@@ -36,6 +37,7 @@ def reading(model: NaiveLedger, step: Read) -> Any:
             account=name,
             as_of=point_of(model, step),
             include_holds=step.flag,
+            page_size=step.page_size,
         )
     if step.method == "prefix":
         prefix = PREFIXES[step.subject % len(PREFIXES)]
@@ -44,6 +46,7 @@ def reading(model: NaiveLedger, step: Read) -> Any:
             prefix=prefix,
             as_of=point_of(model, step),
             include_holds=step.flag,
+            page_size=step.page_size,
         )
     if step.method == "trial":
         return balances.GetTrialBalanceRequest(
@@ -115,10 +118,11 @@ def moment_of(model: NaiveLedger, back: int) -> Timestamp:
 def point_of(model: NaiveLedger, step: Read) -> balances.AsOf | None:
     if step.point == "sequence":
         beyond = 5 if step.back == 30 else 0
+        if step.subject % 2:
+            return balances.AsOf(sequence=max(0, model.last_sequence - abs(step.back)))
         return balances.AsOf(sequence=sequence_of(model, abs(step.back)) + beyond)
     if step.point == "record_time":
-        # Not in the future, says the contract.
-        return balances.AsOf(record_time=moment_of(model, abs(step.back)))
+        return balances.AsOf(record_time=moment_of(model, step.back))
     if step.point == "effective_time":
         return balances.AsOf(effective_time=moment_of(model, step.back))
     return None
@@ -131,6 +135,6 @@ def period_of(model: NaiveLedger, step: Read) -> entries.StatementPeriod | None:
     if step.point == "record_time":
         return entries.StatementPeriod(
             start_record_time=moment_of(model, abs(step.back)),
-            end_record_time=moment_of(model, 0) if step.flag else None,
+            end_record_time=moment_of(model, step.subject - 50) if step.flag else None,
         )
     return None

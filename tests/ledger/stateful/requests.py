@@ -75,7 +75,9 @@ class Requests:
                 if step.atomic
                 else mutations.BATCH_MODE_INDEPENDENT,
                 items=self._items(step),
-                view=transactions.TRANSACTION_VIEW_SUMMARY
+                view=transactions.TRANSACTION_VIEW_SEQUENCE
+                if step.short
+                else transactions.TRANSACTION_VIEW_SUMMARY
                 if step.summary
                 else transactions.TRANSACTION_VIEW_UNSPECIFIED,
                 **more,

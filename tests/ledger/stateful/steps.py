@@ -90,6 +90,7 @@ class Batch:
     atomic: bool
     own_ids: bool
     summary: bool = False
+    short: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ class Read:
     method: str
     subject: int = 0
     point: str = "now"
+    # Seconds, or transactions: from the end if the subject is odd.
     back: int = 0
     page_size: int = 7
     flag: bool = False
@@ -196,6 +198,32 @@ BATCHES = st.builds(
     atomic=st.booleans(),
     own_ids=st.booleans(),
     summary=SELDOM,
+    short=SELDOM,
+)
+
+
+def _crowd(hold: Create, count: int) -> Batch:
+    """Many holds that fall due together."""
+    return Batch((hold,) * count, atomic=False, own_ids=False)
+
+
+CROWDS = st.builds(
+    _crowd,
+    st.builds(
+        Create,
+        groups=st.tuples(
+            st.builds(
+                Group,
+                st.just("EUR"),
+                st.booleans(),
+                NUMBERS,
+                st.tuples(st.tuples(NUMBERS, st.integers(1, 12))),
+            )
+        ),
+        pending=st.just(True),
+        expires_in_us=st.sampled_from((1, SECOND_US)),
+    ),
+    st.integers(3, 5),
 )
 CHANGES = ("reference", "metadata", "amount", "operation", "length", "mode", "several", "form")
 REPEATS = st.builds(Repeat, NUMBERS, st.sampled_from(("",) * 8 + CHANGES))
@@ -219,6 +247,7 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
     CONVERTING,
     *(TAKES,) * 5,
     *(BATCHES,) * 2,
+    CROWDS,
     *(REPEATS,) * 2,
     *(READS,) * 5,
     *(st.builds(Wait, st.sampled_from(WAITS_US)),) * 2,
