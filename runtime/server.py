@@ -14,9 +14,11 @@ from opentelemetry.instrumentation.grpc import aio_server_interceptor
 from runtime import telemetry
 from runtime.auth import Gatekeeper, server_credentials
 from runtime.config import ServiceSettings, split_address
+from runtime.descriptors import soft_limit
 from runtime.draining import Drain
 from runtime.errors import ErrorDomain
 from runtime.health import Check, HealthMonitor
+from runtime.http_connections import ConnectionPolicy
 from runtime.interceptor import CallInterceptor
 from runtime.logs import get_logger
 from runtime.loops import LoopEnded, Supervisor
@@ -25,6 +27,10 @@ from runtime.operations_http import OperationsServer
 from runtime.startup import StartupError, cannot_listen, check_free
 from runtime.validation import Validator
 
+# A caller that has not said who it is by then is gone; gRPC's own default is two minutes.
+HANDSHAKE_MS = 10_000
+# Of the process's descriptors; one connection more is closed.
+DESCRIPTORS_SHARE = 2
 UNTRACED_METHODS = ("/grpc.health.", "/grpc.reflection.")
 
 log = get_logger(__name__)
@@ -69,7 +75,15 @@ class RpcServer:
         names = [service.descriptor.full_name for service in services]
         self.health = HealthMonitor(settings.service_name, names, dependencies)
         self.supervisor = Supervisor(self._loop_ended)
-        self._http = OperationsServer(settings.http_address, self.health, http_routes)
+        self._http = OperationsServer(
+            settings.http_address,
+            self.health,
+            http_routes,
+            ConnectionPolicy(
+                max_connections=settings.http_max_connections,
+                max_per_address=settings.http_max_connections_per_address,
+            ),
+        )
         gatekeeper = Gatekeeper(
             uses_tls=settings.uses_tls,
             errors=errors,
@@ -94,6 +108,11 @@ class RpcServer:
             options=[
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
+                (
+                    "grpc.max_allowed_incoming_connections",
+                    max(1, soft_limit() // DESCRIPTORS_SHARE),
+                ),
                 # Two processes on one port would share the calls by chance.
                 ("grpc.so_reuseport", 0),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),

@@ -169,8 +169,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CORRIDOR_UNAVAILABLE: _ErrorReason.ValueType  # 43
     """UNAVAILABLE. Nothing was sent to Stripe; the message and `not_sent_reason` say why:
     CORRIDOR_CLOSED or CORRIDOR_DRAINED by operators, BREAKER_OPEN, RATE_LIMITED,
-    CONCURRENCY_LIMITED, OBJECT_LOCKED, CONNECT_FAILED, DEADLINE; ACCOUNT_REFUSED if Stripe refused
-    the corridor's key or account. Carries RetryInfo; repeat the call with the same request_id.
+    CONCURRENCY_LIMITED, OBJECT_LOCKED, CONNECT_FAILED, OWN_SHORTAGE (of descriptors of the
+    gateway's), DEADLINE; ACCOUNT_REFUSED if Stripe refused the corridor's key or account. Carries RetryInfo; repeat the call with the same request_id.
     Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.
     """
     ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 44
@@ -365,8 +365,8 @@ Carries RetryInfo; repeat the call with the same request_id. Metadata: `payment_
 ERROR_REASON_CORRIDOR_UNAVAILABLE: ErrorReason.ValueType  # 43
 """UNAVAILABLE. Nothing was sent to Stripe; the message and `not_sent_reason` say why:
 CORRIDOR_CLOSED or CORRIDOR_DRAINED by operators, BREAKER_OPEN, RATE_LIMITED,
-CONCURRENCY_LIMITED, OBJECT_LOCKED, CONNECT_FAILED, DEADLINE; ACCOUNT_REFUSED if Stripe refused
-the corridor's key or account. Carries RetryInfo; repeat the call with the same request_id.
+CONCURRENCY_LIMITED, OBJECT_LOCKED, CONNECT_FAILED, OWN_SHORTAGE (of descriptors of the
+gateway's), DEADLINE; ACCOUNT_REFUSED if Stripe refused the corridor's key or account. Carries RetryInfo; repeat the call with the same request_id.
 Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.
 """
 ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 44

@@ -1,6 +1,7 @@
 """One request to a client's endpoint: where it may go (never to our own network, whatever a
 client's URL or its DNS says), and sending it. What it answers is not read but for its status."""
 
+import errno
 import socket
 import ssl
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 from gateway.webhooks_out.domain import Attempt
+from runtime.descriptors import is_own_shortage
 
 # Addresses that stand for IPv4 ones: NAT64 and 6to4. What is behind them cannot be known from here.
 _TRANSLATED = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"), ip_network("2002::/16"))
@@ -123,7 +125,10 @@ class Sender:
         await self._session.close()
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Attempt:
-        """Sends once. Only a 2xx is success; a redirect is not followed, and so a failure."""
+        """Sends once. Only a 2xx is success; a redirect is not followed, and so a failure.
+
+        Raises OSError where this machine has no descriptor left: that is no attempt.
+        """
         assert self._session is not None, "the sender is open"
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
         try:
@@ -140,6 +145,9 @@ class Sender:
                 # The rest of the answer is not waited for.
                 answer.close()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            if is_own_shortage(error):
+                # Nothing was sent, and the endpoint is not at fault.
+                raise OSError(errno.EMFILE, "no descriptor left to send a webhook with") from error
             return Attempt(failure=_failure_of(error))
         if 200 <= status < 300:
             return Attempt(http_status=status)

@@ -1,5 +1,6 @@
 """Signatures, waits, addresses and secrets at rest."""
 
+import resource
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -182,6 +183,18 @@ async def test_nothing_is_sent_inside_however_it_is_written() -> None:
         for url in ("https://127.0.0.1:1/", "https://localhost:1/"):
             attempt = await sender.post(url, b"{}", {})
             assert attempt.failure == "address_not_allowed", url
+
+
+async def test_a_want_of_descriptors_is_no_attempt() -> None:
+    async with Sender(public_only=False, max_connections=1) as sender:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            with pytest.raises(OSError, match="no descriptor"):
+                await sender.post("http://127.0.0.1:1/", b"{}", {})
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert (await sender.post("http://127.0.0.1:1/", b"{}", {})).failure == "connect"
 
 
 def test_secrets_at_rest_are_sealed_bound_to_their_endpoint_and_keys_can_be_rolled() -> None:
