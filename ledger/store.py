@@ -21,6 +21,7 @@ from ledger.posting import Kind
 from ledger.sources import sources_of
 from ledger.statements import statement
 from ledger.times import datetime_of, micros_of
+from runtime.beside import beside
 from runtime.connections import Connection
 
 # Expiries of one commit; the rest follows in the next one, before any request is decided.
@@ -136,7 +137,8 @@ async def due_holds(connection: Connection, ledger_id: int, now_us: int) -> list
 
 async def write(connection: Connection, ledger_id: int, ledger: str, plan: Plan) -> bool:
     """Commits the plan; False, and nothing written, if the head moved or an id is taken."""
-    name, parameters = columns.of(ledger, plan)
+    size = sum([len(record.body) for record in plan.records])
+    name, parameters = await beside(columns.of, ledger, plan, size=size)
     cursor = await connection.execute(
         statement(name),
         {
