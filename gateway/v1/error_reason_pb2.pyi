@@ -78,7 +78,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: `endpoint_id`, `delivery_id`.
     """
     ERROR_REASON_WEBHOOK_URL_NOT_ALLOWED: _ErrorReason.ValueType  # 21
-    """INVALID_ARGUMENT. The URL is not https, or its host is not on the public internet.
+    """INVALID_ARGUMENT. The URL is not https, its port is none that is sent to, or its host is not on
+    the public internet, or denied by the operators.
     No metadata.
     """
     ERROR_REASON_TOO_MANY_WEBHOOK_ENDPOINTS: _ErrorReason.ValueType  # 22
@@ -274,7 +275,8 @@ ERROR_REASON_WEBHOOK_DELIVERY_NOT_FOUND: ErrorReason.ValueType  # 20
 Metadata: `endpoint_id`, `delivery_id`.
 """
 ERROR_REASON_WEBHOOK_URL_NOT_ALLOWED: ErrorReason.ValueType  # 21
-"""INVALID_ARGUMENT. The URL is not https, or its host is not on the public internet.
+"""INVALID_ARGUMENT. The URL is not https, its port is none that is sent to, or its host is not on
+the public internet, or denied by the operators.
 No metadata.
 """
 ERROR_REASON_TOO_MANY_WEBHOOK_ENDPOINTS: ErrorReason.ValueType  # 22

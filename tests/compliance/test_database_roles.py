@@ -48,7 +48,7 @@ async def test_an_owner_migrates_and_a_login_serves(
                 row = connection.execute(may, [f"{database}_login", database]).fetchone()
                 assert row == (False,)
                 with psycopg.connect(server) as inside:
-                    paths = dict(inside.execute(PATHS).fetchall())
+                    paths: dict[str, str] = dict(inside.execute(PATHS).fetchall())
                     assert set(paths) == {"refuse_change", "chain_decision"}
                     assert set(paths.values()) == {"search_path=pg_catalog, public, pg_temp"}
         finally:

@@ -1,7 +1,9 @@
 -- A temporary table hides one of the same name from whoever does not say otherwise, and anybody who may connect may
--- make one: with a temporary "decision" of its own, a login that may only add decisions could have them chained to one of
--- its own. So each function that a trigger runs looks names up in the catalogue and in the schema that it is in,
--- and among temporary ones last: https://www.postgresql.org/docs/current/sql-createfunction.html#SQL-CREATEFUNCTION-SECURITY
+-- make one: with a temporary "decision" of its own, a login that may only add decisions could have them chained to
+-- one of its own.
+-- So each function that a trigger runs looks names up in the catalogue and in the schema that it is in, and among
+-- temporary ones last:
+-- https://www.postgresql.org/docs/current/sql-createfunction.html#SQL-CREATEFUNCTION-SECURITY
 DO $$
 DECLARE
     checking regprocedure;
