@@ -3,7 +3,7 @@
 A request costs memory as soon as it is read, many times its size once it is decoded, and time of
 the event loop that all share. So who calls, and whether there is room, is decided before the
 message is read: until then gRPC takes no more of it than one window of flow control
-(`WINDOW_BYTES`), and its sender waits. What bounds what: docs/adr/0028-admission-before-work.md.
+(`WINDOW_BYTES`), and its sender waits. What bounds what: docs/adr/0029-admission-before-work.md.
 """
 
 import asyncio

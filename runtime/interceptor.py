@@ -150,7 +150,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 calls.enter(operator=is_operator)
                 entered = True
                 data, held = await intake.read(method, context, operator=is_operator)
-                request = await intake.decoded(decode, data)
+                request = await intake.decoded(decode, data) if held else decode(data)
                 data = b""
                 left = context.time_remaining()
                 if left is not None:
@@ -188,7 +188,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 streams.enter(operator=is_operator)
                 entered = True
                 data, held = await intake.read(method, context, operator=is_operator)
-                request = await intake.decoded(decode, data)
+                request = await intake.decoded(decode, data) if held else decode(data)
                 with deadline.within(context.time_remaining()):
                     async for response in self._drain.until(behavior(request, context)):
                         yield response

@@ -27,7 +27,7 @@ from runtime.admission import (
 from runtime.allowed_clients import DefaultClients
 from runtime.beside import LARGE_REQUEST_BYTES, beside, this_request_is_large
 from runtime.errors import ReceivedError, from_rpc_error
-from runtime.intake import MAX_OPEN_REQUEST_BYTES
+from runtime.intake import MAX_OPEN_REQUEST_BYTES, Gate, SlowRequestError, UnfitRequestError
 from runtime.server import RegisteredService, RpcServer, methods_of
 from sandbox.certificates import make_certificates
 from tests.runtime.echo import VALIDATOR, Echo, EchoSettings, pb, running_echo, services
@@ -110,6 +110,60 @@ async def test_who_waits_too_long_or_goes_leaves_the_others_their_room() -> None
     assert (gone.cancelled(), patient.exception(), budget.in_hand) == (True, None, 10)
 
 
+class Call:
+    """A call whose message comes when it is told to."""
+
+    def __init__(self) -> None:
+        self.message: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def read(self) -> bytes:
+        return await self.message
+
+
+async def test_messages_are_read_in_turn_and_a_place_comes_back_however_a_read_ends() -> None:
+    gate = Gate(1)
+    first, gone, second = Call(), Call(), Call()
+    reads = [asyncio.ensure_future(gate.read(call, 4)) for call in (first, gone, second)]
+    await asyncio.sleep(0)
+    reads[1].cancel()
+    second.message.set_result(b"two")
+    await asyncio.sleep(0)
+    assert not reads[2].done()
+    first.message.set_result(b"large")
+    with pytest.raises(UnfitRequestError, match="has 5 bytes, and may have 4"):
+        await reads[0]
+    assert await reads[2] == b"two"
+    # The caller goes while it is read.
+    reads = [asyncio.ensure_future(gate.read(Call(), 4))]
+    await asyncio.sleep(0)
+    reads[0].cancel()
+    await asyncio.wait(reads)
+    assert reads[0].cancelled()
+    assert await gate.read(first_of(b"four"), 4) == b"four"
+
+
+def first_of(message: bytes) -> Call:
+    call = Call()
+    call.message.set_result(message)
+    return call
+
+
+async def test_a_message_that_does_not_come_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "READ_SECONDS", 0.05)
+    gate = Gate(2)
+    slow = [asyncio.ensure_future(gate.read(Call(), 4)) for _ in range(2)]
+    await asyncio.sleep(0)
+    monkeypatch.setattr(intake, "READ_SECONDS", 0)
+    with pytest.raises(NoRoomError, match="requests to read"):
+        await gate.read(Call(), 4)
+    for read in slow:
+        with pytest.raises(SlowRequestError):
+            await read
+    assert await gate.read(first_of(b"four"), 4) == b"four"
+    # Who was too slow is not cancelled: its call is answered.
+    assert [read.cancelled() for read in slow] == [False, False]
+
+
 async def test_large_work_is_done_beside_the_event_loop() -> None:
     here = threading.get_ident()
     assert await beside(threading.get_ident, size=LARGE_REQUEST_BYTES) == here
@@ -175,12 +229,12 @@ async def test_what_is_far_too_large_is_refused_by_the_length_that_it_announces(
 async def test_a_call_without_a_request_or_with_one_that_does_not_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(intake, "READ_SECONDS", 0.3)
     async with running_echo() as server, channel_to(server) as channel:
         none = channel.stream_unary(ECHO)()
         await none.done_writing()
         error = await failure_of(none)
         assert (error.reason, error.message) == ("INVALID_REQUEST", "the request is missing")
-        monkeypatch.setattr(intake, "READ_SECONDS", 0.05)
         error = await failure_of(channel.stream_unary(ECHO)())
         assert error.code is grpc.StatusCode.DEADLINE_EXCEEDED
 

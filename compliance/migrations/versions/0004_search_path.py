@@ -6,9 +6,9 @@ from alembic import op
 
 from runtime.migrations import sql_beside
 
-revision = "0003"
-down_revision = "0002"
-oldest_code = "0002"  # no older code makes temporary tables
+revision = "0004"
+down_revision = "0003"
+oldest_code = "0003"  # no older code makes temporary tables
 branch_labels = None
 depends_on = None
 
