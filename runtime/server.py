@@ -134,7 +134,8 @@ class RpcServer:
             options=[
                 (
                     "grpc.max_receive_message_length",
-                    REFUSED_BYTES + max(method.max_bytes for method in methods),
+                    REFUSED_BYTES
+                    + max((method.max_bytes for method in methods), default=MAX_REQUEST_BYTES),
                 ),
                 # Else gRPC guesses how much to take of what nobody reads: megabytes of each.
                 ("grpc.http2.bdp_probe", 0),
