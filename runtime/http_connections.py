@@ -36,6 +36,15 @@ OPEN = Gauge("http_connections", "Connections to the HTTP port that are open.")
 CLOSED = Counter(
     "http_connections_closed_total", "Connections that were closed from here, by why.", ["reason"]
 )
+# There before the first: an increase from nothing is none.
+for _reason in (
+    "head_too_slow",
+    "request_too_slow",
+    "idle_too_slow",
+    "too_many",
+    "too_many_of_address",
+):
+    CLOSED.labels(_reason)
 
 
 @dataclass(frozen=True, kw_only=True)
