@@ -86,7 +86,9 @@ async def ledger_with_history() -> AsyncIterator[RunningLedger]:
         async with started(port, environment, "ledger") as (channel, pid):
             await _caught_up(url)
             postgres_pid = int((postgres.data / "postmaster.pid").read_text().splitlines()[0])
-            yield RunningLedger(channel, LedgerServiceStub(channel), url, pid, postgres_pid)
+            address = environment["LEDGER_LISTEN_ADDRESS"]
+            stub = LedgerServiceStub(channel)
+            yield RunningLedger(address, channel, stub, url, pid, postgres_pid)
 
 
 @asynccontextmanager

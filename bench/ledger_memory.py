@@ -69,16 +69,16 @@ async def measure(
     ledger: RunningLedger, calls: int = CALLS, count: int = BATCHES
 ) -> dict[str, Any]:
     """The benchmark's line; `limit` is the stated bound and `ratio` the share of it."""
-    at_rest = _memory_mb(ledger.service_pid, "VmRSS")
+    at_rest = memory_mb(ledger.service_pid, "VmRSS")
     pairs = uniform_pairs()
     await one_by_one(ledger, pairs, calls, CALLERS)
     after: list[float] = []
     for _ in range(2):
         await in_batches(ledger, pairs, count // 2, BATCH, BATCH_CALLERS)
-        after.append(_memory_mb(ledger.service_pid, "VmRSS"))
+        after.append(memory_mb(ledger.service_pid, "VmRSS"))
     plain = await _fill(ledger, iter(batches(pairs, BATCHES_TO_FILL, BATCH)))
-    largest = await _fill(ledger, _largest_batches(pairs))
-    most = _memory_mb(ledger.service_pid, "VmHWM")
+    largest = await _fill(ledger, largest_batches(pairs))
+    most = memory_mb(ledger.service_pid, "VmHWM")
     line = {
         "name": NAME,
         "value": round(most, 1),
@@ -123,14 +123,14 @@ async def _fill(ledger: RunningLedger, requests: Iterator[bytes]) -> Full:
                 if refusal.is_set():
                     break
             await refusal.wait()
-        memory_mb = _memory_mb(ledger.service_pid, "VmRSS")
+        taken_mb = memory_mb(ledger.service_pid, "VmRSS")
     answers = [answer for call in calls if (answer := call.result()) is not None]
     check_batches(answers, len(answers) * BATCH)
     ledger.made += len(answers) * BATCH
-    return Full(len(answers), len(calls) - len(answers), memory_mb)
+    return Full(len(answers), len(calls) - len(answers), taken_mb)
 
 
-def _largest_batches(pairs: Pairs) -> Iterator[bytes]:
+def largest_batches(pairs: Pairs, count: int = BATCHES_TO_FILL) -> Iterator[bytes]:
     """Batches near the limit of what one may have; only their request_ids differ."""
     items = [BatchItem(create=transfer) for transfer in transfers(pairs, BATCH)]
     for item in items:
@@ -138,7 +138,7 @@ def _largest_batches(pairs: Pairs) -> Iterator[bytes]:
     rest = BatchCreateTransactionsRequest(
         ledger=LEDGER, mode=BATCH_MODE_INDEPENDENT, items=items
     ).SerializeToString()
-    for _ in range(BATCHES_TO_FILL):
+    for _ in range(count):
         # Fields of a message may come in any order: two encoded ones make one.
         head = BatchCreateTransactionsRequest(request_id=request_id())
         yield head.SerializeToString() + rest
@@ -161,7 +161,7 @@ async def _nobody_commits(url: str) -> AsyncIterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-def _memory_mb(pid: int, field: str) -> float:
+def memory_mb(pid: int, field: str) -> float:
     """Memory of a process and all it started: now (VmRSS) or at the most (VmHWM)."""
     return sum(_field_kb(process, field) for process in _family(pid)) / 1024
 

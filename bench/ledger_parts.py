@@ -45,6 +45,7 @@ class RunningLedger:
     `made` is how many transactions the benchmark has made and seen the answers of.
     """
 
+    address: str
     channel: grpc.aio.Channel
     stub: Any
     url: str
@@ -121,7 +122,8 @@ async def ledger_on(
         stub = LedgerServiceStub(channel)
         await _set_up(stub)
         postgres_pid = int((postgres.data / "postmaster.pid").read_text().splitlines()[0])
-        yield RunningLedger(channel, stub, url, pid, postgres_pid)
+        address = environment["LEDGER_LISTEN_ADDRESS"]
+        yield RunningLedger(address, channel, stub, url, pid, postgres_pid)
 
 
 async def _set_up(stub: Any) -> None:

@@ -102,10 +102,8 @@ async def open_service(
         payouts = open_payouts(
             settings, engine, stripe.client, compliance, merchants.store, operations, clock
         )
-        webhooks_out = await enter(
-            open_webhooks_out(
-                settings, engine, request_ids, identity, payments.event_notifier, clock, limits
-            )
+        webhooks_out = open_webhooks_out(
+            settings, engine, request_ids, identity, payments.event_notifier, clock, limits
         )
         parts: list[Part] = [stripe, restored, intake, corridors, operations, payments, merchants]
         parts += [customers, disputes, payouts, webhooks_out]

@@ -25,6 +25,7 @@ from gateway.v1 import (
     webhook_endpoint_service_pb2,
 )
 from gateway.webhooks_in.config import WebhookSettings
+from gateway.webhooks_out.addresses import DEFAULT_PORTS, Destinations, networks_of, ports_of
 from gateway.webhooks_out.sealing import Sealer, keys_of
 from runtime.allowed_clients import DefaultClients
 from runtime.config import Environment, split_address
@@ -109,6 +110,24 @@ class GatewaySettings(WebhookSettings):
     # with the first, and read with any.
     webhook_secret_keys: SecretStr | None = None
 
+    # Where webhooks to clients go besides the public internet, and where not even there: comma
+    # separated networks. And the ports that they go to.
+    webhook_endpoint_allowed_networks: str | None = None
+    webhook_endpoint_denied_networks: str | None = None
+    webhook_endpoint_ports: str = DEFAULT_PORTS
+
+    @field_validator("webhook_endpoint_allowed_networks", "webhook_endpoint_denied_networks")
+    @classmethod
+    def _networks_are_networks(cls, networks: str | None) -> str | None:
+        networks_of(networks)
+        return networks
+
+    @field_validator("webhook_endpoint_ports")
+    @classmethod
+    def _ports_are_ports(cls, ports: str) -> str:
+        ports_of(ports)
+        return ports
+
     @field_validator("webhook_secret_keys")
     @classmethod
     def _keys_are_keys(cls, keys: SecretStr | None) -> SecretStr | None:
@@ -169,6 +188,16 @@ class GatewaySettings(WebhookSettings):
             # An empty one stays in, to be refused: it would verify every forgery.
             secrets = [SecretStr(secret.strip()) for secret in listed]
         return [single_corridor(self.stripe_api_key, self.stripe_api_base, secrets)]
+
+    @property
+    def webhook_destinations(self) -> Destinations:
+        """Where webhooks to clients may go."""
+        return Destinations(
+            anywhere=self.env is Environment.SANDBOX,
+            allowed=networks_of(self.webhook_endpoint_allowed_networks),
+            denied=networks_of(self.webhook_endpoint_denied_networks),
+            ports=ports_of(self.webhook_endpoint_ports),
+        )
 
     @property
     def webhook_sealer(self) -> Sealer:

@@ -20,6 +20,7 @@ _NOT_SENT_TEXTS: Mapping[str, str] = {
     "CONCURRENCY_LIMITED": "as many calls to Stripe as may be are under way",
     "OBJECT_LOCKED": "another call is changing the same object at Stripe",
     "CONNECT_FAILED": "Stripe cannot be reached",
+    "OWN_SHORTAGE": "this server has no descriptors left to ask Stripe with",
     "DEADLINE": "too little time was left to ask Stripe",
     "ACCOUNT_REFUSED": "Stripe refuses the key or the account of the corridor",
 }

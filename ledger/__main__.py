@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from ledger.answers import Answers
 from ledger.audit import AuditService
+from ledger.checks import MAX_TRANSACTION_BYTES
 from ledger.config import LedgerSettings
 from ledger.connections import commit_connections, read_connections
 from ledger.errors import ERRORS
@@ -69,6 +70,8 @@ async def open_service(
                     clock,
                     limits,
                 ),
+                batches=("BatchCreateAccounts", "BatchCreateTransactions"),
+                request_bytes={"CreateTransaction": MAX_TRANSACTION_BYTES},
             ),
             registered(
                 audit_service_pb2,

@@ -1,6 +1,6 @@
 """What the committer decided, as answers: fresh ones, and those of a repeated request_id."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ledger.commands import AccountsMade, Command, Decided, ItemOutcome, Outcome, Prior, Record
 from ledger.encoding import (
@@ -25,6 +25,7 @@ from ledger.v1.transaction_mutations_pb2 import (
 from ledger.v1.transaction_pb2 import TRANSACTION_VIEW_SEQUENCE, TRANSACTION_VIEW_SUMMARY
 from ledger.validation import VALIDATOR
 from ledger.wire import encode_answer, encode_batch_answer, encode_transaction
+from runtime.beside import beside
 from runtime.idempotency import differences
 
 
@@ -53,10 +54,9 @@ class Answers:
         entries = view != TRANSACTION_VIEW_SUMMARY
         if isinstance(outcome, Decided):
             if view == TRANSACTION_VIEW_SEQUENCE:
-                return short_batch(encode_batch(outcome.results))
-            return encode_batch_answer(
-                await self._results(ledger_id, ledger, outcome.results, entries=entries)
-            )
+                return await beside(_short, outcome.results)
+            earlier = await self._earlier(ledger_id, outcome.results)
+            return await beside(_encoded, ledger, outcome.results, earlier, entries)
         if isinstance(outcome, Prior) and outcome.fingerprint != command.fingerprint:
             await self._check_same_batch(ledger_id, command, outcome)
         answer = self._prior(outcome).answer
@@ -91,28 +91,14 @@ class Answers:
             raise error_of_failure(ItemFailure.FromString(outcome.answer))
         return outcome
 
-    async def _results(
-        self, ledger_id: int, ledger: str, outcomes: Sequence[ItemOutcome], *, entries: bool
-    ) -> list[bytes]:
-        """Encoded results of items, some of which may have been made by earlier batches."""
+    async def _earlier(self, ledger_id: int, outcomes: Sequence[ItemOutcome]) -> dict[int, Record]:
+        """Transactions of items that were made by earlier batches, by sequence."""
         earlier = [o.sequence for o in outcomes if isinstance(o, Prior) and o.sequence is not None]
-        records: dict[int, Record] = {}
-        if earlier:
-            found = await self._reader.records(ledger_id, earlier)
-            records = {record.sequence: record for record in found}
-        results: list[bytes] = []
-        for outcome in outcomes:
-            if isinstance(outcome, Refusal):
-                results.append(encode_failed(outcome))
-            elif isinstance(outcome, Record):
-                results.append(encode_result(ledger, outcome, entries=entries))
-            elif outcome.sequence is not None:
-                record = records[outcome.sequence]
-                results.append(encode_result(ledger, record, entries=entries))
-            else:
-                failure = ItemFailure.FromString(outcome.answer)
-                results.append(BatchItemResult(failure=failure).SerializeToString())
-        return results
+        if not earlier:
+            return {}
+        return {
+            record.sequence: record for record in await self._reader.records(ledger_id, earlier)
+        }
 
     async def _check_same_batch(self, ledger_id: int, command: Command, prior: Prior) -> None:
         """Raises REQUEST_ID_REUSED with the fields in which two batches differ.
@@ -145,3 +131,25 @@ def _restore(item: BatchItem, record: Record) -> None:
         item.void.MergeFromString(record.body)
     else:
         item.reversal.MergeFromString(record.body)
+
+
+def _encoded(
+    ledger: str, outcomes: Sequence[ItemOutcome], earlier: Mapping[int, Record], entries: bool
+) -> bytes:
+    """The response of a batch, given the transactions of items that are older."""
+    results: list[bytes] = []
+    for outcome in outcomes:
+        if isinstance(outcome, Refusal):
+            results.append(encode_failed(outcome))
+        elif isinstance(outcome, Record):
+            results.append(encode_result(ledger, outcome, entries=entries))
+        elif outcome.sequence is not None:
+            results.append(encode_result(ledger, earlier[outcome.sequence], entries=entries))
+        else:
+            failure = ItemFailure.FromString(outcome.answer)
+            results.append(BatchItemResult(failure=failure).SerializeToString())
+    return encode_batch_answer(results)
+
+
+def _short(outcomes: Sequence[ItemOutcome]) -> bytes:
+    return short_batch(encode_batch(outcomes))

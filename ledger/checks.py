@@ -14,6 +14,8 @@ MAX_AMOUNT_MINOR = 10**18
 MAX_ENTRIES_PER_BATCH = 20_000
 # Of the whole request: its answer repeats the texts and adds the balances, and has to fit 32 MiB.
 MAX_BATCH_BYTES = 16 * 1024 * 1024
+# Of a transaction with as many legs as there may be, each with the longest names and texts.
+MAX_TRANSACTION_BYTES = 8 * 1024 * 1024
 MAX_RATE_DIGITS = 18
 # Zeros in front are no digits of a rate, but it must not be made of them.
 MAX_RATE_BYTES = 40

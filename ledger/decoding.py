@@ -39,10 +39,11 @@ def item_command(
 
 def batch_command(request: mutations.BatchCreateTransactionsRequest) -> Command:
     """The command of a batch. The view is no part of what a repetition must match."""
-    body = mutations.BatchCreateTransactionsRequest()
-    body.CopyFrom(request)
-    body.ClearField("view")
-    encoded = body.SerializeToString(deterministic=True)
+    # Taken out and put back: a copy of the largest takes a tenth of a second, and 20 MB.
+    view = request.view
+    request.ClearField("view")
+    encoded = request.SerializeToString(deterministic=True)
+    request.view = view
     items = []
     for item in request.items:
         name = item.WhichOneof("operation")

@@ -19,6 +19,7 @@ from ledger.store import LedgerGoneError
 from ledger.v1 import account_pb2 as accounts
 from ledger.v1 import ledger_pb2 as ledgers
 from ledger.v1 import transaction_mutations_pb2 as mutations
+from runtime.beside import beside
 from runtime.telemetry import child_span, tracer
 
 Context = Any
@@ -87,7 +88,7 @@ class LedgerService(ReadingService):
     async def BatchCreateTransactions(
         self, request: mutations.BatchCreateTransactionsRequest, _context: Context
     ) -> Encoded:
-        command = batch_command(request)
+        command = await beside(batch_command, request)
         ledger_id, outcome = await self._submit(request.ledger, command)
         return await self.answers.batch(
             ledger_id,

@@ -21,6 +21,7 @@ from ledger.posting import Kind
 from ledger.sources import sources_of
 from ledger.statements import statement
 from ledger.times import datetime_of, micros_of
+from runtime.beside import beside
 from runtime.connections import Connection
 
 # Of holds that expire together; the last of them may have more.
@@ -156,7 +157,8 @@ async def lapsed(
 async def write(connection: Connection, ledger_id: int, ledger: str, plan: Plan) -> bool:
     """Commits the plan; False, and nothing written, if the head moved, an id is taken or a read
     has closed the moment."""
-    name, parameters = columns.of(ledger, plan)
+    size = sum([len(record.body) for record in plan.records])
+    name, parameters = await beside(columns.of, ledger, plan, size=size)
     cursor = await connection.execute(
         statement(name),
         {

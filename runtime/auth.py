@@ -15,6 +15,7 @@ from runtime.config import ServiceSettings
 from runtime.errors import ErrorDomain
 
 SANDBOX_CLIENT = "sandbox"
+OPERATORS = frozenset({"operator"})
 _SAN_KEY = "x509_subject_alternative_name"
 _client: ContextVar[str] = ContextVar("client", default=SANDBOX_CLIENT)
 
@@ -39,10 +40,13 @@ class Gatekeeper:
         self._errors = errors
         self._allowed = allowed
 
-    def admit(self, context: Any, service: str, method: str) -> None:
-        """Raises `UNAUTHENTICATED` or `CLIENT_NOT_ALLOWED` unless the caller may call this."""
+    def admit(self, context: Any, service: str, method: str) -> bool:
+        """Whether the caller is an operator, for whom some room is kept.
+
+        Raises `UNAUTHENTICATED` or `CLIENT_NOT_ALLOWED` unless it may call this.
+        """
         if not self._uses_tls:
-            return
+            return False
         names = [name.decode() for name in context.auth_context().get(_SAN_KEY, ())]
         if not names:
             raise self._errors.runtime_error(
@@ -55,7 +59,7 @@ class Gatekeeper:
         for name in names:
             if name in allowed:
                 _client.set(name)
-                return
+                return name in OPERATORS
         raise self._errors.runtime_error(
             grpc.StatusCode.PERMISSION_DENIED,
             "CLIENT_NOT_ALLOWED",

@@ -188,6 +188,11 @@ class ServiceSettings(DatabaseSettings):
     drain_seconds: float = Field(20.0, gt=0, le=600)
     default_timeout_seconds: float = Field(30.0, gt=0, le=600)
     max_concurrent_calls: int = Field(4096, ge=1, le=65_536)
+    # Of calls whose answer is a stream, which may last for days.
+    max_concurrent_streams: int = Field(1024, ge=1, le=65_536)
+    # Of the HTTP port, in all and of one address. Never more than a quarter of the descriptors.
+    http_max_connections: int = Field(512, ge=1, le=65_536)
+    http_max_connections_per_address: int = Field(256, ge=1, le=65_536)
     # JSON {service: {method or "*": [client names]}}, in place of the service's own rules.
     allowed_clients: Annotated[Allowed, NoDecode] = Field(
         default_factory=dict, validate_default=True

@@ -1,14 +1,15 @@
 """What happens to every call before and after its handler.
 
-In this order: the caller's name, the decoding, the validation rules, the deadline; then the
-handler; then its error as a status. Handlers only see requests that are whole, allowed and in
-their canonical form, and may answer with a message or with the bytes of one.
+In this order: the caller's name and rights, whether there is room, reading the request, its size,
+the decoding, the validation rules, the deadline; then the handler; then its error as a status.
+Handlers only see requests that are whole, allowed and in their canonical form, and may answer with
+a message or with the bytes of one.
 """
 
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -18,9 +19,11 @@ from google.protobuf.message import DecodeError, Message
 from prometheus_client import Counter, Histogram
 
 from runtime import deadline
+from runtime.admission import MAX_REQUEST_BYTES, NoRoomError, Quota
 from runtime.auth import Gatekeeper
 from runtime.draining import Drain
 from runtime.errors import STATUS_DETAILS_KEY, ErrorDomain, FieldViolation, ServiceError
+from runtime.intake import Intake, OpenMethods, UnfitRequestError
 from runtime.logs import get_logger, place_of
 from runtime.postgres import DATABASE_IS_GONE
 from runtime.telemetry import current_trace_id, new_trace_id
@@ -43,16 +46,30 @@ _Handler = Any
 log = get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class _Undecodable:
-    """A request that its type could not be parsed from."""
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method of ours, and how large a request of it may be."""
 
-    field: str
-    description: str
+    path: str
+    request: Any
+    """The descriptor of its request."""
+    max_bytes: int = MAX_REQUEST_BYTES
+    batch: bool = False
+    """Whether requests are large as a rule: room is taken for one before it is read."""
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The service's full name and the method's."""
+        _, service, method = self.path.split("/")
+        return service, method
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps the handlers of our own services; health and reflection pass untouched."""
+    """Wraps the handlers of our own services; health's and reflection's are bounded alone.
+
+    To gRPC every method is one that streams its requests: of such a call nothing is read until its
+    handler asks for it.
+    """
 
     def __init__(
         self,
@@ -60,25 +77,30 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         errors: ErrorDomain,
         validator: Validator,
         gatekeeper: Gatekeeper,
-        request_types: Mapping[str, Any],
+        methods: Iterable[Method],
         default_timeout_seconds: float,
         max_concurrent_calls: int,
+        max_concurrent_streams: int,
         drain: Drain,
     ) -> None:
-        """`request_types` maps each method's path (`/ledger.v1.LedgerService/GetLedger`) to
-        the descriptor of its request."""
         self._errors = errors
         self._validator = validator
         self._gatekeeper = gatekeeper
-        self._request_types = request_types
-        for path in request_types:
+        self._methods = {method.path: method for method in methods}
+        for path in self._methods:
             # There before the first: an increase from nothing is none.
             CALLS.labels(path, "INTERNAL")
         self._default_timeout_seconds = default_timeout_seconds
-        self._max_concurrent_calls = max_concurrent_calls
-        self._concurrent_calls = 0
+        self._calls = Quota("calls in flight", max_concurrent_calls)
+        self._streams = Quota("streams", max_concurrent_streams)
+        self._intake = Intake()
+        self._open = OpenMethods()
         self._drain = drain
         self._wrapped: dict[str, _Handler] = {}
+
+    def close(self) -> None:
+        """Ends what works beside the event loop."""
+        self._intake.close()
 
     async def intercept_service(
         self,
@@ -86,53 +108,50 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> _Handler | None:
         path = handler_call_details.method
-        if path not in self._request_types:
-            return await continuation(handler_call_details)
         wrapped = self._wrapped.get(path)
         if wrapped is None:
             handler = await continuation(handler_call_details)
             if handler is None:
                 return None
-            wrapped = self._wrapped[path] = self._wrap(path, handler)
+            method = self._methods.get(path)
+            wrapped = self._open.wrap(handler) if method is None else self._wrap(method, handler)
+            self._wrapped[path] = wrapped
         return wrapped
 
-    def _wrap(self, path: str, handler: _Handler) -> _Handler:
-        descriptor = self._request_types[path]
-        parse: Callable[[bytes], Message] = handler.request_deserializer
-
-        def parse_or_explain(data: bytes) -> Message | _Undecodable:
-            try:
-                return parse(data)
-            except DecodeError:
-                return _Undecodable(*undecodable_field(data, descriptor))
-
+    def _wrap(self, method: Method, handler: _Handler) -> _Handler:
         serialize: Callable[[Any], bytes] = handler.response_serializer
 
         def serialize_unless_encoded(response: Message | bytes) -> bytes:
             return response if type(response) is bytes else serialize(response)
 
+        parse: Callable[[bytes], Message] = handler.request_deserializer
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
-                self._stream(path, handler.unary_stream),
-                parse_or_explain,
-                handler.response_serializer,
+            return grpc.stream_stream_rpc_method_handler(
+                self._stream(method, parse, handler.unary_stream), None, serialize
             )
-        return grpc.unary_unary_rpc_method_handler(
-            self._unary(path, handler.unary_unary),
-            parse_or_explain,
-            serialize_unless_encoded,
+        return grpc.stream_unary_rpc_method_handler(
+            self._unary(method, parse, handler.unary_unary), None, serialize_unless_encoded
         )
 
-    def _unary(self, path: str, behavior: Any) -> Any:
+    def _unary(self, method: Method, parse: Callable[[bytes], Message], behavior: Any) -> Any:
+        path = method.path
         implemented = inspect.iscoroutinefunction(behavior)
+        decode = self._decoder(method, parse, implemented=implemented)
         seconds = CALL_SECONDS.labels(path)
         answered = CALLS.labels(path, "OK")
+        calls, intake, admit = self._calls, self._intake, self._gatekeeper.admit
+        service, name = method.names
 
-        async def call(request: Any, context: Any) -> Any:
+        async def call(_requests: Any, context: Any) -> Any:
             started = time.perf_counter()
-            self._concurrent_calls += 1
+            entered, held = False, 0
             try:
-                self._admit(path, request, context, implemented=implemented)
+                is_operator = admit(context, service, name)
+                calls.enter(operator=is_operator)
+                entered = True
+                data, held = await intake.read(method, context, operator=is_operator)
+                request = await intake.decoded(decode, data) if held else decode(data)
+                data = b""
                 left = context.time_remaining()
                 if left is not None:
                     # gRPC itself ends a call at its deadline.
@@ -148,18 +167,28 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 answered.inc()
                 return response
             finally:
-                self._concurrent_calls -= 1
+                if held:
+                    intake.done_with(held)
+                if entered:
+                    calls.leave()
                 seconds.observe(time.perf_counter() - started)
 
         return call
 
-    def _stream(self, path: str, behavior: Any) -> Any:
-        implemented = inspect.isasyncgenfunction(behavior)
+    def _stream(self, method: Method, parse: Callable[[bytes], Message], behavior: Any) -> Any:
+        path = method.path
+        decode = self._decoder(method, parse, implemented=inspect.isasyncgenfunction(behavior))
+        streams, intake, admit = self._streams, self._intake, self._gatekeeper.admit
+        service, name = method.names
 
-        async def call(request: Any, context: Any) -> AsyncIterator[Any]:
-            self._concurrent_calls += 1
+        async def call(_requests: Any, context: Any) -> AsyncIterator[Any]:
+            entered, held = False, 0
             try:
-                self._admit(path, request, context, implemented=implemented)
+                is_operator = admit(context, service, name)
+                streams.enter(operator=is_operator)
+                entered = True
+                data, held = await intake.read(method, context, operator=is_operator)
+                request = await intake.decoded(decode, data) if held else decode(data)
                 with deadline.within(context.time_remaining()):
                     async for response in self._drain.until(behavior(request, context)):
                         yield response
@@ -176,39 +205,44 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             else:
                 CALLS.labels(path, "OK").inc()
             finally:
-                self._concurrent_calls -= 1
+                if held:
+                    intake.done_with(held)
+                if entered:
+                    streams.leave()
 
         return call
 
-    def _admit(self, path: str, request: Any, context: Any, *, implemented: bool) -> None:
-        _, service, method = path.split("/")
-        if self._concurrent_calls > self._max_concurrent_calls:
-            raise self._errors.runtime_error(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                "OVERLOADED",
-                "this server has too many calls in flight",
-                retry_delay=RETRY_DELAY,
-            )
-        self._gatekeeper.admit(context, service, method)
-        if isinstance(request, _Undecodable):
-            violations = [FieldViolation(request.field, request.description)]
-        else:
-            violations = self._validator.prepare(request)
-        if violations:
-            first = violations[0]
-            raise self._errors.runtime_error(
-                grpc.StatusCode.INVALID_ARGUMENT,
-                "INVALID_REQUEST",
-                f"{first.field or 'the request'} {first.description}",
-                violations=violations,
-            )
-        if not implemented:
-            raise self._errors.runtime_error(
-                grpc.StatusCode.UNIMPLEMENTED,
-                "UNIMPLEMENTED",
-                f"{service}/{method} is not implemented yet",
-                metadata={"method": f"{service}/{method}"},
-            )
+    def _decoder(
+        self, method: Method, parse: Callable[[bytes], Message], *, implemented: bool
+    ) -> Callable[[bytes], Message]:
+        """What makes a request of its bytes, whole and in its canonical form, or raises."""
+        service, name = method.names
+
+        def decode(data: bytes) -> Message:
+            try:
+                request = parse(data)
+            except DecodeError:
+                violations = [FieldViolation(*undecodable_field(data, method.request))]
+            else:
+                violations = self._validator.prepare(request)
+            if violations:
+                first = violations[0]
+                raise self._errors.runtime_error(
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                    "INVALID_REQUEST",
+                    f"{first.field or 'the request'} {first.description}",
+                    violations=violations,
+                )
+            if not implemented:
+                raise self._errors.runtime_error(
+                    grpc.StatusCode.UNIMPLEMENTED,
+                    "UNIMPLEMENTED",
+                    f"{service}/{name} is not implemented yet",
+                    metadata={"method": f"{service}/{name}"},
+                )
+            return request
+
+        return decode
 
     async def _fail(self, path: str, context: Any, error: Exception) -> None:
         """Answers the call with the error; always raises."""
@@ -222,6 +256,20 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         await context.abort(answer.code, status.message, trailing_metadata=details)
 
     def _translate(self, path: str, error: Exception) -> ServiceError:
+        if isinstance(error, NoRoomError):
+            return self._errors.runtime_error(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                "OVERLOADED",
+                f"this server has too many {error.what}",
+                retry_delay=RETRY_DELAY,
+            )
+        if isinstance(error, UnfitRequestError):
+            return self._errors.runtime_error(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                "INVALID_REQUEST",
+                f"the request {error.problem}",
+                violations=[FieldViolation("", error.problem)],
+            )
         if isinstance(error, TimeoutError):
             return self._errors.runtime_error(
                 grpc.StatusCode.DEADLINE_EXCEEDED,

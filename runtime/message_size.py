@@ -1,4 +1,4 @@
-"""How large a gRPC message may be, for servers and clients alike."""
+"""How large an answer over gRPC may be; how large a request may be says runtime.admission."""
 
-# A batch of 8,000 ledger transactions with metadata fits; anything larger is a mistake.
+# The answer to the largest batch of the ledger fits: it repeats the texts and adds the balances.
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024

@@ -1,5 +1,6 @@
 """The small HTTP server beside each gRPC server: `/healthz`, `/metrics`, a service's own routes."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -8,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from runtime.config import split_address
 from runtime.health import HealthMonitor
+from runtime.http_connections import ConnectionGuard, ConnectionPolicy
 from runtime.logs import get_logger, place_of
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -23,21 +25,30 @@ class OperationsServer:
     """Serves operators and Prometheus; the gateway adds its webhook routes."""
 
     def __init__(
-        self, address: str, health: HealthMonitor, routes: Iterable[web.AbstractRouteDef]
+        self,
+        address: str,
+        health: HealthMonitor,
+        routes: Iterable[web.AbstractRouteDef],
+        connections: ConnectionPolicy | None = None,
     ) -> None:
         self._host, self._port = split_address(address)
         self._health = health
-        application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_log_failures])
+        self._guard = ConnectionGuard(
+            connections or ConnectionPolicy(),
+            access_log=None,
+            # Bodies come to the handlers as they were sent and signed.
+            auto_decompress=False,
+            logger=_QUIET,
+        )
+        self._listener: asyncio.Server | None = None
+        application = web.Application(
+            client_max_size=MAX_BODY_BYTES, middlewares=[self._tell_guard, _log_failures]
+        )
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/metrics", self._metrics)
         application.add_routes(routes)
         self._runner = web.AppRunner(
-            application,
-            access_log=None,
-            shutdown_timeout=SHUTDOWN_SECONDS,
-            # Bodies come to the handlers as they were sent and signed.
-            auto_decompress=False,
-            logger=_QUIET,
+            application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
         )
 
     @property
@@ -48,14 +59,23 @@ class OperationsServer:
     async def start(self) -> None:
         """Binds and serves. Raises `OSError` for a taken port."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port)
-        await site.start()
-        addresses = self._runner.addresses
-        self._port = int(addresses[0][1])
+        server = self._runner.server
+        assert server is not None, "it is set up"
+        self._listener = await self._guard.listen(server, self._host, self._port)
+        self._port = int(self._listener.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Finishes what is in flight and closes."""
+        if self._listener is not None:
+            self._listener.close()
         await self._runner.cleanup()
+
+    @web.middleware
+    async def _tell_guard(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        self._guard.request_begun(request)
+        return await handler(request)
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         down = dict(self._health.down)

@@ -13,7 +13,8 @@ from typing import Generic, NoReturn, TypeVar
 
 import uvloop
 
-from runtime import logs, telemetry
+from runtime import logs, memory, telemetry
+from runtime.beside import share_the_interpreter
 from runtime.command_line import EXIT_USAGE, command_parser
 from runtime.config import ServiceSettings, SettingsError, read_settings
 from runtime.logs import get_logger
@@ -145,6 +146,8 @@ def _run_server(
     open_service: Callable[[Settings], AbstractAsyncContextManager[RpcServer]],
     close_seconds: float,
 ) -> None:
+    memory.prepare()
+    share_the_interpreter()
     logs.configure(settings.service_name, settings.log_level)
     provider = telemetry.setup(settings.service_name, settings.otlp_endpoint)
     try:

@@ -1,8 +1,8 @@
 """A gRPC server with everything ours have: reflection, health, validation, auth, metrics, drain."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -12,12 +12,20 @@ from grpc_reflection.v1alpha import reflection
 from opentelemetry.instrumentation.grpc import aio_server_interceptor
 
 from runtime import telemetry
+from runtime.admission import (
+    MAX_BATCH_BYTES,
+    MAX_REQUEST_BYTES,
+    REFUSED_BYTES,
+    WINDOW_BYTES,
+)
 from runtime.auth import Gatekeeper, server_credentials
 from runtime.config import ServiceSettings, split_address
+from runtime.descriptors import soft_limit
 from runtime.draining import Drain
 from runtime.errors import ErrorDomain
 from runtime.health import Check, HealthMonitor
-from runtime.interceptor import CallInterceptor
+from runtime.http_connections import ConnectionPolicy
+from runtime.interceptor import CallInterceptor, Method
 from runtime.logs import get_logger
 from runtime.loops import LoopEnded, Supervisor
 from runtime.message_size import MAX_MESSAGE_BYTES
@@ -25,6 +33,12 @@ from runtime.operations_http import OperationsServer
 from runtime.startup import StartupError, cannot_listen, check_free
 from runtime.validation import Validator
 
+# A caller that has not said who it is by then is gone; gRPC's own default is two minutes.
+HANDSHAKE_MS = 10_000
+# Of the process's descriptors; one connection more is closed.
+DESCRIPTORS_SHARE = 2
+# Of each, before we hear of it, gRPC may hold a window.
+MAX_STREAMS_PER_CONNECTION = 4096
 UNTRACED_METHODS = ("/grpc.health.", "/grpc.reflection.")
 
 log = get_logger(__name__)
@@ -32,20 +46,36 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class RegisteredService:
-    """One gRPC service of a process, and how to add it; settings say which clients may call it."""
+    """One gRPC service of a process, and how to add it; settings say which clients may call it.
+
+    A request may have `MAX_REQUEST_BYTES`. `request_bytes` are those of methods that take more, now
+    and then; `batches` are methods whose requests are large as a rule, and may have
+    `MAX_BATCH_BYTES`.
+    """
 
     add: Callable[[Any, Any], None]
     servicer: Any
     descriptor: Any
+    batches: Collection[str] = ()
+    request_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
-def registered(module: Any, stubs: Any, servicer: Any) -> RegisteredService:
+def registered(
+    module: Any,
+    stubs: Any,
+    servicer: Any,
+    *,
+    batches: Collection[str] = (),
+    request_bytes: Mapping[str, int] | None = None,
+) -> RegisteredService:
     """The one service of a generated module, by the module with its gRPC stubs."""
     (descriptor,) = module.DESCRIPTOR.services_by_name.values()
     return RegisteredService(
         add=getattr(stubs, f"add_{descriptor.name}Servicer_to_server"),
         servicer=servicer,
         descriptor=descriptor,
+        batches=batches,
+        request_bytes=request_bytes or {},
     )
 
 
@@ -69,31 +99,54 @@ class RpcServer:
         names = [service.descriptor.full_name for service in services]
         self.health = HealthMonitor(settings.service_name, names, dependencies)
         self.supervisor = Supervisor(self._loop_ended)
-        self._http = OperationsServer(settings.http_address, self.health, http_routes)
+        self._http = OperationsServer(
+            settings.http_address,
+            self.health,
+            http_routes,
+            ConnectionPolicy(
+                max_connections=settings.http_max_connections,
+                max_per_address=settings.http_max_connections_per_address,
+            ),
+        )
         gatekeeper = Gatekeeper(
             uses_tls=settings.uses_tls,
             errors=errors,
             allowed=settings.allowed_clients,
         )
         self._drain = Drain()
-        calls = CallInterceptor(
+        methods = methods_of(services, validator)
+        self._calls = CallInterceptor(
             errors=errors,
             validator=validator,
             gatekeeper=gatekeeper,
-            request_types=request_types(services, validator),
+            methods=methods,
             default_timeout_seconds=settings.default_timeout_seconds,
             max_concurrent_calls=settings.max_concurrent_calls,
+            max_concurrent_streams=settings.max_concurrent_streams,
             drain=self._drain,
         )
-        interceptors: list[Any] = [calls]
+        interceptors: list[Any] = [self._calls]
         if telemetry.is_on():
             tracing = aio_server_interceptor(filter_=_is_traced)  # type: ignore[no-untyped-call]
             interceptors.insert(0, tracing)
         self._server = grpc.aio.server(
             interceptors=interceptors,
             options=[
-                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                (
+                    "grpc.max_receive_message_length",
+                    REFUSED_BYTES
+                    + max((method.max_bytes for method in methods), default=MAX_REQUEST_BYTES),
+                ),
+                # Else gRPC guesses how much to take of what nobody reads: megabytes of each.
+                ("grpc.http2.bdp_probe", 0),
+                ("grpc.http2.lookahead_bytes", WINDOW_BYTES),
+                ("grpc.max_concurrent_streams", MAX_STREAMS_PER_CONNECTION),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
+                (
+                    "grpc.max_allowed_incoming_connections",
+                    max(1, soft_limit() // DESCRIPTORS_SHARE),
+                ),
                 # Two processes on one port would share the calls by chance.
                 ("grpc.so_reuseport", 0),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
@@ -167,20 +220,33 @@ class RpcServer:
             await self.supervisor.stop(self._monitor)
         await self.health.servicer.enter_graceful_shutdown()
         await self._server.stop(self._settings.drain_seconds)
+        self._calls.close()
         await self._http.stop()
         log.info("stopped")
 
 
-def request_types(services: Sequence[RegisteredService], validator: Validator) -> dict[str, Any]:
-    """The request descriptor of each method by its path; each has to have validation rules."""
-    types: dict[str, Any] = {}
+def methods_of(services: Sequence[RegisteredService], validator: Validator) -> list[Method]:
+    """Every method; its request has to have validation rules."""
+    methods: list[Method] = []
     for service in services:
+        names = {method.name for method in service.descriptor.methods}
+        if unknown := {*service.batches, *service.request_bytes} - names:
+            raise ValueError(f"{service.descriptor.full_name} has no {sorted(unknown)}")
         for method in service.descriptor.methods:
             request = method.input_type
             if not validator.knows(request.full_name):
                 raise ValueError(f"{request.full_name} has no validation rules")
-            types[f"/{service.descriptor.full_name}/{method.name}"] = request
-    return types
+            batch = method.name in service.batches
+            usual = MAX_BATCH_BYTES if batch else MAX_REQUEST_BYTES
+            methods.append(
+                Method(
+                    path=f"/{service.descriptor.full_name}/{method.name}",
+                    request=request,
+                    max_bytes=service.request_bytes.get(method.name, usual),
+                    batch=batch,
+                )
+            )
+    return methods
 
 
 def _is_traced(details: grpc.HandlerCallDetails) -> bool:

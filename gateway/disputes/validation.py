@@ -16,6 +16,8 @@ MAX_FIELDS = 30
 MAX_FIELD_BYTES = 20_000
 # https://docs.stripe.com/api/disputes/update: all texts together.
 MAX_EVIDENCE_CHARACTERS = 150_000
+# Of the whole request: a character may take four bytes.
+MAX_EVIDENCE_REQUEST_BYTES = 1024 * 1024
 EVIDENCE_FIELDS = frozenset(
     {
         *("access_activity_log", "billing_address", "cancellation_policy"),

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.disputes.operations import kinds
 from gateway.disputes.service import DisputeServicer
 from gateway.disputes.stripe_events import Disputes
+from gateway.disputes.validation import MAX_EVIDENCE_REQUEST_BYTES
 from gateway.operations.requests import DISPUTE_REQUEST
 from gateway.operations.wiring import OpenOperations
 from gateway.part import Part
@@ -37,6 +38,13 @@ def open_disputes(
     servicer = DisputeServicer(engine, operations.commands(DISPUTE_REQUEST), operations.gate)
     return OpenDisputes(
         disputes=disputes,
-        services=(registered(dispute_service_pb2, dispute_service_pb2_grpc, servicer),),
+        services=(
+            registered(
+                dispute_service_pb2,
+                dispute_service_pb2_grpc,
+                servicer,
+                request_bytes={"SubmitDisputeEvidence": MAX_EVIDENCE_REQUEST_BYTES},
+            ),
+        ),
         event_routes=disputes.routes(),
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 import stripe
 
-from gateway.stripe_client.http_client import TransportError, error_of
+from gateway.stripe_client.http_client import OWN_SHORTAGE, TransportError, error_of
 from gateway.stripe_client.outcome import (
     KEPT_FAILURE,
     UNREADABLE_ANSWER,
@@ -45,7 +45,8 @@ class Health(Enum):
     """Stripe, or the way to it, does not work."""
 
     NOT_COUNTED = "not_counted"
-    """Says nothing: a rate limit, a call that we cut short, an answer of long ago."""
+    """Says nothing: a rate limit, a call that we cut short, an answer of long ago, a machine of
+    ours that has no descriptor left."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,11 @@ def _transport_verdict(error: TransportError) -> Verdict:
     failure = Failure(code=error.transport_code)
     if error.sent:
         outcome = Outcome(OutcomeClass.UNKNOWN, failure=failure)
+    elif error.transport_code == OWN_SHORTAGE:
+        outcome = Outcome(
+            OutcomeClass.NOT_SENT, failure=failure, not_sent_reason=NotSentReason.OWN_SHORTAGE
+        )
+        return Verdict(outcome, retry=True, health=Health.NOT_COUNTED)
     else:
         outcome = Outcome(
             OutcomeClass.NOT_SENT, failure=failure, not_sent_reason=NotSentReason.CONNECT_FAILED

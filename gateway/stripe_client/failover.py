@@ -14,8 +14,10 @@ from gateway.stripe_client.outcome import NotSentReason, Outcome, OutcomeClass
 
 # Corridors that are tried one after the other before a payment gives up for now.
 MAX_HOPS = 3
-# Of the same request, Stripe may do later what it does not do now; another account does not help.
-_STAYING = frozenset({NotSentReason.OBJECT_LOCKED, NotSentReason.DEADLINE})
+# What may well be done later, and not sooner at another account.
+_STAYING = frozenset(
+    {NotSentReason.OBJECT_LOCKED, NotSentReason.DEADLINE, NotSentReason.OWN_SHORTAGE}
+)
 # The account's key is revoked, or the account may not do this: no fault of the request.
 _STATUSES_ABOUT_THE_ACCOUNT = frozenset({401, 403})
 ACCOUNT_REFUSED = "ACCOUNT_REFUSED"

@@ -22,10 +22,14 @@ import aiohttp
 import stripe
 from multidict import CIMultiDict
 
+from runtime.descriptors import is_own_shortage
+
 # Stripe's largest answers are pages of 100 objects, below 2 MB.
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 # The SDK prints this header's value to standard error.
 NOTICE_HEADER = "Stripe-Notice"
+# The code of a connection that this machine had no descriptor or memory for.
+OWN_SHORTAGE = "OWN_SHORTAGE"
 
 
 class TransportError(stripe.APIConnectionError):
@@ -111,6 +115,8 @@ class StripeHttpClient(stripe.HTTPClient):
                 answer_headers.error = error
                 return b'{"error": {}}', response.status, answer_headers
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            if is_own_shortage(error):
+                raise TransportError(OWN_SHORTAGE, sent=False) from error
             raise TransportError("CONNECT_FAILED", sent=False) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise TransportError("CONNECTION_LOST", sent=True) from error

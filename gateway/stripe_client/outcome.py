@@ -55,6 +55,9 @@ class NotSentReason(StrEnum):
     CONNECT_FAILED = "CONNECT_FAILED"
     """No connection to Stripe could be made."""
 
+    OWN_SHORTAGE = "OWN_SHORTAGE"
+    """This machine had no descriptor or memory left for a connection. Says nothing of Stripe."""
+
     DEADLINE = "DEADLINE"
     """Too little time was left to send it."""
 

@@ -78,7 +78,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: `endpoint_id`, `delivery_id`.
     """
     ERROR_REASON_WEBHOOK_URL_NOT_ALLOWED: _ErrorReason.ValueType  # 21
-    """INVALID_ARGUMENT. The URL is not https, or its host is not on the public internet.
+    """INVALID_ARGUMENT. The URL is not https, its port is none that is sent to, or its host is not on
+    the public internet, or denied by the operators.
     No metadata.
     """
     ERROR_REASON_TOO_MANY_WEBHOOK_ENDPOINTS: _ErrorReason.ValueType  # 22
@@ -169,8 +170,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CORRIDOR_UNAVAILABLE: _ErrorReason.ValueType  # 43
     """UNAVAILABLE. Nothing was sent to Stripe; the message and `not_sent_reason` say why:
     CORRIDOR_CLOSED or CORRIDOR_DRAINED by operators, BREAKER_OPEN, RATE_LIMITED,
-    CONCURRENCY_LIMITED, OBJECT_LOCKED, CONNECT_FAILED, DEADLINE; ACCOUNT_REFUSED if Stripe refused
-    the corridor's key or account. Carries RetryInfo; repeat the call with the same request_id.
+    CONCURRENCY_LIMITED, OBJECT_LOCKED, CONNECT_FAILED, OWN_SHORTAGE (of descriptors of the
+    gateway's), DEADLINE; ACCOUNT_REFUSED if Stripe refused the corridor's key or account. Carries RetryInfo; repeat the call with the same request_id.
     Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.
     """
     ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 44
@@ -274,7 +275,8 @@ ERROR_REASON_WEBHOOK_DELIVERY_NOT_FOUND: ErrorReason.ValueType  # 20
 Metadata: `endpoint_id`, `delivery_id`.
 """
 ERROR_REASON_WEBHOOK_URL_NOT_ALLOWED: ErrorReason.ValueType  # 21
-"""INVALID_ARGUMENT. The URL is not https, or its host is not on the public internet.
+"""INVALID_ARGUMENT. The URL is not https, its port is none that is sent to, or its host is not on
+the public internet, or denied by the operators.
 No metadata.
 """
 ERROR_REASON_TOO_MANY_WEBHOOK_ENDPOINTS: ErrorReason.ValueType  # 22
@@ -365,8 +367,8 @@ Carries RetryInfo; repeat the call with the same request_id. Metadata: `payment_
 ERROR_REASON_CORRIDOR_UNAVAILABLE: ErrorReason.ValueType  # 43
 """UNAVAILABLE. Nothing was sent to Stripe; the message and `not_sent_reason` say why:
 CORRIDOR_CLOSED or CORRIDOR_DRAINED by operators, BREAKER_OPEN, RATE_LIMITED,
-CONCURRENCY_LIMITED, OBJECT_LOCKED, CONNECT_FAILED, DEADLINE; ACCOUNT_REFUSED if Stripe refused
-the corridor's key or account. Carries RetryInfo; repeat the call with the same request_id.
+CONCURRENCY_LIMITED, OBJECT_LOCKED, CONNECT_FAILED, OWN_SHORTAGE (of descriptors of the
+gateway's), DEADLINE; ACCOUNT_REFUSED if Stripe refused the corridor's key or account. Carries RetryInfo; repeat the call with the same request_id.
 Metadata: `corridor`, `not_sent_reason`, and for payments `payment_id`.
 """
 ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 44

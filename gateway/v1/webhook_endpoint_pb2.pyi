@@ -220,7 +220,7 @@ class WebhookDelivery(_message.Message):
     """HTTP status of the last attempt; 0 if none came."""
     last_failure: _builtins.str
     """Why the last attempt failed, for example "http_status", "timeout", "connect", "tls",
-    "address_not_allowed"; "unreadable" if no body could be made and nothing was sent. Empty if it
+    "address_not_allowed", "bad_answer" for what is no HTTP or has no end; "unreadable" if no body could be made and nothing was sent. Empty if it
     did not. What the endpoint answered is not kept.
     """
     @_builtins.property

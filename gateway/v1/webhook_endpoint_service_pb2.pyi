@@ -36,7 +36,8 @@ class CreateWebhookEndpointRequest(_message.Message):
     """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     url: _builtins.str
     """An https URL of at most 2,048 bytes without user, password and fragment, whose host is on the
-    public internet; in the sandbox http and any host will do. Required.
+    public internet, at port 443 or 8443, unless operators say otherwise; in the sandbox http and
+    any host will do. Required.
     """
     description: _builtins.str
     """Text for people, at most 500 bytes. Optional."""

@@ -14,6 +14,7 @@ from gateway.webhooks_in.buffer import Buffer, BufferUnavailableError, EventTooL
 from gateway.webhooks_in.event import NotAnEventError, StripeEvent, read_event
 from gateway.webhooks_in.signature import SignatureProblem, find_signature_problem
 from runtime.clock import Clock
+from runtime.counted_log import CountedLog
 from runtime.logs import get_logger
 
 PATH = "/webhooks/stripe/{corridor}"
@@ -44,8 +45,8 @@ class WebhookReceiver:
     event at a live corridor, which Stripe sends for connected accounts. Otherwise 404 for an
     unknown corridor, 400 for what Stripe did not sign or is no event, 408, 413 and 415 for a slow,
     large or encoded body, and 503 when the event cannot be stored, so that Stripe sends it again. A
-    refusal names its
-    reason and nothing else; nothing of a refused body is stored or logged.
+    refusal names its reason and nothing else; nothing of a refused body is stored or logged.
+    Refusals are logged in one line a second, however many there are.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class WebhookReceiver:
         self._body_seconds = body_seconds
         self._max_bytes_in_flight = max_bytes_in_flight
         self._bytes_in_flight = 0
+        self._refused = CountedLog(_log_refused)
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """For the HTTP server."""
@@ -82,12 +84,13 @@ class WebhookReceiver:
         if corridor is None:
             # No label with the name: callers could make as many as they like.
             telemetry.received.labels("unknown", "unknown_corridor").inc()
+            self._refused.add("unknown_corridor")
             return _answer(404, {"error": "unknown_corridor"})
         try:
             result = await self._take_in(request, corridor)
         except _Refusal as refusal:
             telemetry.received.labels(corridor.name, refusal.reason).inc()
-            log.warning("webhook_refused", corridor=corridor.name, reason=refusal.reason)
+            self._refused.add(f"{corridor.name}: {refusal.reason}")
             return _answer(refusal.status, {"error": refusal.reason})
         telemetry.received.labels(corridor.name, result).inc()
         telemetry.intake_seconds.labels(corridor.name).observe(time.monotonic() - started)
@@ -160,6 +163,10 @@ def _read(body: bytes, corridor: Corridor) -> StripeEvent:
         # Stripe never does that by itself: this is a mistake in the set-up.
         raise _Refusal(400, "wrong_mode")
     return event
+
+
+def _log_refused(count: int, reasons: Mapping[str, int]) -> None:
+    log.warning("webhooks_refused", count=count, reasons=dict(reasons))
 
 
 def _answer(status: int, body: Mapping[str, Any]) -> web.Response:

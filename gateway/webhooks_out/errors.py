@@ -32,7 +32,7 @@ def url_not_allowed() -> ServiceError:
     return ERRORS.error(
         grpc.StatusCode.INVALID_ARGUMENT,
         ErrorReason.ERROR_REASON_WEBHOOK_URL_NOT_ALLOWED,
-        "url must be https, and its host must be on the public internet",
+        "url must be https at a port that is sent to, and its host on the public internet",
     )
 
 

@@ -1,36 +1,36 @@
-"""One request to a client's endpoint: where it may go (never to our own network, whatever a
-client's URL or its DNS says), and sending it. What it answers is not read but for its status."""
+"""One request to a client's endpoint, and no more of its answer than it takes to see the status.
 
+The endpoint is anybody's server. aiohttp reads what comes before the status for as long as there is
+more of it, so that a server that sent one `100 Continue` after the other kept the event loop busy
+for seconds. Here that is bounded in bytes and time, and what comes after it is not read at all.
+"""
+
+import asyncio
+import errno
+import re
 import socket
 import ssl
 from collections.abc import Mapping
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from urllib.parse import urlsplit
+from typing import NamedTuple
+from urllib.parse import SplitResult, urlsplit
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
-
+from gateway.webhooks_out.addresses import AddressNotAllowedError, Destinations
 from gateway.webhooks_out.domain import Attempt
+from runtime.descriptors import is_own_shortage
 
-# Addresses that stand for IPv4 ones: NAT64 and 6to4. What is behind them cannot be known from here.
-_TRANSLATED = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"), ip_network("2002::/16"))
-
-
-class AddressNotAllowedError(OSError):
-    """A host that is not on the public internet."""
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is on the public internet."""
-    parsed: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
-    if isinstance(parsed, IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
-        elif any(parsed in network for network in _TRANSLATED):
-            return False
-    return parsed.is_global and not parsed.is_multicast
+# From looking the name up to the status.
+REQUEST_SECONDS = 15.0
+# Of these, for the name, the connection and TLS.
+CONNECT_SECONDS = 5.0
+# Of one host, in the order in which they were found.
+MAX_ADDRESSES = 4
+# Of an answer until the end of its head, interim ones (1xx) included.
+MAX_HEAD_BYTES = 16 * 1024
+_HEADERS = {"content-type": "application/json", "user-agent": "payment-engine-webhooks/1"}
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [^\r\n]*)?")
+_RETRY_AFTER = re.compile(rb"^retry-after:[ \t]*([0-9]{1,9})[ \t]*$", re.IGNORECASE | re.MULTILINE)
+_END_OF_HEAD = b"\r\n\r\n"
 
 
 def url_problem(url: str) -> str | None:
@@ -49,123 +49,133 @@ def url_problem(url: str) -> str | None:
     return None
 
 
-def check_host(url: str) -> None:
-    """Refuses a URL that is not https, or whose host is an address of a private network.
-
-    Raises AddressNotAllowedError. A name is judged when it is looked up.
-    """
-    parts = urlsplit(url)
-    if parts.scheme != "https":
-        raise AddressNotAllowedError("not https")
-    assert parts.hostname is not None, "it was validated"
-    try:
-        public = is_public(parts.hostname)
-    except ValueError:
-        return
-    if not public:
-        raise AddressNotAllowedError("not on the public internet")
+class _BadAnswerError(Exception):
+    """What is no HTTP, or has no end."""
 
 
-class PublicResolver(AbstractResolver):
-    """Looks names up, and refuses those with any address that is not public."""
-
-    def __init__(self) -> None:
-        self._resolver = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """The addresses of a host. Raises AddressNotAllowedError, or OSError for an unknown one."""
-        found = await self._resolver.resolve(host, port, family)
-        if not all(is_public(result["host"]) for result in found):
-            raise AddressNotAllowedError("not on the public internet")
-        return found
-
-    async def close(self) -> None:
-        """Nothing is held open."""
-        await self._resolver.close()
-
-
-REQUEST_SECONDS = 15.0
-CONNECT_SECONDS = 5.0
-_HEADERS = {"content-type": "application/json", "user-agent": "payment-engine-webhooks/1"}
-_MAX_RETRY_AFTER_DIGITS = 9
+class _Answer(NamedTuple):
+    status: int
+    retry_after: timedelta | None
 
 
 class Sender:
-    """Posts to endpoints; open as a context. `public_only` holds outside the sandbox."""
+    """Posts to endpoints, where they may be sent to."""
 
-    def __init__(
-        self, *, public_only: bool, max_connections: int, tls: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, destinations: Destinations, tls: ssl.SSLContext | None = None) -> None:
         """`tls` says whom to trust; by default the machine's certificate authorities."""
-        self._public_only = public_only
-        self._max_connections = max_connections
+        self._destinations = destinations
         self._tls = tls or ssl.create_default_context()
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> "Sender":
-        connector = aiohttp.TCPConnector(
-            limit=self._max_connections,
-            ssl=self._tls,
-            resolver=PublicResolver() if self._public_only else None,
-            # An address is asked for each time: what was public may not be any more.
-            use_dns_cache=False,
-        )
-        # No cookies, no proxy of the environment: a request has what we put into it.
-        self._session = aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
-        )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._session is not None
-        await self._session.close()
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Attempt:
-        """Sends once. Only a 2xx is success; a redirect is not followed, and so a failure."""
-        assert self._session is not None, "the sender is open"
-        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
+        """Sends once. Only a 2xx is success; a redirect is not followed, and so a failure.
+
+        Raises OSError where this machine has no descriptor left: that is no attempt.
+        """
         try:
-            if self._public_only:
-                check_host(url)
-            async with self._session.post(
-                url,
-                data=body,
-                headers={**_HEADERS, **headers},
-                timeout=timeout,
-                allow_redirects=False,
-            ) as answer:
-                status, retry_after = answer.status, answer.headers.get("retry-after", "")
-                # The rest of the answer is not waited for.
-                answer.close()
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                answer = await self._send(urlsplit(url), body, headers)
+        except _BadAnswerError:
+            return Attempt(failure="bad_answer")
+        except (OSError, UnicodeError) as error:
+            if is_own_shortage(error):
+                # Nothing was sent, and the endpoint is not at fault.
+                raise OSError(errno.EMFILE, "no descriptor left to send a webhook with") from error
             return Attempt(failure=_failure_of(error))
-        if 200 <= status < 300:
-            return Attempt(http_status=status)
-        if 300 <= status < 400:
-            return Attempt(http_status=status, failure="redirect")
-        return Attempt(status, "http_status", _seconds(retry_after))
+        if 200 <= answer.status < 300:
+            return Attempt(http_status=answer.status)
+        if 300 <= answer.status < 400:
+            return Attempt(http_status=answer.status, failure="redirect")
+        return Attempt(answer.status, "http_status", answer.retry_after)
+
+    async def _send(self, url: SplitResult, body: bytes, headers: Mapping[str, str]) -> _Answer:
+        self._destinations.check_url(url.geturl())
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                reader, writer = await self._connect(url)
+        except (ssl.SSLError, AddressNotAllowedError, TimeoutError):
+            raise
+        except OSError as error:
+            raise ConnectionRefusedError from error
+        try:
+            # Not waited for until it is sent: a server may answer without reading it.
+            writer.write(_head(url, len(body), headers) + body)
+            return await _read_answer(reader)
+        finally:
+            # The rest of the answer is not waited for.
+            writer.transport.abort()
+
+    async def _connect(self, url: SplitResult) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to one of the host's addresses, all of which have to be allowed. They are
+        looked up each time: what was public may not be any more."""
+        host, secure = url.hostname or "", url.scheme == "https"
+        port = url.port or (443 if secure else 80)
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(address[4][0]) for address in found))
+        self._destinations.check_addresses(addresses)
+        failure: OSError = ConnectionRefusedError("the name has no address")
+        for address in addresses[:MAX_ADDRESSES]:
+            try:
+                return await asyncio.open_connection(
+                    address,
+                    port,
+                    limit=MAX_HEAD_BYTES,
+                    ssl=self._tls if secure else None,
+                    server_hostname=host if secure else None,
+                )
+            except ssl.SSLError:
+                raise
+            except OSError as error:
+                failure = error
+        raise failure
+
+
+def _head(url: SplitResult, length: int, headers: Mapping[str, str]) -> bytes:
+    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    lines = [f"POST {target} HTTP/1.1", f"host: {url.netloc}"]
+    fields = {**_HEADERS, **headers, "content-length": str(length), "connection": "close"}
+    lines += [f"{name}: {value}" for name, value in fields.items()]
+    assert not any("\r" in line or "\n" in line for line in lines), "one line each"
+    return ("\r\n".join(lines)).encode("ascii") + _END_OF_HEAD
+
+
+async def _read_answer(reader: asyncio.StreamReader) -> _Answer:
+    """The status of the final answer. Raises `_BadAnswerError`, or OSError if it is cut short."""
+    received, left = bytearray(), MAX_HEAD_BYTES
+    while True:  # Bounded by the bytes that are left.
+        end = received.find(_END_OF_HEAD)
+        if end >= 0:
+            answer = _answer_of(bytes(received[:end]))
+            if answer.status >= 200:
+                return answer
+            del received[: end + len(_END_OF_HEAD)]
+            continue
+        if left <= 0:
+            raise _BadAnswerError
+        part = await reader.read(left)
+        if not part:
+            raise ConnectionResetError
+        received += part
+        left -= len(part)
+
+
+def _answer_of(head: bytes) -> _Answer:
+    line, _, fields = head.partition(b"\r\n")
+    status = _STATUS_LINE.fullmatch(line)
+    if status is None:
+        raise _BadAnswerError
+    # A date is ignored.
+    wait = _RETRY_AFTER.search(fields.replace(b"\r\n", b"\n"))
+    return _Answer(int(status[1]), timedelta(seconds=int(wait[1])) if wait else None)
 
 
 def _failure_of(error: BaseException) -> str:
     """A failure in one word; never the error's text, which quotes the URL."""
-    if isinstance(error, aiohttp.ClientSSLError):
-        return "tls"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        refused = isinstance(error.os_error, AddressNotAllowedError)
-        return "address_not_allowed" if refused else "connect"
     if isinstance(error, AddressNotAllowedError):
         return "address_not_allowed"
+    if isinstance(error, ssl.SSLError):
+        return "tls"
     if isinstance(error, TimeoutError):
         return "timeout"
+    if isinstance(error, ConnectionRefusedError | UnicodeError):
+        return "connect"
     return "connection_lost"
-
-
-def _seconds(retry_after: str) -> timedelta | None:
-    """A Retry-After in seconds; a date is ignored."""
-    if not retry_after.isascii() or not retry_after.isdigit():
-        return None
-    if len(retry_after) > _MAX_RETRY_AFTER_DIGITS:
-        return None
-    return timedelta(seconds=int(retry_after))

@@ -8,10 +8,10 @@ from gateway.errors import ERRORS
 from gateway.v1 import webhook_endpoint_pb2, webhook_endpoint_service_pb2_grpc
 from gateway.v1 import webhook_endpoint_service_pb2 as pb
 from gateway.webhooks_out import deliveries, store
+from gateway.webhooks_out.addresses import AddressNotAllowedError, Destinations
 from gateway.webhooks_out.commands import Endpoints
 from gateway.webhooks_out.errors import endpoint_not_found, url_not_allowed
 from gateway.webhooks_out.messages import delivery_message, endpoint_message
-from gateway.webhooks_out.sending import AddressNotAllowedError, check_host
 from runtime.clock import Clock
 from runtime.paging import PageTokens, clamp_page_size
 
@@ -23,12 +23,12 @@ class WebhookEndpointServicer(webhook_endpoint_service_pb2_grpc.WebhookEndpointS
     """For clients who want changes posted to them."""
 
     def __init__(
-        self, engine: AsyncEngine, endpoints: Endpoints, clock: Clock, *, public_only: bool
+        self, engine: AsyncEngine, endpoints: Endpoints, clock: Clock, destinations: Destinations
     ) -> None:
         self._engine = engine
         self._endpoints = endpoints
         self._clock = clock
-        self._public_only = public_only
+        self._destinations = destinations
         self._page_tokens = PageTokens(ERRORS)
 
     async def CreateWebhookEndpoint(
@@ -129,10 +129,8 @@ class WebhookEndpointServicer(webhook_endpoint_service_pb2_grpc.WebhookEndpointS
         return pb.ReplayWebhookEventsResponse(endpoint=await self._read(request.endpoint_id))
 
     def _check_url(self, url: str) -> None:
-        if not self._public_only:
-            return
         try:
-            check_host(url)
+            self._destinations.check_url(url)
         except AddressNotAllowedError:
             raise url_not_allowed() from None
 

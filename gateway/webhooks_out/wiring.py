@@ -1,8 +1,5 @@
 """Posting changes to clients' endpoints, as one process takes part in it."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.config import GatewaySettings
@@ -17,14 +14,12 @@ from gateway.webhooks_out.service import WebhookEndpointServicer
 from gateway.webhooks_out.store import DELIVERY_CHANNEL
 from gateway.webhooks_out.worker import DeliveryWorker
 from runtime.clock import Clock
-from runtime.config import Environment
 from runtime.idempotency import RequestIds
 from runtime.notifier import Notifier
 from runtime.server import registered
 
 
-@asynccontextmanager
-async def open_webhooks_out(
+def open_webhooks_out(
     settings: GatewaySettings,
     engine: AsyncEngine,
     request_ids: RequestIds,
@@ -32,24 +27,21 @@ async def open_webhooks_out(
     event_notifier: Notifier,
     clock: Clock,
     limits: Limits,
-) -> AsyncIterator[Part]:
-    """Opens the HTTP client. `event_notifier` tells of new events of the stream."""
-    # In the sandbox clients' servers are on this machine.
-    public_only = settings.env is not Environment.SANDBOX
+) -> Part:
+    """`event_notifier` tells of new events of the stream. There is nothing to close."""
+    destinations = settings.webhook_destinations
     sealer, notifier = settings.webhook_sealer, Notifier()
     endpoints = Endpoints(engine, sealer, clock, event_notifier, notifier, request_ids, identity)
-    servicer = WebhookEndpointServicer(engine, endpoints, clock, public_only=public_only)
+    servicer = WebhookEndpointServicer(engine, endpoints, clock, destinations)
     most = limits.deliveries_under_way
-    async with Sender(public_only=public_only, max_connections=most) as sender:
-        worker = DeliveryWorker(engine, sender, sealer, clock, notifier, max_under_way=most)
-        yield Part(
-            services=(
-                registered(
-                    webhook_endpoint_service_pb2, webhook_endpoint_service_pb2_grpc, servicer
-                ),
-            ),
-            worker_loops=(worker.loop(),),
-            leader_tasks=Dispatcher(engine, clock, notifier, limits).loops(event_notifier),
-            notifiers={DELIVERY_CHANNEL: notifier},
-            drains=(worker.stop,),
-        )
+    sender = Sender(destinations)
+    worker = DeliveryWorker(engine, sender, sealer, clock, notifier, max_under_way=most)
+    return Part(
+        services=(
+            registered(webhook_endpoint_service_pb2, webhook_endpoint_service_pb2_grpc, servicer),
+        ),
+        worker_loops=(worker.loop(),),
+        leader_tasks=Dispatcher(engine, clock, notifier, limits).loops(event_notifier),
+        notifiers={DELIVERY_CHANNEL: notifier},
+        drains=(worker.stop,),
+    )

@@ -9,6 +9,12 @@ from tests.compliance.conftest import OpenGuard
 from tests.compliance.guard import verdict
 from tests.plugin import url_of
 
+PATHS = """
+    SELECT p.proname::text, array_to_string(p.proconfig, ';')
+    FROM pg_proc AS p
+    WHERE p.pronamespace = 'public'::regnamespace AND p.prorettype = 'trigger'::regtype
+"""
+
 
 async def test_an_owner_migrates_and_a_login_serves(
     open_guard: OpenGuard, postgres_url: str
@@ -37,6 +43,14 @@ async def test_an_owner_migrates_and_a_login_serves(
                 database_url=f"postgresql://{database}_login:login{separator}{place}",
             ) as guard:
                 assert verdict(await guard.check(await guard.merchant())) == "ALLOW"
+                # Nobody can put a table of his own in the place of one that the triggers read.
+                may = "SELECT has_database_privilege(%s, %s, 'TEMPORARY')"
+                row = connection.execute(may, [f"{database}_login", database]).fetchone()
+                assert row == (False,)
+                with psycopg.connect(server) as inside:
+                    paths: dict[str, str] = dict(inside.execute(PATHS).fetchall())
+                    assert set(paths) == {"refuse_change", "chain_decision"}
+                    assert set(paths.values()) == {"search_path=pg_catalog, public, pg_temp"}
         finally:
             run("DROP DATABASE {name} WITH (FORCE)", name=name)
             run("DROP ROLE {owner}", owner=owner)

@@ -60,7 +60,7 @@ def bad_requests(request: Any) -> Iterator[BadRequest]:
             marked = _with(request, place, "not UTF-8", MARK)
             yield BadRequest(marked.what, marked.path, marked.data.replace(b"MARK", NOT_UTF8))
         elif field.type == field.TYPE_BYTES:
-            yield _with(request, place, "oversized", b"x" * 40 * OVERSIZED_BYTES)
+            yield _with(request, place, "oversized", b"x" * OVERSIZED_BYTES)
         elif field.type == field.TYPE_ENUM:
             yield _with(request, place, "unknown value", UNKNOWN_ENUM_VALUE)
         elif field.cpp_type in (field.CPPTYPE_INT32, field.CPPTYPE_INT64):

@@ -11,6 +11,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from runtime.migrations import migrate
+from sandbox.databases import databases_beside
 from tests.ledger import raw_sql
 from tests.ledger.client import LedgerClient, transfer
 from tests.ledger.raw_sql import Connection, Row, add, count_of, tables
@@ -53,6 +55,12 @@ DEFINERS = """
     SELECT p.proname
     FROM pg_proc AS p
     WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef
+"""
+# Of each function that a trigger runs: where it looks names up.
+PATHS = """
+    SELECT p.proname::text, p.proconfig
+    FROM pg_proc AS p
+    WHERE p.pronamespace = 'public'::regnamespace AND p.prorettype = 'trigger'::regtype
 """
 # Of each table: the events that its triggers refuse, and whether they do so in every mode.
 REFUSING = """
@@ -282,3 +290,39 @@ async def test_triggers_also_hold_in_replica_mode(owner: Connection) -> None:
         await add(owner, (0, 1, 1, 5), (1, 3, 2, 6), sequence=1)
     with pytest.raises(psycopg.errors.CheckViolation):
         await add(owner, *WHOLE, sequence=2)
+
+
+async def test_triggers_look_names_up_where_nobody_can_put_others(owner: Connection) -> None:
+    rows = await (await owner.execute(PATHS)).fetchall()
+    assert {name for name, _ in rows} >= {"refuse_change", "check_added_entries"}
+    for name, settings in rows:
+        assert settings, name
+        assert "search_path=pg_catalog, public, pg_temp" in str(settings), name
+
+
+@pytest.mark.parametrize("connection", [None], ids=["owner"], indirect=True)
+@pytest.mark.parametrize("rows", [[(0, 1, 1, 5), (1, 99, 2, 5)], [(0, 1, 1, 5), (1, 6, 2, 5)]])
+async def test_temporary_tables_hide_nothing_from_the_triggers(
+    connection: Connection, rows: list[Row]
+) -> None:
+    """Account 99 is not there and account 6 is in USD, whatever a temporary table says."""
+    await connection.execute("CREATE TEMP TABLE accounts AS TABLE public.accounts")
+    await connection.execute(
+        "INSERT INTO accounts (ledger_id, account_number, currency_code) VALUES (1, 99, 'EUR')"
+    )
+    await connection.execute("UPDATE accounts SET currency_code = 'EUR'")
+    with pytest.raises(psycopg.errors.IntegrityError, match=r"unknown account|does not balance"):
+        await add(connection, *rows)
+
+
+async def test_the_role_may_make_no_temporary_table(postgres_url: str) -> None:
+    """Rights on a database are not copied with it: this one is migrated by itself."""
+    with databases_beside({"ledger": postgres_url}) as databases:
+        url = databases["LEDGER_DATABASE_URL"]
+        await migrate(url, "ledger")
+        async with (
+            await psycopg.AsyncConnection.connect(url, autocommit=True) as owner,
+            member_of_the_role(owner),
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                await owner.execute("CREATE TEMP TABLE accounts (number integer)")

@@ -1,11 +1,13 @@
 """What is made of every kind of answer, through the real SDK over a socket."""
 
+import resource
 import socket
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from gateway.stripe_client.breaker import BreakerPolicy
 from gateway.stripe_client.call import Priority
 from gateway.stripe_client.outcome import Failure, NotSentReason, Outcome, OutcomeClass
 from tests.gateway.stripe_client.conftest import ONE_ATTEMPT, PATIENT_BREAKER, bench
@@ -223,6 +225,26 @@ async def test_refused_connection_was_not_sent() -> None:
         )
     assert outcome.outcome_class is OutcomeClass.NOT_SENT
     assert outcome.not_sent_reason is NotSentReason.CONNECT_FAILED
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_want_of_descriptors_is_not_stripes_failure(
+    stripe_server: ScriptedStripe, host: str
+) -> None:
+    """Looking a name up fails otherwise than connecting does."""
+    url = stripe_server.url.replace("127.0.0.1", host)
+    async with bench(url, ONE_ATTEMPT, breaker=BreakerPolicy(min_calls=1)) as it:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            outcome = await it.stripe_client.create_refund("default", {"charge": "ch_1"}, "key-1")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert outcome.outcome_class is OutcomeClass.NOT_SENT
+        assert outcome.not_sent_reason is NotSentReason.OWN_SHORTAGE
+        stripe_server.will(Answer())
+        outcome = await it.stripe_client.create_refund("default", {"charge": "ch_1"}, "key-1")
+        assert outcome.outcome_class is OutcomeClass.SUCCEEDED
 
 
 async def test_no_answer_in_time_is_unknown(stripe_server: ScriptedStripe) -> None:

@@ -7,7 +7,7 @@ import pytest
 import stripe
 
 from gateway.stripe_client.classify import Health, Verdict, classify_error, classify_timeout
-from gateway.stripe_client.http_client import TransportError, _AnswerHeaders
+from gateway.stripe_client.http_client import OWN_SHORTAGE, TransportError, _AnswerHeaders
 from gateway.stripe_client.outcome import (
     Failure,
     NotSentReason,
@@ -166,6 +166,12 @@ def test_no_answer() -> None:
     )
     assert classify_error(TransportError("DISCONNECTED", sent=False)) == Verdict(
         Outcome(C.NOT_SENT, failure=lost, not_sent_reason=R.CONNECT_FAILED), True, H.FAILED
+    )
+    shortage = Outcome(
+        C.NOT_SENT, failure=Failure(code=OWN_SHORTAGE), not_sent_reason=R.OWN_SHORTAGE
+    )
+    assert classify_error(TransportError(OWN_SHORTAGE, sent=False)) == Verdict(
+        shortage, True, H.NOT_COUNTED
     )
 
 

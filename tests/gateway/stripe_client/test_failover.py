@@ -57,9 +57,15 @@ def test_only_what_certainly_was_no_charge_may_be_left(
 
 
 @pytest.mark.parametrize("reason", NotSentReason)
-def test_neither_contention_nor_lack_of_time_is_the_corridors_fault(reason: NotSentReason) -> None:
+def test_neither_contention_nor_what_we_lack_is_the_corridors_fault(
+    reason: NotSentReason,
+) -> None:
     outcome = Outcome(OutcomeClass.NOT_SENT, not_sent_reason=reason)
-    stays = reason in (NotSentReason.OBJECT_LOCKED, NotSentReason.DEADLINE)
+    stays = reason in (
+        NotSentReason.OBJECT_LOCKED,
+        NotSentReason.DEADLINE,
+        NotSentReason.OWN_SHORTAGE,
+    )
     assert bool(reason_to_leave(outcome)) is not stays
 
 

@@ -1,6 +1,7 @@
 """What intake takes, and what it refuses without a trace."""
 
 import json
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from gateway.webhooks_in.inbox import PostgresInbox
 from gateway.webhooks_in.receiver import MAX_BODY_BYTES, TEST_EVENT, WebhookReceiver
 from gateway.webhooks_in.signature import find_signature_problem
 from runtime.clock import ManualClock
+from runtime.counted_log import LINE_SECONDS
 from tests.gateway.webhooks_in.conftest import (
     OTHER_SECRET,
     ROLLED_SECRET,
@@ -103,6 +105,18 @@ async def test_what_stripe_did_not_sign_now_is_refused(
     assert status == 400
     assert answer == {"error": reason}
     assert await intake.stored() == 0
+
+
+async def test_refusals_are_logged_in_one_line_a_second_with_their_number(
+    intake: Intake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = event_body()
+    began = time.monotonic()
+    for _ in range(100):
+        await intake.post(body, None)
+        await intake.post(body, forged(body), "live")
+    lines = capsys.readouterr().out.count("webhooks_refused")
+    assert 1 <= lines <= 1 + (time.monotonic() - began) / LINE_SECONDS
 
 
 async def test_two_signature_headers_are_refused(intake: Intake) -> None:
