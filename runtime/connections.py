@@ -15,9 +15,10 @@ from psycopg.rows import AsyncRowFactory, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from runtime.postgres import POOL_TIMEOUT_SECONDS, connection_arguments
+from runtime.session import Session
 from runtime.telemetry import child_span, tracer
 
-Connection = psycopg.AsyncConnection[Any]
+Connection = Session
 _tracer = tracer(__name__)
 
 
@@ -49,6 +50,7 @@ class Connections:
                 "autocommit": True,
                 "row_factory": row_factory,
             },
+            connection_class=Session,
             min_size=1,
             max_size=size,
             open=False,

@@ -12,7 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import QueuePool
 
 from runtime.config import DatabaseSettings, Environment, SettingsError
+from runtime.engine import ShieldedEngine
 from runtime.pool_check import check_when_in_doubt
+from runtime.session import NOTICE_MS, Session
 from runtime.statement_tracing import trace_statements
 
 # How a database is away, or does not get to answering. Errors of SQL or data are not among these.
@@ -52,13 +54,18 @@ def create_engine(
     url: str, *, role: str | None, pool_size: int, application_name: str
 ) -> AsyncEngine:
     """A bounded pool whose connections act as `role`; every statement is traced."""
-    engine = create_async_engine(
-        sqlalchemy_url(url),
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=POOL_TIMEOUT_SECONDS,
-        hide_parameters=True,
-        connect_args=connection_arguments(role, application_name),
+    engine = ShieldedEngine(
+        create_async_engine(
+            sqlalchemy_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=POOL_TIMEOUT_SECONDS,
+            hide_parameters=True,
+            connect_args={
+                **connection_arguments(role, application_name),
+                "async_creator_fn": Session.connect,
+            },
+        ).sync_engine
     )
     check_when_in_doubt(engine.sync_engine)
     trace_statements(engine.sync_engine)
@@ -80,9 +87,9 @@ async def close_engine(engine: AsyncEngine, timeout_seconds: float = CLOSE_TIMEO
 
 async def connect(
     url: str, *, role: str | None, application_name: str, autocommit: bool = True
-) -> psycopg.AsyncConnection[Any]:
+) -> Session:
     """A connection of one's own: to listen on, or to commit on."""
-    return await psycopg.AsyncConnection.connect(
+    return await Session.connect(
         psycopg.conninfo.make_conninfo(url, **connection_arguments(role, application_name)),
         autocommit=autocommit,
     )
@@ -138,7 +145,7 @@ def sqlalchemy_url(url: str) -> URL:
 
 
 def connection_arguments(role: str | None, application_name: str) -> dict[str, Any]:
-    options = "-c timezone=UTC"
+    options = f"-c timezone=UTC -c client_connection_check_interval={NOTICE_MS}"
     if role is not None:
         options += f" -c role={role}"
     return {
