@@ -5,7 +5,6 @@ transaction. A server that has gone has closed its sockets, which shows without 
 has been idle for a while may have died in silence.
 """
 
-import select
 import time
 from typing import Any
 
@@ -32,20 +31,12 @@ def check_when_in_doubt(
         if since is None:
             return  # It was only just made.
         idle_seconds = time.monotonic() - since
-        if idle_seconds < ping_after_idle_seconds and not _has_something_to_say(connection):
+        if (
+            idle_seconds < ping_after_idle_seconds
+            and not connection.driver_connection.is_spoken_to()
+        ):
             return
         try:
             engine.dialect.do_ping(connection)
         except psycopg.Error as error:
             raise InvalidatePoolError from error
-
-
-def _has_something_to_say(connection: Any) -> bool:
-    """Whether the server has sent something, such as the end of the connection, unasked."""
-    try:
-        socket = connection.driver_connection.pgconn.socket
-    except psycopg.Error:
-        return True  # It is closed on our side already.
-    poll = select.poll()
-    poll.register(socket, select.POLLIN)
-    return bool(poll.poll(0))

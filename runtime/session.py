@@ -10,13 +10,17 @@ connection is dropped instead. The server ends a statement when it notices
 
 import asyncio
 import os
+import select
 import socket
+import time
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import waiting
 from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
+
+from runtime.database_errors import SessionLeftError
 
 # How often the driver looks up from its socket, as psycopg's own default is.
 LOOK_SECONDS = 0.1
@@ -29,6 +33,14 @@ Result = TypeVar("Result")
 class Session(psycopg.AsyncConnection[Any]):
     """A connection that is dropped, without a word to the server, when its caller is cancelled."""
 
+    incarnation = ""
+    """Tells its server and database from others and from what they were; empty until asked."""
+    opened = 0.0
+    """When it was opened, by `time.monotonic`."""
+    _left = False
+    _task: "asyncio.Task[Any] | None" = None
+    _since = 0.0
+
     async def wait(
         self,
         gen: PQGen[Result],
@@ -36,12 +48,46 @@ class Session(psycopg.AsyncConnection[Any]):
         timeout: float | None = None,
     ) -> Result:
         """Waits for the server, in all that a connection does once it is open."""
+        task = self._task = asyncio.current_task()
+        assert task is not None, "sessions are used in tasks"
+        cancels = task.cancelling()
+        self._since = time.monotonic()
         try:
             return await waiting.wait_async(gen, self.pgconn.socket, interval, timeout)
         except asyncio.CancelledError:
-            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+            if self._left:
+                self.drop()
+                # Whoever else has cancelled the task meanwhile is heard, too.
+                if task.uncancel() <= cancels:
+                    raise _left_error() from None
+            elif self._is_asking():
                 self.drop()
             raise
+        finally:
+            self._task = None
+
+    def waits_since(self, moment: float) -> bool:
+        """Whether the server was asked before that moment of `time.monotonic` and is silent."""
+        return self._task is not None and self._since < moment and self._is_asking()
+
+    def is_spoken_to(self) -> bool:
+        """Whether the server has sent something unasked, such as the connection's end; or it has
+        ended on our side."""
+        if self.pgconn.status != psycopg.pq.ConnStatus.OK:
+            return True
+        poll = select.poll()
+        poll.register(self.pgconn.socket, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def leave(self) -> None:
+        """Drops the connection; who waits for the server gets `SessionLeftError`."""
+        if self.pgconn.status != psycopg.pq.ConnStatus.OK or self._left:
+            return
+        self._left = True
+        if self._task is None:
+            self.drop()
+        else:
+            self._task.cancel()
 
     def drop(self) -> None:
         """Closes the socket at once, whatever is under way."""
@@ -50,3 +96,10 @@ class Session(psycopg.AsyncConnection[Any]):
             with socket.socket(fileno=os.dup(self.pgconn.socket)) as copy:
                 copy.shutdown(socket.SHUT_RDWR)
         self.pgconn.finish()
+
+    def _is_asking(self) -> bool:
+        return self.pgconn.transaction_status == TransactionStatus.ACTIVE
+
+
+def _left_error() -> SessionLeftError:
+    return SessionLeftError("the server was left: it no longer takes writes, or does not answer")

@@ -16,10 +16,10 @@ import psycopg
 from compliance.errors import ERRORS
 from compliance.v1 import error_reason_pb2
 from runtime.batching import Batcher, FullError
+from runtime.database import Database
 from runtime.items import Items
 from runtime.logs import get_logger
 from runtime.loops import is_unavailable
-from runtime.postgres import connect
 from runtime.sql_files import read_sql
 
 MAX_BATCH = 256
@@ -53,8 +53,8 @@ class _Decision:
 class DecisionLog:
     """The way into the table `decision`."""
 
-    def __init__(self, database_url: str, role: str, application_name: str) -> None:
-        self._url = database_url
+    def __init__(self, database: Database | str, role: str, application_name: str) -> None:
+        self._database = Database.of(database)
         self._role = role
         self._application_name = application_name
         self._batcher: Batcher[_Decision, Place | None] = Batcher(
@@ -139,8 +139,8 @@ class DecisionLog:
 
     async def _insert(self, batch: Sequence[_Decision]) -> dict[str, Place]:
         if self._connection is None or self._connection.closed:
-            self._connection = await connect(
-                self._url, role=self._role, application_name=self._application_name
+            self._connection = await self._database.connect(
+                role=self._role, application_name=self._application_name
             )
         cursor = await self._connection.execute(
             _APPEND,

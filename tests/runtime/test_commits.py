@@ -65,7 +65,6 @@ async def test_a_caller_that_leaves_does_not_end_the_wait_of_its_commit(
 ) -> None:
     url = new_database("sample")
     plain = Connections(url, role="postgres", size=1, application_name="commits")
-    await plain.open()
     async with opened(url) as engine:
         with psycopg.connect(url, autocommit=True) as other:
             other.execute("CREATE TABLE thing (number int)")
