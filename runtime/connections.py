@@ -79,6 +79,7 @@ class Connections:
         try:
             connection = self._take() or await self._connect()
             try:
+                await connection.plan_anew()
                 yield connection
             finally:
                 self._give_back(connection)

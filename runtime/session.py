@@ -24,6 +24,12 @@ from runtime.database_errors import SessionLeftError
 
 # How often the driver looks up from its socket, as psycopg's own default is.
 LOOK_SECONDS = 0.1
+# How old plans get: a session's first ones are made anew after the first time, then after twice as
+# long each time, up to the second. The planner sees how large a table is whenever it plans, but a
+# plan that is kept is not made anew before ANALYZE has come by, which it may not for long.
+DISCARD_PLANS = "DISCARD PLANS"
+FIRST_PLANS_SECONDS = 1.0
+MAX_PLANS_SECONDS = 60.0
 # How soon the server notices that nobody waits for a statement any more.
 NOTICE_MS = 1_000
 
@@ -37,6 +43,7 @@ class Session(psycopg.AsyncConnection[Any]):
     """Tells its server and database from others and from what they were; empty until asked."""
     opened = 0.0
     """When it was opened, by `time.monotonic`."""
+    _plans_made = 0.0
     _left = False
     _task: "asyncio.Task[Any] | None" = None
     _since = 0.0
@@ -69,6 +76,22 @@ class Session(psycopg.AsyncConnection[Any]):
     def waits_since(self, moment: float) -> bool:
         """Whether the server was asked before that moment of `time.monotonic` and is silent."""
         return self._task is not None and self._since < moment and self._is_asking()
+
+    def plans_are_old(self) -> bool:
+        """Whether tables may have grown much since the session planned its statements."""
+        made = self._plans_made or self.opened
+        most = min(max(made - self.opened, FIRST_PLANS_SECONDS), MAX_PLANS_SECONDS)
+        return time.monotonic() - made > most
+
+    async def plan_anew(self) -> None:
+        """Has each statement planned again when it comes next, if its plan may be out of date."""
+        if self.plans_are_old():
+            await self.execute(DISCARD_PLANS)
+            self.plans_discarded()
+
+    def plans_discarded(self) -> None:
+        """From now on the session's plans are new."""
+        self._plans_made = time.monotonic()
 
     def is_spoken_to(self) -> bool:
         """Whether the server has sent something unasked, such as the connection's end; or it has

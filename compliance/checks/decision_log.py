@@ -8,7 +8,6 @@ One that cannot be written is found by halving its batch: only its own caller ge
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import grpc
 import psycopg
@@ -20,6 +19,7 @@ from runtime.database import Database
 from runtime.items import Items
 from runtime.logs import get_logger
 from runtime.loops import is_unavailable
+from runtime.session import Session
 from runtime.sql_files import read_sql
 
 MAX_BATCH = 256
@@ -61,7 +61,7 @@ class DecisionLog:
             self._write, max_items=MAX_BATCH, max_waiting=MAX_WAITING
         )
         self._items = Items("decisions to write")
-        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._connection: Session | None = None
 
     async def append(self, decision_id: str, record: str, request: bytes) -> Place | None:
         """Where the decision was written; None if its request_id was decided before.
@@ -142,6 +142,7 @@ class DecisionLog:
             self._connection = await self._database.connect(
                 role=self._role, application_name=self._application_name
             )
+        await self._connection.plan_anew()
         cursor = await self._connection.execute(
             _APPEND,
             {
