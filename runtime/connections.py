@@ -18,7 +18,7 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import AsyncRowFactory, tuple_row
 
 from runtime.database import Database
-from runtime.database_errors import NoConnectionError
+from runtime.database_errors import DatabaseDownError, NoConnectionError
 from runtime.postgres import CLOSE_TIMEOUT_SECONDS, POOL_TIMEOUT_SECONDS
 from runtime.session import Session
 from runtime.telemetry import child_span, tracer
@@ -94,6 +94,8 @@ class Connections:
         with child_span(_tracer, self._read_span, {"db.system": "postgresql"}):
             try:
                 return await self._fetch(statement, parameters)
+            except (DatabaseDownError, NoConnectionError):
+                raise
             except psycopg.OperationalError:
                 return await self._fetch(statement, parameters)
 

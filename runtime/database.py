@@ -25,7 +25,7 @@ from runtime.database_errors import DatabaseDownError
 from runtime.database_limits import DatabaseLimits
 from runtime.database_url import Host, parse
 from runtime.logs import get_logger
-from runtime.loops import Loop, Rounds
+from runtime.loops import Loop, Rounds, is_unavailable
 from runtime.notifier import Notifier
 from runtime.session import NOTICE_MS, Session
 from runtime.tasks import cancel
@@ -36,6 +36,8 @@ WATCH_SECONDS = 1.0
 # reached, and each time after twice as long: at a server where commits stand it stays behind.
 PATIENCE_SECONDS = 10.0
 MAX_PATIENCE_SECONDS = 600.0
+# A server that is away refuses at once, and is tried by each caller; one that is silent is not.
+QUICK_REFUSAL_SECONDS = 0.5
 RECONNECT = Backoff(timedelta(milliseconds=100), timedelta(milliseconds=500))
 # A dead peer is noticed in about 15 s: TCP's own default is two hours.
 TCP_OPTIONS: dict[str, Any] = {
@@ -76,7 +78,8 @@ class Database:
         self._sessions: WeakSet[Session] = WeakSet()
         self._trouble: str | None = _NOT_LOOKED_AT
         self._is_watched = False
-        self._is_down = False
+        self._is_silent = False
+        self._failures = 0
         self._patience_seconds = PATIENCE_SECONDS
         self._doubt = Notifier()
         self._looked = asyncio.Event()
@@ -100,15 +103,15 @@ class Database:
     ) -> Session:
         """A session in the role at the server that takes writes.
 
-        Raises `psycopg.OperationalError`; at once, while it is known that there is none.
+        Raises `psycopg.OperationalError`; at once, while it is known that nobody answers.
         """
-        if self._is_down and self._is_watched:
+        if self._is_silent and self._is_watched:
             raise DatabaseDownError("the database cannot be reached")
+        began = time.monotonic()
         try:
             session = await self._connect(role, application_name, row_factory)
         except psycopg.OperationalError:
-            # Those who come next need not find out for themselves.
-            self._is_down = True
+            self._not_connected(began)
             self._doubt.notify()
             raise
         try:
@@ -134,15 +137,15 @@ class Database:
             session=self._watch,
             poll_seconds=WATCH_SECONDS,
             notifier=self._doubt,
-            # Whatever it is: without a commit the database is not well.
+            # Whatever it is: it is no fault of ours that the database refuses a commit.
             expected=(psycopg.Error,),
-            on_expected=self._not_reached,
+            on_expected=self._commit_failed,
             backoff=RECONNECT,
         )
 
     async def _watch(self) -> Rounds:
         """A session with one primary; a round is a commit."""
-        session = await self._connect(None, _WATCH, tuple_row)
+        session = await self._connect_or_leave()
         try:
             self._leave(lambda other: other.incarnation != session.incarnation, "moved")
             while True:  # Until the loop closes it, or the server is another.
@@ -172,25 +175,41 @@ class Database:
                 commit.exception()  # It is of no interest when another reason is raised.
 
     async def _look_elsewhere(self, session: Session) -> None:
-        fresh = await self._connect(None, _WATCH, tuple_row)
+        fresh = await self._connect_or_leave()
         fresh.drop()
         if fresh.incarnation != session.incarnation:
             raise _ServerChangedError("another server takes writes")
 
     def _well(self) -> None:
-        self._is_down = False
+        self._is_silent = False
+        self._failures = 0
         self._patience_seconds = PATIENCE_SECONDS
         silent_since = time.monotonic() - self._limits.answer_seconds
         self._leave(lambda session: session.waits_since(silent_since), "silent")
         self._set(None)
 
-    def _not_reached(self, error: Exception) -> None:
-        """Whatever ended the watch's session, it is not known where writes go."""
+    async def _connect_or_leave(self) -> Session:
+        """A session of the watch; if there is none to be had, all others are left."""
+        began = time.monotonic()
+        try:
+            return await self._connect(None, _WATCH, tuple_row)
+        except psycopg.Error:
+            self._not_connected(began)
+            self._leave(lambda _session: True, "unreachable")
+            self._set("cannot be reached")
+            raise
+
+    def _not_connected(self, began: float) -> None:
+        """Who is refused finds out quickly; what took long nobody has to find out again."""
+        self._is_silent = time.monotonic() - began > QUICK_REFUSAL_SECONDS
+
+    def _commit_failed(self, error: Exception) -> None:
+        """A session that the server has ended is made anew first; what it refuses is not well."""
         if isinstance(error, _ServerChangedError):
             return
-        self._is_down = True
-        self._leave(lambda _session: True, "unreachable")
-        self._set("cannot be reached")
+        self._failures += 1
+        if self._trouble is None and (self._failures > 1 or not is_unavailable(error)):
+            self._set(f"commits fail: {type(error).__name__}")
 
     def _set(self, trouble: str | None) -> None:
         self._looked.set()

@@ -12,7 +12,7 @@ class SessionLeftError(psycopg.OperationalError):
 
 
 class DatabaseDownError(psycopg.OperationalError):
-    """No server that takes writes could be reached just now; the next look is under way."""
+    """Nobody answered just now; the next look is under way."""
 
 
 class NoConnectionError(psycopg.OperationalError):

@@ -147,7 +147,7 @@ async def test_a_session_that_gets_no_answer_is_left_while_others_do(postgres_ur
 async def test_the_watch_leaves_a_session_of_its_own_that_gets_no_answer(
     postgres_url: str, new_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.database.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("runtime.database.PATIENCE_SECONDS", 1.5)
     url = new_database("sample")
     async with watched(url, DatabaseLimits(stall_seconds=0.5)) as database:
         with psycopg.connect(postgres_url) as other:
@@ -184,9 +184,13 @@ async def test_pools_are_back_as_soon_as_the_database_is(
                     [name],
                 )
                 await poll(lambda: state(database), lambda found: found == "cannot be reached")
-                for _ in range(20):
-                    await refused_at_once(plain.fetch("SELECT 1"))
-                    await refused_at_once(ping(engine))
+                await asyncio.gather(
+                    *(
+                        refused_at_once(call)
+                        for _ in range(20)
+                        for call in (plain.fetch("SELECT 1"), ping(engine))
+                    )
+                )
                 other.execute(sql.SQL(ALLOW).format(sql.Identifier(name), sql.SQL("TRUE")))
                 allowed = time.monotonic()
                 await poll(lambda: state(database), lambda found: found == "well")
@@ -201,6 +205,18 @@ async def test_who_is_not_watched_finds_out_by_trying() -> None:
     for _ in range(2):
         with pytest.raises(psycopg.OperationalError, match="refused"):
             await database.connect(role=None, application_name="test")
+
+
+async def test_a_database_that_refuses_commits_is_not_well(
+    new_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one whose disk is full."""
+    refused = "DO $$ BEGIN RAISE 'No space left on device' USING ERRCODE = 'disk_full'; END $$"
+    async with watched(new_database("sample")) as database:
+        with monkeypatch.context() as full:
+            full.setattr("runtime.database.SMALL_COMMIT", refused)
+            await poll(lambda: state(database), lambda found: found == "commits fail: DiskFull")
+        await poll(lambda: state(database), lambda found: found == "well")
 
 
 async def refused_at_once(call: Awaitable[object]) -> None:

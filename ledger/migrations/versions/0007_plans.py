@@ -6,7 +6,7 @@ from alembic import op
 
 from runtime.migrations import sql_beside
 
-revision = "0008"
+revision = "0007"
 down_revision = "0006"
 oldest_code = "0005"  # the same answers from a function, found in another way
 branch_labels = None
