@@ -21,19 +21,20 @@ TABLES = """
         AND c.relname NOT IN ('alembic_version', 'schema_revision')
     ORDER BY c.relname
 """
-# Of each column: its type, and whether it is in a unique index. Generated ones are left out.
+# Of each column: its type, and whether it is in a unique index or names a row, here or elsewhere.
+# Generated ones are left out.
 COLUMNS = """
     SELECT
         a.attname,
         format_type(a.atttypid, NULL),
-        EXISTS (
+        a.attname IN ('subject', 'payment_id') OR EXISTS (
             SELECT FROM pg_index AS i
             WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY(i.indkey)
         )
     FROM pg_attribute AS a
     WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 """
-# A copy's number makes what is unique another one; what names another row then names its copy.
+# A copy's number makes a name another one: that of the row's copy, whichever table it is in.
 OTHER_OF_TYPE = {
     "text": sql.SQL("t.{column} || '~' || n"),
     "bigint": sql.SQL("t.{column} + 1000000 * n"),

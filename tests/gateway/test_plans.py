@@ -14,10 +14,10 @@ COPIES = 1_000
 # Of one table, for a gateway that starts, makes a payment with a refund, takes Stripe's events and
 # stops; its history has several times as many.
 MOST_ROWS = 500
-# Whoever is behind the copies has nothing left to do.
+# Nothing is left to do for what is copied; nor is it money in flight of the books compared.
 ALL_BOOKED = """
     UPDATE booking
-    SET state = 'BOOKED', ledger = 'books', ledger_sequence = booking_number,
+    SET state = 'BOOKED', ledger = 'books before', ledger_sequence = booking_number,
         decide_time = create_time, lease_until = NULL
 """
 EVENTS_LEFT = "SELECT count(*) FROM webhook_event WHERE state = 'PENDING'"

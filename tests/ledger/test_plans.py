@@ -17,7 +17,6 @@ from bench import ledger_history as history
 from bench.ledger_parts import ACCOUNTS, account_name
 from bench.ledger_parts import LEDGER as LARGE
 from ledger.v1 import account_pb2 as accounts
-from ledger.v1 import balance_pb2 as balances
 from ledger.v1 import entry_pb2 as entries
 from ledger.v1 import transaction_reads_pb2 as reads
 from runtime.clock import ManualClock
@@ -152,7 +151,6 @@ def calls(client: LedgerClient, clock: ManualClock, run: str) -> list[tuple[str,
     some: dict[str, Any] = {"ledger": client.ledger, "page_size": 10}
     now = clock.now()
     dated = transfer(one, three, 5, effective_time=now - timedelta(days=9))
-    held = balances.GetBalanceRequest(ledger=client.ledger, account=one, include_holds=True)
 
     def hold(number: int) -> Call:
         soon = now + timedelta(days=1)
@@ -172,7 +170,6 @@ def calls(client: LedgerClient, clock: ManualClock, run: str) -> list[tuple[str,
         ("balance", lambda: client.balance(one)),
         ("balance then", lambda: client.balance(one, sequence=3)),
         ("balance of a day", lambda: client.balance(one, effective_time=now - timedelta(days=3))),
-        ("holds", lambda: stub.GetBalance(held)),
         ("accounts", lambda: stub.ListAccounts(accounts.ListAccountsRequest(**some))),
         ("transactions", lambda: stub.ListTransactions(reads.ListTransactionsRequest(**some))),
         ("entries", lambda: stub.ListEntries(entries.ListEntriesRequest(account=one, **some))),
