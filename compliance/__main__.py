@@ -23,8 +23,9 @@ from compliance.v1 import (
 )
 from compliance.validation import VALIDATOR
 from runtime.clock import Clock, SystemClock
+from runtime.database import Database
 from runtime.migrations import prepare_database
-from runtime.postgres import close_engine, create_engine, ping
+from runtime.postgres import close_engine, create_engine
 from runtime.process import run_service
 from runtime.server import RpcServer, registered
 
@@ -35,11 +36,11 @@ async def open_service(
 ) -> AsyncIterator[RpcServer]:
     """The running service; leaving drains and closes everything."""
     clock = clock or SystemClock()
-    url = await prepare_database(settings)
+    database = Database(await prepare_database(settings), settings.database_limits)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         engine = create_engine(
-            url,
+            database,
             role=DATABASE_ROLE,
             pool_size=settings.database_pool_size,
             application_name="compliance",
@@ -52,7 +53,9 @@ async def open_service(
 
         accounts = await enter(open_accounts(settings, engine, clock))
         screening = await open_screening(settings, engine, mutations, policy.match_threshold, clock)
-        checks = await enter(open_checks(settings, url, engine, accounts.refresher, policy, clock))
+        checks = await enter(
+            open_checks(settings, database, engine, accounts.refresher, policy, clock)
+        )
         policies = PolicyService(engine)
         subjects = SubjectService(engine, mutations, screening.lists, clock)
         others = Part(
@@ -68,9 +71,10 @@ async def open_service(
             services=[service for part in parts for service in part.services],
             errors=ERRORS,
             validator=VALIDATOR,
-            dependencies={"database": lambda: ping(engine)},
+            dependencies={"database": database.check},
+            changed=database.changed,
         )
-        loops = [loop for part in parts for loop in part.loops]
+        loops = [database.loop(), *(loop for part in parts for loop in part.loops)]
         await enter(server.supervisor.running(*loops))
         stack.push_async_callback(server.stop)
         await server.start()

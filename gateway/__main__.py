@@ -28,11 +28,12 @@ from gateway.webhooks_in.wiring import open_intake, open_intake_alone, open_proc
 from gateway.webhooks_out.wiring import open_webhooks_out
 from runtime.client import open_channel
 from runtime.clock import Clock, SystemClock
+from runtime.database import Database
 from runtime.idempotency import RequestIds
 from runtime.migrations import prepare_database
 from runtime.notifications import Listener
 from runtime.notifier import Notifier
-from runtime.postgres import close_engine, create_engine, ping
+from runtime.postgres import close_engine, create_engine
 from runtime.process import run_service
 from runtime.server import RpcServer
 
@@ -49,12 +50,12 @@ async def open_service(
         async with open_intake_alone(settings, broker, clock) as server:
             yield server
         return
-    url = await prepare_database(settings)
+    database = Database(await prepare_database(settings), settings.database_limits)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         pool_size = settings.database_pool_size
         engine = create_engine(
-            url, role=DATABASE_ROLE, pool_size=pool_size, application_name="gateway"
+            database, role=DATABASE_ROLE, pool_size=pool_size, application_name="gateway"
         )
         stack.push_async_callback(close_engine, engine)
         compliance = open_channel(
@@ -86,7 +87,7 @@ async def open_service(
         payments = await enter(
             open_payments(
                 settings,
-                url,
+                database,
                 engine,
                 stripe.client,
                 compliance,
@@ -114,7 +115,7 @@ async def open_service(
             takers = payments.events, disputes.disputes, payouts.payouts
             connected = merchants.store.accounts_after
             processing = open_processing(
-                settings, url, intake, broker, routes, stripe.client, connected, clock
+                settings, database, intake, broker, routes, stripe.client, connected, clock
             )
             books = await enter(open_bookkeeping(settings, engine, clock))
             swept = settings, engine, stripe.client, *takers, books.ledger_log, clock, limits
@@ -126,19 +127,22 @@ async def open_service(
             services=[service for part in parts for service in part.services],
             errors=ERRORS,
             validator=VALIDATOR,
-            dependencies={"database": lambda: ping(engine)},
+            dependencies={"database": database.check},
+            changed=database.changed,
             http_routes=[route for part in parts for route in part.http_routes],
         )
         for part in parts:
             for drain in part.drains:
                 stack.push_async_callback(drain, settings.drain_seconds)
         notifiers = {name: one for part in parts for name, one in part.notifiers.items()}
-        listener = Listener(url, role=DATABASE_ROLE, notifiers=notifiers, name="gateway listener")
-        loops = [listener.loop(), *(loop for part in parts for loop in part.loops)]
+        listener = Listener(
+            database, role=DATABASE_ROLE, notifiers=notifiers, name="gateway listener"
+        )
+        loops = [database.loop(), listener.loop(), *(loop for part in parts for loop in part.loops)]
         if is_worker:
             loops += [loop for part in parts for loop in part.worker_loops]
             tasks = [task for part in parts for task in part.leader_tasks]
-            loops.append(await enter(open_leadership(url, server.supervisor, tasks, clock)))
+            loops.append(await enter(open_leadership(database, server.supervisor, tasks, clock)))
         await enter(server.supervisor.running(*loops))
         stack.push_async_callback(server.stop)
         await server.start()

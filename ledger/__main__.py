@@ -28,6 +28,7 @@ from ledger.v1 import (
 )
 from ledger.validation import VALIDATOR
 from runtime.clock import Clock, SystemClock
+from runtime.database import Database
 from runtime.migrations import prepare_database
 from runtime.process import run_service
 from runtime.server import RpcServer, registered
@@ -40,9 +41,9 @@ async def open_service(
     """Serves; on exit drains: callers first, then committers, then connections."""
     clock = clock or SystemClock()
     signer = signing_key(settings)
-    url = await prepare_database(settings)
-    reads = read_connections(url, settings.database_pool_size)
-    commits = commit_connections(url, settings.commit_pool_size)
+    database = Database(await prepare_database(settings), settings.database_limits)
+    reads = read_connections(database, settings.database_pool_size)
+    commits = commit_connections(database, settings.commit_pool_size)
     reader = Reader(reads)
     feed = Feed(reader)
     seals = Seals(reads)
@@ -81,16 +82,16 @@ async def open_service(
         ],
         errors=ERRORS,
         validator=VALIDATOR,
-        dependencies={"database": reads.ping},
+        dependencies={"database": database.check},
+        changed=database.changed,
     )
     async with AsyncExitStack() as stack:
         for connections in (reads, commits):
-            await connections.open()
             stack.push_async_callback(connections.close)
         stack.push_async_callback(ledgers.finish)
         await stack.enter_async_context(
             server.supervisor.running(
-                feed.loop(), ledgers.sweep_loop(), sealer.loop(), snapshots.loop()
+                database.loop(), feed.loop(), ledgers.sweep_loop(), sealer.loop(), snapshots.loop()
             )
         )
         stack.push_async_callback(server.stop)

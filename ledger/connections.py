@@ -2,6 +2,7 @@
 
 from ledger import arrays
 from runtime.connections import Connections
+from runtime.database import Database
 
 ROLE = "ledger_service"
 READ_SETTINGS = {
@@ -22,10 +23,10 @@ COMMIT_SETTINGS = {
 }
 
 
-def read_connections(url: str, size: int) -> Connections:
+def read_connections(database: Database | str, size: int) -> Connections:
     """Connections for queries."""
     return Connections(
-        url,
+        database,
         role=ROLE,
         size=size,
         application_name="ledger-reads",
@@ -35,10 +36,10 @@ def read_connections(url: str, size: int) -> Connections:
     )
 
 
-def commit_connections(url: str, size: int) -> Connections:
+def commit_connections(database: Database | str, size: int) -> Connections:
     """Connections for committers, which plan once and wait for nobody for long."""
     return Connections(
-        url,
+        database,
         role=ROLE,
         size=size,
         application_name="ledger-commits",

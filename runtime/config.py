@@ -15,7 +15,6 @@ from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -34,12 +33,13 @@ from pydantic_settings import (
 )
 
 from runtime.allowed_clients import Allowed, DefaultClients, merged, parsed
+from runtime.database_limits import DatabaseLimits
+from runtime.database_url import parse
 
 # What Kubernetes tells every pod of a service named, say, `gateway`: its address, in variables
 # that have the gateway's prefix.
 _SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP|SCTP)\w*)")
 _SERVICE_LINK_PORT = re.compile(r"(tcp|udp|sctp)://\S+")
-_PERCENT_ALONE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 Settings = TypeVar("Settings", bound="DatabaseSettings")
 
@@ -124,11 +124,8 @@ class DatabaseSettings(BaseSettings):
     @field_validator("database_url", "owner_database_url")
     @classmethod
     def _is_database_url(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and not _is_postgresql_url(url.get_secret_value()):
-            raise ValueError(
-                "is not postgresql://login:password@host:port/database"
-                " (in the password, signs such as @ : / ? # are written %40 and so on)"
-            )
+        if url is not None:
+            parse(url.get_secret_value())
         return url
 
     @property
@@ -182,6 +179,10 @@ class ServiceSettings(DatabaseSettings):
     listen_address: str
     http_address: str
     database_pool_size: int = Field(10, ge=1, le=200)
+    # See `DatabaseLimits`.
+    database_connect_seconds: int = Field(2, ge=2, le=30)
+    database_stall_seconds: float = Field(2.0, ge=0.5, le=30)
+    database_answer_seconds: float = Field(60.0, ge=10, le=600)
     tls_certificate_file: Path | None = None
     tls_key_file: Path | None = None
     tls_ca_file: Path | None = None
@@ -231,6 +232,15 @@ class ServiceSettings(DatabaseSettings):
                 f" listen on 127.0.0.1, or set {variables}"
             )
         return self
+
+    @property
+    def database_limits(self) -> DatabaseLimits:
+        """What is waited for at most in the database."""
+        return DatabaseLimits(
+            self.database_connect_seconds,
+            self.database_stall_seconds,
+            self.database_answer_seconds,
+        )
 
     @property
     def uses_tls(self) -> bool:
@@ -296,20 +306,6 @@ def _message_of(message: str) -> str:
 
 def _is_secret(field: FieldInfo) -> bool:
     return "SecretStr" in str(field.annotation)
-
-
-def _is_postgresql_url(url: str) -> bool:
-    """Whether libpq and SQLAlchemy read it alike; their own messages would quote a password."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return False
-    return (
-        parts.scheme in {"postgresql", "postgres"}
-        and parts.netloc.count("@") <= 1
-        and _PERCENT_ALONE.search(url) is None
-    )
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -9,6 +9,7 @@ from prometheus_client import Gauge
 
 from runtime.logs import get_logger
 from runtime.loops import Loop
+from runtime.notifier import Notifier
 
 CHECK_INTERVAL_SECONDS = 2.0
 CHECK_TIMEOUT_SECONDS = 2.0
@@ -23,10 +24,18 @@ log = get_logger(__name__)
 class HealthMonitor:
     """Checks the dependencies in a loop and publishes the result per gRPC service."""
 
-    def __init__(self, name: str, services: Sequence[str], dependencies: Mapping[str, Check]):
+    def __init__(
+        self,
+        name: str,
+        services: Sequence[str],
+        dependencies: Mapping[str, Check],
+        changed: Notifier | None = None,
+    ) -> None:
+        """`changed` is notified when a dependency knows by itself that it got well or unwell."""
         self._name = name
         self._services = services
         self._dependencies = dependencies
+        self._changed = changed
         self._down: dict[str, str] | None = None
         self._broken: dict[str, str] = {}
         self.servicer = HealthServicer()
@@ -39,7 +48,13 @@ class HealthMonitor:
 
     def loop(self) -> Loop:
         """Checks again and again."""
-        return Loop("health", self._round, poll_seconds=CHECK_INTERVAL_SECONDS, rests_first=True)
+        return Loop(
+            "health",
+            self._round,
+            poll_seconds=CHECK_INTERVAL_SECONDS,
+            notifier=self._changed,
+            rests_first=True,
+        )
 
     async def break_down(self, part: str, reason: str) -> None:
         """Something in the process itself is broken: it serves no more, whatever else is well."""

@@ -21,11 +21,11 @@ from prometheus_client import Counter, Histogram
 from runtime import deadline
 from runtime.admission import MAX_REQUEST_BYTES, NoRoomError, Quota
 from runtime.auth import Gatekeeper
+from runtime.database_errors import DATABASE_IS_GONE
 from runtime.draining import Drain
 from runtime.errors import STATUS_DETAILS_KEY, ErrorDomain, FieldViolation, ServiceError
 from runtime.intake import Intake, OpenMethods, UnfitRequestError
 from runtime.logs import get_logger, place_of
-from runtime.postgres import DATABASE_IS_GONE
 from runtime.telemetry import current_trace_id, new_trace_id
 from runtime.validation import Validator
 from runtime.wire import undecodable_field

@@ -23,9 +23,9 @@ from prometheus_client import Counter, Gauge
 from sqlalchemy import exc
 
 from runtime.backoff import Backoff
+from runtime.database_errors import DATABASE_IS_GONE
 from runtime.logs import get_logger, place_of
 from runtime.notifier import Notifier
-from runtime.postgres import DATABASE_IS_GONE
 from runtime.tasks import cancel
 
 DEFAULT_BACKOFF = Backoff(timedelta(milliseconds=100), timedelta(seconds=5))

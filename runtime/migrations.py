@@ -24,8 +24,11 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, create_engine, pool, text
 
 from runtime.config import DatabaseSettings
+from runtime.database import TCP_OPTIONS
+from runtime.database_limits import MIN_CONNECT_SECONDS
+from runtime.database_url import parse
 from runtime.logs import get_logger
-from runtime.postgres import connection_arguments, database_urls, sqlalchemy_url
+from runtime.postgres import DRIVER, database_urls
 from runtime.startup import StartupError, database_needed
 
 # How long another process that migrates is waited for, and how long a table's lock: while a
@@ -145,9 +148,7 @@ async def standing(url: str, service: str) -> Standing:
 
 
 def _standing(url: str, service: str) -> Standing:
-    with psycopg.connect(
-        url, autocommit=True, **connection_arguments(None, f"{service} schema")
-    ) as connection:
+    with _connected(url, f"{service} schema", autocommit=True) as connection:
         connection.execute(f"SET lock_timeout = '{TABLE_LOCK_TIMEOUT_SECONDS}s'".encode())
         row = connection.execute("SELECT to_regclass('schema_revision') IS NOT NULL").fetchone()
         applied: list[Any] = []
@@ -162,9 +163,24 @@ def _standing(url: str, service: str) -> Standing:
     )
 
 
+def _connected(
+    url: str, application_name: str, *, autocommit: bool = False
+) -> psycopg.Connection[Any]:
+    return psycopg.connect(
+        parse(url).conninfo(
+            application_name=application_name, connect_timeout=MIN_CONNECT_SECONDS, **TCP_OPTIONS
+        ),
+        autocommit=autocommit,
+    )
+
+
 def migrate_to(owner_url: str, service: str, revision: str = "head") -> None:
     """Brings the schema up to a revision; others that migrate are waited for."""
-    engine = create_engine(sqlalchemy_url(owner_url), poolclass=pool.NullPool)
+    engine = create_engine(
+        f"{DRIVER}://",
+        creator=lambda: _connected(owner_url, f"{service} migration"),
+        poolclass=pool.NullPool,
+    )
     config = _config(service)
     with engine.connect() as connection:
         connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'"))

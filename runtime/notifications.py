@@ -3,15 +3,13 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
-import psycopg
 from psycopg import sql
 
 from runtime.backoff import Backoff
+from runtime.database import Database
 from runtime.loops import Loop, Rounds
 from runtime.notifier import Notifier
-from runtime.postgres import connect
 
 __all__ = ["Listener", "Notifier"]
 
@@ -24,10 +22,15 @@ class Listener:
     """Passes each notification of a channel on to its notifier, for as long as its loop runs."""
 
     def __init__(
-        self, database_url: str, *, role: str | None, notifiers: Mapping[str, Notifier], name: str
+        self,
+        database: Database | str,
+        *,
+        role: str | None,
+        notifiers: Mapping[str, Notifier],
+        name: str,
     ) -> None:
         """`notifiers` by channel; `name` is what the connection is called at the server."""
-        self._database_url = database_url
+        self._database = Database.of(database)
         self._role = role
         self._notifiers = notifiers
         self._name = name
@@ -44,9 +47,7 @@ class Listener:
 
     async def _listen(self) -> Rounds:
         """One connection; a round is a slice."""
-        connection: psycopg.AsyncConnection[Any] = await connect(
-            self._database_url, role=self._role, application_name=self._name
-        )
+        connection = await self._database.connect(role=self._role, application_name=self._name)
         try:
             async with connection:
                 for channel in self._notifiers:

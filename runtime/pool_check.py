@@ -2,10 +2,9 @@
 
 SQLAlchemy's own pre-ping asks the server each time a connection is lent: a round trip for each
 transaction. A server that has gone has closed its sockets, which shows without asking; only what
-has been idle for a while may have died in silence.
+has been idle for a while may have died in silence. In the same place its plans are made anew.
 """
 
-import select
 import time
 from typing import Any
 
@@ -13,6 +12,8 @@ import psycopg
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import InvalidatePoolError
+
+from runtime.session import DISCARD_PLANS, Session
 
 PING_AFTER_IDLE_SECONDS = 1.0
 
@@ -31,21 +32,28 @@ def check_when_in_doubt(
         since = record.info.get("idle_since")
         if since is None:
             return  # It was only just made.
+        session: Session = connection.driver_connection
         idle_seconds = time.monotonic() - since
-        if idle_seconds < ping_after_idle_seconds and not _has_something_to_say(connection):
+        is_old = session.plans_are_old()
+        if not is_old and idle_seconds < ping_after_idle_seconds and not session.is_spoken_to():
             return
         try:
-            engine.dialect.do_ping(connection)
+            if is_old:
+                _plan_anew(connection)
+                session.plans_discarded()
+            else:
+                engine.dialect.do_ping(connection)
         except psycopg.Error as error:
             raise InvalidatePoolError from error
 
 
-def _has_something_to_say(connection: Any) -> bool:
-    """Whether the server has sent something, such as the end of the connection, unasked."""
+def _plan_anew(connection: Any) -> None:
+    """Not within a transaction, which the dialect's own ping avoids in the same way."""
+    connection.autocommit = True
+    cursor = connection.cursor()
     try:
-        socket = connection.driver_connection.pgconn.socket
-    except psycopg.Error:
-        return True  # It is closed on our side already.
-    poll = select.poll()
-    poll.register(socket, select.POLLIN)
-    return bool(poll.poll(0))
+        cursor.execute(DISCARD_PLANS)
+    finally:
+        cursor.close()
+        if not connection.closed:
+            connection.autocommit = False

@@ -4,27 +4,19 @@ import asyncio
 import importlib
 from typing import Any, cast
 
-import psycopg
-import psycopg.conninfo
-from sqlalchemy import exc, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import text
+from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
 from runtime.config import DatabaseSettings, Environment, SettingsError
+from runtime.database import INCARNATION, Database
+from runtime.engine import ShieldedEngine
 from runtime.pool_check import check_when_in_doubt
+from runtime.session import Session
 from runtime.statement_tracing import trace_statements
 
-# How a database is away, or does not get to answering. Errors of SQL or data are not among these.
-DATABASE_IS_GONE: tuple[type[Exception], ...] = (
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-    exc.OperationalError,
-    exc.InterfaceError,
-    # No connection of the pool got free.
-    exc.TimeoutError,
-)
-CONNECT_TIMEOUT_SECONDS = 5
+DRIVER = "postgresql+psycopg"
 POOL_TIMEOUT_SECONDS = 5.0
 # What a call that was cut off may still do: one that a client gave up, or that a stop cancelled.
 CLOSE_TIMEOUT_SECONDS = 5.0
@@ -32,13 +24,6 @@ _CLOSE_LOOKS = 500
 # By name, and only when it is needed: no service imports the sandbox, and an image of services
 # alone does without it. The module has `database_url(name)`, which starts what is not running.
 EMBEDDED_SERVER_MODULE = "sandbox.embedded_postgres"
-# A dead peer is noticed in about 15 s: TCP's own default is two hours.
-TCP_OPTIONS = {
-    "keepalives_idle": "5",
-    "keepalives_interval": "5",
-    "keepalives_count": "2",
-    "tcp_user_timeout": "15000",
-}
 
 
 class NoDatabaseError(SettingsError):
@@ -49,16 +34,23 @@ class NoDatabaseError(SettingsError):
 
 
 def create_engine(
-    url: str, *, role: str | None, pool_size: int, application_name: str
-) -> AsyncEngine:
+    database: Database | str, *, role: str | None, pool_size: int, application_name: str
+) -> ShieldedEngine:
     """A bounded pool whose connections act as `role`; every statement is traced."""
-    engine = create_async_engine(
-        sqlalchemy_url(url),
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=POOL_TIMEOUT_SECONDS,
-        hide_parameters=True,
-        connect_args=connection_arguments(role, application_name),
+    opened = Database.of(database)
+
+    async def connect(*_of_the_dialect: Any, **_of_the_url: Any) -> Session:
+        return await opened.connect(role=role, application_name=application_name, autocommit=False)
+
+    engine = ShieldedEngine(
+        create_async_engine(
+            URL.create(DRIVER, database=opened.name),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=POOL_TIMEOUT_SECONDS,
+            hide_parameters=True,
+            connect_args={"async_creator_fn": connect},
+        ).sync_engine
     )
     check_when_in_doubt(engine.sync_engine)
     trace_statements(engine.sync_engine)
@@ -76,16 +68,6 @@ async def close_engine(engine: AsyncEngine, timeout_seconds: float = CLOSE_TIMEO
             break
         await asyncio.sleep(timeout_seconds / _CLOSE_LOOKS)
     await engine.dispose()
-
-
-async def connect(
-    url: str, *, role: str | None, application_name: str, autocommit: bool = True
-) -> psycopg.AsyncConnection[Any]:
-    """A connection of one's own: to listen on, or to commit on."""
-    return await psycopg.AsyncConnection.connect(
-        psycopg.conninfo.make_conninfo(url, **connection_arguments(role, application_name)),
-        autocommit=autocommit,
-    )
 
 
 async def database_urls(settings: DatabaseSettings) -> tuple[str, str]:
@@ -121,29 +103,6 @@ async def ping(engine: AsyncEngine) -> None:
         await connection.execute(text("SELECT 1"))
 
 
-_INCARNATION = text(
-    "SELECT pg_postmaster_start_time() || ' ' || oid FROM pg_database"
-    " WHERE datname = current_database()"
-)
-
-
 async def database_incarnation(connection: AsyncConnection) -> str:
     """Another text after a failover, a restore or a restart of the server: commits may be gone."""
-    return str((await connection.execute(_INCARNATION)).scalar_one())
-
-
-def sqlalchemy_url(url: str) -> URL:
-    """A `postgresql://` URL with the driver that we use."""
-    return make_url(url).set(drivername="postgresql+psycopg")
-
-
-def connection_arguments(role: str | None, application_name: str) -> dict[str, Any]:
-    options = "-c timezone=UTC"
-    if role is not None:
-        options += f" -c role={role}"
-    return {
-        "application_name": application_name,
-        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-        "options": options,
-        **TCP_OPTIONS,
-    }
+    return str((await connection.execute(text(INCARNATION))).scalar_one())

@@ -29,6 +29,7 @@ from runtime.interceptor import CallInterceptor, Method
 from runtime.logs import get_logger
 from runtime.loops import LoopEnded, Supervisor
 from runtime.message_size import MAX_MESSAGE_BYTES
+from runtime.notifier import Notifier
 from runtime.operations_http import OperationsServer
 from runtime.startup import StartupError, cannot_listen, check_free
 from runtime.validation import Validator
@@ -94,10 +95,12 @@ class RpcServer:
         validator: Validator,
         dependencies: Mapping[str, Check],
         http_routes: Iterable[web.AbstractRouteDef] = (),
+        changed: Notifier | None = None,
     ) -> None:
+        """`changed` is notified when a dependency knows by itself that it got well or unwell."""
         self._settings = settings
         names = [service.descriptor.full_name for service in services]
-        self.health = HealthMonitor(settings.service_name, names, dependencies)
+        self.health = HealthMonitor(settings.service_name, names, dependencies, changed)
         self.supervisor = Supervisor(self._loop_ended)
         self._http = OperationsServer(
             settings.http_address,

@@ -10,9 +10,12 @@ UPDATE ledger_heads
 SET
     revision = %(last)s,
     last_sequence = %(last)s,
-    last_record_time = (SELECT t.record_time FROM transactions AS t WHERE t.sequence = %(last)s);
+    last_record_time = (
+        SELECT t.record_time FROM transactions AS t WHERE t.ledger_id = 1 AND t.sequence = %(last)s
+    )
+WHERE ledger_id = 1;
 
-INSERT INTO snapshot_heads VALUES (1, 0);
+INSERT INTO snapshot_heads VALUES (1, 0) ON CONFLICT DO NOTHING;
 
 DROP TABLE history_totals;
 DROP FUNCTION history_leg;

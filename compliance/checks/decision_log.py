@@ -8,7 +8,6 @@ One that cannot be written is found by halving its batch: only its own caller ge
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import grpc
 import psycopg
@@ -16,10 +15,11 @@ import psycopg
 from compliance.errors import ERRORS
 from compliance.v1 import error_reason_pb2
 from runtime.batching import Batcher, FullError
+from runtime.database import Database
 from runtime.items import Items
 from runtime.logs import get_logger
 from runtime.loops import is_unavailable
-from runtime.postgres import connect
+from runtime.session import Session
 from runtime.sql_files import read_sql
 
 MAX_BATCH = 256
@@ -53,15 +53,15 @@ class _Decision:
 class DecisionLog:
     """The way into the table `decision`."""
 
-    def __init__(self, database_url: str, role: str, application_name: str) -> None:
-        self._url = database_url
+    def __init__(self, database: Database | str, role: str, application_name: str) -> None:
+        self._database = Database.of(database)
         self._role = role
         self._application_name = application_name
         self._batcher: Batcher[_Decision, Place | None] = Batcher(
             self._write, max_items=MAX_BATCH, max_waiting=MAX_WAITING
         )
         self._items = Items("decisions to write")
-        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._connection: Session | None = None
 
     async def append(self, decision_id: str, record: str, request: bytes) -> Place | None:
         """Where the decision was written; None if its request_id was decided before.
@@ -139,9 +139,10 @@ class DecisionLog:
 
     async def _insert(self, batch: Sequence[_Decision]) -> dict[str, Place]:
         if self._connection is None or self._connection.closed:
-            self._connection = await connect(
-                self._url, role=self._role, application_name=self._application_name
+            self._connection = await self._database.connect(
+                role=self._role, application_name=self._application_name
             )
+        await self._connection.plan_anew()
         cursor = await self._connection.execute(
             _APPEND,
             {

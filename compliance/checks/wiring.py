@@ -21,6 +21,7 @@ from compliance.v1 import (
 )
 from runtime.clock import Clock
 from runtime.connections import Connections
+from runtime.database import Database
 from runtime.server import registered
 
 CHECK_CONNECTIONS = 8
@@ -29,23 +30,22 @@ CHECK_CONNECTIONS = 8
 @asynccontextmanager
 async def open_checks(
     settings: ComplianceSettings,
-    url: str,
+    database: Database,
     engine: AsyncEngine,
     refresher: SnapshotRefresher,
     policy: Policy,
     clock: Clock,
 ) -> AsyncIterator[Part]:
     """Opens the connections on which checks read."""
-    decision_log = DecisionLog(url, DATABASE_ROLE, "compliance-decisions")
+    decision_log = DecisionLog(database, DATABASE_ROLE, "compliance-decisions")
     connections = Connections(
-        url,
+        database,
         role=DATABASE_ROLE,
         size=CHECK_CONNECTIONS,
         application_name="compliance-checks",
         read_span="compliance.load_facts",
         row_factory=namedtuple_row,
     )
-    await connections.open()
     checking = Checking(
         engine,
         connections,

@@ -34,6 +34,7 @@ from gateway.stripe_client.client import StripeClient
 from gateway.v1 import payment_service_pb2, payment_service_pb2_grpc
 from runtime.clock import Clock
 from runtime.connections import Connections
+from runtime.database import Database
 from runtime.loops import Loop, Round
 from runtime.notifier import Notifier
 from runtime.server import registered
@@ -55,7 +56,7 @@ class OpenPayments(Part):
 @asynccontextmanager
 async def open_payments(
     settings: GatewaySettings,
-    url: str,
+    database: Database,
     engine: AsyncEngine,
     stripe_client: StripeClient,
     compliance: grpc.aio.Channel,
@@ -65,8 +66,7 @@ async def open_payments(
     limits: Limits,
 ) -> AsyncIterator[OpenPayments]:
     """Opens the connections that payments are committed on."""
-    commits = commit_connections(url, DATABASE_ROLE)
-    await commits.open()
+    commits = commit_connections(database, DATABASE_ROLE)
     try:
         yield _part(
             settings, engine, commits, stripe_client, compliance, operations, guard, clock, limits

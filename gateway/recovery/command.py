@@ -42,7 +42,6 @@ async def open_recovery(
         )
         stack.push_async_callback(close_engine, engine)
         commits = commit_connections(url, DATABASE_ROLE)
-        await commits.open()
         stack.push_async_callback(commits.close)
         stripe = await stack.enter_async_context(
             # Gateways that begin nothing probe nothing: their breakers may stay open meanwhile.

@@ -21,6 +21,7 @@ from gateway.webhooks_in.recovery import ConnectedAccounts, EventRecovery
 from gateway.webhooks_in.router import EventRouter, merged
 from gateway.webhooks_in.upkeep import InboxUpkeep
 from runtime.clock import Clock
+from runtime.database import Database
 from runtime.notifier import Notifier
 from runtime.postgres import close_engine, create_engine
 from runtime.server import RpcServer
@@ -78,7 +79,7 @@ async def open_intake_alone(
 @asynccontextmanager
 async def open_processing(
     settings: GatewaySettings,
-    url: str,
+    database: Database,
     intake: OpenIntake,
     broker: Broker | None,
     routes: Iterable[EventRoutes],
@@ -101,7 +102,7 @@ async def open_processing(
         if broker is not None:
             # A connection of its own, because it keeps it.
             engine = create_engine(
-                url, role=DATABASE_ROLE, pool_size=1, application_name="gateway relay"
+                database, role=DATABASE_ROLE, pool_size=1, application_name="gateway relay"
             )
             stack.push_async_callback(close_engine, engine)
             loops.append(BrokerRelay(broker, inbox, engine).loop(settings.drain_seconds))

@@ -14,6 +14,8 @@ WITH wanted AS (
     WHERE t.ledger_id = %(ledger_id)s AND t.request_id = ANY(%(source_ids)b)
 )
 
+-- Each account is looked up for itself, however many there are: OFFSET 0 keeps the planner, which may know
+-- nothing of them yet, from reading the whole ledger's.
 SELECT
     a.account_number,
     a.name,
@@ -32,9 +34,17 @@ SELECT
     b.pending_credits,
     b.version
 FROM wanted
-INNER JOIN accounts AS a
-    ON a.ledger_id = %(ledger_id)s AND wanted.account_number = a.account_number
-INNER JOIN balances AS b
-    ON a.ledger_id = b.ledger_id AND a.account_number = b.account_number
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM accounts
+    WHERE accounts.ledger_id = %(ledger_id)s AND accounts.account_number = wanted.account_number
+    OFFSET 0
+) AS a
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM balances
+    WHERE balances.ledger_id = %(ledger_id)s AND balances.account_number = wanted.account_number
+    OFFSET 0
+) AS b
 LEFT JOIN account_closures AS c
     ON a.ledger_id = c.ledger_id AND a.account_number = c.account_number

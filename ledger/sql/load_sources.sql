@@ -1,19 +1,17 @@
 -- The transactions named, with what is left of each entry held (pending) or posted (others). Voids and
--- expiries have entries that release and no others, of which nothing can be left to settle.
---
--- Each is looked up for itself: OFFSET 0 keeps the planner, which may know nothing of the tables yet, from
--- reading the whole ledger's.
-WITH named AS MATERIALIZED (
+-- expiries have entries that release and no others, of which nothing can be left to settle. Everything is
+-- looked up by its key: OFFSET 0 keeps the planner, which may know nothing of it yet, from reading it all.
+WITH named AS (
     SELECT
         t.sequence,
         t.request_id,
         t.kind,
         t.expire_time
-    FROM unnest(%(sequences)b) AS w (sequence)
+    FROM unnest(%(sequences)b) AS n (sequence)
     CROSS JOIN LATERAL (
         SELECT *
         FROM transactions
-        WHERE transactions.ledger_id = %(ledger_id)s AND transactions.sequence = w.sequence
+        WHERE transactions.ledger_id = %(ledger_id)s AND transactions.sequence = n.sequence
         OFFSET 0
     ) AS t
     UNION
@@ -22,11 +20,11 @@ WITH named AS MATERIALIZED (
         t.request_id,
         t.kind,
         t.expire_time
-    FROM unnest(%(source_ids)b) AS w (request_id)
+    FROM unnest(%(source_ids)b) AS n (request_id)
     CROSS JOIN LATERAL (
         SELECT *
         FROM transactions
-        WHERE transactions.ledger_id = %(ledger_id)s AND transactions.request_id = w.request_id
+        WHERE transactions.ledger_id = %(ledger_id)s AND transactions.request_id = n.request_id
         OFFSET 0
     ) AS t
 ),
@@ -39,7 +37,7 @@ reversed AS (
         sum(re.amount)::bigint AS amount
     FROM named AS n
     CROSS JOIN LATERAL (
-        SELECT *
+        SELECT transactions.sequence
         FROM transactions
         WHERE
             transactions.ledger_id = %(ledger_id)s
@@ -47,7 +45,9 @@ reversed AS (
         OFFSET 0
     ) AS rt
     CROSS JOIN LATERAL (
-        SELECT *
+        SELECT
+            entries.source_entry_index,
+            entries.amount
         FROM entries
         WHERE entries.ledger_id = %(ledger_id)s AND entries.sequence = rt.sequence
         OFFSET 0
@@ -69,15 +69,6 @@ SELECT
     e.amount,
     coalesce(h.remaining, e.amount - coalesce(r.amount, 0)) AS remaining
 FROM named AS t
-LEFT JOIN LATERAL (
-    SELECT
-        l.kind,
-        l.sequence
-    FROM transactions AS l
-    WHERE l.ledger_id = %(ledger_id)s AND l.settles_sequence = t.sequence
-    ORDER BY l.sequence DESC
-    LIMIT 1
-) AS s ON TRUE
 CROSS JOIN LATERAL (
     SELECT *
     FROM entries
@@ -85,7 +76,9 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS e
 CROSS JOIN LATERAL (
-    SELECT *
+    SELECT
+        accounts.name,
+        accounts.currency_code
     FROM accounts
     WHERE accounts.ledger_id = %(ledger_id)s AND accounts.account_number = e.account_number
     OFFSET 0
@@ -100,5 +93,14 @@ LEFT JOIN LATERAL (
     OFFSET 0
 ) AS h ON TRUE
 LEFT JOIN reversed AS r ON e.sequence = r.sequence AND e.entry_index = r.entry_index
+LEFT JOIN LATERAL (
+    SELECT
+        l.kind,
+        l.sequence
+    FROM transactions AS l
+    WHERE l.ledger_id = %(ledger_id)s AND l.settles_sequence = t.sequence
+    ORDER BY l.sequence DESC
+    LIMIT 1
+) AS s ON TRUE
 WHERE e.effect <> 3 OR t.kind IN (4, 5)
 ORDER BY t.sequence, e.entry_index

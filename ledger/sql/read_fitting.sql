@@ -7,8 +7,15 @@ FROM (
         sum(t.entry_count) OVER so_far AS entry_count,
         sum(octet_length(t.body)) OVER so_far AS body_bytes
     FROM unnest(%(sequences)b) WITH ORDINALITY AS w (sequence, place)
-    INNER JOIN transactions AS t
-        ON t.ledger_id = %(ledger_id)s AND w.sequence = t.sequence
+    -- By its key, whatever the planner knows of the table.
+    CROSS JOIN LATERAL (
+        SELECT
+            transactions.entry_count,
+            transactions.body
+        FROM transactions
+        WHERE transactions.ledger_id = %(ledger_id)s AND transactions.sequence = w.sequence
+        OFFSET 0
+    ) AS t
     WINDOW so_far AS (ORDER BY w.place)
 ) AS s
 WHERE

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from runtime.database import Database
 from runtime.migrations import migrate
-from runtime.postgres import connect
 from sandbox.embedded_postgres import EmbeddedPostgres, temporary_server
 from sandbox.postgres_wheel import binaries
 from tests.deploy.compose import OWN_SERVICES, PROJECT
@@ -40,8 +40,8 @@ async def test_the_owner_migrates_and_the_login_serves(
     server: EmbeddedPostgres, service: str
 ) -> None:
     await migrate(url(server, service, "owner"), service)
-    connection = await connect(
-        url(server, service, "login"), role=f"{service}_service", application_name="test"
+    connection = await Database(url(server, service, "login")).connect(
+        role=f"{service}_service", application_name="test"
     )
     async with connection:
         cursor = await connection.execute(
@@ -56,7 +56,9 @@ async def test_the_owner_migrates_and_the_login_serves(
 @pytest.mark.parametrize("service", OWN_SERVICES)
 async def test_the_login_alone_may_do_nothing(server: EmbeddedPostgres, service: str) -> None:
     await migrate(url(server, service, "owner"), service)
-    connection = await connect(url(server, service, "login"), role=None, application_name="test")
+    connection = await Database(url(server, service, "login")).connect(
+        role=None, application_name="test"
+    )
     async with connection:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             await connection.execute("CREATE TABLE mine (id int)")
@@ -65,4 +67,4 @@ async def test_the_login_alone_may_do_nothing(server: EmbeddedPostgres, service:
 async def test_a_service_cannot_enter_anothers_database(server: EmbeddedPostgres) -> None:
     foreign = f"postgresql://gateway_login@/ledger?host={server.socket_directory}"
     with pytest.raises(psycopg.OperationalError, match="permission denied"):
-        await connect(foreign, role=None, application_name="test")
+        await Database(foreign).connect(role=None, application_name="test")

@@ -20,11 +20,11 @@ from tests.plugin import NewDatabase
 
 PATIENCE_SECONDS = 60.0
 LOOPS = {
-    "ledger": {"health", "feed", "hold sweep", "sealing", "snapshots"},
-    "compliance": {"health", "list loading", "rescreening", "account refresh"},
+    "ledger": {"database", "health", "feed", "hold sweep", "sealing", "snapshots"},
+    "compliance": {"database", "health", "list loading", "rescreening", "account refresh"},
     "gateway": {
-        *("health", "gateway listener", "corridor modes", "breaker group", "feed", "restore guard"),
-        *("operations", "numbering", "bookkeeping"),
+        *("database", "health", "gateway listener", "corridor modes", "breaker group", "feed"),
+        *("restore guard", "operations", "numbering", "bookkeeping"),
         *("inbox upkeep", "webhook processing", "webhook sending", "leader tasks"),
         *("queue", "deadlines", "processing looks", "event recovery", "balance sweep"),
         *("webhook dispatch", "webhook purge", "ledger check", "books comparison"),
@@ -34,7 +34,7 @@ LOOPS = {
 FIRST_TO_NOTICE = {
     "ledger": {"hold sweep", "sealing", "snapshots"},
     "compliance": {"rescreening"},
-    "gateway": LOOPS["gateway"] - {"health", "gateway listener", "event recovery"},
+    "gateway": LOOPS["gateway"] - {"database", "health", "gateway listener", "event recovery"},
 }
 # Nobody listens there.
 NOWHERE = "127.0.0.1:1"

@@ -60,7 +60,6 @@ async def bank(client: LedgerClient) -> LedgerClient:
 @pytest.fixture
 async def reads(url: str) -> AsyncIterator[Connections]:
     connections = read_connections(url, 4)
-    await connections.open()
     yield connections
     await connections.close()
 

@@ -38,7 +38,6 @@ async def test_columns_arrive_as_they_were(
     client: LedgerClient, url: str, column: arrays.Column, values: list[Any]
 ) -> None:
     connections = read_connections(url, 1)
-    await connections.open()
     rows = await connections.fetch("SELECT * FROM unnest(%(column)b)", {"column": column})
     await connections.close()
     assert [row[0] for row in rows] == values

@@ -167,7 +167,6 @@ async def test_a_caller_that_leaves_before_its_turn_is_dropped(
     bank: LedgerClient, url: str, clock: ManualClock
 ) -> None:
     connections = commit_connections(url, 1)
-    await connections.open()
     alone = committer.Committer(1, "main", connections, clock, lambda *_: None)
     late = item_command("late", Operation.CREATE, transfer("wallet", "cash", 10))
     async with stalled_ledger(url):

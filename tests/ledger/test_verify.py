@@ -42,7 +42,6 @@ async def used(
     await client.account("cash")
     await client.account("wallet", CREDIT_NORMAL)
     reads = read_connections(url, 1)
-    await reads.open()
     sealer = Sealer(Seals(reads), SIGNER, clock, interval_ms=HOUR_MS)
     for day in range(2):
         clock.advance(timedelta(days=1))

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from runtime import session as session_module
 from runtime.pool_check import check_when_in_doubt
 from runtime.postgres import create_engine
 
@@ -80,3 +81,44 @@ async def test_a_connection_that_was_closed_on_our_side_is_replaced(engine: Asyn
     before = await backend(engine)
     await closed[0].driver_connection.close()
     assert await backend(engine) != before
+
+
+async def test_plans_are_made_anew_when_tables_may_have_grown(
+    engine: AsyncEngine, pings: list[float]
+) -> None:
+    before = await backend(engine)
+    async with engine.connect() as connection:
+        raw = await connection.get_raw_connection()
+        session: Any = raw.driver_connection
+        session.opened -= session_module.FIRST_PLANS_SECONDS
+        assert session.plans_are_old()
+    assert await backend(engine) == before
+    assert not session.plans_are_old()
+    assert not pings, "the server has been heard"
+
+
+@pytest.mark.parametrize(
+    ("opened_ago", "made_ago", "old"),
+    [
+        (0.5, None, False),
+        (1.5, None, True),
+        # Then after twice as long each time.
+        (3.0, 1.4, False),
+        (3.0, 1.6, True),
+        (40.0, 19.0, False),
+        (40.0, 21.0, True),
+        # And never later than this.
+        (9_000.0, 59.0, False),
+        (9_000.0, 61.0, True),
+    ],
+)
+async def test_how_old_plans_get(
+    engine: AsyncEngine, opened_ago: float, made_ago: float | None, old: bool
+) -> None:
+    async with engine.connect() as connection:
+        session: Any = (await connection.get_raw_connection()).driver_connection
+        now = time.monotonic()
+        session.opened = now - opened_ago
+        if made_ago is not None:
+            session._plans_made = now - made_ago
+        assert session.plans_are_old() == old

@@ -12,11 +12,11 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from runtime.config import Environment, ServiceSettings
+from runtime.database import Database
 from runtime.migrations import migrate
 from runtime.postgres import (
     NoDatabaseError,
     close_engine,
-    connect,
     create_engine,
     database_urls,
     ping,
@@ -37,7 +37,7 @@ async def test_connections_act_in_the_role_they_are_given(
         async with engine.begin() as connection:
             await connection.execute(text("DELETE FROM thing"))
     await engine.dispose()
-    own = await connect(url, role="runtime_sample", application_name="test")
+    own = await Database(url).connect(role="runtime_sample", application_name="test")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         await own.execute("DROP TABLE thing")
     await own.close()

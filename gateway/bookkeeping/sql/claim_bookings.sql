@@ -15,6 +15,8 @@ WITH due AS (
                 earlier.subject = candidate.subject
                 AND earlier.booking_number < candidate.booking_number
                 AND earlier.state <> 'BOOKED'
+            -- Looked up for each candidate: else the planner may read the whole table to compare with.
+            OFFSET 0
         )
         AND NOT EXISTS (
             SELECT 1
@@ -62,8 +64,11 @@ RETURNING
     EXISTS (
         SELECT 1
         FROM booking AS later
+        -- A hold is a payment's, by whose facts it is found: of what they require there is no index.
         WHERE
-            later.subject = booking.subject
+            later.payment_id = booking.payment_id
+            AND later.subject = booking.subject
             AND later.requires = booking.fact_id
             AND later.kind = 'hold_released'
+        OFFSET 0
     ) AS is_released

@@ -11,4 +11,5 @@ WHERE
             earlier.subject = waiting.subject
             AND earlier.booking_number < waiting.booking_number
             AND earlier.state = 'REFUSED'
+        OFFSET 0
     )

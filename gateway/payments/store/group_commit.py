@@ -21,6 +21,7 @@ from gateway.payments.store.schema import EVENT, FIXED_OF_PAYMENT, PAYMENT, REQU
 from gateway.payments.store.writes import Writes, encode
 from runtime.batching import Batcher, FullError
 from runtime.connections import Connections
+from runtime.database import Database
 from runtime.logs import get_logger
 from runtime.sql_files import columns_of, read_sql
 from runtime.telemetry import child_span, tracer
@@ -140,10 +141,10 @@ SETTINGS = {
 }
 
 
-def commit_connections(url: str, role: str) -> Connections:
+def commit_connections(database: Database | str, role: str) -> Connections:
     """One for each transaction that may be under way."""
     return Connections(
-        url,
+        database,
         role=role,
         size=MAX_COMMITS,
         application_name="gateway-commits",

@@ -4,8 +4,6 @@ import asyncio
 from datetime import UTC, datetime
 
 import psycopg
-from sqlalchemy import pool
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.operations import store
 from gateway.operations.operation import Operation, Step, next_step
@@ -20,7 +18,7 @@ from gateway.operations.requests import (
     known_request,
 )
 from runtime.migrations import migrate_to
-from runtime.postgres import sqlalchemy_url
+from runtime.postgres import create_engine
 from tests.plugin import NewDatabase
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -105,7 +103,7 @@ async def test_operations_are_moved_as_they_were(new_database: NewDatabase) -> N
             connection.execute(statement)
     # Later migrations only add columns to them.
     await asyncio.to_thread(migrate_to, url, "gateway", "head")
-    engine = create_async_engine(sqlalchemy_url(url), poolclass=pool.NullPool)
+    engine = create_engine(url, role=None, pool_size=1, application_name="test")
     async with engine.connect() as connection:
         ended, unknown = await store.operations_of(connection, "pay_1")
         [payout] = await store.operations_of(connection, "pyo_1")
@@ -188,7 +186,7 @@ async def test_requests_go_to_the_service_that_they_were_of(new_database: NewDat
                 (f"request-{number}", method, NOW),
             )
     await asyncio.to_thread(migrate_to, url, "gateway", "0015")
-    engine = create_async_engine(sqlalchemy_url(url), poolclass=pool.NullPool)
+    engine = create_engine(url, role=None, pool_size=1, application_name="test")
     for table, wanted in ((DISPUTE_REQUEST, [0, 2]), (PAYOUT_REQUEST, [1])):
         async with engine.connect() as connection:
             found = [await known_request(connection, table, f"request-{n}") for n in range(3)]

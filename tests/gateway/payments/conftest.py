@@ -44,7 +44,6 @@ def killed_before_saving(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 @pytest.fixture
 async def connections(database_url: str) -> AsyncIterator[Connections]:
     connections = commit_connections(database_url, DATABASE_ROLE)
-    await connections.open()
     yield connections
     await connections.close()
 

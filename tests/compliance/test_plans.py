@@ -1,0 +1,42 @@
+"""What a check reads does not grow with the subjects and accounts, whatever the planner knows."""
+
+import psycopg
+
+from tests.compliance.conftest import OpenGuard
+from tests.history_copies import copy_rows, never_analyse, rows_read
+
+HISTORY = (
+    "subject",
+    "mutation",
+    "subject_change",
+    "screening",
+    "account_latest",
+    "account_snapshot",
+)
+COPIES = 2_000
+# Of one table, for a service that starts, takes two subjects, checks a payment and stops.
+MOST_ROWS = 500
+
+
+async def test_a_check_reads_none_of_the_history(open_guard: OpenGuard) -> None:
+    async with open_guard() as guard:
+        url = guard.database_url
+    with psycopg.connect(url, autocommit=True) as connection:
+
+        async def check() -> dict[str, int]:
+            """What that reads of each table."""
+            before = rows_read(connection)
+            async with open_guard() as guard:
+                merchant, customer = await guard.merchant(), await guard.customer()
+                await guard.check(merchant, customer_id=customer)
+            after = rows_read(connection)
+            return {table: after[table] - before.get(table, 0) for table in after}
+
+        never_analyse(connection)
+        await check()
+        copy_rows(connection, HISTORY, COPIES)
+        for statistics in ("of empty tables", "as it is"):
+            read = await check()
+            much = {table: rows for table, rows in read.items() if rows >= MOST_ROWS}
+            assert not much, (statistics, much)
+            connection.execute("ANALYZE")
