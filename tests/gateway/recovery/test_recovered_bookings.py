@@ -78,6 +78,27 @@ async def test_a_charge_that_waited_in_the_backup_is_booked_under_a_hold_of_its_
     assert len([fact for fact in booked if fact.startswith(HOLD_PREFIX)]) == 2
 
 
+async def test_a_payment_that_was_canceled_before_anybody_noticed_is_left_to_a_person(
+    open_shop: OpenShop, backup: Backup, recover: Callable[..., Any], database_url: str
+) -> None:
+    async with open_shop() as shop:
+        await shop.close_corridor()
+        waiting = await shop.create(unavailable_policy=QUEUE)
+    backup.take()
+    async with open_shop() as shop:
+        await shop.open_corridor()
+        await shop.watch_for(waiting.id, "fee_known")
+        paid = await shop.get(waiting.id)
+    backup.restore()
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE payment SET state = 'CANCELED'")
+        connection.execute("UPDATE operation SET state = 'CANCELED', end_time = now()")
+    said = await recover()
+    stands = f"{waiting.id} is CANCELED, but {paid.payment_intent_id} is CAPTURED: look at it"
+    assert stands in said
+    assert said[-1] == "recovered: payments are taken again"
+
+
 async def test_an_attempt_that_is_lost_is_booked_under_its_own_hold_and_once(
     open_shop: OpenShop,
     twin: Twin,
