@@ -73,6 +73,8 @@ SWEEP = Table(
 
 
 _KEEP = sql_statement(__file__, "keep_movements")
+MISSING_REASON = "NOT_AT_STRIPE"
+MISSING_PAUSE = timedelta(days=1)
 POSTPONEMENT = Backoff(timedelta(seconds=1), timedelta(minutes=10))
 
 
@@ -219,11 +221,33 @@ async def waiting(
     return [Waiting(row.id, row.attempts) for row in await connection.execute(statement)]
 
 
-async def next_to_mature(connection: AsyncConnection, corridor: str) -> tuple[str, datetime] | None:
-    """The pending balance transaction that becomes available first, and when it was made."""
+async def set_missing(
+    connection: AsyncConnection, corridor: str, transaction_id: str, now: datetime
+) -> None:
+    """Stripe has none of this id: it is asked for again once a day."""
+    await connection.execute(
+        update(TRANSACTION)
+        .where(_the(corridor, transaction_id))
+        .values(
+            attempts=TRANSACTION.c.attempts + 1,
+            next_attempt_time=now + MISSING_PAUSE,
+            last_failure=MISSING_REASON,
+        )
+    )
+
+
+async def next_to_mature(
+    connection: AsyncConnection, corridor: str, now: datetime
+) -> tuple[str, datetime] | None:
+    """The pending balance transaction that becomes available first, and when it was made; not one
+    that Stripe has said that it does not have."""
     statement = (
         select(TRANSACTION.c.id, TRANSACTION.c.create_time)
         .where(TRANSACTION.c.corridor == corridor, TRANSACTION.c.part == "pending")
+        .where(
+            TRANSACTION.c.last_failure.is_distinct_from(MISSING_REASON)
+            | (TRANSACTION.c.next_attempt_time <= now)
+        )
         .order_by(TRANSACTION.c.available_time, TRANSACTION.c.id)
         .limit(1)
     )

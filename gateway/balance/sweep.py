@@ -20,7 +20,7 @@ from gateway.bookkeeping.reporting import FactOutOfOrderError
 from gateway.limits import LIMITS
 from gateway.money import from_stripe
 from gateway.stripe_client.client import StripeClient
-from gateway.stripe_client.outcome import Outcome
+from gateway.stripe_client.outcome import Outcome, is_missing
 from gateway.webhooks_in.event import OutsideUnavailable, PoisonEventError, RetryEventLater
 from runtime.clock import Clock
 from runtime.items import Items
@@ -43,7 +43,11 @@ log = get_logger(__name__)
 
 
 class _StripeSilentError(Exception):
-    """Stripe could not be asked; the round ends."""
+    """Stripe could not be asked, or did not say; the round ends."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        told = outcome.failure.reason if outcome.failure is not None else ""
+        super().__init__(outcome.not_sent_reason or told or outcome.outcome_class)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +114,8 @@ class BalanceSweep:
                 await self._compare(sweep.corridor)
             else:
                 pause = timedelta(0)
-        except _StripeSilentError:
-            log.warning("balance_sweep_waits", corridor=sweep.corridor)
+        except _StripeSilentError as silent:
+            log.warning("balance_sweep_waits", corridor=sweep.corridor, reason=str(silent))
         except SweepLostError:
             log.warning("balance_sweep_lost", corridor=sweep.corridor)
             return False
@@ -129,11 +133,14 @@ class BalanceSweep:
             sweep = replace(sweep, walk_from=begin)
         for _ in range(MAX_PAGES):
             assert sweep.walk_from is not None, "a walk has its end"
-            page, has_more = await self._list(
-                sweep.corridor,
-                {"gte": int(sweep.walk_from.timestamp())},
-                sweep.walk_after_id,
-            )
+            created = {"gte": int(sweep.walk_from.timestamp())}
+            answer = await self._list(sweep.corridor, created, sweep.walk_after_id)
+            if answer is None:
+                # What the walk had come to is not there any more: it begins again.
+                _tell_missing(sweep.corridor, sweep.walk_after_id)
+                sweep = replace(sweep, walk_after_id=None, walk_until=None)
+                continue
+            page, has_more = answer
             if page and sweep.walk_until is None:
                 youngest = datetime.fromtimestamp(int(page[0]["created"]), UTC)
                 sweep = replace(sweep, walk_until=youngest)
@@ -149,13 +156,14 @@ class BalanceSweep:
         """Reads what Stripe says has become available; whether all of it was read."""
         for _ in range(MAX_WINDOWS):
             async with self._engine.connect() as connection:
-                first = await store.next_to_mature(connection, sweep.corridor)
+                first = await store.next_to_mature(connection, sweep.corridor, self._now())
             if first is None:
                 return True
             identifier, create_time = first
             transaction = await self._retrieve(sweep.corridor, identifier)
             if transaction is None:
-                raise _StripeSilentError
+                await self._set_missing(sweep.corridor, identifier)
+                continue
             if not read_movement(sweep.corridor, transaction).is_available:
                 return True
             window = {
@@ -164,7 +172,10 @@ class BalanceSweep:
             }
             after: str | None = None
             for _ in range(MAX_PAGES):
-                page, has_more = await self._list(sweep.corridor, window, after)
+                answer = await self._list(sweep.corridor, window, after)
+                if answer is None:
+                    break
+                page, has_more = answer
                 await self._take(sweep, page)
                 if not page or not has_more:
                     break
@@ -180,9 +191,18 @@ class BalanceSweep:
         for waiting in listed:
             transaction = await self._retrieve(sweep.corridor, waiting.id)
             if transaction is None:
-                raise _StripeSilentError
+                await self._set_missing(sweep.corridor, waiting.id)
+                left += 1
+                continue
             left += not await self._explain(sweep.corridor, transaction, waiting)
         telemetry.UNEXPLAINED.labels(sweep.corridor).set(left)
+
+    async def _set_missing(self, corridor: str, identifier: str) -> None:
+        """Stripe has it no longer: test data was deleted, or the key is of another account. It
+        stays in the sum, which differs from Stripe's balance until people have looked."""
+        _tell_missing(corridor, identifier)
+        async with self._engine.begin() as connection:
+            await store.set_missing(connection, corridor, identifier, self._now())
 
     async def _take(self, sweep: Sweep, page: Sequence[Mapping[str, Any]]) -> None:
         """Keeps a page with how far the sweep is, then explains what is new of it, oldest first:
@@ -223,9 +243,8 @@ class BalanceSweep:
 
     async def _compare(self, corridor: str) -> None:
         """Shows by how much Stripe's balance differs from the sum of what was read."""
-        balance = (await self._stripe.records.retrieve_balance(corridor)).object
-        if balance is None:
-            raise _StripeSilentError
+        balance = _answered(await self._stripe.records.retrieve_balance(corridor))
+        assert balance is not None, "each account has one"
         async with self._engine.connect() as connection:
             ours = await store.totals(connection, corridor)
         theirs = {
@@ -241,7 +260,8 @@ class BalanceSweep:
 
     async def _list(
         self, corridor: str, created: Mapping[str, int], after: str | None
-    ) -> tuple[list[dict[str, Any]], bool]:
+    ) -> tuple[list[dict[str, Any]], bool] | None:
+        """A page and whether there are more; None if there is nothing of the id `after`."""
         params: dict[str, Any] = {
             "created": dict(created),
             "limit": self._limits.page_size,
@@ -250,13 +270,14 @@ class BalanceSweep:
         if after is not None:
             params["starting_after"] = after
         answer = _answered(await self._stripe.records.list_balance_transactions(corridor, params))
-        return answer["data"], answer["has_more"]
+        return (answer["data"], answer["has_more"]) if answer is not None else None
 
     async def _retrieve(self, corridor: str, identifier: str) -> dict[str, Any] | None:
+        """One of them; None if there is none of that id."""
         outcome = await self._stripe.records.retrieve_balance_transaction(
             corridor, identifier, {"expand": _EXPANDED}
         )
-        return outcome.object
+        return _answered(outcome)
 
     def _now(self) -> datetime:
         return self._clock.now()
@@ -268,7 +289,12 @@ class BalanceSweep:
 _BEGINNING = datetime.fromtimestamp(0, UTC)
 
 
-def _answered(outcome: Outcome) -> dict[str, Any]:
-    if outcome.object is None:
-        raise _StripeSilentError
+def _answered(outcome: Outcome) -> dict[str, Any] | None:
+    """What Stripe has said; None if it has said that there is no such object."""
+    if outcome.object is None and not is_missing(outcome):
+        raise _StripeSilentError(outcome)
     return outcome.object
+
+
+def _tell_missing(corridor: str, identifier: str | None) -> None:
+    log.warning("balance_transaction_missing", corridor=corridor, balance_transaction=identifier)

@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.balance.explaining import Explainer
 from gateway.balance.movement import Movement
@@ -124,6 +125,56 @@ async def test_a_sweep_that_dies_anywhere_goes_on_and_books_once(
         found = await reported(database_url, account_fee_charged=4)
     amounts = sorted(fact["amount_minor"] for _, kind, fact in found)
     assert amounts == [1, 2, 3, 4]
+
+
+MISSING = """
+INSERT INTO balance_transaction (
+    corridor, id, type, source_id, currency, net_minor, part, create_time, available_time, state,
+    next_attempt_time
+) VALUES
+    ('default', 'txn_open', 'charge', 'ch_1', 'EUR', 1, 'available', now(), now(), 'OPEN', now()),
+    ('default', 'txn_pending', 'charge', 'ch_2', 'EUR', 1, 'pending', now(), '2020-01-01', 'DONE',
+        now());
+UPDATE balance_sweep
+SET walk_from = '2020-01-01', walk_after_id = 'txn_walked', next_time = now(), lease_until = NULL
+WHERE corridor = 'default';
+"""
+
+
+async def test_what_stripe_has_no_longer_is_told_and_passed_by(
+    open_shop: OpenShop, database_url: str
+) -> None:
+    """Test data was deleted, or the key is of another account: also what the walk had come to."""
+
+    def missing() -> set[str]:
+        with psycopg.connect(database_url) as connection:
+            rows = connection.execute(
+                "SELECT id FROM balance_transaction WHERE last_failure = 'NOT_AT_STRIPE'"
+            )
+            return {str(row[0]) for row in rows}
+
+    async with open_shop(balance_sweep_seconds=3600, webhooks=False) as shop:
+        await shop.create()
+    with psycopg.connect(database_url) as connection:
+        connection.execute(MISSING)
+    with capture_logs() as logs:
+        async with open_shop(**OFTEN):
+            await reported(database_url, captured=1, fee_charged=1)
+            await poll(lambda: asyncio.to_thread(missing), lambda found: len(found) == 2)
+    assert missing() == {"txn_open", "txn_pending"}
+    told = {log.get("balance_transaction") for log in logs if "missing" in log["event"]}
+    assert told == {"txn_open", "txn_pending", "txn_walked"}
+
+
+async def test_why_a_sweep_waits_is_told(open_shop: OpenShop) -> None:
+    with capture_logs() as logs:
+        async with open_shop(**OFTEN) as shop:
+            await shop.close_corridor()
+
+            async def reasons() -> set[str]:
+                return {log["reason"] for log in logs if log["event"] == "balance_sweep_waits"}
+
+            assert await poll(reasons, bool) == {"CORRIDOR_CLOSED"}
 
 
 async def test_a_movement_of_ours_waits_for_its_payment(
