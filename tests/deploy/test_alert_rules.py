@@ -134,7 +134,7 @@ SCENES = (
         'gateway_balance_difference_minor{corridor="c",currency="EUR",part="p"}',
         -1,
     ),
-    since("BalanceNotSwept", SWEPT, 66),
+    since("BalanceNotSwept", SWEPT, 70),
     Scene("BalanceNotSwept", (), (always(SWEPT, MINUTES * 60),)),
     gauge("DatabaseBehind", "gateway_database_behind", 1),
     Scene(
@@ -199,7 +199,7 @@ def test_each_alert_fires_on_what_it_is_about_and_on_nothing_else(tmp_path: Path
         yaml.safe_dump(
             {
                 "rule_files": [str(RULES)],
-                "evaluation_interval": "1m",
+                "evaluation_interval": "2m",
                 "tests": list(plays()),
             }
         )

@@ -27,6 +27,7 @@ LOOPS = {
         *("restore guard", "operations", "numbering", "bookkeeping"),
         *("inbox upkeep", "webhook processing", "webhook sending", "leader tasks"),
         *("queue", "deadlines", "processing looks", "event recovery", "balance sweep"),
+        "state gauges",
         *("webhook dispatch", "webhook purge", "ledger check", "books comparison"),
     },
 }

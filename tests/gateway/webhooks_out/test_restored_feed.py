@@ -41,8 +41,10 @@ class Restorable:
         self._compliance = compliance
         self.url = url
 
-    def back_up(self) -> str:
-        return self._databases.make("test_gateway", str(conninfo_to_dict(self.url)["dbname"]))
+    async def back_up(self) -> str:
+        # Beside the event loop, which the sessions of the gateway before may need to be closed.
+        name = str(conninfo_to_dict(self.url)["dbname"])
+        return await asyncio.to_thread(self._databases.make, "test_gateway", name)
 
     async def begin_epoch(self) -> int:
         engine = create_engine(
@@ -85,7 +87,7 @@ async def test_clients_that_know_lost_changes_are_told_and_skip_no_new_one(
         endpoint, _ = await hooks.create(receiver.url, transitions=[])
         await shop.create()
         await receiver.until(lambda found: len(found) == OF_A_CHARGE)
-    backup = restorable.back_up()
+    backup = await restorable.back_up()
     async with restorable.open() as running:
         shop = Shop(running.channel)
         await shop.create()
@@ -136,7 +138,7 @@ async def test_clients_that_know_lost_changes_are_told_and_skip_no_new_one(
 async def test_watchers_of_merchants_are_told_too(restorable: Restorable) -> None:
     async with restorable.open(deployment="recovered") as running:
         await running.merchants.CreateMerchant(new_merchant("create-1", merchant_id="shop-1"))
-    backup = restorable.back_up()
+    backup = await restorable.back_up()
     async with restorable.open(deployment="recovered") as running:
         await running.merchants.CreateMerchant(new_merchant("create-2", merchant_id="shop-2"))
     restorable.url = backup
