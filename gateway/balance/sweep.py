@@ -244,7 +244,6 @@ class BalanceSweep:
     async def _compare(self, corridor: str) -> None:
         """Shows by how much Stripe's balance differs from the sum of what was read."""
         balance = _answered(await self._stripe.records.retrieve_balance(corridor))
-        assert balance is not None, "each account has one"
         async with self._engine.connect() as connection:
             ours = await store.totals(connection, corridor)
         theirs = {
@@ -269,15 +268,18 @@ class BalanceSweep:
         }
         if after is not None:
             params["starting_after"] = after
-        answer = _answered(await self._stripe.records.list_balance_transactions(corridor, params))
-        return (answer["data"], answer["has_more"]) if answer is not None else None
+        outcome = await self._stripe.records.list_balance_transactions(corridor, params)
+        if after is not None and is_missing(outcome):
+            return None
+        answer = _answered(outcome)
+        return answer["data"], answer["has_more"]
 
     async def _retrieve(self, corridor: str, identifier: str) -> dict[str, Any] | None:
         """One of them; None if there is none of that id."""
         outcome = await self._stripe.records.retrieve_balance_transaction(
             corridor, identifier, {"expand": _EXPANDED}
         )
-        return _answered(outcome)
+        return None if is_missing(outcome) else _answered(outcome)
 
     def _now(self) -> datetime:
         return self._clock.now()
@@ -289,9 +291,8 @@ class BalanceSweep:
 _BEGINNING = datetime.fromtimestamp(0, UTC)
 
 
-def _answered(outcome: Outcome) -> dict[str, Any] | None:
-    """What Stripe has said; None if it has said that there is no such object."""
-    if outcome.object is None and not is_missing(outcome):
+def _answered(outcome: Outcome) -> dict[str, Any]:
+    if outcome.object is None:
         raise _StripeSilentError(outcome)
     return outcome.object
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.bookkeeping.facts import Fact, HoldPlaced, HoldReleased, ReleaseReason
+from gateway.bookkeeping.facts import Fact, HoldReleased, ReleaseReason
 from gateway.bookkeeping.ledger_log import LedgerHold
 from gateway.ids import METADATA_PREFIX, RequestMetadata, derived_id
 from gateway.money import from_stripe
@@ -13,6 +13,7 @@ from gateway.operations.operation import Operation, OperationState
 from gateway.payments.domain.check_outcome import authorization
 from gateway.payments.domain.failover import at_home
 from gateway.payments.domain.intents import id_of
+from gateway.payments.domain.money_facts import hold_placed
 from gateway.payments.domain.payment import CaptureMethod, Change, Payment, take
 from gateway.payments.domain.payment_methods import type_at_stripe
 from gateway.payments.domain.states import PaymentState, Transition
@@ -151,15 +152,7 @@ def facts_of_left_holds(
     for hold in holds:
         if hold.is_released or hold.is_captured or hold.id == operation_id:
             continue
-        placed = HoldPlaced(
-            corridor=hold.corridor,
-            currency=payment.currency,
-            effective_time=now,
-            payment_id=payment.id,
-            merchant_id=payment.merchant_id,
-            hold_id=hold.id,
-            amount_minor=payment.amount_minor,
-        )
+        placed = hold_placed(replace(payment, corridor=hold.corridor), hold.id, now)
         yield placed
         yield HoldReleased(**asdict(placed), reason=ReleaseReason.FAILED)
 

@@ -134,6 +134,7 @@ async def test_closing_waits_for_what_is_lent(connections: Connections) -> None:
     await lent.wait()
     closing = asyncio.create_task(connections.close())
     await asyncio.sleep(0)
+    assert not closing.done()
     may_end.set()
     await asyncio.gather(user, closing)
 

@@ -41,7 +41,7 @@ def facts_of(change: Change, now: datetime) -> list[Fact]:
     before, after = change.before, change.after
     facts: list[Fact] = []
     if after.hold_id and after.hold_id != before.hold_id:
-        facts.append(_placed(after, after.hold_id, now))
+        facts.append(hold_placed(after, after.hold_id, now))
     captured = change.transition == Transition.CAPTURED
     if captured:
         hold_id = before.hold_id
@@ -49,7 +49,7 @@ def facts_of(change: Change, now: datetime) -> list[Fact]:
             # A charge that surfaces after its hold was released: it gets a hold of its own, unless
             # the ledger knows one that the database has lost.
             hold_id = change.surfaced_hold_id or after.payment_intent_id
-            facts.append(_placed(after, hold_id, now))
+            facts.append(hold_placed(after, hold_id, now))
         facts.append(
             Captured(
                 corridor=after.corridor,
@@ -111,7 +111,8 @@ def facts_of_refund(payment: Payment, before: Refund, after: Refund, now: dateti
     return facts
 
 
-def _placed(payment: Payment, hold_id: str, now: datetime) -> HoldPlaced:
+def hold_placed(payment: Payment, hold_id: str, now: datetime) -> HoldPlaced:
+    """That a hold of the whole payment was placed at its corridor."""
     return HoldPlaced(
         corridor=payment.corridor,
         currency=payment.currency,
