@@ -1,8 +1,8 @@
 """One request to a client's endpoint, and no more of its answer than it takes to see the status.
 
-The endpoint is anybody's server. aiohttp reads what comes before the status for as long as there is
-more of it, so that a server that sent one `100 Continue` after the other kept the event loop busy
-for seconds. Here that is bounded in bytes and time, and what comes after it is not read at all.
+The endpoint is anybody's server, and a general HTTP client does not bound what it reads before the
+status: a hostile answer stalled the event loop for seconds. Here that is bounded in bytes and time,
+and what comes after it is not read at all.
 """
 
 import asyncio
