@@ -135,6 +135,8 @@ def _require(server_url: str, standby: str) -> None:
         )
         connection.execute("SELECT pg_reload_conf()")
         wait_until(lambda: _required(connection) == standby)
+        # No COMMIT waits before the checkpointer has read the setting, too; it does so first.
+        connection.execute("CHECKPOINT")
 
 
 def _required(connection: psycopg.Connection) -> str:

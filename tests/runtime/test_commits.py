@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from runtime.connections import Connections
 from runtime.postgres import close_engine, create_engine
+from sandbox.embedded_postgres import EmbeddedPostgres
 from sandbox.polling import poll
 from tests.standbys import no_standby, waiting_commits
 
@@ -61,30 +62,30 @@ async def by_a_plain_transaction(_engine: AsyncEngine, plain: Connections) -> No
     [by_the_engine, by_a_transaction, by_a_commit, by_a_statement, by_a_plain_transaction],
 )
 async def test_a_caller_that_leaves_does_not_end_the_wait_of_its_commit(
-    write: Write, postgres_url: str, new_database: Callable[[str], str]
+    write: Write, own_server: EmbeddedPostgres, own_database: str
 ) -> None:
-    url = new_database("sample")
+    url = own_database
     plain = Connections(url, role="postgres", size=1, application_name="commits")
     async with opened(url) as engine:
         with psycopg.connect(url, autocommit=True) as other:
             other.execute("CREATE TABLE thing (number int)")
-            with no_standby(postgres_url):
+            with no_standby(own_server.server_url):
                 caller = asyncio.create_task(write(engine, plain))
-                await poll(lambda: waiting(postgres_url), lambda count: count == 1)
+                await poll(lambda: waiting(own_server.server_url), lambda count: count == 1)
                 caller.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await caller
-                assert waiting_commits(postgres_url) == 1
+                assert waiting_commits(own_server.server_url) == 1
                 assert rows(other) == 0
             await poll(lambda: asyncio.to_thread(rows, other), lambda count: count == 1)
     await plain.close()
 
 
 async def test_a_connection_goes_back_to_its_pool_when_its_commit_is_done(
-    postgres_url: str, new_database: Callable[[str], str]
+    own_server: EmbeddedPostgres, own_database: str
 ) -> None:
     """Else callers that leave would open ever more connections to a server that stands."""
-    url = new_database("sample")
+    url = own_database
     with psycopg.connect(url, autocommit=True) as other:
         other.execute("CREATE TABLE thing (number int)")
     async with opened(url) as engine:
@@ -93,15 +94,15 @@ async def test_a_connection_goes_back_to_its_pool_when_its_commit_is_done(
             async with engine.begin() as connection:
                 await connection.execute(text(INSERT))
 
-        with no_standby(postgres_url):
+        with no_standby(own_server.server_url):
             callers = [asyncio.create_task(write()) for _ in range(3)]
-            await poll(lambda: waiting(postgres_url), lambda count: count == 1)
+            await poll(lambda: waiting(own_server.server_url), lambda count: count == 1)
             for caller in callers:
                 caller.cancel()
             await asyncio.wait(callers)
             last = asyncio.create_task(write())
             await asyncio.sleep(0)
-            assert waiting_commits(postgres_url) == 1
+            assert waiting_commits(own_server.server_url) == 1
         await last
         async with engine.connect() as connection:
             count = (await connection.execute(text("SELECT count(*) FROM thing"))).scalar_one()

@@ -21,6 +21,7 @@ from runtime.notifications import Listener
 from runtime.notifier import Notifier
 from runtime.postgres import close_engine, create_engine, ping
 from runtime.tasks import cancel
+from sandbox.embedded_postgres import EmbeddedPostgres
 from sandbox.polling import poll
 from tests.standbys import Pair, no_standby, pair, waiting_commits
 
@@ -101,21 +102,21 @@ async def test_a_frozen_primary_is_left_for_the_new_one(servers: Pair) -> None:
 
 
 async def test_while_commits_stand_it_is_not_well_and_nothing_is_left(
-    postgres_url: str, new_database: Callable[[str], str]
+    own_server: EmbeddedPostgres, own_database: str
 ) -> None:
-    async with watched(new_database("sample")) as database:
+    async with watched(own_database) as database:
         plain = Connections(database, role="postgres", size=1, application_name="plain")
 
         async def write() -> None:
             async with plain.borrow() as connection:
                 await connection.execute("CREATE TABLE thing (number int)")
 
-        with no_standby(postgres_url):
+        with no_standby(own_server.server_url):
             caller = asyncio.create_task(write())
             await poll(lambda: state(database), lambda found: found == "commits stand")
             assert not caller.done()
             # The caller's and one of the watch, however often it looks for another server.
-            assert waiting_commits(postgres_url) == 2
+            assert waiting_commits(own_server.server_url) == 2
         await caller
         await poll(lambda: state(database), lambda found: found == "well")
         await plain.close()

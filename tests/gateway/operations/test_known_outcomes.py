@@ -50,7 +50,7 @@ async def test_while_the_outcome_is_unknown_nothing_else_begins(
 ) -> None:
     async with open_shop(webhooks=False) as shop:
         fault = twin.add_fault(kind="hang", when="after", path=INTENTS, method="POST")
-        payment = await shop.create(timeout=2.0, capture_method=MANUAL)
+        payment = await shop.create(timeout=5.0, capture_method=MANUAL)
         with pytest.raises(RefusedError) as refused:
             await shop.cancel(payment)
         assert refused.value.error.reason == "OPERATION_IN_PROGRESS"

@@ -169,7 +169,7 @@ async def test_an_open_breaker_queues_until_stripe_works_again(
         waiting: list[Payment] = []
         while not any(payment.state == S.PAYMENT_STATE_QUEUED for payment in waiting):
             assert len(waiting) < MOST_PAYMENTS
-            waiting.append(await shop.create(unavailable_policy=QUEUE, timeout=1.5))
+            waiting.append(await shop.create(unavailable_policy=QUEUE, timeout=3.0))
         assert waiting[0].state == S.PAYMENT_STATE_AUTHORIZING
         twin.faults.clear()
         for payment in waiting:

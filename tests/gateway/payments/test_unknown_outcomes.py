@@ -90,13 +90,13 @@ async def test_the_caller_is_answered_in_time_and_the_charge_goes_on(
 ) -> None:
     async with open_shop(webhooks=False) as shop:
         fault = twin.add_fault(kind="hang", when="after", path="/v1/payment_intents", method="POST")
-        payment = await shop.create(timeout=1.5)
+        payment = await shop.create(timeout=3.0)
         assert payment.state == S.PAYMENT_STATE_AUTHORIZING
         with pytest.raises(RefusedError) as refused:
             await shop.cancel(payment)
         assert refused.value.error.reason == "OPERATION_IN_PROGRESS"
         assert refused.value.error.retry_delay is not None
-        again = await shop.create(timeout=1.5, request_id=payment.request_id)
+        again = await shop.create(timeout=3.0, request_id=payment.request_id)
         assert (again.id, again.state) == (payment.id, payment.state)
         twin.faults.clear(fault)
         await shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED)

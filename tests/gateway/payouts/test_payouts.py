@@ -103,7 +103,7 @@ async def test_without_compliance_nothing_is_paid_out(
 ) -> None:
     await compliance.stop()
     request = pb.CreatePayoutRequest(request_id=fresh(), merchant_id=MERCHANT, amount=euros(100_00))
-    answer = await treasury.stub.CreatePayout(request, timeout=1.5)
+    answer = await treasury.stub.CreatePayout(request, timeout=3.0)
     assert answer.payout.state == S.PAYOUT_STATE_CREATING
     assert not treasury.at_stripe
     await compliance.start()
