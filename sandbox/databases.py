@@ -10,6 +10,7 @@ from psycopg import sql
 from sqlalchemy import make_url
 
 from sandbox import embedded_postgres
+from sandbox.database_copies import create_database
 
 SERVICES = ("ledger", "gateway", "compliance")
 
@@ -47,7 +48,7 @@ def databases_beside(urls: Mapping[str, str]) -> Iterator[dict[str, str]]:
     suffix = uuid.uuid4().hex[:8]
     names = {service: f"sandbox_{service}_{suffix}" for service in urls}
     for service, url in urls.items():
-        _execute(url, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(names[service])))
+        _execute(url, create_database(names[service]))
     try:
         yield _settings(
             {service: with_database(url, names[service]) for service, url in urls.items()}

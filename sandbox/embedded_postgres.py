@@ -108,15 +108,14 @@ class EmbeddedPostgres:
         """URL of the database `name`, which is created if it does not exist."""
         # The guardian does without, and so is there in a tenth of the time.
         import psycopg
-        from psycopg import sql
+
+        from sandbox.database_copies import create_database
 
         with psycopg.connect(self.server_url, autocommit=True) as connection:
             found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [name])
             if found.fetchone() is None:
                 try:
-                    connection.execute(
-                        sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)).as_string()
-                    )
+                    connection.execute(create_database(name))
                 except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                     # Another process created it between the two statements.
                     return self.url(name)

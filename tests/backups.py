@@ -7,6 +7,8 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from sandbox.database_copies import create_database
+
 
 class Backup:
     """A database as it was, kept beside it. Taking and restoring end its connections."""
@@ -36,7 +38,7 @@ class Backup:
         try:
             with psycopg.connect(self._postgres_url, autocommit=True) as connection:
                 connection.execute(end, [source])
-            self._run("CREATE DATABASE {target} TEMPLATE {source}", source, target)
+                connection.execute(create_database(target, source))
             # Or a crash takes its sequences back: findings/ has it.
             self._run("CHECKPOINT", source, target)
         finally:

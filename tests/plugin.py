@@ -30,6 +30,7 @@ from gateway.limits import LIMITS, Limits
 from runtime.clock import Clock
 from runtime.migrations import migrate
 from runtime.postgres import create_engine
+from sandbox.database_copies import create_database
 from sandbox.embedded_postgres import temporary_server
 from sandbox.guardian import temporary_folder
 from sandbox.stripe_twin.twin import Twin, running_twin
@@ -73,13 +74,10 @@ class Databases:
         self._server_url = server_url
         self._made: list[str] = []
 
-    def make(self, prefix: str, template: str | None = None) -> str:
+    def make(self, prefix: str, template: str = "template1") -> str:
         """The URL of a new database, empty or a copy of a template."""
         name = f"{prefix}_{uuid.uuid4().hex[:12]}"
-        create = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
-        if template is not None:
-            create += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
-        self._execute(create)
+        self._execute(create_database(name, template))
         self._made.append(name)
         return url_of(self._server_url, name)
 

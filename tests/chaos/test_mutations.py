@@ -14,6 +14,7 @@ from psycopg import sql
 from sqlalchemy import make_url
 
 from runtime.migrations import migrate
+from sandbox.database_copies import create_database
 from sandbox.databases import databases_beside, with_database
 from tests.chaos import schedules
 from tests.chaos.children import Nursery
@@ -76,10 +77,9 @@ def databases(postgres_url: str, templates: dict[str, str]) -> Iterator[dict[str
     made: dict[str, str] = {}
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         for service, template in templates.items():
-            name = sql.Identifier(f"chaos_{service}_{uuid.uuid4().hex[:8]}")
-            source = sql.Identifier(make_url(template).database or "")
-            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, source))
-            made[service] = with_database(postgres_url, name.as_string().strip('"'))
+            copy = f"chaos_{service}_{uuid.uuid4().hex[:8]}"
+            connection.execute(create_database(copy, make_url(template).database or ""))
+            made[service] = with_database(postgres_url, copy)
     yield made
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         for url in made.values():
