@@ -1,11 +1,9 @@
 """Standbys of a real server: one that is not there, and one that can take over."""
 
 import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import psycopg
 from psycopg import sql
@@ -13,6 +11,7 @@ from psycopg import sql
 from sandbox.embedded_postgres import SUPERUSER, EmbeddedPostgres, temporary_server
 from sandbox.guardian import remove, temporary_path
 from sandbox.postgres_wheel import binaries, server_account
+from tests.freezing import freeze, thaw
 from tests.waiting import wait_until
 
 NOBODY = "no_such_standby"
@@ -44,7 +43,7 @@ class Pair:
     def __init__(self, first: EmbeddedPostgres, second: EmbeddedPostgres) -> None:
         self.first = first
         self.second = second
-        self._frozen: list[int] = []
+        self._frozen: tuple[int, ...] = ()
 
     def url(self, name: str) -> str:
         """The URL of a database of both."""
@@ -63,17 +62,12 @@ class Pair:
     def freeze_first(self) -> None:
         """Stops every process of the primary where it is; its sockets stay open."""
         postmaster = int((self.first.data / "postmaster.pid").read_text().split("\n", 1)[0])
-        # The postmaster first, so that none is added.
-        os.kill(postmaster, signal.SIGSTOP)
-        self._frozen = [postmaster]
-        for child in _children(postmaster):
-            os.kill(child, signal.SIGSTOP)
-            self._frozen.append(child)
+        self._frozen = freeze(postmaster)
 
     def thaw_first(self) -> None:
         """Lets it go on, as if nothing had been."""
-        while self._frozen:
-            os.kill(self._frozen.pop(), signal.SIGCONT)
+        thaw(self._frozen)
+        self._frozen = ()
 
     def promote_second(self) -> None:
         """Makes the standby the primary; returns when it takes writes."""
@@ -121,11 +115,6 @@ def _copy(first: EmbeddedPostgres, second: EmbeddedPostgres) -> None:
         check=True,
         capture_output=True,
     )
-
-
-def _children(postmaster: int) -> list[int]:
-    listed = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text()
-    return [int(child) for child in listed.split()]
 
 
 def _require(server_url: str, standby: str) -> None:

@@ -42,6 +42,8 @@ BREAKER = {"window_seconds": 5, "min_calls": 20, "slow_seconds": 1.5, "open_seco
 REQUEST_SECONDS = 2.0
 # Stripe's retries, in less time.
 WEBHOOK_RETRY_SECONDS = [0.3, 0.6, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0]
+# Shorter and longer than what it takes until a service notices.
+FROZEN_SECONDS = (0.5, 6.0)
 QUIET_LOGS = {"LOG_LEVEL": "WARNING"}
 
 
@@ -101,7 +103,7 @@ class Cluster:
             await service.serving()
 
     async def kill(self, victim: str, steps: int | None, draw: Random) -> None:
-        """Kills one thing, or both gateways; what supervises it brings it back."""
+        """Kills one thing, or both gateways, or has it stand; what supervises it brings it back."""
         match victim:
             case "postgres":
                 async with self._copying:
@@ -109,6 +111,9 @@ class Cluster:
             case "backend":
                 async with self._copying:
                     await self._postgres.kill_backend(draw)
+            case "frozen postgres":
+                async with self._copying:
+                    await self._postgres.freeze(draw.uniform(*FROZEN_SECONDS))
             case "gateways":
                 await asyncio.gather(*(one.kill(steps) for one in self._replicas("gateway")))
             case _:

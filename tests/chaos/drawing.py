@@ -7,6 +7,7 @@ from tests.chaos.plan import (
     CORRIDORS,
     CURRENCIES,
     GATEWAYS,
+    PARTS,
     PATIENCE,
     Kill,
     Plan,
@@ -41,7 +42,8 @@ WANTS_CUSTOMER = "authenticationRequired"
 SAVED = ("visa", "mastercard", "threeDSecure2Required", "authenticationRequired", "refundFail")
 DISPUTED = ("createDispute", "createDisputeInquiry")
 # What is killed how often. "gateways" is both at once; "backend" is one of PostgreSQL's, which
-# makes PostgreSQL end all the others and recover; "postgres" is the whole server.
+# makes PostgreSQL end all the others and recover; "postgres" is the whole server, and a frozen one
+# goes on after some seconds as if nothing had been.
 VICTIMS = {
     "gateway-1": 26,
     "gateway-2": 26,
@@ -49,7 +51,8 @@ VICTIMS = {
     "ledger": 12,
     "compliance": 12,
     "backend": 11,
-    "postgres": 7,
+    "postgres": 5,
+    "frozen postgres": 5,
 }
 MAX_JUMP_MS = 45_000
 MAX_STEPS = 400
@@ -62,6 +65,10 @@ PAYMENTS_PER_FORGERY = 25
 PAYMENTS_PER_JUMP = 25
 PAYMENTS_PER_CLOSURE = 150
 PAYMENTS_PER_PAYOUT = 50
+PAYMENTS_PER_HALF_OPEN = 100
+PAYMENTS_PER_HOLDS = 250
+# Fewer and more than the gateway takes from one address.
+MAX_HALF_OPEN = 400
 # Whose database is put back how often, and how.
 RESTORED = {"gateway": 50, "ledger": 20, "compliance": 10, "all": 20}
 RESTORES = {"restore": 50, "failover": 50}
@@ -156,7 +163,7 @@ def _kills(random: Random, payments: int, count: int) -> tuple[Kill, ...]:
     drawn = []
     for _ in range(count):
         victim = _weighted(random, VICTIMS)
-        by_step = victim not in ("backend", "postgres") and random.random() < 0.6
+        by_step = PARTS[victim] != "postgres" and random.random() < 0.6
         drawn.append(
             Kill(
                 at_payment=random.randint(1, payments),
@@ -202,6 +209,8 @@ def _troubles(random: Random, payments: int) -> tuple[Trouble, ...]:
     add(PAYMENTS_PER_JUMP, 20, _jump)
     add(PAYMENTS_PER_CLOSURE, 8, _closure)
     add(PAYMENTS_PER_PAYOUT, 30, _payout)
+    add(PAYMENTS_PER_HALF_OPEN, 20, _half_open)
+    add(PAYMENTS_PER_HOLDS, 1, lambda _random: ("holds", {}))
     return tuple(sorted(drawn, key=lambda trouble: trouble.at_payment))
 
 
@@ -280,6 +289,15 @@ def _payout(random: Random) -> tuple[str, dict[str, Any]]:
         "corridor": random.choice(CORRIDORS),
         "currency": random.choice(CURRENCIES),
         "fails": random.random() < 0.3,
+    }
+
+
+def _half_open(random: Random) -> tuple[str, dict[str, Any]]:
+    return "half_open", {
+        "gateway": random.choice(GATEWAYS),
+        # Stripe's own address, or another.
+        "address": random.choice(("127.0.0.1", "127.0.0.2")),
+        "connections": random.randint(1, MAX_HALF_OPEN),
     }
 
 

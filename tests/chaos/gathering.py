@@ -31,6 +31,7 @@ from tests.chaos.evidence import (
     Told,
 )
 from tests.chaos.healing import stored_events
+from tests.chaos.holds import LEDGER as HOLDS
 from tests.chaos.twin import ChaosTwin
 
 CALL_SECONDS = 60.0
@@ -90,7 +91,7 @@ async def gather(
             dead_letters=await _dead_letters(clients),
             accepted_forgeries=tuple(accepted_forgeries),
             books_differences=await _books(clients, twin),
-            ledger_intact=await _verified(ledger),
+            ledger_intact=await _verified(ledger, LEDGER) and await _verified(ledger, HOLDS),
             told=told,
             restless=restless,
             past_horizon=past_horizon,
@@ -229,13 +230,13 @@ async def _books(clients: Clients, twin: ChaosTwin) -> tuple[str, ...]:
     return ()
 
 
-async def _verified(ledger: grpc.aio.Channel) -> bool:
-    request = audit.VerifyLedgerRequest(ledger=LEDGER)
+async def _verified(ledger: grpc.aio.Channel, name: str) -> bool:
+    request = audit.VerifyLedgerRequest(ledger=name)
     intact = False
     try:
         async for progress in AuditServiceStub(ledger).VerifyLedger(request, timeout=CALL_SECONDS):
             intact = progress.intact
     except grpc.aio.AioRpcError as error:
-        # Without any money there is no ledger.
+        # Without any money, or holds, there is no ledger.
         return error.code() is grpc.StatusCode.NOT_FOUND
     return intact

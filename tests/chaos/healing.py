@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -27,6 +27,8 @@ UNION ALL SELECT 'gaps of the database', count(*) FROM database_gap WHERE recove
 UNION ALL SELECT 'stops of the booking', count(*) FROM ledger_standing WHERE stop_reason IS NOT NULL
 UNION ALL SELECT 'webhooks to clients', count(*) FROM webhook_delivery WHERE state = 'PENDING'
 """
+# By the ledger's clock.
+_HOLDS_DUE = "SELECT count(*) FROM holds WHERE remaining > 0 AND expire_time <= %s"
 POLL_SECONDS = 0.25
 # With nothing new for so long, time is moved on: for back-offs, leases and Stripe's retries.
 PATIENCE_SECONDS = 2.0
@@ -77,6 +79,10 @@ class Time:
         for service in self.cluster.services.values():
             service.control.offset = self._passed
 
+    def now(self) -> datetime:
+        """What all clocks show."""
+        return datetime.now(UTC) + self._passed
+
     async def leap(self, step: timedelta) -> None:
         """Time goes on for everybody at once."""
         self._passed += step
@@ -97,7 +103,7 @@ async def _until_quiet(
     for _ in range(max_leaps):
         until = loop.time() + PATIENCE_SECONDS
         while loop.time() < until:
-            before, found = found, await _under_way(time.cluster, time.twin, past_reviews)
+            before, found = found, await _under_way(time, past_reviews)
             quiet = 0 if found else quiet + 1
             if quiet == LOOKS:
                 return ()
@@ -109,7 +115,8 @@ async def _until_quiet(
     return found
 
 
-async def _under_way(cluster: Cluster, twin: ChaosTwin, past_reviews: bool) -> tuple[str, ...]:
+async def _under_way(time: Time, past_reviews: bool) -> tuple[str, ...]:
+    cluster, twin = time.cluster, time.twin
     async with await psycopg.AsyncConnection.connect(cluster.databases["gateway"]) as database:
         looked = await database.execute(_UNDER_WAY, {"past_reviews": past_reviews})
         rows: list[tuple[Any, ...]] = await looked.fetchall()
@@ -117,7 +124,17 @@ async def _under_way(cluster: Cluster, twin: ChaosTwin, past_reviews: bool) -> t
         if found:
             return found
         missing = await twin.undelivered() - await stored_events(database)
-    return (f"{len(missing)} events not received",) if missing else ()
+    if missing:
+        return (f"{len(missing)} events not received",)
+    due = await _holds_due(cluster.databases["ledger"], time.now())
+    return (f"{due} holds past their time",) if due else ()
+
+
+async def _holds_due(ledger_url: str, now: datetime) -> int:
+    async with await psycopg.AsyncConnection.connect(ledger_url) as database:
+        row = await (await database.execute(_HOLDS_DUE, [now])).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 async def stored_events(database: psycopg.AsyncConnection[Any]) -> set[str]:

@@ -10,6 +10,17 @@ from typing import Any
 CORRIDORS = ("default", "backup")
 CURRENCIES = ("USD", "EUR", "JPY")
 GATEWAYS = ("gateway-1", "gateway-2")
+# What of the cluster each victim is a part of; those of one part are killed one after the other.
+PARTS = {
+    "gateway-1": "gateway-1",
+    "gateway-2": "gateway-2",
+    "gateways": "gateway-1",
+    "ledger": "ledger",
+    "compliance": "compliance",
+    "backend": "postgres",
+    "postgres": "postgres",
+    "frozen postgres": "postgres",
+}
 # How often a client asks before it gives up.
 PATIENCE = 30
 
@@ -81,8 +92,8 @@ class Trouble:
     """Something else that goes wrong from one payment to another, but at most for `longest_ms`:
     where nothing goes on any more, no payment would ever end it.
 
-    `kind` is fault, outage, webhook_fault, forgery, jump, closure or payout; `detail` is what the
-    kind needs.
+    `kind` is fault, outage, webhook_fault, forgery, jump, closure, payout, half_open or holds;
+    `detail` is what the kind needs.
     """
 
     at_payment: int

@@ -55,6 +55,7 @@ class Report:
     kills: Counter[str]
     restored: Counter[str]
     troubles: Counter[str]
+    held: int
     errors: Counter[str]
     seconds: float
 
@@ -92,6 +93,7 @@ class Report:
                 f"killed {dict(sorted(self.kills.items()))}",
                 f"put back {dict(sorted(self.restored.items()))}",
                 f"{sum(self.troubles.values())} other troubles",
+                f"{self.held} holds due together",
                 f"{sum(self.errors.values())} errors answered",
                 f"{self.seconds:.0f} s",
             )
@@ -165,6 +167,7 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
             cluster.kills,
             operators.restored,
             troubles.counts,
+            troubles.held,
             customers.errors,
             time.monotonic() - started,
         )

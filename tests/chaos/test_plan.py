@@ -43,7 +43,8 @@ def test_there_is_some_of_everything() -> None:
     assert {kill.victim for kill in plan.kills} == set(VICTIMS)
     assert {kill.steps is None for kill in plan.kills} == {True, False}
     assert {trouble.kind for trouble in plan.troubles} == {
-        *("fault", "outage", "webhook_fault", "forgery", "jump", "closure", "payout")
+        *("fault", "outage", "webhook_fault", "forgery", "jump", "closure", "payout", "half_open"),
+        "holds",
     }
     actions = {step.action for planned in plan.payments for step in planned.steps}
     assert actions == {

@@ -18,7 +18,8 @@ from sandbox.stripe_twin.accounts import BACKUP_ACCOUNT, DEFAULT_ACCOUNT
 from sandbox.stripe_twin.webhooks import sign
 from sandbox.twin_admin import TwinAdminError
 from tests.chaos.cluster import Cluster
-from tests.chaos.plan import CORRIDORS, Kill, Plan, Trouble
+from tests.chaos.holds import place
+from tests.chaos.plan import CORRIDORS, PARTS, Kill, Plan, Trouble
 from tests.chaos.progress import Progress
 from tests.chaos.twin import ChaosTwin
 
@@ -27,24 +28,17 @@ MODE_SECONDS = 3.0
 PAUSE_SECONDS = 0.1
 OLD_SECONDS = 3_600
 MODES = {"DRAIN": corridor_pb2.CORRIDOR_MODE_DRAIN, "CLOSED": corridor_pb2.CORRIDOR_MODE_CLOSED}
-# Parts that are killed without waiting for each other.
-PARTS = {
-    "gateway-1": "gateway-1",
-    "gateway-2": "gateway-2",
-    "gateways": "gateway-1",
-    "ledger": "ledger",
-    "compliance": "compliance",
-    "backend": "postgres",
-    "postgres": "postgres",
-}
+HALF_A_HEAD = b"POST /webhooks/stripe/default HTTP/1.1\r\nHost: gateway\r\n"
 
 
 class Troubles:
-    """`accepted_forgeries` are webhooks that nobody signed and the gateway took."""
+    """`accepted_forgeries` are webhooks that nobody signed and the gateway took; `held` is how many
+    holds were placed to fall due together."""
 
     def __init__(self, cluster: Cluster, twin: ChaosTwin, plan: Plan, progress: Progress) -> None:
         self.counts: Counter[str] = Counter()
         self.accepted_forgeries: list[str] = []
+        self.held = 0
         self._cluster = cluster
         self._twin = twin
         self._plan = plan
@@ -98,6 +92,19 @@ class Troubles:
                 await self._set_mode(corridor, corridor_pb2.CORRIDOR_MODE_OPEN, f"open-{when}")
             case "payout":
                 await self._pay_out(trouble)
+            case "half_open":
+                address = (detail["address"], 0)
+                async with asyncio.TaskGroup() as group:
+                    holding = [
+                        group.create_task(self._hold_half_open(detail["gateway"], address))
+                        for _ in range(detail["connections"])
+                    ]
+                    await self._until_over(trouble)
+                    for task in holding:
+                        task.cancel()
+            case "holds":
+                async with self._cluster.channel("ledger") as channel:
+                    self.held += await place(channel, f"holds-{trouble.at_payment}")
             case "forgery":
                 await self._forge(detail["how"], detail["gateway"], detail["event_type"])
 
@@ -143,6 +150,18 @@ class Troubles:
                     await asyncio.sleep(PAUSE_SECONDS)
                 else:
                     return
+
+    async def _hold_half_open(self, gateway: str, address: tuple[str, int]) -> None:
+        """Begins a request to the port of the webhooks, and waits until the gateway closes it."""
+        host, _, port = self._cluster.gateway_http[gateway].partition(":")
+        # The gateway is down, or goes down, or has enough.
+        with contextlib.suppress(OSError):
+            reader, writer = await asyncio.open_connection(host, int(port), local_addr=address)
+            try:
+                writer.write(HALF_A_HEAD)
+                await reader.read()
+            finally:
+                writer.close()
 
     async def _forge(self, how: str, gateway: str, event_type: str) -> None:
         """Sends an event about a PaymentIntent that exists, but not as Stripe would sign it."""

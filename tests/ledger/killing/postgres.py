@@ -12,6 +12,7 @@ from sandbox.embedded_postgres import EmbeddedPostgres
 from sandbox.guardian import temporary_path
 from sandbox.polling import poll
 from sandbox.processes import ServiceProcess
+from tests.freezing import freeze, thaw
 from tests.ledger.killing.postgres_keeper import WITHOUT_FSYNC
 
 # On a machine that is busy with other things.
@@ -69,6 +70,15 @@ class MortalPostgres:
         backends = _backends(self._postmaster())
         if backends:
             os.kill(draw.choice(backends), signal.SIGKILL)
+        await self._until_it_answers()
+
+    async def freeze(self, seconds: float) -> None:
+        """Nobody is answered for so long, and nothing is refused; then everything goes on."""
+        stopped = freeze(self._postmaster())
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            thaw(stopped)
         await self._until_it_answers()
 
     def _postmaster(self) -> int:
