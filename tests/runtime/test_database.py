@@ -56,6 +56,7 @@ async def state(database: Database) -> str:
 
 async def test_a_frozen_primary_is_left_for_the_new_one(servers: Pair) -> None:
     url = servers.url("postgres")
+    servers.wait_for_second()
     with psycopg.connect(servers.first.server_url, autocommit=True) as connection:
         connection.execute("CREATE TABLE thing (number int)")
     heard = Notifier()
