@@ -2,17 +2,22 @@
 
 import psycopg
 
+from gateway.v1 import payment_service_pb2 as pb
+from gateway.v1.payment_pb2 import PaymentMethod, PaymentState
 from sandbox.polling import poll
+from tests.gateway.operations.scenarios import MANUAL
 from tests.gateway.running import OpenShop
 from tests.history_copies import copy_rows, never_analyse, rows_read
 
+SUCCEEDED = PaymentState.PAYMENT_STATE_SUCCEEDED
 HISTORY = (
     *("payment", "payment_event", "payment_request", "payment_refund"),
     *("operation", "booking", "webhook_event"),
 )
 COPIES = 1_000
-# Of one table, for a gateway that starts, makes a payment with a refund, takes Stripe's events and
-# stops; its history has several times as many.
+PAGE_SIZE = 10
+# Of one table, for a gateway that starts, makes payments with all that may come of them, takes
+# Stripe's events and stops; its history has several times as many.
 MOST_ROWS = 500
 # Nothing is left to do for what is copied; nor is it money in flight of the books compared.
 ALL_BOOKED = """
@@ -37,6 +42,13 @@ async def test_a_payment_reads_none_of_the_history(open_shop: OpenShop, database
             async with open_shop() as shop:
                 payment = await shop.create()
                 await shop.refund(payment, 5_00)
+                for end in (shop.capture, shop.cancel):
+                    await end(await shop.create(capture_method=MANUAL))
+                declined = PaymentMethod(token="pm_card_visa_chargeDeclined")
+                await shop.create(payment_method=declined)
+                await shop.get(payment.id)
+                await shop.call("ListPayments", pb.ListPaymentsRequest(page_size=PAGE_SIZE))
+                await shop.watch_until(payment.id, SUCCEEDED)
                 await poll(events_left, lambda left: not left)
             after = rows_read(connection)
             return {table: after[table] - before.get(table, 0) for table in after}

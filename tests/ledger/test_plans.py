@@ -17,8 +17,12 @@ from bench import ledger_history as history
 from bench.ledger_parts import ACCOUNTS, account_name
 from bench.ledger_parts import LEDGER as LARGE
 from ledger.v1 import account_pb2 as accounts
+from ledger.v1 import audit_service_pb2 as audit
+from ledger.v1 import balance_pb2 as balances
 from ledger.v1 import entry_pb2 as entries
 from ledger.v1 import transaction_reads_pb2 as reads
+from ledger.v1.ledger_pb2 import GetLedgerRequest
+from ledger.v1.transaction_mutations_pb2 import BatchItem
 from runtime.clock import ManualClock
 from runtime.connections import Connections
 from runtime.migrations import migrate
@@ -151,13 +155,19 @@ def calls(client: LedgerClient, clock: ManualClock, run: str) -> list[tuple[str,
     """One of each kind that clients make all day."""
     one, two, three = (account_name(number) for number in range(3))
     stub = client.stub
-    some: dict[str, Any] = {"ledger": client.ledger, "page_size": 10}
+    of: dict[str, Any] = {"ledger": client.ledger}
+    some = of | {"page_size": 10}
+    proof = audit.GetInclusionProofRequest(sequence=1, **of)
     now = clock.now()
     dated = transfer(one, three, 5, effective_time=now - timedelta(days=9))
 
     def hold(number: int) -> Call:
         soon = now + timedelta(days=1)
         return lambda: client.hold(one, two, 10, f"{run}-hold-{number}", expire_time=soon)
+
+    def held(**more: Any) -> Call:
+        request = balances.GetBalanceRequest(include_holds=True, account=two, **some, **more)
+        return lambda: stub.GetBalance(request)
 
     return [
         ("create", lambda: client.create(transfer(one, two, 5), f"{run}-create")),
@@ -175,5 +185,13 @@ def calls(client: LedgerClient, clock: ManualClock, run: str) -> list[tuple[str,
         ("balance of a day", lambda: client.balance(one, effective_time=now - timedelta(days=3))),
         ("accounts", lambda: stub.ListAccounts(accounts.ListAccountsRequest(**some))),
         ("transactions", lambda: stub.ListTransactions(reads.ListTransactionsRequest(**some))),
+        ("ledger", lambda: stub.GetLedger(GetLedgerRequest(name=client.ledger))),
+        ("one account", lambda: stub.GetAccount(accounts.GetAccountRequest(name=one, **of))),
+        ("holds", held()),
+        ("holds then", held(as_of=balances.AsOf(sequence=3))),
+        ("batch", lambda: client.batch(*[BatchItem(create=transfer(one, two, 5))] * 3)),
+        ("feed", lambda: client.watched(1)),
+        ("checkpoint", lambda: client.audit.GetCheckpoint(audit.GetCheckpointRequest(**of))),
+        ("proof", lambda: client.audit.GetInclusionProof(proof)),
         ("entries", lambda: stub.ListEntries(entries.ListEntriesRequest(account=one, **some))),
     ]
