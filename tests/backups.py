@@ -39,8 +39,6 @@ class Backup:
             with psycopg.connect(self._postgres_url, autocommit=True) as connection:
                 connection.execute(end, [source])
                 connection.execute(create_database(target, source))
-            # Or a crash takes its sequences back: findings/ has it.
-            self._run("CHECKPOINT", source, target)
         finally:
             self._run("ALTER DATABASE {source} ALLOW_CONNECTIONS true", source, target)
 
