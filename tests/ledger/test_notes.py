@@ -172,3 +172,54 @@ def test_the_command_makes_a_pair(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert str(SignerKey.parse(out.read_text().strip()).verifier) == verifier
     assert keys.main(["ledger.example.com", "--out", str(out)]) == 2
     assert keys.main(["two words"]) == 2
+    capsys.readouterr()
+    nowhere = tmp_path / "nowhere" / "signing.key"
+    assert keys.main(["ledger.example.com", "--out", str(nowhere)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == f"ledger.keys: {nowhere}: No such file or directory\n"
+
+
+def test_a_key_is_shown_and_never_made_by_that(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = tmp_path / "payment-engine-x" / "y"
+    monkeypatch.setenv("EMBEDDED_POSTGRES_DIRECTORY", str(directory))
+    assert keys.main(["--show"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("ledger.keys: no key yet: LEDGER_SIGNING_KEY is not set")
+    assert str(directory / "ledger-signing.key") in said.err
+    assert list(tmp_path.iterdir()) == []
+
+    made = keys.signing_key(LedgerSettings())
+    assert keys.main(["--show"]) == 0
+    assert capsys.readouterr().out == f"{made.verifier}\n"
+    assert made.secret_text() not in said.err
+
+    monkeypatch.setenv("LEDGER_SIGNING_KEY", SIGNER.secret_text())
+    assert keys.main(["--show"]) == 0
+    assert capsys.readouterr().out == f"{SIGNER.verifier}\n"
+
+
+@pytest.mark.parametrize("content", ["", "no key"])
+def test_a_file_without_a_key_is_neither_shown_nor_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    content: str,
+) -> None:
+    monkeypatch.setenv("EMBEDDED_POSTGRES_DIRECTORY", str(tmp_path))
+    file = tmp_path / "ledger-signing.key"
+    file.write_text(content)
+    assert keys.main(["--show"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == f"ledger.keys: {file}: a signer key starts with PRIVATE+KEY+\n"
+    assert file.read_text() == content
+
+
+def test_a_shown_key_goes_to_no_file(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        keys.main(["--show", "--out", str(tmp_path / "signing.key")])
+    assert list(tmp_path.iterdir()) == []
