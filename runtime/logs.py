@@ -10,6 +10,8 @@ from typing import Any
 import structlog
 from opentelemetry import trace
 
+from runtime.json_numbers import exact
+
 # Keys whose values are secret or personal wherever they turn up, and texts that look like keys.
 _HIDDEN_KEYS = re.compile(
     r"secret|password|token|authorization|api_key|private|database_url|card|name_line|birth|email",
@@ -60,6 +62,7 @@ def configure(service: str, level: str) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                exact_numbers,
                 structlog.processors.JSONRenderer(),
             ],
         )
@@ -102,4 +105,14 @@ def hide_secrets(
             event[key] = _HIDDEN
         elif isinstance(value, str):
             event[key] = _HIDDEN_TEXT.sub(_HIDDEN, value)
+    return event
+
+
+def exact_numbers(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Whole numbers that a reader of JSON might round, an amount for example, become strings."""
+    for key, value in event.items():
+        if type(value) is int:
+            event[key] = exact(value)
     return event

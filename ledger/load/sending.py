@@ -26,6 +26,7 @@ from ledger.v1.ledger_pb2 import GetLedgerRequest
 from ledger.v1.transaction_pb2 import TRANSACTION_VIEW_SUMMARY, TransactionKey
 from ledger.v1.transaction_reads_pb2 import GetTransactionRequest
 from runtime.errors import REASON_PREFIX, ReceivedError, from_rpc_error
+from runtime.json_numbers import exact
 
 if TYPE_CHECKING:
     from ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
@@ -209,7 +210,11 @@ def _report(
     if isinstance(given.message, mutations.BatchItem):
         report["request_id"] = given.message.request_id
     report |= {"reason": reason, "message": message, "metadata": dict(sorted(metadata.items()))}
-    report["input"] = json.loads(given.original) if given.original else _line(given.message)
+    if given.original:
+        # proto3 JSON takes strings alike, so that a corrected line has the amount that was meant.
+        report["input"] = json.loads(given.original, parse_int=lambda digits: exact(int(digits)))
+    else:
+        report["input"] = _line(given.message)
     return report
 
 

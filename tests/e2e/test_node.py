@@ -18,10 +18,12 @@ from sandbox.demo.scenarios import Parties
 from sandbox.demo.shop import Shop
 from sandbox.engine import Engine
 from sandbox.processes import PROJECT
+from tests.pages import blocks_in
 from tests.runtime.echo import running_echo
 from tests.runtime.test_error_size import Failing, details_of, largest_whole, refusal
 
 SOURCES = PROJECT / "tests" / "node"
+[CONNECTION] = blocks_in("docs/clients.md", "## TypeScript and JavaScript", "js")
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
 
@@ -46,6 +48,7 @@ async def node_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(SOURCES / name, directory)
     for program in SOURCES.glob("*.mjs"):
         shutil.copy(program, directory)
+    (directory / "connection.mjs").write_text(CONNECTION.text)
     code, _, errors = await run("npm", "ci", directory=directory)
     assert code == 0, errors
     return directory
@@ -100,6 +103,17 @@ async def test_node_is_told_what_is_wrong(node_client: Path, engine: Engine) -> 
     assert code == 1
     assert "INVALID_ARGUMENT" in errors
     assert "request_id" in errors
+
+
+async def test_node_rounds_no_amount(node_client: Path, engine: Engine, shop: Shop) -> None:
+    """Of 64-bit integers a number of JavaScript has 53 bits: the page's loader gives strings."""
+    units = str(2**53 + 1)
+    arguments = (str(PROJECT / "protos"), at(engine.ports.ledger), shop.new_id("large").lower())
+    code, output, errors = await run(
+        "node", "large_amounts.mjs", *arguments, units, directory=node_client
+    )
+    assert code == 0, errors
+    assert json.loads(output) == {"booked": [units, units], "posted": units}
 
 
 async def test_node_reads_what_is_wrong_with_thousands_of_items(

@@ -15,6 +15,7 @@ import logging
 from runtime import logs
 logs.configure("echo", "INFO")
 logs.get_logger("a").info("event", api_key="sk_test_1", url="postgresql://u:hush@h/d", amount=5)
+logs.get_logger("a").info("large", amount=2**53, negative=-(2**63), limit=2**53 - 1, flag=True)
 logging.getLogger("library").warning("used sk_live_abc and whsec_def")
 """
 
@@ -23,10 +24,12 @@ def test_lines_are_json_and_hold_no_secret() -> None:
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
     )
-    first, second = (json.loads(line) for line in ran.stderr.splitlines())
+    first, large, second = (json.loads(line) for line in ran.stderr.splitlines())
     assert (first["event"], first["service"], first["amount"]) == ("event", "echo", 5)
     assert first["api_key"] == "[hidden]"
     assert first["url"] == "postgresql://[hidden]@h/d"
+    assert (large["amount"], large["negative"]) == ("9007199254740992", "-9223372036854775808")
+    assert (large["limit"], large["flag"]) == (9007199254740991, True)
     assert second["event"] == "used [hidden] and [hidden]"
 
 
