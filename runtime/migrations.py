@@ -44,6 +44,10 @@ _TABLE = """
     );
     GRANT SELECT ON schema_revision TO PUBLIC
 """
+_COLLATION = """
+    SELECT datname, datcollversion, pg_database_collation_actual_version(oid)
+    FROM pg_database WHERE datname = current_database()
+"""
 _RECORD = """
     INSERT INTO schema_revision (revision, oldest_code) VALUES (:revision, :oldest_code)
     ON CONFLICT (revision) DO NOTHING
@@ -67,6 +71,31 @@ class Revision:
 
 
 @dataclass(frozen=True)
+class Collation:
+    """By which version of its locale's library a database's indexes were sorted, and by which one
+    they are searched now; None where the locale has no versions, as C has none."""
+
+    database: str
+    recorded: str | None
+    actual: str | None
+
+    def check(self) -> None:
+        """Raises `SchemaError` when they differ. The server only warns: see
+        https://www.postgresql.org/docs/current/sql-altercollation.html#SQL-ALTERCOLLATION-NOTES.
+        A request whose row is not found by its id would be taken for a new one."""
+        if self.recorded is not None and self.recorded != self.actual:
+            raise SchemaError(
+                f"the indexes of {self.database} were sorted by version {self.recorded} of its"
+                f" locale, and this server has {self.actual or 'none'}: rows may not be found by"
+                f' their keys. Run REINDEX DATABASE "{self.database}", then ALTER DATABASE'
+                f' "{self.database}" REFRESH COLLATION VERSION, before anything is written'
+            )
+
+
+NO_LOCALE = Collation("", None, None)
+
+
+@dataclass(frozen=True)
 class Standing:
     """How a database's schema and this code stand to each other."""
 
@@ -75,6 +104,7 @@ class Standing:
     """The migrations of this code."""
     applied: tuple[Revision, ...]
     """Those of the database."""
+    collation: Collation = NO_LOCALE
 
     @property
     def newest(self) -> str:
@@ -99,6 +129,7 @@ class Standing:
 
     def check_served(self) -> None:
         """Raises `SchemaError` unless this code can serve on the schema as it is."""
+        self.collation.check()
         self.check_not_too_new()
         if self.pending:
             raise SchemaError(
@@ -133,6 +164,7 @@ async def migrate(owner_url: str, service: str) -> Standing:
     Who has nothing to do needs no owner's rights. Gives how things stood before.
     """
     found = await standing(owner_url, service)
+    found.collation.check()
     found.check_not_too_new()
     if found.pending:
         await asyncio.to_thread(migrate_to, owner_url, service)
@@ -150,6 +182,8 @@ async def standing(url: str, service: str) -> Standing:
 def _standing(url: str, service: str) -> Standing:
     with _connected(url, f"{service} schema", autocommit=True) as connection:
         connection.execute(f"SET lock_timeout = '{TABLE_LOCK_TIMEOUT_SECONDS}s'".encode())
+        collation = connection.execute(_COLLATION).fetchone()
+        assert collation is not None, "one is connected to a database"
         row = connection.execute("SELECT to_regclass('schema_revision') IS NOT NULL").fetchone()
         applied: list[Any] = []
         if row is not None and row[0]:
@@ -160,6 +194,7 @@ def _standing(url: str, service: str) -> Standing:
         service,
         known=tuple(_known(_config(service))),
         applied=tuple(Revision(revision, oldest_code) for revision, oldest_code in applied),
+        collation=Collation(*collation),
     )
 
 

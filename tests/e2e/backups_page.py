@@ -66,42 +66,44 @@ class DatabaseServer:
 
     async def run(self, block: str, **variables: str) -> str:
         """Runs a block of the page beside the database; what it prints."""
-        account = server_account()
-        become = (
-            (sys.executable, "-c", _BECOME, str(account.pw_gid), str(account.pw_uid))
-            if account is not None
-            else ()
-        )
         path = f"{binaries()}:{os.environ['PATH']}"
-        return await self._run(
-            block, become, {"PATH": path, **self.variables, **variables}, directory=Path("/")
-        )
+        return await run_beside(PAGE[block], {"PATH": path, **self.variables, **variables})
 
     async def run_engine(self, block: str, environment: Mapping[str, str]) -> str:
         """Runs a block of the page with the settings of a service; what it prints."""
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        return await self._run(block, (), {**environment, "PATH": path}, directory=PROJECT)
+        return await _run(PAGE[block], (), {**environment, "PATH": path}, directory=PROJECT)
 
-    async def _run(
-        self, block: str, become: Sequence[str], environment: dict[str, str], directory: Path
-    ) -> str:
-        script = f"set -euo pipefail\n{PAGE[block]}"
 
-        def run() -> "subprocess.CompletedProcess[str]":
-            return subprocess.run(
-                [*become, _BASH, "-c", script],
-                cwd=directory,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=COMMAND_SECONDS,
-                check=False,
-            )
+async def run_beside(script: str, environment: Mapping[str, str]) -> str:
+    """Runs a script by the account that the database's server runs as; what it prints."""
+    account = server_account()
+    become = (
+        (sys.executable, "-c", _BECOME, str(account.pw_gid), str(account.pw_uid))
+        if account is not None
+        else ()
+    )
+    return await _run(script, become, environment, directory=Path("/"))
 
-        ran = await asyncio.to_thread(run)
-        assert ran.returncode == 0, f"{block}: {ran.stdout}{ran.stderr}"
-        return ran.stdout
+
+async def _run(
+    script: str, become: Sequence[str], environment: Mapping[str, str], directory: Path
+) -> str:
+    def run() -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*become, _BASH, "-c", f"set -euo pipefail\n{script}"],
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+
+    ran = await asyncio.to_thread(run)
+    assert ran.returncode == 0, f"{script}\n{ran.stdout}{ran.stderr}"
+    return ran.stdout
 
 
 @contextmanager

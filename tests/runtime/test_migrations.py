@@ -12,7 +12,15 @@ from pydantic_settings import SettingsConfigDict
 
 from runtime import migrations
 from runtime.config import DatabaseSettings, Environment
-from runtime.migrations import Revision, SchemaError, Standing, migrate, prepare_database, standing
+from runtime.migrations import (
+    Collation,
+    Revision,
+    SchemaError,
+    Standing,
+    migrate,
+    prepare_database,
+    standing,
+)
 from runtime.startup import StartupError
 
 SAMPLE = "tests.runtime.sample"
@@ -166,3 +174,50 @@ async def test_a_lock_that_cannot_be_had_is_given_up(
             with pytest.raises(StartupError, match="canceling statement due to lock timeout"):
                 await prepare_database(settings)
     assert await prepare_database(settings) == url
+
+
+@pytest.mark.parametrize(
+    ("recorded", "actual", "serves"),
+    [
+        (None, None, True),  # C, or another that nothing changes
+        ("2.36", "2.36", True),
+        ("2.36", "2.41", False),
+        ("2.36", None, False),
+        (None, "2.36", True),  # Not recorded before PostgreSQL 15; the server says nothing either.
+    ],
+)
+def test_indexes_in_another_order_than_the_locales_are_not_served(
+    recorded: str | None, actual: str | None, *, serves: bool
+) -> None:
+    known = (Revision("0001", "0001"),)
+    found = Standing(SAMPLE, known, known, Collation("shop", recorded, actual))
+    if serves:
+        found.check_served()
+    else:
+        with pytest.raises(SchemaError, match="REINDEX DATABASE"):
+            found.check_served()
+
+
+async def test_a_locale_that_sorts_otherwise_keeps_everybody_from_starting(
+    new_database: NewDatabase,
+) -> None:
+    """After an upgrade of the operating system: a row may be there and not be found by its key."""
+    url = new_database("sample")
+    await migrate(url, SAMPLE)
+    async with connected(url) as connection:
+        # As the server records it; only a superuser may. C has no version of its own.
+        await connection.execute(
+            "UPDATE pg_database SET datcollversion = '2.36' WHERE datname = current_database()"
+        )
+    owner = SampleSettings(
+        env=Environment.STAGING, database_url=SecretStr(url), owner_database_url=SecretStr(url)
+    )
+    for settings in (serving(url), owner):
+        with pytest.raises(StartupError, match=r"2\.36.* REFRESH COLLATION VERSION"):
+            await prepare_database(settings)
+    # Which is what the operator has to run; the server does it for a version it has.
+    async with connected(url) as connection:
+        await connection.execute(
+            "UPDATE pg_database SET datcollversion = NULL WHERE datname = current_database()"
+        )
+    assert await prepare_database(serving(url)) == url
