@@ -5,8 +5,6 @@ commands.
 """
 
 import os
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 
 from runtime.clock import ManualClock
 from runtime.database import INCARNATION
@@ -33,7 +30,6 @@ DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 OLD = DEBIAN_15 if DEBIAN_15.is_dir() else binaries()
 CREATE_DATABASES = (PROJECT / "deploy/postgres/create_databases.sh").read_text(encoding="utf-8")
 TRANSACTIONS = 600
-MEMORY_BYTES = 2**30
 # Of each column what the planner knows, as both versions have it.
 STATISTICS = """
     SELECT tablename, attname, null_frac, n_distinct, most_common_vals::text
@@ -79,15 +75,6 @@ class Servers:
     def read(self, database: str, statement: str) -> list[Any]:
         with psycopg.connect(self.url(database)) as connection:
             return connection.execute(statement.encode()).fetchall()
-
-
-@pytest.fixture(autouse=True)
-def _in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page's commands wait for the disk, three servers' worth; where there is memory for it the
-    servers' folder is there."""
-    memory = Path("/dev/shm")
-    if memory.is_dir() and shutil.disk_usage(memory).free > MEMORY_BYTES:
-        monkeypatch.setattr(tempfile, "tempdir", str(memory))
 
 
 @asynccontextmanager
