@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """A protoc plugin that writes each file's options as it is told them, as `options.json`.
 
 What buf's managed mode sets can so be seen without any language's own plugin.
@@ -10,9 +9,12 @@ import sys
 from google.protobuf.compiler.plugin_pb2 import CodeGeneratorRequest, CodeGeneratorResponse
 from google.protobuf.json_format import MessageToDict
 
+from runtime.command_line import command_parser
+
 
 def main() -> None:
     """Answers the request on standard input."""
+    command_parser("tests.protoc_gen_options", __doc__ or "").parse_args()
     request = CodeGeneratorRequest.FromString(sys.stdin.buffer.read())
     options = {
         file.name: MessageToDict(file.options, preserving_proto_field_name=True)

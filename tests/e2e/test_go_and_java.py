@@ -24,7 +24,7 @@ from tests.pages import PROJECT, block, blocks_in
 
 RECIPE = ("docs/clients.md", "## Go and Java")
 MODULE = "example.com/your/module"
-OPTIONS_PLUGIN = PROJECT / "tests/protoc_gen_options.py"
+OPTIONS_PLUGIN = [sys.executable, "-m", "tests.protoc_gen_options"]
 BUILD_SECONDS = 300
 # Where Debian has the sources of Go's packages and Java's libraries.
 DEBIAN_GO = Path("/usr/share/gocode")
@@ -95,10 +95,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
         plugin
         for plugin in configuration["plugins"]
         if "protoc_builtin" in plugin or shutil.which(plugin["local"])
-    ] + [{"local": [sys.executable, str(OPTIONS_PLUGIN)], "out": ".", "strategy": "all"}]
+    ] + [{"local": OPTIONS_PLUGIN, "out": ".", "strategy": "all"}]
     (made.root / "buf.gen.yaml").write_text(yaml.safe_dump(configuration))
     command = block("docs/clients.md", "generate").text
-    made.run("bash", "-ec", command)
+    made.run("bash", "-ec", command, PYTHONPATH=str(PROJECT))
     return made
 
 

@@ -28,6 +28,7 @@ INTERNAL = {
     "sandbox.guardian",
     "tests.chaos.nursery",
     "tests.ledger.killing.postgres_keeper",
+    "tests.protoc_gen_options",
 }
 # A service that is not ours: the test that breaks it.
 FAULTY = "tests.runtime.faulty_service"
