@@ -17,7 +17,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'chmod -R u+w "$folder"; rm -rf "$folder"' EXIT
 cd "$folder"
-echo "apt's choice: $(apt-cache depends golang-google-grpc-dev | grep -m 1 -o 'golang-github-golang-protobuf-.*')"
+choice=$(apt-cache depends golang-google-grpc-dev | grep -m 1 -o 'golang-github-golang-protobuf-.*')
 mkdir debs common 1-3 1-5
 (cd debs && apt-get download -qq golang-1.19-go golang-1.19-src golang-google-protobuf-dev protoc-gen-go-1-5 \
   protobuf-compiler libprotobuf32 libprotoc32 golang-github-golang-protobuf-1-3-dev \
@@ -69,7 +69,17 @@ func main() {
 	fmt.Printf("%s: decoded %d\n", os.Args[1], decoded.MinorUnits)
 }
 GO
-for version in 1-3 1-5; do
-  GOPATH=$folder/mine:$folder/$version/usr/share/gocode:$folder/common/usr/share/gocode \
-    go/bin/go run mine/src/try/main.go "$version" 2>&1 | grep -E '^(1-|panic)' || true
-done
+{
+  echo "apt's choice: $choice"
+  for version in 1-3 1-5; do
+    GOPATH=$folder/mine:$folder/$version/usr/share/gocode:$folder/common/usr/share/gocode \
+      go/bin/go run mine/src/try/main.go "$version" 2>&1 | grep -E '^(1-|panic)' | sed 's, *$,,' || true
+  done
+} | tee seen
+diff - seen <<'SEEN'
+apt's choice: golang-github-golang-protobuf-1-3-dev
+1-3: 8 bytes encoded
+panic: protobuf tag not enough fields in Money.state:
+1-5: 8 bytes encoded
+1-5: decoded 4200
+SEEN

@@ -26,7 +26,7 @@ if [ "$(id -u)" = 0 ]; then
   chown nobody "$folder/work"
   become=(setpriv --reuid=nobody --clear-groups)
 fi
-trap '"${become[@]}" "$old/pg_ctl" stop -s -m immediate -D "$folder/work/old" 2> /dev/null; rm -rf "$folder"' EXIT
+trap '"${become[@]}" "$old/pg_ctl" stop -s -m immediate -D "$folder/work/old" 2> /dev/null || true; rm -rf "$folder"' EXIT
 cd "$folder/work"
 run() { "${become[@]}" "$@"; }
 run "$old/initdb" -D old -U postgres --auth=trust --no-sync --encoding=UTF8 --locale=C > /dev/null
@@ -35,8 +35,16 @@ run "$old/pg_ctl" start -s -w -D old -l old/log -o "-c listen_addresses= -c unix
 run "$old/psql" -Xq -h "$PWD" -U postgres -c \
   "CREATE DATABASE icu TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'"
 upgrade=("$new/pg_upgrade" -b "$old" -B "$new" -d "$PWD/old" -D "$PWD/new" -U postgres --socketdir="$PWD")
-echo "check: $(run "${upgrade[@]}" --check | grep compatible)"
+checked=$(run "${upgrade[@]}" --check | grep compatible)
 run "$old/pg_ctl" stop -s -w -D old
-run "${upgrade[@]}" > said || true
-echo "upgrade: $(grep -o 'Restoring database schemas in the new cluster' said)"
-echo "upgrade: $(grep -rhm 1 -o 'ERROR:  ICU.*' new/pg_upgrade_output.d | head -1)"
+run "${upgrade[@]}" > "$folder/said" || true
+{
+  echo "check: $checked"
+  echo "upgrade: $(grep -o 'Restoring database schemas in the new cluster' "$folder/said")"
+  echo "upgrade: $(grep -rhm 1 -o 'ERROR:  ICU.*' new/pg_upgrade_output.d | sort -u)"
+} | tee "$folder/seen"
+diff - "$folder/seen" <<'SEEN'
+check: *Clusters are compatible*
+upgrade: Restoring database schemas in the new cluster
+upgrade: ERROR:  ICU is not supported in this build
+SEEN
