@@ -27,6 +27,7 @@ from gateway.recovery.guard import RestoreGuard
 from gateway.recovery.rules import (
     attempt_id,
     facts_of_left_holds,
+    later_attempt,
     lost_payment,
     standing_hold,
     steps_to_stripe,
@@ -189,8 +190,11 @@ class Recovery:
         news. Refunds follow, which need it. What contradicts the database is left to its event."""
         if payment.payment_intent_id != str(intent["id"]):
             return 0
+        snapshot = read_intent(intent)
         try:
-            change = reconcile(payment, read_intent(intent), now, self._timing, decided=False)
+            change = later_attempt(payment, snapshot, now, self._timing) or reconcile(
+                payment, snapshot, now, self._timing, decided=False
+            )
         except ContradictionError:
             self._progress(f"{intent['id']} is left to its event: it contradicts the database")
             return 0

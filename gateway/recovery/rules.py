@@ -12,10 +12,12 @@ from gateway.money import from_stripe
 from gateway.operations.operation import Operation, OperationState
 from gateway.payments.domain.check_outcome import authorization
 from gateway.payments.domain.failover import at_home
-from gateway.payments.domain.intents import id_of
+from gateway.payments.domain.intents import IntentSnapshot, IntentStatus, id_of
 from gateway.payments.domain.money_facts import hold_placed
 from gateway.payments.domain.payment import CaptureMethod, Change, Payment, take
 from gateway.payments.domain.payment_methods import type_at_stripe
+from gateway.payments.domain.processing import next_look_time
+from gateway.payments.domain.reconcile import Timing
 from gateway.payments.domain.states import PaymentState, Transition
 from gateway.payments.domain.stripe_params import (
     CUSTOMER_KEY,
@@ -31,6 +33,8 @@ S, T = PaymentState, Transition
 _BEFORE_STRIPE = frozenset(
     {S.RECEIVED, S.COMPLIANCE_CHECKED, S.QUEUED, S.IN_REVIEW, S.RETRY_SCHEDULED, S.FAILED}
 )
+
+_REFUSED = frozenset({S.DECLINED, S.RETRY_SCHEDULED})
 
 
 def lost_payment(intent: Mapping[str, Any], corridor: str) -> Payment | None:
@@ -115,6 +119,40 @@ def steps_to_stripe(
         authorization(changes[-1].after, operation_id, now), state=OperationState.UNKNOWN
     )
     return changes, replace(asked, first_send_time=payment.create_time)
+
+
+def later_attempt(
+    payment: Payment, seen: IntentSnapshot, now: datetime, timing: Timing
+) -> Change | None:
+    """The step of a payment that the database has as declined, if Stripe has a later attempt under
+    way, which is lost: its customer came back to authenticate, or a bank decides about it.
+
+    For what was read just now: an event that is older than the refusal shows the same.
+    """
+    if payment.state not in _REFUSED:
+        return None
+    values: dict[str, Any]
+    if seen.status is IntentStatus.ACTION_REQUIRED:
+        transition = T.ACTION_REQUIRED
+        values = {
+            "customer_returned": True,
+            "next_action": seen.next_action,
+            "wake_time": now + timing.action_of(payment),
+        }
+    elif seen.status is IntentStatus.PROCESSING:
+        transition = T.PROCESSING_STARTED
+        values = {"capture_before": None, "wake_time": next_look_time(now, now, 0.0)}
+    else:
+        return None
+    return take(
+        payment,
+        transition,
+        now,
+        charge_id=seen.charge_id or payment.charge_id,
+        hold_id=seen.payment_intent_id,
+        failure=None,
+        **values,
+    )
 
 
 def attempt_id(at_stripe: Payment, known: Sequence[str], holds: Sequence[LedgerHold]) -> str:

@@ -96,11 +96,18 @@ _TABLE: dict[Transition, dict[PaymentState, PaymentState]] = {
     T.QUEUED: dict.fromkeys((S.RECEIVED, S.AUTHORIZING), S.QUEUED),
     T.AUTHORIZATION_STARTED: {S.COMPLIANCE_CHECKED: S.AUTHORIZING},
     T.CONFIRMATION_STARTED: {S.REQUIRES_ACTION: S.AUTHORIZING},
-    T.ACTION_REQUIRED: dict.fromkeys((S.AUTHORIZING, S.PROCESSING, S.CANCELING), S.REQUIRES_ACTION),
-    # From CANCELING when Stripe refused; from the final states when one surfaces that was thought
-    # not to have happened.
+    # From RETRY_SCHEDULED and DECLINED when the database has lost a later attempt.
+    T.ACTION_REQUIRED: dict.fromkeys(
+        (S.AUTHORIZING, S.PROCESSING, S.CANCELING, S.RETRY_SCHEDULED, S.DECLINED),
+        S.REQUIRES_ACTION,
+    ),
+    # From CANCELING when Stripe refused; from the others when one surfaces that was thought not to
+    # have happened.
     T.PROCESSING_STARTED: dict.fromkeys(
-        (S.AUTHORIZING, S.REQUIRES_ACTION, S.CAPTURING, S.CANCELING, S.EXPIRED, S.FAILED),
+        (
+            *(S.AUTHORIZING, S.REQUIRES_ACTION, S.CAPTURING, S.CANCELING),
+            *(S.RETRY_SCHEDULED, S.DECLINED, S.EXPIRED, S.FAILED),
+        ),
         S.PROCESSING,
     ),
     # From CAPTURING and CANCELING when Stripe refused; from the final states when an

@@ -63,7 +63,7 @@ def values_of(payment: Payment, transition: Transition) -> dict[str, Any]:
             "authorized_minor": 1000,
             "payment_intent_id": "pi_1",
         }
-    if transition is Transition.PROCESSING_STARTED:
+    if transition in (Transition.PROCESSING_STARTED, Transition.ACTION_REQUIRED):
         return {"hold_id": payment.hold_id or "pi_1", "payment_intent_id": "pi_1"}
     if transition is Transition.CAPTURED:
         return {

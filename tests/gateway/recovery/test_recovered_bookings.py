@@ -132,6 +132,41 @@ async def test_an_attempt_that_is_lost_is_booked_under_its_own_hold_and_once(
     assert after == before
 
 
+async def test_a_customer_who_came_back_may_still_authenticate(
+    open_shop: OpenShop,
+    twin: Twin,
+    backup: Backup,
+    recover: Callable[..., Any],
+    database_url: str,
+    ledger_address: str,
+) -> None:
+    """The backup has a refused payment, whose customer came back and has not authenticated yet."""
+    card = await saved_card(twin, "visa")
+    bank_treats_as(twin, card, "authenticationRequired")
+    async with open_shop(ledger_address=ledger_address) as shop:
+        declined = await shop.create(payment_method=card, off_session=True)
+        await poll(lambda: _booked(database_url), lambda booked: len(booked) == 2)
+    backup.take()
+    async with open_shop(ledger_address=ledger_address) as shop:
+        waiting = await shop.confirm(declined, request_id="return")
+        assert waiting.state == S.PAYMENT_STATE_REQUIRES_ACTION
+        await poll(lambda: _booked(database_url), lambda booked: len(booked) == 3)
+        before = await _booked(database_url)
+    backup.restore()
+    async with open_shop(ledger_address=ledger_address, webhooks=False, roles="api") as shop:
+        await recover()
+        again = await shop.get(waiting.id)
+        assert (again.state, again.customer_returned) == (waiting.state, True)
+        assert again.next_action == waiting.next_action
+    async with open_shop(ledger_address=ledger_address) as shop:
+        assert await poll(lambda: _booked(database_url), lambda booked: len(booked) == 3) == before
+        twin.complete_authentication(waiting.payment_intent_id)
+        paid = await shop.confirm(again, request_id="return")
+        assert paid.state == S.PAYMENT_STATE_SUCCEEDED
+        await shop.watch_for(paid.id, "fee_known")
+        assert len([fact for fact in await _booked(database_url) if "hold" in fact]) == 2
+
+
 async def test_a_hold_that_is_in_the_backup_is_captured_and_refunded_after_it(
     open_shop: OpenShop, backup: Backup, recover: Callable[..., Any]
 ) -> None:

@@ -8,14 +8,26 @@ import pytest
 from gateway.bookkeeping.facts import HoldPlaced, HoldReleased, ReleaseReason
 from gateway.bookkeeping.ledger_log import LedgerHold
 from gateway.ids import derived_id
-from gateway.payments.domain.payment import CaptureMethod, Payment
+from gateway.payments.domain.intents import IntentStatus
+from gateway.payments.domain.payment import (
+    CaptureMethod,
+    FailureCode,
+    NextAction,
+    Payment,
+    PaymentFailure,
+)
+from gateway.payments.domain.processing import next_look_time
 from gateway.payments.domain.states import PaymentState
 from gateway.recovery.rules import (
     attempt_id,
     facts_of_left_holds,
+    later_attempt,
     standing_hold,
     steps_to_stripe,
 )
+from tests.gateway.payments import outcomes
+from tests.gateway.payments.outcomes import CAPTURE_BEFORE, TIMING, payment_in, step
+from tests.gateway.payments.test_reconcile_steps import seen
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 RECEIVED = Payment(
@@ -107,3 +119,49 @@ def test_holds_of_attempts_that_sent_nothing_are_released_where_they_stand() -> 
     assert (placed.corridor, placed.hold_id, placed.amount_minor) == ("backup", "op_there", 10_00)
     assert (released.requires, released.reason) == (placed.id, ReleaseReason.FAILED)
     assert (released.corridor, released.merchant_id) == ("backup", "merchant")
+
+
+REFUSED = (PaymentState.DECLINED, PaymentState.RETRY_SCHEDULED)
+ACTION = NextAction()
+
+
+@pytest.mark.parametrize("state", REFUSED)
+def test_a_customer_who_came_back_is_waited_for(state: PaymentState) -> None:
+    refused = payment_in(state, failure=PaymentFailure(FailureCode.OUTCOME_NOT_PERFORMED))
+    shown = seen(IntentStatus.ACTION_REQUIRED, next_action=ACTION, charge_id="ch_2")
+    assert later_attempt(refused, shown, outcomes.NOW, TIMING) == step(
+        refused,
+        "action_required",
+        PaymentState.REQUIRES_ACTION,
+        customer_returned=True,
+        next_action=ACTION,
+        wake_time=outcomes.NOW + TIMING.action,
+        charge_id="ch_2",
+        hold_id="pi_1",
+        failure=None,
+    )
+
+
+@pytest.mark.parametrize("state", REFUSED)
+def test_a_bank_that_decides_about_a_later_attempt_is_waited_for(state: PaymentState) -> None:
+    refused = payment_in(state, charge_id="ch_1", capture_before=CAPTURE_BEFORE)
+    shown = seen(IntentStatus.PROCESSING, charge_id="")
+    assert later_attempt(refused, shown, outcomes.NOW, TIMING) == step(
+        refused,
+        "processing_started",
+        PaymentState.PROCESSING,
+        capture_before=None,
+        wake_time=next_look_time(outcomes.NOW, outcomes.NOW, 0.0),
+        hold_id="pi_1",
+        failure=None,
+    )
+
+
+@pytest.mark.parametrize("state", PaymentState)
+@pytest.mark.parametrize("status", IntentStatus)
+def test_of_nothing_else_a_later_attempt_is_taken(
+    state: PaymentState, status: IntentStatus
+) -> None:
+    waits = status in (IntentStatus.ACTION_REQUIRED, IntentStatus.PROCESSING)
+    change = later_attempt(payment_in(state), seen(status), outcomes.NOW, TIMING)
+    assert (change is not None) == (waits and state in REFUSED)
