@@ -1,9 +1,10 @@
 """Settings of the compliance service."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from compliance.v1 import (
@@ -61,11 +62,16 @@ class ComplianceSettings(ServiceSettings):
             split_address(address)
         return address or None
 
-    @model_validator(mode="after")
-    def _synthetic_names_protect_nobody(self) -> Self:
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
         if self.env is not Environment.SANDBOX and self.sdn_file is None:
-            raise ValueError(f"ENV={self.env} needs COMPLIANCE_SDN_FILE: OFAC's sdn.csv")
-        return self
+            yield f"ENV={self.env} needs COMPLIANCE_SDN_FILE: OFAC's sdn.csv"
+
+    def production_problems(self) -> Iterator[str]:
+        yield from super().production_problems()
+        # Synthetic names protect nobody; the compose file goes by them.
+        if self.sdn_file is not None and self.sdn_file.resolve() == BUNDLED_SDN_FILE.resolve():
+            yield "COMPLIANCE_SDN_FILE: is the sandbox's list of made-up names: get OFAC's sdn.csv"
 
     @property
     def effective_sdn_file(self) -> Path:

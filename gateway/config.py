@@ -1,20 +1,21 @@
 """Settings of the gateway, read from `GATEWAY_…` and the common variables."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from gateway.stripe_client.corridors import (
     Corridor,
     CorridorError,
-    check_environment,
     corridors_of_file,
     single_corridor,
 )
+from gateway.stripe_client.environment import environment_problems
 from gateway.v1 import (
     corridor_service_pb2,
     customer_service_pb2,
@@ -29,6 +30,7 @@ from gateway.webhooks_out.addresses import DEFAULT_PORTS, Destinations, networks
 from gateway.webhooks_out.sealing import Sealer, keys_of
 from runtime.allowed_clients import DefaultClients
 from runtime.config import Environment, split_address
+from runtime.production import weakness
 
 CLIENTS_SERVICES = [
     service
@@ -147,30 +149,41 @@ class GatewaySettings(WebhookSettings):
         _roles_of(roles)
         return roles
 
-    @model_validator(mode="after")
-    def _lease_outlasts_call(self) -> Self:
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
         if self.lease_seconds <= self.call_seconds:
-            raise ValueError("GATEWAY_LEASE_SECONDS must be more than GATEWAY_CALL_SECONDS")
-        return self
-
-    @model_validator(mode="after")
-    def _twin_is_for_the_sandbox(self) -> Self:
+            yield "GATEWAY_LEASE_SECONDS must be more than GATEWAY_CALL_SECONDS"
         # The twin's webhook secret is published: whoever knows it could forge events.
         unset = self.stripe_corridors_file is None and self.stripe_api_key is None
         if unset and self.env is not Environment.SANDBOX:
-            raise ValueError(f"ENV={self.env} needs GATEWAY_STRIPE_API_KEY or a corridors file")
-        return self
+            yield f"ENV={self.env} needs GATEWAY_STRIPE_API_KEY or a corridors file"
+        else:
+            yield from self._corridor_problems()
 
-    @model_validator(mode="after")
-    def _corridors_are_usable(self) -> Self:
+    def production_problems(self) -> Iterator[str]:
+        yield from super().production_problems()
+        if self.webhook_secret_keys is not None:
+            for key in self.webhook_secret_keys.get_secret_value().split(","):
+                if problem := weakness(key.strip()):
+                    variable = self.variable("webhook_secret_keys")
+                    yield f"{variable}: a key {problem}: make one with `openssl rand -base64 32`"
+
+    def _corridor_problems(self) -> Iterator[str]:
+        of_file = self.stripe_corridors_file is not None
         try:
-            check_environment(self.corridors, production=self.env is Environment.PRODUCTION)
+            corridors = self.corridors
         except CorridorError as error:
-            of_file = self.stripe_corridors_file is not None
             names = ["corridors_file"] if of_file else ["api_key", "api_base", "webhook_secrets"]
             variables = ", ".join(self.variable(f"stripe_{name}") for name in names)
-            raise ValueError(f"{variables}: {error}") from None
-        return self
+            yield f"{variables}: {error}"
+            return
+        production = self.env is Environment.PRODUCTION
+        for problem in environment_problems(corridors, production=production):
+            if of_file:
+                where = f"{self.variable('stripe_corridors_file')}: {problem.corridor}"
+                yield f"{where}: {problem.field}: {problem.text}"
+            else:
+                yield f"{self.variable(f'stripe_{problem.field}')}: {problem.text}"
 
     @property
     def active_roles(self) -> frozenset[Role]:

@@ -1,14 +1,16 @@
 """Settings of the ledger service, read from `LEDGER_…` and the common variables."""
 
-from typing import ClassVar, Self
+from collections.abc import Iterator
+from typing import ClassVar
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from ledger.notes import SignerKey
 from ledger.v1 import audit_service_pb2, ledger_service_pb2
 from runtime.allowed_clients import DefaultClients
 from runtime.config import Environment, ServiceSettings
+from runtime.production import weakness
 
 
 class LedgerSettings(ServiceSettings):
@@ -42,8 +44,14 @@ class LedgerSettings(ServiceSettings):
             SignerKey.parse(key.get_secret_value())
         return key
 
-    @model_validator(mode="after")
-    def _has_signing_key(self) -> Self:
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
         if self.signing_key is None and self.env is not Environment.SANDBOX:
-            raise ValueError(f"ENV={self.env} needs LEDGER_SIGNING_KEY or LEDGER_SIGNING_KEY_FILE")
-        return self
+            yield f"ENV={self.env} needs LEDGER_SIGNING_KEY or LEDGER_SIGNING_KEY_FILE"
+
+    def production_problems(self) -> Iterator[str]:
+        yield from super().production_problems()
+        if self.signing_key is None:
+            return
+        if problem := weakness(self.signing_key.get_secret_value()):
+            yield f"LEDGER_SIGNING_KEY: {problem}: make one with `python -m ledger.keys NAME`"

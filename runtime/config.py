@@ -35,6 +35,12 @@ from pydantic_settings import (
 from runtime.allowed_clients import Allowed, DefaultClients, merged, parsed
 from runtime.database_limits import DatabaseLimits
 from runtime.database_url import parse
+from runtime.production import (
+    SslMode,
+    database_problems,
+    is_development_authority,
+    otlp_problem,
+)
 
 # What Kubernetes tells every pod of a service named, say, `gateway`: its address, in variables
 # that have the gateway's prefix.
@@ -52,8 +58,20 @@ class SettingsError(Exception):
         self.problems = problems
 
 
+class SettingsTogetherError(ValueError):
+    """Settings that are right one by one and cannot be used together: a line each, which names the
+    variables and never a secret."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
 class Environment(StrEnum):
-    """Where the process runs; only the sandbox may speak plain text, only production live keys."""
+    """Where the process runs; only the sandbox may speak plain text, only production live keys.
+
+    Production is where real money moves, so that is where published and weak secrets are refused.
+    """
 
     SANDBOX = "sandbox"
     STAGING = "staging"
@@ -66,7 +84,7 @@ class SecretFileSource(PydanticBaseSettingsSource):
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         name = f"{self.config.get('env_prefix', '')}{field_name}".upper()
         path = os.environ.get(f"{name}_FILE")
-        if path is None or not _is_secret(field):
+        if path is None or not is_secret(field):
             return None, field_name, False
         if name in os.environ:
             raise ValueError(f"both {name} and {name}_FILE are set")
@@ -102,6 +120,8 @@ class DatabaseSettings(BaseSettings):
     )
     database_url: SecretStr | None = None
     owner_database_url: SecretStr | None = None
+    # The weakest mode that production takes over a network, by its name.
+    database_min_sslmode: SslMode = SslMode.VERIFY_FULL
 
     @classmethod
     def settings_customise_sources(
@@ -127,6 +147,34 @@ class DatabaseSettings(BaseSettings):
         if url is not None:
             parse(url.get_secret_value())
         return url
+
+    @model_validator(mode="after")
+    def _can_be_used_together(self) -> Self:
+        problems = list(self.problems())
+        if problems:
+            raise SettingsTogetherError(problems)
+        return self
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with settings that are right one by one; services add theirs."""
+        if self.env is Environment.PRODUCTION:
+            yield from self.production_problems()
+
+    def production_problems(self) -> Iterator[str]:
+        """What production does not take; services add theirs."""
+        for name in ("database_url", "owner_database_url"):
+            url = getattr(self, name)
+            if url is not None:
+                for problem in database_problems(
+                    url.get_secret_value(),
+                    self.database_min_sslmode,
+                    os.environ,
+                    self.variable("database_min_sslmode"),
+                ):
+                    yield f"{self.variable(name)}: {problem}"
+        untold = otlp_problem(self.otlp_endpoint, os.environ)
+        if untold:
+            yield f"{self.variable('otlp_endpoint')}: {untold}"
 
     @property
     def owner_url(self) -> SecretStr | None:
@@ -154,7 +202,7 @@ class DatabaseSettings(BaseSettings):
         """Every environment variable that is read."""
         for name, field in cls.model_fields.items():
             yield cls.variable(name)
-            if _is_secret(field):
+            if is_secret(field):
                 yield f"{cls.variable(name)}_FILE"
 
     @classmethod
@@ -215,23 +263,30 @@ class ServiceSettings(DatabaseSettings):
         split_address(address)
         return address
 
-    @model_validator(mode="after")
-    def _transport_is_safe(self) -> Self:
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
         files = (self.tls_certificate_file, self.tls_key_file, self.tls_ca_file)
         names = ("tls_certificate_file", "tls_key_file", "tls_ca_file")
         variables = ", ".join(self.variable(name) for name in names)
         if any(files) and not all(files):
-            raise ValueError(f"TLS needs all three: {variables}")
-        if self.uses_tls:
-            return self
-        if self.env is not Environment.SANDBOX:
-            raise ValueError(f"ENV={self.env} needs TLS: {variables}")
-        if not is_loopback(self.listen_address):
-            raise ValueError(
+            yield f"TLS needs all three: {variables}"
+        elif self.uses_tls:
+            return
+        elif self.env is not Environment.SANDBOX:
+            yield f"ENV={self.env} needs TLS: {variables}"
+        elif not is_loopback(self.listen_address):
+            yield (
                 f"{self.variable('listen_address')}: plain text is for loopback only:"
                 f" listen on 127.0.0.1, or set {variables}"
             )
-        return self
+
+    def production_problems(self) -> Iterator[str]:
+        yield from super().production_problems()
+        # A file that is not there is told of when it is needed.
+        file = self.tls_ca_file
+        if file and file.is_file() and is_development_authority(file.read_bytes()):
+            variable = self.variable("tls_ca_file")
+            yield f"{variable}: is the CA of `python -m sandbox certificates`: take your own"
 
     @property
     def database_limits(self) -> DatabaseLimits:
@@ -254,10 +309,7 @@ def read_settings(settings_type: type[Settings], **given: Any) -> Settings:
     try:
         settings = settings_type(**given)
     except ValidationError as error:
-        problems += [
-            ": ".join([*_variable_at(settings_type, problem["loc"]), _message_of(problem["msg"])])
-            for problem in error.errors(include_input=False, include_url=False)
-        ]
+        problems += _problems_of(settings_type, error)
     except ValueError as error:  # A secret's file that is missing or given twice.
         problems.append(str(error))
     if problems:
@@ -292,6 +344,16 @@ def _is_service_link(name: str, value: str) -> bool:
     return name.endswith("_PORT") and _SERVICE_LINK_PORT.fullmatch(value) is not None
 
 
+def _problems_of(settings_type: type[DatabaseSettings], refused: ValidationError) -> Iterator[str]:
+    for problem in refused.errors(include_input=False, include_url=False):
+        error = problem.get("ctx", {}).get("error")
+        if isinstance(error, SettingsTogetherError):
+            yield from error.problems
+        else:
+            message = _message_of(problem["msg"])
+            yield ": ".join([*_variable_at(settings_type, problem["loc"]), message])
+
+
 def _variable_at(
     settings_type: type[DatabaseSettings], location: tuple[int | str, ...]
 ) -> Iterator[str]:
@@ -304,7 +366,8 @@ def _message_of(message: str) -> str:
     return message.removeprefix("Value error, ")
 
 
-def _is_secret(field: FieldInfo) -> bool:
+def is_secret(field: FieldInfo) -> bool:
+    """Whether a setting is never shown."""
     return "SecretStr" in str(field.annotation)
 
 

@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from runtime.production import DEVELOPMENT_AUTHORITY
+
 # The three services, plus the callers that their methods allow: a merchant's shop and the staff.
 NAMES = ("ledger", "gateway", "compliance", "client", "operator")
 LIFETIME = timedelta(days=90)
@@ -90,7 +92,7 @@ def _load(files: CertificateFiles, now: datetime) -> _Issuer | None:
 
 def _make_authority(now: datetime) -> _Issuer:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "payment engine development CA")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, DEVELOPMENT_AUTHORITY)])
     certificate = (
         _builder(name, name, key, now)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

@@ -206,20 +206,6 @@ def _check_failover(path: Path, corridors: Mapping[str, Corridor]) -> None:
             raise CorridorError(f"{path}: {corridor.name} fails over between live and test")
 
 
-def check_environment(corridors: Sequence[Corridor], *, production: bool) -> None:
-    """Refuses keys where they must not be: live ones outside production, and test ones in it."""
-    for corridor in corridors:
-        if corridor.is_live and not production:
-            raise CorridorError(f"corridor {corridor.name}: a live key outside ENV=production")
-        if production and not corridor.is_live:
-            raise CorridorError(f"corridor {corridor.name}: a test key in ENV=production")
-        if not corridor.webhook_secrets:
-            raise CorridorError(f"corridor {corridor.name}: no webhook secret")
-        plain = corridor.api_base.startswith("http://")
-        if corridor.is_live and plain:
-            raise CorridorError(f"corridor {corridor.name}: a live key over plain text")
-
-
 def _problems(error: ValidationError) -> str:
     """What is wrong, without the values: those are secrets."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
