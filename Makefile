@@ -80,12 +80,15 @@ protos: env ## Generate the stubs of protos/ into their owners, and the reasons 
 		$(filter %_service.proto,$(PROTOS:protos/%=%))
 	@$(RUN)python -m docs.reasons
 
+LOCK = $(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
+
 .PHONY: lock
-lock: | $(UV) ## Resolve pyproject.toml anew into the two lock files.
-	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
-		--group pyproject.toml:sandbox --group pyproject.toml:brokers pyproject.toml -o requirements.lock
-	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
-		--constraints requirements.lock --group pyproject.toml:dev pyproject.toml -o requirements-dev.lock
+lock: | $(UV) ## Resolve pyproject.toml anew into the lock files: image, image with Parquet, everything.
+	@$(LOCK) --group pyproject.toml:brokers pyproject.toml -o requirements.lock
+	@$(LOCK) --constraints requirements.lock --extra export --group pyproject.toml:brokers pyproject.toml \
+		-o requirements-export.lock
+	@$(LOCK) --constraints requirements-export.lock --extra export --group pyproject.toml:dev pyproject.toml \
+		-o requirements-dev.lock
 
 .PHONY: clean
 clean: ## Remove what the commands above made.

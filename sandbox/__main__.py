@@ -1,4 +1,4 @@
-"""`python -m sandbox`: up, demo, certificates."""
+"""`python -m sandbox`: up, demo, certificates, credentials."""
 
 import sys
 from datetime import UTC, datetime
@@ -27,8 +27,14 @@ def main() -> None:
     certificates.add_argument(
         "--name", action="append", default=[], help="another client's name; may be repeated"
     )
+    credentials = commands.add_parser(
+        "credentials",
+        help="make what the parts of docker-compose.yml know each other by, a folder for each",
+        allow_abbrev=False,
+    )
+    credentials.add_argument("directory", type=Path)
     arguments = parser.parse_args()
-    # Imported only when needed: the image that makes certificates has neither rich nor PostgreSQL.
+    # Imported only when needed: the image that makes credentials has neither rich nor PostgreSQL.
     match arguments.command:
         case "up":
             from sandbox import up
@@ -44,6 +50,11 @@ def main() -> None:
             names = dict.fromkeys((*NAMES, *arguments.name))
             made = make_certificates(arguments.directory, datetime.now(UTC), names)
             print(f"{arguments.directory}: certificates for {', '.join(made)}", file=sys.stderr)
+        case "credentials":
+            from sandbox.credentials import make_credentials
+
+            for folder in make_credentials(arguments.directory, datetime.now(UTC)):
+                print(folder, file=sys.stderr)
 
 
 if __name__ == "__main__":

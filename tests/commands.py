@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -28,6 +28,15 @@ def run(
         timeout=END_SECONDS,
         check=False,
     )
+
+
+def entries(*packages: str) -> Iterator[str]:
+    """The modules that end in `if __name__ == "__main__"`, by the name that `python -m` takes."""
+    for package in packages:
+        for path in sorted((PROJECT / package).rglob("*.py")):
+            if '\nif __name__ == "__main__":\n' in path.read_text(encoding="utf-8"):
+                parts = path.relative_to(PROJECT).with_suffix("").parts
+                yield ".".join(parts).removesuffix(".__main__")
 
 
 def plain_lines(ran: subprocess.CompletedProcess[str]) -> list[str]:

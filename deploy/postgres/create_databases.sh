@@ -3,15 +3,22 @@
 #   <service>_owner    owns the schema and runs the migrations
 #   <service>_login    what the service connects as; may do nothing by itself
 #   <service>_service  the rights of the service, given to it by the migrations
+# The folder CREDENTIALS_DIRECTORY has a file for each login, named as it is, with its password.
 set -euo pipefail
 
 for service in ledger gateway compliance; do
+    # In the environment: arguments can be read by everybody on the machine.
+    OWNER_PASSWORD=$(<"$CREDENTIALS_DIRECTORY/${service}_owner")
+    LOGIN_PASSWORD=$(<"$CREDENTIALS_DIRECTORY/${service}_login")
+    export OWNER_PASSWORD LOGIN_PASSWORD
     psql --set ON_ERROR_STOP=1 --no-psqlrc --quiet \
         --username "$POSTGRES_USER" --dbname postgres \
         --set service="$service" --set owner="${service}_owner" --set login="${service}_login" \
-        --set role="${service}_service" --set password="$SERVICE_DATABASE_PASSWORD" <<'SQL'
-CREATE ROLE :"owner" LOGIN PASSWORD :'password';
-CREATE ROLE :"login" LOGIN PASSWORD :'password' NOINHERIT;
+        --set role="${service}_service" <<'SQL'
+\getenv owner_password OWNER_PASSWORD
+\getenv login_password LOGIN_PASSWORD
+CREATE ROLE :"owner" LOGIN PASSWORD :'owner_password';
+CREATE ROLE :"login" LOGIN PASSWORD :'login_password' NOINHERIT;
 CREATE ROLE :"role" NOLOGIN;
 GRANT :"role" TO :"login", :"owner";
 CREATE DATABASE :"service" OWNER :"owner";

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Protocol
 import grpc
 
 from ledger.export import note as notes
+from ledger.export.extra import MISSING, PART_TRANSACTIONS, has_parquet
 from ledger.export.failures import PASSING_CODES, CommandError, of_call, of_file
 from ledger.export.jsonl import JsonLinesTarget
 from ledger.export.note import Extent, extent_of
-from ledger.export.parquet import PART_TRANSACTIONS
 from ledger.export.progress import Progress
 from ledger.export.rows import RowError
-from ledger.export.tables import ParquetTarget
 from ledger.v1.audit_service_pb2 import GetCheckpointRequest
 from ledger.v1.export_pb2 import ExportLogRequest, ExportLogResponse
 
 if TYPE_CHECKING:
+    from ledger.export.tables import ParquetTarget
     from ledger.v1.audit_service_pb2_grpc import AuditServiceAsyncStub
 
 FORMATS = ("jsonl", "parquet")
@@ -74,6 +74,8 @@ class Exporter:
 
     async def export(self, directory: Path, form: str) -> Extent:
         """Makes the folder a whole export; raises `CommandError` if it is not one afterwards."""
+        if form == "parquet" and not has_parquet():
+            raise CommandError(f"{MISSING}; or choose --format jsonl")
         try:
             with _locked(directory):
                 return await self._export(directory, form)
@@ -135,7 +137,7 @@ class Exporter:
         if form == "jsonl":
             target = JsonLinesTarget(directory)
         else:
-            target = ParquetTarget(directory, extent.transactions, self._part_transactions)
+            target = _tables()(directory, extent.transactions, self._part_transactions)
         if target.accounts > extent.accounts or target.sequence > extent.transactions:
             target.close()
             raise CommandError(f"{directory} holds more than its checkpoint covers")
@@ -189,9 +191,16 @@ class Exporter:
             raise CommandError(f"{self._address} did not send the one with {number.decode()}")
 
 
+def _tables() -> "type[ParquetTarget]":
+    """Imported for who asks for it: it needs the extra."""
+    from ledger.export.tables import ParquetTarget
+
+    return ParquetTarget
+
+
 def _check_files(directory: Path, form: str, *, begun: bool) -> None:
     """Refuses a folder with anything that is no part of such an export."""
-    owner = JsonLinesTarget if form == "jsonl" else ParquetTarget
+    owner = JsonLinesTarget if form == "jsonl" else _tables()
     own = {notes.NOTE_FILE, notes.UNFINISHED_NOTE_FILE, f"{notes.UNFINISHED_NOTE_FILE}.new"}
     for path in sorted(directory.iterdir()):
         if path.name not in own and not (begun and owner.owns(path.name)):

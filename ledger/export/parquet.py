@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from ledger.export.rows import Row, RowError, account_line, leaf_of_row
 
 ACCOUNTS_FILE = "accounts.parquet"
-PART_TRANSACTIONS = 100_000
 # A row group ends at the first of these; so much of a file is held in memory, as columns.
 ROW_GROUP_ROWS = 10_000
 ROW_GROUP_LINE_BYTES = 16 * 1024 * 1024

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from ledger.export.extra import PART_TRANSACTIONS
 from ledger.export.failures import CommandError
 from ledger.export.parquet import (
     ACCOUNTS_FILE,
-    PART_TRANSACTIONS,
     TableWriter,
     accounts_writer,
     count_of,

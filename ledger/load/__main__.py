@@ -9,6 +9,7 @@ from pathlib import Path
 import uvloop
 
 from ledger.export.channel import add_connection_arguments, open_ledger
+from ledger.export.extra import MISSING, has_parquet
 from ledger.export.failures import CommandError, of_file
 from ledger.export.progress import Progress
 from ledger.load.batches import batches
@@ -17,7 +18,6 @@ from ledger.load.given import Source
 from ledger.load.jsonl import JsonLines
 from ledger.load.loader import REJECTED_SUFFIX, Loader
 from ledger.load.sending import Sender
-from ledger.load.tables import Table
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from runtime.clock import SystemClock
 from runtime.command_line import command_parser
@@ -92,7 +92,13 @@ def source_of(path: Path) -> Source:
         return Exported(path)
     with path.open("rb") as file:
         is_parquet = file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
-    return Table(path) if is_parquet else JsonLines(path)
+    if not is_parquet:
+        return JsonLines(path)
+    if not has_parquet():
+        raise CommandError(f"{path}: {MISSING}")
+    from ledger.load.tables import Table
+
+    return Table(path)
 
 
 async def _load(

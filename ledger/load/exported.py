@@ -7,14 +7,14 @@ up in the export itself: memory stays the same however long the log is.
 import json
 import re
 from array import array
-from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
-from ledger.export import jsonl, parquet
+from ledger.export import jsonl
+from ledger.export.extra import MISSING, has_parquet
 from ledger.export.failures import CommandError
 from ledger.export.note import NOTE_FILE, extent_of, is_whole
 from ledger.export.rows import RowError
@@ -96,38 +96,14 @@ class LinesLog:
         return chunk * IDS_PER_CHUNK + 1, found
 
 
-class TablesLog:
-    """The form of Parquet."""
+def _log_of(directory: Path) -> Log:
+    if (directory / jsonl.TRANSACTIONS_FILE).exists():
+        return LinesLog(directory)
+    if not has_parquet():
+        raise CommandError(f"{directory}: {MISSING}")
+    from ledger.load.exported_tables import TablesLog
 
-    def __init__(self, directory: Path) -> None:
-        self._accounts = directory / parquet.ACCOUNTS_FILE
-        self._parts = parquet.parts(directory)
-        self._firsts = [parquet.first_of(path) for path in self._parts]
-
-    def accounts(self) -> Iterator[bytes]:
-        return parquet.account_lines(self._accounts)
-
-    def leaves(self) -> Iterator[bytes]:
-        for path in self._parts:
-            yield from parquet.leaves(path)
-
-    def spans(self) -> Iterator[tuple[int, bool, int | None]]:
-        columns = ["sequence", "expire_time", "settles"]
-        for path in self._parts:
-            for row in parquet.rows_of(path, parquet.TRANSACTIONS, columns):
-                yield row["sequence"], row["expire_time"] is not None, row["settles"]
-
-    def ids(self, sequence: int) -> tuple[int, Ids]:
-        part = bisect_right(self._firsts, sequence) - 1
-        first = self._firsts[part]
-        with parquet.open_table(self._parts[part]) as file:
-            for group in range(file.num_row_groups):
-                count = file.metadata.row_group(group).num_rows
-                if sequence < first + count:
-                    column = file.read_row_group(group, columns=["request_id"]).column(0)
-                    return first, column.to_pylist()
-                first += count
-        raise CommandError(f"{self._parts[part]} has no transaction {sequence}")
+    return TablesLog(directory)
 
 
 class Exported:
@@ -139,8 +115,7 @@ class Exported:
         self._note = (directory / NOTE_FILE).read_text(encoding="utf-8")
         self._extent = extent_of(self._note)
         self._directory = directory
-        lines = (directory / jsonl.TRANSACTIONS_FILE).exists()
-        self._log: Log = LinesLog(directory) if lines else TablesLog(directory)
+        self._log = _log_of(directory)
         self._chunks: OrderedDict[int, Ids] = OrderedDict()
 
     @property

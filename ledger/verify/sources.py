@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from ledger.export.extra import MISSING, has_parquet
 from ledger.verify.finding import Finding, UnusableError
 
 NOTE_FILE = "checkpoint.note"
@@ -77,7 +78,9 @@ def source_of(directory: Path) -> Source:
         raise UnusableError("is not a folder with an export", directory)
     names = {path.name for path in directory.iterdir()}
     if any(name.endswith(".parquet") for name in names):
-        # Only who has this form needs pyarrow.
+        if not has_parquet():
+            raise UnusableError(MISSING, directory)
+        # Only who has this form needs the extra.
         from ledger.verify import tables
 
         _check_names(names, {tables.ACCOUNTS_FILE}, tables.is_part)

@@ -9,6 +9,9 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 COMPOSE_FILE = PROJECT / "docker-compose.yml"
+# Where each service has its credentials mounted, and where the image has the project.
+CREDENTIALS = "/credentials"
+IMAGE_PROJECT = "/app/"
 OWN_SERVICES = ("ledger", "gateway", "compliance")
 
 # ${NAME:-default}; the file uses no other form.
@@ -29,6 +32,15 @@ class Compose:
 
     def environment(self, service: str) -> dict[str, str]:
         return {name: str(value) for name, value in self.services[service]["environment"].items()}
+
+    def environment_here(self, service: str, credentials: Path) -> dict[str, str]:
+        """With paths of this machine: of what `make_credentials` made in a folder, and ours."""
+        return {
+            name: value.replace(IMAGE_PROJECT, f"{PROJECT}/").replace(
+                CREDENTIALS, str(credentials / service)
+            )
+            for name, value in self.environment(service).items()
+        }
 
     def published(self, service: str) -> dict[int, str]:
         """The container's ports that are published, with the host's address."""

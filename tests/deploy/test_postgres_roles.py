@@ -1,21 +1,36 @@
 """The roles that the database container makes: enough to migrate and to serve, no more."""
 
+import base64
+import hashlib
+import hmac
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from runtime.database import Database
 from runtime.migrations import migrate
+from sandbox.credentials import make_credentials
 from sandbox.embedded_postgres import EmbeddedPostgres, temporary_server
 from sandbox.postgres_wheel import binaries
 from tests.deploy.compose import OWN_SERVICES, PROJECT
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[EmbeddedPostgres]:
+def credentials(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the database's container is given."""
+    directory = tmp_path_factory.mktemp("credentials")
+    make_credentials(directory, datetime.now(UTC))
+    return directory / "postgres"
+
+
+@pytest.fixture(scope="module")
+def server(credentials: Path) -> Iterator[EmbeddedPostgres]:
     """A server of its own, because roles belong to the whole server."""
     with temporary_server() as server:
         subprocess.run(
@@ -24,11 +39,55 @@ def server() -> Iterator[EmbeddedPostgres]:
                 "PATH": f"{binaries()}:{os.environ['PATH']}",
                 "PGHOST": str(server.socket_directory),
                 "POSTGRES_USER": "postgres",
-                "SERVICE_DATABASE_PASSWORD": "it's secret",
+                "CREDENTIALS_DIRECTORY": str(credentials),
             },
             check=True,
         )
         yield server
+
+
+@dataclass(frozen=True)
+class Scram:
+    """What PostgreSQL keeps of a password: https://www.rfc-editor.org/rfc/rfc5803"""
+
+    iterations: int
+    salt: bytes
+    stored_key: bytes
+
+    @classmethod
+    def read(cls, kept: str) -> "Scram":
+        _, how, keys = kept.split("$")
+        iterations, salt = how.split(":")
+        stored = keys.split(":")[0]
+        return cls(int(iterations), base64.b64decode(salt), base64.b64decode(stored))
+
+    def is_of(self, password: str) -> bool:
+        salted = hashlib.pbkdf2_hmac("sha256", password.encode(), self.salt, self.iterations)
+        client_key = hmac.digest(salted, b"Client Key", "sha256")
+        return hashlib.sha256(client_key).digest() == self.stored_key
+
+
+def passwords_in(directory: Path) -> dict[str, str]:
+    return {path.name: path.read_text().strip() for path in directory.iterdir()}
+
+
+async def test_each_login_has_a_password_of_its_own(
+    server: EmbeddedPostgres, credentials: Path
+) -> None:
+    connection = await Database(
+        f"postgresql://postgres@/postgres?host={server.socket_directory}"
+    ).connect(role=None, application_name="test")
+    async with connection:
+        cursor = await connection.execute(
+            "SELECT rolname, rolpassword FROM pg_authid WHERE rolcanlogin AND rolname <> 'postgres'"
+        )
+        kept = {name: Scram.read(password) for name, password in await cursor.fetchall()}
+    passwords = passwords_in(credentials)
+    logins = {f"{service}_{role}" for service in OWN_SERVICES for role in ("owner", "login")}
+    assert kept.keys() == logins
+    for login in logins:
+        opened = [name for name, password in passwords.items() if kept[login].is_of(password)]
+        assert opened == [login]
 
 
 def url(server: EmbeddedPostgres, service: str, role: str) -> str:

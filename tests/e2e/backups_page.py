@@ -13,9 +13,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
 
+from sandbox.credentials import make_credentials
 from sandbox.embedded_postgres import EmbeddedPostgres, temporary_server
 from sandbox.postgres_wheel import binaries, server_account
 
@@ -123,13 +125,14 @@ def database_server() -> Iterator[DatabaseServer]:
                 f"listen_addresses = ''\nunix_socket_directories = '{server.socket_directory}'\n"
                 "max_connections = 200\nfsync = off\n"
             )
+        make_credentials(folder / "credentials", datetime.now(UTC))
         subprocess.run(
             ["bash", PROJECT / "deploy/postgres/create_databases.sh"],
             env={
                 "PATH": f"{binaries()}:{os.environ['PATH']}",
                 "PGHOST": str(server.socket_directory),
                 "POSTGRES_USER": "postgres",
-                "SERVICE_DATABASE_PASSWORD": "it's secret",
+                "CREDENTIALS_DIRECTORY": str(folder / "credentials" / "postgres"),
             },
             check=True,
         )

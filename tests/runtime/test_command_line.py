@@ -6,15 +6,17 @@ What can be told of a service without its process is in test_config.py.
 import json
 import socket
 import tomllib
-from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from ledger.notes import SignerKey
 from runtime.command_line import engine_version
 from runtime.config import unknown_variables
 from runtime.migrations import migrate
-from tests.commands import plain_lines, run
+from sandbox.credentials import make_credentials
+from tests.commands import entries, plain_lines, run
 from tests.deploy.compose import OWN_SERVICES, PROJECT, read_compose
 from tests.logins import serving_login
 from tests.plugin import NewDatabase
@@ -35,16 +37,8 @@ FAULTY = "tests.runtime.faulty_service"
 NOWHERE = "postgresql://someone:hush@127.0.0.1:1/nothing"
 
 
-def entries() -> Iterator[str]:
-    """The modules that end in `if __name__ == "__main__"`, by the name that `python -m` takes."""
-    for package in ("ledger", "gateway", "compliance", "sandbox", "bench", "docs", "tests"):
-        for path in sorted((PROJECT / package).rglob("*.py")):
-            if '\nif __name__ == "__main__":\n' in path.read_text(encoding="utf-8"):
-                parts = path.relative_to(PROJECT).with_suffix("").parts
-                yield ".".join(parts).removesuffix(".__main__")
-
-
-ENTRIES = tuple(entry for entry in entries() if entry != FAULTY)
+PACKAGES = ("ledger", "gateway", "compliance", "sandbox", "bench", "docs", "tests")
+ENTRIES = tuple(entry for entry in entries(*PACKAGES) if entry != FAULTY)
 
 
 def test_the_entries_are_known() -> None:
@@ -204,7 +198,8 @@ def test_the_ledgers_clients_may_share_its_environment() -> None:
 
 @pytest.mark.parametrize("service", OWN_SERVICES)
 def test_compose_sets_only_what_is_read(service: str, tmp_path: Path) -> None:
-    environment = read_compose().environment(service)
+    make_credentials(tmp_path, datetime.now(UTC))
+    environment = read_compose().environment_here(service, tmp_path)
     assert run(service, "--print-config", environment=environment).returncode == 0
 
 
@@ -299,8 +294,8 @@ async def test_a_port_in_use_is_one_line(
     ]
 
 
-# Of docker-compose.yml, so that no test makes a key in the user's folder.
-KEY = read_compose().environment("ledger")["LEDGER_SIGNING_KEY"]
+# So that no test makes a key in the user's folder.
+KEY = SignerKey.generate("ledger.test").secret_text()
 
 
 @pytest.mark.parametrize("service", OWN_SERVICES)
