@@ -310,6 +310,7 @@ def read_settings(settings_type: type[Settings], **given: Any) -> Settings:
         settings = settings_type(**given)
     except ValidationError as error:
         problems += _problems_of(settings_type, error)
+        problems += _problems_beside(settings_type, error, given)
     except ValueError as error:  # A secret's file that is missing or given twice.
         problems.append(str(error))
     if problems:
@@ -352,6 +353,30 @@ def _problems_of(settings_type: type[DatabaseSettings], refused: ValidationError
         else:
             message = _message_of(problem["msg"])
             yield ": ".join([*_variable_at(settings_type, problem["loc"]), message])
+
+
+def _problems_beside(
+    settings_type: type[DatabaseSettings], refused: ValidationError, given: Mapping[str, Any]
+) -> Iterator[str]:
+    """What else is wrong where some values cannot be read, found with defaults in their place.
+
+    Settings that only fit together are not looked at before each can be read.
+    """
+    problems = refused.errors(include_input=False, include_url=False, include_context=False)
+    unreadable = {name for one in problems for name in _variable_at(settings_type, one["loc"])}
+    unread = {
+        name: field.get_default(call_default_factory=True)
+        for name, field in settings_type.model_fields.items()
+        if settings_type.variable(name) in unreadable
+    }
+    if not unread or "env" in unread:
+        return
+    try:
+        settings_type(**{**given, **unread})
+    except ValidationError as error:
+        for problem in _problems_of(settings_type, error):
+            if not any(variable in problem for variable in unreadable):
+                yield problem
 
 
 def _variable_at(

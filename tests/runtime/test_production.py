@@ -199,5 +199,20 @@ def test_all_is_told_at_once_each_with_its_variable(monkeypatch: pytest.MonkeyPa
         assert problem.startswith(start)
         assert "hush" not in problem
 
+    # What cannot be read hides nothing of the rest, and says nothing twice.
+    monkeypatch.setenv("ECHO_DRAIN_SECONDS", "-1")
+    monkeypatch.setenv("ECHO_OWNER_DATABASE_URL", "hush")
+    with pytest.raises(SettingsError) as unread:
+        read_settings(EchoSettings)
+    owners = "ECHO_OWNER_DATABASE_URL: "
+    assert [line.split(": ")[0] for line in unread.value.problems[:2]] == [
+        "ECHO_OWNER_DATABASE_URL",
+        "ECHO_DRAIN_SECONDS",
+    ]
+    rest = [line for line in refused.value.problems if not line.startswith(owners)]
+    assert unread.value.problems[2:] == rest
+
+    monkeypatch.delenv("ECHO_DRAIN_SECONDS")
+    monkeypatch.delenv("ECHO_OWNER_DATABASE_URL")
     monkeypatch.setenv("ENV", "staging")
     assert read_settings(EchoSettings, **TLS).uses_tls

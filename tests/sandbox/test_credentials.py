@@ -10,7 +10,7 @@ from cryptography.x509 import DNSName, SubjectAlternativeName
 from gateway.webhooks_out.sealing import keys_of
 from ledger.notes import SignerKey
 from runtime.production import SslMode, database_problems, weakness
-from sandbox.certificates import LIFETIME, RENEW_BEFORE
+from sandbox.certificates import LIFETIME, NAMES, RENEW_BEFORE
 from sandbox.credentials import SERVICES, make_credentials
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -38,7 +38,8 @@ def test_each_part_has_a_folder_with_its_own_and_no_others(tmp_path: Path) -> No
         "ledger": urls | {"ledger.crt", "ledger.key", "signing_key"},
         "gateway": urls | {"gateway.crt", "gateway.key", "webhook_secret_keys"},
         "compliance": urls | {"compliance.crt", "compliance.key"},
-        "clients": {"ca.crt", "client.crt", "client.key", "operator.crt", "operator.key"},
+        "clients": {"ca.crt"}
+        | {f"{name}.{kind}" for name in set(NAMES) - set(SERVICES) for kind in ("crt", "key")},
         "postgres": LOGINS | {"postgres"},
         "grafana": {"admin"},
     }
