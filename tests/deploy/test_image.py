@@ -52,7 +52,7 @@ OF_THE_EXTRA = {
 HIDING = f"""
 import contextlib, importlib.abc, importlib, io, json, pkgutil, runpy, sys
 
-ABSENT = frozenset({ABSENT!r})
+ABSENT = set({ABSENT!r})
 class Absent(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in ABSENT:
@@ -87,8 +87,12 @@ def run(module, *arguments):
         except SystemExit as ending:
             code = ending.code
     return code, out.getvalue(), errors.getvalue()
-commands = json.loads(sys.argv[1])
-print(json.dumps([refused, len(imported), [run(*command) for command in commands]]))
+production, sandbox = json.loads(sys.argv[1])
+answers = [run(*command) for command in production]
+# The other image has one folder more, and no package.
+ABSENT.remove("sandbox")
+answers += [run(*command) for command in sandbox]
+print(json.dumps([refused, len(imported), answers]))
 """
 )
 COMMANDS = tuple(entries(*PACKAGES))
@@ -103,6 +107,7 @@ class InTheImage:
     imported: int
     helped: dict[str, tuple[int, str]]
     parquet: dict[str, tuple[int, str]]
+    sandbox: list[tuple[int | None, str]]
     folder: Path
 
 
@@ -122,17 +127,19 @@ def in_the_image(tmp_path_factory: pytest.TempPathFactory) -> InTheImage:
         "load an export": ("ledger.load", *nowhere, "whole"),
         "verify": ("ledger.verify", "whole", "--key", key),
     }
-    commands = [*((module, "--help") for module in COMMANDS), *parquet.values()]
+    sandbox = [("sandbox.stripe_twin", "--help"), ("sandbox", "credentials", "credentials")]
+    commands = [[*((module, "--help") for module in COMMANDS), *parquet.values()], sandbox]
     ran = run("-c", PROGRAM, json.dumps(commands), program=(), directory=folder)
     assert ran.returncode == 0, ran.stderr
     refused, imported, answers = json.loads(ran.stdout)
     helped = [(code, out) for code, out, _ in answers[: len(COMMANDS)]]
-    refusals = [(code, told.splitlines()[-1]) for code, _, told in answers[len(COMMANDS) :]]
+    refusals = [(code, told.splitlines()[-1]) for code, _, told in answers[len(COMMANDS) : -2]]
     return InTheImage(
         [(module, missing) for module, missing in refused],
         imported,
         dict(zip(COMMANDS, helped, strict=True)),
         dict(zip(parquet, refusals, strict=True)),
+        [(code, out) for code, out, _ in answers[-2:]],
         folder,
     )
 
@@ -224,6 +231,14 @@ def test_every_command_of_the_production_image_explains_itself_there(
     code, told = in_the_image.helped[module]
     assert code == 0
     assert told.startswith(f"usage: python -m {module}")
+
+
+def test_the_sandboxs_image_needs_no_more_packages(in_the_image: InTheImage) -> None:
+    (helped, told), (made, _) = in_the_image.sandbox
+    assert helped == 0
+    assert told.startswith("usage: python -m sandbox.stripe_twin")
+    assert made is None
+    assert (in_the_image.folder / "credentials" / "ledger" / "ledger.key").is_file()
 
 
 @pytest.mark.parametrize(
