@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import psycopg
 from runtime.clock import ManualClock
 from runtime.database import INCARNATION
 from runtime.migrations import migrate
+from sandbox.credentials import make_credentials
 from sandbox.guardian import temporary_folder
 from sandbox.postgres_wheel import binaries, server_account
 from tests.e2e.backups_page import SERVICES, run_beside
@@ -101,10 +103,11 @@ async def old_server() -> AsyncIterator[Servers]:
                   -c "ALTER SYSTEM SET log_min_messages = 'error'"
                 """
             )
+            make_credentials(folder.path / "credentials", datetime.now(UTC))
             await servers.run(
                 CREATE_DATABASES,
                 POSTGRES_USER="postgres",
-                SERVICE_DATABASE_PASSWORD="it's secret",
+                CREDENTIALS_DIRECTORY=str(folder.path / "credentials" / "postgres"),
             )
             yield servers
         finally:
