@@ -10,6 +10,7 @@ from compliance.checks.wiring import open_checks
 from compliance.config import ComplianceSettings
 from compliance.errors import ERRORS
 from compliance.mutations import Mutations
+from compliance.operator_acts import open_operator_acts
 from compliance.part import DATABASE_ROLE, Part
 from compliance.policies.service import PolicyService
 from compliance.policies.store import active_policy, ensure_built_in
@@ -22,6 +23,7 @@ from compliance.v1 import (
     subject_service_pb2_grpc,
 )
 from compliance.validation import VALIDATOR
+from runtime.acts import open_act_log
 from runtime.clock import Clock, SystemClock
 from runtime.database import Database
 from runtime.migrations import prepare_database
@@ -50,6 +52,7 @@ async def open_service(
             await ensure_built_in(connection, BUILT_IN, clock.now())
             policy = await active_policy(connection)
         mutations = Mutations(engine, clock)
+        acts = await enter(open_act_log(database, DATABASE_ROLE, clock))
 
         accounts = await enter(open_accounts(settings, engine, clock))
         screening = await open_screening(settings, engine, mutations, policy.match_threshold, clock)
@@ -62,6 +65,7 @@ async def open_service(
             services=(
                 registered(policy_service_pb2, policy_service_pb2_grpc, policies),
                 registered(subject_service_pb2, subject_service_pb2_grpc, subjects),
+                open_operator_acts(acts),
             )
         )
         parts = (accounts, screening, checks, others)
@@ -73,6 +77,7 @@ async def open_service(
             validator=VALIDATOR,
             dependencies={"database": database.check},
             changed=database.changed,
+            acts=acts,
         )
         loops = [database.loop(), *(loop for part in parts for loop in part.loops)]
         await enter(server.supervisor.running(*loops))

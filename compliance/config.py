@@ -1,24 +1,16 @@
 """Settings of the compliance service."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from compliance.v1 import (
-    compliance_service_pb2,
-    decision_service_pb2,
-    policy_service_pb2,
-    requirement_service_pb2,
-    screening_service_pb2,
-    subject_service_pb2,
-)
-from runtime.allowed_clients import DefaultClients
+from compliance.rights import DEFAULT_CLIENT_ROLES, RIGHTS
 from runtime.config import Environment, ServiceSettings, split_address
+from runtime.rights import Rights
 
-GATEWAY, OPERATOR = frozenset({"gateway"}), frozenset({"operator"})
 BUNDLED_SDN_FILE = Path(__file__).parent / "data" / "sdn" / "sdn.csv"
 
 
@@ -29,18 +21,8 @@ class ComplianceSettings(ServiceSettings):
         env_prefix="COMPLIANCE_", extra="ignore", frozen=True, hide_input_in_errors=True
     )
     service_name: ClassVar[str] = "compliance"
-    default_clients: ClassVar[DefaultClients] = tuple(
-        (service, {"*": names})
-        for module, names in (
-            (compliance_service_pb2, GATEWAY),
-            (decision_service_pb2, GATEWAY | OPERATOR),
-            (policy_service_pb2, OPERATOR),
-            (requirement_service_pb2, GATEWAY | OPERATOR),
-            (screening_service_pb2, OPERATOR),
-            (subject_service_pb2, GATEWAY | OPERATOR),
-        )
-        for service in module.DESCRIPTOR.services_by_name.values()
-    )
+    rights: ClassVar[Rights] = RIGHTS
+    default_client_roles: ClassVar[Mapping[str, str]] = DEFAULT_CLIENT_ROLES
 
     listen_address: str = "127.0.0.1:50053"
     http_address: str = "127.0.0.1:8083"

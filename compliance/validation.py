@@ -2,6 +2,8 @@
 
 import re
 
+from google.protobuf.message import Message
+
 from compliance.request_fields import (
     MAX_ID_BYTES,
     account_suits,
@@ -19,6 +21,7 @@ from compliance.request_fields import (
 from compliance.v1 import (
     compliance_service_pb2,
     decision_service_pb2,
+    operator_act_service_pb2,
     policy_service_pb2,
     requirement_service_pb2,
     screening_pb2,
@@ -27,6 +30,7 @@ from compliance.v1 import (
     subject_service_pb2,
 )
 from money.v1.money_pb2 import Money
+from runtime.act_messages import RULES as OPERATOR_ACT_RULES
 from runtime.rule import Rule
 from runtime.rules import (
     PAGE,
@@ -184,6 +188,10 @@ _POLICIES = {
     policy_service_pb2.ListPolicyVersionsRequest: [enum("state"), *PAGE],
 }
 
+_ACTS: dict[type[Message], list[Rule]] = {
+    operator_act_service_pb2.ListOperatorActsRequest: OPERATOR_ACT_RULES
+}
+
 VALIDATOR = Validator(
-    {**_CHECKS, **_DECISIONS, **_SUBJECTS, **_REQUIREMENTS, **_SCREENING, **_POLICIES}
+    {**_CHECKS, **_DECISIONS, **_SUBJECTS, **_REQUIREMENTS, **_SCREENING, **_POLICIES, **_ACTS}
 )

@@ -14,8 +14,10 @@ from gateway.gauges.wiring import open_gauges
 from gateway.identity import RequestIdentity
 from gateway.leadership.wiring import open_leadership
 from gateway.limits import LIMITS, Limits
+from gateway.merchant_scope import MerchantScope
 from gateway.merchants.wiring import open_merchants
 from gateway.operations.wiring import open_operations
+from gateway.operator_acts import open_operator_acts
 from gateway.part import Part
 from gateway.payments.wiring import open_payments
 from gateway.payouts.wiring import open_payouts
@@ -26,6 +28,7 @@ from gateway.validation import VALIDATOR
 from gateway.webhooks_in.opening import open_broker
 from gateway.webhooks_in.wiring import open_intake, open_intake_alone, open_processing
 from gateway.webhooks_out.wiring import open_webhooks_out
+from runtime.acts import open_act_log
 from runtime.client import open_channel
 from runtime.clock import Clock, SystemClock
 from runtime.database import Database
@@ -58,6 +61,7 @@ async def open_service(
             database, role=DATABASE_ROLE, pool_size=pool_size, application_name="gateway"
         )
         stack.push_async_callback(close_engine, engine)
+        acts = await enter(open_act_log(database, DATABASE_ROLE, clock))
         compliance = open_channel(
             settings.compliance_address,
             settings,
@@ -108,6 +112,7 @@ async def open_service(
         )
         parts: list[Part] = [stripe, restored, intake, corridors, operations, payments, merchants]
         parts += [customers, disputes, payouts, webhooks_out]
+        parts.append(Part(services=[open_operator_acts(acts)]))
 
         is_worker = Role.WORKER in settings.active_roles
         if is_worker:
@@ -129,6 +134,8 @@ async def open_service(
             validator=VALIDATOR,
             dependencies={"database": database.check},
             changed=database.changed,
+            acts=acts,
+            bounds=MerchantScope(engine, guard),
             http_routes=[route for part in parts for route in part.http_routes],
         )
         for part in parts:

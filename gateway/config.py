@@ -1,6 +1,6 @@
 """Settings of the gateway, read from `GATEWAY_…` and the common variables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import ClassVar
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from gateway.rights import DEFAULT_CLIENT_ROLES, MERCHANTS, RIGHTS
 from gateway.stripe_client.corridors import (
     Corridor,
     CorridorError,
@@ -16,35 +17,13 @@ from gateway.stripe_client.corridors import (
     single_corridor,
 )
 from gateway.stripe_client.environment import environment_problems
-from gateway.v1 import (
-    corridor_service_pb2,
-    customer_service_pb2,
-    dispute_service_pb2,
-    merchant_service_pb2,
-    payment_service_pb2,
-    payout_service_pb2,
-    webhook_endpoint_service_pb2,
-)
 from gateway.webhooks_in.config import WebhookSettings
 from gateway.webhooks_out.addresses import DEFAULT_PORTS, Destinations, networks_of, ports_of
 from gateway.webhooks_out.sealing import Sealer, keys_of
-from runtime.allowed_clients import DefaultClients
 from runtime.config import Environment, split_address
 from runtime.production import weakness
+from runtime.rights import Binding, Rights
 
-CLIENTS_SERVICES = [
-    service
-    for module in (
-        payment_service_pb2,
-        customer_service_pb2,
-        webhook_endpoint_service_pb2,
-        dispute_service_pb2,
-        payout_service_pb2,
-    )
-    for service in module.DESCRIPTOR.services_by_name.values()
-]
-MERCHANT_SERVICE = merchant_service_pb2.DESCRIPTOR.services_by_name["MerchantService"]
-CORRIDOR_SERVICE = corridor_service_pb2.DESCRIPTOR.services_by_name["CorridorService"]
 # What the processes may do in the database: migrations grant it.
 DATABASE_ROLE = "gateway_service"
 
@@ -64,11 +43,9 @@ class GatewaySettings(WebhookSettings):
         env_prefix="GATEWAY_", extra="ignore", frozen=True, hide_input_in_errors=True
     )
     service_name: ClassVar[str] = "gateway"
-    default_clients: ClassVar[DefaultClients] = (
-        *((service, {"*": {"client", "operator"}}) for service in CLIENTS_SERVICES),
-        (MERCHANT_SERVICE, {"*": {"client", "compliance", "operator"}}),
-        (CORRIDOR_SERVICE, {"*": {"operator"}}),
-    )
+    rights: ClassVar[Rights] = RIGHTS
+    default_client_roles: ClassVar[Mapping[str, str]] = DEFAULT_CLIENT_ROLES
+    binding: ClassVar[Binding | None] = MERCHANTS
 
     listen_address: str = "127.0.0.1:50052"
     http_address: str = "127.0.0.1:8080"

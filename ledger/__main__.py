@@ -13,6 +13,7 @@ from ledger.feed import Feed
 from ledger.keys import signing_key
 from ledger.ledgers import Ledgers
 from ledger.limits import LIMITS, Limits
+from ledger.operator_acts import open_operator_acts
 from ledger.proofs import Proofs
 from ledger.reader import Reader
 from ledger.sealing import Sealer
@@ -27,6 +28,7 @@ from ledger.v1 import (
     ledger_service_pb2_grpc,
 )
 from ledger.validation import VALIDATOR
+from runtime.acts import ActLog
 from runtime.clock import Clock, SystemClock
 from runtime.database import Database
 from runtime.migrations import prepare_database
@@ -55,6 +57,7 @@ async def open_service(
         sealer.notify()
         snapshots.notify()
 
+    acts = ActLog(reads, clock)
     ledgers = Ledgers(reader, reads, commits, clock, on_commit, limits)
     server = RpcServer(
         settings,
@@ -79,11 +82,13 @@ async def open_service(
                 audit_service_pb2_grpc,
                 AuditService(ledgers, reader, reads, Proofs(seals, reader)),
             ),
+            open_operator_acts(acts),
         ],
         errors=ERRORS,
         validator=VALIDATOR,
         dependencies={"database": database.check},
         changed=database.changed,
+        acts=acts,
     )
     async with AsyncExitStack() as stack:
         for connections in (reads, commits):

@@ -1,16 +1,16 @@
 """Settings of the ledger service, read from `LEDGER_…` and the common variables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from ledger.notes import SignerKey
-from ledger.v1 import audit_service_pb2, ledger_service_pb2
-from runtime.allowed_clients import DefaultClients
+from ledger.rights import DEFAULT_CLIENT_ROLES, RIGHTS
 from runtime.config import Environment, ServiceSettings
 from runtime.production import weakness
+from runtime.rights import Rights
 
 
 class LedgerSettings(ServiceSettings):
@@ -22,11 +22,8 @@ class LedgerSettings(ServiceSettings):
     other_variables: ClassVar[frozenset[str]] = frozenset(
         f"LEDGER_CLIENT_TLS_{name}_FILE" for name in ("CERTIFICATE", "KEY", "CA")
     )
-    default_clients: ClassVar[DefaultClients] = tuple(
-        (service, {"*": {"gateway", "operator"}})
-        for module in (ledger_service_pb2, audit_service_pb2)
-        for service in module.DESCRIPTOR.services_by_name.values()
-    )
+    rights: ClassVar[Rights] = RIGHTS
+    default_client_roles: ClassVar[Mapping[str, str]] = DEFAULT_CLIENT_ROLES
 
     listen_address: str = "127.0.0.1:50051"
     http_address: str = "127.0.0.1:8081"

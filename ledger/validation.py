@@ -13,10 +13,12 @@ from ledger.v1 import balance_pb2 as balances
 from ledger.v1 import entry_pb2 as entries
 from ledger.v1 import export_pb2 as export
 from ledger.v1 import ledger_pb2 as ledgers
+from ledger.v1 import operator_act_service_pb2
 from ledger.v1 import transaction_mutations_pb2 as mutations
 from ledger.v1 import transaction_pb2 as transactions
 from ledger.v1 import transaction_reads_pb2 as reads
 from money.v1.money_pb2 import Money
+from runtime.act_messages import RULES as OPERATOR_ACT_RULES
 from runtime.rule import NOTHING, Found, Quick, Rule
 from runtime.rules import (
     IDENTIFIER,
@@ -94,6 +96,7 @@ _POSTING_TEXTS = [_note("reference"), _metadata()]
 _MUTATION = [REQUEST_ID, _ledger()]
 
 RULES: dict[type, list[Rule]] = {
+    operator_act_service_pb2.ListOperatorActsRequest: OPERATOR_ACT_RULES,
     Money: [
         check("currency_code", lambda money: currency_problem(money.currency_code)),
         check("minor_units", checks.money_problem),

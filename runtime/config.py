@@ -32,7 +32,6 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from runtime.allowed_clients import Allowed, DefaultClients, merged, parsed
 from runtime.database_limits import DatabaseLimits
 from runtime.database_url import parse
 from runtime.production import (
@@ -41,6 +40,17 @@ from runtime.production import (
     is_development_authority,
     otlp_problem,
 )
+from runtime.rights import (
+    Binding,
+    Caller,
+    ClientRoles,
+    MethodRoles,
+    Rights,
+    callers,
+    parsed,
+    roles_of_methods,
+    with_method_roles,
+)
 
 # What Kubernetes tells every pod of a service named, say, `gateway`: its address, in variables
 # that have the gateway's prefix.
@@ -48,6 +58,10 @@ _SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP
 _SERVICE_LINK_PORT = re.compile(r"(tcp|udp|sctp)://\S+")
 
 Settings = TypeVar("Settings", bound="DatabaseSettings")
+
+
+def _unset() -> Any:
+    return None
 
 
 class SettingsError(Exception):
@@ -221,8 +235,11 @@ class DatabaseSettings(BaseSettings):
 class ServiceSettings(DatabaseSettings):
     """What every service can be told; a service's own settings derive from it."""
 
-    # Its gRPC services, and who may call them unless the settings say otherwise.
-    default_clients: ClassVar[DefaultClients] = ()
+    # Which roles may call which methods, who has which role unless settings say otherwise, and what
+    # names may be bound to.
+    rights: ClassVar[Rights] = {}
+    default_client_roles: ClassVar[Mapping[str, str]] = {}
+    binding: ClassVar[Binding | None] = None
 
     listen_address: str
     http_address: str
@@ -242,20 +259,48 @@ class ServiceSettings(DatabaseSettings):
     # Of the HTTP port, in all and of one address. Never more than a quarter of the descriptors.
     http_max_connections: int = Field(512, ge=1, le=65_536)
     http_max_connections_per_address: int = Field(256, ge=1, le=65_536)
-    # JSON {service: {method or "*": [client names]}}, in place of the service's own rules.
-    allowed_clients: Annotated[Allowed, NoDecode] = Field(
+    # JSON {name in a certificate: role}, the whole of it in place of the default.
+    client_roles: Annotated[ClientRoles, NoDecode] = Field(
+        default_factory=_unset, validate_default=True
+    )
+    # JSON {service: {method: [roles]}}, for each method named in place of the service's own rule.
+    method_roles: Annotated[MethodRoles, NoDecode] = Field(
         default_factory=dict, validate_default=True
     )
 
-    @field_validator("allowed_clients", mode="before")
+    @field_validator("client_roles", mode="before")
     @classmethod
-    def _from_json(cls, given: Any) -> Any:
-        return parsed(given) if isinstance(given, str) else given
+    def _client_roles_from_json(cls, given: Any) -> Any:
+        if given is None:
+            return dict(cls.default_client_roles)
+        return parsed(given, '{"NAME": "ROLE"}') if isinstance(given, str) else given
 
-    @field_validator("allowed_clients")
+    @field_validator("client_roles")
     @classmethod
-    def _over_the_defaults(cls, given: Allowed) -> Allowed:
-        return merged(cls.default_clients, given)
+    def _have_roles(cls, given: ClientRoles) -> ClientRoles:
+        callers(given, cls.binding)
+        return given
+
+    @field_validator("method_roles", mode="before")
+    @classmethod
+    def _method_roles_from_json(cls, given: Any) -> Any:
+        form = '{"SERVICE": {"METHOD": ["ROLE"]}}'
+        return parsed(given, form) if isinstance(given, str) else given
+
+    @field_validator("method_roles")
+    @classmethod
+    def _may_be_called(cls, given: MethodRoles) -> MethodRoles:
+        return roles_of_methods(with_method_roles(cls.rights, given))
+
+    @property
+    def rights_in_force(self) -> Rights:
+        """Which roles may call which methods."""
+        return with_method_roles(self.rights, self.method_roles)
+
+    @property
+    def callers(self) -> dict[str, Caller]:
+        """Who has which role, by name."""
+        return callers(self.client_roles, self.binding)
 
     @field_validator("listen_address", "http_address")
     @classmethod

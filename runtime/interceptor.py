@@ -19,13 +19,15 @@ from google.protobuf.message import DecodeError, Message
 from prometheus_client import Counter, Histogram
 
 from runtime import deadline
+from runtime.acts import ActLog, act_of, is_act
 from runtime.admission import MAX_REQUEST_BYTES, NoRoomError, Quota
-from runtime.auth import Gatekeeper
+from runtime.auth import Gatekeeper, caller
 from runtime.database_errors import DATABASE_IS_GONE
 from runtime.draining import Drain
 from runtime.errors import STATUS_DETAILS_KEY, ErrorDomain, FieldViolation, ServiceError
 from runtime.intake import Intake, OpenMethods, UnfitRequestError
 from runtime.logs import get_logger, place_of
+from runtime.rights import Bounds, Rights, Role
 from runtime.telemetry import current_trace_id, new_trace_id
 from runtime.validation import Validator
 from runtime.wire import undecodable_field
@@ -77,6 +79,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         errors: ErrorDomain,
         validator: Validator,
         gatekeeper: Gatekeeper,
+        rights: Rights,
+        acts: ActLog | None,
+        bounds: Bounds | None,
         methods: Iterable[Method],
         default_timeout_seconds: float,
         max_concurrent_calls: int,
@@ -86,6 +91,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._errors = errors
         self._validator = validator
         self._gatekeeper = gatekeeper
+        self._rights = rights
+        self._acts = acts
+        self._bounds = bounds
         self._methods = {method.path: method for method in methods}
         for path in self._methods:
             # There before the first: an increase from nothing is none.
@@ -133,25 +141,47 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             self._unary(method, parse, handler.unary_unary), None, serialize_unless_encoded
         )
 
+    def _kept(self, method: Method, behavior: Any) -> Any:
+        """The same, with acts of operators written down before they are done."""
+        service, name = method.names
+        rule = self._rights.get(service, {}).get(name)
+        acts = self._acts
+        if acts is None or rule is None or not rule.changes:
+            return behavior
+
+        async def kept(request: Any, context: Any) -> Any:
+            who = caller()
+            if not is_act(who, rule):
+                return await behavior(request, context)
+            async with acts.act(act_of(who, f"{service}/{name}", request, rule)):
+                return await behavior(request, context)
+
+        return kept
+
     def _unary(self, method: Method, parse: Callable[[bytes], Message], behavior: Any) -> Any:
         path = method.path
         implemented = inspect.iscoroutinefunction(behavior)
         decode = self._decoder(method, parse, implemented=implemented)
+        behavior = self._kept(method, behavior)
         seconds = CALL_SECONDS.labels(path)
         answered = CALLS.labels(path, "OK")
         calls, intake, admit = self._calls, self._intake, self._gatekeeper.admit
+        bounds = self._bounds
         service, name = method.names
 
         async def call(_requests: Any, context: Any) -> Any:
             started = time.perf_counter()
             entered, held = False, 0
             try:
-                is_operator = admit(context, service, name)
+                who = admit(context, service, name)
+                is_operator = who.role is Role.OPERATOR
                 calls.enter(operator=is_operator)
                 entered = True
                 data, held = await intake.read(method, context, operator=is_operator)
                 request = await intake.decoded(decode, data) if held else decode(data)
                 data = b""
+                if who.bound_to is not None and bounds is not None:
+                    await bounds.check(path, request, who.bound_to)
                 left = context.time_remaining()
                 if left is not None:
                     # gRPC itself ends a call at its deadline.
@@ -179,16 +209,20 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         path = method.path
         decode = self._decoder(method, parse, implemented=inspect.isasyncgenfunction(behavior))
         streams, intake, admit = self._streams, self._intake, self._gatekeeper.admit
+        bounds = self._bounds
         service, name = method.names
 
         async def call(_requests: Any, context: Any) -> AsyncIterator[Any]:
             entered, held = False, 0
             try:
-                is_operator = admit(context, service, name)
+                who = admit(context, service, name)
+                is_operator = who.role is Role.OPERATOR
                 streams.enter(operator=is_operator)
                 entered = True
                 data, held = await intake.read(method, context, operator=is_operator)
                 request = await intake.decoded(decode, data) if held else decode(data)
+                if who.bound_to is not None and bounds is not None:
+                    await bounds.check(path, request, who.bound_to)
                 with deadline.within(context.time_remaining()):
                     async for response in self._drain.until(behavior(request, context)):
                         yield response

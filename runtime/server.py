@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection
 from opentelemetry.instrumentation.grpc import aio_server_interceptor
 
 from runtime import telemetry
+from runtime.acts import ActLog
 from runtime.admission import (
     MAX_BATCH_BYTES,
     MAX_REQUEST_BYTES,
@@ -31,6 +32,7 @@ from runtime.loops import LoopEnded, Supervisor
 from runtime.message_size import MAX_MESSAGE_BYTES
 from runtime.notifier import Notifier
 from runtime.operations_http import OperationsServer
+from runtime.rights import Bounds
 from runtime.startup import StartupError, cannot_listen, check_free
 from runtime.validation import Validator
 
@@ -96,8 +98,11 @@ class RpcServer:
         dependencies: Mapping[str, Check],
         http_routes: Iterable[web.AbstractRouteDef] = (),
         changed: Notifier | None = None,
+        acts: ActLog | None = None,
+        bounds: Bounds | None = None,
     ) -> None:
-        """`changed` is notified when a dependency knows by itself that it got well or unwell."""
+        """`changed` is notified when a dependency knows by itself that it got well or unwell;
+        `acts` keeps what operators do, and `bounds` clients to what they are bound to."""
         self._settings = settings
         names = [service.descriptor.full_name for service in services]
         self.health = HealthMonitor(settings.service_name, names, dependencies, changed)
@@ -114,7 +119,9 @@ class RpcServer:
         gatekeeper = Gatekeeper(
             uses_tls=settings.uses_tls,
             errors=errors,
-            allowed=settings.allowed_clients,
+            rights=settings.rights_in_force,
+            callers=settings.callers,
+            bounds=bounds,
         )
         self._drain = Drain()
         methods = methods_of(services, validator)
@@ -122,6 +129,9 @@ class RpcServer:
             errors=errors,
             validator=validator,
             gatekeeper=gatekeeper,
+            rights=settings.rights_in_force,
+            acts=acts,
+            bounds=bounds,
             methods=methods,
             default_timeout_seconds=settings.default_timeout_seconds,
             max_concurrent_calls=settings.max_concurrent_calls,

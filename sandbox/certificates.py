@@ -1,7 +1,7 @@
 """A certificate authority for development, and mutual-TLS certificates for all who talk gRPC.
 
-A certificate's common name and DNS name are the client name that services allow per method
-(`gateway`, `ledger`, ...). Production brings its own authority; the services only read files.
+A certificate's DNS name is the client name that services have a role for (`gateway`, `client`,
+...). Production brings its own authority; the services only read files.
 """
 
 import os
@@ -24,8 +24,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from runtime.production import DEVELOPMENT_AUTHORITY
 
-# The three services, plus the callers that their methods allow: a merchant's shop and the staff.
-NAMES = ("ledger", "gateway", "compliance", "client", "operator")
+# The three services, plus those who call them: a merchant's shop and the staff.
+NAMES = ("ledger", "gateway", "compliance", "client", "operator", "finance", "support")
 LIFETIME = timedelta(days=90)
 RENEW_BEFORE = timedelta(days=30)
 # Clocks of containers and their host may differ a little.

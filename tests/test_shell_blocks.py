@@ -19,6 +19,7 @@ from compliance.config import ComplianceSettings
 from gateway.config import GatewaySettings
 from ledger.config import LedgerSettings
 from runtime.config import read_settings, unknown_variables
+from runtime.rights import Caller, Role
 from tests.deploy.compose import read_compose
 from tests.pages import BLOCKS, ELSEWHERE, NAMED, PAGES, PROJECT, SHELL_BLOCKS, Block, block
 
@@ -192,17 +193,41 @@ def test_services_of_the_compose_file_exist() -> None:
     assert set(copied) <= set(read_compose().services)
 
 
-def test_the_rules_of_allowed_clients_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = block("docs/operations.md", "allowed-clients")
+@pytest.mark.parametrize(
+    ("word", "variables", "caller", "roles"),
+    [
+        (
+            "client-roles",
+            ("GATEWAY_CLIENT_ROLES", "GATEWAY_METHOD_ROLES"),
+            Caller("shop.example", Role.CLIENT),
+            {Role.OPERATOR},
+        ),
+        (
+            "bound-clients",
+            ("GATEWAY_CLIENT_ROLES",),
+            Caller("till-7.shop.example", Role.CLIENT, frozenset({"acme", "acme-outlet"})),
+            {Role.CLIENT, Role.OPERATOR},
+        ),
+    ],
+)
+def test_the_rules_of_roles_are_read(
+    word: str,
+    variables: tuple[str, ...],
+    caller: Caller,
+    roles: set[Role],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown = block("docs/operations.md", word)
     bash = shutil.which("bash")
     assert bash is not None
-    value = subprocess.run(
-        [bash, "-c", f'{shown.text}printf %s "$GATEWAY_ALLOWED_CLIENTS"'],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    monkeypatch.setenv("GATEWAY_ALLOWED_CLIENTS", value)
-    printed = "\n".join(read_settings(GatewaySettings).printable())
-    assert "shop.example" in printed
-    assert "RefundPayment" in printed
+    for variable in variables:
+        value = subprocess.run(
+            [bash, "-c", f'{shown.text}printf %s "${variable}"'],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        monkeypatch.setenv(variable, value)
+    settings = read_settings(GatewaySettings)
+    assert settings.callers[caller.name] == caller
+    assert settings.rights_in_force["gateway.v1.PaymentService"]["RefundPayment"].roles == roles

@@ -27,9 +27,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 1
     """RESOURCE_EXHAUSTED. The server takes no more calls for now; retry after RetryInfo. No metadata."""
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 2
-    """UNAUTHENTICATED. The caller showed no valid client certificate. No metadata."""
+    """UNAUTHENTICATED. The caller showed no valid client certificate with a DNS name. No metadata."""
     ERROR_REASON_CLIENT_NOT_ALLOWED: _ErrorReason.ValueType  # 3
-    """PERMISSION_DENIED. The client may not call this RPC. Metadata: client, method."""
+    """PERMISSION_DENIED. No name in the certificate has a role, or the role may not call this RPC.
+    Metadata: client, method, and role if it has one.
+    """
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 4
     """INVALID_ARGUMENT. Fields are missing, malformed or out of their limits; BadRequest names the
     first, at most 20. Metadata: violation_count (how many there are; the search ends at 1,000).
@@ -104,9 +106,11 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 1
 """RESOURCE_EXHAUSTED. The server takes no more calls for now; retry after RetryInfo. No metadata."""
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 2
-"""UNAUTHENTICATED. The caller showed no valid client certificate. No metadata."""
+"""UNAUTHENTICATED. The caller showed no valid client certificate with a DNS name. No metadata."""
 ERROR_REASON_CLIENT_NOT_ALLOWED: ErrorReason.ValueType  # 3
-"""PERMISSION_DENIED. The client may not call this RPC. Metadata: client, method."""
+"""PERMISSION_DENIED. No name in the certificate has a role, or the role may not call this RPC.
+Metadata: client, method, and role if it has one.
+"""
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 4
 """INVALID_ARGUMENT. Fields are missing, malformed or out of their limits; BadRequest names the
 first, at most 20. Metadata: violation_count (how many there are; the search ends at 1,000).

@@ -19,6 +19,7 @@ from gateway.bookkeeping.store import BookingStore
 from gateway.bookkeeping.worker import BookkeepingWorker, WorkerLimits
 from gateway.config import DATABASE_ROLE, GatewaySettings
 from gateway.part import Part
+from runtime.acts import Act, add_by, open_act_log
 from runtime.client import open_channel
 from runtime.clock import Clock, SystemClock
 from runtime.migrations import prepare_database
@@ -83,7 +84,7 @@ def booking_worker(
     )
 
 
-async def rebook(settings: GatewaySettings, _arguments: Namespace) -> int:
+async def rebook(settings: GatewaySettings, arguments: Namespace) -> int:
     """Compares the ledger with the bookings and books what is missing; the exit status."""
     url = await prepare_database(settings)
     clock = SystemClock()
@@ -95,7 +96,11 @@ async def rebook(settings: GatewaySettings, _arguments: Namespace) -> int:
         store = BookingStore(engine, settings.ledger_name)
         ledger = LedgerLog(channel, settings.ledger_name)
         worker = booking_worker(settings, store, channel, clock)
-        rebooked = await Rebooking(store, ledger, worker, clock, _tell).run()
+        async with (
+            open_act_log(url, DATABASE_ROLE, clock) as acts,
+            acts.act(Act(arguments.by, "gateway rebook")),
+        ):
+            rebooked = await Rebooking(store, ledger, worker, clock, _tell).run()
     except LedgerUnavailableError as error:
         _tell(f"{error}; run it again, it goes on")
         return EXIT_NOT_ALL_BOOKED
@@ -118,4 +123,5 @@ REBOOK = Command[GatewaySettings](
     " has not what it had. It may be ended and started again at any time, and while the gateway"
     " runs; nothing is booked twice.",
     run=rebook,
+    configure=add_by,
 )

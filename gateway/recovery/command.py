@@ -21,6 +21,7 @@ from gateway.recovery.guard import RestoreGuard
 from gateway.recovery.recovery import Progress, Recovery, StripeUnavailableError
 from gateway.stripe_client.wiring import open_stripe_client
 from gateway.webhooks_in.inbox import PostgresInbox
+from runtime.acts import Act, add_by, open_act_log
 from runtime.clock import Clock, SystemClock
 from runtime.migrations import prepare_database
 from runtime.notifier import Notifier, SubjectNotifiers
@@ -75,6 +76,7 @@ def _configure(parser: ArgumentParser) -> None:
         help="read what Stripe has since then, as in 2026-11-01T12:00:00Z; without it, since an"
         " hour before the last change that the database had when it was noticed",
     )
+    add_by(parser)
 
 
 def _time(text: str) -> datetime:
@@ -89,8 +91,13 @@ async def _recover(settings: GatewaySettings, arguments: Namespace) -> int:
     def progress(line: str) -> None:
         print(line, flush=True)
 
+    clock = SystemClock()
     try:
-        async with open_recovery(settings, SystemClock(), progress) as recovery:
+        async with (
+            open_recovery(settings, clock, progress) as recovery,
+            open_act_log(await prepare_database(settings), DATABASE_ROLE, clock) as acts,
+            acts.act(Act(arguments.by, "gateway recover")),
+        ):
             await recovery.run(arguments.since)
     except StripeUnavailableError as error:
         progress(f"Stripe cannot be asked about {error}: run it again, what is done stays done")

@@ -25,10 +25,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent."""
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 1
-    """UNAUTHENTICATED. The caller showed no client certificate that the gateway trusts."""
+    """UNAUTHENTICATED. The caller showed no client certificate that the gateway trusts, or one without a
+    DNS name.
+    """
     ERROR_REASON_CLIENT_NOT_ALLOWED: _ErrorReason.ValueType  # 2
-    """PERMISSION_DENIED. The caller's certificate name may not call this method.
-    Metadata: `client`, `method`.
+    """PERMISSION_DENIED. No name in the certificate has a role, or the role may not call this method.
+    Metadata: `client`, `method`, and `role` if it has one.
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 3
     """RESOURCE_EXHAUSTED. The gateway sheds load. Carries RetryInfo."""
@@ -222,10 +224,12 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 1
-"""UNAUTHENTICATED. The caller showed no client certificate that the gateway trusts."""
+"""UNAUTHENTICATED. The caller showed no client certificate that the gateway trusts, or one without a
+DNS name.
+"""
 ERROR_REASON_CLIENT_NOT_ALLOWED: ErrorReason.ValueType  # 2
-"""PERMISSION_DENIED. The caller's certificate name may not call this method.
-Metadata: `client`, `method`.
+"""PERMISSION_DENIED. No name in the certificate has a role, or the role may not call this method.
+Metadata: `client`, `method`, and `role` if it has one.
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 3
 """RESOURCE_EXHAUSTED. The gateway sheds load. Carries RetryInfo."""

@@ -54,7 +54,7 @@ class WebhookEndpointServicer(webhook_endpoint_service_pb2_grpc.WebhookEndpointS
         size = clamp_page_size(request.page_size, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
         async with self._engine.connect() as connection:
             found = await store.list_endpoints(
-                connection, str(position[0]) if position else "", size + 1
+                connection, str(position[0]) if position else "", size + 1, request.merchant_id
             )
             secrets = await store.active_secrets(
                 connection, [endpoint.id for endpoint in found], self._clock.now()

@@ -113,11 +113,15 @@ async def get_endpoint(
     return endpoint_of(row) if row is not None else None
 
 
-async def list_endpoints(connection: AsyncConnection, after: str, limit: int) -> list[Endpoint]:
-    """Endpoints in the order of their ids, after one."""
+async def list_endpoints(
+    connection: AsyncConnection, after: str, limit: int, merchant_id: str = ""
+) -> list[Endpoint]:
+    """Endpoints, or those of one merchant, in the order of their ids, after one."""
     statement = (
         select(ENDPOINT).where(_LIVING, ENDPOINT.c.id > after).order_by(ENDPOINT.c.id).limit(limit)
     )
+    if merchant_id:
+        statement = statement.where(ENDPOINT.c.merchant_id == merchant_id)
     return [endpoint_of(row) for row in await connection.execute(statement)]
 
 

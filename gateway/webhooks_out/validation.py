@@ -42,11 +42,12 @@ def _url(request: Any) -> str | None:
 
 
 _THE_ENDPOINT = text("endpoint_id", required=True, max_bytes=MAX_NAME_BYTES, pattern=ENDPOINT_ID)
+_MERCHANT = text("merchant_id", max_bytes=MAX_NAME_BYTES, pattern=MERCHANT_ID)
 _CHOICES = [
     text("url", required=True, max_bytes=MAX_URL_BYTES),
     check("url", _url),
     text("description", max_bytes=MAX_DESCRIPTION_BYTES),
-    text("merchant_id", max_bytes=MAX_NAME_BYTES, pattern=MERCHANT_ID),
+    _MERCHANT,
     repeated(
         "transitions",
         max_items=MAX_TRANSITIONS,
@@ -58,7 +59,7 @@ _CHOICES = [
 RULES: Mapping[type[Message], Sequence[Rule]] = {
     pb.CreateWebhookEndpointRequest: [REQUEST_ID, *_CHOICES],
     pb.GetWebhookEndpointRequest: [_THE_ENDPOINT],
-    pb.ListWebhookEndpointsRequest: [*PAGE],
+    pb.ListWebhookEndpointsRequest: [_MERCHANT, *PAGE],
     pb.UpdateWebhookEndpointRequest: [
         REQUEST_ID,
         _THE_ENDPOINT,

@@ -25,9 +25,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent."""
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 1
-    """UNAUTHENTICATED. The client showed no certificate that this server trusts."""
+    """UNAUTHENTICATED. The client showed no certificate with a DNS name that this server trusts."""
     ERROR_REASON_CLIENT_NOT_ALLOWED: _ErrorReason.ValueType  # 2
-    """PERMISSION_DENIED. The client is known but this method is not open to it. Metadata: client, method."""
+    """PERMISSION_DENIED. No name in the certificate has a role, or the role may not call this method.
+    Metadata: client, method, and role if it has one.
+    """
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 3
     """INVALID_ARGUMENT. Fields break their rules; BadRequest names the first, at most 20. Metadata:
     violation_count (how many there are; the search ends at 1,000).
@@ -163,9 +165,11 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 1
-"""UNAUTHENTICATED. The client showed no certificate that this server trusts."""
+"""UNAUTHENTICATED. The client showed no certificate with a DNS name that this server trusts."""
 ERROR_REASON_CLIENT_NOT_ALLOWED: ErrorReason.ValueType  # 2
-"""PERMISSION_DENIED. The client is known but this method is not open to it. Metadata: client, method."""
+"""PERMISSION_DENIED. No name in the certificate has a role, or the role may not call this method.
+Metadata: client, method, and role if it has one.
+"""
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 3
 """INVALID_ARGUMENT. Fields break their rules; BadRequest names the first, at most 20. Metadata:
 violation_count (how many there are; the search ends at 1,000).

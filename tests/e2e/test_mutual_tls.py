@@ -14,14 +14,23 @@ from typing import Any
 import grpc
 import pytest
 
-from gateway.v1 import corridor_service_pb2
+from compliance.v1 import operator_act_service_pb2 as compliance_acts
+from compliance.v1 import screening_service_pb2
+from compliance.v1.operator_act_service_pb2_grpc import OperatorActServiceStub as ComplianceActs
+from compliance.v1.screening_service_pb2_grpc import ScreeningServiceStub
+from gateway.v1 import corridor_pb2, corridor_service_pb2, payment_service_pb2
+from gateway.v1 import operator_act_service_pb2 as gateway_acts
 from gateway.v1 import payment_pb2 as payment
 from gateway.v1.corridor_service_pb2_grpc import CorridorServiceStub
+from gateway.v1.operator_act_service_pb2_grpc import OperatorActServiceStub as GatewayActs
+from gateway.v1.payment_service_pb2_grpc import PaymentServiceStub
 from ledger.notes import SignerKey
 from ledger.v1 import ledger_pb2
+from ledger.v1 import operator_act_service_pb2 as ledger_acts
 from ledger.v1.audit_service_pb2 import GetCheckpointRequest
 from ledger.v1.audit_service_pb2_grpc import AuditServiceStub
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from ledger.v1.operator_act_service_pb2_grpc import OperatorActServiceStub as LedgerActs
 from runtime.errors import from_rpc_error
 from sandbox.addresses import Ports, at
 from sandbox.certificates import CertificateFiles, make_certificates
@@ -88,6 +97,7 @@ async def test_a_payment_goes_through_and_others_are_refused(secure: SecureEngin
     ports = secure.engine.ports
     async with (
         secure.channel(ports.gateway, "client") as as_client,
+        secure.channel(ports.gateway, "support") as as_support,
         secure.channel(ports.compliance, "operator") as as_operator,
         secure.channel(ports.ledger, "operator") as to_ledger,
         secure.channel(ports.ledger, "client") as stranger,
@@ -95,14 +105,24 @@ async def test_a_payment_goes_through_and_others_are_refused(secure: SecureEngin
     ):
         clients = Clients.over(gateway=as_client, compliance=as_operator, ledger=to_ledger)
         shop = Shop(clients, twin)
-        made = await shop.pay(
-            await shop.add_merchant("Fern & Finch Bookshop LLC"),
-            await shop.add_customer("Ada Mapleton"),
-            21_00,
-            "visa",
-        )
+        merchant = await shop.add_merchant("Fern & Finch Bookshop LLC")
+        customer = await shop.add_customer("Ada Mapleton")
+        made = await shop.pay(merchant, customer, 21_00, "visa")
         # The gateway's own certificate opens compliance and the ledger to it.
         assert (await shop.settled(made.id)).state == payment.PAYMENT_STATE_SUCCEEDED
+
+        # Whoever has its secret could complete a payment: support reads it without.
+        waits = await shop.pay(merchant, customer, 120_00, "threeDSecure2Required")
+        assert waits.next_action.client_secret
+        request = payment_service_pb2.GetPaymentRequest(payment_id=waits.id)
+        read = [
+            (await PaymentServiceStub(channel).GetPayment(request, timeout=CALL_SECONDS)).payment
+            for channel in (as_client, as_support)
+        ]
+        assert [one.next_action.client_secret for one in read] == [
+            waits.next_action.client_secret,
+            "",
+        ]
 
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await LedgerServiceStub(stranger).ListLedgers(
@@ -120,12 +140,74 @@ async def test_a_payment_goes_through_and_others_are_refused(secure: SecureEngin
         assert from_rpc_error(not_staff.value).reason == "CLIENT_NOT_ALLOWED"
 
 
+async def test_who_did_it_is_kept_with_what_operators_change(secure: SecureEngine) -> None:
+    ports = secure.engine.ports
+    async with (
+        secure.channel(ports.gateway, "operator") as to_gateway,
+        secure.channel(ports.compliance, "operator") as to_compliance,
+        secure.channel(ports.ledger, "operator") as to_ledger,
+        secure.channel(ports.ledger, "gateway") as as_gateway,
+        secure.channel(ports.gateway, "support") as as_support,
+    ):
+        await CorridorServiceStub(to_gateway).SetCorridorMode(
+            corridor_service_pb2.SetCorridorModeRequest(
+                request_id="drain",
+                corridor="default",
+                mode=corridor_pb2.CORRIDOR_MODE_DRAIN,
+                reason="a test",
+            ),
+            timeout=CALL_SECONDS,
+        )
+        await CorridorServiceStub(to_gateway).GetCorridorHealth(
+            corridor_service_pb2.GetCorridorHealthRequest(), timeout=CALL_SECONDS
+        )
+        (act,) = (await acts(gateway_acts, GatewayActs, to_gateway)).acts
+        assert (act.client, act.method, act.request_id, act.outcome) == (
+            "operator",
+            "gateway.v1.CorridorService/SetCorridorMode",
+            "drain",
+            "OK",
+        )
+        assert act.about == {"corridor": "default", "mode": "CORRIDOR_MODE_DRAIN"}
+        assert act.begin_time.ToDatetime() <= act.end_time.ToDatetime()
+
+        # What others do with the same methods is none.
+        for channel, name in ((as_gateway, "own"), (to_ledger, "by-hand")):
+            await LedgerServiceStub(channel).CreateLedger(
+                ledger_pb2.CreateLedgerRequest(request_id=name, name=name), timeout=CALL_SECONDS
+            )
+        (act,) = (await acts(ledger_acts, LedgerActs, to_ledger, client="operator")).acts
+        assert (act.method, act.about["name"]) == (
+            "ledger.v1.LedgerService/CreateLedger",
+            "by-hand",
+        )
+
+        with pytest.raises(grpc.aio.AioRpcError):
+            await ScreeningServiceStub(to_compliance).ClearMatch(
+                screening_service_pb2.ClearMatchRequest(
+                    request_id="clear", match_id="mat_none", note="not her"
+                ),
+                timeout=CALL_SECONDS,
+            )
+        about = {"match_id": "mat_none"}
+        (act,) = (await acts(compliance_acts, ComplianceActs, to_compliance, about=about)).acts
+        # It was tried, and came to nothing.
+        assert (act.client, act.outcome) == ("operator", "MATCH_NOT_FOUND")
+
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await acts(gateway_acts, GatewayActs, as_support)
+        assert from_rpc_error(refused.value).reason == "CLIENT_NOT_ALLOWED"
+
+
+async def acts(messages: Any, stub: Any, channel: grpc.aio.Channel, **filters: Any) -> Any:
+    request = messages.ListOperatorActsRequest(**filters)
+    return await stub(channel).ListOperatorActs(request, timeout=CALL_SECONDS)
+
+
 async def test_settings_say_who_may_call_what(databases: dict[str, str], tmp_path: Path) -> None:
-    """An operator who may read, and a client of another name; what is not named stays as it was."""
-    allowed = {
-        "ledger.v1.LedgerService": {"ListLedgers": ["client"], "CreateLedger": []},
-        "ledger.v1.AuditService": {"*": ["compliance"]},
-    }
+    """Names have other roles, and a method is for others; what is not named stays as it was."""
+    roles = {"gateway": "service", "support": "finance", "client": "operator"}
+    methods = {"ledger.v1.LedgerService": {"ListLedgers": ["finance"], "CreateLedger": []}}
     certificates = make_certificates(tmp_path / "certificates", datetime.now(UTC))
     files = certificates["ledger"]
     port = Ports.free().ledger
@@ -139,7 +221,8 @@ async def test_settings_say_who_may_call_what(databases: dict[str, str], tmp_pat
             "LEDGER_TLS_CERTIFICATE_FILE": str(files.certificate),
             "LEDGER_TLS_KEY_FILE": str(files.key),
             "LEDGER_TLS_CA_FILE": str(files.ca),
-            "LEDGER_ALLOWED_CLIENTS": json.dumps(allowed),
+            "LEDGER_CLIENT_ROLES": json.dumps(roles),
+            "LEDGER_METHOD_ROLES": json.dumps(methods),
         },
         tmp_path / "ledger.log",
     )
@@ -180,39 +263,46 @@ async def test_settings_say_who_may_call_what(databases: dict[str, str], tmp_pat
     refused = "CLIENT_NOT_ALLOWED"
     await process.start()
     try:
-        assert await refusal("client", ledgers) == ""
+        assert await refusal("support", ledgers) == ""
         assert await refusal("gateway", ledgers) == refused
-        assert await refusal("operator", create) == refused
+        assert await refusal("client", create) == refused
         # The service's own rule, where nothing else is said.
         assert await refusal("gateway", get) == "LEDGER_NOT_FOUND"
-        assert await refusal("client", get) == refused
-        assert await refusal("operator", checkpoint) == refused
-        assert await refusal("compliance", checkpoint) == "LEDGER_NOT_FOUND"
+        assert await refusal("support", checkpoint) == "LEDGER_NOT_FOUND"
+        # The table of names is whole: who is not in it has no role.
+        assert await refusal("operator", get) == refused
     finally:
         await process.kill()
 
 
-@pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("service", "variable", "setting", "told"),
     [
-        ('{"nobody.v1.NoService": {"*": ["client"]}}', "there is no service 'nobody.v1.NoService'"),
-        ("{", "is not JSON"),
-        ("[]", "dictionary"),
+        (
+            "ledger",
+            "METHOD_ROLES",
+            '{"nobody.v1.NoService": {"*": ["client"]}}',
+            "there is no service 'nobody.v1.NoService'",
+        ),
+        ("gateway", "CLIENT_ROLES", '{"shop": "clerk"}', "shop: there is no role 'clerk'"),
+        ("compliance", "CLIENT_ROLES", '{"a": "client", "a": "operator"}', "says 'a' twice"),
+        ("ledger", "CLIENT_ROLES", "[]", "dictionary"),
     ],
-    ids=["service", "not JSON", "not an object"],
 )
-def test_rules_for_what_there_is_not_are_refused(service: str, setting: str, told: str) -> None:
+def test_rules_for_what_there_is_not_are_refused(
+    service: str, variable: str, setting: str, told: str
+) -> None:
     finished = subprocess.run(
         [sys.executable, "-m", service],
         cwd=PROJECT,
-        env=environment(service, {"{}_ALLOWED_CLIENTS": setting}),
+        env=environment(service, {f"{{}}_{variable}": setting}),
         capture_output=True,
         text=True,
         timeout=START_SECONDS,
         check=False,
     )
     assert finished.returncode == 2
+    assert f"{service.upper()}_{variable}: " in finished.stderr
     assert told in finished.stderr
     assert "Traceback" not in finished.stderr
 

@@ -104,15 +104,16 @@ async def test_what_is_recorded_is_never_changed(connection: Connection) -> None
     append_only = [name for name in await tables(connection) if name not in PROJECTIONS]
     assert {"ledgers", "accounts", "transactions", "entries", "decisions"} < set(append_only)
     for name in append_only:
+        key = sql.Identifier("act_number" if name.startswith("operator_act") else "ledger_id")
         for statement in (
-            "UPDATE {} SET ledger_id = DEFAULT",
-            "UPDATE {} SET ledger_id = DEFAULT WHERE FALSE",
+            "UPDATE {} SET {} = DEFAULT",
+            "UPDATE {} SET {} = DEFAULT WHERE FALSE",
             "DELETE FROM {}",
             "DELETE FROM {} WHERE FALSE",
             "TRUNCATE {} CASCADE",
         ):
             with pytest.raises(REFUSED):
-                await connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+                await connection.execute(sql.SQL(statement).format(sql.Identifier(name), key))
 
 
 async def test_projections_are_never_removed(connection: Connection) -> None:

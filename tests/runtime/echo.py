@@ -12,6 +12,7 @@ from runtime import deadline
 from runtime.auth import client_name
 from runtime.config import ServiceSettings
 from runtime.errors import ErrorDomain
+from runtime.rights import Rights, Role, changes, reads
 from runtime.rules import (
     IDENTIFIER,
     PAGE,  # noqa: F401 (so that a rename of it breaks a test)
@@ -54,6 +55,13 @@ VALIDATOR = Validator(
         pb.LaterRequest: [text("text", max_bytes=8)],
     }
 )
+ECHO_RIGHTS: Rights = {
+    "echo.v1.EchoService": {
+        "Echo": changes("text", Role.CLIENT, Role.OPERATOR),
+        "Count": reads(Role.CLIENT, Role.OPERATOR, Role.SUPPORT),
+        "Later": reads(Role.OPERATOR),
+    }
+}
 
 
 class EchoSettings(ServiceSettings):

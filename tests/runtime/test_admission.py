@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,13 +24,21 @@ from runtime.admission import (
     NoRoomError,
     Quota,
 )
-from runtime.allowed_clients import DefaultClients
 from runtime.beside import LARGE_REQUEST_BYTES, beside, this_request_is_large
 from runtime.errors import ReceivedError, from_rpc_error
 from runtime.intake import MAX_OPEN_REQUEST_BYTES, Gate, SlowRequestError, UnfitRequestError
+from runtime.rights import Rights
 from runtime.server import RegisteredService, RpcServer, methods_of
 from sandbox.certificates import make_certificates
-from tests.runtime.echo import VALIDATOR, Echo, EchoSettings, pb, running_echo, services
+from tests.runtime.echo import (
+    ECHO_RIGHTS,
+    VALIDATOR,
+    Echo,
+    EchoSettings,
+    pb,
+    running_echo,
+    services,
+)
 
 ECHO = "/echo.v1.EchoService/Echo"
 COUNT = "/echo.v1.EchoService/Count"
@@ -39,9 +47,12 @@ HELD_SECONDS = 20.0
 
 
 class SecureEchoSettings(EchoSettings):
-    default_clients: ClassVar[DefaultClients] = (
-        (pb.DESCRIPTOR.services_by_name["EchoService"], {"*": {"client", "operator"}}),
-    )
+    rights: ClassVar[Rights] = ECHO_RIGHTS
+    default_client_roles: ClassVar[Mapping[str, str]] = {
+        "client": "client",
+        "operator": "operator",
+        "support": "support",
+    }
 
 
 @asynccontextmanager
@@ -282,6 +293,11 @@ async def test_names_without_rights_are_read_nothing_of_and_operators_have_room_
         assert error.reason == "CLIENT_NOT_ALLOWED"
         error = await failure_of(stranger.stream_stream(COUNT)().read())
         assert error.reason == "CLIENT_NOT_ALLOWED"
+        # Nor of a role that may not call this.
+        async with named("support") as support:
+            error = await failure_of(support.stream_unary(ECHO)())
+            assert error.reason == "CLIENT_NOT_ALLOWED"
+            assert error.metadata["role"] == "support"
         # What is open to all takes little, and of its own: others are not kept waiting.
         silent = [stranger.stream_unary(CHECK)() for _ in range(OPEN_READS + 1)]
         async with named("client") as client:

@@ -17,6 +17,8 @@ from gateway.payments.store import payments as store
 from gateway.payments.store.queue import queue_position
 from gateway.payments.store.snapshot import PaymentSnapshot
 from gateway.v1 import payment_pb2, refund_pb2
+from runtime.auth import caller
+from runtime.rights import READ_ONLY
 
 
 class PaymentReader:
@@ -43,7 +45,9 @@ class PaymentReader:
                 declined = await store.declined_attempts(connection, payment_id)
                 attempts = [declined_attempt_message(attempt) for attempt in declined]
             booked = await booking_state(connection, payment_id)
-            message = payment_message(payment, secrets=True)
+            # With it, whoever may only read could complete the payment.
+            secrets = caller().role not in READ_ONLY
+            message = payment_message(payment, secrets=secrets)
             message.declined_attempts.extend(attempts)
             add_details(message, operations, refunds, payment.currency, booked)
             if payment.state is PaymentState.QUEUED:

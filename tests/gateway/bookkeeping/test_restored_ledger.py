@@ -25,10 +25,13 @@ from gateway.bookkeeping.reporting import BookingState
 from gateway.bookkeeping.standing import NO_CHECKPOINT, StopReason
 from gateway.bookkeeping.store import BookingStore
 from gateway.bookkeeping.worker import BookkeepingWorker
+from gateway.config import DATABASE_ROLE
 from ledger.__main__ import open_service
 from ledger.config import LedgerSettings
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from ledger.v1.transaction_reads_pb2 import ListTransactionsRequest
+from runtime.acts import open_act_log
+from runtime.clock import SystemClock
 from sandbox.polling import poll
 from tests.commands import run
 from tests.gateway.bookkeeping.conftest import LEDGER, Gateway, captured, drain, hold, released
@@ -375,6 +378,8 @@ async def test_the_command(books: Books) -> None:
         run,
         "gateway",
         "rebook",
+        "--by",
+        "anna",
         environment={
             "GATEWAY_DATABASE_URL": books.gateway.url,
             "GATEWAY_LEDGER_ADDRESS": books.ledger.address,
@@ -383,6 +388,9 @@ async def test_the_command(books: Books) -> None:
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[-1] == "booked again: 1; refused by the ledger: 0"
     await books.assert_booked(1, 2)
+    async with open_act_log(books.gateway.url, DATABASE_ROLE, SystemClock()) as acts:
+        (act,) = await acts.page("anna", {}, None, 10)
+    assert (act.act.method, act.outcome) == ("gateway rebook", "OK")
 
 
 def _item(fact: Fact) -> LedgerItem:

@@ -1,0 +1,17 @@
+"""What operators have changed is kept with who did it."""
+
+from pathlib import Path
+
+from alembic import op
+
+from runtime.migrations import sql_beside
+
+revision = "0005"
+down_revision = "0004"
+oldest_code = "0003"  # two tables more
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(sql_beside(Path(__file__)))

@@ -1,0 +1,55 @@
+"""Which roles may call which methods of compliance.
+
+The gateway asks for checks and nothing else. Operators keep subjects, decide matches and look at
+everything; support sees why something was refused, and no personal data.
+"""
+
+from runtime.rights import Rights, Role, changes, reads
+
+OPERATOR, SERVICE, SUPPORT = Role.OPERATOR, Role.SERVICE, Role.SUPPORT
+
+RIGHTS: Rights = {
+    "compliance.v1.ComplianceService": {
+        "CheckPayment": changes("payment_id", SERVICE),
+        "CheckTransfer": changes("transfer_id", SERVICE),
+        "CheckPayout": changes("payout_id", SERVICE),
+    },
+    "compliance.v1.DecisionService": {
+        "GetDecision": reads(OPERATOR, SUPPORT),
+        "ListDecisions": reads(OPERATOR, SUPPORT),
+        "ReplayDecision": reads(OPERATOR),
+        "VerifyDecisions": reads(OPERATOR),
+    },
+    "compliance.v1.PolicyService": {
+        "GetPolicyVersion": reads(OPERATOR),
+        "ListPolicyVersions": reads(OPERATOR),
+    },
+    "compliance.v1.RequirementService": {
+        "GetAccountSnapshot": reads(OPERATOR),
+        "RefreshAccountSnapshot": changes("merchant_id", OPERATOR),
+        "ListRequirements": reads(OPERATOR),
+        "GetTaxStatus": reads(OPERATOR),
+    },
+    "compliance.v1.ScreeningService": {
+        "ListSanctionsLists": reads(OPERATOR),
+        "ListSanctionsListVersions": reads(OPERATOR),
+        "LoadSanctionsList": changes("list", OPERATOR),
+        "ScreenName": reads(OPERATOR),
+        "GetMatch": reads(OPERATOR),
+        "ListMatches": reads(OPERATOR),
+        "ClearMatch": changes("match_id", OPERATOR),
+        "ConfirmMatch": changes("match_id", OPERATOR),
+    },
+    "compliance.v1.SubjectService": {
+        "CreateSubject": changes("subject_id", OPERATOR),
+        "UpdateSubject": changes("subject_id", OPERATOR),
+        "GetSubject": reads(OPERATOR),
+        "ListSubjects": reads(OPERATOR),
+        "SetKycState": changes("subject_id kyc_state", OPERATOR),
+        "SetSubjectState": changes("subject_id state", OPERATOR),
+    },
+    "compliance.v1.OperatorActService": {
+        "ListOperatorActs": reads(OPERATOR),
+    },
+}
+DEFAULT_CLIENT_ROLES = {"gateway": "service", "operator": "operator", "support": "support"}

@@ -1,0 +1,17 @@
+"""What operators have changed is kept with who did it."""
+
+from pathlib import Path
+
+from alembic import op
+
+from runtime.migrations import sql_beside
+
+revision = "0024"
+down_revision = "0023"
+oldest_code = "0021"  # two tables more
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(sql_beside(Path(__file__)))

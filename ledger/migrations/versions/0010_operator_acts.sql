@@ -1,0 +1,33 @@
+-- What operators have changed: who, by which call, about what; written before it is done. How it ended follows.
+CREATE TABLE operator_act (
+    act_number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    client text NOT NULL CHECK (client <> ''),
+    method text NOT NULL CHECK (method <> ''),
+    request_id text NOT NULL,
+    about jsonb NOT NULL,
+    begin_time timestamptz NOT NULL
+);
+CREATE INDEX operator_act_about ON operator_act USING gin (about jsonb_path_ops);
+CREATE INDEX operator_act_client ON operator_act (client, act_number);
+
+CREATE TABLE operator_act_outcome (
+    act_number bigint PRIMARY KEY REFERENCES operator_act (act_number),
+    outcome text NOT NULL CHECK (outcome <> ''),
+    end_time timestamptz NOT NULL
+);
+
+GRANT SELECT, INSERT ON operator_act, operator_act_outcome TO ledger_service;
+
+DO $$
+DECLARE
+    kept text;
+BEGIN
+    FOREACH kept IN ARRAY ARRAY['operator_act', 'operator_act_outcome'] LOOP
+        EXECUTE format(
+            'CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON %I '
+            'FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', kept
+        );
+        EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER append_only', kept);
+    END LOOP;
+END
+$$;
