@@ -8,7 +8,10 @@ import grpc
 import pytest
 
 from gateway.v1 import payment_service_pb2 as payments
+from gateway.v1.operator_act_service_pb2 import ListOperatorActsRequest
+from gateway.v1.operator_act_service_pb2_grpc import OperatorActServiceStub
 from runtime.errors import from_rpc_error
+from sandbox.addresses import at
 from sandbox.clients import open_clients
 from sandbox.demo.books import check_charges, ledger_name, settled_trial_balance
 from sandbox.demo.scenarios import Parties
@@ -21,7 +24,7 @@ from tests.backups import backup_of
 async def recover(engine: Engine) -> str:
     """Runs `python -m gateway recover` with the gateway's settings; what it prints."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "recover"),
+        *(sys.executable, "-m", "gateway", "recover", "--by", "anna"),
         env=engine.gateway.environment,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -83,3 +86,9 @@ async def test_a_gateway_that_was_restored_is_recovered_and_the_books_agree(
                 trial = await settled_trial_balance(clients, await ledger_name(clients), twin)
                 trial.check()
                 assert await check_charges(clients, twin) == 4
+                async with grpc.aio.insecure_channel(at(engine.ports.gateway)) as channel:
+                    found = await OperatorActServiceStub(channel).ListOperatorActs(
+                        ListOperatorActsRequest(client="anna"), timeout=CALL_SECONDS
+                    )
+                acts = [(act.method, act.outcome) for act in found.acts]
+                assert acts == [("gateway recover", "OK")]
