@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
+import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -45,6 +46,13 @@ class CertificateFiles:
 class _Issuer:
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
+
+
+def channel_credentials(files: CertificateFiles) -> grpc.ChannelCredentials:
+    """What a client shows with its certificate, and takes from the services."""
+    return grpc.ssl_channel_credentials(
+        files.ca.read_bytes(), files.key.read_bytes(), files.certificate.read_bytes()
+    )
 
 
 def certificate_files(directory: Path, name: str) -> CertificateFiles:

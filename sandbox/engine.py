@@ -113,18 +113,22 @@ async def running_engine(
         await engine.kill()
 
 
-async def wait_until_serving(address: str, service: str = "") -> None:
-    """Waits until gRPC health at `host:port` says SERVING.
+async def wait_until_serving(
+    address: str, service: str = "", credentials: grpc.ChannelCredentials | None = None
+) -> None:
+    """Waits until gRPC health at `host:port` says SERVING, over TLS with credentials.
 
     Raises `TimeoutError` after `START_TIMEOUT_SECONDS`.
     """
     request = health_pb2.HealthCheckRequest(service=service)
     # A refused first connection must not make the client wait a second for the next.
     options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
-    async with (
-        asyncio.timeout(START_TIMEOUT_SECONDS),
-        grpc.aio.insecure_channel(address, options=options) as channel,
-    ):
+    opened = (
+        grpc.aio.insecure_channel(address, options=options)
+        if credentials is None
+        else grpc.aio.secure_channel(address, credentials, options=options)
+    )
+    async with asyncio.timeout(START_TIMEOUT_SECONDS), opened as channel:
         watch = health_pb2_grpc.HealthStub(channel).Watch(request, wait_for_ready=True)
         async for response in watch:
             if response.status == health_pb2.HealthCheckResponse.SERVING:

@@ -7,7 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
@@ -15,6 +15,7 @@ import grpc
 
 from runtime.tasks import cancel
 from sandbox.addresses import Ports, at
+from sandbox.certificates import channel_credentials, make_certificates
 from sandbox.databases import with_database
 from sandbox.engine import wait_until_answering
 from sandbox.stripe_twin.accounts import ACCOUNTS
@@ -29,6 +30,8 @@ from tests.ledger.killing.postgres import MortalPostgres
 SERVICES = ("ledger", "gateway", "compliance")
 # A killed process must not make its clients wait a second before they try again.
 RECONNECT = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
+# Clients by the names in their certificates; the last one has no role.
+CLIENT, OPERATOR, STRANGER = "client", "operator", "stranger"
 # Short bounds, so that what hangs or lost its process is taken up again soon. The same rules.
 GATEWAY = {
     "GATEWAY_CALL_SECONDS": "4",
@@ -61,6 +64,9 @@ class Cluster:
         self._nursery = nursery
         self._ports = ports
         self._second = second
+        self._certificates = make_certificates(
+            logs / "certificates", datetime.now(UTC), (*SERVICES, CLIENT, OPERATOR, STRANGER)
+        )
         self._stack = AsyncExitStack()
         self._postgres = MortalPostgres(logs / "postgres.log", durable=False)
         self.services: dict[str, Service] = {}
@@ -151,12 +157,14 @@ class Cluster:
         """Sets a process's clock off; it stays so across its deaths."""
         self.services[victim].control.offset = offset
 
-    def channel(self, name: str) -> grpc.aio.Channel:
-        """A channel that finds a service again soon after its restart."""
-        return grpc.aio.insecure_channel(self.services[name].address, options=RECONNECT)
+    def channel(self, name: str, client: str = OPERATOR) -> grpc.aio.Channel:
+        """A client's channel that finds a service again soon after its restart."""
+        credentials = channel_credentials(self._certificates[client])
+        return grpc.aio.secure_channel(self.services[name].address, credentials, options=RECONNECT)
 
     def _supervise(self, name: str, port: int, environment: Mapping[str, str]) -> None:
-        service = Service(name, self._nursery, environment, port, self.logs)
+        credentials = channel_credentials(self._certificates[OPERATOR])
+        service = Service(name, self._nursery, environment, port, self.logs, credentials)
         self.services[name] = service
         self._stack.push_async_callback(cancel, asyncio.create_task(service.run()))
 
@@ -198,6 +206,15 @@ class Cluster:
             **QUIET_LOGS,
             **GATEWAY,
             "ENV": "sandbox",
+            **{
+                f"{name.upper()}_TLS_{what}_FILE": str(path)
+                for name in SERVICES
+                for what, path in (
+                    ("CERTIFICATE", self._certificates[name].certificate),
+                    ("KEY", self._certificates[name].key),
+                    ("CA", self._certificates[name].ca),
+                )
+            },
             **{f"{name.upper()}_DATABASE_URL": url for name, url in self.databases.items()},
             "LEDGER_LISTEN_ADDRESS": at(ports.ledger),
             "LEDGER_HTTP_ADDRESS": at(ports.ledger_http),

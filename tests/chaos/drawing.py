@@ -67,6 +67,9 @@ PAYMENTS_PER_CLOSURE = 150
 PAYMENTS_PER_PAYOUT = 50
 PAYMENTS_PER_HALF_OPEN = 100
 PAYMENTS_PER_HOLDS = 250
+PAYMENTS_PER_STRANGER = 100
+# Large calls that a certificate without rights has under way at once.
+MAX_STRANGERS = 32
 # Fewer and more than the gateway takes from one address.
 MAX_HALF_OPEN = 400
 # Whose database is put back how often, and how.
@@ -211,6 +214,7 @@ def _troubles(random: Random, payments: int) -> tuple[Trouble, ...]:
     add(PAYMENTS_PER_PAYOUT, 30, _payout)
     add(PAYMENTS_PER_HALF_OPEN, 20, _half_open)
     add(PAYMENTS_PER_HOLDS, 1, lambda _random: ("holds", {}))
+    add(PAYMENTS_PER_STRANGER, 20, _stranger)
     return tuple(sorted(drawn, key=lambda trouble: trouble.at_payment))
 
 
@@ -298,6 +302,13 @@ def _half_open(random: Random) -> tuple[str, dict[str, Any]]:
         # Stripe's own address, or another.
         "address": random.choice(("127.0.0.1", "127.0.0.2")),
         "connections": random.randint(1, MAX_HALF_OPEN),
+    }
+
+
+def _stranger(random: Random) -> tuple[str, dict[str, Any]]:
+    return "stranger", {
+        "service": random.choice((*GATEWAYS, "ledger", "compliance")),
+        "calls": random.randint(1, MAX_STRANGERS),
     }
 
 

@@ -149,6 +149,8 @@ class OutcomeLookup:
     dead_letters: tuple[str, ...] = ()
     # Forged webhooks that were answered with success.
     accepted_forgeries: tuple[str, ...] = ()
+    # Calls of a certificate without rights that were not refused.
+    let_in: tuple[str, ...] = ()
     # Where ledger and Stripe differ, in words; empty if they agree to the cent.
     books_differences: tuple[str, ...] = ()
     ledger_intact: bool = True

@@ -263,6 +263,12 @@ def webhooks(evidence: OutcomeLookup) -> Iterator[Violation]:
         yield Violation("webhook", letter, "given up")
 
 
+def rights(evidence: OutcomeLookup) -> Iterator[Violation]:
+    """Nobody without a role got anything done, nor even looked at."""
+    for call in evidence.let_in:
+        yield Violation("rights", call, "a call without rights was not refused")
+
+
 def feed(evidence: OutcomeLookup) -> Iterator[Violation]:
     """The feed has no holes, and each payment's revisions one by one up to its last."""
     for place, change in enumerate(evidence.feed, start=1):
@@ -315,5 +321,5 @@ def _forgotten(answer: Answer, evidence: OutcomeLookup) -> bool:
 
 RULES: tuple[Rule, ...] = (
     *(double_charge, double_refund, saved_twice, lost_payment, undecided, truth_at_stripe),
-    *(truth_of_refunds, final_answers, books, keys, webhooks, feed, told),
+    *(truth_of_refunds, final_answers, books, keys, webhooks, rights, feed, told),
 )

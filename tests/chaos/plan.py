@@ -92,8 +92,8 @@ class Trouble:
     """Something else that goes wrong from one payment to another, but at most for `longest_ms`:
     where nothing goes on any more, no payment would ever end it.
 
-    `kind` is fault, outage, webhook_fault, forgery, jump, closure, payout, half_open or holds;
-    `detail` is what the kind needs.
+    `kind` is fault, outage, webhook_fault, forgery, jump, closure, payout, half_open, holds or
+    stranger; `detail` is what the kind needs.
     """
 
     at_payment: int

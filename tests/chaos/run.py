@@ -20,7 +20,7 @@ from sandbox.demo.scenarios import SANCTIONED_NAME
 from sandbox.demo.shop import Shop
 from tests.chaos.children import Nursery
 from tests.chaos.client import play
-from tests.chaos.cluster import Cluster, running_cluster
+from tests.chaos.cluster import CLIENT, Cluster, running_cluster
 from tests.chaos.customers import Customers
 from tests.chaos.evidence import OutcomeLookup, Told
 from tests.chaos.gathering import gather
@@ -56,6 +56,7 @@ class Report:
     restored: Counter[str]
     troubles: Counter[str]
     held: int
+    turned_away: int
     errors: Counter[str]
     seconds: float
 
@@ -81,6 +82,7 @@ class Report:
                 f"{broken['books']} differences in the books",
                 f"{broken['key']} keys misused",
                 f"{broken['webhook']} webhooks lost or forged",
+                f"{broken['rights']} calls without rights let in",
                 f"{broken['feed']} gaps in the feed",
                 f"{broken['told']} changes untold",
                 f"{captured} charges",
@@ -94,6 +96,7 @@ class Report:
                 f"put back {dict(sorted(self.restored.items()))}",
                 f"{sum(self.troubles.values())} other troubles",
                 f"{self.held} holds due together",
+                f"{self.turned_away} large calls without rights refused",
                 f"{sum(self.errors.values())} errors answered",
                 f"{self.seconds:.0f} s",
             )
@@ -110,7 +113,8 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
         AsyncExitStack() as stack,
     ):
         channels = [
-            await stack.enter_async_context(cluster.channel(gateway)) for gateway in GATEWAYS
+            await stack.enter_async_context(cluster.channel(gateway, CLIENT))
+            for gateway in GATEWAYS
         ]
         progress = Progress()
         operators = Operators(cluster)
@@ -152,6 +156,7 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
             twin,
             answers=customers.answers,
             accepted_forgeries=troubles.accepted_forgeries,
+            let_in=troubles.let_in,
             told=tuple(
                 Told(r.sequence, r.payment_id, r.revision, r.verified_with(secret))
                 for r in listener.received
@@ -168,6 +173,7 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
             operators.restored,
             troubles.counts,
             troubles.held,
+            troubles.turned_away,
             customers.errors,
             time.monotonic() - started,
         )

@@ -12,7 +12,7 @@ from sandbox.polling import poll
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
 from tests.backups import Backup
 from tests.chaos.client import play
-from tests.chaos.cluster import Cluster
+from tests.chaos.cluster import CLIENT, Cluster
 from tests.chaos.customers import Customers
 from tests.chaos.drawing import draw_plan
 from tests.chaos.evidence import OutcomeLookup
@@ -98,7 +98,7 @@ def planned(number: int, *steps: Step, **changes: Any) -> PlannedPayment:
 async def open_stage(cluster: Cluster, twin: ChaosTwin, *gateways: str) -> Stage:
     """A stage whose client uses these gateways."""
     progress = Progress()
-    channels = [cluster.channel(gateway) for gateway in gateways]
+    channels = [cluster.channel(gateway, CLIENT) for gateway in gateways]
     customers = await open_shop(cluster, twin, channels)
     troubles = Troubles(cluster, twin, draw_plan(1, 1, 0), progress)
     return Stage(cluster, twin, customers, progress, troubles, Time(cluster, twin))

@@ -26,12 +26,19 @@ class Service:
     """One service that is started again whenever it has ended, until it is told to stop."""
 
     def __init__(
-        self, name: str, nursery: Nursery, environment: Mapping[str, str], port: int, logs: Path
+        self,
+        name: str,
+        nursery: Nursery,
+        environment: Mapping[str, str],
+        port: int,
+        logs: Path,
+        credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         self.name = name
         self.address = at(port)
         self.control = Control.fresh(logs / f"{name}.control")
         self.starts = 0
+        self._credentials = credentials
         self._nursery = nursery
         self._log = logs / f"{name}.log"
         self.environment = {**environment, CONTROL_VARIABLE: str(self.control.path)}
@@ -71,7 +78,7 @@ class Service:
         # before it may break only now.
         while True:
             with contextlib.suppress(TimeoutError, grpc.aio.AioRpcError):
-                await wait_until_serving(self.address)
+                await wait_until_serving(self.address, credentials=self._credentials)
                 return
             await asyncio.sleep(RESTART_SECONDS)
 

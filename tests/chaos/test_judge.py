@@ -244,6 +244,7 @@ FAULTS: dict[str, tuple[str, OutcomeLookup]] = {
         replace(GOOD, acknowledged_events=frozenset({"evt_1", "evt_3"})),
     ),
     "forged": ("webhook", replace(GOOD, accepted_forgeries=("old refund.failed",))),
+    "let in": ("rights", replace(GOOD, let_in=("/ledger.v1.LedgerService/CreateLedger",))),
     "given up": ("webhook", replace(GOOD, dead_letters=("evt_2 charge.updated",))),
     "a hole in the feed": (
         "feed",

@@ -44,7 +44,7 @@ def test_there_is_some_of_everything() -> None:
     assert {kill.steps is None for kill in plan.kills} == {True, False}
     assert {trouble.kind for trouble in plan.troubles} == {
         *("fault", "outage", "webhook_fault", "forgery", "jump", "closure", "payout", "half_open"),
-        "holds",
+        *("holds", "stranger"),
     }
     actions = {step.action for planned in plan.payments for step in planned.steps}
     assert actions == {

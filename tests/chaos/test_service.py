@@ -34,7 +34,7 @@ async def test_a_look_that_breaks_is_followed_by_another(
     )
     looks: list[BaseException | None] = [broken, TimeoutError(), None]
 
-    async def look(_address: str) -> None:
+    async def look(_address: str, *, credentials: object) -> None:
         if (ending := looks.pop(0)) is not None:
             raise ending
 

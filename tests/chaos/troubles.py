@@ -8,16 +8,18 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
 from random import Random
+from typing import Any
 
 import aiohttp
 import grpc
 
 from gateway.v1 import corridor_pb2, corridor_service_pb2
 from gateway.v1.corridor_service_pb2_grpc import CorridorServiceStub
+from runtime.errors import from_rpc_error
 from sandbox.stripe_twin.accounts import BACKUP_ACCOUNT, DEFAULT_ACCOUNT
 from sandbox.stripe_twin.webhooks import sign
 from sandbox.twin_admin import TwinAdminError
-from tests.chaos.cluster import Cluster
+from tests.chaos.cluster import STRANGER, Cluster
 from tests.chaos.holds import place
 from tests.chaos.plan import CORRIDORS, PARTS, Kill, Plan, Trouble
 from tests.chaos.progress import Progress
@@ -27,17 +29,26 @@ MODE_TRIES = 40
 MODE_SECONDS = 3.0
 PAUSE_SECONDS = 0.1
 OLD_SECONDS = 3_600
+# Methods that take large requests, and how large ones are sent.
+LARGE_CALLS = {
+    "ledger": ("/ledger.v1.LedgerService/BatchCreateTransactions", 12 * 1024 * 1024),
+    "gateway": ("/gateway.v1.PaymentService/CreatePayment", 200 * 1024),
+    "compliance": ("/compliance.v1.ComplianceService/CheckPayment", 200 * 1024),
+}
 MODES = {"DRAIN": corridor_pb2.CORRIDOR_MODE_DRAIN, "CLOSED": corridor_pb2.CORRIDOR_MODE_CLOSED}
 HALF_A_HEAD = b"POST /webhooks/stripe/default HTTP/1.1\r\nHost: gateway\r\n"
 
 
 class Troubles:
-    """`accepted_forgeries` are webhooks that nobody signed and the gateway took; `held` is how many
-    holds were placed to fall due together."""
+    """`accepted_forgeries` are webhooks that nobody signed and the gateway took; `let_in` are calls
+    of a certificate without rights that were looked at, `turned_away` is how many were not; `held`
+    is how many holds were placed to fall due together."""
 
     def __init__(self, cluster: Cluster, twin: ChaosTwin, plan: Plan, progress: Progress) -> None:
         self.counts: Counter[str] = Counter()
         self.accepted_forgeries: list[str] = []
+        self.let_in: list[str] = []
+        self.turned_away = 0
         self.held = 0
         self._cluster = cluster
         self._twin = twin
@@ -105,6 +116,19 @@ class Troubles:
             case "holds":
                 async with self._cluster.channel("ledger") as channel:
                     self.held += await place(channel, f"holds-{trouble.at_payment}")
+            case "stranger":
+                service = detail["service"]
+                async with (
+                    self._cluster.channel(service, STRANGER) as channel,
+                    asyncio.TaskGroup() as group,
+                ):
+                    knocking = [
+                        group.create_task(self._knock(channel, service))
+                        for _ in range(detail["calls"])
+                    ]
+                    await self._until_over(trouble)
+                    for task in knocking:
+                        task.cancel()
             case "forgery":
                 await self._forge(detail["how"], detail["gateway"], detail["event_type"])
 
@@ -162,6 +186,25 @@ class Troubles:
                 await reader.read()
             finally:
                 writer.close()
+
+    async def _knock(self, channel: grpc.aio.Channel, service: str) -> None:
+        """Sends large calls with a certificate that has no rights, until it is told to stop."""
+        method, size = LARGE_CALLS[service.partition("-")[0]]
+        call: Any = channel.unary_unary(method)
+        while True:
+            try:
+                await call(bytes(size), timeout=MODE_SECONDS)
+            except grpc.aio.AioRpcError as error:
+                reason = from_rpc_error(error).reason
+                if reason == "CLIENT_NOT_ALLOWED":
+                    self.turned_away += 1
+                elif reason:
+                    # The service looked at it before it asked who it is from.
+                    self.let_in.append(f"{method}: {reason}")
+                # Else the service is away.
+                await asyncio.sleep(PAUSE_SECONDS)
+            else:
+                self.let_in.append(method)
 
     async def _forge(self, how: str, gateway: str, event_type: str) -> None:
         """Sends an event about a PaymentIntent that exists, but not as Stripe would sign it."""
