@@ -46,12 +46,16 @@ class Service:
         self._serving = asyncio.Event()
         self._may_run = asyncio.Event()
         self._may_run.set()
+        self._down = asyncio.Event()
 
     async def run(self) -> None:
         """Keeps it running until cancelled, which ends it."""
         try:
             while True:
-                await self._may_run.wait()
+                if not self._may_run.is_set():
+                    self._down.set()
+                    await self._may_run.wait()
+                    self._down.clear()
                 await self._run_once()
         finally:
             if self._child is not None:
@@ -60,6 +64,9 @@ class Service:
     async def _run_once(self) -> None:
         child = await self._nursery.start(self.name.partition("-")[0], self.environment, self._log)
         self._child = child
+        if not self._may_run.is_set():
+            # It was to go down while it was being started.
+            child.signal(signal.SIGKILL)
         self.starts += 1
         ready = asyncio.ensure_future(self._until_serving())
         ended = asyncio.ensure_future(child.ended.wait())
@@ -107,7 +114,10 @@ class Service:
     async def go_down(self) -> None:
         """`kill -9`, and nobody starts it again until `come_up`."""
         self._may_run.clear()
-        await self.kill()
+        # It may be down already, or on its way: somebody else may just have killed it.
+        if self._child is not None:
+            self._child.signal(signal.SIGKILL)
+        await self._down.wait()
 
     async def come_up(self) -> None:
         """Starts it again and waits until it serves."""

@@ -18,11 +18,20 @@ class _Nursery:
 
     def __init__(self) -> None:
         self.started: list[asyncio.subprocess.Process] = []
+        self.has_started = asyncio.Event()
+        self._reaping: list[asyncio.Task[None]] = []
 
     async def start(self, *_order: object) -> Child:
         process = await asyncio.create_subprocess_exec("sleep", "60", start_new_session=True)
         self.started.append(process)
-        return Child(process.pid)
+        self.has_started.set()
+        child = Child(process.pid)
+        self._reaping.append(asyncio.create_task(self._reap(child, process)))
+        return child
+
+    async def _reap(self, child: Child, process: asyncio.subprocess.Process) -> None:
+        child.code = await process.wait()
+        child.ended.set()
 
 
 async def test_a_look_that_breaks_is_followed_by_another(
@@ -48,3 +57,22 @@ async def test_a_look_that_breaks_is_followed_by_another(
     await cancel(running)
     [process] = nursery.started
     assert await asyncio.wait_for(process.wait(), 10) == -signal.SIGKILL
+
+
+async def test_one_that_does_not_serve_goes_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when somebody else has killed it a moment before."""
+
+    async def look(_address: str, **_more: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(service, "wait_until_serving", look)
+    nursery = _Nursery()
+    watched = service.Service("ledger", cast("Nursery", nursery), {}, 1, tmp_path)
+    running = asyncio.create_task(watched.run())
+    async with asyncio.timeout(10):
+        await nursery.has_started.wait()
+        await watched.go_down()
+    assert [process.returncode for process in nursery.started] == [-signal.SIGKILL]
+    await cancel(running)
