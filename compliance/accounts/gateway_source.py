@@ -194,12 +194,13 @@ def _lists(
 
 
 def _tax_id(said: merchant_tax_pb2.TaxId, account: AccountReference) -> TaxId:
+    verification = _VERIFICATION.get(said.verification_state, "UNSPECIFIED")
     return TaxId(
         type=said.kind,
         masked_value=mask(said.value),
         country_code=said.country_code,
-        verification=_VERIFICATION.get(said.verification_state, "UNSPECIFIED"),
-        format=tax_id_format(said.kind, said.value),
+        verification=verification,
+        format=tax_id_format(said.kind, said.value, verification),
         name_agrees=names_agree(
             said.verified_name, account.legal_name, is_person=account.is_person
         ),

@@ -115,7 +115,7 @@ class _TaxIdFormat:
 class _TaxIdFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaxIdFormat.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     TAX_ID_FORMAT_UNSPECIFIED: _TaxIdFormat.ValueType  # 0
-    """The type is not one that we can check."""
+    """Not judged: nobody can check the type offline, or its registry verified what our check does not know."""
     TAX_ID_FORMAT_VALID: _TaxIdFormat.ValueType  # 1
     """Length, characters and checksum are right."""
     TAX_ID_FORMAT_INVALID: _TaxIdFormat.ValueType  # 2
@@ -125,7 +125,7 @@ class TaxIdFormat(_TaxIdFormat, metaclass=_TaxIdFormatEnumTypeWrapper):
     """What our own check of a tax id says."""
 
 TAX_ID_FORMAT_UNSPECIFIED: TaxIdFormat.ValueType  # 0
-"""The type is not one that we can check."""
+"""Not judged: nobody can check the type offline, or its registry verified what our check does not know."""
 TAX_ID_FORMAT_VALID: TaxIdFormat.ValueType  # 1
 """Length, characters and checksum are right."""
 TAX_ID_FORMAT_INVALID: TaxIdFormat.ValueType  # 2

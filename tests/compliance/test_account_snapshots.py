@@ -171,6 +171,16 @@ async def test_tax_status(guard: Guard) -> None:
             verified_name="SOMEBODY ELSE",
         ),
         merchant_tax_pb2.TaxId(
+            kind="eu_vat",
+            value="DE136695977",
+            verification_state=merchant_tax_pb2.TAX_ID_VERIFICATION_STATE_PENDING,
+        ),
+        merchant_tax_pb2.TaxId(
+            kind="ua_vat",
+            value="123456789",
+            verification_state=merchant_tax_pb2.TAX_ID_VERIFICATION_STATE_UNVERIFIED,
+        ),
+        merchant_tax_pb2.TaxId(
             kind="zz_unknown",
             value="1",
             verification_state=merchant_tax_pb2.TAX_ID_VERIFICATION_STATE_UNRECOGNIZED,
@@ -197,13 +207,18 @@ async def test_tax_status(guard: Guard) -> None:
         for item in status.tax_ids
     ] == [
         ("*******5976", "VERIFIED", "VALID", True),
-        ("*******5977", "VERIFIED", "INVALID", False),
+        # The registry knows what the checksum does not.
+        ("*******5977", "VERIFIED", "UNSPECIFIED", False),
+        ("*******5977", "PENDING", "INVALID", True),
+        ("*****6789", "UNVERIFIED", "UNSPECIFIED", True),
         ("*", "UNAVAILABLE", "UNSPECIFIED", True),
         ("******6789", "UNSPECIFIED", "VALID", True),
     ]
     assert codes(await guard.check(merchant)) == [
         "TAX_NOT_READY",
         "TAX_NAME_DIFFERS",
+        # One is pending, of one the registry is out of reach.
+        "TAX_ID_UNCONFIRMED",
         "TAX_ID_UNCONFIRMED",
         "TAX_ID_INVALID",
     ]
