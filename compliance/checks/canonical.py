@@ -90,8 +90,21 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
         return lambda value: tuple([read_item(item) for item in value])
     if dataclasses.is_dataclass(kind):
         build_it: Any = kind
-        fields = [(name, _reader(hint)) for name, hint in get_type_hints(kind).items()]
-        return lambda value: build_it(**{name: read(value[name]) for name, read in fields})
+        hints = get_type_hints(kind)
+        fields = [(item.name, _reader(hints[item.name])) for item in dataclasses.fields(kind)]
+        # What was stored before a field was added has its default.
+        optional = {
+            item.name
+            for item in dataclasses.fields(kind)
+            if item.default is not dataclasses.MISSING
+        }
+        return lambda value: build_it(
+            **{
+                name: read(value[name])
+                for name, read in fields
+                if name in value or name not in optional
+            }
+        )
     if kind is datetime:
         return time_of
     if kind is timedelta:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from compliance.checks.canonical import dumps, microseconds
+from compliance.checks.earlier_rules import rules_of
 from compliance.checks.evidence import Evidence, evidence_of
 from compliance.checks.facts import CheckFacts
 from compliance.checks.findings import Finding, Verdict
 from compliance.checks.policy import Policy
-from compliance.checks.rules import evaluate, verdict_of
+from compliance.checks.rules import RULES_VERSION, evaluate, verdict_of
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class DecisionRecord:
     policy_version: str
     facts: CheckFacts
     record_time_us: int
+    # Which rules decided; records of the first ones do not say.
+    rules_version: int = 1
 
 
 def decide(
@@ -55,12 +58,13 @@ def decide(
         policy_version=policy.version,
         facts=facts,
         record_time_us=microseconds(record_time),
+        rules_version=RULES_VERSION,
     )
 
 
 def replay(record: DecisionRecord, policy: Policy) -> tuple[Verdict, tuple[Finding, ...], bool]:
-    """What the rules say of the stored facts now, and whether that is what they said then."""
-    findings = evaluate(record.facts, policy)
+    """What the rules of then say of the stored facts, and whether that is what they said then."""
+    findings = evaluate(record.facts, policy, rules_of(record.rules_version))
     verdict = verdict_of(findings)
     again = dumps([verdict.name, findings, evidence_of(record.facts, policy)])
     then = dumps([record.verdict, record.findings, record.evidence])

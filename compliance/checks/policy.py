@@ -4,11 +4,9 @@ The built-in policy is in force until policies can be published.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-# Countries under comprehensive US embargo, or that Stripe names as unsupported for that reason:
-# https://ofac.treasury.gov/sanctions-programs-and-country-information
-EMBARGOED = ("CU", "IR", "KP", "SY")
+from compliance.checks.country_programmes import CountryProgramme, read_country_programmes
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,11 @@ class CurrencyLimits:
 
 @dataclass(frozen=True)
 class Policy:
-    """One version of the policy."""
+    """One version of the policy.
+
+    Countries under `country_programmes` are prohibited while one of theirs is in force, whatever
+    `prohibited_country_codes` says; the others are prohibited at all times if they are in it.
+    """
 
     version: str
     prohibited_country_codes: tuple[str, ...]
@@ -33,6 +35,15 @@ class Policy:
     list_max_age: timedelta
     requirement_notice: timedelta
     match_threshold: float
+    # Documents of built-in-2 and before have none.
+    country_programmes: tuple[CountryProgramme, ...] = ()
+
+    def prohibits(self, country_code: str, as_of: datetime) -> bool:
+        """Whether nobody of this country takes part at that time."""
+        programmes = [p for p in self.country_programmes if p.country_code == country_code]
+        if programmes:
+            return any(programme.is_in_force(as_of) for programme in programmes)
+        return country_code in self.prohibited_country_codes
 
     def limits_of(self, currency_code: str) -> CurrencyLimits | None:
         """The limits of a currency; None if it has none."""
@@ -59,9 +70,12 @@ def _limits(minor_units_per_euro: int, currency_codes: str) -> tuple[CurrencyLim
     )
 
 
+# Countries under comprehensive US embargo, now or once.
+_PROGRAMMES = read_country_programmes()
+
 BUILT_IN = Policy(
-    version="built-in-2",
-    prohibited_country_codes=EMBARGOED,
+    version="built-in-3",
+    prohibited_country_codes=tuple(sorted({item.country_code for item in _PROGRAMMES})),
     limits=(
         *_limits(100, "AUD BMD BSD CAD CHF EUR FKP GBP GIP KYD NZD PAB SGD SHP USD"),
         *_limits(200, "ANG AWG AZN BAM BBD BGN BND BZD FJD GEL TOP XCD"),
@@ -101,4 +115,5 @@ BUILT_IN = Policy(
     list_max_age=timedelta(hours=48),
     requirement_notice=timedelta(days=14),
     match_threshold=0.85,
+    country_programmes=_PROGRAMMES,
 )

@@ -5,13 +5,15 @@ finding's. No rule looks at another's findings, so one more finding never makes 
 Age is counted against `as_of`; a limit holds up to and including its value.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from compliance.checks.connected_account import account_findings
 from compliance.checks.facts import CheckFacts, CheckKind, Role, SubjectFacts
 from compliance.checks.findings import Code, Finding, Verdict
 from compliance.checks.policy import Policy
+
+Rule = Callable[[CheckFacts, Policy], Iterator[Finding]]
 
 # Evidence from further in the future than clocks differ is no evidence.
 MAX_CLOCK_SKEW = timedelta(minutes=1)
@@ -33,9 +35,15 @@ _MATCH_OPEN = {
 }
 
 
-def evaluate(facts: CheckFacts, policy: Policy) -> tuple[Finding, ...]:
-    """Everything that the rules find, the worst first, each finding once."""
-    return tuple(sorted({finding for rule in RULES for finding in rule(facts, policy)}))
+def evaluate(
+    facts: CheckFacts, policy: Policy, rules: Sequence[Rule] | None = None
+) -> tuple[Finding, ...]:
+    """Everything that the rules find, the worst first, each finding once.
+
+    Without `rules` it is those of now.
+    """
+    chosen = RULES if rules is None else rules
+    return tuple(sorted({finding for rule in chosen for finding in rule(facts, policy)}))
 
 
 def verdict_of(findings: tuple[Finding, ...]) -> Verdict:
@@ -94,12 +102,12 @@ def merchant_is_identified(facts: CheckFacts, _policy: Policy) -> Iterator[Findi
 
 
 def countries_are_permitted(facts: CheckFacts, policy: Policy) -> Iterator[Finding]:
-    """No country of the request or of a subject is prohibited."""
+    """No country of the request or of a subject is prohibited at the time."""
     for country in facts.country_codes:
-        if country in policy.prohibited_country_codes:
+        if policy.prohibits(country, facts.as_of):
             yield Finding(Code.COUNTRY_PROHIBITED, "", country)
     for subject in facts.subjects:
-        if subject.country_code in policy.prohibited_country_codes:
+        if policy.prohibits(subject.country_code, facts.as_of):
             yield Finding(Code.COUNTRY_PROHIBITED, subject.subject_id, subject.country_code)
 
 
@@ -177,7 +185,10 @@ def amount_is_within_limits(facts: CheckFacts, policy: Policy) -> Iterator[Findi
         yield Finding(Code.PAYER_UNIDENTIFIED, "", f"{limits.guest_review_over_minor}")
 
 
-RULES: tuple[Callable[[CheckFacts, Policy], Iterator[Finding]], ...] = (
+# What is found of the same facts by the same policy never changes under one number: a rule that
+# finds something else is a new number, and what it found before goes to `earlier_rules`.
+RULES_VERSION = 2
+RULES: tuple[Rule, ...] = (
     subjects_are_known,
     subjects_belong_together,
     subjects_take_part,

@@ -74,6 +74,16 @@ def _message(stored: StoredPolicy) -> policy_pb2.PolicyVersion:
             list_max_age=to_duration(policy.list_max_age),
             requirement_notice=to_duration(policy.requirement_notice),
             match_threshold=policy.match_threshold,
+            country_programmes=[
+                policy_pb2.CountryProgramme(
+                    country_code=item.country_code,
+                    start_time=to_timestamp(item.start_time),
+                    end_time=to_timestamp(item.end_time),
+                    programme=item.programme,
+                    source=item.source,
+                )
+                for item in policy.country_programmes
+            ],
         ),
         content_hash=stored.content_hash,
         create_time=to_timestamp(stored.create_time),

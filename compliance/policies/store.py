@@ -1,11 +1,12 @@
 """Where policy versions are kept; each document is stored as the text that is hashed."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,6 +14,11 @@ from compliance.checks.canonical import dumps, loads
 from compliance.checks.policy import Policy
 from compliance.errors import policy_version_not_found
 from compliance.tables import POLICY_VERSION
+from runtime.logs import get_logger
+
+_BUILT_IN = re.compile(r"built-in-(\d+)")
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,16 +34,18 @@ class StoredPolicy:
 
 
 async def ensure_built_in(connection: AsyncConnection, built_in: Policy, now: datetime) -> None:
-    """Stores the built-in policy and brings it into force if nothing is.
+    """Stores the built-in policy; in force if nothing is, or an older built-in one.
 
-    Raises `RuntimeError` if another document has its version: decisions under it could not be
-    replayed.
+    A release brings the limits and the regulation of its time; what somebody else brought into
+    force stays, and so does the built-in policy of a later release. Raises `RuntimeError` if
+    another document has its version: decisions under it could not be replayed.
     """
     document = dumps(built_in)
     in_force = await connection.execute(
         select(POLICY_VERSION.c.policy_version).where(POLICY_VERSION.c.state == "ACTIVE")
     )
-    is_first = in_force.one_or_none() is None
+    active = in_force.scalar_one_or_none()
+    is_first = active is None
     await connection.execute(
         upsert(POLICY_VERSION)
         .values(
@@ -53,6 +61,31 @@ async def ensure_built_in(connection: AsyncConnection, built_in: Policy, now: da
     stored = await get_policy(connection, built_in.version)
     if stored.policy != built_in:
         raise RuntimeError(f"policy {built_in.version} was stored with another document")
+    if active is not None and _is_newer(built_in.version, active):
+        await _replace(connection, active, built_in.version, now)
+
+
+async def _replace(connection: AsyncConnection, old: str, new: str, now: datetime) -> None:
+    """Brings `new` into force in place of `old`, unless somebody else did so meanwhile."""
+    version = POLICY_VERSION.c.policy_version
+    # Releases before this one know no word for "was in force", so that it is a draft again.
+    left = await connection.execute(
+        update(POLICY_VERSION)
+        .where(version == old, POLICY_VERSION.c.state == "ACTIVE")
+        .values(state="DRAFT")
+    )
+    if left.rowcount:
+        await connection.execute(
+            update(POLICY_VERSION).where(version == new).values(state="ACTIVE", activate_time=now)
+        )
+        log.info("policy_replaced", replaced=old, policy_version=new)
+
+
+def _is_newer(version: str, than: str) -> bool:
+    """Whether both are built-in policies and the first is of a later release."""
+    numbers = [_BUILT_IN.fullmatch(name) for name in (version, than)]
+    first, second = (int(found[1]) if found else None for found in numbers)
+    return first is not None and second is not None and first > second
 
 
 async def active_policy(connection: AsyncConnection) -> Policy:

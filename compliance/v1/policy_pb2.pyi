@@ -30,7 +30,7 @@ class _PolicyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PolicySta
     POLICY_STATE_UNSPECIFIED: _PolicyState.ValueType  # 0
     """Never stored."""
     POLICY_STATE_DRAFT: _PolicyState.ValueType  # 1
-    """Without effect: it came with a newer release while an older version was in force."""
+    """Without effect: another version is in force."""
     POLICY_STATE_ACTIVE: _PolicyState.ValueType  # 2
     """In force. One version is, at any time."""
 
@@ -40,7 +40,7 @@ class PolicyState(_PolicyState, metaclass=_PolicyStateEnumTypeWrapper):
 POLICY_STATE_UNSPECIFIED: PolicyState.ValueType  # 0
 """Never stored."""
 POLICY_STATE_DRAFT: PolicyState.ValueType  # 1
-"""Without effect: it came with a newer release while an older version was in force."""
+"""Without effect: another version is in force."""
 POLICY_STATE_ACTIVE: PolicyState.ValueType  # 2
 """In force. One version is, at any time."""
 Global___PolicyState: _TypeAlias = PolicyState  # noqa: Y015
@@ -80,6 +80,48 @@ class CurrencyLimits(_message.Message):
 Global___CurrencyLimits: _TypeAlias = CurrencyLimits  # noqa: Y015
 
 @_typing.final
+class CountryProgramme(_message.Message):
+    """A country under a comprehensive sanctions programme."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTRY_CODE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    PROGRAMME_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    country_code: _builtins.str
+    """ISO 3166-1 alpha-2 code in upper case."""
+    programme: _builtins.str
+    """The order and the regulation, for example "Executive Order 13582, 31 CFR 542"."""
+    source: _builtins.str
+    """Address of the page that says so."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it is in force, inclusive."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when, exclusive; unset while it is in force."""
+
+    def __init__(
+        self,
+        *,
+        country_code: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        programme: _builtins.str = ...,
+        source: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["country_code", b"country_code", "end_time", b"end_time", "programme", b"programme", "source", b"source", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountryProgramme: _TypeAlias = CountryProgramme  # noqa: Y015
+
+@_typing.final
 class PolicyDocument(_message.Message):
     """What the rules go by."""
 
@@ -92,11 +134,14 @@ class PolicyDocument(_message.Message):
     LIST_MAX_AGE_FIELD_NUMBER: _builtins.int
     REQUIREMENT_NOTICE_FIELD_NUMBER: _builtins.int
     MATCH_THRESHOLD_FIELD_NUMBER: _builtins.int
+    COUNTRY_PROGRAMMES_FIELD_NUMBER: _builtins.int
     match_threshold: _builtins.float
     """The score from which two names match, 0.5 to 1; 0.85 in the built-in policy."""
     @_builtins.property
     def prohibited_country_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Countries that are denied, as ISO 3166-1 alpha-2 codes in upper case."""
+        """Countries that are denied, as ISO 3166-1 alpha-2 codes in upper case: those of country_programmes
+        while one of their programmes is in force, others at all times.
+        """
 
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___CurrencyLimits]:
@@ -118,6 +163,10 @@ class PolicyDocument(_message.Message):
     def requirement_notice(self) -> _duration_pb2.Duration:
         """How long before a requirement's deadline checks carry a warning; 14 days in the built-in policy."""
 
+    @_builtins.property
+    def country_programmes(self) -> _containers.RepeatedCompositeFieldContainer[Global___CountryProgramme]:
+        """Sanctions programmes that countries are denied under, and when. Empty in built-in-2 and before."""
+
     def __init__(
         self,
         *,
@@ -128,10 +177,11 @@ class PolicyDocument(_message.Message):
         list_max_age: _duration_pb2.Duration | None = ...,
         requirement_notice: _duration_pb2.Duration | None = ...,
         match_threshold: _builtins.float = ...,
+        country_programmes: _abc.Iterable[Global___CountryProgramme] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["list_max_age", b"list_max_age", "list_warn_age", b"list_warn_age", "requirement_notice", b"requirement_notice", "snapshot_max_age", b"snapshot_max_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "list_max_age", b"list_max_age", "list_warn_age", b"list_warn_age", "match_threshold", b"match_threshold", "prohibited_country_codes", b"prohibited_country_codes", "requirement_notice", b"requirement_notice", "snapshot_max_age", b"snapshot_max_age"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["country_programmes", b"country_programmes", "limits", b"limits", "list_max_age", b"list_max_age", "list_warn_age", b"list_warn_age", "match_threshold", b"match_threshold", "prohibited_country_codes", b"prohibited_country_codes", "requirement_notice", b"requirement_notice", "snapshot_max_age", b"snapshot_max_age"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,6 +1,7 @@
 """The built-in policy as clients see it."""
 
 import hashlib
+from pathlib import Path
 
 import grpc
 import psycopg
@@ -27,14 +28,17 @@ async def test_the_built_in_policy_is_in_force(guard: Guard) -> None:
     listed = await guard.policies.ListPolicyVersions(pb.ListPolicyVersionsRequest())
     (version,) = listed.versions
     assert (version.policy_version, version.state) == (
-        "built-in-2",
+        "built-in-3",
         policy_pb2.POLICY_STATE_ACTIVE,
     )
     document = version.document
     assert document.snapshot_max_age.ToTimedelta() == BUILT_IN.snapshot_max_age
     assert len(document.limits) == len(BUILT_IN.limits)
+    syria = next(item for item in document.country_programmes if item.country_code == "SY")
+    assert syria.end_time.ToJsonString() == "2025-07-01T04:00:00Z"
+    assert not [item for item in document.country_programmes if not item.source]
     got = await guard.policies.GetPolicyVersion(
-        pb.GetPolicyVersionRequest(policy_version="built-in-2")
+        pb.GetPolicyVersionRequest(policy_version="built-in-3")
     )
     assert got.version == version
     with psycopg.connect(guard.database_url) as connection:
@@ -76,6 +80,34 @@ async def test_unknown_versions(guard: Guard) -> None:
     assert error.metadata == {"policy_version": "none"}
 
 
+BUILT_IN_2 = Path(__file__).parent / "rules_1" / "built_in_2.json"
+
+
+@pytest.mark.parametrize(
+    ("found", "in_force"),
+    [("built-in-2", "built-in-3"), ("built-in-10", "built-in-10"), ("2026-11-1", "2026-11-1")],
+)
+async def test_a_release_brings_its_built_in_policy_into_force_in_place_of_an_older_one(
+    open_guard: OpenGuard, found: str, in_force: str
+) -> None:
+    async with open_guard() as guard:
+        document = BUILT_IN_2.read_text().strip().replace("built-in-2", found)
+        with psycopg.connect(guard.database_url) as connection:
+            connection.execute(
+                "UPDATE policy_version SET policy_version = %s, document = %s, content_hash = %s",
+                [found, document, hashlib.sha256(document.encode()).digest()],
+            )
+    for _ in range(2):
+        async with open_guard() as guard:
+            assert (await guard.check(await guard.merchant())).policy_version == in_force
+            listed = await guard.policies.ListPolicyVersions(pb.ListPolicyVersionsRequest())
+            states = {item.policy_version: item.state for item in listed.versions}
+            assert states.pop(in_force) == policy_pb2.POLICY_STATE_ACTIVE
+            (other,) = states.items()
+            assert other[0] in ({"built-in-3", found} - {in_force})
+            assert other[1] == policy_pb2.POLICY_STATE_DRAFT
+
+
 async def test_a_changed_document_under_an_old_version_stops_the_start(
     open_guard: OpenGuard,
 ) -> None:
@@ -84,6 +116,6 @@ async def test_a_changed_document_under_an_old_version_stops_the_start(
             connection.execute(
                 "UPDATE policy_version SET document = replace(document, '0.85', '0.5')"
             )
-    with pytest.raises(RuntimeError, match="built-in-2"):
+    with pytest.raises(RuntimeError, match="built-in-3"):
         async with open_guard():
             pass
