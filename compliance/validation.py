@@ -51,6 +51,7 @@ MAX_ALIASES = 20
 MAX_MINOR_UNITS = 2**53
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9_]+")
+_PAYMENT_METHOD_TYPE = re.compile(r"[a-z0-9_]+")
 
 
 def _check_rules(reference: str) -> list[Rule]:
@@ -73,6 +74,7 @@ _CHECKS = {
         country("billing_country_code"),
         country("payment_method_country_code"),
         country("network_country_code"),
+        text("payment_method_type", max_bytes=MAX_ID_BYTES, pattern=_PAYMENT_METHOD_TYPE),
     ],
     compliance_service_pb2.CheckTransferRequest: _check_rules("transfer_id"),
     compliance_service_pb2.CheckPayoutRequest: _check_rules("payout_id"),

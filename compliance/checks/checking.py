@@ -7,9 +7,10 @@ from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.accounts.gateway_source import AccountUnavailableError
-from compliance.accounts.refreshing import SnapshotRefresher
+from compliance.accounts.refreshing import ACCEPTED_AGE, SnapshotRefresher
 from compliance.accounts.store import linked_account
 from compliance.checks.canonical import dumps
+from compliance.checks.connected_account import missed_deadline
 from compliance.checks.decision import decide
 from compliance.checks.decision_log import DecisionLog
 from compliance.checks.decision_store import decision_at, decision_of_request
@@ -17,7 +18,7 @@ from compliance.checks.facts import AccountFacts
 from compliance.checks.facts_store import CheckInput, LoadedFacts, load_facts
 from compliance.checks.messages import LoggedDecision, decision_message
 from compliance.checks.policy import Policy
-from compliance.checks.rules import is_too_old
+from compliance.checks.rules import must_be_asked_again
 from compliance.mutations import REQUEST_IDS
 from compliance.v1 import decision_pb2 as pb
 from runtime import deadline
@@ -88,10 +89,8 @@ class Checking:
     async def _fresh_account(self, loaded: LoadedFacts, asked: CheckInput) -> AccountFacts | None:
         """What was loaded, or newly fetched if that is too old; the rules judge what comes out."""
         account, merchant = loaded.account, loaded.merchant
-        max_age = self._policy.snapshot_max_age
-        fresh = account is not None and not is_too_old(
-            account.fetch_time, self._clock.now(), max_age
-        )
+        now = self._clock.now()
+        fresh = account is not None and not must_be_asked_again(account, now, self._policy)
         is_own = (
             merchant is not None
             and merchant.connected_account_id
@@ -110,7 +109,9 @@ class Checking:
         if linked is None:
             return account
         try:
-            snapshot = await self._refresher.fetch(linked, timeout=timeout)
+            missed = None if account is None else missed_deadline(account, now)
+            max_age = ACCEPTED_AGE if missed is None else min(ACCEPTED_AGE, now - missed)
+            snapshot = await self._refresher.fetch(linked, timeout=timeout, max_age=max_age)
         except AccountUnavailableError as error:
             # The rules see the old snapshot, or none, and say REVIEW.
             log.warning("check_without_fresh_account", reason=str(error))

@@ -1,5 +1,9 @@
 """What a connected account's state at Stripe means for a charge, a transfer and a payout.
 
+Stripe decides when Stripe stops: by `charges_enabled`, `payouts_enabled` and the states of
+capabilities. A requirement, also one that is past due, only warns: Stripe lets accounts go on for
+days or weeks after, and nobody else knows for how long.
+
 Stripe's words are those of its Python SDK 16.1 (Account.Requirements.disabled_reason and
 Capability.Requirements.disabled_reason): two different sets, and both may grow without notice.
 """
@@ -52,33 +56,85 @@ _CAPABILITY_REASONS = frozenset(
 _PAYOUT_ONLY_FIELDS = frozenset({"external_account"})
 
 
+# What a charge by a payment method needs of the account, by Stripe's names of both:
+# https://docs.stripe.com/connect/account-capabilities#payment-methods
+_CAPABILITIES = {"us_bank_account": "us_bank_account_ach_payments"}
+DEFAULT_METHOD = "card"
+# Any one of them lets an account receive transfers; Stripe's refusal of a destination names all.
+_RECEIVING = frozenset({"crypto_transfers", "legacy_payments", "transfers"})
+_ACTIVE, _UNREQUESTED = "ACTIVE", "UNREQUESTED"
+_STOPPED = frozenset({"DISABLED", "INACTIVE", "PENDING"})
+
+
 def account_findings(
-    account: AccountFacts, kind: CheckKind, as_of: datetime, notice: timedelta
+    account: AccountFacts,
+    kind: CheckKind,
+    as_of: datetime,
+    notice: timedelta,
+    *,
+    payment_method_type: str = "",
+    is_destination: bool = False,
 ) -> Iterator[Finding]:
-    """What stands against this kind of movement of money, by what Stripe said."""
-    yield from _permission(account, kind)
-    yield from _disabled_reasons(account, kind)
-    yield from _requirements(account, kind, as_of, notice)
+    """What stands against this kind of movement of money, by what Stripe said.
+
+    `payment_method_type` is Stripe's name of it, empty for a card; `is_destination` if the charge
+    sends its money to the account.
+    """
     if kind is CheckKind.PAYMENT:
+        yield from _charging(account, payment_method_type or DEFAULT_METHOD)
         yield from _tax(account)
-
-
-def _permission(account: AccountFacts, kind: CheckKind) -> Iterator[Finding]:
-    about = account.connected_account_id
-    if kind is CheckKind.PAYMENT and not account.charges_enabled:
-        yield Finding(Code.CHARGES_DISABLED, "", about)
-    if kind is CheckKind.TRANSFER:
-        states = {capability.name: capability.state for capability in account.capabilities}
-        if states.get("transfers") != "ACTIVE":
-            yield Finding(Code.TRANSFERS_DISABLED, "", about)
+    if kind is CheckKind.TRANSFER or (kind is CheckKind.PAYMENT and is_destination):
+        yield from _receiving(account)
     if kind is CheckKind.PAYOUT:
-        if not account.payouts_enabled:
-            yield Finding(Code.PAYOUTS_DISABLED, "", about)
-        if account.external_account_errored:
-            yield Finding(Code.EXTERNAL_ACCOUNT_ERRORED, "", about)
+        yield from _paying_out(account)
+    yield from disabled_reasons(account, kind)
+    yield from _requirements(account, kind, as_of, notice)
 
 
-def _disabled_reasons(account: AccountFacts, kind: CheckKind) -> Iterator[Finding]:
+def missed_deadline(account: AccountFacts, as_of: datetime) -> datetime | None:
+    """The latest deadline that passed since Stripe was asked, which may have changed its mind."""
+    deadlines = (
+        item.deadline_time
+        for item in account.requirements
+        if item.deadline_time is not None
+        and is_past_due(item, as_of)
+        and account.fetch_time < item.deadline_time <= as_of
+    )
+    return max(deadlines, default=None)
+
+
+def _charging(account: AccountFacts, payment_method_type: str) -> Iterator[Finding]:
+    """Charges need the capability of their payment method, if the account asks for it.
+
+    An account that does not ask for it is paid by transfers alone. If one of card payments and
+    transfers is inactive, Stripe disables both:
+    https://docs.stripe.com/connect/account-capabilities#multiple-capabilities
+    """
+    if not account.charges_enabled:
+        yield Finding(Code.CHARGES_DISABLED, "", account.connected_account_id)
+    needed = _CAPABILITIES.get(payment_method_type, f"{payment_method_type}_payments")
+    for capability in account.capabilities:
+        if capability.name != needed or capability.state in (_ACTIVE, _UNREQUESTED):
+            continue
+        known = capability.state in _STOPPED
+        code = Code.CHARGES_DISABLED if known else Code.DISABLED_REASON_UNKNOWN
+        yield Finding(code, "", f"{needed}: {capability.state}")
+
+
+def _receiving(account: AccountFacts) -> Iterator[Finding]:
+    states = {item.state for item in account.capabilities if item.name in _RECEIVING}
+    if _ACTIVE not in states:
+        yield Finding(Code.TRANSFERS_DISABLED, "", account.connected_account_id)
+
+
+def _paying_out(account: AccountFacts) -> Iterator[Finding]:
+    if not account.payouts_enabled:
+        yield Finding(Code.PAYOUTS_DISABLED, "", account.connected_account_id)
+    if account.external_account_errored:
+        yield Finding(Code.EXTERNAL_ACCOUNT_ERRORED, "", account.connected_account_id)
+
+
+def disabled_reasons(account: AccountFacts, kind: CheckKind) -> Iterator[Finding]:
     reason = account.disabled_reason
     if reason in _ACCOUNT_REJECTED:
         yield Finding(Code.ACCOUNT_REJECTED, "", reason)
@@ -99,15 +155,15 @@ def _requirements(
     account: AccountFacts, kind: CheckKind, as_of: datetime, notice: timedelta
 ) -> Iterator[Finding]:
     for requirement in account.requirements:
-        if not _matters(requirement, kind):
+        if not matters(requirement, kind):
             continue
-        if _is_past_due(requirement, as_of):
-            yield Finding(Code.REQUIREMENTS_PAST_DUE, "", requirement.field)
+        if is_past_due(requirement, as_of):
+            yield Finding(Code.REQUIREMENT_DUE_SOON, "", f"{requirement.field}: past due")
         elif requirement.deadline_time and requirement.deadline_time - as_of <= notice:
             yield Finding(Code.REQUIREMENT_DUE_SOON, "", requirement.field)
 
 
-def _is_past_due(requirement: RequirementFacts, as_of: datetime) -> bool:
+def is_past_due(requirement: RequirementFacts, as_of: datetime) -> bool:
     """Past due by Stripe's word, or since: a deadline needs fields handed in *and* verified.
 
     A future requirement's deadline is when it begins to count, possibly past due at once.
@@ -118,7 +174,7 @@ def _is_past_due(requirement: RequirementFacts, as_of: datetime) -> bool:
     return counts and requirement.deadline_time is not None and requirement.deadline_time <= as_of
 
 
-def _matters(requirement: RequirementFacts, kind: CheckKind) -> bool:
+def matters(requirement: RequirementFacts, kind: CheckKind) -> bool:
     if kind is CheckKind.PAYOUT:
         return True
     if requirement.capabilities:
@@ -137,9 +193,11 @@ def _tax(account: AccountFacts) -> Iterator[Finding]:
     if account.tax_settings_state != "ACTIVE":
         yield Finding(Code.TAX_NOT_READY, "", account.tax_settings_state)
     for tax_id in account.tax_ids:
-        if tax_id.format == "INVALID" or tax_id.verification == "UNVERIFIED":
+        verified = tax_id.verification == "VERIFIED"
+        # A registry that knows the number is right, whatever our check of its form says.
+        if tax_id.verification == "UNVERIFIED" or (tax_id.format == "INVALID" and not verified):
             yield Finding(Code.TAX_ID_INVALID, "", account.connected_account_id)
         if tax_id.verification in ("PENDING", "UNAVAILABLE"):
             yield Finding(Code.TAX_ID_UNCONFIRMED, "", tax_id.verification)
-        if tax_id.verification == "VERIFIED" and not tax_id.name_agrees:
+        if verified and not tax_id.name_agrees:
             yield Finding(Code.TAX_NAME_DIFFERS, "", account.connected_account_id)

@@ -133,6 +133,8 @@ class CheckFacts:
     account: AccountFacts | None
     lists: tuple[ListFacts, ...]
     as_of: datetime
+    # Stripe's name of the payment method ("sepa_debit"); empty for a card, and in old records.
+    payment_method_type: str = ""
 
     @property
     def expected_account_id(self) -> str:

@@ -38,6 +38,7 @@ class CheckInput:
     corridor: str
     connected_account_id: str
     country_codes: tuple[str, ...]
+    payment_method_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class LoadedFacts:
             account=account,
             lists=self.lists,
             as_of=as_of,
+            payment_method_type=asked.payment_method_type,
         )
 
     def _in_role(self, role: Role) -> tuple[SubjectFacts, ...]:

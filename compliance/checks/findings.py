@@ -85,7 +85,7 @@ TEXTS: dict[Code, tuple[str, str]] = {
     Code.KYC_REJECTED: ("An identity was checked and rejected.", _PAYMENT_DETAILS),
     Code.ACCOUNT_REJECTED: ("Stripe rejected the connected account.", _PAYMENT_DETAILS),
     Code.CHARGES_DISABLED: ("Stripe does not let the account charge.", _ONBOARDING),
-    Code.TRANSFERS_DISABLED: ("The transfers capability is not active.", _ONBOARDING),
+    Code.TRANSFERS_DISABLED: ("No capability to receive transfers is active.", _ONBOARDING),
     Code.PAYOUTS_DISABLED: ("Stripe does not let the account pay out.", _ONBOARDING),
     Code.EXTERNAL_ACCOUNT_ERRORED: (
         "The bank account is errored since a payout failed.",
@@ -112,7 +112,7 @@ TEXTS: dict[Code, tuple[str, str]] = {
     Code.CURRENCY_NOT_COVERED: ("The policy has no limits for the currency.", _LATER),
     Code.PAYER_UNIDENTIFIED: ("The amount is over the limit for guests.", _LATER),
     Code.LIST_AGING: ("The list in use is older than a day.", ""),
-    Code.REQUIREMENT_DUE_SOON: ("A requirement of Stripe's is due soon.", _ONBOARDING),
+    Code.REQUIREMENT_DUE_SOON: ("A requirement of Stripe's is due soon, or past due.", _ONBOARDING),
     Code.TAX_NOT_READY: ("Stripe Tax is not active.", "Please complete your tax settings."),
     Code.TAX_NAME_DIFFERS: ("A verified tax id has another name.", ""),
     Code.TAX_ID_UNCONFIRMED: ("A tax id is not confirmed yet.", ""),

@@ -8,8 +8,8 @@ Age is counted against `as_of`; a limit holds up to and including its value.
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from compliance.checks.connected_account import account_findings
-from compliance.checks.facts import CheckFacts, CheckKind, Role, SubjectFacts
+from compliance.checks.connected_account import account_findings, missed_deadline
+from compliance.checks.facts import AccountFacts, CheckFacts, CheckKind, Role, SubjectFacts
 from compliance.checks.findings import Code, Finding, Verdict
 from compliance.checks.policy import Policy
 
@@ -55,6 +55,14 @@ def is_too_old(observed: datetime, as_of: datetime, max_age: timedelta) -> bool:
     """Whether evidence is older than allowed, or claims to come from the future."""
     age = as_of - observed
     return age > max_age or age < -MAX_CLOCK_SKEW
+
+
+def must_be_asked_again(account: AccountFacts, as_of: datetime, policy: Policy) -> bool:
+    """Whether what Stripe said is too old, or from before a deadline that passed since."""
+    return (
+        is_too_old(account.fetch_time, as_of, policy.snapshot_max_age)
+        or missed_deadline(account, as_of) is not None
+    )
 
 
 def subjects_are_known(facts: CheckFacts, _policy: Policy) -> Iterator[Finding]:
@@ -164,9 +172,16 @@ def account_is_in_order(facts: CheckFacts, policy: Policy) -> Iterator[Finding]:
     if account is None or account.connected_account_id != expected:
         yield Finding(Code.SNAPSHOT_MISSING, facts.merchant_id, expected)
         return
-    if is_too_old(account.fetch_time, facts.as_of, policy.snapshot_max_age):
+    if must_be_asked_again(account, facts.as_of, policy):
         yield Finding(Code.SNAPSHOT_STALE, facts.merchant_id, expected)
-    yield from account_findings(account, facts.kind, facts.as_of, policy.requirement_notice)
+    yield from account_findings(
+        account,
+        facts.kind,
+        facts.as_of,
+        policy.requirement_notice,
+        payment_method_type=facts.payment_method_type,
+        is_destination=bool(facts.connected_account_id),
+    )
 
 
 def amount_is_within_limits(facts: CheckFacts, policy: Policy) -> Iterator[Finding]:

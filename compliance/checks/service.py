@@ -53,6 +53,7 @@ class ComplianceService(ComplianceServiceServicer):
             corridor=request.corridor,
             connected_account_id=request.connected_account_id,
             country_codes=_countries(request),
+            payment_method_type=request.payment_method_type,
         )
         return pb.CheckPaymentResponse(decision=await self._checking.check(asked, request))
 

@@ -105,9 +105,13 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     REASON_CODE_ACCOUNT_REJECTED: _ReasonCode.ValueType  # 9
     """DENY. Stripe rejected the connected account for good."""
     REASON_CODE_CHARGES_DISABLED: _ReasonCode.ValueType  # 10
-    """DENY, payments only. Stripe does not let the connected account charge."""
+    """DENY, payments only. Stripe does not let the connected account charge, or the capability that the
+    payment method needs is requested and not active.
+    """
     REASON_CODE_TRANSFERS_DISABLED: _ReasonCode.ValueType  # 11
-    """DENY, transfers only. The connected account's transfers capability is not active."""
+    """DENY, transfers and payments that name a connected account. The account has no active capability to
+    receive transfers.
+    """
     REASON_CODE_PAYOUTS_DISABLED: _ReasonCode.ValueType  # 12
     """DENY, payouts only. Stripe does not let the connected account pay out."""
     REASON_CODE_EXTERNAL_ACCOUNT_ERRORED: _ReasonCode.ValueType  # 13
@@ -141,8 +145,8 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     REASON_CODE_SNAPSHOT_MISSING: _ReasonCode.ValueType  # 26
     """REVIEW. Nothing is known of the connected account, and it could not be fetched in time."""
     REASON_CODE_SNAPSHOT_STALE: _ReasonCode.ValueType  # 27
-    """REVIEW. What is known of the connected account is older than the policy allows (15 min), and it
-    could not be fetched again in time.
+    """REVIEW. What is known of the connected account is older than the policy allows (15 min), or from
+    before a requirement's deadline that passed since, and it could not be fetched again in time.
     """
     REASON_CODE_DISABLED_REASON_UNKNOWN: _ReasonCode.ValueType  # 28
     """REVIEW. Stripe gave a reason for disabling the account or a capability that the rules do not
@@ -153,7 +157,9 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     example while it looks into it.
     """
     REASON_CODE_REQUIREMENTS_PAST_DUE: _ReasonCode.ValueType  # 30
-    """REVIEW. A requirement of the connected account that matters for what is checked is past due."""
+    """REVIEW. A requirement of the connected account that matters for what is checked is past due. Only in
+    decisions of earlier releases: Stripe says itself when it stops.
+    """
     REASON_CODE_AMOUNT_OVER_REVIEW_LIMIT: _ReasonCode.ValueType  # 31
     """REVIEW. The amount is over the policy's review limit for the currency."""
     REASON_CODE_CURRENCY_NOT_COVERED: _ReasonCode.ValueType  # 32
@@ -163,7 +169,9 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     REASON_CODE_LIST_AGING: _ReasonCode.ValueType  # 34
     """ALLOW, a warning. The sanctions list in use is older than 24 h."""
     REASON_CODE_REQUIREMENT_DUE_SOON: _ReasonCode.ValueType  # 35
-    """ALLOW, a warning. A requirement of the connected account is due within the policy's notice."""
+    """ALLOW, a warning. A requirement of the connected account is due within the policy's notice, or past
+    due while Stripe lets the account go on.
+    """
     REASON_CODE_TAX_NOT_READY: _ReasonCode.ValueType  # 36
     """ALLOW, a warning. Stripe Tax is not active for the connected account."""
     REASON_CODE_TAX_NAME_DIFFERS: _ReasonCode.ValueType  # 37
@@ -199,9 +207,13 @@ REASON_CODE_KYC_REJECTED: ReasonCode.ValueType  # 8
 REASON_CODE_ACCOUNT_REJECTED: ReasonCode.ValueType  # 9
 """DENY. Stripe rejected the connected account for good."""
 REASON_CODE_CHARGES_DISABLED: ReasonCode.ValueType  # 10
-"""DENY, payments only. Stripe does not let the connected account charge."""
+"""DENY, payments only. Stripe does not let the connected account charge, or the capability that the
+payment method needs is requested and not active.
+"""
 REASON_CODE_TRANSFERS_DISABLED: ReasonCode.ValueType  # 11
-"""DENY, transfers only. The connected account's transfers capability is not active."""
+"""DENY, transfers and payments that name a connected account. The account has no active capability to
+receive transfers.
+"""
 REASON_CODE_PAYOUTS_DISABLED: ReasonCode.ValueType  # 12
 """DENY, payouts only. Stripe does not let the connected account pay out."""
 REASON_CODE_EXTERNAL_ACCOUNT_ERRORED: ReasonCode.ValueType  # 13
@@ -235,8 +247,8 @@ REASON_CODE_KYC_EXPIRED: ReasonCode.ValueType  # 25
 REASON_CODE_SNAPSHOT_MISSING: ReasonCode.ValueType  # 26
 """REVIEW. Nothing is known of the connected account, and it could not be fetched in time."""
 REASON_CODE_SNAPSHOT_STALE: ReasonCode.ValueType  # 27
-"""REVIEW. What is known of the connected account is older than the policy allows (15 min), and it
-could not be fetched again in time.
+"""REVIEW. What is known of the connected account is older than the policy allows (15 min), or from
+before a requirement's deadline that passed since, and it could not be fetched again in time.
 """
 REASON_CODE_DISABLED_REASON_UNKNOWN: ReasonCode.ValueType  # 28
 """REVIEW. Stripe gave a reason for disabling the account or a capability that the rules do not
@@ -247,7 +259,9 @@ REASON_CODE_ACCOUNT_RESTRICTED: ReasonCode.ValueType  # 29
 example while it looks into it.
 """
 REASON_CODE_REQUIREMENTS_PAST_DUE: ReasonCode.ValueType  # 30
-"""REVIEW. A requirement of the connected account that matters for what is checked is past due."""
+"""REVIEW. A requirement of the connected account that matters for what is checked is past due. Only in
+decisions of earlier releases: Stripe says itself when it stops.
+"""
 REASON_CODE_AMOUNT_OVER_REVIEW_LIMIT: ReasonCode.ValueType  # 31
 """REVIEW. The amount is over the policy's review limit for the currency."""
 REASON_CODE_CURRENCY_NOT_COVERED: ReasonCode.ValueType  # 32
@@ -257,7 +271,9 @@ REASON_CODE_PAYER_UNIDENTIFIED: ReasonCode.ValueType  # 33
 REASON_CODE_LIST_AGING: ReasonCode.ValueType  # 34
 """ALLOW, a warning. The sanctions list in use is older than 24 h."""
 REASON_CODE_REQUIREMENT_DUE_SOON: ReasonCode.ValueType  # 35
-"""ALLOW, a warning. A requirement of the connected account is due within the policy's notice."""
+"""ALLOW, a warning. A requirement of the connected account is due within the policy's notice, or past
+due while Stripe lets the account go on.
+"""
 REASON_CODE_TAX_NOT_READY: ReasonCode.ValueType  # 36
 """ALLOW, a warning. Stripe Tax is not active for the connected account."""
 REASON_CODE_TAX_NAME_DIFFERS: ReasonCode.ValueType  # 37

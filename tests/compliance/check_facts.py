@@ -144,8 +144,8 @@ _accounts = st.builds(
     capabilities=st.lists(
         st.builds(
             CapabilityFacts,
-            name=st.sampled_from(["card_payments", "transfers", "odd"]),
-            state=_words,
+            name=st.sampled_from(["card_payments", "transfers", "sepa_debit_payments", "odd"]),
+            state=st.sampled_from(["ACTIVE", "INACTIVE", "UNREQUESTED", "UNRECOGNIZED", ""]),
             disabled_reason=st.sampled_from(["", "pending.review", "brand.new"]),
         ),
         max_size=2,
@@ -202,4 +202,5 @@ any_facts = st.builds(
         max_size=2,
     ).map(tuple),
     as_of=st.just(AS_OF) | _any_time,
+    payment_method_type=st.sampled_from(["", "card", "sepa_debit", "odd ☃"]),
 )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -33,6 +34,7 @@ class FakeMerchants(MerchantServiceServicer):
     )
     tax_ids: list[merchant_tax_pb2.TaxId] = field(default_factory=list)
     syncs: list[str] = field(default_factory=list)
+    max_ages: list[timedelta] = field(default_factory=list)
     is_down: bool = False
     address: str = ""
     # While it is set, answers wait until it is released.
@@ -64,6 +66,7 @@ class FakeMerchants(MerchantServiceServicer):
     async def SyncMerchant(self, request: pb.SyncMerchantRequest, context: Any) -> Any:
         await self._answerable(context)
         self.syncs.append(request.merchant_id)
+        self.max_ages.append(request.max_age.ToTimedelta())
         account_id = request.merchant_id.removeprefix("mrc_")
         return pb.SyncMerchantResponse(merchant=await self._merchant(account_id, context))
 

@@ -28,44 +28,84 @@ def verdict(facts: CheckFacts) -> Verdict:
     return verdict_of(evaluate(facts, BUILT_IN))
 
 
+SECOND = timedelta(seconds=1)
+
+
 @pytest.mark.parametrize(
-    ("severity_", "left", "future", "expected"),
+    ("severity_", "left", "future", "warns"),
     [
-        (1, timedelta(days=1), False, ["REQUIREMENT_DUE_SOON"]),
-        (3, timedelta(days=14), False, ["REQUIREMENT_DUE_SOON"]),
-        (3, timedelta(days=14) + LIMIT, False, []),
-        (2, timedelta(hours=1), False, ["REQUIREMENT_DUE_SOON"]),
-        (2, timedelta(0), False, ["REQUIREMENTS_PAST_DUE"]),
-        (3, timedelta(0), False, ["REQUIREMENTS_PAST_DUE"]),
-        (1, timedelta(0), True, ["REQUIREMENTS_PAST_DUE"]),
-        (4, timedelta(days=30), False, ["REQUIREMENTS_PAST_DUE"]),
+        (1, timedelta(days=1), False, True),
+        (3, timedelta(days=14), False, True),
+        (3, timedelta(days=14) + LIMIT, False, False),
+        (2, timedelta(hours=1), False, True),
+        (2, timedelta(hours=-1), False, True),
+        (3, timedelta(days=-40), False, True),
+        (1, timedelta(hours=-1), True, True),
+        (4, timedelta(days=30), False, True),
+        (4, timedelta(days=-30), False, True),
     ],
 )
-def test_requirement_deadlines(
-    severity_: int, left: timedelta, future: bool, expected: list[str]
+def test_requirements_warn_and_stop_nothing(
+    severity_: int, left: timedelta, future: bool, warns: bool
+) -> None:
+    """Stripe decides when Stripe stops; it lets accounts go on for weeks after a deadline."""
+    requirement = RequirementFacts("company.tax_id", severity_, AS_OF + left, (), future)
+    for kind in CheckKind:
+        facts = payment(kind=kind, account=account(requirements=(requirement,)))
+        assert codes(facts) == (["REQUIREMENT_DUE_SOON"] if warns else [])
+        assert verdict(facts) is Verdict.ALLOW
+
+
+def test_what_stripe_stopped_is_denied_and_the_requirement_says_why() -> None:
+    requirement = RequirementFacts("company.tax_id", 4, None, (), future=False)
+    facts = payment(account=account(charges_enabled=False, requirements=(requirement,)))
+    assert codes(facts) == ["CHARGES_DISABLED", "REQUIREMENT_DUE_SOON"]
+    assert verdict(facts) is Verdict.DENY
+
+
+@pytest.mark.parametrize(
+    ("severity_", "future", "asked", "left", "expected"),
+    [
+        (3, False, timedelta(minutes=2), -timedelta(minutes=2) + LIMIT, ["SNAPSHOT_STALE"]),
+        (3, False, timedelta(minutes=2), timedelta(0), ["SNAPSHOT_STALE"]),
+        (3, False, timedelta(minutes=2), LIMIT, []),
+        # Stripe was asked at that moment, or after it.
+        (3, False, timedelta(minutes=2), -timedelta(minutes=2), []),
+        (3, False, timedelta(minutes=2), -timedelta(minutes=3), []),
+        (2, False, timedelta(minutes=2), -SECOND, ["SNAPSHOT_STALE"]),
+        (4, False, timedelta(minutes=2), -SECOND, ["SNAPSHOT_STALE"]),
+        (1, True, timedelta(minutes=2), -SECOND, ["SNAPSHOT_STALE"]),
+        # What is needed one day has no deadline that counts.
+        (1, False, timedelta(minutes=2), -SECOND, []),
+    ],
+)
+def test_a_deadline_that_passed_since_stripe_was_asked_needs_asking_again(
+    severity_: int, future: bool, asked: timedelta, left: timedelta, expected: list[str]
 ) -> None:
     requirement = RequirementFacts("company.tax_id", severity_, AS_OF + left, (), future)
-    assert codes(payment(account=account(requirements=(requirement,)))) == expected
+    facts = payment(account=account(fetch_time=AS_OF - asked, requirements=(requirement,)))
+    assert codes(facts) == [*expected, "REQUIREMENT_DUE_SOON"]
 
 
 @pytest.mark.parametrize(
-    ("kind", "field", "capabilities", "expected"),
+    ("kind", "field", "capabilities", "warns"),
     [
-        (CheckKind.PAYMENT, "external_account", (), []),
-        (CheckKind.TRANSFER, "external_account", (), []),
-        (CheckKind.PAYOUT, "external_account", (), ["REQUIREMENTS_PAST_DUE"]),
-        (CheckKind.PAYMENT, "company.tax_id", (), ["REQUIREMENTS_PAST_DUE"]),
-        (CheckKind.PAYMENT, "company.tax_id", ("transfers",), []),
-        (CheckKind.PAYMENT, "company.tax_id", ("card_payments",), ["REQUIREMENTS_PAST_DUE"]),
-        (CheckKind.TRANSFER, "company.tax_id", ("card_payments",), []),
-        (CheckKind.TRANSFER, "company.tax_id", ("transfers",), ["REQUIREMENTS_PAST_DUE"]),
+        (CheckKind.PAYMENT, "external_account", (), False),
+        (CheckKind.TRANSFER, "external_account", (), False),
+        (CheckKind.PAYOUT, "external_account", (), True),
+        (CheckKind.PAYMENT, "company.tax_id", (), True),
+        (CheckKind.PAYMENT, "company.tax_id", ("transfers",), False),
+        (CheckKind.PAYMENT, "company.tax_id", ("card_payments",), True),
+        (CheckKind.TRANSFER, "company.tax_id", ("card_payments",), False),
+        (CheckKind.TRANSFER, "company.tax_id", ("transfers",), True),
     ],
 )
-def test_past_due_stops_what_it_concerns(
-    kind: CheckKind, field: str, capabilities: tuple[str, ...], expected: list[str]
+def test_past_due_warns_of_what_it_concerns(
+    kind: CheckKind, field: str, capabilities: tuple[str, ...], warns: bool
 ) -> None:
     requirement = RequirementFacts(field, 4, None, capabilities, future=False)
-    assert codes(payment(kind=kind, account=account(requirements=(requirement,)))) == expected
+    found = codes(payment(kind=kind, account=account(requirements=(requirement,))))
+    assert found == (["REQUIREMENT_DUE_SOON"] if warns else [])
 
 
 @pytest.mark.parametrize(
@@ -89,7 +129,7 @@ def test_past_due_stops_what_it_concerns(
         (
             {"capabilities": (CapabilityFacts("card_payments", "INACTIVE", "under_review"),)},
             CheckKind.PAYMENT,
-            ["DISABLED_REASON_UNKNOWN"],
+            ["CHARGES_DISABLED", "DISABLED_REASON_UNKNOWN"],
         ),
         ({"tax_settings_state": "PENDING"}, CheckKind.PAYMENT, ["TAX_NOT_READY"]),
         ({"tax_settings_state": "PENDING"}, CheckKind.PAYOUT, []),
@@ -111,6 +151,7 @@ def test_what_stripe_says_of_the_account(
             TaxIdFacts("PENDING", "INVALID", name_agrees=True),
             ["TAX_ID_UNCONFIRMED", "TAX_ID_INVALID"],
         ),
+        (TaxIdFacts("VERIFIED", "INVALID", name_agrees=True), []),
         (TaxIdFacts("UNAVAILABLE", "VALID", name_agrees=True), ["TAX_ID_UNCONFIRMED"]),
         (TaxIdFacts("UNSPECIFIED", "UNSPECIFIED", name_agrees=True), []),
     ],

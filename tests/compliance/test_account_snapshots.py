@@ -1,12 +1,14 @@
 """Snapshots of connected accounts: fetched, stored once for each content, listed, refreshed."""
 
 from datetime import timedelta
+from typing import Any
 
 import grpc
 import psycopg
 
 from compliance.v1 import requirement_pb2, subject_service_pb2
 from compliance.v1 import requirement_service_pb2 as pb
+from compliance.v1.decision_service_pb2 import ReplayDecisionRequest
 from compliance.wire_time import to_datetime
 from gateway.v1 import merchant_pb2, merchant_tax_pb2
 from gateway.v1.merchant_requirements_pb2 import (
@@ -15,7 +17,7 @@ from gateway.v1.merchant_requirements_pb2 import (
     Requirements,
 )
 from tests.compliance.conftest import START
-from tests.compliance.guard import Guard, codes, failure, unique
+from tests.compliance.guard import Guard, codes, failure, unique, verdict
 
 
 async def refresh(guard: Guard, merchant: str) -> requirement_pb2.AccountSnapshot:
@@ -110,6 +112,59 @@ async def test_a_disconnected_account_can_do_nothing(guard: Guard) -> None:
     snapshot = await refresh(guard, merchant)
     assert (snapshot.charges_enabled, snapshot.payouts_enabled) == (False, False)
     assert codes(await guard.check(merchant)) == ["CHARGES_DISABLED"]
+
+
+async def test_stripe_is_asked_again_once_a_deadline_has_passed(guard: Guard) -> None:
+    merchant = await merchant_with(guard)
+    (snapshot,) = guard.merchants.snapshots.values()
+    snapshot.requirements.currently_due[:] = ["company.tax_id"]
+    deadline = snapshot.requirements.current_deadline_time
+    deadline.FromDatetime(guard.clock.now() + timedelta(minutes=5))
+    await refresh(guard, merchant)
+    asked = len(guard.merchants.syncs)
+    # Before the deadline, what was fetched counts.
+    guard.clock.advance(timedelta(minutes=4))
+    assert codes(await guard.check(merchant)) == ["REQUIREMENT_DUE_SOON"]
+    assert len(guard.merchants.syncs) == asked
+    guard.clock.advance(timedelta(minutes=2))
+    guard.merchants.is_down = True
+    decision = await guard.check(merchant)
+    assert (verdict(decision), codes(decision)[0]) == ("REVIEW", "SNAPSHOT_STALE")
+    guard.merchants.is_down = False
+    decision = await guard.check(merchant)
+    assert (verdict(decision), codes(decision)) == ("ALLOW", ["REQUIREMENT_DUE_SOON"])
+    # Nothing that the gateway saw before the deadline would do.
+    assert guard.merchants.max_ages[-1] == timedelta(minutes=1)
+    # Stripe says that it goes on, so that nobody asks for this deadline again.
+    asked = len(guard.merchants.syncs)
+    assert verdict(await guard.check(merchant)) == "ALLOW"
+    assert len(guard.merchants.syncs) == asked
+
+
+async def test_a_charge_needs_the_capability_of_its_payment_method(guard: Guard) -> None:
+    merchant = await merchant_with(
+        guard,
+        capabilities=[
+            merchant_pb2.Capability(name=name, state=state, requested=True)
+            for name, state in (
+                ("card_payments", merchant_pb2.CAPABILITY_STATE_INACTIVE),
+                ("sepa_debit_payments", merchant_pb2.CAPABILITY_STATE_ACTIVE),
+                ("transfers", merchant_pb2.CAPABILITY_STATE_PENDING),
+            )
+        ],
+    )
+    await refresh(guard, merchant)
+    (account,) = guard.merchants.snapshots
+    assert codes(await guard.check(merchant)) == ["CHARGES_DISABLED"]
+    assert codes(await guard.check(merchant, payment_method_type="card")) == ["CHARGES_DISABLED"]
+    debit: dict[str, Any] = {"payment_method_type": "sepa_debit"}
+    assert codes(await guard.check(merchant, **debit)) == []
+    destination = await guard.check(merchant, connected_account_id=account, **debit)
+    assert codes(destination) == ["TRANSFERS_DISABLED"]
+    replayed = await guard.decisions.ReplayDecision(
+        ReplayDecisionRequest(decision_id=destination.id)
+    )
+    assert replayed.identical
 
 
 async def test_requirements_are_listed_by_deadline_page_by_page(guard: Guard) -> None:

@@ -54,7 +54,6 @@ def capability(name: str, state: str = "ACTIVE", reason: str = "") -> dict[str, 
         (capability("transfers", "INACTIVE"), {T}, Code.TRANSFERS_DISABLED),
         (capability("transfers", "PENDING"), {T}, Code.TRANSFERS_DISABLED),
         ({"capabilities": ()}, {T}, Code.TRANSFERS_DISABLED),
-        (capability("card_payments", "INACTIVE"), set(), Code.TRANSFERS_DISABLED),
     ],
 )
 def test_what_the_account_may_not_do(
@@ -63,6 +62,65 @@ def test_what_the_account_may_not_do(
     for kind in CheckKind:
         found = [Finding(code, "", "acct_1")] if kind in kinds else []
         assert about_account(kind, **changes) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("card_payments", ""),
+        ("card_payments", "card"),
+        ("sepa_debit_payments", "sepa_debit"),
+        ("us_bank_account_ach_payments", "us_bank_account"),
+        ("bacs_debit_payments", "bacs_debit"),
+        ("au_becs_debit_payments", "au_becs_debit"),
+        ("acss_debit_payments", "acss_debit"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ("ACTIVE", None),
+        ("UNREQUESTED", None),
+        ("INACTIVE", Code.CHARGES_DISABLED),
+        ("PENDING", Code.CHARGES_DISABLED),
+        ("DISABLED", Code.CHARGES_DISABLED),
+        ("UNRECOGNIZED", Code.DISABLED_REASON_UNKNOWN),
+    ],
+)
+def test_a_charge_needs_the_capability_of_its_payment_method(
+    name: str, method: str, state: str, code: Code | None
+) -> None:
+    facts = account(**capability(name, state))
+    found = [] if code is None else [Finding(code, "", f"{name}: {state}")]
+    assert list(account_findings(facts, P, AS_OF, NOTICE, payment_method_type=method)) == found
+    assert list(account_findings(facts, P, AS_OF, NOTICE, payment_method_type="giropay")) == []
+    assert about_account(T, **capability(name, state)) == []
+    assert about_account(OUT, **capability(name, state)) == []
+
+
+@pytest.mark.parametrize(
+    ("states", "receives"),
+    [
+        ({"transfers": "ACTIVE"}, True),
+        ({"legacy_payments": "ACTIVE"}, True),
+        ({"crypto_transfers": "ACTIVE"}, True),
+        ({"transfers": "INACTIVE", "legacy_payments": "ACTIVE"}, True),
+        ({"transfers": "INACTIVE"}, False),
+        ({"transfers": "PENDING", "legacy_payments": "INACTIVE"}, False),
+        ({"transfers": "UNREQUESTED", "card_payments": "ACTIVE"}, False),
+        ({}, False),
+    ],
+)
+def test_an_account_receives_transfers_by_any_capability_for_it(
+    states: dict[str, str], receives: bool
+) -> None:
+    facts = account(
+        capabilities=tuple(CapabilityFacts(name, state, "") for name, state in states.items())
+    )
+    found = [] if receives else [Finding(Code.TRANSFERS_DISABLED, "", "acct_1")]
+    assert list(account_findings(facts, T, AS_OF, NOTICE)) == found
+    assert list(account_findings(facts, P, AS_OF, NOTICE, is_destination=True)) == found
+    assert list(account_findings(facts, P, AS_OF, NOTICE)) == []
 
 
 # https://docs.stripe.com/api/accounts/object#account_object-requirements-disabled_reason
@@ -129,37 +187,38 @@ def test_a_reason_that_nobody_knows_concerns_what_needs_the_capability(
         assert about_account(kind, **changes) == (found if kind in kinds else [])
 
 
-PAST_DUE, DUE_SOON = Code.REQUIREMENTS_PAST_DUE, Code.REQUIREMENT_DUE_SOON
+DUE_SOON = Code.REQUIREMENT_DUE_SOON
+PAST_DUE, SOON = "company.tax_id: past due", "company.tax_id"
 
 
 @pytest.mark.parametrize(
-    ("severity", "left", "future", "code"),
+    ("severity", "left", "future", "detail"),
     [
         (4, None, False, PAST_DUE),
         (5, None, False, PAST_DUE),
         (3, None, False, None),
         (3, timedelta(0), False, PAST_DUE),
         (2, timedelta(0), False, PAST_DUE),
-        (2, MOMENT, False, DUE_SOON),
-        (1, timedelta(0), False, DUE_SOON),
-        (1, -NOTICE, False, DUE_SOON),
+        (2, MOMENT, False, SOON),
+        (1, timedelta(0), False, SOON),
+        (1, -NOTICE, False, SOON),
         (1, timedelta(0), True, PAST_DUE),
-        (1, MOMENT, True, DUE_SOON),
+        (1, MOMENT, True, SOON),
         (1, None, True, None),
-        (3, NOTICE, False, DUE_SOON),
+        (3, NOTICE, False, SOON),
         (3, NOTICE + MOMENT, False, None),
     ],
 )
 @pytest.mark.parametrize("kind", CheckKind)
 def test_when_a_requirement_is_due(
-    severity: int, left: timedelta | None, future: bool, code: Code | None, kind: CheckKind
+    severity: int, left: timedelta | None, future: bool, detail: str | None, kind: CheckKind
 ) -> None:
     deadline = None if left is None else AS_OF + left
     # One that concerns nobody before it does not hide it.
     other = RequirementFacts("company.vat_id", 4, None, ("odd",), future=False)
     due = RequirementFacts("company.tax_id", severity, deadline, (), future)
     requirements = (due,) if kind is OUT else (other, due)
-    found = [] if code is None else [Finding(code, "", "company.tax_id")]
+    found = [] if detail is None else [Finding(DUE_SOON, "", detail)]
     assert about_account(kind, requirements=requirements) == found
 
 
@@ -179,7 +238,7 @@ def test_what_a_requirement_concerns(
 ) -> None:
     due = RequirementFacts(field, 4, None, capabilities, future=False)
     for kind in CheckKind:
-        found = [Finding(PAST_DUE, "", field)] if kind in kinds else []
+        found = [Finding(DUE_SOON, "", f"{field}: past due")] if kind in kinds else []
         assert about_account(kind, requirements=(due,)) == found
 
 
@@ -193,7 +252,9 @@ TAX_INVALID = Finding(Code.TAX_ID_INVALID, "", "acct_1")
         ("VERIFIED", "VALID", False, [Finding(Code.TAX_NAME_DIFFERS, "", "acct_1")]),
         ("UNSPECIFIED", "VALID", False, []),
         ("UNVERIFIED", "VALID", True, [TAX_INVALID]),
-        ("VERIFIED", "INVALID", True, [TAX_INVALID]),
+        ("VERIFIED", "INVALID", True, []),
+        ("UNSPECIFIED", "INVALID", True, [TAX_INVALID]),
+        ("UNVERIFIED", "INVALID", True, [TAX_INVALID]),
         ("PENDING", "VALID", True, [Finding(Code.TAX_ID_UNCONFIRMED, "", "PENDING")]),
         ("UNAVAILABLE", "VALID", True, [Finding(Code.TAX_ID_UNCONFIRMED, "", "UNAVAILABLE")]),
     ],
@@ -363,6 +424,33 @@ FOUND: dict[str, tuple[dict[str, Any], list[Finding]]] = {
             )
         },
         [Finding(DUE_SOON, "", "company.tax_id")],
+    ),
+    "a deadline that passed since Stripe was asked": (
+        {
+            "account": account(
+                fetch_time=AS_OF - HOUR / 60,
+                requirements=(RequirementFacts("company.tax_id", 3, AS_OF, (), future=False),),
+            )
+        },
+        [
+            Finding(Code.SNAPSHOT_STALE, "merchant-1", "acct_1"),
+            Finding(DUE_SOON, "", "company.tax_id: past due"),
+        ],
+    ),
+    "its own account, which receives no transfers": (
+        {
+            "connected_account_id": "acct_1",
+            "account": account(**capability("transfers", "PENDING")),
+        },
+        [Finding(Code.TRANSFERS_DISABLED, "", "acct_1")],
+    ),
+    "a charge of the platform": ({"account": account(**capability("transfers", "PENDING"))}, []),
+    "a debit that the account may not charge": (
+        {
+            "payment_method_type": "sepa_debit",
+            "account": account(**capability("sepa_debit_payments", "INACTIVE")),
+        },
+        [Finding(Code.CHARGES_DISABLED, "", "sepa_debit_payments: INACTIVE")],
     ),
     "another currency": (
         {"currency_code": "XAU"},

@@ -80,6 +80,8 @@ ACCOUNT = subject_pb2.AccountLink(corridor="main", connected_account_id="acct_1"
         (check(amount=money("ZZZ", 1)), "amount.currency_code", "is no ISO 4217 currency"),
         (check(amount=money("", 1)), "amount.currency_code", "is required"),
         (check(billing_country_code="de"), "billing_country_code", "does not match"),
+        (check(payment_method_type="SEPA Debit"), "payment_method_type", "does not match"),
+        (check(payment_method_type="a" * 129), "payment_method_type", "128 bytes"),
         (check(connected_account_id="acct-1"), "connected_account_id", "does not match"),
         (create(0), "kind", "is required"),
         (create(profile={"legal_name": ""}), "profile.legal_name", "is required"),

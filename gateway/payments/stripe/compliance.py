@@ -44,6 +44,9 @@ class ComplianceClient:
             connected_account_id=payment.destination_account,
             billing_country_code=payment.billing_country,
         )
+        # Empty stands for a card, so that a check begun by a release before is repeated as it was.
+        if payment.payment_method_type.is_bank_debit:
+            request.payment_method_type = payment.payment_method_type.at_stripe
         request.amount.currency_code = payment.currency
         request.amount.minor_units = payment.amount_minor
         try:

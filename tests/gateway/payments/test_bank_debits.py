@@ -29,6 +29,7 @@ from sandbox.stripe_twin.payment_methods import new_payment_method
 from sandbox.stripe_twin.test_accounts import ACCOUNTS_BY_TOKEN, CURRENCIES
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.cards import saved_card
+from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import RefusedError, Shop
 from tests.gateway.payments.test_commanding import in_state
 from tests.gateway.running import OpenShop
@@ -165,10 +166,11 @@ def test_a_payment_that_is_rebuilt_has_its_type(kind: PaymentMethodType) -> None
 
 
 async def test_it_is_answered_at_once_and_booked_when_the_bank_has_paid(
-    shop: Shop, twin: Twin
+    shop: Shop, twin: Twin, compliance: FakeCompliance
 ) -> None:
     payment = await begin(shop, request_id="once")
     assert payment.payment_method.type == ACH
+    assert compliance.requests[-1].payment_method_type == "us_bank_account"
     assert ONLINE.ip_address not in str(payment)
     assert (await begin(shop, request_id="once")).id == payment.id
     with pytest.raises(RefusedError) as refused:

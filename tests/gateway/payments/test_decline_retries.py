@@ -183,6 +183,7 @@ async def test_compliance_is_asked_before_each_attempt(
     clock.advance(DAY)
     await shop.watch_until(payment.id, S.PAYMENT_STATE_BLOCKED)
     assert len({request.request_id for request in compliance.requests}) == 2
+    assert {request.payment_method_type for request in compliance.requests} == {""}
     assert len(twin.requests.matching("POST", "/v1/payment_intents")) == 1
 
 
