@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Float,
@@ -81,6 +82,14 @@ ACCOUNT_LATEST = Table(
     Column("gateway_merchant_id", Text),
     Column("content_hash", Text),
     Column("fetch_time", _TIME),
+)
+
+MERCHANT_WATCH = Table(
+    "merchant_watch",
+    METADATA,
+    Column("only_row", Boolean, primary_key=True),
+    Column("epoch", BigInteger),
+    Column("sequence", BigInteger),
 )
 
 ACCOUNT_REQUIREMENT = Table(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -82,6 +82,12 @@ class GatewayAccounts:
             received = from_rpc_error(error)
             raise AccountUnavailableError(f"{received.code.name} {received.reason}") from error
         return _snapshot(account, synced.merchant, tax_settings, tax_ids)
+
+    def watch(self, epoch: int, after_sequence: int) -> Any:
+        """The gateway's feed of changed accounts after a place in it; a call to read from."""
+        return self._merchants.WatchMerchants(
+            pb.WatchMerchantsRequest(epoch=epoch, after_sequence=after_sequence)
+        )
 
     async def _merchant_id(self, account: AccountReference) -> str:
         found = await self._merchants.GetMerchant(

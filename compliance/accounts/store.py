@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, func, insert, select, tuple_
+from sqlalchemy import RowMapping, delete, func, insert, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -117,6 +117,24 @@ def snapshot_of(row: RowMapping) -> AccountSnapshot:
 async def linked_account(connection: AsyncConnection, subject_id: str) -> LinkedAccount | None:
     """The merchant's account; None if it has none."""
     rows = await connection.execute(_linked().where(SUBJECT.c.subject_id == subject_id))
+    row = rows.mappings().one_or_none()
+    return None if row is None else _linked_of(row)
+
+
+async def changed_account(
+    connection: AsyncConnection, connected_account_id: str, seen: datetime
+) -> LinkedAccount | None:
+    """The account, if it is one of a merchant that takes part and was not fetched since then."""
+    fetch_time = ACCOUNT_LATEST.c.fetch_time
+    rows = await connection.execute(
+        _linked()
+        .where(
+            SUBJECT.c.connected_account_id == connected_account_id,
+            SUBJECT.c.state == "ACTIVE",
+            or_(fetch_time.is_(None), fetch_time < seen),
+        )
+        .limit(1)
+    )
     row = rows.mappings().one_or_none()
     return None if row is None else _linked_of(row)
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from compliance.accounts.gateway_source import GatewayAccounts
 from compliance.accounts.refreshing import SnapshotRefresher
 from compliance.accounts.service import RequirementService
+from compliance.accounts.watching import MerchantWatch
 from compliance.config import ComplianceSettings
 from compliance.part import Part
 from compliance.v1 import requirement_service_pb2, requirement_service_pb2_grpc
@@ -30,7 +31,7 @@ async def open_accounts(
 ) -> AsyncIterator[OpenAccounts]:
     """Opens the channel to the gateway, if there is one."""
     async with AsyncExitStack() as stack:
-        accounts = None
+        accounts: GatewayAccounts | None = None
         if settings.gateway_address:
             channel = open_channel(
                 settings.gateway_address,
@@ -41,9 +42,12 @@ async def open_accounts(
             accounts = GatewayAccounts(channel)
         refresher = SnapshotRefresher(engine, accounts, clock)
         stack.push_async_callback(refresher.close)
+        loops = [refresher.loop(settings.snapshot_interval_seconds)]
+        if accounts is not None:
+            loops.append(MerchantWatch(engine, accounts, refresher).loop())
         servicer = RequirementService(engine, refresher)
         yield OpenAccounts(
             refresher=refresher,
             services=(registered(requirement_service_pb2, requirement_service_pb2_grpc, servicer),),
-            loops=(refresher.loop(settings.snapshot_interval_seconds),),
+            loops=tuple(loops),
         )

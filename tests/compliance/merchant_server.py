@@ -9,13 +9,17 @@ from typing import Any
 
 import grpc
 
+from gateway.errors import ERRORS
 from gateway.v1 import merchant_pb2, merchant_tax_pb2
 from gateway.v1 import merchant_service_pb2 as pb
+from gateway.v1.error_reason_pb2 import ErrorReason
 from gateway.v1.merchant_service_pb2_grpc import (
     MerchantServiceServicer,
     add_MerchantServiceServicer_to_server,
 )
 from runtime.clock import Clock
+from runtime.errors import STATUS_DETAILS_KEY
+from runtime.notifier import Notifier
 
 
 @dataclass
@@ -34,6 +38,10 @@ class FakeMerchants(MerchantServiceServicer):
     )
     tax_ids: list[merchant_tax_pb2.TaxId] = field(default_factory=list)
     syncs: list[str] = field(default_factory=list)
+    # What the feed has told, and from where it was asked for.
+    feed: list[tuple[int, str]] = field(default_factory=list)
+    watches: list[tuple[int, int]] = field(default_factory=list)
+    _news: Notifier = field(default_factory=Notifier)
     max_ages: list[timedelta] = field(default_factory=list)
     is_down: bool = False
     address: str = ""
@@ -69,6 +77,32 @@ class FakeMerchants(MerchantServiceServicer):
         self.max_ages.append(request.max_age.ToTimedelta())
         account_id = request.merchant_id.removeprefix("mrc_")
         return pb.SyncMerchantResponse(merchant=await self._merchant(account_id, context))
+
+    def tell(self, account_id: str, *, epoch: int = 0) -> None:
+        """The feed tells of the account as it is now."""
+        self.feed.append((epoch, account_id))
+        self._news.notify()
+
+    async def WatchMerchants(self, request: pb.WatchMerchantsRequest, context: Any) -> Any:
+        self.watches.append((request.epoch, request.after_sequence))
+        if request.after_sequence > len(self.feed):
+            error = ERRORS.error(
+                grpc.StatusCode.OUT_OF_RANGE,
+                ErrorReason.ERROR_REASON_CURSOR_OUTDATED,
+                "of snapshots that were lost",
+                metadata={"epoch": "0", "after_sequence": "0"},
+            )
+            details = ((STATUS_DETAILS_KEY, error.to_status().SerializeToString()),)
+            await context.abort(error.code, error.message, details)
+        sequence = request.after_sequence
+        while True:
+            token = self._news.token()
+            for epoch, account_id in self.feed[sequence:]:
+                sequence += 1
+                merchant = await self._merchant(account_id, context)
+                merchant.snapshot.sequence = sequence
+                yield pb.WatchMerchantsResponse(merchant=merchant, epoch=epoch)
+            await Notifier.wait(token, 30)
 
     async def GetTaxSettings(self, request: pb.GetTaxSettingsRequest, context: Any) -> Any:
         await self._answerable(context)

@@ -21,7 +21,14 @@ from tests.plugin import NewDatabase
 PATIENCE_SECONDS = 60.0
 LOOPS = {
     "ledger": {"database", "health", "feed", "hold sweep", "sealing", "snapshots"},
-    "compliance": {"database", "health", "list loading", "rescreening", "account refresh"},
+    "compliance": {
+        "database",
+        "health",
+        "list loading",
+        "rescreening",
+        "account refresh",
+        "account watch",
+    },
     "gateway": {
         *("database", "health", "gateway listener", "corridor modes", "breaker group", "feed"),
         *("restore guard", "operations", "numbering", "bookkeeping"),
@@ -34,7 +41,7 @@ LOOPS = {
 # The first that looks at a table.
 FIRST_TO_NOTICE = {
     "ledger": {"hold sweep", "sealing", "snapshots"},
-    "compliance": {"rescreening"},
+    "compliance": {"rescreening", "account watch"},
     "gateway": LOOPS["gateway"] - {"database", "health", "gateway listener", "event recovery"},
 }
 # Nobody listens there.
