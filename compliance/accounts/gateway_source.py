@@ -2,14 +2,20 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
 from compliance.accounts.requirements import RequirementLists, merge
-from compliance.accounts.snapshot import AccountContent, AccountSnapshot, Capability, TaxId
+from compliance.accounts.snapshot import (
+    AccountContent,
+    AccountSnapshot,
+    Capability,
+    TaxId,
+    TaxRegistration,
+)
 from compliance.accounts.tax_ids import mask, names_agree, tax_id_format
 from compliance.wire_time import to_datetime
 from gateway.v1 import merchant_pb2, merchant_requirements_pb2, merchant_tax_pb2
@@ -19,6 +25,7 @@ from runtime.errors import from_rpc_error
 from runtime.logs import get_logger
 
 MAX_TAX_IDS = 100
+MAX_TAX_REGISTRATIONS = 100
 _CAPABILITY_PREFIX = "CAPABILITY_STATE_"
 _VERIFICATION = {
     merchant_tax_pb2.TAX_ID_VERIFICATION_STATE_PENDING: "PENDING",
@@ -71,17 +78,18 @@ class GatewayAccounts:
         """The account as Stripe last showed it to the gateway."""
         try:
             merchant_id = account.gateway_merchant_id or await self._merchant_id(account)
-            synced, tax_settings, tax_ids = await asyncio.gather(
+            synced, tax_settings, tax_ids, registrations = await asyncio.gather(
                 self._merchants.SyncMerchant(
                     pb.SyncMerchantRequest(merchant_id=merchant_id, max_age=_duration(max_age))
                 ),
                 self._tax_settings(merchant_id),
                 self._tax_ids(merchant_id),
+                self._tax_registrations(merchant_id),
             )
         except grpc.aio.AioRpcError as error:
             received = from_rpc_error(error)
             raise AccountUnavailableError(f"{received.code.name} {received.reason}") from error
-        return _snapshot(account, synced.merchant, tax_settings, tax_ids)
+        return _snapshot(account, synced.merchant, tax_settings, tax_ids, registrations)
 
     def watch(self, epoch: int, after_sequence: int) -> Any:
         """The gateway's feed of changed accounts after a place in it; a call to read from."""
@@ -120,12 +128,26 @@ class GatewayAccounts:
             return []
         return list(answer.tax_ids)
 
+    async def _tax_registrations(self, merchant_id: str) -> list[merchant_tax_pb2.TaxRegistration]:
+        """Where tax is collected; nowhere where it cannot be had, as with tax ids."""
+        try:
+            answer = await self._merchants.ListTaxRegistrations(
+                pb.ListTaxRegistrationsRequest(
+                    merchant_id=merchant_id, page_size=MAX_TAX_REGISTRATIONS
+                )
+            )
+        except grpc.aio.AioRpcError as error:
+            log.warning("tax_registrations_not_fetched", code=error.code().name)
+            return []
+        return list(answer.tax_registrations)
+
 
 def _snapshot(
     account: AccountReference,
     merchant: merchant_pb2.Merchant,
     tax_settings: merchant_tax_pb2.TaxSettings,
     tax_ids: list[merchant_tax_pb2.TaxId],
+    registrations: list[merchant_tax_pb2.TaxRegistration],
 ) -> AccountSnapshot:
     if not merchant.HasField("snapshot"):
         raise AccountUnavailableError("the gateway has no snapshot")
@@ -159,6 +181,7 @@ def _snapshot(
         tax_settings_state=_TAX_SETTINGS.get(tax_settings.state, "UNSPECIFIED"),
         tax_missing_fields=tuple(tax_settings.missing_fields),
         tax_ids=tuple(_tax_id(item, account) for item in tax_ids),
+        tax_registrations=tuple(sorted(map(_tax_registration, registrations), key=_place)),
     )
     return AccountSnapshot(
         connected_account_id=account.connected_account_id,
@@ -211,6 +234,20 @@ def _tax_id(said: merchant_tax_pb2.TaxId, account: AccountReference) -> TaxId:
             said.verified_name, account.legal_name, is_person=account.is_person
         ),
     )
+
+
+def _tax_registration(said: merchant_tax_pb2.TaxRegistration) -> TaxRegistration:
+    return TaxRegistration(
+        country_code=said.country_code,
+        region=said.region,
+        kind=said.kind,
+        active_from_time=to_datetime(said.active_from_time),
+        expire_time=to_datetime(said.expire_time) if said.HasField("expire_time") else None,
+    )
+
+
+def _place(item: TaxRegistration) -> tuple[str, str, str, datetime]:
+    return (item.country_code, item.region, item.kind, item.active_from_time)
 
 
 def _duration(length: timedelta) -> Duration:

@@ -1,5 +1,7 @@
 """Snapshots, requirements and tax in the form of the contract."""
 
+from datetime import datetime
+
 from compliance.accounts.requirements import Requirement, earliest_deadline
 from compliance.accounts.snapshot import AccountSnapshot
 from compliance.v1 import requirement_pb2 as pb
@@ -8,6 +10,7 @@ from compliance.wire_time import to_timestamp
 _STATES = dict(enumerate(pb.RequirementState.values()))
 _TAX_STATE_PREFIX = "TAX_SETTINGS_STATE_"
 _VERIFICATION_PREFIX = "TAX_ID_VERIFICATION_STATE_"
+_REGISTRATION_PREFIX = "TAX_REGISTRATION_STATE_"
 _FORMAT_PREFIX = "TAX_ID_FORMAT_"
 
 
@@ -51,7 +54,7 @@ def requirement_message(item: Requirement) -> pb.Requirement:
     )
 
 
-def tax_message(subject_id: str, snapshot: AccountSnapshot) -> pb.TaxStatus:
+def tax_message(subject_id: str, snapshot: AccountSnapshot, as_of: datetime) -> pb.TaxStatus:
     content = snapshot.content
     return pb.TaxStatus(
         merchant_id=subject_id,
@@ -70,6 +73,17 @@ def tax_message(subject_id: str, snapshot: AccountSnapshot) -> pb.TaxStatus:
                 name_agrees=item.name_agrees,
             )
             for item in content.tax_ids
+        ],
+        registrations=[
+            pb.TaxRegistration(
+                country_code=item.country_code,
+                region=item.region,
+                kind=item.kind,
+                state=pb.TaxRegistrationState.Value(_REGISTRATION_PREFIX + item.state(as_of)),
+                active_from_time=to_timestamp(item.active_from_time),
+                expire_time=to_timestamp(item.expire_time),
+            )
+            for item in content.tax_registrations
         ],
         fetch_time=to_timestamp(snapshot.fetch_time),
     )

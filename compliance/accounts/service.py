@@ -18,6 +18,7 @@ from compliance.v1 import requirement_service_pb2 as pb
 from compliance.v1.requirement_service_pb2_grpc import RequirementServiceServicer
 from compliance.wire_time import to_datetime
 from runtime import deadline
+from runtime.clock import Clock
 from runtime.paging import PageTokens, clamp_page_size
 
 DEFAULT_PAGE_SIZE = 50
@@ -27,8 +28,9 @@ MAX_PAGE_SIZE = 500
 class RequirementService(RequirementServiceServicer):
     """Says what Stripe wants of merchants."""
 
-    def __init__(self, engine: AsyncEngine, refresher: SnapshotRefresher) -> None:
+    def __init__(self, engine: AsyncEngine, refresher: SnapshotRefresher, clock: Clock) -> None:
         self._engine = engine
+        self._clock = clock
         self._refresher = refresher
         self._tokens = PageTokens(ERRORS)
 
@@ -90,7 +92,8 @@ class RequirementService(RequirementServiceServicer):
         self, request: pb.GetTaxStatusRequest, _context: Any
     ) -> pb.GetTaxStatusResponse:
         snapshot = await self._stored(request.merchant_id)
-        return pb.GetTaxStatusResponse(tax_status=tax_message(request.merchant_id, snapshot))
+        status = tax_message(request.merchant_id, snapshot, self._clock.now())
+        return pb.GetTaxStatusResponse(tax_status=status)
 
     async def _stored(self, subject_id: str) -> AccountSnapshot:
         async with self._engine.connect() as connection:

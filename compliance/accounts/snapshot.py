@@ -37,6 +37,23 @@ class TaxId:
 
 
 @dataclass(frozen=True)
+class TaxRegistration:
+    """Where tax is collected, from when, and until when; what Stripe says of it now is not kept."""
+
+    country_code: str
+    region: str
+    kind: str
+    active_from_time: datetime
+    expire_time: datetime | None
+
+    def state(self, as_of: datetime) -> str:
+        """`SCHEDULED`, `ACTIVE` from its start on, `EXPIRED` from its end on."""
+        if self.expire_time is not None and self.expire_time <= as_of:
+            return "EXPIRED"
+        return "ACTIVE" if self.active_from_time <= as_of else "SCHEDULED"
+
+
+@dataclass(frozen=True)
 class AccountContent:
     """Everything that can change; equal contents have equal hashes."""
 
@@ -51,6 +68,8 @@ class AccountContent:
     tax_settings_state: str
     tax_missing_fields: tuple[str, ...]
     tax_ids: tuple[TaxId, ...]
+    # Contents of earlier releases have none.
+    tax_registrations: tuple[TaxRegistration, ...] = ()
 
     @property
     def content_hash(self) -> str:

@@ -45,7 +45,7 @@ async def open_accounts(
         loops = [refresher.loop(settings.snapshot_interval_seconds)]
         if accounts is not None:
             loops.append(MerchantWatch(engine, accounts, refresher).loop())
-        servicer = RequirementService(engine, refresher)
+        servicer = RequirementService(engine, refresher, clock)
         yield OpenAccounts(
             refresher=refresher,
             services=(registered(requirement_service_pb2, requirement_service_pb2_grpc, servicer),),

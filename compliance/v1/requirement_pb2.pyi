@@ -132,6 +132,34 @@ TAX_ID_FORMAT_INVALID: TaxIdFormat.ValueType  # 2
 """Length, characters or checksum are wrong."""
 Global___TaxIdFormat: _TypeAlias = TaxIdFormat  # noqa: Y015
 
+class _TaxRegistrationState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TaxRegistrationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaxRegistrationState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TAX_REGISTRATION_STATE_UNSPECIFIED: _TaxRegistrationState.ValueType  # 0
+    """Never sent."""
+    TAX_REGISTRATION_STATE_ACTIVE: _TaxRegistrationState.ValueType  # 1
+    """Tax is collected."""
+    TAX_REGISTRATION_STATE_SCHEDULED: _TaxRegistrationState.ValueType  # 2
+    """Tax will be collected from active_from_time on."""
+    TAX_REGISTRATION_STATE_EXPIRED: _TaxRegistrationState.ValueType  # 3
+    """Tax is no longer collected."""
+
+class TaxRegistrationState(_TaxRegistrationState, metaclass=_TaxRegistrationStateEnumTypeWrapper):
+    """Whether a tax registration counts, by its dates."""
+
+TAX_REGISTRATION_STATE_UNSPECIFIED: TaxRegistrationState.ValueType  # 0
+"""Never sent."""
+TAX_REGISTRATION_STATE_ACTIVE: TaxRegistrationState.ValueType  # 1
+"""Tax is collected."""
+TAX_REGISTRATION_STATE_SCHEDULED: TaxRegistrationState.ValueType  # 2
+"""Tax will be collected from active_from_time on."""
+TAX_REGISTRATION_STATE_EXPIRED: TaxRegistrationState.ValueType  # 3
+"""Tax is no longer collected."""
+Global___TaxRegistrationState: _TypeAlias = TaxRegistrationState  # noqa: Y015
+
 @_typing.final
 class Requirement(_message.Message):
     """One thing that Stripe wants of a connected account."""
@@ -345,6 +373,52 @@ class TaxId(_message.Message):
 Global___TaxId: _TypeAlias = TaxId  # noqa: Y015
 
 @_typing.final
+class TaxRegistration(_message.Message):
+    """Where a merchant collects tax by Stripe."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTRY_CODE_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ACTIVE_FROM_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    country_code: _builtins.str
+    """Country, ISO 3166-1 alpha-2."""
+    region: _builtins.str
+    """State, province or region within the country; empty where there is none."""
+    kind: _builtins.str
+    """Stripe's kind of registration, for example "standard" or "oss_union"."""
+    state: Global___TaxRegistrationState.ValueType
+    """Whether it counts at the time of the answer: computed from the dates, since no event tells of it."""
+    @_builtins.property
+    def active_from_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on tax is collected, inclusive."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when, exclusive; unset if it is open-ended."""
+
+    def __init__(
+        self,
+        *,
+        country_code: _builtins.str = ...,
+        region: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        state: Global___TaxRegistrationState.ValueType = ...,
+        active_from_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["active_from_time", b"active_from_time", "expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_from_time", b"active_from_time", "country_code", b"country_code", "expire_time", b"expire_time", "kind", b"kind", "region", b"region", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxRegistration: _TypeAlias = TaxRegistration  # noqa: Y015
+
+@_typing.final
 class TaxStatus(_message.Message):
     """Where a merchant stands with tax."""
 
@@ -356,6 +430,7 @@ class TaxStatus(_message.Message):
     MISSING_FIELDS_FIELD_NUMBER: _builtins.int
     TAX_IDS_FIELD_NUMBER: _builtins.int
     FETCH_TIME_FIELD_NUMBER: _builtins.int
+    REGISTRATIONS_FIELD_NUMBER: _builtins.int
     merchant_id: _builtins.str
     """Subject id of the merchant."""
     ready: _builtins.bool
@@ -374,6 +449,10 @@ class TaxStatus(_message.Message):
     def fetch_time(self) -> _timestamp_pb2.Timestamp:
         """When the gateway fetched it from Stripe."""
 
+    @_builtins.property
+    def registrations(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxRegistration]:
+        """The 100 newest registrations, by country, region, kind and start."""
+
     def __init__(
         self,
         *,
@@ -383,10 +462,11 @@ class TaxStatus(_message.Message):
         missing_fields: _abc.Iterable[_builtins.str] | None = ...,
         tax_ids: _abc.Iterable[Global___TaxId] | None = ...,
         fetch_time: _timestamp_pb2.Timestamp | None = ...,
+        registrations: _abc.Iterable[Global___TaxRegistration] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fetch_time", b"fetch_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fetch_time", b"fetch_time", "merchant_id", b"merchant_id", "missing_fields", b"missing_fields", "ready", b"ready", "settings_state", b"settings_state", "tax_ids", b"tax_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fetch_time", b"fetch_time", "merchant_id", b"merchant_id", "missing_fields", b"missing_fields", "ready", b"ready", "registrations", b"registrations", "settings_state", b"settings_state", "tax_ids", b"tax_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -37,6 +37,7 @@ class FakeMerchants(MerchantServiceServicer):
         )
     )
     tax_ids: list[merchant_tax_pb2.TaxId] = field(default_factory=list)
+    tax_registrations: list[merchant_tax_pb2.TaxRegistration] = field(default_factory=list)
     syncs: list[str] = field(default_factory=list)
     # What the feed has told, and from where it was asked for.
     feed: list[tuple[int, str]] = field(default_factory=list)
@@ -107,6 +108,12 @@ class FakeMerchants(MerchantServiceServicer):
     async def GetTaxSettings(self, request: pb.GetTaxSettingsRequest, context: Any) -> Any:
         await self._answerable(context)
         return pb.GetTaxSettingsResponse(tax_settings=self.tax_settings)
+
+    async def ListTaxRegistrations(
+        self, request: pb.ListTaxRegistrationsRequest, context: Any
+    ) -> Any:
+        await self._answerable(context)
+        return pb.ListTaxRegistrationsResponse(tax_registrations=self.tax_registrations)
 
     async def ListTaxIds(self, request: pb.ListTaxIdsRequest, context: Any) -> Any:
         await self._answerable(context)

@@ -279,6 +279,33 @@ async def test_tax_status(guard: Guard) -> None:
     ]
 
 
+async def test_tax_registrations_begin_and_end_by_their_dates(guard: Guard) -> None:
+    day = timedelta(days=1)
+    for country, start, end in (("FR", day, None), ("DE", -day, day), ("AT", -2 * day, -day)):
+        said = merchant_tax_pb2.TaxRegistration(country_code=country, kind="standard")
+        said.active_from_time.FromDatetime(START + start)
+        if end is not None:
+            said.expire_time.FromDatetime(START + end)
+        # Stripe's word is of when it was asked.
+        said.state = merchant_tax_pb2.TAX_REGISTRATION_STATE_SCHEDULED
+        guard.merchants.tax_registrations.append(said)
+    merchant = await merchant_with(guard)
+    await refresh(guard, merchant)
+
+    async def states() -> dict[str, str]:
+        answer = await guard.requirements.GetTaxStatus(pb.GetTaxStatusRequest(merchant_id=merchant))
+        return {
+            item.country_code: requirement_pb2.TaxRegistrationState.Name(item.state).removeprefix(
+                "TAX_REGISTRATION_STATE_"
+            )
+            for item in answer.tax_status.registrations
+        }
+
+    assert await states() == {"AT": "EXPIRED", "DE": "ACTIVE", "FR": "SCHEDULED"}
+    guard.clock.advance(day)
+    assert await states() == {"AT": "EXPIRED", "DE": "EXPIRED", "FR": "ACTIVE"}
+
+
 async def test_who_has_no_account_has_no_snapshot(guard: Guard) -> None:
     merchant = await guard.merchant(account=None)
     for subject_id, reason in ((merchant, "ACCOUNT_NOT_LINKED"), ("nobody", "SUBJECT_NOT_FOUND")):
