@@ -92,9 +92,14 @@ class GatewayAccounts:
         return _snapshot(account, synced.merchant, tax_settings, tax_ids, registrations)
 
     def watch(self, epoch: int, after_sequence: int) -> Any:
-        """The gateway's feed of changed accounts after a place in it; a call to read from."""
+        """The gateway's feed of changed accounts after a place in it; a call to read from.
+
+        It waits for a gateway that is away: failures would use up what the channel's other calls
+        may still be retried (`retryThrottling`).
+        """
         return self._merchants.WatchMerchants(
-            pb.WatchMerchantsRequest(epoch=epoch, after_sequence=after_sequence)
+            pb.WatchMerchantsRequest(epoch=epoch, after_sequence=after_sequence),
+            wait_for_ready=True,
         )
 
     async def _merchant_id(self, account: AccountReference) -> str:

@@ -26,6 +26,7 @@ from runtime.notifier import Notifier
 
 # How long the loop rests at most while the feed has no news: it is woken by them.
 POLL_SECONDS = 30.0
+FAILS_WITHIN_SECONDS = 1.0
 # A fetch that was under way when the account changed may have seen it before; the next has not.
 MAX_FETCHES = 2
 CURSOR_OUTDATED = "CURSOR_OUTDATED"
@@ -71,6 +72,8 @@ class MerchantWatch:
             while True:  # Until the feed ends or the loop closes it.
                 read = asyncio.ensure_future(feed.read())
                 read.add_done_callback(lambda _: self._notifier.notify())
+                # A feed that fails at once has not gone well before: it is asked for less and less.
+                await asyncio.wait({read}, timeout=FAILS_WITHIN_SECONDS)
                 while not read.done():
                     yield False
                 response = read.result()

@@ -41,6 +41,7 @@ class FakeMerchants(MerchantServiceServicer):
     syncs: list[str] = field(default_factory=list)
     # What the feed has told, and from where it was asked for.
     feed: list[tuple[int, str]] = field(default_factory=list)
+    feed_is_refused: bool = False
     watches: list[tuple[int, int]] = field(default_factory=list)
     _news: Notifier = field(default_factory=Notifier)
     max_ages: list[timedelta] = field(default_factory=list)
@@ -86,6 +87,8 @@ class FakeMerchants(MerchantServiceServicer):
 
     async def WatchMerchants(self, request: pb.WatchMerchantsRequest, context: Any) -> Any:
         self.watches.append((request.epoch, request.after_sequence))
+        if self.feed_is_refused:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "not for this client")
         if request.after_sequence > len(self.feed):
             error = ERRORS.error(
                 grpc.StatusCode.OUT_OF_RANGE,

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import psycopg
+from prometheus_client import REGISTRY
 
 from gateway.v1 import merchant_pb2
 from tests.compliance.conftest import OpenGuard
@@ -93,3 +94,32 @@ async def test_an_account_that_cannot_be_fetched_holds_up_no_other(guard: Guard)
     guard.merchants.tell(account)
     await until(lambda: followed(guard, (0, 2)))
     assert verdict(await guard.check(merchant)) == "ALLOW"
+
+
+def rounds_that_went_well() -> float | None:
+    return REGISTRY.get_sample_value("loop_rounds_total", {"loop": "account watch"})
+
+
+async def test_a_feed_that_is_refused_is_asked_for_less_and_less(open_guard: OpenGuard) -> None:
+    """And the calls that matter are answered as ever."""
+    async with open_guard() as guard:
+        await until(lambda: followed(guard, (0, 0)))
+        guard.merchants.feed_is_refused = True
+        # What the server cannot send ends the feed.
+        guard.merchants.tell("acct_unknown")
+        before = len(guard.merchants.watches)
+
+        async def refused_often() -> bool:
+            return len(guard.merchants.watches) >= before + 2
+
+        await until(refused_often)
+        went_well = rounds_that_went_well()
+        asked = len(guard.merchants.watches)
+
+        async def refused_again() -> bool:
+            return len(guard.merchants.watches) >= asked + 3
+
+        await until(refused_again)
+        # A refusal is never taken for a round that went well, which would begin the pauses anew.
+        assert rounds_that_went_well() == went_well
+        assert verdict(await guard.check(await guard.merchant())) == "ALLOW"

@@ -1,14 +1,25 @@
 """The demo's scenarios as tests; after each, the ledger equals Stripe's books to the cent."""
 
+import asyncio
 from collections import Counter
 
+import grpc
 import pytest
 
+from compliance.v1.requirement_service_pb2 import (
+    GetAccountSnapshotRequest,
+    RefreshAccountSnapshotRequest,
+)
+from compliance.v1.requirement_service_pb2_grpc import RequirementServiceStub
+from sandbox.addresses import at
 from sandbox.clients import Clients
 from sandbox.demo.books import check_charges, ledger_name, read_history, settled_trial_balance
 from sandbox.demo.scenarios import SCENARIOS, Parties, Scenario
-from sandbox.demo.shop import Shop
+from sandbox.demo.shop import CALL_SECONDS, Shop
+from sandbox.engine import Engine
 from sandbox.twin_admin import TwinAdmin
+from tests.accounts import ACTIVE_ACCOUNT
+from tests.e2e.scenario_steps import control_twin, merchant_at_stripe
 
 # How many entries of each effect a payment leaves: hold, release, and post of it or of more.
 CHARGED = {"hold": 2, "release": 2, "post": 4}
@@ -20,6 +31,9 @@ WANTED_ENTRIES = {
     "Refunds": {"hold": 2, "release": 2, "post": 8},
     "Blocked merchant": {},
 }
+
+# How often compliance is looked at within the time of a call.
+LOOKS = 300
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.title)
@@ -73,3 +87,30 @@ async def test_what_blocks_a_merchant_is_not_told_to_it(shop: Shop, parties: Par
     told = " ".join(made.compliance.merchant_reasons).lower()
     assert told
     assert not any(word in told for word in ("sanction", "list", "match", "ofac", "suspic"))
+
+
+async def test_what_stripe_stops_and_allows_again_reaches_compliance_at_once(
+    shop: Shop, engine: Engine
+) -> None:
+    """By the event, the gateway's snapshot and its feed; a round would come ten minutes later."""
+    account, merchant = await merchant_at_stripe(shop, engine)
+    async with grpc.aio.insecure_channel(at(engine.ports.compliance)) as channel:
+        requirements = RequirementServiceStub(channel)
+
+        async def charges(enabled: bool) -> bool:
+            answer = await requirements.GetAccountSnapshot(
+                GetAccountSnapshotRequest(merchant_id=merchant), timeout=CALL_SECONDS
+            )
+            return bool(answer.snapshot.charges_enabled) is enabled
+
+        await requirements.RefreshAccountSnapshot(
+            RefreshAccountSnapshotRequest(merchant_id=merchant), timeout=CALL_SECONDS
+        )
+        for enabled in (False, True):
+            state = {**ACTIVE_ACCOUNT, "charges_enabled": enabled}
+            await control_twin(engine, f"accounts/{account}", state)
+            for _ in range(LOOKS):
+                if await charges(enabled):
+                    break
+                await asyncio.sleep(CALL_SECONDS / LOOKS)
+            assert await charges(enabled)
