@@ -116,6 +116,7 @@ LIST_VERSION = Table(
     Column("create_time", _TIME),
     Column("activate_time", _TIME),
     Column("confirm_time", _TIME),
+    Column("quantities", JSONB),
 )
 
 LIST_ENTRY = Table(
@@ -145,6 +146,8 @@ SCREENING = Table(
     Column("profile_revision", BigInteger),
     Column("list_version", BigInteger),
     Column("screen_time", _TIME),
+    Column("rules_version", SmallInteger),
+    Column("is_comparable", Boolean),
 )
 
 MATCH = Table(

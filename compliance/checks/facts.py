@@ -27,12 +27,17 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class ScreeningFacts:
-    """Against which list version a subject's profile was screened, and when."""
+    """Against which list version a subject's profile was screened, and when.
+
+    `is_comparable` is False if a name left nothing to compare; decisions of before that was looked
+    at do not say.
+    """
 
     list: str
     list_version: int
     profile_revision: int
     screen_time: datetime
+    is_comparable: bool = True
 
 
 @dataclass(frozen=True)

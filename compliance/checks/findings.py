@@ -18,7 +18,10 @@ class Verdict(IntEnum):
 
 
 class Code(IntEnum):
-    """What a rule found, in order of precedence."""
+    """What a rule found; the graver first, and in this order within a verdict.
+
+    A number is in the log for good, so that a new code has the next one, whatever its verdict.
+    """
 
     MERCHANT_SANCTIONED = 1
     OWNER_SANCTIONED = 2
@@ -59,10 +62,12 @@ class Code(IntEnum):
     TAX_NAME_DIFFERS = 37
     TAX_ID_UNCONFIRMED = 38
     TAX_ID_INVALID = 39
+    NAME_NOT_COMPARABLE = 40
 
 
 WARNINGS_FROM = Code.LIST_AGING
 REVIEWS_FROM = Code.MERCHANT_UNKNOWN
+LATER_REVIEWS = frozenset({Code.NAME_NOT_COMPARABLE})
 
 _PAYMENT_DETAILS = "This transaction cannot be processed."
 _ONBOARDING = "Your account needs more information. Please complete your onboarding."
@@ -116,12 +121,15 @@ TEXTS: dict[Code, tuple[str, str]] = {
     Code.TAX_NOT_READY: ("Stripe Tax is not active.", "Please complete your tax settings."),
     Code.TAX_NAME_DIFFERS: ("A verified tax id has another name.", ""),
     Code.TAX_ID_UNCONFIRMED: ("A tax id is not confirmed yet.", ""),
+    Code.NAME_NOT_COMPARABLE: ("A name leaves nothing to compare with a list.", _LATER),
     Code.TAX_ID_INVALID: ("A tax id is invalid or unknown.", "Please check your tax ids."),
 }
 
 
 def severity(code: Code) -> Verdict:
     """The verdict that the code alone leads to."""
+    if code in LATER_REVIEWS:
+        return Verdict.REVIEW
     if code >= WARNINGS_FROM:
         return Verdict.ALLOW
     return Verdict.REVIEW if code >= REVIEWS_FROM else Verdict.DENY
@@ -129,7 +137,7 @@ def severity(code: Code) -> Verdict:
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """One thing a rule found; ordered by precedence, so that equal facts give equal lists.
+    """One thing a rule found; see `precedence` for the order, so that equal facts give equal lists.
 
     `detail` adds to the operators' text: Stripe's words, ids, limits, never a name.
     """
@@ -142,3 +150,8 @@ class Finding:
     def verdict(self) -> Verdict:
         """The verdict that this finding alone leads to."""
         return severity(self.code)
+
+    @property
+    def precedence(self) -> tuple[int, "Finding"]:
+        """What findings are sorted by: the worst verdict first, then the codes' order."""
+        return -self.verdict, self

@@ -43,7 +43,8 @@ def evaluate(
     Without `rules` it is those of now.
     """
     chosen = RULES if rules is None else rules
-    return tuple(sorted({finding for rule in chosen for finding in rule(facts, policy)}))
+    found = {finding for rule in chosen for finding in rule(facts, policy)}
+    return tuple(sorted(found, key=lambda finding: finding.precedence))
 
 
 def verdict_of(findings: tuple[Finding, ...]) -> Verdict:
@@ -152,6 +153,8 @@ def subjects_are_screened(facts: CheckFacts, _policy: Policy) -> Iterator[Findin
         for item in facts.lists:
             if item.confirm_time is not None and not _is_screened(subject, item.list, item.version):
                 yield Finding(Code.SCREENING_PENDING, subject.subject_id, item.list)
+        if not all(screening.is_comparable for screening in subject.screenings):
+            yield Finding(Code.NAME_NOT_COMPARABLE, subject.subject_id)
 
 
 def _is_screened(subject: SubjectFacts, list_name: str, version: int) -> bool:

@@ -75,7 +75,15 @@ class ActiveLists:
         return [
             screen_on(subject, active, self.threshold)
             if (active := self.get(name)) is not None
-            else Screened(subject.subject_id, subject.profile_revision, name, 0, (), frozenset())
+            else Screened(
+                subject.subject_id,
+                subject.profile_revision,
+                name,
+                list_version=0,
+                hits=(),
+                scope=frozenset(),
+                is_comparable=person_of(subject).is_comparable,
+            )
             for name in self._names
         ]
 
@@ -91,13 +99,15 @@ class ActiveLists:
 
 def screen_on(subject: Subject, active: ActiveList, threshold: float) -> Screened:
     """What a subject matches on a whole list."""
+    person = person_of(subject)
     return Screened(
         subject_id=subject.subject_id,
         profile_revision=subject.profile_revision,
         list=active.list,
         list_version=active.version,
-        hits=active.index.search(person_of(subject), threshold),
+        hits=active.index.search(person, threshold),
         scope=None,
+        is_comparable=person.is_comparable,
     )
 
 

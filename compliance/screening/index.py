@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from compliance.screening.countries import country_code
 from compliance.screening.entries import Entry, EntryKind
-from compliance.screening.names import NormalName, normalise, weight
+from compliance.screening.names import NormalName, is_comparable, normalise, weight
 from compliance.screening.scoring import (
     MIN_TOKEN_SIMILARITY,
     WEAK_ALIAS_FACTOR,
@@ -37,6 +37,11 @@ class ScreenedPerson:
     is_person: bool
     birth_date: str
     country_code: str
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether each of the names leaves something to compare with a list."""
+        return all(is_comparable(name, is_person=self.is_person) for name in self.names)
 
 
 @dataclass(frozen=True)

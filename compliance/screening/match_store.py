@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from compliance.checks.canonical import build, plain
 from compliance.errors import match_not_found
 from compliance.screening.index import Hit
+from compliance.screening.names import RULES_VERSION
 from compliance.screening.scoring import Explanation
 from compliance.tables import MATCH, MATCH_CHANGE, SCREENING
 
@@ -24,6 +25,7 @@ class Screened:
     """What a subject's profile was found to match on a list.
 
     `scope` are the ids of the entries that were screened against; None is the whole list.
+    `is_comparable` is False if a name leaves nothing to compare.
     """
 
     subject_id: str
@@ -32,6 +34,7 @@ class Screened:
     list_version: int
     hits: Sequence[Hit]
     scope: frozenset[str] | None
+    is_comparable: bool
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ async def record_screenings(
                 "profile_revision": new.profile_revision,
                 "list_version": new.list_version,
                 "screen_time": new.screen_time,
+                "rules_version": new.rules_version,
+                "is_comparable": new.is_comparable,
             },
         ),
         [
@@ -104,6 +109,8 @@ async def record_screenings(
                 "profile_revision": screened.profile_revision,
                 "list_version": screened.list_version,
                 "screen_time": now,
+                "rules_version": RULES_VERSION,
+                "is_comparable": screened.is_comparable,
             }
             for screened in screenings
         ],

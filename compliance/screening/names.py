@@ -5,15 +5,20 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from anyascii import anyascii
 
-MAX_TOKENS = 16
-MAX_TOKEN_LENGTH = 40
+# Raised with every change of what is found: whoever was screened by older rules is screened again.
+RULES_VERSION = 2
+
+MAX_TOKEN_LENGTH = 200
 
 # "S.A.", "L.L.C.": initials with dots are one word; an initial and a name ("J. Doe") are two.
 _DOTTED = re.compile(r"\b(?:\w\.){2,}")
 _APOSTROPHES = re.compile(r"['`’ʼʻ]")
+# Private and unassigned characters: what they show is between the sender and a font.
+_UNKNOWN = ("Co", "Cn")
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
 
 # Common company forms after transliteration: https://www.gleif.org/en/about-lei/code-lists (ELF)
@@ -163,7 +168,6 @@ HONORIFICS = frozenset(
 GENERIC_WORDS = frozenset(
     [
         "agency",
-        "and",
         "association",
         "bank",
         "center",
@@ -171,7 +175,6 @@ GENERIC_WORDS = frozenset(
         "commercial",
         "complex",
         "construction",
-        "de",
         "development",
         "engineering",
         "enterprise",
@@ -180,7 +183,6 @@ GENERIC_WORDS = frozenset(
         "exchange",
         "export",
         "factory",
-        "for",
         "foundation",
         "general",
         "group",
@@ -199,7 +201,6 @@ GENERIC_WORDS = frozenset(
         "marine",
         "maritime",
         "national",
-        "of",
         "office",
         "oil",
         "organization",
@@ -220,7 +221,6 @@ GENERIC_WORDS = frozenset(
         "technical",
         "technologies",
         "technology",
-        "the",
         "trade",
         "trading",
         "transport",
@@ -228,6 +228,22 @@ GENERIC_WORDS = frozenset(
     ]
 )
 GENERIC_WEIGHT = 0.3
+# Words that people put around a name and that are hardly ever part of one.
+_FILLER_TABLE = [
+    phrase.strip()
+    for line in (Path(__file__).parent.parent / "data" / "filler_words.txt")
+    .read_text(encoding="utf-8")
+    .splitlines()
+    if not line.startswith("#")
+    for phrase in line.split(";")
+]
+FILLERS = frozenset(phrase for phrase in _FILLER_TABLE if " " not in phrase)
+_FILLER_PHRASES = re.compile(
+    "|".join(
+        rf"\b{phrase}\b" for phrase in sorted(_FILLER_TABLE, key=len, reverse=True) if " " in phrase
+    )
+)
+FILLER_WEIGHT = 0.02
 
 
 @dataclass(frozen=True)
@@ -248,11 +264,49 @@ def fold(text: str) -> str:
 
     NFKD takes accents and typographic variants apart, anyascii writes every other script in Latin.
     """
-    decomposed = unicodedata.normalize("NFKD", text)
-    bare = "".join(char for char in decomposed if not unicodedata.combining(char))
-    latin = _APOSTROPHES.sub("", anyascii(bare)).lower()
+    latin = _APOSTROPHES.sub("", "".join(map(_latin, _bare(text)))).lower()
     dotted = _DOTTED.sub(lambda found: found.group().replace(".", ""), latin)
     return _NOT_WORD.sub(" ", dotted).strip()
+
+
+def _bare(text: str) -> str:
+    """Without accents and without signs that nobody sees (zero width, directions, soft hyphens)."""
+    if text.isascii():
+        return text
+    return "".join(
+        char
+        for char in unicodedata.normalize("NFKD", text)
+        if not unicodedata.combining(char) and unicodedata.category(char) != "Cf"
+    )
+
+
+@lru_cache(maxsize=65_536)
+def _latin(char: str) -> str:
+    """A character in Latin letters; a picture ("☎") is none, though anyascii has a word for it."""
+    if char.isascii():
+        return char
+    latin = anyascii(char)
+    is_picture = unicodedata.category(char) == "So" and not (len(latin) == 1 and latin.isalnum())
+    return " " if is_picture else latin
+
+
+def is_comparable(name: str, *, is_person: bool) -> bool:
+    """Whether a name leaves anything to compare with a list, and none of its words is unreadable.
+
+    Nothing is left of signs alone, and of legal forms, titles and fillers alone.
+    """
+    if not all(_is_readable(word) for word in _bare(name).split()):
+        return False
+    dropped = HONORIFICS if is_person else LEGAL_FORMS
+    words = _without_phrases(fold(name), is_person=is_person).split()
+    return any(word not in dropped and word not in FILLERS for word in words)
+
+
+def _is_readable(word: str) -> bool:
+    """Whether most of a word's letters have a Latin spelling."""
+    letters = [char for char in word if char.isalnum() or unicodedata.category(char) in _UNKNOWN]
+    lost = sum(1 for char in letters if not _latin(char).strip())
+    return 2 * lost <= len(letters) if len(letters) > 1 else lost == 0
 
 
 def normalise(name: str, *, is_person: bool) -> NormalName:
@@ -261,23 +315,25 @@ def normalise(name: str, *, is_person: bool) -> NormalName:
     "DOE, John" is the list's way to put a family name first; order counts for nothing later.
     """
     folded = fold(name)
-    if not is_person:
-        folded = _without_long_forms(folded)
-    words = folded.split()
+    words = (_without_phrases(folded, is_person=is_person) or folded).split()
     dropped = HONORIFICS if is_person else LEGAL_FORMS
-    kept = [word for word in words if word not in dropped] or words or fold(name).split()
-    return NormalName(tuple(word[:MAX_TOKEN_LENGTH] for word in kept[:MAX_TOKENS]))
+    kept = [word for word in words if word not in dropped] or words
+    return NormalName(tuple(word[:MAX_TOKEN_LENGTH] for word in kept))
 
 
-def _without_long_forms(folded: str) -> str:
-    padded = f" {folded} "
-    for form in _LONG_FORMS:
-        padded = padded.replace(f" {form} ", " ")
-    return padded.strip() or folded
+def _without_phrases(folded: str, *, is_person: bool) -> str:
+    """Without legal forms of several words, for organisations, and what introduces a name."""
+    padded = f" {_FILLER_PHRASES.sub(' ', folded)} "
+    if not is_person:
+        for form in _LONG_FORMS:
+            padded = padded.replace(f" {form} ", " ")
+    return padded.strip()
 
 
 def weight(token: str) -> float:
     """How much a word says about which name it is: by its length, and little if it is generic."""
+    if token in FILLERS:
+        return FILLER_WEIGHT
     if token in GENERIC_WORDS:
         return GENERIC_WEIGHT
     return math.sqrt(min(len(token), 8))

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import RowMapping, and_, func, select
+from sqlalchemy import RowMapping, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.screening.active_lists import ActiveList, ActiveLists, person_of, screen_on
 from compliance.screening.index import NameIndex
 from compliance.screening.match_store import Screened, record_screenings
+from compliance.screening.names import RULES_VERSION
 from compliance.subjects.subject import Subject, subject_of
 from compliance.tables import SCREENING, SUBJECT
 from runtime.clock import Clock
@@ -78,7 +79,9 @@ class Rescreening:
             await self._items.together(page, screen, lambda item: item[0].subject_id)
 
     async def screen_outdated(self) -> int:
-        """Screens subjects that were screened against an older version only; how many there were.
+        """Screens subjects that were screened against an older version or by older rules only.
+
+        Answers how many there were.
 
         Such are those that a process with the older version in memory created or changed.
         """
@@ -118,6 +121,7 @@ class Rescreening:
                 list_version=delta.version,
                 hits=delta.changed.search(person_of(subject), threshold),
                 scope=delta.changed_ids,
+                is_comparable=person_of(subject).is_comparable,
             )
             if since is not None and since >= delta.since > 0
             else screen_on(subject, whole, threshold)
@@ -150,6 +154,8 @@ class Rescreening:
                         SCREENING.c.subject_id == SUBJECT.c.subject_id,
                         SCREENING.c.list == list_name,
                         SCREENING.c.profile_revision == SUBJECT.c.profile_revision,
+                        # What older rules found on the whole list is no base for a delta.
+                        SCREENING.c.rules_version == RULES_VERSION,
                     ),
                 )
             )
@@ -166,7 +172,10 @@ class Rescreening:
             .join(SCREENING, SCREENING.c.subject_id == SUBJECT.c.subject_id)
             .where(
                 SCREENING.c.list == active.list,
-                SCREENING.c.list_version < active.version,
+                or_(
+                    SCREENING.c.list_version < active.version,
+                    SCREENING.c.rules_version < RULES_VERSION,
+                ),
                 SCREENING.c.subject_id != func.all(sorted(without)),
             )
             .order_by(SCREENING.c.list_version)

@@ -16,6 +16,8 @@ from compliance.screening.names import NormalName, fold, weight
 MIN_TOKEN_SIMILARITY = 0.78
 # A name that is part of a longer one counts up to this less than a whole one.
 PARTIAL_PENALTY = 0.2
+# However many words stand around it, a name that is there as a whole is found.
+MAX_PARTIAL_PENALTY = 0.14
 WEAK_ALIAS_FACTOR = 0.95
 MAX_YEARS_APART = 2
 
@@ -111,7 +113,7 @@ def _weighted_score(first: NormalName, second: NormalName, parts: tuple[MatchedP
     # Two names or more of somebody's three or four are that person's, given little more than that
     # they are left out: middle names, patronymics, tribal names.
     shorter = max(matched_first / total_first, matched_second / total_second)
-    return max(whole, shorter - PARTIAL_PENALTY * (1 - whole))
+    return max(whole, shorter - min(MAX_PARTIAL_PENALTY, PARTIAL_PENALTY * (1 - whole)))
 
 
 def _joined_score(first: NormalName, second: NormalName) -> float:

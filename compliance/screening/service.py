@@ -102,7 +102,8 @@ class ScreeningService(ScreeningServiceServicer):
             country_code=subject.country_code,
         )
         return pb.ScreenNameResponse(
-            matches=[hit_message(active, hit) for active, hit in self._lists.search(person)]
+            matches=[hit_message(active, hit) for active, hit in self._lists.search(person)],
+            not_comparable=not person.is_comparable,
         )
 
     async def GetMatch(self, request: pb.GetMatchRequest, _context: Any) -> pb.GetMatchResponse:

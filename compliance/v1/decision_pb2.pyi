@@ -182,6 +182,10 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """ALLOW, a warning. A tax id of the merchant has a wrong format or checksum, or its registry does
     not know it.
     """
+    REASON_CODE_NAME_NOT_COMPARABLE: _ReasonCode.ValueType  # 40
+    """REVIEW. A name of a subject leaves nothing to compare with a sanctions list: signs alone, letters
+    that cannot be read, or nothing but legal forms, titles and fillers.
+    """
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """What a rule found. Reasons are listed by severity first and by this order within it."""
@@ -283,6 +287,10 @@ REASON_CODE_TAX_ID_UNCONFIRMED: ReasonCode.ValueType  # 38
 REASON_CODE_TAX_ID_INVALID: ReasonCode.ValueType  # 39
 """ALLOW, a warning. A tax id of the merchant has a wrong format or checksum, or its registry does
 not know it.
+"""
+REASON_CODE_NAME_NOT_COMPARABLE: ReasonCode.ValueType  # 40
+"""REVIEW. A name of a subject leaves nothing to compare with a sanctions list: signs alone, letters
+that cannot be read, or nothing but legal forms, titles and fillers.
 """
 Global___ReasonCode: _TypeAlias = ReasonCode  # noqa: Y015
 

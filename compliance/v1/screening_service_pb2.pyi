@@ -199,6 +199,9 @@ class ScreenNameResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MATCHES_FIELD_NUMBER: _builtins.int
+    NOT_COMPARABLE_FIELD_NUMBER: _builtins.int
+    not_comparable: _builtins.bool
+    """True if the name leaves nothing to compare: that there is no match says nothing then."""
     @_builtins.property
     def matches(self) -> _containers.RepeatedCompositeFieldContainer[_screening_pb2.Match]:
         """The matches from the threshold on, the surest first, at most 50; without ids and states."""
@@ -207,10 +210,11 @@ class ScreenNameResponse(_message.Message):
         self,
         *,
         matches: _abc.Iterable[_screening_pb2.Match] | None = ...,
+        not_comparable: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["matches", b"matches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["matches", b"matches", "not_comparable", b"not_comparable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

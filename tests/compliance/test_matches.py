@@ -3,6 +3,7 @@
 import asyncio
 
 import grpc
+import psycopg
 import pytest
 
 from compliance.screening.match_store import state_after
@@ -235,3 +236,30 @@ async def test_a_replica_behind_is_caught_up_with(open_guard: OpenGuard) -> None
             if found == ["MERCHANT_MATCH_OPEN"]:
                 return
         raise AssertionError("the replica never caught up")
+
+
+async def test_a_name_that_cannot_be_compared_waits_for_another(guard: Guard) -> None:
+    merchant = await guard.merchant("\u200b!!!")
+    decision = await guard.check(merchant)
+    assert (verdict(decision), codes(decision)) == ("REVIEW", ["NAME_NOT_COMPARABLE"])
+    answer = await guard.screening.ScreenName(
+        screening_service_pb2.ScreenNameRequest(
+            screened_name=screening_pb2.ScreenedName(name="\u200b!!!")
+        )
+    )
+    assert (answer.not_comparable, list(answer.matches)) == (True, [])
+    await rename(guard, merchant, "Wohlbekannt Handel GmbH")
+    assert codes(await guard.check(merchant)) == []
+
+
+async def test_who_was_screened_by_older_rules_is_screened_again(open_guard: OpenGuard) -> None:
+    async with open_guard() as guard:
+        merchant = await guard.merchant("!!!")
+        with psycopg.connect(guard.database_url) as connection:
+            connection.execute("UPDATE screening SET rules_version = 1, is_comparable = true")
+        assert codes(await guard.check(merchant)) == []
+    async with open_guard(screening_interval_seconds=0.05) as guard:
+        for _ in range(MAX_ROUNDS):
+            if codes(await guard.check(merchant)) == ["NAME_NOT_COMPARABLE"]:
+                return
+        raise AssertionError("the older screening still counts")

@@ -41,7 +41,8 @@ described AS (
                                 'list', s.list,
                                 'list_version', s.list_version,
                                 'profile_revision', s.profile_revision,
-                                'screen_time', (extract(EPOCH FROM s.screen_time) * 1000000)::bigint
+                                'screen_time', (extract(EPOCH FROM s.screen_time) * 1000000)::bigint,
+                                'is_comparable', s.is_comparable
                             )
                             ORDER BY s.list
                         )
