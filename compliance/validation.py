@@ -35,6 +35,7 @@ from runtime.rule import Rule
 from runtime.rules import (
     PAGE,
     REQUEST_ID,
+    boolean,
     check,
     each_text,
     enum,
@@ -173,7 +174,10 @@ _SCREENING = {
     ],
     screening_service_pb2.ListSanctionsListsRequest: [],
     screening_service_pb2.ListSanctionsListVersionsRequest: [enum("list", required=True), *PAGE],
-    screening_service_pb2.LoadSanctionsListRequest: [enum("list", required=True)],
+    screening_service_pb2.LoadSanctionsListRequest: [
+        enum("list", required=True),
+        boolean("accept_losses"),
+    ],
     screening_service_pb2.ScreenNameRequest: [message("screened_name", required=True)],
     screening_service_pb2.GetMatchRequest: [identifier("match_id")],
     screening_service_pb2.ListMatchesRequest: [

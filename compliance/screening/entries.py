@@ -1,6 +1,7 @@
 """An entry of a sanctions list, whichever list and format it came from."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -48,6 +49,14 @@ class Entry:
     def content_hash(self) -> str:
         """SHA-256 in hex over everything above: changes exactly when the entry does."""
         return hashlib.sha256(dumps(self).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ParsedList:
+    """What a source holds; `quantities` count what of each kind, by its name in the plural."""
+
+    entries: tuple[Entry, ...]
+    quantities: Mapping[str, int]
 
 
 class BrokenListError(Exception):

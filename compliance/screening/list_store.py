@@ -1,6 +1,6 @@
 """Where list versions and their entries are kept: each state of each entry once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,6 +30,7 @@ class ListVersion:
     create_time: datetime
     activate_time: datetime | None
     confirm_time: datetime
+    quantities: Mapping[str, int]
 
 
 _COLUMNS = [LIST_VERSION.c[name] for name in ListVersion.__dataclass_fields__]

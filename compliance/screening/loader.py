@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.errors import list_broken, list_not_configured
 from compliance.screening.active_lists import ActiveList, ActiveLists
-from compliance.screening.entries import BrokenListError, Entry
+from compliance.screening.entries import BrokenListError, Entry, ParsedList
 from compliance.screening.index import NameIndex
 from compliance.screening.list_store import (
     ListVersion,
@@ -30,6 +30,7 @@ from compliance.screening.list_store import (
     stage_version,
 )
 from compliance.screening.match_store import retire_entries
+from compliance.screening.plausibility import check_presence, check_shrinking, quantities_of
 from compliance.screening.rescreening import Delta, Rescreening
 from compliance.screening.sources import ListSource, SourceContent
 from runtime.clock import Clock
@@ -37,9 +38,6 @@ from runtime.errors import ServiceError
 from runtime.items import Items
 from runtime.logs import get_logger
 from runtime.loops import Loop
-
-# A list that loses more than half of its entries at once is more likely cut off than so peaceful.
-MIN_REMAINING_SHARE = 0.5
 
 ALARM = Gauge(
     "compliance_list_alarm", "1 while a list's source cannot be loaded, else 0.", ["list"]
@@ -100,9 +98,13 @@ class ListLoader:
                 await self.load(name)
         return False
 
-    async def load(self, list_name: str) -> tuple[ListVersion, bool]:
+    async def load(
+        self, list_name: str, *, accept_losses: bool = False
+    ) -> tuple[ListVersion, bool]:
         """The version in use afterwards, and whether it is a new one.
 
+        `accept_losses` believes a list that became much smaller, or has nothing of a kind: a person
+        looked at it.
         Raises `LIST_NOT_CONFIGURED`, or `LIST_BROKEN` with what is wrong.
         """
         source = self.sources.get(list_name)
@@ -111,7 +113,7 @@ class ListLoader:
         async with self._alone(list_name):
             try:
                 content = await asyncio.to_thread(source.read)
-                version, changed = await self._load(source, content)
+                version, changed = await self._load(source, content, accept_losses=accept_losses)
             except BrokenListError as error:
                 await self._note_attempt(list_name, str(error))
                 raise list_broken(list_name, str(error)) from error
@@ -121,7 +123,9 @@ class ListLoader:
             await self._note_attempt(list_name, "")
         return version, changed
 
-    async def _load(self, source: ListSource, content: SourceContent) -> tuple[ListVersion, bool]:
+    async def _load(
+        self, source: ListSource, content: SourceContent, *, accept_losses: bool
+    ) -> tuple[ListVersion, bool]:
         checksum = _checksum(content.files)
         async with self._engine.begin() as connection:
             active = await active_version(connection, source.list_name)
@@ -132,19 +136,30 @@ class ListLoader:
                 confirmed = await active_version(connection, source.list_name)
                 assert confirmed is not None
                 return confirmed, False
-        entries = await asyncio.to_thread(source.parse, content)
-        return await self._bring_into_use(source.list_name, content, entries, active), True
+        parsed = await asyncio.to_thread(source.parse, content)
+        return await self._bring_into_use(
+            source.list_name, content, parsed, active, accept_losses=accept_losses
+        ), True
 
     async def _bring_into_use(
         self,
         list_name: str,
         content: SourceContent,
-        entries: tuple[Entry, ...],
+        parsed: ParsedList,
         active: ListVersion | None,
+        *,
+        accept_losses: bool,
     ) -> ListVersion:
         since = active.version if active else 0
+        entries = parsed.entries
         async with self._engine.begin() as connection:
             before = await entries_of(connection, list_name, since)
+            if not accept_losses:
+                check_presence(parsed.quantities)
+                # What is stored was counted by today's rules; rows of files only its load knows.
+                counted = quantities_of(entry for _, entry in before.values())
+                stored = active.quantities if active else {}
+                check_shrinking({**stored, **counted}, parsed.quantities)
             compared = _compare(before, entries)
             version = ListVersion(
                 list=list_name,
@@ -158,6 +173,7 @@ class ListLoader:
                 create_time=self._clock.now(),
                 activate_time=None,
                 confirm_time=content.observed_time,
+                quantities=dict(parsed.quantities),
             )
             await stage_version(connection, version, compared.new, active=since)
         whole = await asyncio.to_thread(NameIndex, entries)
@@ -223,9 +239,7 @@ class ListLoader:
 
 
 def _compare(before: Mapping[str, tuple[str, Entry]], entries: tuple[Entry, ...]) -> _Comparison:
-    """How the list changed. Raises `BrokenListError` if it shrank beyond belief."""
-    if len(entries) < MIN_REMAINING_SHARE * len(before):
-        raise BrokenListError(f"{len(entries)} entries are left of {len(before)}")
+    """How the list changed."""
     now = {entry.entry_id: entry for entry in entries}
     return _Comparison(
         added=tuple(entry for key, entry in now.items() if key not in before),

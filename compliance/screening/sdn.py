@@ -12,7 +12,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from compliance.screening.entries import BrokenListError, Entry, EntryKind, EntryName
+from compliance.screening.entries import BrokenListError, Entry, EntryKind, EntryName, ParsedList
+from compliance.screening.plausibility import check_ends, quantities_of
 
 NULL = "-0-"
 END_OF_FILE = "\x1a"
@@ -41,8 +42,8 @@ _MONTHS = {
 }
 
 
-def parse(files: Mapping[str, bytes]) -> tuple[Entry, ...]:
-    """The entries, by entry id. Raises `BrokenListError` for anything that is not a whole list."""
+def parse(files: Mapping[str, bytes]) -> ParsedList:
+    """The list, by entry id. Raises `BrokenListError` for anything that is not a whole list."""
     for name in REQUIRED_FILES:
         if name not in files:
             raise BrokenListError(f"{name} is missing")
@@ -59,7 +60,15 @@ def parse(files: Mapping[str, bytes]) -> tuple[Entry, ...]:
         _entry(row, joined[ALT][number], joined[ADD][number], joined[COMMENTS][number])
         for number, row in main.items()
     )
-    return tuple(sorted(entries, key=lambda entry: int(entry.entry_id)))
+    ordered = tuple(sorted(entries, key=lambda entry: int(entry.entry_id)))
+    numbers = [int(number) for number in main]
+    for name in (ALT, ADD):
+        check_ends(name, numbers, (int(row[0]) for row in rows[name]))
+    quantities = {
+        **quantities_of(ordered),
+        **{f"rows of {name}": len(rows[name]) for name in REQUIRED_FILES},
+    }
+    return ParsedList(ordered, quantities)
 
 
 def _rows(name: str, content: bytes) -> Iterable[list[str]]:

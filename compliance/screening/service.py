@@ -88,7 +88,9 @@ class ScreeningService(ScreeningServiceServicer):
     async def LoadSanctionsList(
         self, request: pb.LoadSanctionsListRequest, _context: Any
     ) -> pb.LoadSanctionsListResponse:
-        version, changed = await self._loader.load(list_word(request.list))
+        version, changed = await self._loader.load(
+            list_word(request.list), accept_losses=request.accept_losses
+        )
         return pb.LoadSanctionsListResponse(version=version_message(version), changed=changed)
 
     async def ScreenName(

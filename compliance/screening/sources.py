@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from compliance.screening import sdn
-from compliance.screening.entries import BrokenListError, Entry
+from compliance.screening.entries import BrokenListError, ParsedList
 from runtime.clock import Clock
 
 OFAC_SDN = "OFAC_SDN"
@@ -34,8 +34,8 @@ class ListSource(Protocol):
         """The files now. Raises `BrokenListError` if they cannot be had."""
         ...
 
-    def parse(self, content: SourceContent) -> tuple[Entry, ...]:
-        """The entries in the files. Raises `BrokenListError` unless they are whole."""
+    def parse(self, content: SourceContent) -> ParsedList:
+        """What is in the files. Raises `BrokenListError` unless they are whole."""
         ...
 
 
@@ -72,7 +72,7 @@ class SdnFileSource:
         oldest = min(times, default=now)
         return SourceContent(files, min(oldest, now) if self._is_fetched else now)
 
-    def parse(self, content: SourceContent) -> tuple[Entry, ...]:
+    def parse(self, content: SourceContent) -> ParsedList:
         return sdn.parse(content.files)
 
     def _paths(self) -> dict[str, Path]:

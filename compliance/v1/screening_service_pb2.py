@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from compliance.v1 import screening_pb2 as compliance_dot_v1_dot_screening__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%compliance/v1/screening_service.proto\x12\rcompliance.v1\x1a\x1d\x63ompliance/v1/screening.proto\"\x1b\n\x19ListSanctionsListsRequest\"Q\n\x1aListSanctionsListsResponse\x12\x33\n\x05lists\x18\x01 \x03(\x0b\x32$.compliance.v1.SanctionsListStanding\"u\n ListSanctionsListVersionsRequest\x12*\n\x04list\x18\x01 \x01(\x0e\x32\x1c.compliance.v1.SanctionsList\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"s\n!ListSanctionsListVersionsResponse\x12\x35\n\x08versions\x18\x01 \x03(\x0b\x32#.compliance.v1.SanctionsListVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"F\n\x18LoadSanctionsListRequest\x12*\n\x04list\x18\x01 \x01(\x0e\x32\x1c.compliance.v1.SanctionsList\"b\n\x19LoadSanctionsListResponse\x12\x34\n\x07version\x18\x01 \x01(\x0b\x32#.compliance.v1.SanctionsListVersion\x12\x0f\n\x07\x63hanged\x18\x02 \x01(\x08\"G\n\x11ScreenNameRequest\x12\x32\n\rscreened_name\x18\x01 \x01(\x0b\x32\x1b.compliance.v1.ScreenedName\"S\n\x12ScreenNameResponse\x12%\n\x07matches\x18\x01 \x03(\x0b\x32\x14.compliance.v1.Match\x12\x16\n\x0enot_comparable\x18\x02 \x01(\x08\"#\n\x0fGetMatchRequest\x12\x10\n\x08match_id\x18\x01 \x01(\t\"7\n\x10GetMatchResponse\x12#\n\x05match\x18\x01 \x01(\x0b\x32\x14.compliance.v1.Match\"y\n\x12ListMatchesRequest\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.compliance.v1.MatchState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"U\n\x13ListMatchesResponse\x12%\n\x07matches\x18\x01 \x03(\x0b\x32\x14.compliance.v1.Match\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x11\x43learMatchRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08match_id\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t\"9\n\x12\x43learMatchResponse\x12#\n\x05match\x18\x01 \x01(\x0b\x32\x14.compliance.v1.Match\"I\n\x13\x43onfirmMatchRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08match_id\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t\";\n\x14\x43onfirmMatchResponse\x12#\n\x05match\x18\x01 \x01(\x0b\x32\x14.compliance.v1.Match2\x87\x06\n\x10ScreeningService\x12i\n\x12ListSanctionsLists\x12(.compliance.v1.ListSanctionsListsRequest\x1a).compliance.v1.ListSanctionsListsResponse\x12~\n\x19ListSanctionsListVersions\x12/.compliance.v1.ListSanctionsListVersionsRequest\x1a\x30.compliance.v1.ListSanctionsListVersionsResponse\x12\x66\n\x11LoadSanctionsList\x12\'.compliance.v1.LoadSanctionsListRequest\x1a(.compliance.v1.LoadSanctionsListResponse\x12Q\n\nScreenName\x12 .compliance.v1.ScreenNameRequest\x1a!.compliance.v1.ScreenNameResponse\x12K\n\x08GetMatch\x12\x1e.compliance.v1.GetMatchRequest\x1a\x1f.compliance.v1.GetMatchResponse\x12T\n\x0bListMatches\x12!.compliance.v1.ListMatchesRequest\x1a\".compliance.v1.ListMatchesResponse\x12Q\n\nClearMatch\x12 .compliance.v1.ClearMatchRequest\x1a!.compliance.v1.ClearMatchResponse\x12W\n\x0c\x43onfirmMatch\x12\".compliance.v1.ConfirmMatchRequest\x1a#.compliance.v1.ConfirmMatchResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%compliance/v1/screening_service.proto\x12\rcompliance.v1\x1a\x1d\x63ompliance/v1/screening.proto\"\x1b\n\x19ListSanctionsListsRequest\"Q\n\x1aListSanctionsListsResponse\x12\x33\n\x05lists\x18\x01 \x03(\x0b\x32$.compliance.v1.SanctionsListStanding\"u\n ListSanctionsListVersionsRequest\x12*\n\x04list\x18\x01 \x01(\x0e\x32\x1c.compliance.v1.SanctionsList\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"s\n!ListSanctionsListVersionsResponse\x12\x35\n\x08versions\x18\x01 \x03(\x0b\x32#.compliance.v1.SanctionsListVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"]\n\x18LoadSanctionsListRequest\x12*\n\x04list\x18\x01 \x01(\x0e\x32\x1c.compliance.v1.SanctionsList\x12\x15\n\raccept_losses\x18\x02 \x01(\x08\"b\n\x19LoadSanctionsListResponse\x12\x34\n\x07version\x18\x01 \x01(\x0b\x32#.compliance.v1.SanctionsListVersion\x12\x0f\n\x07\x63hanged\x18\x02 \x01(\x08\"G\n\x11ScreenNameRequest\x12\x32\n\rscreened_name\x18\x01 \x01(\x0b\x32\x1b.compliance.v1.ScreenedName\"S\n\x12ScreenNameResponse\x12%\n\x07matches\x18\x01 \x03(\x0b\x32\x14.compliance.v1.Match\x12\x16\n\x0enot_comparable\x18\x02 \x01(\x08\"#\n\x0fGetMatchRequest\x12\x10\n\x08match_id\x18\x01 \x01(\t\"7\n\x10GetMatchResponse\x12#\n\x05match\x18\x01 \x01(\x0b\x32\x14.compliance.v1.Match\"y\n\x12ListMatchesRequest\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.compliance.v1.MatchState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"U\n\x13ListMatchesResponse\x12%\n\x07matches\x18\x01 \x03(\x0b\x32\x14.compliance.v1.Match\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x11\x43learMatchRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08match_id\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t\"9\n\x12\x43learMatchResponse\x12#\n\x05match\x18\x01 \x01(\x0b\x32\x14.compliance.v1.Match\"I\n\x13\x43onfirmMatchRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08match_id\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t\";\n\x14\x43onfirmMatchResponse\x12#\n\x05match\x18\x01 \x01(\x0b\x32\x14.compliance.v1.Match2\x87\x06\n\x10ScreeningService\x12i\n\x12ListSanctionsLists\x12(.compliance.v1.ListSanctionsListsRequest\x1a).compliance.v1.ListSanctionsListsResponse\x12~\n\x19ListSanctionsListVersions\x12/.compliance.v1.ListSanctionsListVersionsRequest\x1a\x30.compliance.v1.ListSanctionsListVersionsResponse\x12\x66\n\x11LoadSanctionsList\x12\'.compliance.v1.LoadSanctionsListRequest\x1a(.compliance.v1.LoadSanctionsListResponse\x12Q\n\nScreenName\x12 .compliance.v1.ScreenNameRequest\x1a!.compliance.v1.ScreenNameResponse\x12K\n\x08GetMatch\x12\x1e.compliance.v1.GetMatchRequest\x1a\x1f.compliance.v1.GetMatchResponse\x12T\n\x0bListMatches\x12!.compliance.v1.ListMatchesRequest\x1a\".compliance.v1.ListMatchesResponse\x12Q\n\nClearMatch\x12 .compliance.v1.ClearMatchRequest\x1a!.compliance.v1.ClearMatchResponse\x12W\n\x0c\x43onfirmMatch\x12\".compliance.v1.ConfirmMatchRequest\x1a#.compliance.v1.ConfirmMatchResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,29 +41,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTSANCTIONSLISTVERSIONSRESPONSE']._serialized_start=318
   _globals['_LISTSANCTIONSLISTVERSIONSRESPONSE']._serialized_end=433
   _globals['_LOADSANCTIONSLISTREQUEST']._serialized_start=435
-  _globals['_LOADSANCTIONSLISTREQUEST']._serialized_end=505
-  _globals['_LOADSANCTIONSLISTRESPONSE']._serialized_start=507
-  _globals['_LOADSANCTIONSLISTRESPONSE']._serialized_end=605
-  _globals['_SCREENNAMEREQUEST']._serialized_start=607
-  _globals['_SCREENNAMEREQUEST']._serialized_end=678
-  _globals['_SCREENNAMERESPONSE']._serialized_start=680
-  _globals['_SCREENNAMERESPONSE']._serialized_end=763
-  _globals['_GETMATCHREQUEST']._serialized_start=765
-  _globals['_GETMATCHREQUEST']._serialized_end=800
-  _globals['_GETMATCHRESPONSE']._serialized_start=802
-  _globals['_GETMATCHRESPONSE']._serialized_end=857
-  _globals['_LISTMATCHESREQUEST']._serialized_start=859
-  _globals['_LISTMATCHESREQUEST']._serialized_end=980
-  _globals['_LISTMATCHESRESPONSE']._serialized_start=982
-  _globals['_LISTMATCHESRESPONSE']._serialized_end=1067
-  _globals['_CLEARMATCHREQUEST']._serialized_start=1069
-  _globals['_CLEARMATCHREQUEST']._serialized_end=1140
-  _globals['_CLEARMATCHRESPONSE']._serialized_start=1142
-  _globals['_CLEARMATCHRESPONSE']._serialized_end=1199
-  _globals['_CONFIRMMATCHREQUEST']._serialized_start=1201
-  _globals['_CONFIRMMATCHREQUEST']._serialized_end=1274
-  _globals['_CONFIRMMATCHRESPONSE']._serialized_start=1276
-  _globals['_CONFIRMMATCHRESPONSE']._serialized_end=1335
-  _globals['_SCREENINGSERVICE']._serialized_start=1338
-  _globals['_SCREENINGSERVICE']._serialized_end=2113
+  _globals['_LOADSANCTIONSLISTREQUEST']._serialized_end=528
+  _globals['_LOADSANCTIONSLISTRESPONSE']._serialized_start=530
+  _globals['_LOADSANCTIONSLISTRESPONSE']._serialized_end=628
+  _globals['_SCREENNAMEREQUEST']._serialized_start=630
+  _globals['_SCREENNAMEREQUEST']._serialized_end=701
+  _globals['_SCREENNAMERESPONSE']._serialized_start=703
+  _globals['_SCREENNAMERESPONSE']._serialized_end=786
+  _globals['_GETMATCHREQUEST']._serialized_start=788
+  _globals['_GETMATCHREQUEST']._serialized_end=823
+  _globals['_GETMATCHRESPONSE']._serialized_start=825
+  _globals['_GETMATCHRESPONSE']._serialized_end=880
+  _globals['_LISTMATCHESREQUEST']._serialized_start=882
+  _globals['_LISTMATCHESREQUEST']._serialized_end=1003
+  _globals['_LISTMATCHESRESPONSE']._serialized_start=1005
+  _globals['_LISTMATCHESRESPONSE']._serialized_end=1090
+  _globals['_CLEARMATCHREQUEST']._serialized_start=1092
+  _globals['_CLEARMATCHREQUEST']._serialized_end=1163
+  _globals['_CLEARMATCHRESPONSE']._serialized_start=1165
+  _globals['_CLEARMATCHRESPONSE']._serialized_end=1222
+  _globals['_CONFIRMMATCHREQUEST']._serialized_start=1224
+  _globals['_CONFIRMMATCHREQUEST']._serialized_end=1297
+  _globals['_CONFIRMMATCHRESPONSE']._serialized_start=1299
+  _globals['_CONFIRMMATCHRESPONSE']._serialized_end=1358
+  _globals['_SCREENINGSERVICE']._serialized_start=1361
+  _globals['_SCREENINGSERVICE']._serialized_end=2136
 # @@protoc_insertion_point(module_scope)

@@ -125,16 +125,22 @@ class LoadSanctionsListRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     LIST_FIELD_NUMBER: _builtins.int
+    ACCEPT_LOSSES_FIELD_NUMBER: _builtins.int
     list: _screening_pb2.SanctionsList.ValueType
     """Required."""
+    accept_losses: _builtins.bool
+    """Believes a list that holds far less of a kind (entries, aliases, dates, countries, rows of a file)
+    than the version in use, or nothing: set it after a look at the source. Broken files stay broken.
+    """
     def __init__(
         self,
         *,
         list: _screening_pb2.SanctionsList.ValueType = ...,
+        accept_losses: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["list", b"list"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_losses", b"accept_losses", "list", b"list"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

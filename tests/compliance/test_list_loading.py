@@ -129,6 +129,48 @@ async def test_a_broken_source_keeps_the_version_and_raises_an_alarm(
         assert ((await standing(guard)).defect, alarm()) == ("", 0)
 
 
+def cut(path: Path, *, share: float) -> None:
+    """Leaves the first lines, as a download that ended early does."""
+    lines = path.read_bytes().rstrip(b"\x1a\r\n").split(b"\r\n")
+    path.write_bytes(b"".join(line + b"\r\n" for line in lines[: int(len(lines) * share)]))
+
+
+async def test_files_beside_the_list_that_were_cut_change_nothing_until_a_person_says_so(
+    guard: Guard,
+) -> None:
+    for name, share, says in (
+        ("alt.csv", 0, "but no aliases"),
+        ("alt.csv", 0.5, "3 aliases are left of 6"),
+        ("add.csv", 0, "but no rows of add.csv"),
+        ("add.csv", 0.5, "countries are left of"),
+    ):
+        path = guard.sdn_folder / name
+        whole = path.read_bytes()
+        cut(path, share=share)
+        error = await failure(guard.load_list())
+        found = await standing(guard)
+        assert error.reason == "LIST_BROKEN"
+        assert (found.active_version.version, alarm()) == (1, 1)
+        assert says in found.defect
+        path.write_bytes(whole)
+    cut(guard.sdn_folder / "alt.csv", share=0.5)
+    request = screening_service_pb2.LoadSanctionsListRequest(list=SDN, accept_losses=True)
+    loaded = await guard.screening.LoadSanctionsList(request)
+    assert (loaded.changed, loaded.version.version, alarm()) == (True, 2, 0)
+
+
+@pytest.mark.parametrize("name", ["alt.csv", "add.csv"])
+async def test_an_empty_file_is_no_first_version(
+    open_guard: OpenGuard, sdn_folder: Path, name: str
+) -> None:
+    (sdn_folder / name).write_bytes(b"")
+    async with open_guard() as guard:
+        found = await standing(guard)
+        assert not found.HasField("active_version")
+        assert found.defect.startswith("8 entries are there, but no ")
+        assert alarm() == 1
+
+
 async def test_the_service_starts_without_its_source(open_guard: OpenGuard, tmp_path: Path) -> None:
     async with open_guard(sdn_file=tmp_path / "nowhere" / "sdn.csv") as guard:
         found = await standing(guard)

@@ -4,8 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from compliance.screening.entries import BrokenListError, EntryKind, EntryName
-from compliance.screening.sdn import parse
+from compliance.screening.entries import BrokenListError, Entry, EntryKind, EntryName
+from compliance.screening.sdn import parse as parse_list
+
+
+def parse(files: dict[str, bytes]) -> tuple[Entry, ...]:
+    return parse_list(files).entries
+
 
 SDN_ROW = '{number},"{name}",{kind},"{programs}",-0- ,-0- ,-0- ,-0- ,-0- ,-0- ,-0- ,{remarks}'
 
