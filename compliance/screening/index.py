@@ -1,47 +1,68 @@
 """Finds the list entries that a name may be, without comparing it with every one.
 
-Words are found by the pairs of letters they share, entries by their words. Of the entries found,
-the most promising are scored in full. Built once for a list version, then only read.
+A name is searched in each of its readings, and where a side is written in a script that has sound
+keys (see scripts.py), by these, too. Built once for a list version, then only read.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from compliance.screening.countries import country_code
 from compliance.screening.entries import Entry, EntryKind
-from compliance.screening.names import NormalName, is_comparable, normalise, weight
+from compliance.screening.names import (
+    ALTERNATIVES,
+    GENERIC_WORDS,
+    LEGAL_FORMS,
+    NormalName,
+    fold,
+    is_comparable,
+    normalise,
+)
+from compliance.screening.readings import readings
 from compliance.screening.scoring import (
-    MIN_TOKEN_SIMILARITY,
     WEAK_ALIAS_FACTOR,
     Explanation,
+    MatchedPart,
     birth_date_effect,
-    compare_names,
     country_effect,
     may_be,
     token_similarity,
 )
+from compliance.screening.scripts import SCRIPTS, Script, key_similarity, skeleton
+from compliance.screening.view import View
 
-MAX_CANDIDATES = 200
 MAX_RESULTS = 50
-MAX_CACHED_TOKENS = 50_000
-# The share of its letter pairs that a word has to have in common with one that is like it.
-MIN_SHARED_PAIRS = 0.4
+MAX_READINGS = 64
+# What dates and countries can add to a name's score at most.
+MAX_EFFECT = 0.07
+
+Found = tuple[int, float, tuple[MatchedPart, ...]]
 
 
 @dataclass(frozen=True)
 class ScreenedPerson:
-    """Who is screened. `birth_date` is ISO 8601, whole or cut, or empty; so is `country_code`."""
+    """Who is screened; `is_person` is None where nobody said, which is screened as both.
+
+    `birth_date` is ISO 8601, whole or cut, or empty; so is `country_code`.
+    """
 
     names: tuple[str, ...]
-    is_person: bool
+    is_person: bool | None
     birth_date: str
     country_code: str
 
     @property
     def is_comparable(self) -> bool:
         """Whether each of the names leaves something to compare with a list."""
-        return all(is_comparable(name, is_person=self.is_person) for name in self.names)
+        return all(
+            is_comparable(name, is_person=kind) for name in self.names for kind in self.kinds
+        )
+
+    @property
+    def kinds(self) -> tuple[bool, ...]:
+        """What `is_person` may be."""
+        return (True, False) if self.is_person is None else (self.is_person,)
 
 
 @dataclass(frozen=True)
@@ -62,25 +83,24 @@ class NameIndex:
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._entries: list[Entry] = list(entries)
         self._countries = [_codes(entry.countries) for entry in self._entries]
-        # One row for each name of each entry: (entry's place, name's place, its words).
-        self._rows: list[tuple[int, int, NormalName]] = []
-        self._rows_by_token: dict[str, list[int]] = defaultdict(list)
+        # One row for each name of each entry: (entry's place, name's place).
+        self._rows: list[tuple[int, int]] = []
+        self._normal: list[NormalName] = []
         for place, entry in enumerate(self._entries):
             is_person = entry.kind is EntryKind.PERSON
             for number, name in enumerate(entry.names):
-                normal = normalise(name.text, is_person=is_person)
-                row = len(self._rows)
-                self._rows.append((place, number, normal))
-                for token in _search_tokens(normal):
-                    self._rows_by_token[token].append(row)
-        # Words alone can be found by words that are like them; joined ones as they are only, or
-        # they would be most of what is searched.
-        self._tokens = list(dict.fromkeys(t for _, _, name in self._rows for t in name.tokens))
-        self._tokens_by_pair: dict[str, list[int]] = defaultdict(list)
-        for number, token in enumerate(self._tokens):
-            for pair in _letter_pairs(token):
-                self._tokens_by_pair[pair].append(number)
-        self._similar: dict[str, dict[str, float]] = {}
+                self._rows.append((place, number))
+                self._normal.append(normalise(name.text, is_person=is_person))
+        self._main = View(
+            (
+                (row, normal, tuple(fold(self._text(row)).split()))
+                for row, normal in enumerate(self._normal)
+            ),
+            token_similarity,
+        )
+        # By a script's sound keys: of names in Latin letters, and of names in the script.
+        self._latin: dict[str, View] = {}
+        self._native = {script.name: self._native_view(script) for script in SCRIPTS}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -89,22 +109,77 @@ class NameIndex:
         """The entries that score `threshold` or more, the surest first, at most MAX_RESULTS."""
         best: dict[int, Hit] = {}
         for name in person.names:
-            normal = normalise(name, is_person=person.is_person)
-            for row in self._candidates(normal):
-                hit = self._score(person, name, normal, row)
+            for row, score, parts in self._matching(name, person, threshold - MAX_EFFECT):
                 place = self._rows[row][0]
+                if not may_be(person.is_person, self._entries[place]):
+                    continue
+                hit = self._hit(person, name, row, score, parts)
                 if hit.score >= threshold and (place not in best or hit.score > best[place].score):
                     best[place] = hit
         ordered = sorted(best.values(), key=lambda hit: (-hit.score, hit.entry.entry_id))
         return ordered[:MAX_RESULTS]
 
-    def _score(self, person: ScreenedPerson, name: str, normal: NormalName, row: int) -> Hit:
-        place, number, listed = self._rows[row]
+    def _matching(self, name: str, person: ScreenedPerson, least: float) -> Iterator[Found]:
+        """Rows that match a name in any of its readings, perhaps several times."""
+        for is_person in person.kinds:
+            has_initials = self._is_person_row if is_person else _never
+            spelled = dict.fromkeys(
+                normalise(reading, is_person=is_person) for reading in readings(name)
+            )
+            for normal in spelled:
+                yield from self._main.search(normal, has_initials=has_initials, least=least)
+            for script in SCRIPTS:
+                if script.is_of(name):
+                    view = self._latin_view(script)
+                    for key in _native_keys(script, name, is_person=is_person):
+                        yield from view.search(key, has_initials=has_initials, least=least)
+                elif len(self._native[script.name]):
+                    latin = _latin_key(script, next(iter(spelled)))
+                    view = self._native[script.name]
+                    yield from view.search(latin, has_initials=has_initials, least=least)
+
+    def _is_person_row(self, row: int) -> bool:
+        return self._entries[self._rows[row][0]].kind is EntryKind.PERSON
+
+    def _text(self, row: int) -> str:
+        place, number = self._rows[row]
+        return self._entries[place].names[number].text
+
+    def _native_view(self, script: Script) -> View:
+        return View(
+            (
+                (row, key, key.tokens)
+                for row in range(len(self._rows))
+                if not self._text(row).isascii() and script.is_of(self._text(row))
+                for name in _native_keys(
+                    script, self._text(row), is_person=self._is_person_row(row)
+                )
+                for key in _each_reading(name)
+            ),
+            key_similarity,
+            skeleton,
+        )
+
+    def _latin_view(self, script: Script) -> View:
+        """Made when a name in the script first comes: few lists meet every script."""
+        if script.name not in self._latin:
+            keys = (_latin_key(script, normal) for normal in self._normal)
+            self._latin[script.name] = View(
+                ((row, key, key.tokens) for row, key in enumerate(keys)), key_similarity, skeleton
+            )
+        return self._latin[script.name]
+
+    def _hit(
+        self,
+        person: ScreenedPerson,
+        name: str,
+        row: int,
+        name_score: float,
+        parts: tuple[MatchedPart, ...],
+    ) -> Hit:
+        place, number = self._rows[row]
         entry = self._entries[place]
-        if not may_be(person.is_person, entry):
-            return Hit(entry, Explanation(name, entry.name, "name", (), 0.0, 0.0, 0.0))
         listed_name = entry.names[number]
-        name_score, parts = compare_names(normal, listed)
         if listed_name.type == "weak a.k.a.":
             name_score *= WEAK_ALIAS_FACTOR
         explanation = Explanation(
@@ -118,56 +193,31 @@ class NameIndex:
         )
         return Hit(entry, explanation)
 
-    def _candidates(self, name: NormalName) -> Sequence[int]:
-        """The rows that share the most telling words with the name."""
-        worth: dict[str, float] = {}
-        for token in _search_tokens(name):
-            if token in self._rows_by_token:
-                worth[token] = weight(token)
-        for token in set(name.tokens):
-            for similar, similarity in self._similar_tokens(token).items():
-                worth[similar] = max(worth.get(similar, 0.0), similarity * weight(similar))
-        found: dict[int, float] = defaultdict(float)
-        for token, value in worth.items():
-            for row in self._rows_by_token[token]:
-                found[row] += value
-        ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
-        return [row for row, _ in ranked[:MAX_CANDIDATES]]
 
-    def _similar_tokens(self, token: str) -> dict[str, float]:
-        """The list's words that are like this one, with how much."""
-        cached = self._similar.get(token)
-        if cached is not None:
-            return cached
-        pairs = _letter_pairs(token)
-        needed = MIN_SHARED_PAIRS * len(pairs)
-        shared: Counter[int] = Counter()
-        for pair in pairs:
-            shared.update(self._tokens_by_pair.get(pair, ()))
-        similar: dict[str, float] = {}
-        for number, count in shared.items():
-            if count < needed:
-                continue
-            similarity = token_similarity(token, self._tokens[number])
-            if similarity >= MIN_TOKEN_SIMILARITY:
-                similar[self._tokens[number]] = similarity
-        if len(self._similar) >= MAX_CACHED_TOKENS:
-            self._similar.clear()
-        self._similar[token] = similar
-        return similar
+def _never(_row: int) -> bool:
+    return False
 
 
-def _search_tokens(name: NormalName) -> set[str]:
-    """The words, and neighbouring words written as one: "alqaida" for "al qaida"."""
-    neighbours = {
-        first + second for first, second in zip(name.tokens, name.tokens[1:], strict=False)
-    }
-    return {*name.tokens, *neighbours}
+def _latin_key(script: Script, normal: NormalName) -> NormalName:
+    telling = [token for token in normal.tokens if token not in GENERIC_WORDS] or normal.tokens
+    return NormalName(tuple(script.latin(" ".join(telling)).split()))
 
 
-def _letter_pairs(token: str) -> set[str]:
-    framed = f"^{token}$"
-    return {framed[place : place + 2] for place in range(len(framed) - 1)}
+def _each_reading(name: NormalName) -> Iterator[NormalName]:
+    """The name with each choice of its words' readings, as far as a name can be long."""
+    choices = itertools.product(*(token.split(ALTERNATIVES) for token in name.tokens))
+    return map(NormalName, itertools.islice(choices, MAX_READINGS))
+
+
+def _native_keys(script: Script, name: str, *, is_person: bool) -> list[NormalName]:
+    """The readings of a name in the script; its Latin words, such as legal forms, by their keys."""
+    native = " ".join(word for word in name.split() if not word.isascii())
+    latin = normalise(
+        " ".join(word for word in name.split() if word.isascii()), is_person=is_person
+    )
+    left = [t for t in latin.tokens if t not in LEGAL_FORMS and t not in GENERIC_WORDS]
+    more = script.latin(" ".join(left)).split()
+    return [NormalName((*reading.split(), *more)) for reading in script.native(native)]
 
 
 def _codes(countries: Iterable[str]) -> tuple[str, ...]:

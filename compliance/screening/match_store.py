@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -123,6 +123,11 @@ async def _record_one(
     hits = {hit.entry.entry_id: hit for hit in screened.hits}
     for entry_id, hit in hits.items():
         before = existing.get(entry_id)
+        if before is None and (decided := same_under_another_id(hit, screened, existing)):
+            await _store_hit(
+                connection, screened, hit, None, decided.state, now, decided.decision_note
+            )
+            continue
         state = state_after(
             before.state if before else None,
             same_subject=before is not None
@@ -140,6 +145,23 @@ async def _record_one(
             await set_state(connection, before.match_id, state, note="", client=SCREENER, now=now)
 
 
+def same_under_another_id(
+    hit: Hit, screened: Screened, existing: Mapping[str, Match]
+) -> Match | None:
+    """The decided match with what is the same entry but for its id: the decision holds for it, too.
+
+    Only while the subject's profile is the one that was decided about; a confirmed one goes first.
+    """
+    same = [
+        match
+        for match in existing.values()
+        if match.state in ("CLEARED", "CONFIRMED")
+        and match.profile_revision == screened.profile_revision
+        and replace(hit.entry, entry_id=match.entry_id).content_hash == match.entry_hash
+    ]
+    return max(same, key=lambda match: (match.state, match.match_id), default=None)
+
+
 async def _store_hit(
     connection: AsyncConnection,
     screened: Screened,
@@ -147,6 +169,7 @@ async def _store_hit(
     before: Match | None,
     state: str,
     now: datetime,
+    note: str = "",
 ) -> None:
     found = {
         "entry_hash": hit.entry.content_hash,
@@ -166,13 +189,13 @@ async def _store_hit(
                 list=screened.list,
                 entry_id=hit.entry.entry_id,
                 state=state,
-                decision_note="",
+                decision_note=note,
                 list_version=screened.list_version,
                 create_time=now,
                 update_time=now,
             )
         )
-        await _keep_change(connection, match_id, state, "", SCREENER, now)
+        await _keep_change(connection, match_id, state, note, SCREENER, now)
         return
     unchanged = (
         before.state == state

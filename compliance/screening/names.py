@@ -9,16 +9,22 @@ from pathlib import Path
 
 from anyascii import anyascii
 
+from compliance.screening.kana import with_romaji
+
 # Raised with every change of what is found: whoever was screened by older rules is screened again.
 RULES_VERSION = 2
 
 MAX_TOKEN_LENGTH = 200
+# Between the readings of one word.
+ALTERNATIVES = "|"
 
 # "S.A.", "L.L.C.": initials with dots are one word; an initial and a name ("J. Doe") are two.
 _DOTTED = re.compile(r"\b(?:\w\.){2,}")
 _APOSTROPHES = re.compile(r"['`’ʼʻ]")
 # Private and unassigned characters: what they show is between the sender and a font.
 _UNKNOWN = ("Co", "Cn")
+# "か" and "が" differ by one: it is no accent.
+_KANA_MARKS = "\u3099\u309a"
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
 
 # Common company forms after transliteration: https://www.gleif.org/en/about-lei/code-lists (ELF)
@@ -264,7 +270,7 @@ def fold(text: str) -> str:
 
     NFKD takes accents and typographic variants apart, anyascii writes every other script in Latin.
     """
-    latin = _APOSTROPHES.sub("", "".join(map(_latin, _bare(text)))).lower()
+    latin = _APOSTROPHES.sub("", "".join(map(_latin, with_romaji(_bare(text))))).lower()
     dotted = _DOTTED.sub(lambda found: found.group().replace(".", ""), latin)
     return _NOT_WORD.sub(" ", dotted).strip()
 
@@ -273,11 +279,14 @@ def _bare(text: str) -> str:
     """Without accents and without signs that nobody sees (zero width, directions, soft hyphens)."""
     if text.isascii():
         return text
-    return "".join(
+    decomposed = "".join(
         char
         for char in unicodedata.normalize("NFKD", text)
-        if not unicodedata.combining(char) and unicodedata.category(char) != "Cf"
+        if char in _KANA_MARKS
+        or (not unicodedata.combining(char) and unicodedata.category(char) != "Cf")
     )
+    # Kana with their marks and syllables of Hangul are letters of their own again.
+    return unicodedata.normalize("NFC", decomposed)
 
 
 @lru_cache(maxsize=65_536)
@@ -334,6 +343,7 @@ def weight(token: str) -> float:
     """How much a word says about which name it is: by its length, and little if it is generic."""
     if token in FILLERS:
         return FILLER_WEIGHT
+    token, _, _ = token.partition(ALTERNATIVES)
     if token in GENERIC_WORDS:
         return GENERIC_WEIGHT
     return math.sqrt(min(len(token), 8))

@@ -5,6 +5,7 @@ counts for nothing); what is left unpaired costs by its weight. Compare "Splink"
 OpenSanctions and rapidfuzz's token ratios, of which this is the explainable sort.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler
@@ -12,6 +13,14 @@ from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler
 from compliance.screening.entries import Entry, EntryKind
 from compliance.screening.names import NormalName, fold, weight
 
+# How alike two words are, 0 to 1.
+Likeness = Callable[[str, str], float]
+
+# Neighbouring words that may have been written as one.
+MAX_RUN = 3
+# A letter for a word, and how alike another word has to be for it to count.
+INITIAL_SIMILARITY = 0.7
+SURE_SIMILARITY = 0.9
 # Below this two words are different words.
 MIN_TOKEN_SIMILARITY = 0.78
 # A name that is part of a longer one counts up to this less than a whole one.
@@ -65,11 +74,22 @@ def token_similarity(first: str, second: str) -> float:
     return max(edits, 0.5 * edits + 0.5 * float(JaroWinkler.similarity(first, second)))
 
 
-def compare_names(first: NormalName, second: NormalName) -> tuple[float, tuple[MatchedPart, ...]]:
-    """How alike two names are, 0 to 1, and which words make that."""
+def compare_names(
+    first: NormalName,
+    second: NormalName,
+    likeness: Likeness = token_similarity,
+    *,
+    has_initials: bool = False,
+) -> tuple[float, tuple[MatchedPart, ...]]:
+    """How alike two names are, 0 to 1, and which words make that.
+
+    With `has_initials` a letter that is left over may stand for a word, as in people's names.
+    """
     if not first.tokens or not second.tokens:
         return 0.0, ()
-    parts = _pairs(first, second)
+    parts = _pairs(first, second, likeness)
+    if has_initials:
+        parts += _initials(first, second, parts)
     score = _weighted_score(first, second, parts)
     joined = _joined_score(first, second)
     if joined > score:
@@ -78,13 +98,13 @@ def compare_names(first: NormalName, second: NormalName) -> tuple[float, tuple[M
     return score, parts
 
 
-def _pairs(first: NormalName, second: NormalName) -> tuple[MatchedPart, ...]:
+def _pairs(first: NormalName, second: NormalName, likeness: Likeness) -> tuple[MatchedPart, ...]:
     candidates = sorted(
         (
             (similarity, left, right)
             for left, one in enumerate(first.tokens)
             for right, other in enumerate(second.tokens)
-            if (similarity := token_similarity(one, other)) >= MIN_TOKEN_SIMILARITY
+            if (similarity := likeness(one, other)) >= MIN_TOKEN_SIMILARITY
         ),
         key=lambda pair: (-pair[0], pair[1], pair[2]),
     )
@@ -99,6 +119,58 @@ def _pairs(first: NormalName, second: NormalName) -> tuple[MatchedPart, ...]:
                 MatchedPart(first.tokens[left], second.tokens[right], round(similarity, 4))
             )
     return tuple(parts)
+
+
+def _initials(
+    first: NormalName, second: NormalName, parts: tuple[MatchedPart, ...]
+) -> tuple[MatchedPart, ...]:
+    """Letters of one name that begin a word of the other, if another word is surely alike."""
+    if not any(
+        part.similarity >= SURE_SIMILARITY and weight(part.subject_part) > 1 for part in parts
+    ):
+        return ()
+    left = _without(first.tokens, [part.subject_part for part in parts])
+    right = _without(second.tokens, [part.list_part for part in parts])
+    found = []
+    for one in left:
+        for other in right:
+            if one[0] == other[0] and 1 in (len(one), len(other)):
+                found.append(MatchedPart(one, other, INITIAL_SIMILARITY))
+                right.remove(other)
+                break
+    return tuple(found)
+
+
+def _without(tokens: tuple[str, ...], used: list[str]) -> list[str]:
+    left = list(tokens)
+    for token in used:
+        left.remove(token)
+    return left
+
+
+def merged(first: NormalName, second: NormalName, stem: Callable[[str], str] = str) -> NormalName:
+    """The first name with neighbouring words written as one where the other has that word."""
+    whole = {stem(token): token for token in second.tokens}
+    tokens = list(first.tokens)
+    for length in range(MAX_RUN, 1, -1):
+        place = 0
+        while place + length <= len(tokens):
+            run = "".join(tokens[place : place + length])
+            if stem(run) in whole:
+                tokens[place : place + length] = [run]
+            place += 1
+    return NormalName(tuple(tokens))
+
+
+def is_arranged(words: Sequence[str], joined: str) -> bool:
+    """Whether the words, in some order and all of them, are the joined text."""
+    if not words:
+        return not joined
+    return any(
+        joined.startswith(word)
+        and is_arranged([*words[:place], *words[place + 1 :]], joined[len(word) :])
+        for place, word in enumerate(words)
+    )
 
 
 def _weighted_score(first: NormalName, second: NormalName, parts: tuple[MatchedPart, ...]) -> float:
@@ -148,6 +220,6 @@ def country_effect(subject: str, listed: tuple[str, ...]) -> float:
     return COUNTRY_EQUAL if fold(subject) in {fold(name) for name in listed} else COUNTRY_DIFFERS
 
 
-def may_be(is_person: bool, entry: Entry) -> bool:
+def may_be(is_person: bool | None, entry: Entry) -> bool:
     """Whether a subject of this kind can be the entry: a person is no ship."""
-    return not (is_person and entry.kind in (EntryKind.VESSEL, EntryKind.AIRCRAFT))
+    return not (bool(is_person) and entry.kind in (EntryKind.VESSEL, EntryKind.AIRCRAFT))

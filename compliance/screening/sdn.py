@@ -30,7 +30,8 @@ _KINDS = {
     "aircraft": EntryKind.AIRCRAFT,
 }
 _ALIAS_TYPES = {"aka": "a.k.a.", "fka": "f.k.a.", "nka": "n.k.a."}
-_WEAK_ALIAS = re.compile(r"a\.k\.a\. '([^']+)'")
+# The quote that closes has the end of a remark behind it: names have apostrophes ("AL-SHA'IR").
+_WEAK_ALIAS = re.compile(r"a\.k\.a\. '+\s*([^;]*?[^;'\s])\s*'+(?=\s*(?:[;.,)(]|$|\balt\b))")
 _BIRTH_DATE = re.compile(r"\bDOB (?:circa )?((?:\d{1,2} )?(?:[A-Z][a-z]{2} )?\d{4})")
 _COUNTRY = re.compile(r"\b(?:nationality|citizen) ([A-Z][A-Za-z ,.'()-]*?)(?:;|\.?$)")
 _MONTHS = {

@@ -99,7 +99,9 @@ class ScreeningService(ScreeningServiceServicer):
         subject = request.screened_name
         person = ScreenedPerson(
             names=(subject.name,),
-            is_person=subject.entity_kind == subject_pb2.ENTITY_KIND_INDIVIDUAL,
+            is_person=None
+            if subject.entity_kind == subject_pb2.ENTITY_KIND_UNSPECIFIED
+            else subject.entity_kind == subject_pb2.ENTITY_KIND_INDIVIDUAL,
             birth_date=subject.birth_date,
             country_code=subject.country_code,
         )

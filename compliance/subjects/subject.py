@@ -44,8 +44,9 @@ class Subject:
         return (self.legal_name, *self.aliases)
 
     @property
-    def is_person(self) -> bool:
-        return self.entity_kind == "INDIVIDUAL"
+    def is_person(self) -> bool | None:
+        """Whether it is a human being; None if nobody said."""
+        return None if self.entity_kind == "UNSPECIFIED" else self.entity_kind == "INDIVIDUAL"
 
     def to_message(self) -> pb.Subject:
         return pb.Subject(

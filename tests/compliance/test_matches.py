@@ -99,6 +99,26 @@ async def test_clearing_sticks_through_list_updates_that_do_not_touch_the_entry(
     assert codes(await guard.check(merchant)) == []
 
 
+@pytest.mark.parametrize("renamed", [False, True])
+async def test_an_entry_with_a_new_id_keeps_its_clearance_if_nothing_else_is_new(
+    guard: Guard, renamed: bool
+) -> None:
+    merchant = await guard.merchant(LISTED)
+    (match,) = await guard.matches(merchant)
+    await clear(guard, match.id)
+    for name in ("sdn.csv", "alt.csv", "add.csv"):
+        path = guard.sdn_folder / name
+        path.write_bytes(path.read_bytes().replace(b"900002,", b"900102,"))
+    if renamed:
+        append(guard.sdn_folder, "alt.csv", '900102,800099,"aka","ANOTHER ALIAS",-0- ')
+    await guard.load_list()
+    found = {match.entry_id: match for match in await guard.matches(merchant)}
+    assert found["900002"].state == OBSOLETE
+    assert found["900102"].state == (OPEN if renamed else CLEARED)
+    assert found["900102"].decision_note == ("" if renamed else "other seat")
+    assert codes(await guard.check(merchant)) == (["MERCHANT_MATCH_OPEN"] if renamed else [])
+
+
 async def test_a_changed_entry_opens_the_match_again(guard: Guard) -> None:
     merchant = await guard.merchant(LISTED)
     (match,) = await guard.matches(merchant)
@@ -263,3 +283,21 @@ async def test_who_was_screened_by_older_rules_is_screened_again(open_guard: Ope
             if codes(await guard.check(merchant)) == ["NAME_NOT_COMPARABLE"]:
                 return
         raise AssertionError("the older screening still counts")
+
+
+async def test_who_did_not_say_what_it_is_is_screened_as_both(guard: Guard) -> None:
+    """Titles count for nothing in a person's name, legal forms in a company's."""
+    unsaid = subject_pb2.ENTITY_KIND_UNSPECIFIED
+    for name in (
+        "Sheikh Dr Ostap Kvortenhalmen",
+        "Zztest Blocked",
+        "Bravolinskiy Zavod GmbH & Co. KG",
+    ):
+        merchant = await guard.merchant(name, entity_kind=unsaid)
+        assert codes(await guard.check(merchant)) == ["MERCHANT_MATCH_OPEN"], name
+        answer = await guard.screening.ScreenName(
+            screening_service_pb2.ScreenNameRequest(
+                screened_name=screening_pb2.ScreenedName(name=name)
+            )
+        )
+        assert len(answer.matches) == 1

@@ -14,8 +14,8 @@ from compliance.screening.scoring import (
 
 
 def score(first: str, second: str) -> float:
-    names = (normalise(name, is_person=False) for name in (first, second))
-    return compare_names(*names)[0]
+    one, other = (normalise(name, is_person=False) for name in (first, second))
+    return compare_names(one, other)[0]
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,27 @@ def test_remarks_go_on_in_the_comments_file() -> None:
     assert [name.text for name in entry.names[1:]] == ["ONE", "TWO"]
 
 
+@pytest.mark.parametrize(
+    ("remarks", "aliases"),
+    [
+        ("a.k.a. 'ONE'.", ["ONE"]),
+        ("a.k.a. 'ONE'; a.k.a. 'TWO'", ["ONE", "TWO"]),
+        ("DOB 1970; a.k.a. 'AL-SHA'IR'; POB Town.", ["AL-SHA'IR"]),
+        ("a.k.a. 'ABU 'ALI'; a.k.a. 'SA'D 'ABD'.", ["ABU 'ALI", "SA'D 'ABD"]),
+        ("a.k.a. ''UQBA'; nationality Iran.", ["UQBA"]),
+        ("a.k.a. ''DOUBLED''.", ["DOUBLED"]),
+        ("a.k.a. 'DR. NO'.", ["DR. NO"]),
+        ("a.k.a. 'ONE' (Arabic); alt. a.k.a. 'TWO'.", ["ONE", "TWO"]),
+        ("a.k.a. ''; POB Town.", []),
+        ("POB O'Town; nationality Iran.", []),
+    ],
+)
+def test_weak_aliases_with_apostrophes_are_whole(remarks: str, aliases: list[str]) -> None:
+    (entry,) = parse(files(row(remarks=f'"{remarks}"')))
+    assert [name.text for name in entry.names[1:]] == aliases
+    assert {name.type for name in entry.names[1:]} <= {"weak a.k.a."}
+
+
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n", "\r\n\x1a", "\x1a\r\n", "\r\n\r\n"])
 def test_endings(ending: str) -> None:
     assert len(parse(files(row() + "\r\n" + row(2) + ending, ending))) == 2
