@@ -15,6 +15,8 @@ from compliance.screening.names import NormalName, fold, weight
 
 # How alike two words are, 0 to 1.
 Likeness = Callable[[str, str], float]
+# Similarity, and the places of two words in their names.
+AlikePair = tuple[float, int, int]
 
 # Neighbouring words that may have been written as one.
 MAX_RUN = 3
@@ -29,6 +31,7 @@ PARTIAL_PENALTY = 0.2
 MAX_PARTIAL_PENALTY = 0.14
 WEAK_ALIAS_FACTOR = 0.95
 MAX_YEARS_APART = 2
+MIN_JOINED_SIMILARITY = 0.9
 
 BIRTH_DATE_EQUAL, BIRTH_YEAR_NEAR, BIRTH_DATE_DIFFERS = 0.05, 0.0, -0.15
 COUNTRY_EQUAL, COUNTRY_DIFFERS = 0.02, -0.02
@@ -79,35 +82,47 @@ def compare_names(
     second: NormalName,
     likeness: Likeness = token_similarity,
     *,
+    pairs: list[AlikePair] | None = None,
     has_initials: bool = False,
 ) -> tuple[float, tuple[MatchedPart, ...]]:
     """How alike two names are, 0 to 1, and which words make that.
 
-    With `has_initials` a letter that is left over may stand for a word, as in people's names.
+    `pairs` are the words that are alike, if the caller knows them. With `has_initials` a letter
+    that is left over may stand for a word, as in people's names.
     """
     if not first.tokens or not second.tokens:
         return 0.0, ()
-    parts = _pairs(first, second, likeness)
+    parts = _pairs(
+        first, second, likeness_pairs(first, second, likeness) if pairs is None else pairs
+    )
     if has_initials:
         parts += _initials(first, second, parts)
     score = _weighted_score(first, second, parts)
-    joined = _joined_score(first, second)
+    joined = joined_score(first, second)
     if joined > score:
-        whole = MatchedPart(" ".join(first.tokens), " ".join(second.tokens), round(joined, 4))
-        return joined, (whole,)
+        return joined, (whole_part(first, second, joined),)
     return score, parts
 
 
-def _pairs(first: NormalName, second: NormalName, likeness: Likeness) -> tuple[MatchedPart, ...]:
-    candidates = sorted(
-        (
-            (similarity, left, right)
-            for left, one in enumerate(first.tokens)
-            for right, other in enumerate(second.tokens)
-            if (similarity := likeness(one, other)) >= MIN_TOKEN_SIMILARITY
-        ),
-        key=lambda pair: (-pair[0], pair[1], pair[2]),
-    )
+def whole_part(first: NormalName, second: NormalName, similarity: float) -> MatchedPart:
+    """Two names as wholes."""
+    return MatchedPart(" ".join(first.tokens), " ".join(second.tokens), round(similarity, 4))
+
+
+def likeness_pairs(first: NormalName, second: NormalName, likeness: Likeness) -> list[AlikePair]:
+    """Every pair of words that are alike."""
+    return [
+        (similarity, left, right)
+        for left, one in enumerate(first.tokens)
+        for right, other in enumerate(second.tokens)
+        if (similarity := likeness(one, other)) >= MIN_TOKEN_SIMILARITY
+    ]
+
+
+def _pairs(
+    first: NormalName, second: NormalName, pairs: list[AlikePair]
+) -> tuple[MatchedPart, ...]:
+    candidates = sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2]))
     used_left: set[int] = set()
     used_right: set[int] = set()
     parts: list[MatchedPart] = []
@@ -188,13 +203,13 @@ def _weighted_score(first: NormalName, second: NormalName, parts: tuple[MatchedP
     return max(whole, shorter - min(MAX_PARTIAL_PENALTY, PARTIAL_PENALTY * (1 - whole)))
 
 
-def _joined_score(first: NormalName, second: NormalName) -> float:
+def joined_score(first: NormalName, second: NormalName) -> float:
     """For names that differ in where words begin: "Alqaida" and "Al Qaida"."""
     one, other = first.joined, second.joined
     if len(first.tokens) == len(second.tokens) or min(len(one), len(other)) < 6:
         return 0.0
     similarity = float(DamerauLevenshtein.normalized_similarity(one, other))
-    return similarity if similarity >= 0.9 else 0.0
+    return similarity if similarity >= MIN_JOINED_SIMILARITY else 0.0
 
 
 def birth_date_effect(subject: str, listed: tuple[str, ...]) -> float:

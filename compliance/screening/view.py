@@ -10,20 +10,24 @@ from collections.abc import Callable, Iterable, Iterator
 from compliance.screening.names import ALTERNATIVES, NormalName, weight
 from compliance.screening.scoring import (
     MAX_RUN,
+    MIN_JOINED_SIMILARITY,
     MIN_TOKEN_SIMILARITY,
     Likeness,
     MatchedPart,
     compare_names,
     is_arranged,
+    joined_score,
     merged,
+    whole_part,
 )
 
 MAX_CANDIDATES = 200
 MAX_CACHED_TOKENS = 50_000
 # The share of its letter pairs that a word has to have in common with one that is like it.
 MIN_SHARED_PAIRS = 0.4
-# Of the less telling of two names, by weight, has to be found in the other to compare them at all.
-MIN_COVERAGE = 0.5
+# Of either name, by weight and without single letters, has to be found in the other to compare
+# their words: with less no score reaches the threshold.
+MIN_COVERAGE = 0.7
 # Words that say this little find a name only beside others, unless there are no others.
 LITTLE_WEIGHT = 0.5
 MIN_JOINED_LENGTH, MAX_ARRANGED_WORDS = 6, 8
@@ -45,12 +49,15 @@ class View:
         self._similarity = similarity
         self._stem = stem
         self._rows: list[tuple[int, NormalName, float]] = []
+        # Words and letters of each row.
+        self._lengths: list[tuple[int, int]] = []
         self._rows_by_token: dict[str, list[int]] = defaultdict(list)
         self._rows_by_run: dict[str, list[int]] = defaultdict(list)
         self._rows_by_letters: dict[str, list[tuple[int, tuple[str, ...]]]] = defaultdict(list)
         for number, name, all_words in rows:
             row = len(self._rows)
-            self._rows.append((number, name, sum(map(weight, name.tokens))))
+            self._rows.append((number, name, _telling_weight(name)))
+            self._lengths.append((len(name.tokens), len(name.joined)))
             for token in dict.fromkeys(name.tokens):
                 self._rows_by_token[token].append(row)
             for run in _runs(name, stem):
@@ -76,12 +83,12 @@ class View:
         """Numbers whose names score `least` or more against a name, with score and parts."""
         similar = {token: self._similar_tokens(token) for token in set(name.tokens)}
 
-        def likeness(one: str, other: str) -> float:
-            return similar[one].get(other, 0.0)
-
-        own_weight = sum(map(weight, name.tokens))
+        own_weight = _telling_weight(name)
         if not own_weight:
             return
+        alike = [
+            (place, similar[token]) for place, token in enumerate(name.tokens) if similar[token]
+        ]
         seen: set[int] = set()
         joined = "".join(name.tokens)
         for row, words in self._rows_by_letters.get(_letters(name.tokens), ()):
@@ -100,11 +107,23 @@ class View:
                 )
                 if score >= least:
                     yield number, score, parts
-        for row in self._candidates(similar, own_weight, min(MIN_COVERAGE, least)):
+        promising, others = self._candidates(similar, own_weight, min(MIN_COVERAGE, least))
+        for row in self._as_long_as(name, others):
+            number, listed, _ = self._rows[row]
+            score = joined_score(name, listed)
+            if row not in seen and score >= max(least, MIN_JOINED_SIMILARITY):
+                yield number, score, (whole_part(name, listed, score),)
+        for row in promising:
             if row not in seen:
                 number, listed, _ = self._rows[row]
+                pairs = [
+                    (similarity, left, right)
+                    for left, likes in alike
+                    for right, other in enumerate(listed.tokens)
+                    if (similarity := likes.get(other))
+                ]
                 score, parts = compare_names(
-                    name, listed, likeness, has_initials=has_initials(number)
+                    name, listed, pairs=pairs, has_initials=has_initials(number)
                 )
                 if score >= least:
                     yield number, score, parts
@@ -124,8 +143,8 @@ class View:
 
     def _candidates(
         self, similar: dict[str, dict[str, float]], own_weight: float, coverage: float
-    ) -> list[int]:
-        """The rows of which most is found in the name, or the other way round."""
+    ) -> tuple[list[int], list[int]]:
+        """The rows of which most is found in the name, or the other way round; and the others."""
         worth: dict[str, float] = {}
         for likes in similar.values():
             for token, similarity in likes.items():
@@ -149,7 +168,19 @@ class View:
         promising.sort(
             key=lambda item: (-item[1] * (1 / self._rows[item[2]][2] + 1 / own_weight), item[2])
         )
-        return [row for _, _, row in promising[:MAX_CANDIDATES]]
+        others = [row for share, _, row in covered if share < coverage]
+        return [row for _, _, row in promising[:MAX_CANDIDATES]], others
+
+    def _as_long_as(self, name: NormalName, rows: list[int]) -> list[int]:
+        """Rows of nearly as many letters in another number of words: joined with a typo."""
+        words, letters = len(name.tokens), len(name.joined)
+        slack = letters * (1 - MIN_JOINED_SIMILARITY) + 1
+        lengths = self._lengths
+        return [
+            row
+            for row in rows
+            if lengths[row][0] != words and abs(lengths[row][1] - letters) <= slack
+        ]
 
     def _similar_tokens(self, token: str) -> dict[str, float]:
         """The list's words that are like this one, with how much."""
@@ -183,6 +214,13 @@ def _runs(name: NormalName, stem: Callable[[str], str]) -> set[str]:
         for length in range(2, MAX_RUN + 1)
         for start in range(len(tokens) - length + 1)
     }
+
+
+def _telling_weight(name: NormalName) -> float:
+    """Of each word once, without single letters if there are others: words stand for them."""
+    words = dict.fromkeys(name.tokens)
+    telling = sum(weight(word) for word in words if len(word) > 1)
+    return telling or sum(map(weight, words))
 
 
 def _letters(words: tuple[str, ...]) -> str:

@@ -1,6 +1,8 @@
 """Names written otherwise: joined, split, in look-alikes, with initials, in another script."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bench.screening_pairs import auc_by_group, our_score, plain_score
 from compliance.screening.entries import Entry, EntryKind, EntryName
@@ -161,3 +163,34 @@ def test_every_script_is_told_apart_on_labelled_pairs() -> None:
     assert ours["all"] >= 0.92
     assert ours["all"] > plain["all"]
     assert {name: value for name, value in ours.items() if value < 0.88} == {}
+
+
+_WORDS = [
+    "kvorten",
+    "zulibat",
+    "al",
+    "a",
+    "o",
+    "the",
+    "trading",
+    "ltd",
+    "bin",
+    "ostap",
+    "1405",
+    "x1",
+]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(_WORDS), min_size=1, max_size=5), min_size=1, max_size=8),
+    st.booleans(),
+)
+def test_no_listed_name_is_missed_as_it_is(names: list[list[str]], is_person: bool) -> None:
+    kind = EntryKind.PERSON if is_person else EntryKind.ORGANIZATION
+    index = NameIndex(
+        Entry(str(n), kind, (EntryName(" ".join(words), "name"),), (), (), ())
+        for n, words in enumerate(names)
+    )
+    for n, words in enumerate(names):
+        hits = index.search(ScreenedPerson((" ".join(words),), is_person, "", ""), THRESHOLD)
+        assert (str(n), 1.0) in [(hit.entry.entry_id, hit.score) for hit in hits]
