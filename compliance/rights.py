@@ -33,7 +33,7 @@ RIGHTS: Rights = {
     "compliance.v1.ScreeningService": {
         "ListSanctionsLists": reads(OPERATOR),
         "ListSanctionsListVersions": reads(OPERATOR),
-        "LoadSanctionsList": changes("list", OPERATOR),
+        "LoadSanctionsList": changes("list accept_losses", OPERATOR),
         "ScreenName": reads(OPERATOR),
         "GetMatch": reads(OPERATOR),
         "ListMatches": reads(OPERATOR),

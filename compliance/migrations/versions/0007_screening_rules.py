@@ -7,7 +7,7 @@ from alembic import op
 from runtime.migrations import sql_beside
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 oldest_code = "0003"  # new columns with constant defaults
 branch_labels = None
 depends_on = None
