@@ -16,7 +16,7 @@ from sandbox.stripe_twin.accounts import ACCOUNTS
 from sandbox.twin_admin import TwinAdmin
 
 START_TIMEOUT_SECONDS = 60.0
-HTTP_RETRY_SECONDS = 0.05
+RETRY_SECONDS = 0.05
 # A sandbox has little traffic and nobody who likes to wait: the circuit breaker decides sooner than
 # by default, by the same rules.
 BREAKER = {"min_calls": 5, "open_seconds": 3.0}
@@ -129,11 +129,17 @@ async def wait_until_serving(
         else grpc.aio.secure_channel(address, credentials, options=options)
     )
     async with asyncio.timeout(START_TIMEOUT_SECONDS), opened as channel:
-        watch = health_pb2_grpc.HealthStub(channel).Watch(request, wait_for_ready=True)
-        async for response in watch:
-            if response.status == health_pb2.HealthCheckResponse.SERVING:
-                return
-    raise TimeoutError(f"{address} ended its health stream before it served")
+        while True:  # Bounded by the timeout.
+            watch = health_pb2_grpc.HealthStub(channel).Watch(request, wait_for_ready=True)
+            try:
+                async for response in watch:
+                    if response.status == health_pb2.HealthCheckResponse.SERVING:
+                        return
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+            # It was the stream of the process that had the address before.
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 async def wait_until_answering(url: str) -> None:
@@ -147,7 +153,7 @@ async def wait_until_answering(url: str) -> None:
                 async with session.get(url):
                     return
             except aiohttp.ClientConnectionError:
-                await asyncio.sleep(HTTP_RETRY_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
 
 
 def _settings(ports: Ports, corridors_file: Path) -> dict[str, str]:

@@ -34,8 +34,8 @@ from tests.ledger.running import serving
 SIZE = 4_000
 CHUNK = 2_000
 # Of a call with what follows it (seals, snapshots, the feed), the same for any size. The books have
-# twice as many transactions, and more entries and accounts.
-MOST_ROWS = 2_000
+# more transactions, and twice as many entries and accounts.
+MOST_ROWS = 3_000
 # Rows that sessions have read of tables, by whatever scan.
 READ = """
     SELECT coalesce(sum(s.seq_tup_read) + sum(s.idx_tup_fetch), 0)::bigint

@@ -107,5 +107,6 @@ class SampleSettings(ServiceSettings):
 async def test_outside_the_sandbox_a_database_url_is_required(env: Environment) -> None:
     with pytest.raises(NoDatabaseError, match=f"ENV={env} needs SAMPLE_DATABASE_URL"):
         await database_urls(SampleSettings(env=env))
-    given = SampleSettings(env=env, database_url=SecretStr("postgresql://a@b/c"))
-    assert await database_urls(given) == ("postgresql://a@b/c",) * 2
+    url = "postgresql://a@b/c?sslmode=verify-full"
+    given = SampleSettings(env=env, database_url=SecretStr(url))
+    assert await database_urls(given) == (url,) * 2

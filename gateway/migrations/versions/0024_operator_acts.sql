@@ -1,7 +1,7 @@
 -- What operators have changed: who, by which call, about what; written before it is done. How it ended follows.
 CREATE TABLE operator_act (
     act_number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    client text NOT NULL CHECK (client <> ''),
+    client text COLLATE "C" NOT NULL CHECK (client <> ''),
     method text NOT NULL CHECK (method <> ''),
     request_id text NOT NULL,
     about jsonb NOT NULL,
