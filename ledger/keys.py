@@ -16,7 +16,7 @@ from pathlib import Path
 from ledger.config import LedgerSettings
 from ledger.notes import NoteError, SignerKey
 from runtime.command_line import command_parser
-from runtime.config import SettingsError, read_settings
+from runtime.read_settings import SettingsError, read_settings
 from runtime.state_folder import default_directory, make_private
 
 SANDBOX_KEY_NAME = "ledger-sandbox"

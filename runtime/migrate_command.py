@@ -6,9 +6,10 @@ from typing import ClassVar
 from pydantic_settings import SettingsConfigDict
 
 from runtime import logs
-from runtime.config import DatabaseSettings, ServiceSettings, read_settings
+from runtime.config import DatabaseSettings, ServiceSettings
 from runtime.migrations import Standing, migrate, standing
 from runtime.postgres import database_urls
+from runtime.read_settings import read_settings
 from runtime.startup import database_needed
 
 EXIT_PENDING = 1

@@ -9,10 +9,11 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
-from runtime.config import DatabaseSettings, Environment, SettingsError
+from runtime.config import DatabaseSettings, Environment
 from runtime.database import INCARNATION, Database
 from runtime.engine import ShieldedEngine
 from runtime.pool_check import check_when_in_doubt
+from runtime.read_settings import SettingsError
 from runtime.session import Session
 from runtime.statement_tracing import trace_statements
 

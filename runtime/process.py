@@ -16,10 +16,11 @@ import uvloop
 from runtime import logs, memory, telemetry
 from runtime.beside import share_the_interpreter
 from runtime.command_line import EXIT_USAGE, command_parser
-from runtime.config import ServiceSettings, SettingsError, read_settings
+from runtime.config import ServiceSettings
 from runtime.logs import get_logger
 from runtime.loops import LoopEnded, Supervisor
 from runtime.migrate_command import run_migrate
+from runtime.read_settings import SettingsError, read_settings
 from runtime.server import RpcServer
 from runtime.startup import StartupError, startup_failures
 from runtime.tasks import cancel

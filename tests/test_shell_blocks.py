@@ -18,7 +18,7 @@ import pytest
 from compliance.config import ComplianceSettings
 from gateway.config import GatewaySettings
 from ledger.config import LedgerSettings
-from runtime.config import read_settings, unknown_variables
+from runtime.read_settings import read_settings, unknown_variables
 from runtime.rights import Caller, Role
 from tests.deploy.compose import read_compose
 from tests.pages import BLOCKS, ELSEWHERE, NAMED, PAGES, PROJECT, SHELL_BLOCKS, Block, block

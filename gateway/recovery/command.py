@@ -33,10 +33,10 @@ EXIT_UNAVAILABLE = 1
 
 @asynccontextmanager
 async def open_recovery(
-    settings: GatewaySettings, clock: Clock, progress: Progress
+    url: str, settings: GatewaySettings, clock: Clock, progress: Progress
 ) -> AsyncIterator[Recovery]:
-    """What a recovery needs of a gateway, and nothing that begins anything."""
-    url = await prepare_database(settings)
+    """What a recovery needs of a gateway, and nothing that begins anything; `url` is of the
+    database, which is prepared."""
     async with AsyncExitStack() as stack:
         engine: AsyncEngine = create_engine(
             url, role=DATABASE_ROLE, pool_size=2, application_name="gateway recover"
@@ -91,11 +91,12 @@ async def _recover(settings: GatewaySettings, arguments: Namespace) -> int:
     def progress(line: str) -> None:
         print(line, flush=True)
 
+    url = await prepare_database(settings)
     clock = SystemClock()
     try:
         async with (
-            open_recovery(settings, clock, progress) as recovery,
-            open_act_log(await prepare_database(settings), DATABASE_ROLE, clock) as acts,
+            open_recovery(url, settings, clock, progress) as recovery,
+            open_act_log(url, DATABASE_ROLE, clock) as acts,
             acts.act(Act(arguments.by, "gateway recover")),
         ):
             await recovery.run(arguments.since)

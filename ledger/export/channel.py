@@ -9,13 +9,8 @@ from pydantic_settings import SettingsConfigDict
 
 from ledger.export.failures import CommandError, of_file
 from runtime.client import open_channel
-from runtime.config import (
-    ServiceSettings,
-    SettingsError,
-    is_loopback,
-    read_settings,
-    split_address,
-)
+from runtime.config import ServiceSettings, is_loopback, split_address
+from runtime.read_settings import SettingsError, read_settings
 
 IDEMPOTENT_SERVICES = ("ledger.v1.LedgerService", "ledger.v1.AuditService")
 

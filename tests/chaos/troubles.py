@@ -24,6 +24,7 @@ from tests.chaos.holds import place
 from tests.chaos.plan import CORRIDORS, PARTS, Kill, Plan, Trouble
 from tests.chaos.progress import Progress
 from tests.chaos.twin import ChaosTwin
+from tests.e2e.test_half_open import HALF_A_HEAD
 
 MODE_TRIES = 40
 MODE_SECONDS = 3.0
@@ -36,7 +37,6 @@ LARGE_CALLS = {
     "compliance": ("/compliance.v1.ComplianceService/CheckPayment", 200 * 1024),
 }
 MODES = {"DRAIN": corridor_pb2.CORRIDOR_MODE_DRAIN, "CLOSED": corridor_pb2.CORRIDOR_MODE_CLOSED}
-HALF_A_HEAD = b"POST /webhooks/stripe/default HTTP/1.1\r\nHost: gateway\r\n"
 
 
 class Troubles:

@@ -33,7 +33,7 @@ from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from ledger.v1.operator_act_service_pb2_grpc import OperatorActServiceStub as LedgerActs
 from runtime.errors import from_rpc_error
 from sandbox.addresses import Ports, at
-from sandbox.certificates import CertificateFiles, make_certificates
+from sandbox.certificates import CertificateFiles, channel_credentials, make_certificates
 from sandbox.clients import Clients
 from sandbox.demo.shop import CALL_SECONDS, Shop
 from sandbox.engine import Engine, wait_until_answering
@@ -53,11 +53,7 @@ class SecureEngine:
 
     def channel(self, port: int, name: str) -> grpc.aio.Channel:
         """A channel whose client is `name`."""
-        files = self.certificates[name]
-        credentials = grpc.ssl_channel_credentials(
-            files.ca.read_bytes(), files.key.read_bytes(), files.certificate.read_bytes()
-        )
-        return grpc.aio.secure_channel(at(port), credentials)
+        return grpc.aio.secure_channel(at(port), channel_credentials(self.certificates[name]))
 
 
 @pytest.fixture
@@ -228,11 +224,7 @@ async def test_settings_say_who_may_call_what(databases: dict[str, str], tmp_pat
     )
 
     async def refusal(name: str, call: Callable[[grpc.aio.Channel], Any]) -> str:
-        credentials = grpc.ssl_channel_credentials(
-            files.ca.read_bytes(),
-            certificates[name].key.read_bytes(),
-            certificates[name].certificate.read_bytes(),
-        )
+        credentials = channel_credentials(certificates[name])
         async with grpc.aio.secure_channel(at(port), credentials) as channel:
             try:
                 await call(channel)

@@ -24,7 +24,7 @@ from gateway.merchants.store import MERCHANT
 from gateway.payments.store.schema import PAYMENT
 from gateway.payouts.store import PAYOUT
 from runtime.errors import ReceivedError, from_rpc_error
-from sandbox.certificates import CertificateFiles, make_certificates
+from sandbox.certificates import CertificateFiles, channel_credentials, make_certificates
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.shop import create_request
 from tests.gateway.running import NOWHERE
@@ -124,10 +124,7 @@ class Door:
 
     @asynccontextmanager
     async def as_(self, name: str) -> AsyncIterator[Till]:
-        files = self.certificates[name]
-        credentials = grpc.ssl_channel_credentials(
-            files.ca.read_bytes(), files.key.read_bytes(), files.certificate.read_bytes()
-        )
+        credentials = channel_credentials(self.certificates[name])
         async with grpc.aio.secure_channel(f"localhost:{self.port}", credentials) as channel:
             yield Till(channel)
 

@@ -29,7 +29,7 @@ from runtime.errors import ReceivedError, from_rpc_error
 from runtime.intake import MAX_OPEN_REQUEST_BYTES, Gate, SlowRequestError, UnfitRequestError
 from runtime.rights import Rights
 from runtime.server import RegisteredService, RpcServer, methods_of
-from sandbox.certificates import make_certificates
+from sandbox.certificates import channel_credentials, make_certificates
 from tests.runtime.echo import (
     ECHO_RIGHTS,
     VALIDATOR,
@@ -278,10 +278,7 @@ async def test_names_without_rights_are_read_nothing_of_and_operators_have_room_
 
     @asynccontextmanager
     async def named(name: str) -> AsyncIterator[Any]:
-        own = files[name]
-        credentials = grpc.ssl_channel_credentials(
-            own.ca.read_bytes(), own.key.read_bytes(), own.certificate.read_bytes()
-        )
+        credentials = channel_credentials(files[name])
         address = f"localhost:{server.port}"
         async with grpc.aio.secure_channel(address, credentials) as channel:
             yield channel

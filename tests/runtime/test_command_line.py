@@ -13,8 +13,8 @@ import pytest
 
 from ledger.notes import SignerKey
 from runtime.command_line import engine_version
-from runtime.config import unknown_variables
 from runtime.migrations import migrate
+from runtime.read_settings import unknown_variables
 from sandbox.credentials import make_credentials
 from tests.commands import entries, plain_lines, run
 from tests.deploy.compose import OWN_SERVICES, PROJECT, read_compose

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from runtime.config import SettingsError, read_settings
 from runtime.production import (
     MIN_DIFFERENT_CHARACTERS,
     MIN_PASSWORD_CHARACTERS,
@@ -20,6 +19,7 @@ from runtime.production import (
     weakness,
 )
 from runtime.published_secrets import PUBLISHED_SECRETS
+from runtime.read_settings import SettingsError, read_settings
 from sandbox.certificates import make_certificates
 from tests.runtime.echo import EchoSettings
 

@@ -11,6 +11,7 @@ from gateway.recovery.command import open_recovery
 from ledger.__main__ import open_service as open_ledger
 from ledger.config import LedgerSettings
 from runtime.clock import SystemClock
+from runtime.migrations import prepare_database
 from sandbox.stripe_twin.twin import Twin
 from tests.backups import Backup, backup_of
 from tests.gateway.running import NOWHERE
@@ -49,7 +50,8 @@ def recover(database_url: str, twin: Twin, ledger_address: str) -> Callable[...,
             stripe_api_base=twin.url,
             stripe_webhook_secrets=SecretStr(account.webhook_secret),
         )
-        async with open_recovery(settings, SystemClock(), lines.append) as recovery:
+        url = await prepare_database(settings)
+        async with open_recovery(url, settings, SystemClock(), lines.append) as recovery:
             await recovery.run()
         return lines
 
