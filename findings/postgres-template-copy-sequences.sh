@@ -12,8 +12,8 @@
 #   wal_log: rows [1, 2, 3, 4], next after the crash 2
 #   file_copy: rows [1, 2, 3, 4], next after the crash 35
 #
-# Here: tests/backups.py runs CHECKPOINT after a copy; docs/backups.md restores with pg_restore, which is not
-# concerned.
+# Here: copies are made with STRATEGY file_copy (sandbox/database_copies.py); docs/backups.md restores with pg_restore,
+# which is not concerned.
 set -euo pipefail
 folder=$(mktemp -d)
 chmod 711 "$folder"
