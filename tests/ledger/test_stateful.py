@@ -14,6 +14,7 @@ from ledger.__main__ import open_service
 from ledger.limits import Limits
 from runtime.clock import ManualClock
 from tests.ledger.running import serving, settings_for
+from tests.ledger.stateful.accounts import ACCOUNTS
 from tests.ledger.stateful.playing import Play
 from tests.ledger.stateful.searching import STEPS_OF_HISTORY, search
 from tests.ledger.stateful.steps import SECOND_US, Batch, Create, Group, Read, Step, Wait
@@ -90,3 +91,20 @@ async def test_thousands_of_holds_due_together(url: str, clock: ManualClock) -> 
     async with serving(url, clock, still) as served:
         play = Play(served.channel, clock, "thousands", still.expiries_per_commit)
         await play.all_of(THOUSANDS)
+
+
+# A read closes its moment before it finds that there is no such account, so that what falls due
+# in the next microsecond is due now.
+NOBODY = len(ACCOUNTS)
+REFUSED_STATEMENT: tuple[Step, ...] = (
+    Create((Group("EUR", True, 2, ((0, 1),)),), pending=True, expires_in_us=1),
+    Read("statement", NOBODY, "record_time", 1, flag=True),
+    PAY_OUT,
+)
+
+
+async def test_a_refused_statement_closes_its_moment(url: str, clock: ManualClock) -> None:
+    still = Limits(sweep_interval_seconds=86_400.0)
+    async with serving(url, clock, still) as served:
+        play = Play(served.channel, clock, "refused", still.expiries_per_commit)
+        await play.all_of(REFUSED_STATEMENT)

@@ -80,8 +80,8 @@ def get_trial_balance(ledger: NaiveLedger, request: Any) -> balances.GetTrialBal
 
 
 def list_entries(ledger: NaiveLedger, request: Any) -> entries.ListEntriesResponse:
-    check_account(ledger, request.account)
     opening, closing, end_us = span_of(ledger, request.period)
+    check_account(ledger, request.account)
     return entries.ListEntriesResponse(
         entries=[
             entry
