@@ -26,7 +26,10 @@ from tests.chaos.troubles import Troubles
 from tests.chaos.twin import ChaosTwin
 
 INTENTS = "/v1/payment_intents"
+EVENTS = "/v1/events"
 ACTED_SECONDS = 20.0
+# Longer than a gateway that starts takes to go on with what it has begun.
+SLOW_EVENTS_SECONDS = 5.0
 PAST_THE_HORIZON = timedelta(hours=25)
 
 
@@ -201,6 +204,8 @@ async def the_key_is_forgotten(stage: Stage) -> None:
     await stage.cluster.replicas_down("gateway")
     await stage.twin.clear_faults()
     await stage.time.leap(PAST_THE_HORIZON)
+    # A gateway that starts reads what it has missed. What it knows by then it does not send again.
+    await stage.twin.add_fault(kind="latency", seconds=SLOW_EVENTS_SECONDS, path=EVENTS)
     await stage.cluster.replicas_up("gateway")
 
     async def decided() -> int:
@@ -213,6 +218,7 @@ async def the_key_is_forgotten(stage: Stage) -> None:
         return int(shown.state) if shown is not None else 0
 
     await poll(decided, lambda state: state != payment.PAYMENT_STATE_AUTHORIZING)
+    await stage.twin.clear_faults()
     await stage.twin.resume_webhooks()
 
 
