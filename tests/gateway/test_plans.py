@@ -10,6 +10,11 @@ from tests.gateway.running import OpenShop
 from tests.history_copies import copy_rows, never_analyse, rows_read
 
 SUCCEEDED = PaymentState.PAYMENT_STATE_SUCCEEDED
+# In which no payment is when they are asked for.
+RARE_STATES = (
+    PaymentState.PAYMENT_STATE_FAILED,
+    PaymentState.PAYMENT_STATE_AUTHORIZING,
+)
 HISTORY = (
     *("payment", "payment_event", "payment_request", "payment_refund"),
     *("operation", "booking", "webhook_event"),
@@ -48,6 +53,9 @@ async def test_a_payment_reads_none_of_the_history(open_shop: OpenShop, database
                 await shop.create(payment_method=declined)
                 await shop.get(payment.id)
                 await shop.call("ListPayments", pb.ListPaymentsRequest(page_size=PAGE_SIZE))
+                for state in RARE_STATES:
+                    rare = pb.ListPaymentsRequest(state=state, page_size=PAGE_SIZE)
+                    await shop.call("ListPayments", rare)
                 await shop.watch_until(payment.id, SUCCEEDED)
                 await poll(events_left, lambda left: not left)
             after = rows_read(connection)
