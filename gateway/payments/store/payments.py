@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, insert, or_, select, tuple_, update
+from sqlalchemy import and_, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -181,8 +181,7 @@ async def list_payments(
     ]
     if wanted.state:
         # As a literal, for the index of rare states: a plan for any state cannot use it.
-        state = bindparam("state", wanted.state, literal_execute=True)
-        conditions.append(PAYMENT.c.state == state)
+        conditions.append(PAYMENT.c.state == literal(wanted.state, literal_execute=True))
     if wanted.create_time_from is not None:
         conditions.append(PAYMENT.c.create_time >= wanted.create_time_from)
     if wanted.create_time_to is not None:
