@@ -5,20 +5,16 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from compliance.accounts.wiring import open_accounts
-from compliance.checks.policy import BUILT_IN
 from compliance.checks.wiring import open_checks
 from compliance.config import ComplianceSettings
 from compliance.errors import ERRORS
 from compliance.mutations import Mutations
 from compliance.operator_acts import open_operator_acts
 from compliance.part import DATABASE_ROLE, Part
-from compliance.policies.service import PolicyService
-from compliance.policies.store import active_policy, ensure_built_in
+from compliance.policies.wiring import open_policies
 from compliance.screening.wiring import open_screening
 from compliance.subjects.service import SubjectService
 from compliance.v1 import (
-    policy_service_pb2,
-    policy_service_pb2_grpc,
     subject_service_pb2,
     subject_service_pb2_grpc,
 )
@@ -48,27 +44,25 @@ async def open_service(
             application_name="compliance",
         )
         stack.push_async_callback(close_engine, engine)
-        async with engine.begin() as connection:
-            await ensure_built_in(connection, BUILT_IN, clock.now())
-            policy = await active_policy(connection)
         mutations = Mutations(engine, clock)
         acts = await enter(open_act_log(database, DATABASE_ROLE, clock))
 
+        policies = await open_policies(engine, mutations, clock)
+        in_force = policies.in_force
+        match_threshold = in_force.policy.match_threshold
         accounts = await enter(open_accounts(settings, engine, clock))
-        screening = await open_screening(settings, engine, mutations, policy.match_threshold, clock)
+        screening = await open_screening(settings, engine, mutations, match_threshold, clock)
         checks = await enter(
-            open_checks(settings, database, engine, accounts.refresher, policy, clock)
+            open_checks(settings, database, engine, accounts.refresher, in_force, clock)
         )
-        policies = PolicyService(engine)
         subjects = SubjectService(engine, mutations, screening.lists, clock)
         others = Part(
             services=(
-                registered(policy_service_pb2, policy_service_pb2_grpc, policies),
                 registered(subject_service_pb2, subject_service_pb2_grpc, subjects),
                 open_operator_acts(acts),
             )
         )
-        parts = (accounts, screening, checks, others)
+        parts = (policies, accounts, screening, checks, others)
 
         server = RpcServer(
             settings,

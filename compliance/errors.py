@@ -145,3 +145,48 @@ def decision_not_found(decision_id: str) -> ServiceError:
         "no decision has this id",
         metadata={"decision_id": decision_id},
     )
+
+
+def policy_version_already_exists(version: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.ALREADY_EXISTS,
+        error_reason_pb2.ERROR_REASON_POLICY_VERSION_ALREADY_EXISTS,
+        "another policy has this version",
+        metadata={"policy_version": version},
+    )
+
+
+def invalid_policy_state(version: str, state: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_INVALID_POLICY_STATE,
+        f"the version is {state}",
+        metadata={"policy_version": version, "state": state},
+    )
+
+
+def policy_replaced(in_force: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.ABORTED,
+        error_reason_pb2.ERROR_REASON_POLICY_REPLACED,
+        f"{in_force} is in force",
+        metadata={"policy_version": in_force},
+    )
+
+
+def too_many_shadows(limit: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_TOO_MANY_SHADOWS,
+        f"{limit} versions are shadows already",
+        metadata={"limit": str(limit)},
+    )
+
+
+def match_threshold_differs(in_force: float) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_MATCH_THRESHOLD_DIFFERS,
+        "only a release changes the score from which names match",
+        metadata={"match_threshold": str(in_force)},
+    )

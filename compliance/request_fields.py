@@ -30,9 +30,9 @@ def subject(field: str, *, required: bool = True) -> Rule:
     return text(field, required=required, max_bytes=MAX_SUBJECT_ID_BYTES, pattern=SUBJECT_ID)
 
 
-def country(field: str) -> Rule:
-    """An ISO 3166-1 alpha-2 code, optional."""
-    return text(field, max_bytes=2, pattern=_COUNTRY)
+def country(field: str, *, required: bool = False) -> Rule:
+    """An ISO 3166-1 alpha-2 code."""
+    return text(field, required=required, max_bytes=2, pattern=_COUNTRY)
 
 
 def currency() -> Sequence[Rule]:

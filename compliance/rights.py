@@ -21,6 +21,12 @@ RIGHTS: Rights = {
         "VerifyDecisions": reads(OPERATOR),
     },
     "compliance.v1.PolicyService": {
+        "CreatePolicyVersion": changes("policy_version", OPERATOR),
+        "ShadowPolicyVersion": changes("policy_version", OPERATOR),
+        "ActivatePolicyVersion": changes("policy_version replaced_policy_version", OPERATOR),
+        "RetirePolicyVersion": changes("policy_version", OPERATOR),
+        "BacktestPolicyVersion": reads(OPERATOR),
+        "GetShadowReport": reads(OPERATOR),
         "GetPolicyVersion": reads(OPERATOR),
         "ListPolicyVersions": reads(OPERATOR),
     },

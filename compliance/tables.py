@@ -9,6 +9,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Numeric,
     SmallInteger,
     Table,
     Text,
@@ -192,6 +193,34 @@ POLICY_VERSION = Table(
     Column("content_hash", LargeBinary),
     Column("create_time", _TIME),
     Column("activate_time", _TIME),
+)
+
+POLICY_SHADOW = Table(
+    "policy_shadow",
+    METADATA,
+    Column("policy_version", Text, primary_key=True),
+    Column("judged_count", BigInteger),
+    Column("unreadable_count", BigInteger),
+    Column("through_sequence", BigInteger),
+)
+
+POLICY_SHADOW_CHANGE = Table(
+    "policy_shadow_change",
+    METADATA,
+    Column("policy_version", Text, primary_key=True),
+    Column("decided", Text, primary_key=True),
+    Column("candidate", Text, primary_key=True),
+    Column("currency_code", Text, primary_key=True),
+    Column("decision_count", BigInteger),
+    Column("amount_minor", Numeric),
+)
+
+POLICY_SHADOW_DECISION = Table(
+    "policy_shadow_decision",
+    METADATA,
+    Column("policy_version", Text, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("judged", Text),
 )
 
 DECISION = Table(

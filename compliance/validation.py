@@ -4,6 +4,7 @@ import re
 
 from google.protobuf.message import Message
 
+from compliance.policies.document import DOCUMENT_RULES, is_not_built_in, policy_version
 from compliance.request_fields import (
     MAX_ID_BYTES,
     account_suits,
@@ -190,7 +191,27 @@ _SCREENING = {
 }
 
 _POLICIES = {
-    policy_service_pb2.GetPolicyVersionRequest: [identifier("policy_version", max_bytes=64)],
+    **DOCUMENT_RULES,
+    policy_service_pb2.CreatePolicyVersionRequest: [
+        REQUEST_ID,
+        policy_version(),
+        check("policy_version", is_not_built_in),
+        message("document", required=True),
+    ],
+    policy_service_pb2.ShadowPolicyVersionRequest: [REQUEST_ID, policy_version()],
+    policy_service_pb2.ActivatePolicyVersionRequest: [
+        REQUEST_ID,
+        policy_version(),
+        policy_version("replaced_policy_version"),
+    ],
+    policy_service_pb2.RetirePolicyVersionRequest: [REQUEST_ID, policy_version()],
+    policy_service_pb2.BacktestPolicyVersionRequest: [
+        policy_version(),
+        timestamp("start_record_time"),
+        timestamp("end_record_time"),
+    ],
+    policy_service_pb2.GetShadowReportRequest: [policy_version()],
+    policy_service_pb2.GetPolicyVersionRequest: [policy_version()],
     policy_service_pb2.ListPolicyVersionsRequest: [enum("state"), *PAGE],
 }
 

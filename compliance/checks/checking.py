@@ -16,10 +16,12 @@ from compliance.checks.decision_log import DecisionLog
 from compliance.checks.decision_store import decision_at, decision_of_request
 from compliance.checks.facts import AccountFacts
 from compliance.checks.facts_store import CheckInput, LoadedFacts, load_facts
+from compliance.checks.findings import Code
 from compliance.checks.messages import LoggedDecision, decision_message
 from compliance.checks.policy import Policy
 from compliance.checks.rules import must_be_asked_again
 from compliance.mutations import REQUEST_IDS
+from compliance.policies.in_force import PolicyInForce
 from compliance.v1 import decision_pb2 as pb
 from runtime import deadline
 from runtime.clock import Clock
@@ -33,12 +35,16 @@ RESERVED_SECONDS = 0.25
 DECISIONS = Counter(
     "compliance_decisions_total", "Decisions by what was checked and verdict.", ["kind", "verdict"]
 )
+RULE_ERRORS = Counter(
+    "compliance_policy_rule_errors_total",
+    "Decisions in which a rule of the policy ended with an error.",
+)
 
 log = get_logger(__name__)
 
 
 class Checking:
-    """Decides inputs under the policy in force."""
+    """Decides inputs under the policy in force when each was begun."""
 
     def __init__(
         self,
@@ -46,7 +52,7 @@ class Checking:
         connections: Connections,
         decision_log: DecisionLog,
         refresher: SnapshotRefresher,
-        policy: Policy,
+        in_force: PolicyInForce,
         clock: Clock,
         snapshot_timeout_seconds: float,
     ) -> None:
@@ -54,7 +60,7 @@ class Checking:
         self._connections = connections
         self._log = decision_log
         self._refresher = refresher
-        self._policy = policy
+        self._in_force = in_force
         self._clock = clock
         self._snapshot_timeout_seconds = snapshot_timeout_seconds
 
@@ -68,11 +74,12 @@ class Checking:
             async with self._engine.connect() as connection:
                 decided = await decision_at(connection, loaded.decided_sequence)
             return _repeat(decided, request)
-        account = await self._fresh_account(loaded, asked)
+        policy = self._in_force.policy
+        account = await self._fresh_account(loaded, asked, policy)
         now = self._clock.now()
         record = decide(
             loaded.to_facts(asked, account, now),
-            self._policy,
+            policy,
             decision_id=f"dec_{uuid.uuid4().hex}",
             request_id=asked.request_id,
             reference_id=asked.reference_id,
@@ -84,13 +91,17 @@ class Checking:
                 decided = await decision_of_request(connection, asked.request_id)
             return _repeat(decided, request)
         DECISIONS.labels(record.kind, record.verdict).inc()
+        if any(finding.code is Code.POLICY_RULE_BROKEN for finding in record.findings):
+            RULE_ERRORS.inc()
         return decision_message(record, place)
 
-    async def _fresh_account(self, loaded: LoadedFacts, asked: CheckInput) -> AccountFacts | None:
+    async def _fresh_account(
+        self, loaded: LoadedFacts, asked: CheckInput, policy: Policy
+    ) -> AccountFacts | None:
         """What was loaded, or newly fetched if that is too old; the rules judge what comes out."""
         account, merchant = loaded.account, loaded.merchant
         now = self._clock.now()
-        fresh = account is not None and not must_be_asked_again(account, now, self._policy)
+        fresh = account is not None and not must_be_asked_again(account, now, policy)
         is_own = (
             merchant is not None
             and merchant.connected_account_id

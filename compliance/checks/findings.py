@@ -63,11 +63,17 @@ class Code(IntEnum):
     TAX_ID_UNCONFIRMED = 38
     TAX_ID_INVALID = 39
     NAME_NOT_COMPARABLE = 40
+    POLICY_RULE_DENIED = 41
+    POLICY_RULE_REVIEW = 42
+    POLICY_RULE_BROKEN = 43
 
 
 WARNINGS_FROM = Code.LIST_AGING
 REVIEWS_FROM = Code.MERCHANT_UNKNOWN
-LATER_REVIEWS = frozenset({Code.NAME_NOT_COMPARABLE})
+LATER_REVIEWS = frozenset(
+    {Code.NAME_NOT_COMPARABLE, Code.POLICY_RULE_REVIEW, Code.POLICY_RULE_BROKEN}
+)
+LATER_DENIALS = frozenset({Code.POLICY_RULE_DENIED})
 
 _PAYMENT_DETAILS = "This transaction cannot be processed."
 _ONBOARDING = "Your account needs more information. Please complete your onboarding."
@@ -121,6 +127,9 @@ TEXTS: dict[Code, tuple[str, str]] = {
     Code.TAX_NOT_READY: ("Stripe Tax is not active.", "Please complete your tax settings."),
     Code.TAX_NAME_DIFFERS: ("A verified tax id has another name.", ""),
     Code.TAX_ID_UNCONFIRMED: ("A tax id is not confirmed yet.", ""),
+    Code.POLICY_RULE_DENIED: ("A rule of the policy denies it.", _PAYMENT_DETAILS),
+    Code.POLICY_RULE_REVIEW: ("A rule of the policy wants a person to look at it.", _LATER),
+    Code.POLICY_RULE_BROKEN: ("A rule of the policy ends with an error.", _LATER),
     Code.NAME_NOT_COMPARABLE: ("A name leaves nothing to compare with a list.", _LATER),
     Code.TAX_ID_INVALID: ("A tax id is invalid or unknown.", "Please check your tax ids."),
 }
@@ -128,6 +137,8 @@ TEXTS: dict[Code, tuple[str, str]] = {
 
 def severity(code: Code) -> Verdict:
     """The verdict that the code alone leads to."""
+    if code in LATER_DENIALS:
+        return Verdict.DENY
     if code in LATER_REVIEWS:
         return Verdict.REVIEW
     if code >= WARNINGS_FROM:

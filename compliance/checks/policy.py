@@ -20,6 +20,16 @@ class CurrencyLimits:
 
 
 @dataclass(frozen=True)
+class PolicyRule:
+    """A rule of the operator's: what `expression` (see `expressions`) is true of gets `verdict`,
+    REVIEW or DENY."""
+
+    name: str
+    expression: str
+    verdict: str
+
+
+@dataclass(frozen=True)
 class Policy:
     """One version of the policy.
 
@@ -37,6 +47,8 @@ class Policy:
     match_threshold: float
     # Documents of built-in-2 and before have none.
     country_programmes: tuple[CountryProgramme, ...] = ()
+    # Documents of built-in-3 and before have none.
+    rules: tuple[PolicyRule, ...] = ()
 
     def prohibits(self, country_code: str, as_of: datetime) -> bool:
         """Whether nobody of this country takes part at that time."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from compliance.checks.connected_account import account_findings, missed_deadline
+from compliance.checks.expressions import ExpressionError, holds, values_of
 from compliance.checks.facts import AccountFacts, CheckFacts, CheckKind, Role, SubjectFacts
 from compliance.checks.findings import Code, Finding, Verdict
 from compliance.checks.policy import Policy
@@ -33,6 +34,7 @@ _MATCH_OPEN = {
     Role.OWNER: Code.OWNER_MATCH_OPEN,
     Role.CUSTOMER: Code.CUSTOMER_MATCH_OPEN,
 }
+_OPERATORS = {"REVIEW": Code.POLICY_RULE_REVIEW, "DENY": Code.POLICY_RULE_DENIED}
 
 
 def evaluate(
@@ -203,6 +205,22 @@ def amount_is_within_limits(facts: CheckFacts, policy: Policy) -> Iterator[Findi
         yield Finding(Code.PAYER_UNIDENTIFIED, "", f"{limits.guest_review_over_minor}")
 
 
+def operators_rules_hold(facts: CheckFacts, policy: Policy) -> Iterator[Finding]:
+    """What the policy's own rules say; one that ends with an error is for a person to look at."""
+    if not policy.rules:
+        return
+    values = values_of(facts)
+    for rule in policy.rules:
+        try:
+            found = holds(rule.expression, values)
+        except ExpressionError:
+            # Its words are the engine's, which may change: what is stored is which rule it was.
+            yield Finding(Code.POLICY_RULE_BROKEN, "", rule.name)
+            continue
+        if found:
+            yield Finding(_OPERATORS[rule.verdict], "", rule.name)
+
+
 # What is found of the same facts by the same policy never changes under one number: a rule that
 # finds something else is a new number, and what it found before goes to `earlier_rules`.
 RULES_VERSION = 2
@@ -216,4 +234,5 @@ RULES: tuple[Rule, ...] = (
     subjects_are_screened,
     account_is_in_order,
     amount_is_within_limits,
+    operators_rules_hold,
 )

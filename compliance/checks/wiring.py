@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from compliance.accounts.refreshing import SnapshotRefresher
 from compliance.checks.checking import Checking
 from compliance.checks.decision_log import DecisionLog
-from compliance.checks.policy import Policy
 from compliance.checks.service import ComplianceService, DecisionService
 from compliance.config import ComplianceSettings
 from compliance.part import DATABASE_ROLE, Part
+from compliance.policies.in_force import PolicyInForce
 from compliance.v1 import (
     compliance_service_pb2,
     compliance_service_pb2_grpc,
@@ -33,7 +33,7 @@ async def open_checks(
     database: Database,
     engine: AsyncEngine,
     refresher: SnapshotRefresher,
-    policy: Policy,
+    in_force: PolicyInForce,
     clock: Clock,
 ) -> AsyncIterator[Part]:
     """Opens the connections on which checks read."""
@@ -51,7 +51,7 @@ async def open_checks(
         connections,
         decision_log,
         refresher,
-        policy,
+        in_force,
         clock,
         settings.snapshot_timeout_seconds,
     )

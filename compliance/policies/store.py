@@ -6,15 +6,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from compliance.checks.canonical import dumps, loads
 from compliance.checks.policy import Policy
-from compliance.errors import policy_version_not_found
+from compliance.errors import (
+    invalid_policy_state,
+    match_threshold_differs,
+    policy_replaced,
+    policy_version_already_exists,
+    policy_version_not_found,
+    too_many_shadows,
+)
 from compliance.tables import POLICY_VERSION
 from runtime.logs import get_logger
+
+MAX_SHADOWS = 4
 
 _BUILT_IN = re.compile(r"built-in-(\d+)")
 
@@ -63,6 +72,91 @@ async def ensure_built_in(connection: AsyncConnection, built_in: Policy, now: da
         raise RuntimeError(f"policy {built_in.version} was stored with another document")
     if active is not None and _is_newer(built_in.version, active):
         await _replace(connection, active, built_in.version, now)
+
+
+async def insert_draft(connection: AsyncConnection, policy: Policy, now: datetime) -> StoredPolicy:
+    """Stores a version. Raises `POLICY_VERSION_ALREADY_EXISTS`, `MATCH_THRESHOLD_DIFFERS`."""
+    in_force = await active_policy(connection)
+    if policy.match_threshold != in_force.match_threshold:
+        raise match_threshold_differs(in_force.match_threshold)
+    document = dumps(policy)
+    inserted = await connection.execute(
+        upsert(POLICY_VERSION)
+        .values(
+            policy_version=policy.version,
+            state="DRAFT",
+            document=document,
+            content_hash=hashlib.sha256(document.encode()).digest(),
+            create_time=now,
+        )
+        .on_conflict_do_nothing()
+        .returning(POLICY_VERSION.c.ordinal)
+    )
+    if inserted.one_or_none() is None:
+        raise policy_version_already_exists(policy.version)
+    return await get_policy(connection, policy.version)
+
+
+async def activate(
+    connection: AsyncConnection, version: str, replaced: str, now: datetime
+) -> StoredPolicy:
+    """Brings a version into force in place of `replaced`, which is retired.
+
+    Raises `POLICY_REPLACED` if another one is in force, `INVALID_POLICY_STATE` if this one is.
+    """
+    await _lock(connection)
+    stored = await get_policy(connection, version)
+    in_force = (await active_policy(connection)).version
+    if in_force != replaced:
+        raise policy_replaced(in_force)
+    if stored.state == "ACTIVE":
+        raise invalid_policy_state(version, stored.state)
+    # There is one at any time, so that the other has to leave first.
+    await _set_state(connection, in_force, "RETIRED")
+    await _set_state(connection, version, "ACTIVE", activate_time=now)
+    log.info("policy_activated", replaced=in_force, policy_version=version)
+    return await get_policy(connection, version)
+
+
+async def make_shadow(connection: AsyncConnection, version: str) -> StoredPolicy:
+    """Has a version judge what is decided from now on. Raises `INVALID_POLICY_STATE` of the one in
+    force or a shadow, `TOO_MANY_SHADOWS`."""
+    await _lock(connection)
+    stored = await get_policy(connection, version)
+    if stored.state not in ("DRAFT", "RETIRED"):
+        raise invalid_policy_state(version, stored.state)
+    shadows = select(func.count()).where(POLICY_VERSION.c.state == "SHADOW")
+    if (await connection.execute(shadows)).scalar_one() >= MAX_SHADOWS:
+        raise too_many_shadows(MAX_SHADOWS)
+    await _set_state(connection, version, "SHADOW")
+    return await get_policy(connection, version)
+
+
+async def retire(connection: AsyncConnection, version: str) -> StoredPolicy:
+    """Gives up a version. Raises `INVALID_POLICY_STATE` of the one in force or a retired one."""
+    await _lock(connection)
+    stored = await get_policy(connection, version)
+    if stored.state not in ("DRAFT", "SHADOW"):
+        raise invalid_policy_state(version, stored.state)
+    await _set_state(connection, version, "RETIRED")
+    return await get_policy(connection, version)
+
+
+async def _lock(connection: AsyncConnection) -> None:
+    """One change of states at a time."""
+    await connection.exec_driver_sql(
+        "SELECT pg_advisory_xact_lock(hashtextextended('policy states', 0))"
+    )
+
+
+async def _set_state(
+    connection: AsyncConnection, version: str, state: str, **values: datetime
+) -> None:
+    await connection.execute(
+        update(POLICY_VERSION)
+        .where(POLICY_VERSION.c.policy_version == version)
+        .values(state=state, **values)
+    )
 
 
 async def _replace(connection: AsyncConnection, old: str, new: str, now: datetime) -> None:

@@ -186,6 +186,12 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """REVIEW. A name of a subject leaves nothing to compare with a sanctions list: signs alone, letters
     that cannot be read, or nothing but legal forms, titles and fillers.
     """
+    REASON_CODE_POLICY_RULE_DENIED: _ReasonCode.ValueType  # 41
+    """DENY. A rule of the policy is true of it; the detail is the rule's name, as for the next two."""
+    REASON_CODE_POLICY_RULE_REVIEW: _ReasonCode.ValueType  # 42
+    """REVIEW. A rule of the policy is true of it."""
+    REASON_CODE_POLICY_RULE_BROKEN: _ReasonCode.ValueType  # 43
+    """REVIEW. A rule of the policy ended with an error (a division by zero), so that nobody knows."""
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """What a rule found. Reasons are listed by severity first and by this order within it."""
@@ -292,6 +298,12 @@ REASON_CODE_NAME_NOT_COMPARABLE: ReasonCode.ValueType  # 40
 """REVIEW. A name of a subject leaves nothing to compare with a sanctions list: signs alone, letters
 that cannot be read, or nothing but legal forms, titles and fillers.
 """
+REASON_CODE_POLICY_RULE_DENIED: ReasonCode.ValueType  # 41
+"""DENY. A rule of the policy is true of it; the detail is the rule's name, as for the next two."""
+REASON_CODE_POLICY_RULE_REVIEW: ReasonCode.ValueType  # 42
+"""REVIEW. A rule of the policy is true of it."""
+REASON_CODE_POLICY_RULE_BROKEN: ReasonCode.ValueType  # 43
+"""REVIEW. A rule of the policy ended with an error (a division by zero), so that nobody knows."""
 Global___ReasonCode: _TypeAlias = ReasonCode  # noqa: Y015
 
 class _EvidenceKind:

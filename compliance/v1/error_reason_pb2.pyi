@@ -91,6 +91,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 23
     """INTERNAL. A defect of this service; the message holds a trace id only. No metadata."""
+    ERROR_REASON_POLICY_VERSION_ALREADY_EXISTS: _ErrorReason.ValueType  # 24
+    """ALREADY_EXISTS. Another policy has this version. Metadata: policy_version."""
+    ERROR_REASON_INVALID_POLICY_STATE: _ErrorReason.ValueType  # 25
+    """FAILED_PRECONDITION. The version is not in a state for that. Metadata: policy_version, state."""
+    ERROR_REASON_POLICY_REPLACED: _ErrorReason.ValueType  # 26
+    """ABORTED. Another version is in force than the caller takes it for; look at it and decide anew.
+    Metadata: policy_version (the one in force).
+    """
+    ERROR_REASON_TOO_MANY_SHADOWS: _ErrorReason.ValueType  # 27
+    """FAILED_PRECONDITION. As many versions as there may be are shadows already. Metadata: limit."""
+    ERROR_REASON_MATCH_THRESHOLD_DIFFERS: _ErrorReason.ValueType  # 28
+    """FAILED_PRECONDITION. Only a release changes the score from which names match: everybody has to be
+    screened anew. Metadata: match_threshold (the one in force).
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the reason of google.rpc.ErrorInfo with domain "compliance", written there
@@ -170,4 +184,18 @@ Metadata: dependency ("database" or "gateway").
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 23
 """INTERNAL. A defect of this service; the message holds a trace id only. No metadata."""
+ERROR_REASON_POLICY_VERSION_ALREADY_EXISTS: ErrorReason.ValueType  # 24
+"""ALREADY_EXISTS. Another policy has this version. Metadata: policy_version."""
+ERROR_REASON_INVALID_POLICY_STATE: ErrorReason.ValueType  # 25
+"""FAILED_PRECONDITION. The version is not in a state for that. Metadata: policy_version, state."""
+ERROR_REASON_POLICY_REPLACED: ErrorReason.ValueType  # 26
+"""ABORTED. Another version is in force than the caller takes it for; look at it and decide anew.
+Metadata: policy_version (the one in force).
+"""
+ERROR_REASON_TOO_MANY_SHADOWS: ErrorReason.ValueType  # 27
+"""FAILED_PRECONDITION. As many versions as there may be are shadows already. Metadata: limit."""
+ERROR_REASON_MATCH_THRESHOLD_DIFFERS: ErrorReason.ValueType  # 28
+"""FAILED_PRECONDITION. Only a release changes the score from which names match: everybody has to be
+screened anew. Metadata: match_threshold (the one in force).
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from compliance.v1 import decision_pb2 as _decision_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
@@ -33,6 +34,10 @@ class _PolicyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PolicySta
     """Without effect: another version is in force."""
     POLICY_STATE_ACTIVE: _PolicyState.ValueType  # 2
     """In force. One version is, at any time."""
+    POLICY_STATE_SHADOW: _PolicyState.ValueType  # 3
+    """Judges every decision after it was made, beside the version in force, and changes none."""
+    POLICY_STATE_RETIRED: _PolicyState.ValueType  # 4
+    """Was in force, or was given up. It can be brought into force again."""
 
 class PolicyState(_PolicyState, metaclass=_PolicyStateEnumTypeWrapper):
     """Whether a policy version is in force."""
@@ -43,6 +48,10 @@ POLICY_STATE_DRAFT: PolicyState.ValueType  # 1
 """Without effect: another version is in force."""
 POLICY_STATE_ACTIVE: PolicyState.ValueType  # 2
 """In force. One version is, at any time."""
+POLICY_STATE_SHADOW: PolicyState.ValueType  # 3
+"""Judges every decision after it was made, beside the version in force, and changes none."""
+POLICY_STATE_RETIRED: PolicyState.ValueType  # 4
+"""Was in force, or was given up. It can be brought into force again."""
 Global___PolicyState: _TypeAlias = PolicyState  # noqa: Y015
 
 @_typing.final
@@ -122,6 +131,42 @@ class CountryProgramme(_message.Message):
 Global___CountryProgramme: _TypeAlias = CountryProgramme  # noqa: Y015
 
 @_typing.final
+class PolicyRule(_message.Message):
+    """A rule of the operator's own: an expression of the Common Expression Language (https://cel.dev) over
+    the facts of a check, which docs/compliance.md lists.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Required, 1 to 64 bytes of [A-Za-z0-9_.:-]; once in a document. Findings name it."""
+    expression: _builtins.str
+    """Required, at most 1,024 bytes; of type bool, with at most one comprehension (all, exists, exists_one,
+    map, filter). Example: "amount_minor > 50000 && !(customer_country_code in ['DE', 'FR'])".
+    """
+    verdict: _decision_pb2.Verdict.ValueType
+    """Required, REVIEW or DENY: what a check is at least if the expression is true of it. One that ends
+    with an error is REVIEW.
+    """
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        expression: _builtins.str = ...,
+        verdict: _decision_pb2.Verdict.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expression", b"expression", "name", b"name", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyRule: _TypeAlias = PolicyRule  # noqa: Y015
+
+@_typing.final
 class PolicyDocument(_message.Message):
     """What the rules go by."""
 
@@ -135,6 +180,7 @@ class PolicyDocument(_message.Message):
     REQUIREMENT_NOTICE_FIELD_NUMBER: _builtins.int
     MATCH_THRESHOLD_FIELD_NUMBER: _builtins.int
     COUNTRY_PROGRAMMES_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
     match_threshold: _builtins.float
     """The score from which two names match, 0.5 to 1; 0.85 in the built-in policy."""
     @_builtins.property
@@ -167,6 +213,10 @@ class PolicyDocument(_message.Message):
     def country_programmes(self) -> _containers.RepeatedCompositeFieldContainer[Global___CountryProgramme]:
         """Sanctions programmes that countries are denied under, and when. Empty in built-in-2 and before."""
 
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyRule]:
+        """The operator's own rules, at most 50. They only ever make a verdict worse."""
+
     def __init__(
         self,
         *,
@@ -178,10 +228,11 @@ class PolicyDocument(_message.Message):
         requirement_notice: _duration_pb2.Duration | None = ...,
         match_threshold: _builtins.float = ...,
         country_programmes: _abc.Iterable[Global___CountryProgramme] | None = ...,
+        rules: _abc.Iterable[Global___PolicyRule] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["list_max_age", b"list_max_age", "list_warn_age", b"list_warn_age", "requirement_notice", b"requirement_notice", "snapshot_max_age", b"snapshot_max_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["country_programmes", b"country_programmes", "limits", b"limits", "list_max_age", b"list_max_age", "list_warn_age", b"list_warn_age", "match_threshold", b"match_threshold", "prohibited_country_codes", b"prohibited_country_codes", "requirement_notice", b"requirement_notice", "snapshot_max_age", b"snapshot_max_age"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["country_programmes", b"country_programmes", "limits", b"limits", "list_max_age", b"list_max_age", "list_warn_age", b"list_warn_age", "match_threshold", b"match_threshold", "prohibited_country_codes", b"prohibited_country_codes", "requirement_notice", b"requirement_notice", "rules", b"rules", "snapshot_max_age", b"snapshot_max_age"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -215,7 +266,7 @@ class PolicyVersion(_message.Message):
 
     @_builtins.property
     def activate_time(self) -> _timestamp_pb2.Timestamp:
-        """When it came into force; unset before."""
+        """When it last came into force; unset before."""
 
     def __init__(
         self,
@@ -234,3 +285,89 @@ class PolicyVersion(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PolicyVersion: _TypeAlias = PolicyVersion  # noqa: Y015
+
+@_typing.final
+class VerdictChange(_message.Message):
+    """How many decisions would have had another verdict, and the money in them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECIDED_FIELD_NUMBER: _builtins.int
+    CANDIDATE_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    DECISION_COUNT_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    decided: _decision_pb2.Verdict.ValueType
+    """What was decided."""
+    candidate: _decision_pb2.Verdict.ValueType
+    """What the policy says of the same facts."""
+    currency_code: _builtins.str
+    """ISO 4217 code in upper case."""
+    decision_count: _builtins.int
+    """How many decisions."""
+    amount_minor: _builtins.int
+    """The sum of their amounts in minor units. Beyond 2^63-1 it stays there."""
+    def __init__(
+        self,
+        *,
+        decided: _decision_pb2.Verdict.ValueType = ...,
+        candidate: _decision_pb2.Verdict.ValueType = ...,
+        currency_code: _builtins.str = ...,
+        decision_count: _builtins.int = ...,
+        amount_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "candidate", b"candidate", "currency_code", b"currency_code", "decided", b"decided", "decision_count", b"decision_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerdictChange: _TypeAlias = VerdictChange  # noqa: Y015
+
+@_typing.final
+class ChangedDecision(_message.Message):
+    """One decision that would have had another verdict."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    DECIDED_FIELD_NUMBER: _builtins.int
+    CANDIDATE_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    CANDIDATE_REASONS_FIELD_NUMBER: _builtins.int
+    decision_id: _builtins.str
+    """Its id, for DecisionService.GetDecision."""
+    sequence: _builtins.int
+    """Its place in the log."""
+    decided: _decision_pb2.Verdict.ValueType
+    """What was decided."""
+    candidate: _decision_pb2.Verdict.ValueType
+    """What the policy says of the same facts."""
+    currency_code: _builtins.str
+    """ISO 4217 code in upper case."""
+    amount_minor: _builtins.int
+    """Minor units."""
+    @_builtins.property
+    def candidate_reasons(self) -> _containers.RepeatedScalarFieldContainer[_decision_pb2.ReasonCode.ValueType]:
+        """What the policy finds."""
+
+    def __init__(
+        self,
+        *,
+        decision_id: _builtins.str = ...,
+        sequence: _builtins.int = ...,
+        decided: _decision_pb2.Verdict.ValueType = ...,
+        candidate: _decision_pb2.Verdict.ValueType = ...,
+        currency_code: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        candidate_reasons: _abc.Iterable[_decision_pb2.ReasonCode.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "candidate", b"candidate", "candidate_reasons", b"candidate_reasons", "currency_code", b"currency_code", "decided", b"decided", "decision_id", b"decision_id", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangedDecision: _TypeAlias = ChangedDecision  # noqa: Y015

@@ -23,23 +23,48 @@ _sym_db = _symbol_database.Default()
 
 
 from compliance.v1 import policy_pb2 as compliance_dot_v1_dot_policy__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"compliance/v1/policy_service.proto\x12\rcompliance.v1\x1a\x1a\x63ompliance/v1/policy.proto\"1\n\x17GetPolicyVersionRequest\x12\x16\n\x0epolicy_version\x18\x01 \x01(\t\"I\n\x18GetPolicyVersionResponse\x12-\n\x07version\x18\x01 \x01(\x0b\x32\x1c.compliance.v1.PolicyVersion\"m\n\x19ListPolicyVersionsRequest\x12)\n\x05state\x18\x01 \x01(\x0e\x32\x1a.compliance.v1.PolicyState\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"e\n\x1aListPolicyVersionsResponse\x12.\n\x08versions\x18\x01 \x03(\x0b\x32\x1c.compliance.v1.PolicyVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xdf\x01\n\rPolicyService\x12\x63\n\x10GetPolicyVersion\x12&.compliance.v1.GetPolicyVersionRequest\x1a\'.compliance.v1.GetPolicyVersionResponse\x12i\n\x12ListPolicyVersions\x12(.compliance.v1.ListPolicyVersionsRequest\x1a).compliance.v1.ListPolicyVersionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"compliance/v1/policy_service.proto\x12\rcompliance.v1\x1a\x1a\x63ompliance/v1/policy.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"1\n\x17GetPolicyVersionRequest\x12\x16\n\x0epolicy_version\x18\x01 \x01(\t\"I\n\x18GetPolicyVersionResponse\x12-\n\x07version\x18\x01 \x01(\x0b\x32\x1c.compliance.v1.PolicyVersion\"m\n\x19ListPolicyVersionsRequest\x12)\n\x05state\x18\x01 \x01(\x0e\x32\x1a.compliance.v1.PolicyState\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"e\n\x1aListPolicyVersionsResponse\x12.\n\x08versions\x18\x01 \x03(\x0b\x32\x1c.compliance.v1.PolicyVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"y\n\x1a\x43reatePolicyVersionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x16\n\x0epolicy_version\x18\x02 \x01(\t\x12/\n\x08\x64ocument\x18\x03 \x01(\x0b\x32\x1d.compliance.v1.PolicyDocument\"L\n\x1b\x43reatePolicyVersionResponse\x12-\n\x07version\x18\x01 \x01(\x0b\x32\x1c.compliance.v1.PolicyVersion\"H\n\x1aShadowPolicyVersionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x16\n\x0epolicy_version\x18\x02 \x01(\t\"L\n\x1bShadowPolicyVersionResponse\x12-\n\x07version\x18\x01 \x01(\x0b\x32\x1c.compliance.v1.PolicyVersion\"k\n\x1c\x41\x63tivatePolicyVersionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x16\n\x0epolicy_version\x18\x02 \x01(\t\x12\x1f\n\x17replaced_policy_version\x18\x03 \x01(\t\"N\n\x1d\x41\x63tivatePolicyVersionResponse\x12-\n\x07version\x18\x01 \x01(\x0b\x32\x1c.compliance.v1.PolicyVersion\"H\n\x1aRetirePolicyVersionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x16\n\x0epolicy_version\x18\x02 \x01(\t\"L\n\x1bRetirePolicyVersionResponse\x12-\n\x07version\x18\x01 \x01(\x0b\x32\x1c.compliance.v1.PolicyVersion\"\xa2\x01\n\x1c\x42\x61\x63ktestPolicyVersionRequest\x12\x16\n\x0epolicy_version\x18\x01 \x01(\t\x12\x35\n\x11start_record_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x65nd_record_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdf\x01\n\x1d\x42\x61\x63ktestPolicyVersionResponse\x12\x14\n\x0cjudged_count\x18\x01 \x01(\x03\x12\x16\n\x0e\x64\x65\x63ision_count\x18\x02 \x01(\x03\x12\x18\n\x10unreadable_count\x18\x03 \x01(\x03\x12-\n\x07\x63hanges\x18\x04 \x03(\x0b\x32\x1c.compliance.v1.VerdictChange\x12\x39\n\x11\x63hanged_decisions\x18\x05 \x03(\x0b\x32\x1e.compliance.v1.ChangedDecision\x12\x0c\n\x04\x64one\x18\x06 \x01(\x08\"0\n\x16GetShadowReportRequest\x12\x16\n\x0epolicy_version\x18\x01 \x01(\t\"\xcd\x01\n\x17GetShadowReportResponse\x12\x14\n\x0cjudged_count\x18\x01 \x01(\x03\x12\x18\n\x10unreadable_count\x18\x02 \x01(\x03\x12\x18\n\x10through_sequence\x18\x03 \x01(\x03\x12-\n\x07\x63hanges\x18\x04 \x03(\x0b\x32\x1c.compliance.v1.VerdictChange\x12\x39\n\x11\x63hanged_decisions\x18\x05 \x03(\x0b\x32\x1e.compliance.v1.ChangedDecision2\xf5\x06\n\rPolicyService\x12l\n\x13\x43reatePolicyVersion\x12).compliance.v1.CreatePolicyVersionRequest\x1a*.compliance.v1.CreatePolicyVersionResponse\x12l\n\x13ShadowPolicyVersion\x12).compliance.v1.ShadowPolicyVersionRequest\x1a*.compliance.v1.ShadowPolicyVersionResponse\x12r\n\x15\x41\x63tivatePolicyVersion\x12+.compliance.v1.ActivatePolicyVersionRequest\x1a,.compliance.v1.ActivatePolicyVersionResponse\x12l\n\x13RetirePolicyVersion\x12).compliance.v1.RetirePolicyVersionRequest\x1a*.compliance.v1.RetirePolicyVersionResponse\x12t\n\x15\x42\x61\x63ktestPolicyVersion\x12+.compliance.v1.BacktestPolicyVersionRequest\x1a,.compliance.v1.BacktestPolicyVersionResponse0\x01\x12`\n\x0fGetShadowReport\x12%.compliance.v1.GetShadowReportRequest\x1a&.compliance.v1.GetShadowReportResponse\x12\x63\n\x10GetPolicyVersion\x12&.compliance.v1.GetPolicyVersionRequest\x1a\'.compliance.v1.GetPolicyVersionResponse\x12i\n\x12ListPolicyVersions\x12(.compliance.v1.ListPolicyVersionsRequest\x1a).compliance.v1.ListPolicyVersionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compliance.v1.policy_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETPOLICYVERSIONREQUEST']._serialized_start=81
-  _globals['_GETPOLICYVERSIONREQUEST']._serialized_end=130
-  _globals['_GETPOLICYVERSIONRESPONSE']._serialized_start=132
-  _globals['_GETPOLICYVERSIONRESPONSE']._serialized_end=205
-  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_start=207
-  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_end=316
-  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_start=318
-  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_end=419
-  _globals['_POLICYSERVICE']._serialized_start=422
-  _globals['_POLICYSERVICE']._serialized_end=645
+  _globals['_GETPOLICYVERSIONREQUEST']._serialized_start=114
+  _globals['_GETPOLICYVERSIONREQUEST']._serialized_end=163
+  _globals['_GETPOLICYVERSIONRESPONSE']._serialized_start=165
+  _globals['_GETPOLICYVERSIONRESPONSE']._serialized_end=238
+  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_start=240
+  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_end=349
+  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_start=351
+  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_end=452
+  _globals['_CREATEPOLICYVERSIONREQUEST']._serialized_start=454
+  _globals['_CREATEPOLICYVERSIONREQUEST']._serialized_end=575
+  _globals['_CREATEPOLICYVERSIONRESPONSE']._serialized_start=577
+  _globals['_CREATEPOLICYVERSIONRESPONSE']._serialized_end=653
+  _globals['_SHADOWPOLICYVERSIONREQUEST']._serialized_start=655
+  _globals['_SHADOWPOLICYVERSIONREQUEST']._serialized_end=727
+  _globals['_SHADOWPOLICYVERSIONRESPONSE']._serialized_start=729
+  _globals['_SHADOWPOLICYVERSIONRESPONSE']._serialized_end=805
+  _globals['_ACTIVATEPOLICYVERSIONREQUEST']._serialized_start=807
+  _globals['_ACTIVATEPOLICYVERSIONREQUEST']._serialized_end=914
+  _globals['_ACTIVATEPOLICYVERSIONRESPONSE']._serialized_start=916
+  _globals['_ACTIVATEPOLICYVERSIONRESPONSE']._serialized_end=994
+  _globals['_RETIREPOLICYVERSIONREQUEST']._serialized_start=996
+  _globals['_RETIREPOLICYVERSIONREQUEST']._serialized_end=1068
+  _globals['_RETIREPOLICYVERSIONRESPONSE']._serialized_start=1070
+  _globals['_RETIREPOLICYVERSIONRESPONSE']._serialized_end=1146
+  _globals['_BACKTESTPOLICYVERSIONREQUEST']._serialized_start=1149
+  _globals['_BACKTESTPOLICYVERSIONREQUEST']._serialized_end=1311
+  _globals['_BACKTESTPOLICYVERSIONRESPONSE']._serialized_start=1314
+  _globals['_BACKTESTPOLICYVERSIONRESPONSE']._serialized_end=1537
+  _globals['_GETSHADOWREPORTREQUEST']._serialized_start=1539
+  _globals['_GETSHADOWREPORTREQUEST']._serialized_end=1587
+  _globals['_GETSHADOWREPORTRESPONSE']._serialized_start=1590
+  _globals['_GETSHADOWREPORTRESPONSE']._serialized_end=1795
+  _globals['_POLICYSERVICE']._serialized_start=1798
+  _globals['_POLICYSERVICE']._serialized_end=2683
 # @@protoc_insertion_point(module_scope)

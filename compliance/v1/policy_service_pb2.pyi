@@ -7,6 +7,7 @@ from collections import abc as _abc
 from compliance.v1 import policy_pb2 as _policy_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
@@ -122,3 +123,359 @@ class ListPolicyVersionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListPolicyVersionsResponse: _TypeAlias = ListPolicyVersionsResponse  # noqa: Y015
+
+@_typing.final
+class CreatePolicyVersionRequest(_message.Message):
+    """A new version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required, 1 to 128 bytes."""
+    policy_version: _builtins.str
+    """Required, 1 to 64 bytes of [A-Za-z0-9_.:-], not "built-in-" and a number: its name."""
+    @_builtins.property
+    def document(self) -> _policy_pb2.PolicyDocument:
+        """Required. Limits and ages as in PolicyDocument; match_threshold is that of the version in force,
+        which only a release changes.
+        """
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        policy_version: _builtins.str = ...,
+        document: _policy_pb2.PolicyDocument | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "policy_version", b"policy_version", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreatePolicyVersionRequest: _TypeAlias = CreatePolicyVersionRequest  # noqa: Y015
+
+@_typing.final
+class CreatePolicyVersionResponse(_message.Message):
+    """The draft."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def version(self) -> _policy_pb2.PolicyVersion:
+        """The version."""
+
+    def __init__(
+        self,
+        *,
+        version: _policy_pb2.PolicyVersion | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreatePolicyVersionResponse: _TypeAlias = CreatePolicyVersionResponse  # noqa: Y015
+
+@_typing.final
+class ShadowPolicyVersionRequest(_message.Message):
+    """Which version is to judge beside the one in force."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required, 1 to 128 bytes."""
+    policy_version: _builtins.str
+    """Required, 1 to 64 bytes. A draft, or a retired version; at most 4 are shadows at a time."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        policy_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy_version", b"policy_version", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShadowPolicyVersionRequest: _TypeAlias = ShadowPolicyVersionRequest  # noqa: Y015
+
+@_typing.final
+class ShadowPolicyVersionResponse(_message.Message):
+    """The shadow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def version(self) -> _policy_pb2.PolicyVersion:
+        """The version."""
+
+    def __init__(
+        self,
+        *,
+        version: _policy_pb2.PolicyVersion | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShadowPolicyVersionResponse: _TypeAlias = ShadowPolicyVersionResponse  # noqa: Y015
+
+@_typing.final
+class ActivatePolicyVersionRequest(_message.Message):
+    """Which version is to be in force."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    REPLACED_POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required, 1 to 128 bytes."""
+    policy_version: _builtins.str
+    """Required, 1 to 64 bytes."""
+    replaced_policy_version: _builtins.str
+    """Required, 1 to 64 bytes: the version that is in force as far as the caller knows."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        policy_version: _builtins.str = ...,
+        replaced_policy_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy_version", b"policy_version", "replaced_policy_version", b"replaced_policy_version", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivatePolicyVersionRequest: _TypeAlias = ActivatePolicyVersionRequest  # noqa: Y015
+
+@_typing.final
+class ActivatePolicyVersionResponse(_message.Message):
+    """The version in force."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def version(self) -> _policy_pb2.PolicyVersion:
+        """The version."""
+
+    def __init__(
+        self,
+        *,
+        version: _policy_pb2.PolicyVersion | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivatePolicyVersionResponse: _TypeAlias = ActivatePolicyVersionResponse  # noqa: Y015
+
+@_typing.final
+class RetirePolicyVersionRequest(_message.Message):
+    """Which version is given up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required, 1 to 128 bytes."""
+    policy_version: _builtins.str
+    """Required, 1 to 64 bytes; not the one in force."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        policy_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy_version", b"policy_version", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetirePolicyVersionRequest: _TypeAlias = RetirePolicyVersionRequest  # noqa: Y015
+
+@_typing.final
+class RetirePolicyVersionResponse(_message.Message):
+    """The retired version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def version(self) -> _policy_pb2.PolicyVersion:
+        """The version."""
+
+    def __init__(
+        self,
+        *,
+        version: _policy_pb2.PolicyVersion | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetirePolicyVersionResponse: _TypeAlias = RetirePolicyVersionResponse  # noqa: Y015
+
+@_typing.final
+class BacktestPolicyVersionRequest(_message.Message):
+    """Which decisions to judge anew, and by which version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    START_RECORD_TIME_FIELD_NUMBER: _builtins.int
+    END_RECORD_TIME_FIELD_NUMBER: _builtins.int
+    policy_version: _builtins.str
+    """Required, 1 to 64 bytes."""
+    @_builtins.property
+    def start_record_time(self) -> _timestamp_pb2.Timestamp:
+        """Optional. From when on, inclusive; the first decision if unset."""
+
+    @_builtins.property
+    def end_record_time(self) -> _timestamp_pb2.Timestamp:
+        """Optional. Until when, exclusive; now if unset."""
+
+    def __init__(
+        self,
+        *,
+        policy_version: _builtins.str = ...,
+        start_record_time: _timestamp_pb2.Timestamp | None = ...,
+        end_record_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_record_time", b"end_record_time", "start_record_time", b"start_record_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_record_time", b"end_record_time", "policy_version", b"policy_version", "start_record_time", b"start_record_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BacktestPolicyVersionRequest: _TypeAlias = BacktestPolicyVersionRequest  # noqa: Y015
+
+@_typing.final
+class BacktestPolicyVersionResponse(_message.Message):
+    """How far it is, every second or so; the last one is done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JUDGED_COUNT_FIELD_NUMBER: _builtins.int
+    DECISION_COUNT_FIELD_NUMBER: _builtins.int
+    UNREADABLE_COUNT_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    CHANGED_DECISIONS_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    judged_count: _builtins.int
+    """How many decisions were judged so far."""
+    decision_count: _builtins.int
+    """How many there are."""
+    unreadable_count: _builtins.int
+    """How many of them cannot be read by this release and were left out."""
+    done: _builtins.bool
+    """Whether all were judged."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[_policy_pb2.VerdictChange]:
+        """What would have been decided otherwise, so far."""
+
+    @_builtins.property
+    def changed_decisions(self) -> _containers.RepeatedCompositeFieldContainer[_policy_pb2.ChangedDecision]:
+        """The newest 100 of those decisions; with the last message only."""
+
+    def __init__(
+        self,
+        *,
+        judged_count: _builtins.int = ...,
+        decision_count: _builtins.int = ...,
+        unreadable_count: _builtins.int = ...,
+        changes: _abc.Iterable[_policy_pb2.VerdictChange] | None = ...,
+        changed_decisions: _abc.Iterable[_policy_pb2.ChangedDecision] | None = ...,
+        done: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_decisions", b"changed_decisions", "changes", b"changes", "decision_count", b"decision_count", "done", b"done", "judged_count", b"judged_count", "unreadable_count", b"unreadable_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BacktestPolicyVersionResponse: _TypeAlias = BacktestPolicyVersionResponse  # noqa: Y015
+
+@_typing.final
+class GetShadowReportRequest(_message.Message):
+    """Of which version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    policy_version: _builtins.str
+    """Required, 1 to 64 bytes."""
+    def __init__(
+        self,
+        *,
+        policy_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy_version", b"policy_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetShadowReportRequest: _TypeAlias = GetShadowReportRequest  # noqa: Y015
+
+@_typing.final
+class GetShadowReportResponse(_message.Message):
+    """What a shadow has seen so far."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JUDGED_COUNT_FIELD_NUMBER: _builtins.int
+    UNREADABLE_COUNT_FIELD_NUMBER: _builtins.int
+    THROUGH_SEQUENCE_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    CHANGED_DECISIONS_FIELD_NUMBER: _builtins.int
+    judged_count: _builtins.int
+    """How many decisions were judged since it became a shadow."""
+    unreadable_count: _builtins.int
+    """How many of them cannot be read by this release and were left out."""
+    through_sequence: _builtins.int
+    """The last decision that was judged."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[_policy_pb2.VerdictChange]:
+        """What would have been decided otherwise."""
+
+    @_builtins.property
+    def changed_decisions(self) -> _containers.RepeatedCompositeFieldContainer[_policy_pb2.ChangedDecision]:
+        """The newest 100 of those decisions."""
+
+    def __init__(
+        self,
+        *,
+        judged_count: _builtins.int = ...,
+        unreadable_count: _builtins.int = ...,
+        through_sequence: _builtins.int = ...,
+        changes: _abc.Iterable[_policy_pb2.VerdictChange] | None = ...,
+        changed_decisions: _abc.Iterable[_policy_pb2.ChangedDecision] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_decisions", b"changed_decisions", "changes", b"changes", "judged_count", b"judged_count", "through_sequence", b"through_sequence", "unreadable_count", b"unreadable_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetShadowReportResponse: _TypeAlias = GetShadowReportResponse  # noqa: Y015

@@ -26,7 +26,9 @@ if _version_not_supported:
 
 
 class PolicyServiceStub:
-    """Shows the policies that decisions go by.
+    """Keeps the policies that decisions go by: a version is stored as a draft, tried over the past
+    (BacktestPolicyVersion) and beside the version in force (ShadowPolicyVersion), and then brought into
+    force. What is in force changes within two seconds in every process.
     """
 
     def __init__(self, channel):
@@ -35,6 +37,36 @@ class PolicyServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.CreatePolicyVersion = channel.unary_unary(
+                '/compliance.v1.PolicyService/CreatePolicyVersion',
+                request_serializer=compliance_dot_v1_dot_policy__service__pb2.CreatePolicyVersionRequest.SerializeToString,
+                response_deserializer=compliance_dot_v1_dot_policy__service__pb2.CreatePolicyVersionResponse.FromString,
+                _registered_method=True)
+        self.ShadowPolicyVersion = channel.unary_unary(
+                '/compliance.v1.PolicyService/ShadowPolicyVersion',
+                request_serializer=compliance_dot_v1_dot_policy__service__pb2.ShadowPolicyVersionRequest.SerializeToString,
+                response_deserializer=compliance_dot_v1_dot_policy__service__pb2.ShadowPolicyVersionResponse.FromString,
+                _registered_method=True)
+        self.ActivatePolicyVersion = channel.unary_unary(
+                '/compliance.v1.PolicyService/ActivatePolicyVersion',
+                request_serializer=compliance_dot_v1_dot_policy__service__pb2.ActivatePolicyVersionRequest.SerializeToString,
+                response_deserializer=compliance_dot_v1_dot_policy__service__pb2.ActivatePolicyVersionResponse.FromString,
+                _registered_method=True)
+        self.RetirePolicyVersion = channel.unary_unary(
+                '/compliance.v1.PolicyService/RetirePolicyVersion',
+                request_serializer=compliance_dot_v1_dot_policy__service__pb2.RetirePolicyVersionRequest.SerializeToString,
+                response_deserializer=compliance_dot_v1_dot_policy__service__pb2.RetirePolicyVersionResponse.FromString,
+                _registered_method=True)
+        self.BacktestPolicyVersion = channel.unary_stream(
+                '/compliance.v1.PolicyService/BacktestPolicyVersion',
+                request_serializer=compliance_dot_v1_dot_policy__service__pb2.BacktestPolicyVersionRequest.SerializeToString,
+                response_deserializer=compliance_dot_v1_dot_policy__service__pb2.BacktestPolicyVersionResponse.FromString,
+                _registered_method=True)
+        self.GetShadowReport = channel.unary_unary(
+                '/compliance.v1.PolicyService/GetShadowReport',
+                request_serializer=compliance_dot_v1_dot_policy__service__pb2.GetShadowReportRequest.SerializeToString,
+                response_deserializer=compliance_dot_v1_dot_policy__service__pb2.GetShadowReportResponse.FromString,
+                _registered_method=True)
         self.GetPolicyVersion = channel.unary_unary(
                 '/compliance.v1.PolicyService/GetPolicyVersion',
                 request_serializer=compliance_dot_v1_dot_policy__service__pb2.GetPolicyVersionRequest.SerializeToString,
@@ -48,8 +80,52 @@ class PolicyServiceStub:
 
 
 class PolicyServiceServicer:
-    """Shows the policies that decisions go by.
+    """Keeps the policies that decisions go by: a version is stored as a draft, tried over the past
+    (BacktestPolicyVersion) and beside the version in force (ShadowPolicyVersion), and then brought into
+    force. What is in force changes within two seconds in every process.
     """
+
+    def CreatePolicyVersion(self, request, context):
+        """Stores a version as a draft. What is in it never changes afterwards.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ShadowPolicyVersion(self, request, context):
+        """Has a version judge every decision from now on beside the one in force.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ActivatePolicyVersion(self, request, context):
+        """Brings a version into force; the one before it is retired.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetirePolicyVersion(self, request, context):
+        """Gives up a draft or a shadow.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BacktestPolicyVersion(self, request, context):
+        """Judges past decisions by a version, and tells what would have been decided otherwise. Changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetShadowReport(self, request, context):
+        """Answers what a version would have decided otherwise since it became a shadow.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def GetPolicyVersion(self, request, context):
         """Answers one version.
@@ -68,6 +144,36 @@ class PolicyServiceServicer:
 
 def add_PolicyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'CreatePolicyVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreatePolicyVersion,
+                    request_deserializer=compliance_dot_v1_dot_policy__service__pb2.CreatePolicyVersionRequest.FromString,
+                    response_serializer=compliance_dot_v1_dot_policy__service__pb2.CreatePolicyVersionResponse.SerializeToString,
+            ),
+            'ShadowPolicyVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShadowPolicyVersion,
+                    request_deserializer=compliance_dot_v1_dot_policy__service__pb2.ShadowPolicyVersionRequest.FromString,
+                    response_serializer=compliance_dot_v1_dot_policy__service__pb2.ShadowPolicyVersionResponse.SerializeToString,
+            ),
+            'ActivatePolicyVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ActivatePolicyVersion,
+                    request_deserializer=compliance_dot_v1_dot_policy__service__pb2.ActivatePolicyVersionRequest.FromString,
+                    response_serializer=compliance_dot_v1_dot_policy__service__pb2.ActivatePolicyVersionResponse.SerializeToString,
+            ),
+            'RetirePolicyVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetirePolicyVersion,
+                    request_deserializer=compliance_dot_v1_dot_policy__service__pb2.RetirePolicyVersionRequest.FromString,
+                    response_serializer=compliance_dot_v1_dot_policy__service__pb2.RetirePolicyVersionResponse.SerializeToString,
+            ),
+            'BacktestPolicyVersion': grpc.unary_stream_rpc_method_handler(
+                    servicer.BacktestPolicyVersion,
+                    request_deserializer=compliance_dot_v1_dot_policy__service__pb2.BacktestPolicyVersionRequest.FromString,
+                    response_serializer=compliance_dot_v1_dot_policy__service__pb2.BacktestPolicyVersionResponse.SerializeToString,
+            ),
+            'GetShadowReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetShadowReport,
+                    request_deserializer=compliance_dot_v1_dot_policy__service__pb2.GetShadowReportRequest.FromString,
+                    response_serializer=compliance_dot_v1_dot_policy__service__pb2.GetShadowReportResponse.SerializeToString,
+            ),
             'GetPolicyVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPolicyVersion,
                     request_deserializer=compliance_dot_v1_dot_policy__service__pb2.GetPolicyVersionRequest.FromString,
@@ -87,8 +193,172 @@ def add_PolicyServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PolicyService:
-    """Shows the policies that decisions go by.
+    """Keeps the policies that decisions go by: a version is stored as a draft, tried over the past
+    (BacktestPolicyVersion) and beside the version in force (ShadowPolicyVersion), and then brought into
+    force. What is in force changes within two seconds in every process.
     """
+
+    @staticmethod
+    def CreatePolicyVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compliance.v1.PolicyService/CreatePolicyVersion',
+            compliance_dot_v1_dot_policy__service__pb2.CreatePolicyVersionRequest.SerializeToString,
+            compliance_dot_v1_dot_policy__service__pb2.CreatePolicyVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShadowPolicyVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compliance.v1.PolicyService/ShadowPolicyVersion',
+            compliance_dot_v1_dot_policy__service__pb2.ShadowPolicyVersionRequest.SerializeToString,
+            compliance_dot_v1_dot_policy__service__pb2.ShadowPolicyVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ActivatePolicyVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compliance.v1.PolicyService/ActivatePolicyVersion',
+            compliance_dot_v1_dot_policy__service__pb2.ActivatePolicyVersionRequest.SerializeToString,
+            compliance_dot_v1_dot_policy__service__pb2.ActivatePolicyVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetirePolicyVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compliance.v1.PolicyService/RetirePolicyVersion',
+            compliance_dot_v1_dot_policy__service__pb2.RetirePolicyVersionRequest.SerializeToString,
+            compliance_dot_v1_dot_policy__service__pb2.RetirePolicyVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BacktestPolicyVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/compliance.v1.PolicyService/BacktestPolicyVersion',
+            compliance_dot_v1_dot_policy__service__pb2.BacktestPolicyVersionRequest.SerializeToString,
+            compliance_dot_v1_dot_policy__service__pb2.BacktestPolicyVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetShadowReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compliance.v1.PolicyService/GetShadowReport',
+            compliance_dot_v1_dot_policy__service__pb2.GetShadowReportRequest.SerializeToString,
+            compliance_dot_v1_dot_policy__service__pb2.GetShadowReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def GetPolicyVersion(request,

@@ -27,12 +27,27 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PolicyServiceStub:
-    """Shows the policies that decisions go by."""
+    """Keeps the policies that decisions go by: a version is stored as a draft, tried over the past
+    (BacktestPolicyVersion) and beside the version in force (ShadowPolicyVersion), and then brought into
+    force. What is in force changes within two seconds in every process.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PolicyServiceAsyncStub: ...
+    CreatePolicyVersion: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.CreatePolicyVersionRequest, _policy_service_pb2.CreatePolicyVersionResponse]
+    """Stores a version as a draft. What is in it never changes afterwards."""
+    ShadowPolicyVersion: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ShadowPolicyVersionRequest, _policy_service_pb2.ShadowPolicyVersionResponse]
+    """Has a version judge every decision from now on beside the one in force."""
+    ActivatePolicyVersion: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ActivatePolicyVersionRequest, _policy_service_pb2.ActivatePolicyVersionResponse]
+    """Brings a version into force; the one before it is retired."""
+    RetirePolicyVersion: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.RetirePolicyVersionRequest, _policy_service_pb2.RetirePolicyVersionResponse]
+    """Gives up a draft or a shadow."""
+    BacktestPolicyVersion: _grpc.UnaryStreamMultiCallable[_policy_service_pb2.BacktestPolicyVersionRequest, _policy_service_pb2.BacktestPolicyVersionResponse]
+    """Judges past decisions by a version, and tells what would have been decided otherwise. Changes nothing."""
+    GetShadowReport: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.GetShadowReportRequest, _policy_service_pb2.GetShadowReportResponse]
+    """Answers what a version would have decided otherwise since it became a shadow."""
     GetPolicyVersion: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.GetPolicyVersionRequest, _policy_service_pb2.GetPolicyVersionResponse]
     """Answers one version."""
     ListPolicyVersions: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ListPolicyVersionsRequest, _policy_service_pb2.ListPolicyVersionsResponse]
@@ -40,16 +55,82 @@ class PolicyServiceStub:
 
 @_typing.type_check_only
 class PolicyServiceAsyncStub(PolicyServiceStub):
-    """Shows the policies that decisions go by."""
+    """Keeps the policies that decisions go by: a version is stored as a draft, tried over the past
+    (BacktestPolicyVersion) and beside the version in force (ShadowPolicyVersion), and then brought into
+    force. What is in force changes within two seconds in every process.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    CreatePolicyVersion: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.CreatePolicyVersionRequest, _policy_service_pb2.CreatePolicyVersionResponse]  # type: ignore[assignment]
+    """Stores a version as a draft. What is in it never changes afterwards."""
+    ShadowPolicyVersion: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ShadowPolicyVersionRequest, _policy_service_pb2.ShadowPolicyVersionResponse]  # type: ignore[assignment]
+    """Has a version judge every decision from now on beside the one in force."""
+    ActivatePolicyVersion: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ActivatePolicyVersionRequest, _policy_service_pb2.ActivatePolicyVersionResponse]  # type: ignore[assignment]
+    """Brings a version into force; the one before it is retired."""
+    RetirePolicyVersion: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.RetirePolicyVersionRequest, _policy_service_pb2.RetirePolicyVersionResponse]  # type: ignore[assignment]
+    """Gives up a draft or a shadow."""
+    BacktestPolicyVersion: _aio.UnaryStreamMultiCallable[_policy_service_pb2.BacktestPolicyVersionRequest, _policy_service_pb2.BacktestPolicyVersionResponse]  # type: ignore[assignment]
+    """Judges past decisions by a version, and tells what would have been decided otherwise. Changes nothing."""
+    GetShadowReport: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.GetShadowReportRequest, _policy_service_pb2.GetShadowReportResponse]  # type: ignore[assignment]
+    """Answers what a version would have decided otherwise since it became a shadow."""
     GetPolicyVersion: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.GetPolicyVersionRequest, _policy_service_pb2.GetPolicyVersionResponse]  # type: ignore[assignment]
     """Answers one version."""
     ListPolicyVersions: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ListPolicyVersionsRequest, _policy_service_pb2.ListPolicyVersionsResponse]  # type: ignore[assignment]
     """Lists versions, the newest first."""
 
 class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Shows the policies that decisions go by."""
+    """Keeps the policies that decisions go by: a version is stored as a draft, tried over the past
+    (BacktestPolicyVersion) and beside the version in force (ShadowPolicyVersion), and then brought into
+    force. What is in force changes within two seconds in every process.
+    """
+
+    @_abc_1.abstractmethod
+    def CreatePolicyVersion(
+        self,
+        request: _policy_service_pb2.CreatePolicyVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.CreatePolicyVersionResponse, _abc.Awaitable[_policy_service_pb2.CreatePolicyVersionResponse]]:
+        """Stores a version as a draft. What is in it never changes afterwards."""
+
+    @_abc_1.abstractmethod
+    def ShadowPolicyVersion(
+        self,
+        request: _policy_service_pb2.ShadowPolicyVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.ShadowPolicyVersionResponse, _abc.Awaitable[_policy_service_pb2.ShadowPolicyVersionResponse]]:
+        """Has a version judge every decision from now on beside the one in force."""
+
+    @_abc_1.abstractmethod
+    def ActivatePolicyVersion(
+        self,
+        request: _policy_service_pb2.ActivatePolicyVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.ActivatePolicyVersionResponse, _abc.Awaitable[_policy_service_pb2.ActivatePolicyVersionResponse]]:
+        """Brings a version into force; the one before it is retired."""
+
+    @_abc_1.abstractmethod
+    def RetirePolicyVersion(
+        self,
+        request: _policy_service_pb2.RetirePolicyVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.RetirePolicyVersionResponse, _abc.Awaitable[_policy_service_pb2.RetirePolicyVersionResponse]]:
+        """Gives up a draft or a shadow."""
+
+    @_abc_1.abstractmethod
+    def BacktestPolicyVersion(
+        self,
+        request: _policy_service_pb2.BacktestPolicyVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_policy_service_pb2.BacktestPolicyVersionResponse], _abc.AsyncIterator[_policy_service_pb2.BacktestPolicyVersionResponse]]:
+        """Judges past decisions by a version, and tells what would have been decided otherwise. Changes nothing."""
+
+    @_abc_1.abstractmethod
+    def GetShadowReport(
+        self,
+        request: _policy_service_pb2.GetShadowReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.GetShadowReportResponse, _abc.Awaitable[_policy_service_pb2.GetShadowReportResponse]]:
+        """Answers what a version would have decided otherwise since it became a shadow."""
 
     @_abc_1.abstractmethod
     def GetPolicyVersion(

@@ -164,6 +164,11 @@ SCENES = (
         (always('compliance_list_confirm_time_seconds{list="l"}', -86_400),),
         (always('compliance_list_confirm_time_seconds{list="l"}', -80_000),),
     ),
+    Scene(
+        "PolicyRuleBroken",
+        (rising("compliance_policy_rule_errors_total", 1),),
+        (always("compliance_policy_rule_errors_total", 7),),
+    ),
 )
 
 

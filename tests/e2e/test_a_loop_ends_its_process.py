@@ -25,6 +25,8 @@ LOOPS = {
         "database",
         "health",
         "list loading",
+        "policy in force",
+        "policy shadows",
         "rescreening",
         "account refresh",
         "account watch",
@@ -41,7 +43,7 @@ LOOPS = {
 # The first that looks at a table.
 FIRST_TO_NOTICE = {
     "ledger": {"hold sweep", "sealing", "snapshots"},
-    "compliance": {"rescreening", "account watch"},
+    "compliance": {"policy in force", "policy shadows", "rescreening", "account watch"},
     "gateway": LOOPS["gateway"] - {"database", "health", "gateway listener", "event recovery"},
 }
 # Nobody listens there.

@@ -142,6 +142,18 @@ def test_the_published_consistency_proofs(first: int, second: int, path: tuple[s
     assert verify_consistency(first, second, before, root, [bytes.fromhex(n) for n in path])
 
 
+@pytest.mark.parametrize(("index", "size"), [(-1, 3), (3, 3), (0, 0)])
+def test_there_is_no_path_of_a_leaf_that_is_not_in_the_tree(index: int, size: int) -> None:
+    with pytest.raises(AssertionError):
+        inclusion_spans(index, size)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (0, 3), (4, 3)])
+def test_there_is_no_path_from_an_empty_tree_or_to_a_smaller_one(first: int, second: int) -> None:
+    with pytest.raises(AssertionError):
+        consistency_spans(first, second)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_every_inclusion_is_the_rfcs_and_verifies(size: int) -> None:
     leaves = MANY[:size]

@@ -1,0 +1,218 @@
+"""Policy documents in the form of the contract, and what has to be true of one that is stored."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+from compliance.checks.country_programmes import CountryProgramme
+from compliance.checks.expressions import MAX_EXPRESSION_BYTES, ExpressionError, check_expression
+from compliance.checks.findings import Verdict
+from compliance.checks.messages import verdict_enum, verdict_word
+from compliance.checks.policy import CurrencyLimits, Policy, PolicyRule
+from compliance.request_fields import country, currency, identifier
+from compliance.v1 import decision_pb2, policy_pb2
+from compliance.wire_time import to_datetime, to_duration, to_timestamp
+from runtime.rule import Rule
+from runtime.rules import (
+    check,
+    duration,
+    each_text,
+    enum,
+    integer,
+    repeated,
+    text,
+    timestamp,
+)
+
+MAX_VERSION_BYTES = 64
+MAX_LIMITS = 300
+MAX_COUNTRIES = 300
+MAX_PROGRAMMES = 1_000
+MAX_RULES = 50
+MAX_SOURCE_BYTES = 512
+MAX_MINOR_UNITS = 2**53
+MAX_SNAPSHOT_AGE = timedelta(days=1)
+MAX_LIST_AGE = timedelta(days=30)
+MAX_NOTICE = timedelta(days=365)
+MIN_AGE = timedelta(seconds=1)
+MIN_THRESHOLD = 0.5
+
+_COUNTRY = re.compile(r"[A-Z]{2}")
+_BUILT_IN = re.compile(r"built-in-\d+")
+
+
+def policy_of(version: str, document: policy_pb2.PolicyDocument) -> Policy:
+    """The policy of a document that keeps the rules below."""
+    return Policy(
+        version=version,
+        prohibited_country_codes=tuple(sorted(document.prohibited_country_codes)),
+        limits=tuple(
+            CurrencyLimits(
+                currency_code=limits.currency_code,
+                review_over_minor=limits.review_over_minor,
+                deny_over_minor=limits.deny_over_minor,
+                guest_review_over_minor=limits.guest_review_over_minor,
+            )
+            for limits in document.limits
+        ),
+        snapshot_max_age=document.snapshot_max_age.ToTimedelta(),
+        list_warn_age=document.list_warn_age.ToTimedelta(),
+        list_max_age=document.list_max_age.ToTimedelta(),
+        requirement_notice=document.requirement_notice.ToTimedelta(),
+        match_threshold=document.match_threshold,
+        country_programmes=tuple(
+            CountryProgramme(
+                country_code=item.country_code,
+                start_time=to_datetime(item.start_time),
+                end_time=to_datetime(item.end_time) if item.HasField("end_time") else None,
+                programme=item.programme,
+                source=item.source,
+            )
+            for item in document.country_programmes
+        ),
+        rules=tuple(
+            PolicyRule(rule.name, rule.expression, verdict_word(rule.verdict))
+            for rule in document.rules
+        ),
+    )
+
+
+def document_of(policy: Policy) -> policy_pb2.PolicyDocument:
+    """A policy as clients see it."""
+    return policy_pb2.PolicyDocument(
+        prohibited_country_codes=policy.prohibited_country_codes,
+        limits=[
+            policy_pb2.CurrencyLimits(
+                currency_code=limits.currency_code,
+                review_over_minor=limits.review_over_minor,
+                deny_over_minor=limits.deny_over_minor,
+                guest_review_over_minor=limits.guest_review_over_minor,
+            )
+            for limits in policy.limits
+        ],
+        snapshot_max_age=to_duration(policy.snapshot_max_age),
+        list_warn_age=to_duration(policy.list_warn_age),
+        list_max_age=to_duration(policy.list_max_age),
+        requirement_notice=to_duration(policy.requirement_notice),
+        match_threshold=policy.match_threshold,
+        country_programmes=[
+            policy_pb2.CountryProgramme(
+                country_code=item.country_code,
+                start_time=to_timestamp(item.start_time),
+                end_time=to_timestamp(item.end_time),
+                programme=item.programme,
+                source=item.source,
+            )
+            for item in policy.country_programmes
+        ],
+        rules=[
+            policy_pb2.PolicyRule(
+                name=rule.name,
+                expression=rule.expression,
+                verdict=verdict_enum(Verdict[rule.verdict]),
+            )
+            for rule in policy.rules
+        ],
+    )
+
+
+def policy_version(field: str = "policy_version") -> Rule:
+    """The name of a version."""
+    return identifier(field, max_bytes=MAX_VERSION_BYTES)
+
+
+def is_not_built_in(request: Any) -> str | None:
+    is_taken = _BUILT_IN.fullmatch(request.policy_version)
+    return "is the name of a release's own policy" if is_taken else None
+
+
+def _limits_rise(limits: Any) -> str | None:
+    rises = limits.review_over_minor <= limits.deny_over_minor
+    return None if rises else "is less than review_over_minor"
+
+
+def _each_once(field: str, name: str) -> Rule:
+    def problem(document: Any) -> str | None:
+        seen: set[str] = set()
+        for index, item in enumerate(getattr(document, field)):
+            value = getattr(item, name)
+            if value in seen:
+                return f"[{index}].{name}: {value} is there twice"
+            seen.add(value)
+        return None
+
+    return check(field, problem)
+
+
+def _threshold(document: Any) -> str | None:
+    is_within = MIN_THRESHOLD <= document.match_threshold <= 1.0
+    return None if is_within else f"is not within {MIN_THRESHOLD} and 1"
+
+
+def _warns_first(document: Any) -> str | None:
+    warns = document.list_warn_age.ToTimedelta() <= document.list_max_age.ToTimedelta()
+    return None if warns else "is less than list_warn_age"
+
+
+def _ends_later(programme: Any) -> str | None:
+    if not programme.HasField("end_time"):
+        return None
+    later = to_datetime(programme.end_time) > to_datetime(programme.start_time)
+    return None if later else "is not after start_time"
+
+
+def _means_something(rule: Any) -> str | None:
+    try:
+        check_expression(rule.expression)
+    except ExpressionError as error:
+        return str(error)
+    return None
+
+
+def _is_worse(rule: Any) -> str | None:
+    worse = decision_pb2.VERDICT_REVIEW, decision_pb2.VERDICT_DENY
+    return None if rule.verdict in worse else "is neither REVIEW nor DENY"
+
+
+DOCUMENT_RULES = {
+    policy_pb2.CurrencyLimits: [
+        *currency(),
+        integer("review_over_minor", minimum=0, maximum=MAX_MINOR_UNITS),
+        integer("deny_over_minor", minimum=0, maximum=MAX_MINOR_UNITS),
+        check("deny_over_minor", _limits_rise),
+        integer("guest_review_over_minor", minimum=0, maximum=MAX_MINOR_UNITS),
+    ],
+    policy_pb2.CountryProgramme: [
+        country("country_code", required=True),
+        timestamp("start_time", required=True),
+        timestamp("end_time"),
+        check("end_time", _ends_later),
+        text("programme", required=True, max_bytes=MAX_SOURCE_BYTES),
+        text("source", required=True, max_bytes=MAX_SOURCE_BYTES),
+    ],
+    policy_pb2.PolicyRule: [
+        identifier("name", max_bytes=MAX_VERSION_BYTES),
+        text("expression", required=True, max_bytes=MAX_EXPRESSION_BYTES),
+        check("expression", _means_something),
+        enum("verdict", required=True),
+        check("verdict", _is_worse),
+    ],
+    policy_pb2.PolicyDocument: [
+        repeated(
+            "prohibited_country_codes",
+            max_items=MAX_COUNTRIES,
+            each=each_text(max_bytes=2, pattern=_COUNTRY),
+        ),
+        repeated("limits", min_items=1, max_items=MAX_LIMITS),
+        _each_once("limits", "currency_code"),
+        duration("snapshot_max_age", required=True, minimum=MIN_AGE, maximum=MAX_SNAPSHOT_AGE),
+        duration("list_warn_age", required=True, minimum=MIN_AGE, maximum=MAX_LIST_AGE),
+        duration("list_max_age", required=True, minimum=MIN_AGE, maximum=MAX_LIST_AGE),
+        check("list_max_age", _warns_first),
+        duration("requirement_notice", required=True, maximum=MAX_NOTICE),
+        check("match_threshold", _threshold),
+        repeated("country_programmes", max_items=MAX_PROGRAMMES),
+        repeated("rules", max_items=MAX_RULES),
+        _each_once("rules", "name"),
+    ],
+}
