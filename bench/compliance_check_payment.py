@@ -47,22 +47,28 @@ Call = Callable[[], Awaitable[Any]]
 async def measure() -> dict[str, Any]:
     """The benchmark's line; `limit` is the echo's rate and `ratio` the checks' share of it."""
     async with AsyncExitStack() as stack:
-        postgres = await asyncio.to_thread(stack.enter_context, temporary_server(durable=True))
-        url = await asyncio.to_thread(postgres.database_url, "compliance_bench")
-        service_port, echo_port = free_port(), free_port()
-        environment = {
-            "ENV": "sandbox",
-            "LOG_LEVEL": "WARNING",
-            "COMPLIANCE_DATABASE_URL": url,
-            "COMPLIANCE_LISTEN_ADDRESS": f"127.0.0.1:{service_port}",
-            "COMPLIANCE_HTTP_ADDRESS": f"127.0.0.1:{free_port()}",
-            "COMPLIANCE_GATEWAY_ADDRESS": "",
-        }
-        service = await stack.enter_async_context(process(service_port, environment, "compliance"))
+        service, url = await open_compliance(stack)
+        echo_port = free_port()
         echo = await stack.enter_async_context(process(echo_port, {}, "bench.echo", str(echo_port)))
-        check = await _checks(service, url)
+        check = await checks_of_a_merchant(service, url)
         empty: Any = echo.unary_unary(METHOD)
         return await _compare(check, lambda: empty(b""))
+
+
+async def open_compliance(stack: AsyncExitStack) -> tuple[grpc.aio.Channel, str]:
+    """A channel to the service as a process of its own, and its database's URL."""
+    postgres = await asyncio.to_thread(stack.enter_context, temporary_server(durable=True))
+    url = await asyncio.to_thread(postgres.database_url, "compliance_bench")
+    port = free_port()
+    environment = {
+        "ENV": "sandbox",
+        "LOG_LEVEL": "WARNING",
+        "COMPLIANCE_DATABASE_URL": url,
+        "COMPLIANCE_LISTEN_ADDRESS": f"127.0.0.1:{port}",
+        "COMPLIANCE_HTTP_ADDRESS": f"127.0.0.1:{free_port()}",
+        "COMPLIANCE_GATEWAY_ADDRESS": "",
+    }
+    return await stack.enter_async_context(process(port, environment, "compliance")), url
 
 
 async def _compare(check: Call, echo: Call) -> dict[str, Any]:
@@ -73,7 +79,7 @@ async def _compare(check: Call, echo: Call) -> dict[str, Any]:
     for _ in range(ROUNDS):
         checks.append(await _closed_loop(check))
         echoes.append(await _closed_loop(echo))
-    latencies = await _fixed_rate(check)
+    latencies = await fixed_rate(check)
     rate, limit = statistics.median(checks), statistics.median(echoes)
     return {
         "name": NAME,
@@ -85,12 +91,12 @@ async def _compare(check: Call, echo: Call) -> dict[str, Any]:
         "callers": CALLERS,
         "checks": ROUNDS * CALLS_PER_ROUND,
         "fixed_rate_per_second": FIXED_RATE_PER_SECOND,
-        "p50_ms": _percentile_ms(latencies, 50),
-        "p99_ms": _percentile_ms(latencies, 99),
+        "p50_ms": percentile_ms(latencies, 50),
+        "p99_ms": percentile_ms(latencies, 99),
     }
 
 
-async def _checks(channel: grpc.aio.Channel, url: str) -> Call:
+async def checks_of_a_merchant(channel: grpc.aio.Channel, url: str) -> Call:
     """A call that checks one more payment of a merchant in good order."""
     subjects = SubjectServiceStub(channel)
     merchant = await subjects.CreateSubject(
@@ -182,7 +188,7 @@ async def _closed_loop(call: Call) -> float:
     return CALLS_PER_ROUND / (time.perf_counter() - started)
 
 
-async def _fixed_rate(call: Call) -> list[float]:
+async def fixed_rate(call: Call, calls: int = FIXED_RATE_CALLS) -> list[float]:
     """Seconds from when each call was due to its answer, so that waiting its turn counts."""
     latencies: list[float] = []
     started = time.perf_counter()
@@ -191,13 +197,14 @@ async def _fixed_rate(call: Call) -> list[float]:
         await call()
         latencies.append(time.perf_counter() - due)
 
-    async with asyncio.TaskGroup() as calls:
-        for number in range(FIXED_RATE_CALLS):
+    async with asyncio.TaskGroup() as begun:
+        for number in range(calls):
             due = started + number / FIXED_RATE_PER_SECOND
             await asyncio.sleep(due - time.perf_counter())
-            calls.create_task(one(due))
+            begun.create_task(one(due))
     return latencies
 
 
-def _percentile_ms(seconds: list[float], percent: int) -> float:
+def percentile_ms(seconds: list[float], percent: int) -> float:
+    """A percentile in milliseconds."""
     return round(1000 * statistics.quantiles(seconds, n=100)[percent - 1], 2)
