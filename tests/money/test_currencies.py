@@ -93,3 +93,14 @@ def test_a_row_that_cannot_be_read_is_an_error(text: str) -> None:
 def test_rows_are_in_order_and_have_a_form() -> None:
     assert list(CURRENCIES) == sorted(CURRENCIES)
     assert {code for code in CURRENCIES if not re.fullmatch("[A-Z]{3}", code)} == set()
+
+
+def test_a_list_is_read_whole() -> None:
+    """Columns are divided by tabs alone; comments and empty lines may stand anywhere."""
+    text = "# code\tplaces\n\nEUR\t2\n# no money\nXAU\t-\nHRK\t2\tJanuary 2023\nJPY\t0\n"
+    assert read_list(text) == {
+        "EUR": Currency("EUR", 2),
+        "XAU": Currency("XAU", None),
+        "HRK": Currency("HRK", 2, "January 2023"),
+        "JPY": Currency("JPY", 0),
+    }
