@@ -171,6 +171,12 @@ def _line(watched: list[Watched], year: Year) -> dict[str, Any]:
         "ratio": round(foreseen / FORESEEN_AT_LEAST, 3),
         "merchants": len(watched),
         "freezes": len(stops),
+        "unforeseeable": sum(
+            START <= moment < END
+            for one in watched
+            for kinds, moment, _, _ in one.merchant.blows
+            for _ in kinds
+        ),
         "alarms": len(year.alarms),
         "median_lead_days": round(lead, 1),
         "false_alarm_share": round(false_share, 4),

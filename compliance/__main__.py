@@ -8,6 +8,7 @@ from compliance.accounts.wiring import open_accounts
 from compliance.checks.wiring import open_checks
 from compliance.config import ComplianceSettings
 from compliance.errors import ERRORS
+from compliance.forecast.wiring import open_forecasts
 from compliance.mutations import Mutations
 from compliance.operator_acts import open_operator_acts
 from compliance.part import DATABASE_ROLE, Part
@@ -55,6 +56,7 @@ async def open_service(
         checks = await enter(
             open_checks(settings, database, engine, accounts.refresher, in_force, clock)
         )
+        forecasts = open_forecasts(settings, engine, accounts.refresher, clock)
         subjects = SubjectService(engine, mutations, screening.lists, clock)
         others = Part(
             services=(
@@ -62,7 +64,7 @@ async def open_service(
                 open_operator_acts(acts),
             )
         )
-        parts = (policies, accounts, screening, checks, others)
+        parts = (policies, accounts, screening, checks, forecasts, others)
 
         server = RpcServer(
             settings,

@@ -36,6 +36,10 @@ class ComplianceSettings(ServiceSettings):
     list_interval_seconds: float = Field(300.0, gt=0)
     screening_interval_seconds: float = Field(2.0, gt=0)
     snapshot_interval_seconds: float = Field(30.0, gt=0)
+    # How often forecasts are looked at when no snapshot has changed.
+    forecast_interval_seconds: float = Field(60.0, gt=0)
+    # Volumes from which Stripe asks for more, besides those that it has published.
+    volume_thresholds_file: Path | None = None
 
     @field_validator("gateway_address")
     @classmethod

@@ -20,6 +20,13 @@ RIGHTS: Rights = {
         "ReplayDecision": reads(OPERATOR),
         "VerifyDecisions": reads(OPERATOR),
     },
+    "compliance.v1.FreezeForecastService": {
+        "GetFreezeForecast": reads(OPERATOR),
+        "ListFreezeForecasts": reads(OPERATOR),
+        "ListFreezeForecastRecord": reads(OPERATOR),
+        "GetFreezeForecastFigures": reads(OPERATOR),
+        "WatchFreezeForecasts": reads(OPERATOR),
+    },
     "compliance.v1.PolicyService": {
         "CreatePolicyVersion": changes("policy_version", OPERATOR),
         "ShadowPolicyVersion": changes("policy_version", OPERATOR),

@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Float,
     Integer,
@@ -238,4 +239,91 @@ DECISION = Table(
     Column("merchant_id", Text),
     Column("verdict", Text),
     Column("record_time_us", BigInteger),
+)
+
+ACCOUNT_CHANGE = Table(
+    "account_change",
+    METADATA,
+    Column("change_id", BigInteger, primary_key=True),
+    Column("connected_account_id", Text),
+    Column("content_hash", Text),
+    Column("fetch_time", _TIME),
+    Column("retry_time", _TIME),
+)
+
+FREEZE_WATCH = Table(
+    "freeze_watch",
+    METADATA,
+    Column("connected_account_id", Text, primary_key=True),
+    Column("content_hash", Text),
+    Column("look_time", _TIME),
+)
+
+REQUIREMENT_SPAN = Table(
+    "requirement_span",
+    METADATA,
+    Column("span_id", BigInteger, primary_key=True),
+    Column("connected_account_id", Text),
+    Column("field", Text),
+    Column("stage", Text),
+    Column("begin_time", _TIME),
+    Column("end_time", _TIME),
+    Column("became", Text),
+)
+
+MERCHANT_VOLUME = Table(
+    "merchant_volume",
+    METADATA,
+    Column("merchant_id", Text, primary_key=True),
+    Column("currency_code", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("amount_minor", Numeric),
+    Column("payment_count", BigInteger),
+)
+
+FREEZE_FORECAST = Table(
+    "freeze_forecast",
+    METADATA,
+    Column("forecast_id", Text, primary_key=True),
+    Column("ordinal", BigInteger),
+    Column("connected_account_id", Text),
+    Column("merchant_id", Text),
+    Column("kind", Text),
+    Column("outcome", Text),
+    Column("appear_time", _TIME),
+    Column("end_time", _TIME),
+    Column("expected_time", _TIME),
+    Column("is_alarm", Boolean),
+    Column("was_alarm", Boolean),
+    Column("episode", JSONB),
+    Column("money", JSONB),
+)
+
+FREEZE_FORECAST_CHANGE = Table(
+    "freeze_forecast_change",
+    METADATA,
+    Column("sequence", BigInteger, primary_key=True),
+    Column("forecast_id", Text),
+    Column("change", Text),
+    Column("episode", JSONB),
+    Column("money", JSONB),
+    Column("record_time", _TIME),
+)
+
+ACCOUNT_FREEZE = Table(
+    "account_freeze",
+    METADATA,
+    Column("connected_account_id", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("stop_time", _TIME, primary_key=True),
+    Column("merchant_id", Text),
+    Column("disabled_reason", Text),
+    Column("alarm_time", _TIME),
+)
+
+FREEZE_PROGRESS = Table(
+    "freeze_progress",
+    METADATA,
+    Column("only_row", Boolean, primary_key=True),
+    Column("decision_sequence", BigInteger),
 )

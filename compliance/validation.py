@@ -22,6 +22,7 @@ from compliance.request_fields import (
 from compliance.v1 import (
     compliance_service_pb2,
     decision_service_pb2,
+    freeze_forecast_service_pb2,
     operator_act_service_pb2,
     policy_service_pb2,
     requirement_service_pb2,
@@ -166,6 +167,26 @@ _REQUIREMENTS = {
     requirement_service_pb2.GetTaxStatusRequest: [subject("merchant_id")],
 }
 
+_FREEZES = {
+    freeze_forecast_service_pb2.GetFreezeForecastRequest: [subject("merchant_id")],
+    freeze_forecast_service_pb2.ListFreezeForecastsRequest: [
+        enum("kind"),
+        boolean("alarms_only"),
+        timestamp("expected_before_time"),
+        *PAGE,
+    ],
+    freeze_forecast_service_pb2.ListFreezeForecastRecordRequest: [
+        subject("merchant_id", required=False),
+        enum("kind"),
+        *PAGE,
+    ],
+    freeze_forecast_service_pb2.GetFreezeForecastFiguresRequest: [
+        timestamp("start_time"),
+        timestamp("end_time"),
+    ],
+    freeze_forecast_service_pb2.WatchFreezeForecastsRequest: [integer("after_sequence", minimum=0)],
+}
+
 _SCREENING = {
     screening_pb2.ScreenedName: [
         text("name", required=True, max_bytes=MAX_NAME_BYTES),
@@ -220,5 +241,14 @@ _ACTS: dict[type[Message], list[Rule]] = {
 }
 
 VALIDATOR = Validator(
-    {**_CHECKS, **_DECISIONS, **_SUBJECTS, **_REQUIREMENTS, **_SCREENING, **_POLICIES, **_ACTS}
+    {
+        **_CHECKS,
+        **_DECISIONS,
+        **_SUBJECTS,
+        **_REQUIREMENTS,
+        **_FREEZES,
+        **_SCREENING,
+        **_POLICIES,
+        **_ACTS,
+    }
 )

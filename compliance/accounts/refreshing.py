@@ -14,6 +14,7 @@ from runtime.clock import Clock
 from runtime.items import Items
 from runtime.logs import get_logger
 from runtime.loops import Loop, is_unavailable
+from runtime.notifier import Notifier
 from runtime.tasks import cancel
 
 # Snapshots are fetched again from this age on; they stop to count at 15 minutes.
@@ -39,6 +40,8 @@ class SnapshotRefresher:
         self._source = source
         self._clock = clock
         self._items = Items("accounts to refresh")
+        # Notified of each snapshot that is stored.
+        self.stored = Notifier()
         self._running: dict[str, asyncio.Task[AccountSnapshot]] = {}
 
     async def fetch(
@@ -103,6 +106,7 @@ class SnapshotRefresher:
             snapshot = await self._source.fetch(account, max_age)
         async with self._engine.begin() as connection:
             await store_snapshot(connection, snapshot, self._clock.now())
+        self.stored.notify()
         return snapshot
 
     def _forget(self, key: str, task: asyncio.Task[AccountSnapshot]) -> None:

@@ -24,7 +24,6 @@ DRIFT_SHARE = 0.1
 # What Stripe stops for what it wants, and not for what nobody can foresee, has these reasons.
 FORESEEABLE_REASONS = frozenset(
     {
-        "",
         "action_required.requested_capabilities",
         "requirements.past_due",
         "requirements.pending_verification",

@@ -23,6 +23,7 @@ from compliance.v1 import (
 )
 from compliance.v1.compliance_service_pb2_grpc import ComplianceServiceStub
 from compliance.v1.decision_service_pb2_grpc import DecisionServiceStub
+from compliance.v1.freeze_forecast_service_pb2_grpc import FreezeForecastServiceStub
 from compliance.v1.policy_service_pb2_grpc import PolicyServiceStub
 from compliance.v1.requirement_service_pb2_grpc import RequirementServiceStub
 from compliance.v1.screening_service_pb2_grpc import ScreeningServiceStub
@@ -57,6 +58,7 @@ class Guard:
     def __post_init__(self) -> None:
         self.checks = ComplianceServiceStub(self.channel)
         self.decisions = DecisionServiceStub(self.channel)
+        self.freezes = FreezeForecastServiceStub(self.channel)
         self.policies = PolicyServiceStub(self.channel)
         self.requirements = RequirementServiceStub(self.channel)
         self.screening = ScreeningServiceStub(self.channel)
@@ -197,6 +199,7 @@ async def running_guard(
                 "list_interval_seconds": NEVER_SECONDS,
                 "screening_interval_seconds": NEVER_SECONDS,
                 "snapshot_interval_seconds": NEVER_SECONDS,
+                "forecast_interval_seconds": NEVER_SECONDS,
                 **changes,
             }
         )

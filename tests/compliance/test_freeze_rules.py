@@ -16,7 +16,6 @@ from compliance.accounts.requirements import (
 )
 from compliance.forecast.durations import Durations, Length
 from compliance.forecast.rules import (
-    ALARM_CHANCE,
     DEFAULT_REVIEW_TIME,
     MAX_CAUSES,
     NOTICE,
@@ -115,7 +114,7 @@ def test_what_is_handed_in_has_to_be_verified_by_the_deadline(
 ) -> None:
     found = told(wanted(PENDING_VERIFICATION, AS_OF + left, since=since))
     assert {item.causes[0].chance for item in found.values()} == {chance}
-    assert {item.is_alarm for item in found.values()} == {chance >= ALARM_CHANCE}
+    assert {item.is_alarm for item in found.values()} == {chance == 1.0}
     assert {item.causes[0].ground for item in found.values()} == {Ground.UNVERIFIED}
 
 
@@ -126,6 +125,14 @@ def test_reviews_that_were_seen_take_the_place_of_the_default() -> None:
     assert model.review_time == DAY
     in_time = told(wanted(PENDING_VERIFICATION, AS_OF + 5 * DAY, since=AS_OF), model=model)
     assert in_time[Kind.PAYOUTS].causes[0].chance == pytest.approx(0.1)
+    assert not in_time[Kind.PAYOUTS].is_alarm
+    # One more of a hundred is slow, and it is no longer nine of ten.
+    slower = Durations.of([Length(DAY, True)] * 89 + [Length(7 * DAY, True)] * 11)
+    late = told(
+        wanted(PENDING_VERIFICATION, AS_OF + 5 * DAY, since=AS_OF),
+        model=replace(MODEL, reviews=slower),
+    )
+    assert late[Kind.PAYOUTS].is_alarm
     # A day has gone by and it is not over: it is one of the slow ones.
     slow = told(wanted(PENDING_VERIFICATION, AS_OF + 5 * DAY, since=AS_OF - DAY), model=model)
     assert slow[Kind.PAYOUTS].causes[0].chance == pytest.approx(1.0)

@@ -60,6 +60,7 @@ def since(alert: str, series: str, minutes: float) -> Scene:
 JOBS = ("ledger", "gateway", "compliance")
 UP = tuple(always(f'up{{job="{job}",instance="one"}}', 1) for job in JOBS)
 SWEPT = 'gateway_balance_last_sweep_timestamp_seconds{corridor="default"}'
+NEXT_FREEZE = 'compliance_freeze_next_timestamp_seconds{kind="PAYOUTS"}'
 LEADING = 'gateway_leader_task_leading{task="t",instance="one"}'
 LOOP = 'loop_last_success_timestamp_seconds{job="gateway",loop="l"}'
 LOOP_RESTS = always('loop_poll_seconds{job="gateway",loop="l"}', 1)
@@ -169,6 +170,10 @@ SCENES = (
         (rising("compliance_policy_rule_errors_total", 1),),
         (always("compliance_policy_rule_errors_total", 7),),
     ),
+    gauge("FreezeExpected", 'compliance_freeze_alarms{kind="PAYOUTS"}', 1),
+    gauge("FreezeNear", NEXT_FREEZE, MINUTES * 60 + 3 * 86_400 - 1, MINUTES * 60 + 3 * 86_400),
+    # At any moment; and none at all.
+    gauge("FreezeNear", NEXT_FREEZE, 1, 0),
 )
 
 

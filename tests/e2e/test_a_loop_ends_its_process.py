@@ -30,6 +30,7 @@ LOOPS = {
         "rescreening",
         "account refresh",
         "account watch",
+        "freeze forecast",
     },
     "gateway": {
         *("database", "health", "gateway listener", "corridor modes", "breaker group", "feed"),
@@ -43,7 +44,7 @@ LOOPS = {
 # The first that looks at a table.
 FIRST_TO_NOTICE = {
     "ledger": {"hold sweep", "sealing", "snapshots"},
-    "compliance": {"policy in force", "policy shadows", "rescreening", "account watch"},
+    "compliance": {"policy in force", "policy shadows", "rescreening", "account watch", "freeze forecast"},
     "gateway": LOOPS["gateway"] - {"database", "health", "gateway listener", "event recovery"},
 }
 # Nobody listens there.
