@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from compliance.accounts.guidance import Guidance, guide
 from compliance.accounts.requirements import Requirement, earliest_deadline
 from compliance.accounts.snapshot import AccountSnapshot
 from compliance.v1 import requirement_pb2 as pb
@@ -29,6 +30,7 @@ def snapshot_message(subject_id: str, snapshot: AccountSnapshot) -> pb.AccountSn
                 name=item.name,
                 stripe_state=item.state.lower(),
                 disabled_reason=item.disabled_reason,
+                disabled_guidance=_disabled(item.disabled_reason),
             )
             for item in content.capabilities
         ],
@@ -38,7 +40,16 @@ def snapshot_message(subject_id: str, snapshot: AccountSnapshot) -> pb.AccountSn
         country_code=content.country_code,
         fetch_time=to_timestamp(snapshot.fetch_time),
         content_hash=content.content_hash,
+        disabled_guidance=_disabled(content.disabled_reason),
     )
+
+
+def guidance_message(guidance: Guidance) -> pb.Guidance:
+    return pb.Guidance(words=guidance.words, fix=guidance.fix, known=guidance.is_known)
+
+
+def _disabled(reason: str) -> pb.Guidance | None:
+    return guidance_message(guide().disabled(reason)) if reason else None
 
 
 def requirement_message(item: Requirement) -> pb.Requirement:
@@ -51,6 +62,8 @@ def requirement_message(item: Requirement) -> pb.Requirement:
         future=item.future,
         alternative_fields=item.alternative_fields,
         hosted_only=item.hosted_only,
+        guidance=guidance_message(guide().field(item.field)),
+        error_guidance=[guidance_message(guide().error(code)) for code in item.error_codes],
     )
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from compliance.accounts.guidance import guide
+from compliance.accounts.messages import guidance_message
 from compliance.forecast.record import Change, Episode, Figures, Outcome, is_false
 from compliance.forecast.rules import Cause, Ground, Kind, Volume
 from compliance.forecast.store import Stored, StoredChange
@@ -146,4 +148,5 @@ def _cause(cause: Cause, as_of: datetime) -> pb.FreezeCause:
         hosted_only=cause.hosted_only,
         source=cause.source,
         explanation=f"{cause.field} {why}",
+        guidance=guidance_message(guide().field(cause.field)),
     )

@@ -22,30 +22,31 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from compliance.v1 import requirement_pb2 as compliance_dot_v1_dot_requirement__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from money.v1 import money_pb2 as money_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#compliance/v1/freeze_forecast.proto\x12\rcompliance.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14money/v1/money.proto\"\xf8\x01\n\x0b\x46reezeCause\x12+\n\x06ground\x18\x01 \x01(\x0e\x32\x1b.compliance.v1.FreezeGround\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x31\n\rexpected_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63hance\x18\x04 \x01(\x01\x12\x14\n\x0c\x63\x61pabilities\x18\x05 \x03(\t\x12\x1a\n\x12\x61lternative_fields\x18\x06 \x03(\t\x12\x13\n\x0bhosted_only\x18\x07 \x01(\x08\x12\x0e\n\x06source\x18\x08 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\t \x01(\t\"\xf7\x04\n\x0e\x46reezeForecast\x12\x13\n\x0b\x66orecast_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x1c\n\x14\x63onnected_account_id\x18\x03 \x01(\t\x12\'\n\x04kind\x18\x04 \x01(\x0e\x32\x19.compliance.v1.FreezeKind\x12\x31\n\rexpected_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0blatest_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x61\x63t_by_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tdays_left\x18\x08 \x01(\x05\x12\x0e\n\x06\x63hance\x18\t \x01(\x01\x12\r\n\x05\x61larm\x18\n \x01(\x08\x12.\n\nalarm_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x63\x61uses\x18\x0c \x03(\x0b\x32\x1a.compliance.v1.FreezeCause\x12.\n\x15money_at_risk_per_day\x18\r \x03(\x0b\x32\x0f.money.v1.Money\x12/\n\x0b\x61ppear_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x07outcome\x18\x0f \x01(\x0e\x32\x1c.compliance.v1.FreezeOutcome\x12,\n\x08\x65nd_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x66\x61lse_alarm\x18\x11 \x01(\x08\"\xb3\x02\n\x15\x46reezeForecastFigures\x12\x14\n\x0c\x66reeze_count\x18\x01 \x01(\x03\x12\x16\n\x0e\x66oreseen_count\x18\x02 \x01(\x03\x12\x1b\n\x13unforeseeable_count\x18\x03 \x01(\x03\x12\x13\n\x0b\x61larm_count\x18\x04 \x01(\x03\x12\x15\n\raverted_count\x18\x05 \x01(\x03\x12\x19\n\x11\x66\x61lse_alarm_count\x18\x06 \x01(\x03\x12\x12\n\nopen_count\x18\x07 \x01(\x03\x12\x13\n\x06recall\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tprecision\x18\t \x01(\x01H\x01\x88\x01\x01\x12.\n\x0bmedian_lead\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationB\t\n\x07_recallB\x0c\n\n_precision*[\n\nFreezeKind\x12\x1b\n\x17\x46REEZE_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46REEZE_KIND_CHARGES\x10\x01\x12\x17\n\x13\x46REEZE_KIND_PAYOUTS\x10\x02*\xa3\x01\n\x0c\x46reezeGround\x12\x1d\n\x19\x46REEZE_GROUND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x46REEZE_GROUND_UNANSWERED\x10\x01\x12\x1c\n\x18\x46REEZE_GROUND_UNVERIFIED\x10\x02\x12\x1b\n\x17\x46REEZE_GROUND_ANNOUNCED\x10\x03\x12\x1b\n\x17\x46REEZE_GROUND_THRESHOLD\x10\x04*~\n\rFreezeOutcome\x12\x1e\n\x1a\x46REEZE_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46REEZE_OUTCOME_OPEN\x10\x01\x12\x18\n\x14\x46REEZE_OUTCOME_FROZE\x10\x02\x12\x1a\n\x16\x46REEZE_OUTCOME_CLEARED\x10\x03*\x92\x02\n\x18\x46reezeForecastChangeKind\x12+\n\'FREEZE_FORECAST_CHANGE_KIND_UNSPECIFIED\x10\x00\x12(\n$FREEZE_FORECAST_CHANGE_KIND_APPEARED\x10\x01\x12(\n$FREEZE_FORECAST_CHANGE_KIND_WORSENED\x10\x02\x12%\n!FREEZE_FORECAST_CHANGE_KIND_EASED\x10\x03\x12\'\n#FREEZE_FORECAST_CHANGE_KIND_CLEARED\x10\x04\x12%\n!FREEZE_FORECAST_CHANGE_KIND_FROZE\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#compliance/v1/freeze_forecast.proto\x12\rcompliance.v1\x1a\x1f\x63ompliance/v1/requirement.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14money/v1/money.proto\"\xa3\x02\n\x0b\x46reezeCause\x12+\n\x06ground\x18\x01 \x01(\x0e\x32\x1b.compliance.v1.FreezeGround\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x31\n\rexpected_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63hance\x18\x04 \x01(\x01\x12\x14\n\x0c\x63\x61pabilities\x18\x05 \x03(\t\x12\x1a\n\x12\x61lternative_fields\x18\x06 \x03(\t\x12\x13\n\x0bhosted_only\x18\x07 \x01(\x08\x12\x0e\n\x06source\x18\x08 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\t \x01(\t\x12)\n\x08guidance\x18\n \x01(\x0b\x32\x17.compliance.v1.Guidance\"\xf7\x04\n\x0e\x46reezeForecast\x12\x13\n\x0b\x66orecast_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x1c\n\x14\x63onnected_account_id\x18\x03 \x01(\t\x12\'\n\x04kind\x18\x04 \x01(\x0e\x32\x19.compliance.v1.FreezeKind\x12\x31\n\rexpected_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0blatest_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x61\x63t_by_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tdays_left\x18\x08 \x01(\x05\x12\x0e\n\x06\x63hance\x18\t \x01(\x01\x12\r\n\x05\x61larm\x18\n \x01(\x08\x12.\n\nalarm_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x63\x61uses\x18\x0c \x03(\x0b\x32\x1a.compliance.v1.FreezeCause\x12.\n\x15money_at_risk_per_day\x18\r \x03(\x0b\x32\x0f.money.v1.Money\x12/\n\x0b\x61ppear_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x07outcome\x18\x0f \x01(\x0e\x32\x1c.compliance.v1.FreezeOutcome\x12,\n\x08\x65nd_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x66\x61lse_alarm\x18\x11 \x01(\x08\"\xb3\x02\n\x15\x46reezeForecastFigures\x12\x14\n\x0c\x66reeze_count\x18\x01 \x01(\x03\x12\x16\n\x0e\x66oreseen_count\x18\x02 \x01(\x03\x12\x1b\n\x13unforeseeable_count\x18\x03 \x01(\x03\x12\x13\n\x0b\x61larm_count\x18\x04 \x01(\x03\x12\x15\n\raverted_count\x18\x05 \x01(\x03\x12\x19\n\x11\x66\x61lse_alarm_count\x18\x06 \x01(\x03\x12\x12\n\nopen_count\x18\x07 \x01(\x03\x12\x13\n\x06recall\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tprecision\x18\t \x01(\x01H\x01\x88\x01\x01\x12.\n\x0bmedian_lead\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationB\t\n\x07_recallB\x0c\n\n_precision*[\n\nFreezeKind\x12\x1b\n\x17\x46REEZE_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46REEZE_KIND_CHARGES\x10\x01\x12\x17\n\x13\x46REEZE_KIND_PAYOUTS\x10\x02*\xa3\x01\n\x0c\x46reezeGround\x12\x1d\n\x19\x46REEZE_GROUND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x46REEZE_GROUND_UNANSWERED\x10\x01\x12\x1c\n\x18\x46REEZE_GROUND_UNVERIFIED\x10\x02\x12\x1b\n\x17\x46REEZE_GROUND_ANNOUNCED\x10\x03\x12\x1b\n\x17\x46REEZE_GROUND_THRESHOLD\x10\x04*~\n\rFreezeOutcome\x12\x1e\n\x1a\x46REEZE_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46REEZE_OUTCOME_OPEN\x10\x01\x12\x18\n\x14\x46REEZE_OUTCOME_FROZE\x10\x02\x12\x1a\n\x16\x46REEZE_OUTCOME_CLEARED\x10\x03*\x92\x02\n\x18\x46reezeForecastChangeKind\x12+\n\'FREEZE_FORECAST_CHANGE_KIND_UNSPECIFIED\x10\x00\x12(\n$FREEZE_FORECAST_CHANGE_KIND_APPEARED\x10\x01\x12(\n$FREEZE_FORECAST_CHANGE_KIND_WORSENED\x10\x02\x12%\n!FREEZE_FORECAST_CHANGE_KIND_EASED\x10\x03\x12\'\n#FREEZE_FORECAST_CHANGE_KIND_CLEARED\x10\x04\x12%\n!FREEZE_FORECAST_CHANGE_KIND_FROZE\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compliance.v1.freeze_forecast_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FREEZEKIND']._serialized_start=1336
-  _globals['_FREEZEKIND']._serialized_end=1427
-  _globals['_FREEZEGROUND']._serialized_start=1430
-  _globals['_FREEZEGROUND']._serialized_end=1593
-  _globals['_FREEZEOUTCOME']._serialized_start=1595
-  _globals['_FREEZEOUTCOME']._serialized_end=1721
-  _globals['_FREEZEFORECASTCHANGEKIND']._serialized_start=1724
-  _globals['_FREEZEFORECASTCHANGEKIND']._serialized_end=1998
-  _globals['_FREEZECAUSE']._serialized_start=142
-  _globals['_FREEZECAUSE']._serialized_end=390
-  _globals['_FREEZEFORECAST']._serialized_start=393
-  _globals['_FREEZEFORECAST']._serialized_end=1024
-  _globals['_FREEZEFORECASTFIGURES']._serialized_start=1027
-  _globals['_FREEZEFORECASTFIGURES']._serialized_end=1334
+  _globals['_FREEZEKIND']._serialized_start=1412
+  _globals['_FREEZEKIND']._serialized_end=1503
+  _globals['_FREEZEGROUND']._serialized_start=1506
+  _globals['_FREEZEGROUND']._serialized_end=1669
+  _globals['_FREEZEOUTCOME']._serialized_start=1671
+  _globals['_FREEZEOUTCOME']._serialized_end=1797
+  _globals['_FREEZEFORECASTCHANGEKIND']._serialized_start=1800
+  _globals['_FREEZEFORECASTCHANGEKIND']._serialized_end=2074
+  _globals['_FREEZECAUSE']._serialized_start=175
+  _globals['_FREEZECAUSE']._serialized_end=466
+  _globals['_FREEZEFORECAST']._serialized_start=469
+  _globals['_FREEZEFORECAST']._serialized_end=1100
+  _globals['_FREEZEFORECASTFIGURES']._serialized_start=1103
+  _globals['_FREEZEFORECASTFIGURES']._serialized_end=1410
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from compliance.v1 import requirement_pb2 as _requirement_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
@@ -157,6 +158,7 @@ class FreezeCause(_message.Message):
     HOSTED_ONLY_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
+    GUIDANCE_FIELD_NUMBER: _builtins.int
     ground: Global___FreezeGround.ValueType
     """Why the moment is expected."""
     field: _builtins.str
@@ -183,6 +185,10 @@ class FreezeCause(_message.Message):
     def alternative_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Fields of which any one resolves this one too."""
 
+    @_builtins.property
+    def guidance(self) -> _requirement_pb2.Guidance:
+        """What is wanted and what to hand in."""
+
     def __init__(
         self,
         *,
@@ -195,10 +201,11 @@ class FreezeCause(_message.Message):
         hosted_only: _builtins.bool = ...,
         source: _builtins.str = ...,
         explanation: _builtins.str = ...,
+        guidance: _requirement_pb2.Guidance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expected_time", b"expected_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expected_time", b"expected_time", "guidance", b"guidance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternative_fields", b"alternative_fields", "capabilities", b"capabilities", "chance", b"chance", "expected_time", b"expected_time", "explanation", b"explanation", "field", b"field", "ground", b"ground", "hosted_only", b"hosted_only", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternative_fields", b"alternative_fields", "capabilities", b"capabilities", "chance", b"chance", "expected_time", b"expected_time", "explanation", b"explanation", "field", b"field", "ground", b"ground", "guidance", b"guidance", "hosted_only", b"hosted_only", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

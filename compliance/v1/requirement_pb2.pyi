@@ -161,6 +161,36 @@ TAX_REGISTRATION_STATE_EXPIRED: TaxRegistrationState.ValueType  # 3
 Global___TaxRegistrationState: _TypeAlias = TaxRegistrationState  # noqa: Y015
 
 @_typing.final
+class Guidance(_message.Message):
+    """What one of Stripe's words means and what mends it, for the merchant to read; it never tells of a suspicion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORDS_FIELD_NUMBER: _builtins.int
+    FIX_FIELD_NUMBER: _builtins.int
+    KNOWN_FIELD_NUMBER: _builtins.int
+    words: _builtins.str
+    """What is meant, in plain words."""
+    fix: _builtins.str
+    """What exactly to do."""
+    known: _builtins.bool
+    """False if Stripe's word is not known here: then this says so, and sends the merchant to Stripe's page."""
+    def __init__(
+        self,
+        *,
+        words: _builtins.str = ...,
+        fix: _builtins.str = ...,
+        known: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fix", b"fix", "known", b"known", "words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Guidance: _TypeAlias = Guidance  # noqa: Y015
+
+@_typing.final
 class Requirement(_message.Message):
     """One thing that Stripe wants of a connected account."""
 
@@ -174,6 +204,8 @@ class Requirement(_message.Message):
     FUTURE_FIELD_NUMBER: _builtins.int
     ALTERNATIVE_FIELDS_FIELD_NUMBER: _builtins.int
     HOSTED_ONLY_FIELD_NUMBER: _builtins.int
+    GUIDANCE_FIELD_NUMBER: _builtins.int
+    ERROR_GUIDANCE_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """Stripe's name of it, for example "individual.verification.document"."""
     state: Global___RequirementState.ValueType
@@ -198,6 +230,14 @@ class Requirement(_message.Message):
     def alternative_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Fields of which any one resolves this one too."""
 
+    @_builtins.property
+    def guidance(self) -> Global___Guidance:
+        """What is wanted and what to hand in."""
+
+    @_builtins.property
+    def error_guidance(self) -> _containers.RepeatedCompositeFieldContainer[Global___Guidance]:
+        """Why what was handed in was refused and what mends it; one for each of error_codes, in their order."""
+
     def __init__(
         self,
         *,
@@ -209,10 +249,12 @@ class Requirement(_message.Message):
         future: _builtins.bool = ...,
         alternative_fields: _abc.Iterable[_builtins.str] | None = ...,
         hosted_only: _builtins.bool = ...,
+        guidance: Global___Guidance | None = ...,
+        error_guidance: _abc.Iterable[Global___Guidance] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline_time", b"deadline_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline_time", b"deadline_time", "guidance", b"guidance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternative_fields", b"alternative_fields", "capabilities", b"capabilities", "deadline_time", b"deadline_time", "error_codes", b"error_codes", "field", b"field", "future", b"future", "hosted_only", b"hosted_only", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternative_fields", b"alternative_fields", "capabilities", b"capabilities", "deadline_time", b"deadline_time", "error_codes", b"error_codes", "error_guidance", b"error_guidance", "field", b"field", "future", b"future", "guidance", b"guidance", "hosted_only", b"hosted_only", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -227,22 +269,28 @@ class Capability(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     STRIPE_STATE_FIELD_NUMBER: _builtins.int
     DISABLED_REASON_FIELD_NUMBER: _builtins.int
+    DISABLED_GUIDANCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Stripe's name of it, for example "card_payments" or "transfers"."""
     stripe_state: _builtins.str
     """Stripe's word: "active", "inactive", "pending" or "unrequested"."""
     disabled_reason: _builtins.str
     """Why it is disabled, in Stripe's words; empty if it is not."""
+    @_builtins.property
+    def disabled_guidance(self) -> Global___Guidance:
+        """What disabled_reason means; unset if it is empty."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         stripe_state: _builtins.str = ...,
         disabled_reason: _builtins.str = ...,
+        disabled_guidance: Global___Guidance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["disabled_guidance", b"disabled_guidance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["disabled_reason", b"disabled_reason", "name", b"name", "stripe_state", b"stripe_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disabled_guidance", b"disabled_guidance", "disabled_reason", b"disabled_reason", "name", b"name", "stripe_state", b"stripe_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -268,6 +316,7 @@ class AccountSnapshot(_message.Message):
     COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     FETCH_TIME_FIELD_NUMBER: _builtins.int
     CONTENT_HASH_FIELD_NUMBER: _builtins.int
+    DISABLED_GUIDANCE_FIELD_NUMBER: _builtins.int
     merchant_id: _builtins.str
     """Subject id of the merchant that the account belongs to."""
     corridor: _builtins.str
@@ -304,6 +353,10 @@ class AccountSnapshot(_message.Message):
     def fetch_time(self) -> _timestamp_pb2.Timestamp:
         """When the gateway fetched it from Stripe."""
 
+    @_builtins.property
+    def disabled_guidance(self) -> Global___Guidance:
+        """What disabled_reason means; unset if it is empty."""
+
     def __init__(
         self,
         *,
@@ -321,10 +374,11 @@ class AccountSnapshot(_message.Message):
         country_code: _builtins.str = ...,
         fetch_time: _timestamp_pb2.Timestamp | None = ...,
         content_hash: _builtins.str = ...,
+        disabled_guidance: Global___Guidance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["earliest_deadline_time", b"earliest_deadline_time", "fetch_time", b"fetch_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["disabled_guidance", b"disabled_guidance", "earliest_deadline_time", b"earliest_deadline_time", "fetch_time", b"fetch_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "charges_enabled", b"charges_enabled", "connected_account_id", b"connected_account_id", "content_hash", b"content_hash", "corridor", b"corridor", "country_code", b"country_code", "details_submitted", b"details_submitted", "disabled_reason", b"disabled_reason", "earliest_deadline_time", b"earliest_deadline_time", "external_account_errored", b"external_account_errored", "fetch_time", b"fetch_time", "merchant_id", b"merchant_id", "payouts_enabled", b"payouts_enabled", "requirements", b"requirements"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "charges_enabled", b"charges_enabled", "connected_account_id", b"connected_account_id", "content_hash", b"content_hash", "corridor", b"corridor", "country_code", b"country_code", "details_submitted", b"details_submitted", "disabled_guidance", b"disabled_guidance", "disabled_reason", b"disabled_reason", "earliest_deadline_time", b"earliest_deadline_time", "external_account_errored", b"external_account_errored", "fetch_time", b"fetch_time", "merchant_id", b"merchant_id", "payouts_enabled", b"payouts_enabled", "requirements", b"requirements"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
