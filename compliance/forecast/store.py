@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, delete, func, insert, or_, select, tuple_
+from sqlalchemy import RowMapping, Select, delete, exists, func, insert, or_, select, tuple_
 from sqlalchemy import update as update_of
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -78,7 +78,10 @@ async def hold(connection: AsyncConnection) -> bool:
 async def accounts_to_look_at(
     connection: AsyncConnection, looked_before: datetime, now: datetime, limit: int
 ) -> list[str]:
-    """Accounts that have changed, then those that were not looked at since, the oldest first."""
+    """Accounts that have changed, then those that were not looked at since, the oldest first.
+
+    Time alone changes nothing for an account of which nothing is wanted.
+    """
     changed = await connection.execute(
         select(ACCOUNT_CHANGE.c.connected_account_id)
         .where(or_(ACCOUNT_CHANGE.c.retry_time.is_(None), ACCOUNT_CHANGE.c.retry_time <= now))
@@ -90,7 +93,13 @@ async def accounts_to_look_at(
     if len(found) < limit:
         aged = await connection.execute(
             select(FREEZE_WATCH.c.connected_account_id)
-            .where(FREEZE_WATCH.c.look_time < looked_before)
+            .where(
+                FREEZE_WATCH.c.look_time < looked_before,
+                exists().where(
+                    REQUIREMENT_SPAN.c.connected_account_id == FREEZE_WATCH.c.connected_account_id,
+                    REQUIREMENT_SPAN.c.end_time.is_(None),
+                ),
+            )
             .order_by(FREEZE_WATCH.c.look_time)
             .limit(limit - len(found))
         )
