@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sandbox.stripe_twin.accounts import TwinAccount
 from sandbox.stripe_twin.books import FeePart
 from sandbox.stripe_twin.cards import DECLINES
+from sandbox.stripe_twin.deadlines import follow_deadlines
 from sandbox.stripe_twin.external_accounts import external_account_list
 from sandbox.stripe_twin.requirements import empty_requirements
 from sandbox.stripe_twin.store import JsonObject
@@ -131,7 +132,10 @@ class AccountState(BaseModel):
 
 
 def override_account(connected: TwinAccount, item: JsonObject, state: AccountState) -> JsonObject:
-    """Sets the state and announces it by `account.updated` and `capability.updated`."""
+    """Sets the state and announces it by `account.updated` and `capability.updated`.
+
+    What is wanted by a deadline ahead stops the account then, unless it is taken back before.
+    """
     connected.overridden = True
     before = {**item, "external_accounts": external_account_list(connected)}
     for name in ("charges_enabled", "payouts_enabled", "details_submitted"):
@@ -160,6 +164,7 @@ def override_account(connected: TwinAccount, item: JsonObject, state: AccountSta
     connected.emit("account.updated", after, previous=previous)
     for capability, old in changed:
         connected.emit("capability.updated", capability, previous=old)
+    follow_deadlines(connected, item)
     return after
 
 

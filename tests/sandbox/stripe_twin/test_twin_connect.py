@@ -146,6 +146,82 @@ async def test_a_test_sets_requirements_and_they_are_told(shop: Shop, twin: Twin
     assert not again.charges_enabled
 
 
+DUE = {"currently_due": ["company.tax_id"], "eventually_due": ["company.tax_id"]}
+PENDING = {"pending_verification": ["company.tax_id"]}
+
+
+@pytest.mark.parametrize(
+    ("part", "wanted", "reason", "past_due"),
+    [
+        ("requirements", DUE, "requirements.past_due", ["company.tax_id"]),
+        # Handed in and not verified by then is late, too.
+        ("requirements", PENDING, "requirements.pending_verification", []),
+        ("future_requirements", DUE, "requirements.past_due", ["company.tax_id"]),
+        # Nothing is wanted by then.
+        ("requirements", {"eventually_due": ["company.tax_id"]}, None, []),
+    ],
+)
+async def test_a_deadline_stops_the_account_when_it_passes(
+    shop: Shop,
+    twin: Twin,
+    part: str,
+    wanted: dict[str, list[str]],
+    reason: str | None,
+    past_due: list[str],
+) -> None:
+    account_id = await onboarded_account(shop)
+    deadline = twin.clock.now() + 3_600
+    twin.override_account(
+        account_id, AccountState.model_validate({part: {**wanted, "current_deadline": deadline}})
+    )
+    twin.advance(seconds=3_590)
+    before = await shop.api.accounts.retrieve_async(account_id)
+    assert before.charges_enabled
+    assert before.payouts_enabled
+    twin.advance(seconds=20)
+    account = await shop.api.accounts.retrieve_async(account_id)
+    assert problems(stripe.Account, account.to_dict()) == []
+    assert account.charges_enabled is account.payouts_enabled is (reason is None)
+    assert account.requirements is not None
+    assert account.requirements.disabled_reason == reason
+    assert account.requirements.past_due == past_due
+    assert account.future_requirements is not None
+    assert account.future_requirements.currently_due == []
+    # It is told once; what is handed in afterwards is the merchant's page's to mend.
+    twin.advance(seconds=86_400)
+    assert await shop.api.accounts.retrieve_async(account_id) == account
+
+
+async def test_a_capabilitys_deadline_stops_the_capability_alone(shop: Shop, twin: Twin) -> None:
+    account_id = await onboarded_account(shop)
+    due = {**DUE, "current_deadline": twin.clock.now() + 3_600}
+    async with open_receiver(DEFAULT_ACCOUNT.webhook_secret) as receiver:
+        twin.settings.webhook_concurrency = 1
+        twin.register_webhook(receiver.url, connect=True)
+        state = {"capabilities": {"card_payments": {"requirements": due}}}
+        twin.override_account(account_id, AccountState.model_validate(state))
+        await receiver.until(2)
+        twin.advance(seconds=3_600)
+        assert (await receiver.until(4))[2:] == ["account.updated", "capability.updated"]
+    account = await shop.api.accounts.retrieve_async(account_id)
+    assert (account.charges_enabled, account.payouts_enabled) == (False, True)
+    capability = await shop.api.accounts.capabilities.retrieve_async(account_id, "card_payments")
+    assert problems(stripe.Capability, capability.to_dict()) == []
+    assert capability.status == "inactive"
+    assert capability.requirements is not None
+    assert capability.requirements.disabled_reason == "requirements.fields_needed"
+    assert capability.requirements.past_due == ["company.tax_id"]
+
+
+async def test_what_is_taken_back_before_its_deadline_stops_nothing(shop: Shop, twin: Twin) -> None:
+    account_id = await onboarded_account(shop)
+    due = {"requirements": {**DUE, "current_deadline": twin.clock.now() + 3_600}}
+    twin.override_account(account_id, AccountState.model_validate(due))
+    twin.override_account(account_id, AccountState.model_validate({"requirements": {}}))
+    twin.advance(seconds=3_601)
+    assert (await shop.api.accounts.retrieve_async(account_id)).charges_enabled
+
+
 async def test_a_bank_account_fails(shop: Shop, twin: Twin) -> None:
     account = await new_account(
         shop,
