@@ -44,7 +44,13 @@ LOOPS = {
 # The first that looks at a table.
 FIRST_TO_NOTICE = {
     "ledger": {"hold sweep", "sealing", "snapshots"},
-    "compliance": {"policy in force", "policy shadows", "rescreening", "account watch", "freeze forecast"},
+    "compliance": {
+        "policy in force",
+        "policy shadows",
+        "rescreening",
+        "account watch",
+        "freeze forecast",
+    },
     "gateway": LOOPS["gateway"] - {"database", "health", "gateway listener", "event recovery"},
 }
 # Nobody listens there.
