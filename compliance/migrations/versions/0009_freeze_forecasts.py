@@ -6,7 +6,7 @@ from alembic import op
 
 from runtime.migrations import sql_beside
 
-revision = "0010"
+revision = "0009"
 down_revision = "0008"
 oldest_code = "0003"  # tables more, and a trigger that code of before need not know
 branch_labels = None
