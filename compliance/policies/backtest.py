@@ -1,7 +1,7 @@
 """Backtests: what a policy would have decided of what was decided."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -15,8 +15,6 @@ from compliance.tables import DECISION
 
 # How often a backtest tells how far it is.
 TELL_SECONDS = 1.0
-# One at a time in a process: each has a process of its own.
-BACKTESTS = asyncio.Semaphore(1)
 
 
 @dataclass(frozen=True)
@@ -43,13 +41,13 @@ async def span_of(engine: AsyncEngine, from_us: int | None, until_us: int | None
 
 async def backtest(
     engine: AsyncEngine, policy: Policy, span: Span
-) -> AsyncIterator[tuple[Comparison, bool]]:
+) -> AsyncGenerator[tuple[Comparison, bool]]:
     """What was found so far, every second or so, and whether that is all."""
     comparison = Comparison()
     after = span.after
     loop = asyncio.get_running_loop()
     told = loop.time()
-    async with BACKTESTS, open_judge() as judge:
+    async with open_judge() as judge:
         while after < span.through:
             async with engine.connect() as connection:
                 page = await decisions_after(connection, after, PAGE_SIZE)

@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.checks.policy import Policy
-from compliance.policies.store import active_policy
+from compliance.policies.store import active_policy, active_version
 from runtime.logs import get_logger
 from runtime.loops import Loop
 
@@ -22,10 +22,11 @@ class PolicyInForce:
     async def refresh(self) -> None:
         """Reads what is in force now."""
         async with self._engine.connect() as connection:
-            policy = await active_policy(connection)
-        if policy.version != self.policy.version:
-            log.info("policy_in_force", policy_version=policy.version)
-        self.policy = policy
+            # A version's document never changes.
+            if await active_version(connection) == self.policy.version:
+                return
+            self.policy = await active_policy(connection)
+        log.info("policy_in_force", policy_version=self.policy.version)
 
     def loop(self) -> Loop:
         """Looks every second."""

@@ -66,7 +66,7 @@ class Judge:
     """The other process, for one caller at a time."""
 
     def __init__(self, process: Process) -> None:
-        self._process = process
+        self.process = process
 
     async def judge(
         self, policy: Policy, records: Sequence[tuple[int, str]]
@@ -82,15 +82,18 @@ class Judge:
         return judged
 
     async def _ask(self, what: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(what).encode() + b"\n")
-        await self._process.stdin.drain()
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(what).encode() + b"\n")
+            await self.process.stdin.drain()
+        except ConnectionError as error:
+            raise JudgeGoneError("the judge has closed its input") from error
 
     async def _answer(self) -> Judged | None:
-        assert self._process.stdout is not None
-        line = await self._process.stdout.readline()
+        assert self.process.stdout is not None
+        line = await self.process.stdout.readline()
         if not line:
-            raise JudgeGoneError(f"the judge ended with {await self._process.wait()}")
+            raise JudgeGoneError(f"the judge ended with {await self.process.wait()}")
         return None if line == UNREADABLE + b"\n" else loads(line.decode(), Judged)
 
 

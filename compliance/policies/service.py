@@ -1,6 +1,8 @@
 """PolicyService: the handlers."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -40,6 +42,7 @@ class PolicyService(PolicyServiceServicer):
         self._in_force = in_force
         self._clock = clock
         self._tokens = PageTokens(ERRORS)
+        self._backtests = asyncio.Lock()
 
     async def CreatePolicyVersion(
         self, request: pb.CreatePolicyVersionRequest, _context: Any
@@ -97,15 +100,17 @@ class PolicyService(PolicyServiceServicer):
             _microseconds(request, "start_record_time"),
             _microseconds(request, "end_record_time"),
         )
-        async for comparison, done in backtest(self._engine, policy, span):
-            yield pb.BacktestPolicyVersionResponse(
-                judged_count=comparison.judged,
-                decision_count=span.count,
-                unreadable_count=comparison.unreadable,
-                changes=_changes(comparison),
-                changed_decisions=_changed(comparison) if done else (),
-                done=done,
-            )
+        # One at a time in a process, since each has another process at work.
+        async with self._backtests, aclosing(backtest(self._engine, policy, span)) as told:
+            async for comparison, done in told:
+                yield pb.BacktestPolicyVersionResponse(
+                    judged_count=comparison.judged,
+                    decision_count=span.count,
+                    unreadable_count=comparison.unreadable,
+                    changes=_changes(comparison),
+                    changed_decisions=_changed(comparison) if done else (),
+                    done=done,
+                )
 
     async def GetShadowReport(
         self, request: pb.GetShadowReportRequest, _context: Any

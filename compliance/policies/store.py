@@ -106,7 +106,7 @@ async def activate(
     """
     await _lock(connection)
     stored = await get_policy(connection, version)
-    in_force = (await active_policy(connection)).version
+    in_force = await active_version(connection)
     if in_force != replaced:
         raise policy_replaced(in_force)
     if stored.state == "ACTIVE":
@@ -180,6 +180,14 @@ def _is_newer(version: str, than: str) -> bool:
     numbers = [_BUILT_IN.fullmatch(name) for name in (version, than)]
     first, second = (int(found[1]) if found else None for found in numbers)
     return first is not None and second is not None and first > second
+
+
+async def active_version(connection: AsyncConnection) -> str:
+    """The version in force, which there always is."""
+    rows = await connection.execute(
+        select(POLICY_VERSION.c.policy_version).where(POLICY_VERSION.c.state == "ACTIVE")
+    )
+    return str(rows.scalar_one())
 
 
 async def active_policy(connection: AsyncConnection) -> Policy:

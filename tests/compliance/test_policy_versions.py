@@ -7,7 +7,9 @@ import grpc
 import psycopg
 import pytest
 
+from compliance.checks.policy import BUILT_IN as BUILT_IN_POLICY
 from compliance.policies.comparison import MAX_NAMED
+from compliance.policies.judging import JudgeGoneError, open_judge
 from compliance.policies.shadowing import PAGE_SIZE
 from compliance.policies.store import MAX_SHADOWS
 from compliance.v1 import decision_pb2, decision_service_pb2, policy_pb2
@@ -167,6 +169,29 @@ async def test_what_cannot_be_read_is_counted_and_its_neighbours_are_judged(guar
     found = await backtest(guard, await draft(guard, LARGE))
     assert (found.judged_count, found.unreadable_count) == (3, 1)
     assert [item.sequence for item in found.changed_decisions] == [3, 1]
+
+
+async def test_the_judge_ends_with_who_asked_it() -> None:
+    with pytest.raises(TimeoutError):
+        async with open_judge() as judge:
+            raise TimeoutError
+    assert judge.process.returncode is not None
+
+
+async def test_a_judge_that_is_gone_is_told_as_such() -> None:
+    async with open_judge() as judge:
+        judge.process.kill()
+        await judge.process.wait()
+        with pytest.raises(JudgeGoneError):
+            await judge.judge(BUILT_IN_POLICY, [(1, "{}")])
+
+
+async def test_a_backtest_that_is_given_up_lets_the_next_one_go(guard: Guard) -> None:
+    await guard.check(await guard.merchant())
+    request = pb.BacktestPolicyVersionRequest(policy_version=BUILT_IN)
+    given_up = guard.policies.BacktestPolicyVersion(request)
+    given_up.cancel()
+    assert (await backtest(guard, BUILT_IN)).judged_count == 1
 
 
 async def test_a_shadow_judges_what_is_decided_after_it_and_changes_none(guard: Guard) -> None:
