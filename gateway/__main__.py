@@ -19,10 +19,10 @@ from gateway.merchants.wiring import open_merchants
 from gateway.operations.wiring import open_operations
 from gateway.operator_acts import open_operator_acts
 from gateway.part import Part
-from gateway.payments.wiring import open_payments
+from gateway.payments.wiring import open_payments, timing_of
 from gateway.payouts.wiring import open_payouts
 from gateway.recovery.command import RECOVER
-from gateway.recovery.wiring import open_guard
+from gateway.recovery.wiring import open_guard, open_hold_check
 from gateway.stripe_client.wiring import open_corridors, open_stripe_client
 from gateway.validation import VALIDATOR
 from gateway.webhooks_in.opening import open_broker
@@ -125,6 +125,8 @@ async def open_service(
             books = await enter(open_bookkeeping(settings, engine, clock))
             swept = settings, engine, stripe.client, *takers, books.ledger_log, clock, limits
             parts += [await enter(processing), await open_balance(*swept), books]
+            checked = engine, stripe.client, books.ledger_log, guard, clock, timing_of(settings)
+            parts.append(open_hold_check(*checked))
             parts.append(open_gauges(engine, stripe.client.corridors, clock))
 
         server = RpcServer(

@@ -13,6 +13,7 @@ from gateway.bookkeeping.facts import Fact, ReleaseReason, StripeBalance
 KINDS: dict[str, type[Fact]] = {
     "hold_placed": facts.HoldPlaced,
     "hold_released": facts.HoldReleased,
+    "hold_forgotten": facts.HoldForgotten,
     "captured": facts.Captured,
     "fee_charged": facts.FeeCharged,
     "converted": facts.Converted,

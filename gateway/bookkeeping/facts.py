@@ -20,6 +20,7 @@ from typing import ClassVar
 HOLD_PREFIX = "hold."
 RELEASED_PREFIX = "released."
 CAPTURED_PREFIX = "captured."
+FORGOTTEN_PREFIX = "forgotten."
 _CURRENCY = re.compile(r"[A-Z]{3}")
 # What may be in an account's path and in a ledger request id (1..128 bytes there, prefix and
 # suffix included).
@@ -40,6 +41,8 @@ class ReleaseReason(StrEnum):
     CANCELED = "canceled"
     EXPIRED = "expired"
     FAILED = "failed"
+    # Of an attempt that a restored database has lost, and that Stripe knows nothing of.
+    FORGOTTEN = "forgotten"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +141,30 @@ class HoldReleased(PaymentFact):
 
     @property
     def requires(self) -> str:
+        return f"{HOLD_PREFIX}{self.hold_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldForgotten(PaymentFact):
+    """A hold that stands in the ledger, of an attempt that the database has lost and of which
+    Stripe has nothing; `amount_minor` is what it held.
+
+    No fact of ours has reported the hold: the ledger has it under `hold_revision`. The same attempt
+    may be made once more; then its hold is placed anew, under its next request id.
+    """
+
+    hold_id: str
+    hold_revision: int
+    amount_minor: int
+    reason: ReleaseReason = ReleaseReason.FORGOTTEN
+
+    @property
+    def id(self) -> str:
+        return f"{FORGOTTEN_PREFIX}{self.hold_id}.{self.hold_revision}"
+
+    @property
+    def hold(self) -> str:
+        """The id of the fact that placed the hold."""
         return f"{HOLD_PREFIX}{self.hold_id}"
 
 

@@ -33,6 +33,17 @@ _MAY_DIFFER = frozenset(
     }
 )
 
+# A hold that ended otherwise.
+_OVER = frozenset(
+    {
+        ErrorReason.ERROR_REASON_HOLD_ALREADY_POSTED,
+        ErrorReason.ERROR_REASON_HOLD_ALREADY_VOIDED,
+        ErrorReason.ERROR_REASON_HOLD_EXPIRED,
+    }
+)
+# The sequence of a fact for which there was nothing left to do: transactions count from 1.
+NOTHING_LEFT = 0
+
 # Codes with which the ledger has decided, or would decide the same way for ever.
 _DECIDED = {
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -47,7 +58,7 @@ _SUSPICIOUS = _DECIDED | {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """The ledger has the fact, at this sequence."""
+    """The ledger has the fact, at this sequence; at NOTHING_LEFT if it needs none."""
 
     sequence: int
     # A hold that the ledger had already, and has had released since.
@@ -152,11 +163,15 @@ class LedgerBooks:
                 )
             case ErrorReason.ERROR_REASON_TRANSACTION_NOT_FOUND:
                 is_behind = await self._known(_required(item)) is None
+                if is_behind and item.may_be_over:
+                    return Booked(NOTHING_LEFT)
                 return Renewed(refused.reason, refused.message, is_behind=is_behind)
             case ErrorReason.ERROR_REASON_ACCOUNT_NOT_FOUND:
                 # They were made before.
                 self._known_groups.clear()
                 return Renewed(refused.reason, refused.message, is_behind=True)
+            case reason if reason in _OVER and item.may_be_over:
+                return Booked(NOTHING_LEFT)
         return refused
 
     async def _known(self, key: TransactionKey) -> GetTransactionResponse | None:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import grpc
 
 from gateway.bookkeeping.chart import corridor_of
-from gateway.bookkeeping.facts import CAPTURED_PREFIX, HOLD_PREFIX, RELEASED_PREFIX
+from gateway.bookkeeping.facts import (
+    CAPTURED_PREFIX,
+    HOLD_PREFIX,
+    RELEASED_PREFIX,
+    HoldForgotten,
+)
 from gateway.bookkeeping.ledger_client import LedgerUnavailableError
-from gateway.bookkeeping.mapping import fact_id_of
+from gateway.bookkeeping.mapping import fact_id_of, revision_of
 from gateway.bookkeeping.standing import NO_CHECKPOINT, Checkpoint
 from ledger.v1.audit_service_pb2 import GetCheckpointRequest
 from ledger.v1.audit_service_pb2_grpc import AuditServiceStub
 from ledger.v1.balance_pb2 import GetBalanceRequest
+from ledger.v1.direction_pb2 import DIRECTION_DEBIT
 from ledger.v1.ledger_pb2 import GetLedgerRequest
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
-from ledger.v1.transaction_pb2 import TRANSACTION_VIEW_SUMMARY, TransactionKey
+from ledger.v1.transaction_pb2 import (
+    TRANSACTION_KIND_VOID,
+    TRANSACTION_VIEW_SUMMARY,
+    Transaction,
+    TransactionKey,
+)
 from ledger.v1.transaction_reads_pb2 import GetTransactionRequest, ListTransactionsRequest
 from runtime.errors import from_rpc_error
 
@@ -45,6 +57,46 @@ class LedgerHold:
     corridor: str
     is_released: bool = False
     is_captured: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedHold:
+    """A hold as the ledger has recorded it; `amount_minor` is what it held at first."""
+
+    id: str
+    revision: int
+    payment_id: str
+    merchant_id: str
+    corridor: str
+    currency: str
+    amount_minor: int
+    record_time: datetime
+
+    @property
+    def fact_id(self) -> str:
+        """The id of the fact that it was booked for."""
+        return f"{HOLD_PREFIX}{self.id}"
+
+    def forgotten(self, now: datetime) -> HoldForgotten:
+        """That nothing will come of it."""
+        return HoldForgotten(
+            corridor=self.corridor,
+            currency=self.currency,
+            effective_time=now,
+            payment_id=self.payment_id,
+            merchant_id=self.merchant_id,
+            hold_id=self.id,
+            hold_revision=self.revision,
+            amount_minor=self.amount_minor,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VoidedHold:
+    """That a hold was released: the fact that placed it, and where that is in the log."""
+
+    fact_id: str
+    sequence: int
 
 
 class LedgerLog:
@@ -104,6 +156,58 @@ class LedgerLog:
             if fact.startswith(HOLD_PREFIX)
         ]
 
+    async def open_holds(self, account: str) -> AsyncIterator[list[int]]:
+        """Sequences of what is held on the debit side of an account, page by page, all of one
+        moment; of an account that does not exist there are none."""
+        token = ""
+        while True:
+            answer = await _answer(
+                self._stub.GetBalance(
+                    GetBalanceRequest(
+                        ledger=self._ledger,
+                        account=account,
+                        include_holds=True,
+                        page_size=self._page_size,
+                        page_token=token,
+                    )
+                )
+            )
+            if answer is None:
+                return
+            yield [hold.sequence for hold in answer.holds if hold.direction == DIRECTION_DEBIT]
+            token = answer.next_page_token
+            if not token:
+                return
+
+    async def placed_hold(self, sequence: int) -> PlacedHold | None:
+        """The hold of a payment that is at a sequence; None if something else is there."""
+        request = GetTransactionRequest(ledger=self._ledger, key=TransactionKey(sequence=sequence))
+        answer = await _answer(self._stub.GetTransaction(request))
+        return _placed(answer.transaction) if answer is not None else None
+
+    async def voided_since(self, since: datetime) -> AsyncIterator[list[VoidedHold]]:
+        """The holds of payments that were released since then, the last first, page by page."""
+        request = ListTransactionsRequest(
+            ledger=self._ledger,
+            kinds=[TRANSACTION_KIND_VOID],
+            descending=True,
+            page_size=self._page_size,
+            view=TRANSACTION_VIEW_SUMMARY,
+        )
+        while True:
+            answer = await _answer(self._stub.ListTransactions(request))
+            if answer is None:
+                return
+            listed = [one for one in answer.transactions if _recorded(one) >= since]
+            yield [
+                VoidedHold(f"{HOLD_PREFIX}{one.metadata['hold_id']}", one.settles_sequence)
+                for one in listed
+                if "hold_id" in one.metadata
+            ]
+            if len(listed) < len(answer.transactions) or not answer.next_page_token:
+                return
+            request.page_token = answer.next_page_token
+
     async def checkpoint(self, min_tree_size: int = 0) -> Checkpoint:
         """The newest checkpoint, or the oldest of at least so many transactions; `NO_CHECKPOINT`
         if there is none."""
@@ -120,6 +224,27 @@ class LedgerLog:
         if answer is None:
             return 0
         return sum(b.posted_debits_minor - b.posted_credits_minor for b in answer.balances)
+
+
+def _placed(transaction: Transaction) -> PlacedHold | None:
+    fact_id, about = fact_id_of(transaction.request_id), transaction.metadata
+    if not fact_id.startswith(HOLD_PREFIX) or "payment_id" not in about:
+        return None
+    entry = transaction.entries[0]
+    return PlacedHold(
+        id=fact_id.removeprefix(HOLD_PREFIX),
+        revision=revision_of(transaction.request_id),
+        payment_id=about["payment_id"],
+        merchant_id=about["merchant_id"],
+        corridor=corridor_of(entry.account),
+        currency=entry.amount.currency_code,
+        amount_minor=entry.amount.minor_units,
+        record_time=_recorded(transaction),
+    )
+
+
+def _recorded(transaction: Transaction) -> datetime:
+    return transaction.record_time.ToDatetime(UTC)
 
 
 async def _answer(call: Awaitable[Answer]) -> Answer | None:

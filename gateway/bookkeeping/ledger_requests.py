@@ -57,6 +57,8 @@ class LedgerItem:
 
     operation: BatchItem
     account_groups: tuple[AccountGroup, ...]
+    # Whether there may be nothing left to do: what it is about may have ended, or be gone.
+    may_be_over: bool = False
 
 
 def ledger_item(fact: Fact, *, revision: int, required_revision: int | None) -> LedgerItem:
@@ -100,7 +102,7 @@ def ledger_item(fact: Fact, *, revision: int, required_revision: int | None) -> 
         case Void():
             operation.void.CopyFrom(
                 VoidInput(
-                    pending=_earlier(fact, required_revision),
+                    pending=_held(fact, write, required_revision),
                     reference=reference,
                     metadata=labels,
                 )
@@ -114,7 +116,8 @@ def ledger_item(fact: Fact, *, revision: int, required_revision: int | None) -> 
                     metadata=labels,
                 )
             )
-    return LedgerItem(operation, account_groups(fact))
+    may_be_over = isinstance(write, Void) and write.unreported_revision is not None
+    return LedgerItem(operation, account_groups(fact), may_be_over)
 
 
 def batch(ledger: str, items: Iterable[LedgerItem]) -> BatchCreateTransactionsRequest:
@@ -157,6 +160,12 @@ def _earlier(fact: Fact, revision: int | None) -> TransactionKey:
     if fact.requires is None or revision is None:
         raise ValueError(f"{fact.id} builds on {fact.requires}, which is not in the ledger")
     return TransactionKey(request_id=request_id(fact.requires, revision))
+
+
+def _held(fact: Fact, write: Void, revision: int | None) -> TransactionKey:
+    if write.unreported_revision is None:
+        return _earlier(fact, revision)
+    return TransactionKey(request_id=request_id(write.of, write.unreported_revision))
 
 
 def _entry(entry: Entry) -> EntryInput:

@@ -29,6 +29,7 @@ from gateway.bookkeeping.facts import (
     Converted,
     Fact,
     FeeCharged,
+    HoldForgotten,
     HoldPlaced,
     HoldReleased,
     PaymentFact,
@@ -72,6 +73,9 @@ class Void:
     """Releases the whole hold that the fact `of` placed."""
 
     of: str
+    # Of a hold that we have not reported: how often it was asked for anew. Nobody waits for it, so
+    # that it may be gone.
+    unreported_revision: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,11 @@ def request_id(fact_id: str, revision: int) -> str:
 def fact_id_of(booked_by: str) -> str:
     """The fact that the ledger has under a request id of ours."""
     return booked_by.partition(":")[0]
+
+
+def revision_of(booked_by: str) -> int:
+    """How often the fact was asked for anew that the ledger has under a request id of ours."""
+    return int(booked_by.partition(":")[2] or 0)
 
 
 def account_groups(fact: Fact) -> tuple[AccountGroup, ...]:
@@ -138,6 +147,11 @@ def _(fact: Captured) -> Post:
 @ledger_write.register
 def _(fact: HoldReleased) -> Void:
     return Void(of=fact.requires)
+
+
+@ledger_write.register
+def _(fact: HoldForgotten) -> Void:
+    return Void(of=fact.hold, unreported_revision=fact.hold_revision)
 
 
 @ledger_write.register

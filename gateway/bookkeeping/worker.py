@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from gateway.bookkeeping import telemetry
 from gateway.bookkeeping.ledger_client import (
+    NOTHING_LEFT,
     Booked,
     LedgerBehindError,
     LedgerBooks,
@@ -189,7 +190,7 @@ class BookkeepingWorker:
         told = {
             number: answer.sequence
             for number, answer in answers.items()
-            if isinstance(answer, Booked)
+            if isinstance(answer, Booked) and answer.sequence != NOTHING_LEFT
         }
         sequence = await self._store.standing.reused_sequence(told)
         if sequence is None:

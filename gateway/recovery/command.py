@@ -18,6 +18,7 @@ from gateway.payments.store.snapshot import PaymentWriter
 from gateway.payments.stripe.events import PaymentEvents
 from gateway.payments.wiring import timing_of
 from gateway.recovery.guard import RestoreGuard
+from gateway.recovery.holds import HoldCheck
 from gateway.recovery.recovery import Progress, Recovery, StripeUnavailableError
 from gateway.stripe_client.wiring import open_stripe_client
 from gateway.webhooks_in.inbox import PostgresInbox
@@ -65,7 +66,10 @@ async def open_recovery(
         books = open_ledger_channel(settings)
         stack.push_async_callback(books.close)
         ledger = LedgerLog(books, settings.ledger_name)
-        yield Recovery(engine, stripe.client, events, inbox, ledger, guard, clock, timing, progress)
+        holds = HoldCheck(engine, stripe.client, ledger, guard, clock, timing)
+        yield Recovery(
+            engine, stripe.client, events, inbox, ledger, holds, guard, clock, timing, progress
+        )
 
 
 def _configure(parser: ArgumentParser) -> None:
@@ -113,8 +117,8 @@ RECOVER = Command[GatewaySettings](
     "recover",
     help="make the database whole after a restore, from what Stripe has",
     description="Rebuilds the payments, refunds and requests that the database has lost by a"
-    " restore or by a failover, from what Stripe keeps of them. Until it is done the gateway begins"
-    " nothing.",
+    " restore or by a failover, from what Stripe keeps of them, and ends the holds that the ledger"
+    " has of what is lost for good. Until it is done the gateway begins nothing.",
     run=_recover,
     configure=_configure,
 )

@@ -86,8 +86,8 @@ class RestoreGuard:
     async def lost(self, reason: str) -> None:
         """Something of ours is at Stripe that the database does not know."""
         async with self._engine.begin() as connection:
-            gap = store.Gap(reason, self._known_until)
-            if await store.report_gap(connection, gap, self._clock.now()):
+            gap = store.Gap(reason, self._known_until, self._clock.now())
+            if await store.report_gap(connection, gap):
                 log.error("database_behind", reason=reason)
             self._take(await store.open_gap(connection))
 

@@ -14,7 +14,7 @@ from gateway.bookkeeping.ledger_log import LedgerHold, LedgerLog
 from gateway.bookkeeping.reporting import enqueue
 from gateway.epochs import begin_epoch
 from gateway.operations import store as operation_store
-from gateway.operations.operation import OperationState, decided
+from gateway.operations.operation import MAX_REQUEST_LIFETIME, OperationState, decided
 from gateway.payments.domain.intents import IntentStatus, read_intent
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.reconcile import ContradictionError, Timing, reconcile
@@ -24,6 +24,7 @@ from gateway.payments.store.recording import record_changes, record_new
 from gateway.payments.stripe.events import PaymentEvents
 from gateway.recovery import store
 from gateway.recovery.guard import RestoreGuard
+from gateway.recovery.holds import HoldCheck
 from gateway.recovery.rules import (
     attempt_id,
     facts_of_left_holds,
@@ -65,6 +66,7 @@ class Recovery:
         events: PaymentEvents,
         inbox: PostgresInbox,
         ledger: LedgerLog,
+        holds: HoldCheck,
         guard: RestoreGuard,
         clock: Clock,
         timing: Timing,
@@ -75,6 +77,7 @@ class Recovery:
         self._events = events
         self._inbox = inbox
         self._ledger = ledger
+        self._holds = holds
         self._guard = guard
         self._clock = clock
         self._timing = timing
@@ -87,8 +90,9 @@ class Recovery:
         async with self._engine.begin() as connection:
             # Nobody begins anything meanwhile, whatever was noticed so far.
             newest = await store.newest_event(connection)
-            asked_for = store.Gap("a person recovers it", newest[2] if newest is not None else None)
-            await store.report_gap(connection, asked_for, self._clock.now())
+            known_until = newest[2] if newest is not None else None
+            asked_for = store.Gap("a person recovers it", known_until, self._clock.now())
+            await store.report_gap(connection, asked_for)
             gap = await store.open_gap(connection)
             assert gap is not None, "it was reported"
             # The changes that follow have the sequences of those that were lost.
@@ -97,14 +101,30 @@ class Recovery:
         self._progress(f"{unknown} open operations will be looked up")
         if since is None:
             since = gap.known_until - MARGIN if gap.known_until is not None else _BEGINNING
+        placed = await self._holds.place_anew(since)
+        self._progress(f"{placed} holds are placed anew, which lost attempts had released")
         self._progress(f"reading what Stripe has since {since:%Y-%m-%d %H:%M:%S} UTC")
         for corridor in self._stripe.corridors:
             await self._payments(corridor, max(since - CAPTURED_WITHIN, _BEGINNING))
             await self._refunds(corridor, since)
             await self._tell_events(corridor, since)
+        await self._end_holds(gap.found_time)
         async with self._engine.begin() as connection:
             await store.close_gap(connection, self._clock.now())
         self._progress("recovered: payments are taken again")
+
+    async def _end_holds(self, lost_until: datetime) -> None:
+        """Ends what stands in the ledger of attempts that nobody knows, Stripe neither."""
+        found = await self._holds.check(lost_until, self._payment)
+        self._progress(f"{found.ended} holds of the ledger were of lost attempts, and are released")
+        for payment in found.contradicted:
+            self._progress(f"the ledger has another hold of {payment}: look at it")
+        if found.waiting:
+            wait = MAX_REQUEST_LIFETIME // timedelta(minutes=1)
+            self._progress(
+                f"{found.waiting} more will be {wait} minutes after the loss was noticed, unless"
+                " Stripe has something of them then"
+            )
 
     async def _payments(self, corridor: str, since: datetime) -> None:
         read = rebuilt = 0

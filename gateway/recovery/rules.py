@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from gateway.bookkeeping.facts import Fact, HoldReleased, ReleaseReason
@@ -17,8 +18,8 @@ from gateway.payments.domain.money_facts import hold_placed
 from gateway.payments.domain.payment import CaptureMethod, Change, Payment, take
 from gateway.payments.domain.payment_methods import type_at_stripe
 from gateway.payments.domain.processing import next_look_time
-from gateway.payments.domain.reconcile import Timing
-from gateway.payments.domain.states import PaymentState, Transition
+from gateway.payments.domain.reconcile import ContradictionError, Timing, reconcile
+from gateway.payments.domain.states import HOLDING, PaymentState, Transition
 from gateway.payments.domain.stripe_params import (
     CUSTOMER_KEY,
     FEE_KEY,
@@ -35,6 +36,13 @@ _BEFORE_STRIPE = frozenset(
 )
 
 _REFUSED = frozenset({S.DECLINED, S.RETRY_SCHEDULED})
+# A PaymentIntent that has taken money, or still may.
+_WITH_MONEY = frozenset(
+    {
+        *(IntentStatus.CAPTURED, IntentStatus.AUTHORIZED),
+        *(IntentStatus.PROCESSING, IntentStatus.ACTION_REQUIRED),
+    }
+)
 
 
 def lost_payment(intent: Mapping[str, Any], corridor: str) -> Payment | None:
@@ -202,3 +210,39 @@ def under_hold(change: Change, hold_id: str | None) -> Change:
         return change
     after = replace(change.after, hold_id=hold_id) if change.after.hold_id else change.after
     return replace(change, after=after, surfaced_hold_id=hold_id)
+
+
+class Fate(StrEnum):
+    """What becomes of a hold that stands in the ledger and that no fact of ours has reported."""
+
+    # Nothing will come of it.
+    FORGOTTEN = "FORGOTTEN"
+    # Stripe has what the database has lost.
+    BEHIND = "BEHIND"
+    # Stripe has money that the payment, as it ended here, is not to have: a person decides.
+    CONTRADICTED = "CONTRADICTED"
+
+
+def fate_of(
+    payment: Payment | None, seen: IntentSnapshot | None, now: datetime, timing: Timing
+) -> Fate:
+    """What becomes of an unknown hold of a payment, by what Stripe has of the payment in the hold's
+    corridor: None is nothing, and then nobody asks for anything any more."""
+    if seen is None:
+        return Fate.FORGOTTEN
+    if payment is None:
+        return Fate.BEHIND
+    has_money = seen.status in _WITH_MONEY
+    if payment.payment_intent_id and payment.payment_intent_id != seen.payment_intent_id:
+        # It went on in another corridor, and may not have left anything in this one.
+        return Fate.CONTRADICTED if has_money else Fate.FORGOTTEN
+    if payment.state in HOLDING:
+        # Whatever comes of it comes under the hold that it has.
+        return Fate.FORGOTTEN
+    try:
+        change = later_attempt(payment, seen, now, timing) or reconcile(
+            payment, seen, now, timing, decided=True
+        )
+    except ContradictionError as error:
+        return Fate.BEHIND if error.never_sent else Fate.CONTRADICTED
+    return Fate.BEHIND if change is not None and has_money else Fate.FORGOTTEN

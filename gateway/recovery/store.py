@@ -33,21 +33,22 @@ class Gap:
 
     reason: str
     known_until: datetime | None
+    found_time: datetime
 
 
 async def open_gap(connection: AsyncConnection) -> Gap | None:
     """Why nothing may be begun; None if all is well."""
-    statement = select(GAP.c.reason, GAP.c.known_until).where(_OPEN)
+    statement = select(GAP.c.reason, GAP.c.known_until, GAP.c.found_time).where(_OPEN)
     row = (await connection.execute(statement)).first()
-    return Gap(row.reason, row.known_until) if row is not None else None
+    return Gap(row.reason, row.known_until, row.found_time) if row is not None else None
 
 
-async def report_gap(connection: AsyncConnection, gap: Gap, now: datetime) -> bool:
+async def report_gap(connection: AsyncConnection, gap: Gap) -> bool:
     """Writes down that something is missing; False if that is known already: the first to notice
     knows best where it begins."""
     statement = (
         insert_or_ignore(GAP)
-        .values(reason=gap.reason, known_until=gap.known_until, found_time=now)
+        .values(reason=gap.reason, known_until=gap.known_until, found_time=gap.found_time)
         .on_conflict_do_nothing()
         .returning(GAP.c.gap_number)
     )

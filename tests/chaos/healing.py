@@ -25,6 +25,7 @@ UNION ALL SELECT 'changes untold', count(*) FROM webhook_endpoint JOIN payment_e
     ON sequence > dispatched_sequence
 UNION ALL SELECT 'gaps of the database', count(*) FROM database_gap WHERE recover_time IS NULL
 UNION ALL SELECT 'stops of the booking', count(*) FROM ledger_standing WHERE stop_reason IS NOT NULL
+UNION ALL SELECT 'holds that nobody knows', count(*) FROM unknown_hold
 UNION ALL SELECT 'webhooks to clients', count(*) FROM webhook_delivery WHERE state = 'PENDING'
 """
 # By the ledger's clock.

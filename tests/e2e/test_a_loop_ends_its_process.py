@@ -38,7 +38,7 @@ LOOPS = {
         *("inbox upkeep", "webhook processing", "webhook sending", "leader tasks"),
         *("queue", "deadlines", "processing looks", "event recovery", "balance sweep"),
         "state gauges",
-        *("webhook dispatch", "webhook purge", "ledger check", "books comparison"),
+        *("webhook dispatch", "webhook purge", "ledger check", "books comparison", "hold check"),
     },
 }
 # The first that looks at a table.

@@ -6,7 +6,7 @@ WITH moving AS (
     WHERE
         waiting.state = 'PENDING'
         AND waiting.fact ->> 'corridor' = :corridor
-        AND waiting.kind NOT IN ('hold_placed', 'hold_released')
+        AND waiting.kind NOT IN ('hold_placed', 'hold_released', 'hold_forgotten')
     UNION ALL
     SELECT booked.fact
     FROM booking AS booked
@@ -15,7 +15,7 @@ WITH moving AS (
         AND booked.state = 'BOOKED'
         AND booked.ledger_sequence > :settled_sequence
         AND booked.fact ->> 'corridor' = :corridor
-        AND booked.kind NOT IN ('hold_placed', 'hold_released')
+        AND booked.kind NOT IN ('hold_placed', 'hold_released', 'hold_forgotten')
 ),
 
 amounts AS (

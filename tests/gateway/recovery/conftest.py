@@ -10,7 +10,7 @@ from gateway.config import GatewaySettings
 from gateway.recovery.command import open_recovery
 from ledger.__main__ import open_service as open_ledger
 from ledger.config import LedgerSettings
-from runtime.clock import SystemClock
+from runtime.clock import Clock, SystemClock
 from runtime.migrations import prepare_database
 from sandbox.stripe_twin.twin import Twin
 from tests.backups import Backup, backup_of
@@ -37,9 +37,10 @@ async def ledger_address(new_database: NewDatabase) -> AsyncIterator[str]:
 
 @pytest.fixture
 def recover(database_url: str, twin: Twin, ledger_address: str) -> Callable[..., Any]:
-    """Runs what `python -m gateway recover` runs; the lines that it prints."""
+    """Runs what `python -m gateway recover` runs, by another clock perhaps; the lines that it
+    prints."""
 
-    async def run() -> list[str]:
+    async def run(clock: Clock | None = None) -> list[str]:
         lines: list[str] = []
         account = twin.account()
         settings = GatewaySettings(
@@ -51,7 +52,7 @@ def recover(database_url: str, twin: Twin, ledger_address: str) -> Callable[...,
             stripe_webhook_secrets=SecretStr(account.webhook_secret),
         )
         url = await prepare_database(settings)
-        async with open_recovery(url, settings, SystemClock(), lines.append) as recovery:
+        async with open_recovery(url, settings, clock or SystemClock(), lines.append) as recovery:
             await recovery.run()
         return lines
 

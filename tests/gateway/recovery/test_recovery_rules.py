@@ -17,10 +17,12 @@ from gateway.payments.domain.payment import (
     PaymentFailure,
 )
 from gateway.payments.domain.processing import next_look_time
-from gateway.payments.domain.states import PaymentState
+from gateway.payments.domain.states import HOLDING, PaymentState
 from gateway.recovery.rules import (
+    Fate,
     attempt_id,
     facts_of_left_holds,
+    fate_of,
     later_attempt,
     standing_hold,
     steps_to_stripe,
@@ -165,3 +167,53 @@ def test_of_nothing_else_a_later_attempt_is_taken(
     waits = status in (IntentStatus.ACTION_REQUIRED, IntentStatus.PROCESSING)
     change = later_attempt(payment_in(state), seen(status), outcomes.NOW, TIMING)
     assert (change is not None) == (waits and state in REFUSED)
+
+
+AT_STRIPE = tuple(IntentStatus)
+MONEY = frozenset(AT_STRIPE) - {
+    *(IntentStatus.NOT_CONFIRMED, IntentStatus.CANCELED, IntentStatus.DECLINED)
+}
+
+
+def fate(payment: Payment | None, status: IntentStatus | None) -> Fate:
+    there = seen(status) if status is not None else None
+    return fate_of(payment, there, NOW, TIMING)
+
+
+def test_a_hold_is_over_when_stripe_has_nothing_of_its_payment() -> None:
+    for state in PaymentState:
+        assert fate(payment_in(state), None) is Fate.FORGOTTEN
+    assert fate(None, None) is Fate.FORGOTTEN
+
+
+@pytest.mark.parametrize("status", AT_STRIPE)
+def test_a_payment_that_only_stripe_knows_is_to_be_rebuilt_first(status: IntentStatus) -> None:
+    assert fate(None, status) is Fate.BEHIND
+
+
+@pytest.mark.parametrize("status", AT_STRIPE)
+def test_money_that_a_refused_payment_has_at_stripe_shows_that_an_attempt_is_lost(
+    status: IntentStatus,
+) -> None:
+    for state in (PaymentState.DECLINED, PaymentState.RETRY_SCHEDULED):
+        expected = Fate.BEHIND if status in MONEY else Fate.FORGOTTEN
+        assert fate(payment_in(state), status) is expected
+
+
+@pytest.mark.parametrize("status", AT_STRIPE)
+def test_a_payment_that_has_another_hold_needs_no_second_one(status: IntentStatus) -> None:
+    for state in HOLDING:
+        assert fate(payment_in(state), status) is Fate.FORGOTTEN
+
+
+def test_a_payment_that_was_never_sent_and_is_at_stripe_is_behind() -> None:
+    waiting = replace(payment_in(PaymentState.QUEUED), payment_intent_id="")
+    assert fate(waiting, IntentStatus.CAPTURED) is Fate.BEHIND
+
+
+def test_money_that_a_payment_is_not_to_have_is_left_to_a_person() -> None:
+    canceled = payment_in(PaymentState.CANCELED)
+    assert fate(canceled, IntentStatus.CAPTURED) is Fate.CONTRADICTED
+    elsewhere = replace(payment_in(PaymentState.SUCCEEDED), payment_intent_id="pi_there")
+    assert fate(elsewhere, IntentStatus.CAPTURED) is Fate.CONTRADICTED
+    assert fate(elsewhere, IntentStatus.DECLINED) is Fate.FORGOTTEN
