@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg import sql
 
 from gateway.bookkeeping.facts import HOLD_PREFIX
@@ -97,6 +98,44 @@ async def test_a_payment_that_was_canceled_before_anybody_noticed_is_left_to_a_p
     stands = f"{waiting.id} is CANCELED, but {paid.payment_intent_id} is CAPTURED: look at it"
     assert stands in said
     assert said[-1] == "recovered: payments are taken again"
+
+
+@pytest.mark.parametrize("in_backup", ["nothing", "queued", "authorized"])
+async def test_a_payment_that_was_canceled_at_stripe_is_canceled_and_holds_nothing(
+    open_shop: OpenShop,
+    twin: Twin,
+    backup: Backup,
+    recover: Callable[..., Any],
+    database_url: str,
+    ledger_address: str,
+    in_backup: str,
+) -> None:
+    request: dict[str, Any] = {"request_id": "canceled", "capture_method": MANUAL}
+    if in_backup == "nothing":
+        backup.take()
+    async with open_shop(ledger_address=ledger_address) as shop:
+        if in_backup == "queued":
+            await shop.close_corridor()
+            await shop.create(**request, unavailable_policy=QUEUE)
+            await poll(lambda: _booked(database_url), lambda booked: len(booked) == 2)
+            backup.take()
+            await shop.open_corridor()
+        held = await shop.create(**request, unavailable_policy=QUEUE)
+        await poll(lambda: shop.get(held.id), lambda now: now.state == S.PAYMENT_STATE_AUTHORIZED)
+        if in_backup == "authorized":
+            backup.take()
+        await shop.cancel(held)
+        # All that was placed is released.
+        await poll(lambda: _booked(database_url), lambda booked: len(booked) % 2 == 0)
+        before = await _booked(database_url)
+    backup.restore()
+    said = await recover()
+    assert not [line for line in said if "look at it" in line]
+    async with open_shop(ledger_address=ledger_address, webhooks=False) as shop:
+        again = await shop.create(**request, unavailable_policy=QUEUE)
+        assert (again.id, again.state) == (held.id, S.PAYMENT_STATE_CANCELED)
+        await poll(lambda: _booked(database_url), lambda booked: booked == before)
+    assert len(twin.books()["default"]["payment_intents"]) == 1
 
 
 async def test_an_attempt_that_is_lost_is_booked_under_its_own_hold_and_once(
