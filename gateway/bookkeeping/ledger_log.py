@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
 import grpc
 
 from gateway.bookkeeping.chart import corridor_of
-from gateway.bookkeeping.facts import (
-    CAPTURED_PREFIX,
-    HOLD_PREFIX,
-    RELEASED_PREFIX,
-    HoldForgotten,
-)
+from gateway.bookkeeping.facts import HOLD_PREFIX, HoldForgotten
 from gateway.bookkeeping.ledger_client import LedgerUnavailableError
 from gateway.bookkeeping.mapping import fact_id_of, revision_of
 from gateway.bookkeeping.standing import NO_CHECKPOINT, Checkpoint
@@ -26,6 +21,7 @@ from ledger.v1.direction_pb2 import DIRECTION_DEBIT
 from ledger.v1.ledger_pb2 import GetLedgerRequest
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from ledger.v1.transaction_pb2 import (
+    TRANSACTION_KIND_POST,
     TRANSACTION_KIND_VOID,
     TRANSACTION_VIEW_SUMMARY,
     Transaction,
@@ -138,23 +134,31 @@ class LedgerLog:
         return {transaction.sequence: transaction.request_id for transaction in listed}
 
     async def holds_of(self, payment_id: str) -> list[LedgerHold]:
-        """The holds that the log has of a payment, the oldest first."""
+        """The holds that the log has of a payment, the oldest first; of one that was placed anew,
+        how it stands by now."""
         request = ListTransactionsRequest(
             ledger=self._ledger, reference=payment_id, page_size=self._page_size
         )
-        answer = await _answer(self._stub.ListTransactions(request))
-        listed = answer.transactions if answer is not None else ()
-        facts = {fact_id_of(transaction.request_id): transaction for transaction in listed}
-        return [
-            LedgerHold(
-                id=(hold_id := fact.removeprefix(HOLD_PREFIX)),
-                corridor=corridor_of(placed.entries[0].account),
-                is_released=f"{RELEASED_PREFIX}{hold_id}" in facts,
-                is_captured=any(one.startswith(f"{CAPTURED_PREFIX}{hold_id}.") for one in facts),
-            )
-            for fact, placed in facts.items()
-            if fact.startswith(HOLD_PREFIX)
-        ]
+        holds: dict[str, LedgerHold] = {}
+        placed: dict[int, str] = {}
+        while (answer := await _answer(self._stub.ListTransactions(request))) is not None:
+            for one in answer.transactions:
+                hold = _placed(one)
+                if hold is not None:
+                    placed[one.sequence] = hold.id
+                    holds[hold.id] = LedgerHold(hold.id, hold.corridor)
+                elif one.settles_sequence in placed:
+                    hold_id = placed[one.settles_sequence]
+                    captured = one.kind == TRANSACTION_KIND_POST
+                    holds[hold_id] = replace(
+                        holds[hold_id],
+                        is_released=not captured,
+                        is_captured=captured or holds[hold_id].is_captured,
+                    )
+            if not answer.next_page_token:
+                break
+            request.page_token = answer.next_page_token
+        return list(holds.values())
 
     async def open_holds(self, account: str) -> AsyncIterator[list[int]]:
         """Sequences of what is held on the debit side of an account, page by page, all of one

@@ -26,8 +26,9 @@ from gateway.recovery import store
 from gateway.recovery.guard import RestoreGuard
 from gateway.recovery.holds import HoldCheck
 from gateway.recovery.rules import (
-    attempt_id,
+    asking_attempt,
     facts_of_left_holds,
+    has_news,
     later_attempt,
     lost_payment,
     standing_hold,
@@ -146,7 +147,7 @@ class Recovery:
             payment = await payment_store.get_payment(connection, asked.id)
         # The ledger knows the holds; it is asked where one has to be written down.
         holds: Sequence[LedgerHold] = ()
-        if payment is None or not payment.payment_intent_id or not payment.hold_id:
+        if payment is None or not payment.payment_intent_id or has_news(payment, intent):
             holds = await self._ledger.holds_of(asked.id)
         async with self._engine.begin() as connection:
             payment = await payment_store.lock_payment(connection, asked.id)
@@ -170,7 +171,7 @@ class Recovery:
         """Takes a payment to where Stripe has it; the number of steps."""
         snapshot = read_intent(intent)
         known = [one.id for one in await operation_store.operations_of(connection, payment.id)]
-        operation_id = attempt_id(asked, known, holds)
+        operation_id = asking_attempt(payment, asked, known, holds)
         changes, operation = steps_to_stripe(payment, asked, str(intent["id"]), operation_id, now)
         if operation is None and payment.payment_intent_id:
             hold_id = standing_hold(holds, payment.corridor)
@@ -220,7 +221,10 @@ class Recovery:
             return 0
         if change is None:
             return 0
-        await record_changes(connection, [under_hold(change, hold_id)], now)
+        moved, left = under_hold(change, hold_id, now)
+        for fact in left:
+            await enqueue(connection, fact, now)
+        await record_changes(connection, [moved], now)
         await operation_store.hurry(connection, payment.id, now)
         return 1
 

@@ -13,12 +13,12 @@ from gateway.money import from_stripe
 from gateway.operations.operation import Operation, OperationState
 from gateway.payments.domain.check_outcome import authorization
 from gateway.payments.domain.failover import at_home
-from gateway.payments.domain.intents import IntentSnapshot, IntentStatus, id_of
+from gateway.payments.domain.intents import IntentSnapshot, IntentStatus, id_of, read_intent
 from gateway.payments.domain.money_facts import hold_placed
 from gateway.payments.domain.payment import CaptureMethod, Change, Payment, take
 from gateway.payments.domain.payment_methods import type_at_stripe
 from gateway.payments.domain.processing import next_look_time
-from gateway.payments.domain.reconcile import ContradictionError, Timing, reconcile
+from gateway.payments.domain.reconcile import ContradictionError, Timing, covers, reconcile
 from gateway.payments.domain.states import HOLDING, PaymentState, Transition
 from gateway.payments.domain.stripe_params import (
     CUSTOMER_KEY,
@@ -102,10 +102,11 @@ def steps_to_stripe(
     now: datetime,
 ) -> tuple[list[Change], Operation | None]:
     """The steps by which a payment has come to where Stripe was asked, and the operation that
-    asked; none for a payment that is known to be there. `at_stripe` is what the PaymentIntent says
-    of it: the database may not know that another corridor was tried. `operation_id` is that of
-    `attempt_id`."""
-    if payment.payment_intent_id or payment.state not in _BEFORE_STRIPE:
+    asked; none for a payment that is known to be there, or on its way there by this operation.
+    `at_stripe` is what the PaymentIntent says of it: the database may not know that another
+    corridor was tried. `operation_id` is that of `asking_attempt`."""
+    begun_anew = payment.state is S.AUTHORIZING and operation_id != payment.hold_id
+    if payment.payment_intent_id or (payment.state not in _BEFORE_STRIPE and not begun_anew):
         return [], None
     changes: list[Change] = []
 
@@ -115,6 +116,9 @@ def steps_to_stripe(
 
     if payment.state is S.FAILED:
         step(T.RETRIED, failure=None)
+    if begun_anew:
+        # The attempt that the database has as under way was not sent: another one was made.
+        step(T.FAILED_OVER, hold_id="")
     if payment.state is not S.COMPLIANCE_CHECKED:
         step(T.COMPLIANCE_ALLOWED)
     step(
@@ -127,6 +131,11 @@ def steps_to_stripe(
         authorization(changes[-1].after, operation_id, now), state=OperationState.UNKNOWN
     )
     return changes, replace(asked, first_send_time=payment.create_time)
+
+
+def has_news(payment: Payment, intent: Mapping[str, Any]) -> bool:
+    """Whether a PaymentIntent may say more of a payment than the database knows."""
+    return not payment.hold_id or not covers(payment, read_intent(intent))
 
 
 def later_attempt(
@@ -184,8 +193,23 @@ def attempt_id(at_stripe: Payment, known: Sequence[str], holds: Sequence[LedgerH
     return operation_id
 
 
+def asking_attempt(
+    payment: Payment, at_stripe: Payment, known: Sequence[str], holds: Sequence[LedgerHold]
+) -> str:
+    """The id of the operation that has asked Stripe: the one that is under way in the database,
+    unless the PaymentIntent is in another corridor, or the ledger has the hold of a later attempt:
+    that is made when it is certain that the one before has not been sent."""
+    there = [one for one in holds if one.corridor == at_stripe.corridor and one.id not in known]
+    if payment.state is S.AUTHORIZING and payment.corridor == at_stripe.corridor and not there:
+        return payment.hold_id
+    return attempt_id(at_stripe, known, holds)
+
+
 def standing_hold(holds: Sequence[LedgerHold], corridor: str) -> str | None:
-    """The corridor's last hold in the ledger that was not released."""
+    """The corridor's hold in the ledger that was captured, else the last that was not released."""
+    captured = [one.id for one in holds if one.corridor == corridor and one.is_captured]
+    if captured:
+        return captured[-1]
     standing = [one.id for one in holds if one.corridor == corridor and not one.is_released]
     return standing[-1] if standing else None
 
@@ -203,13 +227,24 @@ def facts_of_left_holds(
         yield HoldReleased(**asdict(placed), reason=ReleaseReason.FAILED)
 
 
-def under_hold(change: Change, hold_id: str | None) -> Change:
-    """The step with the hold that the ledger has, where the database knows of none: an attempt that
-    is lost has placed it, and may have been booked."""
-    if hold_id is None or change.before is None or change.before.hold_id:
-        return change
+def under_hold(
+    change: Change, hold_id: str | None, now: datetime
+) -> tuple[Change, list[HoldReleased]]:
+    """The step with the hold that the ledger has, where the database knows of none, or of that of
+    an attempt before: the attempt that is lost has placed it, and may have been booked. With that,
+    that the hold of the attempt before is released."""
+    before = change.before
+    if hold_id is None or before is None or before.hold_id == hold_id:
+        return change, []
+    left = []
+    if before.hold_id:
+        placed = hold_placed(before, before.hold_id, now)
+        left.append(HoldReleased(**asdict(placed), reason=ReleaseReason.FAILED))
     after = replace(change.after, hold_id=hold_id) if change.after.hold_id else change.after
-    return replace(change, after=after, surfaced_hold_id=hold_id)
+    moved = replace(
+        change, before=replace(before, hold_id=""), after=after, surfaced_hold_id=hold_id
+    )
+    return moved, left
 
 
 class Fate(StrEnum):

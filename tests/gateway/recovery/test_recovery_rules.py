@@ -9,6 +9,7 @@ from gateway.bookkeeping.facts import HoldPlaced, HoldReleased, ReleaseReason
 from gateway.bookkeeping.ledger_log import LedgerHold
 from gateway.ids import derived_id
 from gateway.payments.domain.intents import IntentStatus
+from gateway.payments.domain.money_facts import facts_of
 from gateway.payments.domain.payment import (
     CaptureMethod,
     FailureCode,
@@ -17,15 +18,18 @@ from gateway.payments.domain.payment import (
     PaymentFailure,
 )
 from gateway.payments.domain.processing import next_look_time
+from gateway.payments.domain.reconcile import reconcile
 from gateway.payments.domain.states import HOLDING, PaymentState
 from gateway.recovery.rules import (
     Fate,
+    asking_attempt,
     attempt_id,
     facts_of_left_holds,
     fate_of,
     later_attempt,
     standing_hold,
     steps_to_stripe,
+    under_hold,
 )
 from tests.gateway.payments import outcomes
 from tests.gateway.payments.outcomes import CAPTURE_BEFORE, TIMING, payment_in, step
@@ -109,6 +113,73 @@ def test_the_hold_that_stands_is_the_last_that_was_not_released() -> None:
     assert standing_hold((RELEASED,), "default") is None
     holds = (STANDING, LATER, replace(RELEASED, id="op_last"), LedgerHold("op_there", "backup"))
     assert standing_hold(holds, "default") == "op_later"
+
+
+def test_the_hold_that_was_captured_is_that_of_the_charge() -> None:
+    captured = replace(STANDING, is_captured=True, is_released=True)
+    assert standing_hold((captured, LATER), "default") == FIRST
+
+
+UNDER_WAY = replace(payment_in(PaymentState.AUTHORIZING), hold_id=FIRST, payment_intent_id="")
+BEGUN = (CHECKED, FIRST)
+
+
+@pytest.mark.parametrize(
+    ("corridor", "holds", "expected"),
+    [
+        ("default", (), FIRST),
+        ("default", (STANDING,), FIRST),
+        ("default", (RELEASED,), FIRST),
+        # A later attempt is lost: here, or through another corridor.
+        ("default", (RELEASED, LATER), "op_later"),
+        ("default", (RELEASED, replace(LATER, is_captured=True)), "op_later"),
+        ("default", (RELEASED, replace(LATER, corridor="backup")), FIRST),
+        ("backup", (RELEASED, replace(LATER, corridor="backup")), "op_later"),
+        ("backup", (STANDING,), SECOND),
+    ],
+)
+def test_what_is_under_way_has_asked_stripe_unless_a_later_attempt_has(
+    corridor: str, holds: tuple[LedgerHold, ...], expected: str
+) -> None:
+    at_stripe = replace(RECEIVED, corridor=corridor)
+    assert UNDER_WAY.corridor == "default"
+    assert asking_attempt(UNDER_WAY, at_stripe, BEGUN, holds) == expected
+
+
+def test_what_is_under_way_goes_on_where_a_later_attempt_has_led_it() -> None:
+    assert steps_to_stripe(UNDER_WAY, RECEIVED, "pi_1", FIRST, NOW) == ([], None)
+    at_stripe = replace(RECEIVED, corridor="backup")
+    changes, operation = steps_to_stripe(UNDER_WAY, at_stripe, "pi_1", "op_later", NOW)
+    facts = [fact for change in changes for fact in facts_of(change, NOW)]
+    # The hold of the attempt before is released where it was placed.
+    assert [(fact.id, fact.corridor) for fact in facts] == [
+        (f"released.{FIRST}", "default"),
+        ("hold.op_later", "backup"),
+    ]
+    assert changes[-1].after.state is PaymentState.AUTHORIZING
+    assert operation is not None
+    assert operation.id == "op_later"
+
+
+@pytest.mark.parametrize("state", [PaymentState.REQUIRES_ACTION, PaymentState.PROCESSING])
+def test_a_charge_is_booked_under_the_later_hold_and_the_earlier_is_released(
+    state: PaymentState,
+) -> None:
+    payment = replace(payment_in(state), hold_id=FIRST)
+    for status, last in (
+        (IntentStatus.CAPTURED, "captured.op_later.1"),
+        (IntentStatus.AUTHORIZED, "hold.op_later"),
+    ):
+        there = replace(seen(status), authorized_minor=10_00, captured_minor=10_00)
+        change = reconcile(payment, there, NOW, TIMING, decided=False)
+        assert change is not None
+        moved, left = under_hold(change, "op_later", NOW)
+        assert [fact.id for fact in left] == [f"released.{FIRST}"]
+        facts = [fact.id for fact in facts_of(moved, NOW)]
+        assert (facts[0], facts[-1]) == ("hold.op_later", last)
+        assert (moved.after.hold_id != "") is (status is IntentStatus.AUTHORIZED)
+        assert under_hold(change, FIRST, NOW) == (change, [])
+        assert under_hold(change, None, NOW) == (change, [])
 
 
 def test_holds_of_attempts_that_sent_nothing_are_released_where_they_stand() -> None:
