@@ -81,7 +81,7 @@ class Kept(Protocol):
 
     @property
     def body(self) -> bytes:
-        """The request, without its personal fields."""
+        """The request, without its personal fields; empty if it is lost."""
         ...
 
 
@@ -103,9 +103,14 @@ class RequestIds:
         """Raises REQUEST_ID_REUSED unless the request is the one that was kept under its id.
 
         `personal` fields are compared but not kept: `fingerprint` is that of the whole request.
+        Of a request without a body nothing else is kept.
         """
         if not _is_same_method(kept.method, method_of(request)):
             raise self._reused(request, OTHER_METHOD)
+        if not kept.body:
+            if fingerprint != fingerprint_of(request):
+                raise self._reused(request, NO_DIFFERENCES)
+            return
         differing = differences_of(self._validator, without(request, personal), kept.body)
         # Where what is kept is equal, the difference is in what is not.
         if not differing and personal and fingerprint != fingerprint_of(request):

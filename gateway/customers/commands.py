@@ -20,6 +20,7 @@ from gateway.customers.operations import CUSTOMER_GONE, METHOD_GONE, customer_op
 from gateway.customers.store import ACTIVE, CREATING, CustomerStore, StoredCustomer
 from gateway.customers.stripe_events import CustomerEvents
 from gateway.errors import corridor_not_found
+from gateway.ids import RequestMetadata
 from gateway.operations.commands import Commands, Done, Refusal, Rule, Start, outcome_of
 from gateway.operations.operation import OperationKind
 from gateway.stripe_client.client import StripeClient
@@ -78,7 +79,9 @@ class Customers:
 
     async def create(self, request: pb.CreateCustomerRequest) -> customer_pb2.Customer:
         """The customer, ACTIVE or FAILED."""
-        rule = _creation_rule(request, self.corridor(request.corridor))
+        rule = _creation_rule(
+            request, self.corridor(request.corridor), self._commands.metadata_of(request)
+        )
         done = await self._commands.try_once(
             request, request.customer_id, rule, personal=PERSONAL_FIELDS
         )
@@ -145,7 +148,9 @@ def _check_what_is_gone(request: Any, done: Done) -> None:
         raise payment_method_not_found(request.customer_id, request.payment_method_id)
 
 
-def _creation_rule(request: pb.CreateCustomerRequest, corridor: str) -> Rule:
+def _creation_rule(
+    request: pb.CreateCustomerRequest, corridor: str, carried: RequestMetadata
+) -> Rule:
     """Adds the customer, and asks Stripe for it."""
 
     async def rule(
@@ -157,7 +162,7 @@ def _creation_rule(request: pb.CreateCustomerRequest, corridor: str) -> Rule:
         if customer.create_request_id != request.request_id:
             return Refusal.of(customer_exists(customer))
         assert customer.state == CREATING, "its request is new, and so is the customer"
-        params = create_params(request)
+        params = create_params(request, carried)
         operation = customer_operation(
             operation_id, OperationKind.CREATE_CUSTOMER, customer, params, now
         )

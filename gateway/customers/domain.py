@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.customers.store import StoredCustomer
+from gateway.ids import RequestMetadata
 from gateway.payments.api.bank_debits import acceptance_of, number_of, type_of
 from gateway.payments.domain.intents import next_action_of
 from gateway.payments.domain.payment_methods import mandate_params
+from gateway.payments.domain.stripe_params import CUSTOMER_KEY
 from gateway.stripe_client.outcome import Outcome, is_missing
 from gateway.v1 import customer_pb2 as pb
 from gateway.v1 import customer_service_pb2 as service_pb
@@ -39,15 +41,19 @@ def customer_params(
     return params
 
 
-def create_params(request: service_pb.CreateCustomerRequest) -> dict[str, Any]:
-    """For `POST /v1/customers`. The request's id goes along, so that the customer can be found."""
+def create_params(
+    request: service_pb.CreateCustomerRequest, carried: RequestMetadata
+) -> dict[str, Any]:
+    """For `POST /v1/customers`. The request goes along, so that the customer can be found, and
+    known again by a gateway that has lost it."""
     params = customer_params(request)
-    params["metadata"] = {**dict(request.metadata), REQUEST_KEY: request.request_id}
+    ours = {**carried.as_metadata(), CUSTOMER_KEY: request.customer_id}
+    params["metadata"] = {**dict(request.metadata), **ours}
     return params
 
 
 def setup_params(
-    request: service_pb.SavePaymentMethodRequest, stripe_customer_id: str
+    request: service_pb.SavePaymentMethodRequest, stripe_customer_id: str, carried: RequestMetadata
 ) -> dict[str, Any]:
     """For `POST /v1/setup_intents`: made and confirmed at once, for charges without the customer.
 
@@ -59,7 +65,7 @@ def setup_params(
         "payment_method": request.payment_method_id,
         "allowed_payment_method_types": [type_of(request.type).at_stripe],
         "usage": "off_session",
-        "metadata": {REQUEST_KEY: request.request_id},
+        "metadata": carried.as_metadata(),
     }
     acceptance = acceptance_of(request)
     if acceptance is not None:

@@ -43,7 +43,9 @@ class PaymentMethods:
         needs, is read from Stripe each time.
         """
         customer = await self._customers.active(request.customer_id, request.corridor)
-        params = setup_params(request, customer.stripe_customer_id)
+        params = setup_params(
+            request, customer.stripe_customer_id, self._commands.metadata_of(request)
+        )
         done = await self._customers.do(OperationKind.SAVE_PAYMENT_METHOD, request, params)
         if done.outcome is not None and done.outcome.object is not None:
             return setup_message(done.outcome.object, customer)

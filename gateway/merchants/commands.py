@@ -1,13 +1,13 @@
 """Which account at Stripe a request is about, and creating connected accounts, or attaching them,
 without ever making two."""
 
-import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.ids import RequestMetadata, derived_id
 from gateway.merchants import store
 from gateway.merchants.domain import account_params
 from gateway.merchants.errors import (
@@ -113,9 +113,10 @@ class Onboarding:
         known = await self._commands.find(request, personal=PERSONAL_FIELDS)
         if known is None and request.connected_account_id:
             await self._check_account(corridor, request.connected_account_id)
-        merchant_id = request.merchant_id or f"mrc_{uuid.uuid4().hex}"
-        rule = _creation_rule(request, merchant_id, corridor)
-        done = await self._commands.try_once(request, merchant_id, rule, personal=PERSONAL_FIELDS)
+        rule = _creation_rule(request, corridor, self._commands.metadata_of(request))
+        done = await self._commands.try_once(
+            request, request.merchant_id, rule, personal=PERSONAL_FIELDS
+        )
         if done.answer is not None:
             return merchant_pb2.Merchant.FromString(done.answer)
         outcome_of(done)
@@ -147,13 +148,15 @@ class Onboarding:
 
 
 def _creation_rule(
-    request: merchant_service_pb2.CreateMerchantRequest, merchant_id: str, corridor: str
+    request: merchant_service_pb2.CreateMerchantRequest, corridor: str, carried: RequestMetadata
 ) -> Rule:
-    """Adds the merchant, and asks for its account unless it has one."""
+    """Adds the merchant, and asks for its account unless it has one. Its id is derived like all
+    others: the same request is the same merchant."""
 
     async def rule(
         connection: AsyncConnection, operation_id: str, now: datetime
     ) -> Start | Refusal:
+        merchant_id = request.merchant_id or derived_id("mrc", operation_id)
         stored = await store.add(
             connection,
             merchant_id=merchant_id,
@@ -168,7 +171,7 @@ def _creation_rule(
             return Refusal.of(merchant_exists(merchant_id))
         if request.connected_account_id:
             return Start(merchant_id)
-        params = account_params(request, merchant_id)
+        params = account_params(request, merchant_id, carried)
         operation = merchant_operation(
             operation_id, OperationKind.CREATE_ACCOUNT, merchant_id, corridor, params, now
         )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gateway.ids import RequestMetadata
 from gateway.v1 import merchant_service_pb2 as pb
 
 MERCHANT_KEY = "gateway_merchant_id"
@@ -39,15 +40,22 @@ LINK_TYPES = {
 }
 
 
-def account_params(request: pb.CreateMerchantRequest, merchant_id: str) -> dict[str, Any]:
-    """For `POST /v1/accounts`. The merchant's id goes along, so that the account can be found."""
+def account_params(
+    request: pb.CreateMerchantRequest, merchant_id: str, carried: RequestMetadata
+) -> dict[str, Any]:
+    """For `POST /v1/accounts`. The merchant's id and the request go along, so that the account can
+    be found, and known again by a gateway that has lost it."""
     params: dict[str, Any] = {
         "controller": CONTROLLERS[request.dashboard],
         "country": request.country_code,
         "capabilities": {
             name: {"requested": True} for name in sorted(set(request.requested_capabilities))
         },
-        "metadata": {**dict(request.metadata), MERCHANT_KEY: merchant_id},
+        "metadata": {
+            **dict(request.metadata),
+            **carried.as_metadata(),
+            MERCHANT_KEY: merchant_id,
+        },
     }
     if request.business_type:
         params["business_type"] = BUSINESS_TYPES[request.business_type]

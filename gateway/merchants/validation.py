@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from google.protobuf.message import Message
 
+from gateway.ids import METADATA_PREFIX
 from gateway.merchants.domain import MERCHANT_KEY
 from gateway.sensitive import problem_with_metadata
 from gateway.v1 import merchant_service_pb2 as pb
@@ -84,8 +85,9 @@ def _only_to_create(field: str) -> Rule:
 
 
 def _metadata_problem(request: pb.CreateMerchantRequest) -> str | None:
-    if MERCHANT_KEY in request.metadata:
-        return f"{MERCHANT_KEY} is the gateway's own"
+    for key in request.metadata:
+        if key == MERCHANT_KEY or key.startswith(METADATA_PREFIX):
+            return f"{MERCHANT_KEY} and {METADATA_PREFIX}… are the gateway's own"
     return problem_with_metadata(request.metadata)
 
 

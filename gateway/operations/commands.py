@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.errors import ERRORS, database_behind
 from gateway.identity import RequestIdentity
+from gateway.ids import RequestMetadata
 from gateway.operations import store
 from gateway.operations.gate import Gate
 from gateway.operations.kind import Claimed
@@ -26,7 +27,7 @@ from gateway.v1.error_reason_pb2 import ErrorReason
 from runtime.clock import Clock
 from runtime.deadline import remaining
 from runtime.errors import ServiceError
-from runtime.idempotency import RequestIds, RequestTable, method_of
+from runtime.idempotency import RequestIds, RequestTable, fingerprint_of, method_of
 from runtime.notifications import Notifier
 
 # Time kept for writing the answer before the caller's deadline.
@@ -113,6 +114,12 @@ class Commands:
         self._identity = identity
         self._gate = gate
         self._requests = RequestTable(request_ids, table)
+
+    def metadata_of(self, request: Message) -> RequestMetadata:
+        """What Stripe is to keep of a request in the metadata of what it makes."""
+        carried = self._identity.metadata_of(request)
+        # Whole, as it is kept here.
+        return replace(carried, fingerprint=fingerprint_of(request).hex())
 
     async def run(
         self,

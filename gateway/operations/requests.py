@@ -8,8 +8,10 @@ from typing import Any
 from google.protobuf.message import Message
 from sqlalchemy import Column, DateTime, LargeBinary, MetaData, Row, Table, Text, select, update
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.ids import RequestMetadata
 from runtime.idempotency import encoded
 
 _metadata = MetaData()
@@ -65,6 +67,35 @@ async def known_request(
     statement = select(table).where(table.c.request_id == request_id)
     row = (await connection.execute(statement)).first()
     return record_of(row) if row is not None else None
+
+
+async def remember_carried(
+    connection: AsyncConnection,
+    table: Table,
+    carried: RequestMetadata,
+    method: str,
+    subject_id: str,
+    message: Message | None,
+    now: datetime,
+) -> bool:
+    """Writes down a request that is known from what Stripe keeps of it, and what it is answered
+    with if that is known; False where it is known already."""
+    statement = (
+        insert_or_ignore(table)
+        .values(
+            request_id=carried.request_id,
+            method=method,
+            # Lost: it is compared by its fingerprint.
+            body=b"",
+            fingerprint=bytes.fromhex(carried.fingerprint),
+            subject_id=subject_id,
+            answer=encoded(message) if message is not None else None,
+            create_time=now,
+        )
+        .on_conflict_do_nothing()
+        .returning(table.c.request_id)
+    )
+    return (await connection.execute(statement)).first() is not None
 
 
 async def answer(

@@ -12,6 +12,8 @@ from gateway.bookkeeping.ledger_log import LedgerLog
 from gateway.bookkeeping.wiring import open_ledger_channel
 from gateway.config import DATABASE_ROLE, GatewaySettings
 from gateway.identity import RequestIdentity
+from gateway.merchants.store import MerchantStore
+from gateway.merchants.stripe_events import MerchantSync
 from gateway.payments.domain.check_outcome import DecisionContext
 from gateway.payments.store.group_commit import PaymentCommitter, commit_connections
 from gateway.payments.store.snapshot import PaymentWriter
@@ -20,6 +22,7 @@ from gateway.payments.wiring import timing_of
 from gateway.recovery.guard import RestoreGuard
 from gateway.recovery.holds import HoldCheck
 from gateway.recovery.recovery import Progress, Recovery, StripeUnavailableError
+from gateway.recovery.subjects import LostSubjects
 from gateway.stripe_client.wiring import open_stripe_client
 from gateway.webhooks_in.inbox import PostgresInbox
 from runtime.acts import Act, add_by, open_act_log
@@ -67,9 +70,10 @@ async def open_recovery(
         stack.push_async_callback(books.close)
         ledger = LedgerLog(books, settings.ledger_name)
         holds = HoldCheck(engine, stripe.client, ledger, guard, clock, timing)
-        yield Recovery(
-            engine, stripe.client, events, inbox, ledger, holds, guard, clock, timing, progress
-        )
+        merchants = MerchantSync(stripe.client, MerchantStore(engine, clock), clock)
+        subjects = LostSubjects(engine, merchants, clock)
+        parts = events, inbox, ledger, holds, subjects, guard
+        yield Recovery(engine, stripe.client, *parts, clock, timing, progress)
 
 
 def _configure(parser: ArgumentParser) -> None:
@@ -116,9 +120,10 @@ async def _recover(settings: GatewaySettings, arguments: Namespace) -> int:
 RECOVER = Command[GatewaySettings](
     "recover",
     help="make the database whole after a restore, from what Stripe has",
-    description="Rebuilds the payments, refunds and requests that the database has lost by a"
-    " restore or by a failover, from what Stripe keeps of them, and ends the holds that the ledger"
-    " has of what is lost for good. Until it is done the gateway begins nothing.",
+    description="Rebuilds the payments, refunds, customers, merchants and requests that the"
+    " database has lost by a restore or by a failover, from what Stripe keeps of them, and ends the"
+    " holds that the ledger has of what is lost for good. Until it is done the gateway begins"
+    " nothing.",
     run=_recover,
     configure=_configure,
 )

@@ -55,10 +55,12 @@ Rebuild = Callable[[str, Mapping[str, Any]], Awaitable[bool]]
 
 @dataclass(slots=True)
 class HoldsFound:
-    """Unknown holds: how many were ended, how many wait, and those that a person has to look at."""
+    """Unknown holds: how many were ended, how many wait, until when the first of them, and those
+    that a person has to look at."""
 
     ended: int = 0
     waiting: int = 0
+    due_time: datetime | None = None
     contradicted: list[str] = field(default_factory=list)
 
 
@@ -136,10 +138,12 @@ class HoldCheck:
                 keys = {(hold.fact_id, hold.revision) for hold in unknown}
                 await hold_store.drop_unknown(connection, waiting.keys() - keys)
         for hold in unknown:
-            since = waiting[hold.fact_id, hold.revision]
-            if now < since + MAX_REQUEST_LIFETIME:
+            # Another leader may have dealt with it just now.
+            since = waiting.get((hold.fact_id, hold.revision), now)
+            due_time = since + MAX_REQUEST_LIFETIME
+            if now < due_time:
                 found.waiting += 1
-                self._next_check = min(self._next_check, since + MAX_REQUEST_LIFETIME)
+                found.due_time = min(found.due_time or due_time, due_time)
             else:
                 await self._decide(hold, since, found, rebuild)
         return found
@@ -151,9 +155,11 @@ class HoldCheck:
         if (await self._standing.read()).stop_reason is not None:
             # What is booked where is not certain.
             return False
-        self._next_check = now + CHECK_INTERVAL
         with background():
             found = await self.check()
+        # One that failed is made again.
+        next_check = now + CHECK_INTERVAL
+        self._next_check = min(found.due_time or next_check, next_check)
         return found.ended > 0
 
     async def _unknown(self) -> list[PlacedHold]:

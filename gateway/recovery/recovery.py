@@ -35,6 +35,7 @@ from gateway.recovery.rules import (
     steps_to_stripe,
     under_hold,
 )
+from gateway.recovery.subjects import AccountUnreadableError, LostSubjects, Rebuilt
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome
 from gateway.webhooks_in.event import OutsideUnavailable, RetryEventLater
@@ -51,6 +52,7 @@ _BEGINNING = datetime.fromtimestamp(0, UTC)
 
 Progress = Callable[[str], None]
 Listing = Callable[[str, Mapping[str, Any]], Awaitable[Outcome]]
+RebuildSubject = Callable[[str, Mapping[str, Any]], Awaitable[Rebuilt]]
 
 
 class StripeUnavailableError(Exception):
@@ -68,6 +70,7 @@ class Recovery:
         inbox: PostgresInbox,
         ledger: LedgerLog,
         holds: HoldCheck,
+        subjects: LostSubjects,
         guard: RestoreGuard,
         clock: Clock,
         timing: Timing,
@@ -79,6 +82,7 @@ class Recovery:
         self._inbox = inbox
         self._ledger = ledger
         self._holds = holds
+        self._subjects = subjects
         self._guard = guard
         self._clock = clock
         self._timing = timing
@@ -106,6 +110,7 @@ class Recovery:
         self._progress(f"{placed} holds are placed anew, which lost attempts had released")
         self._progress(f"reading what Stripe has since {since:%Y-%m-%d %H:%M:%S} UTC")
         for corridor in self._stripe.corridors:
+            await self._subjects_of(corridor, since)
             await self._payments(corridor, max(since - CAPTURED_WITHIN, _BEGINNING))
             await self._refunds(corridor, since)
             await self._tell_events(corridor, since)
@@ -113,6 +118,33 @@ class Recovery:
         async with self._engine.begin() as connection:
             await store.close_gap(connection, self._clock.now())
         self._progress("recovered: payments are taken again")
+
+    async def _subjects_of(self, corridor: str, since: datetime) -> None:
+        """Rebuilds merchants, customers and what these have saved."""
+        lost, customers = self._subjects, self._stripe.customers
+        for listing, rebuild, what in (
+            (self._stripe.accounts.list_accounts, lost.merchant, "accounts"),
+            (customers.list_customers, lost.customer, "customers"),
+            (customers.list_setup_intents, lost.setup, "SetupIntents"),
+        ):
+            await self._each(corridor, since, listing, rebuild, what)
+
+    async def _each(
+        self, corridor: str, since: datetime, listing: Listing, rebuild: RebuildSubject, what: str
+    ) -> None:
+        read = rebuilt = 0
+        async for page in self._pages(listing, corridor, since, []):
+            for made in page:
+                if self._guard.is_ours(made):
+                    try:
+                        found = await rebuild(corridor, made)
+                    except AccountUnreadableError as error:
+                        raise StripeUnavailableError(corridor) from error
+                    rebuilt += found.is_new
+                    if found.problem:
+                        self._progress(f"{found.problem}: look at it")
+            read += len(page)
+            self._progress(f"{corridor}: {read} {what} read, {rebuilt} rebuilt")
 
     async def _end_holds(self, lost_until: datetime) -> None:
         """Ends what stands in the ledger of attempts that nobody knows, Stripe neither."""

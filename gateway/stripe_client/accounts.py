@@ -40,6 +40,15 @@ class AccountCalls:
             priority=Priority.BACKGROUND,
         )
 
+    async def list_accounts(self, corridor: str, params: Params) -> Outcome:
+        """One page of connected accounts, newest first."""
+        return await self._calls.get(
+            ACCOUNTS,
+            corridor,
+            lambda client, options: client.v1.accounts.list_async(form(params), options),
+            priority=Priority.BACKGROUND,
+        )
+
     async def find_accounts(
         self,
         corridor: str,
@@ -52,12 +61,7 @@ class AccountCalls:
         as `StripeClient.find_payment_intents` does."""
 
         async def page(params: Params) -> Outcome:
-            return await self._calls.get(
-                ACCOUNTS,
-                corridor,
-                lambda client, options: client.v1.accounts.list_async(form(params), options),
-                priority=Priority.BACKGROUND,
-            )
+            return await self.list_accounts(corridor, params)
 
         return await find_by_metadata(page, metadata, created_from, created_to)
 

@@ -66,6 +66,23 @@ class CustomerCalls:
             ),
         )
 
+    async def list_customers(self, corridor: str, params: Params) -> Outcome:
+        """One page of customers, newest first."""
+        return await self._calls.get(
+            CUSTOMERS,
+            corridor,
+            lambda client, options: client.v1.customers.list_async(form(params), options),
+            priority=Priority.BACKGROUND,
+        )
+
+    async def list_setup_intents(self, corridor: str, params: Params) -> Outcome:
+        """One page of SetupIntents, newest first."""
+        return await self._calls.get(
+            SETUP_INTENTS,
+            corridor,
+            lambda client, options: client.v1.setup_intents.list_async(form(params), options),
+        )
+
     async def find_customers(
         self,
         corridor: str,
@@ -78,12 +95,7 @@ class CustomerCalls:
         `StripeClient.find_payment_intents` does."""
 
         async def page(params: Params) -> Outcome:
-            return await self._calls.get(
-                CUSTOMERS,
-                corridor,
-                lambda client, options: client.v1.customers.list_async(form(params), options),
-                priority=Priority.BACKGROUND,
-            )
+            return await self.list_customers(corridor, params)
 
         return await find_by_metadata(page, metadata, created_from, created_to)
 
@@ -121,12 +133,8 @@ class CustomerCalls:
         """A customer's SetupIntents created in a span of time that carry all of `metadata`."""
 
         async def page(params: Params) -> Outcome:
-            return await self._calls.get(
-                SETUP_INTENTS,
-                corridor,
-                lambda client, options: client.v1.setup_intents.list_async(
-                    form({**params, "customer": stripe_customer_id}), options
-                ),
+            return await self.list_setup_intents(
+                corridor, {**params, "customer": stripe_customer_id}
             )
 
         return await find_by_metadata(page, metadata, created_from, created_to)

@@ -184,7 +184,8 @@ class CreateMerchantRequest(_message.Message):
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The caller's own notes, stored at Stripe. At most 20; keys at most 40 bytes, values at most 500.
-        Refused are keys with a square bracket, and card numbers and secret keys in either.
+        Refused are keys that begin with "engine_", the key "gateway_merchant_id", keys with a square bracket, and
+        card numbers and secret keys in either.
         """
 
     def __init__(

@@ -156,3 +156,16 @@ def test_the_metadata_of_a_conflict() -> None:
         "differing_field_count": "30",
     }
     assert OTHER_METHOD.metadata("id-1")["differing_fields"] == "method"
+
+
+@pytest.mark.parametrize(("text", "is_same"), [("x", True), ("y", False)])
+def test_a_request_whose_body_is_lost_is_known_by_its_fingerprint(text: str, is_same: bool) -> None:
+    fingerprint = fingerprint_of(parsed(text="x"))
+    kept = Written("EchoRequest", b"")
+    if is_same:
+        REQUEST_IDS.check(parsed(text=text), kept, fingerprint=fingerprint)
+        return
+    for known in (fingerprint, b""):
+        with pytest.raises(ServiceError) as caught:
+            REQUEST_IDS.check(parsed(text=text), kept, fingerprint=known)
+        assert caught.value.reason == "REQUEST_ID_REUSED"

@@ -9,6 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from gateway.v1 import corridor_pb2, corridor_service_pb2, merchant_pb2
 from gateway.v1 import merchant_service_pb2 as pb
+from runtime.idempotency import fingerprint_of
 from sandbox.stripe_twin.overrides import AccountState
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.merchants.conftest import new_merchant
@@ -46,7 +47,13 @@ async def test_create_makes_one_account_with_its_snapshot(
     assert len(merchant.snapshot.content_hash) == 32
     assert merchant.snapshot.fetch_time.seconds > 0
     created = twin.account().objects("account").get(merchant.connected_account_id)
-    assert created["metadata"] == {"tier": "gold", "gateway_merchant_id": "shop-1"}
+    assert created["metadata"] == {
+        "tier": "gold",
+        "gateway_merchant_id": "shop-1",
+        "engine_deployment": "default",
+        "engine_request_id": "create-1",
+        "engine_fingerprint": fingerprint_of(new_merchant()).hex(),
+    }
 
     again = await gateway.merchants.CreateMerchant(new_merchant())
     assert again == answer
@@ -263,6 +270,7 @@ async def test_a_closed_corridor_is_said_so_and_nothing_is_lost(
         (new_merchant(requested_capabilities=[]), "requested_capabilities"),
         (new_merchant(connected_account_id="acct_1"), "country_code"),
         (new_merchant(metadata={"gateway_merchant_id": "x"}), "metadata"),
+        (new_merchant(metadata={"engine_request_id": "x"}), "metadata"),
         (new_merchant(requested_capabilities=["Card Payments"]), "requested_capabilities[0]"),
         (new_merchant(merchant_id="a/b"), "merchant_id"),
     ],

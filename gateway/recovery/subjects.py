@@ -1,0 +1,191 @@
+"""Customers, what they saved, and merchants that the database has lost, from what Stripe has.
+
+Each object at Stripe carries the request that made it. Whoever sends that again gets the first
+answer, however long ago it was, and no second object is made.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.customers import store as customer_store
+from gateway.customers.domain import customer_message
+from gateway.customers.store import ACTIVE, CREATING
+from gateway.ids import RequestMetadata
+from gateway.merchants import store as merchant_store
+from gateway.merchants.domain import MERCHANT_KEY
+from gateway.merchants.stripe_events import FetchFailed, MerchantSync
+from gateway.operations.requests import CUSTOMER_REQUEST, MERCHANT_REQUEST, remember_carried
+from gateway.payments.domain.intents import id_of
+from gateway.payments.domain.stripe_params import CUSTOMER_KEY
+from gateway.stripe_client.outcome import Outcome
+from gateway.v1 import customer_pb2
+from gateway.v1.customer_service_pb2 import CreateCustomerRequest, SavePaymentMethodRequest
+from gateway.v1.merchant_pb2 import MERCHANT_STATE_CONNECTED
+from gateway.v1.merchant_service_pb2 import CreateMerchantRequest
+from runtime.clock import Clock
+from runtime.idempotency import method_of
+
+CREATE_CUSTOMER = method_of(CreateCustomerRequest())
+SAVE_PAYMENT_METHOD = method_of(SavePaymentMethodRequest())
+CREATE_MERCHANT = method_of(CreateMerchantRequest())
+
+# SHA-256.
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+
+
+class AccountUnreadableError(Exception):
+    """Stripe did not tell how a connected account is."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__("an account could not be fetched")
+        self.outcome = outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What became of one of Stripe's objects: whether something had been lost of it; `problem` is
+    for a person to look at."""
+
+    is_new: bool = False
+    problem: str = ""
+
+
+NOTHING = Rebuilt()
+
+
+class LostSubjects:
+    """Makes rows of Stripe's objects; finds what is there already."""
+
+    def __init__(self, engine: AsyncEngine, sync: MerchantSync, clock: Clock) -> None:
+        self._engine = engine
+        self._sync = sync
+        self._clock = clock
+
+    async def customer(self, corridor: str, made: Mapping[str, Any]) -> Rebuilt:
+        """One of Stripe's customers."""
+        metadata: Mapping[str, str] = made.get("metadata") or {}
+        carried = _carried(metadata)
+        customer_id = metadata.get(CUSTOMER_KEY)
+        if carried is None or not customer_id:
+            return NOTHING
+        now, stripe_id = self._clock.now(), str(made["id"])
+        async with self._engine.begin() as connection:
+            if await customer_store.of_stripe(connection, corridor, stripe_id) is not None:
+                return NOTHING
+            customer = await customer_store.add(
+                connection, customer_id, corridor, carried.request_id, _created(made)
+            )
+            if customer.create_request_id != carried.request_id or customer.state != CREATING:
+                return Rebuilt(
+                    problem=f"{customer_id} is {customer.stripe_customer_id or customer.state}, and"
+                    f" {stripe_id} in {corridor} was made for it, too"
+                )
+            customer = await customer_store.get(connection, customer.customer_number, lock=True)
+            settings = made.get("invoice_settings") or {}
+            customer = await customer_store.change(
+                connection,
+                customer,
+                now,
+                state=ACTIVE,
+                stripe_customer_id=stripe_id,
+                default_payment_method=id_of(settings.get("default_payment_method")),
+            )
+            await remember_carried(
+                connection,
+                CUSTOMER_REQUEST,
+                carried,
+                CREATE_CUSTOMER,
+                customer_id,
+                customer_message(customer),
+                customer.create_time,
+            )
+        return Rebuilt(is_new=True)
+
+    async def setup(self, corridor: str, made: Mapping[str, Any]) -> Rebuilt:
+        """One of Stripe's SetupIntents: the payment methods themselves are read from Stripe."""
+        carried = _carried(made.get("metadata") or {})
+        if carried is None:
+            return NOTHING
+        async with self._engine.begin() as connection:
+            customer = await customer_store.of_stripe(
+                connection, corridor, id_of(made.get("customer"))
+            )
+            if customer is None:
+                return NOTHING
+            is_new = await remember_carried(
+                connection,
+                CUSTOMER_REQUEST,
+                carried,
+                SAVE_PAYMENT_METHOD,
+                customer.customer_id,
+                customer_pb2.PaymentMethodSetup(id=str(made["id"])),
+                _created(made),
+            )
+        return Rebuilt(is_new=is_new)
+
+    async def merchant(self, corridor: str, made: Mapping[str, Any]) -> Rebuilt:
+        """One of Stripe's connected accounts, with its snapshot. Raises AccountUnreadableError."""
+        metadata: Mapping[str, str] = made.get("metadata") or {}
+        carried, merchant_id = _carried(metadata), metadata.get(MERCHANT_KEY)
+        if carried is None or not merchant_id:
+            return NOTHING
+        account_id = str(made["id"])
+        async with self._engine.begin() as connection:
+            stored = await merchant_store.add(
+                connection,
+                merchant_id=merchant_id,
+                corridor=corridor,
+                request_id=carried.request_id,
+                now=_created(made),
+                stripe_account_id=account_id,
+            )
+            if stored is None or stored.create_request_id != carried.request_id:
+                return Rebuilt(
+                    problem=f"{account_id} in {corridor} was made for {merchant_id}, too"
+                )
+            if not stored.message.connected_account_id:
+                await merchant_store.change(
+                    connection,
+                    merchant_id,
+                    self._clock.now(),
+                    state="CONNECTED",
+                    stripe_account_id=account_id,
+                )
+            is_new = await remember_carried(
+                connection,
+                MERCHANT_REQUEST,
+                carried,
+                CREATE_MERCHANT,
+                merchant_id,
+                # Made when the request comes again, from how the account is then.
+                None,
+                _created(made),
+            )
+            stored = await merchant_store.find(connection, merchant_id)
+        assert stored is not None, "it was added"
+        if stored.fetch_time is None and stored.message.state == MERCHANT_STATE_CONNECTED:
+            await self._fetch(stored.message)
+        return Rebuilt(is_new=is_new)
+
+    async def _fetch(self, merchant: Any) -> None:
+        try:
+            await self._sync.sync(merchant)
+        except FetchFailed as failed:
+            if not failed.account_is_gone:
+                raise AccountUnreadableError(failed.outcome) from failed
+
+
+def _carried(metadata: Mapping[str, str]) -> RequestMetadata | None:
+    """The request that an object carries whole: releases before this one sent only its id."""
+    carried = RequestMetadata.read(metadata)
+    whole = carried is not None and _FINGERPRINT.fullmatch(carried.fingerprint)
+    return carried if whole else None
+
+
+def _created(made: Mapping[str, Any]) -> datetime:
+    return datetime.fromtimestamp(int(made["created"]), UTC)

@@ -1,0 +1,86 @@
+"""Merchants, customers and what they have saved, which a restored gateway has lost."""
+
+from collections.abc import Callable
+from typing import Any
+
+from gateway.v1.customer_pb2 import CUSTOMER_STATE_ACTIVE
+from gateway.v1.customer_service_pb2 import ListPaymentMethodsRequest
+from gateway.v1.customer_service_pb2_grpc import CustomerServiceStub
+from gateway.v1.merchant_service_pb2_grpc import MerchantServiceStub
+from sandbox.stripe_twin.twin import Twin
+from tests.backups import Backup
+from tests.gateway.customers.conftest import new_customer, save
+from tests.gateway.merchants.conftest import new_merchant
+from tests.gateway.running import OpenShop, refusal_of
+
+# https://docs.stripe.com/api/idempotent_requests
+KEYS_FORGOTTEN = 25 * 3_600
+
+
+async def test_what_was_made_at_stripe_is_found_again_and_made_once(
+    open_shop: OpenShop, twin: Twin, backup: Backup, recover: Callable[..., Any]
+) -> None:
+    async with open_shop() as shop:
+        customers = CustomerServiceStub(shop.channel)
+        await customers.CreateCustomer(new_customer("kept", customer_id="grace"))
+    backup.take()
+    unnamed = new_merchant("unnamed", merchant_id="")
+    async with open_shop() as shop:
+        await shop.create()
+        customers, merchants = CustomerServiceStub(shop.channel), MerchantServiceStub(shop.channel)
+        customer = (await customers.CreateCustomer(new_customer())).customer
+        setup = await save(customers, "save", "visa")
+        of_kept = await save(customers, "save-kept", "visa", customer_id="grace")
+        merchant = (await merchants.CreateMerchant(new_merchant())).merchant
+        other = (await merchants.CreateMerchant(unnamed)).merchant
+    backup.restore()
+    said = await recover()
+    for rebuilt in ("2 accounts read, 2", "2 customers read, 1", "2 SetupIntents read, 2"):
+        assert f"default: {rebuilt} rebuilt" in said
+    twin.advance(seconds=KEYS_FORGOTTEN)
+    async with open_shop(webhooks=False) as shop:
+        customers, merchants = CustomerServiceStub(shop.channel), MerchantServiceStub(shop.channel)
+        again = (await customers.CreateCustomer(new_customer())).customer
+        assert again.stripe_customer_id == customer.stripe_customer_id
+        assert again.state == CUSTOMER_STATE_ACTIVE
+        assert await save(customers, "save", "visa") == setup
+        assert await save(customers, "save-kept", "visa", customer_id="grace") == of_kept
+        saved = await customers.ListPaymentMethods(ListPaymentMethodsRequest(customer_id="ada"))
+        assert [one.payment_method_id for one in saved.payment_methods] == [setup.payment_method_id]
+        for request, first in ((new_merchant(), merchant), (unnamed, other)):
+            repeated = (await merchants.CreateMerchant(request)).merchant
+            assert repeated.merchant_id == first.merchant_id
+            assert repeated.connected_account_id == first.connected_account_id
+            assert repeated.snapshot.content_hash == first.snapshot.content_hash
+        # Another request is none of those.
+        for call in (
+            customers.CreateCustomer(new_customer(email="eve@example.com")),
+            merchants.CreateMerchant(new_merchant(country_code="FR")),
+        ):
+            assert (await refusal_of(call)).reason == "REQUEST_ID_REUSED"
+    # Nothing was made twice, and nothing is left to do for a second recovery.
+    said = await recover()
+    for rebuilt in ("2 accounts read, 0", "2 customers read, 0", "2 SetupIntents read, 0"):
+        assert f"default: {rebuilt} rebuilt" in said
+
+
+async def test_a_second_customer_that_was_made_before_anybody_noticed_is_shown_to_a_person(
+    open_shop: OpenShop, twin: Twin, backup: Backup, recover: Callable[..., Any]
+) -> None:
+    backup.take()
+    async with open_shop() as shop:
+        customers, merchants = CustomerServiceStub(shop.channel), MerchantServiceStub(shop.channel)
+        lost = (await customers.CreateCustomer(new_customer())).customer
+        account = (await merchants.CreateMerchant(new_merchant())).merchant
+    backup.restore()
+    async with open_shop() as shop:
+        customers, merchants = CustomerServiceStub(shop.channel), MerchantServiceStub(shop.channel)
+        second = (await customers.CreateCustomer(new_customer("other"))).customer
+        await merchants.CreateMerchant(new_merchant("other"))
+    said = await recover()
+    assert (
+        f"ada is {second.stripe_customer_id}, and {lost.stripe_customer_id} in default was made for"
+        " it, too: look at it"
+    ) in said
+    connected = account.connected_account_id
+    assert f"{connected} in default was made for shop-1, too: look at it" in said
