@@ -207,6 +207,45 @@ async def test_a_customer_who_came_back_may_still_authenticate(
         assert len([fact for fact in await _booked(database_url) if "hold" in fact]) == 2
 
 
+async def test_a_charge_of_a_later_attempt_is_not_that_of_the_one_under_way_in_the_backup(
+    open_shop: OpenShop,
+    backup: Backup,
+    recover: Callable[..., Any],
+    database_url: str,
+    ledger_address: str,
+) -> None:
+    """The backup is of while the first try was under way, which sent nothing; a later one paid."""
+    async with open_shop(ledger_address=ledger_address) as shop:
+        await shop.close_corridor()
+        waiting = await shop.create(unavailable_policy=QUEUE)
+        await poll(lambda: _booked(database_url), lambda booked: len(booked) == 2)
+        backup.take()
+        await shop.open_corridor()
+        await shop.watch_for(waiting.id, "fee_known")
+        await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
+        before = await _booked(database_url)
+    backup.restore()
+    with psycopg.connect(database_url) as connection:
+        for statement in (
+            "DELETE FROM booking WHERE kind = 'hold_released'",
+            "DELETE FROM operation WHERE queued",
+            "UPDATE operation SET state = 'UNKNOWN', end_time = NULL, failure_code = '',"
+            " first_send_time = create_time, last_send_time = create_time WHERE kind = 'AUTHORIZE'",
+            "UPDATE payment SET state = 'AUTHORIZING', queue_reason = '', wake_time = NULL,"
+            " hold_id = (SELECT id FROM operation WHERE kind = 'AUTHORIZE')",
+        ):
+            connection.execute(statement)
+    said = await recover()
+    assert "1 holds are placed anew, which lost attempts had released" in said
+    async with open_shop(ledger_address=ledger_address) as shop:
+        await shop.open_corridor()
+        await shop.watch_for(waiting.id, "fee_known")
+        after = await poll(lambda: _booked(database_url), lambda booked: booked >= before)
+        assert (await shop.get(waiting.id)).state == S.PAYMENT_STATE_SUCCEEDED
+    assert after == before
+    assert not await _reported(database_url, "state <> 'BOOKED'")
+
+
 async def test_a_hold_that_is_in_the_backup_is_captured_and_refunded_after_it(
     open_shop: OpenShop, backup: Backup, recover: Callable[..., Any]
 ) -> None:
