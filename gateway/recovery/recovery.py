@@ -37,7 +37,7 @@ from gateway.recovery.rules import (
 )
 from gateway.recovery.subjects import AccountUnreadableError, LostSubjects, Rebuilt
 from gateway.stripe_client.client import StripeClient
-from gateway.stripe_client.outcome import Outcome
+from gateway.stripe_client.outcome import Outcome, OutcomeClass
 from gateway.webhooks_in.event import OutsideUnavailable, RetryEventLater
 from gateway.webhooks_in.inbox import PostgresInbox
 from gateway.webhooks_in.recovery import EVENTS_KEPT, received_from
@@ -57,6 +57,10 @@ RebuildSubject = Callable[[str, Mapping[str, Any]], Awaitable[Rebuilt]]
 
 class StripeUnavailableError(Exception):
     """Stripe could not be asked: begin again, what is done is found done."""
+
+
+class ListingRefusedError(StripeUnavailableError):
+    """Stripe does not let us list something: with this key we can have made none of it."""
 
 
 class Recovery:
@@ -127,7 +131,11 @@ class Recovery:
             (customers.list_customers, lost.customer, "customers"),
             (customers.list_setup_intents, lost.setup, "SetupIntents"),
         ):
-            await self._each(corridor, since, listing, rebuild, what)
+            try:
+                await self._each(corridor, since, listing, rebuild, what)
+            except ListingRefusedError:
+                # A platform without Connect has no accounts, a key may lack the right.
+                self._progress(f"{corridor}: Stripe does not let us list {what}")
 
     async def _each(
         self, corridor: str, since: datetime, listing: Listing, rebuild: RebuildSubject, what: str
@@ -301,6 +309,8 @@ class Recovery:
             outcome = await listing(corridor, params)
             if outcome.object is None:
                 reason = f" ({outcome.not_sent_reason})" if outcome.not_sent_reason else ""
+                if outcome.outcome_class is OutcomeClass.REJECTED:
+                    raise ListingRefusedError(corridor)
                 raise StripeUnavailableError(f"{corridor}{reason}")
             page: list[dict[str, Any]] = outcome.object["data"]
             if page:

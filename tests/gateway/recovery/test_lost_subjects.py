@@ -84,3 +84,9 @@ async def test_a_second_customer_that_was_made_before_anybody_noticed_is_shown_t
     ) in said
     connected = account.connected_account_id
     assert f"{connected} in default was made for shop-1, too: look at it" in said
+    # A platform without Connect, or a key that may not list them, has no accounts.
+    refusal = {"error": {"type": "invalid_request_error", "message": "not with this key"}}
+    twin.add_fault(kind="proxy", method="GET", path="/v1/accounts", status=403, body=refusal)
+    said = await recover()
+    assert "default: Stripe does not let us list accounts" in said
+    assert said[-1] == "recovered: payments are taken again"
