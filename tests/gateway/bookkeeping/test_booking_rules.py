@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from gateway.bookkeeping.balance_facts import UnknownBalanceTransaction
-from gateway.bookkeeping.chart import Chart
+from gateway.bookkeeping.chart import Chart, Side
 from gateway.bookkeeping.codec import KINDS, from_json, kind_of, to_json
 from gateway.bookkeeping.facts import (
     Captured,
@@ -21,7 +21,14 @@ from gateway.bookkeeping.facts import (
     ReleaseReason,
     StripeBalance,
 )
-from gateway.bookkeeping.mapping import Create, ledger_write, request_id
+from gateway.bookkeeping.mapping import (
+    Create,
+    Post,
+    fact_id_of,
+    ledger_write,
+    request_id,
+    revision_of,
+)
 from tests.gateway.bookkeeping.notebook import Notebook
 from tests.gateway.bookkeeping.scenarios import Movement, Scenario, histories
 
@@ -97,6 +104,25 @@ def test_what_is_posted_voided_or_reversed_is_what_the_fact_requires(
         write = ledger_write(step.fact)
         if not isinstance(write, Create):
             assert write.of == step.fact.requires
+
+
+@given(histories())
+def test_every_entry_says_its_side_and_moves_money(history: Scenario) -> None:
+    for step in history:
+        write = ledger_write(step.fact)
+        for entry in write.entries if isinstance(write, (Create, Post)) else ():
+            assert isinstance(entry.side, Side)
+            assert entry.amount_minor > 0
+
+
+@pytest.mark.parametrize(
+    ("revision", "booked_by"), [(0, "hold.op_1"), (1, "hold.op_1:1"), (12, "hold.op_1:12")]
+)
+def test_the_ledgers_request_id_says_which_fact_and_which_try(
+    revision: int, booked_by: str
+) -> None:
+    assert request_id("hold.op_1", revision) == booked_by
+    assert (fact_id_of(booked_by), revision_of(booked_by)) == ("hold.op_1", revision)
 
 
 def test_every_kind_of_fact_has_a_rule() -> None:
