@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from compliance.accounts.wiring import open_accounts
+from compliance.cases.keeping import CaseKeeping
+from compliance.cases.wiring import open_cases
 from compliance.checks.wiring import open_checks
 from compliance.config import ComplianceSettings
 from compliance.errors import ERRORS
+from compliance.evidence_news import EvidenceNews
 from compliance.forecast.wiring import open_forecasts
 from compliance.mutations import Mutations
 from compliance.operator_acts import open_operator_acts
@@ -45,26 +48,30 @@ async def open_service(
             application_name="compliance",
         )
         stack.push_async_callback(close_engine, engine)
-        mutations = Mutations(engine, clock)
+        mutations, news = Mutations(engine, clock), EvidenceNews()
         acts = await enter(open_act_log(database, DATABASE_ROLE, clock))
 
         policies = await open_policies(engine, mutations, clock)
         in_force = policies.in_force
         match_threshold = in_force.policy.match_threshold
-        accounts = await enter(open_accounts(settings, engine, clock))
-        screening = await open_screening(settings, engine, mutations, match_threshold, clock)
+        accounts = await enter(open_accounts(settings, engine, news, clock))
+        screening = await open_screening(settings, engine, mutations, match_threshold, news, clock)
+        keeping = CaseKeeping(settings.case_open_for, clock)
         checks = await enter(
-            open_checks(settings, database, engine, accounts.refresher, in_force, clock)
+            open_checks(settings, database, engine, accounts.refresher, in_force, keeping, clock)
+        )
+        cases = await enter(
+            open_cases(settings, database, engine, mutations, keeping, in_force, news, clock)
         )
         forecasts = open_forecasts(settings, engine, accounts.refresher, clock)
-        subjects = SubjectService(engine, mutations, screening.lists, clock)
+        subjects = SubjectService(engine, mutations, screening.lists, clock, news)
         others = Part(
             services=(
                 registered(subject_service_pb2, subject_service_pb2_grpc, subjects),
                 open_operator_acts(acts),
             )
         )
-        parts = (policies, accounts, screening, checks, forecasts, others)
+        parts = (policies, accounts, screening, checks, cases, forecasts, others)
 
         server = RpcServer(
             settings,

@@ -1,6 +1,7 @@
 """Settings of the compliance service."""
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,6 +9,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from compliance.rights import DEFAULT_CLIENT_ROLES, RIGHTS
+from money.currencies import CURRENCIES
 from runtime.config import Environment, ServiceSettings, split_address
 from runtime.rights import Rights
 
@@ -40,6 +42,17 @@ class ComplianceSettings(ServiceSettings):
     forecast_interval_seconds: float = Field(60.0, gt=0)
     # Volumes from which Stripe asks for more, besides those that it has published.
     volume_thresholds_file: Path | None = None
+    # How long a case may be open before it expires, which refuses what it is about: longer than the
+    # gateway waits for one (GATEWAY_REVIEW_HOURS). By when people are to have decided it.
+    case_hours: float = Field(96.0, gt=0, le=24 * 60)
+    # How long one may be open that nobody asks about any more: the payment was canceled, say.
+    case_idle_hours: float = Field(6.0, gt=0, le=24 * 60)
+    case_target_hours: float = Field(8.0, gt=0, le=24 * 60)
+    # The largest amounts in minor units that one person may approve, as JSON: {"EUR": 5000000}. Of
+    # other currencies five times the policy's review limit; always two people where it has none.
+    four_eyes_over: dict[str, int] = Field(default_factory=dict)
+    # How often expired cases are looked for, and whether open ones still have their cause.
+    case_interval_seconds: float = Field(10.0, gt=0)
 
     @field_validator("gateway_address")
     @classmethod
@@ -58,6 +71,31 @@ class ComplianceSettings(ServiceSettings):
         # Synthetic names protect nobody; the compose file goes by them.
         if self.sdn_file is not None and self.sdn_file.resolve() == BUNDLED_SDN_FILE.resolve():
             yield "COMPLIANCE_SDN_FILE: is the sandbox's list of made-up names: get OFAC's sdn.csv"
+
+    @property
+    def case_open_for(self) -> timedelta:
+        """How long a case may be open."""
+        return timedelta(hours=self.case_hours)
+
+    @property
+    def case_idle_for(self) -> timedelta:
+        """How long a case may be open that nobody asks about."""
+        return timedelta(hours=self.case_idle_hours)
+
+    @property
+    def case_target(self) -> timedelta:
+        """How long people are to take for a case."""
+        return timedelta(hours=self.case_target_hours)
+
+    @field_validator("four_eyes_over")
+    @classmethod
+    def _currencies_and_amounts(cls, given: dict[str, int]) -> dict[str, int]:
+        for code, amount in given.items():
+            if code not in CURRENCIES:
+                raise ValueError(f"{code[:8]} is no ISO 4217 currency")
+            if amount < 0:
+                raise ValueError(f"the amount of {code} is negative")
+        return given
 
     @property
     def effective_sdn_file(self) -> Path:

@@ -1,5 +1,7 @@
 """What this service answers when it cannot do what it was asked; see error_reason.proto."""
 
+from collections.abc import Sequence
+
 import grpc
 
 from compliance.v1 import error_reason_pb2
@@ -135,6 +137,64 @@ def policy_version_not_found(policy_version: str) -> ServiceError:
         error_reason_pb2.ERROR_REASON_POLICY_VERSION_NOT_FOUND,
         "no policy has this version",
         metadata={"policy_version": policy_version},
+    )
+
+
+def case_not_found(case_id: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        error_reason_pb2.ERROR_REASON_CASE_NOT_FOUND,
+        "no case has this id",
+        metadata={"case_id": case_id},
+    )
+
+
+def case_closed(case_id: str, state: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_CASE_CLOSED,
+        "the case is closed",
+        metadata={"case_id": case_id, "state": state},
+    )
+
+
+def case_revision_mismatch(case_id: str, expected: int, actual: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.ABORTED,
+        error_reason_pb2.ERROR_REASON_CASE_REVISION_MISMATCH,
+        "the case changed since; read it again",
+        metadata={
+            "case_id": case_id,
+            "expected_revision": str(expected),
+            "revision": str(actual),
+        },
+    )
+
+
+def case_not_approvable(case_id: str, codes: Sequence[str]) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_CASE_NOT_APPROVABLE,
+        "an approval cannot take the place of what these findings need",
+        metadata={"case_id": case_id, "codes": ",".join(dict.fromkeys(codes))},
+    )
+
+
+def case_needs_another_approver(case_id: str, client: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_CASE_NEEDS_ANOTHER_APPROVER,
+        "the second approver has to be another one than the first",
+        metadata={"case_id": case_id, "client": client},
+    )
+
+
+def cursor_outdated(after_sequence: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.OUT_OF_RANGE,
+        error_reason_pb2.ERROR_REASON_CURSOR_OUTDATED,
+        "the database was restored: nothing is known of this sequence any more",
+        metadata={"after_sequence": str(after_sequence)},
     )
 
 

@@ -1,7 +1,8 @@
 """Which roles may call which methods of compliance.
 
-The gateway asks for checks and nothing else. Operators keep subjects, decide matches and look at
-everything; support sees why something was refused, and no personal data.
+The gateway asks for checks and is told of cases, nothing else. Operators keep subjects, decide
+matches and cases and look at everything; support sees why something was refused, and no personal
+data.
 """
 
 from runtime.rights import Rights, Role, changes, reads
@@ -13,6 +14,16 @@ RIGHTS: Rights = {
         "CheckPayment": changes("payment_id", SERVICE),
         "CheckTransfer": changes("transfer_id", SERVICE),
         "CheckPayout": changes("payout_id", SERVICE),
+    },
+    "compliance.v1.CaseService": {
+        "GetCase": reads(OPERATOR),
+        "ListCases": reads(OPERATOR),
+        "ListCaseEvents": reads(OPERATOR),
+        "AssignCase": changes("case_id assignee", OPERATOR),
+        "AddCaseNote": changes("case_id", OPERATOR),
+        "ApproveCase": changes("case_id expected_revision", OPERATOR),
+        "RefuseCase": changes("case_id", OPERATOR),
+        "WatchCases": reads(OPERATOR, SERVICE),
     },
     "compliance.v1.DecisionService": {
         "GetDecision": reads(OPERATOR, SUPPORT),

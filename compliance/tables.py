@@ -327,3 +327,41 @@ FREEZE_PROGRESS = Table(
     Column("only_row", Boolean, primary_key=True),
     Column("decision_sequence", BigInteger),
 )
+
+REVIEW_CASE = Table(
+    "review_case",
+    METADATA,
+    Column("case_id", Text, primary_key=True),
+    Column("ordinal", BigInteger),
+    Column("state", Text),
+    Column("kind", Text),
+    Column("reference_id", Text),
+    Column("merchant_id", Text),
+    Column("customer_id", Text),
+    Column("scope", Text),
+    Column("revision", BigInteger),
+    Column("assignee", Text),
+    Column("first_approver", Text),
+    Column("decision_id", Text),
+    Column("corridor", Text),
+    Column("check_time", _TIME),
+    Column("open_time", _TIME),
+    Column("expire_time", _TIME),
+    Column("close_time", _TIME),
+    Column("closed_by", Text),
+    Column("close_note", Text),
+    Column("ruling", Text),
+)
+
+CASE_EVENT = Table(
+    "case_event",
+    METADATA,
+    Column("sequence", BigInteger, primary_key=True),
+    Column("case_id", Text),
+    Column("event", Text),
+    Column("revision", BigInteger),
+    Column("scope", Text),
+    Column("client", Text),
+    Column("note", Text),
+    Column("record_time", _TIME),
+)

@@ -1,12 +1,14 @@
 """The rules of every request of this service; the runtime enforces them before a handler runs."""
 
 import re
+from typing import Any
 
 from google.protobuf.message import Message
 
 from compliance.policies.document import DOCUMENT_RULES, is_not_built_in, policy_version
 from compliance.request_fields import (
     MAX_ID_BYTES,
+    MAX_NOTE_BYTES,
     account_suits,
     amount_is_positive,
     birth_date,
@@ -20,6 +22,7 @@ from compliance.request_fields import (
     subject,
 )
 from compliance.v1 import (
+    case_service_pb2,
     compliance_service_pb2,
     decision_service_pb2,
     freeze_forecast_service_pb2,
@@ -52,7 +55,10 @@ from runtime.validation import Validator
 MAX_NAME_BYTES = 512
 MAX_ALIASES = 20
 MAX_MINOR_UNITS = 2**53
+# A DNS name is not longer.
+MAX_ASSIGNEE_BYTES = 253
 
+_CLIENT = re.compile(r"[a-z0-9_.-]+")
 _ACCOUNT = re.compile(r"[A-Za-z0-9_]+")
 _PAYMENT_METHOD_TYPE = re.compile(r"[a-z0-9_]+")
 
@@ -78,6 +84,7 @@ _CHECKS = {
         country("payment_method_country_code"),
         country("network_country_code"),
         text("payment_method_type", max_bytes=MAX_ID_BYTES, pattern=_PAYMENT_METHOD_TYPE),
+        boolean("does_not_wait"),
     ],
     compliance_service_pb2.CheckTransferRequest: _check_rules("transfer_id"),
     compliance_service_pb2.CheckPayoutRequest: _check_rules("payout_id"),
@@ -211,6 +218,52 @@ _SCREENING = {
     screening_service_pb2.ConfirmMatchRequest: [REQUEST_ID, identifier("match_id"), note()],
 }
 
+
+def _nobody_is_named(request: Any) -> str | None:
+    both = request.unassigned and request.assignee
+    return "is not for requests with an assignee" if both else None
+
+
+def _begins_once(request: case_service_pb2.WatchCasesRequest) -> str | None:
+    both = request.after_sequence and request.HasField("start_record_time")
+    return "is not for requests with after_sequence" if both else None
+
+
+_CASE = [REQUEST_ID, identifier("case_id")]
+_CASES = {
+    case_service_pb2.GetCaseRequest: [identifier("case_id")],
+    case_service_pb2.ListCasesRequest: [
+        enum("state"),
+        subject("merchant_id", required=False),
+        identifier("reference_id", required=False),
+        text("assignee", max_bytes=MAX_ASSIGNEE_BYTES, pattern=_CLIENT),
+        boolean("unassigned"),
+        check("unassigned", _nobody_is_named),
+        timestamp("start_open_time"),
+        timestamp("end_open_time"),
+        boolean("newest_first"),
+        *PAGE,
+    ],
+    case_service_pb2.ListCaseEventsRequest: [identifier("case_id"), *PAGE],
+    case_service_pb2.AssignCaseRequest: [
+        *_CASE,
+        text("assignee", max_bytes=MAX_ASSIGNEE_BYTES, pattern=_CLIENT),
+        text("note", max_bytes=MAX_NOTE_BYTES),
+    ],
+    case_service_pb2.AddCaseNoteRequest: [*_CASE, note()],
+    case_service_pb2.ApproveCaseRequest: [
+        *_CASE,
+        integer("expected_revision", minimum=1),
+        note(),
+    ],
+    case_service_pb2.RefuseCaseRequest: [*_CASE, note()],
+    case_service_pb2.WatchCasesRequest: [
+        integer("after_sequence", minimum=0),
+        timestamp("start_record_time"),
+        check("start_record_time", _begins_once),
+    ],
+}
+
 _POLICIES = {
     **DOCUMENT_RULES,
     policy_service_pb2.CreatePolicyVersionRequest: [
@@ -248,6 +301,7 @@ VALIDATOR = Validator(
         **_REQUIREMENTS,
         **_FREEZES,
         **_SCREENING,
+        **_CASES,
         **_POLICIES,
         **_ACTS,
     }

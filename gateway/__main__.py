@@ -23,6 +23,7 @@ from gateway.payments.wiring import open_payments, timing_of
 from gateway.payouts.wiring import open_payouts
 from gateway.recovery.command import RECOVER
 from gateway.recovery.wiring import open_guard, open_hold_check
+from gateway.reviews.wiring import open_reviews
 from gateway.stripe_client.wiring import open_corridors, open_stripe_client
 from gateway.validation import VALIDATOR
 from gateway.webhooks_in.opening import open_broker
@@ -111,7 +112,8 @@ async def open_service(
             settings, engine, request_ids, identity, payments.event_notifier, clock, limits
         )
         parts: list[Part] = [stripe, restored, intake, corridors, operations, payments, merchants]
-        parts += [customers, disputes, payouts, webhooks_out]
+        reviews = open_reviews(settings, engine, compliance, operations, clock)
+        parts += [customers, disputes, payouts, reviews, webhooks_out]
         parts.append(Part(services=[open_operator_acts(acts)]))
 
         is_worker = Role.WORKER in settings.active_roles

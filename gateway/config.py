@@ -20,6 +20,7 @@ from gateway.stripe_client.environment import environment_problems
 from gateway.webhooks_in.config import WebhookSettings
 from gateway.webhooks_out.addresses import DEFAULT_PORTS, Destinations, networks_of, ports_of
 from gateway.webhooks_out.sealing import Sealer, keys_of
+from money.currencies import CURRENCIES
 from runtime.config import Environment, split_address
 from runtime.production import weakness
 from runtime.rights import Binding, Rights
@@ -82,6 +83,9 @@ class GatewaySettings(WebhookSettings):
     action_hours: float = Field(24.0, gt=0, le=24 * 7)
     review_hours: float = Field(72.0, gt=0, le=24 * 30)
     review_recheck_seconds: float = Field(300.0, gt=0, le=86_400)
+    # The largest amounts in minor units that known customers may be charged while compliance cannot
+    # be reached, as JSON by currency: {"EUR": 2000}. Without an entry nothing is charged unasked.
+    unchecked_up_to: dict[str, int] = Field(default_factory=dict)
     # How often each corridor's balance transactions are looked through.
     balance_sweep_seconds: float = Field(60.0, gt=0, le=86_400)
 
@@ -113,6 +117,16 @@ class GatewaySettings(WebhookSettings):
         if keys is not None:
             keys_of(keys.get_secret_value())
         return keys
+
+    @field_validator("unchecked_up_to")
+    @classmethod
+    def _currencies_and_amounts(cls, given: dict[str, int]) -> dict[str, int]:
+        for code, amount in given.items():
+            if code not in CURRENCIES:
+                raise ValueError(f"{code[:8]} is no ISO 4217 currency")
+            if amount < 1:
+                raise ValueError(f"the amount of {code} is less than 1")
+        return given
 
     @field_validator("ledger_address", "compliance_address")
     @classmethod

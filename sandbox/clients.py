@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import grpc
 
+from compliance.v1.case_service_pb2_grpc import CaseServiceStub
 from compliance.v1.screening_service_pb2_grpc import ScreeningServiceStub
 from compliance.v1.subject_service_pb2_grpc import SubjectServiceStub
 from gateway.v1.corridor_service_pb2_grpc import CorridorServiceStub
@@ -18,6 +19,7 @@ from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from sandbox.addresses import Ports, at
 
 if TYPE_CHECKING:
+    from compliance.v1.case_service_pb2_grpc import CaseServiceAsyncStub
     from compliance.v1.screening_service_pb2_grpc import ScreeningServiceAsyncStub
     from compliance.v1.subject_service_pb2_grpc import SubjectServiceAsyncStub
     from gateway.v1.corridor_service_pb2_grpc import CorridorServiceAsyncStub
@@ -39,6 +41,7 @@ class Clients:
     corridors: "CorridorServiceAsyncStub"
     subjects: "SubjectServiceAsyncStub"
     screening: "ScreeningServiceAsyncStub"
+    cases: "CaseServiceAsyncStub"
     ledger: "LedgerServiceAsyncStub"
 
     @classmethod
@@ -58,6 +61,7 @@ class Clients:
             corridors=CorridorServiceStub(gateway),
             subjects=SubjectServiceStub(compliance),
             screening=ScreeningServiceStub(compliance),
+            cases=CaseServiceStub(compliance),
             ledger=LedgerServiceStub(ledger),
         )
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from compliance.accounts.gateway_source import AccountSource, AccountUnavailableError
 from compliance.accounts.snapshot import AccountSnapshot
 from compliance.accounts.store import LinkedAccount, accounts_to_refresh, store_snapshot
+from compliance.evidence_news import EvidenceNews
 from runtime import deadline
 from runtime.clock import Clock
 from runtime.items import Items
@@ -35,8 +36,15 @@ log = get_logger(__name__)
 class SnapshotRefresher:
     """Fetches and stores snapshots, one fetch of an account at a time in this process."""
 
-    def __init__(self, engine: AsyncEngine, source: AccountSource | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        source: AccountSource | None,
+        clock: Clock,
+        news: EvidenceNews | None = None,
+    ) -> None:
         self._engine = engine
+        self._news = news or EvidenceNews()
         self._source = source
         self._clock = clock
         self._items = Items("accounts to refresh")
@@ -107,6 +115,7 @@ class SnapshotRefresher:
         async with self._engine.begin() as connection:
             await store_snapshot(connection, snapshot, self._clock.now())
         self.stored.notify()
+        self._news.about([account.subject_id])
         return snapshot
 
     def _forget(self, key: str, task: asyncio.Task[AccountSnapshot]) -> None:

@@ -11,6 +11,7 @@ from compliance.accounts.refreshing import SnapshotRefresher
 from compliance.accounts.service import RequirementService
 from compliance.accounts.watching import MerchantWatch
 from compliance.config import ComplianceSettings
+from compliance.evidence_news import EvidenceNews
 from compliance.part import Part
 from compliance.v1 import requirement_service_pb2, requirement_service_pb2_grpc
 from runtime.client import open_channel
@@ -27,7 +28,7 @@ class OpenAccounts(Part):
 
 @asynccontextmanager
 async def open_accounts(
-    settings: ComplianceSettings, engine: AsyncEngine, clock: Clock
+    settings: ComplianceSettings, engine: AsyncEngine, news: EvidenceNews, clock: Clock
 ) -> AsyncIterator[OpenAccounts]:
     """Opens the channel to the gateway, if there is one."""
     async with AsyncExitStack() as stack:
@@ -40,7 +41,7 @@ async def open_accounts(
             )
             stack.push_async_callback(channel.close)
             accounts = GatewayAccounts(channel)
-        refresher = SnapshotRefresher(engine, accounts, clock)
+        refresher = SnapshotRefresher(engine, accounts, clock, news)
         stack.push_async_callback(refresher.close)
         loops = [refresher.loop(settings.snapshot_interval_seconds)]
         if accounts is not None:

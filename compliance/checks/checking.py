@@ -9,14 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from compliance.accounts.gateway_source import AccountUnavailableError
 from compliance.accounts.refreshing import ACCEPTED_AGE, SnapshotRefresher
 from compliance.accounts.store import linked_account
+from compliance.cases.case import Checked, scope_of
 from compliance.checks.canonical import dumps
 from compliance.checks.connected_account import missed_deadline
-from compliance.checks.decision import decide
+from compliance.checks.decision import DecisionRecord, decide
 from compliance.checks.decision_log import DecisionLog
 from compliance.checks.decision_store import decision_at, decision_of_request
 from compliance.checks.facts import AccountFacts
 from compliance.checks.facts_store import CheckInput, LoadedFacts, load_facts
-from compliance.checks.findings import Code
+from compliance.checks.findings import Code, Verdict
 from compliance.checks.messages import LoggedDecision, decision_message
 from compliance.checks.policy import Policy
 from compliance.checks.rules import must_be_asked_again
@@ -85,7 +86,9 @@ class Checking:
             reference_id=asked.reference_id,
             record_time=now,
         )
-        place = await self._log.append(record.decision_id, dumps(record), encoded(request))
+        place = await self._log.append(
+            record.decision_id, dumps(record), encoded(request), checked_of(record, loaded, asked)
+        )
         if place is None:
             async with self._engine.connect() as connection:
                 decided = await decision_of_request(connection, asked.request_id)
@@ -128,6 +131,23 @@ class Checking:
             log.warning("check_without_fresh_account", reason=str(error))
             return account
         return snapshot.to_facts(snapshot.content.content_hash)
+
+
+def checked_of(record: DecisionRecord, loaded: LoadedFacts, asked: CheckInput) -> Checked | None:
+    """What the decision means for cases; None if it neither opens nor ends one."""
+    verdict = Verdict[record.verdict]
+    opens_case = verdict is Verdict.REVIEW and not asked.does_not_wait
+    if not opens_case and not loaded.has_open_case:
+        return None
+    ruling = record.facts.ruling
+    return Checked(
+        verdict=verdict,
+        scope=scope_of(record.facts, record.findings, record.policy_version),
+        as_of=record.facts.as_of,
+        corridor=record.facts.corridor,
+        decision_id=record.decision_id,
+        ruling_case_id="" if ruling is None else ruling.case_id,
+    )
 
 
 def _repeat(decided: LoggedDecision, request: Message) -> pb.Decision:

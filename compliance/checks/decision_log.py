@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import grpc
 import psycopg
 
+from compliance.cases.case import CaseChange, Checked
+from compliance.cases.keeping import CaseKeeping, count
+from compliance.cases.store import runs_in
 from compliance.errors import ERRORS
 from compliance.v1 import error_reason_pb2
 from runtime.batching import Batcher, FullError
@@ -48,13 +51,18 @@ class _Decision:
     decision_id: str
     record: str
     request: bytes
+    # What it means for cases; None for what nobody has to decide.
+    checked: Checked | None
 
 
 class DecisionLog:
     """The way into the table `decision`."""
 
-    def __init__(self, database: Database | str, role: str, application_name: str) -> None:
+    def __init__(
+        self, database: Database | str, role: str, application_name: str, cases: CaseKeeping
+    ) -> None:
         self._database = Database.of(database)
+        self._cases = cases
         self._role = role
         self._application_name = application_name
         self._batcher: Batcher[_Decision, Place | None] = Batcher(
@@ -63,14 +71,18 @@ class DecisionLog:
         self._items = Items("decisions to write")
         self._connection: Session | None = None
 
-    async def append(self, decision_id: str, record: str, request: bytes) -> Place | None:
+    async def append(
+        self, decision_id: str, record: str, request: bytes, checked: Checked | None = None
+    ) -> Place | None:
         """Where the decision was written; None if its request_id was decided before.
+
+        With `checked`, what it means for cases is written with it.
 
         Returns when it is committed. A call that is given up may still be written: its repetition
         finds it. Raises `OVERLOADED`, or a database error.
         """
         try:
-            written = self._batcher.submit(_Decision(decision_id, record, request))
+            written = self._batcher.submit(_Decision(decision_id, record, request, checked))
         except FullError:
             raise ERRORS.error(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -143,18 +155,39 @@ class DecisionLog:
                 role=self._role, application_name=self._application_name
             )
         await self._connection.plan_anew()
-        cursor = await self._connection.execute(
-            _APPEND,
-            {
-                "records": [decision.record for decision in batch],
-                "requests": [decision.request for decision in batch],
-            },
-            prepare=True,
-        )
-        return {
-            decision_id: Place(sequence, bytes(previous_hash), bytes(hash_))
-            for decision_id, sequence, previous_hash, hash_ in await cursor.fetchall()
-        }
+        if not any(decision.checked for decision in batch):
+            return await _append(self._connection, batch)
+        async with self._connection.transaction():
+            places = await _append(self._connection, batch)
+            changes = await self._keep_cases(self._connection, batch, places)
+        count(changes)
+        return places
+
+    async def _keep_cases(
+        self, connection: Session, batch: Sequence[_Decision], places: dict[str, Place]
+    ) -> tuple[CaseChange, ...]:
+        """The appended decisions' lock is held until the transaction ends."""
+        checked = [
+            decision.checked
+            for decision in batch
+            if decision.checked is not None and decision.decision_id in places
+        ]
+        return await self._cases.keep(runs_in(connection), checked)
+
+
+async def _append(connection: Session, batch: Sequence[_Decision]) -> dict[str, Place]:
+    cursor = await connection.execute(
+        _APPEND,
+        {
+            "records": [decision.record for decision in batch],
+            "requests": [decision.request for decision in batch],
+        },
+        prepare=True,
+    )
+    return {
+        decision_id: Place(sequence, bytes(previous_hash), bytes(hash_))
+        for decision_id, sequence, previous_hash, hash_ in await cursor.fetchall()
+    }
 
 
 def _decision_id(decision: _Decision) -> str:

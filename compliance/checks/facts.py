@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from compliance.checks.rulings import Movement, Participant, RulingFacts
+
 
 class CheckKind(StrEnum):
     """What is checked."""
@@ -140,6 +142,33 @@ class CheckFacts:
     as_of: datetime
     # Stripe's name of the payment method ("sepa_debit"); empty for a card, and in old records.
     payment_method_type: str = ""
+    # The payment's, transfer's or payout's id; records of before there were cases do not say.
+    reference_id: str = ""
+    # What people decided last about this reference.
+    ruling: RulingFacts | None = None
+
+    @property
+    def movement(self) -> Movement:
+        """What is asked for."""
+        return Movement(
+            kind=self.kind.value,
+            reference_id=self.reference_id,
+            merchant_id=self.merchant_id,
+            customer_id=self.customer_id,
+            currency_code=self.currency_code,
+            amount_minor=self.amount_minor,
+            connected_account_id=self.connected_account_id,
+            country_codes=self.country_codes,
+            payment_method_type=self.payment_method_type,
+        )
+
+    @property
+    def participants(self) -> tuple[Participant, ...]:
+        """Who takes part, as they are now."""
+        return tuple(
+            Participant(subject.subject_id, subject.role.value, subject.profile_revision)
+            for subject in self.subjects
+        )
 
     @property
     def expected_account_id(self) -> str:

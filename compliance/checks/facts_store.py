@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from compliance.accounts.snapshot import AccountSnapshot
-from compliance.checks.canonical import build
+from compliance.checks.canonical import build, loads
 from compliance.checks.facts import (
     AccountFacts,
     CheckFacts,
@@ -14,6 +14,7 @@ from compliance.checks.facts import (
     Role,
     SubjectFacts,
 )
+from compliance.checks.rulings import RulingFacts
 from runtime.connections import Connections
 from runtime.sql_files import read_sql
 
@@ -39,6 +40,8 @@ class CheckInput:
     connected_account_id: str
     country_codes: tuple[str, ...]
     payment_method_type: str = ""
+    # Nobody waits for people: REVIEW opens no case.
+    does_not_wait: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class LoadedFacts:
     subjects: tuple[SubjectFacts, ...]
     account: AccountFacts | None
     lists: tuple[ListFacts, ...]
+    ruling: RulingFacts | None
+    has_open_case: bool
 
     @property
     def merchant(self) -> SubjectFacts | None:
@@ -76,6 +81,8 @@ class LoadedFacts:
             lists=self.lists,
             as_of=as_of,
             payment_method_type=asked.payment_method_type,
+            reference_id=asked.reference_id,
+            ruling=self.ruling,
         )
 
     def _in_role(self, role: Role) -> tuple[SubjectFacts, ...]:
@@ -92,6 +99,8 @@ async def load_facts(connections: Connections, asked: CheckInput) -> LoadedFacts
             "customer_id": asked.customer_id,
             "connected_account_id": asked.connected_account_id,
             "max_owners": MAX_OWNERS + 1,
+            "kind": asked.kind.value,
+            "reference_id": asked.reference_id,
         },
     )
     return LoadedFacts(
@@ -99,6 +108,8 @@ async def load_facts(connections: Connections, asked: CheckInput) -> LoadedFacts
         subjects=tuple(build(subject, SubjectFacts) for subject in row.subjects),
         account=None if row.account is None else _account(row.account),
         lists=_lists(row.lists),
+        ruling=None if row.ruling is None else loads(row.ruling, RulingFacts),
+        has_open_case=row.has_open_case,
     )
 
 

@@ -66,6 +66,8 @@ class Code(IntEnum):
     POLICY_RULE_DENIED = 41
     POLICY_RULE_REVIEW = 42
     POLICY_RULE_BROKEN = 43
+    CASE_REFUSED = 60
+    CASE_EXPIRED = 61
 
 
 WARNINGS_FROM = Code.LIST_AGING
@@ -73,7 +75,7 @@ REVIEWS_FROM = Code.MERCHANT_UNKNOWN
 LATER_REVIEWS = frozenset(
     {Code.NAME_NOT_COMPARABLE, Code.POLICY_RULE_REVIEW, Code.POLICY_RULE_BROKEN}
 )
-LATER_DENIALS = frozenset({Code.POLICY_RULE_DENIED})
+LATER_DENIALS = frozenset({Code.POLICY_RULE_DENIED, Code.CASE_REFUSED, Code.CASE_EXPIRED})
 
 _PAYMENT_DETAILS = "This transaction cannot be processed."
 _ONBOARDING = "Your account needs more information. Please complete your onboarding."
@@ -132,15 +134,17 @@ TEXTS: dict[Code, tuple[str, str]] = {
     Code.POLICY_RULE_BROKEN: ("A rule of the policy ends with an error.", _LATER),
     Code.NAME_NOT_COMPARABLE: ("A name leaves nothing to compare with a list.", _LATER),
     Code.TAX_ID_INVALID: ("A tax id is invalid or unknown.", "Please check your tax ids."),
+    Code.CASE_REFUSED: ("A person refused it.", _PAYMENT_DETAILS),
+    Code.CASE_EXPIRED: ("Nobody decided its case in time.", _PAYMENT_DETAILS),
 }
 
 
 def severity(code: Code) -> Verdict:
     """The verdict that the code alone leads to."""
-    if code in LATER_DENIALS:
-        return Verdict.DENY
     if code in LATER_REVIEWS:
         return Verdict.REVIEW
+    if code in LATER_DENIALS:
+        return Verdict.DENY
     if code >= WARNINGS_FROM:
         return Verdict.ALLOW
     return Verdict.REVIEW if code >= REVIEWS_FROM else Verdict.DENY
@@ -150,17 +154,20 @@ def severity(code: Code) -> Verdict:
 class Finding:
     """One thing a rule found; see `precedence` for the order, so that equal facts give equal lists.
 
-    `detail` adds to the operators' text: Stripe's words, ids, limits, never a name.
+    `detail` adds to the operators' text: Stripe's words, ids, limits, never a name. `approved` if a
+    person approved the movement in spite of it, which nothing that denies ever is.
     """
 
     code: Code
     subject_id: str = ""
     detail: str = ""
+    approved: bool = False
 
     @property
     def verdict(self) -> Verdict:
         """The verdict that this finding alone leads to."""
-        return severity(self.code)
+        alone = severity(self.code)
+        return Verdict.ALLOW if self.approved and alone is Verdict.REVIEW else alone
 
     @property
     def precedence(self) -> tuple[int, "Finding"]:

@@ -66,6 +66,7 @@ def decision_message(record: DecisionRecord, place: Place) -> pb.Decision:
         record_time=to_timestamp(time_of(record.record_time_us)),
         hash=place.hash,
         previous_hash=place.previous_hash,
+        case_id="" if facts.ruling is None else facts.ruling.case_id,
     )
 
 
@@ -77,7 +78,8 @@ def reason_message(finding: Finding) -> pb.Reason:
         verdict=verdict_enum(finding.verdict),
         subject_id=finding.subject_id,
         internal_text=f"{internal} ({finding.detail})" if finding.detail else internal,
-        merchant_text=merchant,
+        merchant_text="" if finding.approved else merchant,
+        approved=finding.approved,
     )
 
 

@@ -6,6 +6,7 @@ Age is counted against `as_of`; a limit holds up to and including its value.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from compliance.checks.connected_account import account_findings, missed_deadline
@@ -13,6 +14,7 @@ from compliance.checks.expressions import ExpressionError, holds, values_of
 from compliance.checks.facts import AccountFacts, CheckFacts, CheckKind, Role, SubjectFacts
 from compliance.checks.findings import Code, Finding, Verdict
 from compliance.checks.policy import Policy
+from compliance.checks.rulings import TOO_MANY_OWNERS, Ruling, is_covered
 
 Rule = Callable[[CheckFacts, Policy], Iterator[Finding]]
 
@@ -42,10 +44,20 @@ def evaluate(
 ) -> tuple[Finding, ...]:
     """Everything that the rules find, the worst first, each finding once.
 
-    Without `rules` it is those of now.
+    Without `rules` it is those of now. What a person approved is found all the same, and said to be
+    approved.
     """
     chosen = RULES if rules is None else rules
     found = {finding for rule in chosen for finding in rule(facts, policy)}
+    if facts.ruling is not None:
+        movement, participants = facts.movement, facts.participants
+        found = {
+            replace(
+                finding,
+                approved=is_covered(finding, facts.ruling, movement, participants, policy.version),
+            )
+            for finding in found
+        }
     return tuple(sorted(found, key=lambda finding: finding.precedence))
 
 
@@ -138,7 +150,7 @@ def lists_are_fresh(facts: CheckFacts, policy: Policy) -> Iterator[Finding]:
 def subjects_are_screened(facts: CheckFacts, _policy: Policy) -> Iterator[Finding]:
     """Every subject as it is now was compared with every list in use, and nothing is open."""
     if facts.owners_truncated:
-        yield Finding(Code.SCREENING_PENDING, facts.merchant_id, "too many owners")
+        yield Finding(Code.SCREENING_PENDING, facts.merchant_id, TOO_MANY_OWNERS)
     for subject in facts.subjects:
         if subject.confirmed_match_ids:
             yield Finding(
@@ -221,6 +233,15 @@ def operators_rules_hold(facts: CheckFacts, policy: Policy) -> Iterator[Finding]
             yield Finding(_OPERATORS[rule.verdict], "", rule.name)
 
 
+def case_was_not_refused(facts: CheckFacts, _policy: Policy) -> Iterator[Finding]:
+    """What a person refused, or nobody decided in time, does not happen, however it changes."""
+    ruling = facts.ruling
+    if ruling is not None and ruling.ruling is Ruling.REFUSED:
+        yield Finding(Code.CASE_REFUSED, "", ruling.case_id)
+    if ruling is not None and ruling.ruling is Ruling.EXPIRED:
+        yield Finding(Code.CASE_EXPIRED, "", ruling.case_id)
+
+
 # What is found of the same facts by the same policy never changes under one number: a rule that
 # finds something else is a new number, and what it found before goes to `earlier_rules`.
 RULES_VERSION = 2
@@ -235,4 +256,5 @@ RULES: tuple[Rule, ...] = (
     account_is_in_order,
     amount_is_within_limits,
     operators_rules_hold,
+    case_was_not_refused,
 )

@@ -54,6 +54,7 @@ class ComplianceService(ComplianceServiceServicer):
             connected_account_id=request.connected_account_id,
             country_codes=_countries(request),
             payment_method_type=request.payment_method_type,
+            does_not_wait=request.does_not_wait,
         )
         return pb.CheckPaymentResponse(decision=await self._checking.check(asked, request))
 

@@ -7,6 +7,7 @@ from psycopg.rows import namedtuple_row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.accounts.refreshing import SnapshotRefresher
+from compliance.cases.keeping import CaseKeeping
 from compliance.checks.checking import Checking
 from compliance.checks.decision_log import DecisionLog
 from compliance.checks.service import ComplianceService, DecisionService
@@ -34,10 +35,11 @@ async def open_checks(
     engine: AsyncEngine,
     refresher: SnapshotRefresher,
     in_force: PolicyInForce,
+    cases: CaseKeeping,
     clock: Clock,
 ) -> AsyncIterator[Part]:
     """Opens the connections on which checks read."""
-    decision_log = DecisionLog(database, DATABASE_ROLE, "compliance-decisions")
+    decision_log = DecisionLog(database, DATABASE_ROLE, "compliance-decisions", cases)
     connections = Connections(
         database,
         role=DATABASE_ROLE,

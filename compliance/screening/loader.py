@@ -16,6 +16,7 @@ from prometheus_client import Gauge
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.errors import list_broken, list_not_configured
+from compliance.evidence_news import EvidenceNews
 from compliance.screening.active_lists import ActiveList, ActiveLists
 from compliance.screening.entries import BrokenListError, Entry, ParsedList
 from compliance.screening.index import NameIndex
@@ -79,8 +80,10 @@ class ListLoader:
         lists: ActiveLists,
         rescreening: Rescreening,
         clock: Clock,
+        news: EvidenceNews,
     ) -> None:
         self._engine = engine
+        self._news = news
         self.sources = sources
         self._lists = lists
         self._rescreening = rescreening
@@ -121,6 +124,7 @@ class ListLoader:
                 ALARM.labels(list_name).set(1)
                 raise
             await self._note_attempt(list_name, "")
+        self._news.about_everybody()
         return version, changed
 
     async def _load(

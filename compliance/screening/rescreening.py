@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import RowMapping, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from compliance.evidence_news import EvidenceNews
 from compliance.screening.active_lists import ActiveList, ActiveLists, person_of, screen_on
 from compliance.screening.index import NameIndex
 from compliance.screening.match_store import Screened, record_screenings
@@ -40,8 +41,11 @@ class Delta:
 class Rescreening:
     """Keeps what is stored of matches in step with subjects and lists."""
 
-    def __init__(self, engine: AsyncEngine, lists: ActiveLists, clock: Clock) -> None:
+    def __init__(
+        self, engine: AsyncEngine, lists: ActiveLists, clock: Clock, news: EvidenceNews
+    ) -> None:
         self._engine = engine
+        self._news = news
         self._lists = lists
         self._clock = clock
         self._items = Items("subjects to screen")
@@ -142,6 +146,7 @@ class Rescreening:
                 item for item in screened if revisions.get(item.subject_id) == item.profile_revision
             ]
             await record_screenings(connection, current, self._clock.now())
+        self._news.about(item.subject_id for item in current)
 
     async def _page_after(self, subject_id: str, list_name: str) -> Sequence[RowMapping]:
         """Subjects with the version that their profile was last screened against."""

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance.errors import ERRORS, match_not_decidable
+from compliance.evidence_news import EvidenceNews
 from compliance.mutations import Mutations
 from compliance.screening import list_store, match_store
 from compliance.screening.active_lists import ActiveLists
@@ -40,8 +41,10 @@ class ScreeningService(ScreeningServiceServicer):
         lists: ActiveLists,
         loader: ListLoader,
         clock: Clock,
+        news: EvidenceNews,
     ) -> None:
         self._engine = engine
+        self._news = news
         self._mutations = mutations
         self._lists = lists
         self._loader = loader
@@ -150,7 +153,9 @@ class ScreeningService(ScreeningServiceServicer):
             match = await self._decide(connection, request.match_id, "CLEARED", request.note)
             return pb.ClearMatchResponse(match=match_message(match))
 
-        return await self._mutations.run(request, pb.ClearMatchResponse, clear)
+        cleared = await self._mutations.run(request, pb.ClearMatchResponse, clear)
+        self._news.about([cleared.match.subject_id])
+        return cleared
 
     async def ConfirmMatch(
         self, request: pb.ConfirmMatchRequest, _context: Any
@@ -159,7 +164,9 @@ class ScreeningService(ScreeningServiceServicer):
             match = await self._decide(connection, request.match_id, "CONFIRMED", request.note)
             return pb.ConfirmMatchResponse(match=match_message(match))
 
-        return await self._mutations.run(request, pb.ConfirmMatchResponse, confirm)
+        confirmed = await self._mutations.run(request, pb.ConfirmMatchResponse, confirm)
+        self._news.about([confirmed.match.subject_id])
+        return confirmed
 
     async def _decide(
         self, connection: AsyncConnection, match_id: str, state: str, note: str

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.config import ComplianceSettings
+from compliance.evidence_news import EvidenceNews
 from compliance.mutations import Mutations
 from compliance.part import Part
 from compliance.screening.active_lists import ActiveLists
@@ -30,6 +31,7 @@ async def open_screening(
     engine: AsyncEngine,
     mutations: Mutations,
     match_threshold: float,
+    news: EvidenceNews,
     clock: Clock,
 ) -> OpenScreening:
     """Loads the lists a first time, so that a new service knows them; that it fails is an alarm
@@ -40,12 +42,12 @@ async def open_screening(
         is_fetched=settings.env is not Environment.SANDBOX,
     )
     lists = ActiveLists(engine, (source.list_name,), match_threshold)
-    rescreening = Rescreening(engine, lists, clock)
-    loader = ListLoader(engine, {source.list_name: source}, lists, rescreening, clock)
+    rescreening = Rescreening(engine, lists, clock, news)
+    loader = ListLoader(engine, {source.list_name: source}, lists, rescreening, clock, news)
     await lists.refresh()
     loading = loader.loop(settings.list_interval_seconds)
     await loading.attempt()
-    servicer = ScreeningService(engine, mutations, lists, loader, clock)
+    servicer = ScreeningService(engine, mutations, lists, loader, clock, news)
     return OpenScreening(
         lists=lists,
         services=(registered(screening_service_pb2, screening_service_pb2_grpc, servicer),),

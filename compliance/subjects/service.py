@@ -11,6 +11,7 @@ from compliance.errors import (
     subject_closed,
     subject_revision_mismatch,
 )
+from compliance.evidence_news import EvidenceNews
 from compliance.mutations import Mutations
 from compliance.screening.active_lists import ActiveLists
 from compliance.screening.match_store import record_screenings
@@ -38,9 +39,15 @@ class SubjectService(SubjectServiceServicer):
     """Keeps subjects; whoever is created or renamed is screened before the answer."""
 
     def __init__(
-        self, engine: AsyncEngine, mutations: Mutations, lists: ActiveLists, clock: Clock
+        self,
+        engine: AsyncEngine,
+        mutations: Mutations,
+        lists: ActiveLists,
+        clock: Clock,
+        news: EvidenceNews,
     ) -> None:
         self._engine = engine
+        self._news = news
         self._mutations = mutations
         self._lists = lists
         self._clock = clock
@@ -73,7 +80,9 @@ class SubjectService(SubjectServiceServicer):
             await record_screenings_of(connection, self._lists, subject, self._clock)
             return pb.CreateSubjectResponse(subject=subject.to_message())
 
-        return await self._mutations.run(request, pb.CreateSubjectResponse, create)
+        answer = await self._mutations.run(request, pb.CreateSubjectResponse, create)
+        self._news.about([answer.subject.subject_id])
+        return answer
 
     async def UpdateSubject(
         self, request: pb.UpdateSubjectRequest, _context: Any
@@ -95,7 +104,9 @@ class SubjectService(SubjectServiceServicer):
                 await record_screenings_of(connection, self._lists, changed, self._clock)
             return pb.UpdateSubjectResponse(subject=changed.to_message())
 
-        return await self._mutations.run(request, pb.UpdateSubjectResponse, change)
+        answer = await self._mutations.run(request, pb.UpdateSubjectResponse, change)
+        self._news.about([answer.subject.subject_id])
+        return answer
 
     async def GetSubject(
         self, request: pb.GetSubjectRequest, _context: Any
@@ -150,7 +161,9 @@ class SubjectService(SubjectServiceServicer):
             changed = await self._change(connection, subject, values, "KYC", request.note)
             return pb.SetKycStateResponse(subject=changed.to_message())
 
-        return await self._mutations.run(request, pb.SetKycStateResponse, change)
+        answer = await self._mutations.run(request, pb.SetKycStateResponse, change)
+        self._news.about([answer.subject.subject_id])
+        return answer
 
     async def SetSubjectState(
         self, request: pb.SetSubjectStateRequest, _context: Any
@@ -161,7 +174,9 @@ class SubjectService(SubjectServiceServicer):
             changed = await self._change(connection, subject, values, "STATE", request.note)
             return pb.SetSubjectStateResponse(subject=changed.to_message())
 
-        return await self._mutations.run(request, pb.SetSubjectStateResponse, change)
+        answer = await self._mutations.run(request, pb.SetSubjectStateResponse, change)
+        self._news.about([answer.subject.subject_id])
+        return answer
 
     async def _change(
         self,

@@ -35,6 +35,7 @@ class CheckPaymentRequest(_message.Message):
     PAYMENT_METHOD_COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     NETWORK_COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     PAYMENT_METHOD_TYPE_FIELD_NUMBER: _builtins.int
+    DOES_NOT_WAIT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. The same id with the same body answers
     the same decision; to have a payment decided anew, use a new id. Unique in
@@ -68,6 +69,8 @@ class CheckPaymentRequest(_message.Message):
     """Optional, at most 128 bytes of [a-z0-9_]. Stripe's name of the payment method's type, for example
     "sepa_debit": the connected account's capability for it has to be active. Empty stands for "card".
     """
+    does_not_wait: _builtins.bool
+    """True if the caller does not wait for people: REVIEW then opens no case."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Required, 1 to 2^53 minor units."""
@@ -86,10 +89,11 @@ class CheckPaymentRequest(_message.Message):
         payment_method_country_code: _builtins.str = ...,
         network_country_code: _builtins.str = ...,
         payment_method_type: _builtins.str = ...,
+        does_not_wait: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "billing_country_code", b"billing_country_code", "connected_account_id", b"connected_account_id", "corridor", b"corridor", "customer_id", b"customer_id", "merchant_id", b"merchant_id", "network_country_code", b"network_country_code", "payment_id", b"payment_id", "payment_method_country_code", b"payment_method_country_code", "payment_method_type", b"payment_method_type", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "billing_country_code", b"billing_country_code", "connected_account_id", b"connected_account_id", "corridor", b"corridor", "customer_id", b"customer_id", "does_not_wait", b"does_not_wait", "merchant_id", b"merchant_id", "network_country_code", b"network_country_code", "payment_id", b"payment_id", "payment_method_country_code", b"payment_method_country_code", "payment_method_type", b"payment_method_type", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -192,6 +192,10 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """REVIEW. A rule of the policy is true of it."""
     REASON_CODE_POLICY_RULE_BROKEN: _ReasonCode.ValueType  # 43
     """REVIEW. A rule of the policy ended with an error (a division by zero), so that nobody knows."""
+    REASON_CODE_CASE_REFUSED: _ReasonCode.ValueType  # 60
+    """DENY. A person refused the movement's case."""
+    REASON_CODE_CASE_EXPIRED: _ReasonCode.ValueType  # 61
+    """DENY. Nobody decided the movement's case in time."""
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """What a rule found. Reasons are listed by severity first and by this order within it."""
@@ -304,6 +308,10 @@ REASON_CODE_POLICY_RULE_REVIEW: ReasonCode.ValueType  # 42
 """REVIEW. A rule of the policy is true of it."""
 REASON_CODE_POLICY_RULE_BROKEN: ReasonCode.ValueType  # 43
 """REVIEW. A rule of the policy ended with an error (a division by zero), so that nobody knows."""
+REASON_CODE_CASE_REFUSED: ReasonCode.ValueType  # 60
+"""DENY. A person refused the movement's case."""
+REASON_CODE_CASE_EXPIRED: ReasonCode.ValueType  # 61
+"""DENY. Nobody decided the movement's case in time."""
 Global___ReasonCode: _TypeAlias = ReasonCode  # noqa: Y015
 
 class _EvidenceKind:
@@ -389,16 +397,19 @@ class Reason(_message.Message):
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
     INTERNAL_TEXT_FIELD_NUMBER: _builtins.int
     MERCHANT_TEXT_FIELD_NUMBER: _builtins.int
+    APPROVED_FIELD_NUMBER: _builtins.int
     code: Global___ReasonCode.ValueType
     """What was found."""
     verdict: Global___Verdict.ValueType
-    """The verdict that this finding alone leads to."""
+    """The verdict that this finding alone leads to; ALLOW if it is approved."""
     subject_id: _builtins.str
     """The subject that it is about; empty where it is about none."""
     internal_text: _builtins.str
     """What to show operators. Never pass it on to a merchant or customer."""
     merchant_text: _builtins.str
     """What a merchant may be shown. It never reveals a suspicion (no tipping off)."""
+    approved: _builtins.bool
+    """True if people approved this very movement in spite of this finding, which would be REVIEW."""
     def __init__(
         self,
         *,
@@ -407,10 +418,11 @@ class Reason(_message.Message):
         subject_id: _builtins.str = ...,
         internal_text: _builtins.str = ...,
         merchant_text: _builtins.str = ...,
+        approved: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "internal_text", b"internal_text", "merchant_text", b"merchant_text", "subject_id", b"subject_id", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved", b"approved", "code", b"code", "internal_text", b"internal_text", "merchant_text", b"merchant_text", "subject_id", b"subject_id", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -484,6 +496,7 @@ class Decision(_message.Message):
     RECORD_TIME_FIELD_NUMBER: _builtins.int
     HASH_FIELD_NUMBER: _builtins.int
     PREVIOUS_HASH_FIELD_NUMBER: _builtins.int
+    CASE_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Made by the server."""
     sequence: _builtins.int
@@ -506,6 +519,10 @@ class Decision(_message.Message):
     """SHA-256 over previous_hash and the stored record: 32 bytes."""
     previous_hash: _builtins.bytes
     """The hash of the decision before; 32 zero bytes for the first."""
+    case_id: _builtins.str
+    """The case about the same payment, transfer or payout that people decided, or that expired, before;
+    empty if there is none.
+    """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """The amount, as asked for."""
@@ -545,10 +562,11 @@ class Decision(_message.Message):
         record_time: _timestamp_pb2.Timestamp | None = ...,
         hash: _builtins.bytes = ...,
         previous_hash: _builtins.bytes = ...,
+        case_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "as_of_time", b"as_of_time", "record_time", b"record_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "as_of_time", b"as_of_time", "customer_id", b"customer_id", "evidence", b"evidence", "hash", b"hash", "id", b"id", "kind", b"kind", "merchant_id", b"merchant_id", "policy_version", b"policy_version", "previous_hash", b"previous_hash", "reasons", b"reasons", "record_time", b"record_time", "reference_id", b"reference_id", "request_id", b"request_id", "sequence", b"sequence", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "as_of_time", b"as_of_time", "case_id", b"case_id", "customer_id", b"customer_id", "evidence", b"evidence", "hash", b"hash", "id", b"id", "kind", b"kind", "merchant_id", b"merchant_id", "policy_version", b"policy_version", "previous_hash", b"previous_hash", "reasons", b"reasons", "record_time", b"record_time", "reference_id", b"reference_id", "request_id", b"request_id", "sequence", b"sequence", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -105,6 +105,26 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. Only a release changes the score from which names match: everybody has to be
     screened anew. Metadata: match_threshold (the one in force).
     """
+    ERROR_REASON_CASE_NOT_FOUND: _ErrorReason.ValueType  # 29
+    """NOT_FOUND. No case has this id. Metadata: case_id."""
+    ERROR_REASON_CASE_CLOSED: _ErrorReason.ValueType  # 30
+    """FAILED_PRECONDITION. The case is not open any more. Metadata: case_id, state."""
+    ERROR_REASON_CASE_REVISION_MISMATCH: _ErrorReason.ValueType  # 31
+    """ABORTED. The case changed since expected_revision was looked at; read it again.
+    Metadata: case_id, expected_revision, revision.
+    """
+    ERROR_REASON_CASE_NOT_APPROVABLE: _ErrorReason.ValueType  # 32
+    """FAILED_PRECONDITION. The case has findings that no approval can answer; their way_out says what
+    does. Metadata: case_id, codes (joined by commas).
+    """
+    ERROR_REASON_CASE_NEEDS_ANOTHER_APPROVER: _ErrorReason.ValueType  # 33
+    """FAILED_PRECONDITION. Two clients have to approve the case, and this one has approved it before.
+    Metadata: case_id, client.
+    """
+    ERROR_REASON_CURSOR_OUTDATED: _ErrorReason.ValueType  # 34
+    """OUT_OF_RANGE. There is no event with this sequence: the database was restored since. Go on with
+    the one in the metadata. Metadata: after_sequence.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the reason of google.rpc.ErrorInfo with domain "compliance", written there
@@ -197,5 +217,25 @@ ERROR_REASON_TOO_MANY_SHADOWS: ErrorReason.ValueType  # 27
 ERROR_REASON_MATCH_THRESHOLD_DIFFERS: ErrorReason.ValueType  # 28
 """FAILED_PRECONDITION. Only a release changes the score from which names match: everybody has to be
 screened anew. Metadata: match_threshold (the one in force).
+"""
+ERROR_REASON_CASE_NOT_FOUND: ErrorReason.ValueType  # 29
+"""NOT_FOUND. No case has this id. Metadata: case_id."""
+ERROR_REASON_CASE_CLOSED: ErrorReason.ValueType  # 30
+"""FAILED_PRECONDITION. The case is not open any more. Metadata: case_id, state."""
+ERROR_REASON_CASE_REVISION_MISMATCH: ErrorReason.ValueType  # 31
+"""ABORTED. The case changed since expected_revision was looked at; read it again.
+Metadata: case_id, expected_revision, revision.
+"""
+ERROR_REASON_CASE_NOT_APPROVABLE: ErrorReason.ValueType  # 32
+"""FAILED_PRECONDITION. The case has findings that no approval can answer; their way_out says what
+does. Metadata: case_id, codes (joined by commas).
+"""
+ERROR_REASON_CASE_NEEDS_ANOTHER_APPROVER: ErrorReason.ValueType  # 33
+"""FAILED_PRECONDITION. Two clients have to approve the case, and this one has approved it before.
+Metadata: case_id, client.
+"""
+ERROR_REASON_CURSOR_OUTDATED: ErrorReason.ValueType  # 34
+"""OUT_OF_RANGE. There is no event with this sequence: the database was restored since. Go on with
+the one in the metadata. Metadata: after_sequence.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

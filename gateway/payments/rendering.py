@@ -68,6 +68,7 @@ def payment_message(payment: Payment, *, secrets: bool = False) -> pb.Payment:
         capture_before_time=stamp(p.capture_before),
         billing_country_code=p.billing_country,
         stay_in_corridor=p.stays,
+        fail_in_review=p.fails_in_review,
         revision=p.revision,
         create_time=stamp(p.create_time),
         update_time=stamp(p.update_time),

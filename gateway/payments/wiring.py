@@ -28,6 +28,7 @@ from gateway.payments.store.snapshot import PaymentWriter
 from gateway.payments.stripe.compliance import ComplianceClient
 from gateway.payments.stripe.dependencies import Dependencies
 from gateway.payments.stripe.events import PaymentEvents
+from gateway.payments.stripe.unchecked import UncheckedPayments
 from gateway.payments.waiting import Patience
 from gateway.recovery.guard import RestoreGuard
 from gateway.stripe_client.client import StripeClient
@@ -102,6 +103,7 @@ def _part(
     dependencies = Dependencies(
         stripe_client,
         ComplianceClient(compliance, settings.compliance_timeout_seconds),
+        UncheckedPayments(engine, settings.unchecked_up_to, clock),
         clock,
         timing,
     )

@@ -241,6 +241,10 @@ class _ComplianceVerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Com
     """A person must look first."""
     COMPLIANCE_VERDICT_DENY: _ComplianceVerdict.ValueType  # 3
     """The charge must not happen."""
+    COMPLIANCE_VERDICT_UNCHECKED: _ComplianceVerdict.ValueType  # 4
+    """Compliance could not be reached. Operators let small amounts of known customers pass then
+    (GATEWAY_UNCHECKED_UP_TO); without that setting it never is.
+    """
 
 class ComplianceVerdict(_ComplianceVerdict, metaclass=_ComplianceVerdictEnumTypeWrapper):
     """ComplianceVerdict is the decision of the compliance service on one payment."""
@@ -253,6 +257,10 @@ COMPLIANCE_VERDICT_REVIEW: ComplianceVerdict.ValueType  # 2
 """A person must look first."""
 COMPLIANCE_VERDICT_DENY: ComplianceVerdict.ValueType  # 3
 """The charge must not happen."""
+COMPLIANCE_VERDICT_UNCHECKED: ComplianceVerdict.ValueType  # 4
+"""Compliance could not be reached. Operators let small amounts of known customers pass then
+(GATEWAY_UNCHECKED_UP_TO); without that setting it never is.
+"""
 Global___ComplianceVerdict: _TypeAlias = ComplianceVerdict  # noqa: Y015
 
 class _OperationKind:
@@ -739,7 +747,7 @@ class ComplianceDecision(_message.Message):
     DECIDE_TIME_FIELD_NUMBER: _builtins.int
     REQUEST_ERRORS_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
-    """Id of the decision in the compliance service's log."""
+    """Id of the decision in the compliance service's log; empty for COMPLIANCE_VERDICT_UNCHECKED."""
     verdict: Global___ComplianceVerdict.ValueType
     """What it said."""
     @_builtins.property
@@ -1032,6 +1040,7 @@ class Payment(_message.Message):
     APPLICATION_FEE_CAPTURED_FIELD_NUMBER: _builtins.int
     APPLICATION_FEE_REFUNDED_FIELD_NUMBER: _builtins.int
     TRANSFER_REVERSED_FIELD_NUMBER: _builtins.int
+    FAIL_IN_REVIEW_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, for example "pay_01J9Z8…". Made by the gateway."""
     request_id: _builtins.str
@@ -1076,6 +1085,8 @@ class Payment(_message.Message):
     """True when the payment method is saved for off-session payments once this one has gone through."""
     customer_returned: _builtins.bool
     """True when the customer of an off-session payment came back to authenticate."""
+    fail_in_review: _builtins.bool
+    """True if it does not wait for people: see CreatePaymentRequest."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """The amount asked for."""
@@ -1264,10 +1275,11 @@ class Payment(_message.Message):
         application_fee_captured: _money_pb2.Money | None = ...,
         application_fee_refunded: _money_pb2.Money | None = ...,
         transfer_reversed: _money_pb2.Money | None = ...,
+        fail_in_review: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "application_fee_captured", b"application_fee_captured", "application_fee_refunded", b"application_fee_refunded", "booking", b"booking", "capture_before_time", b"capture_before_time", "compliance", b"compliance", "create_time", b"create_time", "decline", b"decline", "decline_retry", b"decline_retry", "failure", b"failure", "fee", b"fee", "next_action", b"next_action", "next_retry_time", b"next_retry_time", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "transfer_reversed", b"transfer_reversed", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "application_fee_captured", b"application_fee_captured", "application_fee_refunded", b"application_fee_refunded", "billing_country_code", b"billing_country_code", "booking", b"booking", "capture_before_time", b"capture_before_time", "capture_method", b"capture_method", "charge_id", b"charge_id", "compliance", b"compliance", "corridor", b"corridor", "create_time", b"create_time", "customer_id", b"customer_id", "customer_returned", b"customer_returned", "decline", b"decline", "decline_retry", b"decline_retry", "declined_attempts", b"declined_attempts", "description", b"description", "destination_account_id", b"destination_account_id", "failovers", b"failovers", "failure", b"failure", "fee", b"fee", "id", b"id", "merchant_id", b"merchant_id", "metadata", b"metadata", "next_action", b"next_action", "next_retry_time", b"next_retry_time", "off_session", b"off_session", "operations", b"operations", "payment_intent_id", b"payment_intent_id", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "refunds", b"refunds", "request_id", b"request_id", "return_url", b"return_url", "revision", b"revision", "save_payment_method", b"save_payment_method", "state", b"state", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "transfer_reversed", b"transfer_reversed", "unavailable_policy", b"unavailable_policy", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "application_fee_captured", b"application_fee_captured", "application_fee_refunded", b"application_fee_refunded", "billing_country_code", b"billing_country_code", "booking", b"booking", "capture_before_time", b"capture_before_time", "capture_method", b"capture_method", "charge_id", b"charge_id", "compliance", b"compliance", "corridor", b"corridor", "create_time", b"create_time", "customer_id", b"customer_id", "customer_returned", b"customer_returned", "decline", b"decline", "decline_retry", b"decline_retry", "declined_attempts", b"declined_attempts", "description", b"description", "destination_account_id", b"destination_account_id", "fail_in_review", b"fail_in_review", "failovers", b"failovers", "failure", b"failure", "fee", b"fee", "id", b"id", "merchant_id", b"merchant_id", "metadata", b"metadata", "next_action", b"next_action", "next_retry_time", b"next_retry_time", "off_session", b"off_session", "operations", b"operations", "payment_intent_id", b"payment_intent_id", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "refunds", b"refunds", "request_id", b"request_id", "return_url", b"return_url", "revision", b"revision", "save_payment_method", b"save_payment_method", "state", b"state", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "transfer_reversed", b"transfer_reversed", "unavailable_policy", b"unavailable_policy", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from money.v1 import money_pb2 as money_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n gateway/v1/payment_service.proto\x12\ngateway.v1\x1a\x18gateway/v1/payment.proto\x1a\x17gateway/v1/refund.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14money/v1/money.proto\"\xf2\x06\n\x14\x43reatePaymentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x03 \x01(\t\x12\x1f\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x0f.money.v1.Money\x12\x31\n\x0epayment_method\x18\x05 \x01(\x0b\x32\x19.gateway.v1.PaymentMethod\x12\x31\n\x0e\x63\x61pture_method\x18\x06 \x01(\x0e\x32\x19.gateway.v1.CaptureMethod\x12\x13\n\x0boff_session\x18\x07 \x01(\x08\x12\x12\n\nreturn_url\x18\x08 \x01(\t\x12\x39\n\x12unavailable_policy\x18\t \x01(\x0e\x32\x1d.gateway.v1.UnavailablePolicy\x12\x30\n\rqueue_timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x64\x65scription\x18\x0b \x01(\t\x12#\n\x1bstatement_descriptor_suffix\x18\x0c \x01(\t\x12@\n\x08metadata\x18\r \x03(\x0b\x32..gateway.v1.CreatePaymentRequest.MetadataEntry\x12\x1e\n\x16\x64\x65stination_account_id\x18\x0e \x01(\t\x12(\n\x0f\x61pplication_fee\x18\x0f \x01(\x0b\x32\x0f.money.v1.Money\x12\x10\n\x08\x63orridor\x18\x10 \x01(\t\x12\x1c\n\x14\x62illing_country_code\x18\x11 \x01(\t\x12\x35\n\x0c\x61lternatives\x18\x12 \x03(\x0b\x32\x1f.gateway.v1.CorridorAlternative\x12\x18\n\x10stay_in_corridor\x18\x13 \x01(\x08\x12\x1b\n\x13save_payment_method\x18\x14 \x01(\x08\x12/\n\rdecline_retry\x18\x15 \x01(\x0b\x32\x18.gateway.v1.DeclineRetry\x12\x39\n\x12mandate_acceptance\x18\x16 \x01(\x0b\x32\x1d.gateway.v1.MandateAcceptance\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"=\n\x15\x43reatePaymentResponse\x12$\n\x07payment\x18\x01 \x01(\x0b\x32\x13.gateway.v1.Payment\"S\n\x15\x43onfirmPaymentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\npayment_id\x18\x02 \x01(\t\x12\x12\n\nreturn_url\x18\x03 \x01(\t\">\n\x16\x43onfirmPaymentResponse\x12$\n\x07payment\x18\x01 \x01(\x0b\x32\x13.gateway.v1.Payment\"\x8a\x01\n\x15\x43\x61pturePaymentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\npayment_id\x18\x02 \x01(\t\x12\x1f\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x0f.money.v1.Money\x12(\n\x0f\x61pplication_fee\x18\x04 \x01(\x0b\x32\x0f.money.v1.Money\">\n\x16\x43\x61pturePaymentResponse\x12$\n\x07payment\x18\x01 \x01(\x0b\x32\x13.gateway.v1.Payment\">\n\x14\x43\x61ncelPaymentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\npayment_id\x18\x02 \x01(\t\"=\n\x15\x43\x61ncelPaymentResponse\x12$\n\x07payment\x18\x01 \x01(\x0b\x32\x13.gateway.v1.Payment\"\xfd\x01\n\x14RefundPaymentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\npayment_id\x18\x02 \x01(\t\x12\x1f\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x0f.money.v1.Money\x12(\n\x06reason\x18\x04 \x01(\x0e\x32\x18.gateway.v1.RefundReason\x12\x1d\n\x10reverse_transfer\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12#\n\x16refund_application_fee\x18\x06 \x01(\x08H\x01\x88\x01\x01\x42\x13\n\x11_reverse_transferB\x19\n\x17_refund_application_fee\"a\n\x15RefundPaymentResponse\x12\"\n\x06refund\x18\x01 \x01(\x0b\x32\x12.gateway.v1.Refund\x12$\n\x07payment\x18\x02 \x01(\x0b\x32\x13.gateway.v1.Payment\"\'\n\x11GetPaymentRequest\x12\x12\n\npayment_id\x18\x01 \x01(\t\":\n\x12GetPaymentResponse\x12$\n\x07payment\x18\x01 \x01(\x0b\x32\x13.gateway.v1.Payment\"\xfb\x01\n\x13ListPaymentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x04 \x01(\t\x12\'\n\x05state\x18\x05 \x01(\x0e\x32\x18.gateway.v1.PaymentState\x12\x35\n\x11start_create_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x65nd_create_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"V\n\x14ListPaymentsResponse\x12%\n\x08payments\x18\x01 \x03(\x0b\x32\x13.gateway.v1.Payment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"f\n\x14WatchPaymentsRequest\x12\x16\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x03\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x12\n\npayment_id\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\"\xd5\x01\n\x15WatchPaymentsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x12\n\ntransition\x18\x02 \x01(\t\x12\x30\n\x0eprevious_state\x18\x03 \x01(\x0e\x32\x18.gateway.v1.PaymentState\x12$\n\x07payment\x18\x04 \x01(\x0b\x32\x13.gateway.v1.Payment\x12/\n\x0brecord_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65poch\x18\x06 \x01(\x03\x32\xbc\x05\n\x0ePaymentService\x12T\n\rCreatePayment\x12 .gateway.v1.CreatePaymentRequest\x1a!.gateway.v1.CreatePaymentResponse\x12W\n\x0e\x43onfirmPayment\x12!.gateway.v1.ConfirmPaymentRequest\x1a\".gateway.v1.ConfirmPaymentResponse\x12W\n\x0e\x43\x61pturePayment\x12!.gateway.v1.CapturePaymentRequest\x1a\".gateway.v1.CapturePaymentResponse\x12T\n\rCancelPayment\x12 .gateway.v1.CancelPaymentRequest\x1a!.gateway.v1.CancelPaymentResponse\x12T\n\rRefundPayment\x12 .gateway.v1.RefundPaymentRequest\x1a!.gateway.v1.RefundPaymentResponse\x12K\n\nGetPayment\x12\x1d.gateway.v1.GetPaymentRequest\x1a\x1e.gateway.v1.GetPaymentResponse\x12Q\n\x0cListPayments\x12\x1f.gateway.v1.ListPaymentsRequest\x1a .gateway.v1.ListPaymentsResponse\x12V\n\rWatchPayments\x12 .gateway.v1.WatchPaymentsRequest\x1a!.gateway.v1.WatchPaymentsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n gateway/v1/payment_service.proto\x12\ngateway.v1\x1a\x18gateway/v1/payment.proto\x1a\x17gateway/v1/refund.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14money/v1/money.proto\"\x8a\x07\n\x14\x43reatePaymentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x03 \x01(\t\x12\x1f\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x0f.money.v1.Money\x12\x31\n\x0epayment_method\x18\x05 \x01(\x0b\x32\x19.gateway.v1.PaymentMethod\x12\x31\n\x0e\x63\x61pture_method\x18\x06 \x01(\x0e\x32\x19.gateway.v1.CaptureMethod\x12\x13\n\x0boff_session\x18\x07 \x01(\x08\x12\x12\n\nreturn_url\x18\x08 \x01(\t\x12\x39\n\x12unavailable_policy\x18\t \x01(\x0e\x32\x1d.gateway.v1.UnavailablePolicy\x12\x30\n\rqueue_timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x64\x65scription\x18\x0b \x01(\t\x12#\n\x1bstatement_descriptor_suffix\x18\x0c \x01(\t\x12@\n\x08metadata\x18\r \x03(\x0b\x32..gateway.v1.CreatePaymentRequest.MetadataEntry\x12\x1e\n\x16\x64\x65stination_account_id\x18\x0e \x01(\t\x12(\n\x0f\x61pplication_fee\x18\x0f \x01(\x0b\x32\x0f.money.v1.Money\x12\x10\n\x08\x63orridor\x18\x10 \x01(\t\x12\x1c\n\x14\x62illing_country_code\x18\x11 \x01(\t\x12\x35\n\x0c\x61lternatives\x18\x12 \x03(\x0b\x32\x1f.gateway.v1.CorridorAlternative\x12\x18\n\x10stay_in_corridor\x18\x13 \x01(\x08\x12\x1b\n\x13save_payment_method\x18\x14 \x01(\x08\x12/\n\rdecline_retry\x18\x15 \x01(\x0b\x32\x18.gateway.v1.DeclineRetry\x12\x39\n\x12mandate_acceptance\x18\x16 \x01(\x0b\x32\x1d.gateway.v1.MandateAcceptance\x12\x16\n\x0e\x66\x61il_in_review\x18\x17 \x01(\x08\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"=\n\x15\x43reatePaymentResponse\x12$\n\x07payment\x18\x01 \x01(\x0b\x32\x13.gateway.v1.Payment\"S\n\x15\x43onfirmPaymentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\npayment_id\x18\x02 \x01(\t\x12\x12\n\nreturn_url\x18\x03 \x01(\t\">\n\x16\x43onfirmPaymentResponse\x12$\n\x07payment\x18\x01 \x01(\x0b\x32\x13.gateway.v1.Payment\"\x8a\x01\n\x15\x43\x61pturePaymentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\npayment_id\x18\x02 \x01(\t\x12\x1f\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x0f.money.v1.Money\x12(\n\x0f\x61pplication_fee\x18\x04 \x01(\x0b\x32\x0f.money.v1.Money\">\n\x16\x43\x61pturePaymentResponse\x12$\n\x07payment\x18\x01 \x01(\x0b\x32\x13.gateway.v1.Payment\">\n\x14\x43\x61ncelPaymentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\npayment_id\x18\x02 \x01(\t\"=\n\x15\x43\x61ncelPaymentResponse\x12$\n\x07payment\x18\x01 \x01(\x0b\x32\x13.gateway.v1.Payment\"\xfd\x01\n\x14RefundPaymentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\npayment_id\x18\x02 \x01(\t\x12\x1f\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x0f.money.v1.Money\x12(\n\x06reason\x18\x04 \x01(\x0e\x32\x18.gateway.v1.RefundReason\x12\x1d\n\x10reverse_transfer\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12#\n\x16refund_application_fee\x18\x06 \x01(\x08H\x01\x88\x01\x01\x42\x13\n\x11_reverse_transferB\x19\n\x17_refund_application_fee\"a\n\x15RefundPaymentResponse\x12\"\n\x06refund\x18\x01 \x01(\x0b\x32\x12.gateway.v1.Refund\x12$\n\x07payment\x18\x02 \x01(\x0b\x32\x13.gateway.v1.Payment\"\'\n\x11GetPaymentRequest\x12\x12\n\npayment_id\x18\x01 \x01(\t\":\n\x12GetPaymentResponse\x12$\n\x07payment\x18\x01 \x01(\x0b\x32\x13.gateway.v1.Payment\"\xfb\x01\n\x13ListPaymentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x04 \x01(\t\x12\'\n\x05state\x18\x05 \x01(\x0e\x32\x18.gateway.v1.PaymentState\x12\x35\n\x11start_create_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x65nd_create_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"V\n\x14ListPaymentsResponse\x12%\n\x08payments\x18\x01 \x03(\x0b\x32\x13.gateway.v1.Payment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"f\n\x14WatchPaymentsRequest\x12\x16\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x03\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x12\n\npayment_id\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\"\xd5\x01\n\x15WatchPaymentsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x12\n\ntransition\x18\x02 \x01(\t\x12\x30\n\x0eprevious_state\x18\x03 \x01(\x0e\x32\x18.gateway.v1.PaymentState\x12$\n\x07payment\x18\x04 \x01(\x0b\x32\x13.gateway.v1.Payment\x12/\n\x0brecord_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65poch\x18\x06 \x01(\x03\x32\xbc\x05\n\x0ePaymentService\x12T\n\rCreatePayment\x12 .gateway.v1.CreatePaymentRequest\x1a!.gateway.v1.CreatePaymentResponse\x12W\n\x0e\x43onfirmPayment\x12!.gateway.v1.ConfirmPaymentRequest\x1a\".gateway.v1.ConfirmPaymentResponse\x12W\n\x0e\x43\x61pturePayment\x12!.gateway.v1.CapturePaymentRequest\x1a\".gateway.v1.CapturePaymentResponse\x12T\n\rCancelPayment\x12 .gateway.v1.CancelPaymentRequest\x1a!.gateway.v1.CancelPaymentResponse\x12T\n\rRefundPayment\x12 .gateway.v1.RefundPaymentRequest\x1a!.gateway.v1.RefundPaymentResponse\x12K\n\nGetPayment\x12\x1d.gateway.v1.GetPaymentRequest\x1a\x1e.gateway.v1.GetPaymentResponse\x12Q\n\x0cListPayments\x12\x1f.gateway.v1.ListPaymentsRequest\x1a .gateway.v1.ListPaymentsResponse\x12V\n\rWatchPayments\x12 .gateway.v1.WatchPaymentsRequest\x1a!.gateway.v1.WatchPaymentsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,39 +39,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEPAYMENTREQUEST_METADATAENTRY']._loaded_options = None
   _globals['_CREATEPAYMENTREQUEST_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_CREATEPAYMENTREQUEST']._serialized_start=187
-  _globals['_CREATEPAYMENTREQUEST']._serialized_end=1069
-  _globals['_CREATEPAYMENTREQUEST_METADATAENTRY']._serialized_start=1022
-  _globals['_CREATEPAYMENTREQUEST_METADATAENTRY']._serialized_end=1069
-  _globals['_CREATEPAYMENTRESPONSE']._serialized_start=1071
-  _globals['_CREATEPAYMENTRESPONSE']._serialized_end=1132
-  _globals['_CONFIRMPAYMENTREQUEST']._serialized_start=1134
-  _globals['_CONFIRMPAYMENTREQUEST']._serialized_end=1217
-  _globals['_CONFIRMPAYMENTRESPONSE']._serialized_start=1219
-  _globals['_CONFIRMPAYMENTRESPONSE']._serialized_end=1281
-  _globals['_CAPTUREPAYMENTREQUEST']._serialized_start=1284
-  _globals['_CAPTUREPAYMENTREQUEST']._serialized_end=1422
-  _globals['_CAPTUREPAYMENTRESPONSE']._serialized_start=1424
-  _globals['_CAPTUREPAYMENTRESPONSE']._serialized_end=1486
-  _globals['_CANCELPAYMENTREQUEST']._serialized_start=1488
-  _globals['_CANCELPAYMENTREQUEST']._serialized_end=1550
-  _globals['_CANCELPAYMENTRESPONSE']._serialized_start=1552
-  _globals['_CANCELPAYMENTRESPONSE']._serialized_end=1613
-  _globals['_REFUNDPAYMENTREQUEST']._serialized_start=1616
-  _globals['_REFUNDPAYMENTREQUEST']._serialized_end=1869
-  _globals['_REFUNDPAYMENTRESPONSE']._serialized_start=1871
-  _globals['_REFUNDPAYMENTRESPONSE']._serialized_end=1968
-  _globals['_GETPAYMENTREQUEST']._serialized_start=1970
-  _globals['_GETPAYMENTREQUEST']._serialized_end=2009
-  _globals['_GETPAYMENTRESPONSE']._serialized_start=2011
-  _globals['_GETPAYMENTRESPONSE']._serialized_end=2069
-  _globals['_LISTPAYMENTSREQUEST']._serialized_start=2072
-  _globals['_LISTPAYMENTSREQUEST']._serialized_end=2323
-  _globals['_LISTPAYMENTSRESPONSE']._serialized_start=2325
-  _globals['_LISTPAYMENTSRESPONSE']._serialized_end=2411
-  _globals['_WATCHPAYMENTSREQUEST']._serialized_start=2413
-  _globals['_WATCHPAYMENTSREQUEST']._serialized_end=2515
-  _globals['_WATCHPAYMENTSRESPONSE']._serialized_start=2518
-  _globals['_WATCHPAYMENTSRESPONSE']._serialized_end=2731
-  _globals['_PAYMENTSERVICE']._serialized_start=2734
-  _globals['_PAYMENTSERVICE']._serialized_end=3434
+  _globals['_CREATEPAYMENTREQUEST']._serialized_end=1093
+  _globals['_CREATEPAYMENTREQUEST_METADATAENTRY']._serialized_start=1046
+  _globals['_CREATEPAYMENTREQUEST_METADATAENTRY']._serialized_end=1093
+  _globals['_CREATEPAYMENTRESPONSE']._serialized_start=1095
+  _globals['_CREATEPAYMENTRESPONSE']._serialized_end=1156
+  _globals['_CONFIRMPAYMENTREQUEST']._serialized_start=1158
+  _globals['_CONFIRMPAYMENTREQUEST']._serialized_end=1241
+  _globals['_CONFIRMPAYMENTRESPONSE']._serialized_start=1243
+  _globals['_CONFIRMPAYMENTRESPONSE']._serialized_end=1305
+  _globals['_CAPTUREPAYMENTREQUEST']._serialized_start=1308
+  _globals['_CAPTUREPAYMENTREQUEST']._serialized_end=1446
+  _globals['_CAPTUREPAYMENTRESPONSE']._serialized_start=1448
+  _globals['_CAPTUREPAYMENTRESPONSE']._serialized_end=1510
+  _globals['_CANCELPAYMENTREQUEST']._serialized_start=1512
+  _globals['_CANCELPAYMENTREQUEST']._serialized_end=1574
+  _globals['_CANCELPAYMENTRESPONSE']._serialized_start=1576
+  _globals['_CANCELPAYMENTRESPONSE']._serialized_end=1637
+  _globals['_REFUNDPAYMENTREQUEST']._serialized_start=1640
+  _globals['_REFUNDPAYMENTREQUEST']._serialized_end=1893
+  _globals['_REFUNDPAYMENTRESPONSE']._serialized_start=1895
+  _globals['_REFUNDPAYMENTRESPONSE']._serialized_end=1992
+  _globals['_GETPAYMENTREQUEST']._serialized_start=1994
+  _globals['_GETPAYMENTREQUEST']._serialized_end=2033
+  _globals['_GETPAYMENTRESPONSE']._serialized_start=2035
+  _globals['_GETPAYMENTRESPONSE']._serialized_end=2093
+  _globals['_LISTPAYMENTSREQUEST']._serialized_start=2096
+  _globals['_LISTPAYMENTSREQUEST']._serialized_end=2347
+  _globals['_LISTPAYMENTSRESPONSE']._serialized_start=2349
+  _globals['_LISTPAYMENTSRESPONSE']._serialized_end=2435
+  _globals['_WATCHPAYMENTSREQUEST']._serialized_start=2437
+  _globals['_WATCHPAYMENTSREQUEST']._serialized_end=2539
+  _globals['_WATCHPAYMENTSRESPONSE']._serialized_start=2542
+  _globals['_WATCHPAYMENTSRESPONSE']._serialized_end=2755
+  _globals['_PAYMENTSERVICE']._serialized_start=2758
+  _globals['_PAYMENTSERVICE']._serialized_end=3458
 # @@protoc_insertion_point(module_scope)

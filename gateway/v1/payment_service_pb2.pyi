@@ -71,6 +71,7 @@ class CreatePaymentRequest(_message.Message):
     SAVE_PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
     DECLINE_RETRY_FIELD_NUMBER: _builtins.int
     MANDATE_ACCEPTANCE_FIELD_NUMBER: _builtins.int
+    FAIL_IN_REVIEW_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
     merchant_id: _builtins.str
@@ -117,6 +118,10 @@ class CreatePaymentRequest(_message.Message):
     """Save the payment method for off-session payments of the same customer, with the customer's
     consent, once this payment has gone through. Optional; needs
     `payment_method.stripe_customer_id` and is refused with `off_session`.
+    """
+    fail_in_review: _builtins.bool
+    """True if the customer does not wait for people: where compliance wants some to look, the payment ends
+    in PAYMENT_STATE_BLOCKED rather than waiting in PAYMENT_STATE_IN_REVIEW. Optional.
     """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
@@ -193,10 +198,11 @@ class CreatePaymentRequest(_message.Message):
         save_payment_method: _builtins.bool = ...,
         decline_retry: _payment_pb2.DeclineRetry | None = ...,
         mandate_acceptance: _payment_pb2.MandateAcceptance | None = ...,
+        fail_in_review: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "application_fee", b"application_fee", "decline_retry", b"decline_retry", "mandate_acceptance", b"mandate_acceptance", "payment_method", b"payment_method", "queue_timeout", b"queue_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "application_fee", b"application_fee", "billing_country_code", b"billing_country_code", "capture_method", b"capture_method", "corridor", b"corridor", "customer_id", b"customer_id", "decline_retry", b"decline_retry", "description", b"description", "destination_account_id", b"destination_account_id", "mandate_acceptance", b"mandate_acceptance", "merchant_id", b"merchant_id", "metadata", b"metadata", "off_session", b"off_session", "payment_method", b"payment_method", "queue_timeout", b"queue_timeout", "request_id", b"request_id", "return_url", b"return_url", "save_payment_method", b"save_payment_method", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "unavailable_policy", b"unavailable_policy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "application_fee", b"application_fee", "billing_country_code", b"billing_country_code", "capture_method", b"capture_method", "corridor", b"corridor", "customer_id", b"customer_id", "decline_retry", b"decline_retry", "description", b"description", "destination_account_id", b"destination_account_id", "fail_in_review", b"fail_in_review", "mandate_acceptance", b"mandate_acceptance", "merchant_id", b"merchant_id", "metadata", b"metadata", "off_session", b"off_session", "payment_method", b"payment_method", "queue_timeout", b"queue_timeout", "request_id", b"request_id", "return_url", b"return_url", "save_payment_method", b"save_payment_method", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "unavailable_policy", b"unavailable_policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

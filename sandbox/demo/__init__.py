@@ -1,1 +1,1 @@
-"""Payments that go nine ways, on the running engine, and the books afterwards."""
+"""Payments that go ten ways, on the running engine, and the books afterwards."""

@@ -1,4 +1,4 @@
-"""The nine scenarios: what a client does, and what must come of it."""
+"""The ten scenarios: what a client does, and what must come of it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import grpc
 
+from compliance.v1 import case_pb2 as case
+from compliance.v1.decision_pb2 import REASON_CODE_PAYER_UNIDENTIFIED
 from gateway.v1 import dispute_pb2
 from gateway.v1 import payment_pb2 as payment
 from sandbox.demo.shop import Shop
@@ -13,6 +15,7 @@ from sandbox.polling import poll
 
 # Enough failing calls for the sandbox's circuit breaker to open, resends included.
 CAUGHT_PAYMENTS = 3
+GUEST = REASON_CODE_PAYER_UNIDENTIFIED
 SANCTIONED_NAME = "Synthetic Blocked Trading Company LLC"
 
 
@@ -147,6 +150,18 @@ async def blocked_merchant(shop: Shop, parties: Parties) -> Sequence[str]:
     return [made.id]
 
 
+async def approved_case(shop: Shop, parties: Parties) -> Sequence[str]:
+    """A guest pays more than guests may: an operator looks at it, and lets it through."""
+    made = await shop.pay(parties.merchant, "", 1_500_00, "visa")
+    expect_state(made, payment.PAYMENT_STATE_IN_REVIEW)
+    opened = await shop.case_of(made.id)
+    expect("what was found", [f.reason.code for f in opened.findings], [GUEST])
+    expect("state of the case", (await shop.approve(opened)).state, case.CASE_STATE_APPROVED)
+    read = await shop.settled(made.id)
+    expect_state(read, payment.PAYMENT_STATE_SUCCEEDED)
+    return [made.id]
+
+
 async def dispute(shop: Shop, parties: Parties) -> Sequence[str]:
     """The card holder objects, evidence is handed in, and the bank decides for the card holder."""
     made = await shop.pay(parties.merchant, parties.customer, 90_00, "createDispute")
@@ -176,6 +191,7 @@ SCENARIOS = (
     Scenario("Refunds", refund),
     Scenario("Stripe outage, queued", stripe_outage),
     Scenario("Blocked merchant", blocked_merchant),
+    Scenario("Case, approved", approved_case),
     Scenario("Dispute, lost", dispute),
     Scenario("Payout to the bank", payout),
 )

@@ -5,6 +5,8 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from compliance.v1 import case_pb2 as case
+from compliance.v1 import case_service_pb2 as cases
 from compliance.v1 import screening_service_pb2 as screening
 from compliance.v1 import subject_pb2 as subject
 from compliance.v1 import subject_service_pb2 as subjects
@@ -96,6 +98,27 @@ class Shop:
                 timeout=CALL_SECONDS,
             )
         return len(found.matches)
+
+    async def case_of(self, payment_id: str) -> case.Case:
+        """The open case about a payment, or the last one that is closed."""
+        found = await self.clients.cases.ListCases(
+            cases.ListCasesRequest(reference_id=payment_id, newest_first=True, page_size=1),
+            timeout=CALL_SECONDS,
+        )
+        return found.cases[0]
+
+    async def approve(self, seen: case.Case) -> case.Case:
+        """Plays the operator who lets a payment through."""
+        answer = await self.clients.cases.ApproveCase(
+            cases.ApproveCaseRequest(
+                request_id=self.new_id("approve"),
+                case_id=seen.id,
+                expected_revision=seen.revision,
+                note="sandbox: invoice seen",
+            ),
+            timeout=CALL_SECONDS,
+        )
+        return answer.case
 
     def payment_request(
         self, merchant_id: str, customer_id: str, amount_minor: int, card: str, **more: Any

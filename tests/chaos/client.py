@@ -22,6 +22,7 @@ _UNDER_WAY = frozenset(
         payment.PAYMENT_STATE_RECEIVED,
         payment.PAYMENT_STATE_COMPLIANCE_CHECKED,
         payment.PAYMENT_STATE_QUEUED,
+        payment.PAYMENT_STATE_IN_REVIEW,
         payment.PAYMENT_STATE_AUTHORIZING,
         payment.PAYMENT_STATE_CAPTURING,
         payment.PAYMENT_STATE_CANCELING,

@@ -153,6 +153,10 @@ class Cluster:
     def _replicas(self, name: str) -> list[Service]:
         return [one for label, one in self.services.items() if label.partition("-")[0] == name]
 
+    async def freeze(self, victim: str, seconds: float) -> None:
+        """A service answers nobody for a while, and goes on as if nothing had been."""
+        await self.services[victim].freeze(seconds)
+
     def jump(self, victim: str, offset: timedelta) -> None:
         """Sets a process's clock off; it stays so across its deaths."""
         self.services[victim].control.offset = offset

@@ -87,7 +87,9 @@ class Customers:
         request = pb.CreatePaymentRequest(
             request_id=planned.request_id,
             merchant_id=self._blocked_merchant if planned.blocked else self._merchant,
-            customer_id=self._savers.get(planned.request_id, self._customer),
+            customer_id=""
+            if planned.reviewed
+            else self._savers.get(planned.request_id, self._customer),
             amount=Money(currency_code=planned.currency, minor_units=planned.amount_minor),
             payment_method=self._saved.get(planned.request_id)
             or payment.PaymentMethod(token=f"pm_card_{planned.card}"),

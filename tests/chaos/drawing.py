@@ -58,6 +58,9 @@ MAX_JUMP_MS = 45_000
 MAX_STEPS = 400
 MAX_DELAY_MS = 600
 MAX_TROUBLE_MS = 4_000
+# How many payments people decide: over what the policy lets guests pay in any of the currencies.
+REVIEWED = 0.06
+MORE_THAN_GUESTS_MAY = 200_000
 # Of so many payments one is accompanied by another trouble of each kind.
 PAYMENTS_PER_FAULT = 14
 PAYMENTS_PER_WEBHOOK_FAULT = 30
@@ -68,6 +71,7 @@ PAYMENTS_PER_PAYOUT = 50
 PAYMENTS_PER_HALF_OPEN = 100
 PAYMENTS_PER_HOLDS = 250
 PAYMENTS_PER_STRANGER = 100
+PAYMENTS_PER_FREEZE = 80
 # Large calls that a certificate without rights has under way at once.
 MAX_STRANGERS = 32
 # Fewer and more than the gateway takes from one address.
@@ -98,11 +102,15 @@ def _payment(random: Random, seed: int, number: int) -> PlannedPayment:
     card = _weighted(random, CARDS)
     manual = random.random() < 0.4
     amount = random.randrange(100, 50_000)
+    # Drawn by itself, so that all else of a seed is as it was before there were reviews.
+    reviewed = Random(f"{seed} review {number}").random() < REVIEWED
     off_session = card not in NEEDS_CUSTOMER and random.random() < (
         0.7 if card == WANTS_CUSTOMER else 0.2
     )
     # A card is saved in one account.
     saves = card in SAVED and random.random() < 0.15
+    reviewed = reviewed and not saves
+    amount += MORE_THAN_GUESTS_MAY if reviewed else 0
     return PlannedPayment(
         number=number,
         request_id=f"chaos-{seed}-{number}",
@@ -119,6 +127,7 @@ def _payment(random: Random, seed: int, number: int) -> PlannedPayment:
         steps=tuple(_steps(random, card, amount, manual=manual, off_session=off_session)),
         retries=off_session and random.random() < 0.5,
         saves=saves,
+        reviewed=reviewed,
     )
 
 
@@ -215,6 +224,8 @@ def _troubles(random: Random, payments: int) -> tuple[Trouble, ...]:
     add(PAYMENTS_PER_HALF_OPEN, 20, _half_open)
     add(PAYMENTS_PER_HOLDS, 1, lambda _random: ("holds", {}))
     add(PAYMENTS_PER_STRANGER, 20, _stranger)
+    # The last, so that all else of a seed is as it was before.
+    add(PAYMENTS_PER_FREEZE, 1, lambda _random: ("freeze", {"service": "compliance"}))
     return tuple(sorted(drawn, key=lambda trouble: trouble.at_payment))
 
 

@@ -151,6 +151,8 @@ class OutcomeLookup:
     accepted_forgeries: tuple[str, ...] = ()
     # Calls of a certificate without rights that were not refused.
     let_in: tuple[str, ...] = ()
+    # Payments that people refuse, whenever they look at them.
+    refused: frozenset[str] = frozenset()
     # Where ledger and Stripe differ, in words; empty if they agree to the cent.
     books_differences: tuple[str, ...] = ()
     ledger_intact: bool = True

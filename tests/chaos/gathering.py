@@ -1,7 +1,7 @@
 """Collects the evidence: from the gateway's API, the ledger, the twin's books and its requests."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 import grpc
@@ -32,6 +32,7 @@ from tests.chaos.evidence import (
 )
 from tests.chaos.healing import stored_events
 from tests.chaos.holds import LEDGER as HOLDS
+from tests.chaos.reviews import refuses
 from tests.chaos.twin import ChaosTwin
 
 CALL_SECONDS = 60.0
@@ -53,12 +54,13 @@ async def gather(
     answers: Iterable[Answer],
     accepted_forgeries: Iterable[str],
     let_in: Iterable[str] = (),
+    reviewed: Container[str] = frozenset(),
     restless: tuple[str, ...],
     told: tuple[Told, ...] | None = None,
     past_horizon: bool = False,
     restores: int = 0,
 ) -> OutcomeLookup:
-    """All of it; the engine must be at rest."""
+    """All of it; the engine must be at rest. `reviewed` are the requests that people decide."""
     # Before what is stored is read: an event may still come.
     acknowledged = frozenset(
         attempt["event"]
@@ -78,9 +80,13 @@ async def gather(
                 await database.execute("SELECT coalesce(max(sequence), 0) FROM payment_event")
             ).fetchone()
         assert last is not None
+        payments = await _payments(clients)
         return OutcomeLookup(
             answers=tuple(answers),
-            payments=await _payments(clients),
+            payments=payments,
+            refused=frozenset(
+                made.id for made in payments if made.request_id in reviewed and refuses(made.id)
+            ),
             feed=await _feed(clients, int(last[0])),
             intents=tuple(_intents(books)),
             stripe_refunds=tuple(_refunds(books)),

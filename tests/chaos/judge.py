@@ -79,6 +79,13 @@ def double_charge(evidence: OutcomeLookup) -> Iterator[Violation]:
             yield Violation("double charge", subject, listed)
 
 
+def refused_charge(evidence: OutcomeLookup) -> Iterator[Violation]:
+    """What people refuse, or would, takes no money."""
+    for intent in evidence.intents:
+        if intent.payment_id in evidence.refused and intent.status in LIVE_STATUSES:
+            yield Violation("refused charge", intent.payment_id, f"{intent.id} {intent.status}")
+
+
 def double_refund(evidence: OutcomeLookup) -> Iterator[Violation]:
     """For one refund of ours at most one at Stripe."""
     made = Counter(refund.refund_id for refund in evidence.stripe_refunds if refund.refund_id)
@@ -320,6 +327,14 @@ def _forgotten(answer: Answer, evidence: OutcomeLookup) -> bool:
 
 
 RULES: tuple[Rule, ...] = (
-    *(double_charge, double_refund, saved_twice, lost_payment, undecided, truth_at_stripe),
+    *(
+        double_charge,
+        refused_charge,
+        double_refund,
+        saved_twice,
+        lost_payment,
+        undecided,
+        truth_at_stripe,
+    ),
     *(truth_of_refunds, final_answers, books, keys, webhooks, rights, feed, told),
 )

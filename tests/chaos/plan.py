@@ -42,7 +42,7 @@ class PlannedPayment:
     """One payment and what its client will do with it; `tries` is how often it asks in vain at
     most, all its questions together, `roams` that it may be charged through the other corridor,
     `retries` that a declined card is tried again in the days that follow, and `saves` that the
-    client saves the card first."""
+    client saves the card first. `reviewed` is a guest's that is so large that people decide it."""
 
     number: int
     request_id: str
@@ -59,6 +59,7 @@ class PlannedPayment:
     steps: tuple[Step, ...]
     retries: bool = False
     saves: bool = False
+    reviewed: bool = False
 
 
 @dataclass(frozen=True)

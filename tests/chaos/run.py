@@ -30,6 +30,7 @@ from tests.chaos.patience import Patience
 from tests.chaos.plan import GATEWAYS, Plan, PlannedPayment
 from tests.chaos.progress import Progress
 from tests.chaos.restores import Operators
+from tests.chaos.reviews import Reviewers
 from tests.chaos.troubles import Troubles
 from tests.chaos.twin import ChaosTwin
 from tests.gateway.webhooks_out.receiver import Receiver
@@ -57,6 +58,7 @@ class Report:
     troubles: Counter[str]
     held: int
     turned_away: int
+    reviews: Counter[str]
     errors: Counter[str]
     seconds: float
 
@@ -74,6 +76,7 @@ class Report:
                 f"{len(self.plan.restores)} restores",
                 f"{broken['double charge']} double charges",
                 f"{broken['double refund']} double refunds",
+                f"{broken['refused charge']} charges of what was refused",
                 f"{broken['saved twice']} cards saved twice",
                 f"{broken['lost payment']} lost",
                 f"{broken['undecided']} undecided",
@@ -97,6 +100,7 @@ class Report:
                 f"{sum(self.troubles.values())} other troubles",
                 f"{self.held} holds due together",
                 f"{self.turned_away} large calls without rights refused",
+                f"cases {dict(sorted(self.reviews.items()))}",
                 f"{sum(self.errors.values())} errors answered",
                 f"{self.seconds:.0f} s",
             )
@@ -129,6 +133,8 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
         restoring = asyncio.create_task(operators.restore_all(plan, progress))
         watching = asyncio.create_task(operators.watch())
         stack.push_async_callback(cancel, watching)
+        reviewers = Reviewers(cluster)
+        stack.push_async_callback(cancel, asyncio.create_task(reviewers.watch()))
         telling = asyncio.create_task(_tell(progress, cluster, customers, say, started))
         try:
             at_once = clients_at_once(len(plan.payments))
@@ -157,6 +163,7 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
             answers=customers.answers,
             accepted_forgeries=troubles.accepted_forgeries,
             let_in=troubles.let_in,
+            reviewed={planned.request_id for planned in plan.payments if planned.reviewed},
             told=tuple(
                 Told(r.sequence, r.payment_id, r.revision, r.verified_with(secret))
                 for r in listener.received
@@ -174,6 +181,7 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
             troubles.counts,
             troubles.held,
             troubles.turned_away,
+            reviewers.decided,
             customers.errors,
             time.monotonic() - started,
         )

@@ -111,6 +111,17 @@ class Service:
             child.signal(signal.SIGKILL)
         await self._gone(child)
 
+    async def freeze(self, seconds: float) -> None:
+        """Stands still for a while, whatever it is at; a killed one is gone all the same."""
+        child = self._child
+        if child is None:
+            return
+        child.signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            child.signal(signal.SIGCONT)
+
     async def go_down(self) -> None:
         """`kill -9`, and nobody starts it again until `come_up`."""
         self._may_run.clear()

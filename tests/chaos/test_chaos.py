@@ -11,13 +11,23 @@ import pytest
 
 from tests.chaos.__main__ import replay, say
 from tests.chaos.drawing import draw_plan
-from tests.chaos.run import run
+from tests.chaos.run import Report, run
 
 SEED_VARIABLE = "CHAOS_SEED"
 SEEDS = (4, int(os.environ.get(SEED_VARIABLE) or 2023888517))
 PAYMENTS = 250
 KILLS = 20
 RESTORES = 1
+
+
+def charged_after_review(report: Report) -> set[str]:
+    """The payments that people approved and that took money."""
+    reviewed = {planned.request_id for planned in report.plan.payments if planned.reviewed}
+    return {
+        made.id
+        for made in report.evidence.payments
+        if made.request_id in reviewed and made.captured_minor
+    }
 
 
 # Two runs, together 500 payments, 40 kills and 2 restores.
@@ -33,3 +43,6 @@ async def test_exactly_one_charge(seed: int, tmp_path: Path) -> None:
     assert len(report.evidence.payments) >= PAYMENTS * 0.8
     assert sum(report.restored.values()) >= RESTORES
     assert any(intent.received_minor for intent in report.evidence.intents)
+    assert report.reviews["approved"]
+    # What was approved went on: its money was taken.
+    assert charged_after_review(report)

@@ -135,6 +135,7 @@ FAULTS: dict[str, tuple[str, OutcomeLookup]] = {
         "double charge",
         replace(GOOD, intents=(INTENT, replace(INTENT, id="pi_2"))),
     ),
+    "charged what people refused": ("refused charge", replace(GOOD, refused=frozenset({"pay_1"}))),
     "charged on two accounts": (
         "double charge",
         replace(GOOD, intents=(INTENT, replace(INTENT, id="pi_2", corridor="backup"))),

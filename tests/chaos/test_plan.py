@@ -40,11 +40,13 @@ def test_there_is_some_of_everything() -> None:
     plan = draw_plan(7, PAYMENTS, 200)
     assert {planned.card for planned in plan.payments} == set(CARDS)
     assert {planned.card for planned in plan.payments if planned.saves} == set(SAVED)
+    assert {planned.reviewed for planned in plan.payments} == {True, False}
+    assert not any(planned.reviewed and planned.saves for planned in plan.payments)
     assert {kill.victim for kill in plan.kills} == set(VICTIMS)
     assert {kill.steps is None for kill in plan.kills} == {True, False}
     assert {trouble.kind for trouble in plan.troubles} == {
         *("fault", "outage", "webhook_fault", "forgery", "jump", "closure", "payout", "half_open"),
-        *("holds", "stranger"),
+        *("holds", "stranger", "freeze"),
     }
     actions = {step.action for planned in plan.payments for step in planned.steps}
     assert actions == {

@@ -101,6 +101,8 @@ class Troubles:
                 await self._set_mode(corridor, MODES[detail["mode"]], f"close-{when}")
                 await self._until_over(trouble)
                 await self._set_mode(corridor, corridor_pb2.CORRIDOR_MODE_OPEN, f"open-{when}")
+            case "freeze":
+                await self._cluster.freeze(detail["service"], trouble.longest_ms / 1_000)
             case "payout":
                 await self._pay_out(trouble)
             case "half_open":

@@ -21,6 +21,7 @@ from compliance.v1 import (
     subject_pb2,
     subject_service_pb2,
 )
+from compliance.v1.case_service_pb2_grpc import CaseServiceStub
 from compliance.v1.compliance_service_pb2_grpc import ComplianceServiceStub
 from compliance.v1.decision_service_pb2_grpc import DecisionServiceStub
 from compliance.v1.freeze_forecast_service_pb2_grpc import FreezeForecastServiceStub
@@ -54,8 +55,12 @@ class Guard:
     merchants: FakeMerchants
     database_url: str
     sdn_folder: Path
+    # A customer that a test has made for all its payments.
+    known_customer: str = ""
+    port: int = 0
 
     def __post_init__(self) -> None:
+        self.cases = CaseServiceStub(self.channel)
         self.checks = ComplianceServiceStub(self.channel)
         self.decisions = DecisionServiceStub(self.channel)
         self.freezes = FreezeForecastServiceStub(self.channel)
@@ -200,14 +205,16 @@ async def running_guard(
                 "screening_interval_seconds": NEVER_SECONDS,
                 "snapshot_interval_seconds": NEVER_SECONDS,
                 "forecast_interval_seconds": NEVER_SECONDS,
+                "case_interval_seconds": NEVER_SECONDS,
                 **changes,
             }
         )
         server = await stack.enter_async_context(open_service(settings, clock))
+        # With TLS a test opens channels of its own, for each name that it has.
         channel = await stack.enter_async_context(
             grpc.aio.insecure_channel(f"127.0.0.1:{server.port}")
         )
-        yield Guard(channel, clock, merchants, url, sdn_folder)
+        yield Guard(channel, clock, merchants, url, sdn_folder, port=server.port)
 
 
 def verdict(decision: decision_pb2.Decision) -> str:

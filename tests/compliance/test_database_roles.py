@@ -49,7 +49,10 @@ async def test_an_owner_migrates_and_a_login_serves(
                 assert row == (False,)
                 with psycopg.connect(server) as inside:
                     paths: dict[str, str] = dict(inside.execute(PATHS).fetchall())
-                    assert set(paths) == {"refuse_change", "chain_decision", "note_account_change"}
+                    assert set(paths) == {
+                        *("refuse_change", "chain_decision", "note_account_change"),
+                        "number_case_event",
+                    }
                     assert set(paths.values()) == {"search_path=pg_catalog, public, pg_temp"}
         finally:
             run("DROP DATABASE {name} WITH (FORCE)", name=name)

@@ -22,7 +22,10 @@ from runtime.errors import from_rpc_error
 from tests.compliance.conftest import OpenGuard
 from tests.compliance.guard import Guard, codes, failure, unique, verdict
 
-KEPT_FOR_GOOD = ("decision", "mutation", "subject_change", "match_change", "account_snapshot")
+KEPT_FOR_GOOD = (
+    *("decision", "mutation", "subject_change", "match_change", "account_snapshot"),
+    "case_event",
+)
 
 
 def payment_request(merchant: str, **changes: object) -> compliance_service_pb2.CheckPaymentRequest:

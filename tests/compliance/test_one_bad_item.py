@@ -4,11 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import grpc
 import psycopg
 from prometheus_client import REGISTRY
 
+from compliance.cases.keeping import CaseKeeping
 from compliance.checks.decision_log import DecisionLog, Place
 from compliance.v1 import decision_pb2
 from compliance.v1.compliance_service_pb2 import CheckPaymentRequest
@@ -61,7 +63,7 @@ async def test_a_decision_that_cannot_be_written_fails_alone(guard: Guard) -> No
     records["dec_7"] = record("dec_7", note="\0")  # jsonb has no such character.
     records["dec_13"] = "no JSON"
     before = failed("decisions to write", "unhandled")
-    log = DecisionLog(guard.database_url, ROLE, "test")
+    log = DecisionLog(guard.database_url, ROLE, "test", CaseKeeping(timedelta(days=1), guard.clock))
     async with running(log):
         results = await append_all(log, records)
         later = await log.append("dec_later", record("dec_later"), b"")
@@ -76,7 +78,7 @@ async def test_a_decision_that_cannot_be_written_fails_alone(guard: Guard) -> No
 
 
 async def test_a_log_that_closes_writes_what_still_waits(guard: Guard) -> None:
-    log = DecisionLog(guard.database_url, ROLE, "test")
+    log = DecisionLog(guard.database_url, ROLE, "test", CaseKeeping(timedelta(days=1), guard.clock))
     with psycopg.connect(guard.database_url) as connection:
         # Whoever writes waits for this lock.
         connection.execute(

@@ -159,6 +159,12 @@ SCENES = (
     ),
     gauge("DeliveriesDead", "gateway_outgoing_deliveries_dead", 1),
     gauge("EndpointDisabled", "gateway_outgoing_endpoints_given_up", 1),
+    Scene(
+        "PaymentsUnchecked",
+        ('gateway_payments_unchecked_total{currency="EUR"} => 0x87 1x2',),
+        (always('gateway_payments_unchecked_total{currency="EUR"}', 1),),
+    ),
+    gauge("CasesLate", 'compliance_cases_late{kind="PAYMENT",stage="unassigned"}', 1),
     gauge("SanctionsListBroken", 'compliance_list_alarm{list="l"}', 1),
     Scene(
         "SanctionsListOld",

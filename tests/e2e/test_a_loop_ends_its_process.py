@@ -31,13 +31,14 @@ LOOPS = {
         "account refresh",
         "account watch",
         "freeze forecast",
+        *("compliance listener", "case looks", "case expiry", "case gauges"),
     },
     "gateway": {
         *("database", "health", "gateway listener", "corridor modes", "breaker group", "feed"),
         *("restore guard", "operations", "numbering", "bookkeeping"),
         *("inbox upkeep", "webhook processing", "webhook sending", "leader tasks"),
         *("queue", "deadlines", "processing looks", "event recovery", "balance sweep"),
-        "state gauges",
+        *("state gauges", "case watch"),
         *("webhook dispatch", "webhook purge", "ledger check", "books comparison", "hold check"),
     },
 }
@@ -50,8 +51,10 @@ FIRST_TO_NOTICE = {
         "rescreening",
         "account watch",
         "freeze forecast",
+        *("case expiry", "case gauges"),
     },
-    "gateway": LOOPS["gateway"] - {"database", "health", "gateway listener", "event recovery"},
+    "gateway": LOOPS["gateway"]
+    - {"database", "health", "gateway listener", "event recovery", "case watch"},
 }
 # Nobody listens there.
 NOWHERE = "127.0.0.1:1"

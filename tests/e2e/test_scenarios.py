@@ -30,6 +30,7 @@ WANTED_ENTRIES = {
     "Manual capture, in part": CHARGED,
     "Refunds": {"hold": 2, "release": 2, "post": 8},
     "Blocked merchant": {},
+    "Case, approved": CHARGED,
 }
 
 # How often compliance is looked at within the time of a call.

@@ -28,7 +28,7 @@ ROUNDS = 6
 FEW_CONNECTIONS = {f"{service.upper()}_DATABASE_POOL_SIZE": "3" for service in SERVICES}
 FLOWS = {
     *("Success", "Decline", "3-D Secure", "Manual capture, in part", "Refunds"),
-    *("Blocked merchant", "Dispute, lost", "Payout to the bank"),
+    *("Blocked merchant", "Case, approved", "Dispute, lost", "Payout to the bank"),
 }
 # What PostgreSQL refuses, by the names that psycopg and SQLAlchemy have for it.
 REFUSED_BY_DATABASE = re.compile(

@@ -109,4 +109,16 @@ SELECT
             )
         FROM list_version AS v
         WHERE v.state = 'ACTIVE'
-    ) AS lists
+    ) AS lists,
+    (
+        SELECT c.ruling
+        FROM review_case AS c
+        WHERE c.kind = %(kind)s::text AND c.reference_id = %(reference_id)s::text AND c.ruling IS NOT NULL
+        ORDER BY c.ordinal DESC
+        LIMIT 1
+    ) AS ruling,
+    exists(
+        SELECT 1
+        FROM review_case AS c
+        WHERE c.kind = %(kind)s::text AND c.reference_id = %(reference_id)s::text AND c.state = 'OPEN'
+    ) AS has_open_case

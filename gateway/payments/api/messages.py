@@ -78,6 +78,7 @@ def new_payment(
         application_fee_minor=request.application_fee.minor_units if has_fee else None,
         billing_country=request.billing_country_code,
         stays=request.stay_in_corridor,
+        fails_in_review=request.fail_in_review,
         routes=_routes(request, corridor),
         create_time=now,
         update_time=now,

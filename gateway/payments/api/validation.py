@@ -232,6 +232,7 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         repeated("alternatives", max_items=MAX_ALTERNATIVES),
         check("alternatives", _alternatives),
         boolean("stay_in_corridor"),
+        boolean("fail_in_review"),
         boolean("save_payment_method"),
         check("save_payment_method", _save_payment_method),
         message("decline_retry"),

@@ -11,6 +11,7 @@ from gateway.payments.domain.reconcile import ContradictionError
 from gateway.payments.domain.refund import Refund, RefundState
 from gateway.payments.domain.refund_outcome import apply_refund
 from gateway.payments.domain.states import PaymentState
+from gateway.payments.domain.unchecked import ALLOW, UNCHECKED
 
 _STATES_THAT_WAIT = {
     OperationKind.CHECK: frozenset(
@@ -62,7 +63,7 @@ def apply_outcome(
         if isinstance(reply, GivenUp):
             return give_up_check(Decision(payment, operation), context.now)
         assert isinstance(reply, CheckReply), reply
-        allowed = reply.record is not None and reply.record.verdict == "ALLOW"
+        allowed = reply.record is not None and reply.record.verdict in (ALLOW, UNCHECKED)
         if not allowed and payment.state is PaymentState.RECEIVED and is_away(payment):
             return not_allowed_there(Decision(payment, operation), reply, context)
         return apply_check(payment, operation, reply, context)

@@ -25,6 +25,7 @@ from gateway.payments.domain.payment import (
 from gateway.payments.domain.reconcile import Timing
 from gateway.payments.domain.states import PaymentState, Transition
 from gateway.payments.domain.stripe_params import authorize_params, encode, reattempt_params
+from gateway.payments.domain.unchecked import ALLOW, UNCHECKED
 from gateway.stripe_client.failover import Elsewhere
 
 # How long a charge may be asked for, again and again: afterwards the customer no longer expects
@@ -56,9 +57,10 @@ def apply_check(
         return _unreachable(so_far, reply, context)
     payment = replace(payment, compliance=reply.record)
     so_far = Decision(payment, operation)
-    if reply.record.verdict == "ALLOW":
+    if reply.record.verdict in (ALLOW, UNCHECKED):
         return _allowed(so_far, context)
-    if reply.record.verdict == "DENY":
+    ends = payment.fails_in_review and payment.state is not PaymentState.IN_REVIEW
+    if reply.record.verdict == "DENY" or ends:
         denied = take(payment, Transition.COMPLIANCE_DENIED, context.now)
         return so_far.then(denied).ended(OperationState.SUCCEEDED, context.now)
     return _review(so_far, context)

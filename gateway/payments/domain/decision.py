@@ -70,6 +70,8 @@ class CheckReply:
 
     record: ComplianceRecord | None
     retry_after: timedelta | None = None
+    # It was not there, or too slow; not: it refused the question.
+    is_down: bool = False
 
 
 Reply = StripeReply | CheckReply | GivenUp

@@ -119,6 +119,12 @@ def not_allowed_there(so_far: Decision, reply: CheckReply, context: DecisionCont
     return fail_over(ended, reason, context) or not_sent(ended, reason, context)
 
 
+def does_not_wait_there(payment: Payment) -> bool:
+    """Whether the payment is about to be charged through another corridor, where nobody waits for
+    people: it would go to the next one, or end."""
+    return payment.state is PaymentState.RECEIVED and is_away(payment)
+
+
 def queue_up(payment: Payment, operation_id: str, context: DecisionContext) -> Operation:
     """The operation by which a payment waits in the queue: compliance is asked again at its turn,
     because what it said before the wait may not hold any more."""

@@ -148,6 +148,8 @@ class Payment:
     return_url: str = ""
     unavailable_policy: UnavailablePolicy = UnavailablePolicy.FAIL_FAST
     queue_timeout: timedelta | None = None
+    # The customer does not wait for people.
+    fails_in_review: bool = False
     description: str = ""
     statement_descriptor_suffix: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)

@@ -50,6 +50,7 @@ PAYMENT = Table(
     Column("application_fee_minor", BigInteger),
     Column("billing_country", Text),
     Column("stays", Boolean),
+    Column("fails_in_review", Boolean),
     Column("routes", _JSON),
     Column("left_corridors", _JSON),
     Column("save_payment_method", Boolean),
@@ -158,6 +159,7 @@ FIXED_OF_PAYMENT = frozenset(
         *("capture_method", "off_session", "save_payment_method", "decline_retry"),
         *("unavailable_policy", "queue_timeout", "description", "statement_descriptor_suffix"),
         *("metadata", "application_fee_minor", "billing_country", "stays", "routes"),
+        "fails_in_review",
         "create_time",
     }
 )

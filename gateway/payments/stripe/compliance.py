@@ -7,6 +7,7 @@ from compliance.v1 import compliance_service_pb2_grpc
 from compliance.v1.decision_pb2 import Decision, ReasonCode, Verdict
 from gateway.operations.operation import Operation
 from gateway.payments.domain.decision import CheckReply
+from gateway.payments.domain.failover import does_not_wait_there
 from gateway.payments.domain.payment import ComplianceRecord, Payment
 from runtime.errors import from_rpc_error
 from runtime.logs import get_logger
@@ -19,6 +20,14 @@ _REQUEST_ERRORS = frozenset(
         ReasonCode.REASON_CODE_MERCHANT_UNKNOWN,
         ReasonCode.REASON_CODE_CUSTOMER_UNKNOWN,
         ReasonCode.REASON_CODE_SUBJECT_MISMATCH,
+    }
+)
+# It was not there, too busy or too slow.
+_DOWN = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
     }
 )
 _KNOWN_VERDICTS = frozenset({"ALLOW", "REVIEW", "DENY"})
@@ -43,6 +52,7 @@ class ComplianceClient:
             corridor=payment.corridor,
             connected_account_id=payment.destination_account,
             billing_country_code=payment.billing_country,
+            does_not_wait=payment.fails_in_review or does_not_wait_there(payment),
         )
         # Empty stands for a card, so that a check begun by a release before is repeated as it was.
         if payment.payment_method_type.is_bank_debit:
@@ -59,7 +69,7 @@ class ComplianceClient:
                 code=received.code.name,
                 reason=received.reason,
             )
-            return CheckReply(None, received.retry_delay)
+            return CheckReply(None, received.retry_delay, is_down=received.code in _DOWN)
         return CheckReply(_record_of(response.decision))
 
 

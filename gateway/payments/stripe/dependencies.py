@@ -19,6 +19,7 @@ from gateway.payments.domain.reconcile import Timing
 from gateway.payments.domain.stripe_params import EXPAND_CHARGE
 from gateway.payments.stripe.compliance import ComplianceClient
 from gateway.payments.stripe.outcome_lookup import Found, OutcomeLookup
+from gateway.payments.stripe.unchecked import UncheckedPayments
 from gateway.stripe_client.call import Priority, background
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.failover import Elsewhere
@@ -38,6 +39,7 @@ class Dependencies:
         self,
         stripe_client: StripeClient,
         compliance: ComplianceClient,
+        unchecked: UncheckedPayments,
         clock: Clock,
         timing: Timing,
         *,
@@ -45,6 +47,7 @@ class Dependencies:
     ) -> None:
         self._stripe = stripe_client
         self._compliance = compliance
+        self._unchecked = unchecked
         self._clock = clock
         self._timing = timing
         self._uniform = uniform
@@ -64,7 +67,7 @@ class Dependencies:
     ) -> Outcome | CheckReply:
         """Asks; `resend` if this attempt may have been sent before."""
         if operation.kind is OperationKind.CHECK:
-            return await self._compliance.check(payment, operation)
+            return await self._check(payment, operation)
         return await self._send(payment, operation, resend=resend)
 
     async def complete(
@@ -86,9 +89,13 @@ class Dependencies:
     ) -> StripeReply | CheckReply:
         """What became of an operation that must not be sent again; compliance is asked again."""
         if operation.kind is OperationKind.CHECK:
-            return await self._compliance.check(payment, operation)
+            return await self._check(payment, operation)
         with background():
             return await self._resolve(payment, operation, now)
+
+    async def _check(self, payment: Payment, operation: Operation) -> CheckReply:
+        reply = await self._compliance.check(payment, operation)
+        return await self._unchecked.instead(payment, reply)
 
     async def _send(self, payment: Payment, operation: Operation, *, resend: bool) -> Outcome:
         params: dict[str, Any] = json.loads(operation.params)

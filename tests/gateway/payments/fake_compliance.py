@@ -1,16 +1,62 @@
 """A compliance service behind a real socket that decides what the test tells it to."""
 
+from collections.abc import AsyncIterator
+
 import grpc
 
+from compliance.v1 import (
+    case_pb2,
+    case_service_pb2,
+    case_service_pb2_grpc,
+    compliance_service_pb2_grpc,
+)
 from compliance.v1 import compliance_service_pb2 as pb
-from compliance.v1 import compliance_service_pb2_grpc
-from compliance.v1.decision_pb2 import ReasonCode, Verdict
+from compliance.v1.decision_pb2 import DecisionKind, ReasonCode, Verdict
+from runtime.notifier import Notifier
+
+SECONDS_TO_LOOK = 1.0
+
+
+class FakeCases(case_service_pb2_grpc.CaseServiceServicer):
+    """Tells of the cases that a test closes."""
+
+    def __init__(self) -> None:
+        self.told: list[case_service_pb2.WatchCasesResponse] = []
+        # What was asked for, in order.
+        self.requests: list[case_service_pb2.WatchCasesRequest] = []
+        self._notifier = Notifier()
+
+    def close(
+        self,
+        reference_id: str,
+        kind: DecisionKind.ValueType = DecisionKind.DECISION_KIND_PAYMENT,
+        state: case_pb2.CaseState.ValueType = case_pb2.CASE_STATE_APPROVED,
+    ) -> None:
+        """Tells that the case about a payment or payout is closed."""
+        told = case_service_pb2.WatchCasesResponse()
+        told.event.sequence = len(self.told) + 1
+        told.case.kind, told.case.reference_id, told.case.state = kind, reference_id, state
+        self.told.append(told)
+        self._notifier.notify()
+
+    async def WatchCases(
+        self, request: case_service_pb2.WatchCasesRequest, context: object
+    ) -> AsyncIterator[case_service_pb2.WatchCasesResponse]:
+        self.requests.append(request)
+        sequence = request.after_sequence
+        while True:
+            token = self._notifier.token()
+            for told in self.told[sequence:]:
+                sequence += 1
+                yield told
+            await Notifier.wait(token, SECONDS_TO_LOOK)
 
 
 class FakeCompliance(compliance_service_pb2_grpc.ComplianceServiceServicer):
     """Keeps its port across `stop` and `start`, so that it can be down for a while."""
 
     def __init__(self) -> None:
+        self.cases = FakeCases()  # type: ignore[abstract]
         self.verdict: Verdict.ValueType = Verdict.VERDICT_ALLOW
         # The code of the reason that is given with a verdict other than ALLOW.
         self.code: ReasonCode.ValueType = ReasonCode.REASON_CODE_MERCHANT_MATCH_OPEN
@@ -28,6 +74,7 @@ class FakeCompliance(compliance_service_pb2_grpc.ComplianceServiceServicer):
     async def start(self) -> None:
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         compliance_service_pb2_grpc.add_ComplianceServiceServicer_to_server(self, self._server)
+        case_service_pb2_grpc.add_CaseServiceServicer_to_server(self.cases, self._server)
         self._port = self._server.add_insecure_port(f"127.0.0.1:{self._port}")
         await self._server.start()
 

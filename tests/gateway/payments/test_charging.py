@@ -2,6 +2,7 @@
 
 import pytest
 
+from compliance.v1.case_pb2 import CASE_STATE_OPEN, CASE_STATE_REFUSED
 from compliance.v1.decision_pb2 import ReasonCode, Verdict
 from gateway.v1.payment_pb2 import (
     CaptureMethod,
@@ -245,6 +246,33 @@ async def test_a_payment_in_review_is_asked_about_again_and_then_charged(
         await shop.watch_until(payment.id, S.PAYMENT_STATE_SUCCEEDED)
     # Each question is a new one: the same would get the same decision.
     assert len({request.request_id for request in compliance.requests}) == len(compliance.requests)
+
+
+async def test_a_payment_goes_on_when_its_case_is_closed(
+    open_shop: OpenShop, compliance: FakeCompliance
+) -> None:
+    compliance.verdict = Verdict.VERDICT_REVIEW
+    # Nothing but the news makes it go on.
+    async with open_shop(review_recheck_seconds=3600.0) as shop:
+        approved, refused, other = [await shop.create() for _ in range(3)]
+        compliance.verdict = Verdict.VERDICT_ALLOW
+        compliance.cases.close(approved.id)
+        await shop.watch_until(approved.id, S.PAYMENT_STATE_SUCCEEDED)
+        compliance.verdict = Verdict.VERDICT_DENY
+        # It goes on where it was, after compliance was away; what is open or unknown is no news.
+        await compliance.stop()
+        await compliance.start()
+        compliance.cases.close("pay_unknown")
+        compliance.cases.close(approved.id)
+        compliance.cases.close(other.id, state=CASE_STATE_OPEN)
+        compliance.cases.close(refused.id, state=CASE_STATE_REFUSED)
+        await shop.watch_until(refused.id, S.PAYMENT_STATE_BLOCKED)
+        assert (await shop.get(other.id)).state == S.PAYMENT_STATE_IN_REVIEW
+    asked = [request.payment_id for request in compliance.requests]
+    assert sorted(asked) == sorted([approved.id, approved.id, refused.id, refused.id, other.id])
+    first, *later = compliance.cases.requests
+    assert first.HasField("start_record_time")
+    assert {request.after_sequence for request in later} == {1}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import grpc
 import pytest
 
-from compliance.v1.decision_pb2 import Verdict
+from compliance.v1.decision_pb2 import DecisionKind, Verdict
 from gateway.v1 import payout_service_pb2 as pb
 from gateway.v1.payout_pb2 import PayoutState
 from sandbox.stripe_twin.payouts import ARRIVAL_SECONDS
@@ -86,6 +86,19 @@ async def test_a_payout_in_review_is_asked_about_again(
         compliance.verdict = Verdict.VERDICT_ALLOW
         await treasury.until(payout.id, lambda read: read.state == S.PAYOUT_STATE_PENDING)
     assert len({asked.request_id for asked in compliance.payouts}) == len(compliance.payouts)
+
+
+async def test_a_payout_goes_on_when_its_case_is_closed(
+    open_shop: OpenShop, treasury: Treasury, compliance: FakeCompliance
+) -> None:
+    compliance.verdict = Verdict.VERDICT_REVIEW
+    async with open_shop(review_recheck_seconds=3600.0) as shop:
+        treasury = Treasury(shop, treasury.twin, treasury.account_id)
+        payout = await treasury.create()
+        compliance.verdict = Verdict.VERDICT_ALLOW
+        compliance.cases.close(payout.id, DecisionKind.DECISION_KIND_PAYOUT)
+        await treasury.until(payout.id, lambda read: read.state == S.PAYOUT_STATE_PENDING)
+    assert len(compliance.payouts) == 2
 
 
 async def test_a_payout_in_review_can_be_withdrawn(

@@ -1,0 +1,1 @@
+"""Cases: what waits for a person, who decides it, and what that covers."""

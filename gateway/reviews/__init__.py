@@ -1,0 +1,1 @@
+"""Following what people decide of payments and payouts that compliance leaves to them."""
