@@ -91,6 +91,8 @@ class Checked:
     decision_id: str = ""
     # The ruling that was known then; empty for none.
     ruling_case_id: str = ""
+    # Which case was looked at; empty for a check.
+    looked_case_id: str = ""
 
 
 def scope_of(facts: CheckFacts, findings: Iterable[Finding], policy_version: str) -> Scope:
@@ -122,6 +124,9 @@ def after_check(
             return ()
         return (_opened(checked, new_case_id, open_for),)
     if checked.as_of < open_case.check_time:
+        return ()
+    if checked.looked_case_id not in ("", open_case.case_id):
+        # It was decided meanwhile, and this is a later one of the movement.
         return ()
     if checked.verdict is Verdict.ALLOW:
         note = "nothing stands against it any more"

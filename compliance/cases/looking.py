@@ -125,6 +125,7 @@ class CaseLooks:
             as_of=facts.as_of,
             corridor=case.corridor,
             ruling_case_id="" if ruling is None else ruling.case_id,
+            looked_case_id=case.case_id,
         )
 
 

@@ -103,6 +103,16 @@ def test_another_amount_supersedes_the_case_and_opens_another() -> None:
     assert (new.case.case_id, new.case.revision, new.event) == ("case_2", 1, CaseEventKind.OPENED)
 
 
+def test_a_look_at_a_case_that_was_decided_meanwhile_says_nothing_of_the_next_one() -> None:
+    """It was begun before, and finds what the ruling lets pass."""
+    case = opened(large())
+    late = checked(payment(), decision_id="", looked_case_id="case_1")
+    assert late.verdict is Verdict.ALLOW
+    assert after(replace(case, case_id="case_2"), late) == ()
+    (change,) = after(replace(case, case_id="case_1"), late)
+    assert change.case.state is CaseState.CLEARED
+
+
 def test_a_look_opens_nothing_and_leaves_new_findings_to_a_check() -> None:
     def look(facts: CheckFacts) -> Checked:
         return checked(facts, decision_id="")
