@@ -117,7 +117,7 @@ def _company(chosen: list[Part], _script: str, random_: random.Random, *, native
 def our_score(pair: Pair) -> float:
     """What the screening of the first against a list of the second says; 0 if it is not found."""
     kind = EntryKind.PERSON if pair.is_person else EntryKind.ORGANIZATION
-    index = NameIndex([Entry("1", kind, (EntryName(pair.listed, "name"),), (), (), ())])
+    index = NameIndex.of([Entry("1", kind, (EntryName(pair.listed, "name"),), (), (), ())])
     hits = index.search(ScreenedPerson((pair.screened,), pair.is_person, "", ""), 0.0)
     return max((hit.score for hit in hits), default=0.0)
 

@@ -30,12 +30,21 @@ class ComplianceSettings(ServiceSettings):
     http_address: str = "127.0.0.1:8083"
     # Where connected accounts are asked about; without it, none can be fetched.
     gateway_address: str | None = "127.0.0.1:50052"
-    # OFAC's sdn.csv with alt.csv and add.csv beside it. The sandbox has a synthetic list.
+    # OFAC's sdn.csv with alt.csv and add.csv beside it, or its advanced XML. The sandbox has a
+    # synthetic list.
     sdn_file: Path | None = None
+    # OFAC's cons_prim.csv with cons_alt.csv and cons_add.csv beside it, or its advanced XML.
+    ofac_consolidated_file: Path | None = None
+    # The Security Council's consolidated list in XML, the EU's and the UK's in CSV.
+    un_consolidated_file: Path | None = None
+    eu_consolidated_file: Path | None = None
+    uk_sanctions_file: Path | None = None
     # How long a check may wait for the gateway when a snapshot is too old.
     snapshot_timeout_seconds: float = Field(2.0, gt=0, le=30)
     # How often the lists' sources are read and outdated screenings and snapshots looked for.
     list_interval_seconds: float = Field(300.0, gt=0)
+    # How long the process that builds a list's index may take, and each page that it screens.
+    list_build_timeout_seconds: float = Field(120.0, gt=0, le=3600)
     screening_interval_seconds: float = Field(2.0, gt=0)
     snapshot_interval_seconds: float = Field(30.0, gt=0)
     # How often forecasts are looked at when no snapshot has changed.
@@ -63,8 +72,8 @@ class ComplianceSettings(ServiceSettings):
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
-        if self.env is not Environment.SANDBOX and self.sdn_file is None:
-            yield f"ENV={self.env} needs COMPLIANCE_SDN_FILE: OFAC's sdn.csv"
+        if not self.list_files:
+            yield f"ENV={self.env} needs a sanctions list: COMPLIANCE_SDN_FILE or another"
 
     def production_problems(self) -> Iterator[str]:
         yield from super().production_problems()
@@ -98,6 +107,14 @@ class ComplianceSettings(ServiceSettings):
         return given
 
     @property
-    def effective_sdn_file(self) -> Path:
-        """The file to load: the one set, or the sandbox's synthetic one."""
-        return self.sdn_file or BUNDLED_SDN_FILE
+    def list_files(self) -> dict[str, Path]:
+        """The files to load, by list. The sandbox's synthetic list stands for an SDN list."""
+        sdn = self.sdn_file or (BUNDLED_SDN_FILE if self.env is Environment.SANDBOX else None)
+        files = {
+            "OFAC_SDN": sdn,
+            "OFAC_CONSOLIDATED": self.ofac_consolidated_file,
+            "UN_CONSOLIDATED": self.un_consolidated_file,
+            "EU_CONSOLIDATED": self.eu_consolidated_file,
+            "UK": self.uk_sanctions_file,
+        }
+        return {name: file for name, file in files.items() if file is not None}

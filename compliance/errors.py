@@ -113,6 +113,15 @@ def list_broken(list_name: str, defect: str) -> ServiceError:
     )
 
 
+def list_not_built(list_name: str, failure: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_LIST_NOT_BUILT,
+        "the list's index was not built; the version before stays in use",
+        metadata={"list": list_name, "failure": failure},
+    )
+
+
 def match_not_found(match_id: str) -> ServiceError:
     return ERRORS.error(
         grpc.StatusCode.NOT_FOUND,

@@ -5,6 +5,7 @@ open cases are looked at, one page after the other. Nothing is decided here: the
 caller repeats is what is logged. It may be repeated at once, since a case that was cleared is told.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -44,13 +45,16 @@ class CaseLooks:
         keeping: CaseKeeping,
         in_force: PolicyInForce,
         news: EvidenceNews,
+        list_names: Sequence[str],
         clock: Clock,
     ) -> None:
+        """`list_names` are the sanctions lists that every subject has to be screened against."""
         self._engine = engine
         self._connections = connections
         self._keeping = keeping
         self._in_force = in_force
         self._news = news
+        self._list_names = list_names
         self._clock = clock
         self._items = Items("cases to look at")
         # How far the look at all open cases is, and whether it goes on without a rest.
@@ -114,7 +118,7 @@ class CaseLooks:
             country_codes=movement.country_codes,
             payment_method_type=movement.payment_method_type,
         )
-        loaded = await load_facts(self._connections, asked)
+        loaded = await load_facts(self._connections, asked, self._list_names)
         facts = loaded.to_facts(asked, loaded.account, self._clock.now())
         policy = self._in_force.policy
         findings = evaluate(facts, policy)

@@ -54,7 +54,8 @@ async def open_cases(
         return four_eyes_limits(in_force.policy, settings.four_eyes_over)
 
     servicer = CaseService(engine, mutations, limits, notifier, clock)
-    looks = CaseLooks(engine, connections, keeping, in_force, news, clock)
+    list_names = tuple(settings.list_files)
+    looks = CaseLooks(engine, connections, keeping, in_force, news, list_names, clock)
     listener = Listener(
         database,
         role=DATABASE_ROLE,

@@ -1,6 +1,7 @@
 """One check from request to logged decision: load, refetch if need be, decide, append."""
 
 import uuid
+from collections.abc import Sequence
 
 from google.protobuf.message import Message
 from prometheus_client import Counter
@@ -56,7 +57,10 @@ class Checking:
         in_force: PolicyInForce,
         clock: Clock,
         snapshot_timeout_seconds: float,
+        list_names: Sequence[str],
     ) -> None:
+        """`list_names` are the sanctions lists that every subject has to be screened against."""
+        self._list_names = list_names
         self._engine = engine
         self._connections = connections
         self._log = decision_log
@@ -70,7 +74,7 @@ class Checking:
 
         Raises `REQUEST_ID_REUSED` if the request differs from the first one with its id.
         """
-        loaded = await load_facts(self._connections, asked)
+        loaded = await load_facts(self._connections, asked, self._list_names)
         if loaded.decided_sequence is not None:
             async with self._engine.connect() as connection:
                 decided = await decision_at(connection, loaded.decided_sequence)

@@ -1,5 +1,6 @@
 """Reads the facts of a check from the database."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,7 +21,6 @@ from runtime.sql_files import read_sql
 
 # Enough for any company that names its beneficial owners; with more, checks are REVIEW.
 MAX_OWNERS = 50
-REQUIRED_LISTS = ("OFAC_SDN",)
 
 _LOAD_FACTS = read_sql(__file__, "load_facts")
 
@@ -89,8 +89,10 @@ class LoadedFacts:
         return tuple(subject for subject in self.subjects if subject.role is role)
 
 
-async def load_facts(connections: Connections, asked: CheckInput) -> LoadedFacts:
-    """What is stored about the input, as of one moment."""
+async def load_facts(
+    connections: Connections, asked: CheckInput, list_names: Sequence[str]
+) -> LoadedFacts:
+    """What is stored about the input, as of one moment; of lists those of the names."""
     (row,) = await connections.fetch(
         _LOAD_FACTS,
         {
@@ -107,7 +109,7 @@ async def load_facts(connections: Connections, asked: CheckInput) -> LoadedFacts
         decided_sequence=row.decided_sequence,
         subjects=tuple(build(subject, SubjectFacts) for subject in row.subjects),
         account=None if row.account is None else _account(row.account),
-        lists=_lists(row.lists),
+        lists=_lists(row.lists, list_names),
         ruling=None if row.ruling is None else loads(row.ruling, RulingFacts),
         has_open_case=row.has_open_case,
     )
@@ -117,8 +119,10 @@ def _account(row: dict[str, Any]) -> AccountFacts:
     return build(row, AccountSnapshot).to_facts(row["content_hash"])
 
 
-def _lists(rows: list[dict[str, Any]]) -> tuple[ListFacts, ...]:
-    """The lists in use, and those that are required and were never loaded."""
+def _lists(rows: list[dict[str, Any]], names: Sequence[str]) -> tuple[ListFacts, ...]:
+    """Each list that subjects have to be screened against; without a version if none was loaded.
+
+    One that the operator took out of the settings is not looked at any more.
+    """
     active = {row["list"]: build(row, ListFacts) for row in rows}
-    missing = {name: ListFacts(name, 0, None) for name in REQUIRED_LISTS if name not in active}
-    return tuple(value for _, value in sorted({**active, **missing}.items()))
+    return tuple(active.get(name, ListFacts(name, 0, None)) for name in sorted(names))

@@ -56,6 +56,7 @@ async def open_checks(
         in_force,
         clock,
         settings.snapshot_timeout_seconds,
+        tuple(settings.list_files),
     )
     checks, decisions = ComplianceService(checking), DecisionService(engine)
     try:

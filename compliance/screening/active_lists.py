@@ -5,12 +5,16 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from compliance.screening.building import Building, ListBuildError
 from compliance.screening.index import Hit, NameIndex, ScreenedPerson
-from compliance.screening.list_store import active_version, entries_of
+from compliance.screening.list_store import active_version, entry_pages
 from compliance.screening.match_store import Screened
 from compliance.subjects.subject import Subject
 from runtime.items import Items
 from runtime.logs import get_logger
+
+RETRY_SECONDS = 60.0
+MAX_STEPS_OF_FORGETTING = 10_000
 
 log = get_logger(__name__)
 
@@ -27,11 +31,20 @@ class ActiveList:
 class ActiveLists:
     """Follows the versions that the database says are in use."""
 
-    def __init__(self, engine: AsyncEngine, list_names: tuple[str, ...], threshold: float) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        list_names: tuple[str, ...],
+        threshold: float,
+        building: Building,
+    ) -> None:
         self._engine = engine
+        self._building = building
         self._names = list_names
         self._active: dict[str, ActiveList] = {}
         self._items = Items("lists to follow")
+        # Of lists that could not be followed, when to try again: a builder is no small thing.
+        self._not_before: dict[str, float] = {}
         self.threshold = threshold
 
     def all(self) -> tuple[ActiveList, ...]:
@@ -42,18 +55,32 @@ class ActiveLists:
         """The list in use; None until a version was loaded."""
         return self._active.get(list_name)
 
-    def replace(self, active: ActiveList) -> None:
+    async def replace(self, active: ActiveList) -> None:
         """Takes a version into use that this process has just activated."""
+        before = self._active.get(active.list)
         self._active[active.list] = active
+        self._not_before.pop(active.list, None)
+        # Whatever the old one remembers is given back bit by bit, while calls are answered.
+        for _ in range(MAX_STEPS_OF_FORGETTING):
+            if before is None or not before.index.forget():
+                break
+            await asyncio.sleep(0)
 
     async def refresh(self) -> None:
         """Reads the versions that another process brought into use.
 
         One that cannot be read is not in use here: what it would find waits, and does not pass.
         """
+        now = asyncio.get_running_loop().time()
         for name in self._names:
+            if now < self._not_before.get(name, now):
+                continue
             with self._items.kept_apart(name):
-                await self._refresh(name)
+                try:
+                    await self._refresh(name)
+                except ListBuildError:
+                    self._not_before[name] = now + RETRY_SECONDS
+                    raise
 
     async def _refresh(self, name: str) -> None:
         async with self._engine.connect() as connection:
@@ -61,11 +88,11 @@ class ActiveLists:
             known = self._active.get(name)
             if version is None or (known is not None and known.version >= version.version):
                 return
-            entries = await entries_of(connection, name, version.version)
-        # In a thread, though it holds the interpreter's lock: calls run in between.
-        index = await asyncio.to_thread(NameIndex, [entry for _, entry in entries.values()])
-        self._active[name] = ActiveList(name, version.version, index)
-        log.info("list_in_use", list=name, version=version.version, entries=len(entries))
+        async with self._building.builder() as builder, self._engine.connect() as connection:
+            await builder.start(entry_pages(connection, name, version.version))
+            index = await builder.index()
+        await self.replace(ActiveList(name, version.version, index))
+        log.info("list_in_use", list=name, version=version.version, entries=len(index))
 
     def screen(self, subject: Subject) -> list[Screened]:
         """What a subject matches on each list, as far as this process knows them.

@@ -19,5 +19,13 @@ def _codes_by_name() -> dict[str, str]:
 
 
 def country_code(text: str) -> str:
-    """ISO 3166-1 alpha-2 code of a country as a list writes it; empty if it is none we know."""
+    """ISO 3166-1 alpha-2 code of a country as a list writes it: by name, or as such a code in upper
+    case. Empty if it is none we know."""
+    if text in _known_codes():
+        return text
     return _codes_by_name().get(fold(text), "")
+
+
+@cache
+def _known_codes() -> frozenset[str]:
+    return frozenset(_codes_by_name().values())

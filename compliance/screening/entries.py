@@ -53,10 +53,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class ParsedList:
-    """What a source holds; `quantities` count what of each kind, by its name in the plural."""
+    """What a source holds; `quantities` count what of each kind, by its name in the plural.
+
+    `may_lack` are quantities that a whole list of this format may have none of.
+    """
 
     entries: tuple[Entry, ...]
     quantities: Mapping[str, int]
+    may_lack: frozenset[str] = frozenset()
 
 
 class BrokenListError(Exception):

@@ -1,13 +1,16 @@
 """Finds the list entries that a name may be, without comparing it with every one.
 
 A name is searched in each of its readings, and where a side is written in a script that has sound
-keys (see scripts.py), by these, too. Built once for a list version, then only read.
+keys (see scripts.py), by these, too. Packed once for a list version, by another process
+(builder.py), then only read.
 """
 
 import itertools
+import mmap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from compliance.checks.canonical import dumps, loads
 from compliance.screening.countries import country_code
 from compliance.screening.entries import Entry, EntryKind
 from compliance.screening.names import (
@@ -19,6 +22,7 @@ from compliance.screening.names import (
     is_comparable,
     normalise,
 )
+from compliance.screening.packed import Packed, PackedStrings, Packing
 from compliance.screening.readings import readings
 from compliance.screening.scoring import (
     WEAK_ALIAS_FACTOR,
@@ -30,12 +34,15 @@ from compliance.screening.scoring import (
     token_similarity,
 )
 from compliance.screening.scripts import SCRIPTS, Script, key_similarity, skeleton
-from compliance.screening.view import View
+from compliance.screening.view import View, pack_view
 
 MAX_RESULTS = 50
 MAX_READINGS = 64
+MAX_CACHED_ENTRIES = 1_000
 # What dates and countries can add to a name's score at most.
 MAX_EFFECT = 0.07
+
+_KINDS = tuple(EntryKind)
 
 Found = tuple[int, float, tuple[MatchedPart, ...]]
 
@@ -77,30 +84,74 @@ class Hit:
         return self.explanation.score
 
 
-class NameIndex:
-    """The names of a list version, searchable."""
-
-    def __init__(self, entries: Iterable[Entry]) -> None:
-        self._entries: list[Entry] = list(entries)
-        self._countries = [_codes(entry.countries) for entry in self._entries]
-        # One row for each name of each entry: (entry's place, name's place).
-        self._rows: list[tuple[int, int]] = []
-        self._normal: list[NormalName] = []
-        for place, entry in enumerate(self._entries):
-            is_person = entry.kind is EntryKind.PERSON
-            for number, name in enumerate(entry.names):
-                self._rows.append((place, number))
-                self._normal.append(normalise(name.text, is_person=is_person))
-        self._main = View(
-            (
-                (row, normal, tuple(fold(self._text(row)).split()))
-                for row, normal in enumerate(self._normal)
-            ),
-            token_similarity,
-        )
+def pack_index(entries: Iterable[Entry]) -> bytes:
+    """Everything that a `NameIndex` of these entries reads. Takes a second for some ten thousand
+    names, and three more for the sound keys of all scripts."""
+    packing = Packing()
+    listed = list(entries)
+    packing.strings("entries", map(dumps, listed))
+    packing.numbers("kinds", (_KINDS.index(entry.kind) for entry in listed))
+    packing.strings("countries", (" ".join(_codes(entry.countries)) for entry in listed))
+    # One row for each name of each entry: the entry's place and the name's.
+    rows = [
+        (place, number, name.text, entry.kind is EntryKind.PERSON)
+        for place, entry in enumerate(listed)
+        for number, name in enumerate(entry.names)
+    ]
+    packing.numbers("rows.entries", (place for place, _, _, _ in rows))
+    packing.numbers("rows.names", (number for _, number, _, _ in rows))
+    normal = [normalise(text, is_person=is_person) for _, _, text, is_person in rows]
+    words = (tuple(fold(text).split()) for _, _, text, _ in rows)
+    pack_view(packing, "main", zip(itertools.count(), normal, words, strict=False))
+    for script in SCRIPTS:
         # By a script's sound keys: of names in Latin letters, and of names in the script.
-        self._latin: dict[str, View] = {}
-        self._native = {script.name: self._native_view(script) for script in SCRIPTS}
+        latin = ((row, _latin_key(script, name)) for row, name in enumerate(normal))
+        native = (
+            (row, reading)
+            for row, (_, _, text, is_person) in enumerate(rows)
+            if not text.isascii() and script.is_of(text)
+            for key in _native_keys(script, text, is_person=is_person)
+            for reading in _each_reading(key)
+        )
+        for side, keys in (("latin", latin), ("native", native)):
+            pack_view(
+                packing,
+                f"{script.name}.{side}",
+                ((row, key, key.tokens) for row, key in keys),
+                skeleton,
+            )
+    return packing.to_bytes()
+
+
+class NameIndex:
+    """The names of a list version, searchable; reads what `pack_index` wrote."""
+
+    def __init__(self, content: "bytes | mmap.mmap") -> None:
+        packed = Packed(memoryview(content))
+        self.size = packed.size
+        self._entries = PackedStrings(packed, "entries")
+        self._kinds = packed.numbers("kinds")
+        self._countries = PackedStrings(packed, "countries")
+        self._row_entries = packed.numbers("rows.entries")
+        self._row_names = packed.numbers("rows.names")
+        self._packed = packed
+        self._main = View(packed, "main", token_similarity)
+        # Opened when they are asked for: each takes a millisecond.
+        self._by_keys: dict[str, View] = {}
+        # Those that were found before.
+        self._known: dict[int, Entry] = {}
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> "NameIndex":
+        """An index made here and now."""
+        return cls(pack_index(entries))
+
+    def forget(self, count: int = 500) -> bool:
+        """Gives back some of the memory that searches took; False if there is nothing left.
+
+        Freeing everything at once would stop the process for as long as it takes.
+        """
+        return any(view.forget(count) for view in (self._main, *self._by_keys.values()))
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -110,8 +161,8 @@ class NameIndex:
         best: dict[int, Hit] = {}
         for name in person.names:
             for row, score, parts in self._matching(name, person, threshold - MAX_EFFECT):
-                place = self._rows[row][0]
-                if not may_be(person.is_person, self._entries[place]):
+                place = self._row_entries[row]
+                if not may_be(person.is_person, _KINDS[self._kinds[place]]):
                     continue
                 hit = self._hit(person, name, row, score, parts)
                 if hit.score >= threshold and (place not in best or hit.score > best[place].score):
@@ -130,44 +181,30 @@ class NameIndex:
                 yield from self._main.search(normal, has_initials=has_initials, least=least)
             for script in SCRIPTS:
                 if script.is_of(name):
-                    view = self._latin_view(script)
+                    view = self._keys_of(script, "latin")
                     for key in _native_keys(script, name, is_person=is_person):
                         yield from view.search(key, has_initials=has_initials, least=least)
-                elif len(self._native[script.name]):
+                elif len(view := self._keys_of(script, "native")):
                     latin = _latin_key(script, next(iter(spelled)))
-                    view = self._native[script.name]
                     yield from view.search(latin, has_initials=has_initials, least=least)
 
+    def _keys_of(self, script: Script, side: str) -> View:
+        name = f"{script.name}.{side}"
+        if name not in self._by_keys:
+            self._by_keys[name] = View(self._packed, name, key_similarity, skeleton)
+        return self._by_keys[name]
+
     def _is_person_row(self, row: int) -> bool:
-        return self._entries[self._rows[row][0]].kind is EntryKind.PERSON
+        return _KINDS[self._kinds[self._row_entries[row]]] is EntryKind.PERSON
 
-    def _text(self, row: int) -> str:
-        place, number = self._rows[row]
-        return self._entries[place].names[number].text
-
-    def _native_view(self, script: Script) -> View:
-        return View(
-            (
-                (row, key, key.tokens)
-                for row in range(len(self._rows))
-                if not self._text(row).isascii() and script.is_of(self._text(row))
-                for name in _native_keys(
-                    script, self._text(row), is_person=self._is_person_row(row)
-                )
-                for key in _each_reading(name)
-            ),
-            key_similarity,
-            skeleton,
-        )
-
-    def _latin_view(self, script: Script) -> View:
-        """Made when a name in the script first comes: few lists meet every script."""
-        if script.name not in self._latin:
-            keys = (_latin_key(script, normal) for normal in self._normal)
-            self._latin[script.name] = View(
-                ((row, key, key.tokens) for row, key in enumerate(keys)), key_similarity, skeleton
-            )
-        return self._latin[script.name]
+    def _entry(self, place: int) -> Entry:
+        entry = self._known.get(place)
+        if entry is None:
+            if len(self._known) >= MAX_CACHED_ENTRIES:
+                self._known.clear()
+            entry = loads(self._entries[place], Entry)
+            self._known[place] = entry
+        return entry
 
     def _hit(
         self,
@@ -177,9 +214,9 @@ class NameIndex:
         name_score: float,
         parts: tuple[MatchedPart, ...],
     ) -> Hit:
-        place, number = self._rows[row]
-        entry = self._entries[place]
-        listed_name = entry.names[number]
+        place = self._row_entries[row]
+        entry = self._entry(place)
+        listed_name = entry.names[self._row_names[row]]
         if listed_name.type == "weak a.k.a.":
             name_score *= WEAK_ALIAS_FACTOR
         explanation = Explanation(
@@ -189,7 +226,9 @@ class NameIndex:
             parts=parts,
             name_score=round(name_score, 4),
             birth_date_effect=birth_date_effect(person.birth_date, entry.birth_dates),
-            country_effect=country_effect(person.country_code, self._countries[place]),
+            country_effect=country_effect(
+                person.country_code, tuple(self._countries[place].split())
+            ),
         )
         return Hit(entry, explanation)
 

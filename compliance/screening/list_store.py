@@ -1,18 +1,24 @@
 """Where list versions and their entries are kept: each state of each entry once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import Text, cast, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from compliance.checks.canonical import build, plain
-from compliance.screening.entries import Entry
 from compliance.tables import LIST_ATTEMPT, LIST_ENTRY, LIST_VERSION
 
-INSERT_BATCH = 1000
+PAGE_SIZE = 250
+_ADD_ENTRIES = text(
+    """
+    INSERT INTO list_entry (list, entry_id, first_version, content_hash, content)
+    SELECT :list, r.entry_id, :version, r.content_hash, r.content
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+        AS r (entry_id text, content_hash text, content jsonb)
+    """
+)
 
 
 @dataclass(frozen=True)
@@ -56,28 +62,54 @@ async def list_versions(
     return [ListVersion(**row) for row in rows.mappings()]
 
 
-async def entries_of(
+async def entry_pages(
     connection: AsyncConnection, list_name: str, version: int
-) -> dict[str, tuple[str, Entry]]:
-    """A version's entries with their content hashes, by entry id."""
-    rows = await connection.execute(
-        select(LIST_ENTRY.c.entry_id, LIST_ENTRY.c.content_hash, LIST_ENTRY.c.content).where(
-            LIST_ENTRY.c.list == list_name,
-            LIST_ENTRY.c.first_version <= version,
-            or_(LIST_ENTRY.c.last_version.is_(None), LIST_ENTRY.c.last_version >= version),
+) -> AsyncIterator[str]:
+    """A version's entries, page by page, each as JSON: [[entry id, content hash, entry], ...].
+
+    PostgreSQL writes the JSON, since this process has calls to answer.
+    """
+    last = ""
+    while True:  # Bounded by the list: each page starts after the one before.
+        page = (
+            select(LIST_ENTRY.c.entry_id, LIST_ENTRY.c.content_hash, LIST_ENTRY.c.content)
+            .where(
+                LIST_ENTRY.c.list == list_name,
+                LIST_ENTRY.c.entry_id > last,
+                LIST_ENTRY.c.first_version <= version,
+                or_(LIST_ENTRY.c.last_version.is_(None), LIST_ENTRY.c.last_version >= version),
+            )
+            .order_by(LIST_ENTRY.c.entry_id)
+            .limit(PAGE_SIZE)
+            .subquery()
         )
-    )
-    return {row.entry_id: (row.content_hash, build(row.content, Entry)) for row in rows}
+        rows = await connection.execute(
+            select(
+                func.max(page.c.entry_id),
+                cast(
+                    func.jsonb_agg(
+                        func.jsonb_build_array(page.c.entry_id, page.c.content_hash, page.c.content)
+                    ),
+                    Text,
+                ),
+            )
+        )
+        last, entries = rows.one()
+        if last is None:
+            return
+        yield entries
 
 
 async def stage_version(
     connection: AsyncConnection,
     version: ListVersion,
-    new_entries: Sequence[Entry],
     *,
     active: int,
 ) -> None:
-    """A version that is not in use yet; one that was staged before and abandoned is discarded."""
+    """A version that is not in use yet; one that was staged before and abandoned is discarded.
+
+    Its new entries are added by `add_entries`, in the same transaction.
+    """
     await connection.execute(
         update(LIST_VERSION)
         .where(LIST_VERSION.c.list == version.list, LIST_VERSION.c.state == "STAGED")
@@ -93,21 +125,11 @@ async def stage_version(
         .values(last_version=LIST_ENTRY.c.first_version)
     )
     await connection.execute(insert(LIST_VERSION).values(**vars(version)))
-    for batch in _batches(new_entries):
-        await connection.execute(
-            insert(LIST_ENTRY),
-            [
-                {
-                    "list": version.list,
-                    "entry_id": entry.entry_id,
-                    "first_version": version.version,
-                    "last_version": None,
-                    "content_hash": entry.content_hash,
-                    "content": plain(entry),
-                }
-                for entry in batch
-            ],
-        )
+
+
+async def add_entries(connection: AsyncConnection, version: ListVersion, rows: str) -> None:
+    """Adds entries to a staged version; `rows` are a JSON array of what is in their columns."""
+    await connection.execute(_ADD_ENTRIES, {**vars(version), "rows": rows})
 
 
 async def activate_version(
@@ -177,8 +199,3 @@ async def attempts(connection: AsyncConnection) -> dict[str, tuple[datetime, str
     """The last load of each list: when, and what was wrong."""
     rows = await connection.execute(select(LIST_ATTEMPT))
     return {row.list: (row.attempt_time, row.defect) for row in rows}
-
-
-def _batches(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
-    for start in range(0, len(entries), INSERT_BATCH):
-        yield entries[start : start + INSERT_BATCH]

@@ -2,38 +2,36 @@
 
 A source that is missing, broken, empty or suddenly much shorter changes nothing but the alarm. The
 new version is in use only when every subject was compared with what changed, so that there is no
-moment at which a listed subject passes.
+moment at which a listed subject passes. Another process reads, compares and screens (building.py).
 """
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from prometheus_client import Gauge
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance.errors import list_broken, list_not_configured
+from compliance.errors import list_broken, list_not_built, list_not_configured
 from compliance.evidence_news import EvidenceNews
 from compliance.screening.active_lists import ActiveList, ActiveLists
-from compliance.screening.entries import BrokenListError, Entry, ParsedList
-from compliance.screening.index import NameIndex
+from compliance.screening.building import Builder, Building, ListBuildError
+from compliance.screening.entries import BrokenListError
 from compliance.screening.list_store import (
     ListVersion,
     activate_version,
     active_version,
+    add_entries,
     confirm_version,
-    entries_of,
+    entry_pages,
     next_version,
     record_attempt,
     stage_version,
 )
 from compliance.screening.match_store import retire_entries
-from compliance.screening.plausibility import check_presence, check_shrinking, quantities_of
 from compliance.screening.rescreening import Delta, Rescreening
-from compliance.screening.sources import ListSource, SourceContent
+from compliance.screening.sources import ListSource
 from runtime.clock import Clock
 from runtime.errors import ServiceError
 from runtime.items import Items
@@ -52,24 +50,6 @@ CONFIRMED = Gauge(
 log = get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class _Comparison:
-    """How a list's entries differ from those in use."""
-
-    added: tuple[Entry, ...]
-    changed: tuple[Entry, ...]
-    removed_ids: tuple[str, ...]
-
-    @property
-    def new(self) -> tuple[Entry, ...]:
-        return (*self.added, *self.changed)
-
-    @property
-    def gone_ids(self) -> tuple[str, ...]:
-        """Entries whose stored state ends: replaced or removed."""
-        return (*self.removed_ids, *(entry.entry_id for entry in self.changed))
-
-
 class ListLoader:
     """Loads lists, one load of a list at a time over all replicas."""
 
@@ -79,11 +59,13 @@ class ListLoader:
         sources: Mapping[str, ListSource],
         lists: ActiveLists,
         rescreening: Rescreening,
+        building: Building,
         clock: Clock,
         news: EvidenceNews,
     ) -> None:
         self._engine = engine
         self._news = news
+        self._building = building
         self.sources = sources
         self._lists = lists
         self._rescreening = rescreening
@@ -108,18 +90,22 @@ class ListLoader:
 
         `accept_losses` believes a list that became much smaller, or has nothing of a kind: a person
         looked at it.
-        Raises `LIST_NOT_CONFIGURED`, or `LIST_BROKEN` with what is wrong.
+        Raises `LIST_NOT_CONFIGURED`, `LIST_BROKEN` with what is wrong, or `LIST_NOT_BUILT`.
         """
         source = self.sources.get(list_name)
         if source is None:
             raise list_not_configured(list_name)
         async with self._alone(list_name):
             try:
-                content = await asyncio.to_thread(source.read)
-                version, changed = await self._load(source, content, accept_losses=accept_losses)
+                version, changed = await self._load(source, accept_losses=accept_losses)
             except BrokenListError as error:
                 await self._note_attempt(list_name, str(error))
                 raise list_broken(list_name, str(error)) from error
+            except ListBuildError as error:
+                await self._note_attempt(
+                    list_name, f"the index was not built: {error}", "list_not_built"
+                )
+                raise list_not_built(list_name, str(error)) from error
             except Exception:
                 ALARM.labels(list_name).set(1)
                 raise
@@ -127,64 +113,56 @@ class ListLoader:
         self._news.about_everybody()
         return version, changed
 
-    async def _load(
-        self, source: ListSource, content: SourceContent, *, accept_losses: bool
-    ) -> tuple[ListVersion, bool]:
-        checksum = _checksum(content.files)
+    async def _load(self, source: ListSource, *, accept_losses: bool) -> tuple[ListVersion, bool]:
+        seen = await asyncio.to_thread(source.fingerprint)
         async with self._engine.begin() as connection:
             active = await active_version(connection, source.list_name)
-            if active is not None and active.checksum == checksum:
-                await confirm_version(
-                    connection, active.list, active.version, content.observed_time
-                )
+            if active is not None and active.checksum == seen.checksum:
+                observed_time = source.observed_time(seen, self._clock.now())
+                await confirm_version(connection, active.list, active.version, observed_time)
                 confirmed = await active_version(connection, source.list_name)
                 assert confirmed is not None
                 return confirmed, False
-        parsed = await asyncio.to_thread(source.parse, content)
-        return await self._bring_into_use(
-            source.list_name, content, parsed, active, accept_losses=accept_losses
-        ), True
+        async with self._building.builder() as builder:
+            since = active.version if active else 0
+            async with self._engine.connect() as connection:
+                await builder.start(
+                    entry_pages(connection, source.list_name, since),
+                    source,
+                    active.quantities if active else {},
+                    accept_losses=accept_losses,
+                )
+            return await self._bring_into_use(source, builder, since), True
 
     async def _bring_into_use(
-        self,
-        list_name: str,
-        content: SourceContent,
-        parsed: ParsedList,
-        active: ListVersion | None,
-        *,
-        accept_losses: bool,
+        self, source: ListSource, builder: Builder, since: int
     ) -> ListVersion:
-        since = active.version if active else 0
-        entries = parsed.entries
+        list_name = source.list_name
+        compared, fingerprint = await builder.comparison()
+        gone_ids = (*compared.removed_ids, *compared.changed_ids)
         async with self._engine.begin() as connection:
-            before = await entries_of(connection, list_name, since)
-            if not accept_losses:
-                check_presence(parsed.quantities)
-                # What is stored was counted by today's rules; rows of files only its load knows.
-                counted = quantities_of(entry for _, entry in before.values())
-                stored = active.quantities if active else {}
-                check_shrinking({**stored, **counted}, parsed.quantities)
-            compared = _compare(before, entries)
+            now = self._clock.now()
             version = ListVersion(
                 list=list_name,
                 version=await next_version(connection, list_name),
                 state="STAGED",
-                checksum=_checksum(content.files),
-                entry_count=len(entries),
-                added_count=len(compared.added),
-                changed_count=len(compared.changed),
+                checksum=fingerprint.checksum,
+                entry_count=compared.entry_count,
+                added_count=compared.added_count,
+                changed_count=len(compared.changed_ids),
                 removed_count=len(compared.removed_ids),
-                create_time=self._clock.now(),
+                create_time=now,
                 activate_time=None,
-                confirm_time=content.observed_time,
-                quantities=dict(parsed.quantities),
+                confirm_time=source.observed_time(fingerprint, now),
+                quantities=compared.quantities,
             )
-            await stage_version(connection, version, compared.new, active=since)
-        whole = await asyncio.to_thread(NameIndex, entries)
-        changed = await asyncio.to_thread(NameIndex, compared.new)
-        ids = frozenset(entry.entry_id for entry in compared.new)
+            await stage_version(connection, version, active=since)
+            async for rows in builder.new_rows():
+                await add_entries(connection, version, rows)
+        index = await builder.index()
+        new_ids = frozenset(compared.new_ids)
         subjects = await self._rescreening.screen_all(
-            Delta(list_name, version.version, since, whole, changed, ids)
+            Delta(list_name, version.version, since, builder, new_ids)
         )
         async with self._engine.begin() as connection:
             now = self._clock.now()
@@ -193,31 +171,32 @@ class ListLoader:
                 list_name,
                 version.version,
                 active=since,
-                gone_entry_ids=compared.gone_ids,
+                gone_entry_ids=gone_ids,
                 now=now,
             )
             await retire_entries(connection, list_name, compared.removed_ids, now)
             in_use = await active_version(connection, list_name)
         assert in_use is not None
-        self._lists.replace(ActiveList(list_name, version.version, whole))
+        await self._lists.replace(ActiveList(list_name, version.version, index))
         # Subjects that came while the others were screened saw the old list only.
         await self._rescreening.screen_outdated()
         log.info(
             "list_loaded",
             list=list_name,
             version=version.version,
-            entries=len(entries),
+            entries=version.entry_count,
             added=version.added_count,
             changed=version.changed_count,
             removed=version.removed_count,
             subjects=subjects,
+            index_bytes=index.size,
         )
         return in_use
 
-    async def _note_attempt(self, list_name: str, defect: str) -> None:
+    async def _note_attempt(self, list_name: str, defect: str, event: str = "list_broken") -> None:
         ALARM.labels(list_name).set(1 if defect else 0)
         if defect:
-            log.error("list_broken", list=list_name, defect=defect)
+            log.error(event, list=list_name, defect=defect)
         async with self._engine.begin() as connection:
             await record_attempt(connection, list_name, self._clock.now(), defect)
             version = await active_version(connection, list_name)
@@ -240,25 +219,3 @@ class ListLoader:
                     "SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (key,)
                 )
                 await connection.commit()
-
-
-def _compare(before: Mapping[str, tuple[str, Entry]], entries: tuple[Entry, ...]) -> _Comparison:
-    """How the list changed."""
-    now = {entry.entry_id: entry for entry in entries}
-    return _Comparison(
-        added=tuple(entry for key, entry in now.items() if key not in before),
-        changed=tuple(
-            entry
-            for key, entry in now.items()
-            if key in before and before[key][0] != entry.content_hash
-        ),
-        removed_ids=tuple(key for key in before if key not in now),
-    )
-
-
-def _checksum(files: Mapping[str, bytes]) -> bytes:
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        digest.update(f"{name} {len(files[name])}\n".encode())
-        digest.update(files[name])
-    return digest.digest()

@@ -5,6 +5,7 @@ from compliance.screening.index import Hit
 from compliance.screening.list_store import ListVersion
 from compliance.screening.match_store import Match
 from compliance.screening.scoring import Explanation
+from compliance.screening.sources import LISTS
 from compliance.v1 import screening_pb2 as pb
 from compliance.wire_time import to_timestamp
 
@@ -46,6 +47,7 @@ def match_message(match: Match) -> pb.Match:
         id=match.match_id,
         subject_id=match.subject_id,
         list=list_enum(match.list),
+        authority=LISTS[match.list].authority,
         entry_id=match.entry_id,
         entry_name=match.entry_name,
         programs=match.programs,
@@ -64,6 +66,7 @@ def hit_message(active: ActiveList, hit: Hit) -> pb.Match:
     """A match that belongs to no subject: without id, state and times."""
     return pb.Match(
         list=list_enum(active.list),
+        authority=LISTS[active.list].authority,
         entry_id=hit.entry.entry_id,
         entry_name=hit.entry.name,
         programs=hit.entry.programs,

@@ -45,7 +45,7 @@ def check_shrinking(before: Mapping[str, int], now: Mapping[str, int]) -> None:
             raise BrokenListError(f"{left} {name} are left of {count}")
 
 
-def check_presence(now: Mapping[str, int]) -> None:
+def check_presence(now: Mapping[str, int], may_lack: frozenset[str] = frozenset()) -> None:
     """Raises `BrokenListError` for a list of some size that has nothing of a kind.
 
     Weak aliases and dates are few in short lists, and may be missing there.
@@ -54,7 +54,11 @@ def check_presence(now: Mapping[str, int]) -> None:
         return
     for name, count in now.items():
         is_rare = name in (WEAK_ALIASES, BIRTH_DATES)
-        if count == 0 and not (is_rare and now[ENTRIES] < MIN_ENTRIES_TO_JUDGE_ENDS):
+        if (
+            count == 0
+            and name not in may_lack
+            and not (is_rare and now[ENTRIES] < MIN_ENTRIES_TO_JUDGE_ENDS)
+        ):
             raise BrokenListError(f"{now[ENTRIES]} entries are there, but no {name}")
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.evidence_news import EvidenceNews
 from compliance.screening.active_lists import ActiveList, ActiveLists, person_of, screen_on
-from compliance.screening.index import NameIndex
+from compliance.screening.building import Builder, ListBuildError
 from compliance.screening.match_store import Screened, record_screenings
 from compliance.screening.names import RULES_VERSION
 from compliance.subjects.subject import Subject, subject_of
@@ -24,18 +24,17 @@ MAX_PAGES_PER_ROUND = 100
 
 @dataclass(frozen=True)
 class Delta:
-    """What a new version brings: its whole index, and one of what is new or changed in it.
+    """What a new version brings: the process that built it, and the ids of what is new in it.
 
     Subjects that were screened against version `since` or later need to be compared with the
-    changed entries only.
+    new and changed entries only.
     """
 
     list: str
     version: int
     since: int
-    whole: NameIndex
-    changed: NameIndex
-    changed_ids: frozenset[str]
+    builder: Builder
+    new_ids: frozenset[str]
 
 
 class Rescreening:
@@ -64,11 +63,8 @@ class Rescreening:
         """Brings every subject to the new version; the number of subjects screened.
 
         One that cannot be read or screened stays at the older version, which no check lets pass.
+        Raises `ListBuildError`.
         """
-
-        async def screen(part: Sequence[tuple[Subject, int | None]]) -> None:
-            await self._store(await asyncio.to_thread(self._screen_page, part, delta))
-
         last = ""
         seen = 0
         while True:  # Bounded by the number of subjects: each page starts after the one before.
@@ -80,7 +76,8 @@ class Rescreening:
             page = self._items.readable(
                 rows, lambda row: (subject_of(row), row["list_version"]), _id_of
             )
-            await self._items.together(page, screen, lambda item: item[0].subject_id)
+            screened = await self._screen_page(page, delta)
+            await self._items.together(screened, self._store, lambda item: item.subject_id)
 
     async def screen_outdated(self) -> int:
         """Screens subjects that were screened against an older version or by older rules only.
@@ -112,25 +109,33 @@ class Rescreening:
     def _screen_whole(self, page: Sequence[Subject], active: ActiveList) -> list[Screened]:
         return [screen_on(subject, active, self._lists.threshold) for subject in page]
 
-    def _screen_page(
+    async def _screen_page(
         self, page: Sequence[tuple[Subject, int | None]], delta: Delta
     ) -> list[Screened]:
-        threshold = self._lists.threshold
-        whole = ActiveList(delta.list, delta.version, delta.whole)
-        return [
-            Screened(
-                subject_id=subject.subject_id,
-                profile_revision=subject.profile_revision,
-                list=delta.list,
-                list_version=delta.version,
-                hits=delta.changed.search(person_of(subject), threshold),
-                scope=delta.changed_ids,
-                is_comparable=person_of(subject).is_comparable,
-            )
-            if since is not None and since >= delta.since > 0
-            else screen_on(subject, whole, threshold)
-            for subject, since in page
+        """What the builder finds of a page: this process has calls to answer."""
+        only_new = [since is not None and since >= delta.since > 0 for _, since in page]
+        people = [
+            (person_of(subject), only) for (subject, _), only in zip(page, only_new, strict=True)
         ]
+        found = await delta.builder.screen(people, self._lists.threshold)
+        screened = []
+        for (subject, _), only, result in zip(page, only_new, found, strict=True):
+            if result.failure:
+                error = ListBuildError(result.failure)
+                self._items.unhandled(subject.subject_id, error)
+                continue
+            screened.append(
+                Screened(
+                    subject_id=subject.subject_id,
+                    profile_revision=subject.profile_revision,
+                    list=delta.list,
+                    list_version=delta.version,
+                    hits=result.hits,
+                    scope=delta.new_ids if only else None,
+                    is_comparable=result.is_comparable,
+                )
+            )
+        return screened
 
     async def _store(self, screened: Sequence[Screened]) -> None:
         """Stores what holds for subjects that did not change meanwhile."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler
 
-from compliance.screening.entries import Entry, EntryKind
+from compliance.screening.entries import EntryKind
 from compliance.screening.names import NormalName, fold, weight
 
 # How alike two words are, 0 to 1.
@@ -235,6 +235,6 @@ def country_effect(subject: str, listed: tuple[str, ...]) -> float:
     return COUNTRY_EQUAL if fold(subject) in {fold(name) for name in listed} else COUNTRY_DIFFERS
 
 
-def may_be(is_person: bool | None, entry: Entry) -> bool:
-    """Whether a subject of this kind can be the entry: a person is no ship."""
-    return not (bool(is_person) and entry.kind in (EntryKind.VESSEL, EntryKind.AIRCRAFT))
+def may_be(is_person: bool | None, kind: EntryKind) -> bool:
+    """Whether a subject of this kind can be an entry of that one: a person is no ship."""
+    return not (bool(is_person) and kind in (EntryKind.VESSEL, EntryKind.AIRCRAFT))

@@ -120,6 +120,7 @@ class Script:
         return any(self.first <= ord(char) <= self.last for char in text)
 
 
+@lru_cache(maxsize=65_536)
 def skeleton(key: str) -> str:
     """The consonants of a key; of a key without any, the key."""
     return "".join(char for char in key if char not in VOWELS) or key

@@ -1,27 +1,51 @@
-"""OFAC's SDN list in its legacy CSV format.
+"""OFAC's SDN list and its consolidated list of the others, in the legacy CSV format.
 
 `sdn.csv` (12 columns), `alt.csv` (5) and `add.csv` (6) have no header and are joined by ent_num in
 column 1; `-0-` is null; weak aliases and birth dates are in the remarks, and `sdn_comments.csv`
-(2 columns, optional) goes on where remarks were cut. The files may end with a DOS end-of-file sign.
+(2 columns, optional) goes on where remarks were cut. The consolidated list has the same files under
+other names (`cons_prim.csv`). The files may end with a DOS end-of-file sign.
 Source: "Data specification", OFAC, 2023-09-25 (dat_spec.txt beside the files).
 """
 
-import csv
-import io
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
+from compliance.screening.delimited import END_OF_FILE, decode, rows
 from compliance.screening.entries import BrokenListError, Entry, EntryKind, EntryName, ParsedList
-from compliance.screening.plausibility import check_ends, quantities_of
+from compliance.screening.plausibility import (
+    BIRTH_DATES,
+    WEAK_ALIASES,
+    check_ends,
+    quantities_of,
+)
 
 NULL = "-0-"
-END_OF_FILE = "\x1a"
-SDN, ALT, ADD, COMMENTS = "sdn.csv", "alt.csv", "add.csv", "sdn_comments.csv"
-COLUMNS = {SDN: 12, ALT: 5, ADD: 6, COMMENTS: 2}
-REQUIRED_FILES = (SDN, ALT, ADD)
-MAX_ROWS = 500_000
-MAX_FIELD_CHARACTERS = 20_000
+
+
+class CsvFiles(NamedTuple):
+    """The names of a list's files: entries, aliases, addresses, and perhaps the rest of remarks."""
+
+    main: str
+    alt: str
+    add: str
+    comments: str
+
+    @property
+    def columns(self) -> dict[str, int]:
+        """How many columns each has."""
+        return dict(zip(self, (12, 5, 6, 2), strict=True))
+
+    @property
+    def required(self) -> tuple[str, str, str]:
+        return self.main, self.alt, self.add
+
+
+SDN_FILES = CsvFiles("sdn.csv", "alt.csv", "add.csv", "sdn_comments.csv")
+CONSOLIDATED_FILES = CsvFiles("cons_prim.csv", "cons_alt.csv", "cons_add.csv", "cons_comments.csv")
+# The consolidated list is short, and of organisations mostly.
+CONSOLIDATED_MAY_LACK = frozenset([WEAK_ALIASES, BIRTH_DATES])
 
 _KINDS = {
     "": EntryKind.ORGANIZATION,
@@ -44,91 +68,79 @@ _MONTHS = {
 
 
 def parse(files: Mapping[str, bytes]) -> ParsedList:
-    """The list, by entry id. Raises `BrokenListError` for anything that is not a whole list."""
-    for name in REQUIRED_FILES:
+    """The SDN list, by entry id. Raises `BrokenListError` unless it is a whole list."""
+    return _parse(SDN_FILES, files, is_mixed=True)
+
+
+def parse_consolidated(files: Mapping[str, bytes]) -> ParsedList:
+    """The consolidated list, in the same form. Raises `BrokenListError`."""
+    parsed = _parse(CONSOLIDATED_FILES, files, is_mixed=False)
+    return ParsedList(parsed.entries, parsed.quantities, CONSOLIDATED_MAY_LACK)
+
+
+def _parse(names: CsvFiles, files: Mapping[str, bytes], *, is_mixed: bool) -> ParsedList:
+    """The list. Of one that `is_mixed` any part has aliases and addresses; the consolidated list is
+    several lists one behind the other, of which some have none."""
+    for name in names.required:
         if name not in files:
             raise BrokenListError(f"{name} is missing")
-    rows = {name: list(_rows(name, content)) for name, content in files.items()}
-    main = {row[0]: row for row in rows[SDN]}
+    rows_of = {name: list(_rows(names, name, content)) for name, content in files.items()}
+    main = {row[0]: row for row in rows_of[names.main]}
     if not main:
-        raise BrokenListError(f"{SDN} is empty")
-    if len(main) != len(rows[SDN]):
-        raise BrokenListError(f"{SDN} has an ent_num twice")
-    joined = {
-        name: _by_entry(name, rows.get(name, ()), main.keys()) for name in (ALT, ADD, COMMENTS)
-    }
+        raise BrokenListError(f"{names.main} is empty")
+    if len(main) != len(rows_of[names.main]):
+        raise BrokenListError(f"{names.main} has an ent_num twice")
+    aliases, addresses, comments = (
+        _by_entry(names.main, name, rows_of.get(name, ()), main.keys()) for name in names[1:]
+    )
     entries = (
-        _entry(row, joined[ALT][number], joined[ADD][number], joined[COMMENTS][number])
+        _entry(names.main, row, aliases[number], addresses[number], comments[number])
         for number, row in main.items()
     )
     ordered = tuple(sorted(entries, key=lambda entry: int(entry.entry_id)))
     numbers = [int(number) for number in main]
-    for name in (ALT, ADD):
-        check_ends(name, numbers, (int(row[0]) for row in rows[name]))
+    for name in (names.alt, names.add) if is_mixed else ():
+        check_ends(name, numbers, (int(row[0]) for row in rows_of[name]))
     quantities = {
         **quantities_of(ordered),
-        **{f"rows of {name}": len(rows[name]) for name in REQUIRED_FILES},
+        **{f"rows of {name}": len(rows_of[name]) for name in names.required},
     }
     return ParsedList(ordered, quantities)
 
 
-def _rows(name: str, content: bytes) -> Iterable[list[str]]:
-    text = _decode(content).rstrip(f"{END_OF_FILE}\r\n\t ")
+def _rows(files: CsvFiles, name: str, content: bytes) -> Iterable[list[str]]:
+    text = decode(content).rstrip(f"{END_OF_FILE}\r\n\t ")
     if text.count('"') % 2:
         raise BrokenListError(f"{name} ends inside quotes: it was cut off")
-    previous_limit = csv.field_size_limit(MAX_FIELD_CHARACTERS)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        for count, row in enumerate(reader, start=1):
-            if count > MAX_ROWS:
-                raise BrokenListError(f"{name} has more than {MAX_ROWS} rows")
-            if not row:
-                continue
-            fields = [_value(field) for field in row]
-            if len(fields) != COLUMNS[name]:
-                raise BrokenListError(
-                    f"{name} line {reader.line_num} has {len(fields)} columns, not {COLUMNS[name]}"
-                )
-            if not (fields[0].isascii() and fields[0].isdigit()):
-                raise BrokenListError(f"{name} line {reader.line_num} has no number in column 1")
-            yield fields
-    except csv.Error as error:
-        raise BrokenListError(f"{name} line {reader.line_num}: {error}") from error
-    finally:
-        csv.field_size_limit(previous_limit)
-
-
-def _decode(content: bytes) -> str:
-    """UTF-8 as OFAC publishes now, Windows-1252 as it did before."""
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        pass
-    try:
-        return content.decode("cp1252")
-    except UnicodeDecodeError as error:
-        raise BrokenListError(f"byte {error.start} is in no known character set") from error
+    columns = files.columns[name]
+    for line, row in rows(name, text):
+        fields = [_value(field) for field in row]
+        if len(fields) != columns:
+            raise BrokenListError(f"{name} line {line} has {len(fields)} columns, not {columns}")
+        if not (fields[0].isascii() and fields[0].isdigit()):
+            raise BrokenListError(f"{name} line {line} has no number in column 1")
+        yield fields
 
 
 def _value(field: str) -> str:
-    value = " ".join(field.split())
-    return "" if value == NULL else value
+    return "" if field == NULL else field
 
 
 def _by_entry(
-    name: str, rows: Iterable[list[str]], known: Iterable[str]
+    main: str, name: str, found: Iterable[list[str]], known: Iterable[str]
 ) -> dict[str, list[list[str]]]:
-    """Rows by ent_num. One of an entry that sdn.csv lacks shows that sdn.csv was cut off."""
+    """Rows by ent_num. One of an entry that sdn.csv lacks shows that the main file was cut off."""
     entries = set(known)
     grouped: dict[str, list[list[str]]] = defaultdict(list)
-    for row in rows:
+    for row in found:
         if row[0] not in entries:
-            raise BrokenListError(f"{name} has ent_num {row[0]}, which {SDN} lacks")
+            raise BrokenListError(f"{name} has ent_num {row[0]}, which {main} lacks")
         grouped[row[0]].append(row)
     return grouped
 
 
 def _entry(
+    main: str,
     row: list[str],
     aliases: list[list[str]],
     addresses: list[list[str]],
@@ -136,9 +148,9 @@ def _entry(
 ) -> Entry:
     number, name, kind, programs = row[0], row[1], row[2].lower(), row[3]
     if not name:
-        raise BrokenListError(f"{SDN} ent_num {number} has no name")
+        raise BrokenListError(f"{main} ent_num {number} has no name")
     if kind not in _KINDS:
-        raise BrokenListError(f"{SDN} ent_num {number} has the unknown type {row[2]!r}")
+        raise BrokenListError(f"{main} ent_num {number} has the unknown type {row[2]!r}")
     remarks = "".join([row[11], *(comment[1] for comment in comments)])
     names = [EntryName(name, "name")]
     names += [

@@ -9,10 +9,11 @@ from compliance.evidence_news import EvidenceNews
 from compliance.mutations import Mutations
 from compliance.part import Part
 from compliance.screening.active_lists import ActiveLists
+from compliance.screening.building import BuilderLimits, Building
 from compliance.screening.loader import ListLoader
 from compliance.screening.rescreening import Rescreening
 from compliance.screening.service import ScreeningService
-from compliance.screening.sources import SdnFileSource
+from compliance.screening.sources import ListSource
 from compliance.v1 import screening_service_pb2, screening_service_pb2_grpc
 from runtime.clock import Clock
 from runtime.config import Environment
@@ -36,14 +37,15 @@ async def open_screening(
 ) -> OpenScreening:
     """Loads the lists a first time, so that a new service knows them; that it fails is an alarm
     and stops no start."""
-    source = SdnFileSource(
-        settings.effective_sdn_file,
-        clock,
-        is_fetched=settings.env is not Environment.SANDBOX,
-    )
-    lists = ActiveLists(engine, (source.list_name,), match_threshold)
+    is_fetched = settings.env is not Environment.SANDBOX
+    sources = {
+        name: ListSource.of(name, file, is_fetched=is_fetched)
+        for name, file in settings.list_files.items()
+    }
+    building = Building(BuilderLimits(seconds=settings.list_build_timeout_seconds))
+    lists = ActiveLists(engine, tuple(sources), match_threshold, building)
     rescreening = Rescreening(engine, lists, clock, news)
-    loader = ListLoader(engine, {source.list_name: source}, lists, rescreening, clock, news)
+    loader = ListLoader(engine, sources, lists, rescreening, building, clock, news)
     await lists.refresh()
     loading = loader.loop(settings.list_interval_seconds)
     await loading.attempt()

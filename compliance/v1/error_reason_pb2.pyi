@@ -125,6 +125,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """OUT_OF_RANGE. There is no event with this sequence: the database was restored since. Go on with
     the one in the metadata. Metadata: after_sequence.
     """
+    ERROR_REASON_LIST_NOT_BUILT: _ErrorReason.ValueType  # 35
+    """FAILED_PRECONDITION. A list was read, and the process that builds its index failed or took too
+    long; the version before stays in use. Metadata: list, failure.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the reason of google.rpc.ErrorInfo with domain "compliance", written there
@@ -237,5 +241,9 @@ Metadata: case_id, client.
 ERROR_REASON_CURSOR_OUTDATED: ErrorReason.ValueType  # 34
 """OUT_OF_RANGE. There is no event with this sequence: the database was restored since. Go on with
 the one in the metadata. Metadata: after_sequence.
+"""
+ERROR_REASON_LIST_NOT_BUILT: ErrorReason.ValueType  # 35
+"""FAILED_PRECONDITION. A list was read, and the process that builds its index failed or took too
+long; the version before stays in use. Metadata: list, failure.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -32,11 +32,13 @@ class _SanctionsListEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sanctio
     SANCTIONS_LIST_OFAC_SDN: _SanctionsList.ValueType  # 1
     """Specially Designated Nationals of the US Treasury's Office of Foreign Assets Control."""
     SANCTIONS_LIST_UN_CONSOLIDATED: _SanctionsList.ValueType  # 2
-    """Consolidated list of the United Nations Security Council. Not read yet."""
+    """Consolidated list of the United Nations Security Council."""
     SANCTIONS_LIST_EU_CONSOLIDATED: _SanctionsList.ValueType  # 3
-    """Consolidated financial sanctions list of the European Union. Not read yet."""
+    """Consolidated financial sanctions list of the European Union."""
     SANCTIONS_LIST_UK: _SanctionsList.ValueType  # 4
-    """Sanctions list of the United Kingdom. Not read yet."""
+    """Sanctions list of the United Kingdom."""
+    SANCTIONS_LIST_OFAC_CONSOLIDATED: _SanctionsList.ValueType  # 5
+    """Consolidated list of the Office of Foreign Assets Control: all of its lists but the SDN list."""
 
 class SanctionsList(_SanctionsList, metaclass=_SanctionsListEnumTypeWrapper):
     """A list that names are compared with."""
@@ -46,11 +48,13 @@ SANCTIONS_LIST_UNSPECIFIED: SanctionsList.ValueType  # 0
 SANCTIONS_LIST_OFAC_SDN: SanctionsList.ValueType  # 1
 """Specially Designated Nationals of the US Treasury's Office of Foreign Assets Control."""
 SANCTIONS_LIST_UN_CONSOLIDATED: SanctionsList.ValueType  # 2
-"""Consolidated list of the United Nations Security Council. Not read yet."""
+"""Consolidated list of the United Nations Security Council."""
 SANCTIONS_LIST_EU_CONSOLIDATED: SanctionsList.ValueType  # 3
-"""Consolidated financial sanctions list of the European Union. Not read yet."""
+"""Consolidated financial sanctions list of the European Union."""
 SANCTIONS_LIST_UK: SanctionsList.ValueType  # 4
-"""Sanctions list of the United Kingdom. Not read yet."""
+"""Sanctions list of the United Kingdom."""
+SANCTIONS_LIST_OFAC_CONSOLIDATED: SanctionsList.ValueType  # 5
+"""Consolidated list of the Office of Foreign Assets Control: all of its lists but the SDN list."""
 Global___SanctionsList: _TypeAlias = SanctionsList  # noqa: Y015
 
 class _SanctionsListVersionState:
@@ -323,6 +327,7 @@ class Match(_message.Message):
     LIST_VERSION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    AUTHORITY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Made by the server."""
     subject_id: _builtins.str
@@ -330,7 +335,9 @@ class Match(_message.Message):
     list: Global___SanctionsList.ValueType
     """The list."""
     entry_id: _builtins.str
-    """The list's own id of the entry, for OFAC the ent_num."""
+    """The id that the list's authority gives the entry: OFAC's ent_num, the Security Council's
+    permanent reference number, the EU's reference number, the UK's unique id.
+    """
     entry_name: _builtins.str
     """The entry's main name."""
     score: _builtins.float
@@ -343,9 +350,11 @@ class Match(_message.Message):
     """The subject's revision that matched."""
     list_version: _builtins.int
     """The list version that the entry was first found in as it is."""
+    authority: _builtins.str
+    """Who keeps the list, in words."""
     @_builtins.property
     def programs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The entry's programs, for example "SDGT"."""
+        """The entry's programs or regimes, for example "SDGT"."""
 
     @_builtins.property
     def explanation(self) -> Global___MatchExplanation:
@@ -376,10 +385,11 @@ class Match(_message.Message):
         list_version: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        authority: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "explanation", b"explanation", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "decision_note", b"decision_note", "entry_id", b"entry_id", "entry_name", b"entry_name", "explanation", b"explanation", "id", b"id", "list", b"list", "list_version", b"list_version", "programs", b"programs", "score", b"score", "state", b"state", "subject_id", b"subject_id", "subject_revision", b"subject_revision", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "create_time", b"create_time", "decision_note", b"decision_note", "entry_id", b"entry_id", "entry_name", b"entry_name", "explanation", b"explanation", "id", b"id", "list", b"list", "list_version", b"list_version", "programs", b"programs", "score", b"score", "state", b"state", "subject_id", b"subject_id", "subject_revision", b"subject_revision", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

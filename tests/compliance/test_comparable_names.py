@@ -22,7 +22,7 @@ def listed(name: str, kind: EntryKind = EntryKind.PERSON) -> NameIndex:
         Entry(str(n), kind, (EntryName(f"CROWD{n}, Member Of", "name"),), (), (), ())
         for n in range(2, 300)
     ]
-    return NameIndex([Entry("1", kind, (EntryName(name, "name"),), (), (), ()), *crowd])
+    return NameIndex.of([Entry("1", kind, (EntryName(name, "name"),), (), (), ()), *crowd])
 
 
 def found(index: NameIndex, name: str, *, is_person: bool = True) -> list[str]:
@@ -63,7 +63,7 @@ def test_short_names_and_any_script_can_be_compared(name: str, is_person: bool) 
 def test_a_name_is_compared_by_at_least_a_word_or_said_not_to_be(name: str, person: bool) -> None:
     if is_comparable(name, is_person=person):
         assert fold(name)
-        index = NameIndex([])
+        index = NameIndex.of([])
         assert index.search(ScreenedPerson((name,), person, "", ""), THRESHOLD) == []
 
 

@@ -8,12 +8,12 @@ import grpc
 import psycopg
 import pytest
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from compliance.config import BUNDLED_SDN_FILE, ComplianceSettings
-from compliance.screening.sources import SdnFileSource
+from compliance.screening.sources import OFAC_SDN, SDN_CSV, ListSource
 from compliance.v1 import screening_pb2, screening_service_pb2
 from compliance.wire_time import to_datetime
-from runtime.clock import ManualClock
 from tests.compliance.conftest import START, OpenGuard
 from tests.compliance.guard import Guard, codes, failure, verdict
 
@@ -221,6 +221,26 @@ async def test_a_version_given_up_half_way_is_put_away(open_guard: OpenGuard) ->
         assert not (await guard.load_list()).changed
 
 
+async def test_an_index_that_cannot_be_built_keeps_the_version_and_raises_an_alarm(
+    open_guard: OpenGuard,
+) -> None:
+    async with open_guard() as guard:
+        assert alarm() == 0
+    append(guard.sdn_folder, "sdn.csv", sdn_row(900_100, "NEW, Entry"))
+    async with open_guard(list_build_timeout_seconds=0.001) as guard:
+        assert alarm() == 1
+        with capture_logs() as logs:
+            error = await failure(guard.load_list())
+        found = await standing(guard)
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["list_not_built"]
+    assert error.reason == "LIST_NOT_BUILT"
+    assert error.metadata == {"list": "OFAC_SDN", "failure": "it took longer than 0.001 s"}
+    assert found.active_version.version == 1
+    assert found.defect == "the index was not built: it took longer than 0.001 s"
+    async with open_guard() as guard:
+        assert ((await standing(guard)).active_version.version, alarm()) == (2, 0)
+
+
 async def test_versions_are_listed_page_by_page(guard: Guard) -> None:
     for number in range(3):
         append(guard.sdn_folder, "sdn.csv", sdn_row(900_200 + number, f"NEW, Number{number}"))
@@ -250,19 +270,19 @@ async def test_lists_without_a_source_cannot_be_loaded(guard: Guard) -> None:
 
 
 def test_a_fetched_list_is_as_old_as_its_oldest_file(sdn_folder: Path) -> None:
-    clock = ManualClock(START)
     written = (START - timedelta(hours=20)).timestamp()
     for name in ("sdn.csv", "alt.csv", "add.csv"):
         os.utime(sdn_folder / name, (written, written + 3600))
     os.utime(sdn_folder / "alt.csv", (written, written))
-    read = SdnFileSource(sdn_folder / "sdn.csv", clock, is_fetched=True).read()
-    assert START - read.observed_time == timedelta(hours=20)
-    fixed = SdnFileSource(sdn_folder / "sdn.csv", clock, is_fetched=False).read()
-    assert fixed.observed_time == START
+    for is_fetched, age in ((True, timedelta(hours=20)), (False, timedelta())):
+        source = ListSource(OFAC_SDN, sdn_folder / "sdn.csv", SDN_CSV, is_fetched=is_fetched)
+        fingerprint = source.fingerprint()
+        assert START - source.observed_time(fingerprint, START) == age
+        assert source.read()[1] == fingerprint
 
 
 def test_only_the_sandbox_goes_by_synthetic_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ComplianceSettings().effective_sdn_file == BUNDLED_SDN_FILE
+    assert ComplianceSettings().list_files == {"OFAC_SDN": BUNDLED_SDN_FILE}
     with pytest.raises(ValueError, match="COMPLIANCE_SDN_FILE"):
         ComplianceSettings(
             env="production",

@@ -165,14 +165,14 @@ LISTED = entry(
 def test_dates_and_countries_move_the_score(
     birth_date: str, country: str, effects: tuple[float, float]
 ) -> None:
-    (hit,) = NameIndex([LISTED]).search(person("Ostap Kvortenhalmen", birth_date, country), 0.5)
+    (hit,) = NameIndex.of([LISTED]).search(person("Ostap Kvortenhalmen", birth_date, country), 0.5)
     explained = hit.explanation
     assert (explained.birth_date_effect, explained.country_effect) == effects
     assert hit.score == pytest.approx(min(1.0, 1.0 + sum(effects)))
 
 
 def test_a_match_says_which_alias_and_which_parts() -> None:
-    (hit,) = NameIndex([LISTED]).search(person("Mr The Kvortt"), THRESHOLD)
+    (hit,) = NameIndex.of([LISTED]).search(person("Mr The Kvortt"), THRESHOLD)
     assert hit.explanation.list_name == "The Kvort"
     assert hit.explanation.list_name_type == "a.k.a."
     assert [(part.subject_part, part.list_part) for part in hit.explanation.parts] == [
@@ -182,7 +182,7 @@ def test_a_match_says_which_alias_and_which_parts() -> None:
 
 
 def test_a_person_is_no_ship() -> None:
-    index = NameIndex([entry(1, "FICTITIOUS TIDE", kind=EntryKind.VESSEL)])
+    index = NameIndex.of([entry(1, "FICTITIOUS TIDE", kind=EntryKind.VESSEL)])
     assert index.search(person("Fictitious Tide"), 0.5) == []
     assert index.search(ScreenedPerson(("Fictitious Tide",), False, "", ""), 0.5) != []
 
@@ -190,7 +190,7 @@ def test_a_person_is_no_ship() -> None:
 @pytest.mark.parametrize(("first", "second"), ALIKE)
 def test_the_index_finds_what_comparing_finds(first: str, second: str) -> None:
     crowd = [entry(number, f"CROWD{number}, Member Of") for number in range(2, 500)]
-    found = NameIndex([entry(1, first), *crowd]).search(person(second), THRESHOLD)
+    found = NameIndex.of([entry(1, first), *crowd]).search(person(second), THRESHOLD)
     assert [hit.entry.entry_id for hit in found] == ["1"]
 
 

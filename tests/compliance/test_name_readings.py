@@ -23,7 +23,7 @@ def best(screened: str, listed: str, *, is_person: bool | None = True) -> float:
         Entry(str(n), kind, (EntryName(f"CROWD{n}, Member Of", "name"),), (), (), ())
         for n in range(2, 50)
     ]
-    index = NameIndex([Entry("1", kind, (EntryName(listed, "name"),), (), (), ()), *crowd])
+    index = NameIndex.of([Entry("1", kind, (EntryName(listed, "name"),), (), (), ()), *crowd])
     hits = index.search(ScreenedPerson((screened,), is_person, "", ""), 0.5)
     return max((hit.score for hit in hits if hit.entry.entry_id == "1"), default=0.0)
 
@@ -187,7 +187,7 @@ _WORDS = [
 )
 def test_no_listed_name_is_missed_as_it_is(names: list[list[str]], is_person: bool) -> None:
     kind = EntryKind.PERSON if is_person else EntryKind.ORGANIZATION
-    index = NameIndex(
+    index = NameIndex.of(
         Entry(str(n), kind, (EntryName(" ".join(words), "name"),), (), (), ())
         for n, words in enumerate(names)
     )
