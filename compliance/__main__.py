@@ -8,6 +8,7 @@ from compliance.accounts.wiring import open_accounts
 from compliance.cases.keeping import CaseKeeping
 from compliance.cases.wiring import open_cases
 from compliance.checks.wiring import open_checks
+from compliance.collection.wiring import open_collection
 from compliance.config import ComplianceSettings
 from compliance.errors import ERRORS
 from compliance.evidence_news import EvidenceNews
@@ -54,7 +55,7 @@ async def open_service(
         policies = await open_policies(engine, mutations, clock)
         in_force = policies.in_force
         match_threshold = in_force.policy.match_threshold
-        accounts = await enter(open_accounts(settings, engine, news, clock))
+        accounts = await enter(open_accounts(settings, engine, mutations, news, clock))
         screening = await open_screening(settings, engine, mutations, match_threshold, news, clock)
         keeping = CaseKeeping(settings.case_open_for, clock)
         checks = await enter(
@@ -64,6 +65,7 @@ async def open_service(
             open_cases(settings, database, engine, mutations, keeping, in_force, news, clock)
         )
         forecasts = open_forecasts(settings, engine, accounts.refresher, clock)
+        collection = open_collection(settings, engine, forecasts.forecasting, clock)
         subjects = SubjectService(engine, mutations, screening.lists, clock, news)
         others = Part(
             services=(
@@ -71,7 +73,7 @@ async def open_service(
                 open_operator_acts(acts),
             )
         )
-        parts = (policies, accounts, screening, checks, cases, forecasts, others)
+        parts = (policies, accounts, screening, checks, cases, forecasts, collection, others)
 
         server = RpcServer(
             settings,

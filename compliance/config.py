@@ -5,12 +5,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from compliance.collection.smtp import Security
+from compliance.request_fields import EMAIL_ADDRESS, MAX_EMAIL_BYTES
 from compliance.rights import DEFAULT_CLIENT_ROLES, RIGHTS
 from money.currencies import CURRENCIES
-from runtime.config import Environment, ServiceSettings, split_address
+from runtime.config import Environment, ServiceSettings, is_loopback, split_address
+from runtime.page_url import problem_with_page_url
+from runtime.production import is_plain_http, weakness
 from runtime.rights import Rights
 
 BUNDLED_SDN_FILE = Path(__file__).parent / "data" / "sdn" / "sdn.csv"
@@ -63,6 +67,42 @@ class ComplianceSettings(ServiceSettings):
     # How often expired cases are looked for, and whether open ones still have their cause.
     case_interval_seconds: float = Field(10.0, gt=0)
 
+    # How often notices are looked at, and tried to send, when nothing has changed.
+    notice_interval_seconds: float = Field(60.0, gt=0)
+    # host:port of the mail server that notices leave by; without it none is sent.
+    smtp_address: str | None = None
+    smtp_security: Security = Security.STARTTLS
+    # Who the mail server's certificate is to be from; the system's authorities if not set.
+    smtp_ca_file: Path | None = None
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    # Whom notices are from, who gets those of merchants without an address, and the page of the
+    # operator's where a merchant signs in to hand something in.
+    notice_sender: str | None = None
+    notice_operator_address: str | None = None
+    notice_page_url: str | None = None
+
+    @field_validator("smtp_address")
+    @classmethod
+    def _mail_host_and_port(cls, address: str | None) -> str | None:
+        if address:
+            split_address(address)
+        return address or None
+
+    @field_validator("notice_sender", "notice_operator_address")
+    @classmethod
+    def _can_be_written_to(cls, address: str | None) -> str | None:
+        if address and not (len(address) <= MAX_EMAIL_BYTES and EMAIL_ADDRESS.fullmatch(address)):
+            raise ValueError("is no e-mail address of ASCII characters")
+        return address or None
+
+    @field_validator("notice_page_url")
+    @classmethod
+    def _can_be_opened(cls, url: str | None) -> str | None:
+        if url and (problem := problem_with_page_url(url)):
+            raise ValueError(problem)
+        return url or None
+
     @field_validator("gateway_address")
     @classmethod
     def _gateway_host_and_port(cls, address: str | None) -> str | None:
@@ -75,8 +115,27 @@ class ComplianceSettings(ServiceSettings):
         if not self.list_files:
             yield f"ENV={self.env} needs a sanctions list: COMPLIANCE_SDN_FILE or another"
 
+        if self.smtp_address:
+            yield from self._mail_problems(self.smtp_address)
+
+    def _mail_problems(self, smtp_address: str) -> Iterator[str]:
+        for name in ("notice_sender", "notice_operator_address", "notice_page_url"):
+            if not getattr(self, name):
+                yield f"{self.variable(name)}: is needed with COMPLIANCE_SMTP_ADDRESS"
+        if bool(self.smtp_user) != bool(self.smtp_password):
+            yield "COMPLIANCE_SMTP_USER and COMPLIANCE_SMTP_PASSWORD: one needs the other"
+        if self.smtp_security is Security.NONE and not is_loopback(smtp_address):
+            yield (
+                "COMPLIANCE_SMTP_SECURITY: plain text is for loopback only, since notices and the"
+                " login could be read: say starttls or tls"
+            )
+
     def production_problems(self) -> Iterator[str]:
         yield from super().production_problems()
+        if self.smtp_password and (problem := weakness(self.smtp_password.get_secret_value())):
+            yield f"COMPLIANCE_SMTP_PASSWORD: {problem}: give the login another one"
+        if self.notice_page_url and is_plain_http(self.notice_page_url):
+            yield "COMPLIANCE_NOTICE_PAGE_URL: merchants sign in there: say https://"
         # Synthetic names protect nobody; the compose file goes by them.
         if self.sdn_file is not None and self.sdn_file.resolve() == BUNDLED_SDN_FILE.resolve():
             yield "COMPLIANCE_SDN_FILE: is the sandbox's list of made-up names: get OFAC's sdn.csv"

@@ -259,3 +259,48 @@ def match_threshold_differs(in_force: float) -> ServiceError:
         "only a release changes the score from which names match",
         metadata={"match_threshold": str(in_force)},
     )
+
+
+def nothing_wanted(subject_id: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_NOTHING_WANTED,
+        "Stripe wants nothing that a page could answer",
+        metadata={"subject_id": subject_id},
+    )
+
+
+def requirement_link_expired(subject_id: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_REQUIREMENT_LINK_EXPIRED,
+        "the link has expired; ask with a new request_id",
+        metadata={"subject_id": subject_id},
+    )
+
+
+def requirement_link_refused(subject_id: str, gateway_reason: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_REQUIREMENT_LINK_REFUSED,
+        "the gateway or Stripe refused to make the link",
+        metadata={"subject_id": subject_id, "gateway_reason": gateway_reason},
+    )
+
+
+def notice_not_found(sequence: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        error_reason_pb2.ERROR_REASON_NOTICE_NOT_FOUND,
+        "no notice has this sequence",
+        metadata={"sequence": str(sequence)},
+    )
+
+
+def notice_not_dead(sequence: int, mail_state: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_NOTICE_NOT_DEAD,
+        "only an e-mail that could not be delivered is sent again",
+        metadata={"sequence": str(sequence), "mail_state": mail_state},
+    )

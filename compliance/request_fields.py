@@ -14,6 +14,12 @@ MAX_ID_BYTES = 128
 MAX_SUBJECT_ID_BYTES = 64
 SUBJECT_ID = re.compile(r"[A-Za-z0-9_-]+")
 MAX_NOTE_BYTES = 512
+# https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1, without the brackets.
+MAX_EMAIL_BYTES = 254
+EMAIL_ADDRESS = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+"
+)
 
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -100,6 +106,11 @@ def expiry_suits(request: subject_service_pb2.SetKycStateRequest) -> str | None:
         if request.HasField("expire_time") and not is_verified
         else None
     )
+
+
+def email_address(field: str) -> Rule:
+    """An address of ASCII characters, optional: what every mail server takes."""
+    return text(field, max_bytes=MAX_EMAIL_BYTES, pattern=EMAIL_ADDRESS)
 
 
 def note() -> Rule:

@@ -38,6 +38,12 @@ RIGHTS: Rights = {
         "GetFreezeForecastFigures": reads(OPERATOR),
         "WatchFreezeForecasts": reads(OPERATOR),
     },
+    "compliance.v1.NoticeService": {
+        "ListNotices": reads(OPERATOR),
+        "WatchNotices": reads(OPERATOR),
+        "SetNoticeAddress": changes("merchant_id", OPERATOR),
+        "ResendNotice": changes("sequence", OPERATOR),
+    },
     "compliance.v1.PolicyService": {
         "CreatePolicyVersion": changes("policy_version", OPERATOR),
         "ShadowPolicyVersion": changes("policy_version", OPERATOR),
@@ -52,6 +58,8 @@ RIGHTS: Rights = {
         "GetAccountSnapshot": reads(OPERATOR),
         "RefreshAccountSnapshot": changes("merchant_id", OPERATOR),
         "ListRequirements": reads(OPERATOR),
+        # Its answer has a secret that belongs to the merchant.
+        "CreateRequirementLink": changes("merchant_id", OPERATOR),
         "GetTaxStatus": reads(OPERATOR),
     },
     "compliance.v1.ScreeningService": {

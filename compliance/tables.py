@@ -365,3 +365,47 @@ CASE_EVENT = Table(
     Column("note", Text),
     Column("record_time", _TIME),
 )
+
+COLLECTION_WATCH = Table(
+    "collection_watch",
+    METADATA,
+    Column("connected_account_id", Text, primary_key=True),
+    Column("change_count", BigInteger),
+    Column("look_time", _TIME),
+)
+
+REQUIREMENT_NOTICE = Table(
+    "requirement_notice",
+    METADATA,
+    Column("sequence", BigInteger, primary_key=True),
+    Column("connected_account_id", Text),
+    Column("merchant_id", Text),
+    Column("kind", Text),
+    Column("content", JSONB),
+    Column("record_time", _TIME),
+)
+
+NOTICE_MAIL = Table(
+    "notice_mail",
+    METADATA,
+    Column("sequence", BigInteger, primary_key=True),
+    Column("connected_account_id", Text),
+    Column("state", Text),
+    Column("attempt_count", Integer),
+    Column("next_attempt_time", _TIME),
+    Column("failure", Text),
+)
+
+NOTICE_ADDRESS = Table(
+    "notice_address",
+    METADATA,
+    Column("merchant_id", Text, primary_key=True),
+    Column("email_address", Text),
+    Column("update_time", _TIME),
+)
+
+COLLECTION_PROGRESS = Table(
+    "collection_progress",
+    METADATA,
+    Column("only_row", Boolean, primary_key=True),
+)

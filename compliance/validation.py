@@ -14,6 +14,7 @@ from compliance.request_fields import (
     birth_date,
     country,
     currency,
+    email_address,
     expiry_suits,
     identifier,
     note,
@@ -26,6 +27,7 @@ from compliance.v1 import (
     compliance_service_pb2,
     decision_service_pb2,
     freeze_forecast_service_pb2,
+    notice_service_pb2,
     operator_act_service_pb2,
     policy_service_pb2,
     requirement_service_pb2,
@@ -36,6 +38,7 @@ from compliance.v1 import (
 )
 from money.v1.money_pb2 import Money
 from runtime.act_messages import RULES as OPERATOR_ACT_RULES
+from runtime.page_url import page_url
 from runtime.rule import Rule
 from runtime.rules import (
     PAGE,
@@ -171,6 +174,12 @@ _REQUIREMENTS = {
         timestamp("due_before_time"),
         *PAGE,
     ],
+    requirement_service_pb2.CreateRequirementLinkRequest: [
+        REQUEST_ID,
+        subject("merchant_id"),
+        *page_url("refresh_url"),
+        *page_url("return_url"),
+    ],
     requirement_service_pb2.GetTaxStatusRequest: [subject("merchant_id")],
 }
 
@@ -192,6 +201,20 @@ _FREEZES = {
         timestamp("end_time"),
     ],
     freeze_forecast_service_pb2.WatchFreezeForecastsRequest: [integer("after_sequence", minimum=0)],
+}
+
+_NOTICES = {
+    notice_service_pb2.ListNoticesRequest: [
+        subject("merchant_id", required=False),
+        enum("mail_state"),
+        *PAGE,
+    ],
+    notice_service_pb2.WatchNoticesRequest: [integer("after_sequence", minimum=0)],
+    notice_service_pb2.SetNoticeAddressRequest: [
+        subject("merchant_id"),
+        email_address("email_address"),
+    ],
+    notice_service_pb2.ResendNoticeRequest: [integer("sequence", minimum=1)],
 }
 
 _SCREENING = {
@@ -300,6 +323,7 @@ VALIDATOR = Validator(
         **_SUBJECTS,
         **_REQUIREMENTS,
         **_FREEZES,
+        **_NOTICES,
         **_SCREENING,
         **_CASES,
         **_POLICIES,

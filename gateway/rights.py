@@ -69,7 +69,7 @@ RIGHTS: Rights = {
         # It writes down what Stripe says.
         "SyncMerchant": changes("merchant_id", *OF_MERCHANTS),
         "WatchMerchants": reads(*OF_MERCHANTS),
-        "CreateOnboardingLink": changes("merchant_id", *MAKERS),
+        "CreateOnboardingLink": changes("merchant_id", *OF_MERCHANTS),
         "GetTaxSettings": reads(*OF_MERCHANTS, FINANCE),
         "ListTaxRegistrations": reads(*OF_MERCHANTS, FINANCE),
         "CreateTaxId": changes("owner.merchant_id", *MAKERS),

@@ -102,6 +102,12 @@ class GatewayAccounts:
             wait_for_ready=True,
         )
 
+    async def link(self, request: pb.CreateOnboardingLinkRequest) -> merchant_pb2.OnboardingLink:
+        """A page at Stripe. Raises `grpc.aio.AioRpcError`."""
+        answer = await self._merchants.CreateOnboardingLink(request)
+        made: merchant_pb2.OnboardingLink = answer.link
+        return made
+
     async def _merchant_id(self, account: AccountReference) -> str:
         found = await self._merchants.GetMerchant(
             pb.GetMerchantRequest(connected_account_id=account.connected_account_id)

@@ -34,7 +34,7 @@ _STARTS_WITH = "interv_"
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _SOURCE = re.compile(r"https://[!-~]+")
-_HOSTED = "Open Stripe's page (CreateOnboardingLink of the gateway), which says what to hand in."
+_HOSTED = "Open Stripe's page, which says what to hand in."
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance.accounts import store
 from compliance.accounts.gateway_source import AccountUnavailableError
+from compliance.accounts.linking import RequirementLinks
 from compliance.accounts.messages import requirement_message, snapshot_message, tax_message
 from compliance.accounts.refreshing import FETCH_TIMEOUT_SECONDS, SnapshotRefresher
 from compliance.accounts.requirements import EVENTUALLY_DUE
@@ -28,10 +29,17 @@ MAX_PAGE_SIZE = 500
 class RequirementService(RequirementServiceServicer):
     """Says what Stripe wants of merchants."""
 
-    def __init__(self, engine: AsyncEngine, refresher: SnapshotRefresher, clock: Clock) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        refresher: SnapshotRefresher,
+        links: RequirementLinks,
+        clock: Clock,
+    ) -> None:
         self._engine = engine
         self._clock = clock
         self._refresher = refresher
+        self._links = links
         self._tokens = PageTokens(ERRORS)
 
     async def GetAccountSnapshot(
@@ -87,6 +95,11 @@ class RequirementService(RequirementServiceServicer):
                 request, [deadline_time.isoformat(), account_id, last.field]
             )
         return response
+
+    async def CreateRequirementLink(
+        self, request: pb.CreateRequirementLinkRequest, _context: Any
+    ) -> pb.CreateRequirementLinkResponse:
+        return await self._links.create(request)
 
     async def GetTaxStatus(
         self, request: pb.GetTaxStatusRequest, _context: Any

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.accounts.gateway_source import GatewayAccounts
+from compliance.accounts.linking import RequirementLinks
 from compliance.accounts.refreshing import SnapshotRefresher
 from compliance.accounts.service import RequirementService
 from compliance.accounts.watching import MerchantWatch
 from compliance.config import ComplianceSettings
 from compliance.evidence_news import EvidenceNews
+from compliance.mutations import Mutations
 from compliance.part import Part
 from compliance.v1 import requirement_service_pb2, requirement_service_pb2_grpc
 from runtime.client import open_channel
@@ -28,7 +30,11 @@ class OpenAccounts(Part):
 
 @asynccontextmanager
 async def open_accounts(
-    settings: ComplianceSettings, engine: AsyncEngine, news: EvidenceNews, clock: Clock
+    settings: ComplianceSettings,
+    engine: AsyncEngine,
+    mutations: Mutations,
+    news: EvidenceNews,
+    clock: Clock,
 ) -> AsyncIterator[OpenAccounts]:
     """Opens the channel to the gateway, if there is one."""
     async with AsyncExitStack() as stack:
@@ -46,7 +52,8 @@ async def open_accounts(
         loops = [refresher.loop(settings.snapshot_interval_seconds)]
         if accounts is not None:
             loops.append(MerchantWatch(engine, accounts, refresher).loop())
-        servicer = RequirementService(engine, refresher, clock)
+        links = RequirementLinks(engine, mutations, refresher, accounts)
+        servicer = RequirementService(engine, refresher, links, clock)
         yield OpenAccounts(
             refresher=refresher,
             services=(registered(requirement_service_pb2, requirement_service_pb2_grpc, servicer),),

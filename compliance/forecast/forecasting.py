@@ -100,6 +100,10 @@ class Forecasting:
         self.told.notify()
         return more
 
+    async def review_time(self, connection: AsyncConnection) -> timedelta:
+        """How long a review is expected to take, by what was seen."""
+        return (await self._learnt(connection, self._clock.now())).review_time
+
     async def _look(self, connection: AsyncConnection) -> bool:
         now = self._clock.now()
         more = await count_decisions(connection)

@@ -1,5 +1,7 @@
 """Forecasts of freezes, from snapshots and decisions."""
 
+from dataclasses import dataclass
+
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.accounts.refreshing import SnapshotRefresher
@@ -16,9 +18,16 @@ from runtime.server import registered
 from runtime.startup import StartupError
 
 
+@dataclass(frozen=True, kw_only=True)
+class OpenForecasts(Part):
+    """What others need of forecasts."""
+
+    forecasting: Forecasting
+
+
 def open_forecasts(
     settings: ComplianceSettings, engine: AsyncEngine, refresher: SnapshotRefresher, clock: Clock
-) -> Part:
+) -> OpenForecasts:
     """Reads Stripe's figures, and the operator's if any; a broken line stops the start."""
     own = settings.volume_thresholds_file
     try:
@@ -27,7 +36,8 @@ def open_forecasts(
         raise StartupError(f"COMPLIANCE_VOLUME_THRESHOLDS_FILE: {error}") from error
     forecasting = Forecasting(engine, CheckedVolumes(), thresholds, clock, refresher.stored)
     servicer = FreezeForecastService(engine, clock, forecasting.told)
-    return Part(
+    return OpenForecasts(
+        forecasting=forecasting,
         services=(
             registered(freeze_forecast_service_pb2, freeze_forecast_service_pb2_grpc, servicer),
         ),

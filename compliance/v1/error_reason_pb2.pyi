@@ -129,6 +129,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. A list was read, and the process that builds its index failed or took too
     long; the version before stays in use. Metadata: list, failure.
     """
+    ERROR_REASON_NOTHING_WANTED: _ErrorReason.ValueType  # 36
+    """FAILED_PRECONDITION. Stripe wants nothing of the merchant that a page could answer.
+    Metadata: subject_id.
+    """
+    ERROR_REASON_REQUIREMENT_LINK_EXPIRED: _ErrorReason.ValueType  # 37
+    """FAILED_PRECONDITION. The link of this request_id has expired; ask with a new request_id.
+    Metadata: subject_id.
+    """
+    ERROR_REASON_REQUIREMENT_LINK_REFUSED: _ErrorReason.ValueType  # 38
+    """FAILED_PRECONDITION. The gateway or Stripe refused to make the link. Metadata: subject_id,
+    gateway_reason (the gateway's reason).
+    """
+    ERROR_REASON_NOTICE_NOT_FOUND: _ErrorReason.ValueType  # 39
+    """NOT_FOUND. No notice has this sequence. Metadata: sequence."""
+    ERROR_REASON_NOTICE_NOT_DEAD: _ErrorReason.ValueType  # 40
+    """FAILED_PRECONDITION. The notice's e-mail is not a dead letter. Metadata: sequence, mail_state."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the reason of google.rpc.ErrorInfo with domain "compliance", written there
@@ -246,4 +262,20 @@ ERROR_REASON_LIST_NOT_BUILT: ErrorReason.ValueType  # 35
 """FAILED_PRECONDITION. A list was read, and the process that builds its index failed or took too
 long; the version before stays in use. Metadata: list, failure.
 """
+ERROR_REASON_NOTHING_WANTED: ErrorReason.ValueType  # 36
+"""FAILED_PRECONDITION. Stripe wants nothing of the merchant that a page could answer.
+Metadata: subject_id.
+"""
+ERROR_REASON_REQUIREMENT_LINK_EXPIRED: ErrorReason.ValueType  # 37
+"""FAILED_PRECONDITION. The link of this request_id has expired; ask with a new request_id.
+Metadata: subject_id.
+"""
+ERROR_REASON_REQUIREMENT_LINK_REFUSED: ErrorReason.ValueType  # 38
+"""FAILED_PRECONDITION. The gateway or Stripe refused to make the link. Metadata: subject_id,
+gateway_reason (the gateway's reason).
+"""
+ERROR_REASON_NOTICE_NOT_FOUND: ErrorReason.ValueType  # 39
+"""NOT_FOUND. No notice has this sequence. Metadata: sequence."""
+ERROR_REASON_NOTICE_NOT_DEAD: ErrorReason.ValueType  # 40
+"""FAILED_PRECONDITION. The notice's e-mail is not a dead letter. Metadata: sequence, mail_state."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -26,13 +26,15 @@ from compliance.v1 import requirement_pb2 as compliance_dot_v1_dot_requirement__
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'compliance/v1/requirement_service.proto\x12\rcompliance.v1\x1a\x1f\x63ompliance/v1/requirement.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"0\n\x19GetAccountSnapshotRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\"N\n\x1aGetAccountSnapshotResponse\x12\x30\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1e.compliance.v1.AccountSnapshot\"4\n\x1dRefreshAccountSnapshotRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\"R\n\x1eRefreshAccountSnapshotResponse\x12\x30\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1e.compliance.v1.AccountSnapshot\"\xbe\x01\n\x17ListRequirementsRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12\x32\n\tmin_state\x18\x02 \x01(\x0e\x32\x1f.compliance.v1.RequirementState\x12\x33\n\x0f\x64ue_before_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"V\n\x0e\x44ueRequirement\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12/\n\x0brequirement\x18\x02 \x01(\x0b\x32\x1a.compliance.v1.Requirement\"h\n\x18ListRequirementsResponse\x12\x33\n\x0crequirements\x18\x01 \x03(\x0b\x32\x1d.compliance.v1.DueRequirement\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x13GetTaxStatusRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\"D\n\x14GetTaxStatusResponse\x12,\n\ntax_status\x18\x01 \x01(\x0b\x32\x18.compliance.v1.TaxStatus2\xb4\x03\n\x12RequirementService\x12i\n\x12GetAccountSnapshot\x12(.compliance.v1.GetAccountSnapshotRequest\x1a).compliance.v1.GetAccountSnapshotResponse\x12u\n\x16RefreshAccountSnapshot\x12,.compliance.v1.RefreshAccountSnapshotRequest\x1a-.compliance.v1.RefreshAccountSnapshotResponse\x12\x63\n\x10ListRequirements\x12&.compliance.v1.ListRequirementsRequest\x1a\'.compliance.v1.ListRequirementsResponse\x12W\n\x0cGetTaxStatus\x12\".compliance.v1.GetTaxStatusRequest\x1a#.compliance.v1.GetTaxStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'compliance/v1/requirement_service.proto\x12\rcompliance.v1\x1a\x1f\x63ompliance/v1/requirement.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"0\n\x19GetAccountSnapshotRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\"N\n\x1aGetAccountSnapshotResponse\x12\x30\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1e.compliance.v1.AccountSnapshot\"4\n\x1dRefreshAccountSnapshotRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\"R\n\x1eRefreshAccountSnapshotResponse\x12\x30\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1e.compliance.v1.AccountSnapshot\"\xbe\x01\n\x17ListRequirementsRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12\x32\n\tmin_state\x18\x02 \x01(\x0e\x32\x1f.compliance.v1.RequirementState\x12\x33\n\x0f\x64ue_before_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"V\n\x0e\x44ueRequirement\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12/\n\x0brequirement\x18\x02 \x01(\x0b\x32\x1a.compliance.v1.Requirement\"h\n\x18ListRequirementsResponse\x12\x33\n\x0crequirements\x18\x01 \x03(\x0b\x32\x1d.compliance.v1.DueRequirement\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"p\n\x1c\x43reateRequirementLinkRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x13\n\x0brefresh_url\x18\x03 \x01(\t\x12\x12\n\nreturn_url\x18\x04 \x01(\t\"\xc2\x01\n\x1d\x43reateRequirementLinkResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\ncollection\x18\x03 \x01(\x0e\x32\x1d.compliance.v1.LinkCollection\x12\x30\n\x0crequirements\x18\x04 \x03(\x0b\x32\x1a.compliance.v1.Requirement\"*\n\x13GetTaxStatusRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\"D\n\x14GetTaxStatusResponse\x12,\n\ntax_status\x18\x01 \x01(\x0b\x32\x18.compliance.v1.TaxStatus*\x9c\x01\n\x0eLinkCollection\x12\x1f\n\x1bLINK_COLLECTION_UNSPECIFIED\x10\x00\x12!\n\x1dLINK_COLLECTION_CURRENTLY_DUE\x10\x01\x12\"\n\x1eLINK_COLLECTION_WITH_ANNOUNCED\x10\x02\x12\"\n\x1eLINK_COLLECTION_EVENTUALLY_DUE\x10\x03\x32\xa8\x04\n\x12RequirementService\x12i\n\x12GetAccountSnapshot\x12(.compliance.v1.GetAccountSnapshotRequest\x1a).compliance.v1.GetAccountSnapshotResponse\x12u\n\x16RefreshAccountSnapshot\x12,.compliance.v1.RefreshAccountSnapshotRequest\x1a-.compliance.v1.RefreshAccountSnapshotResponse\x12\x63\n\x10ListRequirements\x12&.compliance.v1.ListRequirementsRequest\x1a\'.compliance.v1.ListRequirementsResponse\x12r\n\x15\x43reateRequirementLink\x12+.compliance.v1.CreateRequirementLinkRequest\x1a,.compliance.v1.CreateRequirementLinkResponse\x12W\n\x0cGetTaxStatus\x12\".compliance.v1.GetTaxStatusRequest\x1a#.compliance.v1.GetTaxStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compliance.v1.requirement_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_LINKCOLLECTION']._serialized_start=1205
+  _globals['_LINKCOLLECTION']._serialized_end=1361
   _globals['_GETACCOUNTSNAPSHOTREQUEST']._serialized_start=124
   _globals['_GETACCOUNTSNAPSHOTREQUEST']._serialized_end=172
   _globals['_GETACCOUNTSNAPSHOTRESPONSE']._serialized_start=174
@@ -47,10 +49,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DUEREQUIREMENT']._serialized_end=671
   _globals['_LISTREQUIREMENTSRESPONSE']._serialized_start=673
   _globals['_LISTREQUIREMENTSRESPONSE']._serialized_end=777
-  _globals['_GETTAXSTATUSREQUEST']._serialized_start=779
-  _globals['_GETTAXSTATUSREQUEST']._serialized_end=821
-  _globals['_GETTAXSTATUSRESPONSE']._serialized_start=823
-  _globals['_GETTAXSTATUSRESPONSE']._serialized_end=891
-  _globals['_REQUIREMENTSERVICE']._serialized_start=894
-  _globals['_REQUIREMENTSERVICE']._serialized_end=1330
+  _globals['_CREATEREQUIREMENTLINKREQUEST']._serialized_start=779
+  _globals['_CREATEREQUIREMENTLINKREQUEST']._serialized_end=891
+  _globals['_CREATEREQUIREMENTLINKRESPONSE']._serialized_start=894
+  _globals['_CREATEREQUIREMENTLINKRESPONSE']._serialized_end=1088
+  _globals['_GETTAXSTATUSREQUEST']._serialized_start=1090
+  _globals['_GETTAXSTATUSREQUEST']._serialized_end=1132
+  _globals['_GETTAXSTATUSRESPONSE']._serialized_start=1134
+  _globals['_GETTAXSTATUSRESPONSE']._serialized_end=1202
+  _globals['_REQUIREMENTSERVICE']._serialized_start=1364
+  _globals['_REQUIREMENTSERVICE']._serialized_end=1916
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +20,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _LinkCollection:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LinkCollectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LinkCollection.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LINK_COLLECTION_UNSPECIFIED: _LinkCollection.ValueType  # 0
+    """Never sent."""
+    LINK_COLLECTION_CURRENTLY_DUE: _LinkCollection.ValueType  # 1
+    """What is due now."""
+    LINK_COLLECTION_WITH_ANNOUNCED: _LinkCollection.ValueType  # 2
+    """What is due now and what Stripe has announced to be due from a date on."""
+    LINK_COLLECTION_EVENTUALLY_DUE: _LinkCollection.ValueType  # 3
+    """Everything that will be due one day: nothing else is wanted."""
+
+class LinkCollection(_LinkCollection, metaclass=_LinkCollectionEnumTypeWrapper):
+    """What a page at Stripe asks for. The order is how much."""
+
+LINK_COLLECTION_UNSPECIFIED: LinkCollection.ValueType  # 0
+"""Never sent."""
+LINK_COLLECTION_CURRENTLY_DUE: LinkCollection.ValueType  # 1
+"""What is due now."""
+LINK_COLLECTION_WITH_ANNOUNCED: LinkCollection.ValueType  # 2
+"""What is due now and what Stripe has announced to be due from a date on."""
+LINK_COLLECTION_EVENTUALLY_DUE: LinkCollection.ValueType  # 3
+"""Everything that will be due one day: nothing else is wanted."""
+Global___LinkCollection: _TypeAlias = LinkCollection  # noqa: Y015
 
 @_typing.final
 class GetAccountSnapshotRequest(_message.Message):
@@ -207,6 +236,80 @@ class ListRequirementsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRequirementsResponse: _TypeAlias = ListRequirementsResponse  # noqa: Y015
+
+@_typing.final
+class CreateRequirementLinkRequest(_message.Message):
+    """Whose requirements to answer. What is wanted is what the account was at most five minutes ago."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MERCHANT_ID_FIELD_NUMBER: _builtins.int
+    REFRESH_URL_FIELD_NUMBER: _builtins.int
+    RETURN_URL_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]. Repeating it gives the same page
+    while that works; then it is refused with REQUIREMENT_LINK_EXPIRED.
+    """
+    merchant_id: _builtins.str
+    """Required, 1 to 64 bytes of [A-Za-z0-9_-]. Subject id of a merchant."""
+    refresh_url: _builtins.str
+    """Where Stripe sends the merchant when the page has expired. Required, https (http on loopback), at most 2048 bytes."""
+    return_url: _builtins.str
+    """Where Stripe sends the merchant when done. Required, as refresh_url."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        merchant_id: _builtins.str = ...,
+        refresh_url: _builtins.str = ...,
+        return_url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["merchant_id", b"merchant_id", "refresh_url", b"refresh_url", "request_id", b"request_id", "return_url", b"return_url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRequirementLinkRequest: _TypeAlias = CreateRequirementLinkRequest  # noqa: Y015
+
+@_typing.final
+class CreateRequirementLinkResponse(_message.Message):
+    """The page, and what it is for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URL_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """Address of the page. A secret until it has been used: for the merchant, signed in, at once, and never by mail."""
+    collection: Global___LinkCollection.ValueType
+    """What the page asks for."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the address stops working."""
+
+    @_builtins.property
+    def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_requirement_pb2.Requirement]:
+        """What it asks for in plain words, with the exact fix, the worst first. What only Stripe's pages can resolve is there, too."""
+
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        collection: Global___LinkCollection.ValueType = ...,
+        requirements: _abc.Iterable[_requirement_pb2.Requirement] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "expire_time", b"expire_time", "requirements", b"requirements", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRequirementLinkResponse: _TypeAlias = CreateRequirementLinkResponse  # noqa: Y015
 
 @_typing.final
 class GetTaxStatusRequest(_message.Message):

@@ -26,8 +26,7 @@ if _version_not_supported:
 
 
 class RequirementServiceStub:
-    """Says what Stripe wants of a merchant's connected account. The merchant answers it on the page that
-    CreateOnboardingLink of the gateway's MerchantService makes.
+    """Says what Stripe wants of a merchant's connected account, and makes the page where the merchant answers it.
     """
 
     def __init__(self, channel):
@@ -51,6 +50,11 @@ class RequirementServiceStub:
                 request_serializer=compliance_dot_v1_dot_requirement__service__pb2.ListRequirementsRequest.SerializeToString,
                 response_deserializer=compliance_dot_v1_dot_requirement__service__pb2.ListRequirementsResponse.FromString,
                 _registered_method=True)
+        self.CreateRequirementLink = channel.unary_unary(
+                '/compliance.v1.RequirementService/CreateRequirementLink',
+                request_serializer=compliance_dot_v1_dot_requirement__service__pb2.CreateRequirementLinkRequest.SerializeToString,
+                response_deserializer=compliance_dot_v1_dot_requirement__service__pb2.CreateRequirementLinkResponse.FromString,
+                _registered_method=True)
         self.GetTaxStatus = channel.unary_unary(
                 '/compliance.v1.RequirementService/GetTaxStatus',
                 request_serializer=compliance_dot_v1_dot_requirement__service__pb2.GetTaxStatusRequest.SerializeToString,
@@ -59,8 +63,7 @@ class RequirementServiceStub:
 
 
 class RequirementServiceServicer:
-    """Says what Stripe wants of a merchant's connected account. The merchant answers it on the page that
-    CreateOnboardingLink of the gateway's MerchantService makes.
+    """Says what Stripe wants of a merchant's connected account, and makes the page where the merchant answers it.
     """
 
     def GetAccountSnapshot(self, request, context):
@@ -79,6 +82,13 @@ class RequirementServiceServicer:
 
     def ListRequirements(self, request, context):
         """Lists what is due over all merchants, the earliest deadline first, from the stored snapshots.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateRequirementLink(self, request, context):
+        """Makes the page at Stripe that asks a merchant for no more than is wanted now, and says what to hand in there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,6 +119,11 @@ def add_RequirementServiceServicer_to_server(servicer, server):
                     request_deserializer=compliance_dot_v1_dot_requirement__service__pb2.ListRequirementsRequest.FromString,
                     response_serializer=compliance_dot_v1_dot_requirement__service__pb2.ListRequirementsResponse.SerializeToString,
             ),
+            'CreateRequirementLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateRequirementLink,
+                    request_deserializer=compliance_dot_v1_dot_requirement__service__pb2.CreateRequirementLinkRequest.FromString,
+                    response_serializer=compliance_dot_v1_dot_requirement__service__pb2.CreateRequirementLinkResponse.SerializeToString,
+            ),
             'GetTaxStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTaxStatus,
                     request_deserializer=compliance_dot_v1_dot_requirement__service__pb2.GetTaxStatusRequest.FromString,
@@ -123,8 +138,7 @@ def add_RequirementServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RequirementService:
-    """Says what Stripe wants of a merchant's connected account. The merchant answers it on the page that
-    CreateOnboardingLink of the gateway's MerchantService makes.
+    """Says what Stripe wants of a merchant's connected account, and makes the page where the merchant answers it.
     """
 
     @staticmethod
@@ -198,6 +212,33 @@ class RequirementService:
             '/compliance.v1.RequirementService/ListRequirements',
             compliance_dot_v1_dot_requirement__service__pb2.ListRequirementsRequest.SerializeToString,
             compliance_dot_v1_dot_requirement__service__pb2.ListRequirementsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateRequirementLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compliance.v1.RequirementService/CreateRequirementLink',
+            compliance_dot_v1_dot_requirement__service__pb2.CreateRequirementLinkRequest.SerializeToString,
+            compliance_dot_v1_dot_requirement__service__pb2.CreateRequirementLinkResponse.FromString,
             options,
             channel_credentials,
             insecure,

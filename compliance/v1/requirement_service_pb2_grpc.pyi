@@ -27,9 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RequirementServiceStub:
-    """Says what Stripe wants of a merchant's connected account. The merchant answers it on the page that
-    CreateOnboardingLink of the gateway's MerchantService makes.
-    """
+    """Says what Stripe wants of a merchant's connected account, and makes the page where the merchant answers it."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -41,14 +39,14 @@ class RequirementServiceStub:
     """Fetches the account anew through the gateway and stores what it finds."""
     ListRequirements: _grpc.UnaryUnaryMultiCallable[_requirement_service_pb2.ListRequirementsRequest, _requirement_service_pb2.ListRequirementsResponse]
     """Lists what is due over all merchants, the earliest deadline first, from the stored snapshots."""
+    CreateRequirementLink: _grpc.UnaryUnaryMultiCallable[_requirement_service_pb2.CreateRequirementLinkRequest, _requirement_service_pb2.CreateRequirementLinkResponse]
+    """Makes the page at Stripe that asks a merchant for no more than is wanted now, and says what to hand in there."""
     GetTaxStatus: _grpc.UnaryUnaryMultiCallable[_requirement_service_pb2.GetTaxStatusRequest, _requirement_service_pb2.GetTaxStatusResponse]
     """Answers where a merchant stands with tax, from the stored snapshot."""
 
 @_typing.type_check_only
 class RequirementServiceAsyncStub(RequirementServiceStub):
-    """Says what Stripe wants of a merchant's connected account. The merchant answers it on the page that
-    CreateOnboardingLink of the gateway's MerchantService makes.
-    """
+    """Says what Stripe wants of a merchant's connected account, and makes the page where the merchant answers it."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetAccountSnapshot: _aio.UnaryUnaryMultiCallable[_requirement_service_pb2.GetAccountSnapshotRequest, _requirement_service_pb2.GetAccountSnapshotResponse]  # type: ignore[assignment]
@@ -57,13 +55,13 @@ class RequirementServiceAsyncStub(RequirementServiceStub):
     """Fetches the account anew through the gateway and stores what it finds."""
     ListRequirements: _aio.UnaryUnaryMultiCallable[_requirement_service_pb2.ListRequirementsRequest, _requirement_service_pb2.ListRequirementsResponse]  # type: ignore[assignment]
     """Lists what is due over all merchants, the earliest deadline first, from the stored snapshots."""
+    CreateRequirementLink: _aio.UnaryUnaryMultiCallable[_requirement_service_pb2.CreateRequirementLinkRequest, _requirement_service_pb2.CreateRequirementLinkResponse]  # type: ignore[assignment]
+    """Makes the page at Stripe that asks a merchant for no more than is wanted now, and says what to hand in there."""
     GetTaxStatus: _aio.UnaryUnaryMultiCallable[_requirement_service_pb2.GetTaxStatusRequest, _requirement_service_pb2.GetTaxStatusResponse]  # type: ignore[assignment]
     """Answers where a merchant stands with tax, from the stored snapshot."""
 
 class RequirementServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Says what Stripe wants of a merchant's connected account. The merchant answers it on the page that
-    CreateOnboardingLink of the gateway's MerchantService makes.
-    """
+    """Says what Stripe wants of a merchant's connected account, and makes the page where the merchant answers it."""
 
     @_abc_1.abstractmethod
     def GetAccountSnapshot(
@@ -88,6 +86,14 @@ class RequirementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_requirement_service_pb2.ListRequirementsResponse, _abc.Awaitable[_requirement_service_pb2.ListRequirementsResponse]]:
         """Lists what is due over all merchants, the earliest deadline first, from the stored snapshots."""
+
+    @_abc_1.abstractmethod
+    def CreateRequirementLink(
+        self,
+        request: _requirement_service_pb2.CreateRequirementLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_requirement_service_pb2.CreateRequirementLinkResponse, _abc.Awaitable[_requirement_service_pb2.CreateRequirementLinkResponse]]:
+        """Makes the page at Stripe that asks a merchant for no more than is wanted now, and says what to hand in there."""
 
     @_abc_1.abstractmethod
     def GetTaxStatus(

@@ -69,8 +69,11 @@ def account_params(
 def account_link_params(
     request: pb.CreateOnboardingLinkRequest, stripe_account_id: str
 ) -> dict[str, Any]:
-    """For `POST /v1/account_links`. Stripe leaves future requirements out unless asked."""
+    """For `POST /v1/account_links`. Stripe leaves future requirements out unless asked:
+    https://docs.stripe.com/api/account_links/create#create_account_link-collection_options
+    """
     everything = not request.currently_due_only
+    future = everything or request.with_future_requirements
     return {
         "account": stripe_account_id,
         "type": LINK_TYPES[request.kind],
@@ -78,6 +81,6 @@ def account_link_params(
         "return_url": request.return_url,
         "collection_options": {
             "fields": "eventually_due" if everything else "currently_due",
-            "future_requirements": "include" if everything else "omit",
+            "future_requirements": "include" if future else "omit",
         },
     }

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 from google.protobuf.message import Message
 
@@ -12,7 +11,7 @@ from gateway.merchants.domain import MERCHANT_KEY
 from gateway.sensitive import problem_with_metadata
 from gateway.v1 import merchant_service_pb2 as pb
 from gateway.v1 import merchant_tax_pb2
-from runtime.config import is_loopback
+from runtime.page_url import page_url
 from runtime.rule import Rule
 from runtime.rules import (
     PAGE,
@@ -32,7 +31,6 @@ from runtime.rules import (
 
 MAX_NAME_BYTES = 64
 MAX_STRIPE_ID_BYTES = 255
-MAX_URL_BYTES = 2048
 MAX_CAPABILITIES = 20
 MAX_SYNC_AGE = timedelta(days=30)
 # Stripe allows 50 keys; some are left for the gateway's own.
@@ -89,28 +87,6 @@ def _metadata_problem(request: pb.CreateMerchantRequest) -> str | None:
         if key == MERCHANT_KEY or key.startswith(METADATA_PREFIX):
             return f"{MERCHANT_KEY} and {METADATA_PREFIX}… are the gateway's own"
     return problem_with_metadata(request.metadata)
-
-
-def _url(field: str) -> Rule:
-    def problem(request: pb.CreateOnboardingLinkRequest) -> str | None:
-        value = getattr(request, field)
-        if not value:
-            return None
-        if any(character.isspace() for character in value):
-            return "is not a URL"
-        try:
-            parts = urlsplit(value)
-            host, port = parts.hostname, parts.port or 443
-        except ValueError:
-            return "is not a URL"
-        if not host:
-            return "is not a URL"
-        # Stripe takes http in test mode; here for this machine only.
-        if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(f"{host}:{port}")):
-            return None
-        return "is not an https URL"
-
-    return check(field, problem)
 
 
 def _owner_problem(owner: merchant_tax_pb2.TaxIdOwner) -> str | None:
@@ -175,11 +151,10 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         REQUEST_ID,
         _merchant_id,
         enum("kind", required=True),
-        text("refresh_url", required=True, max_bytes=MAX_URL_BYTES),
-        _url("refresh_url"),
-        text("return_url", required=True, max_bytes=MAX_URL_BYTES),
-        _url("return_url"),
+        *page_url("refresh_url"),
+        *page_url("return_url"),
         boolean("currently_due_only"),
+        boolean("with_future_requirements"),
     ],
     pb.GetTaxSettingsRequest: _account,
     pb.ListTaxRegistrationsRequest: [*_account, *PAGE],

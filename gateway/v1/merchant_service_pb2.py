@@ -27,7 +27,7 @@ from gateway.v1 import merchant_tax_pb2 as gateway_dot_v1_dot_merchant__tax__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gateway/v1/merchant_service.proto\x12\ngateway.v1\x1a\x19gateway/v1/merchant.proto\x1a\x1dgateway/v1/merchant_tax.proto\x1a\x1egoogle/protobuf/duration.proto\"\xab\x03\n\x15\x43reateMerchantRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12\x1c\n\x14\x63onnected_account_id\x18\x04 \x01(\t\x12\x14\n\x0c\x63ountry_code\x18\x05 \x01(\t\x12\x30\n\tdashboard\x18\x06 \x01(\x0e\x32\x1d.gateway.v1.MerchantDashboard\x12\x37\n\rbusiness_type\x18\x07 \x01(\x0e\x32 .gateway.v1.MerchantBusinessType\x12\x1e\n\x16requested_capabilities\x18\x08 \x03(\t\x12\r\n\x05\x65mail\x18\t \x01(\t\x12\x15\n\rbusiness_name\x18\n \x01(\t\x12\x41\n\x08metadata\x18\x0b \x03(\x0b\x32/.gateway.v1.CreateMerchantRequest.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"@\n\x16\x43reateMerchantResponse\x12&\n\x08merchant\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Merchant\"W\n\x12GetMerchantRequest\x12\x15\n\x0bmerchant_id\x18\x01 \x01(\tH\x00\x12\x1e\n\x14\x63onnected_account_id\x18\x02 \x01(\tH\x00\x42\n\n\x08merchant\"=\n\x13GetMerchantResponse\x12&\n\x08merchant\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Merchant\"y\n\x14ListMerchantsRequest\x12\x10\n\x08\x63orridor\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.gateway.v1.MerchantState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Y\n\x15ListMerchantsResponse\x12\'\n\tmerchants\x18\x01 \x03(\x0b\x32\x14.gateway.v1.Merchant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"V\n\x13SyncMerchantRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12*\n\x07max_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"O\n\x14SyncMerchantResponse\x12&\n\x08merchant\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Merchant\x12\x0f\n\x07\x63hanged\x18\x02 \x01(\x08\">\n\x15WatchMerchantsRequest\x12\x16\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\"O\n\x16WatchMerchantsResponse\x12&\n\x08merchant\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Merchant\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\"\xb9\x01\n\x1b\x43reateOnboardingLinkRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12,\n\x04kind\x18\x03 \x01(\x0e\x32\x1e.gateway.v1.OnboardingLinkKind\x12\x13\n\x0brefresh_url\x18\x04 \x01(\t\x12\x12\n\nreturn_url\x18\x05 \x01(\t\x12\x1a\n\x12\x63urrently_due_only\x18\x06 \x01(\x08\"H\n\x1c\x43reateOnboardingLinkResponse\x12(\n\x04link\x18\x01 \x01(\x0b\x32\x1a.gateway.v1.OnboardingLink\"M\n\x15GetTaxSettingsRequest\x12\x15\n\x0bmerchant_id\x18\x01 \x01(\tH\x00\x12\x12\n\x08\x63orridor\x18\x02 \x01(\tH\x00\x42\t\n\x07\x61\x63\x63ount\"G\n\x16GetTaxSettingsResponse\x12-\n\x0ctax_settings\x18\x01 \x01(\x0b\x32\x17.gateway.v1.TaxSettings\"z\n\x1bListTaxRegistrationsRequest\x12\x15\n\x0bmerchant_id\x18\x01 \x01(\tH\x00\x12\x12\n\x08\x63orridor\x18\x02 \x01(\tH\x00\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\tB\t\n\x07\x61\x63\x63ount\"o\n\x1cListTaxRegistrationsResponse\x12\x36\n\x11tax_registrations\x18\x01 \x03(\x0b\x32\x1b.gateway.v1.TaxRegistration\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"l\n\x12\x43reateTaxIdRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12%\n\x05owner\x18\x02 \x01(\x0b\x32\x16.gateway.v1.TaxIdOwner\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\r\n\x05value\x18\x04 \x01(\t\"8\n\x13\x43reateTaxIdResponse\x12!\n\x06tax_id\x18\x01 \x01(\x0b\x32\x11.gateway.v1.TaxId\"K\n\x0fGetTaxIdRequest\x12%\n\x05owner\x18\x01 \x01(\x0b\x32\x16.gateway.v1.TaxIdOwner\x12\x11\n\ttax_id_id\x18\x02 \x01(\t\"5\n\x10GetTaxIdResponse\x12!\n\x06tax_id\x18\x01 \x01(\x0b\x32\x11.gateway.v1.TaxId\"a\n\x11ListTaxIdsRequest\x12%\n\x05owner\x18\x01 \x01(\x0b\x32\x16.gateway.v1.TaxIdOwner\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Q\n\x12ListTaxIdsResponse\x12\"\n\x07tax_ids\x18\x01 \x03(\x0b\x32\x11.gateway.v1.TaxId\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"b\n\x12\x44\x65leteTaxIdRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12%\n\x05owner\x18\x02 \x01(\x0b\x32\x16.gateway.v1.TaxIdOwner\x12\x11\n\ttax_id_id\x18\x03 \x01(\t\"\x15\n\x13\x44\x65leteTaxIdResponse*\x91\x01\n\x11MerchantDashboard\x12\"\n\x1eMERCHANT_DASHBOARD_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMERCHANT_DASHBOARD_EXPRESS\x10\x01\x12\x1b\n\x17MERCHANT_DASHBOARD_FULL\x10\x02\x12\x1b\n\x17MERCHANT_DASHBOARD_NONE\x10\x03*\xde\x01\n\x14MerchantBusinessType\x12&\n\"MERCHANT_BUSINESS_TYPE_UNSPECIFIED\x10\x00\x12%\n!MERCHANT_BUSINESS_TYPE_INDIVIDUAL\x10\x01\x12\"\n\x1eMERCHANT_BUSINESS_TYPE_COMPANY\x10\x02\x12%\n!MERCHANT_BUSINESS_TYPE_NON_PROFIT\x10\x03\x12,\n(MERCHANT_BUSINESS_TYPE_GOVERNMENT_ENTITY\x10\x04*\x80\x01\n\x12OnboardingLinkKind\x12$\n ONBOARDING_LINK_KIND_UNSPECIFIED\x10\x00\x12#\n\x1fONBOARDING_LINK_KIND_ONBOARDING\x10\x01\x12\x1f\n\x1bONBOARDING_LINK_KIND_UPDATE\x10\x02\x32\xa1\x08\n\x0fMerchantService\x12W\n\x0e\x43reateMerchant\x12!.gateway.v1.CreateMerchantRequest\x1a\".gateway.v1.CreateMerchantResponse\x12N\n\x0bGetMerchant\x12\x1e.gateway.v1.GetMerchantRequest\x1a\x1f.gateway.v1.GetMerchantResponse\x12T\n\rListMerchants\x12 .gateway.v1.ListMerchantsRequest\x1a!.gateway.v1.ListMerchantsResponse\x12Q\n\x0cSyncMerchant\x12\x1f.gateway.v1.SyncMerchantRequest\x1a .gateway.v1.SyncMerchantResponse\x12Y\n\x0eWatchMerchants\x12!.gateway.v1.WatchMerchantsRequest\x1a\".gateway.v1.WatchMerchantsResponse0\x01\x12i\n\x14\x43reateOnboardingLink\x12\'.gateway.v1.CreateOnboardingLinkRequest\x1a(.gateway.v1.CreateOnboardingLinkResponse\x12W\n\x0eGetTaxSettings\x12!.gateway.v1.GetTaxSettingsRequest\x1a\".gateway.v1.GetTaxSettingsResponse\x12i\n\x14ListTaxRegistrations\x12\'.gateway.v1.ListTaxRegistrationsRequest\x1a(.gateway.v1.ListTaxRegistrationsResponse\x12N\n\x0b\x43reateTaxId\x12\x1e.gateway.v1.CreateTaxIdRequest\x1a\x1f.gateway.v1.CreateTaxIdResponse\x12\x45\n\x08GetTaxId\x12\x1b.gateway.v1.GetTaxIdRequest\x1a\x1c.gateway.v1.GetTaxIdResponse\x12K\n\nListTaxIds\x12\x1d.gateway.v1.ListTaxIdsRequest\x1a\x1e.gateway.v1.ListTaxIdsResponse\x12N\n\x0b\x44\x65leteTaxId\x12\x1e.gateway.v1.DeleteTaxIdRequest\x1a\x1f.gateway.v1.DeleteTaxIdResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gateway/v1/merchant_service.proto\x12\ngateway.v1\x1a\x19gateway/v1/merchant.proto\x1a\x1dgateway/v1/merchant_tax.proto\x1a\x1egoogle/protobuf/duration.proto\"\xab\x03\n\x15\x43reateMerchantRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12\x1c\n\x14\x63onnected_account_id\x18\x04 \x01(\t\x12\x14\n\x0c\x63ountry_code\x18\x05 \x01(\t\x12\x30\n\tdashboard\x18\x06 \x01(\x0e\x32\x1d.gateway.v1.MerchantDashboard\x12\x37\n\rbusiness_type\x18\x07 \x01(\x0e\x32 .gateway.v1.MerchantBusinessType\x12\x1e\n\x16requested_capabilities\x18\x08 \x03(\t\x12\r\n\x05\x65mail\x18\t \x01(\t\x12\x15\n\rbusiness_name\x18\n \x01(\t\x12\x41\n\x08metadata\x18\x0b \x03(\x0b\x32/.gateway.v1.CreateMerchantRequest.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"@\n\x16\x43reateMerchantResponse\x12&\n\x08merchant\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Merchant\"W\n\x12GetMerchantRequest\x12\x15\n\x0bmerchant_id\x18\x01 \x01(\tH\x00\x12\x1e\n\x14\x63onnected_account_id\x18\x02 \x01(\tH\x00\x42\n\n\x08merchant\"=\n\x13GetMerchantResponse\x12&\n\x08merchant\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Merchant\"y\n\x14ListMerchantsRequest\x12\x10\n\x08\x63orridor\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.gateway.v1.MerchantState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Y\n\x15ListMerchantsResponse\x12\'\n\tmerchants\x18\x01 \x03(\x0b\x32\x14.gateway.v1.Merchant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"V\n\x13SyncMerchantRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12*\n\x07max_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"O\n\x14SyncMerchantResponse\x12&\n\x08merchant\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Merchant\x12\x0f\n\x07\x63hanged\x18\x02 \x01(\x08\">\n\x15WatchMerchantsRequest\x12\x16\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\"O\n\x16WatchMerchantsResponse\x12&\n\x08merchant\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Merchant\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\"\xdb\x01\n\x1b\x43reateOnboardingLinkRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12,\n\x04kind\x18\x03 \x01(\x0e\x32\x1e.gateway.v1.OnboardingLinkKind\x12\x13\n\x0brefresh_url\x18\x04 \x01(\t\x12\x12\n\nreturn_url\x18\x05 \x01(\t\x12\x1a\n\x12\x63urrently_due_only\x18\x06 \x01(\x08\x12 \n\x18with_future_requirements\x18\x07 \x01(\x08\"H\n\x1c\x43reateOnboardingLinkResponse\x12(\n\x04link\x18\x01 \x01(\x0b\x32\x1a.gateway.v1.OnboardingLink\"M\n\x15GetTaxSettingsRequest\x12\x15\n\x0bmerchant_id\x18\x01 \x01(\tH\x00\x12\x12\n\x08\x63orridor\x18\x02 \x01(\tH\x00\x42\t\n\x07\x61\x63\x63ount\"G\n\x16GetTaxSettingsResponse\x12-\n\x0ctax_settings\x18\x01 \x01(\x0b\x32\x17.gateway.v1.TaxSettings\"z\n\x1bListTaxRegistrationsRequest\x12\x15\n\x0bmerchant_id\x18\x01 \x01(\tH\x00\x12\x12\n\x08\x63orridor\x18\x02 \x01(\tH\x00\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\tB\t\n\x07\x61\x63\x63ount\"o\n\x1cListTaxRegistrationsResponse\x12\x36\n\x11tax_registrations\x18\x01 \x03(\x0b\x32\x1b.gateway.v1.TaxRegistration\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"l\n\x12\x43reateTaxIdRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12%\n\x05owner\x18\x02 \x01(\x0b\x32\x16.gateway.v1.TaxIdOwner\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\r\n\x05value\x18\x04 \x01(\t\"8\n\x13\x43reateTaxIdResponse\x12!\n\x06tax_id\x18\x01 \x01(\x0b\x32\x11.gateway.v1.TaxId\"K\n\x0fGetTaxIdRequest\x12%\n\x05owner\x18\x01 \x01(\x0b\x32\x16.gateway.v1.TaxIdOwner\x12\x11\n\ttax_id_id\x18\x02 \x01(\t\"5\n\x10GetTaxIdResponse\x12!\n\x06tax_id\x18\x01 \x01(\x0b\x32\x11.gateway.v1.TaxId\"a\n\x11ListTaxIdsRequest\x12%\n\x05owner\x18\x01 \x01(\x0b\x32\x16.gateway.v1.TaxIdOwner\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Q\n\x12ListTaxIdsResponse\x12\"\n\x07tax_ids\x18\x01 \x03(\x0b\x32\x11.gateway.v1.TaxId\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"b\n\x12\x44\x65leteTaxIdRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12%\n\x05owner\x18\x02 \x01(\x0b\x32\x16.gateway.v1.TaxIdOwner\x12\x11\n\ttax_id_id\x18\x03 \x01(\t\"\x15\n\x13\x44\x65leteTaxIdResponse*\x91\x01\n\x11MerchantDashboard\x12\"\n\x1eMERCHANT_DASHBOARD_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMERCHANT_DASHBOARD_EXPRESS\x10\x01\x12\x1b\n\x17MERCHANT_DASHBOARD_FULL\x10\x02\x12\x1b\n\x17MERCHANT_DASHBOARD_NONE\x10\x03*\xde\x01\n\x14MerchantBusinessType\x12&\n\"MERCHANT_BUSINESS_TYPE_UNSPECIFIED\x10\x00\x12%\n!MERCHANT_BUSINESS_TYPE_INDIVIDUAL\x10\x01\x12\"\n\x1eMERCHANT_BUSINESS_TYPE_COMPANY\x10\x02\x12%\n!MERCHANT_BUSINESS_TYPE_NON_PROFIT\x10\x03\x12,\n(MERCHANT_BUSINESS_TYPE_GOVERNMENT_ENTITY\x10\x04*\x80\x01\n\x12OnboardingLinkKind\x12$\n ONBOARDING_LINK_KIND_UNSPECIFIED\x10\x00\x12#\n\x1fONBOARDING_LINK_KIND_ONBOARDING\x10\x01\x12\x1f\n\x1bONBOARDING_LINK_KIND_UPDATE\x10\x02\x32\xa1\x08\n\x0fMerchantService\x12W\n\x0e\x43reateMerchant\x12!.gateway.v1.CreateMerchantRequest\x1a\".gateway.v1.CreateMerchantResponse\x12N\n\x0bGetMerchant\x12\x1e.gateway.v1.GetMerchantRequest\x1a\x1f.gateway.v1.GetMerchantResponse\x12T\n\rListMerchants\x12 .gateway.v1.ListMerchantsRequest\x1a!.gateway.v1.ListMerchantsResponse\x12Q\n\x0cSyncMerchant\x12\x1f.gateway.v1.SyncMerchantRequest\x1a .gateway.v1.SyncMerchantResponse\x12Y\n\x0eWatchMerchants\x12!.gateway.v1.WatchMerchantsRequest\x1a\".gateway.v1.WatchMerchantsResponse0\x01\x12i\n\x14\x43reateOnboardingLink\x12\'.gateway.v1.CreateOnboardingLinkRequest\x1a(.gateway.v1.CreateOnboardingLinkResponse\x12W\n\x0eGetTaxSettings\x12!.gateway.v1.GetTaxSettingsRequest\x1a\".gateway.v1.GetTaxSettingsResponse\x12i\n\x14ListTaxRegistrations\x12\'.gateway.v1.ListTaxRegistrationsRequest\x1a(.gateway.v1.ListTaxRegistrationsResponse\x12N\n\x0b\x43reateTaxId\x12\x1e.gateway.v1.CreateTaxIdRequest\x1a\x1f.gateway.v1.CreateTaxIdResponse\x12\x45\n\x08GetTaxId\x12\x1b.gateway.v1.GetTaxIdRequest\x1a\x1c.gateway.v1.GetTaxIdResponse\x12K\n\nListTaxIds\x12\x1d.gateway.v1.ListTaxIdsRequest\x1a\x1e.gateway.v1.ListTaxIdsResponse\x12N\n\x0b\x44\x65leteTaxId\x12\x1e.gateway.v1.DeleteTaxIdRequest\x1a\x1f.gateway.v1.DeleteTaxIdResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,12 +36,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CREATEMERCHANTREQUEST_METADATAENTRY']._loaded_options = None
   _globals['_CREATEMERCHANTREQUEST_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_MERCHANTDASHBOARD']._serialized_start=2572
-  _globals['_MERCHANTDASHBOARD']._serialized_end=2717
-  _globals['_MERCHANTBUSINESSTYPE']._serialized_start=2720
-  _globals['_MERCHANTBUSINESSTYPE']._serialized_end=2942
-  _globals['_ONBOARDINGLINKKIND']._serialized_start=2945
-  _globals['_ONBOARDINGLINKKIND']._serialized_end=3073
+  _globals['_MERCHANTDASHBOARD']._serialized_start=2606
+  _globals['_MERCHANTDASHBOARD']._serialized_end=2751
+  _globals['_MERCHANTBUSINESSTYPE']._serialized_start=2754
+  _globals['_MERCHANTBUSINESSTYPE']._serialized_end=2976
+  _globals['_ONBOARDINGLINKKIND']._serialized_start=2979
+  _globals['_ONBOARDINGLINKKIND']._serialized_end=3107
   _globals['_CREATEMERCHANTREQUEST']._serialized_start=140
   _globals['_CREATEMERCHANTREQUEST']._serialized_end=567
   _globals['_CREATEMERCHANTREQUEST_METADATAENTRY']._serialized_start=520
@@ -65,33 +65,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHMERCHANTSRESPONSE']._serialized_start=1234
   _globals['_WATCHMERCHANTSRESPONSE']._serialized_end=1313
   _globals['_CREATEONBOARDINGLINKREQUEST']._serialized_start=1316
-  _globals['_CREATEONBOARDINGLINKREQUEST']._serialized_end=1501
-  _globals['_CREATEONBOARDINGLINKRESPONSE']._serialized_start=1503
-  _globals['_CREATEONBOARDINGLINKRESPONSE']._serialized_end=1575
-  _globals['_GETTAXSETTINGSREQUEST']._serialized_start=1577
-  _globals['_GETTAXSETTINGSREQUEST']._serialized_end=1654
-  _globals['_GETTAXSETTINGSRESPONSE']._serialized_start=1656
-  _globals['_GETTAXSETTINGSRESPONSE']._serialized_end=1727
-  _globals['_LISTTAXREGISTRATIONSREQUEST']._serialized_start=1729
-  _globals['_LISTTAXREGISTRATIONSREQUEST']._serialized_end=1851
-  _globals['_LISTTAXREGISTRATIONSRESPONSE']._serialized_start=1853
-  _globals['_LISTTAXREGISTRATIONSRESPONSE']._serialized_end=1964
-  _globals['_CREATETAXIDREQUEST']._serialized_start=1966
-  _globals['_CREATETAXIDREQUEST']._serialized_end=2074
-  _globals['_CREATETAXIDRESPONSE']._serialized_start=2076
-  _globals['_CREATETAXIDRESPONSE']._serialized_end=2132
-  _globals['_GETTAXIDREQUEST']._serialized_start=2134
-  _globals['_GETTAXIDREQUEST']._serialized_end=2209
-  _globals['_GETTAXIDRESPONSE']._serialized_start=2211
-  _globals['_GETTAXIDRESPONSE']._serialized_end=2264
-  _globals['_LISTTAXIDSREQUEST']._serialized_start=2266
-  _globals['_LISTTAXIDSREQUEST']._serialized_end=2363
-  _globals['_LISTTAXIDSRESPONSE']._serialized_start=2365
-  _globals['_LISTTAXIDSRESPONSE']._serialized_end=2446
-  _globals['_DELETETAXIDREQUEST']._serialized_start=2448
-  _globals['_DELETETAXIDREQUEST']._serialized_end=2546
-  _globals['_DELETETAXIDRESPONSE']._serialized_start=2548
-  _globals['_DELETETAXIDRESPONSE']._serialized_end=2569
-  _globals['_MERCHANTSERVICE']._serialized_start=3076
-  _globals['_MERCHANTSERVICE']._serialized_end=4133
+  _globals['_CREATEONBOARDINGLINKREQUEST']._serialized_end=1535
+  _globals['_CREATEONBOARDINGLINKRESPONSE']._serialized_start=1537
+  _globals['_CREATEONBOARDINGLINKRESPONSE']._serialized_end=1609
+  _globals['_GETTAXSETTINGSREQUEST']._serialized_start=1611
+  _globals['_GETTAXSETTINGSREQUEST']._serialized_end=1688
+  _globals['_GETTAXSETTINGSRESPONSE']._serialized_start=1690
+  _globals['_GETTAXSETTINGSRESPONSE']._serialized_end=1761
+  _globals['_LISTTAXREGISTRATIONSREQUEST']._serialized_start=1763
+  _globals['_LISTTAXREGISTRATIONSREQUEST']._serialized_end=1885
+  _globals['_LISTTAXREGISTRATIONSRESPONSE']._serialized_start=1887
+  _globals['_LISTTAXREGISTRATIONSRESPONSE']._serialized_end=1998
+  _globals['_CREATETAXIDREQUEST']._serialized_start=2000
+  _globals['_CREATETAXIDREQUEST']._serialized_end=2108
+  _globals['_CREATETAXIDRESPONSE']._serialized_start=2110
+  _globals['_CREATETAXIDRESPONSE']._serialized_end=2166
+  _globals['_GETTAXIDREQUEST']._serialized_start=2168
+  _globals['_GETTAXIDREQUEST']._serialized_end=2243
+  _globals['_GETTAXIDRESPONSE']._serialized_start=2245
+  _globals['_GETTAXIDRESPONSE']._serialized_end=2298
+  _globals['_LISTTAXIDSREQUEST']._serialized_start=2300
+  _globals['_LISTTAXIDSREQUEST']._serialized_end=2397
+  _globals['_LISTTAXIDSRESPONSE']._serialized_start=2399
+  _globals['_LISTTAXIDSRESPONSE']._serialized_end=2480
+  _globals['_DELETETAXIDREQUEST']._serialized_start=2482
+  _globals['_DELETETAXIDREQUEST']._serialized_end=2580
+  _globals['_DELETETAXIDRESPONSE']._serialized_start=2582
+  _globals['_DELETETAXIDRESPONSE']._serialized_end=2603
+  _globals['_MERCHANTSERVICE']._serialized_start=3110
+  _globals['_MERCHANTSERVICE']._serialized_end=4167
 # @@protoc_insertion_point(module_scope)

@@ -475,6 +475,7 @@ class CreateOnboardingLinkRequest(_message.Message):
     REFRESH_URL_FIELD_NUMBER: _builtins.int
     RETURN_URL_FIELD_NUMBER: _builtins.int
     CURRENTLY_DUE_ONLY_FIELD_NUMBER: _builtins.int
+    WITH_FUTURE_REQUIREMENTS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]. Repeating it
     within 23 hours gives the same address again; later it is refused with ONBOARDING_LINK_EXPIRED.
@@ -493,6 +494,10 @@ class CreateOnboardingLinkRequest(_message.Message):
     """Whether to ask only for what is due now. By default everything that will be due, future
     requirements included, is asked for at once, so that the merchant is not stopped again later.
     """
+    with_future_requirements: _builtins.bool
+    """With currently_due_only: whether to ask as well for what Stripe has announced to be due from a
+    date on (future requirements), and for nothing else that is due later. Without it nothing changes.
+    """
     def __init__(
         self,
         *,
@@ -502,10 +507,11 @@ class CreateOnboardingLinkRequest(_message.Message):
         refresh_url: _builtins.str = ...,
         return_url: _builtins.str = ...,
         currently_due_only: _builtins.bool = ...,
+        with_future_requirements: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currently_due_only", b"currently_due_only", "kind", b"kind", "merchant_id", b"merchant_id", "refresh_url", b"refresh_url", "request_id", b"request_id", "return_url", b"return_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currently_due_only", b"currently_due_only", "kind", b"kind", "merchant_id", b"merchant_id", "refresh_url", b"refresh_url", "request_id", b"request_id", "return_url", b"return_url", "with_future_requirements", b"with_future_requirements"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

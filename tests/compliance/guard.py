@@ -25,6 +25,7 @@ from compliance.v1.case_service_pb2_grpc import CaseServiceStub
 from compliance.v1.compliance_service_pb2_grpc import ComplianceServiceStub
 from compliance.v1.decision_service_pb2_grpc import DecisionServiceStub
 from compliance.v1.freeze_forecast_service_pb2_grpc import FreezeForecastServiceStub
+from compliance.v1.notice_service_pb2_grpc import NoticeServiceStub
 from compliance.v1.policy_service_pb2_grpc import PolicyServiceStub
 from compliance.v1.requirement_service_pb2_grpc import RequirementServiceStub
 from compliance.v1.screening_service_pb2_grpc import ScreeningServiceStub
@@ -64,6 +65,7 @@ class Guard:
         self.checks = ComplianceServiceStub(self.channel)
         self.decisions = DecisionServiceStub(self.channel)
         self.freezes = FreezeForecastServiceStub(self.channel)
+        self.notices = NoticeServiceStub(self.channel)
         self.policies = PolicyServiceStub(self.channel)
         self.requirements = RequirementServiceStub(self.channel)
         self.screening = ScreeningServiceStub(self.channel)
@@ -206,6 +208,7 @@ async def running_guard(
                 "snapshot_interval_seconds": NEVER_SECONDS,
                 "forecast_interval_seconds": NEVER_SECONDS,
                 "case_interval_seconds": NEVER_SECONDS,
+                "notice_interval_seconds": NEVER_SECONDS,
                 **changes,
             }
         )

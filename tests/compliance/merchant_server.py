@@ -18,7 +18,7 @@ from gateway.v1.merchant_service_pb2_grpc import (
     add_MerchantServiceServicer_to_server,
 )
 from runtime.clock import Clock
-from runtime.errors import STATUS_DETAILS_KEY
+from runtime.errors import STATUS_DETAILS_KEY, ServiceError
 from runtime.notifier import Notifier
 
 
@@ -43,8 +43,12 @@ class FakeMerchants(MerchantServiceServicer):
     feed: list[tuple[int, str]] = field(default_factory=list)
     feed_is_refused: bool = False
     watches: list[tuple[int, int]] = field(default_factory=list)
+    _pages: dict[str, merchant_pb2.OnboardingLink] = field(default_factory=dict)
     _news: Notifier = field(default_factory=Notifier)
     max_ages: list[timedelta] = field(default_factory=list)
+    # The pages that were asked for, and what is answered instead.
+    links: list[pb.CreateOnboardingLinkRequest] = field(default_factory=list)
+    link_error: ServiceError | None = None
     is_down: bool = False
     address: str = ""
     # While it is set, answers wait until it is released.
@@ -96,8 +100,7 @@ class FakeMerchants(MerchantServiceServicer):
                 "of snapshots that were lost",
                 metadata={"epoch": "0", "after_sequence": "0"},
             )
-            details = ((STATUS_DETAILS_KEY, error.to_status().SerializeToString()),)
-            await context.abort(error.code, error.message, details)
+            await _abort(context, error)
         sequence = request.after_sequence
         while True:
             token = self._news.token()
@@ -107,6 +110,20 @@ class FakeMerchants(MerchantServiceServicer):
                 merchant.snapshot.sequence = sequence
                 yield pb.WatchMerchantsResponse(merchant=merchant, epoch=epoch)
             await Notifier.wait(token, 30)
+
+    async def CreateOnboardingLink(
+        self, request: pb.CreateOnboardingLinkRequest, context: Any
+    ) -> Any:
+        await self._answerable(context)
+        if self.link_error is not None:
+            await _abort(context, self.link_error)
+        self.links.append(request)
+        if request.request_id not in self._pages:
+            url = f"https://connect.example/{len(self._pages) + 1}"
+            link = merchant_pb2.OnboardingLink(url=url)
+            link.expire_time.FromDatetime(self.clock.now() + timedelta(minutes=5))
+            self._pages[request.request_id] = link
+        return pb.CreateOnboardingLinkResponse(link=self._pages[request.request_id])
 
     async def GetTaxSettings(self, request: pb.GetTaxSettingsRequest, context: Any) -> Any:
         await self._answerable(context)
@@ -142,6 +159,11 @@ class FakeMerchants(MerchantServiceServicer):
             state=self.states.get(account_id, merchant_pb2.MERCHANT_STATE_CONNECTED),
             snapshot=snapshot,
         )
+
+
+async def _abort(context: Any, error: ServiceError) -> None:
+    details = ((STATUS_DETAILS_KEY, error.to_status().SerializeToString()),)
+    await context.abort(error.code, error.message, details)
 
 
 @asynccontextmanager

@@ -52,6 +52,7 @@ async def test_an_owner_migrates_and_a_login_serves(
                     assert set(paths) == {
                         *("refuse_change", "chain_decision", "note_account_change"),
                         "number_case_event",
+                        "note_collection_change",
                     }
                     assert set(paths.values()) == {"search_path=pg_catalog, public, pg_temp"}
         finally:

@@ -61,6 +61,7 @@ JOBS = ("ledger", "gateway", "compliance")
 UP = tuple(always(f'up{{job="{job}",instance="one"}}', 1) for job in JOBS)
 SWEPT = 'gateway_balance_last_sweep_timestamp_seconds{corridor="default"}'
 NEXT_FREEZE = 'compliance_freeze_next_timestamp_seconds{kind="PAYOUTS"}'
+OLDEST_MAIL = "compliance_notice_mail_oldest_timestamp_seconds"
 LEADING = 'gateway_leader_task_leading{task="t",instance="one"}'
 LOOP = 'loop_last_success_timestamp_seconds{job="gateway",loop="l"}'
 LOOP_RESTS = always('loop_poll_seconds{job="gateway",loop="l"}', 1)
@@ -180,6 +181,10 @@ SCENES = (
     gauge("FreezeNear", NEXT_FREEZE, MINUTES * 60 + 3 * 86_400 - 1, MINUTES * 60 + 3 * 86_400),
     # At any moment; and none at all.
     gauge("FreezeNear", NEXT_FREEZE, 1, 0),
+    gauge("NoticesUndeliverable", "compliance_notice_mails_dead", 1),
+    since("NoticesLate", OLDEST_MAIL, 61),
+    # None waits.
+    Scene("NoticesLate", (always(OLDEST_MAIL, 60),), (always(OLDEST_MAIL, 0),)),
 )
 
 

@@ -52,7 +52,13 @@ READS_OF_SUPPORT = {
     "compliance.v1.DecisionService": "GetDecision ListDecisions",
 }
 # They change something without an id of the request: what they bring about is the same each time.
-CHANGES_WITHOUT_REQUEST_ID = {"SyncMerchant", "RefreshAccountSnapshot", "LoadSanctionsList"}
+CHANGES_WITHOUT_REQUEST_ID = {
+    "SyncMerchant",
+    "RefreshAccountSnapshot",
+    "LoadSanctionsList",
+    "SetNoticeAddress",
+    "ResendNotice",
+}
 
 
 @pytest.mark.parametrize(("settings", "package"), SERVICES)
