@@ -53,6 +53,7 @@ class LedgerHold:
     corridor: str
     is_released: bool = False
     is_captured: bool = False
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ class LedgerLog:
                 hold = _placed(one)
                 if hold is not None:
                     placed[one.sequence] = hold.id
-                    holds[hold.id] = LedgerHold(hold.id, hold.corridor)
+                    holds[hold.id] = LedgerHold(hold.id, hold.corridor, revision=hold.revision)
                 elif one.settles_sequence in placed:
                     hold_id = placed[one.settles_sequence]
                     captured = one.kind == TRANSACTION_KIND_POST

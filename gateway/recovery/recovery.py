@@ -235,7 +235,7 @@ class Recovery:
             if snapshot.status is not IntentStatus.NOT_CONFIRMED:
                 operation = decided(operation, OperationState.SUCCEEDED, now)
             await operation_store.add(connection, operation)
-            for fact in facts_of_left_holds(payment, holds, operation.id, now):
+            for fact in facts_of_left_holds(payment, known, holds, operation.id, now):
                 await enqueue(connection, fact, now)
         return len(changes)
 

@@ -1,12 +1,12 @@
 """What one of Stripe's objects says of a payment that the database has lost. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from gateway.bookkeeping.facts import Fact, HoldReleased, ReleaseReason
+from gateway.bookkeeping.facts import Fact, HoldForgotten, HoldReleased, ReleaseReason
 from gateway.bookkeeping.ledger_log import LedgerHold
 from gateway.ids import METADATA_PREFIX, RequestMetadata, derived_id
 from gateway.money import from_stripe
@@ -215,14 +215,25 @@ def standing_hold(holds: Sequence[LedgerHold], corridor: str) -> str | None:
 
 
 def facts_of_left_holds(
-    payment: Payment, holds: Sequence[LedgerHold], operation_id: str, now: datetime
+    payment: Payment,
+    known: Collection[str],
+    holds: Sequence[LedgerHold],
+    operation_id: str,
+    now: datetime,
 ) -> Iterator[Fact]:
     """That the holds of the attempts before are released, which sent nothing: a payment is tried
-    elsewhere only then. Bookkeeping hears of the holds first, which it has lost."""
+    elsewhere only then.
+
+    Those of lost attempts are forgotten, since the next attempt may get the id of a lost one and
+    places that hold anew. `known` are the payment's operations in the database.
+    """
     for hold in holds:
         if hold.is_released or hold.is_captured or hold.id == operation_id:
             continue
         placed = hold_placed(replace(payment, corridor=hold.corridor), hold.id, now)
+        if hold.id not in known:
+            yield HoldForgotten(**asdict(placed), hold_revision=hold.revision)
+            continue
         yield placed
         yield HoldReleased(**asdict(placed), reason=ReleaseReason.FAILED)
 

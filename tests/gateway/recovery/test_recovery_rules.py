@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.bookkeeping.facts import HoldPlaced, HoldReleased, ReleaseReason
+from gateway.bookkeeping.facts import HoldForgotten, HoldPlaced, HoldReleased, ReleaseReason
 from gateway.bookkeeping.ledger_log import LedgerHold
 from gateway.ids import derived_id
 from gateway.payments.domain.intents import IntentStatus
@@ -186,12 +186,32 @@ def test_holds_of_attempts_that_sent_nothing_are_released_where_they_stand() -> 
     there = LedgerHold("op_there", "backup")
     captured = LedgerHold("op_captured", "default", is_captured=True)
     holds = (there, RELEASED, captured, LATER)
-    placed, released = facts_of_left_holds(RECEIVED, holds, LATER.id, NOW)
+    placed, released = facts_of_left_holds(RECEIVED, [there.id], holds, LATER.id, NOW)
     assert isinstance(placed, HoldPlaced)
     assert isinstance(released, HoldReleased)
     assert (placed.corridor, placed.hold_id, placed.amount_minor) == ("backup", "op_there", 10_00)
     assert (released.requires, released.reason) == (placed.id, ReleaseReason.FAILED)
     assert (released.corridor, released.merchant_id) == ("backup", "merchant")
+
+
+def test_a_hold_of_a_lost_attempt_is_forgotten_so_that_the_next_of_its_id_places_it_anew() -> None:
+    there = LedgerHold("op_there", "backup", revision=2)
+    (forgotten,) = facts_of_left_holds(RECEIVED, [FIRST], (there, LATER), LATER.id, NOW)
+    assert isinstance(forgotten, HoldForgotten)
+    assert (forgotten.id, forgotten.hold_revision) == ("forgotten.op_there.2", 2)
+    assert (forgotten.corridor, forgotten.amount_minor) == ("backup", 10_00)
+    placed = HoldPlaced(
+        corridor="backup",
+        currency=RECEIVED.currency,
+        effective_time=NOW,
+        payment_id=RECEIVED.id,
+        merchant_id=RECEIVED.merchant_id,
+        hold_id="op_there",
+        amount_minor=10_00,
+    )
+    # Neither that, nor that it is released, has been reported.
+    assert forgotten.id not in {placed.id, f"released.{placed.hold_id}"}
+    assert forgotten.hold == placed.id
 
 
 REFUSED = (PaymentState.DECLINED, PaymentState.RETRY_SCHEDULED)
