@@ -5,10 +5,9 @@ none to spare: its checks would wait for the interpreter. The judge reads lines 
 each with one, and ends when its input does, so that it never outlives who asked.
 """
 
-import asyncio
 import json
+import subprocess
 import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,9 +16,8 @@ from compliance.checks.canonical import dumps, loads
 from compliance.checks.decision import DecisionRecord
 from compliance.checks.policy import Policy
 from compliance.checks.rules import evaluate, verdict_of
+from runtime.child_process import ChildProcess, open_child_process
 
-# What one line may hold: a record with all owners and requirements that a check can have.
-MAX_LINE_BYTES = 64 * 1024 * 1024
 # How many records are on their way to the judge, so that neither waits for the other.
 WINDOW = 64
 UNREADABLE = b"null"
@@ -65,8 +63,13 @@ def judge(record: DecisionRecord, sequence: int, policy: Policy) -> Judged:
 class Judge:
     """The other process, for one caller at a time."""
 
-    def __init__(self, process: Process) -> None:
-        self.process = process
+    def __init__(self, child: ChildProcess) -> None:
+        self._child = child
+
+    @property
+    def process(self) -> "subprocess.Popen[bytes]":
+        """The process as the system knows it."""
+        return self._child.process
 
     async def judge(
         self, policy: Policy, records: Sequence[tuple[int, str]]
@@ -82,33 +85,27 @@ class Judge:
         return judged
 
     async def _ask(self, what: object) -> None:
-        assert self.process.stdin is not None
         try:
-            self.process.stdin.write(json.dumps(what).encode() + b"\n")
-            await self.process.stdin.drain()
+            self._child.writer.write(json.dumps(what).encode() + b"\n")
+            await self._child.writer.drain()
         except ConnectionError as error:
             raise JudgeGoneError("the judge has closed its input") from error
 
     async def _answer(self) -> Judged | None:
-        assert self.process.stdout is not None
-        line = await self.process.stdout.readline()
-        if not line:
-            raise JudgeGoneError(f"the judge ended with {await self.process.wait()}")
+        try:
+            line = await self._child.reader.readline()
+        except ConnectionError:
+            line = b""
+        if not line.endswith(b"\n"):
+            raise JudgeGoneError(f"the judge ended with {await self._child.ended()}")
         return None if line == UNREADABLE + b"\n" else loads(line.decode(), Judged)
 
 
 @asynccontextmanager
 async def open_judge() -> AsyncIterator[Judge]:
     """Starts the process; ends it on leaving, whatever it is at."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", START), stdin=PIPE, stdout=PIPE, limit=MAX_LINE_BYTES
-    )
-    try:
-        yield Judge(process)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+    async with open_child_process("-c", START) as child:
+        yield Judge(child)
 
 
 def serve() -> None:

@@ -5,14 +5,11 @@ import contextlib
 import json
 import mmap
 import os
-import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from compliance.checks.canonical import build, plain, time_of
@@ -21,9 +18,9 @@ from compliance.screening.entries import BrokenListError, Entry
 from compliance.screening.index import Hit, NameIndex, ScreenedPerson
 from compliance.screening.scoring import Explanation
 from compliance.screening.sources import Fingerprint, ListSource
+from runtime.child_process import MAX_LINE_BYTES, ChildProcess, open_child_process
 
-# Of one line of the builder's: a hundred entries with all their names.
-MAX_LINE_BYTES = 64 * 1024 * 1024
+BUILDER = "compliance.screening.builder"
 
 
 class ListBuildError(Exception):
@@ -51,15 +48,8 @@ class ScreenedAlready:
 class Builder:
     """A running process that builds one index. Its methods are called in their order."""
 
-    def __init__(
-        self,
-        process: "subprocess.Popen[bytes]",
-        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-        file_number: int,
-        limits: BuilderLimits,
-    ) -> None:
-        self._process = process
-        self._reader, self._writer = streams
+    def __init__(self, child: ChildProcess, file_number: int, limits: BuilderLimits) -> None:
+        self._child = child
         self._file_number = file_number
         self.limits = limits
         # Until the index is there, then of each page.
@@ -68,7 +58,7 @@ class Builder:
 
     @property
     def process_id(self) -> int:
-        return self._process.pid
+        return self._child.process.pid
 
     async def start(
         self,
@@ -129,8 +119,8 @@ class Builder:
     async def _send(self, line: str) -> None:
         # That it has ended is seen when its answer is read.
         with contextlib.suppress(ConnectionError):
-            self._writer.write(line.encode() + b"\n")
-            await self._writer.drain()
+            self._child.writer.write(line.encode() + b"\n")
+            await self._child.writer.drain()
 
     async def _receive(self) -> Any:
         return self._checked(await self._receive_line())
@@ -138,13 +128,13 @@ class Builder:
     async def _receive_line(self) -> bytes:
         async with self._in_time():
             try:
-                line = await self._reader.readline()
+                line = await self._child.reader.readline()
             except ConnectionError:
                 line = b""
             except ValueError as error:
                 raise ListBuildError(f"it said more than {MAX_LINE_BYTES} bytes at once") from error
         if not line.endswith(b"\n"):
-            ended = await asyncio.to_thread(self._process.wait)
+            ended = await self._child.ended()
             raise ListBuildError(f"it ended before it was done ({ended})")
         return line
 
@@ -175,45 +165,19 @@ class Building:
     async def builder(self) -> AsyncIterator[Builder]:
         """A process to build one index with, which is gone afterwards, whatever happens."""
         file_number = _nameless_file()
+        # Its memory is limited; the index is handed over in the file.
+        arguments = "-m", BUILDER, str(file_number), str(self._limits.memory_bytes)
         try:
-            process, ours = _started(file_number, self._limits.memory_bytes)
-            try:
-                streams = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
+            async with AsyncExitStack() as stack:
                 try:
-                    yield Builder(process, streams, file_number, self._limits)
-                finally:
-                    streams[1].close()
-            finally:
-                process.kill()
-                await asyncio.to_thread(process.wait)
+                    child = await stack.enter_async_context(
+                        open_child_process(*arguments, open_files=[file_number])
+                    )
+                except OSError as error:
+                    raise ListBuildError(f"it could not be started: {error.strerror}") from error
+                yield Builder(child, file_number, self._limits)
         finally:
             os.close(file_number)
-
-
-def _started(
-    file_number: int, memory_bytes: int
-) -> tuple["subprocess.Popen[bytes]", socket.socket]:
-    """A builder, and the socket to talk with it. Raises `ListBuildError`.
-
-    By the standard library, whose vfork runs no handlers: gRPC's would write a line, and a loop's
-    own way would copy this process.
-    """
-    command = [sys.executable, "-m", "compliance.screening.builder"]
-    ours, its = socket.socketpair()
-    with its:
-        try:
-            process = subprocess.Popen(  # noqa: S603 (this interpreter and a module of ours)
-                [*command, str(file_number), str(memory_bytes)],
-                pass_fds=(file_number,),
-                stdin=its.fileno(),
-                stdout=its.fileno(),
-                stderr=subprocess.DEVNULL,
-                cwd=Path(__file__).parents[2],
-            )
-        except OSError as error:
-            ours.close()
-            raise ListBuildError(f"it could not be started: {error.strerror}") from error
-    return process, ours
 
 
 def _screened(found: Mapping[str, Any]) -> ScreenedAlready:

@@ -181,7 +181,7 @@ async def test_the_judge_ends_with_who_asked_it() -> None:
 async def test_a_judge_that_is_gone_is_told_as_such() -> None:
     async with open_judge() as judge:
         judge.process.kill()
-        await judge.process.wait()
+        judge.process.wait()
         with pytest.raises(JudgeGoneError):
             await judge.judge(BUILT_IN_POLICY, [(1, "{}")])
 
