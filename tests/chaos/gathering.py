@@ -59,8 +59,10 @@ async def gather(
     told: tuple[Told, ...] | None = None,
     past_horizon: bool = False,
     restores: int = 0,
+    books_seconds: float = BOOKS_SECONDS,
 ) -> OutcomeLookup:
-    """All of it; the engine must be at rest. `reviewed` are the requests that people decide."""
+    """All of it; the engine must be at rest. `reviewed` are the requests that people decide. Books
+    that differ are read again for `books_seconds`."""
     # Before what is stored is read: an event may still come.
     acknowledged = frozenset(
         attempt["event"]
@@ -99,7 +101,7 @@ async def gather(
             dead_letters=await _dead_letters(clients),
             accepted_forgeries=tuple(accepted_forgeries),
             let_in=tuple(let_in),
-            books_differences=await _books(clients, twin),
+            books_differences=await _books(clients, twin, books_seconds),
             ledger_intact=await _verified(ledger, LEDGER) and await _verified(ledger, HOLDS),
             told=told,
             restless=restless,
@@ -225,10 +227,10 @@ async def _dead_letters(clients: Clients) -> tuple[str, ...]:
     )
 
 
-async def _books(clients: Clients, twin: ChaosTwin) -> tuple[str, ...]:
+async def _books(clients: Clients, twin: ChaosTwin, seconds: float) -> tuple[str, ...]:
     """Differences that stay: what is booked last may be a moment behind."""
     try:
-        await poll(lambda: books_difference(clients, twin), lambda found: not found, BOOKS_SECONDS)
+        await poll(lambda: books_difference(clients, twin), lambda found: not found, seconds)
     except TimeoutError:
         found = await books_difference(clients, twin)
         return tuple(

@@ -16,7 +16,7 @@ from tests.chaos.cluster import CLIENT, Cluster
 from tests.chaos.customers import Customers
 from tests.chaos.drawing import draw_plan
 from tests.chaos.evidence import OutcomeLookup
-from tests.chaos.gathering import gather
+from tests.chaos.gathering import BOOKS_SECONDS, gather
 from tests.chaos.healing import HORIZONS, Time, heal, pass_horizons
 from tests.chaos.mutations import HELD_UP_MINOR, SIGNAL_FILE
 from tests.chaos.plan import PATIENCE, PlannedPayment, Step, Trouble
@@ -57,7 +57,9 @@ class Stage:
         posts = await self.twin.requests("POST", INTENTS)
         return sum(post["acted"] or not acted for post in posts)
 
-    async def heal_and_gather(self, max_leaps: int) -> OutcomeLookup:
+    async def heal_and_gather(
+        self, max_leaps: int, books_seconds: float = BOOKS_SECONDS
+    ) -> OutcomeLookup:
         """What is there in the end."""
         await heal(self.time, max_leaps)
         restless = await pass_horizons(self.time, HORIZONS[:1], max_leaps)
@@ -67,6 +69,7 @@ class Stage:
             answers=self.customers.answers,
             accepted_forgeries=self.troubles.accepted_forgeries,
             restless=restless,
+            books_seconds=books_seconds,
         )
 
 

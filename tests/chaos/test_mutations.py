@@ -33,6 +33,8 @@ ACCIDENTS = (
 )
 # Enough for leases and back-offs; a defect may leave things that no time ends.
 FEW_LEAPS = 3
+# A defect may leave books that no time makes agree.
+FEW_SECONDS = 10.0
 # Which rule sees which defect, and in which schedule.
 CAUGHT: dict[str, tuple[Schedule, set[str]]] = {
     "drop_the_key": (schedules.the_answer_is_lost, {"key", "double charge", "double refund"}),
@@ -124,5 +126,5 @@ async def test_the_defect_is_caught(
     schedule, rules = CAUGHT[mutation]
     async with stage_with(nursery, tmp_path, databases, [*ACCIDENTS, mutation]) as stage:
         await schedule(stage)
-        evidence = await stage.heal_and_gather(FEW_LEAPS)
+        evidence = await stage.heal_and_gather(FEW_LEAPS, FEW_SECONDS)
     assert rules <= {violation.rule for violation in judge(evidence)}

@@ -71,7 +71,7 @@ CREATE TABLE notice_address (
 CREATE TABLE collection_progress (
     only_row boolean PRIMARY KEY DEFAULT TRUE CHECK (only_row)
 );
-INSERT INTO collection_progress DEFAULT VALUES;
+INSERT INTO collection_progress (only_row) VALUES (TRUE);
 
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON requirement_notice
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
