@@ -10,10 +10,13 @@ class DataError(ValueError):
     """A line of a data file cannot be used; the message names file and line."""
 
 
-def data_lines(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
+def data_lines(
+    path: Path, columns: tuple[str, ...] | None = None
+) -> Iterator[tuple[str, list[str]]]:
     """(where, fields) of each line without comments and empty ones. Raises `DataError`.
 
-    `where` names file and line, for what the caller finds wrong with the fields.
+    `where` names file and line, for what the caller finds wrong with the fields. Without `columns`
+    a line may have any number of them.
     """
     for number, raw in enumerate(path.read_bytes().splitlines(), start=1):
         where = f"{path.name} line {number}"
@@ -24,7 +27,7 @@ def data_lines(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, list
         if not line or line.startswith("#"):
             continue
         fields = line.split("\t")
-        if len(fields) != len(columns):
+        if columns is not None and len(fields) != len(columns):
             names = ", ".join(columns)
             raise DataError(f"{where}: has {len(fields)} columns, not {len(columns)}: {names}")
         yield where, fields

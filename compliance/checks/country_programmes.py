@@ -5,21 +5,18 @@ document, so that a decision is replayed by the programmes that it was made by.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-DATA = Path(__file__).parent.parent / "data"
+from compliance.data_lines import DATA, DataError, data_lines
+
 COLUMNS = ("country", "start", "end", "programme", "source")
 
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _SOURCE = re.compile(r"https://[!-~]+")
-
-
-class CountryDataError(ValueError):
-    """A line of the data cannot be used; the message names file and line."""
 
 
 @dataclass(frozen=True)
@@ -48,34 +45,22 @@ class CountryProgramme:
 def read_country_programmes(
     path: Path = DATA / "country_programmes.tsv", countries: Path = DATA / "countries.tsv"
 ) -> tuple[CountryProgramme, ...]:
-    """The programmes of a file, in its order. Raises `CountryDataError`."""
-    known = {line.split("\t")[0] for _, line in _lines(countries)}
+    """The programmes of a file, in its order. Raises `DataError`."""
+    known = {code for _, (code, *_names) in data_lines(countries)}
     programmes: list[CountryProgramme] = []
-    for number, line in _lines(path):
+    for where, fields in data_lines(path, COLUMNS):
         try:
-            programmes.append(_programme(line, known, programmes))
+            programmes.append(_programme(fields, known, programmes))
         except ValueError as error:
-            raise CountryDataError(f"{path.name} line {number}: {error}") from error
+            raise DataError(f"{where}: {error}") from error
     if not programmes:
-        raise CountryDataError(f"{path.name} names no programme")
+        raise DataError(f"{path.name} names no programme")
     return tuple(programmes)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines without comments and empty ones."""
-    for number, raw in enumerate(path.read_bytes().splitlines(), start=1):
-        try:
-            line = raw.decode()
-        except UnicodeDecodeError as error:
-            raise CountryDataError(f"{path.name} line {number}: not UTF-8") from error
-        if line and not line.startswith("#"):
-            yield number, line
-
-
-def _programme(line: str, known: set[str], before: Sequence[CountryProgramme]) -> CountryProgramme:
-    fields = line.split("\t")
-    if len(fields) != len(COLUMNS):
-        raise ValueError(f"has {len(fields)} columns, not {len(COLUMNS)}: {', '.join(COLUMNS)}")
+def _programme(
+    fields: Sequence[str], known: set[str], before: Sequence[CountryProgramme]
+) -> CountryProgramme:
     country, start, end, programme, source = fields
     if country not in known:
         raise ValueError(f"{country!r} is no ISO 3166-1 alpha-2 code")

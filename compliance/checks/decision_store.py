@@ -85,6 +85,19 @@ async def list_decisions(
     return [_logged(row) for row in rows.mappings()]
 
 
+async def decisions_after(
+    connection: AsyncConnection, sequence: int, limit: int
+) -> list[tuple[int, str]]:
+    """Sequences and records of the decisions that follow."""
+    rows = await connection.execute(
+        select(DECISION.c.sequence, DECISION.c.record)
+        .where(DECISION.c.sequence > sequence)
+        .order_by(DECISION.c.sequence)
+        .limit(limit)
+    )
+    return [(row.sequence, row.record) for row in rows]
+
+
 async def verify(connection: AsyncConnection, first: int, limit: int) -> Verification:
     """Recomputes the hashes of at most `limit` decisions from `first` on, and their links."""
     expected = first

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from compliance.checks.decision_store import decisions_after
 from compliance.checks.policy import Policy
 from compliance.policies.comparison import Comparison
 from compliance.policies.judging import open_judge
-from compliance.policies.shadowing import PAGE_SIZE, decisions_after
+from compliance.policies.shadowing import PAGE_SIZE
 from compliance.tables import DECISION
 
 # How often a backtest tells how far it is.
@@ -29,13 +30,13 @@ class Span:
 async def span_of(engine: AsyncEngine, from_us: int | None, until_us: int | None) -> Span:
     """The decisions of a time. Times do not fall in the log's order where clocks differ, so that
     it is the part of the log that holds them all."""
-    wanted = select(func.min(DECISION.c.sequence), func.max(DECISION.c.sequence), func.count())
+    wanted = select(func.min(DECISION.c.sequence), func.max(DECISION.c.sequence))
     if from_us is not None:
         wanted = wanted.where(DECISION.c.record_time_us >= from_us)
     if until_us is not None:
         wanted = wanted.where(DECISION.c.record_time_us < until_us)
     async with engine.connect() as connection:
-        first, last, _ = (await connection.execute(wanted)).one()
+        first, last = (await connection.execute(wanted)).one()
     return Span(0, 0, 0) if first is None else Span(first - 1, last, last - first + 1)
 
 

@@ -17,7 +17,6 @@ from compliance.policies.backtest import backtest, span_of
 from compliance.policies.comparison import Comparison
 from compliance.policies.document import document_of, policy_of
 from compliance.policies.in_force import PolicyInForce
-from compliance.policies.shadowing import MAX_BIGINT
 from compliance.policies.store import StoredPolicy, get_policy, list_policies
 from compliance.v1 import decision_pb2, policy_pb2
 from compliance.v1 import policy_service_pb2 as pb
@@ -29,6 +28,7 @@ from runtime.paging import PageTokens, clamp_page_size
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 500
 _STATE_PREFIX = "POLICY_STATE_"
+_MAX_INT64 = 2**63 - 1
 
 
 class PolicyService(PolicyServiceServicer):
@@ -177,7 +177,7 @@ def _changes(comparison: Comparison) -> list[policy_pb2.VerdictChange]:
             candidate=verdict_enum(Verdict[change.candidate]),
             currency_code=change.currency_code,
             decision_count=count,
-            amount_minor=min(comparison.amounts[change], MAX_BIGINT),
+            amount_minor=min(comparison.amounts[change], _MAX_INT64),
         )
         for change, count in sorted(comparison.counts.items())
     ]

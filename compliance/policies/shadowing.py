@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance.checks.canonical import dumps, loads
+from compliance.checks.decision_store import decisions_after
 from compliance.checks.policy import Policy
 from compliance.policies.comparison import MAX_NAMED, Change, Comparison
 from compliance.policies.judging import Judge, Judged, open_judge
@@ -25,7 +26,6 @@ from runtime.loops import Loop, Rounds
 
 POLL_SECONDS = 1.0
 PAGE_SIZE = 200
-MAX_BIGINT = 2**63 - 1
 
 
 async def begin(connection: AsyncConnection, version: str) -> None:
@@ -114,19 +114,6 @@ class Shadowing:
             comparison = await _compared(judge, policy, page)
             await _keep(connection, version, comparison, page[-1][0])
         return True
-
-
-async def decisions_after(
-    connection: AsyncConnection, sequence: int, limit: int
-) -> list[tuple[int, str]]:
-    """Sequences and records of the decisions that follow."""
-    rows = await connection.execute(
-        select(DECISION.c.sequence, DECISION.c.record)
-        .where(DECISION.c.sequence > sequence)
-        .order_by(DECISION.c.sequence)
-        .limit(limit)
-    )
-    return [(row.sequence, row.record) for row in rows]
 
 
 async def _compared(judge: Judge, policy: Policy, page: Sequence[tuple[int, str]]) -> Comparison:

@@ -1,20 +1,16 @@
 """Country codes to the English names that lists write."""
 
 from functools import cache
-from pathlib import Path
 
+from compliance.data_lines import DATA, data_lines
 from compliance.screening.names import fold
-
-_TABLE = Path(__file__).parent.parent / "data" / "countries.tsv"
 
 
 @cache
 def _codes_by_name() -> dict[str, str]:
     codes: dict[str, str] = {}
-    for line in _TABLE.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#"):
-            code, *names = line.split("\t")
-            codes.update({fold(name): code for name in names})
+    for _, (code, *names) in data_lines(DATA / "countries.tsv"):
+        codes.update({fold(name): code for name in names})
     return codes
 
 

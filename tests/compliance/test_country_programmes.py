@@ -7,21 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from compliance.checks.canonical import dumps
+from compliance.checks.canonical import dumps, loads
 from compliance.checks.country_programmes import (
-    CountryDataError,
     CountryProgramme,
     read_country_programmes,
 )
 from compliance.checks.facts import CheckFacts, ListFacts, Role
-from compliance.checks.policy import BUILT_IN
+from compliance.checks.policy import BUILT_IN, Policy
 from compliance.checks.rules import countries_are_permitted
+from compliance.data_lines import DataError
 from tests.compliance.check_facts import AS_OF, SDN, payment, subject
 
 MOMENT = timedelta(microseconds=1)
 # SHA-256 of the built-in policy's document. Whoever changes the policy or the data of countries
 # gives the policy a new version: a database that knows this one refuses another document for it.
 DOCUMENT = ("built-in-3", "b483e8135bd1c6892a75fd7b222aa4333240ee60d7cede6c034e9e2dcb29cfdc")
+WITHOUT_RULES = "0fc5b3b9a8344b3aa552b68f9c75ebed5f5d9d1fb835a023f729419d72ff4ddc"
 
 
 def denied(as_of: datetime, country: str) -> list[str]:
@@ -74,6 +75,10 @@ def test_releases_that_know_no_dates_deny_every_country_that_ever_was_under_a_pr
 def test_another_document_is_another_version() -> None:
     digest = hashlib.sha256(dumps(BUILT_IN).encode()).hexdigest()
     assert (BUILT_IN.version, digest) == DOCUMENT
+    # A release that had no rules of policies has stored it without, which is the same policy.
+    stored = dumps(BUILT_IN).replace('"rules":[],', "")
+    assert hashlib.sha256(stored.encode()).hexdigest() == WITHOUT_RULES
+    assert loads(stored, Policy) == BUILT_IN
 
 
 GOOD = "SY\t2011-08-18T04:01:00Z\t2025-07-01T04:00:00Z\tE.O. 13582\thttps://example.com/a"
@@ -107,14 +112,14 @@ GOOD = "SY\t2011-08-18T04:01:00Z\t2025-07-01T04:00:00Z\tE.O. 13582\thttps://exam
 def test_bad_data_are_refused_by_their_line(tmp_path: Path, lines: str, says: str) -> None:
     path = tmp_path / "programmes.tsv"
     path.write_text(f"# Comment\n\n{lines}\n")
-    with pytest.raises(CountryDataError, match=says):
+    with pytest.raises(DataError, match=says):
         read_country_programmes(path)
 
 
 def test_what_is_not_utf_8_is_refused_by_its_line(tmp_path: Path) -> None:
     path = tmp_path / "programmes.tsv"
     path.write_bytes(GOOD.encode() + b"\n\xff\n")
-    with pytest.raises(CountryDataError, match=r"^programmes\.tsv line 2: not UTF-8$"):
+    with pytest.raises(DataError, match=r"^programmes\.tsv line 2: not UTF-8$"):
         read_country_programmes(path)
 
 

@@ -285,6 +285,11 @@ async def test_what_states_allow(guard: Guard) -> None:
             "document.list_max_age",
             "is less than list_warn_age",
         ),
+        (
+            lambda d: setattr(d.list_max_age, "seconds", 2**62),
+            "document.list_max_age",
+            "",
+        ),
         (lambda d: d.ClearField("snapshot_max_age"), "document.snapshot_max_age", "is required"),
         (lambda d: setattr(d, "match_threshold", 1.5), "document.match_threshold", "within 0.5"),
         (
