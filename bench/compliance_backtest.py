@@ -68,9 +68,9 @@ async def measure() -> dict[str, Any]:
         limit = await asyncio.to_thread(_copied, url)
         stub = PolicyServiceStub(service)
         version = await _draft(stub)
-        before = await fixed_rate(check, CHECKS)
+        before = await fixed_rate(check, FIXED_RATE_PER_SECOND, _all_checked)
         running = asyncio.create_task(_backtest(stub, version))
-        during = await fixed_rate(check, CHECKS)
+        during = await fixed_rate(check, FIXED_RATE_PER_SECOND, _all_checked)
         assert not running.done(), "the backtest ended before the checks beside it"
         seconds, last = await running
         rate = last.judged_count / seconds
@@ -88,6 +88,10 @@ async def measure() -> dict[str, Any]:
         "p99_ms_before": percentile_ms(before, 99),
         "p99_ms_during": percentile_ms(during, 99),
     }
+
+
+def _all_checked(number: int) -> bool:
+    return number == CHECKS
 
 
 def _copied(url: str) -> float:

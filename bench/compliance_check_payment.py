@@ -79,7 +79,9 @@ async def _compare(check: Call, echo: Call) -> dict[str, Any]:
     for _ in range(ROUNDS):
         checks.append(await _closed_loop(check))
         echoes.append(await _closed_loop(echo))
-    latencies = await fixed_rate(check)
+    latencies = await fixed_rate(
+        check, FIXED_RATE_PER_SECOND, lambda number: number == FIXED_RATE_CALLS
+    )
     rate, limit = statistics.median(checks), statistics.median(echoes)
     return {
         "name": NAME,
@@ -188,8 +190,9 @@ async def _closed_loop(call: Call) -> float:
     return CALLS_PER_ROUND / (time.perf_counter() - started)
 
 
-async def fixed_rate(call: Call, calls: int = FIXED_RATE_CALLS) -> list[float]:
-    """Seconds from when each call was due to its answer, so that waiting its turn counts."""
+async def fixed_rate(call: Call, per_second: int, is_over: Callable[[int], bool]) -> list[float]:
+    """Seconds from when each call was due to its answer, so that waiting its turn counts. `is_over`
+    is asked before each call, with how many there were."""
     latencies: list[float] = []
     started = time.perf_counter()
 
@@ -198,9 +201,11 @@ async def fixed_rate(call: Call, calls: int = FIXED_RATE_CALLS) -> list[float]:
         latencies.append(time.perf_counter() - due)
 
     async with asyncio.TaskGroup() as begun:
-        for number in range(calls):
-            due = started + number / FIXED_RATE_PER_SECOND
+        for number in itertools.count():
+            due = started + number / per_second
             await asyncio.sleep(due - time.perf_counter())
+            if is_over(number):
+                break
             begun.create_task(one(due))
     return latencies
 

@@ -12,7 +12,7 @@ import itertools
 import random
 import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +21,7 @@ from typing import Any
 import grpc
 
 from bench.benchmark import Target, with_target
-from bench.compliance_check_payment import checks_of_a_merchant
+from bench.compliance_check_payment import checks_of_a_merchant, fixed_rate, percentile_ms
 from bench.cpu import PROC, children_of
 from bench.ledger_parts import free_port, started
 from compliance.screening.active_lists import ActiveList, ActiveLists
@@ -174,27 +174,34 @@ async def _rounds(
         for number in range(2 * ROUNDS):
             suffix = "_loading" if number % 2 else ""
             loading = asyncio.create_task(load()) if suffix else None
-            until = time.perf_counter() + ROUND_SECONDS
             # A load that takes longer than a round is measured to its end.
-            is_over = lambda until=until, loading=loading: (  # noqa: E731
-                time.perf_counter() > until if loading is None else loading.done()
-            )
-            checked, screened = await asyncio.gather(
-                _fixed_rate(check, CHECKS_PER_SECOND, is_over),
-                _fixed_rate(screen, SCREENINGS_PER_SECOND, is_over),
-            )
-            if loading is not None:
-                await loading
+            measured = loading or asyncio.create_task(asyncio.sleep(ROUND_SECONDS))
+            checked, screened = await _while(measured, check, screen)
+            await measured
             latencies.setdefault(f"check{suffix}", []).extend(checked)
             latencies.setdefault(f"screening{suffix}", []).extend(screened)
     return {
         "loads": loads,
-        **{f"{name}_p50_ms": _percentile_ms(found, 50) for name, found in latencies.items()},
-        **{f"{name}_p99_ms": _percentile_ms(found, 99) for name, found in latencies.items()},
+        **{f"{name}_p50_ms": percentile_ms(found, 50) for name, found in latencies.items()},
+        **{f"{name}_p99_ms": percentile_ms(found, 99) for name, found in latencies.items()},
         "service_mb_before": memory_before,
         "service_mb": _memory_mb(process_id),
         "builder_mb": max(builders, default=0.0),
     }
+
+
+async def _while(
+    measured: "asyncio.Task[None]", check: Call, screen: Call
+) -> tuple[list[float], list[float]]:
+    """Latencies of checks and of screenings until something is over."""
+
+    def is_over(_number: int) -> bool:
+        return measured.done()
+
+    return await asyncio.gather(
+        fixed_rate(check, CHECKS_PER_SECOND, is_over),
+        fixed_rate(screen, SCREENINGS_PER_SECOND, is_over),
+    )
 
 
 def _screenings(channel: grpc.aio.Channel, made_up: MadeUpList) -> Call:
@@ -238,25 +245,6 @@ async def _subjects(channel: grpc.aio.Channel, made_up: MadeUpList) -> None:
     async with asyncio.TaskGroup() as callers:
         for _ in range(CALLERS):
             callers.create_task(caller())
-
-
-async def _fixed_rate(call: Call, per_second: int, is_over: Callable[[], bool]) -> list[float]:
-    """Seconds from when each call was due to its answer, so that waiting its turn counts."""
-    latencies: list[float] = []
-    begun = time.perf_counter()
-
-    async def one(due: float) -> None:
-        await call()
-        latencies.append(time.perf_counter() - due)
-
-    async with asyncio.TaskGroup() as calls:
-        for number in itertools.count():
-            due = begun + number / per_second
-            await asyncio.sleep(due - time.perf_counter())
-            if is_over():
-                break
-            calls.create_task(one(due))
-    return latencies
 
 
 async def _longest_pause(url: str, made_up: MadeUpList) -> dict[str, float]:
@@ -342,7 +330,3 @@ def _memory_mb(process_id: int) -> float:
         if line.startswith("VmRSS:"):
             return round(int(line.split()[1]) / 1024, 1)
     return 0.0
-
-
-def _percentile_ms(seconds: Sequence[float], percent: int) -> float:
-    return round(1000 * statistics.quantiles(seconds, n=100)[percent - 1], 2)

@@ -56,7 +56,7 @@ def parts() -> dict[str, dict[str, list[Part]]]:
 
 def pairs() -> list[Pair]:
     """Every pair, by script, people first."""
-    random_ = random.Random(SEED)  # noqa: S311: nobody has to be surprised
+    random_ = random.Random(SEED)
     found = []
     for script, kinds in parts().items():
         for native in (True, False) if script == "arabic" else (True,):
