@@ -20,7 +20,7 @@ from compliance.collection.rules import (
     takes_the_place_of,
     wish_of,
 )
-from compliance.forecast.store import merchant_of
+from compliance.forecast.watch_store import merchant_of
 from runtime.clock import Clock
 from runtime.items import Items
 from runtime.loops import Loop

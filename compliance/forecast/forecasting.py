@@ -10,7 +10,7 @@ from prometheus_client import Gauge
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance.accounts.snapshot import AccountContent
-from compliance.forecast import store
+from compliance.forecast import store, watch_store
 from compliance.forecast.durations import Durations
 from compliance.forecast.record import Freeze, step
 from compliance.forecast.rules import (
@@ -107,7 +107,9 @@ class Forecasting:
     async def _look(self, connection: AsyncConnection) -> bool:
         now = self._clock.now()
         more = await count_decisions(connection)
-        accounts = await store.accounts_to_look_at(connection, now - LOOK_AGAIN, now, ROUND_SIZE)
+        accounts = await watch_store.accounts_to_look_at(
+            connection, now - LOOK_AGAIN, now, ROUND_SIZE
+        )
         model = await self._learnt(connection, now) if accounts else None
         for account_id in accounts:
             assert model is not None, "there are accounts"
@@ -117,7 +119,7 @@ class Forecasting:
                     await self._look_at(connection, account_id, model, now)
                 done = True
             if not done:
-                await store.put_off(connection, account_id, now + LOOK_AGAIN)
+                await watch_store.put_off(connection, account_id, now + LOOK_AGAIN)
         return more or len(accounts) == ROUND_SIZE
 
     async def _learnt(self, connection: AsyncConnection, now: datetime) -> Model:
@@ -129,20 +131,22 @@ class Forecasting:
     async def _look_at(
         self, connection: AsyncConnection, account_id: str, model: Model, now: datetime
     ) -> None:
-        merchant_id, takes_part = await store.merchant_of(connection, account_id)
-        changes = await store.changes_of(connection, account_id)
-        known_hash = await store.watched_hash(connection, account_id)
+        merchant_id, takes_part = await watch_store.merchant_of(connection, account_id)
+        changes = await watch_store.changes_of(connection, account_id)
+        known_hash = await watch_store.watched_hash(connection, account_id)
         before = (
-            None if known_hash is None else await store.content(connection, account_id, known_hash)
+            None
+            if known_hash is None
+            else await watch_store.content(connection, account_id, known_hash)
         )
-        spans = await store.open_spans(connection, account_id)
+        spans = await watch_store.open_spans(connection, account_id)
         volumes = await self._volumes.of(connection, merchant_id, now)
         # Each snapshot by its time; without one, the one that is known, by now.
         last = before
         for change in changes:
-            content = await store.content(connection, account_id, change.content_hash)
+            content = await watch_store.content(connection, account_id, change.content_hash)
             after, ended = advance(spans, content.requirements, change.fetch_time)
-            await store.store_spans(connection, account_id, spans, after, ended)
+            await watch_store.store_spans(connection, account_id, spans, after, ended)
             spans = list(after)
             stops = stopped(last, content)
             last = content
@@ -174,7 +178,7 @@ class Forecasting:
         )
         last_hash = changes[-1].content_hash if changes else known_hash
         assert last_hash is not None, "there is a content"
-        await store.looked_at(connection, account_id, last_hash, changes, now)
+        await watch_store.looked_at(connection, account_id, last_hash, changes, now)
 
     async def _tell(
         self,
@@ -220,8 +224,8 @@ async def learn(
     delays: dict[str, timedelta],
 ) -> Model:
     """What the snapshots of all accounts have taught."""
-    ended = await store.ended_spans(connection, now - LEARNT_FROM, MOST_LEARNT)
-    spans = await store.open_spans(connection)
+    ended = await watch_store.ended_spans(connection, now - LEARNT_FROM, MOST_LEARNT)
+    spans = await watch_store.open_spans(connection)
     return Model(
         reviews=Durations.of(review_lengths(ended, spans, now)),
         answers=Durations.of(answer_lengths(ended, spans, now)),

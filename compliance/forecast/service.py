@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.accounts.store import linked_account
 from compliance.errors import ERRORS, account_not_linked, snapshot_not_found
-from compliance.forecast import store
+from compliance.forecast import store, watch_store
 from compliance.forecast.messages import (
     change_message,
     figures_message,
@@ -49,7 +49,7 @@ class FreezeForecastService(FreezeForecastServiceServicer):
                 raise account_not_linked(request.merchant_id)
             account_id = linked.connected_account_id
             # Nothing is known of an account that was never seen, which is not that all is well.
-            if await store.watched_hash(connection, account_id) is None:
+            if await watch_store.watched_hash(connection, account_id) is None:
                 raise snapshot_not_found(request.merchant_id)
             found = await store.open_forecasts(connection, account_id)
         now = self._clock.now()
