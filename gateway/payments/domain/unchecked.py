@@ -1,7 +1,8 @@
 """Which payments may be charged while compliance cannot be reached: none, unless operators say so.
 
 Then small amounts of known customers may. Known is whose last payments compliance allowed; and
-each may once, until it has been asked about another payment of his.
+each may once, until it has been asked about another payment of his. Payments of one customer that
+are asked about at the same moment do not see each other, and all of them may.
 """
 
 from collections.abc import Mapping
