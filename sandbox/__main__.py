@@ -17,7 +17,7 @@ def main() -> None:
     up_parser.add_argument(
         "--free-ports", action="store_true", help="take ports that are free, not the usual ones"
     )
-    commands.add_parser("demo", help="take payments in ten ways, show the books, stop")
+    commands.add_parser("demo", help="take payments in eleven ways, show the books, stop")
     certificates = commands.add_parser(
         "certificates",
         help="make a development CA and certificates for mutual TLS",

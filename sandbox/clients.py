@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Self
 import grpc
 
 from compliance.v1.case_service_pb2_grpc import CaseServiceStub
+from compliance.v1.freeze_forecast_service_pb2_grpc import FreezeForecastServiceStub
+from compliance.v1.requirement_service_pb2_grpc import RequirementServiceStub
 from compliance.v1.screening_service_pb2_grpc import ScreeningServiceStub
 from compliance.v1.subject_service_pb2_grpc import SubjectServiceStub
 from gateway.v1.corridor_service_pb2_grpc import CorridorServiceStub
@@ -20,6 +22,8 @@ from sandbox.addresses import Ports, at
 
 if TYPE_CHECKING:
     from compliance.v1.case_service_pb2_grpc import CaseServiceAsyncStub
+    from compliance.v1.freeze_forecast_service_pb2_grpc import FreezeForecastServiceAsyncStub
+    from compliance.v1.requirement_service_pb2_grpc import RequirementServiceAsyncStub
     from compliance.v1.screening_service_pb2_grpc import ScreeningServiceAsyncStub
     from compliance.v1.subject_service_pb2_grpc import SubjectServiceAsyncStub
     from gateway.v1.corridor_service_pb2_grpc import CorridorServiceAsyncStub
@@ -42,6 +46,8 @@ class Clients:
     subjects: "SubjectServiceAsyncStub"
     screening: "ScreeningServiceAsyncStub"
     cases: "CaseServiceAsyncStub"
+    freezes: "FreezeForecastServiceAsyncStub"
+    requirements: "RequirementServiceAsyncStub"
     ledger: "LedgerServiceAsyncStub"
 
     @classmethod
@@ -62,6 +68,8 @@ class Clients:
             subjects=SubjectServiceStub(compliance),
             screening=ScreeningServiceStub(compliance),
             cases=CaseServiceStub(compliance),
+            freezes=FreezeForecastServiceStub(compliance),
+            requirements=RequirementServiceStub(compliance),
             ledger=LedgerServiceStub(ledger),
         )
 

@@ -120,6 +120,14 @@ class TwinAdmin:
         """Plays the bank that returns a payout, also one that was paid."""
         await self._call("POST", f"payouts/{payout}/fail/{code}")
 
+    async def change_account(self, account: str, **state: Any) -> None:
+        """Sets what Stripe wants of an account (see `stripe_twin.overrides.AccountState`)."""
+        await self._call("POST", f"accounts/{account}", state)
+
+    async def complete_onboarding(self, account: str) -> None:
+        """Plays the merchant who gives everything that is asked for, and Stripe that takes it."""
+        await self._call("POST", f"onboarding/{account}")
+
     async def record_transaction(
         self, type_: str, amount: int, account: str = DEFAULT_ACCOUNT.name, **more: Any
     ) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Payments that go ten ways, on the running engine, and the books afterwards."""
+"""Payments that go eleven ways, on the running engine, and the books afterwards."""

@@ -18,7 +18,7 @@ def show_scenarios(
     console: Console, played: Sequence[tuple[str, Sequence[PaymentHistory]]]
 ) -> None:
     """One row per payment: the states that it went through and its ledger entries."""
-    table = Table(title="Ten scenarios and their ledger entries", show_lines=True)
+    table = Table(title="Eleven scenarios and their ledger entries", show_lines=True)
     table.add_column("Scenario", width=12)
     table.add_column("States of the payment", width=30)
     table.add_column("Ledger: effect, USD, debit / credit", no_wrap=True)

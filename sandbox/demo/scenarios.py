@@ -1,6 +1,7 @@
-"""The ten scenarios: what a client does, and what must come of it."""
+"""The eleven scenarios: what a client does, and what must come of it."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,11 @@ import grpc
 
 from compliance.v1 import case_pb2 as case
 from compliance.v1.decision_pb2 import REASON_CODE_PAYER_UNIDENTIFIED
+from compliance.v1.freeze_forecast_pb2 import (
+    FREEZE_KIND_CHARGES,
+    FREEZE_KIND_PAYOUTS,
+    FREEZE_OUTCOME_CLEARED,
+)
 from gateway.v1 import dispute_pb2
 from gateway.v1 import payment_pb2 as payment
 from sandbox.demo.shop import Shop
@@ -16,6 +22,7 @@ from sandbox.polling import poll
 # Enough failing calls for the sandbox's circuit breaker to open, resends included.
 CAUGHT_PAYMENTS = 3
 GUEST = REASON_CODE_PAYER_UNIDENTIFIED
+DAYS_LEFT = 5
 SANCTIONED_NAME = "Synthetic Blocked Trading Company LLC"
 
 
@@ -162,6 +169,28 @@ async def approved_case(shop: Shop, parties: Parties) -> Sequence[str]:
     return [made.id]
 
 
+async def saved_merchant(shop: Shop, parties: Parties) -> Sequence[str]:
+    """Stripe will stop a merchant in five days: it is told what to hand in, and is not stopped."""
+    merchant, account = await shop.add_connected_merchant("Saltmarsh Bicycles LLC")
+    before = await shop.pay(merchant, parties.customer, 75_00, "visa")
+    deadline = int(time.time()) + DAYS_LEFT * 24 * 3600
+    wanted = {"currently_due": ["company.tax_id"], "current_deadline": deadline}
+    await shop.twin.change_account(account, requirements=wanted)
+    expected = await poll(lambda: shop.freezes(merchant), lambda found: len(found) == 2)
+    stopping = {FREEZE_KIND_CHARGES, FREEZE_KIND_PAYOUTS}
+    expect("what would stop", {one.kind for one in expected}, stopping)
+    expect("whole days left", {one.days_left for one in expected}, {DAYS_LEFT - 1})
+    link = await shop.requirement_link(merchant)
+    expect("asked for", [one.field for one in link.requirements], ["company.tax_id"])
+    await shop.twin.complete_onboarding(account)
+    ended = await poll(lambda: shop.freezes_that_ended(merchant), lambda found: len(found) == 2)
+    expect("outcomes", {one.outcome for one in ended}, {FREEZE_OUTCOME_CLEARED})
+    after = await shop.pay(merchant, parties.customer, 76_00, "visa")
+    for made in (before, after):
+        expect_state(await shop.settled(made.id), payment.PAYMENT_STATE_SUCCEEDED)
+    return [before.id, after.id]
+
+
 async def dispute(shop: Shop, parties: Parties) -> Sequence[str]:
     """The card holder objects, evidence is handed in, and the bank decides for the card holder."""
     made = await shop.pay(parties.merchant, parties.customer, 90_00, "createDispute")
@@ -192,6 +221,7 @@ SCENARIOS = (
     Scenario("Stripe outage, queued", stripe_outage),
     Scenario("Blocked merchant", blocked_merchant),
     Scenario("Case, approved", approved_case),
+    Scenario("Merchant saved from a freeze", saved_merchant),
     Scenario("Dispute, lost", dispute),
     Scenario("Payout to the bank", payout),
 )

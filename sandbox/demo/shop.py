@@ -7,6 +7,9 @@ from typing import Any
 
 from compliance.v1 import case_pb2 as case
 from compliance.v1 import case_service_pb2 as cases
+from compliance.v1 import freeze_forecast_pb2 as freeze
+from compliance.v1 import freeze_forecast_service_pb2 as freeze_service
+from compliance.v1 import requirement_service_pb2 as requirement_service
 from compliance.v1 import screening_service_pb2 as screening
 from compliance.v1 import subject_pb2 as subject
 from compliance.v1 import subject_service_pb2 as subjects
@@ -14,6 +17,7 @@ from gateway.v1 import corridor_pb2 as corridor
 from gateway.v1 import corridor_service_pb2 as corridor_service
 from gateway.v1 import dispute_pb2 as dispute
 from gateway.v1 import dispute_service_pb2 as disputes
+from gateway.v1 import merchant_service_pb2 as merchants
 from gateway.v1 import payment_pb2 as payment
 from gateway.v1 import payment_service_pb2 as payments
 from money.v1.money_pb2 import Money
@@ -52,7 +56,11 @@ class Shop:
         return f"demo-{self.run}-{what}-{next(self._numbers)}"
 
     async def add_subject(
-        self, kind: "subject.SubjectKind.ValueType", name: str, country: str = "US"
+        self,
+        kind: "subject.SubjectKind.ValueType",
+        name: str,
+        country: str = "US",
+        account: subject.AccountLink | None = None,
     ) -> str:
         """Creates a merchant or customer with a verified identity; gives its subject id."""
         created = await self.clients.subjects.CreateSubject(
@@ -61,6 +69,7 @@ class Shop:
                 subject_id=self.new_id("party"),
                 kind=kind,
                 profile=subject.SubjectProfile(legal_name=name, country_code=country),
+                account=account,
             ),
             timeout=CALL_SECONDS,
         )
@@ -78,6 +87,58 @@ class Shop:
     async def add_merchant(self, name: str) -> str:
         """A merchant that may be paid unless its name is on a list."""
         return await self.add_subject(subject.SUBJECT_KIND_MERCHANT, name)
+
+    async def add_connected_merchant(self, name: str) -> tuple[str, str]:
+        """A merchant with an account at Stripe in good order; its id and that of the account."""
+        made = await self.clients.merchants.CreateMerchant(
+            merchants.CreateMerchantRequest(
+                request_id=self.new_id("merchant"),
+                corridor=CORRIDOR,
+                country_code="US",
+                dashboard=merchants.MERCHANT_DASHBOARD_EXPRESS,
+                requested_capabilities=["card_payments", "transfers"],
+            ),
+            timeout=CALL_SECONDS,
+        )
+        account = made.merchant.connected_account_id
+        await self.twin.complete_onboarding(account)
+        link = subject.AccountLink(corridor=CORRIDOR, connected_account_id=account)
+        merchant = await self.add_subject(subject.SUBJECT_KIND_MERCHANT, name, account=link)
+        # Without it the account is fetched within a minute, or with the first payment.
+        await self.clients.requirements.RefreshAccountSnapshot(
+            requirement_service.RefreshAccountSnapshotRequest(merchant_id=merchant),
+            timeout=CALL_SECONDS,
+        )
+        return merchant, account
+
+    async def freezes(self, merchant_id: str) -> Sequence[freeze.FreezeForecast]:
+        """What Stripe is expected to stop of a merchant unless somebody acts now."""
+        found = await self.clients.freezes.ListFreezeForecasts(
+            freeze_service.ListFreezeForecastsRequest(alarms_only=True), timeout=CALL_SECONDS
+        )
+        return [one for one in found.forecasts if one.merchant_id == merchant_id]
+
+    async def freezes_that_ended(self, merchant_id: str) -> Sequence[freeze.FreezeForecast]:
+        """What had been expected of a merchant, with what became of it."""
+        found = await self.clients.freezes.ListFreezeForecastRecord(
+            freeze_service.ListFreezeForecastRecordRequest(merchant_id=merchant_id),
+            timeout=CALL_SECONDS,
+        )
+        return [one for one in found.forecasts if one.outcome != freeze.FREEZE_OUTCOME_OPEN]
+
+    async def requirement_link(
+        self, merchant_id: str
+    ) -> requirement_service.CreateRequirementLinkResponse:
+        """The page that asks a merchant for what Stripe wants now."""
+        return await self.clients.requirements.CreateRequirementLink(
+            requirement_service.CreateRequirementLinkRequest(
+                request_id=self.new_id("link"),
+                merchant_id=merchant_id,
+                refresh_url="https://shop.example/again",
+                return_url="https://shop.example/back",
+            ),
+            timeout=CALL_SECONDS,
+        )
 
     async def add_customer(self, name: str) -> str:
         """A customer that may pay unless its name is on a list."""
