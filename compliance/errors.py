@@ -81,7 +81,7 @@ def snapshot_not_found(subject_id: str) -> ServiceError:
     return ERRORS.error(
         grpc.StatusCode.NOT_FOUND,
         error_reason_pb2.ERROR_REASON_SNAPSHOT_NOT_FOUND,
-        "the connected account was never fetched",
+        "nothing is known of the connected account yet",
         metadata={"subject_id": subject_id},
     )
 
