@@ -102,8 +102,8 @@ async def open_service(
                 limits,
             )
         )
-        merchants = open_merchants(engine, stripe.client, operations, clock)
-        customers = open_customers(engine, stripe.client, operations, clock)
+        merchants = open_merchants(engine, stripe.client, operations, guard, clock)
+        customers = open_customers(engine, stripe.client, operations, guard, clock)
         disputes = open_disputes(engine, stripe.client, payments, operations, clock)
         payouts = open_payouts(
             settings, engine, stripe.client, compliance, merchants.store, operations, clock

@@ -1,6 +1,6 @@
 """The requests that began operations, in the database: what they asked, and their first answer."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -69,6 +69,14 @@ async def known_request(
     return record_of(row) if row is not None else None
 
 
+async def unknown_requests(
+    connection: AsyncConnection, request_ids: Collection[str], table: Table
+) -> set[str]:
+    """Those of the requests that were not written down."""
+    statement = select(table.c.request_id).where(table.c.request_id.in_(request_ids))
+    return set(request_ids) - set((await connection.execute(statement)).scalars())
+
+
 async def remember_carried(
     connection: AsyncConnection,
     table: Table,
@@ -77,9 +85,10 @@ async def remember_carried(
     subject_id: str,
     message: Message | None,
     now: datetime,
+    refusal: Mapping[str, Any] | None = None,
 ) -> bool:
     """Writes down a request that is known from what Stripe keeps of it, and what it is answered
-    with if that is known; False where it is known already."""
+    with if that is known, or refused for; False where it is known already."""
     statement = (
         insert_or_ignore(table)
         .values(
@@ -90,6 +99,7 @@ async def remember_carried(
             fingerprint=bytes.fromhex(carried.fingerprint),
             subject_id=subject_id,
             answer=encoded(message) if message is not None else None,
+            refusal=refusal,
             create_time=now,
         )
         .on_conflict_do_nothing()

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, DateTime, MetaData, Table, Text, func, select, update
@@ -53,6 +53,13 @@ async def report_gap(connection: AsyncConnection, gap: Gap) -> bool:
         .returning(GAP.c.gap_number)
     )
     return (await connection.execute(statement)).first() is not None
+
+
+async def extend_gap(connection: AsyncConnection, made: datetime, tolerance: timedelta) -> None:
+    """Lets the open gap begin where the oldest object was made that is missing, unless that is a
+    matter of clocks, or the gap is of all time."""
+    statement = update(GAP).where(_OPEN, GAP.c.known_until > made + tolerance)
+    await connection.execute(statement.values(known_until=made))
 
 
 async def close_gap(connection: AsyncConnection, now: datetime) -> None:
