@@ -106,7 +106,7 @@ async def open_service(
         customers = open_customers(engine, stripe.client, operations, guard, clock)
         disputes = open_disputes(engine, stripe.client, payments, operations, clock)
         payouts = open_payouts(
-            settings, engine, stripe.client, compliance, merchants.store, operations, clock
+            settings, engine, stripe.client, compliance, merchants.store, operations, guard, clock
         )
         webhooks_out = open_webhooks_out(
             settings, engine, request_ids, identity, payments.event_notifier, clock, limits

@@ -21,13 +21,8 @@ class Gate(Protocol):
         ...
 
 
-class LossGuard(Protocol):
+class LossGuard(Gate, Protocol):
     """Is told what the database has lost; `RestoreGuard`."""
-
-    @property
-    def closed(self) -> bool:
-        """Whether the database is known to have lost something."""
-        ...
 
     def is_ours(self, carrier: Mapping[str, Any]) -> bool:
         """Whether this deployment has made an object of Stripe's."""

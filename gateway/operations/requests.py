@@ -69,6 +69,15 @@ async def known_request(
     return record_of(row) if row is not None else None
 
 
+async def carried_by(
+    connection: AsyncConnection, table: Table, request_id: str, deployment: str
+) -> RequestMetadata:
+    """What Stripe is to keep of a request that was written down, in what follows from it."""
+    statement = select(table.c.fingerprint).where(table.c.request_id == request_id)
+    fingerprint: bytes = (await connection.execute(statement)).scalar_one()
+    return RequestMetadata(deployment, request_id, fingerprint.hex())
+
+
 async def unknown_requests(
     connection: AsyncConnection, request_ids: Collection[str], table: Table
 ) -> set[str]:

@@ -8,16 +8,26 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.identity import RequestIdentity
 from gateway.ids import RequestMetadata
 from gateway.operations.lost import made_time
-from gateway.operations.requests import CUSTOMER_REQUEST, MERCHANT_REQUEST, unknown_requests
+from gateway.operations.requests import (
+    CUSTOMER_REQUEST,
+    MERCHANT_REQUEST,
+    PAYOUT_REQUEST,
+    unknown_requests,
+)
 from gateway.payments.domain.stripe_params import PAYMENT_KEY, REFUND_KEY
+from gateway.payouts.stripe_events import carried_request
 from gateway.recovery import store
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
 
 # So many of the newest objects of a kind are compared.
 NEWEST_OBJECTS = 100
+# Merchants' payouts are listed by merchant: those of so many are compared, who were paid out last
+# or came last. What was lost of others is told by their events.
+PAYOUT_ACCOUNTS = 20
 # Stripe does not take our key, and may soon.
 _UNAUTHENTICATED = 401
 
@@ -54,13 +64,21 @@ class Comparable:
 class NewestObjects:
     """Compares an account's newest objects with the database, one kind at a time."""
 
-    def __init__(self, engine: AsyncEngine, stripe_client: StripeClient, is_ours: IsOurs) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        stripe_client: StripeClient,
+        identity: RequestIdentity,
+        is_ours: IsOurs,
+    ) -> None:
         self._engine = engine
+        self._stripe = stripe_client
+        self._identity = identity
         self._is_ours = is_ours
         customers, accounts = stripe_client.customers, stripe_client.accounts
         of_customers = partial(unknown_requests, table=CUSTOMER_REQUEST)
         of_merchants = partial(unknown_requests, table=MERCHANT_REQUEST)
-        self.kinds: Sequence[Comparable] = (
+        self._of_the_platform: Sequence[Comparable] = (
             Comparable(
                 "payments",
                 stripe_client.list_payment_intents,
@@ -79,6 +97,24 @@ class NewestObjects:
             Comparable("SetupIntents", customers.list_setup_intents, _request_of, of_customers),
             Comparable("accounts", accounts.list_accounts, _request_of, of_merchants),
         )
+
+    async def kinds(self, corridor: str) -> list[Comparable]:
+        """What there is to compare of a corridor."""
+        async with self._engine.connect() as connection:
+            accounts = await store.payout_accounts(connection, corridor, PAYOUT_ACCOUNTS)
+        return [*self._of_the_platform, *(self._payouts_of(account) for account in accounts)]
+
+    def _payouts_of(self, account: str) -> Comparable:
+        return Comparable(
+            f"payouts of {account}",
+            partial(self._stripe.payouts.list_payouts, connected_account=account),
+            self._payout_request_of,
+            partial(unknown_requests, table=PAYOUT_REQUEST),
+        )
+
+    def _payout_request_of(self, payout: Mapping[str, Any]) -> str:
+        carried = carried_request(payout, self._identity)
+        return carried.request_id if carried is not None else ""
 
     async def missing(
         self, corridor: str, kind: Comparable, since: datetime | None

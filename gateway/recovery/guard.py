@@ -28,6 +28,8 @@ from runtime.loops import Loop
 from runtime.postgres import database_incarnation
 
 POLL_SECONDS = 1.0
+# So many of an account's lists are asked for at a time.
+LISTS_AT_ONCE = 5
 # One account may take so long; one that could not be asked is asked again after the other.
 COMPARISON_SECONDS = 5.0
 COMPARISON_RETRY = timedelta(seconds=30)
@@ -54,7 +56,7 @@ class RestoreGuard:
         self._stripe = stripe_client
         self._identity = identity
         self._clock = clock
-        self._newest = NewestObjects(engine, stripe_client, self.is_ours)
+        self._newest = NewestObjects(engine, stripe_client, identity, self.is_ours)
         self._gap: store.Gap | None = None
         # Corridors, and of the others the kinds of objects that were compared so far.
         self._compared: set[str] = set()
@@ -144,10 +146,14 @@ class RestoreGuard:
 
     async def _compare(self, corridor: str, since: datetime | None) -> bool:
         """Compares an account's newest objects with our rows; whether it could be asked."""
-        told = await asyncio.gather(
-            *(self._compare_kind(corridor, kind, since) for kind in self._newest.kinds)
-        )
-        return all(told)
+        kinds = await self._newest.kinds(corridor)
+        at_once = asyncio.Semaphore(LISTS_AT_ONCE)
+
+        async def compare(kind: Comparable) -> bool:
+            async with at_once:
+                return await self._compare_kind(corridor, kind, since)
+
+        return all(await asyncio.gather(*(compare(kind) for kind in kinds)))
 
     async def _compare_kind(self, corridor: str, kind: Comparable, since: datetime | None) -> bool:
         """The same for objects of one kind; what was compared is not asked for again because of

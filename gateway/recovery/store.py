@@ -9,9 +9,11 @@ from sqlalchemy import BigInteger, Column, DateTime, MetaData, Table, Text, func
 from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.merchants.store import MERCHANT
 from gateway.operations.operation import OperationKind, OperationState
 from gateway.operations.store import OPERATION
 from gateway.payments.store.schema import EVENT, PAYMENT, REFUND
+from gateway.payouts.store import PAYOUT
 
 GAP = Table(
     "database_gap",
@@ -23,6 +25,8 @@ GAP = Table(
     Column("recover_time", DateTime(timezone=True)),
 )
 _OPEN = GAP.c.recover_time.is_(None)
+# Among so many of the newest payouts accounts are looked for.
+RECENT_PAYOUTS = 1_000
 # These ask compliance, not Stripe: asked twice they harm nobody.
 _CHECKS = (OperationKind.CHECK, OperationKind.CHECK_PAYOUT)
 
@@ -83,6 +87,32 @@ async def payment_of_event(connection: AsyncConnection, event_number: int) -> st
     statement = select(EVENT.c.payment_id).where(EVENT.c.event_number == event_number)
     found: str | None = (await connection.execute(statement)).scalar()
     return found
+
+
+async def payout_accounts(connection: AsyncConnection, corridor: str, limit: int) -> list[str]:
+    """Merchants' accounts in a corridor that were paid out last, and then those that came last."""
+    newest = (
+        select(PAYOUT.c.account_id, PAYOUT.c.create_time)
+        .where(PAYOUT.c.corridor == corridor, PAYOUT.c.account_id != "")
+        .order_by(PAYOUT.c.create_time.desc(), PAYOUT.c.id.desc())
+        .limit(RECENT_PAYOUTS)
+        .subquery()
+    )
+    paid_out = (
+        select(newest.c.account_id)
+        .group_by(newest.c.account_id)
+        .order_by(func.max(newest.c.create_time).desc())
+        .limit(limit)
+    )
+    came = (
+        select(MERCHANT.c.stripe_account_id)
+        .where(MERCHANT.c.corridor == corridor, MERCHANT.c.state == "CONNECTED")
+        .order_by(MERCHANT.c.merchant_number.desc())
+        .limit(limit)
+    )
+    found = [*(await connection.execute(paid_out)).scalars()]
+    found += (await connection.execute(came)).scalars()
+    return list(dict.fromkeys(found))[:limit]
 
 
 async def unknown_payments(connection: AsyncConnection, ids: Collection[str]) -> set[str]:

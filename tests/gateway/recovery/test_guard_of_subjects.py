@@ -15,6 +15,7 @@ from gateway.merchants.store import MerchantStore
 from gateway.merchants.stripe_events import MerchantEvents, MerchantSync
 from gateway.operations.lost import LostRequests
 from gateway.operations.requests import CUSTOMER_REQUEST, MERCHANT_REQUEST
+from gateway.payouts.stripe_events import Payouts
 from gateway.recovery import store
 from gateway.recovery.guard import CLOCK_TOLERANCE, COMPARISON_RETRY, RestoreGuard
 from gateway.stripe_client.client import StripeClient
@@ -251,6 +252,33 @@ async def test_an_event_that_shows_or_names_what_is_lost_closes_the_guard(
             else:
                 await handler(event)
         assert guard.closed == (metadata is OURS)
+
+
+async def test_an_event_about_a_payout_of_a_lost_merchant_closes_the_guard(
+    guard: RestoreGuard, engine: AsyncEngine, stripe: StripeClient, clock: ManualClock
+) -> None:
+    identity = RequestIdentity("default")
+    payouts = Payouts(engine, stripe, MerchantStore(engine, clock), identity, guard, clock)
+    # What another has made on an account that is not ours says nothing, nor what a merchant's own
+    # schedule has, nor what is ours on the account of somebody whom we never had.
+    for place, (of_payout, of_account, lost) in enumerate(
+        (
+            ({**OURS, DEPLOYMENT_KEY: "b"}, OURS, False),
+            ({}, OURS, False),
+            (OURS, OTHERS[1], False),
+            (OURS, OURS, True),
+        )
+    ):
+        account = (await make(stripe, "accounts", {**of_account, "place": str(place)})).object
+        assert account is not None
+        made = {"id": "po_1", "object": "payout", "created": 1, "metadata": of_payout}
+        body = event_body("payout.created", object=made, account=account["id"])
+        if lost:
+            with pytest.raises(OutsideUnavailable):
+                await payouts.apply(read_event(body, "default"))
+        else:
+            await payouts.apply(read_event(body, "default"))
+        assert guard.closed == lost
 
 
 async def test_a_lost_customer_that_stripe_has_deleted_is_not_missed(

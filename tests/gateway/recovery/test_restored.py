@@ -244,7 +244,7 @@ async def test_a_change_that_is_gone_shows_it_without_a_restart(
 
 
 async def test_a_lost_payout_keeps_its_name_and_is_made_once(
-    open_shop: OpenShop, twin: Twin, backup: Backup
+    open_shop: OpenShop, twin: Twin, backup: Backup, recover: Callable[..., Any], blind: None
 ) -> None:
     async with open_shop() as shop:
         await Treasury.open(shop, twin)
@@ -261,6 +261,9 @@ async def test_a_lost_payout_keeps_its_name_and_is_made_once(
         # Stripe has told of this one, and the request comes then.
         treasury = Treasury(shop, twin, "")
         await treasury.listed(lambda payouts: lost[1].id in {payout.id for payout in payouts})
+        await poll(lambda: _reason(shop), lambda reason: reason == "DATABASE_BEHIND")
+        await recover()
+        await poll(lambda: _reason(shop), lambda reason: reason is None)
         again = await treasury.create(10_00, request_id="payout-1")
         assert (again.id, again.stripe_payout_id) == (lost[1].id, lost[1].stripe_payout_id)
 
