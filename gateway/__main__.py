@@ -102,11 +102,11 @@ async def open_service(
                 limits,
             )
         )
-        merchants = open_merchants(engine, stripe.client, operations, clock)
-        customers = open_customers(engine, stripe.client, operations, clock)
+        merchants = open_merchants(engine, stripe.client, operations, guard, clock)
+        customers = open_customers(engine, stripe.client, operations, guard, clock)
         disputes = open_disputes(engine, stripe.client, payments, operations, clock)
         payouts = open_payouts(
-            settings, engine, stripe.client, compliance, merchants.store, operations, clock
+            settings, engine, stripe.client, compliance, merchants.store, operations, guard, clock
         )
         webhooks_out = open_webhooks_out(
             settings, engine, request_ids, identity, payments.event_notifier, clock, limits

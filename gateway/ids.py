@@ -9,6 +9,7 @@ The digits are Crockford's base 32 (https://www.crockford.com/base32.html).
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ _BITS_PER_CHARACTER = 5
 # What the engine finds its own objects at Stripe by; clients cannot set keys with this prefix.
 METADATA_PREFIX = "engine_"
 DEPLOYMENT_KEY = "engine_deployment"
+# SHA-256.
+_WHOLE_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
 def derived_id(prefix: str, *parts: str) -> str:
@@ -61,6 +64,14 @@ class RequestMetadata:
         if request_id is None or fingerprint is None or deployment is None:
             return None
         return cls(deployment, request_id, fingerprint)
+
+    @classmethod
+    def read_whole(cls, metadata: Mapping[str, str]) -> "RequestMetadata | None":
+        """The request that an object carries with all of its fingerprint, so that it can be written
+        down again; None if it carries less."""
+        carried = cls.read(metadata)
+        whole = carried is not None and _WHOLE_FINGERPRINT.fullmatch(carried.fingerprint)
+        return carried if whole else None
 
 
 # Of what the engine does by itself.

@@ -65,7 +65,7 @@ class PayoutTaker(Protocol):
 
     async def take_payout(
         self, corridor: str, stripe_payout: Source, stripe_account: str | None
-    ) -> None: ...
+    ) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.merchants.snapshot import MAX_ITEMS, content_of, hash_of, snapshot_of
 from gateway.merchants.store import MerchantStore
+from gateway.operations.lost import LostRequests
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
 from gateway.v1 import merchant_pb2
@@ -60,6 +61,10 @@ class MerchantSync:
             merchant.merchant_id, snapshot, content_hash, fetch_time
         )
 
+    async def account(self, corridor: str, account_id: str) -> Mapping[str, Any]:
+        """The account as Stripe has it now. Raises `FetchFailed`."""
+        return _object_of(await self._stripe.accounts.retrieve_account(corridor, account_id))
+
     async def fetch(self, corridor: str, account_id: str) -> merchant_pb2.AccountSnapshot:
         """What Stripe says now. Raises `FetchFailed`."""
         accounts = self._stripe.accounts
@@ -103,9 +108,10 @@ EVENT_TYPES = (
 class MerchantEvents:
     """The handler of events about connected accounts."""
 
-    def __init__(self, store: MerchantStore, sync: MerchantSync) -> None:
+    def __init__(self, store: MerchantStore, sync: MerchantSync, lost: LostRequests) -> None:
         self._store = store
         self._sync = sync
+        self._lost = lost
 
     def routes(self) -> Mapping[str, EventHandler]:
         """The types of events that this handler deals with."""
@@ -119,7 +125,9 @@ class MerchantEvents:
         stored = await self._store.by_account(account_id) if account_id else None
         if stored is None:
             # An account that is not a merchant of ours, or one that CreateMerchant is about to
-            # store with what it fetches itself.
+            # store with what it fetches itself, unless it is lost.
+            if account_id == event.object_id:
+                await self._wait_if_lost(event, account_id)
             return
         merchant = stored.message
         try:
@@ -128,8 +136,24 @@ class MerchantEvents:
             if failed.account_is_gone and event.event_type == DEAUTHORIZED:
                 await self._store.disconnect(merchant.merchant_id)
                 return
-            if failed.outcome.outcome_class in (OutcomeClass.NOT_SENT, OutcomeClass.UNKNOWN):
-                raise OutsideUnavailable(
-                    "STRIPE_UNAVAILABLE", failed.outcome.retry_after
-                ) from failed
-            raise PoisonEventError("ACCOUNT_NOT_READABLE") from failed
+            raise _why_not(failed) from failed
+
+    async def _wait_if_lost(self, event: StripeEvent, account_id: str) -> None:
+        if not await self._lost.may_be(event.object):
+            return
+        try:
+            made = await self._sync.account(event.corridor, account_id)
+        except FetchFailed as failed:
+            if failed.account_is_gone:
+                return
+            raise _why_not(failed) from failed
+        if await self._lost.has_lost(made):
+            await self._lost.tell(made)
+            raise OutsideUnavailable("MERCHANT_LOST")
+
+
+def _why_not(failed: FetchFailed) -> Exception:
+    """What becomes of an event whose account cannot be had."""
+    if failed.outcome.outcome_class in (OutcomeClass.NOT_SENT, OutcomeClass.UNKNOWN):
+        return OutsideUnavailable("STRIPE_UNAVAILABLE", failed.outcome.retry_after)
+    return PoisonEventError("ACCOUNT_NOT_READABLE")

@@ -8,6 +8,8 @@ from gateway.merchants.operations import kinds
 from gateway.merchants.service import MerchantServicer
 from gateway.merchants.store import CHANNEL, MerchantStore
 from gateway.merchants.stripe_events import MerchantEvents, MerchantSync
+from gateway.operations.gate import LossGuard
+from gateway.operations.lost import LostRequests
 from gateway.operations.requests import MERCHANT_REQUEST
 from gateway.operations.wiring import OpenOperations
 from gateway.part import Part
@@ -26,7 +28,11 @@ class OpenMerchants(Part):
 
 
 def open_merchants(
-    engine: AsyncEngine, stripe_client: StripeClient, operations: OpenOperations, clock: Clock
+    engine: AsyncEngine,
+    stripe_client: StripeClient,
+    operations: OpenOperations,
+    guard: LossGuard,
+    clock: Clock,
 ) -> OpenMerchants:
     """There is nothing to close."""
     store, notifier = MerchantStore(engine, clock), Notifier()
@@ -34,9 +40,10 @@ def open_merchants(
     operations.register(kinds(stripe_client))
     commands = operations.commands(MERCHANT_REQUEST)
     servicer = MerchantServicer(stripe_client, store, commands, sync, notifier, clock)
+    lost = LostRequests(engine, guard, MERCHANT_REQUEST)
     return OpenMerchants(
         store=store,
         services=(registered(merchant_service_pb2, merchant_service_pb2_grpc, servicer),),
-        event_routes=MerchantEvents(store, sync).routes(),
+        event_routes=MerchantEvents(store, sync, lost).routes(),
         notifiers={CHANNEL: notifier},
     )

@@ -53,6 +53,11 @@ class Refusal:
         return cls(error.reason, error.message, dict(error.metadata), error.code.name)
 
     @property
+    def kept(self) -> dict[str, Any]:
+        """As it is written down with the request."""
+        return {**asdict(self), "metadata": dict(self.metadata)}
+
+    @property
     def error(self) -> ServiceError:
         """As the caller is told."""
         return ERRORS.error(
@@ -334,8 +339,7 @@ def _record(
 ) -> RequestRecord:
     record = RequestRecord(request.request_id, method_of(request), subject_id, now)
     if isinstance(started, Refusal):
-        kept = {**asdict(started), "metadata": dict(started.metadata)}
-        return replace(record, refusal=kept)
+        return replace(record, refusal=started.kept)
     operation = started.operation
     return replace(
         record,

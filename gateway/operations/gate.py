@@ -1,6 +1,8 @@
 """What stops everything from being begun."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
 
 from gateway.errors import database_behind
 from runtime.errors import ServiceError
@@ -16,6 +18,18 @@ class Gate(Protocol):
 
     def check(self) -> None:
         """Raises DATABASE_BEHIND while it is closed."""
+        ...
+
+
+class LossGuard(Gate, Protocol):
+    """Is told what the database has lost; `RestoreGuard`."""
+
+    def is_ours(self, carrier: Mapping[str, Any]) -> bool:
+        """Whether this deployment has made an object of Stripe's."""
+        ...
+
+    async def lost(self, reason: str, made: datetime | None = None) -> None:
+        """Closes it: something of ours is at Stripe that the database does not know, made then."""
         ...
 
 

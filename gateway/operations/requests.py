@@ -1,6 +1,6 @@
 """The requests that began operations, in the database: what they asked, and their first answer."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -69,6 +69,23 @@ async def known_request(
     return record_of(row) if row is not None else None
 
 
+async def carried_by(
+    connection: AsyncConnection, table: Table, request_id: str, deployment: str
+) -> RequestMetadata:
+    """What Stripe is to keep of a request that was written down, in what follows from it."""
+    statement = select(table.c.fingerprint).where(table.c.request_id == request_id)
+    fingerprint: bytes = (await connection.execute(statement)).scalar_one()
+    return RequestMetadata(deployment, request_id, fingerprint.hex())
+
+
+async def unknown_requests(
+    connection: AsyncConnection, request_ids: Collection[str], table: Table
+) -> set[str]:
+    """Those of the requests that were not written down."""
+    statement = select(table.c.request_id).where(table.c.request_id.in_(request_ids))
+    return set(request_ids) - set((await connection.execute(statement)).scalars())
+
+
 async def remember_carried(
     connection: AsyncConnection,
     table: Table,
@@ -77,9 +94,10 @@ async def remember_carried(
     subject_id: str,
     message: Message | None,
     now: datetime,
+    refusal: Mapping[str, Any] | None = None,
 ) -> bool:
     """Writes down a request that is known from what Stripe keeps of it, and what it is answered
-    with if that is known; False where it is known already."""
+    with if that is known, or refused for; False where it is known already."""
     statement = (
         insert_or_ignore(table)
         .values(
@@ -90,6 +108,7 @@ async def remember_carried(
             fingerprint=bytes.fromhex(carried.fingerprint),
             subject_id=subject_id,
             answer=encoded(message) if message is not None else None,
+            refusal=refusal,
             create_time=now,
         )
         .on_conflict_do_nothing()

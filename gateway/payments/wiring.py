@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.config import DATABASE_ROLE, GatewaySettings
 from gateway.limits import Limits
+from gateway.operations.gate import LossGuard
 from gateway.operations.wiring import OpenOperations
 from gateway.part import Part
 from gateway.payments import operations as payment_operations
@@ -30,7 +31,6 @@ from gateway.payments.stripe.dependencies import Dependencies
 from gateway.payments.stripe.events import PaymentEvents
 from gateway.payments.stripe.unchecked import UncheckedPayments
 from gateway.payments.waiting import Patience
-from gateway.recovery.guard import RestoreGuard
 from gateway.stripe_client.client import StripeClient
 from gateway.v1 import payment_service_pb2, payment_service_pb2_grpc
 from runtime.clock import Clock
@@ -62,7 +62,7 @@ async def open_payments(
     stripe_client: StripeClient,
     compliance: grpc.aio.Channel,
     operations: OpenOperations,
-    guard: RestoreGuard,
+    guard: LossGuard,
     clock: Clock,
     limits: Limits,
 ) -> AsyncIterator[OpenPayments]:
@@ -92,7 +92,7 @@ def _part(
     stripe_client: StripeClient,
     compliance: grpc.aio.Channel,
     operations: OpenOperations,
-    guard: RestoreGuard,
+    guard: LossGuard,
     clock: Clock,
     limits: Limits,
 ) -> OpenPayments:

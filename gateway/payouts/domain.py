@@ -103,7 +103,8 @@ def made_elsewhere(
     account_id: str,
     now: datetime,
 ) -> Payout:
-    """A payout that the database does not know: by Stripe's schedule, or from its dashboard."""
+    """A payout that the database does not know: by Stripe's schedule, from its dashboard, or one
+    that was lost, which has the `request_id` that asked for it."""
     try:
         currency = str(stripe_payout["currency"]).upper()
         return Payout(

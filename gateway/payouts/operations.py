@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.ids import derived_id
+from gateway.ids import RequestMetadata, derived_id
 from gateway.money import to_stripe
 from gateway.operations.kind import Applied, ApplyContext, Kind, PlainKind
 from gateway.operations.operation import (
@@ -22,11 +22,12 @@ from gateway.operations.operation import (
     silence,
 )
 from gateway.operations.outcomes import what_was_found
+from gateway.operations.requests import PAYOUT_REQUEST, carried_by
 from gateway.payments.domain.stripe_params import encode
 from gateway.payouts import store
 from gateway.payouts.compliance import PayoutCompliance
 from gateway.payouts.domain import Payout, PayoutState
-from gateway.payouts.stripe_events import PAYOUT_KEY, REQUEST_KEY, Payouts
+from gateway.payouts.stripe_events import PAYOUT_KEY, Payouts
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
 
@@ -42,10 +43,11 @@ def kinds(
     payouts: Payouts,
     compliance: PayoutCompliance,
     recheck: timedelta,
+    deployment: str,
 ) -> Mapping[OperationKind, Kind]:
     """The kinds of operations on payouts."""
     return {
-        OperationKind.CHECK_PAYOUT: PayoutCheck(compliance, recheck),
+        OperationKind.CHECK_PAYOUT: PayoutCheck(compliance, recheck, deployment),
         OperationKind.CREATE_PAYOUT: PayoutCreation(stripe_client, payouts),
         OperationKind.CANCEL_PAYOUT: PayoutCancellation(stripe_client, payouts),
     }
@@ -62,12 +64,15 @@ def known_state(payout: Payout, operation: Operation) -> OperationState | None:
     return OperationState.SUCCEEDED if known else None
 
 
-def payout_operation(payout: Payout, check: Operation, now: datetime) -> Operation:
-    """Asks Stripe for a payout that compliance allowed when it was asked by `check`."""
+def payout_operation(
+    payout: Payout, carried: RequestMetadata, check: Operation, now: datetime
+) -> Operation:
+    """Asks Stripe for a payout that compliance allowed when it was asked by `check`. The request
+    goes along, so that a gateway which has lost it knows the payout again."""
     params = {
         "amount": to_stripe(payout.currency, payout.amount_minor),
         "currency": payout.currency.lower(),
-        "metadata": {PAYOUT_KEY: payout.id, REQUEST_KEY: payout.request_id},
+        "metadata": {**carried.as_metadata(), PAYOUT_KEY: payout.id},
     }
     if payout.statement_descriptor:
         params["statement_descriptor"] = payout.statement_descriptor
@@ -107,9 +112,10 @@ class _PayoutKind(PlainKind):
 class PayoutCheck(_PayoutKind):
     """Asks compliance, again and again while it wants a person to look."""
 
-    def __init__(self, compliance: PayoutCompliance, recheck: timedelta) -> None:
+    def __init__(self, compliance: PayoutCompliance, recheck: timedelta, deployment: str) -> None:
         self._compliance = compliance
         self._recheck = recheck
+        self._deployment = deployment
 
     async def send(self, payout: Payout, operation: Operation, _resend: bool) -> Outcome:
         """Asks for the verdict; the same question gets the same answer."""
@@ -141,7 +147,11 @@ class PayoutCheck(_PayoutKind):
             allowed = replace(payout, state=PayoutState.CREATING, update_time=now)
             await store.save(connection, allowed)
             ended = decided(operation, OperationState.SUCCEEDED, now)
-            return Applied(ended, allowed, sent(payout_operation(allowed, operation, now), now))
+            carried = await carried_by(
+                connection, PAYOUT_REQUEST, allowed.request_id, self._deployment
+            )
+            asked = payout_operation(allowed, carried, operation, now)
+            return Applied(ended, allowed, sent(asked, now))
         state = PayoutState.BLOCKED if verdict == "DENY" else PayoutState.IN_REVIEW
         if payout.state is not state:
             payout = replace(payout, state=state, update_time=now)

@@ -1,4 +1,8 @@
-"""Taking over what Stripe says of a payout, also of those that its schedule made."""
+"""Taking over what Stripe says of a payout, also of those that its schedule made.
+
+One that carries a request of ours which is not known was lost with the database's last commits: it
+comes back with that request, which is answered with it from then on.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,9 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.bookkeeping.reporting import enqueue
 from gateway.identity import RequestIdentity
-from gateway.ids import derived_id
+from gateway.ids import RequestMetadata, derived_id
 from gateway.merchants.store import MerchantStore
 from gateway.operations import store as operation_store
+from gateway.operations.gate import LossGuard
+from gateway.operations.lost import LostRequests, made_time
+from gateway.operations.requests import MERCHANT_REQUEST, PAYOUT_REQUEST, remember_carried
 from gateway.payouts import store
 from gateway.payouts.domain import (
     Payout,
@@ -20,13 +27,19 @@ from gateway.payouts.domain import (
     payout_facts,
 )
 from gateway.stripe_client.client import StripeClient
-from gateway.webhooks_in.event import EventHandler, PoisonEventError, StripeEvent, object_of
+from gateway.webhooks_in.event import (
+    EventHandler,
+    OutsideUnavailable,
+    PoisonEventError,
+    StripeEvent,
+    object_of,
+)
 from runtime.clock import Clock
 
 # What the engine finds its own payouts by.
 PAYOUT_KEY = "engine_payout_id"
 REQUEST_KEY = "engine_request_id"
-_CREATED_BY = "CreatePayoutRequest"
+CREATED_BY = "CreatePayoutRequest"
 EVENT_TYPES = (
     *("payout.created", "payout.updated", "payout.paid", "payout.failed", "payout.canceled"),
     "payout.reconciliation_completed",
@@ -42,12 +55,16 @@ class Payouts:
         stripe_client: StripeClient,
         merchants: MerchantStore,
         identity: RequestIdentity,
+        guard: LossGuard,
         clock: Clock,
     ) -> None:
         self._engine = engine
         self._stripe = stripe_client
         self._merchants = merchants
         self._identity = identity
+        self._guard = guard
+        self._lost = LostRequests(engine, guard, PAYOUT_REQUEST)
+        self._lost_merchants = LostRequests(engine, guard, MERCHANT_REQUEST)
         self._clock = clock
 
     def routes(self) -> Mapping[str, EventHandler]:
@@ -58,11 +75,23 @@ class Payouts:
         """Looks at the payout, if it is the platform's or of a merchant of ours."""
         account = event.stripe_account
         if account is not None and await self._merchant_of(event.corridor, account) is None:
+            await self._wait_if_lost(event, account)
             return
         outcome = await self._stripe.records.retrieve_payout(
             event.corridor, event.object_id, connected_account=account
         )
-        await self.take_payout(event.corridor, object_of(outcome), account)
+        payout = object_of(outcome)
+        if await self.take_payout(event.corridor, payout, account):
+            await self._lost.tell(payout)
+
+    async def _wait_if_lost(self, event: StripeEvent, account: str) -> None:
+        """The payout of a merchant that is lost, too, waits until that is known again."""
+        if not await self._lost.has_lost(event.object):
+            return
+        merchant = object_of(await self._stripe.accounts.retrieve_account(event.corridor, account))
+        if await self._lost_merchants.has_lost(merchant):
+            await self._lost_merchants.tell(merchant)
+            raise OutsideUnavailable("MERCHANT_LOST")
 
     async def _merchant_of(self, corridor: str, account: str) -> str | None:
         """The merchant whose connected account this is; None if it is none of ours in this
@@ -74,19 +103,21 @@ class Payouts:
 
     async def take_payout(
         self, corridor: str, stripe_payout: Mapping[str, Any], stripe_account: str | None
-    ) -> None:
-        """Takes over what Stripe says of a payout of the platform, or of a merchant of ours."""
+    ) -> bool:
+        """Takes over what Stripe says of a payout of the platform, or of a merchant of ours;
+        whether the database had lost the request for it."""
         merchant_id: str | None = ""
         if stripe_account is not None:
             merchant_id = await self._merchant_of(corridor, stripe_account)
         if merchant_id is None:
-            return
+            return False
         now = self._clock.now()
         async with self._engine.begin() as connection:
             before = await self._known(connection, corridor, stripe_payout, stripe_account or "")
             try:
                 if before is None:
                     payout_id, request_id = await self._name(connection, stripe_payout)
+                    asked_for = made_time(stripe_payout) if request_id else None
                     before = made_elsewhere(
                         stripe_payout,
                         payout_id=payout_id,
@@ -94,12 +125,29 @@ class Payouts:
                         merchant_id=merchant_id,
                         corridor=corridor,
                         account_id=stripe_account or "",
-                        now=now,
+                        now=asked_for or now,
                     )
                     await store.add(connection, before)
                 await self.write(connection, before, stripe_payout, now)
+                return await self._remember(connection, before, stripe_payout, now)
             except UnreadablePayoutError as error:
                 raise PoisonEventError("PAYOUT_UNREADABLE") from error
+
+    async def _remember(
+        self,
+        connection: AsyncConnection,
+        payout: Payout,
+        stripe_payout: Mapping[str, Any],
+        now: datetime,
+    ) -> bool:
+        """Writes down the request that the payout carries, if it is lost; whether it was."""
+        carried = carried_request(stripe_payout, self._identity)
+        if carried is None or carried.request_id != payout.request_id:
+            return False
+        created = made_time(stripe_payout) or now
+        return await remember_carried(
+            connection, PAYOUT_REQUEST, carried, CREATED_BY, payout.id, None, created
+        )
 
     async def _name(
         self, connection: AsyncConnection, stripe_payout: Mapping[str, Any]
@@ -108,7 +156,7 @@ class Payouts:
         keeps its own, which the request's id proves: metadata can be copied."""
         metadata = stripe_payout.get("metadata") or {}
         ours, request_id = str(metadata.get(PAYOUT_KEY)), str(metadata.get(REQUEST_KEY))
-        is_ours = ours == self._identity.named("pyo", _CREATED_BY, request_id)
+        is_ours = ours == _payout_id(self._identity, request_id)
         if is_ours and await store.get(connection, ours) is None:
             return ours, request_id
         return derived_id("pyo", str(stripe_payout["id"])), ""
@@ -145,3 +193,20 @@ class Payouts:
         # Metadata can be copied: only the payout that has no other is meant.
         fits = named is not None and (named.corridor, named.account_id) == (corridor, account_id)
         return named if fits and named is not None and not named.stripe_payout_id else None
+
+
+def carried_request(
+    stripe_payout: Mapping[str, Any], identity: RequestIdentity
+) -> RequestMetadata | None:
+    """The request that one of Stripe's payouts was made for, if this deployment has made it, which
+    the payout's id proves: metadata can be copied."""
+    metadata: Mapping[str, str] = stripe_payout.get("metadata") or {}
+    carried = RequestMetadata.read_whole(metadata)
+    if carried is None or carried.deployment != identity.deployment:
+        return None
+    named = metadata.get(PAYOUT_KEY) == _payout_id(identity, carried.request_id)
+    return carried if named else None
+
+
+def _payout_id(identity: RequestIdentity, request_id: str) -> str:
+    return identity.named("pyo", CREATED_BY, request_id)

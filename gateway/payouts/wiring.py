@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.config import GatewaySettings
 from gateway.merchants.commands import AccountFinder
 from gateway.merchants.store import MerchantStore
+from gateway.operations.gate import LossGuard
 from gateway.operations.requests import PAYOUT_REQUEST
 from gateway.operations.wiring import OpenOperations
 from gateway.part import Part
@@ -37,20 +38,22 @@ def open_payouts(
     compliance: grpc.aio.Channel,
     merchants: MerchantStore,
     operations: OpenOperations,
+    guard: LossGuard,
     clock: Clock,
 ) -> OpenPayouts:
     """There is nothing to close."""
-    payouts = Payouts(engine, stripe_client, merchants, operations.identity, clock)
+    identity = operations.identity
+    payouts = Payouts(engine, stripe_client, merchants, identity, guard, clock)
     checks = PayoutCompliance(compliance, settings.compliance_timeout_seconds)
     recheck = timedelta(seconds=settings.review_recheck_seconds)
-    operations.register(kinds(stripe_client, payouts, checks, recheck))
+    operations.register(kinds(stripe_client, payouts, checks, recheck, identity.deployment))
     servicer = PayoutServicer(
         engine,
         AccountFinder(stripe_client, merchants),
         operations.commands(PAYOUT_REQUEST),
         operations.gate,
         PayoutTransactions(engine, stripe_client),
-        operations.identity,
+        identity,
         clock,
         review=timedelta(hours=settings.review_hours),
     )

@@ -19,6 +19,7 @@ from gateway.payments.store.group_commit import PaymentCommitter, commit_connect
 from gateway.payments.store.snapshot import PaymentWriter
 from gateway.payments.stripe.events import PaymentEvents
 from gateway.payments.wiring import timing_of
+from gateway.payouts.stripe_events import Payouts
 from gateway.recovery.guard import RestoreGuard
 from gateway.recovery.holds import HoldCheck
 from gateway.recovery.recovery import Progress, Recovery, StripeUnavailableError
@@ -52,7 +53,8 @@ async def open_recovery(
             # Gateways that begin nothing probe nothing: their breakers may stay open meanwhile.
             open_stripe_client(settings.corridors, engine, in_group=False)
         )
-        guard = RestoreGuard(engine, stripe.client, RequestIdentity(settings.deployment), clock)
+        identity = RequestIdentity(settings.deployment)
+        guard = RestoreGuard(engine, stripe.client, identity, clock)
         timing = timing_of(settings)
         events = PaymentEvents(
             engine,
@@ -70,9 +72,10 @@ async def open_recovery(
         stack.push_async_callback(books.close)
         ledger = LedgerLog(books, settings.ledger_name)
         holds = HoldCheck(engine, stripe.client, ledger, guard, clock, timing)
-        merchants = MerchantSync(stripe.client, MerchantStore(engine, clock), clock)
-        subjects = LostSubjects(engine, merchants, clock)
-        parts = events, inbox, ledger, holds, subjects, guard
+        merchants = MerchantStore(engine, clock)
+        subjects = LostSubjects(engine, MerchantSync(stripe.client, merchants, clock), clock)
+        payouts = Payouts(engine, stripe.client, merchants, identity, guard, clock)
+        parts = events, inbox, ledger, holds, subjects, merchants, payouts, guard
         yield Recovery(engine, stripe.client, *parts, clock, timing, progress)
 
 
@@ -120,9 +123,9 @@ async def _recover(settings: GatewaySettings, arguments: Namespace) -> int:
 RECOVER = Command[GatewaySettings](
     "recover",
     help="make the database whole after a restore, from what Stripe has",
-    description="Rebuilds the payments, refunds, customers, merchants and requests that the"
-    " database has lost by a restore or by a failover, from what Stripe keeps of them, and ends the"
-    " holds that the ledger has of what is lost for good. Until it is done the gateway begins"
+    description="Rebuilds the payments, refunds, customers, merchants, payouts and requests that"
+    " the database has lost by a restore or by a failover, from what Stripe keeps of them, and ends"
+    " the holds that the ledger has of what is lost for good. Until it is done the gateway begins"
     " nothing.",
     run=_recover,
     configure=_configure,

@@ -1,8 +1,9 @@
 """Notices that the database knows less than Stripe, and lets nothing begin on it until it is whole.
 
 A database that was restored, or that a failover has put back by some commits, does not know what
-it has lost. Three things tell: at the start, Stripe's newest objects that carry our metadata; an
-event about such an object; and a change that this process has seen written and that is gone.
+it has lost. Three things tell: at the start, Stripe's newest objects that carry our metadata, of
+every kind that the engine makes; an event about such an object; and a change that this process has
+seen written and that is gone.
 """
 
 import asyncio
@@ -17,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.errors import database_behind
 from gateway.identity import RequestIdentity
 from gateway.ids import DEPLOYMENT_KEY
-from gateway.payments.domain.stripe_params import PAYMENT_KEY, REFUND_KEY
 from gateway.recovery import store
+from gateway.recovery.comparison import Comparable, NewestObjects, NotToldError
 from gateway.stripe_client.call import background
 from gateway.stripe_client.client import StripeClient
 from runtime.clock import Clock
@@ -27,8 +28,8 @@ from runtime.loops import Loop
 from runtime.postgres import database_incarnation
 
 POLL_SECONDS = 1.0
-# So many of an account's newest objects are compared with our rows at the start.
-NEWEST_OBJECTS = 100
+# So many of an account's lists are asked for at a time.
+LISTS_AT_ONCE = 5
 # One account may take so long; one that could not be asked is asked again after the other.
 COMPARISON_SECONDS = 5.0
 COMPARISON_RETRY = timedelta(seconds=30)
@@ -55,8 +56,11 @@ class RestoreGuard:
         self._stripe = stripe_client
         self._identity = identity
         self._clock = clock
+        self._newest = NewestObjects(engine, stripe_client, identity, self.is_ours)
         self._gap: store.Gap | None = None
+        # Corridors, and of the others the kinds of objects that were compared so far.
         self._compared: set[str] = set()
+        self._compared_kinds: set[tuple[str, str]] = set()
         # The last change that the database had when it was last known to be whole; before that is
         # known, at the first look.
         self._known_until: datetime | None = None
@@ -83,12 +87,15 @@ class RestoreGuard:
         """Looks again and again."""
         return Loop("restore guard", self._round, poll_seconds=POLL_SECONDS, rests_first=True)
 
-    async def lost(self, reason: str) -> None:
-        """Something of ours is at Stripe that the database does not know."""
+    async def lost(self, reason: str, made: datetime | None = None) -> None:
+        """Something of ours is at Stripe that the database does not know, `made` then: a recovery
+        reads what is there since before that."""
         async with self._engine.begin() as connection:
             gap = store.Gap(reason, self._known_until, self._clock.now())
             if await store.report_gap(connection, gap):
                 log.error("database_behind", reason=reason)
+            if made is not None:
+                await store.extend_gap(connection, made, CLOCK_TOLERANCE)
             self._take(await store.open_gap(connection))
 
     def is_ours(self, carrier: Mapping[str, Any]) -> bool:
@@ -139,25 +146,31 @@ class RestoreGuard:
 
     async def _compare(self, corridor: str, since: datetime | None) -> bool:
         """Compares an account's newest objects with our rows; whether it could be asked."""
-        params: dict[str, Any] = {"limit": NEWEST_OBJECTS}
-        if since is not None:
-            params["created"] = {"gte": int(since.timestamp())}
-        for key, listing, unknown in (
-            (PAYMENT_KEY, self._stripe.list_payment_intents, store.unknown_payments),
-            (REFUND_KEY, self._stripe.list_refunds, store.unknown_refunds),
-        ):
-            outcome = await listing(corridor, params)
-            if outcome.object is None:
-                return False
-            ours = [item for item in outcome.object["data"] if self.is_ours(item)]
-            named = {str(item["metadata"].get(key) or "") for item in ours} - {""}
-            async with self._engine.connect() as connection:
-                missing = await unknown(connection, named)
-            if missing:
-                await self.lost(
-                    f"{len(missing)} of the newest objects of {corridor} that say they are of the"
-                    f" deployment {self._identity.deployment} are not known"
-                )
+        kinds = await self._newest.kinds(corridor)
+        at_once = asyncio.Semaphore(LISTS_AT_ONCE)
+
+        async def compare(kind: Comparable) -> bool:
+            async with at_once:
+                return await self._compare_kind(corridor, kind, since)
+
+        return all(await asyncio.gather(*(compare(kind) for kind in kinds)))
+
+    async def _compare_kind(self, corridor: str, kind: Comparable, since: datetime | None) -> bool:
+        """The same for objects of one kind; what was compared is not asked for again because of
+        another that could not be."""
+        if (corridor, kind.what) in self._compared_kinds:
+            return True
+        try:
+            missing = await self._newest.missing(corridor, kind, since)
+        except NotToldError:
+            return False
+        if missing is not None:
+            await self.lost(
+                f"{missing.count} of the newest {kind.what} of {corridor} that say they are of the"
+                f" deployment {self._identity.deployment} are not known",
+                missing.made,
+            )
+        self._compared_kinds.add((corridor, kind.what))
         return True
 
     def _take(self, gap: store.Gap | None) -> None:
@@ -168,5 +181,6 @@ class RestoreGuard:
 
     def _compare_anew(self) -> None:
         self._compared.clear()
+        self._compared_kinds.clear()
         self._looked = False
         self._next_comparison = self._clock.now()

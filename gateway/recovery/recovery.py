@@ -6,6 +6,7 @@ is asked of Stripe but to read.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gateway.bookkeeping.ledger_log import LedgerHold, LedgerLog
 from gateway.bookkeeping.reporting import enqueue
 from gateway.epochs import begin_epoch
+from gateway.merchants.store import MerchantStore
 from gateway.operations import store as operation_store
 from gateway.operations.operation import MAX_REQUEST_LIFETIME, OperationState, decided
 from gateway.payments.domain.intents import IntentStatus, read_intent
@@ -22,6 +24,7 @@ from gateway.payments.domain.stripe_params import EXPAND_REFUND
 from gateway.payments.store import payments as payment_store
 from gateway.payments.store.recording import record_changes, record_new
 from gateway.payments.stripe.events import PaymentEvents
+from gateway.payouts.stripe_events import Payouts
 from gateway.recovery import store
 from gateway.recovery.guard import RestoreGuard
 from gateway.recovery.holds import HoldCheck
@@ -75,6 +78,8 @@ class Recovery:
         ledger: LedgerLog,
         holds: HoldCheck,
         subjects: LostSubjects,
+        merchants: MerchantStore,
+        payouts: Payouts,
         guard: RestoreGuard,
         clock: Clock,
         timing: Timing,
@@ -87,6 +92,8 @@ class Recovery:
         self._ledger = ledger
         self._holds = holds
         self._subjects = subjects
+        self._merchants = merchants
+        self._payouts = payouts
         self._guard = guard
         self._clock = clock
         self._timing = timing
@@ -115,6 +122,7 @@ class Recovery:
         self._progress(f"reading what Stripe has since {since:%Y-%m-%d %H:%M:%S} UTC")
         for corridor in self._stripe.corridors:
             await self._subjects_of(corridor, since)
+            await self._payouts_of(corridor, since)
             await self._payments(corridor, max(since - CAPTURED_WITHIN, _BEGINNING))
             await self._refunds(corridor, since)
             await self._tell_events(corridor, since)
@@ -136,6 +144,26 @@ class Recovery:
             except ListingRefusedError:
                 # A platform without Connect has no accounts, a key may lack the right.
                 self._progress(f"{corridor}: Stripe does not let us list {what}")
+
+    async def _payouts_of(self, corridor: str, since: datetime) -> None:
+        """Rebuilds the payouts of merchants, each of whom has a list of his own."""
+        read = rebuilt = merchants = last_number = 0
+        while accounts := await self._merchants.accounts_after(corridor, last_number, PAGE):
+            last_number = accounts[-1][0]
+            merchants += len(accounts)
+            for _number, account in accounts:
+                listing = partial(self._stripe.payouts.list_payouts, connected_account=account)
+                try:
+                    async for page in self._pages(listing, corridor, since, []):
+                        for made in page:
+                            if self._guard.is_ours(made):
+                                rebuilt += await self._payouts.take_payout(corridor, made, account)
+                        read += len(page)
+                except ListingRefusedError:
+                    self._progress(f"{corridor}: Stripe does not let us list payouts of {account}")
+        self._progress(
+            f"{corridor}: {read} payouts of {merchants} merchants read, {rebuilt} rebuilt"
+        )
 
     async def _each(
         self, corridor: str, since: datetime, listing: Listing, rebuild: RebuildSubject, what: str

@@ -2,16 +2,18 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, DateTime, MetaData, Table, Text, func, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.merchants.store import MERCHANT
 from gateway.operations.operation import OperationKind, OperationState
 from gateway.operations.store import OPERATION
 from gateway.payments.store.schema import EVENT, PAYMENT, REFUND
+from gateway.payouts.store import PAYOUT
 
 GAP = Table(
     "database_gap",
@@ -23,6 +25,8 @@ GAP = Table(
     Column("recover_time", DateTime(timezone=True)),
 )
 _OPEN = GAP.c.recover_time.is_(None)
+# Among so many of the newest payouts accounts are looked for.
+RECENT_PAYOUTS = 1_000
 # These ask compliance, not Stripe: asked twice they harm nobody.
 _CHECKS = (OperationKind.CHECK, OperationKind.CHECK_PAYOUT)
 
@@ -55,6 +59,13 @@ async def report_gap(connection: AsyncConnection, gap: Gap) -> bool:
     return (await connection.execute(statement)).first() is not None
 
 
+async def extend_gap(connection: AsyncConnection, made: datetime, tolerance: timedelta) -> None:
+    """Lets the open gap begin where the oldest object was made that is missing, unless that is a
+    matter of clocks, or the gap is of all time."""
+    statement = update(GAP).where(_OPEN, GAP.c.known_until > made + tolerance)
+    await connection.execute(statement.values(known_until=made))
+
+
 async def close_gap(connection: AsyncConnection, now: datetime) -> None:
     """Nothing is missing any more."""
     await connection.execute(update(GAP).where(_OPEN).values(recover_time=now))
@@ -76,6 +87,32 @@ async def payment_of_event(connection: AsyncConnection, event_number: int) -> st
     statement = select(EVENT.c.payment_id).where(EVENT.c.event_number == event_number)
     found: str | None = (await connection.execute(statement)).scalar()
     return found
+
+
+async def payout_accounts(connection: AsyncConnection, corridor: str, limit: int) -> list[str]:
+    """Merchants' accounts in a corridor that were paid out last, and then those that came last."""
+    newest = (
+        select(PAYOUT.c.account_id, PAYOUT.c.create_time)
+        .where(PAYOUT.c.corridor == corridor, PAYOUT.c.account_id != "")
+        .order_by(PAYOUT.c.create_time.desc(), PAYOUT.c.id.desc())
+        .limit(RECENT_PAYOUTS)
+        .subquery()
+    )
+    paid_out = (
+        select(newest.c.account_id)
+        .group_by(newest.c.account_id)
+        .order_by(func.max(newest.c.create_time).desc())
+        .limit(limit)
+    )
+    came = (
+        select(MERCHANT.c.stripe_account_id)
+        .where(MERCHANT.c.corridor == corridor, MERCHANT.c.state == "CONNECTED")
+        .order_by(MERCHANT.c.merchant_number.desc())
+        .limit(limit)
+    )
+    found = [*(await connection.execute(paid_out)).scalars()]
+    found += (await connection.execute(came)).scalars()
+    return list(dict.fromkeys(found))[:limit]
 
 
 async def unknown_payments(connection: AsyncConnection, ids: Collection[str]) -> set[str]:

@@ -4,7 +4,6 @@ Each object at Stripe carries the request that made it. Whoever sends that again
 answer, however long ago it was, and no second object is made.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,11 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.customers import store as customer_store
 from gateway.customers.domain import customer_message
+from gateway.customers.errors import customer_exists
 from gateway.customers.store import ACTIVE, CREATING
 from gateway.ids import RequestMetadata
 from gateway.merchants import store as merchant_store
 from gateway.merchants.domain import MERCHANT_KEY
+from gateway.merchants.errors import already_linked, merchant_exists
 from gateway.merchants.stripe_events import FetchFailed, MerchantSync
+from gateway.operations.commands import Refusal
 from gateway.operations.requests import CUSTOMER_REQUEST, MERCHANT_REQUEST, remember_carried
 from gateway.payments.domain.intents import id_of
 from gateway.payments.domain.stripe_params import CUSTOMER_KEY
@@ -33,9 +35,6 @@ from runtime.idempotency import method_of
 CREATE_CUSTOMER = method_of(CreateCustomerRequest())
 SAVE_PAYMENT_METHOD = method_of(SavePaymentMethodRequest())
 CREATE_MERCHANT = method_of(CreateMerchantRequest())
-
-# SHA-256.
-_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
 class AccountUnreadableError(Exception):
@@ -69,7 +68,7 @@ class LostSubjects:
     async def customer(self, corridor: str, made: Mapping[str, Any]) -> Rebuilt:
         """One of Stripe's customers."""
         metadata: Mapping[str, str] = made.get("metadata") or {}
-        carried = _carried(metadata)
+        carried = RequestMetadata.read_whole(metadata)
         customer_id = metadata.get(CUSTOMER_KEY)
         if carried is None or not customer_id:
             return NOTHING
@@ -81,6 +80,17 @@ class LostSubjects:
                 connection, customer_id, corridor, carried.request_id, _created(made)
             )
             if customer.create_request_id != carried.request_id or customer.state != CREATING:
+                # That one is there: this request is answered as if it came after it.
+                await remember_carried(
+                    connection,
+                    CUSTOMER_REQUEST,
+                    carried,
+                    CREATE_CUSTOMER,
+                    customer_id,
+                    None,
+                    _created(made),
+                    Refusal.of(customer_exists(customer)).kept,
+                )
                 return Rebuilt(
                     problem=f"{customer_id} is {customer.stripe_customer_id or customer.state}, and"
                     f" {stripe_id} in {corridor} was made for it, too"
@@ -108,21 +118,20 @@ class LostSubjects:
 
     async def setup(self, corridor: str, made: Mapping[str, Any]) -> Rebuilt:
         """One of Stripe's SetupIntents: the payment methods themselves are read from Stripe."""
-        carried = _carried(made.get("metadata") or {})
+        carried = RequestMetadata.read_whole(made.get("metadata") or {})
         if carried is None:
             return NOTHING
         async with self._engine.begin() as connection:
             customer = await customer_store.of_stripe(
                 connection, corridor, id_of(made.get("customer"))
             )
-            if customer is None:
-                return NOTHING
+            # One that was deleted since is not told of, and has nothing any more.
             is_new = await remember_carried(
                 connection,
                 CUSTOMER_REQUEST,
                 carried,
                 SAVE_PAYMENT_METHOD,
-                customer.customer_id,
+                customer.customer_id if customer is not None else "",
                 customer_pb2.PaymentMethodSetup(id=str(made["id"])),
                 _created(made),
             )
@@ -131,7 +140,8 @@ class LostSubjects:
     async def merchant(self, corridor: str, made: Mapping[str, Any]) -> Rebuilt:
         """One of Stripe's connected accounts, with its snapshot. Raises AccountUnreadableError."""
         metadata: Mapping[str, str] = made.get("metadata") or {}
-        carried, merchant_id = _carried(metadata), metadata.get(MERCHANT_KEY)
+        carried = RequestMetadata.read_whole(metadata)
+        merchant_id = metadata.get(MERCHANT_KEY)
         if carried is None or not merchant_id:
             return NOTHING
         account_id = str(made["id"])
@@ -145,6 +155,21 @@ class LostSubjects:
                 stripe_account_id=account_id,
             )
             if stored is None or stored.create_request_id != carried.request_id:
+                taken = (
+                    merchant_exists(merchant_id)
+                    if stored is not None
+                    else already_linked(merchant_id, account_id)
+                )
+                await remember_carried(
+                    connection,
+                    MERCHANT_REQUEST,
+                    carried,
+                    CREATE_MERCHANT,
+                    merchant_id,
+                    None,
+                    _created(made),
+                    Refusal.of(taken).kept,
+                )
                 return Rebuilt(
                     problem=f"{account_id} in {corridor} was made for {merchant_id}, too"
                 )
@@ -178,13 +203,6 @@ class LostSubjects:
         except FetchFailed as failed:
             if not failed.account_is_gone:
                 raise AccountUnreadableError(failed.outcome) from failed
-
-
-def _carried(metadata: Mapping[str, str]) -> RequestMetadata | None:
-    """The request that an object carries whole: releases before this one sent only its id."""
-    carried = RequestMetadata.read(metadata)
-    whole = carried is not None and _FINGERPRINT.fullmatch(carried.fingerprint)
-    return carried if whole else None
 
 
 def _created(made: Mapping[str, Any]) -> datetime:

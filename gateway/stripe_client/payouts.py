@@ -58,6 +58,18 @@ class PayoutCalls:
             priority=Priority.BACKGROUND,
         )
 
+    async def list_payouts(
+        self, corridor: str, params: Params, *, connected_account: str | None = None
+    ) -> Outcome:
+        """One page of payouts, newest first."""
+        return await self._calls.get(
+            PAYOUTS,
+            corridor,
+            lambda client, options: client.v1.payouts.list_async(form(params), options),
+            connected_account=connected_account,
+            priority=Priority.BACKGROUND,
+        )
+
     async def find_payouts(
         self,
         corridor: str,
@@ -71,12 +83,6 @@ class PayoutCalls:
         `StripeClient.find_payment_intents` does."""
 
         async def page(params: Params) -> Outcome:
-            return await self._calls.get(
-                PAYOUTS,
-                corridor,
-                lambda client, options: client.v1.payouts.list_async(form(params), options),
-                connected_account=connected_account,
-                priority=Priority.BACKGROUND,
-            )
+            return await self.list_payouts(corridor, params, connected_account=connected_account)
 
         return await find_by_metadata(page, metadata, created_from, created_to)

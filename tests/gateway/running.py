@@ -1,8 +1,9 @@
 """The gateway as it runs, against the Stripe twin; nobody is behind it but the database."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import grpc
@@ -33,6 +34,14 @@ class OpenGate:
 
     def check(self) -> None:
         """Lets everything begin."""
+
+    def is_ours(self, _carrier: Mapping[str, Any]) -> bool:
+        """Nothing at Stripe is."""
+        return False
+
+    async def lost(self, reason: str, _made: datetime | None = None) -> None:
+        """Nothing may be."""
+        raise AssertionError(reason)
 
 
 @dataclass

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.balance.movement import read_movement
 from gateway.disputes.domain import read_dispute
+from gateway.ids import NO_REQUEST
 from gateway.money import (
     PartOfMinorUnitError,
     from_stripe,
@@ -214,7 +215,9 @@ def test_everything_that_stripe_says_in_its_units_is_read_in_ours() -> None:
         next_attempt_time=NOW,
         deadline=NOW,
     )
-    assert json.loads(payout_operation(payout, check, NOW).params)["amount"] == 4_000_000
+    assert (
+        json.loads(payout_operation(payout, NO_REQUEST, check, NOW).params)["amount"] == 4_000_000
+    )
 
 
 def test_a_part_of_a_krona_makes_a_payment_intent_unreadable() -> None:

@@ -7,7 +7,7 @@ is fetched. Whatever happens later at Stripe has an event of its own.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -15,6 +15,8 @@ from gateway.bookkeeping.reporting import enqueue
 from gateway.ids import RequestMetadata, derived_id
 from gateway.money import from_stripe
 from gateway.operations import store as operation_store
+from gateway.operations.gate import LossGuard
+from gateway.operations.lost import made_time
 from gateway.payments.domain.check_outcome import DecisionContext
 from gateway.payments.domain.intents import UnreadableIntentError, id_of, read_intent
 from gateway.payments.domain.money_facts import (
@@ -58,15 +60,6 @@ from runtime.notifier import Notifier, SubjectNotifiers
 
 # Of a charge: https://docs.stripe.com/api/charges/object#charge_object-status.
 _NOT_PAID = frozenset({"pending", "failed"})
-
-
-class LossGuard(Protocol):
-    """Is told what the database has lost; `RestoreGuard`."""
-
-    @property
-    def closed(self) -> bool: ...
-    def is_ours(self, carrier: Mapping[str, Any]) -> bool: ...
-    async def lost(self, reason: str) -> None: ...
 
 
 class PaymentEvents:
@@ -124,7 +117,7 @@ class PaymentEvents:
             await self._apply_intent(payment_id, intent, looked=False)
         except ContradictionError as error:
             if error.never_sent and self._guard.is_ours(intent):
-                await self._lost(payment_id)
+                await self._lost(payment_id, intent)
             raise PoisonEventError("STRIPE_CONTRADICTS") from error
         except UnreadableIntentError as error:
             raise PoisonEventError("INTENT_UNREADABLE") from error
@@ -257,7 +250,9 @@ class PaymentEvents:
             hurried = await operation_store.hurry(connection, payment.id, context.now)
         self._tell(payment_id, hurried=hurried)
         if lost and self._guard.is_ours(stripe_refund):
-            await self._guard.lost(f"a refund of {payment_id} is at Stripe and not known")
+            await self._guard.lost(
+                f"a refund of {payment_id} is at Stripe and not known", made_time(stripe_refund)
+            )
 
     async def _apply_intent(
         self, payment_id: str, intent: Mapping[str, Any], *, looked: bool
@@ -320,12 +315,12 @@ class PaymentEvents:
             if await store.get_payment(connection, named) is not None:
                 return named
         if self._guard.is_ours(carrier):
-            await self._lost(named)
+            await self._lost(named, carrier)
         return None
 
-    async def _lost(self, payment_id: str) -> NoReturn:
+    async def _lost(self, payment_id: str, carrier: Mapping[str, Any]) -> NoReturn:
         """What the database does not know any more waits until it does, however long that lasts."""
-        await self._guard.lost(f"{payment_id} is at Stripe and not known")
+        await self._guard.lost(f"{payment_id} is at Stripe and not known", made_time(carrier))
         raise OutsideUnavailable("PAYMENT_LOST")
 
     @staticmethod

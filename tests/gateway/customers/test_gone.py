@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.customers import store
 from gateway.customers.stripe_events import CustomerEvents
+from gateway.operations.lost import LostRequests
+from gateway.operations.requests import CUSTOMER_REQUEST
 from gateway.stripe_client.corridors import single_corridor
 from gateway.stripe_client.wiring import open_stripe_client
 from gateway.v1 import customer_service_pb2 as pb
@@ -19,7 +21,7 @@ from runtime.clock import ManualClock
 from sandbox.polling import poll
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.customers.conftest import new_customer, save
-from tests.gateway.running import RunningGateway, refusal_of, running_gateway
+from tests.gateway.running import OpenGate, RunningGateway, refusal_of, running_gateway
 from tests.gateway.webhooks_in.conftest import event_body
 from tests.sandbox.stripe_twin.conftest import open_shop
 from tests.sandbox.stripe_twin.shop import Shop, fresh_key
@@ -175,7 +177,8 @@ async def test_events_about_customers_come_early_wrongly_and_while_stripe_is_awa
     corridor = single_corridor(SecretStr(key), twin.url, [SecretStr(account.webhook_secret)])
     living = (await dashboard.api.customers.create_async({}, fresh_key())).id
     async with open_stripe_client([corridor], engine) as opened:
-        events = CustomerEvents(engine, opened.client, clock)
+        lost = LostRequests(engine, OpenGate(), CUSTOMER_REQUEST)
+        events = CustomerEvents(engine, opened.client, lost, clock)
         async with engine.begin() as connection:
             asked = await store.add(connection, "ada", "default", "create-1", clock.now())
         # Nobody's, one that Stripe makes for us at the moment, and one that another corridor's is.

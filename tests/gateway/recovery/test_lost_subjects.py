@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from gateway.v1.customer_pb2 import CUSTOMER_STATE_ACTIVE
+import pytest
+
+from gateway.recovery.guard import RestoreGuard
+from gateway.v1.customer_pb2 import CUSTOMER_STATE_ACTIVE, Customer
 from gateway.v1.customer_service_pb2 import ListPaymentMethodsRequest
 from gateway.v1.customer_service_pb2_grpc import CustomerServiceStub
 from gateway.v1.merchant_service_pb2_grpc import MerchantServiceStub
@@ -65,7 +68,11 @@ async def test_what_was_made_at_stripe_is_found_again_and_made_once(
 
 
 async def test_a_second_customer_that_was_made_before_anybody_noticed_is_shown_to_a_person(
-    open_shop: OpenShop, twin: Twin, backup: Backup, recover: Callable[..., Any]
+    open_shop: OpenShop,
+    twin: Twin,
+    backup: Backup,
+    recover: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     backup.take()
     async with open_shop() as shop:
@@ -73,10 +80,9 @@ async def test_a_second_customer_that_was_made_before_anybody_noticed_is_shown_t
         lost = (await customers.CreateCustomer(new_customer())).customer
         account = (await merchants.CreateMerchant(new_merchant())).merchant
     backup.restore()
-    async with open_shop() as shop:
-        customers, merchants = CustomerServiceStub(shop.channel), MerchantServiceStub(shop.channel)
-        second = (await customers.CreateCustomer(new_customer("other"))).customer
-        await merchants.CreateMerchant(new_merchant("other"))
+    with monkeypatch.context() as patches:
+        patches.setattr(RestoreGuard, "_compare", finds_nothing)
+        second = await make_others(open_shop)
     said = await recover()
     assert (
         f"ada is {second.stripe_customer_id}, and {lost.stripe_customer_id} in default was made for"
@@ -90,3 +96,24 @@ async def test_a_second_customer_that_was_made_before_anybody_noticed_is_shown_t
     said = await recover()
     assert "default: Stripe does not let us list accounts" in said
     assert said[-1] == "recovered: payments are taken again"
+    # The guard misses nothing any more, and who made the lost ones is told of the others.
+    async with open_shop() as shop:
+        customers, merchants = CustomerServiceStub(shop.channel), MerchantServiceStub(shop.channel)
+        for call, reason in (
+            (customers.CreateCustomer(new_customer()), "CUSTOMER_EXISTS"),
+            (merchants.CreateMerchant(new_merchant()), "MERCHANT_EXISTS"),
+        ):
+            assert (await refusal_of(call)).reason == reason
+
+
+async def finds_nothing(_guard: RestoreGuard, _corridor: str, _since: object) -> bool:
+    """The look at the start."""
+    return True
+
+
+async def make_others(open_shop: OpenShop) -> Customer:
+    """The customer of a second one of both, before anybody has told of the first."""
+    async with open_shop(webhooks=False, roles="api") as shop:
+        customers, merchants = CustomerServiceStub(shop.channel), MerchantServiceStub(shop.channel)
+        await merchants.CreateMerchant(new_merchant("other"))
+        return (await customers.CreateCustomer(new_customer("other"))).customer

@@ -170,15 +170,10 @@ async def test_the_same_request_is_the_same_at_stripe_while_its_key_is_known(
 
 
 async def test_what_stripe_tells_shows_that_the_database_is_behind(
-    open_shop: OpenShop, twin: Twin, backup: Backup, monkeypatch: pytest.MonkeyPatch
+    open_shop: OpenShop, twin: Twin, backup: Backup, blind: None
 ) -> None:
     """By an event alone: the look at the start found nothing."""
     await pay_and_lose(open_shop, backup)
-
-    async def blind(self: RestoreGuard, _corridor: str, _since: object) -> bool:
-        return True
-
-    monkeypatch.setattr(RestoreGuard, "_compare", blind)
     async with open_shop() as shop:
         account = twin.account()
         for intent in account.objects("payment_intent"):
@@ -249,7 +244,7 @@ async def test_a_change_that_is_gone_shows_it_without_a_restart(
 
 
 async def test_a_lost_payout_keeps_its_name_and_is_made_once(
-    open_shop: OpenShop, twin: Twin, backup: Backup
+    open_shop: OpenShop, twin: Twin, backup: Backup, recover: Callable[..., Any], blind: None
 ) -> None:
     async with open_shop() as shop:
         await Treasury.open(shop, twin)
@@ -266,6 +261,9 @@ async def test_a_lost_payout_keeps_its_name_and_is_made_once(
         # Stripe has told of this one, and the request comes then.
         treasury = Treasury(shop, twin, "")
         await treasury.listed(lambda payouts: lost[1].id in {payout.id for payout in payouts})
+        await poll(lambda: _reason(shop), lambda reason: reason == "DATABASE_BEHIND")
+        await recover()
+        await poll(lambda: _reason(shop), lambda reason: reason is None)
         again = await treasury.create(10_00, request_id="payout-1")
         assert (again.id, again.stripe_payout_id) == (lost[1].id, lost[1].stripe_payout_id)
 

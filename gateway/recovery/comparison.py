@@ -1,0 +1,162 @@
+"""Which of Stripe's newest objects the database does not know."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.identity import RequestIdentity
+from gateway.ids import RequestMetadata
+from gateway.operations.lost import made_time
+from gateway.operations.requests import (
+    CUSTOMER_REQUEST,
+    MERCHANT_REQUEST,
+    PAYOUT_REQUEST,
+    unknown_requests,
+)
+from gateway.payments.domain.stripe_params import PAYMENT_KEY, REFUND_KEY
+from gateway.payouts.stripe_events import carried_request
+from gateway.recovery import store
+from gateway.stripe_client.client import StripeClient
+from gateway.stripe_client.outcome import Outcome, OutcomeClass
+
+# So many of the newest objects of a kind are compared.
+NEWEST_OBJECTS = 100
+# Merchants' payouts are listed by merchant: those of so many are compared, who were paid out last
+# or came last. What was lost of others is told by their events.
+PAYOUT_ACCOUNTS = 20
+# Stripe does not take our key, and may soon.
+_UNAUTHENTICATED = 401
+
+IsOurs = Callable[[Mapping[str, Any]], bool]
+Listing = Callable[[str, Mapping[str, Any]], Awaitable[Outcome]]
+Unknown = Callable[[AsyncConnection, Collection[str]], Awaitable[set[str]]]
+
+
+class NotToldError(Exception):
+    """Stripe could not be asked, or did not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """How many objects of ours are at Stripe that the database does not know, and when the oldest
+    of them was made, if Stripe says so."""
+
+    count: int
+    made: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparable:
+    """Objects of one kind: how they are listed, newest first, what each is known by, and which of
+    those are not known. With some keys Stripe lists none: then we can have made none."""
+
+    what: str
+    listing: Listing
+    known_by: Callable[[Mapping[str, Any]], str]
+    unknown: Unknown
+    may_be_refused: bool = True
+
+
+class NewestObjects:
+    """Compares an account's newest objects with the database, one kind at a time."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        stripe_client: StripeClient,
+        identity: RequestIdentity,
+        is_ours: IsOurs,
+    ) -> None:
+        self._engine = engine
+        self._stripe = stripe_client
+        self._identity = identity
+        self._is_ours = is_ours
+        customers, accounts = stripe_client.customers, stripe_client.accounts
+        of_customers = partial(unknown_requests, table=CUSTOMER_REQUEST)
+        of_merchants = partial(unknown_requests, table=MERCHANT_REQUEST)
+        self._of_the_platform: Sequence[Comparable] = (
+            Comparable(
+                "payments",
+                stripe_client.list_payment_intents,
+                partial(_named, PAYMENT_KEY),
+                store.unknown_payments,
+                may_be_refused=False,
+            ),
+            Comparable(
+                "refunds",
+                stripe_client.list_refunds,
+                partial(_named, REFUND_KEY),
+                store.unknown_refunds,
+                may_be_refused=False,
+            ),
+            Comparable("customers", customers.list_customers, _request_of, of_customers),
+            Comparable("SetupIntents", customers.list_setup_intents, _request_of, of_customers),
+            Comparable("accounts", accounts.list_accounts, _request_of, of_merchants),
+        )
+
+    async def kinds(self, corridor: str) -> list[Comparable]:
+        """What there is to compare of a corridor."""
+        async with self._engine.connect() as connection:
+            accounts = await store.payout_accounts(connection, corridor, PAYOUT_ACCOUNTS)
+        return [*self._of_the_platform, *(self._payouts_of(account) for account in accounts)]
+
+    def _payouts_of(self, account: str) -> Comparable:
+        return Comparable(
+            f"payouts of {account}",
+            partial(self._stripe.payouts.list_payouts, connected_account=account),
+            self._payout_request_of,
+            partial(unknown_requests, table=PAYOUT_REQUEST),
+        )
+
+    def _payout_request_of(self, payout: Mapping[str, Any]) -> str:
+        carried = carried_request(payout, self._identity)
+        return carried.request_id if carried is not None else ""
+
+    async def missing(
+        self, corridor: str, kind: Comparable, since: datetime | None
+    ) -> Missing | None:
+        """What is missing of what was made since then; None if nothing is. Raises NotToldError."""
+        params: dict[str, Any] = {"limit": NEWEST_OBJECTS}
+        if since is not None:
+            params["created"] = {"gte": int(since.timestamp())}
+        ours = [one for one in await self._listed(corridor, kind, params) if self._is_ours(one)]
+        named = {kind.known_by(one) for one in ours} - {""}
+        async with self._engine.connect() as connection:
+            unknown = await kind.unknown(connection, named)
+        if not unknown:
+            return None
+        times = [made_time(one) for one in ours if kind.known_by(one) in unknown]
+        return Missing(len(unknown), min((time for time in times if time), default=None))
+
+    @staticmethod
+    async def _listed(
+        corridor: str, kind: Comparable, params: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        outcome = await kind.listing(corridor, params)
+        if outcome.object is not None:
+            listed: list[dict[str, Any]] = outcome.object["data"]
+            return listed
+        if kind.may_be_refused and _is_refused(outcome):
+            return []
+        raise NotToldError(kind.what)
+
+
+def _is_refused(outcome: Outcome) -> bool:
+    """Whether Stripe does not let this key list something, as of a platform without Connect."""
+    status = outcome.failure.http_status if outcome.failure is not None else None
+    return outcome.outcome_class is OutcomeClass.REJECTED and status != _UNAUTHENTICATED
+
+
+def _named(key: str, made: Mapping[str, Any]) -> str:
+    """What an object of ours is called in its metadata."""
+    return str(made["metadata"].get(key) or "")
+
+
+def _request_of(made: Mapping[str, Any]) -> str:
+    """The request that made an object; empty if that cannot be rebuilt from what it carries."""
+    carried = RequestMetadata.read_whole(made["metadata"])
+    return carried.request_id if carried is not None else ""
