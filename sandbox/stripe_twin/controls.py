@@ -25,8 +25,10 @@ from sandbox.stripe_twin.overrides import (
     AccountState,
     BalanceEntry,
     CardOverride,
+    PersonState,
     override_account,
     override_card,
+    override_person,
     record_entry,
 )
 from sandbox.stripe_twin.payouts import fail_payout, pay_out_everything
@@ -193,6 +195,11 @@ class TwinControls:
         """Sets what Stripe wants of a connected account. Raises KeyError."""
         platform, item = self.state.locate("account", account_id)
         return override_account(platform.connected[account_id], item, state)
+
+    def override_person(self, person_id: str, state: PersonState) -> JsonObject:
+        """Sets what Stripe wants of a person, and whether it was verified. Raises KeyError."""
+        account, person = self.state.locate("person", person_id)
+        return override_person(account, person, state)
 
     def complete_onboarding(self, account_id: str) -> JsonObject:
         """Plays the merchant who gives everything that is asked for. Raises KeyError."""

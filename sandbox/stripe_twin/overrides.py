@@ -105,6 +105,57 @@ class Requirements(BaseModel):
     pending_verification: list[str] = []
 
 
+class PersonRequirements(BaseModel):
+    """The same of a person, whose deadline is the account's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    alternatives: list[RequirementAlternative] = []
+    currently_due: list[str] = []
+    errors: list[RequirementError] = []
+    eventually_due: list[str] = []
+    past_due: list[str] = []
+    pending_verification: list[str] = []
+
+
+class PersonState(BaseModel):
+    """The body of POST /_twin/persons/{id}; what is not given stays.
+
+    `details_code` says why the person was not verified, `document_details_code` why the document
+    was not.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    requirements: PersonRequirements | None = None
+    future_requirements: PersonRequirements | None = None
+    status: Literal["unverified", "pending", "verified"] | None = None
+    details_code: str | None = None
+    document_details_code: str | None = None
+
+
+def override_person(connected: TwinAccount, person: JsonObject, state: PersonState) -> JsonObject:
+    """Sets the state and announces it by `person.updated`; the account keeps what it says."""
+    connected.overridden = True
+    before = {**person}
+    for name in ("requirements", "future_requirements"):
+        given: PersonRequirements | None = getattr(state, name)
+        if given is not None:
+            person[name] = given.model_dump()
+    verification = {**person["verification"]}
+    if state.status is not None:
+        verification["status"] = state.status
+    if state.details_code is not None:
+        verification["details_code"] = state.details_code
+    if state.document_details_code is not None:
+        document = {**verification["document"], "details_code": state.document_details_code}
+        verification["document"] = document
+    person["verification"] = verification
+    previous = {name: value for name, value in before.items() if person[name] != value}
+    connected.emit("person.updated", person, previous=previous)
+    return person
+
+
 class CapabilityState(BaseModel):
     """A capability; what is not given stays."""
 
