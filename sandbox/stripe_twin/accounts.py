@@ -177,6 +177,8 @@ class TwinAccount:
     # The same for each of its persons, by id; and which of them is the account's individual.
     person_provided: dict[str, set[str]] = field(default_factory=dict)
     individual_id: str = ""
+    # Stripe refuses to list the persons, as a test has it; where it does is not documented.
+    persons_withheld: bool = False
     # What the v2 API was given of a connected account.
     v2_details: JsonObject = field(default_factory=dict)
     # Which automatic payout took a balance transaction along.

@@ -180,6 +180,7 @@ class AccountState(BaseModel):
     external_account_status: (
         Literal["new", "validated", "verified", "verification_failed", "errored"] | None
     ) = None
+    persons_withheld: bool | None = None
 
 
 def override_account(connected: TwinAccount, item: JsonObject, state: AccountState) -> JsonObject:
@@ -206,6 +207,8 @@ def override_account(connected: TwinAccount, item: JsonObject, state: AccountSta
         for capability in connected.objects("capability")
         if capability["status"] != "unrequested"
     }
+    if state.persons_withheld is not None:
+        connected.persons_withheld = state.persons_withheld
     if state.external_account_status is not None:
         for bank_account in connected.objects("bank_account"):
             bank_account["status"] = state.external_account_status

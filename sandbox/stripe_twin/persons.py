@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox.stripe_twin.accounts import TwinAccount
 from sandbox.stripe_twin.calls import Call, masked, merge_metadata
-from sandbox.stripe_twin.errors import account_invalid
+from sandbox.stripe_twin.errors import account_invalid, permission_denied
 from sandbox.stripe_twin.requirements import empty_person_requirements, provided_paths, work_out
 from sandbox.stripe_twin.store import JsonObject
 
@@ -53,6 +53,8 @@ def retrieve_person(call: Call) -> JsonObject:
 def list_persons(call: Call) -> JsonObject:
     """GET /v1/accounts/{id}/persons by relationship, newest first."""
     connected = _owner(call)
+    if connected.persons_withheld:
+        raise permission_denied("Your platform may not list the persons of this account.")
     wanted = call.params.get("relationship", {})
     return connected.objects("person").page(
         f"/v1/accounts/{connected.account_id}/persons",
