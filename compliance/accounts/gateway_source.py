@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
+from compliance.accounts.persons import Person, joined, lists_of_person
 from compliance.accounts.requirements import RequirementLists, merge
 from compliance.accounts.snapshot import (
     AccountContent,
@@ -27,6 +28,7 @@ from runtime.logs import get_logger
 MAX_TAX_IDS = 100
 MAX_TAX_REGISTRATIONS = 100
 _CAPABILITY_PREFIX = "CAPABILITY_STATE_"
+_PERSON_PREFIX = "PERSON_VERIFICATION_STATE_"
 _VERIFICATION = {
     merchant_tax_pb2.TAX_ID_VERIFICATION_STATE_PENDING: "PENDING",
     merchant_tax_pb2.TAX_ID_VERIFICATION_STATE_VERIFIED: "VERIFIED",
@@ -165,6 +167,7 @@ def _snapshot(
     if merchant.connected_account_id != account.connected_account_id:
         raise AccountUnavailableError("the gateway answered with another account")
     seen = merchant.snapshot
+    persons = tuple(map(_person, seen.persons))
     is_connected = merchant.state == merchant_pb2.MERCHANT_STATE_CONNECTED
     content = AccountContent(
         # An account that left the platform keeps its last words; they do not hold any more.
@@ -188,11 +191,13 @@ def _snapshot(
             )
             for item in seen.capabilities
         ),
-        requirements=merge(_requirement_lists(seen)),
+        requirements=joined(merge(_requirement_lists(seen)), persons),
         tax_settings_state=_TAX_SETTINGS.get(tax_settings.state, "UNSPECIFIED"),
         tax_missing_fields=tuple(tax_settings.missing_fields),
         tax_ids=tuple(_tax_id(item, account) for item in tax_ids),
         tax_registrations=tuple(sorted(map(_tax_registration, registrations), key=_place)),
+        persons=persons,
+        persons_withheld=seen.persons_withheld,
     )
     return AccountSnapshot(
         connected_account_id=account.connected_account_id,
@@ -204,6 +209,18 @@ def _snapshot(
 
 
 def _requirement_lists(seen: merchant_pb2.AccountSnapshot) -> Iterator[RequirementLists]:
+    account = list(_lists_of_account(seen))
+    yield from account
+    for said in seen.persons:
+        yield from lists_of_person(
+            _person(said),
+            _lists(said.requirements, "", future=False),
+            _lists(said.future_requirements, "", future=True),
+            account,
+        )
+
+
+def _lists_of_account(seen: merchant_pb2.AccountSnapshot) -> Iterator[RequirementLists]:
     yield _lists(seen.requirements, "", future=False)
     yield _lists(seen.future_requirements, "", future=True)
     for capability in seen.capabilities:
@@ -211,6 +228,17 @@ def _requirement_lists(seen: merchant_pb2.AccountSnapshot) -> Iterator[Requireme
         if capability.requested:
             yield _lists(capability.requirements, capability.name, future=False)
             yield _lists(capability.future_requirements, capability.name, future=True)
+
+
+def _person(said: merchant_pb2.AccountPerson) -> Person:
+    state = merchant_pb2.PersonVerificationState.Name(said.verification_state)
+    return Person(
+        person_id=said.id,
+        roles=tuple(said.roles),
+        verification=state.removeprefix(_PERSON_PREFIX),
+        verification_codes=tuple(said.verification_codes),
+        is_individual=said.individual,
+    )
 
 
 def _lists(

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
+from compliance.accounts.persons import Person
 from compliance.accounts.requirements import Requirement
 from compliance.checks.canonical import dumps
 from compliance.checks.facts import (
@@ -68,8 +69,11 @@ class AccountContent:
     tax_settings_state: str
     tax_missing_fields: tuple[str, ...]
     tax_ids: tuple[TaxId, ...]
-    # Contents of earlier releases have none.
+    # Contents of earlier releases have none of these.
     tax_registrations: tuple[TaxRegistration, ...] = ()
+    persons: tuple[Person, ...] = ()
+    # Stripe does not show them to the platform.
+    persons_withheld: bool = False
 
     @property
     def content_hash(self) -> str:

@@ -25,35 +25,41 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63ompliance/v1/requirement.proto\x12\rcompliance.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"5\n\x08Guidance\x12\r\n\x05words\x18\x01 \x01(\t\x12\x0b\n\x03\x66ix\x18\x02 \x01(\t\x12\r\n\x05known\x18\x03 \x01(\x08\"\xc7\x02\n\x0bRequirement\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.compliance.v1.RequirementState\x12\x31\n\rdeadline_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63\x61pabilities\x18\x04 \x03(\t\x12\x13\n\x0b\x65rror_codes\x18\x05 \x03(\t\x12\x0e\n\x06\x66uture\x18\x06 \x01(\x08\x12\x1a\n\x12\x61lternative_fields\x18\x07 \x03(\t\x12\x13\n\x0bhosted_only\x18\x08 \x01(\x08\x12)\n\x08guidance\x18\t \x01(\x0b\x32\x17.compliance.v1.Guidance\x12/\n\x0e\x65rror_guidance\x18\n \x03(\x0b\x32\x17.compliance.v1.Guidance\"}\n\nCapability\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cstripe_state\x18\x02 \x01(\t\x12\x17\n\x0f\x64isabled_reason\x18\x03 \x01(\t\x12\x32\n\x11\x64isabled_guidance\x18\x04 \x01(\x0b\x32\x17.compliance.v1.Guidance\"\x8d\x04\n\x0f\x41\x63\x63ountSnapshot\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\x12\x1c\n\x14\x63onnected_account_id\x18\x03 \x01(\t\x12\x17\n\x0f\x63harges_enabled\x18\x04 \x01(\x08\x12\x17\n\x0fpayouts_enabled\x18\x05 \x01(\x08\x12\x19\n\x11\x64\x65tails_submitted\x18\x06 \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\x07 \x01(\t\x12/\n\x0c\x63\x61pabilities\x18\x08 \x03(\x0b\x32\x19.compliance.v1.Capability\x12\x30\n\x0crequirements\x18\t \x03(\x0b\x32\x1a.compliance.v1.Requirement\x12:\n\x16\x65\x61rliest_deadline_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x18\x65xternal_account_errored\x18\x0b \x01(\x08\x12\x14\n\x0c\x63ountry_code\x18\x0c \x01(\t\x12.\n\nfetch_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63ontent_hash\x18\x0e \x01(\t\x12\x32\n\x11\x64isabled_guidance\x18\x0f \x01(\x0b\x32\x17.compliance.v1.Guidance\"\xc5\x01\n\x05TaxId\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x14\n\x0cmasked_value\x18\x02 \x01(\t\x12\x14\n\x0c\x63ountry_code\x18\x03 \x01(\t\x12\x41\n\x12verification_state\x18\x04 \x01(\x0e\x32%.compliance.v1.TaxIdVerificationState\x12*\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x1a.compliance.v1.TaxIdFormat\x12\x13\n\x0bname_agrees\x18\x06 \x01(\x08\"\xe0\x01\n\x0fTaxRegistration\x12\x14\n\x0c\x63ountry_code\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x32\n\x05state\x18\x04 \x01(\x0e\x32#.compliance.v1.TaxRegistrationState\x12\x34\n\x10\x61\x63tive_from_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8e\x02\n\tTaxStatus\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\x37\n\x0esettings_state\x18\x03 \x01(\x0e\x32\x1f.compliance.v1.TaxSettingsState\x12\x16\n\x0emissing_fields\x18\x04 \x03(\t\x12%\n\x07tax_ids\x18\x05 \x03(\x0b\x32\x14.compliance.v1.TaxId\x12.\n\nfetch_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\rregistrations\x18\x07 \x03(\x0b\x32\x1e.compliance.v1.TaxRegistration*\xcc\x01\n\x10RequirementState\x12!\n\x1dREQUIREMENT_STATE_UNSPECIFIED\x10\x00\x12$\n REQUIREMENT_STATE_EVENTUALLY_DUE\x10\x01\x12*\n&REQUIREMENT_STATE_PENDING_VERIFICATION\x10\x02\x12#\n\x1fREQUIREMENT_STATE_CURRENTLY_DUE\x10\x03\x12\x1e\n\x1aREQUIREMENT_STATE_PAST_DUE\x10\x04*u\n\x10TaxSettingsState\x12\"\n\x1eTAX_SETTINGS_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19TAX_SETTINGS_STATE_ACTIVE\x10\x01\x12\x1e\n\x1aTAX_SETTINGS_STATE_PENDING\x10\x02*\xe7\x01\n\x16TaxIdVerificationState\x12)\n%TAX_ID_VERIFICATION_STATE_UNSPECIFIED\x10\x00\x12%\n!TAX_ID_VERIFICATION_STATE_PENDING\x10\x01\x12&\n\"TAX_ID_VERIFICATION_STATE_VERIFIED\x10\x02\x12(\n$TAX_ID_VERIFICATION_STATE_UNVERIFIED\x10\x03\x12)\n%TAX_ID_VERIFICATION_STATE_UNAVAILABLE\x10\x04*`\n\x0bTaxIdFormat\x12\x1d\n\x19TAX_ID_FORMAT_UNSPECIFIED\x10\x00\x12\x17\n\x13TAX_ID_FORMAT_VALID\x10\x01\x12\x19\n\x15TAX_ID_FORMAT_INVALID\x10\x02*\xab\x01\n\x14TaxRegistrationState\x12&\n\"TAX_REGISTRATION_STATE_UNSPECIFIED\x10\x00\x12!\n\x1dTAX_REGISTRATION_STATE_ACTIVE\x10\x01\x12$\n TAX_REGISTRATION_STATE_SCHEDULED\x10\x02\x12\"\n\x1eTAX_REGISTRATION_STATE_EXPIRED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63ompliance/v1/requirement.proto\x12\rcompliance.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"5\n\x08Guidance\x12\r\n\x05words\x18\x01 \x01(\t\x12\x0b\n\x03\x66ix\x18\x02 \x01(\t\x12\r\n\x05known\x18\x03 \x01(\x08\"\x97\x03\n\x0bRequirement\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.compliance.v1.RequirementState\x12\x31\n\rdeadline_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63\x61pabilities\x18\x04 \x03(\t\x12\x13\n\x0b\x65rror_codes\x18\x05 \x03(\t\x12\x0e\n\x06\x66uture\x18\x06 \x01(\x08\x12\x1a\n\x12\x61lternative_fields\x18\x07 \x03(\t\x12\x13\n\x0bhosted_only\x18\x08 \x01(\x08\x12)\n\x08guidance\x18\t \x01(\x0b\x32\x17.compliance.v1.Guidance\x12/\n\x0e\x65rror_guidance\x18\n \x03(\x0b\x32\x17.compliance.v1.Guidance\x12\x11\n\tperson_id\x18\x0b \x01(\t\x12;\n\x0c\x61lternatives\x18\x0c \x03(\x0b\x32%.compliance.v1.RequirementAlternative\"(\n\x16RequirementAlternative\x12\x0e\n\x06\x66ields\x18\x01 \x03(\t\"\xc9\x01\n\rAccountPerson\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\r\n\x05roles\x18\x02 \x03(\t\x12\x42\n\x12verification_state\x18\x03 \x01(\x0e\x32&.compliance.v1.PersonVerificationState\x12\x1a\n\x12verification_codes\x18\x04 \x03(\t\x12\x36\n\x15verification_guidance\x18\x05 \x03(\x0b\x32\x17.compliance.v1.Guidance\"}\n\nCapability\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cstripe_state\x18\x02 \x01(\t\x12\x17\n\x0f\x64isabled_reason\x18\x03 \x01(\t\x12\x32\n\x11\x64isabled_guidance\x18\x04 \x01(\x0b\x32\x17.compliance.v1.Guidance\"\xd6\x04\n\x0f\x41\x63\x63ountSnapshot\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\x12\x1c\n\x14\x63onnected_account_id\x18\x03 \x01(\t\x12\x17\n\x0f\x63harges_enabled\x18\x04 \x01(\x08\x12\x17\n\x0fpayouts_enabled\x18\x05 \x01(\x08\x12\x19\n\x11\x64\x65tails_submitted\x18\x06 \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\x07 \x01(\t\x12/\n\x0c\x63\x61pabilities\x18\x08 \x03(\x0b\x32\x19.compliance.v1.Capability\x12\x30\n\x0crequirements\x18\t \x03(\x0b\x32\x1a.compliance.v1.Requirement\x12:\n\x16\x65\x61rliest_deadline_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x18\x65xternal_account_errored\x18\x0b \x01(\x08\x12\x14\n\x0c\x63ountry_code\x18\x0c \x01(\t\x12.\n\nfetch_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63ontent_hash\x18\x0e \x01(\t\x12\x32\n\x11\x64isabled_guidance\x18\x0f \x01(\x0b\x32\x17.compliance.v1.Guidance\x12-\n\x07persons\x18\x10 \x03(\x0b\x32\x1c.compliance.v1.AccountPerson\x12\x18\n\x10persons_withheld\x18\x11 \x01(\x08\"\xc5\x01\n\x05TaxId\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x14\n\x0cmasked_value\x18\x02 \x01(\t\x12\x14\n\x0c\x63ountry_code\x18\x03 \x01(\t\x12\x41\n\x12verification_state\x18\x04 \x01(\x0e\x32%.compliance.v1.TaxIdVerificationState\x12*\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x1a.compliance.v1.TaxIdFormat\x12\x13\n\x0bname_agrees\x18\x06 \x01(\x08\"\xe0\x01\n\x0fTaxRegistration\x12\x14\n\x0c\x63ountry_code\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x32\n\x05state\x18\x04 \x01(\x0e\x32#.compliance.v1.TaxRegistrationState\x12\x34\n\x10\x61\x63tive_from_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8e\x02\n\tTaxStatus\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\x37\n\x0esettings_state\x18\x03 \x01(\x0e\x32\x1f.compliance.v1.TaxSettingsState\x12\x16\n\x0emissing_fields\x18\x04 \x03(\t\x12%\n\x07tax_ids\x18\x05 \x03(\x0b\x32\x14.compliance.v1.TaxId\x12.\n\nfetch_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\rregistrations\x18\x07 \x03(\x0b\x32\x1e.compliance.v1.TaxRegistration*\xcc\x01\n\x10RequirementState\x12!\n\x1dREQUIREMENT_STATE_UNSPECIFIED\x10\x00\x12$\n REQUIREMENT_STATE_EVENTUALLY_DUE\x10\x01\x12*\n&REQUIREMENT_STATE_PENDING_VERIFICATION\x10\x02\x12#\n\x1fREQUIREMENT_STATE_CURRENTLY_DUE\x10\x03\x12\x1e\n\x1aREQUIREMENT_STATE_PAST_DUE\x10\x04*\xe9\x01\n\x17PersonVerificationState\x12)\n%PERSON_VERIFICATION_STATE_UNSPECIFIED\x10\x00\x12(\n$PERSON_VERIFICATION_STATE_UNVERIFIED\x10\x01\x12%\n!PERSON_VERIFICATION_STATE_PENDING\x10\x02\x12&\n\"PERSON_VERIFICATION_STATE_VERIFIED\x10\x03\x12*\n&PERSON_VERIFICATION_STATE_UNRECOGNIZED\x10\x04*u\n\x10TaxSettingsState\x12\"\n\x1eTAX_SETTINGS_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19TAX_SETTINGS_STATE_ACTIVE\x10\x01\x12\x1e\n\x1aTAX_SETTINGS_STATE_PENDING\x10\x02*\xe7\x01\n\x16TaxIdVerificationState\x12)\n%TAX_ID_VERIFICATION_STATE_UNSPECIFIED\x10\x00\x12%\n!TAX_ID_VERIFICATION_STATE_PENDING\x10\x01\x12&\n\"TAX_ID_VERIFICATION_STATE_VERIFIED\x10\x02\x12(\n$TAX_ID_VERIFICATION_STATE_UNVERIFIED\x10\x03\x12)\n%TAX_ID_VERIFICATION_STATE_UNAVAILABLE\x10\x04*`\n\x0bTaxIdFormat\x12\x1d\n\x19TAX_ID_FORMAT_UNSPECIFIED\x10\x00\x12\x17\n\x13TAX_ID_FORMAT_VALID\x10\x01\x12\x19\n\x15TAX_ID_FORMAT_INVALID\x10\x02*\xab\x01\n\x14TaxRegistrationState\x12&\n\"TAX_REGISTRATION_STATE_UNSPECIFIED\x10\x00\x12!\n\x1dTAX_REGISTRATION_STATE_ACTIVE\x10\x01\x12$\n TAX_REGISTRATION_STATE_SCHEDULED\x10\x02\x12\"\n\x1eTAX_REGISTRATION_STATE_EXPIRED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compliance.v1.requirement_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REQUIREMENTSTATE']._serialized_start=1824
-  _globals['_REQUIREMENTSTATE']._serialized_end=2028
-  _globals['_TAXSETTINGSSTATE']._serialized_start=2030
-  _globals['_TAXSETTINGSSTATE']._serialized_end=2147
-  _globals['_TAXIDVERIFICATIONSTATE']._serialized_start=2150
-  _globals['_TAXIDVERIFICATIONSTATE']._serialized_end=2381
-  _globals['_TAXIDFORMAT']._serialized_start=2383
-  _globals['_TAXIDFORMAT']._serialized_end=2479
-  _globals['_TAXREGISTRATIONSTATE']._serialized_start=2482
-  _globals['_TAXREGISTRATIONSTATE']._serialized_end=2653
+  _globals['_REQUIREMENTSTATE']._serialized_start=2223
+  _globals['_REQUIREMENTSTATE']._serialized_end=2427
+  _globals['_PERSONVERIFICATIONSTATE']._serialized_start=2430
+  _globals['_PERSONVERIFICATIONSTATE']._serialized_end=2663
+  _globals['_TAXSETTINGSSTATE']._serialized_start=2665
+  _globals['_TAXSETTINGSSTATE']._serialized_end=2782
+  _globals['_TAXIDVERIFICATIONSTATE']._serialized_start=2785
+  _globals['_TAXIDVERIFICATIONSTATE']._serialized_end=3016
+  _globals['_TAXIDFORMAT']._serialized_start=3018
+  _globals['_TAXIDFORMAT']._serialized_end=3114
+  _globals['_TAXREGISTRATIONSTATE']._serialized_start=3117
+  _globals['_TAXREGISTRATIONSTATE']._serialized_end=3288
   _globals['_GUIDANCE']._serialized_start=83
   _globals['_GUIDANCE']._serialized_end=136
   _globals['_REQUIREMENT']._serialized_start=139
-  _globals['_REQUIREMENT']._serialized_end=466
-  _globals['_CAPABILITY']._serialized_start=468
-  _globals['_CAPABILITY']._serialized_end=593
-  _globals['_ACCOUNTSNAPSHOT']._serialized_start=596
-  _globals['_ACCOUNTSNAPSHOT']._serialized_end=1121
-  _globals['_TAXID']._serialized_start=1124
-  _globals['_TAXID']._serialized_end=1321
-  _globals['_TAXREGISTRATION']._serialized_start=1324
-  _globals['_TAXREGISTRATION']._serialized_end=1548
-  _globals['_TAXSTATUS']._serialized_start=1551
-  _globals['_TAXSTATUS']._serialized_end=1821
+  _globals['_REQUIREMENT']._serialized_end=546
+  _globals['_REQUIREMENTALTERNATIVE']._serialized_start=548
+  _globals['_REQUIREMENTALTERNATIVE']._serialized_end=588
+  _globals['_ACCOUNTPERSON']._serialized_start=591
+  _globals['_ACCOUNTPERSON']._serialized_end=792
+  _globals['_CAPABILITY']._serialized_start=794
+  _globals['_CAPABILITY']._serialized_end=919
+  _globals['_ACCOUNTSNAPSHOT']._serialized_start=922
+  _globals['_ACCOUNTSNAPSHOT']._serialized_end=1520
+  _globals['_TAXID']._serialized_start=1523
+  _globals['_TAXID']._serialized_end=1720
+  _globals['_TAXREGISTRATION']._serialized_start=1723
+  _globals['_TAXREGISTRATION']._serialized_end=1947
+  _globals['_TAXSTATUS']._serialized_start=1950
+  _globals['_TAXSTATUS']._serialized_end=2220
 # @@protoc_insertion_point(module_scope)
