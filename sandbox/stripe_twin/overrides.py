@@ -166,6 +166,57 @@ class CapabilityState(BaseModel):
     future_requirements: Requirements | None = None
 
 
+ExternalAccountStatus = Literal[
+    "new",
+    "validated",
+    "verified",
+    "verification_failed",
+    "errored",
+    "tokenized_account_number_deactivated",
+]
+
+
+class ExternalAccountRequirements(BaseModel):
+    """What is wanted for a bank account; nothing is only eventually due there."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    currently_due: list[str] = []
+    errors: list[RequirementError] = []
+    past_due: list[str] = []
+    pending_verification: list[str] = []
+
+
+class ExternalAccountState(BaseModel):
+    """The body of POST /_twin/external_accounts/{id}; what is not given stays.
+
+    Debit cards have no requirements.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: ExternalAccountStatus | None = None
+    requirements: ExternalAccountRequirements | None = None
+    future_requirements: ExternalAccountRequirements | None = None
+
+
+def override_external_account(
+    connected: TwinAccount, external: JsonObject, state: ExternalAccountState
+) -> JsonObject:
+    """Sets the state and announces it by `account.external_account.updated`.
+
+    Raises ValueError for requirements of a card.
+    """
+    given = state.model_dump(exclude_none=True)
+    unknown = given.keys() - external.keys()
+    if unknown:
+        raise ValueError(f"a {external['object']} has no {', '.join(sorted(unknown))}")
+    previous = {name: external[name] for name in given if external[name] != given[name]}
+    external.update(given)
+    connected.emit("account.external_account.updated", external, previous=previous)
+    return external
+
+
 class AccountState(BaseModel):
     """The body of POST /_twin/accounts/{id}; what is not given stays."""
 
@@ -177,9 +228,7 @@ class AccountState(BaseModel):
     requirements: Requirements | None = None
     future_requirements: Requirements | None = None
     capabilities: dict[str, CapabilityState] = {}
-    external_account_status: (
-        Literal["new", "validated", "verified", "verification_failed", "errored"] | None
-    ) = None
+    external_account_status: ExternalAccountStatus | None = None
     persons_withheld: bool | None = None
 
 
