@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -9,11 +10,12 @@ import grpc
 from google.protobuf.duration_pb2 import Duration
 
 from compliance.accounts.persons import Person, joined, lists_of_person
-from compliance.accounts.requirements import RequirementLists, merge
+from compliance.accounts.requirements import RequirementLists, merge, of_owner
 from compliance.accounts.snapshot import (
     AccountContent,
     AccountSnapshot,
     Capability,
+    ExternalAccount,
     TaxId,
     TaxRegistration,
 )
@@ -28,6 +30,7 @@ from runtime.logs import get_logger
 MAX_TAX_IDS = 100
 MAX_TAX_REGISTRATIONS = 100
 _CAPABILITY_PREFIX = "CAPABILITY_STATE_"
+_EXTERNAL_PREFIX = "EXTERNAL_ACCOUNT_STATE_"
 _PERSON_PREFIX = "PERSON_VERIFICATION_STATE_"
 _VERIFICATION = {
     merchant_tax_pb2.TAX_ID_VERIFICATION_STATE_PENDING: "PENDING",
@@ -198,6 +201,7 @@ def _snapshot(
         tax_registrations=tuple(sorted(map(_tax_registration, registrations), key=_place)),
         persons=persons,
         persons_withheld=seen.persons_withheld,
+        external_accounts=tuple(map(_external_account, seen.external_accounts)),
     )
     return AccountSnapshot(
         connected_account_id=account.connected_account_id,
@@ -218,6 +222,15 @@ def _requirement_lists(seen: merchant_pb2.AccountSnapshot) -> Iterator[Requireme
             _lists(said.future_requirements, "", future=True),
             account,
         )
+    # A bank account has no deadline of its own either.
+    now, later = account[0].deadline_time, account[1].deadline_time
+    for external in seen.external_accounts:
+        for said_of, deadline_time, future in (
+            (external.requirements, now, False),
+            (external.future_requirements, later, True),
+        ):
+            lists = of_owner(_lists(said_of, "", future=future), external.id)
+            yield replace(lists, deadline_time=deadline_time)
 
 
 def _lists_of_account(seen: merchant_pb2.AccountSnapshot) -> Iterator[RequirementLists]:
@@ -228,6 +241,17 @@ def _lists_of_account(seen: merchant_pb2.AccountSnapshot) -> Iterator[Requiremen
         if capability.requested:
             yield _lists(capability.requirements, capability.name, future=False)
             yield _lists(capability.future_requirements, capability.name, future=True)
+
+
+def _external_account(said: merchant_pb2.ExternalAccount) -> ExternalAccount:
+    state = merchant_pb2.ExternalAccountState.Name(said.state)
+    return ExternalAccount(
+        external_account_id=said.id,
+        kind=said.kind,
+        currency_code=said.currency_code,
+        state=state.removeprefix(_EXTERNAL_PREFIX),
+        is_default=said.default_for_currency,
+    )
 
 
 def _person(said: merchant_pb2.AccountPerson) -> Person:

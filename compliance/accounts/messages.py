@@ -5,7 +5,8 @@ from datetime import datetime
 from compliance.accounts.guidance import Guidance, guide
 from compliance.accounts.persons import Person
 from compliance.accounts.requirements import Requirement, earliest_deadline
-from compliance.accounts.snapshot import AccountSnapshot
+from compliance.accounts.snapshot import AccountSnapshot, ExternalAccount
+from compliance.checks.payout_destinations import stopped_currencies
 from compliance.v1 import requirement_pb2 as pb
 from compliance.wire_time import to_timestamp
 
@@ -45,6 +46,18 @@ def snapshot_message(subject_id: str, snapshot: AccountSnapshot) -> pb.AccountSn
         disabled_guidance=_disabled(content.disabled_reason),
         persons=[_person(item) for item in content.persons],
         persons_withheld=content.persons_withheld,
+        external_accounts=[external_account_message(item) for item in content.external_accounts],
+    )
+
+
+def external_account_message(item: ExternalAccount) -> pb.ExternalAccount:
+    return pb.ExternalAccount(
+        external_account_id=item.external_account_id,
+        kind=item.kind,
+        currency_code=item.currency_code,
+        stripe_state=item.state.lower(),
+        default_for_currency=item.is_default,
+        stops_payouts=bool(stopped_currencies([item.to_facts()])),
     )
 
 

@@ -429,6 +429,7 @@ class AccountSnapshot(_message.Message):
     DISABLED_GUIDANCE_FIELD_NUMBER: _builtins.int
     PERSONS_FIELD_NUMBER: _builtins.int
     PERSONS_WITHHELD_FIELD_NUMBER: _builtins.int
+    EXTERNAL_ACCOUNTS_FIELD_NUMBER: _builtins.int
     merchant_id: _builtins.str
     """Subject id of the merchant that the account belongs to."""
     corridor: _builtins.str
@@ -444,7 +445,7 @@ class AccountSnapshot(_message.Message):
     disabled_reason: _builtins.str
     """Why the account is disabled, in Stripe's words; empty if it is not."""
     external_account_errored: _builtins.bool
-    """True if a bank account or card of it is errored since a payout failed."""
+    """True if any bank account or card of it is errored since a payout failed; which, is in external_accounts."""
     country_code: _builtins.str
     """ISO 3166-1 alpha-2 code of the account; empty if unknown."""
     content_hash: _builtins.str
@@ -475,6 +476,10 @@ class AccountSnapshot(_message.Message):
     def persons(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountPerson]:
         """Its persons, by id. At most 500."""
 
+    @_builtins.property
+    def external_accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExternalAccount]:
+        """The bank accounts and debit cards that payouts go to, by id. At most 100."""
+
     def __init__(
         self,
         *,
@@ -495,14 +500,59 @@ class AccountSnapshot(_message.Message):
         disabled_guidance: Global___Guidance | None = ...,
         persons: _abc.Iterable[Global___AccountPerson] | None = ...,
         persons_withheld: _builtins.bool = ...,
+        external_accounts: _abc.Iterable[Global___ExternalAccount] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["disabled_guidance", b"disabled_guidance", "earliest_deadline_time", b"earliest_deadline_time", "fetch_time", b"fetch_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "charges_enabled", b"charges_enabled", "connected_account_id", b"connected_account_id", "content_hash", b"content_hash", "corridor", b"corridor", "country_code", b"country_code", "details_submitted", b"details_submitted", "disabled_guidance", b"disabled_guidance", "disabled_reason", b"disabled_reason", "earliest_deadline_time", b"earliest_deadline_time", "external_account_errored", b"external_account_errored", "fetch_time", b"fetch_time", "merchant_id", b"merchant_id", "payouts_enabled", b"payouts_enabled", "persons", b"persons", "persons_withheld", b"persons_withheld", "requirements", b"requirements"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "charges_enabled", b"charges_enabled", "connected_account_id", b"connected_account_id", "content_hash", b"content_hash", "corridor", b"corridor", "country_code", b"country_code", "details_submitted", b"details_submitted", "disabled_guidance", b"disabled_guidance", "disabled_reason", b"disabled_reason", "earliest_deadline_time", b"earliest_deadline_time", "external_account_errored", b"external_account_errored", "external_accounts", b"external_accounts", "fetch_time", b"fetch_time", "merchant_id", b"merchant_id", "payouts_enabled", b"payouts_enabled", "persons", b"persons", "persons_withheld", b"persons_withheld", "requirements", b"requirements"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AccountSnapshot: _TypeAlias = AccountSnapshot  # noqa: Y015
+
+@_typing.final
+class ExternalAccount(_message.Message):
+    """A bank account or debit card that payouts go to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXTERNAL_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    STRIPE_STATE_FIELD_NUMBER: _builtins.int
+    DEFAULT_FOR_CURRENCY_FIELD_NUMBER: _builtins.int
+    STOPS_PAYOUTS_FIELD_NUMBER: _builtins.int
+    external_account_id: _builtins.str
+    """ba_... or card_..."""
+    kind: _builtins.str
+    """"bank_account" or "card"."""
+    currency_code: _builtins.str
+    """ISO 4217 code of what it is paid out in."""
+    stripe_state: _builtins.str
+    """Stripe's word: "new", "validated", "verified", "verification_failed", "errored" or "deactivated" (its tokenized number);
+    "unrecognized" for a word that this release does not know.
+    """
+    default_for_currency: _builtins.bool
+    """True if payouts in the currency go here."""
+    stops_payouts: _builtins.bool
+    """True if payouts in the currency do not get through: it is the default, and errored or deactivated."""
+    def __init__(
+        self,
+        *,
+        external_account_id: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        currency_code: _builtins.str = ...,
+        stripe_state: _builtins.str = ...,
+        default_for_currency: _builtins.bool = ...,
+        stops_payouts: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "default_for_currency", b"default_for_currency", "external_account_id", b"external_account_id", "kind", b"kind", "stops_payouts", b"stops_payouts", "stripe_state", b"stripe_state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExternalAccount: _TypeAlias = ExternalAccount  # noqa: Y015
 
 @_typing.final
 class TaxId(_message.Message):

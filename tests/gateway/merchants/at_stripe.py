@@ -1,5 +1,6 @@
 """What others do at Stripe, where the gateway has no part in it."""
 
+import hashlib
 from typing import Any
 
 import aiohttp
@@ -11,10 +12,8 @@ async def at_stripe(
     twin: Twin, path: str, form: dict[str, str], account: str | None = None
 ) -> dict[str, Any]:
     """Posts a form to the twin; the same twice does nothing the second time."""
-    headers = {
-        "Authorization": f"Bearer {twin.account().secret_key}",
-        "Idempotency-Key": f"test {path} {sorted(form.items())}",
-    }
+    key = hashlib.sha256(f"{path} {sorted(form.items())}".encode()).hexdigest()
+    headers = {"Authorization": f"Bearer {twin.account().secret_key}", "Idempotency-Key": key}
     if account is not None:
         headers["Stripe-Account"] = account
     async with (
