@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
-from compliance.accounts.requirements import RequirementLists, merge
+from compliance.accounts.persons import Person, joined, lists_of_person
+from compliance.accounts.requirements import RequirementLists, merge, of_owner
 from compliance.accounts.snapshot import (
     AccountContent,
     AccountSnapshot,
     Capability,
+    ExternalAccount,
     TaxId,
     TaxRegistration,
 )
@@ -27,6 +30,8 @@ from runtime.logs import get_logger
 MAX_TAX_IDS = 100
 MAX_TAX_REGISTRATIONS = 100
 _CAPABILITY_PREFIX = "CAPABILITY_STATE_"
+_EXTERNAL_PREFIX = "EXTERNAL_ACCOUNT_STATE_"
+_PERSON_PREFIX = "PERSON_VERIFICATION_STATE_"
 _VERIFICATION = {
     merchant_tax_pb2.TAX_ID_VERIFICATION_STATE_PENDING: "PENDING",
     merchant_tax_pb2.TAX_ID_VERIFICATION_STATE_VERIFIED: "VERIFIED",
@@ -165,6 +170,7 @@ def _snapshot(
     if merchant.connected_account_id != account.connected_account_id:
         raise AccountUnavailableError("the gateway answered with another account")
     seen = merchant.snapshot
+    persons = tuple(map(_person, seen.persons))
     is_connected = merchant.state == merchant_pb2.MERCHANT_STATE_CONNECTED
     content = AccountContent(
         # An account that left the platform keeps its last words; they do not hold any more.
@@ -188,11 +194,14 @@ def _snapshot(
             )
             for item in seen.capabilities
         ),
-        requirements=merge(_requirement_lists(seen)),
+        requirements=joined(merge(_requirement_lists(seen)), persons),
         tax_settings_state=_TAX_SETTINGS.get(tax_settings.state, "UNSPECIFIED"),
         tax_missing_fields=tuple(tax_settings.missing_fields),
         tax_ids=tuple(_tax_id(item, account) for item in tax_ids),
         tax_registrations=tuple(sorted(map(_tax_registration, registrations), key=_place)),
+        persons=persons,
+        persons_withheld=seen.persons_withheld,
+        external_accounts=tuple(map(_external_account, seen.external_accounts)),
     )
     return AccountSnapshot(
         connected_account_id=account.connected_account_id,
@@ -204,6 +213,27 @@ def _snapshot(
 
 
 def _requirement_lists(seen: merchant_pb2.AccountSnapshot) -> Iterator[RequirementLists]:
+    account = list(_lists_of_account(seen))
+    yield from account
+    for said in seen.persons:
+        yield from lists_of_person(
+            _person(said),
+            _lists(said.requirements, "", future=False),
+            _lists(said.future_requirements, "", future=True),
+            account,
+        )
+    # A bank account has no deadline of its own either.
+    now, later = account[0].deadline_time, account[1].deadline_time
+    for external in seen.external_accounts:
+        for said_of, deadline_time, future in (
+            (external.requirements, now, False),
+            (external.future_requirements, later, True),
+        ):
+            lists = of_owner(_lists(said_of, "", future=future), external.id)
+            yield replace(lists, deadline_time=deadline_time)
+
+
+def _lists_of_account(seen: merchant_pb2.AccountSnapshot) -> Iterator[RequirementLists]:
     yield _lists(seen.requirements, "", future=False)
     yield _lists(seen.future_requirements, "", future=True)
     for capability in seen.capabilities:
@@ -211,6 +241,28 @@ def _requirement_lists(seen: merchant_pb2.AccountSnapshot) -> Iterator[Requireme
         if capability.requested:
             yield _lists(capability.requirements, capability.name, future=False)
             yield _lists(capability.future_requirements, capability.name, future=True)
+
+
+def _external_account(said: merchant_pb2.ExternalAccount) -> ExternalAccount:
+    state = merchant_pb2.ExternalAccountState.Name(said.state)
+    return ExternalAccount(
+        external_account_id=said.id,
+        kind=said.kind,
+        currency_code=said.currency_code,
+        state=state.removeprefix(_EXTERNAL_PREFIX),
+        is_default=said.default_for_currency,
+    )
+
+
+def _person(said: merchant_pb2.AccountPerson) -> Person:
+    state = merchant_pb2.PersonVerificationState.Name(said.verification_state)
+    return Person(
+        person_id=said.id,
+        roles=tuple(said.roles),
+        verification=state.removeprefix(_PERSON_PREFIX),
+        verification_codes=tuple(said.verification_codes),
+        is_individual=said.individual,
+    )
 
 
 def _lists(

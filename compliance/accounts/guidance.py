@@ -31,6 +31,8 @@ _PERSON_ID = "person_"
 _ANY_PERSON = "@person"
 _BELOW = ".*"
 _STARTS_WITH = "interv_"
+# A bank account or card, by its id.
+_EXTERNAL_IDS, _EXTERNAL = ("ba_", "card_"), "external_account"
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _SOURCE = re.compile(r"https://[!-~]+")
@@ -78,6 +80,8 @@ class Guide:
             field = f"{_ANY_PERSON}.{below}" if below else _ANY_PERSON
         elif field.startswith(_STARTS_WITH):
             field = f"{_STARTS_WITH}*"
+        elif field.startswith(_EXTERNAL_IDS):
+            field = f"{_EXTERNAL}.{below}" if below else _EXTERNAL
         found = self._fields.get(field)
         shorter = field
         while found is None and shorter:

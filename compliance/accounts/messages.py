@@ -3,13 +3,16 @@
 from datetime import datetime
 
 from compliance.accounts.guidance import Guidance, guide
+from compliance.accounts.persons import Person
 from compliance.accounts.requirements import Requirement, earliest_deadline
-from compliance.accounts.snapshot import AccountSnapshot
+from compliance.accounts.snapshot import AccountSnapshot, ExternalAccount
+from compliance.checks.payout_destinations import stopped_currencies
 from compliance.v1 import requirement_pb2 as pb
 from compliance.wire_time import to_timestamp
 
 _STATES = dict(enumerate(pb.RequirementState.values()))
 _TAX_STATE_PREFIX = "TAX_SETTINGS_STATE_"
+_PERSON_PREFIX = "PERSON_VERIFICATION_STATE_"
 _VERIFICATION_PREFIX = "TAX_ID_VERIFICATION_STATE_"
 _REGISTRATION_PREFIX = "TAX_REGISTRATION_STATE_"
 _FORMAT_PREFIX = "TAX_ID_FORMAT_"
@@ -41,6 +44,34 @@ def snapshot_message(subject_id: str, snapshot: AccountSnapshot) -> pb.AccountSn
         fetch_time=to_timestamp(snapshot.fetch_time),
         content_hash=content.content_hash,
         disabled_guidance=_disabled(content.disabled_reason),
+        persons=[_person(item) for item in content.persons],
+        persons_withheld=content.persons_withheld,
+        external_accounts=[external_account_message(item) for item in content.external_accounts],
+    )
+
+
+def external_account_message(item: ExternalAccount) -> pb.ExternalAccount:
+    return pb.ExternalAccount(
+        external_account_id=item.external_account_id,
+        kind=item.kind,
+        currency_code=item.currency_code,
+        stripe_state=item.state.lower(),
+        default_for_currency=item.is_default,
+        stops_payouts=bool(stopped_currencies([item.to_facts()])),
+    )
+
+
+def _person(item: Person) -> pb.AccountPerson:
+    return pb.AccountPerson(
+        person_id=item.person_id,
+        roles=item.roles,
+        verification_state=pb.PersonVerificationState.Value(_PERSON_PREFIX + item.verification),
+        verification_codes=item.verification_codes,
+        # Stripe has the same codes for refused requirements, with a word in front.
+        verification_guidance=[
+            guidance_message(guide().error(f"verification_{code}"))
+            for code in item.verification_codes
+        ],
     )
 
 
@@ -64,6 +95,8 @@ def requirement_message(item: Requirement) -> pb.Requirement:
         hosted_only=item.hosted_only,
         guidance=guidance_message(guide().field(item.field)),
         error_guidance=[guidance_message(guide().error(code)) for code in item.error_codes],
+        person_id=item.person_id,
+        alternatives=[pb.RequirementAlternative(fields=fields) for fields in item.alternatives],
     )
 
 

@@ -4,11 +4,13 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
+from compliance.accounts.persons import Person
 from compliance.accounts.requirements import Requirement
 from compliance.checks.canonical import dumps
 from compliance.checks.facts import (
     AccountFacts,
     CapabilityFacts,
+    ExternalAccountFacts,
     RequirementFacts,
     TaxIdFacts,
 )
@@ -22,6 +24,24 @@ class Capability:
     state: str
     requested: bool
     disabled_reason: str
+
+
+@dataclass(frozen=True)
+class ExternalAccount:
+    """A bank account or debit card that payouts go to; `kind` and `state` are Stripe's words, the
+    latter in upper case."""
+
+    external_account_id: str
+    kind: str
+    currency_code: str
+    state: str
+    is_default: bool
+
+    def to_facts(self) -> ExternalAccountFacts:
+        """What the rules need."""
+        return ExternalAccountFacts(
+            self.external_account_id, self.currency_code, self.state, self.is_default
+        )
 
 
 @dataclass(frozen=True)
@@ -68,8 +88,12 @@ class AccountContent:
     tax_settings_state: str
     tax_missing_fields: tuple[str, ...]
     tax_ids: tuple[TaxId, ...]
-    # Contents of earlier releases have none.
+    # Contents of earlier releases have none of these.
     tax_registrations: tuple[TaxRegistration, ...] = ()
+    persons: tuple[Person, ...] = ()
+    # Stripe does not show them to the platform.
+    persons_withheld: bool = False
+    external_accounts: tuple[ExternalAccount, ...] = ()
 
     @property
     def content_hash(self) -> str:
@@ -114,4 +138,5 @@ class AccountSnapshot:
             ),
             content_hash=content_hash,
             fetch_time=self.fetch_time,
+            external_accounts=tuple(item.to_facts() for item in content.external_accounts),
         )

@@ -8,11 +8,12 @@ Stripe's words are those of its Python SDK 16.1 (Account.Requirements.disabled_r
 Capability.Requirements.disabled_reason): two different sets, and both may grow without notice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from compliance.checks.facts import AccountFacts, CheckKind, RequirementFacts
 from compliance.checks.findings import Code, Finding
+from compliance.checks.payout_destinations import DOUBTFUL, KNOWN, STOPPED, destinations
 
 # RequirementState of the contract.
 EVENTUALLY_DUE, PENDING_VERIFICATION, CURRENTLY_DUE, PAST_DUE = 1, 2, 3, 4
@@ -52,8 +53,9 @@ _CAPABILITY_REASONS = frozenset(
         "requirements.fields_needed",
     }
 )
-# A payout destination is missing: that stops payouts and nothing else.
-_PAYOUT_ONLY_FIELDS = frozenset({"external_account"})
+# A payout destination is missing, or something is wanted for one: that stops payouts alone.
+_PAYOUT_ONLY = frozenset({"external_account"})
+_PAYOUT_ONLY_IDS = ("ba_", "card_")
 
 
 # What a charge by a payment method needs of the account, by Stripe's names of both:
@@ -74,21 +76,29 @@ def account_findings(
     *,
     payment_method_type: str = "",
     is_destination: bool = False,
+    currency_code: str = "",
 ) -> Iterator[Finding]:
     """What stands against this kind of movement of money, by what Stripe said.
 
     `payment_method_type` is Stripe's name of it, empty for a card; `is_destination` if the charge
-    sends its money to the account.
+    sends its money to the account; `currency_code` what a payout is in.
     """
+    yield from charging(account, kind, payment_method_type, is_destination=is_destination)
+    if kind is CheckKind.PAYOUT:
+        yield from _paying_out(account, currency_code)
+    yield from disabled_reasons(account, kind)
+    yield from due(account, kind, as_of, notice, matters)
+
+
+def charging(
+    account: AccountFacts, kind: CheckKind, payment_method_type: str, *, is_destination: bool
+) -> Iterator[Finding]:
+    """What stands against charges and transfers."""
     if kind is CheckKind.PAYMENT:
         yield from _charging(account, payment_method_type or DEFAULT_METHOD)
         yield from _tax(account)
     if kind is CheckKind.TRANSFER or (kind is CheckKind.PAYMENT and is_destination):
         yield from _receiving(account)
-    if kind is CheckKind.PAYOUT:
-        yield from _paying_out(account)
-    yield from disabled_reasons(account, kind)
-    yield from _requirements(account, kind, as_of, notice)
 
 
 def missed_deadline(account: AccountFacts, as_of: datetime) -> datetime | None:
@@ -127,11 +137,19 @@ def _receiving(account: AccountFacts) -> Iterator[Finding]:
         yield Finding(Code.TRANSFERS_DISABLED, "", account.connected_account_id)
 
 
-def _paying_out(account: AccountFacts) -> Iterator[Finding]:
+def _paying_out(account: AccountFacts, currency_code: str) -> Iterator[Finding]:
     if not account.payouts_enabled:
         yield Finding(Code.PAYOUTS_DISABLED, "", account.connected_account_id)
-    if account.external_account_errored:
+    if not account.external_accounts and account.external_account_errored:
         yield Finding(Code.EXTERNAL_ACCOUNT_ERRORED, "", account.connected_account_id)
+    for external in destinations(account.external_accounts, currency_code):
+        detail = f"{external.external_account_id}: {external.state}"
+        if external.state in STOPPED:
+            yield Finding(Code.EXTERNAL_ACCOUNT_ERRORED, "", detail)
+        elif external.state in DOUBTFUL:
+            yield Finding(Code.REQUIREMENT_DUE_SOON, "", detail)
+        elif external.state not in KNOWN:
+            yield Finding(Code.DISABLED_REASON_UNKNOWN, "", detail)
 
 
 def disabled_reasons(account: AccountFacts, kind: CheckKind) -> Iterator[Finding]:
@@ -146,16 +164,21 @@ def disabled_reasons(account: AccountFacts, kind: CheckKind) -> Iterator[Finding
         unknown = (
             capability.disabled_reason and capability.disabled_reason not in _CAPABILITY_REASONS
         )
-        if unknown and _concerns(capability.name, kind):
+        if unknown and concerns(capability.name, kind):
             detail = f"{capability.name}: {capability.disabled_reason}"
             yield Finding(Code.DISABLED_REASON_UNKNOWN, "", detail)
 
 
-def _requirements(
-    account: AccountFacts, kind: CheckKind, as_of: datetime, notice: timedelta
+def due(
+    account: AccountFacts,
+    kind: CheckKind,
+    as_of: datetime,
+    notice: timedelta,
+    is_concerned: Callable[[RequirementFacts, CheckKind], bool],
 ) -> Iterator[Finding]:
+    """What Stripe wants soon, or wanted already, of what `is_concerned` says."""
     for requirement in account.requirements:
-        if not matters(requirement, kind):
+        if not is_concerned(requirement, kind):
             continue
         if is_past_due(requirement, as_of):
             yield Finding(Code.REQUIREMENT_DUE_SOON, "", f"{requirement.field}: past due")
@@ -175,14 +198,16 @@ def is_past_due(requirement: RequirementFacts, as_of: datetime) -> bool:
 
 
 def matters(requirement: RequirementFacts, kind: CheckKind) -> bool:
+    """Whether this kind of movement waits for the requirement."""
     if kind is CheckKind.PAYOUT:
         return True
     if requirement.capabilities:
-        return any(_concerns(name, kind) for name in requirement.capabilities)
-    return requirement.field not in _PAYOUT_ONLY_FIELDS
+        return any(concerns(name, kind) for name in requirement.capabilities)
+    first = requirement.field.partition(".")[0]
+    return first not in _PAYOUT_ONLY and not first.startswith(_PAYOUT_ONLY_IDS)
 
 
-def _concerns(capability: str, kind: CheckKind) -> bool:
+def concerns(capability: str, kind: CheckKind) -> bool:
     """Whether a capability is needed for this: charges need the payment methods' ones."""
     if kind is CheckKind.PAYMENT:
         return capability.endswith("_payments")

@@ -1,17 +1,30 @@
 """The rules of earlier releases, by which their decisions are replayed. Nothing here may change.
 
-Records before number 2 say no number; they were decided by number 1.
+Records before number 2 say no number; they were decided by number 1. Number 3 asks which external
+account a payout goes to.
 """
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from compliance.checks import rules
-from compliance.checks.connected_account import disabled_reasons, is_past_due, matters
-from compliance.checks.facts import AccountFacts, CheckFacts, CheckKind
+from compliance.checks.connected_account import (
+    charging,
+    concerns,
+    disabled_reasons,
+    due,
+    is_past_due,
+)
+from compliance.checks.facts import AccountFacts, CheckFacts, CheckKind, RequirementFacts
 from compliance.checks.findings import Code, Finding
 from compliance.checks.policy import Policy
-from compliance.checks.rules import RULES, RULES_VERSION, Rule, is_too_old
+from compliance.checks.rules import (
+    RULES,
+    RULES_VERSION,
+    Rule,
+    is_too_old,
+    must_be_asked_again,
+)
 
 
 def countries_are_permitted_1(facts: CheckFacts, policy: Policy) -> Iterator[Finding]:
@@ -61,7 +74,7 @@ def _requirements_1(
     account: AccountFacts, kind: CheckKind, as_of: datetime, notice: timedelta
 ) -> Iterator[Finding]:
     for requirement in account.requirements:
-        if not matters(requirement, kind):
+        if not matters_2(requirement, kind):
             continue
         if is_past_due(requirement, as_of):
             yield Finding(Code.REQUIREMENTS_PAST_DUE, "", requirement.field)
@@ -92,7 +105,57 @@ RULES_1: tuple[Rule, ...] = (
     account_is_in_order_1,
     rules.amount_is_within_limits,
 )
-_BY_VERSION: dict[int, Sequence[Rule]] = {1: RULES_1, RULES_VERSION: RULES}
+
+
+def account_is_in_order_2(facts: CheckFacts, policy: Policy) -> Iterator[Finding]:
+    """Knew no currencies of bank accounts: one that was errored stopped every payout."""
+    expected = facts.expected_account_id
+    if not expected:
+        return
+    account = facts.account
+    if account is None or account.connected_account_id != expected:
+        yield Finding(Code.SNAPSHOT_MISSING, facts.merchant_id, expected)
+        return
+    if must_be_asked_again(account, facts.as_of, policy):
+        yield Finding(Code.SNAPSHOT_STALE, facts.merchant_id, expected)
+    yield from charging(
+        account,
+        facts.kind,
+        facts.payment_method_type,
+        is_destination=bool(facts.connected_account_id),
+    )
+    if facts.kind is CheckKind.PAYOUT:
+        if not account.payouts_enabled:
+            yield Finding(Code.PAYOUTS_DISABLED, "", account.connected_account_id)
+        if account.external_account_errored:
+            yield Finding(Code.EXTERNAL_ACCOUNT_ERRORED, "", account.connected_account_id)
+    yield from disabled_reasons(account, facts.kind)
+    yield from due(account, facts.kind, facts.as_of, policy.requirement_notice, matters_2)
+
+
+def matters_2(requirement: RequirementFacts, kind: CheckKind) -> bool:
+    """Knew no requirements of bank accounts themselves."""
+    if kind is CheckKind.PAYOUT:
+        return True
+    if requirement.capabilities:
+        return any(concerns(name, kind) for name in requirement.capabilities)
+    return requirement.field != "external_account"
+
+
+RULES_2: tuple[Rule, ...] = (
+    rules.subjects_are_known,
+    rules.subjects_belong_together,
+    rules.subjects_take_part,
+    rules.merchant_is_identified,
+    rules.countries_are_permitted,
+    rules.lists_are_fresh,
+    rules.subjects_are_screened,
+    account_is_in_order_2,
+    rules.amount_is_within_limits,
+    rules.operators_rules_hold,
+    rules.case_was_not_refused,
+)
+_BY_VERSION: dict[int, Sequence[Rule]] = {1: RULES_1, 2: RULES_2, RULES_VERSION: RULES}
 
 
 def rules_of(version: int) -> Sequence[Rule]:

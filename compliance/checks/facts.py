@@ -85,6 +85,16 @@ class CapabilityFacts:
 
 
 @dataclass(frozen=True)
+class ExternalAccountFacts:
+    """A bank account or debit card that payouts go to; `state` is Stripe's word in upper case."""
+
+    external_account_id: str
+    currency_code: str
+    state: str
+    is_default: bool
+
+
+@dataclass(frozen=True)
 class TaxIdFacts:
     """One tax id without its value; the words are those of the contract's enums."""
 
@@ -109,6 +119,8 @@ class AccountFacts:
     tax_ids: tuple[TaxIdFacts, ...]
     content_hash: str
     fetch_time: datetime
+    # Records and snapshots of before say only whether any is errored.
+    external_accounts: tuple[ExternalAccountFacts, ...] = ()
 
 
 @dataclass(frozen=True)

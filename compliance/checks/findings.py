@@ -101,7 +101,7 @@ TEXTS: dict[Code, tuple[str, str]] = {
     Code.TRANSFERS_DISABLED: ("No capability to receive transfers is active.", _ONBOARDING),
     Code.PAYOUTS_DISABLED: ("Stripe does not let the account pay out.", _ONBOARDING),
     Code.EXTERNAL_ACCOUNT_ERRORED: (
-        "The bank account is errored since a payout failed.",
+        "The bank account or card that the payout goes to cannot be paid out to.",
         "Payouts to your bank account failed. Please check its details.",
     ),
     Code.AMOUNT_OVER_MAXIMUM: ("The amount is over the policy's maximum.", _LIMIT),

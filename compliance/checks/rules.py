@@ -198,6 +198,7 @@ def account_is_in_order(facts: CheckFacts, policy: Policy) -> Iterator[Finding]:
         policy.requirement_notice,
         payment_method_type=facts.payment_method_type,
         is_destination=bool(facts.connected_account_id),
+        currency_code=facts.currency_code,
     )
 
 
@@ -244,7 +245,7 @@ def case_was_not_refused(facts: CheckFacts, _policy: Policy) -> Iterator[Finding
 
 # What is found of the same facts by the same policy never changes under one number: a rule that
 # finds something else is a new number, and what it found before goes to `earlier_rules`.
-RULES_VERSION = 2
+RULES_VERSION = 3
 RULES: tuple[Rule, ...] = (
     subjects_are_known,
     subjects_belong_together,

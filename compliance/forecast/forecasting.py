@@ -10,6 +10,7 @@ from prometheus_client import Gauge
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance.accounts.snapshot import AccountContent
+from compliance.checks.payout_destinations import stopped_currencies
 from compliance.forecast import store, watch_store
 from compliance.forecast.durations import Durations
 from compliance.forecast.record import Freeze, step
@@ -39,6 +40,9 @@ ROUND_SIZE = 200
 LEARNT_FROM = timedelta(days=180)
 MOST_LEARNT = 20_000
 LEARN_AGAIN = timedelta(minutes=10)
+
+# The reason of a stop that is not Stripe's switch but where the payouts of a currency go.
+DESTINATION_STOPPED = "external_account."
 
 ALARMS = Gauge(
     "compliance_freeze_alarms", "Freezes that are expected and to be prevented now.", ["kind"]
@@ -149,7 +153,12 @@ class Forecasting:
             await watch_store.store_spans(connection, account_id, spans, after, ended)
             spans = list(after)
             stops = stopped(last, content)
+            reason = "" if Kind.PAYOUTS in stops else destination_stopped(last, content)
             last = content
+            if reason:
+                # Nobody forecast that, and what Stripe wants is as it was: the forecasts stand.
+                freeze = Freeze(Kind.PAYOUTS, change.fetch_time, reason, None)
+                await store.store_freeze(connection, account_id, merchant_id, freeze)
             if stops:
                 await self._tell(
                     connection,
@@ -241,6 +250,23 @@ def stopped(before: AccountContent | None, content: AccountContent) -> tuple[Kin
     charges = before.charges_enabled and not content.charges_enabled
     payouts = before.payouts_enabled and not content.payouts_enabled
     return (*((Kind.CHARGES,) if charges else ()), *((Kind.PAYOUTS,) if payouts else ()))
+
+
+def destination_stopped(before: AccountContent | None, content: AccountContent) -> str:
+    """Why payouts of a currency stopped between two snapshots although Stripe allows them.
+
+    Empty if none did; one that could not be paid out to before is no news. Contents of earlier
+    releases do not say.
+    """
+    if before is None or not content.payouts_enabled or not before.external_accounts:
+        return ""
+    then, now = (
+        stopped_currencies(item.to_facts() for item in one.external_accounts)
+        for one in (before, content)
+    )
+    for currency_code in sorted(now.keys() - then.keys()):
+        return f"{DESTINATION_STOPPED}{now[currency_code].state.lower()}"
+    return ""
 
 
 def state_of(content: AccountContent, spans: list[Span]) -> AccountState:

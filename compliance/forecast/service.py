@@ -5,7 +5,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance.accounts.store import linked_account
+from compliance.accounts.messages import external_account_message
+from compliance.accounts.store import latest_snapshot, linked_account
+from compliance.checks.payout_destinations import stopped_currencies
 from compliance.errors import ERRORS, account_not_linked, snapshot_not_found
 from compliance.forecast import store, watch_store
 from compliance.forecast.messages import (
@@ -52,9 +54,15 @@ class FreezeForecastService(FreezeForecastServiceServicer):
             if await watch_store.watched_hash(connection, account_id) is None:
                 raise snapshot_not_found(request.merchant_id)
             found = await store.open_forecasts(connection, account_id)
+            snapshot = await latest_snapshot(connection, account_id)
         now = self._clock.now()
         return pb.GetFreezeForecastResponse(
-            forecasts=[forecast_message(found[kind], now) for kind in sorted(found)]
+            forecasts=[forecast_message(found[kind], now) for kind in sorted(found)],
+            stopped_destinations=[
+                external_account_message(item)
+                for item in (snapshot.content.external_accounts if snapshot else ())
+                if stopped_currencies([item.to_facts()])
+            ],
         )
 
     async def ListFreezeForecasts(

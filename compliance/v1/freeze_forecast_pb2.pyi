@@ -183,7 +183,7 @@ class FreezeCause(_message.Message):
 
     @_builtins.property
     def alternative_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Fields of which any one resolves this one too."""
+        """Fields that resolve this one, too; which of them go together is in the requirement's alternatives."""
 
     @_builtins.property
     def guidance(self) -> _requirement_pb2.Guidance:

@@ -23,36 +23,37 @@ _sym_db = _symbol_database.Default()
 
 
 from compliance.v1 import freeze_forecast_pb2 as compliance_dot_v1_dot_freeze__forecast__pb2
+from compliance.v1 import requirement_pb2 as compliance_dot_v1_dot_requirement__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+compliance/v1/freeze_forecast_service.proto\x12\rcompliance.v1\x1a#compliance/v1/freeze_forecast.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"/\n\x18GetFreezeForecastRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\"M\n\x19GetFreezeForecastResponse\x12\x30\n\tforecasts\x18\x01 \x03(\x0b\x32\x1d.compliance.v1.FreezeForecast\"\xbb\x01\n\x1aListFreezeForecastsRequest\x12\'\n\x04kind\x18\x01 \x01(\x0e\x32\x19.compliance.v1.FreezeKind\x12\x13\n\x0b\x61larms_only\x18\x02 \x01(\x08\x12\x38\n\x14\x65xpected_before_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"h\n\x1bListFreezeForecastsResponse\x12\x30\n\tforecasts\x18\x01 \x03(\x0b\x32\x1d.compliance.v1.FreezeForecast\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x86\x01\n\x1fListFreezeForecastRecordRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.compliance.v1.FreezeKind\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"m\n ListFreezeForecastRecordResponse\x12\x30\n\tforecasts\x18\x01 \x03(\x0b\x32\x1d.compliance.v1.FreezeForecast\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x7f\n\x1fGetFreezeForecastFiguresRequest\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Y\n GetFreezeForecastFiguresResponse\x12\x35\n\x07\x66igures\x18\x01 \x01(\x0b\x32$.compliance.v1.FreezeForecastFigures\"5\n\x1bWatchFreezeForecastsRequest\x12\x16\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x03\"\xcb\x01\n\x1cWatchFreezeForecastsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x37\n\x06\x63hange\x18\x02 \x01(\x0e\x32\'.compliance.v1.FreezeForecastChangeKind\x12/\n\x08\x66orecast\x18\x03 \x01(\x0b\x32\x1d.compliance.v1.FreezeForecast\x12/\n\x0brecord_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xda\x04\n\x15\x46reezeForecastService\x12\x66\n\x11GetFreezeForecast\x12\'.compliance.v1.GetFreezeForecastRequest\x1a(.compliance.v1.GetFreezeForecastResponse\x12l\n\x13ListFreezeForecasts\x12).compliance.v1.ListFreezeForecastsRequest\x1a*.compliance.v1.ListFreezeForecastsResponse\x12{\n\x18ListFreezeForecastRecord\x12..compliance.v1.ListFreezeForecastRecordRequest\x1a/.compliance.v1.ListFreezeForecastRecordResponse\x12{\n\x18GetFreezeForecastFigures\x12..compliance.v1.GetFreezeForecastFiguresRequest\x1a/.compliance.v1.GetFreezeForecastFiguresResponse\x12q\n\x14WatchFreezeForecasts\x12*.compliance.v1.WatchFreezeForecastsRequest\x1a+.compliance.v1.WatchFreezeForecastsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+compliance/v1/freeze_forecast_service.proto\x12\rcompliance.v1\x1a#compliance/v1/freeze_forecast.proto\x1a\x1f\x63ompliance/v1/requirement.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"/\n\x18GetFreezeForecastRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\"\x8b\x01\n\x19GetFreezeForecastResponse\x12\x30\n\tforecasts\x18\x01 \x03(\x0b\x32\x1d.compliance.v1.FreezeForecast\x12<\n\x14stopped_destinations\x18\x02 \x03(\x0b\x32\x1e.compliance.v1.ExternalAccount\"\xbb\x01\n\x1aListFreezeForecastsRequest\x12\'\n\x04kind\x18\x01 \x01(\x0e\x32\x19.compliance.v1.FreezeKind\x12\x13\n\x0b\x61larms_only\x18\x02 \x01(\x08\x12\x38\n\x14\x65xpected_before_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"h\n\x1bListFreezeForecastsResponse\x12\x30\n\tforecasts\x18\x01 \x03(\x0b\x32\x1d.compliance.v1.FreezeForecast\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x86\x01\n\x1fListFreezeForecastRecordRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.compliance.v1.FreezeKind\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"m\n ListFreezeForecastRecordResponse\x12\x30\n\tforecasts\x18\x01 \x03(\x0b\x32\x1d.compliance.v1.FreezeForecast\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x7f\n\x1fGetFreezeForecastFiguresRequest\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Y\n GetFreezeForecastFiguresResponse\x12\x35\n\x07\x66igures\x18\x01 \x01(\x0b\x32$.compliance.v1.FreezeForecastFigures\"5\n\x1bWatchFreezeForecastsRequest\x12\x16\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x03\"\xcb\x01\n\x1cWatchFreezeForecastsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x37\n\x06\x63hange\x18\x02 \x01(\x0e\x32\'.compliance.v1.FreezeForecastChangeKind\x12/\n\x08\x66orecast\x18\x03 \x01(\x0b\x32\x1d.compliance.v1.FreezeForecast\x12/\n\x0brecord_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xda\x04\n\x15\x46reezeForecastService\x12\x66\n\x11GetFreezeForecast\x12\'.compliance.v1.GetFreezeForecastRequest\x1a(.compliance.v1.GetFreezeForecastResponse\x12l\n\x13ListFreezeForecasts\x12).compliance.v1.ListFreezeForecastsRequest\x1a*.compliance.v1.ListFreezeForecastsResponse\x12{\n\x18ListFreezeForecastRecord\x12..compliance.v1.ListFreezeForecastRecordRequest\x1a/.compliance.v1.ListFreezeForecastRecordResponse\x12{\n\x18GetFreezeForecastFigures\x12..compliance.v1.GetFreezeForecastFiguresRequest\x1a/.compliance.v1.GetFreezeForecastFiguresResponse\x12q\n\x14WatchFreezeForecasts\x12*.compliance.v1.WatchFreezeForecastsRequest\x1a+.compliance.v1.WatchFreezeForecastsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compliance.v1.freeze_forecast_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETFREEZEFORECASTREQUEST']._serialized_start=132
-  _globals['_GETFREEZEFORECASTREQUEST']._serialized_end=179
-  _globals['_GETFREEZEFORECASTRESPONSE']._serialized_start=181
-  _globals['_GETFREEZEFORECASTRESPONSE']._serialized_end=258
-  _globals['_LISTFREEZEFORECASTSREQUEST']._serialized_start=261
-  _globals['_LISTFREEZEFORECASTSREQUEST']._serialized_end=448
-  _globals['_LISTFREEZEFORECASTSRESPONSE']._serialized_start=450
-  _globals['_LISTFREEZEFORECASTSRESPONSE']._serialized_end=554
-  _globals['_LISTFREEZEFORECASTRECORDREQUEST']._serialized_start=557
-  _globals['_LISTFREEZEFORECASTRECORDREQUEST']._serialized_end=691
-  _globals['_LISTFREEZEFORECASTRECORDRESPONSE']._serialized_start=693
-  _globals['_LISTFREEZEFORECASTRECORDRESPONSE']._serialized_end=802
-  _globals['_GETFREEZEFORECASTFIGURESREQUEST']._serialized_start=804
-  _globals['_GETFREEZEFORECASTFIGURESREQUEST']._serialized_end=931
-  _globals['_GETFREEZEFORECASTFIGURESRESPONSE']._serialized_start=933
-  _globals['_GETFREEZEFORECASTFIGURESRESPONSE']._serialized_end=1022
-  _globals['_WATCHFREEZEFORECASTSREQUEST']._serialized_start=1024
-  _globals['_WATCHFREEZEFORECASTSREQUEST']._serialized_end=1077
-  _globals['_WATCHFREEZEFORECASTSRESPONSE']._serialized_start=1080
-  _globals['_WATCHFREEZEFORECASTSRESPONSE']._serialized_end=1283
-  _globals['_FREEZEFORECASTSERVICE']._serialized_start=1286
-  _globals['_FREEZEFORECASTSERVICE']._serialized_end=1888
+  _globals['_GETFREEZEFORECASTREQUEST']._serialized_start=165
+  _globals['_GETFREEZEFORECASTREQUEST']._serialized_end=212
+  _globals['_GETFREEZEFORECASTRESPONSE']._serialized_start=215
+  _globals['_GETFREEZEFORECASTRESPONSE']._serialized_end=354
+  _globals['_LISTFREEZEFORECASTSREQUEST']._serialized_start=357
+  _globals['_LISTFREEZEFORECASTSREQUEST']._serialized_end=544
+  _globals['_LISTFREEZEFORECASTSRESPONSE']._serialized_start=546
+  _globals['_LISTFREEZEFORECASTSRESPONSE']._serialized_end=650
+  _globals['_LISTFREEZEFORECASTRECORDREQUEST']._serialized_start=653
+  _globals['_LISTFREEZEFORECASTRECORDREQUEST']._serialized_end=787
+  _globals['_LISTFREEZEFORECASTRECORDRESPONSE']._serialized_start=789
+  _globals['_LISTFREEZEFORECASTRECORDRESPONSE']._serialized_end=898
+  _globals['_GETFREEZEFORECASTFIGURESREQUEST']._serialized_start=900
+  _globals['_GETFREEZEFORECASTFIGURESREQUEST']._serialized_end=1027
+  _globals['_GETFREEZEFORECASTFIGURESRESPONSE']._serialized_start=1029
+  _globals['_GETFREEZEFORECASTFIGURESRESPONSE']._serialized_end=1118
+  _globals['_WATCHFREEZEFORECASTSREQUEST']._serialized_start=1120
+  _globals['_WATCHFREEZEFORECASTSREQUEST']._serialized_end=1173
+  _globals['_WATCHFREEZEFORECASTSRESPONSE']._serialized_start=1176
+  _globals['_WATCHFREEZEFORECASTSRESPONSE']._serialized_end=1379
+  _globals['_FREEZEFORECASTSERVICE']._serialized_start=1382
+  _globals['_FREEZEFORECASTSERVICE']._serialized_end=1984
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from compliance.v1 import freeze_forecast_pb2 as _freeze_forecast_pb2
+from compliance.v1 import requirement_pb2 as _requirement_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -49,18 +50,26 @@ class GetFreezeForecastResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     FORECASTS_FIELD_NUMBER: _builtins.int
+    STOPPED_DESTINATIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def forecasts(self) -> _containers.RepeatedCompositeFieldContainer[_freeze_forecast_pb2.FreezeForecast]:
         """At most one for charges and one for payouts. What Stripe has stopped already has none."""
+
+    @_builtins.property
+    def stopped_destinations(self) -> _containers.RepeatedCompositeFieldContainer[_requirement_pb2.ExternalAccount]:
+        """Where payouts have stopped although every requirement may be met: defaults of a currency that Stripe does not pay out to.
+        They need other details, or another default.
+        """
 
     def __init__(
         self,
         *,
         forecasts: _abc.Iterable[_freeze_forecast_pb2.FreezeForecast] | None = ...,
+        stopped_destinations: _abc.Iterable[_requirement_pb2.ExternalAccount] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["forecasts", b"forecasts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forecasts", b"forecasts", "stopped_destinations", b"stopped_destinations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

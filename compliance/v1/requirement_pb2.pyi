@@ -52,6 +52,38 @@ REQUIREMENT_STATE_PAST_DUE: RequirementState.ValueType  # 4
 """The deadline is over: Stripe has disabled something, or is about to."""
 Global___RequirementState: _TypeAlias = RequirementState  # noqa: Y015
 
+class _PersonVerificationState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PersonVerificationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PersonVerificationState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PERSON_VERIFICATION_STATE_UNSPECIFIED: _PersonVerificationState.ValueType  # 0
+    """Never sent."""
+    PERSON_VERIFICATION_STATE_UNVERIFIED: _PersonVerificationState.ValueType  # 1
+    """Nothing was handed in yet, or what was does not do."""
+    PERSON_VERIFICATION_STATE_PENDING: _PersonVerificationState.ValueType  # 2
+    """What was handed in is being verified."""
+    PERSON_VERIFICATION_STATE_VERIFIED: _PersonVerificationState.ValueType  # 3
+    """Verified."""
+    PERSON_VERIFICATION_STATE_UNRECOGNIZED: _PersonVerificationState.ValueType  # 4
+    """A word that this release does not know."""
+
+class PersonVerificationState(_PersonVerificationState, metaclass=_PersonVerificationStateEnumTypeWrapper):
+    """What Stripe says of who a person is."""
+
+PERSON_VERIFICATION_STATE_UNSPECIFIED: PersonVerificationState.ValueType  # 0
+"""Never sent."""
+PERSON_VERIFICATION_STATE_UNVERIFIED: PersonVerificationState.ValueType  # 1
+"""Nothing was handed in yet, or what was does not do."""
+PERSON_VERIFICATION_STATE_PENDING: PersonVerificationState.ValueType  # 2
+"""What was handed in is being verified."""
+PERSON_VERIFICATION_STATE_VERIFIED: PersonVerificationState.ValueType  # 3
+"""Verified."""
+PERSON_VERIFICATION_STATE_UNRECOGNIZED: PersonVerificationState.ValueType  # 4
+"""A word that this release does not know."""
+Global___PersonVerificationState: _TypeAlias = PersonVerificationState  # noqa: Y015
+
 class _TaxSettingsState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -206,6 +238,8 @@ class Requirement(_message.Message):
     HOSTED_ONLY_FIELD_NUMBER: _builtins.int
     GUIDANCE_FIELD_NUMBER: _builtins.int
     ERROR_GUIDANCE_FIELD_NUMBER: _builtins.int
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """Stripe's name of it, for example "individual.verification.document"."""
     state: Global___RequirementState.ValueType
@@ -214,6 +248,8 @@ class Requirement(_message.Message):
     """True if it comes from future_requirements: it begins to count at its deadline."""
     hosted_only: _builtins.bool
     """True if it can only be resolved on Stripe's hosted pages (risk items, interv_...)."""
+    person_id: _builtins.str
+    """The person of the snapshot that it is about, person_...; empty if it is about nobody who is known."""
     @_builtins.property
     def deadline_time(self) -> _timestamp_pb2.Timestamp:
         """By when; unset if Stripe gives no deadline."""
@@ -228,7 +264,7 @@ class Requirement(_message.Message):
 
     @_builtins.property
     def alternative_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Fields of which any one resolves this one too."""
+        """Fields that resolve this one, too; which of them go together is in alternatives."""
 
     @_builtins.property
     def guidance(self) -> Global___Guidance:
@@ -237,6 +273,10 @@ class Requirement(_message.Message):
     @_builtins.property
     def error_guidance(self) -> _containers.RepeatedCompositeFieldContainer[Global___Guidance]:
         """Why what was handed in was refused and what mends it; one for each of error_codes, in their order."""
+
+    @_builtins.property
+    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___RequirementAlternative]:
+        """Any one of these resolves this one. While one is wholly being verified, this one is PENDING_VERIFICATION."""
 
     def __init__(
         self,
@@ -251,14 +291,84 @@ class Requirement(_message.Message):
         hosted_only: _builtins.bool = ...,
         guidance: Global___Guidance | None = ...,
         error_guidance: _abc.Iterable[Global___Guidance] | None = ...,
+        person_id: _builtins.str = ...,
+        alternatives: _abc.Iterable[Global___RequirementAlternative] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deadline_time", b"deadline_time", "guidance", b"guidance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternative_fields", b"alternative_fields", "capabilities", b"capabilities", "deadline_time", b"deadline_time", "error_codes", b"error_codes", "error_guidance", b"error_guidance", "field", b"field", "future", b"future", "guidance", b"guidance", "hosted_only", b"hosted_only", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternative_fields", b"alternative_fields", "alternatives", b"alternatives", "capabilities", b"capabilities", "deadline_time", b"deadline_time", "error_codes", b"error_codes", "error_guidance", b"error_guidance", "field", b"field", "future", b"future", "guidance", b"guidance", "hosted_only", b"hosted_only", "person_id", b"person_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Requirement: _TypeAlias = Requirement  # noqa: Y015
+
+@_typing.final
+class RequirementAlternative(_message.Message):
+    """Another way to resolve a requirement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The fields to hand in; all of them are needed."""
+
+    def __init__(
+        self,
+        *,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fields", b"fields"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequirementAlternative: _TypeAlias = RequirementAlternative  # noqa: Y015
+
+@_typing.final
+class AccountPerson(_message.Message):
+    """Somebody who owns, represents or directs the business, by Stripe's id only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    ROLES_FIELD_NUMBER: _builtins.int
+    VERIFICATION_STATE_FIELD_NUMBER: _builtins.int
+    VERIFICATION_CODES_FIELD_NUMBER: _builtins.int
+    VERIFICATION_GUIDANCE_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.str
+    """person_..."""
+    verification_state: Global___PersonVerificationState.ValueType
+    """Whether Stripe has verified them."""
+    @_builtins.property
+    def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What they are to the business, in Stripe's words: "owner", "representative", "director" and others."""
+
+    @_builtins.property
+    def verification_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why not, in Stripe's codes; empty if Stripe does not say."""
+
+    @_builtins.property
+    def verification_guidance(self) -> _containers.RepeatedCompositeFieldContainer[Global___Guidance]:
+        """What each of verification_codes means and what mends it, in their order."""
+
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.str = ...,
+        roles: _abc.Iterable[_builtins.str] | None = ...,
+        verification_state: Global___PersonVerificationState.ValueType = ...,
+        verification_codes: _abc.Iterable[_builtins.str] | None = ...,
+        verification_guidance: _abc.Iterable[Global___Guidance] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["person_id", b"person_id", "roles", b"roles", "verification_codes", b"verification_codes", "verification_guidance", b"verification_guidance", "verification_state", b"verification_state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountPerson: _TypeAlias = AccountPerson  # noqa: Y015
 
 @_typing.final
 class Capability(_message.Message):
@@ -317,6 +427,9 @@ class AccountSnapshot(_message.Message):
     FETCH_TIME_FIELD_NUMBER: _builtins.int
     CONTENT_HASH_FIELD_NUMBER: _builtins.int
     DISABLED_GUIDANCE_FIELD_NUMBER: _builtins.int
+    PERSONS_FIELD_NUMBER: _builtins.int
+    PERSONS_WITHHELD_FIELD_NUMBER: _builtins.int
+    EXTERNAL_ACCOUNTS_FIELD_NUMBER: _builtins.int
     merchant_id: _builtins.str
     """Subject id of the merchant that the account belongs to."""
     corridor: _builtins.str
@@ -332,11 +445,13 @@ class AccountSnapshot(_message.Message):
     disabled_reason: _builtins.str
     """Why the account is disabled, in Stripe's words; empty if it is not."""
     external_account_errored: _builtins.bool
-    """True if a bank account or card of it is errored since a payout failed."""
+    """True if any bank account or card of it is errored since a payout failed; which, is in external_accounts."""
     country_code: _builtins.str
     """ISO 3166-1 alpha-2 code of the account; empty if unknown."""
     content_hash: _builtins.str
     """SHA-256 in hex over what Stripe said."""
+    persons_withheld: _builtins.bool
+    """True if Stripe does not show the persons to the platform; there are none here then."""
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedCompositeFieldContainer[Global___Capability]:
         """What it may do."""
@@ -357,6 +472,14 @@ class AccountSnapshot(_message.Message):
     def disabled_guidance(self) -> Global___Guidance:
         """What disabled_reason means; unset if it is empty."""
 
+    @_builtins.property
+    def persons(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountPerson]:
+        """Its persons, by id. At most 500."""
+
+    @_builtins.property
+    def external_accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExternalAccount]:
+        """The bank accounts and debit cards that payouts go to, by id. At most 100."""
+
     def __init__(
         self,
         *,
@@ -375,14 +498,61 @@ class AccountSnapshot(_message.Message):
         fetch_time: _timestamp_pb2.Timestamp | None = ...,
         content_hash: _builtins.str = ...,
         disabled_guidance: Global___Guidance | None = ...,
+        persons: _abc.Iterable[Global___AccountPerson] | None = ...,
+        persons_withheld: _builtins.bool = ...,
+        external_accounts: _abc.Iterable[Global___ExternalAccount] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["disabled_guidance", b"disabled_guidance", "earliest_deadline_time", b"earliest_deadline_time", "fetch_time", b"fetch_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "charges_enabled", b"charges_enabled", "connected_account_id", b"connected_account_id", "content_hash", b"content_hash", "corridor", b"corridor", "country_code", b"country_code", "details_submitted", b"details_submitted", "disabled_guidance", b"disabled_guidance", "disabled_reason", b"disabled_reason", "earliest_deadline_time", b"earliest_deadline_time", "external_account_errored", b"external_account_errored", "fetch_time", b"fetch_time", "merchant_id", b"merchant_id", "payouts_enabled", b"payouts_enabled", "requirements", b"requirements"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "charges_enabled", b"charges_enabled", "connected_account_id", b"connected_account_id", "content_hash", b"content_hash", "corridor", b"corridor", "country_code", b"country_code", "details_submitted", b"details_submitted", "disabled_guidance", b"disabled_guidance", "disabled_reason", b"disabled_reason", "earliest_deadline_time", b"earliest_deadline_time", "external_account_errored", b"external_account_errored", "external_accounts", b"external_accounts", "fetch_time", b"fetch_time", "merchant_id", b"merchant_id", "payouts_enabled", b"payouts_enabled", "persons", b"persons", "persons_withheld", b"persons_withheld", "requirements", b"requirements"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AccountSnapshot: _TypeAlias = AccountSnapshot  # noqa: Y015
+
+@_typing.final
+class ExternalAccount(_message.Message):
+    """A bank account or debit card that payouts go to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXTERNAL_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    STRIPE_STATE_FIELD_NUMBER: _builtins.int
+    DEFAULT_FOR_CURRENCY_FIELD_NUMBER: _builtins.int
+    STOPS_PAYOUTS_FIELD_NUMBER: _builtins.int
+    external_account_id: _builtins.str
+    """ba_... or card_..."""
+    kind: _builtins.str
+    """"bank_account" or "card"."""
+    currency_code: _builtins.str
+    """ISO 4217 code of what it is paid out in."""
+    stripe_state: _builtins.str
+    """Stripe's word: "new", "validated", "verified", "verification_failed", "errored" or "deactivated" (its tokenized number);
+    "unrecognized" for a word that this release does not know.
+    """
+    default_for_currency: _builtins.bool
+    """True if payouts in the currency go here."""
+    stops_payouts: _builtins.bool
+    """True if payouts in the currency do not get through: it is the default, and errored or deactivated."""
+    def __init__(
+        self,
+        *,
+        external_account_id: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        currency_code: _builtins.str = ...,
+        stripe_state: _builtins.str = ...,
+        default_for_currency: _builtins.bool = ...,
+        stops_payouts: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "default_for_currency", b"default_for_currency", "external_account_id", b"external_account_id", "kind", b"kind", "stops_payouts", b"stops_payouts", "stripe_state", b"stripe_state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExternalAccount: _TypeAlias = ExternalAccount  # noqa: Y015
 
 @_typing.final
 class TaxId(_message.Message):

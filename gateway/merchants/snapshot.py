@@ -1,4 +1,4 @@
-"""From Stripe's account, capabilities and bank accounts to an `AccountSnapshot`. Pure.
+"""From Stripe's account, capabilities, bank accounts and persons to an `AccountSnapshot`. Pure.
 
 What Stripe leaves out or sends as null is an empty value; words it may add are kept as text, or
 become UNRECOGNIZED where they decide something.
@@ -18,6 +18,7 @@ MAX_FIELDS = 500
 MAX_ALTERNATIVES = 200
 MAX_ERRORS = 200
 MAX_ITEMS = 100
+MAX_PERSONS = 500
 MAX_REASON_CHARACTERS = 1024
 
 CAPABILITY_STATES = {
@@ -35,21 +36,31 @@ EXTERNAL_ACCOUNT_STATES = {
     "errored": merchant_pb2.EXTERNAL_ACCOUNT_STATE_ERRORED,
     "tokenized_account_number_deactivated": merchant_pb2.EXTERNAL_ACCOUNT_STATE_DEACTIVATED,
 }
+PERSON_STATES = {
+    "unverified": merchant_pb2.PERSON_VERIFICATION_STATE_UNVERIFIED,
+    "pending": merchant_pb2.PERSON_VERIFICATION_STATE_PENDING,
+    "verified": merchant_pb2.PERSON_VERIFICATION_STATE_VERIFIED,
+}
+ROLES = ("authorizer", "director", "executive", "legal_guardian", "owner", "representative")
 
 
 def snapshot_of(
     account: Mapping[str, Any],
     capabilities: Sequence[Mapping[str, Any]],
     external_accounts: Sequence[Mapping[str, Any]],
+    persons: Sequence[Mapping[str, Any]] | None,
     *,
     live_mode: bool,
     complete: bool,
 ) -> merchant_pb2.AccountSnapshot:
     """What Stripe says of an account, without sequence, times and hash.
 
-    `complete` is False if Stripe had more capabilities or external accounts than were fetched.
+    `complete` is False if Stripe had more capabilities, external accounts or persons than were
+    fetched. `persons` is None if Stripe does not show them.
     """
     company = _mapping(account, "company")
+    seen = (persons or ())[:MAX_PERSONS]
+    individual_id = _individual_id(account, seen)
     profile = _mapping(account, "business_profile")
     payouts = _mapping(_mapping(account, "settings"), "payouts")
     return merchant_pb2.AccountSnapshot(
@@ -73,7 +84,11 @@ def snapshot_of(
             key=lambda item: item.id,
         ),
         payout_interval=text_of(_mapping(payouts, "schedule"), "interval"),
-        truncated=not complete or max(len(capabilities), len(external_accounts)) > MAX_ITEMS,
+        truncated=not complete
+        or max(len(capabilities), len(external_accounts)) > MAX_ITEMS
+        or len(persons or ()) > MAX_PERSONS,
+        persons=sorted((_person(item, individual_id) for item in seen), key=lambda item: item.id),
+        persons_withheld=persons is None,
     )
 
 
@@ -151,6 +166,36 @@ def _external_account(values: Mapping[str, Any]) -> merchant_pb2.ExternalAccount
     found.requirements.CopyFrom(requirements_of(_mapping(values, "requirements")))
     found.future_requirements.CopyFrom(requirements_of(_mapping(values, "future_requirements")))
     return found
+
+
+def _individual_id(account: Mapping[str, Any], persons: Sequence[Mapping[str, Any]]) -> str:
+    """The person whose own business the account is; empty if it is nobody's."""
+    if text_of(account, "business_type") != "individual":
+        return ""
+    said = text_of(_mapping(account, "individual"), "id")
+    return said or (text_of(persons[0], "id") if len(persons) == 1 else "")
+
+
+def _person(values: Mapping[str, Any], individual_id: str) -> merchant_pb2.AccountPerson:
+    """By id, roles and codes alone: what names somebody stays at Stripe."""
+    verification = _mapping(values, "verification")
+    relationship = _mapping(values, "relationship")
+    said = (
+        verification,
+        _mapping(verification, "document"),
+        _mapping(verification, "additional_document"),
+    )
+    return merchant_pb2.AccountPerson(
+        id=text_of(values, "id"),
+        roles=[role for role in ROLES if relationship.get(role) is True],
+        verification_state=PERSON_STATES.get(
+            text_of(verification, "status"), merchant_pb2.PERSON_VERIFICATION_STATE_UNRECOGNIZED
+        ),
+        verification_codes=sorted({text_of(one, "details_code") for one in said} - {""}),
+        requirements=requirements_of(_mapping(values, "requirements")),
+        future_requirements=requirements_of(_mapping(values, "future_requirements")),
+        individual=bool(individual_id) and text_of(values, "id") == individual_id,
+    )
 
 
 def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

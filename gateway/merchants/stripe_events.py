@@ -4,7 +4,13 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.merchants.snapshot import MAX_ITEMS, content_of, hash_of, snapshot_of
+from gateway.merchants.snapshot import (
+    MAX_ITEMS,
+    MAX_PERSONS,
+    content_of,
+    hash_of,
+    snapshot_of,
+)
 from gateway.merchants.store import MerchantStore
 from gateway.operations.lost import LostRequests
 from gateway.stripe_client.client import StripeClient
@@ -18,6 +24,8 @@ from gateway.webhooks_in.event import (
 )
 from runtime.clock import Clock
 
+# Stripe lists 100 at a time: https://docs.stripe.com/api/persons/list
+MAX_PERSON_PAGES = MAX_PERSONS // MAX_ITEMS
 # How Stripe says that an account is not, or no longer, ours to look at.
 ACCOUNT_GONE_CODES = frozenset({"account_invalid", "resource_missing"})
 
@@ -68,9 +76,10 @@ class MerchantSync:
     async def fetch(self, corridor: str, account_id: str) -> merchant_pb2.AccountSnapshot:
         """What Stripe says now. Raises `FetchFailed`."""
         accounts = self._stripe.accounts
-        account, capabilities = await asyncio.gather(
+        account, capabilities, (persons, all_persons) = await asyncio.gather(
             accounts.retrieve_account(corridor, account_id),
             accounts.list_capabilities(corridor, account_id),
+            self._persons(corridor, account_id),
         )
         account_object, capability_list = _object_of(account), _object_of(capabilities)
         external = account_object.get("external_accounts") or {"data": [], "has_more": False}
@@ -82,9 +91,32 @@ class MerchantSync:
             account_object,
             capability_list["data"],
             external["data"],
+            persons,
             live_mode=self._stripe.is_live(corridor),
-            complete=not (capability_list["has_more"] or external["has_more"]),
+            complete=all_persons and not (capability_list["has_more"] or external["has_more"]),
         )
+
+    async def _persons(
+        self, corridor: str, account_id: str
+    ) -> tuple[list[Mapping[str, Any]] | None, bool]:
+        """The account's persons and whether these are all; None if Stripe does not show them.
+
+        Of an account whose requirements Stripe collects, a platform may be refused the persons. An
+        account that is gone is refused as a whole. Raises `FetchFailed`.
+        """
+        found: list[Mapping[str, Any]] = []
+        for _ in range(MAX_PERSON_PAGES):
+            after = {"starting_after": found[-1]["id"]} if found else {}
+            outcome = await self._stripe.accounts.list_persons(
+                corridor, account_id, {"limit": MAX_ITEMS, **after}
+            )
+            if outcome.outcome_class is OutcomeClass.REJECTED:
+                return None, True
+            page = _object_of(outcome)
+            found += page["data"]
+            if not page["has_more"] or not page["data"]:
+                return found, True
+        return found, False
 
 
 def _object_of(outcome: Outcome) -> Mapping[str, Any]:

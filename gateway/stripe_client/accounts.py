@@ -89,6 +89,18 @@ class AccountCalls:
             priority=Priority.BACKGROUND,
         )
 
+    async def list_persons(self, corridor: str, account_id: str, params: Params) -> Outcome:
+        """One page of the persons of a connected account, newest first, each with its
+        requirements."""
+        return await self._calls.get(
+            ACCOUNTS,
+            corridor,
+            lambda client, options: client.v1.accounts.persons.list_async(
+                account_id, form(params), options
+            ),
+            priority=Priority.BACKGROUND,
+        )
+
     async def create_account_link(
         self, corridor: str, params: Params, idempotency_key: str
     ) -> Outcome:

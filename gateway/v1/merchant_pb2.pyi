@@ -61,6 +61,38 @@ fetch succeeds again.
 """
 Global___MerchantState: _TypeAlias = MerchantState  # noqa: Y015
 
+class _PersonVerificationState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PersonVerificationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PersonVerificationState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PERSON_VERIFICATION_STATE_UNSPECIFIED: _PersonVerificationState.ValueType  # 0
+    """Never sent."""
+    PERSON_VERIFICATION_STATE_UNVERIFIED: _PersonVerificationState.ValueType  # 1
+    """Not verified: nothing was handed in yet, or what was does not do."""
+    PERSON_VERIFICATION_STATE_PENDING: _PersonVerificationState.ValueType  # 2
+    """Stripe is verifying what was handed in."""
+    PERSON_VERIFICATION_STATE_VERIFIED: _PersonVerificationState.ValueType  # 3
+    """Verified."""
+    PERSON_VERIFICATION_STATE_UNRECOGNIZED: _PersonVerificationState.ValueType  # 4
+    """Stripe gave a word that this version does not know. Treat it as not verified."""
+
+class PersonVerificationState(_PersonVerificationState, metaclass=_PersonVerificationStateEnumTypeWrapper):
+    """PersonVerificationState says whether Stripe has verified who a person is."""
+
+PERSON_VERIFICATION_STATE_UNSPECIFIED: PersonVerificationState.ValueType  # 0
+"""Never sent."""
+PERSON_VERIFICATION_STATE_UNVERIFIED: PersonVerificationState.ValueType  # 1
+"""Not verified: nothing was handed in yet, or what was does not do."""
+PERSON_VERIFICATION_STATE_PENDING: PersonVerificationState.ValueType  # 2
+"""Stripe is verifying what was handed in."""
+PERSON_VERIFICATION_STATE_VERIFIED: PersonVerificationState.ValueType  # 3
+"""Verified."""
+PERSON_VERIFICATION_STATE_UNRECOGNIZED: PersonVerificationState.ValueType  # 4
+"""Stripe gave a word that this version does not know. Treat it as not verified."""
+Global___PersonVerificationState: _TypeAlias = PersonVerificationState  # noqa: Y015
+
 class _CapabilityState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -209,8 +241,9 @@ Global___Merchant: _TypeAlias = Merchant  # noqa: Y015
 
 @_typing.final
 class AccountSnapshot(_message.Message):
-    """AccountSnapshot is one fetch of a connected account, its capabilities and its bank accounts. It
-    is never changed; a later fetch that differs makes a new one. It names no person.
+    """AccountSnapshot is one fetch of a connected account, its capabilities, its bank accounts and its
+    persons. It is never changed; a later fetch that differs makes a new one. Persons are there by
+    Stripe's ids: no name, no date of birth, no address.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -235,6 +268,8 @@ class AccountSnapshot(_message.Message):
     EXTERNAL_ACCOUNTS_FIELD_NUMBER: _builtins.int
     PAYOUT_INTERVAL_FIELD_NUMBER: _builtins.int
     TRUNCATED_FIELD_NUMBER: _builtins.int
+    PERSONS_FIELD_NUMBER: _builtins.int
+    PERSONS_WITHHELD_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Position among all snapshots of the gateway, in commit order, starting at 1."""
     content_hash: _builtins.bytes
@@ -266,9 +301,11 @@ class AccountSnapshot(_message.Message):
     payout_interval: _builtins.str
     """How payouts are triggered, in Stripe's words: manual, daily, weekly, monthly. Empty if unknown."""
     truncated: _builtins.bool
-    """Whether Stripe keeps anything of external_accounts or capabilities back because there were more
-    than the gateway fetches.
+    """Whether Stripe keeps anything of external_accounts, capabilities or persons back because there
+    were more than the gateway fetches.
     """
+    persons_withheld: _builtins.bool
+    """Whether Stripe does not let the platform see the persons; persons is empty then."""
     @_builtins.property
     def fetch_time(self) -> _timestamp_pb2.Timestamp:
         """Time at which the gateway last fetched exactly this. Moves on when a later fetch finds nothing
@@ -295,6 +332,10 @@ class AccountSnapshot(_message.Message):
     def external_accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExternalAccount]:
         """The bank accounts and cards that payouts go to, sorted by id. At most 100."""
 
+    @_builtins.property
+    def persons(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountPerson]:
+        """Who owns, represents and directs the account, sorted by id. At most 500."""
+
     def __init__(
         self,
         *,
@@ -318,14 +359,81 @@ class AccountSnapshot(_message.Message):
         external_accounts: _abc.Iterable[Global___ExternalAccount] | None = ...,
         payout_interval: _builtins.str = ...,
         truncated: _builtins.bool = ...,
+        persons: _abc.Iterable[Global___AccountPerson] | None = ...,
+        persons_withheld: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fetch_time", b"fetch_time", "future_requirements", b"future_requirements", "record_time", b"record_time", "requirements", b"requirements"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_name", b"business_name", "business_type", b"business_type", "capabilities", b"capabilities", "charges_enabled", b"charges_enabled", "company_name", b"company_name", "content_hash", b"content_hash", "country_code", b"country_code", "default_currency_code", b"default_currency_code", "details_submitted", b"details_submitted", "external_accounts", b"external_accounts", "fetch_time", b"fetch_time", "future_requirements", b"future_requirements", "live_mode", b"live_mode", "merchant_category_code", b"merchant_category_code", "payout_interval", b"payout_interval", "payouts_enabled", b"payouts_enabled", "record_time", b"record_time", "requirements", b"requirements", "sequence", b"sequence", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_name", b"business_name", "business_type", b"business_type", "capabilities", b"capabilities", "charges_enabled", b"charges_enabled", "company_name", b"company_name", "content_hash", b"content_hash", "country_code", b"country_code", "default_currency_code", b"default_currency_code", "details_submitted", b"details_submitted", "external_accounts", b"external_accounts", "fetch_time", b"fetch_time", "future_requirements", b"future_requirements", "live_mode", b"live_mode", "merchant_category_code", b"merchant_category_code", "payout_interval", b"payout_interval", "payouts_enabled", b"payouts_enabled", "persons", b"persons", "persons_withheld", b"persons_withheld", "record_time", b"record_time", "requirements", b"requirements", "sequence", b"sequence", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AccountSnapshot: _TypeAlias = AccountSnapshot  # noqa: Y015
+
+@_typing.final
+class AccountPerson(_message.Message):
+    """AccountPerson is one person of a connected account, by id only. Source:
+    https://docs.stripe.com/api/persons/object
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ROLES_FIELD_NUMBER: _builtins.int
+    VERIFICATION_STATE_FIELD_NUMBER: _builtins.int
+    VERIFICATION_CODES_FIELD_NUMBER: _builtins.int
+    REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    FUTURE_REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    INDIVIDUAL_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Stripe's id ("person_…")."""
+    verification_state: Global___PersonVerificationState.ValueType
+    """Whether Stripe has verified who the person is."""
+    individual: _builtins.bool
+    """Whether the account is this person's own business: the account names what is wanted of the
+    person "individual.…".
+    """
+    @_builtins.property
+    def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the person is to the account, in Stripe's words, sorted: authorizer, director, executive,
+        legal_guardian, owner, representative. Empty if Stripe does not say.
+        """
+
+    @_builtins.property
+    def verification_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why not, in Stripe's codes ("failed_keyed_identity", "document_expired"), sorted: of the person
+        and of the documents. Unknown codes are passed on.
+        """
+
+    @_builtins.property
+    def requirements(self) -> _merchant_requirements_pb2.Requirements:
+        """What Stripe wants of the person now. The fields are the person's own ("verification.document");
+        the account has them after the id ("person_….verification.document"), and those of an
+        individual's account after "individual.". The deadline is the account's.
+        """
+
+    @_builtins.property
+    def future_requirements(self) -> _merchant_requirements_pb2.Requirements:
+        """What Stripe will want of the person from the deadline of the account's future requirements on."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        roles: _abc.Iterable[_builtins.str] | None = ...,
+        verification_state: Global___PersonVerificationState.ValueType = ...,
+        verification_codes: _abc.Iterable[_builtins.str] | None = ...,
+        requirements: _merchant_requirements_pb2.Requirements | None = ...,
+        future_requirements: _merchant_requirements_pb2.Requirements | None = ...,
+        individual: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["future_requirements", b"future_requirements", "requirements", b"requirements"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["future_requirements", b"future_requirements", "id", b"id", "individual", b"individual", "requirements", b"requirements", "roles", b"roles", "verification_codes", b"verification_codes", "verification_state", b"verification_state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountPerson: _TypeAlias = AccountPerson  # noqa: Y015
 
 @_typing.final
 class Capability(_message.Message):

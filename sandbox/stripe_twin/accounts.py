@@ -88,6 +88,7 @@ _KINDS = (
     "payment_intent",
     "payment_method",
     "payout",
+    "person",
     "refund",
     "setup_attempt",
     "setup_intent",
@@ -173,6 +174,11 @@ class TwinAccount:
     tax_sources: dict[str, str] = field(default_factory=dict)
     # What a connected account has given of itself, as dotted paths of parameters.
     provided: set[str] = field(default_factory=set)
+    # The same for each of its persons, by id; and which of them is the account's individual.
+    person_provided: dict[str, set[str]] = field(default_factory=dict)
+    individual_id: str = ""
+    # Stripe refuses to list the persons, as a test has it; where it does is not documented.
+    persons_withheld: bool = False
     # What the v2 API was given of a connected account.
     v2_details: JsonObject = field(default_factory=dict)
     # Which automatic payout took a balance transaction along.

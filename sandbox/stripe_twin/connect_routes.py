@@ -4,6 +4,7 @@ from sandbox.stripe_twin import (
     connected_accounts,
     event_destinations,
     external_accounts,
+    persons,
     tax,
     tax_calculations,
     v2_accounts,
@@ -72,6 +73,29 @@ _ACCOUNTS = (
     ),
     Route(
         "POST", "/v1/account_links", connected_accounts.create_account_link, "account_link_create"
+    ),
+)
+
+_PERSONS = (
+    Route("POST", "/v1/accounts/{id}/persons", persons.create_person, "account_person_create"),
+    Route("GET", "/v1/accounts/{id}/persons", persons.list_persons, "account_person_list"),
+    Route(
+        "GET",
+        "/v1/accounts/{id}/persons/{person}",
+        persons.retrieve_person,
+        "account_person_retrieve",
+    ),
+    Route(
+        "POST",
+        "/v1/accounts/{id}/persons/{person}",
+        persons.update_person,
+        "account_person_update",
+    ),
+    Route(
+        "DELETE",
+        "/v1/accounts/{id}/persons/{person}",
+        persons.delete_person,
+        "account_person_delete",
     ),
 )
 
@@ -165,7 +189,7 @@ _TAX_CALCULATIONS = (
     ),
 )
 
-CONNECT_ROUTES = (*_ACCOUNTS, *_TAX, *_TAX_CALCULATIONS, *_TAX_IDS)
+CONNECT_ROUTES = (*_ACCOUNTS, *_PERSONS, *_TAX, *_TAX_CALCULATIONS, *_TAX_IDS)
 
 
 _DESTINATIONS = "/v2/core/event_destinations"

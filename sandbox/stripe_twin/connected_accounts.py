@@ -9,10 +9,12 @@ from sandbox.stripe_twin.accounts import TwinAccount
 from sandbox.stripe_twin.calls import Call, masked, merge_metadata
 from sandbox.stripe_twin.errors import account_invalid, check_choice, invalid_request
 from sandbox.stripe_twin.external_accounts import add_external_account, external_account_list
+from sandbox.stripe_twin.persons import take_individual
 from sandbox.stripe_twin.requirements import (
     apply_missing,
     empty_requirements,
     provided_paths,
+    verify_persons,
     work_out,
 )
 from sandbox.stripe_twin.store import JsonObject
@@ -114,6 +116,7 @@ def find_account(call: Call, account_id: str) -> tuple[TwinAccount, JsonObject]:
 def complete_onboarding(connected: TwinAccount, item: JsonObject) -> None:
     """The merchant gave everything that was asked for, and Stripe accepted it."""
     before = _view(connected, item)
+    verify_persons(connected)
     apply_missing(item, list(connected.objects("capability")), [])
     after = _view(connected, item)
     previous = {name: value for name, value in before.items() if after[name] != value}
@@ -134,6 +137,8 @@ def apply_params(connected: TwinAccount, item: JsonObject, params: dict[str, Any
     for name, given in params.get("capabilities", {}).items():
         _request_capability(connected, name, requested=bool(given.get("requested")))
     connected.provided |= provided_paths(params)
+    if isinstance(params.get("individual"), dict):
+        take_individual(connected, params["individual"])
     work_out(connected, item)
 
 

@@ -25,8 +25,12 @@ from sandbox.stripe_twin.overrides import (
     AccountState,
     BalanceEntry,
     CardOverride,
+    ExternalAccountState,
+    PersonState,
     override_account,
     override_card,
+    override_external_account,
+    override_person,
     record_entry,
 )
 from sandbox.stripe_twin.payouts import fail_payout, pay_out_everything
@@ -193,6 +197,18 @@ class TwinControls:
         """Sets what Stripe wants of a connected account. Raises KeyError."""
         platform, item = self.state.locate("account", account_id)
         return override_account(platform.connected[account_id], item, state)
+
+    def override_person(self, person_id: str, state: PersonState) -> JsonObject:
+        """Sets what Stripe wants of a person, and whether it was verified. Raises KeyError."""
+        account, person = self.state.locate("person", person_id)
+        return override_person(account, person, state)
+
+    def override_external_account(
+        self, external_account_id: str, state: ExternalAccountState
+    ) -> JsonObject:
+        """Sets whether payouts reach a bank account or card. Raises KeyError, ValueError."""
+        account, external = self.state.locate("bank_account", external_account_id)
+        return override_external_account(account, external, state)
 
     def complete_onboarding(self, account_id: str) -> JsonObject:
         """Plays the merchant who gives everything that is asked for. Raises KeyError."""

@@ -78,6 +78,11 @@ def account_invalid(key_hint: str, account_id: str) -> ApiError:
     return ApiError(403, error, stored=False)
 
 
+def permission_denied(message: str) -> ApiError:
+    """403: the key reaches the account, and may not do this there."""
+    return ApiError(403, {"message": message, "type": "invalid_request_error"}, stored=False)
+
+
 def api_error(status: int, *, stored: bool) -> ApiError:
     """A 5xx as Stripe answers it."""
     message = (

@@ -243,7 +243,7 @@ def _related(item: dict[str, Any]) -> dict[str, str]:
     match kind:
         case "capability":
             url = f"/v1/accounts/{item['account']}/capabilities/{item['id']}"
-        case "bank_account":
+        case "bank_account" | "card":
             url = f"/v1/accounts/{item['account']}/external_accounts/{item['id']}"
         case _:
             url = f"{path}s/{item['id']}"

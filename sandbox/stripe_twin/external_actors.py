@@ -13,7 +13,13 @@ from pydantic import BaseModel, ConfigDict
 from sandbox.stripe_twin.admin import AdminCall, AdminHandler
 from sandbox.stripe_twin.disputes import DisputeMove
 from sandbox.stripe_twin.identity import SESSION, begin_verification
-from sandbox.stripe_twin.overrides import AccountState, BalanceEntry, CardOverride
+from sandbox.stripe_twin.overrides import (
+    AccountState,
+    BalanceEntry,
+    CardOverride,
+    ExternalAccountState,
+    PersonState,
+)
 from sandbox.stripe_twin.store import JsonObject
 from sandbox.stripe_twin.tax import set_verification
 
@@ -104,6 +110,17 @@ def post_refunds(call: AdminCall) -> Any:
 def post_accounts(call: AdminCall) -> Any:
     """POST accounts/{id}: sets a connected account's requirements, capabilities and switches."""
     return call.twin.override_account(call.rest[0], AccountState.model_validate_json(call.body))
+
+
+def post_persons(call: AdminCall) -> Any:
+    """POST persons/{id}: sets what Stripe wants of a person, and whether it was verified."""
+    return call.twin.override_person(call.rest[0], PersonState.model_validate_json(call.body))
+
+
+def post_external_accounts(call: AdminCall) -> Any:
+    """POST external_accounts/{id}: sets whether payouts reach it, and what is wanted for it."""
+    state = ExternalAccountState.model_validate_json(call.body)
+    return call.twin.override_external_account(call.rest[0], state)
 
 
 def get_onboarding(call: AdminCall) -> Any:
@@ -207,6 +224,8 @@ ACTOR_ROUTES: dict[tuple[str, str], AdminHandler] = {
     ("POST", "authenticate"): post_authenticate,
     ("POST", "refunds"): post_refunds,
     ("POST", "accounts"): post_accounts,
+    ("POST", "persons"): post_persons,
+    ("POST", "external_accounts"): post_external_accounts,
     ("GET", "onboarding"): get_onboarding,
     ("POST", "onboarding"): post_onboarding,
     ("POST", "tax_ids"): post_tax_ids,

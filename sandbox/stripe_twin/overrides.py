@@ -105,6 +105,57 @@ class Requirements(BaseModel):
     pending_verification: list[str] = []
 
 
+class PersonRequirements(BaseModel):
+    """The same of a person, whose deadline is the account's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    alternatives: list[RequirementAlternative] = []
+    currently_due: list[str] = []
+    errors: list[RequirementError] = []
+    eventually_due: list[str] = []
+    past_due: list[str] = []
+    pending_verification: list[str] = []
+
+
+class PersonState(BaseModel):
+    """The body of POST /_twin/persons/{id}; what is not given stays.
+
+    `details_code` says why the person was not verified, `document_details_code` why the document
+    was not.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    requirements: PersonRequirements | None = None
+    future_requirements: PersonRequirements | None = None
+    status: Literal["unverified", "pending", "verified"] | None = None
+    details_code: str | None = None
+    document_details_code: str | None = None
+
+
+def override_person(connected: TwinAccount, person: JsonObject, state: PersonState) -> JsonObject:
+    """Sets the state and announces it by `person.updated`; the account keeps what it says."""
+    connected.overridden = True
+    before = {**person}
+    for name in ("requirements", "future_requirements"):
+        given: PersonRequirements | None = getattr(state, name)
+        if given is not None:
+            person[name] = given.model_dump()
+    verification = {**person["verification"]}
+    if state.status is not None:
+        verification["status"] = state.status
+    if state.details_code is not None:
+        verification["details_code"] = state.details_code
+    if state.document_details_code is not None:
+        document = {**verification["document"], "details_code": state.document_details_code}
+        verification["document"] = document
+    person["verification"] = verification
+    previous = {name: value for name, value in before.items() if person[name] != value}
+    connected.emit("person.updated", person, previous=previous)
+    return person
+
+
 class CapabilityState(BaseModel):
     """A capability; what is not given stays."""
 
@@ -113,6 +164,57 @@ class CapabilityState(BaseModel):
     status: Literal["active", "inactive", "pending", "unrequested"] | None = None
     requirements: Requirements | None = None
     future_requirements: Requirements | None = None
+
+
+ExternalAccountStatus = Literal[
+    "new",
+    "validated",
+    "verified",
+    "verification_failed",
+    "errored",
+    "tokenized_account_number_deactivated",
+]
+
+
+class ExternalAccountRequirements(BaseModel):
+    """What is wanted for a bank account; nothing is only eventually due there."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    currently_due: list[str] = []
+    errors: list[RequirementError] = []
+    past_due: list[str] = []
+    pending_verification: list[str] = []
+
+
+class ExternalAccountState(BaseModel):
+    """The body of POST /_twin/external_accounts/{id}; what is not given stays.
+
+    Debit cards have no requirements.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: ExternalAccountStatus | None = None
+    requirements: ExternalAccountRequirements | None = None
+    future_requirements: ExternalAccountRequirements | None = None
+
+
+def override_external_account(
+    connected: TwinAccount, external: JsonObject, state: ExternalAccountState
+) -> JsonObject:
+    """Sets the state and announces it by `account.external_account.updated`.
+
+    Raises ValueError for requirements of a card.
+    """
+    given = state.model_dump(exclude_none=True)
+    unknown = given.keys() - external.keys()
+    if unknown:
+        raise ValueError(f"a {external['object']} has no {', '.join(sorted(unknown))}")
+    previous = {name: external[name] for name in given if external[name] != given[name]}
+    external.update(given)
+    connected.emit("account.external_account.updated", external, previous=previous)
+    return external
 
 
 class AccountState(BaseModel):
@@ -126,9 +228,8 @@ class AccountState(BaseModel):
     requirements: Requirements | None = None
     future_requirements: Requirements | None = None
     capabilities: dict[str, CapabilityState] = {}
-    external_account_status: (
-        Literal["new", "validated", "verified", "verification_failed", "errored"] | None
-    ) = None
+    external_account_status: ExternalAccountStatus | None = None
+    persons_withheld: bool | None = None
 
 
 def override_account(connected: TwinAccount, item: JsonObject, state: AccountState) -> JsonObject:
@@ -155,6 +256,8 @@ def override_account(connected: TwinAccount, item: JsonObject, state: AccountSta
         for capability in connected.objects("capability")
         if capability["status"] != "unrequested"
     }
+    if state.persons_withheld is not None:
+        connected.persons_withheld = state.persons_withheld
     if state.external_account_status is not None:
         for bank_account in connected.objects("bank_account"):
             bank_account["status"] = state.external_account_status

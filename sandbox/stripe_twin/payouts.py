@@ -6,6 +6,7 @@ from sandbox.stripe_twin.accounts import AUTOMATIC, Origin, TwinAccount
 from sandbox.stripe_twin.calls import Call, merge_metadata
 from sandbox.stripe_twin.currencies import check_payout, step_of_payouts
 from sandbox.stripe_twin.errors import check_choice, invalid_request
+from sandbox.stripe_twin.external_accounts import destination_of, payout_failed
 from sandbox.stripe_twin.store import JsonObject, within
 
 ARRIVAL_SECONDS = 2 * 24 * 60 * 60
@@ -112,8 +113,11 @@ def pay_out_everything(account: TwinAccount, currency: str) -> JsonObject:
     """The daily automatic payout of what is available, as far as the currency is paid out whole;
     its balance transactions can be listed by `payout`.
 
-    Raises ValueError if nothing is available.
+    Raises ValueError if nothing is available, or an earlier payout failed where it would go.
     """
+    destination = destination_of(account, currency)
+    if destination is not None and destination["status"] == "errored":
+        raise ValueError(f"{destination['id']} is errored: nothing is paid out there")
     step = step_of_payouts(currency)
     amount = available(account, currency) // step * step
     if amount < 1:
@@ -140,6 +144,7 @@ def fail_payout(account: TwinAccount, payout: JsonObject, code: str) -> None:
     payout["failure_code"] = code
     payout["failure_message"] = FAILURE_MESSAGES.get(code, "The payout failed.")
     account.emit("payout.failed", payout)
+    payout_failed(account, payout["destination"])
 
 
 def _bring_back(account: TwinAccount, payout: JsonObject, kind: str) -> JsonObject:
@@ -164,7 +169,7 @@ def _pay_out(
     origin: Origin,
 ) -> JsonObject:
     payout_id = account.new_id("po")
-    banks = list(account.objects("bank_account"))
+    destination = destination_of(account, currency)
     travel = INSTANT_SECONDS if details.get("method") == "instant" else ARRIVAL_SECONDS
     transaction = account.books.record(
         kind="payout",
@@ -187,7 +192,7 @@ def _pay_out(
         "created": account.now(),
         "currency": currency,
         "description": None,
-        "destination": banks[0]["id"] if banks else None,
+        "destination": destination["id"] if destination else None,
         "failure_balance_transaction": None,
         "failure_code": None,
         "failure_message": None,
@@ -202,7 +207,7 @@ def _pay_out(
         "statement_descriptor": None,
         "status": "pending",
         "trace_id": None,
-        "type": "bank_account",
+        "type": destination["object"] if destination else "bank_account",
     } | details
     account.objects("payout").add(payout)
     account.emit("payout.created", payout, origin)

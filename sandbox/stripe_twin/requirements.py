@@ -33,6 +33,10 @@ _BY_TYPE: dict[str | None, tuple[str, ...]] = {
         "individual.last_name",
     ),
 }
+# What is wanted of each person of a company, and of who represents it besides.
+_OF_PERSONS = ("dob.day", "dob.month", "dob.year", "email", "first_name", "last_name")
+_OF_REPRESENTATIVES = ("id_number",)
+_INDIVIDUAL = "individual."
 
 
 def empty_requirements() -> JsonObject:
@@ -49,6 +53,15 @@ def empty_requirements() -> JsonObject:
     }
 
 
+def empty_person_requirements() -> JsonObject:
+    """The same of a person, who has no deadline of their own: the account's counts."""
+    return {
+        name: value
+        for name, value in empty_requirements().items()
+        if name not in ("current_deadline", "disabled_reason")
+    }
+
+
 def missing_fields(account: JsonObject, provided: set[str]) -> list[str]:
     """The fields that a new account has not given yet; `provided` are dotted paths."""
     wanted = _ALWAYS + _BY_TYPE.get(account["business_type"], ())
@@ -59,6 +72,7 @@ def work_out(connected: TwinAccount, account: JsonObject) -> None:
     """Works out anew what is due, unless a test has set it."""
     if not connected.overridden:
         missing = missing_fields(account, connected.provided)
+        missing += _missing_of_persons(connected, missing)
         apply_missing(account, list(connected.objects("capability")), missing)
 
 
@@ -77,6 +91,39 @@ def apply_missing(account: JsonObject, capabilities: list[JsonObject], missing: 
         for capability in capabilities
         if capability["requested"]
     }
+
+
+def verify_persons(connected: TwinAccount) -> None:
+    """Stripe has verified every person, and wants nothing more of them."""
+    for person in connected.objects("person"):
+        person["requirements"] = empty_person_requirements()
+        person["verification"]["status"] = "verified"
+
+
+def _missing_of_persons(connected: TwinAccount, of_account: list[str]) -> list[str]:
+    """Sets what each person lacks; what the account lacks by them, by the account's names."""
+    missing: list[str] = []
+    for person in connected.objects("person"):
+        if person["id"] == connected.individual_id:
+            lacked = [
+                field.removeprefix(_INDIVIDUAL)
+                for field in of_account
+                if field.startswith(_INDIVIDUAL)
+            ]
+        else:
+            representative = person["relationship"]["representative"]
+            wanted = _OF_PERSONS + (_OF_REPRESENTATIVES if representative else ())
+            provided = connected.person_provided.get(person["id"], set())
+            lacked = sorted(field for field in wanted if field not in provided)
+            missing += [f"{person['id']}.{field}" for field in lacked]
+        person["requirements"] = {
+            **empty_person_requirements(),
+            "currently_due": lacked,
+            "eventually_due": list(lacked),
+            "past_due": list(lacked),
+        }
+        person["verification"]["status"] = "unverified" if lacked else "verified"
+    return sorted(missing)
 
 
 def provided_paths(params: dict[str, Any], prefix: str = "") -> set[str]:

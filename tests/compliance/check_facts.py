@@ -11,6 +11,7 @@ from compliance.checks.facts import (
     CapabilityFacts,
     CheckFacts,
     CheckKind,
+    ExternalAccountFacts,
     ListFacts,
     RequirementFacts,
     Role,
@@ -175,6 +176,16 @@ _accounts = st.builds(
     ).map(tuple),
     content_hash=_words,
     fetch_time=_any_time,
+    external_accounts=st.lists(
+        st.builds(
+            ExternalAccountFacts,
+            external_account_id=st.sampled_from(["ba_1", "card_1"]),
+            currency_code=st.sampled_from(["EUR", "JPY", ""]),
+            state=st.sampled_from(["NEW", "ERRORED", "DEACTIVATED", "VERIFICATION_FAILED", "ODD"]),
+            is_default=st.booleans(),
+        ),
+        max_size=3,
+    ).map(tuple),
 )
 
 any_facts = st.builds(

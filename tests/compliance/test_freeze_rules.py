@@ -58,9 +58,12 @@ def account(*standings: Standing, charges: bool = True, payouts: bool = True) ->
 
 
 def told(
-    *standings: Standing, volumes: tuple[Volume, ...] = (), model: Model = MODEL
+    *standings: Standing,
+    volumes: tuple[Volume, ...] = (),
+    model: Model = MODEL,
+    as_of: datetime = AS_OF,
 ) -> dict[Kind, Forecast]:
-    found = forecast(account(*standings), volumes, model, AS_OF)
+    found = forecast(account(*standings), volumes, model, as_of)
     return {item.kind: item for item in found}
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from compliance.accounts.requirements import (
     RequirementLists,
     earliest_deadline,
     merge,
+    of_owner,
 )
 
 DAY = timedelta(days=1)
@@ -147,8 +149,97 @@ def test_of_the_same_severity_the_first_that_is_due_comes_first() -> None:
 
 
 def test_only_a_list_of_the_future_makes_a_requirement_of_the_future() -> None:
-    now = lists(eventually_due=("a",), deadline_time=NOW)
-    undated = lists(eventually_due=("a",), future=True)
+    now = lists(currently_due=("a",), deadline_time=NOW)
+    undated = lists(currently_due=("a",), future=True)
     for one in (now, undated):
         assert [each.future for each in merge([one])] == [False]
     assert [each.future for each in merge([replace(now, future=True)])] == [True]
+
+
+def test_what_is_only_eventually_due_in_future_has_no_date() -> None:
+    """At its deadline the future becomes the present: what is eventually due there is so then, too.
+
+    https://docs.stripe.com/api/accounts/object#account_object-future_requirements-current_deadline
+    """
+    future = lists(
+        future=True,
+        currently_due=["due"],
+        pending_verification=["pending"],
+        eventually_due=["due", "one day"],
+        deadline_time=NOW + DAY,
+    )
+    found = {item.field: item for item in merge([future])}
+    for field in ("due", "pending"):
+        assert (found[field].future, found[field].deadline_time) == (True, NOW + DAY)
+    assert (found["one day"].future, found["one day"].deadline_time) == (False, None)
+    assert {item.severity for item in found.values()} == {EVENTUALLY_DUE}
+    # What is due now keeps its own date.
+    (both,) = merge(
+        [
+            lists(currently_due=["a"], deadline_time=NOW + 2 * DAY),
+            lists(future=True, eventually_due=["a"], deadline_time=NOW),
+        ]
+    )
+    assert (both.severity, both.deadline_time) == (CURRENTLY_DUE, NOW + 2 * DAY)
+
+
+ALTERNATIVES = [(["a", "b"], ["y", "x"]), (["a"], ["z"]), (["a"], ["z", "z"]), (["a"], [])]
+
+
+def test_each_alternative_is_told_by_itself() -> None:
+    found = {
+        item.field: item for item in merge([lists(currently_due="ab", alternatives=ALTERNATIVES)])
+    }
+    assert found["a"].alternatives == (("x", "y"), ("z",))
+    assert found["a"].alternative_fields == ("x", "y", "z")
+    assert found["b"].alternatives == (("x", "y"),)
+
+
+@pytest.mark.parametrize(
+    ("said", "severity"),
+    [
+        ({"currently_due": ["a"]}, CURRENTLY_DUE),
+        ({"currently_due": ["a"], "pending_verification": ["z"]}, PENDING_VERIFICATION),
+        ({"currently_due": ["a"], "pending_verification": ["x", "y"]}, PENDING_VERIFICATION),
+        # One half of an alternative is none.
+        ({"currently_due": ["a"], "pending_verification": ["x"]}, CURRENTLY_DUE),
+        # Stripe has stopped for it, and goes on when it is verified.
+        ({"past_due": ["a"], "pending_verification": ["z"]}, PAST_DUE),
+        # What was handed in and refused is due again.
+        ({"currently_due": ["a", "z"], "pending_verification": ["z"]}, CURRENTLY_DUE),
+        ({"eventually_due": ["a"], "pending_verification": ["z"]}, EVENTUALLY_DUE),
+    ],
+)
+def test_what_any_one_alternative_answers_is_being_verified(
+    said: dict[str, Any], severity: int
+) -> None:
+    deadline = NOW + DAY
+    merged = merge([lists(alternatives=ALTERNATIVES, deadline_time=deadline, **said)])
+    (found,) = [item for item in merged if item.field == "a"]
+    assert found.severity == severity
+    # The date stays: the alternative has to be verified by then.
+    assert found.deadline_time == (None if severity == EVENTUALLY_DUE else deadline)
+
+
+def test_an_owners_fields_are_named_after_the_owner() -> None:
+    named = of_owner(
+        lists(
+            currently_due=["dob.day", "person_1.email", "person_12.email"],
+            past_due=["dob.day"],
+            eventually_due=["id_number"],
+            pending_verification=["verification.document"],
+            alternatives=[(["dob.day"], ["id_number"])],
+            errors=[("dob.day", "bad")],
+        ),
+        "person_1",
+    )
+    assert list(named.currently_due) == [
+        "person_1.dob.day",
+        "person_1.email",
+        "person_1.person_12.email",
+    ]
+    assert list(named.past_due) == ["person_1.dob.day"]
+    assert list(named.eventually_due) == ["person_1.id_number"]
+    assert list(named.pending_verification) == ["person_1.verification.document"]
+    assert list(named.alternatives) == [(("person_1.dob.day",), ("person_1.id_number",))]
+    assert list(named.errors) == [("person_1.dob.day", "bad")]

@@ -21,6 +21,7 @@ from compliance.checks.facts import (
     CapabilityFacts,
     CheckFacts,
     CheckKind,
+    ExternalAccountFacts,
     RequirementFacts,
     Role,
     TaxIdFacts,
@@ -32,6 +33,8 @@ from tests.compliance.check_facts import AS_OF, account, payment, subject
 
 STORED = Path(__file__).parent / "rules_1"
 FINDINGS_OF_RULES_1 = "786084d7b8890666586c181d1e4ab04be79fc43d1d0c3fb0e36e152104f429b7"
+# What the last release of rules 2 found of the same, every second account with an errored one.
+FINDINGS_OF_RULES_2 = "00f935d8f630849528e1b889edc756b546aadb7730c3ad6f3cfca3d95654366a"
 SAMPLES = 3_000
 # Has no factor in common with the number of combinations, so that no two samples are the same.
 STRIDE = 7_919
@@ -134,6 +137,30 @@ def test_the_first_rules_find_what_they_always_found() -> None:
     policy = policy_of_rules_1()
     found = "\n".join(_as_then(evaluate(facts, policy, rules_of(1))) for facts in samples())
     assert hashlib.sha256(found.encode()).hexdigest() == FINDINGS_OF_RULES_1
+
+
+def test_the_second_rules_find_what_they_always_found() -> None:
+    found: list[str] = []
+    for number, facts in enumerate(samples()):
+        assert facts.account is not None
+        seen = replace(facts.account, external_account_errored=number % 2 == 0)
+        found.append(_as_then(evaluate(replace(facts, account=seen), BUILT_IN, rules_of(2))))
+    assert hashlib.sha256("\n".join(found).encode()).hexdigest() == FINDINGS_OF_RULES_2
+
+
+@pytest.mark.parametrize("kind", CheckKind)
+def test_the_second_rules_know_no_currency_of_a_bank_account(kind: CheckKind) -> None:
+    """What later snapshots add changes nothing of a decision by them."""
+    seen = account(
+        external_accounts=(ExternalAccountFacts("ba_1", "EUR", "ERRORED", True),),
+        requirements=(RequirementFacts("ba_1.document", 4, None, (), False),),
+    )
+    facts = payment(kind=kind, account=seen)
+    found = [finding.code.name for finding in evaluate(facts, BUILT_IN, rules_of(2))]
+    assert found == ["REQUIREMENT_DUE_SOON"]
+    now = [finding.code.name for finding in evaluate(facts, BUILT_IN)]
+    payout = ["EXTERNAL_ACCOUNT_ERRORED", "REQUIREMENT_DUE_SOON"]
+    assert now == (payout if kind is CheckKind.PAYOUT else [])
 
 
 @pytest.mark.parametrize("record", stored_decisions())

@@ -39,12 +39,17 @@ def snapshot(account: dict[str, Any] = ACCOUNT, **changes: Any) -> merchant_pb2.
     values: dict[str, Any] = {
         "capabilities": [],
         "external_accounts": [],
+        "persons": [],
         "live_mode": False,
         "complete": True,
     }
     values |= changes
     return snapshot_of(
-        account, values.pop("capabilities"), values.pop("external_accounts"), **values
+        account,
+        values.pop("capabilities"),
+        values.pop("external_accounts"),
+        values.pop("persons"),
+        **values,
     )
 
 
@@ -77,6 +82,78 @@ def test_requirements_are_taken_over_sorted_and_bounded() -> None:
 def test_bank_accounts_that_payouts_cannot_reach_are_seen(status: Any, state: Any) -> None:
     found = snapshot(external_accounts=[{**BANK, "status": status}])
     assert found.external_accounts[0].state == state
+
+
+PERSON: dict[str, Any] = {
+    "id": "person_1",
+    "first_name": "Ada",
+    "dob": {"day": 10, "month": 12, "year": 1815},
+    "relationship": {"owner": True, "representative": True, "director": False, "title": "CEO"},
+    "requirements": {"currently_due": ["verification.document"], "current_deadline": 9},
+    "future_requirements": {"eventually_due": ["id_number"]},
+    "verification": {
+        "status": "unverified",
+        "details": "Ada could not be verified",
+        "details_code": "failed_keyed_identity",
+        "document": {"details_code": "document_expired"},
+        "additional_document": {"details_code": None},
+    },
+}
+
+
+def test_persons_are_known_by_what_is_wanted_of_them_and_not_by_who_they_are() -> None:
+    found = snapshot(persons=[PERSON])
+    (person,) = found.persons
+    assert (person.id, list(person.roles)) == ("person_1", ["owner", "representative"])
+    assert person.verification_state == merchant_pb2.PERSON_VERIFICATION_STATE_UNVERIFIED
+    assert list(person.verification_codes) == ["document_expired", "failed_keyed_identity"]
+    assert list(person.requirements.currently_due) == ["verification.document"]
+    assert list(person.future_requirements.eventually_due) == ["id_number"]
+    assert not person.individual
+    assert not found.persons_withheld
+    assert "Ada" not in content_of(found)
+    assert "1815" not in content_of(found)
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("pending", merchant_pb2.PERSON_VERIFICATION_STATE_PENDING),
+        ("verified", merchant_pb2.PERSON_VERIFICATION_STATE_VERIFIED),
+        ("a word of next year", merchant_pb2.PERSON_VERIFICATION_STATE_UNRECOGNIZED),
+        (None, merchant_pb2.PERSON_VERIFICATION_STATE_UNRECOGNIZED),
+    ],
+)
+def test_only_stripes_word_makes_a_person_verified(status: Any, state: Any) -> None:
+    found = snapshot(persons=[{**PERSON, "verification": {"status": status}}])
+    assert found.persons[0].verification_state == state
+
+
+@pytest.mark.parametrize(
+    ("account", "persons", "individual"),
+    [
+        ({"business_type": "individual", "individual": {"id": "person_2"}}, 3, ["person_2"]),
+        ({"business_type": "individual"}, 1, ["person_0"]),
+        ({"business_type": "individual"}, 2, []),
+        ({"business_type": "company", "individual": {"id": "person_0"}}, 1, []),
+    ],
+)
+def test_whose_own_business_an_account_is(
+    account: dict[str, Any], persons: int, individual: list[str]
+) -> None:
+    found = snapshot(account, persons=[{"id": f"person_{number}"} for number in range(persons)])
+    assert [person.id for person in found.persons if person.individual] == individual
+
+
+def test_persons_that_stripe_does_not_show_and_those_beyond_the_limit_are_admitted() -> None:
+    withheld = snapshot(persons=None)
+    assert withheld.persons_withheld
+    assert not withheld.truncated
+    many = [{"id": f"person_{number:03}"} for number in range(501)]
+    assert not snapshot(persons=many[:500]).truncated
+    crowded = snapshot(persons=many)
+    assert crowded.truncated
+    assert len(crowded.persons) == 500
 
 
 def test_words_of_next_year_are_not_taken_for_usable() -> None:
@@ -112,15 +189,16 @@ junk = st.recursive(
 
 @given(
     st.dictionaries(st.sampled_from([*ACCOUNT, "external_accounts"]), junk),
-    st.lists(st.dictionaries(st.sampled_from(["id", "status", "requirements"]), junk), max_size=3),
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["id", "status", "requirements", "verification", "relationship"]), junk
+        ),
+        max_size=3,
+    ),
 )
 def test_no_account_breaks_it(account: dict[str, Any], capabilities: list[dict[str, Any]]) -> None:
-    content = content_of(
-        snapshot(account, capabilities=capabilities, external_accounts=capabilities)
-    )
-    assert content == content_of(
-        snapshot(account, capabilities=capabilities, external_accounts=capabilities)
-    )
+    said = dict.fromkeys(("capabilities", "external_accounts", "persons"), capabilities)
+    assert content_of(snapshot(account, **said)) == content_of(snapshot(account, **said))
 
 
 @given(st.dictionaries(st.sampled_from(["currently_due", "alternatives", "errors"]), junk))

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import aiohttp
 import psycopg
 import pytest
 
 from gateway.v1 import merchant_service_pb2 as pb
 from gateway.v1 import merchant_tax_pb2 as tax
 from sandbox.stripe_twin.twin import Twin
+from tests.gateway.merchants.at_stripe import at_stripe
 from tests.gateway.merchants.conftest import new_merchant
 from tests.gateway.running import RunningGateway, refusal_of
 
@@ -17,24 +17,6 @@ from tests.gateway.running import RunningGateway, refusal_of
 async def account_id(gateway: RunningGateway) -> str:
     made = await gateway.merchants.CreateMerchant(new_merchant())
     return str(made.merchant.connected_account_id)
-
-
-async def at_stripe(
-    twin: Twin, path: str, form: dict[str, str], account: str | None = None
-) -> dict[str, Any]:
-    """Does something at Stripe that the gateway has no part in."""
-    headers = {
-        "Authorization": f"Bearer {twin.account().secret_key}",
-        "Idempotency-Key": f"test {path} {sorted(form.items())}",
-    }
-    if account is not None:
-        headers["Stripe-Account"] = account
-    async with (
-        aiohttp.ClientSession() as http,
-        http.post(twin.url + path, data=form, headers=headers) as response,
-    ):
-        assert response.status == 200, await response.text()
-        return dict(await response.json())
 
 
 def merchants_number(request_id: str = "tax-1", **changes: Any) -> pb.CreateTaxIdRequest:

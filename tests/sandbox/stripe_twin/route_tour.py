@@ -223,6 +223,14 @@ async def tour_connect(tour: RouteTour, twin: Twin) -> None:
     await tour.get(capability, stripe.Capability, id=account, capability="transfers")
     on = {"requested": True}
     await tour.post(capability, stripe.Capability, on, id=account, capability="card_payments")
+    persons = f"{one}/persons"
+    owner = {"first_name": "Ada", "relationship": {"owner": True}}
+    person = (await tour.post(persons, stripe.Person, owner, id=account))["id"]
+    await tour.get(persons, stripe.Person, {"relationship": {"owner": True}}, id=account)
+    await tour.get(f"{persons}/{{person}}", stripe.Person, id=account, person=person)
+    changed = {"dob": {"day": 1, "month": 2, "year": 1980}}
+    await tour.post(f"{persons}/{{person}}", stripe.Person, changed, id=account, person=person)
+    await tour.delete(f"{persons}/{{person}}", id=account, person=person)
     bank = f"{one}/external_accounts/{{external_account}}"
     external = {"external_account": BANK}
     first, second = [

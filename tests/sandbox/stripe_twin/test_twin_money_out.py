@@ -7,7 +7,8 @@ import pytest
 import stripe
 
 from sandbox.stripe_twin import Twin
-from tests.sandbox.stripe_twin.merchants import onboarded_account
+from sandbox.stripe_twin.overrides import BalanceEntry, ExternalAccountState
+from tests.sandbox.stripe_twin.merchants import new_account, onboarded_account
 from tests.sandbox.stripe_twin.sdk_types import problems
 from tests.sandbox.stripe_twin.shop import Shop, fresh_key
 
@@ -182,3 +183,44 @@ async def test_the_admin_api_plays_banks_and_card_holders(shop: Shop, twin: Twin
             assert (await response.json())["failure_code"] == "no_account"
         async with session.post(f"payouts/{payout['id']}/fail/no_account") as response:
             assert response.status == 409
+
+
+async def test_a_failed_payout_stops_scheduled_ones_of_its_currency(shop: Shop, twin: Twin) -> None:
+    account = await new_account(shop)
+    external = shop.api.accounts.external_accounts
+    made = [
+        await external.create_async(account.id, {"external_account": given}, fresh_key())  # type: ignore[typeddict-item]
+        for given in (
+            {"object": "bank_account", "country": "US", "account_number": "000123456789"},
+            {"object": "card", "number": "4000056655665556", "exp_month": 12, "exp_year": 2040},
+            {"object": "card", "number": "4000056655665556", "exp_month": 12, "exp_year": 2040}
+            | {"currency": "eur"},
+        )
+    ]
+    bank, second, euros = made
+    assert [item.default_for_currency for item in made] == [True, False, True]
+    assert problems(stripe.Card, euros.to_dict()) == []
+    cards = await external.list_async(account.id, {"object": "card"})
+    assert [item.id for item in cards.data] == [euros.id, second.id]
+    twin.complete_onboarding(account.id)
+    for currency in ("usd", "eur"):
+        twin.record_transaction(
+            account.id, BalanceEntry(type="adjustment", amount=900, currency=currency)
+        )
+    payout = twin.pay_out(account.id, "usd")
+    assert (payout["destination"], payout["type"]) == (bank.id, "bank_account")
+    twin.fail_payout(payout["id"])
+    assert (await external.retrieve_async(account.id, bank.id)).status == "errored"
+    with pytest.raises(ValueError, match="is errored"):
+        twin.pay_out(account.id, "usd")
+    other = twin.pay_out(account.id, "eur")
+    assert (other["destination"], other["type"]) == (euros.id, "card")
+    twin.override_external_account(bank.id, ExternalAccountState(status="new"))
+    assert twin.pay_out(account.id, "usd")["destination"] == bank.id
+    with pytest.raises(ValueError, match="a card has no requirements"):
+        twin.override_external_account(
+            second.id,
+            ExternalAccountState.model_validate(
+                {"requirements": {"past_due": ["external_account"]}}
+            ),
+        )
