@@ -4,6 +4,8 @@ from sandbox.stripe_twin import (
     connected_accounts,
     event_destinations,
     external_accounts,
+    files,
+    persons,
     tax,
     tax_calculations,
     v2_accounts,
@@ -73,6 +75,29 @@ _ACCOUNTS = (
     Route(
         "POST", "/v1/account_links", connected_accounts.create_account_link, "account_link_create"
     ),
+)
+
+_PERSONS = (
+    Route("POST", "/v1/accounts/{account}/persons", persons.create_person, "account_person_create"),
+    Route("GET", "/v1/accounts/{account}/persons", persons.list_persons, "account_person_list"),
+    Route(
+        "GET",
+        "/v1/accounts/{account}/persons/{person}",
+        persons.retrieve_person,
+        "account_person_retrieve",
+    ),
+    Route(
+        "POST",
+        "/v1/accounts/{account}/persons/{person}",
+        persons.update_person,
+        "account_person_update",
+    ),
+)
+
+_FILES = (
+    Route("POST", "/v1/files", files.create_file, "file_create"),
+    Route("GET", "/v1/files", files.list_files, "file_list"),
+    Route("GET", "/v1/files/{file}", files.retrieve_file, "file_retrieve"),
 )
 
 _TAX = (
@@ -165,7 +190,7 @@ _TAX_CALCULATIONS = (
     ),
 )
 
-CONNECT_ROUTES = (*_ACCOUNTS, *_TAX, *_TAX_CALCULATIONS, *_TAX_IDS)
+CONNECT_ROUTES = (*_ACCOUNTS, *_PERSONS, *_FILES, *_TAX, *_TAX_CALCULATIONS, *_TAX_IDS)
 
 
 _DESTINATIONS = "/v2/core/event_destinations"

@@ -74,6 +74,15 @@ class TaxIdVerdict(BaseModel):
     verified_name: str | None = None
 
 
+class DocumentVerdict(BaseModel):
+    """The body of POST /_twin/documents/{account}; without an error it was accepted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    field: str
+    error: str | None = None
+
+
 def get_authenticate(call: AdminCall) -> Any:
     """GET authenticate/{intent}: the customer's 3-D Secure page."""
     intent = _intent(call, call.rest[0])
@@ -104,6 +113,12 @@ def post_refunds(call: AdminCall) -> Any:
 def post_accounts(call: AdminCall) -> Any:
     """POST accounts/{id}: sets a connected account's requirements, capabilities and switches."""
     return call.twin.override_account(call.rest[0], AccountState.model_validate_json(call.body))
+
+
+def post_documents(call: AdminCall) -> Any:
+    """POST documents/{account}: what comes of a document that answers a requirement."""
+    verdict = DocumentVerdict.model_validate_json(call.body)
+    return call.twin.decide_document(call.rest[0], verdict.field, verdict.error)
 
 
 def get_onboarding(call: AdminCall) -> Any:
@@ -207,6 +222,7 @@ ACTOR_ROUTES: dict[tuple[str, str], AdminHandler] = {
     ("POST", "authenticate"): post_authenticate,
     ("POST", "refunds"): post_refunds,
     ("POST", "accounts"): post_accounts,
+    ("POST", "documents"): post_documents,
     ("GET", "onboarding"): get_onboarding,
     ("POST", "onboarding"): post_onboarding,
     ("POST", "tax_ids"): post_tax_ids,
