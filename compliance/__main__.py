@@ -10,6 +10,7 @@ from compliance.cases.wiring import open_cases
 from compliance.checks.wiring import open_checks
 from compliance.collection.wiring import open_collection
 from compliance.config import ComplianceSettings
+from compliance.documents.wiring import open_documents
 from compliance.errors import ERRORS
 from compliance.evidence_news import EvidenceNews
 from compliance.forecast.wiring import open_forecasts
@@ -66,6 +67,7 @@ async def open_service(
         )
         forecasts = open_forecasts(settings, engine, accounts.refresher, clock)
         collection = open_collection(settings, engine, forecasts.forecasting, clock)
+        documents = open_documents(settings, engine, mutations, accounts.gateway, clock)
         subjects = SubjectService(engine, mutations, screening.lists, clock, news)
         others = Part(
             services=(
@@ -73,7 +75,10 @@ async def open_service(
                 open_operator_acts(acts),
             )
         )
-        parts = (policies, accounts, screening, checks, cases, forecasts, collection, others)
+        parts = (
+            *(policies, accounts, screening, checks, cases, forecasts),
+            *(collection, documents, others),
+        )
 
         server = RpcServer(
             settings,

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from compliance.collection.smtp import Security
+from compliance.documents.document import LONGEST_KEPT
 from compliance.request_fields import EMAIL_ADDRESS, MAX_EMAIL_BYTES
 from compliance.rights import DEFAULT_CLIENT_ROLES, RIGHTS
 from money.currencies import CURRENCIES
@@ -16,6 +17,7 @@ from runtime.config import Environment, ServiceSettings, is_loopback, split_addr
 from runtime.page_url import problem_with_page_url
 from runtime.production import is_plain_http, weakness
 from runtime.rights import Rights
+from runtime.sealing import Sealer, keys_of
 
 BUNDLED_SDN_FILE = Path(__file__).parent / "data" / "sdn" / "sdn.csv"
 
@@ -82,9 +84,28 @@ class ComplianceSettings(ServiceSettings):
     notice_operator_address: str | None = None
     notice_page_url: str | None = None
 
-    @field_validator("smtp_address")
+    # Comma separated keys, base 64 of 32 bytes each: documents are encrypted at rest with the
+    # first, and read with any. Without one, none is taken.
+    document_keys: SecretStr | None = None
+    # host:port of ClamAV's daemon, which looks at each document; whether documents may go on
+    # without it in production.
+    clamd_address: str | None = None
+    documents_unscanned: bool = False
+    # How long the content of a document is kept once Stripe has decided about it.
+    document_retention_days: float = Field(7.0, ge=0, le=LONGEST_KEPT.days)
+    # How often it is looked what has become of documents.
+    document_interval_seconds: float = Field(30.0, gt=0)
+
+    @field_validator("document_keys")
     @classmethod
-    def _mail_host_and_port(cls, address: str | None) -> str | None:
+    def _keys_are_keys(cls, keys: SecretStr | None) -> SecretStr | None:
+        if keys is not None:
+            keys_of(keys.get_secret_value())
+        return keys
+
+    @field_validator("smtp_address", "clamd_address")
+    @classmethod
+    def _peer_host_and_port(cls, address: str | None) -> str | None:
         if address:
             split_address(address)
         return address or None
@@ -136,9 +157,41 @@ class ComplianceSettings(ServiceSettings):
             yield f"COMPLIANCE_SMTP_PASSWORD: {problem}: give the login another one"
         if self.notice_page_url and is_plain_http(self.notice_page_url):
             yield "COMPLIANCE_NOTICE_PAGE_URL: merchants sign in there: say https://"
+        if self.document_keys is not None:
+            for key in self.document_keys.get_secret_value().split(","):
+                if problem := weakness(key.strip()):
+                    variable = self.variable("document_keys")
+                    yield f"{variable}: a key {problem}: make one with `openssl rand -base64 32`"
+        if self.clamd_address and not is_loopback(self.clamd_address):
+            yield (
+                "COMPLIANCE_CLAMD_ADDRESS: clamd knows no TLS, and documents would be read on the"
+                " way: run it beside the service, on loopback"
+            )
         # Synthetic names protect nobody; the compose file goes by them.
         if self.sdn_file is not None and self.sdn_file.resolve() == BUNDLED_SDN_FILE.resolve():
             yield "COMPLIANCE_SDN_FILE: is the sandbox's list of made-up names: get OFAC's sdn.csv"
+
+    @property
+    def document_sealer(self) -> Sealer:
+        """What documents are kept with."""
+        keys = self.document_keys
+        return Sealer(keys_of(keys.get_secret_value()) if keys is not None else [])
+
+    @property
+    def may_go_unscanned(self) -> bool:
+        """Whether documents go on where there is no scanner."""
+        return self.documents_unscanned or self.env is not Environment.PRODUCTION
+
+    @property
+    def setting_that_documents_need(self) -> str:
+        """The variable without which no document is taken; empty if there are all."""
+        if self.document_keys is None:
+            return self.variable("document_keys")
+        if not self.gateway_address:
+            return self.variable("gateway_address")
+        if not self.clamd_address and not self.may_go_unscanned:
+            return self.variable("clamd_address")
+        return ""
 
     @property
     def case_open_for(self) -> timedelta:

@@ -304,3 +304,57 @@ def notice_not_dead(sequence: int, mail_state: str) -> ServiceError:
         "only an e-mail that could not be delivered is sent again",
         metadata={"sequence": str(sequence), "mail_state": mail_state},
     )
+
+
+def documents_off(setting: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_DOCUMENTS_OFF,
+        f"documents are not taken: {setting} is not set",
+        metadata={"setting": setting},
+    )
+
+
+def document_field_unsuitable(field: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        error_reason_pb2.ERROR_REASON_DOCUMENT_FIELD_UNSUITABLE,
+        "no document answers this field",
+        metadata={"field": field},
+    )
+
+
+def document_type_not_taken(field: str, content_type: str, taken: Sequence[str]) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        error_reason_pb2.ERROR_REASON_DOCUMENT_TYPE_NOT_TAKEN,
+        "Stripe does not take this type for the field",
+        metadata={"field": field, "content_type": content_type, "taken": ",".join(taken)},
+    )
+
+
+def document_content_differs(content_type: str, found: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        error_reason_pb2.ERROR_REASON_DOCUMENT_CONTENT_DIFFERS,
+        "the content is not of the type that it is said to be",
+        metadata={"content_type": content_type, "found": found},
+    )
+
+
+def documents_too_many(subject_id: str, limit: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        error_reason_pb2.ERROR_REASON_DOCUMENTS_TOO_MANY,
+        f"{limit} documents of the merchant are on their way already",
+        metadata={"subject_id": subject_id, "limit": str(limit)},
+    )
+
+
+def document_not_found(document_id: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        error_reason_pb2.ERROR_REASON_DOCUMENT_NOT_FOUND,
+        "no document has this id",
+        metadata={"document_id": document_id},
+    )

@@ -31,6 +31,11 @@ RIGHTS: Rights = {
         "ReplayDecision": reads(OPERATOR),
         "VerifyDecisions": reads(OPERATOR),
     },
+    "compliance.v1.DocumentService": {
+        "CreateDocument": changes("merchant_id field", OPERATOR),
+        "GetDocument": reads(OPERATOR),
+        "ListDocuments": reads(OPERATOR),
+    },
     "compliance.v1.FreezeForecastService": {
         "GetFreezeForecast": reads(OPERATOR),
         "ListFreezeForecasts": reads(OPERATOR),

@@ -5,6 +5,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from compliance.documents.document import MAX_CONTENT_BYTES
 from compliance.policies.document import DOCUMENT_RULES, is_not_built_in, policy_version
 from compliance.request_fields import (
     MAX_ID_BYTES,
@@ -26,6 +27,7 @@ from compliance.v1 import (
     case_service_pb2,
     compliance_service_pb2,
     decision_service_pb2,
+    document_service_pb2,
     freeze_forecast_service_pb2,
     notice_service_pb2,
     operator_act_service_pb2,
@@ -49,6 +51,7 @@ from runtime.rules import (
     enum,
     integer,
     message,
+    octets,
     repeated,
     text,
     timestamp,
@@ -57,12 +60,15 @@ from runtime.validation import Validator
 
 MAX_NAME_BYTES = 512
 MAX_ALIASES = 20
+MAX_STRIPE_NAME_BYTES = 255
 MAX_MINOR_UNITS = 2**53
 # A DNS name is not longer.
 MAX_ASSIGNEE_BYTES = 253
 
 _CLIENT = re.compile(r"[a-z0-9_.-]+")
 _ACCOUNT = re.compile(r"[A-Za-z0-9_]+")
+_PERSON = re.compile(r"person_[A-Za-z0-9]{1,100}")
+_STRIPE_FIELD = re.compile(r"[A-Za-z0-9_.]+")
 _PAYMENT_METHOD_TYPE = re.compile(r"[a-z0-9_]+")
 
 
@@ -217,6 +223,25 @@ _NOTICES = {
     notice_service_pb2.ResendNoticeRequest: [integer("sequence", minimum=1)],
 }
 
+_DOCUMENTS = {
+    document_service_pb2.CreateDocumentRequest: [
+        REQUEST_ID,
+        subject("merchant_id"),
+        text("field", required=True, max_bytes=MAX_STRIPE_NAME_BYTES, pattern=_STRIPE_FIELD),
+        text("person_id", max_bytes=MAX_ID_BYTES, pattern=_PERSON),
+        enum("side"),
+        boolean("with_other_side"),
+        text("content_type", required=True, max_bytes=64),
+        octets("content", max_bytes=MAX_CONTENT_BYTES),
+    ],
+    document_service_pb2.GetDocumentRequest: [identifier("document_id")],
+    document_service_pb2.ListDocumentsRequest: [
+        subject("merchant_id", required=False),
+        enum("state"),
+        *PAGE,
+    ],
+}
+
 _SCREENING = {
     screening_pb2.ScreenedName: [
         text("name", required=True, max_bytes=MAX_NAME_BYTES),
@@ -324,6 +349,7 @@ VALIDATOR = Validator(
         **_REQUIREMENTS,
         **_FREEZES,
         **_NOTICES,
+        **_DOCUMENTS,
         **_SCREENING,
         **_CASES,
         **_POLICIES,

@@ -183,6 +183,8 @@ SCOPES: Mapping[str, Mapping[str, Sequence[Scope]]] = {
         "SyncMerchant": MERCHANT_ID,
         "WatchMerchants": REFUSED,
         "CreateOnboardingLink": MERCHANT_ID,
+        "CreateFile": MERCHANT_ID,
+        "AttachFiles": MERCHANT_ID,
         "GetTaxSettings": MERCHANT_ID,
         "ListTaxRegistrations": MERCHANT_ID,
         "CreateTaxId": TAX_ID,

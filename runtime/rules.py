@@ -60,6 +60,20 @@ def text(
     return Rule(field, lambda _: find, lambda _: quick)
 
 
+def octets(field: str, *, max_bytes: int) -> Rule:
+    """Bytes, of which there has to be at least one and are at most `max_bytes`."""
+
+    def find(message: Any) -> Found:
+        size = len(getattr(message, field))
+        if not size:
+            return ((field, "is required"),)
+        return ((field, f"has {size} bytes, more than {max_bytes}"),) if size > max_bytes else ()
+
+    return Rule(
+        field, lambda _: find, lambda _: Quick(f"0 < len(m.{field}) <= {{0}}", (max_bytes,))
+    )
+
+
 def integer(
     field: str, *, minimum: int | None = None, maximum: int | None = None, default: int = 0
 ) -> Rule:

@@ -74,14 +74,8 @@ class Guide:
         return self._codes.get((DISABLED, reason), default)
 
     def _find(self, field: str) -> Guidance | None:
-        first, _, below = field.partition(".")
-        who = _PEOPLE.get(first, "the person" if first.startswith(_PERSON_ID) else "")
-        if who:
-            field = f"{_ANY_PERSON}.{below}" if below else _ANY_PERSON
-        elif field.startswith(_STARTS_WITH):
-            field = f"{_STARTS_WITH}*"
-        elif field.startswith(_EXTERNAL_IDS):
-            field = f"{_EXTERNAL}.{below}" if below else _EXTERNAL
+        who = _who(field)
+        field = general_name(field)
         found = self._fields.get(field)
         shorter = field
         while found is None and shorter:
@@ -91,6 +85,28 @@ class Guide:
             return found
         words = found.words.format(who=f"{who[0].upper()}{who[1:]}'s", who_plain=who)
         return Guidance(words, found.fix)
+
+
+def general_name(field: str) -> str:
+    """A field as the data names it, with "@person" for whichever person it is about."""
+    if _who(field):
+        _, _, below = field.partition(".")
+        return f"{_ANY_PERSON}.{below}" if below else _ANY_PERSON
+    if field.startswith(_EXTERNAL_IDS):
+        _, _, below = field.partition(".")
+        return f"{_EXTERNAL}.{below}" if below else _EXTERNAL
+    return f"{_STARTS_WITH}*" if field.startswith(_STARTS_WITH) else field
+
+
+def names_a_role(field: str) -> bool:
+    """Whether a field is about a person whom it does not name: the representative, an owner."""
+    first = field.partition(".")[0]
+    return first in _PEOPLE and first != "individual"
+
+
+def _who(field: str) -> str:
+    first = field.partition(".")[0]
+    return _PEOPLE.get(first, "the person" if first.startswith(_PERSON_ID) else "")
 
 
 @cache

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import grpc
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.accounts.gateway_source import GatewayAccounts
@@ -26,6 +27,7 @@ class OpenAccounts(Part):
     """What others need of accounts."""
 
     refresher: SnapshotRefresher
+    gateway: grpc.aio.Channel | None
 
 
 @asynccontextmanager
@@ -39,6 +41,7 @@ async def open_accounts(
     """Opens the channel to the gateway, if there is one."""
     async with AsyncExitStack() as stack:
         accounts: GatewayAccounts | None = None
+        channel: grpc.aio.Channel | None = None
         if settings.gateway_address:
             channel = open_channel(
                 settings.gateway_address,
@@ -56,6 +59,7 @@ async def open_accounts(
         servicer = RequirementService(engine, refresher, links, clock)
         yield OpenAccounts(
             refresher=refresher,
+            gateway=channel,
             services=(registered(requirement_service_pb2, requirement_service_pb2_grpc, servicer),),
             loops=tuple(loops),
         )

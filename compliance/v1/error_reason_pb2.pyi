@@ -66,7 +66,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_ACCOUNT_NOT_LINKED: _ErrorReason.ValueType  # 14
     """FAILED_PRECONDITION. The merchant has no connected account at Stripe. Metadata: subject_id."""
     ERROR_REASON_SNAPSHOT_NOT_FOUND: _ErrorReason.ValueType  # 15
-    """NOT_FOUND. No snapshot of the merchant's connected account is stored yet.
+    """NOT_FOUND. No snapshot of the merchant's connected account is stored yet, or it is a second old and was not
+    looked at for a forecast.
     Metadata: subject_id.
     """
     ERROR_REASON_LIST_NOT_CONFIGURED: _ErrorReason.ValueType  # 16
@@ -145,6 +146,24 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. No notice has this sequence. Metadata: sequence."""
     ERROR_REASON_NOTICE_NOT_DEAD: _ErrorReason.ValueType  # 40
     """FAILED_PRECONDITION. The notice's e-mail is not a dead letter. Metadata: sequence, mail_state."""
+    ERROR_REASON_DOCUMENTS_OFF: _ErrorReason.ValueType  # 41
+    """FAILED_PRECONDITION. Documents are not taken until a setting is made. Metadata: setting (its name)."""
+    ERROR_REASON_DOCUMENT_FIELD_UNSUITABLE: _ErrorReason.ValueType  # 42
+    """INVALID_ARGUMENT. No document answers this field. Metadata: field."""
+    ERROR_REASON_DOCUMENT_TYPE_NOT_TAKEN: _ErrorReason.ValueType  # 43
+    """INVALID_ARGUMENT. Stripe does not take this type of content for the field. Metadata: field,
+    content_type, taken (the types that it takes, joined by commas).
+    """
+    ERROR_REASON_DOCUMENT_CONTENT_DIFFERS: _ErrorReason.ValueType  # 44
+    """INVALID_ARGUMENT. The content is not of the type that it is said to be. Metadata: content_type,
+    found (what it begins like; empty if it is not known).
+    """
+    ERROR_REASON_DOCUMENTS_TOO_MANY: _ErrorReason.ValueType  # 45
+    """RESOURCE_EXHAUSTED. As many documents of the merchant as there may be are on their way to Stripe.
+    Metadata: subject_id, limit.
+    """
+    ERROR_REASON_DOCUMENT_NOT_FOUND: _ErrorReason.ValueType  # 46
+    """NOT_FOUND. No document has this id. Metadata: document_id."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the reason of google.rpc.ErrorInfo with domain "compliance", written there
@@ -199,7 +218,8 @@ Metadata: connected_account_id.
 ERROR_REASON_ACCOUNT_NOT_LINKED: ErrorReason.ValueType  # 14
 """FAILED_PRECONDITION. The merchant has no connected account at Stripe. Metadata: subject_id."""
 ERROR_REASON_SNAPSHOT_NOT_FOUND: ErrorReason.ValueType  # 15
-"""NOT_FOUND. No snapshot of the merchant's connected account is stored yet.
+"""NOT_FOUND. No snapshot of the merchant's connected account is stored yet, or it is a second old and was not
+looked at for a forecast.
 Metadata: subject_id.
 """
 ERROR_REASON_LIST_NOT_CONFIGURED: ErrorReason.ValueType  # 16
@@ -278,4 +298,22 @@ ERROR_REASON_NOTICE_NOT_FOUND: ErrorReason.ValueType  # 39
 """NOT_FOUND. No notice has this sequence. Metadata: sequence."""
 ERROR_REASON_NOTICE_NOT_DEAD: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION. The notice's e-mail is not a dead letter. Metadata: sequence, mail_state."""
+ERROR_REASON_DOCUMENTS_OFF: ErrorReason.ValueType  # 41
+"""FAILED_PRECONDITION. Documents are not taken until a setting is made. Metadata: setting (its name)."""
+ERROR_REASON_DOCUMENT_FIELD_UNSUITABLE: ErrorReason.ValueType  # 42
+"""INVALID_ARGUMENT. No document answers this field. Metadata: field."""
+ERROR_REASON_DOCUMENT_TYPE_NOT_TAKEN: ErrorReason.ValueType  # 43
+"""INVALID_ARGUMENT. Stripe does not take this type of content for the field. Metadata: field,
+content_type, taken (the types that it takes, joined by commas).
+"""
+ERROR_REASON_DOCUMENT_CONTENT_DIFFERS: ErrorReason.ValueType  # 44
+"""INVALID_ARGUMENT. The content is not of the type that it is said to be. Metadata: content_type,
+found (what it begins like; empty if it is not known).
+"""
+ERROR_REASON_DOCUMENTS_TOO_MANY: ErrorReason.ValueType  # 45
+"""RESOURCE_EXHAUSTED. As many documents of the merchant as there may be are on their way to Stripe.
+Metadata: subject_id, limit.
+"""
+ERROR_REASON_DOCUMENT_NOT_FOUND: ErrorReason.ValueType  # 46
+"""NOT_FOUND. No document has this id. Metadata: document_id."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -17,6 +17,8 @@ from gateway.merchants.errors import (
     merchant_not_connected,
     merchant_not_found,
 )
+from gateway.merchants.files import ContentsInHand
+from gateway.merchants.filing import Filing
 from gateway.merchants.operations import LINK_WINDOW, merchant_operation
 from gateway.merchants.store import STATE_NAMES, MerchantStore
 from gateway.merchants.stripe_events import FetchFailed, MerchantSync
@@ -49,6 +51,7 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
         commands: Commands,
         sync: MerchantSync,
         notifier: Notifier,
+        contents: ContentsInHand,
         clock: Clock,
     ) -> None:
         self._stripe = stripe_client
@@ -59,6 +62,7 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
         self._clock = clock
         self._accounts = AccountFinder(stripe_client, store)
         self._onboarding = Onboarding(stripe_client, store, commands, sync)
+        self._filing = Filing(self._accounts, commands, contents)
         self._tax = TaxRecords(stripe_client, self._accounts, commands, clock)
         self._page_tokens = PageTokens(ERRORS)
 
@@ -177,6 +181,16 @@ class MerchantServicer(merchant_service_pb2_grpc.MerchantServiceServicer):
         return pb.CreateOnboardingLinkResponse(
             link=merchant_pb2.OnboardingLink(url=outcome.object["url"], expire_time=expire_time)
         )
+
+    async def CreateFile(
+        self, request: pb.CreateFileRequest, _context: Any
+    ) -> pb.CreateFileResponse:
+        return await self._filing.create_file(request)
+
+    async def AttachFiles(
+        self, request: pb.AttachFilesRequest, _context: Any
+    ) -> pb.AttachFilesResponse:
+        return await self._filing.attach(request)
 
     async def GetTaxSettings(
         self, request: pb.GetTaxSettingsRequest, _context: Any

@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 
 from gateway.ids import METADATA_PREFIX
 from gateway.merchants.domain import MERCHANT_KEY
+from gateway.merchants.files import MAX_CONTENT_BYTES, PERSON_ID, attachment
 from gateway.sensitive import problem_with_metadata
 from gateway.v1 import merchant_service_pb2 as pb
 from gateway.v1 import merchant_tax_pb2
@@ -24,6 +25,7 @@ from runtime.rules import (
     integer,
     mapping,
     message,
+    octets,
     one_of,
     repeated,
     text,
@@ -42,6 +44,7 @@ STRIPE_WORD = re.compile(r"[a-z0-9_]+")
 COUNTRY = re.compile(r"[A-Z]{2}")
 CUSTOMER_ID = re.compile(r"cus_[A-Za-z0-9_]+")
 TAX_ID = re.compile(r"txi_[A-Za-z0-9_]+")
+FILE_ID = re.compile(r"file_[A-Za-z0-9_]+")
 
 _merchant_id = text("merchant_id", required=True, max_bytes=MAX_NAME_BYTES, pattern=MERCHANT_ID)
 _optional_merchant_id = text("merchant_id", max_bytes=MAX_NAME_BYTES, pattern=MERCHANT_ID)
@@ -87,6 +90,12 @@ def _metadata_problem(request: pb.CreateMerchantRequest) -> str | None:
         if key == MERCHANT_KEY or key.startswith(METADATA_PREFIX):
             return f"{MERCHANT_KEY} and {METADATA_PREFIX}… are the gateway's own"
     return problem_with_metadata(request.metadata)
+
+
+def _attachment_problem(request: pb.AttachFilesRequest) -> str | None:
+    if attachment(request) is None:
+        return "is not one that these files answer"
+    return None
 
 
 def _owner_problem(owner: merchant_tax_pb2.TaxIdOwner) -> str | None:
@@ -155,6 +164,22 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         *page_url("return_url"),
         boolean("currently_due_only"),
         boolean("with_future_requirements"),
+    ],
+    pb.CreateFileRequest: [
+        REQUEST_ID,
+        _merchant_id,
+        enum("purpose", required=True),
+        enum("type", required=True),
+        octets("content", max_bytes=MAX_CONTENT_BYTES),
+    ],
+    pb.AttachFilesRequest: [
+        REQUEST_ID,
+        _merchant_id,
+        text("field", required=True, max_bytes=MAX_STRIPE_ID_BYTES),
+        text("person_id", max_bytes=MAX_STRIPE_ID_BYTES, pattern=PERSON_ID),
+        text("file_id", max_bytes=MAX_STRIPE_ID_BYTES, pattern=FILE_ID),
+        text("back_file_id", max_bytes=MAX_STRIPE_ID_BYTES, pattern=FILE_ID),
+        check("field", _attachment_problem),
     ],
     pb.GetTaxSettingsRequest: _account,
     pb.ListTaxRegistrationsRequest: [*_account, *PAGE],

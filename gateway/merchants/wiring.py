@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.merchants import file_operations
+from gateway.merchants.files import MAX_FILE_REQUEST_BYTES, ContentsInHand
 from gateway.merchants.operations import kinds
 from gateway.merchants.service import MerchantServicer
 from gateway.merchants.store import CHANNEL, MerchantStore
@@ -37,13 +39,22 @@ def open_merchants(
     """There is nothing to close."""
     store, notifier = MerchantStore(engine, clock), Notifier()
     sync = MerchantSync(stripe_client, store, clock)
+    contents = ContentsInHand()
     operations.register(kinds(stripe_client))
+    operations.register(file_operations.kinds(stripe_client, contents))
     commands = operations.commands(MERCHANT_REQUEST)
-    servicer = MerchantServicer(stripe_client, store, commands, sync, notifier, clock)
+    servicer = MerchantServicer(stripe_client, store, commands, sync, notifier, contents, clock)
     lost = LostRequests(engine, guard, MERCHANT_REQUEST)
     return OpenMerchants(
         store=store,
-        services=(registered(merchant_service_pb2, merchant_service_pb2_grpc, servicer),),
+        services=(
+            registered(
+                merchant_service_pb2,
+                merchant_service_pb2_grpc,
+                servicer,
+                request_bytes={"CreateFile": MAX_FILE_REQUEST_BYTES},
+            ),
+        ),
         event_routes=MerchantEvents(store, sync, lost).routes(),
         notifiers={CHANNEL: notifier},
     )

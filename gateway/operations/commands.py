@@ -126,6 +126,10 @@ class Commands:
         # Whole, as it is kept here.
         return replace(carried, fingerprint=fingerprint_of(request).hex())
 
+    def operation_id(self, request: Message) -> str:
+        """The id of the operation that a request begins, or has begun."""
+        return self._identity.of("op", request)
+
     async def run(
         self,
         request: Message,
@@ -221,7 +225,7 @@ class Commands:
             if known is not None:
                 return known, None
             now = self._clock.now()
-            started = await rule(connection, self._identity.of("op", request), now)
+            started = await rule(connection, self.operation_id(request), now)
             record = _record(request, subject_id, started, now)
             if not await self._requests.begin(
                 connection,

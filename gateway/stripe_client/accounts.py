@@ -1,18 +1,27 @@
 """The calls to Stripe about connected accounts and tax; conventions as in `StripeClient`."""
 
+import io
 from collections.abc import Mapping
 from datetime import datetime
 
 from gateway.stripe_client.call import Params, Priority, form
 from gateway.stripe_client.calls import StripeCalls
 from gateway.stripe_client.outcome import Outcome
-from gateway.stripe_client.search import find_by_metadata
+from gateway.stripe_client.search import find, find_by_metadata
 
-ACCOUNTS, TAX = "accounts", "tax"
+ACCOUNTS, FILES, TAX = "accounts", "files", "tax"
+
+
+class NamedFile(io.BytesIO):
+    """A file as the SDK takes one: read in pieces, called by its name."""
+
+    def __init__(self, name: str, content: bytes) -> None:
+        super().__init__(content)
+        self.name = name
 
 
 class AccountCalls:
-    """Connected accounts, onboarding links, tax settings, registrations and ids.
+    """Connected accounts, onboarding links, documents, tax settings, registrations and ids.
 
     Not customer-present: when calls are shed, these go before payments do.
     """
@@ -112,6 +121,82 @@ class AccountCalls:
             lambda client, options: client.v1.account_links.create_async(form(params), options),
             priority=Priority.BACKGROUND,
         )
+
+    async def update_account(
+        self, corridor: str, account_id: str, params: Params, idempotency_key: str
+    ) -> Outcome:
+        """Gives what a connected account was asked for."""
+        return await self._calls.post(
+            ACCOUNTS,
+            corridor,
+            idempotency_key,
+            lambda client, options: client.v1.accounts.update_async(
+                account_id, form(params), options
+            ),
+            priority=Priority.BACKGROUND,
+        )
+
+    async def update_person(
+        self, corridor: str, account_id: str, person_id: str, params: Params, idempotency_key: str
+    ) -> Outcome:
+        """Gives what was asked for of a person of a connected account."""
+        return await self._calls.post(
+            ACCOUNTS,
+            corridor,
+            idempotency_key,
+            lambda client, options: client.v1.accounts.persons.update_async(
+                account_id, person_id, form(params), options
+            ),
+            priority=Priority.BACKGROUND,
+        )
+
+    async def create_file(
+        self,
+        corridor: str,
+        account_id: str,
+        purpose: str,
+        name: str,
+        content: bytes,
+        idempotency_key: str,
+    ) -> Outcome:
+        """Uploads a file of a connected account; `name` is what Stripe calls it by."""
+        return await self._calls.post(
+            FILES,
+            corridor,
+            idempotency_key,
+            # Each time anew: what was sent once is read to its end.
+            lambda client, options: client.v1.files.create_async(
+                {"purpose": purpose, "file": NamedFile(name, content)}, options
+            ),
+            connected_account=account_id,
+            priority=Priority.BACKGROUND,
+        )
+
+    async def find_file(
+        self,
+        corridor: str,
+        account_id: str,
+        purpose: str,
+        name: str,
+        *,
+        created_from: datetime,
+        created_to: datetime,
+    ) -> Outcome:
+        """The files of a connected account that were uploaded in a span of time by this name;
+        answers as `StripeClient.find_payment_intents` does."""
+
+        async def page(params: Params) -> Outcome:
+            return await self._calls.get(
+                FILES,
+                corridor,
+                lambda client, options: client.v1.files.list_async(
+                    form({**params, "purpose": purpose}), options
+                ),
+                connected_account=account_id,
+                priority=Priority.BACKGROUND,
+            )
+
+        return await find(page, lambda item: item.get("filename") == name, created_from, created_to)
 
     async def retrieve_tax_settings(
         self, corridor: str, *, connected_account: str | None = None

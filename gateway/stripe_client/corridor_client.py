@@ -48,7 +48,7 @@ class CorridorClient:
             base_addresses={
                 "api": corridor.api_base,
                 "connect": corridor.api_base,
-                "files": corridor.api_base,
+                "files": files_base(corridor.api_base),
                 "meter_events": corridor.api_base,
             },
             http_client=self._http,
@@ -134,6 +134,12 @@ class CorridorClient:
         telemetry.breaker_changed(self.name, breaker.name, old, new)
         if self._on_breaker_change is not None:
             self._on_breaker_change(self.name, breaker, old, new)
+
+
+def files_base(api_base: str) -> str:
+    """Where files are uploaded: Stripe has a host of its own for them, what stands for Stripe has
+    not. https://docs.stripe.com/file-upload"""
+    return stripe.DEFAULT_UPLOAD_API_BASE if api_base == stripe.DEFAULT_API_BASE else api_base
 
 
 def _check_bound(groups: int, endpoint_group: str) -> None:

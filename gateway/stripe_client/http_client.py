@@ -13,6 +13,7 @@ that is a text, null or a list. What the SDK is for stays with it: the request, 
 headers.
 """
 
+import io
 import json
 import ssl
 from collections.abc import Mapping
@@ -100,7 +101,7 @@ class StripeHttpClient(stripe.HTTPClient):
     ) -> tuple[bytes, int, Mapping[str, str]]:
         try:
             async with self._session.request(
-                method, url, headers=headers, data=post_data, allow_redirects=False
+                method, url, headers=headers, data=_body(post_data), allow_redirects=False
             ) as response:
                 body = await _read_bounded(response.content)
                 answer_headers = _AnswerHeaders(response.headers)
@@ -123,6 +124,12 @@ class StripeHttpClient(stripe.HTTPClient):
 
     async def close_async(self) -> None:
         await self._session.close()
+
+
+def _body(post_data: Any) -> Any:
+    """A body of many bytes is sent piece by piece: aiohttp writes bytes as they are at once, with
+    nothing else done meanwhile, and warns of that above 1 MiB."""
+    return io.BytesIO(post_data) if isinstance(post_data, bytes) else post_data
 
 
 def _read_object(body: bytes) -> dict[str, Any] | None:

@@ -110,6 +110,62 @@ ONBOARDING_LINK_KIND_UPDATE: OnboardingLinkKind.ValueType  # 2
 """Change what was answered. Only where the platform collects requirements."""
 Global___OnboardingLinkKind: _TypeAlias = OnboardingLinkKind  # noqa: Y015
 
+class _FilePurpose:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FilePurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FilePurpose.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FILE_PURPOSE_UNSPECIFIED: _FilePurpose.ValueType  # 0
+    """Refused."""
+    FILE_PURPOSE_IDENTITY_DOCUMENT: _FilePurpose.ValueType  # 1
+    """A document that proves who a person is, or where they live."""
+    FILE_PURPOSE_ADDITIONAL_VERIFICATION: _FilePurpose.ValueType  # 2
+    """A document that proves what a company is."""
+    FILE_PURPOSE_ACCOUNT_REQUIREMENT: _FilePurpose.ValueType  # 3
+    """What else Stripe may require of an account: a licence, a bank statement."""
+
+class FilePurpose(_FilePurpose, metaclass=_FilePurposeEnumTypeWrapper):
+    """FilePurpose is what Stripe is to use a file for: https://docs.stripe.com/file-upload."""
+
+FILE_PURPOSE_UNSPECIFIED: FilePurpose.ValueType  # 0
+"""Refused."""
+FILE_PURPOSE_IDENTITY_DOCUMENT: FilePurpose.ValueType  # 1
+"""A document that proves who a person is, or where they live."""
+FILE_PURPOSE_ADDITIONAL_VERIFICATION: FilePurpose.ValueType  # 2
+"""A document that proves what a company is."""
+FILE_PURPOSE_ACCOUNT_REQUIREMENT: FilePurpose.ValueType  # 3
+"""What else Stripe may require of an account: a licence, a bank statement."""
+Global___FilePurpose: _TypeAlias = FilePurpose  # noqa: Y015
+
+class _FileType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FileTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FileType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FILE_TYPE_UNSPECIFIED: _FileType.ValueType  # 0
+    """Refused."""
+    FILE_TYPE_PDF: _FileType.ValueType  # 1
+    """application/pdf."""
+    FILE_TYPE_JPEG: _FileType.ValueType  # 2
+    """image/jpeg."""
+    FILE_TYPE_PNG: _FileType.ValueType  # 3
+    """image/png."""
+
+class FileType(_FileType, metaclass=_FileTypeEnumTypeWrapper):
+    """FileType is how a file is written."""
+
+FILE_TYPE_UNSPECIFIED: FileType.ValueType  # 0
+"""Refused."""
+FILE_TYPE_PDF: FileType.ValueType  # 1
+"""application/pdf."""
+FILE_TYPE_JPEG: FileType.ValueType  # 2
+"""image/jpeg."""
+FILE_TYPE_PNG: FileType.ValueType  # 3
+"""image/png."""
+Global___FileType: _TypeAlias = FileType  # noqa: Y015
+
 @_typing.final
 class CreateMerchantRequest(_message.Message):
     """CreateMerchantRequest asks for a connected account."""
@@ -877,3 +933,128 @@ class DeleteTaxIdResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteTaxIdResponse: _TypeAlias = DeleteTaxIdResponse  # noqa: Y015
+
+@_typing.final
+class CreateFileRequest(_message.Message):
+    """CreateFileRequest carries a document."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MERCHANT_ID_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
+    merchant_id: _builtins.str
+    """The merchant whose document it is. Required, at most 64 bytes."""
+    purpose: Global___FilePurpose.ValueType
+    """What it is for. Required."""
+    type: Global___FileType.ValueType
+    """How it is written. Required."""
+    content: _builtins.bytes
+    """The document. Required, less than 10,000,000 bytes. Compared when the request comes again, and
+    kept only at Stripe.
+    """
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        merchant_id: _builtins.str = ...,
+        purpose: Global___FilePurpose.ValueType = ...,
+        type: Global___FileType.ValueType = ...,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "merchant_id", b"merchant_id", "purpose", b"purpose", "request_id", b"request_id", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateFileRequest: _TypeAlias = CreateFileRequest  # noqa: Y015
+
+@_typing.final
+class CreateFileResponse(_message.Message):
+    """CreateFileResponse names the file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILE_ID_FIELD_NUMBER: _builtins.int
+    file_id: _builtins.str
+    """Stripe's id of it."""
+    def __init__(
+        self,
+        *,
+        file_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file_id", b"file_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateFileResponse: _TypeAlias = CreateFileResponse  # noqa: Y015
+
+@_typing.final
+class AttachFilesRequest(_message.Message):
+    """AttachFilesRequest names files and what they answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MERCHANT_ID_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    FILE_ID_FIELD_NUMBER: _builtins.int
+    BACK_FILE_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]."""
+    merchant_id: _builtins.str
+    """The merchant of whom it is required. Required, at most 64 bytes."""
+    field: _builtins.str
+    """What Stripe requires, in its words: "documents.NAME.files", "company.verification.document",
+    and of a person "individual", or "person_…", or a role such as "representative" with person_id,
+    followed by "verification.document", "verification.additional_document" or
+    "documents.NAME.files". Required, at most 255 bytes.
+    """
+    person_id: _builtins.str
+    """Whose it is, where the field names a role. "person_" and letters or digits."""
+    file_id: _builtins.str
+    """The document, or its front. Required unless back_file_id is set."""
+    back_file_id: _builtins.str
+    """The back of the document. Not for "documents"."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        merchant_id: _builtins.str = ...,
+        field: _builtins.str = ...,
+        person_id: _builtins.str = ...,
+        file_id: _builtins.str = ...,
+        back_file_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["back_file_id", b"back_file_id", "field", b"field", "file_id", b"file_id", "merchant_id", b"merchant_id", "person_id", b"person_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttachFilesRequest: _TypeAlias = AttachFilesRequest  # noqa: Y015
+
+@_typing.final
+class AttachFilesResponse(_message.Message):
+    """AttachFilesResponse says that Stripe has the answer; what comes of it is in the snapshot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttachFilesResponse: _TypeAlias = AttachFilesResponse  # noqa: Y015

@@ -68,6 +68,16 @@ class MerchantServiceStub:
                 request_serializer=gateway_dot_v1_dot_merchant__service__pb2.CreateOnboardingLinkRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_merchant__service__pb2.CreateOnboardingLinkResponse.FromString,
                 _registered_method=True)
+        self.CreateFile = channel.unary_unary(
+                '/gateway.v1.MerchantService/CreateFile',
+                request_serializer=gateway_dot_v1_dot_merchant__service__pb2.CreateFileRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_merchant__service__pb2.CreateFileResponse.FromString,
+                _registered_method=True)
+        self.AttachFiles = channel.unary_unary(
+                '/gateway.v1.MerchantService/AttachFiles',
+                request_serializer=gateway_dot_v1_dot_merchant__service__pb2.AttachFilesRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_merchant__service__pb2.AttachFilesResponse.FromString,
+                _registered_method=True)
         self.GetTaxSettings = channel.unary_unary(
                 '/gateway.v1.MerchantService/GetTaxSettings',
                 request_serializer=gateway_dot_v1_dot_merchant__service__pb2.GetTaxSettingsRequest.SerializeToString,
@@ -155,6 +165,21 @@ class MerchantServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateFile(self, request, context):
+        """CreateFile uploads a merchant's document to Stripe; nothing of it is kept here. Should Stripe's
+        answer be lost, the same request, with its content, makes no second file.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AttachFiles(self, request, context):
+        """AttachFiles gives files that were uploaded to Stripe as the answer to one of its requirements.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetTaxSettings(self, request, context):
         """GetTaxSettings asks Stripe for the tax settings of a merchant or of a platform account.
         """
@@ -229,6 +254,16 @@ def add_MerchantServiceServicer_to_server(servicer, server):
                     servicer.CreateOnboardingLink,
                     request_deserializer=gateway_dot_v1_dot_merchant__service__pb2.CreateOnboardingLinkRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_merchant__service__pb2.CreateOnboardingLinkResponse.SerializeToString,
+            ),
+            'CreateFile': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateFile,
+                    request_deserializer=gateway_dot_v1_dot_merchant__service__pb2.CreateFileRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_merchant__service__pb2.CreateFileResponse.SerializeToString,
+            ),
+            'AttachFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.AttachFiles,
+                    request_deserializer=gateway_dot_v1_dot_merchant__service__pb2.AttachFilesRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_merchant__service__pb2.AttachFilesResponse.SerializeToString,
             ),
             'GetTaxSettings': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTaxSettings,
@@ -427,6 +462,60 @@ class MerchantService:
             '/gateway.v1.MerchantService/CreateOnboardingLink',
             gateway_dot_v1_dot_merchant__service__pb2.CreateOnboardingLinkRequest.SerializeToString,
             gateway_dot_v1_dot_merchant__service__pb2.CreateOnboardingLinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.MerchantService/CreateFile',
+            gateway_dot_v1_dot_merchant__service__pb2.CreateFileRequest.SerializeToString,
+            gateway_dot_v1_dot_merchant__service__pb2.CreateFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AttachFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.MerchantService/AttachFiles',
+            gateway_dot_v1_dot_merchant__service__pb2.AttachFilesRequest.SerializeToString,
+            gateway_dot_v1_dot_merchant__service__pb2.AttachFilesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -61,6 +61,12 @@ class MerchantServiceStub:
     """CreateOnboardingLink makes a page at Stripe where the merchant answers what is due now and
     later.
     """
+    CreateFile: _grpc.UnaryUnaryMultiCallable[_merchant_service_pb2.CreateFileRequest, _merchant_service_pb2.CreateFileResponse]
+    """CreateFile uploads a merchant's document to Stripe; nothing of it is kept here. Should Stripe's
+    answer be lost, the same request, with its content, makes no second file.
+    """
+    AttachFiles: _grpc.UnaryUnaryMultiCallable[_merchant_service_pb2.AttachFilesRequest, _merchant_service_pb2.AttachFilesResponse]
+    """AttachFiles gives files that were uploaded to Stripe as the answer to one of its requirements."""
     GetTaxSettings: _grpc.UnaryUnaryMultiCallable[_merchant_service_pb2.GetTaxSettingsRequest, _merchant_service_pb2.GetTaxSettingsResponse]
     """GetTaxSettings asks Stripe for the tax settings of a merchant or of a platform account."""
     ListTaxRegistrations: _grpc.UnaryUnaryMultiCallable[_merchant_service_pb2.ListTaxRegistrationsRequest, _merchant_service_pb2.ListTaxRegistrationsResponse]
@@ -105,6 +111,12 @@ class MerchantServiceAsyncStub(MerchantServiceStub):
     """CreateOnboardingLink makes a page at Stripe where the merchant answers what is due now and
     later.
     """
+    CreateFile: _aio.UnaryUnaryMultiCallable[_merchant_service_pb2.CreateFileRequest, _merchant_service_pb2.CreateFileResponse]  # type: ignore[assignment]
+    """CreateFile uploads a merchant's document to Stripe; nothing of it is kept here. Should Stripe's
+    answer be lost, the same request, with its content, makes no second file.
+    """
+    AttachFiles: _aio.UnaryUnaryMultiCallable[_merchant_service_pb2.AttachFilesRequest, _merchant_service_pb2.AttachFilesResponse]  # type: ignore[assignment]
+    """AttachFiles gives files that were uploaded to Stripe as the answer to one of its requirements."""
     GetTaxSettings: _aio.UnaryUnaryMultiCallable[_merchant_service_pb2.GetTaxSettingsRequest, _merchant_service_pb2.GetTaxSettingsResponse]  # type: ignore[assignment]
     """GetTaxSettings asks Stripe for the tax settings of a merchant or of a platform account."""
     ListTaxRegistrations: _aio.UnaryUnaryMultiCallable[_merchant_service_pb2.ListTaxRegistrationsRequest, _merchant_service_pb2.ListTaxRegistrationsResponse]  # type: ignore[assignment]
@@ -182,6 +194,24 @@ class MerchantServiceServicer(metaclass=_abc_1.ABCMeta):
         """CreateOnboardingLink makes a page at Stripe where the merchant answers what is due now and
         later.
         """
+
+    @_abc_1.abstractmethod
+    def CreateFile(
+        self,
+        request: _merchant_service_pb2.CreateFileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_merchant_service_pb2.CreateFileResponse, _abc.Awaitable[_merchant_service_pb2.CreateFileResponse]]:
+        """CreateFile uploads a merchant's document to Stripe; nothing of it is kept here. Should Stripe's
+        answer be lost, the same request, with its content, makes no second file.
+        """
+
+    @_abc_1.abstractmethod
+    def AttachFiles(
+        self,
+        request: _merchant_service_pb2.AttachFilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_merchant_service_pb2.AttachFilesResponse, _abc.Awaitable[_merchant_service_pb2.AttachFilesResponse]]:
+        """AttachFiles gives files that were uploaded to Stripe as the answer to one of its requirements."""
 
     @_abc_1.abstractmethod
     def GetTaxSettings(

@@ -21,10 +21,10 @@ from gateway.webhooks_out.domain import (
     new_secret,
 )
 from gateway.webhooks_out.errors import delivery_not_found, endpoint_not_found, too_many_endpoints
-from gateway.webhooks_out.sealing import Sealer
 from runtime.clock import Clock
 from runtime.idempotency import RequestIds, RequestTable
 from runtime.notifications import Notifier
+from runtime.sealing import Sealer
 
 # All of them share the workers' request limit; see webhooks_out.worker.
 MAX_ENDPOINTS = 200
@@ -165,7 +165,7 @@ class Endpoints:
         rows = await store.active_secrets(connection, [endpoint_id], self._clock.now())
         for row in rows:
             if row.request_id == request.request_id:
-                return self._sealer.open(endpoint_id, row.sealed)
+                return self._sealer.open(endpoint_id, row.sealed).decode()
         return ""
 
     async def _once(self, request: Any, work: Work) -> None:
@@ -196,5 +196,5 @@ class Endpoints:
     async def _add_secret(
         self, connection: AsyncConnection, endpoint_id: str, request_id: str
     ) -> None:
-        sealed = self._sealer.seal(endpoint_id, new_secret())
+        sealed = self._sealer.seal(endpoint_id, new_secret().encode())
         await store.add_secret(connection, endpoint_id, sealed, request_id, self._clock.now())

@@ -28,13 +28,13 @@ from gateway.webhooks_out.domain import (
     webhook_id,
 )
 from gateway.webhooks_out.messages import body_of
-from gateway.webhooks_out.sealing import Sealer
 from gateway.webhooks_out.sending import REQUEST_SECONDS, Sender
 from runtime.clock import Clock
 from runtime.items import DeadLetter, Items
 from runtime.logs import get_logger, place_of
 from runtime.loops import Loop, is_unavailable
 from runtime.notifications import Notifier
+from runtime.sealing import Sealer
 from runtime.tasks import cancel
 
 MAX_BATCH = 64
@@ -155,7 +155,7 @@ class DeliveryWorker:
             rows = await store.active_secrets(connection, [endpoint_id], self._clock.now())
         if endpoint is None or endpoint.state is not EndpointState.ENABLED:
             return
-        secrets = [self._sealer.open(endpoint.id, row.sealed) for row in rows]
+        secrets = [self._sealer.open(endpoint.id, row.sealed).decode() for row in rows]
         headers = signed_headers(outgoing.message_id, self._clock.now(), outgoing.body, secrets)
         with telemetry.REQUEST_SECONDS.time():
             attempt = await self._sender.post(endpoint.url, outgoing.body, headers)

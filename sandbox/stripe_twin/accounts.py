@@ -83,6 +83,7 @@ _KINDS = (
     "customer",
     "dispute",
     "fee_refund",
+    "file",
     "identity.verification_report",
     "identity.verification_session",
     "payment_intent",

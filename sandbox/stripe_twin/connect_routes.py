@@ -4,6 +4,7 @@ from sandbox.stripe_twin import (
     connected_accounts,
     event_destinations,
     external_accounts,
+    files,
     persons,
     tax,
     tax_calculations,
@@ -99,6 +100,12 @@ _PERSONS = (
     ),
 )
 
+_FILES = (
+    Route("POST", "/v1/files", files.create_file, "file_create"),
+    Route("GET", "/v1/files", files.list_files, "file_list"),
+    Route("GET", "/v1/files/{file}", files.retrieve_file, "file_retrieve"),
+)
+
 _TAX = (
     Route("GET", "/v1/tax/settings", tax.retrieve_settings, "tax.settings_retrieve"),
     Route("POST", "/v1/tax/settings", tax.update_settings, "tax.settings_update"),
@@ -189,7 +196,7 @@ _TAX_CALCULATIONS = (
     ),
 )
 
-CONNECT_ROUTES = (*_ACCOUNTS, *_PERSONS, *_TAX, *_TAX_CALCULATIONS, *_TAX_IDS)
+CONNECT_ROUTES = (*_ACCOUNTS, *_PERSONS, *_FILES, *_TAX, *_TAX_CALCULATIONS, *_TAX_IDS)
 
 
 _DESTINATIONS = "/v2/core/event_destinations"

@@ -7,6 +7,7 @@ from typing import Any
 
 from sandbox.stripe_twin.accounts import TwinAccount
 from sandbox.stripe_twin.calls import Call, masked, merge_metadata
+from sandbox.stripe_twin.documents import check_files, documents_of_account, take_in
 from sandbox.stripe_twin.errors import account_invalid, check_choice, invalid_request
 from sandbox.stripe_twin.external_accounts import add_external_account, external_account_list
 from sandbox.stripe_twin.persons import take_individual
@@ -80,7 +81,10 @@ def update_account(call: Call) -> JsonObject:
     """POST /v1/accounts/{id}."""
     connected, item = find_account(call, call.path["id"])
     before = _view(connected, item)
+    given = documents_of_account(call.params)
+    check_files(connected, given)
     apply_params(connected, item, call.params)
+    take_in(connected, item, given)
     after = _view(connected, item)
     previous = {name: value for name, value in before.items() if after[name] != value}
     if previous:
@@ -130,7 +134,7 @@ def apply_params(connected: TwinAccount, item: JsonObject, params: dict[str, Any
             item[name] = params[name] if params[name] != "" else None
     for name in _DESCRIBING:
         if name in params:
-            item[name] = _merged(item.get(name) or {}, params[name])
+            item[name] = merged(item.get(name) or {}, params[name])
     merge_metadata(item, params.get("metadata"))
     if isinstance(params.get("external_account"), dict):
         add_external_account(connected, params["external_account"])
@@ -142,16 +146,17 @@ def apply_params(connected: TwinAccount, item: JsonObject, params: dict[str, Any
     work_out(connected, item)
 
 
-def _merged(known: JsonObject, given: JsonObject) -> JsonObject:
-    merged = dict(known)
+def merged(known: JsonObject, given: JsonObject) -> JsonObject:
+    """What is known of a company or person after a request; secrets are only said to be there."""
+    after = dict(known)
     for name, value in given.items():
         if name in _SECRET:
-            merged[f"{name}_provided"] = True
+            after[f"{name}_provided"] = True
         elif isinstance(value, dict):
-            merged[name] = _merged(known.get(name) or {}, value)
+            after[name] = merged(known.get(name) or {}, value)
         else:
-            merged[name] = value
-    return merged
+            after[name] = value
+    return after
 
 
 def _request_capability(connected: TwinAccount, name: str, *, requested: bool) -> None:

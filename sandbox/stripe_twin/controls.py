@@ -16,6 +16,7 @@ from sandbox.stripe_twin.disputes import (
     offer_appeal,
     open_dispute,
 )
+from sandbox.stripe_twin.documents import decide
 from sandbox.stripe_twin.event_destinations import add_destination, register
 from sandbox.stripe_twin.faults import Fault, Faults, Latency
 from sandbox.stripe_twin.identity import SESSION, finish_verification
@@ -215,6 +216,11 @@ class TwinControls:
         platform, item = self.state.locate("account", account_id)
         complete_onboarding(platform.connected[account_id], item)
         return item
+
+    def decide_document(self, account_id: str, field: str, error: str | None = None) -> JsonObject:
+        """Plays who looks at a document of an account's. Raises KeyError, ValueError."""
+        platform, item = self.state.locate("account", account_id)
+        return decide(platform.connected[account_id], item, field, error)
 
     def finish_verification(self, session_id: str, error: str | None = None) -> JsonObject:
         """Plays who checks a person's document. Raises KeyError, ValueError."""

@@ -80,6 +80,15 @@ class TaxIdVerdict(BaseModel):
     verified_name: str | None = None
 
 
+class DocumentVerdict(BaseModel):
+    """The body of POST /_twin/documents/{account}; without an error it was accepted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    field: str
+    error: str | None = None
+
+
 def get_authenticate(call: AdminCall) -> Any:
     """GET authenticate/{intent}: the customer's 3-D Secure page."""
     intent = _intent(call, call.rest[0])
@@ -121,6 +130,12 @@ def post_external_accounts(call: AdminCall) -> Any:
     """POST external_accounts/{id}: sets whether payouts reach it, and what is wanted for it."""
     state = ExternalAccountState.model_validate_json(call.body)
     return call.twin.override_external_account(call.rest[0], state)
+
+
+def post_documents(call: AdminCall) -> Any:
+    """POST documents/{account}: what comes of a document that answers a requirement."""
+    verdict = DocumentVerdict.model_validate_json(call.body)
+    return call.twin.decide_document(call.rest[0], verdict.field, verdict.error)
 
 
 def get_onboarding(call: AdminCall) -> Any:
@@ -226,6 +241,7 @@ ACTOR_ROUTES: dict[tuple[str, str], AdminHandler] = {
     ("POST", "accounts"): post_accounts,
     ("POST", "persons"): post_persons,
     ("POST", "external_accounts"): post_external_accounts,
+    ("POST", "documents"): post_documents,
     ("GET", "onboarding"): get_onboarding,
     ("POST", "onboarding"): post_onboarding,
     ("POST", "tax_ids"): post_tax_ids,

@@ -25,6 +25,7 @@ from aiohttp import web
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from sandbox.stripe_twin.errors import ApiError, invalid_request
+from sandbox.stripe_twin.multipart import MULTIPART, decode_multipart
 
 # Stripe refuses larger requests; this is far above what any call needs.
 MAX_FIELDS = 2_000
@@ -95,6 +96,8 @@ def posted(request: web.BaseRequest, raw: bytes) -> dict[str, Any]:
     """The parameters of a POST. Raises ApiError (400), which no key stores."""
     if raw and request.path.startswith("/v2/"):
         return _json(raw)
+    if request.content_type == MULTIPART:
+        return dict(decode_multipart(request.headers["Content-Type"], raw))
     if raw and request.content_type != "application/x-www-form-urlencoded":
         raise invalid_request(
             f"Invalid request (check that your POST content type is "

@@ -9,6 +9,7 @@ from typing import Any
 
 from sandbox.stripe_twin.accounts import TwinAccount
 from sandbox.stripe_twin.calls import Call, masked, merge_metadata
+from sandbox.stripe_twin.documents import check_files, documents_of_person, take_in
 from sandbox.stripe_twin.errors import account_invalid, permission_denied
 from sandbox.stripe_twin.requirements import empty_person_requirements, provided_paths, work_out
 from sandbox.stripe_twin.store import JsonObject
@@ -69,8 +70,11 @@ def update_person(call: Call) -> JsonObject:
     """POST /v1/accounts/{id}/persons/{person}."""
     connected = _owner(call)
     person = connected.objects("person").get(call.path["person"], "person")
+    given = documents_of_person(person["id"], call.params)
+    check_files(connected, given)
     before = {**person}
     _apply(connected, person, call.params)
+    take_in(connected, _account_of(connected), given)
     previous = {name: value for name, value in before.items() if person[name] != value}
     connected.emit("person.updated", person, call.origin, previous)
     return person
@@ -154,8 +158,12 @@ def _describe(connected: TwinAccount, person: JsonObject, params: dict[str, Any]
 
 
 def _work_out(connected: TwinAccount) -> None:
+    work_out(connected, _account_of(connected))
+
+
+def _account_of(connected: TwinAccount) -> JsonObject:
     platform = connected.platform or connected
-    work_out(connected, platform.objects("account").get(connected.account_id))
+    return platform.objects("account").get(connected.account_id)
 
 
 def _owner(call: Call) -> TwinAccount:

@@ -27,6 +27,7 @@ from sandbox.stripe_twin.faults import ActiveFault, Fault, FaultKind, Faults
 from sandbox.stripe_twin.idempotency import StoredAnswer
 from sandbox.stripe_twin.journal import RequestJournal, SeenRequest
 from sandbox.stripe_twin.limits import Limits
+from sandbox.stripe_twin.multipart import comparable
 from sandbox.stripe_twin.params import check_params, posted, queried
 from sandbox.stripe_twin.store import JsonObject, render_bytes
 
@@ -39,6 +40,8 @@ _KIND_BY_PREFIX = {
     "cus": "customer",
     "du": "dispute",
     "fee": "application_fee",
+    "file": "file",
+    "person": "person",
     "fr": "fee_refund",
     "pi": "payment_intent",
     "pm": "payment_method",
@@ -161,7 +164,9 @@ class Pipeline:
             method=request.method,
             path=request.path,
             idempotency_key=request.headers.get("Idempotency-Key"),
-            body_hash=blake2b(raw, digest_size=16).hexdigest(),
+            body_hash=blake2b(
+                comparable(request.headers.get("Content-Type", ""), raw), digest_size=16
+            ).hexdigest(),
         )
         self._journal.add(seen)
         try:
@@ -251,7 +256,8 @@ class Pipeline:
                 )
             await _delay(chosen, "before")
             return Answer(200, self._execute(account, seen, posted(request, raw)), {})
-        stored = account.keys.begin(key, seen.path, raw, seen.time)
+        body = comparable(request.headers.get("Content-Type", ""), raw)
+        stored = account.keys.begin(key, seen.path, body, seen.time)
         if stored is not None:
             await _delay(chosen, "before")
             seen.replayed = True

@@ -5,6 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 
@@ -21,6 +22,8 @@ LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 12111
 SHUTDOWN_SECONDS = 2.0
 LISTEN_BACKLOG = 1_024
+# Above the largest file that Stripe takes, so that it is the twin which refuses one.
+MAX_BODY_BYTES = 72 * 1024 * 1024
 
 
 class Twin(TwinControls):
@@ -54,7 +57,7 @@ class Twin(TwinControls):
         """
         self._host = host
         self._runner = web.ServerRunner(
-            web.Server(self._handle, access_log=None),
+            web.Server(self._handle, access_log=None, request_factory=_request),
             handle_signals=False,
             shutdown_timeout=SHUTDOWN_SECONDS,
         )
@@ -96,6 +99,16 @@ class Twin(TwinControls):
         if request.path.startswith("/_twin"):
             return await self._admin.handle(request)
         return await self._pipeline.handle(request)
+
+
+def _request(
+    message: Any, payload: Any, protocol: Any, writer: Any, task: "asyncio.Task[None]"
+) -> web.BaseRequest:
+    """A request as the server makes it, with a body as large as files are."""
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(
+        message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY_BYTES
+    )
 
 
 @asynccontextmanager

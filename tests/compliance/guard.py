@@ -24,6 +24,7 @@ from compliance.v1 import (
 from compliance.v1.case_service_pb2_grpc import CaseServiceStub
 from compliance.v1.compliance_service_pb2_grpc import ComplianceServiceStub
 from compliance.v1.decision_service_pb2_grpc import DecisionServiceStub
+from compliance.v1.document_service_pb2_grpc import DocumentServiceStub
 from compliance.v1.freeze_forecast_service_pb2_grpc import FreezeForecastServiceStub
 from compliance.v1.notice_service_pb2_grpc import NoticeServiceStub
 from compliance.v1.policy_service_pb2_grpc import PolicyServiceStub
@@ -64,6 +65,7 @@ class Guard:
         self.cases = CaseServiceStub(self.channel)
         self.checks = ComplianceServiceStub(self.channel)
         self.decisions = DecisionServiceStub(self.channel)
+        self.documents = DocumentServiceStub(self.channel)
         self.freezes = FreezeForecastServiceStub(self.channel)
         self.notices = NoticeServiceStub(self.channel)
         self.policies = PolicyServiceStub(self.channel)
@@ -209,6 +211,7 @@ async def running_guard(
                 "forecast_interval_seconds": NEVER_SECONDS,
                 "case_interval_seconds": NEVER_SECONDS,
                 "notice_interval_seconds": NEVER_SECONDS,
+                "document_interval_seconds": NEVER_SECONDS,
                 **changes,
             }
         )

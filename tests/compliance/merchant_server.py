@@ -19,6 +19,7 @@ from gateway.v1.merchant_service_pb2_grpc import (
 )
 from runtime.clock import Clock
 from runtime.errors import STATUS_DETAILS_KEY, ServiceError
+from runtime.message_size import MAX_MESSAGE_BYTES
 from runtime.notifier import Notifier
 
 
@@ -49,6 +50,10 @@ class FakeMerchants(MerchantServiceServicer):
     # The pages that were asked for, and what is answered instead.
     links: list[pb.CreateOnboardingLinkRequest] = field(default_factory=list)
     link_error: ServiceError | None = None
+    # What was uploaded and attached, and what is answered instead, one after the other.
+    files: list[pb.CreateFileRequest] = field(default_factory=list)
+    attached: list[pb.AttachFilesRequest] = field(default_factory=list)
+    file_errors: list[ServiceError] = field(default_factory=list)
     is_down: bool = False
     address: str = ""
     # While it is set, answers wait until it is released.
@@ -125,6 +130,21 @@ class FakeMerchants(MerchantServiceServicer):
             self._pages[request.request_id] = link
         return pb.CreateOnboardingLinkResponse(link=self._pages[request.request_id])
 
+    async def CreateFile(self, request: pb.CreateFileRequest, context: Any) -> Any:
+        await self._answerable(context)
+        self.files.append(request)
+        if self.file_errors:
+            await _abort(context, self.file_errors.pop(0))
+        ids = list(dict.fromkeys(one.request_id for one in self.files))
+        return pb.CreateFileResponse(file_id=f"file_{ids.index(request.request_id) + 1}")
+
+    async def AttachFiles(self, request: pb.AttachFilesRequest, context: Any) -> Any:
+        await self._answerable(context)
+        self.attached.append(request)
+        if self.file_errors:
+            await _abort(context, self.file_errors.pop(0))
+        return pb.AttachFilesResponse()
+
     async def GetTaxSettings(self, request: pb.GetTaxSettingsRequest, context: Any) -> Any:
         await self._answerable(context)
         return pb.GetTaxSettingsResponse(tax_settings=self.tax_settings)
@@ -169,7 +189,7 @@ async def _abort(context: Any, error: ServiceError) -> None:
 @asynccontextmanager
 async def serve_merchants(merchants: FakeMerchants) -> AsyncIterator[str]:
     """Serves them on a free loopback port; yields the address."""
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)])
     add_MerchantServiceServicer_to_server(merchants, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

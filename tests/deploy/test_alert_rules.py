@@ -61,6 +61,7 @@ JOBS = ("ledger", "gateway", "compliance")
 UP = tuple(always(f'up{{job="{job}",instance="one"}}', 1) for job in JOBS)
 SWEPT = 'gateway_balance_last_sweep_timestamp_seconds{corridor="default"}'
 NEXT_FREEZE = 'compliance_freeze_next_timestamp_seconds{kind="PAYOUTS"}'
+OLDEST_DOCUMENT = 'compliance_document_oldest_timestamp_seconds{state="CHECKED"}'
 OLDEST_MAIL = "compliance_notice_mail_oldest_timestamp_seconds"
 LEADING = 'gateway_leader_task_leading{task="t",instance="one"}'
 LOOP = 'loop_last_success_timestamp_seconds{job="gateway",loop="l"}'
@@ -185,6 +186,19 @@ SCENES = (
     since("NoticesLate", OLDEST_MAIL, 61),
     # None waits.
     Scene("NoticesLate", (always(OLDEST_MAIL, 60),), (always(OLDEST_MAIL, 0),)),
+    since("DocumentsStuck", OLDEST_DOCUMENT, 61),
+    # None waits; and what Stripe looks at is Stripe's.
+    Scene("DocumentsStuck", (always(OLDEST_DOCUMENT, 60),), (always(OLDEST_DOCUMENT, 0),)),
+    Scene(
+        "DocumentsStuck",
+        (always(OLDEST_DOCUMENT, 60),),
+        (always(OLDEST_DOCUMENT.replace("CHECKED", "ATTACHED"), 60),),
+    ),
+    Scene(
+        "DocumentInfected",
+        (once("compliance_documents_infected_total"),),
+        (always("compliance_documents_infected_total", 3),),
+    ),
 )
 
 

@@ -23,8 +23,8 @@ from gateway.webhooks_out.domain import (
     new_secret,
     signed_headers,
 )
-from gateway.webhooks_out.sealing import KEY_BYTES, Sealer, UnreadableSecretError, keys_of
 from gateway.webhooks_out.sending import url_problem
+from runtime.sealing import KEY_BYTES, Sealer, UnreadableSecretError, keys_of
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 FAILED = Attempt(500, "http_status")
@@ -137,10 +137,10 @@ def test_what_is_one(url: str) -> None:
 
 
 def test_secrets_at_rest_are_sealed_bound_to_their_endpoint_and_keys_can_be_rolled() -> None:
-    secret = new_secret()
+    secret = new_secret().encode()
     old, new = bytes(KEY_BYTES), bytes(range(KEY_BYTES))
     sealed = Sealer([old]).seal("whe_1", secret)
-    assert secret.encode() not in sealed
+    assert secret not in sealed
     assert Sealer([new, old]).open("whe_1", sealed) == secret
     with pytest.raises(UnreadableSecretError):
         Sealer([old]).open("whe_2", sealed)

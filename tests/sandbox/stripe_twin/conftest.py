@@ -32,7 +32,7 @@ async def open_shop(twin: Twin, key: str) -> AsyncIterator[Shop]:
     async with aiohttp.ClientSession() as session:
         client = stripe.StripeClient(
             key,
-            base_addresses={"api": twin.url},
+            base_addresses={"api": twin.url, "files": twin.url},
             http_client=stripe.AIOHTTPClient(timeout=10, session=session),
             max_network_retries=0,
         )

@@ -59,12 +59,14 @@ class RouteTour:
         }
         if account:
             headers["Stripe-Account"] = account
-        url = self._twin.url + pattern.format(**path)
+        url = self._twin.url + pattern.format(**{"account": account, **path})
         sent: dict[str, Any] = {}
         if method == "POST" and pattern.startswith("/v2/"):
             sent = {"json": params or {}}
         elif method == "POST":
-            sent = {"data": dict(flattened(params or {}))}
+            # A form with a file in it is sent in parts.
+            is_form = isinstance(params, aiohttp.FormData)
+            sent = {"data": params if is_form else dict(flattened(params or {}))}
         elif params:
             sent = {"params": dict(flattened(params))}
         async with self._session.request(method, url, headers=headers, **sent) as response:
@@ -247,6 +249,7 @@ async def tour_connect(tour: RouteTour, twin: Twin) -> None:
     link = {"account": account, "type": "account_onboarding"}
     link |= dict.fromkeys(("refresh_url", "return_url"), "https://shop.test/")
     await tour.post("/v1/account_links", stripe.AccountLink, link)
+    await tour_documents(tour, account)
     twin.complete_onboarding(account)
     await tour.post("/v1/topups", stripe.Topup, {"amount": 500, "currency": "usd"}, account=account)
     twin.advance(seconds=4 * DAY)
@@ -255,6 +258,19 @@ async def tour_connect(tour: RouteTour, twin: Twin) -> None:
     twin.advance(seconds=4 * DAY)
     await tour.post(f"{PAYOUTS}/{{id}}/reverse", stripe.Payout, account=account, id=payout)
     await tour.delete(one, id=account)
+
+
+async def tour_documents(tour: RouteTour, account: str) -> None:
+    """Files, and the persons whose documents they are."""
+    form = aiohttp.FormData({"purpose": "identity_document"})
+    form.add_field("file", b"%PDF-1.7", filename="front.pdf")
+    file = (await tour.post("/v1/files", stripe.File, form, account=account))["id"]
+    await tour.get("/v1/files", stripe.File, {"purpose": "identity_document"}, account=account)
+    await tour.get("/v1/files/{file}", stripe.File, account=account, file=file)
+    persons = f"{ACCOUNTS}/{{id}}/persons"
+    person = (await tour.post(persons, stripe.Person, {"first_name": "A"}, id=account))["id"]
+    front = {"verification": {"document": {"front": file}}}
+    await tour.post(f"{persons}/{{person}}", stripe.Person, front, id=account, person=person)
 
 
 async def tour_tax(tour: RouteTour) -> None:

@@ -1,4 +1,8 @@
-"""Endpoints' secrets at rest: encrypted where the service has a key, because signing needs them."""
+"""Contents at rest that the service has to read again: encrypted where it has a key.
+
+AES-256-GCM with a nonce for each, and with what they belong to as associated data, so that nothing
+that was sealed for one row opens in another.
+"""
 
 import base64
 import binascii
@@ -15,38 +19,39 @@ _PLAIN, _AES_GCM = b"\x00", b"\x01"
 
 
 class UnreadableSecretError(Exception):
-    """No key that the service has opens a secret."""
+    """No key that the service has opens it."""
 
 
 class Sealer:
     """Seals with the first key and opens with any, so that keys can be rolled."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        """Without keys, secrets are kept as they are."""
+        """Without keys, contents are kept as they are."""
         self._ciphers = [AESGCM(key) for key in keys]
 
-    def seal(self, endpoint_id: str, secret: str) -> bytes:
-        """The secret as it is stored; bound to its endpoint."""
-        if not self._ciphers:
-            return _PLAIN + secret.encode()
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._ciphers[0].encrypt(nonce, secret.encode(), endpoint_id.encode())
-        return _AES_GCM + nonce + sealed
+    @property
+    def has_keys(self) -> bool:
+        """Whether what is sealed is encrypted."""
+        return bool(self._ciphers)
 
-    def open(self, endpoint_id: str, sealed: bytes) -> str:
-        """The secret again. Raises UnreadableSecretError."""
+    def seal(self, owner: str, content: bytes) -> bytes:
+        """The content as it is stored; bound to its owner."""
+        if not self._ciphers:
+            return _PLAIN + content
+        nonce = os.urandom(_NONCE_BYTES)
+        return _AES_GCM + nonce + self._ciphers[0].encrypt(nonce, content, owner.encode())
+
+    def open(self, owner: str, sealed: bytes) -> bytes:
+        """The content again. Raises UnreadableSecretError."""
         kind, rest = sealed[:1], sealed[1:]
         if kind == _PLAIN:
-            return rest.decode()
+            return rest
         for cipher in self._ciphers:
             try:
-                opened = cipher.decrypt(
-                    rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], endpoint_id.encode()
-                )
+                return cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], owner.encode())
             except InvalidTag:
                 continue
-            return opened.decode()
-        raise UnreadableSecretError(endpoint_id)
+        raise UnreadableSecretError(owner)
 
 
 def keys_of(listed: str) -> list[bytes]:
