@@ -56,7 +56,7 @@ class RestoreGuard:
         self._stripe = stripe_client
         self._identity = identity
         self._clock = clock
-        self._newest = NewestObjects(engine, stripe_client, identity, self.is_ours)
+        self._newest = NewestObjects(engine, stripe_client, identity, self.is_ours, clock)
         self._gap: store.Gap | None = None
         # Corridors, and of the others the kinds of objects that were compared so far.
         self._compared: set[str] = set()

@@ -17,10 +17,10 @@ from gateway.epochs import begin_epoch
 from gateway.merchants.store import MerchantStore
 from gateway.operations import store as operation_store
 from gateway.operations.operation import MAX_REQUEST_LIFETIME, OperationState, decided
-from gateway.payments.domain.intents import IntentStatus, read_intent
+from gateway.payments.domain.intents import IntentStatus, id_of, read_intent
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.reconcile import ContradictionError, Timing, reconcile
-from gateway.payments.domain.stripe_params import EXPAND_REFUND
+from gateway.payments.domain.stripe_params import EXPAND_REFUND, PAYMENT_KEY
 from gateway.payments.store import payments as payment_store
 from gateway.payments.store.recording import record_changes, record_new
 from gateway.payments.stripe.events import PaymentEvents
@@ -32,6 +32,7 @@ from gateway.recovery.rules import (
     asking_attempt,
     facts_of_left_holds,
     has_news,
+    knows_charge,
     later_attempt,
     lost_payment,
     standing_hold,
@@ -124,6 +125,7 @@ class Recovery:
             await self._subjects_of(corridor, since)
             await self._payouts_of(corridor, since)
             await self._payments(corridor, max(since - CAPTURED_WITHIN, _BEGINNING))
+            await self._charges(corridor, since)
             await self._refunds(corridor, since)
             await self._tell_events(corridor, since)
         await self._end_holds(gap.found_time)
@@ -204,6 +206,30 @@ class Recovery:
                     rebuilt += await self._payment(corridor, intent)
             read += len(page)
             self._progress(f"{corridor}: {read} PaymentIntents read, {rebuilt} payments rebuilt")
+
+    async def _charges(self, corridor: str, since: datetime) -> None:
+        """Looks at what was charged in another attempt of an older PaymentIntent."""
+        read = rebuilt = 0
+        async for page in self._pages(self._stripe.list_charges, corridor, since, []):
+            for charge in page:
+                if self._guard.is_ours(charge) and charge.get("status") != "failed":
+                    rebuilt += await self._charge(corridor, charge)
+            read += len(page)
+            self._progress(f"{corridor}: {read} charges read, {rebuilt} of older PaymentIntents")
+
+    async def _charge(self, corridor: str, charge: Mapping[str, Any]) -> bool:
+        """Whether the charge was news of its payment."""
+        payment_id = str(charge["metadata"].get(PAYMENT_KEY) or "")
+        async with self._engine.connect() as connection:
+            payment = await payment_store.get_payment(connection, payment_id)
+        if payment is not None and knows_charge(payment, str(charge["id"])):
+            return False
+        outcome = await self._stripe.retrieve_payment_intent(
+            corridor, id_of(charge.get("payment_intent")), {"expand": ["latest_charge"]}
+        )
+        if outcome.object is None:
+            raise StripeUnavailableError(corridor)
+        return await self._payment(corridor, outcome.object)
 
     async def _payment(self, corridor: str, intent: Mapping[str, Any]) -> bool:
         """Whether the payment had been lost, or what had become of it."""

@@ -258,6 +258,32 @@ def under_hold(
     return moved, left
 
 
+def knows_charge(payment: Payment, charge_id: str) -> bool:
+    """Whether a charge is the one that the database has of a payment that stands by it."""
+    return payment.charge_id == charge_id and payment.state not in {*_REFUSED, S.FAILED}
+
+
+def may_be_behind(payment: Payment, corridor: str, *, under_way: bool) -> bool:
+    """Whether Stripe is to be asked about a charge in a corridor that was not refused: neither what
+    is known of its payment explains it, nor an operation that may have asked for it. One that is
+    under way in another corridor does not."""
+    if payment.state is S.AUTHORIZING and not payment.payment_intent_id:
+        return payment.corridor != corridor
+    return not under_way and payment.state not in HOLDING and payment.state is not S.SUCCEEDED
+
+
+def is_behind(
+    payment: Payment, seen: IntentSnapshot, corridor: str, now: datetime, timing: Timing
+) -> bool:
+    """Whether the charge of a payment that `may_be_behind` was made by an attempt that is lost, and
+    a recovery can take it up. What contradicts the payment is not: a person decides about it, and
+    the payment stays as it is."""
+    if seen.status not in _WITH_MONEY:
+        return False
+    begun_anew = payment.state is S.AUTHORIZING and payment.corridor != corridor
+    return begun_anew or fate_of(payment, seen, now, timing) is Fate.BEHIND
+
+
 class Fate(StrEnum):
     """What becomes of a hold that stands in the ledger and that no fact of ours has reported."""
 

@@ -26,7 +26,10 @@ from gateway.recovery.rules import (
     attempt_id,
     facts_of_left_holds,
     fate_of,
+    is_behind,
+    knows_charge,
     later_attempt,
+    may_be_behind,
     standing_hold,
     steps_to_stripe,
     under_hold,
@@ -260,6 +263,30 @@ def test_of_nothing_else_a_later_attempt_is_taken(
     assert (change is not None) == (waits and state in REFUSED)
 
 
+# What is explained by nothing that the database knows, once nothing is under way.
+UNEXPLAINED = frozenset(PaymentState) - {*HOLDING, PaymentState.SUCCEEDED}
+
+
+@pytest.mark.parametrize("state", PaymentState)
+def test_stripe_is_asked_about_a_charge_that_nothing_known_explains(state: PaymentState) -> None:
+    payment = payment_in(state, payment_intent_id="pi_1")
+    for corridor in ("default", "backup"):
+        asked = may_be_behind(payment, corridor, under_way=False)
+        assert asked == (state in UNEXPLAINED)
+        assert not may_be_behind(payment, corridor, under_way=True)
+
+
+@pytest.mark.parametrize("under_way", [True, False])
+def test_an_attempt_under_way_explains_no_charge_in_another_corridor(under_way: bool) -> None:
+    """It was not sent there, and the payment went on elsewhere."""
+    for corridor, expected in (("default", False), ("backup", True)):
+        assert may_be_behind(UNDER_WAY, corridor, under_way=under_way) is expected
+    there = replace(seen(IntentStatus.CAPTURED), payment_intent_id="pi_there")
+    assert is_behind(UNDER_WAY, there, "backup", NOW, TIMING)
+    refused = replace(there, status=IntentStatus.DECLINED)
+    assert not is_behind(UNDER_WAY, refused, "backup", NOW, TIMING)
+
+
 AT_STRIPE = tuple(IntentStatus)
 MONEY = frozenset(AT_STRIPE) - {
     *(IntentStatus.NOT_CONFIRMED, IntentStatus.CANCELED, IntentStatus.DECLINED)
@@ -300,6 +327,25 @@ def test_a_payment_that_has_another_hold_needs_no_second_one(status: IntentStatu
 def test_a_payment_that_was_never_sent_and_is_at_stripe_is_behind() -> None:
     waiting = replace(payment_in(PaymentState.QUEUED), payment_intent_id="")
     assert fate(waiting, IntentStatus.CAPTURED) is Fate.BEHIND
+
+
+@pytest.mark.parametrize("status", AT_STRIPE)
+def test_only_what_a_recovery_can_take_up_is_behind(status: IntentStatus) -> None:
+    """Else the guard closed again after it."""
+    for state in UNEXPLAINED:
+        payment = payment_in(state, payment_intent_id="pi_1")
+        expected = status in MONEY and fate(payment, status) is Fate.BEHIND
+        assert is_behind(payment, seen(status), "default", NOW, TIMING) is expected
+    for state in (PaymentState.CANCELED, PaymentState.BLOCKED):
+        assert not is_behind(payment_in(state), seen(status), "default", NOW, TIMING)
+
+
+def test_a_charge_is_known_that_its_payment_stands_by() -> None:
+    for state in PaymentState:
+        payment = payment_in(state, charge_id="ch_1")
+        refused = state in (*REFUSED, PaymentState.FAILED)
+        assert knows_charge(payment, "ch_1") is not refused
+        assert not knows_charge(payment, "ch_2")
 
 
 def test_money_that_a_payment_is_not_to_have_is_left_to_a_person() -> None:
