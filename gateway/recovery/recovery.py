@@ -30,6 +30,7 @@ from gateway.recovery.guard import RestoreGuard
 from gateway.recovery.holds import HoldCheck
 from gateway.recovery.rules import (
     asking_attempt,
+    carries_only_an_id,
     facts_of_left_holds,
     has_news,
     knows_charge,
@@ -156,7 +157,7 @@ class Recovery:
             for _number, account in accounts:
                 listing = partial(self._stripe.payouts.list_payouts, connected_account=account)
                 try:
-                    async for page in self._pages(listing, corridor, since, []):
+                    async for page in self._pages(listing, corridor, since, [], "payouts"):
                         for made in page:
                             if self._guard.is_ours(made):
                                 rebuilt += await self._payouts.take_payout(corridor, made, account)
@@ -171,7 +172,7 @@ class Recovery:
         self, corridor: str, since: datetime, listing: Listing, rebuild: RebuildSubject, what: str
     ) -> None:
         read = rebuilt = 0
-        async for page in self._pages(listing, corridor, since, []):
+        async for page in self._pages(listing, corridor, since, [], what):
             for made in page:
                 if self._guard.is_ours(made):
                     try:
@@ -200,7 +201,9 @@ class Recovery:
     async def _payments(self, corridor: str, since: datetime) -> None:
         read = rebuilt = 0
         listing: Listing = self._stripe.list_payment_intents
-        async for page in self._pages(listing, corridor, since, ["data.latest_charge"]):
+        async for page in self._pages(
+            listing, corridor, since, ["data.latest_charge"], "PaymentIntents"
+        ):
             for intent in page:
                 if self._guard.is_ours(intent):
                     rebuilt += await self._payment(corridor, intent)
@@ -326,7 +329,7 @@ class Recovery:
         read = ours = 0
         listing: Listing = self._stripe.list_refunds
         async for page in self._pages(
-            listing, corridor, since, [f"data.{path}" for path in EXPAND_REFUND]
+            listing, corridor, since, [f"data.{path}" for path in EXPAND_REFUND], "refunds"
         ):
             for refund in page:
                 if self._guard.is_ours(refund):
@@ -353,9 +356,11 @@ class Recovery:
             self._progress(f"{corridor}: {read} events read, {stored} told again")
 
     async def _pages(
-        self, listing: Listing, corridor: str, since: datetime, expand: list[str]
+        self, listing: Listing, corridor: str, since: datetime, expand: list[str], what: str = ""
     ) -> AsyncIterator[list[dict[str, Any]]]:
-        """What was created since then, newest first, page by page."""
+        """What was created since then, newest first, page by page. With `what` it is, it is told
+        how many of them nothing can be rebuilt from."""
+        without_request = 0
         params: dict[str, Any] = {"limit": PAGE, "created": {"gte": int(since.timestamp())}}
         if expand:
             params["expand"] = expand
@@ -368,7 +373,13 @@ class Recovery:
                 raise StripeUnavailableError(f"{corridor}{reason}")
             page: list[dict[str, Any]] = outcome.object["data"]
             if page:
+                without_request += sum(map(carries_only_an_id, page))
                 yield page
             if not page or not outcome.object["has_more"]:
-                return
+                break
             params = {**params, "starting_after": page[-1]["id"]}
+        if what and without_request:
+            self._progress(
+                f"{corridor}: {without_request} {what} carry only an id, as an earlier release made"
+                " them: they are not rebuilt if the database does not have them"
+            )

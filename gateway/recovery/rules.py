@@ -9,6 +9,7 @@ from typing import Any
 from gateway.bookkeeping.facts import Fact, HoldForgotten, HoldReleased, ReleaseReason
 from gateway.bookkeeping.ledger_log import LedgerHold
 from gateway.ids import METADATA_PREFIX, RequestMetadata, derived_id
+from gateway.merchants.domain import MERCHANT_KEY as ACCOUNT_KEY
 from gateway.money import from_stripe
 from gateway.operations.operation import Operation, OperationState
 from gateway.payments.domain.check_outcome import authorization
@@ -83,6 +84,14 @@ def lost_payment(intent: Mapping[str, Any], corridor: str) -> Payment | None:
         create_time=asked_for,
         update_time=asked_for,
     )
+
+
+def carries_only_an_id(made: Mapping[str, Any]) -> bool:
+    """Whether a release that sent no request along has made one of Stripe's objects: what it was
+    asked for cannot be told from it."""
+    metadata: Mapping[str, str] = made.get("metadata") or {}
+    by_an_engine = any(key.startswith(METADATA_PREFIX) or key == ACCOUNT_KEY for key in metadata)
+    return by_an_engine and RequestMetadata.read(metadata) is None
 
 
 def _application_fee(intent: Mapping[str, Any], currency: str) -> int | None:

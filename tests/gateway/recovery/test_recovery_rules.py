@@ -7,7 +7,7 @@ import pytest
 
 from gateway.bookkeeping.facts import HoldForgotten, HoldPlaced, HoldReleased, ReleaseReason
 from gateway.bookkeeping.ledger_log import LedgerHold
-from gateway.ids import derived_id
+from gateway.ids import RequestMetadata, derived_id
 from gateway.payments.domain.intents import IntentStatus
 from gateway.payments.domain.money_facts import facts_of
 from gateway.payments.domain.payment import (
@@ -24,6 +24,7 @@ from gateway.recovery.rules import (
     Fate,
     asking_attempt,
     attempt_id,
+    carries_only_an_id,
     facts_of_left_holds,
     fate_of,
     is_behind,
@@ -338,6 +339,30 @@ def test_only_what_a_recovery_can_take_up_is_behind(status: IntentStatus) -> Non
         assert is_behind(payment, seen(status), "default", NOW, TIMING) is expected
     for state in (PaymentState.CANCELED, PaymentState.BLOCKED):
         assert not is_behind(payment_in(state), seen(status), "default", NOW, TIMING)
+
+
+REQUEST = RequestMetadata("default", "r", "f" * 32).as_metadata()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({"engine_payment_id": "pay_1"}, True),
+        ({"engine_request_id": "r"}, True),
+        ({"gateway_merchant_id": "shop-1"}, True),
+        # A capture of this release of what an earlier one has authorised.
+        ({"engine_payment_id": "pay_1", "engine_deployment": "default"}, True),
+        ({"engine_payment_id": "pay_1", **REQUEST}, False),
+        ({"gateway_merchant_id": "shop-1", **REQUEST}, False),
+        ({"order": "1"}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_what_an_earlier_release_made_carries_only_an_id(
+    metadata: dict[str, str] | None, expected: bool
+) -> None:
+    assert carries_only_an_id({"metadata": metadata}) is expected
 
 
 def test_a_charge_is_known_that_its_payment_stands_by() -> None:
