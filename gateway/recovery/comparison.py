@@ -1,4 +1,9 @@
-"""Which of Stripe's newest objects the database does not know."""
+"""Which of Stripe's newest objects the database does not know, and which of its newest charges are
+of attempts that it does not know.
+
+Charges are compared besides PaymentIntents because each attempt makes one: a payment that is tried
+again days later has an old PaymentIntent and a new charge.
+"""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +22,17 @@ from gateway.operations.requests import (
     PAYOUT_REQUEST,
     unknown_requests,
 )
+from gateway.payments.domain.intents import UnreadableIntentError, id_of, read_intent
+from gateway.payments.domain.payment import Payment
+from gateway.payments.domain.reconcile import Timing
 from gateway.payments.domain.stripe_params import PAYMENT_KEY, REFUND_KEY
 from gateway.payouts.stripe_events import carried_request
 from gateway.recovery import store
+from gateway.recovery.rules import is_behind, may_be_behind
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
+from runtime.clock import Clock
+from runtime.logs import get_logger
 
 # So many of the newest objects of a kind are compared.
 NEWEST_OBJECTS = 100
@@ -34,6 +45,12 @@ _UNAUTHENTICATED = 401
 IsOurs = Callable[[Mapping[str, Any]], bool]
 Listing = Callable[[str, Mapping[str, Any]], Awaitable[Outcome]]
 Unknown = Callable[[AsyncConnection, Collection[str]], Awaitable[set[str]]]
+# Which of a corridor's objects, by what each is known by, the database does not know.
+Missed = Callable[[str, Mapping[str, Mapping[str, Any]]], Awaitable[Collection[str]]]
+# Of a charge: https://docs.stripe.com/api/charges/object#charge_object-status
+_REFUSED = "failed"
+
+log = get_logger(__name__)
 
 
 class NotToldError(Exception):
@@ -52,12 +69,12 @@ class Missing:
 @dataclass(frozen=True, slots=True)
 class Comparable:
     """Objects of one kind: how they are listed, newest first, what each is known by, and which of
-    those are not known. With some keys Stripe lists none: then we can have made none."""
+    those are missing. With some keys Stripe lists none: then we can have made none."""
 
     what: str
     listing: Listing
     known_by: Callable[[Mapping[str, Any]], str]
-    unknown: Unknown
+    missed: Missed
     may_be_refused: bool = True
 
 
@@ -70,27 +87,36 @@ class NewestObjects:
         stripe_client: StripeClient,
         identity: RequestIdentity,
         is_ours: IsOurs,
+        clock: Clock,
     ) -> None:
         self._engine = engine
         self._stripe = stripe_client
         self._identity = identity
         self._is_ours = is_ours
+        self._clock = clock
         customers, accounts = stripe_client.customers, stripe_client.accounts
-        of_customers = partial(unknown_requests, table=CUSTOMER_REQUEST)
-        of_merchants = partial(unknown_requests, table=MERCHANT_REQUEST)
+        of_customers = self._without(partial(unknown_requests, table=CUSTOMER_REQUEST))
+        of_merchants = self._without(partial(unknown_requests, table=MERCHANT_REQUEST))
         self._of_the_platform: Sequence[Comparable] = (
             Comparable(
                 "payments",
                 stripe_client.list_payment_intents,
                 partial(_named, PAYMENT_KEY),
-                store.unknown_payments,
+                self._without(store.unknown_payments),
                 may_be_refused=False,
             ),
             Comparable(
                 "refunds",
                 stripe_client.list_refunds,
                 partial(_named, REFUND_KEY),
-                store.unknown_refunds,
+                self._without(store.unknown_refunds),
+                may_be_refused=False,
+            ),
+            Comparable(
+                "charges",
+                stripe_client.list_charges,
+                _charged_payment,
+                self._unexplained,
                 may_be_refused=False,
             ),
             Comparable("customers", customers.list_customers, _request_of, of_customers),
@@ -109,7 +135,7 @@ class NewestObjects:
             f"payouts of {account}",
             partial(self._stripe.payouts.list_payouts, connected_account=account),
             self._payout_request_of,
-            partial(unknown_requests, table=PAYOUT_REQUEST),
+            self._without(partial(unknown_requests, table=PAYOUT_REQUEST)),
         )
 
     def _payout_request_of(self, payout: Mapping[str, Any]) -> str:
@@ -124,13 +150,53 @@ class NewestObjects:
         if since is not None:
             params["created"] = {"gte": int(since.timestamp())}
         ours = [one for one in await self._listed(corridor, kind, params) if self._is_ours(one)]
-        named = {kind.known_by(one) for one in ours} - {""}
-        async with self._engine.connect() as connection:
-            unknown = await kind.unknown(connection, named)
-        if not unknown:
+        # The newest of those that go by one name.
+        named = {kind.known_by(one): one for one in reversed(ours)}
+        named.pop("", None)
+        missed = await kind.missed(corridor, named)
+        if not missed:
             return None
-        times = [made_time(one) for one in ours if kind.known_by(one) in unknown]
-        return Missing(len(unknown), min((time for time in times if time), default=None))
+        times = [made_time(one) for one in ours if kind.known_by(one) in missed]
+        return Missing(len(missed), min((time for time in times if time), default=None))
+
+    def _without(self, unknown: Unknown) -> Missed:
+        """Missing is what there is no row of."""
+
+        async def missed(_corridor: str, named: Mapping[str, Mapping[str, Any]]) -> Collection[str]:
+            async with self._engine.connect() as connection:
+                return await unknown(connection, list(named))
+
+        return missed
+
+    async def _unexplained(
+        self, corridor: str, charges: Mapping[str, Mapping[str, Any]]
+    ) -> Collection[str]:
+        """Payments with a charge that no attempt has made which the database knows. What is under
+        way is read before the payments: what ends in between is seen with its outcome."""
+        async with self._engine.connect() as connection:
+            under_way = await store.asked_for(connection, list(charges))
+        async with self._engine.connect() as connection:
+            payments = await store.payments_of(connection, list(charges))
+        missed = charges.keys() - {payment.id for payment in payments}
+        for payment in payments:
+            charge = charges[payment.id]
+            doubtful = may_be_behind(payment, corridor, under_way=payment.id in under_way)
+            if doubtful and await self._is_behind(payment, corridor, charge):
+                missed.add(payment.id)
+        return missed
+
+    async def _is_behind(self, payment: Payment, corridor: str, charge: Mapping[str, Any]) -> bool:
+        outcome = await self._stripe.retrieve_payment_intent(
+            corridor, id_of(charge.get("payment_intent"))
+        )
+        if outcome.object is None:
+            raise NotToldError("charges")
+        try:
+            seen = read_intent(outcome.object)
+        except UnreadableIntentError as error:
+            log.error("intent_unreadable", payment_id=payment.id, error=str(error))
+            return False
+        return is_behind(payment, seen, corridor, self._clock.now(), Timing())
 
     @staticmethod
     async def _listed(
@@ -149,6 +215,12 @@ def _is_refused(outcome: Outcome) -> bool:
     """Whether Stripe does not let this key list something, as of a platform without Connect."""
     status = outcome.failure.http_status if outcome.failure is not None else None
     return outcome.outcome_class is OutcomeClass.REJECTED and status != _UNAUTHENTICATED
+
+
+def _charged_payment(charge: Mapping[str, Any]) -> str:
+    """The payment of a charge that was not refused; Stripe gives a charge the metadata of its
+    PaymentIntent (https://docs.stripe.com/api/metadata)."""
+    return "" if charge.get("status") == _REFUSED else _named(PAYMENT_KEY, charge)
 
 
 def _named(key: str, made: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.errors import database_behind
 from gateway.identity import RequestIdentity
-from gateway.ids import DEPLOYMENT_KEY
+from gateway.ids import RequestMetadata
 from gateway.recovery import store
 from gateway.recovery.comparison import Comparable, NewestObjects, NotToldError
 from gateway.stripe_client.call import background
@@ -56,7 +56,7 @@ class RestoreGuard:
         self._stripe = stripe_client
         self._identity = identity
         self._clock = clock
-        self._newest = NewestObjects(engine, stripe_client, identity, self.is_ours)
+        self._newest = NewestObjects(engine, stripe_client, identity, self.is_ours, clock)
         self._gap: store.Gap | None = None
         # Corridors, and of the others the kinds of objects that were compared so far.
         self._compared: set[str] = set()
@@ -99,9 +99,10 @@ class RestoreGuard:
             self._take(await store.open_gap(connection))
 
     def is_ours(self, carrier: Mapping[str, Any]) -> bool:
-        """Whether this deployment has made an object of Stripe's."""
-        metadata = carrier.get("metadata") or {}
-        return metadata.get(DEPLOYMENT_KEY) == self._identity.deployment
+        """Whether this deployment has made an object of Stripe's for a request that it carries:
+        nothing could be rebuilt of one that an earlier release made, and this one has captured."""
+        carried = RequestMetadata.read(carrier.get("metadata") or {})
+        return carried is not None and carried.deployment == self._identity.deployment
 
     async def _round(self) -> bool:
         async with self._engine.connect() as connection:

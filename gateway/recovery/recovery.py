@@ -17,10 +17,10 @@ from gateway.epochs import begin_epoch
 from gateway.merchants.store import MerchantStore
 from gateway.operations import store as operation_store
 from gateway.operations.operation import MAX_REQUEST_LIFETIME, OperationState, decided
-from gateway.payments.domain.intents import IntentStatus, read_intent
+from gateway.payments.domain.intents import IntentStatus, id_of, read_intent
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.reconcile import ContradictionError, Timing, reconcile
-from gateway.payments.domain.stripe_params import EXPAND_REFUND
+from gateway.payments.domain.stripe_params import EXPAND_REFUND, PAYMENT_KEY
 from gateway.payments.store import payments as payment_store
 from gateway.payments.store.recording import record_changes, record_new
 from gateway.payments.stripe.events import PaymentEvents
@@ -30,8 +30,10 @@ from gateway.recovery.guard import RestoreGuard
 from gateway.recovery.holds import HoldCheck
 from gateway.recovery.rules import (
     asking_attempt,
+    carries_only_an_id,
     facts_of_left_holds,
     has_news,
+    knows_charge,
     later_attempt,
     lost_payment,
     standing_hold,
@@ -124,6 +126,7 @@ class Recovery:
             await self._subjects_of(corridor, since)
             await self._payouts_of(corridor, since)
             await self._payments(corridor, max(since - CAPTURED_WITHIN, _BEGINNING))
+            await self._charges(corridor, since)
             await self._refunds(corridor, since)
             await self._tell_events(corridor, since)
         await self._end_holds(gap.found_time)
@@ -154,7 +157,7 @@ class Recovery:
             for _number, account in accounts:
                 listing = partial(self._stripe.payouts.list_payouts, connected_account=account)
                 try:
-                    async for page in self._pages(listing, corridor, since, []):
+                    async for page in self._pages(listing, corridor, since, [], "payouts"):
                         for made in page:
                             if self._guard.is_ours(made):
                                 rebuilt += await self._payouts.take_payout(corridor, made, account)
@@ -169,7 +172,7 @@ class Recovery:
         self, corridor: str, since: datetime, listing: Listing, rebuild: RebuildSubject, what: str
     ) -> None:
         read = rebuilt = 0
-        async for page in self._pages(listing, corridor, since, []):
+        async for page in self._pages(listing, corridor, since, [], what):
             for made in page:
                 if self._guard.is_ours(made):
                     try:
@@ -198,12 +201,38 @@ class Recovery:
     async def _payments(self, corridor: str, since: datetime) -> None:
         read = rebuilt = 0
         listing: Listing = self._stripe.list_payment_intents
-        async for page in self._pages(listing, corridor, since, ["data.latest_charge"]):
+        async for page in self._pages(
+            listing, corridor, since, ["data.latest_charge"], "PaymentIntents"
+        ):
             for intent in page:
                 if self._guard.is_ours(intent):
                     rebuilt += await self._payment(corridor, intent)
             read += len(page)
             self._progress(f"{corridor}: {read} PaymentIntents read, {rebuilt} payments rebuilt")
+
+    async def _charges(self, corridor: str, since: datetime) -> None:
+        """Looks at what was charged in another attempt of an older PaymentIntent."""
+        read = rebuilt = 0
+        async for page in self._pages(self._stripe.list_charges, corridor, since, []):
+            for charge in page:
+                if self._guard.is_ours(charge) and charge.get("status") != "failed":
+                    rebuilt += await self._charge(corridor, charge)
+            read += len(page)
+            self._progress(f"{corridor}: {read} charges read, {rebuilt} of older PaymentIntents")
+
+    async def _charge(self, corridor: str, charge: Mapping[str, Any]) -> bool:
+        """Whether the charge was news of its payment."""
+        payment_id = str(charge["metadata"].get(PAYMENT_KEY) or "")
+        async with self._engine.connect() as connection:
+            payment = await payment_store.get_payment(connection, payment_id)
+        if payment is not None and knows_charge(payment, str(charge["id"])):
+            return False
+        outcome = await self._stripe.retrieve_payment_intent(
+            corridor, id_of(charge.get("payment_intent")), {"expand": ["latest_charge"]}
+        )
+        if outcome.object is None:
+            raise StripeUnavailableError(corridor)
+        return await self._payment(corridor, outcome.object)
 
     async def _payment(self, corridor: str, intent: Mapping[str, Any]) -> bool:
         """Whether the payment had been lost, or what had become of it."""
@@ -300,7 +329,7 @@ class Recovery:
         read = ours = 0
         listing: Listing = self._stripe.list_refunds
         async for page in self._pages(
-            listing, corridor, since, [f"data.{path}" for path in EXPAND_REFUND]
+            listing, corridor, since, [f"data.{path}" for path in EXPAND_REFUND], "refunds"
         ):
             for refund in page:
                 if self._guard.is_ours(refund):
@@ -327,9 +356,11 @@ class Recovery:
             self._progress(f"{corridor}: {read} events read, {stored} told again")
 
     async def _pages(
-        self, listing: Listing, corridor: str, since: datetime, expand: list[str]
+        self, listing: Listing, corridor: str, since: datetime, expand: list[str], what: str = ""
     ) -> AsyncIterator[list[dict[str, Any]]]:
-        """What was created since then, newest first, page by page."""
+        """What was created since then, newest first, page by page. With `what` it is, it is told
+        how many of them nothing can be rebuilt from."""
+        without_request = 0
         params: dict[str, Any] = {"limit": PAGE, "created": {"gte": int(since.timestamp())}}
         if expand:
             params["expand"] = expand
@@ -342,7 +373,13 @@ class Recovery:
                 raise StripeUnavailableError(f"{corridor}{reason}")
             page: list[dict[str, Any]] = outcome.object["data"]
             if page:
+                without_request += sum(map(carries_only_an_id, page))
                 yield page
             if not page or not outcome.object["has_more"]:
-                return
+                break
             params = {**params, "starting_after": page[-1]["id"]}
+        if what and without_request:
+            self._progress(
+                f"{corridor}: {without_request} {what} carry only an id, as an earlier release made"
+                " them: they are not rebuilt if the database does not have them"
+            )

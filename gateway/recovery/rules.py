@@ -9,6 +9,7 @@ from typing import Any
 from gateway.bookkeeping.facts import Fact, HoldForgotten, HoldReleased, ReleaseReason
 from gateway.bookkeeping.ledger_log import LedgerHold
 from gateway.ids import METADATA_PREFIX, RequestMetadata, derived_id
+from gateway.merchants.domain import MERCHANT_KEY as ACCOUNT_KEY
 from gateway.money import from_stripe
 from gateway.operations.operation import Operation, OperationState
 from gateway.payments.domain.check_outcome import authorization
@@ -83,6 +84,14 @@ def lost_payment(intent: Mapping[str, Any], corridor: str) -> Payment | None:
         create_time=asked_for,
         update_time=asked_for,
     )
+
+
+def carries_only_an_id(made: Mapping[str, Any]) -> bool:
+    """Whether a release that sent no request along has made one of Stripe's objects: what it was
+    asked for cannot be told from it."""
+    metadata: Mapping[str, str] = made.get("metadata") or {}
+    by_an_engine = any(key.startswith(METADATA_PREFIX) or key == ACCOUNT_KEY for key in metadata)
+    return by_an_engine and RequestMetadata.read(metadata) is None
 
 
 def _application_fee(intent: Mapping[str, Any], currency: str) -> int | None:
@@ -256,6 +265,32 @@ def under_hold(
         change, before=replace(before, hold_id=""), after=after, surfaced_hold_id=hold_id
     )
     return moved, left
+
+
+def knows_charge(payment: Payment, charge_id: str) -> bool:
+    """Whether a charge is the one that the database has of a payment that stands by it."""
+    return payment.charge_id == charge_id and payment.state not in {*_REFUSED, S.FAILED}
+
+
+def may_be_behind(payment: Payment, corridor: str, *, under_way: bool) -> bool:
+    """Whether Stripe is to be asked about a charge in a corridor that was not refused: neither what
+    is known of its payment explains it, nor an operation that may have asked for it. One that is
+    under way in another corridor does not."""
+    if payment.state is S.AUTHORIZING and not payment.payment_intent_id:
+        return payment.corridor != corridor
+    return not under_way and payment.state not in HOLDING and payment.state is not S.SUCCEEDED
+
+
+def is_behind(
+    payment: Payment, seen: IntentSnapshot, corridor: str, now: datetime, timing: Timing
+) -> bool:
+    """Whether the charge of a payment that `may_be_behind` was made by an attempt that is lost, and
+    a recovery can take it up. What contradicts the payment is not: a person decides about it, and
+    the payment stays as it is."""
+    if seen.status not in _WITH_MONEY:
+        return False
+    begun_anew = payment.state is S.AUTHORIZING and payment.corridor != corridor
+    return begun_anew or fate_of(payment, seen, now, timing) is Fate.BEHIND
 
 
 class Fate(StrEnum):

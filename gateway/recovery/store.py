@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.merchants.store import MERCHANT
 from gateway.operations.operation import OperationKind, OperationState
 from gateway.operations.store import OPERATION
+from gateway.payments.domain.payment import Payment
+from gateway.payments.store.rows import payment_of
 from gateway.payments.store.schema import EVENT, PAYMENT, REFUND
 from gateway.payouts.store import PAYOUT
 
@@ -125,6 +127,22 @@ async def unknown_refunds(connection: AsyncConnection, ids: Collection[str]) -> 
     """Those of the refunds that there is no row of."""
     known = await connection.execute(select(REFUND.c.id).where(REFUND.c.id.in_(ids)))
     return set(ids) - set(known.scalars())
+
+
+async def payments_of(connection: AsyncConnection, ids: Collection[str]) -> list[Payment]:
+    """Those of the payments that there is a row of."""
+    rows = await connection.execute(select(PAYMENT).where(PAYMENT.c.id.in_(ids)))
+    return [payment_of(row) for row in rows]
+
+
+async def asked_for(connection: AsyncConnection, ids: Collection[str]) -> set[str]:
+    """Those of the payments for which something is under way that Stripe may know of."""
+    statement = select(OPERATION.c.subject_id).where(
+        OPERATION.c.subject_id.in_(ids),
+        OPERATION.c.end_time.is_(None),
+        OPERATION.c.first_send_time.is_not(None),
+    )
+    return set((await connection.execute(statement)).scalars())
 
 
 async def set_open_operations_unknown(connection: AsyncConnection, now: datetime) -> int:

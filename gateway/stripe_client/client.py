@@ -209,6 +209,14 @@ class StripeClient:
 
         return await find_by_metadata(page, metadata, created_from, created_to)
 
+    async def list_charges(self, corridor: str, params: Params) -> Outcome:
+        """One page of charges, newest first: each attempt on a PaymentIntent makes one."""
+        return await self._calls.get(
+            CHARGES,
+            corridor,
+            lambda client, options: client.v1.charges.list_async(form(params), options),
+        )
+
     async def retrieve_charge(
         self,
         corridor: str,

@@ -6,7 +6,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.identity import RequestIdentity
-from gateway.ids import DEPLOYMENT_KEY
+from gateway.ids import DEPLOYMENT_KEY, RequestMetadata
 from gateway.payments.domain.stripe_params import PAYMENT_KEY
 from gateway.recovery.guard import RestoreGuard
 from gateway.stripe_client.corridors import Corridor
@@ -15,7 +15,7 @@ from runtime.clock import ManualClock
 from sandbox.stripe_twin.twin import Twin
 from tests.backups import Backup
 
-OURS = {DEPLOYMENT_KEY: "default", PAYMENT_KEY: "pay_lost"}
+OURS = {**RequestMetadata("default", "lost", "f" * 32).as_metadata(), PAYMENT_KEY: "pay_lost"}
 
 
 async def test_what_was_written_and_lost_between_two_looks_is_found_at_stripe(
@@ -27,7 +27,14 @@ async def test_what_was_written_and_lost_between_two_looks_is_found_at_stripe(
     clock = ManualClock(datetime.now(UTC))
     async with open_stripe_client([corridor], engine) as stripe:
         guard = RestoreGuard(engine, stripe.client, RequestIdentity("default"), clock)
+        # Authorised by a release before this one: nothing of it could be rebuilt.
+        others = {DEPLOYMENT_KEY: "default", PAYMENT_KEY: "pay_before"}
+        made = await stripe.client.create_payment_intent(
+            "default", {"amount": 1000, "currency": "eur", "metadata": others}, "before"
+        )
+        assert made.succeeded
         await guard.prepare()
+        assert not guard.closed
         made = await stripe.client.create_payment_intent(
             "default", {"amount": 1000, "currency": "eur", "metadata": OURS}, "key"
         )

@@ -44,7 +44,7 @@ OURS = RequestMetadata("default", "lost", "0" * 64).as_metadata()
 # Made by a release before this one, by another deployment, and without a request.
 OTHERS = ({"engine_request_id": "lost"}, {**OURS, DEPLOYMENT_KEY: "b"}, {DEPLOYMENT_KEY: "default"})
 KINDS = ("customers", "setup_intents", "accounts")
-LISTS = tuple(f"/v1/{kind}" for kind in ("payment_intents", "refunds", *KINDS))
+LISTS = tuple(f"/v1/{kind}" for kind in ("payment_intents", "refunds", "charges", *KINDS))
 Asked = Callable[[], list[str]]
 
 

@@ -1,6 +1,7 @@
 """What was lost with a gateway's database is booked under what the ledger has of it, and once."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -9,6 +10,7 @@ from psycopg import sql
 
 from gateway.bookkeeping.facts import HOLD_PREFIX
 from gateway.v1.payment_pb2 import CaptureMethod, Payment, PaymentState, UnavailablePolicy
+from runtime.clock import SystemClock
 from sandbox.polling import poll
 from sandbox.stripe_twin.twin import Twin
 from tests.backups import Backup
@@ -20,8 +22,18 @@ from tests.gateway.payments.test_bank_debits import kinds as debit_kinds
 from tests.gateway.running import OpenShop
 
 S = PaymentState
+UNBOOKED = "state <> 'BOOKED'"
+# Longer than a recovery reads PaymentIntents back.
+LONG_AGO = timedelta(days=10)
 QUEUE = UnavailablePolicy.UNAVAILABLE_POLICY_QUEUE
 MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
+
+
+class LaterClock(SystemClock):
+    """The clock of long after."""
+
+    def now(self) -> datetime:
+        return super().now() + LONG_AGO
 
 
 async def test_a_charge_of_a_later_try_is_booked_under_the_hold_that_the_ledger_has(
@@ -98,6 +110,9 @@ async def test_a_payment_that_was_canceled_before_anybody_noticed_is_left_to_a_p
     stands = f"{waiting.id} is CANCELED, but {paid.payment_intent_id} is CAPTURED: look at it"
     assert stands in said
     assert said[-1] == "recovered: payments are taken again"
+    # The charge that is left there does not close the guard again.
+    async with open_shop(webhooks=False, roles="api") as shop:
+        assert await refused(shop.create()) == "CORRIDOR_UNAVAILABLE"
 
 
 @pytest.mark.parametrize("in_backup", ["nothing", "queued", "authorized"])
@@ -163,13 +178,57 @@ async def test_an_attempt_that_is_lost_is_booked_under_its_own_hold_and_once(
         await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
         before = await _booked(database_url)
     backup.restore()
-    async with open_shop(ledger_address=ledger_address, webhooks=False, roles="api"):
+    async with open_shop(ledger_address=ledger_address, webhooks=False, roles="api") as shop:
+        # The charge at Stripe shows it, though the payment is known.
+        assert await refused(shop.create()) == "DATABASE_BEHIND"
         await recover()
     async with open_shop(ledger_address=ledger_address) as shop:
         await shop.watch_for(paid.id, "fee_known")
         after = await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
         assert (await shop.get(paid.id)).state == S.PAYMENT_STATE_SUCCEEDED
     assert after == before
+
+
+async def test_an_attempt_of_a_payment_of_long_ago_is_found_by_its_charge(
+    open_shop: OpenShop,
+    twin: Twin,
+    backup: Backup,
+    recover: Callable[..., Any],
+    database_url: str,
+    ledger_address: str,
+) -> None:
+    """No list of the newest PaymentIntents shows it."""
+    card = await saved_card(twin, "visa")
+    bank_treats_as(twin, card, "authenticationRequired")
+    async with open_shop(ledger_address=ledger_address) as shop:
+        declined = await shop.create(payment_method=card, off_session=True)
+    twin.advance(seconds=LONG_AGO.total_seconds())
+    clock, books = LaterClock(), {"ledger_address": ledger_address}
+    async with open_shop(clock, webhooks=False, **books) as shop:
+        await shop.create(request_id="of-late")
+        await poll(lambda: _reported(database_url, UNBOOKED), lambda waits: not waits)
+    backup.take()
+    async with open_shop(clock, webhooks=False, **books) as shop:
+        waiting = await shop.confirm(declined)
+        twin.complete_authentication(waiting.payment_intent_id)
+        paid = await shop.confirm(waiting)
+        assert paid.state == S.PAYMENT_STATE_SUCCEEDED
+        await poll(lambda: _reported(database_url, UNBOOKED), lambda waits: not waits)
+        before = await _booked(database_url)
+    backup.restore()
+    async with open_shop(clock, webhooks=False, **books) as shop:
+        assert await refused(shop.create()) == "DATABASE_BEHIND"
+        said = await recover(clock)
+        assert "default: 2 charges read, 1 of older PaymentIntents" in said
+        assert (await shop.get(paid.id)).state == S.PAYMENT_STATE_SUCCEEDED
+        await poll(lambda: _reported(database_url, UNBOOKED), lambda waits: not waits)
+        after = await _booked(database_url)
+    assert _without_fees(after) == _without_fees(before)
+
+
+def _without_fees(facts: set[str]) -> set[str]:
+    """Fees are told by events, when they come."""
+    return {fact for fact in facts if "fee" not in fact}
 
 
 async def test_a_customer_who_came_back_may_still_authenticate(
@@ -243,7 +302,7 @@ async def test_a_charge_of_a_later_attempt_is_not_that_of_the_one_under_way_in_t
         after = await poll(lambda: _booked(database_url), lambda booked: booked >= before)
         assert (await shop.get(waiting.id)).state == S.PAYMENT_STATE_SUCCEEDED
     assert after == before
-    assert not await _reported(database_url, "state <> 'BOOKED'")
+    assert not await _reported(database_url, UNBOOKED)
 
 
 async def test_a_hold_that_is_in_the_backup_is_captured_and_refunded_after_it(

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.bookkeeping.facts import HoldForgotten, HoldPlaced, HoldReleased, ReleaseReason
 from gateway.bookkeeping.ledger_log import LedgerHold
-from gateway.ids import derived_id
+from gateway.ids import RequestMetadata, derived_id
 from gateway.payments.domain.intents import IntentStatus
 from gateway.payments.domain.money_facts import facts_of
 from gateway.payments.domain.payment import (
@@ -24,9 +24,13 @@ from gateway.recovery.rules import (
     Fate,
     asking_attempt,
     attempt_id,
+    carries_only_an_id,
     facts_of_left_holds,
     fate_of,
+    is_behind,
+    knows_charge,
     later_attempt,
+    may_be_behind,
     standing_hold,
     steps_to_stripe,
     under_hold,
@@ -260,6 +264,30 @@ def test_of_nothing_else_a_later_attempt_is_taken(
     assert (change is not None) == (waits and state in REFUSED)
 
 
+# What is explained by nothing that the database knows, once nothing is under way.
+UNEXPLAINED = frozenset(PaymentState) - {*HOLDING, PaymentState.SUCCEEDED}
+
+
+@pytest.mark.parametrize("state", PaymentState)
+def test_stripe_is_asked_about_a_charge_that_nothing_known_explains(state: PaymentState) -> None:
+    payment = payment_in(state, payment_intent_id="pi_1")
+    for corridor in ("default", "backup"):
+        asked = may_be_behind(payment, corridor, under_way=False)
+        assert asked == (state in UNEXPLAINED)
+        assert not may_be_behind(payment, corridor, under_way=True)
+
+
+@pytest.mark.parametrize("under_way", [True, False])
+def test_an_attempt_under_way_explains_no_charge_in_another_corridor(under_way: bool) -> None:
+    """It was not sent there, and the payment went on elsewhere."""
+    for corridor, expected in (("default", False), ("backup", True)):
+        assert may_be_behind(UNDER_WAY, corridor, under_way=under_way) is expected
+    there = replace(seen(IntentStatus.CAPTURED), payment_intent_id="pi_there")
+    assert is_behind(UNDER_WAY, there, "backup", NOW, TIMING)
+    refused = replace(there, status=IntentStatus.DECLINED)
+    assert not is_behind(UNDER_WAY, refused, "backup", NOW, TIMING)
+
+
 AT_STRIPE = tuple(IntentStatus)
 MONEY = frozenset(AT_STRIPE) - {
     *(IntentStatus.NOT_CONFIRMED, IntentStatus.CANCELED, IntentStatus.DECLINED)
@@ -300,6 +328,49 @@ def test_a_payment_that_has_another_hold_needs_no_second_one(status: IntentStatu
 def test_a_payment_that_was_never_sent_and_is_at_stripe_is_behind() -> None:
     waiting = replace(payment_in(PaymentState.QUEUED), payment_intent_id="")
     assert fate(waiting, IntentStatus.CAPTURED) is Fate.BEHIND
+
+
+@pytest.mark.parametrize("status", AT_STRIPE)
+def test_only_what_a_recovery_can_take_up_is_behind(status: IntentStatus) -> None:
+    """Else the guard closed again after it."""
+    for state in UNEXPLAINED:
+        payment = payment_in(state, payment_intent_id="pi_1")
+        expected = status in MONEY and fate(payment, status) is Fate.BEHIND
+        assert is_behind(payment, seen(status), "default", NOW, TIMING) is expected
+    for state in (PaymentState.CANCELED, PaymentState.BLOCKED):
+        assert not is_behind(payment_in(state), seen(status), "default", NOW, TIMING)
+
+
+REQUEST = RequestMetadata("default", "r", "f" * 32).as_metadata()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({"engine_payment_id": "pay_1"}, True),
+        ({"engine_request_id": "r"}, True),
+        ({"gateway_merchant_id": "shop-1"}, True),
+        # A capture of this release of what an earlier one has authorised.
+        ({"engine_payment_id": "pay_1", "engine_deployment": "default"}, True),
+        ({"engine_payment_id": "pay_1", **REQUEST}, False),
+        ({"gateway_merchant_id": "shop-1", **REQUEST}, False),
+        ({"order": "1"}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_what_an_earlier_release_made_carries_only_an_id(
+    metadata: dict[str, str] | None, expected: bool
+) -> None:
+    assert carries_only_an_id({"metadata": metadata}) is expected
+
+
+def test_a_charge_is_known_that_its_payment_stands_by() -> None:
+    for state in PaymentState:
+        payment = payment_in(state, charge_id="ch_1")
+        refused = state in (*REFUSED, PaymentState.FAILED)
+        assert knows_charge(payment, "ch_1") is not refused
+        assert not knows_charge(payment, "ch_2")
 
 
 def test_money_that_a_payment_is_not_to_have_is_left_to_a_person() -> None:

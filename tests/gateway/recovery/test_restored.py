@@ -198,6 +198,7 @@ async def test_what_stripe_tells_of_a_payment_that_was_not_yet_sent_waits_for_th
     compliance: FakeCompliance,
     recover: Callable[..., Any],
     database_url: str,
+    blind: None,
 ) -> None:
     compliance.verdict = Verdict.VERDICT_REVIEW
     async with open_shop(webhooks=False, review_recheck_seconds=1) as shop:
