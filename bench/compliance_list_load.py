@@ -169,8 +169,8 @@ async def _rounds(
         assert (loaded.changed, loaded.version.added_count) == (True, 1), loaded
         loads.append(time.perf_counter() - begun)
 
-    memory_before = _memory_mb(process_id)
-    async with _watched_builders(process_id) as builders:
+    memory_before = memory_mb(process_id)
+    async with watched_builders(process_id) as builders:
         for number in range(2 * ROUNDS):
             suffix = "_loading" if number % 2 else ""
             loading = asyncio.create_task(load()) if suffix else None
@@ -185,7 +185,7 @@ async def _rounds(
         **{f"{name}_p50_ms": percentile_ms(found, 50) for name, found in latencies.items()},
         **{f"{name}_p99_ms": percentile_ms(found, 99) for name, found in latencies.items()},
         "service_mb_before": memory_before,
-        "service_mb": _memory_mb(process_id),
+        "service_mb": memory_mb(process_id),
         "builder_mb": max(builders, default=0.0),
     }
 
@@ -301,7 +301,7 @@ async def _nothing() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _watched_builders(process_id: int) -> AsyncIterator[list[float]]:
+async def watched_builders(process_id: int) -> AsyncIterator[list[float]]:
     """The most memory, in MB, that a child of the service was seen to have."""
     seen: list[float] = []
 
@@ -309,7 +309,7 @@ async def _watched_builders(process_id: int) -> AsyncIterator[list[float]]:
         while True:
             for child in children_of(process_id):
                 with suppress(FileNotFoundError, ProcessLookupError):
-                    seen.append(_memory_mb(child))
+                    seen.append(memory_mb(child))
             await asyncio.sleep(SAMPLE_SECONDS)
 
     watching = asyncio.create_task(watch())
@@ -321,7 +321,7 @@ async def _watched_builders(process_id: int) -> AsyncIterator[list[float]]:
             await watching
 
 
-def _memory_mb(process_id: int) -> float:
+def memory_mb(process_id: int) -> float:
     """What a process has of the machine's memory, of its own and of shared files; 0 if unknown."""
     status = PROC / str(process_id) / "status"
     if not status.exists():

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from compliance.checks.canonical import dumps, loads
 from compliance.screening.countries import country_code
 from compliance.screening.entries import Entry, EntryKind
+from compliance.screening.listed import WEAK
 from compliance.screening.names import (
     ALTERNATIVES,
     GENERIC_WORDS,
@@ -29,12 +30,15 @@ from compliance.screening.scoring import (
     Explanation,
     MatchedPart,
     birth_date_effect,
+    compare_names,
     country_effect,
     may_be,
     token_similarity,
+    whole_part,
 )
 from compliance.screening.scripts import SCRIPTS, Script, key_similarity, skeleton
 from compliance.screening.view import View, pack_view
+from compliance.screening.whole import WholeNames, is_another_word, orders, pack_whole, whole_score
 
 MAX_RESULTS = 50
 MAX_READINGS = 64
@@ -100,9 +104,16 @@ def pack_index(entries: Iterable[Entry]) -> bytes:
     ]
     packing.numbers("rows.entries", (place for place, _, _, _ in rows))
     packing.numbers("rows.names", (number for _, number, _, _ in rows))
+    packing.numbers(
+        "rows.weak", (listed[place].names[number].type == WEAK for place, number, _, _ in rows)
+    )
     normal = [normalise(text, is_person=is_person) for _, _, text, is_person in rows]
     words = (tuple(fold(text).split()) for _, _, text, _ in rows)
     pack_view(packing, "main", zip(itertools.count(), normal, words, strict=False))
+    families = (family_words(text, is_person=is_person) for _, _, text, is_person in rows)
+    pack_whole(
+        packing, "whole", zip(normal, families, (fold(text) for _, _, text, _ in rows), strict=True)
+    )
     for script in SCRIPTS:
         # By a script's sound keys: of names in Latin letters, and of names in the script.
         latin = ((row, _latin_key(script, name)) for row, name in enumerate(normal))
@@ -134,8 +145,10 @@ class NameIndex:
         self._countries = PackedStrings(packed, "countries")
         self._row_entries = packed.numbers("rows.entries")
         self._row_names = packed.numbers("rows.names")
+        self._is_weak = packed.numbers("rows.weak")
         self._packed = packed
-        self._main = View(packed, "main", token_similarity)
+        self._main = View(packed, "main", token_similarity, is_joined=False)
+        self._whole = WholeNames(packed, "whole")
         # Opened when they are asked for: each takes a millisecond.
         self._by_keys: dict[str, View] = {}
         # Those that were found before.
@@ -158,35 +171,58 @@ class NameIndex:
 
     def search(self, person: ScreenedPerson, threshold: float) -> list[Hit]:
         """The entries that score `threshold` or more, the surest first, at most MAX_RESULTS."""
-        best: dict[int, Hit] = {}
+        best: dict[int, tuple[float, int, str, tuple[MatchedPart, ...]]] = {}
         for name in person.names:
             for row, score, parts in self._matching(name, person, threshold - MAX_EFFECT):
                 place = self._row_entries[row]
                 if not may_be(person.is_person, _KINDS[self._kinds[place]]):
                     continue
-                hit = self._hit(person, name, row, score, parts)
-                if hit.score >= threshold and (place not in best or hit.score > best[place].score):
-                    best[place] = hit
-        ordered = sorted(best.values(), key=lambda hit: (-hit.score, hit.entry.entry_id))
-        return ordered[:MAX_RESULTS]
+                counted = score * WEAK_ALIAS_FACTOR if self._is_weak[row] else score
+                if place not in best or counted > best[place][0]:
+                    best[place] = counted, row, name, parts
+        # Dates and countries move all names of an entry alike.
+        hits = [self._hit(person, *found) for found in best.values()]
+        found = [hit for hit in hits if hit.score >= threshold]
+        return sorted(found, key=lambda hit: (-hit.score, hit.entry.entry_id))[:MAX_RESULTS]
 
     def _matching(self, name: str, person: ScreenedPerson, least: float) -> Iterator[Found]:
         """Rows that match a name in any of its readings, perhaps several times."""
         for is_person in person.kinds:
             has_initials = self._is_person_row if is_person else _never
-            spelled = dict.fromkeys(
-                normalise(reading, is_person=is_person) for reading in readings(name)
-            )
+            spelled = {
+                normalise(reading, is_person=is_person): fold(reading)
+                for reading in reversed(readings(name))
+            }
             for normal in spelled:
                 yield from self._main.search(normal, has_initials=has_initials, least=least)
+            leading = family_words(name, is_person=is_person)
+            for normal, folded in spelled.items():
+                yield from self._matching_whole(normal, leading, folded, least)
             for script in SCRIPTS:
                 if script.is_of(name):
                     view = self._keys_of(script, "latin")
                     for key in _native_keys(script, name, is_person=is_person):
                         yield from view.search(key, has_initials=has_initials, least=least)
                 elif len(view := self._keys_of(script, "native")):
-                    latin = _latin_key(script, next(iter(spelled)))
+                    latin = _latin_key(script, next(reversed(spelled)))
                     yield from view.search(latin, has_initials=has_initials, least=least)
+
+    def _matching_whole(
+        self, name: NormalName, leading: int, folded: str, least: float
+    ) -> Iterator[Found]:
+        """Rows whose letters are nearly all the same, wherever the words begin."""
+        for letters in orders(name, leading, folded):
+            for row, edits in self._whole.search(letters):
+                listed = self._main.name(row)
+                if sorted(name.tokens) == sorted(listed.tokens):
+                    continue  # Found by its words.
+                score = whole_score(edits, listed)
+                if score >= least and not is_another_word(name, listed):
+                    # By its words if each has one that is like it.
+                    _, parts = compare_names(name, listed)
+                    is_by_words = len(parts) == len(listed.tokens)
+                    whole = (whole_part(name, listed, score),)
+                    yield row, score, parts if is_by_words else whole
 
     def _keys_of(self, script: Script, side: str) -> View:
         name = f"{script.name}.{side}"
@@ -209,16 +245,14 @@ class NameIndex:
     def _hit(
         self,
         person: ScreenedPerson,
-        name: str,
-        row: int,
         name_score: float,
+        row: int,
+        name: str,
         parts: tuple[MatchedPart, ...],
     ) -> Hit:
         place = self._row_entries[row]
         entry = self._entry(place)
         listed_name = entry.names[self._row_names[row]]
-        if listed_name.type == "weak a.k.a.":
-            name_score *= WEAK_ALIAS_FACTOR
         explanation = Explanation(
             subject_name=name,
             list_name=listed_name.text,
@@ -231,6 +265,12 @@ class NameIndex:
             ),
         )
         return Hit(entry, explanation)
+
+
+def family_words(name: str, *, is_person: bool) -> int:
+    """How many words stand before the comma that sets a person's family name apart."""
+    family, comma, _ = name.partition(",")
+    return len(normalise(family, is_person=True).tokens) if comma and is_person else 0
 
 
 def _never(_row: int) -> bool:

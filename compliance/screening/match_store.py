@@ -1,5 +1,6 @@
 """Where matches are kept, and what becomes of one when its subject or list entry changes."""
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,17 +8,18 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import RowMapping, func, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from compliance.checks.canonical import build, plain
+from compliance.checks.canonical import build, microseconds, plain
 from compliance.errors import match_not_found
 from compliance.screening.index import Hit
 from compliance.screening.names import RULES_VERSION
 from compliance.screening.scoring import Explanation
-from compliance.tables import MATCH, MATCH_CHANGE, SCREENING
+from compliance.tables import MATCH, MATCH_CHANGE
+from runtime.sql_files import read_sql
 
 SCREENER = "screening"
+_WRITE_SCREENINGS = read_sql(__file__, "write_screenings")
 
 
 @dataclass(frozen=True)
@@ -89,31 +91,24 @@ async def record_screenings(
     )
     for screened in screenings:
         await _record_one(connection, screened, existing.get(screened.subject_id, {}), now)
-    statement = upsert(SCREENING)
-    new = statement.excluded
-    await connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["subject_id", "list"],
-            set_={
-                "profile_revision": new.profile_revision,
-                "list_version": new.list_version,
-                "screen_time": new.screen_time,
-                "rules_version": new.rules_version,
-                "is_comparable": new.is_comparable,
-            },
-        ),
-        [
-            {
-                "subject_id": screened.subject_id,
-                "list": screened.list,
-                "profile_revision": screened.profile_revision,
-                "list_version": screened.list_version,
-                "screen_time": now,
-                "rules_version": RULES_VERSION,
-                "is_comparable": screened.is_comparable,
-            }
-            for screened in screenings
-        ],
+    await connection.exec_driver_sql(
+        _WRITE_SCREENINGS,
+        {
+            "list": screenings[0].list,
+            "screen_time_us": microseconds(now),
+            "rules_version": RULES_VERSION,
+            "screenings": json.dumps(
+                [
+                    {
+                        "subject_id": screened.subject_id,
+                        "profile_revision": screened.profile_revision,
+                        "list_version": screened.list_version,
+                        "is_comparable": screened.is_comparable,
+                    }
+                    for screened in screenings
+                ]
+            ),
+        },
     )
 
 

@@ -12,7 +12,7 @@ from anyascii import anyascii
 from compliance.screening.kana import with_romaji
 
 # Raised with every change of what is found: whoever was screened by older rules is screened again.
-RULES_VERSION = 2
+RULES_VERSION = 3
 
 MAX_TOKEN_LENGTH = 200
 # Between the readings of one word.
@@ -174,14 +174,21 @@ HONORIFICS = frozenset(
 GENERIC_WORDS = frozenset(
     [
         "agency",
+        "airlines",
+        "airways",
         "association",
+        "aviation",
         "bank",
         "center",
         "centre",
         "commercial",
         "complex",
         "construction",
+        "design",
         "development",
+        "digital",
+        "electronics",
+        "energy",
         "engineering",
         "enterprise",
         "enterprises",
@@ -189,6 +196,8 @@ GENERIC_WORDS = frozenset(
         "exchange",
         "export",
         "factory",
+        "finance",
+        "financial",
         "foundation",
         "general",
         "group",
@@ -202,11 +211,17 @@ GENERIC_WORDS = frozenset(
         "international",
         "investment",
         "investments",
+        "logistics",
+        "machinery",
         "management",
         "manufacturing",
         "marine",
         "maritime",
+        "media",
+        "metals",
+        "mining",
         "national",
+        "network",
         "office",
         "oil",
         "organization",
@@ -214,23 +229,50 @@ GENERIC_WORDS = frozenset(
         "production",
         "products",
         "research",
+        "security",
         "service",
         "services",
         "ship",
         "shipping",
+        "software",
         "solutions",
         "state",
+        "steel",
         "store",
+        "studio",
         "supply",
         "system",
         "systems",
         "technical",
         "technologies",
         "technology",
+        "telecom",
+        "tourism",
         "trade",
         "trading",
         "transport",
+        "travel",
         "university",
+    ]
+)
+# Particles that many names share; alone they say nothing of who somebody is.
+PARTICLES = frozenset(
+    [
+        "al",
+        "bin",
+        "bint",
+        "de",
+        "del",
+        "der",
+        "di",
+        "dos",
+        "el",
+        "ibn",
+        "la",
+        "los",
+        "ul",
+        "van",
+        "von",
     ]
 )
 GENERIC_WEIGHT = 0.3
@@ -321,13 +363,21 @@ def _is_readable(word: str) -> bool:
 def normalise(name: str, *, is_person: bool) -> NormalName:
     """The words of a name; a name of nothing but legal forms keeps them.
 
-    "DOE, John" is the list's way to put a family name first; order counts for nothing later.
+    "DOE, John" is the list's way to put a family name first; order counts for nothing later. A
+    family name is none of the titles that it reads like ("SHEIKH, John").
     """
     folded = fold(name)
     words = (_without_phrases(folded, is_person=is_person) or folded).split()
     dropped = HONORIFICS if is_person else LEGAL_FORMS
+    if is_person and "," in name:
+        dropped = dropped - frozenset(_only_titles(name.partition(",")[0]))
     kept = [word for word in words if word not in dropped] or words
     return NormalName(tuple(word[:MAX_TOKEN_LENGTH] for word in kept))
+
+
+def _only_titles(family: str) -> list[str]:
+    words = fold(family).split()
+    return words if all(word in HONORIFICS for word in words) else []
 
 
 def _without_phrases(folded: str, *, is_person: bool) -> str:
@@ -339,11 +389,12 @@ def _without_phrases(folded: str, *, is_person: bool) -> str:
     return padded.strip()
 
 
+@lru_cache(maxsize=65_536)
 def weight(token: str) -> float:
     """How much a word says about which name it is: by its length, and little if it is generic."""
     if token in FILLERS:
         return FILLER_WEIGHT
     token, _, _ = token.partition(ALTERNATIVES)
-    if token in GENERIC_WORDS:
+    if token in GENERIC_WORDS or token in PARTICLES:
         return GENERIC_WEIGHT
     return math.sqrt(min(len(token), 8))

@@ -157,11 +157,12 @@ class PackedGroups:
     """Groups of numbers by their place."""
 
     def __init__(self, packed: Packed, name: str) -> None:
-        self._items = packed.numbers(f"{name}.items")
-        self._ends = packed.numbers(f"{name}.ends")
+        # Group n is items[ends[n] : ends[n + 1]], for those who read many.
+        self.items = packed.numbers(f"{name}.items")
+        self.ends = packed.numbers(f"{name}.ends")
 
     def __getitem__(self, number: int) -> "memoryview[int]":
-        return self._items[self._ends[number] : self._ends[number + 1]]
+        return self.items[self.ends[number] : self.ends[number + 1]]
 
 
 class PackedKeyedGroups:

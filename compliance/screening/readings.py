@@ -1,4 +1,5 @@
-"""Other readings of a name: look-alike letters and digits, and Greek as it is spoken.
+"""Other readings of a name: look-alike letters and digits, Greek as it is spoken, and Chinese
+family names that are read otherwise than their characters elsewhere.
 
 They are searched beside the name as it is written, so that no reading loses what another finds.
 """
@@ -20,6 +21,16 @@ _TABLE: dict[str, dict[int, str]] = {
 _LETTERS = {**_TABLE["cyrillic"], **_TABLE["greek"]}
 _DIGITS = _TABLE["digits"]
 _DIGITS_WITH_L = {**_DIGITS, ord("1"): "l"}
+_HAN_FAMILIES: dict[str, tuple[str, ...]] = {
+    written: tuple(spoken.split("|"))
+    for written, spoken in (
+        line.split("\t")
+        for line in (Path(__file__).parent.parent / "data" / "han_family_names.tsv")
+        .read_text(encoding="utf-8")
+        .splitlines()
+        if not line.startswith("#")
+    )
+}
 _GREEK = re.compile("[\u0370-\u03ff]")
 _SPOKEN = [
     (re.compile(greek), latin)
@@ -42,6 +53,8 @@ def readings(name: str) -> tuple[str, ...]:
     if not name.isascii():
         letters = " ".join(_as_latin(word) for word in name.split())
     found = [name, letters]
+    if not name.isascii():
+        found += _with_family_read(name)
     if _GREEK.search(name):
         found.append(_by_ear(name))
     if _STANDS_FOR_LETTER.search(letters):
@@ -51,6 +64,15 @@ def readings(name: str) -> tuple[str, ...]:
             for table in (_DIGITS, _DIGITS_WITH_L)
         ]
     return tuple(dict.fromkeys(found))
+
+
+def _with_family_read(name: str) -> list[str]:
+    """A Chinese name with its family name in pinyin as families are read, in each way there is."""
+    for length in (2, 1):
+        family, rest = name[:length], name[length:]
+        if family in _HAN_FAMILIES:
+            return [f"{spoken} {rest}" for spoken in _HAN_FAMILIES[family]]
+    return []
 
 
 def _by_ear(name: str) -> str:

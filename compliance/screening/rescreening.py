@@ -19,6 +19,8 @@ from runtime.items import Items
 from runtime.loops import Loop
 
 PAGE_SIZE = 100
+# Of subjects that the builder compares with what is new in a list: this process only stores.
+DELTA_PAGE_SIZE = 250
 MAX_PAGES_PER_ROUND = 100
 
 
@@ -67,17 +69,27 @@ class Rescreening:
         """
         last = ""
         seen = 0
-        while True:  # Bounded by the number of subjects: each page starts after the one before.
-            rows = await self._page_after(last, delta.list)
-            if not rows:
-                return seen
-            last = rows[-1]["subject_id"]
-            seen += len(rows)
-            page = self._items.readable(
-                rows, lambda row: (subject_of(row), row["list_version"]), _id_of
-            )
-            screened = await self._screen_page(page, delta)
-            await self._items.together(screened, self._store, lambda item: item.subject_id)
+        # What was found of a page is stored while the builder screens the next.
+        storing: asyncio.Task[None] | None = None
+        try:
+            while True:  # Bounded by the number of subjects: each page is after the one before.
+                rows = await self._page_after(last, delta.list)
+                if not rows:
+                    return seen
+                last = rows[-1]["subject_id"]
+                seen += len(rows)
+                page = self._items.readable(
+                    rows, lambda row: (subject_of(row), row["list_version"]), _id_of
+                )
+                screened = await self._screen_page(page, delta)
+                if storing is not None:
+                    await storing
+                storing = asyncio.create_task(
+                    self._items.together(screened, self._store, lambda item: item.subject_id)
+                )
+        finally:
+            if storing is not None:
+                await storing
 
     async def screen_outdated(self) -> int:
         """Screens subjects that were screened against an older version or by older rules only.
@@ -171,7 +183,7 @@ class Rescreening:
             )
             .where(SUBJECT.c.subject_id > subject_id)
             .order_by(SUBJECT.c.subject_id)
-            .limit(PAGE_SIZE)
+            .limit(DELTA_PAGE_SIZE)
         )
         async with self._engine.connect() as connection:
             return (await connection.execute(statement)).mappings().all()

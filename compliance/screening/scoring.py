@@ -199,7 +199,10 @@ def _weighted_score(first: NormalName, second: NormalName, parts: tuple[MatchedP
         return whole
     # Two names or more of somebody's three or four are that person's, given little more than that
     # they are left out: middle names, patronymics, tribal names.
-    shorter = max(matched_first / total_first, matched_second / total_second)
+    # Here words have to be surely alike: what is left out cannot speak against it.
+    sure_first = sum(weight(part.subject_part) * part.similarity**2 for part in parts)
+    sure_second = sum(weight(part.list_part) * part.similarity**2 for part in parts)
+    shorter = max(sure_first / total_first, sure_second / total_second)
     return max(whole, shorter - min(MAX_PARTIAL_PENALTY, PARTIAL_PENALTY * (1 - whole)))
 
 

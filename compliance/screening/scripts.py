@@ -33,22 +33,22 @@ _ARABIC = _table(
 )
 _HEBREW = _table("בb גg דd זz טt יi כk ךk לl מm םm נn ןn סs פp ףp צz ץz קk רr שs תt", "אעה")
 # Latin spellings, longest first within a script; what is not named stays as it is.
-_ARABIC_LATIN = [
+_ARABIC_LATIN = (
     *[("sh", "S"), ("ch", "S"), ("kh", "X"), ("gh", "G"), ("th", "t"), ("dh", "d"), ("ph", "f")],
     *[("ou", "u"), ("oo", "u"), ("ee", "i"), ("x", "ks"), ("q", "k"), ("c", "k"), ("p", "b")],
     *[("v", "f"), ("g", "j"), ("w", "u"), ("y", "i"), ("o", "u")],
-]
-_HEBREW_LATIN = [
+)
+_HEBREW_LATIN = (
     *[("tch", "s"), ("sch", "s"), ("sh", "s"), ("ch", "k"), ("kh", "k"), ("ck", "k"), ("tz", "z")],
     *[("ts", "z"), ("th", "t"), ("ph", "p"), ("x", "ks"), ("q", "k"), ("c", "k"), ("h", "")],
     *[("f", "p"), ("v", "b"), ("w", "b"), ("y", "i"), ("j", "i"), ("ou", "u"), ("o", "u")],
-]
-_KOREAN_LATIN = [
+)
+_KOREAN_LATIN = (
     *[("ng", "N"), ("sh", "s"), ("ch", "c"), ("kk", "k"), ("tt", "t"), ("pp", "p"), ("jj", "c")],
     *[("eo", "O"), ("eu", "U"), ("ae", "e"), ("oe", "e"), ("ee", "i"), ("oo", "u"), ("ou", "u")],
     *[("g", "k"), ("d", "t"), ("b", "p"), ("j", "c"), ("l", "r"), ("w", ""), ("y", "")],
     *[("O", "o"), ("U", "o"), ("u", "o")],
-]
+)
 _ONSETS = [
     "k",
     "k",
@@ -117,7 +117,7 @@ class Script:
 
     def is_of(self, text: str) -> bool:
         """Whether any letter of a text is of the script."""
-        return any(self.first <= ord(char) <= self.last for char in text)
+        return not text.isascii() and any(self.first <= ord(char) <= self.last for char in text)
 
 
 @lru_cache(maxsize=65_536)
@@ -166,7 +166,8 @@ def _gaps(key: str) -> list[frozenset[str]]:
     return [frozenset(gap) for gap in found]
 
 
-def _spelled(word: str, spellings: list[tuple[str, str]]) -> str:
+@lru_cache(maxsize=65_536)
+def _spelled(word: str, spellings: tuple[tuple[str, str], ...]) -> str:
     for latin, key in spellings:
         word = word.replace(latin, key)
     return re.sub(r"([^aeiou])\1+", r"\1", word)

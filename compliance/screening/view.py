@@ -6,7 +6,8 @@ another process (see builder.py).
 """
 
 import itertools
-from collections import Counter, defaultdict
+import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
 from compliance.screening.names import ALTERNATIVES, NormalName, weight
@@ -18,9 +19,11 @@ from compliance.screening.packed import (
     Packing,
 )
 from compliance.screening.scoring import (
+    MAX_PARTIAL_PENALTY,
     MAX_RUN,
     MIN_JOINED_SIMILARITY,
     MIN_TOKEN_SIMILARITY,
+    PARTIAL_PENALTY,
     Likeness,
     MatchedPart,
     compare_names,
@@ -36,9 +39,11 @@ MAX_CACHED_TOKENS, MAX_CACHED_NAMES = 50_000, 50_000
 MIN_SHARED_PAIRS = 0.4
 # Of either name, by weight and without single letters, has to be found in the other to compare
 # their words: with less no score reaches the threshold.
-MIN_COVERAGE = 0.7
-# Words that say this little find a name only beside others, unless there are no others.
-LITTLE_WEIGHT = 0.5
+MIN_COVERAGE = 0.74
+# Words that are more than what may be missing of a name: one of them is there, or too little is.
+SEED_SHARE = 1 - MIN_COVERAGE + 0.04
+# How much more a score may be than what the words' weights make it before they are compared.
+BOUND_SLACK = 0.04
 MIN_JOINED_LENGTH, MAX_ARRANGED_WORDS = 6, 8
 
 
@@ -78,6 +83,11 @@ def pack_view(
         by_stem[stem(token)].append(number)
         for pair in _letter_pairs(stem(token)):
             by_pair[pair].append(number)
+    by_seed: dict[str, list[int]] = defaultdict(list)
+    for row, name in enumerate(names):
+        for token in _seeds(name, lambda token: len(by_token[token])):
+            by_seed[token].append(row)
+    packing.groups(f"{prefix}.by_seed", (by_seed[token] for token in tokens))
     packing.numbers(f"{prefix}.numbers", numbers)
     packing.floats(f"{prefix}.weights", map(_telling_weight, names))
     packing.numbers(f"{prefix}.words", (len(name.tokens) for name in names))
@@ -101,8 +111,14 @@ class View:
         prefix: str,
         similarity: Likeness,
         stem: Callable[[str], str] = str,
+        *,
+        is_joined: bool = True,
     ) -> None:
-        """Reads what `pack_view` added with the same `stem`."""
+        """Reads what `pack_view` added with the same `stem`.
+
+        With `is_joined` names that differ in where words begin are looked for here.
+        """
+        self._is_joined = is_joined
         self._similarity = similarity
         self._stem = stem
         self._numbers = packed.numbers(f"{prefix}.numbers")
@@ -113,6 +129,8 @@ class View:
         self._names = PackedGroups(packed, f"{prefix}.names")
         self._tokens = PackedStrings(packed, f"{prefix}.tokens").all()
         self._rows_by_token = PackedGroups(packed, f"{prefix}.by_token")
+        # Only those of which the word is a seed.
+        self._rows_by_seed = PackedGroups(packed, f"{prefix}.by_seed")
         self._rows_by_run = PackedKeyedGroups(packed, f"{prefix}.by_run")
         # By the letters of all words, pairs of a row and the place of its words.
         self._rows_by_letters = PackedKeyedGroups(packed, f"{prefix}.by_letters")
@@ -122,6 +140,8 @@ class View:
         # What was asked for before: words with the list's words that are like them, and names.
         self._similar: dict[str, dict[int, float]] = {}
         self._known_names: dict[int, NormalName] = {}
+        # For each pair of letters the list's words that have it, a bit each.
+        self._words_with: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -132,7 +152,9 @@ class View:
             self._similar.pop(token, None)
         for row in list(itertools.islice(self._known_names, count)):
             self._known_names.pop(row, None)
-        return bool(self._similar or self._known_names)
+        for pair in list(itertools.islice(self._words_with, count)):
+            self._words_with.pop(pair, None)
+        return bool(self._similar or self._known_names or self._words_with)
 
     def search(
         self, name: NormalName, *, has_initials: Callable[[int], bool], least: float
@@ -160,16 +182,16 @@ class View:
         for row in by_run:
             if row not in seen:
                 seen.add(row)
-                number, listed = self._numbers[row], self._name(row)
+                number, listed = self._numbers[row], self.name(row)
                 one, other = merged(name, listed, self._stem), merged(listed, name, self._stem)
                 score, parts = compare_names(
                     one, other, self._similarity, has_initials=has_initials(number)
                 )
                 if score >= least:
                     yield number, score, parts
-        promising, others = self._candidates(similar, own_weight, min(MIN_COVERAGE, least))
-        for row in self._as_long_as(name, others):
-            listed = self._name(row)
+        promising, others = self._candidates(similar, name, own_weight, least)
+        for row in self._as_long_as(name, others) if self._is_joined else ():
+            listed = self.name(row)
             score = joined_score(name, listed)
             if row not in seen and score >= max(least, MIN_JOINED_SIMILARITY):
                 yield self._numbers[row], score, (whole_part(name, listed, score),)
@@ -183,12 +205,13 @@ class View:
                     if (similarity := likes.get(token_number))
                 ]
                 score, parts = compare_names(
-                    name, self._name(row), pairs=pairs, has_initials=has_initials(number)
+                    name, self.name(row), pairs=pairs, has_initials=has_initials(number)
                 )
                 if score >= least:
                     yield number, score, parts
 
-    def _name(self, row: int) -> NormalName:
+    def name(self, row: int) -> NormalName:
+        """The words of a row."""
         name = self._known_names.get(row)
         if name is None:
             if len(self._known_names) >= MAX_CACHED_NAMES:
@@ -211,36 +234,53 @@ class View:
         return [row for row, _ in ranked[:MAX_CANDIDATES]]
 
     def _candidates(
-        self, similar: dict[str, dict[int, float]], own_weight: float, coverage: float
+        self,
+        similar: dict[str, dict[int, float]],
+        name: NormalName,
+        own_weight: float,
+        least: float,
     ) -> tuple[list[int], list[int]]:
-        """The rows of which most is found in the name, or the other way round; and the others."""
+        """The rows of which most is found in the name, or the other way round; and the others.
+
+        One of a name's seeds is there, or less than MIN_COVERAGE is: others need not be looked at,
+        unless less is asked for.
+        """
         worth: dict[int, float] = {}
         for likes in similar.values():
             for number, similarity in likes.items():
                 value = similarity * weight(self._tokens[number])
                 worth[number] = max(worth.get(number, 0.0), value)
-        found: dict[int, float] = {}
-        ordered = sorted(worth.items(), key=lambda item: (-item[1], item[0]))
-        for number, value in ordered:
-            rows = self._rows_by_token[number]
-            if value < LITTLE_WEIGHT and found:
-                for row in rows:
-                    if row in found:
-                        found[row] += value
-            else:
-                for row in rows:
-                    found[row] = found.get(row, 0.0) + value
-        weights = self._weights
-        covered = [
-            (max(value / weights[row], value / own_weight), value, row)
-            for row, value in found.items()
-        ]
-        promising = [item for item in covered if item[0] >= coverage]
-        promising.sort(
-            key=lambda item: (-item[1] * (1 / weights[item[2]] + 1 / own_weight), item[2])
-        )
-        others = [row for share, _, row in covered if share < coverage]
-        return [row for _, _, row in promising[:MAX_CANDIDATES]], others
+        found: set[int] = set()
+        if least < MIN_COVERAGE:
+            for number in worth:
+                found.update(self._rows_by_token[number])
+        else:
+            for number in worth:
+                found.update(self._rows_by_seed[number])
+            counts = {
+                token: sum([len(self._rows_by_token[number]) for number in likes])
+                for token, likes in similar.items()
+            }
+            for token in _seeds(name, counts.__getitem__):
+                for number in similar[token]:
+                    found.update(self._rows_by_token[number])
+        worth_of = [0.0] * len(self._tokens)
+        for number, value in worth.items():
+            worth_of[number] = value
+        weights, items, ends = self._weights, self._names.items, self._names.ends
+        value_of, least_share = worth_of.__getitem__, min(least, MIN_COVERAGE)
+        promising = []
+        others = []
+        for row in found:
+            value = sum(map(value_of, items[ends[row] : ends[row + 1]]))
+            listed_weight = weights[row]
+            shorter = value / (min(own_weight, listed_weight))
+            if shorter >= least_share and _bound(value, listed_weight, own_weight) >= least:
+                promising.append((-value * (1 / listed_weight + 1 / own_weight), row))
+            elif self._is_joined:
+                others.append(row)
+        promising.sort()
+        return [row for _, row in promising[:MAX_CANDIDATES]], others
 
     def _as_long_as(self, name: NormalName, rows: list[int]) -> list[int]:
         """Rows of nearly as many letters in another number of words: joined with a typo."""
@@ -259,14 +299,7 @@ class View:
             return cached
         similar: dict[int, float] = {}
         for reading in token.split(ALTERNATIVES):
-            pairs = _letter_pairs(self._stem(reading))
-            needed = MIN_SHARED_PAIRS * len(pairs)
-            shared: Counter[int] = Counter()
-            for pair in pairs:
-                shared.update(self._tokens_by_pair.get(pair))
-            for number, count in shared.items():
-                if count < needed:
-                    continue
+            for number in self._sharing(_letter_pairs(self._stem(reading))):
                 similarity = self._similarity(token, self._tokens[number])
                 if similarity >= MIN_TOKEN_SIMILARITY:
                     similar[number] = similarity
@@ -274,6 +307,64 @@ class View:
             self._similar.clear()
         self._similar[token] = similar
         return similar
+
+    def _sharing(self, pairs: set[str]) -> Iterator[int]:
+        """The list's words that have enough of these pairs of letters.
+
+        All words are counted at once: bit n of `digits[d]` is digit d of the count of word n, and
+        what is looked for is a count of `needed` or more.
+        """
+        needed = math.ceil(MIN_SHARED_PAIRS * len(pairs))
+        # Counting begins where `needed` makes it overflow into the highest digit.
+        size = len(pairs).bit_length()
+        start = (1 << size) - needed
+        everything = (1 << len(self._tokens)) - 1
+        digits = [everything if start >> digit & 1 else 0 for digit in range(size)]
+        reached = 0
+        for pair in pairs:
+            carry = self._with_pair(pair)
+            for digit in range(size):
+                if not carry:
+                    break
+                digits[digit], carry = digits[digit] ^ carry, digits[digit] & carry
+            reached |= carry
+        while reached:
+            lowest = reached & -reached
+            yield lowest.bit_length() - 1
+            reached ^= lowest
+
+    def _with_pair(self, pair: str) -> int:
+        found = self._words_with.get(pair)
+        if found is None:
+            bits = bytearray(len(self._tokens) // 8 + 1)
+            for number in self._tokens_by_pair.get(pair):
+                bits[number >> 3] |= 1 << (number & 7)
+            found = int.from_bytes(bits, "little")
+            self._words_with[pair] = found
+        return found
+
+
+def _bound(value: float, listed_weight: float, own_weight: float) -> float:
+    """What a score is at most if words of this weight are alike."""
+    whole = 2 * value / (listed_weight + own_weight)
+    shorter = value / min(listed_weight, own_weight)
+    partial = shorter - min(MAX_PARTIAL_PENALTY, PARTIAL_PENALTY * (1 - whole))
+    return max(whole, partial) + BOUND_SLACK
+
+
+def _seeds(name: NormalName, rows_of: Callable[[str], int]) -> list[str]:
+    """The rarest of a name's words that together are more than what may be missing of it."""
+    words = [word for word in dict.fromkeys(name.tokens) if len(word) > 1] or [
+        *dict.fromkeys(name.tokens)
+    ]
+    needed = SEED_SHARE * sum(map(weight, words))
+    found = []
+    for word in sorted(words, key=lambda word: (rows_of(word), word)):
+        found.append(word)
+        needed -= weight(word)
+        if needed < 0:
+            break
+    return found
 
 
 def _runs(name: NormalName, stem: Callable[[str], str]) -> set[str]:

@@ -6,6 +6,7 @@ import grpc
 import psycopg
 import pytest
 
+from compliance.screening import rescreening
 from compliance.screening.match_store import state_after
 from compliance.v1 import screening_pb2, screening_service_pb2, subject_pb2, subject_service_pb2
 from tests.compliance.conftest import OpenGuard
@@ -236,6 +237,24 @@ async def test_subjects_created_while_a_list_loads_are_not_missed(guard: Guard) 
         *(guard.merchant("Gerade Gelistet", entity_kind=person) for _ in range(20))
     )
     await loading
+    for merchant in merchants:
+        assert codes(await guard.check(merchant)) == ["MERCHANT_MATCH_OPEN"]
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+async def test_every_page_of_subjects_is_screened_against_what_is_new(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    """Two pages of subjects, one fewer and one more: the last is stored, too."""
+    person = subject_pb2.ENTITY_KIND_INDIVIDUAL
+    size = 3
+    monkeypatch.setattr(rescreening, "DELTA_PAGE_SIZE", size)
+    merchants = await asyncio.gather(
+        *(guard.merchant("Gerade Gelistet", entity_kind=person) for _ in range(2 * size + more))
+    )
+    assert codes(await guard.check(merchants[0])) == []
+    append(guard.sdn_folder, "sdn.csv", sdn_row(900_100, "GELISTET, Gerade"))
+    await guard.load_list()
     for merchant in merchants:
         assert codes(await guard.check(merchant)) == ["MERCHANT_MATCH_OPEN"]
 
