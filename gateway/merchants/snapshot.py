@@ -58,11 +58,11 @@ def snapshot_of(
     `complete` is False if Stripe had more capabilities, external accounts or persons than were
     fetched. `persons` is None if Stripe does not show them.
     """
-    company = _mapping(account, "company")
+    company = mapping_of(account, "company")
     seen = (persons or ())[:MAX_PERSONS]
     individual_id = _individual_id(account, seen)
-    profile = _mapping(account, "business_profile")
-    payouts = _mapping(_mapping(account, "settings"), "payouts")
+    profile = mapping_of(account, "business_profile")
+    payouts = mapping_of(mapping_of(account, "settings"), "payouts")
     return merchant_pb2.AccountSnapshot(
         charges_enabled=account.get("charges_enabled") is True,
         payouts_enabled=account.get("payouts_enabled") is True,
@@ -74,8 +74,8 @@ def snapshot_of(
         company_name=text_of(company, "name"),
         business_name=text_of(profile, "name"),
         merchant_category_code=text_of(profile, "mcc"),
-        requirements=requirements_of(_mapping(account, "requirements")),
-        future_requirements=requirements_of(_mapping(account, "future_requirements")),
+        requirements=requirements_of(mapping_of(account, "requirements")),
+        future_requirements=requirements_of(mapping_of(account, "future_requirements")),
         capabilities=sorted(
             (_capability(item) for item in capabilities[:MAX_ITEMS]), key=lambda item: item.name
         ),
@@ -83,7 +83,7 @@ def snapshot_of(
             (_external_account(item) for item in external_accounts[:MAX_ITEMS]),
             key=lambda item: item.id,
         ),
-        payout_interval=text_of(_mapping(payouts, "schedule"), "interval"),
+        payout_interval=text_of(mapping_of(payouts, "schedule"), "interval"),
         truncated=not complete
         or max(len(capabilities), len(external_accounts)) > MAX_ITEMS
         or len(persons or ()) > MAX_PERSONS,
@@ -105,7 +105,7 @@ def requirements_of(values: Mapping[str, Any]) -> merchant_requirements_pb2.Requ
                 original_fields_due=_fields(item, "original_fields_due"),
                 alternative_fields_due=_fields(item, "alternative_fields_due"),
             )
-            for item in _mappings(values, "alternatives")[:MAX_ALTERNATIVES]
+            for item in mappings_of(values, "alternatives")[:MAX_ALTERNATIVES]
         ],
         errors=[
             merchant_requirements_pb2.RequirementError(
@@ -113,7 +113,7 @@ def requirements_of(values: Mapping[str, Any]) -> merchant_requirements_pb2.Requ
                 reason=text_of(item, "reason")[:MAX_REASON_CHARACTERS],
                 requirement=text_of(item, "requirement"),
             )
-            for item in _mappings(values, "errors")[:MAX_ERRORS]
+            for item in mappings_of(values, "errors")[:MAX_ERRORS]
         ],
     )
     deadline = values.get("current_deadline")
@@ -140,8 +140,8 @@ def _capability(values: Mapping[str, Any]) -> merchant_pb2.Capability:
             text_of(values, "status"), merchant_pb2.CAPABILITY_STATE_UNRECOGNIZED
         ),
         requested=values.get("requested") is True,
-        requirements=requirements_of(_mapping(values, "requirements")),
-        future_requirements=requirements_of(_mapping(values, "future_requirements")),
+        requirements=requirements_of(mapping_of(values, "requirements")),
+        future_requirements=requirements_of(mapping_of(values, "future_requirements")),
     )
 
 
@@ -163,8 +163,8 @@ def _external_account(values: Mapping[str, Any]) -> merchant_pb2.ExternalAccount
     found.state = EXTERNAL_ACCOUNT_STATES.get(
         text_of(values, "status"), merchant_pb2.EXTERNAL_ACCOUNT_STATE_UNRECOGNIZED
     )
-    found.requirements.CopyFrom(requirements_of(_mapping(values, "requirements")))
-    found.future_requirements.CopyFrom(requirements_of(_mapping(values, "future_requirements")))
+    found.requirements.CopyFrom(requirements_of(mapping_of(values, "requirements")))
+    found.future_requirements.CopyFrom(requirements_of(mapping_of(values, "future_requirements")))
     return found
 
 
@@ -172,18 +172,18 @@ def _individual_id(account: Mapping[str, Any], persons: Sequence[Mapping[str, An
     """The person whose own business the account is; empty if it is nobody's."""
     if text_of(account, "business_type") != "individual":
         return ""
-    said = text_of(_mapping(account, "individual"), "id")
+    said = text_of(mapping_of(account, "individual"), "id")
     return said or (text_of(persons[0], "id") if len(persons) == 1 else "")
 
 
 def _person(values: Mapping[str, Any], individual_id: str) -> merchant_pb2.AccountPerson:
     """By id, roles and codes alone: what names somebody stays at Stripe."""
-    verification = _mapping(values, "verification")
-    relationship = _mapping(values, "relationship")
+    verification = mapping_of(values, "verification")
+    relationship = mapping_of(values, "relationship")
     said = (
         verification,
-        _mapping(verification, "document"),
-        _mapping(verification, "additional_document"),
+        mapping_of(verification, "document"),
+        mapping_of(verification, "additional_document"),
     )
     return merchant_pb2.AccountPerson(
         id=text_of(values, "id"),
@@ -192,18 +192,20 @@ def _person(values: Mapping[str, Any], individual_id: str) -> merchant_pb2.Accou
             text_of(verification, "status"), merchant_pb2.PERSON_VERIFICATION_STATE_UNRECOGNIZED
         ),
         verification_codes=sorted({text_of(one, "details_code") for one in said} - {""}),
-        requirements=requirements_of(_mapping(values, "requirements")),
-        future_requirements=requirements_of(_mapping(values, "future_requirements")),
+        requirements=requirements_of(mapping_of(values, "requirements")),
+        future_requirements=requirements_of(mapping_of(values, "future_requirements")),
         individual=bool(individual_id) and text_of(values, "id") == individual_id,
     )
 
 
-def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def mapping_of(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A hash inside another; an empty one where there is none."""
     found = values.get(name)
     return found if isinstance(found, Mapping) else {}
 
 
-def _mappings(values: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+def mappings_of(values: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """The hashes of a list inside a hash."""
     found = values.get(name)
     return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
 

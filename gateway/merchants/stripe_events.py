@@ -1,6 +1,7 @@
 """Events about connected accounts are hints: what Stripe says of one is fetched again, and kept."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +13,10 @@ from gateway.merchants.snapshot import (
     snapshot_of,
 )
 from gateway.merchants.store import MerchantStore
+from gateway.merchants.v2_account import with_v2
 from gateway.operations.lost import LostRequests
 from gateway.stripe_client.client import StripeClient
-from gateway.stripe_client.outcome import Outcome, OutcomeClass
+from gateway.stripe_client.outcome import Outcome, OutcomeClass, text_of
 from gateway.v1 import merchant_pb2
 from gateway.webhooks_in.event import (
     EventHandler,
@@ -56,14 +58,18 @@ class MerchantSync:
         self._store = store
         self._clock = clock
 
-    async def sync(self, merchant: merchant_pb2.Merchant) -> bool:
+    async def sync(self, merchant: merchant_pb2.Merchant, *, is_v2: bool = False) -> bool:
         """Fetches and keeps; whether the content differs from what was kept before.
 
-        Raises `FetchFailed`.
+        What is known as a v2 account, now or from before, is fetched as one. Raises `FetchFailed`.
         """
         # Taken before the first request: what is fetched is at least as new as this.
         fetch_time = self._clock.now()
-        snapshot = await self.fetch(merchant.corridor, merchant.connected_account_id)
+        snapshot = await self.fetch(
+            merchant.corridor,
+            merchant.connected_account_id,
+            is_v2=is_v2 or merchant.snapshot.from_v2,
+        )
         content_hash = hash_of(content_of(snapshot))
         return await self._store.save_snapshot(
             merchant.merchant_id, snapshot, content_hash, fetch_time
@@ -73,13 +79,16 @@ class MerchantSync:
         """The account as Stripe has it now. Raises `FetchFailed`."""
         return _object_of(await self._stripe.accounts.retrieve_account(corridor, account_id))
 
-    async def fetch(self, corridor: str, account_id: str) -> merchant_pb2.AccountSnapshot:
+    async def fetch(
+        self, corridor: str, account_id: str, *, is_v2: bool = False
+    ) -> merchant_pb2.AccountSnapshot:
         """What Stripe says now. Raises `FetchFailed`."""
         accounts = self._stripe.accounts
-        account, capabilities, (persons, all_persons) = await asyncio.gather(
+        account, capabilities, (persons, all_persons), v2_account = await asyncio.gather(
             accounts.retrieve_account(corridor, account_id),
             accounts.list_capabilities(corridor, account_id),
             self._persons(corridor, account_id),
+            self._v2_account(corridor, account_id) if is_v2 else _nothing(),
         )
         account_object, capability_list = _object_of(account), _object_of(capabilities)
         external = account_object.get("external_accounts") or {"data": [], "has_more": False}
@@ -87,7 +96,7 @@ class MerchantSync:
             external = _object_of(
                 await accounts.list_external_accounts(corridor, account_id, {"limit": MAX_ITEMS})
             )
-        return snapshot_of(
+        snapshot = snapshot_of(
             account_object,
             capability_list["data"],
             external["data"],
@@ -95,6 +104,14 @@ class MerchantSync:
             live_mode=self._stripe.is_live(corridor),
             complete=all_persons and not (capability_list["has_more"] or external["has_more"]),
         )
+        return snapshot if v2_account is None else with_v2(snapshot, v2_account)
+
+    async def _v2_account(self, corridor: str, account_id: str) -> Mapping[str, Any] | None:
+        """The account's v2 form; None where Stripe does not show it. Raises `FetchFailed`."""
+        outcome = await self._stripe.accounts.retrieve_v2_account(corridor, account_id)
+        if outcome.outcome_class is OutcomeClass.REJECTED:
+            return None
+        return _object_of(outcome)
 
     async def _persons(
         self, corridor: str, account_id: str
@@ -119,6 +136,10 @@ class MerchantSync:
         return found, False
 
 
+async def _nothing() -> None:
+    """What is fetched of the v2 form of an account that is not known to have one."""
+
+
 def _object_of(outcome: Outcome) -> Mapping[str, Any]:
     if outcome.object is None:
         raise FetchFailed(outcome)
@@ -137,6 +158,11 @@ EVENT_TYPES = (
 )
 
 
+V2_PREFIX = "v2.core.account"
+# A thin event about a person of an account points at the person.
+_OF_ACCOUNT = re.compile(r"/v2/core/accounts/(acct_[A-Za-z0-9]{1,58})(?:/.*)?")
+
+
 class MerchantEvents:
     """The handler of events about connected accounts."""
 
@@ -151,9 +177,7 @@ class MerchantEvents:
 
     async def apply(self, event: StripeEvent) -> None:
         """Fetches the account that the event is about, whatever the event says of it."""
-        account_id = event.stripe_account or (
-            event.object_id if event.object_id.startswith("acct_") else None
-        )
+        account_id = _account_of(event)
         stored = await self._store.by_account(account_id) if account_id else None
         if stored is None:
             # An account that is not a merchant of ours, or one that CreateMerchant is about to
@@ -163,7 +187,7 @@ class MerchantEvents:
             return
         merchant = stored.message
         try:
-            await self._sync.sync(merchant)
+            await self._sync.sync(merchant, is_v2=event.event_type.startswith(V2_PREFIX))
         except FetchFailed as failed:
             if failed.account_is_gone and event.event_type == DEAUTHORIZED:
                 await self._store.disconnect(merchant.merchant_id)
@@ -189,3 +213,13 @@ def _why_not(failed: FetchFailed) -> Exception:
     if failed.outcome.outcome_class in (OutcomeClass.NOT_SENT, OutcomeClass.UNKNOWN):
         return OutsideUnavailable("STRIPE_UNAVAILABLE", failed.outcome.retry_after)
     return PoisonEventError("ACCOUNT_NOT_READABLE")
+
+
+def _account_of(event: StripeEvent) -> str | None:
+    """The connected account that an event is about: its own, its object, or where that belongs."""
+    if event.stripe_account is not None:
+        return event.stripe_account
+    if event.object_id.startswith("acct_"):
+        return event.object_id
+    named = _OF_ACCOUNT.fullmatch(text_of(event.object, "url"))
+    return named.group(1) if named else None

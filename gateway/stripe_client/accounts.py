@@ -10,6 +10,14 @@ from gateway.stripe_client.outcome import Outcome
 from gateway.stripe_client.search import find, find_by_metadata
 
 ACCOUNTS, FILES, TAX = "accounts", "files", "tax"
+# What a v2 account shows only if it is asked for.
+V2_PARTS = [
+    "configuration.customer",
+    "configuration.merchant",
+    "configuration.recipient",
+    "future_requirements",
+    "requirements",
+]
 
 
 class NamedFile(io.BytesIO):
@@ -46,6 +54,17 @@ class AccountCalls:
             ACCOUNTS,
             corridor,
             lambda client, options: client.v1.accounts.retrieve_async(account_id, None, options),
+            priority=Priority.BACKGROUND,
+        )
+
+    async def retrieve_v2_account(self, corridor: str, account_id: str) -> Outcome:
+        """Reads a connected account in its v2 form, with requirements and capabilities."""
+        return await self._calls.get(
+            ACCOUNTS,
+            corridor,
+            lambda client, options: client.v2.core.accounts.retrieve_async(
+                account_id, form({"include": V2_PARTS}), options
+            ),
             priority=Priority.BACKGROUND,
         )
 

@@ -270,6 +270,7 @@ class AccountSnapshot(_message.Message):
     TRUNCATED_FIELD_NUMBER: _builtins.int
     PERSONS_FIELD_NUMBER: _builtins.int
     PERSONS_WITHHELD_FIELD_NUMBER: _builtins.int
+    FROM_V2_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Position among all snapshots of the gateway, in commit order, starting at 1."""
     content_hash: _builtins.bytes
@@ -306,6 +307,11 @@ class AccountSnapshot(_message.Message):
     """
     persons_withheld: _builtins.bool
     """Whether Stripe does not let the platform see the persons; persons is empty then."""
+    from_v2: _builtins.bool
+    """Whether requirements and capabilities are those of the account's v2 form (/v2/core/accounts), with
+    its names of fields. Capabilities have v1's names where there are such. An account is known as
+    a v2 account from its first event of the v2 API on.
+    """
     @_builtins.property
     def fetch_time(self) -> _timestamp_pb2.Timestamp:
         """Time at which the gateway last fetched exactly this. Moves on when a later fetch finds nothing
@@ -361,10 +367,11 @@ class AccountSnapshot(_message.Message):
         truncated: _builtins.bool = ...,
         persons: _abc.Iterable[Global___AccountPerson] | None = ...,
         persons_withheld: _builtins.bool = ...,
+        from_v2: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fetch_time", b"fetch_time", "future_requirements", b"future_requirements", "record_time", b"record_time", "requirements", b"requirements"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_name", b"business_name", "business_type", b"business_type", "capabilities", b"capabilities", "charges_enabled", b"charges_enabled", "company_name", b"company_name", "content_hash", b"content_hash", "country_code", b"country_code", "default_currency_code", b"default_currency_code", "details_submitted", b"details_submitted", "external_accounts", b"external_accounts", "fetch_time", b"fetch_time", "future_requirements", b"future_requirements", "live_mode", b"live_mode", "merchant_category_code", b"merchant_category_code", "payout_interval", b"payout_interval", "payouts_enabled", b"payouts_enabled", "persons", b"persons", "persons_withheld", b"persons_withheld", "record_time", b"record_time", "requirements", b"requirements", "sequence", b"sequence", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_name", b"business_name", "business_type", b"business_type", "capabilities", b"capabilities", "charges_enabled", b"charges_enabled", "company_name", b"company_name", "content_hash", b"content_hash", "country_code", b"country_code", "default_currency_code", b"default_currency_code", "details_submitted", b"details_submitted", "external_accounts", b"external_accounts", "fetch_time", b"fetch_time", "from_v2", b"from_v2", "future_requirements", b"future_requirements", "live_mode", b"live_mode", "merchant_category_code", b"merchant_category_code", "payout_interval", b"payout_interval", "payouts_enabled", b"payouts_enabled", "persons", b"persons", "persons_withheld", b"persons_withheld", "record_time", b"record_time", "requirements", b"requirements", "sequence", b"sequence", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

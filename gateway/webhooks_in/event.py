@@ -10,7 +10,8 @@ from typing import Any
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
 
 EVENT_ID = re.compile(r"evt_[A-Za-z0-9_]{1,250}")
-EVENT_TYPE = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+){1,9}")
+# Events of the v2 API may name the part of an object: "v2.core.account[requirements].updated".
+EVENT_TYPE = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+(?:\[[a-z0-9_]+(?:\.[a-z0-9_]+)*\])?){1,9}")
 OBJECT_ID = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 ACCOUNT_ID = re.compile(r"acct_[A-Za-z0-9]{1,58}")
 # Of the year 9999, so that a time always fits.

@@ -1,5 +1,6 @@
 """Which handler deals with which type of event."""
 
+import re
 from collections.abc import Mapping
 
 from gateway.webhooks_in.event import EventHandler, StripeEvent
@@ -7,6 +8,9 @@ from gateway.webhooks_in.event import EventHandler, StripeEvent
 WILDCARD = "*"
 # Thin events are about the same changes: "v1.charge.updated" is "charge.updated" without a charge.
 THIN_PREFIX = "v1."
+# "v2.core.account[requirements].updated" is about a part of an account: who cares for the account
+# cares for that.
+_PART = re.compile(r"\[[^\]]*\]")
 
 
 class EventRouter:
@@ -21,7 +25,7 @@ class EventRouter:
 
     def handler_of(self, event_type: str) -> EventHandler | None:
         """The handler for a type of event; None if nobody cares for it."""
-        event_type = event_type.removeprefix(THIN_PREFIX)
+        event_type = _PART.sub("", event_type.removeprefix(THIN_PREFIX))
         if (exact := self._routes.get(event_type)) is not None:
             return exact
         parts = event_type.split(".")

@@ -248,6 +248,12 @@ class TwinAccount:
         self.native_events[event.event_id] = event
         return event
 
+    def announce_v2(self, kind: str, related: dict[str, str], origin: Origin = AUTOMATIC) -> None:
+        """Tells the platform of a change of this account that only the v2 API has an event for."""
+        platform = self.platform or self
+        event = platform.new_native(kind, related, origin)
+        self.shared.webhooks.publish(event, platform.account_id, platform.account_id)
+
     def emit(
         self,
         kind: str,
@@ -268,6 +274,18 @@ class TwinAccount:
         )
         self.events.add(event, self.shared.settings.max_events)
         self.shared.webhooks.publish(event, self.account_id, self.platform_id)
+
+
+def v2_reference(account_id: str, person_id: str = "") -> dict[str, str]:
+    """What a thin event about a v2 account, or a person of it, points at."""
+    url = f"/v2/core/accounts/{account_id}"
+    if not person_id:
+        return {"id": account_id, "type": "v2.core.account", "url": url}
+    return {
+        "id": person_id,
+        "type": "v2.core.account_person",
+        "url": f"{url}/persons/{person_id}",
+    }
 
 
 class TwinState:

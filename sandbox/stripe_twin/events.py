@@ -125,7 +125,8 @@ class EventLog:
 
 def matches_any(kind: str, patterns: list[str]) -> bool:
     """Whether an event type matches one of e.g. `*`, `charge.*`, `charge.updated`."""
-    return any(fnmatchcase(kind, pattern) for pattern in patterns)
+    # "v2.core.account[requirements].updated" is a name: its brackets are no set of characters.
+    return any(fnmatchcase(kind, pattern.replace("[", "[[]")) for pattern in patterns)
 
 
 def _parsed(event: Event) -> JsonObject:

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sandbox.stripe_twin.accounts import TwinAccount
+from sandbox.stripe_twin.accounts import TwinAccount, v2_reference
 from sandbox.stripe_twin.books import FeePart
 from sandbox.stripe_twin.cards import DECLINES
 from sandbox.stripe_twin.deadlines import follow_deadlines
@@ -153,6 +153,9 @@ def override_person(connected: TwinAccount, person: JsonObject, state: PersonSta
     person["verification"] = verification
     previous = {name: value for name, value in before.items() if person[name] != value}
     connected.emit("person.updated", person, previous=previous)
+    if connected.v2_details:
+        related = v2_reference(connected.account_id, person["id"])
+        connected.announce_v2("v2.core.account_person.updated", related)
     return person
 
 
@@ -267,6 +270,10 @@ def override_account(connected: TwinAccount, item: JsonObject, state: AccountSta
     connected.emit("account.updated", after, previous=previous)
     for capability, old in changed:
         connected.emit("capability.updated", capability, previous=old)
+    if connected.v2_details:
+        for name in ("requirements", "future_requirements"):
+            if name in previous or any(name in old for _, old in changed):
+                connected.announce_v2(f"v2.core.account[{name}].updated", v2_reference(item["id"]))
     follow_deadlines(connected, item)
     return after
 

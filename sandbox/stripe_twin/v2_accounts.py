@@ -7,7 +7,7 @@ https://docs.stripe.com/connect/accounts-v2
 
 from typing import Any
 
-from sandbox.stripe_twin.accounts import TwinAccount
+from sandbox.stripe_twin.accounts import TwinAccount, v2_reference
 from sandbox.stripe_twin.calls import Call, merge_metadata
 from sandbox.stripe_twin.connected_accounts import (
     apply_params,
@@ -48,11 +48,15 @@ def account_view(connected: TwinAccount, item: JsonObject, include: list[str]) -
         "dashboard": details.get("dashboard"),
         "defaults": _defaults(item, details) if "defaults" in include else None,
         "display_name": details.get("display_name"),
-        "future_requirements": _no_requirements() if "future_requirements" in include else None,
+        "future_requirements": _requirements(connected, item, "future_requirements")
+        if "future_requirements" in include
+        else None,
         "identity": _identity(item, details) if "identity" in include else None,
         "livemode": False,
         "metadata": item["metadata"],
-        "requirements": _requirements(connected, item) if "requirements" in include else None,
+        "requirements": _requirements(connected, item, "requirements")
+        if "requirements" in include
+        else None,
     }
 
 
@@ -126,34 +130,88 @@ def _identity(item: JsonObject, details: JsonObject) -> JsonObject:
     }
 
 
-def _requirements(connected: TwinAccount, item: JsonObject) -> JsonObject:
-    requested = [
-        {"capability": capability, "configuration": configuration, "deadline": _past_due()}
-        for name, (configuration, capability) in _CONFIGURATIONS.items()
-        if _capability(connected, name) is not None
-    ]
+def _requirements(connected: TwinAccount, item: JsonObject, part: str) -> JsonObject:
+    """v1's lists of `requirements` or `future_requirements` as one list of entries."""
+    said = item[part]
+    fields: list[str] = []
+    for name in (*_SEVERITIES, "pending_verification"):
+        fields += [field for field in said[name] if field not in fields]
     entries = [
         {
-            "awaiting_action_from": "user",
-            "description": field,
-            "errors": [],
-            "impact": {"restricts_capabilities": requested},
-            "minimum_deadline": _past_due(),
-            "reference": None,
+            **_entry(said, field),
+            "impact": {"restricts_capabilities": _restricted(connected, part, field)},
+            "minimum_deadline": {"status": _severity(said, field)},
             "requested_reasons": [{"code": "routine_onboarding"}],
         }
-        for field in item["requirements"]["currently_due"]
+        for field in fields
     ]
-    summary = {"minimum_deadline": {**_past_due(), "time": None} if entries else None}
-    return {"alternatives": [], "entries": entries, "summary": summary}
+    time = None if said["current_deadline"] is None else iso_time(said["current_deadline"])
+    worst = [name for name in _SEVERITIES if any(_severity(said, one) == name for one in fields)]
+    summary = {"status": worst[0], "time": time} if worst else None
+    alternatives = [
+        {
+            "options": [{"entries": [_entry(said, one) for one in pair["alternative_fields_due"]]}],
+            "original_entries": [
+                {name: _entry(said, one)[name] for name in ("description", "reference")}
+                for one in pair["original_fields_due"]
+            ],
+        }
+        for pair in said["alternatives"]
+    ]
+    return {
+        "alternatives": alternatives,
+        "entries": entries,
+        "summary": {"minimum_deadline": summary},
+    }
 
 
-def _no_requirements() -> JsonObject:
-    return {"alternatives": [], "entries": [], "summary": {"minimum_deadline": None}}
+_SEVERITIES = ("past_due", "currently_due", "eventually_due")
 
 
-def _past_due() -> JsonObject:
-    return {"status": "past_due"}
+def _severity(said: JsonObject, field: str) -> str:
+    """What is being verified has to be by the deadline, as if it was due."""
+    return next((name for name in _SEVERITIES if field in said[name]), "currently_due")
+
+
+def _entry(said: JsonObject, field: str) -> JsonObject:
+    """What an entry and an alternative's have in common; a person's names the person."""
+    person, _, below = field.partition(".")
+    about_person = person.startswith("person_") and bool(below)
+    pending = field in said["pending_verification"] and field not in said["currently_due"]
+    return {
+        "awaiting_action_from": "stripe" if pending else "user",
+        "description": below if about_person else field,
+        "errors": [
+            {"code": error["code"], "description": error["reason"]}
+            for error in said["errors"]
+            if error["requirement"] == field
+        ],
+        "reference": {"inquiry": None, "resource": person, "type": "person"}
+        if about_person
+        else None,
+    }
+
+
+def _restricted(connected: TwinAccount, part: str, field: str) -> list[JsonObject]:
+    """The capabilities that wait for a field; all that are asked for if none says that it does."""
+    asked = {
+        name: capability[part]
+        for name in _CONFIGURATIONS
+        if (capability := connected.objects("capability").find(name)) and capability["requested"]
+    }
+    waiting = {
+        name: said
+        for name, said in asked.items()
+        if any(field in said[one] for one in (*_SEVERITIES, "pending_verification"))
+    }
+    return [
+        {
+            "capability": _CONFIGURATIONS[name][1],
+            "configuration": _CONFIGURATIONS[name][0],
+            "deadline": {"status": _severity(said, field)},
+        }
+        for name, said in (waiting or asked).items()
+    ]
 
 
 _GIVEN = ("contact_email", "contact_phone", "dashboard", "defaults", "display_name", "identity")
@@ -251,14 +309,7 @@ def list_v2_accounts(call: Call) -> JsonObject:
 
 def _announced(call: Call, connected: TwinAccount, item: JsonObject, kind: str) -> JsonObject:
     """The account as it is shown, after its event was sent."""
-    platform = connected.platform or connected
-    related = {
-        "id": item["id"],
-        "type": "v2.core.account",
-        "url": f"/v2/core/accounts/{item['id']}",
-    }
-    event = platform.new_native(kind, related, call.origin)
-    platform.shared.webhooks.publish(event, platform.account_id, platform.account_id)
+    connected.announce_v2(kind, v2_reference(item["id"]), call.origin)
     return account_view(connected, item, call.params.get("include", []))
 
 

@@ -75,6 +75,52 @@ def test_thin_events_are_read_as_pointers() -> None:
     )
 
 
+PARTS = [
+    "v2.core.account[requirements].updated",
+    "v2.core.account[future_requirements].updated",
+    "v2.core.account[configuration.merchant].capability_status_updated",
+]
+
+
+@pytest.mark.parametrize("event_type", PARTS)
+def test_an_event_about_a_part_is_one_about_the_whole(event_type: str) -> None:
+    """As stripe-python 16.1 has them, `stripe.events`."""
+    body = {
+        "id": "evt_thin",
+        "object": "v2.core.event",
+        "type": event_type,
+        "created": "2026-11-22T12:00:00.000Z",
+        "related_object": {"id": "acct_1", "type": "v2.core.account", "url": "/v2/…"},
+    }
+    read = read_event(json.dumps(body), "default")
+    assert (read.event_type, read.subject) == (event_type, "default/acct_1")
+
+    async def of_accounts(_event: StripeEvent) -> None: ...
+
+    async def of_that(_event: StripeEvent) -> None: ...
+
+    assert EventRouter({"v2.core.account.*": of_accounts}).handler_of(event_type) is of_accounts
+    assert EventRouter({"v2.core.accounts.*": of_accounts}).handler_of(event_type) is None
+    plain = event_type.partition("[")[0] + "." + event_type.rpartition(".")[2]
+    routes = {"v2.core.account.*": of_accounts, plain: of_that}
+    assert EventRouter(routes).handler_of(event_type) is of_that
+
+
+@pytest.mark.parametrize(
+    "event_type",
+    [
+        "v2.core.account[].updated",
+        "v2.core.account[a.updated",
+        "v2.core.account[A].updated",
+        "v2[a].b",
+    ],
+)
+def test_brackets_of_nothing_are_no_type_of_event(event_type: str) -> None:
+    body = {"id": "evt_1", "object": "v2.core.event", "type": event_type, "created": 1}
+    with pytest.raises(NotAnEventError, match="type is not one of Stripe's"):
+        read_event(json.dumps(body), "default")
+
+
 @pytest.mark.parametrize("context", ["acct_1", "org_1/acct_1"])
 def test_a_thin_events_context_may_be_a_path(context: str) -> None:
     thin = {

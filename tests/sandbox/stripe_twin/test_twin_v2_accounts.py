@@ -6,6 +6,8 @@ import pytest
 import stripe
 
 from sandbox.stripe_twin import Twin
+from sandbox.stripe_twin.overrides import AccountState
+from tests.sandbox.stripe_twin.sdk_types import problems
 from tests.sandbox.stripe_twin.shop import Shop, fresh_key
 
 MERCHANT: Any = {
@@ -86,3 +88,70 @@ async def test_an_account_is_changed_listed_and_closed(shop: Shop) -> None:
     events = await shop.client.v2.core.events.list_async({"object_id": created.id})
     kinds = [event.type for event in events.data if event.type.startswith("v2.")]
     assert kinds == ["v2.core.account.closed", "v2.core.account.updated", "v2.core.account.created"]
+
+
+async def test_requirements_are_entries_of_whose_turn_it_is(shop: Shop, twin: Twin) -> None:
+    accounts = shop.client.v2.core.accounts
+    created = await accounts.create_async(MERCHANT, fresh_key())
+    pair = {
+        "original_fields_due": ["company.tax_id"],
+        "alternative_fields_due": ["company.verification.document"],
+    }
+    due = {
+        "past_due": ["company.tax_id"],
+        "currently_due": ["company.tax_id", "person_1.dob.day"],
+        "eventually_due": ["company.tax_id", "person_1.dob.day", "company.phone"],
+        "pending_verification": ["company.name"],
+        "current_deadline": 1_900_000_000,
+        "alternatives": [pair],
+        "errors": [{"code": "invalid_tax_id", "reason": "No.", "requirement": "company.tax_id"}],
+    }
+    state = {
+        "requirements": due,
+        "future_requirements": {"currently_due": ["company.address.line1"]},
+        "capabilities": {"card_payments": {"requirements": {"currently_due": ["company.tax_id"]}}},
+    }
+    twin.override_account(created.id, AccountState.model_validate(state))
+    shown = await accounts.retrieve_async(
+        created.id, {"include": ["requirements", "future_requirements"]}
+    )
+    assert problems(stripe.v2.core.Account, shown.to_dict()) == []
+    assert shown.requirements is not None
+    entries = {entry.description: entry for entry in shown.requirements.entries or []}
+    assert {
+        field: (entry.minimum_deadline.status, entry.awaiting_action_from)
+        for field, entry in entries.items()
+    } == {
+        "company.tax_id": ("past_due", "user"),
+        "dob.day": ("currently_due", "user"),
+        "company.phone": ("eventually_due", "user"),
+        "company.name": ("currently_due", "stripe"),
+    }
+    reference = entries["dob.day"].reference
+    assert reference is not None
+    assert (reference.type, reference.resource) == ("person", "person_1")
+    assert [error.code for error in entries["company.tax_id"].errors] == ["invalid_tax_id"]
+    (restricted,) = entries["company.tax_id"].impact.restricts_capabilities or []
+    assert (restricted.configuration, restricted.capability) == ("merchant", "card_payments")
+    # How pressing it is for the capability is the capability's own.
+    assert restricted.deadline.status == "currently_due"
+    summary = shown.requirements.summary
+    assert summary is not None
+    assert summary.minimum_deadline is not None
+    assert summary.minimum_deadline.status == "past_due"
+    assert str(summary.minimum_deadline.time).startswith("2030-03-17T17:46:40")
+    (alternative,) = shown.requirements.alternatives or []
+    assert [entry.description for entry in alternative.original_entries] == ["company.tax_id"]
+    assert [[entry.description for entry in one.entries] for one in alternative.options] == [
+        ["company.verification.document"]
+    ]
+    assert shown.future_requirements is not None
+    assert [entry.description for entry in shown.future_requirements.entries or []] == [
+        "company.address.line1"
+    ]
+    events = await shop.client.v2.core.events.list_async({"object_id": created.id})
+    kinds = [event.type for event in events.data if event.type.startswith("v2.core.account[")]
+    assert sorted(kinds) == [
+        "v2.core.account[future_requirements].updated",
+        "v2.core.account[requirements].updated",
+    ]
