@@ -183,8 +183,9 @@ SCOPES: Mapping[str, Mapping[str, Sequence[Scope]]] = {
         "SyncMerchant": MERCHANT_ID,
         "WatchMerchants": REFUSED,
         "CreateOnboardingLink": MERCHANT_ID,
-        "CreateFile": MERCHANT_ID,
-        "AttachFiles": MERCHANT_ID,
+        # Compliance looks at documents first; it is bound to nobody.
+        "CreateFile": REFUSED,
+        "AttachFiles": REFUSED,
         "GetTaxSettings": MERCHANT_ID,
         "ListTaxRegistrations": MERCHANT_ID,
         "CreateTaxId": TAX_ID,

@@ -6,6 +6,7 @@ A folder for each part, which is the volume that it alone is given:
     <service>/          <service>.crt, <service>.key, ca.crt, database_url, owner_database_url
     ledger/             signing_key
     gateway/            webhook_secret_keys
+    compliance/         document_keys
     clients/            the certificates of a shop and of the staff, and ca.crt
     postgres/           a file for each login, named as it is, with its password
     grafana/            admin, with its password
@@ -30,7 +31,7 @@ SUPERUSER = "postgres"
 GRAFANA_LOGIN = "admin"
 PASSWORD_BYTES = 24
 SIGNING_KEY_NAME = "ledger.compose"
-WEBHOOK_KEY_BYTES = 32
+SEALING_KEY_BYTES = 32
 PRIVATE = 0o600
 # The containers of others read as accounts that their images know and ours does not. Each is the
 # only one with its folder.
@@ -60,11 +61,13 @@ def make_credentials(directory: Path, now: datetime, database_host: str = POSTGR
         lambda: SignerKey.generate(SIGNING_KEY_NAME).secret_text(),
         PRIVATE,
     )
-    _kept(
+    for keys in (
         directory / "gateway" / "webhook_secret_keys",
-        lambda: base64.b64encode(secrets.token_bytes(WEBHOOK_KEY_BYTES)).decode(),
-        PRIVATE,
-    )
+        directory / "compliance" / "document_keys",
+    ):
+        _kept(
+            keys, lambda: base64.b64encode(secrets.token_bytes(SEALING_KEY_BYTES)).decode(), PRIVATE
+        )
     return [directory / name for name in (AUTHORITY, *SERVICES, CLIENTS, POSTGRES, GRAFANA)]
 
 

@@ -1,6 +1,6 @@
 """A document on its way, and what Stripe's requirements say of it: pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -102,11 +102,20 @@ class Verdict:
     error_codes: tuple[str, ...] = ()
 
 
+def names_of(field: str, person_id: str) -> frozenset[str]:
+    """What Stripe may call a field: one that names a role, by the person's id as well."""
+    _, _, below = field.partition(".")
+    return frozenset({field, f"{person_id}.{below}"} if person_id else {field})
+
+
 def verdict(
-    field: str, attach_time: datetime, requirements: Sequence[Requirement], fetch_time: datetime
+    fields: Collection[str],
+    attach_time: datetime,
+    requirements: Sequence[Requirement],
+    fetch_time: datetime,
 ) -> Verdict | None:
     """What the account's requirements, as they were at `fetch_time`, say of what was attached for a
-    field; None while nothing is decided.
+    field, by any of its names; None while nothing is decided.
 
     Only what was fetched after it was attached counts: what was said before is about something
     else. A field that is asked for again without an error waits for something more, such as the
@@ -114,7 +123,7 @@ def verdict(
     """
     if fetch_time <= attach_time:
         return None
-    about = [item for item in requirements if item.field == field and not item.future]
+    about = [item for item in requirements if item.field in fields and not item.future]
     if any(item.severity == PENDING_VERIFICATION for item in about):
         return None
     codes = tuple(

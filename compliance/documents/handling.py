@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from compliance.accounts.store import latest_snapshot
 from compliance.documents import store
 from compliance.documents.clamd import SCAN_SECONDS, Scanner, ScannerAwayError, ScannerError
-from compliance.documents.document import OPEN, Document, Refusal, Side, State, verdict
+from compliance.documents.document import OPEN, Document, Refusal, Side, State, names_of, verdict
 from compliance.documents.gateway_files import (
     GATEWAY_SECONDS,
     GatewayAwayError,
@@ -246,11 +246,11 @@ class DocumentHandling:
         assert attach_time is not None, "it was attached"
         async with self._engine.connect() as connection:
             snapshot = await latest_snapshot(connection, claimed.connected_account_id)
-        said = (
-            verdict(claimed.field, attach_time, snapshot.content.requirements, snapshot.fetch_time)
-            if snapshot is not None
-            else None
-        )
+        said = None
+        if snapshot is not None:
+            fields = names_of(claimed.field, claimed.person_id)
+            requirements = snapshot.content.requirements
+            said = verdict(fields, attach_time, requirements, snapshot.fetch_time)
         if said is None:
             wait = max(self._interval, (now - attach_time) / LOOKS_PER_DOUBLING)
             await self._write(claimed, next_attempt_time=now + wait, failure="")

@@ -32,7 +32,11 @@ async def add(connection: AsyncConnection, values: dict[str, Any]) -> Document:
 
 
 async def count_on_the_way(connection: AsyncConnection, merchant_id: str) -> int:
-    """How many documents of a merchant have still to be brought to Stripe."""
+    """How many documents of a merchant have still to be brought to Stripe; nobody else counts the
+    same merchant's before the transaction has ended."""
+    await connection.exec_driver_sql(
+        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"documents of {merchant_id}",)
+    )
     rows = await connection.execute(
         select(func.count())
         .select_from(DOCUMENT)

@@ -21,7 +21,7 @@ from compliance.accounts.requirements import (
 from compliance.config import ComplianceSettings
 from compliance.data_lines import DataError
 from compliance.documents.content_type import content_type
-from compliance.documents.document import SETTLING, State, verdict
+from compliance.documents.document import SETTLING, State, names_of, verdict
 from compliance.documents.fields import FIELDS, DocumentField, document_field, read_fields
 from compliance.documents.messages import side_word
 from compliance.v1 import document_pb2
@@ -133,7 +133,7 @@ def requirement(
 def test_what_stripe_says_of_a_document(items: list[Requirement], minutes: int) -> None:
     """Against the sentences of the page: only what is newer counts, pending is undecided, an error
     of what is due refuses, and nothing wanted for a while accepts."""
-    found = verdict(IDENTITY, ATTACHED, items, ATTACHED + timedelta(minutes=minutes))
+    found = verdict({IDENTITY}, ATTACHED, items, ATTACHED + timedelta(minutes=minutes))
     of_field = {
         (item.severity, item.error_codes)
         for item in items
@@ -150,6 +150,12 @@ def test_what_stripe_says_of_a_document(items: list[Requirement], minutes: int) 
     assert (found.state if found else None) == expected
     if found is not None:
         assert bool(found.error_codes) == (found.state is State.REFUSED)
+
+
+def test_stripe_calls_the_document_of_a_role_by_its_person() -> None:
+    of_role = "representative.verification.document"
+    assert names_of(of_role, "person_1") == {of_role, IDENTITY}
+    assert names_of(of_role, "") == {of_role}
 
 
 def test_production_takes_no_document_that_nobody_has_looked_at() -> None:

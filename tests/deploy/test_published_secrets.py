@@ -74,7 +74,7 @@ def example(variable: str) -> str:
         return next(one for one in PUBLISHED_SECRETS if "ledger.development" in one)
     if variable == "GATEWAY_STRIPE_API_KEY":
         return "sk_test_twin_default"
-    if variable == "GATEWAY_WEBHOOK_SECRET_KEYS":
+    if variable in ("GATEWAY_WEBHOOK_SECRET_KEYS", "COMPLIANCE_DOCUMENT_KEYS"):
         return "A" * 43 + "="
     if variable.endswith("_URLS"):
         return "tls://gateway:development@nats:4222"

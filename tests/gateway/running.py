@@ -53,6 +53,7 @@ class RunningGateway:
     customers: Any
     channel: grpc.aio.Channel
     http_port: int
+    address: str = ""
 
 
 @asynccontextmanager
@@ -93,6 +94,7 @@ async def running_gateway(
                 customer_service_pb2_grpc.CustomerServiceStub(channel),
                 channel,
                 server.http_port,
+                f"127.0.0.1:{server.port}",
             )
 
 
