@@ -64,6 +64,7 @@ MAX_ASSIGNEE_BYTES = 253
 _CLIENT = re.compile(r"[a-z0-9_.-]+")
 _ACCOUNT = re.compile(r"[A-Za-z0-9_]+")
 _PAYMENT_METHOD_TYPE = re.compile(r"[a-z0-9_]+")
+_CARD_FINGERPRINT = re.compile(r"[A-Za-z0-9]+")
 
 
 def _check_rules(reference: str) -> list[Rule]:
@@ -88,6 +89,7 @@ _CHECKS = {
         country("network_country_code"),
         text("payment_method_type", max_bytes=MAX_ID_BYTES, pattern=_PAYMENT_METHOD_TYPE),
         boolean("does_not_wait"),
+        text("card_fingerprint", max_bytes=MAX_ID_BYTES, pattern=_CARD_FINGERPRINT),
     ],
     compliance_service_pb2.CheckTransferRequest: _check_rules("transfer_id"),
     compliance_service_pb2.CheckPayoutRequest: _check_rules("payout_id"),

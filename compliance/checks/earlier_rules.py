@@ -92,7 +92,21 @@ RULES_1: tuple[Rule, ...] = (
     account_is_in_order_1,
     rules.amount_is_within_limits,
 )
-_BY_VERSION: dict[int, Sequence[Rule]] = {1: RULES_1, RULES_VERSION: RULES}
+# Looked at nothing that happened before.
+RULES_2: tuple[Rule, ...] = (
+    rules.subjects_are_known,
+    rules.subjects_belong_together,
+    rules.subjects_take_part,
+    rules.merchant_is_identified,
+    rules.countries_are_permitted,
+    rules.lists_are_fresh,
+    rules.subjects_are_screened,
+    rules.account_is_in_order,
+    rules.amount_is_within_limits,
+    rules.operators_rules_hold,
+    rules.case_was_not_refused,
+)
+_BY_VERSION: dict[int, Sequence[Rule]] = {1: RULES_1, 2: RULES_2, RULES_VERSION: RULES}
 
 
 def rules_of(version: int) -> Sequence[Rule]:

@@ -13,6 +13,7 @@ from compliance.checks.connected_account import account_findings, missed_deadlin
 from compliance.checks.expressions import ExpressionError, holds, values_of
 from compliance.checks.facts import AccountFacts, CheckFacts, CheckKind, Role, SubjectFacts
 from compliance.checks.findings import Code, Finding, Verdict
+from compliance.checks.history_rules import history_is_within_limits
 from compliance.checks.policy import Policy
 from compliance.checks.rulings import TOO_MANY_OWNERS, Ruling, is_covered
 
@@ -244,7 +245,7 @@ def case_was_not_refused(facts: CheckFacts, _policy: Policy) -> Iterator[Finding
 
 # What is found of the same facts by the same policy never changes under one number: a rule that
 # finds something else is a new number, and what it found before goes to `earlier_rules`.
-RULES_VERSION = 2
+RULES_VERSION = 3
 RULES: tuple[Rule, ...] = (
     subjects_are_known,
     subjects_belong_together,
@@ -255,6 +256,7 @@ RULES: tuple[Rule, ...] = (
     subjects_are_screened,
     account_is_in_order,
     amount_is_within_limits,
+    history_is_within_limits,
     operators_rules_hold,
     case_was_not_refused,
 )
