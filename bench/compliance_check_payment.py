@@ -4,6 +4,11 @@ The service and the echo are processes of their own on loopback; the callers are
 check reads merchant, customer, snapshot, list and screenings, runs the rules and commits a
 decision to the hash-chained log. Rounds alternate, because the machine drifts; medians are
 compared. A second pass calls at a fixed rate, for the latency that a payment sees.
+
+The merchant has 100,000 customers, each with a card, and 1,000,000 payments that were let through
+before. They are filled in by SQL (`sql/compliance_customers.sql`, `sql/compliance_history.sql` and
+`sql/compliance_counted.sql`): the customers are copies of one, each with ten payments on ten days,
+and the merchant's row has every bucket that it can have.
 """
 
 import asyncio
@@ -16,6 +21,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import grpc
+import psycopg
 
 from bench.echo import METHOD
 from bench.ledger_parts import free_port, process
@@ -31,6 +37,7 @@ from compliance.v1.compliance_service_pb2_grpc import ComplianceServiceStub
 from compliance.v1.subject_service_pb2_grpc import SubjectServiceStub
 from money.v1.money_pb2 import Money
 from runtime.postgres import create_engine
+from runtime.sql_files import read_sql
 from sandbox.embedded_postgres import temporary_server
 
 NAME = "compliance.check_payment"
@@ -40,6 +47,11 @@ CALLS_PER_ROUND = 1_000
 FIXED_RATE_PER_SECOND = 200
 FIXED_RATE_CALLS = 2_000
 ACCOUNT = "acct_bench"
+CUSTOMERS = 100_000
+PAYMENTS_OF_EACH = 10
+# Has no factor in common with the number of customers, so that all have their turn.
+STRIDE = 7_919
+MICROSECONDS = 1_000_000
 
 Call = Callable[[], Awaitable[Any]]
 
@@ -50,7 +62,7 @@ async def measure() -> dict[str, Any]:
         service, url = await open_compliance(stack)
         echo_port = free_port()
         echo = await stack.enter_async_context(process(echo_port, {}, "bench.echo", str(echo_port)))
-        check = await checks_of_a_merchant(service, url)
+        check = await checks_of_a_merchant(service, url, CUSTOMERS, PAYMENTS_OF_EACH)
         empty: Any = echo.unary_unary(METHOD)
         return await _compare(check, lambda: empty(b""))
 
@@ -92,14 +104,19 @@ async def _compare(check: Call, echo: Call) -> dict[str, Any]:
         "ratio": round(rate / limit, 3),
         "callers": CALLERS,
         "checks": ROUNDS * CALLS_PER_ROUND,
+        "customers": CUSTOMERS,
+        "payments_before": CUSTOMERS * PAYMENTS_OF_EACH,
         "fixed_rate_per_second": FIXED_RATE_PER_SECOND,
         "p50_ms": percentile_ms(latencies, 50),
         "p99_ms": percentile_ms(latencies, 99),
     }
 
 
-async def checks_of_a_merchant(channel: grpc.aio.Channel, url: str) -> Call:
-    """A call that checks one more payment of a merchant in good order."""
+async def checks_of_a_merchant(
+    channel: grpc.aio.Channel, url: str, customers: int = 2_000, payments_of_each: int = 0
+) -> Call:
+    """A call that checks one more payment of a merchant in good order, by one customer after the
+    other. Each of them has paid so often before."""
     subjects = SubjectServiceStub(channel)
     merchant = await subjects.CreateSubject(
         subject_service_pb2.CreateSubjectRequest(
@@ -127,25 +144,45 @@ async def checks_of_a_merchant(channel: grpc.aio.Channel, url: str) -> Call:
         )
     )
     await _store_snapshot(url)
+    names = {"merchant": merchant.subject.subject_id, "customer": customer.subject.subject_id}
+    await asyncio.to_thread(fill, url, names, customers, payments_of_each)
     service = ComplianceServiceStub(channel)
     numbers = itertools.count()
 
     async def check() -> None:
         number = next(numbers)
+        place = number * STRIDE % customers + 1
         answer = await service.CheckPayment(
             compliance_service_pb2.CheckPaymentRequest(
                 request_id=f"bench-{number}",
                 payment_id=f"pay-{number}",
                 merchant_id=merchant.subject.subject_id,
-                customer_id=customer.subject.subject_id,
+                customer_id=f"{customer.subject.subject_id}-{place}",
                 amount=Money(currency_code="EUR", minor_units=1_000),
                 corridor="main",
+                card_fingerprint=f"card{place}",
             )
         )
         if answer.decision.verdict != decision_pb2.VERDICT_ALLOW:
             raise RuntimeError(f"a check was not allowed: {answer.decision.reasons}")
 
     return check
+
+
+def fill(url: str, names: dict[str, str], customers: int, payments_of_each: int) -> None:
+    """Copies of a customer, and what they have paid to the merchant before."""
+    values = {
+        **names,
+        "customers": customers,
+        "payments": payments_of_each,
+        "now_us": int(time.time() * MICROSECONDS),
+    }
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(read_sql(__file__, "compliance_customers"), values)
+        if payments_of_each:
+            for statement in ("compliance_history", "compliance_counted"):
+                connection.execute(read_sql(__file__, statement), values)
+        connection.execute("VACUUM ANALYZE")
 
 
 async def _store_snapshot(url: str) -> None:

@@ -70,6 +70,7 @@ _ACCOUNT = re.compile(r"[A-Za-z0-9_]+")
 _PERSON = re.compile(r"person_[A-Za-z0-9]{1,100}")
 _STRIPE_FIELD = re.compile(r"[A-Za-z0-9_.]+")
 _PAYMENT_METHOD_TYPE = re.compile(r"[a-z0-9_]+")
+_CARD_FINGERPRINT = re.compile(r"[A-Za-z0-9]+")
 
 
 def _check_rules(reference: str) -> list[Rule]:
@@ -94,6 +95,7 @@ _CHECKS = {
         country("network_country_code"),
         text("payment_method_type", max_bytes=MAX_ID_BYTES, pattern=_PAYMENT_METHOD_TYPE),
         boolean("does_not_wait"),
+        text("card_fingerprint", max_bytes=MAX_ID_BYTES, pattern=_CARD_FINGERPRINT),
     ],
     compliance_service_pb2.CheckTransferRequest: _check_rules("transfer_id"),
     compliance_service_pb2.CheckPayoutRequest: _check_rules("payout_id"),

@@ -10,9 +10,16 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from compliance.checks.facts import CheckFacts
-from compliance.checks.findings import Finding, Verdict, severity
+from compliance.checks.findings import Finding, Verdict
 from compliance.checks.policy import Policy
-from compliance.checks.rulings import OF_A_POLICY_VERSION, Ruling, RulingFacts, Scope
+from compliance.checks.rulings import (
+    OF_A_POLICY_VERSION,
+    Ruling,
+    RulingFacts,
+    Scope,
+    is_as_seen,
+    is_same,
+)
 
 # Half of what a built-in policy lets pass at all: near 50,000 EUR.
 FOUR_EYES_TIMES_REVIEW_LIMIT = 5
@@ -98,9 +105,7 @@ class Checked:
 def scope_of(facts: CheckFacts, findings: Iterable[Finding], policy_version: str) -> Scope:
     """What a case about these findings is about, which were found by that policy."""
     reviewed = tuple(
-        replace(found, approved=False)
-        for found in findings
-        if severity(found.code) is Verdict.REVIEW
+        replace(found, approved=False) for found in findings if found.alone is Verdict.REVIEW
     )
     by_its_rules = any(found.code in OF_A_POLICY_VERSION for found in reviewed)
     version = policy_version if by_its_rules else ""
@@ -145,11 +150,13 @@ def after_check(
             check_time=checked.as_of,
             decision_id=checked.decision_id,
             corridor=checked.corridor,
+            # The same movement, with the card as it is known by now.
+            scope=replace(open_case.scope, movement=checked.scope.movement),
         )
-    elif not set(checked.scope.findings) <= set(open_case.scope.findings):
+    elif not all(is_as_seen(found, open_case.scope.findings) for found in checked.scope.findings):
         # A look fetches no evidence: what it finds besides is left to a check.
         return ()
-    if open_case.scope == checked.scope:
+    if is_same(checked.scope, open_case.scope):
         return (CaseChange(seen, None),) if checked.decision_id else ()
     changed = replace(seen, scope=checked.scope, revision=open_case.revision + 1, first_approver="")
     return (CaseChange(changed, CaseEventKind.CHANGED, is_new_scope=True),)

@@ -6,6 +6,7 @@ caller repeats is what is logged. It may be repeated at once, since a case that 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +24,7 @@ from compliance.cases.case import (
 from compliance.cases.keeping import CaseKeeping, count
 from compliance.checks.facts import CheckKind
 from compliance.checks.facts_store import CheckInput, load_facts
+from compliance.checks.history_store import facts_of
 from compliance.checks.rules import evaluate, verdict_of
 from compliance.evidence_news import EvidenceNews
 from compliance.policies.in_force import PolicyInForce
@@ -117,10 +119,12 @@ class CaseLooks:
             connected_account_id=movement.connected_account_id,
             country_codes=movement.country_codes,
             payment_method_type=movement.payment_method_type,
+            card_fingerprint=movement.card_fingerprint,
         )
         loaded = await load_facts(self._connections, asked, self._list_names)
-        facts = loaded.to_facts(asked, loaded.account, self._clock.now())
-        policy = self._in_force.policy
+        policy, now = self._in_force.policy, self._clock.now()
+        history = await facts_of(self._connections, asked.to_counted(now, policy))
+        facts = replace(loaded.to_facts(asked, loaded.account, now), history=history)
         findings = evaluate(facts, policy)
         ruling = facts.ruling
         return Checked(

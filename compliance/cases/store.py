@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -91,11 +92,13 @@ def runs_on(connection: AsyncConnection) -> Run:
     return run
 
 
-def runs_in(session: Session) -> Run:
-    """Runs statements on a session of the decision log."""
+def runs_in(session: Session, pipeline: psycopg.AsyncPipeline) -> Run:
+    """Runs statements on a session of the decision log, in its pipeline."""
 
     async def run(statement: str, values: Mapping[str, Any]) -> Sequence[Any]:
         cursor = await session.execute(statement.encode(), values)
+        # Before that it is not known whether there are rows.
+        await pipeline.sync()
         return () if cursor.description is None else await cursor.fetchall()
 
     return run

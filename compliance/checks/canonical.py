@@ -54,15 +54,17 @@ def build(value: Any, kind: type[T]) -> T:
 
 def plain(value: Any) -> Any:
     """The value in the types of JSON, before it is written."""
-    kind = type(value)
+    kind: Any = type(value)
     if kind in _SCALARS:
         return value
     if kind is datetime:
         return microseconds(value)
     if kind is tuple or kind is list:
-        return [plain(item) for item in value]
-    if dataclasses.is_dataclass(kind):
-        return {name: plain(getattr(value, name)) for name in _hints(kind)}
+        return [item if type(item) in _SCALARS else plain(item) for item in value]
+    names = _names(kind)
+    if names is not None:
+        fields = [(name, getattr(value, name)) for name in names]
+        return {name: item if type(item) in _SCALARS else plain(item) for name, item in fields}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, timedelta):
@@ -73,8 +75,11 @@ def plain(value: Any) -> Any:
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _names(kind: Any) -> tuple[str, ...] | None:
+    """The fields of a dataclass; None of anything else."""
+    if not dataclasses.is_dataclass(kind):
+        return None
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 
 from google.protobuf.message import Message
 from prometheus_client import Counter
@@ -11,14 +12,14 @@ from compliance.accounts.gateway_source import AccountUnavailableError
 from compliance.accounts.refreshing import ACCEPTED_AGE, SnapshotRefresher
 from compliance.accounts.store import linked_account
 from compliance.cases.case import Checked, scope_of
-from compliance.checks.canonical import dumps
 from compliance.checks.connected_account import missed_deadline
 from compliance.checks.decision import DecisionRecord, decide
-from compliance.checks.decision_log import DecisionLog
+from compliance.checks.decision_log import Decided, DecisionLog, Undecided
 from compliance.checks.decision_store import decision_at, decision_of_request
 from compliance.checks.facts import AccountFacts
 from compliance.checks.facts_store import CheckInput, LoadedFacts, load_facts
 from compliance.checks.findings import Code, Verdict
+from compliance.checks.history import HistoryFacts
 from compliance.checks.messages import LoggedDecision, decision_message
 from compliance.checks.policy import Policy
 from compliance.checks.rules import must_be_asked_again
@@ -77,30 +78,38 @@ class Checking:
         loaded = await load_facts(self._connections, asked, self._list_names)
         if loaded.decided_sequence is not None:
             async with self._engine.connect() as connection:
-                decided = await decision_at(connection, loaded.decided_sequence)
-            return _repeat(decided, request)
+                earlier = await decision_at(connection, loaded.decided_sequence)
+            return _repeat(earlier, request)
         policy = self._in_force.policy
         account = await self._fresh_account(loaded, asked, policy)
         now = self._clock.now()
-        record = decide(
-            loaded.to_facts(asked, account, now),
-            policy,
-            decision_id=f"dec_{uuid.uuid4().hex}",
-            request_id=asked.request_id,
-            reference_id=asked.reference_id,
-            record_time=now,
+        facts = loaded.to_facts(asked, account, now)
+        decision_id = f"dec_{uuid.uuid4().hex}"
+
+        def decided(history: tuple[HistoryFacts, ...]) -> Decided:
+            record = decide(
+                replace(facts, history=history),
+                policy,
+                decision_id=decision_id,
+                request_id=asked.request_id,
+                reference_id=asked.reference_id,
+                record_time=now,
+            )
+            return Decided(record, checked_of(record, loaded, asked))
+
+        payment = asked.to_counted(now, policy)
+        appended = await self._log.append(
+            Undecided(decision_id, asked.request_id, encoded(request), payment, decided)
         )
-        place = await self._log.append(
-            record.decision_id, dumps(record), encoded(request), checked_of(record, loaded, asked)
-        )
-        if place is None:
+        if appended is None:
             async with self._engine.connect() as connection:
-                decided = await decision_of_request(connection, asked.request_id)
-            return _repeat(decided, request)
+                earlier = await decision_of_request(connection, asked.request_id)
+            return _repeat(earlier, request)
+        record = appended.record
         DECISIONS.labels(record.kind, record.verdict).inc()
         if any(finding.code is Code.POLICY_RULE_BROKEN for finding in record.findings):
             RULE_ERRORS.inc()
-        return decision_message(record, place)
+        return decision_message(record, appended.place)
 
     async def _fresh_account(
         self, loaded: LoadedFacts, asked: CheckInput, policy: Policy

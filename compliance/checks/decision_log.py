@@ -1,13 +1,17 @@
-"""Writes decisions to the log: all that wait in one transaction, one write at a time in a process.
+"""Decides and writes to the log: all that wait in one transaction, one at a time in a process.
 
 The chain makes writers wait for each other, so that a transaction for each decision would make the
 log the slowest part of a check. What arrives while a batch is being committed forms the next one.
 One that cannot be written is found by halving its batch: only its own caller gets to know of it.
+
+Decisions are made under the log's lock, one after the other, each seeing what those before it have
+let through, in this batch, in another and in other processes.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import psycopg
@@ -15,6 +19,11 @@ import psycopg
 from compliance.cases.case import CaseChange, Checked
 from compliance.cases.keeping import CaseKeeping, count
 from compliance.cases.store import runs_in
+from compliance.checks.canonical import dumps
+from compliance.checks.decision import DecisionRecord
+from compliance.checks.findings import Verdict
+from compliance.checks.history import CountedPayment, HistoryFacts
+from compliance.checks.history_store import READ_HISTORY, asked_of, read_history_of, to_write
 from compliance.errors import ERRORS
 from compliance.v1 import error_reason_pb2
 from runtime.batching import Batcher, FullError
@@ -28,10 +37,14 @@ from runtime.sql_files import read_sql
 MAX_BATCH = 256
 MAX_WAITING = 4096
 STATEMENT_TIMEOUT_SECONDS = 10.0
+# A process that stands still while it has the log's lock is left by the server after so long, so
+# that the others go on.
+MAX_STANDSTILL_MS = 2_000
 # A connection that broke while it was idle is noticed by the next write. To write a batch again is
 # safe: what was committed already is left out, as any request_id that was used before.
 MAX_ATTEMPTS = 2
 
+_LOCK = read_sql(__file__, "lock_decisions")
 _APPEND = read_sql(__file__, "append_decisions")
 
 log = get_logger(__name__)
@@ -47,12 +60,33 @@ class Place:
 
 
 @dataclass(frozen=True)
-class _Decision:
+class Decided:
+    """A decision, and what it means for cases: None for what nobody has to decide."""
+
+    record: DecisionRecord
+    checked: Checked | None = None
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """What is to be decided: `decide` gets what was let through besides `payment`, and is pure.
+
+    `payment` is how it counts if it is let through; None for what does not count.
+    """
+
     decision_id: str
-    record: str
+    request_id: str
     request: bytes
-    # What it means for cases; None for what nobody has to decide.
-    checked: Checked | None
+    payment: CountedPayment | None
+    decide: Callable[[tuple[HistoryFacts, ...]], Decided]
+
+
+@dataclass(frozen=True)
+class Appended:
+    """A decision in the log."""
+
+    record: DecisionRecord
+    place: Place
 
 
 class DecisionLog:
@@ -65,24 +99,20 @@ class DecisionLog:
         self._cases = cases
         self._role = role
         self._application_name = application_name
-        self._batcher: Batcher[_Decision, Place | None] = Batcher(
+        self._batcher: Batcher[Undecided, Appended | None] = Batcher(
             self._write, max_items=MAX_BATCH, max_waiting=MAX_WAITING
         )
         self._items = Items("decisions to write")
         self._connection: Session | None = None
 
-    async def append(
-        self, decision_id: str, record: str, request: bytes, checked: Checked | None = None
-    ) -> Place | None:
-        """Where the decision was written; None if its request_id was decided before.
-
-        With `checked`, what it means for cases is written with it.
+    async def append(self, undecided: Undecided) -> Appended | None:
+        """What was decided and where it was written; None if its request_id was decided before.
 
         Returns when it is committed. A call that is given up may still be written: its repetition
         finds it. Raises `OVERLOADED`, or a database error.
         """
         try:
-            written = self._batcher.submit(_Decision(decision_id, record, request, checked))
+            written = self._batcher.submit(undecided)
         except FullError:
             raise ERRORS.error(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -101,16 +131,16 @@ class DecisionLog:
             await self._connection.close()
             self._connection = None
 
-    async def _write(self, batch: Sequence[_Decision]) -> list[Place | Exception | None]:
-        """Writes a batch: where each decision was written, or why it was not."""
-        places: dict[str, Place] = {}
+    async def _write(self, batch: Sequence[Undecided]) -> list[Appended | Exception | None]:
+        """Writes a batch: what was decided and where it was written, or why it was not."""
+        appended: dict[str, Appended] = {}
         failures: dict[str, Exception] = {}
 
-        async def insert(part: Sequence[_Decision]) -> None:
-            places.update(await self._insert_again(part))
+        async def insert(part: Sequence[Undecided]) -> None:
+            appended.update(await self._insert_again(part))
 
-        def fail(decision: _Decision, error: Exception) -> None:
-            failures[decision.decision_id] = _failure(error)
+        def fail(undecided: Undecided, error: Exception) -> None:
+            failures[undecided.decision_id] = _failure(error)
 
         try:
             await self._items.together(batch, insert, _decision_id, fail)
@@ -118,12 +148,12 @@ class DecisionLog:
             if not is_unavailable(error):
                 raise
             # Those who wait are told now rather than when the database is back.
-            for decision in batch:
-                if decision.decision_id not in places:
-                    failures.setdefault(decision.decision_id, _not_written())
-        return [failures.get(d.decision_id) or places.get(d.decision_id) for d in batch]
+            for undecided in batch:
+                if undecided.decision_id not in appended:
+                    failures.setdefault(undecided.decision_id, _not_written())
+        return [failures.get(u.decision_id) or appended.get(u.decision_id) for u in batch]
 
-    async def _insert_again(self, batch: Sequence[_Decision]) -> dict[str, Place]:
+    async def _insert_again(self, batch: Sequence[Undecided]) -> dict[str, Appended]:
         attempt = 1
         while True:  # At most MAX_ATTEMPTS times.
             try:
@@ -141,7 +171,7 @@ class DecisionLog:
                     raise
             attempt += 1
 
-    async def _insert_in_time(self, batch: Sequence[_Decision]) -> dict[str, Place]:
+    async def _insert_in_time(self, batch: Sequence[Undecided]) -> dict[str, Appended]:
         try:
             async with asyncio.timeout(STATEMENT_TIMEOUT_SECONDS):
                 return await self._insert(batch)
@@ -149,49 +179,75 @@ class DecisionLog:
             await self._disconnect()
             raise
 
-    async def _insert(self, batch: Sequence[_Decision]) -> dict[str, Place]:
+    async def _insert(self, batch: Sequence[Undecided]) -> dict[str, Appended]:
         if self._connection is None or self._connection.closed:
             self._connection = await self._database.connect(
-                role=self._role, application_name=self._application_name
+                role=self._role,
+                application_name=self._application_name,
+                configure=_configure,
             )
         await self._connection.plan_anew()
-        if not any(decision.checked for decision in batch):
-            return await _append(self._connection, batch)
-        async with self._connection.transaction():
-            places = await _append(self._connection, batch)
-            changes = await self._keep_cases(self._connection, batch, places)
+        connection = self._connection
+        changes: tuple[CaseChange, ...] = ()
+        asked = asked_of(
+            [undecided.payment for undecided in batch if undecided.payment is not None],
+            [undecided.request_id for undecided in batch],
+        )
+        # What goes to the server together takes one round trip: the lock and what is read under it,
+        # the decisions and their COMMIT.
+        async with connection.pipeline() as pipeline, connection.transaction():
+            await connection.execute(_LOCK, prepare=True)
+            cursor = await connection.execute(READ_HISTORY, asked, prepare=True)
+            decisions, values = _decide(batch, await cursor.fetchall())
+            cursor = await connection.execute(_APPEND, values, prepare=True)
+            checked = [decided.checked for decided in decisions if decided.checked is not None]
+            if checked:
+                changes = await self._cases.keep(runs_in(connection, pipeline), checked)
         count(changes)
-        return places
-
-    async def _keep_cases(
-        self, connection: Session, batch: Sequence[_Decision], places: dict[str, Place]
-    ) -> tuple[CaseChange, ...]:
-        """The appended decisions' lock is held until the transaction ends."""
-        checked = [
-            decision.checked
-            for decision in batch
-            if decision.checked is not None and decision.decision_id in places
-        ]
-        return await self._cases.keep(runs_in(connection), checked)
+        places = {
+            decision_id: Place(sequence, bytes(previous_hash), bytes(hash_))
+            for decision_id, sequence, previous_hash, hash_ in await cursor.fetchall()
+        }
+        return {
+            decided.record.decision_id: Appended(decided.record, places[decided.record.decision_id])
+            for decided in decisions
+        }
 
 
-async def _append(connection: Session, batch: Sequence[_Decision]) -> dict[str, Place]:
-    cursor = await connection.execute(
-        _APPEND,
-        {
-            "records": [decision.record for decision in batch],
-            "requests": [decision.request for decision in batch],
-        },
-        prepare=True,
+def _decide(
+    batch: Sequence[Undecided], rows: Sequence[Sequence[Any]]
+) -> tuple[list[Decided], dict[str, list[Any]]]:
+    """The decisions of a batch in its order, but of requests that were decided; and what to write.
+
+    `rows` are what was read under the log's lock.
+    """
+    read = read_history_of(rows)
+    histories, known = read.histories, set(read.decided)
+    decisions: list[Decided] = []
+    bodies: list[bytes] = []
+    for undecided in batch:
+        if undecided.request_id in known:
+            continue
+        known.add(undecided.request_id)
+        payment = undecided.payment
+        decided = undecided.decide(() if payment is None else histories.facts_of(payment))
+        if payment is not None and decided.record.verdict == Verdict.ALLOW.name:
+            histories.count(payment)
+        decisions.append(decided)
+        bodies.append(undecided.request)
+    records = [dumps(decided.record) for decided in decisions]
+    return decisions, {"records": records, "bodies": bodies, **to_write(histories)}
+
+
+async def _configure(connection: Session) -> None:
+    await connection.execute(
+        "SELECT set_config('idle_in_transaction_session_timeout', %s, FALSE)",
+        [str(MAX_STANDSTILL_MS)],
     )
-    return {
-        decision_id: Place(sequence, bytes(previous_hash), bytes(hash_))
-        for decision_id, sequence, previous_hash, hash_ in await cursor.fetchall()
-    }
 
 
-def _decision_id(decision: _Decision) -> str:
-    return decision.decision_id
+def _decision_id(undecided: Undecided) -> str:
+    return undecided.decision_id
 
 
 def _failure(error: Exception) -> Exception:

@@ -142,6 +142,7 @@ def matters_2(requirement: RequirementFacts, kind: CheckKind) -> bool:
     return requirement.field != "external_account"
 
 
+# Looked at nothing that happened before.
 RULES_2: tuple[Rule, ...] = (
     rules.subjects_are_known,
     rules.subjects_belong_together,

@@ -10,7 +10,8 @@ An expression that ends with an error says neither yes nor no; what follows is t
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -18,9 +19,12 @@ from typing import Any
 from cel_expr_python.cel import Env, Expression, NewEnv, Type
 
 from compliance.checks.facts import CheckFacts, SubjectFacts
+from compliance.checks.history import HistoryFacts, Scope, Window
 
 MAX_EXPRESSION_BYTES = 1_024
 MAX_COMPREHENSIONS = 1
+# Sums beyond it stay there.
+MAX_INT = 2**63 - 1
 # Compiled expressions that are kept: those of the policies in use and of a few backtests.
 MAX_COMPILED = 1_000
 
@@ -57,6 +61,60 @@ def _of_customer(name: str) -> Callable[[CheckFacts], Any]:
 
 def _of(subject: SubjectFacts | None, name: str) -> Any:
     return "" if subject is None else getattr(subject, name)
+
+
+def _of_history(scope: Scope, name: str, window: Window) -> Callable[[CheckFacts], int]:
+    index = list(Window).index(window)
+
+    def read(facts: CheckFacts) -> int:
+        history = _history(facts, scope)
+        figures = getattr(history, name) if history is not None else ()
+        return min(figures[index], MAX_INT) if figures else 0
+
+    return read
+
+
+def _days_since(scope: Scope) -> Callable[[CheckFacts], int]:
+    def read(facts: CheckFacts) -> int:
+        history = _history(facts, scope)
+        if history is None or history.last_time is None:
+            return -1
+        return max((facts.as_of - history.last_time) // timedelta(days=1), 0)
+
+    return read
+
+
+def _history(facts: CheckFacts, scope: Scope) -> HistoryFacts | None:
+    return next((history for history in facts.history if history.scope is scope), None)
+
+
+def _history_facts() -> Iterator[tuple[str, tuple[Type, Callable[[CheckFacts], Any], str]]]:
+    """Of each scope, by window; all without the payment itself, and 0 where nothing is known."""
+    figures = (
+        ("payments", "counts", "let through within that time, in any currency"),
+        ("amount_minor", "amounts_minor", "their sum in the currency of this one"),
+        ("near_limit", "near_counts", "those of them just under the review limit"),
+    )
+    for scope in Scope:
+        for word, name, meaning in figures:
+            for window in Window:
+                yield (
+                    f"{scope.lower()}_{word}_{window}",
+                    (Type.INT, _of_history(scope, name, window), meaning),
+                )
+        yield (
+            f"{scope.lower()}_idle_days",
+            (Type.INT, _days_since(scope), "whole days since the last one; -1 without one"),
+        )
+    for window in Window:
+        yield (
+            f"card_other_customers_{window}",
+            (
+                Type.INT,
+                _of_history(Scope.CARD, "other_customers", window),
+                "that the card paid for",
+            ),
+        )
 
 
 # Name: type, how it is read, what it is. Texts are empty and lists have no elements where nothing
@@ -119,6 +177,7 @@ FACTS: Mapping[str, tuple[Type, Callable[[CheckFacts], Any], str]] = MappingProx
             _requirements,
             "what Stripe wants of the account now",
         ),
+        **dict(_history_facts()),
     }
 )
 

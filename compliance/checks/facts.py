@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from compliance.checks.history import HistoryFacts
 from compliance.checks.rulings import Movement, Participant, RulingFacts
 
 
@@ -158,6 +159,10 @@ class CheckFacts:
     reference_id: str = ""
     # What people decided last about this reference.
     ruling: RulingFacts | None = None
+    # Of a payment's customer, merchant and card, where they are known; rules before 3 had none.
+    history: tuple[HistoryFacts, ...] = ()
+    # Stripe's fingerprint of the card, where the caller knows it.
+    card_fingerprint: str = ""
 
     @property
     def movement(self) -> Movement:
@@ -172,6 +177,7 @@ class CheckFacts:
             connected_account_id=self.connected_account_id,
             country_codes=self.country_codes,
             payment_method_type=self.payment_method_type,
+            card_fingerprint=self.card_fingerprint,
         )
 
     @property

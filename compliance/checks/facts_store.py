@@ -15,6 +15,8 @@ from compliance.checks.facts import (
     Role,
     SubjectFacts,
 )
+from compliance.checks.history import CountedPayment
+from compliance.checks.policy import Policy
 from compliance.checks.rulings import RulingFacts
 from runtime.connections import Connections
 from runtime.sql_files import read_sql
@@ -42,6 +44,25 @@ class CheckInput:
     payment_method_type: str = ""
     # Nobody waits for people: REVIEW opens no case.
     does_not_wait: bool = False
+    # Stripe's fingerprint of the card; empty where it is not known.
+    card_fingerprint: str = ""
+
+    def to_counted(self, as_of: datetime, policy: Policy) -> CountedPayment | None:
+        """How it counts if it is let through; None for what is no payment."""
+        if self.kind is not CheckKind.PAYMENT:
+            return None
+        # A fingerprint says something within one account at Stripe only.
+        card = f"{self.corridor}/{self.card_fingerprint}" if self.card_fingerprint else ""
+        return CountedPayment(
+            reference_id=self.reference_id,
+            merchant_id=self.merchant_id,
+            customer_id=self.customer_id,
+            card=card,
+            currency_code=self.currency_code,
+            amount_minor=self.amount_minor,
+            count_time=as_of,
+            is_near=policy.is_near_limit(self.currency_code, self.amount_minor),
+        )
 
 
 @dataclass(frozen=True)
@@ -83,6 +104,7 @@ class LoadedFacts:
             payment_method_type=asked.payment_method_type,
             reference_id=asked.reference_id,
             ruling=self.ruling,
+            card_fingerprint=asked.card_fingerprint,
         )
 
     def _in_role(self, role: Role) -> tuple[SubjectFacts, ...]:

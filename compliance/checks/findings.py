@@ -66,15 +66,38 @@ class Code(IntEnum):
     POLICY_RULE_DENIED = 41
     POLICY_RULE_REVIEW = 42
     POLICY_RULE_BROKEN = 43
+    CUSTOMER_VELOCITY = 44
+    MERCHANT_VELOCITY = 45
+    CARD_VELOCITY = 46
+    STRUCTURING = 47
+    CUMULATIVE_AMOUNT = 48
+    DORMANT_ACCOUNT_WAKES = 49
+    AMOUNT_OUT_OF_PROFILE = 50
+    CARD_OF_MANY_CUSTOMERS = 51
     CASE_REFUSED = 60
     CASE_EXPIRED = 61
 
 
 WARNINGS_FROM = Code.LIST_AGING
 REVIEWS_FROM = Code.MERCHANT_UNKNOWN
-LATER_REVIEWS = frozenset(
-    {Code.NAME_NOT_COMPARABLE, Code.POLICY_RULE_REVIEW, Code.POLICY_RULE_BROKEN}
+# What limits on the history find; each limit says itself what follows, and else it is REVIEW.
+OF_HISTORY = frozenset(
+    {
+        Code.CUSTOMER_VELOCITY,
+        Code.MERCHANT_VELOCITY,
+        Code.CARD_VELOCITY,
+        Code.STRUCTURING,
+        Code.CUMULATIVE_AMOUNT,
+        Code.DORMANT_ACCOUNT_WAKES,
+        Code.AMOUNT_OUT_OF_PROFILE,
+        Code.CARD_OF_MANY_CUSTOMERS,
+    }
 )
+LATER_REVIEWS = OF_HISTORY | {
+    Code.NAME_NOT_COMPARABLE,
+    Code.POLICY_RULE_REVIEW,
+    Code.POLICY_RULE_BROKEN,
+}
 LATER_DENIALS = frozenset({Code.POLICY_RULE_DENIED, Code.CASE_REFUSED, Code.CASE_EXPIRED})
 
 _PAYMENT_DETAILS = "This transaction cannot be processed."
@@ -134,13 +157,21 @@ TEXTS: dict[Code, tuple[str, str]] = {
     Code.POLICY_RULE_BROKEN: ("A rule of the policy ends with an error.", _LATER),
     Code.NAME_NOT_COMPARABLE: ("A name leaves nothing to compare with a list.", _LATER),
     Code.TAX_ID_INVALID: ("A tax id is invalid or unknown.", "Please check your tax ids."),
+    Code.CUSTOMER_VELOCITY: ("The customer pays more, or more often, than usual.", _LATER),
+    Code.MERCHANT_VELOCITY: ("The merchant takes more, or more often, than usual.", _LATER),
+    Code.CARD_VELOCITY: ("The card pays more, or more often, than usual.", _LATER),
+    Code.STRUCTURING: ("Several payments are just under the review limit.", _LATER),
+    Code.CUMULATIVE_AMOUNT: ("Payments together are over a limit.", _LATER),
+    Code.DORMANT_ACCOUNT_WAKES: ("The first payment after a long time.", _LATER),
+    Code.AMOUNT_OUT_OF_PROFILE: ("The amount is far over the average before.", _LATER),
+    Code.CARD_OF_MANY_CUSTOMERS: ("The card pays for many customers.", _LATER),
     Code.CASE_REFUSED: ("A person refused it.", _PAYMENT_DETAILS),
     Code.CASE_EXPIRED: ("Nobody decided its case in time.", _PAYMENT_DETAILS),
 }
 
 
 def severity(code: Code) -> Verdict:
-    """The verdict that the code alone leads to."""
+    """The verdict that the code alone leads to, unless a policy says otherwise."""
     if code in LATER_REVIEWS:
         return Verdict.REVIEW
     if code in LATER_DENIALS:
@@ -155,19 +186,28 @@ class Finding:
     """One thing a rule found; see `precedence` for the order, so that equal facts give equal lists.
 
     `detail` adds to the operators' text: Stripe's words, ids, limits, never a name. `approved` if a
-    person approved the movement in spite of it, which nothing that denies ever is.
+    person approved the movement in spite of it, which nothing that denies ever is. `outcome` is
+    what the policy says that it leads to, a word of Verdict; empty where that is the code's to say.
+    `measured` is the figure that a limit of the policy was compared with.
     """
 
     code: Code
     subject_id: str = ""
     detail: str = ""
     approved: bool = False
+    outcome: str = ""
+    measured: int = 0
+
+    @property
+    def alone(self) -> Verdict:
+        """The verdict that this finding leads to, whatever people have approved."""
+        return Verdict[self.outcome] if self.outcome else severity(self.code)
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict that this finding alone leads to."""
-        alone = severity(self.code)
-        return Verdict.ALLOW if self.approved and alone is Verdict.REVIEW else alone
+        """The verdict that this finding leads to."""
+        is_taken_back = self.approved and self.alone is Verdict.REVIEW
+        return Verdict.ALLOW if is_taken_back else self.alone
 
     @property
     def precedence(self) -> tuple[int, "Finding"]:

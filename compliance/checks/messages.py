@@ -73,11 +73,14 @@ def decision_message(record: DecisionRecord, place: Place) -> pb.Decision:
 def reason_message(finding: Finding) -> pb.Reason:
     """A finding with its two texts; only the operators' has the detail."""
     internal, merchant = TEXTS[finding.code]
+    detail = finding.detail
+    if finding.measured:
+        detail = f"{detail}: {finding.measured}"
     return pb.Reason(
         code=pb.ReasonCode.Value(f"REASON_CODE_{finding.code.name}"),
         verdict=verdict_enum(finding.verdict),
         subject_id=finding.subject_id,
-        internal_text=f"{internal} ({finding.detail})" if finding.detail else internal,
+        internal_text=f"{internal} ({detail})" if detail else internal,
         merchant_text="" if finding.approved else merchant,
         approved=finding.approved,
     )

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from compliance.checks.country_programmes import CountryProgramme, read_country_programmes
+from compliance.checks.history_limits import (
+    BUILT_IN_HISTORY_LIMITS,
+    BUILT_IN_NEAR_LIMIT_PERCENT,
+    HistoryLimit,
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,10 @@ class Policy:
     country_programmes: tuple[CountryProgramme, ...] = ()
     # Documents of built-in-3 and before have none.
     rules: tuple[PolicyRule, ...] = ()
+    # Documents before built-in-4 have none. An amount is just under its currency's review limit
+    # from `near_limit_percent` of it on.
+    history_limits: tuple[HistoryLimit, ...] = ()
+    near_limit_percent: int = 100
 
     def prohibits(self, country_code: str, as_of: datetime) -> bool:
         """Whether nobody of this country takes part at that time."""
@@ -63,6 +72,13 @@ class Policy:
             if limits.currency_code == currency_code:
                 return limits
         return None
+
+    def is_near_limit(self, currency_code: str, amount_minor: int) -> bool:
+        """Whether an amount is just under the review limit of its currency, or at it."""
+        limits = self.limits_of(currency_code)
+        if limits is None or amount_minor > limits.review_over_minor:
+            return False
+        return 100 * amount_minor >= self.near_limit_percent * limits.review_over_minor
 
 
 def _limits(minor_units_per_euro: int, currency_codes: str) -> tuple[CurrencyLimits, ...]:
@@ -86,7 +102,7 @@ def _limits(minor_units_per_euro: int, currency_codes: str) -> tuple[CurrencyLim
 _PROGRAMMES = read_country_programmes()
 
 BUILT_IN = Policy(
-    version="built-in-3",
+    version="built-in-4",
     prohibited_country_codes=tuple(sorted({item.country_code for item in _PROGRAMMES})),
     limits=(
         *_limits(100, "AUD BMD BSD CAD CHF EUR FKP GBP GIP KYD NZD PAB SGD SHP USD"),
@@ -128,4 +144,6 @@ BUILT_IN = Policy(
     requirement_notice=timedelta(days=14),
     match_threshold=0.85,
     country_programmes=_PROGRAMMES,
+    history_limits=BUILT_IN_HISTORY_LIMITS,
+    near_limit_percent=BUILT_IN_NEAR_LIMIT_PERCENT,
 )

@@ -13,6 +13,7 @@ from compliance.checks.connected_account import account_findings, missed_deadlin
 from compliance.checks.expressions import ExpressionError, holds, values_of
 from compliance.checks.facts import AccountFacts, CheckFacts, CheckKind, Role, SubjectFacts
 from compliance.checks.findings import Code, Finding, Verdict
+from compliance.checks.history_rules import history_is_within_limits
 from compliance.checks.policy import Policy
 from compliance.checks.rulings import TOO_MANY_OWNERS, Ruling, is_covered
 
@@ -256,6 +257,7 @@ RULES: tuple[Rule, ...] = (
     subjects_are_screened,
     account_is_in_order,
     amount_is_within_limits,
+    history_is_within_limits,
     operators_rules_hold,
     case_was_not_refused,
 )

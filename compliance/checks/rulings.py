@@ -6,11 +6,11 @@ an approval is no evidence: what only evidence can answer is not covered either.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from compliance.checks.findings import Code, Finding, Verdict, severity
+from compliance.checks.findings import Code, Finding, Verdict
 
 # Owners beyond those that a check can cover are screened all the same; no evidence is missing.
 TOO_MANY_OWNERS = "too many owners"
@@ -70,6 +70,9 @@ NOT_BY_APPROVAL: dict[Code, tuple[WayOut, str]] = {
 # What these say is the policy's own words: another version may have others under the same name.
 OF_A_POLICY_VERSION = frozenset({Code.POLICY_RULE_REVIEW, Code.POLICY_RULE_BROKEN})
 _APPROVAL = (WayOut.APPROVAL, "compliance.v1.CaseService/ApproveCase")
+# A figure moves on while people look at it: so much of what they saw is still what they saw, and
+# one more always is.
+MAX_GROWTH_PERCENT = 150
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ class Movement:
     connected_account_id: str
     country_codes: tuple[str, ...]
     payment_method_type: str
+    # Where it is known; it may become so between two checks, and another corridor has another one.
+    card_fingerprint: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,26 @@ def way_out_of(finding: Finding) -> tuple[WayOut, str]:
 
 def is_a_matter_of_judgement(finding: Finding) -> bool:
     """Whether a person may approve the movement in spite of the finding."""
-    return severity(finding.code) is Verdict.REVIEW and way_out_of(finding)[0] is WayOut.APPROVAL
+    return finding.alone is Verdict.REVIEW and way_out_of(finding)[0] is WayOut.APPROVAL
+
+
+def is_as_seen(finding: Finding, seen: Iterable[Finding]) -> bool:
+    """Whether it is one of those that were seen, with a figure that is not much worse."""
+    return any(
+        replace(finding, measured=before.measured) == before
+        and finding.measured
+        <= max(before.measured * MAX_GROWTH_PERCENT // 100, before.measured + 1)
+        for before in seen
+    )
+
+
+def is_same(scope: "Scope", seen: "Scope") -> bool:
+    """Whether a scope is what was seen before, but for figures that are not much worse."""
+    return (
+        replace(scope, findings=()) == replace(seen, findings=())
+        and len(scope.findings) == len(seen.findings)
+        and all(is_as_seen(finding, seen.findings) for finding in scope.findings)
+    )
 
 
 def is_covered(
@@ -146,7 +170,7 @@ def is_covered(
         return False
     return (
         is_a_matter_of_judgement(finding)
-        and finding in ruling.scope.findings
+        and is_as_seen(finding, ruling.scope.findings)
         and movement == ruling.scope.movement
         and participants == ruling.scope.participants
         and (

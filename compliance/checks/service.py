@@ -55,6 +55,7 @@ class ComplianceService(ComplianceServiceServicer):
             country_codes=_countries(request),
             payment_method_type=request.payment_method_type,
             does_not_wait=request.does_not_wait,
+            card_fingerprint=request.card_fingerprint,
         )
         return pb.CheckPaymentResponse(decision=await self._checking.check(asked, request))
 

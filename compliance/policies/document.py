@@ -1,12 +1,15 @@
 """Policy documents in the form of the contract, and what has to be true of one that is stored."""
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from compliance.checks.country_programmes import CountryProgramme
 from compliance.checks.expressions import MAX_EXPRESSION_BYTES, ExpressionError, check_expression
 from compliance.checks.findings import Verdict
+from compliance.checks.history import MAX_CUSTOMERS, Scope, Window
+from compliance.checks.history_limits import HistoryLimit, Measure
 from compliance.checks.messages import verdict_enum, verdict_word
 from compliance.checks.policy import CurrencyLimits, Policy, PolicyRule
 from compliance.request_fields import country, currency, identifier
@@ -29,6 +32,9 @@ MAX_LIMITS = 300
 MAX_COUNTRIES = 300
 MAX_PROGRAMMES = 1_000
 MAX_RULES = 50
+MAX_HISTORY_LIMITS = 50
+MAX_AT_LEAST = 1_000_000
+MAX_NEAR_LIMIT_PERCENT = 100
 MAX_SOURCE_BYTES = 512
 MAX_MINOR_UNITS = 2**53
 MAX_SNAPSHOT_AGE = timedelta(days=1)
@@ -36,6 +42,22 @@ MAX_LIST_AGE = timedelta(days=30)
 MAX_NOTICE = timedelta(days=365)
 MIN_AGE = timedelta(seconds=1)
 MIN_THRESHOLD = 0.5
+
+_MEASURES = {
+    measure.value: policy_pb2.HistoryMeasure.Value(f"HISTORY_MEASURE_{measure}")
+    for measure in Measure
+}
+_SCOPES = {scope.value: policy_pb2.HistoryScope.Value(f"HISTORY_SCOPE_{scope}") for scope in Scope}
+_WINDOWS = {
+    "": policy_pb2.HISTORY_WINDOW_UNSPECIFIED,
+    **{
+        window.value: policy_pb2.HistoryWindow.Value(f"HISTORY_WINDOW_{window.upper()}")
+        for window in Window
+    },
+}
+_DORMANT = policy_pb2.HISTORY_MEASURE_DORMANT_DAYS
+_CUSTOMERS = policy_pb2.HISTORY_MEASURE_CUSTOMERS
+_WITH_AT_LEAST = (_DORMANT, policy_pb2.HISTORY_MEASURE_AVERAGE_PERCENT)
 
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _BUILT_IN = re.compile(r"built-in-\d+")
@@ -74,6 +96,18 @@ def policy_of(version: str, document: policy_pb2.PolicyDocument) -> Policy:
             PolicyRule(rule.name, rule.expression, verdict_word(rule.verdict))
             for rule in document.rules
         ),
+        history_limits=tuple(
+            HistoryLimit(
+                measure=Measure(_word(_MEASURES, limit.measure)),
+                scope=Scope(_word(_SCOPES, limit.scope)),
+                window=_word(_WINDOWS, limit.window),
+                over=limit.over,
+                at_least=limit.at_least,
+                outcome=verdict_word(limit.outcome),
+            )
+            for limit in document.history_limits
+        ),
+        near_limit_percent=document.near_limit_percent or MAX_NEAR_LIMIT_PERCENT,
     )
 
 
@@ -113,7 +147,23 @@ def document_of(policy: Policy) -> policy_pb2.PolicyDocument:
             )
             for rule in policy.rules
         ],
+        history_limits=[
+            policy_pb2.HistoryLimit(
+                measure=_MEASURES[limit.measure],
+                scope=_SCOPES[limit.scope],
+                window=_WINDOWS[limit.window],
+                over=limit.over,
+                at_least=limit.at_least,
+                outcome=verdict_enum(Verdict[limit.outcome]),
+            )
+            for limit in policy.history_limits
+        ],
+        near_limit_percent=policy.near_limit_percent,
     )
+
+
+def _word(words: Mapping[str, int], number: int) -> str:
+    return next(word for word, value in words.items() if value == number)
 
 
 def policy_version(field: str = "policy_version") -> Rule:
@@ -178,7 +228,57 @@ def _is_worse(rule: Any) -> str | None:
     return None if rule.verdict in worse else "is neither REVIEW nor DENY"
 
 
+def _window_where_it_has_one(limit: Any) -> str | None:
+    if limit.measure == _DORMANT:
+        return "is not what it measures" if limit.window else None
+    return None if limit.window else "is not given"
+
+
+def _scope_of_its_measure(limit: Any) -> str | None:
+    is_right = limit.measure != _CUSTOMERS or limit.scope == policy_pb2.HISTORY_SCOPE_CARD
+    return None if is_right else "is not CARD, which has customers"
+
+
+def _over_what_is_known(limit: Any) -> str | None:
+    is_known = limit.measure != _CUSTOMERS or limit.over <= MAX_CUSTOMERS
+    return (
+        None if is_known else f"is more than the {MAX_CUSTOMERS} customers that a card is kept with"
+    )
+
+
+def _at_least_where_it_counts(limit: Any) -> str | None:
+    counts = limit.measure in _WITH_AT_LEAST or not limit.at_least
+    return None if counts else "has no meaning for this measure"
+
+
+def _near_with_limits(document: Any) -> str | None:
+    is_missing = document.history_limits and not document.near_limit_percent
+    return "is not given" if is_missing else None
+
+
+def _each_limit_once(document: Any) -> str | None:
+    seen: set[tuple[int, ...]] = set()
+    for index, limit in enumerate(document.history_limits):
+        key = (limit.measure, limit.scope, limit.window, limit.outcome)
+        if key in seen:
+            return f"[{index}]: the same is measured with the same outcome before"
+        seen.add(key)
+    return None
+
+
 DOCUMENT_RULES = {
+    policy_pb2.HistoryLimit: [
+        enum("measure", required=True),
+        enum("scope", required=True),
+        check("scope", _scope_of_its_measure),
+        enum("window"),
+        check("window", _window_where_it_has_one),
+        integer("over", minimum=0, maximum=MAX_MINOR_UNITS),
+        check("over", _over_what_is_known),
+        integer("at_least", minimum=0, maximum=MAX_AT_LEAST),
+        check("at_least", _at_least_where_it_counts),
+        enum("outcome", required=True),
+    ],
     policy_pb2.CurrencyLimits: [
         *currency(),
         integer("review_over_minor", minimum=0, maximum=MAX_MINOR_UNITS),
@@ -218,5 +318,9 @@ DOCUMENT_RULES = {
         repeated("country_programmes", max_items=MAX_PROGRAMMES),
         repeated("rules", max_items=MAX_RULES),
         _each_once("rules", "name"),
+        repeated("history_limits", max_items=MAX_HISTORY_LIMITS),
+        check("history_limits", _each_limit_once),
+        integer("near_limit_percent", minimum=0, maximum=MAX_NEAR_LIMIT_PERCENT),
+        check("near_limit_percent", _near_with_limits),
     ],
 }

@@ -26,7 +26,7 @@ from compliance.v1 import decision_pb2 as compliance_dot_v1_dot_decision__pb2
 from money.v1 import money_pb2 as money_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&compliance/v1/compliance_service.proto\x12\rcompliance.v1\x1a\x1c\x63ompliance/v1/decision.proto\x1a\x14money/v1/money.proto\"\xcd\x02\n\x13\x43heckPaymentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\npayment_id\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x04 \x01(\t\x12\x1f\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x0f.money.v1.Money\x12\x10\n\x08\x63orridor\x18\x06 \x01(\t\x12\x1c\n\x14\x63onnected_account_id\x18\x07 \x01(\t\x12\x1c\n\x14\x62illing_country_code\x18\x08 \x01(\t\x12#\n\x1bpayment_method_country_code\x18\t \x01(\t\x12\x1c\n\x14network_country_code\x18\n \x01(\t\x12\x1b\n\x13payment_method_type\x18\x0b \x01(\t\x12\x15\n\rdoes_not_wait\x18\x0c \x01(\x08\"A\n\x14\x43heckPaymentResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.compliance.v1.Decision\"\xa5\x01\n\x14\x43heckTransferRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0btransfer_id\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x1f\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x0f.money.v1.Money\x12\x10\n\x08\x63orridor\x18\x05 \x01(\t\x12\x1c\n\x14\x63onnected_account_id\x18\x06 \x01(\t\"B\n\x15\x43heckTransferResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.compliance.v1.Decision\"\xa1\x01\n\x12\x43heckPayoutRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tpayout_id\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x1f\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x0f.money.v1.Money\x12\x10\n\x08\x63orridor\x18\x05 \x01(\t\x12\x1c\n\x14\x63onnected_account_id\x18\x06 \x01(\t\"@\n\x13\x43heckPayoutResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.compliance.v1.Decision2\x9e\x02\n\x11\x43omplianceService\x12W\n\x0c\x43heckPayment\x12\".compliance.v1.CheckPaymentRequest\x1a#.compliance.v1.CheckPaymentResponse\x12Z\n\rCheckTransfer\x12#.compliance.v1.CheckTransferRequest\x1a$.compliance.v1.CheckTransferResponse\x12T\n\x0b\x43heckPayout\x12!.compliance.v1.CheckPayoutRequest\x1a\".compliance.v1.CheckPayoutResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&compliance/v1/compliance_service.proto\x12\rcompliance.v1\x1a\x1c\x63ompliance/v1/decision.proto\x1a\x14money/v1/money.proto\"\xe7\x02\n\x13\x43heckPaymentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\npayment_id\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x04 \x01(\t\x12\x1f\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x0f.money.v1.Money\x12\x10\n\x08\x63orridor\x18\x06 \x01(\t\x12\x1c\n\x14\x63onnected_account_id\x18\x07 \x01(\t\x12\x1c\n\x14\x62illing_country_code\x18\x08 \x01(\t\x12#\n\x1bpayment_method_country_code\x18\t \x01(\t\x12\x1c\n\x14network_country_code\x18\n \x01(\t\x12\x1b\n\x13payment_method_type\x18\x0b \x01(\t\x12\x15\n\rdoes_not_wait\x18\x0c \x01(\x08\x12\x18\n\x10\x63\x61rd_fingerprint\x18\r \x01(\t\"A\n\x14\x43heckPaymentResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.compliance.v1.Decision\"\xa5\x01\n\x14\x43heckTransferRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0btransfer_id\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x1f\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x0f.money.v1.Money\x12\x10\n\x08\x63orridor\x18\x05 \x01(\t\x12\x1c\n\x14\x63onnected_account_id\x18\x06 \x01(\t\"B\n\x15\x43heckTransferResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.compliance.v1.Decision\"\xa1\x01\n\x12\x43heckPayoutRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tpayout_id\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x1f\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x0f.money.v1.Money\x12\x10\n\x08\x63orridor\x18\x05 \x01(\t\x12\x1c\n\x14\x63onnected_account_id\x18\x06 \x01(\t\"@\n\x13\x43heckPayoutResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.compliance.v1.Decision2\x9e\x02\n\x11\x43omplianceService\x12W\n\x0c\x43heckPayment\x12\".compliance.v1.CheckPaymentRequest\x1a#.compliance.v1.CheckPaymentResponse\x12Z\n\rCheckTransfer\x12#.compliance.v1.CheckTransferRequest\x1a$.compliance.v1.CheckTransferResponse\x12T\n\x0b\x43heckPayout\x12!.compliance.v1.CheckPayoutRequest\x1a\".compliance.v1.CheckPayoutResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,17 +34,17 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compliance.v1.compliance_se
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CHECKPAYMENTREQUEST']._serialized_start=110
-  _globals['_CHECKPAYMENTREQUEST']._serialized_end=443
-  _globals['_CHECKPAYMENTRESPONSE']._serialized_start=445
-  _globals['_CHECKPAYMENTRESPONSE']._serialized_end=510
-  _globals['_CHECKTRANSFERREQUEST']._serialized_start=513
-  _globals['_CHECKTRANSFERREQUEST']._serialized_end=678
-  _globals['_CHECKTRANSFERRESPONSE']._serialized_start=680
-  _globals['_CHECKTRANSFERRESPONSE']._serialized_end=746
-  _globals['_CHECKPAYOUTREQUEST']._serialized_start=749
-  _globals['_CHECKPAYOUTREQUEST']._serialized_end=910
-  _globals['_CHECKPAYOUTRESPONSE']._serialized_start=912
-  _globals['_CHECKPAYOUTRESPONSE']._serialized_end=976
-  _globals['_COMPLIANCESERVICE']._serialized_start=979
-  _globals['_COMPLIANCESERVICE']._serialized_end=1265
+  _globals['_CHECKPAYMENTREQUEST']._serialized_end=469
+  _globals['_CHECKPAYMENTRESPONSE']._serialized_start=471
+  _globals['_CHECKPAYMENTRESPONSE']._serialized_end=536
+  _globals['_CHECKTRANSFERREQUEST']._serialized_start=539
+  _globals['_CHECKTRANSFERREQUEST']._serialized_end=704
+  _globals['_CHECKTRANSFERRESPONSE']._serialized_start=706
+  _globals['_CHECKTRANSFERRESPONSE']._serialized_end=772
+  _globals['_CHECKPAYOUTREQUEST']._serialized_start=775
+  _globals['_CHECKPAYOUTREQUEST']._serialized_end=936
+  _globals['_CHECKPAYOUTRESPONSE']._serialized_start=938
+  _globals['_CHECKPAYOUTRESPONSE']._serialized_end=1002
+  _globals['_COMPLIANCESERVICE']._serialized_start=1005
+  _globals['_COMPLIANCESERVICE']._serialized_end=1291
 # @@protoc_insertion_point(module_scope)

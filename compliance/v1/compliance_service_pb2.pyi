@@ -36,6 +36,7 @@ class CheckPaymentRequest(_message.Message):
     NETWORK_COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     PAYMENT_METHOD_TYPE_FIELD_NUMBER: _builtins.int
     DOES_NOT_WAIT_FIELD_NUMBER: _builtins.int
+    CARD_FINGERPRINT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. The same id with the same body answers
     the same decision; to have a payment decided anew, use a new id. Unique in
@@ -71,6 +72,10 @@ class CheckPaymentRequest(_message.Message):
     """
     does_not_wait: _builtins.bool
     """True if the caller does not wait for people: REVIEW then opens no case."""
+    card_fingerprint: _builtins.str
+    """Optional, at most 128 bytes of [A-Za-z0-9]. Stripe's fingerprint of the card in the corridor's account:
+    what was paid by the same card before is then looked at, too.
+    """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Required, 1 to 2^53 minor units."""
@@ -90,10 +95,11 @@ class CheckPaymentRequest(_message.Message):
         network_country_code: _builtins.str = ...,
         payment_method_type: _builtins.str = ...,
         does_not_wait: _builtins.bool = ...,
+        card_fingerprint: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "billing_country_code", b"billing_country_code", "connected_account_id", b"connected_account_id", "corridor", b"corridor", "customer_id", b"customer_id", "does_not_wait", b"does_not_wait", "merchant_id", b"merchant_id", "network_country_code", b"network_country_code", "payment_id", b"payment_id", "payment_method_country_code", b"payment_method_country_code", "payment_method_type", b"payment_method_type", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "billing_country_code", b"billing_country_code", "card_fingerprint", b"card_fingerprint", "connected_account_id", b"connected_account_id", "corridor", b"corridor", "customer_id", b"customer_id", "does_not_wait", b"does_not_wait", "merchant_id", b"merchant_id", "network_country_code", b"network_country_code", "payment_id", b"payment_id", "payment_method_country_code", b"payment_method_country_code", "payment_method_type", b"payment_method_type", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -192,6 +192,24 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """REVIEW. A rule of the policy is true of it."""
     REASON_CODE_POLICY_RULE_BROKEN: _ReasonCode.ValueType  # 43
     """REVIEW. A rule of the policy ended with an error (a division by zero), so that nobody knows."""
+    REASON_CODE_CUSTOMER_VELOCITY: _ReasonCode.ValueType  # 44
+    """REVIEW, unless the policy says another outcome, as for the next ones. The customer has paid more, or
+    more often, within a window than the policy's limit.
+    """
+    REASON_CODE_MERCHANT_VELOCITY: _ReasonCode.ValueType  # 45
+    """REVIEW. The merchant has been paid more, or more often, within a window than the policy's limit."""
+    REASON_CODE_CARD_VELOCITY: _ReasonCode.ValueType  # 46
+    """REVIEW. The card has paid more, or more often, within a window than the policy's limit."""
+    REASON_CODE_STRUCTURING: _ReasonCode.ValueType  # 47
+    """REVIEW. Several payments within a window are just under the review limit."""
+    REASON_CODE_CUMULATIVE_AMOUNT: _ReasonCode.ValueType  # 48
+    """REVIEW. Payments within a window are together over a limit."""
+    REASON_CODE_DORMANT_ACCOUNT_WAKES: _ReasonCode.ValueType  # 49
+    """REVIEW. It is the first payment after a long time, and not a small one."""
+    REASON_CODE_AMOUNT_OUT_OF_PROFILE: _ReasonCode.ValueType  # 50
+    """REVIEW. The amount is far over the average of the payments before."""
+    REASON_CODE_CARD_OF_MANY_CUSTOMERS: _ReasonCode.ValueType  # 51
+    """REVIEW. The card has paid for many customers within a window."""
     REASON_CODE_CASE_REFUSED: _ReasonCode.ValueType  # 60
     """DENY. A person refused the movement's case."""
     REASON_CODE_CASE_EXPIRED: _ReasonCode.ValueType  # 61
@@ -308,6 +326,24 @@ REASON_CODE_POLICY_RULE_REVIEW: ReasonCode.ValueType  # 42
 """REVIEW. A rule of the policy is true of it."""
 REASON_CODE_POLICY_RULE_BROKEN: ReasonCode.ValueType  # 43
 """REVIEW. A rule of the policy ended with an error (a division by zero), so that nobody knows."""
+REASON_CODE_CUSTOMER_VELOCITY: ReasonCode.ValueType  # 44
+"""REVIEW, unless the policy says another outcome, as for the next ones. The customer has paid more, or
+more often, within a window than the policy's limit.
+"""
+REASON_CODE_MERCHANT_VELOCITY: ReasonCode.ValueType  # 45
+"""REVIEW. The merchant has been paid more, or more often, within a window than the policy's limit."""
+REASON_CODE_CARD_VELOCITY: ReasonCode.ValueType  # 46
+"""REVIEW. The card has paid more, or more often, within a window than the policy's limit."""
+REASON_CODE_STRUCTURING: ReasonCode.ValueType  # 47
+"""REVIEW. Several payments within a window are just under the review limit."""
+REASON_CODE_CUMULATIVE_AMOUNT: ReasonCode.ValueType  # 48
+"""REVIEW. Payments within a window are together over a limit."""
+REASON_CODE_DORMANT_ACCOUNT_WAKES: ReasonCode.ValueType  # 49
+"""REVIEW. It is the first payment after a long time, and not a small one."""
+REASON_CODE_AMOUNT_OUT_OF_PROFILE: ReasonCode.ValueType  # 50
+"""REVIEW. The amount is far over the average of the payments before."""
+REASON_CODE_CARD_OF_MANY_CUSTOMERS: ReasonCode.ValueType  # 51
+"""REVIEW. The card has paid for many customers within a window."""
 REASON_CODE_CASE_REFUSED: ReasonCode.ValueType  # 60
 """DENY. A person refused the movement's case."""
 REASON_CODE_CASE_EXPIRED: ReasonCode.ValueType  # 61

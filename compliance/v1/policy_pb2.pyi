@@ -54,6 +54,110 @@ POLICY_STATE_RETIRED: PolicyState.ValueType  # 4
 """Was in force, or was given up. It can be brought into force again."""
 Global___PolicyState: _TypeAlias = PolicyState  # noqa: Y015
 
+class _HistoryMeasure:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HistoryMeasureEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HistoryMeasure.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HISTORY_MEASURE_UNSPECIFIED: _HistoryMeasure.ValueType  # 0
+    """Refused."""
+    HISTORY_MEASURE_COUNT: _HistoryMeasure.ValueType  # 1
+    """How many payments there are, in any currency."""
+    HISTORY_MEASURE_AMOUNT: _HistoryMeasure.ValueType  # 2
+    """Their sum in the payment's currency, in percent of that currency's review_over_minor: velocity."""
+    HISTORY_MEASURE_CUMULATIVE_AMOUNT: _HistoryMeasure.ValueType  # 3
+    """The same sum, where it is linked payments that matter: it has a reason of its own."""
+    HISTORY_MEASURE_NEAR_LIMIT_COUNT: _HistoryMeasure.ValueType  # 4
+    """How many payments in the currency are just under its review_over_minor, if this one is."""
+    HISTORY_MEASURE_DORMANT_DAYS: _HistoryMeasure.ValueType  # 5
+    """Whole days since the payment before, if there is one."""
+    HISTORY_MEASURE_AVERAGE_PERCENT: _HistoryMeasure.ValueType  # 6
+    """The amount in percent of the average of those before in the currency."""
+    HISTORY_MEASURE_CUSTOMERS: _HistoryMeasure.ValueType  # 7
+    """How many customers a card has paid for."""
+
+class HistoryMeasure(_HistoryMeasure, metaclass=_HistoryMeasureEnumTypeWrapper):
+    """What a limit on the history measures; the payment that is checked is part of it."""
+
+HISTORY_MEASURE_UNSPECIFIED: HistoryMeasure.ValueType  # 0
+"""Refused."""
+HISTORY_MEASURE_COUNT: HistoryMeasure.ValueType  # 1
+"""How many payments there are, in any currency."""
+HISTORY_MEASURE_AMOUNT: HistoryMeasure.ValueType  # 2
+"""Their sum in the payment's currency, in percent of that currency's review_over_minor: velocity."""
+HISTORY_MEASURE_CUMULATIVE_AMOUNT: HistoryMeasure.ValueType  # 3
+"""The same sum, where it is linked payments that matter: it has a reason of its own."""
+HISTORY_MEASURE_NEAR_LIMIT_COUNT: HistoryMeasure.ValueType  # 4
+"""How many payments in the currency are just under its review_over_minor, if this one is."""
+HISTORY_MEASURE_DORMANT_DAYS: HistoryMeasure.ValueType  # 5
+"""Whole days since the payment before, if there is one."""
+HISTORY_MEASURE_AVERAGE_PERCENT: HistoryMeasure.ValueType  # 6
+"""The amount in percent of the average of those before in the currency."""
+HISTORY_MEASURE_CUSTOMERS: HistoryMeasure.ValueType  # 7
+"""How many customers a card has paid for."""
+Global___HistoryMeasure: _TypeAlias = HistoryMeasure  # noqa: Y015
+
+class _HistoryScope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HistoryScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HistoryScope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HISTORY_SCOPE_UNSPECIFIED: _HistoryScope.ValueType  # 0
+    """Refused."""
+    HISTORY_SCOPE_CUSTOMER: _HistoryScope.ValueType  # 1
+    """The customer's, with whatever card and at whatever merchant."""
+    HISTORY_SCOPE_MERCHANT: _HistoryScope.ValueType  # 2
+    """The merchant's."""
+    HISTORY_SCOPE_CARD: _HistoryScope.ValueType  # 3
+    """The card's, where its fingerprint is known."""
+
+class HistoryScope(_HistoryScope, metaclass=_HistoryScopeEnumTypeWrapper):
+    """Whose payments are counted together."""
+
+HISTORY_SCOPE_UNSPECIFIED: HistoryScope.ValueType  # 0
+"""Refused."""
+HISTORY_SCOPE_CUSTOMER: HistoryScope.ValueType  # 1
+"""The customer's, with whatever card and at whatever merchant."""
+HISTORY_SCOPE_MERCHANT: HistoryScope.ValueType  # 2
+"""The merchant's."""
+HISTORY_SCOPE_CARD: HistoryScope.ValueType  # 3
+"""The card's, where its fingerprint is known."""
+Global___HistoryScope: _TypeAlias = HistoryScope  # noqa: Y015
+
+class _HistoryWindow:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HistoryWindowEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HistoryWindow.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HISTORY_WINDOW_UNSPECIFIED: _HistoryWindow.ValueType  # 0
+    """For HISTORY_MEASURE_DORMANT_DAYS, and refused otherwise."""
+    HISTORY_WINDOW_1H: _HistoryWindow.ValueType  # 1
+    """One hour, in units of five minutes."""
+    HISTORY_WINDOW_24H: _HistoryWindow.ValueType  # 2
+    """24 hours, in units of an hour."""
+    HISTORY_WINDOW_7D: _HistoryWindow.ValueType  # 3
+    """7 days, in units of a day in UTC."""
+    HISTORY_WINDOW_30D: _HistoryWindow.ValueType  # 4
+    """30 days, in units of a day in UTC."""
+
+class HistoryWindow(_HistoryWindow, metaclass=_HistoryWindowEnumTypeWrapper):
+    """How far back. A window begins with the start of the unit that its beginning falls in."""
+
+HISTORY_WINDOW_UNSPECIFIED: HistoryWindow.ValueType  # 0
+"""For HISTORY_MEASURE_DORMANT_DAYS, and refused otherwise."""
+HISTORY_WINDOW_1H: HistoryWindow.ValueType  # 1
+"""One hour, in units of five minutes."""
+HISTORY_WINDOW_24H: HistoryWindow.ValueType  # 2
+"""24 hours, in units of an hour."""
+HISTORY_WINDOW_7D: HistoryWindow.ValueType  # 3
+"""7 days, in units of a day in UTC."""
+HISTORY_WINDOW_30D: HistoryWindow.ValueType  # 4
+"""30 days, in units of a day in UTC."""
+Global___HistoryWindow: _TypeAlias = HistoryWindow  # noqa: Y015
+
 @_typing.final
 class CurrencyLimits(_message.Message):
     """Limits for payments in one currency."""
@@ -167,6 +271,51 @@ class PolicyRule(_message.Message):
 Global___PolicyRule: _TypeAlias = PolicyRule  # noqa: Y015
 
 @_typing.final
+class HistoryLimit(_message.Message):
+    """A limit on the payments that were let through before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEASURE_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    OVER_FIELD_NUMBER: _builtins.int
+    AT_LEAST_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    measure: Global___HistoryMeasure.ValueType
+    """Required. What is measured; each is there once per scope, window and outcome."""
+    scope: Global___HistoryScope.ValueType
+    """Required. Whose payments; of HISTORY_MEASURE_CUSTOMERS the card's only."""
+    window: Global___HistoryWindow.ValueType
+    """Required but for HISTORY_MEASURE_DORMANT_DAYS, which has none."""
+    over: _builtins.int
+    """More than this is found; 0 to 2^53, of HISTORY_MEASURE_CUSTOMERS at most 32."""
+    at_least: _builtins.int
+    """Of HISTORY_MEASURE_AVERAGE_PERCENT how many payments there have to be before, of
+    HISTORY_MEASURE_DORMANT_DAYS from which percentage of review_over_minor on an amount counts; 0 for
+    all others, and at most 1,000,000.
+    """
+    outcome: _decision_pb2.Verdict.ValueType
+    """Required. What a payment is at least that is over it; ALLOW if it is only noted."""
+    def __init__(
+        self,
+        *,
+        measure: Global___HistoryMeasure.ValueType = ...,
+        scope: Global___HistoryScope.ValueType = ...,
+        window: Global___HistoryWindow.ValueType = ...,
+        over: _builtins.int = ...,
+        at_least: _builtins.int = ...,
+        outcome: _decision_pb2.Verdict.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "measure", b"measure", "outcome", b"outcome", "over", b"over", "scope", b"scope", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HistoryLimit: _TypeAlias = HistoryLimit  # noqa: Y015
+
+@_typing.final
 class PolicyDocument(_message.Message):
     """What the rules go by."""
 
@@ -181,8 +330,14 @@ class PolicyDocument(_message.Message):
     MATCH_THRESHOLD_FIELD_NUMBER: _builtins.int
     COUNTRY_PROGRAMMES_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
+    HISTORY_LIMITS_FIELD_NUMBER: _builtins.int
+    NEAR_LIMIT_PERCENT_FIELD_NUMBER: _builtins.int
     match_threshold: _builtins.float
     """The score from which two names match, 0.5 to 1; 0.85 in the built-in policy."""
+    near_limit_percent: _builtins.int
+    """From this percentage of review_over_minor on, 1 to 100, an amount is just under it. Required with
+    history_limits.
+    """
     @_builtins.property
     def prohibited_country_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Countries that are denied, as ISO 3166-1 alpha-2 codes in upper case: those of country_programmes
@@ -217,6 +372,10 @@ class PolicyDocument(_message.Message):
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyRule]:
         """The operator's own rules, at most 50. They only ever make a verdict worse."""
 
+    @_builtins.property
+    def history_limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___HistoryLimit]:
+        """Limits on the history, at most 50. Empty in built-in-3 and before."""
+
     def __init__(
         self,
         *,
@@ -229,10 +388,12 @@ class PolicyDocument(_message.Message):
         match_threshold: _builtins.float = ...,
         country_programmes: _abc.Iterable[Global___CountryProgramme] | None = ...,
         rules: _abc.Iterable[Global___PolicyRule] | None = ...,
+        history_limits: _abc.Iterable[Global___HistoryLimit] | None = ...,
+        near_limit_percent: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["list_max_age", b"list_max_age", "list_warn_age", b"list_warn_age", "requirement_notice", b"requirement_notice", "snapshot_max_age", b"snapshot_max_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["country_programmes", b"country_programmes", "limits", b"limits", "list_max_age", b"list_max_age", "list_warn_age", b"list_warn_age", "match_threshold", b"match_threshold", "prohibited_country_codes", b"prohibited_country_codes", "requirement_notice", b"requirement_notice", "rules", b"rules", "snapshot_max_age", b"snapshot_max_age"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["country_programmes", b"country_programmes", "history_limits", b"history_limits", "limits", b"limits", "list_max_age", b"list_max_age", "list_warn_age", b"list_warn_age", "match_threshold", b"match_threshold", "near_limit_percent", b"near_limit_percent", "prohibited_country_codes", b"prohibited_country_codes", "requirement_notice", b"requirement_notice", "rules", b"rules", "snapshot_max_age", b"snapshot_max_age"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

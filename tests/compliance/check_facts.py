@@ -19,6 +19,7 @@ from compliance.checks.facts import (
     SubjectFacts,
     TaxIdFacts,
 )
+from compliance.checks.history import CountedPayment, HistoryFacts, Scope
 
 AS_OF = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SDN = "OFAC_SDN"
@@ -88,6 +89,12 @@ def payment(**changes: Any) -> CheckFacts:
         lists=(ListFacts(SDN, 7, AS_OF - timedelta(hours=2)),),
         as_of=AS_OF,
     )
+    return replace(good, **changes)
+
+
+def paid(number: int = 0, **changes: Any) -> CountedPayment:
+    """A payment as it counts, but for the changes."""
+    good = CountedPayment(f"pay-{number}", "m", "c", "card", "EUR", 100, AS_OF)
     return replace(good, **changes)
 
 
@@ -188,6 +195,18 @@ _accounts = st.builds(
     ).map(tuple),
 )
 
+_figures = st.tuples(*[st.sampled_from([0, 1, 2, 3, 31, 101, 2**40])] * 4)
+histories = st.builds(
+    HistoryFacts,
+    scope=st.sampled_from(Scope),
+    counts=_figures,
+    currency_counts=_figures,
+    amounts_minor=_figures,
+    near_counts=_figures,
+    other_customers=st.just(()) | _figures,
+    last_time=st.none() | _any_time,
+)
+
 any_facts = st.builds(
     CheckFacts,
     kind=st.sampled_from(CheckKind),
@@ -214,4 +233,5 @@ any_facts = st.builds(
     ).map(tuple),
     as_of=st.just(AS_OF) | _any_time,
     payment_method_type=st.sampled_from(["", "card", "sepa_debit", "odd ☃"]),
+    history=st.lists(histories, max_size=3).map(tuple),
 )

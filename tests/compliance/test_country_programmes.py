@@ -21,7 +21,9 @@ from tests.compliance.check_facts import AS_OF, SDN, payment, subject
 MOMENT = timedelta(microseconds=1)
 # SHA-256 of the built-in policy's document. Whoever changes the policy or the data of countries
 # gives the policy a new version: a database that knows this one refuses another document for it.
-DOCUMENT = ("built-in-3", "b483e8135bd1c6892a75fd7b222aa4333240ee60d7cede6c034e9e2dcb29cfdc")
+DOCUMENT = ("built-in-4", "7043a3f1a13e6bda10b5734034d020f8ed919024ef2588fa1a6e9cd735061a9c")
+DOCUMENT_OF_3 = "b483e8135bd1c6892a75fd7b222aa4333240ee60d7cede6c034e9e2dcb29cfdc"
+NEAR_NOTHING = 100
 WITHOUT_RULES = "0fc5b3b9a8344b3aa552b68f9c75ebed5f5d9d1fb835a023f729419d72ff4ddc"
 
 
@@ -75,10 +77,23 @@ def test_releases_that_know_no_dates_deny_every_country_that_ever_was_under_a_pr
 def test_another_document_is_another_version() -> None:
     digest = hashlib.sha256(dumps(BUILT_IN).encode()).hexdigest()
     assert (BUILT_IN.version, digest) == DOCUMENT
-    # A release that had no rules of policies has stored it without, which is the same policy.
-    stored = dumps(BUILT_IN).replace('"rules":[],', "")
+
+
+def test_a_document_of_before_is_the_policy_that_it_was() -> None:
+    """Releases that had no limits on the history, or no rules of policies, stored it without."""
+    before = replace(
+        BUILT_IN, version="built-in-3", history_limits=(), near_limit_percent=NEAR_NOTHING
+    )
+    stored = (
+        dumps(before)
+        .replace('"history_limits":[],', "")
+        .replace(f'"near_limit_percent":{NEAR_NOTHING},', "")
+    )
+    assert hashlib.sha256(stored.encode()).hexdigest() == DOCUMENT_OF_3
+    assert loads(stored, Policy) == before
+    stored = stored.replace('"rules":[],', "")
     assert hashlib.sha256(stored.encode()).hexdigest() == WITHOUT_RULES
-    assert loads(stored, Policy) == BUILT_IN
+    assert loads(stored, Policy) == before
 
 
 GOOD = "SY\t2011-08-18T04:01:00Z\t2025-07-01T04:00:00Z\tE.O. 13582\thttps://example.com/a"

@@ -1,9 +1,9 @@
 """One decision, subject or list that cannot be read or handled leaves everything else running."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import grpc
@@ -11,7 +11,10 @@ import psycopg
 from prometheus_client import REGISTRY
 
 from compliance.cases.keeping import CaseKeeping
-from compliance.checks.decision_log import DecisionLog, Place
+from compliance.checks.decision import decide
+from compliance.checks.decision_log import Appended, Decided, DecisionLog, Undecided
+from compliance.checks.history import HistoryFacts
+from compliance.checks.policy import BUILT_IN
 from compliance.v1 import decision_pb2
 from compliance.v1.compliance_service_pb2 import CheckPaymentRequest
 from compliance.v1.decision_service_pb2 import (
@@ -20,11 +23,13 @@ from compliance.v1.decision_service_pb2 import (
     VerifyDecisionsRequest,
 )
 from money.v1.money_pb2 import Money
+from tests.compliance.check_facts import AS_OF, paid, payment
 from tests.compliance.conftest import OpenGuard
 from tests.compliance.guard import Guard, codes, failure, unique, verdict
 
 ROLE = "compliance_service"
 MAX_ROUNDS = 2_000
+CANNOT_BE_DECIDED = "cannot be decided"
 
 
 def failed(items: str, failure: str) -> float:
@@ -35,11 +40,25 @@ def failed(items: str, failure: str) -> float:
     return value
 
 
-def record(name: str, **more: object) -> str:
-    """What the table wants of a record, whatever else is in it."""
-    columns = ("kind", "request_id", "reference_id", "merchant_id", "verdict")
-    fields = dict.fromkeys(columns, name) | {"decision_id": name, "record_time_us": 1}
-    return json.dumps(fields | more)
+def undecided(name: str, note: str = "") -> Undecided:
+    """A payment that is let through; `note` gets into its record."""
+    facts = payment(country_codes=(note,), reference_id=name)
+
+    def allow(history: tuple[HistoryFacts, ...]) -> Decided:
+        if note == CANNOT_BE_DECIDED:
+            raise ValueError(note)
+        record = decide(
+            replace(facts, history=history),
+            BUILT_IN,
+            decision_id=name,
+            request_id=name,
+            reference_id=name,
+            record_time=AS_OF,
+        )
+        assert record.verdict == "ALLOW"
+        return Decided(record)
+
+    return Undecided(name, name, b"", paid(reference_id=name), allow)
 
 
 @asynccontextmanager
@@ -50,28 +69,30 @@ async def running(log: DecisionLog) -> AsyncIterator[None]:
         await log.close()
 
 
-async def append_all(log: DecisionLog, records: dict[str, str]) -> dict[str, object]:
+async def append_all(log: DecisionLog, notes: dict[str, str]) -> dict[str, object]:
     results = await asyncio.gather(
-        *(log.append(name, content, b"") for name, content in records.items()),
+        *(log.append(undecided(name, note)) for name, note in notes.items()),
         return_exceptions=True,
     )
-    return dict(zip(records, results, strict=True))
+    return dict(zip(notes, results, strict=True))
 
 
 async def test_a_decision_that_cannot_be_written_fails_alone(guard: Guard) -> None:
-    records = {f"dec_{number}": record(f"dec_{number}") for number in range(20)}
-    records["dec_7"] = record("dec_7", note="\0")  # jsonb has no such character.
-    records["dec_13"] = "no JSON"
+    notes = {f"dec_{number}": "" for number in range(20)}
+    notes["dec_7"] = "\0"  # jsonb has no such character.
+    notes["dec_13"] = CANNOT_BE_DECIDED
     before = failed("decisions to write", "unhandled")
     log = DecisionLog(guard.database_url, ROLE, "test", CaseKeeping(timedelta(days=1), guard.clock))
     async with running(log):
-        results = await append_all(log, records)
-        later = await log.append("dec_later", record("dec_later"), b"")
+        results = await append_all(log, notes)
+        later = await log.append(undecided("dec_later"))
+    kinds = {"dec_7": psycopg.DataError, "dec_13": ValueError}
     for name, result in results.items():
-        bad = name in {"dec_7", "dec_13"}
-        assert isinstance(result, psycopg.DataError if bad else Place), name
-    assert isinstance(later, Place)
-    assert later.sequence == 19
+        assert isinstance(result, kinds.get(name, Appended)), name
+    assert later is not None
+    assert later.place.sequence == 19
+    # Each of the others is counted once, however often its batch was halved.
+    assert [facts.counts for facts in later.record.facts.history] == [(18,) * 4] * 3
     assert failed("decisions to write", "unhandled") == before + 2
     verified = await guard.decisions.VerifyDecisions(VerifyDecisionsRequest())
     assert (verified.valid, verified.last_sequence) == (True, 19)
@@ -85,16 +106,16 @@ async def test_a_log_that_closes_writes_what_still_waits(guard: Guard) -> None:
             "SELECT pg_advisory_xact_lock(hashtextextended('compliance.decision', 0))"
         )
         # The first is being written, the second comes meanwhile.
-        first = asyncio.create_task(log.append("dec_1", record("dec_1"), b""))
+        first = asyncio.create_task(log.append(undecided("dec_1")))
         await asyncio.sleep(0.01)
-        second = asyncio.create_task(log.append("dec_2", record("dec_2"), b""))
+        second = asyncio.create_task(log.append(undecided("dec_2")))
         await asyncio.sleep(0)
         closing = asyncio.create_task(log.close())
         await asyncio.sleep(0)
         assert not any(task.done() for task in (first, second, closing))
     await closing
     places = await asyncio.gather(first, second)
-    assert [place.sequence for place in places if place is not None] == [1, 2]
+    assert [appended.place.sequence for appended in places if appended is not None] == [1, 2]
 
 
 async def test_a_decision_that_cannot_be_read_is_listed_without_a_verdict(guard: Guard) -> None:

@@ -12,8 +12,15 @@ HISTORY = (
     "screening",
     "account_latest",
     "account_snapshot",
+    "counted_payment",
 )
 COPIES = 2_000
+# Of other customers and merchants; a row's kind is none of any name's.
+OTHERS_PAYMENTS = """
+    INSERT INTO payment_history
+    SELECT h.scope, h.key || '~' || n, h.currency_code, h.content
+    FROM payment_history AS h CROSS JOIN generate_series(1, %s) AS n
+"""
 # Of one table, for a service that starts, takes two subjects, checks a payment and stops.
 MOST_ROWS = 500
 
@@ -35,6 +42,7 @@ async def test_a_check_reads_none_of_the_history(open_guard: OpenGuard) -> None:
         never_analyse(connection)
         await check()
         copy_rows(connection, HISTORY, COPIES)
+        connection.execute(OTHERS_PAYMENTS, [COPIES])
         for statistics in ("of empty tables", "as it is"):
             read = await check()
             much = {table: rows for table, rows in read.items() if rows >= MOST_ROWS}

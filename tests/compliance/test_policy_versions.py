@@ -23,7 +23,7 @@ ALLOW, REVIEW, DENY = (
     decision_pb2.VERDICT_REVIEW,
     decision_pb2.VERDICT_DENY,
 )
-BUILT_IN = "built-in-3"
+BUILT_IN = "built-in-4"
 LARGE = policy_pb2.PolicyRule(name="large", expression="amount_minor > 5000", verdict=REVIEW)
 HUGE = policy_pb2.PolicyRule(name="huge", expression="amount_minor > 7000", verdict=DENY)
 
@@ -201,7 +201,8 @@ async def test_a_shadow_judges_what_is_decided_after_it_and_changes_none(guard: 
     await shadow(guard, version)
     count = MAX_NAMED + 1
     for _ in range(count):
-        decision = await guard.check(merchant, amount=6_000, customer_id=customer)
+        # So many of one customer would wait for people.
+        decision = await guard.check(merchant, amount=6_000)
         assert decision.verdict == ALLOW
         assert decision.policy_version == BUILT_IN
 

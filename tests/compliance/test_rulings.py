@@ -14,7 +14,9 @@ from compliance.cases.case import scope_of
 from compliance.checks.canonical import dumps, loads
 from compliance.checks.decision import DecisionRecord, decide, replay
 from compliance.checks.facts import CheckFacts, ListFacts, Role
-from compliance.checks.findings import Code, Finding, Verdict, severity
+from compliance.checks.findings import OF_HISTORY, Code, Finding, Verdict, severity
+from compliance.checks.history import HistoryFacts, Scope, Window
+from compliance.checks.history_limits import HistoryLimit, Measure
 from compliance.checks.policy import BUILT_IN, Policy, PolicyRule
 from compliance.checks.rules import RULES, evaluate, verdict_of
 from compliance.checks.rulings import (
@@ -140,7 +142,7 @@ def test_no_ruling_takes_a_denial_away(facts: CheckFacts, ruling: Ruling, exactl
     for found in after:
         assert not found.approved or is_a_matter_of_judgement(found)
     if verdict_of(after) < before:
-        reviewed = [found for found in after if severity(found.code) is Verdict.REVIEW]
+        reviewed = [found for found in after if found.alone is Verdict.REVIEW]
         assert set(reviewed) == {replace(f, approved=True) for f in given_ruling.scope.findings}
 
 
@@ -174,8 +176,50 @@ def one_finding(code: Code) -> CheckFacts:
         Code.DISABLED_REASON_UNKNOWN: payment(account=account(disabled_reason="brand.new")),
         Code.ACCOUNT_RESTRICTED: payment(account=account(disabled_reason="under_review")),
         Code.SCREENING_PENDING: payment(owners_truncated=True),
+        **{code: of_history(code) for code in OF_HISTORY},
     }
     return facts[code]
+
+
+def of_history(code: Code) -> CheckFacts:
+    """A payment that follows on others, of which one limit of `OWN_LIMITS` finds too much."""
+    scope = OWN_LIMITS[code].scope
+    figures = (3, 3, 3, 3)
+    history = HistoryFacts(
+        scope,
+        counts=figures,
+        currency_counts=figures,
+        amounts_minor=(900,) * 4,
+        near_counts=figures,
+        other_customers=figures if scope is Scope.CARD else (),
+        last_time=AS_OF - timedelta(days=9),
+    )
+    return payment(history=(history,))
+
+
+OWN_LIMITS = {
+    Code.CUSTOMER_VELOCITY: HistoryLimit(Measure.COUNT, Scope.CUSTOMER, 3, "REVIEW", Window.HOUR),
+    Code.MERCHANT_VELOCITY: HistoryLimit(Measure.COUNT, Scope.MERCHANT, 3, "REVIEW", Window.DAY),
+    Code.CARD_VELOCITY: HistoryLimit(Measure.AMOUNT, Scope.CARD, 0, "REVIEW", Window.DAY),
+    Code.STRUCTURING: HistoryLimit(
+        Measure.NEAR_LIMIT_COUNT, Scope.CUSTOMER, 2, "REVIEW", Window.WEEK
+    ),
+    Code.CUMULATIVE_AMOUNT: HistoryLimit(
+        Measure.CUMULATIVE_AMOUNT, Scope.CUSTOMER, 0, "REVIEW", Window.MONTH
+    ),
+    Code.DORMANT_ACCOUNT_WAKES: HistoryLimit(Measure.DORMANT_DAYS, Scope.MERCHANT, 8, "REVIEW"),
+    Code.AMOUNT_OUT_OF_PROFILE: HistoryLimit(
+        Measure.AVERAGE_PERCENT, Scope.CUSTOMER, 300, "REVIEW", Window.MONTH, 3
+    ),
+    Code.CARD_OF_MANY_CUSTOMERS: HistoryLimit(
+        Measure.CUSTOMERS, Scope.CARD, 3, "REVIEW", Window.WEEK
+    ),
+}
+
+
+def with_limit(limit: HistoryLimit) -> Policy:
+    """The built-in policy with one limit on the history; every amount is near the review limit."""
+    return replace(BUILT_IN, history_limits=(limit,), near_limit_percent=0)
 
 
 def with_rule(expression: str) -> Policy:
@@ -200,6 +244,8 @@ def test_no_review_is_without_a_way_out(code: Code) -> None:
     way_out, method = way_out_of(Finding(code, detail=TOO_MANY_OWNERS))
     if way_out is WayOut.APPROVAL:
         policy = OWN_RULES.get(code, BUILT_IN)
+        if code in OWN_LIMITS:
+            policy = with_limit(OWN_LIMITS[code])
         facts = payment() if code in OWN_RULES else one_finding(code)
         assert {found.code for found in evaluate(facts, policy)} == {code}
         assert verdict(facts, policy) is Verdict.REVIEW
