@@ -20,6 +20,13 @@ def create_person(call: Call) -> JsonObject:
         "account": account["id"],
         "created": connected.now(),
         "metadata": {},
+        "verification": {
+            "additional_document": _no_document(),
+            "details": None,
+            "details_code": None,
+            "document": _no_document(),
+            "status": "unverified",
+        },
     }
     _apply(person, call.params)
     connected.objects("person").add(person)
@@ -49,6 +56,10 @@ def update_person(call: Call) -> JsonObject:
     take_in(connected, account, given)
     connected.emit("person.updated", person, call.origin, {})
     return person
+
+
+def _no_document() -> JsonObject:
+    return {"back": None, "details": None, "details_code": None, "front": None}
 
 
 def _apply(person: JsonObject, params: dict[str, Any]) -> None:
