@@ -12,6 +12,8 @@ from google.protobuf.message_factory import GetMessageClass
 
 MAX_DEPTH = 5
 OVERSIZED_BYTES = 70_000
+# Of a merchant's document, which has less.
+OVERSIZED_DOCUMENT_BYTES = 10_000_000
 MARK = "MARK"
 CONTROL_CHARACTER = "a\x00b"
 MANY_ENTRIES = 2_000
@@ -60,7 +62,9 @@ def bad_requests(request: Any) -> Iterator[BadRequest]:
             marked = _with(request, place, "not UTF-8", MARK)
             yield BadRequest(marked.what, marked.path, marked.data.replace(b"MARK", NOT_UTF8))
         elif field.type == field.TYPE_BYTES:
-            yield _with(request, place, "oversized", b"x" * OVERSIZED_BYTES)
+            is_document = field.name == "content"
+            size = OVERSIZED_DOCUMENT_BYTES if is_document else OVERSIZED_BYTES
+            yield _with(request, place, "oversized", b"x" * size)
         elif field.type == field.TYPE_ENUM:
             yield _with(request, place, "unknown value", UNKNOWN_ENUM_VALUE)
         elif field.cpp_type in (field.CPPTYPE_INT32, field.CPPTYPE_INT64):
