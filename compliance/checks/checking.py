@@ -167,8 +167,11 @@ def checked_of(record: DecisionRecord, loaded: LoadedFacts, asked: CheckInput) -
 def _repeat(decided: LoggedDecision, request: Message) -> pb.Decision:
     """The decision made for the same request before. One without a card's fingerprint may have been
     sent by a release of the caller's that knew none."""
-    is_payment = isinstance(request, CheckPaymentRequest) and decided.kind == CheckKind.PAYMENT
-    if is_payment and not CheckPaymentRequest.FromString(decided.body).card_fingerprint:
+    if (
+        isinstance(request, CheckPaymentRequest)
+        and decided.kind == CheckKind.PAYMENT
+        and not CheckPaymentRequest.FromString(decided.body).card_fingerprint
+    ):
         asked = CheckPaymentRequest()
         asked.CopyFrom(request)
         asked.ClearField("card_fingerprint")

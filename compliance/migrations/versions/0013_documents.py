@@ -6,7 +6,7 @@ from alembic import op
 
 from runtime.migrations import sql_beside
 
-revision = "0014"
+revision = "0013"
 down_revision = "0012"
 oldest_code = "0003"  # a table more, that code of before need not know
 branch_labels = None
