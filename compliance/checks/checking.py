@@ -16,7 +16,7 @@ from compliance.checks.connected_account import missed_deadline
 from compliance.checks.decision import DecisionRecord, decide
 from compliance.checks.decision_log import Decided, DecisionLog, Undecided
 from compliance.checks.decision_store import decision_at, decision_of_request
-from compliance.checks.facts import AccountFacts
+from compliance.checks.facts import AccountFacts, CheckKind
 from compliance.checks.facts_store import CheckInput, LoadedFacts, load_facts
 from compliance.checks.findings import Code, Verdict
 from compliance.checks.history import HistoryFacts
@@ -26,6 +26,7 @@ from compliance.checks.rules import must_be_asked_again
 from compliance.mutations import REQUEST_IDS
 from compliance.policies.in_force import PolicyInForce
 from compliance.v1 import decision_pb2 as pb
+from compliance.v1.compliance_service_pb2 import CheckPaymentRequest
 from runtime import deadline
 from runtime.clock import Clock
 from runtime.connections import Connections
@@ -164,5 +165,12 @@ def checked_of(record: DecisionRecord, loaded: LoadedFacts, asked: CheckInput) -
 
 
 def _repeat(decided: LoggedDecision, request: Message) -> pb.Decision:
+    """The decision made for the same request before. One without a card's fingerprint may have been
+    sent by a release of the caller's that knew none."""
+    is_payment = isinstance(request, CheckPaymentRequest) and decided.kind == CheckKind.PAYMENT
+    if is_payment and not CheckPaymentRequest.FromString(decided.body).card_fingerprint:
+        asked = CheckPaymentRequest.FromString(request.SerializeToString())
+        asked.ClearField("card_fingerprint")
+        request = asked
     REQUEST_IDS.check(request, decided)
     return decided.to_message()

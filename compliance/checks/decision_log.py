@@ -194,8 +194,10 @@ class DecisionLog:
             [undecided.request_id for undecided in batch],
         )
         # What goes to the server together takes one round trip: the lock and what is read under it,
-        # the decisions and their COMMIT.
-        async with connection.pipeline() as pipeline, connection.transaction():
+        # the decisions and their COMMIT. Whatever fails leaves the connection, and with it the
+        # transaction.
+        async with connection.pipeline() as pipeline:
+            await connection.execute("BEGIN")
             await connection.execute(_LOCK, prepare=True)
             cursor = await connection.execute(READ_HISTORY, asked, prepare=True)
             decisions, values = _decide(batch, await cursor.fetchall())
@@ -203,6 +205,7 @@ class DecisionLog:
             checked = [decided.checked for decided in decisions if decided.checked is not None]
             if checked:
                 changes = await self._cases.keep(runs_in(connection, pipeline), checked)
+            await connection.execute("COMMIT")
         count(changes)
         places = {
             decision_id: Place(sequence, bytes(previous_hash), bytes(hash_))

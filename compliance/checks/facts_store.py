@@ -24,7 +24,13 @@ from runtime.sql_files import read_sql
 # Enough for any company that names its beneficial owners; with more, checks are REVIEW.
 MAX_OWNERS = 50
 
-_LOAD_FACTS = read_sql(__file__, "load_facts")
+# psycopg takes a statement apart for each call if it is longer than MAX_CACHED_STATEMENT_LENGTH of
+# its `_queries.py`, 4,096; this one would be by its indentation alone.
+_LOAD_FACTS = " ".join(
+    line.strip()
+    for line in read_sql(__file__, "load_facts").splitlines()
+    if not line.lstrip().startswith("--")
+)
 
 
 @dataclass(frozen=True)

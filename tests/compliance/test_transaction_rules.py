@@ -222,7 +222,13 @@ async def test_a_repeated_request_is_not_counted_again(guard: Guard) -> None:
         corridor="main",
     )
     answers = await asyncio.gather(*(guard.checks.CheckPayment(request) for _ in range(9)))
+    # A later release of the caller knows the card, too.
+    request.card_fingerprint = "Xt5EWLLDS7FJjR1c"
+    answers.append(await guard.checks.CheckPayment(request))
     assert len({answer.decision.id for answer in answers}) == 1
+    request.amount.minor_units = 1_001
+    error = await failure(guard.checks.CheckPayment(request))
+    assert error.metadata["differing_fields"] == "amount.minor_units"
     with psycopg.connect(guard.database_url) as connection:
         rows = connection.execute("SELECT scope, content FROM payment_history").fetchall()
         (record,) = connection.execute("SELECT record FROM decision").fetchone() or ()

@@ -57,6 +57,9 @@ class ComplianceClient:
         # Empty stands for a card, so that a check begun by a release before is repeated as it was.
         if payment.payment_method_type.is_bank_debit:
             request.payment_method_type = payment.payment_method_type.at_stripe
+        elif payment.decline is not None:
+            # Stripe said it with the last decline, in the corridor that it was declined in.
+            request.card_fingerprint = payment.decline.card_fingerprint
         request.amount.currency_code = payment.currency
         request.amount.minor_units = payment.amount_minor
         try:

@@ -184,6 +184,10 @@ async def test_compliance_is_asked_before_each_attempt(
     await shop.watch_until(payment.id, S.PAYMENT_STATE_BLOCKED)
     assert len({request.request_id for request in compliance.requests}) == 2
     assert {request.payment_method_type for request in compliance.requests} == {""}
+    # Which card it is, Stripe has told with the decline.
+    first, second = [request.card_fingerprint for request in compliance.requests]
+    assert first == ""
+    assert second.startswith("twin")
     assert len(twin.requests.matching("POST", "/v1/payment_intents")) == 1
 
 
