@@ -26,7 +26,8 @@ from compliance.checks.facts import (
     Role,
     TaxIdFacts,
 )
-from compliance.checks.findings import Finding, Verdict
+from compliance.checks.findings import Code, Finding, Verdict
+from compliance.checks.history import HistoryFacts, Scope, Window
 from compliance.checks.policy import BUILT_IN, Policy
 from compliance.checks.rules import RULES_VERSION, evaluate
 from tests.compliance.check_facts import AS_OF, account, payment, subject
@@ -192,3 +193,14 @@ def test_a_record_says_which_rules_decided_and_a_later_number_is_replayed_by_the
     assert replay(loads(dumps(made), DecisionRecord), BUILT_IN)[2]
     later = replace(made, rules_version=RULES_VERSION + 1)
     assert replay(later, BUILT_IN)[1] == evaluate(facts, BUILT_IN)
+
+
+def test_the_second_rules_look_at_nothing_that_happened_before() -> None:
+    without = replace(BUILT_IN, history_limits=())
+    many = (999,) * len(Window)
+    often = HistoryFacts(Scope.CUSTOMER, many, many, many, many)
+    for facts in samples():
+        then = replace(facts, history=(often,))
+        assert evaluate(then, BUILT_IN, rules_of(2)) == evaluate(facts, without)
+    now = evaluate(payment(history=(often,)), BUILT_IN)
+    assert Code.CUSTOMER_VELOCITY in {found.code for found in now}

@@ -16,6 +16,7 @@ from compliance.checks.facts import ListFacts, Role
 from compliance.checks.findings import OF_HISTORY
 from compliance.checks.history import CountedPayment, Histories, History, Scope
 from compliance.checks.policy import BUILT_IN, Policy
+from compliance.policies.document import MAX_HISTORY_LIMITS
 from compliance.v1 import (
     case_pb2,
     case_service_pb2,
@@ -273,6 +274,16 @@ async def test_a_limit_is_there_once_and_near_the_limit_is_said(guard: Guard) ->
     nothing = await failure(draft_of(guard, [limit(3)], near_limit_percent=0))
     assert fields_of(nothing) == ["document.near_limit_percent"]
     await draft_of(guard, [limit(3), limit(4, outcome=DENY)], near_limit_percent=100)
+    many = [
+        limit(3, measure=measure, scope=scope, window=window, outcome=outcome)
+        for measure in (1, 2, 3, 4)
+        for scope in (CUSTOMER, MERCHANT, CARD)
+        for window in (1, 2, 3, 4)
+        for outcome in (REVIEW, DENY)
+    ]
+    await draft_of(guard, many[:MAX_HISTORY_LIMITS])
+    too_many = await failure(draft_of(guard, many[: MAX_HISTORY_LIMITS + 1]))
+    assert fields_of(too_many) == ["document.history_limits"]
 
 
 def policies() -> list[Policy]:
