@@ -474,3 +474,7 @@ async def test_a_scanner_that_says_nothing_is_away(clamd: ScriptedClamd) -> None
             await Scanner("127.0.0.1", clamd.port, seconds=0.2).scan(PDF)
     with pytest.raises(ScannerAwayError):
         await Scanner("127.0.0.1", 1).scan(PDF)
+    # Nor one that takes nothing of a content that is larger than what is on the way.
+    clamd.reading.clear()
+    with pytest.raises(ScannerAwayError):
+        await Scanner("127.0.0.1", clamd.port, seconds=0.2).scan(bytes(4 * MAX_CONTENT_BYTES))
