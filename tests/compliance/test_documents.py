@@ -288,6 +288,23 @@ async def test_two_sides_are_attached_together(guard: Guard) -> None:
     assert (await look(guard, back)).state == document_pb2.DOCUMENT_STATE_ATTACHED
 
 
+async def test_one_that_was_held_up_does_not_take_the_place_of_a_newer_one(
+    guard: Guard, clamd: ScriptedClamd
+) -> None:
+    merchant = await known_merchant(guard)
+    clamd.answer = None
+    older = await hand_in(guard, merchant)
+    await reached(guard, older, "RECEIVED", why="SCANNER_AWAY")
+    clamd.answer = "stream: OK"
+    newer = await hand_in(guard, merchant)
+    await reached(guard, newer, "ATTACHED")
+    guard.clock.advance(timedelta(minutes=5))
+    await reached(guard, older, "REPLACED")
+    assert (await look(guard, newer)).state == document_pb2.DOCUMENT_STATE_ATTACHED
+    (answer,) = guard.merchants.attached
+    assert answer.request_id.startswith(newer)
+
+
 async def test_what_is_not_taken(guard: Guard) -> None:
     merchant = await known_merchant(guard)
     create = guard.documents.CreateDocument
