@@ -47,6 +47,7 @@ KEY = "q4Wm1nB8Zx0Yk3Vt6Rj9Lp2Hs5Df7Gc8Ae1Ui4Oq0Tw="
         ("company.tax_id", None),
         ("documents.company_license", None),
         ("individual.verification.document.front", None),
+        ("individual.documents.passport.files", None),
         ("interv_1.verification.document", None),
     ],
 )

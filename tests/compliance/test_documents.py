@@ -311,6 +311,7 @@ async def test_what_is_not_taken(guard: Guard) -> None:
     changes: dict[str, Any]
     for changes, reason in (
         ({"field": "company.tax_id"}, "DOCUMENT_FIELD_UNSUITABLE"),
+        ({"field": "individual.documents.passport.files"}, "DOCUMENT_FIELD_UNSUITABLE"),
         ({"content_type": "image/gif", "content": b"GIF89a"}, "DOCUMENT_TYPE_NOT_TAKEN"),
         ({"content_type": "image/png"}, "DOCUMENT_CONTENT_DIFFERS"),
         ({"merchant_id": "nobody"}, "SUBJECT_NOT_FOUND"),
@@ -322,6 +323,7 @@ async def test_what_is_not_taken(guard: Guard) -> None:
         ({"content": b""}, "content"),
         ({"content": bytes(MAX_CONTENT_BYTES + 1)}, "content"),
         ({"field": "representative.verification.document"}, "person_id"),
+        ({"person_id": "person_2"}, "person_id"),
         ({"field": REGISTER, "side": document_pb2.DOCUMENT_SIDE_BACK}, "side"),
         ({"field": REGISTER, "with_other_side": True}, "with_other_side"),
     ):
