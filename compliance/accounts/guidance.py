@@ -104,6 +104,12 @@ def names_a_role(field: str) -> bool:
     return first in _PEOPLE and first != "individual"
 
 
+def is_about_another(field: str, person_id: str) -> bool:
+    """Whether a field names a person by an id that is another one."""
+    first = field.partition(".")[0]
+    return bool(person_id) and first.startswith(_PERSON_ID) and first != person_id
+
+
 def _who(field: str) -> str:
     first = field.partition(".")[0]
     return _PEOPLE.get(first, "the person" if first.startswith(_PERSON_ID) else "")

@@ -74,7 +74,8 @@ class Scanner:
                     break
                 answer += more
         finally:
-            writer.close()
+            # Not `close`, which would first send the rest to a scanner that reads no more.
+            writer.transport.abort()
             with suppress(OSError):
                 await writer.wait_closed()
         line, end, _ = answer.partition(b"\0")

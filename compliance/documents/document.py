@@ -119,15 +119,16 @@ def verdict(
 
     Only what was fetched after it was attached counts: what was said before is about something
     else. A field that is asked for again without an error waits for something more, such as the
-    other side.
+    other side; one that is wanted in future only is not accepted before Stripe has done with it.
     """
     if fetch_time <= attach_time:
         return None
-    about = [item for item in requirements if item.field in fields and not item.future]
-    if any(item.severity == PENDING_VERIFICATION for item in about):
+    about = [item for item in requirements if item.field in fields]
+    now = [item for item in about if not item.future]
+    if any(item.severity == PENDING_VERIFICATION for item in now):
         return None
     codes = tuple(
-        code for item in about if item.severity >= CURRENTLY_DUE for code in item.error_codes
+        code for item in now if item.severity >= CURRENTLY_DUE for code in item.error_codes
     )
     if codes:
         return Verdict(State.REFUSED, codes)

@@ -201,18 +201,22 @@ class DocumentHandling:
 
     async def _attach(self, claimed: Document) -> None:
         back: Document | None = None
-        if claimed.with_other_side:
-            if claimed.side is Side.FRONT:
-                async with self._engine.connect() as connection:
-                    back = await store.other_side(connection, claimed)
-            if back is None:
-                # Whichever comes last, it is the front that brings both.
-                await self._write(
-                    claimed,
-                    failure=OTHER_SIDE_MISSING,
-                    next_attempt_time=self._clock.now() + self._interval,
-                )
-                return
+        async with self._engine.connect() as connection:
+            is_outdated = await store.is_outdated(connection, claimed)
+            if claimed.with_other_side and claimed.side is Side.FRONT:
+                back = await store.other_side(connection, claimed)
+        if is_outdated:
+            # It was held up: attached now it would take the place of what came after it.
+            await self._end(claimed, State.REPLACED)
+            return
+        if claimed.with_other_side and back is None:
+            # Whichever comes last, it is the front that brings both.
+            await self._write(
+                claimed,
+                failure=OTHER_SIDE_MISSING,
+                next_attempt_time=self._clock.now() + self._interval,
+            )
+            return
         try:
             await self._to_stripe.attach(claimed, back)
         except NeverHappenedError:

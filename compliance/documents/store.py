@@ -136,6 +136,25 @@ async def other_side(connection: AsyncConnection, front: Document) -> Document |
     return document_of(row) if row is not None else None
 
 
+async def is_outdated(connection: AsyncConnection, document: Document) -> bool:
+    """Whether a newer one for the same is at Stripe as the answer, or was accepted as that."""
+    rows = await connection.execute(
+        select(
+            select(DOCUMENT.c.document_id)
+            .where(
+                DOCUMENT.c.connected_account_id == document.connected_account_id,
+                DOCUMENT.c.field == document.field,
+                DOCUMENT.c.person_id == document.person_id,
+                DOCUMENT.c.side == document.side,
+                DOCUMENT.c.ordinal > document.ordinal,
+                DOCUMENT.c.state.in_((State.ATTACHED, State.ACCEPTED)),
+            )
+            .exists()
+        )
+    )
+    return bool(rows.scalar_one())
+
+
 async def attached_with(connection: AsyncConnection, back: Document, **values: Any) -> None:
     """Writes that a back was attached with its front."""
     await connection.execute(

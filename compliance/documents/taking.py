@@ -8,7 +8,7 @@ from datetime import datetime
 import grpc
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from compliance.accounts.guidance import names_a_role
+from compliance.accounts.guidance import is_about_another, names_a_role
 from compliance.accounts.store import linked_account
 from compliance.documents import store
 from compliance.documents.content_type import content_type
@@ -141,6 +141,8 @@ def _checked(request: pb.CreateDocumentRequest) -> DocumentField:
         raise document_field_unsuitable(request.field)
     if names_a_role(request.field) and not request.person_id:
         raise _wrong("person_id", "is required where the field names a role")
+    if is_about_another(request.field, request.person_id):
+        raise _wrong("person_id", "is another person than the field names")
     if not field.has_sides and (request.side or request.with_other_side):
         wrong = "side" if request.side else "with_other_side"
         raise _wrong(wrong, "is not for documents without sides")

@@ -44,11 +44,11 @@ class FileCreation(PlainKind):
 
     async def send(self, _subject: str, operation: Operation, _resend: bool) -> Outcome:
         """Uploads it, if its content is at hand."""
-        content = self._contents.of(operation.id)
+        params = json.loads(operation.params)
+        content = self._contents.of(operation.id, params["digest"])
         if content is None:
             failure = Failure(code=CONTENT_ELSEWHERE)
             return Outcome(OutcomeClass.NOT_SENT, failure=failure, retry_after=LOOK_AGAIN)
-        params = json.loads(operation.params)
         return await self._stripe.accounts.create_file(
             operation.corridor,
             operation.connected_account,

@@ -1,5 +1,6 @@
 """Documents that answer a requirement: what Stripe is asked for one, and the documents in hand."""
 
+import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,8 +47,11 @@ def attachment(request: pb.AttachFilesRequest) -> Attachment | None:
     owner, below = _owner(request.field)
     if owner == "person":
         params = _answer(below, request)
-        person_id = request.person_id or request.field.partition(".")[0]
-        is_person = PERSON_ID.fullmatch(person_id) is not None
+        named = request.field.partition(".")[0]
+        person_id = request.person_id or named
+        is_person = PERSON_ID.fullmatch(person_id) is not None and (
+            named in _ROLES or named == person_id
+        )
         return Attachment(person_id, params) if params and is_person else None
     if owner and not below.startswith("verification."):
         return None
@@ -86,29 +90,36 @@ def file_name(operation_id: str, extension: str) -> str:
     return f"{operation_id}.{extension}"
 
 
+def digest(content: bytes) -> str:
+    """Which document it is, for whoever writes it down without its content: SHA-256."""
+    return hashlib.sha256(content).hexdigest()
+
+
 class ContentsInHand:
-    """The documents of the calls that are under way in this process, by operation.
+    """The documents of the calls that are under way in this process, by operation and digest.
 
     They are written nowhere: an operation can be sent for as long as somebody who has its document
-    asks for it, and what became of it can be found out without.
+    asks for it, and what became of it can be found out without. A call that is refused because it
+    has another document than the operation was begun with has it in hand until then, too.
     """
 
     def __init__(self) -> None:
-        self._contents: dict[str, tuple[bytes, int]] = {}
+        self._contents: dict[tuple[str, str], tuple[bytes, int]] = {}
 
     @contextmanager
-    def holding(self, operation_id: str, content: bytes) -> Iterator[None]:
+    def holding(self, operation_id: str, digested: str, content: bytes) -> Iterator[None]:
         """Has a document at hand for the block; the same one may be held several times."""
-        _, holders = self._contents.get(operation_id, (content, 0))
-        self._contents[operation_id] = (content, holders + 1)
+        key = operation_id, digested
+        content, holders = self._contents.get(key, (content, 0))
+        self._contents[key] = (content, holders + 1)
         try:
             yield
         finally:
-            _, holders = self._contents.pop(operation_id)
+            content, holders = self._contents.pop(key)
             if holders > 1:
-                self._contents[operation_id] = (content, holders - 1)
+                self._contents[key] = (content, holders - 1)
 
-    def of(self, operation_id: str) -> bytes | None:
+    def of(self, operation_id: str, digested: str) -> bytes | None:
         """The document; None if nobody holds it here."""
-        held = self._contents.get(operation_id)
+        held = self._contents.get((operation_id, digested))
         return held[0] if held is not None else None

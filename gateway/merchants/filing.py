@@ -12,6 +12,7 @@ from gateway.merchants.files import (
     PURPOSES,
     ContentsInHand,
     attachment,
+    digest,
     file_name,
 )
 from gateway.merchants.operations import merchant_operation
@@ -19,6 +20,7 @@ from gateway.operations.commands import Commands, Refusal, Rule, Start, outcome_
 from gateway.operations.operation import OperationKind
 from gateway.v1 import merchant_pb2
 from gateway.v1 import merchant_service_pb2 as pb
+from runtime.beside import beside
 
 # Compared with the request that comes again, but not kept with it.
 CONTENT = ("content",)
@@ -38,12 +40,14 @@ class Filing:
         """The file's id at Stripe."""
         merchant = await self._accounts.connected(request.merchant_id)
         operation_id = self._commands.operation_id(request)
+        digested = await beside(digest, request.content)
         params = {
+            "digest": digested,
             "purpose": PURPOSES[request.purpose],
             "name": file_name(operation_id, EXTENSIONS[request.type]),
         }
         rule = _rule(merchant, OperationKind.CREATE_FILE, params)
-        with self._contents.holding(operation_id, request.content):
+        with self._contents.holding(operation_id, digested, request.content):
             done = await self._commands.try_once(
                 request, merchant.merchant_id, rule, personal=CONTENT
             )

@@ -288,12 +288,30 @@ async def test_two_sides_are_attached_together(guard: Guard) -> None:
     assert (await look(guard, back)).state == document_pb2.DOCUMENT_STATE_ATTACHED
 
 
+async def test_one_that_was_held_up_does_not_take_the_place_of_a_newer_one(
+    guard: Guard, clamd: ScriptedClamd
+) -> None:
+    merchant = await known_merchant(guard)
+    clamd.answer = None
+    older = await hand_in(guard, merchant)
+    await reached(guard, older, "RECEIVED", why="SCANNER_AWAY")
+    clamd.answer = "stream: OK"
+    newer = await hand_in(guard, merchant)
+    await reached(guard, newer, "ATTACHED")
+    guard.clock.advance(timedelta(minutes=5))
+    await reached(guard, older, "REPLACED")
+    assert (await look(guard, newer)).state == document_pb2.DOCUMENT_STATE_ATTACHED
+    (answer,) = guard.merchants.attached
+    assert answer.request_id.startswith(newer)
+
+
 async def test_what_is_not_taken(guard: Guard) -> None:
     merchant = await known_merchant(guard)
     create = guard.documents.CreateDocument
     changes: dict[str, Any]
     for changes, reason in (
         ({"field": "company.tax_id"}, "DOCUMENT_FIELD_UNSUITABLE"),
+        ({"field": "individual.documents.passport.files"}, "DOCUMENT_FIELD_UNSUITABLE"),
         ({"content_type": "image/gif", "content": b"GIF89a"}, "DOCUMENT_TYPE_NOT_TAKEN"),
         ({"content_type": "image/png"}, "DOCUMENT_CONTENT_DIFFERS"),
         ({"merchant_id": "nobody"}, "SUBJECT_NOT_FOUND"),
@@ -305,6 +323,7 @@ async def test_what_is_not_taken(guard: Guard) -> None:
         ({"content": b""}, "content"),
         ({"content": bytes(MAX_CONTENT_BYTES + 1)}, "content"),
         ({"field": "representative.verification.document"}, "person_id"),
+        ({"person_id": "person_2"}, "person_id"),
         ({"field": REGISTER, "side": document_pb2.DOCUMENT_SIDE_BACK}, "side"),
         ({"field": REGISTER, "with_other_side": True}, "with_other_side"),
     ):
@@ -474,3 +493,7 @@ async def test_a_scanner_that_says_nothing_is_away(clamd: ScriptedClamd) -> None
             await Scanner("127.0.0.1", clamd.port, seconds=0.2).scan(PDF)
     with pytest.raises(ScannerAwayError):
         await Scanner("127.0.0.1", 1).scan(PDF)
+    # Nor one that takes nothing of a content that is larger than what is on the way.
+    clamd.reading.clear()
+    with pytest.raises(ScannerAwayError):
+        await Scanner("127.0.0.1", clamd.port, seconds=0.2).scan(bytes(4 * MAX_CONTENT_BYTES))

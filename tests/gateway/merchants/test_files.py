@@ -1,5 +1,6 @@
 """Documents of merchants, end to end: gRPC, PostgreSQL, the SDK, the Stripe twin."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from gateway.merchants.files import (
     Attachment,
     ContentsInHand,
     attachment,
+    digest,
 )
 from gateway.operations.operation import KEY_HORIZON
 from gateway.stripe_client.corridor_client import files_base
@@ -206,6 +208,7 @@ async def test_files_answer_what_is_required(gateway: RunningGateway, twin: Twin
         ("company.verification.additional_document", "", ("file_1", ""), None),
         ("individual.documents.passport.files", "", ("file_1", ""), None),
         ("company.tax_id", "", ("file_1", ""), None),
+        ("person_1.verification.document", "person_2", ("file_1", ""), None),
     ],
 )
 def test_where_files_go(
@@ -218,12 +221,34 @@ def test_where_files_go(
 
 
 def test_a_document_is_in_hand_for_as_long_as_somebody_holds_it() -> None:
-    contents = ContentsInHand()
-    with contents.holding("op_1", PDF):
-        with contents.holding("op_1", PDF):
-            assert contents.of("op_2") is None
-        assert contents.of("op_1") == PDF
-    assert contents.of("op_1") is None
+    contents, other = ContentsInHand(), PDF + b" "
+    with contents.holding("op_1", digest(PDF), PDF):
+        with contents.holding("op_1", digest(PDF), PDF):
+            assert contents.of("op_2", digest(PDF)) is None
+        assert contents.of("op_1", digest(PDF)) == PDF
+        # Whoever comes with another one for the same does not take its place.
+        with contents.holding("op_1", digest(other), other):
+            assert contents.of("op_1", digest(PDF)) == PDF
+        assert contents.of("op_1", digest(PDF)) == PDF
+        assert contents.of("op_1", digest(other)) is None
+    assert contents.of("op_1", digest(PDF)) is None
+
+
+async def test_a_request_with_another_document_is_not_uploaded_for_the_first(
+    gateway: RunningGateway, twin: Twin
+) -> None:
+    """The first waits for Stripe meanwhile, and is sent again with its own document."""
+    account = await connected(gateway)
+    twin.faults.add(
+        Fault(kind=FaultKind.RESET, path="/v1/files", when="before", method="POST", count=4)
+    )
+    await refusal_of(gateway.merchants.CreateFile(document()))
+    other = gateway.merchants.CreateFile(document(content=PDF + b" other"))
+    again = gateway.merchants.CreateFile(document())
+    refused, made = await asyncio.gather(refusal_of(other), again)
+    assert refused.reason == "REQUEST_ID_REUSED"
+    (file,) = files(twin, account)
+    assert (file["id"], file["size"]) == (made.file_id, len(PDF))
 
 
 def test_stripe_takes_files_at_a_host_of_its_own() -> None:
