@@ -17,6 +17,7 @@ from gateway.v1.customer_service_pb2_grpc import CustomerServiceStub
 from gateway.v1.merchant_service_pb2_grpc import MerchantServiceStub
 from gateway.v1.payment_pb2 import CaptureMethod, PaymentState
 from runtime.errors import from_rpc_error
+from sandbox.stripe_twin.overrides import AccountState
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.customers.conftest import new_customer, save
 from tests.gateway.disputes.desk import Desk
@@ -28,6 +29,7 @@ from tests.gateway.payouts.treasury import Treasury
 MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
 BACK = "https://shop.example/back"
 INTENTS = "/v1/payment_intents"
+FIELD = "documents.company_registration_verification.files"
 OWNER = tax.TaxIdOwner(merchant_id="shop-1")
 
 
@@ -209,6 +211,19 @@ async def _merchant_with_tax_id(world: World) -> Any:
     return (await world.merchants.CreateTaxId(_tax_id())).tax_id
 
 
+async def _uploaded(world: World) -> Any:
+    """A document that is at Stripe already, and that is wanted there."""
+    account = (await _merchant(world)).merchant.connected_account_id
+    wanted = {"requirements": {"currently_due": [FIELD], "eventually_due": [FIELD]}}
+    world.twin.override_account(account, AccountState.model_validate(wanted))
+    return await world.merchants.CreateFile(
+        merchants.CreateFileRequest(
+            request_id=fresh(), merchant_id="shop-1", content=b"%PDF-1.7 made up %%EOF",
+            purpose=merchants.FILE_PURPOSE_ACCOUNT_REQUIREMENT, type=merchants.FILE_TYPE_PDF,
+        )
+    )  # fmt: skip
+
+
 async def _customer(world: World) -> Any:
     return (await world.customers.CreateCustomer(new_customer())).customer
 
@@ -235,6 +250,13 @@ async def _create_tax_id(world: World, _prepared: Any) -> Any:
 async def _delete_tax_id(world: World, tax_id: Any) -> Any:
     request = merchants.DeleteTaxIdRequest(request_id=fresh(), owner=OWNER, tax_id_id=tax_id.id)
     return await _told(world.merchants.DeleteTaxId(request))
+
+
+async def _attach(world: World, uploaded: Any) -> Any:
+    request = merchants.AttachFilesRequest(
+        request_id=fresh(), merchant_id="shop-1", field=FIELD, file_id=uploaded.file_id
+    )
+    return await _told(world.merchants.AttachFiles(request))
 
 
 async def _create_customer(world: World, _prepared: Any) -> Any:
@@ -287,6 +309,11 @@ def _tax_ids(world: World, _prepared: Any) -> int:
     return len(list(account.objects("tax_id")))
 
 
+def _attached(world: World, _prepared: Any) -> int:
+    [account] = world.twin.account().objects("account")
+    return int(account["requirements"]["pending_verification"].count(FIELD))
+
+
 def _customers(world: World, _prepared: Any) -> int:
     return len(list(world.twin.account().objects("customer")))
 
@@ -334,6 +361,7 @@ SCENARIOS: Mapping[OperationKind, Scenario] = {
             K.DELETE_TAX_ID, "", _merchant_with_tax_id, _delete_tax_id,
             lambda world, prepared: 1 - _tax_ids(world, prepared),
         ),
+        Scenario(K.ATTACH_FILES, "/v1/accounts/acct_[^/]*", _uploaded, _attach, _attached),
         Scenario(K.CREATE_CUSTOMER, "/v1/customers", _nothing, _create_customer, _customers),
         Scenario(K.UPDATE_CUSTOMER, "/v1/customers/.*", _customer, _update_customer, _updates),
         Scenario(
@@ -352,8 +380,11 @@ SCENARIOS: Mapping[OperationKind, Scenario] = {
         Scenario(K.ACCEPT_DISPUTE, "/v1/disputes/.*/close", _disputed, _accept, _losses),
     )
 }  # fmt: skip
-# What carries a key: compliance has none, a deletion needs none.
-WITH_KEY = [kind for kind, scenario in SCENARIOS.items() if scenario.path]
+# What carries a key and can be looked up: compliance has none, a deletion needs none, and Stripe
+# does not show every place where a file may be.
+WITH_KEY = [
+    kind for kind, scenario in SCENARIOS.items() if scenario.path and kind is not K.ATTACH_FILES
+]
 # Of these an event tells: what else an operation does, the answer alone says.
 TOLD_BY_EVENTS = [
     *(K.AUTHORIZE, K.REATTEMPT, K.CONFIRM, K.CAPTURE, K.CANCEL, K.REFUND),
