@@ -227,6 +227,25 @@ async def test_what_stripe_tells_of_a_payment_that_was_not_yet_sent_waits_for_th
     assert carried.count(intent["metadata"]) == 1
 
 
+async def test_a_charge_of_a_payment_that_compliance_is_asked_about_in_the_backup_is_noticed(
+    open_shop: OpenShop, backup: Backup, compliance: FakeCompliance, database_url: str
+) -> None:
+    """What is under way there asks compliance, and explains no charge."""
+    compliance.verdict = Verdict.VERDICT_REVIEW
+    async with open_shop(webhooks=False, review_recheck_seconds=1) as shop:
+        payment = await shop.create(request_id="lost")
+    backup.take()
+    compliance.verdict = Verdict.VERDICT_ALLOW
+    async with open_shop(webhooks=False, review_recheck_seconds=1) as shop:
+        await shop.watch_for(payment.id, "captured")
+    backup.restore()
+    with psycopg.connect(database_url) as connection:
+        # As while compliance is away, or does not answer.
+        connection.execute("UPDATE operation SET state = 'UNKNOWN', first_send_time = create_time")
+    async with open_shop(webhooks=False, roles="api") as shop:
+        assert await _reason(shop) == "DATABASE_BEHIND"
+
+
 async def test_a_change_that_is_gone_shows_it_without_a_restart(
     open_shop: OpenShop, database_url: str
 ) -> None:
