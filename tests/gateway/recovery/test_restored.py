@@ -288,6 +288,37 @@ async def test_a_lost_payout_keeps_its_name_and_is_made_once(
         assert (again.id, again.stripe_payout_id) == (lost[1].id, lost[1].stripe_payout_id)
 
 
+async def test_what_cannot_be_read_keeps_nothing_else_from_being_recovered(
+    open_shop: OpenShop, twin: Twin, backup: Backup, recover: Callable[..., Any]
+) -> None:
+    """A word of next year in one object would else keep the gateway closed for good."""
+    async with open_shop() as shop:
+        strange = await shop.create(request_id="strange", capture_method=MANUAL)
+        treasury = await Treasury.open(shop, twin)
+        payout = await treasury.create(10_00, request_id="payout")
+    backup.take()
+    async with open_shop(webhooks=False) as shop:
+        lost = await shop.create(request_id="lost")
+    backup.restore()
+    (intent,) = [
+        one
+        for one in twin.account().objects("payment_intent")
+        if one["id"] == strange.payment_intent_id
+    ]
+    _account, paid_out = twin.state.locate("payout", payout.stripe_payout_id)
+    intent["status"] = paid_out["status"] = "word_of_next_year"
+    said = await recover()
+    assert (
+        f"{payout.stripe_payout_id} of {treasury.account_id} is PAYOUT_UNREADABLE: look at it"
+        in said
+    )
+    assert len([line for line in said if "look at it" in line]) == 2
+    assert said[-1] == "recovered: payments are taken again"
+    async with open_shop(webhooks=False) as shop:
+        assert (await shop.get(lost.id)).state == S.PAYMENT_STATE_SUCCEEDED
+        assert await _reason(shop) is None
+
+
 async def test_a_recovery_that_is_begun_again_begins_where_the_database_ended(
     open_shop: OpenShop, twin: Twin, backup: Backup, recover: Callable[..., Any], database_url: str
 ) -> None:
