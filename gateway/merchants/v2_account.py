@@ -58,34 +58,43 @@ def with_v2(
 
     What both forms say of a person is in the v2 entries, which name the person. Whether Stripe lets
     the account charge and pay out, and where to, is v1's to say, but a closed account does neither.
+    What Stripe does not show of the v2 account is as v1 has it.
     """
     merged = merchant_pb2.AccountSnapshot()
     merged.CopyFrom(snapshot)
     merged.from_v2 = True
     if account.get("closed") is True:
         merged.charges_enabled = merged.payouts_enabled = False
-    now, later = (mapping_of(account, name) for name in ("requirements", "future_requirements"))
-    requirements = requirements_of_v2(now)
-    requirements.disabled_reason = snapshot.requirements.disabled_reason
-    merged.requirements.CopyFrom(requirements)
-    merged.future_requirements.CopyFrom(requirements_of_v2(later))
-    for person in merged.persons:
-        person.ClearField("requirements")
-        person.ClearField("future_requirements")
     capabilities = {item.name: item for item in merged.capabilities}
     for name, state in _capabilities(account):
         known = capabilities.setdefault(name, merchant_pb2.Capability(name=name))
         known.state, known.requested = state, True
-    for item in capabilities.values():
-        reason = item.requirements.disabled_reason
-        item.requirements.CopyFrom(requirements_of_v2(now, item.name))
-        item.requirements.disabled_reason = reason
-        item.future_requirements.CopyFrom(requirements_of_v2(later, item.name))
+    for part in ("requirements", "future_requirements"):
+        said = account.get(part)
+        if not isinstance(said, Mapping):
+            # Not shown is not met: what v1 wants stands.
+            continue
+        _take_over(getattr(merged, part), said)
+        for person in merged.persons:
+            person.ClearField(part)
+        for item in capabilities.values():
+            _take_over(getattr(item, part), said, item.name)
     found = sorted(capabilities.values(), key=lambda item: item.name)
     merged.truncated = merged.truncated or len(found) > MAX_ITEMS
     del merged.capabilities[:]
     merged.capabilities.extend(found[:MAX_ITEMS])
     return merged
+
+
+def _take_over(
+    requirements: merchant_requirements_pb2.Requirements,
+    values: Mapping[str, Any],
+    capability: str = "",
+) -> None:
+    """Lets v2 say what is wanted; why Stripe has stopped something stays v1's word."""
+    reason = requirements.disabled_reason
+    requirements.CopyFrom(requirements_of_v2(values, capability))
+    requirements.disabled_reason = reason
 
 
 def requirements_of_v2(
@@ -138,12 +147,15 @@ def requirements_of_v2(
         past_due=sorted(lists["past_due"])[:MAX_FIELDS],
         eventually_due=sorted(lists["eventually_due"])[:MAX_FIELDS],
         pending_verification=sorted(lists["pending_verification"])[:MAX_FIELDS],
-        errors=errors[:MAX_ERRORS],
+        # Sorted, so that another order is no change.
+        errors=sorted(errors, key=lambda error: (error.requirement, error.code, error.reason))[
+            :MAX_ERRORS
+        ],
         alternatives=[
             merchant_requirements_pb2.RequirementAlternative(
                 original_fields_due=originals, alternative_fields_due=fields
             )
-            for originals, fields in alternatives
+            for originals, fields in sorted(alternatives)
             if fields and known & set(originals)
         ][:MAX_ALTERNATIVES],
     )

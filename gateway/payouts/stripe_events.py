@@ -81,8 +81,10 @@ class Payouts:
             event.corridor, event.object_id, connected_account=account
         )
         payout = object_of(outcome)
-        if await self.take_payout(event.corridor, payout, account):
+        # Told before it is written down: whoever fails in between finds it lost the next time, too.
+        if carried_request(payout, self._identity) and await self._lost.has_lost(payout):
             await self._lost.tell(payout)
+        await self.take_payout(event.corridor, payout, account)
 
     async def _wait_if_lost(self, event: StripeEvent, account: str) -> None:
         """The payout of a merchant that is lost, too, waits until that is known again."""

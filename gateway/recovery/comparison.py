@@ -28,7 +28,7 @@ from gateway.payments.domain.reconcile import Timing
 from gateway.payments.domain.stripe_params import PAYMENT_KEY, REFUND_KEY
 from gateway.payouts.stripe_events import carried_request
 from gateway.recovery import store
-from gateway.recovery.rules import is_behind, may_be_behind
+from gateway.recovery.rules import LEFT_TO_A_PERSON, is_behind, may_be_behind
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
 from runtime.clock import Clock
@@ -109,7 +109,7 @@ class NewestObjects:
                 "refunds",
                 stripe_client.list_refunds,
                 partial(_named, REFUND_KEY),
-                self._without(store.unknown_refunds),
+                self._unknown_refunds,
                 may_be_refused=False,
             ),
             Comparable(
@@ -167,6 +167,18 @@ class NewestObjects:
                 return await unknown(connection, list(named))
 
         return missed
+
+    async def _unknown_refunds(
+        self, _corridor: str, refunds: Mapping[str, Mapping[str, Any]]
+    ) -> Collection[str]:
+        """Refunds that there is no row of, but of payments that are left to a person: nothing of
+        those can be taken up, and the guard would close again after each recovery."""
+        paid = {name: _named(PAYMENT_KEY, refund) for name, refund in refunds.items()}
+        async with self._engine.connect() as connection:
+            unknown = await store.unknown_refunds(connection, list(refunds))
+            payments = await store.payments_of(connection, [paid[name] for name in unknown])
+        left = {payment.id for payment in payments if payment.state in LEFT_TO_A_PERSON}
+        return {name for name in unknown if paid[name] not in left}
 
     async def _unexplained(
         self, corridor: str, charges: Mapping[str, Mapping[str, Any]]

@@ -17,7 +17,7 @@ from gateway.epochs import begin_epoch
 from gateway.merchants.store import MerchantStore
 from gateway.operations import store as operation_store
 from gateway.operations.operation import MAX_REQUEST_LIFETIME, OperationState, decided
-from gateway.payments.domain.intents import IntentStatus, id_of, read_intent
+from gateway.payments.domain.intents import IntentStatus, UnreadableIntentError, id_of, read_intent
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.reconcile import ContradictionError, Timing, reconcile
 from gateway.payments.domain.stripe_params import EXPAND_REFUND, PAYMENT_KEY
@@ -43,7 +43,7 @@ from gateway.recovery.rules import (
 from gateway.recovery.subjects import AccountUnreadableError, LostSubjects, Rebuilt
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
-from gateway.webhooks_in.event import OutsideUnavailable, RetryEventLater
+from gateway.webhooks_in.event import OutsideUnavailable, PoisonEventError, RetryEventLater
 from gateway.webhooks_in.inbox import PostgresInbox
 from gateway.webhooks_in.recovery import EVENTS_KEPT, received_from
 from runtime.clock import Clock
@@ -160,13 +160,21 @@ class Recovery:
                     async for page in self._pages(listing, corridor, since, [], "payouts"):
                         for made in page:
                             if self._guard.is_ours(made):
-                                rebuilt += await self._payouts.take_payout(corridor, made, account)
+                                rebuilt += await self._payout(corridor, made, account)
                         read += len(page)
                 except ListingRefusedError:
                     self._progress(f"{corridor}: Stripe does not let us list payouts of {account}")
         self._progress(
             f"{corridor}: {read} payouts of {merchants} merchants read, {rebuilt} rebuilt"
         )
+
+    async def _payout(self, corridor: str, made: Mapping[str, Any], account: str) -> bool:
+        """Whether the payout had been lost."""
+        try:
+            return await self._payouts.take_payout(corridor, made, account)
+        except PoisonEventError as error:
+            self._progress(f"{made['id']} of {account} is {error.reason}: look at it")
+            return False
 
     async def _each(
         self, corridor: str, since: datetime, listing: Listing, rebuild: RebuildSubject, what: str
@@ -235,7 +243,15 @@ class Recovery:
         return await self._payment(corridor, outcome.object)
 
     async def _payment(self, corridor: str, intent: Mapping[str, Any]) -> bool:
-        """Whether the payment had been lost, or what had become of it."""
+        """Whether the payment had been lost, or what had become of it. One that cannot be read
+        keeps nobody from the others."""
+        try:
+            return await self._take_payment(corridor, intent)
+        except UnreadableIntentError as error:
+            self._progress(f"{error} cannot be read: look at it")
+            return False
+
+    async def _take_payment(self, corridor: str, intent: Mapping[str, Any]) -> bool:
         now = self._clock.now()
         asked = lost_payment(intent, corridor)
         if asked is None:
@@ -344,6 +360,8 @@ class Recovery:
         except (RetryEventLater, OutsideUnavailable) as later:
             # The event about it is told again, too.
             self._progress(f"{stripe_refund['id']} is left to its event: {later.reason}")
+        except PoisonEventError as error:
+            self._progress(f"{stripe_refund['id']} is {error.reason}: look at it")
 
     async def _tell_events(self, corridor: str, since: datetime) -> None:
         """Puts into the inbox what Stripe has told since, so that it is dealt with once more."""

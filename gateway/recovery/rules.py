@@ -37,6 +37,8 @@ _BEFORE_STRIPE = frozenset(
 )
 
 _REFUSED = frozenset({S.DECLINED, S.RETRY_SCHEDULED})
+# Whatever Stripe has of a payment that ended so contradicts it, and no recovery can take it up.
+LEFT_TO_A_PERSON = frozenset({S.BLOCKED, S.CANCELED})
 # A PaymentIntent that has taken money, or still may.
 _WITH_MONEY = frozenset(
     {
@@ -278,6 +280,8 @@ def may_be_behind(payment: Payment, corridor: str, *, under_way: bool) -> bool:
     under way in another corridor does not."""
     if payment.state is S.AUTHORIZING and not payment.payment_intent_id:
         return payment.corridor != corridor
+    if payment.state in LEFT_TO_A_PERSON:
+        return False
     return not under_way and payment.state not in HOLDING and payment.state is not S.SUCCEEDED
 
 

@@ -139,6 +139,7 @@ async def asked_for(connection: AsyncConnection, ids: Collection[str]) -> set[st
     """Those of the payments for which something is under way that Stripe may know of."""
     statement = select(OPERATION.c.subject_id).where(
         OPERATION.c.subject_id.in_(ids),
+        OPERATION.c.kind.not_in(_CHECKS),
         OPERATION.c.end_time.is_(None),
         OPERATION.c.first_send_time.is_not(None),
     )

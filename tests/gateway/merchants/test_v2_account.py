@@ -136,8 +136,8 @@ def test_alternatives_are_options_and_what_is_handed_in_for_one_is_being_verifie
     )
     found = requirements_of_v2(said)
     assert [list(one.alternative_fields_due) for one in found.alternatives] == [
-        ["x", "y"],
         ["person_1.z"],
+        ["x", "y"],
     ]
     assert {tuple(one.original_fields_due) for one in found.alternatives} == {("a",)}
     assert list(found.pending_verification) == ["y"]
@@ -202,6 +202,42 @@ def test_capabilities_have_v1s_names_and_what_restricts_them() -> None:
 def test_a_closed_account_does_nothing() -> None:
     found = account(closed=True)
     assert (found.charges_enabled, found.payouts_enabled) == (False, False)
+
+
+@pytest.mark.parametrize("part", ["requirements", "future_requirements"])
+@pytest.mark.parametrize("withheld", [{}, {"requirements": None, "future_requirements": None}])
+def test_what_is_not_shown_of_a_v2_account_is_as_v1_has_it(
+    withheld: dict[str, None], part: str
+) -> None:
+    """Else an account of which much is past due looked like one that nothing is wanted of."""
+    known = {"disabled_reason": "requirements.past_due", "past_due": ["v1.name"]}
+    v1 = snapshot_of(
+        {part: known},
+        [{"id": "transfers", "status": "inactive", "requested": True, part: known}],
+        [],
+        [{"id": "person_1", part: {"past_due": ["v1.name"]}}],
+        live_mode=False,
+        complete=True,
+    )
+    found = with_v2(v1, withheld)
+    assert found.from_v2
+    found.from_v2 = False
+    assert found == v1
+
+
+def test_another_order_is_no_change() -> None:
+    entries = [entry(name, errors=(name, "other")) for name in ("a", "b", "c")]
+    alternatives = [
+        {
+            "original_entries": [{"description": name}],
+            "options": [{"entries": [entry(f"{name}{option}")]} for option in (2, 1)],
+        }
+        for name in ("a", "b")
+    ]
+    one = requirements_of_v2(hash_of(*entries, alternatives=alternatives))
+    other = requirements_of_v2(hash_of(*entries[::-1], alternatives=alternatives[::-1]))
+    assert one == other
+    assert (len(one.errors), len(one.alternatives)) == (6, 4)
 
 
 @given(

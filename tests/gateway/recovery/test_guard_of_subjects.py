@@ -37,6 +37,7 @@ from tests.backups import Backup
 from tests.gateway.customers.conftest import new_customer, save
 from tests.gateway.merchants.conftest import new_merchant
 from tests.gateway.payments.shop import RefusedError, Shop
+from tests.gateway.payouts.treasury import Treasury
 from tests.gateway.running import OpenShop
 from tests.gateway.webhooks_in.conftest import event_body
 
@@ -279,6 +280,42 @@ async def test_an_event_about_a_payout_of_a_lost_merchant_closes_the_guard(
         else:
             await payouts.apply(read_event(body, "default"))
         assert guard.closed == lost
+
+
+async def test_a_lost_payout_closes_the_guard_although_that_failed_at_first(
+    guard: RestoreGuard,
+    engine: AsyncEngine,
+    stripe: StripeClient,
+    clock: ManualClock,
+    open_shop: OpenShop,
+    twin: Twin,
+    backup: Backup,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when the process ends, or its database is away for a moment, before it is closed."""
+    async with open_shop(webhooks=False) as shop:
+        treasury = await Treasury.open(shop, twin)
+    backup.take()
+    async with open_shop(webhooks=False) as shop:
+        made = await Treasury(shop, twin, treasury.account_id).create(10_00)
+    backup.restore()
+    payouts = Payouts(
+        engine, stripe, MerchantStore(engine, clock), RequestIdentity("default"), guard, clock
+    )
+    shown = {"id": made.stripe_payout_id, "object": "payout"}
+    event = read_event(
+        event_body("payout.created", object=shown, account=treasury.account_id), "default"
+    )
+
+    async def fails(_reason: str, _made: datetime | None = None) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(guard, "lost", fails)
+        with pytest.raises(ConnectionError):
+            await payouts.apply(event)
+    await payouts.apply(event)
+    assert guard.closed
 
 
 async def test_a_lost_customer_that_stripe_has_deleted_is_not_missed(

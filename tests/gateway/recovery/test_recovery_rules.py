@@ -21,6 +21,7 @@ from gateway.payments.domain.processing import next_look_time
 from gateway.payments.domain.reconcile import reconcile
 from gateway.payments.domain.states import HOLDING, PaymentState
 from gateway.recovery.rules import (
+    LEFT_TO_A_PERSON,
     Fate,
     asking_attempt,
     attempt_id,
@@ -265,7 +266,7 @@ def test_of_nothing_else_a_later_attempt_is_taken(
 
 
 # What is explained by nothing that the database knows, once nothing is under way.
-UNEXPLAINED = frozenset(PaymentState) - {*HOLDING, PaymentState.SUCCEEDED}
+UNEXPLAINED = frozenset(PaymentState) - {*HOLDING, PaymentState.SUCCEEDED, *LEFT_TO_A_PERSON}
 
 
 @pytest.mark.parametrize("state", PaymentState)
@@ -337,8 +338,10 @@ def test_only_what_a_recovery_can_take_up_is_behind(status: IntentStatus) -> Non
         payment = payment_in(state, payment_intent_id="pi_1")
         expected = status in MONEY and fate(payment, status) is Fate.BEHIND
         assert is_behind(payment, seen(status), "default", NOW, TIMING) is expected
-    for state in (PaymentState.CANCELED, PaymentState.BLOCKED):
-        assert not is_behind(payment_in(state), seen(status), "default", NOW, TIMING)
+    for state in LEFT_TO_A_PERSON:
+        for payment_intent_id in ("", "pi_1", "pi_2"):
+            payment = payment_in(state, payment_intent_id=payment_intent_id)
+            assert not is_behind(payment, seen(status), "default", NOW, TIMING)
 
 
 REQUEST = RequestMetadata("default", "r", "f" * 32).as_metadata()

@@ -227,6 +227,25 @@ async def test_what_stripe_tells_of_a_payment_that_was_not_yet_sent_waits_for_th
     assert carried.count(intent["metadata"]) == 1
 
 
+async def test_a_charge_of_a_payment_that_compliance_is_asked_about_in_the_backup_is_noticed(
+    open_shop: OpenShop, backup: Backup, compliance: FakeCompliance, database_url: str
+) -> None:
+    """What is under way there asks compliance, and explains no charge."""
+    compliance.verdict = Verdict.VERDICT_REVIEW
+    async with open_shop(webhooks=False, review_recheck_seconds=1) as shop:
+        payment = await shop.create(request_id="lost")
+    backup.take()
+    compliance.verdict = Verdict.VERDICT_ALLOW
+    async with open_shop(webhooks=False, review_recheck_seconds=1) as shop:
+        await shop.watch_for(payment.id, "captured")
+    backup.restore()
+    with psycopg.connect(database_url) as connection:
+        # As while compliance is away, or does not answer.
+        connection.execute("UPDATE operation SET state = 'UNKNOWN', first_send_time = create_time")
+    async with open_shop(webhooks=False, roles="api") as shop:
+        assert await _reason(shop) == "DATABASE_BEHIND"
+
+
 async def test_a_change_that_is_gone_shows_it_without_a_restart(
     open_shop: OpenShop, database_url: str
 ) -> None:
@@ -267,6 +286,37 @@ async def test_a_lost_payout_keeps_its_name_and_is_made_once(
         await poll(lambda: _reason(shop), lambda reason: reason is None)
         again = await treasury.create(10_00, request_id="payout-1")
         assert (again.id, again.stripe_payout_id) == (lost[1].id, lost[1].stripe_payout_id)
+
+
+async def test_what_cannot_be_read_keeps_nothing_else_from_being_recovered(
+    open_shop: OpenShop, twin: Twin, backup: Backup, recover: Callable[..., Any]
+) -> None:
+    """A word of next year in one object would else keep the gateway closed for good."""
+    async with open_shop() as shop:
+        strange = await shop.create(request_id="strange", capture_method=MANUAL)
+        treasury = await Treasury.open(shop, twin)
+        payout = await treasury.create(10_00, request_id="payout")
+    backup.take()
+    async with open_shop(webhooks=False) as shop:
+        lost = await shop.create(request_id="lost")
+    backup.restore()
+    (intent,) = [
+        one
+        for one in twin.account().objects("payment_intent")
+        if one["id"] == strange.payment_intent_id
+    ]
+    _account, paid_out = twin.state.locate("payout", payout.stripe_payout_id)
+    intent["status"] = paid_out["status"] = "word_of_next_year"
+    said = await recover()
+    assert (
+        f"{payout.stripe_payout_id} of {treasury.account_id} is PAYOUT_UNREADABLE: look at it"
+        in said
+    )
+    assert len([line for line in said if "look at it" in line]) == 2
+    assert said[-1] == "recovered: payments are taken again"
+    async with open_shop(webhooks=False) as shop:
+        assert (await shop.get(lost.id)).state == S.PAYMENT_STATE_SUCCEEDED
+        assert await _reason(shop) is None
 
 
 async def test_a_recovery_that_is_begun_again_begins_where_the_database_ended(
