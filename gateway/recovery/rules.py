@@ -276,11 +276,16 @@ def knows_charge(payment: Payment, charge_id: str) -> bool:
 
 def may_be_behind(payment: Payment, corridor: str, *, under_way: bool) -> bool:
     """Whether Stripe is to be asked about a charge in a corridor that was not refused: neither what
-    is known of its payment explains it, nor an operation that may have asked for it. One that is
-    under way in another corridor does not."""
+    is known of its payment explains it, nor an operation that may have asked for it, nor may its
+    customer have made it. One that is under way in another corridor does not."""
     if payment.state is S.AUTHORIZING and not payment.payment_intent_id:
         return payment.corridor != corridor
     if payment.state in LEFT_TO_A_PERSON:
+        return False
+    is_at_hand = payment.payment_intent_id and payment.corridor == corridor
+    if is_at_hand and not payment.customer_away:
+        # Its customer may have the PaymentIntent's client_secret: who pays with another card on the
+        # merchant's page makes such a charge without us, and the event tells.
         return False
     return not under_way and payment.state not in HOLDING and payment.state is not S.SUCCEEDED
 

@@ -117,8 +117,8 @@ def play(open_shop: OpenShop, twin: Twin, engine: AsyncEngine, clock: ManualCloc
 
 
 def test_every_kind_has_its_scenario() -> None:
-    # A link is a secret that nobody but its caller is told: it is begun anew, not resumed. A document
-    # is nowhere but with its caller, who alone can go on (tests/gateway/merchants/test_files.py).
+    # A link is a secret that nobody but its caller is told: it is begun anew, not resumed. Only who
+    # has a document can go on with its upload (tests/gateway/merchants/test_files.py).
     only_for_callers = {OperationKind.CREATE_LINK, OperationKind.CREATE_FILE}
     assert SCENARIOS.keys() | only_for_callers == set(OperationKind)
 

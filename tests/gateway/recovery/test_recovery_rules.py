@@ -271,11 +271,27 @@ UNEXPLAINED = frozenset(PaymentState) - {*HOLDING, PaymentState.SUCCEEDED, *LEFT
 
 @pytest.mark.parametrize("state", PaymentState)
 def test_stripe_is_asked_about_a_charge_that_nothing_known_explains(state: PaymentState) -> None:
-    payment = payment_in(state, payment_intent_id="pi_1")
-    for corridor in ("default", "backup"):
-        asked = may_be_behind(payment, corridor, under_way=False)
-        assert asked == (state in UNEXPLAINED)
-        assert not may_be_behind(payment, corridor, under_way=True)
+    off_session = payment_in(state, payment_intent_id="pi_1", off_session=True)
+    for payment in (off_session, payment_in(state)):
+        for corridor in ("default", "backup"):
+            asked = may_be_behind(payment, corridor, under_way=False)
+            assert asked == (state in UNEXPLAINED or _went_on(payment, corridor))
+            assert may_be_behind(payment, corridor, under_way=True) == _went_on(payment, corridor)
+
+
+def _went_on(payment: Payment, corridor: str) -> bool:
+    is_sent_first = payment.state is PaymentState.AUTHORIZING and not payment.payment_intent_id
+    return is_sent_first and corridor != payment.corridor
+
+
+@pytest.mark.parametrize("state", sorted(UNEXPLAINED))
+def test_a_customer_who_was_there_may_have_paid_without_us(state: PaymentState) -> None:
+    """With the client_secret of the PaymentIntent, on the merchant's page."""
+    for values in ({"off_session": False}, {"off_session": True, "customer_returned": True}):
+        payment = payment_in(state, payment_intent_id="pi_1", **values)
+        assert not may_be_behind(payment, "default", under_way=False)
+        # There is no secret of it elsewhere.
+        assert may_be_behind(payment, "backup", under_way=False)
 
 
 @pytest.mark.parametrize("under_way", [True, False])
