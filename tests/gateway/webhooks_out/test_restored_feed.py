@@ -139,7 +139,7 @@ async def test_watchers_of_merchants_are_told_too(restorable: Restorable) -> Non
     async with restorable.open(deployment="recovered") as running:
         await running.merchants.CreateMerchant(new_merchant("create-1", merchant_id="shop-1"))
     backup = await restorable.back_up()
-    async with restorable.open(deployment="recovered") as running:
+    async with restorable.open() as running:
         await running.merchants.CreateMerchant(new_merchant("create-2", merchant_id="shop-2"))
     restorable.url = backup
     epoch = await restorable.begin_epoch()
