@@ -282,7 +282,8 @@ async def test_a_charge_of_a_later_attempt_is_not_that_of_the_one_under_way_in_t
         await shop.close_corridor()
         waiting = await shop.create(unavailable_policy=QUEUE)
         await poll(lambda: _booked(database_url), lambda booked: len(booked) == 2)
-        backup.take()
+    backup.take()
+    async with open_shop(ledger_address=ledger_address) as shop:
         await shop.open_corridor()
         await shop.watch_for(waiting.id, "fee_known")
         await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
