@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 INTERVAL_SECONDS = 0.05
-DEFAULT_SECONDS = 30.0
+DEFAULT_SECONDS = 60.0
 
 Read = TypeVar("Read")
 

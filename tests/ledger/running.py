@@ -31,9 +31,9 @@ from tests.ledger.client import CREDIT_NORMAL, LedgerClient, credit, debit, draf
 START = datetime(2026, 1, 5, 12, tzinfo=UTC)
 # Seals for the first time in an hour: not while a test runs.
 HOUR_MS = 3_600_000
+# The largest calls of the tests take seconds, and longer beside others.
+CALL_SECONDS = 30.0
 OpenReplica = Callable[..., Awaitable[LedgerClient]]
-
-
 # Signs the checkpoints of every service of the tests.
 SIGNER = SignerKey("ledger.test", bytes(range(32)))
 
@@ -73,7 +73,9 @@ async def serving(
     settings = settings_for(url, **more)
     async with open_service(settings, clock, limits) as server:
         address = f"127.0.0.1:{server.port}"
-        async with open_channel(address, settings, idempotent_services=[]) as channel:
+        async with open_channel(
+            address, settings, idempotent_services=[], default_timeout=CALL_SECONDS
+        ) as channel:
             yield Served(address, channel, LedgerClient(channel))
 
 

@@ -18,7 +18,7 @@ from gateway.v1.payment_service_pb2_grpc import PaymentServiceStub
 from money.v1.money_pb2 import Money
 from runtime.errors import ReceivedError, from_rpc_error
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 40.0
 _numbers = itertools.count(1)
 
 
