@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.merchants.files import ContentsInHand
+from gateway.merchants.operations import made_object
 from gateway.operations.kind import Applied, ApplyContext, Kind, PlainKind
 from gateway.operations.operation import (
     NOT_PERFORMED,
@@ -81,9 +82,7 @@ class FileCreation(PlainKind):
         """The answer is its id."""
         after = after_call(operation, reply, context.now, context.jitter)
         if after.state is OperationState.SUCCEEDED:
-            assert isinstance(reply, Outcome), "nothing was given up"
-            assert reply.object is not None, "it succeeded"
-            made = pb.CreateFileResponse(file_id=reply.object["id"])
+            made = pb.CreateFileResponse(file_id=made_object(reply)["id"])
             await answer(connection, MERCHANT_REQUEST, operation.id, made)
         return Applied(after)
 

@@ -131,7 +131,7 @@ class AccountCreation(_MerchantKind):
         after = after_call(operation, reply, context.now, context.jitter)
         merchant_id, now = stored.message.merchant_id, context.now
         if after.state is OperationState.SUCCEEDED:
-            account_id = str(_object(reply)["id"])
+            account_id = str(made_object(reply)["id"])
             await store.change(
                 connection, merchant_id, now, state="CONNECTED", stripe_account_id=account_id
             )
@@ -214,7 +214,7 @@ class TaxIdCreation(_MerchantKind):
         after = after_call(operation, reply, context.now, context.jitter)
         if after.state is OperationState.SUCCEEDED:
             kept = merchant_tax_pb2.TaxId()
-            kept.CopyFrom(tax_id_of(_object(reply), context.now))
+            kept.CopyFrom(tax_id_of(made_object(reply), context.now))
             for personal in ("value", "verified_name", "verified_address"):
                 kept.ClearField(personal)
             await answer(connection, MERCHANT_REQUEST, operation.id, kept)
@@ -264,7 +264,8 @@ class TaxIdDeletion(_MerchantKind):
         return Applied(after)
 
 
-def _object(reply: Outcome | GivenUp) -> Mapping[str, Any]:
+def made_object(reply: Outcome | GivenUp) -> Mapping[str, Any]:
+    """What Stripe answered to an operation that has succeeded."""
     assert isinstance(reply, Outcome), "nothing was given up"
     assert reply.object is not None, "it succeeded"
     return reply.object
