@@ -220,6 +220,12 @@ class NewestObjects:
             return listed
         if kind.may_be_refused and _is_refused(outcome):
             return []
+        log.warning(
+            "newest_objects_not_listed",
+            corridor=corridor,
+            kind=kind.what,
+            outcome=outcome.outcome_class.value,
+        )
         raise NotToldError(kind.what)
 
 

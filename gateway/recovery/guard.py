@@ -38,6 +38,10 @@ CLOCK_TOLERANCE = timedelta(minutes=8)
 BEHIND = Gauge(
     "gateway_database_behind", "1 while the database knows less than Stripe: run recover."
 )
+UNCOMPARED = Gauge(
+    "gateway_database_uncompared_accounts",
+    "Stripe accounts whose newest objects could not yet be compared with the database.",
+)
 
 log = get_logger(__name__)
 
@@ -144,6 +148,7 @@ class RestoreGuard:
                 async with asyncio.timeout(COMPARISON_SECONDS):
                     if await self._compare(corridor, since):
                         self._compared.add(corridor)
+        UNCOMPARED.set(len(set(self._stripe.corridors) - self._compared))
 
     async def _compare(self, corridor: str, since: datetime | None) -> bool:
         """Compares an account's newest objects with our rows; whether it could be asked."""

@@ -24,7 +24,7 @@ from gateway.operations.commands import Refusal
 from gateway.operations.requests import CUSTOMER_REQUEST, MERCHANT_REQUEST, remember_carried
 from gateway.payments.domain.intents import id_of
 from gateway.payments.domain.stripe_params import CUSTOMER_KEY
-from gateway.stripe_client.outcome import Outcome
+from gateway.stripe_client.outcome import Outcome, OutcomeClass
 from gateway.v1 import customer_pb2
 from gateway.v1.customer_service_pb2 import CreateCustomerRequest, SavePaymentMethodRequest
 from gateway.v1.merchant_pb2 import MERCHANT_STATE_CONNECTED
@@ -193,16 +193,22 @@ class LostSubjects:
             )
             stored = await merchant_store.find(connection, merchant_id)
         assert stored is not None, "it was added"
+        is_read = True
         if stored.fetch_time is None and stored.message.state == MERCHANT_STATE_CONNECTED:
-            await self._fetch(stored.message)
-        return Rebuilt(is_new=is_new)
+            is_read = await self._fetch(stored.message)
+        problem = "" if is_read else f"Stripe does not let us read {account_id} of {merchant_id}"
+        return Rebuilt(is_new, problem)
 
-    async def _fetch(self, merchant: Any) -> None:
+    async def _fetch(self, merchant: Any) -> bool:
+        """Whether Stripe lets us read the account. What it refuses once it would refuse again: the
+        merchant is there, and is fetched when it is next due."""
         try:
             await self._sync.sync(merchant)
         except FetchFailed as failed:
-            if not failed.account_is_gone:
+            if failed.outcome.outcome_class is not OutcomeClass.REJECTED:
                 raise AccountUnreadableError(failed.outcome) from failed
+            return failed.account_is_gone
+        return True
 
 
 def _created(made: Mapping[str, Any]) -> datetime:

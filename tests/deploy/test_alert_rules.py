@@ -140,6 +140,7 @@ SCENES = (
     since("BalanceNotSwept", SWEPT, 70),
     Scene("BalanceNotSwept", (), (always(SWEPT, MINUTES * 60),)),
     gauge("DatabaseBehind", "gateway_database_behind", 1),
+    gauge("DatabaseUncompared", "gateway_database_uncompared_accounts", 1),
     Scene(
         "SealingRefused",
         ('ledger_seals_total{result="refused"} => 0x85 1x4',),

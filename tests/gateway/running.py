@@ -75,6 +75,8 @@ async def running_gateway(
             "database_url": SecretStr(database_url),
             "ledger_address": NOWHERE,
             "compliance_address": NOWHERE,
+            # A machine that stands still for a while is no answer that is missing.
+            "compliance_timeout_seconds": 30.0,
             "stripe_api_key": SecretStr(account.secret_key),
             "stripe_api_base": twin.url,
             "stripe_webhook_secrets": SecretStr(account.webhook_secret),

@@ -42,11 +42,13 @@ class SqsBroker:
         *,
         endpoint: str | None = None,
         visibility_seconds: int = VISIBILITY_SECONDS,
+        connect_seconds: float = CONNECT_SECONDS,
     ) -> None:
         self._queue_url = queue_url
         self._region = region
         self._endpoint = endpoint
         self._visibility_seconds = visibility_seconds
+        self._connect_seconds = connect_seconds
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._client: Any = None
@@ -113,7 +115,7 @@ class SqsBroker:
         async with self._opening:
             if self._client is None:
                 config = AioConfig(
-                    connect_timeout=CONNECT_SECONDS,
+                    connect_timeout=self._connect_seconds,
                     read_timeout=READ_SECONDS,
                     # Who called decides whether to try again.
                     retries={"total_max_attempts": 1},

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -46,6 +47,7 @@ OURS = RequestMetadata("default", "lost", "0" * 64).as_metadata()
 OTHERS = ({"engine_request_id": "lost"}, {**OURS, DEPLOYMENT_KEY: "b"}, {DEPLOYMENT_KEY: "default"})
 KINDS = ("customers", "setup_intents", "accounts")
 LISTS = tuple(f"/v1/{kind}" for kind in ("payment_intents", "refunds", "charges", *KINDS))
+UNCOMPARED_ACCOUNTS = "gateway_database_uncompared_accounts"
 Asked = Callable[[], list[str]]
 
 
@@ -146,6 +148,22 @@ async def test_what_a_key_may_not_list_was_not_made_with_it(
     clock.advance(COMPARISON_RETRY)
     await guard.prepare()
     assert asked() == (["/v1/accounts"] if again else [])
+    assert not guard.closed
+
+
+@pytest.mark.parametrize("kind", ["payment_intents", "charges", "refunds"])
+async def test_an_account_that_cannot_be_compared_is_counted(
+    guard: RestoreGuard, twin: Twin, clock: ManualClock, kind: str
+) -> None:
+    """What takes money has to be listed; a key that may not do so is told to the operators."""
+    body = {"error": {"type": "invalid_request_error", "message": "not with this key"}}
+    fault = twin.add_fault(kind="proxy", method="GET", path=f"/v1/{kind}", status=403, body=body)
+    await guard.prepare()
+    assert REGISTRY.get_sample_value(UNCOMPARED_ACCOUNTS) == 1
+    twin.faults.clear(fault)
+    clock.advance(COMPARISON_RETRY)
+    await guard.prepare()
+    assert REGISTRY.get_sample_value(UNCOMPARED_ACCOUNTS) == 0
     assert not guard.closed
 
 

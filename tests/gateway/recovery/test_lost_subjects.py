@@ -116,6 +116,30 @@ async def test_a_second_customer_that_was_made_before_anybody_noticed_is_shown_t
             assert (await refusal_of(call)).reason == reason
 
 
+async def test_an_account_that_the_key_may_not_read_does_not_end_the_recovery(
+    open_shop: OpenShop, twin: Twin, backup: Backup, recover: Callable[..., Any]
+) -> None:
+    backup.take()
+    async with open_shop() as shop:
+        merchants = MerchantServiceStub(shop.channel)
+        account = (await merchants.CreateMerchant(new_merchant())).merchant
+    backup.restore()
+    connected = account.connected_account_id
+    refusal = {"error": {"type": "invalid_request_error", "message": "not with this key"}}
+    fault = twin.add_fault(
+        kind="proxy", method="GET", path=f"/v1/accounts/{connected}", status=403, body=refusal
+    )
+    said = await recover()
+    assert f"Stripe does not let us read {connected} of shop-1: look at it" in said
+    assert "default: 1 accounts read, 1 rebuilt" in said
+    assert said[-1] == "recovered: payments are taken again"
+    twin.faults.clear(fault)
+    async with open_shop() as shop:
+        merchants = MerchantServiceStub(shop.channel)
+        again = (await merchants.CreateMerchant(new_merchant())).merchant
+        assert again.connected_account_id == connected
+
+
 async def finds_nothing(_guard: RestoreGuard, _corridor: str, _since: object) -> bool:
     """The look at the start."""
     return True

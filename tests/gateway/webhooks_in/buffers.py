@@ -234,7 +234,11 @@ async def sqs_buffer(
         database_url,
         settings,
         lambda: SqsBroker(
-            url, "eu-central-1", endpoint=endpoint, visibility_seconds=SQS_VISIBILITY_SECONDS
+            url,
+            "eu-central-1",
+            endpoint=endpoint,
+            visibility_seconds=SQS_VISIBILITY_SECONDS,
+            connect_seconds=ARRIVE_SECONDS,
         ),
         server.cut,
         server.restore,
