@@ -351,6 +351,15 @@ def documents_too_many(subject_id: str, limit: int) -> ServiceError:
     )
 
 
+def document_not_on_the_way(document_id: str, state: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_DOCUMENT_NOT_ON_THE_WAY,
+        "the document has been attached already, or is at its end",
+        metadata={"document_id": document_id, "state": state},
+    )
+
+
 def document_not_found(document_id: str) -> ServiceError:
     return ERRORS.error(
         grpc.StatusCode.NOT_FOUND,

@@ -33,6 +33,7 @@ RIGHTS: Rights = {
     },
     "compliance.v1.DocumentService": {
         "CreateDocument": changes("merchant_id field", OPERATOR),
+        "WithdrawDocument": changes("document_id", OPERATOR),
         "GetDocument": reads(OPERATOR),
         "ListDocuments": reads(OPERATOR),
     },

@@ -236,6 +236,7 @@ _DOCUMENTS = {
         text("content_type", required=True, max_bytes=64),
         octets("content", max_bytes=MAX_CONTENT_BYTES),
     ],
+    document_service_pb2.WithdrawDocumentRequest: [REQUEST_ID, identifier("document_id")],
     document_service_pb2.GetDocumentRequest: [identifier("document_id")],
     document_service_pb2.ListDocumentsRequest: [
         subject("merchant_id", required=False),

@@ -43,6 +43,7 @@ class Refusal(StrEnum):
     NOT_TAKEN = "NOT_TAKEN"
     NOT_VERIFIED = "NOT_VERIFIED"
     EXPIRED = "EXPIRED"
+    WITHDRAWN = "WITHDRAWN"
 
 
 class Side(StrEnum):
@@ -117,9 +118,10 @@ def verdict(
     """What the account's requirements, as they were at `fetch_time`, say of what was attached for a
     field, by any of its names; None while nothing is decided.
 
-    Only what was fetched after it was attached counts: what was said before is about something
-    else. A field that is asked for again without an error waits for something more, such as the
-    other side; one that is wanted in future only is not accepted before Stripe has done with it.
+    Only what was fetched after it was attached counts, both by the gateway's clock: what was said
+    before is about something else. A field that is asked for again without an error waits for
+    something more, such as the other side; one that is wanted in future only is not accepted before
+    Stripe has done with it.
     """
     if fetch_time <= attach_time:
         return None

@@ -1,8 +1,11 @@
 """Hands documents on to Stripe, through the gateway: no Stripe key lives here."""
 
+from datetime import datetime
+
 import grpc
 
 from compliance.documents.document import Document, Side
+from compliance.wire_time import to_datetime
 from gateway.v1 import merchant_service_pb2 as pb
 from gateway.v1.merchant_service_pb2_grpc import MerchantServiceStub
 from runtime.errors import from_rpc_error
@@ -68,11 +71,12 @@ class GatewayFiles:
             raise _meaning_of(error) from error
         return str(answer.file_id)
 
-    async def attach(self, document: Document, back: Document | None) -> None:
-        """Gives a document as the answer, with its back if there is one. Raises the same."""
+    async def attach(self, document: Document, back: Document | None) -> datetime:
+        """Gives a document as the answer, with its back if there is one; since when Stripe has it,
+        by the gateway's clock. Raises the same."""
         is_back = document.side is Side.BACK
         try:
-            await self._merchants.AttachFiles(
+            attached = await self._merchants.AttachFiles(
                 pb.AttachFilesRequest(
                     request_id=document.attach_request_id(back.document_id if back else ""),
                     merchant_id=await self._merchant_id(document),
@@ -85,6 +89,7 @@ class GatewayFiles:
             )
         except grpc.aio.AioRpcError as error:
             raise _meaning_of(error) from error
+        return to_datetime(attached.attach_time)
 
     async def _merchant_id(self, document: Document) -> str:
         found = await self._merchants.GetMerchant(

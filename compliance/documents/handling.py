@@ -7,7 +7,7 @@ done again, which the gateway, asked under the same request_id, does not do twic
 
 import random
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from prometheus_client import Counter, Gauge
@@ -218,20 +218,22 @@ class DocumentHandling:
             )
             return
         try:
-            await self._to_stripe.attach(claimed, back)
+            attach_time = await self._to_stripe.attach(claimed, back)
         except NeverHappenedError:
             await self._ask_anew(claimed, attach_count=claimed.attach_count + 1)
         except NotTakenError as refused:
             await self._not_taken(claimed, refused.code)
         else:
-            await self._attached(claimed, back)
+            await self._attached(claimed, back, attach_time)
 
-    async def _attached(self, claimed: Document, back: Document | None) -> None:
+    async def _attached(
+        self, claimed: Document, back: Document | None, attach_time: datetime
+    ) -> None:
         now = self._clock.now()
         values: dict[str, Any] = {
             "state": State.ATTACHED,
             "state_time": now,
-            "attach_time": now,
+            "attach_time": attach_time,
             "next_attempt_time": now + self._interval,
             "failure": "",
             "failure_count": 0,

@@ -29,6 +29,11 @@ class DocumentService(DocumentServiceServicer):
     ) -> pb.CreateDocumentResponse:
         return await self._taking.take(request)
 
+    async def WithdrawDocument(
+        self, request: pb.WithdrawDocumentRequest, _context: Any
+    ) -> pb.WithdrawDocumentResponse:
+        return await self._taking.withdraw(request)
+
     async def GetDocument(
         self, request: pb.GetDocumentRequest, _context: Any
     ) -> pb.GetDocumentResponse:

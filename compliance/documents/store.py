@@ -117,6 +117,27 @@ async def finish(connection: AsyncConnection, claimed: Document, **values: Any) 
     return rows.one_or_none() is not None
 
 
+async def withdraw(connection: AsyncConnection, document_id: str, now: datetime) -> bool:
+    """Ends a document that is not attached yet, and destroys its content; False if it is attached
+    or at its end. What somebody does with it in this moment writes nothing any more."""
+    rows = await connection.execute(
+        update(DOCUMENT)
+        .where(DOCUMENT.c.document_id == document_id, DOCUMENT.c.state.in_(ON_THE_WAY))
+        .values(
+            fence=DOCUMENT.c.fence + 1,
+            sealed=None,
+            state=State.REFUSED,
+            refusal=Refusal.WITHDRAWN,
+            failure="",
+            state_time=now,
+            destroy_time=now,
+            next_attempt_time=None,
+        )
+        .returning(DOCUMENT.c.document_id)
+    )
+    return rows.one_or_none() is not None
+
+
 async def other_side(connection: AsyncConnection, front: Document) -> Document | None:
     """The newest back that waits at Stripe for this front."""
     rows = await connection.execute(

@@ -1,4 +1,4 @@
-"""Takes documents in: what is wrong with one is said before anything is kept."""
+"""Takes documents in, and back: what is wrong with one is said before anything is kept."""
 
 import hashlib
 import secrets
@@ -14,12 +14,15 @@ from compliance.documents import store
 from compliance.documents.content_type import content_type
 from compliance.documents.document import LONGEST_KEPT, Refusal, State
 from compliance.documents.fields import TAKEN_TYPES, DocumentField, document_field
+from compliance.documents.handling import DESTROYED
 from compliance.documents.messages import document_message, side_word
 from compliance.errors import (
     ERRORS,
     account_not_linked,
     document_content_differs,
     document_field_unsuitable,
+    document_not_found,
+    document_not_on_the_way,
     document_type_not_taken,
     documents_off,
     documents_too_many,
@@ -85,6 +88,21 @@ class DocumentTaking:
         answer = await self._mutations.run(known, pb.CreateDocumentResponse, keep)
         self._came.notify()
         return answer
+
+    async def withdraw(self, request: pb.WithdrawDocumentRequest) -> pb.WithdrawDocumentResponse:
+        """The document without its content. Raises what its contract says."""
+
+        async def end(connection: AsyncConnection) -> pb.WithdrawDocumentResponse:
+            is_ended = await store.withdraw(connection, request.document_id, self._clock.now())
+            document = await store.get(connection, request.document_id)
+            if document is None:
+                raise document_not_found(request.document_id)
+            if not is_ended:
+                raise document_not_on_the_way(document.document_id, document.state)
+            DESTROYED.inc()
+            return pb.WithdrawDocumentResponse(document=document_message(document))
+
+        return await self._mutations.run(request, pb.WithdrawDocumentResponse, end)
 
     async def _keep(
         self,

@@ -105,6 +105,8 @@ class _DocumentRefusalEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Docum
     """Stripe looked at it and asks again; error_codes say why."""
     DOCUMENT_REFUSAL_EXPIRED: _DocumentRefusal.ValueType  # 4
     """It could not be handed on for so long that its content had to be destroyed."""
+    DOCUMENT_REFUSAL_WITHDRAWN: _DocumentRefusal.ValueType  # 5
+    """It was withdrawn before Stripe had it as the answer; its content was destroyed at once."""
 
 class DocumentRefusal(_DocumentRefusal, metaclass=_DocumentRefusalEnumTypeWrapper):
     """Why a document was refused."""
@@ -119,6 +121,8 @@ DOCUMENT_REFUSAL_NOT_VERIFIED: DocumentRefusal.ValueType  # 3
 """Stripe looked at it and asks again; error_codes say why."""
 DOCUMENT_REFUSAL_EXPIRED: DocumentRefusal.ValueType  # 4
 """It could not be handed on for so long that its content had to be destroyed."""
+DOCUMENT_REFUSAL_WITHDRAWN: DocumentRefusal.ValueType  # 5
+"""It was withdrawn before Stripe had it as the answer; its content was destroyed at once."""
 Global___DocumentRefusal: _TypeAlias = DocumentRefusal  # noqa: Y015
 
 @_typing.final

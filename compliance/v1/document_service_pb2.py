@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from compliance.v1 import document_pb2 as compliance_dot_v1_dot_document__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$compliance/v1/document_service.proto\x12\rcompliance.v1\x1a\x1c\x63ompliance/v1/document.proto\"\xcd\x01\n\x15\x43reateDocumentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x11\n\tperson_id\x18\x04 \x01(\t\x12)\n\x04side\x18\x05 \x01(\x0e\x32\x1b.compliance.v1.DocumentSide\x12\x17\n\x0fwith_other_side\x18\x06 \x01(\x08\x12\x14\n\x0c\x63ontent_type\x18\x07 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x08 \x01(\x0c\"C\n\x16\x43reateDocumentResponse\x12)\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x17.compliance.v1.Document\")\n\x12GetDocumentRequest\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\"@\n\x13GetDocumentResponse\x12)\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x17.compliance.v1.Document\"\x7f\n\x14ListDocumentsRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.compliance.v1.DocumentState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\\\n\x15ListDocumentsResponse\x12*\n\tdocuments\x18\x01 \x03(\x0b\x32\x17.compliance.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xa2\x02\n\x0f\x44ocumentService\x12]\n\x0e\x43reateDocument\x12$.compliance.v1.CreateDocumentRequest\x1a%.compliance.v1.CreateDocumentResponse\x12T\n\x0bGetDocument\x12!.compliance.v1.GetDocumentRequest\x1a\".compliance.v1.GetDocumentResponse\x12Z\n\rListDocuments\x12#.compliance.v1.ListDocumentsRequest\x1a$.compliance.v1.ListDocumentsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$compliance/v1/document_service.proto\x12\rcompliance.v1\x1a\x1c\x63ompliance/v1/document.proto\"\xcd\x01\n\x15\x43reateDocumentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x11\n\tperson_id\x18\x04 \x01(\t\x12)\n\x04side\x18\x05 \x01(\x0e\x32\x1b.compliance.v1.DocumentSide\x12\x17\n\x0fwith_other_side\x18\x06 \x01(\x08\x12\x14\n\x0c\x63ontent_type\x18\x07 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x08 \x01(\x0c\"C\n\x16\x43reateDocumentResponse\x12)\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x17.compliance.v1.Document\"B\n\x17WithdrawDocumentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\"E\n\x18WithdrawDocumentResponse\x12)\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x17.compliance.v1.Document\")\n\x12GetDocumentRequest\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\"@\n\x13GetDocumentResponse\x12)\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x17.compliance.v1.Document\"\x7f\n\x14ListDocumentsRequest\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.compliance.v1.DocumentState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\\\n\x15ListDocumentsResponse\x12*\n\tdocuments\x18\x01 \x03(\x0b\x32\x17.compliance.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x87\x03\n\x0f\x44ocumentService\x12]\n\x0e\x43reateDocument\x12$.compliance.v1.CreateDocumentRequest\x1a%.compliance.v1.CreateDocumentResponse\x12\x63\n\x10WithdrawDocument\x12&.compliance.v1.WithdrawDocumentRequest\x1a\'.compliance.v1.WithdrawDocumentResponse\x12T\n\x0bGetDocument\x12!.compliance.v1.GetDocumentRequest\x1a\".compliance.v1.GetDocumentResponse\x12Z\n\rListDocuments\x12#.compliance.v1.ListDocumentsRequest\x1a$.compliance.v1.ListDocumentsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,14 +36,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEDOCUMENTREQUEST']._serialized_end=291
   _globals['_CREATEDOCUMENTRESPONSE']._serialized_start=293
   _globals['_CREATEDOCUMENTRESPONSE']._serialized_end=360
-  _globals['_GETDOCUMENTREQUEST']._serialized_start=362
-  _globals['_GETDOCUMENTREQUEST']._serialized_end=403
-  _globals['_GETDOCUMENTRESPONSE']._serialized_start=405
-  _globals['_GETDOCUMENTRESPONSE']._serialized_end=469
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=471
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=598
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=600
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=692
-  _globals['_DOCUMENTSERVICE']._serialized_start=695
-  _globals['_DOCUMENTSERVICE']._serialized_end=985
+  _globals['_WITHDRAWDOCUMENTREQUEST']._serialized_start=362
+  _globals['_WITHDRAWDOCUMENTREQUEST']._serialized_end=428
+  _globals['_WITHDRAWDOCUMENTRESPONSE']._serialized_start=430
+  _globals['_WITHDRAWDOCUMENTRESPONSE']._serialized_end=499
+  _globals['_GETDOCUMENTREQUEST']._serialized_start=501
+  _globals['_GETDOCUMENTREQUEST']._serialized_end=542
+  _globals['_GETDOCUMENTRESPONSE']._serialized_start=544
+  _globals['_GETDOCUMENTRESPONSE']._serialized_end=608
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=610
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=737
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=739
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=831
+  _globals['_DOCUMENTSERVICE']._serialized_start=834
+  _globals['_DOCUMENTSERVICE']._serialized_end=1225
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,11 @@ class DocumentServiceStub:
                 request_serializer=compliance_dot_v1_dot_document__service__pb2.CreateDocumentRequest.SerializeToString,
                 response_deserializer=compliance_dot_v1_dot_document__service__pb2.CreateDocumentResponse.FromString,
                 _registered_method=True)
+        self.WithdrawDocument = channel.unary_unary(
+                '/compliance.v1.DocumentService/WithdrawDocument',
+                request_serializer=compliance_dot_v1_dot_document__service__pb2.WithdrawDocumentRequest.SerializeToString,
+                response_deserializer=compliance_dot_v1_dot_document__service__pb2.WithdrawDocumentResponse.FromString,
+                _registered_method=True)
         self.GetDocument = channel.unary_unary(
                 '/compliance.v1.DocumentService/GetDocument',
                 request_serializer=compliance_dot_v1_dot_document__service__pb2.GetDocumentRequest.SerializeToString,
@@ -59,6 +64,14 @@ class DocumentServiceServicer:
     def CreateDocument(self, request, context):
         """Takes a document: keeps it encrypted, has it scanned, uploads it to Stripe, attaches it, and destroys it in time.
         Answers as soon as it is kept. The same request_id with the same content is the same document.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WithdrawDocument(self, request, context):
+        """Takes back a document that is not attached yet and destroys its content; what was asked of Stripe in the same moment
+        may still happen there. Refused with DOCUMENT_NOT_ON_THE_WAY once Stripe has it as the answer, or at its end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,6 +98,11 @@ def add_DocumentServiceServicer_to_server(servicer, server):
                     servicer.CreateDocument,
                     request_deserializer=compliance_dot_v1_dot_document__service__pb2.CreateDocumentRequest.FromString,
                     response_serializer=compliance_dot_v1_dot_document__service__pb2.CreateDocumentResponse.SerializeToString,
+            ),
+            'WithdrawDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawDocument,
+                    request_deserializer=compliance_dot_v1_dot_document__service__pb2.WithdrawDocumentRequest.FromString,
+                    response_serializer=compliance_dot_v1_dot_document__service__pb2.WithdrawDocumentResponse.SerializeToString,
             ),
             'GetDocument': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDocument,
@@ -125,6 +143,33 @@ class DocumentService:
             '/compliance.v1.DocumentService/CreateDocument',
             compliance_dot_v1_dot_document__service__pb2.CreateDocumentRequest.SerializeToString,
             compliance_dot_v1_dot_document__service__pb2.CreateDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compliance.v1.DocumentService/WithdrawDocument',
+            compliance_dot_v1_dot_document__service__pb2.WithdrawDocumentRequest.SerializeToString,
+            compliance_dot_v1_dot_document__service__pb2.WithdrawDocumentResponse.FromString,
             options,
             channel_credentials,
             insecure,

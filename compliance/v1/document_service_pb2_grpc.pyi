@@ -37,6 +37,10 @@ class DocumentServiceStub:
     """Takes a document: keeps it encrypted, has it scanned, uploads it to Stripe, attaches it, and destroys it in time.
     Answers as soon as it is kept. The same request_id with the same content is the same document.
     """
+    WithdrawDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.WithdrawDocumentRequest, _document_service_pb2.WithdrawDocumentResponse]
+    """Takes back a document that is not attached yet and destroys its content; what was asked of Stripe in the same moment
+    may still happen there. Refused with DOCUMENT_NOT_ON_THE_WAY once Stripe has it as the answer, or at its end.
+    """
     GetDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.GetDocumentRequest, _document_service_pb2.GetDocumentResponse]
     """Says how far a document is."""
     ListDocuments: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.ListDocumentsRequest, _document_service_pb2.ListDocumentsResponse]
@@ -50,6 +54,10 @@ class DocumentServiceAsyncStub(DocumentServiceStub):
     CreateDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.CreateDocumentRequest, _document_service_pb2.CreateDocumentResponse]  # type: ignore[assignment]
     """Takes a document: keeps it encrypted, has it scanned, uploads it to Stripe, attaches it, and destroys it in time.
     Answers as soon as it is kept. The same request_id with the same content is the same document.
+    """
+    WithdrawDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.WithdrawDocumentRequest, _document_service_pb2.WithdrawDocumentResponse]  # type: ignore[assignment]
+    """Takes back a document that is not attached yet and destroys its content; what was asked of Stripe in the same moment
+    may still happen there. Refused with DOCUMENT_NOT_ON_THE_WAY once Stripe has it as the answer, or at its end.
     """
     GetDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.GetDocumentRequest, _document_service_pb2.GetDocumentResponse]  # type: ignore[assignment]
     """Says how far a document is."""
@@ -67,6 +75,16 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_document_service_pb2.CreateDocumentResponse, _abc.Awaitable[_document_service_pb2.CreateDocumentResponse]]:
         """Takes a document: keeps it encrypted, has it scanned, uploads it to Stripe, attaches it, and destroys it in time.
         Answers as soon as it is kept. The same request_id with the same content is the same document.
+        """
+
+    @_abc_1.abstractmethod
+    def WithdrawDocument(
+        self,
+        request: _document_service_pb2.WithdrawDocumentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_document_service_pb2.WithdrawDocumentResponse, _abc.Awaitable[_document_service_pb2.WithdrawDocumentResponse]]:
+        """Takes back a document that is not attached yet and destroys its content; what was asked of Stripe in the same moment
+        may still happen there. Refused with DOCUMENT_NOT_ON_THE_WAY once Stripe has it as the answer, or at its end.
         """
 
     @_abc_1.abstractmethod

@@ -164,6 +164,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_DOCUMENT_NOT_FOUND: _ErrorReason.ValueType  # 46
     """NOT_FOUND. No document has this id. Metadata: document_id."""
+    ERROR_REASON_DOCUMENT_NOT_ON_THE_WAY: _ErrorReason.ValueType  # 47
+    """FAILED_PRECONDITION. The document has been attached already, or is at its end. Metadata: document_id,
+    state (as in DocumentState).
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the reason of google.rpc.ErrorInfo with domain "compliance", written there
@@ -316,4 +320,8 @@ Metadata: subject_id, limit.
 """
 ERROR_REASON_DOCUMENT_NOT_FOUND: ErrorReason.ValueType  # 46
 """NOT_FOUND. No document has this id. Metadata: document_id."""
+ERROR_REASON_DOCUMENT_NOT_ON_THE_WAY: ErrorReason.ValueType  # 47
+"""FAILED_PRECONDITION. The document has been attached already, or is at its end. Metadata: document_id,
+state (as in DocumentState).
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

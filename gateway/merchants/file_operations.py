@@ -117,8 +117,10 @@ class FileAttachment(PlainKind):
         reply: Outcome | GivenUp,
         context: ApplyContext,
     ) -> Applied:
-        """The answer is empty."""
+        """The answer says since when Stripe has them."""
         after = after_call(operation, reply, context.now, context.jitter)
         if after.state is OperationState.SUCCEEDED:
-            await answer(connection, MERCHANT_REQUEST, operation.id, pb.AttachFilesResponse())
+            attached = pb.AttachFilesResponse()
+            attached.attach_time.FromDatetime(context.now)
+            await answer(connection, MERCHANT_REQUEST, operation.id, attached)
         return Applied(after)

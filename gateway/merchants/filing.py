@@ -55,14 +55,15 @@ class Filing:
         return pb.CreateFileResponse.FromString(done.answer or b"")
 
     async def attach(self, request: pb.AttachFilesRequest) -> pb.AttachFilesResponse:
-        """Nothing but that Stripe has them."""
+        """Since when Stripe has them."""
         merchant = await self._accounts.connected(request.merchant_id)
         where = attachment(request)
         assert where is not None, "a request that was checked"
         params = {"person_id": where.person_id, "params": where.params}
         rule = _rule(merchant, OperationKind.ATTACH_FILES, params)
-        outcome_of(await self._commands.try_once(request, merchant.merchant_id, rule))
-        return pb.AttachFilesResponse()
+        done = await self._commands.try_once(request, merchant.merchant_id, rule)
+        outcome_of(done)
+        return pb.AttachFilesResponse.FromString(done.answer or b"")
 
 
 def _rule(merchant: merchant_pb2.Merchant, kind: OperationKind, params: Mapping[str, Any]) -> Rule:

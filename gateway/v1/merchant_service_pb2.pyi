@@ -11,6 +11,7 @@ from gateway.v1 import merchant_tax_pb2 as _merchant_tax_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -1048,12 +1049,19 @@ class AttachFilesResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    ATTACH_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def attach_time(self) -> _timestamp_pb2.Timestamp:
+        """When Stripe had taken it, by the gateway's clock, as in AccountSnapshot.fetch_time."""
+
     def __init__(
         self,
+        *,
+        attach_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attach_time", b"attach_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attach_time", b"attach_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,7 +1,8 @@
 """One charge, whatever fails: random payments, faults and kills, and then the judge.
 
 The seeds are always the same, so that what a change breaks shows with that change. `CHAOS_SEED`
-takes the place of the second; `make chaos` draws one where none is given.
+takes the place of the second, and `CHAOS_PAYMENTS` makes the runs longer; `make chaos` draws a seed
+where none is given.
 """
 
 import os
@@ -14,9 +15,10 @@ from tests.chaos.drawing import draw_plan
 from tests.chaos.run import Report, run
 
 SEED_VARIABLE = "CHAOS_SEED"
+PAYMENTS_VARIABLE = "CHAOS_PAYMENTS"
 SEEDS = (4, int(os.environ.get(SEED_VARIABLE) or 2023888517))
-PAYMENTS = 250
-KILLS = 20
+PAYMENTS = int(os.environ.get(PAYMENTS_VARIABLE) or 120)
+KILLS = PAYMENTS // 12
 RESTORES = 1
 
 
@@ -30,8 +32,8 @@ def charged_after_review(report: Report) -> set[str]:
     }
 
 
-# Two runs, together 500 payments, 40 kills and 2 restores.
-@pytest.mark.timeout(600)
+# Two runs, together 240 payments, 20 kills and 2 restores, unless more are asked for.
+@pytest.mark.timeout(600 + 2 * PAYMENTS)
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_exactly_one_charge(seed: int, tmp_path: Path) -> None:
     plan = draw_plan(seed, PAYMENTS, KILLS, RESTORES)

@@ -54,6 +54,8 @@ class FakeMerchants(MerchantServiceServicer):
     files: list[pb.CreateFileRequest] = field(default_factory=list)
     attached: list[pb.AttachFilesRequest] = field(default_factory=list)
     file_errors: list[ServiceError] = field(default_factory=list)
+    # How far the gateway's clock is from ours.
+    clock_ahead: timedelta = timedelta()
     is_down: bool = False
     address: str = ""
     # While it is set, answers wait until it is released.
@@ -143,7 +145,9 @@ class FakeMerchants(MerchantServiceServicer):
         self.attached.append(request)
         if self.file_errors:
             await _abort(context, self.file_errors.pop(0))
-        return pb.AttachFilesResponse()
+        answer = pb.AttachFilesResponse()
+        answer.attach_time.FromDatetime(self.clock.now() + self.clock_ahead)
+        return answer
 
     async def GetTaxSettings(self, request: pb.GetTaxSettingsRequest, context: Any) -> Any:
         await self._answerable(context)
@@ -171,7 +175,7 @@ class FakeMerchants(MerchantServiceServicer):
         snapshot = merchant_pb2.AccountSnapshot()
         snapshot.CopyFrom(self.snapshots[account_id])
         if not snapshot.HasField("fetch_time"):
-            snapshot.fetch_time.FromDatetime(self.clock.now())
+            snapshot.fetch_time.FromDatetime(self.clock.now() + self.clock_ahead)
         return merchant_pb2.Merchant(
             merchant_id=f"mrc_{account_id}",
             corridor="main",

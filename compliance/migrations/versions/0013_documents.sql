@@ -18,7 +18,9 @@ CREATE TABLE document (
     state text NOT NULL CHECK (
         state IN ('RECEIVED', 'CHECKED', 'FORWARDED', 'ATTACHED', 'ACCEPTED', 'REFUSED', 'REPLACED')
     ),
-    refusal text NOT NULL CHECK (refusal IN ('', 'INFECTED', 'NOT_TAKEN', 'NOT_VERIFIED', 'EXPIRED')),
+    refusal text NOT NULL CHECK (
+        refusal IN ('', 'INFECTED', 'NOT_TAKEN', 'NOT_VERIFIED', 'EXPIRED', 'WITHDRAWN')
+    ),
     error_codes text[] NOT NULL,
     file_id text NOT NULL,
     forward_count integer NOT NULL,

@@ -4,23 +4,17 @@ once, judged, destroyed."""
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import grpc
-import psycopg
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.accounts.requirements import (
     CURRENTLY_DUE,
     PENDING_VERIFICATION,
-    Requirement,
 )
-from compliance.accounts.snapshot import AccountSnapshot
-from compliance.accounts.store import latest_snapshot, store_snapshot
 from compliance.documents import store
 from compliance.documents.clamd import Scanner, ScannerAwayError, ScannerError
 from compliance.documents.document import LONGEST_KEPT, MAX_CONTENT_BYTES, SETTLING
@@ -33,112 +27,27 @@ from gateway.errors import ERRORS
 from gateway.v1 import merchant_service_pb2 as gateway_pb
 from gateway.v1.error_reason_pb2 import ErrorReason
 from runtime.notifier import Notifier
-from runtime.postgres import create_engine
 from runtime.sealing import Sealer, keys_of
-from tests.compliance.clamd_server import ScriptedClamd, scripted_clamd
+from tests.compliance.clamd_server import ScriptedClamd
 from tests.compliance.conftest import OpenGuard
-from tests.compliance.guard import Guard, failure, unique
+from tests.compliance.documents.handing_in import (
+    FIELD,
+    PDF,
+    REGISTER,
+    RETENTION,
+    destroyed,
+    hand_in,
+    known_merchant,
+    look,
+    opened_engine,
+    reached,
+    request,
+    rows,
+    say,
+    wanted,
+)
+from tests.compliance.guard import Guard, failure
 from tests.compliance.test_document_rules import KEY
-
-PDF = b"%PDF-1.7 a made-up passport of nobody %%EOF"
-FIELD = "person_1.verification.document"
-REGISTER = "documents.company_registration_verification.files"
-ROUND_SECONDS = 0.02
-RETENTION = timedelta(days=7)
-
-
-@pytest.fixture
-async def clamd() -> AsyncIterator[ScriptedClamd]:
-    async with scripted_clamd() as opened:
-        yield opened
-
-
-@pytest.fixture
-async def guard(open_guard: OpenGuard, clamd: ScriptedClamd) -> AsyncIterator[Guard]:
-    """A service that looks for what is due again and again, by a clock that stands."""
-    async with open_guard(
-        document_keys=KEY,
-        clamd_address=f"127.0.0.1:{clamd.port}",
-        document_interval_seconds=ROUND_SECONDS,
-    ) as opened:
-        yield opened
-
-
-def request(merchant: str, **changes: Any) -> pb.CreateDocumentRequest:
-    values: dict[str, Any] = {
-        "request_id": unique("document"),
-        "merchant_id": merchant,
-        "field": FIELD,
-        "content_type": "application/pdf",
-        "content": PDF,
-    }
-    return pb.CreateDocumentRequest(**(values | changes))
-
-
-async def hand_in(guard: Guard, merchant: str, **changes: Any) -> str:
-    answer = await guard.documents.CreateDocument(request(merchant, **changes))
-    return str(answer.document.document_id)
-
-
-async def look(guard: Guard, document_id: str) -> document_pb2.Document:
-    answer = await guard.documents.GetDocument(pb.GetDocumentRequest(document_id=document_id))
-    document: document_pb2.Document = answer.document
-    return document
-
-
-async def reached(
-    guard: Guard, document_id: str, state: str, *, why: str = ""
-) -> document_pb2.Document:
-    """The document once it is in a state, for a reason; the test's own time limit is the end."""
-    wanted = document_pb2.DocumentState.Value(f"DOCUMENT_STATE_{state}")
-    while True:
-        document = await look(guard, document_id)
-        if document.state == wanted and document.failure == why:
-            return document
-        await asyncio.sleep(ROUND_SECONDS)
-
-
-async def destroyed(guard: Guard, document_id: str) -> None:
-    while True:
-        if (await look(guard, document_id)).destroyed:
-            return
-        await asyncio.sleep(ROUND_SECONDS)
-
-
-def rows(guard: Guard, statement: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(guard.database_url) as connection:
-        return connection.execute(statement.encode()).fetchall()
-
-
-def opened_engine(guard: Guard) -> AsyncEngine:
-    return create_engine(
-        guard.database_url, role="compliance_service", pool_size=2, application_name="test"
-    )
-
-
-async def say(guard: Guard, account: str, *requirements: Requirement) -> None:
-    """Stripe wants this of the account now, as the gateway has fetched it."""
-    engine = opened_engine(guard)
-    async with engine.begin() as connection:
-        before = await latest_snapshot(connection, account)
-        assert before is not None
-        content = replace(before.content, requirements=requirements)
-        now = guard.clock.now()
-        after: AccountSnapshot = replace(before, content=content, fetch_time=now)
-        await store_snapshot(connection, after, now)
-    await engine.dispose()
-
-
-async def known_merchant(guard: Guard, account: str = "acct_one") -> str:
-    """A merchant whose account has been fetched."""
-    guard.merchants.add(account)
-    merchant = await guard.merchant(account=account)
-    await guard.check(merchant)
-    return merchant
-
-
-def wanted(severity: int, *codes: str) -> Requirement:
-    return Requirement(FIELD, severity, None, (), codes, False, (), hosted_only=False)
 
 
 async def test_a_document_is_taken_looked_at_and_handed_on_once(
