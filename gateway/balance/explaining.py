@@ -13,20 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.balance import movement_facts, telemetry
 from gateway.balance import store as balance_store
-from gateway.balance.movement import (
-    ADJUSTMENTS,
-    APPLICATION_FEE_REFUNDS,
-    APPLICATION_FEES,
-    CHARGES,
-    PAYMENT_FAILURES,
-    PAYMENTS,
-    PAYOUTS,
-    REFUND_FAILURES,
-    REFUNDS,
-    TRANSFER_REVERSALS,
-    TRANSFERS,
-    Movement,
-)
+from gateway.balance.movement import REFUNDS, Movement
+from gateway.balance.types import TYPES, Way
 from gateway.bookkeeping.balance_facts import UnknownBalanceTransaction
 from gateway.bookkeeping.facts import Fact, StripeBalance
 from gateway.bookkeeping.reporting import enqueue
@@ -94,17 +82,18 @@ class Explainer:
         self._disputes = disputes
         self._payouts = payouts
         self._clock = clock
-        self._ways: dict[str, Callable[[Movement, Source], Awaitable[Sequence[Fact] | None]]] = {
-            **dict.fromkeys(CHARGES - PAYMENTS, self._charge),
-            **dict.fromkeys(PAYMENTS, self._payment),
-            **dict.fromkeys(PAYMENT_FAILURES, self._payment_failure),
-            **dict.fromkeys(REFUNDS | REFUND_FAILURES, self._refund),
-            **dict.fromkeys(TRANSFERS, self._transfer),
-            **dict.fromkeys(TRANSFER_REVERSALS, self._transfer_reversal),
-            **dict.fromkeys(APPLICATION_FEES, self._application_fee),
-            **dict.fromkeys(APPLICATION_FEE_REFUNDS, self._application_fee_refund),
-            **dict.fromkeys(ADJUSTMENTS, self._dispute),
-            **dict.fromkeys(PAYOUTS, self._payout),
+        self._ways: dict[Way, Callable[[Movement, Source], Awaitable[Sequence[Fact] | None]]] = {
+            Way.CHARGE: self._charge,
+            Way.PAYMENT: self._payment,
+            Way.PAYMENT_FAILURE: self._payment_failure,
+            Way.REFUND: self._refund,
+            Way.REFUND_FAILURE: self._refund,
+            Way.TRANSFER: self._transfer,
+            Way.TRANSFER_REVERSAL: self._transfer_reversal,
+            Way.APPLICATION_FEE: self._application_fee,
+            Way.APPLICATION_FEE_REFUND: self._application_fee_refund,
+            Way.ADJUSTMENT: self._dispute,
+            Way.PAYOUT: self._payout,
         }
 
     async def explain(self, movement: Movement, transaction: Source) -> None:
@@ -112,10 +101,10 @@ class Explainer:
 
         Raises RetryEventLater or FactOutOfOrderError while something else must be known first.
         """
-        way, source = self._ways.get(movement.type), transaction.get("source")
+        way, source = TYPES.ways.get(movement.type), transaction.get("source")
         facts: Sequence[Fact] | None = None
         if way is not None and isinstance(source, Mapping):
-            facts = await way(movement, source)
+            facts = await self._ways[way](movement, source)
         if facts is None:
             facts = movement_facts.account_facts(movement)
         now = self._clock.now()
@@ -246,7 +235,9 @@ class Explainer:
         return movement_facts.application_fee_facts(movement, str(source["id"]), *found)
 
     async def _transfer_reversal(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
-        transfer_id = str(source.get("transfer") or "")
+        # Of one that did not arrive the source is the transfer.
+        is_transfer = source.get("object") == "transfer"
+        transfer_id = str(source["id"] if is_transfer else source.get("transfer") or "")
         found = await self._payment_of_fact(movement, f"transfer.{transfer_id}", transfer_id)
         if found is None:
             return None

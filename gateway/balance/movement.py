@@ -9,24 +9,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.balance.types import TYPES, Way
 from gateway.bookkeeping.facts import StripeBalance
 from gateway.money import from_stripe
 
-CHARGES = frozenset({"charge", "payment"})
-# Those of them that are not a card's; what was refused is taken out again.
-PAYMENTS = frozenset({"payment"})
-PAYMENT_FAILURES = frozenset({"payment_failure_refund", "payment_reversal"})
-REFUNDS = frozenset({"refund", "payment_refund"})
-REFUND_FAILURES = frozenset({"refund_failure"})
-TRANSFERS = frozenset({"transfer"})
-TRANSFER_REVERSALS = frozenset({"transfer_refund"})
-APPLICATION_FEES = frozenset({"application_fee"})
-APPLICATION_FEE_REFUNDS = frozenset({"application_fee_refund"})
-# A dispute's withdrawal and its reversal are adjustments; so are other things.
-ADJUSTMENTS = frozenset({"adjustment"})
-PAYOUTS = frozenset({"payout", "payout_cancel", "payout_failure"})
-ACCOUNT_FEES = frozenset({"stripe_fee", "stripe_fx_fee", "tax_fee", "network_cost"})
-TOPUPS = frozenset({"topup", "topup_reversal"})
+REFUNDS = TYPES.named(Way.REFUND)
+PAYOUTS = TYPES.named(Way.PAYOUT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeeDetail:
+    """A part of a fee: Stripe's word for what it is for, and the Connect application that earned
+    it, if it is one's."""
+
+    type: str
+    currency: str
+    amount_minor: int
+    application_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +47,17 @@ class Movement:
     # Stripe's decimal, for example "0.93": minor units of the source's currency times it are
     # `amount_minor`. Empty where nothing was converted.
     exchange_rate: str = ""
+    # Stripe's finer word for the type.
+    reporting_category: str = ""
+    # None for the payments balance.
+    other_balance: StripeBalance | None = None
+    fee_details: tuple[FeeDetail, ...] = ()
 
     @property
     def begins_in(self) -> StripeBalance:
         """The part of the balance that it first counts in; decided by what never changes."""
+        if self.other_balance is not None:
+            return self.other_balance
         if self.type in PAYOUTS or self.available_time <= self.create_time:
             return StripeBalance.AVAILABLE
         return StripeBalance.PENDING
@@ -60,6 +66,8 @@ class Movement:
     def counts_in(self) -> StripeBalance:
         """The part that it counts in now. A payout lowers what is available at once, although
         it is called pending until it has arrived."""
+        if self.other_balance is not None:
+            return self.other_balance
         if self.type in PAYOUTS or self.is_available:
             return StripeBalance.AVAILABLE
         return StripeBalance.PENDING
@@ -90,4 +98,15 @@ def read_movement(corridor: str, transaction: Mapping[str, Any]) -> Movement:
         create_time=datetime.fromtimestamp(int(transaction["created"]), UTC),
         available_time=datetime.fromtimestamp(int(transaction["available_on"]), UTC),
         exchange_rate="" if rate is None else str(rate),
+        reporting_category=str(transaction.get("reporting_category") or ""),
+        other_balance=StripeBalance.besides_payments(transaction.get("balance_type")),
+        fee_details=tuple(
+            FeeDetail(
+                type=str(detail["type"]),
+                currency=str(detail["currency"]).upper(),
+                amount_minor=from_stripe(str(detail["currency"]).upper(), int(detail["amount"])),
+                application_id=str(detail.get("application") or ""),
+            )
+            for detail in transaction.get("fee_details") or ()
+        ),
     )

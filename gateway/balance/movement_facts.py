@@ -6,9 +6,11 @@ whoever reports it says the same; what has become available since is a fact of i
 
 from typing import Any
 
-from gateway.balance.movement import ACCOUNT_FEES, REFUNDS, TOPUPS, Movement
+from gateway.balance.movement import REFUNDS, Movement
+from gateway.balance.types import TYPES
 from gateway.bookkeeping.balance_facts import (
     AccountFeeCharged,
+    AccountMoved,
     ApplicationFeeEarned,
     ApplicationFeeReturned,
     DebitMoved,
@@ -18,6 +20,7 @@ from gateway.bookkeeping.balance_facts import (
     TransferReversed,
     UnknownBalanceTransaction,
 )
+from gateway.bookkeeping.chart import Contra
 from gateway.bookkeeping.facts import Converted, Fact, StripeBalance
 
 
@@ -131,16 +134,23 @@ def application_fee_refund_facts(
 
 
 def account_facts(movement: Movement) -> list[Fact]:
-    """A fee for the account, or money that the bank sent; anything else goes to suspense."""
+    """What moved besides payments, against the account of its type; what has none goes to
+    suspense."""
     about = {**_about(movement), "balance_transaction_id": movement.id}
     begins_in = movement.begins_in
-    if movement.type in TOPUPS and movement.amount_minor:
-        topped_up = ToppedUp(**about, amount_minor=movement.amount_minor, balance=begins_in)
-        return [topped_up, *beside(movement, begins_in)]
+    contra = TYPES.account(movement.type, movement.reporting_category)
+    if contra not in (None, Contra.FEES) and movement.amount_minor:
+        moved: dict[str, Any] = {"amount_minor": movement.amount_minor, "balance": begins_in}
+        booked: Fact = (
+            ToppedUp(**about, **moved)
+            if contra is Contra.BANK
+            else AccountMoved(**about, **moved, type=movement.type, contra=contra)
+        )
+        return [booked, *beside(movement, begins_in)]
     if movement.net_minor == 0:
         return []
-    if movement.type in ACCOUNT_FEES:
-        booked: Fact = AccountFeeCharged(
+    if contra is not None:
+        booked = AccountFeeCharged(
             **about, type=movement.type, amount_minor=-movement.net_minor, balance=begins_in
         )
     else:

@@ -1,8 +1,9 @@
-"""Balance transactions, their sums and the sweep over them in the database; migration
-0009_balance makes the tables."""
+"""Balance transactions, their sums and the sweep over them in the database; migrations 0009_balance
+and 0029_balance_facts make the tables."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import (
@@ -19,6 +20,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -38,7 +40,12 @@ TRANSACTION = Table(
     Column("type", Text, nullable=False),
     Column("source_id", Text, nullable=False),
     Column("currency", Text, nullable=False),
+    Column("amount_minor", BigInteger),
+    Column("fee_minor", BigInteger),
     Column("net_minor", BigInteger, nullable=False),
+    Column("fee_details", JSONB),
+    Column("reporting_category", Text),
+    Column("exchange_rate", Text),
     Column("part", Text, nullable=False),
     Column("create_time", DateTime(timezone=True), nullable=False),
     Column("available_time", DateTime(timezone=True), nullable=False),
@@ -167,7 +174,12 @@ async def keep(
         "types": [movement.type for movement in movements],
         "source_ids": [movement.source_id for movement in movements],
         "currencies": [movement.currency for movement in movements],
+        "amounts": [movement.amount_minor for movement in movements],
+        "fees": [movement.fee_minor for movement in movements],
         "nets": [movement.net_minor for movement in movements],
+        "fee_details": [_fee_details(movement) for movement in movements],
+        "reporting_categories": [movement.reporting_category for movement in movements],
+        "exchange_rates": [movement.exchange_rate for movement in movements],
         "parts": [movement.counts_in.value for movement in movements],
         "create_times": [movement.create_time for movement in movements],
         "available_times": [movement.available_time for movement in movements],
@@ -295,6 +307,10 @@ def ended(sweep: Sweep) -> Sweep:
     """The sweep after it has come to its end."""
     until = max(filter(None, (sweep.swept_until, sweep.walk_until)), default=None)
     return replace(sweep, swept_until=until, walk_from=None, walk_until=None, walk_after_id=None)
+
+
+def _fee_details(movement: Movement) -> str:
+    return json.dumps([asdict(detail) for detail in movement.fee_details])
 
 
 def _the(corridor: str, transaction_id: str) -> ColumnElement[bool]:

@@ -5,6 +5,7 @@ reported, and another process goes on where one was killed. Each round reads thr
 what is new, what could not be explained before, and what has become available.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from gateway.balance import store, telemetry
 from gateway.balance.explaining import Explainer
 from gateway.balance.movement import Movement, read_movement
 from gateway.balance.store import Sweep, SweepLostError, Waiting
+from gateway.bookkeeping.facts import StripeBalance
 from gateway.bookkeeping.reporting import FactOutOfOrderError
 from gateway.limits import LIMITS
 from gateway.money import from_stripe
@@ -38,6 +40,8 @@ OVERLAP = timedelta(minutes=5)
 WINDOW = timedelta(minutes=10)
 _EXPANDED_LIST = ["data.source"]
 _EXPANDED = ["source"]
+# Stripe's balance does not say how much of it there is.
+NEVER_TOLD = frozenset({StripeBalance.RISK_RESERVED.value})
 
 log = get_logger(__name__)
 
@@ -246,14 +250,9 @@ class BalanceSweep:
         balance = _answered(await self._stripe.records.retrieve_balance(corridor))
         async with self._engine.connect() as connection:
             ours = await store.totals(connection, corridor)
-        theirs = {
-            (str(amount["currency"]).upper(), part): from_stripe(
-                amount["currency"], int(amount["amount"])
-            )
-            for part in ("pending", "available")
-            for amount in balance[part]
-        }
-        for currency, part in ours.keys() | theirs.keys():
+        theirs = parts_of(balance)
+        told = {key for key in ours if key[1] not in NEVER_TOLD}
+        for currency, part in told | theirs.keys():
             difference = theirs.get((currency, part), 0) - ours.get((currency, part), 0)
             telemetry.DIFFERENCE.labels(corridor, currency, part).set(difference)
 
@@ -289,6 +288,33 @@ class BalanceSweep:
 
 
 _BEGINNING = datetime.fromtimestamp(0, UTC)
+
+
+def parts_of(balance: Mapping[str, Any]) -> dict[tuple[str, str], int]:
+    """Minor units by (currency, part) of Stripe's balance.
+
+    https://docs.stripe.com/api/balance/balance_object; money that prefunds refunds and disputes is
+    one part, whether it has arrived or not.
+    """
+    prefunding = balance.get(StripeBalance.PREFUNDING) or {}
+    amounts = [
+        *((StripeBalance.PENDING, amount) for amount in balance["pending"]),
+        *((StripeBalance.AVAILABLE, amount) for amount in balance["available"]),
+        *(
+            (StripeBalance.ISSUING, amount)
+            for amount in (balance.get(StripeBalance.ISSUING) or {}).get("available") or ()
+        ),
+        *(
+            (StripeBalance.PREFUNDING, amount)
+            for part in ("pending", "available")
+            for amount in prefunding.get(part) or ()
+        ),
+    ]
+    found: dict[tuple[str, str], int] = defaultdict(int)
+    for part, amount in amounts:
+        currency = str(amount["currency"]).upper()
+        found[currency, part.value] += from_stripe(currency, int(amount["amount"]))
+    return dict(found)
 
 
 def _answered(outcome: Outcome) -> dict[str, Any]:

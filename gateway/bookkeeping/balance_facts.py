@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from gateway.bookkeeping.chart import Contra
 from gateway.bookkeeping.facts import Fact, PaymentFact, StripeBalance
 
 
@@ -279,6 +280,32 @@ class ToppedUp(Fact):
     @property
     def id(self) -> str:
         return f"topup.{self.balance_transaction_id}"
+
+    @property
+    def subject(self) -> str:
+        return self.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountMoved(Fact):
+    """Money moved for a reason besides payments that the balance transaction's type tells: a
+    reserve, an advance, an issued card.
+
+    `amount_minor` is the balance transaction's with its sign, without its fee; `type` is Stripe's
+    word for it, and `contra` the account that this release books such a type against.
+    """
+
+    SIGNED: ClassVar[frozenset[str]] = frozenset({"amount_minor"})
+
+    balance_transaction_id: str
+    type: str
+    contra: Contra
+    amount_minor: int
+    balance: StripeBalance = StripeBalance.PENDING
+
+    @property
+    def id(self) -> str:
+        return f"moved.{self.balance_transaction_id}"
 
     @property
     def subject(self) -> str:

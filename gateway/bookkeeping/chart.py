@@ -24,6 +24,38 @@ class Side(StrEnum):
         return Side.CREDIT if self is Side.DEBIT else Side.DEBIT
 
 
+class Contra(StrEnum):
+    """What moves Stripe's balance besides payments, by the account that it is booked against."""
+
+    FEES = "fees"
+    BANK = "bank"
+    RESERVES = "reserves"
+    """What Stripe keeps back, until it gives it back."""
+    ADVANCES = "advances"
+    """What Stripe paid ahead of its time, until it takes it again."""
+    CONNECT_COLLECTIONS = "connect_collections"
+    """What the platform paid for debts of connected accounts."""
+    CONTRIBUTIONS = "contributions"
+    ISSUING = "issuing"
+    """What was spent and is held by cards that Stripe issues for us."""
+    FINANCIAL_ACCOUNTS = "financial_accounts"
+    CUSTOMER_BALANCES = "customer_balances"
+    """What customers sent to the bank that no payment of theirs took."""
+    BALANCE_PAYMENTS = "balance_payments"
+    """What was paid to others out of the balance."""
+    TAX_FUNDS = "tax_funds"
+
+    @property
+    def normal_side(self) -> Side:
+        """What we owe grows on credit; what we have and what we spent on debit."""
+        owed = (Contra.ADVANCES, Contra.CUSTOMER_BALANCES)
+        return Side.CREDIT if self in owed else Side.DEBIT
+
+
+# The parts of Stripe's balance that every corridor has; the others are made when they are needed.
+_SHARED_PARTS = (StripeBalance.PENDING, StripeBalance.AVAILABLE)
+
+
 def corridor_of(path: str) -> str:
     """The corridor that an account belongs to."""
     return path.partition("/")[0]
@@ -54,7 +86,7 @@ class Chart:
     def shared_accounts(self) -> tuple[Account, ...]:
         """The accounts that the corridor has once in this currency."""
         return (
-            *(self.stripe(balance) for balance in StripeBalance),
+            *(self.stripe(balance) for balance in _SHARED_PARTS),
             self.fees,
             self.application_fees,
             self.conversion,
@@ -77,7 +109,8 @@ class Chart:
         )
 
     def stripe(self, balance: StripeBalance) -> Account:
-        """Money that Stripe holds for us; pending and available together are Stripe's balance."""
+        """Money that Stripe holds for us; pending and available together are the balance of
+        payments."""
         return self._account(f"stripe/{balance}", Side.DEBIT)
 
     def payable(self, merchant_id: str) -> Account:
@@ -121,6 +154,10 @@ class Chart:
     def bank(self) -> Account:
         """What arrived at the bank."""
         return self._account("bank", Side.DEBIT)
+
+    def contra(self, contra: Contra) -> Account:
+        """What a movement besides payments is booked against."""
+        return self._account(contra, contra.normal_side)
 
     @property
     def suspense(self) -> Account:

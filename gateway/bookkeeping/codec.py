@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.bookkeeping import balance_facts, facts
+from gateway.bookkeeping.chart import Contra
 from gateway.bookkeeping.facts import Fact, ReleaseReason, StripeBalance
 
 # The kinds a row may name. Never rename one: rows of an earlier release are read by it.
@@ -33,6 +34,7 @@ KINDS: dict[str, type[Fact]] = {
     "payout_failed": balance_facts.PayoutFailed,
     "account_fee_charged": balance_facts.AccountFeeCharged,
     "topped_up": balance_facts.ToppedUp,
+    "account_moved": balance_facts.AccountMoved,
     "unknown_balance_transaction": balance_facts.UnknownBalanceTransaction,
 }
 _NAMES = {kind: name for name, kind in KINDS.items()}
@@ -41,6 +43,7 @@ _READERS: dict[str, Any] = {
     "effective_time": datetime.fromisoformat,
     "reason": ReleaseReason,
     "balance": StripeBalance,
+    "contra": Contra,
 }
 
 

@@ -28,10 +28,31 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class StripeBalance(StrEnum):
-    """Which part of Stripe's balance an amount moved in (`balance_transaction.status`)."""
+    """Which part of Stripe's balance an amount moved in: of the payments balance by
+    `balance_transaction.status`, of another balance by `balance_transaction.balance_type`."""
 
     PENDING = "pending"
     AVAILABLE = "available"
+    ISSUING = "issuing"
+    PREFUNDING = "refund_and_dispute_prefunding"
+    RISK_RESERVED = "risk_reserved"
+
+    @property
+    def is_of_payments(self) -> bool:
+        """Whether it is a part of what payments come into and payouts go out of."""
+        return self in (StripeBalance.PENDING, StripeBalance.AVAILABLE)
+
+    @classmethod
+    def besides_payments(cls, balance_type: object) -> StripeBalance | None:
+        """The part that is a balance of its own (`balance_transaction.balance_type`); None for the
+        payments balance.
+
+        A balance that this release does not know counts as that of payments: the sum differs from
+        what Stripe says of it then, and people are told.
+        """
+        return next(
+            (part for part in cls if part == balance_type and not part.is_of_payments), None
+        )
 
 
 class ReleaseReason(StrEnum):

@@ -8,6 +8,7 @@ from functools import singledispatch
 
 from gateway.bookkeeping.balance_facts import (
     AccountFeeCharged,
+    AccountMoved,
     ApplicationFeeEarned,
     ApplicationFeeReturned,
     DebitMoved,
@@ -120,8 +121,19 @@ def account_groups(fact: Fact) -> tuple[AccountGroup, ...]:
     if isinstance(fact, (DebitMoved, DebitSettled)):
         groups.append(chart.debit_accounts)
     if isinstance(fact, Converted):
-        groups.append(Chart(fact.corridor, fact.settled_currency).shared_accounts)
+        settled = Chart(fact.corridor, fact.settled_currency)
+        groups.append(settled.shared_accounts)
+        groups.extend(_part(settled, fact.balance))
+    if isinstance(fact, AccountMoved):
+        groups.append((chart.contra(fact.contra),))
+    part = getattr(fact, "balance", StripeBalance.PENDING)
+    groups.extend(_part(chart, part))
     return tuple(groups)
+
+
+def _part(chart: Chart, part: StripeBalance) -> tuple[AccountGroup, ...]:
+    """The account of a part of the balance that is not among the shared ones."""
+    return () if part.is_of_payments else ((chart.stripe(part),),)
 
 
 @singledispatch
@@ -293,6 +305,12 @@ def _(fact: AccountFeeCharged) -> Create:
 def _(fact: ToppedUp) -> Create:
     chart = _chart(fact)
     return _move(fact.amount_minor, to=chart.stripe(fact.balance), out_of=chart.bank)
+
+
+@ledger_write.register
+def _(fact: AccountMoved) -> Create:
+    chart = _chart(fact)
+    return _move(fact.amount_minor, to=chart.stripe(fact.balance), out_of=chart.contra(fact.contra))
 
 
 @ledger_write.register

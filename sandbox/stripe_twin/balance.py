@@ -25,13 +25,23 @@ def retrieve_balance(call: Call) -> JsonObject:
             for currency, balance in balances.items()
         ]
 
-    return {
+    def others(balance_type: str) -> list[JsonObject]:
+        held = call.account.books.other_balances(balance_type)
+        return [{"amount": amount, "currency": currency} for currency, amount in held.items()]
+
+    balance: JsonObject = {
         "object": "balance",
         "available": amounts("available"),
         "livemode": False,
         "pending": amounts("pending"),
-        "refund_and_dispute_prefunding": {"available": [], "pending": []},
+        "refund_and_dispute_prefunding": {
+            "available": others("refund_and_dispute_prefunding"),
+            "pending": [],
+        },
     }
+    if issuing := others("issuing"):
+        balance["issuing"] = {"available": issuing}
+    return balance
 
 
 def retrieve_balance_transaction(call: Call) -> JsonObject:

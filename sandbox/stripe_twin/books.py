@@ -18,6 +18,8 @@ from sandbox.stripe_twin.currencies import step_of
 from sandbox.stripe_twin.store import Collection, Identifiers, JsonObject
 
 BASIS_POINTS = 10_000
+# The balance that payments come into: https://docs.stripe.com/api/balance_transactions/object
+PAYMENTS = "payments"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class Books:
     def __init__(self, identifiers: Identifiers) -> None:
         self.transactions = Collection("balance_transaction")
         self._identifiers = identifiers
+        # What counts in a balance besides that of payments, by that and currency.
+        self._other: dict[tuple[str, str], int] = defaultdict(int)
         self._pending: dict[str, int] = defaultdict(int)
         self._available: dict[str, int] = defaultdict(int)
         # (available_on, sequence, transaction) of what is still pending.
@@ -104,6 +108,7 @@ class Books:
         delay_seconds: int = AVAILABILITY_DELAY_SECONDS,
         reporting_category: str | None = None,
         exchange_rate: float | None = None,
+        balance_type: str = PAYMENTS,
     ) -> JsonObject:
         """Adds a balance transaction of `amount` minus its fees to the balance."""
         fee = sum(part.amount for part in fees)
@@ -113,7 +118,7 @@ class Books:
             "object": "balance_transaction",
             "amount": amount,
             "available_on": available_on,
-            "balance_type": "payments",
+            "balance_type": balance_type,
             "created": now,
             "currency": currency,
             "description": description,
@@ -127,7 +132,9 @@ class Books:
             "type": kind,
         }
         self.transactions.add(transaction)
-        if available_at_once:
+        if balance_type != PAYMENTS:
+            self._other[balance_type, currency] += amount - fee
+        elif available_at_once:
             self._available[currency] += amount - fee
         else:
             self._pending[currency] += amount - fee
@@ -158,6 +165,14 @@ class Books:
             for currency in currencies
         }
 
+    def other_balances(self, balance_type: str) -> dict[str, int]:
+        """Minor units by currency of a balance besides that of payments."""
+        return {
+            currency: amount
+            for (kind, currency), amount in sorted(self._other.items())
+            if kind == balance_type
+        }
+
     def journal(self) -> dict[str, dict[str, int]]:
         """Per currency the balance of each journal account; each currency sums to zero."""
         accounts: dict[str, dict[str, int]] = defaultdict(dict)
@@ -175,9 +190,14 @@ class Books:
             if parts != transaction["fee"]:
                 raise AssertionError(f"{transaction['id']} has fee details of {parts}")
             sums[transaction["currency"]] += transaction["net"]
+        held: dict[str, int] = defaultdict(int)
         for currency, balance in self.balances(now).items():
-            if balance["pending"] + balance["available"] != sums[currency]:
-                raise AssertionError(f"{currency}: balance {balance}, sum {sums[currency]}")
+            held[currency] += balance["pending"] + balance["available"]
+        for (_, currency), amount in self._other.items():
+            held[currency] += amount
+        for currency, amount in held.items():
+            if amount != sums[currency]:
+                raise AssertionError(f"{currency}: balances {amount}, sum {sums[currency]}")
         for currency, accounts in self.journal().items():
             if sum(accounts.values()) != 0:
                 raise AssertionError(f"{currency}: the journal is out of balance: {accounts}")

@@ -17,7 +17,8 @@ from sandbox.stripe_twin.test_accounts import FAILURES
 class BalanceEntry(BaseModel):
     """A balance transaction that no API call causes, of any type, known to Stripe or not.
 
-    `amount` is positive for money that comes; `net` will be `amount` minus `fee`.
+    `amount` is positive for money that comes; `net` will be `amount` minus `fee`. Without a
+    `balance_type` it counts in the balance of payments.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -30,6 +31,9 @@ class BalanceEntry(BaseModel):
     source: str | None = None
     reporting_category: str | None = None
     available_at_once: bool = True
+    balance_type: Literal[
+        "payments", "issuing", "refund_and_dispute_prefunding", "risk_reserved"
+    ] = "payments"
 
 
 class CardOverride(BaseModel):
@@ -58,6 +62,7 @@ def record_entry(account: TwinAccount, entry: BalanceEntry) -> JsonObject:
         fees=fees if entry.fee else (),
         available_at_once=entry.available_at_once,
         reporting_category=entry.reporting_category,
+        balance_type=entry.balance_type,
     )
 
 

@@ -113,13 +113,17 @@ def pay_out_everything(account: TwinAccount, currency: str) -> JsonObject:
     """The daily automatic payout of what is available, as far as the currency is paid out whole;
     its balance transactions can be listed by `payout`.
 
+    A minimum balance is held back as a part of the payout, and given back beside it:
+    https://docs.stripe.com/changelog/acacia/2024-12-18/payout-minimum-balance
+
     Raises ValueError if nothing is available, or an earlier payout failed where it would go.
     """
     destination = destination_of(account, currency)
     if destination is not None and destination["status"] == "errored":
         raise ValueError(f"{destination['id']} is errored: nothing is paid out there")
     step = step_of_payouts(currency)
-    amount = available(account, currency) // step * step
+    minimum = account.shared.settings.minimum_balances.get(currency, 0)
+    amount = (available(account, currency) - minimum) // step * step
     if amount < 1:
         raise ValueError(f"{account.name} has no {currency} available")
     swept = [
@@ -129,9 +133,24 @@ def pay_out_everything(account: TwinAccount, currency: str) -> JsonObject:
         and transaction["currency"] == currency
         and transaction["id"] not in account.paid_out
     ]
+    if minimum:
+        swept.append(_keep_back(account, "payout_minimum_balance_hold", -minimum, currency)["id"])
     payout = _pay_out(account, amount, currency, {}, automatic=True, origin=AUTOMATIC)
     account.paid_out |= dict.fromkeys([*swept, payout["balance_transaction"]], payout["id"])
+    if minimum:
+        _keep_back(account, "payout_minimum_balance_release", minimum, currency)
     return payout
+
+
+def _keep_back(account: TwinAccount, kind: str, amount: int, currency: str) -> JsonObject:
+    return account.books.record(
+        kind=kind,
+        source=None,
+        amount=amount,
+        currency=currency,
+        now=account.now(),
+        available_at_once=True,
+    )
 
 
 def fail_payout(account: TwinAccount, payout: JsonObject, code: str) -> None:

@@ -45,7 +45,8 @@ class TwinSettings(BaseModel):
     `debit_seconds` is how long a bank takes to pay or refuse a bank debit, `debit_return_seconds`
     how long after it has paid it takes back what it returns at all.
     With `refunds_need_balance` a refund that the available balance does not cover is pending until
-    it does, as at Stripe; looked at every `async_refund_seconds`.
+    it does, as at Stripe; looked at every `async_refund_seconds`. `minimum_balances` are the minor
+    units by currency that automatic payouts leave behind.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
@@ -72,3 +73,4 @@ class TwinSettings(BaseModel):
     max_events: int = Field(default=100_000, ge=1)
     conversions: dict[Currency, Conversion] = {}
     refunds_need_balance: bool = False
+    minimum_balances: dict[Currency, Annotated[int, Field(ge=1)]] = {}

@@ -58,9 +58,39 @@ async def topped_up(shop: Shop, parties: Parties, engine: Engine) -> None:
     await shop.twin.record_transaction("topup_reversal", -100_00)
 
 
+async def moved_besides_payments(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """Reserves, advances and issued cards have accounts of their own."""
+    before = await posted(shop, f"{CORRIDOR}/usd/reserves")
+    for type_, amount, more in (
+        ("reserve_hold", -40_00, {}),
+        ("reserve_release", 15_00, {"available_at_once": False}),
+        ("advance", 20_00, {}),
+        ("advance_funding", -5_00, {"fee": 12}),
+        ("issuing_transaction", -9_00, {"balance_type": "issuing"}),
+    ):
+        await shop.twin.record_transaction(type_, amount, **more)
+
+    async def balances() -> dict[str, int]:
+        names = ("reserves", "advances", "issuing", "stripe/issuing")
+        return {name: await posted(shop, f"{CORRIDOR}/usd/{name}") for name in names}
+
+    await poll(
+        balances,
+        lambda found: (
+            found
+            == {
+                "reserves": before + 25_00,
+                "advances": 15_00,
+                "issuing": 9_00,
+                "stripe/issuing": -9_00,
+            }
+        ),
+    )
+
+
 async def unknown_movements(shop: Shop, parties: Parties, engine: Engine) -> None:
     """Types that nobody knows go to suspense, whichever way and in whatever currency."""
-    await shop.twin.record_transaction("reserve_transaction", -90_00)
+    await shop.twin.record_transaction("from_another_planet", -90_00)
     await shop.twin.record_transaction("from_another_planet", 12_345, currency="jpy", fee=45)
     await shop.twin.record_transaction("adjustment", 1_00, available_at_once=False)
 

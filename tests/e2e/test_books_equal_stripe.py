@@ -52,6 +52,7 @@ from tests.e2e.scenarios_of_payments import (
 from tests.e2e.scenarios_of_the_balance import (
     account_fees,
     fee_that_no_event_told,
+    moved_besides_payments,
     payout_on_its_way,
     payout_paid_and_failed,
     payout_that_no_event_told,
@@ -116,6 +117,7 @@ async def twin(engine: Engine) -> AsyncIterator[TwinAdmin]:
         fee_that_no_event_told,
         account_fees,
         topped_up,
+        moved_besides_payments,
         debit_paid,
         debit_refused,
         debit_canceled,

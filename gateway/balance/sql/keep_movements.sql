@@ -7,12 +7,18 @@ WITH given AS (
             cast(:types AS text []),
             cast(:source_ids AS text []),
             cast(:currencies AS text []),
+            cast(:amounts AS bigint []),
+            cast(:fees AS bigint []),
             cast(:nets AS bigint []),
+            cast(:fee_details AS text []),
+            cast(:reporting_categories AS text []),
+            cast(:exchange_rates AS text []),
             cast(:parts AS text []),
             cast(:create_times AS timestamptz []),
             cast(:available_times AS timestamptz [])
         ) AS listed (
-            id, type, source_id, currency, net_minor, part, create_time, available_time
+            id, type, source_id, currency, amount_minor, fee_minor, net_minor, fee_details,
+            reporting_category, exchange_rate, part, create_time, available_time
         )
 ),
 
@@ -27,8 +33,9 @@ earlier AS (
 
 kept AS (
     INSERT INTO balance_transaction AS known (
-        corridor, id, type, source_id, currency, net_minor, part, create_time, available_time,
-        state, next_attempt_time
+        corridor, id, type, source_id, currency, amount_minor, fee_minor, net_minor, fee_details,
+        reporting_category, exchange_rate, part, create_time, available_time, state,
+        next_attempt_time
     )
     SELECT
         :corridor,
@@ -36,7 +43,12 @@ kept AS (
         given.type,
         given.source_id,
         given.currency,
+        given.amount_minor,
+        given.fee_minor,
         given.net_minor,
+        cast(given.fee_details AS jsonb),
+        given.reporting_category,
+        given.exchange_rate,
         given.part,
         given.create_time,
         given.available_time,

@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from gateway.bookkeeping.facts import StripeBalance
+
 
 class RefundState(StrEnum):
     """Where a refund stands."""
@@ -130,6 +132,9 @@ def as_stripe_says(refund: Refund, stripe_refund: Mapping[str, Any], now: dateti
 
 def _part_of_balance(transaction: Mapping[str, Any]) -> str:
     """Where it was taken from. What was so when it was made is asked first: the status goes on."""
+    other = StripeBalance.besides_payments(transaction.get("balance_type"))
+    if other is not None:
+        return other
     at_once = transaction.get("status") == AVAILABLE_BALANCE
     if "available_on" in transaction:
         at_once = int(transaction["available_on"]) <= int(transaction["created"])

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.balance import movement_facts
-from gateway.balance.movement import ACCOUNT_FEES, PAYOUTS, TOPUPS, Movement, read_movement
-from gateway.bookkeeping.balance_facts import UnknownBalanceTransaction
-from gateway.bookkeeping.chart import Chart
+from gateway.balance.movement import PAYOUTS, FeeDetail, Movement, read_movement
+from gateway.balance.types import TYPES
+from gateway.bookkeeping.balance_facts import AccountMoved, UnknownBalanceTransaction
+from gateway.bookkeeping.chart import Chart, Contra
 from gateway.bookkeeping.codec import from_json, kind_of, to_json
 from gateway.bookkeeping.facts import Fact, RefundCreated, RefundFailed, StripeBalance
 from gateway.payouts.domain import Payout, PayoutState, payout_facts
@@ -23,7 +24,9 @@ from tests.gateway.bookkeeping.notebook import Notebook
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 # Two, zero and three decimals.
 CURRENCIES = ("USD", "JPY", "KWD")
-OTHER_TYPES = ("adjustment", "reserve_transaction", "from_another_planet")
+OTHER_TYPES = ("adjustment", "from_another_planet")
+# The balances besides that of payments.
+OTHER_BALANCES = (None, *(part for part in StripeBalance if not part.is_of_payments))
 ABOUT: dict[str, Any] = {"payment_id": "pay_1", "merchant_id": "m_1"}
 AMOUNTS = st.integers(-(10**9), 10**9).filter(bool)
 
@@ -31,7 +34,12 @@ Books = Counter[tuple[str, str, StripeBalance]]
 
 
 @st.composite
-def movements(draw: st.DrawFn, number: int, types: tuple[str, ...]) -> Movement:
+def movements(
+    draw: st.DrawFn,
+    number: int,
+    types: tuple[str, ...],
+    balances: tuple[StripeBalance | None, ...] = (None,),
+) -> Movement:
     """A balance transaction of one of the types, of either sign, with or without a fee."""
     amount, fee = draw(AMOUNTS), draw(st.integers(-500, 500))
     return Movement(
@@ -46,6 +54,8 @@ def movements(draw: st.DrawFn, number: int, types: tuple[str, ...]) -> Movement:
         is_available=False,
         create_time=NOW,
         available_time=NOW + timedelta(days=draw(st.sampled_from((0, 2)))),
+        reporting_category=draw(st.sampled_from(("", "fee", "other_adjustment"))),
+        other_balance=draw(st.sampled_from(balances)),
     )
 
 
@@ -84,8 +94,8 @@ class Model:
 
 @given(st.data())
 def test_movements_without_a_payment_are_booked_to_the_cent(data: st.DataObject) -> None:
-    types = (*sorted(ACCOUNT_FEES), *sorted(TOPUPS), *OTHER_TYPES)
-    drawn = [data.draw(movements(number, types)) for number in range(5)]
+    types = (*sorted(name for name, _ in TYPES.accounts), *OTHER_TYPES)
+    drawn = [data.draw(movements(number, types, OTHER_BALANCES)) for number in range(5)]
     order = data.draw(st.permutations([snapshot for each in drawn for snapshot in snapshots(each)]))
     model, last = Model(), dict[str, Movement]()
     for snapshot in order:
@@ -104,7 +114,7 @@ def test_movements_without_a_payment_are_booked_to_the_cent(data: st.DataObject)
 @given(
     charge_currency=st.sampled_from(CURRENCIES),
     refunded=st.integers(1, 10**9),
-    part=st.sampled_from(StripeBalance),
+    part=st.sampled_from((StripeBalance.PENDING, StripeBalance.AVAILABLE)),
     back=st.booleans(),
     data=st.data(),
 )
@@ -204,6 +214,49 @@ def test_what_nobody_knows_is_named_in_suspense() -> None:
     assert isinstance(fact, UnknownBalanceTransaction)
     assert (fact.type, fact.amount_minor) == ("from_another_planet", 97)
     assert fact.balance is StripeBalance.AVAILABLE
+
+
+def test_a_balance_transaction_is_read_whole() -> None:
+    transaction = {
+        "id": "txn_1",
+        "type": "reserve_hold",
+        "source": None,
+        "currency": "usd",
+        "amount": -100,
+        "fee": 3,
+        "net": -103,
+        "fee_details": [
+            {"amount": 2, "application": None, "currency": "usd", "type": "stripe_fee"},
+            {"amount": 1, "application": "ca_1", "currency": "usd", "type": "application_fee"},
+        ],
+        "balance_type": "risk_reserved",
+        "reporting_category": "risk_reserved_funds",
+        "exchange_rate": 0.93,
+        "status": "pending",
+        "created": 1,
+        "available_on": 9,
+    }
+    movement = read_movement("us", transaction)
+    assert (movement.amount_minor, movement.fee_minor, movement.net_minor) == (-100, 3, -103)
+    assert movement.fee_details == (
+        FeeDetail(type="stripe_fee", currency="USD", amount_minor=2, application_id=""),
+        FeeDetail(type="application_fee", currency="USD", amount_minor=1, application_id="ca_1"),
+    )
+    assert movement.reporting_category == "risk_reserved_funds"
+    assert movement.exchange_rate == "0.93"
+    # It is neither pending nor available: it is in another balance.
+    assert {movement.begins_in, movement.counts_in} == {StripeBalance.RISK_RESERVED}
+    moved, fee = movement_facts.account_facts(movement)
+    assert isinstance(moved, AccountMoved)
+    assert (moved.contra, moved.amount_minor) == (Contra.RESERVES, -100)
+    assert moved.balance is fee.balance is StripeBalance.RISK_RESERVED  # type: ignore[attr-defined]
+
+
+def test_a_balance_that_nobody_knows_counts_as_that_of_payments() -> None:
+    assert StripeBalance.besides_payments("of_another_planet") is None
+    assert StripeBalance.besides_payments("payments") is None
+    assert StripeBalance.besides_payments("available") is None
+    assert StripeBalance.besides_payments("issuing") is StripeBalance.ISSUING
 
 
 def test_a_payout_lowers_what_is_available_though_it_is_called_pending() -> None:

@@ -296,9 +296,7 @@ def test_what_is_of_the_account(at_once: bool) -> None:
     ]
     assert of(5, "brand_new") == []
     # A top-up of nothing is only its fee.
-    assert of(0, "topup") == [
-        UnknownBalanceTransaction(**IN_SUSPENSE, type="topup", amount_minor=-5, balance=balance)
-    ]
+    assert of(0, "topup") == [fee(5, balance, "topup")]
 
 
 def test_what_is_of_the_account_becomes_available() -> None:

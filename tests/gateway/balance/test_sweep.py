@@ -6,10 +6,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from gateway.balance.explaining import Explainer
 from gateway.balance.movement import Movement
+from gateway.bookkeeping.facts import StripeBalance
 from gateway.limits import Limits
 from gateway.v1.payment_pb2 import PaymentState
 from gateway.v1.payment_service_pb2 import RefundPaymentRequest
@@ -77,6 +79,58 @@ async def test_without_any_event_everything_is_booked(
         assert read.fee.minor_units == FEE_OF_20_EUR
     matured = [fact for _, kind, fact in found if kind == "funds_available"]
     assert [fact["amount_minor"] for fact in matured] == [20_00 - FEE_OF_20_EUR]
+
+
+async def test_a_minimum_balance_is_held_and_released_and_nothing_is_in_suspense(
+    open_shop: OpenShop, twin: Twin, database_url: str
+) -> None:
+    """A payout that leaves some behind is four balance transactions; Stripe's balances, one of them
+    besides that of payments, are the sums of what was kept."""
+    twin.settings.minimum_balances = {"eur": 30_00}
+    prefunding = StripeBalance.PREFUNDING.value
+    for entry in (
+        BalanceEntry(type="topup", amount=100_00, currency="eur"),
+        BalanceEntry(type="topup", amount=7_00, currency="eur", balance_type=prefunding),
+        BalanceEntry(type="reserve_hold", amount=-2_00, currency="eur", fee=10),
+    ):
+        twin.record_transaction("default", entry)
+    twin.pay_out("default", "eur")
+    async with open_shop(**OFTEN):
+        found = await reported(database_url, account_moved=3, topped_up=2, payout_created=1)
+        await _balances_agree(twin)
+    kinds = Counter(kind for _, kind, _ in found)
+    assert kinds["unknown_balance_transaction"] == 0
+    moved = [fact for _, kind, fact in found if kind == "account_moved"]
+    assert {(fact["type"], fact["amount_minor"]) for fact in moved} == {
+        ("reserve_hold", -2_00),
+        ("payout_minimum_balance_hold", -30_00),
+        ("payout_minimum_balance_release", 30_00),
+    }
+    assert {fact["contra"] for fact in moved} == {"reserves"}
+    with psycopg.connect(database_url) as connection:
+        kept = connection.execute(
+            "SELECT amount_minor, fee_minor, net_minor, fee_details, reporting_category"
+            " FROM balance_transaction WHERE type = 'reserve_hold'"
+        ).fetchall()
+        totals = connection.execute("SELECT part, net_minor FROM balance_total").fetchall()
+    detail = {"type": "stripe_fee", "currency": "EUR", "amount_minor": 10, "application_id": ""}
+    assert kept == [(-2_00, 10, -2_10, [detail], "reserve_hold")]
+    assert dict(totals) == {"available": 30_00, prefunding: 7_00}
+
+
+async def _balances_agree(twin: Twin) -> None:
+    """Once a sweep has compared them."""
+
+    async def differences() -> dict[str, float | None]:
+        return {
+            part: REGISTRY.get_sample_value(
+                "gateway_balance_difference_minor",
+                {"corridor": "default", "currency": "EUR", "part": part},
+            )
+            for part in ("available", "refund_and_dispute_prefunding")
+        }
+
+    await poll(differences, lambda found: set(found.values()) == {0})
 
 
 async def test_what_stripe_counts_in_other_units_is_booked_in_minor_units(

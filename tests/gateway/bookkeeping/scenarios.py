@@ -14,6 +14,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from gateway.bookkeeping.balance_facts import (
+    AccountMoved,
     ApplicationFeeEarned,
     DebitMoved,
     DebitSettled,
@@ -26,6 +27,7 @@ from gateway.bookkeeping.balance_facts import (
     TransferCreated,
     UnknownBalanceTransaction,
 )
+from gateway.bookkeeping.chart import Contra
 from gateway.bookkeeping.facts import (
     Captured,
     Converted,
@@ -245,10 +247,20 @@ def balance_scenarios(draw: st.DrawFn, number: int) -> Scenario:
         return [Step(fact, movement)]
     if kind == "unknown":
         part = draw(st.sampled_from(StripeBalance))
+        if draw(st.booleans()):
+            moved = AccountMoved(
+                **about,
+                balance_transaction_id=f"txn_b{number}",
+                type="reserve_hold",
+                contra=draw(st.sampled_from(Contra)),
+                amount_minor=signed,
+                balance=part,
+            )
+            return [Step(moved, _moved(corridor, (currency, part, signed)))]
         unknown = UnknownBalanceTransaction(
             **about,
             balance_transaction_id=f"txn_b{number}",
-            type="reserve_transaction",
+            type="from_another_planet",
             amount_minor=signed,
             balance=part,
         )

@@ -1,0 +1,24 @@
+-- A balance transaction is kept as Stripe shows it, but for its description, which is free text. Rows that an earlier
+-- release has kept have none of this: NULL.
+ALTER TABLE balance_transaction
+ADD COLUMN amount_minor bigint,
+ADD COLUMN fee_minor bigint,
+-- [{"type", "currency", "amount_minor", "application_id"}]
+ADD COLUMN fee_details jsonb,
+ADD COLUMN reporting_category text,
+-- Stripe's decimal; empty where nothing was converted.
+ADD COLUMN exchange_rate text,
+DROP CONSTRAINT balance_transaction_part_check,
+ADD CONSTRAINT balance_transaction_part_check
+CHECK (part IN ('pending', 'available', 'issuing', 'refund_and_dispute_prefunding', 'risk_reserved')) NOT VALID,
+ADD CONSTRAINT balance_transaction_net_check CHECK (net_minor = amount_minor - fee_minor) NOT VALID;
+
+ALTER TABLE balance_total
+DROP CONSTRAINT balance_total_part_check,
+ADD CONSTRAINT balance_total_part_check
+CHECK (part IN ('pending', 'available', 'issuing', 'refund_and_dispute_prefunding', 'risk_reserved')) NOT VALID;
+
+ALTER TABLE payment_refund
+DROP CONSTRAINT payment_refund_balance_check,
+ADD CONSTRAINT payment_refund_balance_check
+CHECK (balance IN ('pending', 'available', 'issuing', 'refund_and_dispute_prefunding', 'risk_reserved')) NOT VALID;
