@@ -67,6 +67,17 @@ class Payout:
     arrival_time: datetime | None = None
     # We have seen it paid: a failure afterwards takes the money from the bank.
     was_paid: bool = False
+    # Stripe's words and ids; empty until known, and where there is none.
+    stripe_create_time: datetime | None = None
+    method: str = ""
+    source_type: str = ""
+    destination_type: str = ""
+    destination_id: str = ""
+    reconciliation_status: str = ""
+    trace_id_status: str = ""
+    trace_id: str = ""
+    original_payout_id: str = ""
+    reversed_by_payout_id: str = ""
 
 
 def as_stripe_says(before: Payout, stripe_payout: Mapping[str, Any], now: datetime) -> Payout:
@@ -83,6 +94,7 @@ def as_stripe_says(before: Payout, stripe_payout: Mapping[str, Any], now: dateti
             failure_code=str(stripe_payout.get("failure_code") or ""),
             arrival_time=datetime.fromtimestamp(int(arrival), UTC) if arrival else None,
             was_paid=before.was_paid or state is PayoutState.PAID,
+            **_details(stripe_payout),
         )
         rank = _RANKS[state]
     except (KeyError, TypeError, ValueError) as error:
@@ -91,6 +103,29 @@ def as_stripe_says(before: Payout, stripe_payout: Mapping[str, Any], now: dateti
     if before.stripe_payout_id and rank < _RANKS[before.state]:
         return before
     return before if after == before else replace(after, update_time=now)
+
+
+def _details(stripe_payout: Mapping[str, Any]) -> dict[str, Any]:
+    """Where it goes, how, and by what the bank knows it."""
+    created = stripe_payout.get("created")
+    trace: Mapping[str, Any] = stripe_payout.get("trace_id") or {}
+    return {
+        "stripe_create_time": datetime.fromtimestamp(int(created), UTC) if created else None,
+        "method": str(stripe_payout.get("method") or ""),
+        "source_type": str(stripe_payout.get("source_type") or ""),
+        "destination_type": str(stripe_payout.get("type") or ""),
+        "destination_id": _id_of(stripe_payout.get("destination")),
+        "reconciliation_status": str(stripe_payout.get("reconciliation_status") or ""),
+        "trace_id_status": str(trace.get("status") or ""),
+        "trace_id": str(trace.get("value") or ""),
+        "original_payout_id": _id_of(stripe_payout.get("original_payout")),
+        "reversed_by_payout_id": _id_of(stripe_payout.get("reversed_by")),
+    }
+
+
+def _id_of(found: object) -> str:
+    """The id of what may be expanded."""
+    return str((found.get("id") if isinstance(found, Mapping) else found) or "")
 
 
 def made_elsewhere(
@@ -125,19 +160,22 @@ def made_elsewhere(
 
 
 def payout_facts(payout: Payout, now: datetime) -> list[Fact]:
-    """The facts of a payout, in order; reporting them again is safe."""
+    """The facts of a payout, in order; reporting them again is safe. They are effective when it was
+    made and was to arrive at the bank, and a return when it is seen."""
     if payout.account_id or not payout.stripe_payout_id:
         return []
     about: dict[str, Any] = {
         "corridor": payout.corridor,
         "currency": payout.currency,
-        "effective_time": now,
         "payout_id": payout.stripe_payout_id,
         "amount_minor": payout.amount_minor,
     }
-    facts: list[Fact] = [PayoutCreated(**about)]
+    created = payout.stripe_create_time or now
+    # When it arrived nobody says; it was expected then, and not later than it was seen to be paid.
+    paid = max(created, min(payout.arrival_time or now, now))
+    facts: list[Fact] = [PayoutCreated(**about, effective_time=created)]
     if payout.was_paid:
-        facts.append(PayoutPaid(**about))
+        facts.append(PayoutPaid(**about, effective_time=paid))
     if payout.state in RETURNED:
-        facts.append(PayoutFailed(**about, was_paid=payout.was_paid))
+        facts.append(PayoutFailed(**about, effective_time=now, was_paid=payout.was_paid))
     return facts

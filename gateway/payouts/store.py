@@ -1,4 +1,5 @@
-"""Payouts in the database; the migration 0010_disputes_payouts makes the table."""
+"""Payouts in the database; the migrations 0010_disputes_payouts and 0029_balance_facts make the
+table."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -41,6 +42,16 @@ PAYOUT = Table(
     Column("failure_code", Text, nullable=False),
     Column("arrival_time", DateTime(timezone=True)),
     Column("was_paid", Boolean, nullable=False),
+    Column("stripe_create_time", DateTime(timezone=True)),
+    Column("method", Text, nullable=False),
+    Column("source_type", Text, nullable=False),
+    Column("destination_type", Text, nullable=False),
+    Column("destination_id", Text, nullable=False),
+    Column("reconciliation_status", Text, nullable=False),
+    Column("trace_id_status", Text, nullable=False),
+    Column("trace_id", Text, nullable=False),
+    Column("original_payout_id", Text, nullable=False),
+    Column("reversed_by_payout_id", Text, nullable=False),
     Column("create_time", DateTime(timezone=True), nullable=False),
     Column("update_time", DateTime(timezone=True), nullable=False),
 )

@@ -26,17 +26,17 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from money.v1 import money_pb2 as money_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gateway/v1/payout.proto\x12\ngateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14money/v1/money.proto\"\xfb\x02\n\x06Payout\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x1c\n\x14\x63onnected_account_id\x18\x04 \x01(\t\x12&\n\x05state\x18\x05 \x01(\x0e\x32\x17.gateway.v1.PayoutState\x12\x1f\n\x06\x61mount\x18\x06 \x01(\x0b\x32\x0f.money.v1.Money\x12\x11\n\tautomatic\x18\x07 \x01(\x08\x12\x18\n\x10stripe_payout_id\x18\x08 \x01(\t\x12\x14\n\x0c\x66\x61ilure_code\x18\t \x01(\t\x12\x30\n\x0c\x61rrival_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbf\x01\n\x11PayoutTransaction\x12\x1e\n\x16\x62\x61lance_transaction_id\x18\x01 \x01(\t\x12\x1a\n\x12reporting_category\x18\x02 \x01(\t\x12\x1e\n\x05gross\x18\x03 \x01(\x0b\x32\x0f.money.v1.Money\x12\x1c\n\x03\x66\x65\x65\x18\x04 \x01(\x0b\x32\x0f.money.v1.Money\x12\x1c\n\x03net\x18\x05 \x01(\x0b\x32\x0f.money.v1.Money\x12\x12\n\npayment_id\x18\x06 \x01(\t*\xfe\x01\n\x0bPayoutState\x12\x1c\n\x18PAYOUT_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14PAYOUT_STATE_PENDING\x10\x01\x12\x1b\n\x17PAYOUT_STATE_IN_TRANSIT\x10\x02\x12\x15\n\x11PAYOUT_STATE_PAID\x10\x03\x12\x17\n\x13PAYOUT_STATE_FAILED\x10\x04\x12\x19\n\x15PAYOUT_STATE_CANCELED\x10\x05\x12\x18\n\x14PAYOUT_STATE_BLOCKED\x10\x06\x12\x1a\n\x16PAYOUT_STATE_IN_REVIEW\x10\x07\x12\x19\n\x15PAYOUT_STATE_CREATING\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gateway/v1/payout.proto\x12\ngateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14money/v1/money.proto\"\x8f\x05\n\x06Payout\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12\x1c\n\x14\x63onnected_account_id\x18\x04 \x01(\t\x12&\n\x05state\x18\x05 \x01(\x0e\x32\x17.gateway.v1.PayoutState\x12\x1f\n\x06\x61mount\x18\x06 \x01(\x0b\x32\x0f.money.v1.Money\x12\x11\n\tautomatic\x18\x07 \x01(\x08\x12\x18\n\x10stripe_payout_id\x18\x08 \x01(\t\x12\x14\n\x0c\x66\x61ilure_code\x18\t \x01(\t\x12\x30\n\x0c\x61rrival_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x12stripe_create_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06method\x18\x0e \x01(\t\x12\x13\n\x0bsource_type\x18\x0f \x01(\t\x12\x18\n\x10\x64\x65stination_type\x18\x10 \x01(\t\x12\x16\n\x0e\x64\x65stination_id\x18\x11 \x01(\t\x12\x1d\n\x15reconciliation_status\x18\x12 \x01(\t\x12\x17\n\x0ftrace_id_status\x18\x13 \x01(\t\x12\x10\n\x08trace_id\x18\x14 \x01(\t\x12\x1a\n\x12original_payout_id\x18\x15 \x01(\t\x12\x1d\n\x15reversed_by_payout_id\x18\x16 \x01(\t\"\xbf\x01\n\x11PayoutTransaction\x12\x1e\n\x16\x62\x61lance_transaction_id\x18\x01 \x01(\t\x12\x1a\n\x12reporting_category\x18\x02 \x01(\t\x12\x1e\n\x05gross\x18\x03 \x01(\x0b\x32\x0f.money.v1.Money\x12\x1c\n\x03\x66\x65\x65\x18\x04 \x01(\x0b\x32\x0f.money.v1.Money\x12\x1c\n\x03net\x18\x05 \x01(\x0b\x32\x0f.money.v1.Money\x12\x12\n\npayment_id\x18\x06 \x01(\t*\xfe\x01\n\x0bPayoutState\x12\x1c\n\x18PAYOUT_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14PAYOUT_STATE_PENDING\x10\x01\x12\x1b\n\x17PAYOUT_STATE_IN_TRANSIT\x10\x02\x12\x15\n\x11PAYOUT_STATE_PAID\x10\x03\x12\x17\n\x13PAYOUT_STATE_FAILED\x10\x04\x12\x19\n\x15PAYOUT_STATE_CANCELED\x10\x05\x12\x18\n\x14PAYOUT_STATE_BLOCKED\x10\x06\x12\x1a\n\x16PAYOUT_STATE_IN_REVIEW\x10\x07\x12\x19\n\x15PAYOUT_STATE_CREATING\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.payout_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PAYOUTSTATE']._serialized_start=671
-  _globals['_PAYOUTSTATE']._serialized_end=925
+  _globals['_PAYOUTSTATE']._serialized_start=947
+  _globals['_PAYOUTSTATE']._serialized_end=1201
   _globals['_PAYOUT']._serialized_start=95
-  _globals['_PAYOUT']._serialized_end=474
-  _globals['_PAYOUTTRANSACTION']._serialized_start=477
-  _globals['_PAYOUTTRANSACTION']._serialized_end=668
+  _globals['_PAYOUT']._serialized_end=750
+  _globals['_PAYOUTTRANSACTION']._serialized_start=753
+  _globals['_PAYOUTTRANSACTION']._serialized_end=944
 # @@protoc_insertion_point(module_scope)

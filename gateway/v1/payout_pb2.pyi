@@ -89,6 +89,16 @@ class Payout(_message.Message):
     ARRIVAL_TIME_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    STRIPE_CREATE_TIME_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    SOURCE_TYPE_FIELD_NUMBER: _builtins.int
+    DESTINATION_TYPE_FIELD_NUMBER: _builtins.int
+    DESTINATION_ID_FIELD_NUMBER: _builtins.int
+    RECONCILIATION_STATUS_FIELD_NUMBER: _builtins.int
+    TRACE_ID_STATUS_FIELD_NUMBER: _builtins.int
+    TRACE_ID_FIELD_NUMBER: _builtins.int
+    ORIGINAL_PAYOUT_ID_FIELD_NUMBER: _builtins.int
+    REVERSED_BY_PAYOUT_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, for example "pyo_01J9Z8…". Made by the gateway."""
     request_id: _builtins.str
@@ -108,6 +118,24 @@ class Payout(_message.Message):
     "deadline" if it could not be sent in time, "not_performed" if Stripe has no trace of it. May
     be empty.
     """
+    method: _builtins.str
+    """Stripe's word for how it is sent: standard, instant. Empty until known, as what follows."""
+    source_type: _builtins.str
+    """Stripe's word for the balance that it comes from: card, bank_account, fpx."""
+    destination_type: _builtins.str
+    """Stripe's word for where it goes: bank_account, card."""
+    destination_id: _builtins.str
+    """Stripe's id of the bank account or card that it goes to."""
+    reconciliation_status: _builtins.str
+    """Stripe's word for whether its balance transactions can be listed: completed, in_progress, not_applicable."""
+    trace_id_status: _builtins.str
+    """Stripe's word for whether the bank has told a reference of it: pending, supported, unsupported."""
+    trace_id: _builtins.str
+    """The bank's reference, by which it can look for the money. Empty unless it is supported."""
+    original_payout_id: _builtins.str
+    """The payout that this one reverses, Stripe's id."""
+    reversed_by_payout_id: _builtins.str
+    """The payout that reverses this one, Stripe's id."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """How much; negative where Stripe takes from the bank."""
@@ -124,6 +152,10 @@ class Payout(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it changed last."""
 
+    @_builtins.property
+    def stripe_create_time(self) -> _timestamp_pb2.Timestamp:
+        """When Stripe made it. Not set until known."""
+
     def __init__(
         self,
         *,
@@ -139,10 +171,20 @@ class Payout(_message.Message):
         arrival_time: _timestamp_pb2.Timestamp | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        stripe_create_time: _timestamp_pb2.Timestamp | None = ...,
+        method: _builtins.str = ...,
+        source_type: _builtins.str = ...,
+        destination_type: _builtins.str = ...,
+        destination_id: _builtins.str = ...,
+        reconciliation_status: _builtins.str = ...,
+        trace_id_status: _builtins.str = ...,
+        trace_id: _builtins.str = ...,
+        original_payout_id: _builtins.str = ...,
+        reversed_by_payout_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "arrival_time", b"arrival_time", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "arrival_time", b"arrival_time", "create_time", b"create_time", "stripe_create_time", b"stripe_create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "arrival_time", b"arrival_time", "automatic", b"automatic", "connected_account_id", b"connected_account_id", "create_time", b"create_time", "failure_code", b"failure_code", "id", b"id", "merchant_id", b"merchant_id", "request_id", b"request_id", "state", b"state", "stripe_payout_id", b"stripe_payout_id", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "arrival_time", b"arrival_time", "automatic", b"automatic", "connected_account_id", b"connected_account_id", "create_time", b"create_time", "destination_id", b"destination_id", "destination_type", b"destination_type", "failure_code", b"failure_code", "id", b"id", "merchant_id", b"merchant_id", "method", b"method", "original_payout_id", b"original_payout_id", "reconciliation_status", b"reconciliation_status", "request_id", b"request_id", "reversed_by_payout_id", b"reversed_by_payout_id", "source_type", b"source_type", "state", b"state", "stripe_create_time", b"stripe_create_time", "stripe_payout_id", b"stripe_payout_id", "trace_id", b"trace_id", "trace_id_status", b"trace_id_status", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

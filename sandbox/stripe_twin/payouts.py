@@ -225,7 +225,7 @@ def _pay_out(
         "source_type": "card",
         "statement_descriptor": None,
         "status": "pending",
-        "trace_id": None,
+        "trace_id": {"status": "pending", "value": None},
         "type": destination["object"] if destination else "bank_account",
     } | details
     account.objects("payout").add(payout)
@@ -248,6 +248,11 @@ def _travel(account: TwinAccount, payout: JsonObject, seconds: int) -> None:
         if payout["status"] == "in_transit":
             payout["status"] = "paid"
             account.emit("payout.paid", payout)
+            # No event tells of it.
+            clock.after(account.shared.settings.trace_seconds, trace)
+
+    def trace() -> None:
+        payout["trace_id"] = {"status": "supported", "value": f"TRACE{payout['id'][-12:].upper()}"}
 
     clock.after(seconds / 2, leave)
     clock.after(seconds, arrive)

@@ -46,7 +46,8 @@ class TwinSettings(BaseModel):
     how long after it has paid it takes back what it returns at all.
     With `refunds_need_balance` a refund that the available balance does not cover is pending until
     it does, as at Stripe; looked at every `async_refund_seconds`. `minimum_balances` are the minor
-    units by currency that automatic payouts leave behind.
+    units by currency that automatic payouts leave behind. `trace_seconds` is how long after one
+    was paid its bank's reference comes, at Stripe up to ten days; nothing tells of it.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
@@ -73,4 +74,5 @@ class TwinSettings(BaseModel):
     max_events: int = Field(default=100_000, ge=1)
     conversions: dict[Currency, Conversion] = {}
     refunds_need_balance: bool = False
+    trace_seconds: float = Field(default=0.0, ge=0.0)
     minimum_balances: dict[Currency, Annotated[int, Field(ge=1)]] = {}

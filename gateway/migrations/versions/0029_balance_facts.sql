@@ -22,3 +22,16 @@ ALTER TABLE payment_refund
 DROP CONSTRAINT payment_refund_balance_check,
 ADD CONSTRAINT payment_refund_balance_check
 CHECK (balance IN ('pending', 'available', 'issuing', 'refund_and_dispute_prefunding', 'risk_reserved')) NOT VALID;
+
+-- Where a payout goes, how, and by what the bank knows it: Stripe's words and ids.
+ALTER TABLE payout
+ADD COLUMN stripe_create_time timestamptz,
+ADD COLUMN method text NOT NULL DEFAULT '',
+ADD COLUMN source_type text NOT NULL DEFAULT '',
+ADD COLUMN destination_type text NOT NULL DEFAULT '',
+ADD COLUMN destination_id text NOT NULL DEFAULT '',
+ADD COLUMN reconciliation_status text NOT NULL DEFAULT '',
+ADD COLUMN trace_id_status text NOT NULL DEFAULT '',
+ADD COLUMN trace_id text NOT NULL DEFAULT '',
+ADD COLUMN original_payout_id text NOT NULL DEFAULT '',
+ADD COLUMN reversed_by_payout_id text NOT NULL DEFAULT '';

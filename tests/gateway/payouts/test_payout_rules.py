@@ -132,6 +132,62 @@ def test_each_state_has_its_facts() -> None:
     assert facts(S.PAID, S.FAILED) == [made, paid, failed]
 
 
+def test_facts_are_effective_when_it_happened_not_when_it_was_learned() -> None:
+    created, learned = NOW - timedelta(days=1), ARRIVAL + timedelta(hours=9)
+    said = stripe_says(S.PAID, created=int(created.timestamp()))
+
+    def times(now: datetime, **values: Any) -> list[datetime]:
+        payout = as_stripe_says(elsewhere(), said | values, now)
+        return [fact.effective_time for fact in payout_facts(payout, now)]
+
+    assert times(learned) == [created, ARRIVAL]
+    # Never later than it is known, nor before it was made.
+    assert times(NOW) == [created, NOW]
+    early = int((created - timedelta(days=1)).timestamp())
+    assert times(learned, arrival_date=early) == [created, created]
+    # A return is seen when it is seen.
+    returned = as_stripe_says(
+        as_stripe_says(elsewhere(), said, NOW), said | {"status": "failed"}, learned
+    )
+    assert [fact.effective_time for fact in payout_facts(returned, learned)] == [
+        created,
+        ARRIVAL,
+        learned,
+    ]
+
+
+def test_where_it_goes_and_by_what_the_bank_knows_it() -> None:
+    said = stripe_says(
+        S.PAID,
+        created=int(NOW.timestamp()),
+        method="instant",
+        source_type="card",
+        type="bank_account",
+        destination={"id": "ba_1"},
+        reconciliation_status="in_progress",
+        trace_id={"status": "pending", "value": None},
+        original_payout="po_0",
+        reversed_by=None,
+    )
+    payout = as_stripe_says(elsewhere(), said, NOW)
+    assert (payout.stripe_create_time, payout.method, payout.source_type) == (
+        NOW,
+        "instant",
+        "card",
+    )
+    assert (payout.destination_type, payout.destination_id) == ("bank_account", "ba_1")
+    assert (payout.original_payout_id, payout.reversed_by_payout_id) == ("po_0", "")
+    assert (payout.trace_id_status, payout.trace_id) == ("pending", "")
+    # What comes to be known later is taken over.
+    known = {
+        "trace_id": {"status": "supported", "value": "REF1"},
+        "reconciliation_status": "completed",
+    }
+    later = as_stripe_says(payout, said | known, ARRIVAL)
+    assert (later.trace_id, later.trace_id_status) == ("REF1", "supported")
+    assert (later.reconciliation_status, later.update_time) == ("completed", ARRIVAL)
+
+
 def test_in_transit_is_neither_here_nor_there() -> None:
     payout = as_stripe_says(elsewhere(), stripe_says(S.IN_TRANSIT), NOW)
     assert booked(payout).debit_balances[CHART.payouts_in_transit] == 500

@@ -38,6 +38,11 @@ async def test_a_payout_goes_to_the_bank(treasury: Treasury, compliance: FakeCom
     assert asked.amount.minor_units == 100_00
     treasury.twin.advance(seconds=ARRIVAL_SECONDS)
     await treasury.until(payout.id, lambda read: read.state == S.PAYOUT_STATE_PAID)
+    paid = await treasury.until(payout.id, lambda read: read.trace_id_status != "")
+    assert (paid.method, paid.destination_type) == ("standard", "bank_account")
+    assert paid.stripe_create_time.seconds == at_stripe["created"]
+    assert paid.destination_id == (at_stripe["destination"] or "")
+    assert paid.reconciliation_status == "not_applicable"
     treasury.twin.fail_payout(payout.stripe_payout_id)
     failed = await treasury.until(payout.id, lambda read: read.state == S.PAYOUT_STATE_FAILED)
     assert failed.failure_code == "account_closed"
