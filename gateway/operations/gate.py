@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from gateway.errors import database_behind
 from runtime.errors import ServiceError
 
@@ -30,6 +32,12 @@ class LossGuard(Gate, Protocol):
 
     async def lost(self, reason: str, made: datetime | None = None) -> None:
         """Closes it: something of ours is at Stripe that the database does not know, made then."""
+        ...
+
+    async def write_lost(
+        self, connection: AsyncConnection, reason: str, made: datetime | None = None
+    ) -> None:
+        """The same in the transaction that writes down what was lost."""
         ...
 
 

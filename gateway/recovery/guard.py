@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from prometheus_client import Gauge
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.errors import database_behind
 from gateway.identity import RequestIdentity
@@ -95,12 +95,19 @@ class RestoreGuard:
         """Something of ours is at Stripe that the database does not know, `made` then: a recovery
         reads what is there since before that."""
         async with self._engine.begin() as connection:
-            gap = store.Gap(reason, self._known_until, self._clock.now())
-            if await store.report_gap(connection, gap):
-                log.error("database_behind", reason=reason)
-            if made is not None:
-                await store.extend_gap(connection, made, CLOCK_TOLERANCE)
-            self._take(await store.open_gap(connection))
+            await self.write_lost(connection, reason, made)
+
+    async def write_lost(
+        self, connection: AsyncConnection, reason: str, made: datetime | None = None
+    ) -> None:
+        """The same in the caller's transaction, which writes down what was lost: both or neither.
+        It is closed from now on; should the transaction fail, until the next round."""
+        gap = store.Gap(reason, self._known_until, self._clock.now())
+        if await store.report_gap(connection, gap):
+            log.error("database_behind", reason=reason)
+        if made is not None:
+            await store.extend_gap(connection, made, CLOCK_TOLERANCE)
+        self._take(await store.open_gap(connection))
 
     def is_ours(self, carrier: Mapping[str, Any]) -> bool:
         """Whether this deployment has made an object of Stripe's for a request that it carries:

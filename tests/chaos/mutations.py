@@ -243,11 +243,11 @@ def _blind_the_guard() -> None:
         return False
 
     # A gateway reads Stripe's newest events when it starts, which may be before clients ask again.
-    async def lost(_self: RestoreGuard, _reason: str) -> None:
+    async def write_lost(_self: RestoreGuard, *_what: object) -> None:
         return
 
     _put(RestoreGuard, "_round", look)
-    _put(RestoreGuard, "lost", lost)
+    _put(RestoreGuard, "write_lost", write_lost)
 
 
 def _give_each_try_its_key() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.__main__ import open_service
 from gateway.config import GatewaySettings
@@ -40,6 +41,12 @@ class OpenGate:
         return False
 
     async def lost(self, reason: str, _made: datetime | None = None) -> None:
+        """Nothing may be."""
+        raise AssertionError(reason)
+
+    async def write_lost(
+        self, _connection: AsyncConnection, reason: str, _made: datetime | None = None
+    ) -> None:
         """Nothing may be."""
         raise AssertionError(reason)
 

@@ -248,11 +248,13 @@ class PaymentEvents:
             await record_changes(connection, [change] if change is not None else [], context.now)
             await record_refund(connection, payment, refund, after, context.now)
             hurried = await operation_store.hurry(connection, payment.id, context.now)
+            if lost and self._guard.is_ours(stripe_refund):
+                await self._guard.write_lost(
+                    connection,
+                    f"a refund of {payment_id} is at Stripe and not known",
+                    made_time(stripe_refund),
+                )
         self._tell(payment_id, hurried=hurried)
-        if lost and self._guard.is_ours(stripe_refund):
-            await self._guard.lost(
-                f"a refund of {payment_id} is at Stripe and not known", made_time(stripe_refund)
-            )
 
     async def _apply_intent(
         self, payment_id: str, intent: Mapping[str, Any], *, looked: bool
@@ -281,9 +283,11 @@ class PaymentEvents:
                 and await store.remember_carried_requests(connection, intent, payment.id, now)
             )
             hurried = await operation_store.hurry(connection, payment.id, now)
+            if lost and self._guard.is_ours(intent):
+                await self._guard.write_lost(
+                    connection, f"a request on {payment_id} is at Stripe and not known"
+                )
         self._tell(payment_id, hurried=hurried)
-        if lost and self._guard.is_ours(intent):
-            await self._guard.lost(f"a request on {payment_id} is at Stripe and not known")
 
     async def _is_known(self, event: StripeEvent) -> bool:
         """Whether the PaymentIntent as the event shows it tells nothing new of our payment."""

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from compliance.v1.decision_pb2 import Verdict
 from gateway.config import DATABASE_ROLE
+from gateway.payments.stripe.events import PaymentEvents
 from gateway.recovery.guard import RestoreGuard
 from gateway.recovery.recovery import MARGIN, StripeUnavailableError
 from gateway.stripe_client.store import BreakerChange, BreakerStore
@@ -180,6 +181,33 @@ async def test_what_stripe_tells_shows_that_the_database_is_behind(
             account.emit("payment_intent.succeeded", intent)
         reason = await poll(lambda: _reason(shop), lambda reason: reason is not None)
         assert reason == "DATABASE_BEHIND"
+
+
+async def test_a_lost_refund_is_noticed_though_the_process_dies_right_after_writing_it_down(
+    open_shop: OpenShop,
+    twin: Twin,
+    backup: Backup,
+    blind: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The refund is known from then on: nothing would tell of its loss again."""
+    await pay_and_lose(open_shop, backup)
+    told = PaymentEvents._tell
+    deaths = []
+
+    def dies_once(self: PaymentEvents, payment_id: str, *, hurried: bool) -> None:
+        if not deaths:
+            deaths.append(payment_id)
+            raise ConnectionAbortedError("the process is gone")
+        told(self, payment_id, hurried=hurried)
+
+    monkeypatch.setattr(PaymentEvents, "_tell", dies_once)
+    async with open_shop() as shop:
+        account = twin.account()
+        (refund,) = account.objects("refund")
+        account.emit("refund.created", refund)
+        await poll(lambda: _reason(shop), lambda reason: reason == "DATABASE_BEHIND")
+    assert deaths
 
 
 async def _reason(shop: Shop) -> str | None:
