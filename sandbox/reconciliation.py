@@ -80,6 +80,9 @@ def twin_figures(corridor: str, books: Mapping[str, Any]) -> Figures:
     for currency, parts in books["balances"].items():
         for part in (PENDING, AVAILABLE):
             figures[corridor, currency, part] = minor_units(parts[part], currency)
+    for part, amounts in books["other_balances"].items():
+        for currency, amount in amounts.items():
+            figures[corridor, currency, part] = minor_units(amount, currency)
     for intent in books["payment_intents"]:
         if intent["status"] in HOLDING_STATUSES:
             currency = intent["currency"]

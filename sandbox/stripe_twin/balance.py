@@ -26,7 +26,7 @@ def retrieve_balance(call: Call) -> JsonObject:
         ]
 
     def others(balance_type: str) -> list[JsonObject]:
-        held = call.account.books.other_balances(balance_type)
+        held = call.account.books.other_balances().get(balance_type, {})
         return [{"amount": amount, "currency": currency} for currency, amount in held.items()]
 
     balance: JsonObject = {

@@ -165,13 +165,12 @@ class Books:
             for currency in currencies
         }
 
-    def other_balances(self, balance_type: str) -> dict[str, int]:
-        """Minor units by currency of a balance besides that of payments."""
-        return {
-            currency: amount
-            for (kind, currency), amount in sorted(self._other.items())
-            if kind == balance_type
-        }
+    def other_balances(self) -> dict[str, dict[str, int]]:
+        """Minor units by currency of each balance besides that of payments."""
+        balances: dict[str, dict[str, int]] = defaultdict(dict)
+        for (balance_type, currency), amount in sorted(self._other.items()):
+            balances[balance_type][currency] = amount
+        return dict(balances)
 
     def journal(self) -> dict[str, dict[str, int]]:
         """Per currency the balance of each journal account; each currency sums to zero."""

@@ -121,5 +121,6 @@ def _figures(account: TwinAccount) -> dict[str, Any]:
         "account": account.account_id,
         "fees": dict(fees),
         "balances": account.books.balances(now),
+        "other_balances": account.books.other_balances(),
         "journal": account.books.journal(),
     }

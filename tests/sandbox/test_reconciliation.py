@@ -11,6 +11,7 @@ def books(**changes: Any) -> dict[str, Any]:
     """The parts of a twin's books that are looked at."""
     return {
         "balances": {"usd": {"pending": 970, "available": -500}},
+        "other_balances": {},
         "payment_intents": [
             {"status": "requires_capture", "currency": "usd", "amount": 300},
             {"status": "requires_action", "currency": "usd", "amount": 50},
@@ -22,9 +23,10 @@ def books(**changes: Any) -> dict[str, Any]:
 
 
 def test_the_twin_tells_its_balance_and_what_is_held() -> None:
-    assert twin_figures("us", books()) == {
+    assert twin_figures("us", books(other_balances={"issuing": {"usd": -9}})) == {
         ("us", "usd", "pending"): 970,
         ("us", "usd", "available"): -500,
+        ("us", "usd", "issuing"): -9,
         ("us", "usd", "held"): 350,
     }
 
