@@ -7,7 +7,7 @@ with the transfer that brought it there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -39,6 +39,15 @@ _RANKS = {
 }
 # The money came back to Stripe's balance.
 RETURNED = frozenset({PayoutState.FAILED, PayoutState.CANCELED})
+
+
+# Stripe's words for what is still to be told: the bank's reference, and what a payout contains.
+_TRACE_PENDING, _CONTENT_PENDING = "pending", "in_progress"
+# A payout is looked at an hour after it was to arrive, and then ever more rarely; a reference that
+# has not come after ten days and as long a delay of ours will not.
+FIRST_LOOK = timedelta(hours=1)
+LONGEST_PAUSE = timedelta(days=1)
+LAST_LOOK = timedelta(days=14)
 
 
 class UnreadablePayoutError(ValueError):
@@ -157,6 +166,25 @@ def made_elsewhere(
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadablePayoutError(type(error).__name__) from error
+
+
+def next_look_time(payout: Payout, now: datetime) -> datetime | None:
+    """When Stripe is to be asked for news that no event may bring; None if there is none to come.
+
+    Of what has been paid the bank's reference and the content may come late, without an event; of
+    what has not, the event that it was may have been lost.
+    """
+    on_its_way = payout.state in (PayoutState.PENDING, PayoutState.IN_TRANSIT)
+    untold = payout.state is PayoutState.PAID and (
+        payout.trace_id_status == _TRACE_PENDING or payout.reconciliation_status == _CONTENT_PENDING
+    )
+    if payout.arrival_time is None or not (on_its_way or untold):
+        return None
+    late = now - payout.arrival_time
+    if late >= LAST_LOOK:
+        return None
+    pause = min(max(late / 4, FIRST_LOOK), LONGEST_PAUSE)
+    return max(payout.arrival_time, now) + pause
 
 
 def payout_facts(payout: Payout, now: datetime) -> list[Fact]:

@@ -54,6 +54,7 @@ PAYOUT = Table(
     Column("reversed_by_payout_id", Text, nullable=False),
     Column("create_time", DateTime(timezone=True), nullable=False),
     Column("update_time", DateTime(timezone=True), nullable=False),
+    Column("next_look_time", DateTime(timezone=True)),
 )
 
 
@@ -96,6 +97,26 @@ async def lock_of_stripe(
     return _payout_of(row) if row is not None else None
 
 
+async def lock_to_look_at(connection: AsyncConnection, now: datetime) -> Payout | None:
+    """The payout whose look has been due for longest, locked until the transaction ends."""
+    statement = (
+        select(PAYOUT)
+        .where(PAYOUT.c.next_look_time <= now)
+        .order_by(PAYOUT.c.next_look_time)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    row = (await connection.execute(statement)).first()
+    return _payout_of(row) if row is not None else None
+
+
+async def set_next_look(connection: AsyncConnection, payout_id: str, due: datetime | None) -> None:
+    """Writes when Stripe is to be asked about it; None for never."""
+    await connection.execute(
+        update(PAYOUT).where(PAYOUT.c.id == payout_id).values(next_look_time=due)
+    )
+
+
 async def page(
     connection: AsyncConnection,
     *,
@@ -120,4 +141,6 @@ async def page(
 
 def _payout_of(row: Row[Any]) -> Payout:
     values = dict(row._mapping)
+    # When it is looked at is the looks' business.
+    del values["next_look_time"]
     return Payout(**{**values, "state": PayoutState(values["state"])})

@@ -24,6 +24,7 @@ from gateway.payouts.domain import (
     UnreadablePayoutError,
     as_stripe_says,
     made_elsewhere,
+    next_look_time,
     payout_facts,
 )
 from gateway.stripe_client.client import StripeClient
@@ -174,6 +175,7 @@ class Payouts:
         after = as_stripe_says(before, stripe_payout, now)
         if after != before:
             await store.save(connection, after)
+            await store.set_next_look(connection, after.id, next_look_time(after, now))
             await operation_store.hurry(connection, after.id, now)
         for fact in payout_facts(after, now):
             await enqueue(connection, fact, now)

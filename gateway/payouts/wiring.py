@@ -14,6 +14,7 @@ from gateway.operations.requests import PAYOUT_REQUEST
 from gateway.operations.wiring import OpenOperations
 from gateway.part import Part
 from gateway.payouts.compliance import PayoutCompliance
+from gateway.payouts.looks import PayoutLooks
 from gateway.payouts.operations import kinds
 from gateway.payouts.service import PayoutServicer
 from gateway.payouts.stripe_events import Payouts
@@ -60,5 +61,6 @@ def open_payouts(
     return OpenPayouts(
         payouts=payouts,
         services=(registered(payout_service_pb2, payout_service_pb2_grpc, servicer),),
+        leader_tasks=(PayoutLooks(engine, stripe_client, payouts, guard, clock).loop(),),
         event_routes=payouts.routes(),
     )

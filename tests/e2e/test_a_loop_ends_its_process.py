@@ -39,7 +39,7 @@ LOOPS = {
         *("restore guard", "operations", "numbering", "bookkeeping"),
         *("inbox upkeep", "webhook processing", "webhook sending", "leader tasks"),
         *("queue", "deadlines", "processing looks", "event recovery", "balance sweep"),
-        *("state gauges", "case watch"),
+        *("state gauges", "case watch", "payout looks"),
         *("webhook dispatch", "webhook purge", "ledger check", "books comparison", "hold check"),
     },
 }

@@ -34,4 +34,8 @@ ADD COLUMN reconciliation_status text NOT NULL DEFAULT '',
 ADD COLUMN trace_id_status text NOT NULL DEFAULT '',
 ADD COLUMN trace_id text NOT NULL DEFAULT '',
 ADD COLUMN original_payout_id text NOT NULL DEFAULT '',
-ADD COLUMN reversed_by_payout_id text NOT NULL DEFAULT '';
+ADD COLUMN reversed_by_payout_id text NOT NULL DEFAULT '',
+-- When Stripe is asked for news that no event may bring; NULL for never.
+ADD COLUMN next_look_time timestamptz;
+
+CREATE INDEX payout_to_look_at ON payout (next_look_time) WHERE next_look_time IS NOT NULL;

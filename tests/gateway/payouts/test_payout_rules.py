@@ -3,6 +3,7 @@
 The model is the bank account: what left Stripe's balance is on its way, there, or back again.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from gateway.payouts.domain import (
     UnreadablePayoutError,
     as_stripe_says,
     made_elsewhere,
+    next_look_time,
     payout_facts,
 )
 from tests.gateway.bookkeeping.notebook import Notebook
@@ -186,6 +188,37 @@ def test_where_it_goes_and_by_what_the_bank_knows_it() -> None:
     later = as_stripe_says(payout, said | known, ARRIVAL)
     assert (later.trace_id, later.trace_id_status) == ("REF1", "supported")
     assert (later.reconciliation_status, later.update_time) == ("completed", ARRIVAL)
+
+
+@given(
+    state=st.sampled_from(PayoutState),
+    trace=st.sampled_from(("", "pending", "supported", "unsupported")),
+    content=st.sampled_from(("", "completed", "in_progress", "not_applicable")),
+    hours=st.integers(-72, 24 * 16),
+)
+def test_what_no_event_tells_is_asked_for_ever_more_rarely_and_not_for_ever(
+    state: PayoutState, trace: str, content: str, hours: int
+) -> None:
+    payout = replace(
+        elsewhere(),
+        state=state,
+        arrival_time=ARRIVAL,
+        trace_id_status=trace,
+        reconciliation_status=content,
+    )
+    now = ARRIVAL + timedelta(hours=hours)
+    due = next_look_time(payout, now)
+    on_its_way = state in (S.PENDING, S.IN_TRANSIT)
+    awaited = on_its_way or (state is S.PAID and (trace == "pending" or content == "in_progress"))
+    if not awaited or hours >= 24 * 14:
+        assert due is None
+        return
+    assert due is not None
+    pause = due - max(now, ARRIVAL)
+    assert timedelta(hours=1) <= pause <= timedelta(days=1)
+    later = next_look_time(payout, due)
+    assert later is None or later - max(due, ARRIVAL) >= pause
+    assert next_look_time(replace(payout, arrival_time=None), now) is None
 
 
 def test_in_transit_is_neither_here_nor_there() -> None:

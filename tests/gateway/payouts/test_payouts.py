@@ -1,20 +1,28 @@
 """Payouts end to end: compliance, the twin's balances and banks, webhooks, gRPC, PostgreSQL."""
 
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import grpc
 import pytest
 
 from compliance.v1.decision_pb2 import DecisionKind, Verdict
+from gateway.payouts.domain import FIRST_LOOK
 from gateway.v1 import payout_service_pb2 as pb
-from gateway.v1.payout_pb2 import PayoutState
+from gateway.v1.payout_pb2 import Payout, PayoutState
+from runtime.clock import ManualClock
+from sandbox.stripe_twin.overrides import BalanceEntry
 from sandbox.stripe_twin.payouts import ARRIVAL_SECONDS
+from sandbox.stripe_twin.twin import Twin
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import RefusedError, euros, fresh
 from tests.gateway.payouts.treasury import BALANCE_MINOR, MERCHANT, Treasury
 from tests.gateway.running import OpenShop
 
 S = PayoutState
+# A bank tells its reference of a payout so long after the money has come.
+TRACE_SECONDS = 9 * 24 * 60 * 60
 LOST: list[dict[str, Any]] = [
     {"kind": "reset", "when": "after", "count": 1},
     {"kind": "error", "when": "after", "status": 500, "stored": False, "count": 1},
@@ -227,3 +235,42 @@ async def test_nobody_is_paid_out_who_has_no_account(treasury: Treasury) -> None
         with pytest.raises(RefusedError) as refused:
             await attempt
         assert refused.value.error.reason == "PAYOUT_NOT_FOUND"
+
+
+async def test_the_banks_reference_and_a_lost_event_are_asked_for(
+    open_shop: OpenShop, twin: Twin
+) -> None:
+    """Nothing tells of either. The payouts are a merchant's and the platform's own."""
+    clock = ManualClock(datetime.now(UTC))
+    twin.settings.trace_seconds = TRACE_SECONDS
+    async with open_shop(clock) as shop:
+        treasury = await Treasury.open(shop, twin)
+        merchants = await treasury.create(100_00)
+        twin.record_transaction("default", BalanceEntry(type="topup", amount=5_00, currency="eur"))
+        platforms = twin.pay_out("default", "eur")
+        listed = await treasury.listed(lambda found: len(found) == 2)
+        (own,) = [payout for payout in listed if not payout.merchant_id]
+        twin.webhooks.pause()
+        for payout_id in (merchants.id, own.id):
+            assert (await treasury.get(payout_id)).state == S.PAYOUT_STATE_PENDING
+        twin.advance(seconds=ARRIVAL_SECONDS)
+        clock.advance(timedelta(seconds=ARRIVAL_SECONDS) + FIRST_LOOK)
+        for payout_id in (merchants.id, own.id):
+            paid = await treasury.until(payout_id, partial(is_paid, clock))
+            assert (paid.trace_id_status, paid.trace_id) == ("pending", "")
+        twin.advance(seconds=TRACE_SECONDS)
+        for payout_id in (merchants.id, own.id):
+            told = await treasury.until(payout_id, partial(is_told, clock))
+            assert told.trace_id.startswith("TRACE")
+    assert platforms["id"] == own.stripe_payout_id
+
+
+def is_paid(clock: ManualClock, payout: Payout) -> bool:
+    # One is looked at after the other.
+    clock.advance(timedelta(seconds=1))
+    return payout.state == S.PAYOUT_STATE_PAID
+
+
+def is_told(clock: ManualClock, payout: Payout) -> bool:
+    clock.advance(timedelta(hours=1))
+    return payout.trace_id_status == "supported"
