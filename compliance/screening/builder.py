@@ -155,7 +155,8 @@ def _build(conversation: _Conversation, file_number: int) -> tuple[NameIndex, Na
     with open(file_number, "wb") as file:
         file.write(packed)
     whole = NameIndex(packed)
-    changed_index = NameIndex.of(new)
+    new_ids = {entry.entry_id for entry in new}
+    changed_index = NameIndex.of(new, [one for one in entries if one.entry_id not in new_ids])
     conversation.send({"size": len(packed)})
     return whole, changed_index
 

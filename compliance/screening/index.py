@@ -11,8 +11,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from compliance.checks.canonical import dumps, loads
+from compliance.screening.abbreviated import (
+    Abbreviated,
+    abbreviated_parts,
+    pack_abbreviated,
+)
 from compliance.screening.countries import country_code
 from compliance.screening.entries import Entry, EntryKind
+from compliance.screening.given_names import called_by, what_it_takes
 from compliance.screening.listed import WEAK
 from compliance.screening.names import (
     ALTERNATIVES,
@@ -33,18 +39,21 @@ from compliance.screening.scoring import (
     compare_names,
     country_effect,
     may_be,
+    most_effect,
     token_similarity,
     whole_part,
 )
 from compliance.screening.scripts import SCRIPTS, Script, key_similarity, skeleton
-from compliance.screening.view import View, pack_view
+from compliance.screening.spelling import ListedWords, pack_words
+from compliance.screening.view import View
+from compliance.screening.view_packing import pack_view
 from compliance.screening.whole import WholeNames, is_another_word, orders, pack_whole, whole_score
 
 MAX_RESULTS = 50
 MAX_READINGS = 64
 MAX_CACHED_ENTRIES = 1_000
-# What dates and countries can add to a name's score at most.
-MAX_EFFECT = 0.07
+# A score of four digits is so much more than what it was, at most.
+ROUNDING = 0.0001
 
 _KINDS = tuple(EntryKind)
 
@@ -88,9 +97,13 @@ class Hit:
         return self.explanation.score
 
 
-def pack_index(entries: Iterable[Entry]) -> bytes:
+def pack_index(entries: Iterable[Entry], beside: Iterable[Entry] = ()) -> bytes:
     """Everything that a `NameIndex` of these entries reads. Takes a second for some ten thousand
-    names, and three more for the sound keys of all scripts."""
+    names, and three more for the sound keys of all scripts.
+
+    `beside` are the other entries of the list, if these are a part of it: their words count as
+    the list's.
+    """
     packing = Packing()
     listed = list(entries)
     packing.strings("entries", map(dumps, listed))
@@ -109,8 +122,28 @@ def pack_index(entries: Iterable[Entry]) -> bytes:
     )
     normal = [normalise(text, is_person=is_person) for _, _, text, is_person in rows]
     words = (tuple(fold(text).split()) for _, _, text, _ in rows)
-    pack_view(packing, "main", zip(itertools.count(), normal, words, strict=False))
-    families = (family_words(text, is_person=is_person) for _, _, text, is_person in rows)
+    pack_view(packing, "main", zip(itertools.count(), normal, words, strict=False), has_sounds=True)
+    listed_words = {token for name in normal for token in name.tokens}
+    others = [
+        (entry, normalise(name.text, is_person=entry.kind is EntryKind.PERSON))
+        for entry in beside
+        for name in entry.names
+    ]
+    listed_words.update(token for _, name in others for token in name.tokens)
+    pack_words(packing, "words", listed_words)
+    pack_abbreviated(
+        packing,
+        "abbreviated",
+        (
+            (row, listed[place].entry_id, normal[row])
+            for row, (place, _, _, _) in enumerate(rows)
+            if listed[place].kind is EntryKind.ORGANIZATION
+        ),
+        ((entry.entry_id, name) for entry, name in others if entry.kind is EntryKind.ORGANIZATION),
+    )
+    families = [family_words(text, is_person=is_person) for _, _, text, is_person in rows]
+    # Places counted from one; none where the family name is not set apart.
+    packing.numbers("rows.called", map(_called_place, normal, families))
     pack_whole(
         packing, "whole", zip(normal, families, (fold(text) for _, _, text, _ in rows), strict=True)
     )
@@ -145,9 +178,12 @@ class NameIndex:
         self._countries = PackedStrings(packed, "countries")
         self._row_entries = packed.numbers("rows.entries")
         self._row_names = packed.numbers("rows.names")
+        self._abbreviated = Abbreviated(packed, "abbreviated")
+        self._called = packed.numbers("rows.called")
         self._is_weak = packed.numbers("rows.weak")
         self._packed = packed
-        self._main = View(packed, "main", token_similarity, is_joined=False)
+        self._words = ListedWords(packed, "words")
+        self._main = View(packed, "main", token_similarity, is_joined=False, words=self._words)
         self._whole = WholeNames(packed, "whole")
         # Opened when they are asked for: each takes a millisecond.
         self._by_keys: dict[str, View] = {}
@@ -155,9 +191,9 @@ class NameIndex:
         self._known: dict[int, Entry] = {}
 
     @classmethod
-    def of(cls, entries: Iterable[Entry]) -> "NameIndex":
-        """An index made here and now."""
-        return cls(pack_index(entries))
+    def of(cls, entries: Iterable[Entry], beside: Iterable[Entry] = ()) -> "NameIndex":
+        """An index made here and now; see `pack_index`."""
+        return cls(pack_index(entries, beside))
 
     def forget(self, count: int = 500) -> bool:
         """Gives back some of the memory that searches took; False if there is nothing left.
@@ -172,16 +208,18 @@ class NameIndex:
     def search(self, person: ScreenedPerson, threshold: float) -> list[Hit]:
         """The entries that score `threshold` or more, the surest first, at most MAX_RESULTS."""
         best: dict[int, tuple[float, int, str, tuple[MatchedPart, ...]]] = {}
+        least = threshold - most_effect(person.birth_date, person.country_code) - ROUNDING
         for name in person.names:
-            for row, score, parts in self._matching(name, person, threshold - MAX_EFFECT):
+            for row, score, parts in self._matching(name, person, least):
                 place = self._row_entries[row]
-                if not may_be(person.is_person, _KINDS[self._kinds[place]]):
+                is_weak = bool(self._is_weak[row])
+                if not may_be(person.is_person, _KINDS[self._kinds[place]], is_weak=is_weak):
                     continue
-                counted = score * WEAK_ALIAS_FACTOR if self._is_weak[row] else score
+                counted = score * WEAK_ALIAS_FACTOR if is_weak else score
                 if place not in best or counted > best[place][0]:
                     best[place] = counted, row, name, parts
         # Dates and countries move all names of an entry alike.
-        hits = [self._hit(person, *found) for found in best.values()]
+        hits = [self._hit(person, *found) for found in best.values() if found[0] >= least]
         found = [hit for hit in hits if hit.score >= threshold]
         return sorted(found, key=lambda hit: (-hit.score, hit.entry.entry_id))[:MAX_RESULTS]
 
@@ -193,9 +231,14 @@ class NameIndex:
                 normalise(reading, is_person=is_person): fold(reading)
                 for reading in reversed(readings(name))
             }
-            for normal in spelled:
-                yield from self._main.search(normal, has_initials=has_initials, least=least)
+            if not is_person:
+                yield from self._matching_abbreviated(spelled)
             leading = family_words(name, is_person=is_person)
+            for normal in spelled:
+                called = self._called_by(normal, leading) if is_person else ""
+                found = self._main.search(normal, has_initials=has_initials, least=least)
+                for row, score, parts in found:
+                    yield row, score - what_it_takes(parts, called, self._listed_called(row)), parts
             for normal, folded in spelled.items():
                 yield from self._matching_whole(normal, leading, folded, least)
             for script in SCRIPTS:
@@ -207,6 +250,24 @@ class NameIndex:
                     latin = _latin_key(script, next(reversed(spelled)))
                     yield from view.search(latin, has_initials=has_initials, least=least)
 
+    def _matching_abbreviated(self, names: Iterable[NormalName]) -> Iterator[Found]:
+        """Rows of organisations that a short name may stand for."""
+        for name in names:
+            for row, score, is_whole in self._abbreviated.search(name):
+                listed = self._main.name(row)
+                parts = abbreviated_parts(name, listed)
+                yield row, score, (whole_part(name, listed, score),) if is_whole else parts
+
+    def _called_by(self, name: NormalName, family_words: int) -> str:
+        """What somebody is called by if it is a name of the list: whatever else may be put before
+        a name hides nobody."""
+        called = called_by(name, family_words)
+        return called if called in self._words else ""
+
+    def _listed_called(self, row: int) -> str:
+        place = self._called[row]
+        return self._main.name(row).tokens[place - 1] if place else ""
+
     def _matching_whole(
         self, name: NormalName, leading: int, folded: str, least: float
     ) -> Iterator[Found]:
@@ -217,12 +278,20 @@ class NameIndex:
                 if sorted(name.tokens) == sorted(listed.tokens):
                     continue  # Found by its words.
                 score = whole_score(edits, listed)
-                if score >= least and not is_another_word(name, listed):
+                if score < least or is_another_word(name, listed):
+                    continue
+                if not edits or not self._is_of_other_words(name, listed):
                     # By its words if each has one that is like it.
                     _, parts = compare_names(name, listed)
                     is_by_words = len(parts) == len(listed.tokens)
                     whole = (whole_part(name, listed, score),)
                     yield row, score, parts if is_by_words else whole
+
+    def _is_of_other_words(self, name: NormalName, listed: NormalName) -> bool:
+        """Whether all words that are not the listed name's are words of the list all the same."""
+        left = [token for token in name.tokens if token not in listed.tokens]
+        right = [token for token in listed.tokens if token not in name.tokens]
+        return bool(left) and all(self._words.is_another(token, right) for token in left)
 
     def _keys_of(self, script: Script, side: str) -> View:
         name = f"{script.name}.{side}"
@@ -271,6 +340,11 @@ def family_words(name: str, *, is_person: bool) -> int:
     """How many words stand before the comma that sets a person's family name apart."""
     family, comma, _ = name.partition(",")
     return len(normalise(family, is_person=True).tokens) if comma and is_person else 0
+
+
+def _called_place(name: NormalName, family_words: int) -> int:
+    called = called_by(name, family_words) if family_words else ""
+    return name.tokens.index(called, family_words) + 1 if called else 0
 
 
 def _never(_row: int) -> bool:

@@ -12,7 +12,7 @@ from anyascii import anyascii
 from compliance.screening.kana import with_romaji
 
 # Raised with every change of what is found: whoever was screened by older rules is screened again.
-RULES_VERSION = 3
+RULES_VERSION = 4
 
 MAX_TOKEN_LENGTH = 200
 # Between the readings of one word.
@@ -346,7 +346,7 @@ def is_comparable(name: str, *, is_person: bool) -> bool:
 
     Nothing is left of signs alone, and of legal forms, titles and fillers alone.
     """
-    if not all(_is_readable(word) for word in _bare(name).split()):
+    if not name.isascii() and not all(_is_readable(word) for word in _bare(name).split()):
         return False
     dropped = HONORIFICS if is_person else LEGAL_FORMS
     words = _without_phrases(fold(name), is_person=is_person).split()

@@ -25,6 +25,8 @@ INITIAL_SIMILARITY = 0.7
 SURE_SIMILARITY = 0.9
 # Below this two words are different words.
 MIN_TOKEN_SIMILARITY = 0.78
+# Of its letters a word has so many in common with one that is like it, at least.
+LEAST_EDITS = 2 * MIN_TOKEN_SIMILARITY - 1.01
 # A name that is part of a longer one counts up to this less than a whole one.
 PARTIAL_PENALTY = 0.2
 # However many words stand around it, a name that is there as a whole is found.
@@ -34,7 +36,7 @@ MAX_YEARS_APART = 2
 MIN_JOINED_SIMILARITY = 0.9
 
 BIRTH_DATE_EQUAL, BIRTH_YEAR_NEAR, BIRTH_DATE_DIFFERS = 0.05, 0.0, -0.15
-COUNTRY_EQUAL, COUNTRY_DIFFERS = 0.02, -0.02
+COUNTRY_EQUAL, COUNTRY_DIFFERS = 0.02, -0.05
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,14 @@ def token_similarity(first: str, second: str) -> float:
     """0 to 1; short words have to be equal, since one letter makes another name of them."""
     if first == second:
         return 1.0
-    if max(len(first), len(second)) <= 3 or min(len(first), len(second)) <= 2:
+    shorter, longer = sorted((len(first), len(second)))
+    if longer <= 3 or shorter <= 2 or shorter < LEAST_EDITS * longer:
         return 0.0
     if first.isdigit() or second.isdigit():
         return 0.0
-    edits = float(DamerauLevenshtein.normalized_similarity(first, second))
+    edits = float(DamerauLevenshtein.normalized_similarity(first, second, score_cutoff=LEAST_EDITS))
+    if not edits:
+        return 0.0
     return max(edits, 0.5 * edits + 0.5 * float(JaroWinkler.similarity(first, second)))
 
 
@@ -98,7 +103,7 @@ def compare_names(
     if has_initials:
         parts += _initials(first, second, parts)
     score = _weighted_score(first, second, parts)
-    joined = joined_score(first, second)
+    joined = joined_score(first, second) if score < 1.0 else 0.0
     if joined > score:
         return joined, (whole_part(first, second, joined),)
     return score, parts
@@ -208,11 +213,14 @@ def _weighted_score(first: NormalName, second: NormalName, parts: tuple[MatchedP
 
 def joined_score(first: NormalName, second: NormalName) -> float:
     """For names that differ in where words begin: "Alqaida" and "Al Qaida"."""
-    one, other = first.joined, second.joined
-    if len(first.tokens) == len(second.tokens) or min(len(one), len(other)) < 6:
+    if len(first.tokens) == len(second.tokens):
         return 0.0
-    similarity = float(DamerauLevenshtein.normalized_similarity(one, other))
-    return similarity if similarity >= MIN_JOINED_SIMILARITY else 0.0
+    one, other = first.joined, second.joined
+    if min(len(one), len(other)) < 6:
+        return 0.0
+    return float(
+        DamerauLevenshtein.normalized_similarity(one, other, score_cutoff=MIN_JOINED_SIMILARITY)
+    )
 
 
 def birth_date_effect(subject: str, listed: tuple[str, ...]) -> float:
@@ -238,6 +246,14 @@ def country_effect(subject: str, listed: tuple[str, ...]) -> float:
     return COUNTRY_EQUAL if fold(subject) in {fold(name) for name in listed} else COUNTRY_DIFFERS
 
 
-def may_be(is_person: bool | None, kind: EntryKind) -> bool:
-    """Whether a subject of this kind can be an entry of that one: a person is no ship."""
+def most_effect(birth_date: str, country_code: str) -> float:
+    """What a subject's date and country can add at most; nothing if they are not known."""
+    return (BIRTH_DATE_EQUAL if birth_date else 0.0) + (COUNTRY_EQUAL if country_code else 0.0)
+
+
+def may_be(is_person: bool | None, kind: EntryKind, *, is_weak: bool = False) -> bool:
+    """Whether a subject of this kind can be an entry of that one: a person is no ship, and a
+    company has its name from no weak alias of a person ("Indigo")."""
+    if is_person is False:
+        return not (is_weak and kind is EntryKind.PERSON)
     return not (bool(is_person) and kind in (EntryKind.VESSEL, EntryKind.AIRCRAFT))

@@ -5,22 +5,28 @@ most promising are compared in full. A view reads packed bytes, which may have b
 another process (see builder.py).
 """
 
-import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
+from compliance.screening.bit_sums import (
+    BitSums,
+    RowNeeds,
+    RowsByWords,
+    WordsByPairs,
+    forget_some,
+    numbers_of,
+)
 from compliance.screening.names import ALTERNATIVES, NormalName, weight
 from compliance.screening.packed import (
     Packed,
     PackedGroups,
     PackedKeyedGroups,
     PackedStrings,
-    Packing,
 )
 from compliance.screening.scoring import (
     MAX_PARTIAL_PENALTY,
-    MAX_RUN,
     MIN_JOINED_SIMILARITY,
     MIN_TOKEN_SIMILARITY,
     PARTIAL_PENALTY,
@@ -32,74 +38,25 @@ from compliance.screening.scoring import (
     merged,
     whole_part,
 )
+from compliance.screening.spelling import ListedWords, sounds
+from compliance.screening.view_packing import (
+    MIN_COVERAGE,
+    WEIGHT_UNIT,
+    least_need,
+    letter_pairs,
+    runs,
+    seeds,
+    sorted_letters,
+    telling_weight,
+)
 
 MAX_CANDIDATES = 200
 MAX_CACHED_TOKENS, MAX_CACHED_NAMES = 50_000, 50_000
 # The share of its letter pairs that a word has to have in common with one that is like it.
 MIN_SHARED_PAIRS = 0.4
-# Of either name, by weight and without single letters, has to be found in the other to compare
-# their words: with less no score reaches the threshold.
-MIN_COVERAGE = 0.74
-# Words that are more than what may be missing of a name: one of them is there, or too little is.
-SEED_SHARE = 1 - MIN_COVERAGE + 0.04
 # How much more a score may be than what the words' weights make it before they are compared.
 BOUND_SLACK = 0.04
-MIN_JOINED_LENGTH, MAX_ARRANGED_WORDS = 6, 8
-
-
-def pack_view(
-    packing: Packing,
-    prefix: str,
-    rows: Iterable[tuple[int, NormalName, tuple[str, ...]]],
-    stem: Callable[[str], str] = str,
-) -> None:
-    """Adds what a `View` of this prefix reads.
-
-    `rows` are a number, its words, and all its words with those that do not count. Words are looked
-    for by the letters of their `stem`.
-    """
-    numbers: list[int] = []
-    names: list[NormalName] = []
-    by_token: dict[str, list[int]] = defaultdict(list)
-    by_run: dict[str, list[int]] = defaultdict(list)
-    by_letters: dict[str, list[int]] = defaultdict(list)
-    arranged: dict[tuple[str, ...], int] = {}
-    for row, (number, name, all_words) in enumerate(rows):
-        numbers.append(number)
-        names.append(name)
-        for token in dict.fromkeys(name.tokens):
-            by_token[token].append(row)
-        for run in _runs(name, stem):
-            by_run[run].append(row)
-        for words in {name.tokens, all_words}:
-            if 1 < len(words) <= MAX_ARRANGED_WORDS:
-                place = arranged.setdefault(words, len(arranged))
-                by_letters[_letters(words)] += (row, place)
-    # In their order, so that their numbers sort as they do.
-    tokens = {token: number for number, token in enumerate(sorted(by_token))}
-    by_stem: dict[str, list[int]] = defaultdict(list)
-    by_pair: dict[str, list[int]] = defaultdict(list)
-    for token, number in tokens.items():
-        by_stem[stem(token)].append(number)
-        for pair in _letter_pairs(stem(token)):
-            by_pair[pair].append(number)
-    by_seed: dict[str, list[int]] = defaultdict(list)
-    for row, name in enumerate(names):
-        for token in _seeds(name, lambda token: len(by_token[token])):
-            by_seed[token].append(row)
-    packing.groups(f"{prefix}.by_seed", (by_seed[token] for token in tokens))
-    packing.numbers(f"{prefix}.numbers", numbers)
-    packing.floats(f"{prefix}.weights", map(_telling_weight, names))
-    packing.numbers(f"{prefix}.words", (len(name.tokens) for name in names))
-    packing.numbers(f"{prefix}.lengths", (len(name.joined) for name in names))
-    packing.groups(f"{prefix}.names", ([tokens[word] for word in name.tokens] for name in names))
-    packing.strings(f"{prefix}.tokens", tokens)
-    packing.groups(f"{prefix}.by_token", (by_token[token] for token in tokens))
-    packing.keyed_groups(f"{prefix}.by_run", by_run)
-    packing.keyed_groups(f"{prefix}.by_letters", by_letters)
-    packing.strings(f"{prefix}.arranged", map(" ".join, arranged))
-    packing.keyed_groups(f"{prefix}.by_stem", by_stem)
-    packing.keyed_groups(f"{prefix}.by_pair", by_pair)
+MIN_JOINED_LENGTH = 6
 
 
 class View:
@@ -113,11 +70,14 @@ class View:
         stem: Callable[[str], str] = str,
         *,
         is_joined: bool = True,
+        words: ListedWords | None = None,
     ) -> None:
         """Reads what `pack_view` added with the same `stem`.
 
-        With `is_joined` names that differ in where words begin are looked for here.
+        With `is_joined` names that differ in where words begin are looked for here. One of `words`
+        is like its other spellings only.
         """
+        self._listed_words = words
         self._is_joined = is_joined
         self._similarity = similarity
         self._stem = stem
@@ -136,25 +96,25 @@ class View:
         self._rows_by_letters = PackedKeyedGroups(packed, f"{prefix}.by_letters")
         self._arranged = PackedStrings(packed, f"{prefix}.arranged")
         self._tokens_by_stem = PackedKeyedGroups(packed, f"{prefix}.by_stem")
-        self._tokens_by_pair = PackedKeyedGroups(packed, f"{prefix}.by_pair")
+        self._tokens_by_sound = PackedKeyedGroups(packed, f"{prefix}.by_sound")
+        self._words_by_pairs = WordsByPairs(
+            PackedKeyedGroups(packed, f"{prefix}.by_pair"), len(self._tokens)
+        )
+        self._rows_by_words = RowsByWords(self._rows_by_token, len(self._numbers))
+        self._needs = RowNeeds(packed, f"{prefix}.needs")
         # What was asked for before: words with the list's words that are like them, and names.
         self._similar: dict[str, dict[int, float]] = {}
         self._known_names: dict[int, NormalName] = {}
-        # For each pair of letters the list's words that have it, a bit each.
-        self._words_with: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     def forget(self, count: int) -> bool:
         """Gives back some of what it remembers; False if there is nothing left."""
-        for token in list(itertools.islice(self._similar, count)):
-            self._similar.pop(token, None)
-        for row in list(itertools.islice(self._known_names, count)):
-            self._known_names.pop(row, None)
-        for pair in list(itertools.islice(self._words_with, count)):
-            self._words_with.pop(pair, None)
-        return bool(self._similar or self._known_names or self._words_with)
+        remembered: list[dict[Any, Any]] = [self._similar, self._known_names]
+        left = [forget_some(known, count) for known in remembered]
+        left += [self._words_by_pairs.forget(count), self._rows_by_words.forget(count)]
+        return any(left)
 
     def search(
         self, name: NormalName, *, has_initials: Callable[[int], bool], least: float
@@ -162,7 +122,7 @@ class View:
         """Numbers whose names score `least` or more against a name, with score and parts."""
         similar = {token: self._similar_tokens(token) for token in set(name.tokens)}
 
-        own_weight = _telling_weight(name)
+        own_weight = telling_weight(name)
         if not own_weight:
             return
         alike = [
@@ -171,7 +131,7 @@ class View:
         seen: set[int] = set()
         joined = "".join(name.tokens)
         if len(joined) >= MIN_JOINED_LENGTH:
-            pairs_of_rows = iter(self._rows_by_letters.get(_letters(name.tokens)))
+            pairs_of_rows = iter(self._rows_by_letters.get(sorted_letters(name.tokens)))
             for row, place in zip(pairs_of_rows, pairs_of_rows, strict=True):
                 words = self._arranged[place].split(" ")
                 is_candidate = row not in seen and len(words) != len(name.tokens)
@@ -185,7 +145,7 @@ class View:
                 number, listed = self._numbers[row], self.name(row)
                 one, other = merged(name, listed, self._stem), merged(listed, name, self._stem)
                 score, parts = compare_names(
-                    one, other, self._similarity, has_initials=has_initials(number)
+                    one, other, self._likeness, has_initials=has_initials(number)
                 )
                 if score >= least:
                     yield number, score, parts
@@ -226,7 +186,7 @@ class View:
         for token in set(name.tokens):
             for row in self._rows_by_run.get(self._stem(token)):
                 found[row] += weight(token)
-        for run in _runs(name, self._stem):
+        for run in runs(name, self._stem):
             for number in self._tokens_by_stem.get(run):
                 for row in self._rows_by_token[number]:
                     found[row] += weight(self._tokens[number])
@@ -245,42 +205,77 @@ class View:
         One of a name's seeds is there, or less than MIN_COVERAGE is: others need not be looked at,
         unless less is asked for.
         """
+        # What the list's words that are like the name's say of the name, and of a listed one.
+        own_worth: dict[int, float] = {}
         worth: dict[int, float] = {}
-        for likes in similar.values():
+        for token, likes in similar.items():
             for number, similarity in likes.items():
                 value = similarity * weight(self._tokens[number])
                 worth[number] = max(worth.get(number, 0.0), value)
-        found: set[int] = set()
+                own_worth[number] = max(own_worth.get(number, 0.0), similarity * weight(token))
+        found: Iterable[int]
         if least < MIN_COVERAGE:
-            for number in worth:
-                found.update(self._rows_by_token[number])
+            found = {row for number in worth for row in self._rows_by_token[number]}
+        elif self._is_joined:
+            found = self._seeded(similar, name, worth)
         else:
-            for number in worth:
-                found.update(self._rows_by_seed[number])
-            counts = {
-                token: sum([len(self._rows_by_token[number]) for number in likes])
-                for token, likes in similar.items()
-            }
-            for token in _seeds(name, counts.__getitem__):
-                for number in similar[token]:
-                    found.update(self._rows_by_token[number])
-        worth_of = [0.0] * len(self._tokens)
-        for number, value in worth.items():
-            worth_of[number] = value
+            found = self._covering(similar, name, own_weight)
         weights, items, ends = self._weights, self._names.items, self._names.ends
-        value_of, least_share = worth_of.__getitem__, min(least, MIN_COVERAGE)
+        least_share = min(least, MIN_COVERAGE)
         promising = []
         others = []
         for row in found:
-            value = sum(map(value_of, items[ends[row] : ends[row + 1]]))
+            value = own_value = 0.0
+            for number in items[ends[row] : ends[row + 1]]:
+                if number in worth:
+                    value += worth[number]
+                    own_value += own_worth[number]
             listed_weight = weights[row]
-            shorter = value / (min(own_weight, listed_weight))
-            if shorter >= least_share and _bound(value, listed_weight, own_weight) >= least:
+            shorter = max(own_value / own_weight, value / listed_weight)
+            whole = (own_value + value) / (own_weight + listed_weight)
+            if shorter >= least_share and _bound(whole, shorter) >= least:
                 promising.append((-value * (1 / listed_weight + 1 / own_weight), row))
             elif self._is_joined:
                 others.append(row)
         promising.sort()
         return [row for _, row in promising[:MAX_CANDIDATES]], others
+
+    def _seeded(
+        self, similar: dict[str, dict[int, float]], name: NormalName, worth: Iterable[int]
+    ) -> set[int]:
+        """Rows that have one of the name's seeds, or the name one of theirs."""
+        found: set[int] = set()
+        for number in worth:
+            found.update(self._rows_by_seed[number])
+        counts = {
+            token: sum([len(self._rows_by_token[number]) for number in likes])
+            for token, likes in similar.items()
+        }
+        for token in seeds(name, counts.__getitem__):
+            for number in similar[token]:
+                found.update(self._rows_by_token[number])
+        return found
+
+    def _covering(
+        self, similar: dict[str, dict[int, float]], name: NormalName, own_weight: float
+    ) -> Iterator[int]:
+        """Rows whose words that are like the name's make up MIN_COVERAGE of either, and some more.
+
+        What a word adds is rounded up, and what has to be reached down.
+        """
+        sums = BitSums(self._needs.start(least_need(own_weight)))
+        for token in name.tokens:
+            likes = similar[token]
+            # Those that are the same word apart: what is only like it is worth less.
+            for is_same in (True, False):
+                words = [number for number, one in likes.items() if (one == 1.0) is is_same]
+                if words:
+                    most = max(
+                        likes[number] * max(weight(token), weight(self._tokens[number]))
+                        for number in words
+                    )
+                    sums.add(self._rows_by_words.having(words), _units(most))
+        return numbers_of(sums.reached)
 
     def _as_long_as(self, name: NormalName, rows: list[int]) -> list[int]:
         """Rows of nearly as many letters in another number of words: joined with a typo."""
@@ -298,96 +293,38 @@ class View:
         if cached is not None:
             return cached
         similar: dict[int, float] = {}
-        for reading in token.split(ALTERNATIVES):
-            for number in self._sharing(_letter_pairs(self._stem(reading))):
-                similarity = self._similarity(token, self._tokens[number])
-                if similarity >= MIN_TOKEN_SIMILARITY:
-                    similar[number] = similarity
+        for number in self._like(token):
+            similarity = self._similarity(token, self._tokens[number])
+            if similarity >= MIN_TOKEN_SIMILARITY:
+                similar[number] = similarity
         if len(self._similar) >= MAX_CACHED_TOKENS:
             self._similar.clear()
         self._similar[token] = similar
         return similar
 
-    def _sharing(self, pairs: set[str]) -> Iterator[int]:
-        """The list's words that have enough of these pairs of letters.
+    def _like(self, token: str) -> Iterator[int]:
+        """The list's words that may be like this one."""
+        if self._listed_words is not None and token in self._listed_words:
+            groups = map(self._tokens_by_sound.get, sounds(token))
+            yield from {number for group in groups for number in group}
+            return
+        for reading in token.split(ALTERNATIVES):
+            pairs = letter_pairs(self._stem(reading))
+            needed = math.ceil(MIN_SHARED_PAIRS * len(pairs))
+            yield from self._words_by_pairs.sharing(pairs, needed)
 
-        All words are counted at once: bit n of `digits[d]` is digit d of the count of word n, and
-        what is looked for is a count of `needed` or more.
-        """
-        needed = math.ceil(MIN_SHARED_PAIRS * len(pairs))
-        # Counting begins where `needed` makes it overflow into the highest digit.
-        size = len(pairs).bit_length()
-        start = (1 << size) - needed
-        everything = (1 << len(self._tokens)) - 1
-        digits = [everything if start >> digit & 1 else 0 for digit in range(size)]
-        reached = 0
-        for pair in pairs:
-            carry = self._with_pair(pair)
-            for digit in range(size):
-                if not carry:
-                    break
-                digits[digit], carry = digits[digit] ^ carry, digits[digit] & carry
-            reached |= carry
-        while reached:
-            lowest = reached & -reached
-            yield lowest.bit_length() - 1
-            reached ^= lowest
-
-    def _with_pair(self, pair: str) -> int:
-        found = self._words_with.get(pair)
-        if found is None:
-            bits = bytearray(len(self._tokens) // 8 + 1)
-            for number in self._tokens_by_pair.get(pair):
-                bits[number >> 3] |= 1 << (number & 7)
-            found = int.from_bytes(bits, "little")
-            self._words_with[pair] = found
-        return found
+    def _likeness(self, token: str, listed: str) -> float:
+        words = self._listed_words
+        if words is not None and words.is_another(token, [listed]):
+            return 0.0
+        return self._similarity(token, listed)
 
 
-def _bound(value: float, listed_weight: float, own_weight: float) -> float:
-    """What a score is at most if words of this weight are alike."""
-    whole = 2 * value / (listed_weight + own_weight)
-    shorter = value / min(listed_weight, own_weight)
+def _bound(whole: float, shorter: float) -> float:
+    """What a score is at most if this share is alike of both names, and of one of them."""
     partial = shorter - min(MAX_PARTIAL_PENALTY, PARTIAL_PENALTY * (1 - whole))
     return max(whole, partial) + BOUND_SLACK
 
 
-def _seeds(name: NormalName, rows_of: Callable[[str], int]) -> list[str]:
-    """The rarest of a name's words that together are more than what may be missing of it."""
-    words = [word for word in dict.fromkeys(name.tokens) if len(word) > 1] or [
-        *dict.fromkeys(name.tokens)
-    ]
-    needed = SEED_SHARE * sum(map(weight, words))
-    found = []
-    for word in sorted(words, key=lambda word: (rows_of(word), word)):
-        found.append(word)
-        needed -= weight(word)
-        if needed < 0:
-            break
-    return found
-
-
-def _runs(name: NormalName, stem: Callable[[str], str]) -> set[str]:
-    """Neighbouring words written as one: "alqaida" for "al qaida"."""
-    tokens = name.tokens
-    return {
-        stem("".join(tokens[start : start + length]))
-        for length in range(2, MAX_RUN + 1)
-        for start in range(len(tokens) - length + 1)
-    }
-
-
-def _telling_weight(name: NormalName) -> float:
-    """Of each word once, without single letters if there are others: words stand for them."""
-    words = dict.fromkeys(name.tokens)
-    telling = sum(weight(word) for word in words if len(word) > 1)
-    return telling or sum(map(weight, words))
-
-
-def _letters(words: tuple[str, ...]) -> str:
-    return "".join(sorted("".join(words)))
-
-
-def _letter_pairs(token: str) -> set[str]:
-    framed = f"^{token}$"
-    return {framed[place : place + 2] for place in range(len(framed) - 1)}
+def _units(value: float) -> int:
+    return math.ceil(value / WEIGHT_UNIT)

@@ -7,6 +7,8 @@ was, nearly at its place.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cache
+from zlib import crc32
 
 from rapidfuzz.distance import OSA
 
@@ -30,6 +32,9 @@ EDIT_COST = 0.75
 MAX_EDITED_SHARE = 0.4
 # Letters of generic words ("trading") say this much of which name it is.
 GENERIC_LETTER = 0.3
+
+# Bits for each piece, of which one is set: of other pieces one in sixteen is looked up in vain.
+HASHES_PER_PIECE = 16
 
 
 def edits_allowed(letters: int) -> int:
@@ -70,12 +75,38 @@ def orders(name: NormalName, family_words: int, folded: str) -> tuple[str, ...]:
 
 
 def _pieces(letters: str) -> list[str]:
-    count = edits_allowed(len(letters)) + 1
-    size = len(letters)
-    cuts = [size * number // count for number in range(count + 1)]
     return [
-        f"{size}.{number}.{letters[cuts[number] : cuts[number + 1]]}" for number in range(count)
+        f"{beginning}{letters[start:end]}" for beginning, start, end in _cut_in_pieces(len(letters))
     ]
+
+
+def _cut_in_pieces(size: int) -> list[tuple[str, int, int]]:
+    """Of a name of so many letters how each piece's key begins, and where it begins and ends."""
+    count = edits_allowed(size) + 1
+    cuts = [size * number // count for number in range(count + 1)]
+    return [(f"{size}.{number}.", cuts[number], cuts[number + 1]) for number in range(count)]
+
+
+@cache
+def _places(size: int) -> list[tuple[str, int, int, int]]:
+    """Where pieces of listed names may be in a name of so many letters: how the piece's key begins,
+    the hash of that, and where it begins and ends.
+
+    Before a piece there are no more errors than pieces, and behind it: each piece was hit else, and
+    an earlier or later one is the same ("PassJoin", Li et al., VLDB 2011).
+    """
+    found = []
+    for listed in range(size - MAX_EDITS, size + MAX_EDITS + 1):
+        allowed = edits_allowed(listed)
+        more = size - listed
+        if not allowed or abs(more) > allowed:
+            continue
+        for number, (beginning, start, end) in enumerate(_cut_in_pieces(listed)):
+            behind = allowed - number
+            for shift in range(max(-number, more - behind), min(number, more + behind) + 1):
+                hashed = crc32(beginning.encode())
+                found.append((beginning, hashed, start + shift, end + shift))
+    return found
 
 
 def pack_whole(packing: Packing, prefix: str, names: Iterable[tuple[NormalName, int, str]]) -> None:
@@ -95,6 +126,11 @@ def pack_whole(packing: Packing, prefix: str, names: Iterable[tuple[NormalName, 
     packing.strings(f"{prefix}.letters", by_letters)
     packing.groups(f"{prefix}.rows", by_letters.values())
     packing.keyed_groups(f"{prefix}.by_piece", by_piece)
+    hashes = bytearray(1 << max(1, (HASHES_PER_PIECE * len(by_piece) // 8).bit_length()))
+    for piece in by_piece:
+        hashed = crc32(piece.encode())
+        hashes[hashed >> 3 & len(hashes) - 1] |= 1 << (hashed & 7)
+    packing.add(f"{prefix}.hashes", bytes(hashes))
 
 
 class WholeNames:
@@ -104,6 +140,8 @@ class WholeNames:
         self._letters = PackedStrings(packed, f"{prefix}.letters")
         self._rows = PackedGroups(packed, f"{prefix}.rows")
         self._by_piece = PackedKeyedGroups(packed, f"{prefix}.by_piece")
+        # A bit for each hash that a piece has.
+        self._hashes = packed.section(f"{prefix}.hashes")
 
     def search(self, letters: str) -> Iterator[tuple[int, int]]:
         """Rows whose names differ by no more errors than they may have, and how many."""
@@ -115,22 +153,18 @@ class WholeNames:
                 for row in self._rows[number]:
                     yield row, edits
 
-    def _candidates(self, letters: str) -> list[int]:
+    def _candidates(self, letters: str) -> Iterable[int]:
         """Numbers of the letters that have a piece in common where so few errors can have moved it.
 
-        Before a piece there are no more errors than pieces, and behind it: each piece was hit else,
-        and an earlier or later one is the same ("PassJoin", Li et al., VLDB 2011).
+        Nearly all pieces are of no name: their hash says so.
         """
+        if len(letters) > MAX_LETTERS + MAX_EDITS:
+            return ()
         found: dict[int, None] = {}
-        for size in range(len(letters) - MAX_EDITS, len(letters) + MAX_EDITS + 1):
-            allowed = edits_allowed(size)
-            more = len(letters) - size
-            if not allowed or abs(more) > allowed:
-                continue
-            for number in range(allowed + 1):
-                start, end = size * number // (allowed + 1), size * (number + 1) // (allowed + 1)
-                behind = allowed - number
-                for shift in range(max(-number, more - behind), min(number, more + behind) + 1):
-                    piece = letters[start + shift : end + shift]
-                    found.update(dict.fromkeys(self._by_piece.get(f"{size}.{number}.{piece}")))
-        return list(found)
+        written, hashes, last = letters.encode(), self._hashes, len(self._hashes) - 1
+        for beginning, before, start, end in _places(len(letters)):
+            hashed = crc32(written[start:end], before)
+            if hashes[hashed >> 3 & last] >> (hashed & 7) & 1:
+                piece = f"{beginning}{letters[start:end]}"
+                found.update(dict.fromkeys(self._by_piece.get(piece)))
+        return found

@@ -66,7 +66,7 @@ def test_the_nearest_of_several_birth_dates_counts(listed: tuple[str, ...], effe
 
 def test_one_of_the_countries_is_enough() -> None:
     assert country_effect("RU", ("de", "ru")) == 0.02
-    assert country_effect("RU", ("de", "fr")) == -0.02
+    assert country_effect("RU", ("de", "fr")) == -0.05
     assert country_effect("", ("ru",)) == country_effect("RU", ()) == 0.0
 
 
