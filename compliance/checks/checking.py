@@ -1,4 +1,4 @@
-"""One check from request to logged decision: load, refetch if need be, decide, append."""
+"""One check from request to logged decision, with a new look at the account if need be."""
 
 import uuid
 from collections.abc import Sequence
@@ -73,11 +73,12 @@ class Checking:
 
         Raises `REQUEST_ID_REUSED` if the request differs from the first one with its id.
         """
-        appended = await self._log.append(self._undecided(asked, request))
+        appended = await self._log.append(self._undecided(asked, request, may_postpone=True))
         if isinstance(appended, Postponed):
-            account = await self._fetched_account(asked, appended.loaded)
-            appended = await self._log.append(self._undecided(asked, request, (account,)))
-            assert not isinstance(appended, Postponed), "it was asked again"
+            fetched = await self._fetched_account(asked, appended.loaded)
+            undecided = self._undecided(asked, request, fetched, may_postpone=False)
+            appended = await self._log.append(undecided)
+            assert not isinstance(appended, Postponed), "once is all it may"
         if appended is None:
             async with self._engine.connect() as connection:
                 earlier = await decision_of_request(connection, asked.request_id)
@@ -92,20 +93,21 @@ class Checking:
         self,
         asked: CheckInput,
         request: Message,
-        asked_again: tuple[AccountFacts | None] | None = None,
+        fetched: AccountFacts | None = None,
+        *,
+        may_postpone: bool,
     ) -> Undecided:
-        """`asked_again` is what came of asking for the account, once that was done: None for
-        nothing. Else a check of an account that is too old is postponed."""
+        """`fetched` is the account as it is now, where it was asked for; a check of one that has to
+        be asked for is postponed, if it may be. The rules judge what is there in the end."""
         policy, now = self._in_force.policy, self._clock.now()
         decision_id = f"dec_{uuid.uuid4().hex}"
 
         def decided(found: Found, history: tuple[HistoryFacts, ...]) -> Decided | Postponed:
             loaded = loaded_of(asked, found, self._list_names)
-            if asked_again is None and _has_to_ask(asked, loaded, now, policy):
+            if may_postpone and _has_to_ask(asked, loaded, now, policy):
                 return Postponed(loaded)
-            account = asked_again[0] if asked_again is not None else None
             record = decide(
-                loaded.to_facts(asked, account or loaded.account, now, history),
+                loaded.to_facts(asked, fetched or loaded.account, now, history),
                 policy,
                 decision_id=decision_id,
                 request_id=asked.request_id,

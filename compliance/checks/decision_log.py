@@ -48,6 +48,7 @@ from runtime.logs import get_logger
 from runtime.loops import is_unavailable
 from runtime.session import Session
 from runtime.sql_files import read_sql
+from runtime.telemetry import child_span, tracer
 
 MAX_BATCH = 256
 MAX_WAITING = 4096
@@ -69,6 +70,7 @@ _LOCK = read_sql(__file__, "lock_decisions")
 _APPEND = read_sql(__file__, "append_decisions")
 
 log = get_logger(__name__)
+_tracer = tracer(__name__)
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,9 @@ class DecisionLog:
                 error_reason_pb2.ERROR_REASON_OVERLOADED,
                 "too many decisions wait to be written",
             ) from None
-        return await written
+        # The statements belong to many traces.
+        with child_span(_tracer, "compliance.decide", {"db.system": "postgresql"}):
+            return await written
 
     async def close(self) -> None:
         """Writes what still waits, then lets go of the connection; nobody appends any more."""

@@ -12,9 +12,15 @@ from prometheus_client import REGISTRY
 
 from compliance.cases.keeping import CaseKeeping
 from compliance.checks.decision import decide
-from compliance.checks.decision_log import Appended, Decided, DecisionLog, Undecided
+from compliance.checks.decision_log import (
+    Appended,
+    Decided,
+    DecisionLog,
+    Postponed,
+    Undecided,
+)
 from compliance.checks.facts import CheckKind
-from compliance.checks.facts_store import CheckInput, Found
+from compliance.checks.facts_store import CheckInput, Found, loaded_of
 from compliance.checks.history import HistoryFacts
 from compliance.checks.policy import BUILT_IN
 from compliance.v1 import decision_pb2
@@ -34,6 +40,7 @@ MAX_ROUNDS = 2_000
 CANNOT_BE_DECIDED = "cannot be decided"
 # PostgreSQL has no such text, and the validation rules let none through.
 CANNOT_BE_READ = "cannot be read"
+COMES_AGAIN = "comes again"
 
 
 def failed(items: str, failure: str) -> float:
@@ -60,9 +67,11 @@ def undecided(name: str, note: str = "") -> Undecided:
         country_codes=(),
     )
 
-    def allow(_found: Found, history: tuple[HistoryFacts, ...]) -> Decided:
+    def allow(found: Found, history: tuple[HistoryFacts, ...]) -> Decided | Postponed:
         if note == CANNOT_BE_DECIDED:
             raise ValueError(note)
+        if note == COMES_AGAIN:
+            return Postponed(loaded_of(asked, found, ()))
         record = decide(
             replace(facts, history=history),
             BUILT_IN,
@@ -113,6 +122,24 @@ async def test_a_decision_that_cannot_be_written_fails_alone(guard: Guard) -> No
     assert failed("decisions to write", "unhandled") == before + 3
     verified = await guard.decisions.VerifyDecisions(VerifyDecisionsRequest())
     assert (verified.valid, verified.last_sequence) == (True, 18)
+
+
+async def test_what_is_postponed_leaves_no_trace_and_can_be_decided_later(guard: Guard) -> None:
+    notes = {"dec_1": "", "dec_2": COMES_AGAIN, "dec_3": ""}
+    log = DecisionLog(guard.database_url, ROLE, "test", CaseKeeping(timedelta(days=1), guard.clock))
+    async with running(log):
+        results = await append_all(log, notes)
+        alone = await log.append(undecided("dec_2", COMES_AGAIN))
+        later = await log.append(undecided("dec_2"))
+        again = await log.append(undecided("dec_2", COMES_AGAIN))
+    assert [type(result) for result in (*results.values(), alone)] == [
+        *(Appended, Postponed, Appended, Postponed)
+    ]
+    assert isinstance(later, Appended)
+    assert later.place.sequence == 3
+    assert [facts.counts for facts in later.record.facts.history] == [(2,) * 4] * 3
+    # What was decided is not looked at again.
+    assert again is None
 
 
 async def test_a_log_that_closes_writes_what_still_waits(guard: Guard) -> None:
