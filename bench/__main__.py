@@ -59,7 +59,7 @@ def main() -> None:
         help="how long a history reads and growth are measured on (1000000 unless told)",
     )
     parser.add_argument(
-        "--profile", action="store_true", help="profile the ledger into build/profiles/"
+        "--profile", action="store_true", help="profile the service into build/profiles/"
     )
     arguments = parser.parse_args()
     chosen = [found for found in benchmarks() if found.name.startswith(arguments.only)]

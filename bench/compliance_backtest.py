@@ -61,7 +61,7 @@ RULES = (
 async def measure() -> dict[str, Any]:
     """The benchmark's line; `ratio` is the backtest's share of the rate of reading alone."""
     async with AsyncExitStack() as stack:
-        service, url = await open_compliance(stack)
+        service, url, _ = await open_compliance(stack, NAME)
         check = await checks_of_a_merchant(service, url)
         for _ in range(MADE):
             await check()

@@ -23,8 +23,11 @@ from typing import Any
 import grpc
 import psycopg
 
+from bench.cpu import Meter, meter_of
 from bench.echo import METHOD
-from bench.ledger_parts import free_port, process
+from bench.ledger_parts import free_port, running_echo, started
+from bench.profiling import under_profiler
+from bench.rounds import Round, alternate, compared, send
 from compliance.accounts.snapshot import AccountContent, AccountSnapshot, Capability
 from compliance.accounts.store import store_snapshot
 from compliance.v1 import (
@@ -59,16 +62,43 @@ Call = Callable[[], Awaitable[Any]]
 async def measure() -> dict[str, Any]:
     """The benchmark's line; `limit` is the echo's rate and `ratio` the checks' share of it."""
     async with AsyncExitStack() as stack:
-        service, url = await open_compliance(stack)
-        echo_port = free_port()
-        echo = await stack.enter_async_context(process(echo_port, {}, "bench.echo", str(echo_port)))
+        service, url, meter = await open_compliance(stack, NAME)
+        echo, echo_meter = await stack.enter_async_context(running_echo())
         check = await checks_of_a_merchant(service, url, CUSTOMERS, PAYMENTS_OF_EACH)
         empty: Any = echo.unary_unary(METHOD)
-        return await _compare(check, lambda: empty(b""))
+        checks, echoes = await alternate(
+            ROUNDS, _round(lambda _: check(), meter), _round(lambda _: empty(b""), echo_meter)
+        )
+        latencies = await fixed_rate(
+            check, FIXED_RATE_PER_SECOND, lambda number: number == FIXED_RATE_CALLS
+        )
+    return compared(
+        NAME,
+        "checks/s",
+        checks,
+        echoes,
+        "empty grpc.aio echo with the same callers",
+        callers=CALLERS,
+        customers=CUSTOMERS,
+        payments_before=CUSTOMERS * PAYMENTS_OF_EACH,
+        fixed_rate_per_second=FIXED_RATE_PER_SECOND,
+        p50_ms=percentile_ms(latencies, 50),
+        p99_ms=percentile_ms(latencies, 99),
+    )
 
 
-async def open_compliance(stack: AsyncExitStack) -> tuple[grpc.aio.Channel, str]:
-    """A channel to the service as a process of its own, and its database's URL."""
+def _round(call: Callable[[int], Awaitable[Any]], meter: Meter) -> Callable[[], Awaitable[Round]]:
+    async def one_round() -> Round:
+        taken, _ = await send(call, range(CALLS_PER_ROUND), callers=CALLERS, meter=meter)
+        return taken
+
+    return one_round
+
+
+async def open_compliance(
+    stack: AsyncExitStack, profiled_as: str
+) -> tuple[grpc.aio.Channel, str, Meter]:
+    """A channel to the service as a process of its own, its database's URL, and what both take."""
     postgres = await asyncio.to_thread(stack.enter_context, temporary_server(durable=True))
     url = await asyncio.to_thread(postgres.database_url, "compliance_bench")
     port = free_port()
@@ -80,36 +110,11 @@ async def open_compliance(stack: AsyncExitStack) -> tuple[grpc.aio.Channel, str]
         "COMPLIANCE_HTTP_ADDRESS": f"127.0.0.1:{free_port()}",
         "COMPLIANCE_GATEWAY_ADDRESS": "",
     }
-    return await stack.enter_async_context(process(port, environment, "compliance")), url
-
-
-async def _compare(check: Call, echo: Call) -> dict[str, Any]:
-    checks: list[float] = []
-    echoes: list[float] = []
-    for call in (check, echo):
-        await _closed_loop(call)
-    for _ in range(ROUNDS):
-        checks.append(await _closed_loop(check))
-        echoes.append(await _closed_loop(echo))
-    latencies = await fixed_rate(
-        check, FIXED_RATE_PER_SECOND, lambda number: number == FIXED_RATE_CALLS
+    channel, process_id = await stack.enter_async_context(
+        started(port, environment, *under_profiler(profiled_as), "compliance")
     )
-    rate, limit = statistics.median(checks), statistics.median(echoes)
-    return {
-        "name": NAME,
-        "value": round(rate, 1),
-        "unit": "checks/s",
-        "limit": round(limit, 1),
-        "limit_name": "empty grpc.aio echo with the same callers",
-        "ratio": round(rate / limit, 3),
-        "callers": CALLERS,
-        "checks": ROUNDS * CALLS_PER_ROUND,
-        "customers": CUSTOMERS,
-        "payments_before": CUSTOMERS * PAYMENTS_OF_EACH,
-        "fixed_rate_per_second": FIXED_RATE_PER_SECOND,
-        "p50_ms": percentile_ms(latencies, 50),
-        "p99_ms": percentile_ms(latencies, 99),
-    }
+    postmaster = int((postgres.data / "postmaster.pid").read_text().split()[0])
+    return channel, url, meter_of(service=process_id, postgres=postmaster)
 
 
 async def checks_of_a_merchant(
@@ -210,21 +215,6 @@ async def _store_snapshot(url: str) -> None:
             connection, AccountSnapshot(ACCOUNT, "main", "bench", content, now), now
         )
     await engine.dispose()
-
-
-async def _closed_loop(call: Call) -> float:
-    """Calls per second of `CALLERS` callers, each with its next as soon as one is answered."""
-    numbers = iter(range(CALLS_PER_ROUND))
-
-    async def caller() -> None:
-        for _ in numbers:
-            await call()
-
-    started = time.perf_counter()
-    async with asyncio.TaskGroup() as callers:
-        for _ in range(CALLERS):
-            callers.create_task(caller())
-    return CALLS_PER_ROUND / (time.perf_counter() - started)
 
 
 async def fixed_rate(call: Call, per_second: int, is_over: Callable[[int], bool]) -> list[float]:

@@ -183,15 +183,6 @@ async def closed_loop(call: Callable[[], Awaitable[Any]], *, callers: int, calls
 
 
 @asynccontextmanager
-async def process(
-    port: int, environment: dict[str, str], module: str, *arguments: str
-) -> AsyncIterator[grpc.aio.Channel]:
-    """A channel to `python -m module`, once it answers; the process ends with the block."""
-    async with started(port, environment, module, *arguments) as (channel, _):
-        yield channel
-
-
-@asynccontextmanager
 async def started(
     port: int, environment: dict[str, str], *arguments: str
 ) -> AsyncIterator[tuple[grpc.aio.Channel, int]]:

@@ -5,14 +5,19 @@ from datetime import UTC, datetime, timedelta
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY_SECONDS = 86_400
+
 
 def to_timestamp(time: datetime | None) -> Timestamp | None:
     """None stays None, which a message's constructor takes as unset."""
     if time is None:
         return None
-    stamp = Timestamp()
-    stamp.FromDatetime(time)
-    return stamp
+    # What `FromDatetime` does, in less than half the time: an answer has a dozen of them.
+    since = time - EPOCH
+    return Timestamp(
+        seconds=since.days * DAY_SECONDS + since.seconds, nanos=since.microseconds * 1_000
+    )
 
 
 def to_datetime(stamp: Timestamp) -> datetime:

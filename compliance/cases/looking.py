@@ -6,7 +6,6 @@ caller repeats is what is logged. It may be repeated at once, since a case that 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -124,7 +123,7 @@ class CaseLooks:
         loaded = await load_facts(self._connections, asked, self._list_names)
         policy, now = self._in_force.policy, self._clock.now()
         history = await facts_of(self._connections, asked.to_counted(now, policy))
-        facts = replace(loaded.to_facts(asked, loaded.account, now), history=history)
+        facts = loaded.to_facts(asked, loaded.account, now, history)
         findings = evaluate(facts, policy)
         ruling = facts.ruling
         return Checked(

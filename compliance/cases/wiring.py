@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from psycopg.rows import namedtuple_row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.cases.case import four_eyes_limits
@@ -46,7 +45,6 @@ async def open_cases(
         size=1,
         application_name="compliance-case-looks",
         read_span="compliance.load_facts",
-        row_factory=namedtuple_row,
     )
     notifier = Notifier()
 

@@ -1,8 +1,8 @@
-"""One check from request to logged decision: load, refetch if need be, decide, append."""
+"""One check from request to logged decision, with a new look at the account if need be."""
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
+from datetime import datetime
 
 from google.protobuf.message import Message
 from prometheus_client import Counter
@@ -14,10 +14,10 @@ from compliance.accounts.store import linked_account
 from compliance.cases.case import Checked, scope_of
 from compliance.checks.connected_account import missed_deadline
 from compliance.checks.decision import DecisionRecord, decide
-from compliance.checks.decision_log import Decided, DecisionLog, Undecided
-from compliance.checks.decision_store import decision_at, decision_of_request
+from compliance.checks.decision_log import Decided, DecisionLog, Postponed, Undecided
+from compliance.checks.decision_store import decision_of_request
 from compliance.checks.facts import AccountFacts, CheckKind
-from compliance.checks.facts_store import CheckInput, LoadedFacts, load_facts
+from compliance.checks.facts_store import CheckInput, Found, LoadedFacts, loaded_of
 from compliance.checks.findings import Code, Verdict
 from compliance.checks.history import HistoryFacts
 from compliance.checks.messages import LoggedDecision, decision_message
@@ -29,7 +29,6 @@ from compliance.v1 import decision_pb2 as pb
 from compliance.v1.compliance_service_pb2 import CheckPaymentRequest
 from runtime import deadline
 from runtime.clock import Clock
-from runtime.connections import Connections
 from runtime.idempotency import encoded
 from runtime.logs import get_logger
 
@@ -53,7 +52,6 @@ class Checking:
     def __init__(
         self,
         engine: AsyncEngine,
-        connections: Connections,
         decision_log: DecisionLog,
         refresher: SnapshotRefresher,
         in_force: PolicyInForce,
@@ -64,7 +62,6 @@ class Checking:
         """`list_names` are the sanctions lists that every subject has to be screened against."""
         self._list_names = list_names
         self._engine = engine
-        self._connections = connections
         self._log = decision_log
         self._refresher = refresher
         self._in_force = in_force
@@ -76,32 +73,12 @@ class Checking:
 
         Raises `REQUEST_ID_REUSED` if the request differs from the first one with its id.
         """
-        loaded = await load_facts(self._connections, asked, self._list_names)
-        if loaded.decided_sequence is not None:
-            async with self._engine.connect() as connection:
-                earlier = await decision_at(connection, loaded.decided_sequence)
-            return _repeat(earlier, request)
-        policy = self._in_force.policy
-        account = await self._fresh_account(loaded, asked, policy)
-        now = self._clock.now()
-        facts = loaded.to_facts(asked, account, now)
-        decision_id = f"dec_{uuid.uuid4().hex}"
-
-        def decided(history: tuple[HistoryFacts, ...]) -> Decided:
-            record = decide(
-                replace(facts, history=history),
-                policy,
-                decision_id=decision_id,
-                request_id=asked.request_id,
-                reference_id=asked.reference_id,
-                record_time=now,
-            )
-            return Decided(record, checked_of(record, loaded, asked))
-
-        payment = asked.to_counted(now, policy)
-        appended = await self._log.append(
-            Undecided(decision_id, asked.request_id, encoded(request), payment, decided)
-        )
+        appended = await self._log.append(self._undecided(asked, request, may_postpone=True))
+        if isinstance(appended, Postponed):
+            fetched = await self._fetched_account(asked, appended.loaded)
+            undecided = self._undecided(asked, request, fetched, may_postpone=False)
+            appended = await self._log.append(undecided)
+            assert not isinstance(appended, Postponed), "once is all it may"
         if appended is None:
             async with self._engine.connect() as connection:
                 earlier = await decision_of_request(connection, asked.request_id)
@@ -112,39 +89,71 @@ class Checking:
             RULE_ERRORS.inc()
         return decision_message(record, appended.place)
 
-    async def _fresh_account(
-        self, loaded: LoadedFacts, asked: CheckInput, policy: Policy
-    ) -> AccountFacts | None:
-        """What was loaded, or newly fetched if that is too old; the rules judge what comes out."""
-        account, merchant = loaded.account, loaded.merchant
-        now = self._clock.now()
-        fresh = account is not None and not must_be_asked_again(account, now, policy)
-        is_own = (
-            merchant is not None
-            and merchant.connected_account_id
-            and asked.connected_account_id in ("", merchant.connected_account_id)
-        )
-        if fresh or not is_own:
-            return account
+    def _undecided(
+        self,
+        asked: CheckInput,
+        request: Message,
+        fetched: AccountFacts | None = None,
+        *,
+        may_postpone: bool,
+    ) -> Undecided:
+        """`fetched` is the account as it is now, where it was asked for; a check of one that has to
+        be asked for is postponed, if it may be. The rules judge what is there in the end."""
+        policy, now = self._in_force.policy, self._clock.now()
+        decision_id = f"dec_{uuid.uuid4().hex}"
+
+        def decided(found: Found, history: tuple[HistoryFacts, ...]) -> Decided | Postponed:
+            loaded = loaded_of(asked, found, self._list_names)
+            if may_postpone and _has_to_ask(asked, loaded, now, policy):
+                return Postponed(loaded)
+            record = decide(
+                loaded.to_facts(asked, fetched or loaded.account, now, history),
+                policy,
+                decision_id=decision_id,
+                request_id=asked.request_id,
+                reference_id=asked.reference_id,
+                record_time=now,
+            )
+            return Decided(record, checked_of(record, loaded, asked))
+
+        payment = asked.to_counted(now, policy)
+        return Undecided(decision_id, asked, encoded(request), payment, decided)
+
+    async def _fetched_account(self, asked: CheckInput, loaded: LoadedFacts) -> AccountFacts | None:
+        """The account as the gateway sees it now; None if it does not say."""
         left = deadline.remaining()
         timeout = self._snapshot_timeout_seconds
         if left is not None:
             timeout = min(timeout, left - RESERVED_SECONDS)
         if timeout <= 0:
-            return account
+            return None
         async with self._engine.connect() as connection:
             linked = await linked_account(connection, asked.merchant_id)
         if linked is None:
-            return account
+            return None
+        now = self._clock.now()
         try:
-            missed = None if account is None else missed_deadline(account, now)
+            missed = None if loaded.account is None else missed_deadline(loaded.account, now)
             max_age = ACCEPTED_AGE if missed is None else min(ACCEPTED_AGE, now - missed)
             snapshot = await self._refresher.fetch(linked, timeout=timeout, max_age=max_age)
         except AccountUnavailableError as error:
             # The rules see the old snapshot, or none, and say REVIEW.
             log.warning("check_without_fresh_account", reason=str(error))
-            return account
+            return None
         return snapshot.to_facts(snapshot.content.content_hash)
+
+
+def _has_to_ask(asked: CheckInput, loaded: LoadedFacts, as_of: datetime, policy: Policy) -> bool:
+    """Whether the gateway has to be asked for the account: it is the merchant's, and what is known
+    of it is nothing, or too old."""
+    account, merchant = loaded.account, loaded.merchant
+    if account is not None and not must_be_asked_again(account, as_of, policy):
+        return False
+    return (
+        merchant is not None
+        and bool(merchant.connected_account_id)
+        and asked.connected_account_id in ("", merchant.connected_account_id)
+    )
 
 
 def checked_of(record: DecisionRecord, loaded: LoadedFacts, asked: CheckInput) -> Checked | None:

@@ -41,12 +41,6 @@ def chain_hash(previous_hash: bytes, request: bytes, record: str) -> bytes:
     ).digest()
 
 
-async def decision_at(connection: AsyncConnection, sequence: int) -> LoggedDecision:
-    """The decision with this sequence, which has to exist."""
-    rows = await connection.execute(select(*_COLUMNS).where(DECISION.c.sequence == sequence))
-    return _logged(rows.mappings().one())
-
-
 async def decision_of_request(connection: AsyncConnection, request_id: str) -> LoggedDecision:
     """The decision of a request, which has to exist."""
     rows = await connection.execute(select(*_COLUMNS).where(DECISION.c.request_id == request_id))

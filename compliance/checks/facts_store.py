@@ -1,8 +1,14 @@
-"""Reads the facts of a check from the database."""
+"""Reads the facts of checks from the database: those of a batch with one statement.
 
-from collections.abc import Sequence
+For one check, the statement costs more than all that it finds.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from compliance.accounts.snapshot import AccountSnapshot
@@ -15,7 +21,7 @@ from compliance.checks.facts import (
     Role,
     SubjectFacts,
 )
-from compliance.checks.history import CountedPayment
+from compliance.checks.history import CountedPayment, HistoryFacts
 from compliance.checks.policy import Policy
 from compliance.checks.rulings import RulingFacts
 from runtime.connections import Connections
@@ -23,10 +29,12 @@ from runtime.sql_files import read_sql
 
 # Enough for any company that names its beneficial owners; with more, checks are REVIEW.
 MAX_OWNERS = 50
+# Subjects and accounts that are remembered as they were last read: of merchants, mostly.
+MAX_REMEMBERED = 1_024
 
 # psycopg takes a statement apart for each call if it is longer than MAX_CACHED_STATEMENT_LENGTH of
 # its `_queries.py`, 4,096; this one would be by its indentation alone.
-_LOAD_FACTS = " ".join(
+LOAD_FACTS = " ".join(
     line.strip()
     for line in read_sql(__file__, "load_facts").splitlines()
     if not line.lstrip().startswith("--")
@@ -73,9 +81,8 @@ class CheckInput:
 
 @dataclass(frozen=True)
 class LoadedFacts:
-    """What is stored about an input; `decided_sequence` if its request_id was used before."""
+    """What is stored about an input."""
 
-    decided_sequence: int | None
     subjects: tuple[SubjectFacts, ...]
     account: AccountFacts | None
     lists: tuple[ListFacts, ...]
@@ -87,7 +94,11 @@ class LoadedFacts:
         return next(iter(self._in_role(Role.MERCHANT)), None)
 
     def to_facts(
-        self, asked: CheckInput, account: AccountFacts | None, as_of: datetime
+        self,
+        asked: CheckInput,
+        account: AccountFacts | None,
+        as_of: datetime,
+        history: tuple[HistoryFacts, ...],
     ) -> CheckFacts:
         """The facts at one time; `account` may be younger than what was loaded."""
         owners = self._in_role(Role.OWNER)
@@ -110,6 +121,7 @@ class LoadedFacts:
             payment_method_type=asked.payment_method_type,
             reference_id=asked.reference_id,
             ruling=self.ruling,
+            history=history,
             card_fingerprint=asked.card_fingerprint,
         )
 
@@ -117,40 +129,86 @@ class LoadedFacts:
         return tuple(subject for subject in self.subjects if subject.role is role)
 
 
+# What `LOAD_FACTS` has found: part and key, and what there is in order.
+Found = Mapping[tuple[str, str], Sequence[str]]
+
+
+def lookups_of(batch: Sequence[CheckInput]) -> dict[str, Any]:
+    """What to ask `LOAD_FACTS` for, each once."""
+    merchants = {asked.merchant_id for asked in batch}
+    customers = {asked.customer_id for asked in batch if asked.customer_id}
+    movements = {(asked.kind.value, asked.reference_id) for asked in batch}
+    return {
+        "subjects": list(merchants | customers),
+        "merchants": list(merchants),
+        "max_owners": MAX_OWNERS + 1,
+        "accounts": list({asked.connected_account_id for asked in batch} - {""}),
+        "kinds": [kind for kind, _ in movements],
+        "references": [reference_id for _, reference_id in movements],
+    }
+
+
+def found_in(rows: Iterable[Sequence[Any]]) -> Found:
+    """The answer of `LOAD_FACTS`."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for part, key, _ordinal, content in rows:
+        found[part, key].append(content)
+    return found
+
+
+def loaded_of(asked: CheckInput, found: Found, list_names: Sequence[str]) -> LoadedFacts:
+    """What of that is about one input; of lists those of the names."""
+
+    def subjects(role: Role, part: str, key: str) -> list[SubjectFacts]:
+        return [_subject(content, role) for content in found.get((part, key), ())]
+
+    merchants = subjects(Role.MERCHANT, "SUBJECT", asked.merchant_id)
+    own_account_id = merchants[0].connected_account_id if merchants else ""
+    account = _only(found, "ACCOUNT", asked.connected_account_id or own_account_id)
+    movement = f"{asked.kind.value}/{asked.reference_id}"
+    ruling = _only(found, "RULING", movement)
+    return LoadedFacts(
+        subjects=(
+            *merchants,
+            *subjects(Role.OWNER, "OWNER", asked.merchant_id),
+            *subjects(Role.CUSTOMER, "SUBJECT", asked.customer_id),
+        ),
+        account=None if account is None else _account(account),
+        lists=tuple(_list(found, name) for name in sorted(list_names)),
+        ruling=None if ruling is None else loads(ruling, RulingFacts),
+        has_open_case=("OPEN_CASE", movement) in found,
+    )
+
+
 async def load_facts(
     connections: Connections, asked: CheckInput, list_names: Sequence[str]
 ) -> LoadedFacts:
-    """What is stored about the input, as of one moment; of lists those of the names."""
-    (row,) = await connections.fetch(
-        _LOAD_FACTS,
-        {
-            "request_id": asked.request_id,
-            "merchant_id": asked.merchant_id,
-            "customer_id": asked.customer_id,
-            "connected_account_id": asked.connected_account_id,
-            "max_owners": MAX_OWNERS + 1,
-            "kind": asked.kind.value,
-            "reference_id": asked.reference_id,
-        },
-    )
-    return LoadedFacts(
-        decided_sequence=row.decided_sequence,
-        subjects=tuple(build(subject, SubjectFacts) for subject in row.subjects),
-        account=None if row.account is None else _account(row.account),
-        lists=_lists(row.lists, list_names),
-        ruling=None if row.ruling is None else loads(row.ruling, RulingFacts),
-        has_open_case=row.has_open_case,
-    )
+    """What is stored about one input, as of one moment, for whoever only looks."""
+    rows = await connections.fetch(LOAD_FACTS, lookups_of([asked]))
+    return loaded_of(asked, found_in(rows), list_names)
 
 
-def _account(row: dict[str, Any]) -> AccountFacts:
-    return build(row, AccountSnapshot).to_facts(row["content_hash"])
+def _only(found: Found, part: str, key: str) -> str | None:
+    contents = found.get((part, key))
+    return contents[0] if contents else None
 
 
-def _lists(rows: list[dict[str, Any]], names: Sequence[str]) -> tuple[ListFacts, ...]:
-    """Each list that subjects have to be screened against; without a version if none was loaded.
+def _list(found: Found, name: str) -> ListFacts:
+    """A list that subjects have to be screened against; without a version if none was loaded.
 
     One that the operator took out of the settings is not looked at any more.
     """
-    active = {row["list"]: build(row, ListFacts) for row in rows}
-    return tuple(active.get(name, ListFacts(name, 0, None)) for name in sorted(names))
+    active = _only(found, "LIST", name)
+    return ListFacts(name, 0, None) if active is None else loads(active, ListFacts)
+
+
+# The same text is the same facts: most checks are of merchants that were just looked at.
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _subject(content: str, role: Role) -> SubjectFacts:
+    return build({**json.loads(content), "role": role}, SubjectFacts)
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _account(content: str) -> AccountFacts:
+    row = json.loads(content)
+    return build(row, AccountSnapshot).to_facts(row["content_hash"])

@@ -52,7 +52,6 @@ class Window(StrEnum):
 
 # The first minute of each window, since 1970.
 Firsts = tuple[int, ...]
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
 # Window: (length, unit), both in minutes.
 _EXTENTS: dict[Window, tuple[int, int]] = {
     Window.HOUR: (HOUR_MINUTES, FINE_MINUTES),
@@ -119,16 +118,10 @@ class Bucket(NamedTuple):
 class Figures:
     """What is within the windows of one currency, in their order; grows with what is counted."""
 
-    def __init__(self) -> None:
-        self.counts = [0] * len(Window)
-        self.amounts_minor = [0] * len(Window)
-        self.near_counts = [0] * len(Window)
-
-    def close(self, window: int, payments: int, amount_minor: int, near_payments: int) -> None:
-        """What a window comes to."""
-        self.counts[window] = payments
-        self.amounts_minor[window] = amount_minor
-        self.near_counts[window] = near_payments
+    def __init__(self, counts: list[int], amounts_minor: list[int], near_counts: list[int]) -> None:
+        self.counts = counts
+        self.amounts_minor = amounts_minor
+        self.near_counts = near_counts
 
     def add(self, payment: CountedPayment, firsts: Firsts) -> None:
         """One payment more."""
@@ -195,21 +188,22 @@ class History:
 
     def figures(self, firsts: Firsts) -> Figures:
         """What is within each window; what other clocks have counted ahead is in all of them."""
-        figures = Figures()
+        counts: list[int] = []
+        amounts_minor: list[int] = []
+        near_counts: list[int] = []
         payments = amount_minor = near_payments = 0
-        window = 0
-        for start, minutes, *more in reversed(self.buckets):
-            # The next window begins later than this bucket ends.
-            while window < len(firsts) and start + minutes <= firsts[window]:
-                figures.close(window, payments, amount_minor, near_payments)
-                window += 1
-            payments += more[0]
-            amount_minor += more[1]
-            near_payments += more[2]
-        while window < len(firsts):
-            figures.close(window, payments, amount_minor, near_payments)
-            window += 1
-        return figures
+        buckets = reversed(self.buckets)
+        bucket = next(buckets, None)
+        for first in firsts:
+            while bucket is not None and bucket[0] + bucket[1] > first:
+                payments += bucket[2]
+                amount_minor += bucket[3]
+                near_payments += bucket[4]
+                bucket = next(buckets, None)
+            counts.append(payments)
+            amounts_minor.append(amount_minor)
+            near_counts.append(near_payments)
+        return Figures(counts, amounts_minor, near_counts)
 
     def other_customers(self, customer_id: str, first: int) -> set[str]:
         """The customers of a card from a minute on, besides one."""
@@ -217,14 +211,17 @@ class History:
         return {name for name, us in self.customers if us >= first_us and name != customer_id}
 
     def dumps(self) -> str:
-        """As it is stored."""
-        return _ENCODER.encode(
-            {
-                "buckets": self.buckets,
-                "last_us": self.last_us,
-                "before_last_us": self.before_last_us,
-                "customers": self.customers,
-            }
+        """As it is stored: JSON, written in half the time that it takes `json`."""
+        buckets = ",".join(
+            [
+                f"[{start},{minutes},{payments},{amount_minor},{near_payments}]"
+                for start, minutes, payments, amount_minor, near_payments in self.buckets
+            ]
+        )
+        customers = ",".join([f"[{json.dumps(name)},{us}]" for name, us in self.customers])
+        return (
+            f'{{"buckets":[{buckets}],"last_us":{self.last_us},'
+            f'"before_last_us":{self.before_last_us},"customers":[{customers}]}}'
         )
 
     @classmethod
@@ -232,7 +229,7 @@ class History:
         """The inverse of `dumps`."""
         stored = json.loads(text)
         return cls(
-            tuple([Bucket(*bucket) for bucket in stored["buckets"]]),
+            tuple(map(Bucket._make, stored["buckets"])),
             stored["last_us"],
             stored["before_last_us"],
             tuple((name, us) for name, us in stored["customers"]),
@@ -241,6 +238,7 @@ class History:
 
 Key = tuple[Scope, str]
 _NONE = History()
+_NOTHING: dict[str, History] = {}
 
 
 class Histories:
@@ -267,7 +265,8 @@ class Histories:
     def facts_of(self, payment: CountedPayment) -> tuple[HistoryFacts, ...]:
         """What was let through besides this payment, as of its time."""
         own = self._counted.get(payment.reference_id)
-        return tuple(self._facts(scope, key, payment, own) for scope, key in payment.keys)
+        firsts = firsts_of(payment.count_time)
+        return tuple([self._facts(key, payment, own, firsts) for key in payment.keys])
 
     def count(self, payment: CountedPayment) -> None:
         """The payment is let through; one that has changed since it was counted counts as it is."""
@@ -310,36 +309,35 @@ class Histories:
         self._figures.pop((*key, currency_code), None)
 
     def _facts(
-        self, scope: Scope, key: str, payment: CountedPayment, own: CountedPayment | None
+        self, key: Key, payment: CountedPayment, own: CountedPayment | None, firsts: Firsts
     ) -> HistoryFacts:
-        firsts = firsts_of(payment.count_time)
-        held = self._by_key.get((scope, key), {})
-        if own is not None and own.currency_code in held and (scope, key) in own.keys:
+        held = self._by_key.get(key, _NOTHING)
+        if own is not None and own.currency_code in held and key in own.keys:
             held = {**held, own.currency_code: held[own.currency_code].without_payment(own)}
             figures = {code: history.figures(firsts) for code, history in held.items()}
         else:
-            figures = {code: self._figures_of(scope, key, code, firsts) for code in held}
-        of_currency = figures.get(payment.currency_code) or Figures()
+            figures = {code: self._figures_of(key, code, firsts) for code in held}
+        of_currency = figures.get(payment.currency_code) or _NONE.figures(firsts)
         counts = [found.counts for found in figures.values()] or [of_currency.counts]
         last_us = max([history.last_us for history in held.values()], default=0)
         return HistoryFacts(
-            scope=scope,
+            scope=key[0],
             counts=tuple(map(sum, zip(*counts, strict=True))),
             currency_counts=tuple(of_currency.counts),
             amounts_minor=tuple(of_currency.amounts_minor),
             near_counts=tuple(of_currency.near_counts),
             other_customers=_other_customers(held.values(), payment.customer_id, firsts)
-            if scope is Scope.CARD
+            if key[0] is Scope.CARD
             else (),
             last_time=time_of(last_us) if last_us else None,
         )
 
-    def _figures_of(self, scope: Scope, key: str, code: str, firsts: Firsts) -> Figures:
+    def _figures_of(self, key: Key, code: str, firsts: Firsts) -> Figures:
         """Added up once for all that ask in the same minutes: a batch may be of one merchant."""
-        known = self._figures.get((scope, key, code))
+        known = self._figures.get((*key, code))
         if known is None or known[0] != firsts:
-            known = firsts, self._by_key[scope, key][code].figures(firsts)
-            self._figures[scope, key, code] = known
+            known = firsts, self._by_key[key][code].figures(firsts)
+            self._figures[(*key, code)] = known
         return known[1]
 
 
@@ -370,10 +368,13 @@ def _place(buckets: tuple[Bucket, ...], minute: int) -> int | None:
 
 
 def _changed(bucket: Bucket, payment: CountedPayment, times: int) -> Bucket:
-    return bucket._replace(
-        payments=bucket.payments + times,
-        amount_minor=bucket.amount_minor + times * payment.amount_minor,
-        near_payments=bucket.near_payments + times * payment.is_near,
+    start, minutes, payments, amount_minor, near_payments = bucket
+    return Bucket(
+        start,
+        minutes,
+        payments + times,
+        amount_minor + times * payment.amount_minor,
+        near_payments + times * payment.is_near,
     )
 
 
@@ -383,8 +384,9 @@ def _compacted(buckets: list[Bucket]) -> tuple[Bucket, ...]:
     now = buckets[-1].start
     compact: list[Bucket] = []
     for bucket in buckets:
-        start, minutes, *_ = bucket
-        wide = _width(bucket, now)
+        start, minutes = bucket[0], bucket[1]
+        # There is nothing wider than a day; of most histories nearly all buckets are days.
+        wide = minutes if minutes == DAY_MINUTES else _width(bucket, now)
         if wide != minutes:
             start, minutes = _floor(start, wide), wide
         if start + minutes <= now - KEPT_FOR_MINUTES:

@@ -11,10 +11,15 @@ from compliance.v1 import decision_pb2 as pb
 from compliance.wire_time import to_duration, to_timestamp
 from money.v1.money_pb2 import Money
 
-_EVIDENCE_KIND_PREFIX = "EVIDENCE_KIND_"
-_EVIDENCE_STATE_PREFIX = "EVIDENCE_STATE_"
 _DECISION_KIND_PREFIX = "DECISION_KIND_"
 _VERDICT_PREFIX = "VERDICT_"
+# By the words that records have.
+_EVIDENCE_KINDS = {
+    name.removeprefix("EVIDENCE_KIND_"): kind for name, kind in pb.EvidenceKind.items()
+}
+_EVIDENCE_STATES = {
+    name.removeprefix("EVIDENCE_STATE_"): state for name, state in pb.EvidenceState.items()
+}
 
 
 @dataclass(frozen=True)
@@ -100,8 +105,8 @@ def kind_word(kind: "pb.DecisionKind.ValueType") -> str:
 
 def _evidence_message(piece: Evidence) -> pb.Evidence:
     return pb.Evidence(
-        kind=pb.EvidenceKind.Value(_EVIDENCE_KIND_PREFIX + piece.kind),
-        state=pb.EvidenceState.Value(_EVIDENCE_STATE_PREFIX + piece.state),
+        kind=_EVIDENCE_KINDS[piece.kind],
+        state=_EVIDENCE_STATES[piece.state],
         about=piece.about,
         version=piece.version,
         observe_time=to_timestamp(piece.observed_time),

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from psycopg.rows import namedtuple_row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.accounts.refreshing import SnapshotRefresher
@@ -21,11 +20,8 @@ from compliance.v1 import (
     decision_service_pb2_grpc,
 )
 from runtime.clock import Clock
-from runtime.connections import Connections
 from runtime.database import Database
 from runtime.server import registered
-
-CHECK_CONNECTIONS = 8
 
 
 @asynccontextmanager
@@ -40,17 +36,8 @@ async def open_checks(
 ) -> AsyncIterator[Part]:
     """Opens the connections on which checks read."""
     decision_log = DecisionLog(database, DATABASE_ROLE, "compliance-decisions", cases)
-    connections = Connections(
-        database,
-        role=DATABASE_ROLE,
-        size=CHECK_CONNECTIONS,
-        application_name="compliance-checks",
-        read_span="compliance.load_facts",
-        row_factory=namedtuple_row,
-    )
     checking = Checking(
         engine,
-        connections,
         decision_log,
         refresher,
         in_force,
@@ -68,4 +55,3 @@ async def open_checks(
         )
     finally:
         await decision_log.close()
-        await connections.close()

@@ -12,7 +12,15 @@ from prometheus_client import REGISTRY
 
 from compliance.cases.keeping import CaseKeeping
 from compliance.checks.decision import decide
-from compliance.checks.decision_log import Appended, Decided, DecisionLog, Undecided
+from compliance.checks.decision_log import (
+    Appended,
+    Decided,
+    DecisionLog,
+    Postponed,
+    Undecided,
+)
+from compliance.checks.facts import CheckKind
+from compliance.checks.facts_store import CheckInput, Found, loaded_of
 from compliance.checks.history import HistoryFacts
 from compliance.checks.policy import BUILT_IN
 from compliance.v1 import decision_pb2
@@ -30,6 +38,9 @@ from tests.compliance.guard import Guard, codes, failure, unique, verdict
 ROLE = "compliance_service"
 MAX_ROUNDS = 2_000
 CANNOT_BE_DECIDED = "cannot be decided"
+# PostgreSQL has no such text, and the validation rules let none through.
+CANNOT_BE_READ = "cannot be read"
+COMES_AGAIN = "comes again"
 
 
 def failed(items: str, failure: str) -> float:
@@ -43,10 +54,24 @@ def failed(items: str, failure: str) -> float:
 def undecided(name: str, note: str = "") -> Undecided:
     """A payment that is let through; `note` gets into its record."""
     facts = payment(country_codes=(note,), reference_id=name)
+    asked = CheckInput(
+        kind=CheckKind.PAYMENT,
+        request_id=name,
+        reference_id=name,
+        merchant_id="\0" if note == CANNOT_BE_READ else "m",
+        customer_id="c",
+        currency_code="EUR",
+        amount_minor=100,
+        corridor="main",
+        connected_account_id="",
+        country_codes=(),
+    )
 
-    def allow(history: tuple[HistoryFacts, ...]) -> Decided:
+    def allow(found: Found, history: tuple[HistoryFacts, ...]) -> Decided | Postponed:
         if note == CANNOT_BE_DECIDED:
             raise ValueError(note)
+        if note == COMES_AGAIN:
+            return Postponed(loaded_of(asked, found, ()))
         record = decide(
             replace(facts, history=history),
             BUILT_IN,
@@ -58,7 +83,7 @@ def undecided(name: str, note: str = "") -> Undecided:
         assert record.verdict == "ALLOW"
         return Decided(record)
 
-    return Undecided(name, name, b"", paid(reference_id=name), allow)
+    return Undecided(name, asked, b"", paid(reference_id=name), allow)
 
 
 @asynccontextmanager
@@ -81,21 +106,40 @@ async def test_a_decision_that_cannot_be_written_fails_alone(guard: Guard) -> No
     notes = {f"dec_{number}": "" for number in range(20)}
     notes["dec_7"] = "\0"  # jsonb has no such character.
     notes["dec_13"] = CANNOT_BE_DECIDED
+    notes["dec_16"] = CANNOT_BE_READ
     before = failed("decisions to write", "unhandled")
     log = DecisionLog(guard.database_url, ROLE, "test", CaseKeeping(timedelta(days=1), guard.clock))
     async with running(log):
         results = await append_all(log, notes)
         later = await log.append(undecided("dec_later"))
-    kinds = {"dec_7": psycopg.DataError, "dec_13": ValueError}
+    kinds = {"dec_7": psycopg.DataError, "dec_13": ValueError, "dec_16": psycopg.DataError}
     for name, result in results.items():
         assert isinstance(result, kinds.get(name, Appended)), name
-    assert later is not None
-    assert later.place.sequence == 19
+    assert isinstance(later, Appended)
+    assert later.place.sequence == 18
     # Each of the others is counted once, however often its batch was halved.
-    assert [facts.counts for facts in later.record.facts.history] == [(18,) * 4] * 3
-    assert failed("decisions to write", "unhandled") == before + 2
+    assert [facts.counts for facts in later.record.facts.history] == [(17,) * 4] * 3
+    assert failed("decisions to write", "unhandled") == before + 3
     verified = await guard.decisions.VerifyDecisions(VerifyDecisionsRequest())
-    assert (verified.valid, verified.last_sequence) == (True, 19)
+    assert (verified.valid, verified.last_sequence) == (True, 18)
+
+
+async def test_what_is_postponed_leaves_no_trace_and_can_be_decided_later(guard: Guard) -> None:
+    notes = {"dec_1": "", "dec_2": COMES_AGAIN, "dec_3": ""}
+    log = DecisionLog(guard.database_url, ROLE, "test", CaseKeeping(timedelta(days=1), guard.clock))
+    async with running(log):
+        results = await append_all(log, notes)
+        alone = await log.append(undecided("dec_2", COMES_AGAIN))
+        later = await log.append(undecided("dec_2"))
+        again = await log.append(undecided("dec_2", COMES_AGAIN))
+    assert [type(result) for result in (*results.values(), alone)] == [
+        *(Appended, Postponed, Appended, Postponed)
+    ]
+    assert isinstance(later, Appended)
+    assert later.place.sequence == 3
+    assert [facts.counts for facts in later.record.facts.history] == [(2,) * 4] * 3
+    # What was decided is not looked at again.
+    assert again is None
 
 
 async def test_a_log_that_closes_writes_what_still_waits(guard: Guard) -> None:
@@ -115,7 +159,7 @@ async def test_a_log_that_closes_writes_what_still_waits(guard: Guard) -> None:
         assert not any(task.done() for task in (first, second, closing))
     await closing
     places = await asyncio.gather(first, second)
-    assert [appended.place.sequence for appended in places if appended is not None] == [1, 2]
+    assert [one.place.sequence for one in places if isinstance(one, Appended)] == [1, 2]
 
 
 async def test_a_decision_that_cannot_be_read_is_listed_without_a_verdict(guard: Guard) -> None:

@@ -1,124 +1,155 @@
--- Everything that a check looks at, in one round trip. Times are microseconds since 1970.
+-- Everything that some checks look at, in one round trip: parts, each under the key that a check asks for it by.
+-- Times are microseconds since 1970. Each is looked up by its key, whatever the planner knows of the tables.
 WITH involved AS (
-    SELECT 'MERCHANT' AS role, subject.*
-    FROM subject
-    WHERE subject_id = %(merchant_id)s::text
-    UNION ALL
-    SELECT 'CUSTOMER' AS role, subject.*
-    FROM subject
-    WHERE subject_id = %(customer_id)s::text
-    UNION ALL
-    (
-        SELECT 'OWNER' AS role, subject.*
+    SELECT
+        'SUBJECT' AS part,
+        s.subject_id AS key,
+        s.*
+    FROM unnest(%(subjects)b::text []) AS asked (subject_id)
+    CROSS JOIN LATERAL (
+        SELECT subject.*
         FROM subject
-        WHERE parent_subject_id = %(merchant_id)s::text AND kind = 'OWNER'
-        ORDER BY ordinal
+        WHERE subject.subject_id = asked.subject_id
+        OFFSET 0
+    ) AS s
+    UNION ALL
+    SELECT
+        'OWNER' AS part,
+        asked.subject_id AS key,
+        s.*
+    FROM unnest(%(merchants)b::text []) AS asked (subject_id)
+    CROSS JOIN LATERAL (
+        SELECT subject.*
+        FROM subject
+        WHERE subject.parent_subject_id = asked.subject_id AND subject.kind = 'OWNER'
+        ORDER BY subject.ordinal
         LIMIT %(max_owners)s
-    )
+    ) AS s
 ),
 
-described AS (
-    SELECT
-        jsonb_build_object(
-            'subject_id', i.subject_id,
-            'role', i.role,
-            'kind', i.kind,
-            'parent_subject_id', coalesce(i.parent_subject_id, ''),
-            'state', i.state,
-            'kyc_state', i.kyc_state,
-            'kyc_expire_time', (extract(EPOCH FROM i.kyc_expire_time) * 1000000)::bigint,
-            'country_code', i.country_code,
-            'corridor', coalesce(i.corridor, ''),
-            'connected_account_id', coalesce(i.connected_account_id, ''),
-            'revision', i.revision,
-            'profile_revision', i.profile_revision,
-            'update_time', (extract(EPOCH FROM i.update_time) * 1000000)::bigint,
-            'screenings', coalesce(
-                (
-                    SELECT
-                        jsonb_agg(
-                            jsonb_build_object(
-                                'list', s.list,
-                                'list_version', s.list_version,
-                                'profile_revision', s.profile_revision,
-                                'screen_time', (extract(EPOCH FROM s.screen_time) * 1000000)::bigint,
-                                'is_comparable', s.is_comparable
-                            )
-                            ORDER BY s.list
-                        )
-                    FROM screening AS s
-                    WHERE s.subject_id = i.subject_id
-                ), '[]'
-            ),
-            'open_match_ids', coalesce(
-                (
-                    SELECT jsonb_agg(m.match_id ORDER BY m.match_id)
-                    FROM match AS m
-                    WHERE m.subject_id = i.subject_id AND m.state = 'OPEN'
-                ), '[]'
-            ),
-            'confirmed_match_ids', coalesce(
-                (
-                    SELECT jsonb_agg(m.match_id ORDER BY m.match_id)
-                    FROM match AS m
-                    WHERE m.subject_id = i.subject_id AND m.state = 'CONFIRMED'
-                ), '[]'
-            )
-        ) AS subject,
-        i.ordinal
+accounts AS (
+    SELECT asked.connected_account_id
+    FROM unnest(%(accounts)b::text []) AS asked (connected_account_id)
+    UNION
+    SELECT i.connected_account_id
     FROM involved AS i
+    WHERE i.part = 'SUBJECT' AND i.connected_account_id IS NOT NULL
+),
+
+movements AS (
+    SELECT
+        asked.kind,
+        asked.reference_id,
+        asked.kind || '/' || asked.reference_id AS key
+    FROM unnest(%(kinds)b::text [], %(references)b::text []) AS asked (kind, reference_id)
 )
 
 SELECT
-    (
-        SELECT d.sequence
-        FROM decision AS d
-        WHERE d.request_id = %(request_id)s::text
-    ) AS decided_sequence,
-    (SELECT coalesce(jsonb_agg(d.subject ORDER BY d.ordinal), '[]') FROM described AS d) AS subjects,
-    (
-        SELECT
-            jsonb_build_object(
-                'connected_account_id', a.connected_account_id,
-                'corridor', a.corridor,
-                'gateway_merchant_id', a.gateway_merchant_id,
-                'content', s.content,
-                'content_hash', a.content_hash,
-                'fetch_time', (extract(EPOCH FROM a.fetch_time) * 1000000)::bigint
-            )
-        FROM account_latest AS a
-        INNER JOIN account_snapshot AS s
-            ON a.connected_account_id = s.connected_account_id AND a.content_hash = s.content_hash
-        WHERE
-            a.connected_account_id = coalesce(
-                nullif(%(connected_account_id)s::text, ''),
-                (SELECT i.connected_account_id FROM involved AS i WHERE i.role = 'MERCHANT')
-            )
-    ) AS account,
-    (
-        SELECT
-            coalesce(
-                jsonb_agg(
-                    jsonb_build_object(
-                        'list', v.list,
-                        'version', v.version,
-                        'confirm_time', (extract(EPOCH FROM v.confirm_time) * 1000000)::bigint
+    i.part,
+    i.key,
+    i.ordinal,
+    json_build_object(
+        'subject_id', i.subject_id,
+        'kind', i.kind,
+        'parent_subject_id', coalesce(i.parent_subject_id, ''),
+        'state', i.state,
+        'kyc_state', i.kyc_state,
+        'kyc_expire_time', (extract(EPOCH FROM i.kyc_expire_time) * 1000000)::bigint,
+        'country_code', i.country_code,
+        'corridor', coalesce(i.corridor, ''),
+        'connected_account_id', coalesce(i.connected_account_id, ''),
+        'revision', i.revision,
+        'profile_revision', i.profile_revision,
+        'update_time', (extract(EPOCH FROM i.update_time) * 1000000)::bigint,
+        'screenings', coalesce(
+            (
+                SELECT
+                    json_agg(
+                        json_build_object(
+                            'list', s.list,
+                            'list_version', s.list_version,
+                            'profile_revision', s.profile_revision,
+                            'screen_time', (extract(EPOCH FROM s.screen_time) * 1000000)::bigint,
+                            'is_comparable', s.is_comparable
+                        )
+                        ORDER BY s.list
                     )
-                    ORDER BY v.list
-                ), '[]'
-            )
-        FROM list_version AS v
-        WHERE v.state = 'ACTIVE'
-    ) AS lists,
-    (
-        SELECT c.ruling
-        FROM review_case AS c
-        WHERE c.kind = %(kind)s::text AND c.reference_id = %(reference_id)s::text AND c.ruling IS NOT NULL
-        ORDER BY c.ordinal DESC
-        LIMIT 1
-    ) AS ruling,
-    exists(
-        SELECT 1
-        FROM review_case AS c
-        WHERE c.kind = %(kind)s::text AND c.reference_id = %(reference_id)s::text AND c.state = 'OPEN'
-    ) AS has_open_case
+                FROM screening AS s
+                WHERE s.subject_id = i.subject_id
+            ), '[]'
+        ),
+        'open_match_ids', coalesce(m.open_ids, '[]'),
+        'confirmed_match_ids', coalesce(m.confirmed_ids, '[]')
+    )::text AS content
+FROM involved AS i
+CROSS JOIN LATERAL (
+    SELECT
+        json_agg(m.match_id ORDER BY m.match_id) FILTER (WHERE m.state = 'OPEN') AS open_ids,
+        json_agg(m.match_id ORDER BY m.match_id) FILTER (WHERE m.state = 'CONFIRMED') AS confirmed_ids
+    FROM match AS m
+    WHERE m.subject_id = i.subject_id
+) AS m
+UNION ALL
+SELECT
+    'ACCOUNT' AS part,
+    found.connected_account_id AS key,
+    0 AS ordinal,
+    json_build_object(
+        'connected_account_id', found.connected_account_id,
+        'corridor', found.corridor,
+        'gateway_merchant_id', found.gateway_merchant_id,
+        'content', found.content,
+        'content_hash', found.content_hash,
+        'fetch_time', (extract(EPOCH FROM found.fetch_time) * 1000000)::bigint
+    )::text AS content
+FROM accounts AS asked
+CROSS JOIN LATERAL (
+    SELECT
+        a.*,
+        s.content
+    FROM account_latest AS a
+    INNER JOIN account_snapshot AS s
+        ON a.connected_account_id = s.connected_account_id AND a.content_hash = s.content_hash
+    WHERE a.connected_account_id = asked.connected_account_id
+    OFFSET 0
+) AS found
+UNION ALL
+SELECT
+    'LIST' AS part,
+    v.list AS key,
+    0 AS ordinal,
+    json_build_object(
+        'list', v.list,
+        'version', v.version,
+        'confirm_time', (extract(EPOCH FROM v.confirm_time) * 1000000)::bigint
+    )::text AS content
+FROM list_version AS v
+WHERE v.state = 'ACTIVE'
+UNION ALL
+SELECT
+    'RULING' AS part,
+    asked.key,
+    0 AS ordinal,
+    found.ruling AS content
+FROM movements AS asked
+CROSS JOIN LATERAL (
+    SELECT c.ruling
+    FROM review_case AS c
+    WHERE c.kind = asked.kind AND c.reference_id = asked.reference_id AND c.ruling IS NOT NULL
+    ORDER BY c.ordinal DESC
+    LIMIT 1
+) AS found
+UNION ALL
+SELECT
+    'OPEN_CASE' AS part,
+    asked.key,
+    0 AS ordinal,
+    found.case_id AS content
+FROM movements AS asked
+CROSS JOIN LATERAL (
+    SELECT c.case_id
+    FROM review_case AS c
+    WHERE c.kind = asked.kind AND c.reference_id = asked.reference_id AND c.state = 'OPEN'
+    OFFSET 0
+) AS found
+ORDER BY ordinal
