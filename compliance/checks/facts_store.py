@@ -17,6 +17,7 @@ from compliance.checks.facts import (
 )
 from compliance.checks.history import CountedPayment
 from compliance.checks.policy import Policy
+from compliance.checks.rates import RateFacts, rate_facts
 from compliance.checks.rulings import RulingFacts
 from runtime.connections import Connections
 from runtime.sql_files import read_sql
@@ -81,6 +82,7 @@ class LoadedFacts:
     lists: tuple[ListFacts, ...]
     ruling: RulingFacts | None
     has_open_case: bool
+    rates: RateFacts | None = None
 
     @property
     def merchant(self) -> SubjectFacts | None:
@@ -111,6 +113,7 @@ class LoadedFacts:
             reference_id=asked.reference_id,
             ruling=self.ruling,
             card_fingerprint=asked.card_fingerprint,
+            rates=self.rates,
         )
 
     def _in_role(self, role: Role) -> tuple[SubjectFacts, ...]:
@@ -140,6 +143,7 @@ async def load_facts(
         lists=_lists(row.lists, list_names),
         ruling=None if row.ruling is None else loads(row.ruling, RulingFacts),
         has_open_case=row.has_open_case,
+        rates=None if row.rates is None else rate_facts(row.rates, asked.currency_code),
     )
 
 

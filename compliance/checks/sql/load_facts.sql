@@ -117,6 +117,19 @@ SELECT
         ORDER BY c.ordinal DESC
         LIMIT 1
     ) AS ruling,
+    (
+        SELECT
+            jsonb_build_object(
+                'epoch', w.epoch,
+                'sequence', w.sequence,
+                'follow_time', (extract(EPOCH FROM w.follow_time) * 1000000)::bigint,
+                'day', coalesce(r.day::text, ''),
+                'figures', coalesce(r.figures, '{}')
+            )
+        FROM outcome_watch AS w
+        LEFT JOIN merchant_rates AS r ON r.merchant_id = %(merchant_id)s::text
+        WHERE w.follow_time IS NOT NULL
+    ) AS rates,
     exists(
         SELECT 1
         FROM review_case AS c
