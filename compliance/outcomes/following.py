@@ -196,4 +196,4 @@ class RateWindows:
                 await store.lock(connection)
                 await store.refresh(connection, behind, today)
         FOLLOW_TIME.set((follow_time or self._begin_time).timestamp())
-        return len(behind) == store.MOVE_BATCH
+        return bool(behind)

@@ -15,6 +15,8 @@ from typing import NamedTuple
 # What changes what is counted: gateway/payments/domain/states.py.
 DISPUTED = frozenset({"dispute_opened", "dispute_updated", "dispute_closed"})
 COUNTED = frozenset({"captured", "refund_succeeded", "refund_failed"}) | DISPUTED
+# How many refunds of a payment are kept apart; what is sent back after them is added to the newest.
+MAX_REFUNDS = 1_000
 # Stripe's words for what is no chargeback: an inquiry of the bank's, which takes no money, and what
 # was settled before it became one. https://docs.stripe.com/api/disputes/object#dispute_object-status
 NO_CHARGEBACK = frozenset(
@@ -171,8 +173,11 @@ def _refunds_after(refunds: tuple[CountedRefund, ...], change: Change) -> tuple[
     """One more, if more was sent back; what came back is taken off the newest of that amount, or
     else off the newest ones."""
     more = change.refunded_minor - sum(refund.amount_minor for refund in refunds)
-    if more > 0:
+    if more > 0 and len(refunds) < MAX_REFUNDS:
         return (*refunds, CountedRefund(day_of(change.record_time), more))
+    if more > 0:
+        newest = replace(refunds[-1], amount_minor=refunds[-1].amount_minor + more)
+        return (*refunds[:-1], newest)
     left = list(refunds)
     for place in range(len(left) - 1, -1, -1):
         if more < 0 and left[place].amount_minor == -more:

@@ -139,12 +139,15 @@ async def refresh(connection: AsyncConnection, merchants: Collection[str], today
 
 
 async def left_behind(connection: AsyncConnection, today: date) -> list[str]:
-    """Merchants whose windows end before today, a batch of them."""
+    """Merchants whose windows end before today, a batch of those that end first.
+
+    The first day is one entry of the index, whatever the planner knows of the others.
+    """
+    oldest = (await connection.execute(select(func.min(MERCHANT_RATES.c.day)))).scalar_one()
+    if oldest is None or oldest >= today:
+        return []
     rows = await connection.execute(
-        select(MERCHANT_RATES.c.merchant_id)
-        .where(MERCHANT_RATES.c.day < today)
-        .order_by(MERCHANT_RATES.c.day)
-        .limit(MOVE_BATCH)
+        select(MERCHANT_RATES.c.merchant_id).where(MERCHANT_RATES.c.day == oldest).limit(MOVE_BATCH)
     )
     return list(rows.scalars())
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from compliance.outcomes.gateway_source import dispute_outcome
 from compliance.outcomes.outcome import (
+    MAX_REFUNDS,
     Change,
     CountedRefund,
     Counts,
@@ -243,6 +244,17 @@ def test_what_a_restored_gateway_tells_comes_after_what_it_has_lost() -> None:
     assert refunds_after(lost, change(3, 0, epoch=1)) == ()
     # And what was lost does not come back.
     assert refunds_after(lost, change(3, 0, epoch=1), lost) == ()
+
+
+def test_so_many_refunds_are_kept_apart() -> None:
+    changes = [change(number, number, captured=10_000) for number in range(1, MAX_REFUNDS + 3)]
+    kept = refunds_after(*changes)
+    assert len(kept) == MAX_REFUNDS
+    assert [amount for _, amount in kept[-2:]] == [1, 3]
+    assert len(refunds_after(*changes[:MAX_REFUNDS])) == MAX_REFUNDS
+    # What is left comes back off the newest.
+    last = change(MAX_REFUNDS + 9, MAX_REFUNDS - 2, captured=10_000)
+    assert refunds_after(*changes, last) == kept[:-2]
 
 
 def test_nothing_counts_before_it_is_captured() -> None:
