@@ -16,6 +16,7 @@ from compliance.evidence_news import EvidenceNews
 from compliance.forecast.wiring import open_forecasts
 from compliance.mutations import Mutations
 from compliance.operator_acts import open_operator_acts
+from compliance.outcomes.wiring import open_outcomes
 from compliance.part import DATABASE_ROLE, Part
 from compliance.policies.wiring import open_policies
 from compliance.screening.wiring import open_screening
@@ -67,6 +68,7 @@ async def open_service(
         )
         forecasts = open_forecasts(settings, engine, accounts.refresher, clock)
         collection = open_collection(settings, engine, forecasts.forecasting, clock)
+        outcomes = open_outcomes(engine, accounts.gateway, clock)
         documents = open_documents(settings, engine, mutations, accounts.gateway, clock)
         subjects = SubjectService(engine, mutations, screening.lists, clock, news)
         others = Part(
@@ -77,7 +79,7 @@ async def open_service(
         )
         parts = (
             *(policies, accounts, screening, checks, cases, forecasts),
-            *(collection, documents, others),
+            *(collection, documents, outcomes, others),
         )
 
         server = RpcServer(

@@ -440,3 +440,45 @@ DOCUMENT = Table(
     Column("attach_time", _TIME),
     Column("destroy_time", _TIME),
 )
+
+OUTCOME_WATCH = Table(
+    "outcome_watch",
+    METADATA,
+    Column("only_row", Boolean, primary_key=True),
+    Column("epoch", BigInteger),
+    Column("sequence", BigInteger),
+    Column("follow_time", _TIME),
+)
+
+PAYMENT_OUTCOME = Table(
+    "payment_outcome",
+    METADATA,
+    Column("payment_id", Text, primary_key=True),
+    Column("epoch", BigInteger),
+    Column("sequence", BigInteger),
+    Column("merchant_id", Text),
+    Column("currency_code", Text),
+    Column("day", Date),
+    Column("captured_minor", BigInteger),
+    Column("refunds", Text),
+)
+
+DISPUTE_OUTCOME = Table(
+    "dispute_outcome",
+    METADATA,
+    Column("dispute_id", Text, primary_key=True),
+    Column("payment_id", Text),
+    Column("merchant_id", Text),
+    Column("currency_code", Text),
+    Column("day", Date),
+    Column("amount_minor", BigInteger),
+    Column("is_chargeback", Boolean),
+)
+
+MERCHANT_RATES = Table(
+    "merchant_rates",
+    METADATA,
+    Column("merchant_id", Text, primary_key=True),
+    Column("day", Date),
+    Column("figures", JSONB),
+)

@@ -2,7 +2,8 @@
 
 Clients are merchants' shops and platforms' back ends. Operators may do what clients may, and keep
 the corridors. Finance reads what moved money; support reads payments and customers' cases, neither
-payouts nor secrets. The only service that calls the gateway is compliance, about merchants.
+payouts nor secrets. The only service that calls the gateway is compliance: about merchants
+and how payments end.
 """
 
 import re
@@ -23,7 +24,8 @@ RIGHTS: Rights = {
         # Without the client's secret for those who may only read.
         "GetPayment": reads(*MAKERS, FINANCE, SUPPORT),
         "ListPayments": reads(*MAKERS, FINANCE, SUPPORT),
-        "WatchPayments": reads(*MAKERS, FINANCE, SUPPORT),
+        # Compliance counts what became of payments.
+        "WatchPayments": reads(*MAKERS, FINANCE, SUPPORT, Role.SERVICE),
     },
     "gateway.v1.CustomerService": {
         "CreateCustomer": changes("customer_id", *MAKERS),
@@ -51,7 +53,7 @@ RIGHTS: Rights = {
     },
     "gateway.v1.DisputeService": {
         "GetDispute": reads(*MAKERS, FINANCE, SUPPORT),
-        "ListDisputes": reads(*MAKERS, FINANCE, SUPPORT),
+        "ListDisputes": reads(*MAKERS, FINANCE, SUPPORT, Role.SERVICE),
         "SubmitDisputeEvidence": changes("dispute_id", *MAKERS),
         "AcceptDispute": changes("dispute_id", *MAKERS),
     },

@@ -5,7 +5,8 @@ the account is fetched from the gateway, which asks Stripe for nothing that it h
 rounds of `SnapshotRefresher` remain as the safety net: what cannot be fetched now is fetched then.
 """
 
-import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,20 +17,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from compliance.accounts.gateway_source import AccountUnavailableError, GatewayAccounts
 from compliance.accounts.refreshing import FETCH_TIMEOUT_SECONDS, SnapshotRefresher
 from compliance.accounts.store import LinkedAccount, changed_account
+from compliance.feed_following import place_to_go_back_to, rounds_of
 from compliance.tables import MERCHANT_WATCH
 from compliance.wire_time import to_datetime
 from gateway.v1 import merchant_service_pb2 as pb
-from runtime.errors import from_rpc_error
 from runtime.logs import get_logger
 from runtime.loops import Loop, Rounds
 from runtime.notifier import Notifier
 
 # How long the loop rests at most while the feed has no news: it is woken by them.
 POLL_SECONDS = 30.0
-FAILS_WITHIN_SECONDS = 1.0
 # A fetch that was under way when the account changed may have seen it before; the next has not.
 MAX_FETCHES = 2
-CURSOR_OUTDATED = "CURSOR_OUTDATED"
 
 log = get_logger(__name__)
 
@@ -67,26 +66,14 @@ class MerchantWatch:
         async with self._engine.connect() as connection:
             cursor = await _read(connection)
         feed = self._source.watch(cursor.epoch, cursor.sequence)
-        read: asyncio.Task[pb.WatchMerchantsResponse] | None = None
+        rounds = rounds_of(feed, self._apply_each, self._notifier)
         try:
-            while True:  # Until the feed ends or the loop closes it.
-                read = asyncio.ensure_future(feed.read())
-                read.add_done_callback(lambda _: self._notifier.notify())
-                # A feed that fails at once has not gone well before: it is asked for less and less.
-                await asyncio.wait({read}, timeout=FAILS_WITHIN_SECONDS)
-                while not read.done():
-                    yield False
-                response = read.result()
-                if response is grpc.aio.EOF:
-                    raise ConnectionError("the gateway has ended the feed")
-                await self._apply(response)
-                yield True
+            async with aclosing(rounds):
+                async for worked in rounds:
+                    yield worked
         except grpc.aio.AioRpcError as error:
-            received = from_rpc_error(error)
-            if received.reason != CURSOR_OUTDATED:
-                raise
             # The gateway was restored from a backup, and says where its feed goes on.
-            epoch, sequence = (int(received.metadata[name]) for name in ("epoch", "after_sequence"))
+            epoch, sequence = place_to_go_back_to(error)
             log.warning("account_watch_goes_back", epoch=epoch, sequence=sequence)
             async with self._engine.begin() as connection:
                 await connection.execute(
@@ -94,10 +81,10 @@ class MerchantWatch:
                 )
             # This session is over; the next one is not to wait for news.
             self._notifier.notify()
-        finally:
-            feed.cancel()
-            if read is not None:
-                read.cancel()
+
+    async def _apply_each(self, responses: Sequence[pb.WatchMerchantsResponse]) -> None:
+        for response in responses:
+            await self._apply(response)
 
     async def _apply(self, response: pb.WatchMerchantsResponse) -> None:
         merchant = response.merchant

@@ -46,7 +46,9 @@ async def open_accounts(
             channel = open_channel(
                 settings.gateway_address,
                 settings,
-                idempotent_services=["gateway.v1.MerchantService"],
+                idempotent_services=[
+                    f"gateway.v1.{name}Service" for name in ("Merchant", "Payment", "Dispute")
+                ],
             )
             stack.push_async_callback(channel.close)
             accounts = GatewayAccounts(channel)

@@ -1,7 +1,7 @@
 """The rules of earlier releases, by which their decisions are replayed. Nothing here may change.
 
 Records before number 2 say no number; they were decided by number 1. Number 3 asks which external
-account a payout goes to.
+account a payout goes to, and number 4 how often a merchant's payments are disputed and refunded.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +17,7 @@ from compliance.checks.connected_account import (
 )
 from compliance.checks.facts import AccountFacts, CheckFacts, CheckKind, RequirementFacts
 from compliance.checks.findings import Code, Finding
+from compliance.checks.history_rules import history_is_within_limits
 from compliance.checks.policy import Policy
 from compliance.checks.rules import (
     RULES,
@@ -156,7 +157,27 @@ RULES_2: tuple[Rule, ...] = (
     rules.operators_rules_hold,
     rules.case_was_not_refused,
 )
-_BY_VERSION: dict[int, Sequence[Rule]] = {1: RULES_1, 2: RULES_2, RULES_VERSION: RULES}
+# Knew no rates.
+RULES_3: tuple[Rule, ...] = (
+    rules.subjects_are_known,
+    rules.subjects_belong_together,
+    rules.subjects_take_part,
+    rules.merchant_is_identified,
+    rules.countries_are_permitted,
+    rules.lists_are_fresh,
+    rules.subjects_are_screened,
+    rules.account_is_in_order,
+    rules.amount_is_within_limits,
+    history_is_within_limits,
+    rules.operators_rules_hold,
+    rules.case_was_not_refused,
+)
+_BY_VERSION: dict[int, Sequence[Rule]] = {
+    1: RULES_1,
+    2: RULES_2,
+    3: RULES_3,
+    RULES_VERSION: RULES,
+}
 
 
 def rules_of(version: int) -> Sequence[Rule]:

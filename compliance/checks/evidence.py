@@ -30,6 +30,7 @@ def evidence_of(facts: CheckFacts, policy: Policy) -> tuple[Evidence, ...]:
         *_account(facts, policy),
         *_lists(facts, policy),
         *_screenings(facts),
+        *_rates(facts, policy),
     )
 
 
@@ -95,6 +96,21 @@ def _screenings(facts: CheckFacts) -> Iterator[Evidence]:
                 found.list_version,
                 found.screen_time,
             )
+
+
+def _rates(facts: CheckFacts, policy: Policy) -> Iterator[Evidence]:
+    rates = facts.rates
+    if rates is None:
+        return
+    stale = policy.has_old_rates(rates, facts.as_of)
+    yield _piece(
+        facts,
+        "PAYMENT_OUTCOMES",
+        STALE if stale else FRESH,
+        facts.merchant_id,
+        f"{rates.epoch}/{rates.sequence}",
+        rates.follow_time,
+    )
 
 
 def _piece(

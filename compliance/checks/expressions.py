@@ -20,6 +20,7 @@ from cel_expr_python.cel import Env, Expression, NewEnv, Type
 
 from compliance.checks.facts import CheckFacts, SubjectFacts
 from compliance.checks.history import HistoryFacts, Scope, Window
+from compliance.checks.rates import RateFacts, RateWindow
 
 MAX_EXPRESSION_BYTES = 1_024
 MAX_COMPREHENSIONS = 1
@@ -117,6 +118,47 @@ def _history_facts() -> Iterator[tuple[str, tuple[Type, Callable[[CheckFacts], A
         )
 
 
+def _of_rates(read_rate: Callable[[RateFacts, int], int], window: RateWindow, unknown: int) -> Any:
+    index = list(RateWindow).index(window)
+
+    def read(facts: CheckFacts) -> int:
+        return unknown if facts.rates is None else min(read_rate(facts.rates, index), MAX_INT)
+
+    return read
+
+
+def _rate_facts() -> Iterator[tuple[str, tuple[Type, Callable[[CheckFacts], Any], str]]]:
+    """Of the merchant's payments, by window."""
+    figures: tuple[tuple[str, Callable[[RateFacts, int], int], int, str], ...] = (
+        ("succeeded", lambda r, i: r.payments[i], 0, "payments that succeeded, in any currency"),
+        ("disputes", lambda r, i: r.disputes[i], 0, "disputes that were opened"),
+        ("refunds", lambda r, i: r.refunds[i], 0, "refunds that Stripe has made"),
+        ("captured_minor", lambda r, i: r.captured_minor[i], 0, "captured in this currency"),
+        ("refunded_minor", lambda r, i: r.refunded_minor[i], 0, "refunded in this currency"),
+        ("disputed_minor", lambda r, i: r.disputed_minor[i], 0, "disputed in this currency"),
+        ("chargeback_bp", RateFacts.chargeback_bp, -1, "disputes in basis points of payments"),
+        ("refund_bp", RateFacts.refund_bp, -1, "refunds in basis points of payments"),
+        (
+            "refunded_amount_bp",
+            RateFacts.refunded_amount_bp,
+            -1,
+            "what was refunded in basis points of what was captured, in this currency",
+        ),
+    )
+    for word, read_rate, unknown, meaning in figures:
+        for window in RateWindow:
+            yield (
+                f"merchant_{word}_{window}",
+                (Type.INT, _of_rates(read_rate, window, unknown), meaning),
+            )
+
+
+def _rates_age(facts: CheckFacts) -> int:
+    if facts.rates is None:
+        return -1
+    return max((facts.as_of - facts.rates.follow_time) // timedelta(minutes=1), 0)
+
+
 # Name: type, how it is read, what it is. Texts are empty and lists have no elements where nothing
 # is known. A name never changes its meaning: stored expressions go by it.
 FACTS: Mapping[str, tuple[Type, Callable[[CheckFacts], Any], str]] = MappingProxyType(
@@ -178,6 +220,12 @@ FACTS: Mapping[str, tuple[Type, Callable[[CheckFacts], Any], str]] = MappingProx
             "what Stripe wants of the account now",
         ),
         **dict(_history_facts()),
+        **dict(_rate_facts()),
+        "merchant_rates_age_minutes": (
+            Type.INT,
+            _rates_age,
+            "since the feed behind these was followed to its end; -1 if it never was",
+        ),
     }
 )
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from compliance.checks.history import HistoryFacts
+from compliance.checks.rates import RateFacts
 from compliance.checks.rulings import Movement, Participant, RulingFacts
 
 
@@ -163,6 +164,8 @@ class CheckFacts:
     history: tuple[HistoryFacts, ...] = ()
     # Stripe's fingerprint of the card, where the caller knows it.
     card_fingerprint: str = ""
+    # What became of the merchant's payments; None while nothing is known, and before rules 4.
+    rates: RateFacts | None = None
 
     @property
     def movement(self) -> Movement:

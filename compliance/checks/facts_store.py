@@ -23,6 +23,7 @@ from compliance.checks.facts import (
 )
 from compliance.checks.history import CountedPayment, HistoryFacts
 from compliance.checks.policy import Policy
+from compliance.checks.rates import RateFacts, rate_facts
 from compliance.checks.rulings import RulingFacts
 from runtime.connections import Connections
 from runtime.sql_files import read_sql
@@ -88,6 +89,7 @@ class LoadedFacts:
     lists: tuple[ListFacts, ...]
     ruling: RulingFacts | None
     has_open_case: bool
+    rates: RateFacts | None = None
 
     @property
     def merchant(self) -> SubjectFacts | None:
@@ -123,6 +125,7 @@ class LoadedFacts:
             ruling=self.ruling,
             history=history,
             card_fingerprint=asked.card_fingerprint,
+            rates=self.rates,
         )
 
     def _in_role(self, role: Role) -> tuple[SubjectFacts, ...]:
@@ -167,6 +170,7 @@ def loaded_of(asked: CheckInput, found: Found, list_names: Sequence[str]) -> Loa
     account = _only(found, "ACCOUNT", asked.connected_account_id or own_account_id)
     movement = f"{asked.kind.value}/{asked.reference_id}"
     ruling = _only(found, "RULING", movement)
+    rates = _only(found, "RATES", asked.merchant_id)
     return LoadedFacts(
         subjects=(
             *merchants,
@@ -177,6 +181,7 @@ def loaded_of(asked: CheckInput, found: Found, list_names: Sequence[str]) -> Loa
         lists=tuple(_list(found, name) for name in sorted(list_names)),
         ruling=None if ruling is None else loads(ruling, RulingFacts),
         has_open_case=("OPEN_CASE", movement) in found,
+        rates=None if rates is None else rate_facts(json.loads(rates), asked.currency_code),
     )
 
 

@@ -74,6 +74,8 @@ class Code(IntEnum):
     DORMANT_ACCOUNT_WAKES = 49
     AMOUNT_OUT_OF_PROFILE = 50
     CARD_OF_MANY_CUSTOMERS = 51
+    CHARGEBACK_RATE = 52
+    REFUND_RATE = 53
     CASE_REFUSED = 60
     CASE_EXPIRED = 61
 
@@ -93,11 +95,17 @@ OF_HISTORY = frozenset(
         Code.CARD_OF_MANY_CUSTOMERS,
     }
 )
-LATER_REVIEWS = OF_HISTORY | {
-    Code.NAME_NOT_COMPARABLE,
-    Code.POLICY_RULE_REVIEW,
-    Code.POLICY_RULE_BROKEN,
-}
+# The same of limits on rates.
+OF_RATES = frozenset({Code.CHARGEBACK_RATE, Code.REFUND_RATE})
+LATER_REVIEWS = (
+    OF_HISTORY
+    | OF_RATES
+    | {
+        Code.NAME_NOT_COMPARABLE,
+        Code.POLICY_RULE_REVIEW,
+        Code.POLICY_RULE_BROKEN,
+    }
+)
 LATER_DENIALS = frozenset({Code.POLICY_RULE_DENIED, Code.CASE_REFUSED, Code.CASE_EXPIRED})
 
 _PAYMENT_DETAILS = "This transaction cannot be processed."
@@ -165,6 +173,8 @@ TEXTS: dict[Code, tuple[str, str]] = {
     Code.DORMANT_ACCOUNT_WAKES: ("The first payment after a long time.", _LATER),
     Code.AMOUNT_OUT_OF_PROFILE: ("The amount is far over the average before.", _LATER),
     Code.CARD_OF_MANY_CUSTOMERS: ("The card pays for many customers.", _LATER),
+    Code.CHARGEBACK_RATE: ("More of the merchant's payments are disputed than a limit.", _LATER),
+    Code.REFUND_RATE: ("More of the merchant's payments are refunded than a limit.", _LATER),
     Code.CASE_REFUSED: ("A person refused it.", _PAYMENT_DETAILS),
     Code.CASE_EXPIRED: ("Nobody decided its case in time.", _PAYMENT_DETAILS),
 }

@@ -12,6 +12,8 @@ from compliance.checks.history_limits import (
     BUILT_IN_NEAR_LIMIT_PERCENT,
     HistoryLimit,
 )
+from compliance.checks.rate_limits import BUILT_IN_RATE_LIMITS, RateLimit
+from compliance.checks.rates import RateFacts
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ class Policy:
     # from `near_limit_percent` of it on.
     history_limits: tuple[HistoryLimit, ...] = ()
     near_limit_percent: int = 100
+    # Documents before built-in-5 have none. Figures that are older than `rates_max_age`, or that
+    # there are none of, lead to `unknown_rates_outcome`, a word of Verdict; empty for nothing.
+    rate_limits: tuple[RateLimit, ...] = ()
+    rates_max_age: timedelta | None = None
+    unknown_rates_outcome: str = ""
 
     def prohibits(self, country_code: str, as_of: datetime) -> bool:
         """Whether nobody of this country takes part at that time."""
@@ -72,6 +79,10 @@ class Policy:
             if limits.currency_code == currency_code:
                 return limits
         return None
+
+    def has_old_rates(self, rates: RateFacts, as_of: datetime) -> bool:
+        """Whether the feed that the figures come from was not followed for too long."""
+        return self.rates_max_age is not None and as_of - rates.follow_time > self.rates_max_age
 
     def is_near_limit(self, currency_code: str, amount_minor: int) -> bool:
         """Whether an amount is just under the review limit of its currency, or at it."""
@@ -102,7 +113,7 @@ def _limits(minor_units_per_euro: int, currency_codes: str) -> tuple[CurrencyLim
 _PROGRAMMES = read_country_programmes()
 
 BUILT_IN = Policy(
-    version="built-in-4",
+    version="built-in-5",
     prohibited_country_codes=tuple(sorted({item.country_code for item in _PROGRAMMES})),
     limits=(
         *_limits(100, "AUD BMD BSD CAD CHF EUR FKP GBP GIP KYD NZD PAB SGD SHP USD"),
@@ -146,4 +157,6 @@ BUILT_IN = Policy(
     country_programmes=_PROGRAMMES,
     history_limits=BUILT_IN_HISTORY_LIMITS,
     near_limit_percent=BUILT_IN_NEAR_LIMIT_PERCENT,
+    rate_limits=BUILT_IN_RATE_LIMITS,
+    rates_max_age=timedelta(hours=24),
 )

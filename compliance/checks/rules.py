@@ -15,6 +15,7 @@ from compliance.checks.facts import AccountFacts, CheckFacts, CheckKind, Role, S
 from compliance.checks.findings import Code, Finding, Verdict
 from compliance.checks.history_rules import history_is_within_limits
 from compliance.checks.policy import Policy
+from compliance.checks.rate_rules import rates_are_within_limits
 from compliance.checks.rulings import TOO_MANY_OWNERS, Ruling, is_covered
 
 Rule = Callable[[CheckFacts, Policy], Iterator[Finding]]
@@ -246,7 +247,7 @@ def case_was_not_refused(facts: CheckFacts, _policy: Policy) -> Iterator[Finding
 
 # What is found of the same facts by the same policy never changes under one number: a rule that
 # finds something else is a new number, and what it found before goes to `earlier_rules`.
-RULES_VERSION = 3
+RULES_VERSION = 4
 RULES: tuple[Rule, ...] = (
     subjects_are_known,
     subjects_belong_together,
@@ -258,6 +259,7 @@ RULES: tuple[Rule, ...] = (
     account_is_in_order,
     amount_is_within_limits,
     history_is_within_limits,
+    rates_are_within_limits,
     operators_rules_hold,
     case_was_not_refused,
 )

@@ -12,6 +12,8 @@ from compliance.checks.history import MAX_CUSTOMERS, Scope, Window
 from compliance.checks.history_limits import HistoryLimit, Measure
 from compliance.checks.messages import verdict_enum, verdict_word
 from compliance.checks.policy import CurrencyLimits, Policy, PolicyRule
+from compliance.checks.rate_limits import RateLimit, RateMeasure
+from compliance.checks.rates import BASIS_POINTS, RateWindow
 from compliance.request_fields import country, currency, identifier
 from compliance.v1 import decision_pb2, policy_pb2
 from compliance.wire_time import to_datetime, to_duration, to_timestamp
@@ -35,6 +37,10 @@ MAX_RULES = 50
 MAX_HISTORY_LIMITS = 50
 MAX_AT_LEAST = 1_000_000
 MAX_NEAR_LIMIT_PERCENT = 100
+MAX_RATE_LIMITS = 50
+# A hundred disputes or refunds for each payment.
+MAX_RATE = 100 * BASIS_POINTS
+MAX_RATES_AGE = timedelta(days=30)
 MAX_SOURCE_BYTES = 512
 MAX_MINOR_UNITS = 2**53
 MAX_SNAPSHOT_AGE = timedelta(days=1)
@@ -54,6 +60,14 @@ _WINDOWS = {
         window.value: policy_pb2.HistoryWindow.Value(f"HISTORY_WINDOW_{window.upper()}")
         for window in Window
     },
+}
+_RATE_MEASURES = {
+    measure.value: policy_pb2.RateMeasure.Value(f"RATE_MEASURE_{measure}")
+    for measure in RateMeasure
+}
+_RATE_WINDOWS = {
+    window.value: policy_pb2.RateWindow.Value(f"RATE_WINDOW_{window.upper()}")
+    for window in RateWindow
 }
 _DORMANT = policy_pb2.HISTORY_MEASURE_DORMANT_DAYS
 _CUSTOMERS = policy_pb2.HISTORY_MEASURE_CUSTOMERS
@@ -108,6 +122,22 @@ def policy_of(version: str, document: policy_pb2.PolicyDocument) -> Policy:
             for limit in document.history_limits
         ),
         near_limit_percent=document.near_limit_percent or MAX_NEAR_LIMIT_PERCENT,
+        rate_limits=tuple(
+            RateLimit(
+                measure=RateMeasure(_word(_RATE_MEASURES, limit.measure)),
+                window=_word(_RATE_WINDOWS, limit.window),
+                over_bp=limit.over_basis_points,
+                at_least=limit.at_least_payments,
+                outcome=verdict_word(limit.outcome),
+            )
+            for limit in document.rate_limits
+        ),
+        rates_max_age=(
+            document.rates_max_age.ToTimedelta() if document.HasField("rates_max_age") else None
+        ),
+        unknown_rates_outcome=(
+            verdict_word(document.unknown_rates_outcome) if document.unknown_rates_outcome else ""
+        ),
     )
 
 
@@ -159,6 +189,22 @@ def document_of(policy: Policy) -> policy_pb2.PolicyDocument:
             for limit in policy.history_limits
         ],
         near_limit_percent=policy.near_limit_percent,
+        rate_limits=[
+            policy_pb2.RateLimit(
+                measure=_RATE_MEASURES[limit.measure],
+                window=_RATE_WINDOWS[limit.window],
+                over_basis_points=limit.over_bp,
+                at_least_payments=limit.at_least,
+                outcome=verdict_enum(Verdict[limit.outcome]),
+            )
+            for limit in policy.rate_limits
+        ],
+        rates_max_age=(None if policy.rates_max_age is None else to_duration(policy.rates_max_age)),
+        unknown_rates_outcome=(
+            verdict_enum(Verdict[policy.unknown_rates_outcome])
+            if policy.unknown_rates_outcome
+            else decision_pb2.VERDICT_UNSPECIFIED
+        ),
     )
 
 
@@ -256,14 +302,24 @@ def _near_with_limits(document: Any) -> str | None:
     return "is not given" if is_missing else None
 
 
-def _each_limit_once(document: Any) -> str | None:
-    seen: set[tuple[int, ...]] = set()
-    for index, limit in enumerate(document.history_limits):
-        key = (limit.measure, limit.scope, limit.window, limit.outcome)
-        if key in seen:
-            return f"[{index}]: the same is measured with the same outcome before"
-        seen.add(key)
-    return None
+def _each_limit_once(field: str, *names: str) -> Rule:
+    def problem(document: Any) -> str | None:
+        seen: set[tuple[int, ...]] = set()
+        for index, limit in enumerate(getattr(document, field)):
+            key = tuple(getattr(limit, name) for name in names)
+            if key in seen:
+                return f"[{index}]: the same is measured with the same outcome before"
+            seen.add(key)
+        return None
+
+    return check(field, problem)
+
+
+def _outcome_with_an_age(document: Any) -> str | None:
+    has_age = document.HasField("rates_max_age")
+    return (
+        "is given without rates_max_age" if document.unknown_rates_outcome and not has_age else None
+    )
 
 
 DOCUMENT_RULES = {
@@ -277,6 +333,13 @@ DOCUMENT_RULES = {
         check("over", _over_what_is_known),
         integer("at_least", minimum=0, maximum=MAX_AT_LEAST),
         check("at_least", _at_least_where_it_counts),
+        enum("outcome", required=True),
+    ],
+    policy_pb2.RateLimit: [
+        enum("measure", required=True),
+        enum("window", required=True),
+        integer("over_basis_points", minimum=0, maximum=MAX_RATE),
+        integer("at_least_payments", minimum=1, maximum=MAX_AT_LEAST),
         enum("outcome", required=True),
     ],
     policy_pb2.CurrencyLimits: [
@@ -319,8 +382,13 @@ DOCUMENT_RULES = {
         repeated("rules", max_items=MAX_RULES),
         _each_once("rules", "name"),
         repeated("history_limits", max_items=MAX_HISTORY_LIMITS),
-        check("history_limits", _each_limit_once),
+        _each_limit_once("history_limits", "measure", "scope", "window", "outcome"),
         integer("near_limit_percent", minimum=0, maximum=MAX_NEAR_LIMIT_PERCENT),
         check("near_limit_percent", _near_with_limits),
+        repeated("rate_limits", max_items=MAX_RATE_LIMITS),
+        _each_limit_once("rate_limits", "measure", "window", "outcome"),
+        duration("rates_max_age", minimum=MIN_AGE, maximum=MAX_RATES_AGE),
+        enum("unknown_rates_outcome"),
+        check("unknown_rates_outcome", _outcome_with_an_age),
     ],
 }

@@ -210,6 +210,12 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """REVIEW. The amount is far over the average of the payments before."""
     REASON_CODE_CARD_OF_MANY_CUSTOMERS: _ReasonCode.ValueType  # 51
     """REVIEW. The card has paid for many customers within a window."""
+    REASON_CODE_CHARGEBACK_RATE: _ReasonCode.ValueType  # 52
+    """REVIEW, or what the policy's limit says. More of the merchant's payments are disputed than the
+    limit, or it is not known how many are.
+    """
+    REASON_CODE_REFUND_RATE: _ReasonCode.ValueType  # 53
+    """REVIEW, or what the policy's limit says. More of the merchant's payments are refunded than the limit."""
     REASON_CODE_CASE_REFUSED: _ReasonCode.ValueType  # 60
     """DENY. A person refused the movement's case."""
     REASON_CODE_CASE_EXPIRED: _ReasonCode.ValueType  # 61
@@ -344,6 +350,12 @@ REASON_CODE_AMOUNT_OUT_OF_PROFILE: ReasonCode.ValueType  # 50
 """REVIEW. The amount is far over the average of the payments before."""
 REASON_CODE_CARD_OF_MANY_CUSTOMERS: ReasonCode.ValueType  # 51
 """REVIEW. The card has paid for many customers within a window."""
+REASON_CODE_CHARGEBACK_RATE: ReasonCode.ValueType  # 52
+"""REVIEW, or what the policy's limit says. More of the merchant's payments are disputed than the
+limit, or it is not known how many are.
+"""
+REASON_CODE_REFUND_RATE: ReasonCode.ValueType  # 53
+"""REVIEW, or what the policy's limit says. More of the merchant's payments are refunded than the limit."""
 REASON_CODE_CASE_REFUSED: ReasonCode.ValueType  # 60
 """DENY. A person refused the movement's case."""
 REASON_CODE_CASE_EXPIRED: ReasonCode.ValueType  # 61
@@ -370,6 +382,10 @@ class _EvidenceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Evidence
     """The sanctions list in use; the version is the list version."""
     EVIDENCE_KIND_SCREENING: _EvidenceKind.ValueType  # 6
     """A subject's screening; the version is the list version that it was screened against."""
+    EVIDENCE_KIND_PAYMENT_OUTCOMES: _EvidenceKind.ValueType  # 7
+    """What became of the merchant's payments; the version is how far the gateway's feed was followed, as
+    epoch/sequence. Not there while that is not known.
+    """
 
 class EvidenceKind(_EvidenceKind, metaclass=_EvidenceKindEnumTypeWrapper):
     """What kind of evidence a decision was based on."""
@@ -388,6 +404,10 @@ EVIDENCE_KIND_SANCTIONS_LIST: EvidenceKind.ValueType  # 5
 """The sanctions list in use; the version is the list version."""
 EVIDENCE_KIND_SCREENING: EvidenceKind.ValueType  # 6
 """A subject's screening; the version is the list version that it was screened against."""
+EVIDENCE_KIND_PAYMENT_OUTCOMES: EvidenceKind.ValueType  # 7
+"""What became of the merchant's payments; the version is how far the gateway's feed was followed, as
+epoch/sequence. Not there while that is not known.
+"""
 Global___EvidenceKind: _TypeAlias = EvidenceKind  # noqa: Y015
 
 class _EvidenceState:

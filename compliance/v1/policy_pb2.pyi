@@ -158,6 +158,66 @@ HISTORY_WINDOW_30D: HistoryWindow.ValueType  # 4
 """30 days, in units of a day in UTC."""
 Global___HistoryWindow: _TypeAlias = HistoryWindow  # noqa: Y015
 
+class _RateMeasure:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RateMeasureEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RateMeasure.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RATE_MEASURE_UNSPECIFIED: _RateMeasure.ValueType  # 0
+    """Refused."""
+    RATE_MEASURE_CHARGEBACKS: _RateMeasure.ValueType  # 1
+    """Disputes that were opened within the window, of the payments that succeeded in it: by number.
+    Inquiries, and what was settled before it became a chargeback, are none.
+    """
+    RATE_MEASURE_REFUNDS: _RateMeasure.ValueType  # 2
+    """Refunds within the window, of the payments that succeeded in it: by number."""
+    RATE_MEASURE_REFUNDED_AMOUNT: _RateMeasure.ValueType  # 3
+    """What was refunded within the window, of what was captured in it, in the payment's currency."""
+
+class RateMeasure(_RateMeasure, metaclass=_RateMeasureEnumTypeWrapper):
+    """What a limit on rates measures, in basis points (hundredths of a percent), rounded up."""
+
+RATE_MEASURE_UNSPECIFIED: RateMeasure.ValueType  # 0
+"""Refused."""
+RATE_MEASURE_CHARGEBACKS: RateMeasure.ValueType  # 1
+"""Disputes that were opened within the window, of the payments that succeeded in it: by number.
+Inquiries, and what was settled before it became a chargeback, are none.
+"""
+RATE_MEASURE_REFUNDS: RateMeasure.ValueType  # 2
+"""Refunds within the window, of the payments that succeeded in it: by number."""
+RATE_MEASURE_REFUNDED_AMOUNT: RateMeasure.ValueType  # 3
+"""What was refunded within the window, of what was captured in it, in the payment's currency."""
+Global___RateMeasure: _TypeAlias = RateMeasure  # noqa: Y015
+
+class _RateWindow:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RateWindowEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RateWindow.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RATE_WINDOW_UNSPECIFIED: _RateWindow.ValueType  # 0
+    """Refused."""
+    RATE_WINDOW_7D: _RateWindow.ValueType  # 1
+    """7 days."""
+    RATE_WINDOW_30D: _RateWindow.ValueType  # 2
+    """30 days."""
+    RATE_WINDOW_90D: _RateWindow.ValueType  # 3
+    """90 days."""
+
+class RateWindow(_RateWindow, metaclass=_RateWindowEnumTypeWrapper):
+    """How far back, in days in UTC; today is one of them."""
+
+RATE_WINDOW_UNSPECIFIED: RateWindow.ValueType  # 0
+"""Refused."""
+RATE_WINDOW_7D: RateWindow.ValueType  # 1
+"""7 days."""
+RATE_WINDOW_30D: RateWindow.ValueType  # 2
+"""30 days."""
+RATE_WINDOW_90D: RateWindow.ValueType  # 3
+"""90 days."""
+Global___RateWindow: _TypeAlias = RateWindow  # noqa: Y015
+
 @_typing.final
 class CurrencyLimits(_message.Message):
     """Limits for payments in one currency."""
@@ -316,6 +376,46 @@ class HistoryLimit(_message.Message):
 Global___HistoryLimit: _TypeAlias = HistoryLimit  # noqa: Y015
 
 @_typing.final
+class RateLimit(_message.Message):
+    """A limit on how often a merchant's payments are disputed or refunded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEASURE_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    OVER_BASIS_POINTS_FIELD_NUMBER: _builtins.int
+    AT_LEAST_PAYMENTS_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    measure: Global___RateMeasure.ValueType
+    """Required. What is measured; each is there once per window and outcome."""
+    window: Global___RateWindow.ValueType
+    """Required. How far back."""
+    over_basis_points: _builtins.int
+    """More than this many basis points are found; 0 to 1,000,000."""
+    at_least_payments: _builtins.int
+    """Required. How many payments have to have succeeded in the window before it is judged; 1 to
+    1,000,000.
+    """
+    outcome: _decision_pb2.Verdict.ValueType
+    """Required. What a payment is at least that is over it; ALLOW if it is only noted."""
+    def __init__(
+        self,
+        *,
+        measure: Global___RateMeasure.ValueType = ...,
+        window: Global___RateWindow.ValueType = ...,
+        over_basis_points: _builtins.int = ...,
+        at_least_payments: _builtins.int = ...,
+        outcome: _decision_pb2.Verdict.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least_payments", b"at_least_payments", "measure", b"measure", "outcome", b"outcome", "over_basis_points", b"over_basis_points", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RateLimit: _TypeAlias = RateLimit  # noqa: Y015
+
+@_typing.final
 class PolicyDocument(_message.Message):
     """What the rules go by."""
 
@@ -332,11 +432,18 @@ class PolicyDocument(_message.Message):
     RULES_FIELD_NUMBER: _builtins.int
     HISTORY_LIMITS_FIELD_NUMBER: _builtins.int
     NEAR_LIMIT_PERCENT_FIELD_NUMBER: _builtins.int
+    RATE_LIMITS_FIELD_NUMBER: _builtins.int
+    RATES_MAX_AGE_FIELD_NUMBER: _builtins.int
+    UNKNOWN_RATES_OUTCOME_FIELD_NUMBER: _builtins.int
     match_threshold: _builtins.float
     """The score from which two names match, 0.5 to 1; 0.85 in the built-in policy."""
     near_limit_percent: _builtins.int
     """From this percentage of review_over_minor on, 1 to 100, an amount is just under it. Required with
     history_limits.
+    """
+    unknown_rates_outcome: _decision_pb2.Verdict.ValueType
+    """What a payment is at least while the figures are not known; with rates_max_age only. Unset, as in the
+    built-in policy, for nothing.
     """
     @_builtins.property
     def prohibited_country_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -376,6 +483,16 @@ class PolicyDocument(_message.Message):
     def history_limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___HistoryLimit]:
         """Limits on the history, at most 50. Empty in built-in-3 and before."""
 
+    @_builtins.property
+    def rate_limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___RateLimit]:
+        """Limits on rates, at most 50. Empty in built-in-4 and before."""
+
+    @_builtins.property
+    def rates_max_age(self) -> _duration_pb2.Duration:
+        """Over this age the figures behind rates count as not known, though they are judged all the same; at
+        most 30 days, 24 hours in the built-in policy. Unset for any age.
+        """
+
     def __init__(
         self,
         *,
@@ -390,10 +507,13 @@ class PolicyDocument(_message.Message):
         rules: _abc.Iterable[Global___PolicyRule] | None = ...,
         history_limits: _abc.Iterable[Global___HistoryLimit] | None = ...,
         near_limit_percent: _builtins.int = ...,
+        rate_limits: _abc.Iterable[Global___RateLimit] | None = ...,
+        rates_max_age: _duration_pb2.Duration | None = ...,
+        unknown_rates_outcome: _decision_pb2.Verdict.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["list_max_age", b"list_max_age", "list_warn_age", b"list_warn_age", "requirement_notice", b"requirement_notice", "snapshot_max_age", b"snapshot_max_age"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["list_max_age", b"list_max_age", "list_warn_age", b"list_warn_age", "rates_max_age", b"rates_max_age", "requirement_notice", b"requirement_notice", "snapshot_max_age", b"snapshot_max_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["country_programmes", b"country_programmes", "history_limits", b"history_limits", "limits", b"limits", "list_max_age", b"list_max_age", "list_warn_age", b"list_warn_age", "match_threshold", b"match_threshold", "near_limit_percent", b"near_limit_percent", "prohibited_country_codes", b"prohibited_country_codes", "requirement_notice", b"requirement_notice", "rules", b"rules", "snapshot_max_age", b"snapshot_max_age"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["country_programmes", b"country_programmes", "history_limits", b"history_limits", "limits", b"limits", "list_max_age", b"list_max_age", "list_warn_age", b"list_warn_age", "match_threshold", b"match_threshold", "near_limit_percent", b"near_limit_percent", "prohibited_country_codes", b"prohibited_country_codes", "rate_limits", b"rate_limits", "rates_max_age", b"rates_max_age", "requirement_notice", b"requirement_notice", "rules", b"rules", "snapshot_max_age", b"snapshot_max_age", "unknown_rates_outcome", b"unknown_rates_outcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -629,6 +629,7 @@ class WatchPaymentsRequest(_message.Message):
     MERCHANT_ID_FIELD_NUMBER: _builtins.int
     PAYMENT_ID_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    TRANSITIONS_FIELD_NUMBER: _builtins.int
     after_sequence: _builtins.int
     """Only changes after this sequence: 0 for all of them, or the last one that was handled."""
     merchant_id: _builtins.str
@@ -637,6 +638,12 @@ class WatchPaymentsRequest(_message.Message):
     """Only this payment's. Optional; sequences then have gaps."""
     epoch: _builtins.int
     """The epoch of the last one that was handled. 0 if it had none, or with an after_sequence of 0."""
+    @_builtins.property
+    def transitions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these transitions, as docs/gateway.md names them, at most 32 of at most 64 bytes of [a-z_].
+        Optional, all if empty; sequences then have gaps.
+        """
+
     def __init__(
         self,
         *,
@@ -644,10 +651,11 @@ class WatchPaymentsRequest(_message.Message):
         merchant_id: _builtins.str = ...,
         payment_id: _builtins.str = ...,
         epoch: _builtins.int = ...,
+        transitions: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "epoch", b"epoch", "merchant_id", b"merchant_id", "payment_id", b"payment_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "epoch", b"epoch", "merchant_id", b"merchant_id", "payment_id", b"payment_id", "transitions", b"transitions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -20,6 +20,7 @@ from compliance.checks.facts import (
     TaxIdFacts,
 )
 from compliance.checks.history import CountedPayment, HistoryFacts, Scope
+from compliance.checks.rates import RateFacts, RateWindow
 
 AS_OF = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SDN = "OFAC_SDN"
@@ -46,6 +47,31 @@ def subject(role: Role = Role.MERCHANT, **changes: Any) -> SubjectFacts:
         confirmed_match_ids=(),
     )
     return replace(good, **changes)
+
+
+def rates(window: RateWindow | None = None, /, **figures: int) -> RateFacts:
+    """A hundred payments, and else nothing, in one window or in all; but for the figures."""
+    named = {
+        "payments": 100,
+        "captured_minor": 100,
+        "refunds": 0,
+        "refunded_minor": 0,
+        "disputes": 0,
+        "disputed_minor": 0,
+    }
+    return RateFacts(
+        day="2026-11-22",
+        follow_time=AS_OF,
+        epoch=0,
+        sequence=7,
+        **{
+            name: tuple(
+                figures.get(name, usual) if window in (None, other) else usual
+                for other in RateWindow
+            )
+            for name, usual in named.items()
+        },
+    )
 
 
 def account(**changes: Any) -> AccountFacts:
@@ -207,6 +233,21 @@ histories = st.builds(
     last_time=st.none() | _any_time,
 )
 
+_rate_figures = st.tuples(*[st.sampled_from([0, 1, 2, 199, 200, 10_000, 2**70])] * len(RateWindow))
+any_rates = st.builds(
+    RateFacts,
+    day=st.sampled_from(["", "2026-11-22"]),
+    follow_time=_any_time,
+    epoch=st.integers(0, 2),
+    sequence=st.integers(0, 9),
+    payments=_rate_figures,
+    captured_minor=_rate_figures,
+    refunds=_rate_figures,
+    refunded_minor=_rate_figures,
+    disputes=_rate_figures,
+    disputed_minor=_rate_figures,
+)
+
 any_facts = st.builds(
     CheckFacts,
     kind=st.sampled_from(CheckKind),
@@ -234,4 +275,5 @@ any_facts = st.builds(
     as_of=st.just(AS_OF) | _any_time,
     payment_method_type=st.sampled_from(["", "card", "sepa_debit", "odd ☃"]),
     history=st.lists(histories, max_size=3).map(tuple),
+    rates=st.none() | any_rates,
 )

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from money.v1.money_pb2 import Money
 from runtime.clock import ManualClock
 from runtime.errors import ReceivedError, from_rpc_error
 from tests.compliance.merchant_server import FakeMerchants, serve_merchants
+from tests.compliance.payment_server import FakePayments, add_payments
 
 # Background work runs when a test asks for it, never on its own.
 NEVER_SECONDS = 3600.0
@@ -60,6 +62,8 @@ class Guard:
     # A customer that a test has made for all its payments.
     known_customer: str = ""
     port: int = 0
+    # Of a gateway that tells how payments end.
+    payments: FakePayments | None = None
 
     def __post_init__(self) -> None:
         self.cases = CaseServiceStub(self.channel)
@@ -192,12 +196,17 @@ class Guard:
 
 @asynccontextmanager
 async def running_guard(
-    url: str, clock: ManualClock, sdn_folder: Path, **changes: Any
+    url: str,
+    clock: ManualClock,
+    sdn_folder: Path,
+    payments: FakePayments | None = None,
+    **changes: Any,
 ) -> AsyncIterator[Guard]:
     """A service on a database, with a merchant server; `changes` are settings."""
     merchants = FakeMerchants(clock)  # type: ignore[abstract]
     async with AsyncExitStack() as stack:
-        address = await stack.enter_async_context(serve_merchants(merchants))
+        more = [] if payments is None else [partial(add_payments, payments)]
+        address = await stack.enter_async_context(serve_merchants(merchants, *more))
         settings = ComplianceSettings(
             **{
                 "listen_address": "127.0.0.1:0",
@@ -220,7 +229,7 @@ async def running_guard(
         channel = await stack.enter_async_context(
             grpc.aio.insecure_channel(f"127.0.0.1:{server.port}")
         )
-        yield Guard(channel, clock, merchants, url, sdn_folder, port=server.port)
+        yield Guard(channel, clock, merchants, url, sdn_folder, port=server.port, payments=payments)
 
 
 def verdict(decision: decision_pb2.Decision) -> str:

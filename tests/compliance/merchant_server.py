@@ -1,7 +1,7 @@
 """A gateway that knows merchants: a gRPC server over the real stubs that says what a test says."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -107,7 +107,7 @@ class FakeMerchants(MerchantServiceServicer):
                 "of snapshots that were lost",
                 metadata={"epoch": "0", "after_sequence": "0"},
             )
-            await _abort(context, error)
+            await abort(context, error)
         sequence = request.after_sequence
         while True:
             token = self._news.token()
@@ -123,7 +123,7 @@ class FakeMerchants(MerchantServiceServicer):
     ) -> Any:
         await self._answerable(context)
         if self.link_error is not None:
-            await _abort(context, self.link_error)
+            await abort(context, self.link_error)
         self.links.append(request)
         if request.request_id not in self._pages:
             url = f"https://connect.example/{len(self._pages) + 1}"
@@ -136,7 +136,7 @@ class FakeMerchants(MerchantServiceServicer):
         await self._answerable(context)
         self.files.append(request)
         if self.file_errors:
-            await _abort(context, self.file_errors.pop(0))
+            await abort(context, self.file_errors.pop(0))
         ids = list(dict.fromkeys(one.request_id for one in self.files))
         return pb.CreateFileResponse(file_id=f"file_{ids.index(request.request_id) + 1}")
 
@@ -144,7 +144,7 @@ class FakeMerchants(MerchantServiceServicer):
         await self._answerable(context)
         self.attached.append(request)
         if self.file_errors:
-            await _abort(context, self.file_errors.pop(0))
+            await abort(context, self.file_errors.pop(0))
         answer = pb.AttachFilesResponse()
         answer.attach_time.FromDatetime(self.clock.now() + self.clock_ahead)
         return answer
@@ -185,16 +185,21 @@ class FakeMerchants(MerchantServiceServicer):
         )
 
 
-async def _abort(context: Any, error: ServiceError) -> None:
+async def abort(context: Any, error: ServiceError) -> None:
+    """Answers with the error, as a service does."""
     details = ((STATUS_DETAILS_KEY, error.to_status().SerializeToString()),)
     await context.abort(error.code, error.message, details)
 
 
 @asynccontextmanager
-async def serve_merchants(merchants: FakeMerchants) -> AsyncIterator[str]:
-    """Serves them on a free loopback port; yields the address."""
+async def serve_merchants(
+    merchants: FakeMerchants, *add: Callable[[grpc.aio.Server], None]
+) -> AsyncIterator[str]:
+    """Serves them on a free loopback port, and what `add` adds; yields the address."""
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)])
     add_MerchantServiceServicer_to_server(merchants, server)
+    for more in add:
+        more(server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     merchants.address = f"127.0.0.1:{port}"

@@ -9,4 +9,4 @@ async def test_a_known_good_merchant_is_allowed(guard: Guard) -> None:
     decision = await guard.check(merchant, customer_id=customer)
     assert (verdict(decision), codes(decision)) == ("ALLOW", [])
     assert decision.sequence == 1
-    assert decision.policy_version == "built-in-4"
+    assert decision.policy_version == "built-in-5"

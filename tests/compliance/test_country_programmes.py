@@ -21,7 +21,8 @@ from tests.compliance.check_facts import AS_OF, SDN, payment, subject
 MOMENT = timedelta(microseconds=1)
 # SHA-256 of the built-in policy's document. Whoever changes the policy or the data of countries
 # gives the policy a new version: a database that knows this one refuses another document for it.
-DOCUMENT = ("built-in-4", "7043a3f1a13e6bda10b5734034d020f8ed919024ef2588fa1a6e9cd735061a9c")
+DOCUMENT = ("built-in-5", "679f1beafe9d7c38f9bdb69ea87e9071a9081e88987fb48c67ea064454d1c4e3")
+DOCUMENT_OF_4 = "7043a3f1a13e6bda10b5734034d020f8ed919024ef2588fa1a6e9cd735061a9c"
 DOCUMENT_OF_3 = "b483e8135bd1c6892a75fd7b222aa4333240ee60d7cede6c034e9e2dcb29cfdc"
 NEAR_NOTHING = 100
 WITHOUT_RULES = "0fc5b3b9a8344b3aa552b68f9c75ebed5f5d9d1fb835a023f729419d72ff4ddc"
@@ -80,12 +81,31 @@ def test_another_document_is_another_version() -> None:
 
 
 def test_a_document_of_before_is_the_policy_that_it_was() -> None:
-    """Releases that had no limits on the history, or no rules of policies, stored it without."""
+    """Releases that had no limits on rates or the history, or no rules of policies, stored it
+    without."""
     before = replace(
-        BUILT_IN, version="built-in-3", history_limits=(), near_limit_percent=NEAR_NOTHING
+        BUILT_IN,
+        version="built-in-4",
+        rate_limits=(),
+        rates_max_age=None,
+        unknown_rates_outcome="",
     )
     stored = (
         dumps(before)
+        .replace('"rate_limits":[],', "")
+        .replace('"rates_max_age":null,', "")
+        .replace(',"unknown_rates_outcome":""', "")
+    )
+    assert hashlib.sha256(stored.encode()).hexdigest() == DOCUMENT_OF_4
+    assert loads(stored, Policy) == before
+    before = replace(
+        before, version="built-in-3", history_limits=(), near_limit_percent=NEAR_NOTHING
+    )
+    stored = (
+        dumps(before)
+        .replace('"rate_limits":[],', "")
+        .replace('"rates_max_age":null,', "")
+        .replace(',"unknown_rates_outcome":""', "")
         .replace('"history_limits":[],', "")
         .replace(f'"near_limit_percent":{NEAR_NOTHING},', "")
     )

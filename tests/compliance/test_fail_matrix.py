@@ -13,8 +13,11 @@ from compliance.v1 import (
     subject_pb2,
 )
 from money.v1.money_pb2 import Money
+from sandbox.polling import poll
 from tests.compliance.conftest import OpenGuard
 from tests.compliance.guard import Guard, codes, failure, unique, verdict
+from tests.compliance.test_payment_outcomes import draft_of
+from tests.compliance.test_policy_versions import activate
 
 
 def evidence(decision: decision_pb2.Decision) -> dict[str, str]:
@@ -200,6 +203,38 @@ async def test_no_gateway_configured(open_guard: OpenGuard) -> None:
     async with open_guard(gateway_address="") as guard:
         decision = await guard.check(await guard.merchant())
         assert codes(decision) == ["SNAPSHOT_MISSING"]
+
+
+async def test_what_became_of_payments_is_not_known_or_too_old(open_guard: OpenGuard) -> None:
+    """Nothing is found, but where a policy says so."""
+
+    async def checked(guard: Guard) -> tuple[str, list[str], str | None]:
+        decision = await guard.check(merchant)
+        state = evidence(decision).get("PAYMENT_OUTCOMES")
+        return verdict(decision), codes(decision), state
+
+    async with open_guard(gateway_address="") as guard:
+        merchant = await guard.merchant(account=None)
+        assert await checked(guard) == ("ALLOW", [], None)
+        strict = await draft_of(guard, unknown_rates_outcome=decision_pb2.VERDICT_REVIEW)
+        await activate(guard, strict)
+        unknown = ("REVIEW", ["CHARGEBACK_RATE"], None)
+        await poll(lambda: checked(guard), lambda found: found == unknown)
+        # The feed was followed up to now, and then nobody follows it any more.
+        async with await psycopg.AsyncConnection.connect(
+            guard.database_url, autocommit=True
+        ) as connection:
+            await connection.execute(
+                "UPDATE outcome_watch SET follow_time = %s", [guard.clock.now()]
+            )
+        assert await checked(guard) == ("ALLOW", [], "FRESH")
+        guard.clock.advance(timedelta(hours=24))
+        assert await checked(guard) == ("ALLOW", [], "FRESH")
+        guard.clock.advance(timedelta(microseconds=1))
+        assert await checked(guard) == ("REVIEW", ["CHARGEBACK_RATE", "LIST_AGING"], "STALE")
+        await activate(guard, "built-in-5", strict)
+        calm = ("ALLOW", ["LIST_AGING"], "STALE")
+        await poll(lambda: checked(guard), lambda found: found == calm)
 
 
 async def test_a_payout_problem_does_not_stop_charging(guard: Guard) -> None:

@@ -21,6 +21,11 @@ OTHERS_PAYMENTS = """
     SELECT h.scope, h.key || '~' || n, h.currency_code, h.content
     FROM payment_history AS h CROSS JOIN generate_series(1, %s) AS n
 """
+# Of merchants whose windows have moved on already.
+OTHERS_RATES = """
+    INSERT INTO merchant_rates (merchant_id, day, figures)
+    SELECT 'other~' || n, '2099-01-01', '{}' FROM generate_series(1, %s) AS n
+"""
 # Of one table, for a service that starts, takes two subjects, checks a payment and stops.
 MOST_ROWS = 500
 
@@ -29,6 +34,7 @@ async def test_a_check_reads_none_of_the_history(open_guard: OpenGuard) -> None:
     async with open_guard() as guard:
         url = guard.database_url
     with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("UPDATE outcome_watch SET follow_time = now()")
 
         async def check() -> dict[str, int]:
             """What that reads of each table."""
@@ -42,6 +48,7 @@ async def test_a_check_reads_none_of_the_history(open_guard: OpenGuard) -> None:
         never_analyse(connection)
         await check()
         copy_rows(connection, HISTORY, COPIES)
+        connection.execute(OTHERS_RATES, [COPIES])
         connection.execute(OTHERS_PAYMENTS, [COPIES])
         for statistics in ("of empty tables", "as it is"):
             read = await check()

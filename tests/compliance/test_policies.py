@@ -28,7 +28,7 @@ async def test_the_built_in_policy_is_in_force(guard: Guard) -> None:
     listed = await guard.policies.ListPolicyVersions(pb.ListPolicyVersionsRequest())
     (version,) = listed.versions
     assert (version.policy_version, version.state) == (
-        "built-in-4",
+        "built-in-5",
         policy_pb2.POLICY_STATE_ACTIVE,
     )
     document = version.document
@@ -38,7 +38,7 @@ async def test_the_built_in_policy_is_in_force(guard: Guard) -> None:
     assert syria.end_time.ToJsonString() == "2025-07-01T04:00:00Z"
     assert not [item for item in document.country_programmes if not item.source]
     got = await guard.policies.GetPolicyVersion(
-        pb.GetPolicyVersionRequest(policy_version="built-in-4")
+        pb.GetPolicyVersionRequest(policy_version="built-in-5")
     )
     assert got.version == version
     with psycopg.connect(guard.database_url) as connection:
@@ -85,7 +85,7 @@ BUILT_IN_2 = Path(__file__).parent / "rules_1" / "built_in_2.json"
 
 @pytest.mark.parametrize(
     ("found", "in_force"),
-    [("built-in-2", "built-in-4"), ("built-in-10", "built-in-10"), ("2026-11-1", "2026-11-1")],
+    [("built-in-2", "built-in-5"), ("built-in-10", "built-in-10"), ("2026-11-1", "2026-11-1")],
 )
 async def test_a_release_brings_its_built_in_policy_into_force_in_place_of_an_older_one(
     open_guard: OpenGuard, found: str, in_force: str
@@ -104,7 +104,7 @@ async def test_a_release_brings_its_built_in_policy_into_force_in_place_of_an_ol
             states = {item.policy_version: item.state for item in listed.versions}
             assert states.pop(in_force) == policy_pb2.POLICY_STATE_ACTIVE
             (other,) = states.items()
-            assert other[0] in ({"built-in-4", found} - {in_force})
+            assert other[0] in ({"built-in-5", found} - {in_force})
             assert other[1] == policy_pb2.POLICY_STATE_DRAFT
 
 
@@ -116,6 +116,6 @@ async def test_a_changed_document_under_an_old_version_stops_the_start(
             connection.execute(
                 "UPDATE policy_version SET document = replace(document, '0.85', '0.5')"
             )
-    with pytest.raises(RuntimeError, match="built-in-4"):
+    with pytest.raises(RuntimeError, match="built-in-5"):
         async with open_guard():
             pass

@@ -23,7 +23,7 @@ ALLOW, REVIEW, DENY = (
     decision_pb2.VERDICT_REVIEW,
     decision_pb2.VERDICT_DENY,
 )
-BUILT_IN = "built-in-4"
+BUILT_IN = "built-in-5"
 LARGE = policy_pb2.PolicyRule(name="large", expression="amount_minor > 5000", verdict=REVIEW)
 HUGE = policy_pb2.PolicyRule(name="huge", expression="amount_minor > 7000", verdict=DENY)
 

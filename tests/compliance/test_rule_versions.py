@@ -30,12 +30,14 @@ from compliance.checks.findings import Code, Finding, Verdict
 from compliance.checks.history import HistoryFacts, Scope, Window
 from compliance.checks.policy import BUILT_IN, Policy
 from compliance.checks.rules import RULES_VERSION, evaluate
-from tests.compliance.check_facts import AS_OF, account, payment, subject
+from tests.compliance.check_facts import AS_OF, account, payment, rates, subject
 
 STORED = Path(__file__).parent / "rules_1"
 FINDINGS_OF_RULES_1 = "786084d7b8890666586c181d1e4ab04be79fc43d1d0c3fb0e36e152104f429b7"
 # What the last release of rules 2 found of the same, every second account with an errored one.
 FINDINGS_OF_RULES_2 = "00f935d8f630849528e1b889edc756b546aadb7730c3ad6f3cfca3d95654366a"
+# What the last release of rules 3 found, with a busy past of every second.
+FINDINGS_OF_RULES_3 = "9ddf77c6cc67e88984834387be69e1385901446621d39899b9a32101fe73459a"
 SAMPLES = 3_000
 # Has no factor in common with the number of combinations, so that no two samples are the same.
 STRIDE = 7_919
@@ -204,3 +206,25 @@ def test_the_second_rules_look_at_nothing_that_happened_before() -> None:
         assert evaluate(then, BUILT_IN, rules_of(2)) == evaluate(facts, without)
     now = evaluate(payment(history=(often,)), BUILT_IN)
     assert Code.CUSTOMER_VELOCITY in {found.code for found in now}
+
+
+def test_the_third_rules_know_no_rates() -> None:
+    """What later releases know of a merchant changes nothing of a decision by them."""
+    policy = replace(BUILT_IN, unknown_rates_outcome="DENY")
+    for facts in samples():
+        bad = replace(facts, rates=rates(payments=500, disputes=500, refunds=500))
+        assert evaluate(bad, policy, rules_of(3)) == evaluate(facts, BUILT_IN)
+    now = evaluate(payment(rates=rates(payments=500, disputes=500)), policy)
+    assert [found.code for found in now] == [Code.CHARGEBACK_RATE] * 2
+
+
+def test_the_third_rules_find_what_they_always_found() -> None:
+    """Under the policy of then, by which the history is judged, too."""
+    policy = replace(BUILT_IN, version="built-in-4", rate_limits=(), rates_max_age=None)
+    many = (999,) * len(Window)
+    found: list[str] = []
+    for number, facts in enumerate(samples()):
+        scope = list(Scope)[number % len(Scope)]
+        history = (HistoryFacts(scope, many, many, many, many),) if number % 2 else ()
+        found.append(dumps(evaluate(replace(facts, history=history), policy, rules_of(3))))
+    assert hashlib.sha256("\n".join(found).encode()).hexdigest() == FINDINGS_OF_RULES_3

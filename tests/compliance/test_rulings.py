@@ -14,10 +14,12 @@ from compliance.cases.case import scope_of
 from compliance.checks.canonical import dumps, loads
 from compliance.checks.decision import DecisionRecord, decide, replay
 from compliance.checks.facts import CheckFacts, ListFacts, Role
-from compliance.checks.findings import OF_HISTORY, Code, Finding, Verdict, severity
+from compliance.checks.findings import OF_HISTORY, OF_RATES, Code, Finding, Verdict, severity
 from compliance.checks.history import HistoryFacts, Scope, Window
 from compliance.checks.history_limits import HistoryLimit, Measure
 from compliance.checks.policy import BUILT_IN, Policy, PolicyRule
+from compliance.checks.rate_limits import RateLimit, RateMeasure
+from compliance.checks.rates import RateWindow
 from compliance.checks.rules import RULES, evaluate, verdict_of
 from compliance.checks.rulings import (
     NOT_BY_APPROVAL,
@@ -30,7 +32,15 @@ from compliance.checks.rulings import (
 )
 from compliance.rights import RIGHTS
 from gateway.rights import RIGHTS as GATEWAY_RIGHTS
-from tests.compliance.check_facts import AS_OF, SDN, account, any_facts, payment, subject
+from tests.compliance.check_facts import (
+    AS_OF,
+    SDN,
+    account,
+    any_facts,
+    payment,
+    rates,
+    subject,
+)
 
 OVER_REVIEW_LIMIT = 1_000_001
 REVIEWS = [code for code in Code if severity(code) is Verdict.REVIEW]
@@ -177,6 +187,7 @@ def one_finding(code: Code) -> CheckFacts:
         Code.ACCOUNT_RESTRICTED: payment(account=account(disabled_reason="under_review")),
         Code.SCREENING_PENDING: payment(owners_truncated=True),
         **{code: of_history(code) for code in OF_HISTORY},
+        **{code: payment(rates=rates(disputes=3, refunds=3)) for code in OF_RATES},
     }
     return facts[code]
 
@@ -217,6 +228,17 @@ OWN_LIMITS = {
 }
 
 
+OWN_RATE_LIMITS = {
+    Code.CHARGEBACK_RATE: RateLimit(RateMeasure.CHARGEBACKS, RateWindow.MONTH, 200, 1, "REVIEW"),
+    Code.REFUND_RATE: RateLimit(RateMeasure.REFUNDS, RateWindow.WEEK, 200, 1, "REVIEW"),
+}
+
+
+def with_rate_limit(limit: RateLimit) -> Policy:
+    """The built-in policy with one limit on rates."""
+    return replace(BUILT_IN, rate_limits=(limit,))
+
+
 def with_limit(limit: HistoryLimit) -> Policy:
     """The built-in policy with one limit on the history; every amount is near the review limit."""
     return replace(BUILT_IN, history_limits=(limit,), near_limit_percent=0)
@@ -246,6 +268,8 @@ def test_no_review_is_without_a_way_out(code: Code) -> None:
         policy = OWN_RULES.get(code, BUILT_IN)
         if code in OWN_LIMITS:
             policy = with_limit(OWN_LIMITS[code])
+        if code in OWN_RATE_LIMITS:
+            policy = with_rate_limit(OWN_RATE_LIMITS[code])
         facts = payment() if code in OWN_RULES else one_finding(code)
         assert {found.code for found in evaluate(facts, policy)} == {code}
         assert verdict(facts, policy) is Verdict.REVIEW

@@ -186,6 +186,13 @@ SCENES = (
     since("NoticesLate", OLDEST_MAIL, 61),
     # None waits.
     Scene("NoticesLate", (always(OLDEST_MAIL, 60),), (always(OLDEST_MAIL, 0),)),
+    since("OutcomesLate", "compliance_outcomes_follow_timestamp_seconds", 61),
+    # Compliance without a gateway.
+    Scene(
+        "OutcomesLate",
+        (always("compliance_outcomes_follow_timestamp_seconds", 60),),
+        (always("compliance_outcomes_follow_timestamp_seconds", 0),),
+    ),
     since("DocumentsStuck", OLDEST_DOCUMENT, 61),
     # None waits; and what Stripe looks at is Stripe's.
     Scene("DocumentsStuck", (always(OLDEST_DOCUMENT, 60),), (always(OLDEST_DOCUMENT, 0),)),

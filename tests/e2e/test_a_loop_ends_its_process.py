@@ -32,7 +32,7 @@ LOOPS = {
         "account watch",
         "freeze forecast",
         *("compliance listener", "case looks", "case expiry", "case gauges"),
-        *("requirement notices", "documents"),
+        *("requirement notices", "documents", "payment watch", "rate windows"),
     },
     "gateway": {
         *("database", "health", "gateway listener", "corridor modes", "breaker group", "feed"),
@@ -53,7 +53,7 @@ FIRST_TO_NOTICE = {
         "account watch",
         "freeze forecast",
         *("case expiry", "case gauges"),
-        *("requirement notices", "documents"),
+        *("requirement notices", "documents", "payment watch", "rate windows"),
     },
     "gateway": LOOPS["gateway"]
     - {"database", "health", "gateway listener", "event recovery", "case watch"},

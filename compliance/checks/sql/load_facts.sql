@@ -152,4 +152,27 @@ CROSS JOIN LATERAL (
     WHERE c.kind = asked.kind AND c.reference_id = asked.reference_id AND c.state = 'OPEN'
     OFFSET 0
 ) AS found
+UNION ALL
+SELECT
+    'RATES' AS part,
+    asked.subject_id AS key,
+    0 AS ordinal,
+    json_build_object(
+        'epoch', w.epoch,
+        'sequence', w.sequence,
+        'follow_time', (extract(EPOCH FROM w.follow_time) * 1000000)::bigint,
+        'day', coalesce(r.day::text, ''),
+        'figures', coalesce(r.figures, '{}')
+    )::text AS content
+FROM unnest(%(merchants)b::text []) AS asked (subject_id)
+CROSS JOIN outcome_watch AS w
+LEFT JOIN LATERAL (
+    SELECT
+        merchant_rates.day,
+        merchant_rates.figures
+    FROM merchant_rates
+    WHERE merchant_rates.merchant_id = asked.subject_id
+    OFFSET 0
+) AS r ON TRUE
+WHERE w.follow_time IS NOT NULL
 ORDER BY ordinal

@@ -164,10 +164,11 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     ) -> AsyncIterator[pb.WatchPaymentsResponse]:
         sequence = request.after_sequence
         await self._feed.check(Cursor(request.epoch, sequence))
+        transitions = frozenset(request.transitions)
         while True:
             token = self._feed.news.token()
             changes, seen = await self._feed.after(
-                sequence, request.merchant_id, request.payment_id
+                sequence, request.merchant_id, request.payment_id, transitions
             )
             for change in changes:
                 yield change

@@ -27,6 +27,7 @@ from runtime.rules import (
     boolean,
     check,
     duration,
+    each_text,
     enum,
     integer,
     mapping,
@@ -46,7 +47,9 @@ ACCOUNT = re.compile(r"acct_[A-Za-z0-9]+")
 PAYMENT_ID = re.compile(r"pay_[0-9A-Z]+")
 # https://docs.stripe.com/get-started/account/statement-descriptors
 STATEMENT_TEXT = re.compile(r"(?=.*[A-Za-z])[ !#-&(-)+-;=?-\[\]-~]+")
+TRANSITION = re.compile(r"[a-z_]+")
 MAX_NAME_BYTES = 64
+MAX_TRANSITIONS = 32
 MAX_TOKEN_BYTES = 255
 MAX_URL_BYTES = 2048
 MAX_DESCRIPTION_BYTES = 1000
@@ -283,5 +286,10 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         integer("epoch", minimum=0),
         text("merchant_id", max_bytes=MAX_NAME_BYTES, pattern=NAME),
         text("payment_id", max_bytes=MAX_PAYMENT_ID_BYTES, pattern=PAYMENT_ID),
+        repeated(
+            "transitions",
+            max_items=MAX_TRANSITIONS,
+            each=each_text(max_bytes=MAX_NAME_BYTES, pattern=TRANSITION),
+        ),
     ],
 }

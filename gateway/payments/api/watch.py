@@ -1,6 +1,7 @@
 """The stream as watchers follow it: its end is read once per process, not once per watcher."""
 
 from collections import deque
+from collections.abc import Collection
 from itertools import islice
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -54,7 +55,11 @@ class Feed:
         check_cursor(known, cursor)
 
     async def after(
-        self, sequence: int, merchant_id: str, payment_id: str
+        self,
+        sequence: int,
+        merchant_id: str = "",
+        payment_id: str = "",
+        transitions: Collection[str] = (),
     ) -> tuple[list[pb.WatchPaymentsResponse], int]:
         """The next changes, and the sequence up to which the watcher has seen all then."""
         head = self._head
@@ -63,10 +68,10 @@ class Feed:
         kept = len(self._recent)
         if sequence >= head - kept:
             new = list(islice(self._recent, kept - (head - sequence), None))
-            return [c for c in new if _matches(c, merchant_id, payment_id)], head
+            return [c for c in new if _matches(c, merchant_id, payment_id, transitions)], head
         async with self._engine.connect() as connection:
             events = await event_store.events_after(
-                connection, sequence, merchant_id, payment_id, self._batch
+                connection, sequence, merchant_id, payment_id, self._batch, transitions
             )
         if len(events) == self._batch:
             return [self._message(event) for event in events], events[-1].sequence
@@ -103,6 +108,15 @@ def change_message(event: event_store.StoredEvent) -> pb.WatchPaymentsResponse:
     )
 
 
-def _matches(change: pb.WatchPaymentsResponse, merchant_id: str, payment_id: str) -> bool:
+def _matches(
+    change: pb.WatchPaymentsResponse,
+    merchant_id: str,
+    payment_id: str,
+    transitions: Collection[str],
+) -> bool:
     payment = change.payment
-    return merchant_id in ("", payment.merchant_id) and payment_id in ("", payment.id)
+    return (
+        merchant_id in ("", payment.merchant_id)
+        and payment_id in ("", payment.id)
+        and (not transitions or change.transition in transitions)
+    )

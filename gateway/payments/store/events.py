@@ -1,6 +1,7 @@
 """The stream of changes: numbered after the commit, never inside it, and read from there."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,14 +57,21 @@ async def number_events(connection: AsyncConnection) -> int:
 
 
 async def events_after(
-    connection: AsyncConnection, sequence: int, merchant_id: str, payment_id: str, limit: int
+    connection: AsyncConnection,
+    sequence: int,
+    merchant_id: str,
+    payment_id: str,
+    limit: int,
+    transitions: Collection[str] = (),
 ) -> list[StoredEvent]:
-    """The next events of the stream, of one merchant or payment if asked, `limit` at most."""
+    """The next events of the stream, of one merchant, payment or kind if asked, `limit` at most."""
     statement = select(*STORED).where(EVENT.c.sequence > sequence)
     if merchant_id:
         statement = statement.where(EVENT.c.merchant_id == merchant_id)
     if payment_id:
         statement = statement.where(EVENT.c.payment_id == payment_id)
+    if transitions:
+        statement = statement.where(EVENT.c.transition.in_(transitions))
     rows = await connection.execute(statement.order_by(EVENT.c.sequence).limit(limit))
     return [StoredEvent(**row._mapping) for row in rows]
 

@@ -38,10 +38,10 @@ async def test_live_watchers_ask_the_database_nothing(
     events_after = event_store.events_after
 
     async def counted(
-        connection: Any, sequence: int, merchant_id: str, payment_id: str, limit: int
+        connection: Any, sequence: int, merchant_id: str, payment_id: str, limit: int, *more: Any
     ) -> Any:
         asked.append(merchant_id)
-        return await events_after(connection, sequence, merchant_id, payment_id, limit)
+        return await events_after(connection, sequence, merchant_id, payment_id, limit, *more)
 
     monkeypatch.setattr(event_store, "events_after", counted)
     async with open_shop(webhooks=False) as shop:

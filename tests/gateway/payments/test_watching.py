@@ -2,10 +2,13 @@
 
 import asyncio
 
+import grpc
 import pytest
 
+from gateway.limits import Limits
 from gateway.v1 import payment_service_pb2 as pb
 from gateway.v1.payment_pb2 import PaymentMethod, PaymentState
+from runtime.errors import from_rpc_error
 from tests.gateway.payments.shop import WAIT_SECONDS, RefusedError, Shop
 from tests.gateway.running import OpenShop
 
@@ -57,6 +60,37 @@ async def test_a_payment_tells_its_story(shop: Shop) -> None:
         S.PAYMENT_STATE_COMPLIANCE_CHECKED,
         S.PAYMENT_STATE_AUTHORIZING,
     ]
+
+
+async def test_a_watcher_may_ask_for_some_transitions_alone(open_shop: OpenShop) -> None:
+    async def told(shop: Shop, after: int, count: int) -> list[tuple[int, str]]:
+        request = pb.WatchPaymentsRequest(
+            after_sequence=after, transitions=["captured", "refund_succeeded"]
+        )
+        stream = shop.stub.WatchPayments(request)
+        seen: list[tuple[int, str]] = []
+        async with asyncio.timeout(WAIT_SECONDS):
+            async for change in stream:
+                seen.append((change.sequence, change.transition))
+                if len(seen) == count:
+                    break
+        stream.cancel()
+        return seen
+
+    limits = Limits(feed_batch=3, feed_recent=2)
+    async with open_shop(webhooks=False, limits=limits) as shop:
+        live = asyncio.create_task(told(shop, 0, 3))
+        for _ in range(3):
+            await shop.create()
+        # As they come, and from the database, of which a batch may hold none of them.
+        seen = await live
+        assert [transition for _, transition in seen] == ["captured"] * 3
+        assert await told(shop, seen[0][0], 2) == seen[1:]
+        bad = pb.WatchPaymentsRequest(transitions=["captured", "Refund Failed", ""])
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await shop.stub.WatchPayments(bad).read()
+    violations = from_rpc_error(refused.value).violations
+    assert [violation.field for violation in violations] == ["transitions[1]", "transitions[2]"]
 
 
 async def test_pages_are_whole_and_stable_under_writes(shop: Shop) -> None:

@@ -1,0 +1,17 @@
+"""What became of payments, by merchant and day."""
+
+from pathlib import Path
+
+from alembic import op
+
+from runtime.migrations import sql_beside
+
+revision = "0014"
+down_revision = "0013"
+oldest_code = "0003"  # tables more, of which code of before knows nothing and counts nothing
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(sql_beside(Path(__file__)))
