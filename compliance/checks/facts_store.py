@@ -33,12 +33,14 @@ MAX_OWNERS = 50
 # Subjects and accounts that are remembered as they were last read: of merchants, mostly.
 MAX_REMEMBERED = 1_024
 
-# psycopg takes a statement apart for each call if it is longer than MAX_CACHED_STATEMENT_LENGTH of
-# its `_queries.py`, 4,096; this one would be by its indentation alone.
-LOAD_FACTS = " ".join(
-    line.strip()
-    for line in read_sql(__file__, "load_facts").splitlines()
-    if not line.lstrip().startswith("--")
+# psycopg takes a statement apart for each call if it is longer than this
+# (MAX_CACHED_STATEMENT_LENGTH of its `_queries.py`); this one would be by its indentation alone.
+MAX_STATEMENT_LENGTH = 4_096
+_LINES = (line.strip() for line in read_sql(__file__, "load_facts").splitlines())
+LOAD_FACTS = (
+    " ".join(line for line in _LINES if not line.startswith("--"))
+    .replace("( ", "(")
+    .replace(" )", ")")
 )
 
 

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
+from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 
 from compliance.checks.facts import CheckKind, Role
 from compliance.checks.facts_store import (
     LOAD_FACTS,
     MAX_OWNERS,
+    MAX_STATEMENT_LENGTH,
     CheckInput,
     LoadedFacts,
     found_in,
@@ -21,6 +23,11 @@ from runtime.connections import Connections
 from tests.compliance.guard import Guard, unique
 
 LISTS = ("OFAC_SDN", "UN_CONSOLIDATED")
+
+
+def test_the_statement_is_not_taken_apart_for_each_call() -> None:
+    assert MAX_STATEMENT_LENGTH == MAX_CACHED_STATEMENT_LENGTH
+    assert len(LOAD_FACTS) <= MAX_STATEMENT_LENGTH
 
 
 def connections_to(url: str) -> Connections:

@@ -14,8 +14,8 @@ WITH involved AS (
     ) AS s
     UNION ALL
     SELECT
-        'OWNER' AS part,
-        asked.subject_id AS key,
+        'OWNER',
+        asked.subject_id,
         s.*
     FROM unnest(%(merchants)b::text []) AS asked (subject_id)
     CROSS JOIN LATERAL (
@@ -54,13 +54,13 @@ SELECT
         'parent_subject_id', coalesce(i.parent_subject_id, ''),
         'state', i.state,
         'kyc_state', i.kyc_state,
-        'kyc_expire_time', (extract(EPOCH FROM i.kyc_expire_time) * 1000000)::bigint,
+        'kyc_expire_time', (extract(EPOCH FROM i.kyc_expire_time) * 1e6)::bigint,
         'country_code', i.country_code,
         'corridor', coalesce(i.corridor, ''),
         'connected_account_id', coalesce(i.connected_account_id, ''),
         'revision', i.revision,
         'profile_revision', i.profile_revision,
-        'update_time', (extract(EPOCH FROM i.update_time) * 1000000)::bigint,
+        'update_time', (extract(EPOCH FROM i.update_time) * 1e6)::bigint,
         'screenings', coalesce(
             (
                 SELECT
@@ -69,7 +69,7 @@ SELECT
                             'list', s.list,
                             'list_version', s.list_version,
                             'profile_revision', s.profile_revision,
-                            'screen_time', (extract(EPOCH FROM s.screen_time) * 1000000)::bigint,
+                            'screen_time', (extract(EPOCH FROM s.screen_time) * 1e6)::bigint,
                             'is_comparable', s.is_comparable
                         )
                         ORDER BY s.list
@@ -91,17 +91,17 @@ CROSS JOIN LATERAL (
 ) AS m
 UNION ALL
 SELECT
-    'ACCOUNT' AS part,
-    found.connected_account_id AS key,
-    0 AS ordinal,
+    'ACCOUNT',
+    found.connected_account_id,
+    0,
     json_build_object(
         'connected_account_id', found.connected_account_id,
         'corridor', found.corridor,
         'gateway_merchant_id', found.gateway_merchant_id,
         'content', found.content,
         'content_hash', found.content_hash,
-        'fetch_time', (extract(EPOCH FROM found.fetch_time) * 1000000)::bigint
-    )::text AS content
+        'fetch_time', (extract(EPOCH FROM found.fetch_time) * 1e6)::bigint
+    )::text
 FROM accounts AS asked
 CROSS JOIN LATERAL (
     SELECT
@@ -115,22 +115,22 @@ CROSS JOIN LATERAL (
 ) AS found
 UNION ALL
 SELECT
-    'LIST' AS part,
-    v.list AS key,
-    0 AS ordinal,
+    'LIST',
+    v.list,
+    0,
     json_build_object(
         'list', v.list,
         'version', v.version,
-        'confirm_time', (extract(EPOCH FROM v.confirm_time) * 1000000)::bigint
-    )::text AS content
+        'confirm_time', (extract(EPOCH FROM v.confirm_time) * 1e6)::bigint
+    )::text
 FROM list_version AS v
 WHERE v.state = 'ACTIVE'
 UNION ALL
 SELECT
-    'RULING' AS part,
+    'RULING',
     asked.key,
-    0 AS ordinal,
-    found.ruling AS content
+    0,
+    found.ruling
 FROM movements AS asked
 CROSS JOIN LATERAL (
     SELECT c.ruling
@@ -141,10 +141,10 @@ CROSS JOIN LATERAL (
 ) AS found
 UNION ALL
 SELECT
-    'OPEN_CASE' AS part,
+    'OPEN_CASE',
     asked.key,
-    0 AS ordinal,
-    found.case_id AS content
+    0,
+    found.case_id
 FROM movements AS asked
 CROSS JOIN LATERAL (
     SELECT c.case_id
@@ -154,24 +154,22 @@ CROSS JOIN LATERAL (
 ) AS found
 UNION ALL
 SELECT
-    'RATES' AS part,
-    asked.subject_id AS key,
-    0 AS ordinal,
+    'RATES',
+    asked.subject_id,
+    0,
     json_build_object(
         'epoch', w.epoch,
         'sequence', w.sequence,
-        'follow_time', (extract(EPOCH FROM w.follow_time) * 1000000)::bigint,
+        'follow_time', (extract(EPOCH FROM w.follow_time) * 1e6)::bigint,
         'day', coalesce(r.day::text, ''),
         'figures', coalesce(r.figures, '{}')
-    )::text AS content
+    )::text
 FROM unnest(%(merchants)b::text []) AS asked (subject_id)
 CROSS JOIN outcome_watch AS w
 LEFT JOIN LATERAL (
-    SELECT
-        merchant_rates.day,
-        merchant_rates.figures
-    FROM merchant_rates
-    WHERE merchant_rates.merchant_id = asked.subject_id
+    SELECT m.*
+    FROM merchant_rates AS m
+    WHERE m.merchant_id = asked.subject_id
     OFFSET 0
 ) AS r ON TRUE
 WHERE w.follow_time IS NOT NULL
