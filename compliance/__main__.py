@@ -25,6 +25,7 @@ from compliance.v1 import (
     subject_service_pb2_grpc,
 )
 from compliance.validation import VALIDATOR
+from compliance.verifications.wiring import open_verifications
 from runtime.acts import open_act_log
 from runtime.clock import Clock, SystemClock
 from runtime.database import Database
@@ -68,6 +69,7 @@ async def open_service(
         forecasts = open_forecasts(settings, engine, accounts.refresher, clock)
         collection = open_collection(settings, engine, forecasts.forecasting, clock)
         documents = open_documents(settings, engine, mutations, accounts.gateway, clock)
+        verifications = open_verifications(engine, mutations, accounts.gateway, news)
         subjects = SubjectService(engine, mutations, screening.lists, clock, news)
         others = Part(
             services=(
@@ -77,7 +79,7 @@ async def open_service(
         )
         parts = (
             *(policies, accounts, screening, checks, cases, forecasts),
-            *(collection, documents, others),
+            *(collection, documents, verifications, others),
         )
 
         server = RpcServer(

@@ -5,41 +5,24 @@ the account is fetched from the gateway, which asks Stripe for nothing that it h
 rounds of `SnapshotRefresher` remain as the safety net: what cannot be fetched now is fetched then.
 """
 
-import asyncio
-from dataclasses import dataclass
 from datetime import datetime
 
-import grpc
-from sqlalchemy import select, tuple_, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.accounts.gateway_source import AccountUnavailableError, GatewayAccounts
 from compliance.accounts.refreshing import FETCH_TIMEOUT_SECONDS, SnapshotRefresher
 from compliance.accounts.store import LinkedAccount, changed_account
+from compliance.gateway_feed import Cursor, GatewayFeed
 from compliance.tables import MERCHANT_WATCH
 from compliance.wire_time import to_datetime
 from gateway.v1 import merchant_service_pb2 as pb
-from runtime.errors import from_rpc_error
 from runtime.logs import get_logger
-from runtime.loops import Loop, Rounds
-from runtime.notifier import Notifier
+from runtime.loops import Loop
 
-# How long the loop rests at most while the feed has no news: it is woken by them.
-POLL_SECONDS = 30.0
-FAILS_WITHIN_SECONDS = 1.0
 # A fetch that was under way when the account changed may have seen it before; the next has not.
 MAX_FETCHES = 2
-CURSOR_OUTDATED = "CURSOR_OUTDATED"
 
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Cursor:
-    """A place in the feed; sequences of a higher epoch come after those of a lower one."""
-
-    epoch: int
-    sequence: int
 
 
 class MerchantWatch:
@@ -49,65 +32,27 @@ class MerchantWatch:
         self, engine: AsyncEngine, source: GatewayAccounts, refresher: SnapshotRefresher
     ) -> None:
         self._engine = engine
-        self._source = source
         self._refresher = refresher
-        self._notifier = Notifier()
+        self._feed = GatewayFeed(
+            "account watch",
+            engine,
+            MERCHANT_WATCH,
+            lambda cursor: source.watch(cursor.epoch, cursor.sequence),
+            self._apply,
+        )
 
     def loop(self) -> Loop:
         """Follows the feed; goes on where it was after the gateway was away."""
-        return Loop(
-            "account watch",
-            session=self._follow,
-            poll_seconds=POLL_SECONDS,
-            notifier=self._notifier,
-            expected=(grpc.aio.AioRpcError,),
-        )
+        return self._feed.loop()
 
-    async def _follow(self) -> Rounds:
-        async with self._engine.connect() as connection:
-            cursor = await _read(connection)
-        feed = self._source.watch(cursor.epoch, cursor.sequence)
-        read: asyncio.Task[pb.WatchMerchantsResponse] | None = None
-        try:
-            while True:  # Until the feed ends or the loop closes it.
-                read = asyncio.ensure_future(feed.read())
-                read.add_done_callback(lambda _: self._notifier.notify())
-                # A feed that fails at once has not gone well before: it is asked for less and less.
-                await asyncio.wait({read}, timeout=FAILS_WITHIN_SECONDS)
-                while not read.done():
-                    yield False
-                response = read.result()
-                if response is grpc.aio.EOF:
-                    raise ConnectionError("the gateway has ended the feed")
-                await self._apply(response)
-                yield True
-        except grpc.aio.AioRpcError as error:
-            received = from_rpc_error(error)
-            if received.reason != CURSOR_OUTDATED:
-                raise
-            # The gateway was restored from a backup, and says where its feed goes on.
-            epoch, sequence = (int(received.metadata[name]) for name in ("epoch", "after_sequence"))
-            log.warning("account_watch_goes_back", epoch=epoch, sequence=sequence)
-            async with self._engine.begin() as connection:
-                await connection.execute(
-                    update(MERCHANT_WATCH).values(epoch=epoch, sequence=sequence)
-                )
-            # This session is over; the next one is not to wait for news.
-            self._notifier.notify()
-        finally:
-            feed.cancel()
-            if read is not None:
-                read.cancel()
-
-    async def _apply(self, response: pb.WatchMerchantsResponse) -> None:
+    async def _apply(self, response: pb.WatchMerchantsResponse) -> Cursor:
         merchant = response.merchant
         seen = to_datetime(merchant.snapshot.fetch_time)
         async with self._engine.connect() as connection:
             account = await changed_account(connection, merchant.connected_account_id, seen)
         if account is not None:
             await self._fetch(account, seen)
-        async with self._engine.begin() as connection:
-            await _advance(connection, Cursor(response.epoch, merchant.snapshot.sequence))
+        return Cursor(response.epoch, merchant.snapshot.sequence)
 
     async def _fetch(self, account: LinkedAccount, seen: datetime) -> None:
         """Fetches the account as it is since then; what fails is left to the next round of all."""
@@ -120,19 +65,3 @@ class MerchantWatch:
                 return
             if snapshot.fetch_time >= seen:
                 return
-
-
-async def _read(connection: AsyncConnection) -> Cursor:
-    rows = await connection.execute(select(MERCHANT_WATCH.c.epoch, MERCHANT_WATCH.c.sequence))
-    row = rows.one()
-    return Cursor(row.epoch, row.sequence)
-
-
-async def _advance(connection: AsyncConnection, cursor: Cursor) -> None:
-    """Never back: another replica may be further."""
-    place = tuple_(MERCHANT_WATCH.c.epoch, MERCHANT_WATCH.c.sequence)
-    await connection.execute(
-        update(MERCHANT_WATCH)
-        .where(place < (cursor.epoch, cursor.sequence))
-        .values(epoch=cursor.epoch, sequence=cursor.sequence)
-    )

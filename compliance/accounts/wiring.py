@@ -46,7 +46,10 @@ async def open_accounts(
             channel = open_channel(
                 settings.gateway_address,
                 settings,
-                idempotent_services=["gateway.v1.MerchantService"],
+                idempotent_services=[
+                    "gateway.v1.MerchantService",
+                    "gateway.v1.VerificationService",
+                ],
             )
             stack.push_async_callback(channel.close)
             accounts = GatewayAccounts(channel)

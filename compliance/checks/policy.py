@@ -12,6 +12,7 @@ from compliance.checks.history_limits import (
     BUILT_IN_NEAR_LIMIT_PERCENT,
     HistoryLimit,
 )
+from compliance.checks.identity import VerificationRequirement
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Policy:
     # from `near_limit_percent` of it on.
     history_limits: tuple[HistoryLimit, ...] = ()
     near_limit_percent: int = 100
+    # The built-in policies have none.
+    verification_requirements: tuple[VerificationRequirement, ...] = ()
 
     def prohibits(self, country_code: str, as_of: datetime) -> bool:
         """Whether nobody of this country takes part at that time."""

@@ -10,10 +10,11 @@ from compliance.checks.expressions import MAX_EXPRESSION_BYTES, ExpressionError,
 from compliance.checks.findings import Verdict
 from compliance.checks.history import MAX_CUSTOMERS, Scope, Window
 from compliance.checks.history_limits import HistoryLimit, Measure
+from compliance.checks.identity import VerificationRequirement
 from compliance.checks.messages import verdict_enum, verdict_word
 from compliance.checks.policy import CurrencyLimits, Policy, PolicyRule
 from compliance.request_fields import country, currency, identifier
-from compliance.v1 import decision_pb2, policy_pb2
+from compliance.v1 import decision_pb2, policy_pb2, subject_pb2, verification_pb2
 from compliance.wire_time import to_datetime, to_duration, to_timestamp
 from runtime.rule import Rule
 from runtime.rules import (
@@ -34,6 +35,9 @@ MAX_PROGRAMMES = 1_000
 MAX_RULES = 50
 MAX_HISTORY_LIMITS = 50
 MAX_AT_LEAST = 1_000_000
+MAX_VERIFICATION_REQUIREMENTS = 20
+MIN_VERIFICATION_AGE, MAX_VERIFICATION_AGE = timedelta(days=1), timedelta(days=3_660)
+MAX_OVER_PERCENT = 1_000_000
 MAX_NEAR_LIMIT_PERCENT = 100
 MAX_SOURCE_BYTES = 512
 MAX_MINOR_UNITS = 2**53
@@ -55,6 +59,8 @@ _WINDOWS = {
         for window in Window
     },
 }
+_KIND, _KIND_PREFIX = subject_pb2.SubjectKind, "SUBJECT_KIND_"
+_TYPE, _TYPE_PREFIX = verification_pb2.VerificationType, "VERIFICATION_TYPE_"
 _DORMANT = policy_pb2.HISTORY_MEASURE_DORMANT_DAYS
 _CUSTOMERS = policy_pb2.HISTORY_MEASURE_CUSTOMERS
 _WITH_AT_LEAST = (_DORMANT, policy_pb2.HISTORY_MEASURE_AVERAGE_PERCENT)
@@ -108,6 +114,16 @@ def policy_of(version: str, document: policy_pb2.PolicyDocument) -> Policy:
             for limit in document.history_limits
         ),
         near_limit_percent=document.near_limit_percent or MAX_NEAR_LIMIT_PERCENT,
+        verification_requirements=tuple(
+            VerificationRequirement(
+                subject_kind=_KIND.Name(item.subject_kind).removeprefix(_KIND_PREFIX),
+                max_age=item.max_age.ToTimedelta(),
+                outcome=verdict_word(item.outcome),
+                over_percent=item.over_percent,
+                type=_TYPE.Name(item.type).removeprefix(_TYPE_PREFIX) if item.type else "",
+            )
+            for item in document.verification_requirements
+        ),
     )
 
 
@@ -159,6 +175,16 @@ def document_of(policy: Policy) -> policy_pb2.PolicyDocument:
             for limit in policy.history_limits
         ],
         near_limit_percent=policy.near_limit_percent,
+        verification_requirements=[
+            policy_pb2.VerificationRequirement(
+                subject_kind=_KIND.Value(_KIND_PREFIX + item.subject_kind),
+                type=_TYPE.Value(_TYPE_PREFIX + (item.type or "UNSPECIFIED")),
+                max_age=to_duration(item.max_age),
+                over_percent=item.over_percent,
+                outcome=verdict_enum(Verdict[item.outcome]),
+            )
+            for item in policy.verification_requirements
+        ],
     )
 
 
@@ -266,7 +292,26 @@ def _each_limit_once(document: Any) -> str | None:
     return None
 
 
+def _each_requirement_once(document: Any) -> str | None:
+    seen: set[bytes] = set()
+    for index, requirement in enumerate(document.verification_requirements):
+        key = requirement.SerializeToString(deterministic=True)
+        if key in seen:
+            return f"[{index}]: the same is there before"
+        seen.add(key)
+    return None
+
+
 DOCUMENT_RULES = {
+    policy_pb2.VerificationRequirement: [
+        enum("subject_kind", required=True),
+        enum("type"),
+        duration(
+            "max_age", required=True, minimum=MIN_VERIFICATION_AGE, maximum=MAX_VERIFICATION_AGE
+        ),
+        integer("over_percent", minimum=0, maximum=MAX_OVER_PERCENT),
+        enum("outcome", required=True),
+    ],
     policy_pb2.HistoryLimit: [
         enum("measure", required=True),
         enum("scope", required=True),
@@ -322,5 +367,7 @@ DOCUMENT_RULES = {
         check("history_limits", _each_limit_once),
         integer("near_limit_percent", minimum=0, maximum=MAX_NEAR_LIMIT_PERCENT),
         check("near_limit_percent", _near_with_limits),
+        repeated("verification_requirements", max_items=MAX_VERIFICATION_REQUIREMENTS),
+        check("verification_requirements", _each_requirement_once),
     ],
 }

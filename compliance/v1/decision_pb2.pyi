@@ -210,6 +210,15 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """REVIEW. The amount is far over the average of the payments before."""
     REASON_CODE_CARD_OF_MANY_CUSTOMERS: _ReasonCode.ValueType  # 51
     """REVIEW. The card has paid for many customers within a window."""
+    REASON_CODE_IDENTITY_UNVERIFIED: _ReasonCode.ValueType  # 54
+    """REVIEW, unless the policy says another outcome. The policy wants the subject's identity to be verified
+    by Stripe Identity, and no verification counts: there is none, it is not finished, it failed, was
+    canceled or redacted.
+    """
+    REASON_CODE_IDENTITY_STALE: _ReasonCode.ValueType  # 55
+    """REVIEW, unless the policy says another outcome. The subject was verified by Stripe Identity, longer ago
+    than the policy allows.
+    """
     REASON_CODE_CASE_REFUSED: _ReasonCode.ValueType  # 60
     """DENY. A person refused the movement's case."""
     REASON_CODE_CASE_EXPIRED: _ReasonCode.ValueType  # 61
@@ -344,6 +353,15 @@ REASON_CODE_AMOUNT_OUT_OF_PROFILE: ReasonCode.ValueType  # 50
 """REVIEW. The amount is far over the average of the payments before."""
 REASON_CODE_CARD_OF_MANY_CUSTOMERS: ReasonCode.ValueType  # 51
 """REVIEW. The card has paid for many customers within a window."""
+REASON_CODE_IDENTITY_UNVERIFIED: ReasonCode.ValueType  # 54
+"""REVIEW, unless the policy says another outcome. The policy wants the subject's identity to be verified
+by Stripe Identity, and no verification counts: there is none, it is not finished, it failed, was
+canceled or redacted.
+"""
+REASON_CODE_IDENTITY_STALE: ReasonCode.ValueType  # 55
+"""REVIEW, unless the policy says another outcome. The subject was verified by Stripe Identity, longer ago
+than the policy allows.
+"""
 REASON_CODE_CASE_REFUSED: ReasonCode.ValueType  # 60
 """DENY. A person refused the movement's case."""
 REASON_CODE_CASE_EXPIRED: ReasonCode.ValueType  # 61
@@ -370,6 +388,8 @@ class _EvidenceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Evidence
     """The sanctions list in use; the version is the list version."""
     EVIDENCE_KIND_SCREENING: _EvidenceKind.ValueType  # 6
     """A subject's screening; the version is the list version that it was screened against."""
+    EVIDENCE_KIND_IDENTITY: _EvidenceKind.ValueType  # 7
+    """A subject's verification by Stripe Identity; the version is Stripe's id of the session."""
 
 class EvidenceKind(_EvidenceKind, metaclass=_EvidenceKindEnumTypeWrapper):
     """What kind of evidence a decision was based on."""
@@ -388,6 +408,8 @@ EVIDENCE_KIND_SANCTIONS_LIST: EvidenceKind.ValueType  # 5
 """The sanctions list in use; the version is the list version."""
 EVIDENCE_KIND_SCREENING: EvidenceKind.ValueType  # 6
 """A subject's screening; the version is the list version that it was screened against."""
+EVIDENCE_KIND_IDENTITY: EvidenceKind.ValueType  # 7
+"""A subject's verification by Stripe Identity; the version is Stripe's id of the session."""
 Global___EvidenceKind: _TypeAlias = EvidenceKind  # noqa: Y015
 
 class _EvidenceState:

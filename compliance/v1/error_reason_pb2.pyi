@@ -164,6 +164,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_DOCUMENT_NOT_FOUND: _ErrorReason.ValueType  # 46
     """NOT_FOUND. No document has this id. Metadata: document_id."""
+    ERROR_REASON_VERIFICATION_NOT_FOUND: _ErrorReason.ValueType  # 47
+    """NOT_FOUND. No verification has this id. Metadata: verification_id."""
+    ERROR_REASON_VERIFICATION_REFUSED: _ErrorReason.ValueType  # 48
+    """FAILED_PRECONDITION. The gateway or Stripe refused what was asked of a verification. Metadata:
+    subject_id, gateway_reason (the gateway's reason), stripe_code (Stripe's word, where it gave one).
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the reason of google.rpc.ErrorInfo with domain "compliance", written there
@@ -316,4 +322,10 @@ Metadata: subject_id, limit.
 """
 ERROR_REASON_DOCUMENT_NOT_FOUND: ErrorReason.ValueType  # 46
 """NOT_FOUND. No document has this id. Metadata: document_id."""
+ERROR_REASON_VERIFICATION_NOT_FOUND: ErrorReason.ValueType  # 47
+"""NOT_FOUND. No verification has this id. Metadata: verification_id."""
+ERROR_REASON_VERIFICATION_REFUSED: ErrorReason.ValueType  # 48
+"""FAILED_PRECONDITION. The gateway or Stripe refused what was asked of a verification. Metadata:
+subject_id, gateway_reason (the gateway's reason), stripe_code (Stripe's word, where it gave one).
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -63,6 +63,13 @@ described AS (
                     FROM match AS m
                     WHERE m.subject_id = i.subject_id AND m.state = 'CONFIRMED'
                 ), '[]'
+            ),
+            'verifications', coalesce(
+                (
+                    SELECT v.content
+                    FROM subject_identity AS v
+                    WHERE v.subject_id = i.subject_id
+                ), '[]'
             )
         ) AS subject,
         i.ordinal
