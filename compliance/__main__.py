@@ -26,6 +26,7 @@ from compliance.v1 import (
     subject_service_pb2_grpc,
 )
 from compliance.validation import VALIDATOR
+from compliance.verifications.wiring import open_verifications
 from runtime.acts import open_act_log
 from runtime.clock import Clock, SystemClock
 from runtime.database import Database
@@ -70,6 +71,7 @@ async def open_service(
         collection = open_collection(settings, engine, forecasts.forecasting, clock)
         outcomes = open_outcomes(engine, accounts.gateway, clock)
         documents = open_documents(settings, engine, mutations, accounts.gateway, clock)
+        verifications = open_verifications(engine, mutations, accounts.gateway, news)
         subjects = SubjectService(engine, mutations, screening.lists, clock, news)
         others = Part(
             services=(
@@ -79,7 +81,7 @@ async def open_service(
         )
         parts = (
             *(policies, accounts, screening, checks, cases, forecasts),
-            *(collection, documents, outcomes, others),
+            *(collection, documents, verifications, outcomes, others),
         )
 
         server = RpcServer(

@@ -360,6 +360,28 @@ def document_not_on_the_way(document_id: str, state: str) -> ServiceError:
     )
 
 
+def verification_not_found(verification_id: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        error_reason_pb2.ERROR_REASON_VERIFICATION_NOT_FOUND,
+        "no verification has this id",
+        metadata={"verification_id": verification_id},
+    )
+
+
+def verification_refused(subject_id: str, gateway_reason: str, stripe_code: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_VERIFICATION_REFUSED,
+        "the gateway or Stripe refused what was asked of the verification",
+        metadata={
+            "subject_id": subject_id,
+            "gateway_reason": gateway_reason,
+            "stripe_code": stripe_code,
+        },
+    )
+
+
 def document_not_found(document_id: str) -> ServiceError:
     return ERRORS.error(
         grpc.StatusCode.NOT_FOUND,

@@ -5,7 +5,12 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from compliance.v1 import subject_pb2, subject_service_pb2
+from compliance.v1 import (
+    subject_pb2,
+    subject_service_pb2,
+    verification_pb2,
+    verification_service_pb2,
+)
 from money.currencies import CURRENCIES
 from runtime.rule import Rule
 from runtime.rules import IDENTIFIER, check, text
@@ -106,6 +111,21 @@ def expiry_suits(request: subject_service_pb2.SetKycStateRequest) -> str | None:
         if request.HasField("expire_time") and not is_verified
         else None
     )
+
+
+def document_types_differ(options: verification_pb2.VerificationOptions) -> str | None:
+    is_twice = len(set(options.allowed_types)) < len(options.allowed_types)
+    return "has one twice" if is_twice else None
+
+
+def options_suit(request: verification_service_pb2.CreateVerificationRequest) -> str | None:
+    is_document = request.type == verification_pb2.VERIFICATION_TYPE_DOCUMENT
+    return "goes with documents only" if request.HasField("options") and not is_document else None
+
+
+def corridor_suits(request: verification_service_pb2.CreateVerificationRequest) -> str | None:
+    both = request.corridor and request.person_id
+    return "is the account's own with person_id" if both else None
 
 
 def email_address(field: str) -> Rule:

@@ -86,6 +86,15 @@ RIGHTS: Rights = {
         "SetKycState": changes("subject_id kyc_state", OPERATOR),
         "SetSubjectState": changes("subject_id state", OPERATOR),
     },
+    "compliance.v1.VerificationService": {
+        # Their answers have a secret that belongs to the person.
+        "CreateVerification": changes("subject_id", OPERATOR),
+        "CreateVerificationLink": reads(OPERATOR),
+        "GetVerification": reads(OPERATOR),
+        "ListVerifications": reads(OPERATOR),
+        "CancelVerification": changes("verification_id", OPERATOR),
+        "RedactVerification": changes("verification_id", OPERATOR),
+    },
     "compliance.v1.OperatorActService": {
         "ListOperatorActs": reads(OPERATOR),
     },

@@ -482,3 +482,37 @@ MERCHANT_RATES = Table(
     Column("day", Date),
     Column("figures", JSONB),
 )
+
+VERIFICATION = Table(
+    "verification",
+    METADATA,
+    Column("verification_id", Text, primary_key=True),
+    Column("ordinal", BigInteger),
+    Column("subject_id", Text),
+    Column("type", Text),
+    Column("state", Text),
+    Column("error_code", Text),
+    Column("redaction", Text),
+    Column("with_selfie", Boolean),
+    Column("stripe_session_id", Text),
+    Column("verify_time", _TIME),
+    Column("create_time", _TIME),
+    Column("update_time", _TIME),
+    Column("epoch", BigInteger),
+    Column("sequence", BigInteger),
+)
+
+SUBJECT_IDENTITY = Table(
+    "subject_identity",
+    METADATA,
+    Column("subject_id", Text, primary_key=True),
+    Column("content", JSONB),
+)
+
+VERIFICATION_WATCH = Table(
+    "verification_watch",
+    METADATA,
+    Column("only_row", Boolean, primary_key=True),
+    Column("epoch", BigInteger),
+    Column("sequence", BigInteger),
+)

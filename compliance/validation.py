@@ -13,12 +13,15 @@ from compliance.request_fields import (
     account_suits,
     amount_is_positive,
     birth_date,
+    corridor_suits,
     country,
     currency,
+    document_types_differ,
     email_address,
     expiry_suits,
     identifier,
     note,
+    options_suit,
     organizations_are_not_born,
     parent_suits,
     subject,
@@ -37,6 +40,8 @@ from compliance.v1 import (
     screening_service_pb2,
     subject_pb2,
     subject_service_pb2,
+    verification_pb2,
+    verification_service_pb2,
 )
 from money.v1.money_pb2 import Money
 from runtime.act_messages import RULES as OPERATOR_ACT_RULES
@@ -47,6 +52,7 @@ from runtime.rules import (
     REQUEST_ID,
     boolean,
     check,
+    each_enum,
     each_text,
     enum,
     integer,
@@ -62,6 +68,7 @@ MAX_NAME_BYTES = 512
 MAX_ALIASES = 20
 MAX_STRIPE_NAME_BYTES = 255
 MAX_MINOR_UNITS = 2**53
+MAX_DOCUMENT_TYPES = 3
 # A DNS name is not longer.
 MAX_ASSIGNEE_BYTES = 253
 
@@ -245,6 +252,46 @@ _DOCUMENTS = {
     ],
 }
 
+_VERIFICATIONS = {
+    verification_pb2.VerificationOptions: [
+        boolean("require_matching_selfie"),
+        boolean("require_live_capture"),
+        boolean("require_id_number"),
+        repeated(
+            "allowed_types",
+            max_items=MAX_DOCUMENT_TYPES,
+            each=each_enum(verification_pb2.VerificationDocumentType),
+        ),
+        check("allowed_types", document_types_differ),
+    ],
+    verification_service_pb2.CreateVerificationRequest: [
+        REQUEST_ID,
+        subject("subject_id"),
+        enum("type", required=True),
+        message("options"),
+        check("options", options_suit),
+        *page_url("return_url", required=False),
+        text("person_id", max_bytes=MAX_ID_BYTES, pattern=_PERSON),
+        identifier("corridor", required=False, max_bytes=64),
+        check("corridor", corridor_suits),
+    ],
+    verification_service_pb2.CreateVerificationLinkRequest: [identifier("verification_id")],
+    verification_service_pb2.GetVerificationRequest: [identifier("verification_id")],
+    verification_service_pb2.ListVerificationsRequest: [
+        subject("subject_id", required=False),
+        enum("state"),
+        *PAGE,
+    ],
+    verification_service_pb2.CancelVerificationRequest: [
+        REQUEST_ID,
+        identifier("verification_id"),
+    ],
+    verification_service_pb2.RedactVerificationRequest: [
+        REQUEST_ID,
+        identifier("verification_id"),
+    ],
+}
+
 _SCREENING = {
     screening_pb2.ScreenedName: [
         text("name", required=True, max_bytes=MAX_NAME_BYTES),
@@ -353,6 +400,7 @@ VALIDATOR = Validator(
         **_FREEZES,
         **_NOTICES,
         **_DOCUMENTS,
+        **_VERIFICATIONS,
         **_SCREENING,
         **_CASES,
         **_POLICIES,

@@ -26,6 +26,7 @@ from gateway.recovery.wiring import open_guard, open_hold_check
 from gateway.reviews.wiring import open_reviews
 from gateway.stripe_client.wiring import open_corridors, open_stripe_client
 from gateway.validation import VALIDATOR
+from gateway.verifications.wiring import open_verifications
 from gateway.webhooks_in.opening import open_broker
 from gateway.webhooks_in.wiring import open_intake, open_intake_alone, open_processing
 from gateway.webhooks_out.wiring import open_webhooks_out
@@ -108,12 +109,15 @@ async def open_service(
         payouts = open_payouts(
             settings, engine, stripe.client, compliance, merchants.store, operations, guard, clock
         )
+        verifications = open_verifications(
+            engine, stripe.client, merchants.store, operations, guard, clock
+        )
         webhooks_out = open_webhooks_out(
             settings, engine, request_ids, identity, payments.event_notifier, clock, limits
         )
         parts: list[Part] = [stripe, restored, intake, corridors, operations, payments, merchants]
         reviews = open_reviews(settings, engine, compliance, operations, clock)
-        parts += [customers, disputes, payouts, reviews, webhooks_out]
+        parts += [customers, disputes, payouts, reviews, verifications, webhooks_out]
         parts.append(Part(services=[open_operator_acts(acts)]))
 
         is_worker = Role.WORKER in settings.active_roles

@@ -2,9 +2,9 @@
 
 A gateway that was restored from a backup gives sequences again that clients know from before it
 was. So whoever recovers it begins an epoch, and what follows carries it: in the cursors of
-WatchPayments and WatchMerchants and in the ids of webhooks. A change is named by its epoch and its
-sequence together. Changes from before the backup keep their epoch, so who had only read them goes
-on as if nothing had happened.
+WatchPayments, WatchMerchants and WatchVerifications and in the ids of webhooks. A change is named
+by its epoch and its sequence together. Changes from before the backup keep their epoch, so who had
+only read them goes on as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ FEED_EPOCH = Table(
 )
 
 _BEGIN = sql_statement(__file__, "begin_epoch")
-_LOCK_MERCHANTS = sql_statement(__file__, "lock_merchant_snapshots")
+_LOCKS = (
+    sql_statement(__file__, "lock_merchant_snapshots"),
+    sql_statement(__file__, "lock_verification_changes"),
+)
 
 
 class FeedName(StrEnum):
@@ -46,6 +49,7 @@ class FeedName(StrEnum):
 
     PAYMENTS = "payments"
     MERCHANTS = "merchants"
+    VERIFICATIONS = "verifications"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,8 @@ async def begin_epoch(connection: AsyncConnection) -> int:
     numbering waits until the transaction ends.
     """
     await connection.execute(select(func.pg_advisory_xact_lock(NUMBERING_LOCK)))
-    await connection.execute(_LOCK_MERCHANTS)
+    for lock in _LOCKS:
+        await connection.execute(lock)
     # Another statement, so that it sees what was numbered before the locks were had.
     numbers = (await connection.execute(_BEGIN)).scalars().all()
     number: int = numbers[0]

@@ -193,6 +193,16 @@ SCOPES: Mapping[str, Mapping[str, Sequence[Scope]]] = {
         "ListTaxIds": TAX_ID,
         "DeleteTaxId": TAX_ID,
     },
+    # Whose subjects they are is compliance's to say.
+    "gateway.v1.VerificationService": {
+        "CreateVerification": REFUSED,
+        "CreateVerificationLink": REFUSED,
+        "GetVerification": REFUSED,
+        "ListVerifications": REFUSED,
+        "CancelVerification": REFUSED,
+        "RedactVerification": REFUSED,
+        "WatchVerifications": REFUSED,
+    },
     "gateway.v1.CorridorService": {
         "GetCorridorHealth": REFUSED,
         "SetCorridorMode": REFUSED,

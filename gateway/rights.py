@@ -2,8 +2,8 @@
 
 Clients are merchants' shops and platforms' back ends. Operators may do what clients may, and keep
 the corridors. Finance reads what moved money; support reads payments and customers' cases, neither
-payouts nor secrets. The only service that calls the gateway is compliance: about merchants
-and how payments end.
+payouts nor secrets. The only service that calls the gateway is compliance: about merchants,
+people's identity and how payments end.
 """
 
 import re
@@ -82,6 +82,17 @@ RIGHTS: Rights = {
         "GetTaxId": reads(*OF_MERCHANTS),
         "ListTaxIds": reads(*OF_MERCHANTS),
         "DeleteTaxId": changes("owner.merchant_id tax_id_id", *MAKERS),
+    },
+    # Compliance asks on behalf of subjects, and operators ask it.
+    "gateway.v1.VerificationService": {
+        "CreateVerification": changes("subject_id", Role.SERVICE),
+        # Its answer is a secret of the person's.
+        "CreateVerificationLink": reads(Role.SERVICE),
+        "GetVerification": reads(OPERATOR, Role.SERVICE),
+        "ListVerifications": reads(OPERATOR, Role.SERVICE),
+        "CancelVerification": changes("verification_id", Role.SERVICE),
+        "RedactVerification": changes("verification_id", Role.SERVICE),
+        "WatchVerifications": reads(OPERATOR, Role.SERVICE),
     },
     "gateway.v1.CorridorService": {
         "GetCorridorHealth": reads(OPERATOR),

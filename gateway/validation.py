@@ -7,6 +7,7 @@ from gateway.payments.api.validation import RULES as PAYMENT_RULES
 from gateway.payouts.validation import RULES as PAYOUT_RULES
 from gateway.stripe_client.validation import RULES as CORRIDOR_RULES
 from gateway.v1.operator_act_service_pb2 import ListOperatorActsRequest
+from gateway.verifications.validation import RULES as VERIFICATION_RULES
 from gateway.webhooks_out.validation import RULES as WEBHOOK_ENDPOINT_RULES
 from runtime.act_messages import RULES as OPERATOR_ACT_RULES
 from runtime.validation import Validator
@@ -20,6 +21,7 @@ VALIDATOR = Validator(
         **WEBHOOK_ENDPOINT_RULES,
         **DISPUTE_RULES,
         **PAYOUT_RULES,
+        **VERIFICATION_RULES,
         ListOperatorActsRequest: OPERATOR_ACT_RULES,
     }
 )

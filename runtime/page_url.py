@@ -28,11 +28,11 @@ def problem_with_page_url(value: str) -> str | None:
     return "is not an https URL"
 
 
-def page_url(field: str) -> Sequence[Rule]:
-    """A field with such an address, required."""
+def page_url(field: str, *, required: bool = True) -> Sequence[Rule]:
+    """A field with such an address."""
 
     def problem(request: Any) -> str | None:
         value = getattr(request, field)
         return problem_with_page_url(value) if value else None
 
-    return text(field, required=True, max_bytes=MAX_URL_BYTES), check(field, problem)
+    return text(field, required=required, max_bytes=MAX_URL_BYTES), check(field, problem)

@@ -47,7 +47,8 @@ async def open_accounts(
                 settings.gateway_address,
                 settings,
                 idempotent_services=[
-                    f"gateway.v1.{name}Service" for name in ("Merchant", "Payment", "Dispute")
+                    f"gateway.v1.{name}Service"
+                    for name in ("Merchant", "Payment", "Dispute", "Verification")
                 ],
             )
             stack.push_async_callback(channel.close)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from compliance.checks import rules
+from compliance.checks.ages import is_too_old
 from compliance.checks.connected_account import (
     charging,
     concerns,
@@ -23,7 +24,6 @@ from compliance.checks.rules import (
     RULES,
     RULES_VERSION,
     Rule,
-    is_too_old,
     must_be_asked_again,
 )
 

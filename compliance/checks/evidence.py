@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from compliance.checks.ages import is_too_old
 from compliance.checks.facts import CheckFacts
+from compliance.checks.identity import proofs
+from compliance.checks.identity_rules import is_asked_for
 from compliance.checks.policy import Policy
-from compliance.checks.rules import is_too_old
 
 FRESH, AGING, STALE, MISSING = "FRESH", "AGING", "STALE", "MISSING"
 
@@ -31,6 +33,7 @@ def evidence_of(facts: CheckFacts, policy: Policy) -> tuple[Evidence, ...]:
         *_lists(facts, policy),
         *_screenings(facts),
         *_rates(facts, policy),
+        *_identities(facts, policy),
     )
 
 
@@ -111,6 +114,34 @@ def _rates(facts: CheckFacts, policy: Policy) -> Iterator[Evidence]:
         f"{rates.epoch}/{rates.sequence}",
         rates.follow_time,
     )
+
+
+def _identities(facts: CheckFacts, policy: Policy) -> Iterator[Evidence]:
+    """Verifications that count, and those that are wanted and missing."""
+    asked = [one for one in policy.verification_requirements if is_asked_for(one, facts, policy)]
+    for subject in facts.subjects:
+        wanted = [one for one in asked if one.subject_kind == subject.role]
+        found = proofs(subject.verifications)
+        if not found:
+            if wanted:
+                yield _missing("IDENTITY", subject.subject_id)
+            continue
+        verify_time, newest = found[0]
+        stale = any(
+            all(
+                is_too_old(time, facts.as_of, one.max_age)
+                for time, _ in proofs(subject.verifications, one.type)
+            )
+            for one in wanted
+        )
+        yield _piece(
+            facts,
+            "IDENTITY",
+            STALE if stale else FRESH,
+            subject.subject_id,
+            newest.session_id,
+            verify_time,
+        )
 
 
 def _piece(

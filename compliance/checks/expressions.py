@@ -18,12 +18,15 @@ from typing import Any
 
 from cel_expr_python.cel import Env, Expression, NewEnv, Type
 
-from compliance.checks.facts import CheckFacts, SubjectFacts
+from compliance.checks.facts import CheckFacts, Role, SubjectFacts
 from compliance.checks.history import HistoryFacts, Scope, Window
+from compliance.checks.identity import proofs
 from compliance.checks.rates import RateFacts, RateWindow
 
 MAX_EXPRESSION_BYTES = 1_024
 MAX_COMPREHENSIONS = 1
+# Stands for the days since something that never was: longer ago than anything.
+NEVER_DAYS = 1_000_000
 # Sums beyond it stay there.
 MAX_INT = 2**63 - 1
 # Compiled expressions that are kept: those of the policies in use and of a few backtests.
@@ -62,6 +65,25 @@ def _of_customer(name: str) -> Callable[[CheckFacts], Any]:
 
 def _of(subject: SubjectFacts | None, name: str) -> Any:
     return "" if subject is None else getattr(subject, name)
+
+
+def _days_verified(role: Role) -> Callable[[CheckFacts], int]:
+    """Whole days since the newest verification that counts; of owners the longest."""
+
+    def read(facts: CheckFacts) -> int:
+        if role is Role.OWNER:
+            owners = (owner for owner in facts.owners if owner.state != "CLOSED")
+            return max((_days_of(owner, facts) for owner in owners), default=0)
+        return _days_of(facts.merchant if role is Role.MERCHANT else facts.customer, facts)
+
+    return read
+
+
+def _days_of(subject: SubjectFacts | None, facts: CheckFacts) -> int:
+    found = proofs(subject.verifications) if subject is not None else ()
+    if not found:
+        return NEVER_DAYS
+    return min(max((facts.as_of - found[0][0]) // timedelta(days=1), 0), NEVER_DAYS)
 
 
 def _of_history(scope: Scope, name: str, window: Window) -> Callable[[CheckFacts], int]:
@@ -219,6 +241,18 @@ FACTS: Mapping[str, tuple[Type, Callable[[CheckFacts], Any], str]] = MappingProx
             _requirements,
             "what Stripe wants of the account now",
         ),
+        **{
+            f"{role.lower()}_identity_days": (
+                Type.INT,
+                _days_verified(role),
+                f"whole days since Stripe Identity verified {whom}; {NEVER_DAYS} where it has not",
+            )
+            for role, whom in (
+                (Role.MERCHANT, "the merchant"),
+                (Role.CUSTOMER, "the customer"),
+                (Role.OWNER, "every owner, 0 without owners"),
+            )
+        },
         **dict(_history_facts()),
         **dict(_rate_facts()),
         "merchant_rates_age_minutes": (

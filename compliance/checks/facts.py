@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from compliance.checks.history import HistoryFacts
+from compliance.checks.identity import VerificationFacts
 from compliance.checks.rates import RateFacts
 from compliance.checks.rulings import Movement, Participant, RulingFacts
 
@@ -64,6 +65,8 @@ class SubjectFacts:
     screenings: tuple[ScreeningFacts, ...]
     open_match_ids: tuple[str, ...]
     confirmed_match_ids: tuple[str, ...]
+    # By Stripe Identity: of each type the newest that counts, and the last attempt.
+    verifications: tuple[VerificationFacts, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,8 @@ class Code(IntEnum):
     CARD_OF_MANY_CUSTOMERS = 51
     CHARGEBACK_RATE = 52
     REFUND_RATE = 53
+    IDENTITY_UNVERIFIED = 54
+    IDENTITY_STALE = 55
     CASE_REFUSED = 60
     CASE_EXPIRED = 61
 
@@ -101,6 +103,8 @@ LATER_REVIEWS = (
     OF_HISTORY
     | OF_RATES
     | {
+        Code.IDENTITY_UNVERIFIED,
+        Code.IDENTITY_STALE,
         Code.NAME_NOT_COMPARABLE,
         Code.POLICY_RULE_REVIEW,
         Code.POLICY_RULE_BROKEN,
@@ -115,6 +119,7 @@ _LIMIT = "The amount is over the limit of your account."
 _UNKNOWN_MERCHANT = "No merchant is registered under this id. Please check the merchant's id."
 _UNKNOWN_CUSTOMER = "No customer is registered under this id. Please check the customer's id."
 _MISMATCH = "The merchant, the customer and the account of this request do not belong together."
+_IDENTITY = "An identity check is needed. Please complete it when you are asked to."
 _LATER = "This transaction needs a moment longer. There is nothing to do for now."
 
 # Code: (for operators, for the merchant).
@@ -175,6 +180,8 @@ TEXTS: dict[Code, tuple[str, str]] = {
     Code.CARD_OF_MANY_CUSTOMERS: ("The card pays for many customers.", _LATER),
     Code.CHARGEBACK_RATE: ("More of the merchant's payments are disputed than a limit.", _LATER),
     Code.REFUND_RATE: ("More of the merchant's payments are refunded than a limit.", _LATER),
+    Code.IDENTITY_UNVERIFIED: ("The identity is not verified by Stripe Identity.", _IDENTITY),
+    Code.IDENTITY_STALE: ("The identity was verified too long ago.", _IDENTITY),
     Code.CASE_REFUSED: ("A person refused it.", _PAYMENT_DETAILS),
     Code.CASE_EXPIRED: ("Nobody decided its case in time.", _PAYMENT_DETAILS),
 }

@@ -12,6 +12,7 @@ from compliance.checks.history_limits import (
     BUILT_IN_NEAR_LIMIT_PERCENT,
     HistoryLimit,
 )
+from compliance.checks.identity import VerificationRequirement
 from compliance.checks.rate_limits import BUILT_IN_RATE_LIMITS, RateLimit
 from compliance.checks.rates import RateFacts
 
@@ -65,6 +66,8 @@ class Policy:
     rate_limits: tuple[RateLimit, ...] = ()
     rates_max_age: timedelta | None = None
     unknown_rates_outcome: str = ""
+    # The built-in policies have none.
+    verification_requirements: tuple[VerificationRequirement, ...] = ()
 
     def prohibits(self, country_code: str, as_of: datetime) -> bool:
         """Whether nobody of this country takes part at that time."""

@@ -7,21 +7,20 @@ Age is counted against `as_of`; a limit holds up to and including its value.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from compliance.checks.ages import is_too_old
 from compliance.checks.connected_account import account_findings, missed_deadline
 from compliance.checks.expressions import ExpressionError, holds, values_of
 from compliance.checks.facts import AccountFacts, CheckFacts, CheckKind, Role, SubjectFacts
 from compliance.checks.findings import Code, Finding, Verdict
 from compliance.checks.history_rules import history_is_within_limits
+from compliance.checks.identity_rules import identities_are_verified
 from compliance.checks.policy import Policy
 from compliance.checks.rate_rules import rates_are_within_limits
 from compliance.checks.rulings import TOO_MANY_OWNERS, Ruling, is_covered
 
 Rule = Callable[[CheckFacts, Policy], Iterator[Finding]]
-
-# Evidence from further in the future than clocks differ is no evidence.
-MAX_CLOCK_SKEW = timedelta(minutes=1)
 
 _BLOCKED = {
     Role.MERCHANT: Code.MERCHANT_BLOCKED,
@@ -66,12 +65,6 @@ def evaluate(
 def verdict_of(findings: tuple[Finding, ...]) -> Verdict:
     """The worst verdict of the findings; ALLOW if there are none."""
     return max((finding.verdict for finding in findings), default=Verdict.ALLOW)
-
-
-def is_too_old(observed: datetime, as_of: datetime, max_age: timedelta) -> bool:
-    """Whether evidence is older than allowed, or claims to come from the future."""
-    age = as_of - observed
-    return age > max_age or age < -MAX_CLOCK_SKEW
 
 
 def must_be_asked_again(account: AccountFacts, as_of: datetime, policy: Policy) -> bool:
@@ -260,6 +253,7 @@ RULES: tuple[Rule, ...] = (
     amount_is_within_limits,
     history_is_within_limits,
     rates_are_within_limits,
+    identities_are_verified,
     operators_rules_hold,
     case_was_not_refused,
 )

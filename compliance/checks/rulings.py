@@ -54,6 +54,14 @@ NOT_BY_APPROVAL: dict[Code, tuple[WayOut, str]] = {
     Code.LIST_STALE: (WayOut.EVIDENCE, "compliance.v1.ScreeningService/LoadSanctionsList"),
     Code.KYC_INCOMPLETE: (WayOut.IDENTITY, "compliance.v1.SubjectService/SetKycState"),
     Code.KYC_EXPIRED: (WayOut.IDENTITY, "compliance.v1.SubjectService/SetKycState"),
+    Code.IDENTITY_UNVERIFIED: (
+        WayOut.IDENTITY,
+        "compliance.v1.VerificationService/CreateVerification",
+    ),
+    Code.IDENTITY_STALE: (
+        WayOut.IDENTITY,
+        "compliance.v1.VerificationService/CreateVerification",
+    ),
     Code.SNAPSHOT_MISSING: (
         WayOut.EVIDENCE,
         "compliance.v1.RequirementService/RefreshAccountSnapshot",

@@ -14,7 +14,7 @@ import grpc
 from prometheus_client import Counter, Gauge
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from compliance.feed_following import place_to_go_back_to, rounds_of
+from compliance.gateway_feed import place_to_go_back_to, rounds_of
 from compliance.outcomes import store
 from compliance.outcomes.gateway_source import GatewayOutcomes, changes_of, place_of
 from compliance.outcomes.outcome import (

@@ -10,12 +10,13 @@ from compliance.checks.expressions import MAX_EXPRESSION_BYTES, ExpressionError,
 from compliance.checks.findings import Verdict
 from compliance.checks.history import MAX_CUSTOMERS, Scope, Window
 from compliance.checks.history_limits import HistoryLimit, Measure
+from compliance.checks.identity import VerificationRequirement
 from compliance.checks.messages import verdict_enum, verdict_word
 from compliance.checks.policy import CurrencyLimits, Policy, PolicyRule
 from compliance.checks.rate_limits import RateLimit, RateMeasure
 from compliance.checks.rates import BASIS_POINTS, RateWindow
 from compliance.request_fields import country, currency, identifier
-from compliance.v1 import decision_pb2, policy_pb2
+from compliance.v1 import decision_pb2, policy_pb2, subject_pb2, verification_pb2
 from compliance.wire_time import to_datetime, to_duration, to_timestamp
 from runtime.rule import Rule
 from runtime.rules import (
@@ -36,6 +37,9 @@ MAX_PROGRAMMES = 1_000
 MAX_RULES = 50
 MAX_HISTORY_LIMITS = 50
 MAX_AT_LEAST = 1_000_000
+MAX_VERIFICATION_REQUIREMENTS = 20
+MIN_VERIFICATION_AGE, MAX_VERIFICATION_AGE = timedelta(days=1), timedelta(days=3_660)
+MAX_OVER_PERCENT = 1_000_000
 MAX_NEAR_LIMIT_PERCENT = 100
 MAX_RATE_LIMITS = 50
 # A hundred disputes or refunds for each payment.
@@ -69,6 +73,8 @@ _RATE_WINDOWS = {
     window.value: policy_pb2.RateWindow.Value(f"RATE_WINDOW_{window.upper()}")
     for window in RateWindow
 }
+_KIND, _KIND_PREFIX = subject_pb2.SubjectKind, "SUBJECT_KIND_"
+_TYPE, _TYPE_PREFIX = verification_pb2.VerificationType, "VERIFICATION_TYPE_"
 _DORMANT = policy_pb2.HISTORY_MEASURE_DORMANT_DAYS
 _CUSTOMERS = policy_pb2.HISTORY_MEASURE_CUSTOMERS
 _WITH_AT_LEAST = (_DORMANT, policy_pb2.HISTORY_MEASURE_AVERAGE_PERCENT)
@@ -138,6 +144,16 @@ def policy_of(version: str, document: policy_pb2.PolicyDocument) -> Policy:
         unknown_rates_outcome=(
             verdict_word(document.unknown_rates_outcome) if document.unknown_rates_outcome else ""
         ),
+        verification_requirements=tuple(
+            VerificationRequirement(
+                subject_kind=_KIND.Name(item.subject_kind).removeprefix(_KIND_PREFIX),
+                max_age=item.max_age.ToTimedelta(),
+                outcome=verdict_word(item.outcome),
+                over_percent=item.over_percent,
+                type=_TYPE.Name(item.type).removeprefix(_TYPE_PREFIX) if item.type else "",
+            )
+            for item in document.verification_requirements
+        ),
     )
 
 
@@ -205,6 +221,16 @@ def document_of(policy: Policy) -> policy_pb2.PolicyDocument:
             if policy.unknown_rates_outcome
             else decision_pb2.VERDICT_UNSPECIFIED
         ),
+        verification_requirements=[
+            policy_pb2.VerificationRequirement(
+                subject_kind=_KIND.Value(_KIND_PREFIX + item.subject_kind),
+                type=_TYPE.Value(_TYPE_PREFIX + (item.type or "UNSPECIFIED")),
+                max_age=to_duration(item.max_age),
+                over_percent=item.over_percent,
+                outcome=verdict_enum(Verdict[item.outcome]),
+            )
+            for item in policy.verification_requirements
+        ],
     )
 
 
@@ -322,7 +348,26 @@ def _outcome_with_an_age(document: Any) -> str | None:
     )
 
 
+def _each_requirement_once(document: Any) -> str | None:
+    seen: set[bytes] = set()
+    for index, requirement in enumerate(document.verification_requirements):
+        key = requirement.SerializeToString(deterministic=True)
+        if key in seen:
+            return f"[{index}]: the same is there before"
+        seen.add(key)
+    return None
+
+
 DOCUMENT_RULES = {
+    policy_pb2.VerificationRequirement: [
+        enum("subject_kind", required=True),
+        enum("type"),
+        duration(
+            "max_age", required=True, minimum=MIN_VERIFICATION_AGE, maximum=MAX_VERIFICATION_AGE
+        ),
+        integer("over_percent", minimum=0, maximum=MAX_OVER_PERCENT),
+        enum("outcome", required=True),
+    ],
     policy_pb2.HistoryLimit: [
         enum("measure", required=True),
         enum("scope", required=True),
@@ -390,5 +435,7 @@ DOCUMENT_RULES = {
         duration("rates_max_age", minimum=MIN_AGE, maximum=MAX_RATES_AGE),
         enum("unknown_rates_outcome"),
         check("unknown_rates_outcome", _outcome_with_an_age),
+        repeated("verification_requirements", max_items=MAX_VERIFICATION_REQUIREMENTS),
+        check("verification_requirements", _each_requirement_once),
     ],
 }

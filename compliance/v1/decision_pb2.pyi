@@ -216,6 +216,15 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """
     REASON_CODE_REFUND_RATE: _ReasonCode.ValueType  # 53
     """REVIEW, or what the policy's limit says. More of the merchant's payments are refunded than the limit."""
+    REASON_CODE_IDENTITY_UNVERIFIED: _ReasonCode.ValueType  # 54
+    """REVIEW, unless the policy says another outcome. The policy wants the subject's identity to be verified
+    by Stripe Identity, and no verification counts: there is none, it is not finished, it failed, was
+    canceled or redacted.
+    """
+    REASON_CODE_IDENTITY_STALE: _ReasonCode.ValueType  # 55
+    """REVIEW, unless the policy says another outcome. The subject was verified by Stripe Identity, longer ago
+    than the policy allows.
+    """
     REASON_CODE_CASE_REFUSED: _ReasonCode.ValueType  # 60
     """DENY. A person refused the movement's case."""
     REASON_CODE_CASE_EXPIRED: _ReasonCode.ValueType  # 61
@@ -356,6 +365,15 @@ limit, or it is not known how many are.
 """
 REASON_CODE_REFUND_RATE: ReasonCode.ValueType  # 53
 """REVIEW, or what the policy's limit says. More of the merchant's payments are refunded than the limit."""
+REASON_CODE_IDENTITY_UNVERIFIED: ReasonCode.ValueType  # 54
+"""REVIEW, unless the policy says another outcome. The policy wants the subject's identity to be verified
+by Stripe Identity, and no verification counts: there is none, it is not finished, it failed, was
+canceled or redacted.
+"""
+REASON_CODE_IDENTITY_STALE: ReasonCode.ValueType  # 55
+"""REVIEW, unless the policy says another outcome. The subject was verified by Stripe Identity, longer ago
+than the policy allows.
+"""
 REASON_CODE_CASE_REFUSED: ReasonCode.ValueType  # 60
 """DENY. A person refused the movement's case."""
 REASON_CODE_CASE_EXPIRED: ReasonCode.ValueType  # 61
@@ -386,6 +404,8 @@ class _EvidenceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Evidence
     """What became of the merchant's payments; the version is how far the gateway's feed was followed, as
     epoch/sequence. Not there while that is not known.
     """
+    EVIDENCE_KIND_IDENTITY: _EvidenceKind.ValueType  # 8
+    """A subject's verification by Stripe Identity; the version is Stripe's id of the session."""
 
 class EvidenceKind(_EvidenceKind, metaclass=_EvidenceKindEnumTypeWrapper):
     """What kind of evidence a decision was based on."""
@@ -408,6 +428,8 @@ EVIDENCE_KIND_PAYMENT_OUTCOMES: EvidenceKind.ValueType  # 7
 """What became of the merchant's payments; the version is how far the gateway's feed was followed, as
 epoch/sequence. Not there while that is not known.
 """
+EVIDENCE_KIND_IDENTITY: EvidenceKind.ValueType  # 8
+"""A subject's verification by Stripe Identity; the version is Stripe's id of the session."""
 Global___EvidenceKind: _TypeAlias = EvidenceKind  # noqa: Y015
 
 class _EvidenceState:

@@ -168,6 +168,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The document has been attached already, or is at its end. Metadata: document_id,
     state (as in DocumentState).
     """
+    ERROR_REASON_VERIFICATION_NOT_FOUND: _ErrorReason.ValueType  # 48
+    """NOT_FOUND. No verification has this id. Metadata: verification_id."""
+    ERROR_REASON_VERIFICATION_REFUSED: _ErrorReason.ValueType  # 49
+    """FAILED_PRECONDITION. The gateway or Stripe refused what was asked of a verification. Metadata:
+    subject_id, gateway_reason (the gateway's reason), stripe_code (Stripe's word, where it gave one).
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the reason of google.rpc.ErrorInfo with domain "compliance", written there
@@ -323,5 +329,11 @@ ERROR_REASON_DOCUMENT_NOT_FOUND: ErrorReason.ValueType  # 46
 ERROR_REASON_DOCUMENT_NOT_ON_THE_WAY: ErrorReason.ValueType  # 47
 """FAILED_PRECONDITION. The document has been attached already, or is at its end. Metadata: document_id,
 state (as in DocumentState).
+"""
+ERROR_REASON_VERIFICATION_NOT_FOUND: ErrorReason.ValueType  # 48
+"""NOT_FOUND. No verification has this id. Metadata: verification_id."""
+ERROR_REASON_VERIFICATION_REFUSED: ErrorReason.ValueType  # 49
+"""FAILED_PRECONDITION. The gateway or Stripe refused what was asked of a verification. Metadata:
+subject_id, gateway_reason (the gateway's reason), stripe_code (Stripe's word, where it gave one).
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -23,45 +23,49 @@ _sym_db = _symbol_database.Default()
 
 
 from compliance.v1 import decision_pb2 as compliance_dot_v1_dot_decision__pb2
+from compliance.v1 import subject_pb2 as compliance_dot_v1_dot_subject__pb2
+from compliance.v1 import verification_pb2 as compliance_dot_v1_dot_verification__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63ompliance/v1/policy.proto\x12\rcompliance.v1\x1a\x1c\x63ompliance/v1/decision.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"|\n\x0e\x43urrencyLimits\x12\x15\n\rcurrency_code\x18\x01 \x01(\t\x12\x19\n\x11review_over_minor\x18\x02 \x01(\x03\x12\x17\n\x0f\x64\x65ny_over_minor\x18\x03 \x01(\x03\x12\x1f\n\x17guest_review_over_minor\x18\x04 \x01(\x03\"\xa9\x01\n\x10\x43ountryProgramme\x12\x14\n\x0c\x63ountry_code\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tprogramme\x18\x04 \x01(\t\x12\x0e\n\x06source\x18\x05 \x01(\t\"W\n\nPolicyRule\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nexpression\x18\x02 \x01(\t\x12\'\n\x07verdict\x18\x03 \x01(\x0e\x32\x16.compliance.v1.Verdict\"\xe1\x01\n\x0cHistoryLimit\x12.\n\x07measure\x18\x01 \x01(\x0e\x32\x1d.compliance.v1.HistoryMeasure\x12*\n\x05scope\x18\x02 \x01(\x0e\x32\x1b.compliance.v1.HistoryScope\x12,\n\x06window\x18\x03 \x01(\x0e\x32\x1c.compliance.v1.HistoryWindow\x12\x0c\n\x04over\x18\x04 \x01(\x03\x12\x10\n\x08\x61t_least\x18\x05 \x01(\x03\x12\'\n\x07outcome\x18\x06 \x01(\x0e\x32\x16.compliance.v1.Verdict\"\xc2\x01\n\tRateLimit\x12+\n\x07measure\x18\x01 \x01(\x0e\x32\x1a.compliance.v1.RateMeasure\x12)\n\x06window\x18\x02 \x01(\x0e\x32\x19.compliance.v1.RateWindow\x12\x19\n\x11over_basis_points\x18\x03 \x01(\x03\x12\x19\n\x11\x61t_least_payments\x18\x04 \x01(\x03\x12\'\n\x07outcome\x18\x05 \x01(\x0e\x32\x16.compliance.v1.Verdict\"\x99\x05\n\x0ePolicyDocument\x12 \n\x18prohibited_country_codes\x18\x01 \x03(\t\x12-\n\x06limits\x18\x02 \x03(\x0b\x32\x1d.compliance.v1.CurrencyLimits\x12\x33\n\x10snapshot_max_age\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rlist_warn_age\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0clist_max_age\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12requirement_notice\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fmatch_threshold\x18\x07 \x01(\x01\x12;\n\x12\x63ountry_programmes\x18\x08 \x03(\x0b\x32\x1f.compliance.v1.CountryProgramme\x12(\n\x05rules\x18\t \x03(\x0b\x32\x19.compliance.v1.PolicyRule\x12\x33\n\x0ehistory_limits\x18\n \x03(\x0b\x32\x1b.compliance.v1.HistoryLimit\x12\x1a\n\x12near_limit_percent\x18\x0b \x01(\x03\x12-\n\x0brate_limits\x18\x0c \x03(\x0b\x32\x18.compliance.v1.RateLimit\x12\x30\n\rrates_max_age\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x15unknown_rates_outcome\x18\x0e \x01(\x0e\x32\x16.compliance.v1.Verdict\"\xfd\x01\n\rPolicyVersion\x12\x16\n\x0epolicy_version\x18\x01 \x01(\t\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.compliance.v1.PolicyState\x12/\n\x08\x64ocument\x18\x03 \x01(\x0b\x32\x1d.compliance.v1.PolicyDocument\x12\x14\n\x0c\x63ontent_hash\x18\x04 \x01(\x0c\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\ractivate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa8\x01\n\rVerdictChange\x12\'\n\x07\x64\x65\x63ided\x18\x01 \x01(\x0e\x32\x16.compliance.v1.Verdict\x12)\n\tcandidate\x18\x02 \x01(\x0e\x32\x16.compliance.v1.Verdict\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12\x16\n\x0e\x64\x65\x63ision_count\x18\x04 \x01(\x03\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\"\xef\x01\n\x0f\x43hangedDecision\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\'\n\x07\x64\x65\x63ided\x18\x03 \x01(\x0e\x32\x16.compliance.v1.Verdict\x12)\n\tcandidate\x18\x04 \x01(\x0e\x32\x16.compliance.v1.Verdict\x12\x15\n\rcurrency_code\x18\x05 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x06 \x01(\x03\x12\x34\n\x11\x63\x61ndidate_reasons\x18\x07 \x03(\x0e\x32\x19.compliance.v1.ReasonCode*\x8f\x01\n\x0bPolicyState\x12\x1c\n\x18POLICY_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12POLICY_STATE_DRAFT\x10\x01\x12\x17\n\x13POLICY_STATE_ACTIVE\x10\x02\x12\x17\n\x13POLICY_STATE_SHADOW\x10\x03\x12\x18\n\x14POLICY_STATE_RETIRED\x10\x04*\x9b\x02\n\x0eHistoryMeasure\x12\x1f\n\x1bHISTORY_MEASURE_UNSPECIFIED\x10\x00\x12\x19\n\x15HISTORY_MEASURE_COUNT\x10\x01\x12\x1a\n\x16HISTORY_MEASURE_AMOUNT\x10\x02\x12%\n!HISTORY_MEASURE_CUMULATIVE_AMOUNT\x10\x03\x12$\n HISTORY_MEASURE_NEAR_LIMIT_COUNT\x10\x04\x12 \n\x1cHISTORY_MEASURE_DORMANT_DAYS\x10\x05\x12#\n\x1fHISTORY_MEASURE_AVERAGE_PERCENT\x10\x06\x12\x1d\n\x19HISTORY_MEASURE_CUSTOMERS\x10\x07*}\n\x0cHistoryScope\x12\x1d\n\x19HISTORY_SCOPE_UNSPECIFIED\x10\x00\x12\x1a\n\x16HISTORY_SCOPE_CUSTOMER\x10\x01\x12\x1a\n\x16HISTORY_SCOPE_MERCHANT\x10\x02\x12\x16\n\x12HISTORY_SCOPE_CARD\x10\x03*\x8d\x01\n\rHistoryWindow\x12\x1e\n\x1aHISTORY_WINDOW_UNSPECIFIED\x10\x00\x12\x15\n\x11HISTORY_WINDOW_1H\x10\x01\x12\x16\n\x12HISTORY_WINDOW_24H\x10\x02\x12\x15\n\x11HISTORY_WINDOW_7D\x10\x03\x12\x16\n\x12HISTORY_WINDOW_30D\x10\x04*\x85\x01\n\x0bRateMeasure\x12\x1c\n\x18RATE_MEASURE_UNSPECIFIED\x10\x00\x12\x1c\n\x18RATE_MEASURE_CHARGEBACKS\x10\x01\x12\x18\n\x14RATE_MEASURE_REFUNDS\x10\x02\x12 \n\x1cRATE_MEASURE_REFUNDED_AMOUNT\x10\x03*g\n\nRateWindow\x12\x1b\n\x17RATE_WINDOW_UNSPECIFIED\x10\x00\x12\x12\n\x0eRATE_WINDOW_7D\x10\x01\x12\x13\n\x0fRATE_WINDOW_30D\x10\x02\x12\x13\n\x0fRATE_WINDOW_90D\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63ompliance/v1/policy.proto\x12\rcompliance.v1\x1a\x1c\x63ompliance/v1/decision.proto\x1a\x1b\x63ompliance/v1/subject.proto\x1a compliance/v1/verification.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"|\n\x0e\x43urrencyLimits\x12\x15\n\rcurrency_code\x18\x01 \x01(\t\x12\x19\n\x11review_over_minor\x18\x02 \x01(\x03\x12\x17\n\x0f\x64\x65ny_over_minor\x18\x03 \x01(\x03\x12\x1f\n\x17guest_review_over_minor\x18\x04 \x01(\x03\"\xa9\x01\n\x10\x43ountryProgramme\x12\x14\n\x0c\x63ountry_code\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tprogramme\x18\x04 \x01(\t\x12\x0e\n\x06source\x18\x05 \x01(\t\"W\n\nPolicyRule\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nexpression\x18\x02 \x01(\t\x12\'\n\x07verdict\x18\x03 \x01(\x0e\x32\x16.compliance.v1.Verdict\"\xe1\x01\n\x0cHistoryLimit\x12.\n\x07measure\x18\x01 \x01(\x0e\x32\x1d.compliance.v1.HistoryMeasure\x12*\n\x05scope\x18\x02 \x01(\x0e\x32\x1b.compliance.v1.HistoryScope\x12,\n\x06window\x18\x03 \x01(\x0e\x32\x1c.compliance.v1.HistoryWindow\x12\x0c\n\x04over\x18\x04 \x01(\x03\x12\x10\n\x08\x61t_least\x18\x05 \x01(\x03\x12\'\n\x07outcome\x18\x06 \x01(\x0e\x32\x16.compliance.v1.Verdict\"\xc2\x01\n\tRateLimit\x12+\n\x07measure\x18\x01 \x01(\x0e\x32\x1a.compliance.v1.RateMeasure\x12)\n\x06window\x18\x02 \x01(\x0e\x32\x19.compliance.v1.RateWindow\x12\x19\n\x11over_basis_points\x18\x03 \x01(\x03\x12\x19\n\x11\x61t_least_payments\x18\x04 \x01(\x03\x12\'\n\x07outcome\x18\x05 \x01(\x0e\x32\x16.compliance.v1.Verdict\"\xe5\x01\n\x17VerificationRequirement\x12\x30\n\x0csubject_kind\x18\x01 \x01(\x0e\x32\x1a.compliance.v1.SubjectKind\x12-\n\x04type\x18\x02 \x01(\x0e\x32\x1f.compliance.v1.VerificationType\x12*\n\x07max_age\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cover_percent\x18\x04 \x01(\x03\x12\'\n\x07outcome\x18\x05 \x01(\x0e\x32\x16.compliance.v1.Verdict\"\xe4\x05\n\x0ePolicyDocument\x12 \n\x18prohibited_country_codes\x18\x01 \x03(\t\x12-\n\x06limits\x18\x02 \x03(\x0b\x32\x1d.compliance.v1.CurrencyLimits\x12\x33\n\x10snapshot_max_age\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rlist_warn_age\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0clist_max_age\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12requirement_notice\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fmatch_threshold\x18\x07 \x01(\x01\x12;\n\x12\x63ountry_programmes\x18\x08 \x03(\x0b\x32\x1f.compliance.v1.CountryProgramme\x12(\n\x05rules\x18\t \x03(\x0b\x32\x19.compliance.v1.PolicyRule\x12\x33\n\x0ehistory_limits\x18\n \x03(\x0b\x32\x1b.compliance.v1.HistoryLimit\x12\x1a\n\x12near_limit_percent\x18\x0b \x01(\x03\x12-\n\x0brate_limits\x18\x0c \x03(\x0b\x32\x18.compliance.v1.RateLimit\x12\x30\n\rrates_max_age\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x15unknown_rates_outcome\x18\x0e \x01(\x0e\x32\x16.compliance.v1.Verdict\x12I\n\x19verification_requirements\x18\x0f \x03(\x0b\x32&.compliance.v1.VerificationRequirement\"\xfd\x01\n\rPolicyVersion\x12\x16\n\x0epolicy_version\x18\x01 \x01(\t\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.compliance.v1.PolicyState\x12/\n\x08\x64ocument\x18\x03 \x01(\x0b\x32\x1d.compliance.v1.PolicyDocument\x12\x14\n\x0c\x63ontent_hash\x18\x04 \x01(\x0c\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\ractivate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa8\x01\n\rVerdictChange\x12\'\n\x07\x64\x65\x63ided\x18\x01 \x01(\x0e\x32\x16.compliance.v1.Verdict\x12)\n\tcandidate\x18\x02 \x01(\x0e\x32\x16.compliance.v1.Verdict\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12\x16\n\x0e\x64\x65\x63ision_count\x18\x04 \x01(\x03\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\"\xef\x01\n\x0f\x43hangedDecision\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\'\n\x07\x64\x65\x63ided\x18\x03 \x01(\x0e\x32\x16.compliance.v1.Verdict\x12)\n\tcandidate\x18\x04 \x01(\x0e\x32\x16.compliance.v1.Verdict\x12\x15\n\rcurrency_code\x18\x05 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x06 \x01(\x03\x12\x34\n\x11\x63\x61ndidate_reasons\x18\x07 \x03(\x0e\x32\x19.compliance.v1.ReasonCode*\x8f\x01\n\x0bPolicyState\x12\x1c\n\x18POLICY_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12POLICY_STATE_DRAFT\x10\x01\x12\x17\n\x13POLICY_STATE_ACTIVE\x10\x02\x12\x17\n\x13POLICY_STATE_SHADOW\x10\x03\x12\x18\n\x14POLICY_STATE_RETIRED\x10\x04*\x9b\x02\n\x0eHistoryMeasure\x12\x1f\n\x1bHISTORY_MEASURE_UNSPECIFIED\x10\x00\x12\x19\n\x15HISTORY_MEASURE_COUNT\x10\x01\x12\x1a\n\x16HISTORY_MEASURE_AMOUNT\x10\x02\x12%\n!HISTORY_MEASURE_CUMULATIVE_AMOUNT\x10\x03\x12$\n HISTORY_MEASURE_NEAR_LIMIT_COUNT\x10\x04\x12 \n\x1cHISTORY_MEASURE_DORMANT_DAYS\x10\x05\x12#\n\x1fHISTORY_MEASURE_AVERAGE_PERCENT\x10\x06\x12\x1d\n\x19HISTORY_MEASURE_CUSTOMERS\x10\x07*}\n\x0cHistoryScope\x12\x1d\n\x19HISTORY_SCOPE_UNSPECIFIED\x10\x00\x12\x1a\n\x16HISTORY_SCOPE_CUSTOMER\x10\x01\x12\x1a\n\x16HISTORY_SCOPE_MERCHANT\x10\x02\x12\x16\n\x12HISTORY_SCOPE_CARD\x10\x03*\x8d\x01\n\rHistoryWindow\x12\x1e\n\x1aHISTORY_WINDOW_UNSPECIFIED\x10\x00\x12\x15\n\x11HISTORY_WINDOW_1H\x10\x01\x12\x16\n\x12HISTORY_WINDOW_24H\x10\x02\x12\x15\n\x11HISTORY_WINDOW_7D\x10\x03\x12\x16\n\x12HISTORY_WINDOW_30D\x10\x04*\x85\x01\n\x0bRateMeasure\x12\x1c\n\x18RATE_MEASURE_UNSPECIFIED\x10\x00\x12\x1c\n\x18RATE_MEASURE_CHARGEBACKS\x10\x01\x12\x18\n\x14RATE_MEASURE_REFUNDS\x10\x02\x12 \n\x1cRATE_MEASURE_REFUNDED_AMOUNT\x10\x03*g\n\nRateWindow\x12\x1b\n\x17RATE_WINDOW_UNSPECIFIED\x10\x00\x12\x12\n\x0eRATE_WINDOW_7D\x10\x01\x12\x13\n\x0fRATE_WINDOW_30D\x10\x02\x12\x13\n\x0fRATE_WINDOW_90D\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compliance.v1.policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_POLICYSTATE']._serialized_start=2290
-  _globals['_POLICYSTATE']._serialized_end=2433
-  _globals['_HISTORYMEASURE']._serialized_start=2436
-  _globals['_HISTORYMEASURE']._serialized_end=2719
-  _globals['_HISTORYSCOPE']._serialized_start=2721
-  _globals['_HISTORYSCOPE']._serialized_end=2846
-  _globals['_HISTORYWINDOW']._serialized_start=2849
-  _globals['_HISTORYWINDOW']._serialized_end=2990
-  _globals['_RATEMEASURE']._serialized_start=2993
-  _globals['_RATEMEASURE']._serialized_end=3126
-  _globals['_RATEWINDOW']._serialized_start=3128
-  _globals['_RATEWINDOW']._serialized_end=3231
-  _globals['_CURRENCYLIMITS']._serialized_start=140
-  _globals['_CURRENCYLIMITS']._serialized_end=264
-  _globals['_COUNTRYPROGRAMME']._serialized_start=267
-  _globals['_COUNTRYPROGRAMME']._serialized_end=436
-  _globals['_POLICYRULE']._serialized_start=438
-  _globals['_POLICYRULE']._serialized_end=525
-  _globals['_HISTORYLIMIT']._serialized_start=528
-  _globals['_HISTORYLIMIT']._serialized_end=753
-  _globals['_RATELIMIT']._serialized_start=756
-  _globals['_RATELIMIT']._serialized_end=950
-  _globals['_POLICYDOCUMENT']._serialized_start=953
-  _globals['_POLICYDOCUMENT']._serialized_end=1618
-  _globals['_POLICYVERSION']._serialized_start=1621
-  _globals['_POLICYVERSION']._serialized_end=1874
-  _globals['_VERDICTCHANGE']._serialized_start=1877
-  _globals['_VERDICTCHANGE']._serialized_end=2045
-  _globals['_CHANGEDDECISION']._serialized_start=2048
-  _globals['_CHANGEDDECISION']._serialized_end=2287
+  _globals['_POLICYSTATE']._serialized_start=2660
+  _globals['_POLICYSTATE']._serialized_end=2803
+  _globals['_HISTORYMEASURE']._serialized_start=2806
+  _globals['_HISTORYMEASURE']._serialized_end=3089
+  _globals['_HISTORYSCOPE']._serialized_start=3091
+  _globals['_HISTORYSCOPE']._serialized_end=3216
+  _globals['_HISTORYWINDOW']._serialized_start=3219
+  _globals['_HISTORYWINDOW']._serialized_end=3360
+  _globals['_RATEMEASURE']._serialized_start=3363
+  _globals['_RATEMEASURE']._serialized_end=3496
+  _globals['_RATEWINDOW']._serialized_start=3498
+  _globals['_RATEWINDOW']._serialized_end=3601
+  _globals['_CURRENCYLIMITS']._serialized_start=203
+  _globals['_CURRENCYLIMITS']._serialized_end=327
+  _globals['_COUNTRYPROGRAMME']._serialized_start=330
+  _globals['_COUNTRYPROGRAMME']._serialized_end=499
+  _globals['_POLICYRULE']._serialized_start=501
+  _globals['_POLICYRULE']._serialized_end=588
+  _globals['_HISTORYLIMIT']._serialized_start=591
+  _globals['_HISTORYLIMIT']._serialized_end=816
+  _globals['_RATELIMIT']._serialized_start=819
+  _globals['_RATELIMIT']._serialized_end=1013
+  _globals['_VERIFICATIONREQUIREMENT']._serialized_start=1016
+  _globals['_VERIFICATIONREQUIREMENT']._serialized_end=1245
+  _globals['_POLICYDOCUMENT']._serialized_start=1248
+  _globals['_POLICYDOCUMENT']._serialized_end=1988
+  _globals['_POLICYVERSION']._serialized_start=1991
+  _globals['_POLICYVERSION']._serialized_end=2244
+  _globals['_VERDICTCHANGE']._serialized_start=2247
+  _globals['_VERDICTCHANGE']._serialized_end=2415
+  _globals['_CHANGEDDECISION']._serialized_start=2418
+  _globals['_CHANGEDDECISION']._serialized_end=2657
 # @@protoc_insertion_point(module_scope)

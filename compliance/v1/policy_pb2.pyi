@@ -5,6 +5,8 @@ isort:skip_file
 
 from collections import abc as _abc
 from compliance.v1 import decision_pb2 as _decision_pb2
+from compliance.v1 import subject_pb2 as _subject_pb2
+from compliance.v1 import verification_pb2 as _verification_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
@@ -416,6 +418,50 @@ class RateLimit(_message.Message):
 Global___RateLimit: _TypeAlias = RateLimit  # noqa: Y015
 
 @_typing.final
+class VerificationRequirement(_message.Message):
+    """Of whom Stripe Identity has to have verified the identity, and how long ago at most."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_KIND_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    MAX_AGE_FIELD_NUMBER: _builtins.int
+    OVER_PERCENT_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    subject_kind: _subject_pb2.SubjectKind.ValueType
+    """Required. Who of those that take part: the merchant, each of its owners, or the customer. A payment
+    without a customer is one whose customer is not verified; transfers and payouts have none.
+    """
+    type: _verification_pb2.VerificationType.ValueType
+    """The type that counts; unset for any."""
+    over_percent: _builtins.int
+    """More than this percentage of the review_over_minor of the currency asks for it, 0 to 1,000,000: 0 is
+    every amount. In a currency without limits every amount does.
+    """
+    outcome: _decision_pb2.Verdict.ValueType
+    """Required. What a check is at least without it; ALLOW if it is only noted."""
+    @_builtins.property
+    def max_age(self) -> _duration_pb2.Duration:
+        """Required, 1 day to 3,660 days: a verification that is older does not count."""
+
+    def __init__(
+        self,
+        *,
+        subject_kind: _subject_pb2.SubjectKind.ValueType = ...,
+        type: _verification_pb2.VerificationType.ValueType = ...,
+        max_age: _duration_pb2.Duration | None = ...,
+        over_percent: _builtins.int = ...,
+        outcome: _decision_pb2.Verdict.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_age", b"max_age"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_age", b"max_age", "outcome", b"outcome", "over_percent", b"over_percent", "subject_kind", b"subject_kind", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerificationRequirement: _TypeAlias = VerificationRequirement  # noqa: Y015
+
+@_typing.final
 class PolicyDocument(_message.Message):
     """What the rules go by."""
 
@@ -435,6 +481,7 @@ class PolicyDocument(_message.Message):
     RATE_LIMITS_FIELD_NUMBER: _builtins.int
     RATES_MAX_AGE_FIELD_NUMBER: _builtins.int
     UNKNOWN_RATES_OUTCOME_FIELD_NUMBER: _builtins.int
+    VERIFICATION_REQUIREMENTS_FIELD_NUMBER: _builtins.int
     match_threshold: _builtins.float
     """The score from which two names match, 0.5 to 1; 0.85 in the built-in policy."""
     near_limit_percent: _builtins.int
@@ -493,6 +540,10 @@ class PolicyDocument(_message.Message):
         most 30 days, 24 hours in the built-in policy. Unset for any age.
         """
 
+    @_builtins.property
+    def verification_requirements(self) -> _containers.RepeatedCompositeFieldContainer[Global___VerificationRequirement]:
+        """Whose identity has to be verified, at most 20. Empty in the built-in policies."""
+
     def __init__(
         self,
         *,
@@ -510,10 +561,11 @@ class PolicyDocument(_message.Message):
         rate_limits: _abc.Iterable[Global___RateLimit] | None = ...,
         rates_max_age: _duration_pb2.Duration | None = ...,
         unknown_rates_outcome: _decision_pb2.Verdict.ValueType = ...,
+        verification_requirements: _abc.Iterable[Global___VerificationRequirement] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["list_max_age", b"list_max_age", "list_warn_age", b"list_warn_age", "rates_max_age", b"rates_max_age", "requirement_notice", b"requirement_notice", "snapshot_max_age", b"snapshot_max_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["country_programmes", b"country_programmes", "history_limits", b"history_limits", "limits", b"limits", "list_max_age", b"list_max_age", "list_warn_age", b"list_warn_age", "match_threshold", b"match_threshold", "near_limit_percent", b"near_limit_percent", "prohibited_country_codes", b"prohibited_country_codes", "rate_limits", b"rate_limits", "rates_max_age", b"rates_max_age", "requirement_notice", b"requirement_notice", "rules", b"rules", "snapshot_max_age", b"snapshot_max_age", "unknown_rates_outcome", b"unknown_rates_outcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["country_programmes", b"country_programmes", "history_limits", b"history_limits", "limits", b"limits", "list_max_age", b"list_max_age", "list_warn_age", b"list_warn_age", "match_threshold", b"match_threshold", "near_limit_percent", b"near_limit_percent", "prohibited_country_codes", b"prohibited_country_codes", "rate_limits", b"rate_limits", "rates_max_age", b"rates_max_age", "requirement_notice", b"requirement_notice", "rules", b"rules", "snapshot_max_age", b"snapshot_max_age", "unknown_rates_outcome", b"unknown_rates_outcome", "verification_requirements", b"verification_requirements"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -35,7 +35,7 @@ ANSWER_SECONDS = 0.25
 # Another process may decide; it is looked for this often.
 POLL_SECONDS = 0.2
 RETRY_DELAY = timedelta(seconds=1)
-_ID_KEYS = {"dsp": "dispute_id", "pyo": "payout_id"}
+_ID_KEYS = {"dsp": "dispute_id", "pyo": "payout_id", "vfn": "verification_id"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ DISPUTE_REQUEST = _table("dispute_request")
 PAYOUT_REQUEST = _table("payout_request")
 MERCHANT_REQUEST = _table("merchant_request")
 CUSTOMER_REQUEST = _table("customer_request")
+VERIFICATION_REQUEST = _table("verification_request")
 
 
 @dataclass(frozen=True, slots=True)

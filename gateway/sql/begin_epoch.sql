@@ -15,6 +15,11 @@ FROM
             'merchants' AS feed,
             counter.last_sequence AS after_sequence
         FROM merchant_snapshot_counter AS counter
+        UNION ALL
+        SELECT
+            'verifications' AS feed,
+            counter.last_sequence AS after_sequence
+        FROM verification_change_counter AS counter
     ) AS newest
 CROSS JOIN (
     SELECT

@@ -13,6 +13,7 @@ from gateway.stripe_client.call import Params, Priority, form
 from gateway.stripe_client.calls import StripeCalls
 from gateway.stripe_client.customers import CustomerCalls
 from gateway.stripe_client.failover import Terms
+from gateway.stripe_client.identity import IdentityCalls
 from gateway.stripe_client.outcome import Outcome
 from gateway.stripe_client.payouts import PayoutCalls
 from gateway.stripe_client.records import DisputeCalls, RecordCalls
@@ -34,6 +35,7 @@ class StripeClient:
         self.accounts = AccountCalls(calls)
         self.customers = CustomerCalls(calls)
         self.disputes = DisputeCalls(calls)
+        self.identity = IdentityCalls(calls)
         self.payouts = PayoutCalls(calls)
         self.records = RecordCalls(calls)
 

@@ -210,6 +210,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The application fee is more than what is captured. Sticky.
     Metadata: `payment_id`, `limit_minor`, `requested_minor`, `field`.
     """
+    ERROR_REASON_VERIFICATION_NOT_FOUND: _ErrorReason.ValueType  # 52
+    """NOT_FOUND. No verification has this id. Metadata: `verification_id`."""
+    ERROR_REASON_INVALID_VERIFICATION_STATE: _ErrorReason.ValueType  # 53
+    """FAILED_PRECONDITION. The verification is not in a state for that. Sticky, but not of
+    CreateVerificationLink. Metadata: `verification_id`, `verification_state`, `redaction`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is what `google.rpc.ErrorInfo.reason` carries, without the prefix ERROR_REASON_,
@@ -408,5 +414,11 @@ Metadata: `payment_id`, `field`.
 ERROR_REASON_APPLICATION_FEE_EXCEEDS_AMOUNT: ErrorReason.ValueType  # 51
 """FAILED_PRECONDITION. The application fee is more than what is captured. Sticky.
 Metadata: `payment_id`, `limit_minor`, `requested_minor`, `field`.
+"""
+ERROR_REASON_VERIFICATION_NOT_FOUND: ErrorReason.ValueType  # 52
+"""NOT_FOUND. No verification has this id. Metadata: `verification_id`."""
+ERROR_REASON_INVALID_VERIFICATION_STATE: ErrorReason.ValueType  # 53
+"""FAILED_PRECONDITION. The verification is not in a state for that. Sticky, but not of
+CreateVerificationLink. Metadata: `verification_id`, `verification_state`, `redaction`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

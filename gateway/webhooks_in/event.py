@@ -14,6 +14,11 @@ EVENT_ID = re.compile(r"evt_[A-Za-z0-9_]{1,250}")
 EVENT_TYPE = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+(?:\[[a-z0-9_]+(?:\.[a-z0-9_]+)*\])?){1,9}")
 OBJECT_ID = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 ACCOUNT_ID = re.compile(r"acct_[A-Za-z0-9]{1,58}")
+# What is kept of an object of Stripe Identity: not who somebody is, and no link.
+IDENTITY_PREFIX = "identity."
+KEPT_OF_IDENTITY = frozenset(
+    {"id", "object", "created", "livemode", "metadata", "redaction", "status", "type"}
+)
 # Of the year 9999, so that a time always fits.
 MAX_EPOCH_SECONDS = 253_402_300_799
 
@@ -81,7 +86,7 @@ class StripeEvent:
     """None if it does not say."""
     object: dict[str, Any]
     body: str
-    """The whole event as Stripe sent it, JSON."""
+    """The whole event as Stripe sent it, JSON; of Stripe Identity without what is personal."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,9 @@ def read_event(body: str, corridor: str) -> StripeEvent:
     event_type = _text(values, "type", EVENT_TYPE)
     account = _connected_account(values, kind)
     found = _object_of(values, kind)
+    if event_type.removeprefix("v1.").startswith(IDENTITY_PREFIX) and kind == "event":
+        found = {name: value for name, value in found.items() if name in KEPT_OF_IDENTITY}
+        body = json.dumps({**values, "data": {"object": found}})
     object_id = found.get("id")
     if not isinstance(object_id, str) or not OBJECT_ID.fullmatch(object_id):
         object_id = event_id

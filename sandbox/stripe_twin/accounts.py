@@ -86,6 +86,7 @@ _KINDS = (
     "file",
     "identity.verification_report",
     "identity.verification_session",
+    "identity.verified_outputs",
     "payment_intent",
     "payment_method",
     "payout",

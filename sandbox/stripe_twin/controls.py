@@ -19,7 +19,7 @@ from sandbox.stripe_twin.disputes import (
 from sandbox.stripe_twin.documents import decide
 from sandbox.stripe_twin.event_destinations import add_destination, register
 from sandbox.stripe_twin.faults import Fault, Faults, Latency
-from sandbox.stripe_twin.identity import SESSION, finish_verification
+from sandbox.stripe_twin.identity import SESSION, finish_redaction, finish_verification
 from sandbox.stripe_twin.journal import RequestJournal
 from sandbox.stripe_twin.judge import dump_books
 from sandbox.stripe_twin.overrides import (
@@ -226,6 +226,12 @@ class TwinControls:
         """Plays who checks a person's document. Raises KeyError, ValueError."""
         account, session = self.state.locate(SESSION, session_id)
         finish_verification(account, session, error)
+        return session
+
+    def finish_redaction(self, session_id: str) -> JsonObject:
+        """What was collected for a session is removed. Raises KeyError, ValueError."""
+        account, session = self.state.locate(SESSION, session_id)
+        finish_redaction(account, session)
         return session
 
     def books(self) -> dict[str, Any]:

@@ -216,7 +216,8 @@ def get_identity(call: AdminCall) -> Any:
 
 
 def post_identity(call: AdminCall) -> Any:
-    """POST identity/{session}/process, /verify or /fail/{code}: what she shows, and the check."""
+    """POST identity/{session}/process, /verify, /fail/{code} or /redacted: what she shows, the
+    check, and that it is removed."""
     match call.rest:
         case (session, "process"):
             account, item = call.twin.state.locate(SESSION, session)
@@ -226,6 +227,8 @@ def post_identity(call: AdminCall) -> Any:
             return call.twin.finish_verification(session)
         case (session, "fail", code):
             return call.twin.finish_verification(session, code)
+        case (session, "redacted"):
+            return call.twin.finish_redaction(session)
     raise LookupError("/".join(call.rest))
 
 

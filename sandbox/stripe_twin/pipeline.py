@@ -25,6 +25,7 @@ from sandbox.stripe_twin.errors import (
 from sandbox.stripe_twin.events import API_VERSION
 from sandbox.stripe_twin.faults import ActiveFault, Fault, FaultKind, Faults
 from sandbox.stripe_twin.idempotency import StoredAnswer
+from sandbox.stripe_twin.identity import OUTPUTS, SESSION
 from sandbox.stripe_twin.journal import RequestJournal, SeenRequest
 from sandbox.stripe_twin.limits import Limits
 from sandbox.stripe_twin.multipart import comparable
@@ -78,6 +79,10 @@ def _expand(account: TwinAccount, node: JsonObject, steps: list[str], path: str)
     name, rest = steps[0], steps[1:]
     if name == "refunds" and node.get("object") == "charge":
         node["refunds"] = _refunds_of(account, node["id"])
+        return
+    if name == "verified_outputs" and node.get("object") == SESSION:
+        found = account.objects(OUTPUTS).find(node["id"])
+        node[name] = None if found is None else {k: v for k, v in found.items() if k != "id"}
         return
     if name not in node:
         raise invalid_request(

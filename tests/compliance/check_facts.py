@@ -20,6 +20,7 @@ from compliance.checks.facts import (
     TaxIdFacts,
 )
 from compliance.checks.history import CountedPayment, HistoryFacts, Scope
+from compliance.checks.identity import VerificationFacts
 from compliance.checks.rates import RateFacts, RateWindow
 
 AS_OF = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -145,6 +146,20 @@ _screenings = st.builds(
 )
 
 
+verifications = st.builds(
+    VerificationFacts,
+    verification_id=st.sampled_from(["vfn_1", "vfn_2"]),
+    session_id=st.sampled_from(["vs_1", "vs_2"]),
+    type=st.sampled_from(["DOCUMENT", "ID_NUMBER"]),
+    state=st.sampled_from(["REQUIRES_INPUT", "VERIFIED", "CANCELED"]),
+    error_code=st.sampled_from(["", "document_expired"]),
+    with_selfie=st.booleans(),
+    counts=st.booleans(),
+    verify_time=st.none() | _any_time,
+    update_time=_any_time,
+)
+
+
 def subjects(role: Role) -> st.SearchStrategy[SubjectFacts]:
     return st.builds(
         SubjectFacts,
@@ -164,6 +179,7 @@ def subjects(role: Role) -> st.SearchStrategy[SubjectFacts]:
         screenings=st.lists(_screenings, max_size=2).map(tuple),
         open_match_ids=_ids,
         confirmed_match_ids=_ids,
+        verifications=st.lists(verifications, max_size=2).map(tuple),
     )
 
 

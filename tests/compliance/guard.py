@@ -32,6 +32,7 @@ from compliance.v1.policy_service_pb2_grpc import PolicyServiceStub
 from compliance.v1.requirement_service_pb2_grpc import RequirementServiceStub
 from compliance.v1.screening_service_pb2_grpc import ScreeningServiceStub
 from compliance.v1.subject_service_pb2_grpc import SubjectServiceStub
+from compliance.v1.verification_service_pb2_grpc import VerificationServiceStub
 from compliance.wire_time import to_timestamp
 from money.v1.money_pb2 import Money
 from runtime.clock import ManualClock
@@ -76,6 +77,7 @@ class Guard:
         self.requirements = RequirementServiceStub(self.channel)
         self.screening = ScreeningServiceStub(self.channel)
         self.subjects = SubjectServiceStub(self.channel)
+        self.verifications = VerificationServiceStub(self.channel)
 
     async def merchant(
         self,

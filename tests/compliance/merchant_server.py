@@ -17,10 +17,12 @@ from gateway.v1.merchant_service_pb2_grpc import (
     MerchantServiceServicer,
     add_MerchantServiceServicer_to_server,
 )
+from gateway.v1.verification_service_pb2_grpc import add_VerificationServiceServicer_to_server
 from runtime.clock import Clock
 from runtime.errors import STATUS_DETAILS_KEY, ServiceError
 from runtime.message_size import MAX_MESSAGE_BYTES
 from runtime.notifier import Notifier
+from tests.compliance.verification_server import FakeVerifications
 
 
 @dataclass
@@ -60,6 +62,8 @@ class FakeMerchants(MerchantServiceServicer):
     address: str = ""
     # While it is set, answers wait until it is released.
     held: asyncio.Event | None = None
+    # What the same gateway makes of people's identity.
+    verifications: FakeVerifications = field(default_factory=FakeVerifications)
 
     def add(self, account_id: str, **changes: Any) -> merchant_pb2.AccountSnapshot:
         """An account in good order, but for the changes."""
@@ -200,6 +204,7 @@ async def serve_merchants(
     add_MerchantServiceServicer_to_server(merchants, server)
     for more in add:
         more(server)
+    add_VerificationServiceServicer_to_server(merchants.verifications, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     merchants.address = f"127.0.0.1:{port}"

@@ -79,7 +79,8 @@ SELECT
             ), '[]'
         ),
         'open_match_ids', coalesce(m.open_ids, '[]'),
-        'confirmed_match_ids', coalesce(m.confirmed_ids, '[]')
+        'confirmed_match_ids', coalesce(m.confirmed_ids, '[]'),
+        'verifications', coalesce(v.content, '[]')
     )::text AS content
 FROM involved AS i
 CROSS JOIN LATERAL (
@@ -89,18 +90,19 @@ CROSS JOIN LATERAL (
     FROM match AS m
     WHERE m.subject_id = i.subject_id
 ) AS m
+LEFT JOIN subject_identity AS v ON i.subject_id = v.subject_id
 UNION ALL
 SELECT
     'ACCOUNT',
-    found.connected_account_id,
+    f.connected_account_id,
     0,
     json_build_object(
-        'connected_account_id', found.connected_account_id,
-        'corridor', found.corridor,
-        'gateway_merchant_id', found.gateway_merchant_id,
-        'content', found.content,
-        'content_hash', found.content_hash,
-        'fetch_time', (extract(EPOCH FROM found.fetch_time) * 1e6)::bigint
+        'connected_account_id', f.connected_account_id,
+        'corridor', f.corridor,
+        'gateway_merchant_id', f.gateway_merchant_id,
+        'content', f.content,
+        'content_hash', f.content_hash,
+        'fetch_time', (extract(EPOCH FROM f.fetch_time) * 1e6)::bigint
     )::text
 FROM accounts AS asked
 CROSS JOIN LATERAL (
@@ -112,7 +114,7 @@ CROSS JOIN LATERAL (
         ON a.connected_account_id = s.connected_account_id AND a.content_hash = s.content_hash
     WHERE a.connected_account_id = asked.connected_account_id
     OFFSET 0
-) AS found
+) AS f
 UNION ALL
 SELECT
     'LIST',
@@ -128,34 +130,34 @@ WHERE v.state = 'ACTIVE'
 UNION ALL
 SELECT
     'RULING',
-    asked.key,
+    m.key,
     0,
-    found.ruling
-FROM movements AS asked
+    f.ruling
+FROM movements AS m
 CROSS JOIN LATERAL (
     SELECT c.ruling
     FROM review_case AS c
-    WHERE c.kind = asked.kind AND c.reference_id = asked.reference_id AND c.ruling IS NOT NULL
+    WHERE c.kind = m.kind AND c.reference_id = m.reference_id AND c.ruling IS NOT NULL
     ORDER BY c.ordinal DESC
     LIMIT 1
-) AS found
+) AS f
 UNION ALL
 SELECT
     'OPEN_CASE',
-    asked.key,
+    m.key,
     0,
-    found.case_id
-FROM movements AS asked
+    f.case_id
+FROM movements AS m
 CROSS JOIN LATERAL (
     SELECT c.case_id
     FROM review_case AS c
-    WHERE c.kind = asked.kind AND c.reference_id = asked.reference_id AND c.state = 'OPEN'
+    WHERE c.kind = m.kind AND c.reference_id = m.reference_id AND c.state = 'OPEN'
     OFFSET 0
-) AS found
+) AS f
 UNION ALL
 SELECT
     'RATES',
-    asked.subject_id,
+    m.subject_id,
     0,
     json_build_object(
         'epoch', w.epoch,
@@ -164,12 +166,12 @@ SELECT
         'day', coalesce(r.day::text, ''),
         'figures', coalesce(r.figures, '{}')
     )::text
-FROM unnest(%(merchants)b::text []) AS asked (subject_id)
+FROM unnest(%(merchants)b::text []) AS m (subject_id)
 CROSS JOIN outcome_watch AS w
 LEFT JOIN LATERAL (
-    SELECT m.*
-    FROM merchant_rates AS m
-    WHERE m.merchant_id = asked.subject_id
+    SELECT x.*
+    FROM merchant_rates AS x
+    WHERE x.merchant_id = m.subject_id
     OFFSET 0
 ) AS r ON TRUE
 WHERE w.follow_time IS NOT NULL

@@ -13,10 +13,13 @@ from gateway.v1 import customer_service_pb2 as customers
 from gateway.v1 import merchant_service_pb2 as merchants
 from gateway.v1 import merchant_tax_pb2 as tax
 from gateway.v1 import payment_service_pb2 as pb
+from gateway.v1 import verification_service_pb2 as verifications
 from gateway.v1.customer_service_pb2_grpc import CustomerServiceStub
 from gateway.v1.merchant_service_pb2_grpc import MerchantServiceStub
 from gateway.v1.payment_pb2 import CaptureMethod, PaymentState
+from gateway.v1.verification_service_pb2_grpc import VerificationServiceStub
 from runtime.errors import from_rpc_error
+from sandbox.stripe_twin.identity import SESSION
 from sandbox.stripe_twin.overrides import AccountState
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.customers.conftest import new_customer, save
@@ -25,6 +28,7 @@ from tests.gateway.merchants.conftest import new_merchant
 from tests.gateway.payments.cards import bank_treats_as, saved_card
 from tests.gateway.payments.shop import RefusedError, Shop, fresh
 from tests.gateway.payouts.treasury import Treasury
+from tests.gateway.verifications.conftest import created
 
 MANUAL = CaptureMethod.CAPTURE_METHOD_MANUAL
 BACK = "https://shop.example/back"
@@ -47,6 +51,10 @@ class World:
     @property
     def customers(self) -> Any:
         return CustomerServiceStub(self.shop.channel)
+
+    @property
+    def verifications(self) -> Any:
+        return VerificationServiceStub(self.shop.channel)
 
     @property
     def desk(self) -> Desk:
@@ -293,6 +301,28 @@ async def _detach_method(world: World, setup: Any) -> Any:
     return await _told(world.customers.DetachPaymentMethod(request))
 
 
+async def _verify(world: World, _prepared: Any) -> Any:
+    return await _told(created(world.verifications, fresh()))
+
+
+async def _verification(world: World) -> Any:
+    return await created(world.verifications, fresh())
+
+
+async def _cancel_verification(world: World, verification: Any) -> Any:
+    request = verifications.CancelVerificationRequest(
+        request_id=fresh(), verification_id=verification.verification_id
+    )
+    return await _told(world.verifications.CancelVerification(request))
+
+
+async def _redact_verification(world: World, verification: Any) -> Any:
+    request = verifications.RedactVerificationRequest(
+        request_id=fresh(), verification_id=verification.verification_id
+    )
+    return await _told(world.verifications.RedactVerification(request))
+
+
 async def _told(call: Awaitable[Any]) -> Any:
     try:
         return await call
@@ -337,7 +367,21 @@ def _detached(world: World, setup: Any) -> int:
     return int(found is None or not found["customer"])
 
 
+def _sessions(world: World, _prepared: Any) -> int:
+    return len(list(world.twin.account().objects(SESSION)))
+
+
+def _canceled_sessions(world: World, _prepared: Any) -> int:
+    sessions = world.twin.account().objects(SESSION)
+    return sum((one["status"], one["redaction"]) == ("canceled", None) for one in sessions)
+
+
+def _redacted_sessions(world: World, _prepared: Any) -> int:
+    return sum(one["redaction"] is not None for one in world.twin.account().objects(SESSION))
+
+
 K = OperationKind
+SESSIONS = "/v1/identity/verification_sessions"
 SCENARIOS: Mapping[OperationKind, Scenario] = {
     scenario.kind: scenario
     for scenario in (
@@ -377,6 +421,15 @@ SCENARIOS: Mapping[OperationKind, Scenario] = {
             K.DETACH_PAYMENT_METHOD, "/v1/payment_methods/.*/detach", _customer_with_card,
             _detach_method, _detached,
         ),
+        Scenario(K.CREATE_VERIFICATION, SESSIONS, _nothing, _verify, _sessions),
+        Scenario(
+            K.CANCEL_VERIFICATION, f"{SESSIONS}/.*/cancel", _verification, _cancel_verification,
+            _canceled_sessions,
+        ),
+        Scenario(
+            K.REDACT_VERIFICATION, f"{SESSIONS}/.*/redact", _verification, _redact_verification,
+            _redacted_sessions,
+        ),
         Scenario(K.ACCEPT_DISPUTE, "/v1/disputes/.*/close", _disputed, _accept, _losses),
     )
 }  # fmt: skip
@@ -389,4 +442,5 @@ WITH_KEY = [
 TOLD_BY_EVENTS = [
     *(K.AUTHORIZE, K.REATTEMPT, K.CONFIRM, K.CAPTURE, K.CANCEL, K.REFUND),
     *(K.CREATE_PAYOUT, K.CANCEL_PAYOUT, K.SUBMIT_EVIDENCE, K.ACCEPT_DISPUTE),
+    *(K.CREATE_VERIFICATION, K.CANCEL_VERIFICATION),
 ]

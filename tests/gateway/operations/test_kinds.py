@@ -21,6 +21,8 @@ from gateway.payments.operations import KINDS as PAYMENT_KINDS
 from gateway.payments.store import payments as payment_store
 from gateway.payouts import store as payout_store
 from gateway.payouts.operations import known_state as known_of_payout
+from gateway.verifications import store as verification_store
+from gateway.verifications.domain import known_state as known_of_verification
 from runtime.clock import ManualClock
 from sandbox.polling import poll
 from sandbox.stripe_twin.twin import Twin
@@ -30,7 +32,7 @@ from tests.gateway.running import OpenShop
 
 SUBJECTS = (
     *("payment", "payment_refund", "payout", "dispute", "merchant", "merchant_request"),
-    *("customer", "customer_request"),
+    *("customer", "customer_request", "verification", "verification_request"),
 )
 
 
@@ -252,6 +254,10 @@ async def _is_known(engine: AsyncEngine, kind: OperationKind) -> bool:
             payout = await payout_store.get(connection, operation.subject_id)
             assert payout is not None
             return known_of_payout(payout, operation) is not None
+        if operation.subject_id.startswith("vfn_"):
+            verification = await verification_store.find(connection, operation.subject_id)
+            assert verification is not None
+            return known_of_verification(verification, operation) is not None
         dispute = await dispute_store.get(connection, operation.subject_id)
         assert dispute is not None
         return known_of_dispute(dispute, operation) is not None

@@ -171,6 +171,7 @@ def test_whatever_is_restored_clients_miss_nothing_and_mix_nothing_up(
 async def test_an_epoch_begins_where_each_feed_ends(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE merchant_snapshot_counter SET last_sequence = 7"))
+        await connection.execute(text("UPDATE verification_change_counter SET last_sequence = 5"))
     async with engine.begin() as connection:
         first = await begin_epoch(connection)
     async with engine.begin() as connection:
@@ -181,9 +182,11 @@ async def test_an_epoch_begins_where_each_feed_ends(engine: AsyncEngine) -> None
     async with engine.connect() as connection:
         merchants = await epochs(connection, FeedName.MERCHANTS, 8)
         payments = await epochs(connection, FeedName.PAYMENTS, 0)
+        verifications = await epochs(connection, FeedName.VERIFICATIONS, 6)
     assert merchants.begun == (Epoch(first, 7), Epoch(second, 7))
     assert payments.begun == (Epoch(first, 0), Epoch(second, 0))
     assert (merchants.of(7), merchants.of(8)) == (FIRST, second)
+    assert verifications.begun == (Epoch(first, 5), Epoch(second, 5))
 
 
 async def _now_ms(engine: AsyncEngine) -> int:

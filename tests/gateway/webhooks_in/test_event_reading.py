@@ -55,6 +55,37 @@ def test_events_are_serialised_by_what_they_are_about(values: dict[str, Any], su
     assert read_event(event_body(**values), "eu").subject == f"eu/{subject}"
 
 
+def test_of_identity_nothing_is_read_that_is_personal_or_secret() -> None:
+    session = {
+        "id": "vs_1",
+        "object": "identity.verification_session",
+        "status": "verified",
+        "type": "document",
+        "created": 1_796_000_000,
+        "livemode": False,
+        "metadata": {"engine_verification_id": "vfn_1"},
+        "redaction": None,
+    }
+    personal = {
+        "client_secret": "vs_1_secret_1",
+        "url": "https://verify.stripe.com/start/1",
+        "verified_outputs": {"first_name": "Ada"},
+        "provided_details": {"email": "ada@example.com"},
+        "last_error": {"code": "document_expired", "reason": "Ada's passport"},
+    }
+    body = event_body("identity.verification_session.verified", object={**session, **personal})
+    with_previous = json.loads(body)
+    with_previous["data"]["previous_attributes"] = personal
+    for sent in (body, json.dumps(with_previous)):
+        read = read_event(sent, "default")
+        assert (read.object, read.object_id, read.subject) == (session, "vs_1", "default/vs_1")
+        assert json.loads(read.body)["data"] == {"object": session}
+        assert read_event(read.body, "default") == read
+    # Of everything else the body is what Stripe sent, byte for byte.
+    plain = event_body(object={"id": "pi_1", "url": "https://shop.example"})
+    assert read_event(plain, "default").body == plain
+
+
 def test_thin_events_are_read_as_pointers() -> None:
     body = json.dumps(
         {
