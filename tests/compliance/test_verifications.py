@@ -248,7 +248,8 @@ def test_what_is_wrong_is_said(changes: dict[str, Any], field: str) -> None:
     assert [found.field for found in VALIDATOR.violations(asked)] == [field]
 
 
-async def test_what_is_not_there(guard: Guard) -> None:
+async def not_there(guard: Guard) -> None:
+    """What is said of a verification that there is not."""
     calls: list[Awaitable[Any]] = [
         stands(guard, "vfn_9"),
         guard.verifications.CreateVerificationLink(
@@ -269,7 +270,8 @@ async def test_what_is_not_there(guard: Guard) -> None:
         )
 
 
-async def test_a_gateway_that_is_away_or_says_no(guard: Guard) -> None:
+async def away_or_no(guard: Guard) -> None:
+    """What is said when the gateway is away, and when it says no."""
     customer = await guard.customer()
     fake = guard.merchants.verifications
     fake.is_down = True
@@ -297,6 +299,11 @@ async def test_a_gateway_that_is_away_or_says_no(guard: Guard) -> None:
     fake.error = None
     made = await guard.verifications.CreateVerification(request(customer))
     assert made.HasField("link")
+
+
+async def test_what_cannot_be_asked_for(guard: Guard) -> None:
+    await not_there(guard)
+    await away_or_no(guard)
 
 
 async def test_without_a_gateway_nothing_is_asked_for(open_guard: OpenGuard) -> None:

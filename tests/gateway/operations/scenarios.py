@@ -316,13 +316,6 @@ async def _cancel_verification(world: World, verification: Any) -> Any:
     return await _told(world.verifications.CancelVerification(request))
 
 
-async def _redact_verification(world: World, verification: Any) -> Any:
-    request = verifications.RedactVerificationRequest(
-        request_id=fresh(), verification_id=verification.verification_id
-    )
-    return await _told(world.verifications.RedactVerification(request))
-
-
 async def _told(call: Awaitable[Any]) -> Any:
     try:
         return await call
@@ -376,10 +369,6 @@ def _canceled_sessions(world: World, _prepared: Any) -> int:
     return sum((one["status"], one["redaction"]) == ("canceled", None) for one in sessions)
 
 
-def _redacted_sessions(world: World, _prepared: Any) -> int:
-    return sum(one["redaction"] is not None for one in world.twin.account().objects(SESSION))
-
-
 K = OperationKind
 SESSIONS = "/v1/identity/verification_sessions"
 SCENARIOS: Mapping[OperationKind, Scenario] = {
@@ -425,10 +414,6 @@ SCENARIOS: Mapping[OperationKind, Scenario] = {
         Scenario(
             K.CANCEL_VERIFICATION, f"{SESSIONS}/.*/cancel", _verification, _cancel_verification,
             _canceled_sessions,
-        ),
-        Scenario(
-            K.REDACT_VERIFICATION, f"{SESSIONS}/.*/redact", _verification, _redact_verification,
-            _redacted_sessions,
         ),
         Scenario(K.ACCEPT_DISPUTE, "/v1/disputes/.*/close", _disputed, _accept, _losses),
     )
