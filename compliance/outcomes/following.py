@@ -150,7 +150,11 @@ class OutcomeWatch:
         changes: Sequence[Change],
         disputes: Sequence[DisputeOutcome],
     ) -> None:
-        """What the changes come to. The caller holds the row."""
+        """What the changes come to. The caller holds the row.
+
+        Of the disputes only those count that one of the changes tells of: others were looked at
+        before another process has, which may have seen more.
+        """
         before = await store.payment_outcomes(connection, {item.payment_id for item in changes})
         after: dict[str, PaymentOutcome] = {}
         for change in changes:
@@ -158,7 +162,8 @@ class OutcomeWatch:
             outcome = outcome_after(known, change)
             if outcome is not None:
                 after[change.payment_id] = outcome
-        seen = {dispute.dispute_id: dispute for dispute in disputes}
+        told_of = {change.payment_id for change in changes if change.tells_of_disputes}
+        seen = {item.dispute_id: item for item in disputes if item.payment_id in told_of}
         of_disputes = await store.dispute_outcomes(connection, seen.keys())
         days = difference(
             [

@@ -193,6 +193,14 @@ SCENES = (
         (always("compliance_outcomes_follow_timestamp_seconds", 60),),
         (always("compliance_outcomes_follow_timestamp_seconds", 0),),
     ),
+    Scene(
+        "OutcomesUnreadable",
+        (once('compliance_outcome_changes_total{result="unreadable"}'),),
+        (
+            always('compliance_outcome_changes_total{result="unreadable"}', 3),
+            rising('compliance_outcome_changes_total{result="counted"}', 1),
+        ),
+    ),
     since("DocumentsStuck", OLDEST_DOCUMENT, 61),
     # None waits; and what Stripe looks at is Stripe's.
     Scene("DocumentsStuck", (always(OLDEST_DOCUMENT, 60),), (always(OLDEST_DOCUMENT, 0),)),
