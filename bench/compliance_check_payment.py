@@ -23,6 +23,7 @@ from typing import Any
 import grpc
 import psycopg
 
+from bench.benchmark import Target, with_target
 from bench.cpu import Meter, meter_of
 from bench.echo import METHOD
 from bench.ledger_parts import free_port, running_echo, started
@@ -44,6 +45,7 @@ from runtime.sql_files import read_sql
 from sandbox.embedded_postgres import temporary_server
 
 NAME = "compliance.check_payment"
+TARGET = Target("ratio", ">=", 0.3)
 CALLERS = 16
 ROUNDS = 5
 CALLS_PER_ROUND = 1_000
@@ -72,7 +74,7 @@ async def measure() -> dict[str, Any]:
         latencies = await fixed_rate(
             check, FIXED_RATE_PER_SECOND, lambda number: number == FIXED_RATE_CALLS
         )
-    return compared(
+    line = compared(
         NAME,
         "checks/s",
         checks,
@@ -85,6 +87,7 @@ async def measure() -> dict[str, Any]:
         p50_ms=percentile_ms(latencies, 50),
         p99_ms=percentile_ms(latencies, 99),
     )
+    return with_target(line, TARGET)
 
 
 def _round(call: Callable[[int], Awaitable[Any]], meter: Meter) -> Callable[[], Awaitable[Round]]:
