@@ -51,8 +51,11 @@ def is_left_out(called: str, matched: list[str]) -> bool:
 
 
 def what_it_takes(parts: tuple[MatchedPart, ...], called: str, listed_called: str) -> float:
-    """What is taken from a score if either is called by a word that the other does not have."""
+    """What is taken from a score if either is called by a word that the other does not have.
+
+    One word alone makes no match, whoever is called so.
+    """
     lacks = is_left_out(called, [part.subject_part for part in parts]) or is_left_out(
         listed_called, [part.list_part for part in parts]
     )
-    return NOT_CALLED_SO if lacks else 0.0
+    return NOT_CALLED_SO if lacks and len(parts) > 1 else 0.0

@@ -19,6 +19,7 @@ from compliance.screening.abbreviated import (
 from compliance.screening.countries import country_code
 from compliance.screening.entries import Entry, EntryKind
 from compliance.screening.given_names import called_by, what_it_takes
+from compliance.screening.kana import is_in_unread_kanji
 from compliance.screening.listed import WEAK
 from compliance.screening.names import (
     ALTERNATIVES,
@@ -74,10 +75,10 @@ class ScreenedPerson:
 
     @property
     def is_comparable(self) -> bool:
-        """Whether each of the names leaves something to compare with a list."""
+        """Whether each name leaves something to compare with a list, and one can be read."""
         return all(
             is_comparable(name, is_person=kind) for name in self.names for kind in self.kinds
-        )
+        ) and not is_in_unread_kanji(self.names, self.country_code)
 
     @property
     def kinds(self) -> tuple[bool, ...]:

@@ -213,6 +213,8 @@ class View:
                 value = similarity * weight(self._tokens[number])
                 worth[number] = max(worth.get(number, 0.0), value)
                 own_worth[number] = max(own_worth.get(number, 0.0), similarity * weight(token))
+        if not worth:
+            return [], []
         found: Iterable[int]
         if least < MIN_COVERAGE:
             found = {row for number in worth for row in self._rows_by_token[number]}

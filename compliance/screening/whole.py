@@ -23,11 +23,11 @@ from compliance.screening.packed import (
 
 MAX_EDITS = 2
 # Letters of a name: with fewer one error makes another name of it, or two.
-MIN_LETTERS, MIN_LETTERS_FOR_TWO = 6, 10
+MIN_LETTERS, MIN_LETTERS_FOR_TWO = 6, 9
 # Longer names have words enough that two errors leave alone.
 MAX_LETTERS = 80
 # What an error takes from the score, as a share of the name's letters.
-EDIT_COST = 0.75
+EDIT_COST = 0.675
 # Of a word that alone is another one, beyond one letter.
 MAX_EDITED_SHARE = 0.4
 # Letters of generic words ("trading") say this much of which name it is.

@@ -59,6 +59,31 @@ def test_short_names_and_any_script_can_be_compared(name: str, is_person: bool) 
     assert is_comparable(name, is_person=is_person)
 
 
+@pytest.mark.parametrize(
+    ("names", "country", "comparable"),
+    [
+        # Japanese by the country, or by kana beside the kanji; others are read as Mandarin.
+        (["田中太郎"], "JP", False),
+        (["田中ゆき"], "", False),
+        (["佐々木ﾕｷ"], "DE", False),
+        (["株式会社田中 Ltd"], "JP", False),
+        (["田中太郎", "田中次郎"], "JP", False),
+        (["田中太郎"], "", True),
+        (["習近平"], "CN", True),
+        # Another name that can be read says who it is.
+        (["田中太郎", "タナカ タロウ"], "JP", True),
+        (["田中太郎", "Taro Tanaka"], "JP", True),
+        (["たなか ゆき"], "JP", True),
+        (["Taro Tanaka"], "JP", True),
+    ],
+)
+@pytest.mark.parametrize("is_person", [True, False, None])
+def test_japanese_names_in_kanji_alone_cannot_be_compared(
+    names: list[str], country: str, comparable: bool, is_person: bool | None
+) -> None:
+    assert ScreenedPerson(tuple(names), is_person, "", country).is_comparable is comparable
+
+
 @given(st.text(max_size=40), st.booleans())
 def test_a_name_is_compared_by_at_least_a_word_or_said_not_to_be(name: str, person: bool) -> None:
     if is_comparable(name, is_person=person):

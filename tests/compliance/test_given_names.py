@@ -100,5 +100,7 @@ def test_what_somebody_is_called_is_a_word_of_the_name(words: list[str]) -> None
     assert called == "" or called in normal.tokens
     parts = tuple(MatchedPart(token, token, 1.0) for token in normal.tokens)
     assert what_it_takes(parts, called, called) == 0.0
-    assert what_it_takes((), called, "") == (NOT_CALLED_SO if called else 0.0)
-    assert what_it_takes((), "", called) == (NOT_CALLED_SO if called else 0.0)
+    others = (MatchedPart("o", "o", 1.0), MatchedPart("u", "u", 1.0))
+    for left_out in ((called, ""), ("", called), (called, called)):
+        assert what_it_takes(others, *left_out) == (NOT_CALLED_SO if called else 0.0)
+        assert what_it_takes(others[:1], *left_out) == 0.0

@@ -63,9 +63,9 @@ def test_a_longer_name_may_have_more_errors(letters: int, allowed: int) -> None:
 
 def test_an_error_takes_its_share_of_the_telling_letters() -> None:
     assert whole_score(0, name("kvorten ostap")) == 1.0
-    assert whole_score(2, name("kvort ostap")) == pytest.approx(0.85)
-    assert whole_score(1, name("kvorten trading")) == pytest.approx(1 - 0.75 / (7 + 0.3 * 7))
-    assert whole_score(2, name("ab")) == pytest.approx(0.25)
+    assert whole_score(2, name("kvort ostap")) == pytest.approx(0.865)
+    assert whole_score(1, name("kvorten trading")) == pytest.approx(1 - 0.675 / (7 + 0.3 * 7))
+    assert whole_score(2, name("ab")) == pytest.approx(0.325)
     assert whole_score(2, name("a")) == 0.0
 
 
