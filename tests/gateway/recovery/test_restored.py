@@ -193,7 +193,7 @@ async def test_a_lost_refund_is_noticed_though_the_process_dies_right_after_writ
     """The refund is known from then on: nothing would tell of its loss again."""
     await pay_and_lose(open_shop, backup)
     told = PaymentEvents._tell
-    deaths = []
+    deaths: list[str] = []
 
     def dies_once(self: PaymentEvents, payment_id: str, *, hurried: bool) -> None:
         if not deaths:
