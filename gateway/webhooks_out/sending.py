@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cache
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -49,6 +50,12 @@ def url_problem(url: str) -> str | None:
     return None
 
 
+@cache
+def system_authorities() -> ssl.SSLContext:
+    """The machine's certificate authorities; read once, for it takes a twentieth of a second."""
+    return ssl.create_default_context()
+
+
 class _BadAnswerError(Exception):
     """What is no HTTP, or has no end."""
 
@@ -64,7 +71,7 @@ class Sender:
     def __init__(self, destinations: Destinations, tls: ssl.SSLContext | None = None) -> None:
         """`tls` says whom to trust; by default the machine's certificate authorities."""
         self._destinations = destinations
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls or system_authorities()
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Attempt:
         """Sends once. Only a 2xx is success; a redirect is not followed, and so a failure.
