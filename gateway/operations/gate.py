@@ -30,6 +30,10 @@ class LossGuard(Gate, Protocol):
         """Whether this deployment has made an object of Stripe's."""
         ...
 
+    async def is_whole(self, connection: AsyncConnection) -> bool:
+        """Whether nothing is known to be lost of the database that the connection has."""
+        ...
+
     async def lost(self, reason: str, made: datetime | None = None) -> None:
         """Closes it: something of ours is at Stripe that the database does not know, made then."""
         ...

@@ -78,6 +78,13 @@ class RestoreGuard:
         """Whether the database is known to have lost something, so that nothing may be begun."""
         return self._gap is not None
 
+    async def is_whole(self, connection: AsyncConnection) -> bool:
+        """Whether nothing is known to be lost of the very database that the connection has: it may
+        be another since the last round."""
+        if await store.open_gap(connection) is not None:
+            return False
+        return self._incarnation in ("", await database_incarnation(connection))
+
     def check(self) -> None:
         """Raises DATABASE_BEHIND while the database is known to have lost something."""
         if self._gap is not None:

@@ -36,6 +36,10 @@ class OpenGate:
     def check(self) -> None:
         """Lets everything begin."""
 
+    async def is_whole(self, _connection: AsyncConnection) -> bool:
+        """It is."""
+        return True
+
     def is_ours(self, _carrier: Mapping[str, Any]) -> bool:
         """Nothing at Stripe is."""
         return False
@@ -84,6 +88,7 @@ async def running_gateway(
             "compliance_address": NOWHERE,
             # A machine that stands still for a while is no answer that is missing.
             "compliance_timeout_seconds": 30.0,
+            "database_connect_seconds": 20,
             "stripe_api_key": SecretStr(account.secret_key),
             "stripe_api_base": twin.url,
             "stripe_webhook_secrets": SecretStr(account.webhook_secret),

@@ -167,6 +167,24 @@ async def test_an_account_that_cannot_be_compared_is_counted(
     assert not guard.closed
 
 
+async def test_another_database_is_not_whole_before_the_next_round_has_seen_it(
+    guard: RestoreGuard, engine: AsyncEngine, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What surfaces at Stripe may be of an attempt that it has lost: it would be booked twice."""
+    await guard.prepare()
+    async with engine.connect() as connection:
+        assert await guard.is_whole(connection)
+        monkeypatch.setattr(guard, "_incarnation", "of before")
+        assert not await guard.is_whole(connection)
+        assert not guard.closed
+    monkeypatch.undo()
+    # Nor is one of which another process has found something missing.
+    async with engine.begin() as connection:
+        await store.report_gap(connection, store.Gap("a test", None, clock.now()))
+        assert not await guard.is_whole(connection)
+        assert not guard.closed
+
+
 @pytest.mark.parametrize("too_old", [False, True])
 async def test_a_gap_begins_where_the_oldest_object_was_made_that_is_missing(
     guard: RestoreGuard, engine: AsyncEngine, clock: ManualClock, too_old: bool
