@@ -14,6 +14,7 @@ from typing import Any
 from gateway.bookkeeping.balance_facts import PayoutCreated, PayoutFailed, PayoutPaid
 from gateway.bookkeeping.facts import Fact
 from gateway.money import from_stripe
+from gateway.payments.domain.intents import id_of
 
 
 class PayoutState(StrEnum):
@@ -44,7 +45,7 @@ RETURNED = frozenset({PayoutState.FAILED, PayoutState.CANCELED})
 # Stripe's words for what is still to be told: the bank's reference, and what a payout contains.
 _TRACE_PENDING, _CONTENT_PENDING = "pending", "in_progress"
 # A payout is looked at an hour after it was to arrive, and then ever more rarely; a reference that
-# has not come after ten days and as long a delay of ours will not.
+# has not come some days after Stripe's ten will not.
 FIRST_LOOK = timedelta(hours=1)
 LONGEST_PAUSE = timedelta(days=1)
 LAST_LOOK = timedelta(days=14)
@@ -123,18 +124,13 @@ def _details(stripe_payout: Mapping[str, Any]) -> dict[str, Any]:
         "method": str(stripe_payout.get("method") or ""),
         "source_type": str(stripe_payout.get("source_type") or ""),
         "destination_type": str(stripe_payout.get("type") or ""),
-        "destination_id": _id_of(stripe_payout.get("destination")),
+        "destination_id": id_of(stripe_payout.get("destination")),
         "reconciliation_status": str(stripe_payout.get("reconciliation_status") or ""),
         "trace_id_status": str(trace.get("status") or ""),
         "trace_id": str(trace.get("value") or ""),
-        "original_payout_id": _id_of(stripe_payout.get("original_payout")),
-        "reversed_by_payout_id": _id_of(stripe_payout.get("reversed_by")),
+        "original_payout_id": id_of(stripe_payout.get("original_payout")),
+        "reversed_by_payout_id": id_of(stripe_payout.get("reversed_by")),
     }
-
-
-def _id_of(found: object) -> str:
-    """The id of what may be expanded."""
-    return str((found.get("id") if isinstance(found, Mapping) else found) or "")
 
 
 def made_elsewhere(
