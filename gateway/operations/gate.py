@@ -30,8 +30,8 @@ class LossGuard(Gate, Protocol):
         """Whether this deployment has made an object of Stripe's."""
         ...
 
-    async def is_whole(self, connection: AsyncConnection) -> bool:
-        """Whether nothing is known to be lost of the database that the connection has."""
+    async def is_whole(self, connection: AsyncConnection, corridor: str) -> bool:
+        """Whether the database that the connection has is known to miss nothing of the corridor."""
         ...
 
     async def lost(self, reason: str, made: datetime | None = None) -> None:

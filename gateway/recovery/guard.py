@@ -78,12 +78,12 @@ class RestoreGuard:
         """Whether the database is known to have lost something, so that nothing may be begun."""
         return self._gap is not None
 
-    async def is_whole(self, connection: AsyncConnection) -> bool:
-        """Whether nothing is known to be lost of the very database that the connection has: it may
-        be another since the last round."""
-        if await store.open_gap(connection) is not None:
+    async def is_whole(self, connection: AsyncConnection, corridor: str) -> bool:
+        """Whether the very database that the connection has was compared with the corridor's newest
+        objects, and nothing was missing: it may be another since the last round."""
+        if corridor not in self._compared or await store.open_gap(connection) is not None:
             return False
-        return self._incarnation in ("", await database_incarnation(connection))
+        return self._incarnation == await database_incarnation(connection)
 
     def check(self) -> None:
         """Raises DATABASE_BEHIND while the database is known to have lost something."""

@@ -36,7 +36,7 @@ class OpenGate:
     def check(self) -> None:
         """Lets everything begin."""
 
-    async def is_whole(self, _connection: AsyncConnection) -> bool:
+    async def is_whole(self, _connection: AsyncConnection, _corridor: str) -> bool:
         """It is."""
         return True
 

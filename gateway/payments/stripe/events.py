@@ -274,7 +274,7 @@ class PaymentEvents:
             )
             if change is None:
                 return
-            if change.surfaces and not await self._guard.is_whole(connection):
+            if change.surfaces and not await self._guard.is_whole(connection, payment.corridor):
                 # It may be of an attempt that is lost: the recovery knows how it is booked.
                 raise OutsideUnavailable("DATABASE_BEHIND")
             await record_changes(connection, [change], now)

@@ -171,17 +171,20 @@ async def test_another_database_is_not_whole_before_the_next_round_has_seen_it(
     guard: RestoreGuard, engine: AsyncEngine, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What surfaces at Stripe may be of an attempt that it has lost: it would be booked twice."""
+    async with engine.connect() as connection:
+        # Nothing was compared yet.
+        assert not await guard.is_whole(connection, "default")
     await guard.prepare()
     async with engine.connect() as connection:
-        assert await guard.is_whole(connection)
+        assert await guard.is_whole(connection, "default")
         monkeypatch.setattr(guard, "_incarnation", "of before")
-        assert not await guard.is_whole(connection)
+        assert not await guard.is_whole(connection, "default")
         assert not guard.closed
     monkeypatch.undo()
     # Nor is one of which another process has found something missing.
     async with engine.begin() as connection:
         await store.report_gap(connection, store.Gap("a test", None, clock.now()))
-        assert not await guard.is_whole(connection)
+        assert not await guard.is_whole(connection, "default")
         assert not guard.closed
 
 
