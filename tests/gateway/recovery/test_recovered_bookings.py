@@ -193,6 +193,56 @@ async def test_an_attempt_that_is_lost_is_booked_under_its_own_hold_and_once(
     assert after == before
 
 
+async def test_an_attempt_that_is_lost_is_not_booked_before_anybody_could_know_that_it_is(
+    open_shop: OpenShop,
+    twin: Twin,
+    backup: Backup,
+    recover: Callable[..., Any],
+    database_url: str,
+    ledger_address: str,
+) -> None:
+    """Stripe tells of the charge while the account cannot be compared with the database yet."""
+    card = await saved_card(twin, "visa")
+    bank_treats_as(twin, card, "authenticationRequired")
+    async with open_shop(ledger_address=ledger_address) as shop:
+        declined = await shop.create(payment_method=card, off_session=True)
+        await poll(lambda: _booked(database_url), lambda booked: len(booked) == 2)
+    backup.take()
+    async with open_shop(ledger_address=ledger_address) as shop:
+        waiting = await shop.confirm(declined)
+        twin.complete_authentication(waiting.payment_intent_id)
+        paid = await shop.confirm(waiting)
+        await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
+        before = await _booked(database_url)
+    backup.restore()
+    refusal = {"error": {"type": "api_error", "message": "not now"}}
+    fault = twin.add_fault(kind="proxy", method="GET", path="/v1/charges", status=403, body=refusal)
+    async with open_shop(ledger_address=ledger_address) as shop:
+        (intent,) = twin.account().objects("payment_intent")
+        twin.account().emit("payment_intent.succeeded", intent)
+        await poll(lambda: _waits(database_url), lambda reason: reason == "DATABASE_BEHIND")
+        assert (await shop.get(paid.id)).state == S.PAYMENT_STATE_DECLINED
+    twin.faults.clear(fault)
+    async with open_shop(ledger_address=ledger_address, webhooks=False, roles="api") as shop:
+        assert await refused(shop.create()) == "DATABASE_BEHIND"
+        await recover()
+    async with open_shop(ledger_address=ledger_address) as shop:
+        await shop.watch_for(paid.id, "fee_known")
+        after = await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
+    assert after == before
+
+
+async def _waits(database_url: str) -> str | None:
+    """What the last event that waits is waiting for."""
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        rows = await connection.execute(
+            "SELECT last_failure FROM webhook_event WHERE state = 'PENDING'"
+            " AND event_type = 'payment_intent.succeeded'"
+        )
+        row = await rows.fetchone()
+    return row[0] if row is not None else None
+
+
 async def test_an_attempt_of_a_payment_of_long_ago_is_found_by_its_charge(
     open_shop: OpenShop,
     twin: Twin,
