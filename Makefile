@@ -8,7 +8,7 @@ UV := .uv/bin/uv
 RUN := .venv/bin/
 SERVICE ?= money ledger gateway compliance
 PROTOS = $(foreach service,$(SERVICE),$(wildcard protos/$(service)/v1/*.proto))
-PACKAGES := runtime money ledger gateway compliance sandbox bench tests
+PACKAGES := runtime money ledger gateway compliance reconciliation sandbox bench tests
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Companies have certificate authorities of their own; uv would only trust the ones it brings.
 export UV_SYSTEM_CERTS := 1

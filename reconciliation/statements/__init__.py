@@ -1,0 +1,1 @@
+"""Bank statements: readers that take a file only when its balances prove it."""
