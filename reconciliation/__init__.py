@@ -1,1 +1,1 @@
-"""Compares the ledger, Stripe, payouts and the bank, and owns every difference until it is explained."""
+"""Compares ledger, Stripe, payouts and bank, and owns each difference until it is explained."""
