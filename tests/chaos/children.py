@@ -45,7 +45,7 @@ class Nursery:
         """Runs a nursery, whose children end with it."""
         with log.open("ab") as errors:
             process = await asyncio.create_subprocess_exec(
-                *child_command("tests.chaos.nursery"),
+                *child_command("tests.nursery"),
                 cwd=PROJECT,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,

@@ -29,7 +29,7 @@ CHAOS = ("chaos", f"SEED={CHAOS_SEED}", "PAYMENTS=2000", "KILLS=2")
 SERVERS = {
     "test": ("bin/postgres", "sandbox.child", "postgres_keeper", "nats-server"),
     "bench": ("bin/postgres", "sandbox.embedded_postgres", " ledger"),
-    "chaos": ("bin/postgres", "postgres_keeper", "tests.chaos.nursery"),
+    "chaos": ("bin/postgres", "postgres_keeper", "tests.nursery"),
 }
 
 pytestmark = [

@@ -9,6 +9,7 @@ import pytest
 
 from ledger.verify.finding import Finding
 from ledger.verify.offline import verify
+from tests.commands import run
 from tests.ledger.running import SIGNER
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -39,10 +40,4 @@ def node(*arguments: str | Path) -> tuple[int, list[str]]:
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The verifier as it is run by people."""
-    return subprocess.run(
-        [sys.executable, "-m", "ledger.verify", *arguments],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run("ledger.verify", *arguments)

@@ -3,7 +3,6 @@
 What can be told of a service without its process is in test_config.py.
 """
 
-import json
 import socket
 import tomllib
 from datetime import UTC, datetime
@@ -28,7 +27,7 @@ INTERNAL = {
     "sandbox.child",
     "sandbox.embedded_postgres",
     "sandbox.guardian",
-    "tests.chaos.nursery",
+    "tests.nursery",
     "tests.ledger.killing.postgres_keeper",
     "tests.protoc_gen_options",
 }
@@ -51,44 +50,25 @@ def test_the_entries_are_known() -> None:
     assert {"tests.chaos"} | INTERNAL <= {*ENTRIES}
 
 
-# `python -m` several times in one process, because importing takes most of the time.
-SEVERAL = """
-import contextlib, io, json, runpy, sys
-def run(argument):
-    out, errors, code = io.StringIO(), io.StringIO(), None
-    sys.argv = [sys.argv[0], argument]
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
-        try:
-            runpy.run_module(module, run_name="__main__", alter_sys=True)
-        except SystemExit as ending:
-            code = ending.code
-    return code, out.getvalue(), errors.getvalue()
-_, module, *arguments = sys.argv
-print(json.dumps([run(argument) for argument in arguments]))
-"""
-
-
 @pytest.mark.parametrize("module", ENTRIES)
 def test_it_explains_itself_refuses_unknown_options_and_touches_nothing(
     module: str, tmp_path: Path
 ) -> None:
     """No file, no database, no port: each setting that could be used is one that cannot."""
-    ran = run(
-        module,
-        *("--help", "--version", "--verison"),
-        environment={"HOME": str(tmp_path)}
-        | {f"{service.upper()}_DATABASE_URL": NOWHERE for service in OWN_SERVICES},
-        program=("-c", SEVERAL),
-        directory=tmp_path,
+    environment = {"HOME": str(tmp_path)} | {
+        f"{service.upper()}_DATABASE_URL": NOWHERE for service in OWN_SERVICES
+    }
+    helped, told, refused = (
+        run(module, option, environment=environment, directory=tmp_path)
+        for option in ("--help", "--version", "--verison")
     )
-    assert ran.stderr == ""
-    helped, told, refused = json.loads(ran.stdout)
-    assert (helped[0], helped[2]) == (0, "")
-    assert helped[1].split()[:4] == ["usage:", "python", "-m", module]
-    assert "--version" in helped[1]
-    assert told == [0, f"payment-engine {VERSION}\n", ""]
-    assert refused[:2] == [2, ""]
-    assert refused[2].split()[:4] == ["usage:", "python", "-m", module]
+    assert (helped.returncode, helped.stderr) == (0, "")
+    assert helped.stdout.split()[:4] == ["usage:", "python", "-m", module]
+    assert "--version" in helped.stdout
+    assert (told.returncode, told.stdout) == (0, f"payment-engine {VERSION}\n")
+    assert told.stderr == ""
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.split()[:4] == ["usage:", "python", "-m", module]
     assert list(tmp_path.iterdir()) == []
 
 
