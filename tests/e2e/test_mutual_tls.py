@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ from sandbox.demo.shop import CALL_SECONDS, Shop
 from sandbox.engine import Engine, wait_until_answering
 from sandbox.processes import PROJECT, ServiceProcess
 from sandbox.twin_admin import TwinAdmin
+from tests.commands import run
 
 SERVICES = ("ledger", "gateway", "compliance")
 START_SECONDS = 60
@@ -284,15 +284,7 @@ async def test_settings_say_who_may_call_what(databases: dict[str, str], tmp_pat
 def test_rules_for_what_there_is_not_are_refused(
     service: str, variable: str, setting: str, told: str
 ) -> None:
-    finished = subprocess.run(
-        [sys.executable, "-m", service],
-        cwd=PROJECT,
-        env=environment(service, {f"{{}}_{variable}": setting}),
-        capture_output=True,
-        text=True,
-        timeout=START_SECONDS,
-        check=False,
-    )
+    finished = run(service, environment=environment(service, {f"{{}}_{variable}": setting}))
     assert finished.returncode == 2
     assert f"{service.upper()}_{variable}: " in finished.stderr
     assert told in finished.stderr
@@ -346,15 +338,7 @@ def environment(service: str, changes: dict[str, str]) -> dict[str, str]:
 def test_plain_text_is_refused_outside_the_sandbox_and_loopback(
     service: str, changes: dict[str, str], told: str
 ) -> None:
-    finished = subprocess.run(
-        [sys.executable, "-m", service],
-        cwd=PROJECT,
-        env=environment(service, changes),
-        capture_output=True,
-        text=True,
-        timeout=START_SECONDS,
-        check=False,
-    )
+    finished = run(service, environment=environment(service, changes))
     assert finished.returncode == 2
     assert told in finished.stderr
     assert "Traceback" not in finished.stderr
