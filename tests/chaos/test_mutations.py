@@ -34,7 +34,7 @@ ACCIDENTS = (
 # Enough for leases and back-offs; a defect may leave things that no time ends.
 FEW_LEAPS = 3
 # A defect may leave books that no time makes agree.
-FEW_SECONDS = 10.0
+FEW_SECONDS = 3.0
 # Which rules see which defect ("a|b": one of the two), and in which schedule. A payment that was
 # called failed and is charged is an untrue answer once an event has mended its state, and an untrue
 # state before.
