@@ -66,20 +66,22 @@ class DisputeServicer(dispute_service_pb2_grpc.DisputeServiceServicer):
         # Evidence tells of customers: it is kept until Stripe has it, and no longer.
         done = await self._commands.run(request, request.dispute_id, rule, personal=["evidence"])
         outcome_of(done)
-        return pb.SubmitDisputeEvidenceResponse(dispute=await self._read(request.dispute_id))
+        dispute = await self._read(request.dispute_id, known=True)
+        return pb.SubmitDisputeEvidenceResponse(dispute=dispute)
 
     async def AcceptDispute(
         self, request: pb.AcceptDisputeRequest, _context: Any
     ) -> pb.AcceptDisputeResponse:
         rule = acceptance_rule(request.dispute_id)
         outcome_of(await self._commands.run(request, request.dispute_id, rule))
-        return pb.AcceptDisputeResponse(dispute=await self._read(request.dispute_id))
+        dispute = await self._read(request.dispute_id, known=True)
+        return pb.AcceptDisputeResponse(dispute=dispute)
 
-    async def _read(self, dispute_id: str) -> dispute_pb2.Dispute:
+    async def _read(self, dispute_id: str, *, known: bool = False) -> dispute_pb2.Dispute:
         async with self._engine.connect() as connection:
             dispute = await store.get(connection, dispute_id)
         if dispute is None:
-            raise absent(self._gate, dispute_not_found(dispute_id))
+            raise absent(self._gate, dispute_not_found(dispute_id), known=known)
         return _message(dispute)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.errors import database_behind
 from gateway.ids import RequestMetadata, derived_id
 from gateway.merchants import store
 from gateway.merchants.domain import account_params
@@ -143,7 +144,9 @@ class Onboarding:
 
     async def _stored(self, merchant_id: str) -> StoredMerchant:
         stored = await self._merchants.by_id(merchant_id)
-        assert stored is not None, "merchants are never deleted"
+        if stored is None:
+            # Merchants are never deleted: the database is one that has lost it.
+            raise database_behind()
         return stored
 
 

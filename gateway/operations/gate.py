@@ -45,7 +45,8 @@ class LossGuard(Gate, Protocol):
         ...
 
 
-def absent(gate: Gate, not_found: ServiceError) -> ServiceError:
+def absent(gate: Gate, not_found: ServiceError, *, known: bool = False) -> ServiceError:
     """What a read that finds nothing is told: what the database has lost may be there all the
-    same."""
-    return database_behind() if gate.closed else not_found
+    same. What is `known`, because this very call has made or changed it, has been lost since: a
+    failover that loses commits takes its place before anybody has noticed."""
+    return database_behind() if known or gate.closed else not_found

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.errors import database_behind
 from gateway.ids import RequestMetadata, derived_id
 from gateway.money import to_stripe
 from gateway.operations.kind import Applied, ApplyContext, Kind, PlainKind
@@ -240,7 +241,9 @@ class PayoutCancellation(_StripePayoutKind):
 async def is_answerable(connection: AsyncConnection, payout_id: str) -> bool:
     """Whether compliance and Stripe have said what becomes of the payout."""
     payout = await store.get(connection, payout_id)
-    assert payout is not None, "somebody waits for it"
+    if payout is None:
+        # Somebody waits for it: it was here a moment ago.
+        raise database_behind()
     return payout.state is not PayoutState.CREATING
 
 

@@ -74,14 +74,16 @@ class PayoutServicer(payout_service_pb2_grpc.PayoutServiceServicer):
         )
         rule = creation_rule(payout, self._review)
         done = await self._commands.run(request, "", rule, answerable=is_answerable)
-        return pb.CreatePayoutResponse(payout=_message(await self._read(done.subject_id)))
+        made = await self._read(done.subject_id, known=True)
+        return pb.CreatePayoutResponse(payout=_message(made))
 
     async def CancelPayout(
         self, request: pb.CancelPayoutRequest, _context: Any
     ) -> pb.CancelPayoutResponse:
         rule = cancellation_rule(request.payout_id)
         outcome_of(await self._commands.run(request, request.payout_id, rule))
-        return pb.CancelPayoutResponse(payout=_message(await self._read(request.payout_id)))
+        canceled = await self._read(request.payout_id, known=True)
+        return pb.CancelPayoutResponse(payout=_message(canceled))
 
     async def GetPayout(self, request: pb.GetPayoutRequest, _context: Any) -> pb.GetPayoutResponse:
         return pb.GetPayoutResponse(payout=_message(await self._read(request.payout_id)))
@@ -122,11 +124,11 @@ class PayoutServicer(payout_service_pb2_grpc.PayoutServiceServicer):
             response.next_page_token = self._page_tokens.encode(request, [next_id])
         return response
 
-    async def _read(self, payout_id: str) -> Payout:
+    async def _read(self, payout_id: str, *, known: bool = False) -> Payout:
         async with self._engine.connect() as connection:
             payout = await store.get(connection, payout_id)
         if payout is None:
-            raise absent(self._gate, payout_not_found(payout_id))
+            raise absent(self._gate, payout_not_found(payout_id), known=known)
         return payout
 
 

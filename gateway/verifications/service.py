@@ -91,7 +91,7 @@ class VerificationServicer(verification_service_pb2_grpc.VerificationServiceServ
         operation = done.operation
         if operation is None or operation.open:
             outcome_of(done)
-        stands = await self._read(done.subject_id)
+        stands = await self._read(done.subject_id, known=True)
         return pb.CreateVerificationResponse(verification=verification_message(stands))
 
     async def CreateVerificationLink(
@@ -188,10 +188,10 @@ class VerificationServicer(verification_service_pb2_grpc.VerificationServiceServ
     async def _ended(self, done: Done) -> Verification:
         """The verification after what was asked of it, if Stripe has done it."""
         outcome_of(done)
-        return await self._read(done.subject_id)
+        return await self._read(done.subject_id, known=True)
 
-    async def _read(self, verification_id: str) -> Verification:
+    async def _read(self, verification_id: str, *, known: bool = False) -> Verification:
         verification = await self._store.find(verification_id)
         if verification is None:
-            raise absent(self._gate, verification_not_found(verification_id))
+            raise absent(self._gate, verification_not_found(verification_id), known=known)
         return verification

@@ -3,6 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.bookkeeping.reporting import PaymentBookings, booking_state, reported
+from gateway.errors import database_behind
 from gateway.operations import store as operation_store
 from gateway.operations.gate import Gate, absent
 from gateway.payments.domain.states import PaymentState
@@ -29,13 +30,13 @@ class PaymentReader:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._gate = gate
 
-    async def read(self, payment_id: str) -> payment_pb2.Payment:
-        """The whole payment as it stands now. Raises PAYMENT_NOT_FOUND, or
-        DATABASE_BEHIND if it may be lost."""
+    async def read(self, payment_id: str, *, known: bool = False) -> payment_pb2.Payment:
+        """The whole payment as it stands now. Raises PAYMENT_NOT_FOUND, or DATABASE_BEHIND if it
+        may be lost, as one is that was `known` a moment ago."""
         async with self._engine.connect() as connection:
             payment = await store.get_payment(connection, payment_id)
             if payment is None:
-                raise absent(self._gate, payment_not_found(payment_id))
+                raise absent(self._gate, payment_not_found(payment_id), known=known)
             operations = await operation_store.operations_of(connection, payment_id)
             refunds = []
             attempts: list[payment_pb2.DeclinedAttempt] = []
@@ -56,11 +57,17 @@ class PaymentReader:
                 )
         return message
 
+    async def changed(self, payment_id: str) -> payment_pb2.Payment:
+        """The whole payment after what this call has changed. Raises DATABASE_BEHIND."""
+        return await self.read(payment_id, known=True)
+
     async def read_refund(self, refund_id: str, payment: payment_pb2.Payment) -> refund_pb2.Refund:
-        """One refund of the payment."""
+        """One refund of the payment, which this call has made. Raises DATABASE_BEHIND if it is
+        lost."""
         async with self._engine.connect() as connection:
             refund = await store.get_refund(connection, refund_id)
-        assert refund is not None, "its request names it"
+        if refund is None:
+            raise database_behind()
         return refund_message(refund, payment.amount.currency_code)
 
 

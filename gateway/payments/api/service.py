@@ -89,7 +89,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         )
         if done.snapshot is not None:
             return pb.CreatePaymentResponse(payment=snapshot_message(done.snapshot))
-        return pb.CreatePaymentResponse(payment=await self._reader.read(done.payment_id))
+        return pb.CreatePaymentResponse(payment=await self._reader.changed(done.payment_id))
 
     async def ConfirmPayment(
         self, request: pb.ConfirmPaymentRequest, _context: Any
@@ -100,7 +100,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
             request.payment_id,
             lambda payment, context: start_confirm(payment, context, request.return_url),
         )
-        return pb.ConfirmPaymentResponse(payment=await self._reader.read(done.payment_id))
+        return pb.ConfirmPaymentResponse(payment=await self._reader.changed(done.payment_id))
 
     async def CapturePayment(
         self, request: pb.CapturePaymentRequest, _context: Any
@@ -112,14 +112,14 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
                 payment, amount_of(request), context, fee_of(request)
             ),
         )
-        return pb.CapturePaymentResponse(payment=await self._reader.read(done.payment_id))
+        return pb.CapturePaymentResponse(payment=await self._reader.changed(done.payment_id))
 
     async def CancelPayment(
         self, request: pb.CancelPaymentRequest, _context: Any
     ) -> pb.CancelPaymentResponse:
         command = Command(request.request_id, request, self._request_ids)
         done = await self._payments.command(command, request.payment_id, start_cancel)
-        return pb.CancelPaymentResponse(payment=await self._reader.read(done.payment_id))
+        return pb.CancelPaymentResponse(payment=await self._reader.changed(done.payment_id))
 
     async def RefundPayment(
         self, request: pb.RefundPaymentRequest, _context: Any
@@ -133,7 +133,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
             ),
         )
         assert done.refund_id is not None, "a refund was made"
-        payment = await self._reader.read(done.payment_id)
+        payment = await self._reader.changed(done.payment_id)
         refund = await self._reader.read_refund(done.refund_id, payment)
         return pb.RefundPaymentResponse(refund=refund, payment=payment)
 
