@@ -87,7 +87,8 @@ lock: | $(UV) ## Resolve pyproject.toml anew into the lock files: image, image w
 	@$(LOCK) --group pyproject.toml:brokers pyproject.toml -o requirements.lock
 	@$(LOCK) --constraints requirements.lock --extra export --group pyproject.toml:brokers pyproject.toml \
 		-o requirements-export.lock
-	@$(LOCK) --constraints requirements-export.lock --extra warehouse pyproject.toml -o requirements-warehouse.lock
+	@$(LOCK) --constraints requirements.lock --extra warehouse --group pyproject.toml:brokers pyproject.toml \
+		-o requirements-warehouse.lock
 	@$(LOCK) --constraints requirements-export.lock --extra export --extra warehouse --group pyproject.toml:dev pyproject.toml \
 		-o requirements-dev.lock
 

@@ -26,7 +26,7 @@ class DuckDbSink:
     """A file that is open only while something is read or written, so that others can read it."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
-        self._path = path
+        self.path = path
         self._clock = clock
 
     def prepare(self) -> None:
@@ -58,13 +58,16 @@ class DuckDbSink:
     @contextmanager
     def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
-            connection = duckdb.connect(self._path)
+            connection = duckdb.connect(self.path)
         except duckdb.IOException as error:
             if "lock" in str(error):
-                raise AnotherLoadError(f"{self._path} is open elsewhere") from None
+                raise AnotherLoadError(f"{self.path} is open elsewhere") from None
             raise
         try:
             yield connection
+        except duckdb.TransactionException as error:
+            # Two connections of one process do not exclude each other by the file's lock.
+            raise AnotherLoadError(f"{self.path} was changed meanwhile") from error
         finally:
             # What was not committed is gone.
             connection.close()

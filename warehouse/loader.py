@@ -36,6 +36,7 @@ class Loader:
         self._sink = sink
         self._progress = progress
         self._limits = limits
+        self._is_prepared = False
 
     async def run(self) -> int:
         """Loads what there is when it begins; the sequence up to which the warehouse is equal.
@@ -43,7 +44,9 @@ class Loader:
         Raises `CommandError` when a call fails, `HistoryError`, `LoadRefusedError`, and
         `AnotherLoadError`. What was loaded before stays.
         """
-        await asyncio.to_thread(self._sink.prepare)
+        if not self._is_prepared:
+            await asyncio.to_thread(self._sink.prepare)
+            self._is_prepared = True
         position = await asyncio.to_thread(self._sink.position, self._source.ledger)
         last = await self._source.last_sequence()
         if last < position.sequence:

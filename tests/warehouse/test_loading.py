@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from ledger.limits import Limits
 from runtime.clock import ManualClock
 from sandbox.child import child_command
+from sandbox.polling import poll
 from sandbox.processes import PROJECT
 from tests.ledger.client import CREDIT_NORMAL, transfer
 from tests.ledger.running import START, Served, serving, write_many
@@ -357,6 +359,24 @@ def test_every_account_that_differs_is_told() -> None:
     assert told(found).endswith("; and 3 more")
     assert told(found[:5]).count(";") == 4
     assert list(differences(rows, rows)) == []
+
+
+async def test_it_follows_what_is_booked(served: Served, store: Store, clock: ManualClock) -> None:
+    store.sink.prepare()
+    following = asyncio.create_task(load(served, store, clock, "--follow", "0.01"))
+    first = len(await log_of(served))
+
+    async def last() -> int:
+        return (await asyncio.to_thread(store.sink.position, LEDGER)).sequence
+
+    await poll(last, lambda sequence: sequence == first)
+    await write_many(served.client, 3)
+    await poll(last, lambda sequence: sequence == first + 3)
+    assert not following.done()
+    following.cancel()
+    with suppress(asyncio.CancelledError):
+        await following
+    assert leaves_in(store) == await log_of(served)
 
 
 async def test_what_cannot_be_done_is_said_in_a_line(
