@@ -113,9 +113,7 @@ def _position(connection: duckdb.DuckDBPyConnection, ledger: str) -> Position:
 
 def _write(connection: duckdb.DuckDBPyConnection, span: Span) -> None:
     with _lines(span.leaves) as (path, longest):
-        connection.execute(
-            read_sql(__file__, "duckdb/stage"), {"file": str(path), "longest": longest}
-        )
+        connection.execute(read_sql(__file__, "duckdb/stage"), [str(path), longest])
     check_staged(span, _one(connection, read_sql(__file__, "staged")))
     connection.execute(read_sql(__file__, "duckdb/load_transactions"))
     connection.execute(read_sql(__file__, "duckdb/load_entries"))

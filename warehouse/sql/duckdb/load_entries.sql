@@ -22,8 +22,8 @@ FROM (
         s.sequence,
         generate_subscripts(s.content.entries, 1) - 1 AS entry_index,
         unnest(s.content.entries) AS entry,
-        s.content.record_time AS record_time,
-        s.content.effective_time AS effective_time
+        s.content.record_time,
+        s.content.effective_time
     FROM staged_leaf AS s
 ) AS e
 ORDER BY e.sequence, e.entry_index;

@@ -18,8 +18,8 @@ SELECT
     l.leaf
 FROM
     read_csv(
-        $file,
+        ?,
         columns = {'leaf': 'VARCHAR'},
         auto_detect = false, header = false, delim = '\x01', quote = '', escape = '',
-        new_line = '\n', max_line_size = $longest, strict_mode = false
+        new_line = '\n', max_line_size = ?, strict_mode = false
     ) AS l;
