@@ -1,6 +1,7 @@
 # Two images of one base. The last stage is what production runs: the services and nothing to try them
 # out with. Build: docker build --tag payment-engine .
 # With Parquet for `ledger.export` and `ledger.load`: --build-arg LOCK=requirements-export.lock
+# With DuckDB for `warehouse`: --build-arg LOCK=requirements-warehouse.lock
 #
 # Images are named by digest, so that a build next year has what this one had; the tag beside it is for
 # people. docs/operations.md says how to replace one.
@@ -12,6 +13,7 @@ ARG LOCK=requirements.lock
 RUN python -m venv /opt/engine
 COPY requirements.lock requirements.lock
 COPY requirements-export.lock requirements-export.lock
+COPY requirements-warehouse.lock requirements-warehouse.lock
 RUN /opt/engine/bin/pip install --require-hashes --no-deps --only-binary :all: --requirement "${LOCK}"
 WORKDIR /app
 COPY runtime runtime
@@ -19,8 +21,9 @@ COPY money money
 COPY ledger ledger
 COPY gateway gateway
 COPY compliance compliance
+COPY warehouse warehouse
 COPY pyproject.toml pyproject.toml
-RUN /opt/engine/bin/python -m compileall -q runtime money ledger gateway compliance
+RUN /opt/engine/bin/python -m compileall -q runtime money ledger gateway compliance warehouse
 
 FROM ${PYTHON_IMAGE} AS base
 # A number, so that Kubernetes' runAsNonRoot can tell.

@@ -8,7 +8,7 @@ UV := .uv/bin/uv
 RUN := .venv/bin/
 SERVICE ?= money ledger gateway compliance
 PROTOS = $(foreach service,$(SERVICE),$(wildcard protos/$(service)/v1/*.proto))
-PACKAGES := runtime money ledger gateway compliance reconciliation sandbox bench tests
+PACKAGES := runtime money ledger gateway compliance reconciliation warehouse sandbox bench tests
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Companies have certificate authorities of their own; uv would only trust the ones it brings.
 export UV_SYSTEM_CERTS := 1
@@ -83,11 +83,13 @@ protos: env ## Generate the stubs of protos/ into their owners, and the reasons 
 LOCK = $(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 
 .PHONY: lock
-lock: | $(UV) ## Resolve pyproject.toml anew into the lock files: image, image with Parquet, everything.
+lock: | $(UV) ## Resolve pyproject.toml anew into the lock files: image, image with Parquet, warehouse, everything.
 	@$(LOCK) --group pyproject.toml:brokers pyproject.toml -o requirements.lock
 	@$(LOCK) --constraints requirements.lock --extra export --group pyproject.toml:brokers pyproject.toml \
 		-o requirements-export.lock
-	@$(LOCK) --constraints requirements-export.lock --extra export --group pyproject.toml:dev pyproject.toml \
+	@$(LOCK) --constraints requirements.lock --extra warehouse --group pyproject.toml:brokers pyproject.toml \
+		-o requirements-warehouse.lock
+	@$(LOCK) --constraints requirements-export.lock --extra export --extra warehouse --group pyproject.toml:dev pyproject.toml \
 		-o requirements-dev.lock
 
 .PHONY: clean

@@ -10,11 +10,11 @@ import uvloop
 
 from ledger.export.channel import add_connection_arguments, open_ledger
 from ledger.export.exporter import FORMATS, Exporter
-from ledger.export.failures import CommandError
-from ledger.export.progress import Progress
 from ledger.v1.audit_service_pb2_grpc import AuditServiceStub
 from runtime.clock import SystemClock
+from runtime.command_failures import CommandError
 from runtime.command_line import command_parser
+from runtime.progress import Progress
 
 COMPLETE, STOPPED, REFUSED = 0, 1, 2
 EPILOG = """\

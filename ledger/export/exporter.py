@@ -12,13 +12,13 @@ import grpc
 
 from ledger.export import note as notes
 from ledger.export.extra import MISSING, PART_TRANSACTIONS, has_parquet
-from ledger.export.failures import PASSING_CODES, CommandError, of_call, of_file
 from ledger.export.jsonl import JsonLinesTarget
 from ledger.export.note import Extent, extent_of
-from ledger.export.progress import Progress
 from ledger.export.rows import RowError
 from ledger.v1.audit_service_pb2 import GetCheckpointRequest
 from ledger.v1.export_pb2 import ExportLogRequest, ExportLogResponse
+from runtime.command_failures import PASSING_CODES, CommandError, of_call, of_file
+from runtime.progress import Progress
 
 if TYPE_CHECKING:
     from ledger.export.tables import ParquetTarget

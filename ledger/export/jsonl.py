@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from ledger.export.failures import CommandError
+from runtime.command_failures import CommandError
 
 ACCOUNTS_FILE = "accounts.jsonl"
 TRANSACTIONS_FILE = "transactions.jsonl"

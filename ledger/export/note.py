@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.export.failures import CommandError
+from runtime.command_failures import CommandError
 
 NOTE_FILE = "checkpoint.note"
 UNFINISHED_NOTE_FILE = "checkpoint.note.partial"

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from ledger.export.extra import PART_TRANSACTIONS
-from ledger.export.failures import CommandError
 from ledger.export.parquet import (
     ACCOUNTS_FILE,
     TableWriter,
@@ -15,6 +14,7 @@ from ledger.export.parquet import (
     parts,
 )
 from ledger.export.rows import account_row, transaction_row
+from runtime.command_failures import CommandError
 
 
 class ParquetTarget:

@@ -10,8 +10,6 @@ import uvloop
 
 from ledger.export.channel import add_connection_arguments, open_ledger
 from ledger.export.extra import MISSING, has_parquet
-from ledger.export.failures import CommandError, of_file
-from ledger.export.progress import Progress
 from ledger.load.batches import batches
 from ledger.load.exported import Exported
 from ledger.load.given import Source
@@ -20,7 +18,9 @@ from ledger.load.loader import REJECTED_SUFFIX, Loader
 from ledger.load.sending import Sender
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from runtime.clock import SystemClock
+from runtime.command_failures import CommandError, of_file
 from runtime.command_line import command_parser
+from runtime.progress import Progress
 
 COMPLETE, SOME_REFUSED, STOPPED = 0, 1, 2
 PARQUET_MAGIC = b"PAR1"

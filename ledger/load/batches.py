@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ledger.checks import MAX_ENTRIES_PER_BATCH
-from ledger.export.failures import CommandError
 from ledger.load.given import AnyGiven, Bad, Given, Source
 from ledger.v1.account_pb2 import AccountInput
 from ledger.v1.transaction_mutations_pb2 import BatchItem
 from ledger.validation import MAX_ACCOUNTS_PER_BATCH
+from runtime.command_failures import CommandError
 
 ITEMS_PER_BATCH = 1_000
 # Well below what a message may have, whatever the lines look like as messages.

@@ -15,11 +15,11 @@ from typing import Any, Protocol
 
 from ledger.export import jsonl
 from ledger.export.extra import MISSING, has_parquet
-from ledger.export.failures import CommandError
 from ledger.export.note import NOTE_FILE, extent_of, is_whole
 from ledger.export.rows import RowError
 from ledger.load.given import Bad, Given, Line
 from ledger.load.history import account_of, generated_id, item_of
+from runtime.command_failures import CommandError
 
 IDS_PER_CHUNK = 1_000
 MAX_CHUNKS = 64

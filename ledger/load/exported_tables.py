@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ledger.export import parquet
-from ledger.export.failures import CommandError
+from runtime.command_failures import CommandError
 
 
 class TablesLog:

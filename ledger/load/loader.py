@@ -4,12 +4,12 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.export.failures import CommandError
-from ledger.export.progress import Progress
 from ledger.load.batches import Batch, batches
 from ledger.load.given import Source
 from ledger.load.records import RejectedFile, State, StateFile
 from ledger.load.sending import Sender
+from runtime.command_failures import CommandError
+from runtime.progress import Progress
 
 REJECTED_SUFFIX = ".rejected.jsonl"
 STATE_SUFFIX = ".load-state.json"

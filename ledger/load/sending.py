@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 from google.protobuf.json_format import MessageToDict
 
-from ledger.export.failures import PASSING_CODES, CommandError, of_call
-from ledger.export.progress import Progress
 from ledger.load.batches import Batch
 from ledger.load.given import AnyGiven, Given, Source
 from ledger.load.jsonl import KEYS
@@ -25,8 +23,10 @@ from ledger.v1.error_reason_pb2 import ErrorReason
 from ledger.v1.ledger_pb2 import GetLedgerRequest
 from ledger.v1.transaction_pb2 import TRANSACTION_VIEW_SUMMARY, TransactionKey
 from ledger.v1.transaction_reads_pb2 import GetTransactionRequest
+from runtime.command_failures import PASSING_CODES, CommandError, of_call
 from runtime.errors import REASON_PREFIX, ReceivedError, from_rpc_error
 from runtime.json_numbers import exact
+from runtime.progress import Progress
 
 if TYPE_CHECKING:
     from ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub

@@ -7,7 +7,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ledger.export.failures import CommandError
 from ledger.export.parquet import LABELS, READ_ROWS, TIME, open_table, with_micros
 from ledger.export.rows import LIMITS, RowError
 from ledger.load.given import Bad, Given, Line, Message, file_identity
@@ -19,6 +18,7 @@ from ledger.v1.transaction_mutations_pb2 import BatchItem
 from ledger.v1.transaction_pb2 import TransactionInput
 from ledger.validation import MAX_ENTRIES, VALIDATOR
 from money.v1.money_pb2 import Money
+from runtime.command_failures import CommandError
 
 TEXT, INTEGER = pa.string(), pa.int64()
 # Column: its type, whether it has to be there.

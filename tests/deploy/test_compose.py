@@ -269,7 +269,13 @@ def test_draining_ends_before_docker_kills() -> None:
 
 
 @pytest.mark.parametrize(
-    "lock", ["requirements.lock", "requirements-export.lock", "requirements-dev.lock"]
+    "lock",
+    [
+        "requirements.lock",
+        "requirements-export.lock",
+        "requirements-warehouse.lock",
+        "requirements-dev.lock",
+    ],
 )
 def test_every_locked_package_has_hashes(lock: str) -> None:
     lines = (PROJECT / lock).read_text().splitlines()

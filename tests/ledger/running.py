@@ -15,7 +15,6 @@ import grpc
 
 from ledger.__main__ import open_service
 from ledger.config import LedgerSettings
-from ledger.export.progress import Progress
 from ledger.limits import LIMITS, Limits
 from ledger.notes import SignerKey
 from ledger.v1 import audit_service_pb2 as audit
@@ -25,6 +24,7 @@ from money.v1.money_pb2 import Money
 from runtime.client import open_channel
 from runtime.clock import ManualClock, SystemClock
 from runtime.errors import ReceivedError, from_rpc_error
+from runtime.progress import Progress
 from sandbox.polling import poll
 from tests.ledger.client import CREDIT_NORMAL, LedgerClient, credit, debit, draft, key, transfer
 

@@ -11,13 +11,13 @@ import pytest
 
 from ledger.export import parquet
 from ledger.export.exporter import Exporter
-from ledger.export.progress import Progress
 from ledger.exporting import MAX_ENTRIES_PER_MESSAGE, MAX_TRANSACTIONS_PER_MESSAGE
 from ledger.v1.export_pb2 import ExportLogRequest
 from ledger.validation import MAX_ENTRIES
 from ledger.verify.finding import Finding
 from ledger.verify.offline import verify
 from runtime.clock import ManualClock
+from runtime.progress import Progress
 from tests.ledger.client import credit, debit, draft
 from tests.ledger.running import (
     COMMAND_SECONDS,

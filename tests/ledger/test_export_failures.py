@@ -74,7 +74,7 @@ async def test_failures_are_said_in_a_line(served: Served, tmp_path: Path) -> No
 
     ran = await fails("--out", out, address=FREE_ADDRESS)
     assert ran.code == 1
-    assert "no ledger answers at" in ran.said
+    assert "nobody answers at" in ran.said
     ran = await fails("--out", out, ledger="other")
     assert ran.code == 2
     assert "LEDGER_NOT_FOUND" in ran.said

@@ -218,7 +218,7 @@ async def test_failures_are_said_in_a_line(served: Served, tmp_path: Path) -> No
         assert len(ran.said.splitlines()) == 1, ran.said
         return ran.said
 
-    assert "no ledger answers" in await fails("--ledger", "main", file, address="127.0.0.1:9")
+    assert "nobody answers" in await fails("--ledger", "main", file, address="127.0.0.1:9")
     assert "LEDGER_NOT_FOUND" in await fails("--ledger", "nowhere", file)
     assert "No such file" in await fails("--ledger", "main", tmp_path / "none.jsonl")
     assert "is no whole export" in await fails("--ledger", "main", tmp_path)

@@ -45,5 +45,5 @@ def _words(received: ReceivedError, address: str) -> str:
     if received.reason:
         return f"{address} answers {received.reason}: {received.message}"
     if received.code is grpc.StatusCode.UNAVAILABLE:
-        return f"no ledger answers at {address}: {received.message}"
+        return f"nobody answers at {address}: {received.message}"
     return f"{address} answers {received.code.name}: {received.message}"

@@ -1,0 +1,2 @@
+-- Where leaves are copied to, a line each.
+CREATE TEMP TABLE staged_text (leaf text NOT NULL) ON COMMIT DROP;
