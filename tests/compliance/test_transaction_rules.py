@@ -44,7 +44,7 @@ CUSTOMER, MERCHANT, CARD = (
 )
 REVIEW, DENY = decision_pb2.VERDICT_REVIEW, decision_pb2.VERDICT_DENY
 # As many as are replayed; docs/benchmarks.md has what ten thousand take.
-DECISIONS = int(os.environ.get("TEST_REPLAYED_DECISIONS", "2000"))
+DECISIONS = int(os.environ.get("REPLAYED_DECISIONS", "2000"))
 
 
 def limit(over: int, **changes: Any) -> policy_pb2.HistoryLimit:
