@@ -202,6 +202,7 @@ def _snapshot(
         persons=persons,
         persons_withheld=seen.persons_withheld,
         external_accounts=tuple(map(_external_account, seen.external_accounts)),
+        truncated=seen.truncated or any(said.truncated for said in _all_requirements(seen)),
     )
     return AccountSnapshot(
         connected_account_id=account.connected_account_id,
@@ -231,6 +232,19 @@ def _requirement_lists(seen: merchant_pb2.AccountSnapshot) -> Iterator[Requireme
         ):
             lists = of_owner(_lists(said_of, "", future=future), external.id)
             yield replace(lists, deadline_time=deadline_time)
+
+
+def _all_requirements(
+    seen: merchant_pb2.AccountSnapshot,
+) -> Iterator[merchant_requirements_pb2.Requirements]:
+    yield from (seen.requirements, seen.future_requirements)
+    for capability in seen.capabilities:
+        if capability.requested:
+            yield from (capability.requirements, capability.future_requirements)
+    for person in seen.persons:
+        yield from (person.requirements, person.future_requirements)
+    for external in seen.external_accounts:
+        yield from (external.requirements, external.future_requirements)
 
 
 def _lists_of_account(seen: merchant_pb2.AccountSnapshot) -> Iterator[RequirementLists]:

@@ -47,6 +47,7 @@ def snapshot_message(subject_id: str, snapshot: AccountSnapshot) -> pb.AccountSn
         persons=[_person(item) for item in content.persons],
         persons_withheld=content.persons_withheld,
         external_accounts=[external_account_message(item) for item in content.external_accounts],
+        truncated=content.truncated,
     )
 
 

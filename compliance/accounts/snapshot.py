@@ -94,6 +94,8 @@ class AccountContent:
     # Stripe does not show them to the platform.
     persons_withheld: bool = False
     external_accounts: tuple[ExternalAccount, ...] = ()
+    # There is more of the account than this, requirements perhaps among it.
+    truncated: bool = False
 
     @property
     def content_hash(self) -> str:

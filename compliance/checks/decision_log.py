@@ -239,6 +239,9 @@ class DecisionLog:
             facts = await connection.execute(LOAD_FACTS, lookups, prepare=True)
             await connection.execute(_LOCK, prepare=True)
             history = await connection.execute(READ_HISTORY, counted, prepare=True)
+            # To the server a session is idle only once it was told that nothing more comes now:
+            # without that it would wait under the lock for good. It is the same round trip.
+            await pipeline.sync()
             found = found_in(await facts.fetchall())
             made = _decide(batch, found, read_history_of(await history.fetchall()))
             cursor = await connection.execute(_APPEND, made.to_write(), prepare=True)

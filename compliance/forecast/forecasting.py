@@ -149,7 +149,9 @@ class Forecasting:
         last = before
         for change in changes:
             content = await watch_store.content(connection, account_id, change.content_hash)
-            after, ended = advance(spans, content.requirements, change.fetch_time)
+            after, ended = advance(
+                spans, content.requirements, change.fetch_time, truncated=content.truncated
+            )
             await watch_store.store_spans(connection, account_id, spans, after, ended)
             spans = list(after)
             stops = stopped(last, content)
@@ -173,7 +175,9 @@ class Forecasting:
                 )
         if last is None:
             return
-        found = forecast(state_of(last, spans), volumes, model, now) if takes_part else ()
+        standing = await store.open_forecasts(connection, account_id)
+        told = {kind: kept.episode.told for kind, kept in standing.items()}
+        found = forecast(state_of(last, spans), volumes, model, now, told) if takes_part else ()
         await self._tell(
             connection,
             account_id,
@@ -280,4 +284,5 @@ def state_of(content: AccountContent, spans: list[Span]) -> AccountState:
         standings=tuple(
             Standing(requirement, since[requirement.field]) for requirement in content.requirements
         ),
+        truncated=content.truncated,
     )

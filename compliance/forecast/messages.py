@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from compliance.accounts.guidance import guide
 from compliance.accounts.messages import guidance_message
 from compliance.forecast.record import Change, Episode, Figures, Outcome, is_false
-from compliance.forecast.rules import Cause, Ground, Kind, Volume
+from compliance.forecast.rules import Cause, Ground, Kind, Uncertainty, Volume
 from compliance.forecast.store import Stored, StoredChange
 from compliance.v1 import freeze_forecast_pb2 as pb
 from compliance.v1 import freeze_forecast_service_pb2 as service_pb
@@ -35,6 +35,15 @@ _CHANGES = {
     Change.EASED: pb.FREEZE_FORECAST_CHANGE_KIND_EASED,
     Change.CLEARED: pb.FREEZE_FORECAST_CHANGE_KIND_CLEARED,
     Change.FROZE: pb.FREEZE_FORECAST_CHANGE_KIND_FROZE,
+}
+_UNCERTAINTIES = {
+    None: pb.FREEZE_UNCERTAINTY_UNSPECIFIED,
+    Uncertainty.TRUNCATED: pb.FREEZE_UNCERTAINTY_TRUNCATED,
+}
+_WHY_UNCERTAIN = {
+    None: "",
+    Uncertainty.TRUNCATED: "Not all that Stripe has of this account was seen, so that it may want"
+    " more than is named here, and earlier. What it wants in full is on its hosted pages.",
 }
 _WHY = {
     Ground.UNANSWERED: "is due by {day} and was not handed in",
@@ -110,15 +119,16 @@ def _message(
     as_of: datetime,
 ) -> pb.FreezeForecast:
     told = episode.told
+    dated = told.is_dated
     return pb.FreezeForecast(
         forecast_id=forecast_id,
         merchant_id=merchant_id,
         connected_account_id=account_id,
         kind=_KINDS[episode.kind],
-        expected_time=to_timestamp(told.expected_time),
-        latest_time=to_timestamp(told.latest_time),
-        act_by_time=to_timestamp(told.act_by_time),
-        days_left=max(0, (told.expected_time - as_of) // _DAY),
+        expected_time=to_timestamp(told.expected_time if dated else None),
+        latest_time=to_timestamp(told.latest_time if dated else None),
+        act_by_time=to_timestamp(told.act_by_time if dated else None),
+        days_left=max(0, (told.expected_time - as_of) // _DAY) if dated else 0,
         chance=told.chance,
         alarm=told.is_alarm,
         alarm_time=to_timestamp(episode.alarm_time),
@@ -132,6 +142,8 @@ def _message(
         outcome=_OUTCOMES[episode.outcome],
         end_time=to_timestamp(episode.end_time),
         false_alarm=is_false(episode, as_of),
+        uncertainty=_UNCERTAINTIES[told.uncertainty],
+        uncertainty_explanation=_WHY_UNCERTAIN[told.uncertainty],
     )
 
 

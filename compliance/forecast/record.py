@@ -43,9 +43,9 @@ class Change(StrEnum):
     """What a look changed about a forecast, as clients are told."""
 
     APPEARED = "APPEARED"
-    # An earlier moment, or it has become an alarm.
+    # An earlier moment, or it has become an alarm or uncertain.
     WORSENED = "WORSENED"
-    # A later moment, or it is no alarm any more.
+    # A later moment, or it is no alarm or not uncertain any more.
     EASED = "EASED"
     CLEARED = "CLEARED"
     FROZE = "FROZE"
@@ -122,6 +122,8 @@ def _new(forecast: Forecast, kind: Kind, as_of: datetime) -> Episode:
 def _change(told: Forecast, forecast: Forecast, as_of: datetime) -> Change | None:
     if told.is_alarm != forecast.is_alarm:
         return Change.WORSENED if forecast.is_alarm else Change.EASED
+    if (told.uncertainty is None) != (forecast.uncertainty is None):
+        return Change.EASED if forecast.uncertainty is None else Change.WORSENED
     moved = forecast.expected_time - told.expected_time
     drift = max(DRIFT, (told.expected_time - as_of) * DRIFT_SHARE)
     if _grounds(told) == _grounds(forecast) and abs(moved) < drift:

@@ -9,11 +9,15 @@ https://docs.stripe.com/connect/handling-api-verification
 The moment expected is the earliest of all causes', so that an earlier deadline or one requirement
 more never makes it later. Whether that is an alarm depends on the time that is left and on how
 likely nobody prevents it: by how long merchants have taken to answer and Stripe to verify.
+
+Of an account of which not everything was seen, nothing is taken for done: each kind that is not
+stopped has a forecast that says so, without a moment if none is known, and a cause that was told
+before and cannot be seen now stands.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from compliance.accounts.requirements import PAST_DUE, Requirement
@@ -38,6 +42,8 @@ LATE_REVIEW_CHANCE = 0.1
 # A volume is projected no further than this.
 VOLUME_HORIZON = timedelta(days=60)
 MAX_CAUSES = 50
+# No moment is known: later than any that is.
+UNDATED = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class Kind(StrEnum):
@@ -60,6 +66,13 @@ class Ground(StrEnum):
     THRESHOLD = "THRESHOLD"
 
 
+class Uncertainty(StrEnum):
+    """Why a forecast may miss something."""
+
+    # The gateway did not see all that Stripe has, or had more than a snapshot holds.
+    TRUNCATED = "TRUNCATED"
+
+
 @dataclass(frozen=True)
 class Standing:
     """A requirement, and since when it has been in its stage."""
@@ -80,13 +93,17 @@ class Volume:
 
 @dataclass(frozen=True)
 class AccountState:
-    """An account as the last snapshot has it; capabilities are those that it asks for."""
+    """An account as the last snapshot has it; capabilities are those that it asks for.
+
+    `truncated` if the snapshot is not the whole of it: there may be more standings.
+    """
 
     country_code: str
     charges_enabled: bool
     payouts_enabled: bool
     capabilities: tuple[str, ...]
     standings: tuple[Standing, ...]
+    truncated: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,7 +149,8 @@ class Forecast:
     """That something stops at `expected_time`, unless what is wanted is handed in by `act_by_time`.
 
     The causes are the earliest first. `latest_time` is that of the first cause; `chance` the
-    highest of all.
+    highest of all. Without a cause, which only an uncertain forecast is, the three times are
+    `UNDATED` and the chance is 0: nobody knows.
     """
 
     kind: Kind
@@ -142,12 +160,29 @@ class Forecast:
     chance: float
     is_alarm: bool
     causes: tuple[Cause, ...]
+    # Forecasts of earlier releases were all taken for certain.
+    uncertainty: Uncertainty | None = None
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether any moment is known."""
+        return bool(self.causes)
+
+
+_NOTHING_TOLD: Mapping[Kind, Forecast] = {}
 
 
 def forecast(
-    state: AccountState, volumes: Sequence[Volume], model: Model, as_of: datetime
+    state: AccountState,
+    volumes: Sequence[Volume],
+    model: Model,
+    as_of: datetime,
+    told: Mapping[Kind, Forecast] = _NOTHING_TOLD,
 ) -> tuple[Forecast, ...]:
-    """At most one for each kind; none for what is stopped already or has no date."""
+    """At most one for each kind; none for what is stopped already or has no date.
+
+    `told` is what was forecast before, which counts for an account of which not all is seen.
+    """
     review_time = model.review_time
     found: list[Forecast] = []
     for kind in Kind:
@@ -155,10 +190,16 @@ def forecast(
         if not enabled:
             continue
         causes = sorted(
-            _causes(state, volumes, model, kind, review_time, as_of),
+            (
+                *_causes(state, volumes, model, kind, review_time, as_of),
+                *_unseen_causes(state, told.get(kind), as_of),
+            ),
             key=lambda cause: (cause.expected_time, -cause.chance, cause.field),
         )
+        uncertainty = Uncertainty.TRUNCATED if state.truncated else None
         if not causes:
+            if uncertainty is not None:
+                found.append(_undated(kind, uncertainty))
             continue
         first = causes[0]
         found.append(
@@ -170,9 +211,33 @@ def forecast(
                 chance=max(cause.chance for cause in causes),
                 is_alarm=any(_alarms(cause, review_time, as_of) for cause in causes),
                 causes=tuple(causes[:MAX_CAUSES]),
+                uncertainty=uncertainty,
             )
         )
     return tuple(found)
+
+
+def _undated(kind: Kind, uncertainty: Uncertainty) -> Forecast:
+    return Forecast(
+        kind=kind,
+        expected_time=UNDATED,
+        latest_time=UNDATED,
+        act_by_time=UNDATED,
+        chance=0.0,
+        is_alarm=False,
+        causes=(),
+        uncertainty=uncertainty,
+    )
+
+
+def _unseen_causes(state: AccountState, told: Forecast | None, as_of: datetime) -> Iterator[Cause]:
+    """What was told before and cannot be seen now: it may be beyond the cut as well as done."""
+    if not state.truncated or told is None:
+        return
+    seen = {standing.requirement.field for standing in state.standings}
+    for cause in told.causes:
+        if cause.field not in seen:
+            yield replace(cause, chance=1.0) if cause.expected_time <= as_of else cause
 
 
 def _alarms(cause: Cause, review_time: timedelta, as_of: datetime) -> bool:

@@ -50,11 +50,20 @@ def stage_of(requirement: Requirement) -> Stage:
 
 
 def advance(
-    spans: Iterable[Span], requirements: Iterable[Requirement], seen: datetime
+    spans: Iterable[Span],
+    requirements: Iterable[Requirement],
+    seen: datetime,
+    *,
+    truncated: bool = False,
 ) -> tuple[tuple[Span, ...], tuple[EndedSpan, ...]]:
-    """The spans that are open by these requirements, and those that they have ended."""
+    """The spans that are open by these requirements, and those that they have ended.
+
+    Of requirements that are `truncated`, what is not there is not over: it goes on as it was.
+    """
     before = {span.field: span for span in spans}
     now = {requirement.field: stage_of(requirement) for requirement in requirements}
+    if truncated:
+        now = {**{field: span.stage for field, span in before.items()}, **now}
     ended = tuple(
         EndedSpan(span, seen, now.get(span.field))
         for span in before.values()

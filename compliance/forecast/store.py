@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, func, insert, select, tuple_
+from sqlalchemy import RowMapping, Select, func, insert, or_, select, tuple_
 from sqlalchemy import update as update_of
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from compliance.checks.canonical import build, plain
 from compliance.forecast.record import Change, Episode, Freeze, Outcome
-from compliance.forecast.rules import Kind, Volume
+from compliance.forecast.rules import UNDATED, Kind, Volume
 from compliance.tables import (
     ACCOUNT_FREEZE,
     FREEZE_FORECAST,
@@ -147,7 +147,7 @@ async def list_forecasts(
     after: Sequence[str | int] | None,
     limit: int,
 ) -> list[Stored]:
-    """Forecasts that stand, the most urgent first."""
+    """Forecasts that stand, the most urgent first, those without a moment last."""
     table = FREEZE_FORECAST
     position = (table.c.expected_time, table.c.forecast_id)
     statement = (
@@ -157,7 +157,10 @@ async def list_forecasts(
     if alarms_only:
         statement = statement.where(table.c.is_alarm)
     if expected_before is not None:
-        statement = statement.where(table.c.expected_time < expected_before)
+        # When nobody knows, it may be before.
+        statement = statement.where(
+            or_(table.c.expected_time < expected_before, table.c.expected_time == UNDATED)
+        )
     if after is not None:
         place = (datetime.fromisoformat(str(after[0])), str(after[1]))
         statement = statement.where(tuple_(*position) > place)

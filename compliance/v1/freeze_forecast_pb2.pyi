@@ -79,6 +79,30 @@ FREEZE_GROUND_THRESHOLD: FreezeGround.ValueType  # 4
 """Asked for from a volume or an age of the account on."""
 Global___FreezeGround: _TypeAlias = FreezeGround  # noqa: Y015
 
+class _FreezeUncertainty:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FreezeUncertaintyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FreezeUncertainty.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FREEZE_UNCERTAINTY_UNSPECIFIED: _FreezeUncertainty.ValueType  # 0
+    """It is certain: all that Stripe wants was seen."""
+    FREEZE_UNCERTAINTY_TRUNCATED: _FreezeUncertainty.ValueType  # 1
+    """The account's snapshot is truncated: Stripe may want more than was seen, and earlier. A cause that cannot be seen any
+    more stands until all is seen again.
+    """
+
+class FreezeUncertainty(_FreezeUncertainty, metaclass=_FreezeUncertaintyEnumTypeWrapper):
+    """Why a forecast may miss something."""
+
+FREEZE_UNCERTAINTY_UNSPECIFIED: FreezeUncertainty.ValueType  # 0
+"""It is certain: all that Stripe wants was seen."""
+FREEZE_UNCERTAINTY_TRUNCATED: FreezeUncertainty.ValueType  # 1
+"""The account's snapshot is truncated: Stripe may want more than was seen, and earlier. A cause that cannot be seen any
+more stands until all is seen again.
+"""
+Global___FreezeUncertainty: _TypeAlias = FreezeUncertainty  # noqa: Y015
+
 class _FreezeOutcome:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -118,9 +142,9 @@ class _FreezeForecastChangeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapp
     FREEZE_FORECAST_CHANGE_KIND_APPEARED: _FreezeForecastChangeKind.ValueType  # 1
     """It is new."""
     FREEZE_FORECAST_CHANGE_KIND_WORSENED: _FreezeForecastChangeKind.ValueType  # 2
-    """An earlier moment, more causes, or it has become an alarm."""
+    """An earlier moment, more causes, or it has become an alarm or uncertain."""
     FREEZE_FORECAST_CHANGE_KIND_EASED: _FreezeForecastChangeKind.ValueType  # 3
-    """A later moment, fewer causes, or it is no alarm any more."""
+    """A later moment, fewer causes, or it is no alarm or not uncertain any more."""
     FREEZE_FORECAST_CHANGE_KIND_CLEARED: _FreezeForecastChangeKind.ValueType  # 4
     """Its causes are gone."""
     FREEZE_FORECAST_CHANGE_KIND_FROZE: _FreezeForecastChangeKind.ValueType  # 5
@@ -134,9 +158,9 @@ FREEZE_FORECAST_CHANGE_KIND_UNSPECIFIED: FreezeForecastChangeKind.ValueType  # 0
 FREEZE_FORECAST_CHANGE_KIND_APPEARED: FreezeForecastChangeKind.ValueType  # 1
 """It is new."""
 FREEZE_FORECAST_CHANGE_KIND_WORSENED: FreezeForecastChangeKind.ValueType  # 2
-"""An earlier moment, more causes, or it has become an alarm."""
+"""An earlier moment, more causes, or it has become an alarm or uncertain."""
 FREEZE_FORECAST_CHANGE_KIND_EASED: FreezeForecastChangeKind.ValueType  # 3
-"""A later moment, fewer causes, or it is no alarm any more."""
+"""A later moment, fewer causes, or it is no alarm or not uncertain any more."""
 FREEZE_FORECAST_CHANGE_KIND_CLEARED: FreezeForecastChangeKind.ValueType  # 4
 """Its causes are gone."""
 FREEZE_FORECAST_CHANGE_KIND_FROZE: FreezeForecastChangeKind.ValueType  # 5
@@ -213,7 +237,9 @@ Global___FreezeCause: _TypeAlias = FreezeCause  # noqa: Y015
 
 @_typing.final
 class FreezeForecast(_message.Message):
-    """That charges or payouts of a merchant stop, unless what Stripe wants is handed in and verified before."""
+    """That charges or payouts of a merchant stop, unless what Stripe wants is handed in and verified before; or, where it is
+    uncertain and has no causes, that they may stop and nobody knows when.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -234,6 +260,8 @@ class FreezeForecast(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     FALSE_ALARM_FIELD_NUMBER: _builtins.int
+    UNCERTAINTY_FIELD_NUMBER: _builtins.int
+    UNCERTAINTY_EXPLANATION_FIELD_NUMBER: _builtins.int
     forecast_id: _builtins.str
     """Id of the forecast, from its first cause to its end."""
     merchant_id: _builtins.str
@@ -243,26 +271,30 @@ class FreezeForecast(_message.Message):
     kind: Global___FreezeKind.ValueType
     """What stops."""
     days_left: _builtins.int
-    """Whole days from the answer until expected_time; 0 if less than one is left."""
+    """Whole days from the answer until expected_time; 0 if less than one is left, or none is known."""
     chance: _builtins.float
-    """How likely nobody prevents it: the highest chance of its causes."""
+    """How likely nobody prevents it: the highest chance of its causes; 0 without causes, which says nothing."""
     alarm: _builtins.bool
     """True if somebody should act now."""
     outcome: Global___FreezeOutcome.ValueType
     """Where it stands."""
     false_alarm: _builtins.bool
     """True for an alarm that stood when latest_time passed, and nothing had stopped."""
+    uncertainty: Global___FreezeUncertainty.ValueType
+    """Why it may miss something; unspecified if all that Stripe wants was seen."""
+    uncertainty_explanation: _builtins.str
+    """The same in a sentence; empty if it is certain."""
     @_builtins.property
     def expected_time(self) -> _timestamp_pb2.Timestamp:
-        """The earliest moment at which it stops. In the past: it may stop at any moment."""
+        """The earliest moment at which it stops. In the past: it may stop at any moment. Unset if no moment is known."""
 
     @_builtins.property
     def latest_time(self) -> _timestamp_pb2.Timestamp:
-        """When it stops at the latest, if Stripe does as it has done before."""
+        """When it stops at the latest, if Stripe does as it has done before. Unset with expected_time."""
 
     @_builtins.property
     def act_by_time(self) -> _timestamp_pb2.Timestamp:
-        """Until when to hand in what is wanted, so that it is verified in time."""
+        """Until when to hand in what is wanted, so that it is verified in time. Unset with expected_time."""
 
     @_builtins.property
     def alarm_time(self) -> _timestamp_pb2.Timestamp:
@@ -270,7 +302,7 @@ class FreezeForecast(_message.Message):
 
     @_builtins.property
     def causes(self) -> _containers.RepeatedCompositeFieldContainer[Global___FreezeCause]:
-        """Why, the earliest first; at most 50."""
+        """Why, the earliest first; at most 50. Empty only if it is uncertain."""
 
     @_builtins.property
     def money_at_risk_per_day(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
@@ -304,10 +336,12 @@ class FreezeForecast(_message.Message):
         outcome: Global___FreezeOutcome.ValueType = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         false_alarm: _builtins.bool = ...,
+        uncertainty: Global___FreezeUncertainty.ValueType = ...,
+        uncertainty_explanation: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["act_by_time", b"act_by_time", "alarm_time", b"alarm_time", "appear_time", b"appear_time", "end_time", b"end_time", "expected_time", b"expected_time", "latest_time", b"latest_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["act_by_time", b"act_by_time", "alarm", b"alarm", "alarm_time", b"alarm_time", "appear_time", b"appear_time", "causes", b"causes", "chance", b"chance", "connected_account_id", b"connected_account_id", "days_left", b"days_left", "end_time", b"end_time", "expected_time", b"expected_time", "false_alarm", b"false_alarm", "forecast_id", b"forecast_id", "kind", b"kind", "latest_time", b"latest_time", "merchant_id", b"merchant_id", "money_at_risk_per_day", b"money_at_risk_per_day", "outcome", b"outcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["act_by_time", b"act_by_time", "alarm", b"alarm", "alarm_time", b"alarm_time", "appear_time", b"appear_time", "causes", b"causes", "chance", b"chance", "connected_account_id", b"connected_account_id", "days_left", b"days_left", "end_time", b"end_time", "expected_time", b"expected_time", "false_alarm", b"false_alarm", "forecast_id", b"forecast_id", "kind", b"kind", "latest_time", b"latest_time", "merchant_id", b"merchant_id", "money_at_risk_per_day", b"money_at_risk_per_day", "outcome", b"outcome", "uncertainty", b"uncertainty", "uncertainty_explanation", b"uncertainty_explanation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -53,7 +53,9 @@ class GetFreezeForecastResponse(_message.Message):
     STOPPED_DESTINATIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def forecasts(self) -> _containers.RepeatedCompositeFieldContainer[_freeze_forecast_pb2.FreezeForecast]:
-        """At most one for charges and one for payouts. What Stripe has stopped already has none."""
+        """At most one for charges and one for payouts. What Stripe has stopped already has none. An account of which not all was
+        seen has one for each that is not stopped: see FreezeForecast.uncertainty.
+        """
 
     @_builtins.property
     def stopped_destinations(self) -> _containers.RepeatedCompositeFieldContainer[_requirement_pb2.ExternalAccount]:
@@ -96,7 +98,7 @@ class ListFreezeForecastsRequest(_message.Message):
     """Empty for the first page, then the next_page_token of the page before."""
     @_builtins.property
     def expected_before_time(self) -> _timestamp_pb2.Timestamp:
-        """Optional. Only what stops before this time."""
+        """Optional. Only what stops before this time, or may, as no moment is known."""
 
     def __init__(
         self,
@@ -127,7 +129,7 @@ class ListFreezeForecastsResponse(_message.Message):
     """Empty on the last page."""
     @_builtins.property
     def forecasts(self) -> _containers.RepeatedCompositeFieldContainer[_freeze_forecast_pb2.FreezeForecast]:
-        """The forecasts, the earliest expected_time first."""
+        """The forecasts, the earliest expected_time first, those without one last."""
 
     def __init__(
         self,

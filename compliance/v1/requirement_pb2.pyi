@@ -430,6 +430,7 @@ class AccountSnapshot(_message.Message):
     PERSONS_FIELD_NUMBER: _builtins.int
     PERSONS_WITHHELD_FIELD_NUMBER: _builtins.int
     EXTERNAL_ACCOUNTS_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
     merchant_id: _builtins.str
     """Subject id of the merchant that the account belongs to."""
     corridor: _builtins.str
@@ -452,6 +453,10 @@ class AccountSnapshot(_message.Message):
     """SHA-256 in hex over what Stripe said."""
     persons_withheld: _builtins.bool
     """True if Stripe does not show the persons to the platform; there are none here then."""
+    truncated: _builtins.bool
+    """True if there is more of the account than is here: more capabilities, persons, bank accounts or requirements than the
+    gateway fetches, or Stripe refused to go on.
+    """
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedCompositeFieldContainer[Global___Capability]:
         """What it may do."""
@@ -501,10 +506,11 @@ class AccountSnapshot(_message.Message):
         persons: _abc.Iterable[Global___AccountPerson] | None = ...,
         persons_withheld: _builtins.bool = ...,
         external_accounts: _abc.Iterable[Global___ExternalAccount] | None = ...,
+        truncated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["disabled_guidance", b"disabled_guidance", "earliest_deadline_time", b"earliest_deadline_time", "fetch_time", b"fetch_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "charges_enabled", b"charges_enabled", "connected_account_id", b"connected_account_id", "content_hash", b"content_hash", "corridor", b"corridor", "country_code", b"country_code", "details_submitted", b"details_submitted", "disabled_guidance", b"disabled_guidance", "disabled_reason", b"disabled_reason", "earliest_deadline_time", b"earliest_deadline_time", "external_account_errored", b"external_account_errored", "external_accounts", b"external_accounts", "fetch_time", b"fetch_time", "merchant_id", b"merchant_id", "payouts_enabled", b"payouts_enabled", "persons", b"persons", "persons_withheld", b"persons_withheld", "requirements", b"requirements"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "charges_enabled", b"charges_enabled", "connected_account_id", b"connected_account_id", "content_hash", b"content_hash", "corridor", b"corridor", "country_code", b"country_code", "details_submitted", b"details_submitted", "disabled_guidance", b"disabled_guidance", "disabled_reason", b"disabled_reason", "earliest_deadline_time", b"earliest_deadline_time", "external_account_errored", b"external_account_errored", "external_accounts", b"external_accounts", "fetch_time", b"fetch_time", "merchant_id", b"merchant_id", "payouts_enabled", b"payouts_enabled", "persons", b"persons", "persons_withheld", b"persons_withheld", "requirements", b"requirements", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,13 +9,30 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.gauges import telemetry
 from gateway.operations.operation import OPEN, OperationKind
+from gateway.verifications.domain import (
+    FIRST_LOOK,
+    LAST_LOOK,
+    LOOKS_PER_DOUBLING,
+    REDACTION_LOOK,
+)
 from runtime.clock import Clock
 from runtime.loops import Loop
 from runtime.sql_files import sql_statement
 
 POLL_SECONDS = 15.0
 
+# What a verification may wait for: that Stripe has made its session, its person, its person after
+# a try that failed, Stripe's check, and that Stripe has removed what was collected.
+VERIFICATION_STAGES = ("CREATING", "REQUIRES_INPUT", "FAILED_TRY", "PROCESSING", "REDACTING")
+
 _COUNT = sql_statement(__file__, "count_states")
+_COUNT_VERIFICATIONS = sql_statement(__file__, "count_verifications")
+_LOOKS = {
+    "first_look": FIRST_LOOK,
+    "last_look": LAST_LOOK,
+    "looks_per_doubling": LOOKS_PER_DOUBLING,
+    "redaction_look": REDACTION_LOOK,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +92,23 @@ class StateGauges:
             telemetry.IN_REVIEW,
             telemetry.REVIEW_OLDEST_SECONDS,
         )
+        for stage in VERIFICATION_STAGES:
+            tell(
+                found.get(("verifications", stage), NOBODY),
+                telemetry.VERIFICATIONS.labels(stage),
+                telemetry.VERIFICATIONS_OLDEST_SECONDS.labels(stage),
+            )
+        looks = found.get(("verification looks", ""), NOBODY)
+        telemetry.VERIFICATION_LOOKS_LATE_SECONDS.set(looks.seconds(now))
         telemetry.DEAD_DELIVERIES.set(found.get(("dead deliveries", ""), NOBODY).number)
         telemetry.DISABLED_ENDPOINTS.set(found.get(("disabled endpoints", ""), NOBODY).number)
         return False
 
 
 async def count(connection: AsyncConnection) -> Mapping[tuple[str, str], Waiting]:
-    """What waits by measure and label (a kind with its state, a corridor, or nothing)."""
-    rows = await connection.execute(_COUNT)
+    """What waits by measure and label (a kind with its state, a corridor, a stage, or nothing)."""
+    rows = [
+        *await connection.execute(_COUNT),
+        *await connection.execute(_COUNT_VERIFICATIONS, _LOOKS),
+    ]
     return {(row.measure, row.label): Waiting(row.number, row.oldest_time) for row in rows}

@@ -20,6 +20,20 @@ REVIEW_OLDEST_SECONDS = Gauge(
     "gateway_payments_in_review_oldest_seconds",
     "How long the oldest of them has waited; 0 if there is none.",
 )
+VERIFICATIONS = Gauge(
+    "gateway_verifications_open",
+    "Checks of somebody's identity that are under way, by what they wait for.",
+    ["stage"],
+)
+VERIFICATIONS_OLDEST_SECONDS = Gauge(
+    "gateway_verifications_oldest_seconds",
+    "How long the oldest of them has stood so; 0 if there is none.",
+    ["stage"],
+)
+VERIFICATION_LOOKS_LATE_SECONDS = Gauge(
+    "gateway_verification_looks_late_seconds",
+    "By how much the latest look at a session is late, since Stripe did not show it; 0 if none is.",
+)
 DEAD_DELIVERIES = Gauge(
     "gateway_outgoing_deliveries_dead",
     "Webhooks to clients that were given up and not sent again since.",

@@ -41,6 +41,7 @@ PERSON_STATES = {
     "pending": merchant_pb2.PERSON_VERIFICATION_STATE_PENDING,
     "verified": merchant_pb2.PERSON_VERIFICATION_STATE_VERIFIED,
 }
+FIELD_LISTS = ("currently_due", "past_due", "eventually_due", "pending_verification")
 ROLES = ("authorizer", "director", "executive", "legal_guardian", "owner", "representative")
 
 
@@ -115,6 +116,7 @@ def requirements_of(values: Mapping[str, Any]) -> merchant_requirements_pb2.Requ
             )
             for item in mappings_of(values, "errors")[:MAX_ERRORS]
         ],
+        truncated=_is_cut(values),
     )
     deadline = values.get("current_deadline")
     if isinstance(deadline, int):
@@ -210,8 +212,25 @@ def mappings_of(values: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]
     return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
 
 
+def _is_cut(values: Mapping[str, Any]) -> bool:
+    """Whether a requirements hash has more than is kept of it."""
+    alternatives = mappings_of(values, "alternatives")
+    return (
+        len(alternatives) > MAX_ALTERNATIVES
+        or len(mappings_of(values, "errors")) > MAX_ERRORS
+        or any(len(_all_fields(values, name)) > MAX_FIELDS for name in FIELD_LISTS)
+        or any(
+            len(_all_fields(item, name)) > MAX_FIELDS
+            for item in alternatives
+            for name in ("original_fields_due", "alternative_fields_due")
+        )
+    )
+
+
 def _fields(values: Mapping[str, Any], name: str) -> list[str]:
+    return sorted(_all_fields(values, name))[:MAX_FIELDS]
+
+
+def _all_fields(values: Mapping[str, Any], name: str) -> set[str]:
     found = values.get(name)
-    if not isinstance(found, list):
-        return []
-    return sorted({item for item in found if isinstance(item, str)})[:MAX_FIELDS]
+    return {item for item in found if isinstance(item, str)} if isinstance(found, list) else set()

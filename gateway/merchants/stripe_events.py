@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.merchants.snapshot import (
@@ -28,6 +29,9 @@ from runtime.clock import Clock
 
 # Stripe lists 100 at a time: https://docs.stripe.com/api/persons/list
 MAX_PERSON_PAGES = MAX_PERSONS // MAX_ITEMS
+# A list that Stripe refuses to go on with is read anew so often in all: a page goes on from a
+# person, who may have been deleted since.
+MAX_PERSON_READS = 2
 # How Stripe says that an account is not, or no longer, ours to look at.
 ACCOUNT_GONE_CODES = frozenset({"account_invalid", "resource_missing"})
 
@@ -119,8 +123,22 @@ class MerchantSync:
         """The account's persons and whether these are all; None if Stripe does not show them.
 
         Of an account whose requirements Stripe collects, a platform may be refused the persons. An
-        account that is gone is refused as a whole. Raises `FetchFailed`.
+        account that is gone is refused as a whole. Where Stripe shows the first page and refuses
+        to go on, in each read, the persons are those that were shown and not all. Raises
+        `FetchFailed`.
         """
+        shown: list[Mapping[str, Any]] = []
+        for _ in range(MAX_PERSON_READS):
+            read = await self._read_persons(corridor, account_id)
+            if not read.refused:
+                return read.persons, read.complete
+            shown = read.persons or shown
+            if not read.persons:
+                break
+        return (shown, False) if shown else (None, True)
+
+    async def _read_persons(self, corridor: str, account_id: str) -> "_PersonsRead":
+        """The pages, up to the limit or to one that Stripe refuses."""
         found: list[Mapping[str, Any]] = []
         for _ in range(MAX_PERSON_PAGES):
             after = {"starting_after": found[-1]["id"]} if found else {}
@@ -128,12 +146,21 @@ class MerchantSync:
                 corridor, account_id, {"limit": MAX_ITEMS, **after}
             )
             if outcome.outcome_class is OutcomeClass.REJECTED:
-                return None, True
+                return _PersonsRead(found, complete=False, refused=True)
             page = _object_of(outcome)
             found += page["data"]
             if not page["has_more"] or not page["data"]:
-                return found, True
-        return found, False
+                return _PersonsRead(found, complete=True)
+        return _PersonsRead(found, complete=False)
+
+
+@dataclass(frozen=True)
+class _PersonsRead:
+    """What pages of persons gave, whether that is all, and whether Stripe refused to go on."""
+
+    persons: list[Mapping[str, Any]]
+    complete: bool
+    refused: bool = False
 
 
 async def _nothing() -> None:

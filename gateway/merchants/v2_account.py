@@ -8,6 +8,7 @@ came. Shapes and meanings: stripe-python 16.1, `stripe.v2.core.Account`.
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from gateway.merchants.snapshot import (
@@ -128,10 +129,10 @@ def requirements_of_v2(
         ]
     alternatives = []
     for alternative in mappings_of(values, "alternatives"):
-        originals = _fields(mappings_of(alternative, "original_entries"))
+        originals = _all_fields(mappings_of(alternative, "original_entries"))
         for option in mappings_of(alternative, "options"):
             entries = mappings_of(option, "entries")
-            alternatives.append((originals, _fields(entries)))
+            alternatives.append((originals, _all_fields(entries)))
             # What is handed in instead of something that concerns us is being verified.
             if not capability or any(
                 originals_of & set(originals) for originals_of in lists.values()
@@ -142,6 +143,11 @@ def requirements_of_v2(
                     if text_of(entry, "awaiting_action_from") == "stripe"
                 } - {""}
     known = set().union(*lists.values())
+    kept = [
+        (originals, fields)
+        for originals, fields in sorted(alternatives)
+        if fields and known & set(originals)
+    ]
     found = merchant_requirements_pb2.Requirements(
         currently_due=sorted(lists["currently_due"])[:MAX_FIELDS],
         past_due=sorted(lists["past_due"])[:MAX_FIELDS],
@@ -153,11 +159,14 @@ def requirements_of_v2(
         ],
         alternatives=[
             merchant_requirements_pb2.RequirementAlternative(
-                original_fields_due=originals, alternative_fields_due=fields
+                original_fields_due=originals[:MAX_FIELDS],
+                alternative_fields_due=fields[:MAX_FIELDS],
             )
-            for originals, fields in sorted(alternatives)
-            if fields and known & set(originals)
-        ][:MAX_ALTERNATIVES],
+            for originals, fields in kept[:MAX_ALTERNATIVES]
+        ],
+        truncated=len(kept) > MAX_ALTERNATIVES
+        or len(errors) > MAX_ERRORS
+        or any(len(fields) > MAX_FIELDS for fields in (*lists.values(), *chain(*kept))),
     )
     deadline = _time(mapping_of(mapping_of(values, "summary"), "minimum_deadline").get("time"))
     if deadline is not None:
@@ -186,8 +195,8 @@ def _field(entry: Mapping[str, Any]) -> str:
     return f"{person}.{field}"
 
 
-def _fields(entries: Iterable[Mapping[str, Any]]) -> list[str]:
-    return sorted({_field(entry) for entry in entries} - {""})[:MAX_FIELDS]
+def _all_fields(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    return sorted({_field(entry) for entry in entries} - {""})
 
 
 def _capabilities(

@@ -303,7 +303,8 @@ class AccountSnapshot(_message.Message):
     """How payouts are triggered, in Stripe's words: manual, daily, weekly, monthly. Empty if unknown."""
     truncated: _builtins.bool
     """Whether Stripe keeps anything of external_accounts, capabilities or persons back because there
-    were more than the gateway fetches.
+    were more than the gateway fetches, or refused to go on listing the persons. What was cut inside
+    requirements, they say themselves.
     """
     persons_withheld: _builtins.bool
     """Whether Stripe does not let the platform see the persons; persons is empty then."""

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&gateway/v1/merchant_requirements.proto\x12\ngateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa9\x02\n\x0cRequirements\x12\x15\n\rcurrently_due\x18\x01 \x03(\t\x12\x10\n\x08past_due\x18\x02 \x03(\t\x12\x16\n\x0e\x65ventually_due\x18\x03 \x03(\t\x12\x1c\n\x14pending_verification\x18\x04 \x03(\t\x12\x39\n\x15\x63urrent_deadline_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x64isabled_reason\x18\x06 \x01(\t\x12\x38\n\x0c\x61lternatives\x18\x07 \x03(\x0b\x32\".gateway.v1.RequirementAlternative\x12,\n\x06\x65rrors\x18\x08 \x03(\x0b\x32\x1c.gateway.v1.RequirementError\"U\n\x16RequirementAlternative\x12\x1b\n\x13original_fields_due\x18\x01 \x03(\t\x12\x1e\n\x16\x61lternative_fields_due\x18\x02 \x03(\t\"E\n\x10RequirementError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x13\n\x0brequirement\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&gateway/v1/merchant_requirements.proto\x12\ngateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\x02\n\x0cRequirements\x12\x15\n\rcurrently_due\x18\x01 \x03(\t\x12\x10\n\x08past_due\x18\x02 \x03(\t\x12\x16\n\x0e\x65ventually_due\x18\x03 \x03(\t\x12\x1c\n\x14pending_verification\x18\x04 \x03(\t\x12\x39\n\x15\x63urrent_deadline_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x64isabled_reason\x18\x06 \x01(\t\x12\x38\n\x0c\x61lternatives\x18\x07 \x03(\x0b\x32\".gateway.v1.RequirementAlternative\x12,\n\x06\x65rrors\x18\x08 \x03(\x0b\x32\x1c.gateway.v1.RequirementError\x12\x11\n\ttruncated\x18\t \x01(\x08\"U\n\x16RequirementAlternative\x12\x1b\n\x13original_fields_due\x18\x01 \x03(\t\x12\x1e\n\x16\x61lternative_fields_due\x18\x02 \x03(\t\"E\n\x10RequirementError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x13\n\x0brequirement\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.merchant_require
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REQUIREMENTS']._serialized_start=88
-  _globals['_REQUIREMENTS']._serialized_end=385
-  _globals['_REQUIREMENTALTERNATIVE']._serialized_start=387
-  _globals['_REQUIREMENTALTERNATIVE']._serialized_end=472
-  _globals['_REQUIREMENTERROR']._serialized_start=474
-  _globals['_REQUIREMENTERROR']._serialized_end=543
+  _globals['_REQUIREMENTS']._serialized_end=404
+  _globals['_REQUIREMENTALTERNATIVE']._serialized_start=406
+  _globals['_REQUIREMENTALTERNATIVE']._serialized_end=491
+  _globals['_REQUIREMENTERROR']._serialized_start=493
+  _globals['_REQUIREMENTERROR']._serialized_end=562
 # @@protoc_insertion_point(module_scope)

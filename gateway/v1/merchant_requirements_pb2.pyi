@@ -37,9 +37,14 @@ class Requirements(_message.Message):
     DISABLED_REASON_FIELD_NUMBER: _builtins.int
     ALTERNATIVES_FIELD_NUMBER: _builtins.int
     ERRORS_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
     disabled_reason: _builtins.str
     """Why the account or capability is disabled, in Stripe's words ("requirements.past_due"). Empty
     when it is not. Account and capability use different sets of words; unknown ones are passed on.
+    """
+    truncated: _builtins.bool
+    """Whether Stripe said more than is kept: more than 500 fields in one list, or more than 200
+    alternatives or errors. Something may be wanted that is not here.
     """
     @_builtins.property
     def currently_due(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -84,10 +89,11 @@ class Requirements(_message.Message):
         disabled_reason: _builtins.str = ...,
         alternatives: _abc.Iterable[Global___RequirementAlternative] | None = ...,
         errors: _abc.Iterable[Global___RequirementError] | None = ...,
+        truncated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["current_deadline_time", b"current_deadline_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "current_deadline_time", b"current_deadline_time", "currently_due", b"currently_due", "disabled_reason", b"disabled_reason", "errors", b"errors", "eventually_due", b"eventually_due", "past_due", b"past_due", "pending_verification", b"pending_verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "current_deadline_time", b"current_deadline_time", "currently_due", b"currently_due", "disabled_reason", b"disabled_reason", "errors", b"errors", "eventually_due", b"eventually_due", "past_due", b"past_due", "pending_verification", b"pending_verification", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

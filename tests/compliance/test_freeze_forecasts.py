@@ -20,12 +20,12 @@ from compliance.forecast.volumes import CheckedVolumes, count_decisions
 from compliance.v1 import freeze_forecast_pb2, requirement_service_pb2, subject_pb2
 from compliance.v1 import freeze_forecast_service_pb2 as pb
 from compliance.wire_time import to_datetime, to_timestamp
-from gateway.v1 import merchant_requirements_pb2
+from gateway.v1 import merchant_pb2, merchant_requirements_pb2
 from runtime.notifier import Notifier
 from runtime.postgres import create_engine
 from runtime.startup import StartupError
 from tests.compliance.conftest import OpenGuard
-from tests.compliance.guard import Guard, failure
+from tests.compliance.guard import Guard, failure, unique
 
 DAY = timedelta(days=1)
 GOOD = AccountContent(
@@ -370,3 +370,99 @@ async def test_a_broken_file_of_the_operators_stops_the_start(
         with pytest.raises(StartupError, match=f"COMPLIANCE_VOLUME_THRESHOLDS_FILE: .*{said}"):
             async with open_guard(volume_thresholds_file=file):
                 raise AssertionError("it has started")
+
+
+async def test_an_account_that_is_not_seen_as_a_whole_is_said_to_be_uncertain(
+    guard: Guard,
+) -> None:
+    async with at_a_desk(guard) as desk:
+        deadline = guard.clock.now() + 10 * DAY
+        due = wanted(deadline)
+        cut = replace(GOOD, truncated=True)
+        dated = await guard.merchant(account="acct_dated")
+        undated = await guard.merchant(account="acct_undated")
+        await desk.shows("acct_dated", GOOD, due)
+        await desk.shows("acct_undated", cut)
+        await desk.look()
+        assert sorted(await desk.told()) == sorted(both("APPEARED") * 2)
+        for item in await desk.forecasts(undated):
+            assert item.uncertainty == freeze_forecast_pb2.FREEZE_UNCERTAINTY_TRUNCATED
+            assert item.uncertainty_explanation
+            assert (item.alarm, item.days_left, list(item.causes)) == (False, 0, [])
+            for name in ("expected_time", "latest_time", "act_by_time"):
+                assert not item.HasField(name)
+
+        # What was told stands while it cannot be seen, and goes when all is seen again.
+        await desk.shows("acct_dated", cut)
+        await desk.look()
+        assert await desk.told() == both("WORSENED")
+        for item in await desk.forecasts(dated):
+            assert item.uncertainty == freeze_forecast_pb2.FREEZE_UNCERTAINTY_TRUNCATED
+            assert to_datetime(item.expected_time) == deadline
+        assert (await desk.figures()).averted_count == 0
+
+        # Those without a moment are last, and before every time that is asked for.
+        listed: list[str] = []
+        token = ""
+        while True:
+            page = await guard.freezes.ListFreezeForecasts(
+                pb.ListFreezeForecastsRequest(page_size=1, page_token=token)
+            )
+            listed += [item.merchant_id for item in page.forecasts]
+            token = page.next_page_token
+            if not token:
+                break
+        assert listed == [dated, dated, undated, undated]
+        soon = await guard.freezes.ListFreezeForecasts(
+            pb.ListFreezeForecastsRequest(expected_before_time=to_timestamp(deadline))
+        )
+        assert [item.merchant_id for item in soon.forecasts] == [undated, undated]
+
+        await desk.shows("acct_dated", GOOD)
+        await desk.shows("acct_undated", GOOD)
+        await desk.look()
+        assert sorted(await desk.told()) == sorted(both("CLEARED") * 2)
+        assert await desk.forecasts(undated) == []
+
+
+CUT = merchant_requirements_pb2.Requirements(truncated=True)
+
+
+@pytest.mark.parametrize(
+    ("shown", "uncertain"),
+    [
+        ({"truncated": True}, True),
+        ({"requirements": CUT}, True),
+        ({"future_requirements": CUT}, True),
+        ({"persons": [merchant_pb2.AccountPerson(id="person_1", requirements=CUT)]}, True),
+        ({"external_accounts": [merchant_pb2.ExternalAccount(id="ba_1", requirements=CUT)]}, True),
+        (
+            {
+                "capabilities": [
+                    merchant_pb2.Capability(
+                        name="card_payments", requested=True, future_requirements=CUT
+                    )
+                ]
+            },
+            True,
+        ),
+        # What nobody asked for stops nothing.
+        ({"capabilities": [merchant_pb2.Capability(name="oxxo", requirements=CUT)]}, False),
+    ],
+    ids=["account", "now", "in-future", "person", "bank-account", "capability", "unrequested"],
+)
+async def test_whatever_of_the_gateways_snapshot_is_cut_makes_it_uncertain(
+    guard: Guard, shown: dict[str, Any], uncertain: bool
+) -> None:
+    account = unique("acct").replace("-", "_")
+    guard.merchants.add(account, **shown)
+    merchant = await guard.merchant(account=account)
+    refreshed = await guard.requirements.RefreshAccountSnapshot(
+        requirement_service_pb2.RefreshAccountSnapshotRequest(merchant_id=merchant)
+    )
+    assert refreshed.snapshot.truncated == uncertain
+    async with at_a_desk(guard) as desk:
+        await desk.look()
+        said = [item.uncertainty for item in await desk.forecasts(merchant)]
+        expected = [freeze_forecast_pb2.FREEZE_UNCERTAINTY_TRUNCATED] * 2
+        assert said == (expected if uncertain else [])

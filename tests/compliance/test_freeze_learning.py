@@ -202,3 +202,13 @@ def test_delays_are_said_once_for_each_kind(tmp_path: Path) -> None:
     path.write_text("\n".join(lines).replace("\t28\t", "\t\t"), encoding="utf-8")
     with pytest.raises(DataError, match="'' is no number of days"):
         read_delays(path)
+
+
+def test_what_a_cut_hides_is_not_over() -> None:
+    spans, _ = advance((), [requirement("a", PENDING_VERIFICATION), requirement("b", 3)], START)
+    later = START + DAY
+    seen, ended = advance(spans, [requirement("b", 2)], later, truncated=True)
+    assert seen == (spans[0], Span("b", Stage.PENDING, later))
+    # What is seen to have changed has.
+    assert ended == (EndedSpan(spans[1], later, Stage.PENDING),)
+    assert advance(seen, [requirement("b", 2)], later)[0] == (seen[1],)

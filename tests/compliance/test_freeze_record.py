@@ -18,7 +18,7 @@ from compliance.forecast.record import (
     is_false,
     step,
 )
-from compliance.forecast.rules import Cause, Forecast, Ground, Kind
+from compliance.forecast.rules import UNDATED, Cause, Forecast, Ground, Kind, Uncertainty
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -210,3 +210,26 @@ def test_every_course_of_looks_keeps_its_alarm_and_its_words_together(
     for earlier, later in pairwise(seen):
         if earlier.appear_time == later.appear_time:
             assert later.was_alarm >= earlier.was_alarm
+
+
+UNKNOWN = Forecast(
+    KIND, UNDATED, UNDATED, UNDATED, 0.0, False, (), uncertainty=Uncertainty.TRUNCATED
+)
+
+
+def test_what_becomes_uncertain_is_worse_and_what_is_certain_again_is_better() -> None:
+    hazy = replace(forecast(FAR), uncertainty=Uncertainty.TRUNCATED)
+    _, told = play(forecast(FAR), hazy, hazy, forecast(FAR))
+    assert told == [Change.APPEARED, Change.WORSENED, None, Change.EASED]
+    # Without a moment from the first, then with one, and seen to be nothing in the end.
+    episode, told = play(UNKNOWN, UNKNOWN, hazy, UNKNOWN, None)
+    assert told == [Change.APPEARED, None, Change.WORSENED, Change.EASED, Change.CLEARED]
+    assert episode is not None
+    assert not episode.was_alarm
+
+
+def test_a_forecast_without_a_moment_is_neither_right_nor_wrong() -> None:
+    episode, _ = step(None, UNKNOWN, KIND, stopped=False, as_of=START)
+    assert episode is not None
+    assert not is_false(episode, START + 3_000 * DAY)
+    assert figures([], [episode], START).alarms == 0

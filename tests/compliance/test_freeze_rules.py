@@ -19,6 +19,7 @@ from compliance.forecast.rules import (
     DEFAULT_REVIEW_TIME,
     MAX_CAUSES,
     NOTICE,
+    UNDATED,
     VOLUME_HORIZON,
     AccountState,
     Forecast,
@@ -26,6 +27,7 @@ from compliance.forecast.rules import (
     Kind,
     Model,
     Standing,
+    Uncertainty,
     Volume,
     forecast,
 )
@@ -338,3 +340,62 @@ def test_an_earlier_deadline_is_never_later_and_takes_no_alarm_back(
         assert sooner[kind].expected_time <= item.expected_time
         assert sooner[kind].is_alarm >= item.is_alarm
         assert sooner[kind].chance >= item.chance - 1e-9
+
+
+def test_an_account_that_is_not_seen_as_a_whole_is_never_all_well() -> None:
+    cut = replace(account(wanted(CURRENTLY_DUE)), truncated=True)
+    charges, payouts = forecast(cut, (), MODEL, AS_OF)
+    for item, kind in ((charges, Kind.CHARGES), (payouts, Kind.PAYOUTS)):
+        assert (item.kind, item.uncertainty) == (kind, Uncertainty.TRUNCATED)
+        assert (item.expected_time, item.latest_time, item.act_by_time) == (UNDATED,) * 3
+        assert (item.is_dated, item.is_alarm, item.causes) == (False, False, ())
+    # What is stopped already has none, as ever.
+    (only,) = forecast(replace(cut, charges_enabled=False), (), MODEL, AS_OF)
+    assert only.kind is Kind.PAYOUTS
+
+
+@given(st.lists(_STANDINGS, max_size=5), st.booleans(), st.booleans(), _VOLUMES, _MODELS)
+def test_a_cut_account_is_forecast_as_far_as_it_is_seen(
+    standings: list[Standing],
+    charges: bool,
+    payouts: bool,
+    volumes: tuple[Volume, ...],
+    model: Model,
+) -> None:
+    state = account(*standings, charges=charges, payouts=payouts)
+    whole = {item.kind: item for item in forecast(state, volumes, model, AS_OF)}
+    found = forecast(replace(state, truncated=True), volumes, model, AS_OF)
+    enabled = {Kind.CHARGES: charges, Kind.PAYOUTS: payouts}
+    assert [item.kind for item in found] == [kind for kind in Kind if enabled[kind]]
+    for item in found:
+        assert item.uncertainty is Uncertainty.TRUNCATED
+        assert item.is_dated == (item.kind in whole)
+        if item.is_dated:
+            assert replace(item, uncertainty=None) == whole[item.kind]
+
+
+@given(st.lists(_STANDINGS, max_size=5), st.integers(0, 5), _VOLUMES, _MODELS)
+def test_what_a_cut_hides_makes_nothing_later_and_takes_no_alarm_back(
+    standings: list[Standing], seen: int, volumes: tuple[Volume, ...], model: Model
+) -> None:
+    before = told(*standings, volumes=volumes, model=model)
+    cut = replace(account(*standings[:seen]), truncated=True)
+    after = {item.kind: item for item in forecast(cut, volumes, model, AS_OF, before)}
+    for kind, item in before.items():
+        assert after[kind].expected_time <= item.expected_time
+        assert after[kind].is_alarm >= item.is_alarm
+        assert after[kind].chance >= item.chance
+    # Seen as a whole again, what is gone is gone.
+    whole = forecast(account(*standings[:seen]), volumes, model, AS_OF, before)
+    assert whole == forecast(account(*standings[:seen]), volumes, model, AS_OF)
+
+
+def test_what_a_cut_hides_grows_old_and_is_no_cause_where_it_is_seen_to_be_none() -> None:
+    deadline = AS_OF + 20 * DAY
+    before = told(wanted(CURRENTLY_DUE, deadline, since=AS_OF))
+    cut = replace(account(), truncated=True)
+    for item in forecast(cut, (), MODEL, deadline, before):
+        assert (item.expected_time, item.chance, item.is_alarm) == (deadline, 1.0, True)
+    # The same field without a date: Stripe has put it off.
+    put_off = replace(account(wanted(EVENTUALLY_DUE)), truncated=True)
+    assert not any(item.is_dated for item in forecast(put_off, (), MODEL, deadline, before))

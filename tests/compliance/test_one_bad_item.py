@@ -1,6 +1,7 @@
 """One decision, subject or list that cannot be read or handled leaves everything else running."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ from prometheus_client import REGISTRY
 from compliance.cases.keeping import CaseKeeping
 from compliance.checks.decision import decide
 from compliance.checks.decision_log import (
+    Answer,
     Appended,
     Decided,
     DecisionLog,
@@ -37,6 +39,7 @@ from tests.compliance.guard import Guard, codes, failure, unique, verdict
 
 ROLE = "compliance_service"
 MAX_ROUNDS = 2_000
+MAX_WAIT_SECONDS = 60.0
 CANNOT_BE_DECIDED = "cannot be decided"
 # PostgreSQL has no such text, and the validation rules let none through.
 CANNOT_BE_READ = "cannot be read"
@@ -140,6 +143,42 @@ async def test_what_is_postponed_leaves_no_trace_and_can_be_decided_later(guard:
     assert [facts.counts for facts in later.record.facts.history] == [(2,) * 4] * 3
     # What was decided is not looked at again.
     assert again is None
+
+
+async def test_a_process_that_stands_still_under_the_logs_lock_is_left(guard: Guard) -> None:
+    """The others go on; it has written nothing when it goes on itself, and decides anew."""
+    merchant = await guard.merchant()
+    decides, goes_on = threading.Event(), threading.Event()
+    frozen = undecided("dec_frozen")
+
+    def stand_still(found: Found, history: tuple[HistoryFacts, ...]) -> Decided | Postponed:
+        decides.set()
+        assert goes_on.wait(MAX_WAIT_SECONDS)
+        return frozen.decide(found, history)
+
+    async def process() -> Answer:
+        log = DecisionLog(
+            guard.database_url, ROLE, "frozen", CaseKeeping(timedelta(days=1), guard.clock)
+        )
+        async with running(log):
+            return await log.append(replace(frozen, decide=stand_still))
+
+    # A loop of its own, which stands still as a whole.
+    other = asyncio.create_task(asyncio.to_thread(asyncio.run, process()))
+    try:
+        assert await asyncio.to_thread(decides.wait, MAX_WAIT_SECONDS)
+        decision = await guard.check(merchant, timeout=MAX_WAIT_SECONDS)
+    finally:
+        goes_on.set()
+    late = await other
+    assert decision.sequence == 1
+    assert isinstance(late, Appended)
+    assert late.place.sequence == 2
+    # Counted once, although it was decided twice.
+    later = await guard.check(merchant)
+    assert later.sequence == 3
+    verified = await guard.decisions.VerifyDecisions(VerifyDecisionsRequest())
+    assert (verified.valid, verified.last_sequence) == (True, 3)
 
 
 async def test_a_log_that_closes_writes_what_still_waits(guard: Guard) -> None:

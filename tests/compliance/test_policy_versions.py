@@ -7,9 +7,12 @@ import grpc
 import psycopg
 import pytest
 
+from compliance.checks.decision_store import decisions_after
 from compliance.checks.policy import BUILT_IN as BUILT_IN_POLICY
+from compliance.policies import backtest as backtests
+from compliance.policies import judging
 from compliance.policies.comparison import MAX_NAMED
-from compliance.policies.judging import JudgeGoneError, open_judge
+from compliance.policies.judging import Judge, JudgeGoneError, open_judge
 from compliance.policies.shadowing import PAGE_SIZE
 from compliance.policies.store import MAX_SHADOWS
 from compliance.v1 import decision_pb2, decision_service_pb2, policy_pb2
@@ -154,6 +157,50 @@ async def test_a_backtest_tells_what_would_have_been_decided_otherwise(guard: Gu
     # It changed nothing.
     assert not (await backtest(guard, BUILT_IN)).changes
     assert (await guard.check(merchant, amount=8_000, customer_id=customer)).verdict == ALLOW
+
+
+@pytest.mark.parametrize("count", [1, 4, 5])
+async def test_a_backtest_reads_a_page_at_a_time_and_asks_a_window_at_a_time(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """However long the log is, no more than that is in memory."""
+    page, window, read, asked = 4, 2, [0], [0]
+    monkeypatch.setattr(backtests, "PAGE_SIZE", page)
+    monkeypatch.setattr(judging, "WINDOW", window)
+    answer, ask = Judge._answer, Judge._ask
+    waiting = 0
+
+    async def reading(connection: Any, after: int, limit: int) -> list[tuple[int, str]]:
+        found = await decisions_after(connection, after, limit)
+        read.append(len(found))
+        return found
+
+    async def asking(judge: Judge, what: object) -> None:
+        nonlocal waiting
+        await ask(judge, what)
+        if what[0] != "policy":  # type: ignore[index]
+            waiting += 1
+            asked.append(waiting)
+
+    async def answering(judge: Judge) -> Any:
+        nonlocal waiting
+        answered = await answer(judge)
+        waiting -= 1
+        return answered
+
+    monkeypatch.setattr(backtests, "decisions_after", reading)
+    monkeypatch.setattr(Judge, "_ask", asking)
+    monkeypatch.setattr(Judge, "_answer", answering)
+    merchant = await guard.merchant()
+    for _ in range(count):
+        await guard.check(merchant, amount=6_000)
+    found = await backtest(guard, await draft(guard, LARGE))
+    assert (found.judged_count, found.changes[0].decision_count) == (count, count)
+    assert [item.sequence for item in found.changed_decisions] == list(range(count, 0, -1))
+    assert sum(read) == count
+    assert max(read) == min(count, page)
+    assert max(asked) == min(count, window)
+    assert waiting == 0
 
 
 async def test_what_cannot_be_read_is_counted_and_its_neighbours_are_judged(guard: Guard) -> None:

@@ -1,6 +1,7 @@
 """What happened before, over a socket and a real database: seen by each other, cases, replay."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -42,7 +43,8 @@ CUSTOMER, MERCHANT, CARD = (
     policy_pb2.HISTORY_SCOPE_CARD,
 )
 REVIEW, DENY = decision_pb2.VERDICT_REVIEW, decision_pb2.VERDICT_DENY
-DECISIONS = 2_000
+# As many as are replayed; docs/benchmarks.md has what ten thousand take.
+DECISIONS = int(os.environ.get("REPLAYED_DECISIONS", "2000"))
 
 
 def limit(over: int, **changes: Any) -> policy_pb2.HistoryLimit:

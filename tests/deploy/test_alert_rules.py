@@ -61,6 +61,7 @@ UP = tuple(always(f'up{{job="{job}",instance="one"}}', 1) for job in JOBS)
 SWEPT = 'gateway_balance_last_sweep_timestamp_seconds{corridor="default"}'
 NEXT_FREEZE = 'compliance_freeze_next_timestamp_seconds{kind="PAYOUTS"}'
 OLDEST_DOCUMENT = 'compliance_document_oldest_timestamp_seconds{state="CHECKED"}'
+IDENTITY = 'gateway_verifications_oldest_seconds{stage="%s"}'
 OLDEST_MAIL = "compliance_notice_mail_oldest_timestamp_seconds"
 LEADING = 'gateway_leader_task_leading{task="t",instance="one"}'
 LOOP = 'loop_last_success_timestamp_seconds{job="gateway",loop="l"}'
@@ -214,6 +215,22 @@ SCENES = (
         (once("compliance_documents_infected_total"),),
         (always("compliance_documents_infected_total", 3),),
     ),
+    gauge("VerificationsStuck", IDENTITY % "CREATING", 3_601, 3_600),
+    gauge("VerificationsStuck", IDENTITY % "PROCESSING", 3_601, 3_600),
+    # Who has shown nothing yet may take their time.
+    Scene(
+        "VerificationsStuck",
+        (always(IDENTITY % "PROCESSING", 3_601),),
+        (always(IDENTITY % "REQUIRES_INPUT", 1_000_000),),
+    ),
+    gauge("VerificationsUnfinished", IDENTITY % "FAILED_TRY", 259_201, 259_200),
+    Scene(
+        "VerificationsUnfinished",
+        (always(IDENTITY % "FAILED_TRY", 259_201),),
+        (always(IDENTITY % "REQUIRES_INPUT", 1_000_000),),
+    ),
+    gauge("VerificationLooksLate", "gateway_verification_looks_late_seconds", 3_601, 3_600),
+    gauge("RedactionsLate", IDENTITY % "REDACTING", 432_001, 432_000),
 )
 
 

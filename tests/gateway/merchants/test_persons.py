@@ -98,3 +98,57 @@ async def test_persons_that_stripe_does_not_show_keep_no_snapshot_away(
         shown = (await gateway.merchants.SyncMerchant(sync)).merchant.snapshot
         assert not shown.persons_withheld
         assert len(shown.persons) == 1
+
+
+REFUSED = {"error": {"type": "invalid_request_error", "code": "resource_missing", "message": "no"}}
+
+
+@pytest.mark.parametrize(
+    ("refused", "asked", "complete"),
+    [
+        # Which of the requests for a page Stripe refuses; each read begins with the first page.
+        ((2,), 4, True),
+        ((2, 4), 4, False),
+        # What was shown a moment ago is not withheld now, but not all either.
+        ((2, 3), 3, False),
+    ],
+)
+async def test_a_later_page_that_stripe_refuses_takes_nothing_of_the_first_away(
+    database_url: str,
+    twin: Twin,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: tuple[int, ...],
+    asked: int,
+    complete: bool,
+) -> None:
+    monkeypatch.setattr(stripe_events, "MAX_ITEMS", 2)
+    async with running_gateway(database_url, twin, roles="api") as gateway:
+        merchant = (await gateway.merchants.CreateMerchant(new_merchant())).merchant
+        path = f"/v1/accounts/{merchant.connected_account_id}/persons"
+        persons = [
+            await add_person(twin, merchant.connected_account_id, gender=str(number))
+            for number in range(3)
+        ]
+        before = len(twin.requests.matching(method="GET", path=path))
+        for number in refused:
+            twin.add_fault(
+                kind="proxy",
+                method="GET",
+                path=path,
+                skip=number - 1,
+                count=1,
+                status=400,
+                body=REFUSED,
+            )
+        sync = pb.SyncMerchantRequest(merchant_id="shop-1")
+        snapshot = (await gateway.merchants.SyncMerchant(sync)).merchant.snapshot
+        assert len(twin.requests.matching(method="GET", path=path)) == before + asked
+        assert not snapshot.persons_withheld
+        assert snapshot.truncated is not complete
+        # Stripe lists the newest first.
+        seen = persons if complete else persons[1:]
+        assert [person.id for person in snapshot.persons] == sorted(seen)
+        # The next fetch has them all.
+        after = (await gateway.merchants.SyncMerchant(sync)).merchant.snapshot
+        assert not after.truncated
+        assert [person.id for person in after.persons] == sorted(persons)

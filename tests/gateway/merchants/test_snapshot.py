@@ -170,6 +170,33 @@ def test_what_was_not_fetched_is_admitted() -> None:
     assert len(crowded.external_accounts) == 100
 
 
+FIELDS = [f"field_{number:03}" for number in range(501)]
+
+
+@pytest.mark.parametrize(
+    ("most", "one_more"),
+    [
+        *(
+            ({name: FIELDS[:500]}, {name: FIELDS})
+            for name in ("currently_due", "past_due", "eventually_due", "pending_verification")
+        ),
+        ({"alternatives": [{}] * 200}, {"alternatives": [{}] * 201}),
+        ({"errors": [{}] * 200}, {"errors": [{}] * 201}),
+        (
+            {"alternatives": [{"alternative_fields_due": FIELDS[:500]}]},
+            {"alternatives": [{"alternative_fields_due": FIELDS}]},
+        ),
+        # The same field again is no more.
+        ({"past_due": FIELDS[:500] * 2}, {"past_due": FIELDS * 2}),
+    ],
+)
+def test_requirements_that_are_cut_say_so(most: dict[str, Any], one_more: dict[str, Any]) -> None:
+    assert not requirements_of(most).truncated
+    assert requirements_of(one_more).truncated
+    found = snapshot({"future_requirements": one_more})
+    assert (found.requirements.truncated, found.future_requirements.truncated) == (False, True)
+
+
 def test_order_at_stripe_does_not_change_the_content() -> None:
     one, other = {"id": "a", "status": "active"}, {"id": "b", "status": "active"}
     assert content_of(snapshot(capabilities=[one, other])) == content_of(

@@ -314,6 +314,21 @@ async def test_an_account_is_fetched_as_v2_from_its_first_v2_event_on(
         assert len(twin.requests.matching(method="GET", path=path)) == before + 1
 
 
+@pytest.mark.parametrize("awaits", ["user", "stripe"])
+def test_v2_requirements_that_are_cut_say_so(awaits: str) -> None:
+    entries = [entry(f"field_{number:03}", awaits=awaits) for number in range(501)]
+    assert not requirements_of_v2(hash_of(*entries[:500])).truncated
+    cut = requirements_of_v2(hash_of(*entries))
+    assert cut.truncated
+    assert len(cut.pending_verification if awaits == "stripe" else cut.currently_due) == 500
+    wide = {"original_entries": entries[:1], "options": [{"entries": entries}]}
+    assert requirements_of_v2(hash_of(entries[0], alternatives=[wide])).truncated
+    many = {"original_entries": entries[:1], "options": [{"entries": entries[1:2]}] * 201}
+    assert requirements_of_v2(hash_of(entries[0], alternatives=[many])).truncated
+    errors = entry("tax_id", errors=("wrong",) * 201)
+    assert requirements_of_v2(hash_of(errors)).truncated
+
+
 async def v2_account(twin: Twin) -> str:
     headers = {"Authorization": f"Bearer {twin.account().secret_key}", "Idempotency-Key": "v2"}
     async with (
