@@ -14,6 +14,8 @@ from reconciliation.statements.amounts import exponent_of, iso_date, iso_day_of_
 from reconciliation.statements.model import Direction
 from reconciliation.statements.refusal import FieldError, Reason
 
+# As ISO 20022's Number has them.
+MAX_NUMBER_DIGITS = 18
 _DIRECTIONS = {"CRDT": Direction.CREDIT, "DBIT": Direction.DEBIT}
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -132,9 +134,9 @@ def texts_sha256(element: Element) -> bytes:
 
 
 def whole_number(text: str, field: str) -> int | None:
-    """A number of up to 18 digits; None where the bank gives none."""
+    """A number of up to `MAX_NUMBER_DIGITS` digits; None where the bank gives none."""
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_NUMBER_DIGITS):
         raise FieldError(Reason.INVALID, field, "a whole number was expected")
     return int(text)

@@ -6,10 +6,14 @@ from xml.sax.saxutils import escape
 
 import pytest
 
+from reconciliation.statements.amounts import MAX_DIGITS
+from reconciliation.statements.camt_elements import MAX_NUMBER_DIGITS
 from reconciliation.statements.model import MAX_MINOR_UNITS, Format, Kind, Limits
+from reconciliation.statements.ofx_elements import MAX_HEADER_CHARS
 from reconciliation.statements.reading import Declared
 from reconciliation.statements.refusal import Reason
 from reconciliation.statements.source import CHUNK_BYTES
+from reconciliation.statements.swift import MAX_LINES_OF_61
 from tests.reconciliation.statements.bai2_writer import write_bai2
 from tests.reconciliation.statements.camt_writer import write_camt
 from tests.reconciliation.statements.csv_writer import write_csv
@@ -153,6 +157,41 @@ def test_the_largest_amounts() -> None:
             else:
                 reason = refusal(content, file_format, expected).reason
                 assert reason in (Reason.TOO_LARGE, Reason.INVALID)
+
+
+def test_digits_of_an_amount_and_of_a_number() -> None:
+    content = write_camt([SAMPLE]).decode()
+    # The sum of the entries stands there, too: it is as long.
+    for old, most, new in (
+        (">12.34<", MAX_DIGITS, ">12.34{}<"),
+        (">17<", MAX_NUMBER_DIGITS, ">17{}<"),
+    ):
+        assert old in content
+        zeros = "0" * (most - sum(map(str.isdigit, old)))
+        assert take(content.replace(old, new.format(zeros)).encode(), Format.CAMT)
+        error = refusal(content.replace(old, new.format(f"{zeros}0")).encode(), Format.CAMT)
+        assert error.reason is Reason.INVALID
+
+
+def test_characters_of_the_header_of_ofx() -> None:
+    content = Writer(is_xml=False).write([SIMPLE]).decode()
+    room = MAX_HEADER_CHARS - content.index("<OFX>") - len("<OFX>")
+    for more, is_taken in ((room, True), (room + 1, False)):
+        padded = content.replace("<OFX>", " " * more + "<OFX>").encode()
+        if is_taken:
+            assert take(padded, Format.OFX)
+        else:
+            assert refusal(padded, Format.OFX).reason is Reason.UNSUPPORTED
+
+
+def test_lines_of_an_entry_of_swift() -> None:
+    content = write_swift([SIMPLE], ending="\n").decode()
+    end = "//4711\n"
+    assert end in content
+    most = content.replace(end, end + "more\n" * (MAX_LINES_OF_61 - 1))
+    assert take(most.encode(), Format.MT940)[0].entries[0].information == "more"
+    beyond = content.replace(end, end + "more\n" * MAX_LINES_OF_61)
+    assert refusal(beyond.encode(), Format.MT940).reason is Reason.INVALID
 
 
 def with_doctype(content: bytes) -> bytes:
