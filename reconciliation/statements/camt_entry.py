@@ -4,7 +4,6 @@ One level of a batch counts: the entry. The amounts of its transactions have to 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from xml.etree.ElementTree import Element
 
@@ -32,17 +31,10 @@ _OF_TRANSACTION = (
 )
 # In place of an element that is not there.
 _NOTHING = Element("nothing")
-_OTHER_SIDE = {Direction.CREDIT: Direction.DEBIT, Direction.DEBIT: Direction.CREDIT}
-_PARTIES = {Direction.CREDIT: "Dbtr", Direction.DEBIT: "Cdtr"}
-
-
-@dataclass(frozen=True, slots=True)
-class Transaction:
-    """What TxDtls says, and what only an entry of one transaction takes over."""
-
-    detail: Detail
-    customer_reference: str
-    transaction_code: str
+_NO_DETAIL = Detail(None, "", "", "", "")
+# Members of an enumeration are slow to look up, and this is done for each entry.
+_DEBIT = Direction.DEBIT
+_BOOKED = EntryStatus.BOOKED
 
 
 class EntryReader:
@@ -61,12 +53,19 @@ class EntryReader:
         tags.check_once(element, _OF_ENTRY)
         unsigned = tags.amount(element, self._currency)
         direction = tags.direction(element)
-        amount = unsigned if direction is Direction.CREDIT else -unsigned
+        amount = -unsigned if direction is _DEBIT else unsigned
         is_reversal = tags.boolean(element, "RvslInd")
         status = self._status(element)
-        transactions = self._transactions(element, direction, amount, is_reversal=is_reversal)
-        single = transactions[0] if len(transactions) == 1 else None
-        detail = single.detail if single else None
+        transactions = [
+            each
+            for group in element.findall(tags["NtryDtls"])
+            for each in self._transactions_of(group)
+        ]
+        details = [self._detail(each, direction, is_reversal=is_reversal) for each in transactions]
+        _check_batch(details, amount)
+        # What a single transaction says, its entry says.
+        single = transactions[0] if len(transactions) == 1 else _NOTHING
+        detail = details[0] if len(details) == 1 else _NO_DETAIL
         return Entry(
             position,
             amount,
@@ -75,14 +74,14 @@ class EntryReader:
             status,
             self._booking_date(element, status),
             tags.day(element, "ValDt"),
-            tags.leaf(element, "AcctSvcrRef") or (detail.bank_reference if detail else ""),
-            tags.leaf(element, "NtryRef") or (single.customer_reference if single else ""),
-            detail.end_to_end_id if detail else "",
-            detail.remittance if detail else "",
-            detail.counterparty if detail else "",
-            self._code(element) or (single.transaction_code if single else ""),
+            tags.leaf(element, "AcctSvcrRef") or detail.bank_reference,
+            tags.leaf(element, "NtryRef") or tags.text(single, "Refs", "InstrId"),
+            detail.end_to_end_id,
+            detail.remittance,
+            detail.counterparty,
+            self._code(element) or self._code(single),
             tags.leaf(element, "AddtlNtryInf"),
-            () if single else tuple(transaction.detail for transaction in transactions),
+            tuple(details) if len(details) > 1 else (),
             texts_sha256(element),
         )
 
@@ -97,74 +96,48 @@ class EntryReader:
 
     def _booking_date(self, entry: Element, status: EntryStatus) -> date | None:
         day = self._tags.day(entry, "BookgDt")
-        if day is None and status is EntryStatus.BOOKED:
+        if day is None and status is _BOOKED:
             raise FieldError(Reason.MISSING, "BookgDt", "the element was expected")
         return day
 
-    def _transactions(
-        self, entry: Element, direction: Direction, amount: int, *, is_reversal: bool
-    ) -> list[Transaction]:
-        """The transactions of an entry. Raises FieldError unless they come to its amount."""
+    def _transactions_of(self, group: Element) -> list[Element]:
+        """What is in NtryDtls. Raises FieldError if the bank counted otherwise."""
         tags = self._tags
-        found: list[Transaction] = []
-        for group in entry.findall(tags["NtryDtls"]):
-            elements = group.findall(tags["TxDtls"])
-            self._check_count(group, len(elements))
-            found += [
-                self._transaction(each, direction, is_reversal=is_reversal) for each in elements
-            ]
-        amounts = [transaction.detail.amount_minor for transaction in found]
-        known = [amount for amount in amounts if amount is not None]
-        field = f"{_TRANSACTION}/Amt"
-        if known and len(known) < len(amounts):
-            raise FieldError(
-                Reason.BATCH, field, "an amount of every transaction or of none was expected"
-            )
-        if known and sum(known) != amount:
-            raise FieldError(
-                Reason.BATCH,
-                field,
-                "transactions that come to the entry were expected; they differ by"
-                f" {sum(known) - amount} minor units",
-            )
-        return found
+        elements = group.findall(tags["TxDtls"])
+        batch = group.find(tags["Btch"])
+        if batch is not None and elements:
+            field = "NtryDtls/Btch/NbOfTxs"
+            number = whole_number(tags.leaf(batch, "NbOfTxs"), field)
+            if number not in (None, len(elements)):
+                raise FieldError(
+                    Reason.BATCH, field, f"{len(elements)} was expected, as transactions follow"
+                )
+        return elements
 
-    def _check_count(self, group: Element, count: int) -> None:
-        field = "NtryDtls/Btch/NbOfTxs"
-        batch = group.find(self._tags["Btch"])
-        if batch is None:
-            return
-        number = whole_number(self._tags.leaf(batch, "NbOfTxs"), field)
-        if number is not None and count and number != count:
-            raise FieldError(Reason.BATCH, field, f"{count} was expected, as transactions follow")
-
-    def _transaction(
-        self, element: Element, direction: Direction, *, is_reversal: bool
-    ) -> Transaction:
+    def _detail(self, element: Element, direction: Direction, *, is_reversal: bool) -> Detail:
+        """What TxDtls says."""
         tags = self._tags
         try:
             tags.check_once(element, _OF_TRANSACTION)
             if element.find(tags["CdtDbtInd"]) is not None:
                 direction = tags.direction(element)
-            unsigned = self._transaction_amount(element)
+            amount = self._transaction_amount(element)
         except FieldError as error:
             raise FieldError(
                 error.reason, f"{_TRANSACTION}/{error.field}", error.expected
             ) from None
-        signed = unsigned
-        if unsigned is not None and direction is Direction.DEBIT:
-            signed = -unsigned
+        if amount is not None and direction is _DEBIT:
+            amount = -amount
         references = element.find(tags["Refs"])
         if references is None:
             references = _NOTHING
-        detail = Detail(
-            signed,
+        return Detail(
+            amount,
             tags.leaf(references, "AcctSvcrRef"),
             tags.leaf(references, "EndToEndId"),
             self._remittance(element),
-            self._counterparty(element, direction, is_reversal=is_reversal),
+            self._counterparty(element, is_debit=(direction is _DEBIT) != is_reversal),
         )
-        return Transaction(detail, tags.leaf(references, "InstrId"), self._code(element))
 
     def _transaction_amount(self, element: Element) -> int | None:
         """Amt, or TxAmt in versions before 001.03; None if neither is in the account's currency."""
@@ -191,23 +164,24 @@ class EntryReader:
         ]
         return "\n".join(filter(None, lines)) or tags.leaf(element, "AddtlTxInf")
 
-    def _counterparty(self, element: Element, direction: Direction, *, is_reversal: bool) -> str:
-        """Who is on the other side: a reversal keeps the roles that the first transaction had.
+    def _counterparty(self, element: Element, *, is_debit: bool) -> str:
+        """Who is on the other side: of what was first a credit, the debtor.
 
-        Some banks turn them around; whoever has the account of the statement is its holder.
+        A reversal keeps the roles that the first transaction had. Some banks turn them around;
+        whoever has the account of the statement is its holder.
         """
         tags = self._tags
         parties = element.find(tags["RltdPties"])
         if parties is None:
             return ""
-        side = _OTHER_SIDE[direction] if is_reversal else direction
-        role = _PARTIES[side]
+        role, other = ("Cdtr", "Dbtr") if is_debit else ("Dbtr", "Cdtr")
         account = parties.find(tags[f"{role}Acct"])
-        if account is not None and self._account in (
-            tags.text(account, "Id", "IBAN"),
-            tags.text(account, "Id", "Othr", "Id"),
-        ):
-            role = _PARTIES[_OTHER_SIDE[side]]
+        if account is not None:
+            identification = tags.text(account, "Id", "IBAN") or tags.text(
+                account, "Id", "Othr", "Id"
+            )
+            if identification == self._account:
+                role = other
         party = parties.find(tags[role])
         if party is None:
             return ""
@@ -228,4 +202,23 @@ class EntryReader:
             family = _NOTHING
         return (
             f"{tags.leaf(domain, 'Cd')}/{tags.leaf(family, 'Cd')}/{tags.leaf(family, 'SubFmlyCd')}"
+        )
+
+
+def _check_batch(details: list[Detail], amount: int) -> None:
+    """Raises FieldError unless transactions come to the amount of their entry, or have none."""
+    known = [detail.amount_minor for detail in details if detail.amount_minor is not None]
+    if not known:
+        return
+    field = f"{_TRANSACTION}/Amt"
+    if len(known) < len(details):
+        raise FieldError(
+            Reason.BATCH, field, "an amount of every transaction or of none was expected"
+        )
+    if sum(known) != amount:
+        raise FieldError(
+            Reason.BATCH,
+            field,
+            "transactions that come to the entry were expected; they differ by"
+            f" {sum(known) - amount} minor units",
         )
