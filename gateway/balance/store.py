@@ -275,13 +275,21 @@ async def totals(connection: AsyncConnection, corridor: str) -> dict[tuple[str, 
 
 async def payment_of_charge(
     connection: AsyncConnection, corridor: str, charge_id: str
-) -> tuple[str, str] | None:
-    """The payment that a charge captured, and its merchant, if we know already."""
-    statement = select(PAYMENT.c.id, PAYMENT.c.merchant_id).where(
+) -> tuple[str, str, datetime | None] | None:
+    """The payment that a charge captured, its merchant and when it did, if we know already."""
+    statement = select(PAYMENT.c.id, PAYMENT.c.merchant_id, PAYMENT.c.capture_time).where(
         PAYMENT.c.charge_id == charge_id, PAYMENT.c.corridor == corridor
     )
     row = (await connection.execute(statement)).first()
-    return (row.id, row.merchant_id) if row is not None else None
+    return (row.id, row.merchant_id, row.capture_time) if row is not None else None
+
+
+async def made_time(
+    connection: AsyncConnection, corridor: str, transaction_id: str
+) -> datetime | None:
+    """When a balance transaction was made, if it was read already."""
+    statement = select(TRANSACTION.c.create_time).where(_the(corridor, transaction_id))
+    return (await connection.execute(statement)).scalar_one_or_none()
 
 
 async def payment_of_fact(connection: AsyncConnection, fact_id: str) -> tuple[str, str] | None:
