@@ -39,6 +39,7 @@ TRANSACTION = Table(
     Column("id", Text, primary_key=True),
     Column("type", Text, nullable=False),
     Column("source_id", Text, nullable=False),
+    Column("source_type", Text),
     Column("currency", Text, nullable=False),
     Column("amount_minor", BigInteger),
     Column("fee_minor", BigInteger),
@@ -53,6 +54,10 @@ TRANSACTION = Table(
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_time", DateTime(timezone=True), nullable=False),
     Column("last_failure", Text),
+    Column("stripe_payout_id", Text, nullable=False),
+    Column("told", Text),
+    Column("first_sequence", BigInteger),
+    Column("sequence", BigInteger),
 )
 
 TOTAL = Table(
@@ -173,6 +178,8 @@ async def keep(
         "ids": [movement.id for movement in movements],
         "types": [movement.type for movement in movements],
         "source_ids": [movement.source_id for movement in movements],
+        "source_types": [movement.source_type for movement in movements],
+        "stripe_payout_ids": [movement.payout_id for movement in movements],
         "currencies": [movement.currency for movement in movements],
         "amounts": [movement.amount_minor for movement in movements],
         "fees": [movement.fee_minor for movement in movements],

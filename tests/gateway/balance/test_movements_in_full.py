@@ -65,9 +65,12 @@ MOVEMENT = Movement(
     ("told", "read"),
     [
         ({}, {}),
-        ({"source": {"id": "ch_2", "object": "charge"}}, {"source_id": "ch_2"}),
+        (
+            {"source": {"id": "ch_2", "object": "charge"}},
+            {"source_id": "ch_2", "source_type": "charge"},
+        ),
         ({"source": None}, {"source_id": ""}),
-        ({"source": {"object": "charge"}}, {"source_id": ""}),
+        ({"source": {"object": "charge"}}, {"source_id": "", "source_type": "charge"}),
         ({"status": "available"}, {"is_available": True}),
         ({"exchange_rate": 0.93}, {"exchange_rate": "0.93"}),
         ({"exchange_rate": "1.08"}, {"exchange_rate": "1.08"}),
