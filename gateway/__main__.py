@@ -4,7 +4,7 @@ each package's `wiring.py` says what is in it."""
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from gateway.balance.wiring import open_balance
+from gateway.balance.wiring import open_balance, open_balance_transactions
 from gateway.bookkeeping.wiring import REBOOK, open_bookkeeping
 from gateway.config import DATABASE_ROLE, GatewaySettings, Role
 from gateway.customers.wiring import open_customers
@@ -118,6 +118,7 @@ async def open_service(
         parts: list[Part] = [stripe, restored, intake, corridors, operations, payments, merchants]
         reviews = open_reviews(settings, engine, compliance, operations, clock)
         parts += [customers, disputes, payouts, reviews, verifications, webhooks_out]
+        parts.append(open_balance_transactions(engine, guard, clock))
         parts.append(Part(services=[open_operator_acts(acts)]))
 
         is_worker = Role.WORKER in settings.active_roles

@@ -2,9 +2,9 @@
 
 A gateway that was restored from a backup gives sequences again that clients know from before it
 was. So whoever recovers it begins an epoch, and what follows carries it: in the cursors of
-WatchPayments, WatchMerchants and WatchVerifications and in the ids of webhooks. A change is named
-by its epoch and its sequence together. Changes from before the backup keep their epoch, so who had
-only read them goes on as if nothing had happened.
+WatchPayments, WatchMerchants, WatchVerifications and WatchBalanceTransactions and in the ids of
+webhooks. A change is named by its epoch and its sequence together. Changes from before the backup
+keep their epoch, so who had only read them goes on as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ FIRST = 0
 # Numbers new changes of payments: gateway/payments/store/events.py. Any constant will do; it must
 # differ from those of other advisory locks of the gateway.
 NUMBERING_LOCK = 7_301_001
+# Numbers changes of balance transactions: gateway/balance/changes.py.
+BALANCE_NUMBERING_LOCK = 7_301_005
 
 FEED_EPOCH = Table(
     "feed_epoch",
@@ -50,6 +52,7 @@ class FeedName(StrEnum):
     PAYMENTS = "payments"
     MERCHANTS = "merchants"
     VERIFICATIONS = "verifications"
+    BALANCE_TRANSACTIONS = "balance_transactions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,8 @@ async def begin_epoch(connection: AsyncConnection) -> int:
     has had which is lost by now. Must be called before anything of after the restore is numbered;
     numbering waits until the transaction ends.
     """
-    await connection.execute(select(func.pg_advisory_xact_lock(NUMBERING_LOCK)))
+    for key in (NUMBERING_LOCK, BALANCE_NUMBERING_LOCK):
+        await connection.execute(select(func.pg_advisory_xact_lock(key)))
     for lock in _LOCKS:
         await connection.execute(lock)
     # Another statement, so that it sees what was numbered before the locks were had.

@@ -175,6 +175,10 @@ SCOPES: Mapping[str, Mapping[str, Sequence[Scope]]] = {
         "ListPayouts": MERCHANT_ID,
         "ListPayoutTransactions": PAYOUT_ID,
     },
+    "gateway.v1.BalanceTransactionService": {
+        "ListBalanceTransactions": REFUSED,
+        "WatchBalanceTransactions": REFUSED,
+    },
     "gateway.v1.MerchantService": {
         # Platforms take merchants in, with accounts that may be anybody's.
         "CreateMerchant": REFUSED,

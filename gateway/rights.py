@@ -3,7 +3,7 @@
 Clients are merchants' shops and platforms' back ends. Operators may do what clients may, and keep
 the corridors. Finance reads what moved money; support reads payments and customers' cases, neither
 payouts nor secrets. The only service that calls the gateway is compliance: about merchants,
-people's identity and how payments end.
+people's identity and how payments end. What reconciles the books reads as finance does.
 """
 
 import re
@@ -63,6 +63,11 @@ RIGHTS: Rights = {
         "GetPayout": reads(*MAKERS, FINANCE),
         "ListPayouts": reads(*MAKERS, FINANCE),
         "ListPayoutTransactions": reads(*MAKERS, FINANCE),
+    },
+    # Of the whole platform's balances: none of it is one merchant's.
+    "gateway.v1.BalanceTransactionService": {
+        "ListBalanceTransactions": reads(OPERATOR, FINANCE),
+        "WatchBalanceTransactions": reads(OPERATOR, FINANCE),
     },
     "gateway.v1.MerchantService": {
         "CreateMerchant": changes("merchant_id", *MAKERS),

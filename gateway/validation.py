@@ -1,5 +1,6 @@
 """What every request has to be like: the rules of all services of the gateway."""
 
+from gateway.balance.validation import RULES as BALANCE_RULES
 from gateway.customers.validation import RULES as CUSTOMER_RULES
 from gateway.disputes.validation import RULES as DISPUTE_RULES
 from gateway.merchants.validation import RULES as MERCHANT_RULES
@@ -21,6 +22,7 @@ VALIDATOR = Validator(
         **WEBHOOK_ENDPOINT_RULES,
         **DISPUTE_RULES,
         **PAYOUT_RULES,
+        **BALANCE_RULES,
         **VERIFICATION_RULES,
         ListOperatorActsRequest: OPERATOR_ACT_RULES,
     }

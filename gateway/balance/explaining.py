@@ -7,6 +7,7 @@ nothing of ours explains is booked in suspense: the ledger has Stripe's balance 
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -23,12 +24,15 @@ from gateway.money import to_stripe
 from gateway.payments.domain.intents import id_of
 from gateway.payments.domain.states import PaymentState
 from gateway.payments.store import payments as payment_store
+from gateway.payments.store.recording import captured_time
 from gateway.stripe_client.client import StripeClient
 from gateway.webhooks_in.event import RetryEventLater
 from runtime.clock import Clock
 from runtime.logs import get_logger
 
 Source = Mapping[str, Any]
+# What names the balance transaction that brought back what a refund or a payout took.
+FAILURE = "failure_balance_transaction"
 log = get_logger(__name__)
 
 
@@ -123,6 +127,8 @@ class Explainer:
             "currency": movement.currency.lower(),
             "fee": to_stripe(movement.currency, movement.fee_minor),
             "status": movement.counts_in.value,
+            "created": _seconds(movement.create_time),
+            "available_on": _seconds(movement.available_time),
         }
         charge = {**source, "balance_transaction": transaction}
         return [] if await self._payments.take_charge(charge) else None
@@ -172,18 +178,23 @@ class Explainer:
             moved = movement_facts.debit_moved(movement, charge_id, payment.id, payment.merchant_id)
             await enqueue(connection, moved, now)
             if captured:
-                facts = settled_debit(moved, payment.currency, payment.captured_minor, now)
+                when = await captured_time(connection, payment) or now
+                facts = settled_debit(moved, payment.currency, payment.captured_minor, when)
                 for fact in facts:
                     await enqueue(connection, fact, now)
         return _Debit(captured=captured, ours=True)
 
     async def _refund(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
         if movement.type in REFUNDS:
-            transaction = {"id": movement.id, "status": movement.begins_in.value}
+            transaction = {
+                "id": movement.id,
+                "status": movement.begins_in.value,
+                "created": _seconds(movement.create_time),
+            }
             source = {**source, "balance_transaction": transaction}
         else:
-            source = {**source, "failure_balance_transaction": movement.id}
-        await self._payments.take_refund(source)
+            source = {**source, FAILURE: movement.id}
+        await self._payments.take_refund(await self._dated(movement, source))
         async with self._engine.connect() as connection:
             refund = await payment_store.refund_of_stripe(connection, str(source["id"]))
         if refund is None:
@@ -260,12 +271,28 @@ class Explainer:
         return movement_facts.become_available(movement)
 
     async def _payout(self, movement: Movement, source: Source) -> Sequence[Fact] | None:
-        await self._payouts.take_payout(movement.corridor, source, None)
+        payout = await self._dated(movement, source)
+        await self._payouts.take_payout(movement.corridor, payout, None)
         return movement_facts.beside(movement, StripeBalance.AVAILABLE)
+
+    async def _dated(self, movement: Movement, source: Source) -> Source:
+        """A refund or a payout with the time at which what it took came back, if that is known: a
+        list does not expand what its sources name."""
+        named = source.get(FAILURE)
+        if not isinstance(named, str):
+            return source
+        made: datetime | None = movement.create_time
+        if named != movement.id:
+            async with self._engine.connect() as connection:
+                made = await balance_store.made_time(connection, movement.corridor, named)
+        if made is None:
+            return source
+        return {**source, FAILURE: {"id": named, "created": _seconds(made)}}
 
     async def _payment_of_charge(
         self, movement: Movement, charge_id: object
-    ) -> tuple[str, str] | None:
+    ) -> tuple[str, str, datetime | None] | None:
+        """The payment that a charge captured, its merchant, and when that was."""
         if not isinstance(charge_id, str):
             return None
         async with self._engine.connect() as connection:
@@ -291,6 +318,10 @@ class Explainer:
             ):
                 raise RetryEventLater("ORIGIN_NOT_EXPLAINED_YET")
         return found
+
+
+def _seconds(time: datetime) -> int:
+    return int(time.timestamp())
 
 
 def _is_refund(source: Source) -> bool:

@@ -15,6 +15,7 @@ from gateway.money import from_stripe
 
 REFUNDS = TYPES.named(Way.REFUND)
 PAYOUTS = TYPES.named(Way.PAYOUT)
+PAYOUT_PREFIX = "po_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,13 @@ class Movement:
     # None for the payments balance.
     other_balance: StripeBalance | None = None
     fee_details: tuple[FeeDetail, ...] = ()
+    # What Stripe calls its source: charge, refund, payout. Empty where that is not expanded.
+    source_type: str = ""
+
+    @property
+    def payout_id(self) -> str:
+        """The payout that it is, or that came back with it, Stripe's id; empty if it is none."""
+        return self.source_id if self.source_id.startswith(PAYOUT_PREFIX) else ""
 
     @property
     def begins_in(self) -> StripeBalance:
@@ -78,8 +86,9 @@ def read_movement(corridor: str, transaction: Mapping[str, Any]) -> Movement:
 
     `source` may be expanded.
     """
-    source = transaction.get("source")
+    source, source_type = transaction.get("source"), ""
     if isinstance(source, Mapping):
+        source_type = str(source.get("object") or "")
         source = source.get("id")
     rate = transaction.get("exchange_rate")
     if rate is not None and not float(rate) > 0:
@@ -109,4 +118,5 @@ def read_movement(corridor: str, transaction: Mapping[str, Any]) -> Movement:
             )
             for detail in transaction.get("fee_details") or ()
         ),
+        source_type=source_type,
     )

@@ -2,8 +2,13 @@
 
 What is booked first goes to the part of the balance that is decided by what never changes, so that
 whoever reports it says the same; what has become available since is a fact of its own.
+
+A fact is effective when its balance transaction was made, and availability from `available_on` on.
+What went on of a charge, and the fee that came back, were made with the charge: they have the time
+of its capture, `when`, as all that settles with it.
 """
 
+from datetime import datetime
 from typing import Any
 
 from gateway.balance.movement import REFUNDS, Movement
@@ -74,11 +79,15 @@ def refund_facts(
 
 
 def transfer_facts(
-    movement: Movement, transfer_id: str, payment_id: str, merchant_id: str
+    movement: Movement,
+    transfer_id: str,
+    payment_id: str,
+    merchant_id: str,
+    when: datetime | None = None,
 ) -> list[Fact]:
     """The money of a destination charge went on."""
     created = TransferCreated(
-        **_about(movement),
+        **_about(movement, when),
         payment_id=payment_id,
         merchant_id=merchant_id,
         transfer_id=transfer_id,
@@ -104,11 +113,15 @@ def transfer_reversal_facts(
 
 
 def application_fee_facts(
-    movement: Movement, application_fee_id: str, payment_id: str, merchant_id: str
+    movement: Movement,
+    application_fee_id: str,
+    payment_id: str,
+    merchant_id: str,
+    when: datetime | None = None,
 ) -> list[Fact]:
     """The platform's fee of a destination charge."""
     earned = ApplicationFeeEarned(
-        **_about(movement),
+        **_about(movement, when),
         payment_id=payment_id,
         merchant_id=merchant_id,
         application_fee_id=application_fee_id,
@@ -189,16 +202,13 @@ def become_available(movement: Movement) -> list[Fact]:
 def _available(movement: Movement, pending_minor: int) -> list[Fact]:
     if movement.counts_in is StripeBalance.PENDING or pending_minor == 0:
         return []
-    return [
-        FundsAvailable(
-            **_about(movement), balance_transaction_id=movement.id, amount_minor=pending_minor
-        )
-    ]
+    about = _about(movement, max(movement.create_time, movement.available_time))
+    return [FundsAvailable(**about, balance_transaction_id=movement.id, amount_minor=pending_minor)]
 
 
-def _about(movement: Movement) -> dict[str, Any]:
+def _about(movement: Movement, when: datetime | None = None) -> dict[str, Any]:
     return {
         "corridor": movement.corridor,
         "currency": movement.currency,
-        "effective_time": movement.create_time,
+        "effective_time": when or movement.create_time,
     }

@@ -39,6 +39,7 @@ TRANSACTION = Table(
     Column("id", Text, primary_key=True),
     Column("type", Text, nullable=False),
     Column("source_id", Text, nullable=False),
+    Column("source_type", Text),
     Column("currency", Text, nullable=False),
     Column("amount_minor", BigInteger),
     Column("fee_minor", BigInteger),
@@ -53,6 +54,10 @@ TRANSACTION = Table(
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_time", DateTime(timezone=True), nullable=False),
     Column("last_failure", Text),
+    Column("stripe_payout_id", Text, nullable=False),
+    Column("told", Text),
+    Column("first_sequence", BigInteger),
+    Column("sequence", BigInteger),
 )
 
 TOTAL = Table(
@@ -173,6 +178,8 @@ async def keep(
         "ids": [movement.id for movement in movements],
         "types": [movement.type for movement in movements],
         "source_ids": [movement.source_id for movement in movements],
+        "source_types": [movement.source_type for movement in movements],
+        "stripe_payout_ids": [movement.payout_id for movement in movements],
         "currencies": [movement.currency for movement in movements],
         "amounts": [movement.amount_minor for movement in movements],
         "fees": [movement.fee_minor for movement in movements],
@@ -275,13 +282,21 @@ async def totals(connection: AsyncConnection, corridor: str) -> dict[tuple[str, 
 
 async def payment_of_charge(
     connection: AsyncConnection, corridor: str, charge_id: str
-) -> tuple[str, str] | None:
-    """The payment that a charge captured, and its merchant, if we know already."""
-    statement = select(PAYMENT.c.id, PAYMENT.c.merchant_id).where(
+) -> tuple[str, str, datetime | None] | None:
+    """The payment that a charge captured, its merchant and when it did, if we know already."""
+    statement = select(PAYMENT.c.id, PAYMENT.c.merchant_id, PAYMENT.c.capture_time).where(
         PAYMENT.c.charge_id == charge_id, PAYMENT.c.corridor == corridor
     )
     row = (await connection.execute(statement)).first()
-    return (row.id, row.merchant_id) if row is not None else None
+    return (row.id, row.merchant_id, row.capture_time) if row is not None else None
+
+
+async def made_time(
+    connection: AsyncConnection, corridor: str, transaction_id: str
+) -> datetime | None:
+    """When a balance transaction was made, if it was read already."""
+    statement = select(TRANSACTION.c.create_time).where(_the(corridor, transaction_id))
+    return (await connection.execute(statement)).scalar_one_or_none()
 
 
 async def payment_of_fact(connection: AsyncConnection, fact_id: str) -> tuple[str, str] | None:

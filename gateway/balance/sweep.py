@@ -1,8 +1,8 @@
 """The sweep: reads each corridor's balance transactions and books what no event has reported.
 
 It may stop anywhere: how far it is, is in the database, whatever it reported before is found
-reported, and another process goes on where one was killed. Each round reads three things:
-what is new, what could not be explained before, and what has become available.
+reported, and another process goes on where one was killed. Each round reads four things: what is
+new, what could not be explained before, what has become available, and what payouts contain.
 """
 
 from collections import defaultdict
@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.balance import store, telemetry
+from gateway.balance import contents, store, telemetry
 from gateway.balance.explaining import Explainer
 from gateway.balance.movement import Movement, read_movement
 from gateway.balance.store import Sweep, SweepLostError, Waiting
@@ -22,7 +22,7 @@ from gateway.bookkeeping.reporting import FactOutOfOrderError
 from gateway.limits import LIMITS
 from gateway.money import from_stripe
 from gateway.stripe_client.client import StripeClient
-from gateway.stripe_client.outcome import Outcome, is_missing
+from gateway.stripe_client.outcome import Outcome, OutcomeClass, is_missing
 from gateway.webhooks_in.event import OutsideUnavailable, PoisonEventError, RetryEventLater
 from runtime.clock import Clock
 from runtime.items import Items
@@ -113,7 +113,7 @@ class BalanceSweep:
             sweep, walked = await self._walk(sweep)
             await self._explain_waiting(sweep)
             matured = await self._mature(sweep)
-            finished = walked and matured
+            finished = walked and matured and await self._read_contents(sweep)
             if finished:
                 await self._compare(sweep.corridor)
             else:
@@ -188,6 +188,34 @@ class BalanceSweep:
             await self._take(sweep, [transaction])
         return False
 
+    async def _read_contents(self, sweep: Sweep) -> bool:
+        """Reads what payouts contain, in a few pages; whether there is no more to read."""
+        corridor = sweep.corridor
+        for _ in range(MAX_PAGES):
+            async with self._engine.connect() as connection:
+                payout = await contents.next_unread(connection, corridor)
+            if payout is None:
+                return True
+            outcome = await self._pages(
+                corridor, {"payout": payout.stripe_payout_id}, payout.after_id or None
+            )
+            refused = outcome.outcome_class is OutcomeClass.REJECTED
+            page = [] if refused else _answered(outcome)["data"]
+            await self._take(sweep, page)
+            async with self._engine.begin() as connection:
+                ids = [str(transaction["id"]) for transaction in page]
+                await contents.keep_content(connection, corridor, payout, ids)
+                if refused and payout.after_id:
+                    # What was read last is not there any more: it begins again.
+                    await contents.go_on_after(connection, payout, "")
+                elif page and _answered(outcome)["has_more"]:
+                    await contents.go_on_after(connection, payout, ids[-1])
+                else:
+                    await contents.set_read(connection, payout, self._now())
+            if refused:
+                log.warning("payout_content_refused", corridor=corridor, payout_id=payout.id)
+        return False
+
     async def _explain_waiting(self, sweep: Sweep) -> None:
         async with self._engine.connect() as connection:
             listed = await store.waiting(connection, sweep.corridor, self._now(), MAX_WAITING)
@@ -260,18 +288,22 @@ class BalanceSweep:
         self, corridor: str, created: Mapping[str, int], after: str | None
     ) -> tuple[list[dict[str, Any]], bool] | None:
         """A page and whether there are more; None if there is nothing of the id `after`."""
+        outcome = await self._pages(corridor, {"created": dict(created)}, after)
+        if after is not None and is_missing(outcome):
+            return None
+        answer = _answered(outcome)
+        return answer["data"], answer["has_more"]
+
+    async def _pages(self, corridor: str, filters: Mapping[str, Any], after: str | None) -> Outcome:
+        """What Stripe answers for the page after an id."""
         params: dict[str, Any] = {
-            "created": dict(created),
+            **filters,
             "limit": self._limits.page_size,
             "expand": _EXPANDED_LIST,
         }
         if after is not None:
             params["starting_after"] = after
-        outcome = await self._stripe.records.list_balance_transactions(corridor, params)
-        if after is not None and is_missing(outcome):
-            return None
-        answer = _answered(outcome)
-        return answer["data"], answer["has_more"]
+        return await self._stripe.records.list_balance_transactions(corridor, params)
 
     async def _retrieve(self, corridor: str, identifier: str) -> dict[str, Any] | None:
         """One of them; None if there is none of that id."""

@@ -1,18 +1,36 @@
-"""The balance sweep, as one process with the role worker takes part in it."""
+"""Balance transactions as every process shows them, and the sweep, which workers take part in."""
 
 from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.balance.changes import CHANNEL, ChangeStore, Numbering
 from gateway.balance.comparing import BooksComparison
 from gateway.balance.explaining import DisputeTaker, Explainer, PaymentTaker, PayoutTaker
+from gateway.balance.service import BalanceTransactionServicer
 from gateway.balance.sweep import BalanceSweep, SweepLimits
 from gateway.bookkeeping.ledger_log import LedgerLog
 from gateway.config import GatewaySettings
 from gateway.limits import Limits
+from gateway.operations.gate import Gate
 from gateway.part import Part
 from gateway.stripe_client.client import StripeClient
+from gateway.v1 import balance_transaction_service_pb2, balance_transaction_service_pb2_grpc
 from runtime.clock import Clock
+from runtime.notifier import Notifier
+from runtime.server import registered
+
+
+def open_balance_transactions(engine: AsyncEngine, gate: Gate, clock: Clock) -> Part:
+    """What is shown of them, and the loop that numbers their changes; there is nothing to close."""
+    notifier = Notifier()
+    servicer = BalanceTransactionServicer(ChangeStore(engine), notifier)
+    served = balance_transaction_service_pb2, balance_transaction_service_pb2_grpc, servicer
+    return Part(
+        services=(registered(*served),),
+        worker_loops=(Numbering(engine, gate, clock).loop(),),
+        notifiers={CHANNEL: notifier},
+    )
 
 
 async def open_balance(

@@ -52,6 +52,11 @@ def kind_of(fact: Fact) -> str:
     return _NAMES[type(fact)]
 
 
+def name_of(kind: type[Fact]) -> str:
+    """The name that rows keep for a class of facts."""
+    return _NAMES[kind]
+
+
 def to_json(fact: Fact) -> dict[str, Any]:
     """The fact's fields; times as ISO 8601 with their zone."""
     values = {field.name: getattr(fact, field.name) for field in fields(fact)}

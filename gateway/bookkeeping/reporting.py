@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.bookkeeping.balance_facts import DebitMoved
-from gateway.bookkeeping.codec import from_json, kind_of, to_json
+from gateway.bookkeeping.codec import from_json, kind_of, name_of, to_json
 from gateway.bookkeeping.facts import Fact
 from gateway.bookkeeping.telemetry import trace_parent
 from runtime.sql_files import sql_statement
@@ -183,6 +183,19 @@ async def debits_moved(connection: AsyncConnection, payment_id: str) -> list[Deb
     )
     facts = [from_json(row.kind, row.fact) for row in rows]
     return [fact for fact in facts if isinstance(fact, DebitMoved)]
+
+
+async def time_reported(
+    connection: AsyncConnection, payment_id: str, kind: type[Fact]
+) -> datetime | None:
+    """When the first fact of a kind that was reported of a payment happened; None without any."""
+    rows = await connection.execute(
+        select(BOOKING.c.effective_time)
+        .where(BOOKING.c.payment_id == payment_id, BOOKING.c.kind == name_of(kind))
+        .order_by(BOOKING.c.booking_number)
+        .limit(1)
+    )
+    return rows.scalar_one_or_none()
 
 
 def reported(fact: Fact, now: datetime) -> Booking:

@@ -26,6 +26,11 @@ class SettledCharge:
     `fee_minor` and `available` the balance transaction's `currency`, `amount`, `fee` and whether
     its `status` is "available". Currencies are upper-case ISO 4217, amounts minor units. Ids of
     the transfer and the application fee of a destination charge are empty where it has none.
+
+    `effective_time` is that of the capture, and so of all that settles with it: a period that
+    ends between capture and fee would have the one without the other. `available_time` is the
+    balance transaction's `available_on`, "the date that the transaction's net funds become
+    available" (https://docs.stripe.com/api/balance_transactions/object).
     """
 
     corridor: str
@@ -40,6 +45,7 @@ class SettledCharge:
     fee_minor: int
     available: bool
     effective_time: datetime
+    available_time: datetime | None = None
     transfer_id: str = ""
     transfer_minor: int = 0
     application_fee_id: str = ""
@@ -83,7 +89,7 @@ def settlement_facts(charge: SettledCharge) -> list[Fact]:
             FundsAvailable(
                 corridor=charge.corridor,
                 currency=charge.settled_currency,
-                effective_time=when,
+                effective_time=max(when, charge.available_time or when),
                 balance_transaction_id=charge.balance_transaction_id,
                 amount_minor=net_minor,
             )
@@ -116,17 +122,17 @@ def settlement_facts(charge: SettledCharge) -> list[Fact]:
 
 
 def settled_debit(
-    moved: DebitMoved, currency: str, captured_minor: int, now: datetime
+    moved: DebitMoved, currency: str, captured_minor: int, when: datetime
 ) -> list[Fact]:
     """The facts to report, in order, after the capture of a bank debit that `moved` before:
-    `captured_minor` of the payment's `currency`. Reporting them again is safe."""
+    `captured_minor` of the payment's `currency`, captured `when`. Reporting them again is safe."""
     assert moved.amount_minor > 0, "what was taken out is never captured"
     settled = DebitSettled(
         corridor=moved.corridor,
         payment_id=moved.payment_id,
         merchant_id=moved.merchant_id,
         currency=moved.currency,
-        effective_time=now,
+        effective_time=when,
         balance_transaction_id=moved.balance_transaction_id,
         amount_minor=moved.amount_minor,
     )
@@ -143,6 +149,6 @@ def settled_debit(
         fee_minor=moved.fee_minor,
         # Of what was pending the sweep says when it became available.
         available=moved.balance is StripeBalance.AVAILABLE,
-        effective_time=now,
+        effective_time=when,
     )
     return [settled, *settlement_facts(charge)]

@@ -94,6 +94,8 @@ class Dispute:
     movements: tuple[DisputeMovement, ...] = ()
     evidence_due_time: datetime | None = None
     submission_count: int = 0
+    # When it was first decided; None before, and if a release that did not keep it has seen that.
+    decide_time: datetime | None = None
 
     @property
     def held_minor(self) -> int:
@@ -218,6 +220,20 @@ def read_dispute(
         raise UnreadableDisputeError(type(error).__name__) from error
 
 
+def decided(dispute: Dispute, told: datetime | None) -> Dispute:
+    """The dispute with the time at which it was decided, if it is.
+
+    Stripe's object has none: it is `told` by the event that it was closed; without that, what came
+    back of one that was won came when it was, and else it was decided when that was seen.
+    https://docs.stripe.com/api/disputes/object
+    """
+    if dispute.state not in DECIDED:
+        return dispute
+    back = [each.create_time for each in dispute.movements if each.amount_minor > 0]
+    won = max(back) if back and dispute.state is S.WON else None
+    return replace(dispute, decide_time=told or won or dispute.update_time)
+
+
 def newer(before: Dispute, seen: Dispute) -> Dispute:
     """The dispute after another look; `before` itself if there is nothing new.
 
@@ -226,9 +242,13 @@ def newer(before: Dispute, seen: Dispute) -> Dispute:
     appeal_lost = before.state in APPEALS and seen.state is S.LOST
     behind = _RANKS[seen.state] < _RANKS[before.state] and not appeal_lost
     late = behind or seen.look_time < before.look_time
+    decide_time = seen.decide_time
+    if late or before.state in DECIDED:
+        decide_time = before.decide_time
     after = replace(
         before if late else seen,
         id=before.id,
+        decide_time=decide_time,
         movements=in_order((*before.movements, *seen.movements)),
         create_time=before.create_time,
         update_time=before.update_time,
@@ -243,7 +263,8 @@ def newer(before: Dispute, seen: Dispute) -> Dispute:
 def dispute_facts(dispute: Dispute) -> list[Fact]:
     """The facts of a dispute, in order; reporting them again is safe.
 
-    Each says what one movement says, whatever else has moved, and whenever it was seen.
+    Each says what one movement says, whatever else has moved, and whenever it was seen: when it
+    was made, and when the dispute was decided, if that was later.
     """
     facts: list[Fact] = []
     for movement in dispute.movements:
@@ -266,5 +287,7 @@ def dispute_facts(dispute: Dispute) -> list[Fact]:
                 )
             )
         if movement.amount_minor and dispute.state in DECIDED:
-            facts.append(DisputeDecided(**about, effective_time=dispute.update_time))
+            decide_time = dispute.decide_time or dispute.update_time
+            when = max(decide_time, movement.create_time)
+            facts.append(DisputeDecided(**about, effective_time=when))
     return facts

@@ -43,6 +43,7 @@ DISPUTE = Table(
     Column("look_time", DateTime(timezone=True), nullable=False),
     Column("evidence_due_time", DateTime(timezone=True)),
     Column("submission_count", Integer, nullable=False),
+    Column("decide_time", DateTime(timezone=True)),
     Column("effective_time", DateTime(timezone=True), nullable=False),
     Column("create_time", DateTime(timezone=True), nullable=False),
     Column("update_time", DateTime(timezone=True), nullable=False),

@@ -17,6 +17,7 @@ from gateway.disputes import store
 from gateway.disputes.domain import (
     Dispute,
     UnreadableDisputeError,
+    decided,
     dispute_facts,
     dispute_movement,
     in_order,
@@ -42,6 +43,7 @@ from runtime.clock import Clock
 from runtime.notifier import SubjectNotifiers
 
 EVENT_TYPE = "charge.dispute.*"
+CLOSED_EVENT = "charge.dispute.closed"
 
 
 class PaymentFinder(Protocol):
@@ -74,14 +76,22 @@ class Disputes:
 
     async def apply(self, event: StripeEvent) -> None:
         """Looks at the dispute."""
-        await self.look(event.corridor, event.object_id)
+        told = event.created_time if event.event_type == CLOSED_EVENT else None
+        await self.look(event.corridor, event.object_id, closed=told)
 
-    async def look(self, corridor: str, dispute_id: str, movement: Movement | None = None) -> bool:
+    async def look(
+        self,
+        corridor: str,
+        dispute_id: str,
+        movement: Movement | None = None,
+        *,
+        closed: datetime | None = None,
+    ) -> bool:
         """Takes over what Stripe says of a dispute now; False if it is of no payment of ours.
 
         `movement` is a balance transaction whose source the dispute is, whether or not the dispute
-        lists it: https://docs.stripe.com/api/disputes/object lists two at most. Raises
-        RetryEventLater while the payment's own news is missing.
+        lists it: https://docs.stripe.com/api/disputes/object lists two at most; `closed` is when it
+        was, if an event has told. Raises RetryEventLater while the payment's own news is missing.
         """
         look_time = self._clock.now()
         outcome = await self._stripe.records.retrieve_dispute(corridor, dispute_id)
@@ -94,7 +104,9 @@ class Disputes:
             assert payment is not None, "it was found a moment ago"
             if payment.state is not PaymentState.SUCCEEDED:
                 raise RetryEventLater("PAYMENT_NOT_CAPTURED_YET")
-            await self.write(connection, payment, stripe_dispute, look_time, movement)
+            await self.write(
+                connection, payment, stripe_dispute, look_time, movement, closed=closed
+            )
         self._notifiers.notify(payment_id)
         return True
 
@@ -105,9 +117,12 @@ class Disputes:
         stripe_dispute: Mapping[str, Any],
         look_time: datetime,
         movement: Movement | None = None,
+        *,
+        closed: datetime | None = None,
     ) -> Dispute:
         """Writes what Stripe says of a dispute of a payment that the caller has locked;
-        `look_time` is when Stripe was asked, `movement` what else is known to be the dispute's."""
+        `look_time` is when Stripe was asked, `movement` what else is known to be the dispute's,
+        `closed` when it was, if that is known."""
         now = self._clock.now()
         try:
             seen = read_dispute(
@@ -124,6 +139,7 @@ class Disputes:
         if movement is not None:
             also = dispute_movement(movement)
             seen = replace(seen, movements=in_order((*seen.movements, also)))
+        seen = decided(seen, closed)
         before = await store.of_stripe(connection, payment.corridor, seen.stripe_dispute_id)
         after = seen if before is None else newer(before, seen)
         await store.save(connection, before, after)

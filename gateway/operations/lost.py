@@ -5,7 +5,6 @@ that is not there was made in a history that the database does not have any more
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Table
@@ -14,12 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.ids import RequestMetadata
 from gateway.operations.gate import LossGuard
 from gateway.operations.requests import unknown_requests
-
-
-def made_time(made: Mapping[str, Any]) -> datetime | None:
-    """When Stripe made one of its objects, if it says so."""
-    created = made.get("created")
-    return datetime.fromtimestamp(int(created), UTC) if created is not None else None
+from gateway.stripe_times import made_time
 
 
 class LostRequests:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.operations.gate import Gate
 from gateway.payments.domain.check_outcome import DecisionContext
 from gateway.payments.domain.processing import SHORTEST_PAUSE, next_look_time
-from gateway.payments.domain.stripe_params import EXPAND_CHARGE
+from gateway.payments.domain.stripe_params import EXPAND_CAPTURE
 from gateway.payments.store import payments as store
 from gateway.stripe_client.call import background
 from gateway.stripe_client.client import StripeClient
@@ -67,7 +67,7 @@ class ProcessingLooks:
         self._not_before = context.now + SHORTEST_PAUSE
         with self._items.kept_apart(payment.id), background():
             seen = await self._stripe.retrieve_payment_intent(
-                payment.corridor, payment.payment_intent_id, {"expand": EXPAND_CHARGE}
+                payment.corridor, payment.payment_intent_id, {"expand": EXPAND_CAPTURE}
             )
             LOOKS.labels("answered" if seen.object is not None else "failed").inc()
             if seen.object is not None:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.operations import store as operation_store
 from gateway.operations.commands import Refusal, Rule, Start, refuse_if_busy
 from gateway.operations.operation import Operation, OperationKind, OperationState, decided
+from gateway.payments.domain.stripe_params import encode
 from gateway.payouts import store
 from gateway.payouts.domain import Payout, PayoutState
 from gateway.payouts.errors import payout_not_found
@@ -68,6 +69,8 @@ def cancellation_rule(payout_id: str) -> Rule:
             subject_id=payout.id,
             corridor=payout.corridor,
             connected_account=payout.account_id,
+            # It says when the money came back.
+            params=encode({"expand": ["failure_balance_transaction"]}),
             create_time=now,
             next_attempt_time=now,
             deadline=now + CANCEL_WINDOW,

@@ -15,6 +15,7 @@ from gateway.bookkeeping.balance_facts import PayoutCreated, PayoutFailed, Payou
 from gateway.bookkeeping.facts import Fact
 from gateway.money import from_stripe
 from gateway.payments.domain.intents import id_of
+from gateway.stripe_times import made_time
 
 
 class PayoutState(StrEnum):
@@ -88,6 +89,8 @@ class Payout:
     trace_id: str = ""
     original_payout_id: str = ""
     reversed_by_payout_id: str = ""
+    # When the money came back to Stripe's balance; None before, and where Stripe does not tell.
+    return_time: datetime | None = None
 
 
 def as_stripe_says(before: Payout, stripe_payout: Mapping[str, Any], now: datetime) -> Payout:
@@ -104,6 +107,8 @@ def as_stripe_says(before: Payout, stripe_payout: Mapping[str, Any], now: dateti
             failure_code=str(stripe_payout.get("failure_code") or ""),
             arrival_time=datetime.fromtimestamp(int(arrival), UTC) if arrival else None,
             was_paid=before.was_paid or state is PayoutState.PAID,
+            return_time=made_time(stripe_payout.get("failure_balance_transaction"))
+            or before.return_time,
             **_details(stripe_payout),
         )
         rank = _RANKS[state]
@@ -117,10 +122,9 @@ def as_stripe_says(before: Payout, stripe_payout: Mapping[str, Any], now: dateti
 
 def _details(stripe_payout: Mapping[str, Any]) -> dict[str, Any]:
     """Where it goes, how, and by what the bank knows it."""
-    created = stripe_payout.get("created")
     trace: Mapping[str, Any] = stripe_payout.get("trace_id") or {}
     return {
-        "stripe_create_time": datetime.fromtimestamp(int(created), UTC) if created else None,
+        "stripe_create_time": made_time(stripe_payout),
         "method": str(stripe_payout.get("method") or ""),
         "source_type": str(stripe_payout.get("source_type") or ""),
         "destination_type": str(stripe_payout.get("type") or ""),
@@ -185,7 +189,7 @@ def next_look_time(payout: Payout, now: datetime) -> datetime | None:
 
 def payout_facts(payout: Payout, now: datetime) -> list[Fact]:
     """The facts of a payout, in order; reporting them again is safe. They are effective when it was
-    made and was to arrive at the bank, and a return when it is seen."""
+    made and was to arrive at the bank, and a return when its balance transaction was made."""
     if payout.account_id or not payout.stripe_payout_id:
         return []
     about: dict[str, Any] = {
@@ -201,5 +205,6 @@ def payout_facts(payout: Payout, now: datetime) -> list[Fact]:
     if payout.was_paid:
         facts.append(PayoutPaid(**about, effective_time=paid))
     if payout.state in RETURNED:
-        facts.append(PayoutFailed(**about, effective_time=now, was_paid=payout.was_paid))
+        returned = payout.return_time or now
+        facts.append(PayoutFailed(**about, effective_time=returned, was_paid=payout.was_paid))
     return facts

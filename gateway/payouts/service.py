@@ -156,4 +156,8 @@ def _message(payout: Payout) -> payout_pb2.Payout:
         trace_id=payout.trace_id,
         original_payout_id=payout.original_payout_id,
         reversed_by_payout_id=payout.reversed_by_payout_id,
+        corridor=payout.corridor,
+        statement_descriptor=payout.statement_descriptor,
+        was_paid=payout.was_paid,
+        return_time=stamp(payout.return_time),
     )

@@ -52,6 +52,7 @@ PAYOUT = Table(
     Column("trace_id", Text, nullable=False),
     Column("original_payout_id", Text, nullable=False),
     Column("reversed_by_payout_id", Text, nullable=False),
+    Column("return_time", DateTime(timezone=True)),
     Column("create_time", DateTime(timezone=True), nullable=False),
     Column("update_time", DateTime(timezone=True), nullable=False),
     Column("next_look_time", DateTime(timezone=True)),

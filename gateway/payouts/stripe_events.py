@@ -16,7 +16,7 @@ from gateway.ids import RequestMetadata, derived_id
 from gateway.merchants.store import MerchantStore
 from gateway.operations import store as operation_store
 from gateway.operations.gate import LossGuard
-from gateway.operations.lost import LostRequests, made_time
+from gateway.operations.lost import LostRequests
 from gateway.operations.requests import MERCHANT_REQUEST, PAYOUT_REQUEST, remember_carried
 from gateway.payouts import store
 from gateway.payouts.domain import (
@@ -28,6 +28,7 @@ from gateway.payouts.domain import (
     payout_facts,
 )
 from gateway.stripe_client.client import StripeClient
+from gateway.stripe_times import made_time
 from gateway.webhooks_in.event import (
     EventHandler,
     OutsideUnavailable,

@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.identity import RequestIdentity
 from gateway.ids import RequestMetadata
-from gateway.operations.lost import made_time
 from gateway.operations.requests import (
     CUSTOMER_REQUEST,
     MERCHANT_REQUEST,
@@ -31,6 +30,7 @@ from gateway.recovery import store
 from gateway.recovery.rules import LEFT_TO_A_PERSON, is_behind, may_be_behind
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
+from gateway.stripe_times import made_time
 from runtime.clock import Clock
 from runtime.logs import get_logger
 

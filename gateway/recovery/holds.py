@@ -29,6 +29,7 @@ from gateway.operations.operation import (
 from gateway.payments.domain.intents import UnreadableIntentError, read_intent
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.reconcile import Timing
+from gateway.payments.domain.stripe_params import EXPAND_CAPTURE
 from gateway.payments.store import payments as payment_store
 from gateway.payments.stripe.outcome_lookup import OutcomeLookup
 from gateway.recovery import hold_store
@@ -241,7 +242,7 @@ class HoldCheck:
             # An event or a movement tells of it as it was.
             intent_id = str(found.object["id"])
         outcome = await self._stripe.retrieve_payment_intent(
-            hold.corridor, intent_id, {"expand": ["latest_charge"]}
+            hold.corridor, intent_id, {"expand": EXPAND_CAPTURE}
         )
         return outcome.object is not None, outcome.object
 

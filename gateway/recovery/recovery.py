@@ -20,7 +20,7 @@ from gateway.operations.operation import MAX_REQUEST_LIFETIME, OperationState, d
 from gateway.payments.domain.intents import IntentStatus, UnreadableIntentError, id_of, read_intent
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.reconcile import ContradictionError, Timing, reconcile
-from gateway.payments.domain.stripe_params import EXPAND_REFUND, PAYMENT_KEY
+from gateway.payments.domain.stripe_params import EXPAND_CAPTURE, EXPAND_REFUND_NOW, PAYMENT_KEY
 from gateway.payments.store import payments as payment_store
 from gateway.payments.store.recording import record_changes, record_new
 from gateway.payments.stripe.events import PaymentEvents
@@ -210,7 +210,7 @@ class Recovery:
         read = rebuilt = 0
         listing: Listing = self._stripe.list_payment_intents
         async for page in self._pages(
-            listing, corridor, since, ["data.latest_charge"], "PaymentIntents"
+            listing, corridor, since, [f"data.{path}" for path in EXPAND_CAPTURE], "PaymentIntents"
         ):
             for intent in page:
                 if self._guard.is_ours(intent):
@@ -236,7 +236,7 @@ class Recovery:
         if payment is not None and knows_charge(payment, str(charge["id"])):
             return False
         outcome = await self._stripe.retrieve_payment_intent(
-            corridor, id_of(charge.get("payment_intent")), {"expand": ["latest_charge"]}
+            corridor, id_of(charge.get("payment_intent")), {"expand": EXPAND_CAPTURE}
         )
         if outcome.object is None:
             raise StripeUnavailableError(corridor)
@@ -345,7 +345,7 @@ class Recovery:
         read = ours = 0
         listing: Listing = self._stripe.list_refunds
         async for page in self._pages(
-            listing, corridor, since, [f"data.{path}" for path in EXPAND_REFUND], "refunds"
+            listing, corridor, since, [f"data.{path}" for path in EXPAND_REFUND_NOW], "refunds"
         ):
             for refund in page:
                 if self._guard.is_ours(refund):

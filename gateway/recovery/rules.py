@@ -138,6 +138,8 @@ def steps_to_stripe(
         payment_intent_id=payment_intent_id,
         **(at_home(at_stripe) if at_stripe.corridor != payment.corridor else {}),
     )
+    # The hold was placed when the PaymentIntent was asked for, which is when it was made.
+    changes[-1] = replace(changes[-1], effective_time=at_stripe.create_time)
     asked = replace(
         authorization(changes[-1].after, operation_id, now), state=OperationState.UNKNOWN
     )
@@ -172,7 +174,7 @@ def later_attempt(
         values = {"capture_before": None, "wake_time": next_look_time(now, now, 0.0)}
     else:
         return None
-    return take(
+    change = take(
         payment,
         transition,
         now,
@@ -181,6 +183,7 @@ def later_attempt(
         failure=None,
         **values,
     )
+    return replace(change, effective_time=seen.effective_time)
 
 
 def attempt_id(at_stripe: Payment, known: Sequence[str], holds: Sequence[LedgerHold]) -> str:

@@ -20,6 +20,11 @@ FROM
             'verifications' AS feed,
             counter.last_sequence AS after_sequence
         FROM verification_change_counter AS counter
+        UNION ALL
+        SELECT
+            'balance_transactions' AS feed,
+            coalesce(max(change.sequence), 0) AS after_sequence
+        FROM balance_transaction_change AS change
     ) AS newest
 CROSS JOIN (
     SELECT

@@ -75,11 +75,13 @@ class RecordCalls:
     async def retrieve_payout(
         self, corridor: str, payout_id: str, *, connected_account: str | None = None
     ) -> Outcome:
-        """Reads a payout."""
+        """Reads a payout, and of one that came back the balance transaction that says when."""
         return await self._calls.get(
             PAYOUTS,
             corridor,
-            lambda client, options: client.v1.payouts.retrieve_async(payout_id, None, options),
+            lambda client, options: client.v1.payouts.retrieve_async(
+                payout_id, form({"expand": ["failure_balance_transaction"]}), options
+            ),
             connected_account=connected_account,
             priority=Priority.BACKGROUND,
         )

@@ -99,6 +99,10 @@ class Payout(_message.Message):
     TRACE_ID_FIELD_NUMBER: _builtins.int
     ORIGINAL_PAYOUT_ID_FIELD_NUMBER: _builtins.int
     REVERSED_BY_PAYOUT_ID_FIELD_NUMBER: _builtins.int
+    CORRIDOR_FIELD_NUMBER: _builtins.int
+    STATEMENT_DESCRIPTOR_FIELD_NUMBER: _builtins.int
+    WAS_PAID_FIELD_NUMBER: _builtins.int
+    RETURN_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, for example "pyo_01J9Z8…". Made by the gateway."""
     request_id: _builtins.str
@@ -136,6 +140,12 @@ class Payout(_message.Message):
     """The payout that this one reverses, Stripe's id."""
     reversed_by_payout_id: _builtins.str
     """The payout that reverses this one, Stripe's id."""
+    corridor: _builtins.str
+    """The Stripe account of the platform that it is of, or that the merchant's is connected to."""
+    statement_descriptor: _builtins.str
+    """What it is called on the bank statement. Empty for the account's own name."""
+    was_paid: _builtins.bool
+    """Whether the bank had it at some time. It stays so when it fails afterwards."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """How much; negative where Stripe takes from the bank."""
@@ -155,6 +165,10 @@ class Payout(_message.Message):
     @_builtins.property
     def stripe_create_time(self) -> _timestamp_pb2.Timestamp:
         """When Stripe made it. Not set until known."""
+
+    @_builtins.property
+    def return_time(self) -> _timestamp_pb2.Timestamp:
+        """When its money came back to the Stripe balance. Not set before, and where Stripe does not tell."""
 
     def __init__(
         self,
@@ -181,10 +195,14 @@ class Payout(_message.Message):
         trace_id: _builtins.str = ...,
         original_payout_id: _builtins.str = ...,
         reversed_by_payout_id: _builtins.str = ...,
+        corridor: _builtins.str = ...,
+        statement_descriptor: _builtins.str = ...,
+        was_paid: _builtins.bool = ...,
+        return_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "arrival_time", b"arrival_time", "create_time", b"create_time", "stripe_create_time", b"stripe_create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "arrival_time", b"arrival_time", "create_time", b"create_time", "return_time", b"return_time", "stripe_create_time", b"stripe_create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "arrival_time", b"arrival_time", "automatic", b"automatic", "connected_account_id", b"connected_account_id", "create_time", b"create_time", "destination_id", b"destination_id", "destination_type", b"destination_type", "failure_code", b"failure_code", "id", b"id", "merchant_id", b"merchant_id", "method", b"method", "original_payout_id", b"original_payout_id", "reconciliation_status", b"reconciliation_status", "request_id", b"request_id", "reversed_by_payout_id", b"reversed_by_payout_id", "source_type", b"source_type", "state", b"state", "stripe_create_time", b"stripe_create_time", "stripe_payout_id", b"stripe_payout_id", "trace_id", b"trace_id", "trace_id_status", b"trace_id_status", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "arrival_time", b"arrival_time", "automatic", b"automatic", "connected_account_id", b"connected_account_id", "corridor", b"corridor", "create_time", b"create_time", "destination_id", b"destination_id", "destination_type", b"destination_type", "failure_code", b"failure_code", "id", b"id", "merchant_id", b"merchant_id", "method", b"method", "original_payout_id", b"original_payout_id", "reconciliation_status", b"reconciliation_status", "request_id", b"request_id", "return_time", b"return_time", "reversed_by_payout_id", b"reversed_by_payout_id", "source_type", b"source_type", "state", b"state", "statement_descriptor", b"statement_descriptor", "stripe_create_time", b"stripe_create_time", "stripe_payout_id", b"stripe_payout_id", "trace_id", b"trace_id", "trace_id_status", b"trace_id_status", "update_time", b"update_time", "was_paid", b"was_paid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

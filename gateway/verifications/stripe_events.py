@@ -16,9 +16,9 @@ from gateway.identity import RequestIdentity
 from gateway.ids import RequestMetadata
 from gateway.operations import store as operation_store
 from gateway.operations.gate import Gate
-from gateway.operations.lost import made_time
 from gateway.operations.requests import VERIFICATION_REQUEST, remember_carried
 from gateway.stripe_client.client import StripeClient
+from gateway.stripe_times import made_time
 from gateway.verifications import store
 from gateway.verifications.domain import (
     SUBJECT_KEY,

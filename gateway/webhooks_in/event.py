@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
+from gateway.stripe_times import MAX_EPOCH_SECONDS
 
 EVENT_ID = re.compile(r"evt_[A-Za-z0-9_]{1,250}")
 # Events of the v2 API may name the part of an object: "v2.core.account[requirements].updated".
@@ -19,8 +20,6 @@ IDENTITY_PREFIX = "identity."
 KEPT_OF_IDENTITY = frozenset(
     {"id", "object", "created", "livemode", "metadata", "redaction", "status", "type"}
 )
-# Of the year 9999, so that a time always fits.
-MAX_EPOCH_SECONDS = 253_402_300_799
 
 
 class NotAnEventError(ValueError):

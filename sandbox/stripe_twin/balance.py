@@ -57,6 +57,12 @@ def list_balance_transactions(call: Call) -> JsonObject:
         name: call.params[name] for name in ("currency", "source", "type") if name in call.params
     }
     payout = call.params.get("payout")
+    if payout is not None and not call.objects("payout").get(payout, "payout", 400)["automatic"]:
+        # https://docs.stripe.com/api/balance_transactions/list: "for automatic Stripe payouts only"
+        raise invalid_request(
+            "Balance transaction history can only be filtered on automatic transfers, not manual.",
+            param="payout",
+        )
     return call.account.books.transactions.page(
         "/v1/balance_transactions",
         call.params,

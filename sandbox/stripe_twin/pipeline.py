@@ -34,6 +34,8 @@ from sandbox.stripe_twin.store import JsonObject, render_bytes
 
 # https://docs.stripe.com/expand: at most four levels.
 MAX_LEVELS = 4
+# What an object gets when something happens to it, and may be expanded before.
+LATER = {"refund": frozenset({"failure_balance_transaction"})}
 
 _KIND_BY_PREFIX = {
     "acct": "account",
@@ -83,6 +85,8 @@ def _expand(account: TwinAccount, node: JsonObject, steps: list[str], path: str)
     if name == "verified_outputs" and node.get("object") == SESSION:
         found = account.objects(OUTPUTS).find(node["id"])
         node[name] = None if found is None else {k: v for k, v in found.items() if k != "id"}
+        return
+    if name in LATER.get(node.get("object", ""), ()) and name not in node:
         return
     if name not in node:
         raise invalid_request(

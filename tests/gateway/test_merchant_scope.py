@@ -72,13 +72,14 @@ def test_every_method_has_a_decision_that_fits_its_request() -> None:
             # What names a merchant is asked for it, whatever else is.
             if "merchant_id" in fields and scopes:
                 assert any(not isinstance(scope, Owned) for scope in scopes), name
-    # Customers and corridors are the platform's, and so is taking merchants in; documents are
-    # handed in by compliance, and verifications asked for.
+    # Customers, corridors and balances are the platform's, and so is taking merchants in;
+    # documents are handed in by compliance, and verifications asked for.
     refused = {name for rules in SCOPES.values() for name, scopes in rules.items() if not scopes}
     customers = {name.partition("/")[2] for name in METHODS if "CustomerService" in name}
     corridors = {name.partition("/")[2] for name in METHODS if "CorridorService" in name}
     verifications = {name.partition("/")[2] for name in METHODS if "VerificationService" in name}
-    assert refused == customers | corridors | verifications | {
+    balances = {name.partition("/")[2] for name in METHODS if "BalanceTransaction" in name}
+    assert refused == customers | corridors | verifications | balances | {
         "AttachFiles",
         "CreateFile",
         "CreateMerchant",

@@ -43,6 +43,7 @@ READS_OF_FINANCE = {
     "gateway.v1.PaymentService": "GetPayment ListPayments WatchPayments",
     "gateway.v1.DisputeService": "GetDispute ListDisputes",
     "gateway.v1.PayoutService": "GetPayout ListPayoutTransactions ListPayouts",
+    "gateway.v1.BalanceTransactionService": "ListBalanceTransactions WatchBalanceTransactions",
     "gateway.v1.MerchantService": "GetMerchant GetTaxSettings ListMerchants ListTaxRegistrations",
 }
 READS_OF_SUPPORT = {

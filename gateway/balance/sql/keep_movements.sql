@@ -6,6 +6,8 @@ WITH given AS (
             cast(:ids AS text []),
             cast(:types AS text []),
             cast(:source_ids AS text []),
+            cast(:source_types AS text []),
+            cast(:stripe_payout_ids AS text []),
             cast(:currencies AS text []),
             cast(:amounts AS bigint []),
             cast(:fees AS bigint []),
@@ -17,8 +19,8 @@ WITH given AS (
             cast(:create_times AS timestamptz []),
             cast(:available_times AS timestamptz [])
         ) AS listed (
-            id, type, source_id, currency, amount_minor, fee_minor, net_minor, fee_details,
-            reporting_category, exchange_rate, part, create_time, available_time
+            id, type, source_id, source_type, stripe_payout_id, currency, amount_minor, fee_minor,
+            net_minor, fee_details, reporting_category, exchange_rate, part, create_time, available_time
         )
 ),
 
@@ -33,8 +35,8 @@ earlier AS (
 
 kept AS (
     INSERT INTO balance_transaction AS known (
-        corridor, id, type, source_id, currency, amount_minor, fee_minor, net_minor, fee_details,
-        reporting_category, exchange_rate, part, create_time, available_time, state,
+        corridor, id, type, source_id, source_type, stripe_payout_id, currency, amount_minor,
+        fee_minor, net_minor, fee_details, reporting_category, exchange_rate, part, create_time, available_time, state,
         next_attempt_time
     )
     SELECT
@@ -42,6 +44,8 @@ kept AS (
         given.id,
         given.type,
         given.source_id,
+        given.source_type,
+        given.stripe_payout_id,
         given.currency,
         given.amount_minor,
         given.fee_minor,

@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.money import PartOfMinorUnitError, from_stripe
 from gateway.payments.domain.payment import Decline, NextAction
+from gateway.stripe_times import made_time, time_of
 
 AUTHENTICATION_REQUIRED = "authentication_required"
 # Stripe's own reasons when nobody captured in time.
@@ -46,6 +47,8 @@ class IntentSnapshot:
     decline: Decline | None
     # What the platform takes of what was captured, of `currency`; None without a fee.
     application_fee_minor: int | None = None
+    # When it came to this status, as far as Stripe tells.
+    effective_time: datetime | None = None
 
 
 class UnreadableIntentError(Exception):
@@ -93,6 +96,7 @@ def read_intent(intent: Mapping[str, Any]) -> IntentSnapshot:
         next_action=next_action_of(intent) if status is IntentStatus.ACTION_REQUIRED else None,
         decline=_decline(intent) if status is IntentStatus.DECLINED else None,
         application_fee_minor=fee,
+        effective_time=_effective_time(intent, charge, status),
     )
 
 
@@ -131,6 +135,33 @@ def _application_fee(intent: Mapping[str, Any], charge: Any) -> int | None:
     if asked is None:
         return None
     return min(int(asked), int(intent.get("amount_received") or 0))
+
+
+def _effective_time(
+    intent: Mapping[str, Any], charge: Any, status: IntentStatus
+) -> datetime | None:
+    """When a PaymentIntent came to its status, told by what every look at it shows alike.
+
+    `canceled_at` is "the time at which it was canceled". A card's charge is made when its bank
+    answers, and taken then, if it is taken automatically: its balance transaction may follow an
+    hour later (https://docs.stripe.com/payments/payment-intents/asynchronous-capture). What is
+    captured manually moves when the capture makes the balance transaction. Of a bank debit the
+    charge is made days before its bank decides, and nothing but the event tells when it did.
+    """
+    if status is IntentStatus.CANCELED:
+        return time_of(intent.get("canceled_at"))
+    if not isinstance(charge, Mapping):
+        return None
+    if status is IntentStatus.CAPTURED and intent.get("capture_method") == "manual":
+        return made_time(charge.get("balance_transaction"))
+    if status in (IntentStatus.AUTHORIZED, IntentStatus.PROCESSING):
+        return made_time(charge)
+    is_answer = status is IntentStatus.CAPTURED or charge.get("status") == "failed"
+    return made_time(charge) if is_answer and _is_of_card(charge) else None
+
+
+def _is_of_card(charge: Mapping[str, Any]) -> bool:
+    return (charge.get("payment_method_details") or {}).get("type") == "card"
 
 
 def _capture_before(charge: Any) -> datetime | None:

@@ -21,6 +21,7 @@ from gateway.money import from_stripe
 from gateway.payments.domain.payment import Change, Payment, take
 from gateway.payments.domain.refund import Refund
 from gateway.payments.domain.states import Transition
+from gateway.stripe_times import made_time, time_of
 
 _REASONS = {
     Transition.DECLINED: ReleaseReason.DECLINED,
@@ -35,26 +36,29 @@ _REASONS = {
 
 
 def facts_of(change: Change, now: datetime) -> list[Fact]:
-    """The facts of one step, in order."""
+    """The facts of one step, in order, with the time that Stripe gives it; without any, with that
+    of the step."""
     if change.before is None:
         return []
     before, after = change.before, change.after
+    when = change.effective_time or now
     facts: list[Fact] = []
     if after.hold_id and after.hold_id != before.hold_id:
-        facts.append(hold_placed(after, after.hold_id, now))
+        facts.append(hold_placed(after, after.hold_id, when))
     captured = change.transition == Transition.CAPTURED
     if captured:
+        when = after.capture_time or when
         hold_id = before.hold_id
         if not hold_id:
             # A charge that surfaces after its hold was released: it gets a hold of its own, unless
             # the ledger knows one that the database has lost.
             hold_id = change.surfaced_hold_id or after.payment_intent_id
-            facts.append(hold_placed(after, hold_id, now))
+            facts.append(hold_placed(after, hold_id, when))
         facts.append(
             Captured(
                 corridor=after.corridor,
                 currency=after.currency,
-                effective_time=now,
+                effective_time=when,
                 payment_id=after.id,
                 merchant_id=after.merchant_id,
                 hold_id=hold_id,
@@ -68,7 +72,7 @@ def facts_of(change: Change, now: datetime) -> list[Fact]:
                 # A failover leads away from the account that the hold was placed at.
                 corridor=before.corridor,
                 currency=after.currency,
-                effective_time=now,
+                effective_time=when,
                 payment_id=after.id,
                 merchant_id=after.merchant_id,
                 hold_id=before.hold_id,
@@ -81,14 +85,15 @@ def facts_of(change: Change, now: datetime) -> list[Fact]:
 
 def facts_of_refund(payment: Payment, before: Refund, after: Refund, now: datetime) -> list[Fact]:
     """The facts when a refund became another: it left Stripe's balance, it came back. Until it has
-    a balance transaction nothing has moved, whatever its state."""
+    a balance transaction nothing has moved, whatever its state; `now` is for those of which Stripe
+    does not tell when."""
     facts: list[Fact] = []
     if after.taken and not before.taken:
         facts.append(
             RefundCreated(
                 corridor=payment.corridor,
                 currency=payment.currency,
-                effective_time=now,
+                effective_time=after.take_time or now,
                 payment_id=payment.id,
                 merchant_id=payment.merchant_id,
                 refund_id=after.stripe_refund_id,
@@ -101,7 +106,7 @@ def facts_of_refund(payment: Payment, before: Refund, after: Refund, now: dateti
             RefundFailed(
                 corridor=payment.corridor,
                 currency=payment.currency,
-                effective_time=now,
+                effective_time=after.return_time or now,
                 payment_id=payment.id,
                 merchant_id=payment.merchant_id,
                 refund_id=after.stripe_refund_id,
@@ -111,12 +116,12 @@ def facts_of_refund(payment: Payment, before: Refund, after: Refund, now: dateti
     return facts
 
 
-def hold_placed(payment: Payment, hold_id: str, now: datetime) -> HoldPlaced:
-    """That a hold of the whole payment was placed at its corridor."""
+def hold_placed(payment: Payment, hold_id: str, when: datetime) -> HoldPlaced:
+    """That a hold of the whole payment was placed at its corridor then."""
     return HoldPlaced(
         corridor=payment.corridor,
         currency=payment.currency,
-        effective_time=now,
+        effective_time=when,
         payment_id=payment.id,
         merchant_id=payment.merchant_id,
         hold_id=hold_id,
@@ -142,6 +147,9 @@ class ChargeFee:
     transfer_minor: int
     application_fee_id: str
     application_fee_minor: int
+    # When the balance transaction was made, and when its net counts as available.
+    create_time: datetime | None = None
+    available_time: datetime | None = None
 
 
 def fee_of(charge: Mapping[str, Any]) -> ChargeFee | None:
@@ -165,6 +173,8 @@ def fee_of(charge: Mapping[str, Any]) -> ChargeFee | None:
         transfer_minor=from_stripe(currency, transfer),
         application_fee_id=str(charge.get("application_fee") or ""),
         application_fee_minor=from_stripe(currency, application_fee),
+        create_time=made_time(transaction),
+        available_time=time_of(transaction.get("available_on")),
     )
 
 
@@ -186,7 +196,8 @@ def fee_step(payment: Payment, fee: ChargeFee, now: datetime) -> Change:
 
 
 def fee_facts(payment: Payment, fee: ChargeFee, now: datetime) -> list[Fact]:
-    """The facts for the books: conversion, fee, availability, and what a destination received.
+    """The facts for the books: conversion, fee, availability, and what a destination received, with
+    the time of the payment's capture. `now` is for what has no time at all.
 
     What went on of a charge that was converted is not told by the charge: it is left out.
     """
@@ -204,7 +215,8 @@ def fee_facts(payment: Payment, fee: ChargeFee, now: datetime) -> list[Fact]:
             settled_minor=fee.settled_minor,
             fee_minor=fee.fee_minor,
             available=fee.available,
-            effective_time=now,
+            effective_time=payment.capture_time or fee.create_time or now,
+            available_time=fee.available_time,
             transfer_id=fee.transfer_id if told else "",
             transfer_minor=fee.transfer_minor,
             application_fee_id=fee.application_fee_id if told else "",

@@ -188,6 +188,8 @@ class Payment:
     fee_currency: str = ""
     payment_intent_id: str = ""
     charge_id: str = ""
+    # When it was captured at Stripe: what settles with the charge is booked with this time, too.
+    capture_time: datetime | None = None
     # The hold that stands in the ledger: the id of the operation that it was placed for.
     hold_id: str = ""
     decline: Decline | None = None
@@ -245,6 +247,8 @@ class Change:
     transition: str
     # Of a charge that surfaces: the hold that the ledger has for it.
     surfaced_hold_id: str = ""
+    # When it happened at Stripe; None if it did not happen there, or Stripe does not tell.
+    effective_time: datetime | None = None
 
     @property
     def surfaces(self) -> bool:

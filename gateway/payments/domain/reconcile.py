@@ -4,7 +4,7 @@ Applying the same status twice changes nothing, and an older one never overwrite
 Stripe's objects only move forward, and so does `reconcile`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from gateway.payments.domain.decline_retries import decline_step
@@ -144,6 +144,7 @@ def _captured(payment: Payment, seen: IntentSnapshot, now: datetime) -> Change |
         authorized_minor=max(seen.authorized_minor, payment.authorized_minor),
         captured_minor=seen.captured_minor,
         application_fee_captured_minor=seen.application_fee_minor,
+        capture_time=seen.effective_time or now,
         hold_id="",
         decline=None,
         failure=None,
@@ -222,7 +223,8 @@ def _declined(
         if (seen.decline, charge_id) == (payment.decline, payment.charge_id):
             # Seen before the present attempt was made, and told late.
             return None
-    return decline_step(payment, seen.decline, now, seen.payment_intent_id, charge_id)
+    change = decline_step(payment, seen.decline, now, seen.payment_intent_id, charge_id)
+    return replace(change, effective_time=seen.effective_time)
 
 
 def _canceled(payment: Payment, seen: IntentSnapshot, now: datetime) -> Change | None:
@@ -239,7 +241,7 @@ def _canceled(payment: Payment, seen: IntentSnapshot, now: datetime) -> Change |
 def _step(
     payment: Payment, transition: Transition, seen: IntentSnapshot, now: datetime, **values: object
 ) -> Change:
-    return take(
+    change = take(
         payment,
         transition,
         now,
@@ -247,3 +249,4 @@ def _step(
         charge_id=seen.charge_id or payment.charge_id,
         **values,
     )
+    return replace(change, effective_time=seen.effective_time)

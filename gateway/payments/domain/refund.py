@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.bookkeeping.facts import StripeBalance
+from gateway.stripe_times import made_time
 
 
 class RefundState(StrEnum):
@@ -67,6 +68,9 @@ class Refund:
     # back, or it was made elsewhere and does not tell.
     reverse_transfer: bool | None = None
     refund_application_fee: bool | None = None
+    # When Stripe took it from its balance, and when that came back; None before, or if not told.
+    take_time: datetime | None = None
+    return_time: datetime | None = None
 
     @property
     def taken(self) -> bool:
@@ -97,7 +101,8 @@ def as_stripe_says(refund: Refund, stripe_refund: Mapping[str, Any], now: dateti
     takes nothing back: a resend is answered with what was so when the refund was made. But one that
     we gave up ourselves and that Stripe has after all is as Stripe says. An unknown status counts
     as pending. What moved is told by the refund's balance transactions alone: one
-    that waits for balance has none, and one that failed before it moved never will.
+    that waits for balance has none, and one that failed before it moved never will. When it moved
+    they tell, too; of one that is not expanded, the refund tells when it was made.
     https://docs.stripe.com/api/refunds/object
     """
     over = refund.state in RETURNED and bool(refund.stripe_refund_id)
@@ -105,7 +110,8 @@ def as_stripe_says(refund: Refund, stripe_refund: Mapping[str, Any], now: dateti
     if over or (refund.state is RefundState.SUCCEEDED and state not in RETURNED):
         state = refund.state
     transaction = stripe_refund.get("balance_transaction")
-    back = stripe_refund.get("failure_balance_transaction") is not None
+    failure = stripe_refund.get("failure_balance_transaction")
+    back = failure is not None
     taken = refund.taken or transaction is not None or back
     balance = refund.balance
     if not refund.taken and isinstance(transaction, Mapping):
@@ -126,6 +132,9 @@ def as_stripe_says(refund: Refund, stripe_refund: Mapping[str, Any], now: dateti
         untaken=not taken,
         unreturned=taken and state in RETURNED and not (refund.returned or back),
         reverse_transfer=bool(stripe_refund.get("transfer_reversal")) or refund.reverse_transfer,
+        take_time=refund.take_time
+        or (made_time(transaction) or made_time(stripe_refund) if taken else None),
+        return_time=refund.return_time or made_time(failure),
     )
     return after if over and after == refund else replace(after, update_time=now)
 

@@ -27,10 +27,14 @@ CAPTURE = "capture"
 
 # A charge that is expanded brings its id and the capture deadline with the same answer.
 EXPAND_CHARGE = ["latest_charge"]
+# And this one when a manual capture was made.
+EXPAND_CAPTURE = ["latest_charge.balance_transaction"]
 # And this one, from which part of Stripe's balance a refund was taken.
 EXPAND_BALANCE = ["balance_transaction"]
 # And these also what refunds have taken back of a destination charge.
 EXPAND_REFUND = [*EXPAND_BALANCE, "charge.application_fee", "transfer_reversal.transfer"]
+# And these also when one that failed came back.
+EXPAND_REFUND_NOW = [*EXPAND_REFUND, "failure_balance_transaction"]
 _CAUSES = {
     RefundCause.REQUESTED_BY_CUSTOMER: "requested_by_customer",
     RefundCause.DUPLICATE: "duplicate",
@@ -120,7 +124,7 @@ def capture_params(
     params: dict[str, Any] = {
         "amount_to_capture": to_stripe(payment.currency, amount_minor),
         "metadata": metadata,
-        "expand": EXPAND_CHARGE,
+        "expand": EXPAND_CAPTURE,
     }
     made_with = payment.application_fee_minor
     if (fee_minor or 0) != (made_with or 0):

@@ -7,7 +7,8 @@ from datetime import datetime
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.bookkeeping.reporting import debits_moved, enqueue
+from gateway.bookkeeping.facts import Captured
+from gateway.bookkeeping.reporting import debits_moved, enqueue, time_reported
 from gateway.bookkeeping.settlement import settled_debit
 from gateway.payments.domain.money_facts import facts_of, facts_of_refund
 from gateway.payments.domain.payment import CREATED, Change, Payment
@@ -50,8 +51,15 @@ async def _settle_debit(connection: AsyncConnection, payment: Payment, now: date
     """Books the capture of a bank debit in place of what the balance has shown of it before."""
     for moved in await debits_moved(connection, payment.id):
         if moved.charge_id == payment.charge_id and moved.amount_minor > 0:
-            for fact in settled_debit(moved, payment.currency, payment.captured_minor, now):
+            when = payment.capture_time or now
+            for fact in settled_debit(moved, payment.currency, payment.captured_minor, when):
                 await enqueue(connection, fact, now)
+
+
+async def captured_time(connection: AsyncConnection, payment: Payment) -> datetime | None:
+    """When a payment was captured, as its capture is booked. A release that did not keep it with
+    the payment has reported the capture all the same."""
+    return payment.capture_time or await time_reported(connection, payment.id, Captured)
 
 
 async def record_refund(

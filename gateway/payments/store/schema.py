@@ -71,6 +71,7 @@ PAYMENT = Table(
     Column("fee_currency", Text),
     Column("payment_intent_id", Text),
     Column("charge_id", Text),
+    Column("capture_time", _TIME),
     Column("hold_id", Text),
     Column("decline", _JSON),
     Column("failure", _JSON),
@@ -102,6 +103,8 @@ REFUND = Table(
     Column("unreturned", Boolean),
     Column("reverse_transfer", Boolean),
     Column("refund_application_fee", Boolean),
+    Column("take_time", _TIME),
+    Column("return_time", _TIME),
     Column("create_time", _TIME),
     Column("update_time", _TIME),
 )

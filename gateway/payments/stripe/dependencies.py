@@ -16,7 +16,7 @@ from gateway.payments.domain.decision import CheckReply, StripeReply
 from gateway.payments.domain.intents import IntentStatus, read_intent
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.reconcile import Timing
-from gateway.payments.domain.stripe_params import EXPAND_CHARGE
+from gateway.payments.domain.stripe_params import EXPAND_CAPTURE, EXPAND_REFUND_NOW
 from gateway.payments.stripe.compliance import ComplianceClient
 from gateway.payments.stripe.outcome_lookup import Found, OutcomeLookup
 from gateway.payments.stripe.unchecked import UncheckedPayments
@@ -27,7 +27,7 @@ from gateway.stripe_client.outcome import Outcome, OutcomeClass, is_missing
 from runtime.clock import Clock
 
 _UNKNOWN = Outcome(OutcomeClass.UNKNOWN)
-_EXPANDED: Mapping[str, Any] = {"expand": EXPAND_CHARGE}
+_EXPANDED: Mapping[str, Any] = {"expand": EXPAND_CAPTURE}
 _ABOUT_AN_INTENT = frozenset({OperationKind.CAPTURE, OperationKind.CANCEL, OperationKind.CONFIRM})
 _uniform = random.SystemRandom().random
 
@@ -172,7 +172,9 @@ class Dependencies:
         found = await self._outcome_lookup.refund_of(payment, operation)
         if found.object is None:
             return _nothing(operation, found, now)
-        refund = await self._stripe.retrieve_refund(operation.corridor, str(found.object["id"]))
+        refund = await self._stripe.retrieve_refund(
+            operation.corridor, str(found.object["id"]), {"expand": EXPAND_REFUND_NOW}
+        )
         return StripeReply(_as_unknown(refund))
 
     async def _without_intent(

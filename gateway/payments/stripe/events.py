@@ -7,6 +7,8 @@ is fetched. Whatever happens later at Stripe has an event of its own.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, NoReturn
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -16,9 +18,13 @@ from gateway.ids import RequestMetadata, derived_id
 from gateway.money import from_stripe
 from gateway.operations import store as operation_store
 from gateway.operations.gate import LossGuard
-from gateway.operations.lost import made_time
 from gateway.payments.domain.check_outcome import DecisionContext
-from gateway.payments.domain.intents import UnreadableIntentError, id_of, read_intent
+from gateway.payments.domain.intents import (
+    IntentStatus,
+    UnreadableIntentError,
+    id_of,
+    read_intent,
+)
 from gateway.payments.domain.money_facts import (
     ChargeFee,
     fee_facts,
@@ -37,16 +43,17 @@ from gateway.payments.domain.refund_outcome import (
 from gateway.payments.domain.states import PaymentState, Transition
 from gateway.payments.domain.stripe_params import (
     EXPAND_BALANCE,
-    EXPAND_CHARGE,
-    EXPAND_REFUND,
+    EXPAND_CAPTURE,
+    EXPAND_REFUND_NOW,
     PAYMENT_KEY,
     REFUND_KEY,
 )
 from gateway.payments.store import payments as store
-from gateway.payments.store.recording import record_changes, record_refund
+from gateway.payments.store.recording import captured_time, record_changes, record_refund
 from gateway.payments.store.snapshot import PaymentWriter
 from gateway.payments.store.writes import News
 from gateway.stripe_client.client import StripeClient
+from gateway.stripe_times import made_time
 from gateway.webhooks_in.event import (
     EventHandler,
     OutsideUnavailable,
@@ -60,6 +67,7 @@ from runtime.notifier import Notifier, SubjectNotifiers
 
 # Of a charge: https://docs.stripe.com/api/charges/object#charge_object-status.
 _NOT_PAID = frozenset({"pending", "failed"})
+SUCCEEDED_EVENT = "payment_intent.succeeded"
 
 
 class PaymentEvents:
@@ -107,14 +115,16 @@ class PaymentEvents:
             return
         intent = object_of(
             await self._stripe.retrieve_payment_intent(
-                event.corridor, event.object_id, {"expand": EXPAND_CHARGE}
+                event.corridor, event.object_id, {"expand": EXPAND_CAPTURE}
             )
         )
         payment_id = await self._payment_id(event.object_id, intent)
         if payment_id is None:
             return
         try:
-            await self._apply_intent(payment_id, intent, looked=False)
+            # A PaymentIntent succeeds once: this event has the time where the object has none.
+            told = event.created_time if event.event_type == SUCCEEDED_EVENT else None
+            await self._apply_intent(payment_id, intent, looked=False, succeeded=told)
         except ContradictionError as error:
             if error.never_sent and self._guard.is_ours(intent):
                 await self._lost(payment_id, intent)
@@ -168,6 +178,7 @@ class PaymentEvents:
             now = self._context().now
             if payment.fee_minor is None:
                 await record_changes(connection, [fee_step(payment, fee, now)], now)
+            payment = replace(payment, capture_time=await captured_time(connection, payment))
             for fact in fee_facts(payment, fee, now):
                 await enqueue(connection, fact, now)
         self._notifiers.notify(payment_id)
@@ -176,6 +187,8 @@ class PaymentEvents:
     async def _take_fee_of(self, payment: Payment, fee: ChargeFee) -> bool:
         """Writes the fee of a payment that this process wrote last, if it still stands so."""
         if payment.state is not PaymentState.SUCCEEDED or payment.fee_minor is not None:
+            return False
+        if payment.capture_time is None:
             return False
         if not is_fee_of(payment, fee):
             return False
@@ -191,7 +204,7 @@ class PaymentEvents:
         await self.take_refund(
             object_of(
                 await self._stripe.retrieve_refund(
-                    event.corridor, event.object_id, {"expand": EXPAND_REFUND}
+                    event.corridor, event.object_id, {"expand": EXPAND_REFUND_NOW}
                 )
             )
         )
@@ -257,15 +270,23 @@ class PaymentEvents:
         self._tell(payment_id, hurried=hurried)
 
     async def _apply_intent(
-        self, payment_id: str, intent: Mapping[str, Any], *, looked: bool
+        self,
+        payment_id: str,
+        intent: Mapping[str, Any],
+        *,
+        looked: bool,
+        succeeded: datetime | None = None,
     ) -> None:
+        seen = read_intent(intent)
+        if seen.status is IntentStatus.CAPTURED and seen.effective_time is None:
+            seen = replace(seen, effective_time=succeeded)
         async with self._engine.begin() as connection:
             payment = await self._lock(connection, payment_id)
             context = self._context()
             now = context.now
             change = reconcile(
                 payment,
-                read_intent(intent),
+                seen,
                 now,
                 self._timing,
                 # While a bank decides, nothing of ours is under way.

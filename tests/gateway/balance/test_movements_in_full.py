@@ -65,9 +65,12 @@ MOVEMENT = Movement(
     ("told", "read"),
     [
         ({}, {}),
-        ({"source": {"id": "ch_2", "object": "charge"}}, {"source_id": "ch_2"}),
+        (
+            {"source": {"id": "ch_2", "object": "charge"}},
+            {"source_id": "ch_2", "source_type": "charge"},
+        ),
         ({"source": None}, {"source_id": ""}),
-        ({"source": {"object": "charge"}}, {"source_id": ""}),
+        ({"source": {"object": "charge"}}, {"source_id": "", "source_type": "charge"}),
         ({"status": "available"}, {"is_available": True}),
         ({"exchange_rate": 0.93}, {"exchange_rate": "0.93"}),
         ({"exchange_rate": "1.08"}, {"exchange_rate": "1.08"}),
@@ -153,8 +156,10 @@ def fee(amount_minor: int, balance: StripeBalance, type_: str = "charge") -> Acc
     )
 
 
-def free(amount_minor: int) -> FundsAvailable:
-    return FundsAvailable(**ABOUT, balance_transaction_id="txn_1", amount_minor=amount_minor)
+def free(amount_minor: int, when: datetime = LATER) -> FundsAvailable:
+    """That it became available, as a rule some time after it was made."""
+    about = {**ABOUT, "effective_time": when}
+    return FundsAvailable(**about, balance_transaction_id="txn_1", amount_minor=amount_minor)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +174,7 @@ def free(amount_minor: int) -> FundsAvailable:
         (moved(1000, is_available=True), AVAILABLE, []),
         (moved(1000, is_available=True), PENDING, [free(1000)]),
         (moved(30, 30, is_available=True), PENDING, [fee(30, PENDING)]),
-        (moved(1000, 30, at_once=True), PENDING, [fee(30, AVAILABLE), free(1000)]),
+        (moved(1000, 30, at_once=True), PENDING, [fee(30, AVAILABLE), free(1000, CREATED)]),
         (moved(1000, 30, at_once=True), AVAILABLE, [fee(30, AVAILABLE)]),
         (moved(1000, -30, is_available=True), PENDING, [fee(-30, PENDING), free(1030)]),
     ],
@@ -267,7 +272,10 @@ def test_an_application_fee_and_what_is_given_back_of_it() -> None:
 def test_where_a_transfer_and_a_fee_are_booked() -> None:
     assert transfer_facts(moved(-600, 5), "tr_1", *NAMES)[1:] == [fee(5, PENDING)]
     at_once = moved(-600, 5, at_once=True)
-    assert transfer_facts(at_once, "tr_1", *NAMES)[1:] == [fee(5, AVAILABLE), free(-600)]
+    assert transfer_facts(at_once, "tr_1", *NAMES)[1:] == [
+        fee(5, AVAILABLE),
+        free(-600, CREATED),
+    ]
     assert application_fee_facts(moved(70, 5), "fee_1", *NAMES)[1:] == [fee(5, PENDING)]
 
 

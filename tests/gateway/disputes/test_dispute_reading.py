@@ -13,6 +13,7 @@ from gateway.disputes.domain import (
     DisputeMovement,
     DisputeState,
     UnreadableDisputeError,
+    decided,
     dispute_facts,
     newer,
     read_dispute,
@@ -224,3 +225,43 @@ def test_what_a_dispute_keeps_in_another_currency(
     state: DisputeState, movements: tuple[DisputeMovement, ...], held: int
 ) -> None:
     assert replace(DISPUTE, state=state, movements=movements).held_minor == held
+
+
+@pytest.mark.parametrize(
+    ("state", "back", "told", "when"),
+    [
+        (S.LOST, None, HAPPENED + MOMENT, HAPPENED + MOMENT),
+        (S.LOST, None, None, NOW),
+        (S.LOST, HAPPENED + 2 * MOMENT, None, NOW),
+        (S.WON, HAPPENED + 2 * MOMENT, None, HAPPENED + 2 * MOMENT),
+        (S.WON, HAPPENED + 2 * MOMENT, HAPPENED + MOMENT, HAPPENED + MOMENT),
+        (S.WON, None, None, NOW),
+        (S.APPEAL_UNDER_REVIEW, None, None, NOW),
+        (S.UNDER_REVIEW, None, HAPPENED, None),
+    ],
+)
+def test_a_dispute_is_decided_when_that_is_told(
+    state: DisputeState, back: datetime | None, told: datetime | None, when: datetime | None
+) -> None:
+    moved = [WITHDRAWN]
+    if back is not None:
+        moved.append(replace(WITHDRAWN, id="txn_2", amount_minor=1000, create_time=back))
+    seen = decided(replace(DISPUTE, state=state, movements=tuple(moved)), told)
+    assert seen.decide_time == when
+    times = [
+        fact.effective_time for fact in dispute_facts(seen) if isinstance(fact, DisputeDecided)
+    ]
+    # What moved after the decision is the merchant's when it moves.
+    assert times == ([] if when is None else [max(when, one.create_time) for one in moved])
+
+
+def test_the_first_that_tells_of_a_decision_stands() -> None:
+    lost = replace(DISPUTE, state=S.LOST, decide_time=HAPPENED)
+    again = decided(replace(LATER, state=S.LOST), None)
+    assert newer(lost, again) == lost
+    # One of before this was kept has none, and nothing is told of it anew.
+    assert newer(replace(lost, decide_time=None), again).decide_time is None
+    assert newer(DISPUTE, again).decide_time == NOW + MOMENT
+    # An older look has not seen it.
+    late = replace(again, look_time=LOOKED - MOMENT)
+    assert newer(DISPUTE, late).decide_time is None

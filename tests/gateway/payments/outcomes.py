@@ -56,7 +56,13 @@ SEEN: dict[str, tuple[str, PaymentState, dict[str, Any]]] = {
     "succeeded": (
         "captured",
         PaymentState.SUCCEEDED,
-        {"authorized_minor": 1000, "captured_minor": 1000, "hold_id": "", "charge_id": "ch_1"},
+        {
+            "authorized_minor": 1000,
+            "captured_minor": 1000,
+            "capture_time": NOW,
+            "hold_id": "",
+            "charge_id": "ch_1",
+        },
     ),
     "requires_action": (
         "action_required",

@@ -68,7 +68,7 @@ Row = tuple[Payment, str, str, PaymentState, dict[str, Any], OperationState]
 SHOWN: list[Row] = [
     (
         *(CAPTURING, "succeeded", "captured", S.SUCCEEDED),
-        *({"captured_minor": 1000, "hold_id": ""}, Op.SUCCEEDED),
+        *({"captured_minor": 1000, "capture_time": NOW, "hold_id": ""}, Op.SUCCEEDED),
     ),
     (
         *(CAPTURING, "processing", "processing_started", S.PROCESSING),
@@ -85,7 +85,7 @@ SHOWN: list[Row] = [
     ),
     (
         *(CANCELING, "succeeded", "captured", S.SUCCEEDED),
-        *({"captured_minor": 1000, "hold_id": ""}, Op.FAILED),
+        *({"captured_minor": 1000, "capture_time": NOW, "hold_id": ""}, Op.FAILED),
     ),
     (CANCELING, "requires_capture", "authorized", S.AUTHORIZED, {"wake_time": WAKE}, Op.FAILED),
     (

@@ -94,12 +94,12 @@ def test_a_customer_who_came_back_is_checked_anew(url: str) -> None:
 
 
 CAPTURE_PARAMS = (
-    '{{"amount_to_capture":{0},"expand":["latest_charge"],"metadata":'
+    '{{"amount_to_capture":{0},"expand":["latest_charge.balance_transaction"],"metadata":'
     '{{"engine_capture_fingerprint":"f00d","engine_capture_request_id":"r-9",'
     '"engine_deployment":"prod"}}}}'
 )
 FEE_PARAMS = (
-    '{{"amount_to_capture":{0},"application_fee_amount":{1},"expand":["latest_charge"],"metadata":'
+    '{{"amount_to_capture":{0},"application_fee_amount":{1},"expand":["latest_charge.balance_transaction"],"metadata":'
     '{{"engine_application_fee":"{2}","engine_capture_fingerprint":"f00d",'
     '"engine_capture_request_id":"r-9","engine_deployment":"prod"}}}}'
 )

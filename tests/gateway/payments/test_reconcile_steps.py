@@ -72,6 +72,7 @@ def test_what_was_captured_is_no_failure_any_more(state: PaymentState) -> None:
         charge_id="ch_1",
         authorized_minor=900,
         captured_minor=700,
+        capture_time=NOW,
         application_fee_captured_minor=35,
         hold_id="",
         decline=None,

@@ -1,7 +1,7 @@
 """What each answer of Stripe's to a refund leads to: whole decisions, and a model of the sums."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -66,6 +66,7 @@ def test_a_refund_that_was_made_counts_as_refunded() -> None:
         state=R.SUCCEEDED,
         stripe_refund_id="re_1",
         balance="available",
+        take_time=datetime.fromtimestamp(7, UTC),
         update_time=NOW,
     )
     change = step(

@@ -160,7 +160,7 @@ def test_a_capture_says_the_fee_where_it_is_another_than_before(
     assert capture_params(payment, 500, taken, REQUEST) == {
         "amount_to_capture": 500,
         "metadata": {**CAPTURE_METADATA, **noted},
-        "expand": ["latest_charge"],
+        "expand": ["latest_charge.balance_transaction"],
         **added,
     }
 

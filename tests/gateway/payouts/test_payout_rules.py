@@ -147,15 +147,17 @@ def test_facts_are_effective_when_it_happened_not_when_it_was_learned() -> None:
     assert times(NOW) == [created, NOW]
     early = int((created - timedelta(days=1)).timestamp())
     assert times(learned, arrival_date=early) == [created, created]
-    # A return is seen when it is seen.
-    returned = as_stripe_says(
-        as_stripe_says(elsewhere(), said, NOW), said | {"status": "failed"}, learned
-    )
-    assert [fact.effective_time for fact in payout_facts(returned, learned)] == [
-        created,
-        ARRIVAL,
-        learned,
-    ]
+    # A return happens when its balance transaction is made, and is seen when it is seen.
+    back = ARRIVAL + timedelta(hours=1)
+    told = {"id": "txn_2", "created": int(back.timestamp())}
+    for shown, when in ((told, back), ("txn_2", learned), (None, learned)):
+        failed = said | {"status": "failed", "failure_balance_transaction": shown}
+        returned = as_stripe_says(as_stripe_says(elsewhere(), said, NOW), failed, learned)
+        times_of = [fact.effective_time for fact in payout_facts(returned, learned)]
+        assert times_of == [created, ARRIVAL, when]
+        # A later look that shows less takes nothing back.
+        again = as_stripe_says(returned, failed | {"failure_balance_transaction": "txn_2"}, learned)
+        assert again == returned
 
 
 def test_where_it_goes_and_by_what_the_bank_knows_it() -> None:

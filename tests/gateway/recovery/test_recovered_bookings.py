@@ -421,3 +421,47 @@ async def _reported(database_url: str, condition: str = "TRUE") -> set[str]:
 
 async def _booked(database_url: str) -> set[str]:
     return await _reported(database_url, "state = 'BOOKED'")
+
+
+async def test_what_is_booked_anew_has_the_times_that_it_had(
+    open_shop: OpenShop,
+    twin: Twin,
+    backup: Backup,
+    recover: Callable[..., Any],
+    database_url: str,
+) -> None:
+    """Days later, from lists of Stripe's."""
+    backup.take()
+    twin.settings.settlement_seconds = 0.2
+    async with open_shop() as shop:
+        plain = await shop.create()
+        held = await shop.create(capture_method=MANUAL)
+        await shop.watch_until(held.id, S.PAYMENT_STATE_AUTHORIZED)
+        # The capture is another moment than the charge.
+        twin.advance(seconds=3600)
+        await shop.capture(held)
+        refund = (await shop.refund(plain, 5_00)).refund
+        twin.fail_refund(refund.stripe_refund_id)
+        wanted = ("captured", "refund_created", "refund_failed")
+        times = await poll(
+            lambda: _times(database_url, *wanted), lambda found: len(found) == len(wanted) + 1
+        )
+    backup.restore()
+    async with open_shop(webhooks=False, roles="api"):
+        await recover(LaterClock())
+    assert await _times(database_url, *wanted) == times
+    assert len({when for kind, when in times.values() if kind == "captured"}) == len((plain, held))
+
+
+async def _times(database_url: str, *kinds: str) -> dict[str, tuple[str, datetime]]:
+    """Kind and time of the facts that were reported, by their objects at Stripe."""
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        rows = await connection.execute(
+            "SELECT kind, fact ->> 'charge_id', fact ->> 'refund_id', effective_time FROM booking"
+            " WHERE kind = ANY(%s)",
+            [list(kinds)],
+        )
+        return {
+            f"{kind} {charge or refund}": (kind, when)
+            for kind, charge, refund, when in await rows.fetchall()
+        }
