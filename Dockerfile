@@ -19,8 +19,9 @@ COPY money money
 COPY ledger ledger
 COPY gateway gateway
 COPY compliance compliance
+COPY reconciliation reconciliation
 COPY pyproject.toml pyproject.toml
-RUN /opt/engine/bin/python -m compileall -q runtime money ledger gateway compliance
+RUN /opt/engine/bin/python -m compileall -q runtime money ledger gateway compliance reconciliation
 
 FROM ${PYTHON_IMAGE} AS base
 # A number, so that Kubernetes' runAsNonRoot can tell.

@@ -62,6 +62,7 @@ _END = """
 _WRITE = read_sql(__file__, "write_changes")
 _OPEN_BREAKS = read_sql(__file__, "open_breaks")
 _END_BREAKS = read_sql(__file__, "end_breaks")
+_KEEP_ASSIGNEES = read_sql(__file__, "keep_assignees")
 _IDS = {
     name: f"SELECT nextval('{name}') FROM generate_series(1, %(count)s)"  # noqa: S608  a constant
     for name in ("item_match_ids", "difference_ids")
@@ -346,6 +347,9 @@ async def tell(
             _END_BREAKS,
             {"ended": list(ended), "client": client, "note": note, "now": change.now},
         )
+    if added and ended:
+        values = {"added": list(added), "now": change.now}
+        await connection.exec_driver_sql(_KEEP_ASSIGNEES, values)
     await connection.exec_driver_sql(
         _OPEN_BREAKS,
         {

@@ -37,7 +37,10 @@ FAULTY = "tests.runtime.faulty_service"
 NOWHERE = "postgresql://someone:hush@127.0.0.1:1/nothing"
 
 
-PACKAGES = ("ledger", "gateway", "compliance", "sandbox", "bench", "docs", "tests")
+PACKAGES = (
+    *("ledger", "gateway", "compliance", "reconciliation"),
+    *("sandbox", "bench", "docs", "tests"),
+)
 ENTRIES = tuple(entry for entry in entries(*PACKAGES) if entry != FAULTY)
 
 
