@@ -21,33 +21,43 @@ WITH fresh AS MATERIALIZED (
         )
 ),
 
-near AS MATERIALIZED (
+near AS (
     SELECT
         f.item_id,
+        f.source,
+        f.currency,
+        f.amount_minor,
         min(t.item_id) AS other_id
     FROM fresh AS f
     CROSS JOIN unnest(f.tokens) AS named (token)
     INNER JOIN item_token AS t ON f.corridor = t.corridor AND named.token = t.token
     WHERE t.item_id <> f.item_id AND t.ordinal <= %(upto)s
-    GROUP BY f.item_id
+    GROUP BY f.item_id, f.source, f.currency, f.amount_minor
     HAVING min(t.item_id) = max(t.item_id)
+),
+
+-- Two that name each other fall into one group; nothing is joined whose size the planner could guess wrong.
+mutual AS (
+    SELECT
+        min(n.item_id) FILTER (WHERE n.source = %(left)s) AS left_id,
+        min(n.item_id) FILTER (WHERE n.source = %(right)s) AS right_id,
+        min(n.amount_minor) AS amount_minor
+    FROM near AS n
+    GROUP BY least(n.item_id, n.other_id), greatest(n.item_id, n.other_id)
+    HAVING
+        count(*) = 2
+        AND min(n.source) <> max(n.source)
+        AND min(n.currency) = max(n.currency)
+        AND min(n.amount_minor) = max(n.amount_minor)
 ),
 
 pairs AS MATERIALIZED (
     SELECT
-        l.item_id AS left_id,
-        r.item_id AS right_id,
-        l.amount_minor,
+        m.left_id,
+        m.right_id,
+        m.amount_minor,
         nextval('item_match_ids') AS match_id
-    FROM fresh AS l
-    INNER JOIN near AS n ON l.item_id = n.item_id
-    INNER JOIN near AS o ON n.other_id = o.item_id AND o.other_id = n.item_id
-    INNER JOIN fresh AS r ON o.item_id = r.item_id
-    WHERE
-        l.source = %(left)s
-        AND r.source = %(right)s
-        AND l.currency = r.currency
-        AND l.amount_minor = r.amount_minor
+    FROM mutual AS m
 ),
 
 made AS (
