@@ -87,11 +87,12 @@ class Matcher:
         added: list[int] = []
         ended: list[int] = []
         if upto > place.last_ordinal:
+            first_match_id = await store.next_match_id(connection)
             for leg in Leg:
                 if leg in _PAIRED:
                     paired = await store.pair_isolated(connection, change, leg)
                     MATCHED.labels(leg.value).inc(paired)
-                seeds = await store.seeds(connection, change, leg)
+                seeds = await store.seeds(connection, change, leg, first_match_id)
                 if seeds:
                     new, old = await self.look(connection, change, leg, seeds)
                     added += new

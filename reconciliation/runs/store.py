@@ -174,18 +174,28 @@ async def begin_change(
     return Change(int(rows.scalar_one()), place.last_ordinal, upto, now)
 
 
+async def next_match_id(connection: AsyncConnection) -> int:
+    """An id below those of all matches to come."""
+    (match_id,) = await _new_ids(connection, "item_match_ids", 1)
+    return match_id
+
+
 async def pair_isolated(connection: AsyncConnection, change: Change, leg: Leg) -> int:
     """Matches new items that have to do with nothing but each other; how many items that are."""
     result = await connection.exec_driver_sql(
         _PAIR,
-        {**_span(change, leg), "left": leg.left.value, "right": leg.right.value},
+        {**_span(change, leg), "left_source": leg.left.value, "right_source": leg.right.value},
     )
     return result.rowcount
 
 
-async def seeds(connection: AsyncConnection, change: Change, leg: Leg) -> list[int]:
-    """The items that have to be looked at, with all that is linked to them."""
-    rows = await connection.exec_driver_sql(_SEEDS, _span(change, leg))
+async def seeds(
+    connection: AsyncConnection, change: Change, leg: Leg, first_match_id: int
+) -> list[int]:
+    """The items that have to be looked at, with all that is linked to them; those are not that were
+    first put into a match from that one on."""
+    values = {**_span(change, leg), "first_match_id": first_match_id}
+    rows = await connection.exec_driver_sql(_SEEDS, values)
     return [int(item_id) for item_id in rows.scalars()]
 
 

@@ -14,7 +14,7 @@ WITH fresh AS MATERIALIZED (
         AND i.ordinal <= %(upto)s
         AND i.ordinal = i.item_id
         AND i.state = 'BOOKED'
-        AND i.source IN (%(left)s, %(right)s)
+        AND i.source IN (%(left_source)s, %(right_source)s)
         AND NOT EXISTS (
             SELECT FROM item AS v
             WHERE v.item_id = i.item_id AND v.item_id <> v.ordinal AND v.ordinal <= %(upto)s
@@ -39,8 +39,8 @@ near AS (
 -- Two that name each other fall into one group; nothing is joined whose size the planner could guess wrong.
 mutual AS (
     SELECT
-        min(n.item_id) FILTER (WHERE n.source = %(left)s) AS left_id,
-        min(n.item_id) FILTER (WHERE n.source = %(right)s) AS right_id,
+        min(n.item_id) FILTER (WHERE n.source = %(left_source)s) AS left_id,
+        min(n.item_id) FILTER (WHERE n.source = %(right_source)s) AS right_id,
         min(n.amount_minor) AS amount_minor
     FROM near AS n
     GROUP BY least(n.item_id, n.other_id), greatest(n.item_id, n.other_id)

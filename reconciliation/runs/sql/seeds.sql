@@ -12,12 +12,14 @@ WITH fresh AS MATERIALIZED (
     WHERE
         i.ordinal > %(after)s
         AND i.ordinal <= %(upto)s
-        AND NOT EXISTS (
-            SELECT
-            FROM standing AS s
-            INNER JOIN item_match AS m ON s.match_id = m.match_id
-            WHERE s.leg = %(leg)s AND s.item_id = i.item_id AND m.change_number = %(change_number)s
-        )
+        -- One look by the key for each: there is no join whose size the planner could guess wrong.
+        AND coalesce(
+            (
+                SELECT s.match_id
+                FROM standing AS s
+                WHERE s.leg = %(leg)s AND s.item_id = i.item_id AND s.generation = 0
+            ), 0
+        ) < %(first_match_id)s
 ),
 
 popular AS MATERIALIZED (
