@@ -12,12 +12,22 @@ WITH fresh AS MATERIALIZED (
     WHERE
         i.ordinal > %(after)s
         AND i.ordinal <= %(upto)s
-        -- One look by the key for each: there is no join whose size the planner could guess wrong.
+        -- Without a payout that it names a balance transaction takes no part in the content of any.
+        AND NOT (%(leg)s = 'CONTENT' AND i.source <> 'PAYOUT' AND i.group_key = '' AND i.ordinal = i.item_id)
+        -- What was matched alone has nothing in common with others. One look by the key for each: there is no
+        -- join whose size the planner could guess wrong.
         AND coalesce(
             (
                 SELECT s.match_id
                 FROM standing AS s
-                WHERE s.leg = %(leg)s AND s.item_id = i.item_id AND s.generation = 0
+                WHERE
+                    s.leg = CASE
+                        WHEN i.source = any(%(sources)s) THEN %(leg)s
+                        WHEN i.source IN ('LEDGER', 'STRIPE') THEN 'BOOKED'
+                        ELSE 'BANKED'
+                    END
+                    AND s.item_id = i.item_id
+                    AND s.generation = 0
             ), 0
         ) < %(first_match_id)s
 ),
