@@ -21,9 +21,10 @@ COPY money money
 COPY ledger ledger
 COPY gateway gateway
 COPY compliance compliance
+COPY reconciliation reconciliation
 COPY warehouse warehouse
 COPY pyproject.toml pyproject.toml
-RUN /opt/engine/bin/python -m compileall -q runtime money ledger gateway compliance warehouse
+RUN /opt/engine/bin/python -m compileall -q runtime money ledger gateway compliance reconciliation warehouse
 
 FROM ${PYTHON_IMAGE} AS base
 # A number, so that Kubernetes' runAsNonRoot can tell.

@@ -19,7 +19,7 @@ from grpc_tools import protoc
 from runtime.command_line import command_parser
 
 PROJECT = Path(__file__).parent.parent
-SERVICES = ("ledger", "gateway", "compliance")
+SERVICES = ("ledger", "gateway", "compliance", "reconciliation")
 PREFIX = "ERROR_REASON_"
 # The places of enums and of their values in a FileDescriptorProto, as source locations name them.
 ENUM_FIELD, VALUE_FIELD = 5, 2

@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf import descriptor_pool
 
 PROJECT = Path(__file__).parent.parent
-SERVICES = ("ledger", "gateway", "compliance")
+SERVICES = ("ledger", "gateway", "compliance", "reconciliation")
 # How a handler could say by itself that it is not built; nothing may.
 SAYING_SO = {"UNIMPLEMENTED", "ERROR_REASON_UNIMPLEMENTED"}
 

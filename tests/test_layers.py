@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SERVICES = ("ledger", "gateway", "compliance")
+SERVICES = ("ledger", "gateway", "compliance", "reconciliation")
 # The only package beside its own that a service's stubs need.
 MONEY = {"money", "money.v1", "money.v1.money_pb2"}
 PROGRAM = """

@@ -9,7 +9,7 @@ PROJECT = Path(__file__).parent.parent
 NUMBER = re.compile(r'^(revision|down_revision) = (?:"(\d{4})"|None)$', flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("service", ["ledger", "gateway", "compliance"])
+@pytest.mark.parametrize("service", ["ledger", "gateway", "compliance", "reconciliation"])
 def test_each_migration_follows_the_one_before(service: str) -> None:
     versions = sorted((PROJECT / service / "migrations" / "versions").glob("[0-9]*.py"))
     assert versions

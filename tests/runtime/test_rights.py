@@ -9,10 +9,12 @@ from pydantic import ValidationError
 import compliance.v1
 import gateway.v1
 import ledger.v1
+import reconciliation.v1
 from compliance.config import ComplianceSettings
 from gateway.config import GatewaySettings
 from gateway.rights import MERCHANTS
 from ledger.config import LedgerSettings
+from reconciliation.config import ReconciliationSettings
 from runtime.config import ServiceSettings
 from runtime.rights import (
     MAX_NAME_CHARACTERS,
@@ -32,6 +34,7 @@ SERVICES: list[tuple[type[ServiceSettings], Any]] = [
     (LedgerSettings, ledger.v1),
     (GatewaySettings, gateway.v1),
     (ComplianceSettings, compliance.v1),
+    (ReconciliationSettings, reconciliation.v1),
 ]
 ECHO = "echo.v1.EchoService"
 # What finance and support reach, in full: a new method is theirs only by being added here.
@@ -45,6 +48,7 @@ READS_OF_FINANCE = {
     "gateway.v1.PayoutService": "GetPayout ListPayoutTransactions ListPayouts",
     "gateway.v1.BalanceTransactionService": "ListBalanceTransactions WatchBalanceTransactions",
     "gateway.v1.MerchantService": "GetMerchant GetTaxSettings ListMerchants ListTaxRegistrations",
+    "reconciliation.v1.ReconciliationService": "GetBreak ListBreaks ListMatches WatchBreaks",
 }
 READS_OF_SUPPORT = {
     "gateway.v1.PaymentService": "GetPayment ListPayments WatchPayments",

@@ -1,0 +1,70 @@
+"""The reconciliation service: `python -m reconciliation`. Every part of a process is opened here,
+in this order; a package's `wiring.py` says what is in it."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from reconciliation.breaks.wiring import open_breaks
+from reconciliation.config import ReconciliationSettings
+from reconciliation.errors import ERRORS
+from reconciliation.operator_acts import open_operator_acts
+from reconciliation.part import DATABASE_ROLE, Part
+from reconciliation.tables import MUTATION
+from reconciliation.validation import VALIDATOR
+from runtime.acts import open_act_log
+from runtime.clock import Clock, SystemClock
+from runtime.database import Database
+from runtime.idempotency import RequestIds
+from runtime.migrations import prepare_database
+from runtime.mutations import Mutations
+from runtime.notifier import Notifier
+from runtime.postgres import close_engine, create_engine
+from runtime.process import run_service
+from runtime.server import RpcServer
+
+
+@asynccontextmanager
+async def open_service(
+    settings: ReconciliationSettings, clock: Clock | None = None
+) -> AsyncIterator[RpcServer]:
+    """The running service; leaving drains and closes everything."""
+    clock = clock or SystemClock()
+    database = Database(await prepare_database(settings), settings.database_limits)
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        engine = create_engine(
+            database,
+            role=DATABASE_ROLE,
+            pool_size=settings.database_pool_size,
+            application_name="reconciliation",
+        )
+        stack.push_async_callback(close_engine, engine)
+        mutations = Mutations(engine, MUTATION, RequestIds(ERRORS, VALIDATOR), clock)
+        acts = await enter(open_act_log(database, DATABASE_ROLE, clock))
+
+        breaks = open_breaks(settings, database, engine, mutations, Notifier(), clock)
+        parts = (breaks, Part(services=(open_operator_acts(acts),)))
+
+        server = RpcServer(
+            settings,
+            services=[service for part in parts for service in part.services],
+            errors=ERRORS,
+            validator=VALIDATOR,
+            dependencies={"database": database.check},
+            changed=database.changed,
+            acts=acts,
+        )
+        loops = [database.loop(), *(loop for part in parts for loop in part.loops)]
+        await enter(server.supervisor.running(*loops))
+        stack.push_async_callback(server.stop)
+        await server.start()
+        yield server
+
+
+def main() -> None:
+    """Runs the service until it is told to stop."""
+    run_service(ReconciliationSettings, open_service)
+
+
+if __name__ == "__main__":
+    main()

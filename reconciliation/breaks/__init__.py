@@ -1,0 +1,1 @@
+"""What people see and decide: breaks and matches, as they are and as they were."""

@@ -1,0 +1,229 @@
+"""Breaks and matches as people read them, now or at a past moment, and what people say of them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from reconciliation.errors import break_not_found, item_not_found, match_not_found
+from reconciliation.matching.item import ItemKey, Source
+from runtime.sql_files import read_sql
+
+# After all changes.
+NOW = 2**62
+
+_BREAKS = read_sql(__file__, "read_breaks")
+_MATCHES = read_sql(__file__, "read_matches")
+_CHANGE_AT = """
+    SELECT coalesce(max(change_number), 0) FROM change WHERE record_time <= %(time)s
+"""
+_KEYS = """
+    SELECT item_id, source, corridor, key, currency FROM item WHERE ordinal = any(%(ids)s)
+"""
+_ID = """
+    SELECT item_id FROM item
+    WHERE source = %(source)s AND corridor = %(corridor)s AND key = %(key)s LIMIT 1
+"""
+_EVENTS = """
+    SELECT sequence, difference_id, event, assignee, client, note, record_time
+    FROM break_event WHERE sequence > %(after)s ORDER BY sequence LIMIT %(limit)s
+"""
+_LAST = "SELECT coalesce(max(sequence), 0) FROM break_event"
+_ADD_EVENT = """
+    INSERT INTO break_event (difference_id, event, assignee, client, note, record_time)
+    VALUES (%(break_id)s, %(event)s, %(assignee)s, %(client)s, %(note)s, %(now)s)
+"""
+_STEPS = """
+    SELECT step, client FROM ignore_step WHERE leg = %(leg)s AND item_id = %(item_id)s ORDER BY step
+"""
+_ADD_STEP = """
+    INSERT INTO ignore_step (leg, item_id, step, client, note, change_number)
+    VALUES (%(leg)s, %(item_id)s, %(step)s, %(client)s, %(note)s, %(change_number)s)
+"""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A time and the last change of then."""
+
+    change_number: int
+    time: datetime
+
+
+@dataclass(frozen=True)
+class BreakFilter:
+    """Which breaks; what is empty is no filter. No state stands for due and overdue ones."""
+
+    state: str = ""
+    kind: str = ""
+    leg: str = ""
+    corridor: str = ""
+    assignee: str = ""
+
+
+@dataclass(frozen=True)
+class MatchFilter:
+    """Which matches; what is empty or 0 is no filter."""
+
+    match_id: int = 0
+    leg: str = ""
+    item_id: int = 0
+    include_revoked: bool = False
+
+
+async def moment_at(connection: AsyncConnection, time: datetime) -> Moment:
+    """What was known at a time."""
+    rows = await connection.exec_driver_sql(_CHANGE_AT, {"time": time})
+    return Moment(int(rows.scalar_one()), time)
+
+
+async def list_breaks(
+    connection: AsyncConnection,
+    wanted: BreakFilter,
+    moment: Moment,
+    after: int,
+    limit: int,
+    break_ids: Collection[int] | None = None,
+) -> Sequence[Any]:
+    """The rows of breaks in the order in which they were found."""
+    rows = await connection.exec_driver_sql(
+        _BREAKS,
+        {
+            "state": wanted.state,
+            "kind": wanted.kind,
+            "leg": wanted.leg,
+            "corridor": wanted.corridor,
+            "assignee": wanted.assignee,
+            "change_number": moment.change_number,
+            "now": moment.time,
+            "after": after,
+            "limit": limit,
+            "every": break_ids is None,
+            "ids": list(break_ids or ()),
+        },
+    )
+    return rows.all()
+
+
+async def get_break(connection: AsyncConnection, break_id: int, moment: Moment) -> Any:
+    """The row of a break. Raises `BREAK_NOT_FOUND`."""
+    rows = await list_breaks(connection, BreakFilter("ANY"), moment, 0, 1, [break_id])
+    if not rows:
+        raise break_not_found(break_id)
+    return rows[0]
+
+
+async def list_matches(
+    connection: AsyncConnection, wanted: MatchFilter, moment: Moment, after: int, limit: int
+) -> Sequence[Any]:
+    """The rows of matches in the order in which they were made."""
+    rows = await connection.exec_driver_sql(
+        _MATCHES,
+        {
+            "match_id": wanted.match_id,
+            "leg": wanted.leg,
+            "item_id": wanted.item_id,
+            "include_revoked": wanted.include_revoked,
+            "change_number": moment.change_number,
+            "after": after,
+            "limit": limit,
+        },
+    )
+    return rows.all()
+
+
+async def get_match(connection: AsyncConnection, match_id: int, moment: Moment) -> Any:
+    """The row of a match, revoked or not. Raises `MATCH_NOT_FOUND`."""
+    wanted = MatchFilter(match_id=match_id, include_revoked=True)
+    rows = await list_matches(connection, wanted, moment, 0, 1)
+    if not rows:
+        raise match_not_found(match_id)
+    return rows[0]
+
+
+async def keys_of(
+    connection: AsyncConnection, item_ids: Collection[int]
+) -> Mapping[int, tuple[ItemKey, str]]:
+    """What identifies items, and their currencies, by their ids."""
+    rows = await connection.exec_driver_sql(_KEYS, {"ids": sorted(set(item_ids))})
+    return {
+        row.item_id: (ItemKey(Source(row.source), row.corridor, row.key), row.currency)
+        for row in rows
+    }
+
+
+async def id_of(connection: AsyncConnection, key: ItemKey) -> int:
+    """The id of an item. Raises `ITEM_NOT_FOUND`."""
+    rows = await connection.exec_driver_sql(
+        _ID, {"source": key.source.value, "corridor": key.corridor, "key": key.key}
+    )
+    item_id = rows.scalar_one_or_none()
+    if item_id is None:
+        raise item_not_found(key)
+    return int(item_id)
+
+
+async def events_after(connection: AsyncConnection, sequence: int, limit: int) -> Sequence[Any]:
+    """The rows of what happened, in order."""
+    rows = await connection.exec_driver_sql(_EVENTS, {"after": sequence, "limit": limit})
+    return rows.all()
+
+
+async def last_sequence(connection: AsyncConnection) -> int:
+    """The last event's place; 0 if there is none."""
+    return int((await connection.exec_driver_sql(_LAST)).scalar_one())
+
+
+async def add_event(
+    connection: AsyncConnection,
+    break_id: int,
+    event: str,
+    client: str,
+    now: datetime,
+    *,
+    assignee: str = "",
+    note: str = "",
+) -> None:
+    """Writes down what somebody did. Nothing of the transaction may wait after it."""
+    await connection.exec_driver_sql(
+        _ADD_EVENT,
+        {
+            "break_id": break_id,
+            "event": event,
+            "assignee": assignee,
+            "client": client,
+            "note": note,
+            "now": now,
+        },
+    )
+
+
+async def ignored_by(connection: AsyncConnection, leg: str, item_id: int) -> list[str]:
+    """Who wants an item to be ignored, in order."""
+    rows = await connection.exec_driver_sql(_STEPS, {"leg": leg, "item_id": item_id})
+    return [row.client for row in rows]
+
+
+async def add_ignore_step(
+    connection: AsyncConnection,
+    leg: str,
+    item_id: int,
+    step: int,
+    client: str,
+    note: str,
+    change_number: int,
+) -> None:
+    """Writes down who wants it."""
+    await connection.exec_driver_sql(
+        _ADD_STEP,
+        {
+            "leg": leg,
+            "item_id": item_id,
+            "step": step,
+            "client": client,
+            "note": note,
+            "change_number": change_number,
+        },
+    )

@@ -1,0 +1,45 @@
+"""Settings of the reconciliation service."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import Field, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from reconciliation.matching.calendars import CalendarError, read_calendars
+from reconciliation.matching.policy import Policy, read_policy
+from reconciliation.rights import DEFAULT_CLIENT_ROLES, RIGHTS
+from runtime.config import ServiceSettings
+from runtime.rights import Rights
+
+
+class ReconciliationSettings(ServiceSettings):
+    """The settings of the reconciliation service, from `RECONCILIATION_*` variables."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RECONCILIATION_", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+    service_name: ClassVar[str] = "reconciliation"
+    rights: ClassVar[Rights] = RIGHTS
+    default_client_roles: ClassVar[Mapping[str, str]] = DEFAULT_CLIENT_ROLES
+
+    listen_address: str = "127.0.0.1:50054"
+    http_address: str = "127.0.0.1:8084"
+    # The calendars of corridors, as JSON: {"us": "FEDERAL_RESERVE"}. Others go by TARGET.
+    calendars: dict[str, str] = Field(default_factory=dict)
+    # Items that one transaction matches.
+    match_batch_items: int = Field(20_000, ge=1, le=100_000)
+
+    @field_validator("calendars")
+    @classmethod
+    def _are_known(cls, given: dict[str, str]) -> dict[str, str]:
+        try:
+            read_calendars(given)
+        except CalendarError as error:
+            raise ValueError(str(error)) from error
+        return given
+
+    @property
+    def policy(self) -> Policy:
+        """How long what is missing may be missing."""
+        return read_policy(read_calendars(self.calendars))

@@ -1,0 +1,1 @@
+"""Items as they come in from their sources."""

@@ -1,0 +1,116 @@
+"""Takes items from a source: a batch and the cursor after it are one transaction."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from prometheus_client import Counter
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from reconciliation.items.source import MAX_BATCH_ITEMS, Batch, ItemSource
+from reconciliation.matching.item import Item, ItemError, folded
+from runtime.clock import Clock
+from runtime.loops import Loop
+from runtime.notifier import Notifier
+from runtime.sql_files import read_sql
+
+TAKEN = Counter("reconciliation_items_total", "Items and revisions taken.", ["source"])
+POLL_SECONDS = 5.0
+
+# One intake at a time: the order of ordinals is that of commits.
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('reconciliation.intake', 0))"
+_CURSOR = """
+    SELECT cursor FROM intake WHERE source_name = %(name)s ORDER BY intake_number DESC LIMIT 1
+"""
+_BEGIN = """
+    INSERT INTO intake (source_name, cursor, items, record_time)
+    VALUES (%(name)s, %(cursor)s, %(items)s, %(now)s) RETURNING intake_number
+"""
+_CONFLICTS = read_sql(__file__, "item_conflicts")
+_WRITE = read_sql(__file__, "write_items")
+
+
+class Intake:
+    """Takes what one source gives, and notifies whoever matches."""
+
+    def __init__(
+        self, engine: AsyncEngine, source: ItemSource, notifier: Notifier, clock: Clock
+    ) -> None:
+        self._engine = engine
+        self._source = source
+        self._notifier = notifier
+        self._clock = clock
+
+    def loop(self) -> Loop:
+        """Goes on where it ended, again and again."""
+        return Loop(f"intake of {self._source.name}", self.round, poll_seconds=POLL_SECONDS)
+
+    async def round(self) -> bool:
+        """Takes all that there is for now. Raises `ItemError` if the source contradicts itself."""
+        async with self._engine.connect() as connection:
+            cursor = await cursor_of(connection, self._source.name)
+        async for batch in self._source.batches(cursor):
+            await self.take(batch)
+        return False
+
+    async def take(self, batch: Batch) -> None:
+        """Takes one batch, all of it or nothing."""
+        async with self._engine.begin() as connection:
+            await take(connection, self._source.name, batch, self._clock)
+        TAKEN.labels(self._source.name).inc(len(batch.items))
+        self._notifier.notify()
+
+
+async def cursor_of(connection: AsyncConnection, name: str) -> str:
+    """Where a source goes on; empty at the beginning."""
+    rows = await connection.exec_driver_sql(_CURSOR, {"name": name})
+    return str(rows.scalar_one_or_none() or "")
+
+
+async def take(connection: AsyncConnection, name: str, batch: Batch, clock: Clock) -> None:
+    """Writes a batch and its cursor. What is there already is left as it is; raises `ItemError`
+    for what contradicts it."""
+    if len(batch.items) > MAX_BATCH_ITEMS:
+        raise ItemError(f"a batch of {name} has more than {MAX_BATCH_ITEMS} items")
+    folded(batch.items)
+    _check_revisions(batch.items)
+    await connection.exec_driver_sql(_LOCK)
+    values: dict[str, Any] = {"items": json.dumps([_row(item) for item in batch.items])}
+    conflict = (await connection.exec_driver_sql(_CONFLICTS, values)).first()
+    if conflict is not None:
+        raise ItemError(f"{conflict.source} {conflict.key} differs from what came of it before")
+    number = await connection.exec_driver_sql(
+        _BEGIN,
+        {
+            "name": name,
+            "cursor": batch.cursor,
+            "items": len(batch.items),
+            "now": clock.now(),
+        },
+    )
+    await connection.exec_driver_sql(_WRITE, {**values, "intake_number": number.scalar_one()})
+
+
+def _check_revisions(items: Sequence[Item]) -> None:
+    given: dict[Any, bytes] = {}
+    for item in items:
+        if given.setdefault((item.id, item.revision), item.sha256) != item.sha256:
+            raise ItemError(f"{item.source} {item.key} came twice as revision {item.revision}")
+
+
+def _row(item: Item) -> dict[str, Any]:
+    return {
+        "source": item.source.value,
+        "corridor": item.corridor,
+        "key": item.key,
+        "revision": item.revision,
+        "currency": item.currency,
+        "amount_minor": item.amount_minor,
+        "instant": item.instant.isoformat(),
+        "book_date": item.book_date.isoformat(),
+        "sha256": item.sha256.hex(),
+        "tokens": sorted(item.tokens),
+        "group_key": item.group,
+        "state": item.state.value,
+        "content": item.content.value,
+    }

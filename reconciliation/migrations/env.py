@@ -1,0 +1,5 @@
+"""Run by Alembic; the connection and the lock are the runtime's."""
+
+from runtime.migrations import run_environment
+
+run_environment()

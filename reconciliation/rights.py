@@ -1,0 +1,23 @@
+"""Which roles may call which methods of reconciliation. Finance looks, operators decide."""
+
+from runtime.rights import Rights, Role, changes, reads
+
+OPERATOR, FINANCE = Role.OPERATOR, Role.FINANCE
+
+RIGHTS: Rights = {
+    "reconciliation.v1.ReconciliationService": {
+        "GetBreak": reads(OPERATOR, FINANCE),
+        "ListBreaks": reads(OPERATOR, FINANCE),
+        "WatchBreaks": reads(OPERATOR, FINANCE),
+        "ListMatches": reads(OPERATOR, FINANCE),
+        "AssignBreak": changes("break_id assignee", OPERATOR),
+        "AddNote": changes("break_id", OPERATOR),
+        "ResolveBreak": changes("break_id", OPERATOR),
+        "IgnoreItem": changes("item.source item.corridor item.key leg", OPERATOR),
+        "RevokeMatch": changes("match_id", OPERATOR),
+    },
+    "reconciliation.v1.OperatorActService": {
+        "ListOperatorActs": reads(OPERATOR),
+    },
+}
+DEFAULT_CLIENT_ROLES = {"operator": "operator", "finance": "finance"}

@@ -1,0 +1,1 @@
+"""Generated from protos/reconciliation/v1 by `make protos`."""

@@ -1,0 +1,83 @@
+"""The rules of every request of this service; the runtime enforces them before a handler runs."""
+
+import re
+
+from reconciliation.matching.item import MAX_KEY_BYTES
+from reconciliation.v1 import operator_act_service_pb2, reconciliation_pb2
+from reconciliation.v1 import reconciliation_service_pb2 as pb
+from runtime.act_messages import RULES as OPERATOR_ACT_RULES
+from runtime.rule import Rule
+from runtime.rules import (
+    PAGE,
+    REQUEST_ID,
+    boolean,
+    enum,
+    integer,
+    message,
+    repeated,
+    text,
+    timestamp,
+)
+from runtime.validation import Validator
+
+MAX_NOTE_BYTES = 512
+# A DNS name is not longer.
+MAX_ASSIGNEE_BYTES = 253
+MAX_RESOLVED_ITEMS = 1_000
+
+_CLIENT = re.compile(r"[a-z0-9_.-]+")
+
+
+def _note(*, required: bool = True) -> Rule:
+    return text("note", required=required, max_bytes=MAX_NOTE_BYTES)
+
+
+def _assignee() -> Rule:
+    return text("assignee", max_bytes=MAX_ASSIGNEE_BYTES, pattern=_CLIENT)
+
+
+_BREAK = integer("break_id", minimum=1)
+
+VALIDATOR = Validator(
+    {
+        reconciliation_pb2.ItemKey: [
+            enum("source", required=True),
+            text("corridor", required=True, max_bytes=MAX_KEY_BYTES),
+            text("key", required=True, max_bytes=MAX_KEY_BYTES),
+        ],
+        pb.GetBreakRequest: [_BREAK],
+        pb.ListBreaksRequest: [
+            enum("state"),
+            enum("kind"),
+            enum("leg"),
+            text("corridor", max_bytes=MAX_KEY_BYTES),
+            _assignee(),
+            timestamp("as_of_time"),
+            *PAGE,
+        ],
+        pb.WatchBreaksRequest: [integer("after_sequence", minimum=0)],
+        pb.ListMatchesRequest: [
+            enum("leg"),
+            message("item"),
+            boolean("include_revoked"),
+            timestamp("as_of_time"),
+            *PAGE,
+        ],
+        pb.AssignBreakRequest: [REQUEST_ID, _BREAK, _assignee(), _note(required=False)],
+        pb.AddNoteRequest: [REQUEST_ID, _BREAK, _note()],
+        pb.ResolveBreakRequest: [
+            REQUEST_ID,
+            _BREAK,
+            repeated("items", max_items=MAX_RESOLVED_ITEMS),
+            _note(),
+        ],
+        pb.IgnoreItemRequest: [
+            REQUEST_ID,
+            message("item", required=True),
+            enum("leg", required=True),
+            _note(),
+        ],
+        pb.RevokeMatchRequest: [REQUEST_ID, integer("match_id", minimum=1), _note()],
+        operator_act_service_pb2.ListOperatorActsRequest: OPERATOR_ACT_RULES,
+    }
+)
