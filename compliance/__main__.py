@@ -14,7 +14,7 @@ from compliance.documents.wiring import open_documents
 from compliance.errors import ERRORS
 from compliance.evidence_news import EvidenceNews
 from compliance.forecast.wiring import open_forecasts
-from compliance.mutations import Mutations
+from compliance.mutations import open_mutations
 from compliance.operator_acts import open_operator_acts
 from compliance.outcomes.wiring import open_outcomes
 from compliance.part import DATABASE_ROLE, Part
@@ -52,7 +52,7 @@ async def open_service(
             application_name="compliance",
         )
         stack.push_async_callback(close_engine, engine)
-        mutations, news = Mutations(engine, clock), EvidenceNews()
+        mutations, news = open_mutations(engine, clock), EvidenceNews()
         acts = await enter(open_act_log(database, DATABASE_ROLE, clock))
 
         policies = await open_policies(engine, mutations, clock)

@@ -98,9 +98,13 @@ class Mutations:
 
 
 def _service_of(request: Message) -> tuple[str, list[str]]:
-    """The gRPC service that takes such requests, in which their ids are unique, and their types."""
+    """The gRPC service that takes such requests, in which their ids are unique, and its methods.
+
+    Rows of older builds have the method's name instead of its request's.
+    """
     (service,) = request.DESCRIPTOR.file.services_by_name.values()
-    return service.full_name, [method.input_type.name for method in service.methods]
+    methods = [name for m in service.methods for name in (m.name, m.input_type.name)]
+    return service.full_name, methods
 
 
 def _answer(response: bytes | None, failure: bytes | None, kind: type[R]) -> R:

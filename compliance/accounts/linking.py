@@ -21,12 +21,12 @@ from compliance.errors import (
     requirement_link_expired,
     requirement_link_refused,
 )
-from compliance.mutations import Mutations
 from compliance.subjects.store import get_subject
 from compliance.v1 import requirement_service_pb2 as pb
 from gateway.v1 import merchant_service_pb2
 from runtime import deadline
 from runtime.errors import from_rpc_error
+from runtime.mutations import Mutations
 
 # What the gateway answers when it may go well a moment later.
 _TRANSIENT = frozenset(

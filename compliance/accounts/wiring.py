@@ -14,11 +14,11 @@ from compliance.accounts.service import RequirementService
 from compliance.accounts.watching import MerchantWatch
 from compliance.config import ComplianceSettings
 from compliance.evidence_news import EvidenceNews
-from compliance.mutations import Mutations
 from compliance.part import Part
 from compliance.v1 import requirement_service_pb2, requirement_service_pb2_grpc
 from runtime.client import open_channel
 from runtime.clock import Clock
+from runtime.mutations import Mutations
 from runtime.server import registered
 
 

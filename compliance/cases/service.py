@@ -19,7 +19,6 @@ from compliance.errors import (
     case_revision_mismatch,
     cursor_outdated,
 )
-from compliance.mutations import Mutations, R
 from compliance.v1 import case_pb2
 from compliance.v1 import case_service_pb2 as pb
 from compliance.v1.case_service_pb2_grpc import CaseServiceServicer
@@ -27,6 +26,7 @@ from compliance.wire_time import to_datetime
 from runtime.auth import client_name
 from runtime.clock import Clock
 from runtime.items import Items
+from runtime.mutations import Mutations, R
 from runtime.notifier import Notifier
 from runtime.paging import PageTokens, clamp_page_size
 

@@ -12,13 +12,13 @@ from compliance.cases.looking import CaseExpiry, CaseLooks
 from compliance.cases.service import CaseService
 from compliance.config import ComplianceSettings
 from compliance.evidence_news import EvidenceNews
-from compliance.mutations import Mutations
 from compliance.part import DATABASE_ROLE, Part
 from compliance.policies.in_force import PolicyInForce
 from compliance.v1 import case_service_pb2, case_service_pb2_grpc
 from runtime.clock import Clock
 from runtime.connections import Connections
 from runtime.database import Database
+from runtime.mutations import Mutations
 from runtime.notifications import Listener
 from runtime.notifier import Notifier
 from runtime.server import registered

@@ -27,12 +27,12 @@ from compliance.errors import (
     documents_off,
     documents_too_many,
 )
-from compliance.mutations import Mutations
 from compliance.subjects.store import get_subject
 from compliance.v1 import document_service_pb2 as pb
 from runtime.beside import beside
 from runtime.clock import Clock
 from runtime.errors import FieldViolation, ServiceError
+from runtime.mutations import Mutations
 from runtime.notifier import Notifier
 from runtime.sealing import Sealer
 

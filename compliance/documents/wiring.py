@@ -11,11 +11,11 @@ from compliance.documents.gateway_files import GatewayFiles
 from compliance.documents.handling import DocumentHandling
 from compliance.documents.service import DocumentService
 from compliance.documents.taking import Admission, DocumentTaking
-from compliance.mutations import Mutations
 from compliance.part import Part
 from compliance.v1 import document_service_pb2, document_service_pb2_grpc
 from runtime.clock import Clock
 from runtime.config import split_address
+from runtime.mutations import Mutations
 from runtime.notifier import Notifier
 from runtime.server import registered
 

@@ -11,7 +11,6 @@ from compliance.checks.canonical import microseconds
 from compliance.checks.findings import Verdict
 from compliance.checks.messages import verdict_enum
 from compliance.errors import ERRORS
-from compliance.mutations import Mutations
 from compliance.policies import shadowing, store
 from compliance.policies.backtest import backtest, span_of
 from compliance.policies.comparison import Comparison
@@ -23,6 +22,7 @@ from compliance.v1 import policy_service_pb2 as pb
 from compliance.v1.policy_service_pb2_grpc import PolicyServiceServicer
 from compliance.wire_time import to_datetime, to_timestamp
 from runtime.clock import Clock
+from runtime.mutations import Mutations
 from runtime.paging import PageTokens, clamp_page_size
 
 DEFAULT_PAGE_SIZE = 50

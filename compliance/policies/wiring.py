@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.checks.policy import BUILT_IN
-from compliance.mutations import Mutations
 from compliance.part import Part
 from compliance.policies.in_force import PolicyInForce
 from compliance.policies.service import PolicyService
@@ -13,6 +12,7 @@ from compliance.policies.shadowing import Shadowing
 from compliance.policies.store import active_policy, ensure_built_in
 from compliance.v1 import policy_service_pb2, policy_service_pb2_grpc
 from runtime.clock import Clock
+from runtime.mutations import Mutations
 from runtime.server import registered
 
 

@@ -6,7 +6,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance.errors import ERRORS, match_not_decidable
 from compliance.evidence_news import EvidenceNews
-from compliance.mutations import Mutations
 from compliance.screening import list_store, match_store
 from compliance.screening.active_lists import ActiveLists
 from compliance.screening.index import ScreenedPerson
@@ -25,6 +24,7 @@ from compliance.v1.screening_service_pb2_grpc import ScreeningServiceServicer
 from compliance.wire_time import to_timestamp
 from runtime.auth import client_name
 from runtime.clock import Clock
+from runtime.mutations import Mutations
 from runtime.paging import PageTokens, clamp_page_size
 
 DEFAULT_PAGE_SIZE = 50

@@ -6,7 +6,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.config import ComplianceSettings
 from compliance.evidence_news import EvidenceNews
-from compliance.mutations import Mutations
 from compliance.part import Part
 from compliance.screening.active_lists import ActiveLists
 from compliance.screening.building import BuilderLimits, Building
@@ -17,6 +16,7 @@ from compliance.screening.sources import ListSource
 from compliance.v1 import screening_service_pb2, screening_service_pb2_grpc
 from runtime.clock import Clock
 from runtime.config import Environment
+from runtime.mutations import Mutations
 from runtime.server import registered
 
 

@@ -12,7 +12,6 @@ from compliance.errors import (
     subject_revision_mismatch,
 )
 from compliance.evidence_news import EvidenceNews
-from compliance.mutations import Mutations
 from compliance.screening.active_lists import ActiveLists
 from compliance.screening.match_store import record_screenings
 from compliance.subjects import store
@@ -29,6 +28,7 @@ from compliance.v1.subject_service_pb2_grpc import SubjectServiceServicer
 from compliance.wire_time import to_datetime
 from runtime.auth import client_name
 from runtime.clock import Clock
+from runtime.mutations import Mutations
 from runtime.paging import PageTokens, clamp_page_size
 
 DEFAULT_PAGE_SIZE = 50

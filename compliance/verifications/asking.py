@@ -15,7 +15,6 @@ from compliance.errors import (
     subject_closed,
 )
 from compliance.evidence_news import EvidenceNews
-from compliance.mutations import Mutations
 from compliance.subjects.store import get_subject
 from compliance.subjects.subject import Subject
 from compliance.v1 import verification_service_pb2 as pb
@@ -24,6 +23,7 @@ from compliance.verifications.gateway_sessions import GatewaySessions
 from compliance.verifications.messages import link_message, verification_message
 from compliance.verifications.verification import Verification
 from runtime.errors import FieldViolation, ServiceError
+from runtime.mutations import Mutations
 
 
 class VerificationAsking:

@@ -4,13 +4,13 @@ import grpc
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.evidence_news import EvidenceNews
-from compliance.mutations import Mutations
 from compliance.part import Part
 from compliance.v1 import verification_service_pb2, verification_service_pb2_grpc
 from compliance.verifications.asking import VerificationAsking
 from compliance.verifications.gateway_sessions import GatewaySessions
 from compliance.verifications.service import VerificationService
 from compliance.verifications.watching import VerificationWatch
+from runtime.mutations import Mutations
 from runtime.server import registered
 
 
