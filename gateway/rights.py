@@ -115,6 +115,7 @@ DEFAULT_CLIENT_ROLES = {
     "finance": "finance",
     "support": "support",
     "compliance": "service",
+    "reconciliation": "finance",
 }
 # As requests name them.
 MERCHANTS = Binding("merchants", re.compile(r"[A-Za-z0-9_-]+"), 64)

@@ -42,4 +42,9 @@ RIGHTS: Rights = {
         "ListOperatorActs": reads(Role.OPERATOR),
     },
 }
-DEFAULT_CLIENT_ROLES = {"gateway": "service", "operator": "operator", "finance": "finance"}
+DEFAULT_CLIENT_ROLES = {
+    "gateway": "service",
+    "operator": "operator",
+    "finance": "finance",
+    "reconciliation": "finance",
+}

@@ -9,6 +9,7 @@ from reconciliation.config import ReconciliationSettings
 from reconciliation.errors import ERRORS
 from reconciliation.operator_acts import open_operator_acts
 from reconciliation.part import DATABASE_ROLE, Part
+from reconciliation.sources.wiring import open_sources
 from reconciliation.tables import MUTATION
 from reconciliation.validation import VALIDATOR
 from runtime.acts import open_act_log
@@ -42,8 +43,10 @@ async def open_service(
         mutations = Mutations(engine, MUTATION, RequestIds(ERRORS, VALIDATOR), clock)
         acts = await enter(open_act_log(database, DATABASE_ROLE, clock))
 
-        breaks = open_breaks(settings, database, engine, mutations, Notifier(), clock)
-        parts = (breaks, Part(services=(open_operator_acts(acts),)))
+        new_items = Notifier()
+        sources = await open_sources(stack, settings, engine, new_items, clock)
+        breaks = open_breaks(settings, database, engine, mutations, new_items, clock)
+        parts = (breaks, sources, Part(services=(open_operator_acts(acts),)))
 
         server = RpcServer(
             settings,

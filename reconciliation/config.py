@@ -25,6 +25,11 @@ class ReconciliationSettings(ServiceSettings):
 
     listen_address: str = "127.0.0.1:50054"
     http_address: str = "127.0.0.1:8084"
+    # Where items come from; empty for nowhere, as where another process takes them.
+    ledger_address: str = "127.0.0.1:50051"
+    gateway_address: str = "127.0.0.1:50052"
+    # The ledger that the gateway books in.
+    ledger: str = "payments"
     # The calendars of corridors, as JSON: {"us": "FEDERAL_RESERVE"}. Others go by TARGET.
     calendars: dict[str, str] = Field(default_factory=dict)
     # Items that one transaction matches.

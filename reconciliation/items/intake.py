@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import grpc
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -43,7 +44,12 @@ class Intake:
 
     def loop(self) -> Loop:
         """Goes on where it ended, again and again."""
-        return Loop(f"intake of {self._source.name}", self.round, poll_seconds=POLL_SECONDS)
+        return Loop(
+            f"intake of {self._source.name}",
+            self.round,
+            poll_seconds=POLL_SECONDS,
+            expected=(grpc.aio.AioRpcError,),
+        )
 
     async def round(self) -> bool:
         """Takes all that there is for now. Raises `ItemError` if the source contradicts itself."""

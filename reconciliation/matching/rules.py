@@ -111,6 +111,8 @@ class _Matching:
                 for reference in all_of_it
                 if self.leg is Leg.CONTENT or reference not in self.popular.references
             ]
+        if self.leg is Leg.BOOKED:
+            self._sum_wholes()
         if self.leg is not Leg.CONTENT:
             self._pair(self._by_reference(), Rule.REFERENCE)
             self._sum_references()
@@ -170,6 +172,17 @@ class _Matching:
                 self._take(Rule.GROUP_SUM, group)
             else:
                 self.ties.update(group)
+
+    def _sum_wholes(self) -> None:
+        """Matches all that hang together by references where that agrees as a whole.
+
+        The books may take several transactions for one movement, and some that cancel each other:
+        a refund in the payment's currency and its conversion. Pairs would leave these alone.
+        """
+        for knot in self._knots({}):
+            keys = [item.id for item in knot]
+            if len(keys) > 2 and self._agrees(keys):
+                self._take(Rule.GROUP_SUM, keys)
 
     def _sum_knots(self) -> None:
         """Matches all that hang together by references, if their sums agree."""

@@ -1,17 +1,30 @@
 """After everything that a payment can do, the ledger's Stripe accounts equal Stripe's balance."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
 
+import grpc
 import pytest
 
-from sandbox.addresses import Ports
+from gateway.v1.balance_transaction_service_pb2_grpc import BalanceTransactionServiceStub
+from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from reconciliation.items.intake import Intake
+from reconciliation.matching.item import Leg, Source
+from reconciliation.part import DATABASE_ROLE
+from reconciliation.sources.balance_transactions import BalanceTransactionSource
+from reconciliation.sources.ledger import LedgerSource
+from runtime.migrations import migrate
+from runtime.notifier import Notifier
+from runtime.postgres import create_engine
+from sandbox.addresses import Ports, at
 from sandbox.clients import Clients, open_clients
 from sandbox.databases import SERVICES, databases_beside
 from sandbox.demo.scenarios import Parties
 from sandbox.demo.shop import Shop
 from sandbox.engine import Engine, running_engine
 from sandbox.polling import poll
-from sandbox.reconciliation import books_difference
+from sandbox.reconciliation import LEDGER, books_difference
 from sandbox.twin_admin import TwinAdmin
 from tests.e2e.scenario_steps import pay
 from tests.e2e.scenarios_of_debits import (
@@ -59,6 +72,8 @@ from tests.e2e.scenarios_of_the_balance import (
     topped_up,
     unknown_movements,
 )
+from tests.plugin import Databases
+from tests.reconciliation.books import Books
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +102,18 @@ async def clients(engine: Engine) -> AsyncIterator[Clients]:
 async def twin(engine: Engine) -> AsyncIterator[TwinAdmin]:
     async with TwinAdmin.open(engine.twin_url) as twin:
         yield twin
+
+
+@pytest.fixture
+async def reconciled(postgres_url: str) -> AsyncIterator[Books]:
+    """Reconciliation with a database of its own."""
+    databases = Databases(postgres_url)
+    url = databases.make("test_reconciliation")
+    await asyncio.to_thread(asyncio.run, migrate(url, "reconciliation"))
+    opened = create_engine(url, role=DATABASE_ROLE, pool_size=4, application_name="test")
+    yield Books(opened)
+    await opened.dispose()
+    databases.drop()
 
 
 @pytest.mark.parametrize(
@@ -146,3 +173,37 @@ async def test_the_ledger_equals_stripe(
     # What became available at once is booked beside its payment, perhaps a moment later.
     await poll(lambda: books_difference(clients, twin), lambda found: not found)
     assert (await twin.books())["charges"]
+
+
+async def test_every_movement_at_stripe_is_matched_with_what_was_booked(
+    engine: Engine, shop: Shop, parties: Parties, reconciled: Books
+) -> None:
+    """Of all that the scenarios before did, not in sum but one by one: nothing is on one side
+    alone, and nothing differs."""
+    paid = await pay(shop, parties, "USD", 10_00, "visa")
+    await shop.refund(paid, 4_00)
+    async with (
+        grpc.aio.insecure_channel(at(engine.ports.ledger)) as ledger,
+        grpc.aio.insecure_channel(at(engine.ports.gateway)) as gateway,
+    ):
+        intakes = [
+            Intake(reconciled.engine, source, Notifier(), reconciled.clock)
+            for source in (
+                LedgerSource(LedgerServiceStub(ledger), LEDGER),
+                BalanceTransactionSource(BalanceTransactionServiceStub(gateway)),
+            )
+        ]
+
+        async def left() -> set[Any]:
+            for intake in intakes:
+                await intake.round()
+            await reconciled.run()
+            found: set[Any] = (await reconciled.stand())[Leg.BOOKED][1]
+            return found
+
+        assert await poll(left, lambda found: not found) == set()
+    matches = (await reconciled.stand())[Leg.BOOKED][0]
+    sources = {key.source for _, members in matches for key in members}
+    assert sources == {Source.LEDGER, Source.STRIPE}
+    refunded = [members for _, members in matches if any("refund." in key.key for key in members)]
+    assert refunded

@@ -44,6 +44,10 @@ def wanted(
             else:
                 ties.update(i.id for p in rivals for i in p)
 
+    if leg is Leg.BOOKED:
+        for cluster in clusters(free, lambda a, b: linked(leg, a, b)):
+            if len(cluster) > 2 and balanced(leg, cluster):
+                take("GROUP_SUM", cluster)
     if leg is not Leg.CONTENT:
         pair(
             "REFERENCE", [p for p in all_pairs(leg, free) if same(*p) and p[0].tokens & p[1].tokens]

@@ -39,6 +39,8 @@ async def port(
     files = make_certificates(tmp_path / "certificates", datetime.now(UTC), names)
     own = files["reconciliation"]
     settings = ReconciliationSettings(
+        ledger_address="",
+        gateway_address="",
         listen_address="127.0.0.1:0",
         http_address="127.0.0.1:0",
         database_url=reconciliation_url,

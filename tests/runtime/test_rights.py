@@ -112,7 +112,8 @@ def test_names_have_roles_without_settings_too() -> None:
     def named(settings: type[ServiceSettings]) -> dict[str, str]:
         return {name: str(one.role) for name, one in settings().callers.items()}
 
-    staff = {"operator": "operator", "finance": "finance"}
+    # Reconciliation only reads.
+    staff = {"operator": "operator", "finance": "finance", "reconciliation": "finance"}
     assert named(LedgerSettings) == staff | {"gateway": "service"}
     assert named(ComplianceSettings) == {
         "gateway": "service",

@@ -1,0 +1,1 @@
+"""Where items come from: the ledger's log and the gateway's feed."""

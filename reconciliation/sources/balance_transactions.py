@@ -1,0 +1,74 @@
+"""Items of Stripe: its balance transactions, as the gateway's feed tells of them."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC
+from hashlib import sha256
+from typing import Any
+
+from gateway.v1.balance_transaction_pb2 import (
+    BALANCE_TRANSACTION_STATE_MISSING,
+    BalanceTransaction,
+)
+from gateway.v1.balance_transaction_service_pb2 import WatchBalanceTransactionsRequest
+from gateway.v1.balance_transaction_service_pb2_grpc import BalanceTransactionServiceStub
+from reconciliation.items.source import MAX_BATCH_ITEMS, Batch
+from reconciliation.matching.item import Item, Source, State
+from reconciliation.sources.feeds import OutdatedError, messages
+
+NAME = "balance transactions"
+PAYOUT = "payout"
+# Revisions after a restore of the gateway come after all of those before it.
+EPOCH_BITS = 40
+
+
+class BalanceTransactionSource:
+    """Follows the gateway's feed of balance transactions, of all corridors."""
+
+    name = NAME
+
+    def __init__(self, stub: BalanceTransactionServiceStub) -> None:
+        self._stub: Any = stub
+
+    async def batches(self, cursor: str) -> AsyncIterator[Batch]:
+        """All that there is after a change, `<epoch>:<sequence>`."""
+        epoch, _, sequence = cursor.partition(":")
+        request = WatchBalanceTransactionsRequest(
+            epoch=int(epoch or 0), after_sequence=int(sequence or 0)
+        )
+        call = self._stub.WatchBalanceTransactions(request)
+        try:
+            async for told in messages(call, MAX_BATCH_ITEMS):
+                items = [
+                    item_of(message.balance_transaction, message.epoch)
+                    for message in told
+                    # A movement of nothing is nobody's to compare.
+                    if message.balance_transaction.net.minor_units
+                ]
+                last = told[-1]
+                yield Batch(items, f"{last.epoch}:{last.balance_transaction.sequence}")
+        except OutdatedError as outdated:
+            places = outdated.metadata
+            yield Batch((), f"{places['epoch']}:{places['after_sequence']}")
+
+
+def item_of(moved: BalanceTransaction, epoch: int) -> Item:
+    """A balance transaction by its net, known by its own id and that of what moved it. One that
+    Stripe has no longer takes part in nothing. Pure."""
+    when = moved.stripe_create_time.ToDatetime(tzinfo=UTC)
+    is_missing = moved.state == BALANCE_TRANSACTION_STATE_MISSING
+    # The payout itself is no part of its content.
+    is_content = moved.source_type != PAYOUT and moved.type != PAYOUT
+    return Item(
+        source=Source.STRIPE,
+        corridor=moved.corridor,
+        key=moved.id,
+        currency=moved.net.currency_code,
+        amount_minor=moved.net.minor_units,
+        instant=when,
+        book_date=when.date(),
+        sha256=sha256(moved.SerializeToString(deterministic=True)).digest(),
+        tokens=frozenset(filter(None, (moved.id, moved.source_id))),
+        group=moved.stripe_payout_id if is_content else "",
+        state=State.PENDING if is_missing else State.BOOKED,
+        revision=(epoch << EPOCH_BITS) + moved.sequence,
+    )

@@ -1,0 +1,107 @@
+"""Items of the ledger: what each posted transaction does to a balance at Stripe.
+
+The accounts are those of `docs/chart-of-accounts.md`: `<corridor>/<currency>/stripe/<part>`.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC
+from hashlib import sha256
+from typing import Any
+
+from ledger.v1.direction_pb2 import DIRECTION_DEBIT
+from ledger.v1.entry_pb2 import ENTRY_EFFECT_POST
+from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from ledger.v1.transaction_pb2 import Transaction
+from ledger.v1.transaction_reads_pb2 import WatchTransactionsRequest
+from reconciliation.items.source import Batch
+from reconciliation.matching.item import Item, Source
+from reconciliation.sources.feeds import OutdatedError, messages
+
+NAME = "ledger"
+AT_STRIPE = "stripe"
+# Ids that Stripe does not know, among those that a transaction's metadata names.
+OURS = frozenset({"payment_id", "merchant_id", "hold_id"})
+# A message has at most 2,000 entries, and an item comes of one or more of them.
+MESSAGES_PER_BATCH = 2
+
+
+class LedgerSource:
+    """Follows the log of one ledger."""
+
+    name = NAME
+
+    def __init__(self, stub: LedgerServiceStub, ledger: str) -> None:
+        self._stub: Any = stub
+        self._ledger = ledger
+
+    async def batches(self, cursor: str) -> AsyncIterator[Batch]:
+        """All that there is after a sequence and the hash of its leaf, `<sequence>:<hex>`.
+
+        A ledger that was restored and has another transaction there is read from its beginning:
+        what it still has is the same items.
+        """
+        sequence, _, leaf_hash = cursor.partition(":")
+        request = WatchTransactionsRequest(
+            ledger=self._ledger,
+            after_sequence=int(sequence or 0),
+            after_leaf_hash=bytes.fromhex(leaf_hash),
+        )
+        try:
+            async for told in messages(self._stub.WatchTransactions(request), MESSAGES_PER_BATCH):
+                items = [
+                    item
+                    for message in told
+                    for transaction in message.transactions
+                    for item in items_of(transaction)
+                ]
+                last = told[-1]
+                yield Batch(items, f"{last.through_sequence}:{last.through_leaf_hash.hex()}")
+        except OutdatedError:
+            yield Batch((), "0:")
+
+
+def items_of(transaction: Transaction) -> Iterator[Item]:
+    """What a transaction posts to the balances at Stripe, an item per corridor and currency; none
+    for what only moves within them. Pure."""
+    sums: dict[tuple[str, str], int] = defaultdict(int)
+    for entry in transaction.entries:
+        corridor, _, rest = entry.account.partition("/")
+        part = rest.split("/")
+        if entry.effect != ENTRY_EFFECT_POST or part[1:2] != [AT_STRIPE]:
+            continue
+        amount = entry.amount.minor_units
+        sign = 1 if entry.direction == DIRECTION_DEBIT else -1
+        sums[corridor, entry.amount.currency_code] += sign * amount
+    when = transaction.effective_time.ToDatetime(tzinfo=UTC)
+    for (corridor, currency), amount in sorted(sums.items()):
+        if amount:
+            yield Item(
+                source=Source.LEDGER,
+                corridor=corridor,
+                key=f"{transaction.request_id}:{currency}",
+                currency=currency,
+                amount_minor=amount,
+                instant=when,
+                book_date=when.date(),
+                sha256=_hash_of(transaction),
+                tokens=frozenset(
+                    value
+                    for name, value in transaction.metadata.items()
+                    if name.endswith("_id") and name not in OURS and value
+                ),
+                revision=transaction.sequence,
+            )
+
+
+def _hash_of(transaction: Transaction) -> bytes:
+    """Of what was booked, and not of its place: a ledger that was restored has it elsewhere."""
+    content = Transaction()
+    content.CopyFrom(transaction)
+    for name in ("sequence", "record_time", "settles_sequence", "reverses_sequence"):
+        content.ClearField(name)
+    for entry in content.entries:
+        entry.ClearField("sequence")
+        entry.ClearField("record_time")
+        entry.ClearField("balance_after")
+    return sha256(content.SerializeToString(deterministic=True)).digest()

@@ -1,0 +1,251 @@
+"""What the ledger and the gateway tell becomes items, and becomes the same when it comes again."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+import pytest
+
+from gateway.epochs import Cursor
+from gateway.epochs import cursor_outdated as gateway_outdated
+from gateway.v1.balance_transaction_pb2 import (
+    BALANCE_TRANSACTION_STATE_EXPLAINED,
+    BALANCE_TRANSACTION_STATE_MISSING,
+    BalanceTransaction,
+)
+from gateway.v1.balance_transaction_service_pb2 import WatchBalanceTransactionsResponse
+from ledger.errors import cursor_outdated as ledger_outdated
+from ledger.v1.direction_pb2 import DIRECTION_CREDIT, DIRECTION_DEBIT, Direction
+from ledger.v1.entry_pb2 import ENTRY_EFFECT_HOLD, ENTRY_EFFECT_POST, Entry, EntryEffect
+from ledger.v1.transaction_pb2 import Transaction
+from ledger.v1.transaction_reads_pb2 import WatchTransactionsResponse
+from money.v1.money_pb2 import Money
+from reconciliation.items.source import Batch
+from reconciliation.matching.item import Source, State
+from reconciliation.sources.balance_transactions import BalanceTransactionSource, item_of
+from reconciliation.sources.ledger import LedgerSource, items_of
+from runtime.errors import ServiceError
+
+DETAILS = "grpc-status-details-bin"
+WHEN = datetime(2026, 3, 1, 23, 59, 59, 5, tzinfo=UTC)
+
+
+def entry(
+    account: str,
+    minor: int,
+    direction: Direction.ValueType,
+    effect: EntryEffect.ValueType = ENTRY_EFFECT_POST,
+    currency: str = "EUR",
+) -> Entry:
+    amount = Money(currency_code=currency, minor_units=minor)
+    return Entry(account=account, amount=amount, direction=direction, effect=effect)
+
+
+def transaction(*entries: Entry, sequence: int = 7, **metadata: str) -> Transaction:
+    made = Transaction(
+        sequence=sequence, request_id="refund.re_1", entries=entries, metadata=metadata
+    )
+    made.effective_time.FromDatetime(WHEN)
+    return made
+
+
+def moved(sequence: int = 3, **changes: Any) -> BalanceTransaction:
+    fields: dict[str, Any] = {
+        "id": "txn_1",
+        "corridor": "us",
+        "type": "charge",
+        "net": Money(currency_code="EUR", minor_units=970),
+        "source_id": "ch_1",
+        "source_type": "charge",
+        "stripe_payout_id": "po_1",
+        "state": BALANCE_TRANSACTION_STATE_EXPLAINED,
+    }
+    made = BalanceTransaction(sequence=sequence, **(fields | changes))
+    made.stripe_create_time.FromDatetime(WHEN)
+    return made
+
+
+def test_a_transaction_is_what_it_does_to_the_balance_at_stripe() -> None:
+    [item] = items_of(
+        transaction(
+            entry("us/eur/stripe/pending", 1_000, DIRECTION_CREDIT),
+            entry("us/eur/stripe/available", 30, DIRECTION_DEBIT),
+            entry("us/eur/merchants/m_1/refunds", 970, DIRECTION_DEBIT),
+            refund_id="re_1",
+            charge_id="ch_1",
+            payment_id="pay_1",
+            merchant_id="m_1",
+            hold_id="op_1",
+            fact="refund_created",
+        )
+    )
+    assert (item.source, item.corridor, item.key) == (Source.LEDGER, "us", "refund.re_1:EUR")
+    assert (item.currency, item.amount_minor) == ("EUR", -970)
+    assert (item.instant, item.book_date) == (WHEN, WHEN.date())
+    assert item.tokens == {"re_1", "ch_1"}
+    assert item.revision == 7
+
+
+def test_each_corridor_and_currency_has_its_item() -> None:
+    items = items_of(
+        transaction(
+            entry("us/eur/stripe/pending", 10, DIRECTION_CREDIT),
+            entry("us/usd/stripe/pending", 11, DIRECTION_DEBIT, currency="USD"),
+            entry("eu/eur/stripe/pending", 12, DIRECTION_DEBIT),
+        )
+    )
+    assert [(i.corridor, i.currency, i.amount_minor) for i in items] == [
+        ("eu", "EUR", 12),
+        ("us", "EUR", -10),
+        ("us", "USD", 11),
+    ]
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [
+            entry("us/eur/stripe/pending", 5, DIRECTION_CREDIT),
+            entry("us/eur/stripe/available", 5, DIRECTION_DEBIT),
+        ],
+        [entry("us/eur/stripe/pending", 5, DIRECTION_DEBIT, ENTRY_EFFECT_HOLD)],
+        [entry("us/eur/bank", 5, DIRECTION_DEBIT)],
+        [entry("us/eur/merchants/stripe/payable", 5, DIRECTION_DEBIT)],
+        [entry("stripe", 5, DIRECTION_DEBIT)],
+    ],
+    ids=["within", "held", "bank", "a merchant of that name", "no path"],
+)
+def test_what_changes_no_balance_at_stripe_is_no_item(entries: list[Entry]) -> None:
+    assert list(items_of(transaction(*entries, charge_id="ch_1"))) == []
+
+
+def test_what_was_booked_again_elsewhere_is_the_same() -> None:
+    one = transaction(entry("us/eur/stripe/pending", 5, DIRECTION_DEBIT), sequence=7)
+    other = transaction(entry("us/eur/stripe/pending", 5, DIRECTION_DEBIT), sequence=9)
+    other.entries[0].balance_after.version = 4
+    other.record_time.FromDatetime(WHEN)
+    [before], [after] = items_of(one), items_of(other)
+    assert (before.id, before.sha256) == (after.id, after.sha256)
+    other.entries[0].amount.minor_units = 6
+    [changed] = items_of(other)
+    assert changed.sha256 != before.sha256
+
+
+def test_a_balance_transaction_is_its_net() -> None:
+    item = item_of(moved(), epoch=2)
+    assert (item.source, item.corridor, item.key) == (Source.STRIPE, "us", "txn_1")
+    assert (item.currency, item.amount_minor) == ("EUR", 970)
+    assert (item.instant, item.book_date) == (WHEN, WHEN.date())
+    assert item.tokens == {"txn_1", "ch_1"}
+    assert (item.group, item.state) == ("po_1", State.BOOKED)
+    # What is told after a restore comes after all that was told before.
+    assert item.revision > item_of(moved(sequence=2**39), epoch=1).revision
+
+
+def test_a_payout_is_no_part_of_its_content_and_what_is_missing_takes_no_part() -> None:
+    assert item_of(moved(type="payout", source_type="payout", source_id="po_1"), 0).group == ""
+    assert item_of(moved(source_id=""), 0).tokens == {"txn_1"}
+    gone = item_of(moved(state=BALANCE_TRANSACTION_STATE_MISSING), 0)
+    assert gone.state is State.PENDING
+
+
+class Feed:
+    """A streaming call that tells some messages and then is quiet, or ends with an error."""
+
+    def __init__(self, *told: Any, error: Exception | None = None) -> None:
+        self.told = list(told)
+        self.error = error
+        self.requests: list[Any] = []
+        self.cancelled = False
+
+    def __call__(self, request: Any) -> "Feed":
+        self.requests.append(request)
+        return self
+
+    async def read(self) -> Any:
+        if self.told:
+            return self.told.pop(0)
+        if self.error is not None:
+            raise self.error
+        raise TimeoutError
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Stub:
+    """Both services' feeds."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.WatchTransactions = feed
+        self.WatchBalanceTransactions = feed
+
+
+async def all_of(batches: AsyncIterator[Batch]) -> list[Batch]:
+    return [batch async for batch in batches]
+
+
+async def test_the_ledger_is_followed_from_a_leaf() -> None:
+    feed = Feed(
+        WatchTransactionsResponse(
+            transactions=[transaction(entry("us/eur/stripe/pending", 5, DIRECTION_DEBIT))],
+            through_sequence=7,
+            through_leaf_hash=b"\x01" * 32,
+        ),
+        WatchTransactionsResponse(through_sequence=9, through_leaf_hash=b"\x02" * 32),
+        WatchTransactionsResponse(through_sequence=11, through_leaf_hash=b"\x03" * 32),
+    )
+    source = LedgerSource(Stub(feed), "payments")  # type: ignore[arg-type]
+    first, second = await all_of(source.batches(""))
+    assert [item.amount_minor for item in first.items] == [5]
+    assert (first.cursor, second.cursor) == (f"9:{'02' * 32}", f"11:{'03' * 32}")
+    assert feed.cancelled
+    await all_of(source.batches(second.cursor))
+    begun, went_on = feed.requests
+    assert (begun.ledger, begun.after_sequence, begun.after_leaf_hash) == ("payments", 0, b"")
+    assert (went_on.after_sequence, went_on.after_leaf_hash) == (11, b"\x03" * 32)
+
+
+async def test_balance_transactions_are_followed_from_a_change() -> None:
+    feed = Feed(
+        WatchBalanceTransactionsResponse(balance_transaction=moved(sequence=3), epoch=1),
+        WatchBalanceTransactionsResponse(
+            balance_transaction=moved(sequence=4, net=Money(currency_code="EUR")), epoch=1
+        ),
+    )
+    source = BalanceTransactionSource(Stub(feed))  # type: ignore[arg-type]
+    [batch] = await all_of(source.batches("1:2"))
+    # A movement of nothing has nothing to compare.
+    assert [item.key for item in batch.items] == ["txn_1"]
+    assert batch.cursor == "1:4"
+    assert (feed.requests[0].epoch, feed.requests[0].after_sequence) == (1, 2)
+
+
+def ended(code: grpc.StatusCode, error: ServiceError | None = None) -> Exception:
+    """How a call ends for its caller, with what our services say of it."""
+    told = [] if error is None else [(DETAILS, error.to_status().SerializeToString())]
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(*told), details="over")
+
+
+async def test_a_service_that_was_restored_says_where_its_feed_goes_on() -> None:
+    behind = Feed(error=ended(grpc.StatusCode.FAILED_PRECONDITION, ledger_outdated(7)))
+    source = LedgerSource(Stub(behind), "payments")  # type: ignore[arg-type]
+    [again] = await all_of(source.batches(f"7:{'01' * 32}"))
+    # What the ledger still has are the same items.
+    assert (list(again.items), again.cursor) == ([], "0:")
+    restored = gateway_outdated(Cursor(epoch=2, sequence=40))
+    behind = Feed(error=ended(grpc.StatusCode.FAILED_PRECONDITION, restored))
+    [back] = await all_of(BalanceTransactionSource(Stub(behind)).batches("1:99"))  # type: ignore[arg-type]
+    assert (list(back.items), back.cursor) == ([], "2:40")
+
+
+async def test_a_feed_that_breaks_is_an_outage() -> None:
+    feed = Feed(error=ended(grpc.StatusCode.UNAVAILABLE))
+    with pytest.raises(grpc.aio.AioRpcError):
+        await all_of(LedgerSource(Stub(feed), "payments").batches(""))  # type: ignore[arg-type]
+    with pytest.raises(ConnectionError):
+        await all_of(
+            LedgerSource(Stub(Feed(grpc.aio.EOF)), "payments").batches("")  # type: ignore[arg-type]
+        )
+    assert feed.cancelled
