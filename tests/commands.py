@@ -5,6 +5,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -45,6 +46,23 @@ def run(
         return subprocess.CompletedProcess(
             (module, *arguments), code, output.read_text("utf-8"), errors.read_text("utf-8")
         )
+
+
+def run_release(
+    directory: Path, module: str, *arguments: str, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """The same where some of the code is another release's, which lies in that directory: with an
+    interpreter of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=directory,
+        # What is in the directory comes first.
+        env={"PATH": "/nowhere", "PYTHONPATH": str(PROJECT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=END_SECONDS,
+        check=False,
+    )
 
 
 class _Nursery:

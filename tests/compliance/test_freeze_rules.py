@@ -374,7 +374,11 @@ def test_a_cut_account_is_forecast_as_far_as_it_is_seen(
             assert replace(item, uncertainty=None) == whole[item.kind]
 
 
-@given(st.lists(_STANDINGS, max_size=5), st.integers(0, 5), _VOLUMES, _MODELS)
+# An account has each field once.
+_ACCOUNTS = st.lists(_STANDINGS, max_size=5, unique_by=lambda one: one.requirement.field)
+
+
+@given(_ACCOUNTS, st.integers(0, 5), _VOLUMES, _MODELS)
 def test_what_a_cut_hides_makes_nothing_later_and_takes_no_alarm_back(
     standings: list[Standing], seen: int, volumes: tuple[Volume, ...], model: Model
 ) -> None:

@@ -20,7 +20,7 @@ from sandbox.demo.shop import Shop
 from sandbox.engine import Engine, running_engine, wait_until_serving
 from sandbox.processes import ServiceProcess
 from sandbox.twin_admin import TwinAdmin
-from tests.commands import PROJECT, plain_lines, run
+from tests.commands import PROJECT, plain_lines, run, run_release
 from tests.logins import serving_login
 
 # psycopg prepares what it is asked for the sixth time on a connection: so few and so often.
@@ -182,10 +182,10 @@ async def test_a_replica_of_the_release_before_starts_again(
     await migrate(owner, service)
     later = later_release(service, tmp_path, goes_with_older=True)
     owning = {f"{prefix}_OWNER_DATABASE_URL": owner}
-    looked = run(service, "migrate", "--check", environment=owning, directory=later)
+    looked = run_release(later, service, "migrate", "--check", environment=owning)
     assert looked.returncode == 1
     assert re.fullmatch(rf"{service}: pending \d{{4}}: What comes later\.\n", looked.stdout)
-    done = run(service, "migrate", environment=owning, directory=later)
+    done = run_release(later, service, "migrate", environment=owning)
     assert (done.returncode, looked.stdout.replace("pending", "applied")) == (0, done.stdout)
 
     older = run(service, "migrate", "--check", environment=owning)
@@ -214,7 +214,8 @@ async def test_it_does_not_start_where_later_code_is_needed(
     prefix = service.upper()
     environment = {f"{prefix}_DATABASE_URL": databases[f"{prefix}_DATABASE_URL"]}
     later = later_release(service, tmp_path, goes_with_older=False)
-    assert run(service, "migrate", environment=environment, directory=later).returncode == 0
+    ran = run_release(later, service, "migrate", environment=environment)
+    assert ran.returncode == 0
     for command in ((), ("migrate",), ("migrate", "--check")):
         refused = run(service, *command, environment=environment)
         assert (refused.returncode, refused.stdout) == (1, "")

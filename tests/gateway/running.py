@@ -89,6 +89,7 @@ async def running_gateway(
             # A machine that stands still for a while is no answer that is missing.
             "compliance_timeout_seconds": 30.0,
             "database_connect_seconds": 20,
+            "database_stall_seconds": 10.0,
             "stripe_api_key": SecretStr(account.secret_key),
             "stripe_api_base": twin.url,
             "stripe_webhook_secrets": SecretStr(account.webhook_secret),
