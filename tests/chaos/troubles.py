@@ -28,6 +28,8 @@ from tests.e2e.test_half_open import HALF_A_HEAD
 
 MODE_TRIES = 40
 MODE_SECONDS = 3.0
+# After all faults have ended.
+OPEN_SECONDS = 120.0
 PAUSE_SECONDS = 0.1
 OLD_SECONDS = 3_600
 # Methods that take large requests, and how large ones are sent.
@@ -152,14 +154,18 @@ class Troubles:
             await self._twin.fail_payout(payout["id"])
 
     async def open_corridors(self) -> None:
-        """Operators open what a database was restored with as closed."""
+        """Operators open what a database was restored with as closed, however long it takes: with
+        a corridor that stays closed nothing comes to its end."""
         for corridor in CORRIDORS:
-            await self._set_mode(corridor, corridor_pb2.CORRIDOR_MODE_OPEN, "open after all")
+            mode = corridor_pb2.CORRIDOR_MODE_OPEN
+            async with asyncio.timeout(OPEN_SECONDS):
+                while not await self._set_mode(corridor, mode, "open after all"):
+                    pass
 
     async def _set_mode(
         self, corridor: str, mode: "corridor_pb2.CorridorMode.ValueType", request_id: str
-    ) -> None:
-        """Plays the operator, who tries until it is so."""
+    ) -> bool:
+        """Plays the operator, who tries for a while; whether it is so."""
         request = corridor_service_pb2.SetCorridorModeRequest(
             request_id=f"{request_id}-{corridor}",
             corridor=corridor,
@@ -175,7 +181,8 @@ class Troubles:
                 except grpc.aio.AioRpcError:
                     await asyncio.sleep(PAUSE_SECONDS)
                 else:
-                    return
+                    return True
+        return False
 
     async def _hold_half_open(self, gateway: str, address: tuple[str, int]) -> None:
         """Begins a request to the port of the webhooks, and waits until the gateway closes it."""
