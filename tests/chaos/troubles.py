@@ -159,7 +159,7 @@ class Troubles:
         for corridor in CORRIDORS:
             mode = corridor_pb2.CORRIDOR_MODE_OPEN
             async with asyncio.timeout(OPEN_SECONDS):
-                while not await self._set_mode(corridor, mode, "open after all"):
+                while not await self._set_mode(corridor, mode, "open-after-all"):
                     pass
 
     async def _set_mode(
