@@ -4,7 +4,6 @@ The place is kept in a table of one row. A gateway that was restored from a back
 feed goes on.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -14,15 +13,13 @@ import grpc
 from sqlalchemy import Table, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from runtime.errors import from_rpc_error
+from runtime.feeds import place_after_restore, rounds_of
 from runtime.logs import get_logger
 from runtime.loops import Loop, Rounds
 from runtime.notifier import Notifier
 
 # How long the loop rests at most while the feed has no news: it is woken by them.
 POLL_SECONDS = 30.0
-FAILS_WITHIN_SECONDS = 1.0
-CURSOR_OUTDATED = "CURSOR_OUTDATED"
 
 log = get_logger(__name__)
 
@@ -103,55 +100,8 @@ class GatewayFeed:
         )
 
 
-async def rounds_of(
-    feed: Any,
-    handle: Callable[[Sequence[Any]], Awaitable[None]],
-    notifier: Notifier,
-    *,
-    max_batch: int = 1,
-    gather_seconds: float = 0.0,
-) -> Rounds:
-    """Has handled what a call tells: at most `max_batch` of what comes within `gather_seconds`
-    together. Yields True after each batch, and False while there is nothing; `notifier` tells when
-    there is again. Ends with what the call ends with, and cancels it.
-    """
-    read: asyncio.Task[Any] | None = None
-
-    def read_on() -> asyncio.Task[Any]:
-        task: asyncio.Task[Any] = asyncio.ensure_future(feed.read())
-        task.add_done_callback(lambda _: notifier.notify())
-        return task
-
-    try:
-        while True:  # Until the feed ends or the loop closes it.
-            read = read or read_on()
-            # A feed that fails at once has not gone well before: it is asked for less and less.
-            await asyncio.wait({read}, timeout=FAILS_WITHIN_SECONDS)
-            while not read.done():
-                yield False
-            batch: list[Any] = []
-            until = asyncio.get_running_loop().time() + gather_seconds
-            while read is not None and read.done():
-                response = read.result()
-                if response is grpc.aio.EOF:
-                    raise ConnectionError("the gateway has ended the feed")
-                batch.append(response)
-                read = read_on() if len(batch) < max_batch else None
-                left = until - asyncio.get_running_loop().time()
-                if read is not None and left > 0:
-                    await asyncio.wait({read}, timeout=left)
-            await handle(batch)
-            yield True
-    finally:
-        feed.cancel()
-        if read is not None:
-            read.cancel()
-
-
 def place_to_go_back_to(error: grpc.aio.AioRpcError) -> tuple[int, int]:
     """Where the feed of a gateway that was restored from a backup goes on: epoch and sequence.
     Raises the error itself if it says anything else."""
-    received = from_rpc_error(error)
-    if received.reason != CURSOR_OUTDATED:
-        raise error
-    return int(received.metadata["epoch"]), int(received.metadata["after_sequence"])
+    place = place_after_restore(error)
+    return int(place["epoch"]), int(place["after_sequence"])

@@ -24,6 +24,7 @@ from runtime.command_line import command_parser
 from runtime.progress import Progress
 from warehouse.ledger_source import LedgerSource
 from warehouse.loader import HistoryError, Loader
+from warehouse.postgres_sink import PostgresSink
 from warehouse.sink import AnotherLoadError, LoadRefusedError, Sink
 
 EQUAL, STOPPED, CANNOT, REFUSED = 0, 1, 2, 3
@@ -121,8 +122,6 @@ def open_sink(duckdb_file: Path | None, clock: Clock) -> Sink:
     if (duckdb_file is None) == (url is None):
         raise CommandError(f"give either --duckdb or {URL_VARIABLE}")
     if url is not None:
-        from warehouse.postgres_sink import PostgresSink
-
         return PostgresSink(url, clock)
     assert duckdb_file is not None, "one of the two is given"
     try:

@@ -9,6 +9,7 @@ import grpc
 
 from ledger.v1.balance_pb2 import AsOf, GetTrialBalanceRequest, GetTrialBalanceResponse
 from ledger.v1.export_pb2 import ExportLogRequest
+from ledger.v1.ledger_pb2 import GetLedgerRequest
 from runtime.command_failures import CommandError, of_call
 from warehouse.totals import Key, Totals
 
@@ -47,8 +48,12 @@ class LedgerSource:
 
     async def last_sequence(self) -> int:
         """The sequence of the newest transaction; 0 if there is none."""
-        answer = await self._page(GetTrialBalanceRequest(ledger=self.ledger, page_size=1))
-        return answer.sequence
+        request = GetLedgerRequest(name=self.ledger)
+        try:
+            answer = await self._ledgers.GetLedger(request, timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise of_call(error, self._address) from None
+        return answer.ledger.last_sequence
 
     async def leaves(
         self, after: int, through: int, max_leaves: int, max_bytes: int

@@ -13,7 +13,7 @@ from warehouse.totals import Key, Totals, differences, told
 
 @dataclass(frozen=True)
 class LoadLimits:
-    """What one load takes: its memory is some four times its bytes."""
+    """What one load takes, besides the last message of the stream."""
 
     leaves: int = 50_000
     leaf_bytes: int = 32 * 1024 * 1024

@@ -8,8 +8,7 @@ import psycopg
 
 from runtime.clock import Clock
 from runtime.sql_files import read_sql
-from warehouse.sink import AnotherLoadError, LoadRefusedError, Position, Span
-from warehouse.staging import check_staged
+from warehouse.sink import AnotherLoadError, LoadRefusedError, Position, Span, check_staged
 from warehouse.totals import Key, Totals
 
 NAMES = {

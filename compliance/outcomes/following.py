@@ -14,7 +14,7 @@ import grpc
 from prometheus_client import Counter, Gauge
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from compliance.gateway_feed import place_to_go_back_to, rounds_of
+from compliance.gateway_feed import place_to_go_back_to
 from compliance.outcomes import store
 from compliance.outcomes.gateway_source import GatewayOutcomes, changes_of, place_of
 from compliance.outcomes.outcome import (
@@ -27,6 +27,7 @@ from compliance.outcomes.outcome import (
 )
 from gateway.v1 import payment_service_pb2 as pb
 from runtime.clock import Clock
+from runtime.feeds import rounds_of
 from runtime.logs import get_logger
 from runtime.loops import Loop, Rounds
 from runtime.notifier import Notifier

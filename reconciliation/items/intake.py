@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -11,12 +12,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from reconciliation.items.source import MAX_BATCH_ITEMS, Batch, ItemSource
 from reconciliation.matching.item import Item, ItemError, folded
 from runtime.clock import Clock
-from runtime.loops import Loop
+from runtime.feeds import place_after_restore, rounds_of
+from runtime.logs import get_logger
+from runtime.loops import Loop, Rounds
 from runtime.notifier import Notifier
 from runtime.sql_files import read_sql
 
 TAKEN = Counter("reconciliation_items_total", "Items and revisions taken.", ["source"])
-POLL_SECONDS = 5.0
+# How long the loop rests at most while the feed has no news: it is woken by them.
+POLL_SECONDS = 30.0
+# What comes within so long is taken together.
+GATHER_SECONDS = 0.1
+
+log = get_logger(__name__)
 
 # One intake at a time: the order of ordinals is that of commits.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('reconciliation.intake', 0))"
@@ -41,26 +49,46 @@ class Intake:
         self._source = source
         self._notifier = notifier
         self._clock = clock
+        self._news = Notifier()
 
     def loop(self) -> Loop:
-        """Goes on where it ended, again and again."""
+        """Follows the feed; goes on where it was after the other service was away."""
         return Loop(
             f"intake of {self._source.name}",
-            self.round,
+            session=self._follow,
             poll_seconds=POLL_SECONDS,
+            notifier=self._news,
             expected=(grpc.aio.AioRpcError,),
         )
 
-    async def round(self) -> bool:
-        """Takes all that there is for now. Raises `ItemError` if the source contradicts itself."""
+    async def _follow(self) -> Rounds:
         async with self._engine.connect() as connection:
             cursor = await cursor_of(connection, self._source.name)
-        async for batch in self._source.batches(cursor):
-            await self.take(batch)
-        return False
+        rounds = rounds_of(
+            self._source.watch(cursor),
+            self._take,
+            self._news,
+            max_batch=self._source.messages_per_batch,
+            gather_seconds=GATHER_SECONDS,
+        )
+        try:
+            async with aclosing(rounds):
+                async for worked in rounds:
+                    yield worked
+        except grpc.aio.AioRpcError as error:
+            # What the restored service still has are the same items.
+            cursor = self._source.cursor_after_restore(place_after_restore(error))
+            log.warning("feed_goes_back", feed=self._source.name, cursor=cursor)
+            await self.take(Batch((), cursor))
+            # This session is over; the next one is not to wait for news.
+            self._news.notify()
+
+    async def _take(self, told: Sequence[Any]) -> None:
+        await self.take(self._source.batch_of(told))
 
     async def take(self, batch: Batch) -> None:
-        """Takes one batch, all of it or nothing."""
+        """Takes one batch, all of it or nothing. Raises `ItemError` if the source contradicts
+        itself."""
         async with self._engine.begin() as connection:
             await take(connection, self._source.name, batch, self._clock)
         TAKEN.labels(self._source.name).inc(len(batch.items))

@@ -1,8 +1,8 @@
 """Where items come from."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from reconciliation.matching.item import Item
 
@@ -20,14 +20,27 @@ class Batch:
 
 
 class ItemSource(Protocol):
-    """Gives items, at least once, from a place on."""
+    """Another service's feed, which tells each thing at least once, from a place on."""
 
     @property
     def name(self) -> str:
         """Under which its cursor is kept; never changes."""
         ...
 
-    def batches(self, cursor: str) -> AsyncIterator[Batch]:
-        """All that there is after a cursor; an empty one is the beginning. May wait for more, or
-        end when there is none for now. Raises what `runtime.loops` takes for an outage."""
+    @property
+    def messages_per_batch(self) -> int:
+        """Of so many messages never come more than `MAX_BATCH_ITEMS`."""
+        ...
+
+    def watch(self, cursor: str) -> Any:
+        """The feed after a cursor, as a call to read from; an empty one is the beginning."""
+        ...
+
+    def batch_of(self, told: Sequence[Any]) -> Batch:
+        """What some messages say, at least one of them."""
+        ...
+
+    def cursor_after_restore(self, place: Mapping[str, str]) -> str:
+        """The cursor at which the feed of a service that was restored from a backup goes on, by
+        what it says of it."""
         ...

@@ -1,6 +1,6 @@
 """Items of Stripe: its balance transactions, as the gateway's feed tells of them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from hashlib import sha256
 from typing import Any
@@ -9,11 +9,13 @@ from gateway.v1.balance_transaction_pb2 import (
     BALANCE_TRANSACTION_STATE_MISSING,
     BalanceTransaction,
 )
-from gateway.v1.balance_transaction_service_pb2 import WatchBalanceTransactionsRequest
+from gateway.v1.balance_transaction_service_pb2 import (
+    WatchBalanceTransactionsRequest,
+    WatchBalanceTransactionsResponse,
+)
 from gateway.v1.balance_transaction_service_pb2_grpc import BalanceTransactionServiceStub
 from reconciliation.items.source import MAX_BATCH_ITEMS, Batch
 from reconciliation.matching.item import Item, Source, State
-from reconciliation.sources.feeds import OutdatedError, messages
 
 NAME = "balance transactions"
 PAYOUT = "payout"
@@ -25,30 +27,33 @@ class BalanceTransactionSource:
     """Follows the gateway's feed of balance transactions, of all corridors."""
 
     name = NAME
+    messages_per_batch = MAX_BATCH_ITEMS
 
     def __init__(self, stub: BalanceTransactionServiceStub) -> None:
         self._stub: Any = stub
 
-    async def batches(self, cursor: str) -> AsyncIterator[Batch]:
-        """All that there is after a change, `<epoch>:<sequence>`."""
+    def watch(self, cursor: str) -> Any:
+        """The feed after a change, `<epoch>:<sequence>`."""
         epoch, _, sequence = cursor.partition(":")
-        request = WatchBalanceTransactionsRequest(
-            epoch=int(epoch or 0), after_sequence=int(sequence or 0)
+        return self._stub.WatchBalanceTransactions(
+            WatchBalanceTransactionsRequest(
+                epoch=int(epoch or 0), after_sequence=int(sequence or 0)
+            )
         )
-        call = self._stub.WatchBalanceTransactions(request)
-        try:
-            async for told in messages(call, MAX_BATCH_ITEMS):
-                items = [
-                    item_of(message.balance_transaction, message.epoch)
-                    for message in told
-                    # A movement of nothing is nobody's to compare.
-                    if message.balance_transaction.net.minor_units
-                ]
-                last = told[-1]
-                yield Batch(items, f"{last.epoch}:{last.balance_transaction.sequence}")
-        except OutdatedError as outdated:
-            places = outdated.metadata
-            yield Batch((), f"{places['epoch']}:{places['after_sequence']}")
+
+    def batch_of(self, told: Sequence[WatchBalanceTransactionsResponse]) -> Batch:
+        """A message is an item; a movement of nothing is nobody's to compare."""
+        items = [
+            item_of(message.balance_transaction, message.epoch)
+            for message in told
+            if message.balance_transaction.net.minor_units
+        ]
+        last = told[-1]
+        return Batch(items, f"{last.epoch}:{last.balance_transaction.sequence}")
+
+    def cursor_after_restore(self, place: Mapping[str, str]) -> str:
+        """Where the new epoch begins."""
+        return f"{place['epoch']}:{place['after_sequence']}"
 
 
 def item_of(moved: BalanceTransaction, epoch: int) -> Item:

@@ -4,7 +4,7 @@ The accounts are those of `docs/chart-of-accounts.md`: `<corridor>/<currency>/st
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
 from hashlib import sha256
 from typing import Any
@@ -13,10 +13,9 @@ from ledger.v1.direction_pb2 import DIRECTION_DEBIT
 from ledger.v1.entry_pb2 import ENTRY_EFFECT_POST
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from ledger.v1.transaction_pb2 import Transaction
-from ledger.v1.transaction_reads_pb2 import WatchTransactionsRequest
+from ledger.v1.transaction_reads_pb2 import WatchTransactionsRequest, WatchTransactionsResponse
 from reconciliation.items.source import Batch
 from reconciliation.matching.item import Item, Source
-from reconciliation.sources.feeds import OutdatedError, messages
 
 NAME = "ledger"
 AT_STRIPE = "stripe"
@@ -30,35 +29,37 @@ class LedgerSource:
     """Follows the log of one ledger."""
 
     name = NAME
+    messages_per_batch = MESSAGES_PER_BATCH
 
     def __init__(self, stub: LedgerServiceStub, ledger: str) -> None:
         self._stub: Any = stub
         self._ledger = ledger
 
-    async def batches(self, cursor: str) -> AsyncIterator[Batch]:
-        """All that there is after a sequence and the hash of its leaf, `<sequence>:<hex>`.
-
-        A ledger that was restored and has another transaction there is read from its beginning:
-        what it still has is the same items.
-        """
+    def watch(self, cursor: str) -> Any:
+        """The log after a sequence and the hash of its leaf, `<sequence>:<hex>`."""
         sequence, _, leaf_hash = cursor.partition(":")
-        request = WatchTransactionsRequest(
-            ledger=self._ledger,
-            after_sequence=int(sequence or 0),
-            after_leaf_hash=bytes.fromhex(leaf_hash),
+        return self._stub.WatchTransactions(
+            WatchTransactionsRequest(
+                ledger=self._ledger,
+                after_sequence=int(sequence or 0),
+                after_leaf_hash=bytes.fromhex(leaf_hash),
+            )
         )
-        try:
-            async for told in messages(self._stub.WatchTransactions(request), MESSAGES_PER_BATCH):
-                items = [
-                    item
-                    for message in told
-                    for transaction in message.transactions
-                    for item in items_of(transaction)
-                ]
-                last = told[-1]
-                yield Batch(items, f"{last.through_sequence}:{last.through_leaf_hash.hex()}")
-        except OutdatedError:
-            yield Batch((), "0:")
+
+    def batch_of(self, told: Sequence[WatchTransactionsResponse]) -> Batch:
+        """The items of some messages' transactions."""
+        items = [
+            item
+            for message in told
+            for transaction in message.transactions
+            for item in items_of(transaction)
+        ]
+        last = told[-1]
+        return Batch(items, f"{last.through_sequence}:{last.through_leaf_hash.hex()}")
+
+    def cursor_after_restore(self, place: Mapping[str, str]) -> str:
+        """A ledger that has another transaction there is read from where it says."""
+        return f"{place['after_sequence']}:"
 
 
 def items_of(transaction: Transaction) -> Iterator[Item]:

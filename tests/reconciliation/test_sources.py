@@ -1,6 +1,8 @@
 """What the ledger and the gateway tell becomes items, and becomes the same when it comes again."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,11 +23,17 @@ from ledger.v1.entry_pb2 import ENTRY_EFFECT_HOLD, ENTRY_EFFECT_POST, Entry, Ent
 from ledger.v1.transaction_pb2 import Transaction
 from ledger.v1.transaction_reads_pb2 import WatchTransactionsResponse
 from money.v1.money_pb2 import Money
-from reconciliation.items.source import Batch
+from reconciliation.items.intake import Intake, cursor_of
+from reconciliation.items.source import ItemSource
 from reconciliation.matching.item import Source, State
 from reconciliation.sources.balance_transactions import BalanceTransactionSource, item_of
 from reconciliation.sources.ledger import LedgerSource, items_of
 from runtime.errors import ServiceError
+from runtime.feeds import place_after_restore
+from runtime.notifier import Notifier
+from runtime.tasks import cancel
+from sandbox.polling import poll
+from tests.reconciliation.books import Books
 
 DETAILS = "grpc-status-details-bin"
 WHEN = datetime(2026, 3, 1, 23, 59, 59, 5, tzinfo=UTC)
@@ -156,70 +164,42 @@ class Feed:
     def __init__(self, *told: Any, error: Exception | None = None) -> None:
         self.told = list(told)
         self.error = error
-        self.requests: list[Any] = []
         self.cancelled = False
-
-    def __call__(self, request: Any) -> "Feed":
-        self.requests.append(request)
-        return self
 
     async def read(self) -> Any:
         if self.told:
             return self.told.pop(0)
         if self.error is not None:
             raise self.error
-        raise TimeoutError
+        return await asyncio.Event().wait()
 
     def cancel(self) -> None:
         self.cancelled = True
 
 
 class Stub:
-    """Both services' feeds."""
+    """Both services; each call is the next of some feeds."""
 
-    def __init__(self, feed: Feed) -> None:
-        self.WatchTransactions = feed
-        self.WatchBalanceTransactions = feed
+    def __init__(self, *feeds: Feed) -> None:
+        self.feeds = list(feeds)
+        self.requests: list[Any] = []
+
+    def WatchTransactions(self, request: Any) -> Feed:
+        self.requests.append(request)
+        return self.feeds[min(len(self.requests), len(self.feeds)) - 1]
+
+    WatchBalanceTransactions = WatchTransactions
 
 
-async def all_of(batches: AsyncIterator[Batch]) -> list[Batch]:
-    return [batch async for batch in batches]
-
-
-async def test_the_ledger_is_followed_from_a_leaf() -> None:
-    feed = Feed(
+def messages_of_the_ledger() -> list[WatchTransactionsResponse]:
+    return [
         WatchTransactionsResponse(
             transactions=[transaction(entry("us/eur/stripe/pending", 5, DIRECTION_DEBIT))],
             through_sequence=7,
             through_leaf_hash=b"\x01" * 32,
         ),
         WatchTransactionsResponse(through_sequence=9, through_leaf_hash=b"\x02" * 32),
-        WatchTransactionsResponse(through_sequence=11, through_leaf_hash=b"\x03" * 32),
-    )
-    source = LedgerSource(Stub(feed), "payments")  # type: ignore[arg-type]
-    first, second = await all_of(source.batches(""))
-    assert [item.amount_minor for item in first.items] == [5]
-    assert (first.cursor, second.cursor) == (f"9:{'02' * 32}", f"11:{'03' * 32}")
-    assert feed.cancelled
-    await all_of(source.batches(second.cursor))
-    begun, went_on = feed.requests
-    assert (begun.ledger, begun.after_sequence, begun.after_leaf_hash) == ("payments", 0, b"")
-    assert (went_on.after_sequence, went_on.after_leaf_hash) == (11, b"\x03" * 32)
-
-
-async def test_balance_transactions_are_followed_from_a_change() -> None:
-    feed = Feed(
-        WatchBalanceTransactionsResponse(balance_transaction=moved(sequence=3), epoch=1),
-        WatchBalanceTransactionsResponse(
-            balance_transaction=moved(sequence=4, net=Money(currency_code="EUR")), epoch=1
-        ),
-    )
-    source = BalanceTransactionSource(Stub(feed))  # type: ignore[arg-type]
-    [batch] = await all_of(source.batches("1:2"))
-    # A movement of nothing has nothing to compare.
-    assert [item.key for item in batch.items] == ["txn_1"]
-    assert batch.cursor == "1:4"
-    assert (feed.requests[0].epoch, feed.requests[0].after_sequence) == (1, 2)
+    ]
 
 
 def ended(code: grpc.StatusCode, error: ServiceError | None = None) -> Exception:
@@ -228,24 +208,89 @@ def ended(code: grpc.StatusCode, error: ServiceError | None = None) -> Exception
     return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(*told), details="over")
 
 
-async def test_a_service_that_was_restored_says_where_its_feed_goes_on() -> None:
-    behind = Feed(error=ended(grpc.StatusCode.FAILED_PRECONDITION, ledger_outdated(7)))
-    source = LedgerSource(Stub(behind), "payments")  # type: ignore[arg-type]
-    [again] = await all_of(source.batches(f"7:{'01' * 32}"))
-    # What the ledger still has are the same items.
-    assert (list(again.items), again.cursor) == ([], "0:")
-    restored = gateway_outdated(Cursor(epoch=2, sequence=40))
-    behind = Feed(error=ended(grpc.StatusCode.FAILED_PRECONDITION, restored))
-    [back] = await all_of(BalanceTransactionSource(Stub(behind)).batches("1:99"))  # type: ignore[arg-type]
-    assert (list(back.items), back.cursor) == ([], "2:40")
+@asynccontextmanager
+async def following(books: Books, source: ItemSource) -> AsyncIterator[Callable[[], Any]]:
+    """An intake at work; gives what reads its cursor."""
+    loop = Intake(books.engine, source, Notifier(), books.clock).loop()
+
+    async def cursor() -> str:
+        async with books.engine.connect() as connection:
+            return await cursor_of(connection, source.name)
+
+    running = asyncio.create_task(loop.run())
+    try:
+        yield cursor
+    finally:
+        await cancel(running)
 
 
-async def test_a_feed_that_breaks_is_an_outage() -> None:
-    feed = Feed(error=ended(grpc.StatusCode.UNAVAILABLE))
-    with pytest.raises(grpc.aio.AioRpcError):
-        await all_of(LedgerSource(Stub(feed), "payments").batches(""))  # type: ignore[arg-type]
-    with pytest.raises(ConnectionError):
-        await all_of(
-            LedgerSource(Stub(Feed(grpc.aio.EOF)), "payments").batches("")  # type: ignore[arg-type]
-        )
+async def test_the_ledger_is_followed_from_a_leaf(books: Books) -> None:
+    feed = Feed(*messages_of_the_ledger())
+    stub = Stub(feed)
+    source = LedgerSource(stub, "payments")  # type: ignore[arg-type]
+    async with following(books, source) as cursor:
+        await poll(cursor, lambda place: place == f"9:{'02' * 32}")
+        assert await books.rows("SELECT amount_minor FROM item") == [(5,)]
     assert feed.cancelled
+    source.watch(f"9:{'02' * 32}")
+    begun, went_on = stub.requests
+    assert (begun.ledger, begun.after_sequence, begun.after_leaf_hash) == ("payments", 0, b"")
+    assert (went_on.after_sequence, went_on.after_leaf_hash) == (9, b"\x02" * 32)
+
+
+async def test_balance_transactions_are_followed_from_a_change(books: Books) -> None:
+    stub = Stub(
+        Feed(
+            WatchBalanceTransactionsResponse(balance_transaction=moved(sequence=3), epoch=1),
+            WatchBalanceTransactionsResponse(
+                balance_transaction=moved(sequence=4, id="txn_2", net=Money(currency_code="EUR")),
+                epoch=1,
+            ),
+        )
+    )
+    source = BalanceTransactionSource(stub)  # type: ignore[arg-type]
+    async with following(books, source) as cursor:
+        await poll(cursor, lambda place: place == "1:4")
+    # A movement of nothing has nothing to compare.
+    assert await books.rows("SELECT key FROM item") == [("txn_1",)]
+    source.watch("1:4")
+    begun, went_on = stub.requests
+    assert (begun.epoch, begun.after_sequence) == (0, 0)
+    assert (went_on.epoch, went_on.after_sequence) == (1, 4)
+
+
+async def test_a_ledger_that_was_restored_is_read_anew_and_has_the_same_items(books: Books) -> None:
+    behind = Feed(
+        *messages_of_the_ledger(),
+        error=ended(grpc.StatusCode.FAILED_PRECONDITION, ledger_outdated(9)),
+    )
+    elsewhere = messages_of_the_ledger()[0]
+    elsewhere.transactions[0].sequence = elsewhere.through_sequence = 12
+    stub = Stub(behind, Feed(elsewhere))
+    source = LedgerSource(stub, "payments")  # type: ignore[arg-type]
+    async with following(books, source) as cursor:
+        await poll(cursor, lambda place: place.startswith("12:"))
+    assert [request.after_sequence for request in stub.requests] == [0, 0]
+    assert await books.rows("SELECT DISTINCT item_id FROM item") == [(1,)]
+
+
+def test_a_gateway_that_was_restored_says_where_its_feed_goes_on() -> None:
+    restored = ended(
+        grpc.StatusCode.FAILED_PRECONDITION, gateway_outdated(Cursor(epoch=2, sequence=40))
+    )
+    assert isinstance(restored, grpc.aio.AioRpcError)
+    source = BalanceTransactionSource(Stub())  # type: ignore[arg-type]
+    assert source.cursor_after_restore(place_after_restore(restored)) == "2:40"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [Feed(grpc.aio.EOF), Feed(error=ended(grpc.StatusCode.UNAVAILABLE))],
+    ids=["ended", "away"],
+)
+async def test_a_feed_that_breaks_is_followed_anew(books: Books, broken: Feed) -> None:
+    stub = Stub(broken, Feed(*messages_of_the_ledger()))
+    source = LedgerSource(stub, "payments")  # type: ignore[arg-type]
+    async with following(books, source) as cursor:
+        await poll(cursor, lambda place: place.startswith("9:"))
+    assert broken.cancelled
