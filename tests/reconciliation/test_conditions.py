@@ -66,7 +66,7 @@ def test_what_was_told_changes_by_what_is_found_and_by_nothing_else(
     assert not {condition.identity for condition in due.begun} & set(holding)
     # What is found twice is told of once, and nothing changes by looking again.
     again = changes(found, Told(dict.fromkeys(after, 1), taken), is_everything=everything)
-    assert again.begun == again.ended == ()
+    assert (again.begun, again.ended) == ((), ())
 
 
 async def test_a_condition_is_a_break_until_it_holds_no_more(books: Books, ann: Any) -> None:

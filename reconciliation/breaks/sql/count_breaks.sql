@@ -8,6 +8,6 @@ SELECT
 FROM break_event AS o
 INNER JOIN difference AS d ON o.difference_id = d.difference_id
 LEFT JOIN difference_end AS e ON d.difference_id = e.difference_id
-LEFT JOIN LATERAL jsonb_array_elements(d.amounts) WITH ORDINALITY AS a (amount, place) ON true
+LEFT JOIN LATERAL jsonb_array_elements(d.amounts) WITH ORDINALITY AS a (amount, place) ON TRUE
 WHERE o.event = 'OPENED' AND e.difference_id IS NULL
 GROUP BY 1, 2, 3
