@@ -63,6 +63,8 @@ RIGHTS: Rights = {
         "GetPayout": reads(*MAKERS, FINANCE),
         "ListPayouts": reads(*MAKERS, FINANCE),
         "ListPayoutTransactions": reads(*MAKERS, FINANCE),
+        # Of the platform and of all merchants.
+        "WatchPayouts": reads(OPERATOR, FINANCE),
     },
     # Of the whole platform's balances: none of it is one merchant's.
     "gateway.v1.BalanceTransactionService": {

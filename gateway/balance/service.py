@@ -9,8 +9,9 @@ from sqlalchemy import Row
 
 from gateway.balance.changes import ChangeStore, Filters
 from gateway.bookkeeping.facts import StripeBalance
-from gateway.epochs import Cursor, check_cursor
+from gateway.epochs import Cursor
 from gateway.errors import ERRORS
+from gateway.numbering import watch
 from gateway.payments.rendering import money, stamp
 from gateway.v1 import balance_transaction_pb2, balance_transaction_service_pb2_grpc
 from gateway.v1 import balance_transaction_service_pb2 as pb
@@ -19,9 +20,6 @@ from runtime.paging import PageTokens, clamp_page_size
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1_000
-WATCH_BATCH = 500
-# So long a stream may go without looking, should a notification get lost.
-WATCH_POLL_SECONDS = 5.0
 PAYMENTS_BALANCE = "payments"
 _STATE_PREFIX = "BALANCE_TRANSACTION_STATE_"
 
@@ -62,22 +60,11 @@ class BalanceTransactionServicer(
     async def WatchBalanceTransactions(
         self, request: pb.WatchBalanceTransactionsRequest, _context: Any
     ) -> AsyncIterator[pb.WatchBalanceTransactionsResponse]:
-        sequence = request.after_sequence
-        if sequence:
-            check_cursor(await self._store.epochs(), Cursor(request.epoch, sequence))
-        while True:
-            token = self._notifier.token()
-            found = await self._store.after(sequence, WATCH_BATCH)
-            # Read after the changes, which keep the epoch that they have by then.
-            known = await self._store.epochs() if found else None
-            for row in found:
-                assert known is not None, "there are changes"
-                sequence = row.sequence
-                yield pb.WatchBalanceTransactionsResponse(
-                    balance_transaction=_message(row), epoch=known.of(sequence)
-                )
-            if len(found) < WATCH_BATCH:
-                await Notifier.wait(token, WATCH_POLL_SECONDS)
+        cursor = Cursor(request.epoch, request.after_sequence)
+        async for row, epoch in watch(self._store, self._notifier, cursor):
+            yield pb.WatchBalanceTransactionsResponse(
+                balance_transaction=_message(row), epoch=epoch
+            )
 
 
 def _message(row: Row[Any]) -> balance_transaction_pb2.BalanceTransaction:

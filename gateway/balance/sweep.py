@@ -211,7 +211,7 @@ class BalanceSweep:
                 elif page and _answered(outcome)["has_more"]:
                     await contents.go_on_after(connection, payout, ids[-1])
                 else:
-                    await contents.set_read(connection, payout, self._now())
+                    await contents.set_read(connection, corridor, payout, self._now())
             if refused:
                 log.warning("payout_content_refused", corridor=corridor, payout_id=payout.id)
         return False
