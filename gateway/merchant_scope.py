@@ -179,6 +179,7 @@ SCOPES: Mapping[str, Mapping[str, Sequence[Scope]]] = {
     "gateway.v1.BalanceTransactionService": {
         "ListBalanceTransactions": REFUSED,
         "WatchBalanceTransactions": REFUSED,
+        "ListBalances": REFUSED,
     },
     "gateway.v1.MerchantService": {
         # Platforms take merchants in, with accounts that may be anybody's.

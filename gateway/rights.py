@@ -70,6 +70,7 @@ RIGHTS: Rights = {
     "gateway.v1.BalanceTransactionService": {
         "ListBalanceTransactions": reads(OPERATOR, FINANCE),
         "WatchBalanceTransactions": reads(OPERATOR, FINANCE),
+        "ListBalances": reads(OPERATOR, FINANCE),
     },
     "gateway.v1.MerchantService": {
         "CreateMerchant": changes("merchant_id", *MAKERS),

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.balance.balances import BalanceReader
 from gateway.balance.changes import CHANNEL, FEED, ChangeStore
 from gateway.balance.comparing import BooksComparison
 from gateway.balance.explaining import DisputeTaker, Explainer, PaymentTaker, PayoutTaker
@@ -25,7 +26,7 @@ from runtime.server import registered
 def open_balance_transactions(engine: AsyncEngine, gate: Gate, clock: Clock) -> Part:
     """What is shown of them, and the loop that numbers their changes; there is nothing to close."""
     notifier = Notifier()
-    servicer = BalanceTransactionServicer(ChangeStore(engine), notifier)
+    servicer = BalanceTransactionServicer(ChangeStore(engine), BalanceReader(engine), notifier)
     served = balance_transaction_service_pb2, balance_transaction_service_pb2_grpc, servicer
     return Part(
         services=(registered(*served),),

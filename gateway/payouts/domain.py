@@ -117,6 +117,8 @@ def as_stripe_says(before: Payout, stripe_payout: Mapping[str, Any], now: dateti
             return_time=made_time(stripe_payout.get("failure_balance_transaction"))
             or before.return_time,
             **_details(stripe_payout),
+            failure_balance_transaction_id=id_of(stripe_payout.get("failure_balance_transaction"))
+            or before.failure_balance_transaction_id,
         )
         rank = _RANKS[state]
     except (KeyError, TypeError, ValueError) as error:
@@ -142,7 +144,6 @@ def _details(stripe_payout: Mapping[str, Any]) -> dict[str, Any]:
         "original_payout_id": id_of(stripe_payout.get("original_payout")),
         "reversed_by_payout_id": id_of(stripe_payout.get("reversed_by")),
         "balance_transaction_id": id_of(stripe_payout.get("balance_transaction")),
-        "failure_balance_transaction_id": id_of(stripe_payout.get("failure_balance_transaction")),
     }
 
 

@@ -1,4 +1,4 @@
-"""Sources: a loop for each service that items come from."""
+"""Sources: a loop for each feed that items come from, and one for what the balances should be."""
 
 from contextlib import AsyncExitStack
 
@@ -8,6 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.v1.balance_transaction_service_pb2_grpc import BalanceTransactionServiceStub
 from gateway.v1.payout_service_pb2_grpc import PayoutServiceStub
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from reconciliation.balances.reading import BalanceReading
+from reconciliation.conditions.telling import Conditions
 from reconciliation.config import ReconciliationSettings
 from reconciliation.items.intake import Intake
 from reconciliation.items.source import ItemSource
@@ -17,6 +19,7 @@ from reconciliation.sources.ledger import LedgerSource
 from reconciliation.sources.payouts import PayoutSource
 from runtime.client import open_channel
 from runtime.clock import Clock
+from runtime.loops import Loop
 from runtime.notifier import Notifier
 
 
@@ -35,6 +38,7 @@ async def open_sources(
         )
 
     sources: list[ItemSource] = []
+    loops: list[Loop] = []
     if settings.ledger_address:
         to_ledger = await channel(settings.ledger_address, "ledger.v1.LedgerService")
         sources.append(LedgerSource(LedgerServiceStub(to_ledger), settings.ledger))
@@ -44,6 +48,10 @@ async def open_sources(
             "gateway.v1.BalanceTransactionService",
             "gateway.v1.PayoutService",
         )
-        sources.append(BalanceTransactionSource(BalanceTransactionServiceStub(to_gateway)))
+        moved = BalanceTransactionServiceStub(to_gateway)
+        sources.append(BalanceTransactionSource(moved))
         sources.append(PayoutSource(PayoutServiceStub(to_gateway)))
-    return Part(loops=[Intake(engine, source, new_items, clock).loop() for source in sources])
+        conditions = Conditions(settings.policy, clock)
+        loops.append(BalanceReading(engine, moved, conditions, clock).loop())
+    loops += [Intake(engine, source, new_items, clock).loop() for source in sources]
+    return Part(loops=loops)
