@@ -30,8 +30,8 @@ def load(path: str) -> Any:
 
 
 def metrics_in_code() -> dict[str, set[str]]:
-    """Names of time series with their labels, as registered by the three services."""
-    for service in OWN_SERVICES:
+    """Names of time series with their labels, as registered by the services."""
+    for service in (*OWN_SERVICES, "reconciliation"):
         importlib.import_module(f"{service}.__main__")
     found = {"up": {"job", "instance"}}
     for collector in set(REGISTRY._collector_to_names):

@@ -34,8 +34,9 @@ numbered AS MATERIALIZED (
     SELECT
         {columns},
         told,
-        (SELECT head.sequence FROM head) + row_number() OVER (ORDER BY create_time, id) AS sequence
+        head.sequence + row_number() OVER (ORDER BY create_time, id) AS sequence
     FROM changed
+    CROSS JOIN head
 ),
 
 written AS (

@@ -26,7 +26,7 @@ LEFT JOIN LATERAL (
     WHERE b.corridor = f.corridor AND b.currency = f.currency AND b.part = f.part
     ORDER BY b.reading_number DESC
     LIMIT 1
-) AS known ON true
+) AS known ON TRUE
 WHERE
     known.record_time IS NULL
     OR (
