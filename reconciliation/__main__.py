@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from reconciliation.breaks.wiring import open_breaks
 from reconciliation.config import ReconciliationSettings
 from reconciliation.errors import ERRORS
+from reconciliation.liquidity.wiring import open_liquidity
 from reconciliation.operator_acts import open_operator_acts
 from reconciliation.part import DATABASE_ROLE, Part
 from reconciliation.sources.wiring import open_sources
@@ -46,7 +47,8 @@ async def open_service(
         new_items = Notifier()
         sources = await open_sources(stack, settings, engine, new_items, clock)
         breaks = open_breaks(settings, database, engine, mutations, new_items, clock)
-        parts = (breaks, sources, Part(services=(open_operator_acts(acts),)))
+        liquidity = open_liquidity(engine, clock)
+        parts = (breaks, sources, liquidity, Part(services=(open_operator_acts(acts),)))
 
         server = RpcServer(
             settings,

@@ -3,7 +3,11 @@
 import re
 
 from reconciliation.matching.item import MAX_KEY_BYTES
-from reconciliation.v1 import operator_act_service_pb2, reconciliation_pb2
+from reconciliation.v1 import (
+    liquidity_service_pb2,
+    operator_act_service_pb2,
+    reconciliation_pb2,
+)
 from reconciliation.v1 import reconciliation_service_pb2 as pb
 from runtime.act_messages import RULES as OPERATOR_ACT_RULES
 from runtime.rule import Rule
@@ -25,6 +29,7 @@ MAX_NOTE_BYTES = 512
 MAX_ASSIGNEE_BYTES = 253
 MAX_RESOLVED_ITEMS = 1_000
 
+_CURRENCY = re.compile(r"[A-Z]{3}")
 _CLIENT = re.compile(r"[a-z0-9_.-]+")
 
 
@@ -79,6 +84,11 @@ VALIDATOR = Validator(
         ],
         pb.AcceptBreakRequest: [REQUEST_ID, _BREAK, _note()],
         pb.RevokeMatchRequest: [REQUEST_ID, integer("match_id", minimum=1), _note()],
+        liquidity_service_pb2.GetLiquidityRequest: [
+            timestamp("as_of_time"),
+            text("corridor", max_bytes=MAX_KEY_BYTES),
+            text("currency_code", max_bytes=3, pattern=_CURRENCY),
+        ],
         operator_act_service_pb2.ListOperatorActsRequest: OPERATOR_ACT_RULES,
     }
 )

@@ -78,7 +78,7 @@ def test_every_method_has_a_decision_that_fits_its_request() -> None:
     customers = {name.partition("/")[2] for name in METHODS if "CustomerService" in name}
     corridors = {name.partition("/")[2] for name in METHODS if "CorridorService" in name}
     verifications = {name.partition("/")[2] for name in METHODS if "VerificationService" in name}
-    balances = {name.partition("/")[2] for name in METHODS if "BalanceTransaction" in name}
+    balances = {name.partition("/")[2] for name in METHODS if "BalanceTransactionService" in name}
     assert refused == customers | corridors | verifications | balances | {
         "AttachFiles",
         "CreateFile",
@@ -86,6 +86,7 @@ def test_every_method_has_a_decision_that_fits_its_request() -> None:
         "ListMerchants",
         "ListOperatorActs",
         "WatchMerchants",
+        "WatchPayouts",
     }
 
 

@@ -157,7 +157,8 @@ def test_facts_are_effective_when_it_happened_not_when_it_was_learned() -> None:
         assert times_of == [created, ARRIVAL, when]
         # A later look that shows less takes nothing back.
         again = as_stripe_says(returned, failed | {"failure_balance_transaction": "txn_2"}, learned)
-        assert again == returned
+        assert again == replace(returned, failure_balance_transaction_id="txn_2")
+        assert as_stripe_says(again, failed, learned) == again
 
 
 def test_where_it_goes_and_by_what_the_bank_knows_it() -> None:
