@@ -16,6 +16,12 @@ RIGHTS: Rights = {
         "IgnoreItem": changes("item.source item.corridor item.key leg", OPERATOR),
         "RevokeMatch": changes("match_id", OPERATOR),
     },
+    "reconciliation.v1.StatementService": {
+        "UploadStatement": changes("bank_account", OPERATOR),
+        "GetStatement": reads(OPERATOR, FINANCE),
+        "ListStatements": reads(OPERATOR, FINANCE),
+        "WatchStatements": reads(OPERATOR, FINANCE),
+    },
     "reconciliation.v1.OperatorActService": {
         "ListOperatorActs": reads(OPERATOR),
     },

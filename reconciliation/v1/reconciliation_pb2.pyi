@@ -147,6 +147,18 @@ class _BreakKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BreakKind.V
     """Several would go together equally well."""
     BREAK_KIND_RETURNED: _BreakKind.ValueType  # 13
     """The payout failed, and the bank has booked it."""
+    BREAK_KIND_STATEMENT_GAP: _BreakKind.ValueType  # 14
+    """A statement of a bank account is missing."""
+    BREAK_KIND_STATEMENT_OVERLAP: _BreakKind.ValueType  # 15
+    """Two statements have the same lines."""
+    BREAK_KIND_STATEMENT_DUPLICATE: _BreakKind.ValueType  # 16
+    """The same statement came in two files."""
+    BREAK_KIND_STATEMENT_BALANCE: _BreakKind.ValueType  # 17
+    """A statement was refused because its balances are false, and no good one has come since."""
+    BREAK_KIND_FEED_STALE: _BreakKind.ValueType  # 18
+    """No statement came by its time."""
+    BREAK_KIND_BANK_BALANCE_DIFFERS: _BreakKind.ValueType  # 23
+    """The ledger's account of the bank is not what the statements and what is open come to."""
 
 class BreakKind(_BreakKind, metaclass=_BreakKindEnumTypeWrapper):
     """What is wrong. docs/reconciliation.md says what each is, when it is due and what to do."""
@@ -179,6 +191,18 @@ BREAK_KIND_AMBIGUOUS: BreakKind.ValueType  # 12
 """Several would go together equally well."""
 BREAK_KIND_RETURNED: BreakKind.ValueType  # 13
 """The payout failed, and the bank has booked it."""
+BREAK_KIND_STATEMENT_GAP: BreakKind.ValueType  # 14
+"""A statement of a bank account is missing."""
+BREAK_KIND_STATEMENT_OVERLAP: BreakKind.ValueType  # 15
+"""Two statements have the same lines."""
+BREAK_KIND_STATEMENT_DUPLICATE: BreakKind.ValueType  # 16
+"""The same statement came in two files."""
+BREAK_KIND_STATEMENT_BALANCE: BreakKind.ValueType  # 17
+"""A statement was refused because its balances are false, and no good one has come since."""
+BREAK_KIND_FEED_STALE: BreakKind.ValueType  # 18
+"""No statement came by its time."""
+BREAK_KIND_BANK_BALANCE_DIFFERS: BreakKind.ValueType  # 23
+"""The ledger's account of the bank is not what the statements and what is open come to."""
 Global___BreakKind: _TypeAlias = BreakKind  # noqa: Y015
 
 class _BreakState:
