@@ -47,6 +47,24 @@ def break_ended(break_id: int) -> ServiceError:
     )
 
 
+def break_of_items(break_id: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_BREAK_OF_ITEMS,
+        "the break is of items, and those are matched or ignored",
+        metadata={"break_id": str(break_id)},
+    )
+
+
+def break_without_items(break_id: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_BREAK_WITHOUT_ITEMS,
+        "the break has no items that could be matched",
+        metadata={"break_id": str(break_id)},
+    )
+
+
 def match_revoked(match_id: int) -> ServiceError:
     return ERRORS.error(
         grpc.StatusCode.FAILED_PRECONDITION,
@@ -122,15 +140,6 @@ def statement_not_found(statement_id: int) -> ServiceError:
     )
 
 
-def statement_format_unknown(bank_account: str) -> ServiceError:
-    return ERRORS.error(
-        grpc.StatusCode.FAILED_PRECONDITION,
-        error_reason_pb2.ERROR_REASON_STATEMENT_FORMAT_UNKNOWN,
-        "the file begins as none of the formats does: say which it is",
-        metadata={"bank_account": bank_account},
-    )
-
-
 def file_too_large(bank_account: str, max_bytes: int) -> ServiceError:
     return ERRORS.error(
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -140,17 +149,9 @@ def file_too_large(bank_account: str, max_bytes: int) -> ServiceError:
     )
 
 
-def statements_of_day_too_many(bank_account: str, max_statements: int) -> ServiceError:
-    return ERRORS.error(
-        grpc.StatusCode.FAILED_PRECONDITION,
-        error_reason_pb2.ERROR_REASON_STATEMENTS_OF_DAY_TOO_MANY,
-        f"more than {max_statements} statements of the same days are there",
-        metadata={"bank_account": bank_account, "max_statements": str(max_statements)},
-    )
-
-
 # What the readers of files say, by its reason here; anything else is STATEMENT_UNREADABLE.
 _REFUSALS = {
+    "STATEMENTS_OF_DAYS": error_reason_pb2.ERROR_REASON_STATEMENT_TOO_LARGE,
     "TOO_LARGE": error_reason_pb2.ERROR_REASON_STATEMENT_TOO_LARGE,
     "ACCOUNT": error_reason_pb2.ERROR_REASON_STATEMENT_OF_ANOTHER_ACCOUNT,
     "CURRENCY": error_reason_pb2.ERROR_REASON_STATEMENT_CURRENCY_DIFFERS,

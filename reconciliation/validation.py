@@ -127,6 +127,7 @@ VALIDATOR = Validator(
             enum("leg", required=True),
             _note(),
         ],
+        pb.AcceptBreakRequest: [REQUEST_ID, _BREAK, _note()],
         pb.RevokeMatchRequest: [REQUEST_ID, integer("match_id", minimum=1), _note()],
         money_pb2.Money: [
             text("currency_code", required=True, max_bytes=3, pattern=_CURRENCY),

@@ -19,11 +19,7 @@ from reconciliation.bank.asking import (
 from reconciliation.bank.lines import MAX_CARRIERS
 from reconciliation.bank.store import BankFile, StatementFilter
 from reconciliation.bank.wire import Asked
-from reconciliation.errors import (
-    statement_format_unknown,
-    statement_refused,
-    statements_of_day_too_many,
-)
+from reconciliation.errors import statement_refused
 from reconciliation.items.intake import TAKEN, take_document
 from reconciliation.matching.item import ItemError
 from reconciliation.statements.model import Balance, Limits
@@ -193,16 +189,15 @@ class StatementTaking:
 def refusal_of(account: str, error: Exception) -> Refusal:
     """Why a file is refused, by what was found while it was read and compared."""
     if isinstance(error, RefusedError):
-        answer = statement_refused(account, error.reason, error.place, error.expected)
-        return Refusal(error.reason, error.place, error.expected, answer)
-    if isinstance(error, UnknownFormatError):
-        answer = statement_format_unknown(account)
-        return Refusal("FORMAT_UNKNOWN", "", "a format that is known was expected", answer)
-    if isinstance(error, TooManyStatementsError):
-        answer = statements_of_day_too_many(account, MAX_CARRIERS)
-        return Refusal("STATEMENTS_OF_DAY_TOO_MANY", "", "fewer statements were expected", answer)
-    # Two lines with one key and other contents.
-    expected = "a line as an earlier statement has it was expected"
-    return Refusal(
-        "INVALID", "line", expected, statement_refused(account, "INVALID", "line", expected)
-    )
+        problem, place, expected = error.reason, error.place, error.expected
+    elif isinstance(error, UnknownFormatError):
+        problem, place = "FORMAT_UNKNOWN", "the beginning"
+        expected = "a format that is found out, or is declared, was expected"
+    elif isinstance(error, TooManyStatementsError):
+        problem, place = "STATEMENTS_OF_DAYS", "the days of the file"
+        expected = f"at most {MAX_CARRIERS} statements with the same lines were expected"
+    else:
+        # Two lines with one key and other contents.
+        problem, place = "INVALID", "a line"
+        expected = "a line as an earlier statement has it was expected"
+    return Refusal(problem, place, expected, statement_refused(account, problem, place, expected))

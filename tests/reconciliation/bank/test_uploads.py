@@ -102,7 +102,10 @@ async def test_the_format_is_found_out(bank: Bank) -> None:
     (statement,) = await upload(bank, "of-any", content, "any")
     assert statement.version == "camt.053.001.08"
     error = await failure_of(upload(bank, "of-any", b"Day;Amount\n", "csv"))
-    assert error.reason == "STATEMENT_FORMAT_UNKNOWN"
+    assert (error.reason, error.metadata["problem"]) == (
+        "STATEMENT_UNREADABLE",
+        "FORMAT_UNKNOWN",
+    )
 
 
 async def test_the_same_file_and_the_same_request_get_the_same_answer(bank: Bank) -> None:
