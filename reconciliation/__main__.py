@@ -47,7 +47,7 @@ async def open_service(
         new_items = Notifier()
         sources = await open_sources(stack, settings, engine, new_items, clock)
         breaks = open_breaks(settings, database, engine, mutations, new_items, clock)
-        bank = open_bank(settings, database, engine, mutations, new_items, clock)
+        bank = await open_bank(stack, settings, database, engine, mutations, new_items, clock)
         parts = (breaks, bank, sources, Part(services=(open_operator_acts(acts),)))
 
         server = RpcServer(

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from reconciliation.bank.accounts import BankAccountError, BankAccounts, read_bank_accounts
+from reconciliation.bank.stores import Place, read_places
 from reconciliation.matching.calendars import DEFAULT_CALENDAR, CalendarError, read_calendars
 from reconciliation.matching.policy import Policy, read_policy
 from reconciliation.rights import DEFAULT_CLIENT_ROLES, RIGHTS
@@ -37,6 +38,9 @@ class ReconciliationSettings(ServiceSettings):
     calendars: dict[str, str] = Field(default_factory=dict)
     # The bank accounts whose statements are taken, in TOML; none without it.
     bank_accounts_file: Path | None = None
+    # Where their files are put: a folder or an s3:// address with a sub-folder for each account by
+    # its name, or JSON: {"my-account": "/srv/bank/my-account"}. Empty for nowhere.
+    statement_folders: str = ""
     # Items that one transaction matches.
     match_batch_items: int = Field(20_000, ge=1, le=100_000)
 
@@ -55,6 +59,10 @@ class ReconciliationSettings(ServiceSettings):
             _ = self.bank_accounts
         except BankAccountError as error:
             raise ValueError(f"bank_accounts_file: {error}") from error
+        try:
+            _ = self.statement_places
+        except ValueError as error:
+            raise ValueError(f"statement_folders: {error}") from error
         return self
 
     @cached_property
@@ -62,6 +70,11 @@ class ReconciliationSettings(ServiceSettings):
         """The bank accounts by name, as the file had them at the start."""
         known = read_calendars().known
         return read_bank_accounts(self.bank_accounts_file, known, DEFAULT_CALENDAR)
+
+    @property
+    def statement_places(self) -> Mapping[str, Place]:
+        """Where the files of accounts are put, by their names."""
+        return read_places(self.statement_folders, self.bank_accounts)
 
     @property
     def policy(self) -> Policy:

@@ -15,6 +15,8 @@ from reconciliation.statements.continuity import Continuity, Past, gap
 
 # Refusals that say that what a bank counted does not come out.
 FALSE_BALANCES = frozenset({"BALANCE", "BATCH", "TOTALS", "PROOF_MISSING"})
+# How the subjects of all conditions begin that are told here.
+SUBJECTS = "statements of "
 # Of a file's SHA-256, for people.
 SHOWN_HEX = 12
 KINDS = (
@@ -101,8 +103,8 @@ class _Chain:
                 yield Condition(
                     kind=BreakKind.STATEMENT_GAP,
                     corridor=account.corridor,
-                    subject=f"statements of {account.name} {_name(before)} and {_name(after)}",
-                    since=_midnight(after.closing.date),
+                    subject=f"{SUBJECTS}{account.name} {_name(before)} and {_name(after)}",
+                    since=midnight(after.closing.date),
                     says=f"between the statements of {account.name} until {before.closing.date}"
                     f" and until {after.closing.date} {why}",
                     amounts=((account.currency, missing),),
@@ -120,8 +122,8 @@ class _Chain:
             yield Condition(
                 kind=_KIND_OF[exclusion.continuity],
                 corridor=account.corridor,
-                subject=f"statements of {account.name} {_name(first)} and {_name(last)}",
-                since=_midnight(last.closing.date),
+                subject=f"{SUBJECTS}{account.name} {_name(first)} and {_name(last)}",
+                since=midnight(last.closing.date),
                 says=f"statements of {account.name} until {first.closing.date} and until"
                 f" {last.closing.date} have {exclusion.why}",
             )
@@ -189,7 +191,7 @@ def _false_balances(statements: Statements) -> Iterator[Condition]:
             yield Condition(
                 kind=BreakKind.STATEMENT_BALANCE,
                 corridor=account.corridor,
-                subject=f"file {refused.sha256.hex()[:SHOWN_HEX]} of {account.name}",
+                subject=f"{SUBJECTS}{account.name}, file {refused.sha256.hex()[:SHOWN_HEX]}",
                 since=refused.time,
                 says=f"a file of {account.name} was refused, {refused.problem} at {refused.place},"
                 " and no other has come",
@@ -207,7 +209,7 @@ def stale_times(account: BankAccount, last: date) -> tuple[datetime, datetime]:
     bank's days."""
     interval = account.interval_business_days
     due, overdue = (account.calendar.add(last, interval * times) for times in (1, 2))
-    return _midnight(due + _DAY), _midnight(overdue + _DAY)
+    return midnight(due + _DAY), midnight(overdue + _DAY)
 
 
 def _stale(statements: Statements, now: datetime) -> Iterator[Condition]:
@@ -217,14 +219,15 @@ def _stale(statements: Statements, now: datetime) -> Iterator[Condition]:
         yield Condition(
             kind=BreakKind.FEED_STALE,
             corridor=account.corridor,
-            subject=f"statements of {account.name} after {last}",
+            subject=f"{SUBJECTS}{account.name} after {last}",
             since=due,
             says=f"no statement of {account.name} has come for a day after {last}",
             overdue=overdue,
         )
 
 
-def _midnight(day: date) -> datetime:
+def midnight(day: date) -> datetime:
+    """The beginning of a day."""
     return datetime.combine(day, time(), UTC)
 
 

@@ -105,7 +105,7 @@ class StatementTaking:
                 rows = await self._write(connection, file, reading, headers)
         except (RefusedError, UnknownFormatError, TooManyStatementsError, ItemError) as error:
             refusal = refusal_of(file.account.name, error)
-            await self._refuse(file, refusal)
+            await self.refuse(file, refusal.problem, refusal.place, refusal.expected)
             raise refusal.error from error
         for row in rows:
             STATEMENTS.labels(file.account.name, row.continuity or "REPORT").inc()
@@ -164,23 +164,17 @@ class StatementTaking:
         wanted = StatementFilter(file_id=file_id)
         return await store.list_statements(connection, wanted, 0, MAX_STATEMENTS)
 
-    async def _refuse(self, file: BankFile, refusal: Refusal) -> None:
+    async def refuse(self, file: BankFile, problem: str, place: str, expected: str) -> None:
         """An alarm of the account; where in the file is told, and nothing that stands there."""
         async with self._engine.begin() as connection:
-            await store.refuse(
-                connection,
-                file,
-                refusal.problem,
-                refusal.place,
-                refusal.expected,
-                self._clock.now(),
-            )
-        REFUSED.labels(file.account.name, refusal.problem).inc()
+            now = self._clock.now()
+            await store.refuse(connection, file, problem, place, expected, now)
+        REFUSED.labels(file.account.name, problem).inc()
         log.warning(
             "statement_file_refused",
             bank_account=file.account.name,
-            problem=refusal.problem,
-            place=refusal.place,
+            problem=problem,
+            place=place,
             sha256=file.sha256.hex(),
         )
         self._news.notify()

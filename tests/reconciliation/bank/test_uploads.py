@@ -270,24 +270,19 @@ async def test_pieces_are_checked_and_come_after_what_the_file_is(bank: Bank) ->
     assert await nothing(bank)
 
 
-async def test_so_many_files_are_brought_at_a_time(
-    bank: Bank, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_so_many_files_are_brought_at_a_time(bank: Bank) -> None:
     start = pb.UploadStatementRequest(request_id="a", bank_account="of-camt")
-    held = [bank.statements.UploadStatement() for _ in range(service.MAX_UPLOADS)]
-    for call in held:
+    calls = [bank.statements.UploadStatement() for _ in range(service.MAX_UPLOADS + 1)]
+    for call in calls:
         await call.write(start)
-    # Each piece is only taken from the wire by a handler that has begun.
-    for call in held:
-        await call.write(pb.UploadStatementRequest(content=b"a"))
-
-    async def one_more() -> str:
-        return (await failure_of(bank.statements.UploadStatement(iter([start])))).reason
-
-    reasons = {await one_more() for _ in range(3)}
-    assert "OVERLOADED" in reasons
-    for call in held:
-        call.cancel()
+    failures = {asyncio.ensure_future(failure_of(call)) for call in calls}
+    # The others wait for what has not been sent.
+    done, waiting = await asyncio.wait(failures, return_when=asyncio.FIRST_COMPLETED)
+    assert [(await each).reason for each in done] == ["OVERLOADED"]
+    assert len(waiting) == service.MAX_UPLOADS
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
 
 
 async def test_statements_are_listed_as_they_were_and_watched(bank: Bank) -> None:
