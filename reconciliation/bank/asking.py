@@ -121,7 +121,7 @@ async def open_reading(file_number: int) -> AsyncIterator[Reading]:
     async with AsyncExitStack() as stack:
         try:
             child = await stack.enter_async_context(
-                open_child_process("-c", START, open_files=[file_number])
+                open_child_process("-c", START, str(MEMORY_BYTES), open_files=[file_number])
             )
         except OSError as error:
             raise ReaderFailedError(f"it could not be started: {error.strerror}") from error

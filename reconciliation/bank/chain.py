@@ -25,6 +25,7 @@ KINDS = (
     BreakKind.STATEMENT_DUPLICATE,
     BreakKind.STATEMENT_BALANCE,
     BreakKind.FEED_STALE,
+    BreakKind.BANK_BALANCE_DIFFERS,
 )
 _DAY = timedelta(days=1)
 _KIND_OF = {
@@ -73,6 +74,11 @@ def conditions_of(statements: Statements, now: datetime) -> list[Condition]:
         *_false_balances(statements),
         *_stale(statements, now),
     ]
+
+
+def chain_of(statements: Statements) -> list[int]:
+    """The ids of an account's statements in their order, each once."""
+    return _Chain(statements).order
 
 
 @dataclass

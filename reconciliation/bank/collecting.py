@@ -142,9 +142,7 @@ class Collecting:
         except ReaderFailedError as error:
             key = file.account.name, found.name, found.version
             self._failures[key] += 1
-            log.error(
-                "statement_reader_failed", bank_account=file.account.name, problem=str(error)
-            )
+            log.error("statement_reader_failed", bank_account=file.account.name, problem=str(error))
             if self._failures[key] < MAX_FAILURES:
                 raise OSError("a file could not be read to its end") from error
             expected = "a file that can be read to its end was expected"

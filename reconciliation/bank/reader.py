@@ -54,7 +54,10 @@ Answer = dict[str, Any]
 
 
 def serve() -> None:
-    """The process's side; it ends when it has said all, or when nobody listens."""
+    """The process's side; it ends when it has said all, or when nobody listens. Its argument is the
+    address space that it may have, in bytes."""
+    memory_bytes = int(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     os.nice(NICENESS)
     for answer in conversation(sys.stdin.buffer):
         sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
@@ -77,7 +80,6 @@ def conversation(lines: Iterable[bytes]) -> Iterator[Answer]:
 
 def _answers(lines: Iterator[bytes]) -> Iterator[Answer]:
     asked = Asked.from_line(next(lines))
-    resource.setrlimit(resource.RLIMIT_AS, (asked.memory_bytes, asked.memory_bytes))
     account = asked.account
     with os.fdopen(asked.file_number, "rb", closefd=False) as file:
         declared = asked.declared

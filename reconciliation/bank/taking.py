@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reconciliation.bank import store
 from reconciliation.bank.asking import (
-    MEMORY_BYTES,
     RefusedError,
     TooManyStatementsError,
     UnknownFormatError,
@@ -119,7 +118,6 @@ class StatementTaking:
     def _asked(self, file: BankFile, told: Told) -> Asked:
         return Asked(
             file.file_number,
-            MEMORY_BYTES,
             file.account,
             told.declared,
             self.today(),

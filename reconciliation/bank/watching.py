@@ -8,13 +8,15 @@ from prometheus_client import Gauge
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reconciliation.bank import store
-from reconciliation.bank.accounts import BankAccounts
+from reconciliation.bank.accounts import BankAccount, BankAccounts
+from reconciliation.bank.balances import BankBalance, condition_of
 from reconciliation.bank.chain import (
     KINDS,
     SUBJECTS,
     Exclusion,
     Refused,
     Statements,
+    chain_of,
     conditions_of,
     last_day,
     midnight,
@@ -46,12 +48,17 @@ REFUSED_SINCE = Gauge(
 _STATE = read_sql(__file__, "account_state")
 _STATEMENTS = read_sql(__file__, "chain_statements")
 _REFUSALS = read_sql(__file__, "chain_refusals")
+_BALANCE = read_sql(__file__, "bank_balance")
 _EXCLUSIONS = """
     SELECT e.statement_id, e.earlier_id, e.continuity, e.reason
     FROM bank_exclusion AS e
     INNER JOIN bank_statement AS s ON e.statement_id = s.statement_id
     WHERE s.bank_account = %(account)s
 """
+
+
+# A corridor and a currency.
+_Group = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,7 @@ class StatementWatch:
         self._news = news
         self._clock = clock
         self._known: dict[str, _Known] = {}
+        self._differing: dict[_Group, Condition] = {}
 
     def loop(self) -> Loop:
         """Looks at each news, and now and then, for time passes."""
@@ -90,18 +98,22 @@ class StatementWatch:
         async with self._engine.begin() as connection:
             # What is taken meanwhile would be told of as missing.
             await store.lock(connection)
-            await self._read(connection)
+            changed = await self._read(connection)
             now = self._clock.now()
             found: list[Condition] = []
             for known in self._known.values():
                 found += conditions_of(known.statements, now)
+            await self._compare(connection, changed)
+            found += self._differing.values()
             await self._conditions.tell_all(connection, KINDS, "", found, SUBJECTS)
         for name, known in self._known.items():
             LAST_DAY.labels(name).set(_midnight_of(known.statements))
             REFUSED_SINCE.labels(name).set(len(known.statements.refused))
         return False
 
-    async def _read(self, connection: AsyncConnection) -> None:
+    async def _read(self, connection: AsyncConnection) -> set[_Group]:
+        """The corridors and currencies of which something new is known."""
+        changed = set()
         rows = await connection.exec_driver_sql(_STATE, {"accounts": list(self._accounts)})
         for row in rows.all():
             upto = row.statement_id, row.refusal_id
@@ -109,6 +121,51 @@ class StatementWatch:
             if known is None or known.upto != upto:
                 statements = await self._statements(connection, row.bank_account)
                 self._known[row.bank_account] = _Known(upto, statements)
+                changed.add(_group_of(self._accounts[row.bank_account]))
+        return changed
+
+    async def _compare(self, connection: AsyncConnection, changed: set[_Group]) -> None:
+        """Compares with the ledger's side at each news, and again while it differs."""
+        for group in changed | set(self._differing):
+            balance = await self._balance(connection, *group)
+            condition = None if balance is None else condition_of(balance)
+            if condition is None:
+                self._differing.pop(group, None)
+            else:
+                self._differing[group] = condition
+
+    async def _balance(
+        self, connection: AsyncConnection, corridor: str, currency: str
+    ) -> BankBalance | None:
+        """None where nothing can be compared yet: an account without a statement, or no payout."""
+        chains = [
+            (known.statements.known, chain_of(known.statements))
+            for known in self._known.values()
+            if _group_of(known.statements.account) == (corridor, currency)
+        ]
+        if not all(order for _, order in chains):
+            return None
+        rows = await connection.exec_driver_sql(
+            _BALANCE,
+            {
+                "corridor": corridor,
+                "currency": currency,
+                "statements": [key for _, order in chains for key in order],
+            },
+        )
+        row = rows.one()
+        if not row.has_payouts:
+            return None
+        first = sum(known[order[0]].opening.amount_minor for known, order in chains)
+        return BankBalance(
+            corridor,
+            currency,
+            last_day=min(known[order[-1]].closing.date for known, order in chains),
+            closing=sum(known[order[-1]].closing.amount_minor for known, order in chains),
+            unmatched_bank=first + row.open_lines + row.other_lines,
+            unmatched_book=row.open_payouts,
+            ledger=row.ledger,
+        )
 
     async def _statements(self, connection: AsyncConnection, name: str) -> Statements:
         account, values = self._accounts[name], {"account": name}
@@ -126,6 +183,10 @@ class StatementWatch:
             ),
             tuple(Refused(r.sha256, r.problem, r.place, r.record_time) for r in refused),
         )
+
+
+def _group_of(account: BankAccount) -> _Group:
+    return account.corridor, account.currency
 
 
 def _row(mapping: Mapping[Any, Any]) -> dict[str, Any]:

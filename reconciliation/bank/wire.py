@@ -22,7 +22,6 @@ class Asked:
 
     file_number: int
     """An open file that the process inherits."""
-    memory_bytes: int
     account: BankAccount
     declared: Declared | None
     """None where it is to be found out."""
@@ -35,7 +34,6 @@ class Asked:
         return _line(
             {
                 "file_number": self.file_number,
-                "memory_bytes": self.memory_bytes,
                 "name": account.name,
                 "identification": account.identification,
                 "currency": account.currency,
@@ -72,7 +70,6 @@ class Asked:
             )
         return cls(
             told["file_number"],
-            told["memory_bytes"],
             account,
             declared,
             date.fromisoformat(told["today"]),

@@ -9,11 +9,13 @@ import grpc
 import pytest
 
 from reconciliation.__main__ import open_service
+from reconciliation.bank import taking
 from reconciliation.config import ReconciliationSettings
 from reconciliation.v1.reconciliation_service_pb2_grpc import ReconciliationServiceStub
 from reconciliation.v1.statement_service_pb2_grpc import StatementServiceStub
 from sandbox.addresses import at
 from tests.reconciliation.bank.files import ACCOUNTS
+from tests.reconciliation.bank.reading_here import open_reading_here
 from tests.reconciliation.books import Books
 
 
@@ -35,6 +37,18 @@ def bank_settings(reconciliation_url: str, accounts_file: Path) -> dict[str, Any
         "database_url": reconciliation_url,
         "bank_accounts_file": accounts_file,
     }
+
+
+@pytest.fixture
+def reads_beside() -> None:
+    """For a test that has files read by another process, as they are."""
+
+
+@pytest.fixture(autouse=True)
+def reading_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are read in this process unless the test wants it otherwise."""
+    if "reads_beside" not in request.fixturenames:
+        monkeypatch.setattr(taking, "open_reading", open_reading_here)
 
 
 class Bank:

@@ -163,6 +163,19 @@ async def test_lines_that_are_not_booked_or_too_early_are_compared_with_nothing(
     assert [row[0] for row in await bank.books.rows("SELECT amount_minor FROM item")] == [8]
 
 
+@pytest.mark.usefixtures("reads_beside")
+async def test_files_are_read_by_another_process(bank: Bank) -> None:
+    right = drawn("of-csv", LINES, 0, day(0))
+    error = await failure_of(upload(bank, "of-csv", b"Day;Amount", "wrong"))
+    assert error.reason == "STATEMENT_UNREADABLE"
+    (taken,) = await upload(bank, "of-csv", file_of("of-csv", right))
+    assert taken.line_count == 2
+    again = drawn("of-csv", LINES[:1], 0, day(0))
+    (taken,) = await upload(bank, "of-csv", file_of("of-csv", again), "again")
+    assert taken.continuity == messages.STATEMENT_CONTINUITY_OVERLAP
+    assert len(await bank.books.rows("SELECT FROM item")) == 2
+
+
 async def test_what_is_wrong_is_said_and_changes_nothing(bank: Bank) -> None:
     right = drawn("of-camt", LINES, 0, day(0))
     content = file_of("of-camt", right)
