@@ -25,7 +25,7 @@ from runtime.object_storage import ObjectStorageError
 # A file is whole when two looks so far apart find it alike.
 POLL_SECONDS = 15.0
 # Of an account in one look, so that the others have their turn.
-MAX_FILES_PER_LOOK = 20
+MAX_FILES_PER_LOOK = 5
 # How often a file may bring down the process that reads it before it is refused.
 MAX_FAILURES = 3
 
@@ -53,6 +53,7 @@ class Collecting:
         self._taking = taking
         self._clock = clock
         self._before: dict[str, frozenset[tuple[str, str]]] = {}
+        self._done: dict[str, set[tuple[str, str]]] = {}
         self._failures: Tally[tuple[str, str, str]] = Tally()
         self._unreachable: set[str] = set()
 
@@ -92,11 +93,15 @@ class Collecting:
         return len(new) > MAX_FILES_PER_LOOK
 
     async def _new(self, account: BankAccount, listed: Sequence[Found]) -> list[Found]:
-        """Those that were not looked into in this version."""
-        async with self._engine.connect() as connection:
-            names = [each.name for each in listed]
-            seen = await store.seen_of(connection, account.name, names)
-        return [each for each in listed if (each.name, each.version) not in seen]
+        """Those that were not looked into in this version; the database is asked once of each."""
+        done = self._done.setdefault(account.name, set())
+        done &= {(each.name, each.version) for each in listed}
+        rest = [each for each in listed if (each.name, each.version) not in done]
+        if rest:
+            async with self._engine.connect() as connection:
+                names = [each.name for each in rest]
+                done |= await store.seen_of(connection, account.name, names)
+        return [each for each in rest if (each.name, each.version) not in done]
 
     async def _take(self, account: BankAccount, files: StatementStore, found: Found) -> None:
         file_number = nameless_file("statement")
