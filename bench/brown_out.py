@@ -32,6 +32,7 @@ from sandbox.demo.shop import FINAL_STATES, Shop
 from sandbox.embedded_postgres import temporary_server
 from sandbox.engine import Engine
 from sandbox.guardian import temporary_folder
+from sandbox.policies import without_history_limits
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
 from sandbox.twin_admin import TwinAdmin
 
@@ -85,6 +86,7 @@ async def run(name: str, corridor: Mapping[str, Any], plan: Plan) -> Course:
                 open_clients(ports) as clients,
                 TwinAdmin.open(engine.twin_url) as twin,
             ):
+                await without_history_limits(clients.policies)
                 course = await BrownOut(Course(name), plan, engine, Shop(clients, twin)).course()
             await engine.stop()
             return course

@@ -26,6 +26,7 @@ from sandbox.demo.shop import FINAL_STATES, Shop
 from sandbox.embedded_postgres import temporary_server
 from sandbox.engine import Engine, wait_until_answering
 from sandbox.guardian import temporary_folder
+from sandbox.policies import without_history_limits
 from sandbox.polling import poll
 from sandbox.stripe_twin.accounts import BACKUP_ACCOUNT, DEFAULT_ACCOUNT
 from sandbox.twin_admin import TwinAdmin
@@ -122,6 +123,7 @@ async def running_engine(**settings: str) -> AsyncIterator[RunningEngine]:
             TwinAdmin.open(engine.twin_url) as twin,
             _bare_sdk(engine.twin_url) as through_the_sdk,
         ):
+            await without_history_limits(clients.policies)
             shop = Shop(clients, twin)
             yield RunningEngine(
                 engine,
