@@ -4,6 +4,7 @@ in this order; a package's `wiring.py` says what is in it."""
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from reconciliation.bank.wiring import open_bank
 from reconciliation.breaks.wiring import open_breaks
 from reconciliation.config import ReconciliationSettings
 from reconciliation.errors import ERRORS
@@ -47,8 +48,9 @@ async def open_service(
         new_items = Notifier()
         sources = await open_sources(stack, settings, engine, new_items, clock)
         breaks = open_breaks(settings, database, engine, mutations, new_items, clock)
+        bank = await open_bank(stack, settings, database, engine, mutations, new_items, clock)
         liquidity = open_liquidity(engine, clock)
-        parts = (breaks, sources, liquidity, Part(services=(open_operator_acts(acts),)))
+        parts = (breaks, bank, sources, liquidity, Part(services=(open_operator_acts(acts),)))
 
         server = RpcServer(
             settings,

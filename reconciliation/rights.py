@@ -20,6 +20,12 @@ RIGHTS: Rights = {
     "reconciliation.v1.LiquidityService": {
         "GetLiquidity": reads(OPERATOR, FINANCE),
     },
+    "reconciliation.v1.StatementService": {
+        "UploadStatement": changes("bank_account", OPERATOR),
+        "GetStatement": reads(OPERATOR, FINANCE),
+        "ListStatements": reads(OPERATOR, FINANCE),
+        "WatchStatements": reads(OPERATOR, FINANCE),
+    },
     "reconciliation.v1.OperatorActService": {
         "ListOperatorActs": reads(OPERATOR),
     },

@@ -52,6 +52,7 @@ READS_OF_FINANCE = {
     "gateway.v1.MerchantService": "GetMerchant GetTaxSettings ListMerchants ListTaxRegistrations",
     "reconciliation.v1.ReconciliationService": "GetBreak ListBreaks ListMatches WatchBreaks",
     "reconciliation.v1.LiquidityService": "GetLiquidity",
+    "reconciliation.v1.StatementService": "GetStatement ListStatements WatchStatements",
 }
 READS_OF_SUPPORT = {
     "gateway.v1.PaymentService": "GetPayment ListPayments WatchPayments",
