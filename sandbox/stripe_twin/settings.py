@@ -48,6 +48,8 @@ class TwinSettings(BaseModel):
     it does, as at Stripe; looked at every `async_refund_seconds`. `minimum_balances` are the minor
     units by currency that automatic payouts leave behind. `trace_seconds` is how long after one
     was paid its bank's reference comes, at Stripe up to ten days; nothing tells of it.
+    `report_lag_seconds` is how long after a day of UTC its data is in reports, `report_seconds`
+    how long a report takes.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
@@ -76,3 +78,5 @@ class TwinSettings(BaseModel):
     refunds_need_balance: bool = False
     trace_seconds: float = Field(default=0.0, ge=0.0)
     minimum_balances: dict[Currency, Annotated[int, Field(ge=1)]] = {}
+    report_lag_seconds: float = Field(default=12 * HOUR, ge=0.0)
+    report_seconds: float = Field(default=0.0, ge=0.0)
