@@ -69,6 +69,11 @@ RIGHTS: Rights = {
         "ListBalanceTransactions": reads(OPERATOR, FINANCE),
         "WatchBalanceTransactions": reads(OPERATOR, FINANCE),
     },
+    # It asks Stripe for a file, and changes nothing there.
+    "gateway.v1.ReportService": {
+        "ListReports": reads(OPERATOR, FINANCE),
+        "ReadReport": reads(OPERATOR, FINANCE),
+    },
     "gateway.v1.MerchantService": {
         "CreateMerchant": changes("merchant_id", *MAKERS),
         "GetMerchant": reads(*OF_MERCHANTS, FINANCE),

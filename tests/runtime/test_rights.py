@@ -47,6 +47,7 @@ READS_OF_FINANCE = {
     "gateway.v1.DisputeService": "GetDispute ListDisputes",
     "gateway.v1.PayoutService": "GetPayout ListPayoutTransactions ListPayouts",
     "gateway.v1.BalanceTransactionService": "ListBalanceTransactions WatchBalanceTransactions",
+    "gateway.v1.ReportService": "ListReports ReadReport",
     "gateway.v1.MerchantService": "GetMerchant GetTaxSettings ListMerchants ListTaxRegistrations",
     "reconciliation.v1.ReconciliationService": "GetBreak ListBreaks ListMatches WatchBreaks",
 }
