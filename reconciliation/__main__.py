@@ -9,6 +9,7 @@ from reconciliation.config import ReconciliationSettings
 from reconciliation.errors import ERRORS
 from reconciliation.operator_acts import open_operator_acts
 from reconciliation.part import DATABASE_ROLE, Part
+from reconciliation.reports.wiring import open_reports
 from reconciliation.sources.wiring import open_sources
 from reconciliation.tables import MUTATION
 from reconciliation.validation import VALIDATOR
@@ -46,7 +47,8 @@ async def open_service(
         new_items = Notifier()
         sources = await open_sources(stack, settings, engine, new_items, clock)
         breaks = open_breaks(settings, database, engine, mutations, new_items, clock)
-        parts = (breaks, sources, Part(services=(open_operator_acts(acts),)))
+        reports = await open_reports(stack, settings, engine, clock)
+        parts = (breaks, sources, reports, Part(services=(open_operator_acts(acts),)))
 
         server = RpcServer(
             settings,

@@ -3,6 +3,7 @@
 import io
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC
 from itertools import islice
 from typing import IO, Any, cast
 
@@ -54,6 +55,9 @@ class ReportServicer(report_service_pb2_grpc.ReportServiceServicer):
             corridor=request.corridor,
             kind=ReportKind(kind) if request.kind else None,
             only_ready=request.only_ready,
+            start_from=(
+                request.start_from.ToDatetime(UTC) if request.HasField("start_from") else None
+            ),
             after=int(position[0]) if position else 0,
             limit=size + 1,
         )

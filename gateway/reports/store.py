@@ -51,7 +51,14 @@ class ReportStore:
         self._engine = engine
 
     async def page(
-        self, *, corridor: str, kind: ReportKind | None, only_ready: bool, after: int, limit: int
+        self,
+        *,
+        corridor: str,
+        kind: ReportKind | None,
+        only_ready: bool,
+        start_from: datetime | None,
+        after: int,
+        limit: int,
     ) -> Sequence[Row[Any]]:
         """In the order in which they were wanted."""
         statement = (
@@ -66,6 +73,8 @@ class ReportStore:
             statement = statement.where(REPORT.c.kind == kind.value)
         if only_ready:
             statement = statement.where(REPORT.c.state == ReportState.READY.value)
+        if start_from is not None:
+            statement = statement.where(REPORT.c.start_time >= start_from)
         async with self._engine.connect() as connection:
             rows: Sequence[Row[Any]] = (await connection.execute(statement)).all()
         return rows

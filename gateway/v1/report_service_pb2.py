@@ -23,23 +23,24 @@ _sym_db = _symbol_database.Default()
 
 
 from gateway.v1 import report_pb2 as gateway_dot_v1_dot_report__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgateway/v1/report_service.proto\x12\ngateway.v1\x1a\x17gateway/v1/report.proto\"\x87\x01\n\x12ListReportsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12$\n\x04kind\x18\x04 \x01(\x0e\x32\x16.gateway.v1.ReportKind\x12\x12\n\nonly_ready\x18\x05 \x01(\x08\"S\n\x13ListReportsResponse\x12#\n\x07reports\x18\x01 \x03(\x0b\x32\x12.gateway.v1.Report\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x11ReadReportRequest\x12\x11\n\treport_id\x18\x01 \x01(\t\"9\n\x12ReadReportResponse\x12#\n\x04rows\x18\x01 \x03(\x0b\x32\x15.gateway.v1.ReportRow2\xae\x01\n\rReportService\x12N\n\x0bListReports\x12\x1e.gateway.v1.ListReportsRequest\x1a\x1f.gateway.v1.ListReportsResponse\x12M\n\nReadReport\x12\x1d.gateway.v1.ReadReportRequest\x1a\x1e.gateway.v1.ReadReportResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgateway/v1/report_service.proto\x12\ngateway.v1\x1a\x17gateway/v1/report.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x01\n\x12ListReportsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12$\n\x04kind\x18\x04 \x01(\x0e\x32\x16.gateway.v1.ReportKind\x12\x12\n\nonly_ready\x18\x05 \x01(\x08\x12.\n\nstart_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x13ListReportsResponse\x12#\n\x07reports\x18\x01 \x03(\x0b\x32\x12.gateway.v1.Report\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x11ReadReportRequest\x12\x11\n\treport_id\x18\x01 \x01(\t\"9\n\x12ReadReportResponse\x12#\n\x04rows\x18\x01 \x03(\x0b\x32\x15.gateway.v1.ReportRow2\xae\x01\n\rReportService\x12N\n\x0bListReports\x12\x1e.gateway.v1.ListReportsRequest\x1a\x1f.gateway.v1.ListReportsResponse\x12M\n\nReadReport\x12\x1d.gateway.v1.ReadReportRequest\x1a\x1e.gateway.v1.ReadReportResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.report_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTREPORTSREQUEST']._serialized_start=73
-  _globals['_LISTREPORTSREQUEST']._serialized_end=208
-  _globals['_LISTREPORTSRESPONSE']._serialized_start=210
-  _globals['_LISTREPORTSRESPONSE']._serialized_end=293
-  _globals['_READREPORTREQUEST']._serialized_start=295
-  _globals['_READREPORTREQUEST']._serialized_end=333
-  _globals['_READREPORTRESPONSE']._serialized_start=335
-  _globals['_READREPORTRESPONSE']._serialized_end=392
-  _globals['_REPORTSERVICE']._serialized_start=395
-  _globals['_REPORTSERVICE']._serialized_end=569
+  _globals['_LISTREPORTSREQUEST']._serialized_start=106
+  _globals['_LISTREPORTSREQUEST']._serialized_end=289
+  _globals['_LISTREPORTSRESPONSE']._serialized_start=291
+  _globals['_LISTREPORTSRESPONSE']._serialized_end=374
+  _globals['_READREPORTREQUEST']._serialized_start=376
+  _globals['_READREPORTREQUEST']._serialized_end=414
+  _globals['_READREPORTRESPONSE']._serialized_start=416
+  _globals['_READREPORTRESPONSE']._serialized_end=473
+  _globals['_REPORTSERVICE']._serialized_start=476
+  _globals['_REPORTSERVICE']._serialized_end=650
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from gateway.v1 import report_pb2 as _report_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
@@ -30,6 +31,7 @@ class ListReportsRequest(_message.Message):
     CORRIDOR_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     ONLY_READY_FIELD_NUMBER: _builtins.int
+    START_FROM_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many. 0 means 100; more than 1,000 means 1,000; negative is refused."""
     page_token: _builtins.str
@@ -40,6 +42,10 @@ class ListReportsRequest(_message.Message):
     """Only of this kind. Optional."""
     only_ready: _builtins.bool
     """Only what can be read."""
+    @_builtins.property
+    def start_from(self) -> _timestamp_pb2.Timestamp:
+        """Only of days that begin at this time or later. Optional."""
+
     def __init__(
         self,
         *,
@@ -48,10 +54,11 @@ class ListReportsRequest(_message.Message):
         corridor: _builtins.str = ...,
         kind: _report_pb2.ReportKind.ValueType = ...,
         only_ready: _builtins.bool = ...,
+        start_from: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_from", b"start_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "kind", b"kind", "only_ready", b"only_ready", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "kind", b"kind", "only_ready", b"only_ready", "page_size", b"page_size", "page_token", b"page_token", "start_from", b"start_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -180,6 +180,13 @@ async def test_events_bring_reports_whose_rows_are_those_of_the_api(
         found = await poll(ready, lambda found: len(of_first_day(found)) == len(STRIPE_TYPES))
         listed = of_first_day(found)
         assert {report.state for report in listed} == {REPORT_STATE_READY}
+        later = pb.ListReportsRequest(start_from=listed[0].end_time, only_ready=True)
+        first_days = {each.start_time.seconds for each in (await stub.ListReports(later)).reports}
+        assert all(day >= listed[0].end_time.seconds for day in first_days)
+        one = pb.ListReportsRequest(kind=REPORT_KIND_SUMMARY, corridor="default")
+        assert {each.kind for each in (await stub.ListReports(one)).reports} == {
+            REPORT_KIND_SUMMARY
+        }
         rows: dict[int, list[ReportRow]] = {}
         for report in listed:
             rows.setdefault(report.kind, []).extend(await rows_of(stub, report))
