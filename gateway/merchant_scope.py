@@ -181,6 +181,10 @@ SCOPES: Mapping[str, Mapping[str, Sequence[Scope]]] = {
         "WatchBalanceTransactions": REFUSED,
         "ListBalances": REFUSED,
     },
+    "gateway.v1.ReportService": {
+        "ListReports": REFUSED,
+        "ReadReport": REFUSED,
+    },
     "gateway.v1.MerchantService": {
         # Platforms take merchants in, with accounts that may be anybody's.
         "CreateMerchant": REFUSED,

@@ -72,6 +72,11 @@ RIGHTS: Rights = {
         "WatchBalanceTransactions": reads(OPERATOR, FINANCE),
         "ListBalances": reads(OPERATOR, FINANCE),
     },
+    # It asks Stripe for a file, and changes nothing there.
+    "gateway.v1.ReportService": {
+        "ListReports": reads(OPERATOR, FINANCE),
+        "ReadReport": reads(OPERATOR, FINANCE),
+    },
     "gateway.v1.MerchantService": {
         "CreateMerchant": changes("merchant_id", *MAKERS),
         "GetMerchant": reads(*OF_MERCHANTS, FINANCE),

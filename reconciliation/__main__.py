@@ -11,6 +11,7 @@ from reconciliation.errors import ERRORS
 from reconciliation.liquidity.wiring import open_liquidity
 from reconciliation.operator_acts import open_operator_acts
 from reconciliation.part import DATABASE_ROLE, Part
+from reconciliation.reports.wiring import open_reports
 from reconciliation.sources.wiring import open_sources
 from reconciliation.tables import MUTATION
 from reconciliation.validation import VALIDATOR
@@ -50,7 +51,9 @@ async def open_service(
         breaks = open_breaks(settings, database, engine, mutations, new_items, clock)
         bank = await open_bank(stack, settings, database, engine, mutations, new_items, clock)
         liquidity = open_liquidity(engine, clock)
-        parts = (breaks, bank, sources, liquidity, Part(services=(open_operator_acts(acts),)))
+        reports = await open_reports(stack, settings, engine, clock)
+        act_log = Part(services=(open_operator_acts(acts),))
+        parts = (breaks, bank, sources, reports, liquidity, act_log)
 
         server = RpcServer(
             settings,

@@ -4,6 +4,7 @@ schedule makes are in `scheduled_payouts.py`."""
 from typing import Any
 
 from sandbox.stripe_twin.accounts import Origin, TwinAccount
+from sandbox.stripe_twin.bank_transfers import payout_arrived, payout_returned, trace_of
 from sandbox.stripe_twin.calls import Call, merge_metadata
 from sandbox.stripe_twin.currencies import check_payout
 from sandbox.stripe_twin.errors import check_choice, invalid_request
@@ -169,6 +170,7 @@ def fail_payout(account: TwinAccount, payout: JsonObject, code: str) -> None:
     payout["failure_code"] = code
     payout["failure_message"] = FAILURE_MESSAGES.get(code, "The payout failed.")
     account.emit("payout.failed", payout)
+    payout_returned(account, payout)
     payout_failed(account, payout["destination"])
 
 
@@ -270,11 +272,12 @@ def _travel(account: TwinAccount, payout: JsonObject, seconds: int) -> None:
         if payout["status"] == "in_transit":
             payout["status"] = "paid"
             account.emit("payout.paid", payout)
+            payout_arrived(account, payout)
             # No event tells of it.
             clock.after(account.shared.settings.trace_seconds, trace)
 
     def trace() -> None:
-        payout["trace_id"] = {"status": "supported", "value": f"TRACE{payout['id'][-12:].upper()}"}
+        payout["trace_id"] = {"status": "supported", "value": trace_of(payout)}
 
     clock.after(seconds / 2, leave)
     clock.after(seconds, arrive)

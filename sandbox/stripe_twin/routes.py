@@ -11,6 +11,7 @@ from sandbox.stripe_twin import (
     payment_methods,
     payouts,
     refunds,
+    reports,
     setup_intents,
 )
 from sandbox.stripe_twin.calls import Route
@@ -29,6 +30,18 @@ IDENTITY_ROUTES = (
     Route("POST", f"{_SESSIONS}/{{id}}/redact", identity.redact_session, f"{_SESSION}_redact"),
     Route("GET", _REPORTS, identity.list_reports, f"{_REPORT}_list"),
     Route("GET", f"{_REPORTS}/{{id}}", identity.retrieve_report, f"{_REPORT}_retrieve"),
+)
+
+
+_TYPES, _RUNS = "/v1/reporting/report_types", "/v1/reporting/report_runs"
+_TYPE, _RUN = "reporting.report_type", "reporting.report_run"
+
+REPORT_ROUTES = (
+    Route("GET", _TYPES, reports.list_report_types, f"{_TYPE}_list"),
+    Route("GET", f"{_TYPES}/{{report_type}}", reports.retrieve_report_type, f"{_TYPE}_retrieve"),
+    Route("POST", _RUNS, reports.create_report_run, f"{_RUN}_create"),
+    Route("GET", _RUNS, reports.list_report_runs, f"{_RUN}_list"),
+    Route("GET", f"{_RUNS}/{{report_run}}", reports.retrieve_report_run, f"{_RUN}_retrieve"),
 )
 
 
@@ -217,5 +230,6 @@ ROUTES = (
     *_RECONCILIATION,
     *CONNECT_ROUTES,
     *IDENTITY_ROUTES,
+    *REPORT_ROUTES,
     *V2_ROUTES,
 )

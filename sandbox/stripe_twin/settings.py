@@ -54,6 +54,8 @@ class TwinSettings(BaseModel):
     `parts_listed_in_primary`. With `debit_negative_balances` an automatic payout takes from the
     bank what the available balance is below zero. `instant_fee_basis_points` is the fee of an
     instant payout, a balance transaction of its own here; Stripe does not say how it books it.
+    `report_lag_seconds` is how long after a day of UTC its data is in reports, `report_seconds`
+    how long a report takes.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
@@ -87,3 +89,5 @@ class TwinSettings(BaseModel):
     parts_listed_in_primary: bool = False
     debit_negative_balances: bool = True
     instant_fee_basis_points: int = Field(default=0, ge=0, le=10_000)
+    report_lag_seconds: float = Field(default=12 * HOUR, ge=0.0)
+    report_seconds: float = Field(default=0.0, ge=0.0)

@@ -49,6 +49,7 @@ READS_OF_FINANCE = {
     "gateway.v1.BalanceTransactionService": (
         "ListBalanceTransactions ListBalances WatchBalanceTransactions"
     ),
+    "gateway.v1.ReportService": "ListReports ReadReport",
     "gateway.v1.MerchantService": "GetMerchant GetTaxSettings ListMerchants ListTaxRegistrations",
     "reconciliation.v1.ReconciliationService": "GetBreak ListBreaks ListMatches WatchBreaks",
     "reconciliation.v1.LiquidityService": "GetLiquidity",
