@@ -154,7 +154,7 @@ class StatementWatch:
             },
         )
         row = rows.one()
-        if not row.has_payouts:
+        if not row.payouts:
             return None
         first = sum(known[order[0]].opening.amount_minor for known, order in chains)
         return BankBalance(

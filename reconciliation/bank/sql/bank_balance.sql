@@ -29,7 +29,7 @@ open_items AS (
 SELECT
     coalesce((SELECT sum(o.amount_minor) FROM open_items AS o WHERE o.source = 'BANK'), 0)::bigint AS open_lines,
     coalesce((SELECT sum(o.amount_minor) FROM open_items AS o WHERE o.source = 'PAYOUT'), 0)::bigint AS open_payouts,
-    coalesce((SELECT bool_or(n.source = 'PAYOUT') FROM last_said AS n), FALSE) AS has_payouts,
+    (SELECT count(*) FROM last_said AS n WHERE n.source = 'PAYOUT') AS payouts,
     coalesce(
         (
             SELECT sum(l.amount_minor)

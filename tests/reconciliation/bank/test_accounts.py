@@ -17,6 +17,7 @@ from reconciliation.bank.accounts import (
 from reconciliation.config import ReconciliationSettings
 from reconciliation.matching.calendars import read_calendars
 from reconciliation.statements.model import Format
+from tests.pages import BLOCKS
 
 NUMBER = "DE02 1203 0000 0000 2020 51"
 RIGHT = f"""
@@ -62,6 +63,13 @@ def test_an_account_is_what_the_file_says_of_it(tmp_path: Path) -> None:
     assert read(tmp_path, RIGHT.replace('"camt"', '"detect"'))["eur-main"].declared is None
     longest = RIGHT.replace(NUMBER, "1" * MAX_IDENTIFICATION_CHARACTERS)
     assert read(tmp_path, longest + f"interval_business_days = {MAX_INTERVAL_BUSINESS_DAYS}")
+
+
+def test_the_pages_account_is_one(tmp_path: Path) -> None:
+    [block] = [
+        each for each in BLOCKS if (each.page, each.language) == ("docs/bank-statements.md", "toml")
+    ]
+    assert list(read(tmp_path, block.text)) == ["eur-main"]
 
 
 def several(count: int) -> str:

@@ -116,6 +116,12 @@ async def test_the_same_file_and_the_same_request_get_the_same_answer(bank: Bank
     assert await upload(bank, "of-camt", content, "u2") == first
     error = await failure_of(upload(bank, "of-camt", content + b"\n"))
     assert (error.reason, error.metadata["differing_fields"]) == ("REQUEST_ID_REUSED", "content")
+    # Each is an act of somebody's.
+    acts = await bank.books.rows("SELECT method, request_id, about FROM operator_act")
+    assert {(act.method, act.request_id, act.about["bank_account"]) for act in acts} == {
+        ("reconciliation.v1.StatementService/UploadStatement", request_id, "of-camt")
+        for request_id in ("u1", "u2")
+    }
     both = await asyncio.gather(*(upload(bank, "of-camt", content, f"p{n}") for n in range(2)))
     assert both == [first, first]
     assert await counts(bank) == before
