@@ -164,6 +164,8 @@ async def _run_of(connection: AsyncConnection, payout: Unread) -> list[PaidOut] 
         .where(
             TRANSACTION.c.corridor == other.c.corridor,
             TRANSACTION.c.stripe_payout_id == other.c.stripe_payout_id,
+            # As the index has it.
+            TRANSACTION.c.stripe_payout_id != "",
             TRANSACTION.c.source_id != other.c.stripe_payout_id,
         )
         .lateral("content")

@@ -181,14 +181,15 @@ def made_elsewhere(
 def next_look_time(payout: Payout, now: datetime) -> datetime | None:
     """When Stripe is to be asked for news that no event may bring; None if there is none to come.
 
-    Of what has been paid the bank's reference and the content may come late, without an event; of
+    Of what the bank has had its reference and the content may come late, without an event; of
     what has not, the event that it was may have been lost. What a release has read that did not
     keep it whole is asked for until Stripe has said how it is.
     """
     if payout.stripe_payout_id and payout.stripe_create_time is None:
         return now + LONGEST_PAUSE
     on_its_way = payout.state in (PayoutState.PENDING, PayoutState.IN_TRANSIT)
-    untold = payout.state is PayoutState.PAID and (
+    # Of one that failed after the bank had it the reference is asked for as well.
+    untold = payout.state in (PayoutState.PAID, PayoutState.FAILED) and (
         payout.trace_id_status == _TRACE_PENDING or payout.reconciliation_status == _CONTENT_PENDING
     )
     if payout.arrival_time is None or not (on_its_way or untold):

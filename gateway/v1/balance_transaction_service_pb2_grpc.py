@@ -79,7 +79,8 @@ class BalanceTransactionServiceServicer:
 
     def ListBalances(self, request, context):
         """ListBalances lists the platform's balances at Stripe as each corridor's last sweep found them, with the
-        sums of their balance transactions, by corridor, currency and part.
+        sums of their balance transactions, by corridor, currency and part; none of a part in which there never
+        was anything.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

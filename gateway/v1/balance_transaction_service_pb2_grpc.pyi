@@ -47,7 +47,8 @@ class BalanceTransactionServiceStub:
     """
     ListBalances: _grpc.UnaryUnaryMultiCallable[_balance_transaction_service_pb2.ListBalancesRequest, _balance_transaction_service_pb2.ListBalancesResponse]
     """ListBalances lists the platform's balances at Stripe as each corridor's last sweep found them, with the
-    sums of their balance transactions, by corridor, currency and part.
+    sums of their balance transactions, by corridor, currency and part; none of a part in which there never
+    was anything.
     """
 
 @_typing.type_check_only
@@ -69,7 +70,8 @@ class BalanceTransactionServiceAsyncStub(BalanceTransactionServiceStub):
     """
     ListBalances: _aio.UnaryUnaryMultiCallable[_balance_transaction_service_pb2.ListBalancesRequest, _balance_transaction_service_pb2.ListBalancesResponse]  # type: ignore[assignment]
     """ListBalances lists the platform's balances at Stripe as each corridor's last sweep found them, with the
-    sums of their balance transactions, by corridor, currency and part.
+    sums of their balance transactions, by corridor, currency and part; none of a part in which there never
+    was anything.
     """
 
 class BalanceTransactionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -106,7 +108,8 @@ class BalanceTransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_balance_transaction_service_pb2.ListBalancesResponse, _abc.Awaitable[_balance_transaction_service_pb2.ListBalancesResponse]]:
         """ListBalances lists the platform's balances at Stripe as each corridor's last sweep found them, with the
-        sums of their balance transactions, by corridor, currency and part.
+        sums of their balance transactions, by corridor, currency and part; none of a part in which there never
+        was anything.
         """
 
 def add_BalanceTransactionServiceServicer_to_server(servicer: BalanceTransactionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -11,8 +11,13 @@ import pytest
 from gateway.v1.balance_transaction_service_pb2_grpc import BalanceTransactionServiceStub
 from gateway.v1.payout_service_pb2_grpc import PayoutServiceStub
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from reconciliation.balances.reading import BalanceReading
+from reconciliation.breaks.store import NOW, Moment
+from reconciliation.conditions.telling import Conditions
 from reconciliation.items.intake import Intake
 from reconciliation.items.source import ItemSource
+from reconciliation.liquidity.gauges import parts_of
+from reconciliation.liquidity.store import positions_at
 from reconciliation.matching.item import ItemKey, Leg, Source
 from reconciliation.part import DATABASE_ROLE
 from reconciliation.sources.balance_transactions import BalanceTransactionSource
@@ -82,7 +87,7 @@ from tests.e2e.scenarios_of_the_balance import (
     unknown_movements,
 )
 from tests.plugin import Databases
-from tests.reconciliation.books import Books
+from tests.reconciliation.books import POLICY, Books
 
 
 @pytest.fixture(scope="module")
@@ -245,11 +250,32 @@ async def test_what_each_payout_contains_is_matched_with_it(
         matched, differences = await poll(stand, lambda found: found == (expected, set()))
     assert matched == expected
     assert differences == set()
-    # And in the other leg the bank is expected to have them.
+    # In the other leg the bank is expected to have them.
     _, awaited = (await reconciled.stand())[Leg.BANKED]
     assert {key.key for _, (key,), *_ in awaited} == {
         payout["id"] for payout in books["payouts"] if payout["status"] != "failed"
     }
+    # And what is where is what the twin has, with no drift.
+    paid = [one for one in books["payouts"] if one["currency"] == "usd"]
+    expected_minor = {
+        **books["balances"]["usd"],
+        "in_transit": sum(one["amount"] for one in paid if one["status"] != "failed"),
+        "late": 0,
+    }
+    async with grpc.aio.insecure_channel(at(engine.ports.gateway)) as gateway:
+        conditions = Conditions(POLICY, reconciled.clock)
+        stub = BalanceTransactionServiceStub(gateway)
+        reading = BalanceReading(reconciled.engine, stub, conditions, reconciled.clock)
+
+        async def liquidity() -> dict[str, int | None]:
+            await reading.round()
+            async with reconciled.engine.connect() as connection:
+                moment = Moment(NOW, reconciled.clock.now())
+                (position,) = await positions_at(connection, moment, "default", "USD")
+            return parts_of(position)
+
+        assert await poll(liquidity, lambda found: found == expected_minor) == expected_minor
+    assert await reconciled.rows("SELECT FROM difference WHERE kind = 'BALANCE_DRIFT'") == []
 
 
 def contents(books: dict[str, Any]) -> set[frozenset[ItemKey]]:

@@ -1,4 +1,5 @@
--- Writes what a sweep found of a corridor's balances, and for how many sweeps each has differed from its sum.
+-- Writes what a sweep found of a corridor's balances, and for how many sweeps each has differed from its sum. Of a part
+-- in which there never was anything nothing is written.
 INSERT INTO balance_at_stripe AS known (
     corridor, currency, part, stripe_minor, sum_minor, differing_sweeps, differs_since, sweep_time
 )
@@ -18,6 +19,12 @@ FROM
         cast(:stripe_minors AS bigint []),
         cast(:sum_minors AS bigint [])
     ) AS found (currency, part, stripe_minor, sum_minor)
+LEFT JOIN balance_at_stripe AS before
+    ON
+        before.corridor = :corridor
+        AND found.currency = before.currency
+        AND found.part = before.part
+WHERE found.stripe_minor <> 0 OR found.sum_minor <> 0 OR before.corridor IS NOT NULL
 ON CONFLICT (corridor, currency, part) DO UPDATE
     SET
         stripe_minor = excluded.stripe_minor,
