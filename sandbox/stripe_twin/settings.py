@@ -49,7 +49,8 @@ class TwinSettings(BaseModel):
     units by currency that automatic payouts leave behind. `trace_seconds` is how long after one
     was paid its bank's reference comes, at Stripe up to ten days; nothing tells of it.
     `report_lag_seconds` is how long after a day of UTC its data is in reports, `report_seconds`
-    how long a report takes.
+    how long a report takes. `sigma_lag_seconds` is how old the data of Sigma's queries is, about
+    three hours at Stripe.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
@@ -80,3 +81,4 @@ class TwinSettings(BaseModel):
     minimum_balances: dict[Currency, Annotated[int, Field(ge=1)]] = {}
     report_lag_seconds: float = Field(default=12 * HOUR, ge=0.0)
     report_seconds: float = Field(default=0.0, ge=0.0)
+    sigma_lag_seconds: float = Field(default=3 * HOUR, ge=0.0)
