@@ -175,6 +175,14 @@ class TwinAdmin:
         done: list[dict[str, Any]] = await self._call("GET", f"report_faults/{account}")
         return done
 
+    async def run_sigma_query(
+        self, title: str, sql: str, account: str = DEFAULT_ACCOUNT.name, **more: Any
+    ) -> dict[str, Any]:
+        """A scheduled query of Sigma runs (see `sigma.ScheduledQuery`); the run."""
+        body = {"title": title, "sql": sql, **more}
+        run: dict[str, Any] = await self._call("POST", f"sigma/{account}", body)
+        return run
+
     async def change_account(self, account: str, **state: Any) -> None:
         """Sets what Stripe wants of an account (see `stripe_twin.overrides.AccountState`)."""
         await self._call("POST", f"accounts/{account}", state)

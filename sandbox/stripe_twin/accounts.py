@@ -96,6 +96,7 @@ _KINDS = (
     "person",
     "refund",
     "reporting.report_run",
+    "scheduled_query_run",
     "setup_attempt",
     "setup_intent",
     "tax.calculation",

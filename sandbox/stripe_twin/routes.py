@@ -13,6 +13,7 @@ from sandbox.stripe_twin import (
     refunds,
     reports,
     setup_intents,
+    sigma,
 )
 from sandbox.stripe_twin.calls import Route
 from sandbox.stripe_twin.connect_routes import CONNECT_ROUTES, V2_ROUTES
@@ -42,6 +43,19 @@ REPORT_ROUTES = (
     Route("POST", _RUNS, reports.create_report_run, f"{_RUN}_create"),
     Route("GET", _RUNS, reports.list_report_runs, f"{_RUN}_list"),
     Route("GET", f"{_RUNS}/{{report_run}}", reports.retrieve_report_run, f"{_RUN}_retrieve"),
+)
+
+
+_QUERY_RUNS, _QUERY_RUN = "/v1/sigma/scheduled_query_runs", "sigma.scheduled_query_run"
+
+SIGMA_ROUTES = (
+    Route("GET", _QUERY_RUNS, sigma.list_query_runs, f"{_QUERY_RUN}_list"),
+    Route(
+        "GET",
+        f"{_QUERY_RUNS}/{{scheduled_query_run}}",
+        sigma.retrieve_query_run,
+        f"{_QUERY_RUN}_retrieve",
+    ),
 )
 
 
@@ -231,5 +245,6 @@ ROUTES = (
     *CONNECT_ROUTES,
     *IDENTITY_ROUTES,
     *REPORT_ROUTES,
+    *SIGMA_ROUTES,
     *V2_ROUTES,
 )

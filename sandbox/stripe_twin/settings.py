@@ -55,7 +55,8 @@ class TwinSettings(BaseModel):
     bank what the available balance is below zero. `instant_fee_basis_points` is the fee of an
     instant payout, a balance transaction of its own here; Stripe does not say how it books it.
     `report_lag_seconds` is how long after a day of UTC its data is in reports, `report_seconds`
-    how long a report takes.
+    how long a report takes. `sigma_lag_seconds` is how old the data of Sigma's queries is, about
+    three hours at Stripe.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
@@ -91,3 +92,4 @@ class TwinSettings(BaseModel):
     instant_fee_basis_points: int = Field(default=0, ge=0, le=10_000)
     report_lag_seconds: float = Field(default=12 * HOUR, ge=0.0)
     report_seconds: float = Field(default=0.0, ge=0.0)
+    sigma_lag_seconds: float = Field(default=3 * HOUR, ge=0.0)

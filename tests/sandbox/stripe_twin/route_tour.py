@@ -8,6 +8,7 @@ import aiohttp
 import stripe
 
 from sandbox.stripe_twin import DEFAULT_ACCOUNT, Twin
+from sandbox.stripe_twin.sigma import ScheduledQuery, run_query
 from tests.sandbox.stripe_twin.sdk_types import problems
 
 # The SDK gives every thin event a type of its own, with the object; the common one lacks it.
@@ -425,3 +426,8 @@ async def tour_reports(tour: RouteTour, twin: Twin) -> None:
     await tour.get(links, stripe.FileLink, {"file": file})
     await tour.get(f"{links}/{{link}}", stripe.FileLink, link=link)
     await tour.post(f"{links}/{{link}}", stripe.FileLink, {"expires_at": "now"}, link=link)
+    query = ScheduledQuery(title="all", sql="SELECT id FROM charges")
+    run = run_query(twin.account(), query)["id"]
+    queries, kind = "/v1/sigma/scheduled_query_runs", stripe.sigma.ScheduledQueryRun
+    await tour.get(queries, kind)
+    await tour.get(f"{queries}/{{scheduled_query_run}}", kind, scheduled_query_run=run)
