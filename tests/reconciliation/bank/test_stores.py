@@ -102,7 +102,7 @@ async def test_files_that_are_whole_are_taken_once(
     assert await collected.names() == ["1.xml"]
     await collected.look(2)
     assert await collected.names() == ["1.xml", "0.xml"]
-    rows = await books.rows("SELECT client FROM bank_file UNION SELECT item_key FROM bank_line")
+    rows = await books.rows("SELECT client FROM bank_file UNION SELECT line_key FROM bank_line")
     assert len(rows) == 3
     # Who starts anew looks into nothing again; the same bytes under another name are the same.
     again = Collected(books, bank_settings, of_camt=store)
