@@ -7,6 +7,7 @@ from typing import Any
 from money.v1 import money_pb2
 from reconciliation.matching.item import MAX_KEY_BYTES
 from reconciliation.v1 import (
+    liquidity_service_pb2,
     operator_act_service_pb2,
     reconciliation_pb2,
     statement_pb2,
@@ -129,6 +130,11 @@ VALIDATOR = Validator(
         ],
         pb.AcceptBreakRequest: [REQUEST_ID, _BREAK, _note()],
         pb.RevokeMatchRequest: [REQUEST_ID, integer("match_id", minimum=1), _note()],
+        liquidity_service_pb2.GetLiquidityRequest: [
+            timestamp("as_of_time"),
+            text("corridor", max_bytes=MAX_KEY_BYTES),
+            text("currency_code", max_bytes=3, pattern=_CURRENCY),
+        ],
         money_pb2.Money: [
             text("currency_code", required=True, max_bytes=3, pattern=_CURRENCY),
             integer("minor_units"),
