@@ -150,7 +150,11 @@ class StatementWatch:
             {
                 "corridor": corridor,
                 "currency": currency,
-                "statements": [key for _, order in chains for key in order],
+                "accounts": [
+                    account.name
+                    for account in self._accounts.values()
+                    if _group_of(account) == (corridor, currency)
+                ],
             },
         )
         row = rows.one()

@@ -354,6 +354,7 @@ async def test_what_was_taken_is_kept_whatever_wants_to_change_it(
             owner.execute(
                 "INSERT INTO bank_line (statement_id, position, state, amount_minor,"
                 " bank_reference, customer_reference, end_to_end_id, remittance, counterparty,"
-                " sha256, identity, item_key) SELECT 1, 3, 'BOOKED', 1, '', '', '', '', '',"
-                " sha256, identity, '' FROM bank_line LIMIT 1"
+                " sha256, identity, line_key, is_compared)"
+                " SELECT 1, 3, 'BOOKED', 1, '', '', '', '', '', sha256, identity, '', false"
+                " FROM bank_line LIMIT 1"
             )
