@@ -174,10 +174,12 @@ SCOPES: Mapping[str, Mapping[str, Sequence[Scope]]] = {
         "GetPayout": PAYOUT_ID,
         "ListPayouts": MERCHANT_ID,
         "ListPayoutTransactions": PAYOUT_ID,
+        "WatchPayouts": REFUSED,
     },
     "gateway.v1.BalanceTransactionService": {
         "ListBalanceTransactions": REFUSED,
         "WatchBalanceTransactions": REFUSED,
+        "ListBalances": REFUSED,
     },
     "gateway.v1.ReportService": {
         "ListReports": REFUSED,

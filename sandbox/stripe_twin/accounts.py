@@ -198,6 +198,8 @@ class TwinAccount:
     v2_details: JsonObject = field(default_factory=dict)
     # Which automatic payout took a balance transaction along.
     paid_out: dict[str, str] = field(default_factory=dict)
+    # Of the parts of split payouts the one that lists what all of them contain.
+    split_payouts: dict[str, str] = field(default_factory=dict)
     # Events of the v2 API that no v1 event stands behind, by id.
     native_events: dict[str, ThinEvent] = field(default_factory=dict)
     deleted_customers: set[str] = field(default_factory=set)

@@ -35,8 +35,9 @@ from sandbox.stripe_twin.overrides import (
     override_person,
     record_entry,
 )
-from sandbox.stripe_twin.payouts import fail_payout, pay_out_everything
+from sandbox.stripe_twin.payouts import fail_payout
 from sandbox.stripe_twin.refunds import FAILURE_REASON, fail_refund
+from sandbox.stripe_twin.scheduled_payouts import pay_out_everything
 from sandbox.stripe_twin.settings import TwinSettings
 from sandbox.stripe_twin.setup_intents import complete_setup
 from sandbox.stripe_twin.store import Identifiers, JsonObject

@@ -89,6 +89,7 @@ def test_every_method_has_a_decision_that_fits_its_request() -> None:
         "ListMerchants",
         "ListOperatorActs",
         "WatchMerchants",
+        "WatchPayouts",
     }
 
 

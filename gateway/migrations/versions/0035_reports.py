@@ -7,7 +7,7 @@ from alembic import op
 from runtime.migrations import sql_beside
 
 revision = "0035"
-down_revision = "0032"
+down_revision = "0034"
 oldest_code = "0021"  # a table more
 branch_labels = None
 depends_on = None

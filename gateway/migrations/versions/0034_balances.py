@@ -1,4 +1,4 @@
-"""Comparisons of Stripe's reports with its API, and what differed."""
+"""Stripe's balances as the sweeps find them."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ from alembic import op
 
 from runtime.migrations import sql_beside
 
-revision = "0003"
-down_revision = "0002"
+revision = "0034"
+down_revision = "0033"
+oldest_code = "0021"  # a table more
 branch_labels = None
 depends_on = None
 
