@@ -27,11 +27,12 @@ from gateway.v1 import payment_service_pb2 as payments
 from runtime.command_line import command_parser
 from sandbox.addresses import Ports
 from sandbox.clients import open_clients
-from sandbox.databases import SERVICES, databases_beside
+from sandbox.databases import PAYING, databases_beside
 from sandbox.demo.shop import FINAL_STATES, Shop
 from sandbox.embedded_postgres import temporary_server
 from sandbox.engine import Engine
 from sandbox.guardian import temporary_folder
+from sandbox.policies import without_history_limits
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
 from sandbox.twin_admin import TwinAdmin
 
@@ -59,7 +60,7 @@ async def run(name: str, corridor: Mapping[str, Any], plan: Plan) -> Course:
     with (
         temporary_folder() as logs,
         temporary_server(durable=True) as postgres,
-        databases_beside(dict.fromkeys(SERVICES, postgres.server_url)) as databases,
+        databases_beside(dict.fromkeys(PAYING, postgres.server_url)) as databases,
     ):
         file = logs.path / "brown_out.json"
         environment = {
@@ -85,6 +86,7 @@ async def run(name: str, corridor: Mapping[str, Any], plan: Plan) -> Course:
                 open_clients(ports) as clients,
                 TwinAdmin.open(engine.twin_url) as twin,
             ):
+                await without_history_limits(clients.policies)
                 course = await BrownOut(Course(name), plan, engine, Shop(clients, twin)).course()
             await engine.stop()
             return course

@@ -14,6 +14,7 @@ RIGHTS: Rights = {
         "AddNote": changes("break_id", OPERATOR),
         "ResolveBreak": changes("break_id", OPERATOR),
         "IgnoreItem": changes("item.source item.corridor item.key leg", OPERATOR),
+        "AcceptBreak": changes("break_id", OPERATOR),
         "RevokeMatch": changes("match_id", OPERATOR),
     },
     "reconciliation.v1.OperatorActService": {

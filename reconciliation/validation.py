@@ -77,6 +77,7 @@ VALIDATOR = Validator(
             enum("leg", required=True),
             _note(),
         ],
+        pb.AcceptBreakRequest: [REQUEST_ID, _BREAK, _note()],
         pb.RevokeMatchRequest: [REQUEST_ID, integer("match_id", minimum=1), _note()],
         operator_act_service_pb2.ListOperatorActsRequest: OPERATOR_ACT_RULES,
     }

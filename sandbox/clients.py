@@ -9,6 +9,7 @@ import grpc
 
 from compliance.v1.case_service_pb2_grpc import CaseServiceStub
 from compliance.v1.freeze_forecast_service_pb2_grpc import FreezeForecastServiceStub
+from compliance.v1.policy_service_pb2_grpc import PolicyServiceStub
 from compliance.v1.requirement_service_pb2_grpc import RequirementServiceStub
 from compliance.v1.screening_service_pb2_grpc import ScreeningServiceStub
 from compliance.v1.subject_service_pb2_grpc import SubjectServiceStub
@@ -23,6 +24,7 @@ from sandbox.addresses import Ports, at
 if TYPE_CHECKING:
     from compliance.v1.case_service_pb2_grpc import CaseServiceAsyncStub
     from compliance.v1.freeze_forecast_service_pb2_grpc import FreezeForecastServiceAsyncStub
+    from compliance.v1.policy_service_pb2_grpc import PolicyServiceAsyncStub
     from compliance.v1.requirement_service_pb2_grpc import RequirementServiceAsyncStub
     from compliance.v1.screening_service_pb2_grpc import ScreeningServiceAsyncStub
     from compliance.v1.subject_service_pb2_grpc import SubjectServiceAsyncStub
@@ -47,6 +49,7 @@ class Clients:
     screening: "ScreeningServiceAsyncStub"
     cases: "CaseServiceAsyncStub"
     freezes: "FreezeForecastServiceAsyncStub"
+    policies: "PolicyServiceAsyncStub"
     requirements: "RequirementServiceAsyncStub"
     ledger: "LedgerServiceAsyncStub"
 
@@ -69,6 +72,7 @@ class Clients:
             screening=ScreeningServiceStub(compliance),
             cases=CaseServiceStub(compliance),
             freezes=FreezeForecastServiceStub(compliance),
+            policies=PolicyServiceStub(compliance),
             requirements=RequirementServiceStub(compliance),
             ledger=LedgerServiceStub(ledger),
         )
@@ -76,7 +80,7 @@ class Clients:
 
 @asynccontextmanager
 async def open_clients(ports: Ports) -> AsyncIterator[Clients]:
-    """Plain-text channels to the three services on loopback, closed with the block."""
+    """Plain-text channels to the services on loopback, closed with the block."""
     async with (
         grpc.aio.insecure_channel(at(ports.gateway)) as gateway,
         grpc.aio.insecure_channel(at(ports.compliance)) as compliance,

@@ -25,7 +25,7 @@ from pathlib import Path
 from ledger.notes import SignerKey
 from sandbox.certificates import NAMES, CertificateFiles, make_certificates
 
-SERVICES = ("ledger", "gateway", "compliance")
+SERVICES = ("ledger", "gateway", "compliance", "reconciliation")
 AUTHORITY, CLIENTS, POSTGRES, GRAFANA = "authority", "clients", "postgres", "grafana"
 SUPERUSER = "postgres"
 GRAFANA_LOGIN = "admin"

@@ -55,6 +55,10 @@ class ReconciliationServiceStub:
     """
     IgnoreItem: _grpc.UnaryUnaryMultiCallable[_reconciliation_service_pb2.IgnoreItemRequest, _reconciliation_service_pb2.IgnoreItemResponse]
     """Has an item left alone in a leg. The second client who asks for it decides."""
+    AcceptBreak: _grpc.UnaryUnaryMultiCallable[_reconciliation_service_pb2.AcceptBreakRequest, _reconciliation_service_pb2.AcceptBreakResponse]
+    """Takes a break without items as it is, for it cannot be mended. The second client who asks for it
+    decides. The same one, with the same amounts, is not told of again.
+    """
     RevokeMatch: _grpc.UnaryUnaryMultiCallable[_reconciliation_service_pb2.RevokeMatchRequest, _reconciliation_service_pb2.RevokeMatchResponse]
     """Revokes a match. No rule matches the same items again."""
 
@@ -85,6 +89,10 @@ class ReconciliationServiceAsyncStub(ReconciliationServiceStub):
     """
     IgnoreItem: _aio.UnaryUnaryMultiCallable[_reconciliation_service_pb2.IgnoreItemRequest, _reconciliation_service_pb2.IgnoreItemResponse]  # type: ignore[assignment]
     """Has an item left alone in a leg. The second client who asks for it decides."""
+    AcceptBreak: _aio.UnaryUnaryMultiCallable[_reconciliation_service_pb2.AcceptBreakRequest, _reconciliation_service_pb2.AcceptBreakResponse]  # type: ignore[assignment]
+    """Takes a break without items as it is, for it cannot be mended. The second client who asks for it
+    decides. The same one, with the same amounts, is not told of again.
+    """
     RevokeMatch: _aio.UnaryUnaryMultiCallable[_reconciliation_service_pb2.RevokeMatchRequest, _reconciliation_service_pb2.RevokeMatchResponse]  # type: ignore[assignment]
     """Revokes a match. No rule matches the same items again."""
 
@@ -160,6 +168,16 @@ class ReconciliationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reconciliation_service_pb2.IgnoreItemResponse, _abc.Awaitable[_reconciliation_service_pb2.IgnoreItemResponse]]:
         """Has an item left alone in a leg. The second client who asks for it decides."""
+
+    @_abc_1.abstractmethod
+    def AcceptBreak(
+        self,
+        request: _reconciliation_service_pb2.AcceptBreakRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_service_pb2.AcceptBreakResponse, _abc.Awaitable[_reconciliation_service_pb2.AcceptBreakResponse]]:
+        """Takes a break without items as it is, for it cannot be mended. The second client who asks for it
+        decides. The same one, with the same amounts, is not told of again.
+        """
 
     @_abc_1.abstractmethod
     def RevokeMatch(

@@ -8,12 +8,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import grpc
 
-from compliance.v1 import policy_pb2, policy_service_pb2
-from compliance.v1.policy_service_pb2_grpc import PolicyServiceStub
 from gateway.v1 import webhook_endpoint_service_pb2 as pb
 from gateway.v1.webhook_endpoint_service_pb2_grpc import WebhookEndpointServiceStub
 from gateway.webhooks_out.domain import MAX_IN_FLIGHT
@@ -21,6 +18,7 @@ from runtime.tasks import cancel
 from sandbox.clients import Clients
 from sandbox.demo.scenarios import SANCTIONED_NAME
 from sandbox.demo.shop import Shop
+from sandbox.policies import without_history_limits
 from tests.chaos.children import Nursery
 from tests.chaos.client import play
 from tests.chaos.cluster import CLIENT, Cluster, running_cluster
@@ -209,7 +207,7 @@ async def open_shop(
         cluster.channel("ledger") as ledger,
     ):
         clients = Clients.over(gateway=channels[0], compliance=compliance, ledger=ledger)
-        await without_history_limits(PolicyServiceStub(compliance))
+        await without_history_limits(clients.policies)
         shop = Shop(clients, twin)
         merchant = await shop.add_merchant("Fern & Finch Bookshop LLC")
         blocked = await shop.add_merchant(SANCTIONED_NAME)
@@ -228,28 +226,6 @@ async def open_shop(
         customer=customer,
         savers=savers,
         restores=restores,
-    )
-
-
-async def without_history_limits(policies: Any) -> None:
-    """One customer pays with everybody's card, which would wait for people before long."""
-    listed = await policies.ListPolicyVersions(
-        policy_service_pb2.ListPolicyVersionsRequest(state=policy_pb2.POLICY_STATE_ACTIVE)
-    )
-    (in_force,) = listed.versions
-    document = in_force.document
-    document.ClearField("history_limits")
-    await policies.CreatePolicyVersion(
-        policy_service_pb2.CreatePolicyVersionRequest(
-            request_id="chaos-policy", policy_version="chaos", document=document
-        )
-    )
-    await policies.ActivatePolicyVersion(
-        policy_service_pb2.ActivatePolicyVersionRequest(
-            request_id="chaos-policy-in-force",
-            policy_version="chaos",
-            replaced_policy_version=in_force.policy_version,
-        )
     )
 
 

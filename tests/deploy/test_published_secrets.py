@@ -13,6 +13,7 @@ from compliance.config import ComplianceSettings
 from gateway.config import GatewaySettings
 from ledger.config import LedgerSettings
 from ledger.notes import SignerKey
+from reconciliation.config import ReconciliationSettings
 from runtime.config import ServiceSettings, is_secret
 from runtime.published_secrets import PUBLISHED_SECRETS
 from runtime.read_settings import SettingsError, read_settings
@@ -21,10 +22,24 @@ from tests.commands import run
 from tests.deploy.compose import PROJECT, read_compose
 
 COMPOSE = read_compose()
-SETTINGS: tuple[type[ServiceSettings], ...] = (LedgerSettings, GatewaySettings, ComplianceSettings)
+SETTINGS: tuple[type[ServiceSettings], ...] = (
+    LedgerSettings,
+    GatewaySettings,
+    ComplianceSettings,
+    ReconciliationSettings,
+)
 SECRET_VARIABLE = re.compile(r"PASSWORD|SECRET|_KEY\b|_KEYS\b|TOKEN|DATABASE_URL|NATS_URLS")
 FOLDERS = (
-    *("runtime", "money", "ledger", "gateway", "compliance", "sandbox"),
+    *(
+        "runtime",
+        "money",
+        "ledger",
+        "gateway",
+        "compliance",
+        "reconciliation",
+        "warehouse",
+        "sandbox",
+    ),
     *("deploy", "docs", "tests", "bench", "findings", "protos"),
 )
 # In the forms that Go's sumdb and Stripe give them, but for what stands for one ("rk_…", "<name>").
@@ -142,6 +157,7 @@ TOLD = {
         "GATEWAY_STRIPE_WEBHOOK_SECRETS",
     },
     "compliance": {"COMPLIANCE_SDN_FILE"},
+    "reconciliation": set(),
 }
 
 

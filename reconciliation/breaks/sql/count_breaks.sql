@@ -3,11 +3,11 @@ SELECT
     d.kind,
     CASE WHEN d.overdue <= :now THEN 'overdue' ELSE 'due' END AS age,
     a.amount ->> 0 AS currency,
-    count(*) FILTER (WHERE a.place = 1) AS number,
+    count(*) FILTER (WHERE coalesce(a.place, 1) = 1) AS number,
     sum(abs((a.amount ->> 1)::bigint)) AS amount_minor
 FROM break_event AS o
 INNER JOIN difference AS d ON o.difference_id = d.difference_id
 LEFT JOIN difference_end AS e ON d.difference_id = e.difference_id
-CROSS JOIN LATERAL jsonb_array_elements(d.amounts) WITH ORDINALITY AS a (amount, place)
+LEFT JOIN LATERAL jsonb_array_elements(d.amounts) WITH ORDINALITY AS a (amount, place) ON TRUE
 WHERE o.event = 'OPENED' AND e.difference_id IS NULL
 GROUP BY 1, 2, 3
