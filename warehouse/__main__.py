@@ -16,10 +16,12 @@ from runtime.command_failures import CommandError
 from runtime.command_line import command_parser
 from runtime.progress import Progress
 from warehouse.jobs import CANNOT, STOPPED, Runner
+from warehouse.parquet import command as parquet_command
 from warehouse.wiring import PREFIX, URL_VARIABLE, open_jobs, open_sinks
 
 # How often lists that have no feed are walked while the command follows.
 WALK_SECONDS = 60.0
+PARQUET = "parquet"
 EPILOG = f"""\
 exit status:
   0  the warehouse equals the ledger up to the sequence that is told, and has what the others told
@@ -28,7 +30,8 @@ exit status:
   3  a load was refused: its rows do not add up to the ledger's balances, or the ledger has
      another past than the warehouse. Nothing of it was kept; a person has to look
 
-A PostgreSQL is named by {URL_VARIABLE} or the file in {URL_VARIABLE}_FILE."""
+A PostgreSQL is named by {URL_VARIABLE} or the file in {URL_VARIABLE}_FILE.
+`python -m warehouse {PARQUET} --help` says how a warehouse is exported as Parquet files."""
 
 
 def parser() -> ArgumentParser:
@@ -101,12 +104,17 @@ def _seconds(text: str) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; answers its exit status."""
-    parsed = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    is_export = given[:1] == [PARQUET]
+    parsed = (
+        parquet_command.parser().parse_args(given[1:]) if is_export else parser().parse_args(given)
+    )
+    work = parquet_command.run if is_export else run
     clock = SystemClock()
     progress = Progress(sys.stderr, clock, quiet=parsed.quiet)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(run(parsed, progress, clock))
+            return runner.run(work(parsed, progress, clock))
     except KeyboardInterrupt:
         progress.fail("warehouse: interrupted; run the same command again to go on")
         return STOPPED

@@ -21,6 +21,8 @@ from warehouse.sink import AnotherLoadError, LoadRefusedError
 EQUAL, STOPPED, CANNOT, REFUSED = 0, 1, 2, 3
 # The worst comes first: what the command says if its jobs differ.
 BY_SEVERITY = (REFUSED, CANNOT, STOPPED, EQUAL)
+# Payments that are asked about and written together.
+PAYMENTS_PER_BATCH = 500
 AGAIN = "; run the same command again to go on"
 
 Lines = AsyncGenerator[str, None]
@@ -95,7 +97,9 @@ class FeedJob:
         rows = await asyncio.to_thread(self.sink.read, "unfinished_payments", {})
         place = self.reader.read.position.place
         ids = [payment_id for (payment_id,) in rows]
-        await self.reader.take(await self.payments.batch_of_payments(ids, place))
+        for begin in range(0, len(ids), PAYMENTS_PER_BATCH):
+            some = ids[begin : begin + PAYMENTS_PER_BATCH]
+            await self.reader.take(await self.payments.batch_of_payments(some, place))
 
     def _line(self) -> str:
         read = self.reader.read
@@ -160,7 +164,7 @@ class Runner:
 
     async def run_once(self, jobs: Sequence[Job]) -> int:
         """The worst of what the jobs come to."""
-        status = await self.attempt("warehouse", asyncio.to_thread(self._prepare))
+        status = await self.prepare()
         if status != EQUAL:
             return status
         found = await asyncio.gather(*(self.attempt(job.name, self._load(job)) for job in jobs))
@@ -181,6 +185,10 @@ class Runner:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def prepare(self) -> int:
+        """Makes the tables and views; what that comes to."""
+        return await self.attempt("warehouse", asyncio.to_thread(self._prepare))
+
     async def attempt(self, name: str, work: Awaitable[None]) -> int:
         """What the work comes to; says why, if it is not done."""
         try:
@@ -198,7 +206,7 @@ class Runner:
 
     async def _prepared(self, seconds: float) -> int:
         while True:
-            status = await self.attempt("warehouse", asyncio.to_thread(self._prepare))
+            status = await self.prepare()
             if status != STOPPED:
                 return status
             await asyncio.sleep(seconds)

@@ -85,6 +85,9 @@ class FakeEngine(
     # How many items a page of a list has, whatever is asked for.
     page_items: int = 2
     asked: list[str] = field(default_factory=list)
+    # So many messages are told once more, and those at these places of a feed are not told.
+    resends: int = 0
+    leaves_out: frozenset[int] = frozenset()
     _news: Notifier = field(default_factory=Notifier)
 
     def change_payment(self, transition: str, payment: payment_pb2.Payment) -> None:
@@ -157,7 +160,9 @@ class FakeEngine(
             token = self._news.token()
             for message in history.messages[sequence:]:
                 sequence += 1
-                yield message
+                for _ in range(1 + self.resends):
+                    if sequence not in self.leaves_out:
+                        yield message
             await Notifier.wait(token, WAIT_SECONDS)
 
     async def WatchBreaks(self, request: Any, context: Any) -> Any:

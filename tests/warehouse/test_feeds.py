@@ -34,6 +34,7 @@ from warehouse.facts.feeds import Feed, FeedLimits, FeedReader
 from warehouse.facts.gateway_feeds import BalanceTransactionFeed, PaymentFeed
 from warehouse.facts.lists import ListSource, ListWalker
 from warehouse.facts.rows import Place, instant
+from warehouse.sink import LoadRefusedError
 
 # Silence is over soon; whoever waits for rows waits for rows.
 LIMITS = FeedLimits(gather_seconds=0.01, quiet_seconds=0.05, known_seconds=WAIT_SECONDS)
@@ -195,6 +196,21 @@ async def test_reading_goes_on_where_it_ended(
     last = await read_to(payment_feed(served, store), store, 6)
     assert last.read.row_count == 2
     assert store.rows("SELECT count(*), count(DISTINCT sequence) FROM payment_version") == [(6, 6)]
+
+
+async def test_what_is_told_twice_is_one_and_what_is_left_out_is_found(
+    served: ServedEngine, engine: FakeEngine, store: DuckDbStore
+) -> None:
+    for number in range(3):
+        engine.change_payment("captured", payment(f"p{number}"))
+    engine.resends = 2
+    await read_to(payment_feed(served, store), store, 3)
+    assert store.rows("SELECT count(*), count(DISTINCT sequence) FROM payment_version") == [(3, 3)]
+    for number in range(3, 6):
+        engine.change_payment("captured", payment(f"p{number}"))
+    engine.leaves_out = frozenset({5})
+    with pytest.raises(LoadRefusedError, match="change 6 was told after change"):
+        await read_to(payment_feed(served, store), store, 6)
 
 
 async def test_a_bounded_batch_is_a_transaction(

@@ -19,6 +19,7 @@ from runtime.feeds import place_after_restore, rounds_of
 from runtime.notifier import Notifier
 from warehouse.facts.rows import BEGINNING, Batch, Place, Position
 from warehouse.facts.sink import FactSink
+from warehouse.sink import LoadRefusedError
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,10 @@ class FeedReader:
     async def catch_up(self) -> Read:
         """Reads what there is now. Raises `CommandError` when a call fails, `AnotherLoadError` and
         `LoadRefusedError`; what was written before stays."""
-        async for is_quiet in self.follow():
-            if is_quiet:
-                break
+        async with aclosing(self.follow()) as rounds:
+            async for is_quiet in rounds:
+                if is_quiet:
+                    break
         return self.read
 
     async def follow(self) -> Any:
@@ -132,8 +134,8 @@ class FeedReader:
                 if place != known.place or (known.mark and mark != known.mark):
                     raise FeedRestoredError
                 is_known, messages = True, messages[1:]
-            if messages:
-                await self.take(await self.feed.batch_of(messages))
+            if new := self._new(messages):
+                await self.take(await self.feed.batch_of(new))
 
         before = Place(known.place.epoch, max(known.place.sequence - 1, 0))
         rounds = rounds_of(
@@ -164,6 +166,20 @@ class FeedReader:
             raise of_call(error, self.feed.address) from None
         except ConnectionError as error:
             raise CommandError(f"{self.feed.source}: {error}", passing=True) from None
+
+    def _new(self, messages: Sequence[Any]) -> Sequence[Any]:
+        """The messages that are not here yet. Raises `LoadRefusedError` if one is left out."""
+        last = self.read.position.place.sequence
+        new = []
+        for message in messages:
+            place, _ = self.feed.place_of(message)
+            if place.sequence > last + 1:
+                raise LoadRefusedError(f"change {place.sequence} was told after change {last}")
+            # A feed tells everything at least once.
+            if place.sequence == last + 1:
+                new.append(message)
+                last = place.sequence
+        return new
 
     async def take(self, batch: Batch) -> None:
         """Writes a batch: of the feed's messages, or of what was asked while it is quiet."""

@@ -240,6 +240,7 @@ def reconciliation_break(told: Break) -> Row:
             "is_assigned": bool(told.assignee),
             "leg": word(reconciliation_pb2.Leg, "LEG_", told.leg),
             "corridor": told.corridor or None,
+            "subject": told.subject or None,
             "amounts": json_of(
                 [
                     {"currency": each.currency_code, "amount_minor": str(each.minor_units)}

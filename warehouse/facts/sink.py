@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, Protocol
+from uuid import uuid4
 
 from runtime.clock import Clock
 from runtime.command_failures import CommandError
@@ -141,10 +143,17 @@ class FactSink:
         Raises `CommandError` if a newer release has written there."""
         with self.warehouse.session("prepare") as session:
             session.run(_sql("tables"), {})
+            session.run(_sql("add_identity"), {"identity": str(uuid4())})
+            digest = _digest(tables, session.dialect)
+            # Readers of views wait for whoever replaces them, and he for them.
+            if session.run(_sql("schema"), {}) == [(digest,)]:
+                return
             for table in tables:
                 _prepare_table(session, table)
-            for name in (f"{session.dialect}_unnested", "views"):
+            for name in _views(session.dialect):
                 session.run(_sql(name), {})
+            session.run(_sql("forget_schema"), {})
+            session.run(_sql("record_schema"), {"digest": digest})
             session.commit()
 
     def position(self, source: str) -> Position:
@@ -195,11 +204,29 @@ def _position(session: Session, source: str) -> Position:
     return Position(Place(epoch, sequence), generation, mark, load_number)
 
 
+def _views(dialect: str) -> Sequence[str]:
+    """The files that make views besides those of each table."""
+    return (f"{dialect}_unnested", "views")
+
+
+def _digest(tables: Sequence[Table], dialect: str) -> str:
+    """What tables and views are made by."""
+    made = [
+        statement
+        for table in tables
+        for statement in (
+            statements.create_table(table, is_indexed=True),
+            *statements.create_views(table),
+        )
+    ]
+    return sha256("\n".join([*made, *map(_sql, _views(dialect))]).encode()).hexdigest()
+
+
 def _prepare_table(session: Session, table: Table) -> None:
     is_indexed = session.dialect == "postgres"
     session.run(statements.create_table(table, is_indexed=is_indexed), {})
-    if is_indexed:
-        session.run(statements.create_index(table), {})
+    for statement in statements.create_indexes(table) if is_indexed else ():
+        session.run(statement, {})
     there = [name for (name,) in session.run(_sql("columns"), {"table_name": table.name})]
     known = {column.name for column in table.all_columns}
     if unknown := [name for name in there if name not in known]:

@@ -38,11 +38,14 @@ def create_table(table: Table, *, is_indexed: bool) -> str:
     return f"CREATE TABLE IF NOT EXISTS {table.name} ({definition(table.all_columns)}{primary})"
 
 
-def create_index(table: Table) -> str:
-    """By what rows are about."""
-    return (
-        f"CREATE INDEX IF NOT EXISTS {table.name}_by_key ON {table.name} ({', '.join(table.key)})"
-    )
+def create_indexes(table: Table) -> Sequence[str]:
+    """By what rows are about, and by what is told whole."""
+    columns = {"key": ", ".join(table.key), "scope": table.scope}
+    return [
+        f"CREATE INDEX IF NOT EXISTS {table.name}_by_{name} ON {table.name} ({of})"
+        for name, of in columns.items()
+        if of
+    ]
 
 
 def add_column(table: Table, column: Column) -> str:
@@ -81,18 +84,18 @@ def insert_gone(table: Table, *, is_scoped: bool) -> str:
     """That the source has no longer what was found last and is not among the keys that are
     staged, of the scopes that are staged or at all."""
     (key,) = table.key
-    scoped = f" AND v.{table.scope} IN (SELECT c.value FROM staged_scope AS c)" if is_scoped else ""
+    scoped = f" WHERE w.{table.scope} IN (SELECT c.value FROM staged_scope AS c)"
     numbered = (
         f"SELECT {names(table.columns, 'w')}, w.is_gone,"
         f" row_number() OVER (PARTITION BY w.{key} ORDER BY w.load_number DESC) AS place"
-        f" FROM {table.name} AS w"
+        f" FROM {table.name} AS w{scoped if is_scoped else ''}"
     )
     columns = f"load_number, load_time, is_gone, digest, {names(table.columns)}"
     return (
         f"INSERT INTO {table.name} ({columns})"
         f" SELECT {{load_number}}, {{load_time}}, TRUE, '{GONE}', {names(table.columns, 'v')}"
         f" FROM ({numbered}) AS v"
-        f" WHERE v.place = 1 AND NOT v.is_gone{scoped}"
+        " WHERE v.place = 1 AND NOT v.is_gone"
         f" AND NOT EXISTS (SELECT 1 FROM staged_key AS k WHERE k.value = cast(v.{key} AS varchar))"
     )
 

@@ -3,9 +3,9 @@ CREATE OR REPLACE VIEW balance_transaction_fee AS
 SELECT
     f.corridor,
     f.balance_transaction_id,
-    f.fee.type AS type,
-    f.fee.application_id AS application_id,
-    f.fee.currency AS currency,
+    f.fee.type,
+    f.fee.application_id,
+    f.fee.currency,
     cast(f.fee.amount_minor AS bigint) AS amount_minor
 FROM (
     SELECT
@@ -23,7 +23,7 @@ FROM (
 CREATE OR REPLACE VIEW break_amount AS
 SELECT
     a.break_id,
-    a.amount.currency AS currency,
+    a.amount.currency,
     cast(a.amount.amount_minor AS bigint) AS amount_minor
 FROM (
     SELECT
@@ -35,9 +35,9 @@ FROM (
 CREATE OR REPLACE VIEW break_item AS
 SELECT
     i.break_id,
-    i.item.source AS source,
-    i.item.corridor AS corridor,
-    i.item.key AS key
+    i.item.source,
+    i.item.corridor,
+    i.item.key
 FROM (
     SELECT
         b.break_id,
@@ -50,10 +50,10 @@ SELECT
     a.match_id,
     a.leg,
     a.revoke_time,
-    a.item.source AS source,
-    a.item.corridor AS corridor,
-    a.item.key AS key,
-    a.item.currency AS currency,
+    a.item.source,
+    a.item.corridor,
+    a.item.key,
+    a.item.currency,
     cast(a.item.amount_minor AS bigint) AS amount_minor
 FROM (
     SELECT
@@ -76,9 +76,9 @@ CREATE OR REPLACE VIEW decision_reason AS
 SELECT
     r.sequence,
     r.decision_id,
-    r.reason.code AS code,
-    r.reason.verdict AS verdict,
-    r.reason.approved AS approved
+    r.reason.code,
+    r.reason.verdict,
+    r.reason.approved
 FROM (
     SELECT
         d.sequence,

@@ -32,3 +32,13 @@ CREATE TABLE IF NOT EXISTS warehouse_restore (
     load_time timestamptz NOT NULL,
     PRIMARY KEY (source, generation)
 );
+
+-- Which warehouse it is, so that exports of two are not mixed.
+CREATE TABLE IF NOT EXISTS warehouse_identity (
+    identity varchar PRIMARY KEY
+);
+
+-- What the tables and views were made by last: who finds his own there has nothing to make.
+CREATE TABLE IF NOT EXISTS warehouse_schema (
+    digest varchar PRIMARY KEY
+);

@@ -1,8 +1,9 @@
--- What finance asks of facts beside the ledger. Amounts are minor units of 64 bits: a sum that does not fit is an error.
--- Days and months are those of UTC.
+-- What finance asks of facts beside the ledger. Amounts are minor units of 64 bits: a sum that does not fit is an
+-- error. Days and months are those of UTC.
 
 -- Balance transactions by what they are: https://docs.stripe.com/reports/reporting-categories, else by their type.
--- What Stripe has no longer is left out. `moved_minor` is before fees; of rows without it, which old releases kept, the net.
+-- What Stripe has no longer is left out. `moved_minor` is before fees; of rows without it, which old releases kept, it
+-- is the net.
 CREATE OR REPLACE VIEW balance_movement AS
 SELECT
     k.corridor,
@@ -17,7 +18,7 @@ SELECT
         WHEN k.category IN ('charge', 'charge_failure', 'payment', 'payment_failure_refund') THEN 'charge'
         WHEN k.category IN ('refund', 'refund_failure', 'payment_refund', 'partial_capture_reversal') THEN 'refund'
         WHEN k.category IN ('dispute', 'dispute_reversal') OR k.source_type = 'dispute' THEN 'dispute'
-        WHEN k.category IN ('fee', 'stripe_fee', 'stripe_fx_fee', 'tax_fee', 'network_cost', 'platform_earning_refund') THEN 'fee'
+        WHEN k.category IN ('fee', 'stripe_fee', 'stripe_fx_fee', 'tax_fee', 'network_cost') THEN 'fee'
         WHEN k.category IN ('payout', 'payout_reversal', 'payout_failure', 'payout_cancel') THEN 'payout'
         ELSE 'other'
     END AS kind,
@@ -192,8 +193,8 @@ FROM (
 ) AS d
 GROUP BY d.cohort_month, d.corridor, d.currency, d.month;
 
--- From what was charged to what is at the bank, payout by payout of the platform. Content is known of automatic payouts,
--- and empty of others; what the bank has of a payout is what is matched with its statements.
+-- From what was charged to what is at the bank, payout by payout of the platform. Content is known of automatic
+-- payouts, and empty of others; what the bank has of a payout is what is matched with its statements.
 CREATE OR REPLACE VIEW payout_bridge AS
 SELECT
     p.payout_id,
@@ -262,10 +263,10 @@ FROM (
             WHEN now() >= b.overdue_time THEN 'OVERDUE' WHEN now() >= b.due_time THEN 'DUE' ELSE 'EXPECTED'
         END AS state,
         CASE
-            WHEN b.since_time > now() - INTERVAL '1 day' THEN '0: less than a day'
-            WHEN b.since_time > now() - INTERVAL '3 days' THEN '1: less than 3 days'
-            WHEN b.since_time > now() - INTERVAL '7 days' THEN '2: less than a week'
-            WHEN b.since_time > now() - INTERVAL '30 days' THEN '3: less than 30 days'
+            WHEN b.since_time > now() - interval '1 day' THEN '0: less than a day'
+            WHEN b.since_time > now() - interval '3 days' THEN '1: less than 3 days'
+            WHEN b.since_time > now() - interval '7 days' THEN '2: less than a week'
+            WHEN b.since_time > now() - interval '30 days' THEN '3: less than 30 days'
             ELSE '4: 30 days and more'
         END AS age
     FROM reconciliation_break AS b
@@ -314,8 +315,8 @@ FROM (
 ) AS d
 WINDOW running AS (PARTITION BY d.corridor, d.currency ORDER BY d.book_day);
 
--- How far each source is here, and how long ago it was last found to have nothing more. `waited_seconds` is how long the
--- oldest row of the last load had been news before it was here.
+-- How far each source is here, and how long ago it was last found to have nothing more. `waited_seconds` is how long
+-- the oldest row of the last load had been news before it was here.
 CREATE OR REPLACE VIEW warehouse_freshness AS
 SELECT
     s.source,
