@@ -23,6 +23,7 @@ from gateway.payments.wiring import open_payments, timing_of
 from gateway.payouts.wiring import open_payouts
 from gateway.recovery.command import RECOVER
 from gateway.recovery.wiring import open_guard, open_hold_check
+from gateway.reports.wiring import open_reports
 from gateway.reviews.wiring import open_reviews
 from gateway.stripe_client.wiring import open_corridors, open_stripe_client
 from gateway.validation import VALIDATOR
@@ -119,6 +120,7 @@ async def open_service(
         reviews = open_reviews(settings, engine, compliance, operations, clock)
         parts += [customers, disputes, payouts, reviews, verifications, webhooks_out]
         parts.append(open_balance_transactions(engine, guard, clock))
+        parts.append(open_reports(settings, engine, stripe.client, clock))
         parts.append(Part(services=[open_operator_acts(acts)]))
 
         is_worker = Role.WORKER in settings.active_roles

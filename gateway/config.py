@@ -89,6 +89,9 @@ class GatewaySettings(WebhookSettings):
     # How often each corridor's balance transactions are looked through.
     balance_sweep_seconds: float = Field(60.0, gt=0, le=86_400)
 
+    # How many days back the first of Stripe's financial reports are of; 0: none is asked for.
+    report_days: int = Field(0, ge=0, le=366)
+
     # Comma separated keys, base 64 of 32 bytes each: clients' webhook secrets are encrypted at rest
     # with the first, and read with any.
     webhook_secret_keys: SecretStr | None = None

@@ -2,9 +2,9 @@
 
 A gateway that was restored from a backup gives sequences again that clients know from before it
 was. So whoever recovers it begins an epoch, and what follows carries it: in the cursors of
-WatchPayments, WatchMerchants, WatchVerifications and WatchBalanceTransactions and in the ids of
-webhooks. A change is named by its epoch and its sequence together. Changes from before the backup
-keep their epoch, so who had only read them goes on as if nothing had happened.
+WatchPayments, WatchMerchants, WatchVerifications, WatchBalanceTransactions and WatchPayouts and in
+the ids of webhooks. A change is named by its epoch and its sequence together. Changes from before
+the backup keep their epoch, so who had only read them goes on as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ FIRST = 0
 NUMBERING_LOCK = 7_301_001
 # Numbers changes of balance transactions: gateway/balance/changes.py.
 BALANCE_NUMBERING_LOCK = 7_301_005
+# Numbers changes of payouts: gateway/payouts/changes.py.
+PAYOUT_NUMBERING_LOCK = 7_301_006
 
 FEED_EPOCH = Table(
     "feed_epoch",
@@ -53,6 +55,7 @@ class FeedName(StrEnum):
     MERCHANTS = "merchants"
     VERIFICATIONS = "verifications"
     BALANCE_TRANSACTIONS = "balance_transactions"
+    PAYOUTS = "payouts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,7 @@ async def begin_epoch(connection: AsyncConnection) -> int:
     has had which is lost by now. Must be called before anything of after the restore is numbered;
     numbering waits until the transaction ends.
     """
-    for key in (NUMBERING_LOCK, BALANCE_NUMBERING_LOCK):
+    for key in (NUMBERING_LOCK, BALANCE_NUMBERING_LOCK, PAYOUT_NUMBERING_LOCK):
         await connection.execute(select(func.pg_advisory_xact_lock(key)))
     for lock in _LOCKS:
         await connection.execute(lock)

@@ -174,10 +174,16 @@ SCOPES: Mapping[str, Mapping[str, Sequence[Scope]]] = {
         "GetPayout": PAYOUT_ID,
         "ListPayouts": MERCHANT_ID,
         "ListPayoutTransactions": PAYOUT_ID,
+        "WatchPayouts": REFUSED,
     },
     "gateway.v1.BalanceTransactionService": {
         "ListBalanceTransactions": REFUSED,
         "WatchBalanceTransactions": REFUSED,
+        "ListBalances": REFUSED,
+    },
+    "gateway.v1.ReportService": {
+        "ListReports": REFUSED,
+        "ReadReport": REFUSED,
     },
     "gateway.v1.MerchantService": {
         # Platforms take merchants in, with accounts that may be anybody's.

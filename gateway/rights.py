@@ -63,11 +63,19 @@ RIGHTS: Rights = {
         "GetPayout": reads(*MAKERS, FINANCE),
         "ListPayouts": reads(*MAKERS, FINANCE),
         "ListPayoutTransactions": reads(*MAKERS, FINANCE),
+        # Of the platform and of all merchants.
+        "WatchPayouts": reads(OPERATOR, FINANCE),
     },
     # Of the whole platform's balances: none of it is one merchant's.
     "gateway.v1.BalanceTransactionService": {
         "ListBalanceTransactions": reads(OPERATOR, FINANCE),
         "WatchBalanceTransactions": reads(OPERATOR, FINANCE),
+        "ListBalances": reads(OPERATOR, FINANCE),
+    },
+    # It asks Stripe for a file, and changes nothing there.
+    "gateway.v1.ReportService": {
+        "ListReports": reads(OPERATOR, FINANCE),
+        "ReadReport": reads(OPERATOR, FINANCE),
     },
     "gateway.v1.MerchantService": {
         "CreateMerchant": changes("merchant_id", *MAKERS),

@@ -4,11 +4,14 @@ in this order; a package's `wiring.py` says what is in it."""
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from reconciliation.bank.wiring import open_bank
 from reconciliation.breaks.wiring import open_breaks
 from reconciliation.config import ReconciliationSettings
 from reconciliation.errors import ERRORS
+from reconciliation.liquidity.wiring import open_liquidity
 from reconciliation.operator_acts import open_operator_acts
 from reconciliation.part import DATABASE_ROLE, Part
+from reconciliation.reports.wiring import open_reports
 from reconciliation.sources.wiring import open_sources
 from reconciliation.tables import MUTATION
 from reconciliation.validation import VALIDATOR
@@ -46,7 +49,11 @@ async def open_service(
         new_items = Notifier()
         sources = await open_sources(stack, settings, engine, new_items, clock)
         breaks = open_breaks(settings, database, engine, mutations, new_items, clock)
-        parts = (breaks, sources, Part(services=(open_operator_acts(acts),)))
+        bank = await open_bank(stack, settings, database, engine, mutations, new_items, clock)
+        liquidity = open_liquidity(engine, clock)
+        reports = await open_reports(stack, settings, engine, clock)
+        act_log = Part(services=(open_operator_acts(acts),))
+        parts = (breaks, bank, sources, reports, liquidity, act_log)
 
         server = RpcServer(
             settings,

@@ -1,12 +1,16 @@
 """Settings of the reconciliation service."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from reconciliation.matching.calendars import CalendarError, read_calendars
+from reconciliation.bank.accounts import BankAccountError, BankAccounts, read_bank_accounts
+from reconciliation.bank.stores import Place, read_places
+from reconciliation.matching.calendars import DEFAULT_CALENDAR, CalendarError, read_calendars
 from reconciliation.matching.policy import Policy, read_policy
 from reconciliation.rights import DEFAULT_CLIENT_ROLES, RIGHTS
 from runtime.config import ServiceSettings
@@ -32,6 +36,11 @@ class ReconciliationSettings(ServiceSettings):
     ledger: str = "payments"
     # The calendars of corridors, as JSON: {"us": "FEDERAL_RESERVE"}. Others go by TARGET.
     calendars: dict[str, str] = Field(default_factory=dict)
+    # The bank accounts whose statements are taken, in TOML; none without it.
+    bank_accounts_file: Path | None = None
+    # Where their files are put: a folder or an s3:// address with a sub-folder for each account by
+    # its name, or JSON: {"my-account": "/srv/bank/my-account"}. Empty for nowhere.
+    statement_folders: str = ""
     # Items that one transaction matches.
     match_batch_items: int = Field(20_000, ge=1, le=100_000)
 
@@ -43,6 +52,29 @@ class ReconciliationSettings(ServiceSettings):
         except CalendarError as error:
             raise ValueError(str(error)) from error
         return given
+
+    @model_validator(mode="after")
+    def _accounts_are_right(self) -> Self:
+        try:
+            _ = self.bank_accounts
+        except BankAccountError as error:
+            raise ValueError(f"bank_accounts_file: {error}") from error
+        try:
+            _ = self.statement_places
+        except ValueError as error:
+            raise ValueError(f"statement_folders: {error}") from error
+        return self
+
+    @cached_property
+    def bank_accounts(self) -> BankAccounts:
+        """The bank accounts by name, as the file had them at the start."""
+        known = read_calendars().known
+        return read_bank_accounts(self.bank_accounts_file, known, DEFAULT_CALENDAR)
+
+    @property
+    def statement_places(self) -> Mapping[str, Place]:
+        """Where the files of accounts are put, by their names."""
+        return read_places(self.statement_folders, self.bank_accounts)
 
     @property
     def policy(self) -> Policy:

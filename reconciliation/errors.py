@@ -117,8 +117,66 @@ def cursor_outdated(after_sequence: int) -> ServiceError:
     return ERRORS.error(
         grpc.StatusCode.OUT_OF_RANGE,
         error_reason_pb2.ERROR_REASON_CURSOR_OUTDATED,
-        "there is no event with this sequence: the database was restored since",
+        "there is nothing with this sequence: the database was restored since",
         metadata={"after_sequence": str(after_sequence)},
+    )
+
+
+def bank_account_not_found(name: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        error_reason_pb2.ERROR_REASON_BANK_ACCOUNT_NOT_FOUND,
+        "no bank account of this name is declared",
+        metadata={"bank_account": name},
+    )
+
+
+def statement_not_found(statement_id: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        error_reason_pb2.ERROR_REASON_STATEMENT_NOT_FOUND,
+        "no statement has this id",
+        metadata={"statement_id": str(statement_id)},
+    )
+
+
+def file_too_large(bank_account: str, max_bytes: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        error_reason_pb2.ERROR_REASON_STATEMENT_TOO_LARGE,
+        f"the file has more than {max_bytes} bytes",
+        metadata={"bank_account": bank_account, "max_bytes": str(max_bytes)},
+    )
+
+
+# What the readers of files say, by its reason here; anything else is STATEMENT_UNREADABLE.
+_REFUSALS = {
+    "STATEMENTS_OF_DAYS": error_reason_pb2.ERROR_REASON_STATEMENT_TOO_LARGE,
+    "TOO_LARGE": error_reason_pb2.ERROR_REASON_STATEMENT_TOO_LARGE,
+    "ACCOUNT": error_reason_pb2.ERROR_REASON_STATEMENT_OF_ANOTHER_ACCOUNT,
+    "CURRENCY": error_reason_pb2.ERROR_REASON_STATEMENT_CURRENCY_DIFFERS,
+    "FUTURE_DATE": error_reason_pb2.ERROR_REASON_STATEMENT_IN_THE_FUTURE,
+    "BALANCE": error_reason_pb2.ERROR_REASON_STATEMENT_BALANCE_FALSE,
+    "BATCH": error_reason_pb2.ERROR_REASON_STATEMENT_BALANCE_FALSE,
+    "TOTALS": error_reason_pb2.ERROR_REASON_STATEMENT_BALANCE_FALSE,
+    "PROOF_MISSING": error_reason_pb2.ERROR_REASON_STATEMENT_BALANCE_FALSE,
+}
+
+
+def statement_refused(bank_account: str, problem: str, place: str, expected: str) -> ServiceError:
+    """A file that is refused by its readers, which say nothing of what stands in it."""
+    reason = _REFUSALS.get(problem, error_reason_pb2.ERROR_REASON_STATEMENT_UNREADABLE)
+    is_too_large = reason == error_reason_pb2.ERROR_REASON_STATEMENT_TOO_LARGE
+    return ERRORS.error(
+        grpc.StatusCode.INVALID_ARGUMENT if is_too_large else grpc.StatusCode.FAILED_PRECONDITION,
+        reason,
+        f"{place}: {expected}",
+        metadata={
+            "bank_account": bank_account,
+            "problem": problem,
+            "place": place,
+            "expected": expected,
+        },
     )
 
 

@@ -17,6 +17,15 @@ RIGHTS: Rights = {
         "AcceptBreak": changes("break_id", OPERATOR),
         "RevokeMatch": changes("match_id", OPERATOR),
     },
+    "reconciliation.v1.LiquidityService": {
+        "GetLiquidity": reads(OPERATOR, FINANCE),
+    },
+    "reconciliation.v1.StatementService": {
+        "UploadStatement": changes("bank_account", OPERATOR),
+        "GetStatement": reads(OPERATOR, FINANCE),
+        "ListStatements": reads(OPERATOR, FINANCE),
+        "WatchStatements": reads(OPERATOR, FINANCE),
+    },
     "reconciliation.v1.OperatorActService": {
         "ListOperatorActs": reads(OPERATOR),
     },

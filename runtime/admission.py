@@ -25,6 +25,8 @@ LARGE_BYTES_IN_HAND = 32 * 1024 * 1024
 # Messages that are being read at a moment: of small requests, of operators', and of health and
 # reflection, which need no rights.
 READS, OPERATORS_READS, OPEN_READS = 32, 8, 8
+# Pieces, of requests that come in several, that are waited for at a moment.
+PIECE_READS = 8
 # A message that has not come by then is not waited for: others want to be read.
 READ_SECONDS = 5.0
 # How long a large request waits for others to be done with before it is OVERLOADED.

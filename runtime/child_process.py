@@ -4,9 +4,11 @@ For work that would take the interpreter from the calls of the serving process.
 """
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -70,3 +72,12 @@ def _started(
             ours.close()
             raise
     return process, ours
+
+
+def nameless_file(name: str) -> int:
+    """An open file, to be handed to a process, that nobody else finds and that goes with its last
+    user. `name` is for people who look at what is open."""
+    if sys.platform == "linux":
+        return os.memfd_create(name)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

@@ -13,6 +13,7 @@ from runtime.admission import (
     LARGE_BYTES_IN_HAND,
     OPEN_READS,
     OPERATORS_READS,
+    PIECE_READS,
     READ_SECONDS,
     READS,
     ByteBudget,
@@ -160,6 +161,8 @@ class Intake:
         self._reads, self._operators_reads = Gate(READS), Gate(OPERATORS_READS)
         # Of which the budget lets in a few.
         self._batch_reads = Gate(READS)
+        # Of requests in pieces, whose senders may be slow: others do not wait for those.
+        self._piece_reads = Gate(PIECE_READS)
         self._tidying: asyncio.TimerHandle | None = None
 
     async def read(self, method: Sized, context: Any, *, operator: bool) -> tuple[bytes, int]:
@@ -175,6 +178,10 @@ class Intake:
             return data, 0
         self.budget.take(len(data))
         return data, len(data)
+
+    async def read_piece(self, method: Sized, context: Any) -> bytes | None:
+        """The next piece of a request; None after the last. Raises as `read` does."""
+        return await self._piece_reads.read(context, method.max_bytes)
 
     async def _read_batch(self, method: Sized, context: Any) -> tuple[bytes, int]:
         held = method.max_bytes

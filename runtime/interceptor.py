@@ -42,6 +42,9 @@ CALL_SECONDS = Histogram(
 # After which a call that met a full or broken server may come again.
 RETRY_DELAY = timedelta(seconds=1)
 
+# How long a request in pieces may take, with its answer, where the caller has set no deadline.
+MAX_UPLOAD_SECONDS = 300.0
+
 # What grpc hands around is typed by request and response, which differ by method.
 _Handler = Any
 
@@ -133,6 +136,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return response if type(response) is bytes else serialize(response)
 
         parse: Callable[[bytes], Message] = handler.request_deserializer
+        if handler.request_streaming:
+            assert not handler.response_streaming, "no method of ours streams both ways"
+            return grpc.stream_unary_rpc_method_handler(
+                self._upload(method, parse, handler.stream_unary), None, serialize_unless_encoded
+            )
         if handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(
                 self._stream(method, parse, handler.unary_stream), None, serialize
@@ -241,6 +249,52 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             finally:
                 if held:
                     intake.done_with(held)
+                if entered:
+                    streams.leave()
+
+        return call
+
+    def _upload(self, method: Method, parse: Callable[[bytes], Message], behavior: Any) -> Any:
+        """Of a request that comes in pieces, each of which is checked by itself. By the first one
+        the act is known; the handler is given all of them."""
+        path = method.path
+        decode = self._decoder(method, parse, implemented=inspect.iscoroutinefunction(behavior))
+        streams, intake, admit = self._streams, self._intake, self._gatekeeper.admit
+        bounds = self._bounds
+        service, name = method.names
+
+        async def call(_requests: Any, context: Any) -> Any:
+            entered = False
+
+            async def pieces(first: Message) -> AsyncIterator[Message]:
+                yield first
+                while (data := await intake.read_piece(method, context)) is not None:
+                    yield decode(data)
+
+            async def whole(first: Message, context: Any) -> Any:
+                return await behavior(pieces(first), context)
+
+            try:
+                who = admit(context, service, name)
+                streams.enter(operator=who.role is Role.OPERATOR)
+                entered = True
+                data = await intake.read_piece(method, context)
+                if data is None:
+                    raise UnfitRequestError("is missing")  # noqa: TRY301
+                first = decode(data)
+                if who.bound_to is not None and bounds is not None:
+                    await bounds.check(path, first, who.bound_to)
+                left = context.time_remaining()
+                # gRPC itself ends a call at its deadline.
+                async with asyncio.timeout(None if left is not None else MAX_UPLOAD_SECONDS):
+                    with deadline.within(MAX_UPLOAD_SECONDS if left is None else left):
+                        response = await self._kept(method, whole)(first, context)
+            except Exception as error:  # noqa: BLE001 (every failure becomes a status)
+                await self._fail(path, context, error)
+            else:
+                CALLS.labels(path, "OK").inc()
+                return response
+            finally:
                 if entered:
                     streams.leave()
 

@@ -120,6 +120,69 @@ class TwinAdmin:
         """Plays the bank that returns a payout, also one that was paid."""
         await self._call("POST", f"payouts/{payout}/fail/{code}")
 
+    async def open_bank_account(
+        self, account: str = DEFAULT_ACCOUNT.name, currency: str = "usd", **more: Any
+    ) -> str:
+        """Opens an account at the twin's bank for an account's payouts; what files call it."""
+        body = {"account": account, "currency": currency, **more}
+        opened: dict[str, str] = await self._call("POST", "bank", body)
+        return opened["identification"]
+
+    async def book_at_bank(self, bank_account: str, amount: int, **more: Any) -> None:
+        """Something of the company's own comes or goes (see `twin_bank.books.OwnEntry`)."""
+        await self._call("POST", f"bank/{bank_account}/entries", {"amount": amount, **more})
+
+    async def add_bank_fault(self, bank_account: str, **fault: Any) -> str:
+        """Switches on what is wrong in statements (see `twin_bank.faults.BankFault`); its id."""
+        added: dict[str, str] = await self._call("POST", f"bank/{bank_account}/faults", fault)
+        return added["id"]
+
+    async def clear_bank_faults(self, bank_account: str) -> None:
+        """Switches all faults of a bank account off; what they did stays known."""
+        await self._call("DELETE", f"bank/{bank_account}/faults")
+
+    async def bank_files(self, bank_account: str) -> list[dict[str, Any]]:
+        """The statements that the bank has delivered, in their order."""
+        files: list[dict[str, Any]] = await self._call("GET", f"bank/{bank_account}/statements")
+        return files
+
+    async def bank_file(self, bank_account: str, name: str, file_format: str) -> bytes:
+        """A statement's bytes, by its file's id or its day; `today` as camt.052."""
+        path = f"/_twin/bank/{bank_account}/statements/{name}/{file_format}"
+        async with self._session.get(path) as response:
+            if response.status != 200:
+                raise TwinAdminError(f"GET {path}: {await response.text()}")
+            return await response.read()
+
+    async def bank_truth(self, bank_account: str) -> dict[str, Any]:
+        """The bank's books of an account, and each fault that was done in its files."""
+        found: dict[str, Any] = await self._call("GET", f"bank/{bank_account}/truth")
+        return found
+
+    async def add_report_fault(self, account: str = DEFAULT_ACCOUNT.name, **fault: Any) -> str:
+        """Switches on what is wrong in reports (see `report_faults.ReportFault`); its id."""
+        added: dict[str, str] = await self._call("POST", f"report_faults/{account}", fault)
+        return added["id"]
+
+    async def clear_report_faults(self, account: str = DEFAULT_ACCOUNT.name) -> None:
+        """Switches all faults of reports off; rows that they hit stay as they are."""
+        await self._call("DELETE", f"report_faults/{account}")
+
+    async def injected_report_faults(
+        self, account: str = DEFAULT_ACCOUNT.name
+    ) -> list[dict[str, Any]]:
+        """Each fault that was done in reports, by type and balance transaction."""
+        done: list[dict[str, Any]] = await self._call("GET", f"report_faults/{account}")
+        return done
+
+    async def run_sigma_query(
+        self, title: str, sql: str, account: str = DEFAULT_ACCOUNT.name, **more: Any
+    ) -> dict[str, Any]:
+        """A scheduled query of Sigma runs (see `sigma.ScheduledQuery`); the run."""
+        body = {"title": title, "sql": sql, **more}
+        run: dict[str, Any] = await self._call("POST", f"sigma/{account}", body)
+        return run
+
     async def change_account(self, account: str, **state: Any) -> None:
         """Sets what Stripe wants of an account (see `stripe_twin.overrides.AccountState`)."""
         await self._call("POST", f"accounts/{account}", state)

@@ -24,7 +24,7 @@ from tests.deploy.compose import read_compose
 from tests.pages import BLOCKS, ELSEWHERE, NAMED, PAGES, PROJECT, SHELL_BLOCKS, Block, block
 
 LANGUAGES = {
-    *("sh", "console", "text", "sql", "json", "yaml"),
+    *("sh", "console", "text", "sql", "json", "yaml", "toml"),
     *("python", "js", "ts", "go", "java"),
 }
 SETTINGS = (LedgerSettings, GatewaySettings, ComplianceSettings)

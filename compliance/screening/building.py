@@ -5,8 +5,6 @@ import contextlib
 import json
 import mmap
 import os
-import sys
-import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,7 +16,12 @@ from compliance.screening.entries import BrokenListError, Entry
 from compliance.screening.index import Hit, NameIndex, ScreenedPerson
 from compliance.screening.scoring import Explanation
 from compliance.screening.sources import Fingerprint, ListSource
-from runtime.child_process import MAX_LINE_BYTES, ChildProcess, open_child_process
+from runtime.child_process import (
+    MAX_LINE_BYTES,
+    ChildProcess,
+    nameless_file,
+    open_child_process,
+)
 
 BUILDER = "compliance.screening.builder"
 
@@ -164,7 +167,7 @@ class Building:
     @asynccontextmanager
     async def builder(self) -> AsyncIterator[Builder]:
         """A process to build one index with, which is gone afterwards, whatever happens."""
-        file_number = _nameless_file()
+        file_number = nameless_file("list-index")
         # Its memory is limited; the index is handed over in the file.
         arguments = "-m", BUILDER, str(file_number), str(self._limits.memory_bytes)
         try:
@@ -188,11 +191,3 @@ def _screened(found: Mapping[str, Any]) -> ScreenedAlready:
         for entry, explanation in found["hits"]
     )
     return ScreenedAlready(hits, is_comparable=found["is_comparable"], failure="")
-
-
-def _nameless_file() -> int:
-    """An open file that nobody else finds and that goes with its last user."""
-    if sys.platform == "linux":
-        return os.memfd_create("list-index")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())

@@ -1,11 +1,6 @@
-"""The feed of balance transactions, numbered after the commit of what changed and never inside it,
-as that of payments is (ADR 8 and 48), and what is listed by it. Migration 0032_balance_transactions
-makes the table.
-
-A row has changed where it differs from what was told of it last, so that nobody has to say so:
-what a release before writes is numbered, too, and what was there before the feed was, the oldest
-first.
-"""
+"""The feed of balance transactions (ADR 48), and what is listed by it. Migration
+0032_balance_transactions makes the table. What was there before the feed was is numbered the oldest
+first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,21 +20,15 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.balance.store import MISSING_REASON, TRANSACTION
 from gateway.epochs import BALANCE_NUMBERING_LOCK, Epochs, FeedName, epochs
-from gateway.operations.gate import Gate
-from runtime.clock import Clock
-from runtime.loops import Loop
+from gateway.numbering import NumberedFeed
 from runtime.sql_files import sql_statement
 
-# Notified with new changes, listened to by WatchBalanceTransactions.
+# Listened to by WatchBalanceTransactions.
 CHANNEL = "gateway_balance_transaction"
-# As many are looked up whose money they were in one transaction.
-NUMBER_BATCH = 500
-# A sweep comes once a minute: nobody waits for less.
-POLL_SECONDS = 0.5
 
 CHANGE = Table(
     "balance_transaction_change",
@@ -56,7 +45,13 @@ CHANGE = Table(
     Column("record_time", DateTime(timezone=True), nullable=False),
 )
 
-_NUMBER = sql_statement(__file__, "number_changes")
+FEED = NumberedFeed(
+    name="balance",
+    lock=BALANCE_NUMBERING_LOCK,
+    channel=CHANNEL,
+    statement=sql_statement(__file__, "number_changes"),
+    parameters={"missing": MISSING_REASON},
+)
 _SHOWN = (
     *CHANGE.columns,
     *(
@@ -81,27 +76,6 @@ class Filters:
     stripe_payout_id: str = ""
     created_from: datetime | None = None
     created_until: datetime | None = None
-
-
-class Numbering:
-    """Numbers what has changed; of all processes that try, one does it at a time. None while the
-    database is known to have lost something: what follows belongs to another epoch."""
-
-    def __init__(self, engine: AsyncEngine, gate: Gate, clock: Clock) -> None:
-        self._engine = engine
-        self._gate = gate
-        self._clock = clock
-
-    def loop(self) -> Loop:
-        """Numbers as long as there is something."""
-        return Loop("balance numbering", self.round, poll_seconds=POLL_SECONDS)
-
-    async def round(self) -> bool:
-        """Numbers what is new; True if there may be more at once."""
-        if self._gate.closed:
-            return False
-        async with self._engine.begin() as connection:
-            return await number_changes(connection, self._clock.now()) == NUMBER_BATCH
 
 
 class ChangeStore:
@@ -144,19 +118,6 @@ class ChangeStore:
         async with self._engine.connect() as connection:
             last: int = (await connection.execute(newest)).scalar_one()
             return await epochs(connection, FeedName.BALANCE_TRANSACTIONS, last)
-
-
-async def number_changes(connection: AsyncConnection, now: datetime) -> int:
-    """Writes what has changed under the next sequences; how many. 0 too if another process is at
-    it."""
-    lock = select(func.pg_try_advisory_xact_lock(BALANCE_NUMBERING_LOCK))
-    if not (await connection.execute(lock)).scalar_one():
-        return 0
-    parameters = {"limit": NUMBER_BATCH, "missing": MISSING_REASON, "now": now}
-    numbered = (await connection.execute(_NUMBER, parameters)).rowcount
-    if numbered:
-        await connection.execute(select(func.pg_notify(CHANNEL, "")))
-    return numbered
 
 
 def _filtered(statement: Select[Any], filters: Filters) -> Select[Any]:

@@ -7,21 +7,24 @@ from typing import Any
 from google.protobuf.message import Message
 from sqlalchemy import Row
 
+from gateway.balance.balances import BalanceReader
 from gateway.balance.changes import ChangeStore, Filters
 from gateway.bookkeeping.facts import StripeBalance
-from gateway.epochs import Cursor, check_cursor
+from gateway.epochs import Cursor
 from gateway.errors import ERRORS
+from gateway.numbering import watch
 from gateway.payments.rendering import money, stamp
-from gateway.v1 import balance_transaction_pb2, balance_transaction_service_pb2_grpc
+from gateway.v1 import (
+    balance_pb2,
+    balance_transaction_pb2,
+    balance_transaction_service_pb2_grpc,
+)
 from gateway.v1 import balance_transaction_service_pb2 as pb
 from runtime.notifier import Notifier
 from runtime.paging import PageTokens, clamp_page_size
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1_000
-WATCH_BATCH = 500
-# So long a stream may go without looking, should a notification get lost.
-WATCH_POLL_SECONDS = 5.0
 PAYMENTS_BALANCE = "payments"
 _STATE_PREFIX = "BALANCE_TRANSACTION_STATE_"
 
@@ -31,8 +34,9 @@ class BalanceTransactionServicer(
 ):
     """What moved on the platform's balances at Stripe."""
 
-    def __init__(self, store: ChangeStore, notifier: Notifier) -> None:
+    def __init__(self, store: ChangeStore, balances: BalanceReader, notifier: Notifier) -> None:
         self._store = store
+        self._balances = balances
         self._notifier = notifier
         self._page_tokens = PageTokens(ERRORS)
 
@@ -59,25 +63,29 @@ class BalanceTransactionServicer(
             response.next_page_token = self._page_tokens.encode(request, [page[-1].first_sequence])
         return response
 
+    async def ListBalances(
+        self, request: pb.ListBalancesRequest, _context: Any
+    ) -> pb.ListBalancesResponse:
+        position = self._page_tokens.decode(request)
+        size = clamp_page_size(request.page_size, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+        after = tuple(str(part) for part in position) if position else None
+        found = await self._balances.page(request.corridor, request.currency_code, after, size + 1)
+        response = pb.ListBalancesResponse(balances=[_balance(row) for row in found[:size]])
+        if len(found) > size:
+            last = found[size - 1]
+            response.next_page_token = self._page_tokens.encode(
+                request, [last.corridor, last.currency, last.part]
+            )
+        return response
+
     async def WatchBalanceTransactions(
         self, request: pb.WatchBalanceTransactionsRequest, _context: Any
     ) -> AsyncIterator[pb.WatchBalanceTransactionsResponse]:
-        sequence = request.after_sequence
-        if sequence:
-            check_cursor(await self._store.epochs(), Cursor(request.epoch, sequence))
-        while True:
-            token = self._notifier.token()
-            found = await self._store.after(sequence, WATCH_BATCH)
-            # Read after the changes, which keep the epoch that they have by then.
-            known = await self._store.epochs() if found else None
-            for row in found:
-                assert known is not None, "there are changes"
-                sequence = row.sequence
-                yield pb.WatchBalanceTransactionsResponse(
-                    balance_transaction=_message(row), epoch=known.of(sequence)
-                )
-            if len(found) < WATCH_BATCH:
-                await Notifier.wait(token, WATCH_POLL_SECONDS)
+        cursor = Cursor(request.epoch, request.after_sequence)
+        async for row, epoch in watch(self._store, self._notifier, cursor):
+            yield pb.WatchBalanceTransactionsResponse(
+                balance_transaction=_message(row), epoch=epoch
+            )
 
 
 def _message(row: Row[Any]) -> balance_transaction_pb2.BalanceTransaction:
@@ -118,6 +126,18 @@ def _message(row: Row[Any]) -> balance_transaction_pb2.BalanceTransaction:
         message.amount.CopyFrom(money(currency, row.amount_minor))
         message.fee.CopyFrom(money(currency, row.fee_minor))
     return message
+
+
+def _balance(row: Row[Any]) -> balance_pb2.Balance:
+    return balance_pb2.Balance(
+        corridor=row.corridor,
+        part=row.part,
+        at_stripe=money(row.currency, row.stripe_minor),
+        balance_transactions=money(row.currency, row.sum_minor),
+        differing_sweeps=row.differing_sweeps,
+        differs_since=stamp(row.differs_since),
+        sweep_time=stamp(row.sweep_time),
+    )
 
 
 def _time(request: Message, field: str) -> datetime | None:

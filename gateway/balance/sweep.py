@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.balance import contents, store, telemetry
+from gateway.balance import balances, contents, store, telemetry
 from gateway.balance.explaining import Explainer
 from gateway.balance.movement import Movement, read_movement
 from gateway.balance.store import Sweep, SweepLostError, Waiting
@@ -115,7 +115,7 @@ class BalanceSweep:
             matured = await self._mature(sweep)
             finished = walked and matured and await self._read_contents(sweep)
             if finished:
-                await self._compare(sweep.corridor)
+                sweep = await self._compare(sweep)
             else:
                 pause = timedelta(0)
         except _StripeSilentError as silent:
@@ -211,7 +211,7 @@ class BalanceSweep:
                 elif page and _answered(outcome)["has_more"]:
                     await contents.go_on_after(connection, payout, ids[-1])
                 else:
-                    await contents.set_read(connection, payout, self._now())
+                    await contents.set_read(connection, corridor, payout, self._now())
             if refused:
                 log.warning("payout_content_refused", corridor=corridor, payout_id=payout.id)
         return False
@@ -273,16 +273,28 @@ class BalanceSweep:
             await store.postpone(connection, corridor, waiting, reason, self._now())
         return False
 
-    async def _compare(self, corridor: str) -> None:
-        """Shows by how much Stripe's balance differs from the sum of what was read."""
-        balance = _answered(await self._stripe.records.retrieve_balance(corridor))
+    async def _compare(self, sweep: Sweep) -> Sweep:
+        """Keeps Stripe's balance beside the sum of what was read, and shows by how much they
+        differ. If they do, what came while Stripe was asked is read before that is said."""
+        corridor = sweep.corridor
+        before = after = await self._totals(corridor)
+        theirs = parts_of(_answered(await self._stripe.records.retrieve_balance(corridor)))
+        asked = self._now()
+        if _told(before) != {key: minor for key, minor in theirs.items() if minor}:
+            sweep, _ = await self._walk(sweep)
+            await self._mature(sweep)
+            after = await self._totals(corridor)
+        found = balances.compared(theirs, before, after, NEVER_TOLD)
+        async with self._engine.begin() as connection:
+            await store.save(connection, sweep, self._lease_until())
+            await balances.keep(connection, corridor, found, asked)
+        for one in found:
+            telemetry.DIFFERENCE.labels(corridor, one.currency, one.part).set(one.difference_minor)
+        return sweep
+
+    async def _totals(self, corridor: str) -> Mapping[tuple[str, str], int]:
         async with self._engine.connect() as connection:
-            ours = await store.totals(connection, corridor)
-        theirs = parts_of(balance)
-        told = {key for key in ours if key[1] not in NEVER_TOLD}
-        for currency, part in told | theirs.keys():
-            difference = theirs.get((currency, part), 0) - ours.get((currency, part), 0)
-            telemetry.DIFFERENCE.labels(corridor, currency, part).set(difference)
+            return await store.totals(connection, corridor)
 
     async def _list(
         self, corridor: str, created: Mapping[str, int], after: str | None
@@ -347,6 +359,11 @@ def parts_of(balance: Mapping[str, Any]) -> dict[tuple[str, str], int]:
         currency = str(amount["currency"]).upper()
         found[currency, part.value] += from_stripe(currency, int(amount["amount"]))
     return dict(found)
+
+
+def _told(totals: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
+    """What Stripe's balance would have of our sums."""
+    return {key: minor for key, minor in totals.items() if minor and key[1] not in NEVER_TOLD}
 
 
 def _answered(outcome: Outcome) -> dict[str, Any]:

@@ -36,6 +36,11 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         timestamp("created_until"),
         check("created_until", _span_problem),
     ],
+    pb.ListBalancesRequest: [
+        *PAGE,
+        text("corridor", max_bytes=MAX_NAME_BYTES, pattern=NAME),
+        text("currency_code", max_bytes=MAX_CURRENCY_BYTES, pattern=CURRENCY),
+    ],
     pb.WatchBalanceTransactionsRequest: [
         integer("after_sequence", minimum=0),
         integer("epoch", minimum=0),

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.balance.changes import CHANNEL, ChangeStore, Numbering
+from gateway.balance.balances import BalanceReader
+from gateway.balance.changes import CHANNEL, FEED, ChangeStore
 from gateway.balance.comparing import BooksComparison
 from gateway.balance.explaining import DisputeTaker, Explainer, PaymentTaker, PayoutTaker
 from gateway.balance.service import BalanceTransactionServicer
@@ -12,6 +13,7 @@ from gateway.balance.sweep import BalanceSweep, SweepLimits
 from gateway.bookkeeping.ledger_log import LedgerLog
 from gateway.config import GatewaySettings
 from gateway.limits import Limits
+from gateway.numbering import Numbering
 from gateway.operations.gate import Gate
 from gateway.part import Part
 from gateway.stripe_client.client import StripeClient
@@ -24,11 +26,11 @@ from runtime.server import registered
 def open_balance_transactions(engine: AsyncEngine, gate: Gate, clock: Clock) -> Part:
     """What is shown of them, and the loop that numbers their changes; there is nothing to close."""
     notifier = Notifier()
-    servicer = BalanceTransactionServicer(ChangeStore(engine), notifier)
+    servicer = BalanceTransactionServicer(ChangeStore(engine), BalanceReader(engine), notifier)
     served = balance_transaction_service_pb2, balance_transaction_service_pb2_grpc, servicer
     return Part(
         services=(registered(*served),),
-        worker_loops=(Numbering(engine, gate, clock).loop(),),
+        worker_loops=(Numbering(engine, FEED, gate, clock).loop(),),
         notifiers={CHANNEL: notifier},
     )
 

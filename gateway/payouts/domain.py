@@ -91,6 +91,13 @@ class Payout:
     reversed_by_payout_id: str = ""
     # When the money came back to Stripe's balance; None before, and where Stripe does not tell.
     return_time: datetime | None = None
+    # What took it from Stripe's balance, and what brought it back.
+    balance_transaction_id: str = ""
+    failure_balance_transaction_id: str = ""
+    # Of a part of a split payout: the one that lists what all of them contain. Stripe does not tell
+    # it: the balance sweep finds it out, when it has read what they contain.
+    primary_payout_id: str = ""
+    content_complete: bool = False
 
 
 def as_stripe_says(before: Payout, stripe_payout: Mapping[str, Any], now: datetime) -> Payout:
@@ -110,6 +117,8 @@ def as_stripe_says(before: Payout, stripe_payout: Mapping[str, Any], now: dateti
             return_time=made_time(stripe_payout.get("failure_balance_transaction"))
             or before.return_time,
             **_details(stripe_payout),
+            failure_balance_transaction_id=id_of(stripe_payout.get("failure_balance_transaction"))
+            or before.failure_balance_transaction_id,
         )
         rank = _RANKS[state]
     except (KeyError, TypeError, ValueError) as error:
@@ -134,6 +143,7 @@ def _details(stripe_payout: Mapping[str, Any]) -> dict[str, Any]:
         "trace_id": str(trace.get("value") or ""),
         "original_payout_id": id_of(stripe_payout.get("original_payout")),
         "reversed_by_payout_id": id_of(stripe_payout.get("reversed_by")),
+        "balance_transaction_id": id_of(stripe_payout.get("balance_transaction")),
     }
 
 
@@ -171,11 +181,15 @@ def made_elsewhere(
 def next_look_time(payout: Payout, now: datetime) -> datetime | None:
     """When Stripe is to be asked for news that no event may bring; None if there is none to come.
 
-    Of what has been paid the bank's reference and the content may come late, without an event; of
-    what has not, the event that it was may have been lost.
+    Of what the bank has had its reference and the content may come late, without an event; of
+    what has not, the event that it was may have been lost. What a release has read that did not
+    keep it whole is asked for until Stripe has said how it is.
     """
+    if payout.stripe_payout_id and payout.stripe_create_time is None:
+        return now + LONGEST_PAUSE
     on_its_way = payout.state in (PayoutState.PENDING, PayoutState.IN_TRANSIT)
-    untold = payout.state is PayoutState.PAID and (
+    # Of one that failed after the bank had it the reference is asked for as well.
+    untold = payout.state in (PayoutState.PAID, PayoutState.FAILED) and (
         payout.trace_id_status == _TRACE_PENDING or payout.reconciliation_status == _CONTENT_PENDING
     )
     if payout.arrival_time is None or not (on_its_way or untold):

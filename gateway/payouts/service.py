@@ -1,18 +1,22 @@
 """PayoutService: check, call, answer."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.epochs import Cursor
 from gateway.errors import ERRORS
 from gateway.identity import RequestIdentity
 from gateway.merchants.commands import AccountFinder
+from gateway.numbering import watch
 from gateway.operations.commands import Commands, outcome_of
 from gateway.operations.gate import Gate, absent
 from gateway.paging import position_of, token_of
 from gateway.payments.rendering import money, stamp
 from gateway.payouts import store
+from gateway.payouts.changes import ChangeStore, payout_of
 from gateway.payouts.commands import cancellation_rule, creation_rule
 from gateway.payouts.domain import Payout, PayoutState
 from gateway.payouts.errors import payout_not_found
@@ -22,6 +26,7 @@ from gateway.payouts.transactions import PayoutTransactions
 from gateway.v1 import payout_pb2, payout_service_pb2_grpc
 from gateway.v1 import payout_service_pb2 as pb
 from runtime.clock import Clock
+from runtime.notifier import Notifier
 from runtime.paging import PageTokens, clamp_page_size
 
 DEFAULT_PAGE_SIZE = 50
@@ -39,6 +44,8 @@ class PayoutServicer(payout_service_pb2_grpc.PayoutServiceServicer):
         commands: Commands,
         gate: Gate,
         transactions: PayoutTransactions,
+        changes: ChangeStore,
+        notifier: Notifier,
         identity: RequestIdentity,
         clock: Clock,
         *,
@@ -49,6 +56,8 @@ class PayoutServicer(payout_service_pb2_grpc.PayoutServiceServicer):
         self._commands = commands
         self._gate = gate
         self._transactions = transactions
+        self._changes = changes
+        self._notifier = notifier
         self._identity = identity
         self._clock = clock
         self._review = review
@@ -124,6 +133,18 @@ class PayoutServicer(payout_service_pb2_grpc.PayoutServiceServicer):
             response.next_page_token = self._page_tokens.encode(request, [next_id])
         return response
 
+    async def WatchPayouts(
+        self, request: pb.WatchPayoutsRequest, _context: Any
+    ) -> AsyncIterator[pb.WatchPayoutsResponse]:
+        cursor = Cursor(request.epoch, request.after_sequence)
+        async for row, epoch in watch(self._changes, self._notifier, cursor):
+            yield pb.WatchPayoutsResponse(
+                payout=_message(payout_of(row)),
+                epoch=epoch,
+                sequence=row.sequence,
+                record_time=stamp(row.record_time),
+            )
+
     async def _read(self, payout_id: str, *, known: bool = False) -> Payout:
         async with self._engine.connect() as connection:
             payout = await store.get(connection, payout_id)
@@ -160,4 +181,8 @@ def _message(payout: Payout) -> payout_pb2.Payout:
         statement_descriptor=payout.statement_descriptor,
         was_paid=payout.was_paid,
         return_time=stamp(payout.return_time),
+        balance_transaction_id=payout.balance_transaction_id,
+        failure_balance_transaction_id=payout.failure_balance_transaction_id,
+        primary_payout_id=payout.primary_payout_id,
+        content_complete=payout.content_complete,
     )

@@ -1,5 +1,5 @@
-"""Payouts in the database; the migrations 0010_disputes_payouts and 0029_balance_facts make the
-table."""
+"""Payouts in the database; the migrations 0010_disputes_payouts, 0029_balance_facts and
+0033_payout_feed make the table."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -53,6 +53,10 @@ PAYOUT = Table(
     Column("original_payout_id", Text, nullable=False),
     Column("reversed_by_payout_id", Text, nullable=False),
     Column("return_time", DateTime(timezone=True)),
+    Column("balance_transaction_id", Text, nullable=False),
+    Column("failure_balance_transaction_id", Text, nullable=False),
+    Column("primary_payout_id", Text, nullable=False),
+    Column("content_complete", Boolean, nullable=False),
     Column("create_time", DateTime(timezone=True), nullable=False),
     Column("update_time", DateTime(timezone=True), nullable=False),
     Column("next_look_time", DateTime(timezone=True)),

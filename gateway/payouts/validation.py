@@ -10,7 +10,7 @@ from gateway.money import problem_with_payout
 from gateway.payments.api.validation import MAX_NAME_BYTES, NAME, above_zero, not_sensitive
 from gateway.v1 import payout_service_pb2 as pb
 from runtime.rule import Rule
-from runtime.rules import PAGE, REQUEST_ID, check, enum, message, text
+from runtime.rules import PAGE, REQUEST_ID, check, enum, integer, message, text
 
 PAYOUT_ID = re.compile(r"pyo_[0-9A-Z]+")
 STATEMENT_TEXT = re.compile(r"[ -~]+")
@@ -43,4 +43,8 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         enum("state"),
     ],
     pb.ListPayoutTransactionsRequest: [*PAGE, _THE_PAYOUT],
+    pb.WatchPayoutsRequest: [
+        integer("after_sequence", minimum=0),
+        integer("epoch", minimum=0),
+    ],
 }

@@ -25,6 +25,11 @@ FROM
             'balance_transactions' AS feed,
             coalesce(max(change.sequence), 0) AS after_sequence
         FROM balance_transaction_change AS change
+        UNION ALL
+        SELECT
+            'payouts' AS feed,
+            coalesce(max(paid_out.sequence), 0) AS after_sequence
+        FROM payout_change AS paid_out
     ) AS newest
 CROSS JOIN (
     SELECT

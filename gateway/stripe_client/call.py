@@ -83,6 +83,8 @@ class Call:
     """Whether it changes something, as opposed to reading: Stripe counts the two apart."""
     object_id: str = ""
     """The object that it changes, where Stripe limits changes of one object."""
+    seconds: float | None = None
+    """How long one request may take where that is longer than the corridor's."""
 
     @property
     def bucket(self) -> str:

@@ -17,6 +17,7 @@ from gateway.stripe_client.identity import IdentityCalls
 from gateway.stripe_client.outcome import Outcome
 from gateway.stripe_client.payouts import PayoutCalls
 from gateway.stripe_client.records import DisputeCalls, RecordCalls
+from gateway.stripe_client.reports import ReportCalls
 from gateway.stripe_client.search import find_by_metadata
 
 PAYMENT_INTENTS, CHARGES, REFUNDS = "payment_intents", "charges", "refunds"
@@ -38,6 +39,7 @@ class StripeClient:
         self.identity = IdentityCalls(calls)
         self.payouts = PayoutCalls(calls)
         self.records = RecordCalls(calls)
+        self.reports = ReportCalls(calls)
 
     @property
     def corridors(self) -> list[str]:

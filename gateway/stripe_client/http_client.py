@@ -16,7 +16,7 @@ headers.
 import io
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import aiohttp
@@ -115,15 +115,63 @@ class StripeHttpClient(stripe.HTTPClient):
                     raise UnreadableAnswerError(response.status, answer_headers)
                 answer_headers.error = error
                 return b'{"error": {}}', response.status, answer_headers
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            if is_own_shortage(error):
-                raise TransportError(OWN_SHORTAGE, sent=False) from error
-            raise TransportError("CONNECT_FAILED", sent=False) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise TransportError("CONNECTION_LOST", sent=True) from error
+            raise _transport_error(error) from error
+
+    async def request_stream_async(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        post_data: Any = None,
+    ) -> tuple[AsyncIterator[bytes], int, Mapping[str, str]]:
+        try:
+            response = await self._session.request(
+                method, url, headers=headers, data=_body(post_data), allow_redirects=False
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _transport_error(error) from error
+        answer_headers = _AnswerHeaders(response.headers)
+        answer_headers.popall(NOTICE_HEADER, None)
+        if 200 <= response.status < 300:
+            return _pieces(response), response.status, answer_headers
+        try:
+            answer = _read_object(await _read_bounded(response.content))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _transport_error(error) from error
+        finally:
+            response.close()
+        error_object = answer.get("error") if answer is not None else None
+        if not isinstance(error_object, dict):
+            raise UnreadableAnswerError(response.status, answer_headers)
+        answer_headers.error = error_object
+        return _one_piece(b'{"error": {}}'), response.status, answer_headers
 
     async def close_async(self) -> None:
         await self._session.close()
+
+
+def _transport_error(error: BaseException) -> TransportError:
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        if is_own_shortage(error):
+            return TransportError(OWN_SHORTAGE, sent=False)
+        return TransportError("CONNECT_FAILED", sent=False)
+    return TransportError("CONNECTION_LOST", sent=True)
+
+
+async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """What comes, as it comes; the connection is given up with the iterator."""
+    try:
+        async for piece in response.content.iter_any():
+            yield piece
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise _transport_error(error) from error
+    finally:
+        response.close()
+
+
+async def _one_piece(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 def _body(post_data: Any) -> Any:

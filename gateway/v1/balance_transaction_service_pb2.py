@@ -22,25 +22,30 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gateway.v1 import balance_pb2 as gateway_dot_v1_dot_balance__pb2
 from gateway.v1 import balance_transaction_pb2 as gateway_dot_v1_dot_balance__transaction__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,gateway/v1/balance_transaction_service.proto\x12\ngateway.v1\x1a$gateway/v1/balance_transaction.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfd\x01\n\x1eListBalanceTransactionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\x12\x0c\n\x04type\x18\x05 \x01(\t\x12\x18\n\x10stripe_payout_id\x18\x06 \x01(\t\x12\x30\n\x0c\x63reated_from\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcreated_until\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"x\n\x1fListBalanceTransactionsResponse\x12<\n\x14\x62\x61lance_transactions\x18\x01 \x03(\x0b\x32\x1e.gateway.v1.BalanceTransaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x1fWatchBalanceTransactionsRequest\x12\x16\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\"n\n WatchBalanceTransactionsResponse\x12;\n\x13\x62\x61lance_transaction\x18\x01 \x01(\x0b\x32\x1e.gateway.v1.BalanceTransaction\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x32\x88\x02\n\x19\x42\x61lanceTransactionService\x12r\n\x17ListBalanceTransactions\x12*.gateway.v1.ListBalanceTransactionsRequest\x1a+.gateway.v1.ListBalanceTransactionsResponse\x12w\n\x18WatchBalanceTransactions\x12+.gateway.v1.WatchBalanceTransactionsRequest\x1a,.gateway.v1.WatchBalanceTransactionsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,gateway/v1/balance_transaction_service.proto\x12\ngateway.v1\x1a\x18gateway/v1/balance.proto\x1a$gateway/v1/balance_transaction.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfd\x01\n\x1eListBalanceTransactionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\x12\x0c\n\x04type\x18\x05 \x01(\t\x12\x18\n\x10stripe_payout_id\x18\x06 \x01(\t\x12\x30\n\x0c\x63reated_from\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcreated_until\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"x\n\x1fListBalanceTransactionsResponse\x12<\n\x14\x62\x61lance_transactions\x18\x01 \x03(\x0b\x32\x1e.gateway.v1.BalanceTransaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x1fWatchBalanceTransactionsRequest\x12\x16\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\"n\n WatchBalanceTransactionsResponse\x12;\n\x13\x62\x61lance_transaction\x18\x01 \x01(\x0b\x32\x1e.gateway.v1.BalanceTransaction\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\"e\n\x13ListBalancesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\"V\n\x14ListBalancesResponse\x12%\n\x08\x62\x61lances\x18\x01 \x03(\x0b\x32\x13.gateway.v1.Balance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xdb\x02\n\x19\x42\x61lanceTransactionService\x12r\n\x17ListBalanceTransactions\x12*.gateway.v1.ListBalanceTransactionsRequest\x1a+.gateway.v1.ListBalanceTransactionsResponse\x12w\n\x18WatchBalanceTransactions\x12+.gateway.v1.WatchBalanceTransactionsRequest\x1a,.gateway.v1.WatchBalanceTransactionsResponse0\x01\x12Q\n\x0cListBalances\x12\x1f.gateway.v1.ListBalancesRequest\x1a .gateway.v1.ListBalancesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.balance_transaction_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTBALANCETRANSACTIONSREQUEST']._serialized_start=132
-  _globals['_LISTBALANCETRANSACTIONSREQUEST']._serialized_end=385
-  _globals['_LISTBALANCETRANSACTIONSRESPONSE']._serialized_start=387
-  _globals['_LISTBALANCETRANSACTIONSRESPONSE']._serialized_end=507
-  _globals['_WATCHBALANCETRANSACTIONSREQUEST']._serialized_start=509
-  _globals['_WATCHBALANCETRANSACTIONSREQUEST']._serialized_end=581
-  _globals['_WATCHBALANCETRANSACTIONSRESPONSE']._serialized_start=583
-  _globals['_WATCHBALANCETRANSACTIONSRESPONSE']._serialized_end=693
-  _globals['_BALANCETRANSACTIONSERVICE']._serialized_start=696
-  _globals['_BALANCETRANSACTIONSERVICE']._serialized_end=960
+  _globals['_LISTBALANCETRANSACTIONSREQUEST']._serialized_start=158
+  _globals['_LISTBALANCETRANSACTIONSREQUEST']._serialized_end=411
+  _globals['_LISTBALANCETRANSACTIONSRESPONSE']._serialized_start=413
+  _globals['_LISTBALANCETRANSACTIONSRESPONSE']._serialized_end=533
+  _globals['_WATCHBALANCETRANSACTIONSREQUEST']._serialized_start=535
+  _globals['_WATCHBALANCETRANSACTIONSREQUEST']._serialized_end=607
+  _globals['_WATCHBALANCETRANSACTIONSRESPONSE']._serialized_start=609
+  _globals['_WATCHBALANCETRANSACTIONSRESPONSE']._serialized_end=719
+  _globals['_LISTBALANCESREQUEST']._serialized_start=721
+  _globals['_LISTBALANCESREQUEST']._serialized_end=822
+  _globals['_LISTBALANCESRESPONSE']._serialized_start=824
+  _globals['_LISTBALANCESRESPONSE']._serialized_end=910
+  _globals['_BALANCETRANSACTIONSERVICE']._serialized_start=913
+  _globals['_BALANCETRANSACTIONSERVICE']._serialized_end=1260
 # @@protoc_insertion_point(module_scope)

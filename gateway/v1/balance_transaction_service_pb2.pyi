@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from gateway.v1 import balance_pb2 as _balance_pb2
 from gateway.v1 import balance_transaction_pb2 as _balance_transaction_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -157,3 +158,65 @@ class WatchBalanceTransactionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchBalanceTransactionsResponse: _TypeAlias = WatchBalanceTransactionsResponse  # noqa: Y015
+
+@_typing.final
+class ListBalancesRequest(_message.Message):
+    """ListBalancesRequest filters balances; filters that are empty match all."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CORRIDOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many. 0 means 100; more than 1,000 means 1,000; negative is refused."""
+    page_token: _builtins.str
+    """From the answer before, with the same filters. Empty for the first page."""
+    corridor: _builtins.str
+    """Only of this Stripe account, at most 64 bytes. Optional."""
+    currency_code: _builtins.str
+    """Only in this currency, ISO 4217. Optional."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        corridor: _builtins.str = ...,
+        currency_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridor", b"corridor", "currency_code", b"currency_code", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBalancesRequest: _TypeAlias = ListBalancesRequest  # noqa: Y015
+
+@_typing.final
+class ListBalancesResponse(_message.Message):
+    """ListBalancesResponse carries one page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BALANCES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page. Empty when there is none."""
+    @_builtins.property
+    def balances(self) -> _containers.RepeatedCompositeFieldContainer[_balance_pb2.Balance]:
+        """By corridor, currency and part."""
+
+    def __init__(
+        self,
+        *,
+        balances: _abc.Iterable[_balance_pb2.Balance] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balances", b"balances", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBalancesResponse: _TypeAlias = ListBalancesResponse  # noqa: Y015

@@ -47,6 +47,11 @@ class BalanceTransactionServiceStub:
                 request_serializer=gateway_dot_v1_dot_balance__transaction__service__pb2.WatchBalanceTransactionsRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_balance__transaction__service__pb2.WatchBalanceTransactionsResponse.FromString,
                 _registered_method=True)
+        self.ListBalances = channel.unary_unary(
+                '/gateway.v1.BalanceTransactionService/ListBalances',
+                request_serializer=gateway_dot_v1_dot_balance__transaction__service__pb2.ListBalancesRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_balance__transaction__service__pb2.ListBalancesResponse.FromString,
+                _registered_method=True)
 
 
 class BalanceTransactionServiceServicer:
@@ -72,6 +77,15 @@ class BalanceTransactionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListBalances(self, request, context):
+        """ListBalances lists the platform's balances at Stripe as each corridor's last sweep found them, with the
+        sums of their balance transactions, by corridor, currency and part; none of a part in which there never
+        was anything.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BalanceTransactionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -84,6 +98,11 @@ def add_BalanceTransactionServiceServicer_to_server(servicer, server):
                     servicer.WatchBalanceTransactions,
                     request_deserializer=gateway_dot_v1_dot_balance__transaction__service__pb2.WatchBalanceTransactionsRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_balance__transaction__service__pb2.WatchBalanceTransactionsResponse.SerializeToString,
+            ),
+            'ListBalances': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBalances,
+                    request_deserializer=gateway_dot_v1_dot_balance__transaction__service__pb2.ListBalancesRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_balance__transaction__service__pb2.ListBalancesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -143,6 +162,33 @@ class BalanceTransactionService:
             '/gateway.v1.BalanceTransactionService/WatchBalanceTransactions',
             gateway_dot_v1_dot_balance__transaction__service__pb2.WatchBalanceTransactionsRequest.SerializeToString,
             gateway_dot_v1_dot_balance__transaction__service__pb2.WatchBalanceTransactionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBalances(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.BalanceTransactionService/ListBalances',
+            gateway_dot_v1_dot_balance__transaction__service__pb2.ListBalancesRequest.SerializeToString,
+            gateway_dot_v1_dot_balance__transaction__service__pb2.ListBalancesResponse.FromString,
             options,
             channel_credentials,
             insecure,

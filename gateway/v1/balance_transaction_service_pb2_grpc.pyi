@@ -45,6 +45,11 @@ class BalanceTransactionServiceStub:
     least once, those of one in their order. The stream stays open until the caller ends it. A cursor of
     changes that were lost when the gateway was restored from a backup is CURSOR_OUTDATED.
     """
+    ListBalances: _grpc.UnaryUnaryMultiCallable[_balance_transaction_service_pb2.ListBalancesRequest, _balance_transaction_service_pb2.ListBalancesResponse]
+    """ListBalances lists the platform's balances at Stripe as each corridor's last sweep found them, with the
+    sums of their balance transactions, by corridor, currency and part; none of a part in which there never
+    was anything.
+    """
 
 @_typing.type_check_only
 class BalanceTransactionServiceAsyncStub(BalanceTransactionServiceStub):
@@ -62,6 +67,11 @@ class BalanceTransactionServiceAsyncStub(BalanceTransactionServiceStub):
     """WatchBalanceTransactions streams changes of balance transactions as they are stored: gapless, at
     least once, those of one in their order. The stream stays open until the caller ends it. A cursor of
     changes that were lost when the gateway was restored from a backup is CURSOR_OUTDATED.
+    """
+    ListBalances: _aio.UnaryUnaryMultiCallable[_balance_transaction_service_pb2.ListBalancesRequest, _balance_transaction_service_pb2.ListBalancesResponse]  # type: ignore[assignment]
+    """ListBalances lists the platform's balances at Stripe as each corridor's last sweep found them, with the
+    sums of their balance transactions, by corridor, currency and part; none of a part in which there never
+    was anything.
     """
 
 class BalanceTransactionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -89,6 +99,17 @@ class BalanceTransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         """WatchBalanceTransactions streams changes of balance transactions as they are stored: gapless, at
         least once, those of one in their order. The stream stays open until the caller ends it. A cursor of
         changes that were lost when the gateway was restored from a backup is CURSOR_OUTDATED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListBalances(
+        self,
+        request: _balance_transaction_service_pb2.ListBalancesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_balance_transaction_service_pb2.ListBalancesResponse, _abc.Awaitable[_balance_transaction_service_pb2.ListBalancesResponse]]:
+        """ListBalances lists the platform's balances at Stripe as each corridor's last sweep found them, with the
+        sums of their balance transactions, by corridor, currency and part; none of a part in which there never
+        was anything.
         """
 
 def add_BalanceTransactionServiceServicer_to_server(servicer: BalanceTransactionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

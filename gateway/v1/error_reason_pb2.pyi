@@ -216,6 +216,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The verification is not in a state for that. Sticky, but not of
     CreateVerificationLink. Metadata: `verification_id`, `verification_state`, `redaction`.
     """
+    ERROR_REASON_REPORT_NOT_FOUND: _ErrorReason.ValueType  # 54
+    """NOT_FOUND. No report has this id. Metadata: `report_id`."""
+    ERROR_REASON_REPORT_NOT_READY: _ErrorReason.ValueType  # 55
+    """FAILED_PRECONDITION. Stripe has not made the report yet. Metadata: `report_id`, `report_state`."""
+    ERROR_REASON_REPORT_UNREADABLE: _ErrorReason.ValueType  # 56
+    """DATA_LOSS. The file of the report is too large, or not what Stripe documents of its kind; the message
+    says where and what was expected. Metadata: `report_id`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is what `google.rpc.ErrorInfo.reason` carries, without the prefix ERROR_REASON_,
@@ -420,5 +428,13 @@ ERROR_REASON_VERIFICATION_NOT_FOUND: ErrorReason.ValueType  # 52
 ERROR_REASON_INVALID_VERIFICATION_STATE: ErrorReason.ValueType  # 53
 """FAILED_PRECONDITION. The verification is not in a state for that. Sticky, but not of
 CreateVerificationLink. Metadata: `verification_id`, `verification_state`, `redaction`.
+"""
+ERROR_REASON_REPORT_NOT_FOUND: ErrorReason.ValueType  # 54
+"""NOT_FOUND. No report has this id. Metadata: `report_id`."""
+ERROR_REASON_REPORT_NOT_READY: ErrorReason.ValueType  # 55
+"""FAILED_PRECONDITION. Stripe has not made the report yet. Metadata: `report_id`, `report_state`."""
+ERROR_REASON_REPORT_UNREADABLE: ErrorReason.ValueType  # 56
+"""DATA_LOSS. The file of the report is too large, or not what Stripe documents of its kind; the message
+says where and what was expected. Metadata: `report_id`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -103,6 +103,10 @@ class Payout(_message.Message):
     STATEMENT_DESCRIPTOR_FIELD_NUMBER: _builtins.int
     WAS_PAID_FIELD_NUMBER: _builtins.int
     RETURN_TIME_FIELD_NUMBER: _builtins.int
+    BALANCE_TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    FAILURE_BALANCE_TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    PRIMARY_PAYOUT_ID_FIELD_NUMBER: _builtins.int
+    CONTENT_COMPLETE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, for example "pyo_01J9Z8…". Made by the gateway."""
     request_id: _builtins.str
@@ -146,6 +150,18 @@ class Payout(_message.Message):
     """What it is called on the bank statement. Empty for the account's own name."""
     was_paid: _builtins.bool
     """Whether the bank had it at some time. It stays so when it fails afterwards."""
+    balance_transaction_id: _builtins.str
+    """Stripe's balance transaction that took it from the balance (txn_…). Empty until known."""
+    failure_balance_transaction_id: _builtins.str
+    """Stripe's balance transaction that brought its money back. Empty before, and where there is none."""
+    primary_payout_id: _builtins.str
+    """Of a payout that Stripe split because it was above what its rail takes: the payout that lists all that
+    they contain together, Stripe's id. Empty for that one itself, for what was not split, and until known.
+    """
+    content_complete: _builtins.bool
+    """All that it contains has been read: BalanceTransactionService tells of each balance transaction which
+    payout it went out with. Of automatic payouts of the platform only, and not of instant ones.
+    """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """How much; negative where Stripe takes from the bank."""
@@ -199,10 +215,14 @@ class Payout(_message.Message):
         statement_descriptor: _builtins.str = ...,
         was_paid: _builtins.bool = ...,
         return_time: _timestamp_pb2.Timestamp | None = ...,
+        balance_transaction_id: _builtins.str = ...,
+        failure_balance_transaction_id: _builtins.str = ...,
+        primary_payout_id: _builtins.str = ...,
+        content_complete: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "arrival_time", b"arrival_time", "create_time", b"create_time", "return_time", b"return_time", "stripe_create_time", b"stripe_create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "arrival_time", b"arrival_time", "automatic", b"automatic", "connected_account_id", b"connected_account_id", "corridor", b"corridor", "create_time", b"create_time", "destination_id", b"destination_id", "destination_type", b"destination_type", "failure_code", b"failure_code", "id", b"id", "merchant_id", b"merchant_id", "method", b"method", "original_payout_id", b"original_payout_id", "reconciliation_status", b"reconciliation_status", "request_id", b"request_id", "return_time", b"return_time", "reversed_by_payout_id", b"reversed_by_payout_id", "source_type", b"source_type", "state", b"state", "statement_descriptor", b"statement_descriptor", "stripe_create_time", b"stripe_create_time", "stripe_payout_id", b"stripe_payout_id", "trace_id", b"trace_id", "trace_id_status", b"trace_id_status", "update_time", b"update_time", "was_paid", b"was_paid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "arrival_time", b"arrival_time", "automatic", b"automatic", "balance_transaction_id", b"balance_transaction_id", "connected_account_id", b"connected_account_id", "content_complete", b"content_complete", "corridor", b"corridor", "create_time", b"create_time", "destination_id", b"destination_id", "destination_type", b"destination_type", "failure_balance_transaction_id", b"failure_balance_transaction_id", "failure_code", b"failure_code", "id", b"id", "merchant_id", b"merchant_id", "method", b"method", "original_payout_id", b"original_payout_id", "primary_payout_id", b"primary_payout_id", "reconciliation_status", b"reconciliation_status", "request_id", b"request_id", "return_time", b"return_time", "reversed_by_payout_id", b"reversed_by_payout_id", "source_type", b"source_type", "state", b"state", "statement_descriptor", b"statement_descriptor", "stripe_create_time", b"stripe_create_time", "stripe_payout_id", b"stripe_payout_id", "trace_id", b"trace_id", "trace_id_status", b"trace_id_status", "update_time", b"update_time", "was_paid", b"was_paid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

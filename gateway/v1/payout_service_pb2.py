@@ -23,36 +23,41 @@ _sym_db = _symbol_database.Default()
 
 
 from gateway.v1 import payout_pb2 as gateway_dot_v1_dot_payout__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from money.v1 import money_pb2 as money_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgateway/v1/payout_service.proto\x12\ngateway.v1\x1a\x17gateway/v1/payout.proto\x1a\x14money/v1/money.proto\"}\n\x13\x43reatePayoutRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x1f\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x0f.money.v1.Money\x12\x1c\n\x14statement_descriptor\x18\x04 \x01(\t\":\n\x14\x43reatePayoutResponse\x12\"\n\x06payout\x18\x01 \x01(\x0b\x32\x12.gateway.v1.Payout\"<\n\x13\x43\x61ncelPayoutRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tpayout_id\x18\x02 \x01(\t\":\n\x14\x43\x61ncelPayoutResponse\x12\"\n\x06payout\x18\x01 \x01(\x0b\x32\x12.gateway.v1.Payout\"%\n\x10GetPayoutRequest\x12\x11\n\tpayout_id\x18\x01 \x01(\t\"7\n\x11GetPayoutResponse\x12\"\n\x06payout\x18\x01 \x01(\x0b\x32\x12.gateway.v1.Payout\"x\n\x12ListPayoutsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12&\n\x05state\x18\x04 \x01(\x0e\x32\x17.gateway.v1.PayoutState\"S\n\x13ListPayoutsResponse\x12#\n\x07payouts\x18\x01 \x03(\x0b\x32\x12.gateway.v1.Payout\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Y\n\x1dListPayoutTransactionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tpayout_id\x18\x03 \x01(\t\"n\n\x1eListPayoutTransactionsResponse\x12\x33\n\x0ctransactions\x18\x01 \x03(\x0b\x32\x1d.gateway.v1.PayoutTransaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc0\x03\n\rPayoutService\x12Q\n\x0c\x43reatePayout\x12\x1f.gateway.v1.CreatePayoutRequest\x1a .gateway.v1.CreatePayoutResponse\x12Q\n\x0c\x43\x61ncelPayout\x12\x1f.gateway.v1.CancelPayoutRequest\x1a .gateway.v1.CancelPayoutResponse\x12H\n\tGetPayout\x12\x1c.gateway.v1.GetPayoutRequest\x1a\x1d.gateway.v1.GetPayoutResponse\x12N\n\x0bListPayouts\x12\x1e.gateway.v1.ListPayoutsRequest\x1a\x1f.gateway.v1.ListPayoutsResponse\x12o\n\x16ListPayoutTransactions\x12).gateway.v1.ListPayoutTransactionsRequest\x1a*.gateway.v1.ListPayoutTransactionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgateway/v1/payout_service.proto\x12\ngateway.v1\x1a\x17gateway/v1/payout.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14money/v1/money.proto\"}\n\x13\x43reatePayoutRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x02 \x01(\t\x12\x1f\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x0f.money.v1.Money\x12\x1c\n\x14statement_descriptor\x18\x04 \x01(\t\":\n\x14\x43reatePayoutResponse\x12\"\n\x06payout\x18\x01 \x01(\x0b\x32\x12.gateway.v1.Payout\"<\n\x13\x43\x61ncelPayoutRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tpayout_id\x18\x02 \x01(\t\":\n\x14\x43\x61ncelPayoutResponse\x12\"\n\x06payout\x18\x01 \x01(\x0b\x32\x12.gateway.v1.Payout\"%\n\x10GetPayoutRequest\x12\x11\n\tpayout_id\x18\x01 \x01(\t\"7\n\x11GetPayoutResponse\x12\"\n\x06payout\x18\x01 \x01(\x0b\x32\x12.gateway.v1.Payout\"x\n\x12ListPayoutsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\x12&\n\x05state\x18\x04 \x01(\x0e\x32\x17.gateway.v1.PayoutState\"S\n\x13ListPayoutsResponse\x12#\n\x07payouts\x18\x01 \x03(\x0b\x32\x12.gateway.v1.Payout\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Y\n\x1dListPayoutTransactionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tpayout_id\x18\x03 \x01(\t\"n\n\x1eListPayoutTransactionsResponse\x12\x33\n\x0ctransactions\x18\x01 \x03(\x0b\x32\x1d.gateway.v1.PayoutTransaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x13WatchPayoutsRequest\x12\x16\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\"\x8c\x01\n\x14WatchPayoutsResponse\x12\"\n\x06payout\x18\x01 \x01(\x0b\x32\x12.gateway.v1.Payout\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12/\n\x0brecord_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x95\x04\n\rPayoutService\x12Q\n\x0c\x43reatePayout\x12\x1f.gateway.v1.CreatePayoutRequest\x1a .gateway.v1.CreatePayoutResponse\x12Q\n\x0c\x43\x61ncelPayout\x12\x1f.gateway.v1.CancelPayoutRequest\x1a .gateway.v1.CancelPayoutResponse\x12H\n\tGetPayout\x12\x1c.gateway.v1.GetPayoutRequest\x1a\x1d.gateway.v1.GetPayoutResponse\x12N\n\x0bListPayouts\x12\x1e.gateway.v1.ListPayoutsRequest\x1a\x1f.gateway.v1.ListPayoutsResponse\x12o\n\x16ListPayoutTransactions\x12).gateway.v1.ListPayoutTransactionsRequest\x1a*.gateway.v1.ListPayoutTransactionsResponse\x12S\n\x0cWatchPayouts\x12\x1f.gateway.v1.WatchPayoutsRequest\x1a .gateway.v1.WatchPayoutsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.payout_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATEPAYOUTREQUEST']._serialized_start=94
-  _globals['_CREATEPAYOUTREQUEST']._serialized_end=219
-  _globals['_CREATEPAYOUTRESPONSE']._serialized_start=221
-  _globals['_CREATEPAYOUTRESPONSE']._serialized_end=279
-  _globals['_CANCELPAYOUTREQUEST']._serialized_start=281
-  _globals['_CANCELPAYOUTREQUEST']._serialized_end=341
-  _globals['_CANCELPAYOUTRESPONSE']._serialized_start=343
-  _globals['_CANCELPAYOUTRESPONSE']._serialized_end=401
-  _globals['_GETPAYOUTREQUEST']._serialized_start=403
-  _globals['_GETPAYOUTREQUEST']._serialized_end=440
-  _globals['_GETPAYOUTRESPONSE']._serialized_start=442
-  _globals['_GETPAYOUTRESPONSE']._serialized_end=497
-  _globals['_LISTPAYOUTSREQUEST']._serialized_start=499
-  _globals['_LISTPAYOUTSREQUEST']._serialized_end=619
-  _globals['_LISTPAYOUTSRESPONSE']._serialized_start=621
-  _globals['_LISTPAYOUTSRESPONSE']._serialized_end=704
-  _globals['_LISTPAYOUTTRANSACTIONSREQUEST']._serialized_start=706
-  _globals['_LISTPAYOUTTRANSACTIONSREQUEST']._serialized_end=795
-  _globals['_LISTPAYOUTTRANSACTIONSRESPONSE']._serialized_start=797
-  _globals['_LISTPAYOUTTRANSACTIONSRESPONSE']._serialized_end=907
-  _globals['_PAYOUTSERVICE']._serialized_start=910
-  _globals['_PAYOUTSERVICE']._serialized_end=1358
+  _globals['_CREATEPAYOUTREQUEST']._serialized_start=127
+  _globals['_CREATEPAYOUTREQUEST']._serialized_end=252
+  _globals['_CREATEPAYOUTRESPONSE']._serialized_start=254
+  _globals['_CREATEPAYOUTRESPONSE']._serialized_end=312
+  _globals['_CANCELPAYOUTREQUEST']._serialized_start=314
+  _globals['_CANCELPAYOUTREQUEST']._serialized_end=374
+  _globals['_CANCELPAYOUTRESPONSE']._serialized_start=376
+  _globals['_CANCELPAYOUTRESPONSE']._serialized_end=434
+  _globals['_GETPAYOUTREQUEST']._serialized_start=436
+  _globals['_GETPAYOUTREQUEST']._serialized_end=473
+  _globals['_GETPAYOUTRESPONSE']._serialized_start=475
+  _globals['_GETPAYOUTRESPONSE']._serialized_end=530
+  _globals['_LISTPAYOUTSREQUEST']._serialized_start=532
+  _globals['_LISTPAYOUTSREQUEST']._serialized_end=652
+  _globals['_LISTPAYOUTSRESPONSE']._serialized_start=654
+  _globals['_LISTPAYOUTSRESPONSE']._serialized_end=737
+  _globals['_LISTPAYOUTTRANSACTIONSREQUEST']._serialized_start=739
+  _globals['_LISTPAYOUTTRANSACTIONSREQUEST']._serialized_end=828
+  _globals['_LISTPAYOUTTRANSACTIONSRESPONSE']._serialized_start=830
+  _globals['_LISTPAYOUTTRANSACTIONSRESPONSE']._serialized_end=940
+  _globals['_WATCHPAYOUTSREQUEST']._serialized_start=942
+  _globals['_WATCHPAYOUTSREQUEST']._serialized_end=1002
+  _globals['_WATCHPAYOUTSRESPONSE']._serialized_start=1005
+  _globals['_WATCHPAYOUTSRESPONSE']._serialized_end=1145
+  _globals['_PAYOUTSERVICE']._serialized_start=1148
+  _globals['_PAYOUTSERVICE']._serialized_end=1681
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from gateway.v1 import payout_pb2 as _payout_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from money.v1 import money_pb2 as _money_pb2
 import builtins as _builtins
@@ -297,3 +298,69 @@ class ListPayoutTransactionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListPayoutTransactionsResponse: _TypeAlias = ListPayoutTransactionsResponse  # noqa: Y015
+
+@_typing.final
+class WatchPayoutsRequest(_message.Message):
+    """WatchPayoutsRequest says where to go on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    after_sequence: _builtins.int
+    """The sequence of the last change that was handled; 0 for all."""
+    epoch: _builtins.int
+    """The epoch that came with it; 0 for none."""
+    def __init__(
+        self,
+        *,
+        after_sequence: _builtins.int = ...,
+        epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "epoch", b"epoch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchPayoutsRequest: _TypeAlias = WatchPayoutsRequest  # noqa: Y015
+
+@_typing.final
+class WatchPayoutsResponse(_message.Message):
+    """WatchPayoutsResponse is one change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYOUT_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    RECORD_TIME_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    """What the sequence belongs to: 0 until the gateway is first restored from a backup, a higher number
+    each time.
+    """
+    sequence: _builtins.int
+    """Where to resume after it, with `epoch`."""
+    @_builtins.property
+    def payout(self) -> _payout_pb2.Payout:
+        """The payout as it was with that change."""
+
+    @_builtins.property
+    def record_time(self) -> _timestamp_pb2.Timestamp:
+        """When the change was written down."""
+
+    def __init__(
+        self,
+        *,
+        payout: _payout_pb2.Payout | None = ...,
+        epoch: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+        record_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payout", b"payout", "record_time", b"record_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "payout", b"payout", "record_time", b"record_time", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchPayoutsResponse: _TypeAlias = WatchPayoutsResponse  # noqa: Y015

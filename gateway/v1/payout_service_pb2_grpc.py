@@ -60,6 +60,11 @@ class PayoutServiceStub:
                 request_serializer=gateway_dot_v1_dot_payout__service__pb2.ListPayoutTransactionsRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_payout__service__pb2.ListPayoutTransactionsResponse.FromString,
                 _registered_method=True)
+        self.WatchPayouts = channel.unary_stream(
+                '/gateway.v1.PayoutService/WatchPayouts',
+                request_serializer=gateway_dot_v1_dot_payout__service__pb2.WatchPayoutsRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_payout__service__pb2.WatchPayoutsResponse.FromString,
+                _registered_method=True)
 
 
 class PayoutServiceServicer:
@@ -103,6 +108,15 @@ class PayoutServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchPayouts(self, request, context):
+        """WatchPayouts streams changes of payouts as they are stored, the platform's and merchants': gapless, at
+        least once, those of one in their order. The stream stays open until the caller ends it. A cursor of
+        changes that were lost when the gateway was restored from a backup is CURSOR_OUTDATED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PayoutServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -130,6 +144,11 @@ def add_PayoutServiceServicer_to_server(servicer, server):
                     servicer.ListPayoutTransactions,
                     request_deserializer=gateway_dot_v1_dot_payout__service__pb2.ListPayoutTransactionsRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_payout__service__pb2.ListPayoutTransactionsResponse.SerializeToString,
+            ),
+            'WatchPayouts': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchPayouts,
+                    request_deserializer=gateway_dot_v1_dot_payout__service__pb2.WatchPayoutsRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_payout__service__pb2.WatchPayoutsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -268,6 +287,33 @@ class PayoutService:
             '/gateway.v1.PayoutService/ListPayoutTransactions',
             gateway_dot_v1_dot_payout__service__pb2.ListPayoutTransactionsRequest.SerializeToString,
             gateway_dot_v1_dot_payout__service__pb2.ListPayoutTransactionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchPayouts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/gateway.v1.PayoutService/WatchPayouts',
+            gateway_dot_v1_dot_payout__service__pb2.WatchPayoutsRequest.SerializeToString,
+            gateway_dot_v1_dot_payout__service__pb2.WatchPayoutsResponse.FromString,
             options,
             channel_credentials,
             insecure,

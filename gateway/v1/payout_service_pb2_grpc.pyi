@@ -47,6 +47,11 @@ class PayoutServiceStub:
     """ListPayoutTransactions lists what a payout contains; the nets add up to its amount. Stripe
     lists it for payouts of its own schedule only: for others the list is empty.
     """
+    WatchPayouts: _grpc.UnaryStreamMultiCallable[_payout_service_pb2.WatchPayoutsRequest, _payout_service_pb2.WatchPayoutsResponse]
+    """WatchPayouts streams changes of payouts as they are stored, the platform's and merchants': gapless, at
+    least once, those of one in their order. The stream stays open until the caller ends it. A cursor of
+    changes that were lost when the gateway was restored from a backup is CURSOR_OUTDATED.
+    """
 
 @_typing.type_check_only
 class PayoutServiceAsyncStub(PayoutServiceStub):
@@ -66,6 +71,11 @@ class PayoutServiceAsyncStub(PayoutServiceStub):
     ListPayoutTransactions: _aio.UnaryUnaryMultiCallable[_payout_service_pb2.ListPayoutTransactionsRequest, _payout_service_pb2.ListPayoutTransactionsResponse]  # type: ignore[assignment]
     """ListPayoutTransactions lists what a payout contains; the nets add up to its amount. Stripe
     lists it for payouts of its own schedule only: for others the list is empty.
+    """
+    WatchPayouts: _aio.UnaryStreamMultiCallable[_payout_service_pb2.WatchPayoutsRequest, _payout_service_pb2.WatchPayoutsResponse]  # type: ignore[assignment]
+    """WatchPayouts streams changes of payouts as they are stored, the platform's and merchants': gapless, at
+    least once, those of one in their order. The stream stays open until the caller ends it. A cursor of
+    changes that were lost when the gateway was restored from a backup is CURSOR_OUTDATED.
     """
 
 class PayoutServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -113,6 +123,17 @@ class PayoutServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_payout_service_pb2.ListPayoutTransactionsResponse, _abc.Awaitable[_payout_service_pb2.ListPayoutTransactionsResponse]]:
         """ListPayoutTransactions lists what a payout contains; the nets add up to its amount. Stripe
         lists it for payouts of its own schedule only: for others the list is empty.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchPayouts(
+        self,
+        request: _payout_service_pb2.WatchPayoutsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_payout_service_pb2.WatchPayoutsResponse], _abc.AsyncIterator[_payout_service_pb2.WatchPayoutsResponse]]:
+        """WatchPayouts streams changes of payouts as they are stored, the platform's and merchants': gapless, at
+        least once, those of one in their order. The stream stays open until the caller ends it. A cursor of
+        changes that were lost when the gateway was restored from a backup is CURSOR_OUTDATED.
         """
 
 def add_PayoutServiceServicer_to_server(servicer: PayoutServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

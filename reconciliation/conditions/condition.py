@@ -15,7 +15,7 @@ class Condition:
     """Something that is wrong and is not of items of a leg.
 
     One with the same kind, corridor, subject and amounts is the same condition, however often it
-    is found; `since` and `says` are those of the first time.
+    is found; `since`, `says` and `overdue` are those of the first time.
     """
 
     kind: BreakKind
@@ -27,6 +27,8 @@ class Condition:
     """What is wrong, as a sentence begins: "the balance and its rows differ"."""
     amounts: tuple[tuple[str, int], ...] = ()
     """By currency, in minor units; empty where no amount is known."""
+    overdue: datetime | None = None
+    """From when on it is overdue, where the policy's age for its kind does not say that."""
 
     def __post_init__(self) -> None:
         assert 0 < len(self.subject.encode()) <= MAX_SUBJECT_BYTES, self.subject

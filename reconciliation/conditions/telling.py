@@ -38,19 +38,21 @@ class Conditions:
         kinds: Collection[BreakKind],
         corridor: str,
         found: Iterable[Condition],
+        subjects: str = "",
     ) -> None:
-        """Of these kinds, in this corridor (empty: in all), exactly those that were found hold.
+        """Of these kinds, in this corridor (empty: in all), of subjects that begin so, exactly
+        those that were found hold.
 
         A part of the caller's transaction, of which nothing may wait after it: it takes the lock of
         changes, and so that of events.
         """
-        await self._tell(connection, kinds, corridor, found, is_everything=True)
+        await self._tell(connection, kinds, corridor, found, subjects, is_everything=True)
 
     async def add(self, connection: AsyncConnection, found: Collection[Condition]) -> None:
         """These hold, until people accept them; the others are left as they are. Part of the
         caller's transaction as `tell_all` is."""
         kinds = {condition.kind for condition in found}
-        await self._tell(connection, kinds, "", found, is_everything=False)
+        await self._tell(connection, kinds, "", found, "", is_everything=False)
 
     async def _tell(
         self,
@@ -58,12 +60,13 @@ class Conditions:
         kinds: Collection[BreakKind],
         corridor: str,
         found: Iterable[Condition],
+        subjects: str,
         *,
         is_everything: bool,
     ) -> None:
         now = self._clock.now()
         place = await store.lock(connection, BEGINNING)
-        told = await _told(connection, kinds, corridor)
+        told = await _told(connection, kinds, corridor, subjects)
         due = changes(found, told, is_everything=is_everything)
         if not due.begun and not due.ended:
             return
@@ -107,6 +110,7 @@ class Conditions:
     def _row(self, condition: Condition) -> dict[str, Any]:
         ages = self._policy.kinds[condition.kind]
         calendar = self._policy.calendars.of(condition.corridor)
+        overdue = condition.overdue or ages.overdue.after(condition.since, calendar)
         return {
             "kind": condition.kind.value,
             "corridor": condition.corridor,
@@ -114,14 +118,21 @@ class Conditions:
             "amounts": condition.amounts,
             "since": condition.since.isoformat(),
             "due": ages.due.after(condition.since, calendar).isoformat(),
-            "overdue": ages.overdue.after(condition.since, calendar).isoformat(),
+            "overdue": overdue.isoformat(),
             "sentence": sentence(condition.says, condition.amounts, condition.since, ages.action),
         }
 
 
-async def _told(connection: AsyncConnection, kinds: Collection[BreakKind], corridor: str) -> Told:
+async def _told(
+    connection: AsyncConnection, kinds: Collection[BreakKind], corridor: str, subjects: str
+) -> Told:
     rows = await connection.exec_driver_sql(
-        _TOLD, {"kinds": sorted(kind.value for kind in kinds), "corridor": corridor}
+        _TOLD,
+        {
+            "kinds": sorted(kind.value for kind in kinds),
+            "corridor": corridor,
+            "subjects": subjects,
+        },
     )
     holding: dict[Identity, int] = {}
     accepted: set[Identity] = set()

@@ -1,6 +1,5 @@
 """Takes items from a source: a batch and the cursor after it are one transaction."""
 
-import json
 from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any
@@ -9,8 +8,9 @@ import grpc
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from reconciliation.items.source import MAX_BATCH_ITEMS, Batch, ItemSource
-from reconciliation.matching.item import Item, ItemError, folded
+from reconciliation.items.rows import document_of
+from reconciliation.items.source import Batch, ItemSource
+from reconciliation.matching.item import ItemError
 from runtime.clock import Clock
 from runtime.feeds import place_after_restore, rounds_of
 from runtime.logs import get_logger
@@ -104,47 +104,20 @@ async def cursor_of(connection: AsyncConnection, name: str) -> str:
 async def take(connection: AsyncConnection, name: str, batch: Batch, clock: Clock) -> None:
     """Writes a batch and its cursor. What is there already is left as it is; raises `ItemError`
     for what contradicts it."""
-    if len(batch.items) > MAX_BATCH_ITEMS:
-        raise ItemError(f"a batch of {name} has more than {MAX_BATCH_ITEMS} items")
-    folded(batch.items)
-    _check_revisions(batch.items)
+    document = document_of(name, batch.items)
+    await take_document(connection, name, document, len(batch.items), batch.cursor, clock)
+
+
+async def take_document(
+    connection: AsyncConnection, name: str, document: str, items: int, cursor: str, clock: Clock
+) -> None:
+    """The same of items that are written out already (`document_of`)."""
     await connection.exec_driver_sql(_LOCK)
-    values: dict[str, Any] = {"items": json.dumps([_row(item) for item in batch.items])}
+    values: dict[str, Any] = {"items": document}
     conflict = (await connection.exec_driver_sql(_CONFLICTS, values)).first()
     if conflict is not None:
         raise ItemError(f"{conflict.source} {conflict.key} differs from what came of it before")
     number = await connection.exec_driver_sql(
-        _BEGIN,
-        {
-            "name": name,
-            "cursor": batch.cursor,
-            "items": len(batch.items),
-            "now": clock.now(),
-        },
+        _BEGIN, {"name": name, "cursor": cursor, "items": items, "now": clock.now()}
     )
     await connection.exec_driver_sql(_WRITE, {**values, "intake_number": number.scalar_one()})
-
-
-def _check_revisions(items: Sequence[Item]) -> None:
-    given: dict[Any, bytes] = {}
-    for item in items:
-        if given.setdefault((item.id, item.revision), item.sha256) != item.sha256:
-            raise ItemError(f"{item.source} {item.key} came twice as revision {item.revision}")
-
-
-def _row(item: Item) -> dict[str, Any]:
-    return {
-        "source": item.source.value,
-        "corridor": item.corridor,
-        "key": item.key,
-        "revision": item.revision,
-        "currency": item.currency,
-        "amount_minor": item.amount_minor,
-        "instant": item.instant.isoformat(),
-        "book_date": item.book_date.isoformat(),
-        "sha256": item.sha256.hex(),
-        "tokens": sorted(item.tokens),
-        "group_key": item.group,
-        "state": item.state.value,
-        "content": item.content.value,
-    }

@@ -87,12 +87,15 @@ class Matcher:
         added: list[int] = []
         ended: list[int] = []
         if upto > place.last_ordinal:
-            first_match_id = await store.next_match_id(connection)
+            left, of_payouts = await store.ordinals_of(connection, change)
             for leg in Leg:
                 if leg in _PAIRED:
                     paired = await store.pair_isolated(connection, change, leg)
-                    MATCHED.labels(leg.value).inc(paired)
-                seeds = await store.seeds(connection, change, leg, first_match_id)
+                    MATCHED.labels(leg.value).inc(len(paired))
+                    # What was matched alone has nothing in common with others.
+                    left = [ordinal for ordinal in left if ordinal not in paired]
+                looked_at = sorted({*left, *of_payouts}) if leg is Leg.CONTENT else left
+                seeds = await store.seeds(connection, change, leg, looked_at)
                 if seeds:
                     new, old = await self.look(connection, change, leg, seeds)
                     added += new

@@ -38,6 +38,12 @@ _BEGIN = """
         %(cause)s, %(last_ordinal)s, %(due_until)s, %(rules_version)s, %(policy_version)s, %(now)s
     ) RETURNING change_number
 """
+_ORDINALS = """
+    SELECT
+        array_agg(ordinal ORDER BY ordinal) AS every,
+        array_agg(ordinal ORDER BY ordinal) FILTER (WHERE group_key <> '') AS of_payouts
+    FROM item WHERE ordinal > %(after)s AND ordinal <= %(upto)s
+"""
 _PAIR = read_sql(__file__, "pair_isolated")
 _SEEDS = read_sql(__file__, "seeds")
 _REACH = read_sql(__file__, "reach")
@@ -174,27 +180,27 @@ async def begin_change(
     return Change(int(rows.scalar_one()), place.last_ordinal, upto, now)
 
 
-async def next_match_id(connection: AsyncConnection) -> int:
-    """An id below those of all matches to come."""
-    (match_id,) = await _new_ids(connection, "item_match_ids", 1)
-    return match_id
+async def ordinals_of(connection: AsyncConnection, change: Change) -> tuple[list[int], list[int]]:
+    """The items and revisions that the change looks at first, and those of a payout among them."""
+    values = {"after": change.after, "upto": change.upto}
+    row = (await connection.exec_driver_sql(_ORDINALS, values)).one()
+    return row.every or [], row.of_payouts or []
 
 
-async def pair_isolated(connection: AsyncConnection, change: Change, leg: Leg) -> int:
-    """Matches new items that have to do with nothing but each other; how many items that are."""
-    result = await connection.exec_driver_sql(
+async def pair_isolated(connection: AsyncConnection, change: Change, leg: Leg) -> set[int]:
+    """Matches new items that have to do with nothing but each other; those items."""
+    rows = await connection.exec_driver_sql(
         _PAIR,
         {**_span(change, leg), "left_source": leg.left.value, "right_source": leg.right.value},
     )
-    return result.rowcount
+    return set(rows.scalar_one() or ())
 
 
 async def seeds(
-    connection: AsyncConnection, change: Change, leg: Leg, first_match_id: int
+    connection: AsyncConnection, change: Change, leg: Leg, ordinals: Sequence[int]
 ) -> list[int]:
-    """The items that have to be looked at, with all that is linked to them; those are not that were
-    first put into a match from that one on."""
-    values = {**_span(change, leg), "first_match_id": first_match_id}
+    """The items that have to be looked at, with all that is linked to them, because of new ones."""
+    values = {**_span(change, leg), "ordinals": ordinals}
     rows = await connection.exec_driver_sql(_SEEDS, values)
     return [int(item_id) for item_id in rows.scalars()]
 

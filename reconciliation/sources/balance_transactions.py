@@ -16,11 +16,14 @@ from gateway.v1.balance_transaction_service_pb2 import (
 from gateway.v1.balance_transaction_service_pb2_grpc import BalanceTransactionServiceStub
 from reconciliation.items.source import MAX_BATCH_ITEMS, Batch
 from reconciliation.matching.item import Item, Source, State
+from reconciliation.sources.gateway_cursors import (
+    cursor_after_restore,
+    cursor_of,
+    place_of,
+    revision_of,
+)
 
 NAME = "balance transactions"
-PAYOUT = "payout"
-# Revisions after a restore of the gateway come after all of those before it.
-EPOCH_BITS = 40
 
 
 class BalanceTransactionSource:
@@ -34,11 +37,9 @@ class BalanceTransactionSource:
 
     def watch(self, cursor: str) -> Any:
         """The feed after a change, `<epoch>:<sequence>`."""
-        epoch, _, sequence = cursor.partition(":")
+        epoch, sequence = place_of(cursor)
         return self._stub.WatchBalanceTransactions(
-            WatchBalanceTransactionsRequest(
-                epoch=int(epoch or 0), after_sequence=int(sequence or 0)
-            )
+            WatchBalanceTransactionsRequest(epoch=epoch, after_sequence=sequence)
         )
 
     def batch_of(self, told: Sequence[WatchBalanceTransactionsResponse]) -> Batch:
@@ -49,11 +50,11 @@ class BalanceTransactionSource:
             if message.balance_transaction.net.minor_units
         ]
         last = told[-1]
-        return Batch(items, f"{last.epoch}:{last.balance_transaction.sequence}")
+        return Batch(items, cursor_of(last.epoch, last.balance_transaction.sequence))
 
     def cursor_after_restore(self, place: Mapping[str, str]) -> str:
         """Where the new epoch begins."""
-        return f"{place['epoch']}:{place['after_sequence']}"
+        return cursor_after_restore(place)
 
 
 def item_of(moved: BalanceTransaction, epoch: int) -> Item:
@@ -61,8 +62,9 @@ def item_of(moved: BalanceTransaction, epoch: int) -> Item:
     Stripe has no longer takes part in nothing. Pure."""
     when = moved.stripe_create_time.ToDatetime(tzinfo=UTC)
     is_missing = moved.state == BALANCE_TRANSACTION_STATE_MISSING
-    # The payout itself is no part of its content.
-    is_content = moved.source_type != PAYOUT and moved.type != PAYOUT
+    # A payout is no part of its own content, nor is its return. It is of the payout that Stripe
+    # makes next, if it was a manual one, and so is what came back to the balance.
+    is_content = moved.stripe_payout_id != moved.source_id
     return Item(
         source=Source.STRIPE,
         corridor=moved.corridor,
@@ -75,5 +77,5 @@ def item_of(moved: BalanceTransaction, epoch: int) -> Item:
         tokens=frozenset(filter(None, (moved.id, moved.source_id))),
         group=moved.stripe_payout_id if is_content else "",
         state=State.PENDING if is_missing else State.BOOKED,
-        revision=(epoch << EPOCH_BITS) + moved.sequence,
+        revision=revision_of(epoch, moved.sequence),
     )

@@ -79,7 +79,7 @@ def past_of(statement: Statement) -> Past:
         statement.closing,
         min([statement.period_start or closing_day, *days]),
         max([statement.period_end or closing_day, *days]),
-        tuple(sorted(map(_identity, booked))),
+        tuple(sorted(map(identity_of, booked))),
     )
 
 
@@ -91,23 +91,32 @@ def judge(earlier: Sequence[Past], new: Past) -> Verdict:
     for past in earlier:
         if (past.account, past.currency) != (new.account, new.currency):
             raise ValueError("statements of one account in one currency were expected")
-    for index, past in enumerate(earlier):
-        if why := _same(past, new):
-            return Verdict(Continuity.DUPLICATE, index, why)
-    for index, past in enumerate(earlier):
-        if why := _overlap(past, new):
-            return Verdict(Continuity.OVERLAP, index, why)
+    shared = [(index, exclusion(past, new)) for index, past in enumerate(earlier)]
+    for continuity in (Continuity.DUPLICATE, Continuity.OVERLAP):
+        for index, found in shared:
+            if found is not None and found[0] is continuity:
+                return Verdict(continuity, index, found[1])
     ordered = sorted(range(len(earlier)), key=lambda index: earlier[index].order)
     before = [index for index in ordered if earlier[index].order < new.order]
     after = [index for index in ordered if earlier[index].order > new.order]
-    if before and (why := _gap(earlier[before[-1]], new)):
+    if before and (why := gap(earlier[before[-1]], new)):
         return Verdict(Continuity.GAP, before[-1], why)
-    if after and (why := _gap(new, earlier[after[0]])):
+    if after and (why := gap(new, earlier[after[0]])):
         return Verdict(Continuity.GAP, after[0], why)
     return Verdict(Continuity.OK, before[-1] if before else None, "")
 
 
-def _identity(entry: Entry) -> bytes:
+def exclusion(one: Past, other: Past) -> tuple[Continuity, str] | None:
+    """Whether two statements have the same lines, so that these count once, and why: DUPLICATE or
+    OVERLAP. It is the same whichever came first."""
+    if why := _same(one, other):
+        return Continuity.DUPLICATE, why
+    if why := _overlap(one, other):
+        return Continuity.OVERLAP, why
+    return None
+
+
+def identity_of(entry: Entry) -> bytes:
     """What makes an entry the same in another file: the money, its days and the bank's words.
 
     References alone do not: FITIDs come twice, and NONREF is everybody's.
@@ -120,6 +129,18 @@ def _identity(entry: Entry) -> bytes:
         entry.customer_reference,
         entry.end_to_end_id,
         entry.remittance,
+        entry.counterparty,
+        *(
+            text
+            for detail in entry.details
+            for text in (
+                str(detail.amount_minor),
+                detail.bank_reference,
+                detail.end_to_end_id,
+                detail.remittance,
+                detail.counterparty,
+            )
+        ),
     )
     return hashlib.sha256("\0".join(said).encode()).digest()
 
@@ -156,10 +177,12 @@ def _overlap(past: Past, new: Past) -> str:
 
 
 def _joins(first: Past, second: Past) -> bool:
-    return first.order < second.order and first.closing.amount_minor == second.opening.amount_minor
+    # Several of a day need not have numbers.
+    in_order = first.order <= second.order
+    return in_order and first.closing.amount_minor == second.opening.amount_minor
 
 
-def _gap(first: Past, second: Past) -> str:
+def gap(first: Past, second: Past) -> str:
     """Why something is missing between two statements; empty if nothing is."""
     if first.closing.amount_minor != second.opening.amount_minor:
         return "the closing balance before is not the opening balance after"

@@ -150,6 +150,11 @@ def mapping_of(document: str) -> CsvMapping:
         raise MappingError(f"{place}: {first['msg']}") from None
 
 
+def document_of_mapping(mapping: CsvMapping) -> str:
+    """The JSON document that `mapping_of` makes the same mapping of."""
+    return _DOCUMENT.dump_json(mapping).decode()
+
+
 def _has_a_day(date_format: str) -> bool:
     parts = sorted(re.findall("%.", date_format))
     return bool(_DATE_FORMAT.fullmatch(date_format)) and parts in (

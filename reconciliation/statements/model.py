@@ -156,13 +156,16 @@ class ExpectedAccount:
 
     `opening` and `closing` are for files that carry none (OFX and CSV have no opening balance, CSV
     often no closing one): the closing balance of the statement before, and what the bank says
-    elsewhere. Balances that are in the file come first.
+    elsewhere. Balances that are in the file come first. With `opening_follows` an opening balance
+    that neither the file has nor was given is what the closing one and the entries come to: whoever
+    asks for that compares it with the statement before.
     """
 
     identification: str
     currency: str
     opening: Balance | None = None
     closing: Balance | None = None
+    opening_follows: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,8 @@ def _with_balances(
 ) -> Statement:
     """Balances that the file does not have are those that were given for the account, once."""
     opening, closing = statement.opening or account.opening, statement.closing or account.closing
+    if account.opening_follows and opening is None and statement.closing is not None:
+        return replace(statement, opening=_opening_before(statement, statement.closing))
     for name, balance, is_given in (
         ("opening balance", opening, statement.opening is None),
         ("closing balance", closing, statement.closing is None),
@@ -95,6 +97,16 @@ def _with_balances(
                 "a balance was expected, in the file or given with its first statement",
             )
     return replace(statement, opening=opening, closing=closing)
+
+
+def _opening_before(statement: Statement, closing: Balance) -> Balance:
+    """What the closing balance and the entries say of the beginning."""
+    days = [entry.booking_date for entry in statement.booked() if entry.booking_date is not None]
+    first = min([statement.period_start or closing.date, closing.date, *days])
+    total = sum(entry.amount_minor for entry in statement.booked())
+    if abs(closing.amount_minor - total) > MAX_MINOR_UNITS:
+        raise FieldError(Reason.INVALID, "closing balance", "a smaller amount was expected")
+    return Balance(closing.amount_minor - total, first)
 
 
 def _check_dates(statement: Statement, today: date) -> None:

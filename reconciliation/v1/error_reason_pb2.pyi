@@ -72,7 +72,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     the one in the metadata. Metadata: after_sequence.
     """
     ERROR_REASON_DEPENDENCY_UNAVAILABLE: _ErrorReason.ValueType  # 18
-    """UNAVAILABLE. A service that this call needs did not answer in time; retry. Metadata: dependency ("database")."""
+    """UNAVAILABLE. A service that this call needs did not answer in time; retry. Metadata: dependency
+    ("database", or "reader", the process that reads a file of a bank).
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 19
     """INTERNAL. A defect of this service; the message holds a trace id only. No metadata."""
     ERROR_REASON_BREAK_OF_ITEMS: _ErrorReason.ValueType  # 20
@@ -80,6 +82,34 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_BREAK_WITHOUT_ITEMS: _ErrorReason.ValueType  # 21
     """FAILED_PRECONDITION, decided. The break has no items that could be matched; it ends by itself or is accepted.
     Metadata: break_id.
+    """
+    ERROR_REASON_BANK_ACCOUNT_NOT_FOUND: _ErrorReason.ValueType  # 22
+    """NOT_FOUND, decided. No bank account of this name is declared. Metadata: bank_account."""
+    ERROR_REASON_STATEMENT_NOT_FOUND: _ErrorReason.ValueType  # 23
+    """NOT_FOUND, decided. No statement has this id. Metadata: statement_id."""
+    ERROR_REASON_STATEMENT_TOO_LARGE: _ErrorReason.ValueType  # 24
+    """INVALID_ARGUMENT. The file has more bytes than are taken, or more of something than is read, or there are more
+    statements of the same days than are compared. Metadata: bank_account, max_bytes of a file that is too
+    large; else as of STATEMENT_UNREADABLE.
+    """
+    ERROR_REASON_STATEMENT_UNREADABLE: _ErrorReason.ValueType  # 25
+    """FAILED_PRECONDITION, decided. The file is not as its format says, or begins as none does that is found out.
+    Metadata: bank_account, problem (a reason in docs/bank-statements.md), place (where in the file), expected
+    (what was expected there).
+    """
+    ERROR_REASON_STATEMENT_OF_ANOTHER_ACCOUNT: _ErrorReason.ValueType  # 26
+    """FAILED_PRECONDITION, decided. A statement is of another account. Metadata as of STATEMENT_UNREADABLE."""
+    ERROR_REASON_STATEMENT_CURRENCY_DIFFERS: _ErrorReason.ValueType  # 27
+    """FAILED_PRECONDITION, decided. A statement is in another currency than the account's. Metadata as of
+    STATEMENT_UNREADABLE.
+    """
+    ERROR_REASON_STATEMENT_IN_THE_FUTURE: _ErrorReason.ValueType  # 28
+    """FAILED_PRECONDITION, decided. A closing balance or a booked line is of a day that has not come. Metadata as
+    of STATEMENT_UNREADABLE.
+    """
+    ERROR_REASON_STATEMENT_BALANCE_FALSE: _ErrorReason.ValueType  # 29
+    """FAILED_PRECONDITION, decided. Opening balance and lines do not come to the closing balance, a total is not
+    that of its lines, or there is no balance that would prove them. Metadata as of STATEMENT_UNREADABLE.
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -141,7 +171,9 @@ ERROR_REASON_CURSOR_OUTDATED: ErrorReason.ValueType  # 17
 the one in the metadata. Metadata: after_sequence.
 """
 ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 18
-"""UNAVAILABLE. A service that this call needs did not answer in time; retry. Metadata: dependency ("database")."""
+"""UNAVAILABLE. A service that this call needs did not answer in time; retry. Metadata: dependency
+("database", or "reader", the process that reads a file of a bank).
+"""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 19
 """INTERNAL. A defect of this service; the message holds a trace id only. No metadata."""
 ERROR_REASON_BREAK_OF_ITEMS: ErrorReason.ValueType  # 20
@@ -149,5 +181,33 @@ ERROR_REASON_BREAK_OF_ITEMS: ErrorReason.ValueType  # 20
 ERROR_REASON_BREAK_WITHOUT_ITEMS: ErrorReason.ValueType  # 21
 """FAILED_PRECONDITION, decided. The break has no items that could be matched; it ends by itself or is accepted.
 Metadata: break_id.
+"""
+ERROR_REASON_BANK_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 22
+"""NOT_FOUND, decided. No bank account of this name is declared. Metadata: bank_account."""
+ERROR_REASON_STATEMENT_NOT_FOUND: ErrorReason.ValueType  # 23
+"""NOT_FOUND, decided. No statement has this id. Metadata: statement_id."""
+ERROR_REASON_STATEMENT_TOO_LARGE: ErrorReason.ValueType  # 24
+"""INVALID_ARGUMENT. The file has more bytes than are taken, or more of something than is read, or there are more
+statements of the same days than are compared. Metadata: bank_account, max_bytes of a file that is too
+large; else as of STATEMENT_UNREADABLE.
+"""
+ERROR_REASON_STATEMENT_UNREADABLE: ErrorReason.ValueType  # 25
+"""FAILED_PRECONDITION, decided. The file is not as its format says, or begins as none does that is found out.
+Metadata: bank_account, problem (a reason in docs/bank-statements.md), place (where in the file), expected
+(what was expected there).
+"""
+ERROR_REASON_STATEMENT_OF_ANOTHER_ACCOUNT: ErrorReason.ValueType  # 26
+"""FAILED_PRECONDITION, decided. A statement is of another account. Metadata as of STATEMENT_UNREADABLE."""
+ERROR_REASON_STATEMENT_CURRENCY_DIFFERS: ErrorReason.ValueType  # 27
+"""FAILED_PRECONDITION, decided. A statement is in another currency than the account's. Metadata as of
+STATEMENT_UNREADABLE.
+"""
+ERROR_REASON_STATEMENT_IN_THE_FUTURE: ErrorReason.ValueType  # 28
+"""FAILED_PRECONDITION, decided. A closing balance or a booked line is of a day that has not come. Metadata as
+of STATEMENT_UNREADABLE.
+"""
+ERROR_REASON_STATEMENT_BALANCE_FALSE: ErrorReason.ValueType  # 29
+"""FAILED_PRECONDITION, decided. Opening balance and lines do not come to the closing balance, a total is not
+that of its lines, or there is no balance that would prove them. Metadata as of STATEMENT_UNREADABLE.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

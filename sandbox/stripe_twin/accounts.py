@@ -13,9 +13,11 @@ from sandbox.stripe_twin.clock import TwinClock
 from sandbox.stripe_twin.events import Event, EventLog, ThinEvent, thin_id
 from sandbox.stripe_twin.faults import Latency
 from sandbox.stripe_twin.idempotency import IdempotencyKeys
+from sandbox.stripe_twin.report_faults import ReportFaults
 from sandbox.stripe_twin.settings import TwinSettings
 from sandbox.stripe_twin.store import Collection, Identifiers, JsonObject, render
 from sandbox.stripe_twin.webhooks import WebhookSender
+from sandbox.twin_bank.bank import TwinBank
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ _KINDS = (
     "dispute",
     "fee_refund",
     "file",
+    "file_link",
     "identity.verification_report",
     "identity.verification_session",
     "identity.verified_outputs",
@@ -92,6 +95,8 @@ _KINDS = (
     "payout",
     "person",
     "refund",
+    "reporting.report_run",
+    "scheduled_query_run",
     "setup_attempt",
     "setup_intent",
     "tax.calculation",
@@ -126,6 +131,8 @@ class SharedParts:
     settings: TwinSettings
     webhooks: WebhookSender
     public_url: str = ""
+    # Where payouts go; it keeps the accounts that a test opens.
+    bank: TwinBank = field(default_factory=TwinBank)
 
 
 @dataclass(slots=True)
@@ -185,6 +192,8 @@ class TwinAccount:
     v2_details: JsonObject = field(default_factory=dict)
     # Which automatic payout took a balance transaction along.
     paid_out: dict[str, str] = field(default_factory=dict)
+    # Of the parts of split payouts the one that lists what all of them contain.
+    split_payouts: dict[str, str] = field(default_factory=dict)
     # Events of the v2 API that no v1 event stands behind, by id.
     native_events: dict[str, ThinEvent] = field(default_factory=dict)
     deleted_customers: set[str] = field(default_factory=set)
@@ -192,8 +201,14 @@ class TwinAccount:
     disputed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     # A test has set the account's requirements; they are no longer worked out.
     overridden: bool = False
+    # The bytes of files that Stripe made, by id.
+    file_contents: dict[str, bytes] = field(default_factory=dict)
+    report_faults: ReportFaults = field(default_factory=ReportFaults)
+    # Whether new data of reports is told of.
+    announces_reports: bool = False
 
     def __post_init__(self) -> None:
+        self.started = self.now()
         self.events = EventLog()
         self.keys = IdempotencyKeys()
         self.books = Books(self.shared.identifiers)

@@ -153,6 +153,15 @@ class Books:
             self._pending[transaction["currency"]] -= transaction["net"]
             self._available[transaction["currency"]] += transaction["net"]
 
+    def maturing(self, currency: str, now: int) -> list[tuple[int, int]]:
+        """When what is pending in a currency becomes available, and how much each time."""
+        self.mature(now)
+        found: dict[int, int] = defaultdict(int)
+        for available_on, _, transaction in self._maturing:
+            if transaction["currency"] == currency:
+                found[available_on] += transaction["net"]
+        return sorted(found.items())
+
     def balances(self, now: int) -> dict[str, dict[str, int]]:
         """Per currency the `pending` and the `available` minor units."""
         self.mature(now)

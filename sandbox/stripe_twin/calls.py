@@ -86,7 +86,15 @@ def merge_metadata(item: JsonObject, changes: Any) -> None:
     item["metadata"] = {key: value for key, value in merged.items() if value != ""}
 
 
-Handler = Callable[[Call], JsonObject]
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An answer that is no object: the bytes of a file."""
+
+    body: bytes
+    content_type: str
+
+
+Handler = Callable[[Call], JsonObject | Content]
 
 
 @dataclass(frozen=True, slots=True)

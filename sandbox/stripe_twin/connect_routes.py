@@ -4,6 +4,7 @@ from sandbox.stripe_twin import (
     connected_accounts,
     event_destinations,
     external_accounts,
+    file_links,
     files,
     persons,
     tax,
@@ -104,6 +105,12 @@ _FILES = (
     Route("POST", "/v1/files", files.create_file, "file_create"),
     Route("GET", "/v1/files", files.list_files, "file_list"),
     Route("GET", "/v1/files/{file}", files.retrieve_file, "file_retrieve"),
+    # The SDK has no type for what is sent to the host of files.
+    Route("GET", "/v1/files/{file}/contents", files.read_contents, "file_retrieve"),
+    Route("POST", "/v1/file_links", file_links.create_file_link, "file_link_create"),
+    Route("GET", "/v1/file_links", file_links.list_file_links, "file_link_list"),
+    Route("GET", "/v1/file_links/{link}", file_links.retrieve_file_link, "file_link_retrieve"),
+    Route("POST", "/v1/file_links/{link}", file_links.update_file_link, "file_link_update"),
 )
 
 _TAX = (

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from runtime.clock import Clock
 from sandbox.stripe_twin.accounts import SharedParts, TwinAccount, TwinState
+from sandbox.stripe_twin.bank_controls import BankControls
 from sandbox.stripe_twin.clock import TwinClock
 from sandbox.stripe_twin.confirmation import complete_authentication
 from sandbox.stripe_twin.connected_accounts import complete_onboarding
@@ -34,8 +35,9 @@ from sandbox.stripe_twin.overrides import (
     override_person,
     record_entry,
 )
-from sandbox.stripe_twin.payouts import fail_payout, pay_out_everything
+from sandbox.stripe_twin.payouts import fail_payout
 from sandbox.stripe_twin.refunds import FAILURE_REASON, fail_refund
+from sandbox.stripe_twin.scheduled_payouts import pay_out_everything
 from sandbox.stripe_twin.settings import TwinSettings
 from sandbox.stripe_twin.setup_intents import complete_setup
 from sandbox.stripe_twin.store import Identifiers, JsonObject
@@ -62,6 +64,7 @@ class TwinControls:
         self.state = TwinState(
             SharedParts(self.clock, Identifiers(seed), self.settings, self.webhooks)
         )
+        self.bank = BankControls(self.state)
 
     def account(self, name: str = "default") -> TwinAccount:
         """A platform account by its name. Raises KeyError."""

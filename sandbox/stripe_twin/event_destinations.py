@@ -18,6 +18,7 @@ from sandbox.stripe_twin.events import (
     thin_counterpart,
 )
 from sandbox.stripe_twin.lists import v2_page
+from sandbox.stripe_twin.reports import TYPE_UPDATED, announce_types
 from sandbox.stripe_twin.store import JsonObject, within
 from sandbox.stripe_twin.webhooks import Endpoint
 
@@ -63,6 +64,7 @@ def update_webhook_endpoint(call: Call) -> JsonObject:
         item["url"] = endpoint.url = call.params["url"]
     if "enabled_events" in call.params:
         item["enabled_events"] = endpoint.enabled_events = call.params["enabled_events"]
+        _announce(call.account, item["enabled_events"])
     if "disabled" in call.params:
         endpoint.enabled = not call.params["disabled"]
         item["status"] = "enabled" if endpoint.enabled else "disabled"
@@ -109,7 +111,14 @@ def register(
             names=account.names,
         )
     )
+    _announce(account, enabled_events)
     return item
+
+
+def _announce(account: TwinAccount, enabled_events: list[str]) -> None:
+    """New data of reports is told of once somebody wants to hear of it."""
+    if {TYPE_UPDATED, f"v1.{TYPE_UPDATED}"} & set(enabled_events):
+        announce_types(account)
 
 
 KIND = "v2.core.event_destination"
@@ -159,6 +168,7 @@ def update_event_destination(call: Call) -> JsonObject:
         if name in params:
             item[name] = params[name]
     endpoint.enabled_events = item["enabled_events"]
+    _announce(call.account, item["enabled_events"])
     if "webhook_endpoint" in params:
         endpoint.url = params["webhook_endpoint"]["url"]
     merge_metadata(item, params.get("metadata"))
@@ -241,6 +251,7 @@ def add_destination(
             names=account.names,
         )
     )
+    _announce(account, enabled_events)
     return item
 
 

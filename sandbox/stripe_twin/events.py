@@ -123,6 +123,16 @@ class EventLog:
         return self._positions[event_id]
 
 
+# Types that only who names them gets: https://docs.stripe.com/api/events/types says "selection
+# required".
+_NAMED_ONLY = frozenset({"reporting.report_type.updated", "v1.reporting.report_type.updated"})
+
+
+def subscribes(kind: str, patterns: list[str]) -> bool:
+    """Whether an endpoint with these `enabled_events` gets events of a type."""
+    return kind in patterns if kind in _NAMED_ONLY else matches_any(kind, patterns)
+
+
 def matches_any(kind: str, patterns: list[str]) -> bool:
     """Whether an event type matches one of e.g. `*`, `charge.*`, `charge.updated`."""
     # "v2.core.account[requirements].updated" is a name: its brackets are no set of characters.

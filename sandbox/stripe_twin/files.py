@@ -1,11 +1,13 @@
 """Files that a platform hands in for a connected account: https://docs.stripe.com/file-upload.
 
 What may be uploaded for which purpose is that page's table. Their contents are not kept: nobody can
-download a document again that was uploaded for verification.
+download a document again that was uploaded for verification. Files that Stripe makes, of reports,
+can be read at their `url` with the account's key, until they expire.
 """
 
-from sandbox.stripe_twin.calls import Call
-from sandbox.stripe_twin.errors import invalid_request
+from sandbox.stripe_twin.accounts import TwinAccount
+from sandbox.stripe_twin.calls import Call, Content
+from sandbox.stripe_twin.errors import invalid_request, missing
 from sandbox.stripe_twin.multipart import Upload
 from sandbox.stripe_twin.store import JsonObject
 
@@ -42,15 +44,39 @@ def create_file(call: Call) -> JsonObject:
         raise invalid_request(
             f"File type is not supported for the purpose {purpose}.", param="file"
         )
-    account = call.account
+    return _add(
+        call.account, len(given.content), purpose=purpose, kind=kind, file_name=given.file_name
+    )
+
+
+def add_file(
+    account: TwinAccount,
+    content: bytes,
+    *,
+    purpose: str,
+    kind: str,
+    file_name: str,
+    lasts_seconds: int,
+) -> JsonObject:
+    """A file that Stripe has made, which can be read until it expires."""
+    file = _add(account, len(content), purpose=purpose, kind=kind, file_name=file_name)
+    account.file_contents[file["id"]] = content
+    file["expires_at"] = account.now() + lasts_seconds
+    file["url"] = f"{account.shared.public_url}/v1/files/{file['id']}/contents"
+    return file
+
+
+def _add(
+    account: TwinAccount, size: int, *, purpose: str, kind: str, file_name: str | None
+) -> JsonObject:
     identifier = account.new_id("file")
-    return call.objects("file").add(
+    return account.objects("file").add(
         {
             "id": identifier,
             "object": "file",
             "created": account.now(),
             "expires_at": None,
-            "filename": given.file_name,
+            "filename": file_name,
             "links": {
                 "object": "list",
                 "data": [],
@@ -58,12 +84,29 @@ def create_file(call: Call) -> JsonObject:
                 "url": f"/v1/file_links?file={identifier}",
             },
             "purpose": purpose,
-            "size": len(given.content),
+            "size": size,
             "title": None,
             "type": kind,
             "url": None,
         }
     )
+
+
+def read_contents(call: Call) -> Content:
+    """GET /v1/files/{file}/contents, on the host of files at Stripe."""
+    file = call.objects("file").get(call.path["file"], "file")
+    content = content_of(call.account, file)
+    if content is None:
+        raise missing("file", file["id"], "file")
+    return content
+
+
+def content_of(account: TwinAccount, file: JsonObject) -> Content | None:
+    """A file's bytes; None if they are not kept, or no longer."""
+    content = account.file_contents.get(file["id"])
+    if content is None or file["expires_at"] <= account.now():
+        return None
+    return Content(content, "text/csv")
 
 
 def retrieve_file(call: Call) -> JsonObject:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sandbox.stripe_twin.accounts import TwinAccount
+from sandbox.stripe_twin.scheduled_payouts import check_contents
 from sandbox.stripe_twin.store import JsonObject
 
 # Of a charge, what tells whether it was made once and what became of it.
@@ -77,6 +78,8 @@ def _dump(account: TwinAccount) -> dict[str, Any]:
         "refunds": list(account.objects("refund")),
         "disputes": list(account.objects("dispute")),
         "payouts": list(account.objects("payout")),
+        "paid_out": dict(account.paid_out),
+        "split_payouts": dict(account.split_payouts),
         "balance_transactions": transactions,
         "connected": {item.account_id: _dump(item) for item in account.connected.values()},
     }
@@ -114,6 +117,7 @@ def _figures(account: TwinAccount) -> dict[str, Any]:
     now = account.now()
     account.books.check(now)
     _check_charges(account)
+    check_contents(account)
     fees: Counter[str] = Counter()
     for transaction in account.books.transactions:
         fees[transaction["currency"]] += transaction["fee"]

@@ -1,18 +1,22 @@
-"""Payouts from the balance to the bank: https://docs.stripe.com/payouts."""
+"""Payouts from the balance to the bank: https://docs.stripe.com/payouts. Those that Stripe's
+schedule makes are in `scheduled_payouts.py`."""
 
 from typing import Any
 
-from sandbox.stripe_twin.accounts import AUTOMATIC, Origin, TwinAccount
+from sandbox.stripe_twin.accounts import Origin, TwinAccount
+from sandbox.stripe_twin.bank_transfers import payout_arrived, payout_returned, trace_of
 from sandbox.stripe_twin.calls import Call, merge_metadata
-from sandbox.stripe_twin.currencies import check_payout, step_of_payouts
+from sandbox.stripe_twin.currencies import check_payout
 from sandbox.stripe_twin.errors import check_choice, invalid_request
 from sandbox.stripe_twin.external_accounts import destination_of, payout_failed
 from sandbox.stripe_twin.store import JsonObject, within
 
 ARRIVAL_SECONDS = 2 * 24 * 60 * 60
-# Instant payouts take minutes; their fee is not modelled.
+# Instant payouts take minutes.
 INSTANT_SECONDS = 30 * 60
-_METHODS = frozenset({"instant", "standard"})
+INSTANT = "instant"
+_METHODS = frozenset({INSTANT, "standard"})
+BASIS_POINTS = 10_000
 FAILURE_MESSAGES = {
     "account_closed": "The bank account has been closed.",
     "could_not_process": "The bank could not process this payout.",
@@ -21,11 +25,16 @@ FAILURE_MESSAGES = {
 
 
 def create_payout(call: Call) -> JsonObject:
-    """POST /v1/payouts: a manual payout of what is available."""
+    """POST /v1/payouts: a manual payout of what is available, an instant one of what is pending as
+    well."""
     amount, currency = call.params["amount"], call.params["currency"].lower()
     check_payout(amount, currency)
     check_choice(call.params, "method", _METHODS)
-    if amount > available(call.account, currency):
+    fee = 0
+    if call.params.get("method") == INSTANT:
+        fee = amount * call.account.shared.settings.instant_fee_basis_points // BASIS_POINTS
+        _advance(call.account, amount + fee, currency)
+    if amount + fee > available(call.account, currency):
         raise invalid_request(
             "You have insufficient available funds in your Stripe account.",
             code="balance_insufficient",
@@ -36,7 +45,46 @@ def create_payout(call: Call) -> JsonObject:
         "metadata": call.params.get("metadata", {}),
         "statement_descriptor": call.params.get("statement_descriptor"),
     }
-    return _pay_out(call.account, amount, currency, details, automatic=False, origin=call.origin)
+    if fee:
+        _take_fee(call.account, fee, currency)
+    return pay_out(call.account, amount, currency, details, automatic=False, origin=call.origin)
+
+
+def _advance(account: TwinAccount, wanted: int, currency: str) -> None:
+    """What an instant payout lacks is given ahead of its time, and taken from what becomes
+    available later, once for each time. Nothing if that is not enough either.
+
+    https://docs.stripe.com/payouts/instant-payouts-with-advance-funding
+    """
+    lacking = wanted - available(account, currency)
+    funding: list[tuple[int, int]] = []
+    for available_on, minor in account.books.maturing(currency, account.now()):
+        taken = min(max(minor, 0), lacking - sum(part for _, part in funding))
+        if taken > 0:
+            funding.append((available_on, taken))
+    if lacking <= 0 or sum(part for _, part in funding) < lacking:
+        return
+    now = account.now()
+    about: dict[str, Any] = {"source": None, "currency": currency, "now": now}
+    account.books.record(kind="advance", amount=lacking, available_at_once=True, **about)
+    for available_on, taken in funding:
+        account.books.record(
+            kind="advance_funding", amount=-taken, delay_seconds=available_on - now, **about
+        )
+
+
+def _take_fee(account: TwinAccount, fee: int, currency: str) -> None:
+    """Stripe's fee for an instant payout, a balance transaction of its own."""
+    account.books.record(
+        kind="stripe_fee",
+        source=None,
+        amount=-fee,
+        currency=currency,
+        now=account.now(),
+        description="Instant Payouts",
+        available_at_once=True,
+        reporting_category="fee",
+    )
 
 
 def retrieve_payout(call: Call) -> JsonObject:
@@ -78,7 +126,7 @@ def reverse_payout(call: Call) -> JsonObject:
         "metadata": call.params.get("metadata", {}),
         "original_payout": payout["id"],
     }
-    reversal = _pay_out(
+    reversal = pay_out(
         call.account,
         -payout["amount"],
         payout["currency"],
@@ -96,6 +144,9 @@ def cancel_payout(call: Call) -> JsonObject:
     payout = call.objects("payout").get(call.path["id"], "payout")
     if payout["status"] != "pending":
         raise invalid_request("Payouts can only be canceled while they are pending.")
+    if payout["automatic"]:
+        # stripe-python, Payout.cancel: "You can't cancel automatic Stripe payouts."
+        raise invalid_request("Automatic payouts cannot be canceled.")
     transaction = _bring_back(call.account, payout, "payout_cancel")
     payout["status"] = "canceled"
     payout["failure_balance_transaction"] = transaction["id"]
@@ -109,50 +160,6 @@ def available(account: TwinAccount, currency: str) -> int:
     return balances[currency]["available"] if currency in balances else 0
 
 
-def pay_out_everything(account: TwinAccount, currency: str) -> JsonObject:
-    """The daily automatic payout of what is available, as far as the currency is paid out whole;
-    its balance transactions can be listed by `payout`.
-
-    A minimum balance is held back as a part of the payout, and given back beside it:
-    https://docs.stripe.com/changelog/acacia/2024-12-18/payout-minimum-balance
-
-    Raises ValueError if nothing is available, or an earlier payout failed where it would go.
-    """
-    destination = destination_of(account, currency)
-    if destination is not None and destination["status"] == "errored":
-        raise ValueError(f"{destination['id']} is errored: nothing is paid out there")
-    step = step_of_payouts(currency)
-    minimum = account.shared.settings.minimum_balances.get(currency, 0)
-    amount = (available(account, currency) - minimum) // step * step
-    if amount < 1:
-        raise ValueError(f"{account.name} has no {currency} available")
-    swept = [
-        transaction["id"]
-        for transaction in account.books.transactions
-        if transaction["status"] == "available"
-        and transaction["currency"] == currency
-        and transaction["id"] not in account.paid_out
-    ]
-    if minimum:
-        swept.append(_keep_back(account, "payout_minimum_balance_hold", -minimum, currency)["id"])
-    payout = _pay_out(account, amount, currency, {}, automatic=True, origin=AUTOMATIC)
-    account.paid_out |= dict.fromkeys([*swept, payout["balance_transaction"]], payout["id"])
-    if minimum:
-        _keep_back(account, "payout_minimum_balance_release", minimum, currency)
-    return payout
-
-
-def _keep_back(account: TwinAccount, kind: str, amount: int, currency: str) -> JsonObject:
-    return account.books.record(
-        kind=kind,
-        source=None,
-        amount=amount,
-        currency=currency,
-        now=account.now(),
-        available_at_once=True,
-    )
-
-
 def fail_payout(account: TwinAccount, payout: JsonObject, code: str) -> None:
     """The bank returns a payout, at worst days after it was `paid`. Raises ValueError."""
     if payout["status"] in ("canceled", "failed"):
@@ -163,6 +170,7 @@ def fail_payout(account: TwinAccount, payout: JsonObject, code: str) -> None:
     payout["failure_code"] = code
     payout["failure_message"] = FAILURE_MESSAGES.get(code, "The payout failed.")
     account.emit("payout.failed", payout)
+    payout_returned(account, payout)
     payout_failed(account, payout["destination"])
 
 
@@ -178,7 +186,7 @@ def _bring_back(account: TwinAccount, payout: JsonObject, kind: str) -> JsonObje
     )
 
 
-def _pay_out(
+def pay_out(
     account: TwinAccount,
     amount: int,
     currency: str,
@@ -187,6 +195,8 @@ def _pay_out(
     automatic: bool,
     origin: Origin,
 ) -> JsonObject:
+    """Takes an amount from the balance and sends it to the bank; below zero the other way round.
+    `details` are fields of the payout that differ from what most have."""
     payout_id = account.new_id("po")
     destination = destination_of(account, currency)
     travel = INSTANT_SECONDS if details.get("method") == "instant" else ARRIVAL_SECONDS
@@ -220,7 +230,7 @@ def _pay_out(
         "method": "standard",
         "original_payout": None,
         "payout_method": None,
-        "reconciliation_status": "completed" if automatic else "not_applicable",
+        "reconciliation_status": "in_progress" if automatic else "not_applicable",
         "reversed_by": None,
         "source_type": "card",
         "statement_descriptor": None,
@@ -231,9 +241,23 @@ def _pay_out(
     account.objects("payout").add(payout)
     account.emit("payout.created", payout, origin)
     if automatic:
-        account.emit("payout.reconciliation_completed", payout)
+        _reconcile(account, payout)
     _travel(account, payout, travel)
     return payout
+
+
+def _reconcile(account: TwinAccount, payout: JsonObject) -> None:
+    """Stripe works out what an automatic payout contains."""
+
+    def complete() -> None:
+        payout["reconciliation_status"] = "completed"
+        account.emit("payout.reconciliation_completed", payout)
+
+    seconds = account.shared.settings.reconciliation_seconds
+    if seconds:
+        account.shared.clock.after(seconds, complete)
+    else:
+        complete()
 
 
 def _travel(account: TwinAccount, payout: JsonObject, seconds: int) -> None:
@@ -248,11 +272,12 @@ def _travel(account: TwinAccount, payout: JsonObject, seconds: int) -> None:
         if payout["status"] == "in_transit":
             payout["status"] = "paid"
             account.emit("payout.paid", payout)
+            payout_arrived(account, payout)
             # No event tells of it.
             clock.after(account.shared.settings.trace_seconds, trace)
 
     def trace() -> None:
-        payout["trace_id"] = {"status": "supported", "value": f"TRACE{payout['id'][-12:].upper()}"}
+        payout["trace_id"] = {"status": "supported", "value": trace_of(payout)}
 
     clock.after(seconds / 2, leave)
     clock.after(seconds, arrive)

@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from sandbox.stripe_twin.accounts import Origin, TwinAccount, TwinState
-from sandbox.stripe_twin.calls import Call, Router, authenticate
+from sandbox.stripe_twin.calls import Call, Content, Router, authenticate
 from sandbox.stripe_twin.errors import (
     ApiError,
     api_error,
@@ -44,6 +44,8 @@ _KIND_BY_PREFIX = {
     "du": "dispute",
     "fee": "application_fee",
     "file": "file",
+    "frr": "reporting.report_run",
+    "link": "file_link",
     "person": "person",
     "fr": "fee_refund",
     "pi": "payment_intent",
@@ -142,6 +144,7 @@ class Answer:
     status: int
     body: bytes
     headers: dict[str, str]
+    content_type: str = "application/json"
 
 
 class Pipeline:
@@ -199,7 +202,7 @@ class Pipeline:
             status=answer.status,
             body=answer.body,
             headers=answer.headers,
-            content_type="application/json",
+            content_type=answer.content_type,
         )
 
     async def _suffer_outage(self) -> None:
@@ -236,8 +239,7 @@ class Pipeline:
             answer = await self._post(account, request, raw, seen, chosen)
         else:
             await _delay(chosen, "before")
-            body = self._execute(account, seen, queried(request.query_string))
-            answer = Answer(200, body, {})
+            answer = self._execute(account, seen, queried(request.query_string))
         await _fail_afterwards(chosen)
         return answer
 
@@ -264,7 +266,7 @@ class Pipeline:
                     stored=False,
                 )
             await _delay(chosen, "before")
-            return Answer(200, self._execute(account, seen, posted(request, raw)), {})
+            return self._execute(account, seen, posted(request, raw))
         body = comparable(request.headers.get("Content-Type", ""), raw)
         stored = account.keys.begin(key, seen.path, body, seen.time)
         if stored is not None:
@@ -301,7 +303,7 @@ class Pipeline:
             if fault.when == "before":
                 return _failed(api_error(fault.status, stored=True))
         try:
-            answer = Answer(200, self._execute(account, seen, posted(request, raw)), {})
+            answer = self._execute(account, seen, posted(request, raw))
         except ApiError as failure:
             if not failure.stored:
                 raise
@@ -310,7 +312,7 @@ class Pipeline:
             return _failed(api_error(stored_errors[0].status, stored=True))
         return answer
 
-    def _execute(self, account: TwinAccount, seen: SeenRequest, form: dict[str, Any]) -> bytes:
+    def _execute(self, account: TwinAccount, seen: SeenRequest, form: dict[str, Any]) -> Answer:
         found = self._router.find(seen.method, seen.path)
         if found is None:
             raise unknown_route(seen.method, seen.path)
@@ -319,10 +321,12 @@ class Pipeline:
         origin = Origin(seen.request_id, seen.idempotency_key)
         seen.acted = True
         answer = route.handler(Call(account, path, params, origin))
+        if isinstance(answer, Content):
+            return Answer(200, answer.body, {}, answer.content_type)
         paths = params.get("expand")
         if paths:
             answer = expand(account, answer, paths)
-        return render_bytes(answer)
+        return Answer(200, render_bytes(answer), {})
 
 
 async def _delay(chosen: list[ActiveFault], when: str) -> None:

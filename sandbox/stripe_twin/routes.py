@@ -11,7 +11,9 @@ from sandbox.stripe_twin import (
     payment_methods,
     payouts,
     refunds,
+    reports,
     setup_intents,
+    sigma,
 )
 from sandbox.stripe_twin.calls import Route
 from sandbox.stripe_twin.connect_routes import CONNECT_ROUTES, V2_ROUTES
@@ -29,6 +31,31 @@ IDENTITY_ROUTES = (
     Route("POST", f"{_SESSIONS}/{{id}}/redact", identity.redact_session, f"{_SESSION}_redact"),
     Route("GET", _REPORTS, identity.list_reports, f"{_REPORT}_list"),
     Route("GET", f"{_REPORTS}/{{id}}", identity.retrieve_report, f"{_REPORT}_retrieve"),
+)
+
+
+_TYPES, _RUNS = "/v1/reporting/report_types", "/v1/reporting/report_runs"
+_TYPE, _RUN = "reporting.report_type", "reporting.report_run"
+
+REPORT_ROUTES = (
+    Route("GET", _TYPES, reports.list_report_types, f"{_TYPE}_list"),
+    Route("GET", f"{_TYPES}/{{report_type}}", reports.retrieve_report_type, f"{_TYPE}_retrieve"),
+    Route("POST", _RUNS, reports.create_report_run, f"{_RUN}_create"),
+    Route("GET", _RUNS, reports.list_report_runs, f"{_RUN}_list"),
+    Route("GET", f"{_RUNS}/{{report_run}}", reports.retrieve_report_run, f"{_RUN}_retrieve"),
+)
+
+
+_QUERY_RUNS, _QUERY_RUN = "/v1/sigma/scheduled_query_runs", "sigma.scheduled_query_run"
+
+SIGMA_ROUTES = (
+    Route("GET", _QUERY_RUNS, sigma.list_query_runs, f"{_QUERY_RUN}_list"),
+    Route(
+        "GET",
+        f"{_QUERY_RUNS}/{{scheduled_query_run}}",
+        sigma.retrieve_query_run,
+        f"{_QUERY_RUN}_retrieve",
+    ),
 )
 
 
@@ -217,5 +244,7 @@ ROUTES = (
     *_RECONCILIATION,
     *CONNECT_ROUTES,
     *IDENTITY_ROUTES,
+    *REPORT_ROUTES,
+    *SIGMA_ROUTES,
     *V2_ROUTES,
 )

@@ -48,6 +48,15 @@ class TwinSettings(BaseModel):
     it does, as at Stripe; looked at every `async_refund_seconds`. `minimum_balances` are the minor
     units by currency that automatic payouts leave behind. `trace_seconds` is how long after one
     was paid its bank's reference comes, at Stripe up to ten days; nothing tells of it.
+    `reconciliation_seconds` is how long Stripe works out what an automatic payout contains.
+    `payout_limits` are the minor units by currency above which automatic payouts are split; whether
+    the first of them lists the parts' own balance transactions, too, Stripe does not say:
+    `parts_listed_in_primary`. With `debit_negative_balances` an automatic payout takes from the
+    bank what the available balance is below zero. `instant_fee_basis_points` is the fee of an
+    instant payout, a balance transaction of its own here; Stripe does not say how it books it.
+    `report_lag_seconds` is how long after a day of UTC its data is in reports, `report_seconds`
+    how long a report takes. `sigma_lag_seconds` is how old the data of Sigma's queries is, about
+    three hours at Stripe.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
@@ -76,3 +85,11 @@ class TwinSettings(BaseModel):
     refunds_need_balance: bool = False
     trace_seconds: float = Field(default=0.0, ge=0.0)
     minimum_balances: dict[Currency, Annotated[int, Field(ge=1)]] = {}
+    reconciliation_seconds: float = Field(default=0.0, ge=0.0)
+    payout_limits: dict[Currency, Annotated[int, Field(ge=100)]] = {}
+    parts_listed_in_primary: bool = False
+    debit_negative_balances: bool = True
+    instant_fee_basis_points: int = Field(default=0, ge=0, le=10_000)
+    report_lag_seconds: float = Field(default=12 * HOUR, ge=0.0)
+    report_seconds: float = Field(default=0.0, ge=0.0)
+    sigma_lag_seconds: float = Field(default=3 * HOUR, ge=0.0)

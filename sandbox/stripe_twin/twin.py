@@ -11,10 +11,13 @@ from aiohttp import web
 
 from runtime.clock import Clock
 from sandbox.stripe_twin.admin import ADMIN_ROUTES, AdminApi
+from sandbox.stripe_twin.bank_admin import BANK_ROUTES
 from sandbox.stripe_twin.calls import Router
 from sandbox.stripe_twin.controls import TwinControls
 from sandbox.stripe_twin.external_actors import ACTOR_ROUTES
+from sandbox.stripe_twin.file_links import PATH, linked
 from sandbox.stripe_twin.pipeline import Pipeline
+from sandbox.stripe_twin.report_admin import REPORT_ROUTES
 from sandbox.stripe_twin.routes import ROUTES
 from sandbox.stripe_twin.settings import TwinSettings
 
@@ -37,7 +40,7 @@ class Twin(TwinControls):
     ) -> None:
         super().__init__(settings, clock, seed)
         self._pipeline = Pipeline(self.state, self.faults, self.requests, Router(ROUTES), seed)
-        self._admin = AdminApi(self, ADMIN_ROUTES | ACTOR_ROUTES)
+        self._admin = AdminApi(self, ADMIN_ROUTES | ACTOR_ROUTES | BANK_ROUTES | REPORT_ROUTES)
         self._runner: web.ServerRunner | None = None
         self._timer: asyncio.Task[None] | None = None
         self._site: web.SockSite | None = None
@@ -98,7 +101,17 @@ class Twin(TwinControls):
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path.startswith("/_twin"):
             return await self._admin.handle(request)
+        if request.path.startswith(PATH):
+            # A link is for whoever has it: no key, no idempotency, no faults of the API.
+            return self._linked(request.path)
         return await self._pipeline.handle(request)
+
+    def _linked(self, path: str) -> web.Response:
+        self.clock.run_due()
+        found = linked(self.state, path)
+        if found is None:
+            return web.Response(status=404, text="This link has expired.")
+        return web.Response(body=found.body, content_type=found.content_type)
 
 
 def _request(

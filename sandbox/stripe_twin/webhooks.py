@@ -9,7 +9,7 @@ from hashlib import sha256
 import aiohttp
 
 from sandbox.stripe_twin.clock import TwinClock
-from sandbox.stripe_twin.events import Event, ThinEvent, matches_any, thin_counterpart, thin_kind
+from sandbox.stripe_twin.events import Event, ThinEvent, subscribes, thin_counterpart, thin_kind
 from sandbox.stripe_twin.faults import Forgery, WebhookFaultKind, WebhookFaults
 from sandbox.stripe_twin.settings import TwinSettings
 
@@ -306,5 +306,5 @@ def _concerns(endpoint: Endpoint, account_id: str, platform_id: str) -> bool:
 def _subscribed(endpoint: Endpoint, event: AnyEvent) -> bool:
     if isinstance(event, Event):
         kind = thin_kind(event.kind) if endpoint.thin else event.kind
-        return matches_any(kind, endpoint.enabled_events)
-    return endpoint.thin and matches_any(event.kind, endpoint.enabled_events)
+        return subscribes(kind, endpoint.enabled_events)
+    return endpoint.thin and subscribes(event.kind, endpoint.enabled_events)

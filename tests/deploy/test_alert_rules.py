@@ -66,6 +66,8 @@ OLDEST_MAIL = "compliance_notice_mail_oldest_timestamp_seconds"
 LEADING = 'gateway_leader_task_leading{task="t",instance="one"}'
 LOOP = 'loop_last_success_timestamp_seconds{job="gateway",loop="l"}'
 LOOP_RESTS = always('loop_poll_seconds{job="gateway",loop="l"}', 1)
+OPEN_BREAKS = 'reconciliation_breaks_open{kind="%s",age="%s"}'
+STORE = 'reconciliation_statement_store_reachable{bank_account="a"}'
 OUTCOMES = 'gateway_stripe_outcomes_total{corridor="default",outcome="%s"}'
 STARTED = 'process_start_time_seconds{job="gateway"}'
 
@@ -201,6 +203,24 @@ SCENES = (
             always('compliance_outcome_changes_total{result="unreadable"}', 3),
             rising('compliance_outcome_changes_total{result="counted"}', 1),
         ),
+    ),
+    gauge("StatementsMissing", OPEN_BREAKS % ("FEED_STALE", "overdue"), 1),
+    gauge("StatementsMissing", OPEN_BREAKS % ("STATEMENT_GAP", "overdue"), 1),
+    Scene(
+        "StatementsMissing",
+        (always(OPEN_BREAKS % ("STATEMENT_GAP", "overdue"), 2),),
+        (always(OPEN_BREAKS % ("STATEMENT_GAP", "due"), 2),),
+    ),
+    gauge(
+        "StatementFileRefused",
+        'reconciliation_statement_files_refused_since{bank_account="a"}',
+        1,
+    ),
+    gauge("StatementStoreAway", STORE, 0, 1),
+    Scene(
+        "StatementStoreAway",
+        (always(STORE, 0),),
+        (f"{STORE} => 1x80 0x5 1x3",),
     ),
     since("DocumentsStuck", OLDEST_DOCUMENT, 61),
     # None waits; and what Stripe looks at is Stripe's.

@@ -14,6 +14,8 @@ MAX_DEPTH = 5
 OVERSIZED_BYTES = 70_000
 # Of a merchant's document, which has less.
 OVERSIZED_DOCUMENT_BYTES = 10_000_000
+# Of a piece of a bank's file: too large for one, and not for a request.
+OVERSIZED_PIECE_BYTES = 262_100
 MARK = "MARK"
 CONTROL_CHARACTER = "a\x00b"
 MANY_ENTRIES = 2_000
@@ -62,8 +64,10 @@ def bad_requests(request: Any) -> Iterator[BadRequest]:
             marked = _with(request, place, "not UTF-8", MARK)
             yield BadRequest(marked.what, marked.path, marked.data.replace(b"MARK", NOT_UTF8))
         elif field.type == field.TYPE_BYTES:
-            is_document = field.name == "content"
-            size = OVERSIZED_DOCUMENT_BYTES if is_document else OVERSIZED_BYTES
+            size = OVERSIZED_BYTES
+            if field.name == "content":
+                is_piece = request.name == "UploadStatementRequest"
+                size = OVERSIZED_PIECE_BYTES if is_piece else OVERSIZED_DOCUMENT_BYTES
             yield _with(request, place, "oversized", b"x" * size)
         elif field.type == field.TYPE_ENUM:
             yield _with(request, place, "unknown value", UNKNOWN_ENUM_VALUE)

@@ -1,11 +1,14 @@
 """What moves Stripe's balance beside payments."""
 
+import aiohttp
+
 from gateway.v1 import payout_pb2 as payouts
 from gateway.v1 import payout_service_pb2 as payout_service
 from sandbox.demo.scenarios import Parties
 from sandbox.demo.shop import CALL_SECONDS, Shop
 from sandbox.engine import Engine
 from sandbox.polling import poll
+from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
 from tests.e2e.scenario_steps import CORRIDOR, MATURITY_SECONDS, advance, pay, posted
 
 
@@ -36,6 +39,60 @@ async def payout_that_no_event_told(shop: Shop, parties: Parties, engine: Engine
     payout = await shop.twin.pay_out("usd")
     await _until_payout(shop, payout["id"], payouts.PAYOUT_STATE_PENDING)
     await shop.twin.resume_webhooks()
+
+
+async def payout_split(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """What is above the limit of a rail goes in parts; the first lists all that they contain."""
+    await _have_available(shop)
+    await shop.twin.change_settings(payout_limits={"usd": 300_00})
+    try:
+        payout = await shop.twin.pay_out("usd")
+    finally:
+        await shop.twin.change_settings(payout_limits={})
+    await _until_payout(shop, payout["id"], payouts.PAYOUT_STATE_PENDING)
+
+
+async def payout_above_a_minimum(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """Some stays at Stripe: it is held back in the payout, and given back beside it."""
+    await _have_available(shop)
+    await shop.twin.change_settings(minimum_balances={"usd": 150_00})
+    try:
+        payout = await shop.twin.pay_out("usd")
+    finally:
+        await shop.twin.change_settings(minimum_balances={})
+    await _until_payout(shop, payout["id"], payouts.PAYOUT_STATE_PENDING)
+
+
+async def payout_advanced(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """An instant payout of what is pending, with a fee of its own."""
+    await _have_available(shop)
+    await shop.twin.pay_out("usd")
+    await shop.twin.record_transaction("topup", 90_00, available_at_once=False)
+    await shop.twin.change_settings(instant_fee_basis_points=100)
+    wanted = {"amount": "5000", "currency": "usd", "method": "instant"}
+    headers = {
+        "Authorization": f"Bearer {DEFAULT_ACCOUNT.secret_key}",
+        "Idempotency-Key": shop.new_id("instant"),
+    }
+    url = f"{engine.twin_url}/v1/payouts"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, data=wanted, headers=headers) as response,
+    ):
+        payout = await response.json()
+    assert payout["method"] == "instant", payout
+    await shop.twin.change_settings(instant_fee_basis_points=0)
+    await _until_payout(shop, payout["id"], payouts.PAYOUT_STATE_PENDING)
+
+
+async def payout_below_zero(shop: Shop, parties: Parties, engine: Engine) -> None:
+    """What the balance lacks is taken from the bank."""
+    await _have_available(shop)
+    await shop.twin.pay_out("usd")
+    await shop.twin.record_transaction("topup_reversal", -80_00)
+    payout = await shop.twin.pay_out("usd")
+    assert payout["amount"] < 0
+    await _until_payout(shop, payout["id"], payouts.PAYOUT_STATE_PENDING)
 
 
 async def fee_that_no_event_told(shop: Shop, parties: Parties, engine: Engine) -> None:

@@ -37,7 +37,7 @@ LOOPS = {
     "gateway": {
         *("database", "health", "gateway listener", "corridor modes", "breaker group", "feed"),
         *("restore guard", "operations", "numbering", "bookkeeping"),
-        "balance numbering",
+        *("balance numbering", "payout numbering"),
         *("inbox upkeep", "webhook processing", "webhook sending", "leader tasks"),
         *("queue", "deadlines", "processing looks", "event recovery", "balance sweep"),
         *("state gauges", "case watch", "payout looks", "verification looks"),

@@ -32,8 +32,11 @@ OF_A_START: dict[str, tuple[str, ...]] = {
     "compliance": ("public.policy_version",),
     "gateway": ("public.leader_task", "public.leader_candidate", "public.ledger_standing"),
 }
-# The ledger's limits and preconditions bound balances, which may lie below zero.
-SIGNED = ("min_posted_minor", "max_posted_minor", "min_available_minor", "max_available_minor")
+# The ledger's limits and preconditions bound balances, which may lie below zero; so may a bank's.
+SIGNED = (
+    *("min_posted_minor", "max_posted_minor", "min_available_minor", "max_available_minor"),
+    *("opening.amount.minor_units", "closing.amount.minor_units"),
+)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -17,6 +17,19 @@ from gateway.v1.balance_transaction_pb2 import (
     BalanceTransaction,
 )
 from gateway.v1.balance_transaction_service_pb2 import WatchBalanceTransactionsResponse
+from gateway.v1.payout_pb2 import (
+    PAYOUT_STATE_BLOCKED,
+    PAYOUT_STATE_CANCELED,
+    PAYOUT_STATE_CREATING,
+    PAYOUT_STATE_FAILED,
+    PAYOUT_STATE_IN_REVIEW,
+    PAYOUT_STATE_IN_TRANSIT,
+    PAYOUT_STATE_PAID,
+    PAYOUT_STATE_PENDING,
+    Payout,
+    PayoutState,
+)
+from gateway.v1.payout_service_pb2 import WatchPayoutsResponse
 from ledger.errors import cursor_outdated as ledger_outdated
 from ledger.v1.direction_pb2 import DIRECTION_CREDIT, DIRECTION_DEBIT, Direction
 from ledger.v1.entry_pb2 import ENTRY_EFFECT_HOLD, ENTRY_EFFECT_POST, Entry, EntryEffect
@@ -25,7 +38,8 @@ from ledger.v1.transaction_reads_pb2 import WatchTransactionsResponse
 from money.v1.money_pb2 import Money
 from reconciliation.items.intake import Intake, cursor_of
 from reconciliation.items.source import ItemSource
-from reconciliation.matching.item import Source, State
+from reconciliation.matching.item import Content, Leg, Source, State, takes_part
+from reconciliation.sources import payouts
 from reconciliation.sources.balance_transactions import BalanceTransactionSource, item_of
 from reconciliation.sources.ledger import LedgerSource, items_of
 from runtime.errors import ServiceError
@@ -152,10 +166,125 @@ def test_a_balance_transaction_is_its_net() -> None:
 
 
 def test_a_payout_is_no_part_of_its_content_and_what_is_missing_takes_no_part() -> None:
-    assert item_of(moved(type="payout", source_type="payout", source_id="po_1"), 0).group == ""
+    itself: dict[str, Any] = {"type": "payout", "source_type": "payout", "source_id": "po_1"}
+    assert item_of(moved(**itself), 0).group == ""
+    # What came back of one, and a manual one, are content of the payout that Stripe makes next.
+    for type_ in ("payout", "payout_failure", "payout_cancel"):
+        assert item_of(moved(**itself | {"type": type_}), 0).group == ""
+        later = item_of(moved(**itself | {"type": type_, "stripe_payout_id": "po_2"}), 0)
+        assert later.group == "po_2"
     assert item_of(moved(source_id=""), 0).tokens == {"txn_1"}
     gone = item_of(moved(state=BALANCE_TRANSACTION_STATE_MISSING), 0)
     assert gone.state is State.PENDING
+
+
+def paid_out(**changes: Any) -> Payout:
+    """A payout of Stripe's schedule."""
+    fields: dict[str, Any] = {
+        "id": "pyo_1",
+        "stripe_payout_id": "po_1",
+        "corridor": "us",
+        "state": PAYOUT_STATE_PAID,
+        "amount": Money(currency_code="EUR", minor_units=970),
+        "automatic": True,
+        "method": "standard",
+        "reconciliation_status": "completed",
+        "content_complete": True,
+        "trace_id": "REF1",
+    }
+    made = Payout(**(fields | changes))
+    made.stripe_create_time.FromDatetime(WHEN)
+    made.arrival_time.FromDatetime(WHEN + timedelta(days=2))
+    return made
+
+
+def test_a_payout_is_what_it_brings_to_the_bank() -> None:
+    item = payouts.item_of(paid_out(), revision=7)
+    assert (item.source, item.corridor, item.key) == (Source.PAYOUT, "us", "po_1")
+    assert (item.currency, item.amount_minor) == ("EUR", 970)
+    # It is booked on the day on which it is to arrive.
+    assert (item.instant, item.book_date) == (WHEN, date(2026, 3, 3))
+    assert item.tokens == {"po_1", "REF1"}
+    assert (item.group, item.state, item.content) == ("", State.BOOKED, Content.COMPLETE)
+    assert item.revision == 7
+    # A debit of the bank is below zero; a reference that is too long for one is none.
+    taken = Money(currency_code="EUR", minor_units=-970)
+    negative = payouts.item_of(paid_out(amount=taken, trace_id="R" * 129), 8)
+    assert negative.amount_minor == -970
+    assert negative.tokens == {"po_1"}
+    assert payouts.item_of(paid_out(trace_id="R" * 128), 8).tokens == {"po_1", "R" * 128}
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (PAYOUT_STATE_PENDING, State.BOOKED),
+        (PAYOUT_STATE_IN_TRANSIT, State.BOOKED),
+        (PAYOUT_STATE_FAILED, State.RETURNED),
+        (PAYOUT_STATE_CANCELED, State.RETURNED),
+    ],
+)
+def test_a_payout_counts_from_the_start_and_owes_nothing_once_it_came_back(
+    state: PayoutState.ValueType, expected: State
+) -> None:
+    assert payouts.item_of(paid_out(state=state), 1).state is expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"content_complete": False}, Content.IN_PROGRESS),
+        ({"content_complete": False, "reconciliation_status": "in_progress"}, Content.IN_PROGRESS),
+        ({"automatic": False, "reconciliation_status": "not_applicable"}, Content.NONE),
+        ({"automatic": False}, Content.NONE),
+        ({"method": "instant", "content_complete": False}, Content.NONE),
+        ({"reconciliation_status": "not_applicable"}, Content.NONE),
+        # Of a part of a split payout the primary one has all content.
+        ({"primary_payout_id": "po_0"}, Content.NONE),
+    ],
+)
+def test_content_is_known_when_the_gateway_has_read_it(
+    changes: dict[str, Any], expected: Content
+) -> None:
+    item = payouts.item_of(paid_out(**changes), 1)
+    assert item.content is expected
+    assert item.group == changes.get("primary_payout_id", "")
+    assert takes_part(Leg.CONTENT, item) == (expected is not Content.NONE or bool(item.group))
+
+
+def test_merchants_payouts_and_those_that_stripe_does_not_have_are_no_items() -> None:
+    assert payouts.is_ours(paid_out())
+    assert not payouts.is_ours(paid_out(connected_account_id="acct_1"))
+    for state in (PAYOUT_STATE_CREATING, PAYOUT_STATE_IN_REVIEW, PAYOUT_STATE_BLOCKED):
+        assert not payouts.is_ours(paid_out(state=state))
+    for field in ("stripe_create_time", "arrival_time"):
+        partial = paid_out()
+        partial.ClearField(field)
+        assert not payouts.is_ours(partial)
+
+
+async def test_payouts_are_followed_and_what_is_learned_of_them_adds_up(books: Books) -> None:
+    stub = Stub(
+        Feed(
+            WatchPayoutsResponse(payout=paid_out(trace_id=""), epoch=1, sequence=3),
+            WatchPayoutsResponse(
+                payout=paid_out(connected_account_id="acct_1"), epoch=1, sequence=4
+            ),
+            WatchPayoutsResponse(payout=paid_out(), epoch=1, sequence=5),
+        )
+    )
+    source = payouts.PayoutSource(stub)  # type: ignore[arg-type]
+    async with following(books, source) as cursor:
+        await poll(cursor, lambda place: place == "1:5")
+    assert await books.rows("SELECT key, tokens FROM item ORDER BY ordinal") == [
+        ("po_1", ["po_1"]),
+        ("po_1", ["REF1", "po_1"]),
+    ]
+    source.watch("1:5")
+    begun, went_on = stub.requests
+    assert (begun.epoch, begun.after_sequence) == (0, 0)
+    assert (went_on.epoch, went_on.after_sequence) == (1, 5)
+    assert source.cursor_after_restore({"epoch": "2", "after_sequence": "40"}) == "2:40"
 
 
 class Feed:
@@ -189,6 +318,7 @@ class Stub:
         return self.feeds[min(len(self.requests), len(self.feeds)) - 1]
 
     WatchBalanceTransactions = WatchTransactions
+    WatchPayouts = WatchTransactions
 
 
 def messages_of_the_ledger() -> list[WatchTransactionsResponse]:

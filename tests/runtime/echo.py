@@ -53,6 +53,7 @@ VALIDATOR = Validator(
         pb.Part: [text("name", required=True, max_bytes=8), message("inner")],
         pb.CountRequest: [integer("up_to", minimum=0)],
         pb.LaterRequest: [text("text", max_bytes=8)],
+        pb.JoinRequest: [text("text", required=True, max_bytes=8)],
     }
 )
 ECHO_RIGHTS: Rights = {
@@ -60,6 +61,7 @@ ECHO_RIGHTS: Rights = {
         "Echo": changes("text", Role.CLIENT, Role.OPERATOR),
         "Count": reads(Role.CLIENT, Role.OPERATOR, Role.SUPPORT),
         "Later": reads(Role.OPERATOR),
+        "Join": changes("text", Role.CLIENT, Role.OPERATOR),
     }
 }
 
@@ -103,6 +105,9 @@ class Echo(services.EchoServiceServicer):  # type: ignore[misc, name-defined]
         if request.up_to == 2:
             self.started.set()
             await self.release.wait()
+
+    async def Join(self, request: AsyncIterator[Any], context: Any) -> Any:
+        return pb.JoinResponse(text="".join([piece.text async for piece in request]))
 
 
 class Dependency:

@@ -204,6 +204,7 @@ def test_methods_say_what_they_take_and_only_of_those_there_are() -> None:
         "Echo": (MAX_BATCH_BYTES, True),
         "Count": (1_000_000, False),
         "Later": (MAX_REQUEST_BYTES, False),
+        "Join": (MAX_REQUEST_BYTES, False),
     }
     for wrong in ({"batches": ("None",)}, {"request_bytes": {"None": 1}}):
         with pytest.raises(ValueError, match="has no"):

@@ -45,10 +45,15 @@ READS_OF_FINANCE = {
     " ListAccounts ListEntries ListLedgers ListTransactions WatchTransactions",
     "gateway.v1.PaymentService": "GetPayment ListPayments WatchPayments",
     "gateway.v1.DisputeService": "GetDispute ListDisputes",
-    "gateway.v1.PayoutService": "GetPayout ListPayoutTransactions ListPayouts",
-    "gateway.v1.BalanceTransactionService": "ListBalanceTransactions WatchBalanceTransactions",
+    "gateway.v1.PayoutService": "GetPayout ListPayoutTransactions ListPayouts WatchPayouts",
+    "gateway.v1.BalanceTransactionService": (
+        "ListBalanceTransactions ListBalances WatchBalanceTransactions"
+    ),
+    "gateway.v1.ReportService": "ListReports ReadReport",
     "gateway.v1.MerchantService": "GetMerchant GetTaxSettings ListMerchants ListTaxRegistrations",
     "reconciliation.v1.ReconciliationService": "GetBreak ListBreaks ListMatches WatchBreaks",
+    "reconciliation.v1.LiquidityService": "GetLiquidity",
+    "reconciliation.v1.StatementService": "GetStatement ListStatements WatchStatements",
 }
 READS_OF_SUPPORT = {
     "gateway.v1.PaymentService": "GetPayment ListPayments WatchPayments",

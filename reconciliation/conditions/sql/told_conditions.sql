@@ -13,4 +13,5 @@ WHERE
     d.subject <> ''
     AND d.kind = any(%(kinds)s)
     AND (%(corridor)s = '' OR d.corridor = %(corridor)s)
+    AND starts_with(d.subject, %(subjects)s)
     AND (e.difference_id IS NULL OR s.difference_id IS NOT NULL)

@@ -1,63 +1,73 @@
 -- Matches what needs no rules: two new items of the two sources of a leg that have a reference and the amount in
--- common, and no reference in common with anything else. REFERENCE would say the same of them.
-WITH fresh AS MATERIALIZED (
+-- common, and no reference in common with anything else. REFERENCE would say the same of them. Each step is a look
+-- by a key for a row of the one before: nothing is joined whose size the planner could guess wrong.
+WITH pairs AS MATERIALIZED (
     SELECT
-        i.item_id,
-        i.source,
-        i.corridor,
-        i.currency,
-        i.amount_minor,
-        i.tokens
-    FROM item AS i
+        l.item_id AS left_id,
+        r.item_id AS right_id,
+        l.amount_minor,
+        nextval('item_match_ids') AS match_id
+    FROM item AS l
+    CROSS JOIN LATERAL (
+        SELECT
+            min(o.item_id) AS first_id,
+            max(o.item_id) AS last_id
+        FROM unnest(l.tokens) AS named (token)
+        CROSS JOIN LATERAL (
+            SELECT t.item_id
+            FROM item_token AS t
+            WHERE
+                t.corridor = l.corridor
+                AND t.token = named.token
+                AND t.item_id <> l.item_id
+                AND t.ordinal <= %(upto)s
+            LIMIT 2
+        ) AS o
+    ) AS of_left
+    CROSS JOIN LATERAL (
+        SELECT
+            i.item_id,
+            i.corridor,
+            i.tokens
+        FROM item AS i
+        WHERE
+            i.ordinal = of_left.first_id
+            AND i.ordinal > %(after)s
+            AND i.source = %(right_source)s
+            AND i.state = 'BOOKED'
+            AND i.currency = l.currency
+            AND i.amount_minor = l.amount_minor
+        LIMIT 1
+    ) AS r
+    CROSS JOIN LATERAL (
+        SELECT
+            min(o.item_id) AS first_id,
+            max(o.item_id) AS last_id
+        FROM unnest(r.tokens) AS named (token)
+        CROSS JOIN LATERAL (
+            SELECT t.item_id
+            FROM item_token AS t
+            WHERE
+                t.corridor = r.corridor
+                AND t.token = named.token
+                AND t.item_id <> r.item_id
+                AND t.ordinal <= %(upto)s
+            LIMIT 2
+        ) AS o
+    ) AS of_right
     WHERE
-        i.ordinal > %(after)s
-        AND i.ordinal <= %(upto)s
-        AND i.ordinal = i.item_id
-        AND i.state = 'BOOKED'
-        AND i.source IN (%(left_source)s, %(right_source)s)
+        l.ordinal > %(after)s
+        AND l.ordinal <= %(upto)s
+        AND l.ordinal = l.item_id
+        AND l.source = %(left_source)s
+        AND l.state = 'BOOKED'
+        AND of_left.first_id = of_left.last_id
+        AND of_right.first_id = l.item_id
+        AND of_right.last_id = l.item_id
         AND NOT EXISTS (
             SELECT FROM item AS v
-            WHERE v.item_id = i.item_id AND v.item_id <> v.ordinal AND v.ordinal <= %(upto)s
+            WHERE v.item_id IN (l.item_id, r.item_id) AND v.item_id <> v.ordinal AND v.ordinal <= %(upto)s
         )
-),
-
-near AS (
-    SELECT
-        f.item_id,
-        f.source,
-        f.currency,
-        f.amount_minor,
-        min(t.item_id) AS other_id
-    FROM fresh AS f
-    CROSS JOIN unnest(f.tokens) AS named (token)
-    INNER JOIN item_token AS t ON f.corridor = t.corridor AND named.token = t.token
-    WHERE t.item_id <> f.item_id AND t.ordinal <= %(upto)s
-    GROUP BY f.item_id, f.source, f.currency, f.amount_minor
-    HAVING min(t.item_id) = max(t.item_id)
-),
-
--- Two that name each other fall into one group; nothing is joined whose size the planner could guess wrong.
-mutual AS (
-    SELECT
-        min(n.item_id) FILTER (WHERE n.source = %(left_source)s) AS left_id,
-        min(n.item_id) FILTER (WHERE n.source = %(right_source)s) AS right_id,
-        min(n.amount_minor) AS amount_minor
-    FROM near AS n
-    GROUP BY least(n.item_id, n.other_id), greatest(n.item_id, n.other_id)
-    HAVING
-        count(*) = 2
-        AND min(n.source) <> max(n.source)
-        AND min(n.currency) = max(n.currency)
-        AND min(n.amount_minor) = max(n.amount_minor)
-),
-
-pairs AS MATERIALIZED (
-    SELECT
-        m.left_id,
-        m.right_id,
-        m.amount_minor,
-        nextval('item_match_ids') AS match_id
-    FROM mutual AS m
 ),
 
 made AS (
@@ -70,14 +80,19 @@ made AS (
         '',
         ''
     FROM pairs AS p
+),
+
+stood AS (
+    INSERT INTO standing (leg, item_id, generation, match_id, amount_minor)
+    SELECT
+        %(leg)s,
+        side.item_id,
+        0,
+        p.match_id,
+        p.amount_minor
+    FROM pairs AS p
+    CROSS JOIN LATERAL (VALUES (p.left_id), (p.right_id)) AS side (item_id)
+    RETURNING item_id
 )
 
-INSERT INTO standing (leg, item_id, generation, match_id, amount_minor)
-SELECT
-    %(leg)s,
-    side.item_id,
-    0,
-    p.match_id,
-    p.amount_minor
-FROM pairs AS p
-CROSS JOIN LATERAL (VALUES (p.left_id), (p.right_id)) AS side (item_id)
+SELECT array_agg(s.item_id) AS item_ids FROM stood AS s

@@ -1,5 +1,6 @@
--- New items of a leg, and items with new revisions, that are in no match of this very change; and items of before
--- that have a reference or an amount in common with so many others since then that it is not followed any more.
+-- What a leg has to look at: items that are new or have new revisions, but for those that were matched alone, which
+-- have nothing in common with others; and items of before that have a reference or an amount in common with so many
+-- others since then that it is not followed any more.
 WITH fresh AS MATERIALIZED (
     SELECT
         i.item_id,
@@ -10,26 +11,9 @@ WITH fresh AS MATERIALIZED (
         i.tokens
     FROM item AS i
     WHERE
-        i.ordinal > %(after)s
-        AND i.ordinal <= %(upto)s
+        i.ordinal = any(%(ordinals)s)
         -- Without a payout that it names a balance transaction takes no part in the content of any.
         AND NOT (%(leg)s = 'CONTENT' AND i.source <> 'PAYOUT' AND i.group_key = '' AND i.ordinal = i.item_id)
-        -- What was matched alone has nothing in common with others. One look by the key for each: there is no
-        -- join whose size the planner could guess wrong.
-        AND coalesce(
-            (
-                SELECT s.match_id
-                FROM standing AS s
-                WHERE
-                    s.leg = CASE
-                        WHEN i.source = any(%(sources)s) THEN %(leg)s
-                        WHEN i.source IN ('LEDGER', 'STRIPE') THEN 'BOOKED'
-                        ELSE 'BANKED'
-                    END
-                    AND s.item_id = i.item_id
-                    AND s.generation = 0
-            ), 0
-        ) < %(first_match_id)s
 ),
 
 popular AS MATERIALIZED (

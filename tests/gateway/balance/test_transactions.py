@@ -11,10 +11,11 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.balance.changes import NUMBER_BATCH, Numbering, number_changes
-from gateway.balance.service import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, WATCH_BATCH
+from gateway.balance.changes import FEED
+from gateway.balance.service import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from gateway.epochs import begin_epoch
 from gateway.limits import Limits
+from gateway.numbering import NUMBER_BATCH, WATCH_BATCH, Numbering, number_changes
 from gateway.v1 import balance_transaction_service_pb2 as pb
 from gateway.v1.balance_transaction_pb2 import BalanceTransaction, BalanceTransactionState
 from gateway.v1.balance_transaction_service_pb2_grpc import BalanceTransactionServiceStub
@@ -301,7 +302,7 @@ async def test_what_an_earlier_release_has_read_is_numbered_oldest_first_in_batc
     count = NUMBER_BATCH + 1
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(OLD_ROWS, [count])
-    numbering = Numbering(engine, OpenGate(), ManualClock(NOW))
+    numbering = Numbering(engine, FEED, OpenGate(), ManualClock(NOW))
     assert await numbering.round()
     assert not await numbering.round()
     assert not await numbering.round()
@@ -331,18 +332,18 @@ async def test_nothing_is_numbered_while_the_database_is_behind(
 
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(OLD_ROWS, [1])
-    assert not await Numbering(engine, ClosedGate(), ManualClock(NOW)).round()
+    assert not await Numbering(engine, FEED, ClosedGate(), ManualClock(NOW)).round()
     async with engine.begin() as one, engine.begin() as two:
-        assert await number_changes(one, NOW) == 1
+        assert await number_changes(one, FEED, NOW) == 1
         # Another process is at it.
-        assert await number_changes(two, NOW) == 0
+        assert await number_changes(two, FEED, NOW) == 0
 
 
 async def test_what_changes_while_it_is_numbered_is_numbered_again(
     engine: AsyncEngine, database_url: str
 ) -> None:
     """A sweep holds a row: it is left for the next round, with what the sweep has written."""
-    numbering = Numbering(engine, OpenGate(), ManualClock(NOW))
+    numbering = Numbering(engine, FEED, OpenGate(), ManualClock(NOW))
     with (
         psycopg.connect(database_url) as sweeping,
         psycopg.connect(database_url, autocommit=True) as connection,

@@ -390,3 +390,20 @@ def test_reports_of_bai2_are_marked() -> None:
     content = write_bai2([replace(SAMPLE, lines=(line,), kind=Kind.INTERIM)])
     (statement,) = take(content, Format.BAI2)
     assert statement.kind is Kind.INTERIM
+
+
+def test_an_opening_balance_may_follow_from_the_closing_one() -> None:
+    expected = SAMPLE.expected()
+    account = replace(expected.accounts[0], opening_follows=True)
+    follows = replace(expected, accounts=(account,))
+    for content, file_format in ((OFX, Format.OFX), (CSV, Format.CSV)):
+        (read,) = take(content.encode(), file_format, follows)
+        assert read.opening is not None
+        assert read.opening.amount_minor == SIMPLE.opening
+    # Two statements of an account each have their own.
+    twice = Writer(is_xml=True).write([SIMPLE, SIMPLE])
+    assert len(take(twice, Format.OFX, follows)) == 2
+    # What is said comes first, and is proved.
+    given = replace(account, opening=Balance(SIMPLE.opening + 1, SIMPLE.opened))
+    false = replace(expected, accounts=(given,))
+    assert refusal(OFX.encode(), Format.OFX, false).reason is Reason.BALANCE

@@ -8,6 +8,7 @@ import aiohttp
 import stripe
 
 from sandbox.stripe_twin import DEFAULT_ACCOUNT, Twin
+from sandbox.stripe_twin.sigma import ScheduledQuery, run_query
 from tests.sandbox.stripe_twin.sdk_types import problems
 
 # The SDK gives every thin event a type of its own, with the object; the common one lacks it.
@@ -49,6 +50,15 @@ class RouteTour:
         body = await self._visit("DELETE", pattern, None, "", path)
         assert body["id"] in path.values(), pattern
         assert body.get("deleted", True), pattern
+
+    async def download(self, pattern: str, **path: str) -> bytes:
+        """A GET that is answered with the bytes of a file."""
+        headers = {"Authorization": f"Bearer {DEFAULT_ACCOUNT.secret_key}"}
+        url = self._twin.url + pattern.format(**path)
+        async with self._session.get(url, headers=headers) as response:
+            assert response.status == 200, pattern
+            self.visited.add(("GET", pattern))
+            return await response.read()
 
     async def _visit(
         self, method: str, pattern: str, params: Any, account: str, path: dict[str, str]
@@ -387,3 +397,37 @@ async def tour_v2_accounts(tour: RouteTour) -> None:
     await tour.post(one, kind, {"display_name": "Ada"}, id=account)
     closed = {"applied_configurations": ["merchant", "recipient"]}
     await tour.post(f"{one}/close", kind, closed, id=account)
+
+
+async def tour_reports(tour: RouteTour, twin: Twin) -> None:
+    """Report types, runs, their files and links to these."""
+    types, runs, links = (
+        "/v1/reporting/report_types",
+        "/v1/reporting/report_runs",
+        "/v1/file_links",
+    )
+    listed = await tour.get(types, stripe.reporting.ReportType)
+    one = f"{types}/{{report_type}}"
+    found = await tour.get(one, stripe.reporting.ReportType, report_type=listed[0]["id"])
+    wanted = {
+        "report_type": found["id"],
+        "parameters": {"interval_end": found["data_available_end"], "currency": "usd"},
+    }
+    wanted["parameters"]["interval_start"] = found["data_available_start"]
+    run = (await tour.post(runs, stripe.reporting.ReportRun, wanted))["id"]
+    twin.clock.run_due()
+    one = f"{runs}/{{report_run}}"
+    finished = await tour.get(one, stripe.reporting.ReportRun, report_run=run)
+    await tour.get(runs, stripe.reporting.ReportRun)
+    file = finished["result"]["id"]
+    content = await tour.download("/v1/files/{file}/contents", file=file)
+    assert len(content) == finished["result"]["size"]
+    link = (await tour.post(links, stripe.FileLink, {"file": file}))["id"]
+    await tour.get(links, stripe.FileLink, {"file": file})
+    await tour.get(f"{links}/{{link}}", stripe.FileLink, link=link)
+    await tour.post(f"{links}/{{link}}", stripe.FileLink, {"expires_at": "now"}, link=link)
+    query = ScheduledQuery(title="all", sql="SELECT id FROM charges")
+    run = run_query(twin.account(), query)["id"]
+    queries, kind = "/v1/sigma/scheduled_query_runs", stripe.sigma.ScheduledQueryRun
+    await tour.get(queries, kind)
+    await tour.get(f"{queries}/{{scheduled_query_run}}", kind, scheduled_query_run=run)

@@ -15,6 +15,7 @@ from tests.sandbox.stripe_twin.route_tour import (
     tour_identity,
     tour_money,
     tour_payments,
+    tour_reports,
     tour_tax,
     tour_v2,
     tour_v2_accounts,
@@ -30,6 +31,7 @@ async def test_every_route_answers_what_the_sdk_declares(twin: Twin) -> None:
         await tour_connect(tour, twin)
         await tour_tax(tour)
         await tour_identity(tour, twin)
+        await tour_reports(tour, twin)
         await tour_v2(tour)
         await tour_v2_accounts(tour)
     assert tour.visited == {(route.method, route.pattern) for route in ROUTES}

@@ -1,0 +1,17 @@
+"""Stripe's balances as the sweeps find them."""
+
+from pathlib import Path
+
+from alembic import op
+
+from runtime.migrations import sql_beside
+
+revision = "0034"
+down_revision = "0033"
+oldest_code = "0021"  # a table more
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(sql_beside(Path(__file__)))

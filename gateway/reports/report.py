@@ -1,0 +1,211 @@
+"""Which reports are had made, and what their rows say: pure rules.
+
+Days are of UTC, as Stripe's are of most accounts. Columns are found by their headings
+(https://docs.stripe.com/reports/report-types), amounts are decimals of major units there and exact
+minor units here.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from gateway.ids import derived_id
+from money.currencies import EXPONENTS
+
+DAY = timedelta(days=1)
+MAX_LINE_CHARACTERS = 64 * 1024
+MAX_DIGITS = 18
+_AMOUNT = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
+
+
+class ReportKind(StrEnum):
+    """What a report is of."""
+
+    ACTIVITY = "ACTIVITY"
+    """All that changed the balance but payouts, by balance transaction."""
+    PAYOUTS = "PAYOUTS"
+    """Payouts and those that came back, by balance transaction."""
+    SUMMARY = "SUMMARY"
+    """The balance before, what changed it, and the balance after, by currency."""
+
+
+class ReportState(StrEnum):
+    """How far it is."""
+
+    WANTED = "WANTED"
+    """Stripe is to be asked for it, again if it failed."""
+    RUNNING = "RUNNING"
+    READY = "READY"
+
+
+class UnreadableReportError(ValueError):
+    """A file that is no report of its kind. The text names line and column, and quotes nothing."""
+
+
+# What Stripe is asked for; a summary has no columns to choose.
+COLUMNS = {
+    ReportKind.ACTIVITY: (
+        *("balance_transaction_id", "created_utc", "currency", "gross", "fee", "net"),
+        *("reporting_category", "source_id", "automatic_payout_id"),
+    ),
+    ReportKind.PAYOUTS: (
+        *("balance_transaction_id", "effective_at_utc", "currency", "gross", "fee", "net"),
+        *("reporting_category", "payout_id"),
+    ),
+    ReportKind.SUMMARY: ("category", "net_amount", "currency"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A report of a corridor and a day. `stripe_type` is Stripe's name of the type, with its
+    version."""
+
+    corridor: str
+    kind: ReportKind
+    stripe_type: str
+    start: datetime
+
+    @property
+    def end(self) -> datetime:
+        """The first moment that it is no longer of."""
+        return self.start + DAY
+
+    @property
+    def id(self) -> str:
+        """The same for the same report."""
+        return derived_id("rep", self.corridor, self.kind, self.start.isoformat())
+
+    def params(self) -> dict[str, object]:
+        """What Stripe is asked for."""
+        parameters: dict[str, object] = {
+            "interval_start": int(self.start.timestamp()),
+            "interval_end": int(self.end.timestamp()),
+        }
+        if self.kind is not ReportKind.SUMMARY:
+            parameters["columns"] = list(COLUMNS[self.kind])
+        return {"report_type": self.stripe_type, "parameters": parameters}
+
+
+def days_to_want(
+    data_start: datetime, data_end: datetime, last_start: datetime | None, most_days: int
+) -> list[datetime]:
+    """The beginnings of the days that are whole in Stripe's data and come after the last one that
+    was wanted, at most so many: at first the newest ones, then all in their order."""
+    if last_start is None:
+        first = max(_next_midnight(data_start), _midnight(data_end) - most_days * DAY)
+    else:
+        first = last_start + DAY
+    days: list[datetime] = []
+    while first + DAY <= data_end and len(days) < most_days:
+        days.append(first)
+        first += DAY
+    return days
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _next_midnight(moment: datetime) -> datetime:
+    midnight = _midnight(moment)
+    return midnight if midnight == moment else midnight + DAY
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """A balance transaction as a report has it, or a figure of a summary, which has only a
+    category, a currency and a net. Minor units of ISO 4217."""
+
+    currency: str
+    category: str
+    net_minor: int
+    balance_transaction_id: str = ""
+    gross_minor: int = 0
+    fee_minor: int = 0
+    create_time: datetime | None = None
+    source_id: str = ""
+    stripe_payout_id: str = ""
+
+
+def read_rows(lines: Iterable[str], kind: ReportKind) -> Iterator[ReportRow]:
+    """The rows of a file. Raises UnreadableReportError at the first line that is none."""
+    table = csv.reader(_checked(lines), strict=True)
+    try:
+        headings = next(table, [])
+        at = {name: _column(headings, name) for name in COLUMNS[kind]}
+        for cells in table:
+            if len(cells) != len(headings):
+                raise UnreadableReportError(f"line {table.line_num}: as many cells as headings")
+            row = {name: cells[index].strip() for name, index in at.items()}
+            try:
+                yield _row(row, kind)
+            except UnreadableReportError as error:
+                raise UnreadableReportError(f"line {table.line_num}: {error}") from None
+    except csv.Error:
+        raise UnreadableReportError(f"line {table.line_num}: a row of CSV") from None
+
+
+def _checked(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        if len(line) > MAX_LINE_CHARACTERS:
+            raise UnreadableReportError(f"a line of at most {MAX_LINE_CHARACTERS} characters")
+        yield line
+
+
+def _column(headings: list[str], name: str) -> int:
+    if headings.count(name) != 1:
+        raise UnreadableReportError(f"one column {name}")
+    return headings.index(name)
+
+
+def _row(cells: dict[str, str], kind: ReportKind) -> ReportRow:
+    currency = cells["currency"].upper()
+    if currency not in EXPONENTS:
+        raise UnreadableReportError("currency: a code of ISO 4217")
+    if kind is ReportKind.SUMMARY:
+        net = minor_units(cells["net_amount"], currency, "net_amount")
+        return ReportRow(currency, cells["category"], net)
+    gross, fee, net = (minor_units(cells[name], currency, name) for name in ("gross", "fee", "net"))
+    if not cells["balance_transaction_id"]:
+        raise UnreadableReportError("balance_transaction_id: an id")
+    is_payout = kind is ReportKind.PAYOUTS
+    return ReportRow(
+        currency,
+        cells["reporting_category"],
+        net,
+        cells["balance_transaction_id"],
+        gross,
+        fee,
+        _time(cells["effective_at_utc" if is_payout else "created_utc"]),
+        cells["payout_id" if is_payout else "source_id"],
+        cells["payout_id" if is_payout else "automatic_payout_id"],
+    )
+
+
+def minor_units(text: str, currency: str, column: str) -> int:
+    """A decimal of major units in minor ones, exactly: zeros beyond the currency's places change
+    nothing, other digits there are refused. Raises UnreadableReportError."""
+    found = _AMOUNT.fullmatch(text)
+    if found is None or len(text) > MAX_DIGITS:
+        raise UnreadableReportError(f"{column}: a decimal of at most {MAX_DIGITS} characters")
+    sign, whole, fraction = found[1], found[2], found[3] or ""
+    exponent = EXPONENTS[currency]
+    kept, surplus = fraction[:exponent], fraction[exponent:]
+    if surplus.strip("0"):
+        raise UnreadableReportError(f"{column}: at most {exponent} decimals of {currency}")
+    amount = int(whole + kept.ljust(exponent, "0"))
+    return -amount if sign else amount
+
+
+def _time(text: str) -> datetime:
+    try:
+        if _TIME.fullmatch(text):
+            return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
+        pass
+    raise UnreadableReportError("created_utc: a time as 2026-11-30 12:00:00")

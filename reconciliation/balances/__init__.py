@@ -1,0 +1,1 @@
+"""Stripe's balances as the gateway's sweeps find them, and where they have drifted."""

@@ -1,0 +1,1 @@
+"""Statements of the operator's bank accounts: taken, kept whole, and judged as a chain."""

@@ -1,0 +1,151 @@
+"""What the gateway tells: which reports there are, their rows, and what Stripe's API lists."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gateway.v1.balance_transaction_pb2 import (
+    BALANCE_TRANSACTION_STATE_MISSING,
+    BalanceTransaction,
+)
+from gateway.v1.balance_transaction_service_pb2 import ListBalanceTransactionsRequest
+from gateway.v1.balance_transaction_service_pb2_grpc import BalanceTransactionServiceStub
+from gateway.v1.report_pb2 import Report, ReportKind, ReportRow
+from gateway.v1.report_service_pb2 import ListReportsRequest, ReadReportRequest
+from gateway.v1.report_service_pb2_grpc import ReportServiceStub
+from reconciliation.reports.comparing import Kind, Movement, ReportName
+
+PAGE_SIZE = 1_000
+# Of one report, and of one day's list; of more a report is not compared.
+MAX_ROWS = 500_000
+READ_SECONDS = 600.0
+# https://docs.stripe.com/reports/reporting-categories: what a payout is, and one that came back.
+PAYOUT_CATEGORIES = frozenset({"payout", "payout_reversal"})
+# The same by Stripe's types, of what an old release of the gateway has read without a category.
+PAYOUT_TYPES = frozenset({"payout", "payout_cancel", "payout_failure"})
+# A payout takes effect when its money leaves the balance, so long after it was made at most.
+PAYOUT_DAYS = timedelta(days=14)
+
+
+class TooManyRowsError(Exception):
+    """A report, or a day, has more than `MAX_ROWS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What the API lists of a day: what payouts are not, those that took effect, and by currency
+    the net of those that were made by its end and take effect later."""
+
+    activity: list[Movement]
+    payouts: list[Movement]
+    under_way: dict[str, int]
+
+
+class GatewayReports:
+    """Asks the gateway."""
+
+    def __init__(self, reports: ReportServiceStub, listed: BalanceTransactionServiceStub) -> None:
+        self._reports: Any = reports
+        self._listed: Any = listed
+
+    async def ready(self, start_from: datetime) -> list[ReportName]:
+        """The reports that can be read, of days that begin at a time or later."""
+        request = ListReportsRequest(page_size=PAGE_SIZE, only_ready=True)
+        request.start_from.FromDatetime(start_from)
+        found: list[ReportName] = []
+        while True:
+            answer = await self._reports.ListReports(request)
+            found += [_name(report) for report in answer.reports]
+            if not answer.next_page_token:
+                return found
+            request.page_token = answer.next_page_token
+
+    async def rows(self, report: ReportName) -> list[Movement]:
+        """The rows of a report. Raises TooManyRowsError."""
+        request = ReadReportRequest(report_id=report.report_id)
+        found: list[Movement] = []
+        async for answer in self._reports.ReadReport(request, timeout=READ_SECONDS):
+            found += [_row(row) for row in answer.rows]
+            if len(found) > MAX_ROWS:
+                raise TooManyRowsError
+        return found
+
+    async def listed(self, report: ReportName) -> Listed:
+        """What the API lists of a report's day. Raises TooManyRowsError."""
+        activity: list[Movement] = []
+        payouts: list[Movement] = []
+        under_way: dict[str, int] = defaultdict(int)
+        async for moved in self._pages(report.corridor, report.start - PAYOUT_DAYS, report.end):
+            if moved.state == BALANCE_TRANSACTION_STATE_MISSING:
+                continue
+            created, effective = _time(moved.stripe_create_time), _time(moved.available_time)
+            if not _is_payout(moved):
+                if created >= report.start:
+                    activity.append(_movement(moved))
+            elif effective >= report.end:
+                under_way[moved.net.currency_code] += moved.net.minor_units
+            elif effective >= report.start:
+                payouts.append(_movement(moved))
+            if len(activity) > MAX_ROWS:
+                raise TooManyRowsError
+        return Listed(activity, payouts, dict(under_way))
+
+    async def _pages(
+        self, corridor: str, begin: datetime, end: datetime
+    ) -> AsyncIterator[BalanceTransaction]:
+        request = ListBalanceTransactionsRequest(page_size=PAGE_SIZE, corridor=corridor)
+        request.created_from.FromDatetime(begin)
+        request.created_until.FromDatetime(end)
+        while True:
+            answer = await self._listed.ListBalanceTransactions(request)
+            for moved in answer.balance_transactions:
+                yield moved
+            if not answer.next_page_token:
+                return
+            request.page_token = answer.next_page_token
+
+
+def _name(report: Report) -> ReportName:
+    kind = ReportKind.Name(report.kind).removeprefix("REPORT_KIND_")
+    return ReportName(
+        report.id, report.corridor, Kind(kind), _time(report.start_time), _time(report.end_time)
+    )
+
+
+def _row(row: ReportRow) -> Movement:
+    if not row.balance_transaction_id:
+        return Movement(row.category, row.net.currency_code, row.net.minor_units)
+    return Movement(
+        row.balance_transaction_id,
+        row.net.currency_code,
+        row.net.minor_units,
+        row.gross.minor_units,
+        row.fee.minor_units,
+        row.category,
+    )
+
+
+def _movement(moved: BalanceTransaction) -> Movement:
+    is_whole = moved.HasField("amount")
+    return Movement(
+        moved.id,
+        moved.net.currency_code,
+        moved.net.minor_units,
+        moved.amount.minor_units if is_whole else None,
+        moved.fee.minor_units if is_whole else None,
+        moved.reporting_category,
+    )
+
+
+def _is_payout(moved: BalanceTransaction) -> bool:
+    if moved.reporting_category:
+        return moved.reporting_category in PAYOUT_CATEGORIES
+    return moved.type in PAYOUT_TYPES
+
+
+def _time(stamp: Timestamp) -> datetime:
+    return stamp.ToDatetime(tzinfo=UTC)
