@@ -106,7 +106,12 @@ def loaded(store: Store) -> Store:
 
 @pytest.fixture
 def in_duckdb(tmp_path: Path, clock: ManualClock) -> Store:
-    return fill(DuckDbStore(tmp_path / "filled.duckdb", clock))
+    """A few transactions of a ledger, of one day."""
+    store = DuckDbStore(tmp_path / "filled.duckdb", clock)
+    store.sink.prepare()
+    store.facts.prepare()
+    book(store, 1)
+    return store
 
 
 LEDGER_COLUMNS = "sequence, entry_index, account, currency, direction, effect, amount_minor"
