@@ -95,6 +95,24 @@ def needs_another_person(client: str) -> ServiceError:
     )
 
 
+def item_not_ignored(key: ItemKey, leg: Leg) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_ITEM_NOT_IGNORED,
+        "the item is not ignored in the leg",
+        metadata={**_names(key), "leg": leg.value},
+    )
+
+
+def change_not_found(number: int, last: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        error_reason_pb2.ERROR_REASON_CHANGE_NOT_FOUND,
+        "there is no such change yet",
+        metadata={"as_of_change": str(number), "last_change": str(last)},
+    )
+
+
 def cursor_outdated(after_sequence: int) -> ServiceError:
     return ERRORS.error(
         grpc.StatusCode.OUT_OF_RANGE,

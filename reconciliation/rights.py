@@ -14,7 +14,12 @@ RIGHTS: Rights = {
         "AddNote": changes("break_id", OPERATOR),
         "ResolveBreak": changes("break_id", OPERATOR),
         "IgnoreItem": changes("item.source item.corridor item.key leg", OPERATOR),
+        "UnignoreItem": changes("item.source item.corridor item.key leg", OPERATOR),
         "RevokeMatch": changes("match_id", OPERATOR),
+    },
+    "reconciliation.v1.ItemService": {
+        "ListItems": reads(OPERATOR, FINANCE),
+        "GetItem": reads(OPERATOR, FINANCE),
     },
     "reconciliation.v1.OperatorActService": {
         "ListOperatorActs": reads(OPERATOR),

@@ -1,9 +1,11 @@
 """The rules of every request of this service; the runtime enforces them before a handler runs."""
 
 import re
+from datetime import date
+from typing import Any
 
 from reconciliation.matching.item import MAX_KEY_BYTES
-from reconciliation.v1 import operator_act_service_pb2, reconciliation_pb2
+from reconciliation.v1 import item_service_pb2, operator_act_service_pb2, reconciliation_pb2
 from reconciliation.v1 import reconciliation_service_pb2 as pb
 from runtime.act_messages import RULES as OPERATOR_ACT_RULES
 from runtime.rule import Rule
@@ -11,6 +13,7 @@ from runtime.rules import (
     PAGE,
     REQUEST_ID,
     boolean,
+    check,
     enum,
     integer,
     message,
@@ -25,6 +28,7 @@ MAX_NOTE_BYTES = 512
 MAX_ASSIGNEE_BYTES = 253
 MAX_RESOLVED_ITEMS = 1_000
 
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CLIENT = re.compile(r"[a-z0-9_.-]+")
 
 
@@ -36,6 +40,36 @@ def _assignee() -> Rule:
     return text("assignee", max_bytes=MAX_ASSIGNEE_BYTES, pattern=_CLIENT)
 
 
+DAY_BYTES = 10
+
+
+def _day(field: str) -> list[Rule]:
+    """A day such as "2026-11-30"."""
+
+    def problem(given: Any) -> str | None:
+        value = getattr(given, field)
+        if not value or not _DAY.fullmatch(value):
+            return None
+        try:
+            date.fromisoformat(value)
+        except ValueError:
+            return "is no day of the calendar"
+        return None
+
+    return [text(field, max_bytes=DAY_BYTES, pattern=_DAY), check(field, problem)]
+
+
+def _one_moment(given: Any) -> str | None:
+    both = given.HasField("as_of_time") and given.as_of_change
+    return "goes without as_of_time" if both else None
+
+
+# A time or a change.
+_MOMENT = [
+    timestamp("as_of_time"),
+    integer("as_of_change", minimum=0),
+    check("as_of_change", _one_moment),
+]
 _BREAK = integer("break_id", minimum=1)
 
 VALIDATOR = Validator(
@@ -60,7 +94,7 @@ VALIDATOR = Validator(
             enum("leg"),
             message("item"),
             boolean("include_revoked"),
-            timestamp("as_of_time"),
+            *_MOMENT,
             *PAGE,
         ],
         pb.AssignBreakRequest: [REQUEST_ID, _BREAK, _assignee(), _note(required=False)],
@@ -77,7 +111,24 @@ VALIDATOR = Validator(
             enum("leg", required=True),
             _note(),
         ],
+        pb.UnignoreItemRequest: [
+            REQUEST_ID,
+            message("item", required=True),
+            enum("leg", required=True),
+            _note(),
+        ],
         pb.RevokeMatchRequest: [REQUEST_ID, integer("match_id", minimum=1), _note()],
+        item_service_pb2.ListItemsRequest: [
+            enum("source"),
+            text("corridor", max_bytes=MAX_KEY_BYTES),
+            enum("standing"),
+            enum("leg"),
+            *_day("first_book_day"),
+            *_day("last_book_day"),
+            *_MOMENT,
+            *PAGE,
+        ],
+        item_service_pb2.GetItemRequest: [message("key", required=True), timestamp("as_of_time")],
         operator_act_service_pb2.ListOperatorActsRequest: OPERATOR_ACT_RULES,
     }
 )

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from ledger.notes import SignerKey
+from runtime.signed_notes import SignerKey
 from sandbox.certificates import NAMES, CertificateFiles, make_certificates
 
 SERVICES = ("ledger", "gateway", "compliance")

@@ -75,6 +75,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE. A service that this call needs did not answer in time; retry. Metadata: dependency ("database")."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 19
     """INTERNAL. A defect of this service; the message holds a trace id only. No metadata."""
+    ERROR_REASON_ITEM_NOT_IGNORED: _ErrorReason.ValueType  # 30
+    """FAILED_PRECONDITION, decided. The item is not ignored in the leg. Metadata: source, corridor, key, leg."""
+    ERROR_REASON_CHANGE_NOT_FOUND: _ErrorReason.ValueType  # 31
+    """NOT_FOUND. There is no such change yet. Metadata: as_of_change, last_change."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the reason of google.rpc.ErrorInfo with domain "reconciliation", written there
@@ -138,4 +142,8 @@ ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 18
 """UNAVAILABLE. A service that this call needs did not answer in time; retry. Metadata: dependency ("database")."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 19
 """INTERNAL. A defect of this service; the message holds a trace id only. No metadata."""
+ERROR_REASON_ITEM_NOT_IGNORED: ErrorReason.ValueType  # 30
+"""FAILED_PRECONDITION, decided. The item is not ignored in the leg. Metadata: source, corridor, key, leg."""
+ERROR_REASON_CHANGE_NOT_FOUND: ErrorReason.ValueType  # 31
+"""NOT_FOUND. There is no such change yet. Metadata: as_of_change, last_change."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

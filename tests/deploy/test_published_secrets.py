@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from compliance.config import ComplianceSettings
 from gateway.config import GatewaySettings
 from ledger.config import LedgerSettings
-from ledger.notes import SignerKey
 from runtime.config import ServiceSettings, is_secret
 from runtime.published_secrets import PUBLISHED_SECRETS
 from runtime.read_settings import SettingsError, read_settings
+from runtime.signed_notes import SignerKey
 from sandbox.stripe_twin.accounts import ALL_ACCOUNTS
 from tests.commands import run
 from tests.deploy.compose import PROJECT, read_compose

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from ledger.notes import Checkpoint, SignerKey
+from ledger.notes import Checkpoint
 from ledger.verify.__main__ import main
 from ledger.verify.offline import verify
+from runtime.signed_notes import SignerKey
 from tests.ledger.exports import HandmadeLog, canonical, honest_log
 from tests.ledger.offline import KEY, PROJECT, node, python, wrong
 from tests.ledger.running import SIGNER

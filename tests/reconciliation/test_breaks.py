@@ -1,95 +1,21 @@
 """Breaks and matches over a socket and a real database: seen, watched, decided by people."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
-import grpc
-import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from reconciliation.__main__ import open_service
 from reconciliation.breaks.gauges import BreakGauges
-from reconciliation.config import ReconciliationSettings
 from reconciliation.matching.item import Leg
 from reconciliation.v1 import operator_act_service_pb2 as acts
 from reconciliation.v1 import reconciliation_pb2 as messages
 from reconciliation.v1 import reconciliation_service_pb2 as pb
 from reconciliation.v1.operator_act_service_pb2_grpc import OperatorActServiceStub
-from reconciliation.v1.reconciliation_service_pb2_grpc import ReconciliationServiceStub
-from runtime.errors import from_rpc_error
-from sandbox.addresses import at
-from sandbox.certificates import channel_credentials, make_certificates
 from tests.reconciliation.books import Books
+from tests.reconciliation.people import STREAM_SECONDS, named, refusal
 from tests.reconciliation.worlds import START, item
-
-PEOPLE = ("ann.example", "bob.example", "fin.example")
-STREAM_SECONDS = 60.0
-
-
-@pytest.fixture
-async def port(
-    books: Books, reconciliation_url: str, tmp_path: Path
-) -> AsyncIterator[tuple[int, Any]]:
-    """A running service on the test's database and clock, and people's certificates."""
-    names = ("reconciliation", *PEOPLE)
-    files = make_certificates(tmp_path / "certificates", datetime.now(UTC), names)
-    own = files["reconciliation"]
-    settings = ReconciliationSettings(
-        ledger_address="",
-        gateway_address="",
-        listen_address="127.0.0.1:0",
-        http_address="127.0.0.1:0",
-        database_url=reconciliation_url,
-        tls_certificate_file=own.certificate,
-        tls_key_file=own.key,
-        tls_ca_file=own.ca,
-        client_roles={
-            "ann.example": "operator",
-            "bob.example": "operator",
-            "fin.example": "finance",
-        },
-    )
-    async with open_service(settings, books.clock) as server:
-        yield server.port, files
-
-
-@pytest.fixture
-async def open_stub(port: tuple[int, Any]) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
-    number, files = port
-    async with AsyncExitStack() as stack:
-
-        async def opened(name: str, make: Any = ReconciliationServiceStub) -> Any:
-            channel = grpc.aio.secure_channel(at(number), channel_credentials(files[name]))
-            return make(await stack.enter_async_context(channel))
-
-        yield opened
-
-
-@pytest.fixture
-async def ann(open_stub: Callable[..., Awaitable[Any]]) -> Any:
-    return await open_stub("ann.example")
-
-
-@pytest.fixture
-async def bob(open_stub: Callable[..., Awaitable[Any]]) -> Any:
-    return await open_stub("bob.example")
-
-
-async def refusal(call: Any) -> tuple[str, dict[str, str]]:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    error = from_rpc_error(caught.value)
-    return error.reason, dict(error.metadata)
-
-
-def named(source: str, key: str) -> messages.ItemKey:
-    return messages.ItemKey(
-        source=messages.Source.Value(f"SOURCE_{source}"), corridor="main", key=key
-    )
 
 
 async def breaks(stub: Any, **wanted: Any) -> list[messages.Break]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509 import DNSName, SubjectAlternativeName
 
-from ledger.notes import SignerKey
 from runtime.production import SslMode, database_problems, weakness
 from runtime.sealing import keys_of
+from runtime.signed_notes import SignerKey
 from sandbox.certificates import LIFETIME, NAMES, RENEW_BEFORE
 from sandbox.credentials import SERVICES, make_credentials
 

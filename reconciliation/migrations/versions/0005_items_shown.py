@@ -1,0 +1,17 @@
+"""Items are listed, and one that two people ignored is looked at again when two people say so."""
+
+from pathlib import Path
+
+from alembic import op
+
+from runtime.migrations import sql_beside
+
+revision = "0005"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+oldest_code = "0001"
+
+
+def upgrade() -> None:
+    op.execute(sql_beside(Path(__file__)))
