@@ -47,6 +47,24 @@ def break_ended(break_id: int) -> ServiceError:
     )
 
 
+def break_of_items(break_id: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_BREAK_OF_ITEMS,
+        "the break is of items, and those are matched or ignored",
+        metadata={"break_id": str(break_id)},
+    )
+
+
+def break_without_items(break_id: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_BREAK_WITHOUT_ITEMS,
+        "the break has no items that could be matched",
+        metadata={"break_id": str(break_id)},
+    )
+
+
 def match_revoked(match_id: int) -> ServiceError:
     return ERRORS.error(
         grpc.StatusCode.FAILED_PRECONDITION,

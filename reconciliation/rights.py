@@ -15,6 +15,7 @@ RIGHTS: Rights = {
         "ResolveBreak": changes("break_id", OPERATOR),
         "IgnoreItem": changes("item.source item.corridor item.key leg", OPERATOR),
         "UnignoreItem": changes("item.source item.corridor item.key leg", OPERATOR),
+        "AcceptBreak": changes("break_id", OPERATOR),
         "RevokeMatch": changes("match_id", OPERATOR),
     },
     "reconciliation.v1.ItemService": {

@@ -117,6 +117,7 @@ VALIDATOR = Validator(
             enum("leg", required=True),
             _note(),
         ],
+        pb.AcceptBreakRequest: [REQUEST_ID, _BREAK, _note()],
         pb.RevokeMatchRequest: [REQUEST_ID, integer("match_id", minimum=1), _note()],
         item_service_pb2.ListItemsRequest: [
             enum("source"),

@@ -10,6 +10,7 @@ The server is the embedded one, unless `LEDGER_DATABASE_URL`, `GATEWAY_DATABASE_
 import asyncio
 import os
 import signal
+import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -34,6 +35,7 @@ from sandbox.database_copies import create_database
 from sandbox.embedded_postgres import temporary_server
 from sandbox.guardian import temporary_folder
 from sandbox.stripe_twin.twin import Twin, running_twin
+from tests.aws import aws_credentials
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import Shop
 from tests.gateway.running import OpenShop, RunningGateway, running_gateway
@@ -194,3 +196,26 @@ def url_of(server_url: str, database: str) -> str:
     if host.startswith("/"):
         return f"postgresql://{login}@/{database}?host={host}&port={port}"
     return f"postgresql://{login}@{host}:{port}/{database}"
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of a server that speaks S3, and credentials that it takes."""
+    # Only the few tests that need it wait for its modules.
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    with aws_credentials():
+        server.start()
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+        server.stop()
+
+
+@pytest.fixture
+def s3_url(s3_server: str) -> str:
+    """A place in a bucket of its own, for `runtime/object_storage.py`."""
+    bucket = f"test-{uuid.uuid4().hex}"
+    with urllib.request.urlopen(urllib.request.Request(f"{s3_server}/{bucket}", method="PUT")):
+        pass
+    return f"s3://{bucket}/some/place?endpoint={s3_server}&region=us-east-1"

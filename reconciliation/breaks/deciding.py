@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciliation.breaks import store
 from reconciliation.errors import (
+    break_ended,
     item_not_ignored,
     item_not_open,
     items_of_another_break,
@@ -111,6 +112,26 @@ class Deciding:
         added, ended = await self._matcher.look(connection, change, leg, [item_id])
         await self._tell(connection, place, change, added, ended, client, note)
         return False
+
+    async def accept(
+        self, connection: AsyncConnection, break_id: int, client: str, note: str
+    ) -> bool:
+        """Whether a break without items is accepted now; False if another one has to agree."""
+        place, change = await self._begin(connection)
+        # Who waited for the lock may find it ended.
+        at = store.moment_now(change.now)
+        if (await store.get_break(connection, break_id, at)).has_ended:
+            raise break_ended(break_id)
+        before = await store.accepted_by(connection, break_id)
+        if client in before:
+            raise needs_another_person(client)
+        step = len(before) + 1
+        await store.add_acceptance(connection, break_id, step, client, note, change.number)
+        if step == 1:
+            return False
+        await runs.end(connection, change, [break_id])
+        await self._tell(connection, place, change, (), [break_id], client, note)
+        return True
 
     async def revoke(
         self, connection: AsyncConnection, match_id: int, client: str, note: str

@@ -43,6 +43,8 @@ class BreakGauges:
                 OPEN_BREAKS.labels(kind.value, age).set(number)
         amounts = dict.fromkeys(self._seen, 0)
         for row in rows:
+            if row.currency is None:  # Of a condition without an amount.
+                continue
             place = (row.kind, row.currency)
             amounts[place] = amounts.get(place, 0) + int(row.amount_minor)
         for place, amount in amounts.items():

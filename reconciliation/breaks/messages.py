@@ -30,6 +30,7 @@ def break_message(row: Any, keys: Keys, now: datetime) -> pb.Break:
         proposal=_keys(row.proposal, keys),
         assignee=row.assignee,
         corridor=row.corridor,
+        subject=row.subject,
     )
 
 

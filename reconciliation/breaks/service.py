@@ -17,7 +17,13 @@ from reconciliation.breaks.messages import (
     to_word,
 )
 from reconciliation.breaks.store import BreakFilter, MatchFilter
-from reconciliation.errors import ERRORS, break_ended, cursor_outdated
+from reconciliation.errors import (
+    ERRORS,
+    break_ended,
+    break_of_items,
+    break_without_items,
+    cursor_outdated,
+)
 from reconciliation.items.reading import Moment
 from reconciliation.matching.item import Leg
 from reconciliation.v1 import reconciliation_pb2
@@ -174,6 +180,8 @@ class ReconciliationService(ReconciliationServiceServicer):
     ) -> pb.ResolveBreakResponse:
         async def resolve(connection: AsyncConnection) -> pb.ResolveBreakResponse:
             row = await self._open_break(connection, request.break_id)
+            if row.subject:
+                raise break_without_items(request.break_id)
             match_id = await self._deciding.resolve(
                 connection,
                 request.break_id,
@@ -216,6 +224,20 @@ class ReconciliationService(ReconciliationServiceServicer):
             return pb.UnignoreItemResponse(ignored=ignored)
 
         return await self._mutate(request, pb.UnignoreItemResponse, unignore)
+
+    async def AcceptBreak(
+        self, request: pb.AcceptBreakRequest, _context: Any
+    ) -> pb.AcceptBreakResponse:
+        async def accept(connection: AsyncConnection) -> pb.AcceptBreakResponse:
+            row = await self._open_break(connection, request.break_id)
+            if not row.subject:
+                raise break_of_items(request.break_id)
+            accepted = await self._deciding.accept(
+                connection, request.break_id, client_name(), request.note
+            )
+            return pb.AcceptBreakResponse(accepted=accepted)
+
+        return await self._mutate(request, pb.AcceptBreakResponse, accept)
 
     async def RevokeMatch(
         self, request: pb.RevokeMatchRequest, _context: Any

@@ -65,6 +65,13 @@ _ADD_STEP = """
     INSERT INTO ignore_step (leg, item_id, round, step, client, note, change_number)
     VALUES (%(leg)s, %(item_id)s, %(round)s, %(step)s, %(client)s, %(note)s, %(change_number)s)
 """
+_ACCEPTED_BY = """
+    SELECT client FROM acceptance_step WHERE difference_id = %(break_id)s ORDER BY step
+"""
+_ADD_ACCEPTANCE = """
+    INSERT INTO acceptance_step (difference_id, step, client, note, change_number)
+    VALUES (%(break_id)s, %(step)s, %(client)s, %(note)s, %(change_number)s)
+"""
 
 
 @dataclass(frozen=True)
@@ -267,6 +274,33 @@ async def add_ignore_step(
             "item_id": item_id,
             "round": place[0],
             "step": place[1],
+            "client": client,
+            "note": note,
+            "change_number": change_number,
+        },
+    )
+
+
+async def accepted_by(connection: AsyncConnection, break_id: int) -> list[str]:
+    """Who accepts a break as it is, in order."""
+    rows = await connection.exec_driver_sql(_ACCEPTED_BY, {"break_id": break_id})
+    return [row.client for row in rows]
+
+
+async def add_acceptance(
+    connection: AsyncConnection,
+    break_id: int,
+    step: int,
+    client: str,
+    note: str,
+    change_number: int,
+) -> None:
+    """Writes down who accepts it."""
+    await connection.exec_driver_sql(
+        _ADD_ACCEPTANCE,
+        {
+            "break_id": break_id,
+            "step": step,
             "client": client,
             "note": note,
             "change_number": change_number,

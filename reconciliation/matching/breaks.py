@@ -194,11 +194,22 @@ def _sentence(
         "right": _named([item for item in items if item.source is leg.right]),
         "all": _named(items),
     }
-    what = _SAYS[kind].format(**names)
+    return sentence(_SAYS[kind].format(**names), amounts, since, action, notes)
+
+
+def sentence(
+    what: str,
+    amounts: Iterable[tuple[str, int]],
+    since: datetime,
+    action: str,
+    notes: Iterable[str] = (),
+) -> str:
+    """What differs, by how much where that is known, since when, and what to do."""
     how_much = " and ".join(amount_text(code, amount) for code, amount in amounts)
+    colon = ": " if how_much else ""
     when = since.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
     said = "".join(f" ({note})" for note in notes if note)
-    return f"{what[0].upper()}{what[1:]}: {how_much} since {when}{said}; {action}."
+    return f"{what[0].upper()}{what[1:]}{colon}{how_much} since {when}{said}; {action}."
 
 
 def _named(items: Iterable[Item]) -> str:

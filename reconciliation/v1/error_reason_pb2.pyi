@@ -75,6 +75,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE. A service that this call needs did not answer in time; retry. Metadata: dependency ("database")."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 19
     """INTERNAL. A defect of this service; the message holds a trace id only. No metadata."""
+    ERROR_REASON_BREAK_OF_ITEMS: _ErrorReason.ValueType  # 20
+    """FAILED_PRECONDITION, decided. The break is of items, and those are matched or ignored. Metadata: break_id."""
+    ERROR_REASON_BREAK_WITHOUT_ITEMS: _ErrorReason.ValueType  # 21
+    """FAILED_PRECONDITION, decided. The break has no items that could be matched; it ends by itself or is accepted.
+    Metadata: break_id.
+    """
     ERROR_REASON_ITEM_NOT_IGNORED: _ErrorReason.ValueType  # 30
     """FAILED_PRECONDITION, decided. The item is not ignored in the leg. Metadata: source, corridor, key, leg."""
     ERROR_REASON_CHANGE_NOT_FOUND: _ErrorReason.ValueType  # 31
@@ -142,6 +148,12 @@ ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 18
 """UNAVAILABLE. A service that this call needs did not answer in time; retry. Metadata: dependency ("database")."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 19
 """INTERNAL. A defect of this service; the message holds a trace id only. No metadata."""
+ERROR_REASON_BREAK_OF_ITEMS: ErrorReason.ValueType  # 20
+"""FAILED_PRECONDITION, decided. The break is of items, and those are matched or ignored. Metadata: break_id."""
+ERROR_REASON_BREAK_WITHOUT_ITEMS: ErrorReason.ValueType  # 21
+"""FAILED_PRECONDITION, decided. The break has no items that could be matched; it ends by itself or is accepted.
+Metadata: break_id.
+"""
 ERROR_REASON_ITEM_NOT_IGNORED: ErrorReason.ValueType  # 30
 """FAILED_PRECONDITION, decided. The item is not ignored in the leg. Metadata: source, corridor, key, leg."""
 ERROR_REASON_CHANGE_NOT_FOUND: ErrorReason.ValueType  # 31

@@ -147,6 +147,29 @@ class _BreakKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BreakKind.V
     """Several would go together equally well."""
     BREAK_KIND_RETURNED: _BreakKind.ValueType  # 13
     """The payout failed, and the bank has booked it."""
+    BREAK_KIND_STATEMENT_GAP: _BreakKind.ValueType  # 14
+    """Those that follow are of a subject and not of items of a leg.
+
+    A statement of a bank account is missing between two.
+    """
+    BREAK_KIND_STATEMENT_OVERLAP: _BreakKind.ValueType  # 15
+    """Two statements of a bank account are of the same days."""
+    BREAK_KIND_STATEMENT_DUPLICATE: _BreakKind.ValueType  # 16
+    """A statement came again in another file."""
+    BREAK_KIND_STATEMENT_BALANCE: _BreakKind.ValueType  # 17
+    """A statement was refused because its balances are not those of its lines."""
+    BREAK_KIND_FEED_STALE: _BreakKind.ValueType  # 18
+    """Nothing has come by its deadline."""
+    BREAK_KIND_LATE_ACTIVITY: _BreakKind.ValueType  # 19
+    """An item of a closed period came after it was closed."""
+    BREAK_KIND_FEE_VARIANCE: _BreakKind.ValueType  # 20
+    """Stripe's fees are not those of the contract."""
+    BREAK_KIND_BALANCE_DRIFT: _BreakKind.ValueType  # 21
+    """Stripe's balance is not the sum of its balance transactions."""
+    BREAK_KIND_REPORT_DIFFERS: _BreakKind.ValueType  # 22
+    """A report of Stripe's is not what its API lists."""
+    BREAK_KIND_BANK_BALANCE_DIFFERS: _BreakKind.ValueType  # 23
+    """The balance of a bank account is not what the ledger says, less what is on its way."""
 
 class BreakKind(_BreakKind, metaclass=_BreakKindEnumTypeWrapper):
     """What is wrong. docs/reconciliation.md says what each is, when it is due and what to do."""
@@ -179,6 +202,29 @@ BREAK_KIND_AMBIGUOUS: BreakKind.ValueType  # 12
 """Several would go together equally well."""
 BREAK_KIND_RETURNED: BreakKind.ValueType  # 13
 """The payout failed, and the bank has booked it."""
+BREAK_KIND_STATEMENT_GAP: BreakKind.ValueType  # 14
+"""Those that follow are of a subject and not of items of a leg.
+
+A statement of a bank account is missing between two.
+"""
+BREAK_KIND_STATEMENT_OVERLAP: BreakKind.ValueType  # 15
+"""Two statements of a bank account are of the same days."""
+BREAK_KIND_STATEMENT_DUPLICATE: BreakKind.ValueType  # 16
+"""A statement came again in another file."""
+BREAK_KIND_STATEMENT_BALANCE: BreakKind.ValueType  # 17
+"""A statement was refused because its balances are not those of its lines."""
+BREAK_KIND_FEED_STALE: BreakKind.ValueType  # 18
+"""Nothing has come by its deadline."""
+BREAK_KIND_LATE_ACTIVITY: BreakKind.ValueType  # 19
+"""An item of a closed period came after it was closed."""
+BREAK_KIND_FEE_VARIANCE: BreakKind.ValueType  # 20
+"""Stripe's fees are not those of the contract."""
+BREAK_KIND_BALANCE_DRIFT: BreakKind.ValueType  # 21
+"""Stripe's balance is not the sum of its balance transactions."""
+BREAK_KIND_REPORT_DIFFERS: BreakKind.ValueType  # 22
+"""A report of Stripe's is not what its API lists."""
+BREAK_KIND_BANK_BALANCE_DIFFERS: BreakKind.ValueType  # 23
+"""The balance of a bank account is not what the ledger says, less what is on its way."""
 Global___BreakKind: _TypeAlias = BreakKind  # noqa: Y015
 
 class _BreakState:
@@ -459,7 +505,9 @@ Global___Match: _TypeAlias = Match  # noqa: Y015
 
 @_typing.final
 class Break(_message.Message):
-    """Items of one leg that do not agree."""
+    """Items of one leg that do not agree, or something else that is wrong and is no item's: then `subject` says
+    what it is of, and there are neither leg nor items.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -476,6 +524,7 @@ class Break(_message.Message):
     PROPOSAL_FIELD_NUMBER: _builtins.int
     ASSIGNEE_FIELD_NUMBER: _builtins.int
     CORRIDOR_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
     break_id: _builtins.int
     """Never changes. A break that becomes another one, as when a second candidate comes, ends; the new
     one has another id and the same assignee.
@@ -491,14 +540,18 @@ class Break(_message.Message):
     assignee: _builtins.str
     """Whose it is. Empty: nobody's."""
     corridor: _builtins.str
-    """The corridor."""
+    """The corridor. Empty where it is of none."""
+    subject: _builtins.str
+    """What it is of, as "statement acme-eur 2026-11-30". Empty of a break of items."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemKey]:
         """The items."""
 
     @_builtins.property
     def amounts(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
-        """By currency: the left side less the right one, or what is at stake where both are equal."""
+        """By currency: the left side less the right one, or what is at stake where both are equal. Empty where no
+        amount is known.
+        """
 
     @_builtins.property
     def since_time(self) -> _timestamp_pb2.Timestamp:
@@ -532,10 +585,11 @@ class Break(_message.Message):
         proposal: _abc.Iterable[Global___ItemKey] | None = ...,
         assignee: _builtins.str = ...,
         corridor: _builtins.str = ...,
+        subject: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "overdue_time", b"overdue_time", "since_time", b"since_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "assignee", b"assignee", "break_id", b"break_id", "corridor", b"corridor", "due_time", b"due_time", "items", b"items", "kind", b"kind", "leg", b"leg", "overdue_time", b"overdue_time", "proposal", b"proposal", "sentence", b"sentence", "since_time", b"since_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "assignee", b"assignee", "break_id", b"break_id", "corridor", b"corridor", "due_time", b"due_time", "items", b"items", "kind", b"kind", "leg", b"leg", "overdue_time", b"overdue_time", "proposal", b"proposal", "sentence", b"sentence", "since_time", b"since_time", "state", b"state", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -633,3 +633,57 @@ class RevokeMatchResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RevokeMatchResponse: _TypeAlias = RevokeMatchResponse  # noqa: Y015
+
+@_typing.final
+class AcceptBreakRequest(_message.Message):
+    """What to take as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    BREAK_ID_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Unique in this service, over all
+    its methods.
+    """
+    break_id: _builtins.int
+    """Required, 1 or more. A break of a subject."""
+    note: _builtins.str
+    """Required, 1 to 512 bytes. Why it is right as it is."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        break_id: _builtins.int = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_id", b"break_id", "note", b"note", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcceptBreakRequest: _TypeAlias = AcceptBreakRequest  # noqa: Y015
+
+@_typing.final
+class AcceptBreakResponse(_message.Message):
+    """Whether it was enough."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    accepted: _builtins.bool
+    """Whether the break has ended; false if another client has to agree."""
+    def __init__(
+        self,
+        *,
+        accepted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcceptBreakResponse: _TypeAlias = AcceptBreakResponse  # noqa: Y015

@@ -81,6 +81,11 @@ class ReconciliationServiceStub:
                 request_serializer=reconciliation_dot_v1_dot_reconciliation__service__pb2.UnignoreItemRequest.SerializeToString,
                 response_deserializer=reconciliation_dot_v1_dot_reconciliation__service__pb2.UnignoreItemResponse.FromString,
                 _registered_method=True)
+        self.AcceptBreak = channel.unary_unary(
+                '/reconciliation.v1.ReconciliationService/AcceptBreak',
+                request_serializer=reconciliation_dot_v1_dot_reconciliation__service__pb2.AcceptBreakRequest.SerializeToString,
+                response_deserializer=reconciliation_dot_v1_dot_reconciliation__service__pb2.AcceptBreakResponse.FromString,
+                _registered_method=True)
         self.RevokeMatch = channel.unary_unary(
                 '/reconciliation.v1.ReconciliationService/RevokeMatch',
                 request_serializer=reconciliation_dot_v1_dot_reconciliation__service__pb2.RevokeMatchRequest.SerializeToString,
@@ -158,6 +163,14 @@ class ReconciliationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AcceptBreak(self, request, context):
+        """Takes a break without items as it is, for it cannot be mended. The second client who asks for it
+        decides. The same one, with the same amounts, is not told of again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RevokeMatch(self, request, context):
         """Revokes a match. No rule matches the same items again.
         """
@@ -212,6 +225,11 @@ def add_ReconciliationServiceServicer_to_server(servicer, server):
                     servicer.UnignoreItem,
                     request_deserializer=reconciliation_dot_v1_dot_reconciliation__service__pb2.UnignoreItemRequest.FromString,
                     response_serializer=reconciliation_dot_v1_dot_reconciliation__service__pb2.UnignoreItemResponse.SerializeToString,
+            ),
+            'AcceptBreak': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcceptBreak,
+                    request_deserializer=reconciliation_dot_v1_dot_reconciliation__service__pb2.AcceptBreakRequest.FromString,
+                    response_serializer=reconciliation_dot_v1_dot_reconciliation__service__pb2.AcceptBreakResponse.SerializeToString,
             ),
             'RevokeMatch': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeMatch,
@@ -464,6 +482,33 @@ class ReconciliationService:
             '/reconciliation.v1.ReconciliationService/UnignoreItem',
             reconciliation_dot_v1_dot_reconciliation__service__pb2.UnignoreItemRequest.SerializeToString,
             reconciliation_dot_v1_dot_reconciliation__service__pb2.UnignoreItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcceptBreak(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reconciliation.v1.ReconciliationService/AcceptBreak',
+            reconciliation_dot_v1_dot_reconciliation__service__pb2.AcceptBreakRequest.SerializeToString,
+            reconciliation_dot_v1_dot_reconciliation__service__pb2.AcceptBreakResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,10 @@ class ReconciliationServiceStub:
     """Has an item left alone in a leg. The second client who asks for it decides."""
     UnignoreItem: _grpc.UnaryUnaryMultiCallable[_reconciliation_service_pb2.UnignoreItemRequest, _reconciliation_service_pb2.UnignoreItemResponse]
     """Has an item that is ignored looked at again. The second client who asks for it decides."""
+    AcceptBreak: _grpc.UnaryUnaryMultiCallable[_reconciliation_service_pb2.AcceptBreakRequest, _reconciliation_service_pb2.AcceptBreakResponse]
+    """Takes a break without items as it is, for it cannot be mended. The second client who asks for it
+    decides. The same one, with the same amounts, is not told of again.
+    """
     RevokeMatch: _grpc.UnaryUnaryMultiCallable[_reconciliation_service_pb2.RevokeMatchRequest, _reconciliation_service_pb2.RevokeMatchResponse]
     """Revokes a match. No rule matches the same items again."""
 
@@ -89,6 +93,10 @@ class ReconciliationServiceAsyncStub(ReconciliationServiceStub):
     """Has an item left alone in a leg. The second client who asks for it decides."""
     UnignoreItem: _aio.UnaryUnaryMultiCallable[_reconciliation_service_pb2.UnignoreItemRequest, _reconciliation_service_pb2.UnignoreItemResponse]  # type: ignore[assignment]
     """Has an item that is ignored looked at again. The second client who asks for it decides."""
+    AcceptBreak: _aio.UnaryUnaryMultiCallable[_reconciliation_service_pb2.AcceptBreakRequest, _reconciliation_service_pb2.AcceptBreakResponse]  # type: ignore[assignment]
+    """Takes a break without items as it is, for it cannot be mended. The second client who asks for it
+    decides. The same one, with the same amounts, is not told of again.
+    """
     RevokeMatch: _aio.UnaryUnaryMultiCallable[_reconciliation_service_pb2.RevokeMatchRequest, _reconciliation_service_pb2.RevokeMatchResponse]  # type: ignore[assignment]
     """Revokes a match. No rule matches the same items again."""
 
@@ -172,6 +180,16 @@ class ReconciliationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reconciliation_service_pb2.UnignoreItemResponse, _abc.Awaitable[_reconciliation_service_pb2.UnignoreItemResponse]]:
         """Has an item that is ignored looked at again. The second client who asks for it decides."""
+
+    @_abc_1.abstractmethod
+    def AcceptBreak(
+        self,
+        request: _reconciliation_service_pb2.AcceptBreakRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_service_pb2.AcceptBreakResponse, _abc.Awaitable[_reconciliation_service_pb2.AcceptBreakResponse]]:
+        """Takes a break without items as it is, for it cannot be mended. The second client who asks for it
+        decides. The same one, with the same amounts, is not told of again.
+        """
 
     @_abc_1.abstractmethod
     def RevokeMatch(

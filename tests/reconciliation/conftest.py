@@ -1,4 +1,5 @@
-"""A database of reconciliation for each test, and who takes and matches items in it."""
+"""A database of reconciliation for each test, who takes and matches items in it, and people who
+work on it over a socket."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

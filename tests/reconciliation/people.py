@@ -1,4 +1,4 @@
-"""People who work on breaks in a test: what they are refused, and how they name items."""
+"""People who work on breaks over a socket: what they ask, and what they are refused."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from reconciliation.v1 import reconciliation_pb2 as messages
+from reconciliation.v1 import reconciliation_service_pb2 as pb
 from runtime.errors import from_rpc_error
 
 PEOPLE = ("ann.example", "bob.example", "fin.example")
@@ -23,3 +24,7 @@ def named(source: str, key: str) -> messages.ItemKey:
     return messages.ItemKey(
         source=messages.Source.Value(f"SOURCE_{source}"), corridor="main", key=key
     )
+
+
+async def breaks(stub: Any, **wanted: Any) -> list[messages.Break]:
+    return list((await stub.ListBreaks(pb.ListBreaksRequest(**wanted))).breaks)

@@ -14,12 +14,8 @@ from reconciliation.v1 import reconciliation_pb2 as messages
 from reconciliation.v1 import reconciliation_service_pb2 as pb
 from reconciliation.v1.operator_act_service_pb2_grpc import OperatorActServiceStub
 from tests.reconciliation.books import Books
-from tests.reconciliation.people import STREAM_SECONDS, named, refusal
+from tests.reconciliation.people import STREAM_SECONDS, breaks, named, refusal
 from tests.reconciliation.worlds import START, item
-
-
-async def breaks(stub: Any, **wanted: Any) -> list[messages.Break]:
-    return list((await stub.ListBreaks(pb.ListBreaksRequest(**wanted))).breaks)
 
 
 async def test_breaks_are_listed_by_state_and_as_they_were(books: Books, ann: Any) -> None:

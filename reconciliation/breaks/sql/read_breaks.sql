@@ -1,7 +1,8 @@
 -- Breaks and expectations as they are after a change, at a time; all conditions that are given hold.
 SELECT
     d.difference_id,
-    d.leg,
+    coalesce(d.leg, 'UNSPECIFIED') AS leg,
+    d.subject,
     d.kind,
     d.corridor,
     d.amounts,
@@ -11,10 +12,11 @@ SELECT
     d.sentence,
     d.proposal,
     coalesce(e.change_number <= %(change_number)s, false) AS has_ended,
-    (
-        SELECT array_agg(s.item_id ORDER BY s.item_id)
+    array(
+        SELECT s.item_id
         FROM standing AS s
         WHERE s.difference_id = d.difference_id
+        ORDER BY s.item_id
     ) AS item_ids,
     coalesce(
         (

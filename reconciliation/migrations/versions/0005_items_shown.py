@@ -7,10 +7,10 @@ from alembic import op
 from runtime.migrations import sql_beside
 
 revision = "0005"
-down_revision = "0001"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
-oldest_code = "0001"
+oldest_code = "0002"
 
 
 def upgrade() -> None:

@@ -6,12 +6,10 @@ their outages are freezes: the process stands still and its connections hang.
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from sandbox.child import child_command
@@ -116,17 +114,3 @@ class NatsServer:
             self._process.kill()
             self._process.wait()
             self._process = None
-
-
-@contextlib.contextmanager
-def aws_credentials() -> Iterator[None]:
-    """Some, because the client wants some; moto takes any."""
-    values = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    yield
-    for name, value in before.items():
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value

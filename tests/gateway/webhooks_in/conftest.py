@@ -22,12 +22,12 @@ from gateway.webhooks_in.inbox import PostgresInbox
 from gateway.webhooks_in.receiver import WebhookReceiver
 from runtime.clock import ManualClock
 from sandbox.guardian import temporary_folder
+from tests.aws import aws_credentials
 from tests.gateway.webhooks_in.broker_servers import (
     MOCK_KAFKA,
     MOTO,
     NatsServer,
     PythonServer,
-    aws_credentials,
 )
 from tests.gateway.webhooks_in.buffers import (
     BufferHarness,

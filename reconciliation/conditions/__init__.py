@@ -1,0 +1,1 @@
+"""Conditions: breaks that are not of items, such as a statement that is missing."""
