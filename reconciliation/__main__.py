@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from reconciliation.breaks.wiring import open_breaks
+from reconciliation.closing.wiring import open_closing
 from reconciliation.config import ReconciliationSettings
 from reconciliation.errors import ERRORS
 from reconciliation.operator_acts import open_operator_acts
@@ -46,7 +47,8 @@ async def open_service(
         new_items = Notifier()
         sources = await open_sources(stack, settings, engine, new_items, clock)
         breaks = open_breaks(settings, database, engine, mutations, new_items, clock)
-        parts = (breaks, sources, Part(services=(open_operator_acts(acts),)))
+        closing = await open_closing(stack, settings, engine, mutations, clock)
+        parts = (breaks, sources, closing, Part(services=(open_operator_acts(acts),)))
 
         server = RpcServer(
             settings,

@@ -1,16 +1,21 @@
 """Settings of the reconciliation service."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from reconciliation.finance_policy import BUNDLED_FINANCE, FinancePolicy, read_finance
+from reconciliation.matching.book_days import BookDays, read_book_days
 from reconciliation.matching.calendars import CalendarError, read_calendars
 from reconciliation.matching.policy import Policy, read_policy
 from reconciliation.rights import DEFAULT_CLIENT_ROLES, RIGHTS
-from runtime.config import ServiceSettings
+from runtime.config import Environment, ServiceSettings
+from runtime.production import weakness
 from runtime.rights import Rights
+from runtime.signed_notes import SignerKey
 
 
 class ReconciliationSettings(ServiceSettings):
@@ -35,6 +40,33 @@ class ReconciliationSettings(ServiceSettings):
     # Items that one transaction matches.
     match_batch_items: int = Field(20_000, ge=1, le=100_000)
 
+    # Time zones of corridors whose book days are not UTC's, as JSON: {"au": "Australia/Sydney"}.
+    book_day_zones: dict[str, str] = Field(default_factory=dict)
+    # What finance goes by when it closes periods, instead of what comes along.
+    finance_file: Path = BUNDLED_FINANCE
+    # C2SP signer key that statements of closed periods are signed with; `python -m
+    # reconciliation.keys` makes one.
+    signing_key: SecretStr | None = None
+
+    @field_validator("signing_key")
+    @classmethod
+    def _is_signer_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            SignerKey.parse(key.get_secret_value())
+        return key
+
+    @field_validator("book_day_zones")
+    @classmethod
+    def _zones_are_known(cls, given: dict[str, str]) -> dict[str, str]:
+        read_book_days(given)
+        return given
+
+    @field_validator("finance_file")
+    @classmethod
+    def _can_be_gone_by(cls, path: Path) -> Path:
+        read_finance(path)
+        return path
+
     @field_validator("calendars")
     @classmethod
     def _are_known(cls, given: dict[str, str]) -> dict[str, str]:
@@ -43,6 +75,34 @@ class ReconciliationSettings(ServiceSettings):
         except CalendarError as error:
             raise ValueError(str(error)) from error
         return given
+
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
+        if self.signing_key is None and self.env is not Environment.SANDBOX:
+            yield (
+                f"ENV={self.env} needs RECONCILIATION_SIGNING_KEY or"
+                " RECONCILIATION_SIGNING_KEY_FILE"
+            )
+
+    def production_problems(self) -> Iterator[str]:
+        yield from super().production_problems()
+        if self.signing_key is None:
+            return
+        if problem := weakness(self.signing_key.get_secret_value()):
+            yield (
+                f"RECONCILIATION_SIGNING_KEY: {problem}:"
+                " make one with `python -m reconciliation.keys NAME`"
+            )
+
+    @property
+    def book_days(self) -> BookDays:
+        """The days that things are booked on."""
+        return read_book_days(self.book_day_zones)
+
+    @property
+    def finance(self) -> FinancePolicy:
+        """What finance goes by."""
+        return read_finance(self.finance_file)
 
     @property
     def policy(self) -> Policy:

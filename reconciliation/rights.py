@@ -22,6 +22,11 @@ RIGHTS: Rights = {
         "ListItems": reads(OPERATOR, FINANCE),
         "GetItem": reads(OPERATOR, FINANCE),
     },
+    "reconciliation.v1.PeriodService": {
+        "ClosePeriod": changes("kind first_day corridor", OPERATOR),
+        "GetPeriod": reads(OPERATOR, FINANCE),
+        "ListPeriods": reads(OPERATOR, FINANCE),
+    },
     "reconciliation.v1.OperatorActService": {
         "ListOperatorActs": reads(OPERATOR),
     },

@@ -4,8 +4,14 @@ import re
 from datetime import date
 from typing import Any
 
+from reconciliation.closing.closing import MAX_CARRIED_BREAKS
 from reconciliation.matching.item import MAX_KEY_BYTES
-from reconciliation.v1 import item_service_pb2, operator_act_service_pb2, reconciliation_pb2
+from reconciliation.v1 import (
+    item_service_pb2,
+    operator_act_service_pb2,
+    period_service_pb2,
+    reconciliation_pb2,
+)
 from reconciliation.v1 import reconciliation_service_pb2 as pb
 from runtime.act_messages import RULES as OPERATOR_ACT_RULES
 from runtime.rule import Rule
@@ -43,7 +49,7 @@ def _assignee() -> Rule:
 DAY_BYTES = 10
 
 
-def _day(field: str) -> list[Rule]:
+def _day(field: str, *, required: bool = False) -> list[Rule]:
     """A day such as "2026-11-30"."""
 
     def problem(given: Any) -> str | None:
@@ -56,12 +62,25 @@ def _day(field: str) -> list[Rule]:
             return "is no day of the calendar"
         return None
 
-    return [text(field, max_bytes=DAY_BYTES, pattern=_DAY), check(field, problem)]
+    return [
+        text(field, required=required, max_bytes=DAY_BYTES, pattern=_DAY),
+        check(field, problem),
+    ]
 
 
 def _one_moment(given: Any) -> str | None:
     both = given.HasField("as_of_time") and given.as_of_change
     return "goes without as_of_time" if both else None
+
+
+def _first_of_month(given: Any) -> str | None:
+    is_month = given.kind == period_service_pb2.PERIOD_KIND_MONTH
+    first = given.first_day
+    return "is not the first day of a month" if is_month and first[-3:] != "-01" else None
+
+
+def _break_id(break_id: int) -> str | None:
+    return None if break_id > 0 else "is less than 1"
 
 
 # A time or a change.
@@ -130,6 +149,23 @@ VALIDATOR = Validator(
             *PAGE,
         ],
         item_service_pb2.GetItemRequest: [message("key", required=True), timestamp("as_of_time")],
+        period_service_pb2.ClosePeriodRequest: [
+            REQUEST_ID,
+            enum("kind", required=True),
+            *_day("first_day", required=True),
+            check("first_day", _first_of_month),
+            text("corridor", max_bytes=MAX_KEY_BYTES),
+            repeated("carried_break_ids", max_items=MAX_CARRIED_BREAKS, each=_break_id),
+            _note(),
+        ],
+        period_service_pb2.GetPeriodRequest: [integer("closing_number", minimum=1)],
+        period_service_pb2.ListPeriodsRequest: [
+            enum("kind"),
+            text("corridor", max_bytes=MAX_KEY_BYTES),
+            *_day("first_day"),
+            *_day("last_day"),
+            *PAGE,
+        ],
         operator_act_service_pb2.ListOperatorActsRequest: OPERATOR_ACT_RULES,
     }
 )

@@ -35,8 +35,11 @@ async def open_sources(
     sources: list[ItemSource] = []
     if settings.ledger_address:
         to_ledger = await channel(settings.ledger_address, "ledger.v1.LedgerService")
-        sources.append(LedgerSource(LedgerServiceStub(to_ledger), settings.ledger))
+        sources.append(
+            LedgerSource(LedgerServiceStub(to_ledger), settings.ledger, settings.book_days)
+        )
     if settings.gateway_address:
         to_gateway = await channel(settings.gateway_address, "gateway.v1.BalanceTransactionService")
-        sources.append(BalanceTransactionSource(BalanceTransactionServiceStub(to_gateway)))
+        stub = BalanceTransactionServiceStub(to_gateway)
+        sources.append(BalanceTransactionSource(stub, settings.book_days))
     return Part(loops=[Intake(engine, source, new_items, clock).loop() for source in sources])

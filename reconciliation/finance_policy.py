@@ -1,0 +1,63 @@
+"""What finance goes by: read from a file, checked, and used when periods are closed."""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+BUNDLED_FINANCE = Path(__file__).parent / "data" / "finance.toml"
+MAX_AFTER = timedelta(days=31)
+
+_SPAN = re.compile(r"(\d{1,4}) (min|h|d)")
+_UNITS = {"min": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+
+
+class FinanceError(ValueError):
+    """The file cannot be used; the message names it, the place and what is wrong."""
+
+
+@dataclass(frozen=True)
+class FinancePolicy:
+    """All of it, in one version."""
+
+    version: str
+    close_after: timedelta
+    """How long after its end a period may be closed at the earliest."""
+
+
+def read_finance(path: Path = BUNDLED_FINANCE) -> FinancePolicy:
+    """The policy of a file. Raises `FinanceError`."""
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FinanceError(f"{path.name}: cannot be read as TOML: {error}") from error
+    _exactly(path.name, given, {"version", "closing"})
+    if not isinstance(given["version"], str) or not given["version"]:
+        raise FinanceError(f"{path.name} version: is not a text")
+    closing = _exactly(f"{path.name} [closing]", given["closing"], {"after"})
+    return FinancePolicy(
+        version=given["version"],
+        close_after=_span(f"{path.name} [closing] after", closing["after"]),
+    )
+
+
+def _span(where: str, given: Any) -> timedelta:
+    read = _SPAN.fullmatch(given) if isinstance(given, str) else None
+    if read is None:
+        raise FinanceError(f"{where}: is not a number of min, h or d")
+    span = int(read[1]) * _UNITS[read[2]]
+    if span > MAX_AFTER:
+        raise FinanceError(f"{where}: is more than {MAX_AFTER.days} d")
+    return span
+
+
+def _exactly(where: str, table: Any, names: set[str]) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise FinanceError(f"{where}: is not a table")
+    if unknown := sorted(set(table) - names):
+        raise FinanceError(f"{where}: does not know {', '.join(unknown)}")
+    if missing := sorted(names - set(table)):
+        raise FinanceError(f"{where}: lacks {', '.join(missing)}")
+    return table
