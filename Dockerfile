@@ -43,8 +43,8 @@ COPY sandbox sandbox
 # A named volume takes over the owner of the folder that it is mounted on.
 RUN python -m compileall -q sandbox \
     && install --directory --owner engine --group engine /credentials /credentials/authority \
-        /credentials/ledger /credentials/gateway /credentials/compliance /credentials/clients \
-        /credentials/postgres /credentials/grafana
+        /credentials/ledger /credentials/gateway /credentials/compliance /credentials/reconciliation \
+        /credentials/clients /credentials/postgres /credentials/grafana
 USER 10001
 CMD ["sandbox.stripe_twin"]
 

@@ -27,7 +27,7 @@ from gateway.v1 import payment_service_pb2 as payments
 from runtime.command_line import command_parser
 from sandbox.addresses import Ports
 from sandbox.clients import open_clients
-from sandbox.databases import SERVICES, databases_beside
+from sandbox.databases import PAYING, databases_beside
 from sandbox.demo.shop import FINAL_STATES, Shop
 from sandbox.embedded_postgres import temporary_server
 from sandbox.engine import Engine
@@ -59,7 +59,7 @@ async def run(name: str, corridor: Mapping[str, Any], plan: Plan) -> Course:
     with (
         temporary_folder() as logs,
         temporary_server(durable=True) as postgres,
-        databases_beside(dict.fromkeys(SERVICES, postgres.server_url)) as databases,
+        databases_beside(dict.fromkeys(PAYING, postgres.server_url)) as databases,
     ):
         file = logs.path / "brown_out.json"
         environment = {

@@ -21,7 +21,7 @@ from gateway.v1 import payment_pb2 as payment
 from gateway.v1.payment_service_pb2 import CreatePaymentRequest
 from sandbox.addresses import Ports
 from sandbox.clients import open_clients
-from sandbox.databases import SERVICES, databases_beside
+from sandbox.databases import PAYING, databases_beside
 from sandbox.demo.shop import FINAL_STATES, Shop
 from sandbox.embedded_postgres import temporary_server
 from sandbox.engine import Engine, wait_until_answering
@@ -114,7 +114,7 @@ async def running_engine(**settings: str) -> AsyncIterator[RunningEngine]:
     with (
         temporary_folder() as logs,
         temporary_server(durable=True) as postgres,
-        databases_beside(dict.fromkeys(SERVICES, postgres.server_url)) as databases,
+        databases_beside(dict.fromkeys(PAYING, postgres.server_url)) as databases,
     ):
         async with (
             _started(ports, logs.path, databases, settings) as engine,

@@ -18,6 +18,8 @@ class Ports:
     gateway_http: int = 8080
     compliance: int = 50053
     compliance_http: int = 8083
+    reconciliation: int = 50054
+    reconciliation_http: int = 8084
     stripe_twin: int = 12111
 
     @classmethod

@@ -25,8 +25,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from runtime.production import DEVELOPMENT_AUTHORITY
 
-# The three services, plus those who call them: a merchant's shop and the staff.
-NAMES = ("ledger", "gateway", "compliance", "client", "operator", "finance", "support")
+# The services, plus those who call them: a merchant's shop and the staff.
+NAMES = (
+    *("ledger", "gateway", "compliance", "reconciliation"),
+    *("client", "operator", "finance", "support"),
+)
 LIFETIME = timedelta(days=90)
 RENEW_BEFORE = timedelta(days=30)
 # Clocks of containers and their host may differ a little.

@@ -76,7 +76,7 @@ class Clients:
 
 @asynccontextmanager
 async def open_clients(ports: Ports) -> AsyncIterator[Clients]:
-    """Plain-text channels to the three services on loopback, closed with the block."""
+    """Plain-text channels to the services on loopback, closed with the block."""
     async with (
         grpc.aio.insecure_channel(at(ports.gateway)) as gateway,
         grpc.aio.insecure_channel(at(ports.compliance)) as compliance,

@@ -1,4 +1,4 @@
-"""The three services' databases: on the servers that the environment names, or embedded."""
+"""The services' databases: on the servers that the environment names, or embedded."""
 
 import os
 import uuid
@@ -12,7 +12,9 @@ from sqlalchemy import make_url
 from sandbox import embedded_postgres
 from sandbox.database_copies import create_database
 
-SERVICES = ("ledger", "gateway", "compliance")
+# Those that a payment goes through.
+PAYING = ("ledger", "gateway", "compliance")
+SERVICES = (*PAYING, "reconciliation")
 
 
 def kept_databases() -> dict[str, str]:

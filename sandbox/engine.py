@@ -1,4 +1,4 @@
-"""The whole engine as processes of this machine: the Stripe twin and the three services."""
+"""The whole engine as processes of this machine: the Stripe twin and the services."""
 
 import asyncio
 import json
@@ -23,7 +23,10 @@ BREAKER = {"min_calls": 5, "open_seconds": 3.0}
 
 
 class Engine:
-    """The four processes; each can be killed and started again by itself."""
+    """The processes; each can be killed and started again by itself.
+
+    Reconciliation, which no payment waits for, is one of them if it has a database.
+    """
 
     def __init__(
         self,
@@ -49,11 +52,14 @@ class Engine:
         self.ledger = process("ledger", "ledger")
         self.gateway = process("gateway", "gateway")
         self.compliance = process("compliance", "compliance")
+        self.reconciliation = process("reconciliation", "reconciliation")
+        self.reconciles = "RECONCILIATION_DATABASE_URL" in settings
 
     @property
     def processes(self) -> tuple[ServiceProcess, ...]:
         """All of them, in the order in which they are stopped."""
-        return self.gateway, self.compliance, self.ledger, self.stripe_twin
+        paying = (self.gateway, self.compliance, self.ledger, self.stripe_twin)
+        return (self.reconciliation, *paying) if self.reconciles else paying
 
     @property
     def twin_url(self) -> str:
@@ -71,6 +77,10 @@ class Engine:
             starting.create_task(self.start_service(self.ledger, self.ports.ledger))
             starting.create_task(self.start_service(self.compliance, self.ports.compliance))
             starting.create_task(self.start_service(self.gateway, self.ports.gateway))
+            if self.reconciles:
+                starting.create_task(
+                    self.start_service(self.reconciliation, self.ports.reconciliation)
+                )
 
     async def start_twin(self) -> None:
         """Starts the Stripe twin, which forgets everything when it ends."""
@@ -164,6 +174,8 @@ def _settings(ports: Ports, corridors_file: Path) -> dict[str, str]:
         "GATEWAY_COMPLIANCE_ADDRESS": at(ports.compliance),
         "GATEWAY_STRIPE_CORRIDORS_FILE": str(corridors_file),
         "COMPLIANCE_GATEWAY_ADDRESS": at(ports.gateway),
+        "RECONCILIATION_LEDGER_ADDRESS": at(ports.ledger),
+        "RECONCILIATION_GATEWAY_ADDRESS": at(ports.gateway),
         # So that the books are whole as soon as somebody looks.
         "GATEWAY_BALANCE_SWEEP_SECONDS": "1",
     }
@@ -171,6 +183,7 @@ def _settings(ports: Ports, corridors_file: Path) -> dict[str, str]:
         "ledger": (ports.ledger, ports.ledger_http),
         "gateway": (ports.gateway, ports.gateway_http),
         "compliance": (ports.compliance, ports.compliance_http),
+        "reconciliation": (ports.reconciliation, ports.reconciliation_http),
     }
     for service, (port, http_port) in listeners.items():
         prefix = service.upper()

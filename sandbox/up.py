@@ -24,7 +24,7 @@ async def run_up(console: Console, ports: Ports) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    console.print("Starting PostgreSQL, the Stripe twin, ledger, gateway and compliance …")
+    console.print("Starting PostgreSQL, the Stripe twin and the four services …")
     databases = await asyncio.to_thread(kept_databases)
     async with running_engine(ports, LOG_DIRECTORY, databases) as engine:
         await _introduce(engine)
@@ -49,14 +49,22 @@ async def _introduce(engine: Engine) -> None:
     )
     flags = "--http2-prior-knowledge --protocol grpc"
     call = "gateway.v1.PaymentService/CreatePayment"
+    breaks = "reconciliation.v1.ReconciliationService/ListBreaks"
+    services = "\n".join(
+        f"{name:14}  grpc {at(port)}   http://{at(http_port)}/healthz  /metrics"
+        for name, port, http_port in (
+            ("ledger", ports.ledger, ports.ledger_http),
+            ("gateway", ports.gateway, ports.gateway_http),
+            ("compliance", ports.compliance, ports.compliance_http),
+            ("reconciliation", ports.reconciliation, ports.reconciliation_http),
+        )
+    )
     out = Console(soft_wrap=True, highlight=False, markup=False)
     out.print(
         f"""
-ledger       grpc {at(ports.ledger)}   http://{at(ports.ledger_http)}/healthz  /metrics
-gateway      grpc {gateway}   http://{at(ports.gateway_http)}/healthz  /metrics
-compliance   grpc {at(ports.compliance)}   http://{at(ports.compliance_http)}/healthz  /metrics
-Stripe twin  {engine.twin_url}   admin API: {engine.twin_url}/_twin/books
-logs         {engine.log_directory}
+{services}
+Stripe twin     {engine.twin_url}   admin API: {engine.twin_url}/_twin/books
+logs            {engine.log_directory}
 
 Take a payment (curl-like, from this project's environment):
   .venv/bin/buf curl {flags} -d '{payment}' http://{gateway}/{call}
@@ -67,6 +75,8 @@ What there is to call:
 Ledger and Stripe side by side:
   .venv/bin/buf curl {flags} -d '{{}}' http://{at(ports.ledger)}/ledger.v1.LedgerService/ListLedgers
   curl {engine.twin_url}/_twin/books
+What is not accounted for, between ledger, Stripe and bank:
+  .venv/bin/buf curl {flags} -d '{{}}' http://{at(ports.reconciliation)}/{breaks}
 Check the books as an auditor would, from an export and the public key:
   .venv/bin/python -m ledger.export --address {at(ports.ledger)} --ledger payments --out export
   .venv/bin/python -m ledger.verify export --key "$(.venv/bin/python -m ledger.keys --show)"

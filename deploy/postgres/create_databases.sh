@@ -6,7 +6,7 @@
 # The folder CREDENTIALS_DIRECTORY has a file for each login, named as it is, with its password.
 set -euo pipefail
 
-for service in ledger gateway compliance; do
+for service in ledger gateway compliance reconciliation; do
     # In the environment: arguments can be read by everybody on the machine.
     OWNER_PASSWORD=$(<"$CREDENTIALS_DIRECTORY/${service}_owner")
     LOGIN_PASSWORD=$(<"$CREDENTIALS_DIRECTORY/${service}_login")

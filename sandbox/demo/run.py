@@ -30,7 +30,7 @@ INTERRUPTED = 130
 async def run_demo(console: Console) -> None:
     """Raises whatever went wrong; the processes' logs are kept then."""
     started = time.monotonic()
-    console.print("Starting PostgreSQL, the Stripe twin, ledger, gateway and compliance …")
+    console.print("Starting PostgreSQL, the Stripe twin and the four services …")
     with temporary_folder() as logs:
         try:
             with fresh_databases() as databases:

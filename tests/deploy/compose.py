@@ -12,7 +12,7 @@ COMPOSE_FILE = PROJECT / "docker-compose.yml"
 # Where each service has its credentials mounted, and where the image has the project.
 CREDENTIALS = "/credentials"
 IMAGE_PROJECT = "/app/"
-OWN_SERVICES = ("ledger", "gateway", "compliance")
+OWN_SERVICES = ("ledger", "gateway", "compliance", "reconciliation")
 
 # ${NAME:-default}; the file uses no other form.
 _VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")

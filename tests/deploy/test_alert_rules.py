@@ -56,7 +56,7 @@ def since(alert: str, series: str, minutes: float) -> Scene:
     return Scene(alert, (always(series, end - minutes * 60),), (always(series, end),))
 
 
-JOBS = ("ledger", "gateway", "compliance")
+JOBS = ("ledger", "gateway", "compliance", "reconciliation")
 UP = tuple(always(f'up{{job="{job}",instance="one"}}', 1) for job in JOBS)
 SWEPT = 'gateway_balance_last_sweep_timestamp_seconds{corridor="default"}'
 NEXT_FREEZE = 'compliance_freeze_next_timestamp_seconds{kind="PAYOUTS"}'

@@ -18,6 +18,7 @@ from gateway.config import GatewaySettings
 from gateway.stripe_client.corridors import DEFAULT_CORRIDOR
 from gateway.webhooks_in.receiver import PATH
 from ledger.config import LedgerSettings
+from reconciliation.config import ReconciliationSettings
 from runtime.config import ServiceSettings, split_address
 from sandbox.certificates import NAMES
 from sandbox.credentials import GRAFANA_LOGIN, make_credentials
@@ -30,6 +31,7 @@ SETTINGS: dict[str, type[ServiceSettings]] = {
     "ledger": LedgerSettings,
     "gateway": GatewaySettings,
     "compliance": ComplianceSettings,
+    "reconciliation": ReconciliationSettings,
 }
 # What the twin takes; all else is made at random.
 DEVELOPMENT_DEFAULT = r"\$\{\w+:-(sk_test_twin_\w+|whsec_twin_\w+)\}"

@@ -30,7 +30,7 @@ def load(path: str) -> Any:
 
 
 def metrics_in_code() -> dict[str, set[str]]:
-    """Names of time series with their labels, as registered by the three services."""
+    """Names of time series with their labels, as registered by the services."""
     for service in OWN_SERVICES:
         importlib.import_module(f"{service}.__main__")
     found = {"up": {"job", "instance"}}

@@ -1,4 +1,4 @@
-"""docs/operations.md has every setting, with the default that the code has."""
+"""docs/operations.md and what it names have every setting, with the default that the code has."""
 
 import re
 
@@ -7,22 +7,29 @@ import pytest
 from compliance.config import ComplianceSettings
 from gateway.config import GatewaySettings
 from ledger.config import LedgerSettings
+from reconciliation.config import ReconciliationSettings
 from runtime.config import ServiceSettings
 from tests.deploy.compose import PROJECT
 
+SETTINGS = (LedgerSettings, GatewaySettings, ComplianceSettings, ReconciliationSettings)
 PAGE = (PROJECT / "docs/operations.md").read_text()
+# A page of its own, with tables of other things besides.
+OF_RECONCILIATION = (PROJECT / "docs/reconciliation.md").read_text()
+ROWS = r"^\| (`[^|]+) \| ([^|]+) \|"
 
 
 def documented() -> dict[str, str]:
     """Each variable named in the tables' first column, with its row's second column."""
     return {
         variable: default
-        for variables, default in re.findall(r"^\| (`[^|]+) \| ([^|]+) \|", PAGE, re.MULTILINE)
+        for page, prefix in ((PAGE, ""), (OF_RECONCILIATION, "RECONCILIATION_"))
+        for variables, default in re.findall(ROWS, page, re.MULTILINE)
         for variable in re.findall(r"`([^`]+)`", variables)
+        if variable.startswith(prefix)
     }
 
 
-@pytest.mark.parametrize("settings", [LedgerSettings, GatewaySettings, ComplianceSettings])
+@pytest.mark.parametrize("settings", SETTINGS)
 def test_every_setting_is_explained_with_its_default(settings: type[ServiceSettings]) -> None:
     found = documented()
     prefix = settings.model_config["env_prefix"]
@@ -44,8 +51,12 @@ def test_the_common_settings_are_explained() -> None:
 def test_no_setting_is_explained_that_does_not_exist() -> None:
     known = {
         f"{settings.model_config['env_prefix']}{name}".upper()
-        for settings in (LedgerSettings, GatewaySettings, ComplianceSettings)
+        for settings in SETTINGS
         for name in settings.model_fields
     }
-    named = {name for name in documented() if re.match(r"(LEDGER|GATEWAY|COMPLIANCE)_", name)}
+    named = {
+        name
+        for name in documented()
+        if re.match(r"(LEDGER|GATEWAY|COMPLIANCE|RECONCILIATION)_", name)
+    }
     assert named <= known

@@ -7,7 +7,7 @@ import pytest
 
 from sandbox.addresses import Ports
 from sandbox.clients import Clients, open_clients
-from sandbox.databases import SERVICES, databases_beside
+from sandbox.databases import PAYING, databases_beside
 from sandbox.demo.scenarios import Parties
 from sandbox.demo.shop import Shop
 from sandbox.engine import Engine, running_engine
@@ -17,14 +17,14 @@ from sandbox.twin_admin import TwinAdmin
 @pytest.fixture
 def databases(postgres_url: str) -> Iterator[dict[str, str]]:
     """Empty databases for the three services, as environment variables."""
-    with databases_beside(dict.fromkeys(SERVICES, postgres_url)) as databases:
+    with databases_beside(dict.fromkeys(PAYING, postgres_url)) as databases:
         yield databases
 
 
 @pytest.fixture(scope="session")
 def shared_databases(postgres_url: str) -> Iterator[dict[str, str]]:
     """The databases of the shared engine."""
-    with databases_beside(dict.fromkeys(SERVICES, postgres_url)) as databases:
+    with databases_beside(dict.fromkeys(PAYING, postgres_url)) as databases:
         yield databases
 
 

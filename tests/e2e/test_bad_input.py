@@ -25,9 +25,10 @@ from sandbox.polling import poll
 from tests.e2e.bad_requests import BadRequest, bad_requests
 
 CALL_SECONDS = 30
-MIN_CASES_PER_SERVICE = 200
+MIN_CASES_PER_SERVICE = 100
 OF_A_START: dict[str, tuple[str, ...]] = {
     "ledger": (),
+    "reconciliation": (),
     "compliance": ("public.policy_version",),
     "gateway": ("public.leader_task", "public.leader_candidate", "public.ledger_standing"),
 }

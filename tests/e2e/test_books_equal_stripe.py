@@ -21,7 +21,7 @@ from runtime.postgres import create_engine
 from runtime.tasks import cancel
 from sandbox.addresses import Ports, at
 from sandbox.clients import Clients, open_clients
-from sandbox.databases import SERVICES, databases_beside
+from sandbox.databases import PAYING, databases_beside
 from sandbox.demo.scenarios import Parties
 from sandbox.demo.shop import Shop
 from sandbox.engine import Engine, running_engine
@@ -80,7 +80,7 @@ from tests.reconciliation.books import Books
 
 @pytest.fixture(scope="module")
 def own_databases(postgres_url: str) -> Iterator[dict[str, str]]:
-    with databases_beside(dict.fromkeys(SERVICES, postgres_url)) as databases:
+    with databases_beside(dict.fromkeys(PAYING, postgres_url)) as databases:
         yield databases
 
 

@@ -108,12 +108,13 @@ async def test_up_prints_commands_that_work_and_stops_on_ctrl_c(short_directory:
                 for command in commands
                 if not command.startswith("grpcurl ")
             ]
-        assert len(outputs) == len(commands) - 1 == 6
+        assert len(outputs) == len(commands) - 1 == 7
         assert "PAYMENT_STATE_SUCCEEDED" in outputs[0]
         assert "gateway.v1.PaymentService/CreatePayment" in outputs[1]
         assert '"name": "payments"' in outputs[2]
         assert '"balance_transactions"' in outputs[3]
-        assert outputs[5].startswith("OK  ledger payments: ")
+        assert outputs[4].startswith("{")
+        assert outputs[6].startswith("OK  ledger payments: ")
 
         children = children_of(process.pid)
         assert len(children) >= 4

@@ -13,7 +13,7 @@ from psycopg import sql
 from runtime.migrations import migrate
 from sandbox.addresses import Ports, at
 from sandbox.clients import open_clients
-from sandbox.databases import SERVICES
+from sandbox.databases import PAYING
 from sandbox.demo.books import check_charges, ledger_name, settled_trial_balance
 from sandbox.demo.scenarios import SCENARIOS, Parties
 from sandbox.demo.shop import Shop
@@ -25,7 +25,7 @@ from tests.logins import serving_login
 
 # psycopg prepares what it is asked for the sixth time on a connection: so few and so often.
 ROUNDS = 6
-FEW_CONNECTIONS = {f"{service.upper()}_DATABASE_POOL_SIZE": "3" for service in SERVICES}
+FEW_CONNECTIONS = {f"{service.upper()}_DATABASE_POOL_SIZE": "3" for service in PAYING}
 FLOWS = {
     *("Success", "Decline", "3-D Secure", "Manual capture, in part", "Refunds"),
     *("Blocked merchant", "Case, approved", "Dispute, lost", "Payout to the bank"),
@@ -40,7 +40,7 @@ LATER = "9999"
 
 
 def urls(databases: dict[str, str]) -> Iterator[tuple[str, str]]:
-    for service in SERVICES:
+    for service in PAYING:
         yield service, databases[f"{service.upper()}_DATABASE_URL"]
 
 
@@ -130,7 +130,7 @@ async def test_flows_on_a_schema_with_unknown_columns(
     async with running_engine(Ports.free(), tmp_path, databases) as engine:
         await trade(engine, rounds=2)
         await check_nothing_was_refused(engine)
-        for name in SERVICES:
+        for name in PAYING:
             assert '"schema_newer"' in getattr(engine, name).log_file.read_text()
 
 
@@ -148,7 +148,7 @@ async def test_flows_while_a_later_release_migrates(
 
 def later_release(service: str, directory: Path, *, goes_with_older: bool) -> Path:
     """The project with one migration more."""
-    for package in {"runtime", *SERVICES} - {service}:
+    for package in {"runtime", *PAYING} - {service}:
         (directory / package).symlink_to(PROJECT / package)
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(PROJECT / service, directory / service, ignore=ignored)
@@ -172,7 +172,7 @@ def upgrade() -> None:
     return directory
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", PAYING)
 async def test_a_replica_of_the_release_before_starts_again(
     service: str, databases: dict[str, str], tmp_path: Path
 ) -> None:
@@ -207,7 +207,7 @@ async def test_a_replica_of_the_release_before_starts_again(
             await process.kill()
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", PAYING)
 async def test_it_does_not_start_where_later_code_is_needed(
     service: str, databases: dict[str, str], tmp_path: Path
 ) -> None:
