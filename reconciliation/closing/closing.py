@@ -129,6 +129,7 @@ class Closing:
                 behind += [found] if found is not None else []
         if behind:
             raise sources_behind(behind)
+        await self._late.round()
         return Ready(corridors, place, last_ordinal)
 
     async def close(
@@ -136,7 +137,6 @@ class Closing:
     ) -> int:
         """The number of the closing; 0 if a second person has to agree. Raises what is in the way.
         A part of the caller's transaction, of which nothing may wait after it."""
-        await self._late.tell(connection)
         place = await runs.lock(connection, BEGINNING)
         corridors = await self._in_order(connection, asked.period, ready.corridors, is_all=is_all)
         last_day = asked.period.last_day
@@ -144,6 +144,9 @@ class Closing:
             connection, corridors, last_day, place.last_ordinal
         ):
             raise sources_behind([Behind(MATCHING, "has not looked at all items")])
+        # Breaks that are named have to stay what they are, whatever becomes of this transaction.
+        if await self._late.has_untold(connection, place.last_ordinal):
+            raise sources_behind([Behind(MATCHING, "has not told of what is late")])
         now = self._clock.now()
         carried = await self._carried(connection, asked, corridors)
         change = await runs.begin_change(

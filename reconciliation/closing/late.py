@@ -43,6 +43,11 @@ class LateActivity:
             await self.tell(connection)
         return False
 
+    async def has_untold(self, connection: AsyncConnection, upto: int) -> bool:
+        """Whether something up to an item is late and was not told of."""
+        after = await store.late_place(connection)
+        return upto > after and bool(await store.late_items(connection, after, upto))
+
     async def tell(self, connection: AsyncConnection) -> None:
         """Tells of what is late up to the last item that was looked at. Takes the lock of changes;
         nothing of the caller's transaction may wait after it."""

@@ -41,15 +41,15 @@ _UNSEEN = """
 """
 _STEP = """
     SELECT client FROM closing_step
-    WHERE kind = %(kind)s AND first_day = %(first_day)s AND corridors = %(corridors)s
-        AND carried = %(carried)s
+    WHERE kind = %(kind)s AND first_day = %(first_day)s AND corridors = %(corridors)s::text[]
+        AND carried = %(carried)s::bigint[]
     ORDER BY step_number LIMIT 1
 """
 _ADD_STEP = """
     INSERT INTO closing_step (
         kind, first_day, corridors, carried, client, remark, change_number
     ) VALUES (
-        %(kind)s, %(first_day)s, %(corridors)s, %(carried)s, %(client)s, %(remark)s,
+        %(kind)s, %(first_day)s, %(corridors)s, %(carried)s::bigint[], %(client)s, %(remark)s,
         %(change_number)s
     )
 """
@@ -66,7 +66,7 @@ _ADD = """
     ) VALUES (
         %(closing_number)s, %(kind)s, %(first_day)s, %(last_day)s, %(change_number)s,
         %(last_ordinal)s, %(note)s, %(sha256)s, %(item_count)s, %(late_count)s, %(match_count)s,
-        %(carried)s, %(client)s, %(approver)s, %(remark)s, %(now)s
+        %(carried)s::bigint[], %(client)s, %(approver)s, %(remark)s, %(now)s
     )
 """
 _ADD_PERIODS = """

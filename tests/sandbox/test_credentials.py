@@ -38,7 +38,7 @@ def test_each_part_has_a_folder_with_its_own_and_no_others(tmp_path: Path) -> No
         "ledger": urls | {"ledger.crt", "ledger.key", "signing_key"},
         "gateway": urls | {"gateway.crt", "gateway.key", "webhook_secret_keys"},
         "compliance": urls | {"compliance.crt", "compliance.key", "document_keys"},
-        "reconciliation": urls | {"reconciliation.crt", "reconciliation.key"},
+        "reconciliation": urls | {"reconciliation.crt", "reconciliation.key", "signing_key"},
         "clients": {"ca.crt"}
         | {f"{name}.{kind}" for name in set(NAMES) - set(SERVICES) for kind in ("crt", "key")},
         "postgres": LOGINS | {"postgres"},
