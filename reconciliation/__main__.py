@@ -4,6 +4,7 @@ in this order; a package's `wiring.py` says what is in it."""
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from reconciliation.adjusting.wiring import open_adjusting
 from reconciliation.breaks.wiring import open_breaks
 from reconciliation.closing.wiring import open_closing
 from reconciliation.config import ReconciliationSettings
@@ -48,7 +49,8 @@ async def open_service(
         sources = await open_sources(stack, settings, engine, new_items, clock)
         breaks = open_breaks(settings, database, engine, mutations, new_items, clock)
         closing = await open_closing(stack, settings, engine, mutations, clock)
-        parts = (breaks, sources, closing, Part(services=(open_operator_acts(acts),)))
+        adjusting = await open_adjusting(stack, settings, engine, mutations, clock)
+        parts = (breaks, sources, closing, adjusting, Part(services=(open_operator_acts(acts),)))
 
         server = RpcServer(
             settings,

@@ -212,6 +212,42 @@ def corridor_not_found(corridor: str) -> ServiceError:
     )
 
 
+def break_not_adjustable(break_id: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_BREAK_NOT_ADJUSTABLE,
+        "a transaction of the ledger would not make its sides equal",
+        metadata={"break_id": str(break_id)},
+    )
+
+
+def adjustment_not_allowed(why: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_ADJUSTMENT_NOT_ALLOWED,
+        "the adjustment is not allowed",
+        metadata={"why": why},
+    )
+
+
+def adjustment_under_way(break_id: int, adjustment_id: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_ADJUSTMENT_UNDER_WAY,
+        "another adjustment of the break is under way",
+        metadata={"break_id": str(break_id), "adjustment_id": str(adjustment_id)},
+    )
+
+
+def adjustment_not_found(adjustment_id: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        error_reason_pb2.ERROR_REASON_ADJUSTMENT_NOT_FOUND,
+        "no adjustment has this id",
+        metadata={"adjustment_id": str(adjustment_id)},
+    )
+
+
 def cursor_outdated(after_sequence: int) -> ServiceError:
     return ERRORS.error(
         grpc.StatusCode.OUT_OF_RANGE,

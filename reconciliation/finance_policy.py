@@ -1,4 +1,5 @@
-"""What finance goes by: read from a file, checked, and used when periods are closed."""
+"""What finance goes by: read from a file, checked, used when periods are closed and breaks
+adjusted."""
 
 import re
 import tomllib
@@ -6,6 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from money.currencies import CURRENCIES
+from reconciliation.adjusting.adjustment import AdjustmentRules, pattern_problem
 
 BUNDLED_FINANCE = Path(__file__).parent / "data" / "finance.toml"
 MAX_AFTER = timedelta(days=31)
@@ -25,6 +29,7 @@ class FinancePolicy:
     version: str
     close_after: timedelta
     """How long after its end a period may be closed at the earliest."""
+    adjustments: AdjustmentRules
 
 
 def read_finance(path: Path = BUNDLED_FINANCE) -> FinancePolicy:
@@ -33,14 +38,39 @@ def read_finance(path: Path = BUNDLED_FINANCE) -> FinancePolicy:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FinanceError(f"{path.name}: cannot be read as TOML: {error}") from error
-    _exactly(path.name, given, {"version", "closing"})
+    _exactly(path.name, given, {"version", "closing", "adjustments"})
     if not isinstance(given["version"], str) or not given["version"]:
         raise FinanceError(f"{path.name} version: is not a text")
     closing = _exactly(f"{path.name} [closing]", given["closing"], {"after"})
     return FinancePolicy(
         version=given["version"],
         close_after=_span(f"{path.name} [closing] after", closing["after"]),
+        adjustments=_adjustments(f"{path.name} [adjustments]", given["adjustments"]),
     )
+
+
+def _adjustments(where: str, given: Any) -> AdjustmentRules:
+    table = _exactly(where, given, {"accounts", "four_eyes_over"})
+    accounts = table["accounts"]
+    if not isinstance(accounts, list) or not all(isinstance(each, str) for each in accounts):
+        raise FinanceError(f"{where} accounts: is not a list of texts")
+    for pattern in accounts:
+        if (problem := pattern_problem(pattern)) is not None:
+            raise FinanceError(f"{where} accounts: {pattern} {problem}")
+    return AdjustmentRules(
+        tuple(accounts), _amounts(f"{where} four_eyes_over", table["four_eyes_over"])
+    )
+
+
+def _amounts(where: str, given: Any) -> dict[str, int]:
+    if not isinstance(given, dict):
+        raise FinanceError(f"{where}: is not a table")
+    for code, amount in given.items():
+        if code not in CURRENCIES:
+            raise FinanceError(f"{where}: {code} is no currency")
+        if type(amount) is not int or amount < 0:
+            raise FinanceError(f"{where} {code}: is not minor units of 0 or more")
+    return given
 
 
 def _span(where: str, given: Any) -> timedelta:

@@ -27,6 +27,10 @@ RIGHTS: Rights = {
         "GetPeriod": reads(OPERATOR, FINANCE),
         "ListPeriods": reads(OPERATOR, FINANCE),
     },
+    "reconciliation.v1.AdjustmentService": {
+        "AdjustBreak": changes("break_id", OPERATOR),
+        "GetAdjustment": reads(OPERATOR, FINANCE),
+    },
     "reconciliation.v1.OperatorActService": {
         "ListOperatorActs": reads(OPERATOR),
     },

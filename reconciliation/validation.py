@@ -7,6 +7,7 @@ from typing import Any
 from reconciliation.closing.closing import MAX_CARRIED_BREAKS
 from reconciliation.matching.item import MAX_KEY_BYTES
 from reconciliation.v1 import (
+    adjustment_service_pb2,
     item_service_pb2,
     operator_act_service_pb2,
     period_service_pb2,
@@ -33,8 +34,10 @@ MAX_NOTE_BYTES = 512
 # A DNS name is not longer.
 MAX_ASSIGNEE_BYTES = 253
 MAX_RESOLVED_ITEMS = 1_000
+MAX_ADJUSTED_CURRENCIES = 20
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
 _CLIENT = re.compile(r"[a-z0-9_.-]+")
 
 
@@ -166,6 +169,18 @@ VALIDATOR = Validator(
             *_day("last_day"),
             *PAGE,
         ],
+        adjustment_service_pb2.AdjustmentAccounts: [
+            text("currency_code", required=True, max_bytes=3, pattern=_CURRENCY),
+            text("balance_account", required=True, max_bytes=MAX_KEY_BYTES),
+            text("counter_account", required=True, max_bytes=MAX_KEY_BYTES),
+        ],
+        adjustment_service_pb2.AdjustBreakRequest: [
+            REQUEST_ID,
+            _BREAK,
+            repeated("accounts", min_items=1, max_items=MAX_ADJUSTED_CURRENCIES),
+            _note(),
+        ],
+        adjustment_service_pb2.GetAdjustmentRequest: [integer("adjustment_id", minimum=1)],
         operator_act_service_pb2.ListOperatorActsRequest: OPERATOR_ACT_RULES,
     }
 )

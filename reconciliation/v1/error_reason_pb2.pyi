@@ -108,6 +108,21 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. No closing has this number. Metadata: closing_number."""
     ERROR_REASON_CORRIDOR_NOT_FOUND: _ErrorReason.ValueType  # 39
     """NOT_FOUND. No item is of this corridor; without one, there are no items. Metadata: corridor."""
+    ERROR_REASON_BREAK_NOT_ADJUSTABLE: _ErrorReason.ValueType  # 40
+    """FAILED_PRECONDITION, decided. A transaction of the ledger would not make the sides of this break equal: it is of
+    another leg than BOOKED, has no item of Stripe's, differs in no amount, or a person has to say what belongs
+    together first. Metadata: break_id.
+    """
+    ERROR_REASON_ADJUSTMENT_NOT_ALLOWED: _ErrorReason.ValueType  # 41
+    """FAILED_PRECONDITION, decided. The accounts are not those that an adjustment of the break needs, or it may not touch
+    them. Metadata: why.
+    """
+    ERROR_REASON_ADJUSTMENT_UNDER_WAY: _ErrorReason.ValueType  # 42
+    """FAILED_PRECONDITION, decided. Another adjustment of the break is under way, or was asked for with other accounts.
+    Metadata: break_id, adjustment_id.
+    """
+    ERROR_REASON_ADJUSTMENT_NOT_FOUND: _ErrorReason.ValueType  # 43
+    """NOT_FOUND. No adjustment has this id. Metadata: adjustment_id."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the reason of google.rpc.ErrorInfo with domain "reconciliation", written there
@@ -204,4 +219,19 @@ ERROR_REASON_PERIOD_NOT_FOUND: ErrorReason.ValueType  # 38
 """NOT_FOUND. No closing has this number. Metadata: closing_number."""
 ERROR_REASON_CORRIDOR_NOT_FOUND: ErrorReason.ValueType  # 39
 """NOT_FOUND. No item is of this corridor; without one, there are no items. Metadata: corridor."""
+ERROR_REASON_BREAK_NOT_ADJUSTABLE: ErrorReason.ValueType  # 40
+"""FAILED_PRECONDITION, decided. A transaction of the ledger would not make the sides of this break equal: it is of
+another leg than BOOKED, has no item of Stripe's, differs in no amount, or a person has to say what belongs
+together first. Metadata: break_id.
+"""
+ERROR_REASON_ADJUSTMENT_NOT_ALLOWED: ErrorReason.ValueType  # 41
+"""FAILED_PRECONDITION, decided. The accounts are not those that an adjustment of the break needs, or it may not touch
+them. Metadata: why.
+"""
+ERROR_REASON_ADJUSTMENT_UNDER_WAY: ErrorReason.ValueType  # 42
+"""FAILED_PRECONDITION, decided. Another adjustment of the break is under way, or was asked for with other accounts.
+Metadata: break_id, adjustment_id.
+"""
+ERROR_REASON_ADJUSTMENT_NOT_FOUND: ErrorReason.ValueType  # 43
+"""NOT_FOUND. No adjustment has this id. Metadata: adjustment_id."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -48,6 +48,7 @@ READS_OF_FINANCE = {
     "gateway.v1.PayoutService": "GetPayout ListPayoutTransactions ListPayouts",
     "gateway.v1.BalanceTransactionService": "ListBalanceTransactions WatchBalanceTransactions",
     "gateway.v1.MerchantService": "GetMerchant GetTaxSettings ListMerchants ListTaxRegistrations",
+    "reconciliation.v1.AdjustmentService": "GetAdjustment",
     "reconciliation.v1.ItemService": "GetItem ListItems",
     "reconciliation.v1.PeriodService": "GetPeriod ListPeriods",
     "reconciliation.v1.ReconciliationService": "GetBreak ListBreaks ListMatches WatchBreaks",

@@ -138,3 +138,88 @@ BEGIN
     END LOOP;
 END
 $$;
+
+-- Differences of breaks that people want posted in the ledger.
+CREATE TABLE adjustment (
+    adjustment_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    difference_id bigint NOT NULL REFERENCES difference (difference_id),
+    -- The request_id in the ledger: a transaction is posted once.
+    ledger_request_id text COLLATE "C" NOT NULL UNIQUE,
+    corridor text COLLATE "C" NOT NULL,
+    -- By currency: what the break differs by.
+    amounts jsonb NOT NULL,
+    -- Currency, account of the balance, the other account.
+    accounts jsonb NOT NULL,
+    item_ids bigint [] NOT NULL,
+    -- By what the break's items are known.
+    token text NOT NULL,
+    needs_two boolean NOT NULL,
+    client text NOT NULL CHECK (client <> ''),
+    remark text NOT NULL,
+    record_time timestamptz NOT NULL
+);
+CREATE INDEX adjustment_by_difference ON adjustment (difference_id);
+
+-- How far each is; decided, then posted, then completed, or failed.
+CREATE TABLE adjustment_step (
+    adjustment_id bigint NOT NULL REFERENCES adjustment (adjustment_id),
+    step smallint NOT NULL CHECK (step IN (1, 2, 3)),
+    state text NOT NULL CHECK (state IN ('DECIDED', 'POSTED', 'COMPLETED', 'FAILED')),
+    -- The second person, of DECIDED.
+    approver text NOT NULL,
+    -- In the ledger, of POSTED.
+    ledger_sequence bigint NOT NULL,
+    failure text NOT NULL CHECK ((failure <> '') = (state = 'FAILED')),
+    record_time timestamptz NOT NULL,
+    PRIMARY KEY (adjustment_id, step),
+    CHECK (
+        CASE step
+            WHEN 1 THEN state = 'DECIDED'
+            WHEN 2 THEN state IN ('POSTED', 'FAILED')
+            ELSE state IN ('COMPLETED', 'FAILED')
+        END
+    )
+);
+CREATE INDEX adjustment_step_by_time ON adjustment_step (record_time);
+
+-- Two people where it needs two; a step follows the one before it, and nothing one that failed.
+CREATE FUNCTION check_adjustment_steps() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (
+        SELECT
+        FROM added AS a
+        INNER JOIN adjustment AS j ON a.adjustment_id = j.adjustment_id
+        LEFT JOIN adjustment_step AS b ON a.adjustment_id = b.adjustment_id AND b.step = a.step - 1
+        WHERE
+            CASE
+                WHEN a.step = 1 THEN (a.approver <> '') <> j.needs_two OR a.approver = j.client
+                ELSE b.state IS NULL OR b.state = 'FAILED'
+            END
+    ) THEN
+        RAISE EXCEPTION 'an adjustment is decided by as many people as it needs, and goes on step by step'
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER adjustment_steps_are_true AFTER INSERT ON adjustment_step REFERENCING NEW TABLE AS added
+FOR EACH STATEMENT EXECUTE FUNCTION check_adjustment_steps();
+
+DO $$
+DECLARE
+    kept text;
+BEGIN
+    FOREACH kept IN ARRAY ARRAY['adjustment', 'adjustment_step'] LOOP
+        EXECUTE format(
+            'CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON %I '
+            'FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', kept
+        );
+        EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER append_only', kept);
+        EXECUTE format('GRANT SELECT, INSERT ON %I TO reconciliation_service', kept);
+    END LOOP;
+    ALTER TABLE adjustment_step ENABLE ALWAYS TRIGGER adjustment_steps_are_true;
+    EXECUTE format(
+        'ALTER FUNCTION check_adjustment_steps() SET search_path = pg_catalog, %I, pg_temp', current_schema()
+    );
+END
+$$;
