@@ -15,6 +15,7 @@ from reconciliation.closing.completeness import (
     LedgerCompleteness,
     StripeCompleteness,
 )
+from reconciliation.closing.gauges import ClosingGauges
 from reconciliation.closing.late import LateActivity
 from reconciliation.closing.service import PeriodService
 from reconciliation.conditions.telling import Conditions
@@ -79,5 +80,5 @@ async def open_closing(
     servicer = PeriodService(engine, mutations, closing)
     return Part(
         services=(registered(period_service_pb2, period_service_pb2_grpc, servicer),),
-        loops=(late.loop(),),
+        loops=(late.loop(), ClosingGauges(engine, book_days).loop()),
     )
