@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from reconciliation.adjusting.wiring import open_adjusting
+from reconciliation.alerting.wiring import open_alerting
 from reconciliation.breaks.wiring import open_breaks
 from reconciliation.closing.wiring import open_closing
 from reconciliation.config import ReconciliationSettings
@@ -50,7 +51,15 @@ async def open_service(
         breaks = open_breaks(settings, database, engine, mutations, new_items, clock)
         closing = await open_closing(stack, settings, engine, mutations, clock)
         adjusting = await open_adjusting(stack, settings, engine, mutations, clock)
-        parts = (breaks, sources, closing, adjusting, Part(services=(open_operator_acts(acts),)))
+        alerting = open_alerting(settings, engine, clock)
+        parts = (
+            breaks,
+            sources,
+            closing,
+            adjusting,
+            alerting,
+            Part(services=(open_operator_acts(acts),)),
+        )
 
         server = RpcServer(
             settings,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -12,13 +13,16 @@ from reconciliation.matching.book_days import BookDays, read_book_days
 from reconciliation.matching.calendars import CalendarError, read_calendars
 from reconciliation.matching.policy import Policy, read_policy
 from reconciliation.rights import DEFAULT_CLIENT_ROLES, RIGHTS
-from runtime.config import Environment, ServiceSettings
-from runtime.production import weakness
+from runtime.config import Environment, is_loopback
+from runtime.mail_settings import MailSettings, mail_address
+from runtime.production import is_plain_http, weakness
 from runtime.rights import Rights
 from runtime.signed_notes import SignerKey
+from runtime.webhook_sending import url_problem
+from runtime.webhooks import secret_problem
 
 
-class ReconciliationSettings(ServiceSettings):
+class ReconciliationSettings(MailSettings):
     """The settings of the reconciliation service, from `RECONCILIATION_*` variables."""
 
     model_config = SettingsConfigDict(
@@ -47,6 +51,25 @@ class ReconciliationSettings(ServiceSettings):
     # C2SP signer key that statements of closed periods are signed with; `python -m
     # reconciliation.keys` makes one.
     signing_key: SecretStr | None = None
+
+    # Where what happens to breaks is posted to, and the secret (whsec_…) that it is signed with.
+    alert_webhook_url: str | None = None
+    alert_webhook_secret: SecretStr | None = None
+    # Whom e-mails about breaks are from, and who gets them.
+    alert_mail_sender: str | None = None
+    alert_mail_recipient: str | None = None
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _can_be_posted_to(cls, url: str | None) -> str | None:
+        if url and (problem := url_problem(url)):
+            raise ValueError(problem)
+        return url or None
+
+    @field_validator("alert_mail_sender", "alert_mail_recipient")
+    @classmethod
+    def _can_be_written_to(cls, address: str | None) -> str | None:
+        return mail_address(address)
 
     @field_validator("signing_key")
     @classmethod
@@ -84,8 +107,24 @@ class ReconciliationSettings(ServiceSettings):
                 " RECONCILIATION_SIGNING_KEY_FILE"
             )
 
+        secret = self.alert_webhook_secret
+        if bool(self.alert_webhook_url) != bool(secret):
+            yield (
+                "RECONCILIATION_ALERT_WEBHOOK_URL and RECONCILIATION_ALERT_WEBHOOK_SECRET:"
+                " one needs the other"
+            )
+        if secret is not None and (problem := secret_problem(secret.get_secret_value())):
+            yield f"RECONCILIATION_ALERT_WEBHOOK_SECRET: {problem}"
+        if self.smtp_address:
+            for name in ("alert_mail_sender", "alert_mail_recipient"):
+                if not getattr(self, name):
+                    yield f"{self.variable(name)}: is needed with RECONCILIATION_SMTP_ADDRESS"
+
     def production_problems(self) -> Iterator[str]:
         yield from super().production_problems()
+        url = self.alert_webhook_url
+        if url and is_plain_http(url) and not is_loopback(urlsplit(url).netloc):
+            yield "RECONCILIATION_ALERT_WEBHOOK_URL: breaks could be read on the way: say https://"
         if self.signing_key is None:
             return
         if problem := weakness(self.signing_key.get_secret_value()):

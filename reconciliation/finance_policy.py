@@ -4,17 +4,19 @@ adjusted."""
 import re
 import tomllib
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Any
 
 from money.currencies import CURRENCIES
 from reconciliation.adjusting.adjustment import AdjustmentRules, pattern_problem
+from reconciliation.alerting.alert import AlertRules
 
 BUNDLED_FINANCE = Path(__file__).parent / "data" / "finance.toml"
 MAX_AFTER = timedelta(days=31)
 
 _SPAN = re.compile(r"(\d{1,4}) (min|h|d)")
+_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _UNITS = {"min": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
@@ -30,6 +32,7 @@ class FinancePolicy:
     close_after: timedelta
     """How long after its end a period may be closed at the earliest."""
     adjustments: AdjustmentRules
+    alerts: AlertRules
 
 
 def read_finance(path: Path = BUNDLED_FINANCE) -> FinancePolicy:
@@ -38,7 +41,7 @@ def read_finance(path: Path = BUNDLED_FINANCE) -> FinancePolicy:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FinanceError(f"{path.name}: cannot be read as TOML: {error}") from error
-    _exactly(path.name, given, {"version", "closing", "adjustments"})
+    _exactly(path.name, given, {"version", "closing", "adjustments", "alerts"})
     if not isinstance(given["version"], str) or not given["version"]:
         raise FinanceError(f"{path.name} version: is not a text")
     closing = _exactly(f"{path.name} [closing]", given["closing"], {"after"})
@@ -46,7 +49,17 @@ def read_finance(path: Path = BUNDLED_FINANCE) -> FinancePolicy:
         version=given["version"],
         close_after=_span(f"{path.name} [closing] after", closing["after"]),
         adjustments=_adjustments(f"{path.name} [adjustments]", given["adjustments"]),
+        alerts=_alerts(f"{path.name} [alerts]", given["alerts"]),
     )
+
+
+def _alerts(where: str, given: Any) -> AlertRules:
+    table = _exactly(where, given, {"digest_at", "at_once_over"})
+    read = _TIME.fullmatch(table["digest_at"]) if isinstance(table["digest_at"], str) else None
+    if read is None:
+        raise FinanceError(f"{where} digest_at: is not a time such as 07:00")
+    over = _amounts(f"{where} at_once_over", table["at_once_over"])
+    return AlertRules(time(int(read[1]), int(read[2])), over)
 
 
 def _adjustments(where: str, given: Any) -> AdjustmentRules:

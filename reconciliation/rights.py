@@ -26,6 +26,7 @@ RIGHTS: Rights = {
         "ClosePeriod": changes("kind first_day corridor", OPERATOR),
         "GetPeriod": reads(OPERATOR, FINANCE),
         "ListPeriods": reads(OPERATOR, FINANCE),
+        "ExportPeriod": reads(OPERATOR, FINANCE),
     },
     "reconciliation.v1.AdjustmentService": {
         "AdjustBreak": changes("break_id", OPERATOR),

@@ -162,6 +162,7 @@ VALIDATOR = Validator(
             _note(),
         ],
         period_service_pb2.GetPeriodRequest: [integer("closing_number", minimum=1)],
+        period_service_pb2.ExportPeriodRequest: [integer("closing_number", minimum=1)],
         period_service_pb2.ListPeriodsRequest: [
             enum("kind"),
             text("corridor", max_bytes=MAX_KEY_BYTES),

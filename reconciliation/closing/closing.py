@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from reconciliation.closing import store
+from reconciliation.closing import contents, store
 from reconciliation.closing.completeness import (
     Behind,
     Completeness,
@@ -20,7 +20,6 @@ from reconciliation.closing.statement import (
     CarriedBreak,
     LedgerPlace,
     PeriodStatement,
-    StatedItem,
     Tally,
 )
 from reconciliation.errors import (
@@ -30,23 +29,17 @@ from reconciliation.errors import (
     period_closed,
     period_not_over,
     period_out_of_order,
-    period_too_large,
     sources_behind,
 )
-from reconciliation.items.reading import KnownItem, Moment, known_items
+from reconciliation.items.reading import Moment
 from reconciliation.matching.book_days import BookDays
-from reconciliation.matching.breaks import Standing
 from reconciliation.runs import store as runs
 from reconciliation.runs.matcher import BEGINNING
 from runtime.clock import Clock
 from runtime.signed_notes import SignerKey
 
 MAX_CARRIED_BREAKS = 1_000
-# Of all corridors together; a statement is made while nothing else is matched.
-MAX_PERIOD_ITEMS = 1_000_000
-READ_AT_ONCE = 2_000
 MATCHING = "matching"
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -245,41 +238,15 @@ class Closing:
     ) -> Tally:
         tally = Tally()
         match_ids: set[int] = set()
-        for corridor in corridors:
-            span = await self._span(connection, period, corridor, moment)
-            item_ids = await store.period_items(connection, span)
-            if tally.item_count + len(item_ids) > MAX_PERIOD_ITEMS:
-                raise period_too_large(MAX_PERIOD_ITEMS)
-            for start in range(0, len(item_ids), READ_AT_ONCE):
-                some = item_ids[start : start + READ_AT_ONCE]
-                for known in await known_items(connection, some, moment):
-                    tally.add_item(stated(known), span.first_day)
-                match_ids |= await store.matches_of(connection, some, moment.change_number)
-        ordered = sorted(match_ids)
-        for start in range(0, len(ordered), READ_AT_ONCE):
-            some = ordered[start : start + READ_AT_ONCE]
-            for match in await store.stated_matches(connection, some):
+        found = contents.items_of(connection, period, corridors, moment)
+        async for first_day, items, matched in found:
+            match_ids |= matched
+            for item in items:
+                tally.add_item(item, first_day)
+        async for matches in contents.matches_of(connection, match_ids):
+            for match in matches:
                 tally.add_match(match)
         return tally
-
-    async def _span(
-        self, connection: AsyncConnection, period: Period, corridor: str, moment: Moment
-    ) -> store.Span:
-        days = (await store.closed_days(connection, [corridor])).get(corridor)
-        first_closed = period.first_day if days is None else days.first_day
-        first_day = max(period.first_day, first_closed)
-        before = await store.closed_at(connection, corridor, first_day - _DAY)
-        own = None
-        if period.kind is PeriodKind.MONTH:
-            own = await store.closed_at(connection, corridor, period.last_day)
-        return store.Span(
-            corridor=corridor,
-            first_day=first_day,
-            last_day=period.last_day,
-            last_ordinal=moment.last_ordinal if own is None else own.last_ordinal,
-            first_closed=first_closed,
-            late_after=moment.last_ordinal if before is None else before.last_ordinal,
-        )
 
     async def _write(
         self,
@@ -333,22 +300,3 @@ class Closing:
             now=moment.time,
         )
         return statement.closing_number
-
-
-def stated(known: KnownItem) -> StatedItem:
-    """An item as a statement has it."""
-    item = known.item
-    return StatedItem(
-        key=item.id,
-        currency=item.currency,
-        amount_minor=item.amount_minor,
-        instant=item.instant,
-        book_day=known.book_day,
-        sha256=item.sha256,
-        standings={leg: stands.standing for leg, stands in known.standings.items()},
-        matches={
-            leg: stands.match_id
-            for leg, stands in known.standings.items()
-            if stands.standing is Standing.MATCHED
-        },
-    )

@@ -1,6 +1,6 @@
 """PeriodService: the handlers."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import date
 from typing import Any
 
@@ -8,16 +8,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from reconciliation.breaks.messages import stamp, to_word
 from reconciliation.breaks.service import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
-from reconciliation.closing import store
+from reconciliation.closing import contents, store
 from reconciliation.closing.closing import Asked, Closing
 from reconciliation.closing.period import Period, PeriodKind
 from reconciliation.errors import ERRORS, period_not_found
+from reconciliation.items.reading import Moment
 from reconciliation.v1 import period_service_pb2 as pb
 from reconciliation.v1.period_service_pb2_grpc import PeriodServiceServicer
 from runtime.auth import client_name
 from runtime.mutations import Mutations
 from runtime.paging import PageTokens, clamp_page_size
 
+# A match may have hundreds of allocations.
+LEAVES_PER_MESSAGE = 500
 _NEWEST = 2**62
 
 
@@ -81,6 +84,31 @@ class PeriodService(PeriodServiceServicer):
             if len(rows) > size
             else "",
         )
+
+    async def ExportPeriod(
+        self, request: pb.ExportPeriodRequest, _context: Any
+    ) -> AsyncIterator[pb.ExportPeriodResponse]:
+        number = request.closing_number
+        async with self._engine.connect() as connection:
+            rows = await store.list_closings(connection, closing_number=number)
+            if not rows:
+                raise period_not_found(number)
+            (row,) = rows
+            yield pb.ExportPeriodResponse(statement=row.note)
+            # Nothing that came since is in it: what is read is as of then.
+            moment = Moment(row.change_number, row.record_time, row.last_ordinal)
+            period = Period(PeriodKind(row.kind), row.first_day)
+            match_ids: set[int] = set()
+            found = contents.items_of(connection, period, row.corridors, moment)
+            async for _, items, matched in found:
+                match_ids |= matched
+                for start in range(0, len(items), LEAVES_PER_MESSAGE):
+                    some = items[start : start + LEAVES_PER_MESSAGE]
+                    yield pb.ExportPeriodResponse(items=[item.leaf() for item in some])
+            async for matches in contents.matches_of(connection, match_ids):
+                for start in range(0, len(matches), LEAVES_PER_MESSAGE):
+                    part = matches[start : start + LEAVES_PER_MESSAGE]
+                    yield pb.ExportPeriodResponse(matches=[match.leaf() for match in part])
 
 
 def _message(row: Any) -> pb.ClosedPeriod:

@@ -317,3 +317,59 @@ class ListPeriodsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListPeriodsResponse: _TypeAlias = ListPeriodsResponse  # noqa: Y015
+
+@_typing.final
+class ExportPeriodRequest(_message.Message):
+    """Which period to stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLOSING_NUMBER_FIELD_NUMBER: _builtins.int
+    closing_number: _builtins.int
+    """Required, 1 or more."""
+    def __init__(
+        self,
+        *,
+        closing_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing_number", b"closing_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportPeriodRequest: _TypeAlias = ExportPeriodRequest  # noqa: Y015
+
+@_typing.final
+class ExportPeriodResponse(_message.Message):
+    """A part of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATEMENT_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    MATCHES_FIELD_NUMBER: _builtins.int
+    statement: _builtins.str
+    """The signed statement, in the first message alone."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Leaves of items, at most 500. docs/closing.md says what is in them."""
+
+    @_builtins.property
+    def matches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Leaves of matches, at most 500, after all items."""
+
+    def __init__(
+        self,
+        *,
+        statement: _builtins.str = ...,
+        items: _abc.Iterable[_builtins.bytes] | None = ...,
+        matches: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "matches", b"matches", "statement", b"statement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportPeriodResponse: _TypeAlias = ExportPeriodResponse  # noqa: Y015

@@ -52,6 +52,11 @@ class PeriodServiceStub:
                 request_serializer=reconciliation_dot_v1_dot_period__service__pb2.ListPeriodsRequest.SerializeToString,
                 response_deserializer=reconciliation_dot_v1_dot_period__service__pb2.ListPeriodsResponse.FromString,
                 _registered_method=True)
+        self.ExportPeriod = channel.unary_stream(
+                '/reconciliation.v1.PeriodService/ExportPeriod',
+                request_serializer=reconciliation_dot_v1_dot_period__service__pb2.ExportPeriodRequest.SerializeToString,
+                response_deserializer=reconciliation_dot_v1_dot_period__service__pb2.ExportPeriodResponse.FromString,
+                _registered_method=True)
 
 
 class PeriodServiceServicer:
@@ -82,6 +87,13 @@ class PeriodServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportPeriod(self, request, context):
+        """Streams what a statement covers, in its order: the bytes that its root is over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PeriodServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -99,6 +111,11 @@ def add_PeriodServiceServicer_to_server(servicer, server):
                     servicer.ListPeriods,
                     request_deserializer=reconciliation_dot_v1_dot_period__service__pb2.ListPeriodsRequest.FromString,
                     response_serializer=reconciliation_dot_v1_dot_period__service__pb2.ListPeriodsResponse.SerializeToString,
+            ),
+            'ExportPeriod': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportPeriod,
+                    request_deserializer=reconciliation_dot_v1_dot_period__service__pb2.ExportPeriodRequest.FromString,
+                    response_serializer=reconciliation_dot_v1_dot_period__service__pb2.ExportPeriodResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -185,6 +202,33 @@ class PeriodService:
             '/reconciliation.v1.PeriodService/ListPeriods',
             reconciliation_dot_v1_dot_period__service__pb2.ListPeriodsRequest.SerializeToString,
             reconciliation_dot_v1_dot_period__service__pb2.ListPeriodsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportPeriod(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/reconciliation.v1.PeriodService/ExportPeriod',
+            reconciliation_dot_v1_dot_period__service__pb2.ExportPeriodRequest.SerializeToString,
+            reconciliation_dot_v1_dot_period__service__pb2.ExportPeriodResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -44,6 +44,8 @@ class PeriodServiceStub:
     """Answers one closed period."""
     ListPeriods: _grpc.UnaryUnaryMultiCallable[_period_service_pb2.ListPeriodsRequest, _period_service_pb2.ListPeriodsResponse]
     """Lists closed periods, the newest first."""
+    ExportPeriod: _grpc.UnaryStreamMultiCallable[_period_service_pb2.ExportPeriodRequest, _period_service_pb2.ExportPeriodResponse]
+    """Streams what a statement covers, in its order: the bytes that its root is over."""
 
 @_typing.type_check_only
 class PeriodServiceAsyncStub(PeriodServiceStub):
@@ -61,6 +63,8 @@ class PeriodServiceAsyncStub(PeriodServiceStub):
     """Answers one closed period."""
     ListPeriods: _aio.UnaryUnaryMultiCallable[_period_service_pb2.ListPeriodsRequest, _period_service_pb2.ListPeriodsResponse]  # type: ignore[assignment]
     """Lists closed periods, the newest first."""
+    ExportPeriod: _aio.UnaryStreamMultiCallable[_period_service_pb2.ExportPeriodRequest, _period_service_pb2.ExportPeriodResponse]  # type: ignore[assignment]
+    """Streams what a statement covers, in its order: the bytes that its root is over."""
 
 class PeriodServiceServicer(metaclass=_abc_1.ABCMeta):
     """PeriodService closes days and months, and shows what was said of them. A closed period is never opened
@@ -93,5 +97,13 @@ class PeriodServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_period_service_pb2.ListPeriodsResponse, _abc.Awaitable[_period_service_pb2.ListPeriodsResponse]]:
         """Lists closed periods, the newest first."""
+
+    @_abc_1.abstractmethod
+    def ExportPeriod(
+        self,
+        request: _period_service_pb2.ExportPeriodRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_period_service_pb2.ExportPeriodResponse], _abc.AsyncIterator[_period_service_pb2.ExportPeriodResponse]]:
+        """Streams what a statement covers, in its order: the bytes that its root is over."""
 
 def add_PeriodServiceServicer_to_server(servicer: PeriodServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

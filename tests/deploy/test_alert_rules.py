@@ -260,6 +260,11 @@ SCENES = (
         (once('reconciliation_adjustments_total{state="FAILED"}'),),
         (rising('reconciliation_adjustments_total{state="COMPLETED"}', 1),),
     ),
+    Scene(
+        "BreakAlertsDead",
+        (once('reconciliation_alerts_total{channel="MAIL",outcome="dead"}'),),
+        (rising('reconciliation_alerts_total{channel="MAIL",outcome="refused"}', 1),),
+    ),
     gauge("RedactionsLate", IDENTITY % "REDACTING", 432_001, 432_000),
 )
 

@@ -22,7 +22,7 @@ from gateway.v1.balance_transaction_service_pb2_grpc import (
 )
 from ledger.v1.account_pb2 import NORMAL_BALANCE_CREDIT
 from money.v1.money_pb2 import Money
-from reconciliation.closing import closing
+from reconciliation.closing import contents
 from reconciliation.closing.closing import Asked, Closing, Rules
 from reconciliation.closing.completeness import Behind, LedgerCompleteness, StripeCompleteness
 from reconciliation.closing.late import LateActivity
@@ -400,10 +400,10 @@ async def test_a_period_that_is_too_large_is_refused(
 ) -> None:
     await town.pair("ch_1", 100)
     await town.books.later(days=1)
-    monkeypatch.setattr(closing, "MAX_PERIOD_ITEMS", 1)
+    monkeypatch.setattr(contents, "MAX_PERIOD_ITEMS", 1)
     assert await refusal(town.close(DAY)) == ("PERIOD_TOO_LARGE", {"most": "1"})
-    monkeypatch.setattr(closing, "MAX_PERIOD_ITEMS", 2)
-    monkeypatch.setattr(closing, "READ_AT_ONCE", 1)
+    monkeypatch.setattr(contents, "MAX_PERIOD_ITEMS", 2)
+    monkeypatch.setattr(contents, "READ_AT_ONCE", 1)
     made = await town.closed(DAY)
     await recomputed(town, made, DAY, DAY)
 

@@ -50,7 +50,7 @@ READS_OF_FINANCE = {
     "gateway.v1.MerchantService": "GetMerchant GetTaxSettings ListMerchants ListTaxRegistrations",
     "reconciliation.v1.AdjustmentService": "GetAdjustment",
     "reconciliation.v1.ItemService": "GetItem ListItems",
-    "reconciliation.v1.PeriodService": "GetPeriod ListPeriods",
+    "reconciliation.v1.PeriodService": "ExportPeriod GetPeriod ListPeriods",
     "reconciliation.v1.ReconciliationService": "GetBreak ListBreaks ListMatches WatchBreaks",
 }
 READS_OF_SUPPORT = {

@@ -5,6 +5,7 @@ SELECT
     c.first_day,
     c.last_day,
     c.change_number,
+    c.last_ordinal,
     c.note,
     c.item_count,
     c.late_count,

@@ -223,3 +223,31 @@ BEGIN
     );
 END
 $$;
+
+-- How far breaks were looked at for what is to be told outside.
+CREATE TABLE alert_look (
+    look_number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_sequence bigint NOT NULL,
+    overdue_until timestamptz NOT NULL,
+    record_time timestamptz NOT NULL
+);
+
+-- What is told outside, once by each channel.
+CREATE TABLE alert (
+    alert_number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    channel text NOT NULL CHECK (channel IN ('WEBHOOK', 'MAIL')),
+    about text COLLATE "C" NOT NULL,
+    subject text NOT NULL,
+    body text NOT NULL,
+    record_time timestamptz NOT NULL,
+    state text NOT NULL CHECK (state IN ('PENDING', 'SENT', 'DEAD')),
+    attempts integer NOT NULL CHECK (attempts >= 0),
+    next_attempt_time timestamptz NOT NULL,
+    -- While a process is at it.
+    lease_until timestamptz,
+    failure text NOT NULL,
+    UNIQUE (channel, about)
+);
+CREATE INDEX alert_pending ON alert (channel, alert_number) WHERE state = 'PENDING';
+GRANT SELECT, INSERT, UPDATE ON alert TO reconciliation_service;
+GRANT SELECT, INSERT ON alert_look TO reconciliation_service;
