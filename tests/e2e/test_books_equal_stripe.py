@@ -12,7 +12,7 @@ from gateway.v1.balance_transaction_service_pb2_grpc import BalanceTransactionSe
 from gateway.v1.payout_service_pb2_grpc import PayoutServiceStub
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from reconciliation.balances.reading import BalanceReading
-from reconciliation.breaks.store import NOW, Moment
+from reconciliation.breaks.store import moment_now
 from reconciliation.conditions.telling import Conditions
 from reconciliation.items.intake import Intake
 from reconciliation.items.source import ItemSource
@@ -274,7 +274,7 @@ async def test_what_each_payout_contains_is_matched_with_it(
         async def liquidity() -> dict[str, int | None]:
             await reading.round()
             async with reconciled.engine.connect() as connection:
-                moment = Moment(NOW, reconciled.clock.now())
+                moment = moment_now(reconciled.clock.now())
                 (position,) = await positions_at(connection, moment, "default", "USD")
             return parts_of(position)
 
