@@ -104,7 +104,7 @@ class _Chain:
             before, after = self.statements.known[one], self.statements.known[other]
             if frozenset((one, other)) in overlapping or after.last_day < account.from_day:
                 continue
-            if why := gap(before, after):
+            if why := self._gap(one, other):
                 missing = after.opening.amount_minor - before.closing.amount_minor
                 yield Condition(
                     kind=BreakKind.STATEMENT_GAP,
@@ -156,12 +156,24 @@ class _Chain:
         return past.last_day - past.first_day, True, self._place(key)
 
     def _is_followed(self, pair: Sequence[int]) -> bool:
-        known = self.statements.known
         kept = {self._kept(key) for key in pair}
         place = max(self.order.index(key) for key in kept)
         if place + 1 == len(self.order):
             return False
-        return not gap(known[self.order[place]], known[self.order[place + 1]])
+        return not self._gap(self.order[place], self.order[place + 1])
+
+    def _gap(self, one: int, other: int) -> str:
+        """Why something is missing between two; a statement within another has its number, too."""
+        known = self.statements.known
+        before, after = known[one], known[other]
+        why = gap(before, after)
+        if not why or before.closing.amount_minor != after.opening.amount_minor:
+            return why
+        pairs = ((a, b) for a in self._all_within(one) for b in self._all_within(other))
+        return "" if any(not gap(known[a], known[b]) for a, b in pairs) else why
+
+    def _all_within(self, key: int) -> list[int]:
+        return [key, *(inner for inner in self.left_out if self._kept(inner) == key)]
 
     def _kept(self, key: int) -> int:
         while key in self.left_out:

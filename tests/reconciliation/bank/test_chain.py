@@ -136,6 +136,13 @@ def test_an_overlap_is_no_gap_and_holds_until_the_chain_goes_on() -> None:
     assert kinds(MON, both, partly, past(36, 1, on=4)) == []
 
 
+def test_a_statement_within_another_has_a_number_that_is_not_missing() -> None:
+    first, second = past(0, 10, on=0, number=1), past(10, 20, on=1, number=2)
+    both = past(10, 20, 5, on=1, until=2, number=3)
+    assert kinds(first, second, both, past(35, 1, on=3, number=4)) == []
+    assert kinds(first, both) == [BreakKind.STATEMENT_GAP]
+
+
 def test_a_false_balance_is_told_of_and_another_refusal_is_not() -> None:
     refused = Refused(b"\1" * 32, "BALANCE", "MT940, statement 1, :62F:", NOON)
     other = replace(refused, problem="UNREADABLE")

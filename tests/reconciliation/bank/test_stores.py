@@ -60,6 +60,12 @@ async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         yield store
 
 
+@pytest.fixture
+async def in_folder(tmp_path: Path) -> AsyncIterator[Opened]:
+    async with folder(tmp_path / "files", None) as store:
+        yield store
+
+
 class Collected:
     """Who looks into one store, or several."""
 
@@ -121,9 +127,9 @@ async def test_files_that_are_whole_are_taken_once(
 
 
 async def test_a_file_that_is_written_is_waited_for(
-    books: Books, bank_settings: dict[str, Any], opened: Opened
+    books: Books, bank_settings: dict[str, Any], in_folder: Opened
 ) -> None:
-    store, put = opened
+    store, put = in_folder
     collected = Collected(books, bank_settings, of_camt=store)
     content = statement(1)
     for part in (content[:100], content[:200], content):
