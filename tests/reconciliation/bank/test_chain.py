@@ -15,6 +15,7 @@ from reconciliation.bank.chain import (
     Refused,
     Statements,
     conditions_of,
+    lacks,
     stale_times,
 )
 from reconciliation.conditions.condition import Condition
@@ -203,3 +204,22 @@ def test_a_chain_with_anything_missing_has_gaps_where_it_is_missing(data: st.Dat
         c for c in conditions_of(statements(*order), NOON) if c.kind is not BreakKind.FEED_STALE
     ]
     assert [c.kind for c in told] == [BreakKind.STATEMENT_GAP] * holes
+
+
+def test_a_day_is_complete_once_a_chain_of_statements_reaches_it() -> None:
+    # FROM_DAY is a Monday.
+    monday, tuesday = past(0, 10, on=0), past(10, 5, on=1)
+    assert lacks(statements(), day(-1)) == ""
+    assert lacks(statements(), day(0)) == f"no statement of eur until {day(0)} has been taken"
+    assert lacks(statements(monday), day(0)) == ""
+    assert lacks(statements(monday), day(1)) == f"no statement of eur until {day(1)} has been taken"
+    assert lacks(statements(monday, tuesday), day(1)) == ""
+    # Friday's is of the weekend, too, and does not come for Monday.
+    week = past(15, 1, on=2, until=4)
+    whole = statements(monday, tuesday, week)
+    assert [lacks(whole, day(number)) for number in (4, 5, 6)] == ["", "", ""]
+    assert lacks(whole, day(7)) == f"no statement of eur until {day(7)} has been taken"
+    # What is missing before counts, and not what is missing after.
+    assert lacks(statements(monday, week), day(0)) == ""
+    missing = f"statements of eur between {day(0)} and {day(4)} are missing"
+    assert lacks(statements(monday, week), day(4)) == missing
