@@ -5,7 +5,7 @@ gap, and one that goes on from two that overlap shows that their lines were coun
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from reconciliation.bank.accounts import BankAccount
@@ -104,7 +104,7 @@ class _Chain:
             before, after = self.statements.known[one], self.statements.known[other]
             if frozenset((one, other)) in overlapping or after.last_day < account.from_day:
                 continue
-            if why := gap(before, after):
+            if why := self._gap(one, other):
                 missing = after.opening.amount_minor - before.closing.amount_minor
                 yield Condition(
                     kind=BreakKind.STATEMENT_GAP,
@@ -115,6 +115,18 @@ class _Chain:
                     f" and until {after.closing.date} {why}",
                     amounts=((account.currency, missing),),
                 )
+
+    def _gap(self, one: int, other: int) -> str:
+        """Why something is missing between two that are kept. A number that was left out, because
+        the statement after it has all of its lines, is there."""
+        before, after = self.statements.known[one], self.statements.known[other]
+        within = {
+            self.statements.known[key].number for key in self.left_out if self._kept(key) == other
+        }
+        number = before.number
+        while number is not None and number + 1 in within:
+            number += 1
+        return gap(replace(before, number=number), after)
 
     def shared(self) -> Iterator[Condition]:
         """Statements that have the same lines, until one that follows shows that these were

@@ -7,10 +7,11 @@ from itertools import pairwise
 
 from sandbox.twin_bank import Calendar
 from sandbox.twin_bank.business_days import business_days_after, is_business_day
-from tests.reconciliation.judge.history import AtBank, Line, Name, PaidOut
+from tests.reconciliation.judge.history import AtBank, Line, Name, PaidOut, Told
 
 Members = frozenset[Name]
-# A payout's line is booked from so many days before its arrival date to so many business days after.
+# Around its arrival date a payout's line is booked from so many days before it to so many business
+# days after it.
 DAYS_BEFORE, BUSINESS_DAYS_AFTER = 1, 5
 
 
@@ -40,9 +41,7 @@ class Difference:
     amounts: tuple[tuple[str, int], ...]
 
 
-def compare_bank(
-    bank: AtBank, payouts: Iterable[PaidOut]
-) -> tuple[set[Members], set[Difference]]:
+def compare_bank(bank: AtBank, payouts: Iterable[PaidOut]) -> tuple[set[Members], set[Difference]]:
     """What is matched and what differs at one bank account."""
     things = [
         _payout(payout, Calendar(bank.calendar))
@@ -210,9 +209,7 @@ def comes_out(group: Iterable[Thing]) -> bool:
     return has_both(things) and paid(things) == booked(things)
 
 
-def hanging(
-    things: Sequence[Thing], near: Callable[[Thing, Thing], bool]
-) -> list[list[Thing]]:
+def hanging(things: Sequence[Thing], near: Callable[[Thing, Thing], bool]) -> list[list[Thing]]:
     """Groups that hang together."""
     groups: list[list[Thing]] = []
     for thing in things:
@@ -222,39 +219,49 @@ def hanging(
     return groups
 
 
-def gaps(bank: AtBank) -> set[tuple[str, str, tuple[tuple[str, int], ...]]]:
+def gaps(bank: AtBank) -> list[tuple[str, str, tuple[tuple[str, int], ...]]]:
     """Breaks of an account's statements, as (kind, corridor, amounts), but for that of a file that
     was refused, which ends with the next file that comes."""
-    found = set()
+    found: list[tuple[str, str, tuple[tuple[str, int], ...]]] = []
     chain = [
         each
         for each in bank.statements
-        if not any(
-            other is not each and other.first_day <= each.first_day and each.day <= other.day
-            for other in bank.statements
-        )
+        if not any(each in _within(other, bank.statements) for other in bank.statements)
     ]
     numbers = {each.number for each in bank.statements}
     for before, after in pairwise(chain):
         missing = after.opening - before.closing
-        is_whole = after.number is None or before.number is None
-        is_whole = is_whole or all(
-            number in numbers for number in range(before.number or 0, after.number or 0)
-        )
-        if missing or not is_whole:
-            found.add(("STATEMENT_GAP", bank.corridor, ((bank.currency, missing),)))
-    for outer in bank.statements:
-        inner = [
-            each
-            for each in bank.statements
-            if each is not outer and outer.first_day <= each.first_day and each.day <= outer.day
-        ]
-        place = chain.index(outer) if outer in chain else -1
-        follows = chain[place + 1 : place + 2]
-        goes_on = follows and follows[0].opening == outer.closing
-        if inner and not goes_on:
-            found.add(("STATEMENT_OVERLAP", bank.corridor, ()))
+        between = range(before.number or 0, after.number or 0)
+        is_whole = all(number in numbers for number in between)
+        if (missing or not is_whole) and not _overlap(before, after):
+            found.append(("STATEMENT_GAP", bank.corridor, ((bank.currency, missing),)))
+    for place, outer in enumerate(chain):
+        shared = len(_within(outer, bank.statements))
+        shared += place > 0 and _overlap(chain[place - 1], outer)
+        after_it = chain[place + 1 : place + 2]
+        # What goes on from it shows that its lines were counted right.
+        goes_on = after_it and after_it[0].opening == outer.closing
+        goes_on = goes_on and after_it[0].number in (None, (outer.number or 0) + 1)
+        if not goes_on:
+            found += [("STATEMENT_OVERLAP", bank.corridor, ())] * shared
     return found
+
+
+def _within(outer: Told, statements: Sequence[Told]) -> list[Told]:
+    """Those that have lines, and no day and no line that the outer one has not."""
+    return [
+        each
+        for each in statements
+        if each is not outer
+        and outer.first_day <= each.first_day
+        and each.day <= outer.day
+        and each.references & outer.references
+    ]
+
+
+def _overlap(before: Told, after: Told) -> bool:
+    """Whether two that follow each other have lines in common."""
+    return after.first_day <= before.day and bool(before.references & after.references)
 
 
 def is_stale(bank: AtBank, today: date) -> bool:

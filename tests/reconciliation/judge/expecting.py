@@ -105,7 +105,7 @@ def _off(movements: Iterable[Movement], some: Iterable[Booked]) -> Counter[str]:
 
 
 def _names(movements: Iterable[Movement], some: Iterable[Booked]) -> Members:
-    return frozenset(each.name for each in (*movements, *some))
+    return frozenset([*(each.name for each in movements), *(each.name for each in some)])
 
 
 def _shown(amounts: dict[str, int]) -> tuple[tuple[str, int], ...]:

@@ -44,9 +44,7 @@ class Feeds:
             state = (payout["status"], payout["trace_id"]["value"], payout["reconciliation_status"])
             if self._told.get(payout["id"]) != state:
                 self._told[payout["id"]] = state
-                self.payouts.append(
-                    WatchPayoutsResponse(payout=self._payout(payout), epoch=EPOCH)
-                )
+                self.payouts.append(WatchPayoutsResponse(payout=self._payout(payout), epoch=EPOCH))
         for moved in self.account.books.transactions:
             paid_out = self.paid_out_with(moved)
             if self._told.get(moved["id"]) != paid_out:

@@ -1,4 +1,4 @@
-"""What happened in a history and what was done wrong in it: the truth, in names and numbers alone."""
+"""What happened in a history and what was done wrong in it, in names and numbers alone."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 class Name(NamedTuple):
     """An item: LEDGER, STRIPE, PAYOUT or BANK, its corridor, and its key there. A line of the bank
-    is called by the bank's own reference and its number among equal ones, `<reference>#<number>`."""
+    is called by the bank's own reference and its number among equal ones, as `0012#1`."""
 
     source: str
     corridor: str
@@ -83,6 +83,8 @@ class Told:
     day: date
     opening: int
     closing: int
+    references: frozenset[str]
+    """The bank's own of its lines."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Compares what reconciliation says with what follows from the truth; whatever differs is a violation."""
+"""Compares what reconciliation says with what follows from the truth."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -40,9 +40,9 @@ def compare(wanted: Stand, got: Stand) -> list[str]:
         ):
             found += [f"{leg}: a {name} is missing: {shown(each)}" for each in ours - theirs]
             found += [f"{leg}: a {name} is invented: {shown(each)}" for each in theirs - ours]
-    ours, theirs = lasting(wanted), lasting(got)
-    found += [f"a break is missing: {each}" for each in (ours - theirs).elements()]
-    found += [f"a break is invented: {each}" for each in (theirs - ours).elements()]
+    due, told = lasting(wanted), lasting(got)
+    found += [f"a break is missing: {each}" for each in (due - told).elements()]
+    found += [f"a break is invented: {each}" for each in (told - due).elements()]
     return sorted(found)
 
 

@@ -5,7 +5,7 @@ All follows from the seed. Nobody sleeps: the twin's clock jumps from one part o
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from random import Random
 from typing import Any
 
@@ -83,7 +83,9 @@ class Player:
         self.history = History(seed, START.date())
         self.corridors = [
             self._corridor("eu", "europe", "eur", "gbp", FileFormat.CAMT_053, Calendar.TARGET),
-            self._corridor("us", "default", "usd", "cad", FileFormat.BAI2, Calendar.FEDERAL_RESERVE),
+            self._corridor(
+                "us", "default", "usd", "cad", FileFormat.BAI2, Calendar.FEDERAL_RESERVE
+            ),
             self._corridor("jp", "japan", "jpy", "jpy", FileFormat.MT940, Calendar.TARGET),
         ]
         self.reports: list[File] = []
@@ -264,6 +266,13 @@ class Player:
             report = self.twin.bank.content(number, "today", FileFormat.CAMT_052)
             self.reports.append(File(corridor.name, report, "report"))
             self.history.happened["report of the day"] += 1
+            for waiting in corridor.bank.waiting():
+                # What was to be booked today, and never is.
+                is_due = waiting.day == self.today() and not waiting.is_return
+                if is_due and waiting.transfer and self.random.random() < 0.3:
+                    self.twin.fail_payout(waiting.transfer.transfer_id)
+                    self.history.injected["payout returned"] += 1
+                    self.history.happened["reported and never booked"] += 1
 
     def _set_right(self) -> None:
         for corridor in self.corridors:

@@ -69,9 +69,12 @@ _LIVE = """
 """
 _ITEMS = """
     SELECT DISTINCT ON (i.item_id)
-        i.item_id, i.source, i.corridor, i.key, i.currency, i.amount_minor, i.state,
-        (SELECT array_agg(t.token) FROM item_token AS t WHERE t.item_id = i.item_id) AS tokens
-    FROM item AS i ORDER BY i.item_id, i.revision DESC
+        i.item_id, i.source, i.corridor, i.key, i.currency, i.amount_minor, i.state, t.tokens
+    FROM item AS i
+    LEFT JOIN (
+        SELECT item_id, array_agg(token) AS tokens FROM item_token GROUP BY item_id
+    ) AS t ON i.item_id = t.item_id
+    ORDER BY i.item_id, i.revision DESC
 """
 _CONDITIONS = """
     SELECT d.kind, d.corridor, d.amounts FROM difference AS d
@@ -166,15 +169,15 @@ class Product:
         for number, told in enumerate(ledger, 1):
             told.through_sequence = number
             told.transactions[0].sequence = number
-        yield LedgerSource(cast(LedgerServiceStub, None), "payments"), ledger
+        yield LedgerSource(cast("LedgerServiceStub", None), "payments"), ledger
         movements = in_another_order(history.movements, self.random, _of_movement)
         for number, moved in enumerate(movements, 1):
             moved.balance_transaction.sequence = number
-        yield BalanceTransactionSource(cast(BalanceTransactionServiceStub, None)), movements
+        yield BalanceTransactionSource(cast("BalanceTransactionServiceStub", None)), movements
         payouts = in_another_order(history.payouts, self.random, _of_payout)
         for number, paid in enumerate(payouts, 1):
             paid.sequence = number
-        yield PayoutSource(cast(PayoutServiceStub, None)), payouts
+        yield PayoutSource(cast("PayoutServiceStub", None)), payouts
 
     async def _follow(self, engine: AsyncEngine, source: ItemSource, messages: list[Any]) -> None:
         """Takes a feed from where it was left, whatever became of who did so before."""

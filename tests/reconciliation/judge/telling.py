@@ -123,6 +123,7 @@ def _at_bank(corridor: Any, taken: Sequence[Statement]) -> AtBank:
                 each.day,
                 each.opening,
                 each.closing,
+                frozenset(entry.reference for entry in each.entries),
             )
             for each in taken
         ),

@@ -10,7 +10,7 @@ from tests.reconciliation.judge.playing import figures
 from tests.reconciliation.judge.product import Product, Seen, scratch
 
 # Items that one run matches at most, drawn anew for each run.
-BATCH_ITEMS = 2_000
+BATCH_ITEMS = 4_000
 
 
 @dataclass
