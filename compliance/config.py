@@ -8,12 +8,11 @@ from typing import ClassVar
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from compliance.collection.smtp import Security
 from compliance.documents.document import LONGEST_KEPT
-from compliance.request_fields import EMAIL_ADDRESS, MAX_EMAIL_BYTES
 from compliance.rights import DEFAULT_CLIENT_ROLES, RIGHTS
 from money.currencies import CURRENCIES
-from runtime.config import Environment, ServiceSettings, is_loopback, split_address
+from runtime.config import Environment, is_loopback, split_address
+from runtime.mail_settings import MailSettings, mail_address
 from runtime.page_url import problem_with_page_url
 from runtime.production import is_plain_http, weakness
 from runtime.rights import Rights
@@ -22,7 +21,7 @@ from runtime.sealing import Sealer, keys_of
 BUNDLED_SDN_FILE = Path(__file__).parent / "data" / "sdn" / "sdn.csv"
 
 
-class ComplianceSettings(ServiceSettings):
+class ComplianceSettings(MailSettings):
     """The settings of the compliance service, from `COMPLIANCE_*` variables."""
 
     model_config = SettingsConfigDict(
@@ -71,13 +70,6 @@ class ComplianceSettings(ServiceSettings):
 
     # How often notices are looked at, and tried to send, when nothing has changed.
     notice_interval_seconds: float = Field(60.0, gt=0)
-    # host:port of the mail server that notices leave by; without it none is sent.
-    smtp_address: str | None = None
-    smtp_security: Security = Security.STARTTLS
-    # Who the mail server's certificate is to be from; the system's authorities if not set.
-    smtp_ca_file: Path | None = None
-    smtp_user: str | None = None
-    smtp_password: SecretStr | None = None
     # Whom notices are from, who gets those of merchants without an address, and the page of the
     # operator's where a merchant signs in to hand something in.
     notice_sender: str | None = None
@@ -103,7 +95,7 @@ class ComplianceSettings(ServiceSettings):
             keys_of(keys.get_secret_value())
         return keys
 
-    @field_validator("smtp_address", "clamd_address")
+    @field_validator("clamd_address")
     @classmethod
     def _peer_host_and_port(cls, address: str | None) -> str | None:
         if address:
@@ -113,9 +105,7 @@ class ComplianceSettings(ServiceSettings):
     @field_validator("notice_sender", "notice_operator_address")
     @classmethod
     def _can_be_written_to(cls, address: str | None) -> str | None:
-        if address and not (len(address) <= MAX_EMAIL_BYTES and EMAIL_ADDRESS.fullmatch(address)):
-            raise ValueError("is no e-mail address of ASCII characters")
-        return address or None
+        return mail_address(address)
 
     @field_validator("notice_page_url")
     @classmethod
@@ -135,26 +125,14 @@ class ComplianceSettings(ServiceSettings):
         yield from super().problems()
         if not self.list_files:
             yield f"ENV={self.env} needs a sanctions list: COMPLIANCE_SDN_FILE or another"
-
-        if self.smtp_address:
-            yield from self._mail_problems(self.smtp_address)
-
-    def _mail_problems(self, smtp_address: str) -> Iterator[str]:
+        if not self.smtp_address:
+            return
         for name in ("notice_sender", "notice_operator_address", "notice_page_url"):
             if not getattr(self, name):
                 yield f"{self.variable(name)}: is needed with COMPLIANCE_SMTP_ADDRESS"
-        if bool(self.smtp_user) != bool(self.smtp_password):
-            yield "COMPLIANCE_SMTP_USER and COMPLIANCE_SMTP_PASSWORD: one needs the other"
-        if self.smtp_security is Security.NONE and not is_loopback(smtp_address):
-            yield (
-                "COMPLIANCE_SMTP_SECURITY: plain text is for loopback only, since notices and the"
-                " login could be read: say starttls or tls"
-            )
 
     def production_problems(self) -> Iterator[str]:
         yield from super().production_problems()
-        if self.smtp_password and (problem := weakness(self.smtp_password.get_secret_value())):
-            yield f"COMPLIANCE_SMTP_PASSWORD: {problem}: give the login another one"
         if self.notice_page_url and is_plain_http(self.notice_page_url):
             yield "COMPLIANCE_NOTICE_PAGE_URL: merchants sign in there: say https://"
         if self.document_keys is not None:

@@ -14,17 +14,12 @@ from compliance.v1 import (
 from money.currencies import CURRENCIES
 from runtime.rule import Rule
 from runtime.rules import IDENTIFIER, check, text
+from runtime.smtp import EMAIL_ADDRESS, MAX_EMAIL_BYTES
 
 MAX_ID_BYTES = 128
 MAX_SUBJECT_ID_BYTES = 64
 SUBJECT_ID = re.compile(r"[A-Za-z0-9_-]+")
 MAX_NOTE_BYTES = 512
-# https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1, without the brackets.
-MAX_EMAIL_BYTES = 254
-EMAIL_ADDRESS = re.compile(
-    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-    r"@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+"
-)
 
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _CURRENCY = re.compile(r"[A-Z]{3}")

@@ -18,12 +18,12 @@ from gateway.stripe_client.corridors import (
 )
 from gateway.stripe_client.environment import environment_problems
 from gateway.webhooks_in.config import WebhookSettings
-from gateway.webhooks_out.addresses import DEFAULT_PORTS, Destinations, networks_of, ports_of
 from money.currencies import CURRENCIES
 from runtime.config import Environment, split_address
 from runtime.production import weakness
 from runtime.rights import Binding, Rights
 from runtime.sealing import Sealer, keys_of
+from runtime.webhook_addresses import DEFAULT_PORTS, Destinations, networks_of, ports_of
 
 # What the processes may do in the database: migrations grant it.
 DATABASE_ROLE = "gateway_service"

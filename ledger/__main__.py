@@ -10,7 +10,7 @@ from ledger.config import LedgerSettings
 from ledger.connections import commit_connections, read_connections
 from ledger.errors import ERRORS
 from ledger.feed import Feed
-from ledger.keys import signing_key
+from ledger.keys import SIGNING
 from ledger.ledgers import Ledgers
 from ledger.limits import LIMITS, Limits
 from ledger.operator_acts import open_operator_acts
@@ -42,7 +42,7 @@ async def open_service(
 ) -> AsyncIterator[RpcServer]:
     """Serves; on exit drains: callers first, then committers, then connections."""
     clock = clock or SystemClock()
-    signer = signing_key(settings)
+    signer = SIGNING.key(settings)
     database = Database(await prepare_database(settings), settings.database_limits)
     reads = read_connections(database, settings.database_pool_size)
     commits = commit_connections(database, settings.commit_pool_size)

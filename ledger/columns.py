@@ -7,9 +7,9 @@ from ledger import arrays
 from ledger.accounts import Account
 from ledger.commands import Record
 from ledger.leaf import leaf_of
-from ledger.merkle import leaf_hash
 from ledger.plan import Plan
 from ledger.posting import Kind
+from runtime.merkle import leaf_hash
 
 Columns = dict[str, Any]
 # How many values a `posting.Posted` has.

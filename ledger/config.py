@@ -6,11 +6,11 @@ from typing import ClassVar
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from ledger.notes import SignerKey
 from ledger.rights import DEFAULT_CLIENT_ROLES, RIGHTS
 from runtime.config import Environment, ServiceSettings
 from runtime.production import weakness
 from runtime.rights import Rights
+from runtime.signed_notes import SignerKey
 
 
 class LedgerSettings(ServiceSettings):

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from ledger.encoding import transaction_message
 from ledger.leaf import leaf_of
-from ledger.merkle import leaf_hash
 from ledger.reader import Reader
 from ledger.v1.transaction_pb2 import Transaction
 from ledger.v1.transaction_reads_pb2 import WatchTransactionsRequest, WatchTransactionsResponse
 from runtime.loops import Loop
+from runtime.merkle import leaf_hash
 
 MAX_TRANSACTIONS_PER_MESSAGE = 200
 # These keep a message below the 4 MiB that gRPC clients take by default, in the widest

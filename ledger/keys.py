@@ -1,135 +1,18 @@
-"""The key that signs checkpoints: `python -m ledger.keys NAME` makes a pair.
+"""The key that signs checkpoints: `python -m ledger.keys NAME` makes a pair, `--show` prints the
+verifier key of the service as it is set up on this machine."""
 
-It prints two lines, the signer key, which is a secret, and the verifier key, which is for
-everybody; with `--out FILE` the first goes to a file that only its owner can read. `--show` prints
-the verifier key of the service as it is set up on this machine, and makes nothing: a key that was
-made to be shown would have signed no checkpoint.
-"""
-
-import errno
-import os
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from ledger.config import LedgerSettings
-from ledger.notes import NoteError, SignerKey
-from runtime.command_line import command_parser
-from runtime.read_settings import SettingsError, read_settings
-from runtime.state_folder import default_directory, make_private
+from runtime.signing_keys import Signing, run_keys
 
-SANDBOX_KEY_NAME = "ledger-sandbox"
-SANDBOX_KEY_FILE = "ledger-signing.key"
-EXIT_NO_KEY = 1
-EXIT_USAGE = 2
-
-
-class NoKeyError(Exception):
-    """There is no key yet; the message says where it would be and what makes it."""
-
-
-def signing_key(settings: LedgerSettings) -> SignerKey:
-    """The key to sign with: of the settings; in the sandbox, which may have none, the machine's
-    own, made here when it is missing."""
-    if settings.signing_key is not None:
-        return SignerKey.parse(settings.signing_key.get_secret_value())
-    path = sandbox_key_file()
-    make_private(path.parent.parent)
-    make_private(path.parent)
-    return kept_key(path, SANDBOX_KEY_NAME)
-
-
-def existing_key(settings: LedgerSettings) -> SignerKey:
-    """The key that `signing_key` gives, if there is one by now; writes nothing.
-
-    Raises `NoKeyError`, `NoteError` for a file that holds no key, `OSError` for one that cannot be
-    read.
-    """
-    if settings.signing_key is not None:
-        return SignerKey.parse(settings.signing_key.get_secret_value())
-    path = sandbox_key_file()
-    try:
-        return SignerKey.parse(path.read_text(encoding="utf-8", errors="replace").strip())
-    except NoteError as error:
-        raise NoteError(f"{path}: {error}") from None
-    except FileNotFoundError:
-        raise NoKeyError(
-            f"no key yet: {settings.variable('signing_key')} is not set, and the sandbox's ledger,"
-            f" which makes {path} when it starts, has not run on this machine"
-        ) from None
-
-
-def sandbox_key_file() -> Path:
-    """Where the sandbox's key is, or will be."""
-    return default_directory() / SANDBOX_KEY_FILE
-
-
-def kept_key(path: Path, name: str) -> SignerKey:
-    """The key of a file, which is made when it is missing; the first process to do so wins."""
-    if not path.exists():
-        write_key(path, SignerKey.generate(name))
-    return SignerKey.parse(path.read_text(encoding="utf-8").strip())
-
-
-def write_key(path: Path, key: SignerKey) -> bool:
-    """Writes the signer key for its owner alone, whole or not at all; False if a file is there."""
-    # mkstemp gives it mode 0600.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(f"{key.secret_text()}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return False
-    finally:
-        Path(temporary).unlink()
-    return True
+SIGNING = Signing(service="ledger", signs="checkpoints")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Makes a pair, or shows the key there is; gives the exit code."""
-    parser = command_parser("ledger.keys", "Makes a key pair that checkpoints are signed with.")
-    wanted = parser.add_mutually_exclusive_group(required=True)
-    wanted.add_argument("name", nargs="?", help="the key's name, for example ledger.example.com")
-    wanted.add_argument(
-        "--show",
-        action="store_true",
-        help="print the verifier key of this machine's settings; exits with 1 if there is none",
-    )
-    parser.add_argument("--out", type=Path, help="a new file for the signer key, mode 0600")
-    asked = parser.parse_args(arguments)
-    if asked.show and asked.out is not None:
-        parser.error("argument --out: not allowed with argument --show")
-    try:
-        if asked.show:
-            print(existing_key(read_settings(LedgerSettings)).verifier)
-        else:
-            _make(asked.name, asked.out)
-    except NoKeyError as error:
-        return _fail(str(error), EXIT_NO_KEY)
-    except (NoteError, SettingsError) as error:
-        return _fail(str(error), EXIT_USAGE)
-    except OSError as error:
-        return _fail(f"{asked.out or error.filename}: {error.strerror}", EXIT_USAGE)
-    return 0
-
-
-def _make(name: str, out: Path | None) -> None:
-    key = SignerKey.generate(name)
-    if out is None:
-        print(key.secret_text())
-    elif not write_key(out, key):
-        raise FileExistsError(errno.EEXIST, "is there already", str(out))
-    print(key.verifier)
-
-
-def _fail(message: str, status: int) -> int:
-    print(f"ledger.keys: {message}", file=sys.stderr)
-    return status
+    return run_keys(SIGNING, LedgerSettings, arguments)
 
 
 if __name__ == "__main__":

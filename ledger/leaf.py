@@ -2,7 +2,7 @@
 
 The text is what RFC 8785 makes of the transaction, so that anyone can rebuild and hash it. All
 numbers are decimal strings, because JSON's own are not exact beyond 2^53. docs/proofs.md has the
-schema; ledger.merkle hashes them.
+schema; runtime.merkle hashes them.
 """
 
 import json

@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 from ledger.errors import not_sealed
 from ledger.leaf import leaf_of
-from ledger.merkle import (
+from ledger.reader import Reader
+from ledger.seals import TILE_LEAVES, TILE_LEVEL, SealedCheckpoint, Seals
+from runtime.logs import get_logger
+from runtime.merkle import (
     HASH_BYTES,
     Span,
     Subtree,
@@ -22,9 +25,6 @@ from ledger.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from ledger.reader import Reader
-from ledger.seals import TILE_LEAVES, TILE_LEVEL, SealedCheckpoint, Seals
-from runtime.logs import get_logger
 
 # A proof needs leaves of at most two tiles: the one it is about and the last one.
 MAX_TILES_PER_PROOF = 2

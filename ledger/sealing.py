@@ -14,9 +14,8 @@ from itertools import pairwise
 
 from ledger.account_line import account_line
 from ledger.chain import EMPTY_CHAIN, extended
-from ledger.merkle import HASH_BYTES, Frontier, Subtree, folded, root_of, subtrees
 from ledger.metrics import SEAL_SECONDS, SEALED, SEALS, UNSEALED
-from ledger.notes import ORIGIN_PREFIX, Checkpoint, SignerKey
+from ledger.notes import ORIGIN_PREFIX, Checkpoint
 from ledger.seals import (
     TILE_LEAVES,
     TILE_LEVEL,
@@ -29,7 +28,9 @@ from runtime.clock import Clock
 from runtime.items import Items
 from runtime.logs import get_logger
 from runtime.loops import Loop
+from runtime.merkle import HASH_BYTES, Frontier, Subtree, folded, root_of, subtrees
 from runtime.notifier import Notifier
+from runtime.signed_notes import SignerKey
 
 # Looked for without a notification as often: commits of other replicas, and what a start finds.
 POLL_SECONDS = 5.0

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from ledger import arrays
 from ledger.accounts import Account
-from ledger.merkle import HASH_BYTES, Subtree
 from ledger.rows import account_of
 from ledger.statements import statement
 from runtime.connections import Connections
+from runtime.merkle import HASH_BYTES, Subtree
 
 # Subtrees of 2^8 leaves and more are kept.
 TILE_LEVEL = 8

@@ -6,7 +6,6 @@ from typing import Any
 from ledger import checks
 from ledger.checks import MAX_AMOUNT_MINOR
 from ledger.currencies import currency_problem
-from ledger.merkle import HASH_BYTES
 from ledger.v1 import account_pb2 as accounts
 from ledger.v1 import audit_service_pb2 as audit
 from ledger.v1 import balance_pb2 as balances
@@ -19,6 +18,7 @@ from ledger.v1 import transaction_pb2 as transactions
 from ledger.v1 import transaction_reads_pb2 as reads
 from money.v1.money_pb2 import Money
 from runtime.act_messages import RULES as OPERATOR_ACT_RULES
+from runtime.merkle import HASH_BYTES
 from runtime.rule import NOTHING, Found, Quick, Rule
 from runtime.rules import (
     IDENTIFIER,

@@ -15,13 +15,13 @@ from ledger.commands import Operation
 from ledger.difference import Difference, DifferenceError
 from ledger.errors import sequence_not_reached
 from ledger.leaf import leaf_of
-from ledger.merkle import HASH_BYTES, leaf_hash
 from ledger.reader import Reader
 from ledger.seals import Seals
 from ledger.statements import statement
 from ledger.v1.transaction_mutations_pb2 import BatchCreateTransactionsResponse
 from ledger.verified_seals import SealVerification
 from runtime.connections import Connections
+from runtime.merkle import HASH_BYTES, leaf_hash
 
 MAX_TRANSACTIONS_PER_SPAN = 500
 MAX_ENTRIES_PER_SPAN = 5_000

@@ -6,12 +6,12 @@ from typing import Any
 from ledger.account_line import account_line
 from ledger.chain import EMPTY_CHAIN, extended
 from ledger.difference import DifferenceError
-from ledger.merkle import HASH_BYTES, Frontier, Subtree
 from ledger.notes import ORIGIN_PREFIX, Checkpoint
 from ledger.sealing import SealedLog
 from ledger.seals import Seals
 from ledger.statements import statement
 from runtime.connections import Connections
+from runtime.merkle import HASH_BYTES, Frontier, Subtree
 
 LEAVES_PER_STEP = 2_048
 ACCOUNTS_PER_STEP = 200

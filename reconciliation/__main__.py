@@ -4,8 +4,12 @@ in this order; a package's `wiring.py` says what is in it."""
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from reconciliation.adjusting.wiring import open_adjusting
+from reconciliation.alerting.wiring import open_alerting
+from reconciliation.bank.completeness import StatementCompleteness
 from reconciliation.bank.wiring import open_bank
 from reconciliation.breaks.wiring import open_breaks
+from reconciliation.closing.wiring import open_closing
 from reconciliation.config import ReconciliationSettings
 from reconciliation.errors import ERRORS
 from reconciliation.liquidity.wiring import open_liquidity
@@ -52,8 +56,21 @@ async def open_service(
         bank = await open_bank(stack, settings, database, engine, mutations, new_items, clock)
         liquidity = open_liquidity(engine, clock)
         reports = await open_reports(stack, settings, engine, clock)
+        closing = await open_closing(
+            stack,
+            settings,
+            engine,
+            mutations,
+            clock,
+            others=[StatementCompleteness(engine, settings.bank_accounts)],
+        )
+        adjusting = await open_adjusting(stack, settings, engine, mutations, clock)
+        alerting = open_alerting(settings, engine, clock)
         act_log = Part(services=(open_operator_acts(acts),))
-        parts = (breaks, bank, sources, reports, liquidity, act_log)
+        parts = (
+            *(breaks, bank, sources, reports, liquidity),
+            *(closing, adjusting, alerting, act_log),
+        )
 
         server = RpcServer(
             settings,

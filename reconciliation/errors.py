@@ -1,12 +1,16 @@
 """What this service answers when it cannot do what it was asked; see error_reason.proto."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
 
 import grpc
 
 from reconciliation.matching.item import ItemKey, Leg
 from reconciliation.v1 import error_reason_pb2
 from runtime.errors import ErrorDomain, ServiceError
+
+# Ids that an error quotes; more do not fit into its trailers.
+MAX_NAMED_BREAKS = 100
 
 ERRORS = ErrorDomain("reconciliation", error_reason_pb2.ErrorReason)
 
@@ -110,6 +114,137 @@ def needs_another_person(client: str) -> ServiceError:
         error_reason_pb2.ERROR_REASON_NEEDS_ANOTHER_PERSON,
         "the same client asked for it before: another one has to agree",
         metadata={"client": client},
+    )
+
+
+def item_not_ignored(key: ItemKey, leg: Leg) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_ITEM_NOT_IGNORED,
+        "the item is not ignored in the leg",
+        metadata={**_names(key), "leg": leg.value},
+    )
+
+
+def change_not_found(number: int, last: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        error_reason_pb2.ERROR_REASON_CHANGE_NOT_FOUND,
+        "there is no such change yet",
+        metadata={"as_of_change": str(number), "last_change": str(last)},
+    )
+
+
+def period_not_over(earliest: datetime) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.UNAVAILABLE,
+        error_reason_pb2.ERROR_REASON_PERIOD_NOT_OVER,
+        "the period may not be closed yet",
+        metadata={"earliest_time": earliest.astimezone(UTC).isoformat()},
+    )
+
+
+def sources_behind(sources: Iterable[tuple[str, str]]) -> ServiceError:
+    """Each with what it lacks."""
+    return ERRORS.error(
+        grpc.StatusCode.UNAVAILABLE,
+        error_reason_pb2.ERROR_REASON_SOURCES_BEHIND,
+        "not everything of the period has come",
+        metadata={"sources": "; ".join(f"{name}: {why}" for name, why in sources)},
+    )
+
+
+def period_out_of_order(corridor: str, next_day: date) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_PERIOD_OUT_OF_ORDER,
+        "another day has to be closed first",
+        metadata={"corridor": corridor, "next_day": next_day.isoformat()},
+    )
+
+
+def period_closed(corridor: str, closing_number: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_PERIOD_CLOSED,
+        "the period is closed",
+        metadata={"corridor": corridor, "closing_number": str(closing_number)},
+    )
+
+
+def breaks_open(break_ids: Sequence[int], most: int) -> ServiceError:
+    count = str(len(break_ids)) if len(break_ids) <= most else f"{most}+"
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_BREAKS_OPEN,
+        "the breaks that are open are not those that the request names",
+        metadata={
+            "break_count": count,
+            "break_ids": ",".join(map(str, break_ids[:MAX_NAMED_BREAKS])),
+        },
+    )
+
+
+def period_too_large(most: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_PERIOD_TOO_LARGE,
+        "the period has more items than a statement takes",
+        metadata={"most": str(most)},
+    )
+
+
+def period_not_found(closing_number: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        error_reason_pb2.ERROR_REASON_PERIOD_NOT_FOUND,
+        "no closing has this number",
+        metadata={"closing_number": str(closing_number)},
+    )
+
+
+def corridor_not_found(corridor: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        error_reason_pb2.ERROR_REASON_CORRIDOR_NOT_FOUND,
+        "no item is of this corridor",
+        metadata={"corridor": corridor},
+    )
+
+
+def break_not_adjustable(break_id: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_BREAK_NOT_ADJUSTABLE,
+        "a transaction of the ledger would not make its sides equal",
+        metadata={"break_id": str(break_id)},
+    )
+
+
+def adjustment_not_allowed(why: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_ADJUSTMENT_NOT_ALLOWED,
+        "the adjustment is not allowed",
+        metadata={"why": why},
+    )
+
+
+def adjustment_under_way(break_id: int, adjustment_id: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        error_reason_pb2.ERROR_REASON_ADJUSTMENT_UNDER_WAY,
+        "another adjustment of the break is under way",
+        metadata={"break_id": str(break_id), "adjustment_id": str(adjustment_id)},
+    )
+
+
+def adjustment_not_found(adjustment_id: int) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        error_reason_pb2.ERROR_REASON_ADJUSTMENT_NOT_FOUND,
+        "no adjustment has this id",
+        metadata={"adjustment_id": str(adjustment_id)},
     )
 
 

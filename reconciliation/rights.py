@@ -14,6 +14,7 @@ RIGHTS: Rights = {
         "AddNote": changes("break_id", OPERATOR),
         "ResolveBreak": changes("break_id", OPERATOR),
         "IgnoreItem": changes("item.source item.corridor item.key leg", OPERATOR),
+        "UnignoreItem": changes("item.source item.corridor item.key leg", OPERATOR),
         "AcceptBreak": changes("break_id", OPERATOR),
         "RevokeMatch": changes("match_id", OPERATOR),
     },
@@ -25,6 +26,20 @@ RIGHTS: Rights = {
         "GetStatement": reads(OPERATOR, FINANCE),
         "ListStatements": reads(OPERATOR, FINANCE),
         "WatchStatements": reads(OPERATOR, FINANCE),
+    },
+    "reconciliation.v1.ItemService": {
+        "ListItems": reads(OPERATOR, FINANCE),
+        "GetItem": reads(OPERATOR, FINANCE),
+    },
+    "reconciliation.v1.PeriodService": {
+        "ClosePeriod": changes("kind first_day corridor", OPERATOR),
+        "GetPeriod": reads(OPERATOR, FINANCE),
+        "ListPeriods": reads(OPERATOR, FINANCE),
+        "ExportPeriod": reads(OPERATOR, FINANCE),
+    },
+    "reconciliation.v1.AdjustmentService": {
+        "AdjustBreak": changes("break_id", OPERATOR),
+        "GetAdjustment": reads(OPERATOR, FINANCE),
     },
     "reconciliation.v1.OperatorActService": {
         "ListOperatorActs": reads(OPERATOR),

@@ -5,10 +5,14 @@ from datetime import date
 from typing import Any
 
 from money.v1 import money_pb2
+from reconciliation.closing.closing import MAX_CARRIED_BREAKS
 from reconciliation.matching.item import MAX_KEY_BYTES
 from reconciliation.v1 import (
+    adjustment_service_pb2,
+    item_service_pb2,
     liquidity_service_pb2,
     operator_act_service_pb2,
+    period_service_pb2,
     reconciliation_pb2,
     statement_pb2,
     statement_service_pb2,
@@ -37,10 +41,12 @@ MAX_NOTE_BYTES = 512
 # A DNS name is not longer.
 MAX_ASSIGNEE_BYTES = 253
 MAX_RESOLVED_ITEMS = 1_000
+MAX_ADJUSTED_CURRENCIES = 20
 
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
 _CLIENT = re.compile(r"[a-z0-9_.-]+")
 _ACCOUNT = re.compile(r"[a-z0-9-]+")
-_CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 def _note(*, required: bool = True) -> Rule:
@@ -70,14 +76,6 @@ def _has_an_account(request: Any) -> str | None:
     return None if request.content or request.bank_account else "is required"
 
 
-def _is_a_day(balance: Any) -> str | None:
-    try:
-        is_a_day = date.fromisoformat(balance.date).isoformat() == balance.date
-    except ValueError:
-        is_a_day = False
-    return None if is_a_day else 'is not a day as "2026-11-30"'
-
-
 _OF_A_START = ("opening", "closing")
 _TEXTS_OF_A_START = ("request_id", "bank_account", "file_name", "format")
 # Less than a message may have, so that the rest of it fits.
@@ -87,6 +85,46 @@ MAX_FILE_NAME_BYTES = 255
 DAY_BYTES = 10
 
 
+def _day(field: str, *, required: bool = False) -> list[Rule]:
+    """A day such as "2026-11-30"."""
+
+    def problem(given: Any) -> str | None:
+        value = getattr(given, field)
+        if not value or not _DAY.fullmatch(value):
+            return None
+        try:
+            date.fromisoformat(value)
+        except ValueError:
+            return "is no day of the calendar"
+        return None
+
+    return [
+        text(field, required=required, max_bytes=DAY_BYTES, pattern=_DAY),
+        check(field, problem),
+    ]
+
+
+def _one_moment(given: Any) -> str | None:
+    both = given.HasField("as_of_time") and given.as_of_change
+    return "goes without as_of_time" if both else None
+
+
+def _first_of_month(given: Any) -> str | None:
+    is_month = given.kind == period_service_pb2.PERIOD_KIND_MONTH
+    first = given.first_day
+    return "is not the first day of a month" if is_month and first[-3:] != "-01" else None
+
+
+def _break_id(break_id: int) -> str | None:
+    return None if break_id > 0 else "is less than 1"
+
+
+# A time or a change.
+_MOMENT = [
+    timestamp("as_of_time"),
+    integer("as_of_change", minimum=0),
+    check("as_of_change", _one_moment),
+]
 _BREAK = integer("break_id", minimum=1)
 
 VALIDATOR = Validator(
@@ -111,7 +149,7 @@ VALIDATOR = Validator(
             enum("leg"),
             message("item"),
             boolean("include_revoked"),
-            timestamp("as_of_time"),
+            *_MOMENT,
             *PAGE,
         ],
         pb.AssignBreakRequest: [REQUEST_ID, _BREAK, _assignee(), _note(required=False)],
@@ -123,6 +161,12 @@ VALIDATOR = Validator(
             _note(),
         ],
         pb.IgnoreItemRequest: [
+            REQUEST_ID,
+            message("item", required=True),
+            enum("leg", required=True),
+            _note(),
+        ],
+        pb.UnignoreItemRequest: [
             REQUEST_ID,
             message("item", required=True),
             enum("leg", required=True),
@@ -141,8 +185,7 @@ VALIDATOR = Validator(
         ],
         statement_pb2.StatementBalance: [
             message("amount", required=True),
-            text("date", required=True, max_bytes=DAY_BYTES),
-            check("date", _is_a_day),
+            *_day("date", required=True),
         ],
         statement_service_pb2.UploadStatementRequest: [
             text("request_id", max_bytes=MAX_REQUEST_ID_BYTES, pattern=IDENTIFIER),
@@ -163,6 +206,47 @@ VALIDATOR = Validator(
             *PAGE,
         ],
         statement_service_pb2.WatchStatementsRequest: [integer("after_statement_id", minimum=0)],
+        item_service_pb2.ListItemsRequest: [
+            enum("source"),
+            text("corridor", max_bytes=MAX_KEY_BYTES),
+            enum("standing"),
+            enum("leg"),
+            *_day("first_book_day"),
+            *_day("last_book_day"),
+            *_MOMENT,
+            *PAGE,
+        ],
+        item_service_pb2.GetItemRequest: [message("key", required=True), timestamp("as_of_time")],
+        period_service_pb2.ClosePeriodRequest: [
+            REQUEST_ID,
+            enum("kind", required=True),
+            *_day("first_day", required=True),
+            check("first_day", _first_of_month),
+            text("corridor", max_bytes=MAX_KEY_BYTES),
+            repeated("carried_break_ids", max_items=MAX_CARRIED_BREAKS, each=_break_id),
+            _note(),
+        ],
+        period_service_pb2.GetPeriodRequest: [integer("closing_number", minimum=1)],
+        period_service_pb2.ExportPeriodRequest: [integer("closing_number", minimum=1)],
+        period_service_pb2.ListPeriodsRequest: [
+            enum("kind"),
+            text("corridor", max_bytes=MAX_KEY_BYTES),
+            *_day("first_day"),
+            *_day("last_day"),
+            *PAGE,
+        ],
+        adjustment_service_pb2.AdjustmentAccounts: [
+            text("currency_code", required=True, max_bytes=3, pattern=_CURRENCY),
+            text("balance_account", required=True, max_bytes=MAX_KEY_BYTES),
+            text("counter_account", required=True, max_bytes=MAX_KEY_BYTES),
+        ],
+        adjustment_service_pb2.AdjustBreakRequest: [
+            REQUEST_ID,
+            _BREAK,
+            repeated("accounts", min_items=1, max_items=MAX_ADJUSTED_CURRENCIES),
+            _note(),
+        ],
+        adjustment_service_pb2.GetAdjustmentRequest: [integer("adjustment_id", minimum=1)],
         operator_act_service_pb2.ListOperatorActsRequest: OPERATOR_ACT_RULES,
     }
 )

@@ -20,10 +20,15 @@ class CommandSettings(ServiceSettings):
     http_address: str = "127.0.0.1:0"
 
 
-def add_connection_arguments(parser: ArgumentParser, service: str, prefix: str) -> None:
+def add_connection_arguments(
+    parser: ArgumentParser, service: str, prefix: str, *, is_required: bool = True
+) -> None:
     """The flags that say where the service is and who asks; `prefix` is that of the variables."""
     parser.add_argument(
-        "--address", required=True, metavar="HOST:PORT", help=f"where the {service} service answers"
+        "--address",
+        required=is_required,
+        metavar="HOST:PORT",
+        help=f"where the {service} service answers",
     )
     tls = parser.add_argument_group(
         "mutual TLS",
@@ -47,22 +52,25 @@ def open_service_channel(
     arguments: Namespace,
     settings_type: type[CommandSettings],
     idempotent_services: Sequence[str],
+    name: str = "address",
 ) -> grpc.aio.Channel:
-    """A channel as the flags say; raises `CommandError` when they cannot be followed."""
+    """A channel to the address of that name as the flags say; raises `CommandError` when they
+    cannot be followed."""
+    address = getattr(arguments, name)
     files = {
         name: path
         for name in ("tls_certificate_file", "tls_key_file", "tls_ca_file")
         if (path := getattr(arguments, name)) is not None
     }
     try:
-        split_address(arguments.address)
+        split_address(address)
         settings = read_settings(settings_type, **files)
-        if not settings.uses_tls and not is_loopback(arguments.address):
+        if not settings.uses_tls and not is_loopback(address):
             raise CommandError("plain text is for loopback only: give the three TLS files")
-        return open_channel(arguments.address, settings, idempotent_services=idempotent_services)
+        return open_channel(address, settings, idempotent_services=idempotent_services)
     except SettingsError as error:
         raise CommandError(str(error)) from error
     except ValueError as error:
-        raise CommandError(f"--address {arguments.address} {error}") from error
+        raise CommandError(f"--{name.replace('_', '-')} {address} {error}") from error
     except OSError as error:
         raise of_file(error) from error

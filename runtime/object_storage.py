@@ -126,6 +126,22 @@ class ObjectStorage:
                 Bucket=self._location.bucket, Key=self._key(name), Body=content
             )
 
+    async def write_new(self, name: str, content: bytes) -> bool:
+        """Puts an object there unless there is one of that name: then it is left, and False."""
+        async with _failures():
+            try:
+                await self._client.put_object(
+                    Bucket=self._location.bucket,
+                    Key=self._key(name),
+                    Body=content,
+                    IfNoneMatch="*",
+                )
+            except self._client.exceptions.ClientError as error:
+                if error.response["Error"]["Code"] in ("412", *_CHANGED):
+                    return False
+                raise
+        return True
+
     async def delete(self, name: str) -> None:
         """Removes an object; there need not be one."""
         async with _failures():

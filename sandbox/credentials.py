@@ -5,6 +5,7 @@ A folder for each part, which is the volume that it alone is given:
     authority/          the CA's key and every certificate; of this program alone
     <service>/          <service>.crt, <service>.key, ca.crt, database_url, owner_database_url
     ledger/             signing_key
+    reconciliation/     signing_key
     gateway/            webhook_secret_keys
     compliance/         document_keys
     clients/            the certificates of a shop and of the staff, and ca.crt
@@ -20,9 +21,10 @@ import secrets
 import tempfile
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
-from ledger.notes import SignerKey
+from runtime.signed_notes import SignerKey
 from sandbox.certificates import NAMES, CertificateFiles, make_certificates
 
 SERVICES = ("ledger", "gateway", "compliance", "reconciliation")
@@ -30,7 +32,7 @@ AUTHORITY, CLIENTS, POSTGRES, GRAFANA = "authority", "clients", "postgres", "gra
 SUPERUSER = "postgres"
 GRAFANA_LOGIN = "admin"
 PASSWORD_BYTES = 24
-SIGNING_KEY_NAME = "ledger.compose"
+SIGNING_SERVICES = ("ledger", "reconciliation")
 SEALING_KEY_BYTES = 32
 PRIVATE = 0o600
 # The containers of others read as accounts that their images know and ours does not. Each is the
@@ -56,11 +58,8 @@ def make_credentials(directory: Path, now: datetime, database_host: str = POSTGR
             password = _kept(passwords / login, _password, SHARED)
             url = f"postgresql://{login}:{password}@{database_host}/{service}"
             _write(directory / service / variable, f"{url}\n".encode(), PRIVATE)
-    _kept(
-        directory / "ledger" / "signing_key",
-        lambda: SignerKey.generate(SIGNING_KEY_NAME).secret_text(),
-        PRIVATE,
-    )
+    for service in SIGNING_SERVICES:
+        _kept(directory / service / "signing_key", partial(_signing_key, service), PRIVATE)
     for keys in (
         directory / "gateway" / "webhook_secret_keys",
         directory / "compliance" / "document_keys",
@@ -69,6 +68,10 @@ def make_credentials(directory: Path, now: datetime, database_host: str = POSTGR
             keys, lambda: base64.b64encode(secrets.token_bytes(SEALING_KEY_BYTES)).decode(), PRIVATE
         )
     return [directory / name for name in (AUTHORITY, *SERVICES, CLIENTS, POSTGRES, GRAFANA)]
+
+
+def _signing_key(service: str) -> str:
+    return SignerKey.generate(f"{service}.compose").secret_text()
 
 
 def _password() -> str:

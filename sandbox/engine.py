@@ -43,9 +43,11 @@ class Engine:
         _write_corridors(corridors_file, self.twin_url)
         settings = _settings(ports, corridors_file) | dict(databases) | dict(environment or {})
 
-        def process(name: str, *arguments: str) -> ServiceProcess:
-            return ServiceProcess(name, arguments, settings, log_directory / f"{name}.log")
+        def process(name: str, *arguments: str, **more: str) -> ServiceProcess:
+            log_file = log_directory / f"{name}.log"
+            return ServiceProcess(name, arguments, settings | more, log_file)
 
+        self._process = process
         self.stripe_twin = process(
             "stripe_twin", "sandbox.stripe_twin", "--port", str(ports.stripe_twin)
         )
@@ -94,6 +96,12 @@ class Engine:
         """Starts one service and waits until gRPC health says SERVING."""
         await process.start()
         await process.wait_until(wait_until_serving(at(port)))
+
+    async def replace_reconciliation(self, *arguments: str, **settings: str) -> None:
+        """Stops reconciliation and starts a module in its place that serves the same."""
+        await self.reconciliation.terminate()
+        self.reconciliation = self._process("reconciliation", *arguments, **settings)
+        await self.start_service(self.reconciliation, self.ports.reconciliation)
 
     async def stop(self) -> None:
         """Drains and stops all, callers before those whom they call."""

@@ -1,56 +1,37 @@
-"""`python -m warehouse`: loads a ledger into a warehouse, and proves each load equal to it."""
+"""`python -m warehouse`: loads a ledger into a warehouse, and proves each load equal to it; and the
+other facts of the engine beside it."""
 
 import asyncio
-import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import ClassVar
 
 import uvloop
-from pydantic_settings import SettingsConfigDict
 
-from ledger.v1.audit_service_pb2_grpc import AuditServiceStub
-from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
-from runtime.client_arguments import (
-    CommandSettings,
-    add_connection_arguments,
-    open_service_channel,
-)
+from runtime.client_arguments import add_connection_arguments
 from runtime.clock import Clock, SystemClock
 from runtime.command_failures import CommandError
 from runtime.command_line import command_parser
 from runtime.progress import Progress
-from warehouse.ledger_source import LedgerSource
-from warehouse.loader import HistoryError, Loader
-from warehouse.postgres_sink import PostgresSink
-from warehouse.sink import AnotherLoadError, LoadRefusedError, Sink
+from warehouse.jobs import CANNOT, STOPPED, Runner
+from warehouse.parquet import command as parquet_command
+from warehouse.wiring import PREFIX, URL_VARIABLE, open_jobs, open_sinks
 
-EQUAL, STOPPED, CANNOT, REFUSED = 0, 1, 2, 3
-PREFIX = "WAREHOUSE_LEDGER_"
-URL_VARIABLE = "WAREHOUSE_DATABASE_URL"
-MISSING = (
-    "DuckDB is an extra: install requirements-warehouse.lock, or load into PostgreSQL"
-    f" ({URL_VARIABLE})"
-)
-IDEMPOTENT_SERVICES = ("ledger.v1.LedgerService", "ledger.v1.AuditService")
+# How often lists that have no feed are walked while the command follows.
+WALK_SECONDS = 60.0
+PARQUET = "parquet"
 EPILOG = f"""\
 exit status:
-  0  the warehouse equals the ledger up to the sequence that is told
+  0  the warehouse equals the ledger up to the sequence that is told, and has what the others told
   1  it stopped on the way (no answer, another load, interrupted): the same command goes on
   2  it cannot be done like that (arguments, ledger, permission, package)
   3  a load was refused: its rows do not add up to the ledger's balances, or the ledger has
      another past than the warehouse. Nothing of it was kept; a person has to look
 
-A PostgreSQL is named by {URL_VARIABLE} or the file in {URL_VARIABLE}_FILE."""
-
-
-class ClientSettings(CommandSettings):
-    """Who the command is for the ledger."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX)
-    service_name: ClassVar[str] = "warehouse"
+A PostgreSQL is named by {URL_VARIABLE} or the file in {URL_VARIABLE}_FILE.
+`python -m warehouse {PARQUET} --help` says how a warehouse is exported as Parquet files."""
 
 
 def parser() -> ArgumentParser:
@@ -58,11 +39,22 @@ def parser() -> ArgumentParser:
     made = command_parser(
         "warehouse",
         "Loads what is new in a ledger into a warehouse. Each load is one transaction that is\n"
-        "kept only if the rows add up to the ledger's trial balance at the same sequence.",
+        "kept only if the rows add up to the ledger's trial balance at the same sequence.\n"
+        "Loads the facts of the other services whose addresses are given, each of them once.",
         EPILOG,
     )
-    add_connection_arguments(made, "ledger", PREFIX)
-    made.add_argument("--ledger", required=True, metavar="NAME", help="the ledger's name")
+    add_connection_arguments(made, "ledger", PREFIX, is_required=False)
+    made.add_argument("--ledger", metavar="NAME", help="the ledger's name")
+    for service, what in (
+        ("gateway", "payments, refunds, disputes, payouts, balance transactions"),
+        ("reconciliation", "breaks and matches"),
+        ("compliance", "decisions"),
+    ):
+        made.add_argument(
+            f"--{service}-address",
+            metavar="HOST:PORT",
+            help=f"where the {service} service answers: {what}",
+        )
     made.add_argument(
         "--duckdb", type=Path, metavar="FILE", help=f"a DuckDB file; else {URL_VARIABLE}"
     )
@@ -72,73 +64,35 @@ def parser() -> ArgumentParser:
         metavar="SECONDS",
         help="go on, and look for what is new so often; passing failures are tried again",
     )
+    made.add_argument(
+        "--walk-every",
+        type=_seconds,
+        metavar="SECONDS",
+        default=WALK_SECONDS,
+        help=f"with --follow: how often lists without a feed are read ({WALK_SECONDS:.0f})",
+    )
     made.add_argument("--quiet", action="store_true", help="say nothing but failures")
     return made
 
 
 async def run(arguments: Namespace, progress: Progress, clock: Clock) -> int:
     """Runs the command; answers its exit status."""
-    try:
-        sink = open_sink(arguments.duckdb, clock)
-        channel = open_service_channel(arguments, ClientSettings, IDEMPOTENT_SERVICES)
-    except CommandError as error:
-        progress.fail(f"warehouse: {error.message}")
-        return CANNOT
-    async with channel:
-        source = LedgerSource(
-            LedgerServiceStub(channel),
-            AuditServiceStub(channel),
-            arguments.address,
-            arguments.ledger,
-        )
-        loader = Loader(source, sink, progress)
-        while True:
-            status = await _load(loader, progress, arguments.ledger)
-            if arguments.follow is None or status not in (EQUAL, STOPPED):
-                return status
-            await asyncio.sleep(arguments.follow)
+    async with AsyncExitStack() as stack:
+        try:
+            sink, facts = open_sinks(arguments.duckdb, clock)
+            jobs = await open_jobs(stack, arguments, sink, facts, progress)
+        except CommandError as error:
+            progress.fail(f"warehouse: {error.message}")
+            return CANNOT
 
+        def prepare() -> None:
+            sink.prepare()
+            facts.prepare()
 
-async def _load(loader: Loader, progress: Progress, ledger: str) -> int:
-    try:
-        through = await loader.run()
-    except (LoadRefusedError, HistoryError) as error:
-        progress.fail(f"warehouse: {ledger} refused: {error}")
-        return REFUSED
-    except AnotherLoadError as error:
-        progress.fail(f"warehouse: {error}; run the same command again to go on")
-        return STOPPED
-    except CommandError as error:
-        again = "; run the same command again to go on" if error.passing else ""
-        progress.fail(f"warehouse: {error.message}{again}")
-        return STOPPED if error.passing else CANNOT
-    progress.say(f"{ledger}: equal to the ledger up to transaction {through:,}")
-    return EQUAL
-
-
-def open_sink(duckdb_file: Path | None, clock: Clock) -> Sink:
-    """The warehouse that is asked for. Raises `CommandError`."""
-    url = _database_url()
-    if (duckdb_file is None) == (url is None):
-        raise CommandError(f"give either --duckdb or {URL_VARIABLE}")
-    if url is not None:
-        return PostgresSink(url, clock)
-    assert duckdb_file is not None, "one of the two is given"
-    try:
-        from warehouse.duckdb_sink import DuckDbSink
-    except ModuleNotFoundError:
-        raise CommandError(MISSING) from None
-    return DuckDbSink(duckdb_file, clock)
-
-
-def _database_url() -> str | None:
-    file = os.environ.get(f"{URL_VARIABLE}_FILE")
-    if file is None:
-        return os.environ.get(URL_VARIABLE)
-    try:
-        return Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        raise CommandError(f"{URL_VARIABLE}_FILE: {file} cannot be read") from None
+        runner = Runner(progress, prepare)
+        if arguments.follow is None:
+            return await runner.run_once(jobs)
+        return await runner.follow(jobs, arguments.follow)
 
 
 def _seconds(text: str) -> float:
@@ -150,12 +104,17 @@ def _seconds(text: str) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; answers its exit status."""
-    parsed = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    is_export = given[:1] == [PARQUET]
+    parsed = (
+        parquet_command.parser().parse_args(given[1:]) if is_export else parser().parse_args(given)
+    )
+    work = parquet_command.run if is_export else run
     clock = SystemClock()
     progress = Progress(sys.stderr, clock, quiet=parsed.quiet)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(run(parsed, progress, clock))
+            return runner.run(work(parsed, progress, clock))
     except KeyboardInterrupt:
         progress.fail("warehouse: interrupted; run the same command again to go on")
         return STOPPED

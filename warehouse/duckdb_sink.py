@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC
@@ -27,22 +28,24 @@ class DuckDbSink:
     def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
         self._clock = clock
+        # Of one process one thread at a time, as of all processes one.
+        self._alone = threading.Lock()
 
     def prepare(self) -> None:
         """Makes what is not there yet. Raises `AnotherLoadError` while others have the file."""
-        with self._connected() as connection:
+        with self.connected() as connection:
             connection.execute(read_sql(__file__, "duckdb/tables"))
             connection.execute(read_sql(__file__, "views"))
 
     def position(self, ledger: str) -> Position:
         """How far the ledger has been loaded."""
-        with self._connected() as connection:
+        with self.connected() as connection:
             return _position(connection, ledger)
 
     @contextmanager
     def load(self, span: Span) -> Iterator["DuckDbLoad"]:
         """Writes rows; they are gone again unless they are kept."""
-        with self._connected() as connection:
+        with self.connected() as connection:
             connection.begin()
             try:
                 if _position(connection, span.ledger) != span.after:
@@ -55,21 +58,23 @@ class DuckDbSink:
                 raise LoadRefusedError(f"a leaf is not JSON: {_first_line(error)}") from None
 
     @contextmanager
-    def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        try:
-            connection = duckdb.connect(self.path)
-        except duckdb.IOException as error:
-            if "lock" in str(error):
-                raise AnotherLoadError(f"{self.path} is open elsewhere") from None
-            raise
-        try:
-            yield connection
-        except duckdb.TransactionException as error:
-            # Two connections of one process do not exclude each other by the file's lock.
-            raise AnotherLoadError(f"{self.path} was changed meanwhile") from error
-        finally:
-            # What was not committed is gone.
-            connection.close()
+    def connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The file, for one at a time. Raises `AnotherLoadError` while another process has it."""
+        with self._alone:
+            try:
+                connection = duckdb.connect(self.path)
+            except duckdb.IOException as error:
+                if "lock" in str(error):
+                    raise AnotherLoadError(f"{self.path} is open elsewhere") from None
+                raise
+            try:
+                yield connection
+            except duckdb.TransactionException as error:
+                # Two connections of one process do not exclude each other by the file's lock.
+                raise AnotherLoadError(f"{self.path} was changed meanwhile") from error
+            finally:
+                # What was not committed is gone.
+                connection.close()
 
 
 class DuckDbLoad:
@@ -111,7 +116,7 @@ def _position(connection: duckdb.DuckDBPyConnection, ledger: str) -> Position:
 
 
 def _write(connection: duckdb.DuckDBPyConnection, span: Span) -> None:
-    with _lines(span.leaves) as (path, longest):
+    with written_lines(span.leaves) as (path, longest):
         connection.execute(read_sql(__file__, "duckdb/stage"), [str(path), longest])
     check_staged(span, _one(connection, read_sql(__file__, "staged")))
     connection.execute(read_sql(__file__, "duckdb/load_transactions"))
@@ -126,7 +131,7 @@ def _one(connection: duckdb.DuckDBPyConnection, statement: str) -> Sequence[Any]
 
 
 @contextmanager
-def _lines(leaves: Sequence[bytes]) -> Iterator[tuple[Path, int]]:
+def written_lines(leaves: Sequence[bytes]) -> Iterator[tuple[Path, int]]:
     """A file with a line for each leaf, and how long a line may be."""
     handle, name = tempfile.mkstemp(prefix="leaves-", suffix=".jsonl")
     try:

@@ -14,18 +14,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.collection import store
 from compliance.collection.mail import compose
-from compliance.collection.smtp import (
-    ANSWER_SECONDS,
-    MailServer,
-    MailServerError,
-    MessageRefusedError,
-)
 from runtime.backoff import Backoff
 from runtime.clock import Clock
 from runtime.items import Items
 from runtime.logs import get_logger
 from runtime.loops import Loop
 from runtime.notifier import Notifier
+from runtime.smtp import (
+    ANSWER_SECONDS,
+    MailServer,
+    MailServerError,
+    MessageRefusedError,
+)
 
 # Longer than a conversation of a dozen answers may take.
 LEASE = timedelta(minutes=3)

@@ -17,7 +17,8 @@ from money.currencies import EXPONENTS
 
 DAY = timedelta(days=1)
 MAX_LINE_CHARACTERS = 64 * 1024
-MAX_DIGITS = 18
+MAX_AMOUNT_CHARACTERS = 24
+MAX_MINOR_UNITS = 2**63 - 1
 _AMOUNT = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 
@@ -191,14 +192,18 @@ def minor_units(text: str, currency: str, column: str) -> int:
     """A decimal of major units in minor ones, exactly: zeros beyond the currency's places change
     nothing, other digits there are refused. Raises UnreadableReportError."""
     found = _AMOUNT.fullmatch(text)
-    if found is None or len(text) > MAX_DIGITS:
-        raise UnreadableReportError(f"{column}: a decimal of at most {MAX_DIGITS} characters")
+    if found is None or len(text) > MAX_AMOUNT_CHARACTERS:
+        raise UnreadableReportError(
+            f"{column}: a decimal of at most {MAX_AMOUNT_CHARACTERS} characters"
+        )
     sign, whole, fraction = found[1], found[2], found[3] or ""
     exponent = EXPONENTS[currency]
     kept, surplus = fraction[:exponent], fraction[exponent:]
     if surplus.strip("0"):
         raise UnreadableReportError(f"{column}: at most {exponent} decimals of {currency}")
     amount = int(whole + kept.ljust(exponent, "0"))
+    if amount > MAX_MINOR_UNITS:
+        raise UnreadableReportError(f"{column}: an amount within 64 bits")
     return -amount if sign else amount
 
 

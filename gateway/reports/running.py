@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.reports import store
 from gateway.reports.report import ReportKind, ReportState, Wanted, days_to_want
 from gateway.stripe_client.client import StripeClient
-from gateway.stripe_client.outcome import Outcome
+from gateway.stripe_client.outcome import KEPT_FAILURE, Outcome, OutcomeClass
 from gateway.stripe_times import time_of
 from gateway.webhooks_in.event import EventHandler, StripeEvent, object_of
 from gateway.webhooks_in.router import of_the_platform
@@ -130,10 +130,10 @@ class ReportRuns:
             await self._take(report, outcome.object)
             return
         _warn("report_not_told", report.corridor, outcome, report_id=report.report_id)
-        refused = outcome.failure is not None and outcome.failure.http_status in range(400, 500)
-        if refused and report.state == ReportState.WANTED.value:
-            # Kept under the key: the next one is another.
-            await self._fail(report, outcome.failure.reason if outcome.failure else "")
+        reason = outcome.failure.reason if outcome.failure is not None else ""
+        if outcome.outcome_class is OutcomeClass.REJECTED or reason == KEPT_FAILURE:
+            # The same key, or the same run, brings the same answer for good: another one may not.
+            await self._fail(report, reason)
         else:
             await self._put_off(report, outcome.retry_after or AWAY)
 

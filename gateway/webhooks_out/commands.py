@@ -18,13 +18,13 @@ from gateway.webhooks_out.domain import (
     EndpointState,
     disabled,
     enabled,
-    new_secret,
 )
 from gateway.webhooks_out.errors import delivery_not_found, endpoint_not_found, too_many_endpoints
 from runtime.clock import Clock
 from runtime.idempotency import RequestIds, RequestTable
 from runtime.notifications import Notifier
 from runtime.sealing import Sealer
+from runtime.webhooks import new_secret
 
 # All of them share the workers' request limit; see webhooks_out.worker.
 MAX_ENDPOINTS = 200

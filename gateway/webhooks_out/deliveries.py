@@ -13,9 +13,10 @@ from gateway.epochs import FeedName, epoch_of
 from gateway.limits import LIMITS, Limits
 from gateway.payments.store.events import STORED, StoredEvent
 from gateway.payments.store.schema import EVENT
-from gateway.webhooks_out.domain import Attempt, DeliveryState, Endpoint, EndpointState, Verdict
+from gateway.webhooks_out.domain import Endpoint, EndpointState
 from gateway.webhooks_out.store import DELIVERY, ENDPOINT, endpoint_of
 from runtime.sql_files import sql_statement
+from runtime.webhooks import Attempt, DeliveryState, Verdict
 
 KEEP_DELIVERED = timedelta(days=30)
 PURGE_BATCH = 1_000

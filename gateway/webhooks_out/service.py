@@ -8,12 +8,12 @@ from gateway.errors import ERRORS
 from gateway.v1 import webhook_endpoint_pb2, webhook_endpoint_service_pb2_grpc
 from gateway.v1 import webhook_endpoint_service_pb2 as pb
 from gateway.webhooks_out import deliveries, store
-from gateway.webhooks_out.addresses import AddressNotAllowedError, Destinations
 from gateway.webhooks_out.commands import Endpoints
 from gateway.webhooks_out.errors import endpoint_not_found, url_not_allowed
 from gateway.webhooks_out.messages import delivery_message, endpoint_message
 from runtime.clock import Clock
 from runtime.paging import PageTokens, clamp_page_size
+from runtime.webhook_addresses import AddressNotAllowedError, Destinations
 
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 200
 _STATE_PREFIX = "WEBHOOK_DELIVERY_STATE_"

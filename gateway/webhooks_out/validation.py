@@ -9,7 +9,6 @@ from google.protobuf.message import Message
 
 from gateway.v1 import webhook_endpoint_service_pb2 as pb
 from gateway.webhooks_out.domain import DEFAULT_IN_FLIGHT, DEFAULT_OVERLAP, MAX_IN_FLIGHT
-from gateway.webhooks_out.sending import url_problem
 from runtime.rule import Rule
 from runtime.rules import (
     PAGE,
@@ -23,6 +22,7 @@ from runtime.rules import (
     repeated,
     text,
 )
+from runtime.webhook_sending import url_problem
 
 ENDPOINT_ID = re.compile(r"whe_[0-9A-Z]+")
 MERCHANT_ID = re.compile(r"[A-Za-z0-9_-]+")

@@ -9,7 +9,6 @@ from gateway.part import Part
 from gateway.v1 import webhook_endpoint_service_pb2, webhook_endpoint_service_pb2_grpc
 from gateway.webhooks_out.commands import Endpoints
 from gateway.webhooks_out.dispatching import Dispatcher
-from gateway.webhooks_out.sending import Sender
 from gateway.webhooks_out.service import WebhookEndpointServicer
 from gateway.webhooks_out.store import DELIVERY_CHANNEL
 from gateway.webhooks_out.worker import DeliveryWorker
@@ -17,6 +16,7 @@ from runtime.clock import Clock
 from runtime.idempotency import RequestIds
 from runtime.notifier import Notifier
 from runtime.server import registered
+from runtime.webhook_sending import Sender
 
 
 def open_webhooks_out(

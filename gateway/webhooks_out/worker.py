@@ -16,19 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gateway.limits import LIMITS
 from gateway.webhooks_out import deliveries, store, telemetry
 from gateway.webhooks_out.deliveries import ClaimedDelivery
-from gateway.webhooks_out.domain import (
-    Attempt,
-    DeliveryState,
-    Endpoint,
-    EndpointState,
-    Verdict,
-    after_attempt,
-    endpoint_after,
-    signed_headers,
-    webhook_id,
-)
+from gateway.webhooks_out.domain import Endpoint, EndpointState, endpoint_after, webhook_id
 from gateway.webhooks_out.messages import body_of
-from gateway.webhooks_out.sending import REQUEST_SECONDS, Sender
 from runtime.clock import Clock
 from runtime.items import DeadLetter, Items
 from runtime.logs import get_logger, place_of
@@ -36,6 +25,8 @@ from runtime.loops import Loop, is_unavailable
 from runtime.notifications import Notifier
 from runtime.sealing import Sealer
 from runtime.tasks import cancel
+from runtime.webhook_sending import REQUEST_SECONDS, Sender
+from runtime.webhooks import Attempt, DeliveryState, Verdict, after_attempt, signed_headers
 
 MAX_BATCH = 64
 POLL_SECONDS = 1.0

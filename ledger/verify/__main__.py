@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ledger.notes import NoteError, VerifierKey
 from ledger.verify.finding import Finding, UnusableError
 from ledger.verify.offline import verify
 from ledger.verify.report import lines_of
 from runtime.command_line import command_parser
+from runtime.signed_notes import NoteError, VerifierKey
 
 EXIT_WRONG = 1
 EXIT_USAGE = 2

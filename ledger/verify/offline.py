@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ledger.chain import EMPTY_CHAIN, extended
-from ledger.merkle import Frontier, leaf_hash
-from ledger.notes import Checkpoint, NoteError, VerifierKey, open_note
+from ledger.notes import Checkpoint, open_note
 from ledger.verify.agreement import Agreement
 from ledger.verify.books import Books, TrialBalance
 from ledger.verify.finding import Finding
 from ledger.verify.schema import read_account, read_transaction
 from ledger.verify.sources import NOTE_FILE, Source, source_of
+from runtime.merkle import Frontier, leaf_hash
+from runtime.signed_notes import NoteError, VerifierKey
 
 # How many transactions pass between two readings of the clock.
 PROGRESS_TRANSACTIONS = 10_000

@@ -1,7 +1,7 @@
 """What a verification found, for people."""
 
-from ledger.notes import VerifierKey
 from ledger.verify.offline import Report
+from runtime.signed_notes import VerifierKey
 
 _HEADINGS = (
     *("currency", "accounts", "posted debits", "posted credits"),

@@ -19,6 +19,8 @@ from reconciliation.statements.reading import Declared
 MAX_ACCOUNTS = 200
 MAX_IDENTIFICATION_CHARACTERS = 64
 MAX_INTERVAL_BUSINESS_DAYS = 31
+MAX_PAYOUT_TEXTS = 20
+MAX_PAYOUT_TEXT_CHARACTERS = 64
 # Of a number that people are shown.
 SHOWN_CHARACTERS = 4
 # The format of an account whose files differ: found out from each file.
@@ -26,7 +28,7 @@ DETECT = "detect"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _REQUIRED = frozenset({"identification", "currency", "corridor", "format", "from_day"})
-_OPTIONAL = frozenset({"calendar", "interval_business_days", "encoding", "csv"})
+_OPTIONAL = frozenset({"calendar", "interval_business_days", "encoding", "csv", "payout_texts"})
 
 
 class BankAccountError(ValueError):
@@ -51,6 +53,8 @@ class BankAccount:
     """A statement is expected for every so many of the bank's days."""
     from_day: date
     """Lines of earlier days are not compared with anything."""
+    payout_texts: tuple[str, ...] = ()
+    """In lower case: what a line has to say, wherever, to be compared; of none, nothing."""
 
     @property
     def masked(self) -> str:
@@ -137,7 +141,20 @@ def _account(
         calendars[calendar],
         interval,
         from_day,
+        _payout_texts(where, table),
     )
+
+
+def _payout_texts(where: str, table: Mapping[str, Any]) -> tuple[str, ...]:
+    texts = table.get("payout_texts", [])
+    if not isinstance(texts, list) or len(texts) > MAX_PAYOUT_TEXTS:
+        raise BankAccountError(f"{where} payout_texts: is no list of up to {MAX_PAYOUT_TEXTS}")
+    for text in texts:
+        if not isinstance(text, str) or not 0 < len(text.strip()) <= MAX_PAYOUT_TEXT_CHARACTERS:
+            raise BankAccountError(
+                f"{where} payout_texts: one is not of 1 to {MAX_PAYOUT_TEXT_CHARACTERS} characters"
+            )
+    return tuple(text.strip().casefold() for text in texts)
 
 
 def _declared(where: str, table: Mapping[str, Any]) -> Declared | None:

@@ -5,7 +5,7 @@ gap, and one that goes on from two that overlap shows that their lines were coun
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
 from reconciliation.bank.accounts import BankAccount
@@ -81,6 +81,30 @@ def chain_of(statements: Statements) -> list[int]:
     return _Chain(statements).order
 
 
+def lacks(statements: Statements, day: date) -> str:
+    """Why not all that the bank has booked until a day is there; empty if it is.
+
+    A statement of the bank's last business day is of the days without business behind it, too.
+    """
+    account = statements.account
+    if day < account.from_day:
+        return ""
+    booked = day
+    while not account.calendar.is_business_day(booked) and booked > account.from_day:
+        booked -= _DAY
+    if last_day(statements) < booked:
+        return f"no statement of {account.name} until {booked} has been taken"
+    chain = _Chain(statements)
+    for one, other in chain.missing():
+        before, after = statements.known[one], statements.known[other]
+        if before.closing.date < day:
+            return (
+                f"statements of {account.name} between {before.closing.date} and"
+                f" {after.closing.date} are missing"
+            )
+    return ""
+
+
 @dataclass
 class _Chain:
     """The statements in their order, each once."""
@@ -96,37 +120,32 @@ class _Chain:
         rest.sort(key=self._place)
         self.order = list(self._joined(rest))
 
-    def gaps(self) -> Iterator[Condition]:
-        """Where a statement is missing, or several."""
+    def missing(self) -> Iterator[tuple[int, int]]:
+        """Those that follow each other and have something missing between them."""
         account = self.statements.account
         overlapping = {frozenset((e.one, e.other)) for e in self.statements.exclusions}
         for one, other in zip(self.order, self.order[1:], strict=False):
-            before, after = self.statements.known[one], self.statements.known[other]
+            after = self.statements.known[other]
             if frozenset((one, other)) in overlapping or after.last_day < account.from_day:
                 continue
-            if why := self._gap(one, other):
-                missing = after.opening.amount_minor - before.closing.amount_minor
-                yield Condition(
-                    kind=BreakKind.STATEMENT_GAP,
-                    corridor=account.corridor,
-                    subject=f"{SUBJECTS}{account.name} {_name(before)} and {_name(after)}",
-                    since=midnight(after.closing.date),
-                    says=f"between the statements of {account.name} until {before.closing.date}"
-                    f" and until {after.closing.date} {why}",
-                    amounts=((account.currency, missing),),
-                )
+            if self._gap(one, other):
+                yield one, other
 
-    def _gap(self, one: int, other: int) -> str:
-        """Why something is missing between two that are kept. A number that was left out, because
-        the statement after it has all of its lines, is there."""
-        before, after = self.statements.known[one], self.statements.known[other]
-        within = {
-            self.statements.known[key].number for key in self.left_out if self._kept(key) == other
-        }
-        number = before.number
-        while number is not None and number + 1 in within:
-            number += 1
-        return gap(replace(before, number=number), after)
+    def gaps(self) -> Iterator[Condition]:
+        """Where a statement is missing, or several."""
+        account = self.statements.account
+        for one, other in self.missing():
+            before, after = self.statements.known[one], self.statements.known[other]
+            difference = after.opening.amount_minor - before.closing.amount_minor
+            yield Condition(
+                kind=BreakKind.STATEMENT_GAP,
+                corridor=account.corridor,
+                subject=f"{SUBJECTS}{account.name} {_name(before)} and {_name(after)}",
+                since=midnight(after.closing.date),
+                says=f"between the statements of {account.name} until {before.closing.date}"
+                f" and until {after.closing.date} {self._gap(one, other)}",
+                amounts=((account.currency, difference),),
+            )
 
     def shared(self) -> Iterator[Condition]:
         """Statements that have the same lines, until one that follows shows that these were
@@ -168,12 +187,24 @@ class _Chain:
         return past.last_day - past.first_day, True, self._place(key)
 
     def _is_followed(self, pair: Sequence[int]) -> bool:
-        known = self.statements.known
         kept = {self._kept(key) for key in pair}
         place = max(self.order.index(key) for key in kept)
         if place + 1 == len(self.order):
             return False
-        return not gap(known[self.order[place]], known[self.order[place + 1]])
+        return not self._gap(self.order[place], self.order[place + 1])
+
+    def _gap(self, one: int, other: int) -> str:
+        """Why something is missing between two; a statement within another has its number, too."""
+        known = self.statements.known
+        before, after = known[one], known[other]
+        why = gap(before, after)
+        if not why or before.closing.amount_minor != after.opening.amount_minor:
+            return why
+        pairs = ((a, b) for a in self._all_within(one) for b in self._all_within(other))
+        return "" if any(not gap(known[a], known[b]) for a, b in pairs) else why
+
+    def _all_within(self, key: int) -> list[int]:
+        return [key, *(inner for inner in self.left_out if self._kept(inner) == key)]
 
     def _kept(self, key: int) -> int:
         while key in self.left_out:

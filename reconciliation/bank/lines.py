@@ -64,18 +64,28 @@ def _most(
 
 
 def is_compared(account: BankAccount, entry: Entry) -> bool:
-    """Whether a line is to be matched: booked, of something, from the account's first day on."""
+    """Whether a line is to be matched: booked, of something, from the account's first day on, and
+    with a text of payouts' lines if the account has any."""
     day = entry.booking_date
     return (
         entry.status is EntryStatus.BOOKED
         and entry.amount_minor != 0
         and day is not None
         and day >= account.from_day
+        and _says_so(account, entry)
     )
 
 
+def _says_so(account: BankAccount, entry: Entry) -> bool:
+    if not account.payout_texts:
+        return True
+    parties = (entry.counterparty, *(detail.counterparty for detail in entry.details))
+    said = "\n".join((*parties, *_texts(entry))).casefold()
+    return any(text in said for text in account.payout_texts)
+
+
 def key_of(account: str, day: date, identity: bytes, number: int) -> str:
-    """The key of a line's item."""
+    """The key of a line, and of its item if it has one."""
     return f"{account}/{day}/{identity.hex()[:KEY_HEX]}/{number}"
 
 

@@ -40,7 +40,7 @@ from reconciliation.statements.continuity import (
     past_of,
 )
 from reconciliation.statements.detecting import HEAD_BYTES, detected
-from reconciliation.statements.model import Entry, Expected, Kind, Statement
+from reconciliation.statements.model import Entry, EntryStatus, Expected, Kind, Statement
 from reconciliation.statements.reading import Declared, read_statements
 from reconciliation.statements.refusal import Place, Reason, StatementRefusedError
 
@@ -161,7 +161,8 @@ class Chain:
         """A further statement, with its lines and the items that are new by it."""
         if statement.kind is not Kind.BOOKED:
             rows = [
-                line_row(statement_id, entry, identity_of(entry), "") for entry in statement.entries
+                line_row(statement_id, entry, identity_of(entry), "", is_compared=False)
+                for entry in statement.entries
             ]
             return Judged({"continuity": "", "other": 0, "why": "", "excludes": []}, rows, ())
         past = replace(past_of(statement), account=self.account.name)
@@ -194,17 +195,16 @@ class Chain:
         seen: Counter[bytes] = Counter()
         lines, items = [], []
         for entry in statement.entries:
-            identity, key = identity_of(entry), ""
-            if is_compared(self.account, entry):
+            identity, key, day = identity_of(entry), "", entry.booking_date
+            is_item = is_compared(self.account, entry)
+            if entry.status is EntryStatus.BOOKED and day is not None:
                 seen[identity] += 1
                 # The last of them are those that are new.
                 number = after[identity] - self.counts[identity][statement_id] + seen[identity]
-                day = entry.booking_date
-                assert day is not None, "a line that is compared has a day"
                 key = key_of(self.account.name, day, identity, number)
-                if number > before[identity]:
+                if is_item and number > before[identity]:
                     items.append(self._item(statement, entry, identity, number))
-            lines.append(line_row(statement_id, entry, identity, key))
+            lines.append(line_row(statement_id, entry, identity, key, is_compared=is_item))
         return lines, items
 
     def _item(self, statement: Statement, entry: Entry, identity: bytes, number: int) -> Item:

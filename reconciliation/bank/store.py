@@ -48,7 +48,8 @@ _STATEMENTS = read_sql(__file__, "read_statements")
 _LINES = """
     SELECT
         position, state, amount_minor, booking_date, value_date, bank_reference,
-        customer_reference, end_to_end_id, remittance, counterparty, sha256, item_key
+        customer_reference, end_to_end_id, remittance, counterparty, sha256,
+        CASE WHEN is_compared THEN line_key ELSE '' END AS item_key
     FROM bank_line WHERE statement_id = %(statement_id)s AND position > %(after)s
     ORDER BY position LIMIT %(limit)s
 """

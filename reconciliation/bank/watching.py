@@ -119,9 +119,10 @@ class StatementWatch:
             upto = row.statement_id, row.refusal_id
             known = self._known.get(row.bank_account)
             if known is None or known.upto != upto:
-                statements = await self._statements(connection, row.bank_account)
+                account = self._accounts[row.bank_account]
+                statements = await read_statements(connection, account)
                 self._known[row.bank_account] = _Known(upto, statements)
-                changed.add(_group_of(self._accounts[row.bank_account]))
+                changed.add(_group_of(account))
         return changed
 
     async def _compare(self, connection: AsyncConnection, changed: set[_Group]) -> None:
@@ -150,7 +151,11 @@ class StatementWatch:
             {
                 "corridor": corridor,
                 "currency": currency,
-                "statements": [key for _, order in chains for key in order],
+                "accounts": [
+                    account.name
+                    for account in self._accounts.values()
+                    if _group_of(account) == (corridor, currency)
+                ],
             },
         )
         row = rows.one()
@@ -167,22 +172,22 @@ class StatementWatch:
             ledger=row.ledger,
         )
 
-    async def _statements(self, connection: AsyncConnection, name: str) -> Statements:
-        account, values = self._accounts[name], {"account": name}
-        headers = (await connection.exec_driver_sql(_STATEMENTS, values)).mappings().all()
-        exclusions = (await connection.exec_driver_sql(_EXCLUSIONS, values)).all()
-        refused = (
-            await connection.exec_driver_sql(_REFUSALS, {**values, "limit": MAX_REFUSALS})
-        ).all()
-        return Statements(
-            account,
-            {row["statement_id"]: past_from(_row(row), account) for row in headers},
-            tuple(
-                Exclusion(r.statement_id, r.earlier_id, Continuity[r.continuity], r.reason)
-                for r in exclusions
-            ),
-            tuple(Refused(r.sha256, r.problem, r.place, r.record_time) for r in refused),
-        )
+
+async def read_statements(connection: AsyncConnection, account: BankAccount) -> Statements:
+    """All that is there of an account."""
+    values = {"account": account.name}
+    headers = (await connection.exec_driver_sql(_STATEMENTS, values)).mappings().all()
+    exclusions = (await connection.exec_driver_sql(_EXCLUSIONS, values)).all()
+    refused = (await connection.exec_driver_sql(_REFUSALS, {**values, "limit": MAX_REFUSALS})).all()
+    return Statements(
+        account,
+        {row["statement_id"]: past_from(_row(row), account) for row in headers},
+        tuple(
+            Exclusion(r.statement_id, r.earlier_id, Continuity[r.continuity], r.reason)
+            for r in exclusions
+        ),
+        tuple(Refused(r.sha256, r.problem, r.place, r.record_time) for r in refused),
+    )
 
 
 def _group_of(account: BankAccount) -> _Group:

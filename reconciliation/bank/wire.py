@@ -39,6 +39,7 @@ class Asked:
                 "currency": account.currency,
                 "corridor": account.corridor,
                 "from_day": account.from_day.isoformat(),
+                "payout_texts": account.payout_texts,
                 "declared": None
                 if declared is None
                 else [declared.file_format.value, declared.encoding, _mapping(declared.mapping)],
@@ -61,6 +62,7 @@ class Asked:
             Calendar("", frozenset()),
             1,
             date.fromisoformat(told["from_day"]),
+            tuple(told["payout_texts"]),
         )
         declared = None
         if told["declared"] is not None:
@@ -145,8 +147,10 @@ def header_of(statement: Statement, today: date) -> Row:
     }
 
 
-def line_row(statement_id: int, entry: Entry, identity: bytes, item_key: str) -> Row:
-    """A line, with the key of its item; empty if it is compared with nothing."""
+def line_row(
+    statement_id: int, entry: Entry, identity: bytes, line_key: str, *, is_compared: bool
+) -> Row:
+    """A line, with its key, which is that of its item if it is compared; empty if not booked."""
     return {
         "statement_id": statement_id,
         "position": entry.position,
@@ -161,7 +165,8 @@ def line_row(statement_id: int, entry: Entry, identity: bytes, item_key: str) ->
         "counterparty": entry.counterparty,
         "sha256": entry.source_sha256.hex(),
         "identity": identity.hex(),
-        "item_key": item_key,
+        "line_key": line_key,
+        "is_compared": is_compared,
     }
 
 

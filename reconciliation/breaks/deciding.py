@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from reconciliation.breaks import store
 from reconciliation.errors import (
     break_ended,
+    item_not_ignored,
     item_not_open,
     items_of_another_break,
     match_revoked,
@@ -58,7 +59,7 @@ class Deciding:
         await self._tell(connection, place, change, added, ended, client, note)
         # It is in the one match that the first of its items is in now.
         found = store.MatchFilter(leg=leg.value, item_id=ids[0])
-        at = store.Moment(store.NOW, change.now)
+        at = store.moment_now(change.now)
         (made,) = await store.list_matches(connection, found, at, 0, 2)
         return int(made.match_id)
 
@@ -73,12 +74,14 @@ class Deciding:
         if key not in linked.items:
             raise item_not_open(key, leg)
         _check_open(linked, key, leg)
-        before = await store.ignored_by(connection, leg.value, item_id)
-        if client in before:
+        last = await store.last_ignore_step(connection, leg.value, item_id)
+        round_, step = last.following
+        # An item that is open is not ignored: two have not asked, or two have taken it back.
+        assert step in (1, 2), "an item that is open is not ignored"
+        if step == 2 and client == last.client:
             raise needs_another_person(client)
-        step = len(before) + 1
         await store.add_ignore_step(
-            connection, leg.value, item_id, step, client, note, change.number
+            connection, leg.value, item_id, (round_, step), client, note, change.number
         )
         if step == 1:
             return False
@@ -88,13 +91,35 @@ class Deciding:
         await self._tell(connection, place, change, added, ended, client, note)
         return True
 
+    async def unignore(
+        self, connection: AsyncConnection, key: ItemKey, leg: Leg, client: str, note: str
+    ) -> bool:
+        """Whether the item is still ignored, as another one has to agree. Raises what is in the
+        way."""
+        place, change = await self._begin(connection)
+        item_id = await store.id_of(connection, key)
+        last = await store.last_ignore_step(connection, leg.value, item_id)
+        round_, step = last.following
+        if step not in (3, 4):
+            raise item_not_ignored(key, leg)
+        if step == 4 and client == last.client:
+            raise needs_another_person(client)
+        await store.add_ignore_step(
+            connection, leg.value, item_id, (round_, step), client, note, change.number
+        )
+        if step == 3:
+            return True
+        added, ended = await self._matcher.look(connection, change, leg, [item_id])
+        await self._tell(connection, place, change, added, ended, client, note)
+        return False
+
     async def accept(
         self, connection: AsyncConnection, break_id: int, client: str, note: str
     ) -> bool:
         """Whether a break without items is accepted now; False if another one has to agree."""
         place, change = await self._begin(connection)
         # Who waited for the lock may find it ended.
-        at = store.Moment(store.NOW, change.now)
+        at = store.moment_now(change.now)
         if (await store.get_break(connection, break_id, at)).has_ended:
             raise break_ended(break_id)
         before = await store.accepted_by(connection, break_id)
@@ -113,7 +138,7 @@ class Deciding:
     ) -> None:
         """Revokes a match and looks at its items again. Raises what is in the way."""
         place, change = await self._begin(connection)
-        at = store.Moment(store.NOW, change.now)
+        at = store.moment_now(change.now)
         match = await store.get_match(connection, match_id, at)
         if match.revoke_time is not None:
             raise match_revoked(match_id)

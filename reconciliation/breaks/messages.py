@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from money.v1.money_pb2 import Money
+from reconciliation.items.reading import KnownItem
 from reconciliation.matching.item import ItemKey, Leg, Source
 from reconciliation.v1 import reconciliation_pb2 as pb
 
@@ -22,9 +23,9 @@ def break_message(row: Any, keys: Keys, now: datetime) -> pb.Break:
         state=pb.BreakState.Value(f"BREAK_STATE_{_state(row, now)}"),
         items=_keys(row.item_ids, keys),
         amounts=[Money(currency_code=code, minor_units=amount) for code, amount in row.amounts],
-        since_time=_stamp(row.since),
-        due_time=_stamp(row.due),
-        overdue_time=_stamp(row.overdue),
+        since_time=stamp(row.since),
+        due_time=stamp(row.due),
+        overdue_time=stamp(row.overdue),
         sentence=row.sentence,
         proposal=_keys(row.proposal, keys),
         assignee=row.assignee,
@@ -41,7 +42,7 @@ def event_message(row: Any) -> pb.BreakEvent:
         client=row.client,
         assignee=row.assignee,
         note=row.note,
-        record_time=_stamp(row.record_time),
+        record_time=stamp(row.record_time),
     )
 
 
@@ -59,10 +60,51 @@ def match_message(row: Any, keys: Keys) -> pb.Match:
         ],
         client=row.client,
         note=row.note,
-        create_time=_stamp(row.create_time),
-        revoke_time=None if row.revoke_time is None else _stamp(row.revoke_time),
+        create_time=stamp(row.create_time),
+        revoke_time=None if row.revoke_time is None else stamp(row.revoke_time),
         revoke_client=row.revoke_client,
         revoke_note=row.revoke_note,
+    )
+
+
+def item_message(known: KnownItem) -> pb.Item:
+    item = known.item
+    return pb.Item(
+        key=key_message(item.id),
+        amount=Money(currency_code=item.currency, minor_units=item.amount_minor),
+        occur_time=stamp(item.instant),
+        book_day=known.book_day.isoformat(),
+        state=pb.ItemState.Value(f"ITEM_STATE_{item.state}"),
+        content=pb.Content.Value(f"CONTENT_{item.content}"),
+        references=sorted(item.tokens),
+        group=item.group,
+        revision=item.revision,
+        sha256=item.sha256,
+        record_time=stamp(known.record_time),
+        standings=[
+            pb.ItemStanding(
+                leg=pb.Leg.Value(f"LEG_{leg}"),
+                standing=pb.Standing.Value(f"STANDING_{stands.standing}"),
+                match_id=stands.match_id,
+                break_id=stands.difference_id,
+            )
+            for leg, stands in sorted(
+                known.standings.items(), key=lambda each: list(Leg).index(each[0])
+            )
+        ],
+    )
+
+
+def revision_message(row: Any) -> pb.ItemRevision:
+    return pb.ItemRevision(
+        revision=row.revision,
+        sha256=row.sha256,
+        state=pb.ItemState.Value(f"ITEM_STATE_{row.state}"),
+        content=pb.Content.Value(f"CONTENT_{row.content}"),
+        book_day=row.book_date.isoformat(),
+        references=sorted(row.tokens),
+        group=row.group_key,
+        record_time=stamp(row.record_time),
     )
 
 
@@ -86,6 +128,11 @@ def to_datetime(stamp: Timestamp) -> datetime:
     return stamp.ToDatetime(tzinfo=UTC)
 
 
+def to_word(kind: Any, prefix: str, value: int) -> str:
+    """The name of an enum's value as the database has it; empty if there is none."""
+    return str(kind.Name(value).removeprefix(prefix)) if value else ""
+
+
 def _state(row: Any, now: datetime) -> str:
     if row.has_ended:
         return "ENDED"
@@ -98,7 +145,7 @@ def _keys(item_ids: Iterable[int], keys: Keys) -> list[pb.ItemKey]:
     return [key_message(keys[item_id][0]) for item_id in item_ids]
 
 
-def _stamp(time: datetime) -> Timestamp:
+def stamp(time: datetime) -> Timestamp:
     stamp = Timestamp()
     stamp.FromDatetime(time)
     return stamp

@@ -14,8 +14,9 @@ from reconciliation.breaks.messages import (
     to_datetime,
     to_key,
     to_leg,
+    to_word,
 )
-from reconciliation.breaks.store import BreakFilter, MatchFilter, Moment
+from reconciliation.breaks.store import BreakFilter, MatchFilter
 from reconciliation.errors import (
     ERRORS,
     break_ended,
@@ -23,6 +24,7 @@ from reconciliation.errors import (
     break_without_items,
     cursor_outdated,
 )
+from reconciliation.items.reading import Moment
 from reconciliation.matching.item import Leg
 from reconciliation.v1 import reconciliation_pb2
 from reconciliation.v1 import reconciliation_service_pb2 as pb
@@ -71,14 +73,14 @@ class ReconciliationService(ReconciliationServiceServicer):
         position = self._tokens.decode(request)
         size = clamp_page_size(request.page_size, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
         wanted = BreakFilter(
-            state=_word(reconciliation_pb2.BreakState, "BREAK_STATE_", request.state),
-            kind=_word(reconciliation_pb2.BreakKind, "BREAK_KIND_", request.kind),
-            leg=_word(reconciliation_pb2.Leg, "LEG_", request.leg),
+            state=to_word(reconciliation_pb2.BreakState, "BREAK_STATE_", request.state),
+            kind=to_word(reconciliation_pb2.BreakKind, "BREAK_KIND_", request.kind),
+            leg=to_word(reconciliation_pb2.Leg, "LEG_", request.leg),
             corridor=request.corridor,
             assignee=request.assignee,
         )
         async with self._engine.connect() as connection:
-            moment = await self._moment(connection, request)
+            moment = await asked_moment(connection, request, self._clock)
             rows = await store.list_breaks(
                 connection, wanted, moment, int(position[0]) if position else 0, size + 1
             )
@@ -104,7 +106,7 @@ class ReconciliationService(ReconciliationServiceServicer):
             async with self._engine.connect() as connection:
                 events = await store.events_after(connection, sequence, WATCH_BATCH)
                 ids = {event.difference_id for event in events}
-                moment = Moment(store.NOW, self._clock.now())
+                moment = store.moment_now(self._clock.now())
                 rows = await store.list_breaks(
                     connection, BreakFilter("ANY"), moment, 0, len(ids), ids
                 )
@@ -124,10 +126,10 @@ class ReconciliationService(ReconciliationServiceServicer):
         position = self._tokens.decode(request)
         size = clamp_page_size(request.page_size, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
         async with self._engine.connect() as connection:
-            moment = await self._moment(connection, request)
+            moment = await asked_moment(connection, request, self._clock)
             has_item = request.HasField("item")
             wanted = MatchFilter(
-                leg=_word(reconciliation_pb2.Leg, "LEG_", request.leg),
+                leg=to_word(reconciliation_pb2.Leg, "LEG_", request.leg),
                 item_id=await store.id_of(connection, to_key(request.item)) if has_item else 0,
                 include_revoked=request.include_revoked,
             )
@@ -208,6 +210,21 @@ class ReconciliationService(ReconciliationServiceServicer):
 
         return await self._mutate(request, pb.IgnoreItemResponse, ignore)
 
+    async def UnignoreItem(
+        self, request: pb.UnignoreItemRequest, _context: Any
+    ) -> pb.UnignoreItemResponse:
+        async def unignore(connection: AsyncConnection) -> pb.UnignoreItemResponse:
+            ignored = await self._deciding.unignore(
+                connection,
+                to_key(request.item),
+                to_leg(request.leg),
+                client_name(),
+                request.note,
+            )
+            return pb.UnignoreItemResponse(ignored=ignored)
+
+        return await self._mutate(request, pb.UnignoreItemResponse, unignore)
+
     async def AcceptBreak(
         self, request: pb.AcceptBreakRequest, _context: Any
     ) -> pb.AcceptBreakResponse:
@@ -242,20 +259,14 @@ class ReconciliationService(ReconciliationServiceServicer):
         self._notifier.notify()
         return response
 
-    async def _moment(self, connection: AsyncConnection, request: Any) -> Moment:
-        """Now, or the time that the request asks for."""
-        if request.HasField("as_of_time"):
-            return await store.moment_at(connection, to_datetime(request.as_of_time))
-        return Moment(store.NOW, self._clock.now())
-
     async def _open_break(self, connection: AsyncConnection, break_id: int) -> Any:
-        row = await store.get_break(connection, break_id, Moment(store.NOW, self._clock.now()))
+        row = await store.get_break(connection, break_id, store.moment_now(self._clock.now()))
         if row.has_ended:
             raise break_ended(break_id)
         return row
 
     async def _break(self, connection: AsyncConnection, break_id: int) -> reconciliation_pb2.Break:
-        moment = Moment(store.NOW, self._clock.now())
+        moment = store.moment_now(self._clock.now())
         row = await store.get_break(connection, break_id, moment)
         (found,) = await self._breaks(connection, [row], moment)
         return found
@@ -263,13 +274,10 @@ class ReconciliationService(ReconciliationServiceServicer):
     async def _breaks(
         self, connection: AsyncConnection, rows: Sequence[Any], moment: Moment
     ) -> list[reconciliation_pb2.Break]:
-        keys = await store.keys_of(
-            connection, [i for row in rows for i in (*row.item_ids, *row.proposal)]
-        )
-        return [break_message(row, keys, moment.time) for row in rows]
+        return await break_messages(connection, rows, moment)
 
     async def _match(self, connection: AsyncConnection, match_id: int) -> reconciliation_pb2.Match:
-        moment = Moment(store.NOW, self._clock.now())
+        moment = store.moment_now(self._clock.now())
         row = await store.get_match(connection, match_id, moment)
         (found,) = await self._matches(connection, [row])
         return found
@@ -277,10 +285,31 @@ class ReconciliationService(ReconciliationServiceServicer):
     async def _matches(
         self, connection: AsyncConnection, rows: Sequence[Any]
     ) -> list[reconciliation_pb2.Match]:
-        keys = await store.keys_of(connection, [i for row in rows for i, _ in row.allocations])
-        return [match_message(row, keys) for row in rows]
+        return await match_messages(connection, rows)
 
 
-def _word(kind: Any, prefix: str, value: int) -> str:
-    """The name of an enum's value as the database has it; empty if there is none."""
-    return str(kind.Name(value).removeprefix(prefix)) if value else ""
+async def asked_moment(connection: AsyncConnection, request: Any, clock: Clock) -> Moment:
+    """Now, or what the request asks for, which is a time or a change. Raises `CHANGE_NOT_FOUND`."""
+    if request.HasField("as_of_time"):
+        return await store.moment_at(connection, to_datetime(request.as_of_time))
+    if number := getattr(request, "as_of_change", 0):
+        return await store.moment_of(connection, number)
+    return store.moment_now(clock.now())
+
+
+async def break_messages(
+    connection: AsyncConnection, rows: Sequence[Any], moment: Moment
+) -> list[reconciliation_pb2.Break]:
+    """Breaks with the keys of their items."""
+    keys = await store.keys_of(
+        connection, [i for row in rows for i in (*row.item_ids, *row.proposal)]
+    )
+    return [break_message(row, keys, moment.time) for row in rows]
+
+
+async def match_messages(
+    connection: AsyncConnection, rows: Sequence[Any]
+) -> list[reconciliation_pb2.Match]:
+    """Matches with the keys of their items."""
+    keys = await store.keys_of(connection, [i for row in rows for i, _ in row.allocations])
+    return [match_message(row, keys) for row in rows]

@@ -7,17 +7,38 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from reconciliation.errors import break_not_found, item_not_found, match_not_found
+from reconciliation.errors import (
+    break_not_found,
+    change_not_found,
+    item_not_found,
+    match_not_found,
+)
+from reconciliation.items.reading import Moment
 from reconciliation.matching.item import ItemKey, Source
 from runtime.sql_files import read_sql
 
-# After all changes.
+# After all changes, and all items.
 NOW = 2**62
 
 _BREAKS = read_sql(__file__, "read_breaks")
+# Of what has not ended now there is a table; of what had not ended then, there is not.
+_OPEN_BREAKS = _BREAKS.replace(
+    "FROM difference AS d\n",
+    "FROM open_difference AS o INNER JOIN difference AS d ON o.difference_id = d.difference_id\n",
+)
+assert _OPEN_BREAKS != _BREAKS, "the statement is of that form"
 _MATCHES = read_sql(__file__, "read_matches")
 _CHANGE_AT = """
-    SELECT coalesce(max(change_number), 0) FROM change WHERE record_time <= %(time)s
+    SELECT change_number, last_ordinal FROM change
+    WHERE change_number = (SELECT max(change_number) FROM change WHERE record_time <= %(time)s)
+"""
+_CHANGE = """
+    SELECT
+        max(change_number) AS last_change,
+        max(last_ordinal) FILTER (WHERE change_number = %(number)s) AS last_ordinal,
+        max(record_time) FILTER (WHERE change_number = %(number)s) AS record_time
+    FROM change
+    WHERE change_number IN (%(number)s, (SELECT max(change_number) FROM change))
 """
 _KEYS = """
     SELECT item_id, source, corridor, key, currency FROM item WHERE ordinal = any(%(ids)s)
@@ -35,12 +56,14 @@ _ADD_EVENT = """
     INSERT INTO break_event (difference_id, event, assignee, client, note, record_time)
     VALUES (%(break_id)s, %(event)s, %(assignee)s, %(client)s, %(note)s, %(now)s)
 """
-_STEPS = """
-    SELECT step, client FROM ignore_step WHERE leg = %(leg)s AND item_id = %(item_id)s ORDER BY step
+_LAST_STEP = """
+    SELECT round, step, client FROM ignore_step
+    WHERE leg = %(leg)s AND item_id = %(item_id)s
+    ORDER BY round DESC, step DESC LIMIT 1
 """
 _ADD_STEP = """
-    INSERT INTO ignore_step (leg, item_id, step, client, note, change_number)
-    VALUES (%(leg)s, %(item_id)s, %(step)s, %(client)s, %(note)s, %(change_number)s)
+    INSERT INTO ignore_step (leg, item_id, round, step, client, note, change_number)
+    VALUES (%(leg)s, %(item_id)s, %(round)s, %(step)s, %(client)s, %(note)s, %(change_number)s)
 """
 _ACCEPTED_BY = """
     SELECT client FROM acceptance_step WHERE difference_id = %(break_id)s ORDER BY step
@@ -49,14 +72,6 @@ _ADD_ACCEPTANCE = """
     INSERT INTO acceptance_step (difference_id, step, client, note, change_number)
     VALUES (%(break_id)s, %(step)s, %(client)s, %(note)s, %(change_number)s)
 """
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A time and the last change of then."""
-
-    change_number: int
-    time: datetime
 
 
 @dataclass(frozen=True)
@@ -80,10 +95,23 @@ class MatchFilter:
     include_revoked: bool = False
 
 
+def moment_now(time: datetime) -> Moment:
+    """All that is known, at the time that it is."""
+    return Moment(NOW, time, NOW)
+
+
 async def moment_at(connection: AsyncConnection, time: datetime) -> Moment:
     """What was known at a time."""
-    rows = await connection.exec_driver_sql(_CHANGE_AT, {"time": time})
-    return Moment(int(rows.scalar_one()), time)
+    row = (await connection.exec_driver_sql(_CHANGE_AT, {"time": time})).one_or_none()
+    return Moment(0, time, 0) if row is None else Moment(row.change_number, time, row.last_ordinal)
+
+
+async def moment_of(connection: AsyncConnection, number: int) -> Moment:
+    """What was known with a change. Raises `CHANGE_NOT_FOUND`."""
+    row = (await connection.exec_driver_sql(_CHANGE, {"number": number})).one()
+    if row.last_ordinal is None:
+        raise change_not_found(number, row.last_change or 0)
+    return Moment(number, row.record_time, row.last_ordinal)
 
 
 async def list_breaks(
@@ -95,8 +123,9 @@ async def list_breaks(
     break_ids: Collection[int] | None = None,
 ) -> Sequence[Any]:
     """The rows of breaks in the order in which they were found."""
+    is_open = moment.change_number == NOW and wanted.state not in ("ANY", "ENDED")
     rows = await connection.exec_driver_sql(
-        _BREAKS,
+        _OPEN_BREAKS if is_open else _BREAKS,
         {
             "state": wanted.state,
             "kind": wanted.kind,
@@ -207,28 +236,44 @@ async def add_event(
     )
 
 
-async def ignored_by(connection: AsyncConnection, leg: str, item_id: int) -> list[str]:
-    """Who wants an item to be ignored, in order."""
-    rows = await connection.exec_driver_sql(_STEPS, {"leg": leg, "item_id": item_id})
-    return [row.client for row in rows]
+@dataclass(frozen=True)
+class IgnoreStep:
+    """The last step of two people who want an item ignored (1, 2) or looked at again (3, 4)."""
+
+    round: int = 0
+    step: int = 4
+    client: str = ""
+
+    @property
+    def following(self) -> tuple[int, int]:
+        """Round and step of the next one."""
+        return (self.round + 1, 1) if self.step == 4 else (self.round, self.step + 1)
+
+
+async def last_ignore_step(connection: AsyncConnection, leg: str, item_id: int) -> IgnoreStep:
+    """Who has said something of an item last; before the first, what begins with round 1."""
+    rows = await connection.exec_driver_sql(_LAST_STEP, {"leg": leg, "item_id": item_id})
+    row = rows.first()
+    return IgnoreStep() if row is None else IgnoreStep(row.round, row.step, row.client)
 
 
 async def add_ignore_step(
     connection: AsyncConnection,
     leg: str,
     item_id: int,
-    step: int,
+    place: tuple[int, int],
     client: str,
     note: str,
     change_number: int,
 ) -> None:
-    """Writes down who wants it."""
+    """Writes down who wants it, at round and step."""
     await connection.exec_driver_sql(
         _ADD_STEP,
         {
             "leg": leg,
             "item_id": item_id,
-            "step": step,
+            "round": place[0],
+            "step": place[1],
             "client": client,
             "note": note,
             "change_number": change_number,

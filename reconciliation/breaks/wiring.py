@@ -4,11 +4,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reconciliation.breaks.deciding import Deciding
 from reconciliation.breaks.gauges import BreakGauges
+from reconciliation.breaks.item_service import ItemService
 from reconciliation.breaks.service import ReconciliationService
 from reconciliation.config import ReconciliationSettings
 from reconciliation.part import DATABASE_ROLE, Part
 from reconciliation.runs.matcher import Matcher
-from reconciliation.v1 import reconciliation_service_pb2, reconciliation_service_pb2_grpc
+from reconciliation.v1 import (
+    item_service_pb2,
+    item_service_pb2_grpc,
+    reconciliation_service_pb2,
+    reconciliation_service_pb2_grpc,
+)
 from runtime.clock import Clock
 from runtime.database import Database
 from runtime.mutations import Mutations
@@ -42,6 +48,7 @@ def open_breaks(
     return Part(
         services=(
             registered(reconciliation_service_pb2, reconciliation_service_pb2_grpc, servicer),
+            registered(item_service_pb2, item_service_pb2_grpc, ItemService(engine, clock)),
         ),
         loops=(listener.loop(), matcher.loop(), BreakGauges(engine, clock).loop()),
     )

@@ -3,7 +3,7 @@
 from prometheus_client import Gauge
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from reconciliation.breaks.store import NOW, Moment
+from reconciliation.breaks.store import moment_now
 from reconciliation.liquidity.position import AVAILABLE, PENDING, Position
 from reconciliation.liquidity.store import positions_at
 from runtime.clock import Clock
@@ -35,7 +35,7 @@ class LiquidityGauges:
     async def round(self) -> bool:
         """Looks once."""
         async with self._engine.connect() as connection:
-            found = await positions_at(connection, Moment(NOW, self._clock.now()))
+            found = await positions_at(connection, moment_now(self._clock.now()))
         shown = {
             (position.corridor, position.currency, part): minor
             for position in found

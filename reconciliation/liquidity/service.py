@@ -7,7 +7,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from money.v1.money_pb2 import Money
 from reconciliation.breaks import store as break_store
 from reconciliation.breaks.messages import to_datetime
-from reconciliation.breaks.store import Moment
 from reconciliation.liquidity import store
 from reconciliation.liquidity.position import Position
 from reconciliation.v1 import liquidity_service_pb2 as pb
@@ -26,7 +25,7 @@ class LiquidityServicer(LiquidityServiceServicer):
         self, request: pb.GetLiquidityRequest, _context: Any
     ) -> pb.GetLiquidityResponse:
         now = self._clock.now()
-        moment = Moment(break_store.NOW, now)
+        moment = break_store.moment_now(now)
         async with self._engine.connect() as connection:
             if request.HasField("as_of_time"):
                 time = min(to_datetime(request.as_of_time), now)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciliation.balances import store as balance_store
-from reconciliation.breaks.store import Moment
+from reconciliation.items.reading import Moment
 from reconciliation.liquidity.position import OpenPayouts, Place, Position, positions
 from runtime.sql_files import read_sql
 

@@ -169,5 +169,5 @@ def _pinned(linked: Linked) -> set[ItemKey]:
     return {
         key
         for key, standing in linked.standings.items()
-        if standing.is_ignored or (standing.rule is Rule.PERSON and not standing.has_ended)
+        if (standing.is_ignored or standing.rule is Rule.PERSON) and not standing.has_ended
     }

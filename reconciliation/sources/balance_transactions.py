@@ -15,6 +15,7 @@ from gateway.v1.balance_transaction_service_pb2 import (
 )
 from gateway.v1.balance_transaction_service_pb2_grpc import BalanceTransactionServiceStub
 from reconciliation.items.source import MAX_BATCH_ITEMS, Batch
+from reconciliation.matching.book_days import IN_UTC, BookDays
 from reconciliation.matching.item import Item, Source, State
 from reconciliation.sources.gateway_cursors import (
     cursor_after_restore,
@@ -32,8 +33,9 @@ class BalanceTransactionSource:
     name = NAME
     messages_per_batch = MAX_BATCH_ITEMS
 
-    def __init__(self, stub: BalanceTransactionServiceStub) -> None:
+    def __init__(self, stub: BalanceTransactionServiceStub, book_days: BookDays = IN_UTC) -> None:
         self._stub: Any = stub
+        self._book_days = book_days
 
     def watch(self, cursor: str) -> Any:
         """The feed after a change, `<epoch>:<sequence>`."""
@@ -45,7 +47,7 @@ class BalanceTransactionSource:
     def batch_of(self, told: Sequence[WatchBalanceTransactionsResponse]) -> Batch:
         """A message is an item; a movement of nothing is nobody's to compare."""
         items = [
-            item_of(message.balance_transaction, message.epoch)
+            item_of(message.balance_transaction, message.epoch, self._book_days)
             for message in told
             if message.balance_transaction.net.minor_units
         ]
@@ -57,7 +59,7 @@ class BalanceTransactionSource:
         return cursor_after_restore(place)
 
 
-def item_of(moved: BalanceTransaction, epoch: int) -> Item:
+def item_of(moved: BalanceTransaction, epoch: int, book_days: BookDays = IN_UTC) -> Item:
     """A balance transaction by its net, known by its own id and that of what moved it. One that
     Stripe has no longer takes part in nothing. Pure."""
     when = moved.stripe_create_time.ToDatetime(tzinfo=UTC)
@@ -72,7 +74,7 @@ def item_of(moved: BalanceTransaction, epoch: int) -> Item:
         currency=moved.net.currency_code,
         amount_minor=moved.net.minor_units,
         instant=when,
-        book_date=when.date(),
+        book_date=book_days.day_of(moved.corridor, when),
         sha256=sha256(moved.SerializeToString(deterministic=True)).digest(),
         tokens=frozenset(filter(None, (moved.id, moved.source_id))),
         group=moved.stripe_payout_id if is_content else "",

@@ -15,6 +15,7 @@ from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from ledger.v1.transaction_pb2 import Transaction
 from ledger.v1.transaction_reads_pb2 import WatchTransactionsRequest, WatchTransactionsResponse
 from reconciliation.items.source import Batch
+from reconciliation.matching.book_days import IN_UTC, BookDays
 from reconciliation.matching.item import Item, Source
 
 NAME = "ledger"
@@ -31,9 +32,10 @@ class LedgerSource:
     name = NAME
     messages_per_batch = MESSAGES_PER_BATCH
 
-    def __init__(self, stub: LedgerServiceStub, ledger: str) -> None:
+    def __init__(self, stub: LedgerServiceStub, ledger: str, book_days: BookDays = IN_UTC) -> None:
         self._stub: Any = stub
         self._ledger = ledger
+        self._book_days = book_days
 
     def watch(self, cursor: str) -> Any:
         """The log after a sequence and the hash of its leaf, `<sequence>:<hex>`."""
@@ -52,7 +54,7 @@ class LedgerSource:
             item
             for message in told
             for transaction in message.transactions
-            for item in items_of(transaction)
+            for item in items_of(transaction, self._book_days)
         ]
         last = told[-1]
         return Batch(items, f"{last.through_sequence}:{last.through_leaf_hash.hex()}")
@@ -62,7 +64,7 @@ class LedgerSource:
         return f"{place['after_sequence']}:"
 
 
-def items_of(transaction: Transaction) -> Iterator[Item]:
+def items_of(transaction: Transaction, book_days: BookDays = IN_UTC) -> Iterator[Item]:
     """What a transaction posts to the balances at Stripe, an item per corridor and currency; none
     for what only moves within them. Pure."""
     sums: dict[tuple[str, str], int] = defaultdict(int)
@@ -84,7 +86,7 @@ def items_of(transaction: Transaction) -> Iterator[Item]:
                 currency=currency,
                 amount_minor=amount,
                 instant=when,
-                book_date=when.date(),
+                book_date=book_days.day_of(corridor, when),
                 sha256=_hash_of(transaction),
                 tokens=frozenset(
                     value

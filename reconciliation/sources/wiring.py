@@ -41,7 +41,9 @@ async def open_sources(
     loops: list[Loop] = []
     if settings.ledger_address:
         to_ledger = await channel(settings.ledger_address, "ledger.v1.LedgerService")
-        sources.append(LedgerSource(LedgerServiceStub(to_ledger), settings.ledger))
+        sources.append(
+            LedgerSource(LedgerServiceStub(to_ledger), settings.ledger, settings.book_days)
+        )
     if settings.gateway_address:
         to_gateway = await channel(
             settings.gateway_address,
@@ -49,7 +51,7 @@ async def open_sources(
             "gateway.v1.PayoutService",
         )
         moved = BalanceTransactionServiceStub(to_gateway)
-        sources.append(BalanceTransactionSource(moved))
+        sources.append(BalanceTransactionSource(moved, settings.book_days))
         sources.append(PayoutSource(PayoutServiceStub(to_gateway)))
         conditions = Conditions(settings.policy, clock)
         loops.append(BalanceReading(engine, moved, conditions, clock).loop())

@@ -111,6 +111,48 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION, decided. Opening balance and lines do not come to the closing balance, a total is not
     that of its lines, or there is no balance that would prove them. Metadata as of STATEMENT_UNREADABLE.
     """
+    ERROR_REASON_ITEM_NOT_IGNORED: _ErrorReason.ValueType  # 30
+    """FAILED_PRECONDITION, decided. The item is not ignored in the leg. Metadata: source, corridor, key, leg."""
+    ERROR_REASON_CHANGE_NOT_FOUND: _ErrorReason.ValueType  # 31
+    """NOT_FOUND. There is no such change yet. Metadata: as_of_change, last_change."""
+    ERROR_REASON_PERIOD_NOT_OVER: _ErrorReason.ValueType  # 32
+    """UNAVAILABLE. The period is not over yet, or was over just now. Metadata: earliest_time (RFC 3339)."""
+    ERROR_REASON_SOURCES_BEHIND: _ErrorReason.ValueType  # 33
+    """UNAVAILABLE. Something of the period has not come, or was not looked at; come again. Metadata: sources (each with
+    what it lacks).
+    """
+    ERROR_REASON_PERIOD_OUT_OF_ORDER: _ErrorReason.ValueType  # 34
+    """FAILED_PRECONDITION, decided. Another day of the corridor has to be closed first. Metadata: corridor, next_day."""
+    ERROR_REASON_PERIOD_CLOSED: _ErrorReason.ValueType  # 35
+    """FAILED_PRECONDITION, decided. The period is closed. Metadata: corridor, closing_number."""
+    ERROR_REASON_BREAKS_OPEN: _ErrorReason.ValueType  # 36
+    """FAILED_PRECONDITION, decided. The breaks that are open are not those that the request names. Metadata:
+    break_count (with a plus where there are more than can be carried), break_ids (the first of them, joined by
+    commas).
+    """
+    ERROR_REASON_PERIOD_TOO_LARGE: _ErrorReason.ValueType  # 37
+    """FAILED_PRECONDITION, decided. The period has more items than a statement takes: close fewer corridors at once.
+    Metadata: most.
+    """
+    ERROR_REASON_PERIOD_NOT_FOUND: _ErrorReason.ValueType  # 38
+    """NOT_FOUND. No closing has this number. Metadata: closing_number."""
+    ERROR_REASON_CORRIDOR_NOT_FOUND: _ErrorReason.ValueType  # 39
+    """NOT_FOUND. No item is of this corridor; without one, there are no items. Metadata: corridor."""
+    ERROR_REASON_BREAK_NOT_ADJUSTABLE: _ErrorReason.ValueType  # 40
+    """FAILED_PRECONDITION, decided. A transaction of the ledger would not make the sides of this break equal: it is of
+    another leg than BOOKED, has no item of Stripe's, differs in no amount, or a person has to say what belongs
+    together first. Metadata: break_id.
+    """
+    ERROR_REASON_ADJUSTMENT_NOT_ALLOWED: _ErrorReason.ValueType  # 41
+    """FAILED_PRECONDITION, decided. The accounts are not those that an adjustment of the break needs, or it may not touch
+    them. Metadata: why.
+    """
+    ERROR_REASON_ADJUSTMENT_UNDER_WAY: _ErrorReason.ValueType  # 42
+    """FAILED_PRECONDITION, decided. Another adjustment of the break is under way, or was asked for with other accounts.
+    Metadata: break_id, adjustment_id.
+    """
+    ERROR_REASON_ADJUSTMENT_NOT_FOUND: _ErrorReason.ValueType  # 43
+    """NOT_FOUND. No adjustment has this id. Metadata: adjustment_id."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the reason of google.rpc.ErrorInfo with domain "reconciliation", written there
@@ -210,4 +252,46 @@ ERROR_REASON_STATEMENT_BALANCE_FALSE: ErrorReason.ValueType  # 29
 """FAILED_PRECONDITION, decided. Opening balance and lines do not come to the closing balance, a total is not
 that of its lines, or there is no balance that would prove them. Metadata as of STATEMENT_UNREADABLE.
 """
+ERROR_REASON_ITEM_NOT_IGNORED: ErrorReason.ValueType  # 30
+"""FAILED_PRECONDITION, decided. The item is not ignored in the leg. Metadata: source, corridor, key, leg."""
+ERROR_REASON_CHANGE_NOT_FOUND: ErrorReason.ValueType  # 31
+"""NOT_FOUND. There is no such change yet. Metadata: as_of_change, last_change."""
+ERROR_REASON_PERIOD_NOT_OVER: ErrorReason.ValueType  # 32
+"""UNAVAILABLE. The period is not over yet, or was over just now. Metadata: earliest_time (RFC 3339)."""
+ERROR_REASON_SOURCES_BEHIND: ErrorReason.ValueType  # 33
+"""UNAVAILABLE. Something of the period has not come, or was not looked at; come again. Metadata: sources (each with
+what it lacks).
+"""
+ERROR_REASON_PERIOD_OUT_OF_ORDER: ErrorReason.ValueType  # 34
+"""FAILED_PRECONDITION, decided. Another day of the corridor has to be closed first. Metadata: corridor, next_day."""
+ERROR_REASON_PERIOD_CLOSED: ErrorReason.ValueType  # 35
+"""FAILED_PRECONDITION, decided. The period is closed. Metadata: corridor, closing_number."""
+ERROR_REASON_BREAKS_OPEN: ErrorReason.ValueType  # 36
+"""FAILED_PRECONDITION, decided. The breaks that are open are not those that the request names. Metadata:
+break_count (with a plus where there are more than can be carried), break_ids (the first of them, joined by
+commas).
+"""
+ERROR_REASON_PERIOD_TOO_LARGE: ErrorReason.ValueType  # 37
+"""FAILED_PRECONDITION, decided. The period has more items than a statement takes: close fewer corridors at once.
+Metadata: most.
+"""
+ERROR_REASON_PERIOD_NOT_FOUND: ErrorReason.ValueType  # 38
+"""NOT_FOUND. No closing has this number. Metadata: closing_number."""
+ERROR_REASON_CORRIDOR_NOT_FOUND: ErrorReason.ValueType  # 39
+"""NOT_FOUND. No item is of this corridor; without one, there are no items. Metadata: corridor."""
+ERROR_REASON_BREAK_NOT_ADJUSTABLE: ErrorReason.ValueType  # 40
+"""FAILED_PRECONDITION, decided. A transaction of the ledger would not make the sides of this break equal: it is of
+another leg than BOOKED, has no item of Stripe's, differs in no amount, or a person has to say what belongs
+together first. Metadata: break_id.
+"""
+ERROR_REASON_ADJUSTMENT_NOT_ALLOWED: ErrorReason.ValueType  # 41
+"""FAILED_PRECONDITION, decided. The accounts are not those that an adjustment of the break needs, or it may not touch
+them. Metadata: why.
+"""
+ERROR_REASON_ADJUSTMENT_UNDER_WAY: ErrorReason.ValueType  # 42
+"""FAILED_PRECONDITION, decided. Another adjustment of the break is under way, or was asked for with other accounts.
+Metadata: break_id, adjustment_id.
+"""
+ERROR_REASON_ADJUSTMENT_NOT_FOUND: ErrorReason.ValueType  # 43
+"""NOT_FOUND. No adjustment has this id. Metadata: adjustment_id."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -259,6 +259,94 @@ BREAK_STATE_ENDED: BreakState.ValueType  # 4
 """What was missing came, or people decided."""
 Global___BreakState: _TypeAlias = BreakState  # noqa: Y015
 
+class _Standing:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StandingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Standing.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STANDING_UNSPECIFIED: _Standing.ValueType  # 0
+    """Never sent."""
+    STANDING_MATCHED: _Standing.ValueType  # 1
+    """In a match."""
+    STANDING_EXPECTED: _Standing.ValueType  # 2
+    """Something is missing that may yet come."""
+    STANDING_BROKEN: _Standing.ValueType  # 3
+    """In a break."""
+    STANDING_IGNORED: _Standing.ValueType  # 4
+    """Two people said that it is nothing to reconcile."""
+
+class Standing(_Standing, metaclass=_StandingEnumTypeWrapper):
+    """How an item stands in a leg; it stands in one way only."""
+
+STANDING_UNSPECIFIED: Standing.ValueType  # 0
+"""Never sent."""
+STANDING_MATCHED: Standing.ValueType  # 1
+"""In a match."""
+STANDING_EXPECTED: Standing.ValueType  # 2
+"""Something is missing that may yet come."""
+STANDING_BROKEN: Standing.ValueType  # 3
+"""In a break."""
+STANDING_IGNORED: Standing.ValueType  # 4
+"""Two people said that it is nothing to reconcile."""
+Global___Standing: _TypeAlias = Standing  # noqa: Y015
+
+class _ItemState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ItemStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ItemState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ITEM_STATE_UNSPECIFIED: _ItemState.ValueType  # 0
+    """Never sent."""
+    ITEM_STATE_PENDING: _ItemState.ValueType  # 1
+    """Not yet so: it takes part in nothing."""
+    ITEM_STATE_BOOKED: _ItemState.ValueType  # 2
+    """As it stays."""
+    ITEM_STATE_RETURNED: _ItemState.ValueType  # 3
+    """A payout that failed."""
+
+class ItemState(_ItemState, metaclass=_ItemStateEnumTypeWrapper):
+    """How final an item is."""
+
+ITEM_STATE_UNSPECIFIED: ItemState.ValueType  # 0
+"""Never sent."""
+ITEM_STATE_PENDING: ItemState.ValueType  # 1
+"""Not yet so: it takes part in nothing."""
+ITEM_STATE_BOOKED: ItemState.ValueType  # 2
+"""As it stays."""
+ITEM_STATE_RETURNED: ItemState.ValueType  # 3
+"""A payout that failed."""
+Global___ItemState: _TypeAlias = ItemState  # noqa: Y015
+
+class _Content:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ContentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Content.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONTENT_UNSPECIFIED: _Content.ValueType  # 0
+    """Never sent."""
+    CONTENT_NONE: _Content.ValueType  # 1
+    """It does not: of manual and instant payouts, and of all that is no payout."""
+    CONTENT_IN_PROGRESS: _Content.ValueType  # 2
+    """Not all of it yet."""
+    CONTENT_COMPLETE: _Content.ValueType  # 3
+    """All of it."""
+
+class Content(_Content, metaclass=_ContentEnumTypeWrapper):
+    """Whether Stripe says which balance transactions a payout is made of."""
+
+CONTENT_UNSPECIFIED: Content.ValueType  # 0
+"""Never sent."""
+CONTENT_NONE: Content.ValueType  # 1
+"""It does not: of manual and instant payouts, and of all that is no payout."""
+CONTENT_IN_PROGRESS: Content.ValueType  # 2
+"""Not all of it yet."""
+CONTENT_COMPLETE: Content.ValueType  # 3
+"""All of it."""
+Global___Content: _TypeAlias = Content  # noqa: Y015
+
 class _BreakEventKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -554,3 +642,171 @@ class BreakEvent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BreakEvent: _TypeAlias = BreakEvent  # noqa: Y015
+
+@_typing.final
+class ItemStanding(_message.Message):
+    """How an item stands in a leg that it takes part in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEG_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
+    MATCH_ID_FIELD_NUMBER: _builtins.int
+    BREAK_ID_FIELD_NUMBER: _builtins.int
+    leg: Global___Leg.ValueType
+    """The leg."""
+    standing: Global___Standing.ValueType
+    """How."""
+    match_id: _builtins.int
+    """Of MATCHED. Else 0."""
+    break_id: _builtins.int
+    """Of EXPECTED and BROKEN. Else 0."""
+    def __init__(
+        self,
+        *,
+        leg: Global___Leg.ValueType = ...,
+        standing: Global___Standing.ValueType = ...,
+        match_id: _builtins.int = ...,
+        break_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_id", b"break_id", "leg", b"leg", "match_id", b"match_id", "standing", b"standing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ItemStanding: _TypeAlias = ItemStanding  # noqa: Y015
+
+@_typing.final
+class Item(_message.Message):
+    """A fact of one source, as its last revision says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    OCCUR_TIME_FIELD_NUMBER: _builtins.int
+    BOOK_DAY_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    REFERENCES_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    RECORD_TIME_FIELD_NUMBER: _builtins.int
+    STANDINGS_FIELD_NUMBER: _builtins.int
+    book_day: _builtins.str
+    """The day that its source books it on ("2026-11-30"), as the first revision says: the day with which it is
+    closed.
+    """
+    state: Global___ItemState.ValueType
+    """How final it is."""
+    content: Global___Content.ValueType
+    """Of a payout; CONTENT_NONE of others."""
+    group: _builtins.str
+    """The payout that it is part of; of a payout that was split, the first one. Empty if there is none."""
+    revision: _builtins.int
+    """Of the last revision, as its source counts."""
+    sha256: _builtins.bytes
+    """SHA-256 of the bytes that the source gave for that revision, 32 bytes."""
+    @_builtins.property
+    def key(self) -> Global___ItemKey:
+        """What identifies it."""
+
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """Never changes."""
+
+    @_builtins.property
+    def occur_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened. Never changes."""
+
+    @_builtins.property
+    def references(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """References by which the other side names it, of all revisions."""
+
+    @_builtins.property
+    def record_time(self) -> _timestamp_pb2.Timestamp:
+        """When it came."""
+
+    @_builtins.property
+    def standings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemStanding]:
+        """By leg, only those that it takes part in; none before it was looked at."""
+
+    def __init__(
+        self,
+        *,
+        key: Global___ItemKey | None = ...,
+        amount: _money_pb2.Money | None = ...,
+        occur_time: _timestamp_pb2.Timestamp | None = ...,
+        book_day: _builtins.str = ...,
+        state: Global___ItemState.ValueType = ...,
+        content: Global___Content.ValueType = ...,
+        references: _abc.Iterable[_builtins.str] | None = ...,
+        group: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        sha256: _builtins.bytes = ...,
+        record_time: _timestamp_pb2.Timestamp | None = ...,
+        standings: _abc.Iterable[Global___ItemStanding] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "key", b"key", "occur_time", b"occur_time", "record_time", b"record_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "book_day", b"book_day", "content", b"content", "group", b"group", "key", b"key", "occur_time", b"occur_time", "record_time", b"record_time", "references", b"references", "revision", b"revision", "sha256", b"sha256", "standings", b"standings", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Item: _TypeAlias = Item  # noqa: Y015
+
+@_typing.final
+class ItemRevision(_message.Message):
+    """What a source said of an item."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    BOOK_DAY_FIELD_NUMBER: _builtins.int
+    REFERENCES_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
+    RECORD_TIME_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """As its source counts."""
+    sha256: _builtins.bytes
+    """SHA-256 of the bytes that the source gave, 32 bytes."""
+    state: Global___ItemState.ValueType
+    """How final it was."""
+    content: Global___Content.ValueType
+    """Of a payout; CONTENT_NONE of others."""
+    book_day: _builtins.str
+    """The day that its source books it on ("2026-11-30")."""
+    group: _builtins.str
+    """The payout that it is part of. Empty if there is none."""
+    @_builtins.property
+    def references(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """References that the source gave with it."""
+
+    @_builtins.property
+    def record_time(self) -> _timestamp_pb2.Timestamp:
+        """When it came."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        sha256: _builtins.bytes = ...,
+        state: Global___ItemState.ValueType = ...,
+        content: Global___Content.ValueType = ...,
+        book_day: _builtins.str = ...,
+        references: _abc.Iterable[_builtins.str] | None = ...,
+        group: _builtins.str = ...,
+        record_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record_time", b"record_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book_day", b"book_day", "content", b"content", "group", b"group", "record_time", b"record_time", "references", b"references", "revision", b"revision", "sha256", b"sha256", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ItemRevision: _TypeAlias = ItemRevision  # noqa: Y015

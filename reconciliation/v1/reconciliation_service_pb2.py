@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from reconciliation.v1 import reconciliation_pb2 as reconciliation_dot_v1_dot_reconciliation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.reconciliation/v1/reconciliation_service.proto\x12\x11reconciliation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&reconciliation/v1/reconciliation.proto\"#\n\x0fGetBreakRequest\x12\x10\n\x08\x62reak_id\x18\x01 \x01(\x03\"J\n\x10GetBreakResponse\x12\x36\n\x14reconciliation_break\x18\x01 \x01(\x0b\x32\x18.reconciliation.v1.Break\"\x8d\x02\n\x11ListBreaksRequest\x12,\n\x05state\x18\x01 \x01(\x0e\x32\x1d.reconciliation.v1.BreakState\x12*\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.reconciliation.v1.BreakKind\x12#\n\x03leg\x18\x03 \x01(\x0e\x32\x16.reconciliation.v1.Leg\x12\x10\n\x08\x63orridor\x18\x04 \x01(\t\x12\x10\n\x08\x61ssignee\x18\x05 \x01(\t\x12.\n\nas_of_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\"W\n\x12ListBreaksResponse\x12(\n\x06\x62reaks\x18\x01 \x03(\x0b\x32\x18.reconciliation.v1.Break\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x12WatchBreaksRequest\x12\x16\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x03\"{\n\x13WatchBreaksResponse\x12,\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1d.reconciliation.v1.BreakEvent\x12\x36\n\x14reconciliation_break\x18\x02 \x01(\x0b\x32\x18.reconciliation.v1.Break\"\xd3\x01\n\x12ListMatchesRequest\x12#\n\x03leg\x18\x01 \x01(\x0e\x32\x16.reconciliation.v1.Leg\x12(\n\x04item\x18\x02 \x01(\x0b\x32\x1a.reconciliation.v1.ItemKey\x12\x17\n\x0finclude_revoked\x18\x03 \x01(\x08\x12.\n\nas_of_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"Y\n\x13ListMatchesResponse\x12)\n\x07matches\x18\x01 \x03(\x0b\x32\x18.reconciliation.v1.Match\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Z\n\x12\x41ssignBreakRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x62reak_id\x18\x02 \x01(\x03\x12\x10\n\x08\x61ssignee\x18\x03 \x01(\t\x12\x0c\n\x04note\x18\x04 \x01(\t\"M\n\x13\x41ssignBreakResponse\x12\x36\n\x14reconciliation_break\x18\x01 \x01(\x0b\x32\x18.reconciliation.v1.Break\"D\n\x0e\x41\x64\x64NoteRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x62reak_id\x18\x02 \x01(\x03\x12\x0c\n\x04note\x18\x03 \x01(\t\"I\n\x0f\x41\x64\x64NoteResponse\x12\x36\n\x14reconciliation_break\x18\x01 \x01(\x0b\x32\x18.reconciliation.v1.Break\"t\n\x13ResolveBreakRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x62reak_id\x18\x02 \x01(\x03\x12)\n\x05items\x18\x03 \x03(\x0b\x32\x1a.reconciliation.v1.ItemKey\x12\x0c\n\x04note\x18\x04 \x01(\t\"?\n\x14ResolveBreakResponse\x12\'\n\x05match\x18\x01 \x01(\x0b\x32\x18.reconciliation.v1.Match\"\x84\x01\n\x11IgnoreItemRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12(\n\x04item\x18\x02 \x01(\x0b\x32\x1a.reconciliation.v1.ItemKey\x12#\n\x03leg\x18\x03 \x01(\x0e\x32\x16.reconciliation.v1.Leg\x12\x0c\n\x04note\x18\x04 \x01(\t\"%\n\x12IgnoreItemResponse\x12\x0f\n\x07ignored\x18\x01 \x01(\x08\"H\n\x12RevokeMatchRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08match_id\x18\x02 \x01(\x03\x12\x0c\n\x04note\x18\x03 \x01(\t\">\n\x13RevokeMatchResponse\x12\'\n\x05match\x18\x01 \x01(\x0b\x32\x18.reconciliation.v1.Match\"H\n\x12\x41\x63\x63\x65ptBreakRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x62reak_id\x18\x02 \x01(\x03\x12\x0c\n\x04note\x18\x03 \x01(\t\"\'\n\x13\x41\x63\x63\x65ptBreakResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x32\xad\x07\n\x15ReconciliationService\x12S\n\x08GetBreak\x12\".reconciliation.v1.GetBreakRequest\x1a#.reconciliation.v1.GetBreakResponse\x12Y\n\nListBreaks\x12$.reconciliation.v1.ListBreaksRequest\x1a%.reconciliation.v1.ListBreaksResponse\x12^\n\x0bWatchBreaks\x12%.reconciliation.v1.WatchBreaksRequest\x1a&.reconciliation.v1.WatchBreaksResponse0\x01\x12\\\n\x0bListMatches\x12%.reconciliation.v1.ListMatchesRequest\x1a&.reconciliation.v1.ListMatchesResponse\x12\\\n\x0b\x41ssignBreak\x12%.reconciliation.v1.AssignBreakRequest\x1a&.reconciliation.v1.AssignBreakResponse\x12P\n\x07\x41\x64\x64Note\x12!.reconciliation.v1.AddNoteRequest\x1a\".reconciliation.v1.AddNoteResponse\x12_\n\x0cResolveBreak\x12&.reconciliation.v1.ResolveBreakRequest\x1a\'.reconciliation.v1.ResolveBreakResponse\x12Y\n\nIgnoreItem\x12$.reconciliation.v1.IgnoreItemRequest\x1a%.reconciliation.v1.IgnoreItemResponse\x12\\\n\x0b\x41\x63\x63\x65ptBreak\x12%.reconciliation.v1.AcceptBreakRequest\x1a&.reconciliation.v1.AcceptBreakResponse\x12\\\n\x0bRevokeMatch\x12%.reconciliation.v1.RevokeMatchRequest\x1a&.reconciliation.v1.RevokeMatchResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.reconciliation/v1/reconciliation_service.proto\x12\x11reconciliation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&reconciliation/v1/reconciliation.proto\"#\n\x0fGetBreakRequest\x12\x10\n\x08\x62reak_id\x18\x01 \x01(\x03\"J\n\x10GetBreakResponse\x12\x36\n\x14reconciliation_break\x18\x01 \x01(\x0b\x32\x18.reconciliation.v1.Break\"\x8d\x02\n\x11ListBreaksRequest\x12,\n\x05state\x18\x01 \x01(\x0e\x32\x1d.reconciliation.v1.BreakState\x12*\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.reconciliation.v1.BreakKind\x12#\n\x03leg\x18\x03 \x01(\x0e\x32\x16.reconciliation.v1.Leg\x12\x10\n\x08\x63orridor\x18\x04 \x01(\t\x12\x10\n\x08\x61ssignee\x18\x05 \x01(\t\x12.\n\nas_of_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\"W\n\x12ListBreaksResponse\x12(\n\x06\x62reaks\x18\x01 \x03(\x0b\x32\x18.reconciliation.v1.Break\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x12WatchBreaksRequest\x12\x16\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x03\"{\n\x13WatchBreaksResponse\x12,\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1d.reconciliation.v1.BreakEvent\x12\x36\n\x14reconciliation_break\x18\x02 \x01(\x0b\x32\x18.reconciliation.v1.Break\"\xe9\x01\n\x12ListMatchesRequest\x12#\n\x03leg\x18\x01 \x01(\x0e\x32\x16.reconciliation.v1.Leg\x12(\n\x04item\x18\x02 \x01(\x0b\x32\x1a.reconciliation.v1.ItemKey\x12\x17\n\x0finclude_revoked\x18\x03 \x01(\x08\x12.\n\nas_of_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x14\n\x0c\x61s_of_change\x18\x07 \x01(\x03\"Y\n\x13ListMatchesResponse\x12)\n\x07matches\x18\x01 \x03(\x0b\x32\x18.reconciliation.v1.Match\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Z\n\x12\x41ssignBreakRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x62reak_id\x18\x02 \x01(\x03\x12\x10\n\x08\x61ssignee\x18\x03 \x01(\t\x12\x0c\n\x04note\x18\x04 \x01(\t\"M\n\x13\x41ssignBreakResponse\x12\x36\n\x14reconciliation_break\x18\x01 \x01(\x0b\x32\x18.reconciliation.v1.Break\"D\n\x0e\x41\x64\x64NoteRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x62reak_id\x18\x02 \x01(\x03\x12\x0c\n\x04note\x18\x03 \x01(\t\"I\n\x0f\x41\x64\x64NoteResponse\x12\x36\n\x14reconciliation_break\x18\x01 \x01(\x0b\x32\x18.reconciliation.v1.Break\"t\n\x13ResolveBreakRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x62reak_id\x18\x02 \x01(\x03\x12)\n\x05items\x18\x03 \x03(\x0b\x32\x1a.reconciliation.v1.ItemKey\x12\x0c\n\x04note\x18\x04 \x01(\t\"?\n\x14ResolveBreakResponse\x12\'\n\x05match\x18\x01 \x01(\x0b\x32\x18.reconciliation.v1.Match\"\x84\x01\n\x11IgnoreItemRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12(\n\x04item\x18\x02 \x01(\x0b\x32\x1a.reconciliation.v1.ItemKey\x12#\n\x03leg\x18\x03 \x01(\x0e\x32\x16.reconciliation.v1.Leg\x12\x0c\n\x04note\x18\x04 \x01(\t\"%\n\x12IgnoreItemResponse\x12\x0f\n\x07ignored\x18\x01 \x01(\x08\"\x86\x01\n\x13UnignoreItemRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12(\n\x04item\x18\x02 \x01(\x0b\x32\x1a.reconciliation.v1.ItemKey\x12#\n\x03leg\x18\x03 \x01(\x0e\x32\x16.reconciliation.v1.Leg\x12\x0c\n\x04note\x18\x04 \x01(\t\"\'\n\x14UnignoreItemResponse\x12\x0f\n\x07ignored\x18\x01 \x01(\x08\"H\n\x12RevokeMatchRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08match_id\x18\x02 \x01(\x03\x12\x0c\n\x04note\x18\x03 \x01(\t\">\n\x13RevokeMatchResponse\x12\'\n\x05match\x18\x01 \x01(\x0b\x32\x18.reconciliation.v1.Match\"H\n\x12\x41\x63\x63\x65ptBreakRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x62reak_id\x18\x02 \x01(\x03\x12\x0c\n\x04note\x18\x03 \x01(\t\"\'\n\x13\x41\x63\x63\x65ptBreakResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x32\x8e\x08\n\x15ReconciliationService\x12S\n\x08GetBreak\x12\".reconciliation.v1.GetBreakRequest\x1a#.reconciliation.v1.GetBreakResponse\x12Y\n\nListBreaks\x12$.reconciliation.v1.ListBreaksRequest\x1a%.reconciliation.v1.ListBreaksResponse\x12^\n\x0bWatchBreaks\x12%.reconciliation.v1.WatchBreaksRequest\x1a&.reconciliation.v1.WatchBreaksResponse0\x01\x12\\\n\x0bListMatches\x12%.reconciliation.v1.ListMatchesRequest\x1a&.reconciliation.v1.ListMatchesResponse\x12\\\n\x0b\x41ssignBreak\x12%.reconciliation.v1.AssignBreakRequest\x1a&.reconciliation.v1.AssignBreakResponse\x12P\n\x07\x41\x64\x64Note\x12!.reconciliation.v1.AddNoteRequest\x1a\".reconciliation.v1.AddNoteResponse\x12_\n\x0cResolveBreak\x12&.reconciliation.v1.ResolveBreakRequest\x1a\'.reconciliation.v1.ResolveBreakResponse\x12Y\n\nIgnoreItem\x12$.reconciliation.v1.IgnoreItemRequest\x1a%.reconciliation.v1.IgnoreItemResponse\x12_\n\x0cUnignoreItem\x12&.reconciliation.v1.UnignoreItemRequest\x1a\'.reconciliation.v1.UnignoreItemResponse\x12\\\n\x0b\x41\x63\x63\x65ptBreak\x12%.reconciliation.v1.AcceptBreakRequest\x1a&.reconciliation.v1.AcceptBreakResponse\x12\\\n\x0bRevokeMatch\x12%.reconciliation.v1.RevokeMatchRequest\x1a&.reconciliation.v1.RevokeMatchResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,33 +46,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHBREAKSRESPONSE']._serialized_start=662
   _globals['_WATCHBREAKSRESPONSE']._serialized_end=785
   _globals['_LISTMATCHESREQUEST']._serialized_start=788
-  _globals['_LISTMATCHESREQUEST']._serialized_end=999
-  _globals['_LISTMATCHESRESPONSE']._serialized_start=1001
-  _globals['_LISTMATCHESRESPONSE']._serialized_end=1090
-  _globals['_ASSIGNBREAKREQUEST']._serialized_start=1092
-  _globals['_ASSIGNBREAKREQUEST']._serialized_end=1182
-  _globals['_ASSIGNBREAKRESPONSE']._serialized_start=1184
-  _globals['_ASSIGNBREAKRESPONSE']._serialized_end=1261
-  _globals['_ADDNOTEREQUEST']._serialized_start=1263
-  _globals['_ADDNOTEREQUEST']._serialized_end=1331
-  _globals['_ADDNOTERESPONSE']._serialized_start=1333
-  _globals['_ADDNOTERESPONSE']._serialized_end=1406
-  _globals['_RESOLVEBREAKREQUEST']._serialized_start=1408
-  _globals['_RESOLVEBREAKREQUEST']._serialized_end=1524
-  _globals['_RESOLVEBREAKRESPONSE']._serialized_start=1526
-  _globals['_RESOLVEBREAKRESPONSE']._serialized_end=1589
-  _globals['_IGNOREITEMREQUEST']._serialized_start=1592
-  _globals['_IGNOREITEMREQUEST']._serialized_end=1724
-  _globals['_IGNOREITEMRESPONSE']._serialized_start=1726
-  _globals['_IGNOREITEMRESPONSE']._serialized_end=1763
-  _globals['_REVOKEMATCHREQUEST']._serialized_start=1765
-  _globals['_REVOKEMATCHREQUEST']._serialized_end=1837
-  _globals['_REVOKEMATCHRESPONSE']._serialized_start=1839
-  _globals['_REVOKEMATCHRESPONSE']._serialized_end=1901
-  _globals['_ACCEPTBREAKREQUEST']._serialized_start=1903
-  _globals['_ACCEPTBREAKREQUEST']._serialized_end=1975
-  _globals['_ACCEPTBREAKRESPONSE']._serialized_start=1977
-  _globals['_ACCEPTBREAKRESPONSE']._serialized_end=2016
-  _globals['_RECONCILIATIONSERVICE']._serialized_start=2019
-  _globals['_RECONCILIATIONSERVICE']._serialized_end=2960
+  _globals['_LISTMATCHESREQUEST']._serialized_end=1021
+  _globals['_LISTMATCHESRESPONSE']._serialized_start=1023
+  _globals['_LISTMATCHESRESPONSE']._serialized_end=1112
+  _globals['_ASSIGNBREAKREQUEST']._serialized_start=1114
+  _globals['_ASSIGNBREAKREQUEST']._serialized_end=1204
+  _globals['_ASSIGNBREAKRESPONSE']._serialized_start=1206
+  _globals['_ASSIGNBREAKRESPONSE']._serialized_end=1283
+  _globals['_ADDNOTEREQUEST']._serialized_start=1285
+  _globals['_ADDNOTEREQUEST']._serialized_end=1353
+  _globals['_ADDNOTERESPONSE']._serialized_start=1355
+  _globals['_ADDNOTERESPONSE']._serialized_end=1428
+  _globals['_RESOLVEBREAKREQUEST']._serialized_start=1430
+  _globals['_RESOLVEBREAKREQUEST']._serialized_end=1546
+  _globals['_RESOLVEBREAKRESPONSE']._serialized_start=1548
+  _globals['_RESOLVEBREAKRESPONSE']._serialized_end=1611
+  _globals['_IGNOREITEMREQUEST']._serialized_start=1614
+  _globals['_IGNOREITEMREQUEST']._serialized_end=1746
+  _globals['_IGNOREITEMRESPONSE']._serialized_start=1748
+  _globals['_IGNOREITEMRESPONSE']._serialized_end=1785
+  _globals['_UNIGNOREITEMREQUEST']._serialized_start=1788
+  _globals['_UNIGNOREITEMREQUEST']._serialized_end=1922
+  _globals['_UNIGNOREITEMRESPONSE']._serialized_start=1924
+  _globals['_UNIGNOREITEMRESPONSE']._serialized_end=1963
+  _globals['_REVOKEMATCHREQUEST']._serialized_start=1965
+  _globals['_REVOKEMATCHREQUEST']._serialized_end=2037
+  _globals['_REVOKEMATCHRESPONSE']._serialized_start=2039
+  _globals['_REVOKEMATCHRESPONSE']._serialized_end=2101
+  _globals['_ACCEPTBREAKREQUEST']._serialized_start=2103
+  _globals['_ACCEPTBREAKREQUEST']._serialized_end=2175
+  _globals['_ACCEPTBREAKRESPONSE']._serialized_start=2177
+  _globals['_ACCEPTBREAKRESPONSE']._serialized_end=2216
+  _globals['_RECONCILIATIONSERVICE']._serialized_start=2219
+  _globals['_RECONCILIATIONSERVICE']._serialized_end=3257
 # @@protoc_insertion_point(module_scope)

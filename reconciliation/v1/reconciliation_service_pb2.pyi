@@ -212,6 +212,7 @@ class ListMatchesRequest(_message.Message):
     AS_OF_TIME_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    AS_OF_CHANGE_FIELD_NUMBER: _builtins.int
     leg: _reconciliation_pb2.Leg.ValueType
     """Optional. Only those of this leg."""
     include_revoked: _builtins.bool
@@ -220,6 +221,10 @@ class ListMatchesRequest(_message.Message):
     """0 stands for 50; more than 500 is taken as 500."""
     page_token: _builtins.str
     """Empty for the first page, then the next_page_token of the page before."""
+    as_of_change: _builtins.int
+    """Optional, at least 1 and without as_of_time. What was known with this change, which a statement of a
+    closed period names.
+    """
     @_builtins.property
     def item(self) -> _reconciliation_pb2.ItemKey:
         """Optional. Only those that take of this item."""
@@ -237,10 +242,11 @@ class ListMatchesRequest(_message.Message):
         as_of_time: _timestamp_pb2.Timestamp | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        as_of_change: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "item", b"item"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "include_revoked", b"include_revoked", "item", b"item", "leg", b"leg", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_change", b"as_of_change", "as_of_time", b"as_of_time", "include_revoked", b"include_revoked", "item", b"item", "leg", b"leg", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -511,6 +517,66 @@ class IgnoreItemResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___IgnoreItemResponse: _TypeAlias = IgnoreItemResponse  # noqa: Y015
+
+@_typing.final
+class UnignoreItemRequest(_message.Message):
+    """What to look at again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    LEG_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required, 1 to 128 bytes of [A-Za-z0-9_.:-], kept for good. Unique in this service, over all
+    its methods.
+    """
+    leg: _reconciliation_pb2.Leg.ValueType
+    """Required."""
+    note: _builtins.str
+    """Required, 1 to 512 bytes. Why there is something to reconcile after all."""
+    @_builtins.property
+    def item(self) -> _reconciliation_pb2.ItemKey:
+        """Required."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        item: _reconciliation_pb2.ItemKey | None = ...,
+        leg: _reconciliation_pb2.Leg.ValueType = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item", b"item", "leg", b"leg", "note", b"note", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnignoreItemRequest: _TypeAlias = UnignoreItemRequest  # noqa: Y015
+
+@_typing.final
+class UnignoreItemResponse(_message.Message):
+    """What came of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IGNORED_FIELD_NUMBER: _builtins.int
+    ignored: _builtins.bool
+    """True while another client has to agree."""
+    def __init__(
+        self,
+        *,
+        ignored: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ignored", b"ignored"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnignoreItemResponse: _TypeAlias = UnignoreItemResponse  # noqa: Y015
 
 @_typing.final
 class RevokeMatchRequest(_message.Message):

@@ -76,6 +76,11 @@ class ReconciliationServiceStub:
                 request_serializer=reconciliation_dot_v1_dot_reconciliation__service__pb2.IgnoreItemRequest.SerializeToString,
                 response_deserializer=reconciliation_dot_v1_dot_reconciliation__service__pb2.IgnoreItemResponse.FromString,
                 _registered_method=True)
+        self.UnignoreItem = channel.unary_unary(
+                '/reconciliation.v1.ReconciliationService/UnignoreItem',
+                request_serializer=reconciliation_dot_v1_dot_reconciliation__service__pb2.UnignoreItemRequest.SerializeToString,
+                response_deserializer=reconciliation_dot_v1_dot_reconciliation__service__pb2.UnignoreItemResponse.FromString,
+                _registered_method=True)
         self.AcceptBreak = channel.unary_unary(
                 '/reconciliation.v1.ReconciliationService/AcceptBreak',
                 request_serializer=reconciliation_dot_v1_dot_reconciliation__service__pb2.AcceptBreakRequest.SerializeToString,
@@ -151,6 +156,13 @@ class ReconciliationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UnignoreItem(self, request, context):
+        """Has an item that is ignored looked at again. The second client who asks for it decides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AcceptBreak(self, request, context):
         """Takes a break without items as it is, for it cannot be mended. The second client who asks for it
         decides. The same one, with the same amounts, is not told of again.
@@ -208,6 +220,11 @@ def add_ReconciliationServiceServicer_to_server(servicer, server):
                     servicer.IgnoreItem,
                     request_deserializer=reconciliation_dot_v1_dot_reconciliation__service__pb2.IgnoreItemRequest.FromString,
                     response_serializer=reconciliation_dot_v1_dot_reconciliation__service__pb2.IgnoreItemResponse.SerializeToString,
+            ),
+            'UnignoreItem': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnignoreItem,
+                    request_deserializer=reconciliation_dot_v1_dot_reconciliation__service__pb2.UnignoreItemRequest.FromString,
+                    response_serializer=reconciliation_dot_v1_dot_reconciliation__service__pb2.UnignoreItemResponse.SerializeToString,
             ),
             'AcceptBreak': grpc.unary_unary_rpc_method_handler(
                     servicer.AcceptBreak,
@@ -438,6 +455,33 @@ class ReconciliationService:
             '/reconciliation.v1.ReconciliationService/IgnoreItem',
             reconciliation_dot_v1_dot_reconciliation__service__pb2.IgnoreItemRequest.SerializeToString,
             reconciliation_dot_v1_dot_reconciliation__service__pb2.IgnoreItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnignoreItem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reconciliation.v1.ReconciliationService/UnignoreItem',
+            reconciliation_dot_v1_dot_reconciliation__service__pb2.UnignoreItemRequest.SerializeToString,
+            reconciliation_dot_v1_dot_reconciliation__service__pb2.UnignoreItemResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,6 +55,8 @@ class ReconciliationServiceStub:
     """
     IgnoreItem: _grpc.UnaryUnaryMultiCallable[_reconciliation_service_pb2.IgnoreItemRequest, _reconciliation_service_pb2.IgnoreItemResponse]
     """Has an item left alone in a leg. The second client who asks for it decides."""
+    UnignoreItem: _grpc.UnaryUnaryMultiCallable[_reconciliation_service_pb2.UnignoreItemRequest, _reconciliation_service_pb2.UnignoreItemResponse]
+    """Has an item that is ignored looked at again. The second client who asks for it decides."""
     AcceptBreak: _grpc.UnaryUnaryMultiCallable[_reconciliation_service_pb2.AcceptBreakRequest, _reconciliation_service_pb2.AcceptBreakResponse]
     """Takes a break without items as it is, for it cannot be mended. The second client who asks for it
     decides. The same one, with the same amounts, is not told of again.
@@ -89,6 +91,8 @@ class ReconciliationServiceAsyncStub(ReconciliationServiceStub):
     """
     IgnoreItem: _aio.UnaryUnaryMultiCallable[_reconciliation_service_pb2.IgnoreItemRequest, _reconciliation_service_pb2.IgnoreItemResponse]  # type: ignore[assignment]
     """Has an item left alone in a leg. The second client who asks for it decides."""
+    UnignoreItem: _aio.UnaryUnaryMultiCallable[_reconciliation_service_pb2.UnignoreItemRequest, _reconciliation_service_pb2.UnignoreItemResponse]  # type: ignore[assignment]
+    """Has an item that is ignored looked at again. The second client who asks for it decides."""
     AcceptBreak: _aio.UnaryUnaryMultiCallable[_reconciliation_service_pb2.AcceptBreakRequest, _reconciliation_service_pb2.AcceptBreakResponse]  # type: ignore[assignment]
     """Takes a break without items as it is, for it cannot be mended. The second client who asks for it
     decides. The same one, with the same amounts, is not told of again.
@@ -168,6 +172,14 @@ class ReconciliationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reconciliation_service_pb2.IgnoreItemResponse, _abc.Awaitable[_reconciliation_service_pb2.IgnoreItemResponse]]:
         """Has an item left alone in a leg. The second client who asks for it decides."""
+
+    @_abc_1.abstractmethod
+    def UnignoreItem(
+        self,
+        request: _reconciliation_service_pb2.UnignoreItemRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_service_pb2.UnignoreItemResponse, _abc.Awaitable[_reconciliation_service_pb2.UnignoreItemResponse]]:
+        """Has an item that is ignored looked at again. The second client who asks for it decides."""
 
     @_abc_1.abstractmethod
     def AcceptBreak(

@@ -6,11 +6,17 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from sandbox.demo.bank import Reconciled
 from sandbox.demo.books import Line, PaymentHistory, TrialBalance
 
 # The tables need as much; in a narrower terminal the lines wrap.
 MIN_WIDTH = 104
 MAX_ACCOUNTS = 36
+_LEGS = {
+    "BOOKED": "Ledger and Stripe's balance transactions",
+    "CONTENT": "Balance transactions and payouts",
+    "BANKED": "Payouts and the bank's lines",
+}
 _MERCHANT = re.compile(r"merchants/[^/]+/")
 
 
@@ -62,6 +68,21 @@ def show_trial_balance(console: Console, trial: TrialBalance) -> None:
         beside.add_row(f"Stripe, {part}", dollars(in_ledger), dollars(trial.stripe_at_twin[part]))
     beside.add_row("Fees", dollars(trial.fees_in_ledger), dollars(trial.fees_at_twin))
     console.print(beside)
+
+
+def show_reconciled(console: Console, reconciled: Reconciled) -> None:
+    """What was compared down to the bank, and the difference that was found."""
+    table = Table(title="Ledger, Stripe, payouts and bank")
+    for heading in ("", "Items matched"):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for leg, items in reconciled.matched.items():
+        table.add_row(_LEGS[leg], str(items))
+    console.print(table)
+    console.print(f"A difference was found: {reconciled.found}", soft_wrap=True)
+    console.print(
+        f"The bank has corrected it, an operator matched it. {reconciled.statements} statements of"
+        " the bank: nothing is open."
+    )
 
 
 def dollars(amount_minor: int) -> str:

@@ -9,6 +9,7 @@ from rich.console import Console
 from sandbox.addresses import Ports
 from sandbox.clients import open_clients
 from sandbox.databases import fresh_databases
+from sandbox.demo.bank import BankDays
 from sandbox.demo.books import (
     PaymentHistory,
     check_charges,
@@ -16,7 +17,12 @@ from sandbox.demo.books import (
     read_history,
     settled_trial_balance,
 )
-from sandbox.demo.report import MIN_WIDTH, show_scenarios, show_trial_balance
+from sandbox.demo.report import (
+    MIN_WIDTH,
+    show_reconciled,
+    show_scenarios,
+    show_trial_balance,
+)
 from sandbox.demo.scenarios import SCENARIOS, Parties
 from sandbox.demo.shop import Shop
 from sandbox.engine import Engine, running_engine
@@ -75,6 +81,9 @@ async def _play(engine: Engine, console: Console) -> None:
             f"{charges} charges at Stripe, one for each payment that succeeded;"
             " the ledger and Stripe agree to the cent."
         )
+        with console.status("Days pass, and Stripe pays out …"):
+            reconciled = await BankDays(engine, shop, parties).play()
+        show_reconciled(console, reconciled)
 
 
 def main() -> None:

@@ -40,22 +40,28 @@ LATER = {"refund": frozenset({"failure_balance_transaction"})}
 _KIND_BY_PREFIX = {
     "acct": "account",
     "ch": "charge",
+    "cn": "credit_note",
     "cus": "customer",
     "du": "dispute",
     "fee": "application_fee",
     "file": "file",
     "frr": "reporting.report_run",
+    "in": "invoice",
+    "inpay": "invoice_payment",
     "link": "file_link",
     "person": "person",
     "fr": "fee_refund",
     "pi": "payment_intent",
     "pm": "payment_method",
     "po": "payout",
+    "price": "price",
+    "prod": "product",
     "py": "charge",
     "pyr": "refund",
     "re": "refund",
     "setatt": "setup_attempt",
     "seti": "setup_intent",
+    "sub": "subscription",
     "tr": "transfer",
     "trr": "transfer_reversal",
     "tu": "topup",
@@ -83,6 +89,12 @@ def _expand(account: TwinAccount, node: JsonObject, steps: list[str], path: str)
     name, rest = steps[0], steps[1:]
     if name == "refunds" and node.get("object") == "charge":
         node["refunds"] = _refunds_of(account, node["id"])
+        return
+    if name == "payments" and node.get("object") == "invoice":
+        invoice = node["id"]
+        node["payments"] = account.objects("invoice_payment").page(
+            "/v1/invoice_payments", {}, lambda payment: payment["invoice"] == invoice
+        )
         return
     if name == "verified_outputs" and node.get("object") == SESSION:
         found = account.objects(OUTPUTS).find(node["id"])

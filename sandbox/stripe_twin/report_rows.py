@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from sandbox.stripe_twin.accounts import TwinAccount
 from sandbox.stripe_twin.currencies import minor_units
+from sandbox.stripe_twin.invoices import invoice_of_intent, subscription_of
 from sandbox.stripe_twin.report_faults import ReportFaultKind
 from sandbox.stripe_twin.store import JsonObject
 from sandbox.twin_bank.statement import major
@@ -286,7 +287,10 @@ class _Row:
             assert found is not None
             charge = found
         details: Any = charge.get("payment_method_details") or {}
+        invoice = invoice_of_intent(self._account, charge["payment_intent"])
         return {
+            "invoice_id": invoice["id"] if invoice else None,
+            "subscription_id": subscription_of(invoice) if invoice else None,
             "customer_facing_amount": decimal(source["amount"], source["currency"]),
             "customer_facing_currency": source["currency"],
             "customer_id": charge.get("customer"),

@@ -15,6 +15,7 @@ from sandbox.stripe_twin import (
     setup_intents,
     sigma,
 )
+from sandbox.stripe_twin.billing_routes import BILLING_ROUTES
 from sandbox.stripe_twin.calls import Route
 from sandbox.stripe_twin.connect_routes import CONNECT_ROUTES, V2_ROUTES
 
@@ -244,6 +245,7 @@ ROUTES = (
     *_RECONCILIATION,
     *CONNECT_ROUTES,
     *IDENTITY_ROUTES,
+    *BILLING_ROUTES,
     *REPORT_ROUTES,
     *SIGMA_ROUTES,
     *V2_ROUTES,

@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from bench import ledger_batch, ledger_latency, ledger_skew, ledger_two_phase, ledger_unary
+from bench import (
+    ledger_batch,
+    ledger_latency,
+    ledger_skew,
+    ledger_two_phase,
+    ledger_unary,
+    warehouse_lag,
+)
 from bench.benchmark import REQUIRED
 from bench.cpu import PROC
 from bench.ledger_parts import RunningLedger
@@ -23,6 +30,7 @@ SMALL: dict[str, Measure] = {
     "ledger.latency_half_load": lambda ledger: ledger_latency.measure(
         ledger, calls=100, seconds=0.2, rounds=1
     ),
+    "warehouse.lag": lambda ledger: warehouse_lag.measure(ledger, count=40, follow_seconds=0.1),
 }
 
 

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from compliance.collection.smtp import Security
-from compliance.collection.wiring import mail_server
 from compliance.config import ComplianceSettings
+from runtime.smtp import Security
 from runtime.startup import StartupError
 
 MAIL: dict[str, Any] = {
@@ -41,7 +40,7 @@ def test_off_by_default() -> None:
 
 def test_a_whole_set_is_taken_in_production() -> None:
     settings = ComplianceSettings(**PRODUCTION, **MAIL)
-    server = mail_server(settings)
+    server = settings.mail_server()
     assert (server.host, server.port) == ("mail.platform.example", 587)
     assert (server.user, server.password) == ("notices", MAIL["smtp_password"])
     assert server.security is Security.STARTTLS
@@ -102,4 +101,4 @@ def test_plain_text_on_this_machine_is_for_a_relay() -> None:
 def test_an_authority_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
     settings = ComplianceSettings(**MAIL, smtp_ca_file=tmp_path / "missing.pem")
     with pytest.raises(StartupError, match="COMPLIANCE_SMTP_CA_FILE"):
-        mail_server(settings)
+        settings.mail_server()

@@ -1,21 +1,17 @@
 """Notices in a real service and through a real mail server: kept, told and sent once."""
 
 import asyncio
-import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from email import message_from_bytes
 from email.message import EmailMessage
-from email.policy import default
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -31,7 +27,6 @@ from compliance.collection import sending
 from compliance.collection.chasing import Chasing
 from compliance.collection.rules import LOOK_AGAIN, MAX_REFUSALS
 from compliance.collection.sending import LEASE, MAX_ATTEMPTS, Letterhead, NoticeMailer
-from compliance.collection.smtp import MailServer, MailServerError, Security
 from compliance.forecast.forecasting import Forecasting
 from compliance.forecast.volumes import CheckedVolumes
 from compliance.v1 import notice_pb2, requirement_service_pb2, subject_pb2
@@ -39,10 +34,12 @@ from compliance.v1 import notice_service_pb2 as pb
 from gateway.v1 import merchant_requirements_pb2
 from runtime.notifier import Notifier
 from runtime.postgres import create_engine
+from runtime.smtp import MailServer, MailServerError, Security
 from sandbox.certificates import make_certificates
 from tests.compliance.conftest import OpenGuard
 from tests.compliance.guard import Guard, failure
 from tests.compliance.test_freeze_forecasts import GOOD
+from tests.postbox import Postbox, free_port, mail_server
 from tests.waiting import wait_until
 
 DAY = timedelta(days=1)
@@ -71,59 +68,6 @@ def wanted(
 ) -> Requirement:
     item = Requirement(name, severity, None, (), (), False, (), hosted_only=False)
     return replace(item, **changes)
-
-
-@dataclass
-class Postbox:
-    """A mail server's handler: what came, and what is answered instead of taking it."""
-
-    messages: list[EmailMessage] = field(default_factory=list)
-    recipients: list[str] = field(default_factory=list)
-    recipient_answer: str = ""
-    data_answer: str = ""
-
-    async def handle_RCPT(
-        self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
-    ) -> str:
-        if self.recipient_answer:
-            return self.recipient_answer
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
-        if self.data_answer:
-            return self.data_answer
-        message = message_from_bytes(envelope.content, policy=default)
-        assert isinstance(message, EmailMessage)
-        self.messages.append(message)
-        self.recipients += envelope.rcpt_tos
-        return "250 taken"
-
-
-@contextmanager
-def mail_server(postbox: Postbox, **options: Any) -> Iterator[MailServer]:
-    """A server on a free port, and how it is reached."""
-    controller = Controller(
-        postbox, hostname="127.0.0.1", port=_free_port(), ready_timeout=20, **options
-    )
-    controller.start()
-    try:
-        yield MailServer(
-            "127.0.0.1",
-            controller.port,
-            Security.NONE,
-            "",
-            "",
-            ssl.create_default_context(),
-        )
-    finally:
-        controller.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -363,7 +307,7 @@ async def test_what_cannot_be_delivered_is_set_aside_with_an_alarm(guard: Guard)
 async def test_a_server_that_is_away_uses_up_no_attempt(guard: Guard) -> None:
     postbox = Postbox()
     nobody = MailServer(
-        "127.0.0.1", _free_port(), Security.NONE, "", "", ssl.create_default_context()
+        "127.0.0.1", free_port(), Security.NONE, "", "", ssl.create_default_context()
     )
     async with office(guard, nobody) as desk:
         merchant = await guard.merchant(account="acct_one")

@@ -62,6 +62,8 @@ SWEPT = 'gateway_balance_last_sweep_timestamp_seconds{corridor="default"}'
 NEXT_FREEZE = 'compliance_freeze_next_timestamp_seconds{kind="PAYOUTS"}'
 OLDEST_DOCUMENT = 'compliance_document_oldest_timestamp_seconds{state="CHECKED"}'
 IDENTITY = 'gateway_verifications_oldest_seconds{stage="%s"}'
+BREAKS = 'reconciliation_breaks_open{kind="%s",age="%s"}'
+CLOSED = 'reconciliation_closed_until_timestamp_seconds{corridor="main"}'
 OLDEST_MAIL = "compliance_notice_mail_oldest_timestamp_seconds"
 LEADING = 'gateway_leader_task_leading{task="t",instance="one"}'
 LOOP = 'loop_last_success_timestamp_seconds{job="gateway",loop="l"}'
@@ -250,6 +252,39 @@ SCENES = (
         (always(IDENTITY % "REQUIRES_INPUT", 1_000_000),),
     ),
     gauge("VerificationLooksLate", "gateway_verification_looks_late_seconds", 3_601, 3_600),
+    gauge("BreaksOverdue", BREAKS % ("UNEXPLAINED", "overdue"), 1),
+    Scene(
+        "BreaksOverdue",
+        (always(BREAKS % ("AMBIGUOUS", "overdue"), 2), always(BREAKS % ("AMBIGUOUS", "due"), 0)),
+        (always(BREAKS % ("AMBIGUOUS", "due"), 2), always(BREAKS % ("AMBIGUOUS", "overdue"), 0)),
+    ),
+    Scene(
+        "AmountsDiffer",
+        (always(BREAKS % ("AMOUNT_DIFFERS", "due"), 1),),
+        (always(BREAKS % ("LEDGER_MISSING", "due"), 1), always(BREAKS % ("RETURNED", "due"), 0)),
+    ),
+    gauge("AmountsDiffer", BREAKS % ("CONTENT_SUM", "overdue"), 1),
+    Scene(
+        "BreaksOpenQuickly",
+        (rising(BREAKS % ("LEDGER_MISSING", "due"), 17),),
+        (rising(BREAKS % ("LEDGER_MISSING", "due"), 16),),
+    ),
+    # The end of a day in the year 1970, that long before the end of the scene.
+    Scene(
+        "PeriodNotClosed",
+        (always(CLOSED, MINUTES * 60 - 345_601),),
+        (always(CLOSED, MINUTES * 60 - 345_600),),
+    ),
+    Scene(
+        "AdjustmentsFailed",
+        (once('reconciliation_adjustments_total{state="FAILED"}'),),
+        (rising('reconciliation_adjustments_total{state="COMPLETED"}', 1),),
+    ),
+    Scene(
+        "BreakAlertsDead",
+        (once('reconciliation_alerts_total{channel="MAIL",outcome="dead"}'),),
+        (rising('reconciliation_alerts_total{channel="MAIL",outcome="refused"}', 1),),
+    ),
     gauge("RedactionsLate", IDENTITY % "REDACTING", 432_001, 432_000),
 )
 

@@ -50,6 +50,8 @@ OF_THE_EXTRA = {
     "ledger.load.exported_tables",
     "ledger.verify.tables",
     "warehouse.duckdb_sink",
+    "warehouse.facts.duckdb_warehouse",
+    "warehouse.parquet.files",
 }
 # Importing what is absent fails as it does where the package is not installed.
 HIDING = f"""

@@ -92,7 +92,12 @@ def test_every_metric_of_a_service_is_shown_or_alerted_on() -> None:
     ours = {
         name
         for name in metrics_in_code()
-        if name.startswith(("gateway_", "ledger_", "compliance_", "rpc_", "dependency_", "loop_"))
+        if name.startswith(
+            (
+                *("gateway_", "ledger_", "compliance_", "reconciliation_"),
+                *("rpc_", "dependency_", "loop_"),
+            )
+        )
     }
     # A histogram is shown by any of its series.
     shown_bases = {re.sub(r"_(bucket|sum|count)$", "", name) for name in shown}

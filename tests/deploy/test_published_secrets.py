@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from compliance.config import ComplianceSettings
 from gateway.config import GatewaySettings
 from ledger.config import LedgerSettings
-from ledger.notes import SignerKey
 from reconciliation.config import ReconciliationSettings
 from runtime.config import ServiceSettings, is_secret
 from runtime.published_secrets import PUBLISHED_SECRETS
 from runtime.read_settings import SettingsError, read_settings
+from runtime.signed_notes import SignerKey
 from sandbox.stripe_twin.accounts import ALL_ACCOUNTS
 from tests.commands import run
 from tests.deploy.compose import PROJECT, read_compose
@@ -85,7 +85,7 @@ def test_what_looks_like_a_secret_in_any_file_is_known() -> None:
 
 def example(variable: str) -> str:
     """A value of a secret setting that is in its form and holds what is published."""
-    if variable == "LEDGER_SIGNING_KEY":
+    if variable in ("LEDGER_SIGNING_KEY", "RECONCILIATION_SIGNING_KEY"):
         return next(one for one in PUBLISHED_SECRETS if "ledger.development" in one)
     if variable == "GATEWAY_STRIPE_API_KEY":
         return "sk_test_twin_default"
@@ -138,6 +138,7 @@ def test_settings_of_its_own_are_taken_in_production(
         f"{prefix}OWNER_DATABASE_URL": url.format("owner"),
         **{f"{prefix}TLS_{name}_FILE": f"/own/{name}" for name in ("CERTIFICATE", "KEY", "CA")},
         "LEDGER_SIGNING_KEY": SignerKey.generate("ledger.example.com").secret_text(),
+        "RECONCILIATION_SIGNING_KEY": SignerKey.generate("finance.example.com").secret_text(),
         "GATEWAY_STRIPE_API_KEY": "rk_live_51Habcdefghijklmnopqrstuv",
         "GATEWAY_STRIPE_WEBHOOK_SECRETS": "whsec_abcdefghijklmnopqrstuvwxyz012345",
         "GATEWAY_WEBHOOK_BUFFER": "nats",
@@ -157,7 +158,9 @@ TOLD = {
         "GATEWAY_STRIPE_WEBHOOK_SECRETS",
     },
     "compliance": {"COMPLIANCE_SDN_FILE"},
-    "reconciliation": set(),
+    "reconciliation": {
+        "ENV=production needs RECONCILIATION_SIGNING_KEY or RECONCILIATION_SIGNING_KEY_FILE"
+    },
 }
 
 

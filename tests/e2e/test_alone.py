@@ -10,8 +10,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from ledger.notes import SignerKey
 from runtime.process import EXIT_BAD_SETTINGS
+from runtime.signed_notes import SignerKey
 from runtime.state_folder import DIRECTORY_VARIABLE
 from sandbox.addresses import Ports, at
 from sandbox.embedded_postgres import EmbeddedPostgres

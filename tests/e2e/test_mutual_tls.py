@@ -23,7 +23,6 @@ from gateway.v1 import payment_pb2 as payment
 from gateway.v1.corridor_service_pb2_grpc import CorridorServiceStub
 from gateway.v1.operator_act_service_pb2_grpc import OperatorActServiceStub as GatewayActs
 from gateway.v1.payment_service_pb2_grpc import PaymentServiceStub
-from ledger.notes import SignerKey
 from ledger.v1 import ledger_pb2
 from ledger.v1 import operator_act_service_pb2 as ledger_acts
 from ledger.v1.audit_service_pb2 import GetCheckpointRequest
@@ -31,6 +30,7 @@ from ledger.v1.audit_service_pb2_grpc import AuditServiceStub
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from ledger.v1.operator_act_service_pb2_grpc import OperatorActServiceStub as LedgerActs
 from runtime.errors import from_rpc_error
+from runtime.signed_notes import SignerKey
 from sandbox.addresses import Ports, at
 from sandbox.certificates import CertificateFiles, channel_credentials, make_certificates
 from sandbox.clients import Clients

@@ -11,7 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ledger.notes import Checkpoint, SignerKey
+from ledger.notes import Checkpoint
+from runtime.signed_notes import SignerKey
 
 Leg = tuple[str, str, int]
 START = datetime(2026, 1, 5, 12, tzinfo=UTC)

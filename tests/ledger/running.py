@@ -16,7 +16,6 @@ import grpc
 from ledger.__main__ import open_service
 from ledger.config import LedgerSettings
 from ledger.limits import LIMITS, Limits
-from ledger.notes import SignerKey
 from ledger.v1 import audit_service_pb2 as audit
 from ledger.v1 import transaction_mutations_pb2 as mutations
 from ledger.v1 import transaction_pb2 as transactions
@@ -25,6 +24,7 @@ from runtime.client import open_channel
 from runtime.clock import ManualClock, SystemClock
 from runtime.errors import ReceivedError, from_rpc_error
 from runtime.progress import Progress
+from runtime.signed_notes import SignerKey
 from sandbox.polling import poll
 from tests.ledger.client import CREDIT_NORMAL, LedgerClient, credit, debit, draft, key, transfer
 

@@ -2,12 +2,12 @@
 
 import psycopg
 
-from ledger.merkle import HASH_BYTES, root_of
 from ledger.notes import open_note
 from ledger.sealing import Sealer
 from ledger.seals import PendingLedger, SealedCheckpoint, Seals
 from ledger.v1 import transaction_mutations_pb2 as mutations
 from runtime.clock import ManualClock
+from runtime.merkle import HASH_BYTES, root_of
 from tests.ledger.client import LedgerClient, transfer
 from tests.ledger.running import HOUR_MS, SIGNER
 

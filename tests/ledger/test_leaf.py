@@ -8,7 +8,7 @@ from hypothesis import given
 
 from ledger.commands import Record
 from ledger.leaf import leaf_of
-from ledger.merkle import leaf_hash
+from runtime.merkle import leaf_hash
 from tests.ledger.records import records
 
 

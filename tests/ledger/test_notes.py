@@ -11,7 +11,9 @@ from pydantic import SecretStr, ValidationError
 
 from ledger import keys
 from ledger.config import LedgerSettings
-from ledger.notes import Checkpoint, NoteError, SignerKey, VerifierKey, open_note
+from ledger.notes import Checkpoint, open_note
+from runtime.signed_notes import NoteError, SignerKey, VerifierKey
+from runtime.signing_keys import kept_key, write_key
 
 # The key pair and the note of the documentation of Go's golang.org/x/mod/sumdb/note.
 GO_SIGNER = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz"
@@ -125,7 +127,7 @@ def test_keys_survive_being_written(seed: bytes, name: str) -> None:
 def test_settings_take_a_signer_key_and_never_show_it() -> None:
     text = SIGNER.secret_text()
     settings = LedgerSettings(signing_key=SecretStr(text))
-    assert keys.signing_key(settings).verifier == SIGNER.verifier
+    assert keys.SIGNING.key(settings).verifier == SIGNER.verifier
     assert text.rpartition("+")[2] not in "\n".join(settings.printable())
     with pytest.raises(ValidationError) as caught:
         LedgerSettings(signing_key=SecretStr(text[:-8]))
@@ -142,13 +144,13 @@ def test_outside_the_sandbox_a_key_is_required(
         LedgerSettings()
     (tmp_path / "signing.key").write_text(f"{SIGNER.secret_text()}\n")
     monkeypatch.setenv("LEDGER_SIGNING_KEY_FILE", str(tmp_path / "signing.key"))
-    assert keys.signing_key(LedgerSettings()).verifier == SIGNER.verifier
+    assert keys.SIGNING.key(LedgerSettings()).verifier == SIGNER.verifier
 
 
 def test_the_sandbox_makes_its_key_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EMBEDDED_POSTGRES_DIRECTORY", str(tmp_path / "payment-engine-x" / "y"))
-    first = keys.signing_key(LedgerSettings())
-    assert keys.signing_key(LedgerSettings()).verifier == first.verifier
+    first = keys.SIGNING.key(LedgerSettings())
+    assert keys.SIGNING.key(LedgerSettings()).verifier == first.verifier
     (file,) = (tmp_path / "payment-engine-x" / "y").iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
@@ -156,9 +158,9 @@ def test_the_sandbox_makes_its_key_once(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_of_two_that_make_a_key_the_first_wins(tmp_path: Path) -> None:
     path = tmp_path / "signing.key"
     first, second = SignerKey.generate("a"), SignerKey.generate("b")
-    assert keys.write_key(path, first)
-    assert not keys.write_key(path, second)
-    assert keys.kept_key(path, "c").verifier == first.verifier
+    assert write_key(path, first)
+    assert not write_key(path, second)
+    assert kept_key(path, "c").verifier == first.verifier
     assert [file.name for file in tmp_path.iterdir()] == ["signing.key"]
 
 
@@ -192,7 +194,7 @@ def test_a_key_is_shown_and_never_made_by_that(
     assert str(directory / "ledger-signing.key") in said.err
     assert list(tmp_path.iterdir()) == []
 
-    made = keys.signing_key(LedgerSettings())
+    made = keys.SIGNING.key(LedgerSettings())
     assert keys.main(["--show"]) == 0
     assert capsys.readouterr().out == f"{made.verifier}\n"
     assert made.secret_text() not in said.err

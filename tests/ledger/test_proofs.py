@@ -8,12 +8,12 @@ import grpc
 import psycopg
 import pytest
 
-from ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
 from ledger.notes import Checkpoint, open_note
 from ledger.v1 import audit_service_pb2 as audit
 from ledger.v1 import transaction_mutations_pb2 as mutations
 from runtime.clock import ManualClock
 from runtime.errors import ReceivedError, from_rpc_error
+from runtime.merkle import leaf_hash, verify_consistency, verify_inclusion
 from sandbox.polling import poll
 from tests.ledger.client import LedgerClient, failure_of, transfer
 from tests.ledger.running import SIGNER, OpenReplica

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ledger.merkle import leaf_hash
-from ledger.notes import SignerKey
+from runtime.merkle import leaf_hash
+from runtime.signed_notes import SignerKey
 from tests.ledger.exports import canonical, honest_log
 from tests.ledger.offline import KEY, PATH, PROJECT
 from tests.ledger.running import SIGNER

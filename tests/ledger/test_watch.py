@@ -6,7 +6,7 @@ from collections.abc import Callable
 import grpc
 import pytest
 
-from ledger.merkle import HASH_BYTES
+from runtime.merkle import HASH_BYTES
 from tests.ledger.client import (
     CREDIT_NORMAL,
     LedgerClient,

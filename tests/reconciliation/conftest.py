@@ -23,7 +23,7 @@ from sandbox.addresses import at
 from sandbox.certificates import channel_credentials, make_certificates
 from tests.plugin import Databases
 from tests.reconciliation.books import Books
-from tests.reconciliation.people import PEOPLE
+from tests.reconciliation.people import PEOPLE, SIGNER
 
 POOL_SIZE = 4
 
@@ -76,6 +76,7 @@ async def port(
         listen_address="127.0.0.1:0",
         http_address="127.0.0.1:0",
         database_url=reconciliation_url,
+        signing_key=SIGNER.secret_text(),
         tls_certificate_file=own.certificate,
         tls_key_file=own.key,
         tls_ca_file=own.ca,

@@ -8,9 +8,12 @@ import pytest
 from reconciliation.v1 import reconciliation_pb2 as messages
 from reconciliation.v1 import reconciliation_service_pb2 as pb
 from runtime.errors import from_rpc_error
+from runtime.signed_notes import SignerKey
 
 PEOPLE = ("ann.example", "bob.example", "fin.example")
 STREAM_SECONDS = 60.0
+# Signs the statements of closed periods.
+SIGNER = SignerKey("finance.test", bytes(range(32)))
 
 
 async def refusal(call: Any) -> tuple[str, dict[str, str]]:

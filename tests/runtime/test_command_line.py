@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ledger.notes import SignerKey
 from runtime.command_line import engine_version
 from runtime.migrations import migrate
 from runtime.read_settings import unknown_variables
+from runtime.signed_notes import SignerKey
 from sandbox.credentials import make_credentials
 from tests.commands import entries, plain_lines, run
 from tests.deploy.compose import OWN_SERVICES, PROJECT, read_compose

@@ -88,6 +88,12 @@ async def test_only_the_version_that_was_listed_is_read(storage: ObjectStorage) 
     assert await storage.read("a", MAX_BYTES, before.version) is None
 
 
+async def test_a_name_is_given_once(storage: ObjectStorage) -> None:
+    assert await storage.write_new("a", b"one")
+    assert not await storage.write_new("a", b"two")
+    assert await storage.read("a", MAX_BYTES) == b"one"
+
+
 async def test_what_is_too_large_is_not_taken(storage: ObjectStorage) -> None:
     await storage.write("a", b"12345")
     assert await storage.read("a", 5) == b"12345"

@@ -7,9 +7,9 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509 import DNSName, SubjectAlternativeName
 
-from ledger.notes import SignerKey
 from runtime.production import SslMode, database_problems, weakness
 from runtime.sealing import keys_of
+from runtime.signed_notes import SignerKey
 from sandbox.certificates import LIFETIME, NAMES, RENEW_BEFORE
 from sandbox.credentials import SERVICES, make_credentials
 
@@ -38,7 +38,7 @@ def test_each_part_has_a_folder_with_its_own_and_no_others(tmp_path: Path) -> No
         "ledger": urls | {"ledger.crt", "ledger.key", "signing_key"},
         "gateway": urls | {"gateway.crt", "gateway.key", "webhook_secret_keys"},
         "compliance": urls | {"compliance.crt", "compliance.key", "document_keys"},
-        "reconciliation": urls | {"reconciliation.crt", "reconciliation.key"},
+        "reconciliation": urls | {"reconciliation.crt", "reconciliation.key", "signing_key"},
         "clients": {"ca.crt"}
         | {f"{name}.{kind}" for name in set(NAMES) - set(SERVICES) for kind in ("crt", "key")},
         "postgres": LOGINS | {"postgres"},

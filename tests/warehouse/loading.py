@@ -23,14 +23,17 @@ LEDGER = "main"
 
 async def load(served: Served, store: Store, clock: Clock, *more: str) -> Ran:
     """The command from start to end."""
-    given = parser().parse_args(
-        ["--address", served.address, "--ledger", LEDGER, *store.arguments, *more]
-    )
+    return await run_with(store, clock, "--address", served.address, "--ledger", LEDGER, *more)
+
+
+async def run_with(store: Store, clock: Clock, *given: str) -> Ran:
+    """The command with these arguments and the warehouse's."""
     said = io.StringIO()
     with pytest.MonkeyPatch.context() as patched:
         for name, value in store.environment.items():
             patched.setenv(name, value)
-        code = await run(given, Progress(said, clock), clock)
+        parsed = parser().parse_args([*store.arguments, *given])
+        code = await run(parsed, Progress(said, clock), clock)
     return Ran(code, said.getvalue())
 
 

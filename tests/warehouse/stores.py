@@ -8,6 +8,9 @@ import psycopg
 
 from runtime.clock import Clock
 from warehouse.duckdb_sink import DuckDbSink
+from warehouse.facts.duckdb_warehouse import DuckDbWarehouse
+from warehouse.facts.postgres_warehouse import PostgresWarehouse
+from warehouse.facts.sink import FactSink
 from warehouse.postgres_sink import PostgresSink
 from warehouse.sink import Sink
 
@@ -16,6 +19,7 @@ class Store(Protocol):
     """One warehouse."""
 
     sink: Sink
+    facts: FactSink
     environment: dict[str, str]
     arguments: tuple[str, ...]
 
@@ -31,7 +35,9 @@ class DuckDbStore:
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
-        self.sink: Sink = DuckDbSink(path, clock)
+        sink = DuckDbSink(path, clock)
+        self.sink: Sink = sink
+        self.facts = FactSink(DuckDbWarehouse(sink), clock)
         self.environment: dict[str, str] = {}
         self.arguments: tuple[str, ...] = ("--duckdb", str(path))
 
@@ -52,6 +58,7 @@ class PostgresStore:
     def __init__(self, url: str, clock: Clock) -> None:
         self.url = url
         self.sink: Sink = PostgresSink(url, clock)
+        self.facts = FactSink(PostgresWarehouse(url), clock)
         self.environment = {"WAREHOUSE_DATABASE_URL": url}
         self.arguments: tuple[str, ...] = ()
 

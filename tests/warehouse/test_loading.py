@@ -24,7 +24,7 @@ from tests.ledger.running import START, Served, serving, write_many
 from tests.plugin import NewDatabase
 from tests.warehouse.loading import LEDGER, load, loader_of, log_of, trial_balance
 from tests.warehouse.stores import DuckDbStore, PostgresStore, Store
-from warehouse.__main__ import CANNOT, EQUAL, REFUSED, STOPPED
+from warehouse.jobs import CANNOT, EQUAL, REFUSED, STOPPED
 from warehouse.loader import LoadLimits, load_proven
 from warehouse.sink import AnotherLoadError, LoadRefusedError, Position, Span, leaf_hash
 from warehouse.totals import Key, Totals, differences, told
@@ -400,6 +400,7 @@ async def test_what_cannot_be_done_is_said_in_a_line(
     assert away.code == STOPPED
     assert "nobody answers at 127.0.0.1:9" in away.said
     monkeypatch.delitem(sys.modules, "warehouse.duckdb_sink")
+    monkeypatch.delitem(sys.modules, "warehouse.facts.duckdb_warehouse")
     monkeypatch.setitem(sys.modules, "duckdb", None)
     missing = await load(served, store, clock)
     assert missing.code == CANNOT

@@ -32,9 +32,13 @@ SELECT
     (SELECT count(*) FROM last_said AS n WHERE n.source = 'PAYOUT') AS payouts,
     coalesce(
         (
-            SELECT sum(l.amount_minor)
-            FROM bank_line AS l
-            WHERE l.statement_id = any(%(statements)s) AND l.state = 'BOOKED' AND l.item_key = ''
+            SELECT sum(n.amount_minor)
+            FROM (
+                SELECT DISTINCT ON (l.line_key) l.amount_minor
+                FROM bank_line AS l
+                INNER JOIN bank_statement AS s ON l.statement_id = s.statement_id
+                WHERE s.bank_account = any(%(accounts)s) AND l.line_key <> '' AND NOT l.is_compared
+            ) AS n
         ),
         0
     )::bigint AS other_lines,

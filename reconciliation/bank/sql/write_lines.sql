@@ -1,7 +1,7 @@
 -- Adds lines of statements that the same transaction adds.
 INSERT INTO bank_line (
     statement_id, position, state, amount_minor, booking_date, value_date, bank_reference, customer_reference,
-    end_to_end_id, remittance, counterparty, sha256, identity, item_key
+    end_to_end_id, remittance, counterparty, sha256, identity, line_key, is_compared
 )
 SELECT
     n.statement_id,
@@ -17,7 +17,8 @@ SELECT
     n.counterparty,
     decode(n.sha256, 'hex'),
     decode(n.identity, 'hex'),
-    n.item_key
+    n.line_key,
+    n.is_compared
 FROM jsonb_to_recordset(%(lines)s::jsonb) AS n (
     statement_id bigint,
     position integer,
@@ -32,5 +33,6 @@ FROM jsonb_to_recordset(%(lines)s::jsonb) AS n (
     counterparty text,
     sha256 text,
     identity text,
-    item_key text
+    line_key text,
+    is_compared boolean
 )

@@ -72,8 +72,10 @@ CREATE TABLE bank_line (
     sha256 bytea NOT NULL CHECK (octet_length(sha256) = 32),
     -- Equal in every file that has the same line.
     identity bytea NOT NULL CHECK (octet_length(identity) = 32),
-    -- Of the item of source BANK; empty of lines that are compared with nothing.
-    item_key text COLLATE "C" NOT NULL CHECK (item_key = '' OR state = 'BOOKED'),
+    -- The same in every statement that has it; empty of lines that are not booked. Of those that are compared it is
+    -- the key of the item of source BANK.
+    line_key text COLLATE "C" NOT NULL CHECK (line_key = '' OR state = 'BOOKED'),
+    is_compared boolean NOT NULL CHECK (NOT is_compared OR line_key <> ''),
     PRIMARY KEY (statement_id, position)
 );
 

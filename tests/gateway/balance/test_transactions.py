@@ -163,7 +163,13 @@ async def test_pages_filters_and_what_cannot_be_asked(open_shop: OpenShop, twin:
     async with open_shop(**OFTEN) as shop:
         stub = BalanceTransactionServiceStub(shop.channel)
         everything = await poll(lambda: listed(shop), settled(6))
-        assert [one.net.minor_units for one in everything] == [-1, -2, -3, -4, -5, -6]
+        # A row that the sweep holds at the moment is numbered after those behind it.
+        amounts = [one.net.minor_units for one in everything]
+        assert sorted(amounts) == [-6, -5, -4, -3, -2, -1]
+
+        def these(*wanted: int) -> list[Any]:
+            return [one for one in everything if one.net.minor_units in wanted]
+
         for size in (1, 4, 5, 6, 7):
             first = await stub.ListBalanceTransactions(
                 pb.ListBalanceTransactionsRequest(page_size=size)
@@ -175,15 +181,15 @@ async def test_pages_filters_and_what_cannot_be_asked(open_shop: OpenShop, twin:
         for size in (0, MAX_PAGE_SIZE, MAX_PAGE_SIZE + 1):
             assert await listed(shop, page_size=size) == everything
         dollars = await listed(shop, currency_code="USD", page_size=1)
-        assert dollars == everything[1::2]
+        assert dollars == these(-2, -4, -6)
         assert await listed(shop, type="stripe_fee", corridor="default") == everything
         for nothing in ({"corridor": "other"}, {"type": "charge"}, {"stripe_payout_id": "po_1"}):
             assert await listed(shop, **nothing) == []
         # From a second on, and before another.
         begin, end = stamp(NOW + timedelta(seconds=1)), stamp(NOW + timedelta(seconds=4))
-        assert await listed(shop, created_from=begin, page_size=2) == everything[1:]
-        assert await listed(shop, created_until=end) == everything[:4]
-        assert await listed(shop, created_from=begin, created_until=end) == everything[1:4]
+        assert await listed(shop, created_from=begin, page_size=2) == these(-2, -3, -4, -5, -6)
+        assert await listed(shop, created_until=end) == these(-1, -2, -3, -4)
+        assert await listed(shop, created_from=begin, created_until=end) == these(-2, -3, -4)
         # What comes to be known while pages are read is behind them, whenever Stripe made it.
         request = pb.ListBalanceTransactionsRequest(page_size=4)
         page = await stub.ListBalanceTransactions(request)
@@ -191,7 +197,7 @@ async def test_pages_filters_and_what_cannot_be_asked(open_shop: OpenShop, twin:
         await poll(lambda: listed(shop), settled(7))
         request.page_token = page.next_page_token
         rest = await stub.ListBalanceTransactions(request)
-        assert [one.net.minor_units for one in rest.balance_transactions] == [-5, -6, -7]
+        assert [one.net.minor_units for one in rest.balance_transactions] == [*amounts[4:], -7]
         await refuses_what_cannot_be(shop)
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.reports.report import (
     MAX_LINE_CHARACTERS,
+    MAX_MINOR_UNITS,
     ReportKind,
     ReportRow,
     UnreadableReportError,
@@ -66,6 +67,12 @@ def test_amounts_are_exact(currency: str, amount: int, zeros: int) -> None:
     assert minor_units(text, currency, "net") == amount
 
 
+def test_the_largest_amounts() -> None:
+    assert minor_units("-9223372036854775807", "JPY", "net") == -MAX_MINOR_UNITS
+    assert minor_units("92233720368547758.0700", "USD", "net") == MAX_MINOR_UNITS // 100 * 100 + 7
+    assert minor_units("0" * 23 + "1", "JPY", "net") == 1
+
+
 @pytest.mark.parametrize(
     ("text", "currency"),
     [
@@ -77,7 +84,8 @@ def test_amounts_are_exact(currency: str, amount: int, zeros: int) -> None:
         ("1e3", "USD"),
         ("1.", "USD"),
         ("٣.00", "USD"),
-        ("1" * 19, "JPY"),
+        ("0" * 24 + "1", "JPY"),
+        ("9223372036854775808", "JPY"),
     ],
 )
 def test_amounts_that_are_refused(text: str, currency: str) -> None:

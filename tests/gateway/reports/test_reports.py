@@ -140,6 +140,62 @@ async def test_a_run_that_failed_is_followed_by_another(
     assert {row.state for row in await reports(engine)} == {ReportState.READY.value}
 
 
+@pytest.mark.parametrize(
+    ("fault", "attempt", "failure"),
+    [
+        ({"kind": "error", "when": "before", "stored": True, "count": 3}, 2, "KEPT_FAILURE"),
+        ({"kind": "rate_limit", "count": 4}, 1, ""),
+        ({"kind": "error", "when": "before", "count": 4}, 1, ""),
+    ],
+)
+async def test_another_run_is_asked_for_only_where_the_same_key_brings_nothing_else(
+    runs: ReportRuns,
+    twin: Twin,
+    engine: AsyncEngine,
+    clock: ManualClock,
+    fault: dict[str, Any],
+    attempt: int,
+    failure: str,
+) -> None:
+    twin.advance(seconds=2 * DAY)
+    twin.add_fault(method="POST", path="/v1/reporting/report_runs", **fault)
+    await runs.round()
+    waiting = await reports(engine)
+    assert {(row.state, row.attempt, row.failure) for row in waiting} >= {
+        (ReportState.WANTED.value, attempt, failure)
+    }
+    twin.faults.clear()
+    clock.advance(FAILED)
+    await finished(runs, twin, clock)
+    found = await reports(engine)
+    assert {row.state for row in found} == {ReportState.READY.value}
+    assert max(row.attempt for row in found) == attempt
+
+
+async def test_a_run_that_stripe_has_no_longer_is_asked_for_again(
+    runs: ReportRuns, twin: Twin, engine: AsyncEngine, clock: ManualClock
+) -> None:
+    twin.settings.report_seconds = 60.0
+    twin.advance(seconds=2 * DAY)
+    await runs.round()
+    (lost, *others) = await reports(engine)
+    assert lost.state == ReportState.RUNNING.value
+    twin.account().objects(RUN).remove(lost.stripe_run_id)
+    twin.advance(seconds=60.0)
+    clock.advance(RUN_LOOK)
+    await runs.round()
+    after = (await reports(engine))[0]
+    assert (after.state, after.attempt) == (ReportState.WANTED.value, 2)
+    assert after.failure == "resource_missing"
+    clock.advance(FAILED)
+    await runs.round()
+    twin.advance(seconds=60.0)
+    clock.advance(RUN_LOOK)
+    await runs.round()
+    assert {row.state for row in await reports(engine)} == {ReportState.READY.value}
+    assert made(twin) == len(others) + 1
+
+
 async def rows_of(stub: Any, report: Report) -> list[ReportRow]:
     request = pb.ReadReportRequest(report_id=report.id)
     return [row async for answer in stub.ReadReport(request) for row in answer.rows]

@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.config import GatewaySettings
-from gateway.webhooks_out.addresses import (
+from runtime.config import Environment
+from runtime.webhook_addresses import (
     MAX_NETWORKS,
     MAX_PORTS,
     AddressNotAllowedError,
@@ -16,8 +17,7 @@ from gateway.webhooks_out.addresses import (
     networks_of,
     ports_of,
 )
-from gateway.webhooks_out.sending import Sender
-from runtime.config import Environment
+from runtime.webhook_sending import Sender
 
 # From the registries of IANA, and where clouds keep what every machine of theirs may read.
 INSIDE = (

@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.webhooks_out import sending
-from gateway.webhooks_out.addresses import Destinations
-from gateway.webhooks_out.domain import Attempt
-from gateway.webhooks_out.sending import MAX_HEAD_BYTES, Sender
+from runtime import webhook_sending as sending
+from runtime.webhook_addresses import Destinations
+from runtime.webhook_sending import MAX_HEAD_BYTES, Sender
+from runtime.webhooks import Attempt
 
 BODY = b'{"type": "payment.captured"}'
 PATIENCE_SECONDS = 20.0

@@ -7,9 +7,9 @@ import pytest
 
 from gateway.v1 import webhook_endpoint_pb2
 from gateway.v1 import webhook_endpoint_service_pb2 as pb
-from gateway.webhooks_out.domain import MAX_ATTEMPTS
 from runtime.clock import ManualClock
 from runtime.errors import from_rpc_error
+from runtime.webhooks import MAX_ATTEMPTS
 from sandbox.polling import poll
 from tests.gateway.payments.shop import fresh
 from tests.gateway.running import OpenShop

@@ -7,24 +7,26 @@ import pytest
 
 from gateway.webhooks_out.domain import (
     DISABLE_AFTER,
+    DisableCause,
+    Endpoint,
+    EndpointState,
+    disabled,
+    enabled,
+    endpoint_after,
+)
+from runtime.sealing import KEY_BYTES, Sealer, UnreadableSecretError, keys_of
+from runtime.webhook_sending import url_problem
+from runtime.webhooks import (
     MAX_ATTEMPTS,
     MAX_JITTER,
     MAX_RETRY_AFTER,
     RETRY_SCHEDULE,
     Attempt,
     DeliveryState,
-    DisableCause,
-    Endpoint,
-    EndpointState,
     after_attempt,
-    disabled,
-    enabled,
-    endpoint_after,
     new_secret,
     signed_headers,
 )
-from gateway.webhooks_out.sending import url_problem
-from runtime.sealing import KEY_BYTES, Sealer, UnreadableSecretError, keys_of
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 FAILED = Attempt(500, "http_status")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.webhooks_out.domain import new_secret, signed_headers
+from runtime.webhooks import new_secret, signed_headers
 from tests.pages import PROJECT, blocks_in
 
 SECRET = new_secret()

@@ -10,6 +10,8 @@ from reconciliation.bank.accounts import (
     MAX_ACCOUNTS,
     MAX_IDENTIFICATION_CHARACTERS,
     MAX_INTERVAL_BUSINESS_DAYS,
+    MAX_PAYOUT_TEXT_CHARACTERS,
+    MAX_PAYOUT_TEXTS,
     BankAccountError,
     BankAccounts,
     read_bank_accounts,
@@ -54,7 +56,10 @@ def test_an_account_is_what_the_file_says_of_it(tmp_path: Path) -> None:
     assert account.declared.file_format is Format.CAMT
     assert (account.calendar.name, account.from_day) == ("TARGET", date(2026, 11, 1))
     assert account.masked == "…2051"
+    assert account.payout_texts == ()
     assert "2020" not in repr(account)
+    texts = read(tmp_path, RIGHT + 'payout_texts = ["STRIPE ", "Wise"]')["eur-main"].payout_texts
+    assert texts == ("stripe", "wise")
 
     of_csv = read(tmp_path, RIGHT.replace('"camt"', '"CSV"') + CSV)["eur-main"]
     assert of_csv.declared is not None
@@ -99,6 +104,11 @@ def several(count: int) -> str:
         (RIGHT + 'encoding = "utf-8"', "says its encoding itself"),
         (RIGHT.replace('"camt"', '"MT940"') + 'encoding = "klingon"', "not known"),
         (RIGHT.replace('"camt"', '"CSV"') + CSV.replace('","', '";"'), "csv: decimal_mark"),
+        (RIGHT + 'payout_texts = "STRIPE"', "payout_texts: is no list"),
+        (RIGHT + "payout_texts = [1]", "payout_texts: one is not"),
+        (RIGHT + 'payout_texts = [" "]', "payout_texts: one is not"),
+        (RIGHT + f'payout_texts = ["{"x" * (MAX_PAYOUT_TEXT_CHARACTERS + 1)}"]', "one is not"),
+        (RIGHT + f"payout_texts = {['x'] * (MAX_PAYOUT_TEXTS + 1)}", "is no list of up to"),
         (RIGHT + 'calendar = "MOON"', "calendar: there are"),
         (RIGHT + "interval_business_days = 0", "interval_business_days: is not 1 to"),
         (RIGHT + f"interval_business_days = {MAX_INTERVAL_BUSINESS_DAYS + 1}", "is not 1 to"),

@@ -1,6 +1,6 @@
 """The ledger's accounts of the bank against closing balances and what is open."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from reconciliation.config import ReconciliationSettings
 from reconciliation.matching.item import Item, Source, State
 from reconciliation.matching.policy import BreakKind
 from runtime.notifier import Notifier
-from tests.reconciliation.bank.files import TODAY, Booked, file_of
+from tests.reconciliation.bank.files import FROM_DAY, TODAY, Booked, file_of
 from tests.reconciliation.bank.test_banked import Account, Desk, desk  # noqa: F401 (a fixture)
 from tests.reconciliation.books import POLICY, Books
 from tests.reconciliation.worlds import item
@@ -62,10 +62,18 @@ async def test_each_statement_is_compared_with_the_ledger(
         return [row.amounts for row in await books.rows(HOLDING)]
 
     assert await differs() == []
+    early = FROM_DAY - timedelta(days=3)
     truth = Account(
-        "of-camt", [Booked(1_234, "STRIPE TRACE000001", TODAY), Booked(-77, "rent", TODAY)]
+        "of-camt",
+        [
+            Booked(40, "before the first day", early),
+            Booked(1_234, "STRIPE TRACE000001", TODAY),
+            Booked(-77, "rent", TODAY),
+        ],
     )
-    await desk.take("of-camt", file_of("of-camt", truth.statement(TODAY, TODAY)))
+    # Two that overlap: what they have in common counts once.
+    for first, last in ((early - timedelta(days=1), early), (early, TODAY)):
+        await desk.take("of-camt", file_of("of-camt", truth.statement(first, last)))
     # Without payouts there is nothing to compare.
     assert await differs() == []
     await books.give(
@@ -77,7 +85,7 @@ async def test_each_statement_is_compared_with_the_ledger(
         booked("payout_failed.po_3", 9),
         booked("refund.re_1", -50),
     )
-    still = Account("of-camt", [], opening=truth.opening + 1_234 - 77)
+    still = Account("of-camt", [], opening=truth.opening + 40 + 1_234 - 77)
     await desk.take("of-camt", file_of("of-camt", still.statement(TODAY, TODAY, "next")))
     # The ledger lacks a payout that is on its way.
     assert await differs() == [[["EUR", -500]]]

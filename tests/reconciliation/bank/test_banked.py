@@ -17,6 +17,7 @@ from reconciliation.bank.taking import StatementTaking, Told
 from reconciliation.config import ReconciliationSettings
 from reconciliation.matching.item import Item, Leg, Source, State
 from reconciliation.statements.model import EntryStatus, Kind
+from reconciliation.statements.reading import Declared
 from runtime.child_process import nameless_file
 from runtime.errors import ServiceError
 from runtime.notifier import Notifier
@@ -63,7 +64,9 @@ class Desk:
         self._accounts = ReconciliationSettings(**settings).bank_accounts
         self._taking = StatementTaking(books.engine, Notifier(), Notifier(), books.clock)
 
-    async def take(self, account: str, content: bytes) -> list[str]:
+    async def take(
+        self, account: str, content: bytes, declared: Declared | None = None
+    ) -> list[str]:
         """What the statements of the file were to those before."""
         number = nameless_file("test")
         try:
@@ -76,7 +79,7 @@ class Desk:
                 hashlib.sha256(content).digest(),
                 "ann",
             )
-            told = Told(self._accounts[account].declared)
+            told = Told(declared or self._accounts[account].declared)
             return [row.continuity for row in await self._taking.take(file, told)]
         finally:
             os.close(number)
@@ -167,8 +170,9 @@ def again(account: str, statement: Drawn) -> bytes:
     return content if account == "of-csv" else content + b"\n"
 
 
-@pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("account", FORMATS)
+@pytest.mark.parametrize(
+    ("account", "seed"), [*((each, 0) for each in FORMATS), ("of-camt", 1), ("of-ofx", 1)]
+)
 async def test_every_order_of_arrival_comes_to_the_same(
     books: Books, desk: Desk, account: str, seed: int
 ) -> None:
@@ -192,24 +196,27 @@ async def test_every_order_of_arrival_comes_to_the_same(
     await agrees_with_the_model(books, payouts)
 
 
-@pytest.mark.parametrize("account", FORMATS)
 async def test_a_payout_is_found_in_the_bank_when_its_statement_comes(
-    books: Books, desk: Desk, account: str
+    books: Books, desk: Desk
 ) -> None:
-    payout = item(Source.PAYOUT, "po_1", 1_234, "TRACE000001")
-    await books.give(payout)
+    amounts = {account: 1_234 + number for number, account in enumerate(FORMATS)}
+    traces = {account: f"TRACE{amount:06}" for account, amount in amounts.items()}
+    await books.give(*(item(Source.PAYOUT, f"po_{a}", amounts[a], traces[a]) for a in FORMATS))
     await books.run()
     assert {kind for kind, *_ in (await books.stand())[Leg.BANKED][1]} == {"PAYOUT_NOT_IN_BANK"}
-    truth = Account(account, [Booked(1_234, "STRIPE TRACE000001", TODAY)])
-    content = file_of(account, truth.statement(TODAY, TODAY))
-    assert await desk.take(account, content) == ["OK"]
-    assert await desk.take(account, content) == ["OK"]
+    for account, amount in amounts.items():
+        truth = Account(account, [Booked(amount, f"STRIPE {traces[account]}", TODAY)])
+        content = file_of(account, truth.statement(TODAY, TODAY))
+        assert await desk.take(account, content) == ["OK"]
+        assert await desk.take(account, content) == ["OK"]
     await books.run()
     matches, differences = (await books.stand())[Leg.BANKED]
-    [(rule, members)] = matches
-    assert rule == "REFERENCE"
-    assert {key.source for key in members} == {Source.PAYOUT, Source.BANK}
     assert differences == set()
+    assert {rule for rule, _ in matches} == {"REFERENCE"}
+    pairs = [sorted(members, key=lambda key: key.source) for _, members in matches]
+    assert {(line.key.split("/")[0], payout.key) for line, payout in pairs} == {
+        (account, f"po_{account}") for account in FORMATS
+    }
 
 
 async def test_pending_lines_and_reports_match_nothing(books: Books, desk: Desk) -> None:

@@ -15,6 +15,7 @@ from reconciliation.bank.chain import (
     Refused,
     Statements,
     conditions_of,
+    lacks,
     stale_times,
 )
 from reconciliation.conditions.condition import Condition
@@ -136,6 +137,13 @@ def test_an_overlap_is_no_gap_and_holds_until_the_chain_goes_on() -> None:
     assert kinds(MON, both, partly, past(36, 1, on=4)) == []
 
 
+def test_a_statement_within_another_has_a_number_that_is_not_missing() -> None:
+    first, second = past(0, 10, on=0, number=1), past(10, 20, on=1, number=2)
+    both = past(10, 20, 5, on=1, until=2, number=3)
+    assert kinds(first, second, both, past(35, 1, on=3, number=4)) == []
+    assert kinds(first, both) == [BreakKind.STATEMENT_GAP]
+
+
 def test_a_false_balance_is_told_of_and_another_refusal_is_not() -> None:
     refused = Refused(b"\1" * 32, "BALANCE", "MT940, statement 1, :62F:", NOON)
     other = replace(refused, problem="UNREADABLE")
@@ -211,3 +219,22 @@ def test_a_number_that_is_within_a_larger_statement_is_not_missing() -> None:
     follows = past(36, 2, on=4, number=5)
     assert kinds(first, second, third, all_of_it, follows) == []
     assert kinds(first, third, all_of_it, follows) == [BreakKind.STATEMENT_GAP]
+
+
+def test_a_day_is_complete_once_a_chain_of_statements_reaches_it() -> None:
+    # FROM_DAY is a Monday.
+    monday, tuesday = past(0, 10, on=0), past(10, 5, on=1)
+    assert lacks(statements(), day(-1)) == ""
+    assert lacks(statements(), day(0)) == f"no statement of eur until {day(0)} has been taken"
+    assert lacks(statements(monday), day(0)) == ""
+    assert lacks(statements(monday), day(1)) == f"no statement of eur until {day(1)} has been taken"
+    assert lacks(statements(monday, tuesday), day(1)) == ""
+    # Friday's is of the weekend, too, and does not come for Monday.
+    week = past(15, 1, on=2, until=4)
+    whole = statements(monday, tuesday, week)
+    assert [lacks(whole, day(number)) for number in (4, 5, 6)] == ["", "", ""]
+    assert lacks(whole, day(7)) == f"no statement of eur until {day(7)} has been taken"
+    # What is missing before counts, and not what is missing after.
+    assert lacks(statements(monday, week), day(0)) == ""
+    missing = f"statements of eur between {day(0)} and {day(4)} are missing"
+    assert lacks(statements(monday, week), day(4)) == missing

@@ -89,6 +89,21 @@ def test_which_lines_are_compared(entry: Entry, is_one: bool) -> None:
     assert is_compared(ACCOUNT, entry) is is_one
 
 
+@pytest.mark.parametrize(
+    ("entry", "is_one"),
+    [
+        (ENTRY, False),
+        (replace(ENTRY, remittance="a STRIPE payout"), True),
+        (replace(ENTRY, counterparty="Stripe Payments Europe"), True),
+        (replace(ENTRY, details=(Detail(5, "", "", "", "stripe"),)), True),
+        (replace(ENTRY, details=(Detail(5, "", "", "by Stripe", ""),)), True),
+        (replace(ENTRY, bank_reference="STRIPE"), False),
+    ],
+)
+def test_an_account_may_say_which_lines_are_of_payouts(entry: Entry, is_one: bool) -> None:
+    assert is_compared(replace(ACCOUNT, payout_texts=("wise", "stripe")), entry) is is_one
+
+
 def test_an_item_is_known_by_what_the_bank_says_and_its_number() -> None:
     made = item_of(ACCOUNT, ENTRY, bytes(range(32)), 2)
     assert made.key == "eur/2026-11-02/0001020304050607/2"

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from reconciliation.bank.completeness import StatementCompleteness
 from reconciliation.bank.watching import StatementWatch
+from reconciliation.closing.period import Period, PeriodKind
 from reconciliation.conditions.condition import Condition
 from reconciliation.conditions.telling import Conditions
 from reconciliation.config import ReconciliationSettings
@@ -66,7 +68,7 @@ def statement(number: int, opening: int, amount: int) -> bytes:
 
 
 async def test_a_gap_is_open_until_the_late_statement_comes(
-    one: None, bank: Bank, watch: StatementWatch
+    one: None, bank: Bank, watch: StatementWatch, bank_settings: dict[str, Any]
 ) -> None:
     await upload(bank, "of-camt", statement(25, 0, 10), "a")
     await upload(bank, "of-camt", statement(28, 30, 10), "c")
@@ -78,6 +80,13 @@ async def test_a_gap_is_open_until_the_late_statement_comes(
     wanted = pb.ListBreaksRequest(kind=messages.BREAK_KIND_STATEMENT_GAP)
     [found] = (await bank.breaks.ListBreaks(wanted)).breaks
     assert (found.corridor, found.amounts[0].minor_units) == ("main", 20)
+    accounts = ReconciliationSettings(**bank_settings).bank_accounts
+    complete = StatementCompleteness(bank.books.engine, accounts)
+    last = Period(PeriodKind.DAY, day(28))
+    behind = await complete.behind(last, ["main"])
+    assert behind is not None
+    assert behind.why == f"statements of of-camt between {day(25)} and {day(28)} are missing"
+    assert await complete.behind(last, ["other"]) is None
     assert "DE02" not in found.sentence
     await upload(bank, "of-camt", statement(26, 10, 20), "b")
     await watch.round()

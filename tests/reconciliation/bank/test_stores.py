@@ -1,25 +1,32 @@
 """Folders and buckets of banks' files: what is collected, when, and what is left."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from pydantic import ValidationError
 
+from reconciliation.__main__ import open_service
 from reconciliation.bank import asking, collecting, stores
 from reconciliation.bank.collecting import MAX_FAILURES, MAX_FILES_PER_LOOK, Collecting
 from reconciliation.bank.stores import Bucket, Folder, Place, StatementStore, read_places
 from reconciliation.bank.taking import StatementTaking
 from reconciliation.config import ReconciliationSettings
+from reconciliation.v1.statement_service_pb2 import WatchStatementsRequest
+from reconciliation.v1.statement_service_pb2_grpc import StatementServiceStub
 from runtime.notifier import Notifier
 from runtime.object_storage import Location, open_object_storage, read_location
+from sandbox.addresses import at
 from tests.reconciliation.bank.files import Booked, day, drawn, file_of
 from tests.reconciliation.books import Books
 
+WAIT_SECONDS = 60.0
 Put = Callable[[str, bytes], Awaitable[None]]
 Opened = tuple[StatementStore, Put]
 
@@ -50,6 +57,12 @@ async def bucket(_path: Path, request: Any) -> AsyncIterator[Opened]:
 @pytest.fixture(params=[folder, bucket])
 async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Opened]:
     async with request.param(tmp_path / "files", request) as store:
+        yield store
+
+
+@pytest.fixture
+async def in_folder(tmp_path: Path) -> AsyncIterator[Opened]:
+    async with folder(tmp_path / "files", None) as store:
         yield store
 
 
@@ -102,7 +115,7 @@ async def test_files_that_are_whole_are_taken_once(
     assert await collected.names() == ["1.xml"]
     await collected.look(2)
     assert await collected.names() == ["1.xml", "0.xml"]
-    rows = await books.rows("SELECT client FROM bank_file UNION SELECT item_key FROM bank_line")
+    rows = await books.rows("SELECT client FROM bank_file UNION SELECT line_key FROM bank_line")
     assert len(rows) == 3
     # Who starts anew looks into nothing again; the same bytes under another name are the same.
     again = Collected(books, bank_settings, of_camt=store)
@@ -114,9 +127,9 @@ async def test_files_that_are_whole_are_taken_once(
 
 
 async def test_a_file_that_is_written_is_waited_for(
-    books: Books, bank_settings: dict[str, Any], opened: Opened
+    books: Books, bank_settings: dict[str, Any], in_folder: Opened
 ) -> None:
-    store, put = opened
+    store, put = in_folder
     collected = Collected(books, bank_settings, of_camt=store)
     content = statement(1)
     for part in (content[:100], content[:200], content):
@@ -251,3 +264,30 @@ def test_places_that_cannot_be_are_refused(given: str, says: str, accounts_file:
             statement_folders=given.replace("one", "of-camt"),
         )
     assert "secret" not in str(caught.value)
+
+
+async def test_a_service_collects_from_where_its_settings_say(
+    books: Books,
+    bank_settings: dict[str, Any],
+    tmp_path: Path,
+    s3_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(collecting, "POLL_SECONDS", 0.05)
+    places = {"of-camt": str(tmp_path / "files"), "of-ofx": s3_url}
+    settings = ReconciliationSettings(**bank_settings, statement_folders=json.dumps(places))
+    ofx = file_of("of-ofx", drawn("of-ofx", [Booked(1, "x", day(1))], 0, day(1)))
+    async with folder(tmp_path / "files", None) as (_, put):
+        await put("1.xml", statement(1))
+        async with open_object_storage(read_location(s3_url)) as storage:
+            await storage.write("1.ofx", ofx)
+        async with (
+            open_service(settings, books.clock) as server,
+            grpc.aio.insecure_channel(at(server.port)) as channel,
+        ):
+            stub: Any = StatementServiceStub(channel)
+            watch = stub.WatchStatements(WatchStatementsRequest(), timeout=WAIT_SECONDS)
+            told = [(await watch.read()).statement for _ in places]
+            watch.cancel()
+    assert {each.bank_account for each in told} == set(places)
+    assert {each.client for each in told} == {""}

@@ -63,31 +63,33 @@ async def nothing(bank: Bank) -> bool:
 LINES = (Booked(12_345, "payout po_1234567", day(0)), Booked(-45, "fee 7", day(0)))
 
 
-@pytest.mark.parametrize("account", FORMATS)
-async def test_a_file_of_each_format_is_taken_with_its_bytes(bank: Bank, account: str) -> None:
-    content = file_of(account, drawn(account, LINES, 1_000, day(0), number=1))
-    (statement,) = await upload(bank, account, content)
-    assert statement.statement_id == 1
-    assert (statement.bank_account, statement.position) == (account, 1)
-    assert statement.kind == messages.STATEMENT_KIND_BOOKED
-    assert statement.continuity == messages.STATEMENT_CONTINUITY_OK
-    assert statement.opening.amount.minor_units == 1_000
-    assert statement.closing.amount == Money(currency_code="EUR", minor_units=13_300)
-    assert (statement.first_day, statement.last_day) == ("2026-11-02", "2026-11-02")
-    assert statement.file_sha256 == hashlib.sha256(content).digest()
-    assert (statement.file_bytes, statement.client) == (len(content), "sandbox")
-    async with bank.books.engine.connect() as connection:
-        assert await store.bytes_of(connection, 1) == content
+async def test_a_file_of_each_format_is_taken_with_its_bytes(bank: Bank) -> None:
+    for number, account in enumerate(FORMATS, 1):
+        content = file_of(account, drawn(account, LINES, 1_000, day(0), number=1))
+        (statement,) = await upload(bank, account, content, f"u{number}")
+        assert statement.statement_id == number
+        assert (statement.bank_account, statement.position) == (account, 1)
+        assert statement.kind == messages.STATEMENT_KIND_BOOKED
+        assert statement.continuity == messages.STATEMENT_CONTINUITY_OK
+        assert statement.opening.amount.minor_units == 1_000
+        assert statement.closing.amount == Money(currency_code="EUR", minor_units=13_300)
+        assert (statement.first_day, statement.last_day) == ("2026-11-02", "2026-11-02")
+        assert statement.file_sha256 == hashlib.sha256(content).digest()
+        assert (statement.file_bytes, statement.client) == (len(content), "sandbox")
+        async with bank.books.engine.connect() as connection:
+            assert await store.bytes_of(connection, number) == content
 
-    shown = await bank.statements.GetStatement(pb.GetStatementRequest(statement_id=1))
-    assert shown.statement == statement
-    assert [line.amount.minor_units for line in shown.lines] == [12_345, -45]
-    assert [line.position for line in shown.lines] == [1, 2]
-    items = await bank.books.rows("SELECT key, amount_minor, tokens FROM item")
-    assert {row.key: row.amount_minor for row in items} == {
-        line.item_key: line.amount.minor_units for line in shown.lines
-    }
-    assert ["po_1234567" in row.tokens for row in items if row.amount_minor > 0] == [True]
+        shown = await bank.statements.GetStatement(pb.GetStatementRequest(statement_id=number))
+        assert shown.statement == statement
+        assert [line.amount.minor_units for line in shown.lines] == [12_345, -45]
+        assert [line.position for line in shown.lines] == [1, 2]
+        items = {
+            row.key: row
+            for row in await bank.books.rows("SELECT key, amount_minor, tokens FROM item")
+        }
+        for line in shown.lines:
+            assert items[line.item_key].amount_minor == line.amount.minor_units
+        assert "po_1234567" in items[shown.lines[0].item_key].tokens
 
 
 async def test_the_format_is_found_out(bank: Bank) -> None:
@@ -354,6 +356,7 @@ async def test_what_was_taken_is_kept_whatever_wants_to_change_it(
             owner.execute(
                 "INSERT INTO bank_line (statement_id, position, state, amount_minor,"
                 " bank_reference, customer_reference, end_to_end_id, remittance, counterparty,"
-                " sha256, identity, item_key) SELECT 1, 3, 'BOOKED', 1, '', '', '', '', '',"
-                " sha256, identity, '' FROM bank_line LIMIT 1"
+                " sha256, identity, line_key, is_compared)"
+                " SELECT 1, 3, 'BOOKED', 1, '', '', '', '', '', sha256, identity, '', false"
+                " FROM bank_line LIMIT 1"
             )

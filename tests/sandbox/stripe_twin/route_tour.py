@@ -431,3 +431,41 @@ async def tour_reports(tour: RouteTour, twin: Twin) -> None:
     queries, kind = "/v1/sigma/scheduled_query_runs", stripe.sigma.ScheduledQueryRun
     await tour.get(queries, kind)
     await tour.get(f"{queries}/{{scheduled_query_run}}", kind, scheduled_query_run=run)
+
+
+async def tour_billing(tour: RouteTour) -> None:
+    """Products, prices, subscriptions, invoices, what pays them, and credit notes."""
+    customer = (await tour.post(CUSTOMERS, stripe.Customer, {"email": "a@b.test"}))["id"]
+    details = {"type": "card", "card": {"token": "tok_visa"}}
+    method = (await tour.post(METHODS, stripe.PaymentMethod, details))["id"]
+    attached = {"customer": customer}
+    await tour.post(f"{METHODS}/{{id}}/attach", stripe.PaymentMethod, attached, id=method)
+    product = (await tour.post("/v1/products", stripe.Product, {"name": "Tea"}))["id"]
+    await tour.get("/v1/products", stripe.Product, {"active": True})
+    await tour.get("/v1/products/{id}", stripe.Product, id=product)
+    monthly = {"product": product, "currency": "usd", "unit_amount": 900}
+    monthly["recurring"] = {"interval": "month"}
+    price = (await tour.post("/v1/prices", stripe.Price, monthly))["id"]
+    await tour.get("/v1/prices", stripe.Price, {"product": product})
+    await tour.get("/v1/prices/{id}", stripe.Price, id=price)
+    subscriptions, one = "/v1/subscriptions", "/v1/subscriptions/{id}"
+    wanted = {"customer": customer, "items": [{"price": price}]}
+    failed = await tour.post(subscriptions, stripe.Subscription, wanted)
+    pay = "/v1/invoices/{id}/pay"
+    paid = {"payment_method": method}
+    await tour.post(pay, stripe.Invoice, paid, id=failed["latest_invoice"])
+    await tour.get(subscriptions, stripe.Subscription, {"customer": customer})
+    found = await tour.get(one, stripe.Subscription, id=failed["id"])
+    assert found["status"] == "active"
+    await tour.get("/v1/invoices", stripe.Invoice, {"subscription": failed["id"]})
+    invoice = found["latest_invoice"]
+    await tour.get("/v1/invoices/{id}", stripe.Invoice, {"expand": ["payments"]}, id=invoice)
+    payments = "/v1/invoice_payments"
+    listed = await tour.get(payments, stripe.InvoicePayment, {"invoice": invoice})
+    named = f"{payments}/{{invoice_payment}}"
+    await tour.get(named, stripe.InvoicePayment, invoice_payment=listed[0]["id"])
+    credited = {"invoice": invoice, "amount": 100, "refund_amount": 100}
+    note = (await tour.post("/v1/credit_notes", stripe.CreditNote, credited))["id"]
+    await tour.get("/v1/credit_notes", stripe.CreditNote, {"invoice": invoice})
+    await tour.get("/v1/credit_notes/{id}", stripe.CreditNote, id=note)
+    await tour.delete(one, id=failed["id"])

@@ -10,6 +10,7 @@ from sandbox.stripe_twin.params import adapter, transport_options
 from sandbox.stripe_twin.routes import ROUTES
 from tests.sandbox.stripe_twin.route_tour import (
     RouteTour,
+    tour_billing,
     tour_connect,
     tour_customers,
     tour_identity,
@@ -31,6 +32,7 @@ async def test_every_route_answers_what_the_sdk_declares(twin: Twin) -> None:
         await tour_connect(tour, twin)
         await tour_tax(tour)
         await tour_identity(tour, twin)
+        await tour_billing(tour)
         await tour_reports(tour, twin)
         await tour_v2(tour)
         await tour_v2_accounts(tour)

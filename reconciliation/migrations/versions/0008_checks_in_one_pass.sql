@@ -62,7 +62,23 @@ BEGIN
             ON a.leg = b.leg AND a.item_id = b.item_id AND b.generation = a.generation - 1
         LEFT JOIN match_revocation AS r ON b.match_id = r.match_id
         LEFT JOIN difference_end AS e ON b.difference_id = e.difference_id
-        WHERE a.generation > 0 AND r.match_id IS NULL AND e.difference_id IS NULL
+        WHERE
+            a.generation > 0
+            AND r.match_id IS NULL
+            AND e.difference_id IS NULL
+            AND CASE
+                WHEN b.is_ignored
+                    THEN (
+                        -- Each time that two people ignored it, two have taken it back.
+                        SELECT count(*) FROM ignore_step AS s
+                        WHERE s.leg = a.leg AND s.item_id = a.item_id AND s.step = 4
+                    ) <> (
+                        SELECT count(*) FROM standing AS s
+                        WHERE
+                            s.leg = a.leg AND s.item_id = a.item_id AND s.is_ignored AND s.generation < a.generation
+                    )
+                ELSE true
+            END
     ) THEN
         RAISE EXCEPTION 'what an item is in has not ended'
             USING ERRCODE = 'exclusion_violation';
@@ -73,8 +89,10 @@ BEGIN
         WHERE
             a.is_ignored
             AND (
-                SELECT count(*) FROM ignore_step AS s WHERE s.leg = a.leg AND s.item_id = a.item_id
-            ) <> 2
+                SELECT count(*) FROM ignore_step AS s WHERE s.leg = a.leg AND s.item_id = a.item_id AND s.step = 2
+            ) <> (
+                SELECT count(*) FROM standing AS s WHERE s.leg = a.leg AND s.item_id = a.item_id AND s.is_ignored
+            )
     ) THEN
         RAISE EXCEPTION 'an item is ignored by two people, not fewer'
             USING ERRCODE = 'check_violation';

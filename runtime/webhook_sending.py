@@ -16,9 +16,9 @@ from functools import cache
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from gateway.webhooks_out.addresses import AddressNotAllowedError, Destinations
-from gateway.webhooks_out.domain import Attempt
 from runtime.descriptors import is_own_shortage
+from runtime.webhook_addresses import AddressNotAllowedError, Destinations
+from runtime.webhooks import Attempt
 
 # From looking the name up to the status.
 REQUEST_SECONDS = 15.0

@@ -2,12 +2,19 @@
 
 import asyncio
 import contextlib
+import re
 import smtplib
 import ssl
 from dataclasses import dataclass
 from email.message import EmailMessage
 from enum import StrEnum
 
+# https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1, without the brackets.
+MAX_EMAIL_BYTES = 254
+EMAIL_ADDRESS = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+"
+)
 # Of each answer of the server.
 ANSWER_SECONDS = 10.0
 # The server says that it has to go away: no fault of the message.

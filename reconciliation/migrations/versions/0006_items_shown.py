@@ -1,4 +1,4 @@
-"""What matching adds is checked in one pass."""
+"""Items are listed, and one that two people ignored is looked at again when two people say so."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None
+oldest_code = "0002"
 
 
 def upgrade() -> None:

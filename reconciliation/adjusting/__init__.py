@@ -1,0 +1,1 @@
+"""Adjusting: the difference of a break is posted in the ledger, once, and completes its match."""

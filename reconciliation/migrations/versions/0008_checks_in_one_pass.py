@@ -1,0 +1,16 @@
+"""What matching adds is checked in one pass."""
+
+from pathlib import Path
+
+from alembic import op
+
+from runtime.migrations import sql_beside
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(sql_beside(Path(__file__)))

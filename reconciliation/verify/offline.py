@@ -1,0 +1,186 @@
+"""The verification of an export: each statement, what it covers, and the ledger's log beside it."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from reconciliation.closing.statement import (
+    NONE_BEFORE,
+    PeriodStatement,
+    StatedItem,
+    StatedMatch,
+    StatementError,
+    Tally,
+    open_statement,
+)
+from reconciliation.matching.breaks import Standing
+from reconciliation.matching.item import ItemKey, Source
+from reconciliation.matching.match import is_within
+from reconciliation.verify.leaves import LeafError, read_item, read_match
+from reconciliation.verify.ledger_log import TRANSACTIONS, LedgerLog
+from runtime.signed_notes import VerifierKey
+
+NOTE, ITEMS, MATCHES = "statement.note", "items.jsonl", "matches.jsonl"
+LEDGER = "ledger"
+Leaf = TypeVar("Leaf", StatedItem, StatedMatch)
+
+
+class Finding(Exception):  # noqa: N818 (what a verification finds is its result, not an error)
+    """The first thing that is wrong, and where."""
+
+    def __init__(self, place: Path | str, message: str) -> None:
+        super().__init__(f"{place}: {message}")
+
+
+class Report(NamedTuple):
+    """What an export turned out to be."""
+
+    statements: list[PeriodStatement]
+    ledger_items: int
+    """Items that are what the ledger's log says; 0 without a log."""
+    has_log: bool
+
+
+def verify(folder: Path, key: VerifierKey) -> Report:
+    """Checks everything that is there; raises `Finding` with the first thing that is wrong, and
+    `OSError` for what cannot be read."""
+    places = sorted(path for path in folder.iterdir() if path.name != LEDGER)
+    statements = []
+    previous = NONE_BEFORE
+    for number, place in enumerate(places, start=1):
+        if place.name != f"{number:06}":
+            raise Finding(place, f"is not the folder of closing {number}")
+        if sorted(path.name for path in place.iterdir()) != sorted((NOTE, ITEMS, MATCHES)):
+            raise Finding(place, f"has not exactly {NOTE}, {ITEMS} and {MATCHES}")
+        statement = _statement(place / NOTE, key)
+        if statement.closing_number != number:
+            raise Finding(place / NOTE, f"is of closing {statement.closing_number}")
+        if statement.previous != previous:
+            raise Finding(place / NOTE, "does not follow the statement before it")
+        previous = sha256(statement.text().encode()).digest()
+        statements.append(statement)
+    if not statements:
+        raise Finding(folder, "has no closed period")
+    log = _log(folder, statements)
+    ledger_items = 0
+    for place, statement in zip(places, statements, strict=True):
+        ledger_items += _check(place, statement, log)
+    return Report(statements, ledger_items, log is not None)
+
+
+def _statement(path: Path, key: VerifierKey) -> PeriodStatement:
+    try:
+        return open_statement(path.read_bytes(), key)
+    except StatementError as error:
+        raise Finding(path, str(error)) from None
+
+
+def _log(folder: Path, statements: list[PeriodStatement]) -> LedgerLog | None:
+    """The log, if there is one: each checkpoint that a statement names is one of it."""
+    path = folder / LEDGER / TRANSACTIONS
+    if not path.exists():
+        return None
+    try:
+        log = LedgerLog(path, {each.ledger_place.tree_size for each in statements})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Finding(path, f"is no log of a ledger: {type(error).__name__}") from None
+    for each in statements:
+        place = each.ledger_place
+        if log.roots.get(place.tree_size) != place.root:
+            raise Finding(
+                path, f"is not what closing {each.closing_number} names at {place.tree_size}"
+            )
+    return log
+
+
+def _check(place: Path, statement: PeriodStatement, log: LedgerLog | None) -> int:
+    """Checks what a statement covers; how many of its items the log has."""
+    tally = Tally()
+    items: dict[ItemKey, StatedItem] = {}
+    in_log = 0
+    before = ("", "", "")
+    for where, item in _lines(place / ITEMS, read_item):
+        if _order(item.key) <= before:
+            raise Finding(where, "is not in order")
+        before = _order(item.key)
+        items[item.key] = item
+        tally.add_item(item, statement.period.first_day)
+        if log is not None and item.key.source is Source.LEDGER:
+            _check_booked(where, item, log, statement)
+            in_log += 1
+    matched = Counter[tuple[ItemKey, int]]()
+    last = 0
+    for where, match in _lines(place / MATCHES, read_match):
+        if match.match_id <= last:
+            raise Finding(where, "is not in order")
+        last = match.match_id
+        tally.add_match(match)
+        _check_match(where, match, items)
+        matched.update((key, match.match_id) for key, _, _ in match.allocations)
+    for item in items.values():
+        for leg, match_id in item.matches.items():
+            if not matched[item.key, match_id]:
+                raise Finding(place, f"{item.key.key} is in no match {match_id} of {leg}")
+    _compare(place, statement, tally)
+    return in_log
+
+
+def _order(key: ItemKey) -> tuple[str, str, str]:
+    return key.corridor, key.source.value, key.key
+
+
+def _check_booked(where: str, item: StatedItem, log: LedgerLog, statement: PeriodStatement) -> None:
+    """An item of the ledger is what its transaction does to a balance at Stripe."""
+    at = (item.key.corridor, item.key.key)
+    if log.moved.get(at) != item.amount_minor:
+        raise Finding(where, "is not what the ledger's log says")
+    if log.sequences[at] > statement.ledger_place.tree_size:
+        raise Finding(where, "is beyond the checkpoint that the statement names")
+
+
+def _check_match(where: str, match: StatedMatch, items: dict[ItemKey, StatedItem]) -> None:
+    """Both sides are equal in each currency, and nothing exceeds its item. Of an item of another
+    period there is only what the match takes of it."""
+    sums: Counter[str] = Counter()
+    sides = set()
+    for key, currency, amount in match.allocations:
+        if key.source not in (match.leg.left, match.leg.right):
+            raise Finding(where, f"{key.key} has no place in {match.leg}")
+        item = items.get(key)
+        if item is not None:
+            stands = item.standings.get(match.leg) is Standing.MATCHED
+            if not stands or item.matches[match.leg] != match.match_id:
+                raise Finding(where, f"{key.key} is not in this match by its own leaf")
+            if item.currency != currency or not is_within(amount, item.amount_minor):
+                raise Finding(where, f"takes of {key.key} what it has not")
+        sides.add(key.source)
+        sums[currency] += amount if key.source is match.leg.left else -amount
+    if len(sides) != 2 or any(sums.values()):
+        raise Finding(where, "its two sides are not equal")
+
+
+def _compare(place: Path, statement: PeriodStatement, tally: Tally) -> None:
+    for what, said, found in (
+        ("items", statement.item_count, tally.item_count),
+        ("late items", statement.late_count, tally.late_count),
+        ("matches", statement.match_count, tally.match_count),
+        ("root", statement.root, tally.root),
+        ("sums", dict(statement.sums), dict(tally.sums)),
+    ):
+        if said != found:
+            raise Finding(place, f"the {what} are not those of the statement")
+
+
+def _lines(path: Path, read: Callable[[bytes], Leaf]) -> Iterator[tuple[str, Leaf]]:
+    """The leaves of a file, with their places."""
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            where = f"{path}, line {number}"
+            if not line.endswith(b"\n"):
+                raise Finding(where, "does not end with a line feed")
+            try:
+                yield where, read(line[:-1])
+            except LeafError as error:
+                raise Finding(where, str(error)) from None

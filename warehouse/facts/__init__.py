@@ -1,0 +1,1 @@
+"""The facts beside the ledger: payments, balance transactions, payouts, breaks, decisions."""

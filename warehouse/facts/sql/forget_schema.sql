@@ -1,0 +1,2 @@
+-- Other tables and views are made.
+DELETE FROM warehouse_schema;

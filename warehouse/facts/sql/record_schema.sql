@@ -1,0 +1,2 @@
+-- What they were made by.
+INSERT INTO warehouse_schema (digest) VALUES ({digest});
