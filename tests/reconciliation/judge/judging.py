@@ -16,7 +16,7 @@ def judge(history: History, seen: Any) -> list[str]:
     """What is wrong, in sentences; `seen` is what the product says."""
     wanted = expected(history)
     found = [f"in two at once: {name}" for name in seen.twice]
-    found += seen.outside
+    found += seen.wrong
     found += [f"no break was opened for {shown(each)}" for each in seen.untold]
     found += compare(wanted, seen.stand)
     found += _sums(history, seen)

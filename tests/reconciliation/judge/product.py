@@ -96,8 +96,8 @@ class Seen:
     """Differences that no break was opened for."""
     twice: list[str] = field(default_factory=list)
     """Items that stand in two ways in one leg."""
-    outside: list[str] = field(default_factory=list)
-    """Allocations that are not the whole item."""
+    wrong: list[str] = field(default_factory=list)
+    """In sentences: allocations that are not the whole item, files that should have been refused."""
     sums: dict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
     """By source, corridor and currency, of items that Stripe and the bank have."""
     refused_last: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -214,7 +214,7 @@ class Product:
                 is_refused = await self._take_file(desk, file.account, file.content)
                 digest = hashlib.sha256(file.content).digest()
                 if is_refused != (file.kind == "false"):
-                    self.seen.outside.append(f"a {file.kind} file, refused: {is_refused}")
+                    self.seen.wrong.append(f"a {file.kind} file, refused: {is_refused}")
                 elif is_refused and digest not in known:
                     self.seen.refused_last[file.account] += 1
                 elif file.kind == "whole" and digest not in known:
@@ -279,7 +279,7 @@ class Product:
             if row.match_id is not None:
                 matches[row.leg, row.match_id].add(names[row.item_id])
                 if row.amount_minor != amounts[row.item_id]:
-                    seen.outside.append(f"{row.leg} {names[row.item_id]}: a part of it")
+                    seen.wrong.append(f"{row.leg} {names[row.item_id]}: a part of it")
             elif row.difference_id is not None:
                 differences.setdefault(row.difference_id, (row, set()))[1].add(names[row.item_id])
         for (leg, _), members in matches.items():
