@@ -97,7 +97,7 @@ class Seen:
     twice: list[str] = field(default_factory=list)
     """Items that stand in two ways in one leg."""
     wrong: list[str] = field(default_factory=list)
-    """In sentences: allocations that are not the whole item, files that should have been refused."""
+    """In sentences: parts of items in matches, false files that were taken."""
     sums: dict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
     """By source, corridor and currency, of items that Stripe and the bank have."""
     refused_last: dict[str, int] = field(default_factory=lambda: defaultdict(int))
