@@ -38,6 +38,7 @@ from sandbox.embedded_postgres import temporary_server
 from sandbox.guardian import temporary_folder
 from sandbox.stripe_twin.twin import Twin, running_twin
 from tests.aws import aws_credentials
+from tests.compiled_statements import share_compiled_statements
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import Shop
 from tests.gateway.running import OpenShop, RunningGateway, running_gateway
@@ -58,6 +59,7 @@ def pytest_configure() -> None:
     # How long one example takes says more about the machine than about the code.
     settings.register_profile("any machine", deadline=None)
     settings.load_profile("any machine")
+    share_compiled_statements()
 
 
 def pytest_collection_finish() -> None:
