@@ -241,7 +241,8 @@ def gaps(bank: AtBank) -> list[tuple[str, str, tuple[tuple[str, int], ...]]]:
         after_it = chain[place + 1 : place + 2]
         # What goes on from it shows that its lines were counted right.
         goes_on = after_it and after_it[0].opening == outer.closing
-        goes_on = goes_on and after_it[0].number in (None, (outer.number or 0) + 1)
+        between = range(outer.number or 0, (after_it[0].number if after_it else None) or 0)
+        goes_on = goes_on and all(number in numbers for number in between)
         if not goes_on:
             found += [("STATEMENT_OVERLAP", bank.corridor, ())] * shared
     return found
