@@ -27,6 +27,7 @@ from runtime.errors import from_rpc_error
 PREFIX = "RECONCILIATION_CLIENT_"
 COMPLETE, STOPPED, REFUSED = 0, 1, 2
 NOTE, ITEMS, MATCHES = "statement.note", "items.jsonl", "matches.jsonl"
+SOURCES = "sources.jsonl"
 NOT_FOUND = "PERIOD_NOT_FOUND"
 
 
@@ -60,13 +61,15 @@ async def _write(stub: Any, number: int, place: Path) -> None:
     with (
         (unfinished / ITEMS).open("wb") as items,
         (unfinished / MATCHES).open("wb") as matches,
+        (unfinished / SOURCES).open("wb") as sources,
     ):
         async for part in stub.ExportPeriod(pb.ExportPeriodRequest(closing_number=number)):
             if part.statement:
                 (unfinished / NOTE).write_bytes(part.statement.encode())
             items.writelines(leaf + b"\n" for leaf in part.items)
             matches.writelines(leaf + b"\n" for leaf in part.matches)
-        for file in (items, matches):
+            sources.writelines(line + b"\n" for line in part.sources)
+        for file in (items, matches, sources):
             file.flush()
             os.fsync(file.fileno())
     unfinished.rename(place)

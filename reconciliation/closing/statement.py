@@ -6,6 +6,7 @@ Pure; a verifier needs nothing but this and the public key.
 
 import json
 import re
+from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -229,6 +230,18 @@ class PeriodStatement:
     def people(self) -> tuple[str, str]:
         """Who closed it."""
         return self.client, self.approver
+
+
+def source_line(key: ItemKey, content: bytes) -> bytes:
+    """The bytes that an item was made of, as they are exported beside its leaf."""
+    return canonical(
+        {
+            "bytes": b64encode(content).decode(),
+            "corridor": key.corridor,
+            "key": key.key,
+            "source": key.source.value,
+        }
+    )
 
 
 def canonical(value: Mapping[str, object]) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciliation.closing.period import ClosedDays, Period, PeriodKind
-from reconciliation.closing.statement import CarriedBreak, StatedMatch
+from reconciliation.closing.statement import CarriedBreak, StatedItem, StatedMatch
 from reconciliation.matching.item import ItemKey, Leg, Source
 from runtime.sql_files import read_sql
 
@@ -17,6 +17,7 @@ _PERIOD_ITEMS = read_sql(__file__, "period_items")
 _IN_ORDER = read_sql(__file__, "in_order")
 _MATCHES_OF_ITEMS = read_sql(__file__, "matches_of_items")
 _STATED_MATCHES = read_sql(__file__, "stated_matches")
+_BYTES_OF_ITEMS = read_sql(__file__, "bytes_of_items")
 _OPEN_UNTIL = read_sql(__file__, "open_until")
 _LATE_ITEMS = read_sql(__file__, "late_items")
 _LIST = read_sql(__file__, "list_closings")
@@ -248,6 +249,22 @@ async def stated_matches(
         key = ItemKey(Source(row.source), row.corridor, row.key)
         taken.append((key, row.currency, row.amount_minor))
     return list(found.values())
+
+
+async def bytes_of(
+    connection: AsyncConnection, items: Sequence[StatedItem]
+) -> dict[ItemKey, bytes]:
+    """The bytes that some items were made of, of those that have any kept."""
+    rows = await connection.exec_driver_sql(
+        _BYTES_OF_ITEMS,
+        {
+            "sources": [item.key.source.value for item in items],
+            "corridors": [item.key.corridor for item in items],
+            "keys": [item.key.key for item in items],
+            "hashes": [item.sha256 for item in items],
+        },
+    )
+    return {ItemKey(Source(row.source), row.corridor, row.key): row.content for row in rows}
 
 
 async def last_closing(connection: AsyncConnection) -> tuple[int, bytes | None]:

@@ -349,6 +349,7 @@ class ExportPeriodResponse(_message.Message):
     STATEMENT_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     MATCHES_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
     statement: _builtins.str
     """The signed statement, in the first message alone."""
     @_builtins.property
@@ -359,16 +360,23 @@ class ExportPeriodResponse(_message.Message):
     def matches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Leaves of matches, at most 500, after all items."""
 
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The bytes that items were made of, at most 200, each after its item, in their order. docs/closing.md says how
+        they are written. Of items that have none kept there is nothing.
+        """
+
     def __init__(
         self,
         *,
         statement: _builtins.str = ...,
         items: _abc.Iterable[_builtins.bytes] | None = ...,
         matches: _abc.Iterable[_builtins.bytes] | None = ...,
+        sources: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "matches", b"matches", "statement", b"statement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "matches", b"matches", "sources", b"sources", "statement", b"statement"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,35 @@
+-- What Stripe's items were made of: the bytes that their hashes are of, as the gateway's feed gave them. Items of the
+-- ledger are in its own log, and lines of banks in their files. Items from before this table have none.
+CREATE TABLE item_bytes (
+    ordinal bigint PRIMARY KEY REFERENCES item (ordinal),
+    content bytea NOT NULL CHECK (octet_length(content) > 0)
+);
+
+CREATE FUNCTION check_item_bytes() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (
+        SELECT
+        FROM added AS a
+        INNER JOIN item AS i ON a.ordinal = i.ordinal
+        WHERE i.sha256 <> sha256(a.content)
+    ) THEN
+        RAISE EXCEPTION 'the bytes of an item are not those that its hash is of' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER item_bytes_are_those_of_the_hash AFTER INSERT ON item_bytes REFERENCING NEW TABLE AS added
+FOR EACH STATEMENT EXECUTE FUNCTION check_item_bytes();
+
+-- ALWAYS: also when session_replication_role says that ordinary triggers are off.
+DO $$
+BEGIN
+    CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON item_bytes
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+    ALTER TABLE item_bytes ENABLE ALWAYS TRIGGER append_only;
+    ALTER TABLE item_bytes ENABLE ALWAYS TRIGGER item_bytes_are_those_of_the_hash;
+    GRANT SELECT, INSERT ON item_bytes TO reconciliation_service;
+    -- Names are looked up where nobody can put others in their place.
+    EXECUTE format('ALTER FUNCTION check_item_bytes() SET search_path = pg_catalog, %I, pg_temp', current_schema());
+END
+$$;
