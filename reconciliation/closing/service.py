@@ -11,7 +11,7 @@ from reconciliation.breaks.service import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from reconciliation.closing import contents, store
 from reconciliation.closing.closing import Asked, Closing
 from reconciliation.closing.period import Period, PeriodKind
-from reconciliation.closing.statement import source_line
+from reconciliation.closing.statement import file_leaf, source_line
 from reconciliation.errors import ERRORS, period_not_found
 from reconciliation.items.reading import Moment
 from reconciliation.v1 import period_service_pb2 as pb
@@ -119,6 +119,11 @@ class PeriodService(PeriodServiceServicer):
                 for start in range(0, len(matches), LEAVES_PER_MESSAGE):
                     part = matches[start : start + LEAVES_PER_MESSAGE]
                     yield pb.ExportPeriodResponse(matches=[match.leaf() for match in part])
+            async for file, pieces in store.new_bank_files(connection, number):
+                leaf = file_leaf(file.bank_account, file.sha256, file.asked)
+                yield pb.ExportPeriodResponse(bank_file=leaf)
+                async for piece in pieces:
+                    yield pb.ExportPeriodResponse(bank_file_bytes=piece)
 
 
 def _message(row: Any) -> pb.ClosedPeriod:

@@ -69,7 +69,13 @@ def _said(report: Report) -> Iterator[str]:
             yield f"not proven  {count:,} {what}: their bytes were not kept yet"
     if report.found.other_days:
         yield f"not proven  the book day of {report.found.other_days:,} of them, which moved since"
-    yield "not proven  what the bank said: of its lines there are the hashes"
+    if report.found.bank_files:
+        yield f"proven      {report.found.bank_files:,} files of banks are those that were taken"
+    if count := report.found.proven[Source.BANK]:
+        yield f"proven      {count:,} lines of banks are what these files say"
+    if count := report.found.without_bytes[Source.BANK]:
+        yield f"not proven  {count:,} lines of banks: how their files were read was not kept yet"
+    yield "not proven  that Stripe and the banks said the truth, and that nothing else was said"
 
 
 if __name__ == "__main__":

@@ -20,14 +20,15 @@ from reconciliation.matching.book_days import BookDayError, BookDays, read_book_
 from reconciliation.matching.breaks import Standing
 from reconciliation.matching.item import Item, ItemKey, Leg, Source
 from reconciliation.matching.match import is_within
+from reconciliation.verify.bank import BankBooks, read_file_leaf
 from reconciliation.verify.leaves import LeafError, read_item, read_match
 from reconciliation.verify.ledger_log import TRANSACTIONS, LedgerLog
 from reconciliation.verify.sources import item_of, read_source, strays
 from runtime.signed_notes import VerifierKey
 
 NOTE, ITEMS, MATCHES = "statement.note", "items.jsonl", "matches.jsonl"
-SOURCES = "sources.jsonl"
-FILES = (NOTE, ITEMS, MATCHES, SOURCES)
+SOURCES, BANK, BANK_FILES = "sources.jsonl", "bank.jsonl", "bank"
+FILES = (NOTE, ITEMS, MATCHES, SOURCES, BANK, BANK_FILES)
 LEDGER = "ledger"
 OF_STRIPE = (Source.STRIPE, Source.PAYOUT)
 Leaf = TypeVar("Leaf")
@@ -46,6 +47,7 @@ class Found:
 
     proven: Counter[Source] = field(default_factory=Counter)
     without_bytes: Counter[Source] = field(default_factory=Counter)
+    bank_files: int = 0
     other_days: int = 0
     """Of those that are proven: their bytes say another book day than the first ones did."""
 
@@ -81,9 +83,11 @@ def verify(folder: Path, key: VerifierKey) -> Report:
     if not statements:
         raise Finding(folder, "has no closed period")
     log = _log(folder, statements)
-    found = Found()
+    found, bank = Found(), BankBooks()
     for place, statement in zip(places, statements, strict=True):
-        _check(place, statement, log, found)
+        _take_files(place, statement, bank)
+        _check(place, statement, log, found, bank)
+    found.bank_files = bank.files
     return Report(statements, found.proven[Source.LEDGER], log is not None, found)
 
 
@@ -112,7 +116,13 @@ def _log(folder: Path, statements: list[PeriodStatement]) -> LedgerLog | None:
     return log
 
 
-def _check(place: Path, statement: PeriodStatement, log: LedgerLog | None, found: Found) -> None:
+def _check(
+    place: Path,
+    statement: PeriodStatement,
+    log: LedgerLog | None,
+    found: Found,
+    bank: BankBooks,
+) -> None:
     """Checks what a statement covers, and adds to what was found."""
     tally = Tally()
     items: dict[ItemKey, StatedItem] = {}
@@ -129,6 +139,8 @@ def _check(place: Path, statement: PeriodStatement, log: LedgerLog | None, found
             found.proven[Source.LEDGER] += 1
         elif item.key.source in OF_STRIPE:
             sources.check(item)
+        elif item.key.source is Source.BANK:
+            _check_line(where, item, bank, found)
     sources.end()
     matched = Counter[tuple[ItemKey, int]]()
     last = 0
@@ -146,6 +158,37 @@ def _check(place: Path, statement: PeriodStatement, log: LedgerLog | None, found
             if not matched[item.key, match_id]:
                 raise Finding(place, f"{item.key.key} is in no match {match_id} of {leg}")
     _compare(place, statement, tally)
+
+
+def _take_files(place: Path, statement: PeriodStatement, bank: BankBooks) -> None:
+    """The files that came since the statement before: with them they are those that it names."""
+    names, accounts = set(), set()
+    for where, leaf in _lines(place / BANK, read_file_leaf):
+        name = leaf.file_sha256.hex()
+        names.add(name)
+        accounts.add(leaf.account)
+        try:
+            bank.take(leaf, place / BANK_FILES / name)
+        except LeafError as error:
+            raise Finding(where, str(error)) from None
+        except FileNotFoundError:
+            raise Finding(where, "has no file of its hash") from None
+    if names != {path.name for path in (place / BANK_FILES).iterdir()}:
+        raise Finding(place / BANK_FILES, "has not exactly the files that are named")
+    for named in statement.bank_places:
+        if not bank.is_at(named):
+            raise Finding(place / BANK, f"the files of {named.account} are not the statement's")
+    if extra := accounts - {named.account for named in statement.bank_places}:
+        raise Finding(place / BANK, f"names {min(extra)}, of which the statement has no files")
+
+
+def _check_line(where: str, item: StatedItem, bank: BankBooks, found: Found) -> None:
+    """An item of a bank is a line of its statements, one as often as they have it."""
+    try:
+        is_proven = bank.check(item)
+    except LeafError as error:
+        raise Finding(where, str(error)) from None
+    (found.proven if is_proven else found.without_bytes)[Source.BANK] += 1
 
 
 class _Sources:

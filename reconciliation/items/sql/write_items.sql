@@ -106,7 +106,7 @@ kept AS (
         p.ordinal,
         p.source_bytes
     FROM placed AS p
-    WHERE p.source_bytes IS NOT null
+    WHERE octet_length(p.source_bytes) > 0
 )
 
 INSERT INTO item (
