@@ -1,13 +1,15 @@
 """`python -m reconciliation.export`: writes closed periods to a folder, for keeping and proof."""
 
 import asyncio
+import json
 import os
 import shutil
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import grpc
 import uvloop
@@ -27,6 +29,7 @@ from runtime.errors import from_rpc_error
 PREFIX = "RECONCILIATION_CLIENT_"
 COMPLETE, STOPPED, REFUSED = 0, 1, 2
 NOTE, ITEMS, MATCHES = "statement.note", "items.jsonl", "matches.jsonl"
+SOURCES, BANK, BANK_FILES = "sources.jsonl", "bank.jsonl", "bank"
 NOT_FOUND = "PERIOD_NOT_FOUND"
 
 
@@ -57,19 +60,64 @@ async def export(stub: Any, folder: Path) -> int:
 async def _write(stub: Any, number: int, place: Path) -> None:
     unfinished = _unfinished(place)
     unfinished.mkdir(parents=True, exist_ok=True)
+    bank = _BankFiles(unfinished)
     with (
+        closing(bank),
         (unfinished / ITEMS).open("wb") as items,
         (unfinished / MATCHES).open("wb") as matches,
+        (unfinished / SOURCES).open("wb") as sources,
     ):
         async for part in stub.ExportPeriod(pb.ExportPeriodRequest(closing_number=number)):
             if part.statement:
                 (unfinished / NOTE).write_bytes(part.statement.encode())
             items.writelines(leaf + b"\n" for leaf in part.items)
             matches.writelines(leaf + b"\n" for leaf in part.matches)
-        for file in (items, matches):
+            sources.writelines(line + b"\n" for line in part.sources)
+            if part.bank_file:
+                bank.begin(part.bank_file)
+            bank.add(part.bank_file_bytes)
+        for file in (items, matches, sources):
             file.flush()
             os.fsync(file.fileno())
     unfinished.rename(place)
+
+
+class _BankFiles:
+    """The leaves of banks' files, and each file under its hash."""
+
+    def __init__(self, place: Path) -> None:
+        self._folder = place / BANK_FILES
+        self._folder.mkdir(exist_ok=True)
+        self._leaves = (place / BANK).open("wb")
+        self._file: BinaryIO | None = None
+
+    def begin(self, leaf: bytes) -> None:
+        """A further file."""
+        self._end()
+        self._leaves.write(leaf + b"\n")
+        self._file = (self._folder / json.loads(leaf)["sha256"]).open("wb")
+
+    def add(self, piece: bytes) -> None:
+        """More of it."""
+        if piece:
+            assert self._file is not None, "a file's leaf comes before its bytes"
+            self._file.write(piece)
+
+    def close(self) -> None:
+        """All of them are there."""
+        self._end()
+        _keep(self._leaves)
+
+    def _end(self) -> None:
+        if self._file is not None:
+            _keep(self._file)
+        self._file = None
+
+
+def _keep(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+    file.close()
 
 
 def _unfinished(place: Path) -> Path:

@@ -18,7 +18,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, BinaryIO
 
 from reconciliation.bank.accounts import BankAccount
 from reconciliation.bank.lines import (
@@ -82,22 +82,10 @@ def _answers(lines: Iterator[bytes]) -> Iterator[Answer]:
     asked = Asked.from_line(next(lines))
     account = asked.account
     with os.fdopen(asked.file_number, "rb", closefd=False) as file:
-        declared = asked.declared
-        if declared is None:
-            file.seek(0)
-            found = detected(file.read(HEAD_BYTES))
-            if found is None:
-                yield {"unknown_format": 1}
-                return
-            declared = Declared(found)
-        file.seek(0)
-        expected = replace(
-            account.expected(),
-            opening=asked.opening,
-            closing=asked.closing,
-            opening_follows=True,
-        )
-        statements = read_statements(file, declared, Expected((expected,), asked.today))
+        statements = statements_of(asked, file)
+    if statements is None:
+        yield {"unknown_format": 1}
+        return
     yield {"statements": [header_of(statement, asked.today) for statement in statements]}
     chain = Chain(account)
     for line in lines:
@@ -106,6 +94,26 @@ def _answers(lines: Iterator[bytes]) -> Iterator[Answer]:
             yield from _taken(chain, statements, told["first_id"])
             return
         chain.add(told["id"], past_from(told["past"], account), told["excludes"])
+
+
+def statements_of(asked: Asked, file: BinaryIO) -> tuple[Statement, ...] | None:
+    """The statements of a file, all of them proved; None if its format is not known. Raises
+    `StatementRefusedError`."""
+    declared = asked.declared
+    if declared is None:
+        file.seek(0)
+        found = detected(file.read(HEAD_BYTES))
+        if found is None:
+            return None
+        declared = Declared(found)
+    file.seek(0)
+    expected = replace(
+        asked.account.expected(),
+        opening=asked.opening,
+        closing=asked.closing,
+        opening_follows=True,
+    )
+    return read_statements(file, declared, Expected((expected,), asked.today))
 
 
 def _taken(chain: "Chain", statements: Sequence[Statement], first_id: int) -> Iterator[Answer]:

@@ -32,6 +32,9 @@ _ADD_PIECE = """
     INSERT INTO bank_file_piece (file_id, piece, content)
     VALUES (%(file_id)s, %(piece)s, %(content)s)
 """
+_ADD_READING = """
+    INSERT INTO bank_file_reading (file_id, asked) VALUES (%(file_id)s, %(asked)s)
+"""
 _PIECES = "SELECT content FROM bank_file_piece WHERE file_id = %(file_id)s ORDER BY piece"
 _LAST = "SELECT coalesce(max(statement_id), 0) FROM bank_statement"
 _EARLIER = read_sql(__file__, "earlier_statements")
@@ -117,6 +120,11 @@ async def add_file(connection: AsyncConnection, file: BankFile, now: datetime) -
             _ADD_PIECE, {"file_id": file_id, "piece": piece, "content": content}
         )
     return file_id
+
+
+async def add_reading(connection: AsyncConnection, file_id: int, asked: str) -> None:
+    """Keeps what the reader of a file was asked."""
+    await connection.exec_driver_sql(_ADD_READING, {"file_id": file_id, "asked": asked})
 
 
 async def bytes_of(connection: AsyncConnection, file_id: int) -> bytes:

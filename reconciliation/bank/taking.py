@@ -100,8 +100,9 @@ class StatementTaking:
             return await self._statements(connection, known)
         try:
             async with open_reading(file.file_number) as reading:
-                headers = await reading.statements(self._asked(file, told))
-                rows = await self._write(connection, file, reading, headers)
+                asked = self._asked(file, told)
+                headers = await reading.statements(asked)
+                rows = await self._write(connection, file, reading, headers, asked)
         except (RefusedError, UnknownFormatError, TooManyStatementsError, ItemError) as error:
             refusal = refusal_of(file.account.name, error)
             await self.refuse(file, refusal.problem, refusal.place, refusal.expected)
@@ -130,7 +131,12 @@ class StatementTaking:
         return (self._clock.now().astimezone(UTC) + FIRST_ZONE).date()
 
     async def _write(
-        self, connection: AsyncConnection, file: BankFile, reading: Any, headers: Sequence[Any]
+        self,
+        connection: AsyncConnection,
+        file: BankFile,
+        reading: Any,
+        headers: Sequence[Any],
+        asked: Asked,
     ) -> Sequence[Any]:
         """Everything of a file that is proved. What takes long is done by its reader."""
         account, now = file.account, self._clock.now()
@@ -144,6 +150,7 @@ class StatementTaking:
         first_id = await store.last_id(connection) + 1
         verdicts = await reading.verdicts(earlier, first_id)
         file_id = await store.add_file(connection, file, now)
+        await store.add_reading(connection, file_id, asked.to_text())
         statements = [
             {**header, **verdict} for header, verdict in zip(headers, verdicts, strict=True)
         ]

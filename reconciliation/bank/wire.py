@@ -1,7 +1,7 @@
 """What the process that reads a file is told and tells, as values of JSON."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -48,6 +48,10 @@ class Asked:
                 "closing": _balance(self.closing),
             }
         )
+
+    def to_text(self) -> str:
+        """The same of whatever file, to be kept: `from_line` reads it."""
+        return replace(self, file_number=0).to_line().decode().rstrip()
 
     @classmethod
     def from_line(cls, line: bytes) -> "Asked":

@@ -270,6 +270,7 @@ class Closing:
             rules_version=rules_version,
             policy_version=policy_version,
             ledger_place=ready.ledger_place,
+            bank_places=await contents.bank_places(connection, corridors),
             item_count=tally.item_count,
             match_count=tally.match_count,
             late_count=tally.late_count,
@@ -299,4 +300,5 @@ class Closing:
             remark=asked.remark,
             now=moment.time,
         )
+        await store.add_bank_places(connection, statement.closing_number, statement.bank_places)
         return statement.closing_number

@@ -1,6 +1,7 @@
 """What a statement is about: the items of a period and the matches that they are in, in its order,
 as of the change that it names."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, timedelta
 
@@ -8,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciliation.closing import store
 from reconciliation.closing.period import Period, PeriodKind
-from reconciliation.closing.statement import StatedItem, StatedMatch
+from reconciliation.closing.statement import BankPlace, StatedItem, StatedMatch, file_leaf
 from reconciliation.errors import period_too_large
 from reconciliation.items.reading import KnownItem, Moment, known_items
 from reconciliation.matching.breaks import Standing
+from runtime.merkle import Frontier, leaf_hash
 
 # Of all corridors together; a statement is made while nothing else is matched.
 MAX_PERIOD_ITEMS = 1_000_000
@@ -45,6 +47,20 @@ async def matches_of(
     ordered = sorted(match_ids)
     for start in range(0, len(ordered), READ_AT_ONCE):
         yield await store.stated_matches(connection, ordered[start : start + READ_AT_ONCE])
+
+
+async def bank_places(
+    connection: AsyncConnection, corridors: Sequence[str]
+) -> tuple[BankPlace, ...]:
+    """The files of the banks of some corridors that were taken. What a file brought was written
+    with it: all lines that are items are in one of them."""
+    trees: dict[str, Frontier] = defaultdict(Frontier)
+    for row in await store.bank_files(connection, corridors):
+        leaf = file_leaf(row.bank_account, row.sha256, row.asked)
+        trees[row.bank_account].append(leaf_hash(leaf))
+    return tuple(
+        BankPlace(account, tree.size, tree.root()) for account, tree in sorted(trees.items())
+    )
 
 
 async def _span(

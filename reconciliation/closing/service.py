@@ -11,6 +11,7 @@ from reconciliation.breaks.service import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from reconciliation.closing import contents, store
 from reconciliation.closing.closing import Asked, Closing
 from reconciliation.closing.period import Period, PeriodKind
+from reconciliation.closing.statement import file_leaf, source_line
 from reconciliation.errors import ERRORS, period_not_found
 from reconciliation.items.reading import Moment
 from reconciliation.v1 import period_service_pb2 as pb
@@ -21,6 +22,8 @@ from runtime.paging import PageTokens, clamp_page_size
 
 # A match may have hundreds of allocations.
 LEAVES_PER_MESSAGE = 500
+# A payout's texts may be some kilobytes.
+SOURCES_PER_MESSAGE = 200
 _NEWEST = 2**62
 
 
@@ -105,10 +108,22 @@ class PeriodService(PeriodServiceServicer):
                 for start in range(0, len(items), LEAVES_PER_MESSAGE):
                     some = items[start : start + LEAVES_PER_MESSAGE]
                     yield pb.ExportPeriodResponse(items=[item.leaf() for item in some])
+                kept = await store.bytes_of(connection, items)
+                lines = [
+                    source_line(item.key, kept[item.key]) for item in items if item.key in kept
+                ]
+                for start in range(0, len(lines), SOURCES_PER_MESSAGE):
+                    those = lines[start : start + SOURCES_PER_MESSAGE]
+                    yield pb.ExportPeriodResponse(sources=those)
             async for matches in contents.matches_of(connection, match_ids):
                 for start in range(0, len(matches), LEAVES_PER_MESSAGE):
                     part = matches[start : start + LEAVES_PER_MESSAGE]
                     yield pb.ExportPeriodResponse(matches=[match.leaf() for match in part])
+            async for file, pieces in store.new_bank_files(connection, number):
+                leaf = file_leaf(file.bank_account, file.sha256, file.asked)
+                yield pb.ExportPeriodResponse(bank_file=leaf)
+                async for piece in pieces:
+                    yield pb.ExportPeriodResponse(bank_file_bytes=piece)
 
 
 def _message(row: Any) -> pb.ClosedPeriod:

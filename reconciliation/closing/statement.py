@@ -6,6 +6,7 @@ Pure; a verifier needs nothing but this and the public key.
 
 import json
 import re
+from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -179,6 +180,15 @@ class LedgerPlace(NamedTuple):
     root: bytes
 
 
+class BankPlace(NamedTuple):
+    """How many files of a bank account are covered, from its first one on, and the root of the tree
+    of their leaves."""
+
+    account: str
+    files: int
+    root: bytes
+
+
 @dataclass(frozen=True, kw_only=True)
 class PeriodStatement:
     """What is signed."""
@@ -192,6 +202,8 @@ class PeriodStatement:
     rules_version: int
     policy_version: str
     ledger_place: LedgerPlace
+    bank_places: tuple[BankPlace, ...] = ()
+    """By account; none in statements from before files were covered."""
     item_count: int
     match_count: int
     late_count: int
@@ -216,6 +228,10 @@ class PeriodStatement:
             f"change {self.change_number} rules {self.rules_version}"
             f" policy {word(self.policy_version)}",
             f"ledger {place.sequence} checkpoint {place.tree_size} {encode(place.root)}",
+            *(
+                f"bank {word(bank.account)} files {bank.files} {encode(bank.root)}"
+                for bank in self.bank_places
+            ),
             f"items {self.item_count} late {self.late_count} matches {self.match_count}"
             f" root {encode(self.root)}",
             *(_sum_line(where, self.sums[where]) for where in sorted(self.sums)),
@@ -229,6 +245,24 @@ class PeriodStatement:
     def people(self) -> tuple[str, str]:
         """Who closed it."""
         return self.client, self.approver
+
+
+def source_line(key: ItemKey, content: bytes) -> bytes:
+    """The bytes that an item was made of, as they are exported beside its leaf."""
+    return canonical(
+        {
+            "bytes": b64encode(content).decode(),
+            "corridor": key.corridor,
+            "key": key.key,
+            "source": key.source.value,
+        }
+    )
+
+
+def file_leaf(account: str, file_sha256: bytes, asked: str) -> bytes:
+    """A file of a bank account as a statement covers it; `asked` is how it was read, empty of files
+    of which that was not kept."""
+    return canonical({"account": account, "asked": asked, "sha256": file_sha256.hex()})
 
 
 def canonical(value: Mapping[str, object]) -> bytes:
@@ -274,6 +308,7 @@ _LINES = {
     "corridor": r"corridor (\S+) (\S+)",
     "change": rf"change ({_NUMBER}) rules ({_NUMBER}) policy (\S+)",
     "ledger": rf"ledger ({_NUMBER}) checkpoint ({_NUMBER}) ({_B64})",
+    "bank": rf"bank (\S+) files ({_NUMBER}) ({_B64})",
     "items": rf"items ({_NUMBER}) late ({_NUMBER}) matches ({_NUMBER}) root ({_B64})",
     "sum": rf"sum (\S+) (\S+) (\S+) ([A-Z]{{3}}) items {_NUMBER} {_INTEGER}"
     + "".join(rf" {_WORDS[standing]} ({_NUMBER}) ({_INTEGER})" for standing in STANDINGS),
@@ -302,7 +337,7 @@ def read_statement(lines: Sequence[str]) -> PeriodStatement:
         if read is None:
             raise StatementError(f"line {number}: is no line of a statement")
         found[name].append(read)
-    once = set(_LINES) - {"corridor", "sum", "carried"}
+    once = set(_LINES) - {"corridor", "bank", "sum", "carried"}
     if missing := sorted(name for name in once if len(found[name]) != 1):
         raise StatementError(f"does not have exactly one line {missing[0]}")
     try:
@@ -329,6 +364,9 @@ def _statement(origin: str, found: Mapping[str, Sequence[re.Match[str]]]) -> Per
         rules_version=int(change[2]),
         policy_version=unquote(change[3]),
         ledger_place=LedgerPlace(int(ledger[1]), int(ledger[2]), _hash(ledger[3])),
+        bank_places=tuple(
+            BankPlace(unquote(line[1]), int(line[2]), _hash(line[3])) for line in found["bank"]
+        ),
         item_count=int(items[1]),
         late_count=int(items[2]),
         match_count=int(items[3]),

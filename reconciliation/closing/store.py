@@ -1,14 +1,15 @@
 """Closed periods in PostgreSQL; who writes holds the lock of changes."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import count
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciliation.closing.period import ClosedDays, Period, PeriodKind
-from reconciliation.closing.statement import CarriedBreak, StatedMatch
+from reconciliation.closing.statement import BankPlace, CarriedBreak, StatedItem, StatedMatch
 from reconciliation.matching.item import ItemKey, Leg, Source
 from runtime.sql_files import read_sql
 
@@ -17,6 +18,8 @@ _PERIOD_ITEMS = read_sql(__file__, "period_items")
 _IN_ORDER = read_sql(__file__, "in_order")
 _MATCHES_OF_ITEMS = read_sql(__file__, "matches_of_items")
 _STATED_MATCHES = read_sql(__file__, "stated_matches")
+_BANK_FILES = read_sql(__file__, "bank_files")
+_BYTES_OF_ITEMS = read_sql(__file__, "bytes_of_items")
 _OPEN_UNTIL = read_sql(__file__, "open_until")
 _LATE_ITEMS = read_sql(__file__, "late_items")
 _LIST = read_sql(__file__, "list_closings")
@@ -32,6 +35,21 @@ _CLOSED_AT = """
     SELECT last_ordinal, closing_number FROM closed_period
     WHERE corridor = %(corridor)s AND kind = 'DAY' AND first_day = %(day)s
 """
+_ADD_BANK_PLACES = """
+    INSERT INTO closing_bank_files (closing_number, bank_account, files)
+    SELECT %(closing_number)s, n.bank_account, n.files
+    FROM unnest(%(accounts)s::text [], %(files)s::integer []) AS n (bank_account, files)
+"""
+_NEW_BANK_FILES = """
+    SELECT c.bank_account, c.files, coalesce(max(b.files), 0) AS before
+    FROM closing_bank_files AS c
+    LEFT JOIN closing_bank_files AS b
+        ON c.bank_account = b.bank_account AND b.closing_number < c.closing_number
+    WHERE c.closing_number = %(closing_number)s
+    GROUP BY c.bank_account, c.files
+    ORDER BY c.bank_account
+"""
+_PIECE = "SELECT content FROM bank_file_piece WHERE file_id = %(file_id)s AND piece = %(piece)s"
 _UNSEEN = """
     SELECT EXISTS (
         SELECT FROM item
@@ -248,6 +266,66 @@ async def stated_matches(
         key = ItemKey(Source(row.source), row.corridor, row.key)
         taken.append((key, row.currency, row.amount_minor))
     return list(found.values())
+
+
+async def bytes_of(
+    connection: AsyncConnection, items: Sequence[StatedItem]
+) -> dict[ItemKey, bytes]:
+    """The bytes that some items were made of, of those that have any kept."""
+    rows = await connection.exec_driver_sql(
+        _BYTES_OF_ITEMS,
+        {
+            "sources": [item.key.source.value for item in items],
+            "corridors": [item.key.corridor for item in items],
+            "keys": [item.key.key for item in items],
+            "hashes": [item.sha256 for item in items],
+        },
+    )
+    return {ItemKey(Source(row.source), row.corridor, row.key): row.content for row in rows}
+
+
+async def bank_files(connection: AsyncConnection, corridors: Sequence[str]) -> Sequence[Any]:
+    """All files of the bank accounts of some corridors, by account, in the order they came in."""
+    values = {"corridors": list(corridors), "account": "", "after": 0, "limit": None}
+    return (await connection.exec_driver_sql(_BANK_FILES, values)).all()
+
+
+async def add_bank_places(
+    connection: AsyncConnection, closing_number: int, places: Sequence[BankPlace]
+) -> None:
+    """Writes down how many files of each account a closing names."""
+    values = {
+        "closing_number": closing_number,
+        "accounts": [place.account for place in places],
+        "files": [place.files for place in places],
+    }
+    await connection.exec_driver_sql(_ADD_BANK_PLACES, values)
+
+
+async def new_bank_files(
+    connection: AsyncConnection, closing_number: int
+) -> AsyncIterator[tuple[Any, AsyncIterator[bytes]]]:
+    """The files that a closing names and none before it did, each with the pieces of its bytes."""
+    values: dict[str, Any] = {"closing_number": closing_number}
+    accounts = (await connection.exec_driver_sql(_NEW_BANK_FILES, values)).all()
+    for row in accounts:
+        values = {
+            "corridors": [],
+            "account": row.bank_account,
+            "after": row.before,
+            "limit": row.files - row.before,
+        }
+        for file in (await connection.exec_driver_sql(_BANK_FILES, values)).all():
+            yield file, _pieces(connection, file.file_id)
+
+
+async def _pieces(connection: AsyncConnection, file_id: int) -> AsyncIterator[bytes]:
+    for piece in count():
+        values = {"file_id": file_id, "piece": piece}
+        content = (await connection.exec_driver_sql(_PIECE, values)).scalar_one_or_none()
+        if content is None:
+            return
+        yield content
 
 
 async def last_closing(connection: AsyncConnection) -> tuple[int, bytes | None]:

@@ -1,6 +1,7 @@
 """Items as the intake writes them; without a database, so that another process may make them."""
 
 import json
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,4 +41,5 @@ def _row(item: Item) -> dict[str, Any]:
         "group_key": item.group,
         "state": item.state.value,
         "content": item.content.value,
+        "source_bytes": b64encode(item.source_bytes).decode() or None,
     }

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -113,6 +113,8 @@ class Item:
     state: State = State.BOOKED
     content: Content = Content.NONE
     revision: int = 1
+    source_bytes: bytes = field(default=b"", compare=False, repr=False)
+    """What `sha256` is of, to be kept; empty where it is kept elsewhere, as a bank's files are."""
 
     def __post_init__(self) -> None:
         for name in ("corridor", "key"):

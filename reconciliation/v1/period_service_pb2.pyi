@@ -349,8 +349,17 @@ class ExportPeriodResponse(_message.Message):
     STATEMENT_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     MATCHES_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
+    BANK_FILE_FIELD_NUMBER: _builtins.int
+    BANK_FILE_BYTES_FIELD_NUMBER: _builtins.int
     statement: _builtins.str
     """The signed statement, in the first message alone."""
+    bank_file: _builtins.bytes
+    """A file of a bank account that this statement names and none before it did: its leaf. After all matches, in the
+    order in which the files came, by account. Its bytes follow.
+    """
+    bank_file_bytes: _builtins.bytes
+    """Further bytes of the last file that was named, at most 1 MiB."""
     @_builtins.property
     def items(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Leaves of items, at most 500. docs/closing.md says what is in them."""
@@ -359,16 +368,25 @@ class ExportPeriodResponse(_message.Message):
     def matches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Leaves of matches, at most 500, after all items."""
 
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The bytes that items were made of, at most 200, each after its item, in their order. docs/closing.md says how
+        they are written. Of items that have none kept there is nothing.
+        """
+
     def __init__(
         self,
         *,
         statement: _builtins.str = ...,
         items: _abc.Iterable[_builtins.bytes] | None = ...,
         matches: _abc.Iterable[_builtins.bytes] | None = ...,
+        sources: _abc.Iterable[_builtins.bytes] | None = ...,
+        bank_file: _builtins.bytes = ...,
+        bank_file_bytes: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "matches", b"matches", "statement", b"statement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bank_file", b"bank_file", "bank_file_bytes", b"bank_file_bytes", "items", b"items", "matches", b"matches", "sources", b"sources", "statement", b"statement"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

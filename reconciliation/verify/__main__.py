@@ -7,12 +7,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from reconciliation.matching.item import Source
 from reconciliation.verify.offline import Finding, Report, verify
 from runtime.command_line import command_parser
 from runtime.signed_notes import NoteError, VerifierKey
 
 EXIT_WRONG = 1
 EXIT_USAGE = 2
+_OF_STRIPE = {Source.STRIPE: "balance transactions", Source.PAYOUT: "payouts"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,7 +62,20 @@ def _said(report: Report) -> Iterator[str]:
         yield "not proven  that the log is right in itself: python -m ledger.verify"
     else:
         yield "not proven  that items of the ledger are in its log: export it to the folder ledger"
-    yield "not proven  what Stripe and the bank said: of their bytes there are the hashes"
+    for source, what in _OF_STRIPE.items():
+        if count := report.found.proven[source]:
+            yield f"proven      {count:,} {what} are what the gateway's bytes of them say"
+        if count := report.found.without_bytes[source]:
+            yield f"not proven  {count:,} {what}: their bytes were not kept yet"
+    if report.found.other_days:
+        yield f"not proven  the book day of {report.found.other_days:,} of them, which moved since"
+    if report.found.bank_files:
+        yield f"proven      {report.found.bank_files:,} files of banks are those that were taken"
+    if count := report.found.proven[Source.BANK]:
+        yield f"proven      {count:,} lines of banks are what these files say"
+    if count := report.found.without_bytes[Source.BANK]:
+        yield f"not proven  {count:,} lines of banks: how their files were read was not kept yet"
+    yield "not proven  that Stripe and the banks said the truth, and that nothing else was said"
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class LeafError(ValueError):
 
 def read_item(line: bytes) -> StatedItem:
     """The item of a leaf. Raises `LeafError`."""
-    item = _item(_read(line))
+    item = _item(read_canonical(line))
     if item.leaf() != line:
         raise LeafError("is not written as a leaf is")
     return item
@@ -32,14 +32,14 @@ def read_item(line: bytes) -> StatedItem:
 
 def read_match(line: bytes) -> StatedMatch:
     """The match of a leaf. Raises `LeafError`."""
-    given = _read(line)
+    given = read_canonical(line)
     try:
         match = StatedMatch(
             _integer(given["match"]),
             Leg(given["leg"]),
             given["rule"],
             [
-                (_key(each), each["currency"], _integer(each["amount"]))
+                (read_key(each), each["currency"], _integer(each["amount"]))
                 for each in given["allocations"]
             ],
         )
@@ -60,7 +60,7 @@ def _item(given: dict[str, Any]) -> StatedItem:
             if matched:
                 matches[leg] = int(matched[1])
         item = StatedItem(
-            key=_key(given),
+            key=read_key(given),
             currency=given["currency"],
             amount_minor=_integer(given["amount"]),
             instant=datetime.fromisoformat(given["instant"]),
@@ -76,7 +76,8 @@ def _item(given: dict[str, Any]) -> StatedItem:
     return item
 
 
-def _read(line: bytes) -> dict[str, Any]:
+def read_canonical(line: bytes) -> dict[str, Any]:
+    """Canonical JSON, as a table. Raises `LeafError`."""
     try:
         given = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -86,7 +87,8 @@ def _read(line: bytes) -> dict[str, Any]:
     return given
 
 
-def _key(given: dict[str, Any]) -> ItemKey:
+def read_key(given: dict[str, Any]) -> ItemKey:
+    """What identifies an item. Raises `KeyError` and `ValueError`."""
     return ItemKey(Source(given["source"]), str(given["corridor"]), str(given["key"]))
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from reconciliation.closing import statement as lines
 from reconciliation.closing.period import ClosedDays, Period, PeriodError, PeriodKind, obstacle
 from reconciliation.closing.statement import (
+    BankPlace,
     CarriedBreak,
     LedgerPlace,
     PeriodStatement,
@@ -76,6 +77,7 @@ def statement_of(items: list[StatedItem], **changes: Any) -> PeriodStatement:
             "rules_version": 1,
             "policy_version": "2026 + 1",
             "ledger_place": LedgerPlace(7, 9, bytes(32)),
+            "bank_places": (BankPlace("acme eur", 3, bytes(32)), BankPlace("other", 1, bytes(32))),
             "item_count": tally.item_count,
             "match_count": tally.match_count,
             "late_count": tally.late_count,
@@ -206,6 +208,8 @@ def test_a_statement_has_the_documented_form() -> None:
         "corridor main UTC",
         "change 12 rules 1 policy 2026%20%2B%201",
         "ledger 7 checkpoint 9 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "bank acme%20eur files 3 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "bank other files 1 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
         "items 0 late 0 matches 0 root 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
         "carried 5 AMOUNT_DIFFERS a%20b EUR -3 JPY 2",
         "carried 6 FEED_STALE -",

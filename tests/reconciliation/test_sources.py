@@ -39,9 +39,10 @@ from money.v1.money_pb2 import Money
 from reconciliation.items.intake import Intake, cursor_of
 from reconciliation.items.source import ItemSource
 from reconciliation.matching.item import Content, Leg, Source, State, takes_part
-from reconciliation.sources import payouts
-from reconciliation.sources.balance_transactions import BalanceTransactionSource, item_of
+from reconciliation.sources import payouts, stripe_items
+from reconciliation.sources.balance_transactions import BalanceTransactionSource
 from reconciliation.sources.ledger import LedgerSource, items_of
+from reconciliation.sources.stripe_items import balance_transaction_item
 from runtime.errors import ServiceError
 from runtime.feeds import place_after_restore
 from runtime.notifier import Notifier
@@ -155,26 +156,28 @@ def test_what_was_booked_again_elsewhere_is_the_same() -> None:
 
 
 def test_a_balance_transaction_is_its_net() -> None:
-    item = item_of(moved(), epoch=2)
+    item = balance_transaction_item(moved(), epoch=2)
     assert (item.source, item.corridor, item.key) == (Source.STRIPE, "us", "txn_1")
     assert (item.currency, item.amount_minor) == ("EUR", 970)
     assert (item.instant, item.book_date) == (WHEN, WHEN.date())
     assert item.tokens == {"txn_1", "ch_1"}
     assert (item.group, item.state) == ("po_1", State.BOOKED)
     # What is told after a restore comes after all that was told before.
-    assert item.revision > item_of(moved(sequence=2**39), epoch=1).revision
+    assert item.revision > balance_transaction_item(moved(sequence=2**39), epoch=1).revision
 
 
 def test_a_payout_is_no_part_of_its_content_and_what_is_missing_takes_no_part() -> None:
     itself: dict[str, Any] = {"type": "payout", "source_type": "payout", "source_id": "po_1"}
-    assert item_of(moved(**itself), 0).group == ""
+    assert balance_transaction_item(moved(**itself), 0).group == ""
     # What came back of one, and a manual one, are content of the payout that Stripe makes next.
     for type_ in ("payout", "payout_failure", "payout_cancel"):
-        assert item_of(moved(**itself | {"type": type_}), 0).group == ""
-        later = item_of(moved(**itself | {"type": type_, "stripe_payout_id": "po_2"}), 0)
+        assert balance_transaction_item(moved(**itself | {"type": type_}), 0).group == ""
+        later = balance_transaction_item(
+            moved(**itself | {"type": type_, "stripe_payout_id": "po_2"}), 0
+        )
         assert later.group == "po_2"
-    assert item_of(moved(source_id=""), 0).tokens == {"txn_1"}
-    gone = item_of(moved(state=BALANCE_TRANSACTION_STATE_MISSING), 0)
+    assert balance_transaction_item(moved(source_id=""), 0).tokens == {"txn_1"}
+    gone = balance_transaction_item(moved(state=BALANCE_TRANSACTION_STATE_MISSING), 0)
     assert gone.state is State.PENDING
 
 
@@ -199,7 +202,7 @@ def paid_out(**changes: Any) -> Payout:
 
 
 def test_a_payout_is_what_it_brings_to_the_bank() -> None:
-    item = payouts.item_of(paid_out(), revision=7)
+    item = stripe_items.payout_item(paid_out(), revision=7)
     assert (item.source, item.corridor, item.key) == (Source.PAYOUT, "us", "po_1")
     assert (item.currency, item.amount_minor) == ("EUR", 970)
     # It is booked on the day on which it is to arrive.
@@ -209,10 +212,10 @@ def test_a_payout_is_what_it_brings_to_the_bank() -> None:
     assert item.revision == 7
     # A debit of the bank is below zero; a reference that is too long for one is none.
     taken = Money(currency_code="EUR", minor_units=-970)
-    negative = payouts.item_of(paid_out(amount=taken, trace_id="R" * 129), 8)
+    negative = stripe_items.payout_item(paid_out(amount=taken, trace_id="R" * 129), 8)
     assert negative.amount_minor == -970
     assert negative.tokens == {"po_1"}
-    assert payouts.item_of(paid_out(trace_id="R" * 128), 8).tokens == {"po_1", "R" * 128}
+    assert stripe_items.payout_item(paid_out(trace_id="R" * 128), 8).tokens == {"po_1", "R" * 128}
 
 
 @pytest.mark.parametrize(
@@ -227,7 +230,7 @@ def test_a_payout_is_what_it_brings_to_the_bank() -> None:
 def test_a_payout_counts_from_the_start_and_owes_nothing_once_it_came_back(
     state: PayoutState.ValueType, expected: State
 ) -> None:
-    assert payouts.item_of(paid_out(state=state), 1).state is expected
+    assert stripe_items.payout_item(paid_out(state=state), 1).state is expected
 
 
 @pytest.mark.parametrize(
@@ -246,21 +249,21 @@ def test_a_payout_counts_from_the_start_and_owes_nothing_once_it_came_back(
 def test_content_is_known_when_the_gateway_has_read_it(
     changes: dict[str, Any], expected: Content
 ) -> None:
-    item = payouts.item_of(paid_out(**changes), 1)
+    item = stripe_items.payout_item(paid_out(**changes), 1)
     assert item.content is expected
     assert item.group == changes.get("primary_payout_id", "")
     assert takes_part(Leg.CONTENT, item) == (expected is not Content.NONE or bool(item.group))
 
 
 def test_merchants_payouts_and_those_that_stripe_does_not_have_are_no_items() -> None:
-    assert payouts.is_ours(paid_out())
-    assert not payouts.is_ours(paid_out(connected_account_id="acct_1"))
+    assert stripe_items.is_ours(paid_out())
+    assert not stripe_items.is_ours(paid_out(connected_account_id="acct_1"))
     for state in (PAYOUT_STATE_CREATING, PAYOUT_STATE_IN_REVIEW, PAYOUT_STATE_BLOCKED):
-        assert not payouts.is_ours(paid_out(state=state))
+        assert not stripe_items.is_ours(paid_out(state=state))
     for field in ("stripe_create_time", "arrival_time"):
         partial = paid_out()
         partial.ClearField(field)
-        assert not payouts.is_ours(partial)
+        assert not stripe_items.is_ours(partial)
 
 
 async def test_payouts_are_followed_and_what_is_learned_of_them_adds_up(books: Books) -> None:

@@ -1,4 +1,4 @@
--- Adds items and revisions that are new, with their references. The caller holds the lock of intakes.
+-- Adds items and revisions that are new, with their references and bytes. The caller holds the lock of intakes.
 WITH given AS (
     SELECT DISTINCT ON (n.source, n.corridor, n.key, n.revision)
         n.source,
@@ -13,7 +13,8 @@ WITH given AS (
         n.tokens,
         n.group_key,
         n.state,
-        n.content
+        n.content,
+        decode(n.source_bytes, 'base64') AS source_bytes
     FROM jsonb_to_recordset(%(items)s::jsonb) AS n (
         source text,
         corridor text,
@@ -27,7 +28,8 @@ WITH given AS (
         tokens text [],
         group_key text,
         state text,
-        content text
+        content text,
+        source_bytes text
     )
     ORDER BY n.source, n.corridor, n.key, n.revision
 ),
@@ -47,6 +49,7 @@ fresh AS MATERIALIZED (
         g.group_key,
         g.state,
         g.content,
+        g.source_bytes,
         known.item_id AS known_id,
         nextval('item_ordinals') AS ordinal
     FROM given AS g
@@ -78,6 +81,7 @@ placed AS MATERIALIZED (
         f.group_key,
         f.state,
         f.content,
+        f.source_bytes,
         f.ordinal,
         coalesce(f.known_id, min(f.ordinal) OVER (PARTITION BY f.source, f.corridor, f.key)) AS item_id
     FROM fresh AS f
@@ -94,6 +98,15 @@ linked AS (
     CROSS JOIN unnest(p.tokens) AS t (token)
     GROUP BY p.corridor, t.token, p.item_id
     ON CONFLICT (corridor, token, item_id) DO NOTHING
+),
+
+kept AS (
+    INSERT INTO item_bytes (ordinal, content)
+    SELECT
+        p.ordinal,
+        p.source_bytes
+    FROM placed AS p
+    WHERE octet_length(p.source_bytes) > 0
 )
 
 INSERT INTO item (

@@ -17,7 +17,7 @@ from reconciliation.matching.item import Item
 from reconciliation.reports.checking import LOOK_BACK, ReportChecks
 from reconciliation.reports.comparing import FIRST_PAUSE, Kind
 from reconciliation.reports.fetching import GatewayReports
-from reconciliation.sources.balance_transactions import item_of
+from reconciliation.sources.stripe_items import balance_transaction_item
 from reconciliation.v1 import reconciliation_pb2 as messages
 from sandbox.polling import poll
 from sandbox.stripe_twin.overrides import BalanceEntry
@@ -87,7 +87,9 @@ async def bench(twin: Twin, database_url: str, books: Books) -> AsyncIterator[An
                 Conditions(POLICY, books.clock),
                 books.clock,
             )
-            return Bench(twin, books, checks, [item_of(each, 0) for each in moved], reports)
+            return Bench(
+                twin, books, checks, [balance_transaction_item(each, 0) for each in moved], reports
+            )
 
         yield opened
 
