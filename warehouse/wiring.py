@@ -134,7 +134,7 @@ def _gateway_jobs(channel: "grpc.aio.Channel", arguments: Namespace, facts: Fact
     payments = PaymentFeed(PaymentServiceStub(channel), address, payments_behind)
     moved = BalanceTransactionFeed(BalanceTransactionServiceStub(channel), address)
     billing = BillingFeed(BillingServiceStub(channel), address)
-    # WatchPayouts, once there is one, is a feed like these, and takes this list's place.
+    # Payouts are few: their list is walked, and what differs is a version, as of disputes.
     payouts = ListSource(
         source=tables.PAYOUTS,
         address=address,

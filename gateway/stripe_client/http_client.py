@@ -17,6 +17,7 @@ import io
 import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
+from functools import cache
 from typing import Any
 
 import aiohttp
@@ -73,6 +74,12 @@ def error_of(raised: stripe.StripeError) -> Mapping[str, Any]:
     return {}
 
 
+@cache
+def _authorities(bundle: str) -> ssl.SSLContext:
+    """The certificate authorities in a file; read once, for every client opens with them."""
+    return ssl.create_default_context(cafile=bundle)
+
+
 class StripeHttpClient(stripe.HTTPClient):
     """Sends the SDK's requests over one pool of connections. Open it inside the event loop."""
 
@@ -82,7 +89,7 @@ class StripeHttpClient(stripe.HTTPClient):
         super().__init__()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=max_connections, ssl=ssl.create_default_context(cafile=stripe.ca_bundle_path)
+                limit=max_connections, ssl=_authorities(stripe.ca_bundle_path)
             ),
             # The whole call is bounded by the caller, who knows the deadline.
             timeout=aiohttp.ClientTimeout(

@@ -21,8 +21,10 @@ MAX_CARRIERS = 20
 # Of an identity, in a key: 64 bits tell the lines of an account apart.
 KEY_HEX = 16
 MIN_TOKEN_CHARACTERS = 6
-# A word of a text that has fewer digits is rather a name than a reference.
+# A word of a text that has fewer digits is rather a name than a reference; what stands where a
+# reference belongs is one with fewer.
 MIN_TOKEN_DIGITS = 4
+MIN_REFERENCE_DIGITS = 1
 # What banks write where there is no reference.
 PLACEHOLDERS = frozenset({"NONREF", "NOTPROVIDED", "NOTAVAILABLE"})
 
@@ -111,19 +113,20 @@ def tokens_of(entry: Entry) -> frozenset[str]:
     Banks cut texts into pieces, so that two words beside each other are tried as one, too.
     """
     found: dict[str, None] = {}
-    for reference in _references(entry):
-        found.setdefault(reference.strip())
+    given = [reference.strip() for reference in _references(entry)]
+    for reference in given:
+        if _is_reference(reference, MIN_REFERENCE_DIGITS):
+            found.setdefault(reference)
     texts = [_WORD.findall(text) for text in _texts(entry)]
     for words in texts:
-        found.update(dict.fromkeys(words))
-    references = [token for token in found if _is_reference(token)]
+        found.update(dict.fromkeys(word for word in words if _is_reference(word)))
     joined = [
         one + other
         for words in texts
         for one, other in pairwise(words)
         if _is_reference(one + other)
     ]
-    return frozenset(list(dict.fromkeys(references + joined))[:MAX_TOKENS])
+    return frozenset(list(dict.fromkeys([*found, *joined]))[:MAX_TOKENS])
 
 
 def _references(entry: Entry) -> Iterator[str]:
@@ -136,10 +139,10 @@ def _texts(entry: Entry) -> Sequence[str]:
     return (entry.remittance, *(detail.remittance for detail in entry.details))
 
 
-def _is_reference(word: str) -> bool:
+def _is_reference(word: str, min_digits: int = MIN_TOKEN_DIGITS) -> bool:
     return (
         len(word) >= MIN_TOKEN_CHARACTERS
         and len(word.encode()) <= MAX_TOKEN_BYTES
         and word not in PLACEHOLDERS
-        and sum(letter.isdigit() for letter in word) >= MIN_TOKEN_DIGITS
+        and sum(letter.isdigit() for letter in word) >= min_digits
     )

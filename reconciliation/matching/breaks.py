@@ -125,7 +125,13 @@ def _kind(leg: Leg, knot: Knot) -> BreakKind:
     if len(sources) == 2:
         if knot.was_revoked:
             return BreakKind.UNEXPLAINED
-        return BreakKind.AMBIGUOUS if knot.is_tie else _UNEQUAL[leg]
+        if knot.is_tie:
+            return BreakKind.AMBIGUOUS
+        payouts = [item for item in knot.items if item.source is Source.PAYOUT]
+        if leg is Leg.BANKED and all(item.state is State.RETURNED for item in payouts):
+            # Whatever amounts the bank has booked it with, it is what came back.
+            return BreakKind.RETURNED
+        return _UNEQUAL[leg]
     if leg is Leg.CONTENT:
         return BreakKind.CONTENT_UNKNOWN
     (item,) = knot.items

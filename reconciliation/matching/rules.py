@@ -14,7 +14,7 @@ from reconciliation.matching.match import Match, Rule, differences, whole_match
 from reconciliation.matching.policy import Policy
 
 # Of the rules as they are here: the same version and the same items give the same matches.
-RULES_VERSION = 1
+RULES_VERSION = 2
 # What more items than that have in common identifies none of them, and is not followed.
 MAX_CARRIERS = 1_000
 
@@ -113,6 +113,7 @@ class _Matching:
             ]
         if self.leg is Leg.BOOKED:
             self._sum_wholes()
+            self._sum_several()
         if self.leg is not Leg.CONTENT:
             self._pair(self._by_reference(), Rule.REFERENCE)
             self._sum_references()
@@ -161,17 +162,35 @@ class _Matching:
     def _sum_references(self) -> None:
         """Matches all that have one reference in common, if their sums agree and none of them
         would go with others as well."""
+        groups = self._of_one_reference()
+        for group in groups:
+            if self._is_alone(group, groups):
+                self._take(Rule.GROUP_SUM, group)
+            else:
+                self.ties.update(group)
+
+    def _sum_several(self) -> None:
+        """Matches what is more than a pair and has a reference in common, where a whole does not
+        agree: one movement that is booked in parts, beside another of the same thing that is not
+        right. A pair out of it would leave the other parts alone."""
+        groups = [group for group in self._of_one_reference() if len(group) > 2]
+        for group in groups:
+            if self._is_alone(group, groups):
+                self._take(Rule.GROUP_SUM, group)
+
+    def _of_one_reference(self) -> list[Members]:
+        """All that have one reference in common, where both sides come to the same sum."""
         carriers: dict[Reference, list[ItemKey]] = defaultdict(list)
         for key in self.free:
             for reference in self.linked[key]:
                 carriers[reference].append(key)
         groups = {frozenset(keys) for keys in carriers.values() if self._agrees(keys)}
-        claims = Counter(key for group in groups for key in group)
-        for group in sorted(groups, key=sorted):
-            if all(claims[key] == 1 for key in group):
-                self._take(Rule.GROUP_SUM, group)
-            else:
-                self.ties.update(group)
+        return sorted(groups, key=sorted)
+
+    @staticmethod
+    def _is_alone(group: Members, groups: Sequence[Members]) -> bool:
+        """Whether none of its items would go with another group as well."""
+        return not any(group & other for other in groups if other is not group)
 
     def _sum_wholes(self) -> None:
         """Matches all that hang together by references where that agrees as a whole.

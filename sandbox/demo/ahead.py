@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from reconciliation.__main__ import open_service
 from reconciliation.config import ReconciliationSettings
+from runtime.command_line import command_parser
 from runtime.process import run_service
 
 
@@ -24,7 +25,11 @@ class ClockAhead:
 
 def main() -> None:
     """Serves until it is told to stop."""
-    clock = ClockAhead(timedelta(seconds=float(sys.argv.pop(1))))
+    parser = command_parser("sandbox.demo.ahead", __doc__ or "")
+    parser.add_argument("seconds", type=float, help="by how much the clock is ahead")
+    clock = ClockAhead(timedelta(seconds=parser.parse_args().seconds))
+    # What is left is the service's command line.
+    del sys.argv[1:]
     run_service(ReconciliationSettings, lambda settings: open_service(settings, clock))
 
 

@@ -48,16 +48,15 @@ def wanted(
         for cluster in clusters(free, lambda a, b: linked(leg, a, b)):
             if len(cluster) > 2 and balanced(leg, cluster):
                 take("GROUP_SUM", cluster)
+        several = {c for c in of_one_token(leg, free) if len(c) > 2}
+        for group in several:
+            if not any(group & other for other in several if other != group):
+                take("GROUP_SUM", [i for i in free if i.id in group])
     if leg is not Leg.CONTENT:
         pair(
             "REFERENCE", [p for p in all_pairs(leg, free) if same(*p) and p[0].tokens & p[1].tokens]
         )
-        names = {(i.corridor, token) for i in free for token in i.tokens}
-        candidates = {
-            frozenset(i.id for i in free if i.corridor == corridor and token in i.tokens)
-            for corridor, token in names
-        }
-        candidates = {c for c in candidates if balanced(leg, [i for i in free if i.id in c])}
+        candidates = of_one_token(leg, free)
         for group in candidates:
             if any(group & other for other in candidates if other != group):
                 ties |= group
@@ -83,6 +82,15 @@ def wanted(
     ):
         kinds |= named(leg, cluster, ties)
     return matches, kinds
+
+
+def of_one_token(leg: Leg, free: list[Item]) -> set[Members]:
+    names = {(i.corridor, token) for i in free for token in i.tokens}
+    candidates = {
+        frozenset(i.id for i in free if i.corridor == corridor and token in i.tokens)
+        for corridor, token in names
+    }
+    return {c for c in candidates if balanced(leg, [i for i in free if i.id in c])}
 
 
 def has_part(leg: Leg, i: Item) -> bool:
@@ -168,6 +176,9 @@ def named(leg: Leg, group: list[Item], ties: set[ItemKey]) -> set[tuple[str, Mem
     if two:
         if names & ties:
             return {("AMBIGUOUS", names)}
+        payouts = [i for i in group if i.source is Source.PAYOUT]
+        if leg is Leg.BANKED and {i.state for i in payouts} == {State.RETURNED}:
+            return {("RETURNED", names)}
         kinds = {
             Leg.BOOKED: "AMOUNT_DIFFERS",
             Leg.CONTENT: "CONTENT_SUM",

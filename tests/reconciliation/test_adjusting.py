@@ -47,8 +47,10 @@ from tests.reconciliation.worlds import item, key
 FEES = "main/eur/fees"
 RULES = AdjustmentRules(("*/*/stripe/**", "*/*/fees", "*/eur/income"), {"EUR": 50})
 PLACE = Accounts("EUR", AT_STRIPE, FEES)
-FINANCE = BUNDLED_FINANCE.read_text().replace(
-    "accounts = []", 'accounts = ["*/*/stripe/**", "*/*/fees"]'
+FINANCE = (
+    BUNDLED_FINANCE.read_text()
+    .replace("accounts = []", 'accounts = ["*/*/stripe/**", "*/*/fees"]')
+    .replace("[adjustments.four_eyes_over]", "[adjustments.four_eyes_over]\nEUR = 50")
 )
 CODES = st.sampled_from(["EUR", "USD", "JPY"])
 AMOUNTS = st.integers(-1_000, 1_000).filter(bool)
@@ -147,7 +149,7 @@ async def town(
     books: Books, reconciliation_url: str, new_database: NewDatabase, tmp_path: Path
 ) -> AsyncIterator[Town]:
     file = tmp_path / "finance.toml"
-    file.write_text(f"{FINANCE}\nEUR = 50\n")
+    file.write_text(FINANCE)
     async with town_of(
         books,
         reconciliation_url,

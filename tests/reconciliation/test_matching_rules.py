@@ -230,6 +230,34 @@ def test_a_payout_that_failed_after_the_bank_booked_it_is_said_so() -> None:
     assert one(Leg.BANKED, payout, failed) == ([], [])
 
 
+def test_a_payout_that_failed_is_said_so_whatever_amounts_the_bank_has_booked() -> None:
+    """The bank has split it, merged it, or shows only that it went back."""
+    failed = item("PAYOUT", "po_1", 100, "trace", state=State.RETURNED)
+    halves = [item("BANK", "b1", 60, "trace"), item("BANK", "b2", 40, "trace")]
+    back = item("BANK", "b3", -100, "trace")
+    for lines in ([*halves, back], [back], [halves[0]]):
+        matches, (left,) = one(Leg.BANKED, failed, *lines)
+        assert (matches, left.kind) == ([], BreakKind.RETURNED)
+        assert left.amounts == (("EUR", 100),)
+    # One that stands and has to do with the same line is another amount.
+    other = item("PAYOUT", "po_2", 7, "trace")
+    assert [d.kind for d in one(Leg.BANKED, failed, other, back)[1]] == [BreakKind.BANK_AMOUNT]
+
+
+def test_a_movement_that_is_booked_in_parts_does_not_lose_them_to_another_that_is_wrong() -> None:
+    """A dispute in pounds that was won: its reversal is not booked."""
+    booked = [
+        item("LEDGER", "l1:GBP", -80, "txn_1", "du_1", currency="GBP"),
+        item("LEDGER", "l2:GBP", 80, "txn_1", "du_1", currency="GBP"),
+        item("LEDGER", "l2:EUR", -94, "txn_1", "du_1"),
+        item("STRIPE", "txn_1", -94, "txn_1", "du_1"),
+    ]
+    won = item("STRIPE", "txn_2", 94, "txn_2", "du_1")
+    matches, (left,) = one(Leg.BOOKED, *booked, won)
+    assert matches == [(Rule.GROUP_SUM, ["l1:GBP", "l2:EUR", "l2:GBP", "txn_1"])]
+    assert (left.kind, left.amounts) == (BreakKind.LEDGER_MISSING, (("EUR", -94),))
+
+
 def test_a_retry_of_a_payout_that_failed_gets_the_line() -> None:
     matches, left = one(
         Leg.BANKED,

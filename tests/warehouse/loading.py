@@ -1,5 +1,6 @@
-"""The command, run in this process, and what a ledger's log is by its own export."""
+"""The command, run in this process or until it dies, and what a ledger's log is by its export."""
 
+import asyncio
 import io
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from ledger.v1.export_pb2 import ExportLogRequest
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from runtime.clock import Clock
 from runtime.progress import Progress
+from tests import commands
 from tests.ledger.running import Ran, Served
 from tests.warehouse.stores import Store
 from warehouse.__main__ import parser, run
@@ -35,6 +37,17 @@ async def run_with(store: Store, clock: Clock, *given: str) -> Ran:
         parsed = parser().parse_args([*store.arguments, *given])
         code = await run(parsed, Progress(said, clock), clock)
     return Ran(code, said.getvalue())
+
+
+async def run_dying(store: Store, place: str, *given: str, at: int = 1, late: bool = False) -> int:
+    """How the command ends as a process that kills itself (`tests/warehouse/dying.py`)."""
+    ended = await asyncio.to_thread(
+        commands.run,
+        "tests.warehouse.dying",
+        *(place, str(at), "after" if late else "before", *given, *store.arguments),
+        environment=store.environment,
+    )
+    return ended.returncode
 
 
 def loader_of(served: Served, store: Store, clock: Clock, limits: LoadLimits = LIMITS) -> Loader:

@@ -1,9 +1,7 @@
 """The command with every service: what it loads and says, kills anywhere, failures, following."""
 
 import asyncio
-import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
@@ -15,14 +13,12 @@ import pytest
 from gateway.v1 import dispute_pb2, payout_pb2
 from reconciliation.v1 import reconciliation_pb2
 from runtime.clock import ManualClock
-from sandbox.child import child_command
 from sandbox.polling import poll
-from sandbox.processes import PROJECT
 from tests.ledger.running import START, Ran, Served
 from tests.plugin import NewDatabase
 from tests.waiting import WAIT_SECONDS
 from tests.warehouse.fake_engine import ServedEngine, serving_engine
-from tests.warehouse.loading import LEDGER, load, run_with
+from tests.warehouse.loading import LEDGER, load, run_dying, run_with
 from tests.warehouse.stores import DuckDbStore, PostgresStore, Store
 from tests.warehouse.test_feeds import a_break, decided, euros, moved, payment
 from warehouse.facts.feeds import FeedLimits, FeedReader
@@ -127,23 +123,6 @@ async def test_everything_is_loaded_once_and_told(
     )
 
 
-KILLED = """
-import os, signal, sys
-from warehouse.__main__ import main
-from warehouse.facts.sink import FactLoad
-keep, calls = FactLoad.keep, []
-def dying(self, *given):
-    calls.append(1)
-    if len(calls) < {at}:
-        return keep(self, *given)
-    if {late}:
-        keep(self, *given)
-    os.kill(os.getpid(), signal.SIGKILL)
-FactLoad.keep = dying
-sys.exit(main(sys.argv[1:]))
-"""
-
-
 @pytest.mark.parametrize(
     ("store", "at", "late"),
     [("duckdb", 3, False), ("postgres", 1, True), ("postgres", 2, False)],
@@ -157,14 +136,8 @@ async def test_a_kill_loses_and_doubles_nothing(
     *,
     late: bool,
 ) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *child_command("--", sys.executable, "-c", KILLED.format(at=at, late=late)),
-        *(*addresses(engine), *store.arguments),
-        cwd=PROJECT,
-        env=os.environ | store.environment,
-    )
-    async with asyncio.timeout(WAIT_SECONDS):
-        assert await process.wait() == -signal.SIGKILL
+    ended = await run_dying(store, "facts", *addresses(engine), at=at, late=late)
+    assert ended == -signal.SIGKILL
     ((kept,),) = store.rows("SELECT count(*) FROM warehouse_load")
     # Sources do not wait for each other.
     assert kept >= late

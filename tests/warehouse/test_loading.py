@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,11 +17,10 @@ from ledger.limits import Limits
 from runtime.clock import ManualClock
 from sandbox.child import child_command
 from sandbox.polling import poll
-from sandbox.processes import PROJECT
 from tests.ledger.client import CREDIT_NORMAL, transfer
 from tests.ledger.running import START, Served, serving, write_many
 from tests.plugin import NewDatabase
-from tests.warehouse.loading import LEDGER, load, loader_of, log_of, trial_balance
+from tests.warehouse.loading import LEDGER, load, loader_of, log_of, run_dying, trial_balance
 from tests.warehouse.stores import DuckDbStore, PostgresStore, Store
 from warehouse.jobs import CANNOT, EQUAL, REFUSED, STOPPED
 from warehouse.loader import LoadLimits, load_proven
@@ -218,47 +216,19 @@ async def test_a_ledger_with_another_past_is_refused(
     assert leaves_in(store) == before
 
 
-KILLED = """
-import os, signal, sys
-from warehouse.__main__ import main
-{imported}
-keep = {load}.keep
-def dying(self):
-    if {late}:
-        keep(self)
-    os.kill(os.getpid(), signal.SIGKILL)
-{load}.keep = dying
-sys.exit(main(sys.argv[1:]))
-"""
-
-
 @pytest.mark.parametrize("late", [False, True], ids=["before the commit", "after the commit"])
 async def test_a_kill_loses_and_doubles_nothing(
     served: Served, store: Store, clock: ManualClock, *, late: bool
 ) -> None:
     await write_many(served.client, 50)
     log = await log_of(served)
-    kind = "DuckDb" if isinstance(store, DuckDbStore) else "Postgres"
-    module = "duckdb_sink" if isinstance(store, DuckDbStore) else "postgres_sink"
-    program = KILLED.format(
-        imported=f"from warehouse.{module} import {kind}Load", load=f"{kind}Load", late=late
-    )
-    assert await _run(program, served, store) == -signal.SIGKILL
+    kind = "ledger-duckdb" if isinstance(store, DuckDbStore) else "ledger-postgres"
+    source = ("--address", served.address, "--ledger", LEDGER)
+    assert await run_dying(store, kind, *source, late=late) == -signal.SIGKILL
     assert leaves_in(store) == (log if late else [])
     assert (await load(served, store, clock)).code == EQUAL
     assert leaves_in(store) == log
     assert store.rows(LOADS) == [(len(log),)]
-
-
-async def _run(program: str, served: Served, store: Store) -> int:
-    process = await asyncio.create_subprocess_exec(
-        *child_command("--", sys.executable, "-c", program),
-        *("--address", served.address, "--ledger", LEDGER, *store.arguments),
-        cwd=PROJECT,
-        env=os.environ | store.environment,
-    )
-    async with asyncio.timeout(60):
-        return await process.wait()
 
 
 def span_of(*leaves: bytes, ledger: str = LEDGER, after: Position | None = None) -> Span:

@@ -1,12 +1,9 @@
 """Exports as Parquet: exact, what is new and no more, named only once they are whole."""
 
-import asyncio
 import hashlib
 import io
 import json
-import os
 import signal
-import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -18,11 +15,8 @@ import pytest
 
 from runtime.clock import ManualClock
 from runtime.progress import Progress
-from sandbox.child import child_command
-from sandbox.processes import PROJECT
 from tests.ledger.running import Ran
-from tests.waiting import WAIT_SECONDS
-from tests.warehouse.loading import LEDGER
+from tests.warehouse.loading import LEDGER, run_dying
 from tests.warehouse.stores import DuckDbStore, Store
 from tests.warehouse.test_facts import EXTREMES, SOURCE, changes, moved, paid, payouts
 from tests.warehouse.test_loading import a_leaf, span_of
@@ -239,33 +233,13 @@ async def test_an_export_in_between_wins_and_the_other_one_names_nothing(
     ).said == "nothing is new since the last export\n"
 
 
-KILLED = """
-import os, signal, sys
-from warehouse.__main__ import main
-from warehouse.parquet.places import Folder
-put = Folder.put
-async def dying(self, name, content):
-    if name.startswith("manifests/"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return await put(self, name, content)
-Folder.put = dying
-sys.exit(main(sys.argv[1:]))
-"""
-
-
 async def test_a_killed_export_is_not_seen(
     in_duckdb: Store, tmp_path: Path, clock: ManualClock
 ) -> None:
     store = in_duckdb
     place = tmp_path / "place"
-    process = await asyncio.create_subprocess_exec(
-        *child_command("--", sys.executable, "-c", KILLED),
-        *("parquet", "--to", str(place), *store.arguments),
-        cwd=PROJECT,
-        env=os.environ | store.environment,
-    )
-    async with asyncio.timeout(WAIT_SECONDS):
-        assert await process.wait() == -signal.SIGKILL
+    ended = await run_dying(store, "manifest", "parquet", "--to", str(place))
+    assert ended == -signal.SIGKILL
     assert list(place.rglob("*.parquet"))
     assert manifests(place) == []
     assert (await export(store, place, clock)).code == EQUAL

@@ -62,8 +62,6 @@ class Restorable:
             self._twin,
             webhooks=False,
             compliance_address=self._compliance.address,
-            # The fee is no part of what is counted here.
-            balance_sweep_seconds=3_600,
             **changes,
         ) as running:
             yield running
@@ -73,6 +71,8 @@ class Restorable:
 def restorable(
     postgres_url: str, database_url: str, twin: Twin, compliance: FakeCompliance
 ) -> Iterator[Restorable]:
+    # The fee, which a sweep would find, is no part of what is counted here.
+    twin.settings.settlement_seconds = 3_600
     databases = Databases(postgres_url)
     yield Restorable(databases, database_url, twin, compliance)
     databases.drop()

@@ -206,6 +206,21 @@ def test_a_chain_with_anything_missing_has_gaps_where_it_is_missing(data: st.Dat
     assert [c.kind for c in told] == [BreakKind.STATEMENT_GAP] * holes
 
 
+def test_a_number_that_is_within_a_larger_statement_is_not_missing() -> None:
+    first, second = past(0, 10, on=0, number=1), past(10, 20, on=1, number=2)
+    both = past(10, 20, 5, on=1, until=2, number=3)
+    after = past(35, 1, on=3, number=4)
+    assert kinds(first, second, both, after) == []
+    # Without the smaller one, its number is.
+    assert kinds(first, both, after) == [BreakKind.STATEMENT_GAP]
+    # Two within it, and one that is truly missing.
+    third = past(30, 5, on=2, number=3)
+    all_of_it = past(10, 20, 5, 1, on=1, until=3, number=4)
+    follows = past(36, 2, on=4, number=5)
+    assert kinds(first, second, third, all_of_it, follows) == []
+    assert kinds(first, third, all_of_it, follows) == [BreakKind.STATEMENT_GAP]
+
+
 def test_a_day_is_complete_once_a_chain_of_statements_reaches_it() -> None:
     # FROM_DAY is a Monday.
     monday, tuesday = past(0, 10, on=0), past(10, 5, on=1)

@@ -146,3 +146,12 @@ def test_references_are_found_wherever_the_bank_puts_them() -> None:
     # The words themselves come first.
     assert "100000" in found
     assert len("100000") == lines.MIN_TOKEN_CHARACTERS
+
+
+def test_where_a_reference_belongs_few_digits_are_one() -> None:
+    named = replace(ENTRY, end_to_end_id="TRACEAAAAAED46EBE", bank_reference="STRIPE")
+    assert tokens_of(named) == {"TRACEAAAAAED46EBE"}
+    one = replace(ENTRY, customer_reference="PAYOUT" + "1" * lines.MIN_REFERENCE_DIGITS)
+    assert tokens_of(one) == {"PAYOUT1"}
+    # In a text it is rather a name.
+    assert tokens_of(replace(ENTRY, remittance="TRACEAAAAAED46EBE")) == frozenset()
