@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from gateway.balance.wiring import open_balance, open_balance_transactions
+from gateway.billing.wiring import open_billing
 from gateway.bookkeeping.wiring import REBOOK, open_bookkeeping
 from gateway.config import DATABASE_ROLE, GatewaySettings, Role
 from gateway.customers.wiring import open_customers
@@ -120,6 +121,7 @@ async def open_service(
         reviews = open_reviews(settings, engine, compliance, operations, clock)
         parts += [customers, disputes, payouts, reviews, verifications, webhooks_out]
         parts.append(open_balance_transactions(engine, guard, clock))
+        parts.append(open_billing(settings, engine, stripe.client, guard, clock))
         parts.append(open_reports(settings, engine, stripe.client, clock))
         parts.append(Part(services=[open_operator_acts(acts)]))
 

@@ -89,6 +89,10 @@ class GatewaySettings(WebhookSettings):
     # How often each corridor's balance transactions are looked through.
     balance_sweep_seconds: float = Field(60.0, gt=0, le=86_400)
 
+    # Whether Stripe Billing is read, and how often all of it that may have changed.
+    billing: bool = False
+    billing_sweep_seconds: float = Field(86_400.0, gt=0, le=604_800)
+
     # How many days back the first of Stripe's financial reports are of; 0: none is asked for.
     report_days: int = Field(0, ge=0, le=366)
 

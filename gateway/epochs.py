@@ -2,9 +2,10 @@
 
 A gateway that was restored from a backup gives sequences again that clients know from before it
 was. So whoever recovers it begins an epoch, and what follows carries it: in the cursors of
-WatchPayments, WatchMerchants, WatchVerifications, WatchBalanceTransactions and WatchPayouts and in
-the ids of webhooks. A change is named by its epoch and its sequence together. Changes from before
-the backup keep their epoch, so who had only read them goes on as if nothing had happened.
+WatchPayments, WatchMerchants, WatchVerifications, WatchBalanceTransactions, WatchPayouts and
+WatchBilling and in the ids of webhooks. A change is named by its epoch and its sequence together.
+Changes from before the backup keep their epoch, so who had only read them goes on as if nothing had
+happened.
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ NUMBERING_LOCK = 7_301_001
 BALANCE_NUMBERING_LOCK = 7_301_005
 # Numbers changes of payouts: gateway/payouts/changes.py.
 PAYOUT_NUMBERING_LOCK = 7_301_006
+# Numbers changes of Billing: gateway/billing/store.py.
+BILLING_NUMBERING_LOCK = 7_301_007
+_NUMBERING_LOCKS = (
+    *(NUMBERING_LOCK, BALANCE_NUMBERING_LOCK, PAYOUT_NUMBERING_LOCK, BILLING_NUMBERING_LOCK),
+)
 
 FEED_EPOCH = Table(
     "feed_epoch",
@@ -56,6 +62,7 @@ class FeedName(StrEnum):
     VERIFICATIONS = "verifications"
     BALANCE_TRANSACTIONS = "balance_transactions"
     PAYOUTS = "payouts"
+    BILLING = "billing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +139,7 @@ async def begin_epoch(connection: AsyncConnection) -> int:
     has had which is lost by now. Must be called before anything of after the restore is numbered;
     numbering waits until the transaction ends.
     """
-    for key in (NUMBERING_LOCK, BALANCE_NUMBERING_LOCK, PAYOUT_NUMBERING_LOCK):
+    for key in _NUMBERING_LOCKS:
         await connection.execute(select(func.pg_advisory_xact_lock(key)))
     for lock in _LOCKS:
         await connection.execute(lock)

@@ -181,6 +181,11 @@ SCOPES: Mapping[str, Mapping[str, Sequence[Scope]]] = {
         "WatchBalanceTransactions": REFUSED,
         "ListBalances": REFUSED,
     },
+    "gateway.v1.BillingService": {
+        "ListInvoices": REFUSED,
+        "ListSubscriptions": REFUSED,
+        "WatchBilling": REFUSED,
+    },
     "gateway.v1.ReportService": {
         "ListReports": REFUSED,
         "ReadReport": REFUSED,

@@ -72,6 +72,12 @@ RIGHTS: Rights = {
         "WatchBalanceTransactions": reads(OPERATOR, FINANCE),
         "ListBalances": reads(OPERATOR, FINANCE),
     },
+    # Invoices and subscriptions of the platform's own customers.
+    "gateway.v1.BillingService": {
+        "ListInvoices": reads(OPERATOR, FINANCE),
+        "ListSubscriptions": reads(OPERATOR, FINANCE),
+        "WatchBilling": reads(OPERATOR, FINANCE),
+    },
     # It asks Stripe for a file, and changes nothing there.
     "gateway.v1.ReportService": {
         "ListReports": reads(OPERATOR, FINANCE),

@@ -1,6 +1,7 @@
 """What every request has to be like: the rules of all services of the gateway."""
 
 from gateway.balance.validation import RULES as BALANCE_RULES
+from gateway.billing.validation import RULES as BILLING_RULES
 from gateway.customers.validation import RULES as CUSTOMER_RULES
 from gateway.disputes.validation import RULES as DISPUTE_RULES
 from gateway.merchants.validation import RULES as MERCHANT_RULES
@@ -24,6 +25,7 @@ VALIDATOR = Validator(
         **DISPUTE_RULES,
         **PAYOUT_RULES,
         **BALANCE_RULES,
+        **BILLING_RULES,
         **REPORT_RULES,
         **VERIFICATION_RULES,
         ListOperatorActsRequest: OPERATOR_ACT_RULES,

@@ -10,6 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from compliance.v1.decision_service_pb2_grpc import DecisionServiceStub
 from gateway.v1.balance_transaction_service_pb2_grpc import BalanceTransactionServiceStub
+from gateway.v1.billing_service_pb2_grpc import BillingServiceStub
 from gateway.v1.dispute_service_pb2 import ListDisputesRequest
 from gateway.v1.dispute_service_pb2_grpc import DisputeServiceStub
 from gateway.v1.payment_service_pb2_grpc import PaymentServiceStub
@@ -24,6 +25,7 @@ from runtime.clock import Clock
 from runtime.command_failures import CommandError
 from runtime.progress import Progress
 from warehouse.facts import messages, tables
+from warehouse.facts.billing_feed import BillingFeed
 from warehouse.facts.break_feed import BreakFeed
 from warehouse.facts.decisions import DecisionLoader
 from warehouse.facts.feeds import Feed, FeedReader
@@ -49,7 +51,8 @@ MISSING = (
 )
 LEDGER_SERVICES = ("ledger.v1.LedgerService", "ledger.v1.AuditService")
 GATEWAY_SERVICES = tuple(
-    f"gateway.v1.{name}Service" for name in ("Payment", "BalanceTransaction", "Dispute", "Payout")
+    f"gateway.v1.{name}Service"
+    for name in ("Payment", "BalanceTransaction", "Billing", "Dispute", "Payout")
 )
 RECONCILIATION_SERVICES = ("reconciliation.v1.ReconciliationService",)
 COMPLIANCE_SERVICES = ("compliance.v1.DecisionService",)
@@ -130,6 +133,7 @@ def _gateway_jobs(channel: "grpc.aio.Channel", arguments: Namespace, facts: Fact
 
     payments = PaymentFeed(PaymentServiceStub(channel), address, payments_behind)
     moved = BalanceTransactionFeed(BalanceTransactionServiceStub(channel), address)
+    billing = BillingFeed(BillingServiceStub(channel), address)
     # Payouts are few: their list is walked, and what differs is a version, as of disputes.
     payouts = ListSource(
         source=tables.PAYOUTS,
@@ -152,6 +156,7 @@ def _gateway_jobs(channel: "grpc.aio.Channel", arguments: Namespace, facts: Fact
     return [
         FeedJob(payments.source, FeedReader(payments, facts), facts, payments, seconds),
         _feed_job(moved, facts, seconds),
+        _feed_job(billing, facts, seconds),
         *(_list_job(source, facts, seconds) for source in (disputes, payouts)),
     ]
 

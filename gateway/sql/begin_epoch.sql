@@ -30,6 +30,11 @@ FROM
             'payouts' AS feed,
             coalesce(max(paid_out.sequence), 0) AS after_sequence
         FROM payout_change AS paid_out
+        UNION ALL
+        SELECT
+            'billing' AS feed,
+            coalesce(max(billed.sequence), 0) AS after_sequence
+        FROM billing_change AS billed
     ) AS newest
 CROSS JOIN (
     SELECT

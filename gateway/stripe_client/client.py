@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from gateway.stripe_client.accounts import AccountCalls
+from gateway.stripe_client.billing import BillingCalls
 from gateway.stripe_client.call import Params, Priority, form
 from gateway.stripe_client.calls import StripeCalls
 from gateway.stripe_client.customers import CustomerCalls
@@ -34,6 +35,7 @@ class StripeClient:
     def __init__(self, calls: StripeCalls) -> None:
         self._calls = calls
         self.accounts = AccountCalls(calls)
+        self.billing = BillingCalls(calls)
         self.customers = CustomerCalls(calls)
         self.disputes = DisputeCalls(calls)
         self.identity = IdentityCalls(calls)

@@ -15,11 +15,18 @@ EVENT_ID = re.compile(r"evt_[A-Za-z0-9_]{1,250}")
 EVENT_TYPE = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+(?:\[[a-z0-9_]+(?:\.[a-z0-9_]+)*\])?){1,9}")
 OBJECT_ID = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 ACCOUNT_ID = re.compile(r"acct_[A-Za-z0-9]{1,58}")
-# What is kept of an object of Stripe Identity: not who somebody is, and no link.
-IDENTITY_PREFIX = "identity."
-KEPT_OF_IDENTITY = frozenset(
+# What is kept of an object of Stripe Identity and of Billing: not who somebody is, and no link.
+_KEPT_OF_IDENTITY = frozenset(
     {"id", "object", "created", "livemode", "metadata", "redaction", "status", "type"}
 )
+_KEPT_OF_BILLING = frozenset({"id", "object", "created", "livemode", "status"})
+KEPT = {
+    "identity.": _KEPT_OF_IDENTITY,
+    "invoice.": _KEPT_OF_BILLING,
+    "invoice_payment.": _KEPT_OF_BILLING,
+    "credit_note.": _KEPT_OF_BILLING,
+    "customer.subscription.": _KEPT_OF_BILLING,
+}
 
 
 class NotAnEventError(ValueError):
@@ -85,7 +92,8 @@ class StripeEvent:
     """None if it does not say."""
     object: dict[str, Any]
     body: str
-    """The whole event as Stripe sent it, JSON; of Stripe Identity without what is personal."""
+    """The whole event as Stripe sent it, JSON; of Stripe Identity and Billing without what is
+    personal."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +130,10 @@ def read_event(body: str, corridor: str) -> StripeEvent:
     event_type = _text(values, "type", EVENT_TYPE)
     account = _connected_account(values, kind)
     found = _object_of(values, kind)
-    if event_type.removeprefix("v1.").startswith(IDENTITY_PREFIX) and kind == "event":
-        found = {name: value for name, value in found.items() if name in KEPT_OF_IDENTITY}
+    plain_type = event_type.removeprefix("v1.")
+    kept = next((names for prefix, names in KEPT.items() if plain_type.startswith(prefix)), None)
+    if kept is not None and kind == "event":
+        found = {name: value for name, value in found.items() if name in kept}
         body = json.dumps({**values, "data": {"object": found}})
     object_id = found.get("id")
     if not isinstance(object_id, str) or not OBJECT_ID.fullmatch(object_id):

@@ -17,6 +17,7 @@ BILLING_ROUTES = (
     Route("GET", "/v1/subscriptions", subscriptions.list_subscriptions, "subscription_list"),
     Route("GET", _SUBSCRIPTION, subscriptions.retrieve_subscription, "subscription_retrieve"),
     Route("DELETE", _SUBSCRIPTION, subscriptions.cancel_subscription, "subscription_cancel"),
+    Route("GET", "/v1/subscription_items", subscriptions.list_items, "subscription_item_list"),
     Route("GET", "/v1/invoices", invoices.list_invoices, "invoice_list"),
     Route("GET", "/v1/invoices/{id}", invoices.retrieve_invoice, "invoice_retrieve"),
     Route("POST", "/v1/invoices/{id}/pay", subscriptions.pay_invoice, "invoice_pay"),

@@ -23,6 +23,7 @@ def new_invoice(
     number = len(account.objects("invoice")) + 1
     lines = [_line(account, subscription, item, period) for item in subscription["items"]["data"]]
     total = sum(line["amount"] for line in lines)
+    customer = account.objects("customer").find(subscription["customer"]) or {}
     invoice_id = account.new_id("in")
     invoice: JsonObject = {
         "id": invoice_id,
@@ -41,6 +42,8 @@ def new_invoice(
         "created": account.now(),
         "currency": subscription["currency"],
         "customer": subscription["customer"],
+        "customer_email": customer.get("email"),
+        "customer_name": customer.get("name"),
         "default_tax_rates": [],
         "description": None,
         "discounts": [],
@@ -74,6 +77,8 @@ def new_invoice(
         ),
         "subtotal": total,
         "total": total,
+        "total_excluding_tax": total,
+        "total_taxes": [],
     }
     account.objects("invoice").add(invoice)
     account.emit("invoice.created", invoice)

@@ -79,6 +79,14 @@ def list_subscriptions(call: Call) -> JsonObject:
     )
 
 
+def list_items(call: Call) -> JsonObject:
+    """GET /v1/subscription_items: all of one subscription; there is never a second page."""
+    subscription = call.objects("subscription").get(
+        call.params.get("subscription", ""), "subscription", 400
+    )
+    return {**subscription["items"]}
+
+
 def cancel_subscription(call: Call) -> JsonObject:
     """DELETE /v1/subscriptions/{id}: at once, and nothing is given back."""
     subscription = call.objects("subscription").get(call.path["id"])

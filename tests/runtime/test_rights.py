@@ -49,6 +49,7 @@ READS_OF_FINANCE = {
     "gateway.v1.BalanceTransactionService": (
         "ListBalanceTransactions ListBalances WatchBalanceTransactions"
     ),
+    "gateway.v1.BillingService": "ListInvoices ListSubscriptions WatchBilling",
     "gateway.v1.ReportService": "ListReports ReadReport",
     "gateway.v1.MerchantService": "GetMerchant GetTaxSettings ListMerchants ListTaxRegistrations",
     "reconciliation.v1.AdjustmentService": "GetAdjustment",

@@ -16,6 +16,7 @@ from gateway.epochs import FIRST, Cursor, Epoch, Epochs, check_cursor
 from gateway.v1 import balance_transaction_service_pb2 as balance_pb
 from gateway.v1 import (
     balance_transaction_service_pb2_grpc,
+    billing_service_pb2_grpc,
     dispute_pb2,
     dispute_service_pb2_grpc,
     payment_pb2,
@@ -23,6 +24,7 @@ from gateway.v1 import (
     payout_pb2,
     payout_service_pb2_grpc,
 )
+from gateway.v1 import billing_service_pb2 as billing_pb
 from gateway.v1 import dispute_service_pb2 as dispute_pb
 from gateway.v1 import payment_service_pb2 as payment_pb
 from gateway.v1 import payout_service_pb2 as payout_pb
@@ -64,6 +66,7 @@ class History:
 class FakeEngine(
     payment_service_pb2_grpc.PaymentServiceServicer,
     balance_transaction_service_pb2_grpc.BalanceTransactionServiceServicer,
+    billing_service_pb2_grpc.BillingServiceServicer,
     dispute_service_pb2_grpc.DisputeServiceServicer,
     payout_service_pb2_grpc.PayoutServiceServicer,
     reconciliation_service_pb2_grpc.ReconciliationServiceServicer,
@@ -74,6 +77,7 @@ class FakeEngine(
     now: datetime
     payments: History = field(default_factory=History)
     moved: History = field(default_factory=History)
+    billed: History = field(default_factory=History)
     # As GetPayment answers them.
     as_they_are: dict[str, payment_pb2.Payment] = field(default_factory=dict)
     disputes: list[dispute_pb2.Dispute] = field(default_factory=list)
@@ -118,6 +122,15 @@ class FakeEngine(
         )
         self._news.notify()
 
+    def bill(self, **changed: Any) -> None:
+        """Something of Billing changes; it is called as the feed's field is."""
+        message = billing_pb.WatchBillingResponse(
+            sequence=len(self.billed.messages) + 1, epoch=self.billed.epoch, **changed
+        )
+        message.record_time.FromDatetime(self.now)
+        self.billed.messages.append(message)
+        self._news.notify()
+
     def break_event(self, told: reconciliation_pb2.Break, kind: str, **more: Any) -> None:
         """Something happens to a break, which is then as it is told."""
         event = reconciliation_pb2.BreakEvent(
@@ -148,6 +161,10 @@ class FakeEngine(
 
     async def WatchBalanceTransactions(self, request: Any, context: Any) -> Any:
         async for message in self._watch(self.moved, request, context):
+            yield message
+
+    async def WatchBilling(self, request: Any, context: Any) -> Any:
+        async for message in self._watch(self.billed, request, context):
             yield message
 
     async def _watch(self, history: History, request: Any, context: Any) -> AsyncIterator[Any]:
@@ -229,6 +246,7 @@ async def serving_engine(now: datetime) -> AsyncIterator[ServedEngine]:
     for add in (
         payment_service_pb2_grpc.add_PaymentServiceServicer_to_server,
         balance_transaction_service_pb2_grpc.add_BalanceTransactionServiceServicer_to_server,
+        billing_service_pb2_grpc.add_BillingServiceServicer_to_server,
         dispute_service_pb2_grpc.add_DisputeServiceServicer_to_server,
         payout_service_pb2_grpc.add_PayoutServiceServicer_to_server,
         reconciliation_service_pb2_grpc.add_ReconciliationServiceServicer_to_server,

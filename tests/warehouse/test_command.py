@@ -108,7 +108,7 @@ async def test_everything_is_loaded_once_and_told(
     assert (ran.code, counts(store)) == (EQUAL, ROWS)
     told = {line.split(":")[0]: line for line in ran.said.splitlines()}
     assert told.keys() == {
-        *(LEDGER, "payments", "balance transactions", "disputes", "payouts"),
+        *(LEDGER, "payments", "balance transactions", "billing", "disputes", "payouts"),
         *("breaks", "matches", "decisions"),
     }
     assert told["payments"].startswith("payments: up to change 3, ")

@@ -23,6 +23,7 @@ DISPUTES = "disputes"
 PAYOUTS = "payouts"
 BREAKS = "breaks"
 MATCHES = "matches"
+BILLING = "billing"
 DECISIONS = "decisions"
 
 PAYMENT = Table(
@@ -93,6 +94,68 @@ BALANCE_TRANSACTION = Table(
         *(text("balance_type"), boolean("is_available")),
         *(time("stripe_create_time"), time("available_time")),
         *(text("payment_id"), text("merchant_id"), text("state"), text("reason")),
+    ),
+)
+INVOICE = Table(
+    name="invoice_version",
+    view="invoice",
+    source=BILLING,
+    kind=Kind.CHANGES,
+    key=("corridor", "invoice_id"),
+    columns=(
+        *required(text("corridor"), text("invoice_id"), text("status"), time("record_time")),
+        *(text("number"), text("customer_id"), text("subscription_id")),
+        *(text("billing_reason"), text("collection_method"), text("currency")),
+        *(integer("subtotal_minor"), integer("tax_minor"), integer("total_minor")),
+        *(integer("amount_due_minor"), integer("amount_paid_minor")),
+        *(integer("amount_remaining_minor"), time("period_start_time"), time("period_end_time")),
+        *(time("due_time"), time("stripe_create_time"), time("finalize_time"), time("pay_time")),
+        *(time("void_time"), time("uncollectible_time")),
+    ),
+)
+INVOICE_PAYMENT = Table(
+    name="invoice_payment_version",
+    view="invoice_payment",
+    source=BILLING,
+    kind=Kind.CHANGES,
+    key=("corridor", "invoice_payment_id"),
+    columns=(
+        *required(text("corridor"), text("invoice_payment_id"), text("invoice_id")),
+        *required(text("status"), time("record_time")),
+        *(text("stripe_payment_intent_id"), text("stripe_charge_id"), text("payment_record_id")),
+        *(text("currency"), integer("amount_requested_minor"), integer("amount_paid_minor")),
+        *(boolean("is_default"), time("stripe_create_time"), time("pay_time")),
+        time("cancel_time"),
+    ),
+)
+CREDIT_NOTE = Table(
+    name="credit_note_version",
+    view="credit_note",
+    source=BILLING,
+    kind=Kind.CHANGES,
+    key=("corridor", "credit_note_id"),
+    columns=(
+        *required(text("corridor"), text("credit_note_id"), text("invoice_id")),
+        *required(text("status"), time("record_time")),
+        *(text("number"), text("customer_id"), text("type"), text("reason"), text("currency")),
+        *(integer("subtotal_minor"), integer("tax_minor"), integer("total_minor")),
+        *(integer("pre_payment_minor"), integer("post_payment_minor"), json_text("refund_ids")),
+        *(time("stripe_create_time"), time("void_time")),
+    ),
+)
+SUBSCRIPTION = Table(
+    name="subscription_version",
+    view="subscription",
+    source=BILLING,
+    kind=Kind.CHANGES,
+    key=("corridor", "subscription_id"),
+    columns=(
+        *required(text("corridor"), text("subscription_id"), text("status")),
+        *required(text("currency"), json_text("items"), time("record_time")),
+        *(text("customer_id"), text("collection_method"), text("pause_behavior")),
+        *(text("latest_invoice_id"), boolean("cancel_at_period_end"), time("start_time")),
+        *(time("trial_start_time"), time("trial_end_time"), time("cancel_at_time")),
+        *(time("cancel_time"), time("end_time"), time("stripe_create_time")),
     ),
 )
 DISPUTE = Table(
@@ -186,4 +249,5 @@ DECISION = Table(
 TABLES: tuple[Table, ...] = (
     *(PAYMENT, PAYMENT_OPERATION, REFUND, BALANCE_TRANSACTION, DISPUTE, PAYOUT),
     *(BREAK_EVENT, BREAK, MATCH, DECISION),
+    *(INVOICE, INVOICE_PAYMENT, CREDIT_NOTE, SUBSCRIPTION),
 )

@@ -457,6 +457,9 @@ async def tour_billing(tour: RouteTour) -> None:
     await tour.get(subscriptions, stripe.Subscription, {"customer": customer})
     found = await tour.get(one, stripe.Subscription, id=failed["id"])
     assert found["status"] == "active"
+    await tour.get(
+        "/v1/subscription_items", stripe.SubscriptionItem, {"subscription": failed["id"]}
+    )
     await tour.get("/v1/invoices", stripe.Invoice, {"subscription": failed["id"]})
     invoice = found["latest_invoice"]
     await tour.get("/v1/invoices/{id}", stripe.Invoice, {"expand": ["payments"]}, id=invoice)

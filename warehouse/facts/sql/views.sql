@@ -242,6 +242,71 @@ LEFT JOIN (
     ON b.corridor = p.corridor AND b.key = p.stripe_payout_id AND b.currency = p.currency
 WHERE p.connected_account_id IS NULL AND p.stripe_payout_id IS NOT NULL;
 
+-- Monthly recurring revenue: what of the subscriptions that were running at a month's end is a month's. A subscription
+-- is as it was last known to be by then, or, if it was not known yet, as it was known first. Trials, paused collection
+-- and what has no fixed price do not count; discounts and taxes are not taken off.
+CREATE OR REPLACE VIEW mrr AS
+SELECT
+    r.book_month,
+    r.corridor,
+    r.currency,
+    cast(count(DISTINCT r.subscription_id) AS bigint) AS subscription_count,
+    cast(sum(i.monthly_minor) AS bigint) AS mrr_minor
+FROM (
+    SELECT
+        m.book_month,
+        m.until_time,
+        v.corridor,
+        v.subscription_id,
+        v.epoch,
+        v.sequence,
+        v.currency,
+        v.status,
+        v.pause_behavior,
+        v.trial_end_time,
+        v.end_time,
+        -- Versions that were known by then are below zero, the last of them lowest.
+        row_number() OVER (
+            PARTITION BY m.book_month, v.corridor, v.subscription_id
+            ORDER BY CASE WHEN v.record_time < m.until_time THEN -v.version_number ELSE v.version_number END
+        ) AS place
+    FROM billing_month AS m
+    INNER JOIN (
+        SELECT
+            h.corridor,
+            h.subscription_id,
+            h.epoch,
+            h.sequence,
+            h.currency,
+            h.status,
+            h.pause_behavior,
+            h.start_time,
+            h.trial_end_time,
+            h.end_time,
+            h.record_time,
+            row_number() OVER (
+                PARTITION BY h.corridor, h.subscription_id ORDER BY h.epoch, h.sequence
+            ) AS version_number
+        FROM subscription_history AS h
+    ) AS v
+        ON v.start_time < m.until_time
+) AS r
+INNER JOIN subscription_item_history AS i
+    ON
+        i.corridor = r.corridor
+        AND i.subscription_id = r.subscription_id
+        AND i.epoch = r.epoch
+        AND i.sequence = r.sequence
+WHERE
+    r.place = 1
+    AND i.monthly_minor IS NOT NULL
+    AND r.pause_behavior IS NULL
+    AND r.status IN ('active', 'past_due', 'canceled')
+    AND (r.status <> 'canceled' OR r.end_time IS NOT NULL)
+    AND (r.end_time IS NULL OR r.end_time >= r.until_time)
+    AND (r.trial_end_time IS NULL OR r.trial_end_time < r.until_time)
+GROUP BY r.book_month, r.corridor, r.currency;
+
 -- Breaks that have not ended, by how long they have been there.
 CREATE OR REPLACE VIEW open_break AS
 SELECT
