@@ -54,7 +54,7 @@ async def open_service(
         sources = await open_sources(stack, settings, engine, new_items, clock)
         breaks = open_breaks(settings, database, engine, mutations, new_items, clock)
         bank = await open_bank(stack, settings, database, engine, mutations, new_items, clock)
-        liquidity = open_liquidity(engine, clock)
+        liquidity = open_liquidity(engine, settings.bank_accounts, clock)
         reports = await open_reports(stack, settings, engine, clock)
         closing = await open_closing(
             stack,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client import Gauge
@@ -33,6 +34,8 @@ from runtime.sql_files import read_sql
 POLL_SECONDS = 15.0
 # Files that were refused since the last statement; more say no more.
 MAX_REFUSALS = 100
+# After all statements.
+ANY_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 LAST_DAY = Gauge(
     "reconciliation_statement_last_day_timestamp_seconds",
@@ -53,7 +56,7 @@ _EXCLUSIONS = """
     SELECT e.statement_id, e.earlier_id, e.continuity, e.reason
     FROM bank_exclusion AS e
     INNER JOIN bank_statement AS s ON e.statement_id = s.statement_id
-    WHERE s.bank_account = %(account)s
+    WHERE s.bank_account = %(account)s AND s.record_time <= %(time)s
 """
 
 
@@ -173,9 +176,11 @@ class StatementWatch:
         )
 
 
-async def read_statements(connection: AsyncConnection, account: BankAccount) -> Statements:
-    """All that is there of an account."""
-    values = {"account": account.name}
+async def read_statements(
+    connection: AsyncConnection, account: BankAccount, time: datetime = ANY_TIME
+) -> Statements:
+    """All that was there of an account at a time."""
+    values = {"account": account.name, "time": time}
     headers = (await connection.exec_driver_sql(_STATEMENTS, values)).mappings().all()
     exclusions = (await connection.exec_driver_sql(_EXCLUSIONS, values)).all()
     refused = (await connection.exec_driver_sql(_REFUSALS, {**values, "limit": MAX_REFUSALS})).all()

@@ -3,6 +3,7 @@
 from prometheus_client import Gauge
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from reconciliation.bank.accounts import BankAccounts
 from reconciliation.breaks.store import moment_now
 from reconciliation.liquidity.position import AVAILABLE, PENDING, Position
 from reconciliation.liquidity.store import positions_at
@@ -10,12 +11,12 @@ from runtime.clock import Clock
 from runtime.loops import Loop
 
 POLL_SECONDS = 30.0
-IN_TRANSIT, LATE = "in_transit", "late"
+IN_TRANSIT, LATE, AT_BANK = "in_transit", "late", "at_bank"
 
 LIQUIDITY = Gauge(
     "reconciliation_liquidity_minor_units",
     "Where the platform's money is, in minor units: available and pending at Stripe, in transit to"
-    " the bank, and late there, which is a part of what is in transit.",
+    " the bank, late there, which is a part of what is in transit, and at the bank.",
     ["corridor", "currency", "part"],
 )
 
@@ -23,8 +24,9 @@ LIQUIDITY = Gauge(
 class LiquidityGauges:
     """Sets the gauges. What is not known any more is not shown."""
 
-    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+    def __init__(self, engine: AsyncEngine, accounts: BankAccounts, clock: Clock) -> None:
         self._engine = engine
+        self._accounts = accounts
         self._clock = clock
         self._seen: set[tuple[str, str, str]] = set()
 
@@ -35,7 +37,8 @@ class LiquidityGauges:
     async def round(self) -> bool:
         """Looks once."""
         async with self._engine.connect() as connection:
-            found = await positions_at(connection, moment_now(self._clock.now()))
+            moment = moment_now(self._clock.now())
+            found = await positions_at(connection, moment, self._accounts)
         shown = {
             (position.corridor, position.currency, part): minor
             for position in found
@@ -57,4 +60,5 @@ def parts_of(position: Position) -> dict[str, int | None]:
         PENDING: position.pending_minor,
         IN_TRANSIT: position.in_transit_minor,
         LATE: position.late_minor,
+        AT_BANK: None if position.at_bank is None else position.at_bank.amount_minor,
     }

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from reconciliation.balances.balance import Balance
@@ -25,6 +25,15 @@ class OpenPayouts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AtBank:
+    """What the bank's last statements close with, all accounts of a corridor and currency."""
+
+    amount_minor: int
+    day: date
+    """Of the statement that reaches least far."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """Minor units of one currency. What is at Stripe is None where nobody has looked lately."""
 
@@ -37,6 +46,8 @@ class Position:
     """From the day of the moment on, by day."""
     late_minor: int
     """Of days before it."""
+    at_bank: AtBank | None = None
+    """None where an account has no statement, or none is declared."""
 
     @property
     def in_transit_minor(self) -> int:
@@ -49,6 +60,7 @@ def positions(
     payouts: Iterable[OpenPayouts],
     with_statements: Iterable[Place],
     today: date,
+    at_bank: Mapping[Place, AtBank],
 ) -> list[Position]:
     """One for each corridor and currency that anything is known of, by these.
 
@@ -65,8 +77,11 @@ def positions(
         if payout.day >= today or place in stated:
             on_the_way[place].append(payout)
     return [
-        _position(place, at_stripe.get(place, {}), on_the_way.get(place, []), today)
-        for place in sorted(at_stripe.keys() | on_the_way.keys())
+        replace(
+            _position(place, at_stripe.get(place, {}), on_the_way.get(place, []), today),
+            at_bank=at_bank.get(place),
+        )
+        for place in sorted(at_stripe.keys() | on_the_way.keys() | at_bank.keys())
     ]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from money.v1.money_pb2 import Money
+from reconciliation.bank.accounts import BankAccounts
 from reconciliation.breaks import store as break_store
 from reconciliation.breaks.messages import to_datetime
 from reconciliation.liquidity import store
@@ -17,8 +18,9 @@ from runtime.clock import Clock
 class LiquidityServicer(LiquidityServiceServicer):
     """Says where the money is."""
 
-    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+    def __init__(self, engine: AsyncEngine, accounts: BankAccounts, clock: Clock) -> None:
         self._engine = engine
+        self._accounts = accounts
         self._clock = clock
 
     async def GetLiquidity(
@@ -31,7 +33,7 @@ class LiquidityServicer(LiquidityServiceServicer):
                 time = min(to_datetime(request.as_of_time), now)
                 moment = await break_store.moment_at(connection, time)
             found = await store.positions_at(
-                connection, moment, request.corridor, request.currency_code
+                connection, moment, self._accounts, request.corridor, request.currency_code
             )
         response = pb.GetLiquidityResponse(liquidity=[_message(position) for position in found])
         response.as_of_time.FromDatetime(moment.time)
@@ -62,4 +64,7 @@ def _message(position: Position) -> pb.Liquidity:
         message.available.CopyFrom(money(position.available_minor))
         message.pending.CopyFrom(money(position.pending_minor))
         message.balance_time.FromDatetime(position.balance_time)
+    if position.at_bank is not None:
+        message.at_bank.CopyFrom(money(position.at_bank.amount_minor))
+        message.at_bank_day = position.at_bank.day.isoformat()
     return message

@@ -2,6 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from reconciliation.bank.accounts import BankAccounts
 from reconciliation.liquidity.gauges import LiquidityGauges
 from reconciliation.liquidity.service import LiquidityServicer
 from reconciliation.part import Part
@@ -10,8 +11,9 @@ from runtime.clock import Clock
 from runtime.server import registered
 
 
-def open_liquidity(engine: AsyncEngine, clock: Clock) -> Part:
+def open_liquidity(engine: AsyncEngine, accounts: BankAccounts, clock: Clock) -> Part:
     """There is nothing to close."""
-    servicer = LiquidityServicer(engine, clock)
+    servicer = LiquidityServicer(engine, accounts, clock)
     served = liquidity_service_pb2, liquidity_service_pb2_grpc, servicer
-    return Part(services=(registered(*served),), loops=(LiquidityGauges(engine, clock).loop(),))
+    gauges = LiquidityGauges(engine, accounts, clock)
+    return Part(services=(registered(*served),), loops=(gauges.loop(),))

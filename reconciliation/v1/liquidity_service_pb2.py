@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from money.v1 import money_pb2 as money_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)reconciliation/v1/liquidity_service.proto\x12\x11reconciliation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14money/v1/money.proto\"n\n\x13GetLiquidityRequest\x12.\n\nas_of_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\"P\n\x0f\x45xpectedPayouts\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\x1f\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x0f.money.v1.Money\x12\x0f\n\x07payouts\x18\x03 \x01(\x05\"\xc8\x02\n\tLiquidity\x12\x10\n\x08\x63orridor\x18\x01 \x01(\t\x12\x15\n\rcurrency_code\x18\x02 \x01(\t\x12\"\n\tavailable\x18\x03 \x01(\x0b\x32\x0f.money.v1.Money\x12 \n\x07pending\x18\x04 \x01(\x0b\x32\x0f.money.v1.Money\x12\x30\n\x0c\x62\x61lance_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\nin_transit\x18\x06 \x01(\x0b\x32\x0f.money.v1.Money\x12\x34\n\x08\x65xpected\x18\x07 \x03(\x0b\x32\".reconciliation.v1.ExpectedPayouts\x12\x1d\n\x04late\x18\x08 \x01(\x0b\x32\x0f.money.v1.Money\x12 \n\x07\x61t_bank\x18\t \x01(\x0b\x32\x0f.money.v1.Money\"w\n\x14GetLiquidityResponse\x12/\n\tliquidity\x18\x01 \x03(\x0b\x32\x1c.reconciliation.v1.Liquidity\x12.\n\nas_of_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2s\n\x10LiquidityService\x12_\n\x0cGetLiquidity\x12&.reconciliation.v1.GetLiquidityRequest\x1a\'.reconciliation.v1.GetLiquidityResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)reconciliation/v1/liquidity_service.proto\x12\x11reconciliation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14money/v1/money.proto\"n\n\x13GetLiquidityRequest\x12.\n\nas_of_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\"P\n\x0f\x45xpectedPayouts\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\x1f\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x0f.money.v1.Money\x12\x0f\n\x07payouts\x18\x03 \x01(\x05\"\xdd\x02\n\tLiquidity\x12\x10\n\x08\x63orridor\x18\x01 \x01(\t\x12\x15\n\rcurrency_code\x18\x02 \x01(\t\x12\"\n\tavailable\x18\x03 \x01(\x0b\x32\x0f.money.v1.Money\x12 \n\x07pending\x18\x04 \x01(\x0b\x32\x0f.money.v1.Money\x12\x30\n\x0c\x62\x61lance_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\nin_transit\x18\x06 \x01(\x0b\x32\x0f.money.v1.Money\x12\x34\n\x08\x65xpected\x18\x07 \x03(\x0b\x32\".reconciliation.v1.ExpectedPayouts\x12\x1d\n\x04late\x18\x08 \x01(\x0b\x32\x0f.money.v1.Money\x12 \n\x07\x61t_bank\x18\t \x01(\x0b\x32\x0f.money.v1.Money\x12\x13\n\x0b\x61t_bank_day\x18\n \x01(\t\"w\n\x14GetLiquidityResponse\x12/\n\tliquidity\x18\x01 \x03(\x0b\x32\x1c.reconciliation.v1.Liquidity\x12.\n\nas_of_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2s\n\x10LiquidityService\x12_\n\x0cGetLiquidity\x12&.reconciliation.v1.GetLiquidityRequest\x1a\'.reconciliation.v1.GetLiquidityResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,9 +38,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPECTEDPAYOUTS']._serialized_start=231
   _globals['_EXPECTEDPAYOUTS']._serialized_end=311
   _globals['_LIQUIDITY']._serialized_start=314
-  _globals['_LIQUIDITY']._serialized_end=642
-  _globals['_GETLIQUIDITYRESPONSE']._serialized_start=644
-  _globals['_GETLIQUIDITYRESPONSE']._serialized_end=763
-  _globals['_LIQUIDITYSERVICE']._serialized_start=765
-  _globals['_LIQUIDITYSERVICE']._serialized_end=880
+  _globals['_LIQUIDITY']._serialized_end=663
+  _globals['_GETLIQUIDITYRESPONSE']._serialized_start=665
+  _globals['_GETLIQUIDITYRESPONSE']._serialized_end=784
+  _globals['_LIQUIDITYSERVICE']._serialized_start=786
+  _globals['_LIQUIDITYSERVICE']._serialized_end=901
 # @@protoc_insertion_point(module_scope)

@@ -99,10 +99,13 @@ class Liquidity(_message.Message):
     EXPECTED_FIELD_NUMBER: _builtins.int
     LATE_FIELD_NUMBER: _builtins.int
     AT_BANK_FIELD_NUMBER: _builtins.int
+    AT_BANK_DAY_FIELD_NUMBER: _builtins.int
     corridor: _builtins.str
     """The Stripe account, and the bank account that it pays out to."""
     currency_code: _builtins.str
     """ISO 4217."""
+    at_bank_day: _builtins.str
+    """Until which day that is, as "2026-11-30": the first of them, if they differ. Empty if `at_bank` is not set."""
     @_builtins.property
     def available(self) -> _money_pb2.Money:
         """What can be paid out at Stripe. Not set if nobody has looked at the balance for a day."""
@@ -131,7 +134,9 @@ class Liquidity(_message.Message):
 
     @_builtins.property
     def at_bank(self) -> _money_pb2.Money:
-        """What is at the bank by the last closed statement. Not set yet: statements are not read for it."""
+        """What the last statements of the declared bank accounts close with. Not set if none is declared, or one has no
+        statement.
+        """
 
     def __init__(
         self,
@@ -145,10 +150,11 @@ class Liquidity(_message.Message):
         expected: _abc.Iterable[Global___ExpectedPayouts] | None = ...,
         late: _money_pb2.Money | None = ...,
         at_bank: _money_pb2.Money | None = ...,
+        at_bank_day: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at_bank", b"at_bank", "available", b"available", "balance_time", b"balance_time", "in_transit", b"in_transit", "late", b"late", "pending", b"pending"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_bank", b"at_bank", "available", b"available", "balance_time", b"balance_time", "corridor", b"corridor", "currency_code", b"currency_code", "expected", b"expected", "in_transit", b"in_transit", "late", b"late", "pending", b"pending"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_bank", b"at_bank", "at_bank_day", b"at_bank_day", "available", b"available", "balance_time", b"balance_time", "corridor", b"corridor", "currency_code", b"currency_code", "expected", b"expected", "in_transit", b"in_transit", "late", b"late", "pending", b"pending"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -162,13 +162,11 @@ class _BreakKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BreakKind.V
     """Nothing has come by its deadline."""
     BREAK_KIND_LATE_ACTIVITY: _BreakKind.ValueType  # 19
     """An item of a closed period came after it was closed."""
-    BREAK_KIND_FEE_VARIANCE: _BreakKind.ValueType  # 20
-    """Stripe's fees are not those of the contract."""
-    BREAK_KIND_BALANCE_DRIFT: _BreakKind.ValueType  # 21
+    BREAK_KIND_BALANCE_DRIFT: _BreakKind.ValueType  # 20
     """Stripe's balance is not the sum of its balance transactions."""
-    BREAK_KIND_REPORT_DIFFERS: _BreakKind.ValueType  # 22
+    BREAK_KIND_REPORT_DIFFERS: _BreakKind.ValueType  # 21
     """A report of Stripe's is not what its API lists."""
-    BREAK_KIND_BANK_BALANCE_DIFFERS: _BreakKind.ValueType  # 23
+    BREAK_KIND_BANK_BALANCE_DIFFERS: _BreakKind.ValueType  # 22
     """The balance of a bank account is not what the ledger says, less what is on its way."""
 
 class BreakKind(_BreakKind, metaclass=_BreakKindEnumTypeWrapper):
@@ -217,13 +215,11 @@ BREAK_KIND_FEED_STALE: BreakKind.ValueType  # 18
 """Nothing has come by its deadline."""
 BREAK_KIND_LATE_ACTIVITY: BreakKind.ValueType  # 19
 """An item of a closed period came after it was closed."""
-BREAK_KIND_FEE_VARIANCE: BreakKind.ValueType  # 20
-"""Stripe's fees are not those of the contract."""
-BREAK_KIND_BALANCE_DRIFT: BreakKind.ValueType  # 21
+BREAK_KIND_BALANCE_DRIFT: BreakKind.ValueType  # 20
 """Stripe's balance is not the sum of its balance transactions."""
-BREAK_KIND_REPORT_DIFFERS: BreakKind.ValueType  # 22
+BREAK_KIND_REPORT_DIFFERS: BreakKind.ValueType  # 21
 """A report of Stripe's is not what its API lists."""
-BREAK_KIND_BANK_BALANCE_DIFFERS: BreakKind.ValueType  # 23
+BREAK_KIND_BANK_BALANCE_DIFFERS: BreakKind.ValueType  # 22
 """The balance of a bank account is not what the ledger says, less what is on its way."""
 Global___BreakKind: _TypeAlias = BreakKind  # noqa: Y015
 

@@ -275,7 +275,7 @@ async def test_what_each_payout_contains_is_matched_with_it(
             await reading.round()
             async with reconciled.engine.connect() as connection:
                 moment = moment_now(reconciled.clock.now())
-                (position,) = await positions_at(connection, moment, "default", "USD")
+                (position,) = await positions_at(connection, moment, {}, "default", "USD")
             return parts_of(position)
 
         assert await poll(liquidity, lambda found: found == expected_minor) == expected_minor

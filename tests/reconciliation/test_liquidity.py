@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from reconciliation.balances import store
 from reconciliation.liquidity.gauges import LiquidityGauges
-from reconciliation.liquidity.position import OpenPayouts, Place, positions
+from reconciliation.liquidity.position import AtBank, OpenPayouts, Place, positions
 from reconciliation.matching.item import State
 from reconciliation.v1 import liquidity_service_pb2 as pb
 from reconciliation.v1 import reconciliation_pb2 as messages
@@ -38,6 +38,7 @@ def open_payout(day: int, minor: int, corridor: str = "main", currency: str = "E
     )
 
 
+DAYS = st.just(TODAY)
 PLACES = st.tuples(st.sampled_from(["main", "us"]), st.sampled_from(["EUR", "JPY"]))
 
 
@@ -48,11 +49,13 @@ PLACES = st.tuples(st.sampled_from(["main", "us"]), st.sampled_from(["EUR", "JPY
         st.integers(-50, 50),
     ),
     stated=st.sets(PLACES),
+    at_bank=st.dictionaries(PLACES, st.builds(AtBank, amount_minor=st.integers(-50, 50), day=DAYS)),
 )
 def test_every_payout_is_expected_late_or_believed_to_have_arrived(
     payouts: list[tuple[Place, int, int]],
     amounts: dict[tuple[Place, str], int],
     stated: set[Place],
+    at_bank: dict[Place, AtBank],
 ) -> None:
     """By counting each payout alone."""
     expected: Counter[tuple[Place, date]] = Counter()
@@ -73,7 +76,10 @@ def test_every_payout_is_expected_late_or_believed_to_have_arrived(
         [open_payout(day, minor, *place) for place, day, minor in payouts],
         stated,
         TODAY,
+        at_bank,
     )
+    known |= set(at_bank)
+    assert {(one.corridor, one.currency): one.at_bank for one in found if one.at_bank} == at_bank
     assert [(one.corridor, one.currency) for one in found] == sorted(known)
     for one in found:
         place = one.corridor, one.currency
@@ -193,7 +199,7 @@ async def test_what_people_ignore_is_not_on_its_way(
 async def test_operators_see_what_is_known_and_nothing_else(books: Books) -> None:
     await books.give(payout(1, 100, 0), item("BANK", "line_1", 7, "x", day=0))
     await books.run()
-    gauges = LiquidityGauges(books.engine, books.clock)
+    gauges = LiquidityGauges(books.engine, {}, books.clock)
 
     def shown(part: str) -> float | None:
         labels = {"corridor": "main", "currency": "EUR", "part": part}

@@ -1,4 +1,4 @@
--- The closed statements of an account, without their lines.
+-- The closed statements of an account that had been taken at a time, without their lines.
 SELECT
     s.statement_id,
     encode(f.sha256, 'hex') AS file_sha256,
@@ -15,4 +15,4 @@ SELECT
     '{}'::text [] AS entries
 FROM bank_statement AS s
 INNER JOIN bank_file AS f ON s.file_id = f.file_id
-WHERE s.bank_account = %(account)s AND s.kind = 'BOOKED'
+WHERE s.bank_account = %(account)s AND s.kind = 'BOOKED' AND s.record_time <= %(time)s

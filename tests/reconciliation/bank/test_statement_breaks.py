@@ -7,10 +7,14 @@ import pytest
 
 from reconciliation.bank.completeness import StatementCompleteness
 from reconciliation.bank.watching import StatementWatch
+from reconciliation.breaks.store import moment_now
 from reconciliation.closing.period import Period, PeriodKind
 from reconciliation.conditions.condition import Condition
 from reconciliation.conditions.telling import Conditions
 from reconciliation.config import ReconciliationSettings
+from reconciliation.items.reading import Moment
+from reconciliation.liquidity.position import AtBank
+from reconciliation.liquidity.store import positions_at
 from reconciliation.matching.policy import BreakKind
 from reconciliation.v1 import reconciliation_pb2 as messages
 from reconciliation.v1 import reconciliation_service_pb2 as pb
@@ -153,3 +157,24 @@ async def test_what_others_tell_of_is_left_alone(
     await upload(bank, "of-camt", statement(28, 0, 10), "a")
     await watch.round()
     assert await told(bank) == [("FEED_STALE", "sweep")]
+
+
+async def test_the_last_statement_says_what_is_at_the_bank(
+    one: None, bank: Bank, bank_settings: dict[str, Any]
+) -> None:
+    accounts = ReconciliationSettings(**bank_settings).bank_accounts
+
+    async def at_bank(moment: Moment, corridor: str = "") -> list[AtBank | None]:
+        async with bank.books.engine.connect() as connection:
+            found = await positions_at(connection, moment, accounts, corridor)
+        return [position.at_bank for position in found]
+
+    assert await at_bank(moment_now(bank.books.clock.now())) == []
+    await upload(bank, "of-camt", statement(25, 0, 10), "first")
+    before = moment_now(bank.books.clock.now())
+    bank.books.clock.advance(timedelta(hours=1))
+    await upload(bank, "of-camt", statement(26, 10, -30), "second")
+    assert await at_bank(before) == [AtBank(amount_minor=10, day=day(25))]
+    now = moment_now(bank.books.clock.now())
+    assert await at_bank(now) == [AtBank(amount_minor=-20, day=day(26))]
+    assert await at_bank(now, "other") == []
