@@ -18,6 +18,7 @@ import pytest
 from compliance.config import ComplianceSettings
 from gateway.config import GatewaySettings
 from ledger.config import LedgerSettings
+from reconciliation.config import ReconciliationSettings
 from runtime.read_settings import read_settings, unknown_variables
 from runtime.rights import Caller, Role
 from tests.deploy.compose import read_compose
@@ -27,12 +28,12 @@ LANGUAGES = {
     *("sh", "console", "text", "sql", "json", "yaml", "toml"),
     *("python", "js", "ts", "go", "java"),
 }
-SETTINGS = (LedgerSettings, GatewaySettings, ComplianceSettings)
-OURS = r"(?:ledger|gateway|compliance|sandbox|bench|docs|tests)"
+SETTINGS = (LedgerSettings, GatewaySettings, ComplianceSettings, ReconciliationSettings)
+OURS = r"(?:ledger|gateway|compliance|reconciliation|warehouse|sandbox|bench|docs|tests)"
 COMMAND = re.compile(rf"python -m ({OURS}[.\w]*)((?: [^|;&\n`<>]+)?)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 INLINE = re.compile(r"`([^`\n]*python -m [^`\n]*)`")
-METHOD = re.compile(r"\b((?:gateway|ledger|compliance)\.v1\.\w+)(?:/(\w+))?")
+METHOD = re.compile(r"\b((?:gateway|ledger|compliance|reconciliation)\.v1\.\w+)(?:/(\w+))?")
 
 
 def test_every_block_says_its_language() -> None:
