@@ -191,7 +191,7 @@ class EntryMaker:
             kind,
             amount,
             end_to_end_id=shown[0].trace if single else "",
-            remittance=f"{before}{text}",
+            remittance=f"{before}{text}".strip(),
             counterparty=STRIPE,
             is_reversal=kind is EntryKind.RETURN,
             # A fee that is taken off is in none of the parts.

@@ -10,8 +10,10 @@ before the thing is kept or after it.
 import os
 import signal
 import sys
+from argparse import REMAINDER
 from typing import Any, NoReturn
 
+from runtime.command_line import command_parser
 from warehouse.__main__ import main
 from warehouse.duckdb_sink import DuckDbLoad
 from warehouse.facts.sink import FactLoad
@@ -65,9 +67,14 @@ def die() -> NoReturn:
 
 
 if __name__ == "__main__":
-    place, number, when, *arguments = sys.argv[1:]
-    if place == MANIFEST:
-        die_in_manifest(int(number), late=when == "after")
+    parser = command_parser("tests.warehouse.dying", __doc__ or "")
+    parser.add_argument("place", choices=[*LOADS, MANIFEST])
+    parser.add_argument("at", type=int)
+    parser.add_argument("when", choices=["before", "after"])
+    parser.add_argument("arguments", nargs=REMAINDER)
+    given = parser.parse_args()
+    if given.place == MANIFEST:
+        die_in_manifest(given.at, late=given.when == "after")
     else:
-        die_in_load(LOADS[place], int(number), late=when == "after")
-    sys.exit(main(arguments))
+        die_in_load(LOADS[given.place], given.at, late=given.when == "after")
+    sys.exit(main(given.arguments))

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from reconciliation.statements.continuity import Continuity, judge, past_of
@@ -40,6 +40,12 @@ def fees(history: History) -> int:
 
 
 @FEW
+@example(
+    practice=Practice(merges=True, itemizes=True),
+    # A descriptor of nothing leaves nothing behind the word.
+    steps=[("pay", 1, ""), ("day", 1, ""), ("return", 0, "")],
+    currency="EUR",
+)
 @given(PRACTICES, st.lists(STEPS, max_size=14), CURRENCIES)
 def test_files_say_what_was_booked(
     practice: Practice, steps: list[tuple[str, Any, str]], currency: str
