@@ -19,7 +19,7 @@ FENCE = re.compile(r"^( *)```([^`\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
 # Why a block is not run by the tests. Its syntax, options and names are checked all the same.
 ELSEWHERE = {
-    "closed-periods": "takes periods that were closed; tests/reconciliation/test_verify.py has some",
+    "closed-periods": "takes closed periods, as tests/reconciliation/test_verify.py has them",
     "docker": "there is no Docker here",
     "grpcurl": "neither PyPI nor Debian has it",
     "minutes": "takes minutes; a shorter run of the same is among the tests",
