@@ -7,12 +7,12 @@ What a release before writes is numbered, too, and what was there before the fee
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
-from sqlalchemy import Row, TextClause, func, select
+from sqlalchemy import Row, Select, Table, TextClause, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.epochs import Cursor, Epochs, check_cursor
+from gateway.epochs import Cursor, Epochs, FeedName, check_cursor, epochs
 from gateway.operations.gate import Gate
 from runtime.clock import Clock
 from runtime.loops import Loop
@@ -32,24 +32,40 @@ class NumberedFeed:
     """A feed that is numbered so: `statement` writes at most `:limit` changes, as of `:now`."""
 
     name: str
+    epochs: FeedName
     lock: int
     """Who numbers holds it, and who begins an epoch."""
     channel: str
     """Notified with new changes."""
     statement: TextClause
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    changes: Table
+    """Where changes are, by their `sequence`."""
+    shown: Select[Any]
+    """All changes as they are told."""
 
 
-class ChangeReader(Protocol):
-    """Where the changes of a feed are read; a row has its `sequence`."""
+class ChangeReader:
+    """Reads the changes of a feed."""
+
+    def __init__(self, engine: AsyncEngine, feed: NumberedFeed) -> None:
+        self._engine = engine
+        self._feed = feed
 
     async def after(self, sequence: int, limit: int) -> Sequence[Row[Any]]:
         """The next changes after a sequence, in its order."""
-        ...
+        place = self._feed.changes.c.sequence
+        statement = self._feed.shown.where(place > sequence).order_by(place).limit(limit)
+        async with self._engine.connect() as connection:
+            rows: Sequence[Row[Any]] = (await connection.execute(statement)).all()
+        return rows
 
     async def epochs(self) -> Epochs:
         """The epochs of the changes' sequences, and the last sequence."""
-        ...
+        newest = select(func.coalesce(func.max(self._feed.changes.c.sequence), 0))
+        async with self._engine.connect() as connection:
+            last: int = (await connection.execute(newest)).scalar_one()
+            return await epochs(connection, self._feed.epochs, last)
 
 
 class Numbering:

@@ -17,14 +17,13 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
-    func,
     select,
 )
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.balance.store import MISSING_REASON, TRANSACTION
-from gateway.epochs import BALANCE_NUMBERING_LOCK, Epochs, FeedName, epochs
-from gateway.numbering import NumberedFeed
+from gateway.epochs import BALANCE_NUMBERING_LOCK, FeedName
+from gateway.numbering import ChangeReader, NumberedFeed
 from runtime.sql_files import sql_statement
 
 # Listened to by WatchBalanceTransactions.
@@ -45,13 +44,6 @@ CHANGE = Table(
     Column("record_time", DateTime(timezone=True), nullable=False),
 )
 
-FEED = NumberedFeed(
-    name="balance",
-    lock=BALANCE_NUMBERING_LOCK,
-    channel=CHANNEL,
-    statement=sql_statement(__file__, "number_changes"),
-    parameters={"missing": MISSING_REASON},
-)
 _SHOWN = (
     *CHANGE.columns,
     *(
@@ -64,6 +56,18 @@ _SHOWN = (
     ),
 )
 _SAME = and_(TRANSACTION.c.corridor == CHANGE.c.corridor, TRANSACTION.c.id == CHANGE.c.id)
+
+FEED = NumberedFeed(
+    name="balance",
+    epochs=FeedName.BALANCE_TRANSACTIONS,
+    lock=BALANCE_NUMBERING_LOCK,
+    channel=CHANNEL,
+    statement=sql_statement(__file__, "number_changes"),
+    parameters={"missing": MISSING_REASON},
+    changes=CHANGE,
+    # With what never changes.
+    shown=select(*_SHOWN).join_from(CHANGE, TRANSACTION, _SAME),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +82,11 @@ class Filters:
     created_until: datetime | None = None
 
 
-class ChangeStore:
+class ChangeStore(ChangeReader):
     """What is read of balance transactions and their changes."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+        super().__init__(engine, FEED)
 
     async def page(self, filters: Filters, after: int, limit: int) -> Sequence[Row[Any]]:
         """Those whose first change comes after a sequence, in that order, as they are now."""
@@ -98,26 +102,6 @@ class ChangeStore:
                 await connection.execute(_filtered(statement, filters))
             ).all()
         return rows
-
-    async def after(self, sequence: int, limit: int) -> Sequence[Row[Any]]:
-        """The next changes after a sequence, in its order, each with what never changes."""
-        statement = (
-            select(*_SHOWN)
-            .join_from(CHANGE, TRANSACTION, _SAME)
-            .where(CHANGE.c.sequence > sequence)
-            .order_by(CHANGE.c.sequence)
-            .limit(limit)
-        )
-        async with self._engine.connect() as connection:
-            rows: Sequence[Row[Any]] = (await connection.execute(statement)).all()
-        return rows
-
-    async def epochs(self) -> Epochs:
-        """The epochs of the changes' sequences, and the last sequence."""
-        newest = select(func.coalesce(func.max(CHANGE.c.sequence), 0))
-        async with self._engine.connect() as connection:
-            last: int = (await connection.execute(newest)).scalar_one()
-            return await epochs(connection, FeedName.BALANCE_TRANSACTIONS, last)
 
 
 def _filtered(statement: Select[Any], filters: Filters) -> Select[Any]:

@@ -14,7 +14,6 @@ from sqlalchemy import (
     Row,
     Table,
     Text,
-    func,
     select,
     update,
 )
@@ -22,8 +21,8 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.billing.billing import BillingKind, Kept
-from gateway.epochs import BILLING_NUMBERING_LOCK, Epochs, FeedName, epochs
-from gateway.numbering import NumberedFeed
+from gateway.epochs import BILLING_NUMBERING_LOCK, FeedName
+from gateway.numbering import ChangeReader, NumberedFeed
 from runtime.sql_files import sql_statement
 
 # Listened to by WatchBilling.
@@ -67,9 +66,12 @@ WALK = Table(
 _LISTED = (*(CHANGE.c[name] for name in ("corridor", "kind", "content")), OBJECT.c.first_sequence)
 FEED = NumberedFeed(
     name="billing",
+    epochs=FeedName.BILLING,
     lock=BILLING_NUMBERING_LOCK,
     channel=CHANNEL,
     statement=sql_statement(__file__, "number_changes"),
+    changes=CHANGE,
+    shown=select(CHANGE),
 )
 
 
@@ -82,11 +84,11 @@ class Filters:
     status: str = ""
 
 
-class BillingStore:
+class BillingStore(ChangeReader):
     """What is read of Billing and its changes."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+        super().__init__(engine, FEED)
 
     async def page(
         self, kind: BillingKind, filters: Filters, after: int, limit: int
@@ -108,25 +110,6 @@ class BillingStore:
         async with self._engine.connect() as connection:
             rows: Sequence[Row[Any]] = (await connection.execute(statement)).all()
         return rows
-
-    async def after(self, sequence: int, limit: int) -> Sequence[Row[Any]]:
-        """The next changes after a sequence, in its order."""
-        statement = (
-            select(CHANGE)
-            .where(CHANGE.c.sequence > sequence)
-            .order_by(CHANGE.c.sequence)
-            .limit(limit)
-        )
-        async with self._engine.connect() as connection:
-            rows: Sequence[Row[Any]] = (await connection.execute(statement)).all()
-        return rows
-
-    async def epochs(self) -> Epochs:
-        """The epochs of the changes' sequences, and the last sequence."""
-        newest = select(func.coalesce(func.max(CHANGE.c.sequence), 0))
-        async with self._engine.connect() as connection:
-            last: int = (await connection.execute(newest)).scalar_one()
-            return await epochs(connection, FeedName.BILLING, last)
 
 
 async def keep(

@@ -1,7 +1,6 @@
 """The feed of payouts, by the mechanism of `gateway/numbering.py`. Migration 0033_payout_feed makes
 the table."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -13,12 +12,10 @@ from sqlalchemy import (
     Row,
     Table,
     Text,
-    func,
     select,
 )
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.epochs import PAYOUT_NUMBERING_LOCK, Epochs, FeedName, epochs
+from gateway.epochs import PAYOUT_NUMBERING_LOCK, FeedName
 from gateway.numbering import NumberedFeed
 from gateway.payouts.domain import Payout, PayoutState
 from gateway.payouts.store import PAYOUT
@@ -69,14 +66,6 @@ _TIMES = ("arrival_time", "return_time", "stripe_create_time")
 _SINCE = "cast('1970-01-01Z' AS timestamptz)"
 _SECONDS = f"cast(coalesce(extract(EPOCH FROM ({{}} - {_SINCE})), 0) AS text)"
 SHOWN = " || ' ' || ".join([*_WORDS, *(_SECONDS.format(name) for name in _TIMES)])
-FEED = NumberedFeed(
-    name="payout",
-    lock=PAYOUT_NUMBERING_LOCK,
-    channel=CHANNEL,
-    statement=sql_statement(
-        __file__, "number_changes", columns=columns_of(CHANGE, without=_OF_THE_CHANGE), shown=SHOWN
-    ),
-)
 _READ = (
     *CHANGE.columns,
     *(
@@ -87,33 +76,18 @@ _READ = (
         )
     ),
 )
-
-
-class ChangeStore:
-    """What is read of payouts' changes."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-
-    async def after(self, sequence: int, limit: int) -> Sequence[Row[Any]]:
-        """The next changes after a sequence, in its order, each with what never changes."""
-        statement = (
-            select(*_READ)
-            .join_from(CHANGE, PAYOUT, PAYOUT.c.id == CHANGE.c.id)
-            .where(CHANGE.c.sequence > sequence)
-            .order_by(CHANGE.c.sequence)
-            .limit(limit)
-        )
-        async with self._engine.connect() as connection:
-            rows: Sequence[Row[Any]] = (await connection.execute(statement)).all()
-        return rows
-
-    async def epochs(self) -> Epochs:
-        """The epochs of the changes' sequences, and the last sequence."""
-        newest = select(func.coalesce(func.max(CHANGE.c.sequence), 0))
-        async with self._engine.connect() as connection:
-            last: int = (await connection.execute(newest)).scalar_one()
-            return await epochs(connection, FeedName.PAYOUTS, last)
+FEED = NumberedFeed(
+    name="payout",
+    epochs=FeedName.PAYOUTS,
+    lock=PAYOUT_NUMBERING_LOCK,
+    channel=CHANNEL,
+    statement=sql_statement(
+        __file__, "number_changes", columns=columns_of(CHANGE, without=_OF_THE_CHANGE), shown=SHOWN
+    ),
+    changes=CHANGE,
+    # With what never changes.
+    shown=select(*_READ).join_from(CHANGE, PAYOUT, PAYOUT.c.id == CHANGE.c.id),
+)
 
 
 def payout_of(row: Row[Any]) -> Payout:

@@ -10,13 +10,13 @@ from gateway.epochs import Cursor
 from gateway.errors import ERRORS
 from gateway.identity import RequestIdentity
 from gateway.merchants.commands import AccountFinder
-from gateway.numbering import watch
+from gateway.numbering import ChangeReader, watch
 from gateway.operations.commands import Commands, outcome_of
 from gateway.operations.gate import Gate, absent
 from gateway.paging import position_of, token_of
 from gateway.payments.rendering import money, stamp
 from gateway.payouts import store
-from gateway.payouts.changes import ChangeStore, payout_of
+from gateway.payouts.changes import payout_of
 from gateway.payouts.commands import cancellation_rule, creation_rule
 from gateway.payouts.domain import Payout, PayoutState
 from gateway.payouts.errors import payout_not_found
@@ -44,7 +44,7 @@ class PayoutServicer(payout_service_pb2_grpc.PayoutServiceServicer):
         commands: Commands,
         gate: Gate,
         transactions: PayoutTransactions,
-        changes: ChangeStore,
+        changes: ChangeReader,
         notifier: Notifier,
         identity: RequestIdentity,
         clock: Clock,

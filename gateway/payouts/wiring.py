@@ -9,12 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.config import GatewaySettings
 from gateway.merchants.commands import AccountFinder
 from gateway.merchants.store import MerchantStore
-from gateway.numbering import Numbering
+from gateway.numbering import ChangeReader, Numbering
 from gateway.operations.gate import LossGuard
 from gateway.operations.requests import PAYOUT_REQUEST
 from gateway.operations.wiring import OpenOperations
 from gateway.part import Part
-from gateway.payouts.changes import CHANNEL, FEED, ChangeStore
+from gateway.payouts.changes import CHANNEL, FEED
 from gateway.payouts.compliance import PayoutCompliance
 from gateway.payouts.looks import PayoutLooks
 from gateway.payouts.operations import kinds
@@ -58,7 +58,7 @@ def open_payouts(
         operations.commands(PAYOUT_REQUEST),
         operations.gate,
         PayoutTransactions(engine, stripe_client),
-        ChangeStore(engine),
+        ChangeReader(engine, FEED),
         notifier,
         identity,
         clock,
