@@ -17,8 +17,9 @@ from reconciliation.errors import (
 from reconciliation.matching.item import ItemKey, Leg
 from reconciliation.matching.match import MatchError, Rule, differences, whole_match
 from reconciliation.runs import store as runs
+from reconciliation.runs.linked import Linked, load_linked
 from reconciliation.runs.matcher import BEGINNING, Matcher
-from reconciliation.runs.store import Change, Linked, Place
+from reconciliation.runs.store import Change, Place
 from runtime.clock import Clock
 
 
@@ -44,7 +45,7 @@ class Deciding:
         ids = [await store.id_of(connection, key) for key in dict.fromkeys(keys)] or list(of_break)
         if not set(ids) & set(of_break):
             raise items_of_another_break(break_id)
-        linked = await runs.load_linked(connection, change, leg, ids)
+        linked = await load_linked(connection, change, leg, ids)
         wanted = {item_id: key for key, item_id in linked.ids.items()}
         items = [linked.items[wanted[item_id]] for item_id in ids]
         for item in items:
@@ -70,7 +71,7 @@ class Deciding:
         the way."""
         place, change = await self._begin(connection)
         item_id = await store.id_of(connection, key)
-        linked = await runs.load_linked(connection, change, leg, [item_id])
+        linked = await load_linked(connection, change, leg, [item_id])
         if key not in linked.items:
             raise item_not_open(key, leg)
         _check_open(linked, key, leg)

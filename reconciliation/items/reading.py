@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciliation.matching.breaks import Standing
 from reconciliation.matching.item import Item, Leg, folded
-from reconciliation.runs.store import item_of
+from reconciliation.runs.linked import item_of
 from runtime.sql_files import read_sql
 
 # Items that are looked at for a page whose filters leave most of them out.

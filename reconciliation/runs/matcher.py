@@ -16,7 +16,9 @@ from reconciliation.matching.match import Match, Rule
 from reconciliation.matching.policy import Policy
 from reconciliation.matching.reconciling import Decided, reconcile
 from reconciliation.runs import store
-from reconciliation.runs.store import Additions, Change, Linked
+from reconciliation.runs.linked import Additions, Linked, load_linked
+from reconciliation.runs.linked import write as write_additions
+from reconciliation.runs.store import Change
 from runtime.clock import Clock
 from runtime.loops import Loop
 from runtime.notifier import Notifier
@@ -123,7 +125,7 @@ class Matcher:
         """Applies the rules to some items and all that is linked to them, besides what people
         say now; the differences that were added and that were ended."""
         if linked is None:
-            linked = await store.load_linked(connection, change, leg, item_ids)
+            linked = await load_linked(connection, change, leg, item_ids)
         said = tuple(by_person)
         additions = Additions(leg, matches=list(said), ignored=list(ignoring))
         pinned = _pinned(linked) | set(ignoring) | {k for m, _, _ in said for k in m.members}
@@ -158,7 +160,7 @@ class Matcher:
         additions.differences += sorted(differs, key=lambda difference: difference.items)
         await store.revoke(connection, change, gone)
         await store.end(connection, change, ended)
-        added = await store.write(connection, change, linked, additions)
+        added = await write_additions(connection, change, linked, additions)
         REVOKED.labels(leg.value).inc(len(gone))
         MATCHED.labels(leg.value).inc(sum(len(m.allocations) for m in follows.values()))
         return added, ended
