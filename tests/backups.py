@@ -9,6 +9,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from sandbox.database_copies import create_database
 
+# How long a session may take to end on a busy machine.
+END_MILLISECONDS = 30_000
+
 
 class Backup:
     """A database as it was, kept beside it. Taking and restoring end its connections."""
@@ -32,12 +35,13 @@ class Backup:
 
     def _copy(self, source: str, target: str) -> None:
         self._run("DROP DATABASE IF EXISTS {target} WITH (FORCE)", source, target)
-        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        # Each is waited for: one that is told to end has not ended yet.
+        end = "SELECT pg_terminate_backend(pid, %s) FROM pg_stat_activity WHERE datname = %s"
         # Those who are connected come back at once, and a database in use cannot be copied.
         self._run("ALTER DATABASE {source} ALLOW_CONNECTIONS false", source, target)
         try:
             with psycopg.connect(self._postgres_url, autocommit=True) as connection:
-                connection.execute(end, [source])
+                connection.execute(end, [END_MILLISECONDS, source])
                 connection.execute(create_database(target, source))
         finally:
             self._run("ALTER DATABASE {source} ALLOW_CONNECTIONS true", source, target)
