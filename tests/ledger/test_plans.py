@@ -25,7 +25,6 @@ from ledger.v1.ledger_pb2 import GetLedgerRequest
 from ledger.v1.transaction_mutations_pb2 import BatchItem
 from runtime.clock import ManualClock
 from runtime.connections import Connections
-from runtime.migrations import migrate
 from sandbox.polling import poll
 from tests.ledger.client import LedgerClient, transfer
 from tests.ledger.raw_sql import TABLES
@@ -99,7 +98,6 @@ async def books(
     url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[Books, LedgerClient]]:
     """A service that has begun while there was nothing, and a ledger with many accounts."""
-    await migrate(url, "ledger")
     with psycopg.connect(url, autocommit=True) as owner:
         history._run(owner, "history_begin", accounts=ACCOUNTS)
         for (table,) in owner.execute(TABLES.encode()).fetchall():

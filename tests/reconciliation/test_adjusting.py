@@ -146,14 +146,14 @@ def test_what_is_wrong_in_the_file_is_said(old: str, new: str, why: str, tmp_pat
 
 @pytest.fixture
 async def town(
-    books: Books, reconciliation_url: str, new_database: NewDatabase, tmp_path: Path
+    books: Books, reconciliation_url: str, service_database: NewDatabase, tmp_path: Path
 ) -> AsyncIterator[Town]:
     file = tmp_path / "finance.toml"
     file.write_text(FINANCE)
     async with town_of(
         books,
         reconciliation_url,
-        new_database("ledger"),
+        service_database("ledger"),
         tmp_path / "certificates",
         finance_file=file,
     ) as town:
@@ -296,8 +296,8 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(books: Books, new_database: NewDatabase) -> AsyncIterator[Desk]:
-    async with serving(new_database("ledger"), books.clock) as served:
+async def desk(books: Books, service_database: NewDatabase) -> AsyncIterator[Desk]:
+    async with serving(service_database("ledger"), books.clock) as served:
         ledger = served.client
         await ledger.create_ledger()
         for account in (AT_STRIPE, FEES):

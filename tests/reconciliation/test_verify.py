@@ -53,10 +53,10 @@ ONE_DAY = timedelta(days=1)
 
 @pytest.fixture
 async def town(
-    books: Books, reconciliation_url: str, new_database: NewDatabase, tmp_path: Path
+    books: Books, reconciliation_url: str, service_database: NewDatabase, tmp_path: Path
 ) -> AsyncIterator[Town]:
     folder = tmp_path / "certificates"
-    async with town_of(books, reconciliation_url, new_database("ledger"), folder) as town:
+    async with town_of(books, reconciliation_url, service_database("ledger"), folder) as town:
         yield town
 
 
@@ -203,7 +203,7 @@ def statement(lines: list[Booked], first: date, last: date, opening: int) -> byt
 async def test_lines_are_proven_from_the_bytes_of_the_banks_files(
     books: Books,
     reconciliation_url: str,
-    new_database: NewDatabase,
+    service_database: NewDatabase,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -218,7 +218,7 @@ async def test_lines_are_proven_from_the_bytes_of_the_banks_files(
         bank_accounts_file=accounts,
     )
     certificates, folder = tmp_path / "certificates", tmp_path / "export"
-    urls = reconciliation_url, new_database("ledger")
+    urls = reconciliation_url, service_database("ledger")
     async with town_of(books, *urls, certificates, bank_accounts_file=accounts) as town:
         await fed(town, "ch_1", 100)
         await town.books.give(payout_item(paid_out(100), 1))
