@@ -38,6 +38,7 @@ from sandbox.embedded_postgres import temporary_server
 from sandbox.guardian import temporary_folder
 from sandbox.stripe_twin.twin import Twin, running_twin
 from tests.aws import aws_credentials
+from tests.commands import end_nursery
 from tests.compiled_statements import share_compiled_statements
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import Shop
@@ -71,6 +72,11 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(ALLOCATIONS_PER_COLLECTION)
+
+
+def pytest_sessionfinish() -> None:
+    """Ends what a session starts once, outside of fixtures."""
+    end_nursery()
 
 
 @pytest.fixture(scope="session")
