@@ -30,7 +30,7 @@ class OneDialect(PGDialectAsync_psycopg):
         """Asks the server of the first engine; the others know then what theirs would say."""
         if not _FOUND:
             before = dict(vars(self))
-            super().initialize(connection)
+            super().initialize(connection)  # type: ignore[no-untyped-call]
             _FOUND.update(
                 (name, value)
                 for name, value in vars(self).items()

@@ -40,6 +40,7 @@ from sandbox.stripe_twin.twin import Twin, running_twin
 from tests.aws import aws_credentials
 from tests.commands import end_nursery
 from tests.compiled_statements import share_compiled_statements
+from tests.compliance.forked_builders import end_server
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import Shop
 from tests.gateway.running import OpenShop, RunningGateway, running_gateway
@@ -77,6 +78,7 @@ def pytest_collection_finish() -> None:
 def pytest_sessionfinish() -> None:
     """Ends what a session starts once, outside of fixtures."""
     end_nursery()
+    end_server()
 
 
 @pytest.fixture(scope="session")
