@@ -40,9 +40,12 @@ demo: env ## Take payments through all three services on embedded parts, show wh
 up: env ## The same parts, left running; prints addresses and commands to try.
 	@$(RUN)python -m sandbox up
 
+# Twice as many as CI has cores: half of a test's time is waiting, for other processes and for time to pass.
+WORKERS ?= 4
+
 .PHONY: test
-test: env ## Every test; starts what it needs itself.
-	@$(RUN)python -m pytest -n 3 $(ARGS)
+test: env ## Every test; starts what it needs itself; WORKERS=4 at a time.
+	@$(RUN)python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: check
 check: env ## Format, lint, types, layers, SQL, protos, stubs.
