@@ -181,7 +181,9 @@ async def test_who_was_just_answered_is_waited_for(monkeypatch: pytest.MonkeyPat
     batcher = Batcher(disk.write, max_items=8, gathers=True)
     await asyncio.gather(*[batcher.submit(number) for number in range(4)])
     # Of the four and the first to come again nine tenths are four.
-    results = [batcher.submit(number) for number in range(4, 7)]
+    results = [batcher.submit(4)]
+    await begun()
+    results += [batcher.submit(number) for number in (5, 6)]
     await begun()
     assert disk.writes == [[0, 1, 2, 3]]
     results.append(batcher.submit(7))
