@@ -113,6 +113,9 @@ class Item:
     state: State = State.BOOKED
     content: Content = Content.NONE
     revision: int = 1
+    fee_minor: int | None = field(default=None, compare=False)
+    """What of it is a fee of Stripe's: of the ledger what is booked on the account of fees. None
+    where that is not known, or there is nothing of the kind."""
     source_bytes: bytes = field(default=b"", compare=False, repr=False)
     """What `sha256` is of, to be kept; empty where it is kept elsewhere, as a bank's files are."""
 

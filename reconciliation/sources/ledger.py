@@ -20,6 +20,7 @@ from reconciliation.matching.item import Item, Source
 
 NAME = "ledger"
 AT_STRIPE = "stripe"
+FEES = ["fees"]
 # Ids that Stripe does not know, among those that a transaction's metadata names.
 OURS = frozenset({"payment_id", "merchant_id", "hold_id"})
 # A message has at most 2,000 entries, and an item comes of one or more of them.
@@ -68,14 +69,16 @@ def items_of(transaction: Transaction, book_days: BookDays = IN_UTC) -> Iterator
     """What a transaction posts to the balances at Stripe, an item per corridor and currency; none
     for what only moves within them. Pure."""
     sums: dict[tuple[str, str], int] = defaultdict(int)
+    fees: dict[tuple[str, str], int] = defaultdict(int)
     for entry in transaction.entries:
         corridor, _, rest = entry.account.partition("/")
         part = rest.split("/")
-        if entry.effect != ENTRY_EFFECT_POST or part[1:2] != [AT_STRIPE]:
+        if entry.effect != ENTRY_EFFECT_POST or not (part[1:2] == [AT_STRIPE] or part[1:] == FEES):
             continue
         amount = entry.amount.minor_units
         sign = 1 if entry.direction == DIRECTION_DEBIT else -1
-        sums[corridor, entry.amount.currency_code] += sign * amount
+        counted = fees if part[1:] == FEES else sums
+        counted[corridor, entry.amount.currency_code] += sign * amount
     when = transaction.effective_time.ToDatetime(tzinfo=UTC)
     for (corridor, currency), amount in sorted(sums.items()):
         if amount:
@@ -94,6 +97,7 @@ def items_of(transaction: Transaction, book_days: BookDays = IN_UTC) -> Iterator
                     if name.endswith("_id") and name not in OURS and value
                 ),
                 revision=transaction.sequence,
+                fee_minor=fees[corridor, currency],
             )
 
 
