@@ -1,4 +1,5 @@
-"""Compares each report that is ready, keeps what differs, and tells of it as of any other break."""
+"""Compares each report that is ready, keeps what differs, and tells of it as of any other break; of
+those that do not come, too."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +26,7 @@ from reconciliation.reports.comparing import (
 )
 from reconciliation.reports.fetching import MAX_ROWS, GatewayReports, TooManyRowsError
 from reconciliation.reports.store import Checked
+from reconciliation.reports.waiting import SUBJECTS, missing
 from runtime.clock import Clock
 from runtime.errors import from_rpc_error
 from runtime.logs import get_logger
@@ -75,7 +77,13 @@ class ReportChecks:
     async def round(self) -> bool:
         """Compares some of what is due; whether there is more."""
         now = self._clock.now()
-        ready = await self._gateway.ready(now - LOOK_BACK)
+        wanted = await self._gateway.wanted(now - LOOK_BACK)
+        ready = [each.name for each in wanted if each.is_ready]
+        silent = missing(wanted, now, self._conditions.policy.patience.report)
+        async with self._engine.begin() as connection:
+            await self._conditions.tell_all(
+                connection, [BreakKind.FEED_STALE], "", silent, SUBJECTS
+            )
         async with self._engine.connect() as connection:
             before = await store.checked(connection, [report.report_id for report in ready])
         due = _due(ready, before, now)

@@ -14,10 +14,11 @@ from gateway.v1.balance_transaction_pb2 import (
 )
 from gateway.v1.balance_transaction_service_pb2 import ListBalanceTransactionsRequest
 from gateway.v1.balance_transaction_service_pb2_grpc import BalanceTransactionServiceStub
-from gateway.v1.report_pb2 import Report, ReportKind, ReportRow
+from gateway.v1.report_pb2 import REPORT_STATE_READY, Report, ReportKind, ReportRow
 from gateway.v1.report_service_pb2 import ListReportsRequest, ReadReportRequest
 from gateway.v1.report_service_pb2_grpc import ReportServiceStub
 from reconciliation.reports.comparing import Kind, Movement, ReportName
+from reconciliation.reports.waiting import Wanted
 
 PAGE_SIZE = 1_000
 # Of one report, and of one day's list; of more a report is not compared.
@@ -52,14 +53,17 @@ class GatewayReports:
         self._reports: Any = reports
         self._listed: Any = listed
 
-    async def ready(self, start_from: datetime) -> list[ReportName]:
-        """The reports that can be read, of days that begin at a time or later."""
-        request = ListReportsRequest(page_size=PAGE_SIZE, only_ready=True)
+    async def wanted(self, start_from: datetime) -> list[Wanted]:
+        """The reports of days that begin at a time or later."""
+        request = ListReportsRequest(page_size=PAGE_SIZE)
         request.start_from.FromDatetime(start_from)
-        found: list[ReportName] = []
+        found: list[Wanted] = []
         while True:
             answer = await self._reports.ListReports(request)
-            found += [_name(report) for report in answer.reports]
+            found += [
+                Wanted(_name(report), report.state == REPORT_STATE_READY)
+                for report in answer.reports
+            ]
             if not answer.next_page_token:
                 return found
             request.page_token = answer.next_page_token

@@ -207,3 +207,24 @@ async def test_days_of_long_ago_are_not_looked_for(bench: Any) -> None:
     async with opened.books.engine.connect() as connection:
         checks = await connection.exec_driver_sql("SELECT count(*) FROM report_check")
         assert checks.scalar_one() == 0
+
+
+async def test_days_without_a_report_are_told_of_until_they_have_one(bench: Any, ann: Any) -> None:
+    async def silent() -> list[str]:
+        found = await breaks(ann, kind=messages.BREAK_KIND_FEED_STALE)
+        return sorted({each.subject.split()[1] for each in found})
+
+    opened = await bench()
+    await opened.books.give(*opened.items)
+    last = datetime.fromtimestamp(opened.twin.account().now(), UTC)
+    clock = opened.books.clock
+    clock.advance(last - clock.now() + timedelta(days=4))
+    await compared(opened)
+    assert await silent() == sorted(Kind)
+    opened.twin.advance(seconds=4 * DAY)
+
+    async def told() -> list[str]:
+        await compared(opened)
+        return await silent()
+
+    await poll(told, lambda found: found == [])
