@@ -66,12 +66,12 @@ def check_match(match: Match, items: Mapping[ItemKey, Item]) -> None:
         raise MatchError("an item is allocated twice")
     for allocation in match.allocations:
         item = items[allocation.item]
-        if item.source not in (match.leg.left, match.leg.right):
+        if item.source not in match.leg.sources:
             raise MatchError(f"an item of {item.source} has no place in {match.leg}")
         if not is_within(allocation.amount_minor, item.amount_minor):
             raise MatchError("an allocation exceeds its item or has another sign")
-        sides.add(item.source)
-        left = item.source is match.leg.left
+        left = match.leg.is_left(item.source)
+        sides.add(left)
         sums[item.currency] += allocation.amount_minor if left else -allocation.amount_minor
     if len(sides) != 2:
         raise MatchError("one side has no item")
@@ -93,5 +93,5 @@ def differences(leg: Leg, items: Iterable[Item]) -> Mapping[str, int]:
     """By currency the left side's sum less the right side's; currencies that agree have 0."""
     sums: Counter[str] = Counter()
     for item in items:
-        sums[item.currency] += item.amount_minor if item.source is leg.left else -item.amount_minor
+        sums[item.currency] += item.amount_minor if leg.is_left(item.source) else -item.amount_minor
     return sums

@@ -141,7 +141,7 @@ class _Matching:
                     places[reference, item.currency, item.amount_minor].append(key)
         edges: Edges = {}
         for key, item in self.free.items():
-            if item.source is self.leg.left:
+            if self.leg.is_left(item.source):
                 for reference in self.linked[key]:
                     for other in places.get((reference, item.currency, item.amount_minor), ()):
                         _join(edges, key, other)
@@ -151,7 +151,7 @@ class _Matching:
         """Matches those who have only each other; the others are ties."""
         for key in sorted(edges):
             partners = edges[key]
-            if key not in self.free or key.source is not self.leg.left:
+            if key not in self.free or not self.leg.is_left(key.source):
                 continue
             (other, *more) = sorted(partners)
             if not more and len(edges[other]) == 1:
@@ -238,7 +238,7 @@ class _Matching:
         return edges
 
     def _agrees(self, keys: Sequence[ItemKey]) -> bool:
-        if len({key.source for key in keys}) != 2:
+        if not self.leg.has_both_sides(key.source for key in keys):
             return False
         return not any(differences(self.leg, (self.free[key] for key in keys)).values())
 

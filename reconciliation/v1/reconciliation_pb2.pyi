@@ -37,6 +37,10 @@ class _SourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Source.ValueTy
     """A payout, by what it brings to the bank."""
     SOURCE_BANK: _Source.ValueType  # 4
     """A line of a bank statement."""
+    SOURCE_ADJUSTMENT: _Source.ValueType  # 5
+    """A posted transaction of the ledger that adjusts a break at the bank, by what it does to the ledger's
+    account of the bank.
+    """
 
 class Source(_Source, metaclass=_SourceEnumTypeWrapper):
     """Who says it."""
@@ -51,6 +55,10 @@ SOURCE_PAYOUT: Source.ValueType  # 3
 """A payout, by what it brings to the bank."""
 SOURCE_BANK: Source.ValueType  # 4
 """A line of a bank statement."""
+SOURCE_ADJUSTMENT: Source.ValueType  # 5
+"""A posted transaction of the ledger that adjusts a break at the bank, by what it does to the ledger's
+account of the bank.
+"""
 Global___Source: _TypeAlias = Source  # noqa: Y015
 
 class _Leg:

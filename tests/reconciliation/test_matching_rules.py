@@ -104,7 +104,7 @@ def returned(i: Item) -> bool:
 
 
 def with_tolerance(self: Any, keys: Any) -> bool:
-    if len({k.source for k in keys}) != 2:
+    if not self.leg.has_both_sides(k.source for k in keys):
         return False
     sums = differences(self.leg, (self.free[k] for k in keys))
     return all(abs(amount) <= 40 for amount in sums.values())
@@ -113,7 +113,7 @@ def with_tolerance(self: Any, keys: Any) -> bool:
 def first_candidate(self: Any, edges: Any, rule: Rule) -> None:
     for k in sorted(edges):
         left = [other for other in sorted(edges[k]) if other in self.free]
-        if k in self.free and k.source is self.leg.left and left:
+        if k in self.free and self.leg.is_left(k.source) and left:
             self._take(rule, [k, left[0]])
 
 
@@ -256,6 +256,31 @@ def test_a_movement_that_is_booked_in_parts_does_not_lose_them_to_another_that_i
     matches, (left,) = one(Leg.BOOKED, *booked, won)
     assert matches == [(Rule.GROUP_SUM, ["l1:GBP", "l2:EUR", "l2:GBP", "txn_1"])]
     assert (left.kind, left.amounts) == (BreakKind.LEDGER_MISSING, (("EUR", -94),))
+
+
+def test_an_adjustment_is_beside_the_payout_and_alone_it_says_so() -> None:
+    payout, line = item("PAYOUT", "po_1", 100, "trace"), item("BANK", "b1", 85, "trace")
+    fee = item("ADJUSTMENT", "a1", -15, "trace")
+    assert one(Leg.BANKED, payout, line, fee) == (
+        [(Rule.GROUP_SUM, ["a1", "b1", "po_1"])],
+        [],
+    )
+    # It goes with a line by a reference, and not by its amount.
+    assert one(Leg.BANKED, fee, item("BANK", "b2", -15, "trace"))[0] == [
+        (Rule.REFERENCE, ["a1", "b2"])
+    ]
+    matches, left = one(Leg.BANKED, fee, item("BANK", "b2", -15))
+    assert matches == []
+    assert [d.kind for d in left] == [BreakKind.PAYOUT_NOT_IN_BANK, BreakKind.DEBIT_UNEXPECTED]
+    assert left[0].sentence.startswith("The adjustment a1 goes with nothing of the bank's: -0.15")
+    # With a payout that is not in the bank either, each is one of its own.
+    _, left = one(Leg.BANKED, payout, fee)
+    assert [(d.kind, d.amounts) for d in left] == [
+        (BreakKind.PAYOUT_NOT_IN_BANK, (("EUR", -15),)),
+        (BreakKind.PAYOUT_NOT_IN_BANK, (("EUR", 100),)),
+    ]
+    assert [d.kind for d in one(Leg.BANKED, fee, line)[1]] == [BreakKind.BANK_AMOUNT]
+    assert not takes_part(Leg.BOOKED, fee)
 
 
 def test_a_retry_of_a_payout_that_failed_gets_the_line() -> None:

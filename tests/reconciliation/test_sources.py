@@ -125,6 +125,25 @@ def test_each_corridor_and_currency_has_its_item() -> None:
     ]
 
 
+def test_an_adjustment_is_what_it_does_to_the_bank_too() -> None:
+    entries = [
+        entry("us/eur/bank", 15, DIRECTION_CREDIT),
+        entry("us/eur/fees", 15, DIRECTION_DEBIT),
+        entry("us/usd/bank", 9, DIRECTION_DEBIT, currency="USD"),
+        entry("us/usd/bank", 9, DIRECTION_CREDIT, currency="USD"),
+        entry("us/eur/bank", 1, DIRECTION_DEBIT, ENTRY_EFFECT_HOLD),
+        entry("us/eur/bank/x", 1, DIRECTION_DEBIT),
+    ]
+    [item] = items_of(transaction(*entries, kind="reconciliation.adjustment", adjusts_id="t"))
+    assert (item.source, item.corridor, item.key) == (Source.ADJUSTMENT, "us", "refund.re_1:EUR")
+    assert (item.currency, item.amount_minor) == ("EUR", -15)
+    assert item.tokens == {"t"}
+    assert item.fee_minor is None
+    assert list(items_of(transaction(*entries, kind="payout_paid", payout_id="po_1"))) == []
+    assert takes_part(Leg.BANKED, item)
+    assert not takes_part(Leg.BOOKED, item)
+
+
 @pytest.mark.parametrize(
     "entries",
     [
