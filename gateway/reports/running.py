@@ -2,7 +2,8 @@
 what has become of the runs. Events only hurry what is looked at anyway."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Row
@@ -39,15 +40,22 @@ log = get_logger(__name__)
 
 
 class ReportRuns:
-    """Wants, asks and looks; `first_days` is how many days back the first reports go."""
+    """Wants, asks and looks; `first_days` is how many days back the first reports go, `zones` are
+    the time zones of corridors whose days are not UTC's."""
 
     def __init__(
-        self, engine: AsyncEngine, stripe_client: StripeClient, first_days: int, clock: Clock
+        self,
+        engine: AsyncEngine,
+        stripe_client: StripeClient,
+        first_days: int,
+        clock: Clock,
+        zones: Mapping[str, tzinfo] = MappingProxyType({}),
     ) -> None:
         self._engine = engine
         self._corridors = stripe_client.corridors
         self._stripe = stripe_client.reports
         self._first_days = first_days
+        self._zones = zones
         self._clock = clock
         self._next_type_look: dict[tuple[str, ReportKind], datetime] = {}
 
@@ -111,15 +119,20 @@ class ReportRuns:
             log.warning("report_type_unreadable", corridor=corridor, kind=kind.value)
             return
         async with self._engine.begin() as connection:
-            last = await store.last_start(connection, corridor, kind)
-            days = days_to_want(start, end, last, self._first_days)
-            wanted = [Wanted(corridor, kind, STRIPE_TYPES[kind], day) for day in days]
+            last = await store.last_end(connection, corridor, kind)
+            zone = self._zones.get(corridor, UTC)
+            days = days_to_want(start, end, last, self._first_days, zone)
+            wanted = [Wanted(corridor, kind, STRIPE_TYPES[kind], *day) for day in days]
             await store.want(connection, wanted, self._clock.now())
 
     async def _advance(self, report: Row[Any]) -> None:
         if report.state == ReportState.WANTED.value:
             wanted = Wanted(
-                report.corridor, ReportKind(report.kind), report.stripe_type, report.start_time
+                report.corridor,
+                ReportKind(report.kind),
+                report.stripe_type,
+                report.start_time,
+                report.end_time,
             )
             # Under the same key the same run, should the answer be lost.
             key = f"{report.report_id}-{report.attempt}"

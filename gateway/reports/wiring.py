@@ -21,5 +21,7 @@ def open_reports(
     served = (registered(report_service_pb2, report_service_pb2_grpc, servicer),)
     if not settings.report_days:
         return Part(services=served)
-    runs = ReportRuns(engine, stripe_client, settings.report_days, clock)
+    runs = ReportRuns(
+        engine, stripe_client, settings.report_days, clock, settings.report_time_zones
+    )
     return Part(services=served, leader_tasks=(runs.loop(),), event_routes=runs.routes())

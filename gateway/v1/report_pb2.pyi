@@ -111,7 +111,7 @@ class Report(_message.Message):
     """Stripe's id of the run (frr_…). Empty before there is one."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """The beginning of the day, UTC."""
+        """The beginning of the day, which is UTC's or that of the time zone that is set for the account."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:

@@ -10,6 +10,7 @@ from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reconciliation.conditions.telling import Conditions
+from reconciliation.matching.book_days import IN_UTC, BookDays
 from reconciliation.matching.policy import BreakKind
 from reconciliation.reports import store
 from reconciliation.reports.comparing import (
@@ -56,11 +57,13 @@ class ReportChecks:
         gateway: GatewayReports,
         conditions: Conditions,
         clock: Clock,
+        book_days: BookDays = IN_UTC,
     ) -> None:
         self._engine = engine
         self._gateway = gateway
         self._conditions = conditions
         self._clock = clock
+        self._book_days = book_days
         for kind in Kind:
             for result in ("same", "differs"):
                 CHECKS.labels(kind.value, result)
@@ -105,7 +108,7 @@ class ReportChecks:
         condition = condition_of(report, differences) if differences else None
         async with self._engine.begin() as connection:
             await store.write(connection, report, counts, differences, condition, self._clock.now())
-            holding = await store.standing(connection, report.corridor)
+            holding = await store.standing(connection, report.corridor, self._book_days)
             await self._conditions.tell_all(
                 connection, [BreakKind.REPORT_DIFFERS], report.corridor, holding
             )

@@ -7,7 +7,7 @@ with their sums and with the balance that follows from all that was fed.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from reconciliation.conditions.condition import MAX_SAYS_CHARACTERS, Condition
@@ -89,11 +89,13 @@ class ReportName:
     kind: Kind
     start: datetime
     end: datetime
+    day: date
+    """The day in the time zone of the corridor's book days."""
 
     @property
     def subject(self) -> str:
         """What a break is of."""
-        return f"report {self.kind} {self.start:%Y-%m-%d}"
+        return f"report {self.kind} {self.day}"
 
 
 def compare_rows(

@@ -17,6 +17,7 @@ from gateway.v1.balance_transaction_service_pb2_grpc import BalanceTransactionSe
 from gateway.v1.report_pb2 import REPORT_STATE_READY, Report, ReportKind, ReportRow
 from gateway.v1.report_service_pb2 import ListReportsRequest, ReadReportRequest
 from gateway.v1.report_service_pb2_grpc import ReportServiceStub
+from reconciliation.matching.book_days import IN_UTC, BookDays
 from reconciliation.reports.comparing import Kind, Movement, ReportName
 from reconciliation.reports.waiting import Wanted
 
@@ -49,9 +50,15 @@ class Listed:
 class GatewayReports:
     """Asks the gateway."""
 
-    def __init__(self, reports: ReportServiceStub, listed: BalanceTransactionServiceStub) -> None:
+    def __init__(
+        self,
+        reports: ReportServiceStub,
+        listed: BalanceTransactionServiceStub,
+        book_days: BookDays = IN_UTC,
+    ) -> None:
         self._reports: Any = reports
         self._listed: Any = listed
+        self._book_days = book_days
 
     async def wanted(self, start_from: datetime) -> list[Wanted]:
         """The reports of days that begin at a time or later."""
@@ -61,7 +68,7 @@ class GatewayReports:
         while True:
             answer = await self._reports.ListReports(request)
             found += [
-                Wanted(_name(report), report.state == REPORT_STATE_READY)
+                Wanted(_name(report, self._book_days), report.state == REPORT_STATE_READY)
                 for report in answer.reports
             ]
             if not answer.next_page_token:
@@ -113,10 +120,16 @@ class GatewayReports:
             request.page_token = answer.next_page_token
 
 
-def _name(report: Report) -> ReportName:
+def _name(report: Report, book_days: BookDays) -> ReportName:
     kind = ReportKind.Name(report.kind).removeprefix("REPORT_KIND_")
+    start = _time(report.start_time)
     return ReportName(
-        report.id, report.corridor, Kind(kind), _time(report.start_time), _time(report.end_time)
+        report.id,
+        report.corridor,
+        Kind(kind),
+        start,
+        _time(report.end_time),
+        book_days.day_of(report.corridor, start),
     )
 
 

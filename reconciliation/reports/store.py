@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciliation.conditions.condition import Condition
+from reconciliation.matching.book_days import BookDays
 from reconciliation.matching.policy import BreakKind
 from reconciliation.reports.comparing import Kind, Movement, ReportDifference, ReportName
 from runtime.sql_files import read_sql
@@ -101,7 +102,9 @@ async def write(
     await connection.exec_driver_sql(_KEEP, values)
 
 
-async def standing(connection: AsyncConnection, corridor: str) -> list[Condition]:
+async def standing(
+    connection: AsyncConnection, corridor: str, book_days: BookDays
+) -> list[Condition]:
     """What holds of all reports of a corridor, by their last comparisons."""
     rows = await connection.exec_driver_sql(_STANDING, {"corridor": corridor})
     return [
@@ -109,7 +112,12 @@ async def standing(connection: AsyncConnection, corridor: str) -> list[Condition
             BreakKind.REPORT_DIFFERS,
             corridor,
             ReportName(
-                row.report_id, corridor, Kind(row.kind), row.start_time, row.end_time
+                row.report_id,
+                corridor,
+                Kind(row.kind),
+                row.start_time,
+                row.end_time,
+                book_days.day_of(corridor, row.start_time),
             ).subject,
             row.end_time,
             row.says,

@@ -34,7 +34,9 @@ def missing(reports: Iterable[Wanted], now: datetime, patience: timedelta) -> li
         if not wanted.is_ready and now - name.end >= patience:
             found.append(_missing(name, f"Stripe's report {name.kind} is not ready", patience))
     for name in last.values():
-        following = ReportName("", name.corridor, name.kind, name.end, name.end + DAY)
+        # Give or take the hour by which clocks change.
+        ends = name.end + DAY
+        following = ReportName("", name.corridor, name.kind, name.end, ends, name.day + DAY)
         if now - following.end >= patience:
             says = f"Stripe has no data for its report {name.kind} and later ones"
             found.append(_missing(following, says, patience))

@@ -177,7 +177,7 @@ def test_feeds_are_stale_from_the_end_of_patience_on(
 
 def report(day: int, kind: Kind = Kind.ACTIVITY, corridor: str = "main", *, ready: bool) -> Wanted:
     start = START.replace(hour=0) + day * DAY
-    return Wanted(ReportName(f"rep_{day}", corridor, kind, start, start + DAY), ready)
+    return Wanted(ReportName(f"rep_{day}", corridor, kind, start, start + DAY, start.date()), ready)
 
 
 def test_a_report_that_does_not_become_ready_is_told_of() -> None:

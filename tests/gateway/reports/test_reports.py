@@ -2,8 +2,9 @@
 
 import itertools
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import grpc
 import pytest
@@ -101,6 +102,25 @@ async def test_each_day_has_its_reports_once(
     days = sorted({row.start_time for row in await reports(engine)})
     assert [after - before for before, after in itertools.pairwise(days)] == [timedelta(days=1)] * 4
     assert made(twin) == 5 * len(STRIPE_TYPES)
+
+
+async def test_days_are_those_of_the_corridors_time_zone(
+    stripe_client: StripeClient, twin: Twin, engine: AsyncEngine, clock: ManualClock
+) -> None:
+    zone = ZoneInfo("Australia/Sydney")
+    runs = ReportRuns(engine, stripe_client, 2, clock, {"default": zone, "other": ZoneInfo("UTC")})
+    twin.advance(seconds=4 * DAY)
+    await finished(runs, twin, clock)
+    found = await reports(engine)
+    assert [row.state for row in found] == [ReportState.READY.value] * 2 * len(STRIPE_TYPES)
+    for row in found:
+        start, end = row.start_time.astimezone(zone), row.end_time.astimezone(zone)
+        assert start.time() == end.time() == time()
+        assert end.date() - start.date() == timedelta(days=1)
+    asked = [run["parameters"] for run in twin.account().objects(RUN)]
+    assert {(each["interval_start"], each["interval_end"]) for each in asked} == {
+        (int(row.start_time.timestamp()), int(row.end_time.timestamp())) for row in found
+    }
 
 
 async def test_a_lost_answer_makes_no_second_run(
