@@ -267,7 +267,11 @@ def _check_match(where: str, match: StatedMatch, items: dict[ItemKey, StatedItem
             stands = item.standings.get(match.leg) is Standing.MATCHED
             if not stands or item.matches[match.leg] != match.match_id:
                 raise Finding(where, f"{key.key} is not in this match by its own leaf")
-            if item.currency != currency or not is_within(amount, item.amount_minor):
+            is_taken = is_within(amount, item.amount_minor) or (
+                # Of a payout that came back nothing is taken.
+                amount == 0 and match.leg is Leg.BANKED and key.source is Source.PAYOUT
+            )
+            if item.currency != currency or not is_taken:
                 raise Finding(where, f"takes of {key.key} what it has not")
         is_left = match.leg.is_left(key.source)
         sides.add(is_left)

@@ -52,6 +52,15 @@ def wanted(
         for group in several:
             if not any(group & other for other in several if other != group):
                 take("GROUP_SUM", [i for i in free if i.id in group])
+    if leg is Leg.BANKED:
+        for failed in [i for i in free if i.state is State.RETURNED]:
+            near = [i for i in free if i is not failed and linked(leg, failed, i)]
+            rivals = [i for i in free for n in near if i is not failed and linked(leg, i, n)]
+            payouts = [i for i in (*near, *rivals) if i.source is Source.PAYOUT]
+            is_booked = any(i.source is Source.BANK for i in near)
+            if is_booked and not payouts and comes_to_nothing(near):
+                matches.add(("GROUP_SUM", frozenset(i.id for i in (failed, *near))))
+                free[:] = [i for i in free if i is not failed and i not in near]
     if leg is not Leg.CONTENT:
         pair(
             "REFERENCE", [p for p in all_pairs(leg, free) if same(*p) and p[0].tokens & p[1].tokens]
@@ -128,6 +137,16 @@ def balanced(leg: Leg, group: list[Item]) -> bool:
     return all(
         sum(i.amount_minor for i in group if i.source in left and i.currency == currency)
         == sum(i.amount_minor for i in group if i.source in right and i.currency == currency)
+        for currency in {i.currency for i in group}
+    )
+
+
+def comes_to_nothing(group: list[Item]) -> bool:
+    """The lines of a bank less what adjusts them, in each currency."""
+    left = [i for i in group if i.source is Source.ADJUSTMENT]
+    return all(
+        sum(i.amount_minor for i in group if i.currency == currency and i not in left)
+        == sum(i.amount_minor for i in left if i.currency == currency)
         for currency in {i.currency for i in group}
     )
 

@@ -235,13 +235,46 @@ def test_a_payout_that_failed_is_said_so_whatever_amounts_the_bank_has_booked() 
     failed = item("PAYOUT", "po_1", 100, "trace", state=State.RETURNED)
     halves = [item("BANK", "b1", 60, "trace"), item("BANK", "b2", 40, "trace")]
     back = item("BANK", "b3", -100, "trace")
-    for lines in ([*halves, back], [back], [halves[0]]):
+    for lines in ([back], [halves[0]], [*halves, item("BANK", "b3", -99, "trace")]):
         matches, (left,) = one(Leg.BANKED, failed, *lines)
         assert (matches, left.kind) == ([], BreakKind.RETURNED)
         assert left.amounts == (("EUR", 100),)
     # One that stands and has to do with the same line is another amount.
     other = item("PAYOUT", "po_2", 7, "trace")
     assert [d.kind for d in one(Leg.BANKED, failed, other, back)[1]] == [BreakKind.BANK_AMOUNT]
+
+
+def test_a_payout_that_the_bank_booked_and_sent_back_is_matched_with_both() -> None:
+    failed = item("PAYOUT", "po_1", 100, "trace", state=State.RETURNED)
+    credit, back = item("BANK", "b1", 100, "trace"), item("BANK", "b2", -100, "trace")
+    outcome = reconciled([failed, credit, back])[Leg.BANKED]
+    (match,) = outcome.matches
+    assert outcome.differences == ()
+    assert {a.item.key: a.amount_minor for a in match.allocations} == {
+        "po_1": 0,
+        "b1": 100,
+        "b2": -100,
+    }
+    assert match.rule is Rule.GROUP_SUM
+    # In parts, or with what the bank took and was adjusted.
+    halves = [item("BANK", "b3", 60, "trace"), item("BANK", "b4", 40, "trace")]
+    cost = [item("BANK", "b5", -5, "trace"), item("ADJUSTMENT", "a1", -5, "trace")]
+    for lines in ([*halves, back], [credit, back, *cost]):
+        matches, left = one(Leg.BANKED, failed, *lines)
+        assert (len(matches), left) == (1, [])
+    # Before it failed, and where another payout is named by them, it is as it was.
+    stands = item("PAYOUT", "po_1", 100, "trace")
+    matches, left = one(Leg.BANKED, stands, credit, back)
+    assert matches == [(Rule.REFERENCE, ["b1", "po_1"])]
+    assert [d.kind for d in left] == [BreakKind.DEBIT_UNEXPECTED]
+    other = item("PAYOUT", "po_2", 7, "trace")
+    assert [d.kind for d in one(Leg.BANKED, failed, other, credit, back)[1]] == [
+        BreakKind.RETURNED,
+        BreakKind.BANK_AMOUNT,
+    ]
+    # What a person has revoked is not matched again.
+    revoked = Decided(revoked=frozenset({(Leg.BANKED, match.members)}))
+    assert reconciled([failed, credit, back], revoked)[Leg.BANKED].matches == ()
 
 
 def test_a_movement_that_is_booked_in_parts_does_not_lose_them_to_another_that_is_wrong() -> None:

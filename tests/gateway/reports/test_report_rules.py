@@ -48,7 +48,7 @@ def utc_days(*numbers: int) -> list[Day]:
 
 def at(zone: str, text: str) -> datetime:
     """A moment, by what clocks show there."""
-    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
 @pytest.mark.parametrize(
