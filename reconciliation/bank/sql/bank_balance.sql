@@ -1,6 +1,6 @@
--- Of a corridor in a currency: what no match has of the lines and of the payouts that stand and their adjustments, what of the lines is
--- compared with nothing, and what the ledger says has left the balance at Stripe with payouts and has not come back,
--- with what was adjusted at the bank.
+-- Of a corridor in a currency: what no match has of the lines and of the payouts that stand and their adjustments,
+-- what of the lines is compared with nothing, and what the ledger says has left the balance at Stripe with payouts and
+-- has not come back, with what was adjusted at the bank.
 WITH last_said AS (
     SELECT DISTINCT ON (i.item_id)
         i.item_id,
