@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, field_validator
@@ -28,6 +28,9 @@ from runtime.webhook_addresses import DEFAULT_PORTS, Destinations, networks_of, 
 
 # What the processes may do in the database: migrations grant it.
 DATABASE_ROLE = "gateway_service"
+
+
+ReportKindName = Literal["ACTIVITY", "PAYOUTS", "SUMMARY", "PAYOUT_CONTENTS", "ENDING_BALANCE"]
 
 
 class Role(StrEnum):
@@ -96,6 +99,9 @@ class GatewaySettings(WebhookSettings):
 
     # How many days back the first of Stripe's financial reports are of; 0: none is asked for.
     report_days: int = Field(0, ge=0, le=366)
+    # Which of them, as JSON. PAYOUT_CONTENTS and ENDING_BALANCE are of accounts that Stripe pays
+    # out automatically.
+    report_kinds: tuple[ReportKindName, ...] = ("ACTIVITY", "PAYOUTS", "SUMMARY")
     # Time zones of corridors whose reports are not of UTC's days, as JSON:
     # {"au": "Australia/Sydney"}.
     report_zones: dict[str, str] = Field(default_factory=dict)

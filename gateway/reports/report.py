@@ -34,6 +34,11 @@ class ReportKind(StrEnum):
     """Payouts and those that came back, by balance transaction."""
     SUMMARY = "SUMMARY"
     """The balance before, what changed it, and the balance after, by currency."""
+    PAYOUT_CONTENTS = "PAYOUT_CONTENTS"
+    """What the automatic payouts contain that took effect, by balance transaction."""
+    ENDING_BALANCE = "ENDING_BALANCE"
+    """What the balance at the end is made of, by balance transaction: what no automatic payout
+    contains that took effect before."""
 
 
 class ReportState(StrEnum):
@@ -50,11 +55,14 @@ class UnreadableReportError(ValueError):
 
 
 # What Stripe is asked for; a summary has no columns to choose.
+_MOVEMENT = (
+    *("balance_transaction_id", "created_utc", "currency", "gross", "fee", "net"),
+    *("reporting_category", "source_id", "automatic_payout_id"),
+)
 COLUMNS = {
-    ReportKind.ACTIVITY: (
-        *("balance_transaction_id", "created_utc", "currency", "gross", "fee", "net"),
-        *("reporting_category", "source_id", "automatic_payout_id"),
-    ),
+    ReportKind.ACTIVITY: _MOVEMENT,
+    ReportKind.PAYOUT_CONTENTS: _MOVEMENT,
+    ReportKind.ENDING_BALANCE: _MOVEMENT,
     ReportKind.PAYOUTS: (
         *("balance_transaction_id", "effective_at_utc", "currency", "gross", "fee", "net"),
         *("reporting_category", "payout_id"),
@@ -89,10 +97,9 @@ class Wanted:
 
     def params(self) -> dict[str, object]:
         """What Stripe is asked for."""
-        parameters: dict[str, object] = {
-            "interval_start": int(self.start.timestamp()),
-            "interval_end": int(self.end.timestamp()),
-        }
+        parameters: dict[str, object] = {"interval_end": int(self.end.timestamp())}
+        if self.kind is not ReportKind.ENDING_BALANCE:
+            parameters["interval_start"] = int(self.start.timestamp())
         if self.kind is not ReportKind.SUMMARY:
             parameters["columns"] = list(COLUMNS[self.kind])
         return {"report_type": self.stripe_type, "parameters": parameters}

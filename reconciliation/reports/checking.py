@@ -25,7 +25,7 @@ from reconciliation.reports.comparing import (
     condition_of,
     looked_at_again,
 )
-from reconciliation.reports.fetching import MAX_ROWS, GatewayReports, TooManyRowsError
+from reconciliation.reports.fetching import MAX_ROWS, GatewayReports, Listed, TooManyRowsError
 from reconciliation.reports.store import Checked
 from reconciliation.reports.waiting import SUBJECTS, missing
 from runtime.clock import Clock
@@ -139,8 +139,19 @@ class ReportChecks:
             sums = Sums(_sums(listed.activity), _sums(listed.payouts), ending)
             count = len(listed.activity) + len(listed.payouts)
             return compare_summary(sums, rows), (len(rows), count)
-        chosen = listed.activity if report.kind is Kind.ACTIVITY else listed.payouts
+        chosen = await self._chosen(report, listed)
         return compare_rows(chosen, rows), (len(rows), len(chosen))
+
+    async def _chosen(self, report: ReportName, listed: Listed) -> Sequence[Movement]:
+        """What a report of movements should have."""
+        if report.kind is Kind.PAYOUT_CONTENTS:
+            return await self._gateway.contents(report.corridor, listed.paid_out)
+        if report.kind is Kind.ENDING_BALANCE:
+            async with self._engine.connect() as connection:
+                return await store.left_in_balance(
+                    connection, report.corridor, report.end, listed.paid_later
+                )
+        return listed.activity if report.kind is Kind.ACTIVITY else listed.payouts
 
 
 def _due(

@@ -1,8 +1,8 @@
 """What the gateway tells: which reports there are, their rows, and what Stripe's API lists."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,7 +26,8 @@ PAGE_SIZE = 1_000
 MAX_ROWS = 500_000
 READ_SECONDS = 600.0
 # https://docs.stripe.com/reports/reporting-categories: what a payout is, and one that came back.
-PAYOUT_CATEGORIES = frozenset({"payout", "payout_reversal"})
+CAME_BACK = "payout_reversal"
+PAYOUT_CATEGORIES = frozenset({"payout", CAME_BACK})
 # The same by Stripe's types, of what an old release of the gateway has read without a category.
 PAYOUT_TYPES = frozenset({"payout", "payout_cancel", "payout_failure"})
 # A payout takes effect when its money leaves the balance, so long after it was made at most.
@@ -45,6 +46,10 @@ class Listed:
     activity: list[Movement]
     payouts: list[Movement]
     under_way: dict[str, int]
+    paid_out: list[str]
+    """Stripe's ids of the payouts that took effect."""
+    paid_later: list[str]
+    """Of those that were made by its end and take effect later."""
 
 
 class GatewayReports:
@@ -90,6 +95,8 @@ class GatewayReports:
         activity: list[Movement] = []
         payouts: list[Movement] = []
         under_way: dict[str, int] = defaultdict(int)
+        paid_out: list[str] = []
+        paid_later: list[str] = []
         async for moved in self._pages(report.corridor, report.start - PAYOUT_DAYS, report.end):
             if moved.state == BALANCE_TRANSACTION_STATE_MISSING:
                 continue
@@ -99,11 +106,29 @@ class GatewayReports:
                     activity.append(_movement(moved))
             elif effective >= report.end:
                 under_way[moved.net.currency_code] += moved.net.minor_units
+                paid_later.append(moved.source_id)
             elif effective >= report.start:
                 payouts.append(_movement(moved))
+                if moved.reporting_category != CAME_BACK:
+                    paid_out.append(moved.source_id)
             if len(activity) > MAX_ROWS:
                 raise TooManyRowsError
-        return Listed(activity, payouts, dict(under_way))
+        return Listed(activity, payouts, dict(under_way), paid_out, paid_later)
+
+    async def contents(self, corridor: str, payout_ids: Iterable[str]) -> list[Movement]:
+        """What the API lists as content of some payouts. Raises TooManyRowsError."""
+        found: list[Movement] = []
+        for payout_id in payout_ids:
+            request = ListBalanceTransactionsRequest(
+                page_size=PAGE_SIZE, corridor=corridor, stripe_payout_id=payout_id
+            )
+            async for moved in self._answers(request):
+                is_there = moved.state != BALANCE_TRANSACTION_STATE_MISSING
+                if is_there and not _is_payout(moved):
+                    found.append(replace(_movement(moved), payout=payout_id))
+                if len(found) > MAX_ROWS:
+                    raise TooManyRowsError
+        return found
 
     async def _pages(
         self, corridor: str, begin: datetime, end: datetime
@@ -111,6 +136,12 @@ class GatewayReports:
         request = ListBalanceTransactionsRequest(page_size=PAGE_SIZE, corridor=corridor)
         request.created_from.FromDatetime(begin)
         request.created_until.FromDatetime(end)
+        async for moved in self._answers(request):
+            yield moved
+
+    async def _answers(
+        self, request: ListBalanceTransactionsRequest
+    ) -> AsyncIterator[BalanceTransaction]:
         while True:
             answer = await self._listed.ListBalanceTransactions(request)
             for moved in answer.balance_transactions:
@@ -143,6 +174,7 @@ def _row(row: ReportRow) -> Movement:
         row.gross.minor_units,
         row.fee.minor_units,
         row.category,
+        row.stripe_payout_id,
     )
 
 

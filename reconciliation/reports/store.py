@@ -19,6 +19,7 @@ MAX_KEPT = 1_000
 _LAST = read_sql(__file__, "last_checks")
 _STANDING = read_sql(__file__, "standing_checks")
 _BALANCES = read_sql(__file__, "balances_of_items")
+_LEFT = read_sql(__file__, "left_in_balance")
 _WRITE = """
     INSERT INTO report_check (
         report_id, corridor, kind, start_time, end_time, reported, listed, differences, says,
@@ -60,6 +61,17 @@ async def balances(connection: AsyncConnection, corridor: str, end: datetime) ->
     """By currency what all items of Stripe's that were made before a time come to."""
     rows = await connection.exec_driver_sql(_BALANCES, {"corridor": corridor, "end_time": end})
     return {row.currency: int(row.net) for row in rows}
+
+
+async def left_in_balance(
+    connection: AsyncConnection, corridor: str, end: datetime, paid_later: Sequence[str]
+) -> list[Movement]:
+    """What was fed, was made before a time and is in no payout that took effect by then, without
+    gross, fee and category; `paid_later` are payouts that were made before and took effect later.
+    """
+    values = {"corridor": corridor, "end_time": end, "paid_later": list(paid_later)}
+    rows = await connection.exec_driver_sql(_LEFT, values)
+    return [Movement(row.key, row.currency, int(row.amount_minor)) for row in rows]
 
 
 async def write(

@@ -173,3 +173,15 @@ async def test_a_report_is_of_the_corridors_day(zone: str, start: str, day: str)
     (wanted,) = await GatewayReports(stub, stub, read_book_days({"au": zone})).wanted(begins)
     assert wanted.name.subject == f"report SUMMARY {day}"
     assert (wanted.name.start, wanted.is_ready) == (begins, False)
+
+
+def test_a_row_of_another_payout_differs_where_the_payout_is_compared() -> None:
+    row = Movement("txn_1", "EUR", 90, 100, 10, "charge", "po_2")
+    listed = Movement("txn_1", "EUR", 90, 100, 10, "charge", "po_1")
+    (found,) = compare_rows([listed], [row])
+    assert (found.kind, found.key) == (DifferenceKind.OTHER_PAYOUT, "txn_1")
+    said = condition_of(REPORT, [found]).says
+    assert said.endswith("1 of another payout (txn_1)")
+    whichever = Movement("txn_1", "EUR", 90, 100, 10, "charge")
+    assert compare_rows([whichever], [row]) == []
+    assert compare_rows([listed], [listed]) == []
