@@ -214,6 +214,6 @@ def span(change: Change, leg: Leg) -> dict[str, Any]:
         "after": change.after,
         "upto": change.upto,
         "leg": leg.value,
-        "sources": [leg.left.value, leg.right.value],
+        "sources": sorted(source.value for source in leg.sources),
         "max_carriers": MAX_CARRIERS,
     }
