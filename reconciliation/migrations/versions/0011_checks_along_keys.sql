@@ -1,3 +1,9 @@
+-- Items come in the order of their numbers and legs do not: with the item first what is added is added at the end of
+-- the key, and all that asks for a leg names its items.
+ALTER TABLE standing
+DROP CONSTRAINT standing_pkey,
+ADD PRIMARY KEY (item_id, leg, generation);
+
 -- The sums of each match, per currency, what it takes of its items, and what each row follows. A statement adds
 -- whole matches, so that what it adds to one has to agree by itself. Each row looks for its item by its key and each
 -- match for itself, whatever the planner thinks of the tables; sums by currency are made where there are several.
