@@ -132,6 +132,35 @@ async def test_nothing_is_taken_of_a_payout_that_came_back_and_of_no_other(
     (b3,) = await books.rows("SELECT item_id FROM item WHERE key = 'b3'")
     with pytest.raises(errors.CheckViolation, match="exceeds its item"):
         match(session, (99, ids["po_2"], 1, 0), (99, b3.item_id, 0, 0), leg="BANKED")
+async def test_sums_are_equal_in_each_currency_of_a_match(
+    books: Books, ids: dict[str, int], session: psycopg.Connection[Any]
+) -> None:
+    await books.give(item("LEDGER", "l yen", 100, currency="JPY"), item("LEDGER", "l yen 2", 99))
+    known = {row.key: row.item_id for row in await books.rows("SELECT key, item_id FROM item")}
+    euros = [(1, ids["l1"], 0, 100), (1, ids["s1"], 0, 100)]
+    for yens in (
+        [(1, known["l yen"], 0, 99), (1, ids["yen"], 0, 100)],
+        # One euro more and one yen less come to nothing and agree in neither.
+        [(1, known["l yen 2"], 0, 1), (1, known["l yen"], 0, 99), (1, ids["yen"], 0, 100)],
+    ):
+        with pytest.raises(errors.CheckViolation, match="the two sides"):
+            match(session, *euros, *yens)
+    match(session, *euros, (1, known["l yen"], 0, 100), (1, ids["yen"], 0, 100))
+
+
+def test_all_of_a_match_is_in_its_leg(
+    ids: dict[str, int], session: psycopg.Connection[Any]
+) -> None:
+    with pytest.raises(errors.CheckViolation, match="no place in its leg"):
+        session.execute(
+            "WITH made AS ("
+            " INSERT INTO item_match (match_id, leg, rule, change_number, client, note)"
+            " VALUES (1, 'BOOKED', 'REFERENCE', 1, '', ''))"
+            " INSERT INTO standing (leg, item_id, generation, match_id, amount_minor)"
+            " VALUES ('BOOKED', %(l1)s, 0, 1, 100), ('BOOKED', %(s1)s, 0, 1, 100),"
+            " ('CONTENT', %(s2)s, 0, 1, 100)",
+            ids,
+        )
 
 
 def test_an_item_is_in_one_match_that_stands(

@@ -1,4 +1,4 @@
-"""Comparisons of reports of what payouts contain and of what a balance is made of."""
+"""What matching adds is checked along keys, whatever the planner thinks of the tables."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Matches take nothing of a payout that came back."""
+"""Comparisons of reports of what payouts contain and of what a balance is made of."""
 
 from pathlib import Path
 
