@@ -97,6 +97,12 @@ class GatewaySettings(WebhookSettings):
     billing: bool = False
     billing_sweep_seconds: float = Field(86_400.0, gt=0, le=604_800)
 
+    # Whether Sigma's scheduled queries are followed, how often the list of their runs is walked,
+    # and for how many days the files with their results are kept.
+    sigma: bool = False
+    sigma_walk_seconds: float = Field(3_600.0, gt=0, le=604_800)
+    sigma_keep_days: int = Field(30, ge=1, le=366)
+
     # How many days back the first of Stripe's financial reports are of; 0: none is asked for.
     report_days: int = Field(0, ge=0, le=366)
     # Which of them, as JSON. PAYOUT_CONTENTS and ENDING_BALANCE are of accounts that Stripe pays

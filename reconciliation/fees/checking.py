@@ -60,7 +60,7 @@ class FeeChecks:
         now = self._clock.now()
         place = await runs.lock(connection, BEGINNING)
         looked = await store.last_look(connection)
-        ordinal = await runs.next_ordinal(connection, looked.ordinal, BATCH_ITEMS)
+        ordinal, _ = await runs.next_items(connection, looked.ordinal, BATCH_ITEMS)
         upto = Look(
             min(ordinal, place.last_ordinal),
             min(looked.change + BATCH_CHANGES, place.change_number),

@@ -132,6 +132,8 @@ async def test_nothing_is_taken_of_a_payout_that_came_back_and_of_no_other(
     (b3,) = await books.rows("SELECT item_id FROM item WHERE key = 'b3'")
     with pytest.raises(errors.CheckViolation, match="exceeds its item"):
         match(session, (99, ids["po_2"], 1, 0), (99, b3.item_id, 0, 0), leg="BANKED")
+
+
 async def test_sums_are_equal_in_each_currency_of_a_match(
     books: Books, ids: dict[str, int], session: psycopg.Connection[Any]
 ) -> None:

@@ -1,5 +1,6 @@
 """Reports against the Stripe twin: made once for each day, whatever fails, and read row by row."""
 
+import hashlib
 import itertools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time, timedelta
@@ -247,6 +248,11 @@ async def rows_of(stub: Any, report: Report) -> list[ReportRow]:
     return [row async for answer in stub.ReadReport(request) for row in answer.rows]
 
 
+async def read_file(stub: Any, report: Report) -> list[pb.ReadReportFileResponse]:
+    request = pb.ReadReportFileRequest(report_id=report.id)
+    return [answer async for answer in stub.ReadReportFile(request)]
+
+
 async def test_events_bring_reports_whose_rows_are_those_of_the_api(
     twin: Twin, database_url: str
 ) -> None:
@@ -289,6 +295,16 @@ async def test_events_bring_reports_whose_rows_are_those_of_the_api(
         assert {each.kind for each in (await stub.ListReports(one)).reports} == {
             REPORT_KIND_SUMMARY
         }
+        for report in listed:
+            (file,) = [
+                run["result"]["id"]
+                for run in twin.account().objects(RUN)
+                if run["id"] == report.stripe_run_id
+            ]
+            content = twin.account().file_contents[file]
+            *pieces, last = await read_file(stub, report)
+            assert b"".join(piece.content for piece in pieces) == content
+            assert (last.content, last.sha256) == (b"", hashlib.sha256(content).hexdigest())
         rows: dict[int, list[ReportRow]] = {}
         for report in listed:
             rows.setdefault(report.kind, []).extend(await rows_of(stub, report))
@@ -335,12 +351,15 @@ async def test_what_cannot_be_read(
     servicer = ReportServicer(ReportStore(engine), stripe_client)
     early = await refused(servicer.ReadReport(request, None))
     assert "REPORT_NOT_READY" in str(early.reason)
+    whole = pb.ReadReportFileRequest(report_id=report.report_id)
+    assert "REPORT_NOT_READY" in str((await refused(servicer.ReadReportFile(whole, None))).reason)
     nobody = await refused(servicer.ReadReport(pb.ReadReportRequest(report_id="rep_0"), None))
     assert "REPORT_NOT_FOUND" in str(nobody.reason)
     await finished(runs, twin, clock)
     small = ReportServicer(ReportStore(engine), stripe_client, max_bytes=10)
     large = await refused(small.ReadReport(request, None))
     assert "REPORT_UNREADABLE" in str(large.reason)
+    assert "REPORT_UNREADABLE" in str((await refused(small.ReadReportFile(whole, None))).reason)
     report = (await reports(engine))[0]
     twin.account().file_contents[report.stripe_file_id] = b"\xff,\xfe\n"
     broken = await refused(servicer.ReadReport(request, None))
