@@ -1,5 +1,5 @@
 """Runs of scheduled queries, their changes, their files and the walks over Stripe's lists in the
-database. Migration 0037_sigma makes the tables."""
+database. Migration 0038_sigma makes the tables."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
