@@ -13,7 +13,7 @@ from gateway.foresight.reading import Reading
 
 MINUTES_OF_A_STEP = 3
 # In severities: the three minutes' mean, and each of them, above the level before.
-LEAST_MEAN, LEAST_EACH = 1.0, 0.6
+LEAST_MEAN, LEAST_EACH = 1.2, 0.6
 BASE_STEP = 1 / 10
 
 

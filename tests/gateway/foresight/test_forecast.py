@@ -130,10 +130,10 @@ def test_a_step_is_found_in_its_third_minute_and_told_once() -> None:
     ("course", "found"),
     [
         ([2.5, 2.5], []),
-        ([1.0, 1.0, 1.0], [32]),
-        ([1.0, 1.0, 0.99], []),
-        ([1.8, 0.6, 0.61], [32]),
-        ([1.8, 0.59, 0.7], []),
+        ([1.21, 1.21, 1.21], [32]),
+        ([1.21, 1.21, 1.17], []),
+        ([2.4, 0.61, 0.62], [32]),
+        ([2.4, 0.59, 0.7], []),
     ],
 )
 def test_spikes_and_small_jumps_are_no_steps(course: list[float], found: list[int]) -> None:
@@ -145,10 +145,10 @@ def test_a_slow_rise_is_no_step() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("MINUTES_OF_A_STEP", 2), ("LEAST_MEAN", 0.8), ("LEAST_EACH", 0.3)]
+    ("name", "value"), [("MINUTES_OF_A_STEP", 2), ("LEAST_MEAN", 1.0), ("LEAST_EACH", 0.3)]
 )
 def test_a_looser_step_is_caught(name: str, value: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    courses = ([2.5, 2.5], [1.0, 1.0, 0.99], [1.8, 0.59, 0.7])
+    courses = ([2.5, 2.5], [1.21, 1.21, 1.17], [2.4, 0.59, 0.7])
     monkeypatch.setattr(steps, name, value)
     assert any(found_steps([*QUIET, *course, *QUIET]) for course in courses)
 
