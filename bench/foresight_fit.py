@@ -5,7 +5,6 @@ regression for each horizon on the first, and the calibration on the others. The
 code write the same bytes.
 """
 
-import argparse
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from gateway.foresight.model import FORM, HORIZONS, content_hash
 from gateway.foresight.reading import FEATURES, State, read
+from runtime.command_line import command_parser
 from sandbox.simulators.degradation import world
 from sandbox.simulators.degradation.world import DAY, DAYS, FIRST_MINUTE, SERVICES
 
@@ -176,7 +176,7 @@ def _calm_rate(fitted: Sequence[Played], within: Sequence[NDArray[np.bool_]]) ->
 
 def main() -> None:
     """Plays the seeds on all processors, fits, and writes the model."""
-    parser = argparse.ArgumentParser("bench.foresight_fit", description=__doc__)
+    parser = command_parser("bench.foresight_fit", __doc__ or "")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     arguments = parser.parse_args()
     with ProcessPoolExecutor(os.cpu_count()) as pool:
