@@ -52,8 +52,8 @@ check: env ## Format, lint, types, layers, SQL, protos, stubs.
 	@bash .ci/check
 
 .PHONY: bench
-bench: env ## Benchmarks as ratios to limits measured in the same run; ONLY=ledger.unary picks by prefix.
-	@$(RUN)python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(PROFILE),--profile)
+bench: env ## Benchmarks as ratios to limits measured in the same run; ONLY=ledger.unary picks by prefix; SEEDS=a,b SHAPES=file.
+	@$(if $(SEEDS),SEEDS=$(SEEDS)) $(if $(SHAPES),SHAPES=$(SHAPES)) $(RUN)python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(PROFILE),--profile)
 
 .PHONY: chaos
 chaos: env ## Random payments, faults and kills, then the judge; SEED=7 PAYMENTS=300 KILLS=20 RESTORES=4.
